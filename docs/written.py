@@ -1,6 +1,8 @@
-"""What the site writes itself: the words of the command line and the classes of the client, from the code; a notebook as a page.
+"""What the site writes itself: the words of the command line and the classes of the client, from
+the code; a notebook as a page.
 
-The former change with every option that somebody adds, and stand in the code already, for `--help` and for editors: no page is committed.
+The former change with every option that somebody adds, and stand in the code already, for `--help`
+and for editors: no page is committed.
 """
 
 import json
@@ -26,7 +28,17 @@ _CLASSES = (
     ("modelyard.client.versions", "ModelVersion", "A version"),
     ("modelyard.client.plans", "Plan", "A plan"),
 )
-_ERRORS = ("ClientError", "NotFound", "Refused", "NotAllowed", "Unreachable", "Failed", "TimedOut", "Paused", "Missing")
+_ERRORS = (
+    "ClientError",
+    "NotFound",
+    "Refused",
+    "NotAllowed",
+    "Unreachable",
+    "Failed",
+    "TimedOut",
+    "Paused",
+    "Missing",
+)
 
 
 def command_line() -> str:
@@ -48,7 +60,14 @@ def _words(group: Any, before: str) -> Iterator[tuple[str, Any]]:
 def _word(words: str, command: Any) -> str:
     context = click.Context(command, info_name=words)
     usage = " ".join([words, *command.collect_usage_pieces(context)])
-    lines = [f"## {words}", "", " ".join((command.help or "").split()), "", f"```text\n{usage}\n```", ""]
+    lines = [
+        f"## {words}",
+        "",
+        " ".join((command.help or "").split()),
+        "",
+        f"```text\n{usage}\n```",
+        "",
+    ]
     rows = []
     for parameter in command.params:
         record = parameter.get_help_record(context)
@@ -83,8 +102,13 @@ def client() -> str:
 
 
 def notebook(text: str) -> str:
-    """Return a notebook as Markdown: its words, its code, and what the code showed when it was executed last."""
-    return "\n\n".join(piece for cell in json.loads(text)["cells"] for piece in _cell_pieces(cell)) + "\n"
+    """Return a notebook as Markdown: its words, its code, and what the code showed when it was
+    executed last.
+    """
+    return (
+        "\n\n".join(piece for cell in json.loads(text)["cells"] for piece in _cell_pieces(cell))
+        + "\n"
+    )
 
 
 def _cell_pieces(cell: Any) -> Iterator[str]:
@@ -95,9 +119,14 @@ def _cell_pieces(cell: Any) -> Iterator[str]:
     yield f"```python\n{source}\n```"
     for output in cell["outputs"]:
         data = output.get("data", {})
-        shown = {kind: "".join(value) for kind, value in data.items() if isinstance(value, str | list)}
+        shown = {
+            kind: "".join(value) for kind, value in data.items() if isinstance(value, str | list)
+        }
         if "image/png" in shown:
-            yield _raw(f'<img alt="What the code above draws" src="data:image/png;base64,{"".join(shown["image/png"].split())}">')
+            yield _raw(
+                '<img alt="What the code above draws"'
+                f' src="data:image/png;base64,{"".join(shown["image/png"].split())}">'
+            )
         elif "text/html" in shown:
             yield _raw(shown["text/html"])
         elif words := shown.get("text/plain") or "".join(output.get("text", "")):

@@ -1,4 +1,5 @@
-"""Which tests are on the one kind cluster, and in which of the sessions that .ci/test runs side by side.
+"""Which tests are on the one kind cluster, and in which of the sessions that .ci/test runs side by
+side.
 
     not kind                            needs no cluster
     pages                               what is written, as a reader does it: documentation, first use, notebook
@@ -20,14 +21,16 @@ from tests.cluster.settings import TESTS_CLUSTER
 
 # For this process and all that it starts: no test runs on the demo's cluster.
 os.environ["MODELYARD_CLUSTER"] = TESTS_CLUSTER
-# Threads of XGBoost that wait for each other sleep. By default they spin: where other processes have the cores, for seconds a training.
+# Threads of XGBoost that wait for each other sleep. By default they spin: where other processes
+# have the cores, for seconds a training.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 pytest_plugins = ["tests.shared", "tests.e2e.fixtures"]
 # Else a failure of it would not show what differs.
 pytest.register_assert_rewrite("tests.goldens")
 
-# A shell lets what it starts in the background ignore Ctrl-C, and so would every program that a test starts and interrupts.
+# A shell lets what it starts in the background ignore Ctrl-C, and so would every program that a
+# test starts and interrupts.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 

@@ -1,8 +1,9 @@
-"""What the kubelet makes of a container's environment and command, by the rule of Kubernetes' reference (`Container.env.value`).
+"""What the kubelet makes of a container's environment and command, by the rule of Kubernetes'
+reference (`Container.env.value`).
 
-"Variable references $(VAR_NAME) are expanded using the previously defined environment variables in the container and any service
-environment variables. If a variable cannot be resolved, the reference in the input string will be unchanged. Double $$ are reduced to a
-single $".
+"Variable references $(VAR_NAME) are expanded using the previously defined environment variables in
+the container and any service environment variables. If a variable cannot be resolved, the reference
+in the input string will be unchanged. Double $$ are reduced to a single $".
 """
 
 import re

@@ -1,4 +1,5 @@
-"""A proxy before a real server that breaks answers: it forwards the request, so what was asked has happened, and spoils what comes back.
+"""A proxy before a real server that breaks answers: it forwards the request, so what was asked has
+happened, and spoils what comes back.
 
 One request a connection, HTTP/1.1 only. It listens on this machine alone.
 """
@@ -24,8 +25,9 @@ class Fault:
     """What happens to one request.
 
     Attributes:
-        kind: `answer`: another answer in place of the server's; `reset`: the connection is reset; `close`: it is closed without a word;
-            `truncate`: the first half of the server's body, then the end; `hang`: nothing, until the client gives up.
+        kind: `answer`: another answer in place of the server's; `reset`: the connection is reset;
+            `close`: it is closed without a word; `truncate`: the first half of the server's body,
+            then the end; `hang`: nothing, until the client gives up.
         forward: The server gets the request first, and does what it says.
         status: Of `answer`.
         headers: Of `answer`.
@@ -108,7 +110,10 @@ class FaultProxy:
         head = await reader.readuntil(b"\r\n\r\n")
         first, *lines = head.decode("latin-1").rstrip("\r\n").split("\r\n")
         method, target, _ = first.split(" ")
-        headers = {name.strip().lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+        headers = {
+            name.strip().lower(): value.strip()
+            for name, _, value in (line.partition(":") for line in lines)
+        }
         if "100-continue" in headers.get("expect", "").lower():
             writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         body = await reader.readexactly(int(headers.get("content-length", "0")))
@@ -125,8 +130,16 @@ class FaultProxy:
     async def _forward(self, request: Seen) -> bytes:
         """Ask the server and return its whole answer."""
         reader, writer = await asyncio.open_connection(*self._upstream)
-        kept = {name: value for name, value in request.headers.items() if name not in {"connection", "expect"}}
-        lines = [f"{request.method} {request.target} HTTP/1.1", *(f"{name}: {value}" for name, value in kept.items()), "connection: close"]
+        kept = {
+            name: value
+            for name, value in request.headers.items()
+            if name not in {"connection", "expect"}
+        }
+        lines = [
+            f"{request.method} {request.target} HTTP/1.1",
+            *(f"{name}: {value}" for name, value in kept.items()),
+            "connection: close",
+        ]
         try:
             writer.write("\r\n".join(lines).encode("latin-1") + b"\r\n\r\n" + request.body)
             return await reader.read()
@@ -134,11 +147,23 @@ class FaultProxy:
             await _close(writer)
 
     @staticmethod
-    async def _spoil(fault: Fault, answer: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _spoil(
+        fault: Fault, answer: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
         match fault.kind:
             case "answer":
-                headers = {"content-type": "text/html", "content-length": str(len(fault.body)), "connection": "close", **fault.headers}
-                head = "\r\n".join([f"HTTP/1.1 {fault.status} Broken", *(f"{name}: {value}" for name, value in headers.items())])
+                headers = {
+                    "content-type": "text/html",
+                    "content-length": str(len(fault.body)),
+                    "connection": "close",
+                    **fault.headers,
+                }
+                head = "\r\n".join(
+                    [
+                        f"HTTP/1.1 {fault.status} Broken",
+                        *(f"{name}: {value}" for name, value in headers.items()),
+                    ]
+                )
                 writer.write(head.encode() + b"\r\n\r\n" + fault.body)
                 await writer.drain()
             case "truncate":

@@ -1,7 +1,8 @@
-"""A server that answers as no MLflow and no S3 does: too much, too deep, without an end, or one byte at a time.
+"""A server that answers as no MLflow and no S3 does: too much, too deep, without an end, or one
+byte at a time.
 
-The first segment of a request's path says how it answers, so one server is many tenants' MLflow or S3. Plain sockets; it listens on
-this machine alone.
+The first segment of a request's path says how it answers, so one server is many tenants' MLflow or
+S3. Plain sockets; it listens on this machine alone.
 """
 
 from __future__ import annotations
@@ -38,10 +39,12 @@ def _run(**info: object) -> bytes:
 
 
 def _metric(value: str) -> bytes:
-    return _run().replace(b'"data": {}', b'"data": {"metrics": [{"key": "m", "value": %s}]}' % value.encode())
+    return _run().replace(
+        b'"data": {}', b'"data": {"metrics": [{"key": "m", "value": %s}]}' % value.encode()
+    )
 
 
-# --- whole answers ----------------------------------------------------------------------------------
+# --- whole answers --------------------------------------------------------------------------------
 NUMBERS = itertools.count()
 BODIES: dict[str, Callable[[Target], bytes]] = {
     "braces": lambda _: b'{"runs": [' + b"{}," * (10 * MIB) + b"{}]}",
@@ -69,18 +72,30 @@ BODIES: dict[str, Callable[[Target], bytes]] = {
         }
     ).encode(),
     "endless-runs": lambda _: json.dumps({"runs": [RUN] * 5, "next_page_token": "again"}).encode(),
-    "same-listing": lambda _: LISTING.format(OBJECT.format(key="risk/m/a", size=1) + MORE.format("same")).encode(),
-    "endless-listing": lambda _: LISTING.format(OBJECT.format(key=f"risk/m/{next(NUMBERS)}", size=1) + MORE.format(next(NUMBERS))).encode(),
-    "attributes": lambda _: b"<ListBucketResult" + b"".join(b' a%x=""' % number for number in range(100_000)) + b"/>",
+    "same-listing": lambda _: LISTING.format(
+        OBJECT.format(key="risk/m/a", size=1) + MORE.format("same")
+    ).encode(),
+    "endless-listing": lambda _: LISTING.format(
+        OBJECT.format(key=f"risk/m/{next(NUMBERS)}", size=1) + MORE.format(next(NUMBERS))
+    ).encode(),
+    "attributes": lambda _: (
+        b"<ListBucketResult" + b"".join(b' a%x=""' % number for number in range(100_000)) + b"/>"
+    ),
     "tags-listing": lambda _: LISTING.format("<a/>" * (1024 * 1024)).encode(),
-    "entities": lambda _: b'<?xml version="1.0"?><!DOCTYPE x [<!ENTITY a "aaaa">]>' + _object(key="&a;"),
+    "entities": lambda _: (
+        b'<?xml version="1.0"?><!DOCTYPE x [<!ENTITY a "aaaa">]>' + _object(key="&a;")
+    ),
     "size-abc": lambda _: _object(size="abc"),
     "size-negative": lambda _: _object(size="-1"),
     "size-huge": lambda _: _object(size="1" + "0" * 400),
-    "no-etag": lambda _: LISTING.format("<Contents><Key>risk/m/a</Key><Size>1</Size></Contents>").encode(),
+    "no-etag": lambda _: LISTING.format(
+        "<Contents><Key>risk/m/a</Key><Size>1</Size></Contents>"
+    ).encode(),
     "no-xml": lambda _: b"<html>Please log in</html>",
     "broken-xml": lambda _: b"<ListBucketResult><Contents>",
-    "deep-xml": lambda _: b"<ListBucketResult>" + b"<a>" * 19_000 + b"</a>" * 19_000 + b"</ListBucketResult>",
+    "deep-xml": lambda _: (
+        b"<ListBucketResult>" + b"<a>" * 19_000 + b"</a>" * 19_000 + b"</ListBucketResult>"
+    ),
 }
 
 
@@ -92,7 +107,9 @@ def _in_chunks(first: bytes, chunk: bytes, size: int) -> Iterator[bytes]:
 
 STREAMS: dict[str, Callable[[], Iterator[bytes]]] = {
     "endless": lambda: itertools.repeat(b" " * 65536),
-    "big-listing": lambda: _in_chunks(b"<ListBucketResult>", OBJECT.format(key="k" * 900, size=1).encode() * 60, 300 * MIB),
+    "big-listing": lambda: _in_chunks(
+        b"<ListBucketResult>", OBJECT.format(key="k" * 900, size=1).encode() * 60, 300 * MIB
+    ),
     "tiny-chunks": lambda: itertools.repeat(b"1\r\n \r\n" * 10_000),
     "endless-object": lambda: itertools.repeat(b"x" * 65536),
 }
@@ -135,7 +152,9 @@ class Hostile:
             writer.transport.abort()
             self._visits.discard(visit)
 
-    async def _answer(self, how: str, target: Target, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _answer(
+        self, how: str, target: Target, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
         listing = "list-type" in target[1]
         if how == "headers":
             writer.write(b"HTTP/1.1 200 OK\r\n")
@@ -145,7 +164,13 @@ class Hostile:
             writer.write(b"HTTP/1.1 200 OK\r\n" + (b"\r\n" if how == "drip" else b""))
             return await self._drip(reader, writer)
         if how == "elsewhere":
-            writer.write(b"HTTP/1.1 307 Temporary Redirect\r\nlocation: /endless\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
+            writer.write(
+                b"HTTP/1.1 307 Temporary Redirect\r\n"
+                b"location: /endless\r\n"
+                b"content-length: 0\r\n"
+                b"connection: close\r\n"
+                b"\r\n"
+            )
             self.redirected += 1
             return await writer.drain()
         if how == "silent":
@@ -153,7 +178,11 @@ class Hostile:
             return None
         if how == "bomb":
             body = gzip.compress(b" " * 100 * MIB, compresslevel=1)
-            writer.write(b"HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: %d\r\n\r\n" % len(body) + body)
+            writer.write(
+                b"HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: %d\r\n\r\n"
+                % len(body)
+                + body
+            )
             return await writer.drain()
         if how in STREAMS and not (how == "endless-object" and listing):
             chunked = b"transfer-encoding: chunked\r\n" if how == "tiny-chunks" else b""
@@ -171,7 +200,13 @@ class Hostile:
             return await writer.drain()
         else:
             body = BODIES[how](target)
-        writer.write(b"HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\nconnection: close\r\ncontent-length: %d\r\n\r\n" % len(body) + body)
+        writer.write(
+            b"HTTP/1.1 200 OK\r\n"
+            b"content-type: text/plain\r\n"
+            b"connection: close\r\n"
+            b"content-length: %d\r\n"
+            b"\r\n" % len(body) + body
+        )
         await writer.drain()
         await reader.read()  # until the other side closes: an early end would be a reset
         return None

@@ -1,9 +1,11 @@
-"""A process that is attacked by `tests.hostile` at the address that it is given; it says what that cost.
+"""A process that is attacked by `tests.hostile` at the address that it is given; it says what that
+cost.
 
     python -m tests.hostile_child http://127.0.0.1:1234
 
-Prints JSON: `outcomes` by attack, `grew` (MiB of the peak above what the process needs when it has done nothing but be attacked by
-nobody), `answered` (calls of a healthy tenant that ended while an attack was under way), `costs` by attack, see `Meter`.
+Prints JSON: `outcomes` by attack, `grew` (MiB of the peak above what the process needs when it has
+done nothing but be attacked by nobody), `answered` (calls of a healthy tenant that ended while an
+attack was under way), `costs` by attack, see `Meter`.
 """
 
 from __future__ import annotations
@@ -29,7 +31,9 @@ TREE = "s3://bucket/risk/m/"
 
 
 class Meter:
-    """What happens to this process meanwhile: `grown` (MiB), `seconds`, `lag` (seconds for which the event loop was held)."""
+    """What happens to this process meanwhile: `grown` (MiB), `seconds`, `lag` (seconds for which
+    the event loop was held).
+    """
 
     def __init__(self) -> None:
         self.lag = 0.0
@@ -67,7 +71,9 @@ async def _attacked(url: str) -> dict[str, object]:
     opened: list[Mlflow | S3] = []
 
     def mlflow(how: str) -> Mlflow:
-        made = Mlflow(f"{url}/{how}", Credentials(), Probe("MLflow", lambda *_: None), limits=shared)
+        made = Mlflow(
+            f"{url}/{how}", Credentials(), Probe("MLflow", lambda *_: None), limits=shared
+        )
         opened.append(made)
         return made
 
@@ -125,9 +131,19 @@ async def _attacked(url: str) -> dict[str, object]:
         else:
             outcomes[name] = "nothing was wrong"
         peak = max(peak, meter.peak)
-        costs[name] = {"grown": meter.grown, "seconds": meter.seconds, "lag": meter.lag, "healthy": slowest}
+        costs[name] = {
+            "grown": meter.grown,
+            "seconds": meter.seconds,
+            "lag": meter.lag,
+            "healthy": slowest,
+        }
     await asyncio.gather(*(each.close() for each in opened))
-    return {"outcomes": outcomes, "grew": round(peak - before), "answered": answered, "costs": costs}
+    return {
+        "outcomes": outcomes,
+        "grew": round(peak - before),
+        "answered": answered,
+        "costs": costs,
+    }
 
 
 if __name__ == "__main__":

@@ -1,4 +1,6 @@
-"""Limits under which the adapters connect to servers on this machine, as tests and a developer's operator set them."""
+"""Limits under which the adapters connect to servers on this machine, as tests and a developer's
+operator set them.
+"""
 
 from __future__ import annotations
 

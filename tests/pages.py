@@ -1,7 +1,8 @@
-"""What stands in the pages of docs/: their fenced blocks, and which of them are to be run. Running them does not belong here.
+"""What stands in the pages of docs/: their fenced blocks, and which of them are to be run. Running
+them does not belong here.
 
-A block says by the words after its fence what it is: ```` ```sh ```` is run as it is written, ```` ```sh not-run: <why> ```` is not. A code
-host shows both alike.
+A block says by the words after its fence what it is: ```` ```sh ```` is run as it is written, ````
+```sh not-run: <why> ```` is not. A code host shows both alike.
 """
 
 import re
@@ -13,12 +14,17 @@ __all__ = ["DOCS", "ROOT", "Block", "blocks", "pages", "script"]
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
 
-_FENCE = re.compile(r"^(?P<indent> *)```(?P<info>[^\n`]*)\n(?P<text>.*?)^(?P=indent)```[ ]*$", re.MULTILINE | re.DOTALL)
+_FENCE = re.compile(
+    r"^(?P<indent> *)```(?P<info>[^\n`]*)\n(?P<text>.*?)^(?P=indent)```[ ]*$",
+    re.MULTILINE | re.DOTALL,
+)
 
 
 @dataclass(frozen=True)
 class Block:
-    """A fenced block: where it stands, its language, why it is not run (None: it is, where its language can be), its text."""
+    """A fenced block: where it stands, its language, why it is not run (None: it is, where its
+    language can be), its text.
+    """
 
     page: str
     line: int
@@ -33,7 +39,9 @@ class Block:
 
 def pages() -> list[Path]:
     """All pages, in their order on the front page; those that it does not name come last."""
-    listed = re.findall(r"^- \[[^\]]+\]\(([^)]+[.]md)\)", (DOCS / "index.md").read_text(), re.MULTILINE)
+    listed = re.findall(
+        r"^- \[[^\]]+\]\(([^)]+[.]md)\)", (DOCS / "index.md").read_text(), re.MULTILINE
+    )
     order = {DOCS / name: place for place, name in enumerate(listed)}
     return sorted(DOCS.rglob("*.md"), key=lambda page: (order.get(page, len(order)), page))
 
@@ -51,4 +59,6 @@ def blocks(page: Path) -> list[Block]:
 
 def script(page: Path, language: str = "sh") -> str:
     """What a reader of the page types into one shell, or one Python; empty if there is nothing."""
-    return "\n".join(block.text for block in blocks(page) if block.language == language and block.not_run is None)
+    return "\n".join(
+        block.text for block in blocks(page) if block.language == language and block.not_run is None
+    )

@@ -1,4 +1,6 @@
-"""A receiver of CloudEvents: an HTTP server on this machine that reads them with the format's own library."""
+"""A receiver of CloudEvents: an HTTP server on this machine that reads them with the format's
+own library.
+"""
 
 from __future__ import annotations
 
@@ -52,7 +54,11 @@ class Receiver:
 
         async def answer(_: web.Request) -> web.StreamResponse:
             status = next(waiting, 202)
-            return web.Response(status=status, headers=headers if status != 202 else {}, text="the body says hunter2")
+            return web.Response(
+                status=status,
+                headers=headers if status != 202 else {},
+                text="the body says hunter2",
+            )
 
         self.answer = answer
 

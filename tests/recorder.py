@@ -1,4 +1,6 @@
-"""A proxy that forwards nothing: it writes down what it is asked for, with its headers, and answers 502."""
+"""A proxy that forwards nothing: it writes down what it is asked for, with its headers, and
+answers 502.
+"""
 
 from __future__ import annotations
 
@@ -45,7 +47,9 @@ def recorder() -> Iterator[Recorder]:
                 lines.append(line)
             if lines:
                 there.heads.append("\n".join(lines))
-                self.wfile.write(b"HTTP/1.1 502 Bad Gateway\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
+                self.wfile.write(
+                    b"HTTP/1.1 502 Bad Gateway\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+                )
 
     class Server(socketserver.ThreadingTCPServer):
         daemon_threads = True

@@ -1,4 +1,5 @@
-"""Real servers as processes of this machine: MLflow on SQLite or PostgreSQL, MinIO. Context managers, for fixtures of any test folder.
+"""Real servers as processes of this machine: MLflow on SQLite or PostgreSQL, MinIO. Context
+managers, for fixtures of any test folder.
 
 Nothing is skipped: what is missing is installed or built, or the start fails with its log.
 """
@@ -45,12 +46,22 @@ class Minio:
     @property
     def environment(self) -> dict[str, str]:
         """What a program needs to reach it, MLflow's client and server among them."""
-        return {"MLFLOW_S3_ENDPOINT_URL": self.url, "AWS_ACCESS_KEY_ID": self.access_key, "AWS_SECRET_ACCESS_KEY": self.secret_key}
+        return {
+            "MLFLOW_S3_ENDPOINT_URL": self.url,
+            "AWS_ACCESS_KEY_ID": self.access_key,
+            "AWS_SECRET_ACCESS_KEY": self.secret_key,
+        }
 
     def s3(self) -> S3Client:
-        """Return a plain client with the administrator's keys, as one makes it: the tests' own hand, none of ours."""
-        return boto3.session.Session(self.access_key, self.secret_key, region_name="us-east-1").client(
-            "s3", endpoint_url=self.url, config=botocore.config.Config(s3={"addressing_style": "path"})
+        """Return a plain client with the administrator's keys, as one makes it: the tests' own
+        hand, none of ours.
+        """
+        return boto3.session.Session(
+            self.access_key, self.secret_key, region_name="us-east-1"
+        ).client(
+            "s3",
+            endpoint_url=self.url,
+            config=botocore.config.Config(s3={"addressing_style": "path"}),
         )
 
 
@@ -64,16 +75,30 @@ def free_port() -> int:
 def minio(folder: Path) -> Iterator[Minio]:
     """Run MinIO with its data in a folder."""
     server = Minio(f"http://127.0.0.1:{free_port()}")
-    binary = Path(os.environ.get("MODELYARD_CACHE") or "~/.cache/modelyard").expanduser() / "bin" / "minio"
+    binary = (
+        Path(os.environ.get("MODELYARD_CACHE") or "~/.cache/modelyard").expanduser()
+        / "bin"
+        / "minio"
+    )
     if not binary.exists():  # asked first, for building waits for whoever builds something else
-        binary = Path(_output([sys.executable, "-m", "tests.cluster", "tools"]).splitlines()[-1]) / "minio"
+        binary = (
+            Path(_output([sys.executable, "-m", "tests.cluster", "tools"]).splitlines()[-1])
+            / "minio"
+        )
     environment = {
         "MINIO_ROOT_USER": server.access_key,
         "MINIO_ROOT_PASSWORD": server.secret_key,
         "MINIO_UPDATE": "off",
         "HOME": str(folder),
     }
-    command = [str(binary), "server", "--quiet", "--address", server.url.removeprefix("http://"), str(folder / "data")]
+    command = [
+        str(binary),
+        "server",
+        "--quiet",
+        "--address",
+        server.url.removeprefix("http://"),
+        str(folder / "data"),
+    ]
     with _process(command, folder, "minio", environment) as alive:
         _until(lambda: _answers(f"{server.url}/minio/health/ready"), alive)
         yield server
@@ -81,7 +106,9 @@ def minio(folder: Path) -> Iterator[Minio]:
 
 @contextmanager
 def postgres() -> Iterator[str]:
-    """Run PostgreSQL in a folder of its own, as an unprivileged user; yields a SQLAlchemy URI of an empty database."""
+    """Run PostgreSQL in a folder of its own, as an unprivileged user; yields a SQLAlchemy URI of
+    an empty database.
+    """
     binaries = _postgres_binaries()
     # Not below pytest's folders: only root may enter those.
     folder = Path(tempfile.mkdtemp(prefix="modelyard-postgres-"))
@@ -90,11 +117,31 @@ def postgres() -> Iterator[str]:
         shutil.chown(folder, user)
     port = free_port()
     try:
-        initdb = [str(binaries / "initdb"), "-D", str(folder / "data"), "-U", "modelyard", "--auth=trust", "--no-sync", "--encoding=UTF8"]
+        initdb = [
+            str(binaries / "initdb"),
+            "-D",
+            str(folder / "data"),
+            "-U",
+            "modelyard",
+            "--auth=trust",
+            "--no-sync",
+            "--encoding=UTF8",
+        ]
         subprocess.run(initdb, check=True, capture_output=True, user=user, cwd=folder)
-        settings = {"listen_addresses": "127.0.0.1", "port": str(port), "unix_socket_directories": "", "fsync": "off"}
+        settings = {
+            "listen_addresses": "127.0.0.1",
+            "port": str(port),
+            "unix_socket_directories": "",
+            "fsync": "off",
+        }
         flags = [word for key, value in settings.items() for word in ("-c", f"{key}={value}")]
-        with _process([str(binaries / "postgres"), "-D", str(folder / "data"), *flags], folder, "postgres", {}, user=user) as alive:
+        with _process(
+            [str(binaries / "postgres"), "-D", str(folder / "data"), *flags],
+            folder,
+            "postgres",
+            {},
+            user=user,
+        ) as alive:
             ready = [str(binaries / "pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(port)]
             _until(lambda: subprocess.run(ready, check=False).returncode == 0, alive)
             yield f"postgresql://modelyard@127.0.0.1:{port}/postgres"
@@ -103,7 +150,9 @@ def postgres() -> Iterator[str]:
 
 
 @contextmanager
-def mlflow(folder: Path, database: str, artifacts: str, store: Minio, *arguments: str) -> Iterator[str]:
+def mlflow(
+    folder: Path, database: str, artifacts: str, store: Minio, *arguments: str
+) -> Iterator[str]:
     """Run MLflow's tracking server; yields its address.
 
     Args:
@@ -115,8 +164,26 @@ def mlflow(folder: Path, database: str, artifacts: str, store: Minio, *arguments
 
     """
     port = free_port()
-    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
-    command += ["--backend-store-uri", database, "--default-artifact-root", artifacts, "--no-serve-artifacts", *arguments]
+    command = [
+        sys.executable,
+        "-m",
+        "mlflow",
+        "server",
+        "--host",
+        "127.0.0.1",
+        "--port",
+        str(port),
+        "--workers",
+        "1",
+    ]
+    command += [
+        "--backend-store-uri",
+        database,
+        "--default-artifact-root",
+        artifacts,
+        "--no-serve-artifacts",
+        *arguments,
+    ]
     environment = {
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
@@ -128,23 +195,38 @@ def mlflow(folder: Path, database: str, artifacts: str, store: Minio, *arguments
         yield f"http://127.0.0.1:{port}"
 
 
-# --- processes --------------------------------------------------------------------------------------
+# --- processes ------------------------------------------------------------------------------------
 @contextmanager
 def _process(
-    command: list[str], folder: Path, name: str, environment: Mapping[str, str], user: str | None = None
+    command: list[str],
+    folder: Path,
+    name: str,
+    environment: Mapping[str, str],
+    user: str | None = None,
 ) -> Iterator[Callable[[], None]]:
-    """Run a program with its output in a log; yields what fails, with the log's end, when it has ended."""
+    """Run a program with its output in a log; yields what fails, with the log's end, when it has
+    ended.
+    """
     log = folder / f"{name}.log"
     folder.mkdir(parents=True, exist_ok=True)
     with log.open("wb") as output:
         # A group of its own: MLflow's server starts others, and all of them end with it.
         process = subprocess.Popen(
-            command, stdout=output, stderr=output, env={**os.environ, **environment}, cwd=folder, user=user, process_group=0
+            command,
+            stdout=output,
+            stderr=output,
+            env={**os.environ, **environment},
+            cwd=folder,
+            user=user,
+            process_group=0,
         )
 
     def alive() -> None:
         if process.poll() is not None:
-            raise RuntimeError(f"{name} ended with {process.returncode}:\n{log.read_text(errors='replace')[-4000:]}")
+            raise RuntimeError(
+                f"{name} ended with {process.returncode}:\n"
+                f"{log.read_text(errors='replace')[-4000:]}"
+            )
 
     try:
         yield alive
@@ -182,17 +264,26 @@ def _answers(url: str) -> bool:
 
 
 def _output(command: list[str]) -> str:
-    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, cwd=ROOT).stdout.strip()
+    return subprocess.run(
+        command, check=True, stdout=subprocess.PIPE, text=True, cwd=ROOT
+    ).stdout.strip()
 
 
 def _postgres_binaries() -> Path:
     """Find PostgreSQL's programs, installing them when there are none."""
     for attempt in range(2):
-        found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: int(path.parts[-3]))
+        found = sorted(
+            Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: int(path.parts[-3])
+        )
         if found:
             return found[-1].parent
         if attempt == 0:
             environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
             for words in (["update"], ["install", "-y", "--no-install-recommends", "postgresql"]):
-                subprocess.run(["apt-get", "-q", *words], check=True, env=environment, stdout=subprocess.DEVNULL)
+                subprocess.run(
+                    ["apt-get", "-q", *words],
+                    check=True,
+                    env=environment,
+                    stdout=subprocess.DEVNULL,
+                )
     raise RuntimeError("PostgreSQL is not installed, and apt-get did not bring it")

@@ -1,7 +1,9 @@
-"""Servers that the tests of several folders share: each is started once a run, when a test first asks for it.
+"""Servers that the tests of several folders share: each is started once a run, when a test first
+asks for it.
 
-On the API server a test works in a namespace of its own, named by the next of `numbers`, or asks for nothing but judgement.
-A plugin of tests/conftest.py; a folder whose fixture has the same name has a server of its own.
+On the API server a test works in a namespace of its own, named by the next of `numbers`, or asks
+for nothing but judgement. A plugin of tests/conftest.py; a folder whose fixture has the same name
+has a server of its own.
 """
 
 from __future__ import annotations

@@ -1,15 +1,27 @@
-"""modelyard: a Kubernetes operator that makes custom resources the source of truth for machine-learning models.
+"""modelyard: a Kubernetes operator that makes custom resources the source of truth for
+machine-learning models.
 
     from modelyard import Client
 
-The client and its errors are loaded when they are asked for: the operator, and what runs in pods, import this package too.
+The client and its errors are loaded when they are asked for: the operator, and what runs in pods,
+import this package too.
 """
 
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from modelyard.client import Client
-    from modelyard.client.errors import ClientError, Failed, Missing, NotAllowed, NotFound, Paused, Refused, TimedOut, Unreachable
+    from modelyard.client.errors import (
+        ClientError,
+        Failed,
+        Missing,
+        NotAllowed,
+        NotFound,
+        Paused,
+        Refused,
+        TimedOut,
+        Unreachable,
+    )
     from modelyard.client.kube import Impersonation
 
 __all__ = [

@@ -1,6 +1,8 @@
-"""`modelyard ...`, `kubectl modelyard ...`; and `python -m modelyard run | crds | rbac | docs`. Each word is done elsewhere.
+"""`modelyard ...`, `kubectl modelyard ...`; and `python -m modelyard run | crds | rbac | docs`.
+Each word is done elsewhere.
 
-The operator's image has the second kind of words only, and neither typer nor rich: what people say is loaded when they say it.
+The operator's image has the second kind of words only, and neither typer nor rich: what people say
+is loaded when they say it.
 """
 
 import gc
@@ -11,7 +13,9 @@ import sys
 __all__ = ["main"]
 
 _LIVING = 200_000
-"""New objects after which Python looks for garbage in a command; its own 700 would have it look through the imports a hundred times."""
+"""New objects after which Python looks for garbage in a command; its own 700 would have it look
+through the imports a hundred times.
+"""
 _GENERATORS = {"crds": "modelyard.api.schema", "rbac": "modelyard.rbac", "docs": "modelyard.docs"}
 
 
@@ -29,17 +33,23 @@ def main(arguments: list[str] | None = None) -> int:
 def _people(words: list[str]) -> int:
     """Do what people say: begin at once, and end at once (decision 0010)."""
     gc.set_threshold(_LIVING)
-    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")  # it would read every installed package's metadata for them
+    os.environ.setdefault(
+        "PYDANTIC_DISABLE_PLUGINS", "__all__"
+    )  # it would read every installed package's metadata for them
     try:
         from modelyard.cli.app import main as people  # noqa: PLC0415
         from modelyard.cli.program import called_as  # noqa: PLC0415
     except ModuleNotFoundError as error:
         if error.name != "typer":
             raise
-        sys.stderr.write(f"modelyard: there is no command line here ({error}); this is the operator's image: run | crds | rbac | docs\n")
+        sys.stderr.write(
+            f"modelyard: there is no command line here ({error}); this is the operator's image: run"
+            " | crds | rbac | docs\n"
+        )
         return 2
     code = people(words, called_as())
-    gc.freeze()  # what is left goes with the process; Python would first look through all of it for garbage
+    # what is left goes with the process; Python would first look through all of it for garbage
+    gc.freeze()
     return code
 
 
@@ -54,7 +64,10 @@ def _run(rest: list[str]) -> int:
     from modelyard.settings import Settings  # noqa: PLC0415
 
     if rest:
-        sys.stderr.write(f"modelyard: run takes no arguments, it reads MODELYARD_* from the environment: {' '.join(rest)}\n")
+        sys.stderr.write(
+            "modelyard: run takes no arguments, it reads MODELYARD_* from the environment:"
+            f" {' '.join(rest)}\n"
+        )
         return 2
     try:
         settings = Settings()

@@ -1,8 +1,9 @@
 """What the watches know, in memory: our own objects and the objects that they own.
 
-A watch, the paged list and the answer to a write of ours put in what they have learned. What is older
-than what is known is dropped, whichever way it came, so a late event never undoes our own write.
-Asking the API server does not belong here, nor the rule that says whose an object is (`kube.owned`).
+A watch, the paged list and the answer to a write of ours put in what they have learned. What is
+older than what is known is dropped, whichever way it came, so a late event never undoes our own
+write. Asking the API server does not belong here, nor the rule that says whose an object is
+(`kube.owned`).
 """
 
 import sys
@@ -102,7 +103,7 @@ class Cache:
         """Have every change told, once, after it is in."""
         self._listeners.append(listener)
 
-    # --- reading --------------------------------------------------------------------------------------
+    # --- reading ----------------------------------------------------------------------------------
     def get(self, scope: str, namespace: str, name: str) -> Manifest | None:
         """Return an object; None when there is none that we know of."""
         return self._objects.get(scope, {}).get(namespace, {}).get(name)
@@ -139,7 +140,7 @@ class Cache:
             if place.scope in _PARENTS:
                 yield from self._below(Parent(*place, body["metadata"]["uid"]))
 
-    # --- learning -------------------------------------------------------------------------------------
+    # --- learning ---------------------------------------------------------------------------------
     def put(self, scope: str, body: Manifest) -> bool:
         """Take in what was seen; return whether it was news.
 
@@ -169,7 +170,9 @@ class Cache:
         self._tell(Change(scope, scope in self._own, old, body, owners))
         return True
 
-    def remove(self, scope: str, namespace: str, name: str, uid: str, version: int = _FOREVER) -> bool:
+    def remove(
+        self, scope: str, namespace: str, name: str, uid: str, version: int = _FOREVER
+    ) -> bool:
         """Forget an object, if it is this one that is known; return whether it was news.
 
         Args:
@@ -202,10 +205,16 @@ class Cache:
         return True
 
     def uids(self, scope: str, namespace: str | None = None) -> dict[str, tuple[str, str]]:
-        """Return namespace and name of all that is known now, by uid: taken before a list begins, handed to `settle` after it."""
+        """Return namespace and name of all that is known now, by uid: taken before a list
+        begins, handed to `settle` after it.
+        """
         namespaces: Mapping[str, Any] = self._objects.get(scope, {})
         wanted = namespaces if namespace is None else {namespace} & namespaces.keys()
-        return {body["metadata"]["uid"]: (ns, name) for ns in wanted for name, body in namespaces[ns].items()}
+        return {
+            body["metadata"]["uid"]: (ns, name)
+            for ns in wanted
+            for name, body in namespaces[ns].items()
+        }
 
     def settle(
         self,
@@ -228,7 +237,7 @@ class Cache:
         missing = before.keys() - set(listed)
         return sum(self.remove(scope, *before[uid], uid, version) for uid in missing)
 
-    # --- who owns what ------------------------------------------------------------------------------
+    # --- who owns what ----------------------------------------------------------------------------
     def _parent(self, scope: str, body: Manifest) -> Parent | None:
         return None if scope in self._own else parent_of(body)
 
@@ -263,7 +272,9 @@ class Cache:
 
 
 def version_of(body: Manifest) -> int:
-    """Return the resourceVersion as a number: within one resource a later write has a greater one (KEP-5504)."""
+    """Return the resourceVersion as a number: within one resource a later write has a greater
+    one (KEP-5504).
+    """
     return int(body["metadata"].get("resourceVersion") or 0)
 
 
@@ -276,7 +287,9 @@ def _trimmed(body: Manifest, *, metadata_only: bool) -> Manifest:
     if metadata_only:
         said = meta.get("annotations") or {}
         ours = {key: said[key][:_ANNOTATION] for key in _OUR_ANNOTATIONS if key in said}
-        meta = {key: meta[key] for key in _IDENTITY if key in meta} | ({"annotations": ours} if ours else {})
+        meta = {key: meta[key] for key in _IDENTITY if key in meta} | (
+            {"annotations": ours} if ours else {}
+        )
         body = {"apiVersion": body["apiVersion"], "kind": body["kind"]}
     else:
         meta = {key: value for key, value in meta.items() if key not in _NEVER_READ}

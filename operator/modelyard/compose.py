@@ -41,8 +41,15 @@ __all__ = ["controllers", "operate"]
 
 def controllers(settings: Settings) -> tuple[AnyController, ...]:
     """Return the kinds that are served."""
-    runtime = Runtime(settings.runtime_image, settings.image_pull_policy, __version__, settings.image_pull_secrets)
-    return (experiment.controller(), training_run.controller(runtime), registered_model.controller(runtime), model_approval.controller())
+    runtime = Runtime(
+        settings.runtime_image, settings.image_pull_policy, __version__, settings.image_pull_secrets
+    )
+    return (
+        experiment.controller(),
+        training_run.controller(runtime),
+        registered_model.controller(runtime),
+        model_approval.controller(),
+    )
 
 
 @dataclass(frozen=True)
@@ -76,7 +83,9 @@ async def operate(settings: Settings, kinds: Iterable[AnyController] | None = No
 
     """
     metrics = Metrics()
-    api = kubernetes_api.Api(await kubernetes_api.configuration(), metrics.called, deadline=settings.kubernetes_deadline)
+    api = kubernetes_api.Api(
+        await kubernetes_api.configuration(), metrics.called, deadline=settings.kubernetes_deadline
+    )
     served = tuple(controllers(settings) if kinds is None else kinds)
     cache = Cache(kind.plural for kind in served)
     freezes = Freezes()
@@ -89,13 +98,17 @@ async def operate(settings: Settings, kinds: Iterable[AnyController] | None = No
         reporter=settings.lease_identity,
         resync=settings.resync,
     )
-    tenants = Tenants(cluster.secret, metrics.called, limits=_limits(settings), denied=lambda: api_addresses(api))
+    tenants = Tenants(
+        cluster.secret, metrics.called, limits=_limits(settings), denied=lambda: api_addresses(api)
+    )
     events = _events(settings, metrics)
     pods = PodCounters(Addresses(settings.connections_allow, settings.connections_deny))
     try:
         ports = _Ports(cluster, tenants, PodTraffic(pods))
         parts = _parts(settings, api, served, cache, ports, cluster, metrics, freezes, events)
-        await Process(parts).run(settings.listen_host, settings.listen_health, settings.listen_metrics)
+        await Process(parts).run(
+            settings.listen_host, settings.listen_health, settings.listen_metrics
+        )
     finally:
         await pods.close()
         if events is not None:
@@ -105,14 +118,20 @@ async def operate(settings: Settings, kinds: Iterable[AnyController] | None = No
 
 
 def _limits(settings: Settings) -> Limits:
-    addresses = Addresses(settings.connections_allow, settings.connections_deny, settings.connections_only)
+    addresses = Addresses(
+        settings.connections_allow, settings.connections_deny, settings.connections_only
+    )
     return Limits(addresses=addresses, bounds=Bounds(answer=settings.answer_bytes))
 
 
 def _events(settings: Settings, metrics: Metrics) -> CloudEvents | None:
     if not settings.events_sink:
         return None
-    return CloudEvents(settings.events_sink, Probe(DEPENDENCY, metrics.called), token_file=settings.events_token_file)
+    return CloudEvents(
+        settings.events_sink,
+        Probe(DEPENDENCY, metrics.called),
+        token_file=settings.events_token_file,
+    )
 
 
 def _sink(events: CloudEvents | None, metrics: Metrics) -> Sink | None:
@@ -145,7 +164,9 @@ def _parts(  # noqa: PLR0917 - the root holds everything
         cluster,
         cache=cache,
         clock=clock,
-        options=Options(settings.workers, settings.resync, settings.resyncs_per_second, settings.pass_deadline),
+        options=Options(
+            settings.workers, settings.resync, settings.resyncs_per_second, settings.pass_deadline
+        ),
         metrics=metrics,
         announce=sink.put if sink is not None else lambda _: None,
         fence=api.fence,
@@ -173,7 +194,13 @@ def _parts(  # noqa: PLR0917 - the root holds everything
         engine=engine,
         watches=[
             *_watches(settings, api, cache, metrics),
-            kubernetes_freeze.watch(api, freezes, settings.operator_namespace, metrics.watch_restarted, settings.watch_silence),
+            kubernetes_freeze.watch(
+                api,
+                freezes,
+                settings.operator_namespace,
+                metrics.watch_restarted,
+                settings.watch_silence,
+            ),
         ],
         unserved=lambda: cluster.unserved(plurals),
         kopf=kopf,
@@ -186,9 +213,19 @@ def _parts(  # noqa: PLR0917 - the root holds everything
     )
 
 
-def _watches(settings: Settings, api: kubernetes_api.Api, cache: Cache, metrics: Metrics) -> list[Watch]:
+def _watches(
+    settings: Settings, api: kubernetes_api.Api, cache: Cache, metrics: Metrics
+) -> list[Watch]:
     return [
-        Watch(api, cache, kind, where, restarted=metrics.watch_restarted, silence=settings.watch_silence, page_size=settings.page_size)
+        Watch(
+            api,
+            cache,
+            kind,
+            where,
+            restarted=metrics.watch_restarted,
+            silence=settings.watch_silence,
+            page_size=settings.page_size,
+        )
         for kind in WATCHED
         for where in (settings.namespaces or (None,))
     ]

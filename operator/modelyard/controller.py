@@ -60,12 +60,14 @@ class Controller(Generic[ResourceT, ObservationT, StatusT]):
         in_sync: Tell whether nothing is under way, asked once for each object at start: its next
             external read can wait for the resync. Pure.
         relations: Which changes of other kinds concern this one.
-        survives_refusals: Whether `decide` goes on with an object of which the API server refused an `Apply` or a `Tell`
-            (`Ports.refusals`). Otherwise the refusal ends the reconcile in `on_error`.
+        survives_refusals: Whether `decide` goes on with an object of which the API server refused
+            an `Apply` or a `Tell` (`Ports.refusals`). Otherwise the refusal ends the reconcile in
+            `on_error`.
         reads_last: How long answers of MLflow and S3 may be used again while a change is under way
             (the status is not Ready) and only owned objects change; None: every reconcile reads.
         ended: What a status that was written says has ended since the one before, as JSON. Pure.
-        announced: The CloudEvents about an object, from its status before and the one that was written, as JSON. Pure.
+        announced: The CloudEvents about an object, from its status before and the one that was
+            written, as JSON. Pure.
 
     """
 
@@ -79,7 +81,9 @@ class Controller(Generic[ResourceT, ObservationT, StatusT]):
     survives_refusals: bool = False
     reads_last: timedelta | None = None
     ended: Callable[[Manifest, Manifest], Iterable[Ended]] = lambda _before, _after: ()
-    announced: Callable[[Manifest, Manifest, Manifest], Iterable[Manifest]] = lambda _body, _before, _after: ()
+    announced: Callable[[Manifest, Manifest, Manifest], Iterable[Manifest]] = (
+        lambda _body, _before, _after: ()
+    )
 
     @property
     def plural(self) -> str:

@@ -7,13 +7,21 @@
     │   └── Ambiguous  ... and the write may have happened: search before repeating it
     └── Conflict       somebody else was faster, or holds the name
 
-Messages are ours: they name the dependency, the operation and the object, never a response body, a URL with a signature
-or a credential (design/api.md and I11 of bar/reliability.md).
+Messages are ours: they name the dependency, the operation and the object, never a response body, a
+URL with a signature or a credential (design/api.md and I11 of bar/reliability.md).
 """
 
 from typing import Literal
 
-__all__ = ["Ambiguous", "Conflict", "Dependency", "Forbidden", "Invalid", "ModelyardError", "Unavailable"]
+__all__ = [
+    "Ambiguous",
+    "Conflict",
+    "Dependency",
+    "Forbidden",
+    "Invalid",
+    "ModelyardError",
+    "Unavailable",
+]
 
 Dependency = Literal["MLflow", "S3", "Kubernetes", "CloudEvents"]
 
@@ -29,7 +37,9 @@ class ModelyardError(Exception):
 
     """
 
-    def __init__(self, dependency: Dependency, operation: str, subject: str, detail: str = "") -> None:
+    def __init__(
+        self, dependency: Dependency, operation: str, subject: str, detail: str = ""
+    ) -> None:
         self.dependency: Dependency = dependency
         self.operation = operation
         self.subject = subject

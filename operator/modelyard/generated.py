@@ -1,4 +1,6 @@
-"""Files that are generated and committed: written, or compared with what stands there. What they hold does not belong here."""
+"""Files that are generated and committed: written, or compared with what stands there. What they
+hold does not belong here.
+"""
 
 import argparse
 import difflib
@@ -13,12 +15,14 @@ Files = Mapping[str, str]
 
 
 def stale(root: Path, files: Files, owned: Sequence[str] = ()) -> list[str]:
-    """Say how the committed files differ from the generated ones: one unified diff each, none when they agree.
+    """Say how the committed files differ from the generated ones: one unified diff each, none when
+    they agree.
 
     Args:
         root: The repository's root.
         files: What should be there.
-        owned: Globs below the root; a file that they match and that is not generated is one too many.
+        owned: Globs below the root; a file that they match and that is not generated is one too
+            many.
 
     """
     found = []
@@ -27,15 +31,23 @@ def stale(root: Path, files: Files, owned: Sequence[str] = ()) -> list[str]:
         committed = target.read_text(encoding="utf-8") if target.exists() else ""
         if committed != text:
             lines = difflib.unified_diff(
-                committed.splitlines(), text.splitlines(), f"{path} (committed)", f"{path} (generated)", lineterm=""
+                committed.splitlines(),
+                text.splitlines(),
+                f"{path} (committed)",
+                f"{path} (generated)",
+                lineterm="",
             )
             found.append("\n".join(lines))
-    found += [f"{path} is not generated any more: remove it" for path in _surplus(root, files, owned)]
+    found += [
+        f"{path} is not generated any more: remove it" for path in _surplus(root, files, owned)
+    ]
     return found
 
 
 def write(root: Path, files: Files, owned: Sequence[str] = ()) -> list[str]:
-    """Write the files that differ, remove those that are not generated any more, and return the paths of both."""
+    """Write the files that differ, remove those that are not generated any more, and return the
+    paths of both.
+    """
     changed = []
     for path, text in sorted(files.items()):
         target = root / path
@@ -49,13 +61,26 @@ def write(root: Path, files: Files, owned: Sequence[str] = ()) -> list[str]:
     return changed
 
 
-def main(name: str, what: str, files: Callable[[], Files], argv: Sequence[str], owned: Sequence[str] = ()) -> int:
-    """Print, write or check one set of generated files; the exit code is 1 when the check finds one stale."""
+def main(
+    name: str, what: str, files: Callable[[], Files], argv: Sequence[str], owned: Sequence[str] = ()
+) -> int:
+    """Print, write or check one set of generated files; the exit code is 1 when the check finds
+    one stale.
+    """
     parser = argparse.ArgumentParser(prog=f"modelyard {name}", description=f"Print {what}.")
     mode = parser.add_mutually_exclusive_group()
     mode.add_argument("--write", action="store_true", help="write the committed files instead")
-    mode.add_argument("--check", action="store_true", help="compare with the committed files instead; exit 1 when one is stale")
-    parser.add_argument("--root", type=Path, default=Path(), help="the repository's root; the current directory if absent")
+    mode.add_argument(
+        "--check",
+        action="store_true",
+        help="compare with the committed files instead; exit 1 when one is stale",
+    )
+    parser.add_argument(
+        "--root",
+        type=Path,
+        default=Path(),
+        help="the repository's root; the current directory if absent",
+    )
     options = parser.parse_args(list(argv))
     generated = files()
     if options.write:
@@ -67,7 +92,9 @@ def main(name: str, what: str, files: Callable[[], Files], argv: Sequence[str], 
         for difference in differences:
             sys.stderr.write(f"{difference}\n")
         if differences:
-            sys.stderr.write("Generated files are stale: run `make crds` and commit what it writes.\n")
+            sys.stderr.write(
+                "Generated files are stale: run `make crds` and commit what it writes.\n"
+            )
         return 1 if differences else 0
     # The same text may be meant for two places; it is printed once.
     sys.stdout.write("---\n".join(dict.fromkeys(generated.values())))

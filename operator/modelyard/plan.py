@@ -67,7 +67,9 @@ class Apply:
 
 @dataclass(frozen=True)
 class Delete:
-    """Delete an owned object if it still has this uid. What it owns is deleted in the background."""
+    """Delete an owned object if it still has this uid. What it owns is deleted in the
+    background.
+    """
 
     api_version: str
     kind: str
@@ -90,12 +92,14 @@ class Suspend:
 
 @dataclass(frozen=True)
 class Tell:
-    """Tell a serving pod how it splits its requests, if it still has this uid: one annotation, and nothing else of the pod.
+    """Tell a serving pod how it splits its requests, if it still has this uid: one annotation, and
+    nothing else of the pod.
 
     Attributes:
         name: The pod.
         uid: Its uid.
-        rule: JSON, as the model server reads it (`modelyard_runtime.serve.rule`); None: it answers all requests itself.
+        rule: JSON, as the model server reads it (`modelyard_runtime.serve.rule`); None: it answers
+            all requests itself.
 
     """
 
@@ -222,7 +226,9 @@ class CreateModel:
 
 @dataclass(frozen=True)
 class DeleteModel:
-    """Delete the registered model and its versions (MLflow has no trash for models); artifacts stay."""
+    """Delete the registered model and its versions (MLflow has no trash for models); artifacts
+    stay.
+    """
 
     name: str
 
@@ -272,7 +278,8 @@ class DeleteAlias:
 class PutRecord:
     """Store an entry of a model's history in S3, if nothing lies there yet.
 
-    What goes wrong is no error of the reconcile: `Ports.refusals` has it, below this name and the URI.
+    What goes wrong is no error of the reconcile: `Ports.refusals` has it, below this name and the
+    URI.
     """
 
     uri: str
@@ -324,7 +331,9 @@ class Act:
         """Check the rule that crash-safety rests on."""
         external = [action for action in self.actions if not isinstance(action, Owned)]
         assert self.actions, "a round that does nothing is a Rest"
-        assert len(external) <= 1, f"a round has at most one external effect, this one has {external}"
+        assert len(external) <= 1, (
+            f"a round has at most one external effect, this one has {external}"
+        )
 
 
 @dataclass(frozen=True)
@@ -343,8 +352,8 @@ class Rest(Generic[StatusT]):
         status: What users see.
         requeue_after: Reconcile again after this time though nothing changed; None: at the resync.
         events: Recorded when the status is written.
-        reads_last: How long what was read of MLflow and S3 may be used again though nothing is under way: the next look is
-            at something else.
+        reads_last: How long what was read of MLflow and S3 may be used again though nothing is
+            under way: the next look is at something else.
 
     """
 

@@ -1,7 +1,8 @@
-"""The seams: what the kinds may ask of Kubernetes, MLflow and S3, and the small values that come back.
+"""The seams: what the kinds may ask of Kubernetes, MLflow and S3, and the small values that come
+back.
 
-No vendor's type crosses a port, and no vendor's error: adapters translate both, and never retry. Every
-read may raise `Invalid` or `Unavailable`, every write `Conflict` and `Ambiguous` besides.
+No vendor's type crosses a port, and no vendor's error: adapters translate both, and never retry.
+Every read may raise `Invalid` or `Unavailable`, every write `Conflict` and `Ambiguous` besides.
 """
 
 from collections.abc import Iterable, Mapping
@@ -16,7 +17,15 @@ from modelyard.api.text import Words
 from modelyard.errors import ModelyardError
 from modelyard.kube.names import CONNECTION_SECRET
 from modelyard.plan import Delete, Manifest, Suspend, Tell
-from modelyard.tracked import LoggedModel, ModelStage, RunList, TrackedExperiment, TrackedModel, TrackedRun, TrackedVersion
+from modelyard.tracked import (
+    LoggedModel,
+    ModelStage,
+    RunList,
+    TrackedExperiment,
+    TrackedModel,
+    TrackedRun,
+    TrackedVersion,
+)
 from modelyard.traffic import Traffic
 
 __all__ = [
@@ -42,7 +51,9 @@ __all__ = [
 
 # --- Kubernetes -----------------------------------------------------------------------------------
 class Cluster(Protocol):
-    """Kubernetes, as decisions need it. `get`, `select` and `owned` read what the watches know and cost nothing."""
+    """Kubernetes, as decisions need it. `get`, `select` and `owned` read what the watches know
+    and cost nothing.
+    """
 
     def get(self, plural: str, namespace: str, name: str) -> Manifest | None:
         """Return one of our own objects."""
@@ -61,14 +72,17 @@ class Cluster(Protocol):
         ...
 
     def calendar(self) -> Calendar | str:
-        """Return the freezes of the whole cluster, as the watch knows them, or why they cannot be read."""
+        """Return the freezes of the whole cluster, as the watch knows them, or why they cannot
+        be read.
+        """
         ...
 
     async def apply(self, manifest: Manifest) -> None:
-        """Server-side apply with our field manager, by force; the answer is visible to `owned` at once.
+        """Server-side apply with our field manager, by force; the answer is visible to `owned` at
+        once.
 
-        The manifest is stamped on the way (`kube.applied`). `Invalid` if an object of that name exists
-        that the manifest's owner does not control.
+        The manifest is stamped on the way (`kube.applied`). `Invalid` if an object of that name
+        exists that the manifest's owner does not control.
         """
         ...
 
@@ -77,18 +91,22 @@ class Cluster(Protocol):
         ...
 
     async def suspend(self, namespace: str, job: Suspend) -> None:
-        """Set an owned Job's `suspend`, and nothing else; `Conflict` if it no longer has that uid."""
+        """Set an owned Job's `suspend`, and nothing else; `Conflict` if it no longer has that
+        uid.
+        """
         ...
 
     async def tell(self, namespace: str, pod: Tell) -> None:
-        """Set or remove the annotation of a serving pod by which it splits its requests; one that is gone is no error.
+        """Set or remove the annotation of a serving pod by which it splits its requests; one that
+        is gone is no error.
 
         `Conflict` if another pod has its name now. The answer is visible to `owned` at once.
         """
         ...
 
     async def creation_error(self, namespace: str, uid: str) -> str | None:
-        """Return why Kubernetes last could not create a pod for a Job, at most 1,024 characters; None if it said nothing.
+        """Return why Kubernetes last could not create a pod for a Job, at most 1,024 characters;
+        None if it said nothing.
 
         Only events say it, and anybody in the namespace may write one: it is good for a message.
         """
@@ -107,7 +125,8 @@ class Cluster(Protocol):
         ...
 
     async def unguarded(self, namespace: str) -> str | None:
-        """Say why ModelApprovals of a namespace cannot be believed; None: the API server takes none in another's name.
+        """Say why ModelApprovals of a namespace cannot be believed; None: the API server takes none
+        in another's name.
 
         It is asked by the dry run of creating one, and the answer is at most a resync old.
         """
@@ -118,11 +137,14 @@ class Objects(Protocol):
     """Our own objects, as the engine writes them. Kinds never see this port."""
 
     async def page(self, plural: str, token: str) -> tuple[list[Manifest], str]:
-        """List one page of a kind, straight from the API server; the second value continues the list, empty at its end."""
+        """List one page of a kind, straight from the API server; the second value continues the
+        list, empty at its end.
+        """
         ...
 
     async def write_status(self, body: Manifest, status: Manifest) -> Manifest:
-        """Replace an object's status in one write, if uid and resourceVersion are still those of `body`.
+        """Replace an object's status in one write, if uid and resourceVersion are still those of
+        `body`.
 
         `Conflict` if not: the object is in the cache as it is now, and its status is decided again.
         """
@@ -145,7 +167,7 @@ class Objects(Protocol):
         ...
 
 
-# --- MLflow -----------------------------------------------------------------------------------------
+# --- MLflow ---------------------------------------------------------------------------------------
 class Tracking(Protocol):
     """One tenant's MLflow."""
 
@@ -182,21 +204,40 @@ class Tracking(Protocol):
         ...
 
     async def runs(
-        self, experiment: str, *, tags: Mapping[str, str] | None = None, deleted: bool | None = False, limit: int = 1000
+        self,
+        experiment: str,
+        *,
+        tags: Mapping[str, str] | None = None,
+        deleted: bool | None = False,
+        limit: int = 1000,
     ) -> tuple[TrackedRun, ...]:
-        """Return the newest runs of an experiment that have these tags; with `deleted`, the soft-deleted ones instead, with None both."""
+        """Return the newest runs of an experiment that have these tags; with `deleted`, the
+        soft-deleted ones instead, with None both.
+        """
         ...
 
-    async def newest_runs(self, experiment: str, *, deleted: bool | None, limit: int, metric: str | None) -> RunList:
-        """Return the newest runs, as many as can be read; `deleted` as for `runs`. Of their metrics only the named one is read."""
+    async def newest_runs(
+        self, experiment: str, *, deleted: bool | None, limit: int, metric: str | None
+    ) -> RunList:
+        """Return the newest runs, as many as can be read; `deleted` as for `runs`. Of their
+        metrics only the named one is read.
+        """
         ...
 
-    async def ended_runs(self, experiment: str, before: datetime, *, limit: int, metric: str | None) -> RunList:
-        """Return the runs that ended before a moment, those that did so first first; of their metrics only the named one."""
+    async def ended_runs(
+        self, experiment: str, before: datetime, *, limit: int, metric: str | None
+    ) -> RunList:
+        """Return the runs that ended before a moment, those that did so first first; of their
+        metrics only the named one.
+        """
         ...
 
-    async def best_runs(self, experiment: str, metric: str, *, greatest: bool, limit: int) -> RunList:
-        """Return the finished runs with the greatest or least values of a metric, best first; of their metrics only this one."""
+    async def best_runs(
+        self, experiment: str, metric: str, *, greatest: bool, limit: int
+    ) -> RunList:
+        """Return the finished runs with the greatest or least values of a metric, best first; of
+        their metrics only this one.
+        """
         ...
 
     async def create_run(self, experiment: str, name: str, tags: Mapping[str, str]) -> str:
@@ -227,8 +268,12 @@ class Tracking(Protocol):
         """Undo the soft deletion."""
         ...
 
-    async def logged_models(self, experiment: str, run: str, name: str | None = None) -> tuple[LoggedModel, ...]:
-        """Return the newest 50 models that a run of an experiment logged whole, of this name if one is given, newest first."""
+    async def logged_models(
+        self, experiment: str, run: str, name: str | None = None
+    ) -> tuple[LoggedModel, ...]:
+        """Return the newest 50 models that a run of an experiment logged whole, of this name if
+        one is given, newest first.
+        """
         ...
 
     async def model(self, name: str) -> TrackedModel | None:
@@ -239,7 +284,9 @@ class Tracking(Protocol):
         """Create a registered model; one of that name is a `Conflict`."""
         ...
 
-    async def set_model_tags(self, name: str, tags: Mapping[str, str], description: str | None) -> None:
+    async def set_model_tags(
+        self, name: str, tags: Mapping[str, str], description: str | None
+    ) -> None:
         """Set tags, and the description unless it is None."""
         ...
 
@@ -259,7 +306,14 @@ class Tracking(Protocol):
         """Return the versions of any model that came from a run."""
         ...
 
-    async def create_version(self, model: str, source: str, run: str | None, tags: Mapping[str, str], logged_model: str | None) -> str:
+    async def create_version(
+        self,
+        model: str,
+        source: str,
+        run: str | None,
+        tags: Mapping[str, str],
+        logged_model: str | None,
+    ) -> str:
         """Register a version and return MLflow's number for it."""
         ...
 
@@ -267,8 +321,12 @@ class Tracking(Protocol):
         """Set tags."""
         ...
 
-    async def transition(self, model: str, version: str, stage: ModelStage, *, displacing: bool = False) -> None:
-        """Move one version to an MLflow stage; no other version moves, unless `displacing` archives those that are in it, at once."""
+    async def transition(
+        self, model: str, version: str, stage: ModelStage, *, displacing: bool = False
+    ) -> None:
+        """Move one version to an MLflow stage; no other version moves, unless `displacing`
+        archives those that are in it, at once.
+        """
         ...
 
     async def set_alias(self, model: str, alias: str, version: str) -> None:
@@ -284,7 +342,7 @@ class Tracking(Protocol):
         ...
 
 
-# --- S3 -----------------------------------------------------------------------------------------------
+# --- S3 -------------------------------------------------------------------------------------------
 @dataclass(frozen=True)
 class Usage:
     """What lies below a prefix; not `complete`: at least so much."""
@@ -296,7 +354,9 @@ class Usage:
 
 @dataclass(frozen=True, order=True)
 class StoredObject:
-    """One object below a prefix: its path relative to it, its size in bytes, the store's own tag of its content."""
+    """One object below a prefix: its path relative to it, its size in bytes, the store's own tag
+    of its content.
+    """
 
     path: str
     size: int
@@ -305,7 +365,9 @@ class StoredObject:
 
 @dataclass(frozen=True)
 class ArtifactTree:
-    """An artifact tree that was read whole: digest and size of its bytes, number of files, digest of its listing."""
+    """An artifact tree that was read whole: digest and size of its bytes, number of files,
+    digest of its listing.
+    """
 
     digest: str
     bytes: int
@@ -314,14 +376,18 @@ class ArtifactTree:
 
 
 class Store(Protocol):
-    """One tenant's S3. Every URI is `s3://<bucket>/<key>`; one beyond the tenant's reach is `Forbidden`."""
+    """One tenant's S3. Every URI is `s3://<bucket>/<key>`; one beyond the tenant's reach is
+    `Forbidden`.
+    """
 
     async def create_bucket(self, bucket: str) -> None:
         """Create a bucket; one that is ours already is no error."""
         ...
 
     async def usage(self, uri: str) -> Usage | None:
-        """Count what lies below a prefix, up to a million objects; None when the bucket itself is not there."""
+        """Count what lies below a prefix, up to a million objects; None when the bucket itself
+        is not there.
+        """
         ...
 
     async def objects(self, uri: str) -> tuple[StoredObject, ...]:
@@ -329,7 +395,9 @@ class Store(Protocol):
         ...
 
     async def digest(self, uri: str) -> ArtifactTree | None:
-        """Read every byte below a prefix and compute the tree's digest; None when nothing is there."""
+        """Read every byte below a prefix and compute the tree's digest; None when nothing is
+        there.
+        """
         ...
 
     async def read(self, uri: str, limit: int) -> bytes | None:
@@ -337,7 +405,9 @@ class Store(Protocol):
         ...
 
     async def create(self, uri: str, content: bytes) -> None:
-        """Store one object in the namespace's own folder; `Conflict` if one lies there, which stays as it is."""
+        """Store one object in the namespace's own folder; `Conflict` if one lies there, which
+        stays as it is.
+        """
         ...
 
     async def delete_prefix(self, uri: str) -> None:
@@ -347,7 +417,9 @@ class Store(Protocol):
 
 @dataclass(frozen=True)
 class Tenant:
-    """What a namespace's Secret `modelyard-connection` opens. It holds no credential that could be printed."""
+    """What a namespace's Secret `modelyard-connection` opens. It holds no credential that could
+    be printed.
+    """
 
     tracking: Tracking
     store: Store
@@ -381,11 +453,15 @@ class Backends(Protocol):
         ...
 
     def words(self, namespace: str) -> Words:
-        """Return what cleans a namespace's texts, by the credentials that `tenant` read last; before that, none is shown."""
+        """Return what cleans a namespace's texts, by the credentials that `tenant` read last;
+        before that, none is shown.
+        """
         ...
 
     def doubt(self, namespace: str) -> None:
-        """Have the next `tenant` read the namespace's Secrets again: something says that they are no longer what was read."""
+        """Have the next `tenant` read the namespace's Secrets again: something says that they
+        are no longer what was read.
+        """
         ...
 
 
@@ -394,7 +470,7 @@ class Ports(Backends, Protocol):
 
     @property
     def refusals(self) -> Mapping[tuple[str, str], ModelyardError]:
-        """What was refused in this reconcile: applies by kind and name, pods that could not be told (`Controller.survives_refusals`),
-        and failed `PutRecord`s by URI.
+        """What was refused in this reconcile: applies by kind and name, pods that could not be told
+        (`Controller.survives_refusals`), and failed `PutRecord`s by URI.
         """
         ...

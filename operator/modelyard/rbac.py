@@ -2,8 +2,8 @@
 
 Roles are generated from it, and nowhere else. The rights to owned objects come from `kube.owned`.
 
-Rights of people (promote, purge, view) do not belong here; they are the chart's. Nothing here is `*`, nothing lists or watches
-Secrets, nothing reaches into a pod, nothing grants a right.
+Rights of people (promote, purge, view) do not belong here; they are the chart's. Nothing here is
+`*`, nothing lists or watches Secrets, nothing reaches into a pod, nothing grants a right.
 """
 
 from collections.abc import Sequence
@@ -26,7 +26,9 @@ class Scope(StrEnum):
     """Where a right holds."""
 
     SERVED = "served"
-    """In every namespace that the operator serves: all of them, or those that the chart's values name."""
+    """In every namespace that the operator serves: all of them, or those that the chart's values
+    name.
+    """
     CLUSTER = "cluster"
     """On objects that have no namespace."""
     OWN = "own"
@@ -62,22 +64,31 @@ RIGHTS = (
         GROUP,
         _KINDS,
         ("get", "list", "watch", "patch"),
-        "Our own kinds are watched, and read after a conflict; a patch sets and removes our finalizer, the spec is never written.",
+        "Our own kinds are watched, and read after a conflict; a patch sets and removes our"
+        " finalizer, the spec is never written.",
     ),
-    Right(Scope.SERVED, GROUP, tuple(f"{kind}/status" for kind in _KINDS), ("patch",), "What was observed is reported there."),
+    Right(
+        Scope.SERVED,
+        GROUP,
+        tuple(f"{kind}/status" for kind in _KINDS),
+        ("patch",),
+        "What was observed is reported there.",
+    ),
     Right(
         Scope.SERVED,
         GROUP,
         (ModelApproval.PLURAL,),
         ("create", "delete"),
-        "A dry run tries whether an approval in another's name is refused; those that no stage can use any more are deleted.",
+        "A dry run tries whether an approval in another's name is refused; those that no stage can"
+        " use any more are deleted.",
     ),
     Right(
         Scope.SERVED,
         GROUP,
         tuple(f"{kind}/finalizers" for kind in _KINDS),
         ("update",),
-        "Owned objects block their owner's deletion; some clusters (OpenShift) ask this right for that.",
+        "Owned objects block their owner's deletion; some clusters (OpenShift) ask this right for"
+        " that.",
     ),
     *(Right(Scope.SERVED, each.group, (each.plural,), each.verbs, each.why) for each in OWNED),
     Right(
@@ -85,7 +96,8 @@ RIGHTS = (
         "",
         ("secrets",),
         ("get",),
-        "The namespace's connection to MLflow and S3, and whether its pods have one of their own; read by name: no list, no watch.",
+        "The namespace's connection to MLflow and S3, and whether its pods have one of their own;"
+        " read by name: no list, no watch.",
         names=(CONNECTION_SECRET, PODS_SECRET),
     ),
     Right(
@@ -93,18 +105,32 @@ RIGHTS = (
         "events.k8s.io",
         ("events",),
         ("create", "list"),
-        "Transitions are told to users as events; those of a Job without a pod are asked why it has none.",
+        "Transitions are told to users as events; those of a Job without a pod are asked why it has"
+        " none.",
     ),
-    Right(Scope.CLUSTER, "", ("namespaces",), ("get",), "Its label says whether models that run code of their own are allowed."),
+    Right(
+        Scope.CLUSTER,
+        "",
+        ("namespaces",),
+        ("get",),
+        "Its label says whether models that run code of their own are allowed.",
+    ),
     Right(
         Scope.CLUSTER,
         policies.GROUP,
         (policies.POLICIES, policies.BINDINGS),
         ("get",),
-        "A metric says whether the policies that were installed are in force; the chart puts in their names.",
+        "A metric says whether the policies that were installed are in force; the chart puts in"
+        " their names.",
         names=tuple(f"modelyard-{name}" for name in policies.NAMES),
     ),
-    Right(Scope.OWN, "coordination.k8s.io", ("leases",), ("get", "create", "update"), "One replica works, the others wait for its lease."),
+    Right(
+        Scope.OWN,
+        "coordination.k8s.io",
+        ("leases",),
+        ("get", "create", "update"),
+        "One replica works, the others wait for its lease.",
+    ),
     Right(
         Scope.OWN,
         "",
@@ -122,7 +148,9 @@ def rules(scope: Scope) -> list[dict[str, Any]]:
 
 
 def allowed(scope: Scope, verb: str, group: str, resource: str, name: str = "") -> bool:
-    """Tell whether the table has a right; for tests that compare it with the requests that were seen."""
+    """Tell whether the table has a right; for tests that compare it with the requests that were
+    seen.
+    """
     return any(
         right.scope is scope
         and right.group == group
@@ -134,21 +162,30 @@ def allowed(scope: Scope, verb: str, group: str, resource: str, name: str = "") 
 
 
 def files() -> generated.Files:
-    """Return the committed file, which the chart turns into roles: one list of rules for each scope."""
+    """Return the committed file, which the chart turns into roles: one list of rules for each
+    scope.
+    """
     head = (
         "# Generated from operator/modelyard/rbac.py by `make crds`. Never edit it.\n"
-        "# `served` holds in every namespace that the operator serves, `cluster` on what has no namespace, `own` where it runs itself.\n"
+        "# `served` holds in every namespace that the operator serves, `cluster` on what has no"
+        " namespace, `own` where it runs itself.\n"
     )
     return {"charts/modelyard/files/rbac.yaml": head + "".join(_section(scope) for scope in Scope)}
 
 
 def main(argv: Sequence[str]) -> int:
     """Run `modelyard rbac`."""
-    return generated.main("rbac", "the rules of the operator's roles, by where they hold", files, argv)
+    return generated.main(
+        "rbac", "the rules of the operator's roles, by where they hold", files, argv
+    )
 
 
 def _rule(right: Right) -> dict[str, Any]:
-    out: dict[str, Any] = {"apiGroups": [right.group], "resources": list(right.resources), "verbs": list(right.verbs)}
+    out: dict[str, Any] = {
+        "apiGroups": [right.group],
+        "resources": list(right.resources),
+        "verbs": list(right.verbs),
+    }
     return out | {"resourceNames": list(right.names)} if right.names else out
 
 
@@ -159,5 +196,8 @@ def _section(scope: Scope) -> str:
             # Comments would not survive a YAML writer.
             lines.append(f"  # {right.why}")
             for index, (key, values) in enumerate(_rule(right).items()):
-                lines.append(f"  {'-' if index == 0 else ' '} {key}: [{', '.join(values) if any(values) else chr(34) * 2}]")
+                lines.append(
+                    f"  {'-' if index == 0 else ' '} {key}:"
+                    f" [{', '.join(values) if any(values) else chr(34) * 2}]"
+                )
     return "\n".join(lines) + "\n"

@@ -7,7 +7,16 @@ from typing import Literal
 
 from modelyard.api.run_status import OPEN, UNSUCCESSFUL, RunStatus
 
-__all__ = ["LoggedModel", "ModelStage", "RunList", "TrackedExperiment", "TrackedModel", "TrackedRun", "TrackedVersion", "logged_last"]
+__all__ = [
+    "LoggedModel",
+    "ModelStage",
+    "RunList",
+    "TrackedExperiment",
+    "TrackedModel",
+    "TrackedRun",
+    "TrackedVersion",
+    "logged_last",
+]
 
 ModelStage = Literal["None", "Staging", "Production", "Archived"]
 
@@ -25,7 +34,9 @@ class TrackedExperiment:
 
 @dataclass(frozen=True)
 class TrackedRun:
-    """An MLflow run as it is now: parameters, the newest value of each metric, the logged models that it put out."""
+    """An MLflow run as it is now: parameters, the newest value of each metric, the logged models
+    that it put out.
+    """
 
     id: str
     experiment: str
@@ -62,8 +73,8 @@ class RunList:
 
     Attributes:
         runs: In the order that was asked for.
-        complete: Whether the search was read to its end, or to the number of runs that was asked for; otherwise MLflow's answers
-            became too large.
+        complete: Whether the search was read to its end, or to the number of runs that was asked
+            for; otherwise MLflow's answers became too large.
 
     """
 
@@ -73,7 +84,9 @@ class RunList:
 
 @dataclass(frozen=True)
 class LoggedModel:
-    """A model that a run logged (MLflow 3): its id `m-...`, where its artifacts lie, and the name it was logged under."""
+    """A model that a run logged (MLflow 3): its id `m-...`, where its artifacts lie, and the
+    name it was logged under.
+    """
 
     id: str
     uri: str
@@ -83,7 +96,9 @@ class LoggedModel:
 
 
 def logged_last(models: Iterable[LoggedModel]) -> tuple[LoggedModel, ...]:
-    """Return the model with the latest creation time; several, if they were logged in the same millisecond."""
+    """Return the model with the latest creation time; several, if they were logged in the same
+    millisecond.
+    """
     found = tuple(models)
     last = max((each.created for each in found if each.created is not None), default=None)
     return tuple(each for each in found if each.created == last) if last is not None else found

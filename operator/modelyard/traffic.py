@@ -50,9 +50,11 @@ class Arm:
 
     Attributes:
         requests: All of them.
-        failures: Those that the version failed: 500 and above, no connection, no answer in time, skipped after such.
+        failures: Those that the version failed: 500 and above, no connection, no answer in time,
+            skipped after such.
         refusals: Those that it refused: 400 to 499.
-        latency: How many of the other answers took up to each edge, by its number (`wire.LATENCY_EDGES`).
+        latency: How many of the other answers took up to each edge, by its number
+            (`wire.LATENCY_EDGES`).
 
     """
 
@@ -72,7 +74,8 @@ class Split:
         identity: Identity of the pods that split.
         revision: What they were told last.
         interval: How much time one interval of counts takes at least.
-        judged: How many intervals of this rollout are judged and recorded: the next one has the number after it.
+        judged: How many intervals of this rollout are judged and recorded: the next one has the
+            number after it.
 
     """
 
@@ -98,8 +101,10 @@ class Seen:
     """What the pods say that split their requests.
 
     Attributes:
-        revisions: What each of them applies, by the pod's uid: 0 is no rule. One that did not answer is not there.
-        stable: What was counted under the revision that was asked about, added up over the pods that apply it.
+        revisions: What each of them applies, by the pod's uid: 0 is no rule. One that did not
+            answer is not there.
+        stable: What was counted under the revision that was asked about, added up over the pods
+            that apply it.
         candidate: The same for the candidate.
         interval: An interval that is over and not judged yet; the same one until it is.
 
@@ -115,17 +120,20 @@ class Traffic(Protocol):
     """The counters of serving pods."""
 
     async def answered(self, watched: Watched, pods: Iterable[Manifest], now: datetime) -> Answered:
-        """Return what a version's pods answered. Pods are asked now and then only, and one that does not answer in time counts nothing.
+        """Return what a version's pods answered. Pods are asked now and then only, and one that
+        does not answer in time counts nothing.
 
-        What was answered before the first time that its pods were asked is not counted, nor what pods answered between the last time
-        and their end. Raises nothing.
+        What was answered before the first time that its pods were asked is not counted, nor what
+        pods answered between the last time and their end. Raises nothing.
         """
         ...
 
     async def split(self, asked: Split, pods: Iterable[Manifest], now: datetime) -> Seen:
-        """Return what pods say that split their requests: each is asked every time, for its revision.
+        """Return what pods say that split their requests: each is asked every time, for its
+        revision.
 
-        An interval in which the revision changed, or before which an operator started, is left out. Counts are differences between two
-        answers of one process of one pod under one revision. Raises nothing.
+        An interval in which the revision changed, or before which an operator started, is left out.
+        Counts are differences between two answers of one process of one pod under one revision.
+        Raises nothing.
         """
         ...

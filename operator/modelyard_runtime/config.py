@@ -1,4 +1,5 @@
-"""What a training pod is told: the ConfigMap at /etc/modelyard and a few variables of the environment, checked once.
+"""What a training pod is told: the ConfigMap at /etc/modelyard and a few variables of the
+environment, checked once.
 
 Acting on it does not belong here.
 """
@@ -65,7 +66,8 @@ class RunConfig:
 
 
 def reach(namespace: str) -> Reach | None:
-    """Return what a namespace may read of S3, by the environment; None when its connection names no bucket.
+    """Return what a namespace may read of S3, by the environment; None when its connection names no
+    bucket.
 
     Raises:
         Failure: InvalidConfiguration, when MODELYARD_READ_BUCKETS cannot be read.
@@ -87,7 +89,8 @@ def dataset_folder() -> Path:
 
 
 def configuration() -> RunConfig:
-    """Read `run.json` and `parameters.json` from the folder MODELYARD_CONFIG, `/etc/modelyard` if it is not set.
+    """Read `run.json` and `parameters.json` from the folder MODELYARD_CONFIG, `/etc/modelyard` if
+    it is not set.
 
     Raises:
         Failure: InvalidConfiguration, naming the file and the field.
@@ -100,13 +103,18 @@ def configuration() -> RunConfig:
     dataset, namespace = _dataset(_member(run, "dataset")), _member(run, "run").get("namespace", "")
     if not isinstance(namespace, str):
         raise _invalid("run.json: run.namespace is not a string")
-    return RunConfig(parameters=parameters, trainer=trainer, task=task, dataset=dataset, namespace=namespace)
+    return RunConfig(
+        parameters=parameters, trainer=trainer, task=task, dataset=dataset, namespace=namespace
+    )
 
 
 def _trainer(raw: Mapping[str, Any]) -> tuple[str, Task | None]:
     """Return the trainer's name, and what it learns if it is tabular."""
     if len(raw) != 1 or not raw.keys() <= TRAINERS.keys():
-        raise _invalid(f"run.json: trainer names {', '.join(raw) or 'nothing'}, not one of {', '.join(TRAINERS)}")
+        raise _invalid(
+            f"run.json: trainer names {', '.join(raw) or 'nothing'}, not one of"
+            f" {', '.join(TRAINERS)}"
+        )
     ((name, settings),) = raw.items()
     tasks = TRAINERS[name].estimators
     if not tasks:
@@ -132,7 +140,13 @@ def _dataset(raw: Mapping[str, Any]) -> DatasetSpec | None:
         raise _invalid(f"run.json: dataset.rows is {raw['rows']!r}, not a number") from None
     if rows < 1:
         raise _invalid(f"run.json: dataset.rows is {rows}, less than 1")
-    return DatasetSpec(raw["name"], raw.get("uri") or None, raw.get("digest") or None, raw.get("target") or "target", rows)
+    return DatasetSpec(
+        raw["name"],
+        raw.get("uri") or None,
+        raw.get("digest") or None,
+        raw.get("target") or "target",
+        rows,
+    )
 
 
 def _object(name: str) -> dict[str, Any]:

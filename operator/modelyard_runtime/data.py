@@ -1,4 +1,5 @@
-"""Put a training's dataset in place and tell MLflow what it is: the init container of a training pod.
+"""Put a training's dataset in place and tell MLflow what it is: the init container of a training
+pod.
 
     python -m modelyard_runtime.data
 
@@ -38,7 +39,9 @@ _HEAD = 80
 
 
 def main() -> None:
-    """Fetch or make the dataset that run.json names, check it and log it. Without one, do nothing."""
+    """Fetch or make the dataset that run.json names, check it and log it. Without one, do
+    nothing.
+    """
     config = configuration()
     if config.dataset is None:
         print("this run has no dataset", flush=True)
@@ -47,7 +50,10 @@ def main() -> None:
     path, digest = prepare(config, config.dataset)
     found = profile(path, config.dataset.target, config.task)
     _check_target(config, config.dataset.target, found)
-    print(f"dataset {config.dataset.name}: {found.rows} rows, {len(found.columns)} columns, {digest}", flush=True)
+    print(
+        f"dataset {config.dataset.name}: {found.rows} rows, {len(found.columns)} columns, {digest}",
+        flush=True,
+    )
     _log(run_id, config.dataset, digest, found)
     report({"dataset": {"digest": digest, "rows": found.rows}})
 
@@ -56,7 +62,8 @@ def prepare(config: RunConfig, dataset: DatasetSpec) -> tuple[Path, str]:
     """Bring the dataset's file into its folder and return it with its digest, `sha256:<hex>`.
 
     Raises:
-        Failure: DatasetUnavailable, DatasetInvalid, DatasetDigestMismatch, StoreUnavailable, VolumeFull; no file is left in place.
+        Failure: DatasetUnavailable, DatasetInvalid, DatasetDigestMismatch, StoreUnavailable,
+            VolumeFull; no file is left in place.
 
     """
     suffix = _suffix(dataset)
@@ -66,11 +73,16 @@ def prepare(config: RunConfig, dataset: DatasetSpec) -> tuple[Path, str]:
         folder.mkdir(parents=True, exist_ok=True)
         for stale in (folder / f"dataset{known}" for known in _SUFFIXES):
             stale.unlink(missing_ok=True)
-        sha256 = _fetched(dataset.uri, config, partial) if dataset.uri else _made(config, dataset, partial)
+        sha256 = (
+            _fetched(dataset.uri, config, partial)
+            if dataset.uri
+            else _made(config, dataset, partial)
+        )
         digest = f"sha256:{sha256}"
         if dataset.digest and digest != dataset.digest:
             message = (
-                f"{dataset.uri} is not the promised dataset: expected {dataset.digest}, got {digest} of {partial.stat().st_size} bytes"
+                f"{dataset.uri} is not the promised dataset: expected {dataset.digest}, got"
+                f" {digest} of {partial.stat().st_size} bytes"
             )
             raise Failure(PodReason.DATASET_DIGEST_MISMATCH, message)
         partial.rename(target)
@@ -79,7 +91,9 @@ def prepare(config: RunConfig, dataset: DatasetSpec) -> tuple[Path, str]:
     except s3.StoreError as error:
         raise Failure(PodReason.DATASET_UNAVAILABLE, str(error)) from error
     except OSError as error:
-        raise unwritable(error, f"the dataset cannot be written to {folder}", PodReason.INVALID_CONFIGURATION) from error
+        raise unwritable(
+            error, f"the dataset cannot be written to {folder}", PodReason.INVALID_CONFIGURATION
+        ) from error
     finally:
         partial.unlink(missing_ok=True)
     return target, digest
@@ -101,7 +115,9 @@ def _fetched(uri: str, config: RunConfig, path: Path) -> str:
     except ValueError as error:
         raise invalid(f"spec.dataset.uri: {error}") from error
     reach = config.reach
-    if reach is not None and not reach.reads(place):  # as the operator did, by this pod's own connection
+    if reach is not None and not reach.reads(
+        place
+    ):  # as the operator did, by this pod's own connection
         raise Failure(PodReason.DATASET_UNAVAILABLE, f"spec.dataset.uri: {reach.outside}")
     print(f"fetching {uri}", flush=True)
     store = s3.client()
@@ -116,9 +132,15 @@ def _fetched(uri: str, config: RunConfig, path: Path) -> str:
 
 
 def _folder(store: "S3Client", place: Location) -> Failure | None:
-    """Return the refusal of a folder of parts, as Spark writes a table; None when nothing lies there."""
+    """Return the refusal of a folder of parts, as Spark writes a table; None when nothing lies
+    there.
+    """
     try:
-        parts = [key for key, size in islice(s3.listing(store, place.bucket, place.prefix), _LISTED) if size]
+        parts = [
+            key
+            for key, size in islice(s3.listing(store, place.bucket, place.prefix), _LISTED)
+            if size
+        ]
     except s3.StoreError:  # keys that may read need not be keys that may list
         return None
     if not parts:
@@ -127,9 +149,9 @@ def _folder(store: "S3Client", place: Location) -> Failure | None:
     named = (key for key in parts if not key.rpartition("/")[2].startswith(("_", ".")))
     name = next(named, parts[0]).removeprefix(place.prefix)
     return invalid(
-        f"s3://{place.bucket}/{place.prefix} is a folder of parts such as {name}, and spec.dataset.uri names one file."
-        " Write the table as one, such as by pandas' read_parquet and to_parquet, or in Spark with"
-        " coalesce(1), and name the file itself"
+        f"s3://{place.bucket}/{place.prefix} is a folder of parts such as {name}, and"
+        " spec.dataset.uri names one file. Write the table as one, such as by pandas'"
+        " read_parquet and to_parquet, or in Spark with coalesce(1), and name the file itself"
     )
 
 
@@ -144,7 +166,10 @@ def _check_target(config: RunConfig, target: str, found: Figures) -> None:
     if config.task and target not in found.columns:
         only = next(iter(found.columns)) if len(found.columns) == 1 else ""
         if sign := next((sign for sign in ";\t|" if sign in only), None):
-            raise invalid(f"the dataset has a single column, {only[:_HEAD]!r}: its values must be separated by commas, not by {sign!r}")
+            raise invalid(
+                f"the dataset has a single column, {only[:_HEAD]!r}: its values must be separated"
+                f" by commas, not by {sign!r}"
+            )
         near = get_close_matches(target, found.columns, n=1)
         hint = f"; did you mean {near[0]}?" if near else f"; it has {_some(list(found.columns))}."
         raise invalid(f"the dataset has no column {target}{hint} Set spec.dataset.target.")
@@ -152,7 +177,9 @@ def _check_target(config: RunConfig, target: str, found: Figures) -> None:
 
 def _some(columns: list[str]) -> str:
     """Name columns for people: all, or the first ones and the last, where a target mostly is."""
-    return ", ".join(columns if len(columns) <= _NAMED else [*columns[: _NAMED - 3], "...", *columns[-3:]])
+    return ", ".join(
+        columns if len(columns) <= _NAMED else [*columns[: _NAMED - 3], "...", *columns[-3:]]
+    )
 
 
 def _log(run_id: str, dataset: DatasetSpec, digest: str, found: Figures) -> None:
@@ -165,12 +192,17 @@ def _log(run_id: str, dataset: DatasetSpec, digest: str, found: Figures) -> None
     entity = described(dataset.name, digest, found, kind, source)
     tags = tagged(dataset.name, digest, dataset.uri or "synthetic", found)
     with tracking.guarded("logging the dataset"):
-        _log_input(client, run_id, DatasetInput(Dataset(**entity), [InputTag("mlflow.data.context", "training")]))
+        _log_input(
+            client,
+            run_id,
+            DatasetInput(Dataset(**entity), [InputTag("mlflow.data.context", "training")]),
+        )
         client.log_batch(run_id, tags=[RunTag(key, value) for key, value in tags.items()])
 
 
 def _log_input(client: "MlflowClient", run_id: str, dataset: "DatasetInput") -> None:
-    """Log the input. MLflow looks for the dataset and then inserts it: of runs that bring the same one at once all but one are refused.
+    """Log the input. MLflow looks for the dataset and then inserts it: of runs that bring the same
+    one at once all but one are refused.
 
     Nothing of a refused one is kept, and the next try finds what the winner inserted.
     """

@@ -21,7 +21,9 @@ __all__ = ["find", "invalid", "make_synthetic", "pieces", "profile"]
 
 _FEATURES, _INFORMATIVE = 20, 15
 _ROWS, _CELLS = 65_536, 4_000_000
-"""Rows of a piece, and its rows times columns, at most: a wide table's pieces are as large as a narrow one's."""
+"""Rows of a piece, and its rows times columns, at most: a wide table's pieces are as large as a
+narrow one's.
+"""
 _BUFFER = 65_536
 """Bytes that are read ahead of every column."""
 
@@ -41,17 +43,27 @@ def find(folder: Path) -> Path:
     for name in ("dataset.parquet", "dataset.csv"):
         if (path := folder / name).is_file():
             return path
-    raise Failure(PodReason.DATASET_UNAVAILABLE, f"there is no dataset.parquet or dataset.csv in {folder}; name one in spec.dataset")
+    raise Failure(
+        PodReason.DATASET_UNAVAILABLE,
+        f"there is no dataset.parquet or dataset.csv in {folder}; name one in spec.dataset",
+    )
 
 
 def make_synthetic(name: str, task: Task, rows: int, path: Path) -> None:
-    """Write a Parquet file with columns `feature_00` ... `feature_19` and `target`. The same name gives the same bytes."""
+    """Write a Parquet file with columns `feature_00` ... `feature_19` and `target`. The same
+    name gives the same bytes.
+    """
     import pyarrow as pa  # noqa: PLC0415 - seconds, and the model server shares this package
     import pyarrow.parquet as pq  # noqa: PLC0415
     from sklearn import datasets  # noqa: PLC0415
 
     seed = int.from_bytes(hashlib.sha256(name.encode()).digest()[:4])
-    shape = {"n_samples": rows, "n_features": _FEATURES, "n_informative": _INFORMATIVE, "random_state": seed}
+    shape = {
+        "n_samples": rows,
+        "n_features": _FEATURES,
+        "n_informative": _INFORMATIVE,
+        "random_state": seed,
+    }
     make = datasets.make_classification if task == "classification" else datasets.make_regression
     features, target = make(**shape)
     columns = {f"feature_{i:02d}": features[:, i] for i in range(_FEATURES)}
@@ -72,24 +84,39 @@ def pieces(path: Path) -> Iterator["pd.DataFrame"]:
     try:
         if path.suffix == ".parquet":
             with pq.ParquetFile(path, buffer_size=_BUFFER, pre_buffer=False) as file:
-                yield from (batch.to_pandas() for batch in file.iter_batches(_rows(len(file.schema_arrow))))
+                yield from (
+                    batch.to_pandas() for batch in file.iter_batches(_rows(len(file.schema_arrow)))
+                )
         else:
             columns = len(pd.read_csv(path, nrows=0).columns)
             with pd.read_csv(path, chunksize=_rows(columns)) as file:
                 yield from file
     except UnicodeDecodeError as error:
-        raise invalid(f"the dataset is no CSV in UTF-8, which it must be, and not compressed: {one_line(error)}") from error
-    except (pa.ArrowException, OSError, ValueError) as error:  # pandas' and Arrow's own errors are ValueErrors
-        raise invalid(f"the dataset cannot be read as {path.suffix[1:]}: {one_line(error)}") from error
+        raise invalid(
+            "the dataset is no CSV in UTF-8, which it must be, and not compressed:"
+            f" {one_line(error)}"
+        ) from error
+    except (
+        pa.ArrowException,
+        OSError,
+        ValueError,
+    ) as error:  # pandas' and Arrow's own errors are ValueErrors
+        raise invalid(
+            f"the dataset cannot be read as {path.suffix[1:]}: {one_line(error)}"
+        ) from error
 
 
 def _once(path: Path) -> None:
-    """Refuse columns of which nothing says which one is meant. In CSV pandas numbers them: `a`, `a.1`."""
+    """Refuse columns of which nothing says which one is meant. In CSV pandas numbers them: `a`,
+    `a.1`.
+    """
     import pyarrow.parquet as pq  # noqa: PLC0415
 
     names = pq.read_schema(path).names
     if twice := [name for name, count in Counts(names).items() if count > 1]:
-        raise invalid(f"the dataset has several columns {twice[0]}; give each column a name of its own")
+        raise invalid(
+            f"the dataset has several columns {twice[0]}; give each column a name of its own"
+        )
 
 
 def _rows(columns: int) -> int:
@@ -108,7 +135,9 @@ def profile(path: Path, target: str, task: Task | None) -> Figures:
     counter = Counter(pd, None if task == "regression" else target)
     for piece in pieces(path):
         counter.add(piece)
-    if task is not None and path.suffix == ".parquet":  # what a script reads, and by what, is its own business
+    if (
+        task is not None and path.suffix == ".parquet"
+    ):  # what a script reads, and by what, is its own business
         _once(path)
     try:
         return counter.figures()

@@ -1,6 +1,8 @@
-"""Fetch a model's artifact tree from S3, by digest, whole or not at all: the init container of a serving pod.
+"""Fetch a model's artifact tree from S3, by digest, whole or not at all: the init container of a
+serving pod.
 
-    python -m modelyard_runtime.fetch --uri s3://bucket/prefix --digest sha256:... --to /modelyard/model
+    python -m modelyard_runtime.fetch --uri s3://bucket/prefix --digest sha256:... --to
+    /modelyard/model
 
 What the files mean does not belong here: nothing is opened but to be hashed.
 """
@@ -40,16 +42,19 @@ def local_tree(folder: Path) -> list[FileDigest]:
         if path.is_file():
             with path.open("rb") as file:
                 sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-            found.append(FileDigest(path.relative_to(folder).as_posix(), path.stat().st_size, sha256))
+            found.append(
+                FileDigest(path.relative_to(folder).as_posix(), path.stat().st_size, sha256)
+            )
     return found
 
 
 def fetch(uri: str, digest: str, target: Path) -> int:
-    """Bring the tree at `uri` to `target` and return its size in bytes. What is there already and has the digest stays.
+    """Bring the tree at `uri` to `target` and return its size in bytes. What is there already and
+    has the digest stays.
 
     Raises:
-        Failure: ArtifactMissing, ArtifactInvalid, ArtifactDigestMismatch, ConnectionRefused, StoreUnavailable or
-            VolumeFull. `target` is as it was.
+        Failure: ArtifactMissing, ArtifactInvalid, ArtifactDigestMismatch, ConnectionRefused,
+            StoreUnavailable or VolumeFull. `target` is as it was.
 
     """
     if target.is_dir() and tree_digest(have := local_tree(target)) == digest:
@@ -73,7 +78,8 @@ def _nowhere(_path: str) -> Path:
 
 
 def fetched(uri: str, digest: str, place: Callable[[str], Path] = _nowhere) -> list[FileDigest]:
-    """Write every file of the tree at `uri` to where `place` says, and return them. Call it inside of `told`.
+    """Write every file of the tree at `uri` to where `place` says, and return them. Call it inside
+    of `told`.
 
     Raises:
         Failure: ArtifactDigestMismatch: they are written, and are not those of the digest.
@@ -83,14 +89,18 @@ def fetched(uri: str, digest: str, place: Callable[[str], Path] = _nowhere) -> l
     files = hashed(uri, place)
     if (found := tree_digest(files)) != digest:
         total = sum(file.size for file in files)
-        message = f"{uri} is not what was registered: expected {digest}, got {found} of {len(files)} files, {total} bytes"
+        message = (
+            f"{uri} is not what was registered: expected {digest}, got {found} of {len(files)}"
+            f" files, {total} bytes"
+        )
         raise Failure(PodReason.DIGEST_MISMATCH, message)
     return files
 
 
 @contextmanager
 def told(unwritten: str) -> Iterator[None]:
-    """Turn what the store and the disk say into a Failure: ArtifactMissing, ConnectionRefused, StoreUnavailable or VolumeFull.
+    """Turn what the store and the disk say into a Failure: ArtifactMissing, ConnectionRefused,
+    StoreUnavailable or VolumeFull.
 
     Args:
         unwritten: What cannot be written, and where, if the disk is the cause.
@@ -135,7 +145,11 @@ class _Progress:
         seconds = max(time.monotonic() - self._start, 1e-3)
         megabytes, whole = self._bytes / _MEGABYTE, self.size / _MEGABYTE
         speed = f"{megabytes / seconds:.0f} MB/s"
-        print(f"fetched {done} of {self.files} files, {megabytes:.1f} of {whole:.1f} MB, {seconds:.1f} s, {speed}", flush=True)
+        print(
+            f"fetched {done} of {self.files} files, {megabytes:.1f} of {whole:.1f} MB,"
+            f" {seconds:.1f} s, {speed}",
+            flush=True,
+        )
 
 
 def _plan(store: "S3Client", uri: str) -> tuple[str, dict[str, tuple[str, int]]]:
@@ -143,9 +157,15 @@ def _plan(store: "S3Client", uri: str) -> tuple[str, dict[str, tuple[str, int]]]
     try:
         place = parse_uri(uri)
     except ValueError as error:
-        raise Failure(PodReason.ARTIFACT_INVALID, f"the address of the artifacts: {error}") from error
+        raise Failure(
+            PodReason.ARTIFACT_INVALID, f"the address of the artifacts: {error}"
+        ) from error
     found = s3.listing(store, place.bucket, place.prefix)
-    listed = {key.removeprefix(place.prefix): (key, size) for key, size in found if not is_folder_mark(key, size)}
+    listed = {
+        key.removeprefix(place.prefix): (key, size)
+        for key, size in found
+        if not is_folder_mark(key, size)
+    }
     if not listed:
         raise Failure(PodReason.ARTIFACT_MISSING, f"nothing lies under {uri}")
     if complaint := unwritable_tree(listed):
@@ -154,7 +174,8 @@ def _plan(store: "S3Client", uri: str) -> tuple[str, dict[str, tuple[str, int]]]
 
 
 def hashed(uri: str, place: Callable[[str], Path] = _nowhere) -> list[FileDigest]:
-    """Stream every file of the tree to where `place` says, several side by side, and hash it; by default nothing is kept.
+    """Stream every file of the tree to where `place` says, several side by side, and hash it; by
+    default nothing is kept.
 
     Raises:
         Failure: ArtifactMissing or ArtifactInvalid.
@@ -173,7 +194,9 @@ def hashed(uri: str, place: Callable[[str], Path] = _nowhere) -> list[FileDigest
 
     with ThreadPoolExecutor(_STREAMS) as pool:
         try:
-            return _gather([pool.submit(one, path, key) for path, (key, _) in sorted(listed.items())], progress)
+            return _gather(
+                [pool.submit(one, path, key) for path, (key, _) in sorted(listed.items())], progress
+            )
         finally:
             progress.stop()
             pool.shutdown(wait=False, cancel_futures=True)

@@ -1,4 +1,5 @@
-"""The tabular trainer: a table, an estimator, a fit that says how far it is, and figures on rows that it did not see.
+"""The tabular trainer: a table, an estimator, a fit that says how far it is, and figures on rows
+that it did not see.
 
 Configuration, MLflow and exit codes do not belong here.
 """
@@ -57,22 +58,35 @@ def table(path: Path, target: str, task: Task) -> tuple[pd.DataFrame, pd.Series]
         frame = pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path)
     except (pa.ArrowException, OSError, ValueError) as error:
         raise invalid(f"{path.name} cannot be read: {one_line(error)}") from error
-    frame.columns = [str(name) for name in frame.columns]  # Parquet may have numbers for names, spec.dataset.target is a text
+    frame.columns = [
+        str(name) for name in frame.columns
+    ]  # Parquet may have numbers for names, spec.dataset.target is a text
     if target not in frame:
         raise invalid(f"the dataset has no column {target}; set spec.dataset.target")
     features = frame.drop(columns=target)
     if len(frame) < _ROWS or not len(features.columns):
-        raise invalid(f"the dataset has {len(frame)} rows and {len(features.columns)} features; it takes {_ROWS} rows and a feature")
-    return _numbers(features), _labels(frame[target]) if task == "classification" else _quantities(frame[target])
+        raise invalid(
+            f"the dataset has {len(frame)} rows and {len(features.columns)} features; it takes"
+            f" {_ROWS} rows and a feature"
+        )
+    return _numbers(features), _labels(frame[target]) if task == "classification" else _quantities(
+        frame[target]
+    )
 
 
 def _numbers(features: pd.DataFrame) -> pd.DataFrame:
-    """Return the features as float64: one type, which can say that a value is missing, in training and in serving."""
+    """Return the features as float64: one type, which can say that a value is missing, in
+    training and in serving.
+    """
     if odd := [name for name in features.columns if set("[]<") & set(name)]:
         raise invalid(f"the column {odd[0]} has [, ] or < in its name, which XGBoost does not take")
-    if text := [name for name, kind in features.dtypes.items() if not (pd.api.types.is_numeric_dtype(kind))]:
+    if text := [
+        name for name, kind in features.dtypes.items() if not (pd.api.types.is_numeric_dtype(kind))
+    ]:
         names = ", ".join(str(name) for name in text[:10])
-        raise invalid(f"the trainer takes numbers only; encode or drop {names}, or train by a script")
+        raise invalid(
+            f"the trainer takes numbers only; encode or drop {names}, or train by a script"
+        )
     numbers = features.astype("float64")
     if infinite := [name for name in numbers if np.isinf(numbers[name].to_numpy()).any()]:
         raise invalid(f"the column {infinite[0]} has infinite values")
@@ -85,15 +99,23 @@ def _labels(target: pd.Series) -> pd.Series:
     classes, counts = np.unique(numbers, return_counts=True)
     if len(classes) < 2 or not np.array_equal(classes, np.arange(len(classes))):
         shown = ", ".join(f"{value:g}" for value in classes[:10])
-        raise invalid(f"the classes of {target.name} are {shown}; they must be 0, 1 and so on without gaps")
+        raise invalid(
+            f"the classes of {target.name} are {shown}; they must be 0, 1 and so on without gaps"
+        )
     if counts.min() < 2 or len(numbers) * _VALIDATION < len(classes):
-        raise invalid(f"class {classes[counts.argmin()]:g} of {target.name} has {counts.min()} rows, too few to learn and to judge")
+        raise invalid(
+            f"class {classes[counts.argmin()]:g} of {target.name} has {counts.min()} rows, too few"
+            " to learn and to judge"
+        )
     return numbers.astype("int64")
 
 
 def _quantities(target: pd.Series) -> pd.Series:
     if not pd.api.types.is_numeric_dtype(target):
-        raise invalid(f"the target {target.name} holds {target.dtype} values, not numbers; encode it, or train by a script")
+        raise invalid(
+            f"the target {target.name} holds {target.dtype} values, not numbers; encode it, or"
+            " train by a script"
+        )
     if absent := int(target.isna().sum()):
         raise invalid(f"the target {target.name} is missing in {absent} rows; drop them")
     numbers = target.astype("float64")
@@ -103,7 +125,9 @@ def _quantities(target: pd.Series) -> pd.Series:
 
 
 def split(features: pd.DataFrame, target: pd.Series, task: Task, seed: int) -> Split:
-    """Keep a fifth of the rows for validation, of every class a fifth; the same seed keeps the same rows."""
+    """Keep a fifth of the rows for validation, of every class a fifth; the same seed keeps the
+    same rows.
+    """
     stratify = target if task == "classification" else None
     train, validation, train_target, validation_target = train_test_split(
         features, target, test_size=_VALIDATION, random_state=seed, stratify=stratify
@@ -112,7 +136,8 @@ def split(features: pd.DataFrame, target: pd.Series, task: Task, seed: int) -> S
 
 
 def estimator(trainer: str, task: Task, parameters: Mapping[str, str]) -> "xgb.XGBModel":
-    """Return an estimator with the user's parameters, a seed and as many threads as the pod may use.
+    """Return an estimator with the user's parameters, a seed and as many threads as the pod may
+    use.
 
     Raises:
         Failure: InvalidParameters.
@@ -121,7 +146,9 @@ def estimator(trainer: str, task: Task, parameters: Mapping[str, str]) -> "xgb.X
     known = TRAINERS[trainer]
     module, _, name = known.estimators[task].partition(":")
     kind = getattr(import_module(module), name)
-    return kind(**{"random_state": _SEED, "n_jobs": _cpus()} | convert(parameters, kind, known.aliases))
+    return kind(
+        **{"random_state": _SEED, "n_jobs": _cpus()} | convert(parameters, kind, known.aliases)
+    )
 
 
 def fit(model: "xgb.XGBModel", rows: Split, listener: Listener) -> None:
@@ -145,7 +172,8 @@ def fit(model: "xgb.XGBModel", rows: Split, listener: Listener) -> None:
             raise invalid_parameters(f"XGBoost refuses: {' '.join(first.split())}") from error
         raise
     finally:
-        model.callbacks = None  # set_params would hand all parameters to the booster, which takes no list of metrics
+        # set_params would hand all parameters to the booster, which takes no list of metrics
+        model.callbacks = None
 
 
 class _Listening(xgb.callback.TrainingCallback):  # type: ignore[misc]
@@ -154,7 +182,9 @@ class _Listening(xgb.callback.TrainingCallback):  # type: ignore[misc]
     def __init__(self, listener: Listener) -> None:
         self._listener = listener
 
-    def after_iteration(self, model: object, epoch: int, evals_log: Mapping[str, Mapping[str, list[Any]]]) -> bool:
+    def after_iteration(
+        self, model: object, epoch: int, evals_log: Mapping[str, Mapping[str, list[Any]]]
+    ) -> bool:
         del model
         names = {"validation_0": "train", "validation_1": "validation"}
         newest = {
@@ -185,23 +215,33 @@ def evaluate(model: "xgb.XGBModel", rows: Split, task: Task) -> dict[str, float]
         "precision": float(metrics.precision_score(truth, found, **average)),
         "recall": float(metrics.recall_score(truth, found, **average)),
     }
-    # Some objectives give no probabilities: hinge loss, for one. Then these two mean nothing, and are left out.
+    # Some objectives give no probabilities: hinge loss, for one. Then these two mean nothing, and
+    # are left out.
     if np.allclose(odds.sum(axis=1), 1, atol=1e-3):
         with suppress(ValueError):
             result["log_loss"] = float(metrics.log_loss(truth, odds, labels=classes))
-            result["roc_auc"] = float(metrics.roc_auc_score(truth, odds[:, 1] if binary else odds, multi_class="ovr", labels=classes))
+            result["roc_auc"] = float(
+                metrics.roc_auc_score(
+                    truth, odds[:, 1] if binary else odds, multi_class="ovr", labels=classes
+                )
+            )
     return {name: value for name, value in result.items() if np.isfinite(value)}
 
 
 def _cpus() -> int:
-    """Return how many processors the pod may use: threads beyond its limit only wait for each other."""
+    """Return how many processors the pod may use: threads beyond its limit only wait for each
+    other.
+    """
     quotas = []
     with suppress(OSError, ValueError):
         quota, period = Path("/sys/fs/cgroup/cpu.max").read_text(encoding="ascii").split()
         quotas.append(float(quota) / float(period))  # "max": ValueError
     with suppress(OSError, ValueError):
         folder = Path("/sys/fs/cgroup/cpu")
-        quota, period = ((folder / f"cpu.cfs_{name}_us").read_text(encoding="ascii") for name in ("quota", "period"))
+        quota, period = (
+            (folder / f"cpu.cfs_{name}_us").read_text(encoding="ascii")
+            for name in ("quota", "period")
+        )
         quotas.append(float(quota) / float(period))
     limit = min((value for value in quotas if value > 0), default=float("inf"))
     return max(1, int(min(len(os.sched_getaffinity(0)), np.ceil(limit))))

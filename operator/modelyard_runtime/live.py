@@ -47,21 +47,31 @@ class LiveMetrics:
             self._waiting += [Metric(name, value, now, step) for name, value in values.items()]
 
     def progress(self, percent: float, step: int) -> None:
-        """Take how far the training is, 0 to 100. Only the newest is sent: it is looked at, not plotted."""
+        """Take how far the training is, 0 to 100. Only the newest is sent: it is looked at, not
+        plotted.
+        """
         from mlflow.entities import Metric  # noqa: PLC0415
 
         with self._lock:
-            self._progress = Metric(PROGRESS_METRIC, round(percent, 1), int(time.time() * 1000), step)
+            self._progress = Metric(
+                PROGRESS_METRIC, round(percent, 1), int(time.time() * 1000), step
+            )
 
     def __enter__(self) -> Self:
         """Return itself."""
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         """Send what is left.
 
         Raises:
-            Failure: MLflow does not answer: a record with holes would look like a whole one. After another error that one counts.
+            Failure: MLflow does not answer: a record with holes would look like a whole one. After
+                another error that one counts.
 
         """
         self._closing.set()
@@ -75,7 +85,8 @@ class LiveMetrics:
         while not self._closing.wait(_SECONDS):
             try:
                 self._send()
-            except MlflowException as error:  # kept, and sent with the next ones: training does not stop for a restart of MLflow
+            # kept, and sent with the next ones: training does not stop for a restart of MLflow
+            except MlflowException as error:
                 print(f"metrics wait for MLflow: {one_line(error)}", flush=True)
 
     def _send(self) -> None:
@@ -97,7 +108,9 @@ class LiveMetrics:
                 sent = len(batch)
 
     def _log(self, batch: "list[Metric]") -> None:
-        """Send a batch; one that MLflow refuses in halves, so that a metric that it does not take costs no other and no model."""
+        """Send a batch; one that MLflow refuses in halves, so that a metric that it does not
+        take costs no other and no model.
+        """
         from mlflow.exceptions import MlflowException  # noqa: PLC0415 - MLflow is loaded once it is needed
 
         batch = [metric for metric in batch if metric.key not in self._refused]
@@ -114,4 +127,7 @@ class LiveMetrics:
                 self._log(batch[half:])
                 return
             self._refused.add(batch[0].key)
-            print(f"the metric {batch[0].key} is left out, for MLflow refuses it: {one_line(error)}", flush=True)
+            print(
+                f"the metric {batch[0].key} is left out, for MLflow refuses it: {one_line(error)}",
+                flush=True,
+            )

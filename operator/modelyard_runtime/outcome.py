@@ -1,4 +1,5 @@
-"""How a pod's process says what came of it: an exit code, and a JSON object in the container's termination message.
+"""How a pod's process says what came of it: an exit code, and a JSON object in the container's
+termination message.
 
 What can go wrong is in `modelyard.api.pod_end`; this module only writes it down.
 """
@@ -47,7 +48,8 @@ class Failure(Exception):
 
 
 def unwritable(error: OSError, what: str, otherwise: PodReason) -> Failure:
-    """Return the failure of a file that cannot be written: VolumeFull where the disk or a limit is the cause.
+    """Return the failure of a file that cannot be written: VolumeFull where the disk or a limit is
+    the cause.
 
     Args:
         error: What the operating system says.
@@ -55,7 +57,9 @@ def unwritable(error: OSError, what: str, otherwise: PodReason) -> Failure:
         otherwise: The reason for all other causes.
 
     """
-    return Failure(PodReason.VOLUME_FULL if error.errno in _FULL else otherwise, f"{what}: {one_line(error)}")
+    return Failure(
+        PodReason.VOLUME_FULL if error.errno in _FULL else otherwise, f"{what}: {one_line(error)}"
+    )
 
 
 def one_line(error: BaseException, limit: int = 600) -> str:
@@ -79,13 +83,16 @@ def report(payload: Mapping[str, Any]) -> None:
         kept["message"] = kept["message"][: len(kept["message"]) * 3 // 4]
         text = json.dumps(kept, ensure_ascii=False)
     try:
-        Path(os.environ.get("MODELYARD_TERMINATION_LOG", _DEFAULT_PATH)).write_text(text, encoding="utf-8")
+        Path(os.environ.get("MODELYARD_TERMINATION_LOG", _DEFAULT_PATH)).write_text(
+            text, encoding="utf-8"
+        )
     except OSError as error:  # outside of a pod there is none; the same text is on standard error
         print(f"no termination message written: {error}", file=sys.stderr)
 
 
 def run(main: Callable[[], None]) -> NoReturn:
-    """Run a program and exit: 0, or a Failure's code with its termination message. Other exceptions end it with a traceback.
+    """Run a program and exit: 0, or a Failure's code with its termination message. Other exceptions
+    end it with a traceback.
 
     Neither it nor a process of its own asks MLflow and S3 in the cluster through a proxy.
     """
@@ -110,9 +117,10 @@ def run_until_stopped(main: Callable[[], None]) -> NoReturn:
 def on_sigterm(act: Callable[[], None]) -> Iterator[None]:
     """Call `act` on a thread of its own at each SIGTERM, whatever the main thread is doing.
 
-    The first process of a container ignores SIGTERM unless it has a handler, and Python runs handlers only between two of its own
-    instructions on the main thread. During a long call of XGBoost that is too late, and a signal that comes just before a call that
-    waits is not looked at until the wait is over. The wakeup descriptor is written by the handler in C.
+    The first process of a container ignores SIGTERM unless it has a handler, and Python runs
+    handlers only between two of its own instructions on the main thread. During a long call of
+    XGBoost that is too late, and a signal that comes just before a call that waits is not looked at
+    until the wait is over. The wakeup descriptor is written by the handler in C.
     """
     readable, writable = socket.socketpair()
     writable.setblocking(False)

@@ -14,8 +14,19 @@ from modelyard_runtime.outcome import Failure
 
 __all__ = ["convert", "invalid_parameters"]
 
-# Set by the trainer, or of no meaning to a model that is served: a missing value is NaN there, and all columns are numbers.
-_OURS = frozenset({"self", "kwargs", "callbacks", "missing", "feature_types", "feature_weights", "enable_categorical"})
+# Set by the trainer, or of no meaning to a model that is served: a missing value is NaN there, and
+# all columns are numbers.
+_OURS = frozenset(
+    {
+        "self",
+        "kwargs",
+        "callbacks",
+        "missing",
+        "feature_types",
+        "feature_weights",
+        "enable_categorical",
+    }
+)
 
 _BOOLEANS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
 
@@ -25,7 +36,9 @@ def invalid_parameters(message: str) -> Failure:
     return Failure(PodReason.INVALID_PARAMETERS, message)
 
 
-def convert(given: Mapping[str, str], estimator: type, aliases: Mapping[str, str]) -> dict[str, Any]:
+def convert(
+    given: Mapping[str, str], estimator: type, aliases: Mapping[str, str]
+) -> dict[str, Any]:
     """Return an estimator's keyword arguments.
 
     Args:
@@ -34,8 +47,8 @@ def convert(given: Mapping[str, str], estimator: type, aliases: Mapping[str, str
         aliases: Other names of its parameters, which the message of an unknown one translates.
 
     Raises:
-        Failure: InvalidParameters, naming the parameter: one that is unknown, with the nearest name, or one that is not
-            of its type.
+        Failure: InvalidParameters, naming the parameter: one that is unknown, with the nearest
+            name, or one that is not of its type.
 
     """
     types: dict[str, Any] = {}
@@ -78,4 +91,8 @@ def _value(name: str, text: str, annotation: Any) -> Any:
         raise invalid_parameters(f"{name} is {text!r}, not a number")
     if not text:
         raise invalid_parameters(f"{name} is empty")
-    return [part.strip() for part in text.split(",")] if name == "eval_metric" and "," in text else text
+    return (
+        [part.strip() for part in text.split(",")]
+        if name == "eval_metric" and "," in text
+        else text
+    )

@@ -71,7 +71,9 @@ _MEANS: dict[S3Kind, type[StoreError]] = {
 
 
 def client(connections: int = 8) -> "S3Client":
-    """Return a client for MLFLOW_S3_ENDPOINT_URL (AWS's own when it is not set) with the credentials of the environment."""
+    """Return a client for MLFLOW_S3_ENDPOINT_URL (AWS's own when it is not set) with the
+    credentials of the environment.
+    """
     import boto3  # noqa: PLC0415 - half a second, which the model server's start does not have
     from botocore.config import Config  # noqa: PLC0415
 
@@ -83,7 +85,12 @@ def client(connections: int = 8) -> "S3Client":
         s3={"addressing_style": "path"} if os.environ.get("MLFLOW_S3_ENDPOINT_URL") else {},
     )
     region = os.environ.get("AWS_DEFAULT_REGION") or os.environ.get("AWS_REGION") or "us-east-1"
-    return boto3.client("s3", endpoint_url=os.environ.get("MLFLOW_S3_ENDPOINT_URL") or None, region_name=region, config=config)
+    return boto3.client(
+        "s3",
+        endpoint_url=os.environ.get("MLFLOW_S3_ENDPOINT_URL") or None,
+        region_name=region,
+        config=config,
+    )
 
 
 class Entry(NamedTuple):
@@ -160,15 +167,22 @@ def remove(store: "S3Client", bucket: str, keys: list[str]) -> None:
     from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415
 
     try:
-        answer = store.delete_objects(Bucket=bucket, Delete={"Objects": [{"Key": key} for key in keys], "Quiet": True})
+        answer = store.delete_objects(
+            Bucket=bucket, Delete={"Objects": [{"Key": key} for key in keys], "Quiet": True}
+        )
     except (BotoCoreError, ClientError) as error:
         raise _translated(error, f"s3://{bucket}/{keys[0]}") from error
     if left := answer.get("Errors"):
-        what = f"{len(left)} of {len(keys)} objects, such as s3://{bucket}/{left[0].get('Key')}, are not deleted ({left[0].get('Code')})"
+        what = (
+            f"{len(left)} of {len(keys)} objects, such as s3://{bucket}/{left[0].get('Key')}, are"
+            f" not deleted ({left[0].get('Code')})"
+        )
         raise Denied(what) if left[0].get("Code") == "AccessDenied" else Unreachable(what)
 
 
-def save(store: "S3Client", bucket: str, key: str, target: Path, arrived: Callable[[int], None]) -> tuple[str, int]:
+def save(
+    store: "S3Client", bucket: str, key: str, target: Path, arrived: Callable[[int], None]
+) -> tuple[str, int]:
     """Stream an object into a file and return the SHA-256 of its bytes in hex and their number.
 
     A connection that breaks is taken up where it broke, as long as the object is still the same.
@@ -215,7 +229,8 @@ def uploading(what: str) -> Iterator[None]:
     try:
         yield
     except (Boto3Error, BotoCoreError, ClientError) as error:
-        # `upload_file` raises an exception of its own, while it handles the one with the store's answer.
+        # `upload_file` raises an exception of its own, while it handles the one with the store's
+        # answer.
         inner = error.__context__ if isinstance(error, Boto3Error) else None
         raise _translated(inner if isinstance(inner, Exception) else error, what) from error
 
@@ -224,7 +239,11 @@ def _translated(error: Exception, what: str) -> StoreError:
     """Say in our words what botocore says of `what`."""
     response = getattr(error, "response", None)
     if response is None:
-        kind = Denied if type(error).__name__ in {"NoCredentialsError", "PartialCredentialsError"} else Unreachable
+        kind = (
+            Denied
+            if type(error).__name__ in {"NoCredentialsError", "PartialCredentialsError"}
+            else Unreachable
+        )
         return kind(f"{what}: {error}")
     answer = read_s3_error(response)
     return _MEANS.get(answer.kind, Unreachable)(f"{what}: {answer.detail}")

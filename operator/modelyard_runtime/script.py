@@ -2,8 +2,9 @@
 
     python -m modelyard_runtime.script /etc/modelyard-script/train.py
 
-The file needs nothing of ours, and gets nothing but its environment: what it logs is its own business. In which experiment is not
-(`scripted`), and its model is signed where the run asks for that (`sign`).
+The file needs nothing of ours, and gets nothing but its environment: what it logs is its own
+business. In which experiment is not (`scripted`), and its model is signed where the run asks for
+that (`sign`).
 """
 
 import argparse
@@ -35,20 +36,29 @@ def check(path: Path) -> None:
             compile(file.read(), str(path), "exec", dont_inherit=True)
     except SyntaxError as error:
         near = f": {error.text.strip()}" if error.text else ""
-        raise Failure(PodReason.SCRIPT_INVALID, f"{path.name}, line {error.lineno}: {error.msg}{near}") from None
+        raise Failure(
+            PodReason.SCRIPT_INVALID, f"{path.name}, line {error.lineno}: {error.msg}{near}"
+        ) from None
     except (OSError, ValueError) as error:
-        raise Failure(PodReason.SCRIPT_INVALID, f"{path.name} cannot be read as Python: {error}") from None
+        raise Failure(
+            PodReason.SCRIPT_INVALID, f"{path.name} cannot be read as Python: {error}"
+        ) from None
 
 
 def execute(path: Path, arguments: list[str]) -> int:
     """Run the file in a process of its own and return its exit code, 128 + n for signal n.
 
-    A process of its own: the first process of a container does not die of a signal that it has no handler for, the second does.
-    SIGTERM is passed on, so that a script may save its work; the exit code is 143 then, whatever the script makes of it.
+    A process of its own: the first process of a container does not die of a signal that it has no
+    handler for, the second does. SIGTERM is passed on, so that a script may save its work; the exit
+    code is 143 then, whatever the script makes of it.
     """
     with tempfile.TemporaryDirectory() as folder:
         more = {"PYTHONUNBUFFERED": "1", **environment(Path(folder))}
-        return _waited_for(subprocess.Popen([sys.executable, str(path), *arguments], env=os.environ | more))  # noqa: S603 - the user's script
+        return _waited_for(
+            subprocess.Popen(  # noqa: S603 - the user's script
+                [sys.executable, str(path), *arguments], env=os.environ | more
+            )
+        )
 
 
 def _waited_for(child: "subprocess.Popen[bytes]") -> int:

@@ -1,8 +1,10 @@
-"""MLflow's tracking store as a script in a training pod sees it: an experiment that it would create is its run's own.
+"""MLflow's tracking store as a script in a training pod sees it: an experiment that it would create
+is its run's own.
 
-`mlflow.set_experiment("churn")` before `mlflow.start_run()`, as scripts have it that run on a laptop
-too, would leave a stray experiment behind, and `start_run` would refuse the run of the pod. A plugin
-of MLflow's own kind (an entry point `mlflow.tracking_store`), which only the script's process has.
+`mlflow.set_experiment("churn")` before `mlflow.start_run()`, as scripts have it that run on a
+laptop too, would leave a stray experiment behind, and `start_run` would refuse the run of the pod.
+A plugin of MLflow's own kind (an entry point `mlflow.tracking_store`), which only the script's
+process has.
 """
 
 import os
@@ -16,12 +18,15 @@ from modelyard.api.wire import RUN_ID
 __all__ = ["RUN", "environment", "store"]
 
 RUN = "MODELYARD_SCRIPT_RUN"
-"""The pod's run, for the script's process: `start_run` takes MLFLOW_RUN_ID out of the environment."""
+"""The pod's run, for the script's process: `start_run` takes MLFLOW_RUN_ID out of the
+environment.
+"""
 _SCHEMES = ("http", "https")
 
 
 def environment(folder: Path) -> dict[str, str]:
-    """Return the environment of a script's process, and write into the folder what MLflow finds the plugin by.
+    """Return the environment of a script's process, and write into the folder what MLflow finds the
+    plugin by.
 
     Without a run in the environment there is nothing to add.
 
@@ -33,10 +38,16 @@ def environment(folder: Path) -> dict[str, str]:
         return {}
     package = folder / "modelyard_scripted-1.dist-info"
     package.mkdir()
-    (package / "METADATA").write_text("Metadata-Version: 2.1\nName: modelyard-scripted\nVersion: 1\n")
+    (package / "METADATA").write_text(
+        "Metadata-Version: 2.1\nName: modelyard-scripted\nVersion: 1\n"
+    )
     points = "".join(f"{scheme} = {__name__}:store\n" for scheme in _SCHEMES)
     (package / "entry_points.txt").write_text(f"[mlflow.tracking_store]\n{points}")
-    path = [str(folder), *filter(None, [os.environ.get("PYTHONPATH")]), str(Path(__file__).parents[1])]
+    path = [
+        str(folder),
+        *filter(None, [os.environ.get("PYTHONPATH")]),
+        str(Path(__file__).parents[1]),
+    ]
     return {RUN: run, "PYTHONPATH": os.pathsep.join(path)}
 
 
@@ -52,7 +63,10 @@ def store(store_uri: str, **_: Any) -> Any:
             if not (run := os.environ.get(RUN)):
                 return str(super().create_experiment(name, *args, **kwargs))
             id_ = str(self.get_run(run).info.experiment_id)
-            words = f"modelyard: no experiment {name} is created: this run's own, with the id {id_}, is used instead"
+            words = (
+                f"modelyard: no experiment {name} is created: this run's own, with the id {id_}, is"
+                " used instead"
+            )
             print(words, file=sys.stderr, flush=True)
             return id_
 

@@ -1,7 +1,9 @@
-"""Sign the model that a training logged, with the key that is mounted into its pod: `trainer.sign` of a TrainingRun.
+"""Sign the model that a training logged, with the key that is mounted into its pod: `trainer.sign`
+of a TrainingRun.
 
-The files are signed as they lie in the store when the training has ended: what the training logs afterwards is not covered, and a
-gate `signed` then names it. How a signature looks belongs to `signature`.
+The files are signed as they lie in the store when the training has ended: what the training logs
+afterwards is not covered, and a gate `signed` then names it. How a signature looks belongs to
+`signature`.
 """
 
 import os
@@ -37,7 +39,8 @@ class _Logged:
 
 
 def signing_key() -> "EllipticCurvePrivateKey | None":
-    """Read the key; None when the run asks for no signature. Call it before the training, which may take hours.
+    """Read the key; None when the run asks for no signature. Call it before the training, which may
+    take hours.
 
     Raises:
         Failure: SigningKeyUnusable. Its message holds nothing of the key.
@@ -62,7 +65,8 @@ def signing_key() -> "EllipticCurvePrivateKey | None":
 
 
 def sign_logged(run_id: str, key: "EllipticCurvePrivateKey") -> None:
-    """Sign the model that the operator would register of a run: the one named `model`, else the one that was logged last.
+    """Sign the model that the operator would register of a run: the one named `model`, else the one
+    that was logged last.
 
     A run without a model is left as it is.
 
@@ -76,15 +80,26 @@ def sign_logged(run_id: str, key: "EllipticCurvePrivateKey") -> None:
     with tracking.guarded("looking for the model to sign"):
         found = _logged(client, run_id)
     for model in found:
-        with told(f"the signature of {model.uri} cannot be written"), tempfile.TemporaryDirectory() as folder:
+        with (
+            told(f"the signature of {model.uri} cannot be written"),
+            tempfile.TemporaryDirectory() as folder,
+        ):
             data = signature.sign(model.uri.rstrip("/").rpartition("/")[2], hashed(model.uri), key)
             if len(data) > signature.LIMIT:
-                raise Failure(PodReason.ARTIFACT_INVALID, f"{model.uri} has too many files for a signature of {signature.LIMIT} bytes")
+                raise Failure(
+                    PodReason.ARTIFACT_INVALID,
+                    f"{model.uri} has too many files for a signature of {signature.LIMIT} bytes",
+                )
             path = Path(folder) / signature.FILE
             path.write_bytes(data)
-            with tracking.guarded("logging the signature"), s3.uploading(f"{model.uri}/{signature.FILE}"):
+            with (
+                tracking.guarded("logging the signature"),
+                s3.uploading(f"{model.uri}/{signature.FILE}"),
+            ):
                 model.put(str(path))
-        print(f"signed {model.uri} with the key {signature.fingerprint(key.public_key())}", flush=True)
+        print(
+            f"signed {model.uri} with the key {signature.fingerprint(key.public_key())}", flush=True
+        )
     if not found:
         print("the run has no model: nothing is signed", flush=True)
 
@@ -95,11 +110,16 @@ def _logged(client: "MlflowClient", run_id: str) -> list[_Logged]:
     mine = f"source_run_id = '{run_id}'"
     newest = [{"field_name": "creation_timestamp", "ascending": False}]
     for filter_ in (f"{mine} AND name = '{_DEFAULT}'", mine):
-        answer = client.search_logged_models([run.info.experiment_id], filter_, max_results=_MODELS, order_by=newest)
+        answer = client.search_logged_models(
+            [run.info.experiment_id], filter_, max_results=_MODELS, order_by=newest
+        )
         ready = [model for model in answer if str(model.status) == "READY"]
         last = [model for model in ready if model.creation_timestamp == ready[0].creation_timestamp]
         if last:
-            return [_Logged(model.artifact_location, _to_model(client, model.model_id)) for model in last]
+            return [
+                _Logged(model.artifact_location, _to_model(client, model.model_id))
+                for model in last
+            ]
     if not client.list_artifacts(run_id, _DEFAULT):
         return []
     uri = f"{run.info.artifact_uri.rstrip('/')}/{_DEFAULT}"

@@ -1,10 +1,12 @@
-"""OpenSSF Model Signing v1.0: write and verify a signature over the files of a tree, by a plain key.
+"""OpenSSF Model Signing v1.0: write and verify a signature over the files of a tree, by a plain
+key.
 
-A signature is a sigstore bundle in JSON. Its DSSE envelope holds an in-toto statement with the SHA-256 of every file, signed by
-ECDSA on P-256, P-384 or P-521: what the package `model-signing` writes and verifies with `sign key` and `verify key` (decision 0029).
-Files are not read here.
+A signature is a sigstore bundle in JSON. Its DSSE envelope holds an in-toto statement with the
+SHA-256 of every file, signed by ECDSA on P-256, P-384 or P-521: what the package `model-signing`
+writes and verifies with `sign key` and `verify key` (decision 0029). Files are not read here.
 
-    https://github.com/ossf/model-signing-spec, https://github.com/secure-systems-lab/dsse/blob/v1.0.0/protocol.md
+    https://github.com/ossf/model-signing-spec,
+    https://github.com/secure-systems-lab/dsse/blob/v1.0.0/protocol.md
 """
 
 import base64
@@ -18,12 +20,28 @@ from typing import Any
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key, load_pem_public_key
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    PublicFormat,
+    load_pem_private_key,
+    load_pem_public_key,
+)
 
 from modelyard.api.digest import FileDigest
 from modelyard.api.text import printable
 
-__all__ = ["FILE", "LIMIT", "BadSignature", "Signed", "differences", "fingerprint", "private_key", "public_key", "sign", "verify"]
+__all__ = [
+    "FILE",
+    "LIMIT",
+    "BadSignature",
+    "Signed",
+    "differences",
+    "fingerprint",
+    "private_key",
+    "public_key",
+    "sign",
+    "verify",
+]
 
 FILE = "model.sig"
 """The signature's file, at the root of the tree. It does not cover itself."""
@@ -63,7 +81,9 @@ class Signed:
 
 def fingerprint(key: ec.EllipticCurvePublicKey) -> str:
     """Return the first 16 hex digits of the SHA-256 of a key's SubjectPublicKeyInfo."""
-    return hashlib.sha256(key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).hexdigest()[:16]
+    return hashlib.sha256(
+        key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    ).hexdigest()[:16]
 
 
 def public_key(text: str) -> ec.EllipticCurvePublicKey:
@@ -104,7 +124,8 @@ def private_key(data: bytes) -> ec.EllipticCurvePrivateKey:
 
 
 def sign(name: str, files: Iterable[FileDigest], key: ec.EllipticCurvePrivateKey) -> bytes:
-    """Return the signature over a tree's files. One of the name FILE at its root is left out: it would be replaced.
+    """Return the signature over a tree's files. One of the name FILE at its root is left out: it
+    would be replaced.
 
     Args:
         name: What the statement calls the tree; nobody verifies it.
@@ -119,8 +140,16 @@ def sign(name: str, files: Iterable[FileDigest], key: ec.EllipticCurvePrivateKey
         "subject": [{"name": name, "digest": {"sha256": root}}],
         "predicateType": _PREDICATE,
         "predicate": {
-            "serialization": {"method": "files", "hash_type": "sha256", "allow_symlinks": False, "ignore_paths": [FILE]},
-            "resources": [{"name": file.path, "algorithm": "sha256", "digest": file.sha256} for file in covered],
+            "serialization": {
+                "method": "files",
+                "hash_type": "sha256",
+                "allow_symlinks": False,
+                "ignore_paths": [FILE],
+            },
+            "resources": [
+                {"name": file.path, "algorithm": "sha256", "digest": file.sha256}
+                for file in covered
+            ],
         },
     }
     payload, public = json.dumps(statement).encode(), key.public_key()
@@ -138,7 +167,8 @@ def sign(name: str, files: Iterable[FileDigest], key: ec.EllipticCurvePrivateKey
 
 
 def verify(data: bytes, keys: Sequence[ec.EllipticCurvePublicKey]) -> Signed:
-    """Verify a signature and return what it says; the files are still to be compared (`differences`).
+    """Verify a signature and return what it says; the files are still to be compared
+    (`differences`).
 
     Raises:
         BadSignature: It is no such bundle, it was altered, or the key is none of these.
@@ -146,10 +176,15 @@ def verify(data: bytes, keys: Sequence[ec.EllipticCurvePublicKey]) -> Signed:
     """
     bundle = _object(_json(data), "it is no sigstore bundle")
     if bundle.get("mediaType") != _MEDIA_TYPE:
-        raise BadSignature(f"it is no sigstore bundle: its mediaType is {_shown(bundle.get('mediaType'))}, not {_MEDIA_TYPE}")
+        raise BadSignature(
+            f"it is no sigstore bundle: its mediaType is {_shown(bundle.get('mediaType'))}, not"
+            f" {_MEDIA_TYPE}"
+        )
     envelope = _object(bundle.get("dsseEnvelope"), "its bundle has no dsseEnvelope")
     if envelope.get("payloadType") != _PAYLOAD_TYPE:
-        raise BadSignature(f"its payloadType is {_shown(envelope.get('payloadType'))}, not {_PAYLOAD_TYPE}")
+        raise BadSignature(
+            f"its payloadType is {_shown(envelope.get('payloadType'))}, not {_PAYLOAD_TYPE}"
+        )
     signatures = envelope.get("signatures")
     if not isinstance(signatures, list) or len(signatures) != 1:
         raise BadSignature("its envelope must have exactly one signature")
@@ -162,24 +197,36 @@ def verify(data: bytes, keys: Sequence[ec.EllipticCurvePublicKey]) -> Signed:
 
 
 def differences(signed: Mapping[str, str], files: Iterable[FileDigest]) -> list[str]:
-    """Return in what a tree differs from what was signed, file by file: changed ones first, then missing and unsigned ones."""
+    """Return in what a tree differs from what was signed, file by file: changed ones first, then
+    missing and unsigned ones.
+    """
     found = {file.path: file.sha256 for file in files if file.path != FILE}
     changed = sorted(path for path in found.keys() & signed.keys() if found[path] != signed[path])
     return [
         *(f"{_shown(path)} was changed after it was signed" for path in changed),
-        *(f"{_shown(path)} was signed and is missing" for path in sorted(signed.keys() - found.keys())),
+        *(
+            f"{_shown(path)} was signed and is missing"
+            for path in sorted(signed.keys() - found.keys())
+        ),
         *(f"{_shown(path)} is not signed" for path in sorted(found.keys() - signed.keys())),
     ]
 
 
 def _encoded(payload: bytes) -> bytes:
     """Return what DSSE signs: type and payload, each with its length."""
-    return b"DSSEv1 %d %s %d %s" % (len(_PAYLOAD_TYPE), _PAYLOAD_TYPE.encode(), len(payload), payload)
+    return b"DSSEv1 %d %s %d %s" % (
+        len(_PAYLOAD_TYPE),
+        _PAYLOAD_TYPE.encode(),
+        len(payload),
+        payload,
+    )
 
 
 def _hint(key: ec.EllipticCurvePublicKey) -> str:
     """Return what a bundle names a key by: the SHA-256 of its PEM, in hex."""
-    return hashlib.sha256(key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)).hexdigest()
+    return hashlib.sha256(
+        key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    ).hexdigest()
 
 
 def _is_by(key: ec.EllipticCurvePublicKey, signature: bytes, payload: bytes) -> bool:
@@ -191,10 +238,14 @@ def _is_by(key: ec.EllipticCurvePublicKey, signature: bytes, payload: bytes) -> 
 
 
 def _other_key(material: Any, keys: Sequence[ec.EllipticCurvePublicKey]) -> str:
-    """Say whose signature it is not. The hint is not signed: it helps who reads it, and decides nothing."""
+    """Say whose signature it is not. The hint is not signed: it helps who reads it, and decides
+    nothing.
+    """
     named = material.get("publicKey") if isinstance(material, dict) else None
     hint = named.get("hint") if isinstance(named, dict) else None
-    if isinstance(material, dict) and ("certificate" in material or "x509CertificateChain" in material):
+    if isinstance(material, dict) and (
+        "certificate" in material or "x509CertificateChain" in material
+    ):
         return "it is by a certificate, not by a key: sign with a key that the gate names"
     wanted = f"the gate's {'key' if len(keys) == 1 else 'keys'} {', '.join(map(fingerprint, keys))}"
     if not isinstance(hint, str) or not hint:
@@ -209,14 +260,24 @@ def _files(payload: bytes) -> dict[str, str]:
     """Read the statement: paths with their SHA-256."""
     statement = _object(_json(payload), "its payload is no in-toto statement")
     if statement.get("_type") != _STATEMENT:
-        raise BadSignature(f"its payload is {_shown(statement.get('_type'))}, not an in-toto statement ({_STATEMENT})")
+        raise BadSignature(
+            f"its payload is {_shown(statement.get('_type'))}, not an in-toto statement"
+            f" ({_STATEMENT})"
+        )
     if (kind := statement.get("predicateType")) != _PREDICATE:
-        raise BadSignature(f"its statement is {_shown(kind)}, not {_PREDICATE}: sign again with model-signing 1.0 or later")
+        raise BadSignature(
+            f"its statement is {_shown(kind)}, not {_PREDICATE}: sign again with model-signing 1.0"
+            " or later"
+        )
     predicate = _object(statement.get("predicate"), "its statement has no predicate")
-    how = _object(predicate.get("serialization"), "its statement does not say how the files were hashed")
+    how = _object(
+        predicate.get("serialization"), "its statement does not say how the files were hashed"
+    )
     if (how.get("method"), how.get("hash_type")) != ("files", "sha256"):
         said = f"{_shown(how.get('method'))} by {_shown(how.get('hash_type'))}"
-        raise BadSignature(f"it covers {said}: sign whole files by SHA-256, which is model_signing's default")
+        raise BadSignature(
+            f"it covers {said}: sign whole files by SHA-256, which is model_signing's default"
+        )
     resources = predicate.get("resources")
     if not isinstance(resources, list):
         raise BadSignature("its statement lists no files")
@@ -226,15 +287,24 @@ def _files(payload: bytes) -> dict[str, str]:
         if path in found:
             raise BadSignature(f"its statement lists {_shown(path)} twice")
         found[path] = digest
-    if (root := hashlib.sha256(b"".join(map(bytes.fromhex, found.values()))).hexdigest()) != _root(statement.get("subject")):
-        raise BadSignature(f"its statement contradicts itself: its files have the digest {root}, which its subject does not")
+    if (root := hashlib.sha256(b"".join(map(bytes.fromhex, found.values()))).hexdigest()) != _root(
+        statement.get("subject")
+    ):
+        raise BadSignature(
+            f"its statement contradicts itself: its files have the digest {root}, which its subject"
+            " does not"
+        )
     return found
 
 
 def _resource(each: Any) -> tuple[str, str]:
     fields = _object(each, "its statement lists something that is no file")
     path, digest = fields.get("name"), fields.get("digest")
-    if not isinstance(path, str) or not isinstance(digest, str) or fields.get("algorithm") != "sha256":
+    if (
+        not isinstance(path, str)
+        or not isinstance(digest, str)
+        or fields.get("algorithm") != "sha256"
+    ):
         raise BadSignature(f"its statement has no SHA-256 of {_shown(path)}")
     try:
         if len(bytes.fromhex(digest)) == hashlib.sha256().digest_size:

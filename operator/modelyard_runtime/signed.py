@@ -2,9 +2,9 @@
 
     python -m modelyard_runtime.signed --key "-----BEGIN PUBLIC KEY----- ..."
 
-Where the files are and their digest is in the environment (`modelyard.api.wire`): the hashes that are compared with the signature are
-those of the bytes that have the digest. No file is kept or opened but the signature's. What becomes of the version is the operator's
-to decide.
+Where the files are and their digest is in the environment (`modelyard.api.wire`): the hashes that
+are compared with the signature are those of the bytes that have the digest. No file is kept or
+opened but the signature's. What becomes of the version is the operator's to decide.
 """
 
 import argparse
@@ -49,7 +49,10 @@ def judge(uri: str, digest: str, keys: Sequence[str]) -> str:
         files = fetched(uri, digest)
         file = next((file for file in files if file.path == signature.FILE), None)
         if file is None:
-            message = f"there is no {signature.FILE} among its {len(files)} files: sign by trainer.sign or `model_signing sign key`"
+            message = (
+                f"there is no {signature.FILE} among its {len(files)} files: sign by trainer.sign"
+                " or `model_signing sign key`"
+            )
             raise Failure(PodReason.SIGNATURE_MISSING, message)
         data = _read(uri, file)
     try:
@@ -57,21 +60,31 @@ def judge(uri: str, digest: str, keys: Sequence[str]) -> str:
     except signature.BadSignature as error:
         raise _invalid(f"{signature.FILE}: {error}") from None
     if found := signature.differences(said.files, files):
-        more = f", and {len(found) - _MOST_DIFFERENCES} more" if len(found) > _MOST_DIFFERENCES else ""
-        raise _invalid(f"{', '.join(found[:_MOST_DIFFERENCES])}{more}; signed by the key {said.key}")
+        more = (
+            f", and {len(found) - _MOST_DIFFERENCES} more" if len(found) > _MOST_DIFFERENCES else ""
+        )
+        raise _invalid(
+            f"{', '.join(found[:_MOST_DIFFERENCES])}{more}; signed by the key {said.key}"
+        )
     return f"signed by the key {said.key}, {len(said.files)} files"
 
 
 def _read(uri: str, file: FileDigest) -> bytes:
     """Read the signature's file, whose bytes are again those that were hashed."""
     if file.size > signature.LIMIT:
-        raise _invalid(f"{file.path} has {file.size} bytes; a signature of at most {signature.LIMIT} is read")
+        raise _invalid(
+            f"{file.path} has {file.size} bytes; a signature of at most {signature.LIMIT} is read"
+        )
     place = parse_uri(uri)
     with tempfile.TemporaryDirectory() as folder:
         target = Path(folder) / file.path
-        sha256, _ = s3.save(s3.client(1), place.bucket, place.prefix + file.path, target, lambda _: None)
+        sha256, _ = s3.save(
+            s3.client(1), place.bucket, place.prefix + file.path, target, lambda _: None
+        )
         if sha256 != file.sha256:
-            raise Failure(PodReason.DIGEST_MISMATCH, f"{file.path} at {uri} changed while it was read")
+            raise Failure(
+                PodReason.DIGEST_MISMATCH, f"{file.path} at {uri} changed while it was read"
+            )
         return target.read_bytes()
 
 
@@ -82,7 +95,12 @@ def _invalid(message: str) -> Failure:
 def main() -> None:
     """Read the command line and the environment, verify, and say what came of it."""
     parser = argparse.ArgumentParser(prog="modelyard_runtime.signed", description=__doc__)
-    parser.add_argument("--key", action="append", required=True, help="a public key in PEM; one of several must have signed")
+    parser.add_argument(
+        "--key",
+        action="append",
+        required=True,
+        help="a public key in PEM; one of several must have signed",
+    )
     options = parser.parse_args()
     try:
         uri, digest = os.environ[wire.CANDIDATE_URI], os.environ[wire.CANDIDATE_DIGEST]

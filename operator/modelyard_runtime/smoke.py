@@ -1,10 +1,12 @@
 """Send requests to a candidate and compare its answers: the pod of the gate `smoke`.
 
-    python -m modelyard_runtime.smoke --name fraud --namespace risk --config-map cases --key cases.json --digest sha256:...
-    python -m modelyard_runtime.smoke --name fraud --namespace risk --uri s3://bucket/cases.json --digest sha256:... --max-latency 50ms
+    python -m modelyard_runtime.smoke --name fraud --namespace risk --config-map cases --key
+    cases.json --digest sha256:... python -m modelyard_runtime.smoke --name fraud --namespace risk
+    --uri s3://bucket/cases.json --digest sha256:... --max-latency 50ms
 
-The addresses of the candidate and of its files are in the environment (`modelyard.api.wire`), with the keys of S3. What is
-sent is `smoke_requests`; what an answer must be is here; what becomes of the version is the operator's to decide.
+The addresses of the candidate and of its files are in the environment (`modelyard.api.wire`), with
+the keys of S3. What is sent is `smoke_requests`; what an answer must be is here; what becomes of
+the version is the operator's to decide.
 """
 
 import argparse
@@ -44,7 +46,9 @@ def difference(expect: Any, found: Any, tolerance: float, where: str = "the answ
         if not isinstance(found, dict):
             return f"{where} is {_shown(found)}, not an object"
         each = (
-            difference(value, found[key], tolerance, f"{where}.{key}") if key in found else f"{where}.{key} is missing"
+            difference(value, found[key], tolerance, f"{where}.{key}")
+            if key in found
+            else f"{where}.{key} is missing"
             for key, value in expect.items()
         )
         return next(filter(None, each), None)
@@ -52,9 +56,24 @@ def difference(expect: Any, found: Any, tolerance: float, where: str = "the answ
         if not isinstance(found, list) or len(found) != len(expect):
             return f"{where} is {_shown(found)}, not a list of {len(expect)}"
         pairs = enumerate(zip(expect, found, strict=True))
-        return next(filter(None, (difference(mine, theirs, tolerance, f"{where}[{i}]") for i, (mine, theirs) in pairs)), None)
-    numbers = all(isinstance(value, int | float) and not isinstance(value, bool) for value in (expect, found))
-    same = _close(expect, found, tolerance) if numbers else type(expect) is type(found) and expect == found
+        return next(
+            filter(
+                None,
+                (
+                    difference(mine, theirs, tolerance, f"{where}[{i}]")
+                    for i, (mine, theirs) in pairs
+                ),
+            ),
+            None,
+        )
+    numbers = all(
+        isinstance(value, int | float) and not isinstance(value, bool) for value in (expect, found)
+    )
+    same = (
+        _close(expect, found, tolerance)
+        if numbers
+        else type(expect) is type(found) and expect == found
+    )
     return None if same else f"{where} is {_shown(found)}, not {_shown(expect)}"
 
 
@@ -71,16 +90,21 @@ class Candidate:
     def __init__(self, url: str) -> None:
         """Keep the address; nothing is sent yet."""
         place = urlsplit(url)
-        self._connection = http.client.HTTPConnection(str(place.hostname), place.port or 80, timeout=_ANSWER_SECONDS)
+        self._connection = http.client.HTTPConnection(
+            str(place.hostname), place.port or 80, timeout=_ANSWER_SECONDS
+        )
 
     def reach(self) -> None:
-        """Wait until the server says that it is ready: a node may learn late where a new Service leads.
+        """Wait until the server says that it is ready: a node may learn late where a new Service
+        leads.
 
         Raises:
             Failure: CandidateUnreachable.
 
         """
-        end = time.monotonic() + float(os.environ.get("MODELYARD_REACHED_SECONDS", _REACHED_SECONDS))
+        end = time.monotonic() + float(
+            os.environ.get("MODELYARD_REACHED_SECONDS", _REACHED_SECONDS)
+        )
         why = ""
         while True:
             try:
@@ -94,7 +118,10 @@ class Candidate:
                 why = one_line(error, _SHOWN)
             self._connection.close()
             if time.monotonic() >= end:
-                raise Failure(PodReason.CANDIDATE_UNREACHABLE, f"the candidate's Service does not answer: {why}")
+                raise Failure(
+                    PodReason.CANDIDATE_UNREACHABLE,
+                    f"the candidate's Service does not answer: {why}",
+                )
             time.sleep(0.2)
 
     def ask(self, case: Case) -> tuple[int, bytes, float]:
@@ -121,7 +148,9 @@ def _wrong(case: Case, candidate: Candidate, tolerance: float) -> str | None:
         status, body, _ = candidate.ask(case)
     except (OSError, http.client.HTTPException) as error:
         return f"no answer: {one_line(error, _SHOWN)}"
-    text = " ".join(printable(body[: 4 * _SHOWN].decode(errors="replace"), lines=True).split())[:_SHOWN]
+    text = " ".join(printable(body[: 4 * _SHOWN].decode(errors="replace"), lines=True).split())[
+        :_SHOWN
+    ]
     if status != http.HTTPStatus.OK:
         return f"status {status}: {text}"
     if case.expect is None:
@@ -144,10 +173,16 @@ def _shown(value: Any) -> str:
 
 
 def _compared(asked: Sequence[Case], candidate: Candidate, tolerance: float) -> None:
-    wrong = [(case.name, found) for case in asked if (found := _wrong(case, candidate, tolerance)) is not None]
+    wrong = [
+        (case.name, found)
+        for case in asked
+        if (found := _wrong(case, candidate, tolerance)) is not None
+    ]
     if wrong:
         shown = "; ".join(f"{name}: {found}" for name, found in wrong[:_MOST_DIFFERENCES])
-        raise _failure(f"{len(wrong)} of {len(asked)} requests were not answered as they should be: {shown}")
+        raise _failure(
+            f"{len(wrong)} of {len(asked)} requests were not answered as they should be: {shown}"
+        )
 
 
 def _timed(asked: Sequence[Case], candidate: Candidate, most: float | None) -> str:
@@ -160,17 +195,22 @@ def _timed(asked: Sequence[Case], candidate: Candidate, most: float | None) -> s
     try:
         best = [_best(case, candidate) for case in asked]
     except (OSError, http.client.HTTPException) as error:
-        raise _failure(f"a request that was answered before is not answered again: {one_line(error, _SHOWN)}") from error
+        raise _failure(
+            f"a request that was answered before is not answered again: {one_line(error, _SHOWN)}"
+        ) from error
     said = f"latency p50 {statistics.median(best) * 1000:.3g} ms, max {max(best) * 1000:.3g} ms"
     if most is None:
         return said
     if max(best) > most:
-        raise _failure(f"{asked[best.index(max(best))].name} takes longer than {most * 1000:g} ms: {said}")
+        raise _failure(
+            f"{asked[best.index(max(best))].name} takes longer than {most * 1000:g} ms: {said}"
+        )
     return f"{said}, at most {most * 1000:g} ms"
 
 
 def _asked(options: argparse.Namespace) -> tuple[list[Case], str]:
-    """Return what is sent, and why the input example is not among it; empty when it is, or when there is none.
+    """Return what is sent, and why the input example is not among it; empty when it is, or when
+    there is none.
 
     Raises:
         Failure: RequestsFailed when there is nothing to send, and what `smoke_requests` raises.
@@ -178,17 +218,23 @@ def _asked(options: argparse.Namespace) -> tuple[list[Case], str]:
     """
     asked: list[Case] = []
     if options.config_map is not None:
-        asked += cases(from_config_map(Path(options.folder), options.config_map, options.key, options.digest), options.name)
+        asked += cases(
+            from_config_map(Path(options.folder), options.config_map, options.key, options.digest),
+            options.name,
+        )
     store = s3.client(1)
     if options.uri is not None:
-        asked += cases(from_s3(store, options.uri, options.digest, config.reach(options.namespace)), options.name)
+        asked += cases(
+            from_s3(store, options.uri, options.digest, config.reach(options.namespace)),
+            options.name,
+        )
     logged = example(store, os.environ[wire.CANDIDATE_URI], options.listing)
     asked += [logged.case] if logged.case is not None else []
     if not asked:
         without = logged.why or "no input example was logged with the model"
         raise _failure(
-            f"there is nothing to send: the gate names no requests, and {without}. Write requests in the gate, or log the model with"
-            " input_example"
+            f"there is nothing to send: the gate names no requests, and {without}. Write requests"
+            " in the gate, or log the model with input_example"
         )
     return asked, logged.why
 
@@ -218,16 +264,36 @@ def _tolerance(text: str) -> float:
 def _options() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(prog="modelyard_runtime.smoke", description=__doc__)
-    parser.add_argument("--name", required=True, help="the model's name in the addresses of the protocols")
-    parser.add_argument("--namespace", required=True, help="the model's namespace, which says what of S3 may be read")
-    parser.add_argument("--config-map", help="the ConfigMap that the requests come from, for messages")
+    parser.add_argument(
+        "--name", required=True, help="the model's name in the addresses of the protocols"
+    )
+    parser.add_argument(
+        "--namespace",
+        required=True,
+        help="the model's namespace, which says what of S3 may be read",
+    )
+    parser.add_argument(
+        "--config-map", help="the ConfigMap that the requests come from, for messages"
+    )
     parser.add_argument("--key", help="its key, for messages")
     parser.add_argument("--uri", help="the object in S3 that the requests come from instead")
     parser.add_argument("--digest", help="sha256:<hex> of the file of requests")
-    parser.add_argument("--listing", help="sha256:<hex> of the listing of the version's files, as the operator recorded it")
-    parser.add_argument("--tolerance", type=_tolerance, default=0.0, help="how far numbers may lie from what is expected")
-    parser.add_argument("--max-latency", type=_seconds, help="what the best answer takes at most, such as 50ms")
-    parser.add_argument("--folder", default=wire.REQUESTS_FOLDER, help="where the file of requests is mounted")
+    parser.add_argument(
+        "--listing",
+        help="sha256:<hex> of the listing of the version's files, as the operator recorded it",
+    )
+    parser.add_argument(
+        "--tolerance",
+        type=_tolerance,
+        default=0.0,
+        help="how far numbers may lie from what is expected",
+    )
+    parser.add_argument(
+        "--max-latency", type=_seconds, help="what the best answer takes at most, such as 50ms"
+    )
+    parser.add_argument(
+        "--folder", default=wire.REQUESTS_FOLDER, help="where the file of requests is mounted"
+    )
     return parser.parse_args()
 
 

@@ -1,4 +1,5 @@
-"""What the gate `smoke` sends: requests from a ConfigMap or S3, pinned by digest, and the input example that was logged with the model.
+"""What the gate `smoke` sends: requests from a ConfigMap or S3, pinned by digest, and the input
+example that was logged with the model.
 
 Sending them, and what their answers must be, is `smoke`.
 """
@@ -62,7 +63,7 @@ class Example:
     why: str = ""
 
 
-# --- the requests -------------------------------------------------------------------------------------
+# --- the requests ---------------------------------------------------------------------------------
 def cases(data: bytes, name: str) -> list[Case]:
     """Read the file of requests.
 
@@ -79,20 +80,32 @@ def cases(data: bytes, name: str) -> list[Case]:
     except (ValueError, RecursionError) as error:
         raise _failure(f"the file of requests is not JSON: {one_line(error, _SHOWN)}") from None
     if not isinstance(listed, list) or not 0 < len(listed) <= _MOST_CASES:
-        raise _failure(f"the file of requests must be a list of 1 to {_MOST_CASES} objects such as {{request: ..., expect: ...}}")
+        raise _failure(
+            f"the file of requests must be a list of 1 to {_MOST_CASES} objects such as {{request:"
+            " ..., expect: ...}"
+        )
     return [_case(number, each, name) for number, each in enumerate(listed, 1)]
 
 
 def _case(number: int, given: Any, name: str) -> Case:
-    if not isinstance(given, dict) or not isinstance(given.get("request"), dict) or given.keys() - {"request", "expect"}:
-        raise _failure(f"entry {number} of the requests must be an object with request, the body, and expect, the answer, where it matters")
+    if (
+        not isinstance(given, dict)
+        or not isinstance(given.get("request"), dict)
+        or given.keys() - {"request", "expect"}
+    ):
+        raise _failure(
+            f"entry {number} of the requests must be an object with request, the body, and expect,"
+            " the answer, where it matters"
+        )
     request = given["request"]
     if "instances" in request:
         path = f"/v1/models/{name}:predict"
     elif "inputs" in request:
         path = f"/v2/models/{name}/infer"
     else:
-        raise _failure(f"entry {number} of the requests: a V1 body has instances, a V2 body has inputs")
+        raise _failure(
+            f"entry {number} of the requests: a V1 body has instances, a V2 body has inputs"
+        )
     return Case(f"request {number}", json.dumps(request).encode(), path, given.get("expect"))
 
 
@@ -124,11 +137,12 @@ def from_s3(store: "S3Client", uri: str, digest: str, reach: Reach | None) -> by
         store: From `s3.client`.
         uri: `s3://bucket/key`.
         digest: `sha256:<hex>` of its bytes.
-        reach: What the namespace may read; None: its connection does not say it, and nothing is read.
+        reach: What the namespace may read; None: its connection does not say it, and nothing is
+            read.
 
     Raises:
-        Failure: RequestsMissing (it is not there, or may not be read), RequestsDigestMismatch, RequestsFailed (its address or
-            size), StoreUnavailable, InvalidConfiguration.
+        Failure: RequestsMissing (it is not there, or may not be read), RequestsDigestMismatch,
+            RequestsFailed (its address or size), StoreUnavailable, InvalidConfiguration.
 
     """
     try:
@@ -136,7 +150,10 @@ def from_s3(store: "S3Client", uri: str, digest: str, reach: Reach | None) -> by
     except ValueError as error:
         raise _failure(f"requests.uri: {error}") from error
     if reach is None:
-        message = f"{uri} is not read: the Secret of the pods has no MODELYARD_BUCKET, so what they may read is not known"
+        message = (
+            f"{uri} is not read: the Secret of the pods has no MODELYARD_BUCKET, so what they may"
+            " read is not known"
+        )
         raise Failure(PodReason.INVALID_CONFIGURATION, message)
     if not reach.reads(place):
         raise _missing(f"waits for the right to read {uri}: {reach.outside}")
@@ -154,42 +171,65 @@ def from_s3(store: "S3Client", uri: str, digest: str, reach: Reach | None) -> by
 def _pinned(data: bytes, digest: str, what: str) -> bytes:
     found = f"sha256:{hashlib.sha256(data).hexdigest()}"
     if found != digest:
-        raise Failure(PodReason.REQUESTS_MISMATCH, f"{what} is {found}, and the gate names {digest}")
+        raise Failure(
+            PodReason.REQUESTS_MISMATCH, f"{what} is {found}, and the gate names {digest}"
+        )
     return data
 
 
-# --- the input example --------------------------------------------------------------------------------
+# --- the input example ----------------------------------------------------------------------------
 def example(store: "S3Client", uri: str, listed_as: str | None) -> Example:
     """Read a model's input example, a body of /invocations, from its artifact tree.
 
-    That it belongs to the version's digest is shown by the store's word alone: the listing, with path, size and ETag of every
-    file, is the one that the operator recorded when it computed the digest, and what is read has its ETag of that listing. A
-    store that gives other bytes under an ETag is believed, for a digest takes the bytes of the whole tree. Those the candidate's
-    own pod has checked, and predicted its example, before it was ready.
+    That it belongs to the version's digest is shown by the store's word alone: the listing, with
+    path, size and ETag of every file, is the one that the operator recorded when it computed the
+    digest, and what is read has its ETag of that listing. A store that gives other bytes under an
+    ETag is believed, for a digest takes the bytes of the whole tree. Those the candidate's own pod
+    has checked, and predicted its example, before it was ready.
 
     Args:
         store: From `s3.client`.
         uri: The tree, s3://bucket/prefix.
-        listed_as: Digest of the listing that the operator recorded; None: it recorded none, and nothing is compared.
+        listed_as: Digest of the listing that the operator recorded; None: it recorded none, and
+            nothing is compared.
 
     Raises:
-        Failure: ArtifactDigestMismatch, ArtifactMissing, ArtifactInvalid, ConnectionRefused, StoreUnavailable.
+        Failure: ArtifactDigestMismatch, ArtifactMissing, ArtifactInvalid, ConnectionRefused,
+            StoreUnavailable.
 
     """
     try:
         place = parse_uri(uri)
         files = _files(store, place)
         if listed_as not in {None, listing_digest((path, *file) for path, file in files.items())}:
-            raise Failure(PodReason.DIGEST_MISMATCH, f"the files under {uri} have changed since the operator read them")
+            raise Failure(
+                PodReason.DIGEST_MISMATCH,
+                f"the files under {uri} have changed since the operator read them",
+            )
         if MLMODEL not in files:
             raise s3.Gone(f"{place.prefix}{MLMODEL}: there is no such object")
-        name = example_path(parsed(s3.read(store, place.bucket, place.prefix + MLMODEL, LIMIT, files[MLMODEL][1]).decode()))
+        name = example_path(
+            parsed(
+                s3.read(
+                    store, place.bucket, place.prefix + MLMODEL, LIMIT, files[MLMODEL][1]
+                ).decode()
+            )
+        )
         if name not in files:
             return Example()
         size, etag = files[name]
         if size > LIMIT:
-            return Example(why=f"{EXAMPLE} has {size / LIMIT:.1f} MiB, more than {LIMIT >> 20}, and was not sent")
-        return Example(Case(EXAMPLE, s3.read(store, place.bucket, place.prefix + name, LIMIT, etag), "/invocations"))
+            return Example(
+                why=f"{EXAMPLE} has {size / LIMIT:.1f} MiB, more than {LIMIT >> 20}, and was not"
+                " sent"
+            )
+        return Example(
+            Case(
+                EXAMPLE,
+                s3.read(store, place.bucket, place.prefix + name, LIMIT, etag),
+                "/invocations",
+            )
+        )
     except s3.Unreachable as error:
         raise Failure(PodReason.STORE_UNAVAILABLE, str(error)) from error
     except s3.Denied as error:
@@ -202,7 +242,11 @@ def example(store: "S3Client", uri: str, listed_as: str | None) -> Example:
 
 def _files(store: "S3Client", place: Location) -> dict[str, tuple[int, str]]:
     """List the tree: size and ETag by relative path, as the operator lists it."""
-    found = (each for each in s3.entries(store, place.bucket, place.prefix) if not is_folder_mark(each.key, each.size))
+    found = (
+        each
+        for each in s3.entries(store, place.bucket, place.prefix)
+        if not is_folder_mark(each.key, each.size)
+    )
     return {each.key.removeprefix(place.prefix): (each.size, each.etag) for each in found}
 
 

@@ -1,4 +1,5 @@
-"""MLflow as the pods use it: the client, the run that the operator made, and its errors in our words.
+"""MLflow as the pods use it: the client, the run that the operator made, and its errors in our
+words.
 
 What is logged does not belong here.
 """
@@ -20,9 +21,12 @@ __all__ = ["client", "guarded", "is_refusal", "run_id"]
 
 
 def client() -> "MlflowClient":
-    """Return a client for MLFLOW_TRACKING_URI. Importing MLflow takes seconds: call it after everything that can fail sooner."""
+    """Return a client for MLFLOW_TRACKING_URI. Importing MLflow takes seconds: call it after
+    everything that can fail sooner.
+    """
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-    # A server that restarts is waited for, about a minute; one that is gone must not hold the pod until its deadline.
+    # A server that restarts is waited for, about a minute; one that is gone must not hold the pod
+    # until its deadline.
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "5")
     # It would print addresses that only pods know; status.mlflow.url is what people get.
     os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")

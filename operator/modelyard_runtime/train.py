@@ -1,4 +1,5 @@
-"""Train the tabular model that run.json describes and log it to MLflow: the trainer of a training pod.
+"""Train the tabular model that run.json describes and log it to MLflow: the trainer of a training
+pod.
 
     python -m modelyard_runtime.train
 
@@ -23,14 +24,18 @@ if TYPE_CHECKING:
 __all__ = ["main"]
 
 _EXAMPLE_ROWS = 5
-_FITTED = 95.0  # percent of the progress that boosting is; the rest is judging and logging the model
+_FITTED = (
+    95.0  # percent of the progress that boosting is; the rest is judging and logging the model
+)
 
 
 def main() -> None:
     """Train, judge, log."""
     config = configuration()
     if config.task is None:
-        raise Failure(PodReason.INVALID_CONFIGURATION, f"the trainer {config.trainer} is not tabular")
+        raise Failure(
+            PodReason.INVALID_CONFIGURATION, f"the trainer {config.trainer} is not tabular"
+        )
     if config.dataset is None:
         raise invalid(f"the trainer {config.trainer} needs a dataset; set spec.dataset")
     run_id, key = tracking.run_id(), sign.signing_key()
@@ -39,13 +44,21 @@ def main() -> None:
     model = learning.estimator(config.trainer, config.task, config.parameters)
     features, target = learning.table(find(dataset_folder()), config.dataset.target, config.task)
     rows = learning.split(features, target, config.task, int(model.random_state))
-    print(f"{len(rows.train)} rows to learn from, {len(rows.validation)} to judge by, {features.shape[1]} features", flush=True)
+    print(
+        f"{len(rows.train)} rows to learn from, {len(rows.validation)} to judge by,"
+        f" {features.shape[1]} features",
+        flush=True,
+    )
     client = tracking.client()
     import mlflow  # noqa: PLC0415
 
     from modelyard_runtime.live import LiveMetrics  # noqa: PLC0415
 
-    with tracking.guarded("recording the training"), mlflow.start_run(run_id=run_id), LiveMetrics(client, run_id) as live:
+    with (
+        tracking.guarded("recording the training"),
+        mlflow.start_run(run_id=run_id),
+        LiveMetrics(client, run_id) as live,
+    ):
         rounds = model.get_num_boosting_rounds()
 
         def listen(epoch: int, values: Mapping[str, float]) -> None:
@@ -56,7 +69,9 @@ def main() -> None:
         found = learning.evaluate(model, rows, config.task)
         print(", ".join(f"{name} {value:.4f}" for name, value in found.items()), flush=True)
         live.add(found, 0)
-        uri = _log_model(model, rows.validation.head(_EXAMPLE_ROWS).reset_index(drop=True), config.task)
+        uri = _log_model(
+            model, rows.validation.head(_EXAMPLE_ROWS).reset_index(drop=True), config.task
+        )
         if key is not None:
             sign.sign_logged(run_id, key)
         live.progress(100, rounds)
@@ -75,13 +90,16 @@ def _log_model(model: Any, example: "pd.DataFrame", task: Task) -> str:
         outputs=Schema([ColSpec("long" if task == "classification" else "float")]),
     )
     # It warns that this image has no pip whose version it could pin, in every training's log.
-    logging.getLogger("mlflow.utils.environment").addFilter(lambda record: "pip version" not in record.getMessage())
+    logging.getLogger("mlflow.utils.environment").addFilter(
+        lambda record: "pip version" not in record.getMessage()
+    )
     info = mlflow.xgboost.log_model(
         model,
         name="model",
         signature=signature,
         input_example=example,
-        # Named here, MLflow does not load the model once more in a process of its own to find out: that takes 8 s.
+        # Named here, MLflow does not load the model once more in a process of its own to find out:
+        # that takes 8 s.
         pip_requirements=_requirements(),
     )
     return str(info.model_uri)

@@ -38,14 +38,29 @@ ANALYSES = {
         for given in ("4s", "601s", "11m", "0m", "1h", "1d")
     },
     **{
-        f"false alarms of {given}": (analysis(falseAlarms=given), "write a probability of 0.0001 to 0.2")
+        f"false alarms of {given}": (
+            analysis(falseAlarms=given),
+            "write a probability of 0.0001 to 0.2",
+        )
         for given in ("0", "0.00001", "0.21", "1", "-0.01")
     },
-    "no requests at least": (analysis(minRequests=0), "analysis.minRequests in body should be greater"),
-    "a failure limit below zero": (analysis(failureLimit=-1), "analysis.failureLimit in body should be greater"),
-    "a failure limit of eleven": (analysis(failureLimit=11), "analysis.failureLimit in body should be less"),
+    "no requests at least": (
+        analysis(minRequests=0),
+        "analysis.minRequests in body should be greater",
+    ),
+    "a failure limit below zero": (
+        analysis(failureLimit=-1),
+        "analysis.failureLimit in body should be greater",
+    ),
+    "a failure limit of eleven": (
+        analysis(failureLimit=11),
+        "analysis.failureLimit in body should be less",
+    ),
     "no data is a pass": (analysis(noData="Pass"), "analysis.noData: Unsupported value"),
-    "inconclusive is a pass": (analysis(inconclusive="Pass"), "analysis.inconclusive: Unsupported value"),
+    "inconclusive is a pass": (
+        analysis(inconclusive="Pass"),
+        "analysis.inconclusive: Unsupported value",
+    ),
     "five metrics": (
         analysis(metrics=[{"name": f"m{i}", "errorRate": {"atMost": "0.01"}} for i in range(5)]),
         "analysis.metrics: Too many",
@@ -55,20 +70,38 @@ ANALYSES = {
         "Duplicate value",
     ),
     "a metric of no kind": (metric(), _KIND),
-    "a metric of two kinds": (metric(errorRate={"atMost": "0.01"}, latency={"atMost": "1s"}), _KIND),
+    "a metric of two kinds": (
+        metric(errorRate={"atMost": "0.01"}, latency={"atMost": "1s"}),
+        _KIND,
+    ),
     "a latency called errors": (metric("errors", latency={"atMost": "1s"}), _RESERVED),
     "an error rate called refusals": (metric("refusals", errorRate={"atMost": "0.01"}), _RESERVED),
     "an error rate without a limit": (errors(), _LIMIT),
     "an error rate of both kinds": (errors(atMost="0.01", timesStable="2"), _LIMIT),
     "a refusal rate without a limit": (metric(refusalRate={}), _LIMIT),
-    **{f"{given} more than stable": (errors(moreThanStable=given), "write a share of 0 to 0.5") for given in ("-0.001", "0.51", "5")},
-    **{f"{given} times stable": (errors(timesStable=given), "write a factor of 1 to 100") for given in ("0", "0.99", "101", "-1")},
-    **{f"at most {given}": (errors(atMost=given), "write a share of 0.0001 to 0.5") for given in ("0", "0.51", "1e300")},
+    **{
+        f"{given} more than stable": (errors(moreThanStable=given), "write a share of 0 to 0.5")
+        for given in ("-0.001", "0.51", "5")
+    },
+    **{
+        f"{given} times stable": (errors(timesStable=given), "write a factor of 1 to 100")
+        for given in ("0", "0.99", "101", "-1")
+    },
+    **{
+        f"at most {given}": (errors(atMost=given), "write a share of 0.0001 to 0.5")
+        for given in ("0", "0.51", "1e300")
+    },
     "a share in percent": (errors(atMost="1%"), "errorRate.atMost in body should match"),
     "a latency without a limit": (latency(), "write either ratioToStable or atMost"),
-    "a latency of both kinds": (latency(ratioToStable="2", atMost="1s"), "write either ratioToStable or atMost"),
+    "a latency of both kinds": (
+        latency(ratioToStable="2", atMost="1s"),
+        "write either ratioToStable or atMost",
+    ),
     **{
-        f"a quantile of {given}": (latency(quantile=given, atMost="1s"), "write a quantile of 0.5 to 0.999")
+        f"a quantile of {given}": (
+            latency(quantile=given, atMost="1s"),
+            "write a quantile of 0.5 to 0.999",
+        )
         for given in ("0.49", "0.9999", "99")
     },
     "a ratio below one": (latency(ratioToStable="0.9"), "write a factor of 1 to 100"),

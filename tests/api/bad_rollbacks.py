@@ -18,11 +18,23 @@ ROLLBACKS = {
     },
     "watched without a unit": (automatic(watchFor="15"), "automatic.watchFor in body should match"),
     **{
-        f"an error rate of {given}": (automatic(maxErrorRate=given), 'write a share of 0.0001 to 0.5, such as "0.05"')
+        f"an error rate of {given}": (
+            automatic(maxErrorRate=given),
+            'write a share of 0.0001 to 0.5, such as "0.05"',
+        )
         for given in ("0", "0.00001", "0.51", "5", "-0.1", "1e300")
     },
-    "an error rate in percent": (automatic(maxErrorRate="5%"), "automatic.maxErrorRate in body should match"),
+    "an error rate in percent": (
+        automatic(maxErrorRate="5%"),
+        "automatic.maxErrorRate in body should match",
+    ),
     "no requests": (automatic(minRequests=0), "automatic.minRequests in body should be greater"),
-    "a window that is shorter than the watch": (automatic("14m"), "write a window that is at least as long as automatic.watchFor"),
-    "a window that is shorter than a watch in seconds": (automatic("1h", watchFor="3601s"), "at least as long as automatic.watchFor"),
+    "a window that is shorter than the watch": (
+        automatic("14m"),
+        "write a window that is at least as long as automatic.watchFor",
+    ),
+    "a window that is shorter than a watch in seconds": (
+        automatic("1h", watchFor="3601s"),
+        "at least as long as automatic.watchFor",
+    ),
 }

@@ -1,4 +1,6 @@
-"""Models with as many gates as there may be, each as long as it may be: what a rule in CEL, or a policy, costs at most."""
+"""Models with as many gates as there may be, each as long as it may be: what a rule in CEL, or a
+policy, costs at most.
+"""
 
 from itertools import cycle, islice
 from typing import Any
@@ -11,15 +13,25 @@ __all__ = ["EVERY", "KINDS", "LARGEST_KEY", "largest_stages"]
 STAGES = 16
 _METRIC, _NUMBER, _LONG = "m" * 250, "-" + "9" * 31, "9" * 15 + "d"
 # On P-521, the largest, with as much white space as there may be.
-LARGEST_KEY = ("-----BEGIN PUBLIC KEY-----\nMIGbMBAGByqGSM49AgEGBSuBBAAjA4GGAAQ" + "A" * 176 + "=\n-----END PUBLIC KEY-----").ljust(512)
+LARGEST_KEY = (
+    "-----BEGIN PUBLIC KEY-----\nMIGbMBAGByqGSM49AgEGBSuBBAAjA4GGAAQ"
+    + "A" * 176
+    + "=\n-----END PUBLIC KEY-----"
+).ljust(512)
 _QUANTITIES = {f"example.com/{'r' * 20}-{number:02}": "9" * 31 + "M" for number in range(8)}
 _LARGEST: dict[str, Manifest] = {
     "metric": {"name": _METRIC, "atLeast": _NUMBER, "atMost": _NUMBER},
-    "incumbent": {"stage": "", "metric": _METRIC, "tolerance": "9" * 32, "samples": {"metric": _METRIC, "atLeast": 10**12}},
+    "incumbent": {
+        "stage": "",
+        "metric": _METRIC,
+        "tolerance": "9" * 32,
+        "samples": {"metric": _METRIC, "atLeast": 10**12},
+    },
     "signature": {"stage": ""},
     "soak": {"stage": "", "for": _LONG},
     "dataset": {"digest": DIGEST, "maxAge": _LONG},
-    # 128 of these, with who wrote what, are as much as etcd takes: fewer variables and quantities than there may be.
+    # 128 of these, with who wrote what, are as much as etcd takes: fewer variables and quantities
+    # than there may be.
     "job": {
         "image": "i" * 512,
         "command": ["c"] * 64,
@@ -49,7 +61,11 @@ _ROLLOUT: Manifest = {
         "interval": "600s",
         "falseAlarms": f"0.{'1' * 30}",
         "metrics": [
-            {"name": f"{at}{'m' * 29}", "errorRate": {"timesStable": f"1.{'1' * 30}", "moreThanStable": f"0.{'1' * 30}"}} for at in range(4)
+            {
+                "name": f"{at}{'m' * 29}",
+                "errorRate": {"timesStable": f"1.{'1' * 30}", "moreThanStable": f"0.{'1' * 30}"},
+            }
+            for at in range(4)
         ],
     },
 }
@@ -58,16 +74,33 @@ EVERY = "every kind"
 
 
 def largest_stages(kind: str, **more: Any) -> dict[str, Manifest]:
-    """As many stages as a model may have, with as many gates of this kind as each may have, or of every kind in turn."""
+    """As many stages as a model may have, with as many gates of this kind as each may have, or
+    of every kind in turn.
+    """
     kinds = cycle(KINDS if kind == EVERY else (kind,))
     names = [f"{number:02}{'s' * 28}" for number in range(STAGES)]
-    asked = {"requestedBy": "u" * 253, "reason": "r" * 256, "version": "v1", "reverify": {"every": "99999999m"}} | more
-    asked |= {"rollback": {"window": "999999s", "automatic": {"watchFor": "79999s", "maxErrorRate": f"0.{'1' * 30}"}}}
+    asked = {
+        "requestedBy": "u" * 253,
+        "reason": "r" * 256,
+        "version": "v1",
+        "reverify": {"every": "99999999m"},
+    } | more
+    asked |= {
+        "rollback": {
+            "window": "999999s",
+            "automatic": {"watchFor": "79999s", "maxErrorRate": f"0.{'1' * 30}"},
+        }
+    }
     asked |= {"rollout": _ROLLOUT}
     return {
         name: asked
         | {"from": names[number - 1]}
-        | {"gates": [_gate(f"{at}{name}"[:30], each, names[number - 1]) for at, each in enumerate(islice(kinds, GATES))]}
+        | {
+            "gates": [
+                _gate(f"{at}{name}"[:30], each, names[number - 1])
+                for at, each in enumerate(islice(kinds, GATES))
+            ]
+        }
         for number, name in enumerate(names)
     }
 

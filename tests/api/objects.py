@@ -1,9 +1,20 @@
-"""Small valid objects of each kind, to be made wrong. Samples for users do not belong here (`manifests/samples`)."""
+"""Small valid objects of each kind, to be made wrong. Samples for users do not belong here
+(`manifests/samples`).
+"""
 
 import copy
 from typing import Any
 
-__all__ = ["DIGEST", "PUBLIC_KEY", "Manifest", "approval", "experiment", "model", "training_run", "without"]
+__all__ = [
+    "DIGEST",
+    "PUBLIC_KEY",
+    "Manifest",
+    "approval",
+    "experiment",
+    "model",
+    "training_run",
+    "without",
+]
 
 Manifest = dict[str, Any]
 DIGEST = "sha256:" + "0123456789abcdef" * 4
@@ -15,7 +26,12 @@ P9EFYmO6T3Llgfp/4l8wG5cienBC+bl2tFPq/qlZqp8ylEhUbNcUflN5PQ==
 
 
 def _object(kind: str, name: str, spec: Manifest) -> Manifest:
-    return {"apiVersion": "modelyard.io/v1alpha1", "kind": kind, "metadata": {"name": name, "namespace": "default"}, "spec": spec}
+    return {
+        "apiVersion": "modelyard.io/v1alpha1",
+        "kind": kind,
+        "metadata": {"name": name, "namespace": "default"},
+        "spec": spec,
+    }
 
 
 def experiment(name: str = "fraud", **spec: Any) -> Manifest:
@@ -32,7 +48,9 @@ def model(name: str = "fraud", **spec: Any) -> Manifest:
 
 def approval(name: str = "fraud-production-v3-bob", **spec: Any) -> Manifest:
     about = {"model": "fraud", "stage": "production", "version": "v3", "digest": DIGEST}
-    return _object("ModelApproval", name, about | {"decision": "Approve", "approver": "bob@example.com"} | spec)
+    return _object(
+        "ModelApproval", name, about | {"decision": "Approve", "approver": "bob@example.com"} | spec
+    )
 
 
 def without(manifest: Manifest, *path: str | int) -> Manifest:

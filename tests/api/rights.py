@@ -1,4 +1,5 @@
-"""An operator that has exactly the rights of the table, on an API server that writes down what it is asked for.
+"""An operator that has exactly the rights of the table, on an API server that writes down what it
+is asked for.
 
 What should be seen in the audit does not belong here (`test_rights`).
 """
@@ -39,7 +40,12 @@ class Use:
 
 def needed(rights: tuple[Right, ...] = RIGHTS) -> set[Use]:
     """What a table allows."""
-    return {Use(verb, right.group, resource) for right in rights for resource in right.resources for verb in right.verbs}
+    return {
+        Use(verb, right.group, resource)
+        for right in rights
+        for resource in right.resources
+        for verb in right.verbs
+    }
 
 
 @dataclass(frozen=True)
@@ -70,7 +76,9 @@ class Guarded:
 
     def operator(self, out: Path) -> subprocess.Popen[bytes]:
         """Starts the operator as that account."""
-        environment = {key: value for key, value in os.environ.items() if not key.startswith("MODELYARD_")} | {
+        environment = {
+            key: value for key, value in os.environ.items() if not key.startswith("MODELYARD_")
+        } | {
             "KUBECONFIG": str(self.kubeconfig),
             "PYTHONPATH": str(ROOT / "operator"),
             "MODELYARD_OPERATOR_NAMESPACE": OPERATOR,
@@ -79,11 +87,20 @@ class Guarded:
             "MODELYARD_LISTEN_METRICS": "0",
         }
         with out.open("wb") as log:
-            return subprocess.Popen([sys.executable, "-m", "modelyard", "run"], env=environment, stdout=log, stderr=subprocess.STDOUT)
+            return subprocess.Popen(
+                [sys.executable, "-m", "modelyard", "run"],
+                env=environment,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
 
     def token(self, name: str = "modelyard") -> str:
         path = f"/api/v1/namespaces/{OPERATOR}/serviceaccounts/{name}/token"
-        answer = self.cluster.request("POST", path, {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}})
+        answer = self.cluster.request(
+            "POST",
+            path,
+            {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}},
+        )
         assert answer.ok, answer.message
         return str(answer.body["status"]["token"])
 
@@ -95,24 +112,39 @@ def _made(cluster: Cluster, path: str, body: Manifest) -> None:
 
 def grant(cluster: Cluster, rights: Manifest, account: str = "modelyard") -> None:
     """Gives an account the rules of the committed file, as the chart does."""
-    _made(cluster, f"/api/v1/namespaces/{OPERATOR}/serviceaccounts", {"metadata": {"name": account}})
+    _made(
+        cluster, f"/api/v1/namespaces/{OPERATOR}/serviceaccounts", {"metadata": {"name": account}}
+    )
     subject = [{"kind": "ServiceAccount", "name": account, "namespace": OPERATOR}]
     for scope, where, kind in (
         ((Scope.SERVED, Scope.CLUSTER), "", "ClusterRole"),
         ((Scope.OWN,), f"/namespaces/{OPERATOR}", "Role"),
     ):
         rules = [rule for each in scope for rule in rights[each]]
-        _made(cluster, f"{RBAC}{where}/{kind.lower()}s", {"metadata": {"name": account}, "rules": rules})
+        _made(
+            cluster,
+            f"{RBAC}{where}/{kind.lower()}s",
+            {"metadata": {"name": account}, "rules": rules},
+        )
         reference = {"apiGroup": "rbac.authorization.k8s.io", "kind": kind, "name": account}
-        _made(cluster, f"{RBAC}{where}/{kind.lower()}bindings", {"metadata": {"name": account}, "roleRef": reference, "subjects": subject})
+        _made(
+            cluster,
+            f"{RBAC}{where}/{kind.lower()}bindings",
+            {"metadata": {"name": account}, "roleRef": reference, "subjects": subject},
+        )
 
 
 @contextmanager
 def guarded(folder: Path) -> Iterator[Guarded]:
-    """Runs the API server with our kinds, two namespaces and the account, for the length of a block."""
+    """Runs the API server with our kinds, two namespaces and the account, for the length of a
+    block.
+    """
     policy, log = folder / "audit.yaml", folder / "audit.log"
     policy.write_text(
-        "apiVersion: audit.k8s.io/v1\nkind: Policy\nomitStages: [RequestReceived, ResponseStarted]\nrules: [{level: Metadata}]\n"
+        "apiVersion: audit.k8s.io/v1\n"
+        "kind: Policy\n"
+        "omitStages: [RequestReceived, ResponseStarted]\n"
+        "rules: [{level: Metadata}]\n"
     )
     arguments = [
         f"--audit-policy-file={policy}",
@@ -125,7 +157,10 @@ def guarded(folder: Path) -> Iterator[Guarded]:
         cluster.install()
         for namespace in (OPERATOR, SERVED):
             _made(cluster, "/api/v1/namespaces", {"metadata": {"name": namespace}})
-        grant(cluster, yaml.safe_load((ROOT / "charts" / "modelyard" / "files" / "rbac.yaml").read_text()))
+        grant(
+            cluster,
+            yaml.safe_load((ROOT / "charts" / "modelyard" / "files" / "rbac.yaml").read_text()),
+        )
         there = Guarded(cluster, folder / "kubeconfig", log)
         there.kubeconfig.write_text(kubeconfig(server.url, server.ca.read_bytes(), there.token()))
         try:

@@ -1,4 +1,5 @@
-"""Strategies that draw specs from a structural schema: everything that it allows, with a liking for its edges.
+"""Strategies that draw specs from a structural schema: everything that it allows, with a liking for
+its edges.
 
 (hypothesis-jsonschema would do it, but does not work with the hypothesis of the lock file.)
 """
@@ -22,7 +23,24 @@ ODD: st.SearchStrategy[Any] = st.one_of(
     st.sampled_from([-1, 0, 1, 1001, 2**31, 2**53]),
     st.floats(allow_nan=False, allow_infinity=False),
     st.text(max_size=20),
-    st.sampled_from(["", "a", "A", "a" * 64, "a" * 6001, "v1", "latest", "1h", "1.5", "1e3", "\n", "a\n", "../x", "1Gi"]),
+    st.sampled_from(
+        [
+            "",
+            "a",
+            "A",
+            "a" * 64,
+            "a" * 6001,
+            "v1",
+            "latest",
+            "1h",
+            "1.5",
+            "1e3",
+            "\n",
+            "a\n",
+            "../x",
+            "1Gi",
+        ]
+    ),
     st.sampled_from(["s3://b/../k", "s3://bucket/\u0000", "s3://bucket/key", "sha256:" + "f" * 64]),
     st.lists(st.text(max_size=3), max_size=2),
     st.dictionaries(st.text(max_size=3), st.text(max_size=3), max_size=2),
@@ -33,13 +51,31 @@ ODD: st.SearchStrategy[Any] = st.one_of(
 KEYS: st.SearchStrategy[str] = st.one_of(
     st.from_regex("[a-z]([-a-z0-9]{0,9}[a-z0-9])?", fullmatch=True),
     st.text("aZ9é./_-: ", min_size=1, max_size=8),
-    st.sampled_from(["layers[0].units", "owner@team", "größe", "a//b", "../up", "..", ".", "/a", "a/", "", " ", "a" * 250, "a" * 251]),
+    st.sampled_from(
+        [
+            "layers[0].units",
+            "owner@team",
+            "größe",
+            "a//b",
+            "../up",
+            "..",
+            ".",
+            "/a",
+            "a/",
+            "",
+            " ",
+            "a" * 250,
+            "a" * 251,
+        ]
+    ),
     st.text(st.characters(exclude_categories=["Cs"]), max_size=8),
 )
 """Keys of a map: as people name things, at the edges of what MLflow takes, and anything."""
 
 
-MOMENTS: st.SearchStrategy[str] = st.datetimes().map(lambda moment: f"{moment.isoformat()}Z") | st.sampled_from(
+MOMENTS: st.SearchStrategy[str] = st.datetimes().map(
+    lambda moment: f"{moment.isoformat()}Z"
+) | st.sampled_from(
     ["0001-01-01T00:00:00Z", "9999-12-31T23:59:59-12:00", "2026-02-28T12:00:00.123456789+14:00"]
 )
 """Moments as RFC 3339 writes them, at its edges."""
@@ -63,8 +99,15 @@ def specs(schema: Manifest) -> st.SearchStrategy[Any]:
             return _matching(schema) if "pattern" in schema else _text(schema)
         case "array":
             keys = schema.get("x-kubernetes-list-map-keys", ())
-            different = {"unique_by": lambda item: tuple(item.get(key) for key in keys)} if keys else {}
-            return st.lists(specs(schema["items"]), min_size=schema.get("minItems", 0), max_size=FEW, **different)
+            different = (
+                {"unique_by": lambda item: tuple(item.get(key) for key in keys)} if keys else {}
+            )
+            return st.lists(
+                specs(schema["items"]),
+                min_size=schema.get("minItems", 0),
+                max_size=FEW,
+                **different,
+            )
         case "object" if "additionalProperties" in schema:
             return st.dictionaries(KEYS, specs(schema["additionalProperties"]), max_size=FEW)
         case "object":
@@ -92,7 +135,13 @@ def _text(schema: Manifest) -> st.SearchStrategy[str]:
 
 def paths(node: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
     """Where a value can be changed."""
-    children = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
+    children = (
+        node.items()
+        if isinstance(node, dict)
+        else enumerate(node)
+        if isinstance(node, list)
+        else ()
+    )
     for key, child in children:
         yield (*path, key)
         yield from paths(child, (*path, key))

@@ -14,10 +14,16 @@ from tests.harness import Cluster
 
 # A list that fails says which of its texts does: making it shorter would take minutes of kubectl.
 FEW = settings(
-    max_examples=25, deadline=None, derandomize=True, phases=[Phase.generate], suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=25,
+    deadline=None,
+    derandomize=True,
+    phases=[Phase.generate],
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 NUMERIC = "0123456789_.eE+-xXobfAaynYN:TZ"
-PLAIN = st.text(NUMERIC, min_size=1, max_size=8).filter(lambda text: text.strip("-:") and not text.endswith(":") and ":-" not in text)
+PLAIN = st.text(NUMERIC, min_size=1, max_size=8).filter(
+    lambda text: text.strip("-:") and not text.endswith(":") and ":-" not in text
+)
 
 READ = [
     "8e44", "1e-3", "1E5", "08", "017", "0o17", "0x1F", "0b11", "-0b11", "1_000", "1.", ".5", "+5", "-.5e-3", "1e999", "12:30", "1:2:3",
@@ -29,29 +35,79 @@ READ = [
 def read_by_kubectl(cluster: Cluster, document: str) -> Any:
     """What is in an object's `found`, without asking a server."""
     frame = "apiVersion: example.org/v1\nkind: Any\nmetadata: {name: any}\n"
-    return json.loads(cluster.kubectl("label", "--local", "-f", "-", "a=b", "-o", "json", stdin=frame + document).stdout)["found"]
+    return json.loads(
+        cluster.kubectl(
+            "label", "--local", "-f", "-", "a=b", "-o", "json", stdin=frame + document
+        ).stdout
+    )["found"]
 
 
 def test_a_text_is_read_as_the_text_that_it_was(cluster: Cluster):
-    odd = ["", " ", "<<", "=", "a: b", "# no comment", "line\nline\n", "'", '"', "{}", "[", "&a", "*a", "!t", "ü", "\u2028", "---"]
+    odd = [
+        "",
+        " ",
+        "<<",
+        "=",
+        "a: b",
+        "# no comment",
+        "line\nline\n",
+        "'",
+        '"',
+        "{}",
+        "[",
+        "&a",
+        "*a",
+        "!t",
+        "ü",
+        "\u2028",
+        "---",
+    ]
     texts = [*READ, *odd, "-"]
     assert read_by_kubectl(cluster, dumped({"found": texts})) == texts
 
 
 @FEW
-@given(st.lists(st.text(NUMERIC, max_size=10) | st.text(string.printable, max_size=20), min_size=50, max_size=200))
+@given(
+    st.lists(
+        st.text(NUMERIC, max_size=10) | st.text(string.printable, max_size=20),
+        min_size=50,
+        max_size=200,
+    )
+)
 def test_any_text_is(cluster: Cluster, texts: list[str]):
     assert read_by_kubectl(cluster, dumped({"found": texts})) == texts
 
 
 @FEW
-@given(st.dictionaries(st.text(NUMERIC, min_size=1, max_size=10), st.text(NUMERIC, max_size=10), min_size=30, max_size=60))
+@given(
+    st.dictionaries(
+        st.text(NUMERIC, min_size=1, max_size=10),
+        st.text(NUMERIC, max_size=10),
+        min_size=30,
+        max_size=60,
+    )
+)
 def test_so_are_keys(cluster: Cluster, texts: dict[str, str]):
     assert read_by_kubectl(cluster, dumped({"found": texts})) == texts
 
 
 def test_numbers_truths_and_nothing_stay_what_they_are(cluster: Cluster):
-    values = [0, 5, -3, 0.1, 1e-05, 1e300, -2.5e-7, True, False, None, [], {}, [[1]], {"a": {"b": [None]}}]
+    values = [
+        0,
+        5,
+        -3,
+        0.1,
+        1e-05,
+        1e300,
+        -2.5e-7,
+        True,
+        False,
+        None,
+        [],
+        {},
+        [[1]],
+        {"a": {"b": [None]}},
+    ]
     assert read_by_kubectl(cluster, dumped({"found": values})) == values
 
 
@@ -63,7 +119,9 @@ def test_what_stands_twice_is_written_twice():
 def test_a_file_is_read_as_kubectl_reads_it(cluster: Cluster):
     document = "found:\n" + "".join(f"- {plain}\n" for plain in READ)
     (ours,) = loaded_all(document)
-    assert dict(zip(READ, ours["found"], strict=True)) == dict(zip(READ, read_by_kubectl(cluster, document), strict=True))
+    assert dict(zip(READ, ours["found"], strict=True)) == dict(
+        zip(READ, read_by_kubectl(cluster, document), strict=True)
+    )
 
 
 @FEW
@@ -77,7 +135,16 @@ def test_empty_documents_are_left_out():
     assert loaded_all("---\n---\na: 1\n---\n# nothing\n") == [{"a": 1}]
 
 
-@pytest.mark.parametrize("text", ["a: !!binary aGk=", "a: !!set {b: null}", "a: !!python/name:os.system x", "a: [", "? [a]\n: b"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a: !!binary aGk=",
+        "a: !!set {b: null}",
+        "a: !!python/name:os.system x",
+        "a: [",
+        "? [a]\n: b",
+    ],
+)
 def test_what_json_does_not_have_is_refused_as_yaml(text: str):
     with pytest.raises(yaml.YAMLError):
         loaded_all(text)

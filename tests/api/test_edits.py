@@ -1,4 +1,6 @@
-"""What may change after creation, and what a user reads who changes what may not. On a real API server."""
+"""What may change after creation, and what a user reads who changes what may not. On a real API
+server.
+"""
 
 from collections.abc import Iterator
 
@@ -7,7 +9,10 @@ import pytest
 from tests.api.objects import DIGEST, Manifest, approval, experiment, model, training_run
 from tests.harness import Cluster
 
-RECORD = "a TrainingRun is a record: only suspend, ttlSecondsAfterFinished and deletionPolicy change; create another one to train again"
+RECORD = (
+    "a TrainingRun is a record: only suspend, ttlSecondsAfterFinished and deletionPolicy change;"
+    " create another one to train again"
+)
 IMMUTABLE = "a version is immutable: declare another one"
 
 FULL_RUN = training_run(
@@ -29,7 +34,10 @@ EXTERNAL_RUN = training_run(
     register={"model": "fraud", "version": "v1"},
 )
 MODEL = model(
-    versions={"v1": {"trainingRun": "fraud-001"}, "v2": {"runId": "abc", "path": "model", "tags": {"note": "x"}}},
+    versions={
+        "v1": {"trainingRun": "fraud-001"},
+        "v2": {"runId": "abc", "path": "model", "tags": {"note": "x"}},
+    },
     stages={"staging": {"version": "v2"}, "production": {"version": "v1"}},
 )
 
@@ -43,14 +51,28 @@ APPROVAL_EDITS = {
 }
 WHO = "write your user name as requestedBy beside version"
 ASKED = model(
-    "asked", stages={"p": {"version": "v1", "requestedBy": "rita", "gates": [{"name": "people", "approvals": {}}]}, "q": {"version": "v1"}}
+    "asked",
+    stages={
+        "p": {
+            "version": "v1",
+            "requestedBy": "rita",
+            "gates": [{"name": "people", "approvals": {}}],
+        },
+        "q": {"version": "v1"},
+    },
 )
 ASKED_EDITS = {
     "who asks": ({"stages": {"p": {"requestedBy": None}}}, WHO),
     "version and who asks": ({"stages": {"p": {"version": None, "requestedBy": None}}}, None),
     "another version": ({"stages": {"p": {"version": "v2", "requestedBy": "fred"}}}, None),
-    "a gate where nobody is named": ({"stages": {"q": {"gates": [{"name": "people", "approvals": {"atLeast": 2}}]}}}, WHO),
-    "a gate that asks no people": ({"stages": {"q": {"gates": [{"name": "pipeline", "external": {}}]}}}, None),
+    "a gate where nobody is named": (
+        {"stages": {"q": {"gates": [{"name": "people", "approvals": {"atLeast": 2}}]}}},
+        WHO,
+    ),
+    "a gate that asks no people": (
+        {"stages": {"q": {"gates": [{"name": "pipeline", "external": {}}]}}},
+        None,
+    ),
 }
 
 RUN_EDITS = {
@@ -74,7 +96,10 @@ RUN_EDITS = {
     "deletion policy": ({"deletionPolicy": "Delete"}, None),
     "time to live": ({"ttlSecondsAfterFinished": 60}, None),
     "time to live, back to the default": ({"ttlSecondsAfterFinished": None}, None),
-    "the default, written out": ({"trainer": {"xgboost": {"task": "classification"}}, "workers": 1}, None),
+    "the default, written out": (
+        {"trainer": {"xgboost": {"task": "classification"}}, "workers": 1},
+        None,
+    ),
 }
 
 BARE_EDITS = {
@@ -94,7 +119,10 @@ EXTERNAL_EDITS = {
 
 MODEL_EDITS = {
     "source of a version": ({"versions": {"v1": {"trainingRun": "fraud-002"}}}, IMMUTABLE),
-    "source of another sort": ({"versions": {"v1": {"trainingRun": None, "runId": "abc"}}}, IMMUTABLE),
+    "source of another sort": (
+        {"versions": {"v1": {"trainingRun": None, "runId": "abc"}}},
+        IMMUTABLE,
+    ),
     "path of a version": ({"versions": {"v2": {"path": "other"}}}, IMMUTABLE),
     "tags of a version": ({"versions": {"v2": {"tags": {"note": "y"}}}}, IMMUTABLE),
     "another version": ({"versions": {"v3": {"uri": "s3://models/fraud"}}}, None),
@@ -103,13 +131,22 @@ MODEL_EDITS = {
     "clearing": ({"stages": {"production": {"version": None}}}, None),
     "removing a stage": ({"stages": {"staging": None}}, None),
     "replicas": ({"stages": {"production": {"serving": {"replicas": 2}}}}, None),
-    "a stage that MLflow reserves": ({"stages": {"latest": {"version": "v1"}}}, "MLflow reserves the aliases"),
+    "a stage that MLflow reserves": (
+        {"stages": {"latest": {"version": "v1"}}},
+        "MLflow reserves the aliases",
+    ),
     "everything": ({"versions": None, "stages": None, "description": "old"}, None),
 }
 
 EXPERIMENT_EDITS = {
     "everything may change": (
-        {"description": "x", "tags": {"a": "b"}, "objective": {"metric": "f1"}, "retention": {"runs": "1d"}, "deletionPolicy": "Delete"},
+        {
+            "description": "x",
+            "tags": {"a": "b"},
+            "objective": {"metric": "f1"},
+            "retention": {"runs": "1d"},
+            "deletionPolicy": "Delete",
+        },
         None,
     ),
     "deletion policy that there is not": ({"deletionPolicy": "Keep"}, "supported values"),
@@ -117,7 +154,10 @@ EXPERIMENT_EDITS = {
 
 
 def rows(base: Manifest, table: dict[str, tuple[Manifest, str | None]]) -> list[object]:
-    return [pytest.param(base, edit, words, id=f"{base['kind']}: {name}") for name, (edit, words) in table.items()]
+    return [
+        pytest.param(base, edit, words, id=f"{base['kind']}: {name}")
+        for name, (edit, words) in table.items()
+    ]
 
 
 @pytest.fixture
@@ -141,7 +181,9 @@ def stored(base: Manifest, cluster: Cluster) -> Iterator[Manifest]:
         *rows(ASKED, ASKED_EDITS),
     ],
 )
-def test_an_edit_is_allowed_or_refused_in_words(base: Manifest, edit: Manifest, words: str | None, stored: Manifest, cluster: Cluster):
+def test_an_edit_is_allowed_or_refused_in_words(
+    base: Manifest, edit: Manifest, words: str | None, stored: Manifest, cluster: Cluster
+):
     answer = cluster.patch(base["kind"], stored["metadata"]["name"], {"spec": edit})
     if words is None:
         assert answer.ok, answer.message
@@ -151,25 +193,42 @@ def test_an_edit_is_allowed_or_refused_in_words(base: Manifest, edit: Manifest, 
 
 
 @pytest.mark.parametrize("base", [FULL_RUN, MODEL, experiment()], ids=lambda base: base["kind"])
-def test_the_same_object_applied_again_changes_nothing(base: Manifest, stored: Manifest, cluster: Cluster):
+def test_the_same_object_applied_again_changes_nothing(
+    base: Manifest, stored: Manifest, cluster: Cluster
+):
     first = cluster.apply(base)
     again = cluster.apply(base)
     assert again.ok, again.message
-    assert again.body["metadata"]["generation"] == first.body["metadata"]["generation"] == stored["metadata"]["generation"]
+    assert (
+        again.body["metadata"]["generation"]
+        == first.body["metadata"]["generation"]
+        == stored["metadata"]["generation"]
+    )
     assert again.body["metadata"]["resourceVersion"] == first.body["metadata"]["resourceVersion"]
 
 
 @pytest.mark.parametrize("base", [MODEL], ids=["RegisteredModel"])
-def test_a_stage_is_cleared_by_null_in_every_way_that_people_write_it(base: Manifest, stored: Manifest, cluster: Cluster):
+def test_a_stage_is_cleared_by_null_in_every_way_that_people_write_it(
+    base: Manifest, stored: Manifest, cluster: Cluster
+):
     name = stored["metadata"]["name"]
-    cleared = model(versions=base["spec"]["versions"], stages={"staging": {"version": None}, "production": {"version": "v1"}})
+    cleared = model(
+        versions=base["spec"]["versions"],
+        stages={"staging": {"version": None}, "production": {"version": "v1"}},
+    )
     ways = (
         lambda: cluster.apply(cleared),
-        lambda: cluster.patch("RegisteredModel", name, {"spec": {"stages": {"staging": {"version": None}}}}),
-        lambda: cluster.replace(cluster.get("RegisteredModel", name).body | {"spec": cleared["spec"]}),
+        lambda: cluster.patch(
+            "RegisteredModel", name, {"spec": {"stages": {"staging": {"version": None}}}}
+        ),
+        lambda: cluster.replace(
+            cluster.get("RegisteredModel", name).body | {"spec": cleared["spec"]}
+        ),
     )
     for clear in ways:
-        assert cluster.patch("RegisteredModel", name, {"spec": {"stages": {"staging": {"version": "v2"}}}}).ok
+        assert cluster.patch(
+            "RegisteredModel", name, {"spec": {"stages": {"staging": {"version": "v2"}}}}
+        ).ok
         answer = clear()
         assert answer.ok, answer.message
         assert answer.body["spec"]["stages"]["staging"].get("version") is None
@@ -178,7 +237,9 @@ def test_a_stage_is_cleared_by_null_in_every_way_that_people_write_it(base: Mani
 def test_a_refused_edit_leaves_the_object_as_it_was(cluster: Cluster):
     before = cluster.create(BARE_RUN).body
     try:
-        assert not cluster.patch("TrainingRun", "bare", {"spec": {"suspend": True, "experiment": "other"}}).ok
+        assert not cluster.patch(
+            "TrainingRun", "bare", {"spec": {"suspend": True, "experiment": "other"}}
+        ).ok
         assert cluster.get("TrainingRun", "bare").body == before
     finally:
         cluster.delete("TrainingRun", "bare")

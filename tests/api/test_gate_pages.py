@@ -1,4 +1,6 @@
-"""docs/gates: a page for every kind of gate. Each sample on them, and the policy for a bank, is taken by a real API server, by CEL too."""
+"""docs/gates: a page for every kind of gate. Each sample on them, and the policy for a bank, is
+taken by a real API server, by CEL too.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,13 @@ def samples(page: Path) -> list[Manifest]:
 def gates(manifest: Manifest) -> set[str]:
     """The kinds of gates that a model asks for."""
     stages = manifest["spec"]["stages"].values() if manifest["kind"] == "RegisteredModel" else ()
-    return {kind for stage in stages for gate in stage.get("gates", ()) for kind in gate if kind != "name"}
+    return {
+        kind
+        for stage in stages
+        for gate in stage.get("gates", ())
+        for kind in gate
+        if kind != "name"
+    }
 
 
 @pytest.mark.parametrize("kind", KINDS)

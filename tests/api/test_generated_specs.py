@@ -1,6 +1,8 @@
-"""Specs drawn from the CRDs' own schemas: valid, on the edge and wrong (recipe R8 at admission, on a real API server).
+"""Specs drawn from the CRDs' own schemas: valid, on the edge and wrong (recipe R8 at admission, on
+a real API server).
 
-What the API server takes, the operator can read; what it refuses for a rule, it refuses in our words; and it never fails.
+What the API server takes, the operator can read; what it refuses for a rule, it refuses in our
+words; and it never fails.
 """
 
 from collections.abc import Iterator
@@ -13,7 +15,15 @@ from hypothesis import strategies as st
 from modelyard.api.base import Resource
 from modelyard.api.kinds import KINDS
 from modelyard.api.schema import crd
-from tests.api.objects import DIGEST, PUBLIC_KEY, Manifest, approval, experiment, model, training_run
+from tests.api.objects import (
+    DIGEST,
+    PUBLIC_KEY,
+    Manifest,
+    approval,
+    experiment,
+    model,
+    training_run,
+)
 from tests.api.specs import ODD, changed, paths, specs
 from tests.harness import Cluster
 
@@ -21,7 +31,11 @@ SETTINGS = settings(
     max_examples=60,
     deadline=None,  # another process answers
     derandomize=True,  # the same specs in every run: a red build is red again
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much],
+    suppress_health_check=[
+        HealthCheck.too_slow,
+        HealthCheck.data_too_large,
+        HealthCheck.filter_too_much,
+    ],
 )
 
 
@@ -43,7 +57,9 @@ def messages(node: Any) -> Iterator[str]:
 
 SCHEMAS = {kind.resource.KIND: spec_schema(kind.resource.KIND) for kind in KINDS}
 SPECS = {kind: specs(schema) for kind, schema in SCHEMAS.items()}
-RESOURCES: dict[str, type[Resource[Any, Any]]] = {kind.resource.KIND: kind.resource for kind in KINDS}
+RESOURCES: dict[str, type[Resource[Any, Any]]] = {
+    kind.resource.KIND: kind.resource for kind in KINDS
+}
 
 # Bases that are valid and say everything, so that a change of one value reaches every field.
 ROLLOUT = {
@@ -88,7 +104,12 @@ RICH = {
     ),
     "TrainingRun": training_run(
         parameters={"max_depth": "6"},
-        dataset={"name": "cards", "uri": "s3://data/risk/cards.parquet", "digest": DIGEST, "target": "is_fraud"},
+        dataset={
+            "name": "cards",
+            "uri": "s3://data/risk/cards.parquet",
+            "digest": DIGEST,
+            "target": "is_fraud",
+        },
         trainer={"container": {"image": "i", "command": ["python"], "args": ["-V"]}},
         resources={"requests": {"cpu": 1, "memory": "1Gi"}, "limits": {"memory": "2Gi"}},
         nodeSelector={"pool": "train"},
@@ -106,7 +127,11 @@ RICH = {
         description="Card fraud",
         tags={"team": "risk"},
         versions={
-            "v1": {"trainingRun": "fraud-001", "tags": {"a": "b"}, "registeredBy": "dana@example.com"},
+            "v1": {
+                "trainingRun": "fraud-001",
+                "tags": {"a": "b"},
+                "registeredBy": "dana@example.com",
+            },
             "v2": {"runId": "a", "path": "model"},
             "v3": {"uri": "s3://models/v3"},
         },
@@ -129,7 +154,12 @@ RICH = {
                         },
                     },
                     {"name": "dataset", "dataset": {"digest": DIGEST, "maxAge": "30d"}},
-                    {"name": "stored", "smoke": {"requests": {"uri": "s3://models/risk/cases.json", "digest": DIGEST}}},
+                    {
+                        "name": "stored",
+                        "smoke": {
+                            "requests": {"uri": "s3://models/risk/cases.json", "digest": DIGEST}
+                        },
+                    },
                 ],
             },
             "production": {
@@ -139,11 +169,21 @@ RICH = {
                 "requestedBy": "rita@example.com",
                 "reason": "better on the holdout",
                 "reverify": {"every": "24h", "attempt": 1},
-                "rollback": {"window": "1h", "automatic": {"watchFor": "15m", "maxErrorRate": "0.01", "minRequests": 100}},
+                "rollback": {
+                    "window": "1h",
+                    "automatic": {"watchFor": "15m", "maxErrorRate": "0.01", "minRequests": 100},
+                },
                 "rollout": ROLLOUT,
-                "override": {"version": "v2", "reason": "incident 4711", "until": "2026-12-01T18:00:00Z"},
+                "override": {
+                    "version": "v2",
+                    "reason": "incident 4711",
+                    "until": "2026-12-01T18:00:00Z",
+                },
                 "gates": [
-                    {"name": "metric", "metric": {"name": "accuracy", "atLeast": "0.9", "atMost": "1"}},
+                    {
+                        "name": "metric",
+                        "metric": {"name": "accuracy", "atLeast": "0.9", "atMost": "1"},
+                    },
                     {
                         "name": "incumbent",
                         "incumbent": {
@@ -159,22 +199,44 @@ RICH = {
                     {
                         "name": "smoke",
                         "smoke": {
-                            "requests": {"configMap": "cases", "key": "cases.json", "digest": DIGEST},
+                            "requests": {
+                                "configMap": "cases",
+                                "key": "cases.json",
+                                "digest": DIGEST,
+                            },
                             "maxLatency": "50ms",
                             "tolerance": "0.001",
                         },
                     },
                     {"name": "signed", "signed": {"keys": [PUBLIC_KEY]}},
-                    {"name": "approvals", "approvals": {"atLeast": 2, "expireAfter": "7d", "excludeRegistrar": "Required"}},
+                    {
+                        "name": "approvals",
+                        "approvals": {
+                            "atLeast": 2,
+                            "expireAfter": "7d",
+                            "excludeRegistrar": "Required",
+                        },
+                    },
                     {"name": "external", "external": {}},
                 ],
                 "serving": {
                     "replicas": 2,
-                    "autoscaling": {"minReplicas": 1, "maxReplicas": 3, "targetCPUUtilizationPercentage": 70},
+                    "autoscaling": {
+                        "minReplicas": 1,
+                        "maxReplicas": 3,
+                        "targetCPUUtilizationPercentage": 70,
+                    },
                     "resources": {"requests": {"cpu": "500m"}, "limits": {"memory": "1Gi"}},
-                    "runtime": {"workers": 2, "update": "Always", "maxBodyBytes": "8Mi", "timeout": "30s"},
+                    "runtime": {
+                        "workers": 2,
+                        "update": "Always",
+                        "maxBodyBytes": "8Mi",
+                        "timeout": "30s",
+                    },
                     "nodeSelector": {"pool": "serve"},
-                    "tolerations": [{"key": "gpu", "operator": "Equal", "value": "yes", "effect": "NoSchedule"}],
+                    "tolerations": [
+                        {"key": "gpu", "operator": "Equal", "value": "yes", "effect": "NoSchedule"}
+                    ],
                 },
             },
         },
@@ -191,7 +253,9 @@ RICH = {
         drift="Warn",
         deletionPolicy="Delete",
     ),
-    "ModelApproval": approval(gate="pipeline", evidence="https://ci.example.com/1", comment="checked on August"),
+    "ModelApproval": approval(
+        gate="pipeline", evidence="https://ci.example.com/1", comment="checked on August"
+    ),
 }
 
 
@@ -200,8 +264,11 @@ def read_as_the_operator_would(kind: str, stored: Manifest) -> None:
 
 
 @pytest.mark.parametrize("kind", SCHEMAS)
-def test_a_spec_that_fits_the_schema_is_taken_or_refused_by_a_rule_in_words(kind: str, cluster: Cluster):
-    # A list that is keyed refuses a key that is there twice, and names it: the API server's own words.
+def test_a_spec_that_fits_the_schema_is_taken_or_refused_by_a_rule_in_words(
+    kind: str, cluster: Cluster
+):
+    # A list that is keyed refuses a key that is there twice, and names it: the API server's own
+    # words.
     words = {*messages(SCHEMAS[kind]), "Duplicate value: "}
 
     @SETTINGS
@@ -265,17 +332,28 @@ def test_every_field_of_the_schema_is_reached(kind: str):
         ".trainer.sign.key",
         ".dataset.rows",
     }
-    assert set(leaves(SCHEMAS[kind])) - set(reached(RICH[kind]["spec"], SCHEMAS[kind])) - excused == set()
+    assert (
+        set(leaves(SCHEMAS[kind])) - set(reached(RICH[kind]["spec"], SCHEMAS[kind])) - excused
+        == set()
+    )
 
 
 def test_the_largest_objects_are_not_too_much_for_the_rules(cluster: Cluster):
-    """Rules have a budget of cost at run time; an object as large as the API server stores must not exceed it, on an update neither."""
+    """Rules have a budget of cost at run time; an object as large as the API server stores must
+    not exceed it, on an update neither.
+    """
     tags = {f"tag-{i:02}": "x" * 500 for i in range(40)}
     largest = [
-        training_run("largest", parameters={f"p{i}": "x" * 460 for i in range(256)}, nodeSelector={f"k{i}": "v" * 63 for i in range(32)}),
+        training_run(
+            "largest",
+            parameters={f"p{i}": "x" * 460 for i in range(256)},
+            nodeSelector={f"k{i}": "v" * 63 for i in range(32)},
+        ),
         model(
             "largest",
-            versions={f"v-{i}": {"uri": "s3://bucket/" + "k" * 480, "tags": tags} for i in range(60)},
+            versions={
+                f"v-{i}": {"uri": "s3://bucket/" + "k" * 480, "tags": tags} for i in range(60)
+            },
             stages={f"stage-{i}": {"version": "v-1"} for i in range(16)},
         ),
         experiment("largest", description="x" * 5000, tags=tags),
@@ -284,7 +362,9 @@ def test_the_largest_objects_are_not_too_much_for_the_rules(cluster: Cluster):
         try:
             answer = cluster.create(manifest)
             assert answer.ok, answer.message
-            edit = {"suspend": True} if manifest["kind"] == "TrainingRun" else {"description": "new"}
+            edit = (
+                {"suspend": True} if manifest["kind"] == "TrainingRun" else {"description": "new"}
+            )
             answer = cluster.patch(manifest["kind"], "largest", {"spec": edit})
             assert answer.ok, answer.message
         finally:

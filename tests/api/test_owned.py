@@ -1,4 +1,6 @@
-"""What the builders say, applied on a real API server by the adapter: in sync at once, and the rules of its lists are ours."""
+"""What the builders say, applied on a real API server by the adapter: in sync at once, and the
+rules of its lists are ours.
+"""
 
 from __future__ import annotations
 
@@ -30,14 +32,19 @@ SERVING: Manifest = {
     "autoscaling": {"minReplicas": 1, "maxReplicas": 3},
     "resources": {"requests": {"cpu": "1000m", "memory": "0.5Gi"}, "limits": {"cpu": "1.5"}},
     "nodeSelector": {"pool": "serving"},
-    "tolerations": [{"key": "gpu", "operator": "Exists"}, {"key": "spot", "value": "x", "effect": "NoSchedule"}],
+    "tolerations": [
+        {"key": "gpu", "operator": "Exists"},
+        {"key": "spot", "value": "x", "effect": "NoSchedule"},
+    ],
 }
 
 
 def built(model: RegisteredModel, run: TrainingRun) -> dict[str, Manifest]:
     """Return everything that the builders make, with every field that they know."""
     what = serving.served("v1", DIGEST, RUNTIME)
-    rolled_out = serving.template(model, "production", what, "s3://models/fraud", RUNTIME.pull_policy)
+    rolled_out = serving.template(
+        model, "production", what, "s3://models/fraud", RUNTIME.pull_policy
+    )
     around = serving.Surroundings(allow_code=True, pods_secret="modelyard-connection-pods")
     scaler = serving.autoscaler(model, "production", what)
     assert scaler is not None
@@ -56,11 +63,18 @@ def built(model: RegisteredModel, run: TrainingRun) -> dict[str, Manifest]:
 @pytest.fixture(scope="module")
 def made(cluster: Cluster) -> Iterator[dict[str, Manifest]]:
     """Manifests of objects whose owners exist."""
-    wanted = model(NAME, versions={"v1": {"uri": "s3://models/fraud"}}, stages={"production": {"version": "v1", "serving": SERVING}})
+    wanted = model(
+        NAME,
+        versions={"v1": {"uri": "s3://models/fraud"}},
+        stages={"production": {"version": "v1", "serving": SERVING}},
+    )
     trains = training_run(
         NAME,
         dataset={"name": "cards", "uri": "s3://data/cards.parquet", "digest": DIGEST},
-        trainer={"script": {"configMap": "train"}, "sign": {"secret": "modelyard-signing", "key": "key.pem"}},
+        trainer={
+            "script": {"configMap": "train"},
+            "sign": {"secret": "modelyard-signing", "key": "key.pem"},
+        },
         parameters={"max_depth": "6"},
         nodeSelector={"pool": "train"},
         tolerations=[{"key": "gpu", "operator": "Exists"}],
@@ -103,12 +117,28 @@ async def test_what_we_build_is_in_sync_as_soon_as_it_is_applied(
     first = live(cluster, manifest)
     assert in_sync(manifest, first)
     await kubernetes.apply(manifest)
-    assert live(cluster, manifest)["metadata"]["resourceVersion"] == first["metadata"]["resourceVersion"]
+    assert (
+        live(cluster, manifest)["metadata"]["resourceVersion"]
+        == first["metadata"]["resourceVersion"]
+    )
 
 
 GATES: list[Manifest] = [
-    {"name": "asks", "job": {"image": "team/test:1", "candidate": "Served", "resources": {"limits": {"cpu": "1500m"}}}},
-    {"name": "answers", "smoke": {"requests": {"configMap": "cases", "key": "c.json", "digest": DIGEST}, "maxLatency": "50ms"}},
+    {
+        "name": "asks",
+        "job": {
+            "image": "team/test:1",
+            "candidate": "Served",
+            "resources": {"limits": {"cpu": "1500m"}},
+        },
+    },
+    {
+        "name": "answers",
+        "smoke": {
+            "requests": {"configMap": "cases", "key": "c.json", "digest": DIGEST},
+            "maxLatency": "50ms",
+        },
+    },
     {"name": "signed", "signed": {"keys": [PUBLIC_KEY]}},
 ]
 
@@ -117,32 +147,52 @@ GATES: list[Manifest] = [
 def gated(cluster: Cluster) -> Iterator[list[Manifest]]:
     """Jobs of gates, and the Service of the candidate that they ask, of a model that exists."""
     spec = {"version": "v2", "gates": GATES}
-    answer = cluster.create(model("gated", versions={"v2": {"uri": "s3://models/fraud"}}, stages={"production": spec}))
+    answer = cluster.create(
+        model("gated", versions={"v2": {"uri": "s3://models/fraud"}}, stages={"production": spec})
+    )
     assert answer.ok, answer.message
     there = RegisteredModel.parse(answer.body)
     version = VersionStatus(name="v2", uri="s3://models/fraud", digest=DIGEST)
     around = serving.Surroundings(allow_code=False, pods_secret="modelyard-connection")
     status = StageStatus(candidate=serving.served("v2", DIGEST, RUNTIME))
-    view = StageView("production", there, status, {"v2": version}, (), RUNTIME, around, datetime.now(UTC))
+    view = StageView(
+        "production", there, status, {"v2": version}, (), RUNTIME, around, datetime.now(UTC)
+    )
     assert view.wanted is not None
     assert view.spec is not None
-    yield [*(gates.job(view, gate) for gate in view.spec.gates), serving.private_service(there, "production", view.wanted)]
+    yield [
+        *(gates.job(view, gate) for gate in view.spec.gates),
+        serving.private_service(there, "production", view.wanted),
+    ]
     cluster.request("DELETE", cluster.path("RegisteredModel", "gated"))
 
 
-async def test_what_a_gate_needs_is_taken_and_in_sync_at_once(gated: list[Manifest], kubernetes: Kubernetes, cluster: Cluster) -> None:
-    """A Job is applied again when an answer was lost: its template, which never changes, is then no difference."""
+async def test_what_a_gate_needs_is_taken_and_in_sync_at_once(
+    gated: list[Manifest], kubernetes: Kubernetes, cluster: Cluster
+) -> None:
+    """A Job is applied again when an answer was lost: its template, which never changes, is then
+    no difference.
+    """
     for manifest in gated:
         await kubernetes.apply(manifest)
         first = live(cluster, manifest)
         assert in_sync(manifest, first)
         await kubernetes.apply(manifest)
-        assert live(cluster, manifest)["metadata"]["resourceVersion"] == first["metadata"]["resourceVersion"]
+        assert (
+            live(cluster, manifest)["metadata"]["resourceVersion"]
+            == first["metadata"]["resourceVersion"]
+        )
 
 
-def test_pods_of_gates_are_admitted_where_pod_security_is_restricted(gated: list[Manifest], cluster: Cluster) -> None:
+def test_pods_of_gates_are_admitted_where_pod_security_is_restricted(
+    gated: list[Manifest], cluster: Cluster
+) -> None:
     labels = {"pod-security.kubernetes.io/enforce": "restricted"}
-    space = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "restricted-gates", "labels": labels}}
+    space = {
+        "apiVersion": "v1",
+        "kind": "Namespace",
+        "metadata": {"name": "restricted-gates", "labels": labels},
+    }
     assert cluster.request("POST", "/api/v1/namespaces", space).ok
     templates = [each["spec"]["template"] for each in gated if each["kind"] == "Job"]
     assert len(templates) == len(GATES)
@@ -150,7 +200,9 @@ def test_pods_of_gates_are_admitted_where_pod_security_is_restricted(gated: list
     def admitted(spec: Manifest, template: Manifest) -> bool:
         meta = template["metadata"] | {"name": "gate", "namespace": "restricted-gates"}
         pod = {"apiVersion": "v1", "kind": "Pod", "metadata": meta, "spec": spec}
-        return cluster.request("POST", "/api/v1/namespaces/restricted-gates/pods", pod, dryRun="All").ok
+        return cluster.request(
+            "POST", "/api/v1/namespaces/restricted-gates/pods", pod, dryRun="All"
+        ).ok
 
     assert all(admitted(template["spec"], template) for template in templates)
     loose = without(templates[0], "spec", "securityContext")
@@ -181,7 +233,7 @@ async def test_what_leaves_a_deployments_manifest_leaves_the_object(
     assert not in_sync(more, live(cluster, more))
 
 
-# --- the lists of Kubernetes ------------------------------------------------------------------------
+# --- the lists of Kubernetes ----------------------------------------------------------------------
 Visit = Callable[[str, Manifest], None]
 
 
@@ -189,13 +241,25 @@ Visit = Callable[[str, Manifest], None]
 def schemas(cluster: Cluster) -> dict[str, dict[str, Manifest]]:
     """The API server's own schemas, by group and version."""
     versions = {kind.api_version for kind in OWNED}
-    paths = {version: f"/openapi/v3/{'apis' if '/' in version else 'api'}/{version}" for version in versions}
-    return {version: cluster.request("GET", path).body["components"]["schemas"] for version, path in paths.items()}
+    paths = {
+        version: f"/openapi/v3/{'apis' if '/' in version else 'api'}/{version}"
+        for version in versions
+    }
+    return {
+        version: cluster.request("GET", path).body["components"]["schemas"]
+        for version, path in paths.items()
+    }
 
 
 def walk(kind: OwnedKind, schemas: dict[str, Manifest], visit: Visit) -> None:
     """Visit every field below an object's metadata and spec, by its name and its schema."""
-    group = {"": "core", "apps": "apps", "batch": "batch", "autoscaling": "autoscaling", "policy": "policy"}[kind.group]
+    group = {
+        "": "core",
+        "apps": "apps",
+        "batch": "batch",
+        "autoscaling": "autoscaling",
+        "policy": "policy",
+    }[kind.group]
     version = kind.api_version.rpartition("/")[2]
     todo = [f"io.k8s.api.{group}.{version}.{kind.kind}"]
     seen: set[str] = set()
@@ -206,18 +270,29 @@ def walk(kind: OwnedKind, schemas: dict[str, Manifest], visit: Visit) -> None:
         seen.add(name)
         for field, schema in schemas[name].get("properties", {}).items():
             visit(field, schema)
-            below = [schema, schema.get("items", {}), *schema.get("allOf", ()), *schema.get("items", {}).get("allOf", ())]
+            below = [
+                schema,
+                schema.get("items", {}),
+                *schema.get("allOf", ()),
+                *schema.get("items", {}).get("allOf", ()),
+            ]
             todo += [each["$ref"].rpartition("/")[2] for each in below if "$ref" in each]
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.kind)
-def test_lists_are_merged_by_the_keys_that_the_api_server_says(kind: OwnedKind, schemas: dict[str, dict[str, Manifest]]) -> None:
+def test_lists_are_merged_by_the_keys_that_the_api_server_says(
+    kind: OwnedKind, schemas: dict[str, dict[str, Manifest]]
+) -> None:
     wrong: list[str] = []
 
     def visit(field: str, schema: Manifest) -> None:
         if schema.get("type") != "array" or field in {"managedFields", "ephemeralContainers"}:
             return
-        keys = schema.get("x-kubernetes-list-map-keys") if schema.get("x-kubernetes-list-type") == "map" else None
+        keys = (
+            schema.get("x-kubernetes-list-map-keys")
+            if schema.get("x-kubernetes-list-type") == "map"
+            else None
+        )
         if keys is None:
             item: Manifest = dict.fromkeys((*chain(*MERGE_KEYS.get(field, ())), "name"), "x")
             ours = item_key(field, [item])
@@ -225,7 +300,11 @@ def test_lists_are_merged_by_the_keys_that_the_api_server_says(kind: OwnedKind, 
             return
         one, other = dict.fromkeys(keys, "x"), dict.fromkeys(keys, "x") | {keys[0]: "y"}
         key_of = item_key(field, [one, other])
-        same = key_of is not None and key_of(one) != key_of(other) and key_of(one) == key_of(one | {"more": 1})
+        same = (
+            key_of is not None
+            and key_of(one) != key_of(other)
+            and key_of(one) == key_of(one | {"more": 1})
+        )
         wrong.extend([] if same else [f"{field} is merged by {keys}"])
 
     walk(kind, schemas[kind.api_version], visit)
@@ -233,14 +312,20 @@ def test_lists_are_merged_by_the_keys_that_the_api_server_says(kind: OwnedKind, 
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.kind)
-def test_maps_that_the_api_server_replaces_whole_are_compared_whole(kind: OwnedKind, schemas: dict[str, dict[str, Manifest]]) -> None:
+def test_maps_that_the_api_server_replaces_whole_are_compared_whole(
+    kind: OwnedKind, schemas: dict[str, dict[str, Manifest]]
+) -> None:
     found: dict[str, bool] = {}
 
     def visit(field: str, schema: Manifest) -> None:
         if "additionalProperties" in schema:
-            found[field] = found.get(field, False) or schema.get("x-kubernetes-map-type") == "atomic"
+            found[field] = (
+                found.get(field, False) or schema.get("x-kubernetes-map-type") == "atomic"
+            )
 
     walk(kind, schemas[kind.api_version], visit)
     # A LabelSelector is replaced whole, and with it its one map.
     assert {field for field, atomic in found.items() if atomic} | {"matchLabels"} <= ATOMIC_MAPS
-    assert {field for field, atomic in found.items() if not atomic} - {"matchLabels"} & ATOMIC_MAPS == set()
+    assert {field for field, atomic in found.items() if not atomic} - {
+        "matchLabels"
+    } & ATOMIC_MAPS == set()

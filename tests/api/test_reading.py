@@ -1,4 +1,6 @@
-"""What a user reads of the kinds: explanations, columns, defaults, status. On a real API server, by kubectl where that makes the words."""
+"""What a user reads of the kinds: explanations, columns, defaults, status. On a real API server,
+by kubectl where that makes the words.
+"""
 
 import json
 from collections.abc import Iterator
@@ -33,7 +35,12 @@ STORED = [
         ready("True", "Synced")
         | {
             "runs": {"running": 1, "finished": 7, "failed": 0, "deleted": 0},
-            "bestRun": {"trainingRun": "fraud-003", "runId": "abc", "metric": "accuracy", "value": "0.941"},
+            "bestRun": {
+                "trainingRun": "fraud-003",
+                "runId": "abc",
+                "metric": "accuracy",
+                "value": "0.941",
+            },
         },
     ),
     (
@@ -44,7 +51,12 @@ STORED = [
             "progress": {"percent": 40, "message": "40% done."},
             "registered": {"model": "fraud", "version": "v3"},
             "metrics": [{"name": "accuracy", "value": "0.9"}],
-            "model": {"uri": "s3://b/m", "digest": DIGEST, "bytes": 5_000_000_000, "flavor": "xgboost"},
+            "model": {
+                "uri": "s3://b/m",
+                "digest": DIGEST,
+                "bytes": 5_000_000_000,
+                "flavor": "xgboost",
+            },
         },
     ),
     (
@@ -52,7 +64,13 @@ STORED = [
         ready("True", "Serving")
         | {
             "summary": "production=v3 staging=v4",
-            "stages": {"production": {"version": "v3", "url": "http://seen-production.default", "readyReplicas": 2}},
+            "stages": {
+                "production": {
+                    "version": "v3",
+                    "url": "http://seen-production.default",
+                    "readyReplicas": 2,
+                }
+            },
         },
     ),
     (approval("seen"), ready("True", "Counts")),
@@ -72,7 +90,10 @@ def seen(cluster: Cluster) -> Iterator[Cluster]:
 
 
 COLUMNS = {
-    "mlexp": (["NAME", "READY", "REASON", "RUNS", "BEST", "AGE"], ["seen", "True", "Synced", "7", "0.941"]),
+    "mlexp": (
+        ["NAME", "READY", "REASON", "RUNS", "BEST", "AGE"],
+        ["seen", "True", "Synced", "7", "0.941"],
+    ),
     "mlrun": (
         ["NAME", "EXPERIMENT", "ATTEMPT", "READY", "REASON", "PROGRESS", "MODEL", "AGE"],
         ["seen", "fraud", "2", "False", "Training", "40", "fraud"],
@@ -103,20 +124,38 @@ GATED = ready("False", "GatesPending") | {
             "desired": "v3",
             "readyReplicas": 2,
             "judged": {"version": "v3", "digest": DIGEST},
-            "gates": [{"name": "quality", "verdict": "Pending", "message": "waits for the metric f1", "time": NOW, "gateHash": "0"}],
+            "gates": [
+                {
+                    "name": "quality",
+                    "verdict": "Pending",
+                    "message": "waits for the metric f1",
+                    "time": NOW,
+                    "gateHash": "0",
+                }
+            ],
         }
     },
 }
 
 
 def test_a_promotion_that_waits_for_a_gate_does_not_hide_what_serves(cluster: Cluster):
-    stage = {"version": "v3", "gates": [{"name": "quality", "metric": {"name": "f1", "atLeast": "0.9"}}]}
+    stage = {
+        "version": "v3",
+        "gates": [{"name": "quality", "metric": {"name": "f1", "atLeast": "0.9"}}],
+    }
     assert cluster.create(model("gated", stages={"production": stage})).ok
     try:
         answer = cluster.write_status("RegisteredModel", "gated", GATED)
         assert answer.ok, answer.message
         _, row = cluster.kubectl("get", "mlmodel", "gated").stdout.splitlines()
-        assert row.split()[:-1] == ["gated", "production=v2->v3", "v2", "2", "False", "GatesPending"]
+        assert row.split()[:-1] == [
+            "gated",
+            "production=v2->v3",
+            "v2",
+            "2",
+            "False",
+            "GatesPending",
+        ]
         described = " ".join(cluster.kubectl("describe", "mlmodel", "gated").stdout.split())
         assert "Message: waits for the metric f1 Name: quality" in described
         assert "Verdict: Pending" in described
@@ -137,19 +176,29 @@ def test_the_category_lists_all_kinds(seen: Cluster):
 
 
 def test_waiting_for_ready_ends(seen: Cluster):
-    assert "condition met" in seen.kubectl("wait", "mlmodel/seen", "--for=condition=Ready", "--timeout=60s").stdout
+    assert (
+        "condition met"
+        in seen.kubectl("wait", "mlmodel/seen", "--for=condition=Ready", "--timeout=60s").stdout
+    )
 
 
 def test_runs_are_found_by_their_experiment(seen: Cluster):
-    assert seen.kubectl("get", "mlrun", "--field-selector", "spec.experiment=fraud", "-o", "name").stdout.strip()
-    assert not seen.kubectl("get", "mlrun", "--field-selector", "spec.experiment=other", "-o", "name").stdout.strip()
+    assert seen.kubectl(
+        "get", "mlrun", "--field-selector", "spec.experiment=fraud", "-o", "name"
+    ).stdout.strip()
+    assert not seen.kubectl(
+        "get", "mlrun", "--field-selector", "spec.experiment=other", "-o", "name"
+    ).stdout.strip()
 
 
 @pytest.mark.parametrize(
     ("path", "words"),
     [
         ("mlexp", "An experiment in MLflow, its prefix in S3, and what is kept of its runs."),
-        ("mlexp.spec.retention.keepBest", "How many of the best runs, by spec.objective, are kept whatever their age."),
+        (
+            "mlexp.spec.retention.keepBest",
+            "How many of the best runs, by spec.objective, are kept whatever their age.",
+        ),
         ("mlrun.spec.trainer", "Who trains: exactly one."),
         ("mlrun.spec.dataset.digest", "sha256:<hex> of the file's bytes"),
         ("mlrun.status.failure.log", "The last lines of the failing container."),
@@ -166,10 +215,22 @@ def test_explain_says_what_a_field_is(path: str, words: str, cluster: Cluster):
 def test_defaults_show_in_the_object(cluster: Cluster):
     run = cluster.check(training_run()).body["spec"]
     assert run["trainer"] == {"xgboost": {"task": "classification"}}
-    assert (run["workers"], run["backoffLimit"], run["suspend"], run["ttlSecondsAfterFinished"]) == (1, 0, False, 86400)
-    shown = cluster.check(model(stages={"production": {"version": "v1", "serving": {}}})).body["spec"]
+    assert (
+        run["workers"],
+        run["backoffLimit"],
+        run["suspend"],
+        run["ttlSecondsAfterFinished"],
+    ) == (1, 0, False, 86400)
+    shown = cluster.check(model(stages={"production": {"version": "v1", "serving": {}}})).body[
+        "spec"
+    ]
     stage = {"version": "v1", "attempt": 0, "serving": {"replicas": 1}}
-    assert shown == {"drift": "Revert", "dryRun": False, "deletionPolicy": "Retain", "stages": {"production": stage}}
+    assert shown == {
+        "drift": "Revert",
+        "dryRun": False,
+        "deletionPolicy": "Retain",
+        "stages": {"production": stage},
+    }
 
 
 def test_status_keeps_no_default_that_nobody_observed(cluster: Cluster):
@@ -184,11 +245,19 @@ def test_status_keeps_no_default_that_nobody_observed(cluster: Cluster):
 
 
 def test_spec_and_status_are_written_apart(seen: Cluster):
-    answer = seen.request("PATCH", seen.path("RegisteredModel", "seen"), {"status": {"summary": "mine"}}, "application/merge-patch+json")
+    answer = seen.request(
+        "PATCH",
+        seen.path("RegisteredModel", "seen"),
+        {"status": {"summary": "mine"}},
+        "application/merge-patch+json",
+    )
     assert answer.ok
     assert answer.body["status"]["summary"] == "production=v3 staging=v4"
     answer = seen.request(
-        "PATCH", f"{seen.path('RegisteredModel', 'seen')}/status", {"spec": {"description": "theirs"}}, "application/merge-patch+json"
+        "PATCH",
+        f"{seen.path('RegisteredModel', 'seen')}/status",
+        {"spec": {"description": "theirs"}},
+        "application/merge-patch+json",
     )
     assert answer.ok
     assert "description" not in answer.body["spec"]
@@ -211,7 +280,9 @@ def test_what_is_stored_is_what_the_operator_reads(kind: str, seen: Cluster):
 
 
 SAMPLES = [
-    pytest.param(document, id=f"{path.relative_to(ROOT / 'manifests')}: {document['metadata'].get('name')}")
+    pytest.param(
+        document, id=f"{path.relative_to(ROOT / 'manifests')}: {document['metadata'].get('name')}"
+    )
     for path in sorted((ROOT / "manifests").rglob("*.yaml"))
     for document in manifests(path)
     if document.get("apiVersion") == "modelyard.io/v1alpha1"

@@ -1,4 +1,6 @@
-"""The table of rights against what the operator does: it needs all of them, and nothing else. On a real API server with an audit log."""
+"""The table of rights against what the operator does: it needs all of them, and nothing else. On
+a real API server with an audit log.
+"""
 
 import copy
 import subprocess
@@ -29,11 +31,17 @@ CHILDREN = {
     ("v1", "ConfigMap"): {"data": {"a": "b"}},
     ("v1", "Service"): {"spec": {"ports": [{"port": 80}]}},
     ("apps/v1", "Deployment"): {
-        "spec": {"selector": {"matchLabels": {"a": "b"}}, "template": {"metadata": {"labels": {"a": "b"}}, "spec": POD}}
+        "spec": {
+            "selector": {"matchLabels": {"a": "b"}},
+            "template": {"metadata": {"labels": {"a": "b"}}, "spec": POD},
+        }
     },
     ("batch/v1", "Job"): {"spec": {"template": {"spec": POD | {"restartPolicy": "Never"}}}},
     ("autoscaling/v2", "HorizontalPodAutoscaler"): {
-        "spec": {"maxReplicas": 1, "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "c"}}
+        "spec": {
+            "maxReplicas": 1,
+            "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "c"},
+        }
     },
     ("policy/v1", "PodDisruptionBudget"): {"spec": {"minAvailable": 1}},
     ("apps/v1", "ControllerRevision"): {"revision": 1, "data": {"a": "b"}},
@@ -68,15 +76,21 @@ def parents(there: Guarded) -> list[Manifest]:
     made = []
     for manifest in (experiment(), training_run(), model(), approval()):
         placed = manifest | {"metadata": manifest["metadata"] | {"namespace": SERVED}}
-        answer = there.cluster.request("POST", there.cluster.path(manifest["kind"], namespace=SERVED), placed)
+        answer = there.cluster.request(
+            "POST", there.cluster.path(manifest["kind"], namespace=SERVED), placed
+        )
         assert answer.ok, answer.message
         made.append(answer.body)
     return made
 
 
 @pytest.fixture(scope="module")
-def worked(there: Guarded, parents: list[Manifest], tmp_path_factory: pytest.TempPathFactory) -> str:
-    """What the operator logs that starts with those rights, takes the lease, watches, and reports what it misses."""
+def worked(
+    there: Guarded, parents: list[Manifest], tmp_path_factory: pytest.TempPathFactory
+) -> str:
+    """What the operator logs that starts with those rights, takes the lease, watches, and
+    reports what it misses.
+    """
     out = tmp_path_factory.mktemp("operator") / "log"
     process = there.operator(out)
     try:
@@ -84,7 +98,10 @@ def worked(there: Guarded, parents: list[Manifest], tmp_path_factory: pytest.Tem
         def reported() -> bool:
             assert process.poll() is None, out.read_text()
             bodies = [
-                there.cluster.request("GET", there.cluster.path(each["kind"], each["metadata"]["name"], SERVED)).body for each in parents
+                there.cluster.request(
+                    "GET", there.cluster.path(each["kind"], each["metadata"]["name"], SERVED)
+                ).body
+                for each in parents
             ]
             return all(body.get("status", {}).get("conditions") for body in bodies)
 
@@ -93,7 +110,13 @@ def worked(there: Guarded, parents: list[Manifest], tmp_path_factory: pytest.Tem
         until(lambda: there.cluster.request("GET", events).body["items"], "an event is there", 30)
         lease = f"/apis/coordination.k8s.io/v1/namespaces/{OPERATOR}/leases/modelyard"
         first = there.cluster.request("GET", lease).body["metadata"]["resourceVersion"]
-        until(lambda: there.cluster.request("GET", lease).body["metadata"]["resourceVersion"] != first, "the lease is renewed", 30)
+        until(
+            lambda: (
+                there.cluster.request("GET", lease).body["metadata"]["resourceVersion"] != first
+            ),
+            "the lease is renewed",
+            30,
+        )
     finally:
         process.terminate()
         try:
@@ -114,7 +137,9 @@ def known() -> Cache:
 async def kubernetes(there: Guarded, worked: str, known: Cache) -> AsyncIterator[Kubernetes]:
     """The adapter, as the operator's account."""
     configuration = Configuration()
-    await config.load_kube_config(config_file=str(there.kubeconfig), client_configuration=configuration)
+    await config.load_kube_config(
+        config_file=str(there.kubeconfig), client_configuration=configuration
+    )
     api = Api(configuration, lambda *_: None, deadline=60)
     yield Kubernetes(api, known)
     await api.close()
@@ -130,16 +155,22 @@ async def test_the_operator_needs_all_of_its_rights_and_nothing_else(
         await kubernetes.apply(manifest)
         applied = kubernetes.owned(run["metadata"]["uid"])
         (uid,) = [each["metadata"]["uid"] for each in applied if each["kind"] == kind]
-        await kubernetes.delete(SERVED, Delete(api_version, kind, manifest["metadata"]["name"], uid))
+        await kubernetes.delete(
+            SERVED, Delete(api_version, kind, manifest["metadata"]["name"], uid)
+        )
     await kubernetes.tell(SERVED, Tell("absent", "uid", "{}"))
     await kubernetes.namespace_labels(SERVED)
     await kubernetes.config_map(SERVED, "absent")
-    assert "anybody may approve in another's name here" in str(await kubernetes.unguarded(SERVED)), "no policy is installed here"
+    assert "anybody may approve in another's name here" in str(
+        await kubernetes.unguarded(SERVED)
+    ), "no policy is installed here"
     assert await kubernetes.creation_error(SERVED, run["metadata"]["uid"]) is None
     for parent in parents:
         path = there.cluster.path(parent["kind"], parent["metadata"]["name"], SERVED)
         body = there.cluster.request("GET", path).body
-        newer = await kubernetes.set_finalizers(body, (*body["metadata"].get("finalizers", ()), FINALIZER))
+        newer = await kubernetes.set_finalizers(
+            body, (*body["metadata"].get("finalizers", ()), FINALIZER)
+        )
         with pytest.raises(Conflict):
             await kubernetes.set_finalizers(body, ())
         await kubernetes.set_finalizers(newer, ())
@@ -147,9 +178,14 @@ async def test_the_operator_needs_all_of_its_rights_and_nothing_else(
     said = next(each for each in parents if each["kind"] == "ModelApproval")
     meta = said["metadata"]
     known.put("modelapprovals", said)
-    await kubernetes.delete(SERVED, Delete(said["apiVersion"], said["kind"], meta["name"], meta["uid"]))
+    await kubernetes.delete(
+        SERVED, Delete(said["apiVersion"], said["kind"], meta["name"], meta["uid"])
+    )
     assert kubernetes.get("modelapprovals", SERVED, meta["name"]) is None
-    assert there.cluster.request("GET", there.cluster.path("ModelApproval", meta["name"], SERVED)).code == 404
+    assert (
+        there.cluster.request("GET", there.cluster.path("ModelApproval", meta["name"], SERVED)).code
+        == 404
+    )
 
     # There is none of its name, and the operator looks for it when it begins to work.
     assert "modelyard-promote is not in force: the policy is missing" in worked
@@ -166,10 +202,16 @@ async def test_only_the_connection_is_read_of_all_secrets(there: Guarded, kubern
 
 
 @pytest.mark.parametrize("kind", ["Experiment", "TrainingRun", "RegisteredModel"])
-async def test_a_child_that_holds_its_owner_up_needs_the_right_on_its_finalizers(there: Guarded, parents: list[Manifest], kind: str):
+async def test_a_child_that_holds_its_owner_up_needs_the_right_on_its_finalizers(
+    there: Guarded, parents: list[Manifest], kind: str
+):
     rights = yaml.safe_load((ROOT / "charts" / "modelyard" / "files" / "rbac.yaml").read_text())
     less = copy.deepcopy(rights)
-    less["served"] = [rule for rule in less["served"] if not all(name.endswith("/finalizers") for name in rule["resources"])]
+    less["served"] = [
+        rule
+        for rule in less["served"]
+        if not all(name.endswith("/finalizers") for name in rule["resources"])
+    ]
     assert len(less["served"]) == len(rights["served"]) - 1
     grant(there.cluster, less, "less")
     (parent,) = [each for each in parents if each["kind"] == kind]

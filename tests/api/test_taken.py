@@ -1,4 +1,6 @@
-"""What the API server takes: keys however they are written, and the largest models that there may be."""
+"""What the API server takes: keys however they are written, and the largest models that there
+may be.
+"""
 
 from __future__ import annotations
 
@@ -14,33 +16,62 @@ from tests.api.test_bad_input import P384, keys, public, reverify
 from tests.harness import Cluster
 
 
-@pytest.mark.parametrize("text", [PUBLIC_KEY, PUBLIC_KEY.replace("\n", " "), PUBLIC_KEY.replace("\n", "\r\n"), public(P384), LARGEST_KEY])
+@pytest.mark.parametrize(
+    "text",
+    [
+        PUBLIC_KEY,
+        PUBLIC_KEY.replace("\n", " "),
+        PUBLIC_KEY.replace("\n", "\r\n"),
+        public(P384),
+        LARGEST_KEY,
+    ],
+)
 def test_public_keys_are_taken_however_their_lines_are_broken(text: str, cluster: Cluster):
     answer = cluster.check(keys(text))
     assert answer.ok, answer.message
 
 
 @pytest.mark.parametrize(
-    "asked", [{"every": "10m"}, {"every": "600s"}, {"every": "999999999d"}, {"attempt": 1}, {"every": "1h", "attempt": 7}]
+    "asked",
+    [
+        {"every": "10m"},
+        {"every": "600s"},
+        {"every": "999999999d"},
+        {"attempt": 1},
+        {"every": "1h", "attempt": 7},
+    ],
 )
-def test_what_serves_is_asked_each_ten_minutes_at_most_or_when_somebody_says_so(asked: dict[str, object], cluster: Cluster):
+def test_what_serves_is_asked_each_ten_minutes_at_most_or_when_somebody_says_so(
+    asked: dict[str, object], cluster: Cluster
+):
     answer = cluster.check(reverify(**asked))
     assert answer.ok, answer.message
 
 
-@pytest.mark.parametrize("asked", [{}, {"version": None}, {"gates": [{"name": "people", "approvals": {}}]}])
-def test_a_stage_may_take_the_newest_version_and_say_that_it_names_none(asked: dict[str, object], cluster: Cluster):
-    answer = cluster.check(model(stages={"production": {"autoPromote": {"from": "newest"}} | asked}))
+@pytest.mark.parametrize(
+    "asked", [{}, {"version": None}, {"gates": [{"name": "people", "approvals": {}}]}]
+)
+def test_a_stage_may_take_the_newest_version_and_say_that_it_names_none(
+    asked: dict[str, object], cluster: Cluster
+):
+    answer = cluster.check(
+        model(stages={"production": {"autoPromote": {"from": "newest"}} | asked})
+    )
     assert answer.ok, answer.message
 
 
 def test_a_merge_patch_turns_it_on_and_off(cluster: Cluster):
     answer = cluster.create(model("automatic", stages={"production": {"version": "v1"}}))
     assert answer.ok, answer.message
-    automatic, named = {"autoPromote": {"from": "newest"}, "version": None}, {"autoPromote": None, "version": "v1"}
+    automatic, named = (
+        {"autoPromote": {"from": "newest"}, "version": None},
+        {"autoPromote": None, "version": "v1"},
+    )
     try:
         for asked in (automatic, named, automatic):
-            answer = cluster.patch("RegisteredModel", "automatic", {"spec": {"stages": {"production": asked}}})
+            answer = cluster.patch(
+                "RegisteredModel", "automatic", {"spec": {"stages": {"production": asked}}}
+            )
             assert answer.ok, answer.message
     finally:
         cluster.delete("RegisteredModel", "automatic")
@@ -50,11 +81,16 @@ def test_a_merge_patch_turns_it_on_and_off(cluster: Cluster):
 def test_the_largest_gates_are_within_what_the_rules_may_cost(kind: str, cluster: Cluster):
     """Created, patched, applied and deleted: an update pays for the rules on the old object too."""
     name = "m" * 32
-    first, then = (model(name, stages=largest_stages(kind, version=version)) for version in ("v1", "v2"))
+    first, then = (
+        model(name, stages=largest_stages(kind, version=version)) for version in ("v1", "v2")
+    )
     answer = cluster.create(first)
     assert answer.ok, answer.message
     try:
-        for answer in (cluster.patch("RegisteredModel", name, {"spec": then["spec"]}), cluster.apply(first)):
+        for answer in (
+            cluster.patch("RegisteredModel", name, {"spec": then["spec"]}),
+            cluster.apply(first),
+        ):
             assert answer.ok, answer.message
     finally:
         assert cluster.delete("RegisteredModel", name).ok
@@ -66,5 +102,7 @@ def test_the_rule_on_parameters_draws_the_line_where_the_operator_does(over: int
     left = 120 * 1024 - len("MODELYARD_PARAMETERS=" + json.dumps(parameters))
     parameters["p000"] += "x" * (left + over)
     manifest = training_run(parameters=parameters)
-    assert bool(too_large(TrainingRun.parse(manifest | {"metadata": manifest["metadata"] | {"uid": "u"}}))) == bool(over)
+    assert bool(
+        too_large(TrainingRun.parse(manifest | {"metadata": manifest["metadata"] | {"uid": "u"}}))
+    ) == bool(over)
     assert cluster.check(manifest).ok != bool(over)

@@ -1,1 +1,3 @@
-"""Measuring modelyard beside what one would use otherwise. `python -m tests.bench --help`; the results are in docs/benchmarks.md."""
+"""Measuring modelyard beside what one would use otherwise. `python -m tests.bench --help`; the
+results are in docs/benchmarks.md.
+"""

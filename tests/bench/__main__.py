@@ -1,4 +1,6 @@
-"""`python -m tests.bench`: measures, prints what it finds, and writes it into docs/benchmarks.md. What is measured is in the modules."""
+"""`python -m tests.bench`: measures, prints what it finds, and writes it into
+docs/benchmarks.md. What is measured is in the modules.
+"""
 
 from __future__ import annotations
 
@@ -53,13 +55,35 @@ OBJECTS, ROUNDS = 1_000, 3
 
 
 def parser() -> argparse.ArgumentParser:
-    top = argparse.ArgumentParser(prog="python -m tests.bench", description="Measure modelyard beside what one would use otherwise.")
-    top.add_argument("--only", action="append", choices=SECTIONS, help="leave the others out; may be given again")
-    top.add_argument("--objects", type=int, default=OBJECTS, help=f"Experiments that are reconciled; {OBJECTS:,} by default")
-    top.add_argument("--rounds", type=int, default=ROUNDS, help=f"runs of everything, in turns; {ROUNDS} by default")
-    top.add_argument("--profile", type=Path, metavar="FOLDER", help="run our operators under cProfile, into this folder; write no document")
+    top = argparse.ArgumentParser(
+        prog="python -m tests.bench",
+        description="Measure modelyard beside what one would use otherwise.",
+    )
     top.add_argument(
-        "--ranges", action="store_true", help="keep the ranges of what a prediction costs (tests/bench/costs.json) from this run"
+        "--only", action="append", choices=SECTIONS, help="leave the others out; may be given again"
+    )
+    top.add_argument(
+        "--objects",
+        type=int,
+        default=OBJECTS,
+        help=f"Experiments that are reconciled; {OBJECTS:,} by default",
+    )
+    top.add_argument(
+        "--rounds",
+        type=int,
+        default=ROUNDS,
+        help=f"runs of everything, in turns; {ROUNDS} by default",
+    )
+    top.add_argument(
+        "--profile",
+        type=Path,
+        metavar="FOLDER",
+        help="run our operators under cProfile, into this folder; write no document",
+    )
+    top.add_argument(
+        "--ranges",
+        action="store_true",
+        help="keep the ranges of what a prediction costs (tests/bench/costs.json) from this run",
     )
     top.add_argument("--dry-run", action="store_true", help="write no document")
     return top
@@ -78,17 +102,23 @@ class Bench:
     def command(self, section: str) -> str:
         """What measures a section in this way again."""
         words = [f"python -m tests.bench --only {section}"]
-        words += [f"--objects {self.options.objects}"] if section in {"reconcile", "trouble"} else []
+        words += (
+            [f"--objects {self.options.objects}"] if section in {"reconcile", "trouble"} else []
+        )
         words += [f"--rounds {self.options.rounds}"] if section != "analysis" else []
         return " ".join(words)
 
     def reconcile(self) -> Samples:
         options = reconcile.Options(self.options.objects, self.options.rounds, self.options.profile)
-        return asyncio.run(reconcile.measure(options, programs(self.settings, self.console), self.console))
+        return asyncio.run(
+            reconcile.measure(options, programs(self.settings, self.console), self.console)
+        )
 
     def trouble(self) -> Samples:
         options = reconcile.Options(self.options.objects, self.options.rounds)
-        return asyncio.run(trouble.measure(options, programs(self.settings, self.console), self.console))
+        return asyncio.run(
+            trouble.measure(options, programs(self.settings, self.console), self.console)
+        )
 
     def tracking(self) -> Samples:
         return tracking.measure(self.options.rounds, self.console)
@@ -170,7 +200,9 @@ class Bench:
             self.console.say(f"not written: docs/benchmarks.md has no place for {title}")
 
     def compare(self, samples: Samples) -> None:
-        """Hold what a prediction costs to the ranges of earlier runs, or keep the ranges of this one."""
+        """Hold what a prediction costs to the ranges of earlier runs, or keep the ranges of this
+        one.
+        """
         if self.options.ranges:
             costs.keep_ranges(samples)
         elif worse := costs.worse(samples):

@@ -1,4 +1,6 @@
-"""What an analysis promises and what it finds: the tables of docs/concepts/analysis.md at full size, simulated with a fixed seed."""
+"""What an analysis promises and what it finds: the tables of docs/concepts/analysis.md at full
+size, simulated with a fixed seed.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +39,12 @@ ALPHA, ALPHA_OF_TWO = 0.01, 0.005
 EQUAL, HALF, DEFAULT = Limit(1, 0), Limit(1, 0.005), Limit(1.5, 0.001)
 LOW, LOW_EVEN = Traffic(5, 495), Traffic(5, 5)
 HIGH, HIGH_EVEN = Traffic(300, 29_700), Traffic(15_000, 15_000)
-LEVELS = {"10/min, 1:99": LOW, "10/min, 1:1": LOW_EVEN, "1000/s, 1:99": HIGH, "1000/s, 1:1": HIGH_EVEN}
+LEVELS = {
+    "10/min, 1:99": LOW,
+    "10/min, 1:1": LOW_EVEN,
+    "1000/s, 1:99": HIGH,
+    "1000/s, 1:1": HIGH_EVEN,
+}
 LIMITS = {EQUAL: "stable", HALF: "stable + 0.5 points", DEFAULT: "1.5 times stable + 0.1 points"}
 
 
@@ -69,11 +76,27 @@ class Healthy:
 HEALTHY = (
     *(Healthy(f"{level}, 1 % errors", World(LEVELS[level], Rates(0.01, 0.01))) for level in LEVELS),
     Healthy("1000/s, 1:99, 0.02 % errors", World(HIGH, Rates(0.0002, 0.0002))),
-    Healthy("exactly at the limit: 0.5 -> 1 %, stable + 0.5 points", World(HIGH, Rates(0.01, 0.005)), HALF),
-    Healthy("exactly at the limit: 0.5 -> 0.85 %, 1.5 times stable + 0.1 points", World(HIGH, Rates(0.0085, 0.005)), DEFAULT),
+    Healthy(
+        "exactly at the limit: 0.5 -> 1 %, stable + 0.5 points",
+        World(HIGH, Rates(0.01, 0.005)),
+        HALF,
+    ),
+    Healthy(
+        "exactly at the limit: 0.5 -> 0.85 %, 1.5 times stable + 0.1 points",
+        World(HIGH, Rates(0.0085, 0.005)),
+        DEFAULT,
+    ),
     Healthy("both drift from 0.2 to 2.2 %, with outages of 25 %", World(HIGH, drifting)),
-    Healthy("the weight grows from 5 to 50 % while both go from 0.2 to 2 %", World(Traffic(300, 5700, later=(3000, 3000)), growing)),
-    Healthy("a whole day, 10/min, 1:99, 1 % errors", World(LOW, Rates(0.01, 0.01)), rollouts=200, intervals=2880),
+    Healthy(
+        "the weight grows from 5 to 50 % while both go from 0.2 to 2 %",
+        World(Traffic(300, 5700, later=(3000, 3000)), growing),
+    ),
+    Healthy(
+        "a whole day, 10/min, 1:99, 1 % errors",
+        World(LOW, Rates(0.01, 0.01)),
+        rollouts=200,
+        intervals=2880,
+    ),
 )
 
 
@@ -94,13 +117,20 @@ class Worse:
 
     def one(self, seed: int) -> dict[str, float]:
         rng = np.random.default_rng((SEED, seed))
-        intervals, requests = until_fail(rng, self.world, self.limit, alpha=ALPHA_OF_TWO, most=self.intervals)
+        intervals, requests = until_fail(
+            rng, self.world, self.limit, alpha=ALPHA_OF_TWO, most=self.intervals
+        )
         return {"requests": requests, "minutes": intervals / MINUTE if isfinite(requests) else inf}
 
 
 CHANGES = ((0.01, 0.02), (0.001, 0.01), (0.01, 0.05), (0.001, 0.05), (0.001, 0.3))
 WORSE = tuple(
-    Worse(f"{100 * stable:g} -> {100 * candidate:g} %, {LIMITS[limit]}", level, World(traffic, Rates(candidate, stable)), limit)
+    Worse(
+        f"{100 * stable:g} -> {100 * candidate:g} %, {LIMITS[limit]}",
+        level,
+        World(traffic, Rates(candidate, stable)),
+        limit,
+    )
     for stable, candidate in CHANGES
     for limit in LIMITS
     for level, traffic in LEVELS.items()
@@ -168,11 +198,17 @@ class Passing:
 
     def one(self, seed: int) -> dict[str, float]:
         rng = np.random.default_rng((SEED, seed))
-        return {"requests": until_pass(rng, World(LOW, Rates(self.rate, self.rate)), self.limit, most=self.intervals)}
+        return {
+            "requests": until_pass(
+                rng, World(LOW, Rates(self.rate, self.rate)), self.limit, most=self.intervals
+            )
+        }
 
 
 RATES = (0.0, 0.001, 0.005, 0.01)
-PASSING = tuple(Passing(f"{100 * rate:g} %", rate, limit) for rate in RATES for limit in (HALF, DEFAULT))
+PASSING = tuple(
+    Passing(f"{100 * rate:g} %", rate, limit) for rate in RATES for limit in (HALF, DEFAULT)
+)
 
 Row = Healthy | Worse | Slower | Passing
 
@@ -203,12 +239,29 @@ def _part(row: Row, seeds: Iterable[int]) -> list[dict[str, float]]:
 
 # --- tables --------------------------------------------------------------------------------------
 def analysis_tables(samples: Samples) -> str:
-    """Who is stopped who should not be, and after how many candidate requests a verdict is there."""
+    """Who is stopped who should not be, and after how many candidate requests a verdict is
+    there.
+    """
     parts = [
-        ("Healthy candidates that are stopped, `falseAlarms` 1 %, 200 intervals", _healthy(samples)),
-        ("Candidate requests and time until Fail, half / nine tenths of the rollouts, two metrics", _worse(samples)),
-        ("Intervals until Fail after the candidate turns bad, 5 % of 200/s, stable + 0.5 points", _late(samples)),
-        ("Candidate requests until Fail, p99 of log-normal latencies, p99/p50 = 3.2", _slower(samples)),
+        (
+            "Healthy candidates that are stopped, `falseAlarms` 1 %, 200 intervals",
+            _healthy(samples),
+        ),
+        (
+            (
+                "Candidate requests and time until Fail, half / nine tenths of the rollouts, two"
+                " metrics"
+            ),
+            _worse(samples),
+        ),
+        (
+            "Intervals until Fail after the candidate turns bad, 5 % of 200/s, stable + 0.5 points",
+            _late(samples),
+        ),
+        (
+            "Candidate requests until Fail, p99 of log-normal latencies, p99/p50 = 3.2",
+            _slower(samples),
+        ),
         ("Candidate requests until Pass, both versions fail as often", _passing(samples)),
     ]
     return "\n\n".join(f"{title}:\n\n{found}" for title, found in parts)
@@ -217,9 +270,19 @@ def analysis_tables(samples: Samples) -> str:
 def _healthy(samples: Samples) -> str:
     rows = []
     for row in HEALTHY:
-        shares = [np.mean(samples.values(row.subject, figure) or [inf]) for figure in ("stopped", "z")]
-        rows.append([row.title, *(f"{100 * each:.2f} %" if isfinite(each) else "" for each in shares), f"{row.rollouts:,}"])
-    return table(["healthy candidate", "stopped", "by a z-test at 1 %, made every time", "rollouts"], rows)
+        shares = [
+            np.mean(samples.values(row.subject, figure) or [inf]) for figure in ("stopped", "z")
+        ]
+        rows.append(
+            [
+                row.title,
+                *(f"{100 * each:.2f} %" if isfinite(each) else "" for each in shares),
+                f"{row.rollouts:,}",
+            ]
+        )
+    return table(
+        ["healthy candidate", "stopped", "by a z-test at 1 %, made every time", "rollouts"], rows
+    )
 
 
 def _worse(samples: Samples) -> str:

@@ -1,4 +1,6 @@
-"""The Go programs of the bench, built by this run: the operator to measure against, and the stand-in for MLflow and S3."""
+"""The Go programs of the bench, built by this run: the operator to measure against, and the
+stand-in for MLflow and S3.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,8 @@ class Programs:
 
 
 def programs(settings: Settings, console: Console) -> Programs:
-    """Build what is missing or has changed; go.sum pins every source. The cache folder keeps the programs.
+    """Build what is missing or has changed; go.sum pins every source. The cache folder keeps the
+    programs.
 
     Raises:
         Failed: It cannot be built; the message holds the end of the log.

@@ -1,5 +1,5 @@
-"""A rollout in steps on kind: from the patch to the candidate's first answer, from one pause to the next, and from the abort to the last
-answer of the candidate; and what is lost on the way.
+"""A rollout in steps on kind: from the patch to the candidate's first answer, from one pause to the
+next, and from the abort to the last answer of the candidate; and what is lost on the way.
 """
 
 from __future__ import annotations
@@ -41,7 +41,11 @@ def measure(rounds: int, console: Console) -> Samples:
         console.say("canary: training two versions")
         there.experiment()
         rollout = {"strategy": "Canary", "steps": _STEPS}
-        there.apply("RegisteredModel", MODEL, {"stages": {STAGE: {"version": "v1", "serving": SERVING, "rollout": rollout}}})
+        there.apply(
+            "RegisteredModel",
+            MODEL,
+            {"stages": {STAGE: {"version": "v1", "serving": SERVING, "rollout": rollout}}},
+        )
         for version, spec in VERSIONS.items():
             there.run(version, register={"model": MODEL, "version": version}, **spec)
         for version in VERSIONS:
@@ -50,13 +54,16 @@ def measure(rounds: int, console: Console) -> Samples:
         url = f"http://{MODEL}-{STAGE}.{there.name}/v1/models/{MODEL}:predict"
         probe = stack.enter_context(probing(kube, there.name, url, "probe-canary"))
         for number in range(rounds):
-            with steady_load(kube, install.RUNTIME, there.name, url, {"instances": TABLE}, RATE) as load:
+            with steady_load(
+                kube, install.RUNTIME, there.name, url, {"instances": TABLE}, RATE
+            ) as load:
                 sample = _round(there, probe, number)
                 result = load.end()
             samples.add(OURS, sample | {"lost": float(result.lost), "sent": float(result.sent)})
             console.say(
-                f"canary {number + 1}/{rounds}: first answer {sample['first']:.2f} s after the patch, a step {sample['step']:.2f} s,"
-                f" given up in {sample['abort']:.2f} s; {result.lost} of {result.sent} requests lost"
+                f"canary {number + 1}/{rounds}: first answer {sample['first']:.2f} s after the"
+                f" patch, a step {sample['step']:.2f} s, given up in {sample['abort']:.2f} s;"
+                f" {result.lost} of {result.sent} requests lost"
             )
     return samples
 
@@ -68,7 +75,9 @@ def _round(there: Tenant, probe: Probe, number: int) -> dict[str, float]:
     first = probe.first("v2", begun) - begun
     _paused(there, 1)
     begun = time.time()
-    there.patch("mlmodel", MODEL, {"spec": {"stages": {STAGE: {"rollout": {"resumed": number + 1}}}}})
+    there.patch(
+        "mlmodel", MODEL, {"spec": {"stages": {STAGE: {"rollout": {"resumed": number + 1}}}}}
+    )
     step = _paused(there, 3) - begun
     begun = time.time()
     there.promote("v1", model=MODEL)
@@ -82,10 +91,14 @@ def _paused(there: Tenant, index: int) -> float:
 
     def look() -> float | None:
         stage = there.stage(MODEL)
-        is_there = (stage.get("rollout") or {}).get("index") == index and (stage.get("blocked") or {}).get("reason") == "RolloutPaused"
+        is_there = (stage.get("rollout") or {}).get("index") == index and (
+            stage.get("blocked") or {}
+        ).get("reason") == "RolloutPaused"
         return time.time() if is_there else None
 
-    found: float = there.kube.wait(f"the rollout is at step {index}", look, SECONDS, there.explain_all)
+    found: float = there.kube.wait(
+        f"the rollout is at step {index}", look, SECONDS, there.explain_all
+    )
     return found
 
 
@@ -94,7 +107,11 @@ def _last(probe: Probe, after: float) -> float:
 
     def look() -> float | None:
         seen = probe.seen()
-        ends = [later["at"] for each, later in pairwise(seen) if each["version"] == "v2" and later["at"] > after]
+        ends = [
+            later["at"]
+            for each, later in pairwise(seen)
+            if each["version"] == "v2" and later["at"] > after
+        ]
         last = max(ends, default=after)
         is_over = bool(seen) and seen[-1]["version"] == "v1" and time.time() - last > _QUIET
         return last if is_over else None

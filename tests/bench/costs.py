@@ -1,7 +1,8 @@
-"""What a prediction costs: this checkout's model server beside two earlier ones, KServe's SDK and MLflow's, in one run.
+"""What a prediction costs: this checkout's model server beside two earlier ones, KServe's SDK and
+MLflow's, in one run.
 
-CPU a request is that of all threads, by the kernel's nanoseconds. `costs.json` has the range of each ratio that counts; a run that is
-a fifth worse than that fails.
+CPU a request is that of all threads, by the kernel's nanoseconds. `costs.json` has the range of
+each ratio that counts; a run that is a fifth worse than that fails.
 """
 
 from __future__ import annotations
@@ -20,7 +21,18 @@ from tests.bench import serving
 from tests.bench.figures import Samples, number, percentile, ratio, table
 from tests.bench.loadgen import drive, request
 from tests.bench.machine import nanoseconds, usage
-from tests.bench.serving import INVOCATIONS, KSERVE, MLFLOW, OURS, V1, V2, Running, Server, running, turned
+from tests.bench.serving import (
+    INVOCATIONS,
+    KSERVE,
+    MLFLOW,
+    OURS,
+    V1,
+    V2,
+    Running,
+    Server,
+    running,
+    turned,
+)
 from tests.cluster.console import Console
 from tests.cluster.settings import Settings
 
@@ -50,7 +62,12 @@ class Cell:
 
 
 CELLS = (
-    *(Cell(path, rows, connections) for path in (V1, V2, INVOCATIONS) for rows in (1, 100) for connections in (1, 8, 64)),
+    *(
+        Cell(path, rows, connections)
+        for path in (V1, V2, INVOCATIONS)
+        for rows in (1, 100)
+        for connections in (1, 8, 64)
+    ),
     *(Cell(BINARY, rows, 8) for rows in (1, 100)),
     *(Cell(V1, rows, 8, deep=True) for rows in (1, 100)),
 )
@@ -78,9 +95,15 @@ def tree(commit: str) -> Path:
 
 
 def asks(name: str, cell: Cell) -> bool:
-    """Whether a server is asked this: what it speaks, and of the peers only what their own bars are about."""
+    """Whether a server is asked this: what it speaks, and of the peers only what their own bars
+    are about.
+    """
     if name in {KSERVE, MLFLOW}:
-        return not cell.deep and cell.connections == 8 and cell.path in ((INVOCATIONS,) if name == MLFLOW else (V1, V2))
+        return (
+            not cell.deep
+            and cell.connections == 8
+            and cell.path in ((INVOCATIONS,) if name == MLFLOW else (V1, V2))
+        )
     return cell.path != BINARY or name != BEFORE
 
 
@@ -88,7 +111,11 @@ def wire(port: int, cell: Cell) -> bytes:
     if cell.path != BINARY:
         return request(port, cell.path, serving.body(cell.path, cell.rows))
     head, tail = serving.binary_body(cell.rows)
-    told = f"Inference-Header-Content-Length: {len(head)}\r\nContent-Length: {len(head) + len(tail)}\r\n\r\n"
+    told = (
+        f"Inference-Header-Content-Length: {len(head)}\r\n"
+        f"Content-Length: {len(head) + len(tail)}\r\n"
+        "\r\n"
+    )
     return f"POST {V2} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n{told}".encode() + head + tail
 
 
@@ -116,12 +143,18 @@ def measure(rounds: int, console: Console, samples: Samples, *, peers: bool = Tr
         RuntimeError: A server does not start, or fails a request.
 
     """
-    models = {deep: serving.prepare(console, deep=deep) for deep in sorted({cell.deep for cell in CELLS})}
-    servers = {name: each for name, each in subjects().items() if peers or name not in {KSERVE, MLFLOW}}
+    models = {
+        deep: serving.prepare(console, deep=deep) for deep in sorted({cell.deep for cell in CELLS})
+    }
+    servers = {
+        name: each for name, each in subjects().items() if peers or name not in {KSERVE, MLFLOW}
+    }
     for turn in range(rounds):
         for deep, model in models.items():
             with ExitStack() as stack:
-                folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="modelyard-bench-")))
+                folder = Path(
+                    stack.enter_context(tempfile.TemporaryDirectory(prefix="modelyard-bench-"))
+                )
                 up = {
                     name: stack.enter_context(running(servers[name], model, folder))
                     for name in turned(list(servers), turn)
@@ -164,7 +197,10 @@ def worse(samples: Samples, known: Mapping[str, Sequence[float]] | None = None) 
     found = []
     for name, each in ratios(samples):
         if name in known and (now := statistics.median(each)) > WORSE * known[name][1]:
-            found.append(f"{name}: {now:.3f} times as much, between {known[name][0]:.3f} and {known[name][1]:.3f} before")
+            found.append(
+                f"{name}: {now:.3f} times as much, between {known[name][0]:.3f} and"
+                f" {known[name][1]:.3f} before"
+            )
     return found
 
 
@@ -173,7 +209,10 @@ def costs_table(samples: Samples) -> str:
     rows = []
     for cell in CELLS:
         ours = f"{OURS} {cell}"
-        times = [ratio(samples.ratio(f"{name} {cell}", ours, "cpu")) for name in (BEFORE, START, KSERVE, MLFLOW)]
+        times = [
+            ratio(samples.ratio(f"{name} {cell}", ours, "cpu"))
+            for name in (BEFORE, START, KSERVE, MLFLOW)
+        ]
         own = [number(samples.median(ours, figure)) for figure in ("cpu", "rate", "p50", "p99")]
         rows.append([titled(cell), *own, *times])
     head = [
@@ -185,15 +224,26 @@ def costs_table(samples: Samples) -> str:
         *(f"CPU of {each}, times" for each in (BEFORE, START, KSERVE, MLFLOW)),
     ]
     second = [
-        [name, *(number(samples.median(f"{name} costs {COLD}", figure)) for figure in ("cold", "resident"))]
+        [
+            name,
+            *(
+                number(samples.median(f"{name} costs {COLD}", figure))
+                for figure in ("cold", "resident")
+            ),
+        ]
         for name in (OURS, BEFORE, START)
     ]
-    return f"{table(head, rows)}\n\n{table(['', 'start to the first prediction, s', 'memory after the load, MB'], second)}"
+    return (
+        f"{table(head, rows)}\n"
+        "\n"
+        f"{table(['', 'start to the first prediction, s', 'memory after the load, MB'], second)}"
+    )
 
 
 def titled(cell: Cell) -> str:
     path = {V1: "V1", V2: "V2", BINARY: "V2, binary", INVOCATIONS: "/invocations"}[cell.path]
     trees = ", 1,000 trees of depth 8" if cell.deep else ""
     return (
-        f"{path}, {cell.rows} row{'s' if cell.rows > 1 else ''}, {cell.connections} connection{'s' if cell.connections > 1 else ''}{trees}"
+        f"{path}, {cell.rows} row{'s' if cell.rows > 1 else ''}, {cell.connections}"
+        f" connection{'s' if cell.connections > 1 else ''}{trees}"
     )

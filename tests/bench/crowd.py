@@ -1,4 +1,6 @@
-"""Many Experiments on an API server: made, changed one at a time, watched, and removed. What reconciles them does not belong here."""
+"""Many Experiments on an API server: made, changed one at a time, watched, and removed. What
+reconciles them does not belong here.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,8 @@ OURS = "/apis/modelyard.io/v1alpha1"
 CRDS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 MERGE = "application/merge-patch+json"
 AT_ONCE = 20
-# A namespace is a tenant: a cluster has several, and the operator gives none of them all of its workers.
+# A namespace is a tenant: a cluster has several, and the operator gives none of them all of its
+# workers.
 NAMESPACES = tuple(f"bench-{number}" for number in range(10))
 SYSTEM = "modelyard-system"
 
@@ -40,9 +43,13 @@ class Api:
     def __init__(self, session: aiohttp.ClientSession) -> None:
         self.session = session
 
-    async def ask(self, method: str, path: str, body: Any = None, media: str = "application/json") -> Body:
+    async def ask(
+        self, method: str, path: str, body: Any = None, media: str = "application/json"
+    ) -> Body:
         data = None if body is None else json.dumps(body)
-        async with self.session.request(method, path, data=data, headers={"Content-Type": media}) as answer:
+        async with self.session.request(
+            method, path, data=data, headers={"Content-Type": media}
+        ) as answer:
             found = await answer.json()
             if answer.status >= 300:
                 raise RuntimeError(f"{method} {path}: {answer.status} {found.get('message')}")
@@ -59,7 +66,9 @@ class Api:
         await asyncio.gather(*(worker() for _ in range(AT_ONCE)))
 
     async def prepare(self, connection: Callable[[str], Body]) -> None:
-        """Install our kinds and make the namespaces, each with its connection; return when the kinds are served."""
+        """Install our kinds and make the namespaces, each with its connection; return when the
+        kinds are served.
+        """
         for path in sorted((Settings.read().root / "crds").glob("*.yaml")):
             await self.ask("POST", CRDS, yaml.safe_load(path.read_text()))
         for name in (SYSTEM, *NAMESPACES):
@@ -76,16 +85,19 @@ class Api:
         return True
 
     async def requests(self) -> Counter[tuple[str, str]]:
-        """How many requests the server has answered, by verb and resource; watches that are open still are not in it."""
+        """How many requests the server has answered, by verb and resource; watches that are open
+        still are not in it.
+        """
         async with self.session.get("/metrics") as answer:
             text = await answer.text()
         found: Counter[tuple[str, str]] = Counter()
         for line in text.splitlines():
             if line.startswith("apiserver_request_total{"):
                 labels = dict(re.findall(r'(\w+)="([^"]*)"', line))
-                found[labels["verb"], "/".join(filter(None, (labels["resource"], labels["subresource"])))] += int(
-                    float(line.rpartition(" ")[2])
-                )
+                found[
+                    labels["verb"],
+                    "/".join(filter(None, (labels["resource"], labels["subresource"]))),
+                ] += int(float(line.rpartition(" ")[2]))
         return found
 
 
@@ -95,7 +107,9 @@ async def api(server: ApiServer) -> AsyncIterator[Api]:
     tls = ssl.create_default_context(cafile=str(server.ca))
     headers = {"Authorization": f"Bearer {server.token}", "Accept": "application/json"}
     connector = aiohttp.TCPConnector(ssl=tls, limit=0)
-    async with aiohttp.ClientSession(server.url, headers=headers, connector=connector, read_bufsize=2**20) as session:
+    async with aiohttp.ClientSession(
+        server.url, headers=headers, connector=connector, read_bufsize=2**20
+    ) as session:
         yield Api(session)
 
 
@@ -104,7 +118,8 @@ class Watcher:
     """What the watch has shown since it began, with the time of each.
 
     Attributes:
-        settled: When an object's status first spoke of a generation and was Ready, by key and generation.
+        settled: When an object's status first spoke of a generation and was Ready, by key and
+            generation.
         changed: When a generation first showed.
         events: Changes seen, by key.
 
@@ -117,13 +132,16 @@ class Watcher:
     _news: asyncio.Event = field(default_factory=asyncio.Event)
     _failure: BaseException | None = None
 
-    async def follow(self, session: aiohttp.ClientSession, version: str, *, again: bool = False) -> None:
+    async def follow(
+        self, session: aiohttp.ClientSession, version: str, *, again: bool = False
+    ) -> None:
         """Take in what happens after a version of the list, until cancelled.
 
         Args:
             session: The API server.
             version: Of the list.
-            again: The watch may end, or be refused for a while, as by an API server that has just started: list then, and watch on.
+            again: The watch may end, or be refused for a while, as by an API server that has just
+                started: list then, and watch on.
 
         """
         try:
@@ -146,7 +164,9 @@ class Watcher:
     async def _streamed(self, session: aiohttp.ClientSession, version: str) -> None:
         """Take in a watch until it ends."""
         params = {"watch": "true", "resourceVersion": version, "timeoutSeconds": "3600"}
-        async with session.get(f"{OURS}/experiments", params=params, timeout=aiohttp.ClientTimeout(total=None)) as answer:
+        async with session.get(
+            f"{OURS}/experiments", params=params, timeout=aiohttp.ClientTimeout(total=None)
+        ) as answer:
             rest = b""
             while answer.status == 200 and (chunk := await answer.content.readany()):
                 now = time.monotonic()
@@ -166,7 +186,10 @@ class Watcher:
         key, generation = (meta["namespace"], meta["name"]), meta["generation"]
         self.events[key] += 1
         self.changed.setdefault((key, generation), now)
-        ready = any(each["type"] == "Ready" and each["status"] == "True" for each in status.get("conditions") or ())
+        ready = any(
+            each["type"] == "Ready" and each["status"] == "True"
+            for each in status.get("conditions") or ()
+        )
         if ready and status.get("observedGeneration") == generation:
             self.settled.setdefault((key, generation), now)
             self.done.add(key)
@@ -188,15 +211,23 @@ class Crowd:
     """So many Experiments, evenly over some namespaces."""
 
     def __init__(self, client: Api, count: int, namespaces: tuple[str, ...] = NAMESPACES) -> None:
-        self.keys = tuple((namespaces[number % len(namespaces)], f"experiment-{number:05}") for number in range(count))
+        self.keys = tuple(
+            (namespaces[number % len(namespaces)], f"experiment-{number:05}")
+            for number in range(count)
+        )
         self._api, self._namespaces = client, namespaces
         self._serial = 0
 
     async def make(self) -> None:
-        await self._api.all(self._api.ask("POST", path(namespace), manifest(namespace, name)) for namespace, name in self.keys)
+        await self._api.all(
+            self._api.ask("POST", path(namespace), manifest(namespace, name))
+            for namespace, name in self.keys
+        )
 
     async def change(self, key: Key) -> int:
-        """Change a spec in a way that means nothing to MLflow and S3; return the generation that it has then."""
+        """Change a spec in a way that means nothing to MLflow and S3; return the generation that
+        it has then.
+        """
         self._serial += 1
         patch = {"spec": {"objective": {"metric": f"metric-{self._serial}"}}}
         body = await self._api.ask("PATCH", path(*key), patch, MERGE)
@@ -206,15 +237,27 @@ class Crowd:
         """Delete all of its namespaces, finalizers or not."""
         for namespace in self._namespaces:
             await self._api.ask("DELETE", path(namespace))
-        left = [each for namespace in self._namespaces for each in (await self._api.ask("GET", path(namespace)))["items"]]
+        left = [
+            each
+            for namespace in self._namespaces
+            for each in (await self._api.ask("GET", path(namespace)))["items"]
+        ]
         release = {"metadata": {"finalizers": None}}
         await self._api.all(
-            self._api.ask("PATCH", path(each["metadata"]["namespace"], each["metadata"]["name"]), release, MERGE) for each in left
+            self._api.ask(
+                "PATCH",
+                path(each["metadata"]["namespace"], each["metadata"]["name"]),
+                release,
+                MERGE,
+            )
+            for each in left
         )
 
         async def gone() -> bool:
             return not [
-                each for namespace in self._namespaces for each in (await self._api.ask("GET", f"{path(namespace)}?limit=1"))["items"]
+                each
+                for namespace in self._namespaces
+                for each in (await self._api.ask("GET", f"{path(namespace)}?limit=1"))["items"]
             ]
 
         await until(gone, "all are gone", 60)
@@ -222,7 +265,9 @@ class Crowd:
     @asynccontextmanager
     async def watched(self, *, again: bool = False) -> AsyncIterator[Watcher]:
         """A watch for the length of a block; `again`: see `Watcher.follow`."""
-        version = (await self._api.ask("GET", f"{OURS}/experiments?limit=1"))["metadata"]["resourceVersion"]
+        version = (await self._api.ask("GET", f"{OURS}/experiments?limit=1"))["metadata"][
+            "resourceVersion"
+        ]
         watcher = Watcher()
         task = asyncio.create_task(watcher.follow(self._api.session, version, again=again))
         try:

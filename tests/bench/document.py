@@ -1,4 +1,6 @@
-"""docs/benchmarks.md: its tables, each written by the run that measured it. The prose around them is written by hand."""
+"""docs/benchmarks.md: its tables, each written by the run that measured it. The prose around
+them is written by hand.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +8,17 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.bench import analysis, canary, costs, download, rollout, serving, start, tracking, trouble
+from tests.bench import (
+    analysis,
+    canary,
+    costs,
+    download,
+    rollout,
+    serving,
+    start,
+    tracking,
+    trouble,
+)
 from tests.bench.figures import Samples, number, ratio, table
 from tests.bench.machine import described, load_average, now
 from tests.bench.subjects import CONTROLLER_RUNTIME, ENGINE, EXPERIMENT
@@ -29,7 +41,12 @@ __all__ = [
 SUBJECTS = (CONTROLLER_RUNTIME, ENGINE, EXPERIMENT)
 # Figure, its name in a sample, whether a ratio says something, the bar.
 RECONCILE = (
-    ("start of the process to the last status, s", "all", True, "B1: 1.0; in the first milestone 1.5"),
+    (
+        "start of the process to the last status, s",
+        "all",
+        True,
+        "B1: 1.0; in the first milestone 1.5",
+    ),
     ("of that, from the first status to the last, s", "work", True, ""),
     ("CPU an object, ms", "cpu", True, ""),
     ("API writes an object, events not counted (B3)", "requests", True, ""),
@@ -88,7 +105,10 @@ class Measured:
         """The line over a table."""
         busy = f"load average {self.load:.1f} before and {load_average():.1f} after it"
         plural = "" if rounds == 1 else "s"
-        return f"{now()}: `{self.command}`, {rounds} round{plural} in turns, medians. {described()}; {busy}."
+        return (
+            f"{now()}: `{self.command}`, {rounds} round{plural} in turns, medians. {described()};"
+            f" {busy}."
+        )
 
 
 def reconcile_table(samples: Samples, measured: Measured) -> str:
@@ -107,13 +127,29 @@ def reconcile_table(samples: Samples, measured: Measured) -> str:
 
 
 def trouble_table(samples: Samples, measured: Measured) -> str:
-    """What one tenant's failures cost the others; and how long it takes until all is right after the API server was away."""
+    """What one tenant's failures cost the others; and how long it takes until all is right after
+    the API server was away.
+    """
     rows = []
-    for title, subject in (("nobody fails", ""), ("nobody listens", trouble.REFUSED), ("nobody answers", trouble.SILENT)):
+    for title, subject in (
+        ("nobody fails", ""),
+        ("nobody listens", trouble.REFUSED),
+        ("nobody answers", trouble.SILENT),
+    ):
         figures = [number(samples.median(subject, figure)) for figure in ("p50", "p99")]
         compared = ratio(samples.ratio(subject, "", "p99")) if subject else ""
-        rows.append([f"{title} at one tenant's MLflow and S3" if subject else title, *figures, compared, "B7: 3" if subject else ""])
-    back = [[each, number(samples.median(each, "back")), "B10: 5" if each != CONTROLLER_RUNTIME else ""] for each in SUBJECTS]
+        rows.append(
+            [
+                f"{title} at one tenant's MLflow and S3" if subject else title,
+                *figures,
+                compared,
+                "B7: 3" if subject else "",
+            ]
+        )
+    back = [
+        [each, number(samples.median(each, "back")), "B10: 5" if each != CONTROLLER_RUNTIME else ""]
+        for each in SUBJECTS
+    ]
     first = table(["change to status of the others, ms", "p50", "p99", "ratio", "bar"], rows)
     second = table(["after the API server was away, all is right again, s", "", "bar"], back)
     return f"{measured.line(samples.rounds)}\n\n{first}\n\n{second}"
@@ -124,24 +160,51 @@ def rollout_table(samples: Samples, measured: Measured) -> str:
     rows = []
     for title, figure, bar in ROLLOUT:
         summed = figure in ("lost", "sent")
-        found = [sum(samples.values(each, figure)) if summed else samples.median(each, figure) for each in (rollout.OURS, rollout.BARE)]
-        more = "" if summed else f"{found[0] - found[1]:+.2f}" if figure != "slowest" else f"{found[0] - found[1]:+.0f}"
+        found = [
+            sum(samples.values(each, figure)) if summed else samples.median(each, figure)
+            for each in (rollout.OURS, rollout.BARE)
+        ]
+        more = (
+            ""
+            if summed
+            else f"{found[0] - found[1]:+.2f}"
+            if figure != "slowest"
+            else f"{found[0] - found[1]:+.0f}"
+        )
         rows.append([title, *map(number, found), more, bar])
-    return f"{measured.line(samples.rounds)}\n\n{table(['', rollout.OURS, rollout.BARE, 'difference', 'bar'], rows)}"
+    return (
+        f"{measured.line(samples.rounds)}\n"
+        "\n"
+        f"{table(['', rollout.OURS, rollout.BARE, 'difference', 'bar'], rows)}"
+    )
 
 
 def canary_table(samples: Samples, measured: Measured) -> str:
-    """A rollout in steps, beside the figures of Argo Rollouts 1.10 that were measured on such a machine (its own ReplicaSets)."""
+    """A rollout in steps, beside the figures of Argo Rollouts 1.10 that were measured on such a
+    machine (its own ReplicaSets).
+    """
     rows = []
     for title, figure, theirs, bar in CANARY:
-        found = sum(samples.values(canary.OURS, figure)) if figure in {"lost", "sent"} else samples.median(canary.OURS, figure)
+        found = (
+            sum(samples.values(canary.OURS, figure))
+            if figure in {"lost", "sent"}
+            else samples.median(canary.OURS, figure)
+        )
         rows.append([title, number(found), theirs, bar])
-    return f"{measured.line(samples.rounds)}\n\n{table(['', canary.OURS, 'Argo Rollouts 1.10, another run', 'bar'], rows)}"
+    return (
+        f"{measured.line(samples.rounds)}\n"
+        "\n"
+        f"{table(['', canary.OURS, 'Argo Rollouts 1.10, another run', 'bar'], rows)}"
+    )
 
 
 def serving_table(samples: Samples, measured: Measured) -> str:
     """Servers side by side, by protocol; the ratio is ours to the other that speaks it."""
-    others = {serving.V1: serving.KSERVE, serving.V2: serving.KSERVE, serving.INVOCATIONS: serving.MLFLOW}
+    others = {
+        serving.V1: serving.KSERVE,
+        serving.V2: serving.KSERVE,
+        serving.INVOCATIONS: serving.MLFLOW,
+    }
     names = {serving.V1: "V1", serving.V2: "V2", serving.INVOCATIONS: "/invocations"}
     bars = {serving.V1: "1.0", serving.V2: "1.0", serving.INVOCATIONS: "2.0"}
     rows = []
@@ -149,23 +212,52 @@ def serving_table(samples: Samples, measured: Measured) -> str:
         for count in serving.ROWS:
             ours, theirs = (f"{each} {path} {count}" for each in (serving.OURS, other))
             cells = [f"{names[path]}, {count} row{'s' if count > 1 else ''}, beside {other}"]
-            cells += [number(samples.median(each, "rate")) for each in (ours, theirs)] + [ratio(samples.ratio(ours, theirs, "rate"))]
+            cells += [number(samples.median(each, "rate")) for each in (ours, theirs)] + [
+                ratio(samples.ratio(ours, theirs, "rate"))
+            ]
             cells += [number(samples.median(each, "cpu")) for each in (ours, theirs)]
             cells += [number(samples.median(each, "p99")) for each in (ours, theirs)]
             rows.append([*cells, bars[path]])
-    head = ["", "requests/s", "theirs", "ratio", "CPU a request, ms", "theirs", "p99, ms", "theirs", "bar"]
+    head = [
+        "",
+        "requests/s",
+        "theirs",
+        "ratio",
+        "CPU a request, ms",
+        "theirs",
+        "p99, ms",
+        "theirs",
+        "bar",
+    ]
     cold = []
     for server in serving.SERVERS:
         name = f"{server.name} {serving.COLD}"
-        cold.append([server.name, number(samples.median(name, "cold")), number(samples.median(name, "resident"))])
+        cold.append(
+            [
+                server.name,
+                number(samples.median(name, "cold")),
+                number(samples.median(name, "resident")),
+            ]
+        )
     second = table(["", "start to the first prediction, s", "memory after the load, MB"], cold)
-    return f"{measured.line(samples.rounds)}\n\n{table(head, rows)}\n\n{second}\n\n{costs.costs_table(samples)}"
+    return (
+        f"{measured.line(samples.rounds)}\n"
+        "\n"
+        f"{table(head, rows)}\n"
+        "\n"
+        f"{second}\n"
+        "\n"
+        f"{costs.costs_table(samples)}"
+    )
 
 
 def hostile_table(samples: Samples, measured: Measured) -> str:
     """What each request costs; the time is from its first byte to the answer, with making it."""
     figures = ("grown", "seconds", "live")
-    rows = [[subject, *(number(samples.median(subject, figure)) for figure in figures)] for subject in samples.subjects]
+    rows = [
+        [subject, *(number(samples.median(subject, figure)) for figure in figures)]
+        for subject in samples.subjects
+    ]
     head = ["", "memory, MiB", "seconds, with making it", "slowest answer of /v2/health/live, s"]
     return f"{measured.line(samples.rounds)}\n\n{table(head, rows)}"
 
@@ -173,8 +265,18 @@ def hostile_table(samples: Samples, measured: Measured) -> str:
 def strangers_table(samples: Samples, measured: Measured) -> str:
     """What each attack costs; of the runs with many metrics, how many were read."""
     figures = ("grown", "seconds", "lag", "healthy", "runs")
-    rows = [[subject, *(number(samples.median(subject, figure)) for figure in figures)] for subject in samples.subjects]
-    head = ["", "memory, MiB", "seconds", "event loop held, s", "a healthy tenant's slowest call, s", "runs read"]
+    rows = [
+        [subject, *(number(samples.median(subject, figure)) for figure in figures)]
+        for subject in samples.subjects
+    ]
+    head = [
+        "",
+        "memory, MiB",
+        "seconds",
+        "event loop held, s",
+        "a healthy tenant's slowest call, s",
+        "runs read",
+    ]
     return f"{measured.line(samples.rounds)}\n\n{table(head, rows)}"
 
 
@@ -193,7 +295,10 @@ def tracking_table(samples: Samples, measured: Measured) -> str:
     """B9: our way to MLflow beside a bare one."""
     ours, bare = tracking.OURS, tracking.BARE
     rows = []
-    for title, figure, bar in (("calls a second", "rate", "B9: 0.8"), ("CPU a call, on our side, ms", "cpu", "")):
+    for title, figure, bar in (
+        ("calls a second", "rate", "B9: 0.8"),
+        ("CPU a call, on our side, ms", "cpu", ""),
+    ):
         found = [number(samples.median(subject, figure)) for subject in (ours, bare)]
         rows.append([title, *found, ratio(samples.ratio(ours, bare, figure)), bar])
     return f"{measured.line(samples.rounds)}\n\n{table(['', ours, bare, 'ratio', 'bar'], rows)}"
@@ -204,14 +309,23 @@ def start_table(samples: Samples, measured: Measured) -> str:
     rows = []
     for subject in samples.subjects:
         bar = f"{start.BAR}" if subject.startswith("modelyard") else ""
-        rows.append([f"`{subject}`", *(number(samples.median(subject, figure)) for figure in ("wall", "cpu")), bar])
+        rows.append(
+            [
+                f"`{subject}`",
+                *(number(samples.median(subject, figure)) for figure in ("wall", "cpu")),
+                bar,
+            ]
+        )
     return f"{measured.line(samples.rounds)}\n\n{table(['', 'seconds', 'of CPU', 'bar'], rows)}"
 
 
 def analysis_table(samples: Samples, measured: Measured) -> str:
     """What an analysis promises and finds; of the machine it says nothing."""
     return (
-        f"{now()}: `{measured.command}`, simulated with the operator's code, seed {analysis.SEED}.\n\n{analysis.analysis_tables(samples)}"
+        f"{now()}: `{measured.command}`, simulated with the operator's code, seed"
+        f" {analysis.SEED}.\n"
+        "\n"
+        f"{analysis.analysis_tables(samples)}"
     )
 
 

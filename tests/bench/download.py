@@ -1,6 +1,8 @@
-"""Downloading a version: `modelyard download`'s own fetching beside the plain S3 client, from one MinIO of this machine.
+"""Downloading a version: `modelyard download`'s own fetching beside the plain S3 client, from one
+MinIO of this machine.
 
-Both write to the same disk. Ours also hashes what has arrived and compares the tree's digest; boto3's `download_file` checks nothing.
+Both write to the same disk. Ours also hashes what has arrived and compares the tree's digest;
+boto3's `download_file` checks nothing.
 """
 
 from __future__ import annotations
@@ -45,7 +47,11 @@ class Tree:
         return self.files * self.size / MB
 
 
-TREES = (Tree("one file of 512 MB", 1, 512 * MB), Tree("8 files of 48 MB", 8, 48 * MB), Tree("300 files of 20 kB", 300, 20_000))
+TREES = (
+    Tree("one file of 512 MB", 1, 512 * MB),
+    Tree("8 files of 48 MB", 8, 48 * MB),
+    Tree("300 files of 20 kB", 300, 20_000),
+)
 
 
 def measure(rounds: int, console: Console) -> Samples:
@@ -66,12 +72,17 @@ def measure(rounds: int, console: Console) -> Samples:
                     for subject in (OURS, BOTO3)[:: 1 if number % 2 == 0 else -1]:
                         took = timed(ways[subject], tree, folder / "to")
                         samples.add(f"{subject}, {tree.title}", {"rate": tree.megabytes / took})
-                        console.say(f"download {number + 1}/{rounds}: {subject}, {tree.title}: {tree.megabytes / took:.0f} MB/s")
+                        console.say(
+                            f"download {number + 1}/{rounds}: {subject}, {tree.title}:"
+                            f" {tree.megabytes / took:.0f} MB/s"
+                        )
     return samples
 
 
 def filled(s3: Any, tree: Tree) -> str:
-    """Upload a tree; return its digest. All files are alike but for their first bytes, so that it is made in no time."""
+    """Upload a tree; return its digest. All files are alike but for their first bytes, so that
+    it is made in no time.
+    """
     body, found = bytearray(os.urandom(tree.size)), []
     for number in range(tree.files):
         body[:8] = number.to_bytes(8, "big")
@@ -97,7 +108,11 @@ def ours(server: Minio, tree: Tree, digest: str, to: Path) -> None:
 
 
 def plain(s3: Any, tree: Tree, to: Path) -> None:
-    """What one writes without us: list, and `download_file` for each, which fetches a large one in parts side by side."""
-    for page in s3.get_paginator("list_objects_v2").paginate(Bucket=BUCKET, Prefix=f"{tree.prefix}/"):
+    """What one writes without us: list, and `download_file` for each, which fetches a large one
+    in parts side by side.
+    """
+    for page in s3.get_paginator("list_objects_v2").paginate(
+        Bucket=BUCKET, Prefix=f"{tree.prefix}/"
+    ):
         for each in page["Contents"]:
             s3.download_file(BUCKET, each["Key"], str(to / each["Key"].rpartition("/")[2]))

@@ -1,4 +1,6 @@
-"""Medians, percentiles, ratios, and tables of them. Where figures come from does not belong here."""
+"""Medians, percentiles, ratios, and tables of them. Where figures come from does not belong
+here.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,9 @@ Sample = Mapping[str, float]
 
 
 def percentile(values: Iterable[float], share: float) -> float:
-    """Return the smallest value that at least this share of the values does not exceed; NaN for none."""
+    """Return the smallest value that at least this share of the values does not exceed; NaN for
+    none.
+    """
     ranked = sorted(values)
     return ranked[max(0, math.ceil(share * len(ranked)) - 1)] if ranked else math.nan
 

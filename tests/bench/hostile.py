@@ -1,4 +1,6 @@
-"""What requests that become too much cost a model server that may map a gibibyte: memory, time, and its health meanwhile."""
+"""What requests that become too much cost a model server that may map a gibibyte: memory, time,
+and its health meanwhile.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +39,12 @@ def measure(rounds: int, console: Console) -> Samples:
                     if hostile.model not in up:
                         most = {"as": GIB if hostile.model == "classifier" else 2 * GIB}
                         allowed = {"MODELYARD_ALLOW_CODE_MODELS": "true"}
-                        run = serving(folder / f"{hostile.model}-run-{number}", folder / hostile.model, allowed, limits=most)
+                        run = serving(
+                            folder / f"{hostile.model}-run-{number}",
+                            folder / hostile.model,
+                            allowed,
+                            limits=most,
+                        )
                         up[hostile.model] = stack.enter_context(run)
                     samples.add(title, cost(title, hostile, up[hostile.model]))
             console.say(f"hostile {number + 1}/{rounds}: done")

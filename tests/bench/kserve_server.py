@@ -1,6 +1,8 @@
-"""`python -m tests.bench.kserve_server <folder of an MLflow model> <port>`: KServe's own server, with the least model that answers.
+"""`python -m tests.bench.kserve_server <folder of an MLflow model> <port>`: KServe's own server,
+with the least model that answers.
 
-It predicts as ours does (`inplace_predict`, one thread), so that what differs is the server. Run on the loopback only.
+It predicts as ours does (`inplace_predict`, one thread), so that what differs is the server. Run on
+the loopback only.
 """
 
 from __future__ import annotations
@@ -33,8 +35,15 @@ class Boosted(Model):
         self.ready = True
         return True
 
-    async def predict(self, payload: Any, headers: dict[str, str] | None = None, response_headers: dict[str, str] | None = None) -> Any:
-        found = self._booster.inplace_predict(np.asarray(get_predict_input(payload)), validate_features=False)
+    async def predict(
+        self,
+        payload: Any,
+        headers: dict[str, str] | None = None,
+        response_headers: dict[str, str] | None = None,
+    ) -> Any:
+        found = self._booster.inplace_predict(
+            np.asarray(get_predict_input(payload)), validate_features=False
+        )
         return get_predict_response(payload, (found > 0.5).astype(np.int64), self.name)
 
 
@@ -45,4 +54,6 @@ if __name__ == "__main__":
     options = parser.parse_args()
     model = Boosted("fraud", options.folder)
     model.load()
-    ModelServer(http_port=options.port, enable_grpc=False, workers=1, access_log_format=None).start([model])
+    ModelServer(http_port=options.port, enable_grpc=False, workers=1, access_log_format=None).start(
+        [model]
+    )

@@ -1,4 +1,5 @@
-"""Load on one HTTP server of this machine: a few connections that each ask again as soon as they are answered, for so many seconds.
+"""Load on one HTTP server of this machine: a few connections that each ask again as soon as they
+are answered, for so many seconds.
 
 Plain sockets on uvloop: the client must cost less than what it measures. Loopback only.
 """
@@ -19,7 +20,13 @@ CONNECTIONS = 8
 
 def request(port: int, path: str, body: bytes) -> bytes:
     """One request as it goes over the wire."""
-    head = f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+    head = (
+        f"POST {path} HTTP/1.1\r\n"
+        f"Host: 127.0.0.1:{port}\r\n"
+        "Content-Type: application/json\r\n"
+        f"Content-Length: {len(body)}\r\n"
+        "\r\n"
+    )
     return head.encode() + body
 
 
@@ -113,14 +120,17 @@ async def _drive(port: int, wire: bytes, seconds: float, connections: int) -> Ou
     begun = time.perf_counter()
     made = []
     for _ in range(connections):
-        _, protocol = await loop.create_connection(lambda: _Connection(wire, outcome), "127.0.0.1", port)
+        _, protocol = await loop.create_connection(
+            lambda: _Connection(wire, outcome), "127.0.0.1", port
+        )
         made.append(protocol)
     await asyncio.wait([each.done for each in made], timeout=seconds)
     outcome.seconds = time.perf_counter() - begun
     counted = outcome.answered
     for each in made:
         each.stop = True
-    # What is under way is awaited, so that no server is left with broken connections; it does not count.
+    # What is under way is awaited, so that no server is left with broken connections; it does not
+    # count.
     await asyncio.wait([each.done for each in made], timeout=30)
     outcome.answered = counted
     return outcome

@@ -1,4 +1,6 @@
-"""The machine and its processes, read from /proc: what they used, and what the machine was busy with. Linux only."""
+"""The machine and its processes, read from /proc: what they used, and what the machine was busy
+with. Linux only.
+"""
 
 from __future__ import annotations
 
@@ -36,13 +38,24 @@ def usage(pid: int) -> Usage:
             status = Path(f"/proc/{each}/status").read_text()
         except OSError:
             continue
-        cpu += sum(int(field) for field in fields[11:15]) / TICKS  # own and waited-for children's, in user and in kernel mode
-        resident += next((int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("VmRSS:")), 0)
+        cpu += (
+            sum(int(field) for field in fields[11:15]) / TICKS
+        )  # own and waited-for children's, in user and in kernel mode
+        resident += next(
+            (
+                int(line.split()[1]) * 1024
+                for line in status.splitlines()
+                if line.startswith("VmRSS:")
+            ),
+            0,
+        )
     return Usage(cpu, resident)
 
 
 def nanoseconds(pid: int) -> int:
-    """Read how long the threads of a process tree that live have run: `usage` knows it in hundredths of a second only."""
+    """Read how long the threads of a process tree that live have run: `usage` knows it in
+    hundredths of a second only.
+    """
     found = 0
     for each in tree(pid):
         for task in Path(f"/proc/{each}/task").glob("*/schedstat"):
@@ -74,10 +87,27 @@ def load_average() -> float:
 
 def described() -> str:
     """The machine in a line."""
-    model = next((line.partition(":")[2].strip() for line in lines("/proc/cpuinfo") if line.startswith("model name")), platform.machine())
-    memory = next((int(line.split()[1]) / 2**20 for line in lines("/proc/meminfo") if line.startswith("MemTotal:")), 0.0)
+    model = next(
+        (
+            line.partition(":")[2].strip()
+            for line in lines("/proc/cpuinfo")
+            if line.startswith("model name")
+        ),
+        platform.machine(),
+    )
+    memory = next(
+        (
+            int(line.split()[1]) / 2**20
+            for line in lines("/proc/meminfo")
+            if line.startswith("MemTotal:")
+        ),
+        0.0,
+    )
     cores = len(os.sched_getaffinity(0))
-    return f"{cores} cores of {model}, {memory:.0f} GiB, Linux {platform.release().partition('-')[0]}, Python {platform.python_version()}"
+    return (
+        f"{cores} cores of {model}, {memory:.0f} GiB, Linux {platform.release().partition('-')[0]},"
+        f" Python {platform.python_version()}"
+    )
 
 
 def lines(path: str) -> list[str]:

@@ -1,6 +1,8 @@
-"""`python -m tests.bench.plain_operator`: the operator's own engine, watches and writes, with an Experiment that is nothing but a status.
+"""`python -m tests.bench.plain_operator`: the operator's own engine, watches and writes, with an
+Experiment that is nothing but a status.
 
-It does what the controller-runtime operator beside it does: one status write an object, nothing outside, no finalizer.
+It does what the controller-runtime operator beside it does: one status write an object, nothing
+outside, no finalizer.
 """
 
 from __future__ import annotations
@@ -35,7 +37,9 @@ def finalize(_experiment: Experiment, _observation: None, _now: datetime) -> Pla
     return Finalize()
 
 
-def on_error(experiment: Experiment, error: ModelyardError, _now: datetime) -> Rest[ExperimentStatus]:
+def on_error(
+    experiment: Experiment, error: ModelyardError, _now: datetime
+) -> Rest[ExperimentStatus]:
     return Rest(experiment.status.model_copy(update={"conditions": trouble(error)}))
 
 

@@ -1,9 +1,11 @@
-"""Which version answers, and since when, as a client in the cluster sees it. Runs in a pod, on the standard library.
+"""Which version answers, and since when, as a client in the cluster sees it. Runs in a pod, on the
+standard library.
 
     python probe.py URL BODY
 
-It asks fifty times a second, each time on a new connection, and prints a line of JSON when the answer is of another version or code
-than the one before: the time of day in seconds, code, version. Pods have the time of day of their node.
+It asks fifty times a second, each time on a new connection, and prints a line of JSON when the
+answer is of another version or code than the one before: the time of day in seconds, code, version.
+Pods have the time of day of their node.
 """
 
 import http.client
@@ -18,7 +20,9 @@ PATIENCE = 2.0
 
 def ask(parts: urllib.parse.SplitResult, body: str) -> tuple[int, str]:
     """One answer: its code, 0 for none, and the version that answered."""
-    connection = http.client.HTTPConnection(parts.hostname or "", parts.port or 80, timeout=PATIENCE)
+    connection = http.client.HTTPConnection(
+        parts.hostname or "", parts.port or 80, timeout=PATIENCE
+    )
     try:
         connection.request("POST", parts.path, body, {"Content-Type": "application/json"})
         answer = connection.getresponse()
@@ -39,7 +43,9 @@ def main() -> None:
     while True:
         found = ask(parts, body)
         if found != before:
-            print(json.dumps({"at": time.time(), "code": found[0], "version": found[1]}), flush=True)
+            print(
+                json.dumps({"at": time.time(), "code": found[0], "version": found[1]}), flush=True
+            )
             before = found
         due = max(due + PERIOD, time.monotonic())
         while (early := due - time.monotonic()) > 0:

@@ -1,6 +1,8 @@
-"""Bars B1 to B5: start, change, restart and memory of operators that reconcile the same Experiments on the same API server.
+"""Bars B1 to B5: start, change, restart and memory of operators that reconcile the same Experiments
+on the same API server.
 
-etcd and kube-apiserver run as processes, one pair for the whole measurement; one subject runs at a time, and the subjects take turns.
+etcd and kube-apiserver run as processes, one pair for the whole measurement; one subject runs at a
+time, and the subjects take turns.
 """
 
 from __future__ import annotations
@@ -44,7 +46,8 @@ class Options:
     Attributes:
         objects: Experiments.
         rounds: Runs of each subject.
-        profile: Where profiles of our operators go; None for none. A profiled run's times mean nothing.
+        profile: Where profiles of our operators go; None for none. A profiled run's times mean
+            nothing.
 
     """
 
@@ -79,7 +82,9 @@ class Outside:
 async def outside(program: Path) -> AsyncIterator[Outside]:
     """Run it for the length of a block."""
     address = f"127.0.0.1:{free_port()}"
-    process = await asyncio.create_subprocess_exec(program, "-address", address, stdout=asyncio.subprocess.PIPE)
+    process = await asyncio.create_subprocess_exec(
+        program, "-address", address, stdout=asyncio.subprocess.PIPE
+    )
     try:
         assert process.stdout is not None
         await asyncio.wait_for(process.stdout.readline(), 30)
@@ -93,8 +98,23 @@ async def outside(program: Path) -> AsyncIterator[Outside]:
 class Bench:
     """One API server, one stand-in, and the subjects' turns."""
 
-    def __init__(self, options: Options, console: Console, server: ApiServer, client: Api, outside: Outside, folder: Path) -> None:
-        self.options, self.console, self.server, self.client, self.outside, self.folder = options, console, server, client, outside, folder
+    def __init__(
+        self,
+        options: Options,
+        console: Console,
+        server: ApiServer,
+        client: Api,
+        outside: Outside,
+        folder: Path,
+    ) -> None:
+        self.options, self.console, self.server, self.client, self.outside, self.folder = (
+            options,
+            console,
+            server,
+            client,
+            outside,
+            folder,
+        )
         self.empty: dict[str, tuple[float, int]] = {}
 
     async def start_empty(self, subject: Subject) -> None:
@@ -114,7 +134,9 @@ class Bench:
         try:
             async with crowd.watched() as watcher:
                 before = await self.client.requests()
-                async with run(subject, self.server.kubeconfig, self.folder, self.options.profile) as process:
+                async with run(
+                    subject, self.server.kubeconfig, self.folder, self.options.profile
+                ) as process:
                     sample = await self.first_start(process, crowd, watcher, before)
                     sample |= await self.changes(process, crowd, watcher)
                     await process.until_calm()
@@ -127,10 +149,14 @@ class Bench:
             await crowd.remove()
         return sample
 
-    async def first_start(self, process: Running, crowd: Crowd, watcher: Watcher, before: Requests) -> dict[str, float]:
+    async def first_start(
+        self, process: Running, crowd: Crowd, watcher: Watcher, before: Requests
+    ) -> dict[str, float]:
         """B1 and B3: from the start of the process to the last object's status."""
         count = len(crowd.keys)
-        await watcher.until(lambda: len(watcher.done) >= count, "every object is reconciled", self.options.patience)
+        await watcher.until(
+            lambda: len(watcher.done) >= count, "every object is reconciled", self.options.patience
+        )
         process.check()
         cpu = process.usage.cpu - self.empty[process.subject.name][0]
         made = await self.client.requests() - before
@@ -155,7 +181,9 @@ class Bench:
             key = dice.choice(crowd.keys)
             begun = time.monotonic()
             what = key, await crowd.change(key)
-            await watcher.until(lambda what=what: what in watcher.settled, "a change is answered", 30)
+            await watcher.until(
+                lambda what=what: what in watcher.settled, "a change is answered", 30
+            )
             seen.append((watcher.settled[what] - begun) * 1000)
             reaction.append((watcher.settled[what] - watcher.changed[what]) * 1000)
             pause = begun + 0.01 + 0.02 * dice.random()
@@ -173,21 +201,30 @@ class Bench:
     def memory(self, process: Running) -> dict[str, float]:
         """B5: what is resident when all is idle."""
         resident = process.usage.resident
-        return {"resident": resident / 1e6, "bytes": (resident - self.empty[process.subject.name][1]) / self.options.objects / 1000}
+        return {
+            "resident": resident / 1e6,
+            "bytes": (resident - self.empty[process.subject.name][1]) / self.options.objects / 1000,
+        }
 
-    async def restart(self, subject: Subject, crowd: Crowd, changed: tuple[str, str], generation: int) -> dict[str, float]:
+    async def restart(
+        self, subject: Subject, crowd: Crowd, changed: tuple[str, str], generation: int
+    ) -> dict[str, float]:
         """B4: one object was changed while nobody looked; all others are as they were left."""
         await self.outside.asked()
         async with crowd.watched() as watcher:
             before = await self.client.requests()
             async with run(subject, self.server.kubeconfig, self.folder) as process:
-                # At least this often: the changed one is looked at again when its own status comes back.
+                # At least this often: the changed one is looked at again when its own status comes
+                # back.
                 checked = await process.until_passes(len(crowd.keys))
-                await watcher.until(lambda: (changed, generation) in watcher.settled, "the change is seen", 60)
+                await watcher.until(
+                    lambda: (changed, generation) in watcher.settled, "the change is seen", 60
+                )
                 await process.until_calm()
                 made, asked = await self.client.requests() - before, await self.outside.asked()
                 resident = process.usage.resident
-                # Here, for a first start has events to post, ten a second: a hundred seconds after the work.
+                # Here, for a first start has events to post, ten a second: a hundred seconds after
+                # the work.
                 idle = 100 * await process.idle()
                 await process.stop()
             written = sum(count for key, count in watcher.events.items() if key != changed)
@@ -205,12 +242,20 @@ class Bench:
     @staticmethod
     def writes(made: Requests) -> int:
         """Writes of all kinds, but for what every subject does for itself."""
-        return sum(count for (verb, what), count in made.items() if verb not in READS and what not in HOUSEKEEPING)
+        return sum(
+            count
+            for (verb, what), count in made.items()
+            if verb not in READS and what not in HOUSEKEEPING
+        )
 
 
 def told(what: str, made: Requests) -> dict[str, float]:
     """The writes one by one, for whoever wonders about their sum."""
-    return {f"{what} {verb} {resource}": float(count) for (verb, resource), count in made.items() if verb not in READS}
+    return {
+        f"{what} {verb} {resource}": float(count)
+        for (verb, resource), count in made.items()
+        if verb not in READS
+    }
 
 
 def connection(url: str) -> dict[str, str]:
@@ -226,7 +271,9 @@ def connection(url: str) -> dict[str, str]:
 
 def secret(url: str) -> dict[str, object]:
     """A tenant's connection, as a Secret."""
-    data = {key: base64.b64encode(value.encode()).decode() for key, value in connection(url).items()}
+    data = {
+        key: base64.b64encode(value.encode()).decode() for key, value in connection(url).items()
+    }
     return {"metadata": {"name": "modelyard-connection"}, "data": data}
 
 
@@ -261,17 +308,23 @@ async def measure(options: Options, programs: Programs, console: Console) -> Sam
         for subject in everyone:
             await bench.start_empty(subject)
             cpu, resident = bench.empty[subject.name]
-            console.say(f"reconcile: {subject.name}: {cpu:.1f} s of CPU and {resident / 1e6:.0f} MB with nothing to do")
+            console.say(
+                f"reconcile: {subject.name}: {cpu:.1f} s of CPU and {resident / 1e6:.0f} MB with"
+                " nothing to do"
+            )
         for number in range(options.rounds):
-            # Turns in changing order: whoever comes after a heavy one finds a warmer, or a busier, API server.
+            # Turns in changing order: whoever comes after a heavy one finds a warmer, or a busier,
+            # API server.
             for subject in everyone[number % len(everyone) :] + everyone[: number % len(everyone)]:
                 sample = await bench.turn(subject)
                 sample["empty"] = bench.empty[subject.name][1] / 1e6
                 samples.add(subject.name, sample)
                 console.say(
-                    f"reconcile {number + 1}/{options.rounds}: {subject.name}: all {options.objects} in {sample['all']:.1f} s, "
-                    f"a change in {sample['p50']:.1f} ms (p99 {sample['p99']:.0f}), after a restart the first in "
-                    f"{sample['restart first']:.1f} s and all in {sample['restart all']:.1f} s, {sample['resident']:.0f} MB"
+                    f"reconcile {number + 1}/{options.rounds}: {subject.name}: all"
+                    f" {options.objects} in {sample['all']:.1f} s, a change in {sample['p50']:.1f}"
+                    f" ms (p99 {sample['p99']:.0f}), after a restart the first in"
+                    f" {sample['restart first']:.1f} s and all in {sample['restart all']:.1f} s,"
+                    f" {sample['resident']:.0f} MB"
                 )
     ordered = Samples()
     for subject in everyone:

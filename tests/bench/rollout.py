@@ -1,6 +1,8 @@
-"""Bar B11, on kind: from a change of a spec to the first answer of the new version, and what is lost on the way.
+"""Bar B11, on kind: from a change of a spec to the first answer of the new version, and what is
+lost on the way.
 
-Beside it, in the same namespace and in turns, a bare Deployment and Service: the very pods that the operator makes, without the operator.
+Beside it, in the same namespace and in turns, a bare Deployment and Service: the very pods that the
+operator makes, without the operator.
 """
 
 from __future__ import annotations
@@ -45,17 +47,23 @@ class Bench:
 
     # --- first apply ------------------------------------------------------------------------------
     def first_apply(self, subject: str, name: str) -> float:
-        """Seconds from the creation of what serves to the first prediction over its Service; everything is removed again."""
+        """Seconds from the creation of what serves to the first prediction over its Service;
+        everything is removed again.
+        """
         begun = time.monotonic()
         if subject == OURS:
-            self.create("apis/modelyard.io/v1alpha1/namespaces/{}/registeredmodels", model(name, {STAGE: "v1"}))
+            self.create(
+                "apis/modelyard.io/v1alpha1/namespaces/{}/registeredmodels",
+                model(name, {STAGE: "v1"}),
+            )
             service, kinds = f"{name}-{STAGE}", ["mlmodel"]
         else:
             self.create("apis/apps/v1/namespaces/{}/deployments", deployment(name, self.pods["v1"]))
             self.create("api/v1/namespaces/{}/services", front(name))
             service, kinds = name, ["deployment", "service"]
         path = f"v1/models/{name if subject == OURS else MODEL}:predict"
-        # By the API server's proxy: the Service's name is not known before, and resolvers remember that for a while.
+        # By the API server's proxy: the Service's name is not known before, and resolvers remember
+        # that for a while.
         while self.kube.service(self.there.name, service, path, {"instances": TABLE})[0] != 200:
             if time.monotonic() - begun > SECONDS:
                 raise RuntimeError(f"{subject}: {name} does not answer\n{self.there.explain_all()}")
@@ -67,9 +75,13 @@ class Bench:
 
     def create(self, path: str, body: Manifest) -> None:
         headers = {"Content-Type": "application/json"}
-        code, _, content = self.kube.request("POST", path.format(self.there.name), json.dumps(body), headers)
+        code, _, content = self.kube.request(
+            "POST", path.format(self.there.name), json.dumps(body), headers
+        )
         if code >= 300:
-            raise RuntimeError(f"{body['kind']} {body['metadata']['name']}: {code} {content[:300]!r}")
+            raise RuntimeError(
+                f"{body['kind']} {body['metadata']['name']}: {code} {content[:300]!r}"
+            )
 
     def pods_of(self, subject: str, name: str) -> list[Manifest]:
         labels = f"modelyard.io/model={name}" if subject == OURS else f"{LABEL}={name}"
@@ -77,19 +89,31 @@ class Bench:
 
     # --- promotions -------------------------------------------------------------------------------
     def promotion(self, subject: str, version: str, probe: Probe) -> float:
-        """Seconds from the patch to the new version's first answer; returns when the old version's pods are gone."""
+        """Seconds from the patch to the new version's first answer; returns when the old
+        version's pods are gone.
+        """
         begun = time.time()
         if subject == OURS:
-            self.patch(f"apis/modelyard.io/v1alpha1/namespaces/{{}}/registeredmodels/{MODEL}", promotion(version))
+            self.patch(
+                f"apis/modelyard.io/v1alpha1/namespaces/{{}}/registeredmodels/{MODEL}",
+                promotion(version),
+            )
             self.there.serves(version, model=MODEL)
         else:
             patch = {"spec": deployment(BARE_NAME, self.pods[version])["spec"]}
             self.patch(f"apis/apps/v1/namespaces/{{}}/deployments/{BARE_NAME}", patch)
-            self.kube.wait(f"the bare Deployment serves {version}", lambda: self.serves_bare(version), SECONDS, self.there.explain_all)
+            self.kube.wait(
+                f"the bare Deployment serves {version}",
+                lambda: self.serves_bare(version),
+                SECONDS,
+                self.there.explain_all,
+            )
         return probe.first(version, begun) - begun
 
     def rollback(self, probe: Probe) -> float:
-        """Seconds from the patch to the first answer of v1, which v2 has displaced and a window keeps warm; there and back once."""
+        """Seconds from the patch to the first answer of v1, which v2 has displaced and a window
+        keeps warm; there and back once.
+        """
         path = f"apis/modelyard.io/v1alpha1/namespaces/{{}}/registeredmodels/{MODEL}"
         self.patch(path, windowed("1h", "v2"))
         self.kube.wait("v2 is effective", lambda: self.holds("v2"), SECONDS, self.there.explain_all)
@@ -103,17 +127,26 @@ class Bench:
     def holds(self, version: str) -> bool:
         """Whether a version is effective, and nothing of its promotion is left to do."""
         stage = self.there.stage(MODEL)
-        return bool(stage.get("version") == version and stage.get("desired") == version and not stage.get("draining"))
+        return bool(
+            stage.get("version") == version
+            and stage.get("desired") == version
+            and not stage.get("draining")
+        )
 
     def patch(self, path: str, patch: Manifest) -> None:
         headers = {"Content-Type": "application/merge-patch+json"}
-        code, _, content = self.kube.request("PATCH", path.format(self.there.name), json.dumps(patch), headers)
+        code, _, content = self.kube.request(
+            "PATCH", path.format(self.there.name), json.dumps(patch), headers
+        )
         if code >= 300:
             raise RuntimeError(f"{path}: {code} {content[:300]!r}")
 
     def serves_bare(self, version: str) -> bool:
         """Whether all of its pods are of the version and one is ready."""
-        body = self.kube.get("Deployment", BARE_NAME, self.there.name) or {"status": {}, "metadata": {}}
+        body = self.kube.get("Deployment", BARE_NAME, self.there.name) or {
+            "status": {},
+            "metadata": {},
+        }
         seen = body["status"].get("observedGeneration", 0) >= body["metadata"].get("generation", 1)
         mine = {pod["metadata"]["labels"]["version"] for pod in self.pods_of(BARE, BARE_NAME)}
         return bool(seen and mine == {version} and body["status"].get("readyReplicas"))
@@ -124,8 +157,18 @@ BARE_NAME = "bare"
 
 def model(name: str, stages: dict[str, str]) -> Manifest:
     versions = {version: {"trainingRun": version} for version in VERSIONS}
-    spec = {"versions": versions, "stages": {stage: {"version": version, "serving": SERVING} for stage, version in stages.items()}}
-    return {"apiVersion": "modelyard.io/v1alpha1", "kind": "RegisteredModel", "metadata": {"name": name}, "spec": spec}
+    spec = {
+        "versions": versions,
+        "stages": {
+            stage: {"version": version, "serving": SERVING} for stage, version in stages.items()
+        },
+    }
+    return {
+        "apiVersion": "modelyard.io/v1alpha1",
+        "kind": "RegisteredModel",
+        "metadata": {"name": name},
+        "spec": spec,
+    }
 
 
 def promotion(version: str) -> Manifest:
@@ -133,7 +176,13 @@ def promotion(version: str) -> Manifest:
 
 
 def windowed(window: str | None, version: str) -> Manifest:
-    return {"spec": {"stages": {STAGE: {"version": version, "rollback": {"window": window} if window else None}}}}
+    return {
+        "spec": {
+            "stages": {
+                STAGE: {"version": version, "rollback": {"window": window} if window else None}
+            }
+        }
+    }
 
 
 def deployment(name: str, template: Manifest) -> Manifest:
@@ -141,7 +190,12 @@ def deployment(name: str, template: Manifest) -> Manifest:
     labels = {LABEL: name}
     pod = {"metadata": {"labels": labels | {"version": version_of(template)}}, "spec": template}
     strategy = {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}}
-    spec = {"replicas": 1, "selector": {"matchLabels": labels}, "strategy": strategy, "template": pod}
+    spec = {
+        "replicas": 1,
+        "selector": {"matchLabels": labels},
+        "strategy": strategy,
+        "template": pod,
+    }
     return {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": name}, "spec": spec}
 
 
@@ -175,7 +229,12 @@ class Probe:
 
         def look() -> float | None:
             return next(
-                (each["at"] for each in self.seen() if each["version"] == version and each["code"] == 200 and each["at"] > after), None
+                (
+                    each["at"]
+                    for each in self.seen()
+                    if each["version"] == version and each["code"] == 200 and each["at"] > after
+                ),
+                None,
             )
 
         return self._kube.wait(f"{self._name} sees {version}", look, 30)
@@ -186,20 +245,46 @@ def probing(kube: Kube, namespace: str, url: str, name: str) -> Iterator[Probe]:
     """A probe for the length of a block, from its first good answer on."""
     metadata = {"name": name, "namespace": namespace}
     source = Path(__file__).with_name("probe.py").read_text()
-    script = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {"probe.py": source}}
-    spec = kube.restricted(["python", "/probe/probe.py", url, json.dumps({"instances": TABLE})], install.RUNTIME, mounts={"/probe": name})
-    kube.apply(script, {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}, namespace=namespace)
+    script = {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": metadata,
+        "data": {"probe.py": source},
+    }
+    spec = kube.restricted(
+        ["python", "/probe/probe.py", url, json.dumps({"instances": TABLE})],
+        install.RUNTIME,
+        mounts={"/probe": name},
+    )
+    kube.apply(
+        script,
+        {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec},
+        namespace=namespace,
+    )
     probe = Probe(kube, namespace, name)
 
     def good() -> bool:
         pod = kube.get("Pod", name, namespace) or {}
-        return bool(pod.get("status", {}).get("phase") == "Running" and any(each["code"] == 200 for each in probe.seen()))
+        return bool(
+            pod.get("status", {}).get("phase") == "Running"
+            and any(each["code"] == 200 for each in probe.seen())
+        )
 
     try:
         kube.wait(f"{name} is answered", good, 60, lambda: kube.explain_pods(namespace))
         yield probe
     finally:
-        kube.program("kubectl", "delete", "pod,configmap", name, "-n", namespace, "--ignore-not-found", "--grace-period=0", "--force")
+        kube.program(
+            "kubectl",
+            "delete",
+            "pod,configmap",
+            name,
+            "-n",
+            namespace,
+            "--ignore-not-found",
+            "--grace-period=0",
+            "--force",
+        )
 
 
 # --- the measurement ------------------------------------------------------------------------------
@@ -208,13 +293,27 @@ def namespace(kube: Kube) -> Iterator[Tenant]:
     """A namespace of the bench's own, which may reach MLflow and MinIO."""
     name = f"bench-{secrets.token_hex(3)}"
     labels = {LABEL: "true", "pod-security.kubernetes.io/enforce": "restricted"}
-    kube.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}})
+    kube.apply(
+        {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}}
+    )
     for part in ("MLflow", "MinIO"):
-        selector = {"app.kubernetes.io/instance": install.RELEASE, "app.kubernetes.io/component": part.lower()}
+        selector = {
+            "app.kubernetes.io/instance": install.RELEASE,
+            "app.kubernetes.io/component": part.lower(),
+        }
         ingress = [{"from": [{"namespaceSelector": {"matchLabels": {LABEL: "true"}}}]}]
-        policy = {"podSelector": {"matchLabels": selector}, "policyTypes": ["Ingress"], "ingress": ingress}
+        policy = {
+            "podSelector": {"matchLabels": selector},
+            "policyTypes": ["Ingress"],
+            "ingress": ingress,
+        }
         metadata = {"name": f"{install.DEPLOYMENTS[part]}-bench"}
-        body = {"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": metadata, "spec": policy}
+        body = {
+            "apiVersion": "networking.k8s.io/v1",
+            "kind": "NetworkPolicy",
+            "metadata": metadata,
+            "spec": policy,
+        }
         kube.apply(body, namespace=install.NAMESPACE)
     there = Tenant(kube, name)
     there.connect(kube.connection("risk"))
@@ -223,11 +322,15 @@ def namespace(kube: Kube) -> Iterator[Tenant]:
     finally:
         kube.kubectl("delete", "namespace", name, "--wait=false")
         names = [f"{install.DEPLOYMENTS[part]}-bench" for part in ("MLflow", "MinIO")]
-        kube.kubectl("delete", "networkpolicy", *names, "-n", install.NAMESPACE, "--ignore-not-found")
+        kube.kubectl(
+            "delete", "networkpolicy", *names, "-n", install.NAMESPACE, "--ignore-not-found"
+        )
 
 
 def prepared(kube: Kube, there: Tenant, console: Console) -> Bench:
-    """Train two versions and serve each once: the node has all it needs, and the operator's pods are known."""
+    """Train two versions and serve each once: the node has all it needs, and the operator's pods
+    are known.
+    """
     console.say("rollout: training two versions")
     there.experiment()
     for version, spec in VERSIONS.items():
@@ -236,7 +339,9 @@ def prepared(kube: Kube, there: Tenant, console: Console) -> Bench:
         there.ready("TrainingRun", version, seconds=300)
     console.say("rollout: serving each once")
     bench = Bench(kube, there, console, {})
-    bench.create("apis/modelyard.io/v1alpha1/namespaces/{}/registeredmodels", model(MODEL, {STAGE: "v1"}))
+    bench.create(
+        "apis/modelyard.io/v1alpha1/namespaces/{}/registeredmodels", model(MODEL, {STAGE: "v1"})
+    )
     for version in ("v1", "v2", "v1"):
         there.promote(version, model=MODEL)
         there.serves(version, model=MODEL, seconds=SECONDS)
@@ -245,7 +350,9 @@ def prepared(kube: Kube, there: Tenant, console: Console) -> Bench:
         bench.pods[version] = copy.deepcopy(made["spec"]["template"]["spec"])
     bench.create("apis/apps/v1/namespaces/{}/deployments", deployment(BARE_NAME, bench.pods["v1"]))
     bench.create("api/v1/namespaces/{}/services", front(BARE_NAME))
-    kube.wait("the bare Deployment serves", lambda: bench.serves_bare("v1"), SECONDS, there.explain_all)
+    kube.wait(
+        "the bare Deployment serves", lambda: bench.serves_bare("v1"), SECONDS, there.explain_all
+    )
     return bench
 
 
@@ -273,20 +380,33 @@ def measure(rounds: int, console: Console) -> Samples:
                 sample = {"apply": bench.first_apply(subject, f"first-{number}")}
                 with probing(kube, there.name, urls[subject], probes[subject]) as probe:
                     again = (lambda p=probe: bench.rollback(p)) if subject == OURS else None
-                    sample |= promotions(lambda v, s=subject, p=probe: bench.promotion(s, v, p), again, kube, there, urls[subject])
+                    sample |= promotions(
+                        lambda v, s=subject, p=probe: bench.promotion(s, v, p),
+                        again,
+                        kube,
+                        there,
+                        urls[subject],
+                    )
                 samples.add(subject, sample)
                 console.say(
-                    f"rollout {number + 1}/{rounds}: {subject}: first answer {sample['apply']:.2f} s after apply, of a new version "
-                    f"{sample['promotion']:.2f} s after the patch, of the one before {sample['rollback']:.2f} s;"
-                    f" {sample['lost']:.0f} of {sample['sent']:.0f} requests lost"
+                    f"rollout {number + 1}/{rounds}: {subject}: first answer {sample['apply']:.2f}"
+                    f" s after apply, of a new version {sample['promotion']:.2f} s after the"
+                    f" patch, of the one before {sample['rollback']:.2f} s; {sample['lost']:.0f}"
+                    f" of {sample['sent']:.0f} requests lost"
                 )
     return Samples({subject: samples.by_subject[subject] for subject in (OURS, BARE)})
 
 
 def promotions(
-    promote: Callable[[str], float], rollback: Callable[[], float] | None, kube: Kube, there: Tenant, url: str
+    promote: Callable[[str], float],
+    rollback: Callable[[], float] | None,
+    kube: Kube,
+    there: Tenant,
+    url: str,
 ) -> dict[str, float]:
-    """Two promotions, there and back, under a steady load, and a rollback inside a window; without windows going back is one."""
+    """Two promotions, there and back, under a steady load, and a rollback inside a window;
+    without windows going back is one.
+    """
     load: Load
     with steady_load(kube, install.RUNTIME, there.name, url, {"instances": TABLE}, RATE) as load:
         took = [promote(version) for version in ("v2", "v1")]

@@ -1,4 +1,6 @@
-"""The serving table: one model, three servers as processes of this machine, asked by eight connections. Rolling out is `rollout`'s."""
+"""The serving table: one model, three servers as processes of this machine, asked by eight
+connections. Rolling out is `rollout`'s.
+"""
 
 from __future__ import annotations
 
@@ -69,11 +71,28 @@ SERVERS = (
     Server(KSERVE, ("-m", "tests.bench.kserve_server", "{model}", "{port}"), (V2, V1)),
     Server(
         MLFLOW,
-        ("-m", "mlflow", "models", "serve", "-m", "{model}", "-p", "{port}", "-h", "127.0.0.1", "-w", "1", "--env-manager", "local"),
+        (
+            "-m",
+            "mlflow",
+            "models",
+            "serve",
+            "-m",
+            "{model}",
+            "-p",
+            "{port}",
+            "-h",
+            "127.0.0.1",
+            "-w",
+            "1",
+            "--env-manager",
+            "local",
+        ),
         (INVOCATIONS,),
     ),
 )
-CELLS = tuple((server, path, count) for server in SERVERS for path in server.paths for count in ROWS)
+CELLS = tuple(
+    (server, path, count) for server in SERVERS for path in server.paths for count in ROWS
+)
 COLD = "cold"
 
 
@@ -92,7 +111,11 @@ def body(path: str, count: int) -> bytes:
     told: dict[str, Any] = {"instances": table}
     if path == V2:
         data = [value for row in table for value in row]
-        told = {"inputs": [{"name": "rows", "datatype": "FP64", "shape": [count, len(FEATURES)], "data": data}]}
+        told = {
+            "inputs": [
+                {"name": "rows", "datatype": "FP64", "shape": [count, len(FEATURES)], "data": data}
+            ]
+        }
     elif path == INVOCATIONS:
         told = {"dataframe_split": {"columns": FEATURES, "data": table}}
     return json.dumps(told).encode()
@@ -101,8 +124,15 @@ def body(path: str, count: int) -> bytes:
 def binary_body(count: int) -> tuple[bytes, bytes]:
     """So many rows as a binary tensor of V2: the JSON, and the bytes behind it."""
     tail = b"".join(struct.pack(f"<{len(row)}d", *row) for row in rows(count))
-    tensor = {"name": "rows", "datatype": "FP64", "shape": [count, len(FEATURES)], "parameters": {"binary_data_size": len(tail)}}
-    return json.dumps({"inputs": [tensor], "parameters": {"binary_data_output": True}}).encode(), tail
+    tensor = {
+        "name": "rows",
+        "datatype": "FP64",
+        "shape": [count, len(FEATURES)],
+        "parameters": {"binary_data_size": len(tail)},
+    }
+    return json.dumps(
+        {"inputs": [tensor], "parameters": {"binary_data_output": True}}
+    ).encode(), tail
 
 
 def predictions(path: str, answer: bytes) -> list[Any]:
@@ -112,7 +142,9 @@ def predictions(path: str, answer: bytes) -> list[Any]:
 
 
 def prepare(console: Console, *, deep: bool = False) -> Path:
-    """The folder of the model, which is trained once for a cache and for each version of what trains it; deep: of 1,000 trees."""
+    """The folder of the model, which is trained once for a cache and for each version of what
+    trains it; deep: of 1,000 trees.
+    """
     source = Path(__file__).with_name("model.py").read_text()
     versions = [version(name) for name in ("mlflow", "xgboost-cpu", "scikit-learn", "pandas")]
     key = hashlib.sha256("\n".join([source, sys.version, *versions]).encode()).hexdigest()[:16]
@@ -121,8 +153,23 @@ def prepare(console: Console, *, deep: bool = False) -> Path:
         console.say("serving: training the model")
         with tempfile.TemporaryDirectory() as made:
             model = Path(made) / "model"
-            words = [sys.executable, "-W", "ignore", "-m", "tests.bench.model", str(model), *(["deep"] if deep else [])]
-            done = subprocess.run(words, env=environment(Path(made)), cwd=root(), capture_output=True, text=True, check=False)
+            words = [
+                sys.executable,
+                "-W",
+                "ignore",
+                "-m",
+                "tests.bench.model",
+                str(model),
+                *(["deep"] if deep else []),
+            ]
+            done = subprocess.run(
+                words,
+                env=environment(Path(made)),
+                cwd=root(),
+                capture_output=True,
+                text=True,
+                check=False,
+            )
             if done.returncode:
                 raise RuntimeError(f"the model cannot be trained:\n{done.stderr[-3000:]}")
             folder.parent.mkdir(parents=True, exist_ok=True)
@@ -159,13 +206,20 @@ def running(server: Server, model: Path, folder: Path) -> Iterator[Running]:
     begun = time.monotonic()
     with log.open("wb") as output:
         process = subprocess.Popen(
-            words, stdout=output, stderr=output, cwd=server.tree or root(), env=environment(folder, server.tree), process_group=0
+            words,
+            stdout=output,
+            stderr=output,
+            cwd=server.tree or root(),
+            env=environment(folder, server.tree),
+            process_group=0,
         )
     try:
         path = server.paths[0]
         while not asked(port, path, body(path, 1)):
             if process.poll() is not None or time.monotonic() - begun > PATIENCE:
-                raise RuntimeError(f"{server.name} does not serve:\n{log.read_text(errors='replace')[-3000:]}")
+                raise RuntimeError(
+                    f"{server.name} does not serve:\n{log.read_text(errors='replace')[-3000:]}"
+                )
             time.sleep(0.02)
         yield Running(process, port, time.monotonic() - begun)
     finally:
@@ -187,10 +241,12 @@ def asked(port: int, path: str, data: bytes) -> bool:
 
 
 def measure(rounds: int, console: Console) -> Samples:
-    """Measure every server at every path. All of them run; one is asked at a time, and they take turns.
+    """Measure every server at every path. All of them run; one is asked at a time, and they take
+    turns.
 
     Raises:
-        RuntimeError: A server does not start, fails a request, or predicts otherwise than the others.
+        RuntimeError: A server does not start, fails a request, or predicts otherwise than the
+            others.
 
     """
     samples = Samples()
@@ -202,17 +258,29 @@ def measure(rounds: int, console: Console) -> Samples:
                 up: dict[str, Running] = {}
                 for server in turned(SERVERS, number):
                     up[server.name] = servers.enter_context(running(server, model, folder))
-                    console.say(f"serving {number + 1}/{rounds}: {server.name} predicts {up[server.name].cold:.1f} s after its start")
+                    console.say(
+                        f"serving {number + 1}/{rounds}: {server.name} predicts"
+                        f" {up[server.name].cold:.1f} s after its start"
+                    )
                 same: dict[int, list[Any]] = {}
                 for server, path, count in turned(CELLS, number):
                     found, answer = cell(up[server.name], path, count)
                     samples.add(f"{server.name} {path} {count}", found)
                     if same.setdefault(count, answer) != answer:
-                        raise RuntimeError(f"{server.name} {path} predicts {answer[:5]}..., others {same[count][:5]}...")
+                        raise RuntimeError(
+                            f"{server.name} {path} predicts {answer[:5]}..., others"
+                            f" {same[count][:5]}..."
+                        )
                 for server in SERVERS:
                     resident = usage(up[server.name].process.pid).resident / 1e6
-                    samples.add(f"{server.name} {COLD}", {"cold": up[server.name].cold, "resident": resident})
-                rates = [f"{samples.by_subject[f'{s.name} {p} {c}'][-1]['rate']:.0f}" for s, p, c in CELLS]
+                    samples.add(
+                        f"{server.name} {COLD}",
+                        {"cold": up[server.name].cold, "resident": resident},
+                    )
+                rates = [
+                    f"{samples.by_subject[f'{s.name} {p} {c}'][-1]['rate']:.0f}"
+                    for s, p, c in CELLS
+                ]
                 console.say(f"serving {number + 1}/{rounds}: requests/s {', '.join(rates)}")
     return samples
 
@@ -225,7 +293,10 @@ def cell(server: Running, path: str, count: int) -> tuple[dict[str, float], list
     found = drive(server.port, wire, SECONDS)
     cpu = usage(server.process.pid).cpu - before
     if found.failed or not found.answered:
-        raise RuntimeError(f"{path} failed {found.failed} of {found.answered + found.failed} requests: {found.last[:300]!r}")
+        raise RuntimeError(
+            f"{path} failed {found.failed} of {found.answered + found.failed} requests:"
+            f" {found.last[:300]!r}"
+        )
     sample = {
         "rate": found.answered / found.seconds,
         "cpu": cpu / found.answered * 1000,

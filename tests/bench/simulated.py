@@ -1,4 +1,5 @@
-"""Rollouts under an analysis, simulated: how often a healthy candidate is stopped, and how soon a bad one.
+"""Rollouts under an analysis, simulated: how often a healthy candidate is stopped, and how soon a
+bad one.
 
 The test is the operator's own code; numpy draws the requests.
 """
@@ -15,10 +16,29 @@ from numpy.random import Generator
 from modelyard.api.analysis import Analysis
 from modelyard.api.wire import LATENCY_EDGES
 from modelyard.registered_model.progress import Progress, advanced, fails
-from modelyard.registered_model.sequential import NO_SUMS, Counts, Evidence, Limit, added, advance, excludes
+from modelyard.registered_model.sequential import (
+    NO_SUMS,
+    Counts,
+    Evidence,
+    Limit,
+    added,
+    advance,
+    excludes,
+)
 from modelyard.traffic import Arm, Interval
 
-__all__ = ["Latencies", "Rates", "Traffic", "World", "drifting", "growing", "until_fail", "until_pass", "until_slow", "z_test_fails"]
+__all__ = [
+    "Latencies",
+    "Rates",
+    "Traffic",
+    "World",
+    "drifting",
+    "growing",
+    "until_fail",
+    "until_pass",
+    "until_slow",
+    "z_test_fails",
+]
 
 BLOCK = 100
 """Intervals that are drawn at once."""
@@ -28,7 +48,9 @@ Z = 2.326
 
 @dataclass(frozen=True)
 class Traffic:
-    """Requests an interval of each version, on average; `later` is what they are after `intervals`, growing evenly."""
+    """Requests an interval of each version, on average; `later` is what they are after
+    `intervals`, growing evenly.
+    """
 
     candidate: float
     stable: float
@@ -39,12 +61,17 @@ class Traffic:
         """Return both means in intervals of these numbers."""
         to = self.later or (self.candidate, self.stable)
         done = np.minimum(numbers / self.intervals, 1)
-        return (self.candidate + done * (to[0] - self.candidate), self.stable + done * (to[1] - self.stable))
+        return (
+            self.candidate + done * (to[0] - self.candidate),
+            self.stable + done * (to[1] - self.stable),
+        )
 
 
 @dataclass(frozen=True)
 class Rates:
-    """The candidate's and the stable version's rate; the candidate is as good as the stable one for the first intervals."""
+    """The candidate's and the stable version's rate; the candidate is as good as the stable one
+    for the first intervals.
+    """
 
     candidate: float
     stable: float
@@ -56,7 +83,9 @@ class Rates:
 
 
 def drifting(numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Both rates go from 0.2 to 2.2 % and back in an hour, and every 40th interval is an outage of 25 %."""
+    """Both rates go from 0.2 to 2.2 % and back in an hour, and every 40th interval is an outage
+    of 25 %.
+    """
     both = 0.012 + 0.01 * np.sin(numbers * 2 * np.pi / 120)
     both = np.where(numbers % 40 == 0, 0.25, both)
     return both, both
@@ -88,8 +117,12 @@ class World:
             yield from map(Counts, fc.tolist(), nc.tolist(), fs.tolist(), ns.tolist())
 
 
-def until_fail(rng: Generator, world: World, limit: Limit, *, alpha: float, most: int, failure_limit: int = 1) -> tuple[int, float]:
-    """Return after how many intervals and candidate requests a rollout fails; (most, infinity) if it does not."""
+def until_fail(
+    rng: Generator, world: World, limit: Limit, *, alpha: float, most: int, failure_limit: int = 1
+) -> tuple[int, float]:
+    """Return after how many intervals and candidate requests a rollout fails; (most, infinity)
+    if it does not.
+    """
     evidence, requests = Evidence(), 0
     for number, counts in zip(range(1, most + 1), world.counts(rng), strict=False):
         evidence = advance(evidence, counts, limit, alpha=alpha, failure_limit=failure_limit)
@@ -100,7 +133,9 @@ def until_fail(rng: Generator, world: World, limit: Limit, *, alpha: float, most
 
 
 def until_pass(rng: Generator, world: World, limit: Limit, *, most: int) -> float:
-    """Return after how many candidate requests it is shown to be within the limit; infinity if it is not."""
+    """Return after how many candidate requests it is shown to be within the limit; infinity if
+    it is not.
+    """
     sums, requests = NO_SUMS, 0
     for _, counts in zip(range(most), world.counts(rng), strict=False):
         sums = added(sums, counts, limit)
@@ -111,10 +146,17 @@ def until_pass(rng: Generator, world: World, limit: Limit, *, most: int) -> floa
 
 
 def z_test_fails(rng: Generator, world: World, *, most: int) -> bool:
-    """Tell whether a z-test of the totals, one-sided at 1 %, ever accuses a candidate when it is made after every interval."""
+    """Tell whether a z-test of the totals, one-sided at 1 %, ever accuses a candidate when it is
+    made after every interval.
+    """
     fc = nc = fs = ns = 0
     for _, counts in zip(range(most), world.counts(rng), strict=False):
-        fc, nc, fs, ns = fc + counts.failed, nc + counts.requests, fs + counts.stable_failed, ns + counts.stable_requests
+        fc, nc, fs, ns = (
+            fc + counts.failed,
+            nc + counts.requests,
+            fs + counts.stable_failed,
+            ns + counts.stable_requests,
+        )
         if not (nc and ns and fc + fs):
             continue
         pooled = (fc + fs) / (nc + ns)
@@ -154,8 +196,14 @@ class Latencies:
         while True:
             number += 1
             median = 0.02 * (1 + self.drift * np.sin(number * 2 * np.pi / 120))
-            nc, ns = (int(rng.poisson(mean)) for mean in (self.traffic.candidate, self.traffic.stable))
-            yield Interval(number, stable=self.arm(rng, ns, median), candidate=self.arm(rng, nc, self.slower * median))
+            nc, ns = (
+                int(rng.poisson(mean)) for mean in (self.traffic.candidate, self.traffic.stable)
+            )
+            yield Interval(
+                number,
+                stable=self.arm(rng, ns, median),
+                candidate=self.arm(rng, nc, self.slower * median),
+            )
 
 
 def until_slow(rng: Generator, world: Latencies, analysis: Analysis, *, most: int) -> float:

@@ -1,7 +1,9 @@
-"""Starting: how long a word of the command line takes, from the fork to the end of the process, installed as a user installs it.
+"""Starting: how long a word of the command line takes, from the fork to the end of the process,
+installed as a user installs it.
 
-The wheel of this checkout in an environment of its own; etcd and kube-apiserver as processes, on which there are models and runs as the
-operator writes them. Besides: `kubectl get`, for what a round to the API server costs, and Python with nothing to do.
+The wheel of this checkout in an environment of its own; etcd and kube-apiserver as processes, on
+which there are models and runs as the operator writes them. Besides: `kubectl get`, for what a
+round to the API server costs, and Python with nothing to do.
 """
 
 from __future__ import annotations
@@ -68,16 +70,26 @@ def measure(settings: Settings, rounds: int, console: Console) -> Samples:
         console.say("start: installing the package as a user does")
         modelyard = installed(settings, folder)
         with inhabited(cluster.server) as namespace:
-            environment = {"HOME": name, "PATH": os.environ["PATH"], "KUBECONFIG": str(cluster.server.kubeconfig), "NO_COLOR": "1"}
+            environment = {
+                "HOME": name,
+                "PATH": os.environ["PATH"],
+                "KUBECONFIG": str(cluster.server.kubeconfig),
+                "NO_COLOR": "1",
+            }
             every = tuple(commands(modelyard, settings.bin / "kubectl", namespace))
             for command in every:  # compiles, and fills the machine's cache of files
                 timed(command, environment)
             for number in range(rounds):
                 for command in every:
                     runs = [timed(command, environment) for _ in range(TIMES)]
-                    sample = {"wall": statistics.median(wall for wall, _ in runs), "cpu": statistics.median(cpu for _, cpu in runs)}
+                    sample = {
+                        "wall": statistics.median(wall for wall, _ in runs),
+                        "cpu": statistics.median(cpu for _, cpu in runs),
+                    }
                     samples.add(command.title, sample)
-                    console.say(f"start {number + 1}/{rounds}: {command.title}: {sample['wall']:.3f} s")
+                    console.say(
+                        f"start {number + 1}/{rounds}: {command.title}: {sample['wall']:.3f} s"
+                    )
     return samples
 
 
@@ -92,13 +104,24 @@ def commands(modelyard: Path, kubectl: Path, namespace: str) -> Iterator[Command
 
 
 def installed(settings: Settings, folder: Path) -> Path:
-    """Build the wheel and install it with what it needs, from the package index; return the program."""
+    """Build the wheel and install it with what it needs, from the package index; return the
+    program.
+    """
     uv = shutil.which("uv") or settings.cache / "uv" / "bin" / "uv"
     place = folder / "venv"
     done(sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", folder, cwd=settings.root)
     (wheel,) = folder.glob("modelyard-*.whl")
     done(uv, "venv", "--quiet", "--python", sys.executable, place)
-    done(uv, "pip", "install", "--quiet", "--compile-bytecode", "--python", place / "bin" / "python", wheel)
+    done(
+        uv,
+        "pip",
+        "install",
+        "--quiet",
+        "--compile-bytecode",
+        "--python",
+        place / "bin" / "python",
+        wheel,
+    )
     return place / "bin" / "modelyard"
 
 
@@ -141,5 +164,10 @@ def inhabited(server: ApiServer) -> Iterator[str]:
 def written(side: Side, name: str, body: Manifest) -> None:
     """Create an object, and write its status; the API server wants what a drawing does without."""
     side.ours(body["kind"], name, body["spec"])
-    conditions = [{"message": "", "lastTransitionTime": "2026-01-01T00:00:00Z"} | each for each in body["status"]["conditions"]]
-    side.patch(body["kind"], name, {"status": body["status"] | {"conditions": conditions}}, "/status")
+    conditions = [
+        {"message": "", "lastTransitionTime": "2026-01-01T00:00:00Z"} | each
+        for each in body["status"]["conditions"]
+    ]
+    side.patch(
+        body["kind"], name, {"status": body["status"] | {"conditions": conditions}}, "/status"
+    )

@@ -1,6 +1,8 @@
-"""What a tenant's hostile MLflow and S3 cost the operator, and what runs with ten thousand metrics each do.
+"""What a tenant's hostile MLflow and S3 cost the operator, and what runs with ten thousand metrics
+each do.
 
-The attacks are those of `tests.hostile`, in a process of their own (`tests.hostile_child`), beside a healthy tenant.
+The attacks are those of `tests.hostile`, in a process of their own (`tests.hostile_child`), beside
+a healthy tenant.
 """
 
 from __future__ import annotations
@@ -59,7 +61,11 @@ def measure(rounds: int, console: Console) -> Samples:
             if name in ATTACKS:
                 samples.add(ATTACKS[name], cost)
         console.say(f"strangers {number + 1}/{rounds}: attacked")
-    with tempfile.TemporaryDirectory(prefix="modelyard-bench-") as name, postgres() as database, minio(Path(name) / "minio") as store:
+    with (
+        tempfile.TemporaryDirectory(prefix="modelyard-bench-") as name,
+        postgres() as database,
+        minio(Path(name) / "minio") as store,
+    ):
         store.s3().create_bucket(Bucket="artifacts")
         with mlflow(Path(name), database, "s3://artifacts", store) as url:
             experiment = asyncio.run(_logged(url, database))
@@ -72,7 +78,12 @@ def measure(rounds: int, console: Console) -> Samples:
 async def _attacked() -> dict[str, dict[str, float]]:
     async with hostile() as server:
         child = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "tests.hostile_child", server.url, stdout=asyncio.subprocess.PIPE, cwd=Path(__file__).parents[2]
+            sys.executable,
+            "-m",
+            "tests.hostile_child",
+            server.url,
+            stdout=asyncio.subprocess.PIPE,
+            cwd=Path(__file__).parents[2],
         )
         output, _ = await child.communicate()
     if child.returncode:
@@ -86,11 +97,15 @@ def _client(url: str) -> Mlflow:
 
 
 async def _logged(url: str, database: str) -> str:
-    """Make the runs; return their experiment. The metrics go into MLflow's table: its API takes minutes for so many."""
+    """Make the runs; return their experiment. The metrics go into MLflow's table: its API takes
+    minutes for so many.
+    """
     client = _client(url)
     experiment = await client.create_experiment("many metrics", "s3://artifacts/many", {})
     for number in range(RUNS):
-        await client.finish_run(await client.create_run(experiment, f"r{number}", {}), RunStatus.FINISHED)
+        await client.finish_run(
+            await client.create_run(experiment, f"r{number}", {}), RunStatus.FINISHED
+        )
     await client.close()
     with create_engine(database).begin() as connection:
         connection.execute(text(INSERT), {"experiment": int(experiment), "last": METRICS - 1})
@@ -98,10 +113,14 @@ async def _logged(url: str, database: str) -> str:
 
 
 async def _asked(client: Mlflow, experiment: str) -> RunList:
-    """Ask until MLflow answers in time, as reconciles do: each one that it does not answer asks for half as many runs a page."""
+    """Ask until MLflow answers in time, as reconciles do: each one that it does not answer asks
+    for half as many runs a page.
+    """
     for _ in range(TRIES):
         with suppress(Unavailable):
-            return await client.newest_runs(experiment, deleted=None, limit=1000, metric="metric-00000")
+            return await client.newest_runs(
+                experiment, deleted=None, limit=1000, metric="metric-00000"
+            )
     return await client.newest_runs(experiment, deleted=None, limit=1000, metric="metric-00000")
 
 
@@ -111,6 +130,11 @@ async def _listed(url: str, experiment: str, samples: Samples) -> None:
     for title in (FIRST, AGAIN):
         async with Meter() as meter:
             found = await _asked(client, experiment)
-        cost: Sample = {"grown": meter.grown, "seconds": meter.seconds, "lag": meter.lag, "runs": len(found.runs)}
+        cost: Sample = {
+            "grown": meter.grown,
+            "seconds": meter.seconds,
+            "lag": meter.lag,
+            "runs": len(found.runs),
+        }
         samples.add(title, cost)
     await client.close()

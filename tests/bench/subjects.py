@@ -43,7 +43,8 @@ class Subject:
         command: `{metrics}` stands for the port of its figures.
         environment: Besides the bench's own.
         passes: The counter of its passes, without labels.
-        leads: The figure that is 1 while it holds its lease: before that it is calm, and not at work.
+        leads: The figure that is 1 while it holds its lease: before that it is calm, and not at
+            work.
 
     """
 
@@ -102,10 +103,15 @@ class Running:
     def check(self) -> None:
         """Raise when it has ended, with what it said."""
         if self.process.poll() is not None:
-            raise RuntimeError(f"{self.subject.name} ended with {self.process.returncode}:\n{self.log.read_text()[-3000:]}")
+            raise RuntimeError(
+                f"{self.subject.name} ended with {self.process.returncode}:\n"
+                f"{self.log.read_text()[-3000:]}"
+            )
 
     async def passes(self) -> int:
-        """How many objects it has looked at, those included that needed nothing; 0 while it does not answer."""
+        """How many objects it has looked at, those included that needed nothing; 0 while it does
+        not answer.
+        """
         self.check()
         try:
             async with self.session.get(f"http://127.0.0.1:{self.port}/metrics") as answer:
@@ -116,7 +122,9 @@ class Running:
         return int(sum(map(float, found)))
 
     async def until_passes(self, count: int) -> float:
-        """Wait until it has looked at so many; return when, in seconds since its start. Asking takes at most a fifth of the time."""
+        """Wait until it has looked at so many; return when, in seconds since its start. Asking
+        takes at most a fifth of the time.
+        """
         while True:
             asked = time.monotonic()
             found = await self.passes()
@@ -124,11 +132,16 @@ class Running:
             if found >= count:
                 return now - self.begun
             if now - self.begun > PATIENCE + count / 50:
-                raise RuntimeError(f"{self.subject.name} looked at {found} of {count} objects:\n{self.log.read_text()[-3000:]}")
+                raise RuntimeError(
+                    f"{self.subject.name} looked at {found} of {count} objects:\n"
+                    f"{self.log.read_text()[-3000:]}"
+                )
             await asyncio.sleep(max(0.02, 4 * (now - asked)))
 
     async def idle(self) -> float:
-        """Return what it uses when nothing happens, in parts of a core: over seconds, for the system counts CPU in hundredths."""
+        """Return what it uses when nothing happens, in parts of a core: over seconds, for the
+        system counts CPU in hundredths.
+        """
         begun, before = time.monotonic(), self.usage.cpu
         await asyncio.sleep(IDLE)  # not for a condition: it is measured so long
         self.check()
@@ -142,7 +155,9 @@ class Running:
         while not await self._at_work():
             self.check()
             if time.monotonic() - self.begun > PATIENCE:
-                raise RuntimeError(f"{self.subject.name} does not begin to work:\n{self.log.read_text()[-3000:]}")
+                raise RuntimeError(
+                    f"{self.subject.name} does not begin to work:\n{self.log.read_text()[-3000:]}"
+                )
             await asyncio.sleep(0.05)
         begun, used = time.monotonic(), 1.0
         while used >= CALM and time.monotonic() - begun < UNREST:
@@ -155,7 +170,12 @@ class Running:
         try:
             async with self.session.get(f"http://127.0.0.1:{self.port}/metrics") as answer:
                 page = await answer.text()
-                return re.search(rf"^{self.subject.leads}(?:{{[^}}]*}})? 1(?:\.0)?$", page, re.MULTILINE) is not None
+                return (
+                    re.search(
+                        rf"^{self.subject.leads}(?:{{[^}}]*}})? 1(?:\.0)?$", page, re.MULTILINE
+                    )
+                    is not None
+                )
         except aiohttp.ClientError:
             return False
 
@@ -166,20 +186,32 @@ class Running:
         end = time.monotonic() + STOP
         while self.process.poll() is None:
             if time.monotonic() > end:
-                raise RuntimeError(f"{self.subject.name} does not end:\n{self.log.read_text()[-3000:]}")
+                raise RuntimeError(
+                    f"{self.subject.name} does not end:\n{self.log.read_text()[-3000:]}"
+                )
             await asyncio.sleep(0.05)
         if self.process.returncode:
-            raise RuntimeError(f"{self.subject.name} ended with {self.process.returncode}:\n{self.log.read_text()[-3000:]}")
+            raise RuntimeError(
+                f"{self.subject.name} ended with {self.process.returncode}:\n"
+                f"{self.log.read_text()[-3000:]}"
+            )
 
 
 @asynccontextmanager
-async def run(subject: Subject, kubeconfig: Path, folder: Path, profile: Path | None = None) -> AsyncIterator[Running]:
+async def run(
+    subject: Subject, kubeconfig: Path, folder: Path, profile: Path | None = None
+) -> AsyncIterator[Running]:
     """Run a subject for the length of a block; what is left of it is killed."""
     port = free_port()
     environment = {key: value.format(metrics=port) for key, value in subject.environment.items()}
     words = [word.format(metrics=port) for word in subject.command]
     if profile is not None and words[1] == "-m":
-        words[1:1] = ["-m", "cProfile", "-o", str(profile / f"{words[2].removeprefix('tests.bench.')}.prof")]
+        words[1:1] = [
+            "-m",
+            "cProfile",
+            "-o",
+            str(profile / f"{words[2].removeprefix('tests.bench.')}.prof"),
+        ]
     log = folder / f"{port}.log"
     with log.open("wb") as output:
         begun = time.monotonic()

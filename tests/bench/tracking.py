@@ -1,7 +1,8 @@
 """Bar B9: the operator's way to MLflow beside a bare loop that makes the same calls.
 
-A life is what one Experiment with one run costs: looked for, made, looked for again; a run made, its parameters logged, closed, and the
-runs listed. So many lives side by side, against one real MLflow on PostgreSQL. The bare loop knows no error and parses nothing but JSON.
+A life is what one Experiment with one run costs: looked for, made, looked for again; a run made,
+its parameters logged, closed, and the runs listed. So many lives side by side, against one real
+MLflow on PostgreSQL. The bare loop knows no error and parses nothing but JSON.
 """
 
 from __future__ import annotations
@@ -41,7 +42,11 @@ def measure(rounds: int, console: Console) -> Samples:
 
     """
     samples = Samples()
-    with tempfile.TemporaryDirectory(prefix="modelyard-bench-") as name, postgres() as database, minio(Path(name) / "minio") as store:
+    with (
+        tempfile.TemporaryDirectory(prefix="modelyard-bench-") as name,
+        postgres() as database,
+        minio(Path(name) / "minio") as store,
+    ):
         store.s3().create_bucket(Bucket="artifacts")
         with mlflow(Path(name), database, "s3://artifacts", store) as url:
             asyncio.run(_measured(url, rounds, samples, console))
@@ -58,10 +63,15 @@ async def _measured(url: str, rounds: int, samples: Samples, console: Console) -
                 await _all(live, f"{subject} {number}")
                 wall, cpu = time.monotonic() - wall, time.process_time() - cpu
             if len(calls) != LIVES * CALLS:
-                raise RuntimeError(f"{subject}: {len(calls)} calls for {LIVES} lives, not {CALLS} each")
+                raise RuntimeError(
+                    f"{subject}: {len(calls)} calls for {LIVES} lives, not {CALLS} each"
+                )
             if number >= 0:
                 samples.add(subject, {"rate": len(calls) / wall, "cpu": 1000 * cpu / len(calls)})
-                console.say(f"tracking {number + 1}/{rounds}: {subject}: {len(calls) / wall:.0f} calls a second")
+                console.say(
+                    f"tracking {number + 1}/{rounds}: {subject}: {len(calls) / wall:.0f} calls a"
+                    " second"
+                )
 
 
 async def _all(live: Life, prefix: str) -> None:
@@ -79,7 +89,12 @@ async def _all(live: Life, prefix: str) -> None:
 @asynccontextmanager
 async def adapter(url: str, calls: list[object]) -> AsyncIterator[Life]:
     """Live by what the operator has."""
-    tracking = Mlflow(url, Credentials(), Probe("MLflow", lambda *measured: calls.append(measured)), limits=limits())
+    tracking = Mlflow(
+        url,
+        Credentials(),
+        Probe("MLflow", lambda *measured: calls.append(measured)),
+        limits=limits(),
+    )
 
     async def live(name: str) -> None:
         assert await tracking.experiment(name) is None
@@ -112,16 +127,28 @@ async def bare(url: str, calls: list[object]) -> AsyncIterator[Life]:
 
         async def live(name: str) -> None:
             await ask("GET", "experiments/get-by-name", params={"experiment_name": name})
-            made = await ask("POST", "experiments/create", json={"name": name, "artifact_location": f"s3://artifacts/{name}", "tags": tags})
+            made = await ask(
+                "POST",
+                "experiments/create",
+                json={"name": name, "artifact_location": f"s3://artifacts/{name}", "tags": tags},
+            )
             id_ = made["experiment_id"]
             await ask("GET", "experiments/get-by-name", params={"experiment_name": name})
             now = int(time.time() * 1000)
             body = {"experiment_id": id_, "run_name": "run-1", "start_time": now, "tags": tags}
             run = (await ask("POST", "runs/create", json=body))["run"]["info"]["run_id"]
             await ask("POST", "runs/log-batch", json={"run_id": run, "params": parameters})
-            await ask("POST", "runs/update", json={"run_id": run, "status": "FINISHED", "end_time": now})
+            await ask(
+                "POST", "runs/update", json={"run_id": run, "status": "FINISHED", "end_time": now}
+            )
             order = ["attributes.start_time DESC"]
-            search = {"experiment_ids": [id_], "filter": "", "run_view_type": "ALL", "max_results": 200, "order_by": order}
+            search = {
+                "experiment_ids": [id_],
+                "filter": "",
+                "run_view_type": "ALL",
+                "max_results": 200,
+                "order_by": order,
+            }
             found = (await ask("POST", "runs/search", json=search))["runs"]
             assert [each["info"]["run_id"] for each in found] == [run]
 

@@ -1,8 +1,9 @@
-"""Bars B7 and B10: what one tenant's failures cost the others, and how soon all is right again after the API server was away.
+"""Bars B7 and B10: what one tenant's failures cost the others, and how soon all is right again
+after the API server was away.
 
-An operator that ends while the API server is away is started again as a pod would be.
-The same processes and Experiments as in `reconcile`. A tenant fails because nobody listens at its MLflow and S3, or because who listens
-there never answers.
+An operator that ends while the API server is away is started again as a pod would be. The same
+processes and Experiments as in `reconcile`. A tenant fails because nobody listens at its MLflow and
+S3, or because who listens there never answers.
 """
 
 from __future__ import annotations
@@ -34,14 +35,17 @@ REFUSED, SILENT = "bench-refused", "bench-silent"
 OTHERS = tuple(NAMESPACES[:9])
 CHANGED = 500
 AT_WORK = 20
-"""Objects of a tenant that nobody answers after whose first failure its failing counts as under way: each takes seconds."""
+"""Objects of a tenant that nobody answers after whose first failure its failing counts as under
+way: each takes seconds.
+"""
 
 
 async def measure(options: Options, programs: Programs, console: Console) -> Samples:
     """Measure both bars, in turns.
 
     Args:
-        options: `objects` are the others that do well; five times as many fail, or are idle while the API server is away.
+        options: `objects` are the others that do well; five times as many fail, or are idle while
+            the API server is away.
         programs: To compare with, and the stand-in.
         console: Told of every figure.
 
@@ -63,24 +67,37 @@ async def measure(options: Options, programs: Programs, console: Console) -> Sam
                 if subject.name == EXPERIMENT:
                     for title, sample in (await beside_failures(bench, subject)).items():
                         samples.add(title, sample)
-                        console.say(f"trouble {number + 1}/{options.rounds}: {title or 'nobody fails'}: p99 {sample['p99']:.0f} ms")
+                        console.say(
+                            f"trouble {number + 1}/{options.rounds}: {title or 'nobody fails'}: p99"
+                            f" {sample['p99']:.0f} ms"
+                        )
                 back = await after_absence(bench, subject)
                 samples.add(subject.name, back)
                 console.say(
-                    f"trouble {number + 1}/{options.rounds}: {subject.name}: all right {back['back']:.1f} s after the API server is back"
+                    f"trouble {number + 1}/{options.rounds}: {subject.name}: all right"
+                    f" {back['back']:.1f} s after the API server is back"
                 )
     return samples
 
 
 async def beside_failures(bench: Bench, subject: Subject) -> dict[str, Sample]:
-    """B7: one change at a time among others' objects that are idle: while nobody fails, and beside each way to fail."""
+    """B7: one change at a time among others' objects that are idle: while nobody fails, and
+    beside each way to fail.
+    """
     others = Crowd(bench.client, bench.options.objects, OTHERS)
     await bench.outside.forget()
     await others.make()
     found: dict[str, Sample] = {}
     try:
-        async with others.watched() as watcher, run(subject, bench.server.kubeconfig, bench.folder) as process:
-            await watcher.until(lambda: len(watcher.done) >= len(others.keys), "every object is reconciled", bench.options.patience)
+        async with (
+            others.watched() as watcher,
+            run(subject, bench.server.kubeconfig, bench.folder) as process,
+        ):
+            await watcher.until(
+                lambda: len(watcher.done) >= len(others.keys),
+                "every object is reconciled",
+                bench.options.patience,
+            )
             found[""] = await bench.changes(process, others, watcher)
             for namespace in (REFUSED, SILENT):
                 failing = Crowd(bench.client, 5 * bench.options.objects, (namespace,))
@@ -90,7 +107,9 @@ async def beside_failures(bench: Bench, subject: Subject) -> dict[str, Sample]:
                 def failed(failing: Crowd = failing, enough: int = enough) -> bool:
                     return sum(watcher.events[key] > 1 for key in failing.keys) >= enough
 
-                await watcher.until(failed, f"{enough} objects of {namespace} have failed", bench.options.patience)
+                await watcher.until(
+                    failed, f"{enough} objects of {namespace} have failed", bench.options.patience
+                )
                 found[namespace] = await bench.changes(process, others, watcher)
                 await failing.remove()
             await process.stop()
@@ -100,14 +119,20 @@ async def beside_failures(bench: Bench, subject: Subject) -> dict[str, Sample]:
 
 
 async def after_absence(bench: Bench, subject: Subject) -> Sample:
-    """B10: the API server goes while all is idle, comes back, and so many objects are changed at once."""
+    """B10: the API server goes while all is idle, comes back, and so many objects are changed at
+    once.
+    """
     crowd = Crowd(bench.client, 5 * bench.options.objects)
     await bench.outside.forget()
     await crowd.make()
     try:
         async with kept(bench, subject) as process:
             async with crowd.watched() as first:
-                await first.until(lambda: len(first.done) >= len(crowd.keys), "every object is reconciled", bench.options.patience)
+                await first.until(
+                    lambda: len(first.done) >= len(crowd.keys),
+                    "every object is reconciled",
+                    bench.options.patience,
+                )
             await process.until_calm()
             begun = await absent(bench.server, bench.client)
             async with crowd.watched(again=True) as watcher:
@@ -117,7 +142,11 @@ async def after_absence(bench: Bench, subject: Subject) -> Sample:
                     changed.add((key, await crowd.change(key)))
 
                 await bench.client.all(change(key) for key in crowd.keys[:CHANGED])
-                await watcher.until(lambda: changed <= watcher.settled.keys(), "every change is answered", bench.options.patience)
+                await watcher.until(
+                    lambda: changed <= watcher.settled.keys(),
+                    "every change is answered",
+                    bench.options.patience,
+                )
                 return {"back": max(watcher.settled[each] for each in changed) - begun}
     finally:
         await crowd.remove()
@@ -125,11 +154,15 @@ async def after_absence(bench: Bench, subject: Subject) -> Sample:
 
 @asynccontextmanager
 async def kept(bench: Bench, subject: Subject) -> AsyncIterator[Running]:
-    """Run a subject for the length of a block, and again when it ends, as the kubelet does: at once, then after 10 s, then after 20 s."""
+    """Run a subject for the length of a block, and again when it ends, as the kubelet does: at
+    once, then after 10 s, then after 20 s.
+    """
     async with AsyncExitStack() as stack:
 
         async def start() -> Running:
-            return await stack.enter_async_context(run(subject, bench.server.kubeconfig, bench.folder))
+            return await stack.enter_async_context(
+                run(subject, bench.server.kubeconfig, bench.folder)
+            )
 
         async def keep(process: Running) -> None:
             for pause in (0.0, 10.0, 20.0):
@@ -146,11 +179,15 @@ async def kept(bench: Bench, subject: Subject) -> AsyncIterator[Running]:
 
 
 async def absent(server: ApiServer, client: Api) -> float:
-    """Kill the API server and start it again after a while; return when it was ready, on the monotonic clock."""
+    """Kill the API server and start it again after a while; return when it was ready, on the
+    monotonic clock.
+    """
     command = kill(server)
     await asyncio.sleep(AWAY)  # not for a condition: it is away so long
     with (server.folder / "again.log").open("ab") as log:
-        subprocess.Popen(command, cwd=server.folder, stdout=log, stderr=log, stdin=subprocess.DEVNULL)  # noqa: ASYNC220 - it outlives this call; `kill` finds it
+        subprocess.Popen(  # noqa: ASYNC220 - it outlives this call; `kill` finds it
+            command, cwd=server.folder, stdout=log, stderr=log, stdin=subprocess.DEVNULL
+        )
 
     async def ready() -> bool:
         try:

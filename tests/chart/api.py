@@ -1,4 +1,6 @@
-"""A plain client of an API server that can act for others. What is asked of it does not belong here."""
+"""A plain client of an API server that can act for others. What is asked of it does not belong
+here.
+"""
 
 from __future__ import annotations
 
@@ -14,10 +16,22 @@ from urllib.parse import urlsplit
 
 from tests.cluster.apiserver import ApiServer
 
-__all__ = ["APPROVALS", "EXPERIMENTS", "MODELS", "RUNS", "Answer", "Api", "Manifest", "eventually", "path_of", "wait_storage"]
+__all__ = [
+    "APPROVALS",
+    "EXPERIMENTS",
+    "MODELS",
+    "RUNS",
+    "Answer",
+    "Api",
+    "Manifest",
+    "eventually",
+    "path_of",
+    "wait_storage",
+]
 
 EXPERIMENTS, RUNS, MODELS, APPROVALS = (
-    f"modelyard.io/v1alpha1/{plural}" for plural in ("experiments", "trainingruns", "registeredmodels", "modelapprovals")
+    f"modelyard.io/v1alpha1/{plural}"
+    for plural in ("experiments", "trainingruns", "registeredmodels", "modelapprovals")
 )
 
 Manifest = dict[str, Any]
@@ -39,16 +53,27 @@ class Answer:
 
 
 def path_of(resource: str, namespace: str | None = None, name: str | None = None) -> str:
-    """The path of a resource that is written ``group/version/plural``, or ``v1/plural`` in the core group."""
+    """The path of a resource that is written ``group/version/plural``, or ``v1/plural`` in the
+    core group.
+    """
     *group, plural = resource.split("/")
     out = f"/apis/{'/'.join(group)}" if len(group) > 1 else f"/api/{group[0]}"
-    return out + (f"/namespaces/{namespace}" if namespace else "") + f"/{plural}" + (f"/{name}" if name else "")
+    return (
+        out
+        + (f"/namespaces/{namespace}" if namespace else "")
+        + f"/{plural}"
+        + (f"/{name}" if name else "")
+    )
 
 
 class Api:
-    """An administrator's client, or somebody else's by impersonation. It keeps its connection, so it is for one thread."""
+    """An administrator's client, or somebody else's by impersonation. It keeps its connection,
+    so it is for one thread.
+    """
 
-    def __init__(self, server: ApiServer, user: str | None = None, groups: Sequence[str] = ()) -> None:
+    def __init__(
+        self, server: ApiServer, user: str | None = None, groups: Sequence[str] = ()
+    ) -> None:
         self._server = server
         self._headers = {"Authorization": f"Bearer {server.token}"}
         if user is not None:
@@ -56,14 +81,18 @@ class Api:
         if groups:
             self._headers["Impersonate-Group"] = groups[0]
         trusted = ssl.create_default_context(cafile=str(server.ca))
-        self._connection = http.client.HTTPSConnection(urlsplit(server.url).netloc, timeout=120, context=trusted)
+        self._connection = http.client.HTTPSConnection(
+            urlsplit(server.url).netloc, timeout=120, context=trusted
+        )
         weakref.finalize(self, self._connection.close)
 
     def as_user(self, user: str, *groups: str) -> Api:
         """A client that is taken for somebody else."""
         return Api(self._server, user, groups)
 
-    def ask(self, method: str, path: str, body: Any = None, content: str = "application/json") -> Answer:
+    def ask(
+        self, method: str, path: str, body: Any = None, content: str = "application/json"
+    ) -> Answer:
         data = None if body is None else json.dumps(body).encode()
         try:
             return self._asked(method, path, data, content)
@@ -77,7 +106,9 @@ class Api:
         answer = self._connection.getresponse()
         text = answer.read().decode()
         # Where it serves no such kind at all, it answers in plain words.
-        return Answer(answer.status, json.loads(text) if text.startswith("{") else {"message": text})
+        return Answer(
+            answer.status, json.loads(text) if text.startswith("{") else {"message": text}
+        )
 
     def get(self, path: str) -> Answer:
         return self.ask("GET", path)
@@ -97,20 +128,27 @@ class Api:
 
 
 def eventually(condition: Callable[[], Any], what: str) -> None:
-    """Waits until something is so, which is whatever is true; fails after a long time, and says what is instead."""
+    """Waits until something is so, which is whatever is true; fails after a long time, and says
+    what is instead.
+    """
     deadline = time.monotonic() + SECONDS
     while not (found := condition()):
-        assert time.monotonic() < deadline, f"after {SECONDS:.0f} s it is not so that {what}: {found}"
+        assert time.monotonic() < deadline, (
+            f"after {SECONDS:.0f} s it is not so that {what}: {found}"
+        )
         time.sleep(0.05)
 
 
 def wait_storage(admin: Api) -> None:
     """Returns when our kinds that are there can be listed.
 
-    A CRD that is deleted within the second in which its storage starts ends minutes later: the API server's finalizer gets
-    "storage is (re)initializing", and where its note of that conflicts it forgets the CRD until the next resync
-    (operator-framework/operator-controller#1437). Nobody deletes kinds that were never used, but tests do.
+    A CRD that is deleted within the second in which its storage starts ends minutes later: the API
+    server's finalizer gets "storage is (re)initializing", and where its note of that conflicts it
+    forgets the CRD until the next resync (operator-framework/operator-controller#1437). Nobody
+    deletes kinds that were never used, but tests do.
     """
     for resource in (EXPERIMENTS, RUNS, MODELS, APPROVALS):
         path = path_of(resource)
-        eventually(lambda path=path: admin.get(path).code in (200, 404), f"{resource} can be listed")
+        eventually(
+            lambda path=path: admin.get(path).code in (200, 404), f"{resource} can be listed"
+        )

@@ -40,18 +40,37 @@ def installed() -> Iterator[ApiServer]:
         admin = Api(started)
         for name, rule in {
             "staging-only": {"resources": ["registeredmodels/staging"]},
-            "fraud-only": {"resources": ["registeredmodels/production"], "resourceNames": ["fraud"]},
+            "fraud-only": {
+                "resources": ["registeredmodels/production"],
+                "resourceNames": ["fraud"],
+            },
         }.items():
-            role = {"metadata": {"name": name}, "rules": [{"apiGroups": ["modelyard.io"], "verbs": ["promote"], **rule}]}
-            assert admin.create(path_of("rbac.authorization.k8s.io/v1/clusterroles"), role).code == 201
+            role = {
+                "metadata": {"name": name},
+                "rules": [{"apiGroups": ["modelyard.io"], "verbs": ["promote"], **rule}],
+            }
+            assert (
+                admin.create(path_of("rbac.authorization.k8s.io/v1/clusterroles"), role).code == 201
+            )
         for person, roles in PEOPLE.items():
             for role in roles:
                 binding = {
                     "metadata": {"name": f"{person}-{role}"},
-                    "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": role},
-                    "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": person}],
+                    "roleRef": {
+                        "apiGroup": "rbac.authorization.k8s.io",
+                        "kind": "ClusterRole",
+                        "name": role,
+                    },
+                    "subjects": [
+                        {"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": person}
+                    ],
                 }
-                assert admin.create(path_of("rbac.authorization.k8s.io/v1/rolebindings", "risk"), binding).code == 201
+                assert (
+                    admin.create(
+                        path_of("rbac.authorization.k8s.io/v1/rolebindings", "risk"), binding
+                    ).code
+                    == 201
+                )
         wait_for_policies(admin)
         yield started
 
@@ -69,7 +88,9 @@ def values(tmp_path):
 
 
 def wait_for_policies(admin: Api, editor: str = "dora-the-data-scientist") -> None:
-    """A policy is in force a moment after it was made: wait until somebody with only the editor's role is refused by both."""
+    """A policy is in force a moment after it was made: wait until somebody with only the
+    editor's role is refused by both.
+    """
     dora = admin.as_user(editor)
     promotion = {
         "apiVersion": "modelyard.io/v1alpha1",

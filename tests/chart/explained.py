@@ -45,5 +45,8 @@ def table(text: str) -> str:
         default = values
         for key in path:
             default = default[key]
-        lines.append(f"| `{'.'.join(path)}` | `{json.dumps(default)}` | {said[path].replace('|', chr(92) + '|')} |")
+        lines.append(
+            f"| `{'.'.join(path)}` | `{json.dumps(default)}` |"
+            f" {said[path].replace('|', chr(92) + '|')} |"
+        )
     return "\n".join(lines) + "\n"

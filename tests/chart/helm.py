@@ -58,8 +58,17 @@ def tool(name: str) -> Path:
     return path
 
 
-def run(program: str, *words: str | Path, stdin: str | None = None, env: Mapping[str, str] | None = None) -> str:
-    done = subprocess.run([tool(program), *map(str, words)], input=stdin, capture_output=True, text=True, check=False, env=env)
+def run(
+    program: str, *words: str | Path, stdin: str | None = None, env: Mapping[str, str] | None = None
+) -> str:
+    done = subprocess.run(
+        [tool(program), *map(str, words)],
+        input=stdin,
+        capture_output=True,
+        text=True,
+        check=False,
+        env=env,
+    )
     if done.returncode:
         raise Refused(done.stdout + done.stderr)
     return done.stdout
@@ -72,18 +81,38 @@ def helm(*words: str | Path, kubeconfig: Path | None = None) -> str:
 
 def kubectl(*words: str | Path, kubeconfig: Path | None = None, stdin: str | None = None) -> str:
     """The output of kubectl; raises ``Refused``."""
-    return run("kubectl", *(["--kubeconfig", kubeconfig] if kubeconfig else []), *words, stdin=stdin)
+    return run(
+        "kubectl", *(["--kubeconfig", kubeconfig] if kubeconfig else []), *words, stdin=stdin
+    )
 
 
 def install(kubeconfig: Path, *files: Path, words: Iterable[str] = ()) -> str:
     """Installs the chart as ``helm install`` does, and gives what it says; raises ``Refused``."""
     values = [word for file in files for word in ("--values", str(file))]
-    return helm("install", RELEASE, CHART, "--namespace", NAMESPACE, "--create-namespace", *values, *words, kubeconfig=kubeconfig)
+    return helm(
+        "install",
+        RELEASE,
+        CHART,
+        "--namespace",
+        NAMESPACE,
+        "--create-namespace",
+        *values,
+        *words,
+        kubeconfig=kubeconfig,
+    )
 
 
 @functools.cache
 def template(values: str, files: tuple[Path, ...], hooks: bool, time: int) -> str:
-    words: list[str | Path] = ["template", RELEASE, CHART, "--namespace", NAMESPACE, "--kube-version", KUBERNETES]
+    words: list[str | Path] = [
+        "template",
+        RELEASE,
+        CHART,
+        "--namespace",
+        NAMESPACE,
+        "--kube-version",
+        KUBERNETES,
+    ]
     for file in files:
         words += ["--values", file]
     if not hooks:
@@ -92,7 +121,13 @@ def template(values: str, files: tuple[Path, ...], hooks: bool, time: int) -> st
     return run("helm", *words, "--values", "-", stdin=values)
 
 
-def render_text(values: Mapping[str, Any] | None = None, *, files: Iterable[Path] = (), hooks: bool = True, time: int = 0) -> str:
+def render_text(
+    values: Mapping[str, Any] | None = None,
+    *,
+    files: Iterable[Path] = (),
+    hooks: bool = True,
+    time: int = 0,
+) -> str:
     """What ``helm template`` prints for some values; raises ``Refused``.
 
     Args:
@@ -121,12 +156,16 @@ def render(values: Mapping[str, Any] | None = None, **how: Any) -> list[Manifest
     return found
 
 
-def find(objects: Iterable[Manifest], kind: str, name: str, namespace: str | None = None) -> Manifest:
+def find(
+    objects: Iterable[Manifest], kind: str, name: str, namespace: str | None = None
+) -> Manifest:
     """The only object of that kind and name."""
     found = [
         each
         for each in objects
-        if each["kind"] == kind and each["metadata"]["name"] == name and namespace in (None, each["metadata"].get("namespace"))
+        if each["kind"] == kind
+        and each["metadata"]["name"] == name
+        and namespace in (None, each["metadata"].get("namespace"))
     ]
     assert len(found) == 1, f"{len(found)} of {kind} {namespace or ''}/{name}"
     return found[0]

@@ -1,7 +1,8 @@
-"""``manifests/`` and the chart's page from the chart: ``python -m tests.chart.manifests --write``, or ``--check``, as a test does.
+"""``manifests/`` and the chart's page from the chart: ``python -m tests.chart.manifests --write``,
+or ``--check``, as a test does.
 
-What is installed by kustomize is what ``helm template`` makes of the chart's defaults, and of its demo. Samples do not belong here: they
-are written by hand.
+What is installed by kustomize is what ``helm template`` makes of the chart's defaults, and of its
+demo. Samples do not belong here: they are written by hand.
 """
 
 from __future__ import annotations
@@ -17,8 +18,13 @@ from tests.chart.helm import CHART, ROOT, render_text
 __all__ = ["DEMO_VALUES", "files", "main", "write_or_check"]
 
 # A rendering by kustomize draws no passwords; its Secrets come from the files beside it.
-DEMO_VALUES: dict[str, Any] = {"demo": {"enabled": True, "minio": {"existingSecret": "modelyard-minio"}}}
-HEAD = "# Generated from charts/modelyard by `python -m tests.chart.manifests --write`. Never edit it.\n"
+DEMO_VALUES: dict[str, Any] = {
+    "demo": {"enabled": True, "minio": {"existingSecret": "modelyard-minio"}}
+}
+HEAD = (
+    "# Generated from charts/modelyard by `python -m tests.chart.manifests --write`. Never edit"
+    " it.\n"
+)
 PAGE = """<!-- Generated from values.yaml by `python -m tests.chart.manifests --write`. Never edit it. -->
 # The chart of modelyard
 
@@ -29,9 +35,15 @@ connections of its tenants, and for trying out an MLflow server and MinIO. How t
 
 
 def pieces(values: dict[str, Any]) -> list[str]:
-    """The chart's objects as texts, without helm's hooks and its remarks on where each comes from."""
+    """The chart's objects as texts, without helm's hooks and its remarks on where each comes
+    from.
+    """
     text = re.sub(r"^# Source: .*\n", "", render_text(values, hooks=False), flags=re.MULTILINE)
-    return [piece.strip("\n") + "\n" for piece in re.split(r"^---$", text, flags=re.MULTILINE) if piece.strip()]
+    return [
+        piece.strip("\n") + "\n"
+        for piece in re.split(r"^---$", text, flags=re.MULTILINE)
+        if piece.strip()
+    ]
 
 
 def files() -> dict[str, str]:
@@ -42,7 +54,8 @@ def files() -> dict[str, str]:
     return {
         "charts/modelyard/README.md": PAGE + table((CHART / "values.yaml").read_text()),
         "manifests/base/modelyard.yaml": HEAD + "".join(f"---\n{piece}" for piece in base),
-        "manifests/demo/demo.yaml": HEAD + "".join(f"---\n{piece}" for piece in demo if piece not in base),
+        "manifests/demo/demo.yaml": HEAD
+        + "".join(f"---\n{piece}" for piece in demo if piece not in base),
     }
 
 
@@ -51,8 +64,11 @@ def main(words: list[str]) -> int:
     return write_or_check(words, files, "tests.chart.manifests", __doc__)
 
 
-def write_or_check(words: list[str], made: Callable[[], dict[str, str]], module: str, usage: str | None) -> int:
-    """Writes generated files (`--write`), or says which are stale (`--check`): of this module, and of others that generate.
+def write_or_check(
+    words: list[str], made: Callable[[], dict[str, str]], module: str, usage: str | None
+) -> int:
+    """Writes generated files (`--write`), or says which are stale (`--check`): of this module, and
+    of others that generate.
 
     Args:
         words: The command line's.
@@ -64,12 +80,18 @@ def write_or_check(words: list[str], made: Callable[[], dict[str, str]], module:
     if words not in (["--write"], ["--check"]):
         print(usage, file=sys.stderr)
         return 2
-    stale = {path: text for path, text in made().items() if not (ROOT / path).exists() or (ROOT / path).read_text() != text}
+    stale = {
+        path: text
+        for path, text in made().items()
+        if not (ROOT / path).exists() or (ROOT / path).read_text() != text
+    }
     for path, text in stale.items():
         if words == ["--write"]:
             (ROOT / path).parent.mkdir(parents=True, exist_ok=True)
             (ROOT / path).write_text(text)
-        print(path if words == ["--write"] else f"{path} is stale: run `python -m {module} --write`")
+        print(
+            path if words == ["--write"] else f"{path} is stale: run `python -m {module} --write`"
+        )
     return 1 if stale and words == ["--check"] else 0
 
 

@@ -1,4 +1,6 @@
-"""RegisteredModels for the tests of the policies, and how these tests read what the API server answers."""
+"""RegisteredModels for the tests of the policies, and how these tests read what the API server
+answers.
+"""
 
 from __future__ import annotations
 
@@ -14,11 +16,19 @@ names = (f"model-{number}" for number in itertools.count())
 
 
 def model(name: str, stages: dict[str, Any] | None = None, **spec: Any) -> Manifest:
-    body = {"apiVersion": "modelyard.io/v1alpha1", "kind": "RegisteredModel", "metadata": {"name": name, "namespace": "risk"}}
-    return body | {"spec": {"versions": VERSIONS, **({"stages": stages} if stages is not None else {}), **spec}}
+    body = {
+        "apiVersion": "modelyard.io/v1alpha1",
+        "kind": "RegisteredModel",
+        "metadata": {"name": name, "namespace": "risk"},
+    }
+    return body | {
+        "spec": {"versions": VERSIONS, **({"stages": stages} if stages is not None else {}), **spec}
+    }
 
 
-def made(admin: Api, stages: dict[str, Any] | None = None, name: str | None = None, **spec: Any) -> str:
+def made(
+    admin: Api, stages: dict[str, Any] | None = None, name: str | None = None, **spec: Any
+) -> str:
     """The path of a model that the administrator made."""
     body = model(name or next(names), stages, **spec)
     assert admin.create(path_of(MODELS, "risk"), body).code == 201
@@ -37,7 +47,9 @@ def refused(answer: Answer, *words: str) -> bool:
     return True
 
 
-def may(admin: Api, user: str, verb: str, resource: str, subresource: str = "", namespace: str = "risk") -> bool:
+def may(
+    admin: Api, user: str, verb: str, resource: str, subresource: str = "", namespace: str = "risk"
+) -> bool:
     spec = {
         "user": user,
         "resourceAttributes": {

@@ -21,7 +21,10 @@ def named(objects: list[Manifest], kind: str) -> list[str]:
 
 
 def secret(objects: list[Manifest], name: str, namespace: str) -> dict[str, str]:
-    return {key: base64.b64decode(value).decode() for key, value in find(objects, "Secret", name, namespace)["data"].items()}
+    return {
+        key: base64.b64decode(value).decode()
+        for key, value in find(objects, "Secret", name, namespace)["data"].items()
+    }
 
 
 def env(container: Manifest) -> dict[str, Any]:

@@ -1,4 +1,6 @@
-"""What the chart makes, judged by a real API server: every object's schema, every pod's security."""
+"""What the chart makes, judged by a real API server: every object's schema, every pod's
+security.
+"""
 
 from __future__ import annotations
 
@@ -20,20 +22,39 @@ FOREIGN = ("ServiceMonitor", "PrometheusRule")
 
 @pytest.fixture(scope="module")
 def prepared(server):
-    """The server, with every namespace that some set of values speaks of, and one that lets in only restricted pods."""
+    """The server, with every namespace that some set of values speaks of, and one that lets in
+    only restricted pods.
+    """
     admin = Api(server)
-    names = {NAMESPACE} | {name for values in SETS.values() for name in values.get("watchNamespaces", [])}
-    names |= {tenant["namespace"] for values in SETS.values() for tenant in values.get("tenants", [])} | {"risk", "play"}
+    names = {NAMESPACE} | {
+        name for values in SETS.values() for name in values.get("watchNamespaces", [])
+    }
+    names |= {
+        tenant["namespace"] for values in SETS.values() for tenant in values.get("tenants", [])
+    } | {"risk", "play"}
     for name in sorted(names):
-        assert admin.create(path_of("v1/namespaces"), {"metadata": {"name": name}}).code in (201, 409)
-    labels = {"pod-security.kubernetes.io/enforce": "restricted", "pod-security.kubernetes.io/enforce-version": "latest"}
-    assert admin.create(path_of("v1/namespaces"), {"metadata": {"name": "strict", "labels": labels}}).code == 201
+        assert admin.create(path_of("v1/namespaces"), {"metadata": {"name": name}}).code in (
+            201,
+            409,
+        )
+    labels = {
+        "pod-security.kubernetes.io/enforce": "restricted",
+        "pod-security.kubernetes.io/enforce-version": "latest",
+    }
+    assert (
+        admin.create(
+            path_of("v1/namespaces"), {"metadata": {"name": "strict", "labels": labels}}
+        ).code
+        == 201
+    )
     return server
 
 
 @pytest.fixture(scope="module")
 def taken() -> set[str]:
-    """What the server took of another set: most objects are the same in all, and a CRD takes it half a second."""
+    """What the server took of another set: most objects are the same in all, and a CRD takes it
+    half a second.
+    """
     return set()
 
 
@@ -41,32 +62,53 @@ def taken() -> set[str]:
 def test_the_api_server_takes_every_object(prepared, taken, values):
     """Asked as kubectl asks it, which reads the whole OpenAPI document first, each time."""
     admin = Api(prepared)
-    objects = {json.dumps(each, sort_keys=True): each for each in render(values) if each["kind"] not in FOREIGN}
+    objects = {
+        json.dumps(each, sort_keys=True): each
+        for each in render(values)
+        if each["kind"] not in FOREIGN
+    }
     for said, each in objects.items():
         if said not in taken:
             answer = admin.apply(f"{place(each)}?dryRun=All&fieldValidation=Strict", each)
-            assert answer.code in (200, 201), f"{each['kind']} {each['metadata']['name']}: {answer.message}"
+            assert answer.code in (200, 201), (
+                f"{each['kind']} {each['metadata']['name']}: {answer.message}"
+            )
     taken.update(objects)
 
 
 def place(manifest: Manifest) -> str:
     """The path of an object of the chart."""
     plural = re.sub("y$", "ie", manifest["kind"].lower()) + "s"
-    return path_of(f"{manifest['apiVersion']}/{plural}", manifest["metadata"].get("namespace"), manifest["metadata"]["name"])
+    return path_of(
+        f"{manifest['apiVersion']}/{plural}",
+        manifest["metadata"].get("namespace"),
+        manifest["metadata"]["name"],
+    )
 
 
 def test_strict_validation_would_find_a_wrong_field(prepared):
     """The test above can fail."""
     deployment = next(each for each in render() if each["kind"] == "Deployment")
     deployment["spec"]["template"]["spec"]["containerz"] = []
-    answer = Api(prepared).apply(f"{place(deployment)}?dryRun=All&fieldValidation=Strict", deployment)
+    answer = Api(prepared).apply(
+        f"{place(deployment)}?dryRun=All&fieldValidation=Strict", deployment
+    )
     assert answer.code >= 400
     assert "containerz" in answer.message
 
 
 def pod(name: str, template: Manifest) -> Manifest:
-    spec = {key: value for key, value in template["spec"].items() if key not in ("serviceAccountName", "priorityClassName")}
-    return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": re.sub("[^a-z-]", "", name.lower())}, "spec": spec}
+    spec = {
+        key: value
+        for key, value in template["spec"].items()
+        if key not in ("serviceAccountName", "priorityClassName")
+    }
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": re.sub("[^a-z-]", "", name.lower())},
+        "spec": spec,
+    }
 
 
 @every_set
@@ -80,6 +122,8 @@ def test_pod_security_admits_every_pod_as_restricted(prepared, values):
 def test_pod_security_would_refuse_a_pod_that_is_not(prepared):
     template = pod_templates(render())["Deployment/modelyard"]
     del template["spec"]["containers"][0]["securityContext"]["capabilities"]
-    answer = Api(prepared).create(path_of("v1/pods", "strict") + "?dryRun=All", pod("loose", template))
+    answer = Api(prepared).create(
+        path_of("v1/pods", "strict") + "?dryRun=All", pod("loose", template)
+    )
     assert answer.code == 403
     assert 'violates PodSecurity "restricted' in answer.message

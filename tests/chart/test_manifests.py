@@ -1,4 +1,6 @@
-"""`manifests/`: the same as the chart, applied and taken away by kubectl alone; and samples that the API server takes."""
+"""`manifests/`: the same as the chart, applied and taken away by kubectl alone; and samples that
+the API server takes.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,10 @@ def built(name: str) -> list[Manifest]:
 
 
 def by_name(objects: list[Manifest]) -> dict[tuple[str, ...], Manifest]:
-    return {(each["kind"], each["metadata"].get("namespace", ""), each["metadata"]["name"]): each for each in objects}
+    return {
+        (each["kind"], each["metadata"].get("namespace", ""), each["metadata"]["name"]): each
+        for each in objects
+    }
 
 
 def relabelled(objects: list[Manifest]) -> list[Manifest]:
@@ -34,7 +39,7 @@ def relabelled(objects: list[Manifest]) -> list[Manifest]:
     return objects
 
 
-# --- from the chart --------------------------------------------------------------------------------------
+# --- from the chart -------------------------------------------------------------------------------
 def test_the_generated_files_are_up_to_date(capsys):
     assert manifests.main(["--check"]) == 0, capsys.readouterr().out
 
@@ -62,8 +67,14 @@ def test_the_demo_is_what_the_chart_makes_of_its_demo_and_its_secrets():
     assert {key: set(each["data"]) for key, each in by_name(secrets).items()} == {
         key: set(each["data"]) for key, each in by_name(others).items()
     }
-    keys, connection = (find(secrets, "Secret", name)["data"] for name in ("modelyard-minio", "modelyard-connection"))
-    assert (keys["MINIO_ROOT_USER"], keys["MINIO_ROOT_PASSWORD"]) == (connection["AWS_ACCESS_KEY_ID"], connection["AWS_SECRET_ACCESS_KEY"])
+    keys, connection = (
+        find(secrets, "Secret", name)["data"]
+        for name in ("modelyard-minio", "modelyard-connection")
+    )
+    assert (keys["MINIO_ROOT_USER"], keys["MINIO_ROOT_PASSWORD"]) == (
+        connection["AWS_ACCESS_KEY_ID"],
+        connection["AWS_SECRET_ACCESS_KEY"],
+    )
     expected = find(others, "Secret", "modelyard-connection")["data"]
     for key in ("MLFLOW_TRACKING_URI", "MLFLOW_S3_ENDPOINT_URL", "MODELYARD_BUCKET"):
         assert connection[key] == expected[key]
@@ -73,7 +84,9 @@ def test_every_container_is_bound_to_a_version():
     for name in ("base", "demo"):
         images = set(re.findall(r"image: (\S+)", kubectl("kustomize", MANIFESTS / name)))
         assert images
-        assert all(re.search(r":[^/:]+$", image) and not image.endswith(":latest") for image in images)
+        assert all(
+            re.search(r":[^/:]+$", image) and not image.endswith(":latest") for image in images
+        )
 
 
 @pytest.mark.api
@@ -81,36 +94,55 @@ def test_every_container_is_bound_to_a_version():
 def test_applied_and_taken_away_nothing_is_left(server, name):
     admin = Api(server)
     config = server.kubeconfig
-    kubectl("apply", "--server-side", "--validate=strict", "-k", MANIFESTS / name, kubeconfig=config)
-    kubectl("apply", "--server-side", "--validate=strict", "-k", MANIFESTS / name, kubeconfig=config)
+    kubectl(
+        "apply", "--server-side", "--validate=strict", "-k", MANIFESTS / name, kubeconfig=config
+    )
+    kubectl(
+        "apply", "--server-side", "--validate=strict", "-k", MANIFESTS / name, kubeconfig=config
+    )
     assert admin.get(path_of("apps/v1/deployments", NAMESPACE, "modelyard")).code == 200
     wait_storage(admin)
     # What lies in a namespace may go with it first.
-    kubectl("delete", "--wait=false", "--ignore-not-found", "-k", MANIFESTS / name, kubeconfig=config)
+    kubectl(
+        "delete", "--wait=false", "--ignore-not-found", "-k", MANIFESTS / name, kubeconfig=config
+    )
     # A claim is protected until a controller that does not run here says otherwise.
     for claim in admin.get(path_of("v1/persistentvolumeclaims", NAMESPACE)).body["items"]:
-        admin.merge(path_of("v1/persistentvolumeclaims", NAMESPACE, claim["metadata"]["name"]), {"metadata": {"finalizers": None}})
+        admin.merge(
+            path_of("v1/persistentvolumeclaims", NAMESPACE, claim["metadata"]["name"]),
+            {"metadata": {"finalizers": None}},
+        )
     for each in built(name):
         group = each["apiVersion"] if "/" in each["apiVersion"] else "v1"
         plural = re.sub(r"y$", "ie", each["kind"].lower()) + "s"
-        path = path_of(f"{group}/{plural}", each["metadata"].get("namespace"), each["metadata"]["name"])
+        path = path_of(
+            f"{group}/{plural}", each["metadata"].get("namespace"), each["metadata"]["name"]
+        )
         eventually(lambda path=path: admin.get(path).code == 404, f"{path} is gone")
 
 
-# --- samples ---------------------------------------------------------------------------------------------
+# --- samples --------------------------------------------------------------------------------------
 def sample(folder: Path) -> list[Manifest]:
     return [each for file in sorted(folder.glob("*.yaml")) for each in documents(file.read_text())]
 
 
 def test_the_page_of_the_samples_names_them_all():
-    assert set(re.findall(r"^\| \[([\w-]+)\]\(\1\)", (MANIFESTS / "samples" / "README.md").read_text(), re.MULTILINE)) == {
+    assert set(
+        re.findall(
+            r"^\| \[([\w-]+)\]\(\1\)",
+            (MANIFESTS / "samples" / "README.md").read_text(),
+            re.MULTILINE,
+        )
+    ) == {path.name for path in SAMPLES}
+    assert {"fraud", "script", "container", "external", "multi-stage"} <= {
         path.name for path in SAMPLES
     }
-    assert {"fraud", "script", "container", "external", "multi-stage"} <= {path.name for path in SAMPLES}
 
 
 def test_no_two_samples_get_in_each_others_way():
-    seen = [(each["kind"], each["metadata"]["name"]) for folder in SAMPLES for each in sample(folder)]
+    seen = [
+        (each["kind"], each["metadata"]["name"]) for folder in SAMPLES for each in sample(folder)
+    ]
     assert len(seen) == len(set(seen))
 
 
@@ -137,19 +169,41 @@ def test_a_samples_references_are_within_it(folder):
 @pytest.mark.api
 @every_sample
 def test_the_api_server_takes_a_sample_as_it_is(installed, folder):
-    out = kubectl("apply", "--server-side", "--dry-run=server", "--validate=strict", "--filename", folder, kubeconfig=installed.kubeconfig)
+    out = kubectl(
+        "apply",
+        "--server-side",
+        "--dry-run=server",
+        "--validate=strict",
+        "--filename",
+        folder,
+        kubeconfig=installed.kubeconfig,
+    )
     assert len(out.splitlines()) == len(sample(folder))
 
 
 @pytest.mark.api
 def test_the_api_server_would_refuse_a_field_that_is_not_there(installed):
-    text = (MANIFESTS / "samples" / "fraud" / "registered-model.yaml").read_text().replace("drift: Revert", "drift: Revert\n  gates: []")
+    text = (
+        (MANIFESTS / "samples" / "fraud" / "registered-model.yaml")
+        .read_text()
+        .replace("drift: Revert", "drift: Revert\n  gates: []")
+    )
     with pytest.raises(Refused, match=r"unknown field|field not declared"):
-        kubectl("apply", "--server-side", "--dry-run=server", "--validate=strict", "-f", "-", kubeconfig=installed.kubeconfig, stdin=text)
+        kubectl(
+            "apply",
+            "--server-side",
+            "--dry-run=server",
+            "--validate=strict",
+            "-f",
+            "-",
+            kubeconfig=installed.kubeconfig,
+            stdin=text,
+        )
 
 
-# --- what the samples run --------------------------------------------------------------------------------
-# One process for all: it makes the run as the operator does, runs the code as a training pod does, and says what MLflow has then.
+# --- what the samples run -------------------------------------------------------------------------
+# One process for all: it makes the run as the operator does, runs the code as a training pod does,
+# and says what MLflow has then.
 DRIVER = """
 import json, os, sys
 import mlflow
@@ -181,7 +235,11 @@ def tracking(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 def python(folder: Path, *words: str, **more: str) -> str:
-    kept = {key: value for key, value in os.environ.items() if not key.startswith(("MLFLOW_", "MODELYARD_"))}
+    kept = {
+        key: value
+        for key, value in os.environ.items()
+        if not key.startswith(("MLFLOW_", "MODELYARD_"))
+    }
     env = {"MLFLOW_DISABLE_TELEMETRY": "true", "HOME": str(folder)}
     done = subprocess.run(
         [sys.executable, *words],
@@ -204,15 +262,31 @@ def trained(folder: Path, tracking: str, code: str, parameters: dict[str, str]) 
         "MODELYARD_PARAMETERS": json.dumps(parameters),
         "MODELYARD_DATASET_PATH": str(folder),
     }
-    return json.loads(python(folder, "-c", DRIVER, str(folder / "code.py"), str(folder), **environment).strip().splitlines()[-1])
+    return json.loads(
+        python(folder, "-c", DRIVER, str(folder / "code.py"), str(folder), **environment)
+        .strip()
+        .splitlines()[-1]
+    )
 
 
 @pytest.mark.contract
 def test_the_script_trains_and_logs_as_its_comments_say(tmp_path, tracking):
     objects = sample(MANIFESTS / "samples" / "script")
     spec = find(objects, "TrainingRun", "payments-1")["spec"]
-    python(tmp_path, "-c", SYNTHETIC, spec["dataset"]["name"], str(spec["dataset"]["rows"]), str(tmp_path / "dataset.parquet"))
-    found = trained(tmp_path, tracking, find(objects, "ConfigMap", "payments-script")["data"]["train.py"], spec["parameters"])
+    python(
+        tmp_path,
+        "-c",
+        SYNTHETIC,
+        spec["dataset"]["name"],
+        str(spec["dataset"]["rows"]),
+        str(tmp_path / "dataset.parquet"),
+    )
+    found = trained(
+        tmp_path,
+        tracking,
+        find(objects, "ConfigMap", "payments-script")["data"]["train.py"],
+        spec["parameters"],
+    )
     assert (found["status"], found["models"]) == ("FINISHED", ["model"])
     assert found["metrics"]["modelyard.progress"] == 100
     assert found["metrics"]["auc"] > 0.8
@@ -221,11 +295,21 @@ def test_the_script_trains_and_logs_as_its_comments_say(tmp_path, tracking):
 @pytest.mark.contract
 def test_a_notebook_closes_the_run_that_is_kept_for_it_as_the_comment_says(tmp_path, tracking):
     text = (MANIFESTS / "samples" / "external" / "training-run.yaml").read_text()
-    comment = "".join(line.removeprefix("#   ") + "\n" for line in text.splitlines() if line.startswith("#   "))
-    code = comment[: comment.index("kubectl")].replace("run_id=...", "run_id=os.environ['MLFLOW_RUN_ID']")
+    comment = "".join(
+        line.removeprefix("#   ") + "\n" for line in text.splitlines() if line.startswith("#   ")
+    )
+    code = comment[: comment.index("kubectl")].replace(
+        "run_id=...", "run_id=os.environ['MLFLOW_RUN_ID']"
+    )
     model = "model = xgboost.XGBClassifier(n_estimators=1).fit([[0.0], [1.0]], [0, 1])\n"
-    found = trained(tmp_path, tracking, f"import os\nimport mlflow.xgboost\nimport xgboost\n{model}{code}", {})
-    assert (found["status"], found["models"], found["metrics"]) == ("FINISHED", ["model"], {"accuracy": 0.9})
+    found = trained(
+        tmp_path, tracking, f"import os\nimport mlflow.xgboost\nimport xgboost\n{model}{code}", {}
+    )
+    assert (found["status"], found["models"], found["metrics"]) == (
+        "FINISHED",
+        ["model"],
+        {"accuracy": 0.9},
+    )
 
 
 @pytest.mark.contract
@@ -235,7 +319,12 @@ def test_the_container_trains_with_its_own_command(tmp_path, tracking):
     assert container["command"] == ["python", "-c"]
     (tmp_path / "parameters.json").write_text(json.dumps(spec["parameters"]))
     found = trained(
-        tmp_path, tracking, container["args"][0].replace("/etc/modelyard/parameters.json", str(tmp_path / "parameters.json")), {}
+        tmp_path,
+        tracking,
+        container["args"][0].replace(
+            "/etc/modelyard/parameters.json", str(tmp_path / "parameters.json")
+        ),
+        {},
     )
     assert (found["status"], found["models"]) == ("FINISHED", ["model"])
     assert found["metrics"]["rmse"] < 15

@@ -1,7 +1,8 @@
 """Requests that change many stages at once, on a real API server.
 
-CEL bounds what an expression may cost, and an authorizer check is dear: a policy that asks about too many
-stages in one expression refuses everybody, administrators too. Here every stage of a full model changes.
+CEL bounds what an expression may cost, and an authorizer check is dear: a policy that asks about
+too many stages in one expression refuses everybody, administrators too. Here every stage of a full
+model changes.
 """
 
 from __future__ import annotations
@@ -45,7 +46,9 @@ def people(installed) -> Api:
     def in_force() -> bool:
         return all(
             may(admin, user, "update", "registeredmodels")
-            and may(admin, user, "promote", "registeredmodels", STAGES[0 if lacking != STAGES[0] else 1])
+            and may(
+                admin, user, "promote", "registeredmodels", STAGES[0 if lacking != STAGES[0] else 1]
+            )
             for user, lacking in LACKING.items()
         )
 
@@ -96,11 +99,17 @@ def everything(admin: Api, person: Api) -> Answer:
     """All that is guarded, of all stages of a model with as many versions as it can have."""
     declared = {f"v{number}": {"runId": f"run-{number}"} for number in range(1, 65)}
     owner = {"apiVersion": "v1", "kind": "ConfigMap", "name": "kube-root-ca.crt", "uid": "made-up"}
-    other = {"version": "v2", "attempt": 1, "serving": {"replicas": 0, "runtime": {"workers": 2, "update": "Always"}}}
+    other = {
+        "version": "v2",
+        "attempt": 1,
+        "serving": {"replicas": 0, "runtime": {"workers": 2, "update": "Always"}},
+    }
     path = made(admin, full("v1"), versions=declared)
     redeclared = {f"w{number}": {"runId": f"run-{number}"} for number in range(1, 65)}
     weekend = {"schedule": "0 18 * * 5", "duration": "62h", "reason": "weekend"}
-    freezes = [weekend | {"stages": list(STAGES), "reason": f"weekend {number}"} for number in range(16)]
+    freezes = [
+        weekend | {"stages": list(STAGES), "reason": f"weekend {number}"} for number in range(16)
+    ]
     spec = {
         "stages": dict.fromkeys(STAGES, other),
         "drift": "Warn",
@@ -108,7 +117,9 @@ def everything(admin: Api, person: Api) -> Answer:
         "freeze": freezes,
         "dryRun": True,
     }
-    return person.merge(f"{path}?dryRun=All", {"metadata": {"ownerReferences": [owner]}, "spec": spec})
+    return person.merge(
+        f"{path}?dryRun=All", {"metadata": {"ownerReferences": [owner]}, "spec": spec}
+    )
 
 
 CHANGES = (create, patch, clear, apply, apply_new, delete, delete_collection, everything)
@@ -128,7 +139,9 @@ def test_an_editor_with_the_right_on_every_stage_changes_them_at_once(people, ch
     assert answer.code in {200, 201}, answer.message
 
 
-@pytest.mark.parametrize("change", [patch, clear, apply, delete, everything], ids=lambda change: change.__name__)
+@pytest.mark.parametrize(
+    "change", [patch, clear, apply, delete, everything], ids=lambda change: change.__name__
+)
 def test_a_release_manager_who_is_no_editor_does_too(people, change: Change):
     answer = change(people, people.as_user("rita-the-release-manager"))
     assert answer.code in {200, 201}, answer.message
@@ -137,15 +150,21 @@ def test_a_release_manager_who_is_no_editor_does_too(people, change: Change):
 @each_change
 def test_an_editor_changes_none_of_them_and_is_told_which(people, change: Change):
     answer = change(people, people.as_user("dora-the-data-scientist"))
-    assert refused(answer, "dora-the-data-scientist may not ", "stage ", "the verb promote", *STAGES)
+    assert refused(
+        answer, "dora-the-data-scientist may not ", "stage ", "the verb promote", *STAGES
+    )
 
 
 @each_change
 @pytest.mark.parametrize("user", LACKING)
-def test_a_right_that_is_missing_for_one_stage_refuses_the_request(people, change: Change, user: str):
+def test_a_right_that_is_missing_for_one_stage_refuses_the_request(
+    people, change: Change, user: str
+):
     """For each of the 16: none is forgotten, wherever it stands in the request."""
     answer = change(people, people.as_user(user))
-    assert refused(answer, f"{user} may not ", f"registeredmodels/{LACKING[user]}", "the verb promote")
+    assert refused(
+        answer, f"{user} may not ", f"registeredmodels/{LACKING[user]}", "the verb promote"
+    )
 
 
 @pytest.mark.parametrize("user", LACKING)
@@ -163,16 +182,24 @@ def test_more_than_sixteen_stages_in_one_request_are_refused_in_a_sentence(peopl
     renamed = {f"other-{stage}": {"version": "v1"} for stage in STAGES}
     answer = people.merge(path, {"spec": {"stages": dict.fromkeys(STAGES) | renamed}})
     assert answer.code == 422
-    said = f"this request changes 32 stages of risk/{name}: one request may change 16 at most; split it"
+    said = (
+        f"this request changes 32 stages of risk/{name}: one request may change 16 at most; split"
+        " it"
+    )
     assert said in answer.message
     assert people.merge(path, {"spec": {"stages": dict.fromkeys(STAGES)}}).code == 200
     assert people.merge(path, {"spec": {"stages": renamed}}).code == 200
 
 
 @pytest.mark.parametrize("kind", [*KINDS, EVERY])
-def test_sixteen_stages_with_eight_of_the_largest_gates_are_not_too_much_for_the_policies(people, kind: str):
+def test_sixteen_stages_with_eight_of_the_largest_gates_are_not_too_much_for_the_policies(
+    people, kind: str
+):
     lea = people.as_user("lea-the-lead")
-    first, then = (largest_stages(kind, version=version, requestedBy="lea-the-lead") for version in ("v1", "v2"))
+    first, then = (
+        largest_stages(kind, version=version, requestedBy="lea-the-lead")
+        for version in ("v1", "v2")
+    )
     body = model(next(names), first)
     path = path_of(MODELS, "risk", body["metadata"]["name"])
     for answer in (
@@ -187,15 +214,25 @@ def test_sixteen_stages_with_eight_of_the_largest_gates_are_not_too_much_for_the
 
 def served(number: int, **more: Any) -> Manifest:
     runtime = {"image": "i" * RUNTIME_IMAGE, "revision": 3, "identity": "0a0a0a0a"}
-    return {"version": f"v{number:02}-{'v' * 58}", "digest": f"sha256:{'1' * 64}", "runtime": runtime} | more
+    return {
+        "version": f"v{number:02}-{'v' * 58}",
+        "digest": f"sha256:{'1' * 64}",
+        "runtime": runtime,
+    } | more
 
 
 def test_what_sixteen_stages_hold_take_and_keep_is_kept(people):
-    """As many versions as there may be, with the longest names; all of them are taken away in one request, and the run of one."""
+    """As many versions as there may be, with the longest names; all of them are taken away in
+    one request, and the run of one.
+    """
     operator, rita = people.as_user(OPERATOR), people.as_user("rita-the-release-manager")
     every = [served(number)["version"] for number in range(64)]
     names_ = [f"{number:02}{'s' * 28}" for number in range(16)]
-    path = made(people, {name: {} for name in names_}, versions={version: {"runId": "r" * 64} for version in every})
+    path = made(
+        people,
+        {name: {} for name in names_},
+        versions={version: {"runId": "r" * 64} for version in every},
+    )
     run_ = run(path.rsplit("/", 1)[1]) | {"metadata": {"name": "held-by-sixteen"}}
     assert people.create(path_of(RUNS, "risk"), run_).code == 201
     run_path = path_of(RUNS, "risk", "held-by-sixteen")
@@ -204,30 +241,53 @@ def test_what_sixteen_stages_hold_take_and_keep_is_kept(people):
     where = {"trainingRun": "held-by-sixteen", "runId": "r" * 64, "uri": f"s3://{'b' * 494}"}
     until = {"untilTime": "2030-01-01T00:00:00Z"}
     stages = {
-        name: served(number, candidate=served(16 + number), previous=served(32 + number, **until)) for number, name in enumerate(names_)
+        name: served(number, candidate=served(16 + number), previous=served(32 + number, **until))
+        for number, name in enumerate(names_)
     }
     status = {"versions": [{"name": version, **where} for version in every], "stages": stages}
     answer = operator.merge(f"{path}/status", {"status": status})
     assert answer.code == 200, answer.message
-    assert refused(rita.merge(path, {"spec": {"versions": None}}), "give the stage another version first")
-    eventually(lambda: people.delete(f"{run_path}?dryRun=All").code == 403, "the policy sees the model's status")
+    assert refused(
+        rita.merge(path, {"spec": {"versions": None}}), "give the stage another version first"
+    )
+    eventually(
+        lambda: people.delete(f"{run_path}?dryRun=All").code == 403,
+        "the policy sees the model's status",
+    )
     assert refused(people.delete(run_path), "give the stage another version first")
-    assert refused(rita.merge(path, {"spec": {"versions": {every[47]: None}}}), f"{names_[15]} keeps {every[47]} for a rollback until 2030")
+    assert refused(
+        rita.merge(path, {"spec": {"versions": {every[47]: None}}}),
+        f"{names_[15]} keeps {every[47]} for a rollback until 2030",
+    )
     assert rita.merge(path, {"spec": {"versions": dict.fromkeys(every[48:])}}).code == 200
 
 
-# --- other kinds, which read the model as a parameter --------------------------------------------------
+# --- other kinds, which read the model as a parameter ---------------------------------------------
 def run(registers: str) -> Manifest:
-    spec = {"experiment": "fraud", "trainer": {"external": {}}, "register": {"model": registers, "version": "v1"}}
-    return {"apiVersion": "modelyard.io/v1alpha1", "kind": "TrainingRun", "metadata": {"name": next(names)}, "spec": spec}
+    spec = {
+        "experiment": "fraud",
+        "trainer": {"external": {}},
+        "register": {"model": registers, "version": "v1"},
+    }
+    return {
+        "apiVersion": "modelyard.io/v1alpha1",
+        "kind": "TrainingRun",
+        "metadata": {"name": next(names)},
+        "spec": spec,
+    }
 
 
 def test_a_training_run_that_every_stage_asks_for(people):
     name = made(people, full("v1")).rsplit("/", 1)[1]
     path = path_of(RUNS, "risk")
-    assert refused(people.as_user("dora-the-data-scientist").create(path, run(name)), *(f"stage {stage}" for stage in STAGES))
+    assert refused(
+        people.as_user("dora-the-data-scientist").create(path, run(name)),
+        *(f"stage {stage}" for stage in STAGES),
+    )
     for user, stage in LACKING.items():
-        assert refused(people.as_user(user).create(path, run(name)), "asks for the version that", stage)
+        assert refused(
+            people.as_user(user).create(path, run(name)), "asks for the version that", stage
+        )
     for person in (people, people.as_user("lea-the-lead")):
         body = run(name)
         assert person.create(path, body).code == 201
@@ -235,21 +295,43 @@ def test_a_training_run_that_every_stage_asks_for(people):
 
 
 def test_a_name_that_belongs_to_fifteen_stages(people):
-    """The policy ignores its own failures, so it must not fail, however many stages it has to ask about."""
+    """The policy ignores its own failures, so it must not fail, however many stages it has to
+    ask about.
+    """
     stages = ["-".join("a" * length) for length in range(1, 16)]
     name = made(people, {stage: {} for stage in stages}).rsplit("/", 1)[1]
     service = {"metadata": {"name": f"{name}-{stages[-1]}"}, "spec": {"ports": [{"port": 80}]}}
     path = path_of("v1/services", "risk") + "?dryRun=All"
-    roles, bindings = path_of(f"{RIGHTS}/v1/clusterroles"), path_of(f"{RIGHTS}/v1/rolebindings", "risk")
-    promote = [{"apiGroups": ["modelyard.io"], "verbs": ["promote"], "resources": [f"registeredmodels/{stage}" for stage in stages[:-1]]}]
+    roles, bindings = (
+        path_of(f"{RIGHTS}/v1/clusterroles"),
+        path_of(f"{RIGHTS}/v1/rolebindings", "risk"),
+    )
+    promote = [
+        {
+            "apiGroups": ["modelyard.io"],
+            "verbs": ["promote"],
+            "resources": [f"registeredmodels/{stage}" for stage in stages[:-1]],
+        }
+    ]
     services = [{"apiGroups": [""], "verbs": ["create"], "resources": ["services"]}]
-    for user, rules in {"all-but-the-longest": promote + services, "with-no-stage": services}.items():
+    for user, rules in {
+        "all-but-the-longest": promote + services,
+        "with-no-stage": services,
+    }.items():
         assert people.create(roles, {"metadata": {"name": user}, "rules": rules}).code == 201
         reference = {"apiGroup": RIGHTS, "kind": "ClusterRole", "name": user}
         subject = [{"apiGroup": RIGHTS, "kind": "User", "name": user}]
-        assert people.create(bindings, {"metadata": {"name": user}, "roleRef": reference, "subjects": subject}).code == 201
+        assert (
+            people.create(
+                bindings, {"metadata": {"name": user}, "roleRef": reference, "subjects": subject}
+            ).code
+            == 201
+        )
         asked = people.as_user(user)
-        eventually(lambda asked=asked: "names that begin with" in asked.create(path, service).message, f"{user} is refused")
+        eventually(
+            lambda asked=asked: "names that begin with" in asked.create(path, service).message,
+            f"{user} is refused",
+        )
         assert all(stage in asked.create(path, service).message for stage in stages)
     answer = people.create(path, service)
     assert answer.code == 201, answer.message

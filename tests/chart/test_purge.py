@@ -32,13 +32,19 @@ def container(values: dict[str, Any]) -> Manifest:
 
 def test_it_is_off_and_in_the_demo_on():
     assert named(render(), "CronJob") == named(render(SETS["tenants"]), "CronJob") == []
-    assert named(render(SETS["demo"]), "CronJob") == named(render(SETS["purge"]), "CronJob") == [NAME]
+    assert (
+        named(render(SETS["demo"]), "CronJob") == named(render(SETS["purge"]), "CronJob") == [NAME]
+    )
     assert named(render(SETS["demo without purging"]), "CronJob") == []
 
 
 def test_not_where_it_cannot_read_the_database():
-    assert named(render(SETS["demo without claims"]), "CronJob") == [], "the database goes with MLflow's pod"
-    assert named(render(SETS["demo of other images"]), "CronJob") == [], "another MLflow has other tables"
+    assert named(render(SETS["demo without claims"]), "CronJob") == [], (
+        "the database goes with MLflow's pod"
+    )
+    assert named(render(SETS["demo of other images"]), "CronJob") == [], (
+        "another MLflow has other tables"
+    )
     assert named(render(SETS["demo on a database"]), "CronJob") == [NAME]
 
 
@@ -50,13 +56,20 @@ def test_one_at_a_time_and_none_stays(values):
             assert spec["concurrencyPolicy"] == "Forbid"
             assert spec["jobTemplate"]["spec"]["backoffLimit"] <= 2
             assert spec["jobTemplate"]["spec"]["ttlSecondsAfterFinished"] > 0
-            assert spec["jobTemplate"]["metadata"]["labels"]["app.kubernetes.io/component"] == "purge"
+            assert (
+                spec["jobTemplate"]["metadata"]["labels"]["app.kubernetes.io/component"] == "purge"
+            )
             assert spec["jobTemplate"]["spec"]["template"]["spec"]["restartPolicy"] == "Never"
 
 
 def test_it_is_told_what_the_values_say():
     assert job(SETS["demo"])["schedule"] == "17 3 * * *"
-    assert container(SETS["demo"])["command"] == ["python", "-m", "modelyard_runtime.purge", "--older-than=30d"]
+    assert container(SETS["demo"])["command"] == [
+        "python",
+        "-m",
+        "modelyard_runtime.purge",
+        "--older-than=30d",
+    ]
     assert job(SETS["purge"])["schedule"] == "@daily"
     assert container(SETS["purge"])["command"][3:] == ["--older-than=12h", "--dry-run"]
     assert container(SETS["demo"])["image"] == "modelyard/runtime:0.1.0"
@@ -67,7 +80,13 @@ def test_the_program_understands_its_words(name):
     words = container(SETS[name])["command"][3:]
     # Without a database it ends after it has read them, with another code than for wrong ones.
     command = [sys.executable, "-m", "modelyard_runtime.purge", *words]
-    done = subprocess.run(command, env={"PYTHONPATH": str(ROOT / "operator")}, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        command,
+        env={"PYTHONPATH": str(ROOT / "operator")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert "MLFLOW_BACKEND_STORE_URI is not set" in done.stderr
     assert done.returncode == 67
 
@@ -79,18 +98,34 @@ def test_in_the_demo_it_shares_the_volume_and_so_the_node():
     (term,) = spec["affinity"]["podAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]
     assert term["topologyKey"] == "kubernetes.io/hostname"
     assert term["labelSelector"]["matchLabels"].items() <= deployment["metadata"]["labels"].items()
-    assert {"name": "data", "persistentVolumeClaim": {"claimName": f"{RELEASE}-mlflow"}} in spec["volumes"]
-    assert {"name": "data", "mountPath": "/var/lib/mlflow"} in container(SETS["demo"])["volumeMounts"]
+    assert {"name": "data", "persistentVolumeClaim": {"claimName": f"{RELEASE}-mlflow"}} in spec[
+        "volumes"
+    ]
+    assert {"name": "data", "mountPath": "/var/lib/mlflow"} in container(SETS["demo"])[
+        "volumeMounts"
+    ]
     ours, theirs = env(container(SETS["demo"])), env(server)
-    for name in ("MLFLOW_BACKEND_STORE_URI", "MLFLOW_S3_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+    for name in (
+        "MLFLOW_BACKEND_STORE_URI",
+        "MLFLOW_S3_ENDPOINT_URL",
+        "AWS_ACCESS_KEY_ID",
+        "AWS_SECRET_ACCESS_KEY",
+    ):
         assert ours[name] == theirs[name]
     assert ours["AWS_ACCESS_KEY_ID"] == DEMO_SECRET
-    assert spec["securityContext"] == deployment["spec"]["securityContext"], "the file is the same user's"
+    assert spec["securityContext"] == deployment["spec"]["securityContext"], (
+        "the file is the same user's"
+    )
 
 
-@pytest.mark.parametrize(("name", "secret"), [("demo on a database", f"{RELEASE}-mlflow"), ("demo on a database in a Secret", "database")])
+@pytest.mark.parametrize(
+    ("name", "secret"),
+    [("demo on a database", f"{RELEASE}-mlflow"), ("demo on a database in a Secret", "database")],
+)
 def test_a_database_needs_no_volume(name, secret):
-    assert env(container(SETS[name]))["MLFLOW_BACKEND_STORE_URI"] == {"secretKeyRef": {"name": secret, "key": "uri"}}
+    assert env(container(SETS[name]))["MLFLOW_BACKEND_STORE_URI"] == {
+        "secretKeyRef": {"name": secret, "key": "uri"}
+    }
     assert "affinity" not in pod(SETS[name])
     assert [volume["name"] for volume in pod(SETS[name])["volumes"]] == ["tmp"]
 
@@ -109,12 +144,21 @@ def test_it_asks_dns_the_database_and_s3_only():
 
     assert ports(SETS["demo"]) == {53, "s3"}
     assert ports(SETS["purge"]) == {53, 5432, 80, 443, 9000}
-    assert ports(SETS["purge"] | {"networkPolicy": {"databasePorts": [6432], "s3Ports": [443]}}) == {53, 6432, 443}
+    assert ports(
+        SETS["purge"] | {"networkPolicy": {"databasePorts": [6432], "s3Ports": [443]}}
+    ) == {53, 6432, 443}
     egress = [{"ports": [{"protocol": "TCP", "port": 5433}]}]
     database = {"backendStoreSecret": {"name": "database"}, "extraEgress": egress}
     assert ports({"demo": {"enabled": True, "mlflow": database}}) == {53, "s3", 5433}
-    minio = find(render(SETS["demo"]), "NetworkPolicy", NAME)["spec"]["egress"][-1]["to"][0]["podSelector"]["matchLabels"]
-    assert minio == find(render(SETS["demo"]), "Deployment", f"{RELEASE}-minio")["spec"]["selector"]["matchLabels"]
+    minio = find(render(SETS["demo"]), "NetworkPolicy", NAME)["spec"]["egress"][-1]["to"][0][
+        "podSelector"
+    ]["matchLabels"]
+    assert (
+        minio
+        == find(render(SETS["demo"]), "Deployment", f"{RELEASE}-minio")["spec"]["selector"][
+            "matchLabels"
+        ]
+    )
 
 
 def test_without_network_policies_there_is_none():

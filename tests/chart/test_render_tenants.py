@@ -25,7 +25,7 @@ from tests.chart.values import CREDIT, RISK, SETS
 from tests.golden.cases import PODS
 
 
-# --- tenants -----------------------------------------------------------------------------------------
+# --- tenants --------------------------------------------------------------------------------------
 def test_each_tenant_gets_its_own_connection_and_nobody_elses():
     objects = render(SETS["tenants"])
     assert secret(objects, "modelyard-connection", "risk") == {
@@ -47,7 +47,9 @@ def test_each_tenant_gets_its_own_connection_and_nobody_elses():
         "AWS_DEFAULT_REGION": "eu-central-1",
         "MODELYARD_READ_BUCKETS": "datasets,shared-datasets",
     }
-    assert [each["metadata"]["namespace"] for each in objects if each["kind"] == "Secret"].count("vault") == 0
+    assert [each["metadata"]["namespace"] for each in objects if each["kind"] == "Secret"].count(
+        "vault"
+    ) == 0
 
 
 def test_the_operator_reads_every_connection_that_the_chart_writes():
@@ -58,7 +60,9 @@ def test_the_operator_reads_every_connection_that_the_chart_writes():
     for values in (SETS["tenants"], SETS["demo"], SETS["demo of other images"]):
         objects = render(values)
         connections = {
-            each["metadata"]["namespace"]: secret(objects, "modelyard-connection", each["metadata"]["namespace"])
+            each["metadata"]["namespace"]: secret(
+                objects, "modelyard-connection", each["metadata"]["namespace"]
+            )
             for each in objects
             if each["kind"] == "Secret" and each["metadata"]["name"] == "modelyard-connection"
         }
@@ -88,23 +92,49 @@ def test_a_namespace_is_made_when_asked_for_and_stays():
 def test_a_tenants_pods_reach_what_they_need():
     objects = render(SETS["tenants"])
     training = find(objects, "NetworkPolicy", "modelyard-training", "credit")["spec"]
-    assert training["podSelector"] == {"matchExpressions": [{"key": "modelyard.io/training-run", "operator": "Exists"}]}
+    assert training["podSelector"] == {
+        "matchExpressions": [{"key": "modelyard.io/training-run", "operator": "Exists"}]
+    }
     assert training.get("ingress", []) == []
-    assert {port["port"] for rule in training["egress"] for port in rule.get("ports", [])} == {53, 80, 443, 5000, 5050, 9000}
+    assert {port["port"] for rule in training["egress"] for port in rule.get("ports", [])} == {
+        53,
+        80,
+        443,
+        5000,
+        5050,
+        9000,
+    }
     assert training["egress"][-1] == CREDIT["extraEgress"][0]
     serving = find(objects, "NetworkPolicy", "modelyard-serving", "credit")["spec"]
-    served = [{"key": "modelyard.io/stage", "operator": "Exists"}, {"key": "modelyard.io/gate", "operator": "DoesNotExist"}]
+    served = [
+        {"key": "modelyard.io/stage", "operator": "Exists"},
+        {"key": "modelyard.io/gate", "operator": "DoesNotExist"},
+    ]
     assert serving["podSelector"] == {"matchExpressions": served}
     # A pod of the stable version passes requests on to those of the candidate.
-    candidate = {"ports": [{"protocol": "TCP", "port": 8080}], "to": [{"podSelector": {"matchExpressions": served}}]}
+    candidate = {
+        "ports": [{"protocol": "TCP", "port": 8080}],
+        "to": [{"podSelector": {"matchExpressions": served}}],
+    }
     assert serving["egress"][0] == candidate
-    assert {port["port"] for rule in serving["egress"][1:] for port in rule.get("ports", [])} == {53, 80, 443, 9000}
+    assert {port["port"] for rule in serving["egress"][1:] for port in rule.get("ports", [])} == {
+        53,
+        80,
+        443,
+        9000,
+    }
     gates = find(objects, "NetworkPolicy", "modelyard-gates", "credit")["spec"]
-    assert gates["podSelector"] == {"matchExpressions": [{"key": "modelyard.io/gate", "operator": "Exists"}]}
+    assert gates["podSelector"] == {
+        "matchExpressions": [{"key": "modelyard.io/gate", "operator": "Exists"}]
+    }
     assert gates.get("ingress", []) == []
     assert (gates["egress"][0], gates["egress"][1:]) == (candidate, training["egress"])
     own = {"podSelector": {}}
-    labels = {"app.kubernetes.io/name": "modelyard", "app.kubernetes.io/instance": RELEASE, "app.kubernetes.io/component": "operator"}
+    labels = {
+        "app.kubernetes.io/name": "modelyard",
+        "app.kubernetes.io/instance": RELEASE,
+        "app.kubernetes.io/component": "operator",
+    }
     operator = {
         "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": NAMESPACE}},
         "podSelector": {"matchLabels": labels},
@@ -124,51 +154,85 @@ def test_peers_may_ask_for_what_they_are_named_for():
     assert scraped["from"][2:] == network["metricsFrom"]
     pod = PODS["serving/plain/Deployment"]
     ports = {each["name"]: each["containerPort"] for each in pod["containers"][0]["ports"]}
-    assert [ports["http"], ports["metrics"]] == [rule["ports"][0]["port"] for rule in (asked, scraped)]
+    assert [ports["http"], ports["metrics"]] == [
+        rule["ports"][0]["port"] for rule in (asked, scraped)
+    ]
 
 
-# --- the demo ----------------------------------------------------------------------------------------
+# --- the demo -------------------------------------------------------------------------------------
 def test_the_demo_is_off():
     assert named(render(), "Deployment") == [RELEASE]
     assert named(render(), "Secret") == named(render(), "Namespace") == []
 
 
 def test_mlflow_knows_every_form_of_its_own_name():
-    container = find(render(SETS["demo"]), "Deployment", f"{RELEASE}-mlflow")["spec"]["template"]["spec"]["containers"][0]
+    container = find(render(SETS["demo"]), "Deployment", f"{RELEASE}-mlflow")["spec"]["template"][
+        "spec"
+    ]["containers"][0]
     hosts = set(env(container)["MLFLOW_SERVER_ALLOWED_HOSTS"].split(","))
     service = f"{RELEASE}-mlflow"
-    for name in (service, f"{service}.{NAMESPACE}", f"{service}.{NAMESPACE}.svc", f"{service}.{NAMESPACE}.svc.cluster.local"):
+    for name in (
+        service,
+        f"{service}.{NAMESPACE}",
+        f"{service}.{NAMESPACE}.svc",
+        f"{service}.{NAMESPACE}.svc.cluster.local",
+    ):
         assert {name, f"{name}:5050"} <= hosts
     assert {"localhost", "localhost:*"} <= hosts
     assert "*" not in hosts
 
 
 def test_the_tenants_addresses_are_the_services():
-    for values, mlflow_port, minio_port in ((SETS["demo"], 5050, 9000), (SETS["demo of other images"], 80, 9900)):
+    for values, mlflow_port, minio_port in (
+        (SETS["demo"], 5050, 9000),
+        (SETS["demo of other images"], 80, 9900),
+    ):
         objects = render(values)
         namespace = values["demo"].get("tenant", {}).get("namespace", "risk")
         connection = secret(objects, "modelyard-connection", namespace)
-        assert connection["MLFLOW_TRACKING_URI"] == f"http://{RELEASE}-mlflow.{NAMESPACE}.svc:{mlflow_port}"
-        assert connection["MLFLOW_S3_ENDPOINT_URL"] == f"http://{RELEASE}-minio.{NAMESPACE}.svc:{minio_port}"
-        assert find(objects, "Service", f"{RELEASE}-mlflow")["spec"]["ports"][0]["port"] == mlflow_port
-        assert find(objects, "Service", f"{RELEASE}-minio")["spec"]["ports"][0]["port"] == minio_port
+        assert (
+            connection["MLFLOW_TRACKING_URI"]
+            == f"http://{RELEASE}-mlflow.{NAMESPACE}.svc:{mlflow_port}"
+        )
+        assert (
+            connection["MLFLOW_S3_ENDPOINT_URL"]
+            == f"http://{RELEASE}-minio.{NAMESPACE}.svc:{minio_port}"
+        )
+        assert (
+            find(objects, "Service", f"{RELEASE}-mlflow")["spec"]["ports"][0]["port"] == mlflow_port
+        )
+        assert (
+            find(objects, "Service", f"{RELEASE}-minio")["spec"]["ports"][0]["port"] == minio_port
+        )
 
 
 def test_drawn_keys_are_the_same_everywhere_and_never_twice_the_same():
     first, second = render(SETS["demo"], time=1), render(SETS["demo"], time=2)
     keys = secret(first, f"{RELEASE}-minio", NAMESPACE)
     assert len(keys["MINIO_ROOT_PASSWORD"]) == 32
-    assert secret(first, "modelyard-connection", "risk")["AWS_SECRET_ACCESS_KEY"] == keys["MINIO_ROOT_PASSWORD"]
-    assert secret(second, f"{RELEASE}-minio", NAMESPACE)["MINIO_ROOT_PASSWORD"] != keys["MINIO_ROOT_PASSWORD"]
+    assert (
+        secret(first, "modelyard-connection", "risk")["AWS_SECRET_ACCESS_KEY"]
+        == keys["MINIO_ROOT_PASSWORD"]
+    )
+    assert (
+        secret(second, f"{RELEASE}-minio", NAMESPACE)["MINIO_ROOT_PASSWORD"]
+        != keys["MINIO_ROOT_PASSWORD"]
+    )
 
 
 def test_no_annotation_is_made_of_a_password():
-    """Whoever may read pods could try passwords against it. That pods start anew with other keys is `test_release`'s."""
+    """Whoever may read pods could try passwords against it. That pods start anew with other keys
+    is `test_release`'s.
+    """
 
     def annotations(password: str) -> list[dict[str, str]]:
         objects = render({"demo": {"enabled": True, "minio": {"rootPassword": password}}})
-        pods = [each["spec"]["template"]["metadata"] for each in objects if each["kind"] == "Deployment"]
-        return [meta.get("annotations", {}) for meta in [*pods, *(each["metadata"] for each in objects)]]
+        pods = [
+            each["spec"]["template"]["metadata"] for each in objects if each["kind"] == "Deployment"
+        ]
+        return [
+            meta.get("annotations", {}) for meta in [*pods, *(each["metadata"] for each in objects)]
+        ]
 
     assert annotations("password-one") == annotations("password-two")
 
@@ -183,34 +247,58 @@ def test_no_annotation_is_made_of_a_password():
 )
 def test_mlflow_keeps_its_records_where_it_is_told(name, expected):
     objects = render(SETS[name])
-    container = find(objects, "Deployment", f"{RELEASE}-mlflow")["spec"]["template"]["spec"]["containers"][0]
+    container = find(objects, "Deployment", f"{RELEASE}-mlflow")["spec"]["template"]["spec"][
+        "containers"
+    ][0]
     assert env(container)["MLFLOW_BACKEND_STORE_URI"] == expected
     assert (f"{RELEASE}-mlflow" in named(objects, "PersistentVolumeClaim")) is (name == "demo")
     if name == "demo on a database":
-        assert secret(objects, f"{RELEASE}-mlflow", NAMESPACE) == {"uri": "postgresql://mlflow:db-secret@db/mlflow"}
+        assert secret(objects, f"{RELEASE}-mlflow", NAMESPACE) == {
+            "uri": "postgresql://mlflow:db-secret@db/mlflow"
+        }
 
 
 def test_mlflow_is_one_quiet_process_that_serves_no_artifacts():
-    container = find(render(SETS["demo"]), "Deployment", f"{RELEASE}-mlflow")["spec"]["template"]["spec"]["containers"][0]
-    assert {"--workers=1", "--no-serve-artifacts", "--default-artifact-root=s3://mlflow-artifacts", "--port=5050"} <= set(
-        container["command"]
-    )
+    container = find(render(SETS["demo"]), "Deployment", f"{RELEASE}-mlflow")["spec"]["template"][
+        "spec"
+    ]["containers"][0]
+    assert {
+        "--workers=1",
+        "--no-serve-artifacts",
+        "--default-artifact-root=s3://mlflow-artifacts",
+        "--port=5050",
+    } <= set(container["command"])
     assert env(container)["MLFLOW_DISABLE_TELEMETRY"] == "true"
     assert container["image"] == "modelyard/runtime:0.1.0"
 
 
 def test_claims_are_there_unless_told_otherwise():
-    assert named(render(SETS["demo"]), "PersistentVolumeClaim") == [f"{RELEASE}-minio", f"{RELEASE}-mlflow"]
+    assert named(render(SETS["demo"]), "PersistentVolumeClaim") == [
+        f"{RELEASE}-minio",
+        f"{RELEASE}-mlflow",
+    ]
     assert named(render(SETS["demo without claims"]), "PersistentVolumeClaim") == []
-    assert find(render(SETS["demo of other images"]), "PersistentVolumeClaim", f"{RELEASE}-mlflow")["spec"]["storageClassName"] == "fast"
+    assert (
+        find(render(SETS["demo of other images"]), "PersistentVolumeClaim", f"{RELEASE}-mlflow")[
+            "spec"
+        ]["storageClassName"]
+        == "fast"
+    )
 
 
 def test_keys_in_a_secret_of_yours_are_copied_nowhere():
     objects = render(SETS["demo with a Secret"])
     assert named(objects, "Secret") == []
     pods = pod_templates(objects)
-    assert pods[f"Deployment/{RELEASE}-minio"]["spec"]["containers"][0]["envFrom"] == [{"secretRef": {"name": "keys"}}]
-    assert env(pods[f"Deployment/{RELEASE}-mlflow"]["spec"]["containers"][0])["AWS_ACCESS_KEY_ID"]["secretKeyRef"]["name"] == "keys"
+    assert pods[f"Deployment/{RELEASE}-minio"]["spec"]["containers"][0]["envFrom"] == [
+        {"secretRef": {"name": "keys"}}
+    ]
+    assert (
+        env(pods[f"Deployment/{RELEASE}-mlflow"]["spec"]["containers"][0])["AWS_ACCESS_KEY_ID"][
+            "secretKeyRef"
+        ]["name"]
+        == "keys"
+    )
 
 
 def test_only_the_release_and_its_tenants_reach_the_demo():
@@ -221,15 +309,25 @@ def test_only_the_release_and_its_tenants_reach_the_demo():
     }
     for name in (f"{RELEASE}-mlflow", f"{RELEASE}-minio"):
         pods, namespaces = policies[name]["ingress"][0]["from"]
-        assert pods["podSelector"]["matchLabels"] == {"app.kubernetes.io/name": "modelyard", "app.kubernetes.io/instance": RELEASE}
+        assert pods["podSelector"]["matchLabels"] == {
+            "app.kubernetes.io/name": "modelyard",
+            "app.kubernetes.io/instance": RELEASE,
+        }
         assert namespaces["namespaceSelector"]["matchExpressions"][0]["values"] == ["other", "risk"]
     assert policies[f"{RELEASE}-minio"]["egress"] == []
 
 
 def test_helm_test_asks_everything_that_the_release_runs_by_every_name():
-    asked = find(render(SETS["demo"]), "Pod", f"{RELEASE}-test")["spec"]["containers"][0]["command"][3:]
+    asked = find(render(SETS["demo"]), "Pod", f"{RELEASE}-test")["spec"]["containers"][0][
+        "command"
+    ][3:]
     service = f"{RELEASE}-mlflow"
-    for name in (service, f"{service}.{NAMESPACE}", f"{service}.{NAMESPACE}.svc", f"{service}.{NAMESPACE}.svc.cluster.local"):
+    for name in (
+        service,
+        f"{service}.{NAMESPACE}",
+        f"{service}.{NAMESPACE}.svc",
+        f"{service}.{NAMESPACE}.svc.cluster.local",
+    ):
         assert f"http://{name}:5050/api/2.0/mlflow/experiments/search?max_results=1" in asked
     assert f"http://{RELEASE}-metrics.{NAMESPACE}.svc:8080/metrics" in asked
     assert f"http://{RELEASE}-minio.{NAMESPACE}.svc:9000/minio/health/ready" in asked
@@ -237,7 +335,7 @@ def test_helm_test_asks_everything_that_the_release_runs_by_every_name():
     assert named(render({"metrics": {"service": {"enabled": False}}}), "Pod") == []
 
 
-# --- uninstalling ------------------------------------------------------------------------------------
+# --- uninstalling ---------------------------------------------------------------------------------
 def uninstaller(values: dict[str, Any]) -> list[str] | None:
     jobs = [each for each in render(values) if each["kind"] == "Job"]
     return jobs[0]["spec"]["template"]["spec"]["containers"][0]["command"][2:] if jobs else None
@@ -258,7 +356,10 @@ def test_what_the_uninstaller_needs_is_a_hook_and_goes_with_it(values):
         if each["metadata"]["name"].endswith("-uninstall"):
             annotations = each["metadata"]["annotations"]
             assert annotations["helm.sh/hook"] == "pre-delete"
-            assert annotations["helm.sh/hook-delete-policy"] == "before-hook-creation,hook-succeeded,hook-failed"
+            assert (
+                annotations["helm.sh/hook-delete-policy"]
+                == "before-hook-creation,hook-succeeded,hook-failed"
+            )
 
 
 def test_the_text_is_clean():

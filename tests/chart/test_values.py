@@ -84,37 +84,91 @@ def runtime(characters: int) -> dict[str, Any]:
         ({"replica": 2}, "additional properties 'replica' not allowed"),
         ({"replicas": "two"}, "at '/replicas': got string, want integer"),
         ({"replicas": -1}, "at '/replicas': minimum: got -1, want 0"),
-        ({"image": {"pullPolicy": "Sometimes"}}, "at '/image/pullPolicy': value must be one of 'Always', 'IfNotPresent', 'Never'"),
-        ({"image": {"repository": "Modelyard/Operator"}}, "at '/image/repository': 'Modelyard/Operator' does not match pattern"),
+        (
+            {"image": {"pullPolicy": "Sometimes"}},
+            "at '/image/pullPolicy': value must be one of 'Always', 'IfNotPresent', 'Never'",
+        ),
+        (
+            {"image": {"repository": "Modelyard/Operator"}},
+            "at '/image/repository': 'Modelyard/Operator' does not match pattern",
+        ),
         ({"image": {"digest": "abc"}}, "at '/image/digest': 'abc' does not match pattern"),
         ({"image": {"tag": "a b"}}, "at '/image/tag': 'a b' does not match pattern"),
         ({"log": {"format": "xml"}}, "at '/log/format': value must be one of 'json', 'text'"),
         ({"watchNamespaces": "risk"}, "at '/watchNamespaces': got string, want array"),
         ({"watchNamespaces": ["Risk"]}, "at '/watchNamespaces/0': 'Risk' does not match pattern"),
-        ({"extraEnv": [{"name": "A", "value": 1}]}, "at '/extraEnv/0/value': got number, want string"),
+        (
+            {"extraEnv": [{"name": "A", "value": 1}]},
+            "at '/extraEnv/0/value': got number, want string",
+        ),
         ({"imagePullSecrets": ["registry"]}, "at '/imagePullSecrets/0': got string, want object"),
-        ({"reconcile": {"resyncSeconds": 1}}, "at '/reconcile/resyncSeconds': minimum: got 1, want 10"),
-        ({"resources": {"limit": {}}}, "at '/resources': additional properties 'limit' not allowed"),
+        (
+            {"reconcile": {"resyncSeconds": 1}},
+            "at '/reconcile/resyncSeconds': minimum: got 1, want 10",
+        ),
+        (
+            {"resources": {"limit": {}}},
+            "at '/resources': additional properties 'limit' not allowed",
+        ),
         ({"crds": {"keep": "no"}}, "at '/crds/keep': got string, want boolean"),
-        ({"networkPolicy": {"s3Ports": [90000]}}, "at '/networkPolicy/s3Ports/0': maximum: got 90,000, want 65,535"),
-        ({"metrics": {"serviceMonitor": {"interval": "often"}}}, "at '/metrics/serviceMonitor/interval': 'often' does not match pattern"),
-        ({"metrics": {"prometheusRule": {"enabled": "yes"}}}, "at '/metrics/prometheusRule/enabled': got string, want boolean"),
+        (
+            {"networkPolicy": {"s3Ports": [90000]}},
+            "at '/networkPolicy/s3Ports/0': maximum: got 90,000, want 65,535",
+        ),
+        (
+            {"metrics": {"serviceMonitor": {"interval": "often"}}},
+            "at '/metrics/serviceMonitor/interval': 'often' does not match pattern",
+        ),
+        (
+            {"metrics": {"prometheusRule": {"enabled": "yes"}}},
+            "at '/metrics/prometheusRule/enabled': got string, want boolean",
+        ),
         ({"tenants": {"risk": RISK}}, "at '/tenants': got object, want array"),
-        ({"purge": {"olderThan": "1d12h"}}, "at '/purge/olderThan': '1d12h' does not match pattern '^[0-9]{1,6}[smhd]$'"),
-        ({"purge": {"schedule": "nightly"}}, "at '/purge/schedule': 'nightly' does not match pattern"),
-        ({"policies": {"servingAccounts": ["a'b"]}}, "at '/policies/servingAccounts/0': 'a\\'b' does not match pattern"),
+        (
+            {"purge": {"olderThan": "1d12h"}},
+            "at '/purge/olderThan': '1d12h' does not match pattern '^[0-9]{1,6}[smhd]$'",
+        ),
+        (
+            {"purge": {"schedule": "nightly"}},
+            "at '/purge/schedule': 'nightly' does not match pattern",
+        ),
+        (
+            {"policies": {"servingAccounts": ["a'b"]}},
+            "at '/policies/servingAccounts/0': 'a\\'b' does not match pattern",
+        ),
         (tenant(namespace=None), "at '/tenants/0': missing property 'namespace'"),
         (tenant(namespace="risk_1"), "at '/tenants/0/namespace': 'risk_1' does not match pattern"),
-        (tenant(mlflow={"uri": "mlflow:5050"}), "at '/tenants/0/mlflow/uri': 'mlflow:5050' does not match pattern '^https?://"),
+        (
+            tenant(mlflow={"uri": "mlflow:5050"}),
+            "at '/tenants/0/mlflow/uri': 'mlflow:5050' does not match pattern '^https?://",
+        ),
         (tenant(mlflow={"uri": "http://user:pw@mlflow"}), "at '/tenants/0/mlflow/uri'"),
-        (tenant(mlflow={"username": "a", "password": "b"}), "at '/tenants/0/mlflow': missing property 'uri'"),
-        (tenant(s3={"endpoint": "http://s3"}), "at '/tenants/0/s3': missing properties 'accessKey', 'secretKey'"),
-        (tenant(s3=RISK["s3"] | {"bucket": "Artifacts"}), "at '/tenants/0/s3/bucket': 'Artifacts' does not match pattern"),
+        (
+            tenant(mlflow={"username": "a", "password": "b"}),
+            "at '/tenants/0/mlflow': missing property 'uri'",
+        ),
+        (
+            tenant(s3={"endpoint": "http://s3"}),
+            "at '/tenants/0/s3': missing properties 'accessKey', 'secretKey'",
+        ),
+        (
+            tenant(s3=RISK["s3"] | {"bucket": "Artifacts"}),
+            "at '/tenants/0/s3/bucket': 'Artifacts' does not match pattern",
+        ),
         (tenant(s3=RISK["s3"] | {"secretKey": "key\n"}), "at '/tenants/0/s3/secretKey'"),
         (tenant(secretName="x"), "at '/tenants/0': additional properties 'secretName' not allowed"),
-        ({"demo": {"minio": {"rootPassword": "short"}}}, "at '/demo/minio/rootPassword': 'short' does not match pattern '^(.{8,})?$'"),
-        ({"demo": {"mlflow": {"persistence": {"size": "ten"}}}}, "at '/demo/mlflow/persistence/size': 'ten' does not match pattern"),
-        ({"demo": {"mlflow": {"backendStoreUri": "a database"}}}, "at '/demo/mlflow/backendStoreUri': 'a database' does not match pattern"),
+        (
+            {"demo": {"minio": {"rootPassword": "short"}}},
+            "at '/demo/minio/rootPassword': 'short' does not match pattern '^(.{8,})?$'",
+        ),
+        (
+            {"demo": {"mlflow": {"persistence": {"size": "ten"}}}},
+            "at '/demo/mlflow/persistence/size': 'ten' does not match pattern",
+        ),
+        (
+            {"demo": {"mlflow": {"backendStoreUri": "a database"}}},
+            "at '/demo/mlflow/backendStoreUri': 'a database' does not match pattern",
+        ),
     ],
 )
 def test_a_wrong_value_is_refused_by_its_name(values, said):
@@ -126,23 +180,64 @@ def test_a_wrong_value_is_refused_by_its_name(values, said):
 @pytest.mark.parametrize(
     ("values", "said"),
     [
-        ({"tenants": [RISK, RISK]}, "tenants[1] (risk): the namespace is a tenant already; a namespace has one connection"),
+        (
+            {"tenants": [RISK, RISK]},
+            "tenants[1] (risk): the namespace is a tenant already; a namespace has one connection",
+        ),
         (
             tenant(s3=None),
-            "tenants[0] (risk): give mlflow and s3, or set existingSecret: true when the Secret modelyard-connection is there",
+            (
+                "tenants[0] (risk): give mlflow and s3, or set existingSecret: true when the Secret"
+                " modelyard-connection is there"
+            ),
         ),
         (
             tenant(existingSecret=True),
-            "tenants[0] (risk): existingSecret says that the Secret modelyard-connection is there; leave out mlflow and s3",
+            (
+                "tenants[0] (risk): existingSecret says that the Secret modelyard-connection is there;"
+                " leave out mlflow and s3"
+            ),
         ),
-        (tenant(mlflow=RISK["mlflow"] | {"token": "t"}), "tenants[0] (risk): mlflow has a token and a user; give one of them"),
-        (tenant(mlflow={"uri": "http://m", "username": "u"}), "tenants[0] (risk): mlflow.username and mlflow.password go together"),
-        (tenant(labels={"a": "b"}), "tenants[0] (risk): labels are put on a namespace that the chart creates; set createNamespace"),
-        (tenant(keepNamespace=False), "tenants[0] (risk): keepNamespace is for a namespace that the chart creates; set createNamespace"),
-        ({"demo": {"enabled": True}, "tenants": [RISK]}, "demo.tenant.namespace: risk is in tenants as well; name another one"),
         (
-            {"demo": {"enabled": True, "mlflow": {"backendStoreUri": "sqlite:///a", "backendStoreSecret": {"name": "b"}}}},
-            "demo.mlflow: backendStoreUri and backendStoreSecret both name a database; give one of them",
+            tenant(mlflow=RISK["mlflow"] | {"token": "t"}),
+            "tenants[0] (risk): mlflow has a token and a user; give one of them",
+        ),
+        (
+            tenant(mlflow={"uri": "http://m", "username": "u"}),
+            "tenants[0] (risk): mlflow.username and mlflow.password go together",
+        ),
+        (
+            tenant(labels={"a": "b"}),
+            (
+                "tenants[0] (risk): labels are put on a namespace that the chart creates; set"
+                " createNamespace"
+            ),
+        ),
+        (
+            tenant(keepNamespace=False),
+            (
+                "tenants[0] (risk): keepNamespace is for a namespace that the chart creates; set"
+                " createNamespace"
+            ),
+        ),
+        (
+            {"demo": {"enabled": True}, "tenants": [RISK]},
+            "demo.tenant.namespace: risk is in tenants as well; name another one",
+        ),
+        (
+            {
+                "demo": {
+                    "enabled": True,
+                    "mlflow": {
+                        "backendStoreUri": "sqlite:///a",
+                        "backendStoreSecret": {"name": "b"},
+                    },
+                }
+            },
+            (
+                "demo.mlflow: backendStoreUri and backendStoreSecret both name a database; give one of"
+                " them"
+            ),
         ),
         (
             {"demo": {"enabled": True, "minio": {"existingSecret": "a", "rootUser": "somebody"}}},
@@ -150,11 +245,17 @@ def test_a_wrong_value_is_refused_by_its_name(values, said):
         ),
         (
             {"purge": {"enabled": True}},
-            "purge.backendStoreSecret: name the Secret with MLflow's database and the keys of S3, or set purge.enabled to false",
+            (
+                "purge.backendStoreSecret: name the Secret with MLflow's database and the keys of S3,"
+                " or set purge.enabled to false"
+            ),
         ),
         (
             {"demo": {"enabled": True}, "purge": {"backendStoreSecret": "database"}},
-            "purge: with demo.enabled it is the demo's database that is purged; leave out purge.enabled and purge.backendStoreSecret",
+            (
+                "purge: with demo.enabled it is the demo's database that is purged; leave out"
+                " purge.enabled and purge.backendStoreSecret"
+            ),
         ),
         (
             {"replicas": 2, "podDisruptionBudget": {"minAvailable": 2}},
@@ -162,16 +263,28 @@ def test_a_wrong_value_is_refused_by_its_name(values, said):
         ),
         (
             runtime(RUNTIME_IMAGE + 1),
-            f"runtime.image: its name has {RUNTIME_IMAGE + 1} characters, {RUNTIME_IMAGE} is the most that a model's status has room for",
+            (
+                f"runtime.image: its name has {RUNTIME_IMAGE + 1} characters, {RUNTIME_IMAGE} is the"
+                " most that a model's status has room for"
+            ),
         ),
         (
             {"watchNamespaces": ["kube-system"]},
-            "kube-system: policies.fence keeps the operator out of the system's namespaces and its own; name another namespace for models",
+            (
+                "kube-system: policies.fence keeps the operator out of the system's namespaces and its"
+                " own; name another namespace for models"
+            ),
         ),
-        (tenant(namespace="modelyard-system"), "modelyard-system: policies.fence keeps the operator out of"),
+        (
+            tenant(namespace="modelyard-system"),
+            "modelyard-system: policies.fence keeps the operator out of",
+        ),
         (
             {"serviceAccount": {"create": False}},
-            "serviceAccount.name: name the ServiceAccount that is there, or set serviceAccount.create to true",
+            (
+                "serviceAccount.name: name the ServiceAccount that is there, or set"
+                " serviceAccount.create to true"
+            ),
         ),
     ],
 )
@@ -183,7 +296,9 @@ def test_values_that_do_not_fit_together_are_refused_with_the_next_step(values, 
 
 def test_the_longest_runtime_image_is_taken():
     values = runtime(RUNTIME_IMAGE)
-    (container,) = find(render(values), "Deployment", RELEASE)["spec"]["template"]["spec"]["containers"]
+    (container,) = find(render(values), "Deployment", RELEASE)["spec"]["template"]["spec"][
+        "containers"
+    ]
     given = env(container)["MODELYARD_RUNTIME_IMAGE"]
     assert given == ":".join(values["runtime"]["image"].values())
     assert len(given) == RUNTIME_IMAGE

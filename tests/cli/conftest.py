@@ -44,7 +44,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def drawn(drawing: RenderableType, width: int = WIDTH, *, table: bool = False) -> str:
     """What a screen of that width would show, without colour."""
     out = io.StringIO()
-    Console(file=out, width=width, no_color=True, highlight=False, markup=False).print(drawing, soft_wrap=table, crop=False)
+    Console(file=out, width=width, no_color=True, highlight=False, markup=False).print(
+        drawing, soft_wrap=table, crop=False
+    )
     return "".join(f"{line.rstrip()}\n" for line in out.getvalue().splitlines())
 
 
@@ -52,18 +54,22 @@ def drawn(drawing: RenderableType, width: int = WIDTH, *, table: bool = False) -
 def seen(request: pytest.FixtureRequest) -> Seen:
     """Compare a drawing with the file of that name, or write it."""
 
-    def compare(name: str, drawing: RenderableType, *, table: bool = False, width: int = WIDTH) -> None:
+    def compare(
+        name: str, drawing: RenderableType, *, table: bool = False, width: int = WIDTH
+    ) -> None:
         text = drawn(drawing, width, table=table)
         anew = bool(request.config.getoption("--update-screens", default=False))
         goldens.compare(FILES / f"{name}.txt", text, "pytest tests/cli --update-screens", anew=anew)
         if not table:
-            assert max(len(line) for line in text.splitlines() if "://" not in line) <= width, "only addresses are not broken"
+            assert max(len(line) for line in text.splitlines() if "://" not in line) <= width, (
+                "only addresses are not broken"
+            )
 
     return compare
 
 
-# What is another in every cluster and at every hour, by what it is called in the file. Columns are as wide as what is in them, so runs of
-# spaces are told as two.
+# What is another in every cluster and at every hour, by what it is called in the file. Columns are
+# as wide as what is in them, so runs of spaces are told as two.
 CHANGING = (
     (r"\x1b\[[0-9;]*m", "A COLOUR"),
     (r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d(:\d\d)?", "TIME"),
@@ -91,14 +97,21 @@ def told(request: pytest.FixtureRequest) -> Callable[..., None]:
             text = re.sub(pattern, word, text)
         text = "".join(f"{line.rstrip()}\n" for line in text.splitlines())
         anew = bool(request.config.getoption("--update-screens", default=False))
-        goldens.compare(FILES / "cluster" / f"{name}.txt", text, "pytest tests/cli/test_on_cluster.py --update-screens", anew=anew)
+        goldens.compare(
+            FILES / "cluster" / f"{name}.txt",
+            text,
+            "pytest tests/cli/test_on_cluster.py --update-screens",
+            anew=anew,
+        )
 
     return compare
 
 
 @dataclass(frozen=True)
 class Person:
-    """Somebody at a terminal that is none: what they say goes through the program as it is installed."""
+    """Somebody at a terminal that is none: what they say goes through the program as it is
+    installed.
+    """
 
     kubeconfig: Path
     namespace: str
@@ -106,7 +119,13 @@ class Person:
     """What a command may take."""
 
     def _command(self, *words: str) -> list[str]:
-        return [sys.executable, "-m", "modelyard", *words, *(["-n", self.namespace] if self.namespace else [])]
+        return [
+            sys.executable,
+            "-m",
+            "modelyard",
+            *words,
+            *(["-n", self.namespace] if self.namespace else []),
+        ]
 
     @property
     def _environment(self) -> dict[str, str]:
@@ -115,7 +134,13 @@ class Person:
     def says(self, *words: str, stdin: str = "") -> "subprocess.CompletedProcess[str]":
         """Says it, and waits for the end."""
         done = subprocess.run(
-            self._command(*words), env=self._environment, input=stdin, capture_output=True, text=True, check=False, timeout=self.seconds
+            self._command(*words),
+            env=self._environment,
+            input=stdin,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=self.seconds,
         )
         assert "Traceback" not in done.stderr, done.stderr
         return done

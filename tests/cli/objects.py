@@ -15,11 +15,20 @@ def before(**span: float) -> str:
 
 
 def condition(type_: str, status: bool | None, reason: str, message: str = "") -> dict[str, Any]:
-    return {"type": type_, "status": "Unknown" if status is None else str(status), "reason": reason, "message": message}
+    return {
+        "type": type_,
+        "status": "Unknown" if status is None else str(status),
+        "reason": reason,
+        "message": message,
+    }
 
 
 def ready(reason: str, message: str) -> list[dict[str, Any]]:
-    return [condition("Ready", True, reason, message), condition("Reconciling", False, reason), condition("Stalled", False, reason)]
+    return [
+        condition("Ready", True, reason, message),
+        condition("Reconciling", False, reason),
+        condition("Stalled", False, reason),
+    ]
 
 
 def progressing(reason: str, message: str) -> list[dict[str, Any]]:
@@ -42,7 +51,13 @@ SYNCED = condition("Synced", True, "Synced", "MLflow agrees with the spec.")
 
 
 def about(kind: str, name: str, generation: int = 3, **more: Any) -> dict[str, Any]:
-    meta = {"name": name, "namespace": "risk", "uid": f"uid-{name}", "generation": generation, "creationTimestamp": before(days=4)}
+    meta = {
+        "name": name,
+        "namespace": "risk",
+        "uid": f"uid-{name}",
+        "generation": generation,
+        "creationTimestamp": before(days=4),
+    }
     return {"apiVersion": "modelyard.io/v1alpha1", "kind": kind, "metadata": meta | more}
 
 
@@ -66,7 +81,10 @@ def holds(stage: str, since: str, until: str | None = None) -> dict[str, Any]:
     return {"stage": stage, "sinceTime": since} | ({"untilTime": until} if until else {})
 
 
-OLD, NEW = "registry.example:5000/modelyard/runtime:1.2.3", "registry.example:5000/modelyard/runtime:1.3.0"
+OLD, NEW = (
+    "registry.example:5000/modelyard/runtime:1.2.3",
+    "registry.example:5000/modelyard/runtime:1.3.0",
+)
 
 
 def runtime(image: str = OLD, identity: str = "0a1b2c3d") -> dict[str, Any]:
@@ -81,8 +99,12 @@ def served(version_: str, image: str = OLD) -> dict[str, Any]:
 STEPS = ("admit", "start", "switch", "record")
 
 
-def steps(*states: str, detail: str = "", since: str = before(seconds=40), names: tuple[str, ...] = STEPS) -> list[dict[str, Any]]:
-    """The steps of a promotion in these states; those that are left wait. `detail` is that of the last one named."""
+def steps(
+    *states: str, detail: str = "", since: str = before(seconds=40), names: tuple[str, ...] = STEPS
+) -> list[dict[str, Any]]:
+    """The steps of a promotion in these states; those that are left wait. `detail` is that of
+    the last one named.
+    """
     found = []
     for at, name in enumerate(names):
         state = states[at] if at < len(states) else "Waiting"
@@ -96,33 +118,70 @@ DONE = steps("Done", "Done", "Done", "Done")
 GATED = ("admit", "gates", "start", "switch", "record")
 
 
-def gate_of(name: str, verdict: str, message: str, since: str = before(seconds=40)) -> dict[str, Any]:
+def gate_of(
+    name: str, verdict: str, message: str, since: str = before(seconds=40)
+) -> dict[str, Any]:
     """What one gate says."""
-    return {"name": name, "verdict": verdict, "message": message, "time": since, "gateHash": "01234567"}
+    return {
+        "name": name,
+        "verdict": verdict,
+        "message": message,
+        "time": since,
+        "gateHash": "01234567",
+    }
 
 
 def judged(version_: str, *gates: dict[str, Any]) -> dict[str, Any]:
     """What a stage's gates say of a version."""
-    return {"judged": {"version": version_, "digest": version(version_)["digest"]}, "gates": list(gates)}
+    return {
+        "judged": {"version": version_, "digest": version(version_)["digest"]},
+        "gates": list(gates),
+    }
 
 
 QUALITY: dict[str, Any] = {"name": "quality", "metric": {"name": "accuracy", "atLeast": "0.9"}}
 SOAKED: dict[str, Any] = {"name": "soaked", "soak": {"stage": "staging", "for": "24h"}}
-ASKED = {"production": {"version": "v3", "from": "staging", "gates": [QUALITY, SOAKED]}, "staging": {"version": None}}
+ASKED = {
+    "production": {"version": "v3", "from": "staging", "gates": [QUALITY, SOAKED]},
+    "staging": {"version": None},
+}
 
 
 HISTORY = [
-    {"time": before(days=3), "stage": "production", "to": "v1", "outcome": "Promoted", "durationSeconds": 31},
-    {"time": before(days=2), "stage": "staging", "to": "v2", "outcome": "Promoted", "durationSeconds": 17},
-    {"time": before(hours=3), "stage": "production", "from": "v1", "to": "v2", "outcome": "Promoted", "durationSeconds": 44},
+    {
+        "time": before(days=3),
+        "stage": "production",
+        "to": "v1",
+        "outcome": "Promoted",
+        "durationSeconds": 31,
+    },
+    {
+        "time": before(days=2),
+        "stage": "staging",
+        "to": "v2",
+        "outcome": "Promoted",
+        "durationSeconds": 17,
+    },
+    {
+        "time": before(hours=3),
+        "stage": "production",
+        "from": "v1",
+        "to": "v2",
+        "outcome": "Promoted",
+        "durationSeconds": 44,
+    },
 ]
 
 
 def held(version_: str, since: str, ready_: int = 2, **more: Any) -> dict[str, Any]:
-    """The status of a stage in which a version is effective, and asked for unless said otherwise."""
+    """The status of a stage in which a version is effective, and asked for unless said
+    otherwise.
+    """
     url = "http://fraud-production.risk"
     counts = {"url": url, "readyReplicas": ready_, "desiredReplicas": 2}
-    return served(version_) | {"desired": version_, "sinceTime": since, "steps": DONE} | counts | more
+    return (
+        served(version_) | {"desired": version_, "sinceTime": since, "steps": DONE} | counts | more
+    )
 
 
 def model_body(
@@ -140,15 +199,23 @@ def model_body(
     **spec: Any,
 ) -> dict[str, Any]:
     """The model fraud: v2 in production, v1 before it, unless said otherwise."""
-    stages_asked_for = {"production": {"version": wanted}, "staging": {"version": None}} if spec_stages is None else spec_stages
+    stages_asked_for = (
+        {"production": {"version": wanted}, "staging": {"version": None}}
+        if spec_stages is None
+        else spec_stages
+    )
     return about("RegisteredModel", "fraud", generation) | {
         "spec": {"stages": stages_asked_for, "versions": spec_versions or {}} | spec,
         "status": {
             "observedGeneration": generation if observed is None else observed,
             "conditions": conditions or [*ready("Serving", "production holds v2."), SYNCED],
             "mlflowName": "risk.fraud",
-            "versions": [version("v1"), version("v2", held=[holds("production", before(hours=3))])] if versions is None else versions,
-            "stages": {"production": held("v2", before(hours=3)), "staging": {}} if stages is None else stages,
+            "versions": [version("v1"), version("v2", held=[holds("production", before(hours=3))])]
+            if versions is None
+            else versions,
+            "stages": {"production": held("v2", before(hours=3)), "staging": {}}
+            if stages is None
+            else stages,
             "history": HISTORY if history is None else history,
             "plan": plan or [],
             "summary": "production=v2 staging=none",
@@ -161,16 +228,28 @@ def model(*arguments: Any, **options: Any) -> RegisteredModel:
     return RegisteredModel.parse(model_body(*arguments, **options))
 
 
-def run_body(name: str = "fraud-003", *, status: dict[str, Any] | None = None, **spec: Any) -> dict[str, Any]:
+def run_body(
+    name: str = "fraud-003", *, status: dict[str, Any] | None = None, **spec: Any
+) -> dict[str, Any]:
     """A run that is at 40 percent, unless said otherwise."""
     going = {
         "observedGeneration": 1,
-        "conditions": [*progressing("Training", "The pod runs."), condition("Succeeded", None, "Training")],
+        "conditions": [
+            *progressing("Training", "The pod runs."),
+            condition("Succeeded", None, "Training"),
+        ],
         "attempt": 1,
         "job": f"{name}-1",
-        "mlflow": {"runId": "3" * 32, "experimentId": "12", "url": "http://mlflow.risk/#/experiments/12/runs/" + "3" * 32},
+        "mlflow": {
+            "runId": "3" * 32,
+            "experimentId": "12",
+            "url": "http://mlflow.risk/#/experiments/12/runs/" + "3" * 32,
+        },
         "parameters": {"max_depth": "6", "n_estimators": "200"},
-        "metrics": [{"name": "accuracy", "value": "0.9412"}, {"name": "logloss", "value": "0.1834"}],
+        "metrics": [
+            {"name": "accuracy", "value": "0.9412"},
+            {"name": "logloss", "value": "0.1834"},
+        ],
         "progress": {"percent": 40, "etaSeconds": 90, "message": "40% done, about 90 s to go."},
         "startTime": before(minutes=1),
     }
@@ -194,13 +273,26 @@ def run(*arguments: Any, **options: Any) -> TrainingRun:
 def ended_status(name: str = "fraud-002", **more: Any) -> dict[str, Any]:
     return {
         "observedGeneration": 1,
-        "conditions": [*ready("Succeeded", "Trained and registered."), condition("Succeeded", True, "Succeeded")],
+        "conditions": [
+            *ready("Succeeded", "Trained and registered."),
+            condition("Succeeded", True, "Succeeded"),
+        ],
         "attempt": 1,
         "job": f"{name}-1",
-        "mlflow": {"runId": "2" * 32, "experimentId": "12", "url": "http://mlflow.risk/#/experiments/12/runs/" + "2" * 32},
+        "mlflow": {
+            "runId": "2" * 32,
+            "experimentId": "12",
+            "url": "http://mlflow.risk/#/experiments/12/runs/" + "2" * 32,
+        },
         "parameters": {"max_depth": "6"},
         "metrics": [
-            {"name": name, "value": value} for name, value in (("accuracy", "0.93"), ("auc", "0.98"), ("f1", "0.9"), ("logloss", "0.2"))
+            {"name": name, "value": value}
+            for name, value in (
+                ("accuracy", "0.93"),
+                ("auc", "0.98"),
+                ("f1", "0.9"),
+                ("logloss", "0.2"),
+            )
         ],
         "progress": {"percent": 100, "message": "Done."},
         "dataset": {"digest": "sha256:" + "d" * 64, "rows": 2000},
@@ -217,7 +309,10 @@ def ended_status(name: str = "fraud-002", **more: Any) -> dict[str, Any]:
 
 
 def failed_status(**more: Any) -> dict[str, Any]:
-    said = "The trainer ended with exit code 1 in each of 2 attempts; status.failure.log has its last lines."
+    said = (
+        "The trainer ended with exit code 1 in each of 2 attempts; status.failure.log has its last"
+        " lines."
+    )
     return {
         "observedGeneration": 1,
         "conditions": [*stalled("Failed", said), condition("Succeeded", False, "Failed", said)],
@@ -244,10 +339,23 @@ def experiment_body() -> dict[str, Any]:
         "status": {
             "observedGeneration": 1,
             "conditions": ready("Synced", "MLflow and the bucket agree with the spec."),
-            "mlflow": {"id": "12", "name": "risk/fraud", "url": "http://mlflow.risk/#/experiments/12"},
-            "artifacts": {"uri": "s3://mlflow-artifacts/risk/fraud/", "objects": 41, "bytes": 1_048_576},
+            "mlflow": {
+                "id": "12",
+                "name": "risk/fraud",
+                "url": "http://mlflow.risk/#/experiments/12",
+            },
+            "artifacts": {
+                "uri": "s3://mlflow-artifacts/risk/fraud/",
+                "objects": 41,
+                "bytes": 1_048_576,
+            },
             "runs": {"running": 1, "finished": 7, "failed": 1, "deleted": 2},
-            "bestRun": {"trainingRun": "fraud-002", "runId": "2" * 32, "metric": "accuracy", "value": "0.941"},
+            "bestRun": {
+                "trainingRun": "fraud-002",
+                "runId": "2" * 32,
+                "metric": "accuracy",
+                "value": "0.941",
+            },
         },
     }
 

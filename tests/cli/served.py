@@ -1,4 +1,6 @@
-"""The model fraud on an API server, and what the operator would write of it. What people do with it does not belong here."""
+"""The model fraud on an API server, and what the operator would write of it. What people do with
+it does not belong here.
+"""
 
 from __future__ import annotations
 
@@ -7,14 +9,34 @@ from typing import Any
 from tests.client.side import Side
 from tests.harness import Manifest
 
-__all__ = ["HISTORY", "NEW", "OLD", "TIME", "VERSIONS", "held", "registered", "runtime", "served_model", "serves"]
+__all__ = [
+    "HISTORY",
+    "NEW",
+    "OLD",
+    "TIME",
+    "VERSIONS",
+    "held",
+    "registered",
+    "runtime",
+    "served_model",
+    "serves",
+]
 
 VERSIONS = {"v1": {"runId": "1" * 32}, "v2": {"runId": "2" * 32}}
 TIME = "2026-01-01T00:00:00Z"
 
 
 def registered(*names: str) -> list[Manifest]:
-    return [{"name": name, "mlflowVersion": name[1:], "runId": name[1:] * 32, "flavor": "xgboost", "bytes": 1000} for name in names]
+    return [
+        {
+            "name": name,
+            "mlflowVersion": name[1:],
+            "runId": name[1:] * 32,
+            "flavor": "xgboost",
+            "bytes": 1000,
+        }
+        for name in names
+    ]
 
 
 OLD, NEW = "modelyard/runtime:1.2.3", "modelyard/runtime:1.3.0"
@@ -27,19 +49,40 @@ def runtime(image: str = OLD) -> Manifest:
 def held(version: str | None, image: str = OLD, **more: Any) -> Manifest:
     """`status.stages` when a version is effective in production, as a merge patch."""
     effective = {"digest": "sha256:" + "0" * 64, "runtime": runtime(image)} if version else {}
-    return {"production": {"version": version, "desired": version, "sinceTime": TIME, "blocked": None} | effective | more}
+    return {
+        "production": {"version": version, "desired": version, "sinceTime": TIME, "blocked": None}
+        | effective
+        | more
+    }
 
 
-SYNCED = {"type": "Synced", "status": "True", "reason": "Synced", "message": "", "lastTransitionTime": TIME}
+SYNCED = {
+    "type": "Synced",
+    "status": "True",
+    "reason": "Synced",
+    "message": "",
+    "lastTransitionTime": TIME,
+}
 HISTORY = [
     {"time": TIME, "stage": "production", "to": "v1", "outcome": "Promoted"},
-    {"time": "2026-01-01T01:00:00Z", "stage": "production", "from": "v1", "to": "v2", "outcome": "Promoted", "durationSeconds": 9},
+    {
+        "time": "2026-01-01T01:00:00Z",
+        "stage": "production",
+        "from": "v1",
+        "to": "v2",
+        "outcome": "Promoted",
+        "durationSeconds": 9,
+    },
 ]
 
 
 def serves(side: Side, version: str | None, name: str = "fraud", **status: Any) -> Manifest:
     """Writes what the operator says when a version holds production."""
-    known = {"stages": held(version), "versions": registered("v1", "v2"), "operatorRuntime": {"image": OLD, "revision": 1}}
+    known = {
+        "stages": held(version),
+        "versions": registered("v1", "v2"),
+        "operatorRuntime": {"image": OLD, "revision": 1},
+    }
     written = side.status("RegisteredModel", name, "Serving", "", ready=True, **(known | status))
     conditions = [*written["status"]["conditions"], SYNCED]
     return side.patch("RegisteredModel", name, {"status": {"conditions": conditions}}, "/status")
@@ -47,6 +90,10 @@ def serves(side: Side, version: str | None, name: str = "fraud", **status: Any) 
 
 def served_model(side: Side) -> Manifest:
     """Makes the model fraud, with v2 in production and v1 before it."""
-    side.ours("RegisteredModel", "fraud", {"versions": VERSIONS, "stages": {"production": {"version": "v2"}}})
+    side.ours(
+        "RegisteredModel",
+        "fraud",
+        {"versions": VERSIONS, "stages": {"production": {"version": "v2"}}},
+    )
     previous = {"version": "v1", "digest": "sha256:" + "1" * 64, "runtime": runtime()}
     return serves(side, "v2", history=HISTORY, stages=held("v2", previous=previous))

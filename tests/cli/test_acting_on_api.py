@@ -1,4 +1,6 @@
-"""The command line as another user, on a real API server with the chart's policies: what it may do is what that user may."""
+"""The command line as another user, on a real API server with the chart's policies: what it may
+do is what that user may.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,13 @@ from tests.harness import Manifest, until
 
 KINDS = ["experiments", "trainingruns", "registeredmodels"]
 VIEW = [{"apiGroups": ["modelyard.io"], "resources": KINDS, "verbs": ["get", "list", "watch"]}]
-EDIT = [{"apiGroups": ["modelyard.io"], "resources": KINDS, "verbs": ["get", "list", "watch", "create", "patch", "delete"]}]
+EDIT = [
+    {
+        "apiGroups": ["modelyard.io"],
+        "resources": KINDS,
+        "verbs": ["get", "list", "watch", "create", "patch", "delete"],
+    }
+]
 
 
 @pytest.fixture
@@ -28,37 +36,77 @@ def people(side: Side, policies: None, tmp_path: Path) -> dict[str, str]:
 PROMOTE = ("promote", "fraud", "v1", "--to", "production", "--dry-run")
 
 
-def test_a_promotion_is_tried_as_the_user_that_is_named(person: Person, fraud: Manifest, people: dict[str, str]):
+def test_a_promotion_is_tried_as_the_user_that_is_named(
+    person: Person, fraud: Manifest, people: dict[str, str]
+):
     done = person.says(*PROMOTE, "--as", people["vera"])
     assert done.returncode == 4, done.stdout
     assert "vera may not patch registeredmodels" in done.stderr
-    done = until(lambda: (it := person.says(*PROMOTE, "--as", people["dan"])).returncode != 0 and it, "the policies are in force", 60)
+    done = until(
+        lambda: (it := person.says(*PROMOTE, "--as", people["dan"])).returncode != 0 and it,
+        "the policies are in force",
+        60,
+    )
     assert done.returncode == 4, done.stderr
-    assert f"dan may not change stage production (version) of {person.namespace}/fraud" in done.stderr
+    assert (
+        f"dan may not change stage production (version) of {person.namespace}/fraud" in done.stderr
+    )
     assert "needs the verb promote on registeredmodels/production" in done.stderr
 
 
-def test_a_retry_needs_the_right_to_promote(side: Side, person: Person, fraud: Manifest, people: dict[str, str]):
+def test_a_retry_needs_the_right_to_promote(
+    side: Side, person: Person, fraud: Manifest, people: dict[str, str]
+):
     side.patch("RegisteredModel", "fraud", {"spec": {"stages": {"production": {"version": "v1"}}}})
-    rejected = {"version": "v1", "digest": "sha256:" + "1" * 64, "specHash": "0", "reason": "GateFailed", "message": "", "time": TIME}
+    rejected = {
+        "version": "v1",
+        "digest": "sha256:" + "1" * 64,
+        "specHash": "0",
+        "reason": "GateFailed",
+        "message": "",
+        "time": TIME,
+    }
     blocked = {"reason": "GateFailed", "message": "v1 was rejected.", "needsAction": True}
     stages = held("v2", desired="v1", blocked=blocked, rejected=[rejected | {"attempt": 0}])
-    side.status("RegisteredModel", "fraud", "GateFailed", "production: v1 was rejected.", ready=False, stages=stages)
+    side.status(
+        "RegisteredModel",
+        "fraud",
+        "GateFailed",
+        "production: v1 was rejected.",
+        ready=False,
+        stages=stages,
+    )
     retry = ("retry", "fraud", "--stage", "production", "--dry-run", "--as", people["dan"])
-    done = until(lambda: it if (it := person.says(*retry)).returncode else None, "the policies are in force", 60)
+    done = until(
+        lambda: it if (it := person.says(*retry)).returncode else None,
+        "the policies are in force",
+        60,
+    )
     assert done.returncode == 4, done.stderr
-    assert f"dan may not change stage production (attempt) of {person.namespace}/fraud" in done.stderr
+    assert (
+        f"dan may not change stage production (attempt) of {person.namespace}/fraud" in done.stderr
+    )
     assert "needs the verb promote on registeredmodels/production" in done.stderr
 
 
-def test_to_verify_needs_the_right_to_promote(person: Person, fraud: Manifest, people: dict[str, str]):
+def test_to_verify_needs_the_right_to_promote(
+    person: Person, fraud: Manifest, people: dict[str, str]
+):
     verify = ("verify", "fraud", "--stage", "production", "--dry-run", "--as", people["dan"])
-    done = until(lambda: it if (it := person.says(*verify)).returncode else None, "the policies are in force", 60)
+    done = until(
+        lambda: it if (it := person.says(*verify)).returncode else None,
+        "the policies are in force",
+        60,
+    )
     assert done.returncode == 4, done.stderr
-    assert f"dan may not change stage production (reverify) of {person.namespace}/fraud" in done.stderr
+    assert (
+        f"dan may not change stage production (reverify) of {person.namespace}/fraud" in done.stderr
+    )
 
 
-def test_a_kubeconfig_that_acts_as_another_is_obeyed(side: Side, fraud: Manifest, people: dict[str, str], tmp_path: Path):
+def test_a_kubeconfig_that_acts_as_another_is_obeyed(
+    side: Side, fraud: Manifest, people: dict[str, str], tmp_path: Path
+):
     config = json.loads(side.server.kubeconfig.read_text())
     config["users"][0]["user"]["as"] = people["vera"]
     (tmp_path / "as-vera").write_text(json.dumps(config))
@@ -70,8 +118,12 @@ def test_a_kubeconfig_that_acts_as_another_is_obeyed(side: Side, fraud: Manifest
 def test_doctor_tells_what_that_user_may(person: Person, fraud: Manifest, people: dict[str, str]):
     found = json.loads(person.says("doctor", "-o", "json", "--as", people["vera"]).stdout)
     words = [each["words"] for each in found if each["subject"] == "rights"]
-    assert any(each.startswith("to train: you may not create trainingruns") for each in words), words
-    assert any(each.startswith("to promote to production: you may not promote") for each in words), words
+    assert any(each.startswith("to train: you may not create trainingruns") for each in words), (
+        words
+    )
+    assert any(
+        each.startswith("to promote to production: you may not promote") for each in words
+    ), words
     assert words[-1] == "to look"
 
 

@@ -1,4 +1,6 @@
-"""approve and reject against a real API server: the digest and the name are filled in, and what would not count is refused."""
+"""approve and reject against a real API server: the digest and the name are filled in, and what
+would not count is refused.
+"""
 
 from __future__ import annotations
 
@@ -19,11 +21,19 @@ APPROVED = {"name": "approved", "approvals": {"atLeast": 2, "expireAfter": "7d"}
 PIPELINE = {"name": "pipeline", "external": {}}
 
 
-def asking(side: Side, *gates: Manifest, by: str = "rita", registrar: str | None = None, **version: Any) -> None:
+def asking(
+    side: Side, *gates: Manifest, by: str = "rita", registrar: str | None = None, **version: Any
+) -> None:
     """Make the model fraud, whose stage production asks for v3."""
     stage = {"version": "v3", "requestedBy": by, "gates": list(gates or (APPROVED, PIPELINE))}
-    side.ours("RegisteredModel", "fraud", {"versions": {"v3": {"runId": "3"}}, "stages": {"production": stage}})
-    known = {"name": "v3", "digest": DIGEST} | version | ({"registrar": registrar} if registrar else {})
+    side.ours(
+        "RegisteredModel",
+        "fraud",
+        {"versions": {"v3": {"runId": "3"}}, "stages": {"production": stage}},
+    )
+    known = (
+        {"name": "v3", "digest": DIGEST} | version | ({"registrar": registrar} if registrar else {})
+    )
     side.status("RegisteredModel", "fraud", "ApprovalWanted", "", ready=False, versions=[known])
 
 
@@ -38,31 +48,62 @@ def said(side: Side) -> list[Manifest]:
     return [each["spec"] for each in side.request("GET", path).body["items"]]
 
 
-def test_an_approval_has_the_digest_and_the_name_and_a_second_one_replaces_it(side: Side, person: Person):
+def test_an_approval_has_the_digest_and_the_name_and_a_second_one_replaces_it(
+    side: Side, person: Person
+):
     asking(side)
-    first = person.sees("approve", "fraud", "v3", "--stage", "production", "--comment", "checked on August")
+    first = person.sees(
+        "approve", "fraud", "v3", "--stage", "production", "--comment", "checked on August"
+    )
     assert f"{side.namespace}/fraud  production: v3 is approved by {me(side)}." in first
-    about_v3 = {"model": "fraud", "stage": "production", "version": "v3", "digest": DIGEST, "approver": me(side)}
+    about_v3 = {
+        "model": "fraud",
+        "stage": "production",
+        "version": "v3",
+        "digest": DIGEST,
+        "approver": me(side),
+    }
     assert said(side) == [about_v3 | {"decision": "Approve", "comment": "checked on August"}]
     person.sees("reject", "fraud", "v3", "-s", "production", "--comment", "the holdout leaked")
     assert said(side) == [about_v3 | {"decision": "Reject", "comment": "the holdout leaked"}]
-    person.sees("approve", "fraud", "v3", "-s", "production", "--gate", "pipeline", "--evidence", "https://ci.example/7")
+    person.sees(
+        "approve",
+        "fraud",
+        "v3",
+        "-s",
+        "production",
+        "--gate",
+        "pipeline",
+        "--evidence",
+        "https://ci.example/7",
+    )
     assert len(said(side)) == 2
 
 
 def test_a_dry_run_changes_nothing(side: Side, person: Person):
     asking(side)
-    assert "nothing was changed" in person.sees("approve", "fraud", "v3", "--stage", "production", "--dry-run")
+    assert "nothing was changed" in person.sees(
+        "approve", "fraud", "v3", "--stage", "production", "--dry-run"
+    )
     assert said(side) == []
 
 
 @pytest.mark.parametrize("why", ["asked", "registered"])
-def test_what_would_not_count_is_refused_and_a_rejection_is_not(side: Side, person: Person, why: str):
-    asking(side, by=me(side) if why == "asked" else "rita", registrar=registrar_of(me(side)) if why == "registered" else None)
+def test_what_would_not_count_is_refused_and_a_rejection_is_not(
+    side: Side, person: Person, why: str
+):
+    asking(
+        side,
+        by=me(side) if why == "asked" else "rita",
+        registrar=registrar_of(me(side)) if why == "registered" else None,
+    )
     done = person.says("approve", "fraud", "v3", "--stage", "production")
     assert done.returncode != 0
     verb = "asked for" if why == "asked" else "registered"
-    assert f"{me(side)} {verb} v3, so this approval would not count for production of {side.namespace}/fraud" in done.stderr
+    assert (
+        f"{me(side)} {verb} v3, so this approval would not count for production of"
+        f" {side.namespace}/fraud" in done.stderr
+    )
     assert said(side) == []
     person.sees("reject", "fraud", "v3", "--stage", "production")
 
@@ -72,10 +113,15 @@ def test_what_would_not_count_is_refused_and_a_rejection_is_not(side: Side, pers
     [
         (("v9", "-s", "production"), "has no version v9. It has: v3."),
         (("v3", "-s", "prod"), "has no stage prod. Its stages: production."),
-        (("v3", "-s", "production", "--gate", "legal"), "has no gate legal to approve. It has: approved, pipeline."),
+        (
+            ("v3", "-s", "production", "--gate", "legal"),
+            "has no gate legal to approve. It has: approved, pipeline.",
+        ),
     ],
 )
-def test_a_wrong_name_is_told_with_those_that_are_there(side: Side, person: Person, words: tuple[str, ...], message: str):
+def test_a_wrong_name_is_told_with_those_that_are_there(
+    side: Side, person: Person, words: tuple[str, ...], message: str
+):
     asking(side)
     done = person.says("approve", "fraud", *words)
     assert (done.returncode, message in done.stderr) == (3, True), done.stderr
@@ -87,18 +133,48 @@ def test_a_stage_without_such_a_gate_and_one_with_two_say_what_to_name(side: Sid
         "has no gate approvals; its external gates are pipeline: name one."
         in person.says("approve", "fraud", "v3", "-s", "production").stderr
     )
-    side.patch("RegisteredModel", "fraud", {"spec": {"stages": {"production": {"gates": [APPROVED, APPROVED | {"name": "legal"}]}}}})
-    assert "has several gates approvals: name one of approved, legal." in person.says("approve", "fraud", "v3", "-s", "production").stderr
+    side.patch(
+        "RegisteredModel",
+        "fraud",
+        {"spec": {"stages": {"production": {"gates": [APPROVED, APPROVED | {"name": "legal"}]}}}},
+    )
+    assert (
+        "has several gates approvals: name one of approved, legal."
+        in person.says("approve", "fraud", "v3", "-s", "production").stderr
+    )
 
 
-# --- screens ------------------------------------------------------------------------------------------
+# --- screens --------------------------------------------------------------------------------------
 def approval(decision: Decision = Decision.APPROVE, **spec: Any) -> ModelApproval:
-    named = {"model": "fraud", "stage": "production", "version": "v3", "digest": DIGEST, "approver": "bob@example.com"}
-    return ModelApproval.parse(about("ModelApproval", "fraud-production-v3-bob") | {"spec": named | {"decision": decision.value} | spec})
+    named = {
+        "model": "fraud",
+        "stage": "production",
+        "version": "v3",
+        "digest": DIGEST,
+        "approver": "bob@example.com",
+    }
+    return ModelApproval.parse(
+        about("ModelApproval", "fraud-production-v3-bob")
+        | {"spec": named | {"decision": decision.value} | spec}
+    )
 
 
 def test_what_was_said_is_drawn(seen: Seen):
     stages = {"production": {"version": "v3", "requestedBy": "rita", "gates": [APPROVED]}}
-    seen("approve", decided(model(spec_stages=stages), approval(comment="checked on August", evidence="https://wiki.example/v3")))
-    seen("reject", decided(model(spec_stages=stages), approval(Decision.REJECT, comment="the holdout leaked")))
-    seen("approve-early", decided(model(spec_stages={"production": {"version": "v2", "gates": [APPROVED]}}), approval()))
+    seen(
+        "approve",
+        decided(
+            model(spec_stages=stages),
+            approval(comment="checked on August", evidence="https://wiki.example/v3"),
+        ),
+    )
+    seen(
+        "reject",
+        decided(model(spec_stages=stages), approval(Decision.REJECT, comment="the holdout leaked")),
+    )
+    seen(
+        "approve-early",
+        decided(
+            model(spec_stages={"production": {"version": "v2", "gates": [APPROVED]}}), approval()
+        ),
+    )

@@ -1,4 +1,6 @@
-"""What the commands decide, with values alone: when a change is through, which version was before, what is asked for, what is purged."""
+"""What the commands decide, with values alone: when a change is through, which version was
+before, what is asked for, what is purged.
+"""
 
 import subprocess
 import sys
@@ -37,7 +39,7 @@ from tests.cli.objects import (
 from tests.cli.test_screens import COMPARED, THREE
 
 
-# --- rollback -----------------------------------------------------------------------------------------
+# --- rollback -------------------------------------------------------------------------------------
 @pytest.mark.parametrize(
     ("now", "previous", "held_by", "expected"),
     [
@@ -51,14 +53,25 @@ from tests.cli.test_screens import COMPARED, THREE
         (None, None, {}, None),
     ],
 )
-def test_the_version_before(now: str | None, previous: str | None, held_by: dict[str, int], expected: str | None):
+def test_the_version_before(
+    now: str | None, previous: str | None, held_by: dict[str, int], expected: str | None
+):
     """It is `previous`; else the version that held the stage last, hours ago, among the others."""
-    stage = (held(now, before(minutes=1)) if now else {}) | ({"previous": served(previous)} if previous else {})
+    stage = (held(now, before(minutes=1)) if now else {}) | (
+        {"previous": served(previous)} if previous else {}
+    )
     known = {
-        name: [holds("staging", before(hours=9)), holds("production", before(hours=9), before(hours=ago))] for name, ago in held_by.items()
+        name: [
+            holds("staging", before(hours=9)),
+            holds("production", before(hours=9), before(hours=ago)),
+        ]
+        for name, ago in held_by.items()
     }
     versions = [version(name, held=known.get(name, [])) for name in ("v1", "v2", "v3")]
-    assert held_before(model({"production": stage}, versions=versions, wanted=now), "production") == expected
+    assert (
+        held_before(model({"production": stage}, versions=versions, wanted=now), "production")
+        == expected
+    )
 
 
 def test_a_version_that_the_stage_went_back_from_by_itself_is_none_to_go_back_to():
@@ -70,12 +83,18 @@ def test_a_version_that_the_stage_went_back_from_by_itself_is_none_to_go_back_to
         "message": "x",
         "time": before(hours=1),
     }
-    versions = [version(name, held=[holds("production", before(hours=9), before(hours=ago))]) for name, ago in (("v2", 1), ("v3", 5))]
+    versions = [
+        version(name, held=[holds("production", before(hours=9), before(hours=ago))])
+        for name, ago in (("v2", 1), ("v3", 5))
+    ]
     stage = held("v1", before(minutes=1)) | {"rejected": [rejected]}
-    assert held_before(model({"production": stage}, versions=versions, wanted="v1"), "production") == "v3"
+    assert (
+        held_before(model({"production": stage}, versions=versions, wanted="v1"), "production")
+        == "v3"
+    )
 
 
-# --- refresh ------------------------------------------------------------------------------------------
+# --- refresh --------------------------------------------------------------------------------------
 @pytest.mark.parametrize(
     ("messages", "expected"),
     [
@@ -86,16 +105,21 @@ def test_a_version_that_the_stage_went_back_from_by_itself_is_none_to_go_back_to
     ],
 )
 def test_where_changes_stand_is_a_sentence_for_each_stage(messages: dict[str, str], expected: str):
-    drawing, plain = changing.standing({stage: Progress(State.UNDER_WAY, message) for stage, message in messages.items()})
+    drawing, plain = changing.standing(
+        {stage: Progress(State.UNDER_WAY, message) for stage, message in messages.items()}
+    )
     assert plain == expected
     assert [line.split()[0] for line in drawing.plain.splitlines()] == list(messages)
 
 
-# --- train --------------------------------------------------------------------------------------------
+# --- train ----------------------------------------------------------------------------------------
 def test_a_run_is_through_when_it_has_done_what_it_owes():
     assert train.outcome(run()) is None
     assert train.outcome(run(status=ended_status())) is True
-    registering = [*progressing("Registering", "Waits for the model."), condition("Succeeded", True, "Succeeded")]
+    registering = [
+        *progressing("Registering", "Waits for the model."),
+        condition("Succeeded", True, "Succeeded"),
+    ]
     assert train.outcome(run(status=ended_status(conditions=registering))) is None
 
 
@@ -127,7 +151,12 @@ def test_a_run_from_options():
     assert body["spec"] == {
         "experiment": "fraud",
         "parameters": {"max_depth": "6", "note": "a=b"},
-        "dataset": {"name": "cards", "uri": "s3://datasets/cards.csv", "digest": "sha256:" + "a" * 64, "target": "is_fraud"},
+        "dataset": {
+            "name": "cards",
+            "uri": "s3://datasets/cards.csv",
+            "digest": "sha256:" + "a" * 64,
+            "target": "is_fraud",
+        },
         "trainer": {"xgboost": {}},
         "resources": {"requests": {"cpu": "2", "memory": "4Gi"}, "limits": {"memory": "4Gi"}},
         "register": {"model": "fraud", "version": "v3"},
@@ -175,7 +204,9 @@ def test_a_script_of_this_machine_may_change_a_file(file: Path):
     script = file.with_name("train.py")
     script.write_text("print(1)")
     changed = training(Words(file=file, script=str(script)))
-    assert changed.manifest["spec"]["trainer"] == {"script": {"configMap": "fraud-1-script", "key": "train.py"}}
+    assert changed.manifest["spec"]["trainer"] == {
+        "script": {"configMap": "fraud-1-script", "key": "train.py"}
+    }
     assert changed.files == {"train.py": "print(1)"}
 
 
@@ -199,7 +230,7 @@ def test_targets():
     assert parts("fraud@production") == Target("fraud", "production")
 
 
-# --- purge --------------------------------------------------------------------------------------------
+# --- purge ----------------------------------------------------------------------------------------
 CRON_JOB: dict[str, Any] = {
     "metadata": {"name": "modelyard-purge", "namespace": "modelyard-system", "uid": "u1"},
     "spec": {
@@ -209,7 +240,12 @@ CRON_JOB: dict[str, Any] = {
             "spec": {
                 "backoffLimit": 0,
                 "template": {
-                    "spec": {"containers": [{"name": "purge", "image": "i", "args": ["--older-than", "30d"]}, {"name": "beside"}]}
+                    "spec": {
+                        "containers": [
+                            {"name": "purge", "image": "i", "args": ["--older-than", "30d"]},
+                            {"name": "beside"},
+                        ]
+                    }
                 },
             },
         },
@@ -223,9 +259,15 @@ def test_a_job_from_the_cron_job_purges_these_runs_only():
     assert made["metadata"]["ownerReferences"][0]["uid"] == "u1"
     assert made["metadata"]["annotations"] == {"cronjob.kubernetes.io/instantiate": "manual"}
     containers = made["spec"]["template"]["spec"]["containers"]
-    assert containers == [{"name": "purge", "image": "i", "args": ["--run-ids", f"{'1' * 32},{'2' * 32}"]}, {"name": "beside"}]
+    assert containers == [
+        {"name": "purge", "image": "i", "args": ["--run-ids", f"{'1' * 32},{'2' * 32}"]},
+        {"name": "beside"},
+    ]
     assert made["spec"]["backoffLimit"] == 0
-    assert CRON_JOB["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"][0]["args"] == ["--older-than", "30d"]
+    assert CRON_JOB["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"][0]["args"] == [
+        "--older-than",
+        "30d",
+    ]
 
 
 def test_a_dry_run_is_a_job_that_only_tells():
@@ -233,7 +275,7 @@ def test_a_dry_run_is_a_job_that_only_tells():
     assert made["spec"]["template"]["spec"]["containers"][0]["args"][-1] == "--dry-run"
 
 
-# --- compare ------------------------------------------------------------------------------------------
+# --- compare --------------------------------------------------------------------------------------
 def test_the_page_needs_nothing_from_anywhere():
     text = pictures.page(COMPARED)
     assert "http" not in text
@@ -251,7 +293,11 @@ def test_the_page_shows_names_as_they_are():
 
 def test_a_png_is_drawn(tmp_path: Path):
     pictures.png(COMPARED, tmp_path / "curves.png")
-    bare = COMPARED.__class__("risk/fraud", COMPARED.left.__class__("v1", metrics={"a": 1.0}), COMPARED.left.__class__("v2"))
+    bare = COMPARED.__class__(
+        "risk/fraud",
+        COMPARED.left.__class__("v1", metrics={"a": 1.0}),
+        COMPARED.left.__class__("v2"),
+    )
     pictures.png(bare, tmp_path / "bars.png")
     assert all(path.read_bytes().startswith(b"\x89PNG") for path in tmp_path.iterdir())
 
@@ -259,9 +305,16 @@ def test_a_png_is_drawn(tmp_path: Path):
 def test_without_matplotlib_a_png_says_what_to_install(tmp_path: Path):
     hide = "import sys\nsys.modules['matplotlib'] = None\n"
     draw = "from pathlib import Path\nfrom modelyard.cli.views import compare, pictures\n"
-    draw += f"pictures.png(compare.Comparison('m', compare.Side('v1'), compare.Side('v2')), Path({str(tmp_path / 'x')!r}))\n"
-    done = subprocess.run([sys.executable, "-c", hide + draw], capture_output=True, text=True, check=False)
-    assert "modelyard.client.errors.Missing: A PNG needs the Python package matplotlib" in done.stderr
+    draw += (
+        "pictures.png(compare.Comparison('m', compare.Side('v1'), compare.Side('v2')),"
+        f" Path({str(tmp_path / 'x')!r}))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", hide + draw], capture_output=True, text=True, check=False
+    )
+    assert (
+        "modelyard.client.errors.Missing: A PNG needs the Python package matplotlib" in done.stderr
+    )
 
 
 def test_facts_of_a_version():
@@ -270,10 +323,16 @@ def test_facts_of_a_version():
     assert "data" not in facts(there.status.versions[1], None)
 
 
-# --- doctor -------------------------------------------------------------------------------------------
+# --- doctor ---------------------------------------------------------------------------------------
 def definition(*fields: str) -> dict[str, Any]:
     schema = {"properties": {"spec": {"properties": {name: {} for name in fields}}}}
-    return {"spec": {"versions": [{"name": "v1alpha1", "served": True, "schema": {"openAPIV3Schema": schema}}]}}
+    return {
+        "spec": {
+            "versions": [
+                {"name": "v1alpha1", "served": True, "schema": {"openAPIV3Schema": schema}}
+            ]
+        }
+    }
 
 
 def test_fields_that_the_cluster_lacks():
@@ -311,12 +370,22 @@ ALL = {f"yard-{name}": None for name in NAMES}
     ("problems", "verdict", "words"),
     [
         (ALL, Verdict.GOOD, "all 16 are in force"),
-        (ALL | {"yard-keep": "the binding is missing"}, Verdict.BAD, "yard-keep: the binding is missing"),
-        ({name: None for name in ALL if name != "yard-names"}, Verdict.WARNING, "Not installed: names."),
+        (
+            ALL | {"yard-keep": "the binding is missing"},
+            Verdict.BAD,
+            "yard-keep: the binding is missing",
+        ),
+        (
+            {name: None for name in ALL if name != "yard-names"},
+            Verdict.WARNING,
+            "Not installed: names.",
+        ),
         ({}, Verdict.WARNING, "Not installed: promote, override, purge"),
     ],
 )
-def test_policies_are_judged_by_what_was_installed(problems: dict[str, str | None], verdict: Verdict, words: str):
+def test_policies_are_judged_by_what_was_installed(
+    problems: dict[str, str | None], verdict: Verdict, words: str
+):
     judged = doctor.policies(problems)
     assert judged.verdict is verdict
     assert words in judged.words
@@ -328,7 +397,10 @@ def test_what_was_installed_is_read_from_the_operators_settings():
         env = [{"name": "MODELYARD_POLICIES", "value": value}, {"name": "A", "valueFrom": {}}]
         return {"spec": {"template": {"spec": {"containers": [{"env": env}, {}]}}}}
 
-    assert doctor.installed(operator("a-keep=1/2,a-runs=3/4")) == {"a-keep": ("1", "2"), "a-runs": ("3", "4")}
+    assert doctor.installed(operator("a-keep=1/2,a-runs=3/4")) == {
+        "a-keep": ("1", "2"),
+        "a-runs": ("3", "4"),
+    }
     assert doctor.installed(operator(None)) == doctor.installed(operator("nonsense")) == {}
 
 

@@ -1,4 +1,6 @@
-"""A model's whole history, read from a real MinIO by the command line; and what was done to it, found."""
+"""A model's whole history, read from a real MinIO by the command line; and what was done to it,
+found.
+"""
 
 from __future__ import annotations
 
@@ -25,13 +27,29 @@ class Kept:
     """The record of the model fraud, whose objects lie in a bucket."""
 
     def __init__(self, side: Side, minio: Minio) -> None:
-        side.secret("modelyard-connection", {"MLFLOW_TRACKING_URI": minio.url, "MODELYARD_BUCKET": "artifacts", **minio.environment})
+        side.secret(
+            "modelyard-connection",
+            {
+                "MLFLOW_TRACKING_URI": minio.url,
+                "MODELYARD_BUCKET": "artifacts",
+                **minio.environment,
+            },
+        )
         side.ours("RegisteredModel", "fraud", {"stages": {"production": {}}})
         self.links = self.entries(side)
         last, stored = self.links[-1], self.links[COUNT - 1]
-        history = [link.entry.model_dump(mode="json", by_alias=True, exclude_none=True) for link in self.links[-50:]]
-        record = {"number": HEAD, "digest": last.digest, "stored": {"number": COUNT, "digest": stored.digest}}
-        self.body = side.status("RegisteredModel", "fraud", "Serving", "", ready=True, history=history, record=record)
+        history = [
+            link.entry.model_dump(mode="json", by_alias=True, exclude_none=True)
+            for link in self.links[-50:]
+        ]
+        record = {
+            "number": HEAD,
+            "digest": last.digest,
+            "stored": {"number": COUNT, "digest": stored.digest},
+        }
+        self.body = side.status(
+            "RegisteredModel", "fraud", "Serving", "", ready=True, history=history, record=record
+        )
         self.s3, self.folder = minio.s3(), folder(side.namespace, self.body["metadata"]["uid"])
         for link in self.links[:COUNT]:
             self.put(link.number, link.content)
@@ -49,8 +67,12 @@ class Kept:
             )
             for number in range(1, HEAD + 1)
         ]
-        status = whole.status.model_copy(update={"history": tuple(made), "record": {"number": HEAD}})
-        parsed = status.model_copy(update={"record": type(status).model_validate({"record": {"number": HEAD}}).record})
+        status = whole.status.model_copy(
+            update={"history": tuple(made), "record": {"number": HEAD}}
+        )
+        parsed = status.model_copy(
+            update={"record": type(status).model_validate({"record": {"number": HEAD}}).record}
+        )
         return chain(whole.model_copy(update={"status": parsed}))
 
     def put(self, number: int, content: bytes) -> None:
@@ -65,7 +87,9 @@ def kept(side: Side, minio: Minio) -> Kept:
 def test_all_of_it_is_read_from_s3_and_what_waits_from_the_status(person: Person, kept: Kept):
     entries = json.loads(person.sees("history", "fraud", "--all", "-o", "json"))
     assert [entry["record"] for entry in entries] == list(range(1, HEAD + 1))
-    assert entries == [link.entry.model_dump(mode="json", by_alias=True, exclude_none=True) for link in kept.links]
+    assert entries == [
+        link.entry.model_dump(mode="json", by_alias=True, exclude_none=True) for link in kept.links
+    ]
     assert len(person.sees("history", "fraud", "--all").splitlines()) == HEAD + 1
     assert len(person.sees("history", "fraud").splitlines()) == 50 + 1
 
@@ -74,11 +98,14 @@ def test_a_record_that_is_whole_is_said_to_be_with_its_head(person: Person, side
     said = person.sees("history", "verify", "fraud")
     head = f"{COUNT}:{kept.links[COUNT - 1].digest}"
     assert said == (
-        f"The history of {side.namespace}/fraud is whole: {COUNT} entries in S3, each chained to the one before. Its head is {head}."
-        " 5 more are not in S3 yet.\n"
+        f"The history of {side.namespace}/fraud is whole: {COUNT} entries in S3, each chained to"
+        f" the one before. Its head is {head}. 5 more are not in S3 yet.\n"
     )
     for link in (kept.links[6], kept.links[-1]):
-        assert person.sees("history", "verify", "fraud", "--head", f"{link.number}:{link.digest}") == said
+        assert (
+            person.sees("history", "verify", "fraud", "--head", f"{link.number}:{link.digest}")
+            == said
+        )
     with Client(side.namespace, kubeconfig=str(side.server.kubeconfig)) as client:
         seen: list[tuple[int, int]] = []
         assert client.models.verify_history("fraud", seen=lambda *figures: seen.append(figures)).ok
@@ -109,18 +136,36 @@ def test_what_was_done_to_it_is_found_and_is_the_exit_code(person: Person, kept:
 def test_an_entry_that_the_status_does_not_know_is_found_though_it_fits(person: Person, kept: Kept):
     for link in kept.links[COUNT:]:
         kept.put(link.number, link.content)
-    assert "is whole" in person.sees("history", "verify", "fraud"), "an operator that died after storing them"
-    more = json.loads(kept.links[-1].content) | {"number": HEAD + 1, "previous": kept.links[-1].digest}
+    assert "is whole" in person.sees("history", "verify", "fraud"), (
+        "an operator that died after storing them"
+    )
+    more = json.loads(kept.links[-1].content) | {
+        "number": HEAD + 1,
+        "previous": kept.links[-1].digest,
+    }
     kept.put(HEAD + 1, json.dumps(more).encode())
     done = person.says("history", "verify", "fraud")
-    assert (done.returncode, f"entry {HEAD + 1}: The status ends with {HEAD}: the operator did not write it.\n" in done.stdout) == (1, True)
+    assert (
+        done.returncode,
+        f"entry {HEAD + 1}: The status ends with {HEAD}: the operator did not write it.\n"
+        in done.stdout,
+    ) == (1, True)
 
 
 def test_a_record_that_was_rewritten_is_found_by_a_head_that_was_kept(person: Person, kept: Kept):
     for head, said in (
-        (f"{HEAD + 1}:sha256:{'0' * 64}", f"entry {HEAD + 1}: It is missing: the head says that it was written"),
-        (f"{HEAD}:sha256:{'0' * 64}", f"entry {HEAD}: The status says {kept.links[-1].digest}, and the head says"),
-        (f"3:sha256:{'0' * 64}", f"entry 3: It has the digest {kept.links[2].digest}, and the head says"),
+        (
+            f"{HEAD + 1}:sha256:{'0' * 64}",
+            f"entry {HEAD + 1}: It is missing: the head says that it was written",
+        ),
+        (
+            f"{HEAD}:sha256:{'0' * 64}",
+            f"entry {HEAD}: The status says {kept.links[-1].digest}, and the head says",
+        ),
+        (
+            f"3:sha256:{'0' * 64}",
+            f"entry 3: It has the digest {kept.links[2].digest}, and the head says",
+        ),
     ):
         done = person.says("history", "verify", "fraud", "--head", head)
         assert (done.returncode, said in done.stdout) == (1, True), done.stdout
@@ -129,8 +174,14 @@ def test_a_record_that_was_rewritten_is_found_by_a_head_that_was_kept(person: Pe
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("history", "verify", "fraud", "--head", "12"), "a head is a number, a colon and a digest"),
-        (("history", "fraud", "--head", f"1:sha256:{'0' * 64}"), "--head is for modelyard history verify fraud"),
+        (
+            ("history", "verify", "fraud", "--head", "12"),
+            "a head is a number, a colon and a digest",
+        ),
+        (
+            ("history", "fraud", "--head", f"1:sha256:{'0' * 64}"),
+            "--head is for modelyard history verify fraud",
+        ),
         (("history", "verify", "fraud", "--all"), "leave out --stage and --all"),
         (("history", "a", "b"), "write modelyard history MODEL, or modelyard history verify MODEL"),
     ],

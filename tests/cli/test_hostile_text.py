@@ -39,7 +39,16 @@ def clean(text: str) -> bool:
     return not any(char in text for char in HIDDEN)
 
 
-@pytest.mark.parametrize("made", [str, Text, Panel, lambda text: table(["A", "B"], [[text, text]], 80), lambda text: facts([(text, text)])])
+@pytest.mark.parametrize(
+    "made",
+    [
+        str,
+        Text,
+        Panel,
+        lambda text: table(["A", "B"], [[text, text]], 80),
+        lambda text: facts([(text, text)]),
+    ],
+)
 def test_a_screen_shows_no_hidden_character(capsys: pytest.CaptureFixture[str], made):
     screen = Screen(Where())
     drawing = made(HOSTILE)
@@ -71,8 +80,13 @@ def test_a_live_screen_moves_by_our_own_doing_only(capsys: pytest.CaptureFixture
 
 
 @pytest.mark.parametrize("form", [Format.JSON, Format.YAML])
-def test_a_document_holds_hidden_characters_as_escapes(capsys: pytest.CaptureFixture[str], form: Format):
-    value = {"bidi": "a\u202eb", "status": {"message": f"{HOSTILE} ü\nmore", "parameters": {HOSTILE: "1"}}}
+def test_a_document_holds_hidden_characters_as_escapes(
+    capsys: pytest.CaptureFixture[str], form: Format
+):
+    value = {
+        "bidi": "a\u202eb",
+        "status": {"message": f"{HOSTILE} ü\nmore", "parameters": {HOSTILE: "1"}},
+    }
     Screen(Where(output=form)).document(value)
     out = capsys.readouterr().out
     assert clean(out)
@@ -80,7 +94,11 @@ def test_a_document_holds_hidden_characters_as_escapes(capsys: pytest.CaptureFix
 
 
 def test_an_error_shows_no_hidden_character():
-    for error in (ClientError(HOSTILE), Failed(HOSTILE, HOSTILE, HOSTILE), Refused(HOSTILE, (HOSTILE,))):
+    for error in (
+        ClientError(HOSTILE),
+        Failed(HOSTILE, HOSTILE, HOSTILE),
+        Refused(HOSTILE, (HOSTILE,)),
+    ):
         assert clean(str(error))
     assert clean(Failed("x", HOSTILE, HOSTILE).message)
 
@@ -95,7 +113,11 @@ def test_an_error_that_ends_a_command_shows_no_hidden_character(capsys: pytest.C
 
 def test_a_notebook_shows_no_hidden_character():
     row = {HOSTILE: HOSTILE, "badge": Badge(HOSTILE, "bad"), "several": [Badge(HOSTILE)]}
-    shown = [display.html_table([row], HOSTILE), display.html_table([], HOSTILE), display.card(HOSTILE, Badge(HOSTILE), HOSTILE, row)]
+    shown = [
+        display.html_table([row], HOSTILE),
+        display.html_table([], HOSTILE),
+        display.card(HOSTILE, Badge(HOSTILE), HOSTILE, row),
+    ]
     shown += [display._bar(HOSTILE, 0.5, HOSTILE), display.plain([HOSTILE]), display.plain(HOSTILE)]
     assert all("abcde" in each for each in shown)
     assert all(map(clean, shown))

@@ -1,4 +1,6 @@
-"""The commands against a real API server: what they read and write, how they end, and what they say when they may not."""
+"""The commands against a real API server: what they read and write, how they end, and what they
+say when they may not.
+"""
 
 import base64
 import json
@@ -16,15 +18,21 @@ from tests.harness import Cluster, Manifest, manifests, until
 
 ROOT = Path(__file__).parents[2]
 LOOK = [
-    {"apiGroups": ["modelyard.io"], "resources": ["experiments", "trainingruns", "registeredmodels"], "verbs": ["get", "list", "watch"]}
+    {
+        "apiGroups": ["modelyard.io"],
+        "resources": ["experiments", "trainingruns", "registeredmodels"],
+        "verbs": ["get", "list", "watch"],
+    }
 ]
 
 
 def run(side: Side, name: str = "fraud-1", **spec: Any) -> Manifest:
-    return side.ours("TrainingRun", name, {"experiment": "fraud", "trainer": {"xgboost": {}}, **spec})
+    return side.ours(
+        "TrainingRun", name, {"experiment": "fraud", "trainer": {"xgboost": {}}, **spec}
+    )
 
 
-# --- looking ------------------------------------------------------------------------------------------
+# --- looking --------------------------------------------------------------------------------------
 def test_a_model_is_seen_in_every_form(side: Side, person: Person, fraud: Manifest):
     seen = person.sees("status", "fraud")
     assert seen.startswith(f"fraud  {side.namespace}  Ready\n")
@@ -36,12 +44,20 @@ def test_a_model_is_seen_in_every_form(side: Side, person: Person, fraud: Manife
     assert "managedFields" not in as_json["metadata"]
     assert yaml.safe_load(person.sees("status", "fraud", "-o", "yaml")) == as_json
     listed = json.loads(person.sees("status", "-o", "json"))
-    assert (listed["kind"], [each["metadata"]["name"] for each in listed["items"]]) == ("List", ["fraud"])
+    assert (listed["kind"], [each["metadata"]["name"] for each in listed["items"]]) == (
+        "List",
+        ["fraud"],
+    )
 
 
-def test_history_is_newest_first_for_people_and_as_it_is_for_programs(person: Person, fraud: Manifest):
+def test_history_is_newest_first_for_people_and_as_it_is_for_programs(
+    person: Person, fraud: Manifest
+):
     lines = person.sees("history", "fraud").splitlines()
-    assert [line.split()[2:5] for line in lines[1:]] == [["production", "v1", "v2"], ["production", "-", "v1"]]
+    assert [line.split()[2:5] for line in lines[1:]] == [
+        ["production", "v1", "v2"],
+        ["production", "-", "v1"],
+    ]
     entries = json.loads(person.sees("history", "fraud", "-o", "json"))
     assert [(entry.get("from"), entry["to"]) for entry in entries] == [(None, "v1"), ("v1", "v2")]
 
@@ -65,7 +81,9 @@ def test_runs_and_experiments_are_listed_and_shown(side: Side, person: Person):
     assert line.split()[:4] == ["fraud-1", "fraud", "Training", "40%"]
     assert "ATTEMPT" in person.sees("runs", "list", "-o", "wide")
     assert person.sees("runs", "list", "-o", "name", "-A").count("trainingrun.modelyard.io/") >= 2
-    assert person.sees("runs", "show", "fraud-1").startswith(f"fraud-1  {side.namespace}  Training\nThe pod runs.\n")
+    assert person.sees("runs", "show", "fraud-1").startswith(
+        f"fraud-1  {side.namespace}  Training\nThe pod runs.\n"
+    )
     assert "Card fraud" in person.sees("experiments", "list")
     assert "fraud-1" in person.sees("experiments", "show", "fraud")
 
@@ -103,35 +121,47 @@ def test_everywhere_names_the_namespace(side: Side, person: Person):
     assert [side.namespace, "fraud-1"] in [line.split()[:2] for line in lines]
 
 
-# --- what is not there --------------------------------------------------------------------------------
+# --- what is not there ----------------------------------------------------------------------------
 @pytest.mark.parametrize(
     ("words", "why"),
     [
         (("status", "nothing"), "There is no RegisteredModel"),
         (("runs", "show", "nothing"), "There is no TrainingRun"),
         (("promote", "fraud", "v9", "--to", "production"), "has no version v9. It has: v1, v2."),
-        (("promote", "fraud", "v1", "--to", "prod"), "fraud has no stage prod. Its stages: production."),
+        (
+            ("promote", "fraud", "v1", "--to", "prod"),
+            "fraud has no stage prod. Its stages: production.",
+        ),
         (("history", "fraud", "--stage", "prod"), "Its stages: production."),
-        (("download", "fraud@v9", "/tmp/x"), "has no stage v9, nor a version of that name: it has v1, v2."),
+        (
+            ("download", "fraud@v9", "/tmp/x"),
+            "has no stage v9, nor a version of that name: it has v1, v2.",
+        ),
     ],
     ids=lambda value: " ".join(value[:2]) if isinstance(value, tuple) else "",
 )
-def test_what_is_not_there_ends_with_3(person: Person, fraud: Manifest, words: tuple[str, ...], why: str):
+def test_what_is_not_there_ends_with_3(
+    person: Person, fraud: Manifest, words: tuple[str, ...], why: str
+):
     done = person.says(*words)
     assert (done.returncode, done.stdout) == (3, "")
     assert why in done.stderr
 
 
 def test_where_nothing_purges_it_is_told_what_to_ask_for(person: Person):
-    done = Person(person.kubeconfig, "").says("runs", "purge", "1" * 32, "--yes", "--operator-namespace", person.namespace)
+    done = Person(person.kubeconfig, "").says(
+        "runs", "purge", "1" * 32, "--yes", "--operator-namespace", person.namespace
+    )
     assert done.returncode == 3
     assert "purge.enabled" in done.stderr
 
 
-# --- rights -------------------------------------------------------------------------------------------
+# --- rights ---------------------------------------------------------------------------------------
 @pytest.fixture
 def guarded(cluster: Cluster) -> Iterator[None]:
-    """The chart's policy on promotions alone: these tests write statuses, which another one leaves to the operator."""
+    """The chart's policy on promotions alone: these tests write statuses, which another one
+    leaves to the operator.
+    """
     paths = {
         "ValidatingAdmissionPolicy": "validatingadmissionpolicies",
         "ValidatingAdmissionPolicyBinding": "validatingadmissionpolicybindings",
@@ -158,7 +188,10 @@ def test_who_may_only_look_is_told_what_is_missing(side: Side, fraud: Manifest, 
     assert ada.sees("status", "fraud").startswith("fraud  ")
     done = ada.says("promote", "fraud", "v1", "--to", "production")
     assert done.returncode == 4
-    assert f"Ask for the verb patch on registeredmodels (group modelyard.io) in the namespace {side.namespace}" in done.stderr
+    assert (
+        "Ask for the verb patch on registeredmodels (group modelyard.io) in the namespace"
+        f" {side.namespace}" in done.stderr
+    )
     done = ada.says("train", "-e", "fraud")
     assert done.returncode == 4
     assert "the verb create on trainingruns" in done.stderr
@@ -167,38 +200,75 @@ def test_who_may_only_look_is_told_what_is_missing(side: Side, fraud: Manifest, 
     assert "list trainingruns in the whole cluster" in done.stderr
 
 
-def test_who_may_write_but_not_promote_is_told_the_verb_and_the_stage(side: Side, fraud: Manifest, guarded: None, tmp_path: Path):
-    write = {"apiGroups": ["modelyard.io"], "resources": ["registeredmodels"], "verbs": ["get", "list", "watch", "patch"]}
+def test_who_may_write_but_not_promote_is_told_the_verb_and_the_stage(
+    side: Side, fraud: Manifest, guarded: None, tmp_path: Path
+):
+    write = {
+        "apiGroups": ["modelyard.io"],
+        "resources": ["registeredmodels"],
+        "verbs": ["get", "list", "watch", "patch"],
+    }
     dora = Person(side.user("dora", [*LOOK, write], tmp_path), side.namespace)
     done = until(
-        lambda: refused if (refused := dora.says("promote", "fraud", "v1", "--to", "production", "--dry-run")).returncode else None,
+        lambda: (
+            refused
+            if (
+                refused := dora.says("promote", "fraud", "v1", "--to", "production", "--dry-run")
+            ).returncode
+            else None
+        ),
         "the policy",
     )
     assert done.returncode == 4
     assert "needs the verb promote on registeredmodels/production" in done.stderr
 
 
-def test_the_doctor_names_what_is_missing_with_its_cure(side: Side, fraud: Manifest, tmp_path: Path):
+def test_the_doctor_names_what_is_missing_with_its_cure(
+    side: Side, fraud: Manifest, tmp_path: Path
+):
     done = Person(side.user("ada", LOOK, tmp_path), side.namespace).says("doctor", "-o", "json")
     found = json.loads(done.stdout)
-    assert {each["subject"] for each in found} >= {"connection", "kinds", "rights", "operator", "objects", "storage"}
+    assert {each["subject"] for each in found} >= {
+        "connection",
+        "kinds",
+        "rights",
+        "operator",
+        "objects",
+        "storage",
+    }
     promote = [each for each in found if each["words"].startswith("to promote to production")]
-    cure = "If you need it, ask for a Role with the verb promote on registeredmodels/production (group modelyard.io), or "
-    assert [(each["verdict"], each["cure"].startswith(cure)) for each in promote] == [("warning", True)], promote
+    cure = (
+        "If you need it, ask for a Role with the verb promote on registeredmodels/production (group"
+        " modelyard.io), or "
+    )
+    assert [(each["verdict"], each["cure"].startswith(cure)) for each in promote] == [
+        ("warning", True)
+    ], promote
     purge = "to purge: you may not purge experiments, purge trainingruns, purge registeredmodels"
     assert [each["verdict"] for each in found if each["words"] == purge] == ["warning"]
     # What a person may not see is said, and is not left out.
-    assert [each["verdict"] for each in found if each["subject"] in {"operator", "policies"}] == ["unknown", "unknown"]
+    assert [each["verdict"] for each in found if each["subject"] in {"operator", "policies"}] == [
+        "unknown",
+        "unknown",
+    ]
     storage = next(each["words"] for each in found if each["subject"] == "storage")
-    assert f"Ask for the verb get on the Secret modelyard-connection alone in the namespace {side.namespace}" in storage
-    assert not [each["cure"] for each in found if ".md" in each["cure"] and "repository" not in each["cure"]]
+    assert (
+        "Ask for the verb get on the Secret modelyard-connection alone in the namespace"
+        f" {side.namespace}" in storage
+    )
+    assert not [
+        each["cure"] for each in found if ".md" in each["cure"] and "repository" not in each["cure"]
+    ]
     assert done.returncode == (1 if any(each["verdict"] == "bad" for each in found) else 0)
 
 
 def test_the_doctor_says_that_a_namespace_is_not_there(side: Side):
     done = Person(side.server.kubeconfig, "nosuch").says("doctor", "-o", "json")
     found = json.loads(done.stdout)
-    assert [(each["subject"], each["verdict"]) for each in found] == [("connection", "ok"), ("namespace", "bad")]
+    assert [(each["subject"], each["verdict"]) for each in found] == [
+        ("connection", "ok"),
+        ("namespace", "bad"),
+    ]
     assert (found[-1]["words"], done.returncode) == ("There is no namespace nosuch.", 1)
 
 
@@ -215,49 +285,77 @@ OPERATOR = {"app.kubernetes.io/name": "modelyard", "app.kubernetes.io/component"
 
 @pytest.fixture
 def pulling(side: Side) -> Iterator[None]:
-    """An operator whose pods pull by the Secrets registry and mirror, which no other test may find."""
+    """An operator whose pods pull by the Secrets registry and mirror, which no other test may
+    find.
+    """
     pod = {
         "metadata": {"labels": OPERATOR},
         "spec": {
             "containers": [
-                {"name": "operator", "image": "i", "env": [{"name": "MODELYARD_IMAGE_PULL_SECRETS", "value": "registry,mirror"}]}
+                {
+                    "name": "operator",
+                    "image": "i",
+                    "env": [{"name": "MODELYARD_IMAGE_PULL_SECRETS", "value": "registry,mirror"}],
+                }
             ]
         },
     }
     path = f"/apis/apps/v1/namespaces/{side.namespace}/deployments"
-    body = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "modelyard", "labels": OPERATOR}}
-    made = side.request("POST", path, body | {"spec": {"selector": {"matchLabels": OPERATOR}, "template": pod}})
+    body = {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": "modelyard", "labels": OPERATOR},
+    }
+    made = side.request(
+        "POST", path, body | {"spec": {"selector": {"matchLabels": OPERATOR}, "template": pod}}
+    )
     assert made.ok, made.message
     yield
     side.request("DELETE", f"{path}/modelyard")
 
 
 @pytest.mark.usefixtures("pulling")
-def test_the_doctor_looks_for_the_pull_secrets_of_the_namespace(side: Side, person: Person, fraud: Manifest):
+def test_the_doctor_looks_for_the_pull_secrets_of_the_namespace(
+    side: Side, person: Person, fraud: Manifest
+):
     def images() -> Manifest:
-        return next(each for each in json.loads(person.says("doctor", "-o", "json").stdout) if each["subject"] == "images")
+        return next(
+            each
+            for each in json.loads(person.says("doctor", "-o", "json").stdout)
+            if each["subject"] == "images"
+        )
 
     side.secret("registry", {"user": "x"})
     found = images()
     assert found["verdict"] == "warning"
-    assert "registry is no pull secret (kubernetes.io/dockerconfigjson); mirror is not there." in found["words"]
+    assert (
+        "registry is no pull secret (kubernetes.io/dockerconfigjson); mirror is not there."
+        in found["words"]
+    )
     assert "docs/install.md, Images of a private registry" in found["cure"]
     side.delete("Secret", "registry")
     for name in ("registry", "mirror"):
         data = {".dockerconfigjson": base64.b64encode(b'{"auths": {}}').decode()}
         side.create("v1", "Secret", name, type="kubernetes.io/dockerconfigjson", data=data)
-    assert (images()["verdict"], images()["words"]) == ("ok", "the pull secrets registry, mirror are there")
+    assert (images()["verdict"], images()["words"]) == (
+        "ok",
+        "the pull secrets registry, mirror are there",
+    )
 
 
 def test_nobody_answers(tmp_path: Path, side: Side):
     path = tmp_path / "kubeconfig"
-    path.write_text(kubeconfig(f"https://127.0.0.1:{free_ports(1)[0]}", side.server.ca.read_bytes(), "token"))
+    path.write_text(
+        kubeconfig(f"https://127.0.0.1:{free_ports(1)[0]}", side.server.ca.read_bytes(), "token")
+    )
     done = Person(path, side.namespace).says("status")
     assert (done.returncode, done.stdout) == (5, "")
     assert "does not answer" in done.stderr
 
 
-def test_a_watch_draws_anew_when_something_changes_and_ends_at_an_interrupt(side: Side, person: Person, fraud: Manifest):
+def test_a_watch_draws_anew_when_something_changes_and_ends_at_an_interrupt(
+    side: Side, person: Person, fraud: Manifest
+):
     process = person.begins("status", "fraud", "--watch")
     assert process.stdout is not None
     assert process.stdout.readline().startswith("fraud  ")

@@ -1,4 +1,6 @@
-"""Every command on a real cluster: a life of a model, told by the command line alone. In order: each test goes on from the one before."""
+"""Every command on a real cluster: a life of a model, told by the command line alone. In order:
+each test goes on from the one before.
+"""
 
 import csv
 import hashlib
@@ -24,7 +26,11 @@ def there(operator: Kube) -> Iterator[Tenant]:
     """A namespace with an experiment and a model whose stages are empty."""
     made = make_namespace(operator, "cli")
     made.experiment(objective={"metric": "accuracy", "goal": "Maximize"})
-    made.apply("RegisteredModel", "fraud", {"stages": {"production": {"serving": SERVING}, "staging": {"serving": {"replicas": 0}}}})
+    made.apply(
+        "RegisteredModel",
+        "fraud",
+        {"stages": {"production": {"serving": SERVING}, "staging": {"serving": {"replicas": 0}}}},
+    )
     made.ready("Experiment")
     yield made
     operator.kubectl("delete", "namespace", made.name, "--ignore-not-found", "--wait=false")
@@ -42,12 +48,38 @@ def screen(told: Callable[..., None], there: Tenant) -> Callable[..., None]:
 
 
 def test_two_versions_are_trained_and_followed(there: Tenant, ada: Person):
-    seen = ada.sees("train", "-e", "fraud", "--name", "fraud-1", *SMALL, "-p", "n_estimators=20", "--register", "fraud@v1")
+    seen = ada.sees(
+        "train",
+        "-e",
+        "fraud",
+        "--name",
+        "fraud-1",
+        *SMALL,
+        "-p",
+        "n_estimators=20",
+        "--register",
+        "fraud@v1",
+    )
     assert seen.splitlines()[-1].startswith("fraud-1 succeeded")
     assert "It is fraud@v1." in seen
-    ada.sees("train", "-e", "fraud", "--name", "fraud-2", *SMALL, "-p", "n_estimators=40", "--register", "fraud@v2", "--no-follow")
+    ada.sees(
+        "train",
+        "-e",
+        "fraud",
+        "--name",
+        "fraud-2",
+        *SMALL,
+        "-p",
+        "n_estimators=40",
+        "--register",
+        "fraud@v2",
+        "--no-follow",
+    )
     assert "It is fraud@v2." in ada.sees("runs", "follow", "fraud-2")
-    assert there.status("TrainingRun", "fraud-2")["registered"] == {"model": "fraud", "version": "v2"}
+    assert there.status("TrainingRun", "fraud-2")["registered"] == {
+        "model": "fraud",
+        "version": "v2",
+    }
 
 
 def test_runs_and_experiments_are_seen(ada: Person, screen: Callable[..., None]):
@@ -56,17 +88,27 @@ def test_runs_and_experiments_are_seen(ada: Person, screen: Callable[..., None])
     screen("runs-show", ada.sees("runs", "show", "fraud-1"))
     screen("experiments-list", ada.sees("experiments", "list"))
     screen("experiments-show", ada.sees("experiments", "show", "fraud"))
-    assert json.loads(ada.sees("experiments", "list", "-o", "json"))["items"][0]["metadata"]["name"] == "fraud"
+    assert (
+        json.loads(ada.sees("experiments", "list", "-o", "json"))["items"][0]["metadata"]["name"]
+        == "fraud"
+    )
 
 
 def test_a_version_is_promoted_and_asked(there: Tenant, ada: Person, screen: Callable[..., None]):
-    screen("promote", steady(ada.sees("promote", "fraud", "v1", "--to", "production", "--reason", "the first")))
-    answer = json.loads(ada.says("predict", "fraud@production", "-o", "json", stdin=json.dumps(TABLE)).stdout)
+    screen(
+        "promote",
+        steady(ada.sees("promote", "fraud", "v1", "--to", "production", "--reason", "the first")),
+    )
+    answer = json.loads(
+        ada.says("predict", "fraud@production", "-o", "json", stdin=json.dumps(TABLE)).stdout
+    )
     version, expected = there.predict()
     assert (answer["version"], answer["predictions"]) == (version, expected)
     text = io.StringIO()
     csv.writer(text).writerows([[f"feature_{at:02d}" for at in range(len(TABLE[0]))], *TABLE])
-    answer = json.loads(ada.says("predict", "fraud@production", "--csv", "-o", "json", stdin=text.getvalue()).stdout)
+    answer = json.loads(
+        ada.says("predict", "fraud@production", "--csv", "-o", "json", stdin=text.getvalue()).stdout
+    )
     assert answer["predictions"] == expected
     screen("predict", ada.says("predict", "fraud@production", stdin=json.dumps(TABLE)).stdout)
     screen("status", ada.sees("status"))
@@ -82,9 +124,13 @@ def test_it_is_promoted_and_rolled_back_and_history_tells(ada: Person, screen: C
     screen("promote-what-is-not-there", refused.stdout + refused.stderr)
 
 
-def test_versions_are_compared_with_curves_through_a_port_forward(ada: Person, tmp_path: Path, screen: Callable[..., None]):
+def test_versions_are_compared_with_curves_through_a_port_forward(
+    ada: Person, tmp_path: Path, screen: Callable[..., None]
+):
     screen("compare", ada.sees("compare", "fraud@v1", "v2"))
-    document = json.loads(ada.sees("compare", "fraud@v1", "v2", "--html", str(tmp_path / "page.html"), "-o", "json"))
+    document = json.loads(
+        ada.sees("compare", "fraud@v1", "v2", "--html", str(tmp_path / "page.html"), "-o", "json")
+    )
     assert document["missing"] == []
     assert document["versions"]["v1"]["parameters"]["n_estimators"] == "20"
     assert document["versions"]["v2"]["parameters"]["n_estimators"] == "40"
@@ -101,7 +147,9 @@ def test_a_version_is_downloaded_whole(there: Tenant, ada: Person, tmp_path: Pat
 
 def _file(path: Path, root: Path) -> FileDigest:
     body = path.read_bytes()
-    return FileDigest(path.relative_to(root).as_posix(), len(body), hashlib.sha256(body).hexdigest())
+    return FileDigest(
+        path.relative_to(root).as_posix(), len(body), hashlib.sha256(body).hexdigest()
+    )
 
 
 def test_the_doctor_finds_everything_well(ada: Person, screen: Callable[..., None]):
@@ -110,10 +158,16 @@ def test_the_doctor_finds_everything_well(ada: Person, screen: Callable[..., Non
 
 def steady(text: str) -> str:
     """What is said without the lines on the way, of which a fast cluster shows fewer."""
-    return "".join(f"{line}\n" for line in text.splitlines() if not line.startswith(("production: ", "staging: ")))
+    return "".join(
+        f"{line}\n"
+        for line in text.splitlines()
+        if not line.startswith(("production: ", "staging: "))
+    )
 
 
-def test_a_run_is_deleted_with_its_record_and_restored(there: Tenant, ada: Person, screen: Callable[..., None]):
+def test_a_run_is_deleted_with_its_record_and_restored(
+    there: Tenant, ada: Person, screen: Callable[..., None]
+):
     ada.sees("train", "-e", "fraud", "--name", "fraud-3", *SMALL, "-p", "n_estimators=5")
     run_id = there.status("TrainingRun", "fraud-3")["mlflow"]["runId"]
     screen("runs-delete", ada.sees("runs", "delete", "fraud-3", "--mlflow", "--yes"))

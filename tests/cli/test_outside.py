@@ -1,4 +1,6 @@
-"""What leads out of the API: curves of a real MLflow, a tree in a real MinIO, a model that answers."""
+"""What leads out of the API: curves of a real MLflow, a tree in a real MinIO, a model that
+answers.
+"""
 
 import hashlib
 import json
@@ -39,13 +41,24 @@ def registered(side: Side, *versions: dict[str, Any], url: str | None = None) ->
             **({"url": url} if url else {}),
         }
     }
-    side.status("RegisteredModel", "fraud", "Serving", "", ready=True, versions=list(versions), stages=stages)
+    side.status(
+        "RegisteredModel",
+        "fraud",
+        "Serving",
+        "",
+        ready=True,
+        versions=list(versions),
+        stages=stages,
+    )
 
 
 @pytest.fixture
 def connected(side: Side, minio: Minio, mlflow: str) -> str:
     """The namespace's connection, to real servers. Returns MLflow's address."""
-    side.secret("modelyard-connection", {"MLFLOW_TRACKING_URI": mlflow, "MODELYARD_BUCKET": "artifacts", **minio.environment})
+    side.secret(
+        "modelyard-connection",
+        {"MLFLOW_TRACKING_URI": mlflow, "MODELYARD_BUCKET": "artifacts", **minio.environment},
+    )
     return mlflow
 
 
@@ -53,12 +66,21 @@ def tracked(mlflow: str, parameters: dict[str, str], losses: list[float]) -> str
     """A run in MLflow with a curve; returns its id."""
 
     def post(path: str, body: dict[str, Any]) -> Any:
-        request = urllib.request.Request(f"{mlflow}/api/2.0/mlflow/{path}", json.dumps(body).encode(), {"Content-Type": "application/json"})
+        request = urllib.request.Request(
+            f"{mlflow}/api/2.0/mlflow/{path}",
+            json.dumps(body).encode(),
+            {"Content-Type": "application/json"},
+        )
         with urllib.request.urlopen(request, timeout=60) as answer:
             return json.load(answer)
 
-    run_id = str(post("runs/create", {"experiment_id": "0", "start_time": 1})["run"]["info"]["run_id"])
-    metrics = [{"key": "logloss", "value": value, "step": step, "timestamp": step} for step, value in enumerate(losses)]
+    run_id = str(
+        post("runs/create", {"experiment_id": "0", "start_time": 1})["run"]["info"]["run_id"]
+    )
+    metrics = [
+        {"key": "logloss", "value": value, "step": step, "timestamp": step}
+        for step, value in enumerate(losses)
+    ]
     params = [{"key": key, "value": value} for key, value in parameters.items()]
     post("runs/log-batch", {"run_id": run_id, "metrics": metrics, "params": params})
     return run_id
@@ -76,8 +98,13 @@ def version(name: str, run_id: str) -> dict[str, Any]:
 
 
 @pytest.mark.contract
-def test_versions_are_compared_with_their_curves(side: Side, person: Person, connected: str, tmp_path: Path):
-    runs = [tracked(connected, {"max_depth": depth}, losses) for depth, losses in (("4", [0.7, 0.4, 0.3]), ("6", [0.7, 0.3, 0.2]))]
+def test_versions_are_compared_with_their_curves(
+    side: Side, person: Person, connected: str, tmp_path: Path
+):
+    runs = [
+        tracked(connected, {"max_depth": depth}, losses)
+        for depth, losses in (("4", [0.7, 0.4, 0.3]), ("6", [0.7, 0.3, 0.2]))
+    ]
     registered(side, version("v1", runs[0]), version("v2", runs[1]))
     png, html = tmp_path / "curves.png", tmp_path / "page.html"
     seen = person.sees("compare", "fraud@v1", "v2", "--png", str(png), "--html", str(html))
@@ -92,7 +119,9 @@ def test_versions_are_compared_with_their_curves(side: Side, person: Person, con
     assert document["versions"]["v2"]["curves"] == {"logloss": [[0, 0.7], [1, 0.3], [2, 0.2]]}
 
 
-def test_without_the_secret_versions_are_compared_and_the_curves_are_missed(side: Side, person: Person):
+def test_without_the_secret_versions_are_compared_and_the_curves_are_missed(
+    side: Side, person: Person
+):
     registered(side, version("v1", "1" * 32), version("v2", "2" * 32))
     seen = person.sees("compare", "fraud@v1", "v2")
     assert "No curves: " in seen
@@ -101,18 +130,36 @@ def test_without_the_secret_versions_are_compared_and_the_curves_are_missed(side
 
 
 @pytest.mark.contract
-def test_a_tree_is_fetched_and_its_digest_is_checked(side: Side, person: Person, connected: str, s3: Any, tmp_path: Path):
+def test_a_tree_is_fetched_and_its_digest_is_checked(
+    side: Side, person: Person, connected: str, s3: Any, tmp_path: Path
+):
     prefix = f"risk/{side.namespace}"
     for path, body in TREE.items():
         s3.put_object(Bucket="artifacts", Key=f"{prefix}/{path}", Body=body)
-    digest = tree_digest(FileDigest(path, len(body), hashlib.sha256(body).hexdigest()) for path, body in TREE.items())
-    registered(side, version("v1", "1" * 32) | {"uri": f"s3://artifacts/{prefix}", "digest": digest, "bytes": sum(map(len, TREE.values()))})
+    digest = tree_digest(
+        FileDigest(path, len(body), hashlib.sha256(body).hexdigest()) for path, body in TREE.items()
+    )
+    registered(
+        side,
+        version("v1", "1" * 32)
+        | {
+            "uri": f"s3://artifacts/{prefix}",
+            "digest": digest,
+            "bytes": sum(map(len, TREE.values())),
+        },
+    )
     seen = person.sees("download", "fraud", str(tmp_path / "model"))
     assert seen.splitlines()[-1].startswith("fraud@v1 is in ")
     assert {path.name: path.read_bytes() for path in (tmp_path / "model").iterdir()} == TREE
-    document = json.loads(person.sees("download", "fraud@v1", str(tmp_path / "model"), "-o", "json"))
+    document = json.loads(
+        person.sees("download", "fraud@v1", str(tmp_path / "model"), "-o", "json")
+    )
     assert document["digest"] == digest
-    side.status("RegisteredModel", "fraud", versions=[version("v1", "1" * 32) | {"uri": f"s3://artifacts/{prefix}"}])
+    side.status(
+        "RegisteredModel",
+        "fraud",
+        versions=[version("v1", "1" * 32) | {"uri": f"s3://artifacts/{prefix}"}],
+    )
     done = person.says("download", "fraud@v1", str(tmp_path / "other"))
     assert done.returncode == 1
     assert "ArtifactDigestMismatch" in done.stderr
@@ -120,12 +167,24 @@ def test_a_tree_is_fetched_and_its_digest_is_checked(side: Side, person: Person,
 
 @pytest.mark.contract
 def test_the_doctor_asks_mlflow_and_the_store(side: Side, person: Person, connected: str):
-    found = {each["subject"]: each for each in json.loads(person.says("doctor", "-o", "json").stdout)}
-    assert found["mlflow"] == {"subject": "mlflow", "verdict": "ok", "words": f"{connected} answers", "cure": ""}
+    found = {
+        each["subject"]: each for each in json.loads(person.says("doctor", "-o", "json").stdout)
+    }
+    assert found["mlflow"] == {
+        "subject": "mlflow",
+        "verdict": "ok",
+        "words": f"{connected} answers",
+        "cure": "",
+    }
     assert found["s3"]["verdict"] == "ok"
     side.delete("Secret", "modelyard-connection")
-    found = {each["subject"]: each for each in json.loads(person.says("doctor", "-o", "json").stdout)}
-    assert (found["storage"]["verdict"], "docs/install.md" in found["storage"]["cure"]) == ("bad", True)
+    found = {
+        each["subject"]: each for each in json.loads(person.says("doctor", "-o", "json").stdout)
+    }
+    assert (found["storage"]["verdict"], "docs/install.md" in found["storage"]["cure"]) == (
+        "bad",
+        True,
+    )
 
 
 @contextmanager
@@ -141,14 +200,20 @@ def model() -> Iterator[str]:
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             columns = [each["data"] for each in body["inputs"]]
             rows = (
-                list(zip(*columns, strict=True)) if len(columns) > 1 else [columns[0][at : at + 2] for at in range(0, len(columns[0]), 2)]
+                list(zip(*columns, strict=True))
+                if len(columns) > 1
+                else [columns[0][at : at + 2] for at in range(0, len(columns[0]), 2)]
             )
             sums = [sum(row) for row in rows]
             bad = any(value < 0 for column in columns for value in column)
             answer = (
                 {"error": "column a: not below 0"}
                 if bad
-                else {"outputs": [{"name": "y", "shape": [len(sums)], "datatype": "FP64", "data": sums}]}
+                else {
+                    "outputs": [
+                        {"name": "y", "shape": [len(sums)], "datatype": "FP64", "data": sums}
+                    ]
+                }
             )
             text = json.dumps(answer).encode()
             self.send_response(400 if bad else 200)
@@ -170,15 +235,26 @@ def model() -> Iterator[str]:
         thread.join()
 
 
-def test_a_model_is_asked_from_standard_input_and_from_files(side: Side, person: Person, tmp_path: Path):
+def test_a_model_is_asked_from_standard_input_and_from_files(
+    side: Side, person: Person, tmp_path: Path
+):
     with model() as url:
         registered(side, version("v1", "1" * 32), url=url)
         assert person.says("predict", "fraud", stdin="[[1, 2], [3, 4]]").stdout == "3\n7\n"
         (tmp_path / "rows.csv").write_text("a,b\n1,2\n0.5,4\n")
-        assert person.sees("predict", "fraud@production", str(tmp_path / "rows.csv")) == "3.0\n4.5\n"
+        assert (
+            person.sees("predict", "fraud@production", str(tmp_path / "rows.csv")) == "3.0\n4.5\n"
+        )
         (tmp_path / "rows.json").write_text('[{"a": 1, "b": 2}]')
-        document = json.loads(person.sees("predict", "fraud", str(tmp_path / "rows.json"), "-o", "json"))
-        assert document == {"model": "fraud", "stage": "production", "version": "v1", "predictions": [3]}
+        document = json.loads(
+            person.sees("predict", "fraud", str(tmp_path / "rows.json"), "-o", "json")
+        )
+        assert document == {
+            "model": "fraud",
+            "stage": "production",
+            "version": "v1",
+            "predictions": [3],
+        }
         assert person.sees("predict", "fraud", "[[1, 2], [3, 4]]") == "3\n7\n"
         assert person.sees("predict", "fraud@v1", '{"a": [1], "b": [2]}') == "3\n"
         done = person.says("predict", "fraud", stdin="[[-1, 2]]")
@@ -211,7 +287,9 @@ def test_texts_of_a_file_have_the_types_of_the_model_s_signature(
     assert said in " ".join(wrong.stderr.split())
 
 
-def test_a_column_without_a_value_has_the_type_of_the_model_s_signature(side: Side, person: Person, served: Callable[[str], Server]):
+def test_a_column_without_a_value_has_the_type_of_the_model_s_signature(
+    side: Side, person: Person, served: Callable[[str], Server]
+):
     registered(side, version("v1", "1" * 32), url=f"http://127.0.0.1:{served('scaled').port}")
     frame = pd.DataFrame({"amount": [1.5, 2.5], "city": [None, None]})
     with Client(namespace=side.namespace, kubeconfig=str(person.kubeconfig)) as client:
@@ -229,8 +307,9 @@ def test_what_is_not_served_cannot_be_asked(side: Side, person: Person):
     assert "Nothing serves production" in done.stderr
     done = person.says("predict", "fraud@v1", "[[1, 2]]")
     assert done.returncode == 3
-    assert "v1 of risk/fraud holds no stage that serves it: promote it, or ask one of production." in done.stderr.replace(
-        side.namespace, "risk"
+    assert (
+        "v1 of risk/fraud holds no stage that serves it: promote it, or ask one of production."
+        in done.stderr.replace(side.namespace, "risk")
     )
 
 

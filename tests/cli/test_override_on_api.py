@@ -1,4 +1,6 @@
-"""override on a real API server: one patch, followed to its end; and taken off, with the two ways on. And who asks for a version."""
+"""override on a real API server: one patch, followed to its end; and taken off, with the two
+ways on. And who asks for a version.
+"""
 
 from __future__ import annotations
 
@@ -38,11 +40,18 @@ def overridden(side: Side, **more: Any) -> None:
     serves(side, "v1", stages=held("v1", override=NOTED, **more))
 
 
-def test_it_is_one_patch_and_is_followed_from_its_record_to_its_end(side: Side, person: Person, fraud: Manifest):
+def test_it_is_one_patch_and_is_followed_from_its_record_to_its_end(
+    side: Side, person: Person, fraud: Manifest
+):
     def operator(there: Side) -> None:
         until(lambda: "override" in stage(there), "the override is asked for")
-        serves(there, "v2", stages=held("v2", override=NOTED))  # it is recorded first, and the stage has its version still
-        starting = {"reason": "Promoting", "message": "v1 is starting next to v2, which is still serving."}
+        serves(
+            there, "v2", stages=held("v2", override=NOTED)
+        )  # it is recorded first, and the stage has its version still
+        starting = {
+            "reason": "Promoting",
+            "message": "v1 is starting next to v2, which is still serving.",
+        }
         serves(there, "v2", stages=held("v2", desired="v1", override=NOTED, blocked=starting))
         overridden(there)
 
@@ -52,40 +61,74 @@ def test_it_is_one_patch_and_is_followed_from_its_record_to_its_end(side: Side, 
     assert f"{side.namespace}/fraud  production: v2 → v1\n" in done.stdout
     assert "then v1 keeps serving until a person decides\n  why    incident 4711\n" in done.stdout
     assert "production holds v1, by an override until " in done.stdout
-    assert f"override fraud --stage production --end -n {side.namespace}" in done.stdout.splitlines()[-1]
+    assert (
+        f"override fraud --stage production --end -n {side.namespace}"
+        in done.stdout.splitlines()[-1]
+    )
     asked = stage(side)["override"]
-    assert (stage(side)["version"], asked["version"], asked["reason"]) == ("v2", "v1", "incident 4711")
+    assert (stage(side)["version"], asked["version"], asked["reason"]) == (
+        "v2",
+        "v1",
+        "incident 4711",
+    )
 
 
-def test_a_version_that_its_pods_refuse_ends_it_with_the_reason(side: Side, person: Person, fraud: Manifest):
+def test_a_version_that_its_pods_refuse_ends_it_with_the_reason(
+    side: Side, person: Person, fraud: Manifest
+):
     def operator(there: Side) -> None:
         until(lambda: "override" in stage(there), "the override is asked for")
-        blocked = {"reason": "ServingFailed", "message": "v1 was rejected, and v2 is still serving.", "needsAction": True}
+        blocked = {
+            "reason": "ServingFailed",
+            "message": "v1 was rejected, and v2 is still serving.",
+            "needsAction": True,
+        }
         stages = held("v2", desired="v1", override=NOTED, blocked=blocked)
-        there.status("RegisteredModel", "fraud", "ServingFailed", "in other words", ready=False, stages=stages)
+        there.status(
+            "RegisteredModel",
+            "fraud",
+            "ServingFailed",
+            "in other words",
+            ready=False,
+            stages=stages,
+        )
 
     with side.meanwhile("RegisteredModel", "fraud", operator):
         done = person.says(*OVERRIDE)
     assert (done.returncode, done.stderr.partition(": ")[2]) == (
         1,
-        f"production of {side.namespace}/fraud: ServingFailed: v1 was rejected, and v2 is still serving.\n",
+        (
+            f"production of {side.namespace}/fraud: ServingFailed: v1 was rejected, and v2 is still"
+            " serving.\n"
+        ),
     )
 
 
-def test_taken_off_it_leaves_what_serves_and_either_way_on_is_one_word(side: Side, person: Person, fraud: Manifest):
+def test_taken_off_it_leaves_what_serves_and_either_way_on_is_one_word(
+    side: Side, person: Person, fraud: Manifest
+):
     override = {"version": "v1", "reason": "incident 4711", "until": LATER}
-    side.patch("RegisteredModel", "fraud", {"spec": {"stages": {"production": {"override": override}}}})
+    side.patch(
+        "RegisteredModel", "fraud", {"spec": {"stages": {"production": {"override": override}}}}
+    )
     overridden(side)
     assert "override v1 until 2199-01-01 00:00 UTC" in person.sees("status", "fraud")
     ended = ("override", "fraud", "--stage", "production", "--end")
     seen = person.sees(*ended)
     assert seen == (
-        f"{side.namespace}/fraud  production: the override is taken off. v1 is still serving: nothing switches by itself.\n"
-        f"  to make it the version  python -m modelyard promote fraud v1 --to production -n {side.namespace}\n"
-        f"  to go back to v2        python -m modelyard rollback fraud --stage production --to v2 -n {side.namespace}\n"
+        f"{side.namespace}/fraud  production: the override is taken off. v1 is still serving:"
+        " nothing switches by itself.\n"
+        "  to make it the version  python -m modelyard promote fraud v1 --to production -n"
+        f" {side.namespace}\n"
+        "  to go back to v2        python -m modelyard rollback fraud --stage production --to v2"
+        f" -n {side.namespace}\n"
     )
     assert "override" not in stage(side)
-    blocked = {"reason": "OverrideEnded", "message": "The override was removed, and v1 is still serving.", "needsAction": True}
+    blocked = {
+        "reason": "OverrideEnded",
+        "message": "The override was removed, and v1 is still serving.",
+        "needsAction": True,
+    }
     overridden(side, blocked=blocked)
 
     def operator(there: Side) -> None:
@@ -98,7 +141,9 @@ def test_taken_off_it_leaves_what_serves_and_either_way_on_is_one_word(side: Sid
     assert seen.endswith("production holds v2.\n")
 
 
-def test_a_dry_run_changes_nothing_and_a_program_gets_the_object(side: Side, person: Person, fraud: Manifest):
+def test_a_dry_run_changes_nothing_and_a_program_gets_the_object(
+    side: Side, person: Person, fraud: Manifest
+):
     done = person.says(*OVERRIDE, "--dry-run", "-o", "json")
     assert json.loads(done.stdout)["spec"]["stages"]["production"]["override"]["version"] == "v1"
     assert "nothing was changed" in done.stderr
@@ -112,7 +157,10 @@ def test_a_dry_run_changes_nothing_and_a_program_gets_the_object(side: Side, per
         (("v1", "--reason", " "), "say why"),
         ((), "name the version, or say --end"),
         (("v1", "--end"), "--end takes the override off that is there"),
-        (("v1", "--reason", "x", "--until", "tomorrow"), "'tomorrow' is no moment: write one such as 2030-12-01T18:00:00Z"),
+        (
+            ("v1", "--reason", "x", "--until", "tomorrow"),
+            "'tomorrow' is no moment: write one such as 2030-12-01T18:00:00Z",
+        ),
         (("v1", "--reason", "x", "--until", "2199-01-01T00:00:00"), "has no time zone"),
         (("v1", "--reason", "x", "--until", LATER), "an override is in force for a day at most"),
         (("v1", "--reason", "x", "--until", "2001-01-01T00:00:00Z"), "which is past"),
@@ -121,16 +169,26 @@ def test_a_dry_run_changes_nothing_and_a_program_gets_the_object(side: Side, per
         (("v1", "--reason", "x", "--for", "1h", "--until", LATER), "not both"),
     ],
 )
-def test_wrong_words_are_told_before_the_cluster_is_asked(words: tuple[str, ...], message: str, capsys: pytest.CaptureFixture[str]):
+def test_wrong_words_are_told_before_the_cluster_is_asked(
+    words: tuple[str, ...], message: str, capsys: pytest.CaptureFixture[str]
+):
     code = main(["override", "fraud", *words, "--stage", "production"])
     told = " ".join(capsys.readouterr().err.replace("│", " ").split())
     assert (code, message in told) == (2, True), told
 
 
-# --- rights -------------------------------------------------------------------------------------------
+# --- rights ---------------------------------------------------------------------------------------
 EDIT = [
-    {"apiGroups": ["modelyard.io"], "resources": ["registeredmodels"], "verbs": ["get", "list", "watch", "patch"]},
-    {"apiGroups": ["modelyard.io"], "resources": ["registeredmodels/production"], "verbs": ["promote"]},
+    {
+        "apiGroups": ["modelyard.io"],
+        "resources": ["registeredmodels"],
+        "verbs": ["get", "list", "watch", "patch"],
+    },
+    {
+        "apiGroups": ["modelyard.io"],
+        "resources": ["registeredmodels/production"],
+        "verbs": ["promote"],
+    },
 ]
 
 
@@ -141,13 +199,22 @@ def guarded(side: Side) -> Iterator[None]:
         yield
 
 
-def test_whoever_may_only_promote_is_told_the_verb(side: Side, person: Person, fraud: Manifest, guarded: None, tmp_path: Path):
+def test_whoever_may_only_promote_is_told_the_verb(
+    side: Side, person: Person, fraud: Manifest, guarded: None, tmp_path: Path
+):
     side.user("dan", EDIT, tmp_path)
     tried = (*OVERRIDE, "--dry-run", "--as", f"system:serviceaccount:{side.namespace}:dan")
-    done = until(lambda: it if (it := person.says(*tried)).returncode else None, "the policies are in force", 60)
+    done = until(
+        lambda: it if (it := person.says(*tried)).returncode else None,
+        "the policies are in force",
+        60,
+    )
     assert done.returncode == 4, done.stderr
     assert "dan may not change the override of stage production" in done.stderr
-    assert "it needs the verb override on registeredmodels/production in group modelyard.io" in done.stderr
+    assert (
+        "it needs the verb override on registeredmodels/production in group modelyard.io"
+        in done.stderr
+    )
 
 
 def test_who_promotes_a_stage_that_asks_people_is_who_asks_for_the_version(
@@ -158,7 +225,15 @@ def test_who_promotes_a_stage_that_asks_people_is_who_asks_for_the_version(
     me = _me(side)
     tried = {"spec": {"stages": {"production": {"gates": gates, "requestedBy": "rita"}}}}
     path = side.path("RegisteredModel", "fraud")
-    until(lambda: not side.request("PATCH", f"{path}?dryRun=All", tried, "application/merge-patch+json").ok, "the policy is in force", 60)
+    until(
+        lambda: (
+            not side.request(
+                "PATCH", f"{path}?dryRun=All", tried, "application/merge-patch+json"
+            ).ok
+        ),
+        "the policy is in force",
+        60,
+    )
     tried["spec"]["stages"]["production"]["requestedBy"] = me
     side.patch("RegisteredModel", "fraud", tried)
     dan = f"system:serviceaccount:{side.namespace}:dan"
@@ -171,26 +246,49 @@ def test_doctor_says_whether_approvals_count_and_whether_one_may_approve_attest_
     side: Side, person: Person, fraud: Manifest, tmp_path: Path
 ):
     gates = [{"name": "approved", "approvals": {}}, {"name": "pipeline", "external": {}}]
-    side.patch("RegisteredModel", "fraud", {"spec": {"stages": {"production": {"gates": gates, "requestedBy": _me(side)}}}})
-    approve = {"apiGroups": ["modelyard.io"], "resources": ["registeredmodels/production"], "verbs": ["approve"]}
+    side.patch(
+        "RegisteredModel",
+        "fraud",
+        {"spec": {"stages": {"production": {"gates": gates, "requestedBy": _me(side)}}}},
+    )
+    approve = {
+        "apiGroups": ["modelyard.io"],
+        "resources": ["registeredmodels/production"],
+        "verbs": ["approve"],
+    }
     make = {"apiGroups": ["modelyard.io"], "resources": ["modelapprovals"], "verbs": ["create"]}
     side.user("bob", [*EDIT, approve, make], tmp_path)
 
     def found(subject: str) -> list[str]:
-        told = json.loads(person.says("doctor", "-o", "json", "--as", f"system:serviceaccount:{side.namespace}:bob").stdout)
-        return [f"{each['verdict']}: {each['words']}" for each in told if each["subject"] == subject]
+        told = json.loads(
+            person.says(
+                "doctor", "-o", "json", "--as", f"system:serviceaccount:{side.namespace}:bob"
+            ).stdout
+        )
+        return [
+            f"{each['verdict']}: {each['words']}" for each in told if each["subject"] == subject
+        ]
 
     (unguarded,) = found("approvals")
     assert unguarded.startswith("bad: Anybody can approve in another's name here")
     with installed(side, "modelyard-approval"):
         until(
-            lambda: found("approvals") == ["ok: nobody can approve in another's name, so approvals count here"],
+            lambda: (
+                found("approvals")
+                == ["ok: nobody can approve in another's name, so approvals count here"]
+            ),
             "the policy is in force",
             60,
         )
     rights = found("rights")
-    assert "warning: to attest for production/pipeline: you may not attest registeredmodels/production/pipeline" in rights
-    assert "warning: to override production: you may not override registeredmodels/production" in rights
+    assert (
+        "warning: to attest for production/pipeline: you may not attest"
+        " registeredmodels/production/pipeline" in rights
+    )
+    assert (
+        "warning: to override production: you may not override registeredmodels/production"
+        in rights
+    )
     assert "to approve for production" in rights[-1]
 
 
@@ -200,19 +298,41 @@ def _me(side: Side) -> str:
     return str(answer["status"]["userInfo"]["username"])
 
 
-# --- screens ------------------------------------------------------------------------------------------
+# --- screens --------------------------------------------------------------------------------------
 UNTIL = NOW + timedelta(hours=1)
 BY = {"version": "v4", "reason": "incident 4711", "until": UNTIL.isoformat()}
-KNOWN = {"version": "v4", "digest": version("v4")["digest"], "sinceTime": before(minutes=20), "untilTime": UNTIL.isoformat()}
+KNOWN = {
+    "version": "v4",
+    "digest": version("v4")["digest"],
+    "sinceTime": before(minutes=20),
+    "untilTime": UNTIL.isoformat(),
+}
 
 
 def test_what_it_does_is_drawn_and_what_is_left_of_it(seen: Seen):
-    stages = {"production": {"version": "v2", "from": "staging", "gates": ASKED["production"]["gates"]}, "staging": {}}
+    stages = {
+        "production": {"version": "v2", "from": "staging", "gates": ASKED["production"]["gates"]},
+        "staging": {},
+    }
     versions = [version("v2"), version("v4")]
-    seen("override", overrides.wanted(model(spec_stages=stages, versions=versions), "production", Asked("v4", "incident 4711", UNTIL), NOW))
+    seen(
+        "override",
+        overrides.wanted(
+            model(spec_stages=stages, versions=versions),
+            "production",
+            Asked("v4", "incident 4711", UNTIL),
+            NOW,
+        ),
+    )
     stages["production"] |= {"override": BY}
-    serving = model({"production": holds("v4", before(minutes=20), override=KNOWN)}, spec_stages=stages, versions=versions)
-    seen("override-ended", overrides.ended(serving, "production", lambda words: hint(words, "risk")))
+    serving = model(
+        {"production": holds("v4", before(minutes=20), override=KNOWN)},
+        spec_stages=stages,
+        versions=versions,
+    )
+    seen(
+        "override-ended", overrides.ended(serving, "production", lambda words: hint(words, "risk"))
+    )
     seen("status-overridden", model_views.tree(serving, [], NOW, 80))
     waiting = model(spec_stages=stages, versions=versions)
     seen("override-ended-early", overrides.ended(waiting, "production", hint))

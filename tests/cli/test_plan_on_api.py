@@ -1,4 +1,6 @@
-"""promote --plan, --carry-out and --take-back against a real API server, and the same by the client."""
+"""promote --plan, --carry-out and --take-back against a real API server, and the same by the
+client.
+"""
 
 from __future__ import annotations
 
@@ -12,8 +14,16 @@ from tests.harness import Manifest, until
 
 PLAN = ("promote", "fraud", "v1", "--to", "production", "--plan")
 ROWS = [
-    {"stage": "production", "step": "admit", "does": "v1, sha256:111111111111, runs in runtime:1.2.3 (revision 1)"},
-    {"stage": "production", "step": "start", "does": "2 pods of v1, next to 2 pods of v2, which keep serving"},
+    {
+        "stage": "production",
+        "step": "admit",
+        "does": "v1, sha256:111111111111, runs in runtime:1.2.3 (revision 1)",
+    },
+    {
+        "stage": "production",
+        "step": "start",
+        "does": "2 pods of v1, next to 2 pods of v2, which keep serving",
+    },
     {"stage": "staging", "step": "admit", "does": "of another stage"},
 ]
 
@@ -25,14 +35,29 @@ def asks(side: Side) -> tuple[bool, str | None]:
 
 def plans(there: Side, name: str = "fraud") -> None:
     """Write what the operator says when it holds v1."""
-    until(lambda: bool(there.get("RegisteredModel", name)["spec"].get("dryRun")), "a plan is asked for")
+    until(
+        lambda: bool(there.get("RegisteredModel", name)["spec"].get("dryRun")),
+        "a plan is asked for",
+    )
     candidate = {"version": "v1", "digest": "sha256:" + "1" * 64, "runtime": runtime()}
-    blocked = {"reason": "Planned", "message": "v1 waits: spec.dryRun is true. v2 is still serving."}
+    blocked = {
+        "reason": "Planned",
+        "message": "v1 waits: spec.dryRun is true. v2 is still serving.",
+    }
     stages = held("v2", desired="v1", candidate=candidate, blocked=blocked)
-    there.status("RegisteredModel", name, "Planned", stages=stages, plan=ROWS, versions=registered("v1", "v2"))
+    there.status(
+        "RegisteredModel",
+        name,
+        "Planned",
+        stages=stages,
+        plan=ROWS,
+        versions=registered("v1", "v2"),
+    )
 
 
-def test_a_plan_is_one_patch_and_is_printed_with_the_commands_that_end_it(side: Side, person: Person, fraud: Manifest):
+def test_a_plan_is_one_patch_and_is_printed_with_the_commands_that_end_it(
+    side: Side, person: Person, fraud: Manifest
+):
     with side.meanwhile("RegisteredModel", "fraud", plans):
         seen = person.sees(*PLAN, "--reason", "v2 is too slow")
     assert asks(side) == (True, "v1")
@@ -44,12 +69,21 @@ def test_a_plan_is_one_patch_and_is_printed_with_the_commands_that_end_it(side: 
         "admit  v1, sha256:111111111111, runs in runtime:1.2.3 (revision 1)",
         "start  2 pods of v1, next to 2 pods of v2, which keep serving",
         "Nothing is done yet: spec.dryRun holds it.",
-        f"  to carry it out  python -m modelyard promote fraud v1 --to production --carry-out -n {side.namespace}",
-        f"  to take it back  python -m modelyard promote fraud v1 --to production --take-back -n {side.namespace}",
+        (
+            "  to carry it out  python -m modelyard promote fraud v1 --to production --carry-out -n"
+            f" {side.namespace}"
+        ),
+        (
+            "  to take it back  python -m modelyard promote fraud v1 --to production --take-back -n"
+            f" {side.namespace}"
+        ),
     ]
     again = person.sees(*PLAN)
     assert "v1 is planned already; nothing is written." in again
-    assert side.get("RegisteredModel", "fraud")["metadata"]["resourceVersion"] == after["metadata"]["resourceVersion"]
+    assert (
+        side.get("RegisteredModel", "fraud")["metadata"]["resourceVersion"]
+        == after["metadata"]["resourceVersion"]
+    )
 
 
 def test_it_is_carried_out_and_followed(side: Side, person: Person, fraud: Manifest):
@@ -68,11 +102,16 @@ def test_it_is_carried_out_and_followed(side: Side, person: Person, fraud: Manif
 def test_it_is_taken_back(side: Side, person: Person, fraud: Manifest):
     with side.meanwhile("RegisteredModel", "fraud", plans):
         person.sees(*PLAN)
-    assert person.sees(*PLAN[:-1], "--take-back") == "production: the plan is taken back; it holds v2.\n"
+    assert (
+        person.sees(*PLAN[:-1], "--take-back")
+        == "production: the plan is taken back; it holds v2.\n"
+    )
     assert asks(side) == (False, "v2")
 
 
-def test_what_cannot_be_planned_or_carried_out_is_refused_and_nothing_is_written(side: Side, person: Person, fraud: Manifest):
+def test_what_cannot_be_planned_or_carried_out_is_refused_and_nothing_is_written(
+    side: Side, person: Person, fraud: Manifest
+):
     done = person.says(*PLAN[:-1], "--carry-out")
     assert (done.returncode, "has no plan that gives production to v1" in done.stderr) == (1, True)
     done = person.says("promote", "fraud", "v2", "--to", "production", "--plan")
@@ -86,20 +125,40 @@ def test_what_cannot_be_planned_or_carried_out_is_refused_and_nothing_is_written
     assert asks(side) == (False, "v1")
 
 
-def test_a_version_that_cannot_be_promoted_says_how_the_plan_is_taken_back(side: Side, person: Person, fraud: Manifest):
+def test_a_version_that_cannot_be_promoted_says_how_the_plan_is_taken_back(
+    side: Side, person: Person, fraud: Manifest
+):
     def operator(there: Side) -> None:
         until(lambda: asks(there) == (True, "v1"), "a plan is asked for")
-        blocked = {"reason": "GateFailed", "message": "v1 was rejected, and v2 is still serving.", "needsAction": True}
-        there.status("RegisteredModel", "fraud", "GateFailed", ready=False, stages=held("v2", desired="v1", blocked=blocked))
+        blocked = {
+            "reason": "GateFailed",
+            "message": "v1 was rejected, and v2 is still serving.",
+            "needsAction": True,
+        }
+        there.status(
+            "RegisteredModel",
+            "fraud",
+            "GateFailed",
+            ready=False,
+            stages=held("v2", desired="v1", blocked=blocked),
+        )
 
     with side.meanwhile("RegisteredModel", "fraud", operator):
         done = person.says(*PLAN)
     assert (done.returncode, "v1 was rejected" in done.stderr) == (1, True)
-    assert f"To take it back: python -m modelyard promote fraud v1 --to production --take-back -n {side.namespace}" in done.stdout
-    assert person.sees(*PLAN[:-1], "--take-back") == "production: the plan is taken back; it holds v2.\n"
+    assert (
+        "To take it back: python -m modelyard promote fraud v1 --to production --take-back -n"
+        f" {side.namespace}" in done.stdout
+    )
+    assert (
+        person.sees(*PLAN[:-1], "--take-back")
+        == "production: the plan is taken back; it holds v2.\n"
+    )
 
 
-def test_an_ordinary_promotion_waits_for_who_has_set_dry_run(side: Side, person: Person, fraud: Manifest):
+def test_an_ordinary_promotion_waits_for_who_has_set_dry_run(
+    side: Side, person: Person, fraud: Manifest
+):
     with side.meanwhile("RegisteredModel", "fraud", plans):
         person.sees(*PLAN)
     done = person.says(*PLAN[:-1])

@@ -1,4 +1,6 @@
-"""resume, abort, and a promotion that is followed through its rollout, against a real API server."""
+"""resume, abort, and a promotion that is followed through its rollout, against a real API
+server.
+"""
 
 from __future__ import annotations
 
@@ -12,10 +14,19 @@ from tests.client.side import Side
 from tests.harness import Manifest, until
 
 STEPS = [{"weight": 5}, {"hold": "30m"}, {"pause": {}}, {"weight": 50}]
-COUNTED = {"stable": {"requests": 9120, "failures": 3}, "candidate": {"requests": 480, "failures": 0}}
-HOLDS = "v1 gets 5 % of the requests (step 2 of 5, hold 30m), and v2 the others. The step holds until 2100-01-01 00:00:00 UTC."
+COUNTED = {
+    "stable": {"requests": 9120, "failures": 3},
+    "candidate": {"requests": 480, "failures": 0},
+}
+HOLDS = (
+    "v1 gets 5 % of the requests (step 2 of 5, hold 30m), and v2 the others. The step holds until"
+    " 2100-01-01 00:00:00 UTC."
+)
 PAUSED = "v1 gets 5 % of the requests (step 3 of 5, pause), and v2 the others. It is paused."
-FAILS = "v1 was rejected, and v2 is still serving. errors: Fail. 19 of 240 candidate requests failed, 4 of 23,760 stable."
+FAILS = (
+    "v1 was rejected, and v2 is still serving. errors: Fail. 19 of 240 candidate requests failed, 4"
+    " of 23,760 stable."
+)
 
 
 @pytest.fixture
@@ -33,9 +44,22 @@ def is_asked(side: Side, **what: Any) -> bool:
 
 def at(side: Side, index: int, reason: str, message: str, **more: Any) -> None:
     """Write what the operator says while v1 is at a step."""
-    rollout = {"stepsHash": "0", "index": index, "sinceTime": TIME, "weight": 5, "appliedBy": 1, "of": 1} | COUNTED
+    rollout = {
+        "stepsHash": "0",
+        "index": index,
+        "sinceTime": TIME,
+        "weight": 5,
+        "appliedBy": 1,
+        "of": 1,
+    } | COUNTED
     steps = [{"name": name, "state": "Done"} for name in ("admit", "start")]
-    steps.append({"name": "rollout", "state": "Waiting" if reason == "RolloutPaused" else "Active", "detail": "weight 5"})
+    steps.append(
+        {
+            "name": "rollout",
+            "state": "Waiting" if reason == "RolloutPaused" else "Active",
+            "detail": "weight 5",
+        }
+    )
     stage = {
         "desired": "v1",
         "candidate": {"version": "v1", "digest": "sha256:" + "1" * 64, "runtime": runtime()},
@@ -43,14 +67,26 @@ def at(side: Side, index: int, reason: str, message: str, **more: Any) -> None:
         "blocked": {"reason": reason, "message": message, "needsAction": False},
         "rollout": rollout,
     }
-    side.status("RegisteredModel", "fraud", reason, "production: in other words", stages=held("v2", **(stage | more)))
+    side.status(
+        "RegisteredModel",
+        "fraud",
+        reason,
+        "production: in other words",
+        stages=held("v2", **(stage | more)),
+    )
 
 
 def ended(side: Side, version: str, **more: Any) -> None:
-    serves(side, version, stages=held(version, **({"candidate": None, "rollout": None, "steps": []} | more)))
+    serves(
+        side,
+        version,
+        stages=held(version, **({"candidate": None, "rollout": None, "steps": []} | more)),
+    )
 
 
-def test_a_promotion_is_followed_through_its_steps_to_its_end(side: Side, person: Person, stepped: None):
+def test_a_promotion_is_followed_through_its_steps_to_its_end(
+    side: Side, person: Person, stepped: None
+):
     process = person.begins("promote", "fraud", "v1", "--to", "production")
     until(lambda: is_asked(side, version="v1"), "v1 is asked for")
     at(side, 1, "RollingOut", HOLDS)
@@ -64,7 +100,9 @@ def test_a_promotion_is_followed_through_its_steps_to_its_end(side: Side, person
     assert (process.returncode, out.splitlines()[-1]) == (0, "production holds v1."), err
 
 
-def test_a_promotion_ends_at_a_pause_and_says_so_and_with_a_timeout_it_waits(side: Side, person: Person, stepped: None):
+def test_a_promotion_ends_at_a_pause_and_says_so_and_with_a_timeout_it_waits(
+    side: Side, person: Person, stepped: None
+):
     def operator(there: Side) -> None:
         until(lambda: is_asked(there, version="v1"), "v1 is asked for")
         at(there, 2, "RolloutPaused", PAUSED)
@@ -72,7 +110,10 @@ def test_a_promotion_ends_at_a_pause_and_says_so_and_with_a_timeout_it_waits(sid
     with side.meanwhile("RegisteredModel", "fraud", operator):
         done = person.says("promote", "fraud", "v1", "--to", "production")
     assert done.returncode == 6
-    assert f"production of {side.namespace}/fraud: RolloutPaused: {PAUSED} It keeps its weight until then." in done.stderr
+    assert (
+        f"production of {side.namespace}/fraud: RolloutPaused: {PAUSED} It keeps its weight until"
+        " then." in done.stderr
+    )
     waiting = person.says("promote", "fraud", "v1", "--to", "production", "--timeout", "2")
     assert waiting.returncode == 6
     assert f"production: {PAUSED}\n" in waiting.stdout, "it is said, and not waited for in silence"
@@ -92,18 +133,29 @@ def test_ctrl_c_leaves_it_running(side: Side, person: Person, stepped: None):
     assert is_asked(side, version="v1")
 
 
-def test_a_rollout_that_its_analysis_stops_ends_with_the_figures(side: Side, person: Person, stepped: None):
+def test_a_rollout_that_its_analysis_stops_ends_with_the_figures(
+    side: Side, person: Person, stepped: None
+):
     def operator(there: Side) -> None:
         until(lambda: is_asked(there, version="v1"), "v1 is asked for")
         blocked = {"reason": "RolloutFailed", "message": FAILS, "needsAction": True}
-        there.status("RegisteredModel", "fraud", "RolloutFailed", ready=False, stages=held("v2", desired="v1", blocked=blocked))
+        there.status(
+            "RegisteredModel",
+            "fraud",
+            "RolloutFailed",
+            ready=False,
+            stages=held("v2", desired="v1", blocked=blocked),
+        )
 
     with side.meanwhile("RegisteredModel", "fraud", operator):
         done = person.says("promote", "fraud", "v1", "--to", "production")
-    assert (done.returncode, done.stderr) == (1, f"Error: production of {side.namespace}/fraud: RolloutFailed: {FAILS}\n")
+    assert (done.returncode, done.stderr) == (
+        1,
+        f"Error: production of {side.namespace}/fraud: RolloutFailed: {FAILS}\n",
+    )
 
 
-# --- resume -------------------------------------------------------------------------------------------
+# --- resume ---------------------------------------------------------------------------------------
 def test_a_resume_is_one_patch_and_is_followed(side: Side, person: Person, stepped: None):
     side.patch("RegisteredModel", "fraud", {"spec": {"stages": {"production": {"version": "v1"}}}})
     at(side, 1, "RollingOut", HOLDS)
@@ -111,7 +163,9 @@ def test_a_resume_is_one_patch_and_is_followed(side: Side, person: Person, stepp
     assert refused.returncode == 1
     assert "v1 is at step 2 of 5: hold 30m, which is no pause." in refused.stderr
     at(side, 2, "RolloutPaused", PAUSED)
-    assert "nothing was changed" in person.sees("resume", "fraud", "--stage", "production", "--dry-run")
+    assert "nothing was changed" in person.sees(
+        "resume", "fraud", "--stage", "production", "--dry-run"
+    )
     assert is_asked(side, resumed=0)
 
     def operator(there: Side) -> None:
@@ -120,16 +174,27 @@ def test_a_resume_is_one_patch_and_is_followed(side: Side, person: Person, stepp
 
     with side.meanwhile("RegisteredModel", "fraud", operator):
         seen = person.sees("resume", "fraud", "--stage", "production").splitlines()
-    assert seen[0] == f"{side.namespace}/fraud  production: v2 → v1 continues after step 3 of 5: pause"
+    assert (
+        seen[0] == f"{side.namespace}/fraud  production: v2 → v1 continues after step 3 of 5: pause"
+    )
     assert seen[1].split()[1:] == ["5%", "v1", "applied", "by", "1/1", "pods"]
-    assert seen[2:4] == ["  v2  9,120 requests, 3 failed (0.033 %)", "  v1  480 requests, none failed"]
+    assert seen[2:4] == [
+        "  v2  9,120 requests, 3 failed (0.033 %)",
+        "  v1  480 requests, none failed",
+    ]
     assert seen[-1] == "production holds v1."
     assert person.says("resume", "fraud", "--stage", "prod").returncode == 3
 
 
-# --- abort --------------------------------------------------------------------------------------------
-def test_an_abort_sets_the_version_back_and_is_followed_until_nothing_is_left(side: Side, person: Person, stepped: None):
-    side.patch("RegisteredModel", "fraud", {"spec": {"stages": {"production": {"version": "v1", "reason": "better"}}}})
+# --- abort ----------------------------------------------------------------------------------------
+def test_an_abort_sets_the_version_back_and_is_followed_until_nothing_is_left(
+    side: Side, person: Person, stepped: None
+):
+    side.patch(
+        "RegisteredModel",
+        "fraud",
+        {"spec": {"stages": {"production": {"version": "v1", "reason": "better"}}}},
+    )
     at(side, 1, "RollingOut", HOLDS)
 
     def operator(there: Side) -> None:
@@ -147,10 +212,16 @@ def test_an_abort_sets_the_version_back_and_is_followed_until_nothing_is_left(si
 
 
 def test_an_abort_says_who_asks_where_people_approve(side: Side, person: Person, stepped: None):
-    approved = {"version": "v1", "requestedBy": "rita", "gates": [{"name": "approved", "approvals": {}}]}
+    approved = {
+        "version": "v1",
+        "requestedBy": "rita",
+        "gates": [{"name": "approved", "approvals": {}}],
+    }
     side.patch("RegisteredModel", "fraud", {"spec": {"stages": {"production": approved}}})
     at(side, 1, "RollingOut", HOLDS)
-    seen = person.sees("abort", "fraud", "--stage", "production", "--no-wait", "--reason", "rather tomorrow")
+    seen = person.sees(
+        "abort", "fraud", "--stage", "production", "--no-wait", "--reason", "rather tomorrow"
+    )
     assert "Asked for. To see it happen:" in seen
     assert is_asked(side, version="v2", requestedBy="admin", reason="rather tomorrow")
 
@@ -159,8 +230,13 @@ def test_what_follows_an_abort_elsewhere_ends_at_once(side: Side, person: Person
     def other(there: Side) -> None:
         until(lambda: is_asked(there, version="v1"), "v1 is asked for")
         at(there, 1, "RollingOut", HOLDS)
-        there.patch("RegisteredModel", "fraud", {"spec": {"stages": {"production": {"version": "v2"}}}})
+        there.patch(
+            "RegisteredModel", "fraud", {"spec": {"stages": {"production": {"version": "v2"}}}}
+        )
 
     with side.meanwhile("RegisteredModel", "fraud", other):
         done = person.says("promote", "fraud", "v1", "--to", "production")
-    assert (done.returncode, "Superseded: Another user has since asked for v2." in done.stderr) == (1, True)
+    assert (done.returncode, "Superseded: Another user has since asked for v2." in done.stderr) == (
+        1,
+        True,
+    )

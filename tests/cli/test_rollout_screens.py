@@ -1,4 +1,6 @@
-"""A rollout in steps as `status` and `promote` draw it, at 80 columns without colour, from fixed objects."""
+"""A rollout in steps as `status` and `promote` draw it, at 80 columns without colour, from fixed
+objects.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,19 @@ from modelyard.cli.views.rollouts import part
 from modelyard.cli.views.steps import change_lines
 from modelyard.client.progress import Change, stage_change
 from tests.cli.conftest import Seen
-from tests.cli.objects import NEW, NOW, SYNCED, before, held, holds, model, progressing, served, steps, version
+from tests.cli.objects import (
+    NEW,
+    NOW,
+    SYNCED,
+    before,
+    held,
+    holds,
+    model,
+    progressing,
+    served,
+    steps,
+    version,
+)
 
 THREE = [version("v1"), version("v2", held=[holds("production", before(hours=3))]), version("v3")]
 CANARY = [{"weight": 5}, {"hold": "10m"}, {"pause": {}}, {"weight": 50}]
@@ -22,14 +36,28 @@ GETS = "v3 gets 5 % of the requests (step {} of 5, {}), and v2 the others."
 SAYS = "errors: 0 of 480 candidate requests failed; evidence 0.02."
 HOLDS = f"{GETS.format(2, 'hold 10m')} The step holds until 2026-01-02 12:07:00 UTC. {SAYS}"
 COMMAND = "modelyard resume fraud --stage production"
-PAUSES = f"{GETS.format(3, 'pause')} It is paused. To continue: {COMMAND}, or kubectl patch mlmodel fraud"
-COUNTED = {"stable": {"requests": 9120, "failures": 3}, "candidate": {"requests": 480, "failures": 0}}
+PAUSES = (
+    f"{GETS.format(3, 'pause')} It is paused. To continue: {COMMAND}, or kubectl patch mlmodel"
+    " fraud"
+)
+COUNTED = {
+    "stable": {"requests": 9120, "failures": 3},
+    "candidate": {"requests": 480, "failures": 0},
+}
 STEPPED = ("admit", "start", "rollout", "switch", "record")
 
 
 def rolling(index: int, state: str, blocked: dict[str, Any], **more: Any) -> dict[str, Any]:
     """v2 holds production, and v3 is at a step of its rollout."""
-    rollout = {"stepsHash": "0", "index": index, "sinceTime": before(minutes=3), "weight": 5, "appliedBy": 2, "of": 2, "said": SAYS}
+    rollout = {
+        "stepsHash": "0",
+        "index": index,
+        "sinceTime": before(minutes=3),
+        "weight": 5,
+        "appliedBy": 2,
+        "of": 2,
+        "said": SAYS,
+    }
     detail = f"weight 5, step {index + 1} of 5: {next(iter(CANARY[index]))}"
     return held(
         "v2",
@@ -83,7 +111,9 @@ def test_what_is_seen(name: str, seen: Seen):
     seen(name, SCREENS[name])
 
 
-@pytest.mark.parametrize(("percent", "cells"), [(0, 0), (1, 1), (5, 1), (50, 5), (99, 9), (100, 10)])
+@pytest.mark.parametrize(
+    ("percent", "cells"), [(0, 0), (1, 1), (5, 1), (50, 5), (99, 9), (100, 10)]
+)
 def test_a_share_is_neither_nothing_nor_all(percent: int, cells: int):
     assert part(percent).plain == "━" * cells + "─" * (10 - cells)
 

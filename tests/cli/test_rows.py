@@ -12,7 +12,7 @@ from modelyard.cli.commands.predict import rows
 from modelyard.client.predict import Table
 
 
-# --- predict, download --------------------------------------------------------------------------------
+# --- predict, download ----------------------------------------------------------------------------
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
@@ -21,7 +21,10 @@ from modelyard.client.predict import Table
         ('{"instances": [[1, 2]]}', [[1, 2]]),
         ('{"inputs": [[1, 2]]}', [[1, 2]]),
         ('{"dataframe_records": [{"a": 1}, {"a": 2}]}', {"a": [1, 2]}),
-        ('{"dataframe_split": {"columns": ["a", "b"], "data": [[1, 2], [3, 4]]}}', {"a": [1, 3], "b": [2, 4]}),
+        (
+            '{"dataframe_split": {"columns": ["a", "b"], "data": [[1, 2], [3, 4]]}}',
+            {"a": [1, 3], "b": [2, 4]},
+        ),
         ('[{"a": 1, "b": 2}, {"b": 3}]', {"a": [1, None], "b": [2, 3]}),
         ('{"a": 1, "b": 2}', {"a": [1], "b": [2]}),
         ('{"a": [1, 2]}', {"a": [1, 2]}),
@@ -78,7 +81,10 @@ def test_a_dataframe_split_that_is_none_is_told(split: dict[str, Any], why: str)
         rows(json.dumps({"dataframe_split": split}))
 
 
-@pytest.mark.parametrize(("text", "csv"), [("a,b", False), ("[]", False), ("3", False), ("a,b\n", True), ("a,b\n1\n", True)])
+@pytest.mark.parametrize(
+    ("text", "csv"),
+    [("a,b", False), ("[]", False), ("3", False), ("a,b\n", True), ("a,b\n1\n", True)],
+)
 def test_what_is_no_rows_is_told(text: str, csv: bool):
     with pytest.raises(typer.BadParameter):
         rows(text, as_csv=csv)

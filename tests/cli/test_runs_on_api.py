@@ -14,13 +14,26 @@ TIME = "2026-01-01T00:00:00Z"
 
 
 def run(side: Side, name: str = "fraud-1", **spec: object) -> Manifest:
-    return side.ours("TrainingRun", name, {"experiment": "fraud", "trainer": {"xgboost": {}}, **spec})
+    return side.ours(
+        "TrainingRun", name, {"experiment": "fraud", "trainer": {"xgboost": {}}, **spec}
+    )
 
 
-# --- training -----------------------------------------------------------------------------------------
+# --- training -------------------------------------------------------------------------------------
 def test_a_run_is_made_from_options(side: Side, person: Person):
     seen = person.sees(
-        "train", "-e", "fraud", "--name", "fraud-7", "-p", "max_depth=6", "-d", "cards", "--register", "fraud@v3", "--no-follow"
+        "train",
+        "-e",
+        "fraud",
+        "--name",
+        "fraud-7",
+        "-p",
+        "max_depth=6",
+        "-d",
+        "cards",
+        "--register",
+        "fraud@v3",
+        "--no-follow",
     )
     assert seen.startswith("trainingrun.modelyard.io/fraud-7 made.\n")
     spec = side.get("TrainingRun", "fraud-7")["spec"]
@@ -42,10 +55,16 @@ def test_a_run_is_made_from_a_file(side: Side, person: Person, sample: str, tmp_
     (body,) = manifests(ROOT / "manifests" / "samples" / sample)
     body["metadata"].pop("namespace", None)
     (tmp_path / "run.yaml").write_text(yaml.safe_dump(body))
-    assert "nothing was made" in person.says("train", "-f", str(tmp_path / "run.yaml"), "--dry-run").stdout
+    assert (
+        "nothing was made"
+        in person.says("train", "-f", str(tmp_path / "run.yaml"), "--dry-run").stdout
+    )
     assert side.gone("TrainingRun", body["metadata"]["name"])
     person.sees("train", "-f", str(tmp_path / "run.yaml"), "--no-follow")
-    assert side.get("TrainingRun", body["metadata"]["name"])["spec"]["experiment"] == body["spec"]["experiment"]
+    assert (
+        side.get("TrainingRun", body["metadata"]["name"])["spec"]["experiment"]
+        == body["spec"]["experiment"]
+    )
 
 
 def test_a_file_is_read_as_kubectl_reads_it(side: Side, person: Person, tmp_path: Path):
@@ -64,16 +83,28 @@ spec:
     assert "spec.parameters.eta: is a number, not a text: write it in quotes" in done.stderr
     file.write_text(text.replace("EA", "'1e-3'"))
     person.sees("train", "-f", str(file), "--no-follow")
-    assert side.get("TrainingRun", "fraud-7")["spec"]["parameters"] == {"since": "2026-11-26", "at": "12:30", "eta": "1e-3"}
+    assert side.get("TrainingRun", "fraud-7")["spec"]["parameters"] == {
+        "since": "2026-11-26",
+        "at": "12:30",
+        "eta": "1e-3",
+    }
 
 
-def test_a_script_of_this_machine_goes_into_a_config_map(side: Side, person: Person, tmp_path: Path):
+def test_a_script_of_this_machine_goes_into_a_config_map(
+    side: Side, person: Person, tmp_path: Path
+):
     (tmp_path / "train.py").write_text("print('hello')\n")
     script = ("--script", str(tmp_path / "train.py"))
     assert "nothing was made" in person.says("train", "-e", "fraud", *script, "--dry-run").stdout
-    name = person.sees("train", "-e", "fraud", *script, "--no-follow", "-o", "name").strip().partition("/")[2]
+    name = (
+        person.sees("train", "-e", "fraud", *script, "--no-follow", "-o", "name")
+        .strip()
+        .partition("/")[2]
+    )
     config_map = f"{name}-script"
-    assert side.get("TrainingRun", name)["spec"]["trainer"] == {"script": {"configMap": config_map, "key": "train.py"}}
+    assert side.get("TrainingRun", name)["spec"]["trainer"] == {
+        "script": {"configMap": config_map, "key": "train.py"}
+    }
     assert side.get("ConfigMap", config_map)["data"] == {"train.py": "print('hello')\n"}
     assert side.get("ConfigMap", config_map)["metadata"]["ownerReferences"][0]["name"] == name
 
@@ -93,7 +124,13 @@ def test_what_the_api_server_refuses_is_told_in_its_words(person: Person):
 
 def test_a_run_is_followed_to_its_end(side: Side, person: Person):
     def operator(there: Side) -> None:
-        there.status("TrainingRun", "fraud-8", "Training", "The pod runs.", progress={"percent": 40, "etaSeconds": 9, "message": ""})
+        there.status(
+            "TrainingRun",
+            "fraud-8",
+            "Training",
+            "The pod runs.",
+            progress={"percent": 40, "etaSeconds": 9, "message": ""},
+        )
         there.status(
             "TrainingRun",
             "fraud-8",
@@ -113,8 +150,21 @@ def test_a_run_is_followed_to_its_end(side: Side, person: Person):
 
 def test_a_failed_run_ends_with_1_and_its_last_lines(side: Side, person: Person):
     run(side, "fraud-9")
-    failure = {"reason": "Failed", "message": "It ended.", "exitCode": 1, "log": "KeyError: 'is_fraud'\n"}
-    side.status("TrainingRun", "fraud-9", "Failed", "The trainer failed.", ready=False, failure=failure, completionTime=TIME)
+    failure = {
+        "reason": "Failed",
+        "message": "It ended.",
+        "exitCode": 1,
+        "log": "KeyError: 'is_fraud'\n",
+    }
+    side.status(
+        "TrainingRun",
+        "fraud-9",
+        "Failed",
+        "The trainer failed.",
+        ready=False,
+        failure=failure,
+        completionTime=TIME,
+    )
     done = person.says("runs", "follow", "fraud-9")
     assert done.returncode == 1
     assert "Failed: The trainer failed." in done.stderr
@@ -127,14 +177,16 @@ def test_an_interrupt_leaves_the_run_going_and_says_how_to_come_back(side: Side,
     seen = process.stdout.readline()
     assert "fraud-10 made." in seen
     side.status("TrainingRun", "fraud-10", "Training", "The pod runs.")
-    assert any("Training" in process.stdout.readline() for _ in range(3))  # it may have been drawn before the operator saw it
+    assert any(
+        "Training" in process.stdout.readline() for _ in range(3)
+    )  # it may have been drawn before the operator saw it
     code, out, _ = person.interrupts(process)
     assert code == 130
     assert f"runs follow fraud-10 -n {side.namespace}" in out
     assert side.get("TrainingRun", "fraud-10")["metadata"].get("deletionTimestamp") is None
 
 
-# --- deleting -----------------------------------------------------------------------------------------
+# --- deleting -------------------------------------------------------------------------------------
 def test_nothing_is_deleted_without_a_yes(side: Side, person: Person):
     run(side)
     done = person.says("runs", "delete", "fraud-1")
@@ -151,9 +203,12 @@ def test_an_experiment_is_deleted(side: Side, person: Person):
     assert side.gone("Experiment", "fraud")
 
 
-# --- purging -------------------------------------------------------------------------------------------
+# --- purging --------------------------------------------------------------------------------------
 JOBS = "/apis/batch/v1/namespaces/{}/jobs"
-POD = {"restartPolicy": "Never", "containers": [{"name": "purge", "image": "i", "args": ["--older-than", "30d"]}]}
+POD = {
+    "restartPolicy": "Never",
+    "containers": [{"name": "purge", "image": "i", "args": ["--older-than", "30d"]}],
+}
 
 
 def purged(side: Side, ended: list[Manifest]) -> list[str]:
@@ -164,7 +219,9 @@ def purged(side: Side, ended: list[Manifest]) -> list[str]:
 
     job = until(first, "a Job comes")
     conditions = [each | {"status": "True", "lastTransitionTime": TIME} for each in ended]
-    status = {"startTime": TIME, "conditions": conditions} | ({"completionTime": TIME} if ended[-1]["type"] == "Complete" else {})
+    status = {"startTime": TIME, "conditions": conditions} | (
+        {"completionTime": TIME} if ended[-1]["type"] == "Complete" else {}
+    )
     path = f"{JOBS.format(side.namespace)}/{job['metadata']['name']}/status"
     answer = side.request("PATCH", path, {"status": status}, "application/merge-patch+json")
     assert answer.ok, answer.message
@@ -175,17 +232,27 @@ def purged(side: Side, ended: list[Manifest]) -> list[str]:
     ("ended", "code", "words"),
     [
         ([{"type": "SuccessCriteriaMet"}, {"type": "Complete"}], 0, "made in"),
-        ([{"type": "FailureTarget"}, {"type": "Failed", "reason": "BackoffLimitExceeded"}], 1, "BackoffLimitExceeded"),
+        (
+            [{"type": "FailureTarget"}, {"type": "Failed", "reason": "BackoffLimitExceeded"}],
+            1,
+            "BackoffLimitExceeded",
+        ),
     ],
     ids=["well", "badly"],
 )
-def test_a_purge_is_a_job_from_the_charts_cron_job(side: Side, ended: list[Manifest], code: int, words: str):
+def test_a_purge_is_a_job_from_the_charts_cron_job(
+    side: Side, ended: list[Manifest], code: int, words: str
+):
     spec = {"schedule": "@daily", "jobTemplate": {"spec": {"template": {"spec": POD}}}}
     about = {"name": "modelyard-purge", "labels": {"app.kubernetes.io/component": "purge"}}
     path = f"/apis/batch/v1/namespaces/{side.namespace}/cronjobs"
-    answer = side.request("POST", path, {"apiVersion": "batch/v1", "kind": "CronJob", "metadata": about, "spec": spec})
+    answer = side.request(
+        "POST", path, {"apiVersion": "batch/v1", "kind": "CronJob", "metadata": about, "spec": spec}
+    )
     assert answer.ok, answer.message
-    process = Person(side.server.kubeconfig, "").begins("runs", "purge", "1" * 32, "--yes", "--operator-namespace", side.namespace)
+    process = Person(side.server.kubeconfig, "").begins(
+        "runs", "purge", "1" * 32, "--yes", "--operator-namespace", side.namespace
+    )
     assert purged(side, ended) == ["--run-ids", "1" * 32]
     out, err = process.communicate(timeout=240)
     assert process.returncode == code, err

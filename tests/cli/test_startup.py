@@ -1,4 +1,6 @@
-"""What is said at once loads nothing heavy, what asks the cluster what it needs and no more (decision 0010)."""
+"""What is said at once loads nothing heavy, what asks the cluster what it needs and no more
+(decision 0010).
+"""
 
 import os
 import subprocess
@@ -29,7 +31,17 @@ HEAVY = (
     "yaml",
 )
 # Of what waits, a module inside: a stand-in may have the parent's name.
-LATER = ("boto3", "cryptography.x509.base", "httpx_ws._api", "jsonpath.path", "kubernetes", "matplotlib", "mlflow", "numpy", "pandas")
+LATER = (
+    "boto3",
+    "cryptography.x509.base",
+    "httpx_ws._api",
+    "jsonpath.path",
+    "kubernetes",
+    "matplotlib",
+    "mlflow",
+    "numpy",
+    "pandas",
+)
 PROBE = """
 import gc, sys
 from modelyard.__main__ import main
@@ -43,7 +55,9 @@ sys.exit(code)
 
 @dataclass(frozen=True)
 class Told:
-    """What the program said; the modules that it had loaded then; how often Python had looked for garbage, and what it leaves alone."""
+    """What the program said; the modules that it had loaded then; how often Python had looked
+    for garbage, and what it leaves alone.
+    """
 
     said: str
     modules: set[str]
@@ -52,14 +66,22 @@ class Told:
 
 
 def told(*words: str, **environment: str) -> Told:
-    done = subprocess.run([sys.executable, "-c", PROBE, *words], capture_output=True, text=True, check=True, env=os.environ | environment)
+    done = subprocess.run(
+        [sys.executable, "-c", PROBE, *words],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=os.environ | environment,
+    )
     said, _, rest = done.stdout.rpartition("LOADED ")
     collections, frozen, *modules = rest.split()
     return Told(said, set(modules), int(collections), int(frozen))
 
 
 @pytest.mark.parametrize(
-    "words", [("--help",), ("--version",), ("train", "--help"), ("runs", "--help"), ("completion", "bash")], ids=" ".join
+    "words",
+    [("--help",), ("--version",), ("train", "--help"), ("runs", "--help"), ("completion", "bash")],
+    ids=" ".join,
 )
 def test_what_is_said_at_once_loads_nothing_heavy(words: tuple[str, ...]):
     found = told(*words)
@@ -72,10 +94,22 @@ def test_the_probe_sees_what_is_loaded():
 
 
 @pytest.mark.parametrize(
-    "words", [("status",), ("status", "fraud"), ("history", "fraud"), ("runs", "list"), ("experiments", "list")], ids=" ".join
+    "words",
+    [
+        ("status",),
+        ("status", "fraud"),
+        ("history", "fraud"),
+        ("runs", "list"),
+        ("experiments", "list"),
+    ],
+    ids=" ".join,
 )
 def test_a_look_at_the_cluster_loads_what_it_needs(side: Side, words: tuple[str, ...]):
-    side.ours("RegisteredModel", "fraud", {"versions": {"v1": {"runId": "1" * 32}}, "stages": {"production": {"version": None}}})
+    side.ours(
+        "RegisteredModel",
+        "fraud",
+        {"versions": {"v1": {"runId": "1" * 32}}, "stages": {"production": {"version": None}}},
+    )
     found = told(*words, "-n", side.namespace, KUBECONFIG=str(side.server.kubeconfig))
     assert found.said.strip()
     assert {name for name in LATER if name in found.modules} == set()
@@ -87,7 +121,11 @@ def test_a_look_at_the_cluster_loads_what_it_needs(side: Side, words: tuple[str,
 def test_each_kind_is_loaded_by_who_asks_for_it(side: Side):
     side.ours("RegisteredModel", "fraud", {"stages": {"production": {"version": None}}})
     found = told("status", "-n", side.namespace, KUBECONFIG=str(side.server.kubeconfig))
-    assert {"modelyard.client.models", "modelyard.client.runs", "modelyard.client.experiments"} & found.modules == set()
+    assert {
+        "modelyard.client.models",
+        "modelyard.client.runs",
+        "modelyard.client.experiments",
+    } & found.modules == set()
 
 
 @pytest.mark.parametrize(
@@ -103,7 +141,9 @@ def test_the_program_is_called_as_the_user_called_it(path: str, name: str):
 
 
 def test_a_hint_can_be_copied():
-    assert hint("status fraud --watch", "risk", "prod").endswith("status fraud --watch -n risk --context prod")
+    assert hint("status fraud --watch", "risk", "prod").endswith(
+        "status fraud --watch -n risk --context prod"
+    )
 
 
 def test_a_document_is_alone_on_standard_output(capsys: pytest.CaptureFixture[str]):

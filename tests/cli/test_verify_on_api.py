@@ -14,7 +14,9 @@ LATER = "2026-01-01T00:01:00Z"
 
 def attempt(side: Side) -> int:
     """What `reverify.attempt` of production is."""
-    asked = side.get("RegisteredModel", "fraud")["spec"]["stages"]["production"].get("reverify") or {}
+    asked = (
+        side.get("RegisteredModel", "fraud")["spec"]["stages"]["production"].get("reverify") or {}
+    )
     return int(asked.get("attempt", 0))
 
 
@@ -23,31 +25,54 @@ def says(side: Side, number: int, verdict: str, message: str) -> None:
     until(lambda: attempt(side) == number, "it is asked for")
     begun = {"attempt": number, "startTime": TIME, "waiting": "its gates are being asked"}
     serves(side, "v2", stages=held("v2", verification=begun))
-    serves(side, "v2", stages=held("v2", verification=begun | {"waiting": None, "verdict": verdict, "time": LATER, "message": message}))
+    serves(
+        side,
+        "v2",
+        stages=held(
+            "v2",
+            verification=begun
+            | {"waiting": None, "verdict": verdict, "time": LATER, "message": message},
+        ),
+    )
 
 
 @pytest.mark.parametrize(
     ("verdict", "code", "last"),
     [
-        ("Fail", 1, "Error: production of {}/fraud: VerificationFailed: quality: accuracy is 0.8, below 0.9\n"),
+        (
+            "Fail",
+            1,
+            (
+                "Error: production of {}/fraud: VerificationFailed: quality: accuracy is 0.8, below"
+                " 0.9\n"
+            ),
+        ),
         ("Pass", 0, "production: v2 is verified.\n"),
     ],
 )
-def test_it_ends_as_the_gates_say(side: Side, person: Person, fraud: Manifest, verdict: str, code: int, last: str):
+def test_it_ends_as_the_gates_say(
+    side: Side, person: Person, fraud: Manifest, verdict: str, code: int, last: str
+):
     def operator(there: Side) -> None:
         says(there, 1, verdict, "quality: accuracy is 0.8, below 0.9")
 
     with side.meanwhile("RegisteredModel", "fraud", operator):
         done = person.says("verify", "fraud", "--stage", "production")
     assert done.returncode == code, done.stderr
-    assert done.stdout.startswith(f"{side.namespace}/fraud  production: the gates are asked again about v2.\n")
+    assert done.stdout.startswith(
+        f"{side.namespace}/fraud  production: the gates are asked again about v2.\n"
+    )
     assert (done.stdout + done.stderr).endswith(last.format(side.namespace))
     assert attempt(side) == 1
     assert side.get("RegisteredModel", "fraud")["spec"]["stages"]["production"]["version"] == "v2"
 
 
-def test_it_can_be_left_to_the_operator_tried_only_or_be_too_late(side: Side, person: Person, fraud: Manifest):
-    assert "nothing was changed" in person.sees("verify", "fraud", "--stage", "production", "--dry-run")
+def test_it_can_be_left_to_the_operator_tried_only_or_be_too_late(
+    side: Side, person: Person, fraud: Manifest
+):
+    assert "nothing was changed" in person.sees(
+        "verify", "fraud", "--stage", "production", "--dry-run"
+    )
     assert attempt(side) == 0
     assert "Asked for." in person.sees("verify", "fraud", "-s", "production", "--no-wait")
     assert attempt(side) == 1

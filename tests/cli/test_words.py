@@ -1,4 +1,6 @@
-"""The words themselves: help, wrong words, errors in words, and an exit code for each way to end."""
+"""The words themselves: help, wrong words, errors in words, and an exit code for each way to
+end.
+"""
 
 import os
 import subprocess
@@ -44,14 +46,18 @@ WORDS = (
 )
 
 
-def said(capsys: pytest.CaptureFixture[str], *words: str, program: str = "modelyard") -> tuple[int, str, str]:
+def said(
+    capsys: pytest.CaptureFixture[str], *words: str, program: str = "modelyard"
+) -> tuple[int, str, str]:
     code = main(list(words), program)
     out, err = capsys.readouterr()
     return code, out, err
 
 
 @pytest.mark.parametrize("words", WORDS, ids=" ".join)
-def test_every_word_explains_itself_under_the_name_that_it_was_called_by(words: list[str], capsys: pytest.CaptureFixture[str]):
+def test_every_word_explains_itself_under_the_name_that_it_was_called_by(
+    words: list[str], capsys: pytest.CaptureFixture[str]
+):
     code, out, _ = said(capsys, *words, "--help", program="kubectl modelyard")
     assert code == Exit.DONE
     assert out.startswith(f"Usage: kubectl modelyard {' '.join(words)} ")
@@ -59,9 +65,17 @@ def test_every_word_explains_itself_under_the_name_that_it_was_called_by(words: 
 
 
 @pytest.mark.parametrize(
-    "words", [words for words in WORDS if words[0] != "completion" and words not in (["runs"], ["experiments"])], ids=" ".join
+    "words",
+    [
+        words
+        for words in WORDS
+        if words[0] != "completion" and words not in (["runs"], ["experiments"])
+    ],
+    ids=" ".join,
 )
-def test_every_word_that_asks_the_cluster_has_the_common_options(words: list[str], capsys: pytest.CaptureFixture[str]):
+def test_every_word_that_asks_the_cluster_has_the_common_options(
+    words: list[str], capsys: pytest.CaptureFixture[str]
+):
     _, out, _ = said(capsys, *words, "--help")
     assert "--context" in out
     assert "-o, --output" in out
@@ -70,7 +84,11 @@ def test_every_word_that_asks_the_cluster_has_the_common_options(words: list[str
 
 def test_help_lists_the_words_of_people_only(capsys: pytest.CaptureFixture[str]):
     _, out, _ = said(capsys, "--help")
-    listed = [line.split()[0] for line in out.partition("Commands:\n")[2].partition("\n\n")[0].splitlines() if line[2:3] != " "]
+    listed = [
+        line.split()[0]
+        for line in out.partition("Commands:\n")[2].partition("\n\n")[0].splitlines()
+        if line[2:3] != " "
+    ]
     assert sorted(listed) == sorted(COMMANDS)
     assert "Exit codes: 0 done, 1 it ended badly" in out
 
@@ -87,7 +105,10 @@ def test_help_lists_the_words_of_people_only(capsys: pytest.CaptureFixture[str])
         (["train", "-f", "/nowhere.yaml"], "/nowhere.yaml cannot be read"),
         (["train", "-e", "fraud", "--register", "fraud"], "say under which version"),
         (["train", "-e", "fraud", "--task", "regression", "--image", "i"], "name one trainer"),
-        (["train", "-e", "fraud", "--script", "trian.py"], "trian.py is neither a Python file of this machine nor"),
+        (
+            ["train", "-e", "fraud", "--script", "trian.py"],
+            "trian.py is neither a Python file of this machine nor",
+        ),
         (["train", "-e", "fraud", "--", "--epochs"], "belong to an image"),
         (["train", "-e", "fraud", "--digest", "sha256:0"], "name the dataset that this is said of"),
         (["predict", "fraud@"], "is not MODEL or MODEL@WHICH"),
@@ -97,7 +118,9 @@ def test_help_lists_the_words_of_people_only(capsys: pytest.CaptureFixture[str])
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
-def test_wrong_words_are_told_without_asking_anybody(words: list[str], why: str, capsys: pytest.CaptureFixture[str]):
+def test_wrong_words_are_told_without_asking_anybody(
+    words: list[str], why: str, capsys: pytest.CaptureFixture[str]
+):
     code, out, err = said(capsys, *words)
     assert (code, out) == (Exit.WORDS, "")
     assert why in err
@@ -124,9 +147,15 @@ def test_every_error_has_its_exit_code(error: Exception, code: int):
 
 
 def started(*words: str, **environment: str) -> "subprocess.CompletedProcess[str]":
-    given = {key: value for key, value in os.environ.items() if key not in ("KUBECONFIG", "MODELYARD_DEBUG")} | environment
+    given = {
+        key: value
+        for key, value in os.environ.items()
+        if key not in ("KUBECONFIG", "MODELYARD_DEBUG")
+    } | environment
     command = [sys.executable, "-m", "modelyard", *words]
-    return subprocess.run(command, env=given, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
+    return subprocess.run(
+        command, env=given, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL
+    )
 
 
 def test_without_a_cluster_the_error_says_what_is_missing(tmp_path: Path):
@@ -148,6 +177,8 @@ def test_a_shell_completes_words_and_a_kubectl_plugin_too(tmp_path: Path):
     script = tmp_path / "kubectl_complete-modelyard"
     script.write_text(started("completion", "kubectl").stdout)
     path = {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
-    done = subprocess.run(["sh", str(script), "ro"], env=os.environ | path, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        ["sh", str(script), "ro"], env=os.environ | path, capture_output=True, text=True, check=True
+    )
     assert done.stdout.splitlines() == ["rollback", ":4"]
     assert "_MODELYARD_COMPLETE=complete_bash" in started("completion", "bash").stdout

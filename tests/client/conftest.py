@@ -33,7 +33,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture
 def side(cluster: Cluster) -> Iterator[Side]:
-    """The other side of the API: an administrator who is the operator too, in an empty namespace."""
+    """The other side of the API: an administrator who is the operator too, in an empty
+    namespace.
+    """
     there = Side(cluster.server, f"t{next(numbers)}")
     there.create("v1", "Namespace", there.namespace)
     yield there
@@ -42,8 +44,15 @@ def side(cluster: Cluster) -> Iterator[Side]:
 
 @contextmanager
 def installed(side: Side, *names: str) -> Iterator[None]:
-    """Have these policies, as the chart installs them, for the length of a block; nobody else's tests meet them."""
-    found = [each for path in (ROOT / "manifests").rglob("*.yaml") for each in manifests(path) if each.get("kind") in PLURALS]
+    """Have these policies, as the chart installs them, for the length of a block; nobody else's
+    tests meet them.
+    """
+    found = [
+        each
+        for path in (ROOT / "manifests").rglob("*.yaml")
+        for each in manifests(path)
+        if each.get("kind") in PLURALS
+    ]
     named = [each for each in found if each["metadata"]["name"] in names]
     there = {f"{GROUP}/{PLURALS[each['kind']]}/{each['metadata']['name']}": each for each in named}
     assert len(there) == 2 * len(names), sorted(there)
@@ -79,5 +88,9 @@ def kube(side: Side, opened: Callable[..., Kube]) -> Kube:
 
 @pytest.fixture
 def as_user(side: Side, tmp_path: Path, opened: Callable[..., Kube]):
-    """Makes a client of a user with only these rights in the namespace: rules as a Role has them."""
-    return lambda rules, name="alice": opened(side.namespace, kubeconfig=str(side.user(name, rules, tmp_path)))
+    """Makes a client of a user with only these rights in the namespace: rules as a Role has
+    them.
+    """
+    return lambda rules, name="alice": opened(
+        side.namespace, kubeconfig=str(side.user(name, rules, tmp_path))
+    )

@@ -1,7 +1,8 @@
-"""A small API server of our own making, for the one thing that a real one without a kubelet cannot do: forwarding ports.
+"""A small API server of our own making, for the one thing that a real one without a kubelet cannot
+do: forwarding ports.
 
-It knows a Service, its pods, and streams to a port of this machine as the kubelet does. That the real thing does the same is seen on the
-cluster (`test_on_cluster`).
+It knows a Service, its pods, and streams to a port of this machine as the kubelet does. That the
+real thing does the same is seen on the cluster (`test_on_cluster`).
 """
 
 from __future__ import annotations
@@ -37,21 +38,31 @@ class Kubelet:
         self.url = ""
 
     def kubeconfig(self, folder: Path) -> str:
-        (folder / "config").write_text(kubeconfig(self.url, b"", "token").replace('"certificate-authority-data": ""', '"x": ""'))
+        (folder / "config").write_text(
+            kubeconfig(self.url, b"", "token").replace(
+                '"certificate-authority-data": ""', '"x": ""'
+            )
+        )
         return str(folder / "config")
 
     def pods(self) -> list[dict[str, Any]]:
         return [
             {
                 "metadata": {"name": name, "namespace": "n"},
-                "spec": {"containers": [{"ports": [{"name": "http", "containerPort": self.target}]}]},
+                "spec": {
+                    "containers": [{"ports": [{"name": "http", "containerPort": self.target}]}]
+                },
                 "status": {"conditions": [{"type": "Ready", "status": str(ready)}]},
             }
             for name, ready in self.ready.items()
         ]
 
     async def __call__(self, scope, receive, send) -> None:
-        named = sorted(b": ".join(each).decode() for each in scope["headers"] if each[0].startswith(b"impersonate-"))
+        named = sorted(
+            b": ".join(each).decode()
+            for each in scope["headers"]
+            if each[0].startswith(b"impersonate-")
+        )
         self.acting.add((scope["type"], *named))
         if scope["type"] == "websocket":
             await self.forward(scope, receive, send)
@@ -65,7 +76,13 @@ class Kubelet:
             body["spec"] = {"selector": {"app": "s"}, "ports": [{"port": 80, "targetPort": "http"}]}
         elif path == f"{ROOT}/pods":
             body = {"items": self.pods(), "metadata": {}}
-        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"application/json")]})
+        await send(
+            {
+                "type": "http.response.start",
+                "status": 200,
+                "headers": [(b"content-type", b"application/json")],
+            }
+        )
         await send({"type": "http.response.body", "body": json.dumps(body).encode()})
 
     async def forward(self, scope, receive, send) -> None:
@@ -102,7 +119,9 @@ class Kubelet:
 def kubelet(target: int) -> Iterator[Kubelet]:
     """Runs one, in front of a port of this machine."""
     app = Kubelet(target)
-    server = uvicorn.Server(uvicorn.Config(app, port=0, ws="wsproto", lifespan="off", log_level="error"))
+    server = uvicorn.Server(
+        uvicorn.Config(app, port=0, ws="wsproto", lifespan="off", log_level="error")
+    )
     thread = threading.Thread(target=server.run)
     thread.start()
     try:

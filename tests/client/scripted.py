@@ -1,4 +1,5 @@
-"""An API server that says what it is told to, for what a real one cannot be made to say in time: a watch that breaks, or is forgotten.
+"""An API server that says what it is told to, for what a real one cannot be made to say in time: a
+watch that breaks, or is forgotten.
 
 That a real one is understood is seen in `test_kube`.
 """
@@ -19,7 +20,15 @@ __all__ = ["Script", "listing", "obj", "scripted"]
 
 
 def obj(name: str, version: int, kind: str = "Experiment") -> dict[str, Any]:
-    return {"kind": kind, "metadata": {"name": name, "namespace": "n", "uid": f"uid-{name}", "resourceVersion": str(version)}}
+    return {
+        "kind": kind,
+        "metadata": {
+            "name": name,
+            "namespace": "n",
+            "uid": f"uid-{name}",
+            "resourceVersion": str(version),
+        },
+    }
 
 
 def listing(version: int, *items: dict[str, Any]) -> dict[str, Any]:
@@ -27,7 +36,9 @@ def listing(version: int, *items: dict[str, Any]) -> dict[str, Any]:
 
 
 class Script:
-    """What is answered, in order: a dict is an answer, a list of dicts a watch's lines, an int a status code, text a cut line."""
+    """What is answered, in order: a dict is an answer, a list of dicts a watch's lines, an int a
+    status code, text a cut line.
+    """
 
     def __init__(self, answers: Sequence[Any]) -> None:
         self.answers = list(answers)
@@ -35,7 +46,11 @@ class Script:
         self.url = ""
 
     def kubeconfig(self, folder: Path) -> str:
-        (folder / "config").write_text(kubeconfig(self.url, b"", "token").replace('"certificate-authority-data": ""', '"x": ""'))
+        (folder / "config").write_text(
+            kubeconfig(self.url, b"", "token").replace(
+                '"certificate-authority-data": ""', '"x": ""'
+            )
+        )
         return str(folder / "config")
 
 
@@ -51,12 +66,18 @@ def scripted(*answers: Any) -> Iterator[Script]:
             self.send_response(answer if isinstance(answer, int) else 200)
             self.end_headers()
             if isinstance(answer, int):
-                self.wfile.write(json.dumps({"kind": "Status", "message": "scripted", "code": answer}).encode())
+                self.wfile.write(
+                    json.dumps({"kind": "Status", "message": "scripted", "code": answer}).encode()
+                )
             elif isinstance(answer, dict):
                 self.wfile.write(json.dumps(answer).encode())
             else:
                 for line in answer:
-                    self.wfile.write(line.encode() if isinstance(line, str) else json.dumps(line).encode() + b"\n")
+                    self.wfile.write(
+                        line.encode()
+                        if isinstance(line, str)
+                        else json.dumps(line).encode() + b"\n"
+                    )
                     self.wfile.flush()
                 if not script.answers:
                     over.wait(60)

@@ -1,4 +1,5 @@
-"""The other side of the API server in the client's tests: an administrator, who writes statuses as the operator would.
+"""The other side of the API server in the client's tests: an administrator, who writes statuses as
+the operator would.
 
 What the client does belongs to the client: nothing here goes through it.
 """
@@ -58,7 +59,11 @@ class Side:
     def create(self, version: str, kind: str, name: str, **more: Any) -> Manifest:
         """Creates an object; `metadata` is added to."""
         metadata = {"name": name, **more.pop("metadata", {})}
-        answer = self.request("POST", self.path(kind), {"apiVersion": version, "kind": kind, "metadata": metadata, **more})
+        answer = self.request(
+            "POST",
+            self.path(kind),
+            {"apiVersion": version, "kind": kind, "metadata": metadata, **more},
+        )
         assert answer.ok, answer.message
         return answer.body
 
@@ -74,7 +79,9 @@ class Side:
         return self.request("GET", self.path(kind, name)).code == 404
 
     def patch(self, kind: str, name: str, patch: Manifest, sub: str = "") -> Manifest:
-        answer = self.request("PATCH", self.path(kind, name) + sub, patch, "application/merge-patch+json")
+        answer = self.request(
+            "PATCH", self.path(kind, name) + sub, patch, "application/merge-patch+json"
+        )
         assert answer.ok, answer.message
         return answer.body
 
@@ -89,12 +96,30 @@ class Side:
         also: dict[str, bool] | None = None,
         **status: Any,
     ) -> Manifest:
-        """Writes a status for the spec as it is: Ready, stalled, or (None) on its way; `also`: more conditions."""
+        """Writes a status for the spec as it is: Ready, stalled, or (None) on its way; `also`:
+        more conditions.
+        """
         generation = self.get(kind, name)["metadata"]["generation"]
-        words = {"reason": reason, "message": message, "observedGeneration": generation, "lastTransitionTime": "2026-01-01T00:00:00Z"}
-        now = {"Ready": ready is True, "Stalled": ready is False, "Reconciling": ready is None, **(also or {})}
-        conditions = [{"type": type_, "status": str(value), **words} for type_, value in now.items()]
-        status = {"observedGeneration": generation, **({"conditions": conditions} if reason else {}), **status}
+        words = {
+            "reason": reason,
+            "message": message,
+            "observedGeneration": generation,
+            "lastTransitionTime": "2026-01-01T00:00:00Z",
+        }
+        now = {
+            "Ready": ready is True,
+            "Stalled": ready is False,
+            "Reconciling": ready is None,
+            **(also or {}),
+        }
+        conditions = [
+            {"type": type_, "status": str(value), **words} for type_, value in now.items()
+        ]
+        status = {
+            "observedGeneration": generation,
+            **({"conditions": conditions} if reason else {}),
+            **status,
+        }
         return self.patch(kind, name, {"status": status}, "/status")
 
     def delete(self, kind: str, name: str) -> None:
@@ -107,7 +132,9 @@ class Side:
         self.create("rbac.authorization.k8s.io/v1", "Role", name, rules=rules)
         subject = {"kind": "ServiceAccount", "name": name, "namespace": self.namespace}
         role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": name}
-        self.create("rbac.authorization.k8s.io/v1", "RoleBinding", name, roleRef=role, subjects=[subject])
+        self.create(
+            "rbac.authorization.k8s.io/v1", "RoleBinding", name, roleRef=role, subjects=[subject]
+        )
         made = self.request(
             "POST",
             self.path("ServiceAccount", name) + "/token",
@@ -115,7 +142,9 @@ class Side:
         )
         assert made.ok, made.message
         path = folder / f"{name}.kubeconfig"
-        path.write_text(kubeconfig(self.server.url, self.server.ca.read_bytes(), made.body["status"]["token"]))
+        path.write_text(
+            kubeconfig(self.server.url, self.server.ca.read_bytes(), made.body["status"]["token"])
+        )
         return path
 
     def secret(self, name: str, values: dict[str, str]) -> None:
@@ -124,7 +153,9 @@ class Side:
 
     @contextmanager
     def meanwhile(self, kind: str, name: str, act: Callable[[Side], None]) -> Iterator[None]:
-        """Acts, on a thread and a connection of its own, as soon as an object is there; what it raises is raised at the block's end."""
+        """Acts, on a thread and a connection of its own, as soon as an object is there; what it
+        raises is raised at the block's end.
+        """
         other = Side(self.server, self.namespace)
         errors: list[BaseException] = []
 

@@ -1,4 +1,6 @@
-"""Acting as another user: what a kubeconfig and a caller say, on a real API server, with the chart's own policies."""
+"""Acting as another user: what a kubeconfig and a caller say, on a real API server, with the
+chart's own policies.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,9 @@ from tests.client.conftest import VERBS
 from tests.client.side import Side
 from tests.harness import until
 
-REVIEW = Kind("authentication.k8s.io/v1", "SelfSubjectReview", "selfsubjectreviews", namespaced=False)
+REVIEW = Kind(
+    "authentication.k8s.io/v1", "SelfSubjectReview", "selfsubjectreviews", namespaced=False
+)
 EDIT = [{"apiGroups": ["modelyard.io"], "resources": ["registeredmodels"], "verbs": VERBS}]
 
 
@@ -37,13 +41,19 @@ def who(kube: Kube) -> dict[str, Any]:
 
 def test_a_kubeconfigs_user_is_acted_as(side: Side, tmp_path: Path, opened: Callable[..., Kube]):
     extra = {"example.com/team": ["fraud", "risk"]}
-    config = kubeconfig(side, tmp_path, **{"as": "vera", "as-groups": ["a", "b"], "as-uid": "7", "as-user-extra": extra})
+    config = kubeconfig(
+        side,
+        tmp_path,
+        **{"as": "vera", "as-groups": ["a", "b"], "as-uid": "7", "as-user-extra": extra},
+    )
     seen = who(opened(side.namespace, kubeconfig=config))
     assert (seen["username"], seen["uid"], seen["extra"]) == ("vera", "7", extra)
     assert set(seen["groups"]) == {"a", "b", "system:authenticated"}
 
 
-def test_what_a_caller_says_comes_before_the_kubeconfig(side: Side, tmp_path: Path, opened: Callable[..., Kube]):
+def test_what_a_caller_says_comes_before_the_kubeconfig(
+    side: Side, tmp_path: Path, opened: Callable[..., Kube]
+):
     config = kubeconfig(side, tmp_path, **{"as": "vera", "as-groups": ["a"]})
     seen = who(opened(side.namespace, kubeconfig=config, acting=Impersonation("dan")))
     assert (seen["username"], set(seen["groups"])) == ("dan", {"a", "system:authenticated"})
@@ -51,8 +61,14 @@ def test_what_a_caller_says_comes_before_the_kubeconfig(side: Side, tmp_path: Pa
     assert (seen["username"], set(seen["groups"])) == ("vera", {"b", "c", "system:authenticated"})
 
 
-def test_a_promotion_is_refused_to_the_user_that_is_acted_as(side: Side, policies: None, tmp_path: Path):
-    side.ours("RegisteredModel", "fraud", {"stages": {"production": {}}, "versions": {"v1": {"runId": "a"}}})
+def test_a_promotion_is_refused_to_the_user_that_is_acted_as(
+    side: Side, policies: None, tmp_path: Path
+):
+    side.ours(
+        "RegisteredModel",
+        "fraud",
+        {"stages": {"production": {}}, "versions": {"v1": {"runId": "a"}}},
+    )
     side.user("vera", EDIT, tmp_path)
     vera = Impersonation(f"system:serviceaccount:{side.namespace}:vera")
     with Client(side.namespace, kubeconfig=str(side.server.kubeconfig), acting=vera) as client:
@@ -71,24 +87,42 @@ def test_a_promotion_is_refused_to_the_user_that_is_acted_as(side: Side, policie
         assert client.kube.can("patch", "registeredmodels")
 
 
-def test_who_may_not_act_as_another_is_told_so(side: Side, as_user: Callable[..., Kube], tmp_path: Path, opened: Callable[..., Kube]):
+def test_who_may_not_act_as_another_is_told_so(
+    side: Side, as_user: Callable[..., Kube], tmp_path: Path, opened: Callable[..., Kube]
+):
     config = str(side.user("ada", EDIT, tmp_path))
     with pytest.raises(NotAllowed, match="ada may not impersonate users in the whole cluster"):
-        opened(side.namespace, kubeconfig=config, acting=Impersonation("vera")).list("RegisteredModel")
+        opened(side.namespace, kubeconfig=config, acting=Impersonation("vera")).list(
+            "RegisteredModel"
+        )
 
 
 @pytest.mark.parametrize(
     ("user", "error", "words"),
     [
         ({"as-groups": ["a"]}, ValueError, "no user to act as: name the user too"),
-        ({"as": "vera", "as-groups": "a"}, Unreachable, "as-groups has to be a list of texts, not 'a'"),
+        (
+            {"as": "vera", "as-groups": "a"},
+            Unreachable,
+            "as-groups has to be a list of texts, not 'a'",
+        ),
         ({"as": 7}, Unreachable, "as has to be a text, not 7: write it in quotes"),
-        ({"as": "vera", "as-user-extra": ["a"]}, Unreachable, "as-user-extra has to be a map of lists of texts"),
-        ({"as": "vera\nImpersonate-Group: system:masters"}, Unreachable, "has characters that are not printable"),
+        (
+            {"as": "vera", "as-user-extra": ["a"]},
+            Unreachable,
+            "as-user-extra has to be a map of lists of texts",
+        ),
+        (
+            {"as": "vera\nImpersonate-Group: system:masters"},
+            Unreachable,
+            "has characters that are not printable",
+        ),
     ],
     ids=["groups alone", "no list", "a number", "no map", "a line break"],
 )
-def test_what_cannot_be_acted_as_is_said_without_asking_anybody(user: dict[str, Any], error: type, words: str, tmp_path: Path):
+def test_what_cannot_be_acted_as_is_said_without_asking_anybody(
+    user: dict[str, Any], error: type, words: str, tmp_path: Path
+):
     config = {
         "clusters": [{"name": "a", "cluster": {"server": "https://127.0.0.1:1"}}],
         "users": [{"name": "a", "user": {"token": "a", **user}}],

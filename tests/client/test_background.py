@@ -54,7 +54,9 @@ there.wait()
 LATE = "there.set(); list(iter(lambda: background().ended, True)); background().run(work())"
 
 
-@pytest.mark.parametrize("what", ["background().run(work())", "list(background().stream(numbers))", LATE])
+@pytest.mark.parametrize(
+    "what", ["background().run(work())", "list(background().stream(numbers))", LATE]
+)
 def test_a_thread_that_works_along_ends_with_the_process_without_a_word(what: str):
     """As the thread does that reads a run's log, when its reader presses Ctrl-C."""
     assert ended(ALONG.replace("WHAT", what)) == (0, "", "")
@@ -63,10 +65,19 @@ def test_a_thread_that_works_along_ends_with_the_process_without_a_word(what: st
 def ended(script: str) -> tuple[int, str, str]:
     """How a Python process of its own ends, and what it says."""
     environment = {"PYTHONPATH": str(ROOT / "operator")}
-    done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=False, timeout=240)
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=240,
+    )
     return done.returncode, done.stdout, done.stderr
 
 
 def test_a_process_ends_though_a_way_into_the_cluster_is_still_open():
-    """As a script does that never says `client.close()`: the loop's thread is gone before what it held is let go."""
+    """As a script does that never says `client.close()`: the loop's thread is gone before what
+    it held is let go.
+    """
     assert ended(HELD) == (0, "something\n0\n", "")

@@ -1,4 +1,6 @@
-"""A version's tree on this machine, from a real MinIO: whole, resumed, checked; and what is raised when it is not to be had."""
+"""A version's tree on this machine, from a real MinIO: whole, resumed, checked; and what is
+raised when it is not to be had.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,10 @@ class Tree:
         self.files = files
         for path, content in files.items():
             s3.put_object(Bucket="artifacts", Key=f"{self.prefix}/{path}", Body=content)
-        self.digest = tree_digest(FileDigest(path, len(body), hashlib.sha256(body).hexdigest()) for path, body in files.items())
+        self.digest = tree_digest(
+            FileDigest(path, len(body), hashlib.sha256(body).hexdigest())
+            for path, body in files.items()
+        )
 
     @property
     def uri(self) -> str:
@@ -34,7 +39,13 @@ class Tree:
 
     def fetch(self, folder: Path, **more) -> list[tuple[int, int]]:
         seen: list[tuple[int, int]] = []
-        artifacts.fetch(self.connection | more, self.uri, self.digest, folder, lambda done, whole: seen.append((done, whole)))
+        artifacts.fetch(
+            self.connection | more,
+            self.uri,
+            self.digest,
+            folder,
+            lambda done, whole: seen.append((done, whole)),
+        )
         return seen
 
 
@@ -44,7 +55,11 @@ def tree(s3, minio: servers.Minio) -> Tree:
 
 
 def there(folder: Path) -> dict[str, bytes]:
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
 
 
 def test_the_whole_tree_arrives_and_nothing_else_is_left(tree: Tree, tmp_path: Path):
@@ -56,7 +71,11 @@ def test_the_whole_tree_arrives_and_nothing_else_is_left(tree: Tree, tmp_path: P
 
 
 def test_a_file_in_many_pieces_is_put_together(tree: Tree, tmp_path: Path):
-    big = Tree(tree.s3, servers.Minio(tree.connection["MLFLOW_S3_ENDPOINT_URL"]), {"big": bytes(range(256)) * 1000})
+    big = Tree(
+        tree.s3,
+        servers.Minio(tree.connection["MLFLOW_S3_ENDPOINT_URL"]),
+        {"big": bytes(range(256)) * 1000},
+    )
     fetched = artifacts.fetch(big.connection, big.uri, big.digest, tmp_path / "m", size=10_000)
     assert there(fetched) == big.files
 
@@ -134,10 +153,17 @@ def test_a_gateway_s_word_that_nothing_is_there_is_not_the_store_s(tree: Tree, t
         tree.fetch(tmp_path / "model", MLFLOW_S3_ENDPOINT_URL=store.url)
 
 
-# --- what must not be written -----------------------------------------------------------------------------
-@pytest.mark.parametrize("path", [".git/hooks/post-checkout", "code/.vscode/tasks.json", ".git", "a/.GIT./config", ".envrc"])
+# --- what must not be written ---------------------------------------------------------------------
+@pytest.mark.parametrize(
+    "path",
+    [".git/hooks/post-checkout", "code/.vscode/tasks.json", ".git", "a/.GIT./config", ".envrc"],
+)
 def test_a_tree_that_meddles_with_a_tool_is_not_written(tree: Tree, tmp_path: Path, path: str):
-    hostile = Tree(tree.s3, servers.Minio(tree.connection["MLFLOW_S3_ENDPOINT_URL"]), FILES | {path: b"#!/bin/sh\n"})
+    hostile = Tree(
+        tree.s3,
+        servers.Minio(tree.connection["MLFLOW_S3_ENDPOINT_URL"]),
+        FILES | {path: b"#!/bin/sh\n"},
+    )
     (tmp_path / ".git").mkdir()
     (tmp_path / ".git" / "config").write_text("[core]\n")
     before = there(tmp_path)
@@ -170,6 +196,8 @@ def test_a_link_in_the_folder_leads_nowhere_else(tree: Tree, tmp_path: Path):
 def test_a_folder_below_a_repository_is_written(tree: Tree, tmp_path: Path):
     (tmp_path / ".git").mkdir()
     harmless = {".gitattributes": b"x", ".cache/huggingface/x": b"x", "data/.gitignore": b"*"}
-    plain = Tree(tree.s3, servers.Minio(tree.connection["MLFLOW_S3_ENDPOINT_URL"]), FILES | harmless)
+    plain = Tree(
+        tree.s3, servers.Minio(tree.connection["MLFLOW_S3_ENDPOINT_URL"]), FILES | harmless
+    )
     plain.fetch(tmp_path)
     assert there(tmp_path) == FILES | harmless

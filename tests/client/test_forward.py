@@ -84,7 +84,10 @@ def test_a_connection_goes_to_the_pod_that_is_ready_when_it_is_opened(kube: Kube
 def test_connections_side_by_side(kube: Kube):
     found: list[bytes] = []
     with kube.forward("s", 80) as address:
-        threads = [threading.Thread(target=lambda each=each: found.append(ask(address, each))) for each in (b"a", b"b", b"c")]
+        threads = [
+            threading.Thread(target=lambda each=each: found.append(ask(address, each)))
+            for each in (b"a", b"b", b"c")
+        ]
         for each in threads:
             each.start()
         for each in threads:
@@ -95,7 +98,9 @@ def test_connections_side_by_side(kube: Kube):
 def test_without_a_ready_pod_a_connection_ends_instead_of_hanging(kube: Kube, fake: Kubelet):
     with kube.forward("s", 80) as address:
         fake.ready = {}
-        with socket.create_connection(("127.0.0.1", int(address.rpartition(":")[2])), timeout=120) as there:
+        with socket.create_connection(
+            ("127.0.0.1", int(address.rpartition(":")[2])), timeout=120
+        ) as there:
             there.sendall(b"x")
             with contextlib.suppress(ConnectionResetError):
                 assert there.recv(1) == b""
@@ -112,14 +117,21 @@ def test_what_stands_in_the_way_is_said_before(kube: Kube, fake: Kubelet):
     with pytest.raises(NotFound, match="has no port 81"), kube.forward("s", 81):
         pass
     fake.allowed = False
-    with pytest.raises(NotAllowed, match="ask for the verb create on pods/portforward in the namespace n"), kube.forward("s", 80):
+    with (
+        pytest.raises(
+            NotAllowed, match="ask for the verb create on pods/portforward in the namespace n"
+        ),
+        kube.forward("s", 80),
+    ):
         pass
     fake.ready = {}
     with pytest.raises(Unreachable, match="None of the 0 pods"), kube.forward("s", 80):
         pass
 
 
-def test_an_address_of_pods_leads_from_here_to_the_same_port(kube: Kube, fake: Kubelet, target: int):
+def test_an_address_of_pods_leads_from_here_to_the_same_port(
+    kube: Kube, fake: Kubelet, target: int
+):
     reach = Reach(kube)
     url = reach.url("http://s.n/v1?x=1")
     assert url == reach.url("http://s.n/v1?x=1")
@@ -132,7 +144,9 @@ def test_an_address_of_pods_leads_from_here_to_the_same_port(kube: Kube, fake: K
     reach.close()
 
 
-@pytest.mark.parametrize("host", ["169.254.169.254", "[fe80::1]", "[::ffff:169.254.169.254]", "[fd00:ec2::254]"])
+@pytest.mark.parametrize(
+    "host", ["169.254.169.254", "[fe80::1]", "[::ffff:169.254.169.254]", "[fd00:ec2::254]"]
+)
 def test_a_metadata_service_is_not_asked(kube: Kube, host: str):
     """The Secret that names it is another's; the credentials behind it are this machine's."""
     reach = Reach(kube)
@@ -143,7 +157,10 @@ def test_a_metadata_service_is_not_asked(kube: Kube, host: str):
 
 def test_who_is_acted_as_is_named_with_each_request(fake: Kubelet, tmp_path: Path):
     vera = Impersonation("vera", ("bé", "a"))
-    with Kube("n", kubeconfig=fake.kubeconfig(tmp_path), acting=vera) as kube, kube.forward("s", 80) as address:
+    with (
+        Kube("n", kubeconfig=fake.kubeconfig(tmp_path), acting=vera) as kube,
+        kube.forward("s", 80) as address,
+    ):
         ask(address, b"x")
     named = ("impersonate-group: a", "impersonate-group: bé", "impersonate-user: vera")
     assert fake.acting == {("http", *named), ("websocket", *named)}

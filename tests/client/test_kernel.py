@@ -41,6 +41,10 @@ def test_elsewhere_there_is_no_bar(capsys):
 
 def test_rich_draws_the_same_table():
     console = Console(width=80, record=True, file=io.StringIO())
-    console.print(rows_table([{"name": "fraud", "stages": [display.Badge("production v1", "good")]}], "nothing"))
+    console.print(
+        rows_table(
+            [{"name": "fraud", "stages": [display.Badge("production v1", "good")]}], "nothing"
+        )
+    )
     console.print(rows_table([], "nothing"))
     assert console.export_text() == "NAME   STAGES\nfraud  production v1\nnothing\n"

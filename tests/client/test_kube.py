@@ -1,4 +1,6 @@
-"""Kubernetes through the client, on a real API server: reading, writing, watching, and what a refusal says."""
+"""Kubernetes through the client, on a real API server: reading, writing, watching, and what a
+refusal says.
+"""
 
 from __future__ import annotations
 
@@ -22,14 +24,24 @@ RUN = {"experiment": "fraud", "trainer": {"xgboost": {"task": "classification"}}
 
 
 def manifest(kind: str = "Experiment", name: str = "fraud", **spec):
-    return {"apiVersion": "modelyard.io/v1alpha1", "kind": kind, "metadata": {"name": name}, "spec": spec}
+    return {
+        "apiVersion": "modelyard.io/v1alpha1",
+        "kind": kind,
+        "metadata": {"name": name},
+        "spec": spec,
+    }
 
 
 def test_an_object_is_created_read_changed_and_deleted(kube: Kube):
     made = kube.create(manifest(description="first"))
     assert made["metadata"]["namespace"] == kube.namespace
     assert kube.get("Experiment", "fraud")["metadata"]["uid"] == made["metadata"]["uid"]
-    assert kube.patch("Experiment", "fraud", {"spec": {"description": "second"}})["spec"]["description"] == "second"
+    assert (
+        kube.patch("Experiment", "fraud", {"spec": {"description": "second"}})["spec"][
+            "description"
+        ]
+        == "second"
+    )
     assert [each["metadata"]["name"] for each in kube.list("Experiment")] == ["fraud"]
     kube.delete("Experiment", "fraud", wait=20)
     with pytest.raises(NotFound, match=f"There is no Experiment {kube.namespace}/fraud."):
@@ -44,8 +56,12 @@ def test_a_list_is_narrowed_by_labels_and_fields_and_says_what_its_objects_are(k
         ("Experiment", "modelyard.io/v1alpha1", "a"),
         ("Experiment", "modelyard.io/v1alpha1", "b"),
     ]
-    assert [each["metadata"]["name"] for each in kube.list("Experiment", fields="metadata.name=c")] == ["c"]
-    everywhere = {each["metadata"]["namespace"] for each in kube.list("Experiment", all_namespaces=True)}
+    assert [
+        each["metadata"]["name"] for each in kube.list("Experiment", fields="metadata.name=c")
+    ] == ["c"]
+    everywhere = {
+        each["metadata"]["namespace"] for each in kube.list("Experiment", all_namespaces=True)
+    }
     assert kube.namespace in everywhere
 
 
@@ -53,12 +69,21 @@ def test_a_list_of_many_pages_is_whole(kube: Kube, side):
     for number in range(12):
         side.create("v1", "ConfigMap", f"m{number:03}", data={"a": "b"})
     kube.PAGE = 5
-    assert [each["metadata"]["name"] for each in kube.list("ConfigMap")] == [f"m{number:03}" for number in range(12)]
+    assert [each["metadata"]["name"] for each in kube.list("ConfigMap")] == [
+        f"m{number:03}" for number in range(12)
+    ]
 
 
 def test_a_broken_rule_is_told_in_our_words_alone(kube: Kube):
     with pytest.raises(Refused) as caught:
-        kube.create(manifest("TrainingRun", "r", experiment="fraud", trainer={"xgboost": {}, "container": {"image": "i"}}))
+        kube.create(
+            manifest(
+                "TrainingRun",
+                "r",
+                experiment="fraud",
+                trainer={"xgboost": {}, "container": {"image": "i"}},
+            )
+        )
     (problem,) = caught.value.problems
     assert problem.startswith("spec.trainer: name exactly one trainer: ")
     assert "Invalid value" not in str(caught.value)
@@ -68,14 +93,28 @@ def test_a_pattern_is_told_by_what_to_write_instead(kube: Kube):
     with pytest.raises(Refused) as caught:
         kube.create(manifest("TrainingRun", "r", experiment="Fraud!", trainer={"xgboost": {}}))
     assert caught.value.problems == (
-        "spec.experiment: write lower case letters, digits and dashes, with a letter or digit at both ends, such as fraud-3",
+        (
+            "spec.experiment: write lower case letters, digits and dashes, with a letter or digit at"
+            " both ends, such as fraud-3"
+        ),
     )
 
 
 def test_each_of_several_mistakes_has_a_line(kube: Kube):
     with pytest.raises(Refused) as caught:
-        kube.create(manifest("TrainingRun", "r", experiment="Fraud!", trainer={"xgboost": {}}, dataset={"name": "!"}))
-    assert [problem.partition(":")[0] for problem in sorted(caught.value.problems)] == ["spec.dataset.name", "spec.experiment"]
+        kube.create(
+            manifest(
+                "TrainingRun",
+                "r",
+                experiment="Fraud!",
+                trainer={"xgboost": {}},
+                dataset={"name": "!"},
+            )
+        )
+    assert [problem.partition(":")[0] for problem in sorted(caught.value.problems)] == [
+        "spec.dataset.name",
+        "spec.experiment",
+    ]
     assert str(caught.value).count("\n") == len(caught.value.problems)
     assert "some validation rules were not checked" not in str(caught.value)
 
@@ -84,7 +123,10 @@ def test_an_unknown_field_is_refused_not_dropped(kube: Kube):
     for write in (kube.create, kube.apply):
         with pytest.raises(Refused) as caught:
             write(manifest(descripton="typo"))
-        assert any('"spec.descripton"' in problem or "descripton" in problem for problem in caught.value.problems), caught.value
+        assert any(
+            '"spec.descripton"' in problem or "descripton" in problem
+            for problem in caught.value.problems
+        ), caught.value
     kube.create(manifest())
     with pytest.raises(Refused, match="descripton"):
         kube.patch("Experiment", "fraud", {"spec": {"descripton": "typo"}})
@@ -102,11 +144,15 @@ def test_an_immutable_field_says_what_to_do(kube: Kube):
         kube.patch("TrainingRun", "r", {"spec": {"experiment": "other"}})
 
 
-def test_what_somebody_else_keeps_is_named_with_its_keeper_and_taken_only_by_force(kube: Kube, side):
+def test_what_somebody_else_keeps_is_named_with_its_keeper_and_taken_only_by_force(
+    kube: Kube, side
+):
     body = manifest(description="theirs")
     body["metadata"]["namespace"] = side.namespace
     media = "application/apply-patch+yaml"
-    answer = side.request("PATCH", side.path("Experiment", "fraud"), body, media, fieldManager="gitops", force="true")
+    answer = side.request(
+        "PATCH", side.path("Experiment", "fraud"), body, media, fieldManager="gitops", force="true"
+    )
     assert answer.ok, answer.message
     with pytest.raises(Refused) as caught:
         kube.apply(manifest(description="mine"))
@@ -129,14 +175,21 @@ def test_a_dry_run_is_refused_like_the_real_one_and_changes_nothing(kube: Kube):
     assert kube.list("Experiment") == []
 
 
-# --- rights -------------------------------------------------------------------------------------------
+# --- rights ---------------------------------------------------------------------------------------
 def test_what_is_not_allowed_names_verb_resource_and_namespace(as_user):
     alice = as_user(READ)
     with pytest.raises(NotAllowed) as caught:
         alice.create(manifest())
     error = caught.value
-    assert (error.verb, error.resource, error.namespace) == ("create", "experiments", alice.namespace)
-    assert f"Ask for the verb create on experiments (group modelyard.io) in the namespace {alice.namespace}." in str(error)
+    assert (error.verb, error.resource, error.namespace) == (
+        "create",
+        "experiments",
+        alice.namespace,
+    )
+    assert (
+        "Ask for the verb create on experiments (group modelyard.io) in the namespace"
+        f" {alice.namespace}." in str(error)
+    )
     with pytest.raises(NotAllowed) as caught:
         alice.list("Experiment", all_namespaces=True)
     assert "in the whole cluster" in str(caught.value)
@@ -146,7 +199,11 @@ def test_what_is_not_allowed_names_verb_resource_and_namespace(as_user):
 
 
 def test_rights_can_be_asked_for(as_user):
-    promote = {"apiGroups": ["modelyard.io"], "resources": ["registeredmodels/staging"], "verbs": ["promote"]}
+    promote = {
+        "apiGroups": ["modelyard.io"],
+        "resources": ["registeredmodels/staging"],
+        "verbs": ["promote"],
+    }
     alice = as_user([*READ, promote])
     assert alice.can("list", "experiments")
     assert not alice.can("create", "experiments")
@@ -158,7 +215,9 @@ def test_rights_can_be_asked_for(as_user):
 def test_an_unknown_user_is_told_to_log_in(side, opened, tmp_path: Path):
     path = tmp_path / "config"
     path.write_text(kubeconfig(side.server.url, side.server.ca.read_bytes(), "stale"))
-    with pytest.raises(NotAllowed, match="Log in again, or correct the user of the context api in the kubeconfig"):
+    with pytest.raises(
+        NotAllowed, match="Log in again, or correct the user of the context api in the kubeconfig"
+    ):
         opened("x", kubeconfig=str(path)).list("Experiment")
 
 
@@ -176,7 +235,9 @@ print(json.dumps({{"apiVersion": "client.authentication.k8s.io/v1", "kind": "Exe
 """)
     plugin.chmod(0o755)
     config = json.loads(kubeconfig(side.server.url, side.server.ca.read_bytes(), ""))
-    config["users"][0]["user"] = {"exec": {"apiVersion": "client.authentication.k8s.io/v1", "command": str(plugin)}}
+    config["users"][0]["user"] = {
+        "exec": {"apiVersion": "client.authentication.k8s.io/v1", "command": str(plugin)}
+    }
     (tmp_path / "config").write_text(json.dumps(config))
     kube = opened(side.namespace, kubeconfig=str(tmp_path / "config"))
     assert kube.list("Experiment") == []
@@ -184,7 +245,7 @@ print(json.dumps({{"apiVersion": "client.authentication.k8s.io/v1", "kind": "Exe
     assert len(count.read_text()) == 2
 
 
-# --- ways that lead nowhere -----------------------------------------------------------------------------
+# --- ways that lead nowhere -----------------------------------------------------------------------
 def test_nobody_at_the_address_is_unreachable(side, opened, tmp_path: Path):
     path = tmp_path / "config"
     path.write_text(kubeconfig("https://127.0.0.1:1", side.server.ca.read_bytes(), "t"))
@@ -205,7 +266,9 @@ def test_no_kubeconfig_and_a_wrong_context_are_told_apart(side, opened, tmp_path
 def test_the_namespace_is_that_of_the_context_that_is_used(side, opened, tmp_path: Path):
     config = json.loads(kubeconfig(side.server.url, side.server.ca.read_bytes(), side.server.token))
     config["contexts"][0]["context"]["namespace"] = "first"
-    config["contexts"].append({"name": "other", "context": {"cluster": "api", "user": "admin", "namespace": "second"}})
+    config["contexts"].append(
+        {"name": "other", "context": {"cluster": "api", "user": "admin", "namespace": "second"}}
+    )
     (tmp_path / "config").write_text(json.dumps(config))
     assert opened(kubeconfig=str(tmp_path / "config")).namespace == "first"
     assert opened(context="other", kubeconfig=str(tmp_path / "config")).namespace == "second"
@@ -214,7 +277,9 @@ def test_the_namespace_is_that_of_the_context_that_is_used(side, opened, tmp_pat
 
 def test_two_clients_never_share_a_way(side, opened, tmp_path: Path):
     """One leads nowhere: a client that took over its session would say so."""
-    (tmp_path / "config").write_text(kubeconfig("https://127.0.0.1:1", side.server.ca.read_bytes(), "t"))
+    (tmp_path / "config").write_text(
+        kubeconfig("https://127.0.0.1:1", side.server.ca.read_bytes(), "t")
+    )
     nowhere = opened("x", kubeconfig=str(tmp_path / "config"))
     with pytest.raises(Unreachable):
         nowhere.list("Experiment")
@@ -237,15 +302,20 @@ Kube({side.namespace!r}, kubeconfig={str(side.server.kubeconfig)!r}).list("Exper
     assert tempfile.gettempdir() != str(tmp_path)
 
 
-# --- watching -----------------------------------------------------------------------------------------
+# --- watching -------------------------------------------------------------------------------------
 def test_a_watch_shows_what_is_there_and_then_what_happens(kube: Kube, side):
     side.ours("Experiment", "a", {})
     events = kube.watch("Experiment", seconds=180)
-    assert [(event.type, event.object["metadata"]["name"]) for event in (next(events),)] == [("Added", "a")]
+    assert [(event.type, event.object["metadata"]["name"]) for event in (next(events),)] == [
+        ("Added", "a")
+    ]
     side.ours("Experiment", "b", {})
     side.patch("Experiment", "a", {"spec": {"description": "x"}})
     side.delete("Experiment", "a")
-    seen = [(event.type, event.object["metadata"]["name"]) for event in (next(events), next(events), next(events))]
+    seen = [
+        (event.type, event.object["metadata"]["name"])
+        for event in (next(events), next(events), next(events))
+    ]
     assert seen == [("Added", "b"), ("Modified", "a"), ("Deleted", "a")]
     events.close()
 
@@ -260,7 +330,9 @@ def test_a_wait_that_is_in_vain_says_for_what(kube: Kube):
 
 
 def test_waiting_sees_an_object_that_comes_later(kube: Kube, side):
-    with side.meanwhile("Namespace", side.namespace, lambda there: there.ours("Experiment", "late", {})):
+    with side.meanwhile(
+        "Namespace", side.namespace, lambda there: there.ours("Experiment", "late", {})
+    ):
         found = kube.until("Experiment", "late", lambda body: body, what="it", seconds=180)
     assert found["metadata"]["name"] == "late"
 
@@ -272,7 +344,10 @@ def test_deleting_waits_for_the_finalizer(kube: Kube, side):
     side.ours("Experiment", "other", {}, metadata={"finalizers": ["example.com/held"]})
 
     def let_go(there) -> None:
-        until(lambda: there.get("Experiment", "other")["metadata"].get("deletionTimestamp"), "it is being deleted")
+        until(
+            lambda: there.get("Experiment", "other")["metadata"].get("deletionTimestamp"),
+            "it is being deleted",
+        )
         there.patch("Experiment", "other", {"metadata": {"finalizers": None}})
 
     with side.meanwhile("Experiment", "other", let_go):
@@ -283,7 +358,12 @@ def test_deleting_waits_for_the_finalizer(kube: Kube, side):
 def test_many_threads_ask_at_once(kube: Kube, side):
     side.ours("Experiment", "a", {})
     found: list[str] = []
-    threads = [threading.Thread(target=lambda: found.append(kube.get("Experiment", "a")["metadata"]["name"])) for _ in range(8)]
+    threads = [
+        threading.Thread(
+            target=lambda: found.append(kube.get("Experiment", "a")["metadata"]["name"])
+        )
+        for _ in range(8)
+    ]
     for each in threads:
         each.start()
     for each in threads:

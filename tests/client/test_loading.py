@@ -1,4 +1,6 @@
-"""A model that is code is loaded only by whoever asks for it by name: a real program, API server and MinIO."""
+"""A model that is code is loaded only by whoever asks for it by name: a real program, API server
+and MinIO.
+"""
 
 from __future__ import annotations
 
@@ -42,8 +44,13 @@ def described(**changes: Any) -> bytes:
     return yaml.safe_dump({"flavors": {"python_function": pyfunc, "xgboost": own}}).encode()
 
 
-ABORT = yaml.safe_dump({"flavors": {"xgboost": {"data": "model.ubj", "model_class": "os.abort"}}}).encode()
-SKLEARN = b"flavors: {python_function: {loader_module: mlflow.sklearn, model_path: model.pkl}, sklearn: {pickled_model: model.pkl}}"
+ABORT = yaml.safe_dump(
+    {"flavors": {"xgboost": {"data": "model.ubj", "model_class": "os.abort"}}}
+).encode()
+SKLEARN = (
+    b"flavors: {python_function: {loader_module: mlflow.sklearn, model_path: model.pkl}, sklearn:"
+    b" {pickled_model: model.pkl}}"
+)
 PICKLE = b"cos\nabort\n(tR."
 """A pickle that ends the process that loads it."""
 
@@ -58,30 +65,63 @@ TREES: dict[str, dict[str, bytes]] = {
 @pytest.fixture
 def fraud(side: Side, minio: servers.Minio) -> Side:
     """A model whose versions are these trees."""
-    side.secret("modelyard-connection", {**minio.environment, "MLFLOW_TRACKING_URI": "http://127.0.0.1:1", "MODELYARD_BUCKET": "artifacts"})
+    side.secret(
+        "modelyard-connection",
+        {
+            **minio.environment,
+            "MLFLOW_TRACKING_URI": "http://127.0.0.1:1",
+            "MODELYARD_BUCKET": "artifacts",
+        },
+    )
     side.ours("RegisteredModel", "fraud", {})
     versions, s3 = [], minio.s3()
     for name, tree in TREES.items():
         files = tree | ({"model.ubj": booster()} if "model.ubj" in tree else {})
         for path, content in files.items():
             s3.put_object(Bucket="artifacts", Key=f"{side.namespace}/{name}/{path}", Body=content)
-        digest = tree_digest(FileDigest(path, len(body), hashlib.sha256(body).hexdigest()) for path, body in files.items())
+        digest = tree_digest(
+            FileDigest(path, len(body), hashlib.sha256(body).hexdigest())
+            for path, body in files.items()
+        )
         flavor = "sklearn" if name == "pickle" else "xgboost"
         uri = f"s3://artifacts/{side.namespace}/{name}"
-        versions.append({"name": name, "uri": uri, "digest": digest, "mlflowVersion": "1", "flavor": flavor})
+        versions.append(
+            {"name": name, "uri": uri, "digest": digest, "mlflowVersion": "1", "flavor": flavor}
+        )
     side.status("RegisteredModel", "fraud", "Serving", ready=True, versions=versions)
     return side
 
 
-NAMED = {"data": "loaded Booster", "pickle": "mlflow.sklearn", "class": "os.abort", "second": "inner/MLmodel"}
+NAMED = {
+    "data": "loaded Booster",
+    "pickle": "mlflow.sklearn",
+    "class": "os.abort",
+    "second": "inner/MLmodel",
+}
 
 
 def test_a_model_that_is_code_is_not_loaded_unasked(fraud: Side, tmp_path: Path):
-    """One process for all, for it imports MLflow for seconds; a model that was loaded would end it."""
-    kept = {key: value for key, value in os.environ.items() if not key.startswith(("MLFLOW_", "AWS_"))}
-    environment = kept | {"PYTHONPATH": "operator", "MODELYARD_CACHE": str(tmp_path), "MLFLOW_DISABLE_TELEMETRY": "true"}
-    program = PROGRAM.format(namespace=fraud.namespace, kubeconfig=str(fraud.server.kubeconfig), which=[*NAMED])
-    done = subprocess.run([sys.executable, "-W", "ignore", "-c", program], env=environment, capture_output=True, text=True, check=False)
+    """One process for all, for it imports MLflow for seconds; a model that was loaded would end
+    it.
+    """
+    kept = {
+        key: value for key, value in os.environ.items() if not key.startswith(("MLFLOW_", "AWS_"))
+    }
+    environment = kept | {
+        "PYTHONPATH": "operator",
+        "MODELYARD_CACHE": str(tmp_path),
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+    }
+    program = PROGRAM.format(
+        namespace=fraud.namespace, kubeconfig=str(fraud.server.kubeconfig), which=[*NAMED]
+    )
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", program],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr
     said = iter(done.stdout.splitlines())
     for (which, first), auto, pyfunc in zip(NAMED.items(), said, said, strict=True):
@@ -96,9 +136,21 @@ def test_a_model_that_is_code_is_not_loaded_unasked(fraud: Side, tmp_path: Path)
 
 def test_whoever_asks_for_code_by_name_gets_it(fraud: Side, tmp_path: Path):
     """The pickle is loaded: it ends the process."""
-    environment = os.environ | {"PYTHONPATH": "operator", "MODELYARD_CACHE": str(tmp_path), "MLFLOW_DISABLE_TELEMETRY": "true"}
+    environment = os.environ | {
+        "PYTHONPATH": "operator",
+        "MODELYARD_CACHE": str(tmp_path),
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+    }
     environment |= {"MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "true"}
-    program = PROGRAM.format(namespace=fraud.namespace, kubeconfig=str(fraud.server.kubeconfig), which=["pickle"])
+    program = PROGRAM.format(
+        namespace=fraud.namespace, kubeconfig=str(fraud.server.kubeconfig), which=["pickle"]
+    )
     program = program.replace("flavor=flavor", "flavor=flavor, allow_code=True")
-    done = subprocess.run([sys.executable, "-W", "ignore", "-c", program], env=environment, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", program],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == -6, (done.stdout, done.stderr[-2000:])

@@ -1,4 +1,6 @@
-"""What a stage that takes the newest version says of itself, and what becomes of a user's own choice."""
+"""What a stage that takes the newest version says of itself, and what becomes of a user's own
+choice.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,10 @@ from modelyard.client.progress import Change, State, asked_for, stage_blocker, s
 from modelyard.client.retrying import patch, rejection
 from tests.cli.objects import NOW, before, held, model, version
 
-AUTOMATIC: dict[str, Any] = {"production": {"autoPromote": {"from": "newest"}}, "staging": {"version": None}}
+AUTOMATIC: dict[str, Any] = {
+    "production": {"autoPromote": {"from": "newest"}},
+    "staging": {"version": None},
+}
 VERSIONS = [version("v1"), version("v2"), version("v3")]
 FAILED: dict[str, Any] = {
     "version": "v3",
@@ -28,7 +33,9 @@ V2_FAILED = FAILED | {"version": "v2", "digest": version("v2")["digest"], "time"
 FROZEN = {"reason": "Frozen", "message": "v3 waits."}
 
 
-def automatic(holds: str = "v2", *, versions: list[dict[str, Any]] = VERSIONS, observed: int = 3, **stage: Any) -> RegisteredModel:
+def automatic(
+    holds: str = "v2", *, versions: list[dict[str, Any]] = VERSIONS, observed: int = 3, **stage: Any
+) -> RegisteredModel:
     about = {"production": held(holds, before(hours=3), **stage)}
     return model(about, spec_stages=AUTOMATIC, versions=versions, observed=observed)
 
@@ -53,12 +60,19 @@ def test_what_a_stage_says(there: RegisteredModel, said: str | None):
 
 def test_a_version_that_a_user_names_ends_it_and_only_there():
     assert newest.stopped(automatic(), "production") == {"autoPromote": None}
-    assert newest.stopped(automatic(), "staging") == newest.stopped(model(), "production") == newest.stopped(model(), "new") == {}
+    assert (
+        newest.stopped(automatic(), "staging")
+        == newest.stopped(model(), "production")
+        == newest.stopped(model(), "new")
+        == {}
+    )
 
 
 def test_a_retry_is_of_the_newest_that_was_rejected_whenever_that_was():
     assert rejection(automatic("v1", rejected=[FAILED, V2_FAILED]), "production").version == "v3"
-    assert patch(automatic("v1", rejected=[FAILED]), "production") == {"spec": {"stages": {"production": {"attempt": 1}}}}
+    assert patch(automatic("v1", rejected=[FAILED]), "production") == {
+        "spec": {"stages": {"production": {"attempt": 1}}}
+    }
     with pytest.raises(Refused, match="it takes the newest version, and has rejected none"):
         rejection(automatic("v3", rejected=[FAILED]), "production")
 

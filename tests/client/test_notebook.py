@@ -1,4 +1,5 @@
-"""A training that happens here, recorded: real programs against a real API server, MLflow and MinIO; the test is the operator.
+"""A training that happens here, recorded: real programs against a real API server, MLflow and
+MinIO; the test is the operator.
 
 That the operator closes a run that is no longer heard of is its own affair (trainer external).
 """
@@ -39,7 +40,10 @@ class Yard:
     def __init__(self, side: Side, mlflow: str, folder: Path) -> None:
         self.side, self.folder = side, folder
         self.mlflow = Mlflow(mlflow, {})
-        body = {"name": f"{side.namespace}/fraud-{time.time_ns()}", "artifact_location": f"s3://artifacts/{side.namespace}"}
+        body = {
+            "name": f"{side.namespace}/fraud-{time.time_ns()}",
+            "artifact_location": f"s3://artifacts/{side.namespace}",
+        }
         self.experiment = self.mlflow.post("experiments/create", body)["experiment_id"]
 
     def make_run(self, name: str, uid: str) -> str:
@@ -53,7 +57,9 @@ class Yard:
         body = side.get("TrainingRun", "r")
         run = self.make_run("r", body["metadata"]["uid"])
         mlflow = {"runId": run, "experimentId": self.experiment, "url": "http://mlflow"}
-        side.status("TrainingRun", "r", "Training", "Elsewhere.", mlflow=mlflow, attempt=1, **status)
+        side.status(
+            "TrainingRun", "r", "Training", "Elsewhere.", mlflow=mlflow, attempt=1, **status
+        )
         return run
 
     def run(self) -> dict[str, Any]:
@@ -66,8 +72,15 @@ class Yard:
         return {tag["key"]: tag["value"] for tag in self.run()["data"]["tags"]}
 
     def start(self, code: str) -> subprocess.Popen[str]:
-        program = HEAD.format(namespace=self.side.namespace, kubeconfig=str(self.side.server.kubeconfig)) + code
-        kept = {key: value for key, value in os.environ.items() if not key.startswith(("MLFLOW_", "AWS_"))}
+        program = (
+            HEAD.format(namespace=self.side.namespace, kubeconfig=str(self.side.server.kubeconfig))
+            + code
+        )
+        kept = {
+            key: value
+            for key, value in os.environ.items()
+            if not key.startswith(("MLFLOW_", "AWS_"))
+        }
         environment = kept | {
             "PYTHONPATH": str(Path("operator").resolve()),
             "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -77,12 +90,21 @@ class Yard:
         }
         command = [sys.executable, "-W", "ignore", "-c", program]
         return subprocess.Popen(
-            command, env=environment, cwd=self.folder, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.PIPE
+            command,
+            env=environment,
+            cwd=self.folder,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            stdin=subprocess.PIPE,
         )
 
     def notebook(self, code: str, **status: Any) -> subprocess.CompletedProcess[str]:
         """Runs a program to its end, as the operator looks on."""
-        with self.side.meanwhile("TrainingRun", "r", lambda there: self.operate(there, **status)), self.start(code) as process:
+        with (
+            self.side.meanwhile("TrainingRun", "r", lambda there: self.operate(there, **status)),
+            self.start(code) as process,
+        ):
             out, err = process.communicate(timeout=240)
         return subprocess.CompletedProcess(process.args, process.returncode, out, err)
 
@@ -122,7 +144,9 @@ assert dict(os.environ) == before, "the environment is as it was"
     assert yard.tags()["modelyard.io/dataset.classes"] == '{"0": 2, "1": 2}'
     assert yard.tags()["modelyard.io/dataset.missing"] == "1"
     assert found["inputs"]["dataset_inputs"][0]["dataset"]["name"] == "cards"
-    assert [each["model_id"] for each in found["outputs"]["model_outputs"]] == [uri.rpartition("/")[2]]
+    assert [each["model_id"] for each in found["outputs"]["model_outputs"]] == [
+        uri.rpartition("/")[2]
+    ]
     body = yard.side.get("TrainingRun", "r")
     assert body["spec"]["trainer"] == {"external": {}}
     assert body["spec"]["parameters"] == {"max_depth": "2"}
@@ -141,7 +165,12 @@ with client.runs.start("fraud", "r"):
 
 
 # Short waits: Python looks at a signal that comes just before a wait when the wait is over.
-TRAINS = "with client.runs.start('fraud', 'r'):\n    print('in', flush=True)\n    while True:\n        time.sleep(0.05)"
+TRAINS = (
+    "with client.runs.start('fraud', 'r'):\n"
+    "    print('in', flush=True)\n"
+    "    while True:\n"
+    "        time.sleep(0.05)"
+)
 SIGNALLED_AGAIN = """
 import threading
 def again():
@@ -167,12 +196,14 @@ def test_a_process_that_is_ended_leaves_nothing_open(yard: Yard, end: str):
         "SIGTERM": TRAINS,
         "SIGTERM again and again": SIGNALLED_AGAIN,
         "SIGINT": TRAINS,
-        "atexit": "block = client.runs.start('fraud', 'r')\nblock.__enter__()\nprint('in', flush=True)",
+        "atexit": "block = client.runs.start('fraud', 'r')\n"
+        "block.__enter__()\n"
+        "print('in', flush=True)",
     }[end]
     with yard.side.meanwhile("TrainingRun", "r", yard.operate), yard.start(code) as process:
         assert process.stdout.readline() == "in\n", process.stderr.read()
         if end != "atexit":
-            process.send_signal(getattr(signal, end.split()[0]))
+            process.send_signal(getattr(signal, end.split(maxsplit=1)[0]))
         process.communicate(timeout=240)
     assert yard.run()["info"]["status"] == "KILLED"
     assert yard.tags()["modelyard.io/failure"] in {"the process ended", "interrupted"}
@@ -181,7 +212,10 @@ def test_a_process_that_is_ended_leaves_nothing_open(yard: Yard, end: str):
 def test_a_kernel_that_is_killed_says_nothing_and_leaves_the_rest_to_the_operator(yard: Yard):
     with yard.side.meanwhile("TrainingRun", "r", yard.operate), yard.start(TRAINS) as process:
         assert process.stdout.readline() == "in\n", process.stderr.read()
-        beaten = until(lambda: yard.side.get("TrainingRun", "r")["metadata"].get("annotations"), "it has been heard of")
+        beaten = until(
+            lambda: yard.side.get("TrainingRun", "r")["metadata"].get("annotations"),
+            "it has been heard of",
+        )
         process.kill()
         process.communicate(timeout=240)
     assert yard.run()["info"]["status"] == "RUNNING"
@@ -224,9 +258,12 @@ with mlflow.start_run():
     assert yard.side.gone("TrainingRun", "r")
 
 
-# --- restoring --------------------------------------------------------------------------------------------
+# --- restoring ------------------------------------------------------------------------------------
 def lifecycle(yard: Yard, run: str) -> str:
-    found = yard.mlflow.post("runs/search", {"experiment_ids": [yard.experiment], "run_view_type": "ALL", "max_results": 100})["runs"]
+    found = yard.mlflow.post(
+        "runs/search",
+        {"experiment_ids": [yard.experiment], "run_view_type": "ALL", "max_results": 100},
+    )["runs"]
     return next(each["info"]["lifecycle_stage"] for each in found if each["info"]["run_id"] == run)
 
 
@@ -238,10 +275,19 @@ def test_the_runs_of_the_last_object_of_a_name_come_back_and_no_others(yard: Yar
         yard.mlflow.post("runs/delete", {"run_id": run})
     with Client(yard.side.namespace, kubeconfig=str(yard.side.server.kubeconfig)) as client:
         assert client.runs.restore("r") in {first, second}
-        assert [lifecycle(yard, run) for run in (older, first, second, other)] == ["deleted", "active", "active", "deleted"]
+        assert [lifecycle(yard, run) for run in (older, first, second, other)] == [
+            "deleted",
+            "active",
+            "active",
+            "deleted",
+        ]
         client.runs.restore("r")
         assert lifecycle(yard, older) == "active"
-        with pytest.raises(NotFound, match=r"MLflow has no deleted run of a TrainingRun .*/r: it was not deleted there, and is there as"):
+        with pytest.raises(
+            NotFound,
+            match=r"MLflow has no deleted run of a TrainingRun .*/r: it was not deleted there, and"
+            r" is there as",
+        ):
             client.runs.restore("r")
         with pytest.raises(NotFound, match="/never: it was never made, or has been purged"):
             client.runs.restore("never")

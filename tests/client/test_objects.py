@@ -1,4 +1,6 @@
-"""Experiments, runs and models through the client, on a real API server; the other side writes what the operator would."""
+"""Experiments, runs and models through the client, on a real API server; the other side writes
+what the operator would.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,13 @@ from modelyard.client.errors import Failed, NotAllowed, NotFound, Refused, Timed
 from tests.client.side import Side
 from tests.harness import until
 
-WRITE = [{"apiGroups": ["modelyard.io"], "resources": ["*"], "verbs": ["get", "list", "watch", "create", "patch", "delete"]}]
+WRITE = [
+    {
+        "apiGroups": ["modelyard.io"],
+        "resources": ["*"],
+        "verbs": ["get", "list", "watch", "create", "patch", "delete"],
+    }
+]
 WAITS = {"reason": "WaitingForVersion", "message": "The run has not ended yet."}
 SEEN = {"mlflowVersion": "1", "digest": "sha256:" + "0" * 64, "uri": "s3://bucket/risk/m"}
 
@@ -20,11 +28,17 @@ def client(side: Side):
         yield there
 
 
-# --- experiments ----------------------------------------------------------------------------------------
+# --- experiments ----------------------------------------------------------------------------------
 def test_an_experiment_is_made_and_waited_for(client: Client, side: Side):
     mlflow = {"id": "1", "name": f"{side.namespace}/fraud", "url": "http://mlflow"}
-    with side.meanwhile("Experiment", "fraud", lambda there: there.status("Experiment", "fraud", "Synced", ready=True, mlflow=mlflow)):
-        made = client.experiments.create("fraud", objective="accuracy", keep_runs="90d", keep_best=3)
+    with side.meanwhile(
+        "Experiment",
+        "fraud",
+        lambda there: there.status("Experiment", "fraud", "Synced", ready=True, mlflow=mlflow),
+    ):
+        made = client.experiments.create(
+            "fraud", objective="accuracy", keep_runs="90d", keep_best=3
+        )
     assert made.ready
     assert made.status.mlflow.id == "1"
     spec = side.get("Experiment", "fraud")["spec"]
@@ -38,7 +52,10 @@ def test_what_stalls_is_raised_with_its_reason_and_what_to_do(client: Client, si
 
     with side.meanwhile("Experiment", "fraud", stall), pytest.raises(Failed) as caught:
         client.experiments.create("fraud")
-    assert (caught.value.reason, caught.value.message) == ("ConnectionMissing", "Create the Secret.")
+    assert (caught.value.reason, caught.value.message) == (
+        "ConnectionMissing",
+        "Create the Secret.",
+    )
 
 
 def test_a_status_of_an_older_spec_says_nothing(client: Client, side: Side):
@@ -59,7 +76,9 @@ def test_an_operator_that_is_not_there_is_suspected(client: Client, side: Side):
         client.experiments.get("fraud").wait(0.5)
 
 
-def test_an_object_that_is_replaced_while_it_is_waited_for_is_not_taken_for_it(client: Client, side: Side):
+def test_an_object_that_is_replaced_while_it_is_waited_for_is_not_taken_for_it(
+    client: Client, side: Side
+):
     side.ours("Experiment", "fraud", {})
     before = client.experiments.get("fraud")
     side.delete("Experiment", "fraud")
@@ -75,17 +94,27 @@ def test_experiments_are_listed_in_order_and_deleted(client: Client, side: Side)
     assert [each.name for each in client.experiments.list()] == ["a", "b"]
     client.experiments.delete("a", wait=120)
     assert [each.name for each in client.experiments.list()] == ["b"]
-    assert [(type_, each.name) for type_, each in client.experiments.watch(seconds=0.5)] == [("Added", "b")]
+    assert [(type_, each.name) for type_, each in client.experiments.watch(seconds=0.5)] == [
+        ("Added", "b")
+    ]
 
 
-# --- runs -----------------------------------------------------------------------------------------------
-def run(side: Side, name: str, metrics: dict[str, str] | None = None, reason: str = "Succeeded", **spec):
-    side.ours("TrainingRun", name, {"experiment": "fraud", "trainer": {"xgboost": {"task": "classification"}}, **spec})
+# --- runs -----------------------------------------------------------------------------------------
+def run(
+    side: Side, name: str, metrics: dict[str, str] | None = None, reason: str = "Succeeded", **spec
+):
+    side.ours(
+        "TrainingRun",
+        name,
+        {"experiment": "fraud", "trainer": {"xgboost": {"task": "classification"}}, **spec},
+    )
     listed = [{"name": key, "value": value} for key, value in (metrics or {}).items()]
     ended = {"completionTime": "2026-01-01T00:00:00Z"} if reason in {"Succeeded", "Failed"} else {}
     ready = {"Succeeded": True, "Failed": False}.get(reason)
     also = {"Succeeded": ready} if ready is not None else {}
-    side.status("TrainingRun", name, reason, "words", ready=ready, also=also, metrics=listed, **ended)
+    side.status(
+        "TrainingRun", name, reason, "words", ready=ready, also=also, metrics=listed, **ended
+    )
 
 
 def test_a_run_is_submitted_with_what_it_was_given(client: Client, side: Side):
@@ -122,12 +151,16 @@ def test_a_run_of_an_experiment_with_the_longest_name_gets_one(client: Client, t
         assert len(client.runs.submit("e" * 63, script=script).name) == 50
 
 
-def test_a_script_of_this_machine_goes_into_a_config_map_that_goes_with_the_run(client: Client, side: Side, tmp_path):
+def test_a_script_of_this_machine_goes_into_a_config_map_that_goes_with_the_run(
+    client: Client, side: Side, tmp_path
+):
     (tmp_path / "train.py").write_text("print('hello')\n")
     made = client.runs.submit("fraud", "fraud-1", script=tmp_path / "train.py")
     config = side.get("ConfigMap", "fraud-1-script")
     assert config["data"] == {"train.py": "print('hello')\n"}
-    assert [(owner["kind"], owner["uid"]) for owner in config["metadata"]["ownerReferences"]] == [("TrainingRun", made.metadata.uid)]
+    assert [(owner["kind"], owner["uid"]) for owner in config["metadata"]["ownerReferences"]] == [
+        ("TrainingRun", made.metadata.uid)
+    ]
     assert made.spec.trainer.script.config_map == "fraud-1-script"
 
 
@@ -183,24 +216,36 @@ def test_suspending_is_one_field(client: Client, side: Side):
     assert not client.runs.resume("r").spec.suspend
 
 
-# --- models ---------------------------------------------------------------------------------------------
+# --- models ---------------------------------------------------------------------------------------
 def version(name: str, **more):
     return {"name": name, **SEEN, **more}
 
 
 def test_a_version_is_declared_in_a_model_that_is_made_for_it(client: Client, side: Side):
     def register(there: Side) -> None:
-        there.status("RegisteredModel", "fraud", "Registered", ready=True, versions=[version("v1", trainingRun="fraud-1")])
+        there.status(
+            "RegisteredModel",
+            "fraud",
+            "Registered",
+            ready=True,
+            versions=[version("v1", trainingRun="fraud-1")],
+        )
 
     with side.meanwhile("RegisteredModel", "fraud", register):
         made = client.models.register("fraud", "trainingruns/fraud-1", "v1", {"team": "risk"})
     assert made.name == "v1"
     assert made.registered
-    assert side.get("RegisteredModel", "fraud")["spec"]["versions"] == {"v1": {"trainingRun": "fraud-1", "tags": {"team": "risk"}}}
+    assert side.get("RegisteredModel", "fraud")["spec"]["versions"] == {
+        "v1": {"trainingRun": "fraud-1", "tags": {"team": "risk"}}
+    }
 
 
 def test_a_second_version_leaves_the_first_alone(client: Client, side: Side):
-    side.ours("RegisteredModel", "fraud", {"versions": {"v1": {"runId": "abc"}}, "stages": {"production": {}}})
+    side.ours(
+        "RegisteredModel",
+        "fraud",
+        {"versions": {"v1": {"runId": "abc"}}, "stages": {"production": {}}},
+    )
     client.models.register("fraud", "runs:/def/best", "v2", seconds=0)
     spec = side.get("RegisteredModel", "fraud")["spec"]
     assert spec["versions"] == {"v1": {"runId": "abc"}, "v2": {"runId": "def", "path": "best"}}
@@ -215,9 +260,15 @@ def test_a_version_cannot_be_declared_again_as_another(client: Client, side: Sid
         client.models.register("fraud", "http://x", "v1")
 
 
-def test_a_version_that_cannot_be_registered_is_raised_though_the_model_is_ready(client: Client, side: Side):
+def test_a_version_that_cannot_be_registered_is_raised_though_the_model_is_ready(
+    client: Client, side: Side
+):
     def refuse(there: Side) -> None:
-        why = {"reason": "ArtifactMissing", "message": "There is no MLmodel file below s3://bucket/none.", "needsAction": True}
+        why = {
+            "reason": "ArtifactMissing",
+            "message": "There is no MLmodel file below s3://bucket/none.",
+            "needsAction": True,
+        }
         bad = {"name": "v1", "uri": "s3://bucket/none", "blocked": why}
         there.status("RegisteredModel", "fraud", "Registered", ready=True, versions=[bad])
 
@@ -228,15 +279,35 @@ def test_a_version_that_cannot_be_registered_is_raised_though_the_model_is_ready
 
 def test_a_version_that_somebody_else_has_is_not_taken_for_it(client: Client, side: Side):
     def taken(there: Side) -> None:
-        there.status("RegisteredModel", "fraud", "Registered", ready=True, versions=[version("v1", trainingRun="other")])
+        there.status(
+            "RegisteredModel",
+            "fraud",
+            "Registered",
+            ready=True,
+            versions=[version("v1", trainingRun="other")],
+        )
 
-    with side.meanwhile("RegisteredModel", "fraud", taken), pytest.raises(Failed, match="VersionTaken"):
+    with (
+        side.meanwhile("RegisteredModel", "fraud", taken),
+        pytest.raises(Failed, match="VersionTaken"),
+    ):
         client.models.register("fraud", "trainingruns/fraud-1", "v1")
 
 
 def model(side: Side, stages=None, **status) -> None:
-    side.ours("RegisteredModel", "fraud", {"stages": stages or {"production": {"version": "v1"}}, "versions": {"v1": {"runId": "a"}}})
-    side.status("RegisteredModel", "fraud", "Serving", ready=True, versions=[version("v1"), version("v2")], **status)
+    side.ours(
+        "RegisteredModel",
+        "fraud",
+        {"stages": stages or {"production": {"version": "v1"}}, "versions": {"v1": {"runId": "a"}}},
+    )
+    side.status(
+        "RegisteredModel",
+        "fraud",
+        "Serving",
+        ready=True,
+        versions=[version("v1"), version("v2")],
+        **status,
+    )
 
 
 def test_a_promotion_is_one_patch_and_is_followed_to_its_end(client: Client, side: Side):
@@ -245,14 +316,28 @@ def test_a_promotion_is_one_patch_and_is_followed_to_its_end(client: Client, sid
 
     def promote(there: Side) -> None:
         def asked():
-            return there.get("RegisteredModel", "fraud")["spec"]["stages"]["production"].get("version") == "v2"
+            return (
+                there.get("RegisteredModel", "fraud")["spec"]["stages"]["production"].get("version")
+                == "v2"
+            )
 
         until(asked, "it is asked for")
-        going = {"production": {"version": "v1", "desired": "v2", "desiredReplicas": 2, "readyReplicas": 1}}
-        there.status("RegisteredModel", "fraud", "Promoting", "production: v2 comes up.", stages=going)
+        going = {
+            "production": {
+                "version": "v1",
+                "desired": "v2",
+                "desiredReplicas": 2,
+                "readyReplicas": 1,
+            }
+        }
+        there.status(
+            "RegisteredModel", "fraud", "Promoting", "production: v2 comes up.", stages=going
+        )
         until(lambda: seen and seen[-1].reason == "Promoting", "it is seen")
         done = {"production": {"version": "v2", "desired": "v2"}}
-        there.status("RegisteredModel", "fraud", "Serving", ready=True, also={"Synced": True}, stages=done)
+        there.status(
+            "RegisteredModel", "fraud", "Serving", ready=True, also={"Synced": True}, stages=done
+        )
 
     with side.meanwhile("RegisteredModel", "fraud", promote):
         after = client.models.set_stage("fraud", "v2", "production", seconds=180, seen=seen.append)
@@ -265,49 +350,95 @@ def test_a_promotion_that_is_rejected_is_raised_with_why(client: Client, side: S
 
     def refuse(there: Side) -> None:
 
-        until(lambda: there.get("RegisteredModel", "fraud")["metadata"]["generation"] > 1, "it is asked for")
-        blocked = {"reason": "ServingFailed", "message": "v2 was rejected. It cannot be loaded.", "needsAction": True}
+        until(
+            lambda: there.get("RegisteredModel", "fraud")["metadata"]["generation"] > 1,
+            "it is asked for",
+        )
+        blocked = {
+            "reason": "ServingFailed",
+            "message": "v2 was rejected. It cannot be loaded.",
+            "needsAction": True,
+        }
         stage = {"version": "v1", "desired": "v2", "blocked": blocked}
-        there.status("RegisteredModel", "fraud", "ServingFailed", "in other words", ready=False, stages={"production": stage})
+        there.status(
+            "RegisteredModel",
+            "fraud",
+            "ServingFailed",
+            "in other words",
+            ready=False,
+            stages={"production": stage},
+        )
 
     with side.meanwhile("RegisteredModel", "fraud", refuse), pytest.raises(Failed) as caught:
         client.models.set_stage("fraud", "v2", "production", seconds=180)
-    assert (caught.value.reason, caught.value.message) == ("ServingFailed", "v2 was rejected. It cannot be loaded.")
+    assert (caught.value.reason, caught.value.message) == (
+        "ServingFailed",
+        "v2 was rejected. It cannot be loaded.",
+    )
 
 
 def test_a_promotion_that_another_user_supersedes_ends_at_once(client: Client, side: Side):
     model(side)
 
     def other(there: Side) -> None:
-        until(lambda: there.get("RegisteredModel", "fraud")["metadata"]["generation"] > 1, "it is asked for")
-        there.patch("RegisteredModel", "fraud", {"spec": {"stages": {"production": {"version": "v1"}}}})
+        until(
+            lambda: there.get("RegisteredModel", "fraud")["metadata"]["generation"] > 1,
+            "it is asked for",
+        )
+        there.patch(
+            "RegisteredModel", "fraud", {"spec": {"stages": {"production": {"version": "v1"}}}}
+        )
 
-    with side.meanwhile("RegisteredModel", "fraud", other), pytest.raises(Failed, match=r"asked for v1\.") as caught:
+    with (
+        side.meanwhile("RegisteredModel", "fraud", other),
+        pytest.raises(Failed, match=r"asked for v1\.") as caught,
+    ):
         client.models.set_stage("fraud", "v2", "production", seconds=180)
     assert caught.value.reason == "Superseded"
 
 
 def serving(image: str, **more) -> dict:
     runtime = {"image": image, "revision": 1, "identity": "0a1b2c3d"}
-    return {"production": {"version": "v1", "desired": "v1", "digest": SEEN["digest"], "runtime": runtime} | more}
+    return {
+        "production": {
+            "version": "v1",
+            "desired": "v1",
+            "digest": SEEN["digest"],
+            "runtime": runtime,
+        }
+        | more
+    }
 
 
 def test_a_refresh_raises_attempt_and_waits_for_the_operators_runtime(client: Client, side: Side):
     model(side, stages={"production": {"version": "v1"}})
     operator = {"operatorRuntime": {"image": "runtime:2", "revision": 1}, "also": {"Synced": True}}
-    side.status("RegisteredModel", "fraud", "Serving", ready=True, stages=serving("runtime:1"), **operator)
+    side.status(
+        "RegisteredModel", "fraud", "Serving", ready=True, stages=serving("runtime:1"), **operator
+    )
 
     def asked(there: Side) -> int:
-        return int(there.get("RegisteredModel", "fraud")["spec"]["stages"]["production"].get("attempt", 0))
+        return int(
+            there.get("RegisteredModel", "fraud")["spec"]["stages"]["production"].get("attempt", 0)
+        )
 
     def refresh(there: Side) -> None:
         until(lambda: asked(there) == 1, "a refresh is asked for")
-        there.status("RegisteredModel", "fraud", "Serving", ready=True, stages=serving("runtime:2", attempt=1), **operator)
+        there.status(
+            "RegisteredModel",
+            "fraud",
+            "Serving",
+            ready=True,
+            stages=serving("runtime:2", attempt=1),
+            **operator,
+        )
 
     with side.meanwhile("RegisteredModel", "fraud", refresh):
         after = client.models.refresh("fraud", "production", seconds=180)
     assert after.status.stages["production"].runtime.image == "runtime:2"
-    assert client.models.refresh("fraud").metadata.generation == after.metadata.generation  # it is current: nothing is written
+    assert (
+        client.models.refresh("fraud").metadata.generation == after.metadata.generation
+    )  # it is current: nothing is written
     with pytest.raises(NotFound, match="has no stage canary"):
         client.models.refresh("fraud", "canary")
 
@@ -317,7 +448,10 @@ def test_trouble_of_another_stage_is_not_this_ones(client: Client, side: Side):
 
     def half(there: Side) -> None:
 
-        until(lambda: there.get("RegisteredModel", "fraud")["metadata"]["generation"] > 1, "it is asked for")
+        until(
+            lambda: there.get("RegisteredModel", "fraud")["metadata"]["generation"] > 1,
+            "it is asked for",
+        )
         there.status(
             "RegisteredModel",
             "fraud",
@@ -329,20 +463,31 @@ def test_trouble_of_another_stage_is_not_this_ones(client: Client, side: Side):
                 "production": {"version": "v2", "desired": "v2"},
                 "staging": {
                     "desired": "v9",
-                    "blocked": {"reason": "VersionUnknown", "message": "Nothing declares v9.", "needsAction": True},
+                    "blocked": {
+                        "reason": "VersionUnknown",
+                        "message": "Nothing declares v9.",
+                        "needsAction": True,
+                    },
                 },
             },
         )
 
     with side.meanwhile("RegisteredModel", "fraud", half):
-        assert client.models.set_stage("fraud", "v2", "production", seconds=180).stages()["production"] == "v2"
+        assert (
+            client.models.set_stage("fraud", "v2", "production", seconds=180).stages()["production"]
+            == "v2"
+        )
     with pytest.raises(Failed, match="VersionUnknown: Nothing declares v9"):
         client.models.set_stage("fraud", "v9", "staging", seconds=120)
 
 
 def test_who_may_not_patch_is_told_what_to_ask_for(side: Side, as_user, tmp_path):
     model(side)
-    path = side.user("bob", [{"apiGroups": ["modelyard.io"], "resources": ["*"], "verbs": ["get", "list", "watch"]}], tmp_path)
+    path = side.user(
+        "bob",
+        [{"apiGroups": ["modelyard.io"], "resources": ["*"], "verbs": ["get", "list", "watch"]}],
+        tmp_path,
+    )
     with Client(side.namespace, kubeconfig=str(path)) as bob, pytest.raises(NotAllowed) as caught:
         bob.models.set_stage("fraud", "v2", "production")
     assert (caught.value.verb, caught.value.resource) == ("patch", "registeredmodels")
@@ -356,7 +501,11 @@ def test_a_version_is_found_by_its_name_its_stage_or_as_the_latest(client: Clien
         "Serving",
         ready=True,
         stages={"production": {"version": "v1", "desired": "v1"}},
-        versions=[version("v1"), version("v2"), {"name": "v3", "blocked": {"reason": "WaitingForVersion", "message": "It waits."}}],
+        versions=[
+            version("v1"),
+            version("v2"),
+            {"name": "v3", "blocked": {"reason": "WaitingForVersion", "message": "It waits."}},
+        ],
     )
     assert client.models.get("fraud", "production").name == "v1"
     assert client.models.get("fraud", "v3").name == "v3"
@@ -370,14 +519,28 @@ def test_a_stage_that_serves_nothing_cannot_be_asked(client: Client, side: Side)
     model(side)
     with pytest.raises(NotFound, match="Nothing serves production"):
         client.models.predict("fraud", [[1.0]])
-    side.patch("RegisteredModel", "fraud", {"spec": {"stages": {"production": {"serving": {"replicas": 0}}}}})
-    side.patch("RegisteredModel", "fraud", {"status": {"stages": {"production": {"version": "v1"}}}}, "/status")
-    with pytest.raises(NotFound, match=r"production of \S+/fraud holds v1, and has no pods: its serving.replicas is 0"):
+    side.patch(
+        "RegisteredModel",
+        "fraud",
+        {"spec": {"stages": {"production": {"serving": {"replicas": 0}}}}},
+    )
+    side.patch(
+        "RegisteredModel",
+        "fraud",
+        {"status": {"stages": {"production": {"version": "v1"}}}},
+        "/status",
+    )
+    with pytest.raises(
+        NotFound,
+        match=r"production of \S+/fraud holds v1, and has no pods: its serving.replicas is 0",
+    ):
         client.models.predict("fraud", [[1.0]])
 
 
 def test_what_is_not_registered_cannot_be_downloaded(client: Client, side: Side, tmp_path):
     side.ours("RegisteredModel", "fraud", {"versions": {"v1": {"runId": "a"}}})
-    side.status("RegisteredModel", "fraud", "Registering", versions=[{"name": "v1", "blocked": WAITS}])
+    side.status(
+        "RegisteredModel", "fraud", "Registering", versions=[{"name": "v1", "blocked": WAITS}]
+    )
     with pytest.raises(Failed, match="The run has not ended yet"):
         client.models.download("fraud", tmp_path, "v1")

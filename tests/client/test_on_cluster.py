@@ -1,6 +1,8 @@
-"""The client on the kind cluster: train, register, promote, predict, download, load, restore; and a training that happens here.
+"""The client on the kind cluster: train, register, promote, predict, download, load, restore; and a
+training that happens here.
 
-Everything goes through `modelyard.Client` with the cluster's kubeconfig, as on a laptop: MLflow, S3 and models by port-forward.
+Everything goes through `modelyard.Client` with the cluster's kubeconfig, as on a laptop: MLflow, S3
+and models by port-forward.
 """
 
 from __future__ import annotations
@@ -59,13 +61,19 @@ def test_from_an_experiment_to_a_version_in_five_calls(client: Client, tenant: T
 
 
 def test_a_promoted_version_answers_in_every_protocol_and_back(fraud: Client, tenant: Tenant):
-    answers = {protocol: fraud.models.predict("fraud", TABLE, protocol=protocol) for protocol in ("v2", "v1")}
+    answers = {
+        protocol: fraud.models.predict("fraud", TABLE, protocol=protocol)
+        for protocol in ("v2", "v1")
+    }
     assert answers["v2"] == answers["v1"]
     assert len(answers["v2"]) == len(TABLE)
     assert fraud.models.set_stage("fraud", "v2", "production").stages() == {"production": "v2"}
     assert tenant.predict()[0] == "v2"
     fraud.models.predict("fraud", TABLE)
-    assert fraud.models.set_stage("fraud", "v1", "production").status.history[-1].outcome == "RolledBack"
+    assert (
+        fraud.models.set_stage("fraud", "v1", "production").status.history[-1].outcome
+        == "RolledBack"
+    )
     with pytest.raises(Refused):
         fraud.models.predict("fraud", [["text"] * 20])
 
@@ -81,8 +89,18 @@ with Client({fraud.namespace!r}, kubeconfig={os.fspath(fraud.kube.kubeconfig)!r}
     served = client.models.predict("fraud", {TABLE!r})
 assert list(found) == list(served), (found, served)
 """
-    environment = os.environ | {"PYTHONPATH": "operator", "MODELYARD_CACHE": str(tmp_path), "MLFLOW_DISABLE_TELEMETRY": "true"}
-    done = subprocess.run([sys.executable, "-W", "ignore", "-c", code], env=environment, capture_output=True, text=True, check=False)
+    environment = os.environ | {
+        "PYTHONPATH": "operator",
+        "MODELYARD_CACHE": str(tmp_path),
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+    }
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr
 
 
@@ -90,9 +108,13 @@ def test_what_cannot_be_promoted_says_so(fraud: Client):
     with pytest.raises(Failed, match="VersionUnknown"):
         fraud.models.set_stage("fraud", "v9", "production", seconds=120)
     with pytest.raises(Failed, match="MODELYARD_READ_BUCKETS"):
-        fraud.models.register("fraud", "s3://mlflow-artifacts/another-tenant/model", "v8", seconds=120)
+        fraud.models.register(
+            "fraud", "s3://mlflow-artifacts/another-tenant/model", "v8", seconds=120
+        )
     with pytest.raises(Failed, match="ArtifactMissing"):
-        fraud.models.register("fraud", f"s3://mlflow-artifacts/{fraud.namespace}/at-all", "v9", seconds=120)
+        fraud.models.register(
+            "fraud", f"s3://mlflow-artifacts/{fraud.namespace}/at-all", "v9", seconds=120
+        )
 
 
 def test_a_notebook_s_run_is_recorded_registered_and_restored(client: Client, tmp_path: Path):
@@ -109,14 +131,21 @@ with Client({client.namespace!r}, kubeconfig={os.fspath(client.kube.kubeconfig)!
         run.log_metrics({{"accuracy": 1.0}})
         run.log_model(model, input_example=X.head())
 """
-    environment = os.environ | {"PYTHONPATH": str(Path("operator").resolve()), "MLFLOW_DISABLE_TELEMETRY": "true"}
+    environment = os.environ | {
+        "PYTHONPATH": str(Path("operator").resolve()),
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+    }
     command = [sys.executable, "-W", "ignore", "-c", code]
-    done = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        command, env=environment, cwd=tmp_path, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr
     run = client.runs.get("here").wait(120)
     assert run.metrics == {"accuracy": 1.0}
     assert run.status.dataset.rows == 40
     assert client.models.get("fraud", "v1").status.training_run == "here"
     client.runs.delete("here", wait=60)
-    with pytest.raises(NotFound, match="it was not deleted there, and is there as"):  # a version came from it
+    with pytest.raises(
+        NotFound, match="it was not deleted there, and is there as"
+    ):  # a version came from it
         client.runs.restore("here")

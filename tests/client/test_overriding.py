@@ -1,4 +1,6 @@
-"""An override before it is asked for, where a change by it stands, and the way back once it has ended."""
+"""An override before it is asked for, where a change by it stands, and the way back once it has
+ended.
+"""
 
 from __future__ import annotations
 
@@ -15,22 +17,43 @@ from tests.cli.objects import NOW, SYNCED, before, held, model, progressing, rea
 DAY = timedelta(days=1)
 UNTIL = NOW + timedelta(hours=1)
 ASKED = overriding.Asked("v4", "incident 4711", UNTIL)
-NOTED = {"version": "v4", "digest": version("v4")["digest"], "sinceTime": NOW.isoformat(), "untilTime": UNTIL.isoformat()}
+NOTED = {
+    "version": "v4",
+    "digest": version("v4")["digest"],
+    "sinceTime": NOW.isoformat(),
+    "untilTime": UNTIL.isoformat(),
+}
 SPEC = {"version": "v4", "reason": "incident 4711", "until": UNTIL.isoformat()}
-ENDED = {"reason": "OverrideEnded", "message": "The override ended, and v4 is still serving.", "needsAction": True}
+ENDED = {
+    "reason": "OverrideEnded",
+    "message": "The override ended, and v4 is still serving.",
+    "needsAction": True,
+}
 VERSIONS = [version(name) for name in ("v2", "v4")]
 
 
-def there(stage: dict[str, Any], *, attempt: int = 0, override: bool = True, versions: Any = VERSIONS, **more: Any) -> Any:
+def there(
+    stage: dict[str, Any],
+    *,
+    attempt: int = 0,
+    override: bool = True,
+    versions: Any = VERSIONS,
+    **more: Any,
+) -> Any:
     """The model whose spec asks for v2 in production."""
     spec = {"version": "v2", "attempt": attempt} | ({"override": SPEC} if override else {})
     return model({"production": stage}, spec_stages={"production": spec}, versions=versions, **more)
 
 
-# --- what is asked for --------------------------------------------------------------------------------
+# --- what is asked for ----------------------------------------------------------------------------
 def test_an_end_is_a_moment_in_utc_or_how_long_it_is_in_force():
     assert overriding.asked("v4", "x", timedelta(hours=1), NOW).until == UNTIL
-    assert overriding.asked("v4", "x", datetime.fromisoformat("2026-01-02T15:00:00.5+02:00"), NOW).until == UNTIL
+    assert (
+        overriding.asked(
+            "v4", "x", datetime.fromisoformat("2026-01-02T15:00:00.5+02:00"), NOW
+        ).until
+        == UNTIL
+    )
     assert overriding.moment("", "90m") == timedelta(minutes=90)
     assert overriding.moment("", "") == overriding.USUAL
     assert overriding.moment("2026-01-02T13:00:00Z", "") == UNTIL
@@ -50,10 +73,17 @@ def test_a_day_is_a_day_on_another_clock_too_and_more_is_refused():
     [
         ("canary", {}, NotFound, "has no stage canary. Its stages: production."),
         ("production", {"versions": VERSIONS[:1]}, NotFound, "has no version v4. It has: v2."),
-        ("production", {"versions": [version("v4", mlflowVersion=None)]}, Refused, "v4 of risk/fraud is not registered yet"),
+        (
+            "production",
+            {"versions": [version("v4", mlflowVersion=None)]},
+            Refused,
+            "v4 of risk/fraud is not registered yet",
+        ),
     ],
 )
-def test_what_would_come_to_nothing_is_refused(place: str, more: dict[str, Any], error: type[ClientError], words: str):
+def test_what_would_come_to_nothing_is_refused(
+    place: str, more: dict[str, Any], error: type[ClientError], words: str
+):
     with pytest.raises(error, match=words):
         overriding.check(there(held("v2", before(hours=3)), **more), place, ASKED)
 
@@ -69,16 +99,23 @@ def test_one_that_has_been_in_force_for_a_day_cannot_be_made_longer_and_a_shorte
 
 def test_the_patches_set_it_and_take_it_off():
     override = {"version": "v4", "reason": "incident 4711", "until": "2026-01-02T13:00:00Z"}
-    assert overriding.patch("production", ASKED) == {"spec": {"stages": {"production": {"override": override}}}}
-    assert overriding.end_patch("production") == {"spec": {"stages": {"production": {"override": None}}}}
+    assert overriding.patch("production", ASKED) == {
+        "spec": {"stages": {"production": {"override": override}}}
+    }
+    assert overriding.end_patch("production") == {
+        "spec": {"stages": {"production": {"override": None}}}
+    }
     overriding.ends(there({}), "production")
     with pytest.raises(NotFound, match="production of risk/fraud has no override"):
         overriding.ends(there({}, override=False), "production")
 
 
-# --- where it stands ----------------------------------------------------------------------------------
+# --- where it stands ------------------------------------------------------------------------------
 STARTING = {"reason": "Promoting", "message": "v4 is starting next to v2."}
-UNREGISTERED = ENDED | {"message": "The override asks for v4, which was not registered when the override was first seen."}
+UNREGISTERED = ENDED | {
+    "message": "The override asks for v4, which was not registered when the override was first"
+    " seen."
+}
 
 
 @pytest.mark.parametrize(
@@ -86,22 +123,44 @@ UNREGISTERED = ENDED | {"message": "The override asks for v4, which was not regi
     [
         (held("v2", before(hours=3)), 2, State.UNSEEN),
         (held("v2", before(hours=3), override=NOTED), 3, State.UNDER_WAY),
-        (held("v2", before(hours=3), desired="v4", override=NOTED, candidate=served("v4"), blocked=STARTING), 3, State.UNDER_WAY),
+        (
+            held(
+                "v2",
+                before(hours=3),
+                desired="v4",
+                override=NOTED,
+                candidate=served("v4"),
+                blocked=STARTING,
+            ),
+            3,
+            State.UNDER_WAY,
+        ),
         (held("v4", before(hours=3), override=NOTED), 3, State.DONE),
-        (held("v2", before(hours=3), override=NOTED | {"digest": None}, blocked=UNREGISTERED), 3, State.FAILED),
+        (
+            held("v2", before(hours=3), override=NOTED | {"digest": None}, blocked=UNREGISTERED),
+            3,
+            State.FAILED,
+        ),
     ],
 )
 def test_where_a_change_by_an_override_stands(stage: dict[str, Any], observed: int, state: State):
-    conditions = [*(progressing if state is State.UNDER_WAY else ready)("Serving", "production"), SYNCED]
+    conditions = [
+        *(progressing if state is State.UNDER_WAY else ready)("Serving", "production"),
+        SYNCED,
+    ]
     found = there(stage, observed=observed, conditions=conditions)
     assert stage_change(found, Change("production", "v4", 3)).state is state
 
 
-# --- the way back -------------------------------------------------------------------------------------
+# --- the way back ---------------------------------------------------------------------------------
 @pytest.mark.parametrize(
     ("stage", "more", "wanted"),
     [
-        (held("v4", before(hours=3), override=NOTED | {"attempt": 2}, blocked=ENDED), {}, {"attempt": 3}),
+        (
+            held("v4", before(hours=3), override=NOTED | {"attempt": 2}, blocked=ENDED),
+            {},
+            {"attempt": 3},
+        ),
         (held("v4", before(hours=3), override=NOTED), {"override": False}, {"attempt": 1}),
         (held("v4", before(hours=3), override=NOTED), {}, {}),
         (held("v4", before(hours=3), override=NOTED, blocked=ENDED), {"attempt": 1}, {}),
@@ -110,5 +169,7 @@ def test_where_a_change_by_an_override_stands(stage: dict[str, Any], observed: i
         (held("v2", before(hours=3)), {"override": False}, {}),
     ],
 )
-def test_a_stage_goes_back_by_attempt_once_no_override_is_in_force(stage: dict[str, Any], more: dict[str, Any], wanted: dict[str, int]):
+def test_a_stage_goes_back_by_attempt_once_no_override_is_in_force(
+    stage: dict[str, Any], more: dict[str, Any], wanted: dict[str, int]
+):
     assert overriding.back(there(stage, **more), "production") == wanted

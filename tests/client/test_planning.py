@@ -19,7 +19,9 @@ HELD = held("v2", BEFORE, desired="v3", candidate=served("v3"), blocked=PLANNED)
 ROW = {"stage": "production", "step": "admit", "does": "v3 is admitted"}
 
 
-def there(stage: dict[str, Any], wanted: str | None = "v2", *, dry_run: bool = False, **more: Any) -> Any:
+def there(
+    stage: dict[str, Any], wanted: str | None = "v2", *, dry_run: bool = False, **more: Any
+) -> Any:
     """The model whose spec asks for a version in production."""
     found = model({"production": stage}, wanted=wanted, versions=VERSIONS, **more)
     return found.model_copy(update={"spec": found.spec.model_copy(update={"dry_run": dry_run})})
@@ -34,17 +36,27 @@ def test_it_is_one_patch_for_the_object_as_it_was_seen():
     meta = {"resourceVersion": found.metadata.resource_version}
     assert planning.patch(found, "production", {"version": "v3", "requestedBy": "rita"}) == {
         "metadata": meta,
-        "spec": {"dryRun": True, "stages": {"production": {"version": "v3", "requestedBy": "rita"}}},
+        "spec": {
+            "dryRun": True,
+            "stages": {"production": {"version": "v3", "requestedBy": "rita"}},
+        },
     }
     planned = there(HELD, "v3", dry_run=True)
-    assert planning.carry_out(planned, "production", "v3") == {"metadata": meta, "spec": {"dryRun": False}}
+    assert planning.carry_out(planned, "production", "v3") == {
+        "metadata": meta,
+        "spec": {"dryRun": False},
+    }
     back = {"dryRun": False, "stages": {"production": {"version": "v2"}}}
     assert planning.take_back(planned, "production", "v3", {}) == {"metadata": meta, "spec": back}
 
 
 def test_a_first_version_is_taken_back_to_none():
-    first = there({"desired": "v3", "candidate": served("v3"), "blocked": PLANNED}, "v3", dry_run=True)
-    assert planning.take_back(first, "production", "v3", {})["spec"]["stages"]["production"] == {"version": None}
+    first = there(
+        {"desired": "v3", "candidate": served("v3"), "blocked": PLANNED}, "v3", dry_run=True
+    )
+    assert planning.take_back(first, "production", "v3", {})["spec"]["stages"]["production"] == {
+        "version": None
+    }
 
 
 @pytest.mark.parametrize(
@@ -52,14 +64,36 @@ def test_a_first_version_is_taken_back_to_none():
     [
         (there(REST), ("canary", "v3"), NotFound, "has no stage canary. Its stages: production"),
         (there(REST), ("production", "v9"), NotFound, "has no version v9. It has: v2, v3"),
-        (there(REST), ("production", "v2"), Refused, "production of risk/fraud holds v2: there is nothing to plan"),
+        (
+            there(REST),
+            ("production", "v2"),
+            Refused,
+            "production of risk/fraud holds v2: there is nothing to plan",
+        ),
         (there(HELD, "v3"), ("production", "v2"), Refused, r"is being changed \(production: v3\)"),
-        (there(REST, None), ("production", "v3"), Refused, r"is being changed \(production: no version\)"),
-        (there(HELD, "v3", dry_run=True), ("production", "v2"), Refused, r"has another plan \(production: v3\)"),
-        (there(REST, generation=4, observed=3), ("production", "v3"), Refused, "has not observed the last change"),
+        (
+            there(REST, None),
+            ("production", "v3"),
+            Refused,
+            r"is being changed \(production: no version\)",
+        ),
+        (
+            there(HELD, "v3", dry_run=True),
+            ("production", "v2"),
+            Refused,
+            r"has another plan \(production: v3\)",
+        ),
+        (
+            there(REST, generation=4, observed=3),
+            ("production", "v3"),
+            Refused,
+            "has not observed the last change",
+        ),
     ],
 )
-def test_what_cannot_be_planned_is_refused(found: Any, asked: tuple[str, str], error: type[Exception], words: str):
+def test_what_cannot_be_planned_is_refused(
+    found: Any, asked: tuple[str, str], error: type[Exception], words: str
+):
     with pytest.raises(error, match=words):
         planning.check(found, *asked)
 
@@ -76,21 +110,46 @@ def test_only_the_plan_that_stands_is_carried_out():
 def test_it_is_there_when_the_operator_holds_the_change():
     change = Change("production", "v3", 3)
     assert planning.standing(there(HELD, "v3", dry_run=True), change).state is State.DONE
-    assert planning.standing(there(held("v2", BEFORE, desired="v3"), "v3", dry_run=True), change).state is State.UNDER_WAY
-    failed = held("v2", BEFORE, desired="v3", blocked={"reason": "VersionUnknown", "message": "x", "needsAction": True})
+    assert (
+        planning.standing(there(held("v2", BEFORE, desired="v3"), "v3", dry_run=True), change).state
+        is State.UNDER_WAY
+    )
+    failed = held(
+        "v2",
+        BEFORE,
+        desired="v3",
+        blocked={"reason": "VersionUnknown", "message": "x", "needsAction": True},
+    )
     assert planning.standing(there(failed, "v3", dry_run=True), change).state is State.FAILED
-    assert planning.standing(there(HELD, "v3", dry_run=True), Change("production", "v3", 4)).state is State.UNSEEN
+    assert (
+        planning.standing(there(HELD, "v3", dry_run=True), Change("production", "v3", 4)).state
+        is State.UNSEEN
+    )
 
 
 @pytest.mark.parametrize(
     ("freeze", "said"),
     [
-        ({"schedule": "0 10 * * *", "duration": "4h", "reason": "noon"}, "until 2026-01-02 14:00 UTC: noon"),
+        (
+            {"schedule": "0 10 * * *", "duration": "4h", "reason": "noon"},
+            "until 2026-01-02 14:00 UTC: noon",
+        ),
         ({"schedule": "0 13 * * *", "duration": "4h", "reason": "later"}, None),
-        ({"schedule": "0 10 * * *", "duration": "4h", "reason": "noon", "stages": ["staging"]}, None),
-        ({"schedule": "0 * * * *", "duration": "1h", "reason": "always"}, "without an end that can be told: always"),
-        ({"schedule": "0 25 * * *", "duration": "4h", "reason": "x"}, 'until spec.freeze can be read: the schedule "0 25 * * *": Bad hour'),
+        (
+            {"schedule": "0 10 * * *", "duration": "4h", "reason": "noon", "stages": ["staging"]},
+            None,
+        ),
+        (
+            {"schedule": "0 * * * *", "duration": "1h", "reason": "always"},
+            "without an end that can be told: always",
+        ),
+        (
+            {"schedule": "0 25 * * *", "duration": "4h", "reason": "x"},
+            'until spec.freeze can be read: the schedule "0 25 * * *": Bad hour',
+        ),
     ],
 )
-def test_a_freeze_of_the_model_is_told_before_a_promotion_is_asked_for(freeze: dict[str, Any], said: str | None):
+def test_a_freeze_of_the_model_is_told_before_a_promotion_is_asked_for(
+    freeze: dict[str, Any], said: str | None
+):
     assert frozen(model(freeze=[freeze]), "production", NOW) == said

@@ -1,4 +1,6 @@
-"""Imports that wait, with real modules: in processes of their own, for what a process has loaded it keeps."""
+"""Imports that wait, with real modules: in processes of their own, for what a process has loaded
+it keeps.
+"""
 
 import subprocess
 import sys
@@ -9,15 +11,27 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 
-IMPORTER = "import jsonpath\nfrom cryptography import x509\n\ndef found():\n    return jsonpath.findall('$.a', {'a': 1})\n"
+IMPORTER = (
+    "import jsonpath\n"
+    "from cryptography import x509\n"
+    "\n"
+    "def found():\n"
+    "    return jsonpath.findall('$.a', {'a': 1})\n"
+)
 
 
 def python(code: str, *path: Path) -> str:
     """What the code prints, in a process that can import the client, and what lies on the path."""
     before = (
-        f"import sys; sys.path[:0] = {[str(ROOT / 'operator'), *map(str, path)]!r}\nfrom modelyard.client.kube.postponed import postponed\n"
+        f"import sys; sys.path[:0] = {[str(ROOT / 'operator'), *map(str, path)]!r}\n"
+        "from modelyard.client.kube.postponed import postponed\n"
     )
-    done = subprocess.run([sys.executable, "-c", before + textwrap.dedent(code)], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", before + textwrap.dedent(code)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr
     return done.stdout
 

@@ -41,7 +41,14 @@ from tests.cli.objects import (
 V3 = Change("production", "v3", 3)
 STARTING = {"reason": "Promoting", "message": "v3 is starting next to v2."}
 REJECTED = {"reason": "ServingFailed", "message": "v3 was rejected.", "needsAction": True}
-MOVING = held("v2", before(hours=3), desired="v3", candidate=served("v3", NEW), steps=steps("Done", "Active"), blocked=STARTING)
+MOVING = held(
+    "v2",
+    before(hours=3),
+    desired="v3",
+    candidate=served("v3", NEW),
+    steps=steps("Done", "Active"),
+    blocked=STARTING,
+)
 EFFECTIVE = held("v3", before(seconds=1))
 FOLLOWS = condition("Synced", False, "Promoting", "MLflow is being brought up to date.")
 DRIFTED = condition("Synced", False, "Drifted", "Another user moved v1.")
@@ -50,18 +57,32 @@ IN_STAGING = {"reason": "VersionUnknown", "message": "Nothing declares v9.", "ne
 SERVING = ready("Serving", "production: v3.")
 
 
-def asked(stage: dict[str, Any], *, synced: dict[str, Any] = SYNCED, others: dict[str, Any] | None = None, **more: Any) -> RegisteredModel:
+def asked(
+    stage: dict[str, Any],
+    *,
+    synced: dict[str, Any] = SYNCED,
+    others: dict[str, Any] | None = None,
+    **more: Any,
+) -> RegisteredModel:
     """The model whose spec asks for v3 in production, with this status of the stage."""
     conditions = [*more.pop("conditions", SERVING), synced]
-    return model({"production": stage} | (others or {}), conditions=conditions, **({"wanted": "v3"} | more))
+    return model(
+        {"production": stage} | (others or {}), conditions=conditions, **({"wanted": "v3"} | more)
+    )
 
 
 STAGES: dict[str, tuple[RegisteredModel, State, str]] = {
     "it is effective and MLflow agrees": (asked(EFFECTIVE), State.DONE, ""),
-    "it is effective and drift is only warned of": (asked(EFFECTIVE, synced=DRIFTED), State.DONE, ""),
+    "it is effective and drift is only warned of": (
+        asked(EFFECTIVE, synced=DRIFTED),
+        State.DONE,
+        "",
+    ),
     "it is effective and another stage is stalled": (
         asked(
-            EFFECTIVE, others={"staging": {"blocked": IN_STAGING}}, conditions=stalled("VersionUnknown", "staging: Nothing declares v9.")
+            EFFECTIVE,
+            others={"staging": {"blocked": IN_STAGING}},
+            conditions=stalled("VersionUnknown", "staging: Nothing declares v9."),
         ),
         State.DONE,
         "",
@@ -71,19 +92,42 @@ STAGES: dict[str, tuple[RegisteredModel, State, str]] = {
         State.DONE,
         "",
     ),
-    "MLflow does not follow yet": (asked(EFFECTIVE, synced=FOLLOWS), State.UNDER_WAY, FOLLOWS["message"]),
+    "MLflow does not follow yet": (
+        asked(EFFECTIVE, synced=FOLLOWS),
+        State.UNDER_WAY,
+        FOLLOWS["message"],
+    ),
     "MLflow is away": (asked(EFFECTIVE, synced=AWAY), State.UNDER_WAY, AWAY["message"]),
     "it is starting": (asked(MOVING), State.UNDER_WAY, STARTING["message"]),
-    "it has rejected the version": (asked(MOVING | {"blocked": REJECTED, "steps": steps("Failed")}), State.FAILED, REJECTED["message"]),
-    "it is effective and its pods need action": (asked(EFFECTIVE | {"blocked": REJECTED}), State.FAILED, REJECTED["message"]),
-    "it is effective and its pods are too few": (asked(EFFECTIVE | {"blocked": STARTING}), State.UNDER_WAY, STARTING["message"]),
+    "it has rejected the version": (
+        asked(MOVING | {"blocked": REJECTED, "steps": steps("Failed")}),
+        State.FAILED,
+        REJECTED["message"],
+    ),
+    "it is effective and its pods need action": (
+        asked(EFFECTIVE | {"blocked": REJECTED}),
+        State.FAILED,
+        REJECTED["message"],
+    ),
+    "it is effective and its pods are too few": (
+        asked(EFFECTIVE | {"blocked": STARTING}),
+        State.UNDER_WAY,
+        STARTING["message"],
+    ),
     "a step says what it waits for": (
-        asked(MOVING | {"blocked": None, "steps": steps("Done", "Active", detail="1 of 2 pods are ready")}),
+        asked(
+            MOVING
+            | {"blocked": None, "steps": steps("Done", "Active", detail="1 of 2 pods are ready")}
+        ),
         State.UNDER_WAY,
         "1 of 2 pods are ready",
     ),
     "the status is of an older spec": (asked(EFFECTIVE, observed=2), State.UNSEEN, ""),
-    "the read is older than the write": (asked(EFFECTIVE, generation=2, observed=2), State.UNSEEN, ""),
+    "the read is older than the write": (
+        asked(EFFECTIVE, generation=2, observed=2),
+        State.UNSEEN,
+        "",
+    ),
     "the read is older than the write, and asks for another version": (
         asked(held("v2", before(hours=1)), generation=2, observed=2, wanted="v2"),
         State.UNSEEN,
@@ -95,9 +139,17 @@ STAGES: dict[str, tuple[RegisteredModel, State, str]] = {
         "",
     ),
     "the stage has no status yet": (model({}, wanted="v3"), State.UNDER_WAY, ""),
-    "the model's name is taken": (asked(MOVING, conditions=stalled("NameTaken", "It is another's.")), State.FAILED, "It is another's."),
+    "the model's name is taken": (
+        asked(MOVING, conditions=stalled("NameTaken", "It is another's.")),
+        State.FAILED,
+        "It is another's.",
+    ),
     "the model's name is taken, and another stage needs action for another reason": (
-        asked(MOVING, others={"staging": {"blocked": IN_STAGING}}, conditions=stalled("NameTaken", "It is another's.")),
+        asked(
+            MOVING,
+            others={"staging": {"blocked": IN_STAGING}},
+            conditions=stalled("NameTaken", "It is another's."),
+        ),
         State.FAILED,
         "It is another's.",
     ),
@@ -107,12 +159,24 @@ STAGES: dict[str, tuple[RegisteredModel, State, str]] = {
         "Create the Secret.",
     ),
     "another stage's reason stalls the model": (
-        asked(MOVING, others={"staging": {"blocked": IN_STAGING}}, conditions=stalled("VersionUnknown", "production: not this one")),
+        asked(
+            MOVING,
+            others={"staging": {"blocked": IN_STAGING}},
+            conditions=stalled("VersionUnknown", "production: not this one"),
+        ),
         State.UNDER_WAY,
         STARTING["message"],
     ),
-    "another user has asked for another version": (asked(MOVING, wanted="v1"), State.SUPERSEDED, "Another user has since asked for v1."),
-    "another user has cleared the stage": (asked(MOVING, wanted=None), State.SUPERSEDED, "Another user has since asked for no version."),
+    "another user has asked for another version": (
+        asked(MOVING, wanted="v1"),
+        State.SUPERSEDED,
+        "Another user has since asked for v1.",
+    ),
+    "another user has cleared the stage": (
+        asked(MOVING, wanted=None),
+        State.SUPERSEDED,
+        "Another user has since asked for no version.",
+    ),
     "another user has asked for another version, which the operator has not observed": (
         asked(MOVING, wanted="v1", generation=4, observed=2),
         State.SUPERSEDED,
@@ -157,15 +221,25 @@ def test_a_change_that_goes_on_or_is_through_is_no_error():
     assert stage_change(asked(EFFECTIVE, observed=2), V3).failure("") is None
 
 
-# --- gates ----------------------------------------------------------------------------------------------
+# --- gates ----------------------------------------------------------------------------------------
 PENDING = {"reason": "GatesPending", "message": "v3 waits for its gates."}
-PASS, OPEN, ERROR = (gate_of(name, verdict, "") for name, verdict in (("quality", "Pass"), ("soaked", "Pending"), ("quality", "Error")))
+PASS, OPEN, ERROR = (
+    gate_of(name, verdict, "")
+    for name, verdict in (("quality", "Pass"), ("soaked", "Pending"), ("quality", "Error"))
+)
 GATED_STEPS = steps("Done", "Waiting", detail="1 of 2 pass", names=GATED)
 STARTED = steps("Done", "Done", "Active", names=GATED)
 
 
 def gated(*gates: dict[str, Any], about: str = "v3", **more: Any) -> RegisteredModel:
-    stage = held("v2", before(hours=3), desired="v3", steps=GATED_STEPS, blocked=PENDING, **judged(about, *gates))
+    stage = held(
+        "v2",
+        before(hours=3),
+        desired="v3",
+        steps=GATED_STEPS,
+        blocked=PENDING,
+        **judged(about, *gates),
+    )
     return asked(stage | more, spec_stages=ASKED)
 
 
@@ -182,11 +256,16 @@ def gated(*gates: dict[str, Any], about: str = "v3", **more: Any) -> RegisteredM
         (gated(blocked=STARTING), False),
         (gated(blocked={"reason": "WaitingForStage", "message": "v3 has not held staging."}), True),
         (gated(blocked={"reason": "Frozen", "message": "v3 waits: the stage is frozen."}), True),
-        (gated(blocked={"reason": "WaitingForVersion", "message": "v3 is being registered."}), False),
+        (
+            gated(blocked={"reason": "WaitingForVersion", "message": "v3 is being registered."}),
+            False,
+        ),
     ],
     ids=str,
 )
-def test_what_waits_for_others_is_a_gate_that_the_operator_cannot_end_or_another_stage(there: RegisteredModel, waits: bool):
+def test_what_waits_for_others_is_a_gate_that_the_operator_cannot_end_or_another_stage(
+    there: RegisteredModel, waits: bool
+):
     found = stage_change(there, V3)
     assert (found.state, found.waits_for_others) == (State.UNDER_WAY, waits)
 
@@ -194,12 +273,16 @@ def test_what_waits_for_others_is_a_gate_that_the_operator_cannot_end_or_another
 def test_gates_are_those_of_the_version_that_is_asked_for():
     found = stage_change(gated(PASS, OPEN), V3).gates
     assert found is not None
-    assert (found.version, found.summary, [gate.name for gate in found.open]) == ("v3", "1 of 2 pass v3", ["soaked"])
+    assert (found.version, found.summary, [gate.name for gate in found.open]) == (
+        "v3",
+        "1 of 2 pass v3",
+        ["soaked"],
+    )
     assert stage_change(gated(PASS, about="v2"), V3).gates is None
     assert stage_change(gated(), V3).gates is None
 
 
-# --- clearing -------------------------------------------------------------------------------------------
+# --- clearing -------------------------------------------------------------------------------------
 CLEAR = Change("production", None, 3)
 
 
@@ -213,13 +296,15 @@ CLEAR = Change("production", None, 3)
         (held("v2", before(hours=1), desired=None), SYNCED, State.UNDER_WAY),
     ],
 )
-def test_where_the_clearing_of_a_stage_stands(stage: dict[str, Any] | None, synced: dict[str, Any], state: State):
+def test_where_the_clearing_of_a_stage_stands(
+    stage: dict[str, Any] | None, synced: dict[str, Any], state: State
+):
     stages = {} if stage is None else {"production": stage}
     there = model(stages, wanted=None, conditions=[*ready("Registered", ""), synced])
     assert stage_change(there, CLEAR).state is state
 
 
-# --- a refresh ------------------------------------------------------------------------------------------
+# --- a refresh ------------------------------------------------------------------------------------
 REFRESH = Change("production", "v2", 3, attempt=2)
 
 
@@ -241,7 +326,7 @@ def test_where_a_refresh_stands(asked_attempt: int, more: dict[str, Any], state:
     assert stage_change(there, REFRESH).state is state
 
 
-# --- for displays ---------------------------------------------------------------------------------------
+# --- for displays ---------------------------------------------------------------------------------
 @pytest.mark.parametrize(
     ("there", "fraction"),
     [
@@ -260,7 +345,9 @@ def test_how_far_a_change_is(there: RegisteredModel, fraction: float):
 
 def test_a_model_is_as_far_as_its_slowest_stage_and_no_figure_without_versions():
     both = {"production": {"version": "v3"}, "staging": {"version": "v1"}}
-    assert model_fraction(asked(MOVING, spec_stages=both, others={"staging": held("v1", before(hours=1))})) == pytest.approx(0.2)
+    assert model_fraction(
+        asked(MOVING, spec_stages=both, others={"staging": held("v1", before(hours=1))})
+    ) == pytest.approx(0.2)
     assert model_fraction(model({}, spec_stages={})) is None
     assert model_fraction(model({}, wanted=None)) is None
 
@@ -268,18 +355,31 @@ def test_a_model_is_as_far_as_its_slowest_stage_and_no_figure_without_versions()
 def test_the_step_that_a_change_is_at():
     found = stage_change(asked(MOVING), V3)
     assert found.step is not None
-    assert (found.step.name, [step.state for step in found.steps]) == ("start", ["Done", "Active", "Waiting", "Waiting"])
+    assert (found.step.name, [step.state for step in found.steps]) == (
+        "start",
+        ["Done", "Active", "Waiting", "Waiting"],
+    )
     assert Progress(State.DONE, steps=stage_change(asked(EFFECTIVE), V3).steps).step is None
 
 
 def test_steps_and_blocker_are_shown_while_they_speak_of_what_is_asked_for():
-    assert [step.name for step in moving_steps(asked(MOVING), "production")] == ["admit", "start", "switch", "record"]
+    assert [step.name for step in moving_steps(asked(MOVING), "production")] == [
+        "admit",
+        "start",
+        "switch",
+        "record",
+    ]
     assert moving_steps(asked(EFFECTIVE | {"steps": DONE}), "production") == ()
     assert moving_steps(asked(MOVING, observed=2), "production") == ()
     blocker = stage_blocker(asked(MOVING), "production")
     assert blocker is not None
     assert blocker.message == STARTING["message"]
-    for there in (asked(MOVING, observed=2), asked(MOVING, wanted="v1"), asked(EFFECTIVE), model({}, wanted="v3")):
+    for there in (
+        asked(MOVING, observed=2),
+        asked(MOVING, wanted="v1"),
+        asked(EFFECTIVE),
+        model({}, wanted="v3"),
+    ):
         assert stage_blocker(there, "production") is None
 
 
@@ -289,14 +389,16 @@ def test_what_is_asked_for_is_the_specs():
     assert asked_for(there, "canary") == Change("canary", None, 3, 0)
 
 
-# --- a version ------------------------------------------------------------------------------------------
+# --- a version ------------------------------------------------------------------------------------
 BY_RUN = {"runId": "3" * 32}
 WAITS = {"reason": "WaitingForVersion", "message": "The run has not ended yet."}
 GONE = {"reason": "ArtifactMissing", "message": "There is no MLmodel file.", "needsAction": True}
 
 
 def declared(*versions: dict[str, Any], **more: Any) -> RegisteredModel:
-    return model({}, versions=list(versions), wanted=None, **({"spec_versions": {"v3": BY_RUN}} | more))
+    return model(
+        {}, versions=list(versions), wanted=None, **({"spec_versions": {"v3": BY_RUN}} | more)
+    )
 
 
 VERSIONS: dict[str, tuple[RegisteredModel, State, str]] = {
@@ -304,12 +406,28 @@ VERSIONS: dict[str, tuple[RegisteredModel, State, str]] = {
     "it is recorded, and MLflow has no number yet": (declared({"name": "v3"}), State.UNDER_WAY, ""),
     "it has no status yet": (declared(), State.UNDER_WAY, ""),
     "it waits": (declared({"name": "v3", "blocked": WAITS}), State.UNDER_WAY, ""),
-    "its source is gone": (declared({"name": "v3", "blocked": GONE}), State.FAILED, "ArtifactMissing"),
-    "another source was registered under its name": (declared(version("v3", runId="4" * 32)), State.FAILED, "VersionTaken"),
+    "its source is gone": (
+        declared({"name": "v3", "blocked": GONE}),
+        State.FAILED,
+        "ArtifactMissing",
+    ),
+    "another source was registered under its name": (
+        declared(version("v3", runId="4" * 32)),
+        State.FAILED,
+        "VersionTaken",
+    ),
     "the status is of an older spec": (declared(version("v3"), observed=2), State.UNSEEN, ""),
     "the read is older than the write": (declared(version("v3"), generation=2), State.UNSEEN, ""),
-    "another user has removed it": (declared(version("v3"), spec_versions={}), State.SUPERSEDED, "Superseded"),
-    "the model's name is taken": (declared(conditions=stalled("NameTaken", "It is another's.")), State.FAILED, "NameTaken"),
+    "another user has removed it": (
+        declared(version("v3"), spec_versions={}),
+        State.SUPERSEDED,
+        "Superseded",
+    ),
+    "the model's name is taken": (
+        declared(conditions=stalled("NameTaken", "It is another's.")),
+        State.FAILED,
+        "NameTaken",
+    ),
 }
 
 
@@ -321,20 +439,34 @@ def test_where_a_registration_stands(name: str):
 
 
 def test_a_tree_is_the_same_with_and_without_a_slash_at_its_end():
-    there = declared(version("v3", uri="s3://bucket/m/"), spec_versions={"v3": {"uri": "s3://bucket/m"}})
+    there = declared(
+        version("v3", uri="s3://bucket/m/"), spec_versions={"v3": {"uri": "s3://bucket/m"}}
+    )
     assert version_registration(there, "v3", {"uri": "s3://bucket/m"}, 3).state is State.DONE
     assert version_registration(there, "v3", {"uri": "s3://bucket/n"}, 3).state is State.FAILED
 
 
-# --- overrides ------------------------------------------------------------------------------------------------
+# --- overrides ------------------------------------------------------------------------------------
 OVERRIDE = {"version": "v2", "reason": "incident 4711", "until": "2030-01-01T00:00:00Z"}
-IN_FORCE = held("v2", before(hours=1), override={"version": "v2", "sinceTime": before(hours=1), "untilTime": "2030-01-01T00:00:00Z"})
-ENDED = IN_FORCE | {"blocked": {"reason": "OverrideEnded", "message": "The override ended, and v2 is still serving.", "needsAction": True}}
+IN_FORCE = held(
+    "v2",
+    before(hours=1),
+    override={"version": "v2", "sinceTime": before(hours=1), "untilTime": "2030-01-01T00:00:00Z"},
+)
+ENDED = IN_FORCE | {
+    "blocked": {
+        "reason": "OverrideEnded",
+        "message": "The override ended, and v2 is still serving.",
+        "needsAction": True,
+    }
+}
 
 
 def overridden(stage: dict[str, Any], wanted: str | None = "v3") -> RegisteredModel:
     return model(
-        {"production": stage}, spec_stages={"production": {"version": wanted, "override": OVERRIDE}}, conditions=[*SERVING, SYNCED]
+        {"production": stage},
+        spec_stages={"production": {"version": wanted, "override": OVERRIDE}},
+        conditions=[*SERVING, SYNCED],
     )
 
 
@@ -343,20 +475,37 @@ def test_an_override_that_is_in_force_is_what_the_stage_is_to_have(wanted: str |
     there = overridden(IN_FORCE, wanted)
     assert asked_for(there, "production").version == "v2"
     assert stage_change(there, asked_for(there, "production")).state is State.DONE
-    assert (moving_steps(there, "production"), stage_blocker(there, "production"), model_fraction(there)) == ((), None, 1.0)
+    assert (
+        moving_steps(there, "production"),
+        stage_blocker(there, "production"),
+        model_fraction(there),
+    ) == ((), None, 1.0)
 
 
 def test_a_change_of_the_version_that_an_override_keeps_away_is_not_under_way():
     found = stage_change(overridden(IN_FORCE), V3)
     assert (found.state, found.reason) == (State.SUPERSEDED, "Superseded")
-    assert found.message == "An override gives the stage to v2 until 2030-01-01 00:00 UTC; until then spec.version decides nothing."
+    assert (
+        found.message
+        == "An override gives the stage to v2 until 2030-01-01 00:00 UTC; until then spec.version"
+        " decides nothing."
+    )
     found = stage_change(overridden(ENDED), V3)
-    assert (found.state, found.reason, found.message) == (State.FAILED, "OverrideEnded", "The override ended, and v2 is still serving.")
+    assert (found.state, found.reason, found.message) == (
+        State.FAILED,
+        "OverrideEnded",
+        "The override ended, and v2 is still serving.",
+    )
     assert stage_blocker(overridden(ENDED), "production") is not None
-    assert stage_change(overridden(ENDED), asked_for(overridden(ENDED), "production")).state is State.FAILED
+    assert (
+        stage_change(overridden(ENDED), asked_for(overridden(ENDED), "production")).state
+        is State.FAILED
+    )
 
 
 def test_a_change_that_the_operator_has_not_observed_is_not_judged_by_the_override_before_it():
     there = overridden(IN_FORCE)
-    later = there.model_copy(update={"metadata": there.metadata.model_copy(update={"generation": 4})})
+    later = there.model_copy(
+        update={"metadata": there.metadata.model_copy(update={"generation": 4})}
+    )
     assert stage_change(later, Change("production", "v3", 4)).state is State.UNSEEN

@@ -1,4 +1,6 @@
-"""Behind HTTP_PROXY: what leads into the cluster is never asked through it, and everything else is."""
+"""Behind HTTP_PROXY: what leads into the cluster is never asked through it, and everything else
+is.
+"""
 
 from __future__ import annotations
 
@@ -28,11 +30,26 @@ def proxy() -> Iterator[Recorder]:
 
 
 def python(code: str, *words: str, environment: Mapping[str, str]) -> str:
-    """What a program of a user prints, in a process of its own: a proxy is a matter of its environment."""
-    kept = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}
-    ours = {"PYTHONPATH": str(ROOT / "operator"), "MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0"}
+    """What a program of a user prints, in a process of its own: a proxy is a matter of its
+    environment.
+    """
+    kept = {
+        name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")
+    }
+    ours = {
+        "PYTHONPATH": str(ROOT / "operator"),
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
+    }
     command = [sys.executable, "-W", "ignore", "-c", code, *words]
-    done = subprocess.run(command, env=kept | ours | dict(environment), capture_output=True, text=True, check=False, timeout=240)
+    done = subprocess.run(
+        command,
+        env=kept | ours | dict(environment),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=240,
+    )
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -54,7 +71,9 @@ def python(code: str, *words: str, environment: Mapping[str, str]) -> str:
         ("http://10.0.0.7:5000", False, False),
     ],
 )
-def test_addresses_of_this_machine_and_of_the_cluster_are_direct(url: str, outside: bool, inside: bool):
+def test_addresses_of_this_machine_and_of_the_cluster_are_direct(
+    url: str, outside: bool, inside: bool
+):
     assert (direct(url, inside=False), direct(url, inside=True)) == (outside, inside)
 
 
@@ -62,7 +81,9 @@ def test_what_the_user_exempts_stays_exempted():
     exempted = "one.example.com,two.example.com,127.0.0.1"
     said = {"NO_PROXY": "two.example.com", "no_proxy": "one.example.com, 127.0.0.1"}
     there = ["http://127.0.0.1:5", "http://127.0.0.1:6", "https://mlflow.example.com", ""]
-    assert without_proxy(said, there) == dict.fromkeys(("no_proxy", "NO_PROXY"), "one.example.com,127.0.0.1,two.example.com")
+    assert without_proxy(said, there) == dict.fromkeys(
+        ("no_proxy", "NO_PROXY"), "one.example.com,127.0.0.1,two.example.com"
+    )
     assert set(exempted.split(",")) == set(without_proxy(said, there)["NO_PROXY"].split(","))
     assert without_proxy({}, ["https://mlflow.example.com"]) == {}
     for everything in ({"NO_PROXY": "*"}, {"no_proxy": "*", "NO_PROXY": "one.example.com"}):
@@ -84,10 +105,20 @@ with Client(namespace=sys.argv[1], kubeconfig=sys.argv[2]) as client:
 
 
 @pytest.mark.contract
-def test_a_notebook_s_run_and_its_files_go_past_the_proxy(side: Side, proxy: Recorder, mlflow: str, minio: Minio, s3):
-    connection = {"MLFLOW_TRACKING_URI": mlflow, "MLFLOW_TRACKING_USERNAME": "risk", "MLFLOW_TRACKING_PASSWORD": PASSWORD}
-    side.secret("modelyard-connection", connection | {"MODELYARD_BUCKET": "artifacts", **minio.environment})
-    out = python(NOTEBOOK, side.namespace, str(side.server.kubeconfig), environment=proxy.environment)
+def test_a_notebook_s_run_and_its_files_go_past_the_proxy(
+    side: Side, proxy: Recorder, mlflow: str, minio: Minio, s3
+):
+    connection = {
+        "MLFLOW_TRACKING_URI": mlflow,
+        "MLFLOW_TRACKING_USERNAME": "risk",
+        "MLFLOW_TRACKING_PASSWORD": PASSWORD,
+    }
+    side.secret(
+        "modelyard-connection", connection | {"MODELYARD_BUCKET": "artifacts", **minio.environment}
+    )
+    out = python(
+        NOTEBOOK, side.namespace, str(side.server.kubeconfig), environment=proxy.environment
+    )
     assert out.splitlines()[-2:] == ["502", "''"]
     assert proxy.asked == ["http://elsewhere.example.com/x"]
     assert PASSWORD not in str(proxy.heads)
@@ -108,14 +139,18 @@ except errors.Unreachable as error:
 
 
 @pytest.mark.contract
-def test_a_download_goes_past_the_proxy_and_one_from_elsewhere_through_it(proxy: Recorder, minio: Minio, s3, tmp_path: Path):
+def test_a_download_goes_past_the_proxy_and_one_from_elsewhere_through_it(
+    proxy: Recorder, minio: Minio, s3, tmp_path: Path
+):
     s3.put_object(Bucket="artifacts", Key="behind/MLmodel", Body=b"flavors: {}")
     digest = tree_digest([FileDigest("MLmodel", 11, hashlib.sha256(b"flavors: {}").hexdigest())])
     environment = minio.environment | proxy.environment
     python(DOWNLOAD, minio.url, digest, str(tmp_path / "model"), environment=environment)
     assert (tmp_path / "model" / "MLmodel").read_bytes() == b"flavors: {}"
     assert proxy.asked == []
-    out = python(DOWNLOAD, "http://s3.example.com", digest, str(tmp_path / "other"), environment=environment)
+    out = python(
+        DOWNLOAD, "http://s3.example.com", digest, str(tmp_path / "other"), environment=environment
+    )
     assert out == "Unreachable\n"
     assert {each.partition("?")[0] for each in proxy.asked} == {"http://s3.example.com/artifacts"}
 
@@ -138,12 +173,18 @@ def test_a_model_is_asked_through_the_proxy_only_where_it_is_elsewhere(proxy: Re
     assert python(ASK, f"{proxy.url}/here", environment=proxy.environment) == "502\n"
     assert proxy.asked == ["/here"], "asked as a server, not as a proxy"
     proxy.heads.clear()
-    for address in ("http://fraud-production.risk.svc.invalid/x", "http://fraud-production.risk.svc"):
+    for address in (
+        "http://fraud-production.risk.svc.invalid/x",
+        "http://fraud-production.risk.svc",
+    ):
         assert python(ASK, address, environment=inside) == "Unreachable\n"
     assert proxy.asked == []
     url = "http://model.example.com/v2/models/fraud"
     assert python(ASK, url, environment=proxy.environment) == "502\n"
     assert proxy.asked == [url]
-    exempted = proxy.environment | {"NO_PROXY": "model.example.com", "no_proxy": "model.example.com"}
+    exempted = proxy.environment | {
+        "NO_PROXY": "model.example.com",
+        "no_proxy": "model.example.com",
+    }
     assert python(ASK, url, environment=exempted) == "Unreachable\n"
     assert proxy.asked == [url]

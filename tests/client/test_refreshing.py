@@ -15,10 +15,17 @@ from tests.cli.objects import NEW, OLD, before, held, model, runtime
 BEFORE = before(hours=3)
 
 
-def stage_state(status: dict[str, Any] | None, wanted: str | None = "v2", image: str | None = NEW) -> tuple[RuntimeState, str]:
-    there = model({} if status is None else {"production": status}, spec_stages={"production": {"version": wanted}})
+def stage_state(
+    status: dict[str, Any] | None, wanted: str | None = "v2", image: str | None = NEW
+) -> tuple[RuntimeState, str]:
+    there = model(
+        {} if status is None else {"production": status},
+        spec_stages={"production": {"version": wanted}},
+    )
     operator = OperatorRuntime(image=image, revision=1) if image else None
-    there = there.model_copy(update={"status": there.status.model_copy(update={"operator_runtime": operator})})
+    there = there.model_copy(
+        update={"status": there.status.model_copy(update={"operator_runtime": operator})}
+    )
     (found,) = plan(there)
     return found.state, found.words
 
@@ -26,29 +33,68 @@ def stage_state(status: dict[str, Any] | None, wanted: str | None = "v2", image:
 @pytest.mark.parametrize(
     ("status", "more", "state", "words"),
     [
-        (held("v2", BEFORE), {}, RuntimeState.OLDER, f"v2 is served with {OLD}; the operator's is {NEW}"),
-        (held("v2", BEFORE), {"image": OLD}, RuntimeState.CURRENT, f"v2 is served with the operator's runtime already, {OLD}"),
+        (
+            held("v2", BEFORE),
+            {},
+            RuntimeState.OLDER,
+            f"v2 is served with {OLD}; the operator's is {NEW}",
+        ),
+        (
+            held("v2", BEFORE),
+            {"image": OLD},
+            RuntimeState.CURRENT,
+            f"v2 is served with the operator's runtime already, {OLD}",
+        ),
         (
             held("v2", BEFORE, runtime=runtime(NEW) | {"revision": 0}),
             {},
             RuntimeState.OLDER,
             f"v2 is served with {NEW}, with pods of an older",
         ),
-        (held("v2", BEFORE), {"wanted": "v3"}, RuntimeState.CHANGING, "v2 is effective, and the spec asks for something else"),
-        (held("v2", BEFORE), {"wanted": None}, RuntimeState.CHANGING, "v2 is effective, and the spec asks for something else"),
-        (None, {}, RuntimeState.CHANGING, "nothing is effective, and the spec asks for something else"),
+        (
+            held("v2", BEFORE),
+            {"wanted": "v3"},
+            RuntimeState.CHANGING,
+            "v2 is effective, and the spec asks for something else",
+        ),
+        (
+            held("v2", BEFORE),
+            {"wanted": None},
+            RuntimeState.CHANGING,
+            "v2 is effective, and the spec asks for something else",
+        ),
+        (
+            None,
+            {},
+            RuntimeState.CHANGING,
+            "nothing is effective, and the spec asks for something else",
+        ),
         ({}, {"wanted": None}, RuntimeState.EMPTY, "no version is effective"),
-        (held("v2", BEFORE), {"image": None}, RuntimeState.UNKNOWN, "the operator has not recorded its runtime yet"),
-        (held("v2", BEFORE, runtime=None), {}, RuntimeState.UNKNOWN, "the operator has not recorded its runtime yet"),
+        (
+            held("v2", BEFORE),
+            {"image": None},
+            RuntimeState.UNKNOWN,
+            "the operator has not recorded its runtime yet",
+        ),
+        (
+            held("v2", BEFORE, runtime=None),
+            {},
+            RuntimeState.UNKNOWN,
+            "the operator has not recorded its runtime yet",
+        ),
     ],
 )
-def test_how_a_stage_s_runtime_compares(status: dict[str, Any] | None, more: dict[str, Any], state: RuntimeState, words: str):
+def test_how_a_stage_s_runtime_compares(
+    status: dict[str, Any] | None, more: dict[str, Any], state: RuntimeState, words: str
+):
     found, said = stage_state(status, **more)
     assert found is state
     assert said.startswith(words)
 
 
-STAGES = {name: {"version": "v2", "attempt": 1} for name in ("canary", "production", "staging")} | {"empty": {"version": None}}
+STAGES = {name: {"version": "v2", "attempt": 1} for name in ("canary", "production", "staging")} | {
+    "empty": {"version": None}
+}
 THREE = model(
     {
         "canary": held("v2", BEFORE, runtime=runtime(NEW), attempt=1),
@@ -67,14 +113,21 @@ def test_all_older_stages_are_refreshed_or_the_one_that_is_named():
 
 
 def test_a_stage_that_cannot_be_refreshed_is_refused_by_name():
-    with pytest.raises(NotFound, match=r"risk/fraud has no stage prod\. Its stages: canary, empty, production, staging"):
+    with pytest.raises(
+        NotFound,
+        match=r"risk/fraud has no stage prod\. Its stages: canary, empty, production, staging",
+    ):
         stages_to_refresh(THREE, "prod")
-    with pytest.raises(Refused, match="empty of risk/fraud cannot be refreshed: no version is effective"):
+    with pytest.raises(
+        Refused, match="empty of risk/fraud cannot be refreshed: no version is effective"
+    ):
         stages_to_refresh(THREE, "empty")
 
 
 def test_a_refresh_raises_attempt_above_the_spec_s_and_above_what_was_carried_out():
-    assert patch(THREE, ["production", "staging"]) == {"spec": {"stages": {"production": {"attempt": 2}, "staging": {"attempt": 5}}}}
+    assert patch(THREE, ["production", "staging"]) == {
+        "spec": {"stages": {"production": {"attempt": 2}, "staging": {"attempt": 5}}}
+    }
 
 
 def test_what_was_asked_for_is_read_from_the_answer():

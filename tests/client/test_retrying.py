@@ -21,7 +21,13 @@ REJECTION = {
     "message": "quality: accuracy is 0.8, below 0.9.",
     "time": BEFORE,
 }
-REJECTED = held("v2", BEFORE, desired="v3", blocked=BLOCKED, rejected=[REJECTION | {"reason": "LoadFailed"}, REJECTION])
+REJECTED = held(
+    "v2",
+    BEFORE,
+    desired="v3",
+    blocked=BLOCKED,
+    rejected=[REJECTION | {"reason": "LoadFailed"}, REJECTION],
+)
 
 
 def test_the_rejection_in_force_is_the_one_that_blocks_the_stage_and_attempt_is_raised_above_it():
@@ -42,7 +48,11 @@ UNSCHEDULABLE = {"reason": "Unschedulable", "message": "No node has room.", "nee
 @pytest.mark.parametrize(
     ("stage", "more", "words"),
     [
-        (held("v2", BEFORE, **NOT_BLOCKED), {}, "v2 is effective. To serve it with the operator's current runtime: modelyard refresh."),
+        (
+            held("v2", BEFORE, **NOT_BLOCKED),
+            {},
+            "v2 is effective. To serve it with the operator's current runtime: modelyard refresh.",
+        ),
         (held("v3", BEFORE, **NOT_BLOCKED), {"wanted": "v3"}, "v3 is effective"),
         (held("v2", BEFORE, desired="v3"), {"wanted": "v3"}, "v3 is being promoted"),
         (
@@ -50,18 +60,32 @@ UNSCHEDULABLE = {"reason": "Unschedulable", "message": "No node has room.", "nee
             {"wanted": "v3"},
             "v3 is not rejected, Unschedulable: No node has room.",
         ),
-        (held("v2", BEFORE), {"wanted": "v3"}, "the operator has not observed that the spec asks for v3"),
-        (REJECTED, {"wanted": "v3", "observed": 2}, "the operator has not observed that the spec asks for v3"),
+        (
+            held("v2", BEFORE),
+            {"wanted": "v3"},
+            "the operator has not observed that the spec asks for v3",
+        ),
+        (
+            REJECTED,
+            {"wanted": "v3", "observed": 2},
+            "the operator has not observed that the spec asks for v3",
+        ),
         ({}, {"wanted": None}, "the spec asks for no version there"),
     ],
 )
-def test_what_is_not_rejected_is_not_tried_again(stage: dict[str, Any], more: dict[str, Any], words: str):
+def test_what_is_not_rejected_is_not_tried_again(
+    stage: dict[str, Any], more: dict[str, Any], words: str
+):
     with pytest.raises(Refused) as refused:
         rejection(model({"production": stage}, **more), "production")
-    assert str(refused.value).startswith("There is nothing to try again in production of risk/fraud")
+    assert str(refused.value).startswith(
+        "There is nothing to try again in production of risk/fraud"
+    )
     assert words in str(refused.value)
 
 
 def test_a_stage_that_is_not_there_is_named_with_those_that_are():
-    with pytest.raises(NotFound, match=r"risk/fraud has no stage prod\. Its stages: production, staging"):
+    with pytest.raises(
+        NotFound, match=r"risk/fraud has no stage prod\. Its stages: production, staging"
+    ):
         rejection(model(), "prod")

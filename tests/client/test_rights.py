@@ -13,7 +13,13 @@ from tests.client.conftest import VERBS
 from tests.client.side import Side
 from tests.harness import until
 
-EDIT = [{"apiGroups": ["modelyard.io"], "resources": ["experiments", "registeredmodels"], "verbs": VERBS}]
+EDIT = [
+    {
+        "apiGroups": ["modelyard.io"],
+        "resources": ["experiments", "registeredmodels"],
+        "verbs": VERBS,
+    }
+]
 
 
 @pytest.fixture
@@ -38,10 +44,18 @@ def denied(what) -> NotAllowed:
 
 
 def test_promoting_needs_the_verb_on_the_stage(alice: Client, side: Side):
-    side.ours("RegisteredModel", "fraud", {"stages": {"production": {}}, "versions": {"v1": {"runId": "a"}, "v2": {"runId": "b"}}})
+    side.ours(
+        "RegisteredModel",
+        "fraud",
+        {"stages": {"production": {}}, "versions": {"v1": {"runId": "a"}, "v2": {"runId": "b"}}},
+    )
     turns = iter(["v1", "v2"] * 1000)
     error = denied(lambda: alice.models.set_stage("fraud", next(turns), "production", seconds=0))
-    assert (error.verb, error.resource, error.namespace) == ("promote", "registeredmodels/production", side.namespace)
+    assert (error.verb, error.resource, error.namespace) == (
+        "promote",
+        "registeredmodels/production",
+        side.namespace,
+    )
     assert "alice may not change stage production (version) of" in str(error)
     assert "ValidatingAdmissionPolicy" not in str(error)
     assert not alice.kube.can("promote", "registeredmodels/production")
@@ -49,6 +63,8 @@ def test_promoting_needs_the_verb_on_the_stage(alice: Client, side: Side):
 
 def test_purging_needs_the_verb_on_the_kind(alice: Client, side: Side):
     names = (f"e{number}" for number in range(1000))
-    error = denied(lambda: alice.experiments.create(next(names), deletion_policy="Delete", seconds=0))
+    error = denied(
+        lambda: alice.experiments.create(next(names), deletion_policy="Delete", seconds=0)
+    )
     assert (error.verb, error.resource) == ("purge", "experiments")
     assert "may not set deletionPolicy: Delete" in str(error)

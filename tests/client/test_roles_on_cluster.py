@@ -1,4 +1,6 @@
-"""The chart's three roles on the kind cluster: what each may do, all of it and no more, and what a refusal names."""
+"""The chart's three roles on the kind cluster: what each may do, all of it and no more, and what
+a refusal names.
+"""
 
 from __future__ import annotations
 
@@ -19,25 +21,52 @@ from tests.e2e.tenant import QUICK, Tenant
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
 VIEWER, EDITOR, MANAGER = "viewer", "editor", "release-manager"
-RUN = {"apiVersion": "modelyard.io/v1alpha1", "kind": "TrainingRun", "metadata": {"name": "new"}, "spec": {"experiment": "fraud", **QUICK}}
+RUN = {
+    "apiVersion": "modelyard.io/v1alpha1",
+    "kind": "TrainingRun",
+    "metadata": {"name": "new"},
+    "spec": {"experiment": "fraud", **QUICK},
+}
 
-# What is done, who may do it, and the (verb, resource) that somebody who may change the object is told to be without.
+# What is done, who may do it, and the (verb, resource) that somebody who may change the object is
+# told to be without.
 ACTIONS: dict[str, tuple[Callable[[Client], Any], set[str], tuple[str, str]]] = {
-    "look": (lambda client: (client.models.list(), client.runs.list(), client.experiments.list()), {VIEWER, EDITOR, MANAGER}, ("", "")),
-    "train": (lambda client: client.kube.create(RUN, dry_run=True), {EDITOR}, ("create", "trainingruns")),
+    "look": (
+        lambda client: (client.models.list(), client.runs.list(), client.experiments.list()),
+        {VIEWER, EDITOR, MANAGER},
+        ("", ""),
+    ),
+    "train": (
+        lambda client: client.kube.create(RUN, dry_run=True),
+        {EDITOR},
+        ("create", "trainingruns"),
+    ),
     "declare a version": (
-        lambda client: client.kube.patch("RegisteredModel", "fraud", {"spec": {"versions": {"v2": {"runId": "b"}}}}, dry_run=True),
+        lambda client: client.kube.patch(
+            "RegisteredModel", "fraud", {"spec": {"versions": {"v2": {"runId": "b"}}}}, dry_run=True
+        ),
         {EDITOR, MANAGER},
         ("patch", "registeredmodels"),
     ),
-    "delete a run": (lambda client: client.runs.delete("old"), {EDITOR}, ("delete", "trainingruns")),
+    "delete a run": (
+        lambda client: client.runs.delete("old"),
+        {EDITOR},
+        ("delete", "trainingruns"),
+    ),
     "promote": (
-        lambda client: client.kube.patch("RegisteredModel", "fraud", {"spec": {"stages": {"staging": {"version": "v1"}}}}, dry_run=True),
+        lambda client: client.kube.patch(
+            "RegisteredModel",
+            "fraud",
+            {"spec": {"stages": {"staging": {"version": "v1"}}}},
+            dry_run=True,
+        ),
         {MANAGER},
         ("promote", "registeredmodels/staging"),
     ),
     "purge": (
-        lambda client: client.kube.patch("Experiment", "fraud", {"spec": {"deletionPolicy": "Delete"}}, dry_run=True),
+        lambda client: client.kube.patch(
+            "Experiment", "fraud", {"spec": {"deletionPolicy": "Delete"}}, dry_run=True
+        ),
         {MANAGER},
         ("purge", "experiments"),
     ),
@@ -45,14 +74,28 @@ ACTIONS: dict[str, tuple[Callable[[Client], Any], set[str], tuple[str, str]]] = 
 
 
 def person(tenant: Tenant, role: str, folder: Path) -> Path:
-    """The kubeconfig of a service account that has one of the chart's roles in the namespace, and nothing else."""
+    """The kubeconfig of a service account that has one of the chart's roles in the namespace,
+    and nothing else.
+    """
     tenant.kube.kubectl("-n", tenant.name, "create", "serviceaccount", role)
-    binding = ["create", "rolebinding", role, f"--clusterrole={install.RELEASE}-{role}", f"--serviceaccount={tenant.name}:{role}"]
+    binding = [
+        "create",
+        "rolebinding",
+        role,
+        f"--clusterrole={install.RELEASE}-{role}",
+        f"--serviceaccount={tenant.name}:{role}",
+    ]
     tenant.kube.kubectl("-n", tenant.name, *binding)
     token = tenant.kube.kubectl("-n", tenant.name, "create", "token", role).strip()
-    cluster = json.loads(tenant.kube.kubectl("config", "view", "--raw", "-o", "json"))["clusters"][0]["cluster"]
+    cluster = json.loads(tenant.kube.kubectl("config", "view", "--raw", "-o", "json"))["clusters"][
+        0
+    ]["cluster"]
     path = folder / f"{role}.kubeconfig"
-    path.write_text(kubeconfig(cluster["server"], base64.b64decode(cluster["certificate-authority-data"]), token))
+    path.write_text(
+        kubeconfig(
+            cluster["server"], base64.b64decode(cluster["certificate-authority-data"]), token
+        )
+    )
     return path
 
 
@@ -66,12 +109,19 @@ def missing(act: Callable[[Client], Any], client: Client) -> tuple[str, str, str
 
 
 def expected(tenant: Tenant, role: str) -> dict[str, tuple[str, str, str] | None]:
-    """What a role lacks for each action. Who may change nothing is told so, before anybody asks which stage it is."""
+    """What a role lacks for each action. Who may change nothing is told so, before anybody asks
+    which stage it is.
+    """
     lacks = {
-        name: ("patch", resource.partition("/")[0]) if role == VIEWER and verb in {"promote", "purge"} else (verb, resource)
+        name: ("patch", resource.partition("/")[0])
+        if role == VIEWER and verb in {"promote", "purge"}
+        else (verb, resource)
         for name, (_, _, (verb, resource)) in ACTIONS.items()
     }
-    return {name: None if role in allowed else (*lacks[name], tenant.name) for name, (_, allowed, _) in ACTIONS.items()}
+    return {
+        name: None if role in allowed else (*lacks[name], tenant.name)
+        for name, (_, allowed, _) in ACTIONS.items()
+    }
 
 
 def test_each_role_may_do_what_it_says_and_no_more(tenant: Tenant, tmp_path: Path):

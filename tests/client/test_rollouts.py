@@ -1,4 +1,6 @@
-"""A rollout in steps: how it stands, when it waits for a person, how it is resumed and given up. The last tests: on a real API server."""
+"""A rollout in steps: how it stands, when it waits for a person, how it is resumed and given up.
+The last tests: on a real API server.
+"""
 
 from __future__ import annotations
 
@@ -12,26 +14,62 @@ from modelyard.client import aborting, rollouts
 from modelyard.client.client import Client
 from modelyard.client.errors import NotFound, Paused, Refused
 from modelyard.client.progress import Change, State, stage_change
-from tests.cli.objects import NEW, NOW, SYNCED, before, held, model, progressing, served, steps, version
+from tests.cli.objects import (
+    NEW,
+    NOW,
+    SYNCED,
+    before,
+    held,
+    model,
+    progressing,
+    served,
+    steps,
+    version,
+)
 from tests.client.side import Side
 from tests.harness import until
 
 V3 = Change("production", "v3", 3)
-STEPS: list[dict[str, Any]] = [{"weight": 5}, {"hold": "10m"}, {"pause": {}}, {"weight": 50}, {"pause": {}}]
+STEPS: list[dict[str, Any]] = [
+    {"weight": 5},
+    {"hold": "10m"},
+    {"pause": {}},
+    {"weight": 50},
+    {"pause": {}},
+]
 NAMES = ("admit", "start", "rollout", "switch", "record")
-COUNTS = {"stable": {"requests": 9120, "failures": 3}, "candidate": {"requests": 480, "failures": 0}}
+COUNTS = {
+    "stable": {"requests": 9120, "failures": 3},
+    "candidate": {"requests": 480, "failures": 0},
+}
 
 
 def state(index: int, **more: Any) -> dict[str, Any]:
     """`status.stages.<name>.rollout`, with its weight applied."""
-    return {"stepsHash": "0", "index": index, "sinceTime": before(minutes=3), "weight": 5, "appliedBy": 2, "of": 2} | more
+    return {
+        "stepsHash": "0",
+        "index": index,
+        "sinceTime": before(minutes=3),
+        "weight": 5,
+        "appliedBy": 2,
+        "of": 2,
+    } | more
 
 
-def blocked(reason: str = "RollingOut", message: str = "v3 gets 5 % of the requests.") -> dict[str, Any]:
+def blocked(
+    reason: str = "RollingOut", message: str = "v3 gets 5 % of the requests."
+) -> dict[str, Any]:
     return {"reason": reason, "message": message}
 
 
-def at(index: int, *, resumed: int = 0, wanted: str = "v3", stage: dict[str, Any] | None = None, **more: Any) -> RegisteredModel:
+def at(
+    index: int,
+    *,
+    resumed: int = 0,
+    wanted: str = "v3",
+    stage: dict[str, Any] | None = None,
+    **more: Any,
+) -> RegisteredModel:
     """v2 holds production, and v3 is at a step of its rollout."""
     paused = "pause" in STEPS[index] if index < len(STEPS) else False
     rolling = {
@@ -41,7 +79,10 @@ def at(index: int, *, resumed: int = 0, wanted: str = "v3", stage: dict[str, Any
         "blocked": blocked("RolloutPaused" if paused else "RollingOut"),
         "rollout": state(index, **more.pop("rollout", {})),
     }
-    spec = {"version": wanted, "rollout": {"strategy": "Canary", "steps": STEPS, "resumed": resumed}}
+    spec = {
+        "version": wanted,
+        "rollout": {"strategy": "Canary", "steps": STEPS, "resumed": resumed},
+    }
     return model(
         {"production": held("v2", before(hours=3)) | rolling | (stage or {})},
         spec_stages={"production": spec},
@@ -57,13 +98,17 @@ def found(*arguments: Any, **options: Any) -> rollouts.Rolling:
     return rolling
 
 
-# --- how it stands --------------------------------------------------------------------------------------
+# --- how it stands --------------------------------------------------------------------------------
 @pytest.mark.parametrize(
     ("index", "more", "words"),
     [
         (0, {}, "step 1 of 6: weight 5"),
         (1, {}, "step 2 of 6: hold 10m, 7m left"),
-        (1, {"rollout": {"sinceTime": before(minutes=11)}}, "step 2 of 6: hold 10m, its time is over"),
+        (
+            1,
+            {"rollout": {"sinceTime": before(minutes=11)}},
+            "step 2 of 6: hold 10m, its time is over",
+        ),
         (1, {"rollout": {"appliedBy": 1}}, "step 2 of 6: hold 10m"),
         (2, {}, "step 3 of 6: pause, waits for a person"),
         (2, {"resumed": 1}, "step 3 of 6: pause"),
@@ -78,9 +123,15 @@ def test_the_step_says_what_it_waits_for(index: int, more: dict[str, Any], words
 def test_what_was_counted_is_told_with_its_share():
     assert found(1).counts == ()
     counted = found(1, rollout=COUNTS | {"candidate": {"requests": 480, "failures": 60}})
-    assert counted.counts == (("v2", "9,120 requests, 3 failed (0.033 %)"), ("v3", "480 requests, 60 failed (12 %)"))
+    assert counted.counts == (
+        ("v2", "9,120 requests, 3 failed (0.033 %)"),
+        ("v3", "480 requests, 60 failed (12 %)"),
+    )
     rare = found(1, rollout={"stable": {"requests": 1_000_000, "failures": 3}})
-    assert rare.counts == (("v2", "1,000,000 requests, 3 failed (less than 0.01 %)"), ("v3", "0 requests, none failed"))
+    assert rare.counts == (
+        ("v2", "1,000,000 requests, 3 failed (less than 0.01 %)"),
+        ("v3", "0 requests, none failed"),
+    )
     same = at(1, rollout=COUNTS, stage={"candidate": served("v2", NEW)}, wanted="v2")
     rolling = rollouts.rolling(same, "production")
     assert rolling is not None
@@ -114,27 +165,46 @@ def test_a_change_is_as_far_as_its_rollout():
         (at(2, stage={"blocked": blocked("RollingOut", "0 of 1 pods of it are ready.")}), False),
     ],
 )
-def test_a_pause_waits_for_a_person_until_resumed_is_raised_above_what_earlier_pauses_took(there: RegisteredModel, is_paused: bool):
+def test_a_pause_waits_for_a_person_until_resumed_is_raised_above_what_earlier_pauses_took(
+    there: RegisteredModel, is_paused: bool
+):
     progress = stage_change(there, V3)
-    assert (progress.state, progress.is_paused, progress.waits_for_others) == (State.UNDER_WAY, is_paused, is_paused)
+    assert (progress.state, progress.is_paused, progress.waits_for_others) == (
+        State.UNDER_WAY,
+        is_paused,
+        is_paused,
+    )
 
 
 def test_a_change_is_followed_for_as_long_as_its_holds_take():
-    assert rollouts.longest(at(0), ["production"]) == rollouts.longest(at(0), ["staging", "production"]) == rollouts.USUAL + 600
-    assert rollouts.longest(at(0), ["staging"]) == rollouts.longest(model(), ["production"]) == rollouts.USUAL
+    assert (
+        rollouts.longest(at(0), ["production"])
+        == rollouts.longest(at(0), ["staging", "production"])
+        == rollouts.USUAL + 600
+    )
+    assert (
+        rollouts.longest(at(0), ["staging"])
+        == rollouts.longest(model(), ["production"])
+        == rollouts.USUAL
+    )
 
 
-# --- resume ---------------------------------------------------------------------------------------------
+# --- resume ---------------------------------------------------------------------------------------
 @pytest.mark.parametrize(
     ("there", "resumed"),
     [
         (at(2), 1),
         (at(4, resumed=1), 2),
         (at(2, rollout={"resumed": 7}, resumed=7), 8),
-        (at(4, rollout={"resumed": 7}, resumed=0), 9),  # set back meanwhile: one more would not pass it
+        (
+            at(4, rollout={"resumed": 7}, resumed=0),
+            9,
+        ),  # set back meanwhile: one more would not pass it
     ],
 )
-def test_a_resume_passes_this_pause_and_no_other_for_the_object_as_it_was_seen(there: RegisteredModel, resumed: int):
+def test_a_resume_passes_this_pause_and_no_other_for_the_object_as_it_was_seen(
+    there: RegisteredModel, resumed: int
+):
     patch = rollouts.resume(there, "production")
     assert patch == {
         "metadata": {"resourceVersion": there.metadata.resource_version},
@@ -145,7 +215,13 @@ def test_a_resume_passes_this_pause_and_no_other_for_the_object_as_it_was_seen(t
 @pytest.mark.parametrize(
     ("there", "words"),
     [
-        (at(1), r"There is nothing to resume in production of risk/fraud: v3 is at step 2 of 6: hold 10m, which is no pause\."),
+        (
+            at(1),
+            (
+                r"There is nothing to resume in production of risk/fraud: v3 is at step 2 of 6: hold"
+                r" 10m, which is no pause\."
+            ),
+        ),
         (at(2, resumed=1), "v3 has been resumed already, and continues"),
         (at(2, resumed=1, generation=4, observed=3), "v3 has been resumed already, and continues"),
         (at(2, generation=4, observed=3), "has not observed the last change"),
@@ -159,7 +235,7 @@ def test_what_is_not_paused_is_not_resumed(there: RegisteredModel, words: str):
         rollouts.resume(there, "prod")
 
 
-# --- abort ----------------------------------------------------------------------------------------------
+# --- abort ----------------------------------------------------------------------------------------
 def test_an_abort_asks_for_the_effective_version():
     given_up = aborting.abort(at(1), "production")
     assert (given_up.given_up, given_up.version, given_up.wanted) == ("v3", "v2", {"version": "v2"})
@@ -167,7 +243,14 @@ def test_an_abort_asks_for_the_effective_version():
 
 
 def test_an_abort_of_what_was_rejected_makes_the_spec_agree():
-    rejected = at(1, stage={"candidate": None, "rollout": None, "blocked": blocked("RolloutFailed") | {"needsAction": True}})
+    rejected = at(
+        1,
+        stage={
+            "candidate": None,
+            "rollout": None,
+            "blocked": blocked("RolloutFailed") | {"needsAction": True},
+        },
+    )
     assert aborting.abort(rejected, "production").wanted == {"version": "v2"}
 
 
@@ -178,7 +261,10 @@ def test_an_abort_of_a_first_version_leaves_the_stage_empty():
 
 def test_an_abort_of_a_refresh_sets_attempt_back():
     spec = {"production": {"version": "v2", "attempt": 5}}
-    refresh = model({"production": held("v2", before(hours=3), attempt=4, candidate=served("v2", NEW))}, spec_stages=spec)
+    refresh = model(
+        {"production": held("v2", before(hours=3), attempt=4, candidate=served("v2", NEW))},
+        spec_stages=spec,
+    )
     found = aborting.abort(refresh, "production")
     assert (found.is_refresh, found.wanted) == (True, {"attempt": 4})
     assert found.change(refresh, "production") == Change("production", "v2", 3, 4)
@@ -196,21 +282,27 @@ def test_an_abort_of_a_stage_that_takes_the_newest_ends_that():
 
 
 def test_where_nothing_is_under_way_or_an_override_decides_there_is_nothing_to_abort():
-    with pytest.raises(Refused, match=r"There is nothing to abort in production of risk/fraud: v2 is effective\."):
+    with pytest.raises(
+        Refused, match=r"There is nothing to abort in production of risk/fraud: v2 is effective\."
+    ):
         aborting.abort(model(), "production")
     with pytest.raises(NotFound, match="has no stage prod"):
         aborting.abort(model(), "prod")
     override = {"version": "v3", "reason": "x", "until": "2030-01-01T00:00:00Z"}
     known = {"version": "v3", "sinceTime": before(hours=1), "untilTime": "2030-01-01T00:00:00Z"}
     there = model(
-        {"production": held("v2", before(hours=3), desired="v3", candidate=served("v3"), override=known)},
+        {
+            "production": held(
+                "v2", before(hours=3), desired="v3", candidate=served("v3"), override=known
+            )
+        },
         spec_stages={"production": {"version": "v2", "override": override}},
     )
     with pytest.raises(Refused, match="modelyard override fraud --stage production --end"):
         aborting.abort(there, "production")
 
 
-# --- on a real API server -------------------------------------------------------------------------------
+# --- on a real API server -------------------------------------------------------------------------
 @pytest.fixture
 def client(side: Side) -> Iterator[Client]:
     with Client(side.namespace, kubeconfig=str(side.server.kubeconfig)) as there:
@@ -220,13 +312,21 @@ def client(side: Side) -> Iterator[Client]:
 def made(side: Side) -> None:
     """v2 holds production, which takes versions in steps."""
     stage = {"version": "v2", "rollout": {"strategy": "Canary", "steps": STEPS}}
-    side.ours("RegisteredModel", "fraud", {"versions": {"v2": {"runId": "2"}, "v3": {"runId": "3"}}, "stages": {"production": stage}})
+    side.ours(
+        "RegisteredModel",
+        "fraud",
+        {"versions": {"v2": {"runId": "2"}, "v3": {"runId": "3"}}, "stages": {"production": stage}},
+    )
 
 
 def rolls(side: Side, index: int, reason: str = "RollingOut") -> None:
     """Write what the operator says at a step."""
     written = at(index, stage={"blocked": blocked(reason)}, rollout=COUNTS).status
-    stages = {"production": written.stages["production"].model_dump(mode="json", by_alias=True, exclude_none=True)}
+    stages = {
+        "production": written.stages["production"].model_dump(
+            mode="json", by_alias=True, exclude_none=True
+        )
+    }
     side.status("RegisteredModel", "fraud", reason, "in other words", stages=stages)
 
 
@@ -242,12 +342,17 @@ def test_a_promotion_ends_at_a_pause_and_says_how_it_continues(client: Client, s
         until(lambda: is_asked(there, version="v3"), "v3 is asked for")
         rolls(there, 2, "RolloutPaused")
 
-    with side.meanwhile("RegisteredModel", "fraud", operator), pytest.raises(Paused, match="RolloutPaused: v3 gets 5 %") as paused:
+    with (
+        side.meanwhile("RegisteredModel", "fraud", operator),
+        pytest.raises(Paused, match="RolloutPaused: v3 gets 5 %") as paused,
+    ):
         client.models.set_stage("fraud", "v3", "production")
     assert "client.models.resume('fraud', 'production')" in str(paused.value)
 
 
-def test_a_resume_is_one_patch_that_is_followed_to_the_next_pause_or_the_end(client: Client, side: Side):
+def test_a_resume_is_one_patch_that_is_followed_to_the_next_pause_or_the_end(
+    client: Client, side: Side
+):
     made(side)
     side.patch("RegisteredModel", "fraud", {"spec": {"stages": {"production": {"version": "v3"}}}})
     rolls(side, 2, "RolloutPaused")
@@ -262,8 +367,18 @@ def test_a_resume_is_one_patch_that_is_followed_to_the_next_pause_or_the_end(cli
 
     def ends(there: Side) -> None:
         until(lambda: is_asked(there, resumed=2), "it is resumed again")
-        stages = {"production": {"version": "v3", "desired": "v3", "candidate": None, "rollout": None, "blocked": None}}
-        there.status("RegisteredModel", "fraud", "Serving", ready=True, also={"Synced": True}, stages=stages)
+        stages = {
+            "production": {
+                "version": "v3",
+                "desired": "v3",
+                "candidate": None,
+                "rollout": None,
+                "blocked": None,
+            }
+        }
+        there.status(
+            "RegisteredModel", "fraud", "Serving", ready=True, also={"Synced": True}, stages=stages
+        )
 
     with side.meanwhile("RegisteredModel", "fraud", ends):
         done = client.models.resume("fraud", "production", seconds=60)
@@ -285,7 +400,11 @@ def test_of_two_who_resume_one_passes_the_pause(client: Client, side: Side):
 
 def test_an_abort_sets_the_version_back_and_forgets_the_reason(client: Client, side: Side):
     made(side)
-    side.patch("RegisteredModel", "fraud", {"spec": {"stages": {"production": {"version": "v3", "reason": "better"}}}})
+    side.patch(
+        "RegisteredModel",
+        "fraud",
+        {"spec": {"stages": {"production": {"version": "v3", "reason": "better"}}}},
+    )
     rolls(side, 1)
     after = client.models.abort("fraud", "production", seconds=0).spec.stages["production"]
     assert (after.version, after.reason) == ("v2", None)

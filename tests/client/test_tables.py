@@ -1,4 +1,6 @@
-"""What needs no server: filters, tables as requests, figures of a dataset, paths and pieces of a download, names of Services, badges."""
+"""What needs no server: filters, tables as requests, figures of a dataset, paths and pieces of a
+download, names of Services, badges.
+"""
 
 from __future__ import annotations
 
@@ -24,47 +26,81 @@ from modelyard_runtime import dataset
 from modelyard_runtime.serve import invocations, v1, v2
 from modelyard_runtime.serve.predictor import Request, answered
 
-ASKED = Asked("patch", "registeredmodels", "modelyard.io", "RegisteredModel", "risk", "fraud", "https://api", "dev")
+ASKED = Asked(
+    "patch",
+    "registeredmodels",
+    "modelyard.io",
+    "RegisteredModel",
+    "risk",
+    "fraud",
+    "https://api",
+    "dev",
+)
 
 
 def answer(code: int, message: str = "", reason: str = "", **details):
-    return error(ASKED, code, json.dumps({"kind": "Status", "message": message, "reason": reason, "details": details}).encode())
+    return error(
+        ASKED,
+        code,
+        json.dumps(
+            {"kind": "Status", "message": message, "reason": reason, "details": details}
+        ).encode(),
+    )
 
 
-# --- refusals -------------------------------------------------------------------------------------------
+# --- refusals -------------------------------------------------------------------------------------
 def test_a_promotion_that_the_policy_denies_names_the_stages():
     text = (
-        "registeredmodels.modelyard.io \"fraud\" is forbidden: ValidatingAdmissionPolicy 'modelyard-promote' with binding "
-        "'modelyard-promote' denied request: alice may not change stage production (version), "
-        "stage staging (version, attempt) of risk/fraud: "
-        "it needs the verb promote on registeredmodels/production, registeredmodels/staging in group modelyard.io"
+        'registeredmodels.modelyard.io "fraud" is forbidden: ValidatingAdmissionPolicy'
+        " 'modelyard-promote' with binding 'modelyard-promote' denied request: alice may not"
+        " change stage production (version), stage staging (version, attempt) of risk/fraud: it"
+        " needs the verb promote on registeredmodels/production, registeredmodels/staging in group"
+        " modelyard.io"
     )
     found = answer(403, text, "Forbidden")
     assert isinstance(found, NotAllowed)
-    assert (found.verb, found.resource) == ("promote", "registeredmodels/production, registeredmodels/staging")
-    assert str(found).startswith("alice may not change stage production (version), stage staging (version, attempt) of risk/fraud")
+    assert (found.verb, found.resource) == (
+        "promote",
+        "registeredmodels/production, registeredmodels/staging",
+    )
+    assert str(found).startswith(
+        "alice may not change stage production (version), stage staging (version, attempt) of"
+        " risk/fraud"
+    )
     assert "ValidatingAdmissionPolicy" not in str(found)
 
 
 def test_another_change_that_needs_promote_names_its_stages():
-    text = "denied request: stage production, stage staging of fraud asks for the version that new registers: alice needs the verb"
+    text = (
+        "denied request: stage production, stage staging of fraud asks for the version that new"
+        " registers: alice needs the verb"
+    )
     stages = "registeredmodels/production, registeredmodels/staging"
     assert answer(403, f"{text} promote on {stages} in group modelyard.io").resource == stages
-    text = "denied request: alice may not scale what serves it: the operator does, and who has the verb promote on"
-    assert answer(403, f"{text} registeredmodels/production in group modelyard.io").resource == "registeredmodels/production"
+    text = (
+        "denied request: alice may not scale what serves it: the operator does, and who has the"
+        " verb promote on"
+    )
+    assert (
+        answer(403, f"{text} registeredmodels/production in group modelyard.io").resource
+        == "registeredmodels/production"
+    )
 
 
 def test_a_purge_that_the_policy_denies_names_the_verb():
     text = (
-        "x denied request: alice may not delete it (experiments risk/fraud): what it made in MLflow would go too, which needs the verb "
-        "purge on experiments in group modelyard.io; with deletionPolicy: Retain it would stay"
+        "x denied request: alice may not delete it (experiments risk/fraud): what it made in MLflow"
+        " would go too, which needs the verb purge on experiments in group modelyard.io; with"
+        " deletionPolicy: Retain it would stay"
     )
     found = answer(403, text, "Forbidden")
     assert (found.verb, found.resource, found.namespace) == ("purge", "experiments", "risk")
 
 
 def test_a_policy_of_somebody_else_is_a_refusal_not_a_right():
-    assert isinstance(answer(403, 'admission webhook "kyverno" denied request: no label team'), Refused)
+    assert isinstance(
+        answer(403, 'admission webhook "kyverno" denied request: no label team'), Refused
+    )
     assert isinstance(answer(403, 'pods "x" is forbidden: exceeded quota'), Refused)
 
 
@@ -74,37 +110,62 @@ def test_an_answer_that_says_later_is_unreachable(code: int):
 
 
 def test_a_cluster_without_our_kinds_says_so():
-    for found in (answer(404, "the server could not find the requested resource"), error(ASKED, 404, b"404 page not found\n")):
+    for found in (
+        answer(404, "the server could not find the requested resource"),
+        error(ASKED, 404, b"404 page not found\n"),
+    ):
         assert isinstance(found, NotFound)
-        assert str(found) == "modelyard is not installed in this cluster (context dev): name another context, or have it installed."
+        assert (
+            str(found)
+            == "modelyard is not installed in this cluster (context dev): name another context, or"
+            " have it installed."
+        )
 
 
 def test_a_body_that_is_no_status_is_shown_as_it_is():
     assert "bad gateway" in str(error(ASKED, 502, b"<html>bad gateway"))
 
 
-# --- MLflow's answers -----------------------------------------------------------------------------------
+# --- MLflow's answers -----------------------------------------------------------------------------
 @pytest.mark.parametrize(
     ("code", "kind", "words"),
     [
         (200, None, ""),
         (302, Refused, "MLflow refuses to log metrics: why"),
         (400, Refused, "MLflow refuses to log metrics: why"),
-        (401, NotAllowed, "MLflow refuses to log metrics (401): have the credentials of the Secret modelyard-connection corrected."),
-        (403, NotAllowed, "MLflow refuses to log metrics (403): have the credentials of the Secret modelyard-connection corrected."),
+        (
+            401,
+            NotAllowed,
+            (
+                "MLflow refuses to log metrics (401): have the credentials of the Secret"
+                " modelyard-connection corrected."
+            ),
+        ),
+        (
+            403,
+            NotAllowed,
+            (
+                "MLflow refuses to log metrics (403): have the credentials of the Secret"
+                " modelyard-connection corrected."
+            ),
+        ),
         (404, NotFound, "MLflow cannot log metrics, it has no such thing: why"),
         (408, Unreachable, "MLflow cannot log metrics now (408): why"),
         (429, Unreachable, "MLflow cannot log metrics now (429): why"),
         (503, Unreachable, "MLflow cannot log metrics now (503): why"),
     ],
 )
-def test_a_status_of_mlflow_means_the_same_whoever_asked(code: int, kind: type[Exception] | None, words: str):
+def test_a_status_of_mlflow_means_the_same_whoever_asked(
+    code: int, kind: type[Exception] | None, words: str
+):
     found = rest.mlflow_error(code, "why", "log metrics")
     assert found is None if kind is None else (type(found), str(found)) == (kind, words)
 
 
-# --- filters ----------------------------------------------------------------------------------------------
-@pytest.mark.parametrize("text", ["accuracy >", "a = 1 b = 2", "= 3", "a == 1 and", "a = 1 and and b = 2"])
+# --- filters --------------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    "text", ["accuracy >", "a = 1 b = 2", "= 3", "a == 1 and", "a = 1 and and b = 2"]
+)
 def test_a_filter_that_cannot_be_read_shows_where(text: str):
     with pytest.raises(ValueError, match=">>>"):
         filters.parse(text)
@@ -135,10 +196,12 @@ def test_text_is_not_greater_than_text():
 
 
 def test_a_name_in_backquotes_may_hold_anything():
-    assert filters.parse("metrics.`val acc` > 1") == (filters.Comparison("metrics.val acc", ">", "1"),)
+    assert filters.parse("metrics.`val acc` > 1") == (
+        filters.Comparison("metrics.val acc", ">", "1"),
+    )
 
 
-# --- tables -----------------------------------------------------------------------------------------------
+# --- tables ---------------------------------------------------------------------------------------
 GIVEN = [
     [[1.5, 2.0], [3.0, 4.0]],
     {"a": [1.5, 3.0], "b": [2.0, 4.0]},
@@ -181,7 +244,9 @@ def test_the_cluster_s_own_server_reads_what_is_sent_and_its_answer_is_read(data
     """Both ends meet: the request goes through the server's own parser."""
     given = predict.table(data)
     body = json.dumps(predict.request(protocol, given)).encode()
-    if protocol == "invocations" and not given.names:  # MLflow's rule: a model with names is asked by name
+    if (
+        protocol == "invocations" and not given.names
+    ):  # MLflow's rule: a model with names is asked by name
         with pytest.raises(Exception, match="the rows have no column names"):
             sums.invocations(body, "")
         return
@@ -199,14 +264,18 @@ def test_one_row_may_come_without_its_list_and_missing_values_are_null():
     assert predict.table([1.0, 2.0]).rows == ((1.0, 2.0),)
     assert predict.table(np.array([1.0, 2.0])).rows == ((1.0, 2.0),)
     assert predict.table(pd.Series({"a": 1.0, "b": 2.0})).names == ("a", "b")
-    assert predict.table(pd.DataFrame({"a": [np.nan], "t": [pd.Timestamp("2026-01-01")]})).rows == ((None, "2026-01-01T00:00:00"),)
+    assert predict.table(pd.DataFrame({"a": [np.nan], "t": [pd.Timestamp("2026-01-01")]})).rows == (
+        (None, "2026-01-01T00:00:00"),
+    )
 
 
 def test_a_tensor_has_the_narrowest_type_that_holds_it():
     def types(data) -> list[str]:
         return [each["datatype"] for each in predict.request("v2", predict.table(data))["inputs"]]
 
-    assert types({"i": [1, 2], "f": [1, 2.5], "b": [True, False], "s": ["x", None], "m": [1, None]}) == [
+    assert types(
+        {"i": [1, 2], "f": [1, 2.5], "b": [True, False], "s": ["x", None], "m": [1, None]}
+    ) == [
         "INT64",
         "FP64",
         "BOOL",
@@ -224,16 +293,35 @@ def test_several_outputs_come_by_name_and_in_shape():
     assert found == {"odds": [[0.1, 0.9], [0.8, 0.2]], "label": [1, 0]}
 
 
-@pytest.mark.parametrize("data", ["text", 3, [], [[1], [1, 2]], {"a": [1], "b": [1, 2]}, np.float64(3), pd.DataFrame({"a": []}), {"a": []}])
+@pytest.mark.parametrize(
+    "data",
+    [
+        "text",
+        3,
+        [],
+        [[1], [1, 2]],
+        {"a": [1], "b": [1, 2]},
+        np.float64(3),
+        pd.DataFrame({"a": []}),
+        {"a": []},
+    ],
+)
 def test_what_is_no_table_is_said(data: object):
     with pytest.raises(ValueError, match=r"no table|differ in length|no rows"):
         predict.table(data)
 
 
-# --- datasets ---------------------------------------------------------------------------------------------
+# --- datasets -------------------------------------------------------------------------------------
 @pytest.fixture
 def frame() -> pd.DataFrame:
-    return pd.DataFrame({"x": [1.0, 2.0, 2.0, np.nan], "t": ["a", "b", "b", None], "n": [1, 2, 2, 4], "target": [0, 1, 1, 0]})
+    return pd.DataFrame(
+        {
+            "x": [1.0, 2.0, 2.0, np.nan],
+            "t": ["a", "b", "b", None],
+            "n": [1, 2, 2, 4],
+            "target": [0, 1, 1, 0],
+        }
+    )
 
 
 @pytest.mark.parametrize("suffix", ["csv", "parquet"])
@@ -241,7 +329,14 @@ def test_the_figures_are_those_of_the_cluster_s_trainer(tmp_path, frame, suffix:
     path = tmp_path / f"data.{suffix}"
     frame.to_csv(path, index=False) if suffix == "csv" else frame.to_parquet(path)
     here, there = profile.profile(path, "target"), dataset.profile(path, "target", "classification")
-    assert (here.rows, here.columns, here.missing, here.duplicates, here.duplicates_of, here.classes) == (
+    assert (
+        here.rows,
+        here.columns,
+        here.missing,
+        here.duplicates,
+        here.duplicates_of,
+        here.classes,
+    ) == (
         there.rows,
         there.columns,
         there.missing,
@@ -270,19 +365,23 @@ def test_a_dataset_that_is_none_is_said(tmp_path, frame):
         profile.profile([1, 2], None)
 
 
-# --- downloads --------------------------------------------------------------------------------------------
+# --- downloads ------------------------------------------------------------------------------------
 
 
 def test_pieces_cover_a_file_and_an_empty_one_is_a_piece():
     def item(size: int) -> Item:
         return Item("f", "k", size, "e")
 
-    assert [(each.start, each.end) for each in pieces([item(25)], 10)] == [(0, 10), (10, 20), (20, 25)]
+    assert [(each.start, each.end) for each in pieces([item(25)], 10)] == [
+        (0, 10),
+        (10, 20),
+        (20, 25),
+    ]
     assert [(each.start, each.end) for each in pieces([item(20)], 10)] == [(0, 10), (10, 20)]
     assert [(each.start, each.end) for each in pieces([item(0)], 10)] == [(0, 0)]
 
 
-# --- ways -------------------------------------------------------------------------------------------------
+# --- ways -----------------------------------------------------------------------------------------
 @pytest.mark.parametrize(
     ("host", "service"),
     [
@@ -309,7 +408,10 @@ def pod(name: str, ready: str = "True", **meta):
 
 
 def service(target: object, **spec):
-    return {"metadata": {"name": "s", "namespace": "n"}, "spec": {"ports": [{"port": 80, "targetPort": target}], **spec}}
+    return {
+        "metadata": {"name": "s", "namespace": "n"},
+        "spec": {"ports": [{"port": 80, "targetPort": target}], **spec},
+    }
 
 
 def test_a_service_leads_to_a_pod_that_is_ready_by_number_and_by_name():
@@ -325,9 +427,12 @@ def test_a_service_leads_to_a_pod_that_is_ready_by_number_and_by_name():
         selector(service("http"))
 
 
-# --- the rest ---------------------------------------------------------------------------------------------
+# --- the rest -------------------------------------------------------------------------------------
 def test_a_package_that_is_missing_is_named_with_what_brings_it():
-    with pytest.raises(Missing, match=r"needs the Python package nothing_of_the_kind: pip install 'modelyard\[notebook\]'"):
+    with pytest.raises(
+        Missing,
+        match=r"needs the Python package nothing_of_the_kind: pip install 'modelyard\[notebook\]'",
+    ):
         need("nothing_of_the_kind.at_all", "Dreaming")
 
 
@@ -367,7 +472,12 @@ def test_metrics_that_are_left_out_leave_an_ellipsis():
 
 
 ROWS: list[display.Row] = [
-    {"name": "fraud", "stages": [display.Badge("a v1", "good"), display.Badge("b", "quiet")], "best": None, "auc": 0.98},
+    {
+        "name": "fraud",
+        "stages": [display.Badge("a v1", "good"), display.Badge("b", "quiet")],
+        "best": None,
+        "auc": 0.98,
+    },
     {"name": "図", "stages": [], "best": "x", "auc": 1.0},
 ]
 
@@ -376,7 +486,11 @@ def test_a_table_of_a_notebook_is_the_command_lines_table():
     drawn = rows_table(ROWS, "nothing")
     lines = ["NAME   STAGES   BEST  AUC", "fraud  a v1, b  -     0.98", "図     -        x     1"]
     assert drawn.plain.splitlines() == lines
-    assert [(span.style, drawn.plain[span.start : span.end]) for span in drawn.spans if span.style == "green"] == [("green", "a v1")]
+    assert [
+        (span.style, drawn.plain[span.start : span.end])
+        for span in drawn.spans
+        if span.style == "green"
+    ] == [("green", "a v1")]
     heads = ["NAME", "STAGES", "BEST", "AUC"]
     cells = [["fraud", "a v1, b", "-", "0.98"], ["図", "-", "x", "1"]]
     assert table(heads, cells, 80).plain == drawn.plain
@@ -392,8 +506,10 @@ def test_a_table_of_a_notebook_says_the_same_in_html():
 
 def test_importing_the_package_loads_nothing_of_the_client():
     code = (
-        "import sys, modelyard; light = set(sys.modules); modelyard.Client(namespace='x'); "
-        "assert not any(m.startswith('modelyard.') for m in light), light; "
-        "heavy = {'kr8s', 'mlflow', 'pandas', 'numpy', 'boto3', 'rich', 'httpx'} & set(sys.modules); assert not heavy, heavy"
+        "import sys, modelyard; light = set(sys.modules); modelyard.Client(namespace='x'); assert"
+        " not any(m.startswith('modelyard.') for m in light), light; heavy = {'kr8s', 'mlflow',"
+        " 'pandas', 'numpy', 'boto3', 'rich', 'httpx'} & set(sys.modules); assert not heavy, heavy"
     )
-    subprocess.run([sys.executable, "-c", code], check=True, env={"PYTHONPATH": "operator", "PATH": ""})
+    subprocess.run(
+        [sys.executable, "-c", code], check=True, env={"PYTHONPATH": "operator", "PATH": ""}
+    )

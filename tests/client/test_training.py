@@ -28,8 +28,14 @@ def trainer(**options: Any) -> Any:
         ({"script": "code/train.py"}, {"script": {"configMap": "code", "key": "train.py"}}),
         ({"script": "code"}, {"script": {"configMap": "code"}}),
         ({"image": "i:1"}, {"container": {"image": "i:1"}}),
-        ({"image": "i:1", "args": ("-n", "3")}, {"container": {"image": "i:1", "args": ["-n", "3"]}}),
-        ({"image": "i:1", "command": ("train",)}, {"container": {"image": "i:1", "command": ["train"]}}),
+        (
+            {"image": "i:1", "args": ("-n", "3")},
+            {"container": {"image": "i:1", "args": ["-n", "3"]}},
+        ),
+        (
+            {"image": "i:1", "command": ("train",)},
+            {"container": {"image": "i:1", "command": ["train"]}},
+        ),
         ({"external": True}, {"external": {}}),
     ],
 )
@@ -45,7 +51,10 @@ def test_there_is_one_trainer(options: dict[str, Any], expected: dict[str, Any])
         ({"external": True, "task": "regression"}, "name one trainer"),
         ({"args": ("-n", "3")}, "-n 3: an entry point and arguments belong to an image"),
         ({"command": ("train",), "task": "regression"}, "belong to an image"),
-        ({"script": "train.py"}, "train.py is neither a Python file of this machine nor <ConfigMap>/<key>"),
+        (
+            {"script": "train.py"},
+            "train.py is neither a Python file of this machine nor <ConfigMap>/<key>",
+        ),
         ({"script": Path("code/train.py")}, "is neither"),
         ({"script": "/train.py"}, "is neither"),
         ({"script": "code/"}, "is neither"),
@@ -78,7 +87,9 @@ def test_a_name_is_generated_by_the_server_unless_a_config_map_needs_it(tmp_path
     assert name != second.manifest["metadata"]["name"]
     assert first.manifest["spec"]["trainer"]["script"]["configMap"] == f"{name}-script"
     named = {"metadata": {"generateName": "nightly-", "labels": {"team": "risk"}}}
-    changed = training_run(TrainingOptions(script=tmp_path / "train.py", labels={"tier": "a"}), named).manifest["metadata"]
+    changed = training_run(
+        TrainingOptions(script=tmp_path / "train.py", labels={"tier": "a"}), named
+    ).manifest["metadata"]
     assert changed["name"].startswith("nightly-")
     assert changed.keys() == {"name", "labels"}
     assert changed["labels"] == {"team": "risk", "tier": "a"}
@@ -95,7 +106,12 @@ def test_a_generated_name_is_short_enough_for_a_run(tmp_path: Path, fixed: bool)
 
 def test_a_run_says_how_many_parameters_its_status_leaves_out_and_shows_those_of_the_spec_whole():
     body = made(parameters={"text": "x" * 2000}).manifest
-    about = {"name": "fraud-1", "namespace": "risk", "uid": "u", "creationTimestamp": "2026-01-01T00:00:00Z"}
+    about = {
+        "name": "fraud-1",
+        "namespace": "risk",
+        "uid": "u",
+        "creationTimestamp": "2026-01-01T00:00:00Z",
+    }
     status = {"parameters": {"depth": "6", "text": shortened("x" * 2000)}, "omittedParameters": 145}
     run = RunHandle(None, body | {"metadata": about, "status": status})
     assert run.fields()["parameters"] == ["depth=6", f"text={'x' * 2000}", "and 145 more in MLflow"]

@@ -1,4 +1,6 @@
-"""Values that leave their type open get the model's: texts of a CSV file, columns without a value, rows without names."""
+"""Values that leave their type open get the model's: texts of a CSV file, columns without a
+value, rows without names.
+"""
 
 import json
 from decimal import Decimal
@@ -23,13 +25,18 @@ NAMES = ("zip", "size", "age", "member")
 
 
 def test_written_values_have_the_declared_types_or_without_any_those_that_lose_nothing():
-    given = predict.Table(NAMES, (("01234", "7", "042", "True"), ("NA", "", "1.5", "0")), written=True)
+    given = predict.Table(
+        NAMES, (("01234", "7", "042", "True"), ("NA", "", "1.5", "0")), written=True
+    )
     known = typed.typed(given, typed.inputs(DECLARED))
     assert known.rows == (("01234", 7.0, 42, True), (None, None, 1.5, False))
     assert [type(value) for value in known.rows[0]] == [str, float, int, bool]
     guessed = typed.typed(given, typed.inputs(b'{"inputs": []}'))
     assert guessed.rows == (("01234", 7, "042", "True"), (None, None, "1.5", "0"))
-    truths = typed.typed(predict.Table(("size", "age"), (("True", " FALSE "), ("", "true")), written=True), typed.inputs(DECLARED))
+    truths = typed.typed(
+        predict.Table(("size", "age"), (("True", " FALSE "), ("", "true")), written=True),
+        typed.inputs(DECLARED),
+    )
     assert truths.rows == ((True, False), (None, True))
     wrong = predict.Table(NAMES, (("x", "1_000", "1", "yes"),), written=True)
     with pytest.raises(ValueError, match=r"column size expects FP64; row 1 has '1_000'"):
@@ -57,7 +64,11 @@ def test_metadata_that_is_none_declares_nothing(body: bytes):
 
 
 def test_values_that_databases_and_arrays_hold_are_those_of_the_protocols():
-    given = {"price": [Decimal("1.5"), None], "key": [b"hi", b""], "list": [np.array([1, 2]), [np.int64(3)]]}
+    given = {
+        "price": [Decimal("1.5"), None],
+        "key": [b"hi", b""],
+        "list": [np.array([1, 2]), [np.int64(3)]],
+    }
     days = {"day": np.array(["2026-01-01", "NaT"], dtype="datetime64[ns]")}
     assert predict.table(pd.DataFrame(given)).rows == ((1.5, "aGk=", [1, 2]), (None, "", [3]))
     assert predict.table(days).rows == (("2026-01-01T00:00:00",), (None,))

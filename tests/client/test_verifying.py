@@ -15,24 +15,49 @@ from tests.client.side import Side
 from tests.harness import until
 
 EARLIER, SINCE = before(hours=3), before(minutes=2)
-PASS = {"attempt": 1, "startTime": EARLIER, "verdict": "Pass", "time": EARLIER, "message": "quality: accuracy is 0.95"}
+PASS = {
+    "attempt": 1,
+    "startTime": EARLIER,
+    "verdict": "Pass",
+    "time": EARLIER,
+    "message": "quality: accuracy is 0.95",
+}
 FAIL = PASS | {"verdict": "Fail", "message": "quality: accuracy is 0.8, below 0.9"}
 ASKED = Verify("production", "v2", 1, 3)
-NOTHING = condition("Verified", None, "NothingToVerify", "reverify of production asks nothing: add a gate.")
+NOTHING = condition(
+    "Verified", None, "NothingToVerify", "reverify of production asks nothing: add a gate."
+)
 
 
-def serving(verification: dict[str, Any] | None = None, *, asks: dict[str, Any] | None = None, **more: Any) -> Any:
+def serving(
+    verification: dict[str, Any] | None = None, *, asks: dict[str, Any] | None = None, **more: Any
+) -> Any:
     """v2 holds production, whose spec has `reverify` unless it is None."""
     spec = {"version": "v2"} | ({"reverify": asks} if asks is not None else {})
-    stage = held("v2", before(days=1), **({"verification": verification} if verification else {}) | more.pop("stage", {}))
-    return model({"production": stage}, spec_stages={"production": spec, "staging": {"version": None}}, **more)
+    stage = held(
+        "v2",
+        before(days=1),
+        **({"verification": verification} if verification else {}) | more.pop("stage", {}),
+    )
+    return model(
+        {"production": stage},
+        spec_stages={"production": spec, "staging": {"version": None}},
+        **more,
+    )
 
 
 @pytest.mark.parametrize(
     ("asks", "known", "attempt"),
-    [(None, None, 1), ({"every": "24h"}, None, 1), ({"attempt": 3}, None, 4), ({"attempt": 1}, PASS | {"attempt": 6}, 7)],
+    [
+        (None, None, 1),
+        ({"every": "24h"}, None, 1),
+        ({"attempt": 3}, None, 4),
+        ({"attempt": 1}, PASS | {"attempt": 6}, 7),
+    ],
 )
-def test_the_attempt_is_raised_above_what_was_asked_for_and_what_was_carried_out(asks: Any, known: Any, attempt: int):
+def test_the_attempt_is_raised_above_what_was_asked_for_and_what_was_carried_out(
+    asks: Any, known: Any, attempt: int
+):
     asked, found = patch(serving(known, asks=asks), "production")
     assert found == {"spec": {"stages": {"production": {"reverify": {"attempt": attempt}}}}}
     assert (asked.stage, asked.version, asked.attempt) == ("production", "v2", attempt)
@@ -57,14 +82,42 @@ OVERRIDE = {"version": "v2", "sinceTime": EARLIER, "untilTime": EARLIER}
         (serving(PASS), State.SUPERSEDED, "set reverify.attempt back"),
         (serving(PASS | {"attempt": 0}, asks={"attempt": 1}), State.UNDER_WAY, "it has not begun"),
         (serving(asks={"attempt": 1}), State.UNDER_WAY, "it has not begun"),
-        (serving(asks={"attempt": 1}, stage={"override": OVERRIDE}), State.UNDER_WAY, "an override decides until"),
-        (serving(asks={"attempt": 1}, conditions=[*ready("Serving", ""), NOTHING]), State.FAILED, "add a gate"),
-        (serving(PASS | {"startTime": SINCE, "waiting": "answers: its Job runs"}, asks={"attempt": 1}), State.UNDER_WAY, "its Job runs"),
-        (serving(PASS | {"startTime": SINCE}, asks={"attempt": 1}), State.UNDER_WAY, "it has not begun"),  # an override ended the round
+        (
+            serving(asks={"attempt": 1}, stage={"override": OVERRIDE}),
+            State.UNDER_WAY,
+            "an override decides until",
+        ),
+        (
+            serving(asks={"attempt": 1}, conditions=[*ready("Serving", ""), NOTHING]),
+            State.FAILED,
+            "add a gate",
+        ),
+        (
+            serving(
+                PASS | {"startTime": SINCE, "waiting": "answers: its Job runs"}, asks={"attempt": 1}
+            ),
+            State.UNDER_WAY,
+            "its Job runs",
+        ),
+        (
+            serving(PASS | {"startTime": SINCE}, asks={"attempt": 1}),
+            State.UNDER_WAY,
+            "it has not begun",
+        ),  # an override ended the round
         (serving(PASS, asks={"attempt": 1}), State.DONE, "accuracy is 0.95"),
-        (serving(PASS, asks={"attempt": 4}), State.DONE, "accuracy is 0.95"),  # another user has asked once more
+        (
+            serving(PASS, asks={"attempt": 4}),
+            State.DONE,
+            "accuracy is 0.95",
+        ),  # another user has asked once more
         (serving(FAIL, asks={"attempt": 1}), State.FAILED, "below 0.9"),
-        (serving(FAIL, asks={"attempt": 1}, stage={"version": "v1", "verification": {"attempt": 1}}), State.SUPERSEDED, "v1 is effective"),
+        (
+            serving(
+                FAIL, asks={"attempt": 1}, stage={"version": "v1", "verification": {"attempt": 1}}
+            ),
+            State.SUPERSEDED,
+            "v1 is effective",
+        ),
     ],
 )
 def test_it_stands_where_the_status_says(there: Any, state: State, words: str):
@@ -96,15 +149,20 @@ def test_nothing_is_said_where_nothing_is_asked_or_nothing_serves():
     assert said_of(serving(asks={"every": "24h"}), "staging", NOW) is None
 
 
-# --- on a real API server -----------------------------------------------------------------------------
+# --- on a real API server -------------------------------------------------------------------------
 def test_a_fail_is_raised_with_its_figures_and_what_is_not_waited_for_is_asked_for(side: Side):
     stages = {"production": {"version": "v1", "gates": [QUALITY]}}
     side.ours("RegisteredModel", "verified", {"stages": stages, "versions": {"v1": {"runId": "a"}}})
     known = {"version": "v1", "desired": "v1"}
-    side.status("RegisteredModel", "verified", "Serving", "", ready=True, stages={"production": known})
+    side.status(
+        "RegisteredModel", "verified", "Serving", "", ready=True, stages={"production": known}
+    )
 
     def attempt(there: Side) -> int:
-        asked = there.get("RegisteredModel", "verified")["spec"]["stages"]["production"].get("reverify") or {}
+        asked = (
+            there.get("RegisteredModel", "verified")["spec"]["stages"]["production"].get("reverify")
+            or {}
+        )
         return int(asked.get("attempt", 0))
 
     def fails(there: Side) -> None:
@@ -113,7 +171,10 @@ def test_a_fail_is_raised_with_its_figures_and_what_is_not_waited_for_is_asked_f
         there.status("RegisteredModel", "verified", "Serving", "", ready=True, stages=stage)
 
     with Client(side.namespace, kubeconfig=str(side.server.kubeconfig)) as client:
-        with side.meanwhile("RegisteredModel", "verified", fails), pytest.raises(Failed, match=r"below 0\.9") as failed:
+        with (
+            side.meanwhile("RegisteredModel", "verified", fails),
+            pytest.raises(Failed, match=r"below 0\.9") as failed,
+        ):
             client.models.verify("verified", "production", seconds=180)
         assert failed.value.reason == "VerificationFailed"
         again = client.models.verify("verified", "production", seconds=0)

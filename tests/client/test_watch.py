@@ -1,4 +1,6 @@
-"""Watches that break: resumed where they ended, listed anew when the API server has forgotten, given up in the end."""
+"""Watches that break: resumed where they ended, listed anew when the API server has forgotten,
+given up in the end.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,10 @@ def seen(script, folder: Path, count: int) -> list[tuple[str, str, str]]:
     """The first events of a watch."""
     with Kube("n", kubeconfig=script.kubeconfig(folder)) as kube:
         events = kube.watch("Experiment", seconds=180)
-        found = [(each.type, each.object["metadata"]["name"], each.object["metadata"]["resourceVersion"]) for each in islice(events, count)]
+        found = [
+            (each.type, each.object["metadata"]["name"], each.object["metadata"]["resourceVersion"])
+            for each in islice(events, count)
+        ]
         events.close()
     return found
 
@@ -37,9 +42,16 @@ def versions(script) -> list[str]:
 
 
 def test_a_watch_that_ends_goes_on_where_it_ended_bookmarks_included(tmp_path: Path):
-    first = [event("MODIFIED", obj("a", 6)), event("BOOKMARK", {"kind": "Experiment", "metadata": {"resourceVersion": "9"}})]
+    first = [
+        event("MODIFIED", obj("a", 6)),
+        event("BOOKMARK", {"kind": "Experiment", "metadata": {"resourceVersion": "9"}}),
+    ]
     with scripted(listing(5, obj("a", 4)), first, [event("ADDED", obj("b", 10))]) as script:
-        assert seen(script, tmp_path, 3) == [("Added", "a", "4"), ("Modified", "a", "6"), ("Added", "b", "10")]
+        assert seen(script, tmp_path, 3) == [
+            ("Added", "a", "4"),
+            ("Modified", "a", "6"),
+            ("Added", "b", "10"),
+        ]
         assert versions(script) == ["list", "5", "9"]
 
 
@@ -49,15 +61,38 @@ def test_what_was_forgotten_is_found_by_listing_and_told_as_it_happened(tmp_path
     there = listing(5, obj("a", 4), obj("b", 5))
     with scripted(there, forgotten, listing(20, obj("a", 15), obj("c", 16)), []) as script:
         found = seen(script, tmp_path, 5)
-        assert found == [("Added", "a", "4"), ("Added", "b", "5"), ("Deleted", "b", "5"), ("Modified", "a", "15"), ("Added", "c", "16")]
+        assert found == [
+            ("Added", "a", "4"),
+            ("Added", "b", "5"),
+            ("Deleted", "b", "5"),
+            ("Modified", "a", "15"),
+            ("Added", "c", "16"),
+        ]
 
 
 def test_the_states_of_an_object_say_when_it_is_not_there_however_it_went(tmp_path: Path):
     """Before the first look, between two looks, while it was looked at."""
-    never, later = listing(5), [event("ADDED", obj("a", 6)), event("DELETED", obj("a", 7)), event("ADDED", obj("a", 8)), GONE]
-    with scripted(never, later, listing(20), []) as script, Kube("n", kubeconfig=script.kubeconfig(tmp_path)) as kube:
+    never, later = (
+        listing(5),
+        [
+            event("ADDED", obj("a", 6)),
+            event("DELETED", obj("a", 7)),
+            event("ADDED", obj("a", 8)),
+            GONE,
+        ],
+    )
+    with (
+        scripted(never, later, listing(20), []) as script,
+        Kube("n", kubeconfig=script.kubeconfig(tmp_path)) as kube,
+    ):
         states = kube.states("Experiment", "a", seconds=180)
-        assert [body and body["metadata"]["resourceVersion"] for body in islice(states, 5)] == [None, "6", None, "8", None]
+        assert [body and body["metadata"]["resourceVersion"] for body in islice(states, 5)] == [
+            None,
+            "6",
+            None,
+            "8",
+            None,
+        ]
         states.close()
 
 
@@ -65,7 +100,9 @@ def test_a_wait_looks_and_watches_by_one_list(tmp_path: Path):
     """Between two lists an object can go unseen, and nothing would ever happen to it again."""
     with scripted(listing(5, obj("a", 4)), [event("DELETED", obj("a", 6))]) as script:
         with Kube("n", kubeconfig=script.kubeconfig(tmp_path)) as kube:
-            assert kube.until("Experiment", "a", lambda body: body is None or None, what="it to go", seconds=180)
+            assert kube.until(
+                "Experiment", "a", lambda body: body is None or None, what="it to go", seconds=180
+            )
         assert versions(script) == ["list", "5"]
 
 

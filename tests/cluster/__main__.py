@@ -15,15 +15,28 @@ ALL = ", ".join(IMAGES)
 
 
 def parser() -> argparse.ArgumentParser:
-    top = argparse.ArgumentParser(prog="python3 -m tests.cluster", description="A real Kubernetes cluster for the tests and the demo.")
+    top = argparse.ArgumentParser(
+        prog="python3 -m tests.cluster",
+        description="A real Kubernetes cluster for the tests and the demo.",
+    )
     commands = top.add_subparsers(dest="command", required=True, metavar="command")
     commands.add_parser("up", help="bring the cluster up; does nothing when it is")
     commands.add_parser("ready", help="bring the cluster up, with every image in it")
-    images = commands.add_parser("images", help="build the project's images and load them into the cluster")
+    images = commands.add_parser(
+        "images", help="build the project's images and load them into the cluster"
+    )
     any_of = f"any of {ALL}; all when none is named"
     images.add_argument("names", nargs="*", metavar="image", help=any_of)
-    tools = commands.add_parser("tools", help="print the folder of kubectl, helm, kind, etcd and the rest; build what is missing")
-    tools.add_argument("names", nargs="*", metavar="program", help="only these: kubectl helm; all when none is named")
+    tools = commands.add_parser(
+        "tools",
+        help="print the folder of kubectl, helm, kind, etcd and the rest; build what is missing",
+    )
+    tools.add_argument(
+        "names",
+        nargs="*",
+        metavar="program",
+        help="only these: kubectl helm; all when none is named",
+    )
     commands.add_parser("status", help="say what is there")
     commands.add_parser("down", help="delete the clusters of demo and tests; the cache stays")
     return top
@@ -34,7 +47,9 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         settings = Settings.read()
         # `tools` prints one line for a script to read.
-        bringup = Bringup(settings, Console(sys.stderr if options.command == "tools" else sys.stdout))
+        bringup = Bringup(
+            settings, Console(sys.stderr if options.command == "tools" else sys.stdout)
+        )
         if options.command == "up":
             bringup.up()
         elif options.command == "ready":

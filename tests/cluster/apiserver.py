@@ -3,8 +3,9 @@
     with running() as server:
         ...  # server.kubeconfig is the path of an administrator's kubeconfig
 
-Everything lies in one temporary folder and ends with the block. Pods are accepted and never run; Services get addresses that nobody
-answers. Without ``controllers`` nothing collects garbage and a namespace's deletion does not end.
+Everything lies in one temporary folder and ends with the block. Pods are accepted and never run;
+Services get addresses that nobody answers. Without ``controllers`` nothing collects garbage and a
+namespace's deletion does not end.
 """
 
 from __future__ import annotations
@@ -55,7 +56,8 @@ class ApiServer:
         kubeconfig: an administrator's.
         token: the administrator's bearer token.
         ca: its certificate, which is also its authority's.
-        folder: where its logs lie: ``etcd.log``, ``kube-apiserver.log``, ``kube-controller-manager.log``.
+        folder: where its logs lie: ``etcd.log``, ``kube-apiserver.log``,
+            ``kube-controller-manager.log``.
     """
 
     url: str
@@ -65,8 +67,8 @@ class ApiServer:
     folder: Path
 
 
-# Below the ports that the kernel gives to whoever connects, and to whoever listens on any: a server may take seconds until it listens on
-# its own, and another process would have it by then.
+# Below the ports that the kernel gives to whoever connects, and to whoever listens on any: a server
+# may take seconds until it listens on its own, and another process would have it by then.
 PORTS = range(12_000, 30_000)
 
 
@@ -87,7 +89,15 @@ def kubeconfig(url: str, ca: bytes, token: str) -> str:
         {
             "apiVersion": "v1",
             "kind": "Config",
-            "clusters": [{"name": "api", "cluster": {"server": url, "certificate-authority-data": base64.b64encode(ca).decode()}}],
+            "clusters": [
+                {
+                    "name": "api",
+                    "cluster": {
+                        "server": url,
+                        "certificate-authority-data": base64.b64encode(ca).decode(),
+                    },
+                }
+            ],
             "users": [{"name": "admin", "user": {"token": token}}],
             "contexts": [{"name": "api", "context": {"cluster": "api", "user": "admin"}}],
             "current-context": "api",
@@ -107,14 +117,22 @@ class Processes:
         words = [str(word) for word in command]
         name = Path(words[0]).name
         with (self._folder / f"{name}.log").open("wb") as out:
-            process = subprocess.Popen(words, stdout=out, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, cwd=self._folder)
+            process = subprocess.Popen(
+                words,
+                stdout=out,
+                stderr=subprocess.STDOUT,
+                stdin=subprocess.DEVNULL,
+                cwd=self._folder,
+            )
         self._started.append((name, process))
 
     def check(self) -> None:
         """Raises ``Failed`` with the end of its log when a process has ended."""
         for name, process in self._started:
             if process.poll() is not None:
-                raise Failed(f"{name} ended with {process.returncode}\n{tail(self._folder / f'{name}.log')}")
+                raise Failed(
+                    f"{name} ended with {process.returncode}\n{tail(self._folder / f'{name}.log')}"
+                )
 
     def end(self) -> None:
         for _, process in reversed(self._started):
@@ -144,13 +162,21 @@ def write_keys(folder: Path, token: str) -> None:
     """The administrator's token, and the key that signs service accounts' tokens."""
     (folder / "tokens.csv").write_text(f'{token},admin,admin,"system:masters"\n')
     (folder / "tokens.csv").chmod(0o600)
-    done = subprocess.run(["openssl", "genrsa", "-out", str(folder / "service-accounts.key"), "2048"], capture_output=True, check=False)
+    done = subprocess.run(
+        ["openssl", "genrsa", "-out", str(folder / "service-accounts.key"), "2048"],
+        capture_output=True,
+        check=False,
+    )
     if done.returncode:
         raise Failed(f"openssl: {done.stderr.decode()}")
 
 
-def apiserver_command(binary: Path, folder: Path, port: int, etcd: int, extra: Sequence[str]) -> list[str | Path]:
-    """The API server with every admission plugin of a real one; audits nothing, limits no client's rate."""
+def apiserver_command(
+    binary: Path, folder: Path, port: int, etcd: int, extra: Sequence[str]
+) -> list[str | Path]:
+    """The API server with every admission plugin of a real one; audits nothing, limits no
+    client's rate.
+    """
     key = folder / "service-accounts.key"
     return [
         binary,
@@ -189,18 +215,22 @@ def controllers_command(binary: Path, folder: Path) -> list[str | Path]:
 
 @contextlib.contextmanager
 def running(controllers: bool = False, arguments: Sequence[str] = ()) -> Iterator[ApiServer]:
-    """Runs an API server for the length of a block; builds its programs first where they are missing.
+    """Runs an API server for the length of a block; builds its programs first where they are
+    missing.
 
     Args:
         controllers: also run the controllers that collect garbage, end namespaces and their like.
         arguments: further arguments of kube-apiserver.
 
     Raises:
-        Failed: a program ended, or the server is not ready in START_SECONDS; the message holds the end of its log.
+        Failed: a program ended, or the server is not ready in START_SECONDS; the message holds the
+            end of its log.
     """
     settings = Settings.read()
     binaries = settings.bin
-    if not all((binaries / name).exists() for name in ("etcd", "kube-apiserver", "kube-controller-manager")):
+    if not all(
+        (binaries / name).exists() for name in ("etcd", "kube-apiserver", "kube-controller-manager")
+    ):
         Bringup(settings, Console(sys.stderr)).programs(["etcd", "kube"])
     folder = Path(tempfile.mkdtemp(prefix="modelyard-api-"))
     processes = Processes(folder)
@@ -209,10 +239,21 @@ def running(controllers: bool = False, arguments: Sequence[str] = ()) -> Iterato
         token = secrets.token_urlsafe(24)
         write_keys(folder, token)
         processes.start(etcd_command(binaries / "etcd", folder, client, peer))
-        # The plugin refuses a pod whose service account is not there, and only the controllers make a namespace's own.
+        # The plugin refuses a pod whose service account is not there, and only the controllers make
+        # a namespace's own.
         extra = [] if controllers else ["--disable-admission-plugins=ServiceAccount"]
-        processes.start(apiserver_command(binaries / "kube-apiserver", folder, port, client, [*extra, *arguments]))
-        server = ApiServer(f"https://127.0.0.1:{port}", folder / "kubeconfig", token, folder / "apiserver.crt", folder)
+        processes.start(
+            apiserver_command(
+                binaries / "kube-apiserver", folder, port, client, [*extra, *arguments]
+            )
+        )
+        server = ApiServer(
+            f"https://127.0.0.1:{port}",
+            folder / "kubeconfig",
+            token,
+            folder / "apiserver.crt",
+            folder,
+        )
         wait_ready(server, processes)
         server.kubeconfig.write_text(kubeconfig(server.url, server.ca.read_bytes(), token))
         server.kubeconfig.chmod(0o600)
@@ -225,7 +266,9 @@ def running(controllers: bool = False, arguments: Sequence[str] = ()) -> Iterato
 
 
 def kill(server: ApiServer) -> list[str]:
-    """Kills the server's own process, found by its folder, and leaves etcd; returns its command line, which starts it again."""
+    """Kills the server's own process, found by its folder, and leaves etcd; returns its command
+    line, which starts it again.
+    """
     for entry in Path("/proc").iterdir():
         if not entry.name.isdigit():
             continue
@@ -259,5 +302,8 @@ def wait_ready(server: ApiServer, processes: Processes) -> None:
     while not answers(server.url, server.ca, server.token):
         processes.check()
         if time.monotonic() > deadline:
-            raise Failed(f"kube-apiserver is not ready after {START_SECONDS:.0f} s\n{tail(server.folder / 'kube-apiserver.log')}")
+            raise Failed(
+                f"kube-apiserver is not ready after {START_SECONDS:.0f} s\n"
+                f"{tail(server.folder / 'kube-apiserver.log')}"
+            )
         time.sleep(0.05)

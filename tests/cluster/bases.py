@@ -1,4 +1,6 @@
-"""Base images built from Debian's packages, where none may be pulled. The node and the project's own images do not belong here."""
+"""Base images built from Debian's packages, where none may be pulled. The node and the project's
+own images do not belong here.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,16 @@ from tests.cluster.engine import Engine, apt_install, which
 from tests.cluster.settings import Settings
 from tests.cluster.steps import Step, hash_files
 
-__all__ = ["DEBIAN", "KEY_LABEL", "PYTHON", "base_steps", "build_image", "image_done", "mirror_of", "prune"]
+__all__ = [
+    "DEBIAN",
+    "KEY_LABEL",
+    "PYTHON",
+    "base_steps",
+    "build_image",
+    "image_done",
+    "mirror_of",
+    "prune",
+]
 
 DEBIAN = "debian:trixie-slim"
 PYTHON = "python:3.13-slim"
@@ -24,7 +35,9 @@ BUNDLE = Path("/etc/ssl/certs/ca-certificates.crt")
 
 
 def mirror_of(sources: Iterable[str]) -> str | None:
-    """The first mirror of Debian itself that apt's source files name, in either of their formats; ``None`` when they name none."""
+    """The first mirror of Debian itself that apt's source files name, in either of their
+    formats; ``None`` when they name none.
+    """
     for text in sources:
         for line in text.splitlines():
             found = re.match(r"\s*(?:URIs:|deb\s+(?:\[[^\]]*\]\s*)?)\s*(https?://\S+)", line)
@@ -40,7 +53,9 @@ def apt_sources() -> list[str]:
 
 
 def image_done(engine: Engine, tag: str, *, foreign: bool = False) -> Callable[[str], bool]:
-    """A step's ``done`` for an image: it is there and was built for the key, or (``foreign``) was not built by us at all."""
+    """A step's ``done`` for an image: it is there and was built for the key, or (``foreign``)
+    was not built by us at all.
+    """
 
     def done(key: str) -> bool:
         label = engine.label(tag, KEY_LABEL)
@@ -54,11 +69,24 @@ def builder_environment() -> dict[str, str]:
     return {"DOCKER_BUILDKIT": "0"}
 
 
-def build_image(log: Log, context: Path, tag: str, key: str, arguments: Mapping[str, str] | None = None) -> None:
+def build_image(
+    log: Log, context: Path, tag: str, key: str, arguments: Mapping[str, str] | None = None
+) -> None:
     """Builds an image from a folder with a Dockerfile, labelled with its step's key."""
-    given = {name: os.environ[name] for name in ("http_proxy", "https_proxy", "no_proxy") if os.environ.get(name)}
-    words = [word for name, value in {**given, **(arguments or {})}.items() for word in ("--build-arg", f"{name}={value}")]
-    log.run(["docker", "build", "--label", f"{KEY_LABEL}={key}", "-t", tag, *words, context], env=builder_environment())
+    given = {
+        name: os.environ[name]
+        for name in ("http_proxy", "https_proxy", "no_proxy")
+        if os.environ.get(name)
+    }
+    words = [
+        word
+        for name, value in {**given, **(arguments or {})}.items()
+        for word in ("--build-arg", f"{name}={value}")
+    ]
+    log.run(
+        ["docker", "build", "--label", f"{KEY_LABEL}={key}", "-t", tag, *words, context],
+        env=builder_environment(),
+    )
 
 
 def prune(log: Log) -> None:
@@ -87,8 +115,23 @@ def bootstrap(settings: Settings, log: Log, key: str) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     program = which("debootstrap") or "debootstrap"
     mirror = mirror_of(apt_sources())  # without one, debootstrap knows Debian's own
-    log.run([program, "--variant=minbase", "--include=ca-certificates", SUITE, target, *([mirror] if mirror else [])])
-    for waste in ("var/cache/apt/archives", "var/lib/apt/lists", "usr/share/doc", "usr/share/man", "usr/share/locale"):
+    log.run(
+        [
+            program,
+            "--variant=minbase",
+            "--include=ca-certificates",
+            SUITE,
+            target,
+            *([mirror] if mirror else []),
+        ]
+    )
+    for waste in (
+        "var/cache/apt/archives",
+        "var/lib/apt/lists",
+        "usr/share/doc",
+        "usr/share/man",
+        "usr/share/locale",
+    ):
         shutil.rmtree(target / waste, ignore_errors=True)
     (target / "var/cache/apt/archives/partial").mkdir(parents=True)
     (target / "var/lib/apt/lists/partial").mkdir(parents=True)
@@ -99,9 +142,13 @@ def bootstrap(settings: Settings, log: Log, key: str) -> None:
 
 def import_image(log: Log, folder: Path, tag: str, key: str, *changes: str) -> None:
     """Makes an image of a folder."""
-    words = [word for change in (f"LABEL {KEY_LABEL}={key}", *changes) for word in ("--change", change)]
+    words = [
+        word for change in (f"LABEL {KEY_LABEL}={key}", *changes) for word in ("--change", change)
+    ]
     log.write(f"$ tar -C {folder} -c . | docker import {tag}")
-    packed = subprocess.Popen(["tar", "-C", str(folder), "--numeric-owner", "-c", "."], stdout=subprocess.PIPE)
+    packed = subprocess.Popen(
+        ["tar", "-C", str(folder), "--numeric-owner", "-c", "."], stdout=subprocess.PIPE
+    )
     log.run(["docker", "import", *words, "-", tag], stdin=packed.stdout)
     if packed.wait():
         raise Failed(f"tar ended with {packed.returncode}")
@@ -124,7 +171,9 @@ def python_base(settings: Settings, log: Log, key: str) -> None:
 
 
 def base_steps(settings: Settings, engine: Engine) -> list[Step]:
-    """The stand-ins for the public images that the project's Dockerfiles begin from. One that is there, and not ours, is left alone."""
+    """The stand-ins for the public images that the project's Dockerfiles begin from. One that is
+    there, and not ours, is left alone.
+    """
     bases = settings.here / "bases"
     return [
         Step(
@@ -139,7 +188,11 @@ def base_steps(settings: Settings, engine: Engine) -> list[Step]:
             "python",
             lambda log, key: python_base(settings, log, key),
             image_done(engine, PYTHON, foreign=True),
-            inputs=(hash_files([bases], bases), hash_files([BUNDLE], Path("/")) if BUNDLE.exists() else "", pip_configuration()),
+            inputs=(
+                hash_files([bases], bases),
+                hash_files([BUNDLE], Path("/")) if BUNDLE.exists() else "",
+                pip_configuration(),
+            ),
             after=("debian",),
             doing=f"{PYTHON} from Debian's own Python",
         ),

@@ -1,4 +1,6 @@
-"""The commands: which steps they want, under which lock, and what they say. How a step is done does not belong here."""
+"""The commands: which steps they want, under which lock, and what they say. How a step is done
+does not belong here.
+"""
 
 from __future__ import annotations
 
@@ -94,7 +96,10 @@ class Bringup:
                 self._console.say("the cluster is up: another process brought it up")
                 return
             self._up()
-        self._console.say(f"the cluster is Ready after {self._console.elapsed:.0f} s; kubeconfig: {self._settings.kubeconfig}")
+        self._console.say(
+            f"the cluster is Ready after {self._console.elapsed:.0f} s; kubeconfig:"
+            f" {self._settings.kubeconfig}"
+        )
 
     def _up(self) -> None:
         self.engine()
@@ -111,12 +116,16 @@ class Bringup:
             self.plan(True).run(["node"])
         self._console.say("cluster: creating it")
         try:
-            self.cluster.create(log, NODE_IMAGE if building else PULLED_NODE_IMAGE, pulled=not building)
+            self.cluster.create(
+                log, NODE_IMAGE if building else PULLED_NODE_IMAGE, pulled=not building
+            )
         except Failed as error:
             raise Failed(f"cluster: {error}\n--- log: {log.path}") from error
 
     def engine(self) -> None:
-        """Sees to an engine that answers. The Go toolchain is wanted first only where the machine needs the wrapper of runc."""
+        """Sees to an engine that answers. The Go toolchain is wanted first only where the
+        machine needs the wrapper of runc.
+        """
         if not self._engine.answers():
             Plan(self._engine_steps(), self._settings.cache, self._console).run(["engine"])
 
@@ -125,7 +134,9 @@ class Bringup:
         return self.programs(["kube", *(tool for tool in TOOLS if tool not in KUBE_NAMES)])
 
     def programs(self, names: Sequence[str]) -> Path:
-        """The folder with the named programs, which are built when they are missing or their sources changed."""
+        """The folder with the named programs, which are built when they are missing or their
+        sources changed.
+        """
         if self.plan(False).missing(names):
             self.announce(names)
             with self.lock():
@@ -145,7 +156,12 @@ class Bringup:
                 start = self._console.elapsed
                 log = Log(self._settings.logs / f"load-{name}.log")
                 sent = put_into_node(self._settings, self._engine, name, log)
-                what = "the node has it" if sent is None else f"loaded in {self._console.elapsed - start:.0f} s, {sent / 1e6:.0f} MB sent"
+                what = (
+                    "the node has it"
+                    if sent is None
+                    else f"loaded in {self._console.elapsed - start:.0f} s, {sent / 1e6:.0f} MB"
+                    " sent"
+                )
                 self._console.say(f"{tag_of(name)}: {what}")
             if built:
                 prune(Log(self._settings.logs / "prune.log"))
@@ -165,14 +181,20 @@ class Bringup:
 
     def status(self) -> list[str]:
         """What is there, in words."""
-        size = sum(file.stat().st_size for file in self._settings.cache.rglob("*") if file.is_file() and not file.is_symlink())
+        size = sum(
+            file.stat().st_size
+            for file in self._settings.cache.rglob("*")
+            if file.is_file() and not file.is_symlink()
+        )
         lines = [
             f"cache      {self._settings.cache}, {size / 1e9:.1f} GB",
             f"mode       {self._settings.mode}",
         ]
         if not self._engine.answers():
             return [*lines, "engine     none answers"]
-        lines.append(f"engine     {self._engine.read('version', '--format', '{{.Server.Version}}')}")
+        lines.append(
+            f"engine     {self._engine.read('version', '--format', '{{.Server.Version}}')}"
+        )
         for name, cluster in self.clusters().items():
             state = cluster.container()
             health = "; ".join(cluster.troubles()) or "healthy"
@@ -180,7 +202,11 @@ class Bringup:
             lines.append(f"cluster    {name}: {said}")
         for tag in [NODE_IMAGE, *(image.tag for image in PROJECT.values()), MINIO]:
             size_text = self._engine.read("image", "inspect", "--format", "{{.Size}}", tag)
-            lines.append(f"image      {tag}: {int(size_text) / 1e6:.0f} MB" if size_text else f"image      {tag}: none")
+            lines.append(
+                f"image      {tag}: {int(size_text) / 1e6:.0f} MB"
+                if size_text
+                else f"image      {tag}: none"
+            )
         return lines
 
     def _engine_steps(self) -> list[Step]:
@@ -192,14 +218,23 @@ class Bringup:
                 self._engine.start(log, wrapper)
 
         after = ("modelyard-runc",) if wrapper else ()
-        engine = Step("engine", run, lambda key: self._engine.answers(), after=after, doing="installing and starting the Docker engine")
+        engine = Step(
+            "engine",
+            run,
+            lambda key: self._engine.answers(),
+            after=after,
+            doing="installing and starting the Docker engine",
+        )
         return [engine, *go_steps(self._settings)]
 
     def plan(self, building: bool) -> Plan:
         """Every step there is, with those that build images from nothing if ``building``."""
         steps = [*self._engine_steps(), *image_steps(self._settings, self._engine, building)]
         if building:
-            steps += [*base_steps(self._settings, self._engine), *node_steps(self._settings, self._engine)]
+            steps += [
+                *base_steps(self._settings, self._engine),
+                *node_steps(self._settings, self._engine),
+            ]
         return Plan(steps, self._settings.cache, self._console)
 
     def _for_cluster(self, there: bool) -> list[str]:
@@ -234,7 +269,9 @@ class Bringup:
         return not pulled and self._engine.image_id(PULLED_NODE_IMAGE) is None
 
     def _building_now(self) -> bool:
-        """Whether images are built here; in the mode ``auto`` one pull is tried, once for a cache."""
+        """Whether images are built here; in the mode ``auto`` one pull is tried, once for a
+        cache.
+        """
         if self._building is None:
             self._building = self._settings.mode == "build" or not self._pulled()
         return self._building
@@ -245,16 +282,25 @@ class Bringup:
         return self._settings.cache / "registry-answer"
 
     def _pulled(self) -> bool:
-        """Whether the public node image is there; raises ``Failed`` in the mode ``pull`` when it cannot be had."""
+        """Whether the public node image is there; raises ``Failed`` in the mode ``pull`` when it
+        cannot be had.
+        """
         if self._engine.image_id(PULLED_NODE_IMAGE):
             return True
         answer = self._answer
-        known = self._engine.image_id(NODE_IMAGE) or (answer.exists() and answer.read_text() == "no")
+        known = self._engine.image_id(NODE_IMAGE) or (
+            answer.exists() and answer.read_text() == "no"
+        )
         if self._settings.mode == "auto" and known:
             return False
         self._console.say(f"trying once to pull {PULLED_NODE_IMAGE}")
         try:
-            done = subprocess.run(["docker", "pull", PULLED_NODE_IMAGE], capture_output=True, check=False, timeout=PULL_SECONDS)
+            done = subprocess.run(
+                ["docker", "pull", PULLED_NODE_IMAGE],
+                capture_output=True,
+                check=False,
+                timeout=PULL_SECONDS,
+            )
             error = done.stderr.decode().strip() if done.returncode else ""
         except subprocess.TimeoutExpired:
             error = f"no end after {PULL_SECONDS:.0f} s"

@@ -1,4 +1,6 @@
-"""Plain lines of progress, and commands whose output goes to a log. Which commands are run does not belong here."""
+"""Plain lines of progress, and commands whose output goes to a log. Which commands are run does
+not belong here.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,9 @@ class Failed(RuntimeError):
 
 
 class Console:
-    """Prints lines that begin with the seconds since it was made. Safe to use from several threads."""
+    """Prints lines that begin with the seconds since it was made. Safe to use from several
+    threads.
+    """
 
     def __init__(self, out: IO[str]) -> None:
         self._start = time.monotonic()
@@ -63,7 +67,9 @@ class Log:
         stdin: IO[bytes] | None = None,
         timeout: float | None = None,
     ) -> None:
-        """Runs a command with its output in the log; raises ``Failed`` when it does not end with 0."""
+        """Runs a command with its output in the log; raises ``Failed`` when it does not end with
+        0.
+        """
         words = [str(word) for word in command]
         self.write("$ " + " ".join(words))
         with self.path.open("ab") as out:
@@ -83,13 +89,27 @@ class Log:
         if code:
             raise Failed(f"{Path(words[0]).name} ended with {code}")
 
-    def read(self, command: Sequence[str | Path], *, env: Mapping[str, str] | None = None, cwd: Path | None = None) -> str:
-        """The standard output of a command; its errors go to the log, and an end other than 0 raises ``Failed``."""
+    def read(
+        self,
+        command: Sequence[str | Path],
+        *,
+        env: Mapping[str, str] | None = None,
+        cwd: Path | None = None,
+    ) -> str:
+        """The standard output of a command; its errors go to the log, and an end other than 0
+        raises ``Failed``.
+        """
         words = [str(word) for word in command]
         self.write("$ " + " ".join(words))
         with self.path.open("ab") as out:
             done = subprocess.run(
-                words, stdout=subprocess.PIPE, stderr=out, stdin=subprocess.DEVNULL, cwd=cwd, env=merged(env), check=False
+                words,
+                stdout=subprocess.PIPE,
+                stderr=out,
+                stdin=subprocess.DEVNULL,
+                cwd=cwd,
+                env=merged(env),
+                check=False,
             )
         if done.returncode:
             raise Failed(f"{Path(words[0]).name} ended with {done.returncode}")

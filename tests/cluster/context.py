@@ -1,6 +1,7 @@
 """What a Dockerfile copies from its folder: found, hashed, packed. Building does not belong here.
 
-Only the files that the Dockerfile names are sent and hashed, so a change elsewhere in the repository builds nothing.
+Only the files that the Dockerfile names are sent and hashed, so a change elsewhere in the
+repository builds nothing.
 """
 
 from __future__ import annotations
@@ -17,7 +18,15 @@ from pathlib import Path
 
 __all__ = ["copied", "files_of", "pack"]
 
-IGNORED = {"__pycache__", ".git", ".venv", ".mypy_cache", ".ruff_cache", ".pytest_cache", "node_modules"}
+IGNORED = {
+    "__pycache__",
+    ".git",
+    ".venv",
+    ".mypy_cache",
+    ".ruff_cache",
+    ".pytest_cache",
+    "node_modules",
+}
 
 
 def instructions(dockerfile: str) -> list[str]:
@@ -28,7 +37,9 @@ def instructions(dockerfile: str) -> list[str]:
 
 
 def copied(dockerfile: str) -> list[str]:
-    """The sources that a Dockerfile takes from its build context, as written; raises ``ValueError`` for one that holds a variable."""
+    """The sources that a Dockerfile takes from its build context, as written; raises
+    ``ValueError`` for one that holds a variable.
+    """
     out: list[str] = []
     for line in instructions(dockerfile):
         word, _, rest = line.partition(" ")
@@ -41,31 +52,50 @@ def copied(dockerfile: str) -> list[str]:
         sources = [source for source in words if source not in flags][:-1]
         for source in sources:
             if "$" in source:
-                raise ValueError(f"{line}: a source with a variable cannot be found without building")
+                raise ValueError(
+                    f"{line}: a source with a variable cannot be found without building"
+                )
         out += sources
     return out
 
 
 def known_to_git(root: Path) -> set[Path] | None:
-    """Every file that git tracks or would track, or ``None`` where there is no git or no repository."""
+    """Every file that git tracks or would track, or ``None`` where there is no git or no
+    repository.
+    """
     try:
-        done = subprocess.run(["git", "-C", str(root), "ls-files", "-coz", "--exclude-standard"], capture_output=True, check=False)
+        done = subprocess.run(
+            ["git", "-C", str(root), "ls-files", "-coz", "--exclude-standard"],
+            capture_output=True,
+            check=False,
+        )
     except OSError:
         return None
-    return {root / name for name in done.stdout.decode().split("\0") if name} if done.returncode == 0 else None
+    return (
+        {root / name for name in done.stdout.decode().split("\0") if name}
+        if done.returncode == 0
+        else None
+    )
 
 
 def files_of(root: Path, sources: Iterable[str]) -> list[Path]:
-    """The files that the sources stand for, sorted; raises ``FileNotFoundError`` for a source that stands for none."""
+    """The files that the sources stand for, sorted; raises ``FileNotFoundError`` for a source
+    that stands for none.
+    """
     known = known_to_git(root)
     out: set[Path] = set()
     for source in sources:
         found: set[Path] = set()
         name = source.lstrip("/")
         for path in root.glob(name) if set(name) & set("*?[") else [root / name]:
-            children = [child for child in (path.rglob("*") if path.is_dir() else [path]) if child.is_file()]
-            found |= {child for child in children if not IGNORED & set(child.relative_to(root).parts)}
-        # What git ignores stays out of a folder that is copied whole, but not when the Dockerfile names it.
+            children = [
+                child for child in (path.rglob("*") if path.is_dir() else [path]) if child.is_file()
+            ]
+            found |= {
+                child for child in children if not IGNORED & set(child.relative_to(root).parts)
+            }
+        # What git ignores stays out of a folder that is copied whole, but not when the Dockerfile
+        # names it.
         kept = found if known is None or found == {root / source} else found & known
         if not kept:
             raise FileNotFoundError(f"{source}: the Dockerfile copies it, and it is not there")
@@ -74,12 +104,21 @@ def files_of(root: Path, sources: Iterable[str]) -> list[Path]:
 
 
 def pack(root: Path, dockerfile: str, files: Iterable[Path]) -> tuple[bytes, str]:
-    """A build context with the Dockerfile at its root, and its hash. The same files make the same bytes: times and owners are left out."""
+    """A build context with the Dockerfile at its root, and its hash. The same files make the
+    same bytes: times and owners are left out.
+    """
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as tar:
         for name, content, mode in [
             ("Dockerfile", dockerfile.encode(), 0o644),
-            *((str(file.relative_to(root)), file.read_bytes(), 0o755 if file.stat().st_mode & 0o100 else 0o644) for file in files),
+            *(
+                (
+                    str(file.relative_to(root)),
+                    file.read_bytes(),
+                    0o755 if file.stat().st_mode & 0o100 else 0o644,
+                )
+                for file in files
+            ),
         ]:
             info = tarfile.TarInfo(name)
             info.size, info.mode = len(content), mode

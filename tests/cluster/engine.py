@@ -24,14 +24,20 @@ PACKAGES = {"dockerd": "docker.io", "iptables": "iptables"}
 
 
 def which(name: str) -> str | None:
-    """The path of a program; looks in the folders of the system's programs too, which a PATH may leave out."""
+    """The path of a program; looks in the folders of the system's programs too, which a PATH may
+    leave out.
+    """
     return shutil.which(name) or shutil.which(name, path="/usr/local/sbin:/usr/sbin:/sbin")
 
 
 def lacks_sys_resource(status: str | None = None) -> bool:
-    """Whether this machine keeps CAP_SYS_RESOURCE from root; ``status`` is the text of ``/proc/self/status``."""
+    """Whether this machine keeps CAP_SYS_RESOURCE from root; ``status`` is the text of
+    ``/proc/self/status``.
+    """
     text = Path("/proc/self/status").read_text() if status is None else status
-    bounding = next((line.split()[1] for line in text.splitlines() if line.startswith("CapBnd:")), "0")
+    bounding = next(
+        (line.split()[1] for line in text.splitlines() if line.startswith("CapBnd:")), "0"
+    )
     return not int(bounding, 16) >> CAP_SYS_RESOURCE & 1
 
 
@@ -41,7 +47,9 @@ def apt_install(log: Log, packages: Iterable[str]) -> None:
     if not names:
         return
     if not shutil.which("apt-get") or os.geteuid() != 0:
-        raise Failed(f"needs {', '.join(names)}, and can install them only as root where there is apt-get")
+        raise Failed(
+            f"needs {', '.join(names)}, and can install them only as root where there is apt-get"
+        )
     env = {"DEBIAN_FRONTEND": "noninteractive"}
     log.run(["apt-get", "update"], env=env)
     log.run(["apt-get", "install", "-y", "--no-install-recommends", *names], env=env)
@@ -59,7 +67,12 @@ class Engine:
         if not shutil.which("docker"):
             return False
         try:
-            done = subprocess.run(["docker", "version", "--format", "{{.Server.Version}}"], capture_output=True, check=False, timeout=20)
+            done = subprocess.run(
+                ["docker", "version", "--format", "{{.Server.Version}}"],
+                capture_output=True,
+                check=False,
+                timeout=20,
+            )
         except subprocess.TimeoutExpired:
             return False
         return done.returncode == 0
@@ -74,7 +87,8 @@ class Engine:
         """Starts an engine that outlives this process and waits until it answers.
 
         Args:
-            wrapper: what containers are run with instead of runc, where the machine lacks a capability.
+            wrapper: what containers are run with instead of runc, where the machine lacks a
+                capability.
         """
         if os.geteuid() != 0:
             raise Failed("no Docker engine answers, and only root can start one")
@@ -102,12 +116,14 @@ class Engine:
             if daemon.poll() is not None:
                 raise Failed(f"dockerd ended with {daemon.returncode}\n{tail(daemon_log)}")
             if time.monotonic() > deadline:
-                raise Failed(f"dockerd does not answer after {ANSWER_SECONDS:.0f} s\n{tail(daemon_log)}")
+                raise Failed(
+                    f"dockerd does not answer after {ANSWER_SECONDS:.0f} s\n{tail(daemon_log)}"
+                )
             time.sleep(0.3)
 
     def _comes_up(self) -> bool:
-        """Waits for a daemon that is starting or ending; whether it answers. Removes what a dead one left, which would keep the next
-        from starting."""
+        """Waits for a daemon that is starting or ending; whether it answers. Removes what a dead
+        one left, which would keep the next from starting."""
         deadline = time.monotonic() + ANSWER_SECONDS
         while daemon_lives(DOCKER_PID, "dockerd"):
             if self.answers():
@@ -129,7 +145,9 @@ class Engine:
 
     def label(self, image: str, key: str) -> str | None:
         """An image's label; empty when it has none, ``None`` when there is no such image."""
-        return self.read("image", "inspect", "--format", f'{{{{index .Config.Labels "{key}"}}}}', image)
+        return self.read(
+            "image", "inspect", "--format", f'{{{{index .Config.Labels "{key}"}}}}', image
+        )
 
     def image_id(self, image: str) -> str | None:
         """An image's id, or ``None`` when there is no such image."""
@@ -137,7 +155,9 @@ class Engine:
 
 
 def daemon_lives(pid_file: Path, name: str) -> bool:
-    """Whether the process that a daemon's pid file names is that daemon, and not a dead one that nobody has buried."""
+    """Whether the process that a daemon's pid file names is that daemon, and not a dead one that
+    nobody has buried.
+    """
     try:
         stat = Path(f"/proc/{int(pid_file.read_text().strip())}/stat").read_text()
     except (OSError, ValueError):

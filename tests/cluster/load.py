@@ -1,7 +1,9 @@
-"""Images from the engine into the node, without the layers that the node has already. How images are built does not belong here.
+"""Images from the engine into the node, without the layers that the node has already. How images
+are built does not belong here.
 
-An engine's image is a configuration and layers; the node keeps every layer that it was ever given under the layer's digest. So only the
-missing layers are sent, with a manifest that names all of them.
+An engine's image is a configuration and layers; the node keeps every layer that it was ever given
+under the layer's digest. So only the missing layers are sent, with a manifest that names all of
+them.
 """
 
 from __future__ import annotations
@@ -65,8 +67,14 @@ class Archive:
 
     def member(self, name: str) -> tarfile.TarInfo:
         found = self.tar.getmember(name)
-        while found.issym():  # older engines write a layer that two images share once, and links to it
-            found = self.tar.getmember(str(Path(found.name).parent / found.linkname) if ".." not in found.linkname else relative(found))
+        while (
+            found.issym()
+        ):  # older engines write a layer that two images share once, and links to it
+            found = self.tar.getmember(
+                str(Path(found.name).parent / found.linkname)
+                if ".." not in found.linkname
+                else relative(found)
+            )
         return found
 
     def read(self, name: str) -> bytes:
@@ -86,15 +94,23 @@ class Archive:
         entry = json.loads(self.read("manifest.json"))[0]
         config = self.read(entry["Config"])
         diffs = json.loads(config)["rootfs"]["diff_ids"]
-        layers = [(name, self._descriptor(name, diff)) for name, diff in zip(entry["Layers"], diffs, strict=True)]
+        layers = [
+            (name, self._descriptor(name, diff))
+            for name, diff in zip(entry["Layers"], diffs, strict=True)
+        ]
         return config, layers
 
     def _descriptor(self, name: str, diff: str) -> dict[str, Any]:
         with self.open(name) as stream:
             zipped = stream.read(2) == GZIP
-        # A file named by its digest may be compressed; any other is the layer itself, and so has the layer's digest.
+        # A file named by its digest may be compressed; any other is the layer itself, and so has
+        # the layer's digest.
         digest = f"sha256:{name.rsplit('/', 1)[1]}" if name.startswith("blobs/sha256/") else diff
-        return {"mediaType": LAYER + ("+gzip" if zipped else ""), "digest": digest, "size": self.member(name).size}
+        return {
+            "mediaType": LAYER + ("+gzip" if zipped else ""),
+            "digest": digest,
+            "size": self.member(name).size,
+        }
 
 
 def relative(link: tarfile.TarInfo) -> str:
@@ -109,18 +125,28 @@ def relative(link: tarfile.TarInfo) -> str:
 
 
 def write_missing(archive: Archive, name: str, has: Iterable[str], out: IO[bytes]) -> int:
-    """Writes an OCI archive of an image without the layers that ``has`` names; gives the bytes of the layers that it wrote."""
+    """Writes an OCI archive of an image without the layers that ``has`` names; gives the bytes
+    of the layers that it wrote.
+    """
     present, sent = set(has), 0
     config, layers = archive.image()
     described = {"mediaType": CONFIG, "digest": digest_of(config), "size": len(config)}
     manifest = json.dumps(
-        {"schemaVersion": 2, "mediaType": MANIFEST, "config": described, "layers": [layer for _, layer in layers]}
+        {
+            "schemaVersion": 2,
+            "mediaType": MANIFEST,
+            "config": described,
+            "layers": [layer for _, layer in layers],
+        }
     ).encode()
     reference = {
         "mediaType": MANIFEST,
         "digest": digest_of(manifest),
         "size": len(manifest),
-        "annotations": {"io.containerd.image.name": name, "org.opencontainers.image.ref.name": name.rsplit(":", 1)[-1]},
+        "annotations": {
+            "io.containerd.image.name": name,
+            "org.opencontainers.image.ref.name": name.rsplit(":", 1)[-1],
+        },
     }
     with tarfile.open(fileobj=out, mode="w|") as tar:
         put(tar, "oci-layout", b'{"imageLayoutVersion":"1.0.0"}')
@@ -160,7 +186,9 @@ def load(node: str, tag: str, log: Log, folder: Path) -> int:
         command = ["docker", "exec", "-i", node, *ctr]
         log.write("$ " + " ".join(command))
         with tarfile.open(saved.name) as tar, log.path.open("ab") as out:
-            importing = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=out, stderr=subprocess.STDOUT)
+            importing = subprocess.Popen(
+                command, stdin=subprocess.PIPE, stdout=out, stderr=subprocess.STDOUT
+            )
             if importing.stdin is None:
                 raise Failed("no pipe to the node")
             sent = 0
@@ -170,5 +198,7 @@ def load(node: str, tag: str, log: Log, folder: Path) -> int:
             except BrokenPipeError:
                 pass  # the importer ended early: its code and its words in the log say why
             if importing.wait():
-                raise Failed(f"{tag} cannot be loaded into the node: ctr ended with {importing.returncode}")
+                raise Failed(
+                    f"{tag} cannot be loaded into the node: ctr ended with {importing.returncode}"
+                )
     return sent

@@ -1,4 +1,6 @@
-"""The node image: a kind node of our own with the images of the control plane in it. Clusters do not belong here."""
+"""The node image: a kind node of our own with the images of the control plane in it. Clusters do
+not belong here.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,9 @@ IMPORT_SECONDS = 30.0
 
 
 def pick_images(listed: Iterable[str]) -> dict[str, str]:
-    """Which image of ours stands in for each that kubeadm lists, by the last part of its name; ``Failed`` for one that we lack."""
+    """Which image of ours stands in for each that kubeadm lists, by the last part of its name;
+    ``Failed`` for one that we lack.
+    """
     ours = dict.fromkeys(KUBE_NAMES, KUBE) | {"etcd": ETCD, "coredns": COREDNS, "pause": PAUSE}
     out: dict[str, str] = {}
     for reference in listed:
@@ -41,7 +45,9 @@ def pick_images(listed: Iterable[str]) -> dict[str, str]:
 
 
 def kubeadm_images(settings: Settings, log: Log) -> dict[str, str]:
-    listed = log.read([settings.bin / "kubeadm", "config", "images", "list", "--kubernetes-version", KUBERNETES])
+    listed = log.read(
+        [settings.bin / "kubeadm", "config", "images", "list", "--kubernetes-version", KUBERNETES]
+    )
     return pick_images(listed.split())
 
 
@@ -55,7 +61,9 @@ def build_single(settings: Settings, log: Log, key: str, tag: str, program: str)
 def build_bare(settings: Settings, log: Log, key: str) -> None:
     """Gathers what the node's Dockerfile copies, and builds it."""
     source, context = settings.here / "node", fresh_context(settings, "node")
-    pause = next(reference for reference, image in kubeadm_images(settings, log).items() if image == PAUSE)
+    pause = next(
+        reference for reference, image in kubeadm_images(settings, log).items() if image == PAUSE
+    )
 
     def put(name: str | Path, to: str, mode: int = 0o644) -> Path:
         target = context / to
@@ -82,7 +90,9 @@ def build_bare(settings: Settings, log: Log, key: str) -> None:
 
 
 def import_images(settings: Settings, engine: Engine, log: Log, key: str) -> None:
-    """Puts the images into the node's own store, as a container of it, and keeps the container as the node image."""
+    """Puts the images into the node's own store, as a container of it, and keeps the container
+    as the node image.
+    """
     stands_in = kubeadm_images(settings, log)
     for reference, image in stands_in.items():
         log.run(["docker", "tag", image, reference])
@@ -91,20 +101,64 @@ def import_images(settings: Settings, engine: Engine, log: Log, key: str) -> Non
     container = "modelyard-node-build"
     log.run(["docker", "rm", "-f", container]) if engine.read("inspect", container) else None
     try:
-        log.run(["docker", "run", "-d", "--privileged", "--net", "none", "--name", container, "--entrypoint", "sleep", BARE, "3600"])
+        log.run(
+            [
+                "docker",
+                "run",
+                "-d",
+                "--privileged",
+                "--net",
+                "none",
+                "--name",
+                container,
+                "--entrypoint",
+                "sleep",
+                BARE,
+                "3600",
+            ]
+        )
         log.run(["docker", "exec", "-d", container, "containerd"])
         deadline = time.monotonic() + IMPORT_SECONDS
-        while subprocess.run(["docker", "exec", container, "ctr", "version"], capture_output=True, check=False).returncode:
+        while subprocess.run(
+            ["docker", "exec", container, "ctr", "version"], capture_output=True, check=False
+        ).returncode:
             if time.monotonic() > deadline:
                 raise Failed("containerd does not start in the node")
             time.sleep(0.3)
         # Unpacked at the first use only: a snapshot in an image's layer could not be mounted again.
         with saved.open("rb") as archive:
-            log.run(["docker", "exec", "-i", container, "ctr", "-n", "k8s.io", "images", "import", "--no-unpack", "-"], stdin=archive)
+            log.run(
+                [
+                    "docker",
+                    "exec",
+                    "-i",
+                    container,
+                    "ctr",
+                    "-n",
+                    "k8s.io",
+                    "images",
+                    "import",
+                    "--no-unpack",
+                    "-",
+                ],
+                stdin=archive,
+            )
         log.run(["docker", "exec", container, "pkill", "-TERM", "-x", "containerd"])
         log.run(["docker", "stop", "-t", "5", container])
-        changes = [f"LABEL {KEY_LABEL}={key}", 'ENTRYPOINT ["/usr/local/bin/entrypoint", "/sbin/init"]', "CMD []"]
-        log.run(["docker", "commit", *(word for change in changes for word in ("--change", change)), container, NODE_IMAGE])
+        changes = [
+            f"LABEL {KEY_LABEL}={key}",
+            'ENTRYPOINT ["/usr/local/bin/entrypoint", "/sbin/init"]',
+            "CMD []",
+        ]
+        log.run(
+            [
+                "docker",
+                "commit",
+                *(word for change in changes for word in ("--change", change)),
+                container,
+                NODE_IMAGE,
+            ]
+        )
     finally:
         subprocess.run(["docker", "rm", "-f", "-v", container], capture_output=True, check=False)
         saved.unlink(missing_ok=True)

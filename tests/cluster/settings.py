@@ -30,11 +30,13 @@ CLUSTERS = (DEMO_CLUSTER, TESTS_CLUSTER)
 KUBERNETES = "v1.34.4"
 NODE_IMAGE = f"modelyard/node:{KUBERNETES}"
 PULLED_NODE_IMAGE = "kindest/node:v1.34.0"
-# Kubernetes would do with 1.24; Argo CD (tests/gitops) asks for 1.25.5, and a distribution's Go fetches no newer one.
+# Kubernetes would do with 1.24; Argo CD (tests/gitops) asks for 1.25.5, and a distribution's Go
+# fetches no newer one.
 GO_MINIMUM = (1, 26)
 GO_DEFAULT = "1.26"
 
-# Programs that their own modules let be installed by name; the others have a module of ours under go/.
+# Programs that their own modules let be installed by name; the others have a module of ours under
+# go/.
 MODULES = {
     "kind": "sigs.k8s.io/kind@v0.33.0",
     "helm": "helm.sh/helm/v3/cmd/helm@v3.19.0",
@@ -58,7 +60,8 @@ class Settings:
     """Where things lie and how images are come by.
 
     Args:
-        cache: folder that outlives clusters: binaries, logs, stamps, the kubeconfig. Never inside the repository.
+        cache: folder that outlives clusters: binaries, logs, stamps, the kubeconfig. Never inside
+            the repository.
         mode: ``auto``, ``build`` (nothing is ever pulled) or ``pull``.
         root: the repository.
         cluster: the kind cluster's name, one of ``CLUSTERS``.

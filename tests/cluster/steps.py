@@ -1,7 +1,8 @@
-"""Steps, what they hang on, and which of them are done already. What the steps do does not belong here.
+"""Steps, what they hang on, and which of them are done already. What the steps do does not belong
+here.
 
-A step has a key: a hash over its name, what it is made from, and the keys of the steps before it. A step whose stamp holds its key,
-and whose output is still there, is done.
+A step has a key: a hash over its name, what it is made from, and the keys of the steps before it. A
+step whose stamp holds its key, and whose output is still there, is done.
 """
 
 from __future__ import annotations
@@ -29,7 +30,8 @@ class Step:
     Args:
         name: unique; also the name of its log.
         run: does the work, its output in the log it is given; raises ``Failed``.
-        done: whether the output is there, for the step's key; called before and never during the work.
+        done: whether the output is there, for the step's key; called before and never during the
+            work.
         inputs: what the output is made from: versions, flags, hashes of files.
         after: names of the steps that must be done before.
         doing: what it does, as a line for people.
@@ -46,19 +48,28 @@ class Step:
 
 
 def hash_files(paths: Iterable[Path], root: Path) -> str:
-    """A hash over the relative names, the modes' x bit and the contents of files; folders are walked."""
+    """A hash over the relative names, the modes' x bit and the contents of files; folders are
+    walked.
+    """
     digest = hashlib.sha256()
     files: list[Path] = []
     for path in paths:
-        files += (child for child in path.rglob("*") if child.is_file()) if path.is_dir() else [path]
+        files += (
+            (child for child in path.rglob("*") if child.is_file()) if path.is_dir() else [path]
+        )
     for file in sorted(files):
         executable = file.stat().st_mode & 0o100
-        digest.update(f"{file.relative_to(root)}\0{executable}\0".encode() + hashlib.sha256(file.read_bytes()).digest())
+        digest.update(
+            f"{file.relative_to(root)}\0{executable}\0".encode()
+            + hashlib.sha256(file.read_bytes()).digest()
+        )
     return digest.hexdigest()
 
 
 def order(steps: Sequence[Step], wanted: Iterable[str]) -> list[Step]:
-    """The wanted steps and all before them, each after what it hangs on; ``ValueError`` for an unknown name or a ring."""
+    """The wanted steps and all before them, each after what it hangs on; ``ValueError`` for an
+    unknown name or a ring.
+    """
     known = {step.name: step for step in steps}
     out: list[Step] = []
     placed: set[str] = set()
@@ -122,7 +133,9 @@ class Plan:
         return [step.name for step in self.todo(wanted)]
 
     def run(self, wanted: Iterable[str]) -> list[str]:
-        """Does what is not done; gives the names of the steps that it did, in the order of their ends. Raises ``Failed``."""
+        """Does what is not done; gives the names of the steps that it did, in the order of their
+        ends. Raises ``Failed``.
+        """
         chain = order(self.steps, wanted)
         keys = keys_of(chain)
         todo = {step.name: step for step in chain if not self.is_done(step, keys[step.name])}
@@ -139,21 +152,34 @@ class Plan:
             while (waiting and not failure) or running:
                 for name, step in list(waiting.items()):
                     heavies = sum(todo[other].heavy for other, _ in running.values())
-                    free = len(running) < self.workers and not (step.heavy and heavies >= HEAVY_AT_ONCE)
-                    if free and not failure and not any(before in todo and before not in ended for before in step.after):
+                    free = len(running) < self.workers and not (
+                        step.heavy and heavies >= HEAVY_AT_ONCE
+                    )
+                    if (
+                        free
+                        and not failure
+                        and not any(before in todo and before not in ended for before in step.after)
+                    ):
                         running[pool.submit(self._one, step, keys[name])] = (name, time.monotonic())
                         del waiting[name]
                 finished, _ = wait(running, timeout=HEARTBEAT, return_when=FIRST_COMPLETED)
                 if not finished:
                     now = time.monotonic()
-                    self.console.say("  still: " + ", ".join(f"{name} ({now - since:.0f} s)" for name, since in running.values()))
+                    self.console.say(
+                        "  still: "
+                        + ", ".join(
+                            f"{name} ({now - since:.0f} s)" for name, since in running.values()
+                        )
+                    )
                 for future in finished:
                     name, _ = running.pop(future)
                     error = future.exception()
                     if error is None:
                         ended.append(name)
                     elif failure is None:
-                        failure = error if isinstance(error, Exception) else RuntimeError(repr(error))
+                        failure = (
+                            error if isinstance(error, Exception) else RuntimeError(repr(error))
+                        )
         if failure:
             raise failure
         return ended
@@ -165,7 +191,12 @@ class Plan:
         try:
             step.run(log, key)
         except (Failed, OSError) as error:
-            raise Failed(f"{step.name}: {error}\n--- the end of {log.path}\n{tail(log.path)}\n--- the whole log: {log.path}") from error
+            raise Failed(
+                f"{step.name}: {error}\n"
+                f"--- the end of {log.path}\n"
+                f"{tail(log.path)}\n"
+                f"--- the whole log: {log.path}"
+            ) from error
         if not step.done(key):
             raise Failed(f"{step.name} ended but its output is not there; log: {log.path}")
         stamp = self.stamp(step.name)

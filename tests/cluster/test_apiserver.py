@@ -1,4 +1,6 @@
-"""The API-only harness is a real API server: it validates, admits, collects garbage, and leaves nothing behind."""
+"""The API-only harness is a real API server: it validates, admits, collects garbage, and leaves
+nothing behind.
+"""
 
 import json
 import subprocess
@@ -35,7 +37,9 @@ WIDGETS = {
                             "spec": {
                                 "type": "object",
                                 "properties": {"size": {"type": "integer"}},
-                                "x-kubernetes-validations": [{"rule": "self.size < 10", "message": "too big"}],
+                                "x-kubernetes-validations": [
+                                    {"rule": "self.size < 10", "message": "too big"}
+                                ],
                             }
                         },
                     }
@@ -51,9 +55,18 @@ POLICY = {
     "spec": {
         "failurePolicy": "Fail",
         "matchConstraints": {
-            "resourceRules": [{"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["configmaps"]}]
+            "resourceRules": [
+                {
+                    "apiGroups": [""],
+                    "apiVersions": ["v1"],
+                    "operations": ["CREATE"],
+                    "resources": ["configmaps"],
+                }
+            ]
         },
-        "validations": [{"expression": "object.metadata.name != 'forbidden'", "message": "not this one"}],
+        "validations": [
+            {"expression": "object.metadata.name != 'forbidden'", "message": "not this one"}
+        ],
     },
 }
 BINDING = {
@@ -64,9 +77,18 @@ BINDING = {
 }
 
 
-def kubectl(server: ApiServer, *words: str, given: dict[str, Any] | None = None) -> subprocess.CompletedProcess[str]:
+def kubectl(
+    server: ApiServer, *words: str, given: dict[str, Any] | None = None
+) -> subprocess.CompletedProcess[str]:
     command = [str(Settings.read().bin / "kubectl"), "--kubeconfig", str(server.kubeconfig), *words]
-    return subprocess.run(command, input=json.dumps(given) if given else None, capture_output=True, text=True, check=False, timeout=60)
+    return subprocess.run(
+        command,
+        input=json.dumps(given) if given else None,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
 
 
 def create(server: ApiServer, given: dict[str, Any]) -> subprocess.CompletedProcess[str]:
@@ -74,7 +96,11 @@ def create(server: ApiServer, given: dict[str, Any]) -> subprocess.CompletedProc
 
 
 def config_map(name: str, **metadata: Any) -> dict[str, Any]:
-    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "namespace": "default", **metadata}}
+    return {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": name, "namespace": "default", **metadata},
+    }
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +111,16 @@ def server() -> Iterator[ApiServer]:
 
 def test_a_custom_resource_is_validated_by_its_rules(server: ApiServer) -> None:
     assert create(server, WIDGETS).returncode == 0
-    assert kubectl(server, "wait", "--for=condition=Established", "crd/widgets.test.modelyard.io", "--timeout=30s").returncode == 0
+    assert (
+        kubectl(
+            server,
+            "wait",
+            "--for=condition=Established",
+            "crd/widgets.test.modelyard.io",
+            "--timeout=30s",
+        ).returncode
+        == 0
+    )
     widget = {
         "apiVersion": "test.modelyard.io/v1",
         "kind": "Widget",
@@ -93,7 +128,10 @@ def test_a_custom_resource_is_validated_by_its_rules(server: ApiServer) -> None:
         "spec": {"size": 9},
     }
     assert create(server, widget).returncode == 0
-    refused = create(server, {**widget, "metadata": {"name": "big", "namespace": "default"}, "spec": {"size": 10}})
+    refused = create(
+        server,
+        {**widget, "metadata": {"name": "big", "namespace": "default"}, "spec": {"size": 10}},
+    )
     assert refused.returncode != 0
     assert "too big" in refused.stderr
 
@@ -103,19 +141,32 @@ def test_an_admission_policy_refuses(server: ApiServer) -> None:
     assert create(server, BINDING).returncode == 0
     # A policy is in force a moment after it is stored; a dry run asks without leaving anything.
     for _ in range(200):
-        answer = kubectl(server, "create", "--dry-run=server", "-f", "-", given=config_map("forbidden"))
+        answer = kubectl(
+            server, "create", "--dry-run=server", "-f", "-", given=config_map("forbidden")
+        )
         if answer.returncode:
             break
     assert "not this one" in answer.stderr
     assert create(server, config_map("allowed")).returncode == 0
 
 
-def test_the_controllers_collect_what_has_lost_its_owner_and_end_a_namespace(server: ApiServer) -> None:
-    owner = json.loads(kubectl(server, "create", "-o", "json", "-f", "-", given=config_map("owner")).stdout)
-    reference = {"apiVersion": "v1", "kind": "ConfigMap", "name": "owner", "uid": owner["metadata"]["uid"]}
+def test_the_controllers_collect_what_has_lost_its_owner_and_end_a_namespace(
+    server: ApiServer,
+) -> None:
+    owner = json.loads(
+        kubectl(server, "create", "-o", "json", "-f", "-", given=config_map("owner")).stdout
+    )
+    reference = {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "name": "owner",
+        "uid": owner["metadata"]["uid"],
+    }
     assert create(server, config_map("child", ownerReferences=[reference])).returncode == 0
     assert kubectl(server, "delete", "configmap", "owner").returncode == 0
-    assert kubectl(server, "wait", "--for=delete", "configmap/child", "--timeout=50s").returncode == 0
+    assert (
+        kubectl(server, "wait", "--for=delete", "configmap/child", "--timeout=50s").returncode == 0
+    )
     assert kubectl(server, "create", "namespace", "passing").returncode == 0
     assert kubectl(server, "delete", "namespace", "passing", "--timeout=50s").returncode == 0
 
@@ -126,12 +177,17 @@ def test_nothing_is_left_after_the_block() -> None:
         assert kubectl(server, "get", "namespace", "default").returncode == 0
         folder = server.folder
     assert not folder.exists()
-    listed = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout
+    listed = subprocess.run(
+        ["ps", "-eo", "args"], capture_output=True, text=True, check=True
+    ).stdout
     assert str(folder) not in listed
 
 
 def test_a_program_that_ends_is_named_with_its_last_words() -> None:
-    with pytest.raises(Failed, match=r"(?s)kube-apiserver ended with .*no-such-flag"), running(arguments=["--no-such-flag"]):
+    with (
+        pytest.raises(Failed, match=r"(?s)kube-apiserver ended with .*no-such-flag"),
+        running(arguments=["--no-such-flag"]),
+    ):
         pass
 
 

@@ -1,4 +1,6 @@
-"""The kind cluster is a real one: claims are bound, names are found, an image is loaded by its missing layers only."""
+"""The kind cluster is a real one: claims are bound, names are found, an image is loaded by its
+missing layers only.
+"""
 
 import io
 import json
@@ -27,19 +29,44 @@ WAIT = "--timeout=240s"
 
 def kubectl(*words: str, given: Any = None) -> str:
     settings = Settings.read()
-    command = [str(settings.bin / "kubectl"), "--kubeconfig", str(settings.kubeconfig), "-n", NAMESPACE, *words]
-    done = subprocess.run(command, input=json.dumps(given) if given else None, capture_output=True, text=True, check=False, timeout=300)
+    command = [
+        str(settings.bin / "kubectl"),
+        "--kubeconfig",
+        str(settings.kubeconfig),
+        "-n",
+        NAMESPACE,
+        *words,
+    ]
+    done = subprocess.run(
+        command,
+        input=json.dumps(given) if given else None,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
     assert done.returncode == 0, done.stderr
     return done.stdout
 
 
 def pod(name: str, image: str, script: str, **spec: Any) -> dict[str, Any]:
-    container = {"name": "main", "image": image, "imagePullPolicy": "Never", "command": ["bash", "-c", script], **spec.pop("container", {})}
+    container = {
+        "name": "main",
+        "image": image,
+        "imagePullPolicy": "Never",
+        "command": ["bash", "-c", script],
+        **spec.pop("container", {}),
+    }
     return {
         "apiVersion": "v1",
         "kind": "Pod",
         "metadata": {"name": name},
-        "spec": {"restartPolicy": "Never", "terminationGracePeriodSeconds": 0, "containers": [container], **spec},
+        "spec": {
+            "restartPolicy": "Never",
+            "terminationGracePeriodSeconds": 0,
+            "containers": [container],
+            **spec,
+        },
     }
 
 
@@ -52,7 +79,9 @@ def output(given: dict[str, Any]) -> str:
 
 
 def built_here() -> bool:
-    """Whether the node's image is our own, which brings Debian's image and refuses questions for outside names."""
+    """Whether the node's image is our own, which brings Debian's image and refuses questions for
+    outside names.
+    """
     engine = Engine(Settings.read(), Console(io.StringIO()))
     return engine.read("inspect", "--format", "{{.Config.Image}}", NODE) == NODE_IMAGE
 
@@ -85,7 +114,17 @@ def test_bringing_up_what_is_up_does_nothing() -> None:
 
 def test_a_claim_is_bound_and_a_user_that_is_not_root_can_write_to_it() -> None:
     spec = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Mi"}}}
-    kubectl("create", "-f", "-", given={"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "claim"}, "spec": spec})
+    kubectl(
+        "create",
+        "-f",
+        "-",
+        given={
+            "apiVersion": "v1",
+            "kind": "PersistentVolumeClaim",
+            "metadata": {"name": "claim"},
+            "spec": spec,
+        },
+    )
     mounted = {
         "container": {"volumeMounts": [{"name": "data", "mountPath": "/data"}]},
         "volumes": [{"name": "data", "persistentVolumeClaim": {"claimName": "claim"}}],
@@ -93,10 +132,15 @@ def test_a_claim_is_bound_and_a_user_that_is_not_root_can_write_to_it() -> None:
     }
     output(pod("writer", DEBIAN, "echo kept >/data/file", **json.loads(json.dumps(mounted))))
     kubectl("delete", "pod", "writer")
-    assert output(pod("reader", DEBIAN, "cat /data/file", **json.loads(json.dumps(mounted)))) == "kept\n"
+    assert (
+        output(pod("reader", DEBIAN, "cat /data/file", **json.loads(json.dumps(mounted))))
+        == "kept\n"
+    )
 
 
-def test_names_of_the_cluster_are_found_and_names_from_outside_are_refused_and_not_waited_for() -> None:
+def test_names_of_the_cluster_are_found_and_names_from_outside_are_refused_and_not_waited_for() -> (
+    None
+):
     script = """
     getent hosts kubernetes.default.svc.cluster.local || exit 1
     exec 3<>/dev/tcp/kubernetes.default.svc/443 && echo connected
@@ -136,7 +180,9 @@ def test_an_image_is_loaded_once_and_then_only_what_changed(tmp_path: Path) -> N
 
 
 def docker(*words: str) -> str:
-    done = subprocess.run(["docker", *words], capture_output=True, text=True, check=False, timeout=120)
+    done = subprocess.run(
+        ["docker", *words], capture_output=True, text=True, check=False, timeout=120
+    )
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
 
@@ -148,8 +194,12 @@ def names() -> Iterator[tuple[str, str]]:
     subprocess.run(["docker", "rm", "-f", *found], capture_output=True, check=False)
 
 
-def test_a_node_keeps_its_first_address_when_the_engine_gives_it_another(names: tuple[str, str]) -> None:
-    """After the engine began anew two clusters have each other's addresses, if they started in another order."""
+def test_a_node_keeps_its_first_address_when_the_engine_gives_it_another(
+    names: tuple[str, str],
+) -> None:
+    """After the engine began anew two clusters have each other's addresses, if they started in
+    another order.
+    """
     if not built_here():
         pytest.skip("kind's own node image rewrites its files instead")
     node, other = names
@@ -160,7 +210,9 @@ def test_a_node_keeps_its_first_address_when_the_engine_gives_it_another(names: 
 
     def started(times: int) -> None:
         def said() -> bool | None:
-            logged = subprocess.run(["docker", "logs", node], capture_output=True, text=True, check=True)
+            logged = subprocess.run(
+                ["docker", "logs", node], capture_output=True, text=True, check=True
+            )
             return logged.stderr.count("starting init") == times or None
 
         until(said, f"the node has started {times} times", 60)

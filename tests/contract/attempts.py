@@ -1,4 +1,5 @@
-"""One TrainingRun on a real MLflow and S3: the operator decides and acts as it does, and its script is a real process.
+"""One TrainingRun on a real MLflow and S3: the operator decides and acts as it does, and its script
+is a real process.
 
 Kubernetes is values here: what is applied is there, and the Job ends as the process did.
 """
@@ -24,7 +25,18 @@ from modelyard.training_run.decide import decider
 from modelyard.training_run.observe import observe
 from tests.expansion import expanded
 from tests.local import limits
-from tests.unit.builders import NAMESPACE, NOW, RUNTIME, Around, experiment, live, pod, terminated, training_run, written
+from tests.unit.builders import (
+    NAMESPACE,
+    NOW,
+    RUNTIME,
+    Around,
+    experiment,
+    live,
+    pod,
+    terminated,
+    training_run,
+    written,
+)
 
 __all__ = ["Attempt"]
 
@@ -43,7 +55,9 @@ class Attempt:
 
     """
 
-    def __init__(self, connection: Mapping[str, str], folder: Path, script: str, **spec: Any) -> None:
+    def __init__(
+        self, connection: Mapping[str, str], folder: Path, script: str, **spec: Any
+    ) -> None:
         self._connection, self._folder = dict(connection), folder
         self.run: TrainingRun = training_run(trainer={"script": {"config_map": "train"}}, **spec)
         self._around = Around(config_maps={"train": {"train.py": script}})
@@ -58,9 +72,17 @@ class Attempt:
         """Create the experiment that it belongs to."""
         self._tenant = await self._tenants.tenant(NAMESPACE)
         self.tracking = self._tenant.tracking
-        self.experiment = await self.tracking.create_experiment(f"{NAMESPACE}/{name}", f"s3://mlflow-artifacts/{NAMESPACE}/{name}", {})
-        there = MlflowExperiment(id=self.experiment, name=f"{NAMESPACE}/{name}", url="http://mlflow")
-        self._around.objects = (experiment(status=ExperimentStatus(mlflow=there, conditions=ready("Synced", "All is well."))),)
+        self.experiment = await self.tracking.create_experiment(
+            f"{NAMESPACE}/{name}", f"s3://mlflow-artifacts/{NAMESPACE}/{name}", {}
+        )
+        there = MlflowExperiment(
+            id=self.experiment, name=f"{NAMESPACE}/{name}", url="http://mlflow"
+        )
+        self._around.objects = (
+            experiment(
+                status=ExperimentStatus(mlflow=there, conditions=ready("Synced", "All is well."))
+            ),
+        )
         return self
 
     async def close(self) -> None:
@@ -69,7 +91,9 @@ class Attempt:
     async def settle(self) -> None:
         """Observe, decide and act until nothing is left to do."""
         for _ in range(LIMIT):
-            plan = self._decide(self.run, await observe(self.run, _Ports(self._around, self._tenant), NOW), NOW)
+            plan = self._decide(
+                self.run, await observe(self.run, _Ports(self._around, self._tenant), NOW), NOW
+            )
             if not isinstance(plan, Act):
                 self.run = written(self.run, plan)
                 if isinstance(plan, Rest):
@@ -79,7 +103,11 @@ class Attempt:
                 if isinstance(action, Apply):
                     self._around.children = (*self._around.children, live(action.manifest, {}))
                 elif isinstance(action, Delete):
-                    left = (each for each in self._around.children if each["metadata"]["name"] != action.name)
+                    left = (
+                        each
+                        for each in self._around.children
+                        if each["metadata"]["name"] != action.name
+                    )
                     self._around.children = tuple(left)
                 else:
                     await perform(action, NAMESPACE, self._around.cluster, self._writers)
@@ -94,15 +122,34 @@ class Attempt:
         container = job["spec"]["template"]["spec"]["containers"][0]
         command = [sys.executable, *container["command"][1:-1], str(self._folder / "train.py")]
         given = expanded(container["env"], self._connection) | {"HOME": str(self._folder)}
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(("MLFLOW_", "AWS_", "MODELYARD_"))}
+        kept = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith(("MLFLOW_", "AWS_", "MODELYARD_"))
+        }
         environment = kept | self._connection | given | {"PYTHONPATH": str(ROOT / "operator")}
-        done = subprocess.run(command, cwd=self._folder, env=environment, capture_output=True, text=True, timeout=240, check=False)
+        done = subprocess.run(
+            command,
+            cwd=self._folder,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=240,
+            check=False,
+        )
         log = done.stdout + done.stderr
         succeeded = done.returncode == 0
-        ended = pod(job, "Succeeded" if succeeded else "Failed", statuses=[terminated(done.returncode, log[-LOG:])])
+        ended = pod(
+            job,
+            "Succeeded" if succeeded else "Failed",
+            statuses=[terminated(done.returncode, log[-LOG:])],
+        )
         condition = {"type": "Complete" if succeeded else "Failed", "status": "True"}
         over = job | {"status": {"conditions": [condition]}}
-        self._around.children = (*(over if each is job else each for each in self._around.children), ended)
+        self._around.children = (
+            *(over if each is job else each for each in self._around.children),
+            ended,
+        )
         return log
 
 

@@ -1,4 +1,6 @@
-"""Real servers, started once for the session and only when a test asks for them; and the worlds that the contract runs against."""
+"""Real servers, started once for the session and only when a test asks for them; and the worlds
+that the contract runs against.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,14 @@ from modelyard.adapters.s3 import S3, Deadlines
 from modelyard.adapters.s3_client import Clients, Keys
 from modelyard.api.artifacts import Location, Reach
 from tests import servers
-from tests.contract.worlds import FakeStoreWorld, FakeWorld, RealStoreWorld, RealWorld, StoreWorld, World
+from tests.contract.worlds import (
+    FakeStoreWorld,
+    FakeWorld,
+    RealStoreWorld,
+    RealWorld,
+    StoreWorld,
+    World,
+)
 from tests.fakes.mlflow import FakeTracking
 from tests.fakes.s3 import FakeStore
 from tests.local import limits
@@ -26,7 +35,9 @@ from tests.local import limits
 REAL = pytest.mark.contract
 WORLDS = ["fake", pytest.param("sqlite", marks=REAL), pytest.param("postgresql", marks=REAL)]
 DEADLINE = 60.0
-"""Seconds for one call. A machine that runs much else answers late; what a deadline does is tested where it is the subject."""
+"""Seconds for one call. A machine that runs much else answers late; what a deadline does is
+tested where it is the subject.
+"""
 STORES = ["fake", pytest.param("minio", marks=REAL)]
 
 
@@ -48,11 +59,16 @@ def minio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[servers.Minio]:
 
 @pytest.fixture(scope="session")
 def mlflows(tmp_path_factory: pytest.TempPathFactory, minio: servers.Minio) -> Iterator[Mlflows]:
-    """Real MLflow servers, on SQLite and on PostgreSQL; they take 15 s to start, so they start side by side."""
+    """Real MLflow servers, on SQLite and on PostgreSQL; they take 15 s to start, so they start
+    side by side.
+    """
     folder: Path = tmp_path_factory.mktemp("mlflow")
     with ExitStack() as stack, ThreadPoolExecutor() as threads:
         databases = [f"sqlite:///{folder}/mlflow.db", stack.enter_context(servers.postgres())]
-        starting = [servers.mlflow(folder, database, "s3://mlflow-artifacts/", minio) for database in databases]
+        starting = [
+            servers.mlflow(folder, database, "s3://mlflow-artifacts/", minio)
+            for database in databases
+        ]
         sqlite, postgresql = threads.map(stack.enter_context, starting)
         yield Mlflows(sqlite, postgresql)
 
@@ -70,17 +86,25 @@ async def world(request: pytest.FixtureRequest) -> AsyncIterator[World]:
         yield FakeWorld(FakeTracking())
         return
     url = getattr(request.getfixturevalue("mlflows"), request.param)
-    client = Mlflow(url, Credentials(), Probe("MLflow", lambda *_: None), limits=limits(), deadline=DEADLINE)
+    client = Mlflow(
+        url, Credentials(), Probe("MLflow", lambda *_: None), limits=limits(), deadline=DEADLINE
+    )
     yield RealWorld(client, url)
     await client.close()
 
 
 @pytest.fixture(params=STORES)
 async def store(request: pytest.FixtureRequest, name: str) -> AsyncIterator[StoreWorld]:
-    """S3: the fake and the real one, each with an empty bucket of its own that the namespace `risk` writes to, and one that it reads."""
+    """S3: the fake and the real one, each with an empty bucket of its own that the namespace
+    `risk` writes to, and one that it reads.
+    """
     own, other = f"own-{name}", f"other-{name}"
     if request.param == "fake":
-        yield FakeStoreWorld(FakeStore(own, "risk", frozenset({Location(other, "")}), world={own: {}, other: {}}), own, other)
+        yield FakeStoreWorld(
+            FakeStore(own, "risk", frozenset({Location(other, "")}), world={own: {}, other: {}}),
+            own,
+            other,
+        )
         return
     server: servers.Minio = request.getfixturevalue("minio")
     hand = server.s3()

@@ -1,6 +1,8 @@
-"""A user's notebook: MLflow's own client in a process of its own, for it takes its credentials from the environment.
+"""A user's notebook: MLflow's own client in a process of its own, for it takes its credentials from
+the environment.
 
-Speaks lines of JSON: `["log", run]`, `["register", uri, name]`, `["load", uri]`, `["version", name, version]`; each is answered by one.
+Speaks lines of JSON: `["log", run]`, `["register", uri, name]`, `["load", uri]`, `["version", name,
+version]`; each is answered by one.
 """
 
 from __future__ import annotations
@@ -27,7 +29,9 @@ class Notebook:
         self._process = process
 
     def ask(self, *words: Any) -> Any:
-        """Do something there, and return what came of it; an error there is a RuntimeError here, with its message."""
+        """Do something there, and return what came of it; an error there is a RuntimeError here,
+        with its message.
+        """
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._process.stdin.write(json.dumps(words) + "\n")
@@ -39,12 +43,22 @@ class Notebook:
 
 
 @contextmanager
-def notebook(url: str, environment: Mapping[str, str], folder: Path, module: str = "tests.contract.notebook") -> Iterator[Notebook]:
-    """Open one, in a folder of its own: MLflow would take this project's requirements for the model's. `module` is the far end."""
-    ours = {"MLFLOW_TRACKING_URI": url, "MLFLOW_DISABLE_TELEMETRY": "true", "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'operator'}"}
+def notebook(
+    url: str, environment: Mapping[str, str], folder: Path, module: str = "tests.contract.notebook"
+) -> Iterator[Notebook]:
+    """Open one, in a folder of its own: MLflow would take this project's requirements for the
+    model's. `module` is the far end.
+    """
+    ours = {
+        "MLFLOW_TRACKING_URI": url,
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'operator'}",
+    }
     variables = {**os.environ, **environment, **ours}
     command = [sys.executable, "-m", module]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=variables, cwd=folder, text=True) as process:
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=variables, cwd=folder, text=True
+    ) as process:
         yield Notebook(process)
         assert process.stdin is not None
         process.stdin.close()
@@ -65,7 +79,11 @@ def main() -> None:
     def log(run: str) -> str:
         with mlflow.start_run(run_id=run):
             model = xgboost.XGBClassifier(n_estimators=2, max_depth=2).fit(rows, [0, 1])
-            return str(mlflow.xgboost.log_model(model, name="model", input_example=rows, pip_requirements=["xgboost"]).model_id)
+            return str(
+                mlflow.xgboost.log_model(
+                    model, name="model", input_example=rows, pip_requirements=["xgboost"]
+                ).model_id
+            )
 
     def register(uri: str, name: str) -> str:
         return str(mlflow.register_model(uri, name).version)
@@ -84,10 +102,17 @@ def main() -> None:
         }
 
     def resolve(name: str, form: str) -> str:
-        found = client.get_model_version_by_alias(name, form[1:]) if form.startswith("@") else client.get_latest_versions(name, [form])[0]
+        found = (
+            client.get_model_version_by_alias(name, form[1:])
+            if form.startswith("@")
+            else client.get_latest_versions(name, [form])[0]
+        )
         return str(found.version)
 
-    serve({"log": log, "register": register, "load": load, "version": version, "resolve": resolve}, answers)
+    serve(
+        {"log": log, "register": register, "load": load, "version": version, "resolve": resolve},
+        answers,
+    )
 
 
 def serve(actions: Mapping[str, Callable[..., Any]], answers: TextIO) -> None:

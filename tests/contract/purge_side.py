@@ -1,4 +1,6 @@
-"""MLflow's own client on a database, for tests of purging: it makes things, soft-deletes and restores them, and says what it sees."""
+"""MLflow's own client on a database, for tests of purging: it makes things, soft-deletes and
+restores them, and says what it sees.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +37,9 @@ def main() -> None:
         return info.run_id, info.artifact_uri
 
     def model(experiment: str, run: str) -> tuple[str, str]:
-        made = client.create_logged_model(experiment, name="model", source_run_id=run or None, params={"a": "b"}, tags={"c": "d"})
+        made = client.create_logged_model(
+            experiment, name="model", source_run_id=run or None, params={"a": "b"}, tags={"c": "d"}
+        )
         client.finalize_logged_model(made.model_id, "READY")
         if run:
             use(run, made.model_id)
@@ -46,7 +50,11 @@ def main() -> None:
 
     def version(name: str, source: str, run: str, model_id: str) -> str:
         client.create_registered_model(name)
-        return str(client.create_model_version(name, source, run_id=run or None, model_id=model_id or None).version)
+        return str(
+            client.create_model_version(
+                name, source, run_id=run or None, model_id=model_id or None
+            ).version
+        )
 
     def seen(get: Any, id_: str) -> str:
         try:

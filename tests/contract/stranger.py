@@ -1,4 +1,6 @@
-"""An address where somebody else answers first, on connections that stay open; then those that are new lead to the right server."""
+"""An address where somebody else answers first, on connections that stay open; then those that
+are new lead to the right server.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,8 @@ class Door:
 
     Attributes:
         url: Where it is.
-        leads_to: The server that new connections reach; empty: they reach somebody who knows of nothing.
+        leads_to: The server that new connections reach; empty: they reach somebody who knows of
+            nothing.
 
     """
 
@@ -32,7 +35,11 @@ class Door:
         self._visits.add(visit)
         try:
             with suppress(ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
-                await (_through(reader, writer, self.leads_to) if self.leads_to else _nothing(reader, writer))
+                await (
+                    _through(reader, writer, self.leads_to)
+                    if self.leads_to
+                    else _nothing(reader, writer)
+                )
         finally:
             writer.close()
             self._visits.discard(visit)

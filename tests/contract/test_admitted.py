@@ -1,4 +1,6 @@
-"""What the CRDs admit, MLflow takes: objects drawn from our own schemas, a real API server that judges them, and a real MLflow."""
+"""What the CRDs admit, MLflow takes: objects drawn from our own schemas, a real API server that
+judges them, and a real MLflow.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,11 @@ SETTINGS = settings(
     max_examples=80,
     deadline=None,  # other processes answer
     derandomize=True,
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much],
+    suppress_health_check=[
+        HealthCheck.too_slow,
+        HealthCheck.data_too_large,
+        HealthCheck.filter_too_much,
+    ],
 )
 ENOUGH = 8
 """Objects that are to be admitted: a rule that refuses all proves nothing."""
@@ -36,32 +42,46 @@ ENOUGH = 8
 
 def fields(kind: str) -> Manifest:
     (found,) = [each for each in KINDS if kind == each.resource.KIND]
-    properties: Manifest = crd(found)["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"]
+    properties: Manifest = crd(found)["spec"]["versions"][0]["schema"]["openAPIV3Schema"][
+        "properties"
+    ]["spec"]["properties"]
     return properties
 
 
 TAGS = specs(fields("Experiment")["tags"])
 PARAMETERS = specs(fields("TrainingRun")["parameters"])
 NOTES = specs(fields("Experiment")["description"])
-METRICS = specs(fields("Experiment")["objective"]["properties"]["metric"]) | st.text("a.@/:_", min_size=1, max_size=6)
-VERSION_TAGS = specs(fields("RegisteredModel")["versions"]["additionalProperties"]["properties"]["tags"])
+METRICS = specs(fields("Experiment")["objective"]["properties"]["metric"]) | st.text(
+    "a.@/:_", min_size=1, max_size=6
+)
+VERSION_TAGS = specs(
+    fields("RegisteredModel")["versions"]["additionalProperties"]["properties"]["tags"]
+)
 
 
 class Taker:
-    """MLflow on PostgreSQL, the strictest of its databases, with one of each thing that tags belong to."""
+    """MLflow on PostgreSQL, the strictest of its databases, with one of each thing that tags
+    belong to.
+    """
 
     def __init__(self, url: str) -> None:
         self._runner = asyncio.Runner()
         self._client = self._runner.run(self._open(url))
         name = uuid.uuid4().hex
         self.admitted = 0
-        self.experiment = self.do(self._client.create_experiment(name, "s3://mlflow-artifacts/a", {}))
+        self.experiment = self.do(
+            self._client.create_experiment(name, "s3://mlflow-artifacts/a", {})
+        )
         self.model = f"risk.{name}"
         self.do(self._client.create_model(self.model, "", {}))
-        self.version = self.do(self._client.create_version(self.model, "s3://mlflow-artifacts/a", None, {}, None))
+        self.version = self.do(
+            self._client.create_version(self.model, "s3://mlflow-artifacts/a", None, {}, None)
+        )
 
     async def _open(self, url: str) -> Mlflow:
-        return Mlflow(url, Credentials(), Probe("MLflow", lambda *_: None), limits=limits(), deadline=60.0)
+        return Mlflow(
+            url, Credentials(), Probe("MLflow", lambda *_: None), limits=limits(), deadline=60.0
+        )
 
     def do(self, call: Any) -> Any:
         return self._runner.run(call)
@@ -131,7 +151,11 @@ def test_metrics_of_an_objective(cluster: Cluster, mlflow: Taker):
         if cluster.check(experiment(objective={"metric": name})).ok:
             mlflow.do(mlflow.client.best_runs(mlflow.experiment, name, greatest=True, limit=1))
             run = mlflow.do(mlflow.client.create_run(mlflow.experiment, "r", {}))
-            mlflow.do(mlflow.client.log_parameters(run, {name: "MLflow judges names of metrics as it does those of parameters"}))
+            mlflow.do(
+                mlflow.client.log_parameters(
+                    run, {name: "MLflow judges names of metrics as it does those of parameters"}
+                )
+            )
             mlflow.admitted += 1
 
     check()

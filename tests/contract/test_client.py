@@ -1,4 +1,6 @@
-"""What MLflow's own client sees of our calls: the URIs that users load models by, on a model that was really logged."""
+"""What MLflow's own client sees of our calls: the URIs that users load models by, on a model
+that was really logged.
+"""
 
 from __future__ import annotations
 
@@ -36,30 +38,53 @@ class World:
 
 
 @pytest.fixture(scope="module")
-def user(mlflows: Mlflows, minio: servers.Minio, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Notebook]:
+def user(
+    mlflows: Mlflows, minio: servers.Minio, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Notebook]:
     with notebook(mlflows.sqlite, minio.environment, tmp_path_factory.mktemp("notebook")) as opened:
         yield opened
 
 
 @pytest.fixture(scope="module")
 def logged_once() -> list[tuple[str, str, str]]:
-    """The run and the logged model that all tests share, once the first has made them: logging takes seconds."""
+    """The run and the logged model that all tests share, once the first has made them: logging
+    takes seconds.
+    """
     return []
 
 
 @pytest.fixture
 async def world(
-    user: Notebook, mlflows: Mlflows, minio: servers.Minio, name: str, logged_once: list[tuple[str, str, str]]
+    user: Notebook,
+    mlflows: Mlflows,
+    minio: servers.Minio,
+    name: str,
+    logged_once: list[tuple[str, str, str]],
 ) -> AsyncIterator[World]:
-    tracking = Mlflow(mlflows.sqlite, Credentials(), Probe("MLflow", lambda *_: None), limits=limits(), deadline=60.0)
+    tracking = Mlflow(
+        mlflows.sqlite,
+        Credentials(),
+        Probe("MLflow", lambda *_: None),
+        limits=limits(),
+        deadline=60.0,
+    )
     keys = Keys(minio.url, minio.access_key, minio.secret_key)
     reach = Reach("mlflow-artifacts", "risk")
-    store = S3(keys, reach, Probe("S3", lambda *_: None), clients=Clients(limits=limits()), pool=Pool("S3", 8), bulk=Pool("S3", 4))
+    store = S3(
+        keys,
+        reach,
+        Probe("S3", lambda *_: None),
+        clients=Clients(limits=limits()),
+        pool=Pool("S3", 8),
+        bulk=Pool("S3", 4),
+    )
     async with AsyncExitStack() as stack:
         stack.push_async_callback(tracking.close)
         stack.push_async_callback(store.close)
         if not logged_once:
-            experiment = await tracking.create_experiment(f"risk/{name}", f"s3://mlflow-artifacts/risk/{name}", {})
+            experiment = await tracking.create_experiment(
+                f"risk/{name}", f"s3://mlflow-artifacts/risk/{name}", {}
+            )
             run = await tracking.create_run(experiment, "r", {})
             logged_once.append((experiment, run, user.ask("log", run)))
         experiment, run, id_ = logged_once[0]
@@ -85,18 +110,27 @@ async def test_a_logged_model_is_seen_where_it_lies(world: World):
 async def test_our_registration_is_as_mlflow_s_own(world: World):
     """`mlflow.register_model("models:/m-...")` and ours leave the same version behind."""
     theirs = world.notebook.ask("register", f"models:/{world.logged.id}", world.model)
-    ours = await world.tracking.create_version(world.model, f"models:/{world.logged.id}", None, {}, world.logged.id)
+    ours = await world.tracking.create_version(
+        world.model, f"models:/{world.logged.id}", None, {}, world.logged.id
+    )
     assert (theirs, ours) == ("1", "2")
     first, second = await world.tracking.versions(world.model)
     assert replace(first, version="", created=None) == replace(second, version="", created=None)
-    assert world.notebook.ask("version", world.model, "1") == world.notebook.ask("version", world.model, "2")
-    assert [world.notebook.ask("load", f"models:/{world.model}/{number}") for number in (1, 2)] == [2, 2]
+    assert world.notebook.ask("version", world.model, "1") == world.notebook.ask(
+        "version", world.model, "2"
+    )
+    assert [world.notebook.ask("load", f"models:/{world.model}/{number}") for number in (1, 2)] == [
+        2,
+        2,
+    ]
 
 
 @pytest.mark.parametrize("source", ["models:/", "s3://"])
 async def test_models_load_by_version_alias_and_stage(world: World, source: str):
     uri = f"models:/{world.logged.id}" if source == "models:/" else world.logged.uri
-    version = await world.tracking.create_version(world.model, uri, None, {"modelyard.io/version": "v1"}, world.logged.id)
+    version = await world.tracking.create_version(
+        world.model, uri, None, {"modelyard.io/version": "v1"}, world.logged.id
+    )
     await world.tracking.transition(world.model, version, "Production")
     await world.tracking.set_alias(world.model, "production", version)
     seen = world.notebook.ask("version", world.model, version)
@@ -107,17 +141,27 @@ async def test_models_load_by_version_alias_and_stage(world: World, source: str)
         "stage": "Production",
         "tags": {"modelyard.io/version": "v1"},
     }
-    for name in (f"{world.model}/{version}", f"{world.model}@production", f"{world.model}/Production"):
+    for name in (
+        f"{world.model}/{version}",
+        f"{world.model}@production",
+        f"{world.model}/Production",
+    ):
         assert world.notebook.ask("load", f"models:/{name}") == 2
 
 
 async def test_a_promotion_and_its_rollback_are_seen(world: World):
-    """Of two versions in one stage MLflow's client takes the higher number, so who was there leaves in the same move."""
+    """Of two versions in one stage MLflow's client takes the higher number, so who was there
+    leaves in the same move.
+    """
     for _ in range(2):
-        await world.tracking.create_version(world.model, f"models:/{world.logged.id}", None, {}, world.logged.id)
+        await world.tracking.create_version(
+            world.model, f"models:/{world.logged.id}", None, {}, world.logged.id
+        )
 
     def resolved() -> tuple[str, str]:
-        return world.notebook.ask("resolve", world.model, "Production"), world.notebook.ask("resolve", world.model, "@production")
+        return world.notebook.ask("resolve", world.model, "Production"), world.notebook.ask(
+            "resolve", world.model, "@production"
+        )
 
     await world.tracking.transition(world.model, "1", "Production")
     await world.tracking.set_alias(world.model, "production", "1")
@@ -133,7 +177,9 @@ async def test_a_promotion_and_its_rollback_are_seen(world: World):
 
 
 async def test_a_cleared_stage_resolves_to_nothing(world: World):
-    version = await world.tracking.create_version(world.model, f"models:/{world.logged.id}", None, {}, world.logged.id)
+    version = await world.tracking.create_version(
+        world.model, f"models:/{world.logged.id}", None, {}, world.logged.id
+    )
     await world.tracking.transition(world.model, version, "Production")
     await world.tracking.set_alias(world.model, "production", version)
     await world.tracking.transition(world.model, version, "Archived")

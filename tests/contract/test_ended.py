@@ -128,7 +128,8 @@ CODES = {"pytest-sigterm": {2}, "pytest-sigkill": {-signal.SIGKILL}, "script-sig
 @pytest.mark.parametrize("how", ENDS)
 def test_no_server_is_left(how: str, tmp_path: Path) -> None:
     command, end = ENDS[how]
-    # What a script has to do is to tell pytest; an API server more says nothing of that, and takes seconds.
+    # What a script has to do is to tell pytest; an API server more says nothing of that, and takes
+    # seconds.
     alone = command is PYTEST
     chosen = "few_servers" if alone else "one_server"
     which = [f"ARGS=-k {chosen}"] if command is MAKE else [ENDLESS, "-k", chosen]

@@ -1,4 +1,6 @@
-"""MLflow's experiments, as `modelyard.ports.Tracking` promises them: one suite for the fake and the real servers."""
+"""MLflow's experiments, as `modelyard.ports.Tracking` promises them: one suite for the fake and
+the real servers.
+"""
 
 from __future__ import annotations
 
@@ -61,7 +63,12 @@ async def test_an_unknown_experiment_can_be_deleted_but_not_restored(world: Worl
 
 async def test_tags_are_set_one_by_one_and_others_stay(world: World, name: str):
     id_ = await world.tracking.create_experiment(name, "s3://mlflow-artifacts/a", TAGS)
-    new = {"team": "risk", "empty": "", "mlflow.note.content": "Card fraud,\n'tabular' 🂡", "modelyard.io/uid": "u2"}
+    new = {
+        "team": "risk",
+        "empty": "",
+        "mlflow.note.content": "Card fraud,\n'tabular' 🂡",
+        "modelyard.io/uid": "u2",
+    }
     await world.tracking.set_experiment_tags(id_, new)
     found = await world.tracking.experiment(name)
     assert found is not None
@@ -77,7 +84,9 @@ async def test_tags_of_a_deleted_or_unknown_experiment_are_refused(world: World,
 
 
 async def test_tags_are_taken_away_once_or_twice(world: World, name: str):
-    id_ = await world.tracking.create_experiment(name, "s3://mlflow-artifacts/a", {"a": "1", "b": "2", "c": "3"})
+    id_ = await world.tracking.create_experiment(
+        name, "s3://mlflow-artifacts/a", {"a": "1", "b": "2", "c": "3"}
+    )
     for _ in range(2):
         await world.tracking.delete_experiment_tags(id_, ["a", "c", "never"])
     found = await world.tracking.experiment(name)
@@ -86,7 +95,9 @@ async def test_tags_are_taken_away_once_or_twice(world: World, name: str):
 
 
 async def test_runs_are_deleted_and_restored_with_their_experiment(world: World, name: str):
-    """Those that were deleted before come back as well: that is MLflow's way, and retention must take them again."""
+    """Those that were deleted before come back as well: that is MLflow's way, and retention must
+    take them again.
+    """
     id_ = await world.tracking.create_experiment(name, "s3://mlflow-artifacts/a", TAGS)
     old = await world.tracking.create_run(id_, "old", {})
     new = await world.tracking.create_run(id_, "new", {})

@@ -1,4 +1,6 @@
-"""R3, R4 and R11 at the adapters: the request arrives and the answer is spoiled. What each error promises, on real servers."""
+"""R3, R4 and R11 at the adapters: the request arrives and the answer is spoiled. What each error
+promises, on real servers.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,11 @@ pytestmark = pytest.mark.contract
 CLIENTS = Clients(limits=limits())
 SPOILED = {
     "503": Fault("answer", status=503),
-    "500 of MLflow": Fault("answer", status=500, body=b'{"error_code": "INTERNAL_ERROR", "message": "database is locked"}'),
+    "500 of MLflow": Fault(
+        "answer",
+        status=500,
+        body=b'{"error_code": "INTERNAL_ERROR", "message": "database is locked"}',
+    ),
     "504": Fault("answer", status=504),
     "429": Fault("answer", status=429, headers={"Retry-After": "1"}),
     "login page": Fault("answer", status=200, body=b"<html>Please log in</html>"),
@@ -38,7 +44,9 @@ SPOILED = {
 
 
 def patience(request: pytest.FixtureRequest) -> float:
-    """Seconds for a call: only silence is waited for to its end, and everything else comes sooner or later on a busy machine."""
+    """Seconds for a call: only silence is waited for to its end, and everything else comes
+    sooner or later on a busy machine.
+    """
     parameters = request.node.callspec.params if hasattr(request.node, "callspec") else {}
     return 5.0 if parameters.get("fault") == "silence" else 60.0
 
@@ -57,21 +65,39 @@ class World:
 async def mlflow(mlflows: Mlflows, request: pytest.FixtureRequest) -> AsyncIterator[World]:
     observed: list[tuple[str, str]] = []
     async with fault_proxy(mlflows.sqlite) as proxy, AsyncExitStack() as stack:
-        probe = Probe("MLflow", lambda _, operation, outcome, __: observed.append((operation, outcome)))
-        client = Mlflow(proxy.url, Credentials(), probe, limits=limits(), deadline=patience(request))
-        straight = Mlflow(mlflows.sqlite, Credentials(), Probe("MLflow", lambda *_: None), limits=limits(), deadline=60.0)
+        probe = Probe(
+            "MLflow", lambda _, operation, outcome, __: observed.append((operation, outcome))
+        )
+        client = Mlflow(
+            proxy.url, Credentials(), probe, limits=limits(), deadline=patience(request)
+        )
+        straight = Mlflow(
+            mlflows.sqlite,
+            Credentials(),
+            Probe("MLflow", lambda *_: None),
+            limits=limits(),
+            deadline=60.0,
+        )
         stack.push_async_callback(client.close)
         stack.push_async_callback(straight.close)
         yield World(proxy, client, straight, observed)
 
 
 @pytest.mark.parametrize("fault", SPOILED)
-async def test_a_write_that_was_done_is_ambiguous_and_is_found(mlflow: World, name: str, fault: str):
+async def test_a_write_that_was_done_is_ambiguous_and_is_found(
+    mlflow: World, name: str, fault: str
+):
     """R3: no duplicate, and the search after it finds what was made."""
     mlflow.proxy.next(SPOILED[fault])
     with pytest.raises(Ambiguous) as caught:
-        await mlflow.client.create_experiment(name, "s3://mlflow-artifacts/x", {"modelyard.io/uid": "u1"})
-    assert (caught.value.dependency, caught.value.operation, caught.value.subject) == ("MLflow", "create experiment", name)
+        await mlflow.client.create_experiment(
+            name, "s3://mlflow-artifacts/x", {"modelyard.io/uid": "u1"}
+        )
+    assert (caught.value.dependency, caught.value.operation, caught.value.subject) == (
+        "MLflow",
+        "create experiment",
+        name,
+    )
     assert "locked" not in str(caught.value)
     assert "html" not in str(caught.value)
     found = await mlflow.client.experiment(name)
@@ -89,7 +115,9 @@ async def test_a_read_is_unavailable_and_never_none(mlflow: World, name: str, fa
         await mlflow.client.experiment(name)
     assert type(caught.value) is Unavailable
     stumbled = SPOILED[fault].status == 500
-    assert len(mlflow.proxy.seen) == 1 + stumbled, "nothing is retried, but once what MLflow itself failed at"
+    assert len(mlflow.proxy.seen) == 1 + stumbled, (
+        "nothing is retried, but once what MLflow itself failed at"
+    )
     mlflow.proxy.next()
     assert await mlflow.client.experiment(name) is not None
 
@@ -98,7 +126,9 @@ WRITES: dict[str, Callable[[Mlflow, str, str], Awaitable[object]]] = {
     "create_run": lambda client, experiment, _: client.create_run(experiment, "r", {}),
     "restore_experiment": lambda client, experiment, _: client.restore_experiment(experiment),
     "delete_experiment": lambda client, experiment, _: client.delete_experiment(experiment),
-    "set_experiment_tags": lambda client, experiment, _: client.set_experiment_tags(experiment, {"a": "b"}),
+    "set_experiment_tags": lambda client, experiment, _: client.set_experiment_tags(
+        experiment, {"a": "b"}
+    ),
     "log_parameters": lambda client, _, run: client.log_parameters(run, {"a": "b"}),
     "set_run_tags": lambda client, _, run: client.set_run_tags(run, {"a": "b"}),
     "finish_run": lambda client, _, run: client.finish_run(run, "FAILED"),
@@ -108,7 +138,9 @@ WRITES: dict[str, Callable[[Mlflow, str, str], Awaitable[object]]] = {
     "create_model": lambda client, _, run: client.create_model(f"m.{run}", "", {}),
     "set_model_tags": lambda client, _, run: client.set_model_tags(f"m.{run}", {"a": "b"}, None),
     "describe": lambda client, _, run: client.set_model_tags(f"m.{run}", {}, "text"),
-    "create_version": lambda client, _, run: client.create_version(f"m.{run}", "s3://b/x", run, {}, None),
+    "create_version": lambda client, _, run: client.create_version(
+        f"m.{run}", "s3://b/x", run, {}, None
+    ),
     "set_version_tags": lambda client, _, run: client.set_version_tags(f"m.{run}", "1", {"a": "b"}),
     "transition": lambda client, _, run: client.transition(f"m.{run}", "1", "Production"),
     "set_alias": lambda client, _, run: client.set_alias(f"m.{run}", "production", "1"),
@@ -127,9 +159,14 @@ async def test_every_write_is_ambiguous_when_its_answer_is_lost(mlflow: World, n
             await write(mlflow.client, experiment, run)
 
 
-@pytest.mark.parametrize(("status", "kind"), [(401, Forbidden), (403, Forbidden), (302, Invalid), (404, Unavailable), (400, Invalid)])
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [(401, Forbidden), (403, Forbidden), (302, Invalid), (404, Unavailable), (400, Invalid)],
+)
 async def test_a_gateway_s_refusals(mlflow: World, status: int, kind: type[ModelyardError]):
-    mlflow.proxy.choose = lambda _: Fault("answer", status=status, headers={"Location": "http://elsewhere.invalid/"}, forward=False)
+    mlflow.proxy.choose = lambda _: Fault(
+        "answer", status=status, headers={"Location": "http://elsewhere.invalid/"}, forward=False
+    )
     for call in (mlflow.client.experiment("x"), mlflow.client.create_run("1", "r", {})):
         with pytest.raises(kind) as caught:
             await call
@@ -138,7 +175,10 @@ async def test_a_gateway_s_refusals(mlflow: World, status: int, kind: type[Model
 
 async def test_mlflow_away_and_back(mlflow: World, name: str):
     await mlflow.proxy.refuse()
-    for call in (mlflow.client.experiment(name), mlflow.client.create_experiment(name, "s3://b/", {})):
+    for call in (
+        mlflow.client.experiment(name),
+        mlflow.client.create_experiment(name, "s3://b/", {}),
+    ):
         with pytest.raises(Unavailable, match="nobody answers") as caught:
             await call
         assert type(caught.value) is Unavailable
@@ -148,7 +188,10 @@ async def test_mlflow_away_and_back(mlflow: World, name: str):
 
 async def test_mlflow_refuses_a_host_that_it_was_not_told_of(mlflow: World, mlflows: Mlflows):
     client = Mlflow(
-        mlflows.sqlite.replace("127.0.0.1", "mlflow.localhost"), Credentials(), Probe("MLflow", lambda *_: None), limits=limits()
+        mlflows.sqlite.replace("127.0.0.1", "mlflow.localhost"),
+        Credentials(),
+        Probe("MLflow", lambda *_: None),
+        limits=limits(),
     )
     with pytest.raises(ModelyardError) as caught:
         await client.experiment("x")
@@ -159,7 +202,7 @@ async def test_mlflow_refuses_a_host_that_it_was_not_told_of(mlflow: World, mlfl
         assert "host name" in caught.value.detail
 
 
-# --- S3 -----------------------------------------------------------------------------------------------
+# --- S3 -------------------------------------------------------------------------------------------
 @dataclass
 class StoreWorld:
     proxy: FaultProxy
@@ -169,7 +212,9 @@ class StoreWorld:
 
 
 @pytest.fixture
-async def s3(minio: servers.Minio, name: str, request: pytest.FixtureRequest) -> AsyncIterator[StoreWorld]:
+async def s3(
+    minio: servers.Minio, name: str, request: pytest.FixtureRequest
+) -> AsyncIterator[StoreWorld]:
     hand, most = minio.s3(), patience(request)
     bucket = f"faults-{name}"
     hand.create_bucket(Bucket=bucket)
@@ -232,11 +277,25 @@ async def test_a_stranger_s_word_that_nothing_is_there_is_not_believed(s3: Store
     assert len(s3.keys()) == 3
 
 
-async def test_a_stranger_is_not_asked_again_on_the_connection_that_led_to_it(minio: servers.Minio, name: str):
-    """It keeps connections open; the same address leads to the right server now. (Those to MLflow are closed after 2 s.)"""
+async def test_a_stranger_is_not_asked_again_on_the_connection_that_led_to_it(
+    minio: servers.Minio, name: str
+):
+    """It keeps connections open; the same address leads to the right server now. (Those to
+    MLflow are closed after 2 s.)
+    """
     async with stranger() as door:
-        keys, reach = Keys(door.url, minio.access_key, minio.secret_key), Reach(f"none-{name}", "risk")
-        store = S3(keys, reach, Probe("S3", lambda *_: None), clients=CLIENTS, pool=Pool("S3", 4), bulk=Pool("S3", 4))
+        keys, reach = (
+            Keys(door.url, minio.access_key, minio.secret_key),
+            Reach(f"none-{name}", "risk"),
+        )
+        store = S3(
+            keys,
+            reach,
+            Probe("S3", lambda *_: None),
+            clients=CLIENTS,
+            pool=Pool("S3", 4),
+            bulk=Pool("S3", 4),
+        )
         with pytest.raises(Unavailable):
             await store.usage(f"s3://none-{name}/risk/")
         door.leads_to = minio.url
@@ -245,14 +304,23 @@ async def test_a_stranger_is_not_asked_again_on_the_connection_that_led_to_it(mi
 
 
 async def test_half_an_object_gives_no_digest(s3: StoreWorld):
-    for fault in (Fault("truncate"), Fault("reset"), Fault("answer", status=503), Fault("answer", status=200, body=b"short")):
-        s3.proxy.choose = lambda seen, fault=fault: fault if seen.target.startswith(f"/{s3.bucket}/risk/fraud/b") else None
+    for fault in (
+        Fault("truncate"),
+        Fault("reset"),
+        Fault("answer", status=503),
+        Fault("answer", status=200, body=b"short"),
+    ):
+        s3.proxy.choose = lambda seen, fault=fault: (
+            fault if seen.target.startswith(f"/{s3.bucket}/risk/fraud/b") else None
+        )
         with pytest.raises(Unavailable) as caught:
             await s3.store.digest(f"s3://{s3.bucket}/risk/fraud/")
         assert type(caught.value) is Unavailable
 
 
-async def test_an_object_that_changes_or_goes_while_a_tree_is_read(s3: StoreWorld, minio: servers.Minio):
+async def test_an_object_that_changes_or_goes_while_a_tree_is_read(
+    s3: StoreWorld, minio: servers.Minio
+):
     hand = minio.s3()
 
     def change(seen):
@@ -270,7 +338,9 @@ async def test_an_object_that_changes_or_goes_while_a_tree_is_read(s3: StoreWorl
     hand.close()
 
 
-@pytest.mark.parametrize("fault", [each for each in SPOILED if each not in {"login page", "truncated"}])
+@pytest.mark.parametrize(
+    "fault", [each for each in SPOILED if each not in {"login page", "truncated"}]
+)
 async def test_a_deletion_whose_answer_is_lost_is_ambiguous_and_goes_on(s3: StoreWorld, fault: str):
     s3.proxy.choose = lambda seen: SPOILED[fault] if seen.method == "POST" else None
     with pytest.raises(Ambiguous):
@@ -281,9 +351,18 @@ async def test_a_deletion_whose_answer_is_lost_is_ambiguous_and_goes_on(s3: Stor
 
 
 async def test_a_store_that_keeps_objects_is_believed(s3: StoreWorld):
-    kept = '<?xml version="1.0"?><DeleteResult><Error><Key>risk/fraud/a</Key><Code>{}</Code></Error></DeleteResult>'
+    kept = (
+        "<?xml"
+        ' version="1.0"?><DeleteResult><Error><Key>risk/fraud/a</Key><Code>{}</Code></Error></DeleteResult>'
+    )
     for code, kind in (("AccessDenied", Forbidden), ("InternalError", Unavailable)):
-        answer = Fault("answer", status=200, headers={"content-type": "application/xml"}, body=kept.format(code).encode(), forward=False)
+        answer = Fault(
+            "answer",
+            status=200,
+            headers={"content-type": "application/xml"},
+            body=kept.format(code).encode(),
+            forward=False,
+        )
         s3.proxy.choose = lambda seen, answer=answer: answer if seen.method == "POST" else None
         with pytest.raises(kind):
             await s3.store.delete_prefix(f"s3://{s3.bucket}/risk/fraud/")
@@ -294,12 +373,20 @@ async def test_wrong_keys_are_told_from_a_missing_bucket(minio: servers.Minio, n
     def store(access: str, secret: str) -> S3:
         reach = Reach(f"none-{name}", "risk")
         return S3(
-            Keys(minio.url, access, secret), reach, Probe("S3", lambda *_: None), clients=CLIENTS, pool=Pool("S3", 4), bulk=Pool("S3", 4)
+            Keys(minio.url, access, secret),
+            reach,
+            Probe("S3", lambda *_: None),
+            clients=CLIENTS,
+            pool=Pool("S3", 4),
+            bulk=Pool("S3", 4),
         )
 
     right = store(minio.access_key, minio.secret_key)
     assert await right.usage(f"s3://none-{name}/risk/") is None
-    for access, secret, said in ((minio.access_key, "wrong-secret", "SECRET"), ("nobody", minio.secret_key, "AWS_ACCESS_KEY_ID")):
+    for access, secret, said in (
+        (minio.access_key, "wrong-secret", "SECRET"),
+        ("nobody", minio.secret_key, "AWS_ACCESS_KEY_ID"),
+    ):
         wrong = store(access, secret)
         with pytest.raises(Forbidden, match=said):
             await wrong.usage(f"s3://none-{name}/risk/")

@@ -51,9 +51,15 @@ with mlflow.start_run():
 
 
 @pytest.fixture
-async def begin(mlflows: Mlflows, minio: servers.Minio, name: str, tmp_path: Path) -> AsyncIterator[Begin]:
+async def begin(
+    mlflows: Mlflows, minio: servers.Minio, name: str, tmp_path: Path
+) -> AsyncIterator[Begin]:
     """Makes a TrainingRun of an experiment of its own, whose Job is there to train."""
-    connection = {"MLFLOW_TRACKING_URI": mlflows.sqlite, "MODELYARD_BUCKET": "mlflow-artifacts", **minio.environment}
+    connection = {
+        "MLFLOW_TRACKING_URI": mlflows.sqlite,
+        "MODELYARD_BUCKET": "mlflow-artifacts",
+        **minio.environment,
+    }
     async with AsyncExitStack() as stack:
 
         async def made(script: str, **spec: Any) -> Attempt:
@@ -68,7 +74,9 @@ async def begin(mlflows: Mlflows, minio: servers.Minio, name: str, tmp_path: Pat
 
 async def test_a_plain_script_logs_into_its_run_by_its_own_words(begin: Begin):
     note = "$$5 and $(AWS_SECRET_ACCESS_KEY)"
-    attempt = await begin(PLAIN, parameters={"subsample": "1", "max_depth": "3", "seed": "7", "note": note})
+    attempt = await begin(
+        PLAIN, parameters={"subsample": "1", "max_depth": "3", "seed": "7", "note": note}
+    )
     log = attempt.train()
     await attempt.settle()
     assert attempt.run.status.is_true("Succeeded"), log
@@ -76,7 +84,9 @@ async def test_a_plain_script_logs_into_its_run_by_its_own_words(begin: Begin):
     assert (run.status, run.metrics) == ("FINISHED", {"accuracy": 0.9})
     assert run.parameters == {"subsample": "1.0", "max_depth": "3.0", "seed": "7", "note": note}
     assert f"the note is {note}\n" in log
-    assert await attempt.tracking.experiment("churn-of-a-laptop") is None, "a stray experiment stays"
+    assert await attempt.tracking.experiment("churn-of-a-laptop") is None, (
+        "a stray experiment stays"
+    )
     assert "no experiment churn-of-a-laptop is created" in log
 
 
@@ -91,12 +101,17 @@ async def test_a_script_that_names_another_experiment_is_told_which_line(begin: 
     assert 'train.py", line 4, in <module>' in failure.log
 
 
-async def test_a_script_that_names_another_mlflow_is_told_which_line(begin: Begin, mlflows: Mlflows):
+async def test_a_script_that_names_another_mlflow_is_told_which_line(
+    begin: Begin, mlflows: Mlflows
+):
     attempt = await begin(LAPTOP.format(address=mlflows.postgresql))
     log = attempt.train()
     await attempt.settle()
     assert attempt.run.status.failure, log
-    assert "If mlflow.set_tracking_uri names another one, remove that line" in attempt.run.status.failure.message
+    assert (
+        "If mlflow.set_tracking_uri names another one, remove that line"
+        in attempt.run.status.failure.message
+    )
 
 
 async def test_a_script_that_closes_its_run_as_failed_has_failed(begin: Begin):
@@ -106,6 +121,9 @@ async def test_a_script_that_closes_its_run_as_failed_has_failed(begin: Begin):
     await attempt.settle()
     assert not attempt.run.status.is_true("Succeeded")
     assert attempt.run.status.failure
-    assert "exited with code 0, but its MLflow run was closed as FAILED" in attempt.run.status.failure.message
+    assert (
+        "exited with code 0, but its MLflow run was closed as FAILED"
+        in attempt.run.status.failure.message
+    )
     (run,) = await attempt.tracking.runs(attempt.experiment)
     assert run.status == "FAILED"

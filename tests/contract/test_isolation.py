@@ -1,4 +1,6 @@
-"""Nothing but the tenant's Secret decides how a tenant is served: not the operator's environment, not its home folder."""
+"""Nothing but the tenant's Secret decides how a tenant is served: not the operator's
+environment, not its home folder.
+"""
 
 from __future__ import annotations
 
@@ -41,7 +43,9 @@ asyncio.run(main())
 """
 
 
-async def test_a_hostile_environment_changes_nothing(minio: servers.Minio, name: str, tmp_path: Path):
+async def test_a_hostile_environment_changes_nothing(
+    minio: servers.Minio, name: str, tmp_path: Path
+):
     hand = minio.s3()
     hand.create_bucket(Bucket=f"own-{name}")
     hand.put_object(Bucket=f"own-{name}", Key="risk/x", Body=b"x")
@@ -49,8 +53,12 @@ async def test_a_hostile_environment_changes_nothing(minio: servers.Minio, name:
     nobody = f"http://127.0.0.1:{servers.free_port()}"
     (tmp_path / ".netrc").write_text("machine 127.0.0.1 login thief password thief\n")
     (tmp_path / ".aws").mkdir()
-    (tmp_path / ".aws" / "credentials").write_text("[default]\naws_access_key_id = thief\naws_secret_access_key = thief\n")
-    (tmp_path / ".aws" / "config").write_text(f"[default]\nregion = mars\nendpoint_url = {nobody}\ns3 =\n  addressing_style = virtual\n")
+    (tmp_path / ".aws" / "credentials").write_text(
+        "[default]\naws_access_key_id = thief\naws_secret_access_key = thief\n"
+    )
+    (tmp_path / ".aws" / "config").write_text(
+        f"[default]\nregion = mars\nendpoint_url = {nobody}\ns3 =\n  addressing_style = virtual\n"
+    )
     environment = {
         **os.environ,
         "HOME": str(tmp_path),
@@ -68,7 +76,9 @@ async def test_a_hostile_environment_changes_nothing(minio: servers.Minio, name:
         "MLFLOW_TRACKING_URI": nobody,
         "MLFLOW_TRACKING_USERNAME": "thief",
         "MLFLOW_TRACKING_PASSWORD": "thief",
-        **dict.fromkeys(("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY"), nobody),
+        **dict.fromkeys(
+            ("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY"), nobody
+        ),
         **dict.fromkeys(("NO_PROXY", "no_proxy"), ""),
     }
     async with fault_proxy(minio.url) as proxy:
@@ -80,7 +90,12 @@ async def test_a_hostile_environment_changes_nothing(minio: servers.Minio, name:
             "MODELYARD_BUCKET": f"own-{name}",
         }
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-c", SCRIPT, json.dumps(secret), env=environment, stdout=asyncio.subprocess.PIPE
+            sys.executable,
+            "-c",
+            SCRIPT,
+            json.dumps(secret),
+            env=environment,
+            stdout=asyncio.subprocess.PIPE,
         )
         output, _ = await process.communicate()
     objects, _ = json.loads(output)

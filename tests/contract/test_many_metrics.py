@@ -1,4 +1,6 @@
-"""Runs with very many metrics, of all of which MLflow returns every one: real servers, and a bound that a few runs exceed."""
+"""Runs with very many metrics, of all of which MLflow returns every one: real servers, and a
+bound that a few runs exceed.
+"""
 
 from __future__ import annotations
 
@@ -26,31 +28,44 @@ def log(url: str, run: str, score: float) -> None:
     """Log metrics, one of which counts, in one request, as MLflow allows."""
     now = time.time_ns() // 1_000_000
     values = {f"metric-{number:04}": 0.5 for number in range(METRICS - 1)} | {"score": score}
-    metrics = [{"key": key, "value": value, "timestamp": now, "step": 0} for key, value in values.items()]
+    metrics = [
+        {"key": key, "value": value, "timestamp": now, "step": 0} for key, value in values.items()
+    ]
     body = json.dumps({"run_id": run, "metrics": metrics}).encode()
-    request = urllib.request.Request(f"{url}/api/2.0/mlflow/runs/log-batch", body, {"Content-Type": "application/json"})
+    request = urllib.request.Request(
+        f"{url}/api/2.0/mlflow/runs/log-batch", body, {"Content-Type": "application/json"}
+    )
     urllib.request.urlopen(request).close()
 
 
-async def test_fewer_runs_a_page_are_asked_for_and_what_is_not_read_is_said(mlflows: Mlflows, name: str):
+async def test_fewer_runs_a_page_are_asked_for_and_what_is_not_read_is_said(
+    mlflows: Mlflows, name: str
+):
     answers: list[str] = []
     probe = Probe(
         "MLflow",
-        lambda _, operation, outcome, __: answers.append(outcome) if operation == "search runs of" else None,
+        lambda _, operation, outcome, __: (
+            answers.append(outcome) if operation == "search runs of" else None
+        ),
     )
     bounds = {"answer": 2 * RUN, "parsed": 100 * RUN}
     plain = Mlflow(mlflows.sqlite, Credentials(), probe, limits=limits(**bounds))
     brief = Mlflow(mlflows.sqlite, Credentials(), probe, limits=limits(**bounds, search=2 * RUN))
     tight = Mlflow(mlflows.sqlite, Credentials(), probe, limits=limits(answer=RUN // 10))
     experiment = await plain.create_experiment(name, f"s3://mlflow-artifacts/risk/{name}", {})
-    made = [await plain.create_run(experiment, f"r{number}", {"modelyard.io/name": f"r{number}"}) for number in range(RUNS)]
+    made = [
+        await plain.create_run(experiment, f"r{number}", {"modelyard.io/name": f"r{number}"})
+        for number in range(RUNS)
+    ]
     for number, run in enumerate(made):
         log(mlflows.sqlite, run, number / 10)
         await plain.finish_run(run, "FINISHED")
 
     whole = await plain.newest_runs(experiment, deleted=None, limit=1000, metric="score")
     assert (whole.complete, {run.id for run in whole.runs}) == (True, set(made))
-    assert {run.tags["modelyard.io/name"]: run.metrics["score"] for run in whole.runs} == {f"r{n}": n / 10 for n in range(RUNS)}
+    assert {run.tags["modelyard.io/name"]: run.metrics["score"] for run in whole.runs} == {
+        f"r{n}": n / 10 for n in range(RUNS)
+    }
     assert "invalid" in answers, "the first page was too large"
     answers.clear()
     await plain.newest_runs(experiment, deleted=None, limit=1000, metric="score")
@@ -61,7 +76,9 @@ async def test_fewer_runs_a_page_are_asked_for_and_what_is_not_read_is_said(mlfl
     assert 0 < len(some.runs) < RUNS
     best = await brief.best_runs(experiment, "score", greatest=True, limit=2)
     assert [run.id for run in best.runs] == [made[4], made[3]]
-    ended = await brief.ended_runs(experiment, datetime(2999, 1, 1, tzinfo=UTC), limit=1000, metric="score")
+    ended = await brief.ended_runs(
+        experiment, datetime(2999, 1, 1, tzinfo=UTC), limit=1000, metric="score"
+    )
     assert ended.runs[0].id == made[0]
 
     with pytest.raises(Invalid, match="larger than"):

@@ -1,4 +1,6 @@
-"""Purging on MLflow's real stores and a real S3: the program as a process, and MLflow's own client, which says what it sees."""
+"""Purging on MLflow's real stores and a real S3: the program as a process, and MLflow's own
+client, which says what it sees.
+"""
 
 from __future__ import annotations
 
@@ -53,10 +55,23 @@ class World:
     hand: Any
 
     def experiment(self, *, ours: bool = True) -> str:
-        return self.user.ask("experiment", f"risk/{self.name}", self.tags(ours=ours), f"s3://{BUCKET}/risk/{self.name}")
+        return self.user.ask(
+            "experiment",
+            f"risk/{self.name}",
+            self.tags(ours=ours),
+            f"s3://{BUCKET}/risk/{self.name}",
+        )
 
     def tags(self, *, ours: bool = True) -> dict[str, str]:
-        return {"modelyard.io/uid": f"uid-{self.name}", "modelyard.io/namespace": "risk", "modelyard.io/name": self.name} if ours else {}
+        return (
+            {
+                "modelyard.io/uid": f"uid-{self.name}",
+                "modelyard.io/namespace": "risk",
+                "modelyard.io/name": self.name,
+            }
+            if ours
+            else {}
+        )
 
     def run(self, experiment: str, *, ours: bool = True, deleted: bool = True) -> tuple[str, str]:
         """A run with two artifacts: its id and where they lie."""
@@ -79,7 +94,11 @@ class World:
             self.hand.put_object(Bucket=BUCKET, Key=f"{prefix}/{name}", Body=b"0123456789")
 
     def objects(self, uri: str) -> int:
-        return int(self.hand.list_objects_v2(Bucket=BUCKET, Prefix=uri.removeprefix(f"s3://{BUCKET}/"))["KeyCount"])
+        return int(
+            self.hand.list_objects_v2(Bucket=BUCKET, Prefix=uri.removeprefix(f"s3://{BUCKET}/"))[
+                "KeyCount"
+            ]
+        )
 
     def sees(self, kind: str, id_: str) -> str:
         return str(self.user.ask(f"see {kind}", id_))
@@ -89,9 +108,19 @@ class World:
         return Done(*self.user.ask("purge", words, environment))
 
     def program(self, *words: str) -> Done:
-        """The program itself, as its pod runs it: once a database, for it imports MLflow for seconds."""
-        kept = {key: value for key, value in os.environ.items() if not key.startswith(("MLFLOW_", "AWS_", "MODELYARD_"))}
-        given = {"PYTHONPATH": str(ROOT / "operator"), "MODELYARD_TERMINATION_LOG": os.devnull, "MLFLOW_BACKEND_STORE_URI": self.uri}
+        """The program itself, as its pod runs it: once a database, for it imports MLflow for
+        seconds.
+        """
+        kept = {
+            key: value
+            for key, value in os.environ.items()
+            if not key.startswith(("MLFLOW_", "AWS_", "MODELYARD_"))
+        }
+        given = {
+            "PYTHONPATH": str(ROOT / "operator"),
+            "MODELYARD_TERMINATION_LOG": os.devnull,
+            "MLFLOW_BACKEND_STORE_URI": self.uri,
+        }
         command = [sys.executable, "-m", "modelyard_runtime.purge", *words]
         full = kept | given | self.store.environment
         done = subprocess.run(command, env=full, capture_output=True, text=True, check=False)
@@ -108,7 +137,9 @@ class World:
 
 
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
-def database(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def database(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[str]:
     """A database of its own: what is older than nothing is purged here, whoever deleted it."""
     if request.param == "sqlite":
         yield f"sqlite:///{tmp_path_factory.mktemp('purge')}/mlflow.db"
@@ -118,13 +149,17 @@ def database(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
 
 
 @pytest.fixture(scope="module")
-def user(database: str, minio: servers.Minio, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Notebook]:
+def user(
+    database: str, minio: servers.Minio, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Notebook]:
     # The purger writes its summary for Kubernetes too.
     environment = minio.environment | {
         "MLFLOW_BACKEND_STORE_URI": database,
         "MODELYARD_TERMINATION_LOG": os.devnull,
     }
-    with notebook(database, environment, tmp_path_factory.mktemp("user"), "tests.contract.purge_side") as opened:
+    with notebook(
+        database, environment, tmp_path_factory.mktemp("user"), "tests.contract.purge_side"
+    ) as opened:
         yield opened
 
 
@@ -146,7 +181,10 @@ def test_a_purged_run_is_gone_with_its_logged_model_and_its_bytes(world: World):
     assert world.sees("run", run) == world.sees("model", model) == "gone"
     assert world.objects(at) == world.objects(model_at) == 0
     assert (world.sees("run", other), world.objects(other_at)) == ("deleted", 2)
-    assert done.line(run) == f"purged run {run}: 4 object(s), 40 bytes with 1 logged model(s) from {at}/"
+    assert (
+        done.line(run)
+        == f"purged run {run}: 4 object(s), 40 bytes with 1 logged model(s) from {at}/"
+    )
     assert done.summary == {
         "runs": 1,
         "models": 1,
@@ -157,7 +195,11 @@ def test_a_purged_run_is_gone_with_its_logged_model_and_its_bytes(world: World):
         "failed": 0,
         "dry_run": False,
     }
-    for table, key, id_ in (("metrics", "run_uuid", run), ("tags", "run_uuid", run), ("logged_model_params", "model_id", model)):
+    for table, key, id_ in (
+        ("metrics", "run_uuid", run),
+        ("tags", "run_uuid", run),
+        ("logged_model_params", "model_id", model),
+    ):
         assert world.sql(f"SELECT * FROM {table} WHERE {key} = :id", id=id_) == []
 
 
@@ -176,7 +218,17 @@ def test_by_age_the_old_go_and_the_young_stay(world: World):
     assert dry.summary | {"dry_run": False} == old.summary
 
 
-@pytest.mark.parametrize("how", ["run", "source in S3", "a folder above", "logged model", "its place in S3", "the run's name of it"])
+@pytest.mark.parametrize(
+    "how",
+    [
+        "run",
+        "source in S3",
+        "a folder above",
+        "logged model",
+        "its place in S3",
+        "the run's name of it",
+    ],
+)
 def test_what_a_version_came_from_stays_whole(world: World, how: str):
     experiment = world.experiment()
     run, at = world.run(experiment, deleted=False)
@@ -231,7 +283,12 @@ def test_a_registry_with_a_database_of_its_own_is_asked(world: World, tmp_path: 
     done = world.purge("--run-ids", run, MLFLOW_REGISTRY_STORE_URI=registry)
     assert "version 1 of the registered model risk.elsewhere came from it" in done.line(run)
     assert (world.sees("run", run), world.objects(at)) == ("deleted", 2)
-    assert world.purge("--run-ids", run, MLFLOW_REGISTRY_STORE_URI="sqlite:////nowhere/registry.db").code == 67
+    assert (
+        world.purge(
+            "--run-ids", run, MLFLOW_REGISTRY_STORE_URI="sqlite:////nowhere/registry.db"
+        ).code
+        == 67
+    )
     assert world.sees("run", run) == "deleted"
 
 
@@ -242,9 +299,16 @@ def test_a_restored_run_and_one_that_was_never_deleted_are_refused(world: World)
     deleted, _ = world.run(experiment)
     done = world.purge("--run-ids", f"{restored},{deleted},{'0' * 32}")
     assert done.code == 1
-    assert done.line(restored) == f"refused run {restored}: the run is not soft-deleted; delete it first"
+    assert (
+        done.line(restored)
+        == f"refused run {restored}: the run is not soft-deleted; delete it first"
+    )
     assert "there is no such run" in done.line("0" * 32)
-    assert (world.sees("run", restored), world.objects(at), world.sees("run", deleted)) == ("active", 2, "gone")
+    assert (world.sees("run", restored), world.objects(at), world.sees("run", deleted)) == (
+        "active",
+        2,
+        "gone",
+    )
     assert world.purge("--older-than", "0s").code == 0
     assert (world.sees("run", restored), world.objects(at)) == ("active", 2)
 
@@ -254,10 +318,21 @@ def test_a_strangers_run_stays_unless_all_is_said(world: World):
     run, at = world.run(experiment, ours=False)
     world.user.ask("delete experiment", experiment)
     done = world.purge("--older-than", "0s")
-    assert done.line(run) == f"kept run {run}: it has no tag modelyard.io/uid, so it is somebody else's"
-    assert (world.sees("run", run), world.objects(at), world.sees("experiment", experiment)) == ("deleted", 2, "deleted")
+    assert (
+        done.line(run)
+        == f"kept run {run}: it has no tag modelyard.io/uid, so it is somebody else's"
+    )
+    assert (world.sees("run", run), world.objects(at), world.sees("experiment", experiment)) == (
+        "deleted",
+        2,
+        "deleted",
+    )
     assert world.purge("--older-than", "0s", "--all").code == 0
-    assert (world.sees("run", run), world.objects(at), world.sees("experiment", experiment)) == ("gone", 0, "gone")
+    assert (world.sees("run", run), world.objects(at), world.sees("experiment", experiment)) == (
+        "gone",
+        0,
+        "gone",
+    )
 
 
 def test_an_experiment_goes_when_nothing_of_it_is_kept(world: World):
@@ -271,7 +346,12 @@ def test_an_experiment_goes_when_nothing_of_it_is_kept(world: World):
     assert done.code == 0, done.errors
     assert done.line(experiment).endswith(": 1 run(s) and 0 logged model(s) of it are kept")
     assert (world.sees("experiment", experiment), world.sees("run", run)) == ("deleted", "deleted")
-    assert (world.sees("run", untagged), world.objects(untagged_at), world.sees("model", lone), world.objects(lone_at)) == (
+    assert (
+        world.sees("run", untagged),
+        world.objects(untagged_at),
+        world.sees("model", lone),
+        world.objects(lone_at),
+    ) == (
         "gone",
         0,
         "gone",
@@ -291,17 +371,37 @@ def test_a_logged_model_that_was_soft_deleted_goes_by_itself(world: World):
     world.user.ask("delete model", model)
     assert world.purge("--older-than", "0s").code == 0
     assert (world.sees("model", model), world.objects(model_at)) == ("gone", 0)
-    assert (world.sees("model", stays), world.objects(stays_at), world.sees("run", run), world.objects(at)) == ("there", 2, "active", 2)
+    assert (
+        world.sees("model", stays),
+        world.objects(stays_at),
+        world.sees("run", run),
+        world.objects(at),
+    ) == ("there", 2, "active", 2)
 
 
-@pytest.mark.parametrize("location", ["s3://mlflow-artifacts", "s3://mlflow-artifacts/risk", "s3://mlflow-artifacts/credit/{id}/artifacts"])
+@pytest.mark.parametrize(
+    "location",
+    [
+        "s3://mlflow-artifacts",
+        "s3://mlflow-artifacts/risk",
+        "s3://mlflow-artifacts/credit/{id}/artifacts",
+    ],
+)
 def test_a_location_that_somebody_moved_takes_nothing_along(world: World, location: str):
     experiment = world.experiment()
     run, at = world.run(experiment)
     everything = world.objects(f"s3://{BUCKET}/")
-    world.sql("UPDATE runs SET artifact_uri = :to WHERE run_uuid = :id", to=location.format(id=run), id=run)
+    world.sql(
+        "UPDATE runs SET artifact_uri = :to WHERE run_uuid = :id",
+        to=location.format(id=run),
+        id=run,
+    )
     assert "kept run" in world.purge("--run-ids", run).line(run)
-    assert (world.sees("run", run), world.objects(at), world.objects(f"s3://{BUCKET}/")) == ("deleted", 2, everything)
+    assert (world.sees("run", run), world.objects(at), world.objects(f"s3://{BUCKET}/")) == (
+        "deleted",
+        2,
+        everything,
+    )
 
 
 def test_killed_between_artifacts_and_record_it_is_purged_the_next_time(world: World):
@@ -359,7 +459,14 @@ def test_a_database_that_is_none_is_refused_and_none_is_made(world: World, uri: 
 
 @whichever_database
 @pytest.mark.parametrize(
-    "words", [[], ["--older-than", "soon"], ["--older-than", "-1d"], ["--run-ids", ","], ["--older-than", "1d", "--everything"]]
+    "words",
+    [
+        [],
+        ["--older-than", "soon"],
+        ["--older-than", "-1d"],
+        ["--run-ids", ","],
+        ["--older-than", "1d", "--everything"],
+    ],
 )
 def test_wrong_words_change_nothing(world: World, words: list[str]):
     done = world.purge(*words)

@@ -1,4 +1,6 @@
-"""MLflow's registry, as `modelyard.ports.Tracking` promises it: one suite for the fake and the real servers."""
+"""MLflow's registry, as `modelyard.ports.Tracking` promises it: one suite for the fake and the
+real servers.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,9 @@ async def model(world: World, name: str) -> str:
 
 @pytest.fixture
 async def run(world: World, name: str) -> str:
-    return await world.tracking.create_run(await world.tracking.create_experiment(name, "s3://mlflow-artifacts/risk/x", {}), "r", {})
+    return await world.tracking.create_run(
+        await world.tracking.create_experiment(name, "s3://mlflow-artifacts/risk/x", {}), "r", {}
+    )
 
 
 async def stages(world: World, model: str) -> dict[str, str]:
@@ -35,7 +39,9 @@ async def aliases(world: World, model: str) -> dict[str, str]:
 
 
 async def test_a_model_is_created_once(world: World, model: str):
-    assert await world.tracking.model(model) == TrackedModel(model, "Card fraud", {"modelyard.io/uid": "u1"}, {})
+    assert await world.tracking.model(model) == TrackedModel(
+        model, "Card fraud", {"modelyard.io/uid": "u1"}, {}
+    )
     assert await world.tracking.versions(model) == ()
     with pytest.raises(Conflict, match=model):
         await world.tracking.create_model(model, "", {})
@@ -75,7 +81,9 @@ async def test_removing_what_is_gone_is_no_error(world: World, model: str, name:
 async def test_tags_and_description_are_set_apart(world: World, model: str):
     await world.tracking.set_model_tags(model, {"team": "risk", "empty": ""}, None)
     found = await world.tracking.model(model)
-    assert found == TrackedModel(model, "Card fraud", {"modelyard.io/uid": "u1", "team": "risk", "empty": ""}, {})
+    assert found == TrackedModel(
+        model, "Card fraud", {"modelyard.io/uid": "u1", "team": "risk", "empty": ""}, {}
+    )
     await world.tracking.set_model_tags(model, {}, "New")
     await world.tracking.set_model_tags(model, {"team": "cards"}, "")
     found = await world.tracking.model(model)
@@ -95,17 +103,27 @@ async def test_tags_of_a_model_are_taken_away_once_or_twice(world: World, model:
 
 
 async def test_versions_are_numbered_from_one_and_never_reused(world: World, model: str, run: str):
-    first = await world.tracking.create_version(model, SOURCE, run, {"modelyard.io/version": "v1"}, None)
+    first = await world.tracking.create_version(
+        model, SOURCE, run, {"modelyard.io/version": "v1"}, None
+    )
     second = await world.tracking.create_version(model, f"{SOURCE}2", None, {}, None)
     await world.tracking.delete_version(model, second)
-    third = await world.tracking.create_version(model, f"{SOURCE}3", None, {"modelyard.io/version": "v3"}, None)
+    third = await world.tracking.create_version(
+        model, f"{SOURCE}3", None, {"modelyard.io/version": "v3"}, None
+    )
     assert (first, second, third) == ("1", "2", "3")
     versions = await world.tracking.versions(model)
-    assert [(each.model, each.version, each.source, each.run, each.stage, each.ready) for each in versions] == [
+    assert [
+        (each.model, each.version, each.source, each.run, each.stage, each.ready)
+        for each in versions
+    ] == [
         (model, "1", SOURCE, run, "None", True),
         (model, "3", f"{SOURCE}3", None, "None", True),
     ]
-    assert [dict(each.tags) for each in versions] == [{"modelyard.io/version": "v1"}, {"modelyard.io/version": "v3"}]
+    assert [dict(each.tags) for each in versions] == [
+        {"modelyard.io/version": "v1"},
+        {"modelyard.io/version": "v3"},
+    ]
     assert all(each.created is not None for each in versions)
 
 
@@ -113,10 +131,14 @@ async def test_versions_come_oldest_first_by_number(world: World, model: str):
     for _ in range(11):
         await world.tracking.create_version(model, SOURCE, None, {}, None)
     await world.tracking.set_version_tags(model, "2", {"touched": "yes"})
-    assert [each.version for each in await world.tracking.versions(model)] == [str(number) for number in range(1, 12)]
+    assert [each.version for each in await world.tracking.versions(model)] == [
+        str(number) for number in range(1, 12)
+    ]
 
 
-async def test_versions_of_a_run_are_found_in_every_model(world: World, model: str, run: str, name: str):
+async def test_versions_of_a_run_are_found_in_every_model(
+    world: World, model: str, run: str, name: str
+):
     other = f"other.{name}"
     await world.tracking.create_model(other, "", {})
     await world.tracking.create_version(model, SOURCE, run, {}, None)
@@ -124,7 +146,10 @@ async def test_versions_of_a_run_are_found_in_every_model(world: World, model: s
     await world.tracking.create_version(other, SOURCE, run, {}, None)
     gone = await world.tracking.create_version(other, SOURCE, run, {}, None)
     await world.tracking.delete_version(other, gone)
-    assert [(each.model, each.version) for each in await world.tracking.versions_of_run(run)] == [(other, "1"), (model, "1")]
+    assert [(each.model, each.version) for each in await world.tracking.versions_of_run(run)] == [
+        (other, "1"),
+        (model, "1"),
+    ]
     assert await world.tracking.versions_of_run(UNKNOWN_RUN) == ()
     assert await world.tracking.versions_of_run("x' OR name != '") == ()
 
@@ -135,15 +160,23 @@ async def test_a_name_with_both_quotes_finds_nothing_else(world: World, model: s
 
 
 @pytest.mark.parametrize("form", ["models:/{}", "{uri}"])
-async def test_a_logged_model_becomes_a_version_of_its_run(world: World, model: str, run: str, form: str):
+async def test_a_logged_model_becomes_a_version_of_its_run(
+    world: World, model: str, run: str, form: str
+):
     logged = world.log_model(run, "model")
     source = logged.uri if form == "{uri}" else form.format(logged.id)
-    version = await world.tracking.create_version(model, source, None, {"modelyard.io/version": "v1"}, logged.id)
+    version = await world.tracking.create_version(
+        model, source, None, {"modelyard.io/version": "v1"}, logged.id
+    )
     found = await world.tracking.versions(model)
-    assert [(each.version, each.source, each.run, each.ready) for each in found] == [(version, source, run, True)]
+    assert [(each.version, each.source, each.run, each.ready) for each in found] == [
+        (version, source, run, True)
+    ]
 
 
-async def test_a_source_that_is_not_the_logged_model_s_is_refused(world: World, model: str, run: str):
+async def test_a_source_that_is_not_the_logged_model_s_is_refused(
+    world: World, model: str, run: str
+):
     logged = world.log_model(run, "model")
     other = world.log_model(run, "other")
     for link in (None, other.id):
@@ -160,11 +193,15 @@ async def test_an_unknown_logged_model_leaves_it_open_what_happened(world: World
     with pytest.raises(Ambiguous):
         await world.tracking.create_version(model, SOURCE, None, {}, UNKNOWN_MODEL)
     with pytest.raises(Ambiguous):
-        await world.tracking.create_version(model, f"models:/{UNKNOWN_MODEL}", None, {}, UNKNOWN_MODEL)
+        await world.tracking.create_version(
+            model, f"models:/{UNKNOWN_MODEL}", None, {}, UNKNOWN_MODEL
+        )
 
 
 async def test_tags_of_a_version_are_set_and_others_stay(world: World, model: str):
-    version = await world.tracking.create_version(model, SOURCE, None, {"modelyard.io/version": "v1"}, None)
+    version = await world.tracking.create_version(
+        model, SOURCE, None, {"modelyard.io/version": "v1"}, None
+    )
     await world.tracking.set_version_tags(model, version, {"digest": "sha256:0", "empty": ""})
     [found] = await world.tracking.versions(model)
     assert found.tags == {"modelyard.io/version": "v1", "digest": "sha256:0", "empty": ""}
@@ -188,7 +225,9 @@ async def test_a_transition_moves_one_version_and_no_other(world: World, model: 
         await world.tracking.transition(model, "9", "Production")
 
 
-async def test_a_transition_that_displaces_archives_who_is_there_and_no_other(world: World, model: str):
+async def test_a_transition_that_displaces_archives_who_is_there_and_no_other(
+    world: World, model: str
+):
     for _ in range(3):
         await world.tracking.create_version(model, SOURCE, None, {}, None)
     for version, stage in (("1", "Production"), ("3", "Staging")):

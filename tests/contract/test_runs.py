@@ -1,4 +1,6 @@
-"""MLflow's runs, as `modelyard.ports.Tracking` promises them: one suite for the fake and the real servers."""
+"""MLflow's runs, as `modelyard.ports.Tracking` promises them: one suite for the fake and the
+real servers.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,9 @@ from tests.contract.worlds import World
 UNKNOWN = "0" * 32
 FUTURE = datetime(2999, 1, 1, tzinfo=UTC)
 AT_ONCE = 5
-"""Writes that a test sends side by side: SQLite takes one at a time, and those that wait may wait for long."""
+"""Writes that a test sends side by side: SQLite takes one at a time, and those that wait may
+wait for long.
+"""
 TAGS = {"modelyard.io/uid": "u1", "modelyard.io/attempt": "0"}
 
 
@@ -27,7 +31,13 @@ async def test_a_new_run_is_running(world: World, experiment: str, name: str):
     id_ = await world.tracking.create_run(experiment, "fraud-001", TAGS)
     run = await world.tracking.run(id_)
     assert run is not None
-    assert (run.id, run.experiment, run.name, run.status, run.deleted) == (id_, experiment, "fraud-001", "RUNNING", False)
+    assert (run.id, run.experiment, run.name, run.status, run.deleted) == (
+        id_,
+        experiment,
+        "fraud-001",
+        "RUNNING",
+        False,
+    )
     assert run.start is not None
     assert run.start.utcoffset() == timedelta(0)
     assert (run.end, run.parameters, run.metrics, run.models) == (None, {}, {}, ())
@@ -49,15 +59,43 @@ async def test_no_run_without_an_active_experiment(world: World, experiment: str
 
 @pytest.mark.parametrize(
     "value",
-    ["u1", "it's", 'say "hi"', 'it\'s "both"', "back\\slash", "two\nlines", "Größe 100%_", "", " x ", "x' OR '1'='1", "a`b", "; --"],
+    [
+        "u1",
+        "it's",
+        'say "hi"',
+        'it\'s "both"',
+        "back\\slash",
+        "two\nlines",
+        "Größe 100%_",
+        "",
+        " x ",
+        "x' OR '1'='1",
+        "a`b",
+        "; --",
+    ],
 )
-async def test_runs_are_found_by_their_tags_and_by_nothing_else(world: World, experiment: str, value: str):
-    mine = await world.tracking.create_run(experiment, "mine", {"modelyard.io/uid": value, "other": "1"})
-    await world.tracking.create_run(experiment, "theirs", {"modelyard.io/uid": value + "x", "other": "1"})
+async def test_runs_are_found_by_their_tags_and_by_nothing_else(
+    world: World, experiment: str, value: str
+):
+    mine = await world.tracking.create_run(
+        experiment, "mine", {"modelyard.io/uid": value, "other": "1"}
+    )
+    await world.tracking.create_run(
+        experiment, "theirs", {"modelyard.io/uid": value + "x", "other": "1"}
+    )
     await world.tracking.create_run(experiment, "nobody's", {"other": "1"})
-    assert [run.id for run in await world.tracking.runs(experiment, tags={"modelyard.io/uid": value})] == [mine]
-    assert [run.id for run in await world.tracking.runs(experiment, tags={"modelyard.io/uid": value, "other": "1"})] == [mine]
-    assert await world.tracking.runs(experiment, tags={"modelyard.io/uid": value, "other": "2"}) == ()
+    assert [
+        run.id for run in await world.tracking.runs(experiment, tags={"modelyard.io/uid": value})
+    ] == [mine]
+    assert [
+        run.id
+        for run in await world.tracking.runs(
+            experiment, tags={"modelyard.io/uid": value, "other": "1"}
+        )
+    ] == [mine]
+    assert (
+        await world.tracking.runs(experiment, tags={"modelyard.io/uid": value, "other": "2"}) == ()
+    )
 
 
 async def test_tags_are_compared_with_case(world: World, experiment: str):
@@ -77,19 +115,26 @@ async def test_the_newest_runs_come_first_and_pages_are_joined(world: World, exp
         id_
         for first in range(0, 205, AT_ONCE)
         for id_ in await asyncio.gather(
-            *(world.tracking.create_run(experiment, f"r{number}", {"n": str(number)}) for number in range(first, min(first + AT_ONCE, 205)))
+            *(
+                world.tracking.create_run(experiment, f"r{number}", {"n": str(number)})
+                for number in range(first, min(first + AT_ONCE, 205))
+            )
         )
     ]
     found = await world.tracking.runs(experiment)
     assert {run.id for run in found} == set(made)
     starts = [run.start for run in found]
-    assert starts == sorted(starts, key=lambda start: start or pytest.fail("a run without a start"), reverse=True)
+    assert starts == sorted(
+        starts, key=lambda start: start or pytest.fail("a run without a start"), reverse=True
+    )
     newest = await world.tracking.runs(experiment, limit=203)
     assert len(newest) == 203
     assert len(await world.tracking.runs(experiment, limit=3)) == 3
 
 
-async def test_runs_that_ended_before_a_moment_come_first_to_end_first(world: World, experiment: str):
+async def test_runs_that_ended_before_a_moment_come_first_to_end_first(
+    world: World, experiment: str
+):
     runs = [await world.tracking.create_run(experiment, f"r{number}", {}) for number in range(4)]
     for run in (runs[2], runs[0], runs[1]):
         await world.tracking.finish_run(run, "FINISHED")
@@ -98,8 +143,12 @@ async def test_runs_that_ended_before_a_moment_come_first_to_end_first(world: Wo
     assert ({run.id for run in found}, ends) == ({runs[2], runs[0], runs[1]}, sorted(ends))
     earlier = await world.tracking.ended_runs(experiment, ends[-1], limit=1000, metric=None)
     assert {run.id for run in earlier.runs} <= {run.id for run in found if run.end != ends[-1]}
-    assert (await world.tracking.ended_runs(experiment, ends[0], limit=1000, metric=None)).runs == ()
-    assert len((await world.tracking.ended_runs(experiment, FUTURE, limit=2, metric=None)).runs) == 2
+    assert (
+        await world.tracking.ended_runs(experiment, ends[0], limit=1000, metric=None)
+    ).runs == ()
+    assert (
+        len((await world.tracking.ended_runs(experiment, FUTURE, limit=2, metric=None)).runs) == 2
+    )
 
 
 @pytest.mark.parametrize("greatest", [True, False])
@@ -116,8 +165,15 @@ async def test_the_best_finished_runs_come_first(world: World, experiment: str, 
     await world.tracking.finish_run(without, "FINISHED")
     found = (await world.tracking.best_runs(experiment, "val/acc", greatest=greatest, limit=2)).runs
     assert [run.name for run in found] == (["high", "middle"] if greatest else ["low", "middle"])
-    assert len((await world.tracking.best_runs(experiment, "val/acc", greatest=greatest, limit=9)).runs) == 3
-    assert (await world.tracking.best_runs(experiment, "un`quotable", greatest=greatest, limit=9)).runs == ()
+    assert (
+        len(
+            (await world.tracking.best_runs(experiment, "val/acc", greatest=greatest, limit=9)).runs
+        )
+        == 3
+    )
+    assert (
+        await world.tracking.best_runs(experiment, "un`quotable", greatest=greatest, limit=9)
+    ).runs == ()
 
 
 async def test_parameters_are_logged_once(world: World, experiment: str):
@@ -194,7 +250,9 @@ async def test_a_deleted_run_is_kept_apart_and_comes_back(world: World, experime
     await world.tracking.delete_run(run)
     await world.tracking.delete_run(run)
     assert await world.tracking.runs(experiment, tags=TAGS) == ()
-    assert [found.id for found in await world.tracking.runs(experiment, tags=TAGS, deleted=True)] == [run]
+    assert [
+        found.id for found in await world.tracking.runs(experiment, tags=TAGS, deleted=True)
+    ] == [run]
     gone = await world.tracking.run(run)
     assert gone is not None
     assert gone.deleted
@@ -204,10 +262,17 @@ async def test_a_deleted_run_is_kept_apart_and_comes_back(world: World, experime
     assert [found.id for found in await world.tracking.runs(experiment)] == [run]
 
 
-async def test_deleted_runs_and_those_that_are_there_come_in_one_answer(world: World, experiment: str):
-    gone, there = [await world.tracking.create_run(experiment, name, {}) for name in ("gone", "there")]
+async def test_deleted_runs_and_those_that_are_there_come_in_one_answer(
+    world: World, experiment: str
+):
+    gone, there = [
+        await world.tracking.create_run(experiment, name, {}) for name in ("gone", "there")
+    ]
     await world.tracking.delete_run(gone)
-    assert {run.id: run.deleted for run in await world.tracking.runs(experiment, deleted=None)} == {gone: True, there: False}
+    assert {run.id: run.deleted for run in await world.tracking.runs(experiment, deleted=None)} == {
+        gone: True,
+        there: False,
+    }
     assert len(await world.tracking.runs(experiment, deleted=None, limit=1)) == 1
 
 
@@ -256,13 +321,20 @@ async def test_the_models_that_a_run_logged_are_known(world: World, experiment: 
     assert model.created is not None
 
 
-async def test_the_models_of_a_run_come_newest_first_whatever_their_names(world: World, experiment: str):
-    run, other = [await world.tracking.create_run(experiment, name, TAGS) for name in ("r", "other")]
+async def test_the_models_of_a_run_come_newest_first_whatever_their_names(
+    world: World, experiment: str
+):
+    run, other = [
+        await world.tracking.create_run(experiment, name, TAGS) for name in ("r", "other")
+    ]
     names = ("model", "scaler", "model", "last-one")
     logged = [world.log_model(run, name).id for name in names]
     world.log_model(other, "model")
     assert [each.id for each in await world.tracking.logged_models(experiment, run)] == logged[::-1]
-    assert [each.id for each in await world.tracking.logged_models(experiment, run, "model")] == [logged[2], logged[0]]
+    assert [each.id for each in await world.tracking.logged_models(experiment, run, "model")] == [
+        logged[2],
+        logged[0],
+    ]
     assert await world.tracking.logged_models(experiment, run, "Model") == ()
     assert await world.tracking.logged_models(experiment, "no' run") == ()
 

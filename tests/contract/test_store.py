@@ -12,7 +12,12 @@ from modelyard.errors import Conflict, Forbidden, Invalid
 from modelyard.ports import ArtifactTree, Usage
 from tests.contract.worlds import StoreWorld
 
-TREE = {"MLmodel": b"flavors: {}\n", "model.json": b"{}" * 1000, "code/empty.py": b"", "code/Größe & co+100%.txt": b"x"}
+TREE = {
+    "MLmodel": b"flavors: {}\n",
+    "model.json": b"{}" * 1000,
+    "code/empty.py": b"",
+    "code/Größe & co+100%.txt": b"x",
+}
 
 
 def put_tree(store: StoreWorld, bucket: str, prefix: str) -> str:
@@ -22,7 +27,9 @@ def put_tree(store: StoreWorld, bucket: str, prefix: str) -> str:
 
 
 def digest_of(tree: dict[str, bytes]) -> str:
-    return tree_digest(FileDigest(path, len(data), hashlib.sha256(data).hexdigest()) for path, data in tree.items())
+    return tree_digest(
+        FileDigest(path, len(data), hashlib.sha256(data).hexdigest()) for path, data in tree.items()
+    )
 
 
 async def test_a_bucket_is_there_or_not(store: StoreWorld):
@@ -67,7 +74,9 @@ async def test_usage_counts_what_is_below_and_not_beside(store: StoreWorld):
 async def test_objects_are_listed_by_relative_path(store: StoreWorld):
     uri = put_tree(store, store.other, "datasets/")
     listed = await store.store.objects(uri)
-    assert [(each.path, each.size) for each in listed] == [(path, len(TREE[path])) for path in sorted(TREE)]
+    assert [(each.path, each.size) for each in listed] == [
+        (path, len(TREE[path])) for path in sorted(TREE)
+    ]
     assert await store.store.objects(f"s3://{store.other}/none/") == ()
     before = {each.path: each.etag for each in listed}
     store.put(store.other, "datasets/MLmodel", b"flavors: []\n")
@@ -78,7 +87,9 @@ async def test_objects_are_listed_by_relative_path(store: StoreWorld):
 
 async def listing_of(store: StoreWorld, uri: str) -> str:
     """The digest of what is listed below a prefix now."""
-    return listing_digest((each.path, each.size, each.etag) for each in await store.store.objects(uri))
+    return listing_digest(
+        (each.path, each.size, each.etag) for each in await store.store.objects(uri)
+    )
 
 
 async def test_the_digest_is_that_of_every_byte_and_path(store: StoreWorld):
@@ -89,17 +100,27 @@ async def test_the_digest_is_that_of_every_byte_and_path(store: StoreWorld):
     assert await store.store.digest(uri.rstrip("/")) == expected
     store.put(store.own, "risk/fraud/model/model.json", b"[]" * 1000)
     changed = await store.store.digest(uri)
-    assert changed == ArtifactTree(digest_of({**TREE, "model.json": b"[]" * 1000}), expected.bytes, 4, await listing_of(store, uri))
+    assert changed == ArtifactTree(
+        digest_of({**TREE, "model.json": b"[]" * 1000}),
+        expected.bytes,
+        4,
+        await listing_of(store, uri),
+    )
     assert changed.listing_digest != listing
     assert await store.store.digest(f"s3://{store.own}/risk/none/") is None
 
 
 async def test_large_objects_are_streamed(store: StoreWorld):
-    large = {"a": b"\1" * (3 * 1024 * 1024 + 1), **{f"b{number}": bytes([number]) * 1_000_000 for number in range(6)}}
+    large = {
+        "a": b"\1" * (3 * 1024 * 1024 + 1),
+        **{f"b{number}": bytes([number]) * 1_000_000 for number in range(6)},
+    }
     for path, data in large.items():
         store.put(store.own, f"risk/large/{path}", data)
     uri = f"s3://{store.own}/risk/large/"
-    expected = ArtifactTree(digest_of(large), sum(map(len, large.values())), 7, await listing_of(store, uri))
+    expected = ArtifactTree(
+        digest_of(large), sum(map(len, large.values())), 7, await listing_of(store, uri)
+    )
     assert await store.store.digest(uri) == expected
 
 
@@ -125,10 +146,16 @@ async def test_a_tree_with_an_unsafe_name_has_no_digest(store: StoreWorld, path:
 
 async def test_more_objects_than_a_page_are_listed_and_deleted(store: StoreWorld):
     with ThreadPoolExecutor(8) as threads:
-        list(threads.map(lambda number: store.put(store.own, f"risk/many/{number:04}", b"x"), range(1003)))
+        list(
+            threads.map(
+                lambda number: store.put(store.own, f"risk/many/{number:04}", b"x"), range(1003)
+            )
+        )
     uri = f"s3://{store.own}/risk/many/"
     assert await store.store.usage(uri) == Usage(1003, 1003)
-    assert [each.path for each in await store.store.objects(uri)] == [f"{number:04}" for number in range(1003)]
+    assert [each.path for each in await store.store.objects(uri)] == [
+        f"{number:04}" for number in range(1003)
+    ]
     await store.store.delete_prefix(uri)
     assert store.keys(store.own) == set()
 
@@ -151,7 +178,12 @@ async def test_an_object_is_created_once_and_never_written_over(store: StoreWorl
         with pytest.raises(Conflict, match="S3: create object"):
             await store.store.create(uri, content)
     assert await store.store.read(uri, 10) == b"one"
-    for beyond in (f"s3://{store.own}/cards/x", f"s3://{store.own}/risk/", f"s3://{store.own}/x", f"s3://{store.other}/risk/x"):
+    for beyond in (
+        f"s3://{store.own}/cards/x",
+        f"s3://{store.own}/risk/",
+        f"s3://{store.own}/x",
+        f"s3://{store.other}/risk/x",
+    ):
         with pytest.raises(Forbidden):
             await store.store.create(beyond, b"x")
     assert store.keys(store.own) == {"risk/.modelyard/history/u-1/0000000001.json"}
@@ -216,7 +248,17 @@ async def test_nothing_is_deleted_outside_of_the_namespace(store: StoreWorld):
 
 
 @pytest.mark.parametrize(
-    "uri", ["", "risk/x", "http://b/x", "s3://", "s3:///x", "S3://bucket/x", "s3://key:secret@bucket/x", "s3://bucket/a%2fb"]
+    "uri",
+    [
+        "",
+        "risk/x",
+        "http://b/x",
+        "s3://",
+        "s3:///x",
+        "S3://bucket/x",
+        "s3://key:secret@bucket/x",
+        "s3://bucket/a%2fb",
+    ],
 )
 async def test_bad_uris_are_refused_without_being_repeated(store: StoreWorld, uri: str):
     for call in (

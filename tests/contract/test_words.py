@@ -1,4 +1,6 @@
-"""What real servers answer a pod's program does not carry the namespace's credentials into its termination message."""
+"""What real servers answer a pod's program does not carry the namespace's credentials into its
+termination message.
+"""
 
 from __future__ import annotations
 
@@ -18,8 +20,12 @@ DATASET = {"name": "cards", "rows": 50}
 
 
 def data(folder: Path, run: str, **environment: str) -> Ended:
-    """Run the init container's program on a run that MLflow does not have: its answer repeats the run's id."""
-    (folder / "run.json").write_text(json.dumps({"trainer": {"xgboost": {"task": "classification"}}, "dataset": DATASET}))
+    """Run the init container's program on a run that MLflow does not have: its answer repeats
+    the run's id.
+    """
+    (folder / "run.json").write_text(
+        json.dumps({"trainer": {"xgboost": {"task": "classification"}}, "dataset": DATASET})
+    )
     (folder / "parameters.json").write_text("{}")
     given = {
         "MODELYARD_CONFIG": str(folder),
@@ -32,7 +38,9 @@ def data(folder: Path, run: str, **environment: str) -> Ended:
 
 
 @pytest.mark.parametrize("key", ["MLFLOW_TRACKING_TOKEN", "AWS_SECRET_ACCESS_KEY"])
-def test_what_mlflow_answers_is_said_without_credentials(mlflows: Mlflows, tmp_path: Path, key: str):
+def test_what_mlflow_answers_is_said_without_credentials(
+    mlflows: Mlflows, tmp_path: Path, key: str
+):
     ended = data(tmp_path, SECRET, MLFLOW_TRACKING_URI=mlflows.sqlite, **{key: SECRET})
     assert ended.said["reason"] == "RequestRefused"
     assert "***" in ended.said["message"]
@@ -47,8 +55,18 @@ def test_what_is_no_credential_stays(mlflows: Mlflows, tmp_path: Path):
 
 def test_what_s3_answers_is_said_without_credentials(minio: Minio, tmp_path: Path):
     """MinIO's answer repeats the key id, and botocore's message the address."""
-    environment = minio.environment | {"AWS_ACCESS_KEY_ID": "the-key-of-risk", "AWS_SECRET_ACCESS_KEY": SECRET}
-    arguments = ("--uri", f"s3://mlflow-artifacts/{SECRET}", "--digest", f"sha256:{'0' * 64}", "--to", str(tmp_path / "m"))
+    environment = minio.environment | {
+        "AWS_ACCESS_KEY_ID": "the-key-of-risk",
+        "AWS_SECRET_ACCESS_KEY": SECRET,
+    }
+    arguments = (
+        "--uri",
+        f"s3://mlflow-artifacts/{SECRET}",
+        "--digest",
+        f"sha256:{'0' * 64}",
+        "--to",
+        str(tmp_path / "m"),
+    )
     ended = program(tmp_path, "fetch", *arguments, env=environment)
     assert ended.said["reason"] == "ConnectionRefused"
     assert SECRET not in ended.log + json.dumps(ended.said)

@@ -1,4 +1,6 @@
-"""A port and its other side: what a training script or a person does there, on the fake and on the real server."""
+"""A port and its other side: what a training script or a person does there, on the fake and on
+the real server.
+"""
 
 from __future__ import annotations
 
@@ -44,25 +46,49 @@ class RealWorld:
 
     def log_metric(self, run: str, key: str, value: float) -> None:
         text = "NaN" if value != value else value
-        self._send("runs/log-metric", {"run_id": run, "key": key, "value": text, "timestamp": time.time_ns() // 1_000_000, "step": 0})
+        self._send(
+            "runs/log-metric",
+            {
+                "run_id": run,
+                "key": key,
+                "value": text,
+                "timestamp": time.time_ns() // 1_000_000,
+                "step": 0,
+            },
+        )
 
     def log_model(self, run: str, name: str, *, ready: bool = True) -> LoggedModel:
         experiment = self._send(f"runs/get?run_id={run}")["run"]["info"]["experiment_id"]
-        made = self._send("logged-models", {"experiment_id": experiment, "name": name, "source_run_id": run})["model"]["info"]
+        made = self._send(
+            "logged-models", {"experiment_id": experiment, "name": name, "source_run_id": run}
+        )["model"]["info"]
         status = "LOGGED_MODEL_READY" if ready else "LOGGED_MODEL_UPLOAD_FAILED"
-        self._send(f"logged-models/{made['model_id']}", {"model_id": made["model_id"], "status": status}, "PATCH")
-        self._send("runs/outputs", {"run_id": run, "models": [{"model_id": made["model_id"], "step": 0}]})
+        self._send(
+            f"logged-models/{made['model_id']}",
+            {"model_id": made["model_id"], "status": status},
+            "PATCH",
+        )
+        self._send(
+            "runs/outputs", {"run_id": run, "models": [{"model_id": made["model_id"], "step": 0}]}
+        )
         return LoggedModel(made["model_id"], made["artifact_uri"], name, run)
 
     def _send(self, path: str, body: Any = None, method: str | None = None) -> Any:
         data = None if body is None else json.dumps(body).encode()
-        request = urllib.request.Request(f"{self.url}/api/2.0/mlflow/{path}", data, {"Content-Type": "application/json"}, method=method)
+        request = urllib.request.Request(
+            f"{self.url}/api/2.0/mlflow/{path}",
+            data,
+            {"Content-Type": "application/json"},
+            method=method,
+        )
         with urllib.request.urlopen(request) as answer:
             return json.load(answer)
 
 
 class StoreWorld(Protocol):
-    """S3, and a pod's hand in it. `own` is the tenant's bucket, `other` one that it may only read."""
+    """S3, and a pod's hand in it. `own` is the tenant's bucket, `other` one that it may only
+    read.
+    """
 
     store: Store
     own: str

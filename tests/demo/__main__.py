@@ -15,7 +15,10 @@ __all__ = ["main"]
 
 def up(screen: Screen) -> None:
     """Everything, from nothing."""
-    screen.title("modelyard: from an empty machine to a model that answers, and to the next version without a lost request.")
+    screen.title(
+        "modelyard: from an empty machine to a model that answers, and to the next version without"
+        " a lost request."
+    )
     screen.step("1. A cluster: kind, with the project's own images")
     kube = install.cluster(Console(sys.stdout))
     Story(kube, screen).tell()
@@ -35,7 +38,9 @@ def down(screen: Screen) -> None:
 
 def main(arguments: list[str] | None = None) -> int:
     """Tell the story, or clear it away; 1 when something failed."""
-    parser = argparse.ArgumentParser(prog="python -m tests.demo", description="The whole story on a real cluster.")
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.demo", description="The whole story on a real cluster."
+    )
     parser.add_argument("command", choices=["up", "down"])
     options = parser.parse_args(arguments)
     screen = Screen(sys.stdout)

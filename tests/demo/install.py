@@ -1,4 +1,6 @@
-"""From nothing to an operator that runs: the cluster, the images, the chart. The demo and the tests on the real cluster share it."""
+"""From nothing to an operator that runs: the cluster, the images, the chart. The demo and the
+tests on the real cluster share it.
+"""
 
 import json
 import subprocess
@@ -54,14 +56,31 @@ def cluster(out: console.Console) -> Kube:
 
 
 def image_id(tag: str) -> str:
-    """What the engine has under a tag: an image that was built anew has the same tag and another id."""
-    done = subprocess.run(["docker", "image", "inspect", "--format", "{{.Id}}", tag], capture_output=True, text=True, check=False)
+    """What the engine has under a tag: an image that was built anew has the same tag and another
+    id.
+    """
+    done = subprocess.run(
+        ["docker", "image", "inspect", "--format", "{{.Id}}", tag],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     if done.returncode:
         raise Failed(f"the engine has no image {tag}: {done.stderr.strip()}")
     return done.stdout.strip()
 
 
-COMMAND = ["upgrade", "--install", RELEASE, CHART, "-n", NAMESPACE, "--create-namespace", "-f", VALUES]
+COMMAND = [
+    "upgrade",
+    "--install",
+    RELEASE,
+    CHART,
+    "-n",
+    NAMESPACE,
+    "--create-namespace",
+    "-f",
+    VALUES,
+]
 """The words after `helm` that install the chart, or upgrade it."""
 PENDING = f"owner=helm,name={RELEASE},status in (pending-install,pending-upgrade,pending-rollback)"
 """The selector of Helm's records that keep it from upgrading."""
@@ -96,6 +115,27 @@ def uninstall(kube: Kube) -> None:
     there = kube.program("helm", "status", RELEASE, "-n", NAMESPACE, check=False).returncode == 0
     if there:
         # The kinds, and with them every object, stay by default: `crds.keep`.
-        kube.program("helm", "upgrade", RELEASE, CHART, "-n", NAMESPACE, "--reuse-values", "--set", "crds.keep=false", timeout=300)
-        kube.program("helm", "uninstall", RELEASE, "-n", NAMESPACE, "--wait", "--timeout", "6m", timeout=400)
-    kube.kubectl("delete", "namespace", NAMESPACE, "--ignore-not-found", "--wait", "--timeout=180s", timeout=200)
+        kube.program(
+            "helm",
+            "upgrade",
+            RELEASE,
+            CHART,
+            "-n",
+            NAMESPACE,
+            "--reuse-values",
+            "--set",
+            "crds.keep=false",
+            timeout=300,
+        )
+        kube.program(
+            "helm", "uninstall", RELEASE, "-n", NAMESPACE, "--wait", "--timeout", "6m", timeout=400
+        )
+    kube.kubectl(
+        "delete",
+        "namespace",
+        NAMESPACE,
+        "--ignore-not-found",
+        "--wait",
+        "--timeout=180s",
+        timeout=200,
+    )

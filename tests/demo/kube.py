@@ -1,4 +1,5 @@
-"""A real cluster as a program sees it: kubectl for what a user would type, the API itself for looking and waiting.
+"""A real cluster as a program sees it: kubectl for what a user would type, the API itself for
+looking and waiting.
 
 The demo and the tests on the real cluster share it. What they do with it does not belong here.
 """
@@ -43,7 +44,8 @@ RESOURCES = {
     "Lease": "apis/coordination.k8s.io/v1/leases",
 }
 POLL = 0.2
-# Deadlines are for what will never come true; a machine that does other work besides is slow, not wrong.
+# Deadlines are for what will never come true; a machine that does other work besides is slow, not
+# wrong.
 PATIENCE = 4
 
 
@@ -72,13 +74,23 @@ class Kube:
             kubeconfig: An administrator's, with a client's certificate in it.
 
         """
-        self.tools, self.kubeconfig, self.folder = tools, kubeconfig, Path(__file__).resolve().parents[2]
+        self.tools, self.kubeconfig, self.folder = (
+            tools,
+            kubeconfig,
+            Path(__file__).resolve().parents[2],
+        )
         config = yaml.safe_load(kubeconfig.read_text())
         cluster, user = config["clusters"][0]["cluster"], config["users"][0]["user"]
         self._host = urllib.parse.urlsplit(cluster["server"]).netloc
-        self._tls = ssl.create_default_context(cadata=base64.b64decode(cluster["certificate-authority-data"]).decode())
+        self._tls = ssl.create_default_context(
+            cadata=base64.b64decode(cluster["certificate-authority-data"]).decode()
+        )
         with tempfile.NamedTemporaryFile() as pem:
-            pem.write(base64.b64decode(user["client-certificate-data"]) + b"\n" + base64.b64decode(user["client-key-data"]))
+            pem.write(
+                base64.b64decode(user["client-certificate-data"])
+                + b"\n"
+                + base64.b64decode(user["client-key-data"])
+            )
             pem.flush()
             self._tls.load_cert_chain(pem.name)
         self._connection: http.client.HTTPSConnection | None = None
@@ -108,7 +120,14 @@ class Kube:
         command = [str(self.tools / name), *words]
         try:
             done = subprocess.run(
-                command, input=stdin, env=self.environment, cwd=self.folder, capture_output=True, text=True, check=False, timeout=timeout
+                command,
+                input=stdin,
+                env=self.environment,
+                cwd=self.folder,
+                capture_output=True,
+                text=True,
+                check=False,
+                timeout=timeout,
             )
         except subprocess.TimeoutExpired as error:
             raise Failed(f"{name} {' '.join(words)}: no end after {timeout:.0f} s") from error
@@ -122,18 +141,33 @@ class Kube:
 
     def apply(self, *objects: Manifest, namespace: str = "default") -> None:
         """As `kubectl apply` does it."""
-        self.kubectl("apply", "-n", namespace, "-f", "-", stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": objects}))
+        self.kubectl(
+            "apply",
+            "-n",
+            namespace,
+            "-f",
+            "-",
+            stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": objects}),
+        )
 
     # --- the API ----------------------------------------------------------------------------------
     def request(
-        self, method: str, path: str, body: bytes | str | None = None, headers: Mapping[str, str] | None = None
+        self,
+        method: str,
+        path: str,
+        body: bytes | str | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> tuple[int, dict[str, str], bytes]:
         """One request to the API server: status code, headers with lower-case names, body."""
         for again in (True, False):
             if self._connection is None:
-                self._connection = http.client.HTTPSConnection(self._host, context=self._tls, timeout=60)
+                self._connection = http.client.HTTPSConnection(
+                    self._host, context=self._tls, timeout=60
+                )
             try:
-                self._connection.request(method, "/" + path.lstrip("/"), body=body, headers=dict(headers or {}))
+                self._connection.request(
+                    method, "/" + path.lstrip("/"), body=body, headers=dict(headers or {})
+                )
                 answer = self._connection.getresponse()
                 content = answer.read()
             except (http.client.HTTPException, OSError) as error:
@@ -141,7 +175,11 @@ class Kube:
                 if not again:
                     raise Failed(f"the API server does not answer: {error}") from error
             else:
-                return answer.status, {key.lower(): value for key, value in answer.getheaders()}, content
+                return (
+                    answer.status,
+                    {key.lower(): value for key, value in answer.getheaders()},
+                    content,
+                )
         raise AssertionError("unreachable")
 
     def get(self, kind: str, name: str, namespace: str | None = None) -> Manifest | None:
@@ -163,23 +201,43 @@ class Kube:
         if code == 404:
             return None
         if code >= 300:
-            raise Failed(f"{what}: the API server answers {code} {content[:300].decode(errors='replace')}")
+            raise Failed(
+                f"{what}: the API server answers {code} {content[:300].decode(errors='replace')}"
+            )
         return dict(json.loads(content))
 
     def service(
-        self, namespace: str, name: str, path: str, body: Any = None, *, method: str = "", port: str = "http"
+        self,
+        namespace: str,
+        name: str,
+        path: str,
+        body: Any = None,
+        *,
+        method: str = "",
+        port: str = "http",
     ) -> tuple[int, dict[str, str], Any]:
-        """Asks a Service through the API server: status code, headers, body (read, where it is JSON)."""
+        """Asks a Service through the API server: status code, headers, body (read, where it is
+        JSON).
+        """
         proxy = f"api/v1/namespaces/{namespace}/services/{name}:{port}/proxy/{path.lstrip('/')}"
         data = None if body is None else json.dumps(body)
         code, headers, content = self.request(
-            method or ("GET" if body is None else "POST"), proxy, data, {"Content-Type": "application/json"} if data else {}
+            method or ("GET" if body is None else "POST"),
+            proxy,
+            data,
+            {"Content-Type": "application/json"} if data else {},
         )
         text = content.decode(errors="replace")
         return code, headers, json.loads(text) if text.startswith(("{", "[")) else text
 
     # --- waiting ----------------------------------------------------------------------------------
-    def wait(self, what: str, look: Callable[[], T | None], seconds: float = 120, explain: Callable[[], str] | None = None) -> T:
+    def wait(
+        self,
+        what: str,
+        look: Callable[[], T | None],
+        seconds: float = 120,
+        explain: Callable[[], str] | None = None,
+    ) -> T:
         """The first value of `look` that is neither None nor False.
 
         Raises:
@@ -192,11 +250,21 @@ class Kube:
             if value is not None and value is not False:
                 return value
             if time.monotonic() > deadline:
-                raise NotReady(f"{what}: not in {seconds * PATIENCE:.0f} s" + (f"\n{explain()}" if explain else ""))
+                raise NotReady(
+                    f"{what}: not in {seconds * PATIENCE:.0f} s"
+                    + (f"\n{explain()}" if explain else "")
+                )
             time.sleep(POLL)
 
     def wait_condition(
-        self, kind: str, name: str, namespace: str, type_: str = "Ready", status: str = "True", reason: str = "", seconds: float = 120
+        self,
+        kind: str,
+        name: str,
+        namespace: str,
+        type_: str = "Ready",
+        status: str = "True",
+        reason: str = "",
+        seconds: float = 120,
     ) -> Manifest:
         """The object, as soon as it has the condition for the spec that it has."""
 
@@ -204,9 +272,16 @@ class Kube:
             body = self.get(kind, name, namespace)
             found = condition(body, type_)
             good = found.get("status") == status and reason in ("", found.get("reason"))
-            return body if good and found.get("observedGeneration", 0) >= (body or {})["metadata"]["generation"] else None
+            return (
+                body
+                if good
+                and found.get("observedGeneration", 0) >= (body or {})["metadata"]["generation"]
+                else None
+            )
 
-        words = f"{kind} {namespace}/{name}: {type_}={status}{f' reason={reason}' if reason else ''}"
+        words = (
+            f"{kind} {namespace}/{name}: {type_}={status}{f' reason={reason}' if reason else ''}"
+        )
         return self.wait(words, look, seconds, lambda: self.explain(kind, name, namespace))
 
     def wait_rolled_out(self, name: str, namespace: str, seconds: float = 180) -> None:
@@ -216,27 +291,56 @@ class Kube:
             body = self.get("Deployment", name, namespace) or {"metadata": {}, "spec": {}}
             status, wanted = body.get("status") or {}, body["spec"].get("replicas", 1)
             seen = status.get("observedGeneration", 0) >= body["metadata"].get("generation", 1)
-            counts = [status.get(key, 0) for key in ("replicas", "updatedReplicas", "readyReplicas")]
+            counts = [
+                status.get(key, 0) for key in ("replicas", "updatedReplicas", "readyReplicas")
+            ]
             return seen and counts == [wanted] * 3
 
-        self.wait(f"Deployment {namespace}/{name}: rolled out", look, seconds, lambda: self.explain_pods(namespace))
+        self.wait(
+            f"Deployment {namespace}/{name}: rolled out",
+            look,
+            seconds,
+            lambda: self.explain_pods(namespace),
+        )
 
     # --- saying what is wrong ---------------------------------------------------------------------
     def explain(self, kind: str, name: str, namespace: str) -> str:
-        """What the cluster says of an object: conditions, events, pods that do not run, the operator's last lines."""
+        """What the cluster says of an object: conditions, events, pods that do not run, the
+        operator's last lines.
+        """
         body = self.get(kind, name, namespace)
-        lines = [f"{kind} {namespace}/{name} is not there."] if body is None else [f"Conditions of {kind} {namespace}/{name}:"]
+        lines = (
+            [f"{kind} {namespace}/{name} is not there."]
+            if body is None
+            else [f"Conditions of {kind} {namespace}/{name}:"]
+        )
         said = ((body or {}).get("status") or {}).get("conditions") or []
-        lines += [f"  {each['type']}={each['status']} {each.get('reason', '')}: {each.get('message', '')}" for each in said]
-        return "\n".join([*lines, self.explain_events(namespace), self.explain_pods(namespace), self.explain_operator()])
+        lines += [
+            f"  {each['type']}={each['status']} {each.get('reason', '')}: {each.get('message', '')}"
+            for each in said
+        ]
+        return "\n".join(
+            [
+                *lines,
+                self.explain_events(namespace),
+                self.explain_pods(namespace),
+                self.explain_operator(),
+            ]
+        )
 
     def explain_events(self, namespace: str, last: int = 15) -> str:
         """The newest events of a namespace."""
-        events = sorted(self.list("Event", namespace), key=lambda each: each.get("lastTimestamp") or each.get("eventTime") or "")
+        events = sorted(
+            self.list("Event", namespace),
+            key=lambda each: each.get("lastTimestamp") or each.get("eventTime") or "",
+        )
 
         def line(each: Manifest) -> str:
             about, message = each["involvedObject"], (each.get("message") or "")[:300]
-            return f"  {each.get('type')} {each.get('reason')} {about.get('kind')}/{about.get('name')}: {message}"
+            return (
+                f"  {each.get('type')} {each.get('reason')}"
+                f" {about.get('kind')}/{about.get('name')}: {message}"
+            )
 
         return "\n".join([f"Events in {namespace}:", *map(line, events[-last:])])
 
@@ -245,10 +349,22 @@ class Kube:
         lines = [f"Pods in {namespace}:"]
         for pod in self.list("Pod", namespace):
             name, status = pod["metadata"]["name"], pod.get("status") or {}
-            ready = condition(pod, "Ready").get("status") == "True" or status.get("phase") == "Succeeded"
+            ready = (
+                condition(pod, "Ready").get("status") == "True"
+                or status.get("phase") == "Succeeded"
+            )
             lines.append(f"  {name}: {status.get('phase')}{'' if ready else ', not ready'}")
             if not ready:
-                log = self.program("kubectl", "logs", "-n", namespace, name, "--all-containers", "--tail=15", check=False)
+                log = self.program(
+                    "kubectl",
+                    "logs",
+                    "-n",
+                    namespace,
+                    name,
+                    "--all-containers",
+                    "--tail=15",
+                    check=False,
+                )
                 lines += [f"    {line}" for line in (log.stdout or log.stderr).splitlines()]
         return "\n".join(lines)
 
@@ -258,7 +374,15 @@ class Kube:
         labels = "app.kubernetes.io/name=modelyard,app.kubernetes.io/component=operator"
         for pod in self.list("Pod", None, labels):
             meta = pod["metadata"]
-            log = self.program("kubectl", "logs", "-n", meta["namespace"], meta["name"], f"--tail={last}", check=False)
+            log = self.program(
+                "kubectl",
+                "logs",
+                "-n",
+                meta["namespace"],
+                meta["name"],
+                f"--tail={last}",
+                check=False,
+            )
             lines += [f"  {line[:400]}" for line in (log.stdout or log.stderr).splitlines()]
         return "\n".join(lines)
 
@@ -266,11 +390,22 @@ class Kube:
     @contextmanager
     def forwarded(self, namespace: str, target: str, port: int) -> Iterator[str]:
         """An address on this machine that leads to a Service or pod, for the length of a block."""
-        words = [str(self.tools / "kubectl"), "port-forward", "-n", namespace, target, f":{port}", "--address=127.0.0.1"]
-        # A file: it says something about every connection, and would stand still behind a pipe that nobody reads.
+        words = [
+            str(self.tools / "kubectl"),
+            "port-forward",
+            "-n",
+            namespace,
+            target,
+            f":{port}",
+            "--address=127.0.0.1",
+        ]
+        # A file: it says something about every connection, and would stand still behind a pipe that
+        # nobody reads.
         with (
             tempfile.NamedTemporaryFile("w+") as said,
-            subprocess.Popen(words, env=self.environment, stdout=said, stderr=subprocess.STDOUT) as process,
+            subprocess.Popen(
+                words, env=self.environment, stdout=said, stderr=subprocess.STDOUT
+            ) as process,
         ):
 
             def address() -> re.Match[str] | None:
@@ -292,25 +427,46 @@ class Kube:
         return {key: base64.b64decode(value).decode() for key, value in secret["data"].items()}
 
     def restricted(
-        self, command: Sequence[str], image: str, *, mounts: Mapping[str, str] | None = None, env: Mapping[str, str] | None = None
+        self,
+        command: Sequence[str],
+        image: str,
+        *,
+        mounts: Mapping[str, str] | None = None,
+        env: Mapping[str, str] | None = None,
     ) -> Manifest:
-        """The spec of a pod that runs once and that Pod Security's level restricted takes. `mounts`: path to ConfigMap."""
+        """The spec of a pod that runs once and that Pod Security's level restricted takes.
+        `mounts`: path to ConfigMap.
+        """
         named = {f"v{index}": pair for index, pair in enumerate((mounts or {}).items())}
         container = {
             "name": "main",
             "image": image,
             "imagePullPolicy": "IfNotPresent",
             "command": list(command),
-            "env": [{"name": key, "value": value} for key, value in {"HOME": "/tmp", "PYTHONUNBUFFERED": "1", **(env or {})}.items()],
+            "env": [
+                {"name": key, "value": value}
+                for key, value in {"HOME": "/tmp", "PYTHONUNBUFFERED": "1", **(env or {})}.items()
+            ],
             "securityContext": {
                 "allowPrivilegeEscalation": False,
                 "readOnlyRootFilesystem": True,
                 "capabilities": {"drop": ["ALL"]},
             },
-            "volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}, *({"name": key, "mountPath": path} for key, (path, _) in named.items())],
+            "volumeMounts": [
+                {"name": "tmp", "mountPath": "/tmp"},
+                *({"name": key, "mountPath": path} for key, (path, _) in named.items()),
+            ],
         }
-        volumes = [{"name": "tmp", "emptyDir": {}}, *({"name": key, "configMap": {"name": name}} for key, (_, name) in named.items())]
-        user = {"runAsNonRoot": True, "runAsUser": 65532, "runAsGroup": 65532, "seccompProfile": {"type": "RuntimeDefault"}}
+        volumes = [
+            {"name": "tmp", "emptyDir": {}},
+            *({"name": key, "configMap": {"name": name}} for key, (_, name) in named.items()),
+        ]
+        user = {
+            "runAsNonRoot": True,
+            "runAsUser": 65532,
+            "runAsGroup": 65532,
+            "seccompProfile": {"type": "RuntimeDefault"},
+        }
         return {
             "restartPolicy": "Never",
             "automountServiceAccountToken": False,

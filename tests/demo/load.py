@@ -1,4 +1,6 @@
-"""A steady load from a pod in the cluster: begun, looked at, ended. What is sent, and how it is counted, is in tests/e2e/load.py."""
+"""A steady load from a pod in the cluster: begun, looked at, ended. What is sent, and how it is
+counted, is in tests/e2e/load.py.
+"""
 
 import json
 from collections.abc import Iterator
@@ -22,7 +24,8 @@ class Result:
         sent: requests.
         answered: requests answered with 200, by the version that answered.
         lost: all others.
-        spans: by version, when the first and the last of them were, in seconds since the load began.
+        spans: by version, when the first and the last of them were, in seconds since the load
+            began.
         answers: by version, the different bodies that it answered.
         errors: the first few losses.
         seconds: how long it went on.
@@ -48,8 +51,14 @@ class Load:
 
     def now(self) -> dict[str, Any]:
         """The counts so far: sent, answered by version, lost."""
-        lines = self._kube.kubectl("logs", "-n", self._namespace, self._name, "--tail=1").splitlines()
-        return dict(json.loads(lines[-1])) if lines and lines[-1].startswith("{") else {"sent": 0, "answered": {}, "lost": 0}
+        lines = self._kube.kubectl(
+            "logs", "-n", self._namespace, self._name, "--tail=1"
+        ).splitlines()
+        return (
+            dict(json.loads(lines[-1]))
+            if lines and lines[-1].startswith("{")
+            else {"sent": 0, "answered": {}, "lost": 0}
+        )
 
     def wait_for(self, version: str, requests: int, seconds: float = 120) -> None:
         """Returns when a version has answered so many requests more."""
@@ -75,19 +84,56 @@ class Load:
         self._kube.wait("the load ends", ended, 60)
         said = self.now()
         if not said.pop("done", False):
-            raise Failed(f"the load said nothing at its end:\n{self._kube.explain_pods(self._namespace)}")
+            raise Failed(
+                f"the load said nothing at its end:\n{self._kube.explain_pods(self._namespace)}"
+            )
         self.result = Result(**said)
         return self.result
 
 
 @contextmanager
-def steady_load(kube: Kube, image: str, namespace: str, url: str, body: Any, rate: float = 50, name: str = "load") -> Iterator[Load]:
-    """Begin a load of so many requests a second; the block begins when the first are answered, and its end ends the load."""
-    kube.program("kubectl", "delete", "pod", name, "-n", namespace, "--ignore-not-found", "--grace-period=0", "--force")
-    metadata = {"name": name, "namespace": namespace, "labels": {"app.kubernetes.io/name": "modelyard-load"}}
-    spec = kube.restricted(["python", "/load/load.py", url, json.dumps(body), str(rate)], image, mounts={"/load": name})
-    script = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {"load.py": SCRIPT.read_text()}}
-    kube.apply(script, {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}, namespace=namespace)
+def steady_load(
+    kube: Kube,
+    image: str,
+    namespace: str,
+    url: str,
+    body: Any,
+    rate: float = 50,
+    name: str = "load",
+) -> Iterator[Load]:
+    """Begin a load of so many requests a second; the block begins when the first are answered,
+    and its end ends the load.
+    """
+    kube.program(
+        "kubectl",
+        "delete",
+        "pod",
+        name,
+        "-n",
+        namespace,
+        "--ignore-not-found",
+        "--grace-period=0",
+        "--force",
+    )
+    metadata = {
+        "name": name,
+        "namespace": namespace,
+        "labels": {"app.kubernetes.io/name": "modelyard-load"},
+    }
+    spec = kube.restricted(
+        ["python", "/load/load.py", url, json.dumps(body), str(rate)], image, mounts={"/load": name}
+    )
+    script = {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": metadata,
+        "data": {"load.py": SCRIPT.read_text()},
+    }
+    kube.apply(
+        script,
+        {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec},
+        namespace=namespace,
+    )
     load = Load(kube, namespace, name)
 
     def running() -> bool:
@@ -101,4 +147,14 @@ def steady_load(kube: Kube, image: str, namespace: str, url: str, body: Any, rat
         if load.result is None:
             load.end()
     finally:
-        kube.program("kubectl", "delete", "pod,configmap", name, "-n", namespace, "--ignore-not-found", "--grace-period=0", "--force")
+        kube.program(
+            "kubectl",
+            "delete",
+            "pod,configmap",
+            name,
+            "-n",
+            namespace,
+            "--ignore-not-found",
+            "--grace-period=0",
+            "--force",
+        )

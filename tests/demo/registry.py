@@ -1,4 +1,5 @@
-"""MLflow's own client on this machine, at a tenant's MLflow and S3 in the cluster, as in a notebook.
+"""MLflow's own client on this machine, at a tenant's MLflow and S3 in the cluster, as in a
+notebook.
 
 What the client is asked is in `resolve`, the program that is run here.
 """
@@ -22,28 +23,41 @@ FEATURES = [f"feature_{number:02}" for number in range(20)]
 
 def rows(count: int) -> list[list[float]]:
     """So many rows of the sample's 20 features, always the same, within what it was trained on."""
-    return [[round(((7 * row + 3 * column) % 11 - 5) / 2.5, 1) for column in range(20)] for row in range(count)]
+    return [
+        [round(((7 * row + 3 * column) % 11 - 5) / 2.5, 1) for column in range(20)]
+        for row in range(count)
+    ]
 
 
 @contextmanager
 def reached(kube: Kube, namespace: str) -> Iterator[dict[str, str]]:
-    """A tenant's connection as the environment of a program on this machine, for the length of a block."""
+    """A tenant's connection as the environment of a program on this machine, for the length of a
+    block.
+    """
     environment = kube.connection(namespace)
     with ExitStack() as stack:
         for key in ("MLFLOW_TRACKING_URI", "MLFLOW_S3_ENDPOINT_URL"):
             url = urlsplit(environment[key])
             service, system = str(url.hostname).split(".")[:2]
-            environment[key] = "http://" + stack.enter_context(kube.forwarded(system, f"service/{service}", int(url.port or 80)))
+            environment[key] = "http://" + stack.enter_context(
+                kube.forwarded(system, f"service/{service}", int(url.port or 80))
+            )
         yield environment
 
 
-def resolve(kube: Kube, namespace: str, uris: Sequence[str], table: list[list[float]]) -> dict[str, Any]:
-    """What MLflow's client finds under `models:/...`, and what the model predicts that it loads from there; by URI."""
+def resolve(
+    kube: Kube, namespace: str, uris: Sequence[str], table: list[list[float]]
+) -> dict[str, Any]:
+    """What MLflow's client finds under `models:/...`, and what the model predicts that it loads
+    from there; by URI.
+    """
     with reached(kube, namespace) as environment:
         done = subprocess.run(
             [sys.executable, "-m", "tests.demo.resolve", *uris],
             input=json.dumps({"names": FEATURES, "rows": table}),
-            env=os.environ | environment | {"MLFLOW_DISABLE_TELEMETRY": "true", "AWS_DEFAULT_REGION": "us-east-1"},
+            env=os.environ
+            | environment
+            | {"MLFLOW_DISABLE_TELEMETRY": "true", "AWS_DEFAULT_REGION": "us-east-1"},
             cwd=ROOT,
             capture_output=True,
             text=True,

@@ -1,9 +1,10 @@
-"""Ask MLflow's own client what `models:/...` means, and let it load and predict. A program of its own: the client takes seconds to import.
+"""Ask MLflow's own client what `models:/...` means, and let it load and predict. A program of its
+own: the client takes seconds to import.
 
     python -m tests.demo.resolve URI... < '{"names": [...], "rows": [[...]]}'
 
-The connection is in the environment, as in any notebook. Prints a JSON object: for each URI the version's number and name, and the
-predictions.
+The connection is in the environment, as in any notebook. Prints a JSON object: for each URI the
+version's number and name, and the predictions.
 """
 
 import json
@@ -26,7 +27,11 @@ def main() -> None:
     client, found = mlflow.MlflowClient(), {}
     for uri in sys.argv[1:]:
         name, _, rest = uri.removeprefix("models:/").partition("@" if "@" in uri else "/")
-        version = client.get_model_version_by_alias(name, rest) if "@" in uri else client.get_latest_versions(name, [rest])[0]
+        version = (
+            client.get_model_version_by_alias(name, rest)
+            if "@" in uri
+            else client.get_latest_versions(name, [rest])[0]
+        )
         model = mlflow.pyfunc.load_model(uri)
         found[uri] = {
             "mlflow": str(version.version),

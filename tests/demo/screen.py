@@ -1,4 +1,6 @@
-"""What the demo prints: steps with their times, commands as one would type them, tables, a bar. Colour only on a terminal."""
+"""What the demo prints: steps with their times, commands as one would type them, tables, a bar.
+Colour only on a terminal.
+"""
 
 import os
 import time
@@ -64,7 +66,9 @@ class Screen:
         self.block(rest)
 
     def progress(self, percent: int, text: str) -> None:
-        """How far something is: one line that grows on a terminal, a line every tenth or five seconds elsewhere."""
+        """How far something is: one line that grows on a terminal, a line every tenth or five
+        seconds elsewhere.
+        """
         full = round(BAR * percent / 100)
         line = f"[{self.elapsed:5.0f} s] [{'#' * full}{'.' * (BAR - full)}] {percent:3} %  {text}"
         if self._live:

@@ -1,4 +1,6 @@
-"""The story that the demo tells: an experiment, a training, a promotion, an answer; a second version under load, and back."""
+"""The story that the demo tells: an experiment, a training, a promotion, an answer; a second
+version under load, and back.
+"""
 
 import json
 from datetime import datetime
@@ -44,15 +46,22 @@ class Story:
         self.predict()
         self.screen.say(f"From helm to the first prediction: {self.screen.elapsed - begun:.0f} s.")
         self.train_second()
-        self.promote_under_load("v2", "6. The second version, under load: 50 requests a second, from inside of the cluster")
-        self.promote_under_load("v1", "7. Back again, under load: the same patch with the older version")
+        self.promote_under_load(
+            "v2",
+            "6. The second version, under load: 50 requests a second, from inside of the cluster",
+        )
+        self.promote_under_load(
+            "v1", "7. Back again, under load: the same patch with the older version"
+        )
         self.history()
         self.look_around()
 
     # --- the steps --------------------------------------------------------------------------------
     def install(self) -> None:
         """The operator, with an MLflow and a MinIO to work with."""
-        self.screen.step("2. The operator, by its Helm chart, with an MLflow and a MinIO to try it with")
+        self.screen.step(
+            "2. The operator, by its Helm chart, with an MLflow and a MinIO to try it with"
+        )
         self.screen.command(f"helm {' '.join(install.COMMAND)}")
         install.install(self.kube)
         for words, name in install.DEPLOYMENTS.items():
@@ -63,7 +72,8 @@ class Story:
         """The sample's experiment, first training and model."""
         self.screen.step("3. Three objects: an experiment, a training, a model")
         self.show(
-            f"kubectl apply {' '.join(f'-f {SAMPLES}/{name}.yaml' for name in ('experiment', 'training-run-v1', 'registered-model'))}"
+            "kubectl apply"
+            f" {' '.join(f'-f {SAMPLES}/{name}.yaml' for name in ('experiment', 'training-run-v1', 'registered-model'))}"
         )
 
     def show(self, command: str) -> None:
@@ -87,9 +97,14 @@ class Story:
             status = body["status"]
             took = seconds_between(status.get("startTime"), status.get("completionTime"))
             self.screen.good(f"{name} has trained, in {took:.0f} s")
-        metrics = {each["name"]: each["value"] for each in (body or {})["status"].get("metrics", [])}
+        metrics = {
+            each["name"]: each["value"] for each in (body or {})["status"].get("metrics", [])
+        }
         self.screen.say(
-            "Judged by rows that it did not see: " + ", ".join(f"{key} {metrics[key]}" for key in ("accuracy", "roc_auc") if key in metrics)
+            "Judged by rows that it did not see: "
+            + ", ".join(
+                f"{key} {metrics[key]}" for key in ("accuracy", "roc_auc") if key in metrics
+            )
         )
         self.show(f"kubectl get modelyard -n {NAMESPACE}")
 
@@ -99,12 +114,17 @@ class Story:
         ready, status = condition(body, "Ready"), (body or {}).get("status") or {}
         if condition(body, "Succeeded").get("status") == "False":
             self.screen.close()
-            raise Failed(f"{name}: {ready.get('message')}\n{self.kube.explain('TrainingRun', name, NAMESPACE)}")
+            raise Failed(
+                f"{name}: {ready.get('message')}\n"
+                f"{self.kube.explain('TrainingRun', name, NAMESPACE)}"
+            )
         if ready.get("status") == "True":
             return body
         progress = status.get("progress") or {}
         eta = f" About {progress['etaSeconds']} s to go." if progress.get("etaSeconds") else ""
-        self.screen.progress(progress.get("percent", 0), f"{name}: {ready.get('message') or 'Not seen yet.'}{eta}")
+        self.screen.progress(
+            progress.get("percent", 0), f"{name}: {ready.get('message') or 'Not seen yet.'}{eta}"
+        )
         return None
 
     def promote(self, version: str) -> None:
@@ -113,14 +133,22 @@ class Story:
         begun = self.screen.elapsed
         self.patch(version)
         self.follow(version)
-        self.screen.good(f"{version} holds {STAGE}, {self.screen.elapsed - begun:.1f} s after the patch")
+        self.screen.good(
+            f"{version} holds {STAGE}, {self.screen.elapsed - begun:.1f} s after the patch"
+        )
         self.show(f"kubectl get mlmodel,deployment,service -n {NAMESPACE}")
 
     def patch(self, version: str) -> None:
         """The promotion: and it is all of it."""
-        patch = json.dumps({"spec": {"stages": {STAGE: {"version": version}}}}, separators=(",", ":"))
-        self.screen.command(f"kubectl patch mlmodel {MODEL} -n {NAMESPACE} --type merge -p '{patch}'")
-        self.kube.kubectl("patch", "mlmodel", MODEL, "-n", NAMESPACE, "--type", "merge", "-p", patch)
+        patch = json.dumps(
+            {"spec": {"stages": {STAGE: {"version": version}}}}, separators=(",", ":")
+        )
+        self.screen.command(
+            f"kubectl patch mlmodel {MODEL} -n {NAMESPACE} --type merge -p '{patch}'"
+        )
+        self.kube.kubectl(
+            "patch", "mlmodel", MODEL, "-n", NAMESPACE, "--type", "merge", "-p", patch
+        )
 
     def follow(self, version: str) -> None:
         """Says what the object says until it is Ready with the version."""
@@ -129,7 +157,10 @@ class Story:
         def look() -> bool:
             nonlocal told
             body = self.kube.get("RegisteredModel", MODEL, NAMESPACE)
-            ready, stage = condition(body, "Ready"), (body or {}).get("status", {}).get("stages", {}).get(STAGE, {})
+            ready, stage = (
+                condition(body, "Ready"),
+                (body or {}).get("status", {}).get("stages", {}).get(STAGE, {}),
+            )
             fresh = ready.get("observedGeneration", 0) >= (body or {})["metadata"]["generation"]
             if fresh and ready.get("message") != told:
                 told = str(ready.get("message"))
@@ -137,16 +168,29 @@ class Story:
             blocked = stage.get("blocked") or {}
             if fresh and stage.get("desired") == version and blocked.get("needsAction"):
                 why = f"{blocked['reason']}: {blocked['message']}"
-                raise Failed(f"{version} is not promoted: {why}\n{self.kube.explain('RegisteredModel', MODEL, NAMESPACE)}")
+                raise Failed(
+                    f"{version} is not promoted: {why}\n"
+                    f"{self.kube.explain('RegisteredModel', MODEL, NAMESPACE)}"
+                )
             return bool(fresh and ready.get("status") == "True" and stage.get("version") == version)
 
-        self.kube.wait(f"{version} holds {STAGE}", look, SERVING_SECONDS, lambda: self.kube.explain("RegisteredModel", MODEL, NAMESPACE))
+        self.kube.wait(
+            f"{version} holds {STAGE}",
+            look,
+            SERVING_SECONDS,
+            lambda: self.kube.explain("RegisteredModel", MODEL, NAMESPACE),
+        )
 
     def ask(self) -> tuple[str, list[Any]]:
         """A prediction over HTTP: the version that answered, and what it says."""
-        code, headers, body = self.kube.service(NAMESPACE, f"{MODEL}-{STAGE}", f"v1/models/{MODEL}:predict", {"instances": self.table})
+        code, headers, body = self.kube.service(
+            NAMESPACE, f"{MODEL}-{STAGE}", f"v1/models/{MODEL}:predict", {"instances": self.table}
+        )
         if code != 200:
-            raise Failed(f"the model answers {code}: {body}\n{self.kube.explain('RegisteredModel', MODEL, NAMESPACE)}")
+            raise Failed(
+                f"the model answers {code}: {body}\n"
+                f"{self.kube.explain('RegisteredModel', MODEL, NAMESPACE)}"
+            )
         return headers.get("modelyard-version", "?"), body["predictions"]
 
     def predict(self) -> None:
@@ -156,7 +200,10 @@ class Story:
         self.screen.say("The same by hand, with a port-forward in another terminal:")
         self.screen.command(f"kubectl port-forward -n {NAMESPACE} service/{MODEL}-{STAGE} 8080:80")
         body = json.dumps({"instances": self.table}, separators=(",", ":"))
-        self.screen.command(f"curl -i localhost:8080/v1/models/{MODEL}:predict -H 'Content-Type: application/json' -d '{body}'")
+        self.screen.command(
+            f"curl -i localhost:8080/v1/models/{MODEL}:predict -H 'Content-Type: application/json'"
+            f" -d '{body}'"
+        )
 
     def train_second(self) -> None:
         """Another training with other parameters, which registers the second version."""
@@ -168,7 +215,9 @@ class Story:
         """One patch while the model is asked all the time; says who answered, and what was lost."""
         self.screen.step(title)
         url = f"http://{MODEL}-{STAGE}.{NAMESPACE}/v1/models/{MODEL}:predict"
-        with steady_load(self.kube, install.RUNTIME, NAMESPACE, url, {"instances": self.table}, RATE) as load:
+        with steady_load(
+            self.kube, install.RUNTIME, NAMESPACE, url, {"instances": self.table}, RATE
+        ) as load:
             self.screen.say(f"Asking {url}, {RATE} times a second")
             self.patch(version)
             self.follow(version)
@@ -181,9 +230,12 @@ class Story:
                 lambda: self.kube.explain_pods(NAMESPACE),
             )
             result = load.end()
-        answered = ", ".join(f"{count} by {name}" for name, count in sorted(result.answered.items()))
+        answered = ", ".join(
+            f"{count} by {name}" for name, count in sorted(result.answered.items())
+        )
         words = (
-            f"{result.sent} requests in {result.seconds:.0f} s: {answered}; {result.lost} lost; the slowest {result.slowest * 1000:.0f} ms"
+            f"{result.sent} requests in {result.seconds:.0f} s: {answered}; {result.lost} lost; the"
+            f" slowest {result.slowest * 1000:.0f} ms"
         )
         if result.lost:
             raise Failed(words + "\n" + "\n".join(map(str, result.errors)))
@@ -193,22 +245,40 @@ class Story:
     def only_serving(self, version: str) -> bool:
         """Whether all pods of the stage are of one version."""
         labels = f"modelyard.io/model={MODEL},modelyard.io/stage={STAGE}"
-        return {pod["metadata"]["labels"]["modelyard.io/version"] for pod in self.kube.list("Pod", NAMESPACE, labels)} == {version}
+        return {
+            pod["metadata"]["labels"]["modelyard.io/version"]
+            for pod in self.kube.list("Pod", NAMESPACE, labels)
+        } == {version}
 
     def history(self) -> None:
         """What the object and MLflow remember."""
         self.screen.step("8. What the object remembers, and what MLflow says")
-        self.screen.command(f"kubectl get mlmodel {MODEL} -n {NAMESPACE} -o jsonpath='{{.status.history}}'")
+        self.screen.command(
+            f"kubectl get mlmodel {MODEL} -n {NAMESPACE} -o jsonpath='{{.status.history}}'"
+        )
         body = self.kube.get("RegisteredModel", MODEL, NAMESPACE) or {}
         for entry in body["status"].get("history", []):
-            took = f", {entry['durationSeconds']} s after the patch" if "durationSeconds" in entry else ""
+            took = (
+                f", {entry['durationSeconds']} s after the patch"
+                if "durationSeconds" in entry
+                else ""
+            )
             self.screen.block(
-                f"{entry['time']}  {entry['stage']}: {entry.get('from', '-'):>4} -> {entry.get('to', '-'):<4} {entry['outcome']}{took}"
+                f"{entry['time']}  {entry['stage']}: {entry.get('from', '-'):>4} ->"
+                f" {entry.get('to', '-'):<4} {entry['outcome']}{took}"
             )
         name = body["status"]["mlflowName"]
         version, predictions = self.ask()
-        for uri, found in resolve(self.kube, NAMESPACE, [f"models:/{name}/Production", f"models:/{name}@{STAGE}"], self.table).items():
-            words = f"{uri} is {found['version']} (MLflow's version {found['mlflow']}) and predicts {found['predictions']}"
+        for uri, found in resolve(
+            self.kube,
+            NAMESPACE,
+            [f"models:/{name}/Production", f"models:/{name}@{STAGE}"],
+            self.table,
+        ).items():
+            words = (
+                f"{uri} is {found['version']} (MLflow's version {found['mlflow']}) and predicts"
+                f" {found['predictions']}"
+            )
             if found["version"] != version or found["predictions"] != predictions:
                 raise Failed(f"{words}, but the service answers as {version}: {predictions}")
             self.screen.good(words)
@@ -217,11 +287,17 @@ class Story:
         """What to type next."""
         system = install.NAMESPACE
         self.screen.step(f"Done, after {self.screen.elapsed:.0f} s. To look around:")
-        self.screen.command(f"export KUBECONFIG={self.kube.kubeconfig} PATH={self.kube.tools}:$PATH")
+        self.screen.command(
+            f"export KUBECONFIG={self.kube.kubeconfig} PATH={self.kube.tools}:$PATH"
+        )
         self.screen.command(f"kubectl get modelyard -n {NAMESPACE}")
         self.screen.command(f"kubectl describe mlmodel {MODEL} -n {NAMESPACE}")
-        self.screen.command(f"kubectl port-forward -n {system} service/{install.DEPLOYMENTS['MLflow']} 5050    # http://localhost:5050")
         self.screen.command(
-            f"kubectl port-forward -n {NAMESPACE} service/{MODEL}-{STAGE} 8080:80       # http://localhost:8080/v2/models/{MODEL}"
+            f"kubectl port-forward -n {system} service/{install.DEPLOYMENTS['MLflow']} 5050    #"
+            " http://localhost:5050"
+        )
+        self.screen.command(
+            f"kubectl port-forward -n {NAMESPACE} service/{MODEL}-{STAGE} 8080:80       #"
+            f" http://localhost:8080/v2/models/{MODEL}"
         )
         self.screen.say("To remove it: make demo-down. To tell it again: make demo.")

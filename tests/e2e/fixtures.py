@@ -1,6 +1,8 @@
-"""One cluster and one operator for the session; a namespace for each test that asks for one; two trained models that tests copy.
+"""One cluster and one operator for the session; a namespace for each test that asks for one; two
+trained models that tests copy.
 
-A plugin of the whole session (tests/conftest.py): whoever tests on the cluster, from whichever folder, shares them.
+A plugin of the whole session (tests/conftest.py): whoever tests on the cluster, from whichever
+folder, shares them.
 """
 
 import itertools
@@ -21,11 +23,17 @@ from tests.demo import install
 from tests.demo.kube import Kube
 from tests.e2e.tenant import LABEL, SESSION, SESSION_LABEL, Tenant, make_namespace
 
-# Drift is seen at the next resync: five minutes are right for a cluster, and too long for a test. So is a lease of 15 s for one whose
-# holder is killed over and over.
-LEASE = {"MODELYARD_LEASE_DURATION": "8", "MODELYARD_LEASE_DEADLINE": "6", "MODELYARD_LEASE_PERIOD": "2"}
+# Drift is seen at the next resync: five minutes are right for a cluster, and too long for a test.
+# So is a lease of 15 s for one whose holder is killed over and over.
+LEASE = {
+    "MODELYARD_LEASE_DURATION": "8",
+    "MODELYARD_LEASE_DEADLINE": "6",
+    "MODELYARD_LEASE_PERIOD": "2",
+}
 LITTLE = {"resources": {"requests": {"cpu": "10m"}}}
-"""Three sessions share a node of two processors, of which Kubernetes itself requests one: what they use, they need not reserve."""
+"""Three sessions share a node of two processors, of which Kubernetes itself requests one: what
+they use, they need not reserve.
+"""
 VALUES: dict[str, Any] = {
     **LITTLE,
     "reconcile": {"resyncSeconds": 15},
@@ -35,7 +43,8 @@ VALUES: dict[str, Any] = {
 numbers = itertools.count(1)
 
 
-# Set by .ci/test, for two sessions that leave each other's namespaces alone and take nothing away from everybody.
+# Set by .ci/test, for two sessions that leave each other's namespaces alone and take nothing away
+# from everybody.
 SHARED = bool(os.environ.get("MODELYARD_E2E_SHARED"))
 
 
@@ -80,7 +89,9 @@ def operator(real_cluster: Kube, session: Session) -> Iterator[Kube]:
         real_cluster.apply(*policies, namespace=install.NAMESPACE)
     yield real_cluster
     mine = f"{SESSION_LABEL}={SESSION}"
-    left = real_cluster.program("kubectl", "delete", "namespace", "-l", mine, "--timeout=120s", check=False)
+    left = real_cluster.program(
+        "kubectl", "delete", "namespace", "-l", mine, "--timeout=120s", check=False
+    )
     assert left.returncode == 0, f"namespaces do not go, so some finalizer stands: {left.stderr}"
 
 
@@ -97,22 +108,33 @@ def remove_what_is_left(kube: Kube, before: datetime) -> None:
 
 
 def open_to_tests(part: str) -> dict[str, object]:
-    """A NetworkPolicy that lets the tests' namespaces reach a part of the demo's, where policies are enforced."""
+    """A NetworkPolicy that lets the tests' namespaces reach a part of the demo's, where policies
+    are enforced.
+    """
     name = install.DEPLOYMENTS[part]
-    labels = {"app.kubernetes.io/instance": install.RELEASE, "app.kubernetes.io/component": part.lower()}
+    labels = {
+        "app.kubernetes.io/instance": install.RELEASE,
+        "app.kubernetes.io/component": part.lower(),
+    }
     ingress = [{"from": [{"namespaceSelector": {"matchLabels": {LABEL: "true"}}}]}]
     return {
         "apiVersion": "networking.k8s.io/v1",
         "kind": "NetworkPolicy",
         "metadata": {"name": f"{name}-e2e"},
-        "spec": {"podSelector": {"matchLabels": labels}, "policyTypes": ["Ingress"], "ingress": ingress},
+        "spec": {
+            "podSelector": {"matchLabels": labels},
+            "policyTypes": ["Ingress"],
+            "ingress": ingress,
+        },
     }
 
 
 @pytest.fixture
 def tenant(operator: Kube, request: pytest.FixtureRequest) -> Iterator[Tenant]:
     """A namespace of the test's own."""
-    title = re.sub(r"[^a-z0-9]+", "-", request.node.name.removeprefix("test_").lower())[:36].strip("-")
+    title = re.sub(r"[^a-z0-9]+", "-", request.node.name.removeprefix("test_").lower())[:36].strip(
+        "-"
+    )
     there = make_namespace(operator, f"{title}-{next(numbers)}")  # cases of one test begin alike
     yield there
     operator.kubectl("delete", "namespace", there.name, "--ignore-not-found", "--wait=false")

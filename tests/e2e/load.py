@@ -1,10 +1,12 @@
-"""A steady load, from inside of the cluster: so many requests a second, whatever becomes of them. Runs in a pod, on the standard library.
+"""A steady load, from inside of the cluster: so many requests a second, whatever becomes of them.
+Runs in a pod, on the standard library.
 
     python load.py URL BODY [RATE]
 
-It asks until it is told to go (SIGTERM), and prints a line of JSON every second and a last one with everything. Requests leave by
-the clock, not when the one before is answered: a server that hangs loses them all. Every second request has a connection of its own,
-the others keep theirs. Lost is what was not answered with 200 within five seconds.
+It asks until it is told to go (SIGTERM), and prints a line of JSON every second and a last one with
+everything. Requests leave by the clock, not when the one before is answered: a server that hangs
+loses them all. Every second request has a connection of its own, the others keep theirs. Lost is
+what was not answered with 200 within five seconds.
 """
 
 import http.client
@@ -30,7 +32,12 @@ class Load:
 
     def __init__(self, url: str, body: bytes) -> None:
         parts = urllib.parse.urlsplit(url)
-        self.host, self.port, self.path, self.body = parts.hostname or "", parts.port or 80, parts.path, body
+        self.host, self.port, self.path, self.body = (
+            parts.hostname or "",
+            parts.port or 80,
+            parts.path,
+            body,
+        )
         self.sent = 0
         self.versions: Counter[str] = Counter()
         self.answers: dict[str, set[str]] = {}
@@ -46,12 +53,19 @@ class Load:
         kept: http.client.HTTPConnection | None = None
         while (number := todo.get()) is not None:
             fresh = number % 2 == 0
-            connection = http.client.HTTPConnection(self.host, self.port, timeout=PATIENCE) if fresh or kept is None else kept
+            connection = (
+                http.client.HTTPConnection(self.host, self.port, timeout=PATIENCE)
+                if fresh or kept is None
+                else kept
+            )
             if connection.sock is not None and select.select([connection.sock], [], [], 0)[0]:
-                connection.close()  # the server closed it: no client that keeps connections would send on it
+                # the server closed it: no client that keeps connections would send on it
+                connection.close()
             begun = time.monotonic()
             try:
-                connection.request("POST", self.path, body=self.body, headers={"Content-Type": "application/json"})
+                connection.request(
+                    "POST", self.path, body=self.body, headers={"Content-Type": "application/json"}
+                )
                 answer = connection.getresponse()
                 text = answer.read().decode(errors="replace")
                 if answer.status != 200:
@@ -72,7 +86,9 @@ class Load:
         with self.lock:
             self.versions[version] += 1
             self.answers.setdefault(version, set()).add(text)
-            self.spans.setdefault(version, [round(begun - self.start, 3), 0])[1] = round(now - self.start, 3)
+            self.spans.setdefault(version, [round(begun - self.start, 3), 0])[1] = round(
+                now - self.start, 3
+            )
             self.slowest = max(self.slowest, now - begun)
 
     def note_loss(self, error: Exception, begun: float, *, fresh: bool) -> None:
@@ -109,7 +125,9 @@ class Load:
 
 
 def wait_for(host: str, port: int) -> None:
-    """Wait until a Service takes connections: nodes learn of a new one a moment after its first pods are ready. The load is about later."""
+    """Wait until a Service takes connections: nodes learn of a new one a moment after its first
+    pods are ready. The load is about later.
+    """
     end = time.monotonic() + 30
     while time.monotonic() < end:
         try:
@@ -122,7 +140,11 @@ def wait_for(host: str, port: int) -> None:
 
 def main() -> None:
     """Send until told to stop, then say what came of it."""
-    url, body, rate = sys.argv[1], sys.argv[2].encode(), float(sys.argv[3]) if len(sys.argv) > 3 else 50.0
+    url, body, rate = (
+        sys.argv[1],
+        sys.argv[2].encode(),
+        float(sys.argv[3]) if len(sys.argv) > 3 else 50.0,
+    )
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     load = Load(url, body)

@@ -20,14 +20,20 @@ pytestmark = [pytest.mark.e2e, pytest.mark.alone]
 
 def operators(kube: Kube) -> set[str]:
     """The operator's pods, those that are going included."""
-    return {pod["metadata"]["name"] for pod in kube.list("Pod", install.NAMESPACE, "app.kubernetes.io/component=operator")}
+    return {
+        pod["metadata"]["name"]
+        for pod in kube.list("Pod", install.NAMESPACE, "app.kubernetes.io/component=operator")
+    }
 
 
 def test_an_upgrade_loses_nothing_on_its_way(tenant: Tenant, trained: Trained):
-    # A test before this one may have installed with other values: the upgrade below would start MLflow anew, beneath the training.
+    # A test before this one may have installed with other values: the upgrade below would start
+    # MLflow anew, beneath the training.
     install.install(tenant.kube, VALUES)
     install.wait_ready(tenant.kube)
-    tenant.model(stages={"production": "v1"}, versions={"v1": {"uri": tenant.copy_model(trained.v1, "v1")}})
+    tenant.model(
+        stages={"production": "v1"}, versions={"v1": {"uri": tenant.copy_model(trained.v1, "v1")}}
+    )
     tenant.serves("v1")
     before = operators(tenant.kube)
     with tenant.load() as load:
@@ -68,7 +74,9 @@ def left_behind(kube: Kube) -> list[str]:
     """What of ours is in the cluster, namespaces included."""
     kinds = "crd,clusterrole,clusterrolebinding,validatingadmissionpolicy,validatingadmissionpolicybinding,namespace,pv"
     names = kube.kubectl("get", kinds, "-o", "name").split()
-    claims = kube.kubectl("get", "persistentvolumes", "-o", "jsonpath={.items[*].spec.claimRef.namespace}").split()
+    claims = kube.kubectl(
+        "get", "persistentvolumes", "-o", "jsonpath={.items[*].spec.claimRef.namespace}"
+    ).split()
     node = Settings.read().node
     ours = [name for name in names if "modelyard" in name.replace(node, "")]
     ours += [name for name in names if name == "namespace/risk"]
@@ -96,7 +104,9 @@ def overlay(folder: Path) -> Path:
     (folder / "modelyard").symlink_to(install.ROOT)
     (folder / "here").mkdir()
     runtime = {"name": "MODELYARD_RUNTIME_IMAGE", "value": install.RUNTIME}
-    patch = {"spec": {"template": {"spec": {"containers": [{"name": "operator", "env": [runtime]}]}}}}
+    patch = {
+        "spec": {"template": {"spec": {"containers": [{"name": "operator", "env": [runtime]}]}}}
+    }
     kustomization = {
         "apiVersion": "kustomize.config.k8s.io/v1beta1",
         "kind": "Kustomization",
@@ -109,7 +119,14 @@ def overlay(folder: Path) -> Path:
         "patches": [
             {
                 "target": {"kind": "Deployment", "name": install.RELEASE},
-                "patch": yaml.safe_dump({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": install.RELEASE}} | patch),
+                "patch": yaml.safe_dump(
+                    {
+                        "apiVersion": "apps/v1",
+                        "kind": "Deployment",
+                        "metadata": {"name": install.RELEASE},
+                    }
+                    | patch
+                ),
             }
         ],
     }
@@ -118,7 +135,9 @@ def overlay(folder: Path) -> Path:
 
 
 @pytest.mark.timeout(1800)
-def test_without_helm_it_is_installed_shows_its_samples_and_leaves_nothing(operator: Kube, tmp_path: Path):
+def test_without_helm_it_is_installed_shows_its_samples_and_leaves_nothing(
+    operator: Kube, tmp_path: Path
+):
     """`kubectl apply -k`, every sample as it is written, `kubectl delete -k`."""
     operator.kubectl("delete", "namespace", "-l", LABEL, "--timeout=180s", timeout=200)
     install.uninstall(operator)
@@ -128,7 +147,10 @@ def test_without_helm_it_is_installed_shows_its_samples_and_leaves_nothing(opera
         install.wait_ready(operator)
         show_samples(operator)
     finally:  # whatever it was, Helm finds a cluster without it
-        for kinds in ("registeredmodels", "trainingruns,experiments"):  # as docs/install.md: what a stage holds is kept
+        for kinds in (
+            "registeredmodels",
+            "trainingruns,experiments",
+        ):  # as docs/install.md: what a stage holds is kept
             operator.kubectl("delete", kinds, "--all", "--all-namespaces", timeout=200)
         operator.kubectl("delete", "-k", str(folder), "--timeout=180s", timeout=200)
     assert left_behind(operator) == []
@@ -140,14 +162,29 @@ def show_samples(operator: Kube) -> None:
     """Every sample comes to be Ready as it is written, but for the image's tag."""
     risk = Tenant(operator, "risk")
     # What trains elsewhere would wait for a notebook (tests/e2e/test_external.py).
-    samples = sorted(path for path in (install.ROOT / "manifests" / "samples").iterdir() if path.is_dir() and path.name != "external")
+    samples = sorted(
+        path
+        for path in (install.ROOT / "manifests" / "samples").iterdir()
+        if path.is_dir() and path.name != "external"
+    )
     applied = set()
     for sample in samples:
         text = "\n---\n".join(file.read_text() for file in sorted(sample.glob("*.yaml")))
-        applied |= {(each["kind"], each["metadata"]["name"]) for each in yaml.safe_load_all(text) if each}
-        operator.kubectl("apply", "-f", "-", stdin=text.replace("modelyard/runtime:0.1.0", install.RUNTIME))
-    shown = [each for each in sorted(applied) if each[0] in ("Experiment", "TrainingRun", "RegisteredModel")]
+        applied |= {
+            (each["kind"], each["metadata"]["name"]) for each in yaml.safe_load_all(text) if each
+        }
+        operator.kubectl(
+            "apply", "-f", "-", stdin=text.replace("modelyard/runtime:0.1.0", install.RUNTIME)
+        )
+    shown = [
+        each
+        for each in sorted(applied)
+        if each[0] in ("Experiment", "TrainingRun", "RegisteredModel")
+    ]
     assert {kind for kind, _ in shown} == {"Experiment", "TrainingRun", "RegisteredModel"}
     for kind, name in shown:
         risk.ready(kind, name, 240)
-    assert operator.get("RegisteredModel", "churn", "risk")["status"]["stages"]["dev"]["version"] == "v1"
+    assert (
+        operator.get("RegisteredModel", "churn", "risk")["status"]["stages"]["dev"]["version"]
+        == "v1"
+    )

@@ -1,6 +1,8 @@
-"""The pages of docs/, executed as they are written, one after the other, in the namespace of the chart's demo.
+"""The pages of docs/, executed as they are written, one after the other, in the namespace of the
+chart's demo.
 
-They share two trained models (`manifests/samples/fraud`): each page applies the sample first, which trains nothing that is trained already.
+They share two trained models (`manifests/samples/fraud`): each page applies the sample first, which
+trains nothing that is trained already.
 """
 
 import re
@@ -36,7 +38,9 @@ SAYS = {
         r"production: v2 -> v1 RolledBack",
         r"^production: Nothing declares the version v9\.",
     ],
-    "how-to/auto-promote.md": [r"^staging: v1 AutoPromoted\nstaging: v2 AutoPromoted\nstaging: v1 RolledBack$"],
+    "how-to/auto-promote.md": [
+        r"^staging: v1 AutoPromoted\nstaging: v2 AutoPromoted\nstaging: v1 RolledBack$"
+    ],
     "how-to/plan.md": [
         r"^switch +the Service fraud-planned routes to v2 instead of v1$",
         r"^mlflow +alias planned to v2, .*tags of v2, v1$",
@@ -52,14 +56,23 @@ SAYS = {
         r"^approved Pass: 2 of 2",
         r"^answers Pass: ",
     ],
-    "how-to/freeze.md": [r"^v2 waits: the stage is frozen until .* UTC \(audit\)\. v1 is still serving\."],
-    "how-to/rollback.md": [r"^v1 is warm until 20", r"v1 warm until 20", r"^live: v2 -> v1 RolledBack$"],
+    "how-to/freeze.md": [
+        r"^v2 waits: the stage is frozen until .* UTC \(audit\)\. v1 is still serving\."
+    ],
+    "how-to/rollback.md": [
+        r"^v1 is warm until 20",
+        r"v1 warm until 20",
+        r"^live: v2 -> v1 RolledBack$",
+    ],
     "how-to/verify.md": [
         r"^trusted: v2 is verified\.$",
         r"^verify ended with 1$",
         r"^v2 serves; Fail: quality: accuracy is 0\.\d+, below 1\.1$",
     ],
-    "how-to/override.md": [r"^live: v1 -> v2 Overridden incident 4711$", r"^OverrideEnded: v2 serves$"],
+    "how-to/override.md": [
+        r"^live: v1 -> v2 Overridden incident 4711$",
+        r"^OverrideEnded: v2 serves$",
+    ],
     "how-to/history.md": [r"^The history of risk/fraud is whole: \d+ entries in S3"],
     "how-to/ask.md": [
         r"modelyard-version: v1",
@@ -72,18 +85,27 @@ SAYS = {
     "cli.md": [r"0\.2 points better", r"^[01]$"],
     "client.md": [r"^0\.\d+ v1$", r"Added cards"],
     "how-to/notebook.md": [r"^\{'accuracy': 0\.\d+\}$", r"^sha256:"],
-    "how-to/drift.md": [r"^MLflow itself was changed: .*spec\.drift is Warn", r"DriftReverted", r'"v1"'],
+    "how-to/drift.md": [
+        r"^MLflow itself was changed: .*spec\.drift is Warn",
+        r"DriftReverted",
+        r'"v1"',
+    ],
     "how-to/tenants.md": [
         r"ann may not change stage staging \(version\) of risk/fraud",
         r"^and may not promote$",
         r"^yes$",
         r"^and not to staging$",
     ],
-    "how-to/observe.md": [r'^modelyard_objects\{kind="\w+",ready="True"\} [1-9]', r"^modelyard_leader 1"],
+    "how-to/observe.md": [
+        r'^modelyard_objects\{kind="\w+",ready="True"\} [1-9]',
+        r"^modelyard_leader 1",
+    ],
     "retention.md": [r'^\{"runs": \d+, .*"dry_run": true\}$'],
     "how-to/upgrade.md": [r"works now$", r"^Nothing is to be refreshed; nothing is written\.$"],
 }
-"""What a page must have printed, beyond that none of its commands failed: they wait for most of what they claim."""
+"""What a page must have printed, beyond that none of its commands failed: they wait for most of
+what they claim.
+"""
 
 
 @pytest.fixture(scope="module")
@@ -96,7 +118,11 @@ def readers(operator: Kube) -> Iterator[Kube]:
 
 def missing(page: Path, said: str) -> list[str]:
     """What a page should have printed and has not."""
-    return [each for each in SAYS.get(page.relative_to(DOCS).as_posix(), []) if not re.search(each, said, re.MULTILINE)]
+    return [
+        each
+        for each in SAYS.get(page.relative_to(DOCS).as_posix(), [])
+        if not re.search(each, said, re.MULTILINE)
+    ]
 
 
 @pytest.mark.timeout(900)

@@ -1,4 +1,6 @@
-"""Trainings that happen elsewhere, as in a notebook: kept, closed and registered like any other; and one of which nobody hears any more."""
+"""Trainings that happen elsewhere, as in a notebook: kept, closed and registered like any other;
+and one of which nobody hears any more.
+"""
 
 import threading
 import time
@@ -20,7 +22,9 @@ pytestmark = pytest.mark.e2e
 
 @pytest.fixture(scope="module")
 def elsewhere(operator: Kube) -> Iterator[Tenant]:
-    """A namespace where one run is never heard of: it falls silent while the others are looked at."""
+    """A namespace where one run is never heard of: it falls silent while the others are looked
+    at.
+    """
     there = make_namespace(operator, "external")
     there.experiment()
     there.model()
@@ -31,7 +35,11 @@ def elsewhere(operator: Kube) -> Iterator[Tenant]:
 
 def begin(there: Tenant, name: str, **more: Any) -> None:
     """Has a run kept for a training that happens elsewhere."""
-    there.apply("TrainingRun", name, {"experiment": "fraud", "trainer": {"external": {}}, "parameters": {"depth": "6"}, **more})
+    there.apply(
+        "TrainingRun",
+        name,
+        {"experiment": "fraud", "trainer": {"external": {}}, "parameters": {"depth": "6"}, **more},
+    )
 
 
 @contextmanager
@@ -42,7 +50,15 @@ def alive(there: Tenant, name: str) -> Iterator[None]:
     def beat() -> None:  # by kubectl, a process: the connection that is kept is not for two threads
         while True:
             now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-            there.kube.kubectl("annotate", "mlrun", name, "-n", there.name, "--overwrite", f"modelyard.io/heartbeat={now}")
+            there.kube.kubectl(
+                "annotate",
+                "mlrun",
+                name,
+                "-n",
+                there.name,
+                "--overwrite",
+                f"modelyard.io/heartbeat={now}",
+            )
             if over.wait(10):
                 return
 
@@ -69,12 +85,23 @@ def mlflow_run(there: Tenant, name: str) -> dict[str, Any]:
 
 def log(there: Tenant, run: str, **metrics: float) -> None:
     for key, value in metrics.items():
-        body = {"run_id": run, "key": key.replace("__", "."), "value": value, "timestamp": int(time.time() * 1000), "step": 1}
+        body = {
+            "run_id": run,
+            "key": key.replace("__", "."),
+            "value": value,
+            "timestamp": int(time.time() * 1000),
+            "step": 1,
+        }
         there.mlflow("runs/log-metric", body)
 
 
 def test_a_notebook_trains_and_its_model_is_registered(elsewhere: Tenant, tmp_path: Path):
-    begin(elsewhere, "notebook", register={"model": "fraud", "version": "v1"}, dataset={"name": "cards"})
+    begin(
+        elsewhere,
+        "notebook",
+        register={"model": "fraud", "version": "v1"},
+        dataset={"name": "cards"},
+    )
     run = opened(elsewhere, "notebook")
     with alive(elsewhere, "notebook"):
         log(elsewhere, run, accuracy=0.75, modelyard__progress=40)
@@ -87,7 +114,11 @@ def test_a_notebook_trains_and_its_model_is_registered(elsewhere: Tenant, tmp_pa
         assert {each["name"]: each["value"] for each in status["metrics"]} == {"accuracy": "0.75"}
         with (
             reached(elsewhere.kube, elsewhere.name) as environment,
-            notebook(environment["MLFLOW_TRACKING_URI"], environment | {"AWS_DEFAULT_REGION": "us-east-1"}, tmp_path) as there,
+            notebook(
+                environment["MLFLOW_TRACKING_URI"],
+                environment | {"AWS_DEFAULT_REGION": "us-east-1"},
+                tmp_path,
+            ) as there,
         ):
             there.ask("log", run)  # closes the run at its end, as `with mlflow.start_run(...)` does
         body = elsewhere.ready("TrainingRun", "notebook")
@@ -106,8 +137,13 @@ def test_a_notebook_trains_and_its_model_is_registered(elsewhere: Tenant, tmp_pa
 def test_one_that_raises_says_why(elsewhere: Tenant):
     begin(elsewhere, "raises")
     run = opened(elsewhere, "raises")
-    elsewhere.mlflow("runs/set-tag", {"run_id": run, "key": "modelyard.io/failure", "value": "ValueError: no column\namount"})
-    elsewhere.mlflow("runs/update", {"run_id": run, "status": "FAILED", "end_time": int(time.time() * 1000)})
+    elsewhere.mlflow(
+        "runs/set-tag",
+        {"run_id": run, "key": "modelyard.io/failure", "value": "ValueError: no column\namount"},
+    )
+    elsewhere.mlflow(
+        "runs/update", {"run_id": run, "status": "FAILED", "end_time": int(time.time() * 1000)}
+    )
     elsewhere.says("TrainingRun", "raises", "Failed")
     failure = elsewhere.status("TrainingRun", "raises")["failure"]
     assert (failure["reason"], failure["message"]) == ("Failed", "ValueError: no column amount")

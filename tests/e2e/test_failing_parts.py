@@ -1,4 +1,6 @@
-"""Parts that fail: MLflow, S3, keys, artifacts, somebody's hand in the registry. Each is named, nothing served is lost, and each heals."""
+"""Parts that fail: MLflow, S3, keys, artifacts, somebody's hand in the registry. Each is named,
+nothing served is lost, and each heals.
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -31,33 +33,52 @@ def without(kube: Kube, part: str) -> Iterator[None]:
 @pytest.fixture
 def serving(tenant: Tenant, trained: Trained) -> Tenant:
     """A model whose first version serves; its second is registered."""
-    uris = {"v1": {"uri": tenant.copy_model(trained.v1, "v1")}, "v2": {"uri": tenant.copy_model(trained.v2, "v2")}}
+    uris = {
+        "v1": {"uri": tenant.copy_model(trained.v1, "v1")},
+        "v2": {"uri": tenant.copy_model(trained.v2, "v2")},
+    }
     tenant.model(stages={"production": "v1"}, versions=uris)
     tenant.serves("v1")
     return tenant
 
 
 def keys_of(tenant: Tenant, s3: Any, version: str) -> list[str]:
-    return [each["Key"] for each in s3.list_objects_v2(Bucket=tenant.bucket, Prefix=f"{tenant.name}/models/{version}/")["Contents"]]
+    return [
+        each["Key"]
+        for each in s3.list_objects_v2(
+            Bucket=tenant.bucket, Prefix=f"{tenant.name}/models/{version}/"
+        )["Contents"]
+    ]
 
 
 def synced(tenant: Tenant, status: str, reason: str, seconds: float = 120) -> dict[str, Any]:
-    body = tenant.kube.wait_condition("RegisteredModel", "fraud", tenant.name, "Synced", status, reason, seconds)
+    body = tenant.kube.wait_condition(
+        "RegisteredModel", "fraud", tenant.name, "Synced", status, reason, seconds
+    )
     return condition(body, "Synced")
 
 
 @pytest.mark.alone
-@pytest.mark.parametrize(("part", "reason"), [("MLflow", "MLflowUnavailable"), ("MinIO", "StoreUnavailable")])
+@pytest.mark.parametrize(
+    ("part", "reason"), [("MLflow", "MLflowUnavailable"), ("MinIO", "StoreUnavailable")]
+)
 def test_what_is_away_is_named_while_the_model_serves_on(serving: Tenant, part: str, reason: str):
     with serving.load() as load:
         with without(serving.kube, part):
             synced(serving, "Unknown", reason)
-            assert condition(serving.get("RegisteredModel"), "Ready")["status"] == "True", "what is served is served on"
+            assert condition(serving.get("RegisteredModel"), "Ready")["status"] == "True", (
+                "what is served is served on"
+            )
             serving.experiment("later")
             serving.says("Experiment", "later", reason, "Reconciling")
             dependency = {"MLflow": "MLflow", "MinIO": "S3"}[part]
-            figures = serving.kube.service(install.NAMESPACE, f"{install.RELEASE}-metrics", "metrics", port="8080")[2]
-            assert f'modelyard_objects_waiting{{dependency="{dependency}",namespace="{serving.name}"}} 1.0' in figures
+            figures = serving.kube.service(
+                install.NAMESPACE, f"{install.RELEASE}-metrics", "metrics", port="8080"
+            )[2]
+            assert (
+                f'modelyard_objects_waiting{{dependency="{dependency}",namespace="{serving.name}"}}'
+                " 1.0" in figures
+            )
             serving.promote("v2")
             serving.kube.wait_condition("RegisteredModel", "fraud", serving.name, "Ready", "False")
             assert serving.predict()[0] == "v1"
@@ -95,7 +116,11 @@ def test_artifacts_that_are_gone_or_changed_are_not_promoted(serving: Tenant):
     assert serving.predict()[0] == "v1"
     with serving.s3() as s3:
         for key, content in kept.items():
-            s3.put_object(Bucket=serving.bucket, Key=key, Body=content + (b" " if key.endswith("MLmodel") else b""))
+            s3.put_object(
+                Bucket=serving.bucket,
+                Key=key,
+                Body=content + (b" " if key.endswith("MLmodel") else b""),
+            )
     serving.says("RegisteredModel", "fraud", "ArtifactDigestMismatch")
     assert serving.predict()[0] == "v1"
     assert serving.pods() == {"v1"}
@@ -108,13 +133,28 @@ def test_artifacts_that_are_gone_or_changed_are_not_promoted(serving: Tenant):
 
 def test_a_model_that_cannot_load_leaves_the_old_one_serving(serving: Tenant):
     with serving.s3() as s3:
-        (key,) = [key for key in keys_of(serving, s3, "v2") if key.endswith((".ubj", ".json", ".xgb")) and "model." in key]
+        (key,) = [
+            key
+            for key in keys_of(serving, s3, "v2")
+            if key.endswith((".ubj", ".json", ".xgb")) and "model." in key
+        ]
         for each in keys_of(serving, s3, "v2"):
             target = each.replace("/models/v2/", "/models/broken/")
             content = s3.get_object(Bucket=serving.bucket, Key=each)["Body"].read()
-            s3.put_object(Bucket=serving.bucket, Key=target, Body=b"no booster" if each == key else content)
+            s3.put_object(
+                Bucket=serving.bucket, Key=target, Body=b"no booster" if each == key else content
+            )
     uri = f"s3://{serving.bucket}/{serving.name}/models/broken"
-    serving.patch("mlmodel", "fraud", {"spec": {"versions": {"broken": {"uri": uri}}, "stages": {"production": {"version": "broken"}}}})
+    serving.patch(
+        "mlmodel",
+        "fraud",
+        {
+            "spec": {
+                "versions": {"broken": {"uri": uri}},
+                "stages": {"production": {"version": "broken"}},
+            }
+        },
+    )
     said = serving.says("RegisteredModel", "fraud", "ServingFailed")
     assert "broken" in said["message"]
     assert "v1 is still serving" in said["message"]
@@ -136,17 +176,32 @@ def test_a_version_that_nobody_declares_is_refused_by_name(serving: Tenant):
 
 def test_a_hand_in_mlflow_is_put_right_or_only_told(serving: Tenant):
     name = f"{serving.name}.fraud"
-    numbers = {each["name"]: each["mlflowVersion"] for each in serving.status("RegisteredModel")["versions"]}
-    serving.mlflow("registered-models/alias", {"name": name, "alias": "production", "version": numbers["v2"]})
-    moved = {"name": name, "version": numbers["v2"], "stage": "Production", "archive_existing_versions": True}
+    numbers = {
+        each["name"]: each["mlflowVersion"]
+        for each in serving.status("RegisteredModel")["versions"]
+    }
+    serving.mlflow(
+        "registered-models/alias", {"name": name, "alias": "production", "version": numbers["v2"]}
+    )
+    moved = {
+        "name": name,
+        "version": numbers["v2"],
+        "stage": "Production",
+        "archive_existing_versions": True,
+    }
     serving.mlflow("model-versions/transition-stage", moved)
-    serving.wait("what was moved is back", lambda: serving.mlflow_holders() == {"Production": "v1", "@production": "v1"})
+    serving.wait(
+        "what was moved is back",
+        lambda: serving.mlflow_holders() == {"Production": "v1", "@production": "v1"},
+    )
     serving.wait("an event says so", lambda: serving.events("DriftReverted"))
     serving.serves("v1")
 
     serving.patch("mlmodel", "fraud", {"spec": {"drift": "Warn"}})
     serving.serves("v1")
-    serving.mlflow("registered-models/alias", {"name": name, "alias": "production", "version": numbers["v2"]})
+    serving.mlflow(
+        "registered-models/alias", {"name": name, "alias": "production", "version": numbers["v2"]}
+    )
     synced(serving, "False", "Drifted")
     assert serving.mlflow_holders() == {"Production": "v1", "@production": "v2"}
     assert serving.predict()[0] == "v1"
@@ -156,7 +211,9 @@ def test_a_hand_in_mlflow_is_put_right_or_only_told(serving: Tenant):
 
 
 def test_a_name_that_another_object_holds_in_mlflow_is_left_alone(tenant: Tenant):
-    """Two objects, one after the other, want the same experiment and the same model: what the first made is not the second's."""
+    """Two objects, one after the other, want the same experiment and the same model: what the
+    first made is not the second's.
+    """
     tenant.experiment()
     tenant.model()
     tenant.ready("Experiment")
@@ -167,15 +224,21 @@ def test_a_name_that_another_object_holds_in_mlflow_is_left_alone(tenant: Tenant
     tenant.model()
     assert "modelyard.io/adopt" in tenant.says("Experiment", "fraud", "NameTaken")["message"]
     tenant.says("RegisteredModel", "fraud", "NameTaken")
-    tenant.kube.kubectl("annotate", "mlexp/fraud", "mlmodel/fraud", "-n", tenant.name, "modelyard.io/adopt=true")
+    tenant.kube.kubectl(
+        "annotate", "mlexp/fraud", "mlmodel/fraud", "-n", tenant.name, "modelyard.io/adopt=true"
+    )
     assert tenant.ready("Experiment")["status"]["mlflow"]["id"] == first
     tenant.ready("RegisteredModel")
 
 
-def test_a_version_that_is_there_already_is_not_replaced_and_the_run_finds_another(tenant: Tenant, trained: Trained):
+def test_a_version_that_is_there_already_is_not_replaced_and_the_run_finds_another(
+    tenant: Tenant, trained: Trained
+):
     """The run says what to write, and that is what helps."""
     tenant.experiment()
-    tenant.model(stages={"production": "v1"}, versions={"v1": {"uri": tenant.copy_model(trained.v1, "v1")}})
+    tenant.model(
+        stages={"production": "v1"}, versions={"v1": {"uri": tenant.copy_model(trained.v1, "v1")}}
+    )
     tenant.serves("v1")
     tenant.run("twice", register={"model": "fraud", "version": "v1"})
     said = tenant.says("TrainingRun", "twice", "VersionTaken", seconds=240)["message"]
@@ -185,12 +248,16 @@ def test_a_version_that_is_there_already_is_not_replaced_and_the_run_finds_anoth
     tenant.promote("v2")
     tenant.serves("v2")
     run = tenant.status("TrainingRun", "twice")["mlflow"]["runId"]
-    assert {each["name"]: each.get("runId") for each in tenant.status("RegisteredModel")["versions"]}["v2"] == run
+    assert {
+        each["name"]: each.get("runId") for each in tenant.status("RegisteredModel")["versions"]
+    }["v2"] == run
 
 
 def test_a_namespace_goes_while_a_training_runs(tenant: Tenant, trained: Trained):
     tenant.experiment()
-    tenant.model(stages={"production": "v1"}, versions={"v1": {"uri": tenant.copy_model(trained.v1, "v1")}})
+    tenant.model(
+        stages={"production": "v1"}, versions={"v1": {"uri": tenant.copy_model(trained.v1, "v1")}}
+    )
     tenant.run("midway", parameters={"n_estimators": "2000"})
     tenant.wait("its Job is there", lambda: tenant.kube.list("Job", tenant.name))
     tenant.kube.kubectl("delete", "namespace", tenant.name, "--timeout=120s", timeout=150)
@@ -208,6 +275,12 @@ def test_deletion_policy_delete_can_be_undone(tenant: Tenant):
     tenant.mlflow("runs/restore", {"run_id": run})
     assert tenant.mlflow("runs/get", run_id=run)["run"]["info"]["lifecycle_stage"] == "active"
     tenant.kube.kubectl("delete", "mlexp/fraud", "-n", tenant.name)
-    assert tenant.mlflow("experiments/get", experiment_id=experiment)["experiment"]["lifecycle_stage"] == "deleted"
+    assert (
+        tenant.mlflow("experiments/get", experiment_id=experiment)["experiment"]["lifecycle_stage"]
+        == "deleted"
+    )
     tenant.mlflow("experiments/restore", {"experiment_id": experiment})
-    assert tenant.mlflow("experiments/get", experiment_id=experiment)["experiment"]["lifecycle_stage"] == "active"
+    assert (
+        tenant.mlflow("experiments/get", experiment_id=experiment)["experiment"]["lifecycle_stage"]
+        == "active"
+    )

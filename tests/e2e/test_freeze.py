@@ -1,4 +1,6 @@
-"""The line is stopped for the whole cluster, and goes on: by the ConfigMap that the operator watches, without a restart."""
+"""The line is stopped for the whole cluster, and goes on: by the ConfigMap that the operator
+watches, without a restart.
+"""
 
 from __future__ import annotations
 
@@ -15,9 +17,17 @@ from tests.e2e.tenant import SERVING, Tenant
 pytestmark = [pytest.mark.alone, pytest.mark.e2e]
 
 
-def test_a_stopped_line_holds_a_promotion_and_it_goes_on_when_it_is_taken_back(tenant: Tenant, trained: Trained):
-    versions = {name: {"uri": tenant.copy_model(getattr(trained, name), name)} for name in ("v1", "v2")}
-    tenant.apply("RegisteredModel", "fraud", {"versions": versions, "stages": {"production": {"version": "v1", "serving": SERVING}}})
+def test_a_stopped_line_holds_a_promotion_and_it_goes_on_when_it_is_taken_back(
+    tenant: Tenant, trained: Trained
+):
+    versions = {
+        name: {"uri": tenant.copy_model(getattr(trained, name), name)} for name in ("v1", "v2")
+    }
+    tenant.apply(
+        "RegisteredModel",
+        "fraud",
+        {"versions": versions, "stages": {"production": {"version": "v1", "serving": SERVING}}},
+    )
     tenant.serves("v1")
     until = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
     stop = json.dumps({"stop": {"reason": "incident 4711", "until": until}})
@@ -27,7 +37,11 @@ def test_a_stopped_line_holds_a_promotion_and_it_goes_on_when_it_is_taken_back(t
         tenant.patch("mlmodel", "fraud", {"spec": {"stages": {"production": {"version": "v2"}}}})
         said = tenant.says("RegisteredModel", "fraud", "Frozen", "Reconciling")["message"]
         assert "(incident 4711). v1 is still serving." in said
-        assert not [each for each in tenant.kube.list("Deployment", tenant.name) if "v2" in each["metadata"]["name"]]
+        assert not [
+            each
+            for each in tenant.kube.list("Deployment", tenant.name)
+            if "v2" in each["metadata"]["name"]
+        ]
     finally:
         tenant.kube.kubectl("delete", *place)
     tenant.serves("v2")

@@ -1,4 +1,6 @@
-"""People on a real cluster, each with a kubeconfig of their own: two approve what a third asked for; an override is set, and ends."""
+"""People on a real cluster, each with a kubeconfig of their own: two approve what a third asked
+for; an override is set, and ends.
+"""
 
 from __future__ import annotations
 
@@ -33,29 +35,55 @@ class Person:
         """Run the command line in the tenant's namespace."""
         command = [sys.executable, "-m", "modelyard", *words, "-n", self.tenant.name]
         environment = self.tenant.kube.environment | {"KUBECONFIG": str(self.kubeconfig)}
-        return subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=300)
+        return subprocess.run(
+            command, env=environment, capture_output=True, text=True, check=False, timeout=300
+        )
 
     def patch(self, stage: dict[str, Any]) -> None:
         """Patch production."""
         patch = json.dumps({"spec": {"stages": {"production": stage}}})
-        words = ("--kubeconfig", str(self.kubeconfig), "-n", self.tenant.name, "patch", "mlmodel", "fraud", "--type", "merge", "-p", patch)
+        words = (
+            "--kubeconfig",
+            str(self.kubeconfig),
+            "-n",
+            self.tenant.name,
+            "patch",
+            "mlmodel",
+            "fraud",
+            "--type",
+            "merge",
+            "-p",
+            patch,
+        )
         self.tenant.kube.kubectl(*words)
 
 
 class People:
-    """Users of a tenant: service accounts of another namespace, for those of its own cannot approve."""
+    """Users of a tenant: service accounts of another namespace, for those of its own cannot
+    approve.
+    """
 
     def __init__(self, tenant: Tenant, folder: Path) -> None:
         self._tenant, self._folder = tenant, folder
-        self.home = make_namespace(tenant.kube, f"people-of-{tenant.name}"[:40].strip("-"), connected=False)
-        self._config = json.loads(tenant.kube.kubectl("config", "view", "--raw", "--minify", "-o", "json"))
+        self.home = make_namespace(
+            tenant.kube, f"people-of-{tenant.name}"[:40].strip("-"), connected=False
+        )
+        self._config = json.loads(
+            tenant.kube.kubectl("config", "view", "--raw", "--minify", "-o", "json")
+        )
 
     def comes(self, name: str, *roles: str) -> Person:
         """Make a user with these ClusterRoles in the tenant's namespace."""
         kube, home = self._tenant.kube, self.home.name
         kube.kubectl("-n", home, "create", "serviceaccount", name)
         for role in roles:
-            binding = ("create", "rolebinding", f"{name}-{role}", f"--clusterrole={role}", f"--serviceaccount={home}:{name}")
+            binding = (
+                "create",
+                "rolebinding",
+                f"{name}-{role}",
+                f"--clusterrole={role}",
+                f"--serviceaccount={home}:{name}",
+            )
             kube.kubectl("-n", self._tenant.name, *binding)
         token = kube.kubectl("-n", home, "create", "token", name).strip()
         users = [{"name": each["name"], "user": {"token": token}} for each in self._config["users"]]
@@ -69,13 +97,22 @@ class People:
 def people(tenant: Tenant, tmp_path: Path) -> Iterator[People]:
     there = People(tenant, tmp_path)
     yield there
-    tenant.kube.kubectl("delete", "namespace", there.home.name, "--ignore-not-found", "--wait=false")
+    tenant.kube.kubectl(
+        "delete", "namespace", there.home.name, "--ignore-not-found", "--wait=false"
+    )
 
 
 def serves_v1(tenant: Tenant, trained: Trained) -> None:
     """Have production serve v1, with v2 registered."""
-    versions = {"v1": {"uri": tenant.copy_model(trained.v1, "v1")}, "v2": {"uri": tenant.copy_model(trained.v2, "v2")}}
-    tenant.apply("RegisteredModel", "fraud", {"versions": versions, "stages": {"production": {"version": "v1", "serving": SERVING}}})
+    versions = {
+        "v1": {"uri": tenant.copy_model(trained.v1, "v1")},
+        "v2": {"uri": tenant.copy_model(trained.v2, "v2")},
+    }
+    tenant.apply(
+        "RegisteredModel",
+        "fraud",
+        {"versions": versions, "stages": {"production": {"version": "v1", "serving": SERVING}}},
+    )
     tenant.serves("v1")
 
 
@@ -85,7 +122,9 @@ def approved(tenant: Tenant) -> tuple[str, str]:
     return found[0] if found else ("", "")
 
 
-def test_two_approve_what_a_third_asked_for_and_no_request_is_lost(tenant: Tenant, trained: Trained, people: People):
+def test_two_approve_what_a_third_asked_for_and_no_request_is_lost(
+    tenant: Tenant, trained: Trained, people: People
+):
     serves_v1(tenant, trained)
     rita = people.comes("rita", "edit", "modelyard-release-manager")
     ada, bob = (people.comes(name, "modelyard-approver") for name in ("ada", "bob"))
@@ -98,7 +137,9 @@ def test_two_approve_what_a_third_asked_for_and_no_request_is_lost(tenant: Tenan
         tenant.wait("an event says so", lambda: tenant.events("ApprovalWanted"))
         own = rita.says("approve", "fraud", "v2", "--stage", "production")
         assert (own.returncode, f"{rita.name} asked for v2" in own.stderr) == (1, True), own.stderr
-        first = ada.says("approve", "fraud", "v2", "--stage", "production", "--comment", "checked on August")
+        first = ada.says(
+            "approve", "fraud", "v2", "--stage", "production", "--comment", "checked on August"
+        )
         assert first.returncode == 0, first.stderr
         tenant.wait("one counts", lambda: approved(tenant) == ("Pending", f"1 of 2: {ada.name}"))
         assert tenant.pods() == {"v1"}, "while people are awaited the candidate has no pods"
@@ -114,10 +155,14 @@ def test_two_approve_what_a_third_asked_for_and_no_request_is_lost(tenant: Tenan
     # A status has room for 140 characters of a message.
     verdict, message = approved(tenant)
     assert (verdict, message) == ("Pass", f"2 of 2: {ada.name}, {bob.name}"[:140])
-    assert "2 of 2" in rita.says("status", "fraud").stdout, "its lines are cut where the names are long"
+    assert "2 of 2" in rita.says("status", "fraud").stdout, (
+        "its lines are cut where the names are long"
+    )
 
 
-def test_an_override_that_ends_leaves_what_it_put_there_until_a_person_decides(tenant: Tenant, trained: Trained, people: People):
+def test_an_override_that_ends_leaves_what_it_put_there_until_a_person_decides(
+    tenant: Tenant, trained: Trained, people: People
+):
     serves_v1(tenant, trained)
     rita = people.comes("rita", "edit", "modelyard-release-manager")
     nina = people.comes("nina", "edit", "modelyard-overrider")
@@ -135,8 +180,14 @@ def test_an_override_that_ends_leaves_what_it_put_there_until_a_person_decides(t
         until = (datetime.now(UTC) + timedelta(seconds=5)).strftime("%Y-%m-%dT%H:%M:%SZ")
         nina.patch({"override": {"version": "v2", "reason": "incident 4711", "until": until}})
         said = tenant.says("RegisteredModel", "fraud", "OverrideEnded")["message"]
-        assert "v2 is still serving. Make it the version: modelyard promote fraud v2 --to production" in said
-        tenant.wait("v2 has the stage alone", lambda: (tenant.stage()["version"], tenant.pods()) == ("v2", {"v2"}))
+        assert (
+            "v2 is still serving. Make it the version: modelyard promote fraud v2 --to production"
+            in said
+        )
+        tenant.wait(
+            "v2 has the stage alone",
+            lambda: (tenant.stage()["version"], tenant.pods()) == ("v2", {"v2"}),
+        )
         taken_off = nina.says("override", "fraud", "--stage", "production", "--end")
         assert taken_off.returncode == 0, taken_off.stderr
         assert "rollback fraud --stage production --to v1" in taken_off.stdout
@@ -145,6 +196,16 @@ def test_an_override_that_ends_leaves_what_it_put_there_until_a_person_decides(t
         tenant.serves("v1")
         result = load.end()
     assert result.lost == 0, result.errors
-    outcomes = [(each["outcome"], each["to"]) for each in tenant.status("RegisteredModel")["history"]]
-    assert outcomes == [("Promoted", "v1"), ("Overridden", "v2"), ("OverrideEnded", "v2"), ("RolledBack", "v1")]
-    tenant.wait("events say so", lambda: len(tenant.events("Overridden")) == 1 and tenant.events("OverrideEnded"))
+    outcomes = [
+        (each["outcome"], each["to"]) for each in tenant.status("RegisteredModel")["history"]
+    ]
+    assert outcomes == [
+        ("Promoted", "v1"),
+        ("Overridden", "v2"),
+        ("OverrideEnded", "v2"),
+        ("RolledBack", "v1"),
+    ]
+    tenant.wait(
+        "events say so",
+        lambda: len(tenant.events("Overridden")) == 1 and tenant.events("OverrideEnded"),
+    )

@@ -1,4 +1,6 @@
-"""A plan on a cluster: it touches neither MLflow, nor pods, nor the Service, and then is carried out."""
+"""A plan on a cluster: it touches neither MLflow, nor pods, nor the Service, and then is carried
+out.
+"""
 
 from __future__ import annotations
 
@@ -13,9 +15,14 @@ pytestmark = pytest.mark.e2e
 
 
 def outside(tenant: Tenant) -> dict[str, Any]:
-    """What a promotion changes: all of MLflow's model, and every object that serves, by uid and version."""
+    """What a promotion changes: all of MLflow's model, and every object that serves, by uid and
+    version.
+    """
     kinds = ("Deployment", "Pod", "Service", "PodDisruptionBudget", "Job")
-    served = {kind: sorted(each["metadata"]["uid"] for each in tenant.kube.list(kind, tenant.name)) for kind in kinds}
+    served = {
+        kind: sorted(each["metadata"]["uid"] for each in tenant.kube.list(kind, tenant.name))
+        for kind in kinds
+    }
     service = tenant.kube.get("Service", "fraud-production", tenant.name)
     assert service is not None
     return {
@@ -27,16 +34,26 @@ def outside(tenant: Tenant) -> dict[str, Any]:
 
 
 def test_a_plan_touches_nothing_and_is_then_carried_out(tenant: Tenant, trained: Trained):
-    versions = {name: {"uri": tenant.copy_model(getattr(trained, name), name)} for name in ("v1", "v2")}
-    tenant.apply("RegisteredModel", "fraud", {"versions": versions, "stages": {"production": {"version": "v1", "serving": SERVING}}})
+    versions = {
+        name: {"uri": tenant.copy_model(getattr(trained, name), name)} for name in ("v1", "v2")
+    }
+    tenant.apply(
+        "RegisteredModel",
+        "fraud",
+        {"versions": versions, "stages": {"production": {"version": "v1", "serving": SERVING}}},
+    )
     tenant.serves("v1")
     before = outside(tenant)
-    tenant.patch("mlmodel", "fraud", {"spec": {"dryRun": True, "stages": {"production": {"version": "v2"}}}})
+    tenant.patch(
+        "mlmodel", "fraud", {"spec": {"dryRun": True, "stages": {"production": {"version": "v2"}}}}
+    )
     tenant.says("RegisteredModel", "fraud", "Planned", "Reconciling")
     rows = {row["step"]: row["does"] for row in tenant.status("RegisteredModel")["plan"]}
     assert list(rows) == ["admit", "start", "switch", "record", "mlflow", "drain"]
     assert rows["switch"] == "the Service fraud-production routes to v2 instead of v1"
-    assert rows["mlflow"].startswith("alias production to v2, stage Production for v2, stage Archived for v1")
+    assert rows["mlflow"].startswith(
+        "alias production to v2, stage Production for v2, stage Archived for v1"
+    )
     assert outside(tenant) == before
     assert tenant.predict()[0] == "v1"
     tenant.patch("mlmodel", "fraud", {"spec": {"dryRun": False}})

@@ -1,4 +1,6 @@
-"""A run is deleted, brought back, deleted again and purged, in the cluster, by a Job of the chart's CronJob."""
+"""A run is deleted, brought back, deleted again and purged, in the cluster, by a Job of the
+chart's CronJob.
+"""
 
 from __future__ import annotations
 
@@ -24,21 +26,35 @@ def ended(kube: Kube, name: str) -> str | None:
     """How a Job ended; None while it has not."""
     job = kube.get("Job", name, install.NAMESPACE)
     assert job is not None
-    done = [each["type"] for each in job.get("status", {}).get("conditions", []) if each["status"] == "True"]
+    done = [
+        each["type"]
+        for each in job.get("status", {}).get("conditions", [])
+        if each["status"] == "True"
+    ]
     return next((each for each in done if each in ("Complete", "Failed")), None)
 
 
 def purge(tenant: Tenant, name: str, *words: str) -> dict[str, Any]:
     """Runs a Job from the CronJob with more words; gives its summary."""
     kube = tenant.kube
-    made: Manifest = json.loads(kube.kubectl("get", "cronjob", CRON_JOB, "-n", install.NAMESPACE, "-o", "json"))
+    made: Manifest = json.loads(
+        kube.kubectl("get", "cronjob", CRON_JOB, "-n", install.NAMESPACE, "-o", "json")
+    )
     template = made["spec"]["jobTemplate"]
     (container,) = template["spec"]["template"]["spec"]["containers"]
     container["command"] += words
     metadata = {"name": name, "labels": template["metadata"]["labels"]}
-    kube.apply({"apiVersion": "batch/v1", "kind": "Job", "metadata": metadata, "spec": template["spec"]}, namespace=install.NAMESPACE)
+    kube.apply(
+        {"apiVersion": "batch/v1", "kind": "Job", "metadata": metadata, "spec": template["spec"]},
+        namespace=install.NAMESPACE,
+    )
     try:
-        end = kube.wait(f"the Job {name} ends", lambda: ended(kube, name), 150, lambda: kube.explain_pods(install.NAMESPACE))
+        end = kube.wait(
+            f"the Job {name} ends",
+            lambda: ended(kube, name),
+            150,
+            lambda: kube.explain_pods(install.NAMESPACE),
+        )
         log = kube.kubectl("logs", f"job/{name}", "-n", install.NAMESPACE)
         assert end == "Complete", log
         return dict(json.loads(log.splitlines()[-1]))
@@ -57,7 +73,10 @@ def places(tenant: Tenant, run: str) -> list[str]:
 
 def objects(tenant: Tenant, prefixes: list[str]) -> int:
     with tenant.s3() as s3:
-        return sum(s3.list_objects_v2(Bucket=tenant.bucket, Prefix=prefix)["KeyCount"] for prefix in prefixes)
+        return sum(
+            s3.list_objects_v2(Bucket=tenant.bucket, Prefix=prefix)["KeyCount"]
+            for prefix in prefixes
+        )
 
 
 def test_deleted_brought_back_deleted_and_purged(tenant: Tenant):
@@ -66,7 +85,9 @@ def test_deleted_brought_back_deleted_and_purged(tenant: Tenant):
     tenant.run("stays", deletionPolicy="Delete")
     for name in ("gone", "stays"):
         tenant.ready("TrainingRun", name)
-    run, other = (tenant.status("TrainingRun", name)["mlflow"]["runId"] for name in ("gone", "stays"))
+    run, other = (
+        tenant.status("TrainingRun", name)["mlflow"]["runId"] for name in ("gone", "stays")
+    )
     mine, others = places(tenant, run), places(tenant, other)
     assert len(mine) == 2, "a run and its logged model"
     there = objects(tenant, mine)
@@ -83,7 +104,9 @@ def test_deleted_brought_back_deleted_and_purged(tenant: Tenant):
     done = purge(tenant, f"purge-{tenant.name}"[:60], f"--run-ids={run}")
     assert (done["runs"], done["models"], done["objects"], done["failed"]) == (1, 1, there, 0)
     assert objects(tenant, mine) == 0
-    code, _, answer = tenant.kube.service(install.NAMESPACE, install.DEPLOYMENTS["MLflow"], f"api/2.0/mlflow/runs/get?run_id={run}")
+    code, _, answer = tenant.kube.service(
+        install.NAMESPACE, install.DEPLOYMENTS["MLflow"], f"api/2.0/mlflow/runs/get?run_id={run}"
+    )
     assert (code, answer["error_code"]) == (404, "RESOURCE_DOES_NOT_EXIST")
     assert stage(tenant, other) == "active"
     assert objects(tenant, others) > 0

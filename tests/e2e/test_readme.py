@@ -31,7 +31,19 @@ def test_the_tutorial_does_what_it_says(operator: Kube):
     assert script.count("kubectl") > 10
     said = run(operator, script, 850)
     assert re.search(r'"predictions": ?\[[01]\]', said), "the model answered"
-    history = re.findall(r"^\S+Z (production: .*)$", said, re.MULTILINE)  # the events below speak of the same
-    assert history == ["production:  -> v1 Promoted", "production: v1 -> v2 Promoted", "production: v2 -> v1 RolledBack"]
-    assert not [each for each in operator.list("RegisteredModel", "risk") if each["metadata"]["name"] == "cards"]
-    assert not operator.list("Deployment", "risk", "modelyard.io/model=cards"), "the serving goes with its object"
+    history = re.findall(
+        r"^\S+Z (production: .*)$", said, re.MULTILINE
+    )  # the events below speak of the same
+    assert history == [
+        "production:  -> v1 Promoted",
+        "production: v1 -> v2 Promoted",
+        "production: v2 -> v1 RolledBack",
+    ]
+    assert not [
+        each
+        for each in operator.list("RegisteredModel", "risk")
+        if each["metadata"]["name"] == "cards"
+    ]
+    assert not operator.list("Deployment", "risk", "modelyard.io/model=cards"), (
+        "the serving goes with its object"
+    )

@@ -1,4 +1,6 @@
-"""What Kubernetes refuses or cannot run, for resources, nodes or a quota. Each says so, in words, where users look."""
+"""What Kubernetes refuses or cannot run, for resources, nodes or a quota. Each says so, in
+words, where users look.
+"""
 
 from typing import Any
 
@@ -10,12 +12,22 @@ from tests.e2e.tenant import SERVING, Tenant
 
 pytestmark = pytest.mark.e2e
 
-NOTHING = {"container": {"image": "modelyard/operator:dev", "command": ["python", "-c", "print('trained')"]}}
+NOTHING = {
+    "container": {
+        "image": "modelyard/operator:dev",
+        "command": ["python", "-c", "print('trained')"],
+    }
+}
 SMALL = {"requests": {"cpu": "50m", "memory": "64Mi"}, "limits": {"memory": "128Mi"}}
 
 
 def quota(tenant: Tenant, pods: str) -> dict[str, Any]:
-    return {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "pods"}, "spec": {"hard": {"pods": pods}}}
+    return {
+        "apiVersion": "v1",
+        "kind": "ResourceQuota",
+        "metadata": {"name": "pods"},
+        "spec": {"hard": {"pods": pods}},
+    }
 
 
 def test_a_job_that_asks_for_more_than_its_limits_ends_the_run(tenant: Tenant):
@@ -24,7 +36,9 @@ def test_a_job_that_asks_for_more_than_its_limits_ends_the_run(tenant: Tenant):
     tenant.run("greedy", trainer=NOTHING, dataset=None, resources=wrong, backoffLimit=3)
     message = tenant.says("TrainingRun", "greedy", "InvalidResources")["message"]
     assert "spec.resources.requests" in message
-    body = tenant.kube.wait_condition("TrainingRun", "greedy", tenant.name, "Succeeded", "False", "InvalidResources")
+    body = tenant.kube.wait_condition(
+        "TrainingRun", "greedy", tenant.name, "Succeeded", "False", "InvalidResources"
+    )
     (tracked,) = tenant.mlflow_runs(body["metadata"]["uid"])
     assert tracked["info"]["status"] == "FAILED"
     assert not tenant.kube.list("Job", tenant.name)
@@ -34,7 +48,9 @@ def test_a_pod_that_the_quota_refuses_is_told_and_trains_when_it_is_let_in(tenan
     tenant.experiment()
     tenant.kube.apply(quota(tenant, "0"), namespace=tenant.name)
     tenant.run("crowded", trainer=NOTHING, dataset=None, resources=SMALL)
-    assert "exceeded quota: pods" in tenant.says("TrainingRun", "crowded", "QuotaExceeded")["message"]
+    assert (
+        "exceeded quota: pods" in tenant.says("TrainingRun", "crowded", "QuotaExceeded")["message"]
+    )
     tenant.kube.apply(quota(tenant, "5"), namespace=tenant.name)
     # Kubernetes tries again when it likes: at most a minute after the last time.
     body = tenant.ready("TrainingRun", "crowded", 240)
@@ -43,7 +59,9 @@ def test_a_pod_that_the_quota_refuses_is_told_and_trains_when_it_is_let_in(tenan
 
 def test_what_keeps_a_stage_s_pods_from_running_is_told_apart(tenant: Tenant, trained: Trained):
     """The pods of before serve all the while."""
-    tenant.model(stages={"production": "v1"}, versions={"v1": {"uri": tenant.copy_model(trained.v1, "v1")}})
+    tenant.model(
+        stages={"production": "v1"}, versions={"v1": {"uri": tenant.copy_model(trained.v1, "v1")}}
+    )
     tenant.serves("v1")
 
     def serving(**change: Any) -> None:
@@ -52,7 +70,9 @@ def test_what_keeps_a_stage_s_pods_from_running_is_told_apart(tenant: Tenant, tr
     serving(nodeSelector={"modelyard.io/no-such": "node"})
     said = tenant.says("RegisteredModel", "fraud", "Unschedulable", "Reconciling")
     assert "node" in said["message"]
-    serving(nodeSelector=None, resources={"requests": {"memory": "20Mi"}, "limits": {"memory": "20Mi"}})
+    serving(
+        nodeSelector=None, resources={"requests": {"memory": "20Mi"}, "limits": {"memory": "20Mi"}}
+    )
     assert "limits.memory" in tenant.says("RegisteredModel", "fraud", "OutOfMemory")["message"]
     serving(resources=SERVING["resources"])
     tenant.serves("v1")

@@ -1,4 +1,6 @@
-"""With the policies in force on a real cluster: what serves is changed by promotion alone, and a cluster's daily life goes on."""
+"""With the policies in force on a real cluster: what serves is changed by promotion alone, and a
+cluster's daily life goes on.
+"""
 
 import json
 
@@ -11,22 +13,40 @@ from tests.e2e.tenant import Tenant
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
 LABELS = "modelyard.io/stage=production,modelyard.io/model=fraud"
-NOBODY = {"apiVersion": "v1", "kind": "ConfigMap", "name": "nobody", "uid": "00000000-0000-0000-0000-000000000000"}
+NOBODY = {
+    "apiVersion": "v1",
+    "kind": "ConfigMap",
+    "name": "nobody",
+    "uid": "00000000-0000-0000-0000-000000000000",
+}
 
 
 def grant(tenant: Tenant, user: str, *roles: str) -> None:
     for role in roles:
-        words = ("create", "rolebinding", f"{user}-{role}", f"--clusterrole={role}", f"--user={user}")
+        words = (
+            "create",
+            "rolebinding",
+            f"{user}-{role}",
+            f"--clusterrole={role}",
+            f"--user={user}",
+        )
         tenant.kube.kubectl("-n", tenant.name, *words)
 
 
 def pods(tenant: Tenant) -> dict[str, str]:
     """The uids of the stage's pods, by name."""
-    return {pod["metadata"]["name"]: pod["metadata"]["uid"] for pod in tenant.kube.list("Pod", tenant.name, LABELS)}
+    return {
+        pod["metadata"]["name"]: pod["metadata"]["uid"]
+        for pod in tenant.kube.list("Pod", tenant.name, LABELS)
+    }
 
 
-def test_what_serves_is_the_operator_s_and_evictions_and_restarts_go_on(tenant: Tenant, trained: Trained):
-    tenant.model(stages={"production": "v1"}, versions={"v1": {"uri": tenant.copy_model(trained.v1, "v1")}})
+def test_what_serves_is_the_operator_s_and_evictions_and_restarts_go_on(
+    tenant: Tenant, trained: Trained
+):
+    tenant.model(
+        stages={"production": "v1"}, versions={"v1": {"uri": tenant.copy_model(trained.v1, "v1")}}
+    )
     tenant.serves("v1")
     grant(tenant, "dora", "edit")
     grant(tenant, "rita", "edit", "modelyard-release-manager")
@@ -38,7 +58,12 @@ def test_what_serves_is_the_operator_s_and_evictions_and_restarts_go_on(tenant: 
 
     model = ("patch", "registeredmodel", "fraud", "--type=merge", "-p")
     labels = dict(each.split("=") for each in LABELS.split(","))
-    service = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "mine", "labels": labels}, "spec": {"ports": [{"port": 80}]}}
+    service = {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": "mine", "labels": labels},
+        "spec": {"ports": [{"port": 80}]},
+    }
     refused: list[tuple[str, ...]] = [
         ("scale", name, "--replicas=0"),
         ("set", "env", name, "MLFLOW_TRACKING_URI=http://mine"),
@@ -49,7 +74,8 @@ def test_what_serves_is_the_operator_s_and_evictions_and_restarts_go_on(tenant: 
         (*model, '{"spec":{"versions":{"v1":null}}}'),
     ]
     for words in refused:
-        # What is held is kept by a policy of its own, and the API server says whichever refuses first.
+        # What is held is kept by a policy of its own, and the API server says whichever refuses
+        # first.
         with pytest.raises(Failed, match=r"promote on registeredmodels|production holds v1"):
             does("dora", *words)
     with pytest.raises(Failed, match="promote on registeredmodels"):
@@ -61,11 +87,15 @@ def test_what_serves_is_the_operator_s_and_evictions_and_restarts_go_on(tenant: 
     eviction = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": evicted}}
     path = f"/api/v1/namespaces/{tenant.name}/pods/{evicted}/eviction"
     does("dora", "create", "--raw", path, "-f", "-", stdin=json.dumps(eviction))
-    tenant.wait("another pod is there", lambda: pods(tenant) and not before & set(pods(tenant).values()))
+    tenant.wait(
+        "another pod is there", lambda: pods(tenant) and not before & set(pods(tenant).values())
+    )
     tenant.serves("v1")
 
     before = set(pods(tenant).values())
     does("rita", "rollout", "restart", name)
-    tenant.wait("the pod was restarted", lambda: pods(tenant) and not before & set(pods(tenant).values()))
+    tenant.wait(
+        "the pod was restarted", lambda: pods(tenant) and not before & set(pods(tenant).values())
+    )
     tenant.serves("v1")
     assert tenant.predict()[0] == "v1"

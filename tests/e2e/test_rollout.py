@@ -1,4 +1,6 @@
-"""A version takes a stage in steps on a real cluster, under load: to its end, given up at every moment, and stopped by what it answers."""
+"""A version takes a stage in steps on a real cluster, under load: to its end, given up at every
+moment, and stopped by what it answers.
+"""
 
 from __future__ import annotations
 
@@ -21,12 +23,24 @@ STEPS: list[dict[str, Any]] = [{"weight": 30}, {"hold": "8s"}, {"weight": 60}, {
 PAUSED: list[dict[str, Any]] = [{"weight": 0}, {"pause": {}}, {"weight": 30}, {"pause": {}}]
 
 
-def canary(tenant: Tenant, first: str, second: str, steps: list[dict[str, Any]], **rollout: Any) -> None:
+def canary(
+    tenant: Tenant, first: str, second: str, steps: list[dict[str, Any]], **rollout: Any
+) -> None:
     """v1 serves, and v2 will take the stage in steps."""
     asked = {"strategy": "Canary", "steps": steps, **rollout}
     stage = {"version": "v1", "serving": SERVING, "rollout": asked}
-    tenant.apply("RegisteredModel", "fraud", {"versions": {"v1": {"uri": first}, "v2": {"uri": second}}, "stages": {"production": stage}})
-    tenant.wait("v1 serves", lambda: tenant.stage().get("readyReplicas") == 1 and tenant.stage().get("version") == "v1")
+    tenant.apply(
+        "RegisteredModel",
+        "fraud",
+        {
+            "versions": {"v1": {"uri": first}, "v2": {"uri": second}},
+            "stages": {"production": stage},
+        },
+    )
+    tenant.wait(
+        "v1 serves",
+        lambda: tenant.stage().get("readyReplicas") == 1 and tenant.stage().get("version") == "v1",
+    )
 
 
 def at(tenant: Tenant, weight: int) -> None:
@@ -34,7 +48,11 @@ def at(tenant: Tenant, weight: int) -> None:
 
     def there() -> bool:
         rollout = tenant.stage().get("rollout") or {}
-        return bool(rollout.get("weight") == weight and rollout.get("of", 0) > 0 and rollout.get("appliedBy") == rollout.get("of"))
+        return bool(
+            rollout.get("weight") == weight
+            and rollout.get("of", 0) > 0
+            and rollout.get("appliedBy") == rollout.get("of")
+        )
 
     tenant.wait(f"weight {weight} is applied", there)
 
@@ -42,14 +60,22 @@ def at(tenant: Tenant, weight: int) -> None:
 def rules(tenant: Tenant) -> list[str]:
     """What pods of the stage are told."""
     pods = tenant.kube.list("Pod", tenant.name, "modelyard.io/stage=production")
-    return [told for each in pods if (told := (each["metadata"].get("annotations") or {}).get(TRAFFIC_ANNOTATION))]
+    return [
+        told
+        for each in pods
+        if (told := (each["metadata"].get("annotations") or {}).get(TRAFFIC_ANNOTATION))
+    ]
 
 
 def resume(tenant: Tenant, number: int) -> None:
-    tenant.patch("mlmodel", "fraud", {"spec": {"stages": {"production": {"rollout": {"resumed": number}}}}})
+    tenant.patch(
+        "mlmodel", "fraud", {"spec": {"stages": {"production": {"rollout": {"resumed": number}}}}}
+    )
 
 
-def test_a_version_takes_the_stage_in_steps_without_a_lost_request(tenant: Tenant, trained: Trained):
+def test_a_version_takes_the_stage_in_steps_without_a_lost_request(
+    tenant: Tenant, trained: Trained
+):
     canary(tenant, tenant.copy_model(trained.v1, "v1"), tenant.copy_model(trained.v2, "v2"), STEPS)
     with tenant.load() as load:
         load.wait_for("v1", 20)
@@ -58,7 +84,10 @@ def test_a_version_takes_the_stage_in_steps_without_a_lost_request(tenant: Tenan
         load.wait_for("v2", 10)
         assert tenant.stage()["version"] == "v1"
         at(tenant, 60)
-        tenant.wait("it is paused", lambda: tenant.stage().get("blocked", {}).get("reason") == "RolloutPaused")
+        tenant.wait(
+            "it is paused",
+            lambda: tenant.stage().get("blocked", {}).get("reason") == "RolloutPaused",
+        )
         assert json.loads(rules(tenant)[0])["weight"] == 60
         counts = tenant.stage()["rollout"]
         assert counts["stable"]["requests"] > 0
@@ -70,12 +99,20 @@ def test_a_version_takes_the_stage_in_steps_without_a_lost_request(tenant: Tenan
     assert result.lost == 0, result.errors
     assert set(result.answered) == {"v1", "v2"}
     assert not rules(tenant)
-    assert [step["name"] for step in tenant.stage()["steps"]] == ["admit", "start", "rollout", "switch", "record"]
+    assert [step["name"] for step in tenant.stage()["steps"]] == [
+        "admit",
+        "start",
+        "rollout",
+        "switch",
+        "record",
+    ]
     assert "rollout" not in tenant.stage()
 
 
 @pytest.mark.alone  # it kills the operator
-def test_setting_the_version_back_gives_the_candidate_up_at_every_moment(tenant: Tenant, trained: Trained):
+def test_setting_the_version_back_gives_the_candidate_up_at_every_moment(
+    tenant: Tenant, trained: Trained
+):
     canary(tenant, tenant.copy_model(trained.v1, "v1"), tenant.copy_model(trained.v2, "v2"), PAUSED)
 
     def gone(how: str) -> None:
@@ -112,7 +149,9 @@ def test_a_candidate_that_fails_is_stopped_and_no_caller_notices(tenant: Tenant,
     tenant.kube.kubectl("label", "namespace", tenant.name, f"{ALLOW_CODE_LABEL}=true")
     first = tenant.copy_model(trained.v1, "v1")
     analysis = {"interval": "5s", "minRequests": 50}
-    canary(tenant, first, moody(tenant, first), [{"weight": 20}, {"hold": "10m"}], analysis=analysis)
+    canary(
+        tenant, first, moody(tenant, first), [{"weight": 20}, {"hold": "10m"}], analysis=analysis
+    )
     url = f"http://fraud-production.{tenant.name}/v1/models/fraud:predict"
     bad = {"instances": [[1e9, *row[1:]] for row in TABLE]}
     with steady_load(tenant.kube, install.RUNTIME, tenant.name, url, bad) as load:
@@ -123,9 +162,14 @@ def test_a_candidate_that_fails_is_stopped_and_no_caller_notices(tenant: Tenant,
         result = load.end()
     assert "errors: Fail." in said
     assert "v2 was rejected, and v1 is still serving" in said
-    assert (result.lost, set(result.answered)) == (0, {"v1"}), "what the candidate fails is answered by the stable version"
+    assert (result.lost, set(result.answered)) == (0, {"v1"}), (
+        "what the candidate fails is answered by the stable version"
+    )
     tenant.wait("nobody splits", lambda: not rules(tenant))
-    tenant.wait("what was counted is gone", lambda: tenant.kube.get("ConfigMap", "fraud-production-rollout", tenant.name) is None)
+    tenant.wait(
+        "what was counted is gone",
+        lambda: tenant.kube.get("ConfigMap", "fraud-production-rollout", tenant.name) is None,
+    )
     rejected = tenant.stage()["rejected"][-1]
     assert (rejected["version"], rejected["reason"]) == ("v2", "RolloutFailed")
     assert tenant.status("RegisteredModel")["history"][-1]["outcome"] == "Rejected"

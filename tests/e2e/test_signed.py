@@ -1,4 +1,6 @@
-"""A gate `signed` on a real cluster: a signed model takes the stage, and the same one with a flipped byte does not."""
+"""A gate `signed` on a real cluster: a signed model takes the stage, and the same one with a
+flipped byte does not.
+"""
 
 from __future__ import annotations
 
@@ -26,8 +28,16 @@ def signed(tenant: Tenant, uri: str, name: str, *, flipped: str | None = None) -
     prefix = copy.removeprefix(f"s3://{tenant.bucket}/") + "/"
     with tenant.s3() as s3:
         listed = s3.list_objects_v2(Bucket=tenant.bucket, Prefix=prefix)["Contents"]
-        tree = {each["Key"].removeprefix(prefix): s3.get_object(Bucket=tenant.bucket, Key=each["Key"])["Body"].read() for each in listed}
-        files = [FileDigest(path, len(data), hashlib.sha256(data).hexdigest()) for path, data in tree.items()]
+        tree = {
+            each["Key"].removeprefix(prefix): s3.get_object(Bucket=tenant.bucket, Key=each["Key"])[
+                "Body"
+            ].read()
+            for each in listed
+        }
+        files = [
+            FileDigest(path, len(data), hashlib.sha256(data).hexdigest())
+            for path, data in tree.items()
+        ]
         written = {FILE: sign(name, files, KEY)}
         if flipped is not None:
             written[flipped] = tree[flipped][:-1] + bytes([tree[flipped][-1] ^ 1])
@@ -41,15 +51,23 @@ def gate(tenant: Tenant) -> dict[str, Any]:
     return dict(found)
 
 
-def test_a_signed_model_takes_the_stage_and_one_with_a_flipped_byte_does_not(tenant: Tenant, trained: Trained):
+def test_a_signed_model_takes_the_stage_and_one_with_a_flipped_byte_does_not(
+    tenant: Tenant, trained: Trained
+):
     flipped = "requirements.txt"
     versions = {
         "v1": {"uri": signed(tenant, trained.v1, "v1")},
         "v2": {"uri": signed(tenant, trained.v1, "v2", flipped=flipped)},
         "v3": {"uri": tenant.copy_model(trained.v1, "v3")},
     }
-    production = {"version": "v1", "serving": SERVING, "gates": [{"name": "signed", "signed": {"keys": [PEM]}}]}
-    tenant.apply("RegisteredModel", "fraud", {"versions": versions, "stages": {"production": production}})
+    production = {
+        "version": "v1",
+        "serving": SERVING,
+        "gates": [{"name": "signed", "signed": {"keys": [PEM]}}],
+    }
+    tenant.apply(
+        "RegisteredModel", "fraud", {"versions": versions, "stages": {"production": production}}
+    )
     tenant.serves("v1", seconds=240)
     short = fingerprint(KEY.public_key())
     assert gate(tenant)["message"].startswith(f"signed by the key {short}, ")
@@ -58,12 +76,19 @@ def test_a_signed_model_takes_the_stage_and_one_with_a_flipped_byte_does_not(ten
         ("v3", f"there is no {FILE} among"),
     ):
         tenant.promote(version)
-        message = tenant.wait(f"{version} is rejected", lambda name=version: rejection(tenant, name), 180)
-        assert f"{version} was rejected, and v1 is still serving. signed: the signature: {said}" in message
+        message = tenant.wait(
+            f"{version} is rejected", lambda name=version: rejection(tenant, name), 180
+        )
+        assert (
+            f"{version} was rejected, and v1 is still serving. signed: the signature: {said}"
+            in message
+        )
         assert tenant.stage()["version"] == "v1"
         assert tenant.predict()[0] == "v1"
         deployments = tenant.kube.list("Deployment", tenant.name)
-        assert not [each for each in deployments if f"-{version}-" in each["metadata"]["name"]], "it had no pods"
+        assert not [each for each in deployments if f"-{version}-" in each["metadata"]["name"]], (
+            "it had no pods"
+        )
 
 
 def rejection(tenant: Tenant, version: str) -> str | None:

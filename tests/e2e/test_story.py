@@ -1,4 +1,6 @@
-"""The story: an experiment, two trainings, a model; promoted by one patch, asked in every protocol, switched under load, and back."""
+"""The story: an experiment, two trainings, a model; promoted by one patch, asked in every
+protocol, switched under load, and back.
+"""
 
 from collections.abc import Iterator
 from datetime import datetime
@@ -18,7 +20,11 @@ def story(operator: Kube) -> Iterator[Tenant]:
     there.experiment(description="Card fraud", objective={"metric": "accuracy", "goal": "Maximize"})
     there.model(stages={"production": None})
     there.run("fraud-001", register={"model": "fraud", "version": "v1"})
-    there.run("fraud-002", parameters={"max_depth": "2", "n_estimators": "3"}, register={"model": "fraud", "version": "v2"})
+    there.run(
+        "fraud-002",
+        parameters={"max_depth": "2", "n_estimators": "3"},
+        register={"model": "fraud", "version": "v2"},
+    )
     for name in ("fraud-001", "fraud-002"):
         there.ready("TrainingRun", name)
     there.promote("v1")
@@ -41,10 +47,27 @@ def test_every_kind_can_be_waited_for_and_shows_itself(story: Tenant):
     )
     assert said.count("condition met") == 4
     shown = story.kube.kubectl("get", "modelyard", "-n", story.name)
-    rows = {line.split()[0]: line.split() for line in shown.splitlines() if "/" in line.partition(" ")[0]}
+    rows = {
+        line.split()[0]: line.split()
+        for line in shown.splitlines()
+        if "/" in line.partition(" ")[0]
+    }
     assert rows["experiment.modelyard.io/fraud"][1:4] == ["True", "Synced", "2"]
-    assert rows["trainingrun.modelyard.io/fraud-001"][1:7] == ["fraud", "1", "True", "Succeeded", "100", "fraud"]
-    assert rows["registeredmodel.modelyard.io/fraud"][1:6] == ["production=v1", "v1", "1", "True", "Serving"]
+    assert rows["trainingrun.modelyard.io/fraud-001"][1:7] == [
+        "fraud",
+        "1",
+        "True",
+        "Succeeded",
+        "100",
+        "fraud",
+    ]
+    assert rows["registeredmodel.modelyard.io/fraud"][1:6] == [
+        "production=v1",
+        "v1",
+        "1",
+        "True",
+        "Serving",
+    ]
 
 
 def test_mlflow_has_what_the_objects_say(story: Tenant):
@@ -53,7 +76,10 @@ def test_mlflow_has_what_the_objects_say(story: Tenant):
     assert tracked["info"]["run_id"] == run["status"]["mlflow"]["runId"]
     assert tracked["info"]["status"] == "FINISHED"
     parameters = {each["key"]: each["value"] for each in tracked["data"]["params"]}
-    assert {key: parameters[key] for key in ("max_depth", "n_estimators")} == {"max_depth": "3", "n_estimators": "20"}
+    assert {key: parameters[key] for key in ("max_depth", "n_estimators")} == {
+        "max_depth": "3",
+        "n_estimators": "20",
+    }
     metrics = {each["key"]: each["value"] for each in tracked["data"]["metrics"]}
     shown = {each["name"]: float(each["value"]) for each in run["status"]["metrics"]}
     assert shown["accuracy"] == pytest.approx(metrics["accuracy"], rel=1e-4)
@@ -82,17 +108,30 @@ def test_the_model_answers_in_every_protocol(story: Tenant):
     assert headers["modelyard-model"] == f"{story.name}.fraud"
     assert metadata["versions"] == ["v1"]
     assert len(metadata["inputs"]) == 20
-    tensor = {"name": "rows", "datatype": "FP64", "shape": [len(TABLE), 20], "data": [value for row in TABLE for value in row]}
+    tensor = {
+        "name": "rows",
+        "datatype": "FP64",
+        "shape": [len(TABLE), 20],
+        "data": [value for row in TABLE for value in row],
+    }
     code, _, answer = story.ask("v2/models/fraud/infer", {"inputs": [tensor]})
     assert (code, answer["outputs"][0]["data"]) == (200, expected)
 
     columns = [each["name"] for each in metadata["inputs"]]
-    code, _, answer = story.ask("invocations", {"dataframe_split": {"columns": columns, "data": TABLE}})
+    code, _, answer = story.ask(
+        "invocations", {"dataframe_split": {"columns": columns, "data": TABLE}}
+    )
     assert (code, answer["predictions"]) == (200, expected)
-    code, _, answer = story.ask("invocations", {"dataframe_records": [dict(zip(columns, row, strict=True)) for row in TABLE]})
+    code, _, answer = story.ask(
+        "invocations",
+        {"dataframe_records": [dict(zip(columns, row, strict=True)) for row in TABLE]},
+    )
     assert (code, answer["predictions"]) == (200, expected)
 
-    code, _, answer = story.ask("invocations", {"dataframe_split": {"columns": columns[:-1], "data": [row[:-1] for row in TABLE]}})
+    code, _, answer = story.ask(
+        "invocations",
+        {"dataframe_split": {"columns": columns[:-1], "data": [row[:-1] for row in TABLE]}},
+    )
     assert code in (400, 422)
     assert columns[-1] in str(answer)
     code, _, answer = story.ask("v2/health/ready")
@@ -115,14 +154,23 @@ def test_a_version_takes_over_and_goes_back_without_a_lost_request(story: Tenant
     assert result.lost == 0, result.errors
     assert sum(result.answered.values()) == result.sent
     assert set(result.answered) == {"v1", "v2"}
-    assert {version: len(answers) for version, answers in result.answers.items()} == {"v1": 1, "v2": 1}, "one version, one answer"
+    assert {version: len(answers) for version, answers in result.answers.items()} == {
+        "v1": 1,
+        "v2": 1,
+    }, "one version, one answer"
     added = story.status("RegisteredModel")["history"][before:]
-    assert [(each["from"], each["to"], each["stage"]) for each in added] == [("v1", "v2", "production"), ("v2", "v1", "production")]
+    assert [(each["from"], each["to"], each["stage"]) for each in added] == [
+        ("v1", "v2", "production"),
+        ("v2", "v1", "production"),
+    ]
     assert added[-1]["outcome"] == "RolledBack"
     assert datetime.fromisoformat(added[0]["time"]) < datetime.fromisoformat(added[1]["time"])
     assert story.mlflow_holders() == {"Production": "v1", "@production": "v1"}
     versions = story.status("RegisteredModel")["versions"]
-    stages = {each["name"]: [held["stage"] for held in each.get("held", []) if "untilTime" not in held] for each in versions}
+    stages = {
+        each["name"]: [held["stage"] for held in each.get("held", []) if "untilTime" not in held]
+        for each in versions
+    }
     assert stages == {"v1": ["production"], "v2": []}
 
 
@@ -143,7 +191,12 @@ def test_two_stages_and_the_end_of_one(story: Tenant):
     story.promote("v2", stage="staging")
     story.serves("v2", stage="staging")
     story.serves("v1")
-    assert story.mlflow_holders() == {"Production": "v1", "@production": "v1", "Staging": "v2", "@staging": "v2"}
+    assert story.mlflow_holders() == {
+        "Production": "v1",
+        "@production": "v1",
+        "Staging": "v2",
+        "@staging": "v2",
+    }
     assert story.predict("staging")[0] == "v2"
 
     story.promote(None, stage="staging")
@@ -153,7 +206,9 @@ def test_two_stages_and_the_end_of_one(story: Tenant):
             not [
                 each
                 for kind in ("Deployment", "Service", "PodDisruptionBudget", "Pod")
-                for each in story.kube.list(kind, story.name, "modelyard.io/model=fraud,modelyard.io/stage=staging")
+                for each in story.kube.list(
+                    kind, story.name, "modelyard.io/model=fraud,modelyard.io/stage=staging"
+                )
             ]
         ),
     )
@@ -161,17 +216,32 @@ def test_two_stages_and_the_end_of_one(story: Tenant):
     assert story.mlflow_holders() == {"Production": "v1", "@production": "v1"}
     assert {each["version"]: each["current_stage"] for each in story.mlflow_versions()}
     last = story.status("RegisteredModel")["history"][-1]
-    assert (last["stage"], last["from"], last.get("to"), last["outcome"]) == ("staging", "v2", None, "Cleared")
+    assert (last["stage"], last["from"], last.get("to"), last["outcome"]) == (
+        "staging",
+        "v2",
+        None,
+        "Cleared",
+    )
     assert story.predict()[0] == "v1"
 
 
 def test_pods_meet_what_pod_security_restricted_asks(story: Tenant):
-    """The namespace enforces it: a pod that does not is never made. What it does not ask for is looked at here."""
+    """The namespace enforces it: a pod that does not is never made. What it does not ask for is
+    looked at here.
+    """
     pods = story.kube.list("Pod", story.name, "app.kubernetes.io/managed-by=modelyard")
-    assert {pod["metadata"]["labels"]["app.kubernetes.io/component"] for pod in pods} == {"training", "serving"}
+    assert {pod["metadata"]["labels"]["app.kubernetes.io/component"] for pod in pods} == {
+        "training",
+        "serving",
+    }
     for pod in pods:
         spec = pod["spec"]
         assert spec["automountServiceAccountToken"] is False
-        assert all(container["securityContext"]["readOnlyRootFilesystem"] for container in spec["initContainers"] + spec["containers"])
-    serving = next(pod for pod in pods if pod["metadata"]["labels"]["app.kubernetes.io/component"] == "serving")
+        assert all(
+            container["securityContext"]["readOnlyRootFilesystem"]
+            for container in spec["initContainers"] + spec["containers"]
+        )
+    serving = next(
+        pod for pod in pods if pod["metadata"]["labels"]["app.kubernetes.io/component"] == "serving"
+    )
     assert "envFrom" not in serving["spec"]["containers"][0], "what answers requests has no keys"

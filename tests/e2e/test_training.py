@@ -1,4 +1,6 @@
-"""Trainings of every kind, and every way in which one fails, told apart. All begin at once: two cores run them as they can."""
+"""Trainings of every kind, and every way in which one fails, told apart. All begin at once: two
+cores run them as they can.
+"""
 
 import hashlib
 import io
@@ -21,16 +23,24 @@ SCRIPTS = Path(__file__).parent / "scripts"
 SMALL = QUICK["resources"]
 NOTE = "$$5 and $(AWS_SECRET_ACCESS_KEY)"
 """What the kubelet would expand."""
-OBEDIENT = "import signal, sys; signal.signal(signal.SIGTERM, lambda *_: sys.exit(0)); [signal.pause() for _ in iter(int, 1)]"
+OBEDIENT = (
+    "import signal, sys; signal.signal(signal.SIGTERM, lambda *_: sys.exit(0)); [signal.pause() for"
+    " _ in iter(int, 1)]"
+)
 """Saves its work when it is asked to end, as it were, and exits with 0."""
 NO_IMAGE = "127.0.0.1:1/modelyard/nothing:1"
-CSV = "amount,hour,is_fraud\n" + "".join(f"{n * 7 % 90 + n % 2 * 200},{n % 24},{n % 2}\n" for n in range(120))
+CSV = "amount,hour,is_fraud\n" + "".join(
+    f"{n * 7 % 90 + n % 2 * 200},{n % 24},{n % 2}\n" for n in range(120)
+)
 
 
 def parquet() -> bytes:
     """The same table."""
     lines = [line.split(",") for line in CSV.splitlines()]
-    columns = {name: pa.array([int(row[index]) for row in lines[1:]]) for index, name in enumerate(lines[0])}
+    columns = {
+        name: pa.array([int(row[index]) for row in lines[1:]])
+        for index, name in enumerate(lines[0])
+    }
     out = io.BytesIO()
     pq.write_table(pa.table(columns), out)
     return out.getvalue()
@@ -43,21 +53,42 @@ def digest(content: bytes) -> str:
 def script(key: str) -> dict[str, Any]:
     """A trainer that is a script, without a dataset: it starts in no time."""
     parameters = {"n_estimators": "5", "note": NOTE}
-    return {"trainer": {"script": {"configMap": "scripts", "key": f"{key}.py"}}, "dataset": None, "parameters": parameters}
+    return {
+        "trainer": {"script": {"configMap": "scripts", "key": f"{key}.py"}},
+        "dataset": None,
+        "parameters": parameters,
+    }
 
 
 def from_s3(bucket: str, namespace: str, name: str, checked: bytes) -> dict[str, Any]:
     uri = f"s3://{bucket}/{namespace}/data/{name}"
     return {
-        "dataset": {"name": "payments", "uri": uri, "digest": digest(checked), "target": "is_fraud"},
+        "dataset": {
+            "name": "payments",
+            "uri": uri,
+            "digest": digest(checked),
+            "target": "is_fraud",
+        },
         "parameters": {"n_estimators": "5"},
     }
 
 
 def config_map(there: Tenant, name: str, *, keys: tuple[str, ...] = ()) -> None:
-    files = {path.name: path.read_text() for path in SCRIPTS.glob("*.py") if not keys or path.stem in keys}
+    files = {
+        path.name: path.read_text()
+        for path in SCRIPTS.glob("*.py")
+        if not keys or path.stem in keys
+    }
     extra = {} if keys else {"broken.py": "def nothing(:\n"}
-    there.kube.apply({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": files | extra}, namespace=there.name)
+    there.kube.apply(
+        {
+            "apiVersion": "v1",
+            "kind": "ConfigMap",
+            "metadata": {"name": name},
+            "data": files | extra,
+        },
+        namespace=there.name,
+    )
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +98,9 @@ def runs(operator: Kube) -> Iterator[Tenant]:
     config_map(there, "scripts")
     with there.s3() as s3:
         s3.put_object(Bucket=there.bucket, Key=f"{there.name}/data/payments.csv", Body=CSV.encode())
-        s3.put_object(Bucket=there.bucket, Key=f"{there.name}/data/payments.parquet", Body=parquet())
+        s3.put_object(
+            Bucket=there.bucket, Key=f"{there.name}/data/payments.parquet", Body=parquet()
+        )
     there.experiment()
     there.run("bad-script", **script("bad"))
     there.run("not-python", **script("broken"))
@@ -80,10 +113,16 @@ def runs(operator: Kube) -> Iterator[Tenant]:
     there.run("greedy", **(script("greedy") | {"resources": limits}))
     code = (SCRIPTS / "image.py").read_text()
     container = {"image": "modelyard/operator:dev", "command": ["python", "-c", code]}
-    there.run("own-image", trainer={"container": container}, dataset=None, ttlSecondsAfterFinished=0)
+    there.run(
+        "own-image", trainer={"container": container}, dataset=None, ttlSecondsAfterFinished=0
+    )
     obedient = {"image": "modelyard/operator:dev", "command": ["python", "-c", OBEDIENT]}
     there.run("drained", trainer={"container": obedient}, dataset=None)
-    there.run("wrong-digest", backoffLimit=2, **from_s3(there.bucket, there.name, "payments.csv", b"other bytes"))
+    there.run(
+        "wrong-digest",
+        backoffLimit=2,
+        **from_s3(there.bucket, there.name, "payments.csv", b"other bytes"),
+    )
     there.run("csv", **from_s3(there.bucket, there.name, "payments.csv", CSV.encode()))
     there.run("parquet", **from_s3(there.bucket, there.name, "payments.parquet", parquet()))
     there.run("plain-script", **script("plain"))
@@ -94,11 +133,18 @@ def runs(operator: Kube) -> Iterator[Tenant]:
 def failed(there: Tenant, name: str, reason: str, seconds: float = 240) -> dict[str, Any]:
     """The status of a run that has failed for good, for this reason."""
     there.says("TrainingRun", name, reason, seconds=seconds)
-    return dict(there.kube.wait_condition("TrainingRun", name, there.name, "Succeeded", "False", reason, seconds)["status"])
+    return dict(
+        there.kube.wait_condition(
+            "TrainingRun", name, there.name, "Succeeded", "False", reason, seconds
+        )["status"]
+    )
 
 
 def mlflow_states(there: Tenant, name: str) -> list[str]:
-    return [run["info"]["status"] for run in there.mlflow_runs(there.get("TrainingRun", name)["metadata"]["uid"])]
+    return [
+        run["info"]["status"]
+        for run in there.mlflow_runs(there.get("TrainingRun", name)["metadata"]["uid"])
+    ]
 
 
 def test_a_script_that_raises_shows_its_last_lines(runs: Tenant):
@@ -147,7 +193,11 @@ def test_a_container_that_exits_with_0_when_its_node_is_drained_has_not_trained(
 
     def another() -> bool:
         there = runs.kube.list("Pod", runs.name, labels)
-        return any(each["metadata"]["uid"] != pod["metadata"]["uid"] and each["status"]["phase"] == "Running" for each in there)
+        return any(
+            each["metadata"]["uid"] != pod["metadata"]["uid"]
+            and each["status"]["phase"] == "Running"
+            for each in there
+        )
 
     runs.wait("another pod trains", another, 240)
     status = runs.status("TrainingRun", "drained")
@@ -177,7 +227,9 @@ def test_an_image_of_ones_own_trains_and_its_job_goes(runs: Tenant):
     metrics = {each["name"]: each["value"] for each in body["status"]["metrics"]}
     assert metrics == {"rows": "7"}
     runs.wait("its Job goes", lambda: runs.kube.get("Job", "own-image-1", runs.name) is None)
-    assert condition(runs.get("TrainingRun", "own-image"), "Ready")["status"] == "True", "the TrainingRun stays as the record"
+    assert condition(runs.get("TrainingRun", "own-image"), "Ready")["status"] == "True", (
+        "the TrainingRun stays as the record"
+    )
 
 
 def test_a_dataset_with_other_bytes_is_not_trained_on(runs: Tenant):
@@ -226,7 +278,9 @@ def test_suspended_it_holds_no_pod_and_goes_on_when_it_may(tenant: Tenant):
     tenant.patch("mlrun", "held", {"spec": {"suspend": False}})
     run = tenant.status("TrainingRun", "held")["mlflow"]["runId"]
     tenant.mlflow("runs/set-tag", {"run_id": run, "key": "go", "value": "yes"})
-    assert tenant.ready("TrainingRun", "held")["status"]["mlflow"]["runId"] == run, "it is the same attempt"
+    assert tenant.ready("TrainingRun", "held")["status"]["mlflow"]["runId"] == run, (
+        "it is the same attempt"
+    )
 
 
 def test_what_is_missing_is_waited_for(tenant: Tenant):

@@ -1,4 +1,6 @@
-"""Gates with pods on a real cluster: one that fails keeps production serving under load, one that asks the candidate lets it take over."""
+"""Gates with pods on a real cluster: one that fails keeps production serving under load, one
+that asks the candidate lets it take over.
+"""
 
 from __future__ import annotations
 
@@ -34,11 +36,21 @@ with open("/dev/termination-log", "w") as file:
 def job(code: str, **more: Any) -> dict[str, Any]:
     """A gate whose pod runs this code; it has Python by the runtime image."""
     resources = {"requests": {"cpu": "20m", "memory": "64Mi"}, "limits": {"memory": "256Mi"}}
-    return {"name": "integration", "job": {"image": install.RUNTIME, "command": ["python", "-c", code], "resources": resources, **more}}
+    return {
+        "name": "integration",
+        "job": {
+            "image": install.RUNTIME,
+            "command": ["python", "-c", code],
+            "resources": resources,
+            **more,
+        },
+    }
 
 
 def smoke(data: str) -> dict[str, Any]:
-    """A gate that sends the requests of the ConfigMap `cases`; the bound of the latency is no figure of this machine."""
+    """A gate that sends the requests of the ConfigMap `cases`; the bound of the latency is no
+    figure of this machine.
+    """
     digest = f"sha256:{hashlib.sha256(data.encode()).hexdigest()}"
     requests = {"configMap": "cases", "key": "cases.json", "digest": digest}
     return {"name": "answers", "smoke": {"requests": requests, "maxLatency": "30s"}}
@@ -49,7 +61,10 @@ def stored(tenant: Tenant, data: str) -> dict[str, Any]:
     key = f"{tenant.name}/cases.json"
     with tenant.s3() as s3:
         s3.put_object(Bucket=tenant.bucket, Key=key, Body=data.encode())
-    requests = {"uri": f"s3://{tenant.bucket}/{key}", "digest": f"sha256:{hashlib.sha256(data.encode()).hexdigest()}"}
+    requests = {
+        "uri": f"s3://{tenant.bucket}/{key}",
+        "digest": f"sha256:{hashlib.sha256(data.encode()).hexdigest()}",
+    }
     return {"name": "stored", "smoke": {"requests": requests}}
 
 
@@ -70,21 +85,39 @@ def of_gates(tenant: Tenant, kind: str) -> list[dict[str, Any]]:
 def test_a_failing_job_keeps_production_serving_and_one_that_asks_the_candidate_promotes_without_a_lost_request(
     tenant: Tenant, trained: Trained
 ):
-    versions = {"v1": {"uri": tenant.copy_model(trained.v1, "v1")}, "v2": {"uri": tenant.copy_model(trained.v2, "v2")}}
-    tenant.apply("RegisteredModel", "fraud", {"versions": versions, "stages": {"production": {"version": "v1", "serving": SERVING}}})
+    versions = {
+        "v1": {"uri": tenant.copy_model(trained.v1, "v1")},
+        "v2": {"uri": tenant.copy_model(trained.v2, "v2")},
+    }
+    tenant.apply(
+        "RegisteredModel",
+        "fraud",
+        {"versions": versions, "stages": {"production": {"version": "v1", "serving": SERVING}}},
+    )
     tenant.serves("v1")
     gates(tenant, job(FAILS, retries=0))
     with tenant.load() as load:
         load.wait_for("v1", 50)
         tenant.promote("v2")
         said = tenant.says("RegisteredModel", "fraud", "GateFailed")["message"]
-        assert "v2 was rejected, and v1 is still serving. integration: exit code 3: no column amount" in said
+        assert (
+            "v2 was rejected, and v1 is still serving. integration: exit code 3: no column amount"
+            in said
+        )
         assert tenant.stage()["version"] == "v1"
         (failed,) = of_gates(tenant, "Job")
         assert failed["status"]["failed"] == 1
-        pods = [pod for pod in of_gates(tenant, "Pod") if pod["metadata"]["labels"]["modelyard.io/version"] == "v2"]
+        pods = [
+            pod
+            for pod in of_gates(tenant, "Pod")
+            if pod["metadata"]["labels"]["modelyard.io/version"] == "v2"
+        ]
         assert len(pods) == 1, "its log can be read"
-        assert not [each for each in tenant.kube.list("Deployment", tenant.name) if "-v2-" in each["metadata"]["name"]], "v2 had no pods"
+        assert not [
+            each
+            for each in tenant.kube.list("Deployment", tenant.name)
+            if "-v2-" in each["metadata"]["name"]
+        ], "v2 had no pods"
         load.wait_for("v1", 50)
         # The ConfigMap is not there yet: that is no verdict about the version.
         data = json.dumps([{"request": {"instances": TABLE}}])
@@ -92,13 +125,24 @@ def test_a_failing_job_keeps_production_serving_and_one_that_asks_the_candidate_
         gates(tenant, asks, smoke(data), stored(tenant, data))
         asked = {"integration": "Pass", "answers": "Pending", "stored": "Pass"}
         tenant.wait("all have been asked", lambda: verdicts(tenant) == asked, 180)
-        assert "waits for the key cases.json of the ConfigMap cases" in tenant.wait("it says so", lambda: waits(tenant), 60)
+        assert "waits for the key cases.json of the ConfigMap cases" in tenant.wait(
+            "it says so", lambda: waits(tenant), 60
+        )
         assert tenant.stage()["version"] == "v1"
         assert tenant.predict()[0] == "v1", "the stage's Service does not lead to the candidate"
-        (own,) = [each for each in tenant.kube.list("Service", tenant.name) if each["metadata"]["name"] != "fraud-production"]
+        (own,) = [
+            each
+            for each in tenant.kube.list("Service", tenant.name)
+            if each["metadata"]["name"] != "fraud-production"
+        ]
         assert own["metadata"]["labels"]["modelyard.io/version"] == "v2"
         load.wait_for("v1", 50)
-        cases = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "cases"}, "data": {"cases.json": data}}
+        cases = {
+            "apiVersion": "v1",
+            "kind": "ConfigMap",
+            "metadata": {"name": "cases"},
+            "data": {"cases.json": data},
+        }
         tenant.kube.apply(cases, namespace=tenant.name)
         tenant.serves("v2", seconds=240)
         load.wait_for("v2", 100)
@@ -108,13 +152,28 @@ def test_a_failing_job_keeps_production_serving_and_one_that_asks_the_candidate_
     said = {gate["name"]: gate["message"] for gate in tenant.stage()["gates"]}
     assert said["integration"] == f"exit code 0: {len(TABLE)} rows answered by v2"
     for name in ("answers", "stored"):
-        assert said[name].startswith("1 request and the input example answered as expected, latency p50 ")
-    assert [step["name"] for step in tenant.stage()["steps"]] == ["admit", "trial", "start", "switch", "record"]
-    assert [each["metadata"]["name"] for each in tenant.kube.list("Service", tenant.name)] == ["fraud-production"]
-    tenant.wait("the Jobs are gone with their pods", lambda: not of_gates(tenant, "Job") and not of_gates(tenant, "Pod"))
+        assert said[name].startswith(
+            "1 request and the input example answered as expected, latency p50 "
+        )
+    assert [step["name"] for step in tenant.stage()["steps"]] == [
+        "admit",
+        "trial",
+        "start",
+        "switch",
+        "record",
+    ]
+    assert [each["metadata"]["name"] for each in tenant.kube.list("Service", tenant.name)] == [
+        "fraud-production"
+    ]
+    tenant.wait(
+        "the Jobs are gone with their pods",
+        lambda: not of_gates(tenant, "Job") and not of_gates(tenant, "Pod"),
+    )
 
 
 def waits(tenant: Tenant) -> str | None:
     """What the gate `answers` waits for, once its Job has said so."""
-    found = [gate["message"] for gate in tenant.stage().get("gates", ()) if gate["name"] == "answers"]
+    found = [
+        gate["message"] for gate in tenant.stage().get("gates", ()) if gate["name"] == "answers"
+    ]
     return next((message for message in found if "ConfigMap" in message), None)

@@ -1,4 +1,6 @@
-"""The operator is upgraded, with another runtime image: nothing restarts, a refresh loses nothing, a rollback restores the whole."""
+"""The operator is upgraded, with another runtime image: nothing restarts, a refresh loses
+nothing, a rollback restores the whole.
+"""
 
 import subprocess
 from collections.abc import Iterator
@@ -22,12 +24,31 @@ NEXT = f"{REPOSITORY}:next"
 
 @pytest.fixture
 def upgraded(operator: Kube) -> Iterator[dict[str, object]]:
-    """The chart's values for an operator with another runtime image; the usual one comes back in the end."""
+    """The chart's values for an operator with another runtime image; the usual one comes back in
+    the end.
+    """
     names = [f"docker.io/{name}" for name in (install.RUNTIME, NEXT)]
-    subprocess.run(["docker", "exec", Settings.read().node, "ctr", "-n", "k8s.io", "images", "tag", "--force", *names], check=True)
+    subprocess.run(
+        [
+            "docker",
+            "exec",
+            Settings.read().node,
+            "ctr",
+            "-n",
+            "k8s.io",
+            "images",
+            "tag",
+            "--force",
+            *names,
+        ],
+        check=True,
+    )
     # MLflow is in the same image, and stays as it is.
     mlflow = {"repository": REPOSITORY, "tag": install.RUNTIME.partition(":")[2]}
-    yield VALUES | {"runtime": {"image": {"tag": "next"}}, "demo": VALUES["demo"] | {"mlflow": LITTLE | {"image": mlflow}}}
+    yield VALUES | {
+        "runtime": {"image": {"tag": "next"}},
+        "demo": VALUES["demo"] | {"mlflow": LITTLE | {"image": mlflow}},
+    }
     install.install(operator, VALUES)
     install.wait_ready(operator)
 
@@ -35,7 +56,12 @@ def upgraded(operator: Kube) -> Iterator[dict[str, object]]:
 def pods(tenant: Tenant) -> dict[str, set[str]]:
     """The uids of each model's serving pods."""
     labels = "modelyard.io/stage=production,modelyard.io/model="
-    return {name: {pod["metadata"]["uid"] for pod in tenant.kube.list("Pod", tenant.name, labels + name)} for name in MODELS}
+    return {
+        name: {
+            pod["metadata"]["uid"] for pod in tenant.kube.list("Pod", tenant.name, labels + name)
+        }
+        for name in MODELS
+    }
 
 
 def image(tenant: Tenant, model: str = "fraud") -> str:
@@ -44,22 +70,32 @@ def image(tenant: Tenant, model: str = "fraud") -> str:
 
 
 @pytest.mark.timeout(900)
-def test_three_models_under_load_outlive_an_upgrade_and_are_refreshed(tenant: Tenant, trained: Trained, upgraded: dict[str, object]):
-    versions = {name: {"uri": tenant.copy_model(uri, name)} for name, uri in (("v1", trained.v1), ("v2", trained.v2))}
+def test_three_models_under_load_outlive_an_upgrade_and_are_refreshed(
+    tenant: Tenant, trained: Trained, upgraded: dict[str, object]
+):
+    versions = {
+        name: {"uri": tenant.copy_model(uri, name)}
+        for name, uri in (("v1", trained.v1), ("v2", trained.v2))
+    }
     for name in MODELS:
         tenant.model(name, {"production": "v1"}, versions=versions)
     for name in MODELS:
         tenant.serves("v1", model=name)
     before = pods(tenant)
     with ExitStack() as stack:
-        loads = [stack.enter_context(tenant.load(model=name, name=f"load-{name}", rate=20)) for name in MODELS]
+        loads = [
+            stack.enter_context(tenant.load(model=name, name=f"load-{name}", rate=20))
+            for name in MODELS
+        ]
 
         install.install(tenant.kube, upgraded)
         install.wait_ready(tenant.kube)
         for name in MODELS:
             tenant.wait(
                 f"{name} is known to be served with an older runtime",
-                lambda name=name: tenant.status("RegisteredModel", name)["operatorRuntime"]["image"] == NEXT,
+                lambda name=name: (
+                    tenant.status("RegisteredModel", name)["operatorRuntime"]["image"] == NEXT
+                ),
             )
             tenant.ready("RegisteredModel", name)
             assert image(tenant, name) == install.RUNTIME
@@ -77,7 +113,10 @@ def test_three_models_under_load_outlive_an_upgrade_and_are_refreshed(tenant: Te
             tenant.serves("v1", model=name)
             assert image(tenant, name) == NEXT
             assert tenant.status("RegisteredModel", name)["history"][-1]["outcome"] == "Refreshed"
-            tenant.wait(f"the pods of {name} are new", lambda name=name: not pods(tenant)[name] & before[name])
+            tenant.wait(
+                f"the pods of {name} are new",
+                lambda name=name: not pods(tenant)[name] & before[name],
+            )
         code, headers, _ = tenant.ask("v2/health/ready")
         assert (code, headers["modelyard-runtime"]) == (200, tenant.stage()["runtime"]["identity"])
         results = [load.end() for load in loads]

@@ -1,4 +1,6 @@
-"""What serves is judged again on a real cluster: it fails, keeps serving, is not taken from its stage, and passes again."""
+"""What serves is judged again on a real cluster: it fails, keeps serving, is not taken from its
+stage, and passes again.
+"""
 
 from __future__ import annotations
 
@@ -16,24 +18,41 @@ pytestmark = pytest.mark.e2e
 
 def held(tenant: Tenant) -> bool | None:
     """What staging says of v2."""
-    (version,) = [each for each in tenant.status("RegisteredModel")["versions"] if each["name"] == "v2"]
-    found: bool | None = next(each.get("verified") for each in version["held"] if each["stage"] == "staging")
+    (version,) = [
+        each for each in tenant.status("RegisteredModel")["versions"] if each["name"] == "v2"
+    ]
+    found: bool | None = next(
+        each.get("verified") for each in version["held"] if each["stage"] == "staging"
+    )
     return found
 
 
-def test_what_fails_its_verification_keeps_serving_and_no_stage_takes_it_until_it_passes(tenant: Tenant, trained: Trained):
+def test_what_fails_its_verification_keeps_serving_and_no_stage_takes_it_until_it_passes(
+    tenant: Tenant, trained: Trained
+):
     tenant.experiment()
     run = run_with_model(tenant, trained.v2)
     log(tenant, run, 0.95)
     versions = {"v1": {"uri": tenant.copy_model(trained.v1, "v1")}, "v2": {"runId": run}}
     asks = job(ASKS, candidate="Served", env=[{"name": "TABLE", "value": json.dumps(TABLE)}])
-    staging = {"version": "v2", "serving": SERVING, "gates": [QUALITY, asks], "reverify": {"every": "24h"}}
-    tenant.apply("RegisteredModel", "fraud", {"versions": versions, "stages": {"staging": staging, "production": {"version": "v1"}}})
+    staging = {
+        "version": "v2",
+        "serving": SERVING,
+        "gates": [QUALITY, asks],
+        "reverify": {"every": "24h"},
+    }
+    tenant.apply(
+        "RegisteredModel",
+        "fraud",
+        {"versions": versions, "stages": {"staging": staging, "production": {"version": "v1"}}},
+    )
     tenant.serves("v2", "staging", seconds=240)
     passed = says(tenant, "verify", "fraud", "--stage", "staging")
     assert passed.returncode == 0, passed.stdout + passed.stderr
     message = tenant.stage(stage="staging")["verification"]["message"]
-    assert f"integration: exit code 0: {len(TABLE)} rows answered by v2" in message, "it asked the stage's own Service"
+    assert f"integration: exit code 0: {len(TABLE)} rows answered by v2" in message, (
+        "it asked the stage's own Service"
+    )
     assert held(tenant) is True
     tenant.wait("the Jobs are gone with their pods", lambda: not of_gates(tenant, "Job"))
     log(tenant, run, 0.8)
@@ -43,9 +62,21 @@ def test_what_fails_its_verification_keeps_serving_and_no_stage_takes_it_until_i
     assert "NOT verified" in says(tenant, "status", "fraud").stdout
     assert tenant.predict("staging")[0] == "v2", "it keeps serving"
     assert held(tenant) is False
-    tenant.wait("an event says so", lambda: any("accuracy is 0.8, below 0.9" in each for each in tenant.events("VerificationFailed")))
-    tenant.patch("mlmodel", "fraud", {"spec": {"stages": {"production": {"version": "v2", "from": "staging"}}}})
-    waits = tenant.wait("production waits", lambda: (tenant.stage().get("blocked") or {}).get("reason") == "WaitingForStage")
+    tenant.wait(
+        "an event says so",
+        lambda: any(
+            "accuracy is 0.8, below 0.9" in each for each in tenant.events("VerificationFailed")
+        ),
+    )
+    tenant.patch(
+        "mlmodel",
+        "fraud",
+        {"spec": {"stages": {"production": {"version": "v2", "from": "staging"}}}},
+    )
+    waits = tenant.wait(
+        "production waits",
+        lambda: (tenant.stage().get("blocked") or {}).get("reason") == "WaitingForStage",
+    )
     assert waits
     assert tenant.predict()[0] == "v1"
     log(tenant, run, 0.95)

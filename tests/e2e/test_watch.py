@@ -1,4 +1,6 @@
-"""A version that fails after the switch goes by itself, under load, and no request is lost but those that it fails itself."""
+"""A version that fails after the switch goes by itself, under load, and no request is lost but
+those that it fails itself.
+"""
 
 from __future__ import annotations
 
@@ -29,10 +31,14 @@ AUTOMATIC = {"automatic": {"maxErrorRate": "0.001", "minRequests": 20}}
 
 
 def moody(tenant: Tenant, like: str) -> str:
-    """Store a version that takes what another one takes, and fails for some rows; return where it lies."""
+    """Store a version that takes what another one takes, and fails for some rows; return where
+    it lies.
+    """
     target = f"{tenant.name}/models/moody"
     with tenant.s3() as s3:
-        there = s3.get_object(Bucket=tenant.bucket, Key=f"{like.removeprefix(f's3://{tenant.bucket}/')}/MLmodel")
+        there = s3.get_object(
+            Bucket=tenant.bucket, Key=f"{like.removeprefix(f's3://{tenant.bucket}/')}/MLmodel"
+        )
         signature = yaml.safe_load(there["Body"].read())["signature"]
         flavor = {"loader_module": "moody", "code": "code"}
         mlmodel = yaml.safe_dump({"flavors": {"python_function": flavor}, "signature": signature})
@@ -42,7 +48,9 @@ def moody(tenant: Tenant, like: str) -> str:
 
 
 def pods_of(tenant: Tenant, version: str) -> set[str]:
-    found = tenant.kube.list("Pod", tenant.name, f"modelyard.io/stage=production,modelyard.io/version={version}")
+    found = tenant.kube.list(
+        "Pod", tenant.name, f"modelyard.io/stage=production,modelyard.io/version={version}"
+    )
     return {each["metadata"]["uid"] for each in found}
 
 
@@ -51,8 +59,13 @@ def test_a_version_that_fails_goes_back_under_load_by_itself(tenant: Tenant, tra
     first = tenant.copy_model(trained.v1, "v1")
     versions: dict[str, Any] = {"v1": {"uri": first}, "v2": {"uri": moody(tenant, first)}}
     production = {"version": "v1", "serving": SERVING, "rollback": AUTOMATIC}
-    tenant.apply("RegisteredModel", "fraud", {"versions": versions, "stages": {"production": production}})
-    tenant.wait("v1 serves", lambda: tenant.stage().get("readyReplicas") == 1 and tenant.stage().get("version") == "v1")
+    tenant.apply(
+        "RegisteredModel", "fraud", {"versions": versions, "stages": {"production": production}}
+    )
+    tenant.wait(
+        "v1 serves",
+        lambda: tenant.stage().get("readyReplicas") == 1 and tenant.stage().get("version") == "v1",
+    )
     warm = pods_of(tenant, "v1")
     bad = {"instances": [[1e9, *row[1:]] for row in TABLE]}
     with tenant.load(rate=20) as load:
@@ -61,7 +74,11 @@ def test_a_version_that_fails_goes_back_under_load_by_itself(tenant: Tenant, tra
         load.wait_for("v2", 40)
         assert tenant.stage()["watch"].keys() >= {"sinceTime", "untilTime", "displaced"}
         assert pods_of(tenant, "v1") == warm, "what was displaced keeps its pods"
-        tenant.wait("the pods of v2 were asked", lambda: tenant.stage().get("watch", {}).get("requests", 0) > 0, 60)
+        tenant.wait(
+            "the pods of v2 were asked",
+            lambda: tenant.stage().get("watch", {}).get("requests", 0) > 0,
+            60,
+        )
 
         def gone() -> bool:
             code, _, _ = tenant.ask("v1/models/fraud:predict", bad)
@@ -76,7 +93,9 @@ def test_a_version_that_fails_goes_back_under_load_by_itself(tenant: Tenant, tra
     said = tenant.says("RegisteredModel", "fraud", "RolledBack")["message"]
     assert "v2 was rejected, and v1 is still serving. After the switch " in said
     assert """-p '{"spec":{"stages":{"production":{"version":"v1"}}}}'""" in said
-    assert tenant.get("RegisteredModel")["spec"]["stages"]["production"]["version"] == "v2", "the spec is the user's"
+    assert tenant.get("RegisteredModel")["spec"]["stages"]["production"]["version"] == "v2", (
+        "the spec is the user's"
+    )
     assert tenant.status("RegisteredModel")["history"][-1]["outcome"] == "RolledBack"
     assert tenant.events("RolledBack")
     tenant.promote("v1")

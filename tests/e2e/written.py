@@ -1,4 +1,5 @@
-"""Commands as they are written, in the README and in docs/: run on the cluster as a reader would type them, and what they leave forgotten.
+"""Commands as they are written, in the README and in docs/: run on the cluster as a reader would
+type them, and what they leave forgotten.
 
 What a page should have done is for the tests to say.
 """
@@ -24,7 +25,13 @@ SHELL = ("bash", "-euo", "pipefail")
 PYTHON = (sys.executable, "-W", "ignore", "-")
 
 
-def run(kube: Kube, script: str, seconds: float, interpreter: Sequence[str] = SHELL, folder: Path = install.ROOT) -> str:
+def run(
+    kube: Kube,
+    script: str,
+    seconds: float,
+    interpreter: Sequence[str] = SHELL,
+    folder: Path = install.ROOT,
+) -> str:
     """Runs a script, a shell's from the repository's root, and returns what it printed.
 
     Raises:
@@ -34,7 +41,11 @@ def run(kube: Kube, script: str, seconds: float, interpreter: Sequence[str] = SH
     environment = kube.environment
     # `modelyard` is beside the Python that runs the tests.
     environment["PATH"] = f"{environment['PATH']}{os.pathsep}{Path(sys.executable).parent}"
-    environment |= {"MLFLOW_DISABLE_TELEMETRY": "true", "PYTHONPATH": str(install.ROOT / "operator"), "NO_COLOR": "1"}
+    environment |= {
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "PYTHONPATH": str(install.ROOT / "operator"),
+        "NO_COLOR": "1",
+    }
     with subprocess.Popen(
         interpreter,
         stdin=subprocess.PIPE,
@@ -66,15 +77,31 @@ def _end(group: int) -> None:
 
 
 def forget(kube: Kube, experiments: Sequence[str], models: Sequence[str]) -> None:
-    """Takes away what an earlier reading left: objects, and their names in MLflow, which keeps them by default."""
+    """Takes away what an earlier reading left: objects, and their names in MLflow, which keeps
+    them by default.
+    """
     risk = Tenant(kube, NAMESPACE)
-    runs = [each["metadata"]["name"] for each in kube.list("TrainingRun", NAMESPACE) if each["spec"]["experiment"] in experiments]
+    runs = [
+        each["metadata"]["name"]
+        for each in kube.list("TrainingRun", NAMESPACE)
+        if each["spec"]["experiment"] in experiments
+    ]
     # What a stage holds keeps the run that it came from.
-    kube.kubectl("delete", *(f"mlmodel/{name}" for name in models), "-n", NAMESPACE, "--ignore-not-found", timeout=200)
+    kube.kubectl(
+        "delete",
+        *(f"mlmodel/{name}" for name in models),
+        "-n",
+        NAMESPACE,
+        "--ignore-not-found",
+        timeout=200,
+    )
     things = [*(f"mlrun/{name}" for name in runs), *(f"mlexp/{name}" for name in experiments)]
     things.append("secret/modelyard-signing-fraud")  # of how-to/train.md
     kube.kubectl("delete", *things, "-n", NAMESPACE, "--ignore-not-found", timeout=200)
-    known = {each["name"] for each in risk.mlflow("registered-models/search").get("registered_models", [])}
+    known = {
+        each["name"]
+        for each in risk.mlflow("registered-models/search").get("registered_models", [])
+    }
     for name in known & {f"{NAMESPACE}.{model}" for model in models}:
         risk.mlflow("registered-models/delete", {"name": name}, method="DELETE")
     for name in experiments:
@@ -82,4 +109,10 @@ def forget(kube: Kube, experiments: Sequence[str], models: Sequence[str]) -> Non
         for each in risk.mlflow("experiments/search", query).get("experiments", []):
             if each["lifecycle_stage"] == "deleted":
                 risk.mlflow("experiments/restore", {"experiment_id": each["experiment_id"]})
-            risk.mlflow("experiments/update", {"experiment_id": each["experiment_id"], "new_name": f"before/{each['experiment_id']}"})
+            risk.mlflow(
+                "experiments/update",
+                {
+                    "experiment_id": each["experiment_id"],
+                    "new_name": f"before/{each['experiment_id']}",
+                },
+            )

@@ -1,4 +1,6 @@
-"""A cluster that a contract speaks of, twice: in memory, and the adapter with a real API server behind it."""
+"""A cluster that a contract speaks of, twice: in memory, and the adapter with a real API server
+behind it.
+"""
 
 from __future__ import annotations
 
@@ -49,16 +51,33 @@ FORGED: Manifest = {
     "apiVersion": "modelyard.io/v1alpha1",
     "kind": "ModelApproval",
     "metadata": {"generateName": "contract-"},
-    "spec": {"model": "m", "stage": "s", "version": "v", "digest": f"sha256:{'0' * 64}", "decision": "Reject", "approver": "contract"},
+    "spec": {
+        "model": "m",
+        "stage": "s",
+        "version": "v",
+        "digest": f"sha256:{'0' * 64}",
+        "decision": "Reject",
+        "approver": "contract",
+    },
 }
 POLICY: dict[str, Manifest] = {
     "validatingadmissionpolicies": {
         "matchConstraints": {
             "resourceRules": [
-                {"apiGroups": ["modelyard.io"], "apiVersions": ["*"], "operations": ["CREATE"], "resources": ["modelapprovals"]}
+                {
+                    "apiGroups": ["modelyard.io"],
+                    "apiVersions": ["*"],
+                    "operations": ["CREATE"],
+                    "resources": ["modelapprovals"],
+                }
             ]
         },
-        "validations": [{"expression": "object.spec.approver == request.userInfo.username", "message": FORGED_IS_REFUSED}],
+        "validations": [
+            {
+                "expression": "object.spec.approver == request.userInfo.username",
+                "message": FORGED_IS_REFUSED,
+            }
+        ],
     },
     "validatingadmissionpolicybindings": {"policyName": "contract", "validationActions": ["Deny"]},
 }
@@ -83,7 +102,9 @@ class Ground(Protocol):
         ...
 
     async def guard(self, in_force: bool) -> None:
-        """The policy that lets nobody approve in another's name is in force from now on, or no longer."""
+        """The policy that lets nobody approve in another's name is in force from now on, or no
+        longer.
+        """
         ...
 
 
@@ -168,10 +189,14 @@ class Real:
         return body if status == 200 else None
 
     async def edit(self, scope: str, name: str, patch: Manifest) -> Manifest:
-        return await self.admin.must("PATCH", self._path(scope, name), patch, "application/merge-patch+json")
+        return await self.admin.must(
+            "PATCH", self._path(scope, name), patch, "application/merge-patch+json"
+        )
 
     async def remove(self, scope: str, name: str) -> None:
-        await self.admin.must("DELETE", self._path(scope, name), {"propagationPolicy": "Background"})
+        await self.admin.must(
+            "DELETE", self._path(scope, name), {"propagationPolicy": "Background"}
+        )
 
     async def older(self, body: Manifest) -> None:
         path = self._path(f"{body['apiVersion']}/{body['kind']}", body["metadata"]["name"])
@@ -179,18 +204,24 @@ class Real:
         await self.admin.must("PATCH", f"{path}?fieldManager={FIELD_MANAGER}", body, media)
 
     async def guard(self, in_force: bool) -> None:
-        """Install the kind and a policy that is as the chart's `approval` in what is asked here, or remove the policy."""
+        """Install the kind and a policy that is as the chart's `approval` in what is asked here,
+        or remove the policy.
+        """
         definition = Path(__file__).parents[2] / "crds" / "modelyard.io_modelapprovals.yaml"
         await self.admin.request("POST", CRDS, yaml.safe_load(definition.read_text()))
         for plural, spec in POLICY.items():
             path = f"/apis/admissionregistration.k8s.io/v1/{plural}"
             if in_force:
-                await self.admin.must("POST", path, {"metadata": {"name": "contract"}, "spec": spec})
+                await self.admin.must(
+                    "POST", path, {"metadata": {"name": "contract"}, "spec": spec}
+                )
             else:
                 await self.admin.request("DELETE", f"{path}/contract")
 
         async def takes_effect() -> bool:
-            status, answer = await self.admin.request("POST", self._path("modelapprovals") + "?dryRun=All", FORGED)
+            status, answer = await self.admin.request(
+                "POST", self._path("modelapprovals") + "?dryRun=All", FORGED
+            )
             return FORGED_IS_REFUSED in str(answer) if in_force else status == 201
 
         await until(takes_effect, f"the policy is in force: {in_force}")
@@ -201,7 +232,11 @@ async def real(server: ApiServer) -> AsyncIterator[Real]:
     api = Api(await configuration(str(server.kubeconfig)), lambda *_: None, deadline=60)
     try:
         async with user(server) as admin:
-            await admin.request("POST", "/api/v1/namespaces/risk/secrets", {"metadata": {"name": "there"}, "stringData": {"KEY": "value"}})
+            await admin.request(
+                "POST",
+                "/api/v1/namespaces/risk/secrets",
+                {"metadata": {"name": "there"}, "stringData": {"KEY": "value"}},
+            )
             made = Real(api, admin)
             made.owner = await made.create(manifest(f"owner-{uuid4().hex[:8]}"))
             yield made
@@ -217,14 +252,28 @@ def meta(name: str, owner: Manifest, labels: dict[str, str] | None = None) -> Ma
     return about | {"ownerReferences": [controlled_by(owner)]}
 
 
-def config_map(name: str, owner: Manifest, data: dict[str, str], labels: dict[str, str] | None = None) -> Manifest:
-    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": meta(name, owner, labels), "data": data}
+def config_map(
+    name: str, owner: Manifest, data: dict[str, str], labels: dict[str, str] | None = None
+) -> Manifest:
+    return {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": meta(name, owner, labels),
+        "data": data,
+    }
 
 
-def deployment(name: str, owner: Manifest, containers: list[Manifest], selector: str = "a", **pod: Any) -> Manifest:
+def deployment(
+    name: str, owner: Manifest, containers: list[Manifest], selector: str = "a", **pod: Any
+) -> Manifest:
     template = {"metadata": {"labels": {"app": selector}}, "spec": {"containers": containers} | pod}
     spec = {"replicas": 1, "selector": {"matchLabels": {"app": selector}}, "template": template}
-    return {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": meta(name, owner), "spec": spec}
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": meta(name, owner),
+        "spec": spec,
+    }
 
 
 def job(name: str, owner: Manifest, image: str = "a") -> Manifest:
@@ -248,11 +297,25 @@ async def pod(ground: Ground, name: str, *, ours: bool = True) -> Manifest:
         await ground.create(made)
     above = await there(ground, DEPLOYMENTS, name)
     labels = above["metadata"]["labels"] | made["spec"]["template"]["metadata"]["labels"]
-    set_ = {"name": f"{name}-abc", "namespace": "risk", "labels": labels, "ownerReferences": [controlled_by(above)]}
+    set_ = {
+        "name": f"{name}-abc",
+        "namespace": "risk",
+        "labels": labels,
+        "ownerReferences": [controlled_by(above)],
+    }
     spec = {key: made["spec"][key] for key in ("selector", "template")} | {"replicas": 0}
-    below = await ground.create({"apiVersion": "apps/v1", "kind": "ReplicaSet", "metadata": set_, "spec": spec})
+    below = await ground.create(
+        {"apiVersion": "apps/v1", "kind": "ReplicaSet", "metadata": set_, "spec": spec}
+    )
     about = set_ | {"name": f"{name}-abc-x", "ownerReferences": [controlled_by(below)]}
-    return await ground.create({"apiVersion": "v1", "kind": "Pod", "metadata": about, "spec": made["spec"]["template"]["spec"]})
+    return await ground.create(
+        {
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "metadata": about,
+            "spec": made["spec"]["template"]["spec"],
+        }
+    )
 
 
 def owned(ground: Ground) -> list[Manifest]:

@@ -1,6 +1,8 @@
-"""A proxy before the API server, in the test's own loop: it sees every request, and spoils what it is told to.
+"""A proxy before the API server, in the test's own loop: it sees every request, and spoils what it
+is told to.
 
-It speaks plain HTTP to the operator, which needs no credentials with it, and streams watches through.
+It speaks plain HTTP to the operator, which needs no credentials with it, and streams watches
+through.
 """
 
 from __future__ import annotations
@@ -32,7 +34,8 @@ class Fault:
         forward: Let the server do it first: then only the answer is lost.
         headers: Of that answer.
         reset: Break the connection in place of an answer.
-        stream: How a watch ends: `cut` in the middle of a line, `stall` without a word, `expired` by an event with code 410.
+        stream: How a watch ends: `cut` in the middle of a line, `stall` without a word, `expired`
+            by an event with code 410.
         events: After how many lines of the watch.
 
     """
@@ -136,7 +139,11 @@ class Proxy:
             headers["Content-Type"] = incoming.headers["Content-Type"]
         try:
             async with self._session.request(
-                incoming.method, self.server.url + incoming.path_qs, data=body or None, headers=headers, timeout=aiohttp.ClientTimeout()
+                incoming.method,
+                self.server.url + incoming.path_qs,
+                data=body or None,
+                headers=headers,
+                timeout=aiohttp.ClientTimeout(),
             ) as answer:
                 if request.watches and answer.status == 200:
                     return await _streamed(incoming, answer, fault)
@@ -165,7 +172,9 @@ def _break(incoming: web.Request) -> web.Response:
     return web.Response()
 
 
-async def _streamed(incoming: web.Request, answer: aiohttp.ClientResponse, fault: Fault) -> web.StreamResponse:
+async def _streamed(
+    incoming: web.Request, answer: aiohttp.ClientResponse, fault: Fault
+) -> web.StreamResponse:
     outgoing = web.StreamResponse()
     await outgoing.prepare(incoming)
     passed = 0
@@ -180,13 +189,18 @@ async def _streamed(incoming: web.Request, answer: aiohttp.ClientResponse, fault
     return outgoing
 
 
-async def _spoiled(incoming: web.Request, outgoing: web.StreamResponse, fault: Fault, line: bytes) -> web.StreamResponse:
+async def _spoiled(
+    incoming: web.Request, outgoing: web.StreamResponse, fault: Fault, line: bytes
+) -> web.StreamResponse:
     match fault.stream:
         case "cut":
             await outgoing.write(line[: len(line) // 2])
             return _break(incoming)
         case "expired":
-            gone: dict[str, Any] = {"type": "ERROR", "object": {"kind": "Status", "code": 410, "metadata": {}, "message": "too old"}}
+            gone: dict[str, Any] = {
+                "type": "ERROR",
+                "object": {"kind": "Status", "code": 410, "metadata": {}, "message": "too old"},
+            }
             await outgoing.write(json.dumps(gone).encode() + b"\n")
         case _:
             await asyncio.Event().wait()  # until the operator gives up

@@ -27,13 +27,19 @@ __all__ = ["Operator", "User", "operator", "until", "user"]
 ROOT = Path(__file__).parents[2]
 CRDS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 OURS = "/apis/modelyard.io/v1alpha1"
-FAST = {"MODELYARD_LEASE_DURATION": "4", "MODELYARD_LEASE_DEADLINE": "2.5", "MODELYARD_LEASE_PERIOD": "0.5"}
+FAST = {
+    "MODELYARD_LEASE_DURATION": "4",
+    "MODELYARD_LEASE_DEADLINE": "2.5",
+    "MODELYARD_LEASE_PERIOD": "0.5",
+}
 
 T = TypeVar("T")
 
 
 async def until(condition: Callable[[], Awaitable[T | None]], what: str, seconds: float = 180) -> T:
-    """The first value of a condition that is neither None nor False; fails when there is none in time."""
+    """The first value of a condition that is neither None nor False; fails when there is none in
+    time.
+    """
     try:
         async with asyncio.timeout(seconds):
             while True:
@@ -51,13 +57,19 @@ class User:
 
     session: aiohttp.ClientSession
 
-    async def request(self, method: str, path: str, body: Any = None, media: str = "application/json") -> tuple[int, Manifest]:
+    async def request(
+        self, method: str, path: str, body: Any = None, media: str = "application/json"
+    ) -> tuple[int, Manifest]:
         data = None if body is None else json.dumps(body)
-        async with self.session.request(method, path, data=data, headers={"Content-Type": media}) as answer:
+        async with self.session.request(
+            method, path, data=data, headers={"Content-Type": media}
+        ) as answer:
             text = await answer.text()
             return answer.status, json.loads(text) if text.startswith("{") else {"message": text}
 
-    async def must(self, method: str, path: str, body: Any = None, media: str = "application/json") -> Manifest:
+    async def must(
+        self, method: str, path: str, body: Any = None, media: str = "application/json"
+    ) -> Manifest:
         status, answer = await self.request(method, path, body, media)
         assert status < 300, f"{method} {path}: {answer}"
         return answer
@@ -86,14 +98,18 @@ class User:
         return f"{OURS}/namespaces/{namespace}/experiments" + (f"/{name}" if name else "")
 
     async def create(self, name: str, namespace: str = "risk", **spec: Any) -> Manifest:
-        return await self.must("POST", self.path(namespace=namespace), manifest(name, namespace, **spec))
+        return await self.must(
+            "POST", self.path(namespace=namespace), manifest(name, namespace, **spec)
+        )
 
     async def get(self, name: str, namespace: str = "risk") -> Manifest | None:
         status, body = await self.request("GET", self.path(name, namespace))
         return body if status == 200 else None
 
     async def patch(self, name: str, patch: Manifest, namespace: str = "risk") -> Manifest:
-        return await self.must("PATCH", self.path(name, namespace), patch, "application/merge-patch+json")
+        return await self.must(
+            "PATCH", self.path(name, namespace), patch, "application/merge-patch+json"
+        )
 
     async def delete(self, name: str, namespace: str = "risk") -> None:
         await self.must("DELETE", self.path(name, namespace))
@@ -106,14 +122,20 @@ class User:
         for body in await self.toys():
             meta = body["metadata"]
             if meta.get("finalizers"):
-                await self.patch(meta["name"], {"metadata": {"finalizers": None}}, meta["namespace"])
+                await self.patch(
+                    meta["name"], {"metadata": {"finalizers": None}}, meta["namespace"]
+                )
             await self.request("DELETE", self.path(meta["name"], meta["namespace"]))
 
     async def config_map(self, name: str, namespace: str = "risk") -> Manifest | None:
-        status, body = await self.request("GET", f"/api/v1/namespaces/{namespace}/configmaps/{name}")
+        status, body = await self.request(
+            "GET", f"/api/v1/namespaces/{namespace}/configmaps/{name}"
+        )
         return body if status == 200 else None
 
-    async def ready(self, name: str, namespace: str = "risk", value: str | None = None, seconds: float = 180) -> Manifest:
+    async def ready(
+        self, name: str, namespace: str = "risk", value: str | None = None, seconds: float = 180
+    ) -> Manifest:
         """Wait until the operator has done what the spec says."""
 
         async def is_ready() -> Manifest | None:
@@ -122,7 +144,11 @@ class User:
             if body is None or status.get("observedGeneration") != body["metadata"]["generation"]:
                 return None
             said = value is None or status.get("value") == value
-            return body if said and conditions_of(status).get("Ready", {}).get("status") == "True" else None
+            return (
+                body
+                if said and conditions_of(status).get("Ready", {}).get("status") == "True"
+                else None
+            )
 
         return await until(is_ready, f"{name} is ready", seconds)
 
@@ -144,7 +170,9 @@ async def user(server: ApiServer) -> AsyncIterator[User]:
     """A user for the length of a block."""
     tls = ssl.create_default_context(cafile=str(server.ca))
     headers = {"Authorization": f"Bearer {server.token}"}
-    async with aiohttp.ClientSession(server.url, headers=headers, connector=aiohttp.TCPConnector(ssl=tls)) as session:
+    async with aiohttp.ClientSession(
+        server.url, headers=headers, connector=aiohttp.TCPConnector(ssl=tls)
+    ) as session:
         yield User(session)
 
 
@@ -175,7 +203,10 @@ class Operator:
         """Ask one of its pages."""
         line = await self.says("Serving /healthz")
         port = int(line.rsplit(":", 1)[1])
-        async with aiohttp.ClientSession() as session, session.get(f"http://127.0.0.1:{port}{path}") as answer:
+        async with (
+            aiohttp.ClientSession() as session,
+            session.get(f"http://127.0.0.1:{port}{path}") as answer,
+        ):
             return answer.status, await answer.text()
 
     async def ended(self, seconds: float = 180) -> int:
@@ -199,7 +230,10 @@ class Operator:
 
 @asynccontextmanager
 async def operator(
-    kubeconfig: Path, identity: str = "one", module: str = "tests.engine.toy_operator", **settings: str
+    kubeconfig: Path,
+    identity: str = "one",
+    module: str = "tests.engine.toy_operator",
+    **settings: str,
 ) -> AsyncIterator[Operator]:
     """Run an operator for the length of a block; what is left of it is killed."""
     environment = os.environ | {
@@ -215,7 +249,13 @@ async def operator(
     }
     arguments = ("run",) if module == "modelyard" else ()
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", module, *arguments, cwd=ROOT, env=environment, stderr=asyncio.subprocess.PIPE
+        sys.executable,
+        "-m",
+        module,
+        *arguments,
+        cwd=ROOT,
+        env=environment,
+        stderr=asyncio.subprocess.PIPE,
     )
     made = Operator(process)
     reader = asyncio.create_task(made.read())

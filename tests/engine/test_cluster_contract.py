@@ -1,4 +1,5 @@
-"""What keeps the fake cluster honest: one suite against it and against the adapter with a real API server behind it.
+"""What keeps the fake cluster honest: one suite against it and against the adapter with a real API
+server behind it.
 
 What is owned, and what is in sync, is in `test_owned_contract`.
 """
@@ -15,12 +16,27 @@ from modelyard.errors import Conflict, Invalid, Unavailable
 from modelyard.kube.names import FIELD_MANAGER, MANAGED_BY, TRAFFIC_ANNOTATION, UID_LABEL
 from modelyard.plan import Delete, Manifest, Suspend, Tell
 from tests.cluster.apiserver import ApiServer
-from tests.engine.ground import DEPLOYMENTS, JOBS, MAPS, PODS, TOYS, Ground, config_map, deployment, job, names, owned, pod, real, there
+from tests.engine.ground import (
+    DEPLOYMENTS,
+    JOBS,
+    MAPS,
+    PODS,
+    TOYS,
+    Ground,
+    config_map,
+    deployment,
+    job,
+    names,
+    owned,
+    pod,
+    real,
+    there,
+)
 from tests.engine.toy import manifest
 from tests.fakes.cluster import controlled_by
 
 
-# --- apply ----------------------------------------------------------------------------------------------
+# --- apply ----------------------------------------------------------------------------------------
 async def test_apply_creates_and_is_seen_at_once(ground: Ground, name: str) -> None:
     await ground.port.apply(config_map(name, ground.owner, {"a": "1"}))
     seen = owned(ground)
@@ -40,9 +56,17 @@ async def test_applying_the_same_again_changes_nothing(ground: Ground, name: str
     assert before["metadata"]["resourceVersion"] == after["metadata"]["resourceVersion"]
 
 
-async def test_what_is_said_no_more_goes_and_what_others_said_stays(ground: Ground, name: str) -> None:
-    await ground.port.apply(config_map(name, ground.owner, {"ours": "1", "dropped": "1"}, {"ours": "1"}))
-    await ground.edit(MAPS, name, {"data": {"theirs": "1", "ours": "overwritten"}, "metadata": {"labels": {"theirs": "1"}}})
+async def test_what_is_said_no_more_goes_and_what_others_said_stays(
+    ground: Ground, name: str
+) -> None:
+    await ground.port.apply(
+        config_map(name, ground.owner, {"ours": "1", "dropped": "1"}, {"ours": "1"})
+    )
+    await ground.edit(
+        MAPS,
+        name,
+        {"data": {"theirs": "1", "ours": "overwritten"}, "metadata": {"labels": {"theirs": "1"}}},
+    )
     await ground.port.apply(config_map(name, ground.owner, {"ours": "2"}, {"ours": "2"}))
     live = await there(ground, MAPS, name)
     assert live["data"] == {"ours": "2", "theirs": "1"}
@@ -55,18 +79,24 @@ async def test_containers_merge_by_name(ground: Ground, name: str) -> None:
     await ground.port.apply(deployment(name, ground.owner, [one, two]))
     await ground.port.apply(deployment(name, ground.owner, [{"name": "one", "image": "new"}]))
     live = await there(ground, DEPLOYMENTS, name)
-    assert [(c["name"], c["image"]) for c in live["spec"]["template"]["spec"]["containers"]] == [("one", "new")]
+    assert [(c["name"], c["image"]) for c in live["spec"]["template"]["spec"]["containers"]] == [
+        ("one", "new")
+    ]
     assert live["metadata"]["generation"] == 2
 
 
 async def test_what_may_not_change_is_refused(ground: Ground, name: str) -> None:
     await ground.port.apply(deployment(name, ground.owner, [{"name": "one", "image": "a"}]))
     with pytest.raises(Invalid, match="immutable"):
-        await ground.port.apply(deployment(name, ground.owner, [{"name": "one", "image": "a"}], selector="b"))
+        await ground.port.apply(
+            deployment(name, ground.owner, [{"name": "one", "image": "a"}], selector="b")
+        )
 
 
 @pytest.mark.parametrize("forged", [False, True], ids=["without our labels", "with our labels"])
-async def test_an_object_that_nobody_controls_is_never_taken_over(ground: Ground, name: str, forged: bool) -> None:
+async def test_an_object_that_nobody_controls_is_never_taken_over(
+    ground: Ground, name: str, forged: bool
+) -> None:
     theirs = config_map(name, ground.owner, {"theirs": "1"})
     del theirs["metadata"]["ownerReferences"]
     if not forged:
@@ -78,26 +108,37 @@ async def test_an_object_that_nobody_controls_is_never_taken_over(ground: Ground
     assert names(ground) == set()
 
 
-async def test_an_object_that_another_controls_is_never_taken_over(ground: Ground, name: str) -> None:
+async def test_an_object_that_another_controls_is_never_taken_over(
+    ground: Ground, name: str
+) -> None:
     other = await ground.create(manifest(f"{name}-other"))
     forged = config_map(name, ground.owner, {"a": "1"})
     forged["metadata"]["ownerReferences"] = [controlled_by(other)]
     await ground.create(forged)
-    with pytest.raises(Invalid, match=f"there is one already, of the Experiment {name}-other; choose a name"):
+    with pytest.raises(
+        Invalid, match=f"there is one already, of the Experiment {name}-other; choose a name"
+    ):
         await ground.port.apply(config_map(name, ground.owner, {"a": "2"}))
     assert names(ground) == set()
 
 
 async def test_a_status_is_not_applied(ground: Ground, name: str) -> None:
-    await ground.port.apply(deployment(name, ground.owner, [{"name": "one", "image": "a"}]) | {"status": {"replicas": 7}})
+    await ground.port.apply(
+        deployment(name, ground.owner, [{"name": "one", "image": "a"}])
+        | {"status": {"replicas": 7}}
+    )
     live = await there(ground, DEPLOYMENTS, name)
     assert live.get("status", {}).get("replicas") != 7
 
 
-# --- suspend --------------------------------------------------------------------------------------------
-async def test_a_job_is_suspended_and_resumed_and_nothing_else_of_it_changes(ground: Ground, name: str) -> None:
+# --- suspend --------------------------------------------------------------------------------------
+async def test_a_job_is_suspended_and_resumed_and_nothing_else_of_it_changes(
+    ground: Ground, name: str
+) -> None:
     await ground.port.apply(job(name, ground.owner))
-    await ground.edit(JOBS, name, {"metadata": {"labels": {"theirs": "1"}}, "spec": {"backoffLimit": 3}})
+    await ground.edit(
+        JOBS, name, {"metadata": {"labels": {"theirs": "1"}}, "spec": {"backoffLimit": 3}}
+    )
     before = await there(ground, JOBS, name)
     for suspend in (True, False):
         await ground.port.suspend("risk", Suspend(name, before["metadata"]["uid"], suspend))
@@ -114,7 +155,9 @@ async def test_another_job_of_the_same_name_is_not_suspended(ground: Ground, nam
     assert (await there(ground, JOBS, name))["spec"]["suspend"] is False
 
 
-async def test_a_job_that_is_gone_is_not_suspended_and_is_forgotten(ground: Ground, name: str) -> None:
+async def test_a_job_that_is_gone_is_not_suspended_and_is_forgotten(
+    ground: Ground, name: str
+) -> None:
     await ground.port.apply(job(name, ground.owner))
     (uid,) = [child["metadata"]["uid"] for child in owned(ground)]
     await ground.remove(JOBS, name)
@@ -123,22 +166,28 @@ async def test_a_job_that_is_gone_is_not_suspended_and_is_forgotten(ground: Grou
     assert names(ground) == set()
 
 
-# --- tell -----------------------------------------------------------------------------------------------
+# --- tell -----------------------------------------------------------------------------------------
 def told(ground: Ground, name: str) -> list[str | None]:
     """What the operator knows of the annotation of a pod of ours."""
     ours = (body for body in owned(ground) if body["metadata"]["name"] == name)
     return [(body["metadata"].get("annotations") or {}).get(TRAFFIC_ANNOTATION) for body in ours]
 
 
-async def test_a_pod_is_told_once_more_and_no_longer_and_nothing_else_of_it_changes(ground: Ground, name: str) -> None:
+async def test_a_pod_is_told_once_more_and_no_longer_and_nothing_else_of_it_changes(
+    ground: Ground, name: str
+) -> None:
     name_of = (made := await pod(ground, name))["metadata"]["name"]
-    before = await ground.edit(PODS, name_of, {"metadata": {"annotations": {"cni.example/address": "10.0.0.7"}}})
+    before = await ground.edit(
+        PODS, name_of, {"metadata": {"annotations": {"cni.example/address": "10.0.0.7"}}}
+    )
     for rule in ('{"revision":1}', '{"revision":2,"weight":50}', None, None):
         await ground.port.tell("risk", Tell(name_of, made["metadata"]["uid"], rule))
         after = await there(ground, PODS, name_of)
         said = {"cni.example/address": "10.0.0.7"} | ({TRAFFIC_ANNOTATION: rule} if rule else {})
         assert after["metadata"]["annotations"] == said
-        assert [after.get(key) for key in ("spec", "status")] == [before.get(key) for key in ("spec", "status")]
+        assert [after.get(key) for key in ("spec", "status")] == [
+            before.get(key) for key in ("spec", "status")
+        ]
         assert after["metadata"]["labels"] == before["metadata"]["labels"]
         assert told(ground, name_of) == [rule], "the answer is known at once"
 
@@ -152,19 +201,25 @@ async def test_a_pod_that_was_never_told_is_told_nothing(ground: Ground, name: s
 async def test_another_pod_of_the_same_name_is_not_told(ground: Ground, name: str) -> None:
     made = await pod(ground, name)
     with pytest.raises(Conflict):
-        await ground.port.tell("risk", Tell(made["metadata"]["name"], "another-uid", '{"revision":1}'))
+        await ground.port.tell(
+            "risk", Tell(made["metadata"]["name"], "another-uid", '{"revision":1}')
+        )
     assert "annotations" not in (await there(ground, PODS, made["metadata"]["name"]))["metadata"]
 
 
-async def test_telling_a_pod_that_is_gone_is_no_error_and_it_is_forgotten(ground: Ground, name: str) -> None:
+async def test_telling_a_pod_that_is_gone_is_no_error_and_it_is_forgotten(
+    ground: Ground, name: str
+) -> None:
     made = await pod(ground, name)
     await ground.remove(PODS, made["metadata"]["name"])
-    await ground.port.tell("risk", Tell(made["metadata"]["name"], made["metadata"]["uid"], '{"revision":1}'))
+    await ground.port.tell(
+        "risk", Tell(made["metadata"]["name"], made["metadata"]["uid"], '{"revision":1}')
+    )
     assert await ground.live(PODS, made["metadata"]["name"]) is None
     assert names(ground) == {name}
 
 
-# --- delete ---------------------------------------------------------------------------------------------
+# --- delete ---------------------------------------------------------------------------------------
 async def test_a_child_goes_and_is_gone_at_once(ground: Ground, name: str) -> None:
     await ground.port.apply(config_map(name, ground.owner, {}))
     (uid,) = [child["metadata"]["uid"] for child in owned(ground)]
@@ -192,9 +247,13 @@ async def test_a_child_with_a_finalizer_is_seen_on_its_way_out(ground: Ground, n
     await ground.edit(MAPS, name, {"metadata": {"finalizers": []}})
 
 
-# --- our own objects ------------------------------------------------------------------------------------
-async def test_a_status_is_replaced_whole_whether_or_not_there_was_one(ground: Ground, name: str) -> None:
-    made = await ground.create(manifest(name, value="x") | {"status": {"dropped": "by the API server"}})
+# --- our own objects ------------------------------------------------------------------------------
+async def test_a_status_is_replaced_whole_whether_or_not_there_was_one(
+    ground: Ground, name: str
+) -> None:
+    made = await ground.create(
+        manifest(name, value="x") | {"status": {"dropped": "by the API server"}}
+    )
     assert "status" not in made
     first = await ground.port.write_status(made, {"a": 1, "list": [1]})
     second = await ground.port.write_status(first, {"b": 2})
@@ -204,7 +263,9 @@ async def test_a_status_is_replaced_whole_whether_or_not_there_was_one(ground: G
     assert live["status"] == {"b": 2}
 
 
-async def test_a_status_does_not_reach_another_object_of_the_same_name(ground: Ground, name: str) -> None:
+async def test_a_status_does_not_reach_another_object_of_the_same_name(
+    ground: Ground, name: str
+) -> None:
     made = await ground.create(manifest(name))
     await ground.remove(TOYS, name)
     await ground.create(manifest(name))
@@ -214,7 +275,9 @@ async def test_a_status_does_not_reach_another_object_of_the_same_name(ground: G
     assert "status" not in live
 
 
-async def test_a_status_of_what_is_gone_is_a_conflict_and_is_forgotten(ground: Ground, name: str) -> None:
+async def test_a_status_of_what_is_gone_is_a_conflict_and_is_forgotten(
+    ground: Ground, name: str
+) -> None:
     made = await ground.create(manifest(name))
     await ground.remove(TOYS, name)
     with pytest.raises(Conflict):
@@ -222,8 +285,14 @@ async def test_a_status_of_what_is_gone_is_a_conflict_and_is_forgotten(ground: G
     assert ground.port.get(TOYS, "risk", name) is None
 
 
-@pytest.mark.parametrize("change", [{"spec": {"value": "y"}}, {"metadata": {"annotations": {"a": "1"}}}], ids=["spec", "annotation"])
-async def test_a_status_that_was_decided_on_an_older_version_is_a_conflict(ground: Ground, name: str, change: Manifest) -> None:
+@pytest.mark.parametrize(
+    "change",
+    [{"spec": {"value": "y"}}, {"metadata": {"annotations": {"a": "1"}}}],
+    ids=["spec", "annotation"],
+)
+async def test_a_status_that_was_decided_on_an_older_version_is_a_conflict(
+    ground: Ground, name: str, change: Manifest
+) -> None:
     made = await ground.create(manifest(name, value="x"))
     newer = await ground.edit(TOYS, name, change)
     with pytest.raises(Conflict):
@@ -234,7 +303,11 @@ async def test_a_status_that_was_decided_on_an_older_version_is_a_conflict(groun
     assert known is not None
     assert known["metadata"]["resourceVersion"] == newer["metadata"]["resourceVersion"]
     written = await ground.port.write_status(known, {"decided": "on what is so"})
-    assert (await there(ground, TOYS, name))["status"] == written["status"] == {"decided": "on what is so"}
+    assert (
+        (await there(ground, TOYS, name))["status"]
+        == written["status"]
+        == {"decided": "on what is so"}
+    )
 
 
 async def test_finalizers_need_the_newest_version(ground: Ground, name: str) -> None:
@@ -248,14 +321,20 @@ async def test_finalizers_need_the_newest_version(ground: Ground, name: str) -> 
     assert not live["metadata"].get("finalizers")
 
 
-async def test_an_object_goes_with_its_last_finalizer_and_takes_no_new_one(ground: Ground, name: str) -> None:
-    made = await ground.port.set_finalizers(await ground.create(manifest(name)), ("modelyard.io/external-cleanup",))
+async def test_an_object_goes_with_its_last_finalizer_and_takes_no_new_one(
+    ground: Ground, name: str
+) -> None:
+    made = await ground.port.set_finalizers(
+        await ground.create(manifest(name)), ("modelyard.io/external-cleanup",)
+    )
     await ground.remove(TOYS, name)
     leaving = await ground.live(TOYS, name)
     assert leaving is not None
     assert "deletionTimestamp" in leaving["metadata"]
     with pytest.raises(Invalid):
-        await ground.port.set_finalizers(leaving, ("modelyard.io/external-cleanup", "another.example/one"))
+        await ground.port.set_finalizers(
+            leaving, ("modelyard.io/external-cleanup", "another.example/one")
+        )
     with pytest.raises(Conflict):
         await ground.port.set_finalizers(made, ())
     await ground.port.set_finalizers(leaving, ())
@@ -282,7 +361,7 @@ async def test_the_generation_counts_changes_of_the_spec_alone(ground: Ground, n
     assert (labelled["metadata"]["generation"], changed["metadata"]["generation"]) == (1, 2)
 
 
-# --- the rest -------------------------------------------------------------------------------------------
+# --- the rest -------------------------------------------------------------------------------------
 async def test_a_secret_is_read_by_name(ground: Ground) -> None:
     assert await ground.port.secret("risk", "there") == {"KEY": "value"}
     assert await ground.port.secret("risk", "nowhere") is None
@@ -300,7 +379,9 @@ async def test_why_a_job_has_no_pod_is_what_was_told_last(ground: Ground, name: 
     assert await ground.port.creation_error("risk", "another") is None
 
 
-async def test_an_event_is_recorded_or_forgotten_but_never_an_error(ground: Ground, name: str) -> None:
+async def test_an_event_is_recorded_or_forgotten_but_never_an_error(
+    ground: Ground, name: str
+) -> None:
     made = await ground.create(manifest(name))
     await ground.port.event(made, "Reason", "A message.", warning=False)
     await ground.port.event(made, "not a reason" * 50, "x" * 5000, warning=True)

@@ -1,4 +1,6 @@
-"""A connection that breaks in every way that it can (R3, R4, R5): each heals by itself, and nothing is made twice."""
+"""A connection that breaks in every way that it can (R3, R4, R5): each heals by itself, and
+nothing is made twice.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +34,9 @@ STREAMS = {
 
 @pytest.mark.parametrize("fault", STREAMS.values(), ids=STREAMS.keys())
 @pytest.mark.parametrize("watch", WATCHES.values(), ids=WATCHES.keys())
-async def test_a_watch_heals(server: ApiServer, admin: User, between: Proxy, watch: Callable[[Request], bool], fault: Fault) -> None:
+async def test_a_watch_heals(
+    server: ApiServer, admin: User, between: Proxy, watch: Callable[[Request], bool], fault: Fault
+) -> None:
     between.once(watch, fault, times=2)
     async with operator(between.kubeconfig(server.folder), MODELYARD_WATCH_SILENCE="2") as process:
         await process.says("At work")
@@ -51,10 +55,20 @@ async def test_a_watch_heals(server: ApiServer, admin: User, between: Proxy, wat
         assert await process.stop() == 0
 
 
-@pytest.mark.parametrize("fault", [Fault(status=410), Fault(status=500), Fault(status=429), Fault(reset=True)], ids=str)
-async def test_a_list_that_fails_is_tried_again(server: ApiServer, admin: User, between: Proxy, fault: Fault) -> None:
+@pytest.mark.parametrize(
+    "fault", [Fault(status=410), Fault(status=500), Fault(status=429), Fault(reset=True)], ids=str
+)
+async def test_a_list_that_fails_is_tried_again(
+    server: ApiServer, admin: User, between: Proxy, fault: Fault
+) -> None:
     await admin.create("toy", value="red", outside=False)
-    between.once(lambda request: request.method == "GET" and not request.watches and request.path.endswith("s"), fault, times=20)
+    between.once(
+        lambda request: (
+            request.method == "GET" and not request.watches and request.path.endswith("s")
+        ),
+        fault,
+        times=20,
+    )
     async with operator(between.kubeconfig(server.folder)):
         await admin.ready("toy", value="red")
 
@@ -68,17 +82,23 @@ LOST = {
 
 
 @pytest.mark.parametrize("fault", LOST.values(), ids=LOST.keys())
-async def test_a_write_whose_answer_is_lost_is_not_harmful(server: ApiServer, admin: User, between: Proxy, fault: Fault) -> None:
+async def test_a_write_whose_answer_is_lost_is_not_harmful(
+    server: ApiServer, admin: User, between: Proxy, fault: Fault
+) -> None:
     between.once(lambda request: request.writes, fault, times=4)
     async with operator(between.kubeconfig(server.folder)):
         await admin.create("toy", value="red", children=2, outside=False)
         await admin.ready("toy", value="red")
         maps = (await admin.must("GET", "/api/v1/namespaces/risk/configmaps"))["items"]
-        assert sorted(each["metadata"]["name"] for each in maps if each["metadata"]["name"].startswith("toy")) == ["toy-0", "toy-1"]
+        assert sorted(
+            each["metadata"]["name"] for each in maps if each["metadata"]["name"].startswith("toy")
+        ) == ["toy-0", "toy-1"]
 
 
 @pytest.mark.parametrize("seed", range(3))
-async def test_a_storm_of_faults_passes(server: ApiServer, admin: User, between: Proxy, seed: int) -> None:
+async def test_a_storm_of_faults_passes(
+    server: ApiServer, admin: User, between: Proxy, seed: int
+) -> None:
     dice = random.Random(seed)
     faults = [*STREAMS.values(), *LOST.values(), Fault(status=409), Fault(status=422)]
     storm = lambda _request: dice.choice(faults) if dice.random() < 0.3 else None  # noqa: E731
@@ -103,7 +123,9 @@ async def test_a_storm_of_faults_passes(server: ApiServer, admin: User, between:
         assert process.process.returncode is None
 
 
-async def test_an_api_server_that_is_away_is_not_hammered(server: ApiServer, admin: User, between: Proxy) -> None:
+async def test_an_api_server_that_is_away_is_not_hammered(
+    server: ApiServer, admin: User, between: Proxy
+) -> None:
     async with operator(between.kubeconfig(server.folder)) as process:
         names = [f"toy-{number}" for number in range(100)]
         for name in names:
@@ -116,7 +138,8 @@ async def test_an_api_server_that_is_away_is_not_hammered(server: ApiServer, adm
                 between.choose = lambda request: Fault(reset=True) if not request.watches else None
                 between.trace.clear()
         begin = asyncio.get_running_loop().time()
-        # Whichever comes first: a write that does not get through, or the end of a lease that cannot be renewed.
+        # Whichever comes first: a write that does not get through, or the end of a lease that
+        # cannot be renewed.
         await process.says("Kubernetes: write")
         await asyncio.sleep(5)  # not for a condition: it is away so long
         seconds = asyncio.get_running_loop().time() - begin

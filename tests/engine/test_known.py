@@ -20,7 +20,9 @@ async def listed(session: aiohttp.ClientSession, path: str) -> tuple[set[str], s
     """Return the names in a list, and its resourceVersion."""
     async with session.get(path) as answer:
         found = await answer.json()
-    return {item["metadata"]["name"] for item in found["items"]}, found["metadata"]["resourceVersion"]
+    return {item["metadata"]["name"] for item in found["items"]}, found["metadata"][
+        "resourceVersion"
+    ]
 
 
 async def streamed(answer: aiohttp.ClientResponse, count: int) -> list[Any]:
@@ -43,7 +45,10 @@ def version(body: Manifest) -> str:
 async def test_a_list_comes_without_what_is_known(server: ApiServer, admin: User) -> None:
     names = [f"known-{uuid4().hex[:8]}" for _ in range(3)]
     made = [await admin.create(name) for name in names]
-    async with operating(server.kubeconfig) as side, side.api.session(answers(side.cache)) as session:
+    async with (
+        operating(server.kubeconfig) as side,
+        side.api.session(answers(side.cache)) as session,
+    ):
         assert set(names) <= (await listed(session, admin.path()))[0]
         for body in made:
             side.cache.put(TOYS, body)
@@ -56,9 +61,14 @@ async def test_a_list_comes_without_what_is_known(server: ApiServer, admin: User
         assert set(names) & (await listed(session, admin.path()))[0] == set(names[:2])
 
 
-async def test_a_change_that_is_known_comes_as_a_bookmark_and_what_is_news_as_it_is(server: ApiServer, admin: User) -> None:
+async def test_a_change_that_is_known_comes_as_a_bookmark_and_what_is_news_as_it_is(
+    server: ApiServer, admin: User
+) -> None:
     ours, theirs = f"known-{uuid4().hex[:8]}", f"known-{uuid4().hex[:8]}"
-    async with operating(server.kubeconfig) as side, side.api.session(answers(side.cache)) as session:
+    async with (
+        operating(server.kubeconfig) as side,
+        side.api.session(answers(side.cache)) as session,
+    ):
         _, since = await listed(session, admin.path())
         before = await admin.create(ours)
         after = await admin.patch(ours, {"spec": {"value": "new"}})
@@ -68,10 +78,15 @@ async def test_a_change_that_is_known_comes_as_a_bookmark_and_what_is_news_as_it
         query = {"watch": "true", "allowWatchBookmarks": "true", "resourceVersion": since}
         async with session.get(admin.path(), params=query) as answer:
             events = await streamed(answer, 4)
-    bookmarks = [{"type": "BOOKMARK", "object": {"metadata": {"resourceVersion": version(each)}}} for each in (before, after)]
+    bookmarks = [
+        {"type": "BOOKMARK", "object": {"metadata": {"resourceVersion": version(each)}}}
+        for each in (before, after)
+    ]
     assert events[:2] == bookmarks
     assert (events[2]["type"], events[2]["object"]) == ("ADDED", news)
-    assert [event["object"]["metadata"]["name"] for event in events[3:] if event["type"] == "DELETED"] == [ours]
+    assert [
+        event["object"]["metadata"]["name"] for event in events[3:] if event["type"] == "DELETED"
+    ] == [ours]
 
 
 async def test_an_answer_that_is_no_list_comes_as_it_is(server: ApiServer, admin: User) -> None:
@@ -85,10 +100,15 @@ async def test_an_answer_that_is_no_list_comes_as_it_is(server: ApiServer, admin
 
 
 async def test_the_api_server_says_where_it_is(server: ApiServer) -> None:
-    """It advertises an address besides the one that is used; on this machine both may be the same."""
+    """It advertises an address besides the one that is used; on this machine both may be the
+    same.
+    """
     async with operating(server.kubeconfig) as side:
         versions = await side.api.read("/api", "find", "versions")
         found = await api_addresses(side.api)
-    advertised = {each["serverAddress"].rpartition(":")[0].strip("[]") for each in versions["serverAddressByClientCIDRs"]}
+    advertised = {
+        each["serverAddress"].rpartition(":")[0].strip("[]")
+        for each in versions["serverAddressByClientCIDRs"]
+    }
     assert advertised
     assert {"127.0.0.1", *advertised} == set(found)

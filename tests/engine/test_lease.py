@@ -10,9 +10,16 @@ from tests.engine.proxy import Fault, proxy
 from tests.engine.rig import User, operator, until
 
 
-async def test_the_second_replica_stands_by_and_takes_over_at_once_when_the_first_is_stopped(server: ApiServer, admin: User) -> None:
-    async with operator(server.kubeconfig, "one") as first, operator(server.kubeconfig, "two") as second:
-        await first.says("At work") if await until(admin.holder, "somebody holds the lease") == "one" else await second.says("At work")
+async def test_the_second_replica_stands_by_and_takes_over_at_once_when_the_first_is_stopped(
+    server: ApiServer, admin: User
+) -> None:
+    async with (
+        operator(server.kubeconfig, "one") as first,
+        operator(server.kubeconfig, "two") as second,
+    ):
+        await first.says("At work") if await until(
+            admin.holder, "somebody holds the lease"
+        ) == "one" else await second.says("At work")
         leader, other = (first, second) if await admin.holder() == "one" else (second, first)
         await other.says("Waiting for the lease")
         assert (await other.page("/readyz"))[0] == 200
@@ -26,7 +33,9 @@ async def test_the_second_replica_stands_by_and_takes_over_at_once_when_the_firs
         await admin.ready("late")
 
 
-async def test_the_second_replica_takes_over_when_the_first_is_killed(server: ApiServer, admin: User) -> None:
+async def test_the_second_replica_takes_over_when_the_first_is_killed(
+    server: ApiServer, admin: User
+) -> None:
     async with operator(server.kubeconfig, "one") as first:
         await first.says("At work")
         async with operator(server.kubeconfig, "two") as second:
@@ -37,7 +46,9 @@ async def test_the_second_replica_takes_over_when_the_first_is_killed(server: Ap
             await admin.ready("toy")
 
 
-async def test_a_leader_that_was_stopped_writes_nothing_when_it_goes_on(server: ApiServer, admin: User) -> None:
+async def test_a_leader_that_was_stopped_writes_nothing_when_it_goes_on(
+    server: ApiServer, admin: User
+) -> None:
     async with proxy(server) as ones, operator(ones.kubeconfig(server.folder), "one") as first:
         await first.says("At work")
         await admin.create("toy", children=3, outside=False)
@@ -59,8 +70,13 @@ async def test_a_leader_that_was_stopped_writes_nothing_when_it_goes_on(server: 
             await admin.ready("toy", value="newer")
 
 
-async def test_a_leader_that_cannot_renew_stops_writing_and_goes_on_when_nobody_took_its_place(server: ApiServer, admin: User) -> None:
-    async with proxy(server) as between, operator(between.kubeconfig(server.folder), "one") as process:
+async def test_a_leader_that_cannot_renew_stops_writing_and_goes_on_when_nobody_took_its_place(
+    server: ApiServer, admin: User
+) -> None:
+    async with (
+        proxy(server) as between,
+        operator(between.kubeconfig(server.folder), "one") as process,
+    ):
         await process.says("At work")
         between.once(lambda request: "/leases/" in request.path, Fault(status=503), times=12)
         await process.says("nothing is written")

@@ -19,7 +19,12 @@ async def test_an_object_lives_changes_and_goes(server: ApiServer, admin: User) 
         await admin.create("fraud", value="red", children=2, outside=False)
         body = await admin.ready("fraud", value="red")
         assert FINALIZER not in body["metadata"].get("finalizers", [])
-        assert [c["type"] for c in body["status"]["conditions"]] == ["Ready", "Reconciling", "Stalled", "Toy"]
+        assert [c["type"] for c in body["status"]["conditions"]] == [
+            "Ready",
+            "Reconciling",
+            "Stalled",
+            "Toy",
+        ]
         child = await admin.config_map("fraud-1")
         assert child is not None
         assert child["metadata"]["ownerReferences"][0]["uid"] == body["metadata"]["uid"]
@@ -42,7 +47,10 @@ async def test_what_others_do_to_children_is_undone_at_once(server: ApiServer, a
         await admin.ready("fraud")
         path = "/api/v1/namespaces/risk/configmaps/"
         await admin.must(
-            "PATCH", path + "fraud-0", {"metadata": {"annotations": {CONTENT_ANNOTATION: "scribble"}}}, "application/merge-patch+json"
+            "PATCH",
+            path + "fraud-0",
+            {"metadata": {"annotations": {CONTENT_ANNOTATION: "scribble"}}},
+            "application/merge-patch+json",
         )
         await admin.must("DELETE", path + "fraud-1")
 
@@ -50,25 +58,38 @@ async def test_what_others_do_to_children_is_undone_at_once(server: ApiServer, a
             children = [await admin.config_map(name) for name in ("fraud-0", "fraud-1")]
             there = [child for child in children if child is not None]
             said = [child["metadata"]["annotations"][CONTENT_ANNOTATION] for child in there]
-            return len(there) == 2 and "scribble" not in said and all(child["data"] == {"value": "red"} for child in there)
+            return (
+                len(there) == 2
+                and "scribble" not in said
+                and all(child["data"] == {"value": "red"} for child in there)
+            )
 
         await until(repaired, "both children are as they should be")
 
 
-async def test_what_others_add_to_what_we_own_is_left_alone_and_costs_nothing(server: ApiServer, admin: User, between: Proxy) -> None:
+async def test_what_others_add_to_what_we_own_is_left_alone_and_costs_nothing(
+    server: ApiServer, admin: User, between: Proxy
+) -> None:
     async with operator(between.kubeconfig(server.folder)) as process:
         await admin.create("fraud", value="red", children=1, outside=False)
         await admin.ready("fraud", value="red")
 
         async def settled() -> str:
             _, metrics = await process.page("/metrics")
-            (line,) = [line for line in metrics.splitlines() if 'kind="experiments",outcome="settled"' in line and "_total" in line]
+            (line,) = [
+                line
+                for line in metrics.splitlines()
+                if 'kind="experiments",outcome="settled"' in line and "_total" in line
+            ]
             return line
 
         before = await settled()
         between.trace.clear()
         path = "/api/v1/namespaces/risk/configmaps/fraud-0"
-        more = {"data": {"theirs": "1"}, "metadata": {"labels": {"theirs": "1"}, "annotations": {"theirs": "1"}}}
+        more = {
+            "data": {"theirs": "1"},
+            "metadata": {"labels": {"theirs": "1"}, "annotations": {"theirs": "1"}},
+        }
         await admin.must("PATCH", path, more, "application/merge-patch+json")
 
         async def looked() -> bool:
@@ -88,7 +109,11 @@ async def test_users_see_what_happened_as_events(server: ApiServer, admin: User)
 
         async def told() -> list[str] | None:
             events = (await admin.must("GET", "/api/v1/namespaces/risk/events"))["items"]
-            ours = [event for event in events if event["involvedObject"].get("uid") == body["metadata"]["uid"]]
+            ours = [
+                event
+                for event in events
+                if event["involvedObject"].get("uid") == body["metadata"]["uid"]
+            ]
             reasons = sorted(event["reason"] for event in ours)
             assert all(event["reportingComponent"] == "modelyard.io/operator" for event in ours)
             return reasons if len(reasons) >= 2 else None
@@ -96,7 +121,9 @@ async def test_users_see_what_happened_as_events(server: ApiServer, admin: User)
         assert await until(told, "events") == ["Synced", "Toy"]
 
 
-async def test_an_object_of_which_nothing_was_made_outside_is_not_held(server: ApiServer, admin: User) -> None:
+async def test_an_object_of_which_nothing_was_made_outside_is_not_held(
+    server: ApiServer, admin: User
+) -> None:
     # There is no Secret here, so nothing could be made.
     async with operator(server.kubeconfig):
         await admin.create("fraud")
@@ -119,7 +146,9 @@ async def test_a_restart_writes_nothing(server: ApiServer, admin: User, between:
         for name in names:
             await admin.ready(name)
         assert await process.stop() == 0
-    before = {body["metadata"]["name"]: body["metadata"]["resourceVersion"] for body in await admin.toys()}
+    before = {
+        body["metadata"]["name"]: body["metadata"]["resourceVersion"] for body in await admin.toys()
+    }
     for _ in range(2):
         between.trace.clear()
         async with operator(config) as process:
@@ -129,12 +158,17 @@ async def test_a_restart_writes_nothing(server: ApiServer, admin: User, between:
 
             async def checked(process: Operator = process) -> bool:
                 _, metrics = await process.page("/metrics")
-                return 'modelyard_reconciles_total{kind="experiments",outcome="skipped"} 20.0' in metrics
+                return (
+                    'modelyard_reconciles_total{kind="experiments",outcome="skipped"} 20.0'
+                    in metrics
+                )
 
             await until(checked, "every object was checked")
             assert between.writes == []
             assert await process.stop() == 0
-    assert {body["metadata"]["name"]: body["metadata"]["resourceVersion"] for body in await admin.toys()} == before
+    assert {
+        body["metadata"]["name"]: body["metadata"]["resourceVersion"] for body in await admin.toys()
+    } == before
 
 
 async def test_statuses_are_written_past_other_writers(server: ApiServer, admin: User) -> None:
@@ -144,14 +178,19 @@ async def test_statuses_are_written_past_other_writers(server: ApiServer, admin:
 
         async def scribble() -> None:
             for number in range(20):
-                patch = {"metadata": {"annotations": {"note": str(number)}}, "spec": {"value": f"v{number}"}}
+                patch = {
+                    "metadata": {"annotations": {"note": str(number)}},
+                    "spec": {"value": f"v{number}"},
+                }
                 await admin.patch("fraud", patch)
 
         await asyncio.gather(scribble(), scribble())
         await admin.ready("fraud", value="v19")
 
 
-async def test_only_the_namespaces_that_are_named_are_served(server: ApiServer, admin: User) -> None:
+async def test_only_the_namespaces_that_are_named_are_served(
+    server: ApiServer, admin: User
+) -> None:
     async with operator(server.kubeconfig, MODELYARD_NAMESPACES="fraud,modelyard-system"):
         await admin.create("outside", "risk", **QUIET)
         await admin.create("inside", "fraud", children=1, **QUIET)

@@ -1,4 +1,6 @@
-"""What is owned and what is in sync: one suite against the fake cluster and against a real API server."""
+"""What is owned and what is in sync: one suite against the fake cluster and against a real API
+server.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,7 @@ from tests.engine.ground import (
 )
 
 
-# --- what is owned ----------------------------------------------------------------------------------------
+# --- what is owned --------------------------------------------------------------------------------
 async def test_what_lies_in_another_namespace_is_not_owned(ground: Ground, name: str) -> None:
     forged = config_map(name, ground.owner, {})
     forged["metadata"]["namespace"] = "fraud"
@@ -32,18 +34,22 @@ async def test_what_lies_in_another_namespace_is_not_owned(ground: Ground, name:
 
 
 @pytest.mark.parametrize("ours", [True, False], ids=["ours", "somebody's"])
-async def test_pods_are_owned_through_the_replica_set_of_our_deployment(ground: Ground, name: str, ours: bool) -> None:
+async def test_pods_are_owned_through_the_replica_set_of_our_deployment(
+    ground: Ground, name: str, ours: bool
+) -> None:
     await pod(ground, name, ours=ours)
     assert names(ground) == ({name, f"{name}-abc-x"} if ours else set())
     assert ground.cache.get(REPLICA_SETS, "risk", f"{name}-abc") is not None
 
 
-# --- what is in sync --------------------------------------------------------------------------------------
+# --- what is in sync ------------------------------------------------------------------------------
 async def test_what_was_applied_is_in_sync(ground: Ground, name: str) -> None:
     for scope, made in {
         MAPS: config_map(name, ground.owner, {"a": "1"}),
         SERVICES: service(name, ground.owner),
-        DEPLOYMENTS: deployment(name, ground.owner, [{"name": "one", "image": "a", "ports": [{"containerPort": 80}]}]),
+        DEPLOYMENTS: deployment(
+            name, ground.owner, [{"name": "one", "image": "a", "ports": [{"containerPort": 80}]}]
+        ),
     }.items():
         await ground.port.apply(made)
         assert in_sync(made, await there(ground, scope, name))
@@ -52,14 +58,23 @@ async def test_what_was_applied_is_in_sync(ground: Ground, name: str) -> None:
 
 async def test_what_others_add_is_no_difference_and_stays(ground: Ground, name: str) -> None:
     """`kubectl set env`, `kubectl label`, `kubectl annotate`, a sidecar."""
-    made = deployment(name, ground.owner, [{"name": "one", "image": "a", "env": [{"name": "OURS", "value": "1"}]}], nodeSelector={"a": "b"})
+    made = deployment(
+        name,
+        ground.owner,
+        [{"name": "one", "image": "a", "env": [{"name": "OURS", "value": "1"}]}],
+        nodeSelector={"a": "b"},
+    )
     await ground.port.apply(made)
     live = await there(ground, DEPLOYMENTS, name)
     containers = live["spec"]["template"]["spec"]["containers"]
     containers[0]["env"] = [{"name": "THEIRS", "value": "1"}, *containers[0]["env"]]
     containers = [*containers, {"name": "sidecar", "image": "b"}]
     about = {"labels": {"theirs": "1"}, "annotations": {"theirs": "1"}}
-    await ground.edit(DEPLOYMENTS, name, {"metadata": about, "spec": {"template": {"spec": {"containers": containers}}}})
+    await ground.edit(
+        DEPLOYMENTS,
+        name,
+        {"metadata": about, "spec": {"template": {"spec": {"containers": containers}}}},
+    )
     edited = await there(ground, DEPLOYMENTS, name)
     assert edited["metadata"]["generation"] == 2
     assert in_sync(made, edited)
@@ -68,12 +83,21 @@ async def test_what_others_add_is_no_difference_and_stays(ground: Ground, name: 
     pod = after["spec"]["template"]["spec"]
     assert {each["name"] for each in pod["containers"]} == {"one", "sidecar"}
     assert {each["name"] for each in pod["containers"][0]["env"]} == {"OURS", "THEIRS"}
-    assert (after["metadata"]["labels"]["theirs"], after["metadata"]["annotations"]["theirs"]) == ("1", "1")
+    assert (after["metadata"]["labels"]["theirs"], after["metadata"]["annotations"]["theirs"]) == (
+        "1",
+        "1",
+    )
     assert after["metadata"]["generation"] == 2
 
 
-async def test_a_field_that_we_no_longer_say_is_a_difference_and_goes(ground: Ground, name: str) -> None:
-    container = {"name": "one", "image": "a", "env": [{"name": "A", "value": "1"}, {"name": "B", "value": "2"}]}
+async def test_a_field_that_we_no_longer_say_is_a_difference_and_goes(
+    ground: Ground, name: str
+) -> None:
+    container = {
+        "name": "one",
+        "image": "a",
+        "env": [{"name": "A", "value": "1"}, {"name": "B", "value": "2"}],
+    }
     more = deployment(name, ground.owner, [container], nodeSelector={"pool": "gpu"})
     less = deployment(name, ground.owner, [container | {"env": container["env"][:1]}])
     await ground.port.apply(more)
@@ -81,13 +105,22 @@ async def test_a_field_that_we_no_longer_say_is_a_difference_and_goes(ground: Gr
     await ground.port.apply(less)
     live = await there(ground, DEPLOYMENTS, name)
     assert "nodeSelector" not in live["spec"]["template"]["spec"]
-    assert [each["name"] for each in live["spec"]["template"]["spec"]["containers"][0]["env"]] == ["A"]
+    assert [each["name"] for each in live["spec"]["template"]["spec"]["containers"][0]["env"]] == [
+        "A"
+    ]
     assert in_sync(less, live)
     assert not in_sync(more, live)
 
 
-async def test_a_field_of_ours_that_another_changes_is_a_difference_and_is_put_back(ground: Ground, name: str) -> None:
-    made = deployment(name, ground.owner, [{"name": "one", "image": "a", "command": ["run"]}], nodeSelector={"pool": "gpu"})
+async def test_a_field_of_ours_that_another_changes_is_a_difference_and_is_put_back(
+    ground: Ground, name: str
+) -> None:
+    made = deployment(
+        name,
+        ground.owner,
+        [{"name": "one", "image": "a", "command": ["run"]}],
+        nodeSelector={"pool": "gpu"},
+    )
     await ground.port.apply(made)
     live = await there(ground, DEPLOYMENTS, name)
     container = live["spec"]["template"]["spec"]["containers"][0] | {"command": ["run", "--theirs"]}
@@ -102,7 +135,9 @@ async def test_a_field_of_ours_that_another_changes_is_a_difference_and_is_put_b
     assert after["spec"]["template"]["spec"]["containers"][0]["command"] == ["run"]
 
 
-async def test_a_label_more_in_a_selector_is_a_difference_and_goes(ground: Ground, name: str) -> None:
+async def test_a_label_more_in_a_selector_is_a_difference_and_goes(
+    ground: Ground, name: str
+) -> None:
     made = service(name, ground.owner)
     await ground.port.apply(made)
     await ground.edit(SERVICES, name, {"spec": {"selector": {"theirs": "1"}}})
@@ -113,7 +148,9 @@ async def test_a_label_more_in_a_selector_is_a_difference_and_goes(ground: Groun
     assert in_sync(made, after)
 
 
-async def test_what_a_release_applied_that_stamped_nothing_is_applied_once_more(ground: Ground, name: str) -> None:
+async def test_what_a_release_applied_that_stamped_nothing_is_applied_once_more(
+    ground: Ground, name: str
+) -> None:
     made = deployment(name, ground.owner, [{"name": "one", "image": "a"}])
     await ground.older(made)
     before = await there(ground, DEPLOYMENTS, name)

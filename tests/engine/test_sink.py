@@ -12,7 +12,9 @@ from tests.engine.rig import User, operator
 from tests.receiver import receiver
 
 
-async def test_what_ends_is_sent_and_a_receiver_that_hangs_holds_up_no_work(server: ApiServer, admin: User, tmp_path: Path) -> None:
+async def test_what_ends_is_sent_and_a_receiver_that_hangs_holds_up_no_work(
+    server: ApiServer, admin: User, tmp_path: Path
+) -> None:
     token = tmp_path / "token"
     token.write_text("opener")
     async with receiver() as there:

@@ -27,7 +27,9 @@ async def test_it_waits_for_the_crds_loudly_and_survives_an_api_server_that_dies
             await admin.ready("toy-49")
             command = kill(server)
             await asyncio.sleep(5)  # not for a condition: it is away so long
-            again = await asyncio.create_subprocess_exec(*command, cwd=server.folder, stderr=asyncio.subprocess.DEVNULL)
+            again = await asyncio.create_subprocess_exec(
+                *command, cwd=server.folder, stderr=asyncio.subprocess.DEVNULL
+            )
             try:
                 await until(lambda: _answers(admin), "the API server is back")
                 for number in range(50):
@@ -56,7 +58,9 @@ async def _answers(admin: User) -> bool:
         ({"KUBECONFIG": "/nowhere"}, "find the cluster: neither in a pod nor by a kubeconfig"),
     ],
 )
-async def test_what_is_wrong_is_said_in_a_line(settings: dict[str, str], words: str, tmp_path: Path) -> None:
+async def test_what_is_wrong_is_said_in_a_line(
+    settings: dict[str, str], words: str, tmp_path: Path
+) -> None:
     config = Path(settings.pop("KUBECONFIG", str(tmp_path)))
     async with operator(config, module="modelyard", **settings) as process:
         assert await process.ended() in {1, 2}
@@ -67,7 +71,9 @@ async def test_what_is_wrong_is_said_in_a_line(settings: dict[str, str], words: 
 async def test_a_port_that_is_taken_is_said_in_a_line(server: ApiServer) -> None:
     async with operator(server.kubeconfig, "one") as first:
         port = (await first.says("Serving /healthz")).rsplit(":", 1)[1]
-        async with operator(server.kubeconfig, "two", module="modelyard", MODELYARD_LISTEN_HEALTH=port) as second:
+        async with operator(
+            server.kubeconfig, "two", module="modelyard", MODELYARD_LISTEN_HEALTH=port
+        ) as second:
             assert await second.ended() == 1
             await second.says("address already in use")
             assert not any("Traceback" in line for line in second.log)

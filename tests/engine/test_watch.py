@@ -1,4 +1,6 @@
-"""The watches of owned objects, on a real API server: what they select, in which form, and an API that is absent."""
+"""The watches of owned objects, on a real API server: what they select, in which form, and an
+API that is absent.
+"""
 
 from __future__ import annotations
 
@@ -44,7 +46,10 @@ class Side:
     async def watch(self, *kinds: Kind, namespace: str | None = None) -> None:
         """Begin to watch; return when the first lists are whole."""
         note = lambda plural, reason: self.restarts.append(f"{plural} {reason}")  # noqa: E731
-        watches = [Watch(self.api, self.cache, kind, namespace, absent=0.2, restarted=note) for kind in kinds]
+        watches = [
+            Watch(self.api, self.cache, kind, namespace, absent=0.2, restarted=note)
+            for kind in kinds
+        ]
         self.tasks += [asyncio.create_task(each.run()) for each in watches]
         async with asyncio.timeout(90):
             for each in watches:
@@ -93,7 +98,9 @@ async def side(server: ApiServer) -> AsyncIterator[Side]:
 
 
 async def family(side: Side, admin: User, name: str) -> tuple[Manifest, Manifest, Manifest]:
-    """Create a toy with a Deployment, and what its controllers make; return toy, ReplicaSet and pod."""
+    """Create a toy with a Deployment, and what its controllers make; return toy, ReplicaSet and
+    pod.
+    """
     toy = await admin.create(name, outside=False)
     side.cache.put(TOYS, toy)
     made = deployment(name, toy, [{"name": "one", "image": "a"}])
@@ -101,15 +108,31 @@ async def family(side: Side, admin: User, name: str) -> tuple[Manifest, Manifest
     above = await admin.must("GET", DEPLOYMENTS.path("risk", name))
     labels = made["metadata"]["labels"] | {"app": "a"}
     about = {"namespace": "risk", "labels": labels}
-    spec = {"replicas": 0, "selector": made["spec"]["selector"], "template": made["spec"]["template"]}
-    below = {"metadata": about | {"name": f"{name}-abc", "ownerReferences": [controlled_by(above)]}, "spec": spec}
-    replica_set = await admin.must("POST", SETS.path("risk"), {"apiVersion": "apps/v1", "kind": "ReplicaSet"} | below)
-    lowest = {"metadata": about | {"name": f"{name}-abc-x", "ownerReferences": [controlled_by(replica_set)]}}
-    pod = await admin.must("POST", PODS.path("risk"), lowest | {"spec": made["spec"]["template"]["spec"]})
+    spec = {
+        "replicas": 0,
+        "selector": made["spec"]["selector"],
+        "template": made["spec"]["template"],
+    }
+    below = {
+        "metadata": about | {"name": f"{name}-abc", "ownerReferences": [controlled_by(above)]},
+        "spec": spec,
+    }
+    replica_set = await admin.must(
+        "POST", SETS.path("risk"), {"apiVersion": "apps/v1", "kind": "ReplicaSet"} | below
+    )
+    lowest = {
+        "metadata": about
+        | {"name": f"{name}-abc-x", "ownerReferences": [controlled_by(replica_set)]}
+    }
+    pod = await admin.must(
+        "POST", PODS.path("risk"), lowest | {"spec": made["spec"]["template"]["spec"]}
+    )
     return toy, replica_set, pod
 
 
-async def test_a_pod_is_known_before_its_replica_set_and_owned_as_soon_as_that_is(side: Side, admin: User) -> None:
+async def test_a_pod_is_known_before_its_replica_set_and_owned_as_soon_as_that_is(
+    side: Side, admin: User
+) -> None:
     name = f"watch-{uuid4().hex[:8]}"
     toy, replica_set, pod = await family(side, admin, name)
     await side.watch(PODS)
@@ -124,18 +147,25 @@ async def test_a_pod_is_known_before_its_replica_set_and_owned_as_soon_as_that_i
     assert (kept["apiVersion"], kept["kind"]) == ("apps/v1", "ReplicaSet")
 
 
-async def test_replica_sets_come_as_metadata_alone_in_list_and_stream(server: ApiServer, admin: User, between: Proxy) -> None:
+async def test_replica_sets_come_as_metadata_alone_in_list_and_stream(
+    server: ApiServer, admin: User, between: Proxy
+) -> None:
     async with operating(between.kubeconfig(server.folder)) as side:
         name = f"watch-{uuid4().hex[:8]}"
         toy, listed, _ = await family(side, admin, name)
         await side.watch(*WATCHED)
         await side.knows(SETS, listed["metadata"]["name"])
         streamed = {key: listed[key] for key in ("apiVersion", "kind", "spec")} | {
-            "metadata": {key: listed["metadata"][key] for key in ("namespace", "labels", "ownerReferences")} | {"name": f"{name}-def"}
+            "metadata": {
+                key: listed["metadata"][key] for key in ("namespace", "labels", "ownerReferences")
+            }
+            | {"name": f"{name}-def"}
         }
         await admin.must("POST", SETS.path("risk"), streamed)
         await side.knows(SETS, f"{name}-def")
-        asked = [request.accept for request in between.trace if request.path.endswith("/replicasets")]
+        asked = [
+            request.accept for request in between.trace if request.path.endswith("/replicasets")
+        ]
         assert [each.partition(";")[2] for each in asked[:2]] == [
             "as=PartialObjectMetadataList;g=meta.k8s.io;v=v1",
             "as=PartialObjectMetadata;g=meta.k8s.io;v=v1",
@@ -156,10 +186,15 @@ async def test_a_pods_change_and_end_wake_its_owner(side: Side, admin: User) -> 
     side.told.clear()
 
     async def woken() -> bool:
-        return any(change.scope == "v1/Pod" and Key(TOYS, "risk", name) in change.owners for change in side.told)
+        return any(
+            change.scope == "v1/Pod" and Key(TOYS, "risk", name) in change.owners
+            for change in side.told
+        )
 
     path = PODS.path("risk", pod["metadata"]["name"])
-    await admin.must("PATCH", path, {"metadata": {"annotations": {"a": "1"}}}, "application/merge-patch+json")
+    await admin.must(
+        "PATCH", path, {"metadata": {"annotations": {"a": "1"}}}, "application/merge-patch+json"
+    )
     await until(woken, "the toy is woken by a change")
     side.told.clear()
     await admin.must("DELETE", f"{path}?gracePeriodSeconds=0")
@@ -174,7 +209,9 @@ async def test_a_pods_change_and_end_wake_its_owner(side: Side, admin: User) -> 
 async def test_what_lacks_one_of_our_labels_is_not_even_read(side: Side, admin: User) -> None:
     name = f"watch-{uuid4().hex[:8]}"
     toy = await admin.create(name, outside=False)
-    for number, labels in enumerate([{MANAGED_BY: FIELD_MANAGER}, {UID_LABEL: "x"}, {MANAGED_BY: FIELD_MANAGER, UID_LABEL: "x"}]):
+    for number, labels in enumerate(
+        [{MANAGED_BY: FIELD_MANAGER}, {UID_LABEL: "x"}, {MANAGED_BY: FIELD_MANAGER, UID_LABEL: "x"}]
+    ):
         body = config_map(f"{name}-{number}", toy, {})
         body["metadata"]["labels"] = labels
         await admin.must("POST", MAPS.path("risk"), body)
@@ -183,15 +220,24 @@ async def test_what_lacks_one_of_our_labels_is_not_even_read(side: Side, admin: 
     assert {each for each in names if each.startswith(name)} == {f"{name}-2"}
 
 
-async def test_an_object_whose_label_another_takes_away_is_put_back_by_one_apply(side: Side, admin: User) -> None:
-    """It leaves the watch's selector, which is told like an end, and is the same object when it is back."""
+async def test_an_object_whose_label_another_takes_away_is_put_back_by_one_apply(
+    side: Side, admin: User
+) -> None:
+    """It leaves the watch's selector, which is told like an end, and is the same object when it
+    is back.
+    """
     name = f"watch-{uuid4().hex[:8]}"
     toy = await admin.create(name, outside=False)
     side.cache.put(TOYS, toy)
     await side.watch(MAPS)
     made = with_content(config_map(name, toy, {"a": "1"}))
     await side.port.apply(made)
-    await admin.must("PATCH", MAPS.path("risk", name), {"metadata": {"labels": {UID_LABEL: None}}}, "application/merge-patch+json")
+    await admin.must(
+        "PATCH",
+        MAPS.path("risk", name),
+        {"metadata": {"labels": {UID_LABEL: None}}},
+        "application/merge-patch+json",
+    )
 
     async def left() -> bool:
         return side.owned(toy) == set()
@@ -202,12 +248,16 @@ async def test_an_object_whose_label_another_takes_away_is_put_back_by_one_apply
     # The watch's own word that it is back comes later, and changes nothing.
     await side.port.apply(config_map(f"{name}-later", toy, {}))
     await until(lambda: side.knows(MAPS, f"{name}-later"), "the watch has caught up")
-    (known,) = [body for body in side.cache.owned(toy["metadata"]["uid"]) if body["metadata"]["name"] == name]
+    (known,) = [
+        body
+        for body in side.cache.owned(toy["metadata"]["uid"])
+        if body["metadata"]["name"] == name
+    ]
     assert same_content(made, known)
     assert "data" not in known, "of a ConfigMap only the metadata is kept"
 
 
-# --- an API that may be absent ------------------------------------------------------------------------
+# --- an API that may be absent --------------------------------------------------------------------
 def widget(name: str, toy: Manifest) -> Manifest:
     body = config_map(name, toy, {})
     return {"apiVersion": WIDGETS.api_version, "kind": WIDGETS.kind, "metadata": body["metadata"]}
@@ -220,13 +270,27 @@ DEFINITION: Manifest = {
     "spec": {
         "group": "example.modelyard.io",
         "scope": "Namespaced",
-        "names": {"kind": "Widget", "plural": "widgets", "singular": "widget", "listKind": "WidgetList"},
-        "versions": [{"name": "v1", "served": True, "storage": True, "schema": {"openAPIV3Schema": {"type": "object"}}}],
+        "names": {
+            "kind": "Widget",
+            "plural": "widgets",
+            "singular": "widget",
+            "listKind": "WidgetList",
+        },
+        "versions": [
+            {
+                "name": "v1",
+                "served": True,
+                "storage": True,
+                "schema": {"openAPIV3Schema": {"type": "object"}},
+            }
+        ],
     },
 }
 
 
-async def test_an_optional_api_is_watched_when_it_is_installed_and_forgotten_when_it_is_served_no_more(side: Side, admin: User) -> None:
+async def test_an_optional_api_is_watched_when_it_is_installed_and_forgotten_when_it_is_served_no_more(
+    side: Side, admin: User
+) -> None:
     name = f"watch-{uuid4().hex[:8]}"
     toy = await admin.create(name, outside=False)
     await side.watch(WIDGETS, MAPS)  # it is absent, and no reason not to begin
@@ -234,7 +298,10 @@ async def test_an_optional_api_is_watched_when_it_is_installed_and_forgotten_whe
     await admin.must("POST", CRDS, DEFINITION)
 
     async def created() -> bool:
-        return (await admin.request("POST", WIDGETS.path("risk"), widget(name, toy)))[0] in {201, 409}
+        return (await admin.request("POST", WIDGETS.path("risk"), widget(name, toy)))[0] in {
+            201,
+            409,
+        }
 
     await until(created, "the API is served")
     await side.knows(WIDGETS, name)

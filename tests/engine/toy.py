@@ -1,4 +1,6 @@
-"""A kind that is small enough to test an engine with: one experiment in MLflow, some ConfigMaps, nothing of the real kinds."""
+"""A kind that is small enough to test an engine with: one experiment in MLflow, some ConfigMaps,
+nothing of the real kinds.
+"""
 
 from __future__ import annotations
 
@@ -71,7 +73,8 @@ class Toys:
         raises: What observing an object raises, by name.
         restless: By name, the plan that comes back whatever was done.
         reads_last: `Controller.reads_last`.
-        survives_refusals: `Controller.survives_refusals`; refused ConfigMaps are named in the status.
+        survives_refusals: `Controller.survives_refusals`; refused ConfigMaps are named in the
+            status.
 
     """
 
@@ -92,7 +95,11 @@ class Toys:
             tracked = await tenant.tracking.experiment(toy.key)
             if toy.spec.stored:
                 await tenant.store.usage("s3://bucket/risk/")
-        return Observation(tracked, ports.cluster.owned(toy.metadata.uid), frozenset(name for _, name in ports.refusals))
+        return Observation(
+            tracked,
+            ports.cluster.owned(toy.metadata.uid),
+            frozenset(name for _, name in ports.refusals),
+        )
 
     def decide(self, toy: Toy, observation: Observation, now: datetime) -> Plan[ToyStatus]:
         return self.restless.get(toy.metadata.name) or decide(toy, observation, now)
@@ -114,18 +121,28 @@ class Toys:
 
 def decide(toy: Toy, observation: Observation, _now: datetime) -> Plan[ToyStatus]:
     if toy.spec.outside and observation.tracked is None:
-        return Act((CreateExperiment(toy.key, "s3://bucket/x", {UID_TAG: toy.metadata.uid}),), (Event("Created", "Made."),))
+        return Act(
+            (CreateExperiment(toy.key, "s3://bucket/x", {UID_TAG: toy.metadata.uid}),),
+            (Event("Created", "Made."),),
+        )
     id_ = None if observation.tracked is None else observation.tracked.id
     if actions := tuple(_config_maps(toy, observation)):
         return Act(actions)
     if toy.spec.noted and not toy.status.noted:
-        return Record(toy_status(toy, id_, *progressing("Noted", "Noted.")).model_copy(update={"noted": True}))
+        return Record(
+            toy_status(toy, id_, *progressing("Noted", "Noted.")).model_copy(update={"noted": True})
+        )
     requeue_after = None if toy.spec.again is None else timedelta(seconds=toy.spec.again)
     if observation.refused:
-        return Rest(toy_status(toy, id_, *stalled("Refused", ", ".join(sorted(observation.refused)))), requeue_after)
+        return Rest(
+            toy_status(toy, id_, *stalled("Refused", ", ".join(sorted(observation.refused)))),
+            requeue_after,
+        )
     if toy.spec.busy:
         return Rest(toy_status(toy, id_, *progressing("Busy", "Not ready.")), requeue_after)
-    return Rest(toy_status(toy, id_, *ready("Synced", f"All is {toy.spec.value or 'well'}.")), requeue_after)
+    return Rest(
+        toy_status(toy, id_, *ready("Synced", f"All is {toy.spec.value or 'well'}.")), requeue_after
+    )
 
 
 def finalize(_toy: Toy, observation: Observation, _now: datetime) -> Plan[ToyStatus]:
@@ -148,27 +165,48 @@ def announced(body: Manifest, before: Manifest, after: Manifest) -> Iterator[Man
     if before.get("value") != after.get("value"):
         meta = body["metadata"]
         source, id_ = f"/{meta['namespace']}/{meta['name']}", f"{meta['uid']}/{after['value']}"
-        yield {"specversion": "1.0", "type": "toy.painted", "source": source, "id": id_, "data": {"value": after["value"]}}
+        yield {
+            "specversion": "1.0",
+            "type": "toy.painted",
+            "source": source,
+            "id": id_,
+            "data": {"value": after["value"]},
+        }
 
 
 def toy_status(toy: Toy, id_: str | None, *conditions: Any) -> ToyStatus:
     return ToyStatus(
-        conditions=(*conditions, condition("Toy", True, "Toy", "It is a toy.")), id=id_, value=toy.spec.value, noted=toy.status.noted
+        conditions=(*conditions, condition("Toy", True, "Toy", "It is a toy.")),
+        id=id_,
+        value=toy.spec.value,
+        noted=toy.status.noted,
     )
 
 
 def _config_maps(toy: Toy, observation: Observation) -> list[Action]:
-    wanted = {f"{toy.metadata.name}-{number}" for number in range(toy.spec.children)} - observation.refused
-    current = {each["metadata"]["name"]: each for each in observation.owned if each["kind"] == "ConfigMap"}
+    wanted = {
+        f"{toy.metadata.name}-{number}" for number in range(toy.spec.children)
+    } - observation.refused
+    current = {
+        each["metadata"]["name"]: each for each in observation.owned if each["kind"] == "ConfigMap"
+    }
     manifests = [_config_map(toy, name) for name in sorted(wanted)]
     out: list[Action] = [
         Apply(each)
         for each in manifests
-        if (there := current.get(each["metadata"]["name"])) is None or not applied.same_content(each, there)
+        if (there := current.get(each["metadata"]["name"])) is None
+        or not applied.same_content(each, there)
     ]
     surplus = current.keys() - wanted - observation.refused
-    gone = [current[name] for name in sorted(surplus) if "deletionTimestamp" not in current[name]["metadata"]]
-    return out + [Delete("v1", "ConfigMap", each["metadata"]["name"], each["metadata"]["uid"]) for each in gone]
+    gone = [
+        current[name]
+        for name in sorted(surplus)
+        if "deletionTimestamp" not in current[name]["metadata"]
+    ]
+    return out + [
+        Delete("v1", "ConfigMap", each["metadata"]["name"], each["metadata"]["uid"])
+        for each in gone
+    ]
 
 
 def _config_map(toy: Toy, name: str) -> Manifest:
@@ -180,7 +218,15 @@ def _config_map(toy: Toy, name: str) -> Manifest:
             "name": name,
             "namespace": meta.namespace,
             "labels": {UID_LABEL: meta.uid, MANAGED_BY: FIELD_MANAGER},
-            "ownerReferences": [{"apiVersion": API_VERSION, "kind": Toy.KIND, "name": meta.name, "uid": meta.uid, "controller": True}],
+            "ownerReferences": [
+                {
+                    "apiVersion": API_VERSION,
+                    "kind": Toy.KIND,
+                    "name": meta.name,
+                    "uid": meta.uid,
+                    "controller": True,
+                }
+            ],
         },
         "data": {"value": toy.spec.value},
     }
@@ -189,4 +235,9 @@ def _config_map(toy: Toy, name: str) -> Manifest:
 
 def manifest(name: str = "fraud", namespace: str = "risk", **spec: Any) -> Manifest:
     """Return a toy as a user writes it."""
-    return {"apiVersion": API_VERSION, "kind": Toy.KIND, "metadata": {"name": name, "namespace": namespace}, "spec": spec}
+    return {
+        "apiVersion": API_VERSION,
+        "kind": Toy.KIND,
+        "metadata": {"name": name, "namespace": namespace},
+        "spec": spec,
+    }

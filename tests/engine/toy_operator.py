@@ -1,4 +1,6 @@
-"""`python -m tests.engine.toy_operator`: the operator as it is, with the toy in place of the real kinds."""
+"""`python -m tests.engine.toy_operator`: the operator as it is, with the toy in place of the
+real kinds.
+"""
 
 from __future__ import annotations
 

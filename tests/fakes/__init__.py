@@ -1,1 +1,3 @@
-"""The world outside, in memory. As honest as `tests/contract` makes them: the same suite runs against these and the real servers."""
+"""The world outside, in memory. As honest as `tests/contract` makes them: the same suite runs
+against these and the real servers.
+"""

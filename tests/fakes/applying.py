@@ -12,11 +12,16 @@ __all__ = ["copied", "merged"]
 
 
 def merged(live: Any, desired: Any, previous: Any, field: str = "") -> Any:
-    """Server-side apply by one manager: ours win, what we said before and say no more goes, what others said stays."""
+    """Server-side apply by one manager: ours win, what we said before and say no more goes, what
+    others said stays.
+    """
     if isinstance(live, dict) and isinstance(desired, dict) and field not in ATOMIC_MAPS:
         before = previous if isinstance(previous, dict) else {}
         kept = {key: value for key, value in live.items() if key in desired or key not in before}
-        ours = {key: merged(kept.get(key), value, before.get(key), key) for key, value in desired.items()}
+        ours = {
+            key: merged(kept.get(key), value, before.get(key), key)
+            for key, value in desired.items()
+        }
         return kept | ours
     if isinstance(live, list) and isinstance(desired, list):
         before = previous if isinstance(previous, list) else []
@@ -26,8 +31,12 @@ def merged(live: Any, desired: Any, previous: Any, field: str = "") -> Any:
     return copied(desired)
 
 
-def _merged_items(live: list[Any], desired: list[Any], previous: list[Any], key_of: Callable[[Manifest], Any]) -> list[Any]:
-    ours, theirs, before = ({key_of(each): each for each in items} for items in (desired, live, previous))
+def _merged_items(
+    live: list[Any], desired: list[Any], previous: list[Any], key_of: Callable[[Manifest], Any]
+) -> list[Any]:
+    ours, theirs, before = (
+        {key_of(each): each for each in items} for items in (desired, live, previous)
+    )
     kept = [
         merged(item, ours[key], before.get(key)) if key in ours else item
         for key, item in theirs.items()

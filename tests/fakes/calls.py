@@ -1,4 +1,6 @@
-"""What all fakes have: a log of their calls, and a hook by which a test kills or confuses at a call."""
+"""What all fakes have: a log of their calls, and a hook by which a test kills or confuses at a
+call.
+"""
 
 from __future__ import annotations
 
@@ -13,8 +15,8 @@ Phase = Literal["before", "after"]
 Hook = Callable[[str, Phase], None]
 """Told of every call of a port, by the name of its method, before and after it took effect.
 
-What it raises is what the caller gets: a BaseException to kill, `Ambiguous` after a write for commit-then-error, `Unavailable` before
-for an outage.
+What it raises is what the caller gets: a BaseException to kill, `Ambiguous` after a write for
+commit-then-error, `Unavailable` before for an outage.
 """
 
 
@@ -35,7 +37,9 @@ class Calls:
 
     @asynccontextmanager
     async def __call__(self, operation: str, *arguments: Any) -> AsyncIterator[None]:
-        """Log a call and tell the hook; a call that the fake itself refuses has no "after": it had no effect."""
+        """Log a call and tell the hook; a call that the fake itself refuses has no "after": it
+        had no effect.
+        """
         self.log.append(Call(operation, arguments))
         self.on_call(operation, "before")
         yield

@@ -30,7 +30,9 @@ class FakeClock:
 
 
 async def settle(engine: Engine, clock: FakeClock, within: timedelta = timedelta()) -> int:
-    """Work everything off, letting the time pass from one look to the next as long as it stays `within`; return the number of passes."""
+    """Work everything off, letting the time pass from one look to the next as long as it stays
+    `within`; return the number of passes.
+    """
     end = clock.time() + within.total_seconds()
     passes = 0
     while True:

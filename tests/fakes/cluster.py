@@ -1,4 +1,5 @@
-"""Kubernetes in memory: `modelyard.ports.Cluster` and `Objects` with the API server's own rules, and what users and controllers do there.
+"""Kubernetes in memory: `modelyard.ports.Cluster` and `Objects` with the API server's own rules,
+and what users and controllers do there.
 
 What it keeps: uids, resourceVersions and generations, preconditions, the status subresource,
 server-side apply by one field manager, finalizers, garbage collection by owner references, and the
@@ -24,7 +25,15 @@ from modelyard.plan import Delete, Manifest, Suspend, Tell
 from tests.fakes.applying import copied, merged
 from tests.fakes.calls import Call, Calls, Hook
 from tests.fakes.clock import FakeClock
-from tests.fakes.rules import OWN, check_immutable, controlled_by, generation_counts, is_orphan, place_of, scope_of
+from tests.fakes.rules import (
+    OWN,
+    check_immutable,
+    controlled_by,
+    generation_counts,
+    is_orphan,
+    place_of,
+    scope_of,
+)
 
 __all__ = ["FakeCluster", "Killed", "controlled_by"]
 
@@ -43,15 +52,19 @@ class FakeCluster:
         events: What users were told: kind, name, reason, message, whether it is a warning.
         secrets: Data by namespace and name.
         labels: Labels by namespace.
-        refuses: What a quota, a policy or validation says to an apply, or of a pod that is told something, by kind and name.
+        refuses: What a quota, a policy or validation says to an apply, or of a pod that is told
+            something, by kind and name.
         creation_errors: Why Kubernetes cannot create a Job's pod, by the Job's uid.
         guarded: The policies that guard approvals are in force.
         freezes: What `calendar` returns.
-        deaf: While True, no change reaches the cache, except our own writes' answers. `relisten` brings it up to date.
+        deaf: While True, no change reaches the cache, except our own writes' answers. `relisten`
+            brings it up to date.
 
     """
 
-    def __init__(self, cache: Cache, *, clock: FakeClock | None = None, calls: Calls | None = None) -> None:
+    def __init__(
+        self, cache: Cache, *, clock: FakeClock | None = None, calls: Calls | None = None
+    ) -> None:
         self._cache = cache
         self._clock = clock or FakeClock()
         self._call = calls or Calls()
@@ -95,7 +108,7 @@ class FakeCluster:
 
         self.on_call = fail
 
-    # --- Cluster ------------------------------------------------------------------------------------------
+    # --- Cluster ----------------------------------------------------------------------------------
     def get(self, plural: str, namespace: str, name: str) -> Manifest | None:
         return self._cache.get(plural, namespace, name)
 
@@ -114,21 +127,33 @@ class FakeCluster:
                 raise refusal
             live = self._objects.get(place_of(desired))
             if live is not None and parent_of(live) != parent_of(desired):
-                raise Invalid("Kubernetes", f"apply {desired['kind']}", desired["metadata"]["name"], taken(live))
+                raise Invalid(
+                    "Kubernetes",
+                    f"apply {desired['kind']}",
+                    desired["metadata"]["name"],
+                    taken(live),
+                )
             if live is None:
                 body = self._born(desired)
             else:
                 previous = self._applied.get(live["metadata"]["uid"], {})
                 body = merged(live, desired, previous)
                 check_immutable(live, body)
-                body["metadata"] |= {key: live["metadata"][key] for key in ("uid", "resourceVersion", "creationTimestamp")}
+                body["metadata"] |= {
+                    key: live["metadata"][key]
+                    for key in ("uid", "resourceVersion", "creationTimestamp")
+                }
             body = self._store(body)
             self._applied[body["metadata"]["uid"]] = desired
         self._cache.put(scope_of(body), copied(body))
 
     async def delete(self, namespace: str, child: Delete) -> None:
         async with self._call("delete", namespace, child):
-            place = (scope_of({"apiVersion": child.api_version, "kind": child.kind}), namespace, child.name)
+            place = (
+                scope_of({"apiVersion": child.api_version, "kind": child.kind}),
+                namespace,
+                child.name,
+            )
             live = self._objects.get(place)
             if live is not None and live["metadata"]["uid"] == child.uid:
                 self._delete(place)
@@ -145,7 +170,9 @@ class FakeCluster:
             if live is None or live["metadata"]["uid"] != job.uid:
                 self._cache.remove(*place, job.uid)
                 raise Conflict("Kubernetes", "suspend Job", job.name, "it is gone")
-            body = self._store(copied(live) | {"spec": copied(live["spec"]) | {"suspend": job.suspend}})
+            body = self._store(
+                copied(live) | {"spec": copied(live["spec"]) | {"suspend": job.suspend}}
+            )
         self._cache.put(place[0], copied(body))
 
     async def tell(self, namespace: str, pod: Tell) -> None:
@@ -160,7 +187,11 @@ class FakeCluster:
             if live["metadata"]["uid"] != pod.uid:
                 raise Conflict("Kubernetes", "tell Pod", pod.name, "another one has its name now")
             body = copied(live)
-            said = {key: value for key, value in (body["metadata"].pop("annotations", None) or {}).items() if key != TRAFFIC_ANNOTATION}
+            said = {
+                key: value
+                for key, value in (body["metadata"].pop("annotations", None) or {}).items()
+                if key != TRAFFIC_ANNOTATION
+            }
             said |= {TRAFFIC_ANNOTATION: pod.rule} if pod.rule is not None else {}
             body["metadata"] |= {"annotations": said} if said else {}
             body = self._store(body)
@@ -190,10 +221,14 @@ class FakeCluster:
         async with self._call("unguarded", namespace):
             return None if self.guarded else UNGUARDED
 
-    # --- Objects ------------------------------------------------------------------------------------------
+    # --- Objects ----------------------------------------------------------------------------------
     async def page(self, plural: str, token: str) -> tuple[list[Manifest], str]:
         async with self._call("page", plural, token):
-            bodies = [body for (scope, _, _), body in sorted(self._objects.items(), key=lambda item: item[0]) if scope == plural]
+            bodies = [
+                body
+                for (scope, _, _), body in sorted(self._objects.items(), key=lambda item: item[0])
+                if scope == plural
+            ]
             begin = int(token or 0)
             end = begin + _PAGE
             return copied(bodies[begin:end]), str(end) if end < len(bodies) else ""
@@ -208,7 +243,12 @@ class FakeCluster:
             live = self._newest(body, "set finalizers of")
             added = set(finalizers) - set(live["metadata"].get("finalizers", ()))
             if added and "deletionTimestamp" in live["metadata"]:
-                raise Invalid("Kubernetes", "set finalizers of", live["metadata"]["name"], "no finalizer may be added: it is being deleted")
+                raise Invalid(
+                    "Kubernetes",
+                    "set finalizers of",
+                    live["metadata"]["name"],
+                    "no finalizer may be added: it is being deleted",
+                )
             changed = copied(live)
             changed["metadata"]["finalizers"] = list(finalizers)
             stored = copied(self._store(changed))
@@ -219,11 +259,13 @@ class FakeCluster:
         async with self._call("event", body, reason, message):
             self.events.append((body["kind"], body["metadata"]["name"], reason, message, warning))
 
-    # --- what users and other controllers do ----------------------------------------------------------------
+    # --- what users and other controllers do ------------------------------------------------------
     def create(self, manifest: Manifest) -> Manifest:
         """Create an object; a status is dropped, as the API server does."""
         assert place_of(manifest) not in self._objects, f"{place_of(manifest)} exists"
-        return copied(self._store(self._born({k: v for k, v in copied(manifest).items() if k != "status"})))
+        return copied(
+            self._store(self._born({k: v for k, v in copied(manifest).items() if k != "status"}))
+        )
 
     def live(self, scope: str, namespace: str, name: str) -> Manifest | None:
         """Return an object as the API server has it, whatever the cache believes."""
@@ -237,8 +279,12 @@ class FakeCluster:
         """Return all objects of a scope themselves: to be looked at, never changed."""
         return [body for (each, _, _), body in self._objects.items() if each == scope]
 
-    def edit(self, scope: str, namespace: str, name: str, change: Callable[[Manifest], Any]) -> Manifest:
-        """Change an object in place, status and spec alike; the generation goes up when the spec changed."""
+    def edit(
+        self, scope: str, namespace: str, name: str, change: Callable[[Manifest], Any]
+    ) -> Manifest:
+        """Change an object in place, status and spec alike; the generation goes up when the spec
+        changed.
+        """
         body = copied(self._objects[scope, namespace, name])
         change(body)
         return copied(self._store(body))
@@ -304,13 +350,18 @@ class FakeCluster:
                 self._cache.put(scope, body)
             self._cache.settle(scope, before, [body["metadata"]["uid"] for body in bodies])
 
-    # --- the API server -------------------------------------------------------------------------------------
+    # --- the API server ---------------------------------------------------------------------------
     def _born(self, body: Manifest) -> Manifest:
         self._made += 1
         created = self._clock.now().strftime("%Y-%m-%dT%H:%M:%SZ")
         return body | {
             "metadata": body["metadata"]
-            | {"uid": f"uid-{self._made}", "creationTimestamp": created, "resourceVersion": "0", "generation": 1}
+            | {
+                "uid": f"uid-{self._made}",
+                "creationTimestamp": created,
+                "resourceVersion": "0",
+                "generation": 1,
+            }
         }
 
     def _newest(self, body: Manifest, operation: str) -> Manifest:
@@ -343,7 +394,9 @@ class FakeCluster:
     def _delete(self, place: tuple[str, str, str]) -> None:
         body = copied(self._objects[place])
         if body["metadata"].get("finalizers"):
-            body["metadata"].setdefault("deletionTimestamp", self._clock.now().strftime("%Y-%m-%dT%H:%M:%SZ"))
+            body["metadata"].setdefault(
+                "deletionTimestamp", self._clock.now().strftime("%Y-%m-%dT%H:%M:%SZ")
+            )
             self._store(body)
             return
         self._version += 1

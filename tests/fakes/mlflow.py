@@ -1,4 +1,6 @@
-"""MLflow in memory: `modelyard.ports.Tracking` with MLflow's own rules, and what pods and people do there besides."""
+"""MLflow in memory: `modelyard.ports.Tracking` with MLflow's own rules, and what pods and people
+do there besides.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,15 @@ from datetime import UTC, datetime, timedelta
 from modelyard.api.run_status import RunStatus
 from modelyard.errors import Ambiguous, Conflict, Invalid
 from modelyard.kube.names import NAME_TAG
-from modelyard.ports import LoggedModel, ModelStage, RunList, TrackedExperiment, TrackedModel, TrackedRun, TrackedVersion
+from modelyard.ports import (
+    LoggedModel,
+    ModelStage,
+    RunList,
+    TrackedExperiment,
+    TrackedModel,
+    TrackedRun,
+    TrackedVersion,
+)
 from tests.fakes.calls import Call, Calls, Hook
 
 __all__ = ["FakeTracking"]
@@ -44,7 +54,9 @@ class FakeTracking:
 
     """
 
-    def __init__(self, *, clock: Callable[[], datetime] | None = None, calls: Calls | None = None) -> None:
+    def __init__(
+        self, *, clock: Callable[[], datetime] | None = None, calls: Calls | None = None
+    ) -> None:
         self._clock = clock or _ticking()
         self._call = calls or Calls()
         self.experiments: dict[str, TrackedExperiment] = {}
@@ -66,7 +78,7 @@ class FakeTracking:
     def on_call(self, hook: Hook) -> None:
         self._call.on_call = hook
 
-    # --- experiments --------------------------------------------------------------------------------
+    # --- experiments ------------------------------------------------------------------------------
     async def experiment(self, name: str) -> TrackedExperiment | None:
         async with self._call("experiment", name):
             return next((found for found in self.experiments.values() if found.name == name), None)
@@ -80,7 +92,9 @@ class FakeTracking:
             if any(found.name == name for found in self.experiments.values()):
                 raise Conflict("MLflow", "create experiment", name)
             id_ = str(len(self.experiments) + 1)
-            self.experiments[id_] = TrackedExperiment(id_, name, location, deleted=False, tags=dict(tags))
+            self.experiments[id_] = TrackedExperiment(
+                id_, name, location, deleted=False, tags=dict(tags)
+            )
         return id_
 
     async def restore_experiment(self, id_: str) -> None:
@@ -106,46 +120,87 @@ class FakeTracking:
             found = self._experiment("untag experiment", id_)
             if found.deleted:
                 raise Invalid("MLflow", "untag experiment", id_)
-            self.experiments[id_] = replace(found, tags={key: value for key, value in found.tags.items() if key not in set(keys)})
+            self.experiments[id_] = replace(
+                found,
+                tags={key: value for key, value in found.tags.items() if key not in set(keys)},
+            )
 
-    # --- runs ---------------------------------------------------------------------------------------
+    # --- runs -------------------------------------------------------------------------------------
     async def run(self, id_: str) -> TrackedRun | None:
         async with self._call("run", id_):
             return self.runs_by_id.get(id_)
 
     async def runs(
-        self, experiment: str, *, tags: Mapping[str, str] | None = None, deleted: bool | None = False, limit: int = 1000
+        self,
+        experiment: str,
+        *,
+        tags: Mapping[str, str] | None = None,
+        deleted: bool | None = False,
+        limit: int = 1000,
     ) -> tuple[TrackedRun, ...]:
         wanted = dict(tags or {})
         async with self._call("runs", experiment, wanted, deleted, limit):
-            here = [run for run in self.runs_by_id.values() if run.experiment == experiment and deleted in (None, run.deleted)]
+            here = [
+                run
+                for run in self.runs_by_id.values()
+                if run.experiment == experiment and deleted in (None, run.deleted)
+            ]
             found = [run for run in here if wanted.items() <= run.tags.items()]
-            return tuple(sorted(found, key=lambda run: run.start or datetime.min.replace(tzinfo=UTC), reverse=True)[:limit])
+            return tuple(
+                sorted(
+                    found,
+                    key=lambda run: run.start or datetime.min.replace(tzinfo=UTC),
+                    reverse=True,
+                )[:limit]
+            )
 
-    async def newest_runs(self, experiment: str, *, deleted: bool | None, limit: int, metric: str | None) -> RunList:
+    async def newest_runs(
+        self, experiment: str, *, deleted: bool | None, limit: int, metric: str | None
+    ) -> RunList:
         return self._list(await self.runs(experiment, deleted=deleted, limit=limit), metric)
 
-    async def ended_runs(self, experiment: str, before: datetime, *, limit: int, metric: str | None) -> RunList:
+    async def ended_runs(
+        self, experiment: str, before: datetime, *, limit: int, metric: str | None
+    ) -> RunList:
         async with self._call("ended_runs", experiment, before, limit):
-            here = [run for run in self.runs_by_id.values() if run.experiment == experiment and not run.deleted]
+            here = [
+                run
+                for run in self.runs_by_id.values()
+                if run.experiment == experiment and not run.deleted
+            ]
             ended = [(run.end, run) for run in here if run.end is not None and run.end < before]
-            return self._list([run for _, run in sorted(ended, key=lambda item: item[0])][:limit], metric)
+            return self._list(
+                [run for _, run in sorted(ended, key=lambda item: item[0])][:limit], metric
+            )
 
-    async def best_runs(self, experiment: str, metric: str, *, greatest: bool, limit: int) -> RunList:
+    async def best_runs(
+        self, experiment: str, metric: str, *, greatest: bool, limit: int
+    ) -> RunList:
         async with self._call("best_runs", experiment, metric, greatest, limit):
-            here = [run for run in self.runs_by_id.values() if run.experiment == experiment and not run.deleted]
+            here = [
+                run
+                for run in self.runs_by_id.values()
+                if run.experiment == experiment and not run.deleted
+            ]
             ranked = [run for run in here if run.status == "FINISHED" and metric in run.metrics]
-            return self._list(sorted(ranked, key=lambda run: run.metrics[metric], reverse=greatest)[:limit], metric)
+            return self._list(
+                sorted(ranked, key=lambda run: run.metrics[metric], reverse=greatest)[:limit],
+                metric,
+            )
 
     def _list(self, runs: Sequence[TrackedRun], metric: str | None) -> RunList:
         """Return what a list shows: no parameters, no tags but our name, one metric."""
         names = [{key: value for key, value in run.tags.items() if key == NAME_TAG} for run in runs]
-        values = [{key: value for key, value in run.metrics.items() if key == metric} for run in runs]
+        values = [
+            {key: value for key, value in run.metrics.items() if key == metric} for run in runs
+        ]
         brief = [
             replace(run, tags=name, parameters={}, metrics=value, artifact_uri="", models=())
             for run, name, value in zip(runs, names, values, strict=True)
         ]
-        return RunList(tuple(brief[: self.most]), complete=self.most is None or len(brief) <= self.most)
+        return RunList(
+            tuple(brief[: self.most]), complete=self.most is None or len(brief) <= self.most
+        )
 
     async def create_run(self, experiment: str, name: str, tags: Mapping[str, str]) -> str:
         async with self._call("create_run", experiment, name, dict(tags)):
@@ -183,7 +238,9 @@ class FakeTracking:
             if not tags:
                 return
             found = self._active_run("tag run", run)
-            self.runs_by_id[run] = replace(found, tags={**found.tags, **tags}, name=tags.get("mlflow.runName", found.name))
+            self.runs_by_id[run] = replace(
+                found, tags={**found.tags, **tags}, name=tags.get("mlflow.runName", found.name)
+            )
 
     async def finish_run(self, run: str, status: RunStatus) -> None:
         async with self._call("finish_run", run, status):
@@ -203,13 +260,23 @@ class FakeTracking:
         async with self._call("restore_run", run):
             self.runs_by_id[run] = replace(self._run("restore run", run), deleted=False)
 
-    async def logged_models(self, experiment: str, run: str, name: str | None = None) -> tuple[LoggedModel, ...]:
+    async def logged_models(
+        self, experiment: str, run: str, name: str | None = None
+    ) -> tuple[LoggedModel, ...]:
         async with self._call("logged_models", experiment, run, name):
-            found = [each for each in self.logged.values() if each.run == run and name in (None, each.name)]
-            newest_first = sorted(found, key=lambda each: each.created or datetime.min.replace(tzinfo=UTC), reverse=True)
+            found = [
+                each
+                for each in self.logged.values()
+                if each.run == run and name in (None, each.name)
+            ]
+            newest_first = sorted(
+                found,
+                key=lambda each: each.created or datetime.min.replace(tzinfo=UTC),
+                reverse=True,
+            )
             return tuple(newest_first[:50])
 
-    # --- registry -----------------------------------------------------------------------------------
+    # --- registry ---------------------------------------------------------------------------------
     async def model(self, name: str) -> TrackedModel | None:
         async with self._call("model", name):
             return self._models[name].tracked if name in self._models else None
@@ -222,20 +289,29 @@ class FakeTracking:
                 raise Conflict("MLflow", "create model", name)
             self._models[name] = _Model(TrackedModel(name, description, dict(tags), {}))
 
-    async def set_model_tags(self, name: str, tags: Mapping[str, str], description: str | None) -> None:
+    async def set_model_tags(
+        self, name: str, tags: Mapping[str, str], description: str | None
+    ) -> None:
         async with self._call("set_model_tags", name, dict(tags), description):
             if not tags and description is None:
                 return
             model = self._model("tag model", name)
             new = model.tracked.description if description is None else description
-            model.tracked = replace(model.tracked, tags={**model.tracked.tags, **tags}, description=new)
+            model.tracked = replace(
+                model.tracked, tags={**model.tracked.tags, **tags}, description=new
+            )
 
     async def delete_model_tags(self, name: str, keys: Iterable[str]) -> None:
         async with self._call("delete_model_tags", name, tuple(keys)):
             if name in self._models:
                 model = self._models[name]
                 model.tracked = replace(
-                    model.tracked, tags={key: value for key, value in model.tracked.tags.items() if key not in set(keys)}
+                    model.tracked,
+                    tags={
+                        key: value
+                        for key, value in model.tracked.tags.items()
+                        if key not in set(keys)
+                    },
                 )
 
     async def delete_model(self, name: str) -> None:
@@ -248,14 +324,29 @@ class FakeTracking:
 
     async def versions_of_run(self, run: str) -> tuple[TrackedVersion, ...]:
         async with self._call("versions_of_run", run):
-            every = (version for _, model in sorted(self._models.items()) for version in model.versions.values())
+            every = (
+                version
+                for _, model in sorted(self._models.items())
+                for version in model.versions.values()
+            )
             return tuple(version for version in every if version.run == run)
 
-    async def create_version(self, model: str, source: str, run: str | None, tags: Mapping[str, str], logged_model: str | None) -> str:
+    async def create_version(
+        self,
+        model: str,
+        source: str,
+        run: str | None,
+        tags: Mapping[str, str],
+        logged_model: str | None,
+    ) -> str:
         async with self._call("create_version", model, source, run, dict(tags), logged_model):
             operation = "register version of"
             named = source.removeprefix("models:/") if source.startswith("models:/m-") else None
-            if (named and named != logged_model) or not source.startswith(("s3://", "models:/m-")) or ".." in source:
+            if (
+                (named and named != logged_model)
+                or not source.startswith(("s3://", "models:/m-"))
+                or ".." in source
+            ):
                 raise Invalid("MLflow", operation, model)
             if logged_model is not None and logged_model not in self.logged:
                 raise Ambiguous("MLflow", operation, model)
@@ -264,7 +355,14 @@ class FakeTracking:
             version = str(found.last)
             came_from = run or (self.logged[logged_model].run if logged_model else None)
             found.versions[version] = TrackedVersion(
-                model, version, source, came_from, "None", ready=True, tags=dict(tags), created=self._clock()
+                model,
+                version,
+                source,
+                came_from,
+                "None",
+                ready=True,
+                tags=dict(tags),
+                created=self._clock(),
             )
         return version
 
@@ -274,14 +372,20 @@ class FakeTracking:
                 found = self._version("tag version", model, version)
                 self._models[model].versions[version] = replace(found, tags={**found.tags, **tags})
 
-    async def transition(self, model: str, version: str, stage: ModelStage, *, displacing: bool = False) -> None:
+    async def transition(
+        self, model: str, version: str, stage: ModelStage, *, displacing: bool = False
+    ) -> None:
         async with self._call("transition", model, version, stage):
             found = self._version("move version", model, version)
             if stage not in _STAGES:
                 raise Invalid("MLflow", "move version", f"{model}/{version} to {stage}")
             versions = self._models[model].versions
             if displacing:
-                versions |= {number: replace(each, stage="Archived") for number, each in versions.items() if each.stage == stage}
+                versions |= {
+                    number: replace(each, stage="Archived")
+                    for number, each in versions.items()
+                    if each.stage == stage
+                }
             versions[version] = replace(found, stage=stage)
 
     async def set_alias(self, model: str, alias: str, version: str) -> None:
@@ -290,7 +394,9 @@ class FakeTracking:
                 raise Invalid("MLflow", "set alias", alias)
             self._version("set alias", model, version)
             found = self._models[model]
-            found.tracked = replace(found.tracked, aliases={**found.tracked.aliases, alias: version})
+            found.tracked = replace(
+                found.tracked, aliases={**found.tracked.aliases, alias: version}
+            )
 
     async def delete_alias(self, model: str, alias: str) -> None:
         async with self._call("delete_alias", model, alias):
@@ -303,7 +409,7 @@ class FakeTracking:
                 del self._models[model].versions[version]
                 self._drop_aliases(self._models[model], lambda _, target: target == version)
 
-    # --- what pods and people do --------------------------------------------------------------------
+    # --- what pods and people do ------------------------------------------------------------------
     def log_metric(self, run: str, key: str, value: float) -> None:
         """Log a metric's newest value, as a training script does."""
         found = self.runs_by_id[run]
@@ -312,10 +418,14 @@ class FakeTracking:
     def end_run(self, run: str, status: RunStatus, tags: Mapping[str, str] | None = None) -> None:
         """Close a run, as whoever trains does it."""
         found = self.runs_by_id[run]
-        self.runs_by_id[run] = replace(found, status=status, end=self._clock(), tags={**found.tags, **(tags or {})})
+        self.runs_by_id[run] = replace(
+            found, status=status, end=self._clock(), tags={**found.tags, **(tags or {})}
+        )
 
     def log_model(self, run: str, name: str = "model", *, ready: bool = True) -> LoggedModel:
-        """Log a model, as `mlflow.xgboost.log_model` does; storing its files is `FakeStore`'s business. Not ready: it broke off."""
+        """Log a model, as `mlflow.xgboost.log_model` does; storing its files is `FakeStore`'s
+        business. Not ready: it broke off.
+        """
         found = self.runs_by_id[run]
         id_ = f"m-{self._id()}"
         location = self.experiments[found.experiment].location.rstrip("/")
@@ -325,7 +435,7 @@ class FakeTracking:
         self.runs_by_id[run] = replace(found, models=(*found.models, id_))
         return logged
 
-    # --- how ----------------------------------------------------------------------------------------
+    # --- how --------------------------------------------------------------------------------------
     def _id(self) -> str:
         self._made += 1
         return f"{self._made:032x}"
@@ -365,7 +475,11 @@ class FakeTracking:
 
     @staticmethod
     def _drop_aliases(model: _Model, goes: Callable[[str, str], bool]) -> None:
-        kept = {alias: target for alias, target in model.tracked.aliases.items() if not goes(alias, target)}
+        kept = {
+            alias: target
+            for alias, target in model.tracked.aliases.items()
+            if not goes(alias, target)
+        }
         model.tracked = replace(model.tracked, aliases=kept)
 
 

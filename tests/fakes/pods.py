@@ -1,4 +1,6 @@
-"""What serving pods say of what they answered, without pods: for the real `modelyard.adapters.pod_traffic.PodTraffic`."""
+"""What serving pods say of what they answered, without pods: for the real
+`modelyard.adapters.pod_traffic.PodTraffic`.
+"""
 
 from __future__ import annotations
 
@@ -17,10 +19,11 @@ class FakePods:
     """All serving pods.
 
     Attributes:
-        said: By version, the requests that each of its pods has answered, and how many of them failed.
+        said: By version, the requests that each of its pods has answered, and how many of them
+            failed.
         load: By version, what is added to that each time that a pod is asked.
-        drawn: By version, what each of its pods draws for itself and for the candidate each time that it is asked while it has a rule.
-            Pods of a version that is not there do not split.
+        drawn: By version, what each of its pods draws for itself and for the candidate each time
+            that it is asked while it has a rule. Pods of a version that is not there do not split.
         behind: By pod's name, the revision that it still applies, whatever it was told.
         silent: Names of pods that do not answer.
         asked: Pods that were asked, by name, in order.
@@ -47,11 +50,15 @@ class FakePods:
                 self.said[version] = (said[0] + more[0], said[1] + more[1])
             split = self._split(pod, version)
             if name not in self.silent and (version in self.said or split is not None):
-                found[pod["metadata"]["uid"]] = Counters("the only process", *self.said.get(version, (0, 0)), *(split or ()))
+                found[pod["metadata"]["uid"]] = Counters(
+                    "the only process", *self.said.get(version, (0, 0)), *(split or ())
+                )
         return found
 
     def _split(self, pod: Manifest, version: str) -> tuple[int, Arm, Arm] | None:
-        """Return what a pod has counted under the rule that its annotation has; another revision counts from zero."""
+        """Return what a pod has counted under the rule that its annotation has; another revision
+        counts from zero.
+        """
         if version not in self.drawn:
             return None
         meta = pod["metadata"]
@@ -60,11 +67,21 @@ class FakePods:
         before = self._counted.get(meta["uid"], (0, Arm(), Arm()))
         arms = before[1:] if before[0] == revision else (Arm(), Arm())
         if revision:
-            arms = tuple(_plus(arm, more) for arm, more in zip(arms, self.drawn[version], strict=True))
+            arms = tuple(
+                _plus(arm, more) for arm, more in zip(arms, self.drawn[version], strict=True)
+            )
         self._counted[meta["uid"]] = found = (revision, *arms)
         return found
 
 
 def _plus(arm: Arm, more: Arm) -> Arm:
-    latency = {number: arm.latency.get(number, 0) + more.latency.get(number, 0) for number in arm.latency.keys() | more.latency.keys()}
-    return Arm(arm.requests + more.requests, arm.failures + more.failures, arm.refusals + more.refusals, latency)
+    latency = {
+        number: arm.latency.get(number, 0) + more.latency.get(number, 0)
+        for number in arm.latency.keys() | more.latency.keys()
+    }
+    return Arm(
+        arm.requests + more.requests,
+        arm.failures + more.failures,
+        arm.refusals + more.refusals,
+        latency,
+    )

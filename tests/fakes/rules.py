@@ -1,4 +1,6 @@
-"""Rules of the API server that look at one object or two: what its place is, what may change, what goes with what."""
+"""Rules of the API server that look at one object or two: what its place is, what may change,
+what goes with what.
+"""
 
 from __future__ import annotations
 
@@ -9,11 +11,23 @@ from modelyard.api.kinds import KINDS
 from modelyard.errors import Invalid
 from modelyard.plan import Manifest
 
-__all__ = ["OWN", "check_immutable", "controlled_by", "generation_counts", "is_orphan", "place_of", "scope_of"]
+__all__ = [
+    "OWN",
+    "check_immutable",
+    "controlled_by",
+    "generation_counts",
+    "is_orphan",
+    "place_of",
+    "scope_of",
+]
 
 OWN = {kind.resource.KIND: kind.resource.PLURAL for kind in KINDS}
 # What the API server refuses to change, by kind: a path into the object.
-_IMMUTABLE = {"Job": ("spec", "template"), "Deployment": ("spec", "selector"), "ConfigMap": ("data",)}
+_IMMUTABLE = {
+    "Job": ("spec", "template"),
+    "Deployment": ("spec", "selector"),
+    "ConfigMap": ("data",),
+}
 
 
 def is_orphan(body: Manifest, uids: set[str]) -> bool:
@@ -29,7 +43,9 @@ def controlled_by(owner: Manifest) -> Manifest:
 
 
 def generation_counts(body: Manifest) -> tuple[Any, Any]:
-    """Return what changes an object's generation: its spec, and of a Deployment the annotations too."""
+    """Return what changes an object's generation: its spec, and of a Deployment the annotations
+    too.
+    """
     annotations = body["metadata"].get("annotations") if body["kind"] == "Deployment" else None
     return body.get("spec"), annotations
 
@@ -51,4 +67,9 @@ def check_immutable(live: Manifest, body: Manifest) -> None:
     for step in path:
         old, new = (old or {}).get(step), (new or {}).get(step)
     if old != new:
-        raise Invalid("Kubernetes", f"apply {body['kind']}", body["metadata"]["name"], f"{'.'.join(path)}: field is immutable")
+        raise Invalid(
+            "Kubernetes",
+            f"apply {body['kind']}",
+            body["metadata"]["name"],
+            f"{'.'.join(path)}: field is immutable",
+        )

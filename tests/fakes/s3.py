@@ -67,7 +67,10 @@ class FakeStore:
     async def objects(self, uri: str) -> tuple[StoredObject, ...]:
         place = self._readable(parse_uri(uri))
         async with self._call("objects", uri):
-            listed = (StoredObject(path, len(data), hashlib.md5(data).hexdigest()) for path, data in self._below(place).items())
+            listed = (
+                StoredObject(path, len(data), hashlib.md5(data).hexdigest())
+                for path, data in self._below(place).items()
+            )
             return tuple(sorted(listed))
 
     async def digest(self, uri: str) -> ArtifactTree | None:
@@ -76,11 +79,18 @@ class FakeStore:
             found = self._below(place)
             if complaint := unwritable(found):
                 raise Invalid("S3", "read artifacts", uri, complaint)
-            files = [FileDigest(path, len(data), hashlib.sha256(data).hexdigest()) for path, data in found.items()]
+            files = [
+                FileDigest(path, len(data), hashlib.sha256(data).hexdigest())
+                for path, data in found.items()
+            ]
             if not files:
                 return None
-            listing = listing_digest((path, len(data), hashlib.md5(data).hexdigest()) for path, data in found.items())
-            return ArtifactTree(tree_digest(files), sum(file.size for file in files), len(files), listing)
+            listing = listing_digest(
+                (path, len(data), hashlib.md5(data).hexdigest()) for path, data in found.items()
+            )
+            return ArtifactTree(
+                tree_digest(files), sum(file.size for file in files), len(files), listing
+            )
 
     async def read(self, uri: str, limit: int) -> bytes | None:
         place = self._readable(parse_uri(uri))
@@ -103,7 +113,10 @@ class FakeStore:
 
     async def delete_prefix(self, uri: str) -> None:
         place = self._writable(parse_uri(uri))
-        if not place.key.startswith(f"{self._reach.folder}/") or place.key == f"{self._reach.folder}/":
+        if (
+            not place.key.startswith(f"{self._reach.folder}/")
+            or place.key == f"{self._reach.folder}/"
+        ):
             raise Forbidden("S3", "delete artifacts", uri)
         if place.is_below(Location(self._reach.bucket, f"{self._reach.folder}/{KEPT}/")):
             raise Forbidden("S3", "delete artifacts", uri)
@@ -114,13 +127,13 @@ class FakeStore:
             for key in [key for key in bucket if key.startswith(place.key)]:
                 del bucket[key]
 
-    # --- what pods and people do --------------------------------------------------------------------
+    # --- what pods and people do ------------------------------------------------------------------
     def put(self, uri: str, data: bytes) -> None:
         """Store an object, making its bucket if need be; whatever key is given."""
         bucket, _, key = uri.removeprefix("s3://").partition("/")
         self.world.setdefault(bucket, {})[key] = data
 
-    # --- how ----------------------------------------------------------------------------------------
+    # --- how --------------------------------------------------------------------------------------
     def _bucket(self, place: Location) -> dict[str, bytes]:
         if place.bucket not in self.world:
             raise Invalid("S3", "read", str(place))
@@ -129,7 +142,11 @@ class FakeStore:
     def _below(self, place: Location) -> dict[str, bytes]:
         prefix = place.prefix
         below = {key: data for key, data in self._bucket(place).items() if key.startswith(prefix)}
-        return {key.removeprefix(prefix): data for key, data in below.items() if not is_folder_mark(key, len(data))}
+        return {
+            key.removeprefix(prefix): data
+            for key, data in below.items()
+            if not is_folder_mark(key, len(data))
+        }
 
     def _readable(self, place: Location) -> Location:
         if not self._reach.reads(place):

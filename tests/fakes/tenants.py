@@ -1,4 +1,6 @@
-"""Connections in memory: what `modelyard.adapters.connection.Tenants` opens, without a Secret or a server."""
+"""Connections in memory: what `modelyard.adapters.connection.Tenants` opens, without a Secret or
+a server.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,8 @@ __all__ = ["FakeTenants"]
 
 
 class FakeTenants:
-    """All namespaces, on one MLflow and one object store, with one log and one hook for every call of both.
+    """All namespaces, on one MLflow and one object store, with one log and one hook for every call
+    of both.
 
     Attributes:
         tracking: The MLflow.
@@ -65,9 +68,16 @@ class FakeTenants:
     async def tenant(self, namespace: str) -> Tenant:
         """Return a namespace's clients; the same ones each time."""
         if namespace in self.wrong:
-            raise Invalid("Kubernetes", "read connection", f"{namespace}/{CONNECTION_SECRET}", self.wrong[namespace])
+            raise Invalid(
+                "Kubernetes",
+                "read connection",
+                f"{namespace}/{CONNECTION_SECRET}",
+                self.wrong[namespace],
+            )
         if namespace not in self._tenants:
-            self._tenants[namespace] = Tenant(self.tracking, self.store(namespace), self.store(namespace).reach, self._url)
+            self._tenants[namespace] = Tenant(
+                self.tracking, self.store(namespace), self.store(namespace).reach, self._url
+            )
         return self._tenants[namespace]
 
     def words(self, namespace: str) -> Words:

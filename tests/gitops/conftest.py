@@ -1,4 +1,6 @@
-"""An API server with the chart, its tenant `risk` and people who have roles there; and what a sync leaves on it."""
+"""An API server with the chart, its tenant `risk` and people who have roles there; and what a
+sync leaves on it.
+"""
 
 from __future__ import annotations
 

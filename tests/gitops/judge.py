@@ -1,4 +1,6 @@
-"""The engines themselves, as a program: built once into the cache folder, asked in JSON. What they should answer does not belong here."""
+"""The engines themselves, as a program: built once into the cache folder, asked in JSON. What
+they should answer does not belong here.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,9 @@ __all__ = ["BUILDING", "Pair", "Verdict", "Way", "changes", "health", "judge", "
 
 HERE = Path(__file__).parent / "go"
 BUILDING = pytest.mark.timeout(2400)
-"""For tests that ask the program: the first one waits for its build, five minutes of a core and more on a machine that others use."""
+"""For tests that ask the program: the first one waits for its build, five minutes of a core and
+more on a machine that others use.
+"""
 
 
 @dataclass(frozen=True)
@@ -38,7 +42,9 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Pair:
-    """What Git says of an object, what the cluster has, and what a dry run of a server-side apply by `manager` answers, if it was made."""
+    """What Git says of an object, what the cluster has, and what a dry run of a server-side
+    apply by `manager` answers, if it was made.
+    """
 
     desired: Manifest
     live: Manifest
@@ -48,7 +54,9 @@ class Pair:
 
 @dataclass(frozen=True)
 class Way:
-    """One of Argo CD's ways to compare: whether it would show OutOfSync, what there is and what a sync would make of it."""
+    """One of Argo CD's ways to compare: whether it would show OutOfSync, what there is and what
+    a sync would make of it.
+    """
 
     modified: bool
     live: Manifest
@@ -57,7 +65,8 @@ class Way:
 
 @functools.cache
 def judge() -> Path:
-    """Build the program if it is missing or has changed; go.sum pins every source. The cache folder keeps it.
+    """Build the program if it is missing or has changed; go.sum pins every source. The cache folder
+    keeps it.
 
     Raises:
         Failed: It cannot be built; the message holds the end of the log.
@@ -66,18 +75,26 @@ def judge() -> Path:
     settings = Settings.read()
     folder = settings.cache / "gitops" / "bin"
     doing = "building Argo CD's health and diff and Flux's health expressions from Go modules"
-    Plan(made_of(settings, "gitops-go", HERE, folder, ("./judge",), doing), settings.cache, Console(sys.stderr)).run(["gitops-go"])
+    Plan(
+        made_of(settings, "gitops-go", HERE, folder, ("./judge",), doing),
+        settings.cache,
+        Console(sys.stderr),
+    ).run(["gitops-go"])
     return folder / "judge"
 
 
 def ask(question: Mapping[str, Any]) -> dict[str, Any]:
-    done = subprocess.run([judge()], input=json.dumps(question), capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [judge()], input=json.dumps(question), capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr
     answer: dict[str, Any] = json.loads(done.stdout)
     return answer
 
 
-def health(objects: Iterable[Manifest], scripts: Mapping[str, str], expressions: Iterable[Manifest]) -> list[Verdict]:
+def health(
+    objects: Iterable[Manifest], scripts: Mapping[str, str], expressions: Iterable[Manifest]
+) -> list[Verdict]:
     """What the engines say of live objects.
 
     Args:
@@ -86,12 +103,23 @@ def health(objects: Iterable[Manifest], scripts: Mapping[str, str], expressions:
         expressions: Flux's, as `spec.healthCheckExprs` has them.
 
     """
-    answer = ask({"health": list(objects), "scripts": dict(scripts), "expressions": list(expressions)})["health"]
-    return [Verdict(each["argo"].get("status", ""), each["argo"].get("message", ""), each["kstatus"], each["flux"]) for each in answer]
+    answer = ask(
+        {"health": list(objects), "scripts": dict(scripts), "expressions": list(expressions)}
+    )["health"]
+    return [
+        Verdict(
+            each["argo"].get("status", ""),
+            each["argo"].get("message", ""),
+            each["kstatus"],
+            each["flux"],
+        )
+        for each in answer
+    ]
 
 
 def changes(pairs: Iterable[Pair], schema: Manifest) -> list[dict[str, Way]]:
-    """What Argo CD would change of live objects, by its way to compare: `default`, `serverSideApply`, `serverSideDiff`.
+    """What Argo CD would change of live objects, by its way to compare: `default`,
+    `serverSideApply`, `serverSideDiff`.
 
     Args:
         pairs: What Git says and what there is.

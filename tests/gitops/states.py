@@ -27,13 +27,32 @@ MORE = Stories()
 async def a_version_is_rejected_while_another_is_effective(world: World) -> None:
     registers(world, production="v1")
     await world.run()
-    world.fates["v2"] = ends(67, container="model", reason="LoadFailed", message="model.ubj is cut short")
-    world.apply(manifest("TrainingRun", "second", experiment="fraud", trainer=TRAINER, register={"model": "fraud", "version": "v2"}))
+    world.fates["v2"] = ends(
+        67, container="model", reason="LoadFailed", message="model.ubj is cut short"
+    )
+    world.apply(
+        manifest(
+            "TrainingRun",
+            "second",
+            experiment="fraud",
+            trainer=TRAINER,
+            register={"model": "fraud", "version": "v2"},
+        )
+    )
     world.promote("fraud", "production", "v2")
     await world.run()
 
 
-KEPT = ("name", "namespace", "uid", "generation", "creationTimestamp", "deletionTimestamp", "labels", "annotations")
+KEPT = (
+    "name",
+    "namespace",
+    "uid",
+    "generation",
+    "creationTimestamp",
+    "deletionTimestamp",
+    "labels",
+    "annotations",
+)
 
 
 def _written(world: World) -> list[Manifest]:
@@ -47,7 +66,13 @@ def _written(world: World) -> list[Manifest]:
 
 async def _lived() -> list[Manifest]:
     found = []
-    for story in {**MORE, **run_stories.STORIES, **model_stories.STORIES, **approval_stories.STORIES, **rollout_stories.STORIES}.values():
+    for story in {
+        **MORE,
+        **run_stories.STORIES,
+        **model_stories.STORIES,
+        **approval_stories.STORIES,
+        **rollout_stories.STORIES,
+    }.values():
         world = World(Options(deadline=story.deadline))
         await story.live(world)
         found += _written(world)
@@ -69,6 +94,9 @@ def states() -> tuple[Manifest, ...]:
         logging.disable(logging.NOTSET)
     found: dict[tuple[object, ...], Manifest] = {}
     for each in written:
-        said = tuple((one["type"], one["status"], one["reason"], one["message"]) for one in each["status"]["conditions"])
+        said = tuple(
+            (one["type"], one["status"], one["reason"], one["message"])
+            for one in each["status"]["conditions"]
+        )
         found.setdefault((each["kind"], "deletionTimestamp" in each["metadata"], said), each)
     return tuple(found.values())

@@ -1,4 +1,6 @@
-"""Objects on an API server as a sync leaves them, and as the operator changes them afterwards. What is compared does not belong here."""
+"""Objects on an API server as a sync leaves them, and as the operator changes them afterwards.
+What is compared does not belong here.
+"""
 
 from __future__ import annotations
 
@@ -41,27 +43,52 @@ class Synced:
 
     def path(self, manifest: Manifest) -> str:
         group = manifest["apiVersion"]
-        return path_of(f"{group}/{manifest['kind'].lower()}s", manifest["metadata"]["namespace"], manifest["metadata"]["name"])
+        return path_of(
+            f"{group}/{manifest['kind'].lower()}s",
+            manifest["metadata"]["namespace"],
+            manifest["metadata"]["name"],
+        )
 
     def client_side(self, manifests: Sequence[Manifest]) -> None:
         """As Argo CD applies by default, and `kubectl apply`."""
         self.applied |= {self.path(each): each for each in manifests}
-        kubectl("apply", "--validate=strict", "--filename", "-", kubeconfig=self.server.kubeconfig, stdin=text(manifests))
+        kubectl(
+            "apply",
+            "--validate=strict",
+            "--filename",
+            "-",
+            kubeconfig=self.server.kubeconfig,
+            stdin=text(manifests),
+        )
 
     def server_side(self, manifests: Sequence[Manifest], manager: str = MANAGER) -> None:
         """As Argo CD applies with ServerSideApply=true, and Flux always."""
         self.applied |= {self.path(each): each for each in manifests}
-        words = ("apply", "--server-side", "--force-conflicts", f"--field-manager={manager}", "--validate=strict", "--filename", "-")
+        words = (
+            "apply",
+            "--server-side",
+            "--force-conflicts",
+            f"--field-manager={manager}",
+            "--validate=strict",
+            "--filename",
+            "-",
+        )
         kubectl(*words, kubeconfig=self.server.kubeconfig, stdin=text(manifests))
 
     def operate(self, **said: str) -> None:
-        """Does to every object of ours what the operator does: a finalizer, and a status of a reason, or one that says that all is well."""
+        """Does to every object of ours what the operator does: a finalizer, and a status of a
+        reason, or one that says that all is well.
+        """
         done = DONE | said
         operator = self.admin.as_user(OPERATOR)
         for path, each in self.applied.items():
             if each["kind"] not in DONE:
                 continue
-            status = next(one["status"] for one in states() if one["kind"] == each["kind"] and stand(one)[1] == done[each["kind"]])
+            status = next(
+                one["status"]
+                for one in states()
+                if one["kind"] == each["kind"] and stand(one)[1] == done[each["kind"]]
+            )
             assert operator.merge(path, {"metadata": {"finalizers": [FINALIZER]}}).code == 200
             answer = operator.merge(f"{path}/status", {"status": status})
             assert answer.code == 200, answer.message
@@ -80,7 +107,9 @@ class Synced:
 
     def diff(self, manifests: Sequence[Manifest]) -> str:
         """`kubectl diff`; raises ``Refused`` where it finds anything, for it ends with 1 then."""
-        return kubectl("diff", "--filename", "-", kubeconfig=self.server.kubeconfig, stdin=text(manifests))
+        return kubectl(
+            "diff", "--filename", "-", kubeconfig=self.server.kubeconfig, stdin=text(manifests)
+        )
 
     def gone(self) -> None:
         """Takes everything away again."""

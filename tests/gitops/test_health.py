@@ -1,4 +1,6 @@
-"""What Argo CD, kstatus and Flux say of every state that our objects can be in: their own code, asked once for all."""
+"""What Argo CD, kstatus and Flux say of every state that our objects can be in: their own code,
+asked once for all.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +33,8 @@ BROKEN = ("Degraded", "Failed", "Failed")
 HELD = ("Suspended", "InProgress", "Current")
 # A promotion that waits for a gate is not through, so Flux waits; Argo CD has a word for it.
 PAUSED = ("Suspended", "InProgress", "InProgress")
-# Argo CD and kstatus see the deletion before they look at conditions, which say Reconciling as well.
+# Argo CD and kstatus see the deletion before they look at conditions, which say Reconciling as
+# well.
 GOING = ("Progressing", "Terminating", "InProgress")
 
 TABLE: dict[str, dict[tuple[str, str, str], str]] = {
@@ -42,24 +45,26 @@ TABLE: dict[str, dict[tuple[str, str, str], str]] = {
     },
     "TrainingRun": {
         HEALTHY: "Succeeded",
-        WAITS: "WaitingForExperiment Queued Scheduling Unschedulable Training Interrupted Retrying Registering "
-        "WaitingForModel MLflowUnavailable StoreUnavailable",
+        WAITS: "WaitingForExperiment Queued Scheduling Unschedulable Training Interrupted Retrying"
+        " Registering WaitingForModel MLflowUnavailable StoreUnavailable",
         HELD: "Suspended",
-        BROKEN: "ImagePullFailed ConfigurationMissing VersionTaken VersionHeld NoModel Failed OutOfMemory DeadlineExceeded ScriptInvalid "
-        "InvalidParameters InvalidResources NoPod QuotaExceeded PodRefused VolumeFull HeartbeatLost DatasetDigestMismatch "
-        "DatasetUnavailable DatasetInvalid SigningKeyUnusable "
-        "ExperimentGone ConnectionMissing ConnectionRefused RequestRefused",
+        BROKEN: "ImagePullFailed ConfigurationMissing VersionTaken VersionHeld NoModel Failed"
+        " OutOfMemory DeadlineExceeded ScriptInvalid InvalidParameters InvalidResources NoPod"
+        " QuotaExceeded PodRefused VolumeFull HeartbeatLost DatasetDigestMismatch"
+        " DatasetUnavailable DatasetInvalid SigningKeyUnusable ExperimentGone"
+        " ConnectionMissing ConnectionRefused RequestRefused",
     },
     "RegisteredModel": {
         HEALTHY: "Serving ScaledToZero Registered",
-        WAITS: "Registering WaitingForVersion Promoting RollingOut NotServing Unschedulable MLflowUnavailable StoreUnavailable",
+        WAITS: "Registering WaitingForVersion Promoting RollingOut NotServing Unschedulable"
+        " MLflowUnavailable StoreUnavailable",
         PAUSED: "WaitingForStage GatesPending ApprovalWanted Frozen Planned RolloutPaused",
-        BROKEN: "GateFailed RolloutFailed RolledBack WatchFailed OverrideEnded FreezeInvalid RecordPending RecordConflict "
-        "VersionUnknown VersionInvalid VersionHeld VersionTaken "
-        "ArtifactMissing ArtifactDigestMismatch ServingFailed "
-        "CodeModelForbidden "
-        "ArtifactInvalid ImagePullFailed ConfigurationMissing OutOfMemory VolumeFull QuotaExceeded PodRefused "
-        "NameTaken ConnectionMissing ConnectionRefused RequestRefused",
+        BROKEN: "GateFailed RolloutFailed RolledBack WatchFailed OverrideEnded FreezeInvalid"
+        " RecordPending RecordConflict VersionUnknown VersionInvalid VersionHeld VersionTaken"
+        " ArtifactMissing ArtifactDigestMismatch ServingFailed CodeModelForbidden"
+        " ArtifactInvalid ImagePullFailed ConfigurationMissing OutOfMemory VolumeFull"
+        " QuotaExceeded PodRefused NameTaken ConnectionMissing ConnectionRefused"
+        " RequestRefused",
         GOING: "Deleting",
     },
     "ModelApproval": {
@@ -72,7 +77,15 @@ TABLE: dict[str, dict[tuple[str, str, str], str]] = {
 ENGINES = {WAITS: "ReconcileTimedOut NoProgress", BROKEN: "InvalidSpec InternalError"}
 # Only ever said by the conditions Synced and Verified, beside whatever the three say.
 BESIDE = {
-    ("RegisteredModel", reason) for reason in ("Drifted", "Synced", "Verified", "VerificationFailed", "NotVerifiedYet", "NothingToVerify")
+    ("RegisteredModel", reason)
+    for reason in (
+        "Drifted",
+        "Synced",
+        "Verified",
+        "VerificationFailed",
+        "NotVerifiedYet",
+        "NothingToVerify",
+    )
 }
 
 
@@ -91,28 +104,40 @@ def verdicts() -> list[tuple[Manifest, Verdict]]:
 
 
 def of(kind: str, reason: str) -> Manifest:
-    return deepcopy(next(each for each in states() if each["kind"] == kind and stand(each)[1] == reason))
+    return deepcopy(
+        next(each for each in states() if each["kind"] == kind and stand(each)[1] == reason)
+    )
 
 
-# --- every state ---------------------------------------------------------------------------------------
+# --- every state ----------------------------------------------------------------------------------
 def test_every_documented_reason_is_among_the_states_and_in_the_table():
     engines = {reason.value for reason in EngineReason}
-    assert set(" ".join(ENGINES.values()).split()) == engines <= set().union(*map(reasons, states()))
+    assert (
+        set(" ".join(ENGINES.values()).split()) == engines <= set().union(*map(reasons, states()))
+    )
     for resource, known in ((kind.resource, kind.reasons) for kind in ALL):
         said = set().union(*(reasons(each) for each in states() if each["kind"] == resource.KIND))
         assert said - engines == set(known), "add a story that reaches it"
         listed = " ".join(TABLE[resource.KIND].values()).split()
         assert len(listed) == len(set(listed))
-        assert set(listed) | {reason for kind, reason in BESIDE if kind == resource.KIND} == set(known), (
-            "say in TABLE what the engines show"
-        )
+        assert set(listed) | {reason for kind, reason in BESIDE if kind == resource.KIND} == set(
+            known
+        ), "say in TABLE what the engines show"
 
 
 def test_the_three_engines_agree_with_the_table(verdicts: list[tuple[Manifest, Verdict]]):
-    tables = ((kind, row, listed) for kind, rows in TABLE.items() for row, listed in (*rows.items(), *ENGINES.items()))
+    tables = (
+        (kind, row, listed)
+        for kind, rows in TABLE.items()
+        for row, listed in (*rows.items(), *ENGINES.items())
+    )
     want = {(kind, reason): row for kind, row, listed in tables for reason in listed.split()}
     told = [(each["kind"], stand(each)[1], words(verdict)) for each, verdict in verdicts]
-    assert [(kind, reason, said, want[kind, reason]) for kind, reason, said in told if said != want[kind, reason]] == []
+    assert [
+        (kind, reason, said, want[kind, reason])
+        for kind, reason, said in told
+        if said != want[kind, reason]
+    ] == []
 
 
 def test_argo_cd_shows_the_reason_and_what_to_do(verdicts: list[tuple[Manifest, Verdict]]):
@@ -120,7 +145,9 @@ def test_argo_cd_shows_the_reason_and_what_to_do(verdicts: list[tuple[Manifest, 
         assert (verdict.argo, verdict.message) == expected(each)
 
 
-def test_a_rejected_promotion_is_degraded_and_says_that_the_stable_version_is_still_serving(verdicts: list[tuple[Manifest, Verdict]]):
+def test_a_rejected_promotion_is_degraded_and_says_that_the_stable_version_is_still_serving(
+    verdicts: list[tuple[Manifest, Verdict]],
+):
     said = [verdict for each, verdict in verdicts if stand(each)[1] == "ServingFailed"]
     assert any("v1 is still serving" in verdict.message for verdict in said)
     assert {words(verdict) for verdict in said} == {BROKEN}
@@ -128,17 +155,25 @@ def test_a_rejected_promotion_is_degraded_and_says_that_the_stable_version_is_st
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_an_object_that_is_being_deleted_is_on_its_way_whatever_its_conditions_say(kind: str):
-    leaving = next(deepcopy(each) for each in states() if each["kind"] == kind and stand(each)[0] == "Ready")
+    leaving = next(
+        deepcopy(each) for each in states() if each["kind"] == kind and stand(each)[0] == "Ready"
+    )
     leaving["metadata"] |= {"deletionTimestamp": "2026-01-01T12:00:00Z", "finalizers": [FINALIZER]}
     (said,) = judged(leaving)
     assert words(said)[:2] == GOING[:2]
 
 
-# --- what no condition says ----------------------------------------------------------------------------
+# --- what no condition says -----------------------------------------------------------------------
 @pytest.mark.parametrize("kind", KINDS)
 def test_an_object_that_nobody_has_looked_at_is_on_its_way(kind: str):
-    """kstatus alone would call it Current; Flux asks for it again, for its expressions find no status."""
-    fresh = next(deepcopy(each) for each in states() if each["kind"] == kind and "deletionTimestamp" not in each["metadata"])
+    """kstatus alone would call it Current; Flux asks for it again, for its expressions find no
+    status.
+    """
+    fresh = next(
+        deepcopy(each)
+        for each in states()
+        if each["kind"] == kind and "deletionTimestamp" not in each["metadata"]
+    )
     del fresh["status"]
     (said,) = judged(fresh)
     assert words(said) == ("Progressing", "Current", "Unknown")
@@ -147,13 +182,20 @@ def test_an_object_that_nobody_has_looked_at_is_on_its_way(kind: str):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_an_empty_status_says_as_little(kind: str):
-    fresh = next(deepcopy(each) for each in states() if each["kind"] == kind and "deletionTimestamp" not in each["metadata"])
+    fresh = next(
+        deepcopy(each)
+        for each in states()
+        if each["kind"] == kind and "deletionTimestamp" not in each["metadata"]
+    )
     fresh["status"] = {}
     (said,) = judged(fresh)
     assert words(said) == ("Progressing", "Current", "InProgress")
 
 
-@pytest.mark.parametrize(("kind", "reason"), [("Experiment", "NameTaken"), ("RegisteredModel", "Serving"), ("TrainingRun", "Suspended")])
+@pytest.mark.parametrize(
+    ("kind", "reason"),
+    [("Experiment", "NameTaken"), ("RegisteredModel", "Serving"), ("TrainingRun", "Suspended")],
+)
 def test_conditions_of_an_earlier_spec_are_no_answer_to_this_one(kind: str, reason: str):
     edited = of(kind, reason)
     edited["metadata"]["generation"] += 1
@@ -174,18 +216,27 @@ def test_without_our_script_argo_cd_would_say_nothing_at_all():
         health([of("RegisteredModel", "ServingFailed")], {}, EXPRESSIONS)
 
 
-# --- the files -----------------------------------------------------------------------------------------
+# --- the files ------------------------------------------------------------------------------------
 def test_the_generated_files_are_up_to_date(capsys: pytest.CaptureFixture[str]):
     assert customizations.main(["--check"]) == 0, capsys.readouterr().out
-    there = {path.relative_to(ROOT).as_posix() for path in ARGOCD.rglob("*.yaml")} - {"manifests/gitops/argocd/application.yaml"}
-    assert there == {file for file in customizations.files() if (ROOT / file).is_relative_to(ARGOCD)}
+    there = {path.relative_to(ROOT).as_posix() for path in ARGOCD.rglob("*.yaml")} - {
+        "manifests/gitops/argocd/application.yaml"
+    }
+    assert there == {
+        file for file in customizations.files() if (ROOT / file).is_relative_to(ARGOCD)
+    }
 
 
 def test_the_config_map_has_the_scripts_under_the_keys_that_argo_cd_reads():
     (config,) = documents((ARGOCD / "argocd-cm.yaml").read_text())
     assert (config["metadata"]["name"], config["metadata"]["namespace"]) == ("argocd-cm", "argocd")
-    keys = [re.fullmatch(r"resource\.customizations\.health\.(.+)_(\w+)", key) for key in config["data"]]
-    assert {f"{key[1]}/{key[2]}" if key else "": text for key, text in zip(keys, config["data"].values(), strict=True)} == scripts()
+    keys = [
+        re.fullmatch(r"resource\.customizations\.health\.(.+)_(\w+)", key) for key in config["data"]
+    ]
+    assert {
+        f"{key[1]}/{key[2]}" if key else "": text
+        for key, text in zip(keys, config["data"].values(), strict=True)
+    } == scripts()
 
 
 def test_one_script_serves_every_kind():
@@ -197,5 +248,9 @@ def test_what_could_be_given_to_argo_cd_passes_as_its_own_tests_would(kind: str)
     folder = ARGOCD / "resource_customizations" / "modelyard.io" / kind
     cases: list[dict[str, Any]] = yaml.safe_load((folder / "health_test.yaml").read_text())["tests"]
     objects = [yaml.safe_load((folder / case["inputPath"]).read_text()) for case in cases]
-    assert [{"status": said.argo, "message": said.message} for said in judged(*objects)] == [case["healthStatus"] for case in cases]
-    assert {path.name for path in (folder / "testdata").iterdir()} == {case["inputPath"].split("/")[1] for case in cases}
+    assert [{"status": said.argo, "message": said.message} for said in judged(*objects)] == [
+        case["healthStatus"] for case in cases
+    ]
+    assert {path.name for path in (folder / "testdata").iterdir()} == {
+        case["inputPath"].split("/")[1] for case in cases
+    }

@@ -1,4 +1,6 @@
-"""Names that kustomize changes are followed by what names them, wherever our kinds name anything."""
+"""Names that kustomize changes are followed by what names them, wherever our kinds name
+anything.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +34,10 @@ RUN = {
 }
 IMAGE = RUN | {
     "metadata": {"name": "fraud-v4"},
-    "spec": {"experiment": "elsewhere", "trainer": {"container": {"image": "registry.example.com/train:1"}}},
+    "spec": {
+        "experiment": "elsewhere",
+        "trainer": {"container": {"image": "registry.example.com/train:1"}},
+    },
 }
 
 
@@ -53,12 +58,27 @@ def overlay(tmp_path: Path) -> list[Manifest]:
     shutil.copytree(KUSTOMIZE, tmp_path / "kustomize")
     base = tmp_path / "base"
     generated = [{"name": "train", "literals": ["train.py=print()"]}]
-    secrets = [{"name": "pull", "type": "kubernetes.io/dockerconfigjson", "literals": [".dockerconfigjson={}"]}]
+    secrets = [
+        {
+            "name": "pull",
+            "type": "kubernetes.io/dockerconfigjson",
+            "literals": [".dockerconfigjson={}"],
+        }
+    ]
     more = {"configMapGenerator": generated, "secretGenerator": secrets}
-    kustomization(base, resources=["../repository", "runs.yaml"], components=["../kustomize"], **more)
+    kustomization(
+        base, resources=["../repository", "runs.yaml"], components=["../kustomize"], **more
+    )
     (base / "runs.yaml").write_text(yaml.safe_dump_all([RUN, IMAGE]))
     images = [{"name": "registry.example.com/train", "newTag": "2"}]
-    kustomization(tmp_path / "eu", resources=["../base"], namePrefix="eu-", nameSuffix="-1", namespace="risk-eu", images=images)
+    kustomization(
+        tmp_path / "eu",
+        resources=["../base"],
+        namePrefix="eu-",
+        nameSuffix="-1",
+        namespace="risk-eu",
+        images=images,
+    )
     return built(tmp_path / "eu")
 
 
@@ -72,19 +92,27 @@ def test_prefixes_suffixes_hashes_and_images_reach_what_our_kinds_name(overlay: 
     versions = find(overlay, "RegisteredModel", "eu-fraud-1")["spec"]["versions"]
     assert {each["trainingRun"] for each in versions.values()} == {"eu-fraud-v1-1", "eu-fraud-v2-1"}
     other = find(overlay, "TrainingRun", "eu-fraud-v4-1")["spec"]
-    assert (other["experiment"], other["trainer"]["container"]["image"]) == ("elsewhere", "registry.example.com/train:2")
+    assert (other["experiment"], other["trainer"]["container"]["image"]) == (
+        "elsewhere",
+        "registry.example.com/train:2",
+    )
     assert {each["metadata"]["namespace"] for each in overlay} == {"risk-eu"}
 
 
 def named(schema: Any, path: str) -> Iterator[str]:
-    """The paths below a schema that name objects, as kustomize writes them; the keys of a map are `v1`, those of stages `production`."""
+    """The paths below a schema that name objects, as kustomize writes them; the keys of a map
+    are `v1`, those of stages `production`.
+    """
     for name, field in (schema.get("properties") or {}).items():
         texts = field.get("type") == "string" or (field.get("items") or {}).get("type") == "string"
         if texts and NAMES.fullmatch(name):
             yield f"{path}/{name}"
         yield from named(field, f"{path}/{name}")
     key_of_a_map = "/production" if path.endswith("/stages") else "/v1"
-    for inner, key in ((schema.get("items"), ""), (schema.get("additionalProperties"), key_of_a_map)):
+    for inner, key in (
+        (schema.get("items"), ""),
+        (schema.get("additionalProperties"), key_of_a_map),
+    ):
         if isinstance(inner, dict):
             yield from named(inner, f"{path}{key}")
 
@@ -95,12 +123,18 @@ def test_every_reference_of_the_kinds_is_told():
         (crd,) = documents(file.read_text())
         spec = crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]
         there |= {(crd["spec"]["names"]["kind"], path) for path in named(spec, "spec")}
-    told = {(by, path) for _, _, by, path in REFERENCES if not re.search(r"/v([2-9]|\d\d)/|/(staging|dev|test|canary)/", path)}
+    told = {
+        (by, path)
+        for _, _, by, path in REFERENCES
+        if not re.search(r"/v([2-9]|\d\d)/|/(staging|dev|test|canary)/", path)
+    }
     assert there == told
 
 
 def test_the_documented_kustomizations_are_taken(tmp_path: Path):
-    first, second = (yaml.safe_load(text) for text in re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL))
+    first, second = (
+        yaml.safe_load(text) for text in re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
+    )
     shutil.copytree(KUSTOMIZE, tmp_path / "kustomize")
     model = {
         "apiVersion": "modelyard.io/v1alpha1",
@@ -115,5 +149,10 @@ def test_the_documented_kustomizations_are_taken(tmp_path: Path):
     (tmp_path / "more.yaml").write_text(yaml.safe_dump(second))
     kustomization(tmp_path, **first, configurations=["more.yaml"])
     found = built(tmp_path)
-    assert find(found, "RegisteredModel", "eu-fraud")["spec"]["versions"]["2026-09"]["trainingRun"] == "eu-fraud-v3"
-    assert find(found, "TrainingRun", "eu-fraud-v3")["spec"]["trainer"]["script"]["configMap"].startswith("eu-train-")
+    assert (
+        find(found, "RegisteredModel", "eu-fraud")["spec"]["versions"]["2026-09"]["trainingRun"]
+        == "eu-fraud-v3"
+    )
+    assert find(found, "TrainingRun", "eu-fraud-v3")["spec"]["trainer"]["script"][
+        "configMap"
+    ].startswith("eu-train-")

@@ -1,4 +1,6 @@
-"""After a sync there is nothing to sync: Argo CD's own comparison, in each of its ways, and `kubectl diff`."""
+"""After a sync there is nothing to sync: Argo CD's own comparison, in each of its ways, and
+`kubectl diff`.
+"""
 
 from __future__ import annotations
 
@@ -21,11 +23,17 @@ FLUX = "kustomize-controller"
 FRAUD = ROOT / "manifests" / "samples" / "fraud"
 
 
-def compared(synced: Synced, wanted: list[Manifest], schema: dict[str, Any]) -> list[tuple[str, str, Way]]:
+def compared(
+    synced: Synced, wanted: list[Manifest], schema: dict[str, Any]
+) -> list[tuple[str, str, Way]]:
     """What each way finds of each object."""
     pairs = [Pair(each, synced.live(each), synced.predicted(each)) for each in wanted]
     found = changes(pairs, schema)
-    return [(each["kind"], name, way) for each, ways in zip(wanted, found, strict=True) for name, way in ways.items()]
+    return [
+        (each["kind"], name, way)
+        for each, ways in zip(wanted, found, strict=True)
+        for name, way in ways.items()
+    ]
 
 
 def out_of_sync(found: list[tuple[str, str, Way]]) -> list[tuple[str, str]]:
@@ -35,7 +43,9 @@ def out_of_sync(found: list[tuple[str, str, Way]]) -> list[tuple[str, str]]:
 @every_source
 @pytest.mark.parametrize("way", ["client_side", "server_side"])
 def test_nothing_is_left_to_sync(synced: Synced, schema: dict[str, Any], source: Path, way: str):
-    """Once as it was applied, with the CRD's defaults filled in; once with what the operator adds."""
+    """Once as it was applied, with the CRD's defaults filled in; once with what the operator
+    adds.
+    """
     wanted = objects(source)
     getattr(synced, way)(wanted)
     found = compared(synced, wanted, schema)
@@ -87,7 +97,9 @@ def test_a_change_in_git_is_found_in_every_way(synced: Synced, schema: dict[str,
         synced.diff(changed)
 
 
-def test_a_version_that_was_rolled_back_by_itself_leaves_nothing_to_sync(synced: Synced, schema: dict[str, Any]):
+def test_a_version_that_was_rolled_back_by_itself_leaves_nothing_to_sync(
+    synced: Synced, schema: dict[str, Any]
+):
     """Its health is Degraded (`test_health`), and the spec is Git's: there is no loop."""
     wanted = objects(FRAUD)
     synced.server_side(wanted)
@@ -104,4 +116,6 @@ def test_what_somebody_changes_by_hand_is_found_too(synced: Synced, schema: dict
     model = next(each for each in wanted if each["kind"] == "RegisteredModel")
     hand = {"spec": {"stages": {"production": {"serving": {"replicas": 5}}}}}
     assert synced.admin.merge(synced.path(model), hand).code == 200
-    assert {kind for kind, _ in out_of_sync(compared(synced, wanted, schema))} == {"RegisteredModel"}
+    assert {kind for kind, _ in out_of_sync(compared(synced, wanted, schema))} == {
+        "RegisteredModel"
+    }

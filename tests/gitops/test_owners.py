@@ -1,4 +1,6 @@
-"""One RegisteredModel, two owners: data scientists apply versions, a release team applies stages, each by server-side apply."""
+"""One RegisteredModel, two owners: data scientists apply versions, a release team applies
+stages, each by server-side apply.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,15 @@ class Team:
 
     def apply(self, text: str) -> None:
         """As the samples' first lines say; raises ``Refused``."""
-        words = ("apply", "--server-side", f"--field-manager={self.manager}", f"--as={self.user}", "--validate=strict", "--filename", "-")
+        words = (
+            "apply",
+            "--server-side",
+            f"--field-manager={self.manager}",
+            f"--as={self.user}",
+            "--validate=strict",
+            "--filename",
+            "-",
+        )
         kubectl(*words, kubeconfig=self.server.kubeconfig, stdin=text)
 
 
@@ -57,7 +67,9 @@ def of(file: Path) -> Manifest:
 
 def owned(manifest: Manifest, manager: str) -> set[str]:
     """The parts of the spec that a field manager owns, as it is written in the object."""
-    (entry,) = [each for each in manifest["metadata"]["managedFields"] if each["manager"] == manager]
+    (entry,) = [
+        each for each in manifest["metadata"]["managedFields"] if each["manager"] == manager
+    ]
     return {name.removeprefix("f:") for name in entry["fieldsV1"]["f:spec"]}
 
 
@@ -75,8 +87,12 @@ def test_each_owns_what_it_applied(model: Synced):
     assert there["spec"]["stages"]["production"]["version"] == "v1"
 
 
-def test_the_data_scientists_apply_first_for_a_release_manager_creates_nothing(synced: Synced, science: Team, release: Team):
-    with pytest.raises(Refused, match='"rita-the-release-manager" cannot create resource "registeredmodels"'):
+def test_the_data_scientists_apply_first_for_a_release_manager_creates_nothing(
+    synced: Synced, science: Team, release: Team
+):
+    with pytest.raises(
+        Refused, match='"rita-the-release-manager" cannot create resource "registeredmodels"'
+    ):
         release.apply(STAGES.read_text())
     science.apply(VERSIONS.read_text())
     synced.applied[synced.path(of(STAGES))] = of(STAGES)
@@ -108,17 +124,23 @@ def test_a_promotion_leaves_the_versions_alone(model: Synced, release: Team):
 
 def test_what_an_owner_no_more_says_goes_and_nothing_else(model: Synced, science: Team):
     before = model.live(of(VERSIONS))["spec"]
-    shorter = "\n".join(line for line in VERSIONS.read_text().splitlines() if "description" not in line)
+    shorter = "\n".join(
+        line for line in VERSIONS.read_text().splitlines() if "description" not in line
+    )
     science.apply(shorter)
     after = model.live(of(VERSIONS))["spec"]
     assert not after.get("description")
     assert {**after, "description": None} == {**before, "description": None}
 
 
-def test_a_conflict_is_refused_and_names_the_owner(model: Synced, installed: ApiServer, release: Team):
+def test_a_conflict_is_refused_and_names_the_owner(
+    model: Synced, installed: ApiServer, release: Team
+):
     """Lea may do both; she still learns whose field it is before she takes it."""
     taken = STAGES.read_text().replace("version: v1", "version: v2")
-    with pytest.raises(Refused, match=r'conflict with "release-team".*\.spec\.stages\.production\.version'):
+    with pytest.raises(
+        Refused, match=r'conflict with "release-team".*\.spec\.stages\.production\.version'
+    ):
         Team(installed, LEA, "data-science").apply(taken)
     words = STAGES.read_text().replace("  stages:", "  description: ours now\n  stages:")
     with pytest.raises(Refused, match=r'conflict with "data-science".*\.spec\.description'):

@@ -1,4 +1,6 @@
-"""The sample repository: valid as it is, a promotion is one line, and the line's folder says who approves it."""
+"""The sample repository: valid as it is, a promotion is one line, and the line's folder says who
+approves it.
+"""
 
 from __future__ import annotations
 
@@ -51,22 +53,32 @@ def model(manifests: list[Manifest]) -> Manifest:
 
 
 def approvers(path: str) -> set[str]:
-    """Who must approve a change of a file: the last line that matches, as GitHub and GitLab read it."""
+    """Who must approve a change of a file: the last line that matches, as GitHub and GitLab read
+    it.
+    """
     found: set[str] = set()
     for line in (REPOSITORY / "CODEOWNERS").read_text().splitlines():
         if line.strip() and not line.startswith("#"):
             pattern, *owners = line.split()
-            if pattern == "*" or fnmatch.fnmatch(f"/{path}", pattern + ("*" if pattern.endswith("/") else "")):
+            if pattern == "*" or fnmatch.fnmatch(
+                f"/{path}", pattern + ("*" if pattern.endswith("/") else "")
+            ):
                 found = set(owners)
     return found
 
 
-# --- the layout ----------------------------------------------------------------------------------------
+# --- the layout -----------------------------------------------------------------------------------
 def test_what_is_built_is_one_model_with_its_stages():
     built = objects(REPOSITORY)
-    assert [(each["kind"], each["metadata"]["name"]) for each in built].count(("RegisteredModel", "fraud")) == 1
+    assert [(each["kind"], each["metadata"]["name"]) for each in built].count(
+        ("RegisteredModel", "fraud")
+    ) == 1
     spec = model(built)["spec"]
-    assert set(spec["stages"]) == {path.name for path in (REPOSITORY / "environments").iterdir()} == {"staging", "production"}
+    assert (
+        set(spec["stages"])
+        == {path.name for path in (REPOSITORY / "environments").iterdir()}
+        == {"staging", "production"}
+    )
     assert {stage["version"] for stage in spec["stages"].values()} <= set(spec["versions"])
     runs = {each["metadata"]["name"] for each in built if each["kind"] == "TrainingRun"}
     assert {version["trainingRun"] for version in spec["versions"].values()} == runs
@@ -78,7 +90,10 @@ def test_models_say_nothing_of_stages_and_an_environment_only_of_its_own():
         assert all("stages" not in each.get("spec", {}) for each in documents(file.read_text()))
     for file in (REPOSITORY / "environments").rglob("*.yaml"):
         (said,) = documents(file.read_text())
-        assert (set(said), set(said["spec"])) == ({"apiVersion", "kind", "metadata", "spec"}, {"stages"})
+        assert (set(said), set(said["spec"])) == (
+            {"apiVersion", "kind", "metadata", "spec"},
+            {"stages"},
+        )
         assert set(said["spec"]["stages"]) == {file.parent.name}
 
 
@@ -88,24 +103,38 @@ def test_no_file_is_left_out():
     )
     for file in REPOSITORY.rglob("*.yaml"):
         if file.name != "kustomization.yaml":
-            assert re.search(rf"- (path: )?\S*{re.escape('/'.join(file.relative_to(REPOSITORY).parts[2:]))}$", said, re.MULTILINE), file
+            assert re.search(
+                rf"- (path: )?\S*{re.escape('/'.join(file.relative_to(REPOSITORY).parts[2:]))}$",
+                said,
+                re.MULTILINE,
+            ), file
 
 
 def test_the_release_team_approves_production_and_data_scientists_what_they_train():
     assert approvers(PRODUCTION.as_posix()) == {"@risk/release-team"}
-    for path in ("models/fraud/model.yaml", "models/fraud/runs/v2.yaml", "environments/staging/fraud.yaml"):
+    for path in (
+        "models/fraud/model.yaml",
+        "models/fraud/runs/v2.yaml",
+        "environments/staging/fraud.yaml",
+    ):
         assert approvers(path) == {"@risk/data-science"}
     assert "@risk/release-team" in approvers("CODEOWNERS"), "else production could be taken from it"
     assert approvers("kustomization.yaml") == {"@risk/platform"}
-    listed = {each.relative_to(REPOSITORY).as_posix() for each in REPOSITORY.rglob("*") if each.is_file()}
+    listed = {
+        each.relative_to(REPOSITORY).as_posix() for each in REPOSITORY.rglob("*") if each.is_file()
+    }
     assert all(approvers(path) for path in listed)
 
 
-# --- the engines ---------------------------------------------------------------------------------------
+# --- the engines ----------------------------------------------------------------------------------
 def test_argo_cd_and_flux_read_what_they_are_told_without_a_word_too_many():
     told = [each for file in ENGINES for each in documents(file.read_text())]
     assert misread(told) == [""] * len(told)
-    assert sorted(each["kind"] for each in told) == ["Application", "GitRepository", "Kustomization"]
+    assert sorted(each["kind"] for each in told) == [
+        "Application",
+        "GitRepository",
+        "Kustomization",
+    ]
     odd = deepcopy(told)
     for each in odd:
         each["spec"]["healthCheckExpressions"] = []
@@ -113,7 +142,9 @@ def test_argo_cd_and_flux_read_what_they_are_told_without_a_word_too_many():
 
 
 def test_both_sync_the_root_of_the_repository_and_ignore_no_difference():
-    application, source, kustomization = (each for file in ENGINES for each in documents(file.read_text()))
+    application, source, kustomization = (
+        each for file in ENGINES for each in documents(file.read_text())
+    )
     assert application["spec"]["source"]["repoURL"] == source["spec"]["url"]
     assert (REPOSITORY / application["spec"]["source"]["path"]).resolve() == REPOSITORY
     assert (REPOSITORY / kustomization["spec"]["path"]).resolve() == REPOSITORY
@@ -125,25 +156,41 @@ def test_the_health_checks_join_what_argocd_cm_has(installed: ApiServer):
     """As the file's second line says it, and again after an upgrade."""
     admin = Api(installed)
     assert admin.create(path_of("v1/namespaces"), {"metadata": {"name": "argocd"}}).code == 201
-    there = {"metadata": {"name": "argocd-cm", "labels": {"app.kubernetes.io/part-of": "argocd"}}, "data": {"url": "https://argocd"}}
+    there = {
+        "metadata": {"name": "argocd-cm", "labels": {"app.kubernetes.io/part-of": "argocd"}},
+        "data": {"url": "https://argocd"},
+    }
     assert admin.create(path_of("v1/configmaps", "argocd"), there).code == 201
     file = GITOPS / "argocd" / "argocd-cm.yaml"
     for _ in range(2):
-        kubectl("apply", "--server-side", "--field-manager=modelyard-health", "-f", file, kubeconfig=installed.kubeconfig)
+        kubectl(
+            "apply",
+            "--server-side",
+            "--field-manager=modelyard-health",
+            "-f",
+            file,
+            kubeconfig=installed.kubeconfig,
+        )
     found = admin.get(path_of("v1/configmaps", "argocd", "argocd-cm")).body
     (ours,) = documents(file.read_text())
     assert found["data"] == {"url": "https://argocd", **ours["data"]}
     assert found["metadata"]["labels"] == {"app.kubernetes.io/part-of": "argocd"}
 
 
-# --- promotion -----------------------------------------------------------------------------------------
+# --- promotion ------------------------------------------------------------------------------------
 def test_a_promotion_is_one_line(promoted: Path):
     lines = [(root / PRODUCTION).read_text().splitlines() for root in (REPOSITORY, promoted)]
-    found = [line for line in difflib.unified_diff(*lines, n=0, lineterm="") if not line.startswith(("---", "+++", "@@"))]
+    found = [
+        line
+        for line in difflib.unified_diff(*lines, n=0, lineterm="")
+        if not line.startswith(("---", "+++", "@@"))
+    ]
     assert found == ["-      version: v1", "+      version: v2"]
     before, after = objects(REPOSITORY), objects(promoted)
     assert changed(model(before), model(after)) == {"spec.stages.production.version": ("v1", "v2")}
-    assert [each for each in before if each["kind"] != "RegisteredModel"] == [each for each in after if each["kind"] != "RegisteredModel"]
+    assert [each for each in before if each["kind"] != "RegisteredModel"] == [
+        each for each in after if each["kind"] != "RegisteredModel"
+    ]
 
 
 @pytest.mark.api
@@ -170,7 +217,10 @@ def test_merged_and_synced_nothing_else_changes(synced: Synced, promoted: Path, 
         assert there["status"] == was[path]["status"]
         grown = there["metadata"]["generation"] - was[path]["metadata"]["generation"]
         if each["kind"] == "RegisteredModel":
-            assert (changed(was[path]["spec"], there["spec"]), grown) == ({"stages.production.version": ("v1", "v2")}, 1)
+            assert (changed(was[path]["spec"], there["spec"]), grown) == (
+                {"stages.production.version": ("v1", "v2")},
+                1,
+            )
         else:
             assert (there["spec"], grown) == (was[path]["spec"], 0)
 
@@ -182,5 +232,8 @@ def test_the_environment_s_file_is_a_server_side_apply_of_its_own(synced: Synced
     for stage in ("staging", "production"):
         synced.server_side(objects(promoted / "environments" / stage), manager=f"release-{stage}")
     there = synced.live(model(objects(REPOSITORY)))["spec"]
-    assert {name: stage["version"] for name, stage in there["stages"].items()} == {"staging": "v2", "production": "v2"}
+    assert {name: stage["version"] for name, stage in there["stages"].items()} == {
+        "staging": "v2",
+        "production": "v2",
+    }
     assert set(there["versions"]) == {"v1", "v2"}

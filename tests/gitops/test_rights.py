@@ -1,4 +1,6 @@
-"""What the engine's account may do by manifests/gitops/rights.yaml: sync the repository, promote, prune; with less it cannot."""
+"""What the engine's account may do by manifests/gitops/rights.yaml: sync the repository,
+promote, prune; with less it cannot.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,9 @@ FORBIDDEN = 403
 
 
 def named(body: Manifest, name: str) -> Manifest:
-    """The object under another name, so that it meets none of other tests; references keep theirs."""
+    """The object under another name, so that it meets none of other tests; references keep
+    theirs.
+    """
     return body | {"metadata": body["metadata"] | {"name": name}}
 
 
@@ -33,16 +37,25 @@ def apply(engine: Api, body: Manifest) -> int:
 def test_both_engines_sync_the_repository_promote_and_prune(installed: ApiServer):
     kubectl("apply", "--server-side", "-f", GITOPS / "rights.yaml", kubeconfig=installed.kubeconfig)
     admin = Api(installed)
-    for number, account in enumerate(("argocd:argocd-application-controller", "flux-system:kustomize-controller")):
+    for number, account in enumerate(
+        ("argocd:argocd-application-controller", "flux-system:kustomize-controller")
+    ):
         engine = admin.as_user(f"system:serviceaccount:{account}")
-        bodies = [named(each, f"{each['metadata']['name']}-{number}") for each in objects(REPOSITORY)]
-        eventually(lambda engine=engine, bodies=bodies: apply(engine, bodies[0]) == 201, "the rights are in force")
+        bodies = [
+            named(each, f"{each['metadata']['name']}-{number}") for each in objects(REPOSITORY)
+        ]
+        eventually(
+            lambda engine=engine, bodies=bodies: apply(engine, bodies[0]) == 201,
+            "the rights are in force",
+        )
         assert [apply(engine, each) for each in bodies[1:]] == [201] * (len(bodies) - 1)
         model = next(each for each in bodies if each["kind"] == "RegisteredModel")
         model["spec"]["stages"]["production"]["version"] = "v2"
         assert apply(engine, model | {"spec": model["spec"] | {"deletionPolicy": "Delete"}}) == 200
         # Pruned: also a model in production. The policies leave it to the account's rights.
-        assert [engine.delete(plural_path(each, each["metadata"]["name"])).code for each in bodies] == [200] * len(bodies)
+        assert [
+            engine.delete(plural_path(each, each["metadata"]["name"])).code for each in bodies
+        ] == [200] * len(bodies)
 
 
 @pytest.mark.api
@@ -51,8 +64,14 @@ def test_the_role_of_a_release_manager_alone_is_not_enough(installed: ApiServer)
     admin = Api(installed)
     for body, user in ((releases, "releases-only"), (editor, "edits-only")):
         subject = {"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": user}
-        assert admin.create(BINDINGS, body | {"metadata": {"name": user}, "subjects": [subject]}).code == 201
-    run, model = ({each["kind"]: each for each in objects(REPOSITORY)}[kind] for kind in ("TrainingRun", "RegisteredModel"))
+        assert (
+            admin.create(BINDINGS, body | {"metadata": {"name": user}, "subjects": [subject]}).code
+            == 201
+        )
+    run, model = (
+        {each["kind"]: each for each in objects(REPOSITORY)}[kind]
+        for kind in ("TrainingRun", "RegisteredModel")
+    )
     run, model = named(run, "rights"), named(model, "rights")
     edits, releases = admin.as_user("edits-only"), admin.as_user("releases-only")
     eventually(lambda: apply(edits, run) in (200, 201), "the right is in force")

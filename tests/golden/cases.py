@@ -21,10 +21,18 @@ TOLERATION = {"key": "gpu", "operator": "Exists", "effect": "NoSchedule"}
 
 
 def trained(
-    attempt: int = 1, *, name: str = "fraud-1", about: dict[str, Any] | None = None, secret: str = CONNECTION_SECRET, **spec: Any
+    attempt: int = 1,
+    *,
+    name: str = "fraud-1",
+    about: dict[str, Any] | None = None,
+    secret: str = CONNECTION_SECRET,
+    **spec: Any,
 ) -> list[Manifest]:
     run = training_run(name, about=about, **spec)
-    return [training.config_map(run), training.job(run, attempt, "0123456789abcdef0123456789abcdef", RUNTIME, secret)]
+    return [
+        training.config_map(run),
+        training.job(run, attempt, "0123456789abcdef0123456789abcdef", RUNTIME, secret),
+    ]
 
 
 TRAINING = {
@@ -36,17 +44,31 @@ TRAINING = {
     "xgboost-no-dataset": trained(trainer={"xgboost": {"task": "regression"}}),
     "script": trained(
         trainer={"script": {"config_map": "train", "key": "train.py"}},
-        dataset={"name": "cards", "uri": "s3://datasets/risk/cards.parquet", "digest": "sha256:" + "a" * 64, "target": "is_fraud"},
+        dataset={
+            "name": "cards",
+            "uri": "s3://datasets/risk/cards.parquet",
+            "digest": "sha256:" + "a" * 64,
+            "target": "is_fraud",
+        },
     ),
     "script-no-dataset": trained(trainer={"script": {"config_map": "train"}}),
     "container": trained(
-        trainer={"container": {"image": "registry/team/train@sha256:1", "command": ["python", "train.py"], "args": ["--epochs", "3"]}},
+        trainer={
+            "container": {
+                "image": "registry/team/train@sha256:1",
+                "command": ["python", "train.py"],
+                "args": ["--epochs", "3"],
+            }
+        },
         dataset={"name": "cards", "rows": 100},
     ),
     "container-bare": trained(trainer={"container": {"image": "registry/team/train:1"}}),
     "everything": trained(
         2,
-        resources={"requests": {"cpu": "1", "memory": "1Gi"}, "limits": {"memory": "2Gi", "nvidia.com/gpu": 1}},
+        resources={
+            "requests": {"cpu": "1", "memory": "1Gi"},
+            "limits": {"memory": "2Gi", "nvidia.com/gpu": 1},
+        },
         node_selector={"pool": "training"},
         tolerations=[TOLERATION],
         image_pull_secrets=["registry"],
@@ -54,9 +76,20 @@ TRAINING = {
         secret=PODS_SECRET,
         dataset={"name": "cards"},
     ),
-    "signed": trained(trainer={"xgboost": {}, "sign": {"secret": "modelyard-signing-fraud", "key": "key.pem"}}, dataset={"name": "cards"}),
+    "signed": trained(
+        trainer={"xgboost": {}, "sign": {"secret": "modelyard-signing-fraud", "key": "key.pem"}},
+        dataset={"name": "cards"},
+    ),
     "suspended": trained(suspend=True),
-    "queued": trained(about={"labels": {"kueue.x-k8s.io/queue-name": "team", "kueue.x-k8s.io/priority-class": "high", "team": "risk"}}),
+    "queued": trained(
+        about={
+            "labels": {
+                "kueue.x-k8s.io/queue-name": "team",
+                "kueue.x-k8s.io/priority-class": "high",
+                "team": "risk",
+            }
+        }
+    ),
     "long-name": trained(21, name="r" * 50),
 }
 
@@ -64,7 +97,13 @@ TRAINING = {
 WHAT = serving.served("v3", tree().digest, RUNTIME)
 
 
-def served(model: RegisteredModel, stage: str = "production", *, replicas: int = 1, around: Surroundings = PLAIN) -> list[Manifest]:
+def served(
+    model: RegisteredModel,
+    stage: str = "production",
+    *,
+    replicas: int = 1,
+    around: Surroundings = PLAIN,
+) -> list[Manifest]:
     template = serving.template(model, stage, WHAT, artifacts("v3"), RUNTIME.pull_policy)
     built = [
         serving.deployment(model, stage, WHAT, template, replicas=replicas, around=around),
@@ -83,7 +122,13 @@ SERVING = {
             stages={
                 "production": {
                     "version": "v3",
-                    "serving": {"autoscaling": {"min_replicas": 2, "max_replicas": 8, "target_cpu_utilization_percentage": 70}},
+                    "serving": {
+                        "autoscaling": {
+                            "min_replicas": 2,
+                            "max_replicas": 8,
+                            "target_cpu_utilization_percentage": 70,
+                        }
+                    },
                 }
             }
         ),
@@ -96,7 +141,10 @@ SERVING = {
                     "version": "v3",
                     "serving": {
                         "replicas": 3,
-                        "resources": {"requests": {"cpu": "500m"}, "limits": {"cpu": "2", "memory": "1Gi"}},
+                        "resources": {
+                            "requests": {"cpu": "500m"},
+                            "limits": {"cpu": "2", "memory": "1Gi"},
+                        },
                         "runtime": {"workers": 4, "max_body_bytes": "8Mi", "timeout": "30s"},
                         "node_selector": {"pool": "serving"},
                         "tolerations": [TOLERATION, {"key": "dedicated", "value": "models"}],
@@ -118,7 +166,11 @@ def gate(pods_secret: str = CONNECTION_SECRET, **kind: Any) -> list[Manifest]:
     view = replace(view_of(model), around=Surroundings(allow_code=False, pods_secret=pods_secret))
     assert view.spec is not None
     built = [gates.job(view, view.spec.gates[0])]
-    return [*built, serving.private_service(model, "production", candidate(B))] if view.spec.gates[0].asks_candidate else built
+    return (
+        [*built, serving.private_service(model, "production", candidate(B))]
+        if view.spec.gates[0].asks_candidate
+        else built
+    )
 
 
 def again(**kind: Any) -> list[Manifest]:
@@ -129,7 +181,11 @@ def again(**kind: Any) -> list[Manifest]:
 
 
 GATES = {
-    "again": again(smoke={"requests": {"configMap": "cases", "key": "cases.json", "digest": "sha256:" + "a" * 64}}),
+    "again": again(
+        smoke={
+            "requests": {"configMap": "cases", "key": "cases.json", "digest": "sha256:" + "a" * 64}
+        }
+    ),
     "job": gate(job={"image": "registry/team/test:1"}),
     "everything": gate(
         PODS_SECRET,
@@ -138,17 +194,28 @@ GATES = {
             "command": ["pytest"],
             "args": ["-q", "tests"],
             "env": [{"name": "SUITE", "value": "integration"}],
-            "resources": {"requests": {"cpu": "1"}, "limits": {"memory": "1Gi", "ephemeral-storage": "1Gi"}},
+            "resources": {
+                "requests": {"cpu": "1"},
+                "limits": {"memory": "1Gi", "ephemeral-storage": "1Gi"},
+            },
             "timeout": "1h",
             "retries": 3,
             "candidate": "Served",
         },
     ),
-    "signed": gate(signed={"keys": ["-----BEGIN PUBLIC KEY-----\nMFkw\n-----END PUBLIC KEY-----\n"]}),
-    "smoke": gate(
-        smoke={"requests": {"configMap": "cases", "key": "cases.json", "digest": "sha256:" + "a" * 64}, "maxLatency": "50ms"},
+    "signed": gate(
+        signed={"keys": ["-----BEGIN PUBLIC KEY-----\nMFkw\n-----END PUBLIC KEY-----\n"]}
     ),
-    "smoke-s3": gate(PODS_SECRET, smoke={"requests": {"uri": "s3://mlflow/risk/cases.json", "digest": "sha256:" + "a" * 64}}),
+    "smoke": gate(
+        smoke={
+            "requests": {"configMap": "cases", "key": "cases.json", "digest": "sha256:" + "a" * 64},
+            "maxLatency": "50ms",
+        },
+    ),
+    "smoke-s3": gate(
+        PODS_SECRET,
+        smoke={"requests": {"uri": "s3://mlflow/risk/cases.json", "digest": "sha256:" + "a" * 64}},
+    ),
 }
 
 CASES = {

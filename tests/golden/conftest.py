@@ -41,6 +41,11 @@ def golden(request: pytest.FixtureRequest) -> Golden:
 
     def compare(name: str, manifests: list[dict[str, Any]]) -> None:
         anew = bool(request.config.getoption("--update-golden", default=False))
-        goldens.compare(FILES / f"{name}.yaml", dumped(manifests), "pytest tests/golden --update-golden", anew=anew)
+        goldens.compare(
+            FILES / f"{name}.yaml",
+            dumped(manifests),
+            "pytest tests/golden --update-golden",
+            anew=anew,
+        )
 
     return compare

@@ -1,4 +1,6 @@
-"""Templates that earlier releases of the operator kept are applied as those releases applied them: an upgrade rolls no model."""
+"""Templates that earlier releases of the operator kept are applied as those releases applied
+them: an upgrade rolls no model.
+"""
 
 from pathlib import Path
 
@@ -15,7 +17,11 @@ from tests.golden.cases import PLAIN, SERVING, TOLERATION, WHAT
 from tests.unit.builders import registered_model
 
 KEPT = Path(__file__).parent / "kept"
-PARTIAL = registered_model(stages={"production": {"version": "v3", "serving": {"resources": {"requests": {"memory": "3Gi"}}}}})
+PARTIAL = registered_model(
+    stages={
+        "production": {"version": "v3", "serving": {"resources": {"requests": {"memory": "3Gi"}}}}
+    }
+)
 MODEL = registered_model(
     stages={
         "staging": {
@@ -40,7 +46,9 @@ CASES = {
 
 
 def read(number: int, case: str) -> tuple[Manifest, Manifest]:
-    """A ControllerRevision and the Deployment of its template, as the release of that revision had them."""
+    """A ControllerRevision and the Deployment of its template, as the release of that revision
+    had them.
+    """
     kept, deployment = yaml.safe_load_all((KEPT / f"revision-{number}-{case}.yaml").read_text())
     return kept, deployment
 
@@ -48,8 +56,14 @@ def read(number: int, case: str) -> tuple[Manifest, Manifest]:
 def what(kept: Manifest, number: int) -> ServedVersion:
     pod, labels = kept["data"]["template"]["spec"], kept["metadata"]["labels"]
     command = pod["initContainers"][0]["command"]
-    runtime = ModelRuntime(image=pod["containers"][0]["image"], revision=number, identity=labels[IDENTITY_LABEL])
-    return ServedVersion(version=labels[VERSION_LABEL], digest=command[command.index("--digest") + 1], runtime=runtime)
+    runtime = ModelRuntime(
+        image=pod["containers"][0]["image"], revision=number, identity=labels[IDENTITY_LABEL]
+    )
+    return ServedVersion(
+        version=labels[VERSION_LABEL],
+        digest=command[command.index("--digest") + 1],
+        runtime=runtime,
+    )
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -60,14 +74,19 @@ def test_a_template_of_an_earlier_revision_is_applied_as_it_was(number: int, cas
     served = what(kept, number)
     template = template_in(kept, served)
     assert template is not None
-    assert build.deployment(model, stage, served, template, replicas=replicas, around=around) == deployment
+    assert (
+        build.deployment(model, stage, served, template, replicas=replicas, around=around)
+        == deployment
+    )
     assert build.revision(model, stage, served, template) == kept
 
 
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize("number", range(1, REVISION))
 def test_pods_of_an_earlier_revision_are_not_taken_for_some_that_split(number: int, case: str):
-    """Neither by what was kept nor, where that is lost, by the Deployment, which does not tell 1 from 2."""
+    """Neither by what was kept nor, where that is lost, by the Deployment, which does not tell 1
+    from 2.
+    """
     kept, deployment = read(number, case)
     by_record, by_template = kept_in(kept), served_by(deployment)
     assert by_record is not None
@@ -83,15 +102,24 @@ def test_pods_of_this_revision_split():
 
 
 def test_a_new_field_of_the_spec_reaches_a_template_of_before():
-    """It restarts the pods of this stage, as every change of how it is served does; the rest of the template stays."""
+    """It restarts the pods of this stage, as every change of how it is served does; the rest of
+    the template stays.
+    """
     kept, deployment = read(2, "everything")
     runtime = {"workers": 4, "max_body_bytes": "1500k", "timeout": "2m"}
     stage = MODEL.spec.stages["staging"].model_dump()
-    model = registered_model(stages={"staging": stage | {"serving": stage["serving"] | {"runtime": runtime}}})
+    model = registered_model(
+        stages={"staging": stage | {"serving": stage["serving"] | {"runtime": runtime}}}
+    )
     around = Surroundings(allow_code=False, pods_secret=PODS_SECRET)
-    built = build.deployment(model, "staging", what(kept, 2), kept["data"]["template"], replicas=3, around=around)
+    built = build.deployment(
+        model, "staging", what(kept, 2), kept["data"]["template"], replicas=3, around=around
+    )
     (server,) = built["spec"]["template"]["spec"]["containers"]
     told = {each["name"]: each["value"] for each in server["env"]}
-    assert (told["MODELYARD_MAX_REQUEST_BYTES"], told["MODELYARD_TIMEOUT_SECONDS"]) == ("1500000", "120")
+    assert (told["MODELYARD_MAX_REQUEST_BYTES"], told["MODELYARD_TIMEOUT_SECONDS"]) == (
+        "1500000",
+        "120",
+    )
     (before,) = deployment["spec"]["template"]["spec"]["containers"]
     assert {**server, "env": None} == {**before, "env": None}

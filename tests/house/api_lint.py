@@ -1,6 +1,8 @@
-"""A linter for the API itself: what every field of every kind owes to its users. Kubernetes' own conventions, and the house's.
+"""A linter for the API itself: what every field of every kind owes to its users. Kubernetes' own
+conventions, and the house's.
 
-A rule is a function from a field to the complaint about it. What a rule excuses is listed beside it, with the reason.
+A rule is a function from a field to the complaint about it. What a rule excuses is listed beside
+it, with the reason.
 """
 
 import re
@@ -29,7 +31,9 @@ class Field:
 
 
 def fields(schema: Node, path: str = "") -> Iterator[Field]:
-    """Every node below a schema, by its path: `spec.stages.*.version`, `status.conditions[].type`."""
+    """Every node below a schema, by its path: `spec.stages.*.version`,
+    `status.conditions[].type`.
+    """
     for name, child in schema.get("properties", {}).items():
         yield from _here(child, f"{path}.{name}".lstrip("."), name, schema)
     if isinstance(child := schema.get("additionalProperties"), dict):
@@ -43,7 +47,7 @@ def _here(child: Node, path: str, name: str, parent: Node) -> Iterator[Field]:
     yield from fields(child, path)
 
 
-# --- rules --------------------------------------------------------------------------------------------
+# --- rules ----------------------------------------------------------------------------------------
 def described(field: Field) -> str | None:
     """`kubectl explain` has a sentence for every field that has a name."""
     text = field.node.get("description", "")
@@ -107,7 +111,11 @@ def typed_list(field: Field) -> str | None:
 
 def camel_case(field: Field) -> str | None:
     """Fields are lowerCamelCase."""
-    return None if field.name in ("*", "[]") or re.fullmatch(r"[a-z][a-zA-Z0-9]*", field.name) else "is not camelCase"
+    return (
+        None
+        if field.name in ("*", "[]") or re.fullmatch(r"[a-z][a-zA-Z0-9]*", field.name)
+        else "is not camelCase"
+    )
 
 
 def enumerated(field: Field) -> str | None:
@@ -115,9 +123,15 @@ def enumerated(field: Field) -> str | None:
     values = field.node.get("enum", ())
     # XGBoost's and everybody's words for it, and one that stands where names of stages do
     allowed = {"classification", "regression", "newest"}
-    if wrong := [value for value in values if value not in allowed and not re.fullmatch(r"[A-Z][A-Za-z]*", value)]:
+    if wrong := [
+        value
+        for value in values
+        if value not in allowed and not re.fullmatch(r"[A-Z][A-Za-z]*", value)
+    ]:
         return f"has values that are not CamelCase: {', '.join(wrong)}"
-    if silent := [value for value in values if value.lower() not in field.node.get("description", "").lower()]:
+    if silent := [
+        value for value in values if value.lower() not in field.node.get("description", "").lower()
+    ]:
         return f"its description does not speak of {', '.join(silent)}"
     return None
 
@@ -126,7 +140,11 @@ def conditions(field: Field) -> str | None:
     """Conditions are a list-map by type, as kstatus and server-side apply read them."""
     if field.name != "conditions":
         return None
-    return None if field.node.get("x-kubernetes-list-map-keys") == ["type"] else "is not a list-map by type"
+    return (
+        None
+        if field.node.get("x-kubernetes-list-map-keys") == ["type"]
+        else "is not a list-map by type"
+    )
 
 
 def own_namespace(field: Field) -> str | None:
@@ -135,7 +153,9 @@ def own_namespace(field: Field) -> str | None:
 
 
 def no_phase(field: Field) -> str | None:
-    """A phase is a condition that cannot grow. A step of a promotion has a state: the list of steps is what grows."""
+    """A phase is a condition that cannot grow. A step of a promotion has a state: the list of
+    steps is what grows.
+    """
     if field.path == "status.stages.*.steps[].state":
         return None
     return "is a phase" if field.name in ("phase", "state") else None
@@ -144,8 +164,14 @@ def no_phase(field: Field) -> str | None:
 def closed(field: Field) -> str | None:
     """Nothing is kept that is not described."""
     node = field.node
-    open_ = node.get("x-kubernetes-preserve-unknown-fields") or node.get("additionalProperties") is True
-    bare = node.get("type") == "object" and not {"properties", "additionalProperties"} & set(node) and field.name != "metadata"
+    open_ = (
+        node.get("x-kubernetes-preserve-unknown-fields") or node.get("additionalProperties") is True
+    )
+    bare = (
+        node.get("type") == "object"
+        and not {"properties", "additionalProperties"} & set(node)
+        and field.name != "metadata"
+    )
     return "keeps what is not described" if open_ or bare else None
 
 
@@ -155,16 +181,24 @@ def absent(field: Field) -> str | None:
         return None
     if not field.written:
         return "is status and has a default"
-    return "is required and has a default" if field.name in field.parent.get("required", ()) else None
+    return (
+        "is required and has a default" if field.name in field.parent.get("required", ()) else None
+    )
 
 
 def unruled(field: Field) -> str | None:
     """Rules cost at every write of a status, and a status is not a user's to get wrong."""
-    return "is status and has a rule" if field.path.startswith("status") and "x-kubernetes-validations" in field.node else None
+    return (
+        "is status and has a rule"
+        if field.path.startswith("status") and "x-kubernetes-validations" in field.node
+        else None
+    )
 
 
 def advised(field: Field) -> str | None:
-    """A rule's message tells the user what to write instead: a sentence's worth, no full stop, for the API server goes on after it."""
+    """A rule's message tells the user what to write instead: a sentence's worth, no full stop,
+    for the API server goes on after it.
+    """
     for rule in field.node.get("x-kubernetes-validations", ()):
         message = rule.get("message", "")
         if len(message.split()) < 4 or message.endswith("."):
@@ -191,8 +225,16 @@ RULES: tuple[Callable[[Field], str | None], ...] = (
 )
 
 EXCUSED = {
-    ("RegisteredModel", "status.stages.*.steps[].state", "no_phase"): "of one step in a list that can grow, not of the object",
-    ("TrainingRun", "spec.workers", "bounded_number"): "a rule holds it at 1 and says so in words of its own; a maximum would hide them",
+    (
+        "RegisteredModel",
+        "status.stages.*.steps[].state",
+        "no_phase",
+    ): "of one step in a list that can grow, not of the object",
+    (
+        "TrainingRun",
+        "spec.workers",
+        "bounded_number",
+    ): "a rule holds it at 1 and says so in words of its own; a maximum would hide them",
 }
 
 
@@ -214,7 +256,11 @@ def lint(crd: Node) -> list[str]:
         if "status" not in version.get("subresources", {}):
             found.append(f"{kind} has no status subresource")
         columns = {column["name"] for column in version.get("additionalPrinterColumns", ())}
-        found += [f"{kind} has no column {name}" for name in ("Ready", "Reason", "Age") if name not in columns]
+        found += [
+            f"{kind} has no column {name}"
+            for name in ("Ready", "Reason", "Age")
+            if name not in columns
+        ]
         found += [
             f"{kind} column {column['name']} has no description"
             for column in version["additionalPrinterColumns"]

@@ -17,10 +17,25 @@ def test_every_kind_passes_the_lint(kind: Kind):
 WRONG = {
     "described": {"type": "integer", "format": "int32", "minimum": 0, "maximum": 1},
     "bounded_text": {"type": "string", "description": "A name."},
-    "bounded_count": {"type": "array", "x-kubernetes-list-type": "atomic", "description": "Names.", "items": {"type": "boolean"}},
-    "bounded_number": {"type": "integer", "format": "int32", "minimum": 0, "description": "A number."},
+    "bounded_count": {
+        "type": "array",
+        "x-kubernetes-list-type": "atomic",
+        "description": "Names.",
+        "items": {"type": "boolean"},
+    },
+    "bounded_number": {
+        "type": "integer",
+        "format": "int32",
+        "minimum": 0,
+        "description": "A number.",
+    },
     "no_float": {"type": "number", "description": "A number."},
-    "typed_list": {"type": "array", "maxItems": 3, "description": "Names.", "items": {"type": "boolean"}},
+    "typed_list": {
+        "type": "array",
+        "maxItems": 3,
+        "description": "Names.",
+        "items": {"type": "boolean"},
+    },
     "camel_case": {"type": "boolean", "description": "Whether."},
     "enumerated": {"type": "string", "enum": ["Yes", "No"], "description": "Yes: it is."},
     "conditions": {
@@ -32,21 +47,37 @@ WRONG = {
     },
     "own_namespace": {"type": "string", "maxLength": 63, "description": "A namespace."},
     "no_phase": {"type": "string", "maxLength": 63, "description": "A phase."},
-    "closed": {"type": "object", "x-kubernetes-preserve-unknown-fields": True, "description": "Anything."},
+    "closed": {
+        "type": "object",
+        "x-kubernetes-preserve-unknown-fields": True,
+        "description": "Anything.",
+    },
     "absent": {"type": "boolean", "default": True, "description": "Whether."},
     "unruled": {
         "type": "boolean",
         "description": "Whether.",
         "x-kubernetes-validations": [{"rule": "self", "message": "write true here, or nothing"}],
     },
-    "advised": {"type": "boolean", "description": "Whether.", "x-kubernetes-validations": [{"rule": "self", "message": "invalid"}]},
+    "advised": {
+        "type": "boolean",
+        "description": "Whether.",
+        "x-kubernetes-validations": [{"rule": "self", "message": "invalid"}],
+    },
 }
-NAMES = {"camel_case": "snake_case", "conditions": "conditions", "own_namespace": "secretNamespace", "no_phase": "phase"}
+NAMES = {
+    "camel_case": "snake_case",
+    "conditions": "conditions",
+    "own_namespace": "secretNamespace",
+    "no_phase": "phase",
+}
 
 
 @pytest.mark.parametrize("rule", [rule.__name__ for rule in RULES])
 def test_every_rule_can_fail(rule: str):
     name = NAMES.get(rule, "field")
     part = "status" if rule == "unruled" else "spec"
-    schema = {"type": "object", "properties": {part: {**OBJECT, "properties": {name: WRONG[rule]}, "required": [name]}}}
+    schema = {
+        "type": "object",
+        "properties": {part: {**OBJECT, "properties": {name: WRONG[rule]}, "required": [name]}},
+    }
     assert [(path, broken) for path, broken, _ in complaints(schema)] == [(f"{part}.{name}", rule)]

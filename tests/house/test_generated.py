@@ -1,4 +1,6 @@
-"""What is generated and committed is what the code generates now; and the check that says so can fail."""
+"""What is generated and committed is what the code generates now; and the check that says so can
+fail.
+"""
 
 from pathlib import Path
 

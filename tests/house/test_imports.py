@@ -24,8 +24,14 @@ VIOLATIONS = {
         ("modelyard/engine/reconcile.py", "import modelyard.adapters.s3"),
         ("modelyard/anything.py", ""),
     ],
-    "Kopf is an engine part": [("modelyard/engine/reconcile.py", "import kopf"), ("modelyard/controller.py", "import kopf")],
-    "Only adapters know": [("modelyard/engine/reconcile.py", "import kubernetes"), ("modelyard/experiment/observe.py", "import boto3")],
+    "Kopf is an engine part": [
+        ("modelyard/engine/reconcile.py", "import kopf"),
+        ("modelyard/controller.py", "import kopf"),
+    ],
+    "Only adapters know": [
+        ("modelyard/engine/reconcile.py", "import kubernetes"),
+        ("modelyard/experiment/observe.py", "import boto3"),
+    ],
     "The operator loads no model": [
         ("modelyard/adapters/s3.py", "import mlflow"),
         ("modelyard/api/base.py", "import modelyard_runtime.s3"),
@@ -48,7 +54,9 @@ VIOLATIONS = {
         ("modelyard_runtime/s3.py", "import modelyard.kube.names"),
         ("modelyard_runtime/s3.py", "import modelyard.errors"),
     ],
-    "The client's Kubernetes package": [("modelyard/client/kube/reach.py", "import modelyard.client.runs")],
+    "The client's Kubernetes package": [
+        ("modelyard/client/kube/reach.py", "import modelyard.client.runs")
+    ],
     "One module knows kr8s": [("modelyard/client/kube/session.py", "import kr8s")],
 }
 
@@ -56,12 +64,21 @@ VIOLATIONS = {
 def lint(root: Path) -> tuple[int, str]:
     program = Path(sys.executable).parent / "lint-imports"
     environment = os.environ | {"PYTHONPATH": str(root / "operator"), "COLUMNS": "200"}
-    done = subprocess.run([program, "--no-cache"], cwd=root, env=environment, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [program, "--no-cache"],
+        cwd=root,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     return done.returncode, done.stdout + done.stderr
 
 
 def copied(root: Path) -> Path:
-    shutil.copytree(ROOT / "operator", root / "operator", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(
+        ROOT / "operator", root / "operator", ignore=shutil.ignore_patterns("__pycache__")
+    )
     shutil.copy(ROOT / ".importlinter", root / ".importlinter")
     return root
 
@@ -75,7 +92,9 @@ def test_the_contracts_are_kept():
 def broken(tmp_path_factory: pytest.TempPathFactory) -> str:
     """What the linter says of a copy in which every contract is broken."""
     root = copied(tmp_path_factory.mktemp("broken"))
-    for module, line in (violation for violations in VIOLATIONS.values() for violation in violations):
+    for module, line in (
+        violation for violations in VIOLATIONS.values() for violation in violations
+    ):
         with (root / "operator" / module).open("a") as source:
             source.write(f"\n{line}\n")
     code, said = lint(root)
@@ -88,7 +107,9 @@ def test_each_contract_is_seen_broken(contract: str, broken: str):
     assert re.search(rf"^{re.escape(contract)}.*BROKEN", broken, re.MULTILINE), broken
 
 
-@pytest.mark.parametrize(("module", "line"), [pair for pairs in VIOLATIONS.values() for pair in pairs if pair[1]])
+@pytest.mark.parametrize(
+    ("module", "line"), [pair for pairs in VIOLATIONS.values() for pair in pairs if pair[1]]
+)
 def test_each_violation_is_named(module: str, line: str, broken: str):
     importer, imported = module.removesuffix(".py").replace("/", "."), line.removeprefix("import ")
     package = imported.split(".")[0]
@@ -120,5 +141,13 @@ def test_a_module_without_a_layer_is_named(broken: str):
 def test_the_pods_contract_speaks_of_every_part_of_the_operator():
     text = (ROOT / ".importlinter").read_text()
     forbidden = text[text.index("importlinter:contract:pods") :]
-    parts = {path.stem for path in (ROOT / "operator" / "modelyard").iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()}
-    assert {part for part in parts - {"__init__", "__main__", "api"} if f"modelyard.{part}\n" not in forbidden} == set()
+    parts = {
+        path.stem
+        for path in (ROOT / "operator" / "modelyard").iterdir()
+        if path.suffix == ".py" or (path / "__init__.py").exists()
+    }
+    assert {
+        part
+        for part in parts - {"__init__", "__main__", "api"}
+        if f"modelyard.{part}\n" not in forbidden
+    } == set()

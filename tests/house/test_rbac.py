@@ -1,11 +1,18 @@
-"""The operator asks for little: no wildcards, no reading of Secrets at large, nothing that leads to more rights."""
+"""The operator asks for little: no wildcards, no reading of Secrets at large, nothing that leads
+to more rights.
+"""
 
 import pytest
 import yaml
 
 from modelyard.rbac import RIGHTS, Right, Scope, allowed, files, rules
 
-FORBIDDEN_GROUPS = {"rbac.authorization.k8s.io", "admissionregistration.k8s.io", "authentication.k8s.io", "certificates.k8s.io"}
+FORBIDDEN_GROUPS = {
+    "rbac.authorization.k8s.io",
+    "admissionregistration.k8s.io",
+    "authentication.k8s.io",
+    "certificates.k8s.io",
+}
 FORBIDDEN_RESOURCES = {
     "pods/exec",
     "pods/attach",
@@ -14,14 +21,28 @@ FORBIDDEN_RESOURCES = {
     "serviceaccounts",
     "serviceaccounts/token",
 }
-FORBIDDEN_VERBS = {"*", "escalate", "bind", "impersonate", "approve", "sign", "deletecollection", "promote", "purge"}
+FORBIDDEN_VERBS = {
+    "*",
+    "escalate",
+    "bind",
+    "impersonate",
+    "approve",
+    "sign",
+    "deletecollection",
+    "promote",
+    "purge",
+}
 
 
-@pytest.mark.parametrize("right", RIGHTS, ids=lambda right: f"{right.group or 'core'}/{right.resources[0]}")
+@pytest.mark.parametrize(
+    "right", RIGHTS, ids=lambda right: f"{right.group or 'core'}/{right.resources[0]}"
+)
 def test_no_right_is_dangerous(right: Right):
     assert "*" not in (right.group, *right.resources)
     # Admission is read, by name: whether the policies are in force.
-    assert right.group not in FORBIDDEN_GROUPS or (right.group.startswith("admission") and right.verbs == ("get",) and right.names)
+    assert right.group not in FORBIDDEN_GROUPS or (
+        right.group.startswith("admission") and right.verbs == ("get",) and right.names
+    )
     assert not FORBIDDEN_RESOURCES & set(right.resources)
     assert not FORBIDDEN_VERBS & set(right.verbs)
     assert right.why.endswith(".")
@@ -29,19 +50,33 @@ def test_no_right_is_dangerous(right: Right):
 
 def test_two_secrets_are_read_by_their_names_and_in_no_other_way():
     secrets = [right for right in RIGHTS if "secrets" in right.resources]
-    assert [(right.verbs, right.names) for right in secrets] == [(("get",), ("modelyard-connection", "modelyard-connection-pods"))]
+    assert [(right.verbs, right.names) for right in secrets] == [
+        (("get",), ("modelyard-connection", "modelyard-connection-pods"))
+    ]
 
 
 def test_of_pods_nothing_is_written_but_by_a_patch():
-    """Which the policy operator-fence keeps to one annotation; a pod that the operator could create would be outside of its Deployments."""
-    pods = [right for right in RIGHTS if any(resource.split("/")[0] == "pods" for resource in right.resources)]
-    assert [(right.resources, right.verbs) for right in pods] == [(("pods",), ("list", "watch", "patch"))]
+    """Which the policy operator-fence keeps to one annotation; a pod that the operator could
+    create would be outside of its Deployments.
+    """
+    pods = [
+        right
+        for right in RIGHTS
+        if any(resource.split("/")[0] == "pods" for resource in right.resources)
+    ]
+    assert [(right.resources, right.verbs) for right in pods] == [
+        (("pods",), ("list", "watch", "patch"))
+    ]
 
 
 def test_our_specs_are_never_written():
-    """Of approvals, which say what others decided, one is tried by a dry run and those of no use are deleted."""
+    """Of approvals, which say what others decided, one is tried by a dry run and those of no use
+    are deleted.
+    """
     for right in RIGHTS:
-        if right.group == "modelyard.io" and not all("/" in resource for resource in right.resources):
+        if right.group == "modelyard.io" and not all(
+            "/" in resource for resource in right.resources
+        ):
             allowed = {"create", "delete"} if right.resources == ("modelapprovals",) else set()
             assert not {"create", "update", "delete"} & set(right.verbs) - allowed
 

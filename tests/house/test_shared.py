@@ -1,4 +1,6 @@
-"""What pods import of the operator's package: named by the image, standard library only, and nothing that costs them time."""
+"""What pods import of the operator's package: named by the image, standard library only, and
+nothing that costs them time.
+"""
 
 import ast
 import re
@@ -52,7 +54,10 @@ def test_what_is_shared_needs_the_standard_library_only(name: str):
 
 
 def test_what_is_shared_brings_nothing_else_of_the_operator_with_it():
-    code = f"import {', '.join(f'modelyard.api.{name}' for name in SHARED)}, sys; print(*sorted(sys.modules))"
+    code = (
+        f"import {', '.join(f'modelyard.api.{name}' for name in SHARED)}, sys;"
+        " print(*sorted(sys.modules))"
+    )
     done = subprocess.run(
         [sys.executable, "-c", code],
         env={"PYTHONPATH": str(ROOT / "operator")},

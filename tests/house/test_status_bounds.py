@@ -1,4 +1,6 @@
-"""The sum of all bounds of a status: an object in etcd takes 1.5 MiB at most, and each write of a status sends all of it."""
+"""The sum of all bounds of a status: an object in etcd takes 1.5 MiB at most, and each write of
+a status sends all of it.
+"""
 
 import json
 from typing import Any
@@ -19,7 +21,9 @@ KEYS = {"parameters": PARAMETER_NAME}
 
 
 def largest(node: dict[str, Any], field: str = "") -> int:
-    """Return how many bytes a value of this schema takes as JSON at most, of letters that take one byte."""
+    """Return how many bytes a value of this schema takes as JSON at most, of letters that take
+    one byte.
+    """
     if "enum" in node:
         return max(len(str(value)) for value in node["enum"]) + 2
     match node["type"]:
@@ -32,15 +36,28 @@ def largest(node: dict[str, Any], field: str = "") -> int:
         case "array":
             return 2 + int(node["maxItems"]) * (1 + largest(node["items"]))
         case "object":
-            named = sum(len(name) + 4 + largest(child, name) for name, child in node.get("properties", {}).items())
+            named = sum(
+                len(name) + 4 + largest(child, name)
+                for name, child in node.get("properties", {}).items()
+            )
             entry = node.get("additionalProperties")
-            return 2 + named + (int(node["maxProperties"]) * (KEYS.get(field, NAME) + 4 + largest(entry)) if entry else 0)
+            return (
+                2
+                + named
+                + (
+                    int(node["maxProperties"]) * (KEYS.get(field, NAME) + 4 + largest(entry))
+                    if entry
+                    else 0
+                )
+            )
     raise AssertionError(node)
 
 
 def status_of(kind: Any) -> dict[str, Any]:
     """Return the schema of a kind's status."""
-    found: dict[str, Any] = crd(kind)["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["status"]
+    found: dict[str, Any] = crd(kind)["spec"]["versions"][0]["schema"]["openAPIV3Schema"][
+        "properties"
+    ]["status"]
     return found
 
 
@@ -56,11 +73,18 @@ def test_a_crd_is_small_enough(kind: Any):
 
 def test_the_sum_counts_every_bound():
     assert largest({"type": "integer", "maximum": 9999}) == 4
-    item = {"type": "object", "properties": {"a": {"type": "string", "maxLength": 10}, "b": {"type": "integer"}}}
+    item = {
+        "type": "object",
+        "properties": {"a": {"type": "string", "maxLength": 10}, "b": {"type": "integer"}},
+    }
     assert largest(item) == 2 + (1 + 4 + 12) + (1 + 4 + INTEGER)
     assert largest({"type": "array", "maxItems": 3, "items": {"type": "boolean"}}) == 2 + 3 * 6
-    assert largest({"type": "object", "maxProperties": 2, "additionalProperties": {"type": "boolean"}}) == 2 + 2 * (NAME + 4 + BOOLEAN)
+    assert largest(
+        {"type": "object", "maxProperties": 2, "additionalProperties": {"type": "boolean"}}
+    ) == 2 + 2 * (NAME + 4 + BOOLEAN)
     parameters = {"type": "object", "maxProperties": 2, "additionalProperties": {"type": "boolean"}}
-    assert largest({"type": "object", "properties": {"parameters": parameters}}) == 2 + 10 + 4 + 2 + 2 * (250 + 4 + BOOLEAN)
+    assert largest(
+        {"type": "object", "properties": {"parameters": parameters}}
+    ) == 2 + 10 + 4 + 2 + 2 * (250 + 4 + BOOLEAN)
     with pytest.raises(KeyError):
         largest({"type": "string"})

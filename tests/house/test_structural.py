@@ -13,7 +13,9 @@ from modelyard.api.structural import structural
 class Part(Schema):
     """A part."""
 
-    model_config = Schema.model_config | {"json_schema_extra": rules(rule("has(self.some_name)", "say its name, for it has none"))}
+    model_config = Schema.model_config | {
+        "json_schema_extra": rules(rule("has(self.some_name)", "say its name, for it has none"))
+    }
 
     some_name: Annotated[str, Field(max_length=10, description="Its name.")] = ""
 
@@ -21,13 +23,19 @@ class Part(Schema):
 class Whole(Schema):
     """A whole."""
 
-    part: Annotated[Part | None, Field(description="One of it.", json_schema_extra=rules(rule("true", "this is never said at all")))] = None
+    part: Annotated[
+        Part | None,
+        Field(
+            description="One of it.",
+            json_schema_extra=rules(rule("true", "this is never said at all")),
+        ),
+    ] = None
     kind: Annotated[Literal["One"], Field(description="One.")] = "One"
     count: Annotated[int, Field(ge=0, le=5, description="How many.")] = 0
     size: Annotated[int | None, Field(ge=0, description="How large.")] = None
-    names: Annotated[dict[str, Annotated[str, Field(max_length=3)]], Field(max_length=2, description="By name.")] = Field(
-        default_factory=dict
-    )
+    names: Annotated[
+        dict[str, Annotated[str, Field(max_length=3)]], Field(max_length=2, description="By name.")
+    ] = Field(default_factory=dict)
 
 
 class Float(Schema):
@@ -57,7 +65,12 @@ def test_references_are_inlined_and_null_is_gone():
             {"rule": "true", "message": "this is never said at all"},
         ],
     }
-    assert schema["properties"]["kind"] == {"description": "One.", "type": "string", "enum": ["One"], "default": "One"}
+    assert schema["properties"]["kind"] == {
+        "description": "One.",
+        "type": "string",
+        "enum": ["One"],
+        "default": "One",
+    }
     assert schema["properties"]["count"] == {
         "description": "How many.",
         "type": "integer",
@@ -66,8 +79,16 @@ def test_references_are_inlined_and_null_is_gone():
         "maximum": 5,
         "minimum": 0,
     }
-    assert schema["properties"]["size"] == {"description": "How large.", "type": "integer", "format": "int64", "minimum": 0}
-    assert schema["properties"]["names"]["additionalProperties"] == {"type": "string", "maxLength": 3}
+    assert schema["properties"]["size"] == {
+        "description": "How large.",
+        "type": "integer",
+        "format": "int64",
+        "minimum": 0,
+    }
+    assert schema["properties"]["names"]["additionalProperties"] == {
+        "type": "string",
+        "maxLength": 3,
+    }
     assert "default" not in schema["properties"]["names"]
 
 
@@ -85,6 +106,8 @@ def test_a_status_has_no_defaults():
         (Pattern, KeyError, "nobody has explained this"),
     ],
 )
-def test_what_a_crd_cannot_say_stops_the_generator(model: type[Schema], error: type[Exception], words: str):
+def test_what_a_crd_cannot_say_stops_the_generator(
+    model: type[Schema], error: type[Exception], words: str
+):
     with pytest.raises(error, match=words):
         structural(model, written=True)

@@ -16,24 +16,39 @@ ROOT = Path(__file__).parents[2]
 
 
 def test_the_operator_serves_every_kind_of_the_api():
-    served = controllers(Settings(runtime_image="modelyard/runtime:1", operator_namespace="modelyard-system"))
+    served = controllers(
+        Settings(runtime_image="modelyard/runtime:1", operator_namespace="modelyard-system")
+    )
     assert {each.resource for each in served} == {kind.resource for kind in KINDS}
 
 
 def test_the_client_knows_every_kind_of_the_api():
     """It spells them out: to import the models would take each command a third of a second."""
-    ours = {(kind.name, kind.plural) for kind in NAMES.values() if kind.api_version == f"{GROUP}/{VERSION}"}
+    ours = {
+        (kind.name, kind.plural)
+        for kind in NAMES.values()
+        if kind.api_version == f"{GROUP}/{VERSION}"
+    }
     assert ours == {(kind.resource.KIND, kind.resource.PLURAL) for kind in KINDS}
 
 
 def test_every_trainer_has_its_settings_and_its_program():
     assert tuple(Trainer.model_fields) == (*TRAINERS, "sign")
     programs = [kind.program for kind in TRAINERS.values() if kind.program]
-    assert [program for program in programs if find_spec(f"modelyard_runtime.{program}") is None] == []
+    assert [
+        program for program in programs if find_spec(f"modelyard_runtime.{program}") is None
+    ] == []
 
 
 def test_no_module_of_the_operator_tells_tabular_trainers_apart():
     """They ask `TrainerKind`: a second tabular trainer changes the table and its program."""
-    files = [*(ROOT / "operator" / "modelyard" / "training_run").glob("*.py"), *(ROOT / "operator" / "modelyard_runtime").glob("*.py")]
+    files = [
+        *(ROOT / "operator" / "modelyard" / "training_run").glob("*.py"),
+        *(ROOT / "operator" / "modelyard_runtime").glob("*.py"),
+    ]
     assert len(files) > 20
-    assert [file.name for file in files if re.search(r"trainer\.xgboost|\"xgboost\"\)", file.read_text())] == []
+    assert [
+        file.name
+        for file in files
+        if re.search(r"trainer\.xgboost|\"xgboost\"\)", file.read_text())
+    ] == []

@@ -1,6 +1,8 @@
-"""Executes the tutorial notebook on a real cluster: `python -m tests.notebook.execute` puts its outputs into docs/tutorial.ipynb.
+"""Executes the tutorial notebook on a real cluster: `python -m tests.notebook.execute` puts its
+outputs into docs/tutorial.ipynb.
 
-What the notebook says and does stands in it; a test executes it in a namespace of its own (`test_tutorial.py`).
+What the notebook says and does stands in it; a test executes it in a namespace of its own
+(`test_tutorial.py`).
 """
 
 from __future__ import annotations
@@ -35,7 +37,8 @@ def read(namespace: str = NAMESPACE) -> Any:
 
 
 def execute(notebook: Any, kubeconfig: Path, folder: Path, tools: Path | None = None) -> Any:
-    """Execute it in a kernel of its own, which has the client from this checkout; an error of a cell is raised.
+    """Execute it in a kernel of its own, which has the client from this checkout; an error of a
+    cell is raised.
 
     Args:
         notebook: It gets the outputs.
@@ -52,7 +55,12 @@ def execute(notebook: Any, kubeconfig: Path, folder: Path, tools: Path | None = 
         "TQDM_DISABLE": "1",  # MLflow's own bars; ours stay
         "MPLBACKEND": "module://matplotlib_inline.backend_inline",
     }
-    client = NotebookClient(notebook, timeout=_SECONDS, kernel_name="python3", resources={"metadata": {"path": str(folder)}})
+    client = NotebookClient(
+        notebook,
+        timeout=_SECONDS,
+        kernel_name="python3",
+        resources={"metadata": {"path": str(folder)}},
+    )
     client.execute(env={**os.environ, **ours})
     return notebook
 

@@ -28,7 +28,11 @@ CHANCE = 1e-6
 
 def rule(weight: int, revision: int = 1, **more: Any) -> dict[str, Any]:
     """What the operator writes."""
-    candidate = {"candidate": "fraud-production-v4-2e3d4c5b", "version": CANDIDATE[0], "runtime": CANDIDATE[1]}
+    candidate = {
+        "candidate": "fraud-production-v4-2e3d4c5b",
+        "version": CANDIDATE[0],
+        "runtime": CANDIDATE[1],
+    }
     return {"revision": revision, **candidate, "weight": weight, "timeoutMs": 5000, **more}
 
 
@@ -50,7 +54,10 @@ class Stable:
         """Tell it, and wait until all its workers apply it."""
         self.revision += 1
         self.write(json.dumps(rule(weight, self.revision, **more)))
-        until(lambda: self.traffic["revision"] == self.revision, f"revision {self.revision} is applied")
+        until(
+            lambda: self.traffic["revision"] == self.revision,
+            f"revision {self.revision} is applied",
+        )
 
     @property
     def traffic(self) -> dict[str, Any]:
@@ -98,7 +105,9 @@ class Told(NamedTuple):
 
 
 async def _asked(choose: Callable[[], int], wires: Iterator[bytes], found: list[Told]) -> None:
-    """Ask one after the other on a kept connection, and on another when the server gives it back."""
+    """Ask one after the other on a kept connection, and on another when the server gives it
+    back.
+    """
     reader = writer = None
     for each in wires:
         if writer is None:
@@ -117,12 +126,16 @@ async def _asked(choose: Callable[[], int], wires: Iterator[bytes], found: list[
 
 
 def ask(ports: Sequence[int], wires: Sequence[bytes], connections: int = 8) -> list[Told]:
-    """Ask all of it, shared by some connections to one of the ports each. One that breaks fails the test. The answers have no order."""
+    """Ask all of it, shared by some connections to one of the ports each. One that breaks fails
+    the test. The answers have no order.
+    """
     found: list[Told] = []
 
     async def all_of() -> None:
         rest = iter(wires)
-        await asyncio.gather(*(_asked(lambda: random.choice(ports), rest, found) for _ in range(connections)))
+        await asyncio.gather(
+            *(_asked(lambda: random.choice(ports), rest, found) for _ in range(connections))
+        )
 
     asyncio.run(asyncio.wait_for(all_of(), 240))
     assert len(found) == len(wires)

@@ -28,14 +28,32 @@ class Side:
             "MODELYARD_CANDIDATE_URI": self.tree,
             "MODELYARD_BUCKET": "datasets",
         }
-        return program(self.folder, "smoke", "--name", "fraud", "--namespace", "risk", *arguments, env=told | env)
+        return program(
+            self.folder,
+            "smoke",
+            "--name",
+            "fraud",
+            "--namespace",
+            "risk",
+            *arguments,
+            env=told | env,
+        )
 
     def asks(self, requests: Any, *more: str, pinned: str | None = None, **env: str) -> Ended:
         """Run it with requests from a ConfigMap; None: that is absent."""
         data = requests if isinstance(requests, bytes) else json.dumps(requests).encode()
         if requests is not None:
             (self.folder / "requests.json").write_bytes(data)
-        where = ("--config-map", "cases", "--key", "cases.json", "--digest", pinned or digest(data), "--folder", str(self.folder))
+        where = (
+            "--config-map",
+            "cases",
+            "--key",
+            "cases.json",
+            "--digest",
+            pinned or digest(data),
+            "--folder",
+            str(self.folder),
+        )
         return self.smoke(*where, *more, **env)
 
 

@@ -1,4 +1,6 @@
-"""Real models, and real servers of them that tests share: each is made once, when a test first asks for it."""
+"""Real models, and real servers of them that tests share: each is made once, when a test first
+asks for it.
+"""
 
 import hashlib
 import json
@@ -25,11 +27,15 @@ CODE = {"scaled"}
 
 @pytest.fixture(scope="session")
 def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of models, see `mlflow_side.models`. They take 20 s to make and are the same until that file or a library changes."""
+    """A folder of models, see `mlflow_side.models`. They take 20 s to make and are the same
+    until that file or a library changes.
+    """
     versions = [f"{name} {version(name)}" for name in ("mlflow", "xgboost-cpu", "pandas")]
-    key = hashlib.sha256("\n".join([*versions, sys.version, Path(__file__).with_name("mlflow_side.py").read_text()]).encode()).hexdigest()[
-        :16
-    ]
+    key = hashlib.sha256(
+        "\n".join(
+            [*versions, sys.version, Path(__file__).with_name("mlflow_side.py").read_text()]
+        ).encode()
+    ).hexdigest()[:16]
     folder = Settings.read().cache / "models" / key
     if not folder.exists():
         made = tmp_path_factory.mktemp("models")
@@ -41,7 +47,9 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def served(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Server]]:
+def served(
+    models: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[[str], Server]]:
     """Gives the running server of a model."""
     known: dict[str, Server] = {}
     with ExitStack() as stack:
@@ -49,15 +57,21 @@ def served(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[C
         def server(name: str) -> Server:
             if name not in known:
                 allowed = {"MODELYARD_ALLOW_CODE_MODELS": "true"} if name in CODE else {}
-                known[name] = stack.enter_context(serving(tmp_path_factory.mktemp(name), models / name, allowed))
+                known[name] = stack.enter_context(
+                    serving(tmp_path_factory.mktemp(name), models / name, allowed)
+                )
             return known[name]
 
         yield server
 
 
 @pytest.fixture(scope="session")
-def limited(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Server]]:
-    """Gives the server of a model in a process that may map a gibibyte, two for one that imports pandas."""
+def limited(
+    models: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[[str], Server]]:
+    """Gives the server of a model in a process that may map a gibibyte, two for one that imports
+    pandas.
+    """
     known: dict[str, Server] = {}
     allowed = {"MODELYARD_ALLOW_CODE_MODELS": "true"}
     with ExitStack() as stack:
@@ -65,7 +79,9 @@ def limited(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         def server(name: str) -> Server:
             if name not in known:
                 most = {"as": (2 if name in CODE else 1) << 30}
-                known[name] = stack.enter_context(serving(tmp_path_factory.mktemp(name), models / name, allowed, limits=most))
+                known[name] = stack.enter_context(
+                    serving(tmp_path_factory.mktemp(name), models / name, allowed, limits=most)
+                )
             return known[name]
 
         yield server
@@ -93,7 +109,9 @@ def kept(minio: servers.Minio, models: Path) -> servers.Minio:
     for name in ("classifier", "regressor"):
         for path in (models / name).rglob("*"):
             if path.is_file():
-                minio.s3().upload_file(str(path), "datasets", f"risk/models/{name}/{path.relative_to(models / name)}")
+                minio.s3().upload_file(
+                    str(path), "datasets", f"risk/models/{name}/{path.relative_to(models / name)}"
+                )
     return minio
 
 
@@ -105,14 +123,24 @@ def side(kept: servers.Minio, served: Callable[[str], Server], tmp_path: Path) -
 
 @pytest.fixture(scope="session")
 def mlflow_asked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str, Any], Any]]:
-    """Asks MLflow's side, see `mlflow_side`: one process for all tests, for it takes seconds to import."""
+    """Asks MLflow's side, see `mlflow_side`: one process for all tests, for it takes seconds to
+    import.
+    """
     folder = tmp_path_factory.mktemp("mlflow")
     command = [sys.executable, "-W", "ignore", "-m", "tests.runtime.mlflow_side"]
     pipe = subprocess.PIPE
     with ExitStack() as stack:
         log = stack.enter_context((folder / "log").open("wb"))
         side = stack.enter_context(
-            subprocess.Popen(command, cwd=folder, env=environment(folder), stdin=pipe, stdout=pipe, stderr=log, text=True)
+            subprocess.Popen(
+                command,
+                cwd=folder,
+                env=environment(folder),
+                stdin=pipe,
+                stdout=pipe,
+                stderr=log,
+                text=True,
+            )
         )
         assert side.stdin is not None
         assert side.stdout is not None
@@ -147,8 +175,12 @@ class Tracking:
 
 
 @pytest.fixture(scope="session")
-def tracking(models: Path, mlflow_asked: Callable[[str, Any], Any], tmp_path_factory: pytest.TempPathFactory) -> Tracking:
-    """A real tracking store on SQLite; its tables come from the models', which saves ten seconds."""
+def tracking(
+    models: Path, mlflow_asked: Callable[[str, Any], Any], tmp_path_factory: pytest.TempPathFactory
+) -> Tracking:
+    """A real tracking store on SQLite; its tables come from the models', which saves ten
+    seconds.
+    """
     folder = tmp_path_factory.mktemp("tracking")
     shutil.copy(models / "mlflow.db", folder)
     uri = f"sqlite:///{folder}/mlflow.db"

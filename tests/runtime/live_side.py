@@ -21,7 +21,14 @@ def main(uri: str) -> None:
             metrics.add({"loss": 1 / (step + 1), "no@name": 1.0, "../up": 2.0, "rate": 0.5}, step)
         metrics.progress(50, STEPS)
     found = client.get_run(run).data.metrics
-    print(json.dumps([sorted(found), *(len(client.get_metric_history(run, name)) for name in ("loss", "rate"))]))
+    print(
+        json.dumps(
+            [
+                sorted(found),
+                *(len(client.get_metric_history(run, name)) for name in ("loss", "rate")),
+            ]
+        )
+    )
 
 
 if __name__ == "__main__":

@@ -1,4 +1,6 @@
-"""Requests of all protocols, good and bad, as they go over the wire, and what a server answers to them."""
+"""Requests of all protocols, good and bad, as they go over the wire, and what a server answers
+to them.
+"""
 
 import asyncio
 import json
@@ -23,7 +25,9 @@ def table(numbers: random.Random) -> list[list[Any]]:
     """Some rows of fractions, whole numbers and, now and then, nothing."""
 
     def value() -> Any:
-        return numbers.choice([numbers.gauss(0, 2), numbers.randint(-3, 3), None if numbers.random() < 0.05 else 0.5])
+        return numbers.choice(
+            [numbers.gauss(0, 2), numbers.randint(-3, 3), None if numbers.random() < 0.05 else 0.5]
+        )
 
     return [[value() for _ in WIDE] for _ in range(numbers.choice([1, 1, 1, 2, 7, 50, 100]))]
 
@@ -35,7 +39,10 @@ def tensor(rows: list[list[Any]], **more: Any) -> dict[str, Any]:
 def packed(rows: list[list[Any]]) -> tuple[bytes, str]:
     """A binary tensor behind its JSON."""
     tail = np.array(rows, np.float64).tobytes()
-    asked = {"inputs": [tensor(rows, parameters={"binary_data_size": len(tail)})], "parameters": {"binary_data_output": True}}
+    asked = {
+        "inputs": [tensor(rows, parameters={"binary_data_size": len(tail)})],
+        "parameters": {"binary_data_output": True},
+    }
     head = json.dumps(asked).encode()
     return head + tail, f"Inference-Header-Content-Length: {len(head)}\r\n"
 
@@ -43,7 +50,13 @@ def packed(rows: list[list[Any]]) -> tuple[bytes, str]:
 def wire(path: str, body: Any, more: str = "", method: str = "POST") -> bytes:
     data = body if isinstance(body, bytes) else json.dumps(body).encode()
     kind = "" if "Content-Type" in more else "Content-Type: application/json\r\n"
-    return f"{method} {path} HTTP/1.1\r\nHost: x\r\n{kind}{more}Content-Length: {len(data)}\r\n\r\n".encode() + data
+    return (
+        f"{method} {path} HTTP/1.1\r\n"
+        "Host: x\r\n"
+        f"{kind}{more}Content-Length: {len(data)}\r\n"
+        "\r\n".encode()
+        + data
+    )
 
 
 def one(number: int, rows: list[list[Any]]) -> list[bytes]:
@@ -53,7 +66,12 @@ def one(number: int, rows: list[list[Any]]) -> list[bytes]:
     split = wire(INVOCATIONS, {"dataframe_split": {"columns": WIDE, "data": rows}})
     texts = [[str(value) if at == 3 else value for at, value in enumerate(row)] for row in rows]
     binary, length = packed(rows)
-    csv = "\n".join([",".join(WIDE), *(",".join("" if value is None else str(value) for value in row) for row in rows)])
+    csv = "\n".join(
+        [
+            ",".join(WIDE),
+            *(",".join("" if value is None else str(value) for value in row) for row in rows),
+        ]
+    )
     return [
         *[wire(V1, {"instances": rows}), v2, split] * 2,
         wire(V1, {"instances": [dict(zip(WIDE, row, strict=True)) for row in rows]}),
@@ -70,7 +88,10 @@ def one(number: int, rows: list[list[Any]]) -> list[bytes]:
         wire(V2, binary, "Inference-Header-Content-Length: 7\r\n"),
         wire(V2, {"inputs": [tensor(rows, data=flat[1:])]}),
         wire(V2, {"inputs": [tensor([], data=[])]}),
-        wire("/v2/models/fraud/versions/v3/infer", {"inputs": [tensor(rows, data=flat)], "outputs": [{"name": "other"}]}),
+        wire(
+            "/v2/models/fraud/versions/v3/infer",
+            {"inputs": [tensor(rows, data=flat)], "outputs": [{"name": "other"}]},
+        ),
         wire(INVOCATIONS, {"dataframe_split": {"columns": WIDE, "data": texts}}),
         wire(INVOCATIONS, csv.encode(), "Content-Type: text/csv\r\n"),
         wire(INVOCATIONS, {"inputs": rows}, "Content-Type: application/json; charset=latin-1\r\n"),
@@ -108,7 +129,9 @@ def answers(port: int, wires: Sequence[bytes], connections: int, pipelined: int)
     async def all_of() -> list[Got]:
         found: list[Got] = [(b"", (), b"")] * len(wires)
         parts = [range(len(wires))[at::connections] for at in range(connections)]
-        got = await asyncio.gather(*(_asked(port, [wires[at] for at in part], pipelined) for part in parts))
+        got = await asyncio.gather(
+            *(_asked(port, [wires[at] for at in part], pipelined) for part in parts)
+        )
         for part, each in zip(parts, got, strict=True):
             for at, answer in zip(part, each, strict=True):
                 found[at] = answer

@@ -1,4 +1,6 @@
-"""Candidates that are none: they hang, close, and say what no model server says. One port, whose manner can be changed."""
+"""Candidates that are none: they hang, close, and say what no model server says. One port, whose
+manner can be changed.
+"""
 
 import asyncio
 import threading
@@ -135,7 +137,9 @@ class Odd:
         asyncio.run_coroutine_threadsafe(work, self._loop).result(60)
 
     async def _opened(self) -> None:
-        self._server = await asyncio.start_server(self._served, "127.0.0.1", self.port, backlog=1024)
+        self._server = await asyncio.start_server(
+            self._served, "127.0.0.1", self.port, backlog=1024
+        )
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def _closed(self) -> None:

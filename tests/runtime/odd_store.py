@@ -1,4 +1,6 @@
-"""S3 and MLflow as they should not be: small HTTP servers that do what the real ones do only on a bad day."""
+"""S3 and MLflow as they should not be: small HTTP servers that do what the real ones do only on
+a bad day.
+"""
 
 import json
 import threading
@@ -47,7 +49,10 @@ def listing(key: str) -> Iterator[Minio]:
     class Handler(Quiet):
         def do_GET(self) -> None:
             entry = f"<Contents><Key>{escape(key)}</Key><Size>1</Size></Contents>"
-            self.answer(200, f"<ListBucketResult><IsTruncated>false</IsTruncated>{entry}</ListBucketResult>".encode())
+            self.answer(
+                200,
+                f"<ListBucketResult><IsTruncated>false</IsTruncated>{entry}</ListBucketResult>".encode(),
+            )
 
     with running(Handler) as store:
         yield store
@@ -68,9 +73,14 @@ def holding(objects: Mapping[str, bytes]) -> Iterator[Minio]:
                 self.answer(200, objects[key], etag='"one"')
             else:
                 found = [
-                    f"<Contents><Key>{escape(k)}</Key><Size>{len(v)}</Size></Contents>" for k, v in objects.items() if k.startswith(prefix)
+                    f"<Contents><Key>{escape(k)}</Key><Size>{len(v)}</Size></Contents>"
+                    for k, v in objects.items()
+                    if k.startswith(prefix)
                 ]
-                self.answer(200, f"<ListBucketResult><IsTruncated>false</IsTruncated>{''.join(found)}</ListBucketResult>".encode())
+                self.answer(
+                    200,
+                    f"<ListBucketResult><IsTruncated>false</IsTruncated>{''.join(found)}</ListBucketResult>".encode(),
+                )
 
     with running(Handler) as store:
         yield store
@@ -107,7 +117,9 @@ def nobody() -> Iterator[Minio]:
 
 @contextmanager
 def breaking_off(content: bytes, *, changes: bool) -> Iterator[Minio]:
-    """A store that has one object and breaks every stream off after 300 kB. If it `changes`, it does so after the first one."""
+    """A store that has one object and breaks every stream off after 300 kB. If it `changes`, it
+    does so after the first one.
+    """
     asked: list[str | None] = []
 
     class Handler(Quiet):
@@ -129,7 +141,9 @@ def breaking_off(content: bytes, *, changes: bool) -> Iterator[Minio]:
 
 @contextmanager
 def refusing_twins(times: int) -> Iterator[tuple[str, list[str]]]:
-    """An MLflow that answers a dataset so many times as it does when another run brings the same one at once; yields what it was asked."""
+    """An MLflow that answers a dataset so many times as it does when another run brings the same
+    one at once; yields what it was asked.
+    """
     asked: list[str] = []
 
     class Handler(Quiet):
@@ -138,8 +152,13 @@ def refusing_twins(times: int) -> Iterator[tuple[str, list[str]]]:
             call = self.path.rpartition("/")[2]
             asked.append(call)
             if call == "log-inputs" and asked.count(call) <= times:
-                message = "(sqlite3.IntegrityError) UNIQUE constraint failed: datasets.experiment_id, datasets.name, datasets.digest"
-                self.answer(400, json.dumps({"error_code": "BAD_REQUEST", "message": message}).encode())
+                message = (
+                    "(sqlite3.IntegrityError) UNIQUE constraint failed: datasets.experiment_id,"
+                    " datasets.name, datasets.digest"
+                )
+                self.answer(
+                    400, json.dumps({"error_code": "BAD_REQUEST", "message": message}).encode()
+                )
             else:
                 self.answer(200, b"{}")
 

@@ -1,4 +1,6 @@
-"""The runtime's programs as pods run them: processes with an environment of their own, a log and a termination message."""
+"""The runtime's programs as pods run them: processes with an environment of their own, a log and
+a termination message.
+"""
 
 import http.client
 import json
@@ -22,8 +24,14 @@ PATIENCE = 240.0  # a machine that does a dozen other things at once is slow, no
 
 
 def environment(folder: Path, more: Mapping[str, str] | None = None) -> dict[str, str]:
-    """What a pod's process has: our packages, a home that it may write, nothing of this machine's MLflow or S3."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("MLFLOW_", "AWS_", "MODELYARD_"))}
+    """What a pod's process has: our packages, a home that it may write, nothing of this
+    machine's MLflow or S3.
+    """
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("MLFLOW_", "AWS_", "MODELYARD_"))
+    }
     return kept | {
         "PYTHONPATH": f"{ROOT / 'operator'}:{ROOT}",
         "HOME": str(folder),
@@ -49,7 +57,13 @@ def said(folder: Path) -> dict[str, Any]:
     return json.loads(path.read_text()) if path.exists() else {}
 
 
-def program(folder: Path, module: str, *arguments: str, env: Mapping[str, str] | None = None, file_limit: int | None = None) -> Ended:
+def program(
+    folder: Path,
+    module: str,
+    *arguments: str,
+    env: Mapping[str, str] | None = None,
+    file_limit: int | None = None,
+) -> Ended:
     """Run a program of the runtime to its end. `file_limit`: bytes that a file of it may have."""
     command = [sys.executable, "-m", f"modelyard_runtime.{module}", *arguments]
     done = subprocess.run(
@@ -61,26 +75,46 @@ def program(folder: Path, module: str, *arguments: str, env: Mapping[str, str] |
         text=True,
         timeout=PATIENCE,
         check=False,
-        preexec_fn=None if file_limit is None else lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (file_limit, file_limit)),
+        preexec_fn=None
+        if file_limit is None
+        else lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (file_limit, file_limit)),
     )
     return Ended(done.returncode, done.stdout, said(folder))
 
 
 def start(
-    folder: Path, module: str, *arguments: str, env: Mapping[str, str] | None = None, limits: Mapping[str, int] | None = None
+    folder: Path,
+    module: str,
+    *arguments: str,
+    env: Mapping[str, str] | None = None,
+    limits: Mapping[str, int] | None = None,
 ) -> subprocess.Popen[bytes]:
-    """Start a program of the runtime with its output in the folder's file `log`. `limits`: by prlimit's names."""
-    limit = ["prlimit", *(f"--{name}={most}" for name, most in limits.items()), "--"] if limits else []
+    """Start a program of the runtime with its output in the folder's file `log`. `limits`: by
+    prlimit's names.
+    """
+    limit = (
+        ["prlimit", *(f"--{name}={most}" for name, most in limits.items()), "--"] if limits else []
+    )
     with (folder / "log").open("wb") as log:
         command = [*limit, sys.executable, "-m", f"modelyard_runtime.{module}", *arguments]
-        return subprocess.Popen(command, cwd=folder, env=environment(folder, env), stdout=log, stderr=log)
+        return subprocess.Popen(
+            command, cwd=folder, env=environment(folder, env), stdout=log, stderr=log
+        )
 
 
-def mlflow_side(folder: Path, *arguments: str, env: Mapping[str, str] | None = None, module: str = "mlflow_side") -> str:
+def mlflow_side(
+    folder: Path, *arguments: str, env: Mapping[str, str] | None = None, module: str = "mlflow_side"
+) -> str:
     """Run MLflow's part, see `mlflow_side`, and return what it prints."""
     command = [sys.executable, "-W", "ignore", "-m", f"tests.runtime.{module}", *arguments]
     done = subprocess.run(
-        command, cwd=folder, env=environment(folder, env), capture_output=True, text=True, timeout=PATIENCE * 2, check=False
+        command,
+        cwd=folder,
+        env=environment(folder, env),
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE * 2,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -113,15 +147,39 @@ class Server:
     def log(self) -> str:
         return (self.folder / "log").read_text()
 
-    def ask(self, method: str, path: str, body: Any = None, content_type: str = "application/json", **headers: str) -> Answer:
-        """One request on a connection of its own. A body that is no text is sent as JSON. Further headers: `_` stands for `-`."""
+    def ask(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        content_type: str = "application/json",
+        **headers: str,
+    ) -> Answer:
+        """One request on a connection of its own. A body that is no text is sent as JSON.
+        Further headers: `_` stands for `-`.
+        """
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=120)
         try:
-            data = body.encode() if isinstance(body, str) else body if isinstance(body, bytes | None) else json.dumps(body)
+            data = (
+                body.encode()
+                if isinstance(body, str)
+                else body
+                if isinstance(body, bytes | None)
+                else json.dumps(body)
+            )
             told = {name.replace("_", "-"): value for name, value in headers.items()}
-            connection.request(method, path, body=data, headers={"content-type": content_type} | told if data else told)
+            connection.request(
+                method,
+                path,
+                body=data,
+                headers={"content-type": content_type} | told if data else told,
+            )
             answer = connection.getresponse()
-            return Answer(answer.status, {name.lower(): value for name, value in answer.getheaders()}, answer.read().decode())
+            return Answer(
+                answer.status,
+                {name.lower(): value for name, value in answer.getheaders()},
+                answer.read().decode(),
+            )
         finally:
             connection.close()
 
@@ -146,7 +204,9 @@ class Server:
             status = Path(f"/proc/{self.process.pid}/status").read_text()
             return int(status.partition("VmHWM:")[2].split()[0]) << 10
 
-        Path(f"/proc/{self.process.pid}/clear_refs").write_text("5")  # the peak is what it holds now
+        Path(f"/proc/{self.process.pid}/clear_refs").write_text(
+            "5"
+        )  # the peak is what it holds now
         before, found = peak(), list[int]()
         yield found
         found.append(peak() - before)
@@ -184,20 +244,44 @@ def serving(
     `limits`: see `start`. `who`: its version and identity. `more`: options.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    arguments = ("--model-dir", str(model), "--name", Server.name, "--version", who[0], "--runtime", who[1])
+    arguments = (
+        "--model-dir",
+        str(model),
+        "--name",
+        Server.name,
+        "--version",
+        who[0],
+        "--runtime",
+        who[1],
+    )
     ports = ("--port", "0", "--metrics-port", "0", *more)
-    process = start(folder, "serve", *arguments, *ports, env={"MODELYARD_MODEL": "risk.fraud", **(env or {})}, limits=limits)
+    process = start(
+        folder,
+        "serve",
+        *arguments,
+        *ports,
+        env={"MODELYARD_MODEL": "risk.fraud", **(env or {})},
+        limits=limits,
+    )
 
     def listens() -> list[int] | None:
         log = (folder / "log").read_text()
         assert process.poll() is None or "listening" in log, log
         words = ("listening on port ", "metrics on port ")
-        return [int(log.partition(each)[2].split()[0]) for each in words] if "listening on port" in log else None
+        return (
+            [int(log.partition(each)[2].split()[0]) for each in words]
+            if "listening on port" in log
+            else None
+        )
 
     try:
         server = Server(folder, process, *until(listens, "the server listens", PATIENCE))
         if ready:
-            until(lambda: process.poll() is not None or server.get("/v2/health/ready").status == 200, "the server is ready", PATIENCE)
+            until(
+                lambda: process.poll() is not None or server.get("/v2/health/ready").status == 200,
+                "the server is ready",
+                PATIENCE,
+            )
             assert process.poll() is None, server.log
         yield server
     finally:

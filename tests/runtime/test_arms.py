@@ -24,7 +24,9 @@ from modelyard_runtime.serve.splitter import Splitter
 from modelyard_runtime.serve.traffic import Traffic
 from tests.runtime.programs import environment
 
-RULE = Rule(revision=7, candidate="fraud-v4", version="v4", runtime="2e3d4c5b", weight=10, timeout=2.0)
+RULE = Rule(
+    revision=7, candidate="fraud-v4", version="v4", runtime="2e3d4c5b", weight=10, timeout=2.0
+)
 WORKER = """
 import json, sys
 from modelyard_runtime.serve.traffic import Traffic
@@ -40,10 +42,14 @@ for line in sys.stdin:
 
 @contextmanager
 def worker(folder: Path) -> Iterator[Callable[[str], dict[str, Any]]]:
-    """A process that counts, and is killed in the end; gives what makes it do something and returns what it then says of all workers."""
+    """A process that counts, and is killed in the end; gives what makes it do something and
+    returns what it then says of all workers.
+    """
     pipe = subprocess.PIPE
     env = environment(folder, {"PROMETHEUS_MULTIPROC_DIR": str(folder)})
-    with subprocess.Popen([sys.executable, "-c", WORKER], env=env, stdin=pipe, stdout=pipe, text=True) as process:
+    with subprocess.Popen(
+        [sys.executable, "-c", WORKER], env=env, stdin=pipe, stdout=pipe, text=True
+    ) as process:
         assert process.stdin is not None
         assert process.stdout is not None
         into, out = process.stdin, process.stdout
@@ -81,7 +87,10 @@ def test_arms_are_counted_apart_and_begin_anew_with_a_revision():
     traffic.arms.refused(INVITED)
     found = page(traffic)
     assert (found["revision"], found["requests"]) == (7, 0)
-    stable, candidate = counted(requests=2, latency={"0": 1, "8": 1}), counted(requests=2, failures=1, latency={"145": 1})
+    stable, candidate = (
+        counted(requests=2, latency={"0": 1, "8": 1}),
+        counted(requests=2, failures=1, latency={"145": 1}),
+    )
     assert found["arms"] == {"stable": stable, "candidate": candidate}
     assert found["invited"] == counted(requests=1, refusals=1)
     traffic.arms.begin(7, 20)
@@ -90,14 +99,25 @@ def test_arms_are_counted_apart_and_begin_anew_with_a_revision():
         traffic.arms.begin(revision, 0)
         found = page(traffic)
         assert found["revision"] == revision
-        assert (found["arms"], found["invited"]) == ({"stable": counted(), "candidate": counted()}, counted())
+        assert (found["arms"], found["invited"]) == (
+            {"stable": counted(), "candidate": counted()},
+            counted(),
+        )
 
 
 def figures(traffic: Traffic) -> dict[tuple[str, ...], float]:
     text = Metrics("risk.fraud", "v3").page(traffic.totals)[0].decode()
-    samples = [sample for family in text_string_to_metric_families(text) for sample in family.samples]
-    assert all((each.labels["model"], each.labels["version"]) == ("risk.fraud", "v3") for each in samples)
-    return {(each.name, *(each.labels.get(name, "") for name in ("arm", "outcome"))): each.value for each in samples if each.value}
+    samples = [
+        sample for family in text_string_to_metric_families(text) for sample in family.samples
+    ]
+    assert all(
+        (each.labels["model"], each.labels["version"]) == ("risk.fraud", "v3") for each in samples
+    )
+    return {
+        (each.name, *(each.labels.get(name, "") for name in ("arm", "outcome"))): each.value
+        for each in samples
+        if each.value
+    }
 
 
 def test_figures_for_prometheus_only_grow():
@@ -108,7 +128,11 @@ def test_figures_for_prometheus_only_grow():
         traffic.arms.answered(CANDIDATE, 0.1)
         traffic.arms.failed(CANDIDATE)
         traffic.arms.refused(STABLE)
-        expected = {(name, "candidate", "ok"): revision, (name, "candidate", "failure"): revision, (name, "stable", "refusal"): revision}
+        expected = {
+            (name, "candidate", "ok"): revision,
+            (name, "candidate", "failure"): revision,
+            (name, "stable", "refusal"): revision,
+        }
         assert figures(traffic) == {**expected, ("modelyard_traffic_weight", "", ""): 50}
     traffic.arms.begin(0, 0)
     assert figures(traffic) == expected
@@ -119,14 +143,22 @@ def test_the_revision_is_the_least_of_those_that_live(tmp_path: Path):
         one("traffic.arms.begin(7, 10); traffic.arms.failed(0)")
         with worker(tmp_path) as other:
             found = one("pass")
-            assert (found["revision"], found["arms"]["stable"]) == (0, counted()), "the other has no rule yet"
-            found = other("traffic.arms.begin(7, 10); traffic.arms.failed(1); traffic.answered(200, 0.1)")
-            both = {"stable": counted(requests=1, failures=1), "candidate": counted(requests=1, failures=1)}
+            assert (found["revision"], found["arms"]["stable"]) == (0, counted()), (
+                "the other has no rule yet"
+            )
+            found = other(
+                "traffic.arms.begin(7, 10); traffic.arms.failed(1); traffic.answered(200, 0.1)"
+            )
+            both = {
+                "stable": counted(requests=1, failures=1),
+                "candidate": counted(requests=1, failures=1),
+            }
             assert (found["revision"], found["arms"]) == (7, both)
             found = one("traffic.arms.begin(8, 20)")
             assert (found["revision"], found["arms"]) == (7, both | {"stable": counted()})
             one("traffic.arms.begin(7, 10); traffic.arms.failed(0)")
-        # It was killed, and its file is still there: what it has counted stays true, its revision holds nothing up.
+        # It was killed, and its file is still there: what it has counted stays true, its revision
+        # holds nothing up.
         assert len(list(tmp_path.glob("traffic-*"))) == 2
         found = one("pass")
         assert (found["revision"], found["arms"], found["requests"]) == (7, both, 1)
@@ -143,12 +175,20 @@ def splitter(traffic: Traffic) -> Splitter:
 
 
 # (status, seconds, what it counts as)
-OUTCOMES = [(200, 2.0, (1, 0, 0)), (200, 2.1, (1, 1, 0)), (404, 0.1, (1, 0, 1)), (404, 2.1, (1, 1, 0)), (500, 0.1, (1, 1, 0))]
+OUTCOMES = [
+    (200, 2.0, (1, 0, 0)),
+    (200, 2.1, (1, 1, 0)),
+    (404, 0.1, (1, 0, 1)),
+    (404, 2.1, (1, 1, 0)),
+    (500, 0.1, (1, 1, 0)),
+]
 
 
 @pytest.mark.parametrize(("status", "seconds", "expected"), OUTCOMES)
 @pytest.mark.parametrize("arm", ["stable", "candidate"])
-def test_what_an_answer_counts_as_is_the_same_for_both_arms(arm: str, status: int, seconds: float, expected: tuple[int, ...]):
+def test_what_an_answer_counts_as_is_the_same_for_both_arms(
+    arm: str, status: int, seconds: float, expected: tuple[int, ...]
+):
     traffic = Traffic("v3", "1f2e3d4c")
     splitter(traffic).count(Drawn(RULE, candidate=arm == "candidate"), status, seconds)
     found = page(traffic)["arms"][arm]

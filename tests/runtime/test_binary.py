@@ -1,4 +1,6 @@
-"""Binary tensors and compressed bodies, asked for by Triton's own client, and what is wrong with them, as bytes."""
+"""Binary tensors and compressed bodies, asked for by Triton's own client, and what is wrong with
+them, as bytes.
+"""
 
 import gzip
 import json
@@ -48,8 +50,14 @@ def test_triton_s_client_asks_as_it_does_by_default(served: Serve):
         assert answer.get_response()["id"] == "7"
         assert answer.get_output("output-0")["parameters"]["binary_data_size"] == 8 * len(ROWS)
         assert answer.as_numpy("output-0").tolist() == expected
-        for wanted in (triton.InferRequestedOutput("output-0"), triton.InferRequestedOutput("output-0", binary_data=False)):
-            assert asking.infer("fraud", [rows], "v3", outputs=[wanted]).as_numpy("output-0").tolist() == expected
+        for wanted in (
+            triton.InferRequestedOutput("output-0"),
+            triton.InferRequestedOutput("output-0", binary_data=False),
+        ):
+            assert (
+                asking.infer("fraud", [rows], "v3", outputs=[wanted]).as_numpy("output-0").tolist()
+                == expected
+            )
         as_json = given("rows", np.array(ROWS), "FP64", binary=False)
         assert asking.infer("fraud", [as_json]).as_numpy("output-0").tolist() == expected
 
@@ -57,7 +65,11 @@ def test_triton_s_client_asks_as_it_does_by_default(served: Serve):
 def test_triton_s_client_sends_a_tensor_of_each_type(served: Serve):
     server = served("regressor")
     expected = server.invoke(split(MIXED, PEOPLE)).json["predictions"]
-    types = {"amount": (np.float64, "FP64"), "age": (np.int64, "INT64"), "visits": (np.int32, "INT32")}
+    types = {
+        "amount": (np.float64, "FP64"),
+        "age": (np.int64, "INT64"),
+        "visits": (np.int32, "INT32"),
+    }
     types |= {"member": (np.bool_, "BOOL"), "rate": (np.float32, "FP32")}
     with client(server) as asking:
         for halves in (0, 2):  # some of them in the JSON, the others behind it
@@ -65,7 +77,9 @@ def test_triton_s_client_sends_a_tensor_of_each_type(served: Serve):
                 given(name, np.array(values, types[name][0]), types[name][1], binary=at >= halves)
                 for at, (name, values) in enumerate(columns(MIXED, PEOPLE).items())
             ]
-            assert asking.infer("fraud", tensors).as_numpy("output-0").tolist() == pytest.approx(expected)
+            assert asking.infer("fraud", tensors).as_numpy("output-0").tolist() == pytest.approx(
+                expected
+            )
 
 
 def test_triton_s_client_sends_and_gets_texts(served: Serve):
@@ -76,7 +90,9 @@ def test_triton_s_client_sends_and_gets_texts(served: Serve):
         assert answer.as_numpy("score").tolist() == [1.5, 2.0]
         assert [text.decode() for text in answer.as_numpy("label")] == ["BONN", "KÖLN"]
         label = triton.InferRequestedOutput("label", binary_data=False)
-        mixed = asking.infer("fraud", [amount, city], outputs=[triton.InferRequestedOutput("score"), label])
+        mixed = asking.infer(
+            "fraud", [amount, city], outputs=[triton.InferRequestedOutput("score"), label]
+        )
         assert mixed.as_numpy("score").tolist() == [1.5, 2.0]
         assert mixed.get_output("label")["data"] == ["BONN", "KÖLN"]
 
@@ -87,7 +103,12 @@ def test_triton_s_client_compresses(served: Serve, algorithm: str):
     expected = server.predict(ROWS).json["predictions"]
     with client(server) as asking:
         rows = given("rows", np.array(ROWS), "FP64")
-        answer = asking.infer("fraud", [rows], request_compression_algorithm=algorithm, response_compression_algorithm=algorithm)
+        answer = asking.infer(
+            "fraud",
+            [rows],
+            request_compression_algorithm=algorithm,
+            response_compression_algorithm=algorithm,
+        )
         assert answer.as_numpy("output-0").tolist() == expected
 
 
@@ -95,16 +116,26 @@ def test_what_triton_s_client_may_not_ask_is_an_error_to_it(served: Serve):
     with client(served("classifier")) as asking:
         rows = given("rows", np.array(ROWS), "FP64")
         with pytest.raises(InferenceServerException, match="classification is not supported"):
-            asking.infer("fraud", [rows], outputs=[triton.InferRequestedOutput("output-0", class_count=2)])
+            asking.infer(
+                "fraud", [rows], outputs=[triton.InferRequestedOutput("output-0", class_count=2)]
+            )
         with pytest.raises(InferenceServerException, match="takes 20 columns"):
             asking.infer("fraud", [given("rows", np.zeros((2, 3)), "FP64")])
 
 
-# --- as bytes ------------------------------------------------------------------------------------------
-def binary(tail: bytes, size: Any = None, *, datatype: str = "FP64", shape: Any = (3, 20), **more: Any) -> tuple[bytes, dict[str, str]]:
+# --- as bytes -------------------------------------------------------------------------------------
+def binary(
+    tail: bytes, size: Any = None, *, datatype: str = "FP64", shape: Any = (3, 20), **more: Any
+) -> tuple[bytes, dict[str, str]]:
     """A body and its header."""
     size = len(tail) if size is None else size
-    tensor = {"name": "rows", "datatype": datatype, "shape": shape, "parameters": {"binary_data_size": size}, **more}
+    tensor = {
+        "name": "rows",
+        "datatype": datatype,
+        "shape": shape,
+        "parameters": {"binary_data_size": size},
+        **more,
+    }
     head = json.dumps({"inputs": [tensor]}).encode()
     return head + tail, {"inference_header_content_length": str(len(head))}
 
@@ -112,8 +143,16 @@ def binary(tail: bytes, size: Any = None, *, datatype: str = "FP64", shape: Any 
 GOOD = np.array(ROWS).tobytes()
 REFUSED = {
     "no header": (binary(GOOD)[0], {}, "not JSON"),
-    "a header that is too long": (binary(GOOD)[0], {"inference_header_content_length": "100000"}, "Inference-Header-Content-Length"),
-    "a header that is none": (binary(GOOD)[0], {"inference_header_content_length": "-1"}, "Inference-Header-Content-Length"),
+    "a header that is too long": (
+        binary(GOOD)[0],
+        {"inference_header_content_length": "100000"},
+        "Inference-Header-Content-Length",
+    ),
+    "a header that is none": (
+        binary(GOOD)[0],
+        {"inference_header_content_length": "-1"},
+        "Inference-Header-Content-Length",
+    ),
     "fewer bytes than promised": (*binary(GOOD, len(GOOD) + 1), "480 bytes are left"),
     "more bytes than promised": (*binary(GOOD + b"x", len(GOOD)), "1 bytes behind the JSON"),
     "another shape": (*binary(GOOD, shape=[3, 19]), "the shape takes 57 FP64 values of 8 bytes"),
@@ -121,17 +160,32 @@ REFUSED = {
     "a size that is none": (*binary(GOOD, "all"), "number of bytes"),
     "data twice": (*binary(GOOD, data=[1.0]), "both data and binary_data_size"),
     "neither true nor false": (*binary(b"\x02", datatype="BOOL", shape=[1]), "0 or 1"),
-    "a text without its length": (*binary(b"abc", datatype="BYTES", shape=[1]), "behind its length"),
-    "a text that is too long": (*binary(struct.pack("<I", 2**32 - 1) + b"a", datatype="BYTES", shape=[1]), "behind its length"),
-    "a text too many": (*binary(struct.pack("<I", 1) + b"ab", datatype="BYTES", shape=[1]), "behind its length"),
+    "a text without its length": (
+        *binary(b"abc", datatype="BYTES", shape=[1]),
+        "behind its length",
+    ),
+    "a text that is too long": (
+        *binary(struct.pack("<I", 2**32 - 1) + b"a", datatype="BYTES", shape=[1]),
+        "behind its length",
+    ),
+    "a text too many": (
+        *binary(struct.pack("<I", 1) + b"ab", datatype="BYTES", shape=[1]),
+        "behind its length",
+    ),
     "texts that are not there": (*binary(b"", datatype="BYTES", shape=[10**6]), "more values"),
     "no UTF-8": (*binary(struct.pack("<I", 1) + b"\xff", datatype="BYTES", shape=[1]), "not UTF-8"),
-    "parameters that are none": (b'{"inputs":[{"name":"rows","datatype":"FP64","shape":[1],"parameters":[1]}]}', {}, "parameters"),
+    "parameters that are none": (
+        b'{"inputs":[{"name":"rows","datatype":"FP64","shape":[1],"parameters":[1]}]}',
+        {},
+        "parameters",
+    ),
 }
 
 
 @pytest.mark.parametrize(("body", "header", "named"), REFUSED.values(), ids=REFUSED)
-def test_bytes_that_are_no_tensors_are_refused(served: Serve, body: bytes, header: dict[str, str], named: str):
+def test_bytes_that_are_no_tensors_are_refused(
+    served: Serve, body: bytes, header: dict[str, str], named: str
+):
     answer = served("classifier").ask("POST", V2, body, **header)
     assert (answer.status, named in answer.json["error"]) == (400, True), answer.text
 
@@ -148,7 +202,10 @@ def test_a_compressed_body_is_a_body_of_any_protocol(served: Serve):
         (zlib.compress(plain), "deflate"),
         (plain, "identity"),
     ):
-        assert server.ask("POST", V1, packed, content_encoding=encoding).json["predictions"] == expected
+        assert (
+            server.ask("POST", V1, packed, content_encoding=encoding).json["predictions"]
+            == expected
+        )
     framed = gzip.compress(json.dumps(split(WIDE, ROWS)).encode())
     assert server.invoke(framed, content_encoding="gzip").json["predictions"] == expected
 
@@ -164,8 +221,20 @@ def test_a_compressed_body_is_a_body_of_any_protocol(served: Serve):
         (gzip.compress(b"{}") + b"more", "gzip", 400, "not gzip"),
         (gzip.compress(b" ") * 2001, "gzip", 400, "members"),
     ],
-    ids=["another encoding", "twice", "none", "half", "nothing", "something behind it", "in too many pieces"],
+    ids=[
+        "another encoding",
+        "twice",
+        "none",
+        "half",
+        "nothing",
+        "something behind it",
+        "in too many pieces",
+    ],
 )
-def test_what_cannot_be_unpacked_is_refused(served: Serve, body: bytes, encoding: str, status: int, named: str):
-    answer = served("classifier").ask("POST", V1, body or b"", content_encoding=encoding, content_length=str(len(body)))
+def test_what_cannot_be_unpacked_is_refused(
+    served: Serve, body: bytes, encoding: str, status: int, named: str
+):
+    answer = served("classifier").ask(
+        "POST", V1, body or b"", content_encoding=encoding, content_length=str(len(body))
+    )
     assert (answer.status, named in answer.json["error"]) == (status, True), answer.text

@@ -1,4 +1,6 @@
-"""XGBoost by its C API beside its Python package: equal to the bit for every kind of model, in batches and alone."""
+"""XGBoost by its C API beside its Python package: equal to the bit for every kind of model, in
+batches and alone.
+"""
 
 import json
 import subprocess
@@ -27,7 +29,11 @@ def expected(booster: xgb.Booster, rows: Any, rounds: int) -> Any:
 
 
 def same(found: Any, wanted: Any) -> bool:
-    return (found.shape, found.dtype, found.tobytes()) == (wanted.shape, wanted.dtype, wanted.tobytes())
+    return (found.shape, found.dtype, found.tobytes()) == (
+        wanted.shape,
+        wanted.dtype,
+        wanted.tobytes(),
+    )
 
 
 @pytest.mark.parametrize("kind", zoo.KINDS)
@@ -69,7 +75,10 @@ def test_several_threads_predict_with_one_booster(tmp_path: Path):
     wanted = booster.predict(rows)
 
     def ask(at: int) -> bool:
-        return all(same(booster.predict(rows[at : at + size]), wanted[at : at + size]) for size in range(1, 100))
+        return all(
+            same(booster.predict(rows[at : at + size]), wanted[at : at + size])
+            for size in range(1, 100)
+        )
 
     with ThreadPoolExecutor(4) as pool:
         assert all(pool.map(ask, range(100)))
@@ -94,5 +103,7 @@ def test_the_server_has_no_package_that_predicting_does_not_use(served: Callable
     assert not [name for name in ("scipy", "sklearn", "pandas", "pyarrow") if f"/{name}/" in maps]
     code = "import sys; from modelyard_runtime.serve import native; print(*sys.modules)"
     words = [sys.executable, "-c", code]
-    loaded = subprocess.run(words, cwd=ROOT / "operator", capture_output=True, text=True, check=True).stdout.split()
+    loaded = subprocess.run(
+        words, cwd=ROOT / "operator", capture_output=True, text=True, check=True
+    ).stdout.split()
     assert not {"xgboost", "scipy", "pandas"} & set(loaded)

@@ -1,4 +1,6 @@
-"""How much all requests of a process take together: what is held is refused at its end, work waits its turn."""
+"""How much all requests of a process take together: what is held is refused at its end, work
+waits its turn.
+"""
 
 import asyncio
 

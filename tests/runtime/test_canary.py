@@ -1,6 +1,8 @@
-"""A canary with real servers: stable ones that split, and a candidate, each a process, asked over real sockets.
+"""A canary with real servers: stable ones that split, and a candidate, each a process, asked over
+real sockets.
 
-20,000 requests in this file and in test_odd_candidates, most of them where something goes wrong, and none is lost or fails.
+20,000 requests in this file and in test_odd_candidates, most of them where something goes wrong,
+and none is lost or fails.
 """
 
 import threading
@@ -30,19 +32,36 @@ def candidate(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 
 @pytest.fixture(scope="module")
-def three(models: Path, candidate: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Stable]]:
+def three(
+    models: Path, candidate: Server, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[list[Stable]]:
     """Stable servers of two workers each."""
     folder = tmp_path_factory.mktemp("three")
     with ExitStack() as stack:
         env = {"MODELYARD_WORKERS": "2"}
-        yield [stack.enter_context(splitting(folder / str(n), models / "classifier", candidate.port, env)) for n in range(3)]
+        yield [
+            stack.enter_context(
+                splitting(folder / str(n), models / "classifier", candidate.port, env)
+            )
+            for n in range(3)
+        ]
 
 
 @pytest.fixture(scope="module", params=["quick", "plain"])
-def stable(request: pytest.FixtureRequest, models: Path, candidate: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stable]:
+def stable(
+    request: pytest.FixtureRequest,
+    models: Path,
+    candidate: Server,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Stable]:
     """One of one worker; once on the quick way and once without it."""
     env = {"MODELYARD_QUICK": str(request.param == "quick").lower()}
-    with splitting(tmp_path_factory.mktemp(request.param) / "stable", models / "classifier", candidate.port, env) as found:
+    with splitting(
+        tmp_path_factory.mktemp(request.param) / "stable",
+        models / "classifier",
+        candidate.port,
+        env,
+    ) as found:
         yield found
 
 
@@ -51,10 +70,12 @@ def with_header(wire: bytes, *lines: str) -> bytes:
     return b"\r\n".join([first, *(line.encode() for line in lines), rest])
 
 
-# --- weights ----------------------------------------------------------------------------------------
+# --- weights --------------------------------------------------------------------------------------
 @pytest.mark.parametrize("weight", [1, 5, 25, 50])
 @pytest.mark.parametrize("count", [1, 3])
-def test_the_weight_is_kept_and_counted(three: list[Stable], candidate: Server, weight: int, count: int):
+def test_the_weight_is_kept_and_counted(
+    three: list[Stable], candidate: Server, weight: int, count: int
+):
     used = three[:count]
     for each in used:
         each.tell(weight)
@@ -62,9 +83,15 @@ def test_the_weight_is_kept_and_counted(three: list[Stable], candidate: Server, 
     found = ask([each.server.port for each in used], [PREDICT] * number, 16)
     by = who(found)
     assert by["v4"] in band(number, weight)
-    assert {(each.version, each.body) for each in found} == {(each, predicted(each, three[0].server, candidate)) for each in by}
+    assert {(each.version, each.body) for each in found} == {
+        (each, predicted(each, three[0].server, candidate)) for each in by
+    }
     arms = [[each.arm(name) for each in used] for name in ("stable", "candidate", "invited")]
-    assert [[sum(column) for column in zip(*arm, strict=True)] for arm in arms] == [[by["v3"], 0, 0], [by["v4"], 0, 0], [0, 0, 0]]
+    assert [[sum(column) for column in zip(*arm, strict=True)] for arm in arms] == [
+        [by["v3"], 0, 0],
+        [by["v4"], 0, 0],
+        [0, 0, 0],
+    ]
 
 
 def predicted(version: str, stable: Server, candidate: Server) -> bytes:
@@ -78,7 +105,12 @@ def test_a_stable_server_is_replaced_in_the_middle(models: Path, candidate: Serv
     """It drains and answers all itself; the one that comes answers all itself until it is told."""
     env = {"MODELYARD_WORKERS": "2", "MODELYARD_DRAIN_SECONDS": "1"}
     with ExitStack() as stack:
-        first, second = (stack.enter_context(splitting(tmp_path / name, models / "classifier", candidate.port, env)) for name in "ab")
+        first, second = (
+            stack.enter_context(
+                splitting(tmp_path / name, models / "classifier", candidate.port, env)
+            )
+            for name in "ab"
+        )
         ports = [first.server.port, second.server.port]
         for each in (first, second):
             each.tell(50)
@@ -86,7 +118,9 @@ def test_a_stable_server_is_replaced_in_the_middle(models: Path, candidate: Serv
         load = Load(ports, found)
         with load:
             until(lambda: len(found) > 200, "there is load")
-            third = stack.enter_context(splitting(tmp_path / "c", models / "classifier", candidate.port, env))
+            third = stack.enter_context(
+                splitting(tmp_path / "c", models / "classifier", candidate.port, env)
+            )
             ports.append(third.server.port)
             ports.remove(first.server.port)  # as the Service does
             first.server.stop()
@@ -100,7 +134,9 @@ def test_a_stable_server_is_replaced_in_the_middle(models: Path, candidate: Serv
 def test_a_candidate_dies_in_the_middle_and_comes_back(models: Path, tmp_path: Path):
     with ExitStack() as stack:
         dies = stack.enter_context(serving(tmp_path / "dies", models / "linear", who=CANDIDATE))
-        stable = stack.enter_context(splitting(tmp_path / "stable", models / "classifier", dies.port, host="{name}"))
+        stable = stack.enter_context(
+            splitting(tmp_path / "stable", models / "classifier", dies.port, host="{name}")
+        )
         stable.tell(50, candidate="localhost")
         found: list[Told] = []
         with Load([stable.server.port], found):
@@ -109,12 +145,24 @@ def test_a_candidate_dies_in_the_middle_and_comes_back(models: Path, tmp_path: P
             dies.process.wait()
             until(lambda: stable.arm("candidate")[1] > 100, "its requests fail")
             back = ("--port", str(dies.port))
-            stack.enter_context(serving(tmp_path / "back", models / "linear", who=CANDIDATE, more=back))
+            stack.enter_context(
+                serving(tmp_path / "back", models / "linear", who=CANDIDATE, more=back)
+            )
             good = stable.arm("candidate")
-            until(lambda: stable.arm("candidate")[0] - stable.arm("candidate")[1] > good[0] - good[1] + 100, "it answers again")
+            until(
+                lambda: (
+                    stable.arm("candidate")[0] - stable.arm("candidate")[1]
+                    > good[0] - good[1] + 100
+                ),
+                "it answers again",
+            )
         answered = who(found)
         requests_, failures, refusals = stable.arm("candidate")
-        assert (requests_ - failures, refusals, stable.arm("stable")) == (answered["v4"], 0, (answered["v3"] - failures, 0, 0))
+        assert (requests_ - failures, refusals, stable.arm("stable")) == (
+            answered["v4"],
+            0,
+            (answered["v3"] - failures, 0, 0),
+        )
 
 
 class Load:
@@ -143,25 +191,40 @@ class Load:
             raise self._error
 
 
-# --- both ways, all protocols -----------------------------------------------------------------------
-POSTS = [each for each in requests(400) if each.startswith(b"POST") and b" /nothing " not in each and b"/versions/" not in each]
+# --- both ways, all protocols ---------------------------------------------------------------------
+POSTS = [
+    each
+    for each in requests(400)
+    if each.startswith(b"POST") and b" /nothing " not in each and b"/versions/" not in each
+]
 
 
 @pytest.mark.parametrize("pipelined", [1, 5])
-def test_every_answer_is_one_of_the_two_versions_own(stable: Stable, candidate: Server, pipelined: int):
-    """Good requests and bad ones of all protocols: status, names of the headers and body are those of the version that was drawn.
+def test_every_answer_is_one_of_the_two_versions_own(
+    stable: Stable, candidate: Server, pipelined: int
+):
+    """Good requests and bad ones of all protocols: status, names of the headers and body are those
+    of the version that was drawn.
 
-    Where the candidate's model fails, which it does of numbers that are too large for it, they are the stable version's.
+    Where the candidate's model fails, which it does of numbers that are too large for it, they are
+    the stable version's.
     """
     stable.tell(0)
-    own, theirs = (answers(port, POSTS, 8, pipelined) for port in (stable.server.port, candidate.port))
+    own, theirs = (
+        answers(port, POSTS, 8, pipelined) for port in (stable.server.port, candidate.port)
+    )
     failed = [each[0].startswith(b"http/1.1 500") for each in theirs]
     assert 0 < sum(failed) < len(POSTS) / 4
-    others = [mine if fails else their for mine, their, fails in zip(own, theirs, failed, strict=True)]
+    others = [
+        mine if fails else their for mine, their, fails in zip(own, theirs, failed, strict=True)
+    ]
     stable.tell(100)
     assert answers(stable.server.port, POSTS, 8, pipelined) == others
     refusals = sum(each[0].startswith(b"http/1.1 4") for each in theirs)
-    assert (stable.arm("stable"), stable.arm("candidate")) == ((0, 0, 0), (len(POSTS), sum(failed), refusals))
+    assert (stable.arm("stable"), stable.arm("candidate")) == (
+        (0, 0, 0),
+        (len(POSTS), sum(failed), refusals),
+    )
     stable.tell(50)
     mixed = answers(stable.server.port, POSTS, 8, pipelined)
     assert all(each in pair for each, *pair in zip(mixed, own, others, strict=True))
@@ -171,13 +234,18 @@ def test_every_answer_is_one_of_the_two_versions_own(stable: Stable, candidate: 
 
 def test_an_answer_names_the_version_that_gave_it(stable: Stable):
     stable.tell(100)
-    answer = stable.server.infer({"name": "x", "datatype": "FP64", "shape": [1, 20], "data": ROWS[0]})
+    answer = stable.server.infer(
+        {"name": "x", "datatype": "FP64", "shape": [1, 20], "data": ROWS[0]}
+    )
     headers = [answer.headers[f"modelyard-{name}"] for name in ("version", "runtime", "model")]
     assert (headers, answer.json["model_version"]) == ([*CANDIDATE, "risk.fraud"], "v4")
     assert "modelyard-seconds" not in answer.headers
     stable.tell(0)
     answer = stable.server.predict(ROWS)
-    assert (answer.headers["modelyard-version"], answer.headers["modelyard-runtime"]) == ("v3", "1f2e3d4c")
+    assert (answer.headers["modelyard-version"], answer.headers["modelyard-runtime"]) == (
+        "v3",
+        "1f2e3d4c",
+    )
 
 
 def test_only_predictions_are_split_and_not_those_of_a_version_by_its_path(stable: Stable):
@@ -199,7 +267,9 @@ def test_a_request_that_was_passed_on_is_answered_and_says_how_long_it_took(stab
         assert (answer.status, answer.headers["modelyard-version"]) == (status, "v3")
         assert 0 < float(answer.headers["modelyard-seconds"]) < 60
     both = [with_header(PREDICT, "Modelyard-Forwarded: x"), PREDICT] * 5
-    said = [b"modelyard-seconds" in names for _, names, _ in answers(stable.server.port, both, 1, 10)]
+    said = [
+        b"modelyard-seconds" in names for _, names, _ in answers(stable.server.port, both, 1, 10)
+    ]
     assert said == [True, False] * 5
     assert (stable.arm("stable"), stable.arm("candidate")) == ((0, 0, 0), (5, 0, 0))
 
@@ -208,10 +278,16 @@ def test_its_own_figures_have_what_it_answered_itself(stable: Stable, candidate:
     stable.tell(100)
     before = stable.traffic["requests"], candidate.traffic()["requests"]
     assert who(ask([stable.server.port], [PREDICT] * 20)) == {"v4": 20}
-    assert (stable.traffic["requests"], candidate.traffic()["requests"]) == (before[0], before[1] + 20)
+    assert (stable.traffic["requests"], candidate.traffic()["requests"]) == (
+        before[0],
+        before[1] + 20,
+    )
     page = stable.server.metrics()
     assert 'modelyard_traffic_weight{model="risk.fraud",version="v3"} 100.0' in page
-    assert 'modelyard_traffic_requests_total{arm="candidate",model="risk.fraud",outcome="ok",version="v3"}' in page
+    assert (
+        'modelyard_traffic_requests_total{arm="candidate",model="risk.fraud",outcome="ok",version="v3"}'
+        in page
+    )
 
 
 def test_a_server_that_drains_answers_all_itself(models: Path, candidate: Server, tmp_path: Path):
@@ -228,8 +304,12 @@ def test_a_server_that_drains_answers_all_itself(models: Path, candidate: Server
 def test_models_that_mlflow_answers_are_split_too(models: Path, tmp_path: Path):
     people = [{"amount": 1.5, "city": "bonn"}]
     with ExitStack() as stack:
-        other = stack.enter_context(serving(tmp_path / "candidate", models / "scaled", ALLOWED, who=CANDIDATE, ready=False))
-        stable = stack.enter_context(splitting(tmp_path / "stable", models / "scaled", other.port, ALLOWED))
+        other = stack.enter_context(
+            serving(tmp_path / "candidate", models / "scaled", ALLOWED, who=CANDIDATE, ready=False)
+        )
+        stable = stack.enter_context(
+            splitting(tmp_path / "stable", models / "scaled", other.port, ALLOWED)
+        )
         until(lambda: other.get("/v2/health/ready").status == 200, "the candidate is ready")
         body = {"dataframe_records": people, "params": {"factor": 4.0}}
         for weight, version in (100, "v4"), (0, "v3"):
@@ -241,17 +321,21 @@ def test_models_that_mlflow_answers_are_split_too(models: Path, tmp_path: Path):
         assert stable.arm("stable") == (2, 0, 0)
         stable.tell(0, timeoutMs=1)
         assert stable.server.invoke(body).status == 200
-        assert stable.arm("stable") == (1, 1, 0), "pandas takes longer than the candidate would be allowed"
+        assert stable.arm("stable") == (1, 1, 0), (
+            "pandas takes longer than the candidate would be allowed"
+        )
 
 
-# --- sticky and invite ------------------------------------------------------------------------------
+# --- sticky and invite ----------------------------------------------------------------------------
 def test_users_stay_at_their_version_while_the_weight_grows(stable: Stable):
     def at_candidate(weight: int, **sticky: Any) -> set[int]:
         stable.tell(weight, sticky=sticky)
         line = "x-user: {}" if "header" in sticky else "Cookie: a=b; uid={}"
         found = set()
         for user in range(100):
-            versions = who(ask([stable.server.port], [with_header(PREDICT, line.format(user))] * 2, 1))
+            versions = who(
+                ask([stable.server.port], [with_header(PREDICT, line.format(user))] * 2, 1)
+            )
             assert len(versions) == 1
             found |= {user} if "v4" in versions else set()
         return found
@@ -265,8 +349,20 @@ def test_users_stay_at_their_version_while_the_weight_grows(stable: Stable):
 
 def test_an_invitation_is_taken_and_counted_apart(stable: Stable):
     invite = {"header": "X-Modelyard-Version"}
-    for weight, word, version in [(0, "v4", "v4"), (0, "candidate", "v4"), (100, "v3", "v3"), (100, "stable", "v3"), (100, "v9", "v4")]:
+    for weight, word, version in [
+        (0, "v4", "v4"),
+        (0, "candidate", "v4"),
+        (100, "v3", "v3"),
+        (100, "stable", "v3"),
+        (100, "v9", "v4"),
+    ]:
         stable.tell(weight, invite=invite)
-        assert who(ask([stable.server.port], [with_header(PREDICT, f"x-modelyard-version: {word}")] * 5)) == {version: 5}
+        assert who(
+            ask([stable.server.port], [with_header(PREDICT, f"x-modelyard-version: {word}")] * 5)
+        ) == {version: 5}
         drawn = 5 if word == "v9" else 0
-        assert (stable.arm("invited"), stable.arm("candidate"), stable.arm("stable")) == ((5 - drawn, 0, 0), (drawn, 0, 0), (0, 0, 0))
+        assert (stable.arm("invited"), stable.arm("candidate"), stable.arm("stable")) == (
+            (5 - drawn, 0, 0),
+            (drawn, 0, 0),
+            (0, 0, 0),
+        )

@@ -1,4 +1,6 @@
-"""What a pod is told and what it tells: configuration, parameters, termination messages, a dataset's figures."""
+"""What a pod is told and what it tells: configuration, parameters, termination messages, a
+dataset's figures.
+"""
 
 import json
 import subprocess
@@ -61,18 +63,35 @@ def test_a_configuration_that_makes_no_sense_is_named(tmp_path, run, parameters,
         ("s3://bucket/risk//k.csv", {}, (67, "DatasetInvalid")),
         ("s3://bucket/risk/a\\u0007.csv", {}, (67, "DatasetInvalid")),
         ("s3://bucket/other/k.csv", {}, (66, "DatasetUnavailable")),
-        ("s3://datasets/k.csv", {"MODELYARD_READ_BUCKETS": "raw,datasets/cards"}, (66, "DatasetUnavailable")),
+        (
+            "s3://datasets/k.csv",
+            {"MODELYARD_READ_BUCKETS": "raw,datasets/cards"},
+            (66, "DatasetUnavailable"),
+        ),
         ("s3://datasets/k.csv", {"MODELYARD_READ_BUCKETS": "../x"}, (67, "InvalidConfiguration")),
         ("s3://bucket/risk/k.csv", {}, (69, "StoreUnavailable")),
-        ("s3://datasets/k.csv", {"MODELYARD_READ_BUCKETS": "raw,datasets"}, (69, "StoreUnavailable")),
+        (
+            "s3://datasets/k.csv",
+            {"MODELYARD_READ_BUCKETS": "raw,datasets"},
+            (69, "StoreUnavailable"),
+        ),
     ],
 )
-def test_a_pod_reads_the_addresses_that_the_operator_takes_and_no_others(tmp_path, uri, connection, ends):
+def test_a_pod_reads_the_addresses_that_the_operator_takes_and_no_others(
+    tmp_path, uri, connection, ends
+):
     """The last two are read: by a store that nobody runs."""
-    run = '{"trainer": {"script": {}}, "run": {"namespace": "risk"}, "dataset": {"name": "cards", "uri": "%s"}}'
+    run = (
+        '{"trainer": {"script": {}}, "run": {"namespace": "risk"}, "dataset": {"name": "cards",'
+        ' "uri": "%s"}}'
+    )
     (tmp_path / "run.json").write_text(run % uri)
     (tmp_path / "parameters.json").write_text("{}")
-    nowhere = {"MLFLOW_S3_ENDPOINT_URL": f"http://127.0.0.1:{free_port()}", "AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b"}
+    nowhere = {
+        "MLFLOW_S3_ENDPOINT_URL": f"http://127.0.0.1:{free_port()}",
+        "AWS_ACCESS_KEY_ID": "a",
+        "AWS_SECRET_ACCESS_KEY": "b",
+    }
     env = {
         "MODELYARD_CONFIG": str(tmp_path),
         "MODELYARD_BUCKET": "bucket",
@@ -101,7 +120,13 @@ run_until_stopped(lambda: None)
 
 
 def test_a_program_that_ends_well_is_not_taken_for_one_that_was_stopped(tmp_path):
-    done = subprocess.run([sys.executable, "-c", ENDS_SLOWLY], env=environment(tmp_path), stdout=subprocess.PIPE, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", ENDS_SLOWLY],
+        env=environment(tmp_path),
+        stdout=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
     assert (done.returncode, done.stdout.splitlines()[-1]) == (0, "1999")
 
 
@@ -154,28 +179,47 @@ def test_parameters_that_are_none(name, value, message):
 
 @pytest.mark.parametrize("suffix", ["csv", "parquet"])
 def test_a_dataset_is_counted_over_all_its_pieces(tmp_path, suffix):
-    """Two pieces: whole numbers in the first one, decimals, gaps and rows that were there before in the second."""
+    """Two pieces: whole numbers in the first one, decimals, gaps and rows that were there before
+    in the second.
+    """
     rows = 70_000
-    frame = pd.DataFrame({"n": [float(index) for index in range(rows)], "city": ["Bonn"] * rows, "y": [index % 2 for index in range(rows)]})
+    frame = pd.DataFrame(
+        {
+            "n": [float(index) for index in range(rows)],
+            "city": ["Bonn"] * rows,
+            "y": [index % 2 for index in range(rows)],
+        }
+    )
     frame.loc[rows - 1, "n"] = 0.5
     frame.loc[rows - 3 : rows - 2, "city"] = None
     frame = pd.concat([frame, frame.head(3)], ignore_index=True)
     path = tmp_path / f"dataset.{suffix}"
     frame.to_csv(path, index=False) if suffix == "csv" else frame.to_parquet(path)
     found = profile(path, "y", "classification")
-    assert (found.rows, found.missing, found.duplicates, found.duplicates_of) == (rows + 3, {"city": 2}, 3, rows + 3)
+    assert (found.rows, found.missing, found.duplicates, found.duplicates_of) == (
+        rows + 3,
+        {"city": 2},
+        3,
+        rows + 3,
+    )
     assert found.columns == {"n": "double", "city": "string", "y": "long"}
     assert found.classes == {"0": rows // 2 + 2, "1": rows // 2 + 1}
     assert profile(path, "y", "regression").classes is None
     assert profile(path, "n", None).classes is None
 
 
-@pytest.mark.parametrize(("columns", "label", "left_out"), [(100, "yes", False), (40_000, "yes", True), (100, "y" * 9000, True)])
+@pytest.mark.parametrize(
+    ("columns", "label", "left_out"),
+    [(100, "yes", False), (40_000, "yes", True), (100, "y" * 9000, True)],
+)
 def test_a_dataset_that_is_too_much_for_mlflow_is_described_by_less(columns, label, left_out):
     """MLflow refuses a longer schema, and the run with it; it cuts a longer tag."""
     named = {f"column_{number:06}": "double" for number in range(columns)}
     found, digest = Figures(10, named, {}, 0, 10, {"no": 4, label: 6}), "sha256:" + "a" * 64
-    entity, prefixed = described("cards", digest, found, "code", {}), tagged("cards", digest, "synthetic", found)
+    entity, prefixed = (
+        described("cards", digest, found, "code", {}),
+        tagged("cards", digest, "synthetic", found),
+    )
     tags = {key.removeprefix("modelyard.io/dataset."): value for key, value in prefixed.items()}
     assert len(entity["schema"] or "") <= 1_048_575
     assert all(len(value) <= 8000 for value in tags.values())
@@ -232,12 +276,19 @@ def test_a_target_may_be_a_column_that_has_a_number_for_a_name(tmp_path):
     path = tmp_path / "dataset.parquet"
     pd.DataFrame([[index * 0.5, 1.0, index % 2] for index in range(20)]).to_parquet(path)
     features, target = table(path, "2", "classification")
-    assert (list(features.columns), target.sum(), profile(path, "2", "classification").classes) == (["0", "1"], 10, {"0": 10, "1": 10})
+    assert (list(features.columns), target.sum(), profile(path, "2", "classification").classes) == (
+        ["0", "1"],
+        10,
+        {"0": 10, "1": 10},
+    )
 
 
 def test_of_two_columns_of_one_name_none_is_chosen(tmp_path):
     column = pa.array([0.0, 1.0] * 10)
-    pq.write_table(pa.Table.from_arrays([column, column, column], names=["a", "a", "y"]), path := tmp_path / "dataset.parquet")
+    pq.write_table(
+        pa.Table.from_arrays([column, column, column], names=["a", "a", "y"]),
+        path := tmp_path / "dataset.parquet",
+    )
     with pytest.raises(Failure, match="several columns a; give each column a name of its own"):
         profile(path, "y", "classification")
 
@@ -250,10 +301,18 @@ def test_text_in_another_encoding_is_told_which_one_is_read(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("parameters", "named"), [({"objective": "binary:guess"}, "binary:guess"), ({"max_depth": "-3"}, "max_depth"), ({"booster": "x"}, "x")]
+    ("parameters", "named"),
+    [
+        ({"objective": "binary:guess"}, "binary:guess"),
+        ({"max_depth": "-3"}, "max_depth"),
+        ({"booster": "x"}, "x"),
+    ],
 )
 def test_values_that_xgboost_refuses_are_refused_parameters(parameters, named):
-    features, target = pd.DataFrame({"a": [float(index) for index in range(50)]}), pd.Series([index % 2 for index in range(50)])
+    features, target = (
+        pd.DataFrame({"a": [float(index) for index in range(50)]}),
+        pd.Series([index % 2 for index in range(50)]),
+    )
     rows = split(features, target, "classification", 1)
     with pytest.raises(Failure, match=named) as refused:
         fit(estimator("xgboost", "classification", parameters), rows, lambda *_: None)
@@ -262,14 +321,20 @@ def test_values_that_xgboost_refuses_are_refused_parameters(parameters, named):
 
 def test_a_split_keeps_the_classes_balance_and_the_figures_are_of_its_other_part(tmp_path):
     path = tmp_path / "dataset.csv"
-    pd.DataFrame({"a": [index % 3 for index in range(300)], "flag": [True, False] * 150, "y": [index % 3 for index in range(300)]}).to_csv(
-        path
-    )
+    pd.DataFrame(
+        {
+            "a": [index % 3 for index in range(300)],
+            "flag": [True, False] * 150,
+            "y": [index % 3 for index in range(300)],
+        }
+    ).to_csv(path)
     features, target = table(path, "y", "classification")
     assert {str(kind) for kind in features.dtypes} == {"float64"}
     rows = split(features, target, "classification", 1)
     assert rows.validation_target.value_counts().to_dict() == {0: 20, 1: 20, 2: 20}
-    assert split(features, target, "classification", 1).validation.index.equals(rows.validation.index)
+    assert split(features, target, "classification", 1).validation.index.equals(
+        rows.validation.index
+    )
     model = xgb.XGBClassifier(n_estimators=3).fit(rows.train, rows.train_target)
     found = evaluate(model, rows, "classification")
     assert found["accuracy"] == found["f1"] == found["roc_auc"] == 1

@@ -1,4 +1,6 @@
-"""Clients that never end: headers, bodies, answers that are not read. Real sockets to servers with short deadlines."""
+"""Clients that never end: headers, bodies, answers that are not read. Real sockets to servers
+with short deadlines.
+"""
 
 import json
 import socket
@@ -63,15 +65,25 @@ def test_what_does_not_arrive_in_time_is_answered_and_closed(hasty: Server):
 @pytest.mark.parametrize(
     ("head", "piece", "named"),
     [
-        ("GET /v2 HTTP/1.1\nhost: x\n", b"x-more: " + b"a" * 1000 + b"\r\n", b"headers have more than"),
+        (
+            "GET /v2 HTTP/1.1\nhost: x\n",
+            b"x-more: " + b"a" * 1000 + b"\r\n",
+            b"headers have more than",
+        ),
         ("GET /v2 HTTP/1.1\nhost: x\nx-long: ", b"a" * 1000, b"headers have more than"),
         ("GET /", b"a" * 1000, b"headers have more than"),
         (POST + "transfer-encoding: chunked\n\n1;", b"a" * 1000, b"more framing than content"),
-        (POST + "transfer-encoding: chunked\n\n0\n", b"x-more: " + b"a" * 1000 + b"\r\n", b"more framing than content"),
+        (
+            POST + "transfer-encoding: chunked\n\n0\n",
+            b"x-more: " + b"a" * 1000 + b"\r\n",
+            b"more framing than content",
+        ),
     ],
     ids=["headers", "a header", "a path", "a chunk's extension", "trailers"],
 )
-def test_headers_that_never_end_are_refused(limited: Callable[[str], Server], head: str, piece: bytes, named: bytes):
+def test_headers_that_never_end_are_refused(
+    limited: Callable[[str], Server], head: str, piece: bytes, named: bytes
+):
     server = limited("classifier")
     connection = opened(server, head)
     with server.growth() as grown:
@@ -95,7 +107,10 @@ def test_a_client_that_never_waits_for_an_answer_is_dropped(limited: Callable[[s
     with server.growth() as grown, opened(server) as connection:
         until(lambda: gone(connection, many), "it is dropped", 60)
     assert grown[0] < 10 * MIB
-    few = opened(server, "GET /v2 HTTP/1.1\nhost: x\n\n" * 29 + "GET /v2 HTTP/1.1\nhost: x\nconnection: close\n\n")
+    few = opened(
+        server,
+        "GET /v2 HTTP/1.1\nhost: x\n\n" * 29 + "GET /v2 HTTP/1.1\nhost: x\nconnection: close\n\n",
+    )
     assert all_of(few).count(b"HTTP/1.1 200 OK") == 30
 
 
@@ -104,7 +119,9 @@ def test_what_is_no_request_is_no_answer_to_the_one_before(limited: Callable[[st
     body = json.dumps({"instances": ROWS * 5000})  # more than is predicted at once
     found = all_of(opened(server, POST + f"content-length: {len(body)}\n\n{body}NO REQUEST\n\n"))
     assert not found.startswith(b"HTTP/1.1 400")
-    assert all_of(opened(server, POST + "transfer-encoding: chunked\n\n-1\n")).startswith(b"HTTP/1.1 400 ")
+    assert all_of(opened(server, POST + "transfer-encoding: chunked\n\n-1\n")).startswith(
+        b"HTTP/1.1 400 "
+    )
 
 
 def test_a_body_of_single_bytes_is_a_body(hasty: Server):
@@ -134,19 +151,28 @@ def gone(connection: socket.socket, data: bytes = b"x") -> bool:
 def test_a_client_that_does_not_read_its_answer_is_dropped(hasty: Server):
     """An answer that no buffer of the kernel holds, for the request's id is in it."""
     whole = 24 * MIB
-    body = json.dumps({"id": "x" * whole, "inputs": [{"name": "x", "datatype": "FP64", "shape": [1, 20], "data": ROWS[0]}]}).encode()
+    body = json.dumps(
+        {
+            "id": "x" * whole,
+            "inputs": [{"name": "x", "datatype": "FP64", "shape": [1, 20], "data": ROWS[0]}],
+        }
+    ).encode()
     with socket.socket() as connection:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         connection.settimeout(60)
         connection.connect(("127.0.0.1", hasty.port))
-        connection.sendall(f"POST {V2} HTTP/1.1\r\nhost: x\r\ncontent-length: {len(body)}\r\n\r\n".encode() + body)
+        connection.sendall(
+            f"POST {V2} HTTP/1.1\r\nhost: x\r\ncontent-length: {len(body)}\r\n\r\n".encode() + body
+        )
         assert connection.recv(15) == b"HTTP/1.1 200 OK"
         until(lambda: gone(connection), "it is dropped", 60)
         assert hasty.get("/v2/health/live").status == 200
 
 
 def test_a_prediction_that_takes_too_long_is_given_up(models: Path, tmp_path: Path):
-    """The model waits for a file. Four threads are all there are: a fifth request waits for its turn, as long as it may."""
+    """The model waits for a file. Four threads are all there are: a fifth request waits for its
+    turn, as long as it may.
+    """
     env = {"MODELYARD_ALLOW_CODE_MODELS": "true", "MODELYARD_TIMEOUT_SECONDS": "3"}
     with serving(tmp_path / "run", models / "patient", env) as server, ThreadPoolExecutor() as pool:
         wanted = {"dataframe_records": [{"path": str(tmp_path / "file")}]}
@@ -154,6 +180,8 @@ def test_a_prediction_that_takes_too_long_is_given_up(models: Path, tmp_path: Pa
         assert server.get("/v2/health/live").status == 200
         found = [answer.result() for answer in answers]
         assert {answer.status for answer in found} == {503}
-        assert {answer.json["message"] for answer in found} == {"there was no prediction within 3 s; try again"}
+        assert {answer.json["message"] for answer in found} == {
+            "there was no prediction within 3 s; try again"
+        }
         (tmp_path / "file").touch()
         until(lambda: server.invoke(wanted).status == 200, "its threads are free again", 60)

@@ -12,11 +12,23 @@ from tests.runtime.odd_store import breaking_off, listing, nobody
 from tests.runtime.programs import Ended, program
 from tests.servers import Minio, free_port
 
-TREE = {"MLmodel": b"flavors: {}", "data/model.ubj": b"\x00" * 3_000_000, "data/notes/a b.txt": b"", "köln.json": b"{}"}
+TREE = {
+    "MLmodel": b"flavors: {}",
+    "data/model.ubj": b"\x00" * 3_000_000,
+    "data/notes/a b.txt": b"",
+    "köln.json": b"{}",
+}
 
 
 def fetch(folder: Path, store: Minio, prefix: str, digest: str, **env: str) -> Ended:
-    arguments = ("--uri", f"s3://datasets/{prefix}", "--digest", digest, "--to", str(folder / "model"))
+    arguments = (
+        "--uri",
+        f"s3://datasets/{prefix}",
+        "--digest",
+        digest,
+        "--to",
+        str(folder / "model"),
+    )
     return program(folder, "fetch", *arguments, env=store.environment | env)
 
 
@@ -25,22 +37,31 @@ def put(store: Minio, prefix: str, tree: dict[str, bytes]) -> str:
     client = store.s3()
     for path, content in tree.items():
         client.put_object(Bucket="datasets", Key=f"{prefix}/{path}", Body=content)
-    return tree_digest(FileDigest(path, len(content), hashlib.sha256(content).hexdigest()) for path, content in tree.items())
+    return tree_digest(
+        FileDigest(path, len(content), hashlib.sha256(content).hexdigest())
+        for path, content in tree.items()
+    )
 
 
 def leftovers(folder: Path) -> list[str]:
-    return [path.name for path in folder.iterdir() if "partial" in path.name or path.name == "model"]
+    return [
+        path.name for path in folder.iterdir() if "partial" in path.name or path.name == "model"
+    ]
 
 
 @pytest.mark.contract
 def test_a_tree_arrives_whole_and_is_not_fetched_twice(minio, tmp_path):
     digest = put(minio, "models/whole", TREE)
-    minio.s3().put_object(Bucket="datasets", Key="models/whole/data/", Body=b"")  # a folder, as S3 consoles make them
+    minio.s3().put_object(
+        Bucket="datasets", Key="models/whole/data/", Body=b""
+    )  # a folder, as S3 consoles make them
     minio.s3().put_object(Bucket="datasets", Key="models/whole-other/x", Body=b"not of this tree")
     ended = fetch(tmp_path, minio, "models/whole", digest)
     assert ended.code == 0, ended.log
     found = {
-        path.relative_to(tmp_path / "model").as_posix(): path.read_bytes() for path in (tmp_path / "model").rglob("*") if path.is_file()
+        path.relative_to(tmp_path / "model").as_posix(): path.read_bytes()
+        for path in (tmp_path / "model").rglob("*")
+        if path.is_file()
     }
     assert found == TREE
     assert "4 of 4 files" in ended.log
@@ -63,7 +84,9 @@ def test_a_tree_that_was_changed_is_refused(minio, tmp_path):
     assert leftovers(tmp_path) == ["model"]
 
 
-@pytest.mark.parametrize("key", ["../../escaped", "/absolute", "a\\..\\b", "data//model.ubj", "a/./b"])
+@pytest.mark.parametrize(
+    "key", ["../../escaped", "/absolute", "a\\..\\b", "data//model.ubj", "a/./b"]
+)
 def test_hostile_paths_are_not_written(tmp_path, key):
     with listing(f"models/hostile/{key}") as store:
         ended = fetch(tmp_path, store, "models/hostile", "sha256:" + "0" * 64)
@@ -82,7 +105,10 @@ def test_a_stream_that_breaks_off_is_taken_up_where_it_broke(tmp_path):
 
 
 def test_a_stream_of_something_else_is_not_taken_up(tmp_path):
-    with breaking_off(bytes(1_000_000), changes=True) as store, pytest.raises(Gone, match="changed while it was read"):
+    with (
+        breaking_off(bytes(1_000_000), changes=True) as store,
+        pytest.raises(Gone, match="changed while it was read"),
+    ):
         save(store.s3(), "datasets", "file", tmp_path / "file", lambda _: None)
 
 
@@ -94,9 +120,24 @@ def test_what_is_missing_or_closed_is_told_apart_from_what_does_not_answer(minio
     closed = fetch(tmp_path, minio, "models/nothing", digest, AWS_SECRET_ACCESS_KEY="wrong")
     assert (closed.code, closed.said["reason"]) == (67, "ConnectionRefused")
     assert "modelyard-connection" in closed.log
-    dark = fetch(tmp_path, minio, "models/nothing", digest, MLFLOW_S3_ENDPOINT_URL=f"http://127.0.0.1:{free_port()}")
+    dark = fetch(
+        tmp_path,
+        minio,
+        "models/nothing",
+        digest,
+        MLFLOW_S3_ENDPOINT_URL=f"http://127.0.0.1:{free_port()}",
+    )
     assert (dark.code, dark.said["reason"]) == (69, "StoreUnavailable")
-    wrong = program(tmp_path, "fetch", "--uri", "file:///etc", "--digest", digest, "--to", str(tmp_path / "model"))
+    wrong = program(
+        tmp_path,
+        "fetch",
+        "--uri",
+        "file:///etc",
+        "--digest",
+        digest,
+        "--to",
+        str(tmp_path / "model"),
+    )
     assert (wrong.code, wrong.said["reason"]) == (67, "ArtifactInvalid")
     assert leftovers(tmp_path) == []
 

@@ -1,4 +1,6 @@
-"""/invocations answers as `mlflow models serve` does: every form of input, on real models, beside MLflow's own scoring code."""
+"""/invocations answers as `mlflow models serve` does: every form of input, on real models,
+beside MLflow's own scoring code.
+"""
 
 import io
 import json
@@ -34,7 +36,9 @@ def split(names: list[Any], rows: list[list[Any]]) -> dict[str, Any]:
 
 
 def csv(names: list[str], rows: list[list[Any]]) -> str:
-    return "\n".join(",".join("" if value is None else str(value) for value in row) for row in [names, *rows])
+    return "\n".join(
+        ",".join("" if value is None else str(value) for value in row) for row in [names, *rows]
+    )
 
 
 UNNAMED = [row[:3] for row in ROWS]
@@ -51,23 +55,68 @@ TAKEN: list[tuple[str, str, Any, str]] = [
             ("records", {"dataframe_records": records(WIDE, ROWS)}),
         )
     ),
-    ("classifier", "split with an index", {"dataframe_split": {"columns": WIDE, "data": ROWS, "index": [7, 8, 9]}}, JSON),
+    (
+        "classifier",
+        "split with an index",
+        {"dataframe_split": {"columns": WIDE, "data": ROWS, "index": [7, 8, 9]}},
+        JSON,
+    ),
     ("classifier", "split in another order", BACKWARDS, JSON),
-    ("classifier", "more columns than it takes", split([*WIDE, "note"], [[*row, "x"] for row in ROWS]), JSON),
+    (
+        "classifier",
+        "more columns than it takes",
+        split([*WIDE, "note"], [[*row, "x"] for row in ROWS]),
+        JSON,
+    ),
     ("classifier", "instances as objects", {"instances": records(WIDE, ROWS)}, JSON),
     ("classifier", "inputs as objects", {"inputs": records(WIDE, ROWS)}, JSON),
     ("classifier", "inputs by column", {"inputs": columns(WIDE, ROWS)}, JSON),
     ("classifier", "inputs of one row", {"inputs": dict(zip(WIDE, ROWS[0], strict=True))}, JSON),
     ("classifier", "missing values", split(WIDE, HOLED), JSON),
-    ("classifier", "missing values as NaN", json.dumps(split(WIDE, HOLED)).replace("null", "NaN"), JSON),
-    ("classifier", "numbers as text", split(WIDE, [[str(value) for value in row] for row in ROWS]), JSON),
-    ("classifier", "whole numbers", split(WIDE, [[round(value) for value in row] for row in ROWS]), JSON),
+    (
+        "classifier",
+        "missing values as NaN",
+        json.dumps(split(WIDE, HOLED)).replace("null", "NaN"),
+        JSON,
+    ),
+    (
+        "classifier",
+        "numbers as text",
+        split(WIDE, [[str(value) for value in row] for row in ROWS]),
+        JSON,
+    ),
+    (
+        "classifier",
+        "whole numbers",
+        split(WIDE, [[round(value) for value in row] for row in ROWS]),
+        JSON,
+    ),
     ("classifier", "CSV", csv(WIDE, ROWS), "text/csv"),
     ("classifier", "CSV with gaps", csv(WIDE, HOLED), "text/csv; charset=utf-8"),
-    ("classifier", "CSV with a column twice", csv([*WIDE, *WIDE], [[*row, *ROWS[0]] for row in ROWS]), "text/csv"),
-    ("classifier", "CSV with its index", csv(["", *WIDE], [[at, *row] for at, row in enumerate(ROWS)]), "text/csv"),
-    ("classifier", "CSV with truths", csv(WIDE, [["True", *ROWS[0][1:]], ["FALSE", *ROWS[1][1:]]]), "text/csv"),
-    ("classifier", "parameters that nobody takes", {**split(WIDE, ROWS), "params": {"depth": 3}}, JSON),
+    (
+        "classifier",
+        "CSV with a column twice",
+        csv([*WIDE, *WIDE], [[*row, *ROWS[0]] for row in ROWS]),
+        "text/csv",
+    ),
+    (
+        "classifier",
+        "CSV with its index",
+        csv(["", *WIDE], [[at, *row] for at, row in enumerate(ROWS)]),
+        "text/csv",
+    ),
+    (
+        "classifier",
+        "CSV with truths",
+        csv(WIDE, [["True", *ROWS[0][1:]], ["FALSE", *ROWS[1][1:]]]),
+        "text/csv",
+    ),
+    (
+        "classifier",
+        "parameters that nobody takes",
+        {**split(WIDE, ROWS), "params": {"depth": 3}},
+        JSON,
+    ),
     ("regressor", "split", split(MIXED, PEOPLE), JSON),
     ("regressor", "records", {"dataframe_records": records(MIXED, PEOPLE)}, JSON),
     ("regressor", "inputs by column", {"inputs": columns(MIXED, PEOPLE)}, JSON),
@@ -85,24 +134,54 @@ TAKEN: list[tuple[str, str, Any, str]] = [
     ("holed", "CSV with a byte order mark", "\ufeffamount,age,member\n1.5,44,True", "text/csv"),
     ("scaled", "CSV with a byte order mark", "\ufeffamount,city\n1.5,bonn", "text/csv"),
     ("scaled", "split", split(["amount", "city"], [[1.5, "bonn"]]), JSON),
-    ("scaled", "parameters", {**split(["amount", "city"], [[1.5, "bonn"]]), "params": {"factor": 3.0}}, JSON),
+    (
+        "scaled",
+        "parameters",
+        {**split(["amount", "city"], [[1.5, "bonn"]]), "params": {"factor": 3.0}},
+        JSON,
+    ),
     ("scaled", "CSV", "amount,city\n1.5,bonn", "text/csv"),
 ]
 
-# MLflow refuses these, and so does the server, with the same status and a message that names what is wrong
+# MLflow refuses these, and so does the server, with the same status and a message that names what
+# is wrong
 REFUSED: list[tuple[str, str, Any, str, str]] = [
     ("classifier", "no JSON", "{", JSON, "JSON"),
     ("classifier", "a list", [1], JSON, "list"),
     ("classifier", "no form", {"rows": ROWS}, JSON, "dataframe_split"),
     ("classifier", "two forms", {"instances": ROWS, **split(WIDE, ROWS)}, JSON, "exactly one"),
     ("classifier", "rows without names", {"instances": ROWS}, JSON, "feature_00"),
-    ("classifier", "a column too few", split(WIDE[1:], [row[1:] for row in ROWS]), JSON, "feature_00"),
-    ("classifier", "text in a column of numbers", split(WIDE, [["high", *ROWS[0][1:]]]), JSON, "feature_00"),
+    (
+        "classifier",
+        "a column too few",
+        split(WIDE[1:], [row[1:] for row in ROWS]),
+        JSON,
+        "feature_00",
+    ),
+    (
+        "classifier",
+        "text in a column of numbers",
+        split(WIDE, [["high", *ROWS[0][1:]]]),
+        JSON,
+        "feature_00",
+    ),
     ("classifier", "split that is none", {"dataframe_split": ROWS}, JSON, "data"),
     ("classifier", "records that are none", {"dataframe_records": 3}, JSON, "records"),
-    ("classifier", "columns of different length", {"inputs": {**columns(WIDE, ROWS), WIDE[3]: [1.0]}}, JSON, ""),
+    (
+        "classifier",
+        "columns of different length",
+        {"inputs": {**columns(WIDE, ROWS), WIDE[3]: [1.0]}},
+        JSON,
+        "",
+    ),
     ("classifier", "text in CSV", csv(WIDE, [["high", *ROWS[0][1:]]]), "text/csv", ""),
-    ("classifier", "Python's thousands in CSV", csv(WIDE, [["1_000", *ROWS[0][1:]]]), "text/csv", "1_000"),
+    (
+        "classifier",
+        "Python's thousands in CSV",
+        csv(WIDE, [["1_000", *ROWS[0][1:]]]),
+        "text/csv",
+        "1_000",
+    ),
     ("classifier", "a type that nobody speaks", "x", "application/xml", "application/xml"),
     ("classifier", "another character set", csv(WIDE, ROWS), "text/csv; charset=latin-1", "UTF-8"),
     ("regressor", "a missing whole number", split(MIXED, [[1.0, None, 1, True, 0.5]]), JSON, "age"),
@@ -112,11 +191,18 @@ REFUSED: list[tuple[str, str, Any, str, str]] = [
 
 
 @pytest.fixture(scope="module")
-def mlflow_says(models: Path, mlflow_asked: Callable[[str, Any], Any]) -> Callable[[str, Any, str], tuple[int, str]]:
+def mlflow_says(
+    models: Path, mlflow_asked: Callable[[str, Any], Any]
+) -> Callable[[str, Any, str], tuple[int, str]]:
     """What MLflow answers, asked once for all requests."""
     asked = [(model, body, kind) for model, _, body, kind, *_ in [*TAKEN, *REFUSED]]
-    answers = mlflow_asked("answers", [[str(models / model), kind, text(body)] for model, body, kind in asked])
-    known = {(model, text(body), kind): answer for (model, body, kind), answer in zip(asked, answers, strict=True)}
+    answers = mlflow_asked(
+        "answers", [[str(models / model), kind, text(body)] for model, body, kind in asked]
+    )
+    known = {
+        (model, text(body), kind): answer
+        for (model, body, kind), answer in zip(asked, answers, strict=True)
+    }
     return lambda model, body, kind: known[model, text(body), kind]
 
 
@@ -124,7 +210,9 @@ def text(body: Any) -> str:
     return body if isinstance(body, str) else json.dumps(body)
 
 
-@pytest.mark.parametrize(("model", "form", "body", "kind"), TAKEN, ids=[f"{case[0]}: {case[1]}" for case in TAKEN])
+@pytest.mark.parametrize(
+    ("model", "form", "body", "kind"), TAKEN, ids=[f"{case[0]}: {case[1]}" for case in TAKEN]
+)
 def test_the_predictions_are_those_of_mlflow(served, mlflow_says, model, form, body, kind):
     status, theirs = mlflow_says(model, body, kind)
     assert status == 200, theirs
@@ -132,7 +220,11 @@ def test_the_predictions_are_those_of_mlflow(served, mlflow_says, model, form, b
     assert (ours.status, ours.json) == (200, json.loads(theirs))
 
 
-@pytest.mark.parametrize(("model", "form", "body", "kind", "named"), REFUSED, ids=[f"{case[0]}: {case[1]}" for case in REFUSED])
+@pytest.mark.parametrize(
+    ("model", "form", "body", "kind", "named"),
+    REFUSED,
+    ids=[f"{case[0]}: {case[1]}" for case in REFUSED],
+)
 def test_what_mlflow_refuses_is_refused_alike(served, mlflow_says, model, form, body, kind, named):
     status, theirs = mlflow_says(model, body, kind)
     ours = served(model).invoke(text(body), kind)
@@ -143,7 +235,9 @@ def test_what_mlflow_refuses_is_refused_alike(served, mlflow_says, model, form, 
 
 
 def test_a_number_is_never_cut_to_a_whole_one(served: Callable[[str], Server]):
-    """MLflow takes 44.7 for 44; a model that was trained on whole years should not be asked about something else than was sent."""
+    """MLflow takes 44.7 for 44; a model that was trained on whole years should not be asked
+    about something else than was sent.
+    """
     answer = served("regressor").invoke(split(MIXED, [[120.5, 44.7, 3, True, 0.25]]))
     assert answer.status == 400
     assert "age expects long; row 0 has 44.7" in answer.json["message"]
@@ -156,7 +250,9 @@ def test_a_row_that_is_too_short_is_not_filled_up(served: Callable[[str], Server
     assert "as many values in every row" in answer.json["message"]
 
 
-def test_columns_without_names_are_also_known_by_their_numbers_as_text(served: Callable[[str], Server]):
+def test_columns_without_names_are_also_known_by_their_numbers_as_text(
+    served: Callable[[str], Server],
+):
     """JSON has no other keys, and CSV no other names; MLflow refuses both."""
     server = served("unnamed")
     expected = server.invoke({"inputs": UNNAMED}).json
@@ -173,12 +269,16 @@ def test_columns_without_names_are_also_known_by_their_numbers_as_text(served: C
     assert [each["name"] for each in metadata["inputs"]] == names
 
 
-def test_what_is_missing_of_an_optional_column_is_missing_for_xgboost(served: Callable[[str], Server], models: Path):
+def test_what_is_missing_of_an_optional_column_is_missing_for_xgboost(
+    served: Callable[[str], Server], models: Path
+):
     """MLflow cannot convert it to whole numbers."""
     rows = [[1.5, None, True], [250.0, 44, None], [80.0, 19, False], [90.0, None, None]]
     names = ["amount", "age", "member"]
     booster = xgb.Booster(model_file=models / "holed" / "model.ubj")
-    matrix = np.array([[np.nan if value is None else float(value) for value in row] for row in rows])
+    matrix = np.array(
+        [[np.nan if value is None else float(value) for value in row] for row in rows]
+    )
     expected = booster.inplace_predict(matrix).tolist()
     server = served("holed")
     full = records(names, rows)
@@ -193,7 +293,10 @@ def test_what_is_missing_of_an_optional_column_is_missing_for_xgboost(served: Ca
         assert server.invoke(body, kind).json["predictions"] == pytest.approx(expected)
     for instances in (rows, full, lacking):
         assert server.predict(instances).json["predictions"] == pytest.approx(expected)
-    one_by_one = [{"name": name, "datatype": "FP64", "shape": [4], "data": [row[at] for row in rows]} for at, name in enumerate(names)]
+    one_by_one = [
+        {"name": name, "datatype": "FP64", "shape": [4], "data": [row[at] for row in rows]}
+        for at, name in enumerate(names)
+    ]
     assert server.infer(*one_by_one).json["outputs"][0]["data"] == pytest.approx(expected)
     wrong = server.predict([[1.5, 44.5, True], *rows])
     assert (wrong.status, "age expects long; row 0 has 44.5" in wrong.json["error"]) == (400, True)

@@ -1,4 +1,6 @@
-"""The model server's beginning and end: models that cannot be served, and going without losing a request."""
+"""The model server's beginning and end: models that cannot be served, and going without losing a
+request.
+"""
 
 import http.client
 import json
@@ -25,7 +27,19 @@ ALLOWED = {"MODELYARD_ALLOW_CODE_MODELS": "true"}
 def serve(folder: Path, model: Path, **env: str) -> Ended:
     """A server that ends by itself."""
     return program(
-        folder, "serve", "--model-dir", str(model), "--name", "fraud", "--version", "v3", "--port", "0", "--metrics-port", "0", env=env
+        folder,
+        "serve",
+        "--model-dir",
+        str(model),
+        "--name",
+        "fraud",
+        "--version",
+        "v3",
+        "--port",
+        "0",
+        "--metrics-port",
+        "0",
+        env=env,
     )
 
 
@@ -78,18 +92,35 @@ def one_more_flavour(described: dict[str, Any]) -> None:
 BROKEN = [
     ("columns in another order than the features", backwards, "LoadFailed", "features"),
     ("a column too few in the signature", narrower, "LoadFailed", "19 columns"),
-    ("a booster outside of the folder, a loader of its own", elsewhere, "CodeModelForbidden", "this model runs code"),
+    (
+        "a booster outside of the folder, a loader of its own",
+        elsewhere,
+        "CodeModelForbidden",
+        "this model runs code",
+    ),
     ("a class that is no model", another_class, "CodeModelForbidden", "os.abort"),
     ("a list of classes", a_class_that_is_none, "CodeModelForbidden", "os.abort"),
     ("two places for the model", another_place, "CodeModelForbidden", "inner"),
     ("a flavour that is not in the table", one_more_flavour, "CodeModelForbidden", "onnx"),
     ("code beside the model", with_code, "CodeModelForbidden", "folder with code"),
-    ("no flavour that can be served", lambda described: described.update(flavors={"spark": {}}), "LoadFailed", "spark"),
-    ("a signature that is none", lambda described: described.update(signature={"inputs": "3"}), "LoadFailed", "signature"),
+    (
+        "no flavour that can be served",
+        lambda described: described.update(flavors={"spark": {}}),
+        "LoadFailed",
+        "spark",
+    ),
+    (
+        "a signature that is none",
+        lambda described: described.update(signature={"inputs": "3"}),
+        "LoadFailed",
+        "signature",
+    ),
 ]
 
 
-@pytest.mark.parametrize(("change", "reason", "named"), [case[1:] for case in BROKEN], ids=[case[0] for case in BROKEN])
+@pytest.mark.parametrize(
+    ("change", "reason", "named"), [case[1:] for case in BROKEN], ids=[case[0] for case in BROKEN]
+)
 def test_a_model_that_is_not_what_it_says_is_not_served(models, tmp_path, change, reason, named):
     ended = serve(tmp_path, changed(models, "classifier", tmp_path, change))
     assert (ended.code, ended.said["reason"]) == (67, reason)
@@ -144,7 +175,9 @@ def test_a_flavour_that_is_not_installed_is_named(models, tmp_path):
 
 
 def hostile(models: Path, folder: Path, name: str = "inner/MLmodel") -> Path:
-    """A model that MLflow's own loader reads by a second MLmodel file, whose class ends the process."""
+    """A model that MLflow's own loader reads by a second MLmodel file, whose class ends the
+    process.
+    """
     model = changed(models, "classifier", folder, another_place)
     second = model / name
     second.parent.mkdir(parents=True, exist_ok=True)
@@ -161,7 +194,9 @@ def test_a_second_mlmodel_is_refused_and_named(models, tmp_path, name):
 
 @pytest.mark.parametrize("fits", [True, False])
 def test_a_second_mlmodel_is_refused_though_the_first_is_plain(models, tmp_path, fits):
-    """Whether a booster alone can serve it (`fits`) or MLflow's schema is needed makes no difference."""
+    """Whether a booster alone can serve it (`fits`) or MLflow's schema is needed makes no
+    difference.
+    """
 
     def texts(described: dict[str, Any]) -> None:
         described["signature"]["inputs"] = json.dumps([{"type": "string", "name": "a"}])
@@ -178,7 +213,9 @@ def test_xgboost_is_loaded_by_ourselves_where_mlflow_answers(models, tmp_path):
     """A prediction's parameters are MLflow's business; the model's class and file are not."""
 
     def parameters(described: dict[str, Any]) -> None:
-        described["signature"]["params"] = json.dumps([{"name": "output_margin", "type": "boolean", "default": True, "shape": None}])
+        described["signature"]["params"] = json.dumps(
+            [{"name": "output_margin", "type": "boolean", "default": True, "shape": None}]
+        )
         del described["flavors"]["python_function"]["data"]
 
     model = changed(models, "classifier", tmp_path, parameters)
@@ -188,7 +225,15 @@ def test_xgboost_is_loaded_by_ourselves_where_mlflow_answers(models, tmp_path):
     assert all(isinstance(margin, float) for margin in margins)
 
 
-@pytest.mark.parametrize("name", ["MODELYARD_WORKERS", "MODELYARD_DRAIN_SECONDS", "MODELYARD_MAX_REQUEST_BYTES", "MODELYARD_QUICK"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "MODELYARD_WORKERS",
+        "MODELYARD_DRAIN_SECONDS",
+        "MODELYARD_MAX_REQUEST_BYTES",
+        "MODELYARD_QUICK",
+    ],
+)
 def test_configuration_that_makes_no_sense_is_named(models, tmp_path, name):
     ended = serve(tmp_path, models / "classifier", **{name: "many"})
     assert (ended.code, ended.said["reason"]) == (67, "InvalidConfiguration")
@@ -227,7 +272,9 @@ class Client(threading.Thread):
 
 
 def test_no_request_is_lost_when_the_server_goes(models, tmp_path):
-    """Requests come for 4 seconds after the signal, as a cluster may send them; then, as there, no more."""
+    """Requests come for 4 seconds after the signal, as a cluster may send them; then, as there,
+    no more.
+    """
     with serving(tmp_path, models / "classifier") as server:
         stopped = threading.Event()
         signalled: list[float] = []
@@ -235,7 +282,9 @@ def test_no_request_is_lost_when_the_server_goes(models, tmp_path):
         for client in clients:
             client.start()
         try:
-            until(lambda: all(client.answered > 10 for client in clients), "every client is answered")
+            until(
+                lambda: all(client.answered > 10 for client in clients), "every client is answered"
+            )
             signalled.append(time.monotonic())
             server.stop()
             until(lambda: server.get("/v2/health/ready").status == 503, "it is not ready any more")
@@ -248,7 +297,9 @@ def test_no_request_is_lost_when_the_server_goes(models, tmp_path):
                 client.join()
         ended = server.end()
     assert [client.lost for client in clients] == [[]] * 4
-    assert all(client.reopened for client in clients), "kept connections are given back while it drains"
+    assert all(client.reopened for client in clients), (
+        "kept connections are given back while it drains"
+    )
     assert ended.code == 0, ended.log
     assert ended.said == {}
 
@@ -257,7 +308,12 @@ def test_a_request_that_is_under_way_is_finished(models, tmp_path):
     with serving(tmp_path, models / "classifier", {"MODELYARD_DRAIN_SECONDS": "1"}) as server:
         body = json.dumps({"instances": ROWS}).encode()
         with socket.create_connection(("127.0.0.1", server.port), timeout=120) as connection:
-            head = f"POST /v1/models/fraud:predict HTTP/1.1\r\nhost: x\r\ncontent-length: {len(body)}\r\n\r\n"
+            head = (
+                "POST /v1/models/fraud:predict HTTP/1.1\r\n"
+                "host: x\r\n"
+                f"content-length: {len(body)}\r\n"
+                "\r\n"
+            )
             connection.sendall(head.encode() + body[:10])
             server.stop()
             until(lambda: refuses(server.port), "it takes no more connections")
@@ -283,7 +339,12 @@ def test_a_server_that_was_never_ready_goes_at_once(models, tmp_path):
         early = server.predict([{"amount": 1.5, "city": "bonn"}])
         assert (early.status, early.json) == (503, {"error": "the model is being loaded"})
         found = server.traffic()
-        assert (found["requests"], found["failures"], found["refusals"], found["latency"]) == (1, 1, 0, {})
+        assert (found["requests"], found["failures"], found["refusals"], found["latency"]) == (
+            1,
+            1,
+            0,
+            {},
+        )
         server.stop()
         ended = server.end()
     assert ended.code == 0, ended.log
@@ -291,7 +352,9 @@ def test_a_server_that_was_never_ready_goes_at_once(models, tmp_path):
 
 
 def test_a_body_that_is_too_large_is_refused_and_the_next_is_answered(models, tmp_path):
-    with serving(tmp_path, models / "classifier", {"MODELYARD_MAX_REQUEST_BYTES": "5000"}) as server:
+    with serving(
+        tmp_path, models / "classifier", {"MODELYARD_MAX_REQUEST_BYTES": "5000"}
+    ) as server:
         refused = server.predict(ROWS * 20)
         assert refused.status == 413
         assert "5000 are allowed" in refused.json["error"]
@@ -300,22 +363,44 @@ def test_a_body_that_is_too_large_is_refused_and_the_next_is_answered(models, tm
 
 def workers(server: Server) -> list[int]:
     """The processes behind a server."""
-    return [int(pid) for pid in Path(f"/proc/{server.process.pid}/task/{server.process.pid}/children").read_text().split()]
+    return [
+        int(pid)
+        for pid in Path(f"/proc/{server.process.pid}/task/{server.process.pid}/children")
+        .read_text()
+        .split()
+    ]
 
 
 def test_workers_share_a_port_and_their_figures_and_go_together(models, tmp_path):
-    with serving(tmp_path / "first", models / "classifier", {"MODELYARD_WORKERS": "2", "MODELYARD_DRAIN_SECONDS": "1"}) as server:
+    with serving(
+        tmp_path / "first",
+        models / "classifier",
+        {"MODELYARD_WORKERS": "2", "MODELYARD_DRAIN_SECONDS": "1"},
+    ) as server:
         assert len(workers(server)) == 2
         before = server.traffic()
         assert [server.predict(ROWS).status for _ in range(10)] == [200] * 10
         page = server.metrics()
         # Each request has a connection of its own: the kernel gives them to both workers.
         found = server.traffic()
-        assert (found["requests"], sum(found["latency"].values()), found["started"]) == (10, 10, before["started"])
-        assert 'modelyard_requests_total{code="200",model="risk.fraud",protocol="v1",version="v3"} 10.0' in page
-        assert 'modelyard_model_info{model="risk.fraud",platform="xgboost",version="v3"} 1.0' in page
+        assert (found["requests"], sum(found["latency"].values()), found["started"]) == (
+            10,
+            10,
+            before["started"],
+        )
+        assert (
+            'modelyard_requests_total{code="200",model="risk.fraud",protocol="v1",version="v3"}'
+            " 10.0" in page
+        )
+        assert (
+            'modelyard_model_info{model="risk.fraud",platform="xgboost",version="v3"} 1.0' in page
+        )
         server.stop()
         assert server.end().code == 0, server.log
-    with serving(tmp_path / "second", models / "classifier", {"MODELYARD_WORKERS": "2", "MODELYARD_DRAIN_SECONDS": "1"}) as server:
+    with serving(
+        tmp_path / "second",
+        models / "classifier",
+        {"MODELYARD_WORKERS": "2", "MODELYARD_DRAIN_SECONDS": "1"},
+    ) as server:
         os.kill(workers(server)[0], signal.SIGKILL)
         assert server.end().code == 137

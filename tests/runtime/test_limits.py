@@ -1,4 +1,5 @@
-"""One request, or one client, cannot stop a model: real server processes with limited memory, files and deadlines, and real sockets.
+"""One request, or one client, cannot stop a model: real server processes with limited memory, files
+and deadlines, and real sockets.
 
 Each figure of memory is what was measured; five times as much fails.
 """
@@ -22,9 +23,11 @@ from tests.runtime.test_invocations import ROWS, WIDE, columns
 from tests.runtime.test_weight import parquet
 
 
-# --- what a request becomes ------------------------------------------------------------------------
+# --- what a request becomes -----------------------------------------------------------------------
 @pytest.mark.parametrize("name", HOSTILE)
-def test_a_request_that_becomes_too_much_is_refused_before_it_does(limited: Callable[[str], Server], name: str):
+def test_a_request_that_becomes_too_much_is_refused_before_it_does(
+    limited: Callable[[str], Server], name: str
+):
     hostile = HOSTILE[name]
     server = limited(hostile.model)
     with server.growth() as grown:
@@ -51,15 +54,23 @@ def test_a_large_request_within_the_limits_is_answered(limited: Callable[[str], 
 def test_one_row_by_column(limited: Callable[[str], Server]):
     """A small Parquet file, which no thread would be needed for, is weighed too."""
     server = limited("classifier")
-    assert server.invoke(parquet(pa.table(columns(WIDE, ROWS))), PARQUET).json == server.predict(ROWS).json
+    assert (
+        server.invoke(parquet(pa.table(columns(WIDE, ROWS))), PARQUET).json
+        == server.predict(ROWS).json
+    )
 
 
-# --- many at once --------------------------------------------------------------------------------------
+# --- many at once ---------------------------------------------------------------------------------
 def test_bodies_at_once_are_bounded(models: Path, tmp_path: Path):
     """A sixteenth of 512 MiB is a body, two of those are held."""
-    with serving(tmp_path, models / "classifier", limits={"as": 512 * MIB}) as server, ExitStack() as stack:
+    with (
+        serving(tmp_path, models / "classifier", limits={"as": 512 * MIB}) as server,
+        ExitStack() as stack,
+    ):
         head = POST + f"content-length: {30 * MIB}\n\n"
-        connections = [stack.enter_context(opened(server, head, rest=bytes(16 * MIB))) for _ in range(5)]
+        connections = [
+            stack.enter_context(opened(server, head, rest=bytes(16 * MIB))) for _ in range(5)
+        ]
         answered = [each for each in connections if readable(each)]
         until(lambda: any(readable(each) for each in connections), "one of them is refused", 60)
         answered = [each for each in connections if readable(each)]
@@ -69,7 +80,11 @@ def test_bodies_at_once_are_bounded(models: Path, tmp_path: Path):
         assert b"try again soon" in answer
         assert server.get("/v2/health/live").status == 200
         stack.close()
-        until(lambda: server.ask("POST", V1, json.dumps({"instances": ROWS * 20_000})).status == 200, "there is room again", 60)
+        until(
+            lambda: server.ask("POST", V1, json.dumps({"instances": ROWS * 20_000})).status == 200,
+            "there is room again",
+            60,
+        )
 
 
 def readable(connection: socket.socket) -> bool:
@@ -82,8 +97,13 @@ def readable(connection: socket.socket) -> bool:
         connection.settimeout(60)
 
 
-def test_of_too_many_connections_the_one_that_waited_longest_is_closed(models: Path, tmp_path: Path):
-    with serving(tmp_path, models / "classifier", limits={"nofile": 96}) as server, ExitStack() as stack:
+def test_of_too_many_connections_the_one_that_waited_longest_is_closed(
+    models: Path, tmp_path: Path
+):
+    with (
+        serving(tmp_path, models / "classifier", limits={"nofile": 96}) as server,
+        ExitStack() as stack,
+    ):
         connections = [stack.enter_context(opened(server)) for _ in range(120)]
         assert server.get("/v2/health/live").status == 200
         assert server.predict(ROWS).status == 200

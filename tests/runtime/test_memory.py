@@ -44,7 +44,11 @@ print(int(start <= found[0] < end))
 """
 
 
-@pytest.mark.parametrize(("script", "least"), [(_GIVEN_BACK, 40_000_000), (_SHARED, 1)], ids=["given back", "shared"])
+@pytest.mark.parametrize(
+    ("script", "least"), [(_GIVEN_BACK, 40_000_000), (_SHARED, 1)], ids=["given back", "shared"]
+)
 def test_the_allocator_does_as_it_is_told(script: str, least: int):
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
     assert int(done.stdout) >= least

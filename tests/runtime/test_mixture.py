@@ -1,4 +1,6 @@
-"""1,200 requests of all protocols, good and bad: many at once, pipelined and on the quick way they are answered as one by one."""
+"""1,200 requests of all protocols, good and bad: many at once, pipelined and on the quick way
+they are answered as one by one.
+"""
 
 from collections.abc import Callable, Iterator
 from functools import cache
@@ -17,7 +19,9 @@ wires = cache(requests)
 @pytest.fixture(scope="module")
 def plain(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A server whose requests all go uvicorn's way."""
-    with serving(tmp_path_factory.mktemp("plain"), models / "classifier", {"MODELYARD_QUICK": "false"}) as server:
+    with serving(
+        tmp_path_factory.mktemp("plain"), models / "classifier", {"MODELYARD_QUICK": "false"}
+    ) as server:
         yield server
 
 
@@ -30,11 +34,17 @@ def alone(plain: Server) -> list[Got]:
 
 
 def differences(alone: list[Got], found: list[Got]) -> list[tuple[bytes, Got, Got]]:
-    return [(wires(COUNT)[at], one, other) for at, (one, other) in enumerate(zip(alone, found, strict=True)) if one != other]
+    return [
+        (wires(COUNT)[at], one, other)
+        for at, (one, other) in enumerate(zip(alone, found, strict=True))
+        if one != other
+    ]
 
 
 @pytest.mark.parametrize(("connections", "pipelined"), WAYS)
-def test_the_quick_way_answers_as_the_plain_one(served: Callable[[str], Server], alone: list[Got], connections: int, pipelined: int):
+def test_the_quick_way_answers_as_the_plain_one(
+    served: Callable[[str], Server], alone: list[Got], connections: int, pipelined: int
+):
     found = answers(served("classifier").port, wires(COUNT), connections, pipelined)
     assert not differences(alone, found)
 

@@ -11,7 +11,20 @@ from modelyard_runtime.serve.forward import _Circuit
 from tests.harness import until
 from tests.runtime.canary import PREDICT, Stable, ask, splitting, who
 from tests.runtime.mixture import wire
-from tests.runtime.odd_candidate import BODY, MANNERS, WELL, Odd, asked, closes, closes_kept, endless, hangs, head, odd, says
+from tests.runtime.odd_candidate import (
+    BODY,
+    MANNERS,
+    WELL,
+    Odd,
+    asked,
+    closes,
+    closes_kept,
+    endless,
+    hangs,
+    head,
+    odd,
+    says,
+)
 from tests.runtime.test_canary import with_header
 from tests.runtime.test_deadlines import MIB, V1
 from tests.runtime.test_invocations import ROWS
@@ -26,11 +39,18 @@ def candidate() -> Iterator[Odd]:
 
 
 @pytest.fixture(scope="module", params=["quick", "plain"])
-def stable(request: pytest.FixtureRequest, models: Path, candidate: Odd, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stable]:
+def stable(
+    request: pytest.FixtureRequest,
+    models: Path,
+    candidate: Odd,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Stable]:
     """In a process that may map a gibibyte, which bounds what an answer may have."""
     env = {"MODELYARD_QUICK": str(request.param == "quick").lower()}
     folder = tmp_path_factory.mktemp(request.param) / "stable"
-    with splitting(folder, models / "classifier", candidate.port, env, limits={"as": 1 << 30}) as found:
+    with splitting(
+        folder, models / "classifier", candidate.port, env, limits={"as": 1 << 30}
+    ) as found:
         yield found
 
 
@@ -69,7 +89,14 @@ def test_the_circuit_lets_one_try_after_a_second():
     circuit = _Circuit()
     assert [circuit.lets(now) for now in (1.0, 1.0)] == [True, True]
     circuit.broke(1.0)
-    assert [circuit.lets(now) for now in (1.0, 1.99, 2.0, 2.1, 2.99, 3.0)] == [False, False, True, False, False, True]
+    assert [circuit.lets(now) for now in (1.0, 1.99, 2.0, 2.1, 2.99, 3.0)] == [
+        False,
+        False,
+        True,
+        False,
+        False,
+        True,
+    ]
     circuit.reached()
     assert [circuit.lets(now) for now in (3.1, 3.1)] == [True, True]
 
@@ -93,7 +120,14 @@ def test_a_refusal_of_the_candidate_goes_back(stable: Stable, candidate: Odd):
 
 def test_the_time_that_counts_is_the_model_servers(stable: Stable, candidate: Odd):
     """What it says, if that can be."""
-    for said, edge in (("0.0002", "0"), ("0.0000001", "0"), ("nan", None), ("-1", None), ("1e9", None), ("soon", None)):
+    for said, edge in (
+        ("0.0002", "0"),
+        ("0.0000001", "0"),
+        ("nan", None),
+        ("-1", None),
+        ("1e9", None),
+        ("soon", None),
+    ):
         candidate.be(says(head(more=f"modelyard-seconds: {said}") + BODY))
         stable.tell(100)
         assert who(ask([stable.server.port], [PREDICT] * 20, 1)) == {"v4": 20}
@@ -110,26 +144,41 @@ def test_an_answer_without_an_end_is_given_up(stable: Stable, candidate: Odd):
     assert stable.arm("candidate") == (3, 3, 0)
     assert grown[0] < 128 * MIB
     candidate.be(WELL)
-    assert who(ask([stable.server.port], [PREDICT] * 20)) == {"v4": 20}, "what was held is given back"
+    assert who(ask([stable.server.port], [PREDICT] * 20)) == {"v4": 20}, (
+        "what was held is given back"
+    )
 
 
-def test_a_candidate_that_hangs_leaves_the_own_model_its_time(models: Path, candidate: Odd, tmp_path: Path):
+def test_a_candidate_that_hangs_leaves_the_own_model_its_time(
+    models: Path, candidate: Odd, tmp_path: Path
+):
     """Its `timeoutMs` is longer than what the server has for a request altogether."""
     candidate.be(hangs)
-    with splitting(tmp_path / "stable", models / "classifier", candidate.port, {"MODELYARD_TIMEOUT_SECONDS": "2"}) as stable:
+    with splitting(
+        tmp_path / "stable",
+        models / "classifier",
+        candidate.port,
+        {"MODELYARD_TIMEOUT_SECONDS": "2"},
+    ) as stable:
         stable.tell(100, timeoutMs=600_000)
         large = wire(V1, {"instances": ROWS * 300})  # predicted in a thread, with a deadline
         assert who(ask([stable.server.port], [PREDICT, large], 2)) == {"v3": 2}
         assert stable.arm("candidate") == (2, 2, 0)
 
 
-def test_the_own_model_has_its_whole_time_after_a_candidate_that_hung(models: Path, candidate: Odd, tmp_path: Path):
-    """The candidate has 2 of 4 s; the own model takes 2.5 s, which is more than what would be left."""
+def test_the_own_model_has_its_whole_time_after_a_candidate_that_hung(
+    models: Path, candidate: Odd, tmp_path: Path
+):
+    """The candidate has 2 of 4 s; the own model takes 2.5 s, which is more than what would be
+    left.
+    """
     candidate.be(hangs)
     env = {"MODELYARD_TIMEOUT_SECONDS": "4", "MODELYARD_ALLOW_CODE_MODELS": "true"}
     with splitting(tmp_path / "stable", models / "slow", candidate.port, env) as stable:
         stable.tell(100, timeoutMs=2000)
-        assert who(ask([stable.server.port], [wire(V1, {"instances": [{"seconds": 2.5}]})], 1)) == {"v3": 1}
+        assert who(ask([stable.server.port], [wire(V1, {"instances": [{"seconds": 2.5}]})], 1)) == {
+            "v3": 1
+        }
         assert stable.arm("candidate") == (1, 1, 0)
         assert "v4 failed a request, which is answered here" in stable.server.log
 

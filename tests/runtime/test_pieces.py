@@ -1,4 +1,6 @@
-"""A dataset is read piece by piece, and a piece of a wide table is as large as one of a narrow table."""
+"""A dataset is read piece by piece, and a piece of a wide table is as large as one of a narrow
+table.
+"""
 
 from pathlib import Path
 

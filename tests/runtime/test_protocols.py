@@ -13,7 +13,9 @@ from tests.runtime.test_invocations import MIXED, PEOPLE, ROWS, WIDE, columns, r
 Serve = Callable[[str], Server]
 
 
-def tensor(name: str, data: list[Any], datatype: str = "FP64", shape: list[int] | None = None) -> dict[str, Any]:
+def tensor(
+    name: str, data: list[Any], datatype: str = "FP64", shape: list[int] | None = None
+) -> dict[str, Any]:
     return {"name": name, "datatype": datatype, "shape": shape or [len(data)], "data": data}
 
 
@@ -24,7 +26,10 @@ def wide(rows: list[list[Any]], name: str = "rows") -> dict[str, Any]:
 def people() -> list[dict[str, Any]]:
     """A tensor for every column, each of the signature's type."""
     types = ["FP64", "INT64", "INT32", "BOOL", "FP32"]
-    return [tensor(name, values, kind) for (name, values), kind in zip(columns(MIXED, PEOPLE).items(), types, strict=True)]
+    return [
+        tensor(name, values, kind)
+        for (name, values), kind in zip(columns(MIXED, PEOPLE).items(), types, strict=True)
+    ]
 
 
 def test_health_and_metadata(served: Serve):
@@ -54,14 +59,20 @@ def test_health_and_metadata(served: Serve):
     assert metadata.json["outputs"] == [{"name": "output-0", "datatype": "FP32", "shape": [-1]}]
 
 
-def test_metadata_of_a_model_without_a_signature_are_the_features_it_was_trained_with(served: Serve):
-    assert [each["name"] for each in served("booster").get("/v2/models/fraud").json["inputs"]] == WIDE
+def test_metadata_of_a_model_without_a_signature_are_the_features_it_was_trained_with(
+    served: Serve,
+):
+    assert [
+        each["name"] for each in served("booster").get("/v2/models/fraud").json["inputs"]
+    ] == WIDE
 
 
 @pytest.mark.parametrize("model", ["classifier", "multiclass", "matrix", "booster", "linear"])
 def test_all_protocols_predict_the_same(served: Serve, model: str):
     server = served(model)
-    expected = server.invoke({"inputs": ROWS} if model == "matrix" else split(WIDE, ROWS)).json["predictions"]
+    expected = server.invoke({"inputs": ROWS} if model == "matrix" else split(WIDE, ROWS)).json[
+        "predictions"
+    ]
     one = server.infer(wide(ROWS), id="7")
     assert one.json["model_name"] == "fraud"
     assert one.json["model_version"] == "v3"
@@ -80,13 +91,19 @@ def test_a_tensor_for_every_column(served: Serve):
     server = served("regressor")
     expected = server.invoke(split(MIXED, PEOPLE)).json["predictions"]
     answer = server.infer(*people())
-    assert answer.json["outputs"] == [{"name": "output-0", "datatype": "FP32", "shape": [2], "data": expected}]
+    assert answer.json["outputs"] == [
+        {"name": "output-0", "datatype": "FP32", "shape": [2], "data": expected}
+    ]
     shuffled = server.infer(*people()[::-1], outputs=[{"name": "output-0"}])
     assert shuffled.json["outputs"] == answer.json["outputs"]
     upright = [{**column, "shape": [2, 1]} for column in people()]
     assert server.infer(*upright).json["outputs"] == answer.json["outputs"]
     numbers = [[float(value) for value in row] for row in PEOPLE]
-    nested = server.ask("POST", "/v2/models/fraud/versions/v3/infer", {"inputs": [{**tensor("rows", numbers), "shape": [2, 5]}]})
+    nested = server.ask(
+        "POST",
+        "/v2/models/fraud/versions/v3/infer",
+        {"inputs": [{**tensor("rows", numbers), "shape": [2, 5]}]},
+    )
     assert nested.json["outputs"] == answer.json["outputs"]
 
 
@@ -98,7 +115,9 @@ def test_text_and_tables_through_pyfunc(served: Serve):
         {"name": "score", "datatype": "FP64", "shape": [2], "data": [1.5, 2.0]},
         {"name": "label", "datatype": "BYTES", "shape": [2], "data": ["BONN", "KÖLN"]},
     ]
-    chosen = server.infer(tensor("amount", [1.5]), tensor("city", ["bonn"], "BYTES"), outputs=[{"name": "label"}])
+    chosen = server.infer(
+        tensor("amount", [1.5]), tensor("city", ["bonn"], "BYTES"), outputs=[{"name": "label"}]
+    )
     assert [output["name"] for output in chosen.json["outputs"]] == ["label"]
     rows = [{"amount": 1, "city": "bonn"}]
     assert server.predict(rows).json == {"predictions": [{"score": 1.0, "label": "BONN"}]}
@@ -111,7 +130,11 @@ def test_missing_values_reach_the_model(served: Serve):
     assert server.predict(holed).json["predictions"] == expected
     assert server.infer(wide(holed)).json["outputs"][0]["data"] == expected
     assert (
-        server.ask("POST", "/v1/models/fraud:predict", json.dumps({"instances": holed}).replace("null", "NaN")).json["predictions"]
+        server.ask(
+            "POST",
+            "/v1/models/fraud:predict",
+            json.dumps({"instances": holed}).replace("null", "NaN"),
+        ).json["predictions"]
         == expected
     )
 
@@ -130,7 +153,11 @@ REFUSED_V2 = [
     ("a column twice", {"inputs": [*people(), people()[0]]}, "twice"),
     ("a column too few", {"inputs": people()[1:]}, "amount"),
     ("too narrow a matrix", {"inputs": [wide([[1.0, 2.0]])]}, "5"),
-    ("bytes for a number", {"inputs": [*people()[1:], tensor("amount", ["a", "b"], "BYTES")]}, "amount expects double; row 0 has 'a'"),
+    (
+        "bytes for a number",
+        {"inputs": [*people()[1:], tensor("amount", ["a", "b"], "BYTES")]},
+        "amount expects double; row 0 has 'a'",
+    ),
     (
         "a fraction for a whole number",
         {"inputs": [people()[0], *people()[2:], tensor("age", [1.0, 2.5])]},
@@ -141,7 +168,9 @@ REFUSED_V2 = [
 ]
 
 
-@pytest.mark.parametrize(("body", "named"), [case[1:] for case in REFUSED_V2], ids=[case[0] for case in REFUSED_V2])
+@pytest.mark.parametrize(
+    ("body", "named"), [case[1:] for case in REFUSED_V2], ids=[case[0] for case in REFUSED_V2]
+)
 def test_v2_says_what_is_wrong(served: Serve, body: Any, named: str):
     answer = served("regressor").ask("POST", "/v2/models/fraud/infer", body)
     assert answer.status == 400
@@ -156,16 +185,30 @@ REFUSED_V1 = [
     ("ragged rows", {"instances": [[1, 2], [3]]}, "length"),
     ("rows of two kinds", {"instances": [{"amount": 1}, [1]]}, "both"),
     ("a row too narrow", {"instances": [[1, 2]]}, "5 columns"),
-    ("a column too few", {"instances": [dict(zip(MIXED[:-1], PEOPLE[0][:-1], strict=True))]}, "rate"),
+    (
+        "a column too few",
+        {"instances": [dict(zip(MIXED[:-1], PEOPLE[0][:-1], strict=True))]},
+        "rate",
+    ),
     ("text", {"instances": [[1.0, 44, 1, True, "fast"]]}, "rate expects float; row 0 has 'fast'"),
-    ("numbers as text", {"instances": [["1.0", 44, 1, True, 0.5]]}, "amount expects double; row 0 has '1.0'"),
-    ("a missing whole number", {"instances": [[1.0, 44, 1, True, 0.5], [1.0, None, 1, True, 0.5]]}, "age expects long; row 1"),
+    (
+        "numbers as text",
+        {"instances": [["1.0", 44, 1, True, 0.5]]},
+        "amount expects double; row 0 has '1.0'",
+    ),
+    (
+        "a missing whole number",
+        {"instances": [[1.0, 44, 1, True, 0.5], [1.0, None, 1, True, 0.5]]},
+        "age expects long; row 1",
+    ),
     ("too large a number", {"instances": [[1.0, 44, 2**40, True, 0.5]]}, "visits expects integer"),
     ("neither true nor false", {"instances": [[1.0, 44, 1, 7, 0.5]]}, "member expects boolean"),
 ]
 
 
-@pytest.mark.parametrize(("body", "named"), [case[1:] for case in REFUSED_V1], ids=[case[0] for case in REFUSED_V1])
+@pytest.mark.parametrize(
+    ("body", "named"), [case[1:] for case in REFUSED_V1], ids=[case[0] for case in REFUSED_V1]
+)
 def test_v1_says_what_is_wrong(served: Serve, body: Any, named: str):
     answer = served("regressor").ask("POST", "/v1/models/fraud:predict", body)
     assert answer.status == 400
@@ -184,8 +227,13 @@ def test_half_a_character_is_refused_wherever_it_stands(served: Serve):
         for half in ("\\ud800", "\\uDC00", "\\ud800\\ud800"):
             answer = served("classifier").ask("POST", path, json.dumps(body).replace("@", half))
             assert (answer.status, "surrogate" in answer.text) == (400, True), answer.text
-    whole = json.dumps({"id": "@", "inputs": [given | {"data": [float("nan")] * 20}]}).replace("@", "\\ud83d\\ude00 \\\\ud800")
-    assert served("classifier").ask("POST", "/v2/models/fraud/infer", whole).json["id"] == "\U0001f600 \\ud800"
+    whole = json.dumps({"id": "@", "inputs": [given | {"data": [float("nan")] * 20}]}).replace(
+        "@", "\\ud83d\\ude00 \\\\ud800"
+    )
+    assert (
+        served("classifier").ask("POST", "/v2/models/fraud/infer", whole).json["id"]
+        == "\U0001f600 \\ud800"
+    )
 
 
 def test_pyfunc_models_are_checked_alike(served: Serve):
@@ -218,14 +266,24 @@ def test_what_is_not_there_is_said_to_be_not_there(served: Serve):
 
 def test_every_answer_says_which_model_gave_it(served: Serve):
     server = served("classifier")
-    answers = [server.get("/ping"), server.get("/nowhere"), server.invoke("{"), server.predict(ROWS), server.get("/metrics")]
+    answers = [
+        server.get("/ping"),
+        server.get("/nowhere"),
+        server.invoke("{"),
+        server.predict(ROWS),
+        server.get("/metrics"),
+    ]
     assert [answer.status for answer in answers] == [200, 404, 400, 200, 404]
     names = ("modelyard-version", "modelyard-model", "modelyard-runtime")
-    assert {tuple(answer.headers[name] for name in names) for answer in answers} == {("v3", "risk.fraud", "1f2e3d4c")}
+    assert {tuple(answer.headers[name] for name in names) for answer in answers} == {
+        ("v3", "risk.fraud", "1f2e3d4c")
+    }
 
 
 def test_even_what_is_no_http_is_answered_by_the_version_that_got_it(served: Serve):
-    with socket.create_connection(("127.0.0.1", served("classifier").port), timeout=120) as connection:
+    with socket.create_connection(
+        ("127.0.0.1", served("classifier").port), timeout=120
+    ) as connection:
         connection.sendall(b"nonsense\r\n\r\n")
         answer = b"".join(iter(lambda: connection.recv(4096), b""))
     assert answer.startswith(b"HTTP/1.1 400 ")
@@ -236,20 +294,34 @@ def test_metrics_count_requests_by_protocol_and_code(served: Serve):
     server = served("linear")
 
     def figures() -> dict[str, float]:
-        lines = [line.rsplit(" ", 1) for line in server.metrics().splitlines() if not line.startswith("#")]
+        lines = [
+            line.rsplit(" ", 1)
+            for line in server.metrics().splitlines()
+            if not line.startswith("#")
+        ]
         return {name: float(value) for name, value in lines}
 
     def requests(protocol: str, code: int) -> float:
-        return figures().get(f'modelyard_requests_total{{code="{code}",model="risk.fraud",protocol="{protocol}",version="v3"}}', 0)
+        return figures().get(
+            f'modelyard_requests_total{{code="{code}",model="risk.fraud",protocol="{protocol}",version="v3"}}',
+            0,
+        )
 
     before = [requests("v1", 200), requests("v2", 200), requests("mlflow", 400)]
-    rows = figures().get('modelyard_predicted_rows_total{model="risk.fraud",protocol="v1",version="v3"}', 0)
+    rows = figures().get(
+        'modelyard_predicted_rows_total{model="risk.fraud",protocol="v1",version="v3"}', 0
+    )
     server.predict(ROWS)
     server.infer(wide(ROWS))
     server.invoke("{")
-    assert [requests("v1", 200), requests("v2", 200), requests("mlflow", 400)] == [value + 1 for value in before]
+    assert [requests("v1", 200), requests("v2", 200), requests("mlflow", 400)] == [
+        value + 1 for value in before
+    ]
     now = figures()
-    assert now['modelyard_predicted_rows_total{model="risk.fraud",protocol="v1",version="v3"}'] == rows + 3
+    assert (
+        now['modelyard_predicted_rows_total{model="risk.fraud",protocol="v1",version="v3"}']
+        == rows + 3
+    )
     assert now['modelyard_model_info{model="risk.fraud",platform="xgboost",version="v3"}'] == 1
     count = 'modelyard_request_seconds_count{model="risk.fraud",protocol="v1",version="v3"}'
     assert now[count] == now[count.replace("_count{", '_bucket{le="+Inf",')] >= 1

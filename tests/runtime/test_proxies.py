@@ -1,4 +1,6 @@
-"""A training pod behind HTTP_PROXY: its programs, and what they start, ask MLflow and S3 in the cluster directly."""
+"""A training pod behind HTTP_PROXY: its programs, and what they start, ask MLflow and S3 in the
+cluster directly.
+"""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,10 +28,18 @@ def proxy() -> Iterator[Recorder]:
         yield there
 
 
-@pytest.mark.parametrize("address", ["http://mlflow.risk:5000", "http://mlflow.risk.svc:5000", "http://127.0.0.1:1"])
-def test_a_script_s_calls_go_to_mlflow_in_the_cluster_directly(proxy: Recorder, tmp_path: Path, address: str):
+@pytest.mark.parametrize(
+    "address", ["http://mlflow.risk:5000", "http://mlflow.risk.svc:5000", "http://127.0.0.1:1"]
+)
+def test_a_script_s_calls_go_to_mlflow_in_the_cluster_directly(
+    proxy: Recorder, tmp_path: Path, address: str
+):
     (tmp_path / "train.py").write_text(SCRIPT)
-    environment = {**proxy.environment, "MLFLOW_TRACKING_URI": address, "KUBERNETES_SERVICE_HOST": "10.0.0.1"}
+    environment = {
+        **proxy.environment,
+        "MLFLOW_TRACKING_URI": address,
+        "KUBERNETES_SERVICE_HOST": "10.0.0.1",
+    }
     ended = program(tmp_path, "script", str(tmp_path / "train.py"), env=environment)
     assert (ended.code, ended.log.split("\n")[:2]) == (0, ["not there", "502"])
     assert proxy.asked == ["http://elsewhere.example.com/x"]
@@ -37,9 +47,18 @@ def test_a_script_s_calls_go_to_mlflow_in_the_cluster_directly(proxy: Recorder, 
 
 def test_who_exempts_every_address_exempts_it_in_a_script_too(proxy: Recorder, tmp_path: Path):
     (tmp_path / "train.py").write_text(SCRIPT.replace("elsewhere.example.com", "127.0.0.2:1"))
-    environment = {**proxy.environment, "MLFLOW_TRACKING_URI": "http://mlflow:1", "KUBERNETES_SERVICE_HOST": "10.0.0.1", "NO_PROXY": "*"}
+    environment = {
+        **proxy.environment,
+        "MLFLOW_TRACKING_URI": "http://mlflow:1",
+        "KUBERNETES_SERVICE_HOST": "10.0.0.1",
+        "NO_PROXY": "*",
+    }
     ended = program(tmp_path, "script", str(tmp_path / "train.py"), env=environment)
-    assert (ended.code, ended.log.split("\n")[:2], proxy.asked) == (0, ["not there", "not there"], [])
+    assert (ended.code, ended.log.split("\n")[:2], proxy.asked) == (
+        0,
+        ["not there", "not there"],
+        [],
+    )
 
 
 @pytest.mark.contract

@@ -1,4 +1,6 @@
-"""The shorter way of small requests has the bounds of the longer one: real sockets to real servers."""
+"""The shorter way of small requests has the bounds of the longer one: real sockets to real
+servers.
+"""
 
 import json
 import re
@@ -35,20 +37,49 @@ def test_a_body_that_comes_later_is_read_and_keeps_its_place(served: Serve):
         if first:
             assert connection.recv(1).startswith(b"H")  # the one before is answered meanwhile
         connection.sendall(late[half:] + asked(3).encode() + LAST.encode())
-        assert ids((b"H" if first else b"") + all_of(connection)) == [*["1"] * first.count("POST"), "2", "3"]
+        assert ids((b"H" if first else b"") + all_of(connection)) == [
+            *["1"] * first.count("POST"),
+            "2",
+            "3",
+        ]
 
 
 def test_requests_of_both_ways_are_answered_in_order(served: Serve):
     """One that turns out to be slow, one of uvicorn's way, one that is refused at once."""
     server = served("classifier")
     objects = json.dumps({"instances": [{}] * 5000})
-    slow = f"POST /v1/models/fraud:predict HTTP/1.1\r\nhost: x\r\ncontent-length: {len(objects)}\r\n\r\n{objects}"
-    wires = [asked(1), asked(0, columns=3), asked(2), slow, asked(3), asked(4, path=f"{V2}?x"), asked(5), LAST]
+    slow = (
+        "POST /v1/models/fraud:predict HTTP/1.1\r\n"
+        "host: x\r\n"
+        f"content-length: {len(objects)}\r\n"
+        "\r\n"
+        f"{objects}"
+    )
+    wires = [
+        asked(1),
+        asked(0, columns=3),
+        asked(2),
+        slow,
+        asked(3),
+        asked(4, path=f"{V2}?x"),
+        asked(5),
+        LAST,
+    ]
     found = all_of(opened(server, rest="".join(wires).encode()))
     statuses = re.findall(rb"HTTP/1\.1 (\d+) ", found)
     assert statuses == [b"200", b"400", b"200", b"400", b"200", b"200", b"200", b"200"]
-    assert found.index(b'"id":"1"') < found.index(b"shape") < found.index(b'"id":"2"') < found.index(b"lacks")
-    assert found.index(b"lacks") < found.index(b'"id":"3"') < found.index(b'"id":"4"') < found.index(b'"id":"5"')
+    assert (
+        found.index(b'"id":"1"')
+        < found.index(b"shape")
+        < found.index(b'"id":"2"')
+        < found.index(b"lacks")
+    )
+    assert (
+        found.index(b"lacks")
+        < found.index(b'"id":"3"')
+        < found.index(b'"id":"4"')
+        < found.index(b'"id":"5"')
+    )
 
 
 def test_what_is_no_request_behind_one_is_not_its_answer(served: Serve):
@@ -62,7 +93,9 @@ def test_a_client_that_never_waits_is_dropped(limited: Serve):
     with server.growth() as grown, opened(server) as connection:
         until(lambda: gone(connection, many), "it is dropped", 60)
     assert grown[0] < 10 * MIB
-    assert ids(all_of(opened(server, rest="".join(map(asked, range(30))).encode() + LAST.encode()))) == [str(each) for each in range(30)]
+    assert ids(
+        all_of(opened(server, rest="".join(map(asked, range(30))).encode() + LAST.encode()))
+    ) == [str(each) for each in range(30)]
 
 
 def test_a_client_that_does_not_read_its_answers_is_dropped(hasty: Server):

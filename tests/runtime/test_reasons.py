@@ -1,4 +1,6 @@
-"""Every reason that a program can give is given by the real program: its exit code, its termination message, its log."""
+"""Every reason that a program can give is given by the real program: its exit code, its
+termination message, its log.
+"""
 
 import json
 import os
@@ -48,7 +50,12 @@ def data(
     to: Path | None = None,
     **limits: int,
 ) -> Ended:
-    given = IMPATIENT | configured(folder, dataset) | {"MODELYARD_DATASET_PATH": str(to or folder / "data")} | env
+    given = (
+        IMPATIENT
+        | configured(folder, dataset)
+        | {"MODELYARD_DATASET_PATH": str(to or folder / "data")}
+        | env
+    )
     return program(folder, "data", env=given, **limits)
 
 
@@ -103,7 +110,9 @@ def pickled(folder: Path) -> Ended:
 
 
 def torn(folder: Path) -> Ended:
-    return serve(folder, {"flavors": {"xgboost": {"data": "model.ubj"}}}, {"model.ubj": booster()[:50]})
+    return serve(
+        folder, {"flavors": {"xgboost": {"data": "model.ubj"}}}, {"model.ubj": booster()[:50]}
+    )
 
 
 def unlike(folder: Path) -> Ended:
@@ -112,7 +121,9 @@ def unlike(folder: Path) -> Ended:
         "flavors": {"xgboost": {"data": "model.ubj"}},
         "saved_input_example_info": {"serving_input_path": "example.json"},
     }
-    return serve(folder, described, {"model.ubj": booster(), "example.json": b'{"inputs": [[1.0]]}'})
+    return serve(
+        folder, described, {"model.ubj": booster(), "example.json": b'{"inputs": [[1.0]]}'}
+    )
 
 
 def other_dataset(folder: Path) -> Ended:
@@ -191,7 +202,9 @@ LARGE = {"fraud/model.ubj": bytes(200_000)}
 
 
 def full(folder: Path) -> Ended:
-    """A real full volume for root, a limit of the file's size for others: the operating system's two ways to say no."""
+    """A real full volume for root, a limit of the file's size for others: the operating system's
+    two ways to say no.
+    """
     with holding(LARGE) as store:
         if os.geteuid():
             return fetch(folder, store, file_limit=65536)
@@ -221,14 +234,25 @@ SAID: dict[PodReason, tuple[Callable[[Path], Ended], str]] = {
 }
 
 
-OF_A_GATE = {PodReason.REQUESTS_MISSING, PodReason.REQUESTS_MISMATCH, PodReason.REQUESTS_FAILED, PodReason.CANDIDATE_UNREACHABLE}
+OF_A_GATE = {
+    PodReason.REQUESTS_MISSING,
+    PodReason.REQUESTS_MISMATCH,
+    PodReason.REQUESTS_FAILED,
+    PodReason.CANDIDATE_UNREACHABLE,
+}
 """What the program of the gate `smoke` says: test_smoke.py has a case of each."""
-OF_SIGNATURES = {PodReason.SIGNATURE_MISSING, PodReason.SIGNATURE_INVALID, PodReason.SIGNING_KEY_UNUSABLE}
+OF_SIGNATURES = {
+    PodReason.SIGNATURE_MISSING,
+    PodReason.SIGNATURE_INVALID,
+    PodReason.SIGNING_KEY_UNUSABLE,
+}
 """Of the gate `signed` and of trainings that sign: test_signed.py has a case of each."""
 
 
 def test_every_reason_of_a_program_has_a_case():
-    assert set(SAID) | OF_A_GATE | OF_SIGNATURES == {reason for reason in PodReason if reason.exit_code is not None}
+    assert set(SAID) | OF_A_GATE | OF_SIGNATURES == {
+        reason for reason in PodReason if reason.exit_code is not None
+    }
 
 
 @pytest.mark.parametrize("reason", SAID)
@@ -243,9 +267,14 @@ def test_the_program_says_so_itself(tmp_path: Path, reason: PodReason):
 # --- the same trouble at another program ----------------------------------------------------------
 def test_a_dataset_s_store_is_told_from_the_dataset(tmp_path: Path):
     there = CARDS | {"uri": "s3://datasets/cards.csv"}
-    assert data(tmp_path, there, Minio(dark()).environment).said["reason"] == PodReason.STORE_UNAVAILABLE
+    assert (
+        data(tmp_path, there, Minio(dark()).environment).said["reason"]
+        == PodReason.STORE_UNAVAILABLE
+    )
     with refusing(403) as store:
-        assert data(tmp_path, there, store.environment).said["reason"] == PodReason.DATASET_UNAVAILABLE
+        assert (
+            data(tmp_path, there, store.environment).said["reason"] == PodReason.DATASET_UNAVAILABLE
+        )
 
 
 @pytest.mark.parametrize("limit", [None, 16384], ids=["volume", "file"])
@@ -262,7 +291,10 @@ def test_a_dataset_that_does_not_fit_says_so(tmp_path: Path, limit: int | None):
 
 def test_mlflow_s_refusal_of_the_password_is_told_from_other_refusals(tmp_path: Path):
     with refusing(401) as mlflow:
-        assert data(tmp_path, CARDS, {"MLFLOW_TRACKING_URI": mlflow.url}).said["reason"] == PodReason.CONNECTION_REFUSED
+        assert (
+            data(tmp_path, CARDS, {"MLFLOW_TRACKING_URI": mlflow.url}).said["reason"]
+            == PodReason.CONNECTION_REFUSED
+        )
 
 
 def test_an_unsafe_path_is_refused_before_anything_is_written(tmp_path: Path):

@@ -1,4 +1,6 @@
-"""The file that tells a pod how to split: what is a rule, and what a server does whose file holds none."""
+"""The file that tells a pod how to split: what is a rule, and what a server does whose file
+holds none.
+"""
 
 import json
 import os
@@ -13,7 +15,9 @@ from tests.harness import until
 from tests.runtime.canary import PREDICT, Stable, ask, rule, splitting, who
 from tests.runtime.programs import Server
 
-WHOLE = rule(10, 7, sticky={"header": "X-User"}, invite={"header": "x-modelyard-version"}, timeoutMs=2000)
+WHOLE = rule(
+    10, 7, sticky={"header": "X-User"}, invite={"header": "x-modelyard-version"}, timeoutMs=2000
+)
 
 # (what is odd, the change, what is said of it)
 ODD = [
@@ -58,7 +62,9 @@ def test_a_rule_is_read():
     assert parsed(b"") is parsed(b" \n") is None
 
 
-@pytest.mark.parametrize(("change", "named"), [case[1:] for case in ODD], ids=[case[0] for case in ODD])
+@pytest.mark.parametrize(
+    ("change", "named"), [case[1:] for case in ODD], ids=[case[0] for case in ODD]
+)
 def test_what_is_no_rule_is_refused_and_named(change: dict[str, object], named: str):
     with pytest.raises(ValueError, match=named):
         parsed(json.dumps(WHOLE | change).encode())
@@ -70,16 +76,24 @@ def test_a_rule_that_lacks_something_is_refused(name: str):
         parsed(json.dumps({each: value for each, value in WHOLE.items() if each != name}).encode())
 
 
-@pytest.mark.parametrize("text", [b"{", b"[1]", b"\xff", b"NaN", b"[" * 16_000, b"{}" + b" " * (16 << 10)])
+@pytest.mark.parametrize(
+    "text", [b"{", b"[1]", b"\xff", b"NaN", b"[" * 16_000, b"{}" + b" " * (16 << 10)]
+)
 def test_what_is_no_json_or_too_large_is_refused(text: bytes):
     with pytest.raises(ValueError):
         parsed(text)
 
 
 @pytest.fixture(scope="module")
-def stable(models: Path, tmp_path_factory: pytest.TempPathFactory, served: Callable[[str], Server]) -> Iterator[Stable]:
-    """Its candidate is a server of version v3, which is another one than the rule says: none of its answers is taken."""
-    with splitting(tmp_path_factory.mktemp("rule") / "stable", models / "classifier", served("linear").port) as found:
+def stable(
+    models: Path, tmp_path_factory: pytest.TempPathFactory, served: Callable[[str], Server]
+) -> Iterator[Stable]:
+    """Its candidate is a server of version v3, which is another one than the rule says: none of
+    its answers is taken.
+    """
+    with splitting(
+        tmp_path_factory.mktemp("rule") / "stable", models / "classifier", served("linear").port
+    ) as found:
         yield found
 
 
@@ -101,7 +115,9 @@ def test_a_file_that_holds_no_rule_splits_nothing_and_is_said_once(stable: Stabl
     assert said(times)
 
 
-async def test_a_file_is_read_when_it_changes_and_only_then(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+async def test_a_file_is_read_when_it_changes_and_only_then(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
     file, applied = tmp_path / "rule.json", list[Rule | None]()
 
     async def apply(found: Rule | None) -> None:
@@ -157,7 +173,9 @@ def imported(server: Server) -> bool:
     return "aiohttp" in Path(f"/proc/{server.process.pid}/maps").read_text()
 
 
-def test_a_server_without_a_rule_imports_no_client_and_says_so(stable: Stable, served: Callable[[str], Server]):
+def test_a_server_without_a_rule_imports_no_client_and_says_so(
+    stable: Stable, served: Callable[[str], Server]
+):
     stable.tell(0)
     assert imported(stable.server)
     before = served("linear")

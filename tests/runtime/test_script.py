@@ -32,7 +32,10 @@ def test_an_exception_is_the_scripts_own(tmp_path):
     assert "modelyard_runtime" not in ended.log
 
 
-@pytest.mark.parametrize(("text", "code"), [("raise SystemExit(3)", 3), ("import os, signal; os.kill(os.getpid(), signal.SIGKILL)", 137)])
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [("raise SystemExit(3)", 3), ("import os, signal; os.kill(os.getpid(), signal.SIGKILL)", 137)],
+)
 def test_the_exit_code_is_the_scripts_own(tmp_path, text, code):
     assert run(tmp_path, text).code == code
 
@@ -58,7 +61,10 @@ def test_a_script_that_is_not_there_is_named(tmp_path):
     assert "none.py" in ended.said["message"]
 
 
-@pytest.mark.parametrize("text", ["", "import signal, sys\nsignal.signal(signal.SIGTERM, lambda *_: sys.exit('saved'))\n"])
+@pytest.mark.parametrize(
+    "text",
+    ["", "import signal, sys\nsignal.signal(signal.SIGTERM, lambda *_: sys.exit('saved'))\n"],
+)
 def test_a_signal_reaches_the_script(tmp_path, text):
     """One that heeds it may save its work; the pod says 143 either way."""
     (tmp_path / "train.py").write_text(f"{text}print('trains')\nwhile True: pass\n")

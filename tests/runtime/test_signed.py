@@ -1,4 +1,6 @@
-"""The gate `signed` on a real MinIO, and a training that signs what it logged: what passes, what fails, what is no verdict."""
+"""The gate `signed` on a real MinIO, and a training that signs what it logged: what passes, what
+fails, what is no verdict.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,15 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from modelyard.api.digest import FileDigest, tree_digest
 from modelyard_runtime.fetch import local_tree
-from modelyard_runtime.signature import FILE, LIMIT, differences, fingerprint, public_key, sign, verify
+from modelyard_runtime.signature import (
+    FILE,
+    LIMIT,
+    differences,
+    fingerprint,
+    public_key,
+    sign,
+    verify,
+)
 from tests.pages import DOCS, blocks, script
 from tests.runtime.programs import Ended, environment, program
 from tests.runtime.test_fetch import put
@@ -32,19 +42,27 @@ TREE = {"MLmodel": b"flavors: {}", "data/model.ubj": b"\x00" * 300_000, "köln.j
 
 
 def files(tree: dict[str, bytes]) -> list[FileDigest]:
-    return [FileDigest(path, len(content), hashlib.sha256(content).hexdigest()) for path, content in tree.items()]
+    return [
+        FileDigest(path, len(content), hashlib.sha256(content).hexdigest())
+        for path, content in tree.items()
+    ]
 
 
 def gate(folder: Path, store: Minio, prefix: str, digest: str, *keys: str, **env: str) -> Ended:
     """Run the gate's program as its pod does."""
-    told = {"MODELYARD_CANDIDATE_URI": f"s3://datasets/{prefix}", "MODELYARD_CANDIDATE_DIGEST": digest}
+    told = {
+        "MODELYARD_CANDIDATE_URI": f"s3://datasets/{prefix}",
+        "MODELYARD_CANDIDATE_DIGEST": digest,
+    }
     arguments = [argument for key in keys or (MINE,) for argument in ("--key", key)]
     return program(folder, "signed", *arguments, env=store.environment | told | env)
 
 
 @pytest.fixture
 def asked(minio: Minio, tmp_path: Path, request: pytest.FixtureRequest) -> Any:
-    """Puts a tree under a name of its own and asks the gate about it, as it is there and with the digest that it has."""
+    """Puts a tree under a name of its own and asks the gate about it, as it is there and with
+    the digest that it has.
+    """
 
     def ask(tree: dict[str, bytes], *keys: str) -> Ended:
         prefix = f"signed/{hashlib.sha256(request.node.name.encode()).hexdigest()[:12]}"
@@ -54,11 +72,15 @@ def asked(minio: Minio, tmp_path: Path, request: pytest.FixtureRequest) -> Any:
 
 
 @pytest.mark.contract
-def test_a_signed_tree_passes_by_the_name_of_the_key_whichever_of_the_gates_it_is(asked: Any, tmp_path: Path):
+def test_a_signed_tree_passes_by_the_name_of_the_key_whichever_of_the_gates_it_is(
+    asked: Any, tmp_path: Path
+):
     ended = asked(TREE | {FILE: sign("fraud", files(TREE), OTHER)}, MINE, THEIRS.replace("\n", " "))
     assert ended.code == 0, ended.log
     assert ended.said == {"message": f"signed by the key {THEIRS_SHORT}, 3 files"}
-    assert [path.name for path in tmp_path.iterdir()] == ["termination-log"], "no file of the version is kept"
+    assert [path.name for path in tmp_path.iterdir()] == ["termination-log"], (
+        "no file of the version is kept"
+    )
 
 
 GOOD = sign("fraud", files(TREE), KEY)
@@ -71,15 +93,27 @@ FAILS = {
     ),
     "extra": (
         TREE | {FILE: GOOD, ".git/config": b""} | {f"x{number}": b"" for number in range(6)},
-        f".git/config is not signed, x0 is not signed, x1 is not signed, x2 is not signed, x3 is not signed, and 2 more; {BY_MINE}",
+        (
+            ".git/config is not signed, x0 is not signed, x1 is not signed, x2 is not signed, x3 is"
+            f" not signed, and 2 more; {BY_MINE}"
+        ),
     ),
-    "gone": ({path: TREE[path] for path in ("MLmodel", "köln.json")} | {FILE: GOOD}, "data/model.ubj was signed and is missing; signed by"),
+    "gone": (
+        {path: TREE[path] for path in ("MLmodel", "köln.json")} | {FILE: GOOD},
+        "data/model.ubj was signed and is missing; signed by",
+    ),
     "another key": (
         TREE | {FILE: sign("fraud", files(TREE), OTHER)},
         f"model.sig: it is by another key than the gate's key {MINE_SHORT}: its",
     ),
-    "no bundle": (TREE | {FILE: b"[" * 100_000}, "model.sig: it is not JSON, so no sigstore bundle"),
-    "large": (TREE | {FILE: b" " * (LIMIT + 1)}, f"model.sig has {LIMIT + 1} bytes; a signature of at most {LIMIT} is read"),
+    "no bundle": (
+        TREE | {FILE: b"[" * 100_000},
+        "model.sig: it is not JSON, so no sigstore bundle",
+    ),
+    "large": (
+        TREE | {FILE: b" " * (LIMIT + 1)},
+        f"model.sig has {LIMIT + 1} bytes; a signature of at most {LIMIT} is read",
+    ),
 }
 
 
@@ -97,7 +131,11 @@ def test_what_fails_says_why_and_names_the_file(asked: Any, what: str):
 def test_a_tree_without_a_signature_fails_with_how_to_sign_it(asked: Any):
     ended = asked(TREE | {f"data/{FILE}": GOOD})
     assert (ended.code, ended.said["reason"]) == (67, "SignatureMissing")
-    assert ended.said["message"] == "there is no model.sig among its 4 files: sign by trainer.sign or `model_signing sign key`"
+    assert (
+        ended.said["message"]
+        == "there is no model.sig among its 4 files: sign by trainer.sign or `model_signing sign"
+        " key`"
+    )
     assert "model_signing sign key --signature model.sig" in ended.log
 
 
@@ -113,14 +151,32 @@ def test_the_bytes_that_are_verified_are_those_of_the_recorded_digest(minio: Min
 @pytest.mark.contract
 def test_a_store_that_is_away_or_closed_is_no_verdict(minio: Minio, tmp_path: Path):
     digest = "sha256:" + "0" * 64
-    away = gate(tmp_path, minio, "signed/none", digest, MLFLOW_S3_ENDPOINT_URL=f"http://127.0.0.1:{free_port()}")
+    away = gate(
+        tmp_path,
+        minio,
+        "signed/none",
+        digest,
+        MLFLOW_S3_ENDPOINT_URL=f"http://127.0.0.1:{free_port()}",
+    )
     closed = gate(tmp_path, minio, "signed/none", digest, AWS_SECRET_ACCESS_KEY="wrong")
     empty = gate(tmp_path, minio, "signed/none", digest)
-    assert [ended.said["reason"] for ended in (away, closed, empty)] == ["StoreUnavailable", "ConnectionRefused", "ArtifactMissing"]
+    assert [ended.said["reason"] for ended in (away, closed, empty)] == [
+        "StoreUnavailable",
+        "ConnectionRefused",
+        "ArtifactMissing",
+    ]
 
 
 def test_a_key_that_is_none_is_named_before_anything_is_asked(tmp_path: Path):
-    ended = program(tmp_path, "signed", "--key", MINE, "--key", "x", env={"MODELYARD_CANDIDATE_URI": "", "MODELYARD_CANDIDATE_DIGEST": ""})
+    ended = program(
+        tmp_path,
+        "signed",
+        "--key",
+        MINE,
+        "--key",
+        "x",
+        env={"MODELYARD_CANDIDATE_URI": "", "MODELYARD_CANDIDATE_DIGEST": ""},
+    )
     assert (ended.code, ended.said["reason"]) == (67, "SignatureInvalid")
     assert ended.said["message"] == "key 2 of the gate cannot be used: it is no public key in PEM"
 
@@ -133,10 +189,21 @@ def test_the_page_of_the_gate_signs_and_verifies_as_it_says_and_names_its_key(tm
     folder = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     typed = "\n".join(["set -e", signs, script(page)])
     done = subprocess.run(
-        ["bash", "-c", typed], cwd=tmp_path, env={"PATH": folder}, capture_output=True, text=True, check=False, timeout=240
+        ["bash", "-c", typed],
+        cwd=tmp_path,
+        env={"PATH": folder},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=240,
     )
     assert done.returncode == 0, done.stderr
-    model = next(each for each in yaml.safe_load_all(page.read_text().partition("```yaml\n")[2].partition("```")[0]))
+    model = next(
+        each
+        for each in yaml.safe_load_all(
+            page.read_text().partition("```yaml\n")[2].partition("```")[0]
+        )
+    )
     (key,) = model["spec"]["stages"]["production"]["gates"][0]["signed"]["keys"]
     assert done.stdout.splitlines()[-1] == fingerprint(public_key(key))
     ours = public_key((tmp_path / "signing.pub").read_text())
@@ -144,7 +211,7 @@ def test_the_page_of_the_gate_signs_and_verifies_as_it_says_and_names_its_key(tm
     assert differences(said.files, local_tree(tmp_path / "model")) == []
 
 
-# --- trainings that sign ------------------------------------------------------------------------------
+# --- trainings that sign --------------------------------------------------------------------------
 RUNS = """
 import json
 from mlflow import MlflowClient
@@ -178,9 +245,11 @@ class Trained:
     """Runs whose artifacts lie in S3.
 
     Attributes:
-        runs: Ids: of one without a model, of one with `models`, of one with files that were logged below `model`, and of one more.
+        runs: Ids: of one without a model, of one with `models`, of one with files that were logged
+            below `model`, and of one more.
         artifacts: Where the third one's artifacts are.
-        models: Where the second one's models are: two that are logged, the last of them at last, and one that is not ready.
+        models: Where the second one's models are: two that are logged, the last of them at last,
+            and one that is not ready.
 
     """
 
@@ -194,7 +263,9 @@ def trained(tracking: Any, minio: Minio, tmp_path_factory: pytest.TempPathFactor
     folder = tmp_path_factory.mktemp("runs")
     env = environment(folder, minio.environment | {"MLFLOW_TRACKING_URI": tracking.uri})
     command = [sys.executable, "-W", "ignore", "-c", RUNS]
-    done = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, check=True, timeout=240)
+    done = subprocess.run(
+        command, cwd=folder, env=env, capture_output=True, text=True, check=True, timeout=240
+    )
     return Trained(*json.loads(done.stdout.splitlines()[-1]))
 
 
@@ -203,7 +274,10 @@ def signing(folder: Path, key: bytes | None = None) -> dict[str, str]:
     (folder / "signing").mkdir()
     if key is not None:
         (folder / "signing" / "key.pem").write_bytes(key)
-    return {"MODELYARD_SIGNED_BY": "modelyard-signing/key.pem", "MODELYARD_SIGNING_FOLDER": str(folder / "signing")}
+    return {
+        "MODELYARD_SIGNED_BY": "modelyard-signing/key.pem",
+        "MODELYARD_SIGNING_FOLDER": str(folder / "signing"),
+    }
 
 
 def key_of(uri: str) -> str:
@@ -214,8 +288,14 @@ def key_of(uri: str) -> str:
 def there(store: Minio, uri: str) -> dict[str, bytes]:
     """The files below an address."""
     client, prefix = store.s3(), key_of(uri)
-    keys = [each["Key"] for each in client.list_objects_v2(Bucket="datasets", Prefix=prefix).get("Contents", ())]
-    return {key.removeprefix(prefix): client.get_object(Bucket="datasets", Key=key)["Body"].read() for key in keys}
+    keys = [
+        each["Key"]
+        for each in client.list_objects_v2(Bucket="datasets", Prefix=prefix).get("Contents", ())
+    ]
+    return {
+        key.removeprefix(prefix): client.get_object(Bucket="datasets", Key=key)["Body"].read()
+        for key in keys
+    }
 
 
 def judged(folder: Path, store: Minio, uri: str) -> Ended:
@@ -223,8 +303,14 @@ def judged(folder: Path, store: Minio, uri: str) -> Ended:
 
 
 @pytest.mark.contract
-def test_the_shipped_trainer_signs_what_it_logged_and_the_gate_passes_it(tracking: Any, minio: Minio, trained: Trained, tmp_path: Path):
-    env = {"MLFLOW_TRACKING_URI": tracking.uri, "MLFLOW_RUN_ID": trained.runs[3]} | minio.environment | signing(tmp_path, private(KEY))
+def test_the_shipped_trainer_signs_what_it_logged_and_the_gate_passes_it(
+    tracking: Any, minio: Minio, trained: Trained, tmp_path: Path
+):
+    env = (
+        {"MLFLOW_TRACKING_URI": tracking.uri, "MLFLOW_RUN_ID": trained.runs[3]}
+        | minio.environment
+        | signing(tmp_path, private(KEY))
+    )
     pod = Pod(tmp_path, XGBOOST, {"name": "cards", "target": "is_fraud"}, PARAMETERS, **env)
     pod.data.mkdir()
     (pod.data / "dataset.parquet").write_bytes(parquet(cards(200)))
@@ -253,7 +339,11 @@ where = {{"Bucket": "datasets", "Key": "{key_of(late)}data/weights.bin"}}
 boto3.client("s3", endpoint_url=os.environ["MLFLOW_S3_ENDPOINT_URL"]).put_object(Body=b"late", **where)
 """
     (tmp_path / "train.py").write_text(code)
-    env = {"MLFLOW_TRACKING_URI": tracking.uri, "MLFLOW_RUN_ID": trained.runs[1]} | minio.environment | signing(tmp_path, private(KEY))
+    env = (
+        {"MLFLOW_TRACKING_URI": tracking.uri, "MLFLOW_RUN_ID": trained.runs[1]}
+        | minio.environment
+        | signing(tmp_path, private(KEY))
+    )
     ended = program(tmp_path, "script", str(tmp_path / "train.py"), env=env)
     assert ended.code == 0, ended.log
     assert ended.log.endswith(f"signed {late} with the key {MINE_SHORT}\n")
@@ -268,18 +358,34 @@ def test_files_below_model_are_signed_a_run_without_a_model_is_left_and_a_store_
 ):
     uri = f"{trained.artifacts}/model"
     put(minio, key_of(uri).rstrip("/"), {"MLmodel": b"flavors: {}", FILE: b"an earlier one"})
-    env = {"MLFLOW_TRACKING_URI": tracking.uri} | minio.environment | signing(tmp_path, private(KEY))
+    env = (
+        {"MLFLOW_TRACKING_URI": tracking.uri} | minio.environment | signing(tmp_path, private(KEY))
+    )
     command = [sys.executable, "-W", "ignore", "-c", SIGN, trained.runs[2], trained.runs[0]]
-    done = subprocess.run(command, env=environment(tmp_path, env), capture_output=True, text=True, check=True, timeout=240)
+    done = subprocess.run(
+        command,
+        env=environment(tmp_path, env),
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=240,
+    )
     said = [line for line in done.stdout.splitlines() if not line.startswith("fetched")]
-    assert said[:2] == [f"signed {uri} with the key {MINE_SHORT}", "the run has no model: nothing is signed"]
-    assert said[2].startswith(f"ConnectionRefused: {uri}/{FILE}: the store refuses the request (status 400).")
+    assert said[:2] == [
+        f"signed {uri} with the key {MINE_SHORT}",
+        "the run has no model: nothing is signed",
+    ]
+    assert said[2].startswith(
+        f"ConnectionRefused: {uri}/{FILE}: the store refuses the request (status 400)."
+    )
     assert judged(tmp_path, minio, uri).code == 0
 
 
 def test_a_script_that_fails_ends_as_it_did_and_nothing_is_signed(tmp_path: Path):
     (tmp_path / "train.py").write_text("raise SystemExit(3)")
-    ended = program(tmp_path, "script", str(tmp_path / "train.py"), env=signing(tmp_path, private(KEY)))
+    ended = program(
+        tmp_path, "script", str(tmp_path / "train.py"), env=signing(tmp_path, private(KEY))
+    )
     assert (ended.code, ended.log) == (3, "")
 
 
@@ -291,7 +397,9 @@ def test_a_script_that_fails_ends_as_it_did_and_nothing_is_signed(tmp_path: Path
         (MINE.encode(), "holds no private key in PEM"),
     ],
 )
-def test_a_key_that_cannot_sign_is_said_before_the_training(tmp_path: Path, key: bytes | None, said: str):
+def test_a_key_that_cannot_sign_is_said_before_the_training(
+    tmp_path: Path, key: bytes | None, said: str
+):
     told = signing(tmp_path, key)
     pod = Pod(tmp_path, XGBOOST, {"name": "synthetic"}, {}, MLFLOW_RUN_ID="r1", **told)
     (tmp_path / "train.py").write_text("print('ran')")

@@ -22,7 +22,9 @@ from tests.runtime.test_protocols import wide
 from tests.servers import free_port
 
 
-def test_requests_of_both_protocols_pass_with_expected_answers_and_the_message_has_the_latencies(side: Side):
+def test_requests_of_both_protocols_pass_with_expected_answers_and_the_message_has_the_latencies(
+    side: Side,
+):
     server = side.server
     v1, v2 = {"instances": ROWS}, {"inputs": [wide(ROWS)]}
     outputs = server.infer(wide(ROWS)).json["outputs"]
@@ -33,7 +35,9 @@ def test_requests_of_both_protocols_pass_with_expected_answers_and_the_message_h
     ]
     ended = side.asks(asked, "--max-latency", "60s")
     assert ended.code == 0, ended.log
-    assert ended.said["message"].startswith("3 requests and the input example answered as expected, latency p50 ")
+    assert ended.said["message"].startswith(
+        "3 requests and the input example answered as expected, latency p50 "
+    )
     assert ended.said["message"].endswith(" ms, at most 60000 ms")
 
 
@@ -52,7 +56,11 @@ def test_another_answer_fails_and_a_tolerance_lets_it_pass(side: Side):
     ("asked", "more", "said"),
     [
         ([{"request": {"instances": [["text"]]}}], (), "request 1: status 4"),
-        ([{"request": {"instances": ROWS}}], ("--max-latency", "0ms"), " takes longer than 0 ms: latency p50 "),
+        (
+            [{"request": {"instances": ROWS}}],
+            ("--max-latency", "0ms"),
+            " takes longer than 0 ms: latency p50 ",
+        ),
     ],
 )
 def test_what_fails_says_why(side: Side, asked: Any, more: tuple[str, ...], said: str):
@@ -64,7 +72,10 @@ def test_what_fails_says_why(side: Side, asked: Any, more: tuple[str, ...], said
 @pytest.mark.parametrize(
     ("data", "said"),
     [
-        (b'[{"request": {"rows": []}}]', "entry 1 of the requests: a V1 body has instances, a V2 body has inputs"),
+        (
+            b'[{"request": {"rows": []}}]',
+            "entry 1 of the requests: a V1 body has instances, a V2 body has inputs",
+        ),
         (b'[{"body": {}}]', "entry 1 of the requests must be an object with request"),
         (b"[]", "must be a list of 1 to 1000 objects"),
         (b"[" * 100_000, "the file of requests is not JSON"),
@@ -81,7 +92,11 @@ def test_other_bytes_fail_and_both_digests_are_named(side: Side):
     pinned = "sha256:" + "0" * 64
     ended = side.asks([], pinned=pinned)
     assert (ended.code, ended.said["reason"]) == (65, "RequestsDigestMismatch")
-    assert ended.said["message"] == f"the key cases.json of the ConfigMap cases is {digest(b'[]')}, and the gate names {pinned}"
+    assert (
+        ended.said["message"]
+        == f"the key cases.json of the ConfigMap cases is {digest(b'[]')}, and the gate names"
+        f" {pinned}"
+    )
 
 
 def test_an_absent_config_map_and_a_service_that_leads_nowhere_are_no_verdict(side: Side):
@@ -115,7 +130,7 @@ def test_an_answer_is_compared_in_what_is_expected(expect: Any, found: Any, said
     assert answer == said or (said is not None and answer is not None and answer.startswith(said))
 
 
-# --- the sample of a gate `job` -----------------------------------------------------------------------
+# --- the sample of a gate `job` -------------------------------------------------------------------
 SAMPLE = Path(__file__).parents[2] / "manifests" / "samples" / "integration" / "model.yaml"
 
 
@@ -130,14 +145,25 @@ def integration(folder: Path, server: Server, version: str) -> subprocess.Comple
         "EVIDENCE": str(folder / "evidence"),
     }
     told = environment(folder, env | {"MODELYARD_MODEL": "risk.fraud"})
-    return subprocess.run([sys.executable, "-c", *gate["job"]["args"]], env=told, capture_output=True, text=True, check=False, timeout=120)
+    return subprocess.run(
+        [sys.executable, "-c", *gate["job"]["args"]],
+        env=told,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
 
 
-def test_the_sample_of_an_integration_test_asks_the_candidate_and_leaves_evidence(side: Side, tmp_path: Path):
+def test_the_sample_of_an_integration_test_asks_the_candidate_and_leaves_evidence(
+    side: Side, tmp_path: Path
+):
     server = side.server
     ended = integration(tmp_path, server, "v3")
     assert ended.returncode == 0, ended.stderr
-    assert json.loads((tmp_path / "evidence").read_text()) == {"message": "100 rows of 20 columns answered by v3"}
+    assert json.loads((tmp_path / "evidence").read_text()) == {
+        "message": "100 rows of 20 columns answered by v3"
+    }
     other = integration(tmp_path, server, "v4")
     assert other.returncode == 1
     assert "AssertionError: (200, 'v3'" in other.stderr
@@ -145,8 +171,16 @@ def test_the_sample_of_an_integration_test_asks_the_candidate_and_leaves_evidenc
 
 def test_the_page_of_the_gate_pins_the_requests_that_it_shows():
     page = Path(__file__).parents[2] / "docs" / "gates" / "smoke.md"
-    config, model = yaml.safe_load_all(page.read_text().partition("```yaml\n")[2].partition("```")[0])
+    config, model = yaml.safe_load_all(
+        page.read_text().partition("```yaml\n")[2].partition("```")[0]
+    )
     asked = model["spec"]["stages"]["production"]["gates"][0]["smoke"]["requests"]
     data = config["data"][asked["key"]].encode()
-    assert (config["metadata"]["name"], f"sha256:{hashlib.sha256(data).hexdigest()}") == (asked["configMap"], asked["digest"])
-    assert [case.path for case in cases(data, "fraud")] == ["/v1/models/fraud:predict", "/v2/models/fraud/infer"]
+    assert (config["metadata"]["name"], f"sha256:{hashlib.sha256(data).hexdigest()}") == (
+        asked["configMap"],
+        asked["digest"],
+    )
+    assert [case.path for case in cases(data, "fraud")] == [
+        "/v1/models/fraud:predict",
+        "/v2/models/fraud/infer",
+    ]

@@ -1,4 +1,6 @@
-"""What the gate `smoke` sends besides a ConfigMap: requests from a real MinIO, and the input example from the candidate's own files."""
+"""What the gate `smoke` sends besides a ConfigMap: requests from a real MinIO, and the input
+example from the candidate's own files.
+"""
 
 import json
 import shutil
@@ -34,16 +36,24 @@ def listed(store: Minio, name: str) -> str:
     """The digest of a tree's listing, by a client of the test's own."""
     prefix = f"risk/models/{name}/"
     found = store.s3().list_objects_v2(Bucket="datasets", Prefix=prefix)["Contents"]
-    return listing_digest((each["Key"].removeprefix(prefix), each["Size"], each["ETag"].strip('"')) for each in found)
+    return listing_digest(
+        (each["Key"].removeprefix(prefix), each["Size"], each["ETag"].strip('"')) for each in found
+    )
 
 
-# --- the program ------------------------------------------------------------------------------------------
+# --- the program ----------------------------------------------------------------------------------
 def test_requests_from_s3_are_sent_beside_the_input_example(side: Side):
     uri = put(side.store, "risk/cases.json", ASKED)
-    ended = side.smoke("--uri", uri, "--digest", digest(ASKED), "--listing", listed(side.store, "classifier"))
+    ended = side.smoke(
+        "--uri", uri, "--digest", digest(ASKED), "--listing", listed(side.store, "classifier")
+    )
     assert ended.code == 0, ended.log
-    assert ended.said["message"].startswith("1 request and the input example answered as expected, latency p50 ")
-    elsewhere = side.smoke("--uri", put(side.store, "credit/cases.json", ASKED), "--digest", digest(ASKED))
+    assert ended.said["message"].startswith(
+        "1 request and the input example answered as expected, latency p50 "
+    )
+    elsewhere = side.smoke(
+        "--uri", put(side.store, "credit/cases.json", ASKED), "--digest", digest(ASKED)
+    )
     assert (elsewhere.code, elsewhere.said["reason"]) == (66, "RequestsMissing")
 
 
@@ -52,31 +62,47 @@ def test_the_input_example_alone_is_sent_as_it_was_logged_and_timed(side: Side):
     assert ended.code == 0, ended.log
     assert ended.said["message"].startswith("the input example answered as expected, latency p50 ")
     slow = side.smoke("--max-latency", "0ms")
-    assert (slow.code, slow.said["message"].partition(":")[0]) == (67, "the input example takes longer than 0 ms")
+    assert (slow.code, slow.said["message"].partition(":")[0]) == (
+        67,
+        "the input example takes longer than 0 ms",
+    )
 
 
-def test_without_requests_and_without_an_example_nothing_is_asked_and_that_is_a_fail(side: Side, served: Callable[[str], Server]):
-    ended = replace(side, tree="s3://datasets/risk/models/regressor", server=served("regressor")).smoke()
+def test_without_requests_and_without_an_example_nothing_is_asked_and_that_is_a_fail(
+    side: Side, served: Callable[[str], Server]
+):
+    ended = replace(
+        side, tree="s3://datasets/risk/models/regressor", server=served("regressor")
+    ).smoke()
     assert (ended.code, ended.said["reason"]) == (67, "RequestsFailed")
     assert ended.said["message"] == (
-        "there is nothing to send: the gate names no requests, and no input example was logged with the model. Write requests in the"
-        " gate, or log the model with input_example"
+        "there is nothing to send: the gate names no requests, and no input example was logged with"
+        " the model. Write requests in the gate, or log the model with input_example"
     )
 
 
 def test_an_example_that_the_server_cannot_read_fails(side: Side, models: Path):
-    tree = altered(side.store, side.folder, models, "no-json", {"MLmodel": NAMED, "input.json": b"[1, 2"})
+    tree = altered(
+        side.store, side.folder, models, "no-json", {"MLmodel": NAMED, "input.json": b"[1, 2"}
+    )
     ended = replace(side, tree=tree).smoke()
     assert (ended.code, ended.said["reason"]) == (67, "RequestsFailed"), ended.log
-    assert "1 of 1 requests were not answered as they should be: the input example: status 400" in ended.said["message"]
+    assert (
+        "1 of 1 requests were not answered as they should be: the input example: status 400"
+        in ended.said["message"]
+    )
 
 
 def test_an_example_that_is_not_sent_is_said_beside_the_requests_that_are(side: Side, models: Path):
-    tree = altered(side.store, side.folder, models, "large", {"MLmodel": NAMED, "input.json": b" " * (2 << 20)})
+    tree = altered(
+        side.store, side.folder, models, "large", {"MLmodel": NAMED, "input.json": b" " * (2 << 20)}
+    )
     ended = replace(side, tree=tree).asks(json.loads(ASKED))
     assert ended.code == 0, ended.log
     assert ended.said["message"].startswith("1 request answered as expected, latency p50 ")
-    assert ended.said["message"].endswith(" ms, the input example has 2.0 MiB, more than 1, and was not sent")
+    assert ended.said["message"].endswith(
+        " ms, the input example has 2.0 MiB, more than 1, and was not sent"
+    )
 
 
 NAMED = b"{flavors: {}, saved_input_example_info: {serving_input_path: input.json}}"
@@ -92,7 +118,7 @@ def altered(store: Minio, folder: Path, models: Path, name: str, files: dict[str
     return f"s3://datasets/risk/models/{name}"
 
 
-# --- what it reads ----------------------------------------------------------------------------------------
+# --- what it reads --------------------------------------------------------------------------------
 def away(store: Minio) -> Minio:
     return replace(store, url=f"http://127.0.0.1:{free_port()}")
 
@@ -109,53 +135,117 @@ def test_what_the_namespace_may_read_besides_is_read(kept: Minio):
 @pytest.mark.parametrize(
     ("key", "data", "change", "reach", "said"),
     [
-        ("risk/absent", None, None, REACH, ("RequestsMissing", "waits for s3://datasets/risk/absent: there is no such object")),
+        (
+            "risk/absent",
+            None,
+            None,
+            REACH,
+            ("RequestsMissing", "waits for s3://datasets/risk/absent: there is no such object"),
+        ),
         ("risk/cases", ASKED, denied, REACH, ("RequestsMissing", "AWS_SECRET_ACCESS_KEY is wrong")),
         ("risk/cases", ASKED, away, REACH, ("StoreUnavailable", "s3://datasets/risk/cases")),
-        ("credit/cases", ASKED, None, REACH, ("RequestsMissing", "it is outside of what this namespace may read, s3://datasets/risk/")),
+        (
+            "credit/cases",
+            ASKED,
+            None,
+            REACH,
+            (
+                "RequestsMissing",
+                "it is outside of what this namespace may read, s3://datasets/risk/",
+            ),
+        ),
         ("risk/cases", ASKED, None, None, ("InvalidConfiguration", "has no MODELYARD_BUCKET")),
-        ("risk/other", b"[]", None, REACH, ("RequestsDigestMismatch", f"is {digest(b'[]')}, and the gate names {digest(ASKED)}")),
-        ("risk/large", b" " * ((1 << 20) + 1), None, REACH, ("RequestsFailed", "is larger than 1048576 bytes; a file of requests has")),
-        ("risk/../x", None, None, REACH, ("RequestsFailed", "requests.uri: its key must not hold empty, . or .. segments")),
+        (
+            "risk/other",
+            b"[]",
+            None,
+            REACH,
+            ("RequestsDigestMismatch", f"is {digest(b'[]')}, and the gate names {digest(ASKED)}"),
+        ),
+        (
+            "risk/large",
+            b" " * ((1 << 20) + 1),
+            None,
+            REACH,
+            ("RequestsFailed", "is larger than 1048576 bytes; a file of requests has"),
+        ),
+        (
+            "risk/../x",
+            None,
+            None,
+            REACH,
+            ("RequestsFailed", "requests.uri: its key must not hold empty, . or .. segments"),
+        ),
     ],
     ids=["absent", "denied", "away", "outside", "no bucket", "other bytes", "large", "dots"],
 )
 def test_what_is_not_there_is_waited_for_and_what_is_wrong_fails(
-    kept: Minio, key: str, data: bytes | None, change: Callable[[Minio], Minio] | None, reach: Reach | None, said: tuple[str, str]
+    kept: Minio,
+    key: str,
+    data: bytes | None,
+    change: Callable[[Minio], Minio] | None,
+    reach: Reach | None,
+    said: tuple[str, str],
 ):
     if data is not None:
         put(kept, key, data)
     with pytest.raises(Failure) as caught:
-        from_s3((change(kept) if change else kept).s3(), f"s3://datasets/{key}", digest(ASKED), reach)
+        from_s3(
+            (change(kept) if change else kept).s3(), f"s3://datasets/{key}", digest(ASKED), reach
+        )
     assert caught.value.reason == said[0]
     assert said[1] in caught.value.message
 
 
-def test_an_example_is_read_as_it_is_while_the_listing_is_the_one_that_was_recorded(kept: Minio, models: Path):
+def test_an_example_is_read_as_it_is_while_the_listing_is_the_one_that_was_recorded(
+    kept: Minio, models: Path
+):
     found = example(kept.s3(), TREE, listed(kept, "classifier"))
     assert found.case is not None
     assert found.case.body == (models / "classifier" / "serving_input_example.json").read_bytes()
     assert example(kept.s3(), f"{TREE}/", None) == found
 
 
-def test_what_an_mlmodel_names_outside_of_its_tree_is_no_example(kept: Minio, models: Path, tmp_path: Path):
-    outside = b"{saved_input_example_info: {serving_input_path: ../classifier/serving_input_example.json}}"
-    assert example(kept.s3(), altered(kept, tmp_path, models, "outside", {"MLmodel": outside}), None) == Example()
+def test_what_an_mlmodel_names_outside_of_its_tree_is_no_example(
+    kept: Minio, models: Path, tmp_path: Path
+):
+    outside = (
+        b"{saved_input_example_info: {serving_input_path:"
+        b" ../classifier/serving_input_example.json}}"
+    )
+    assert (
+        example(kept.s3(), altered(kept, tmp_path, models, "outside", {"MLmodel": outside}), None)
+        == Example()
+    )
 
 
 @pytest.mark.parametrize(
     ("tree", "change", "listing", "said"),
     [
-        (TREE, None, "sha256:" + "0" * 64, ("ArtifactDigestMismatch", "have changed since the operator read them")),
+        (
+            TREE,
+            None,
+            "sha256:" + "0" * 64,
+            ("ArtifactDigestMismatch", "have changed since the operator read them"),
+        ),
         ("s3://datasets/risk/nowhere", None, None, ("ArtifactMissing", "there is no such object")),
         (TREE, denied, None, ("ConnectionRefused", "AWS_SECRET_ACCESS_KEY is wrong")),
         (TREE, away, None, ("StoreUnavailable", TREE)),
-        ("s3://datasets/risk/odd", None, None, ("ArtifactInvalid", "s3://datasets/risk/odd: ValueError: ")),
+        (
+            "s3://datasets/risk/odd",
+            None,
+            None,
+            ("ArtifactInvalid", "s3://datasets/risk/odd: ValueError: "),
+        ),
     ],
     ids=["changed", "gone", "denied", "away", "no YAML"],
 )
 def test_files_that_are_not_the_version_s_are_no_verdict(
-    kept: Minio, tree: str, change: Callable[[Minio], Minio] | None, listing: str | None, said: tuple[str, str]
+    kept: Minio,
+    tree: str,
+    change: Callable[[Minio], Minio] | None,
+    listing: str | None,
+    said: tuple[str, str],
 ):
     put(kept, "risk/odd/MLmodel", b"{")
     with pytest.raises(Failure) as caught:

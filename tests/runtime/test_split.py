@@ -14,7 +14,13 @@ USERS = 3000
 
 
 def split(weight: int, name: str = "fraud", **more: Any) -> Split:
-    values: dict[str, Any] = {"revision": 1, "candidate": "fraud-v4", "version": "v4", "runtime": "2e3d4c5b", "timeout": 2.0}
+    values: dict[str, Any] = {
+        "revision": 1,
+        "candidate": "fraud-v4",
+        "version": "v4",
+        "runtime": "2e3d4c5b",
+        "timeout": 2.0,
+    }
     return Split(Rule(weight=weight, **(values | more)), name, "v3")
 
 
@@ -31,7 +37,10 @@ def candidates(by: Split) -> set[int]:
     return {number for number in range(USERS) if drawn(by, user(number)).candidate}
 
 
-@pytest.mark.parametrize(("weight", "chance", "candidate"), [(0, 0.0, False), (100, 0.999999, True), (25, 0.2499, True), (25, 0.25, False)])
+@pytest.mark.parametrize(
+    ("weight", "chance", "candidate"),
+    [(0, 0.0, False), (100, 0.999999, True), (25, 0.2499, True), (25, 0.25, False)],
+)
 def test_the_weight_is_a_chance_in_percent(weight: int, chance: float, candidate: bool):
     found = drawn(split(weight), chance=chance)
     assert (found.candidate, found.invited, found.key) == (candidate, False, None)
@@ -47,7 +56,9 @@ def test_users_are_shared_out_by_the_weight_and_stay_while_it_grows(weight: int)
 
 
 def test_users_are_shared_out_otherwise_for_another_model():
-    both = candidates(split(50, header=b"x-user")) & candidates(split(50, "prices", header=b"x-user"))
+    both = candidates(split(50, header=b"x-user")) & candidates(
+        split(50, "prices", header=b"x-user")
+    )
     assert len(both) in band(USERS, 25)
 
 
@@ -59,11 +70,24 @@ def test_a_request_without_a_user_is_drawn_by_chance():
 
 
 @pytest.mark.parametrize(
-    "line", [b"uid=ann", b"a=b; uid=ann", b"a=b;uid=ann;c=d", b" uid=ann ;x", b"Uid=bob; uid=ann; uid=eve", b"xuid=bob; uid=ann"]
+    "line",
+    [
+        b"uid=ann",
+        b"a=b; uid=ann",
+        b"a=b;uid=ann;c=d",
+        b" uid=ann ;x",
+        b"Uid=bob; uid=ann; uid=eve",
+        b"xuid=bob; uid=ann",
+    ],
 )
 def test_a_cookie_is_found_among_others(line: bytes):
     by, key = split(50, cookie="uid"), drawn(split(50, header=b"x-user"), [(b"x-user", b"ann")]).key
-    assert drawn(by, [(b"cookie", line)]).key == drawn(by, [(b"cookie", b"a=b"), (b"cookie", line)]).key == key is not None
+    assert (
+        drawn(by, [(b"cookie", line)]).key
+        == drawn(by, [(b"cookie", b"a=b"), (b"cookie", line)]).key
+        == key
+        is not None
+    )
 
 
 @pytest.mark.parametrize("weight", [0, 100])
@@ -73,7 +97,12 @@ def test_an_invitation_is_taken_whatever_the_weight(weight: int):
     def asked(value: bytes) -> Drawn:
         return drawn(by, [*user(1), (b"x-modelyard-version", value)])
 
-    assert [asked(value).candidate for value in (b"v4", b"candidate", b"v3", b"stable")] == [True, True, False, False]
+    assert [asked(value).candidate for value in (b"v4", b"candidate", b"v3", b"stable")] == [
+        True,
+        True,
+        False,
+        False,
+    ]
     assert all(asked(value).invited for value in (b"v4", b"candidate", b"v3", b"stable"))
     for other in (b"v5", b"", b"V4", b"v4,v3"):
         assert not asked(other).invited

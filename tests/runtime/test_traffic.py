@@ -1,4 +1,6 @@
-"""GET /modelyard/traffic: what a pod answered, at the port of metrics, as the operator reads it. Of several workers: test_lifecycle."""
+"""GET /modelyard/traffic: what a pod answered, at the port of metrics, as the operator reads it.
+Of several workers: test_lifecycle.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,11 @@ async def counters(server: Server) -> Mapping[str, Counters]:
     """What the operator reads of it."""
     ports = [{"name": "metrics", "containerPort": server.metrics_port}]
     meta = {"uid": "uid-a", "labels": {"modelyard.io/identity": "1f2e3d4c"}}
-    pod = {"metadata": meta, "spec": {"containers": [{"name": "model", "ports": ports}]}, "status": {"podIP": "127.0.0.1"}}
+    pod = {
+        "metadata": meta,
+        "spec": {"containers": [{"name": "model", "ports": ports}]},
+        "status": {"podIP": "127.0.0.1"},
+    }
     asks = PodCounters(Addresses(allow=("127.0.0.1",)))
     try:
         return await asks.read([pod])
@@ -27,7 +33,9 @@ async def counters(server: Server) -> Mapping[str, Counters]:
         await asks.close()
 
 
-def test_a_server_counts_what_it_answered_and_how_and_the_operator_reads_it(served: Callable[[str], Server]):
+def test_a_server_counts_what_it_answered_and_how_and_the_operator_reads_it(
+    served: Callable[[str], Server],
+):
     server = served("linear")
     before = server.traffic()
     assert (before["version"], before["runtime"]) == ("v3", "1f2e3d4c")
@@ -35,17 +43,35 @@ def test_a_server_counts_what_it_answered_and_how_and_the_operator_reads_it(serv
     well = [server.predict(ROWS).status for _ in range(3)]
     assert (well, server.invoke("{").status) == ([200] * 3, 400)
     found = server.traffic()
-    assert [found[each] - before[each] for each in ("requests", "failures", "refusals")] == [4, 0, 1]
+    assert [found[each] - before[each] for each in ("requests", "failures", "refusals")] == [
+        4,
+        0,
+        1,
+    ]
     assert sum(found["latency"].values()) - sum(before["latency"].values()) == 3
     assert all(0 <= int(edge) <= len(EDGES) for edge in found["latency"])
-    assert asyncio.run(counters(server)) == {"uid-a": Counters(found["started"], found["requests"], found["failures"])}
+    assert asyncio.run(counters(server)) == {
+        "uid-a": Counters(found["started"], found["requests"], found["failures"])
+    }
     there = server.get("/modelyard/traffic")
-    assert (there.status, there.json["error"]) == (404, f"/modelyard/traffic is at port {server.metrics_port}")
+    assert (there.status, there.json["error"]) == (
+        404,
+        f"/modelyard/traffic is at port {server.metrics_port}",
+    )
 
 
 def test_a_time_out_is_a_failure_and_a_client_that_went_away_is_nothing():
     traffic = Traffic("v3", "1f2e3d4c")
-    for status, seconds in [(200, 0.0001), (200, 0.00025), (200, 0.0005), (200, 3600.0), (503, 60.0), (413, 0.1), (408, 60.0), (499, 1.0)]:
+    for status, seconds in [
+        (200, 0.0001),
+        (200, 0.00025),
+        (200, 0.0005),
+        (200, 3600.0),
+        (503, 60.0),
+        (413, 0.1),
+        (408, 60.0),
+        (499, 1.0),
+    ]:
         traffic.answered(status, seconds)
     found = json.loads(traffic.page())
     assert (found["requests"], found["failures"], found["refusals"]) == (7, 1, 2)

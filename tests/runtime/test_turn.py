@@ -1,4 +1,6 @@
-"""What arrives in one turn of the event loop is predicted together; what fails is about the one whose rows are at fault."""
+"""What arrives in one turn of the event loop is predicted together; what fails is about the one
+whose rows are at fault.
+"""
 
 import asyncio
 from typing import Any
@@ -9,7 +11,9 @@ from modelyard_runtime.serve.turn import Turn
 
 
 class Sums:
-    """A quick model that adds up each row, refuses negative numbers, and remembers how many rows it was asked for."""
+    """A quick model that adds up each row, refuses negative numbers, and remembers how many rows
+    it was asked for.
+    """
 
     platform, quick, signature = "sums", True, None
 
@@ -35,7 +39,9 @@ def numbers(*values: float, width: int = 1) -> Any:
 
 async def answers(model: Sums, *tables: Any) -> list[Any]:
     turn = Turn()
-    found = await asyncio.gather(*(turn.predicted(model, table) for table in tables), return_exceptions=True)
+    found = await asyncio.gather(
+        *(turn.predicted(model, table) for table in tables), return_exceptions=True
+    )
     return [each if isinstance(each, Exception) else each.tolist() for each in found]
 
 
@@ -55,7 +61,10 @@ def test_one_that_fails_is_refused_alone():
 def test_a_call_is_bounded_and_what_is_left_follows():
     """Three of 400 kB, of which a mebibyte holds two; and one that is larger than that."""
     model = Sums()
-    tables = [*(numbers(*[number] * 100, width=1000) for number in (1, 2, 3)), numbers(*[4] * 300, width=1000)]
+    tables = [
+        *(numbers(*[number] * 100, width=1000) for number in (1, 2, 3)),
+        numbers(*[4] * 300, width=1000),
+    ]
     assert [each[0] for each in asyncio.run(answers(model, *tables))] == [1000, 2000, 3000, 4000]
     assert model.asked == [200, 100, 300]
 

@@ -1,4 +1,6 @@
-"""Values and signatures, without a server: the conversions that the protocols' tests do not reach."""
+"""Values and signatures, without a server: the conversions that the protocols' tests do not
+reach.
+"""
 
 import json
 import math
@@ -10,7 +12,15 @@ import pytest
 
 from modelyard_runtime.serve.signature import Column, Signature, Tensor, parse, v2_datatype
 from modelyard_runtime.serve.v1 import dumps, plain
-from modelyard_runtime.serve.values import Columns, Matrix, Records, Refused, cast, columns_of, tensor_of
+from modelyard_runtime.serve.values import (
+    Columns,
+    Matrix,
+    Records,
+    Refused,
+    cast,
+    columns_of,
+    tensor_of,
+)
 
 
 def columns(*specs: dict) -> dict:
@@ -18,15 +28,25 @@ def columns(*specs: dict) -> dict:
 
 
 def test_a_signature_is_read_as_mlflow_writes_it():
-    raw = columns({"type": "double", "name": "a", "required": False}, {"type": "array", "items": {"type": "long"}, "name": "b"})
+    raw = columns(
+        {"type": "double", "name": "a", "required": False},
+        {"type": "array", "items": {"type": "long"}, "name": "b"},
+    )
     assert parse(raw) == Signature((Column("a", "double", required=False), Column("b", "any")), ())
     tensor = {"type": "tensor", "tensor-spec": {"dtype": "uint8", "shape": [-1, 28, 28]}}
     assert parse(columns(tensor)) == Signature((Tensor(None, "uint8", (-1, 28, 28)),), ())
     assert parse(None) is parse({"inputs": None, "outputs": "[]"}) is None
-    assert parse({**columns(tensor), "params": '[{"name": "k", "default": 1, "type": "long", "shape": null}]'}).has_params
+    assert parse(
+        {
+            **columns(tensor),
+            "params": '[{"name": "k", "default": 1, "type": "long", "shape": null}]',
+        }
+    ).has_params
 
 
-@pytest.mark.parametrize("raw", [{"inputs": "{"}, {"inputs": "[1]"}, {"inputs": '[{"type": "tensor"}]'}, {"inputs": 3}])
+@pytest.mark.parametrize(
+    "raw", [{"inputs": "{"}, {"inputs": "[1]"}, {"inputs": '[{"type": "tensor"}]'}, {"inputs": 3}]
+)
 def test_a_signature_of_another_form_is_refused(raw):
     with pytest.raises(ValueError, match=r"signature|Expecting"):
         parse(raw)
@@ -34,14 +54,27 @@ def test_a_signature_of_another_form_is_refused(raw):
 
 def test_columns_of_several_levels_are_told_what_to_do():
     """MLflow logs such a model, and predicts with it neither in its server nor without it."""
-    with pytest.raises(ValueError, match=r"\['a', 'x'\] names a column by several levels.*flat column names"):
+    with pytest.raises(
+        ValueError, match=r"\['a', 'x'\] names a column by several levels.*flat column names"
+    ):
         parse(columns({"type": "double", "name": ["a", "x"]}))
 
 
 def test_v2_has_a_name_for_every_type():
     types = ["boolean", "integer", "long", "float", "double", "string", "binary", "datetime", "any"]
-    assert [v2_datatype(Column(None, each)) for each in types] == ["BOOL", "INT32", "INT64", "FP32", "FP64", *["BYTES"] * 4]
-    assert [v2_datatype(Tensor(None, each, ())) for each in ("uint8", "float16", "str")] == ["UINT8", "FP16", "BYTES"]
+    assert [v2_datatype(Column(None, each)) for each in types] == [
+        "BOOL",
+        "INT32",
+        "INT64",
+        "FP32",
+        "FP64",
+        *["BYTES"] * 4,
+    ]
+    assert [v2_datatype(Tensor(None, each, ())) for each in ("uint8", "float16", "str")] == [
+        "UINT8",
+        "FP16",
+        "BYTES",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -105,7 +138,10 @@ def test_values_that_do_not_fit_are_named(kind, given, row):
 
 def test_numbers_as_text_fit_where_mlflow_takes_them():
     assert cast(Column("x", "double"), ["1.5", None], "x", lenient=True).tolist()[0] == 1.5
-    assert cast(Column("x", "boolean"), ["true", "False"], "x", lenient=True).tolist() == [True, False]
+    assert cast(Column("x", "boolean"), ["true", "False"], "x", lenient=True).tolist() == [
+        True,
+        False,
+    ]
     with pytest.raises(Refused, match="row 1 has 'high'"):
         cast(Column("x", "double"), ["1.5", "high"], "x", lenient=True)
 
@@ -113,7 +149,9 @@ def test_numbers_as_text_fit_where_mlflow_takes_them():
 def test_objects_for_columns_without_names_keep_their_order():
     names = [str(number) for number in range(30, 0, -1)]
     rows = [dict.fromkeys(names[:20], 1.0), {name: float(name) for name in names}]
-    assert [values[1] for values in columns_of(Records(rows), [Column(None, "double")] * 30)] == [*range(30, 0, -1)]
+    assert [values[1] for values in columns_of(Records(rows), [Column(None, "double")] * 30)] == [
+        *range(30, 0, -1)
+    ]
 
 
 def test_columns_come_in_the_order_of_the_signature():
@@ -135,7 +173,10 @@ def test_columns_come_in_the_order_of_the_signature():
 )
 def test_tables_that_do_not_fit(table, named):
     with pytest.raises(Refused, match=named):
-        columns_of(table, [Column("a", "double"), Column("b", "double", required=False), Column("c", "double")])
+        columns_of(
+            table,
+            [Column("a", "double"), Column("b", "double", required=False), Column("c", "double")],
+        )
 
 
 def test_one_text_among_numbers_leaves_the_others_numbers():
@@ -143,7 +184,17 @@ def test_one_text_among_numbers_leaves_the_others_numbers():
 
 
 @pytest.mark.parametrize(
-    "row", [[1.5, -0.0], [1, 2.5], [3, 4], [2**53 + 1, 0.1], [2**70, 1], [math.nan, math.inf], [1e300, -1e300]], ids=repr
+    "row",
+    [
+        [1.5, -0.0],
+        [1, 2.5],
+        [3, 4],
+        [2**53 + 1, 0.1],
+        [2**70, 1],
+        [math.nan, math.inf],
+        [1e300, -1e300],
+    ],
+    ids=repr,
 )
 def test_plain_numbers_are_packed_as_numpy_has_them(row: list[float]):
     packed = Matrix([row, row]).numbers(2)
@@ -173,7 +224,13 @@ def test_predictions_of_any_kind_become_json():
         "e": datetime(2026, 1, 1, tzinfo=UTC),
         "f": {2, 1},
     }
-    expected = {"a": [[1, 2]], "b": [0.5, {"c": "aGk="}], "d": None, "e": "2026-01-01T00:00:00+00:00", "f": [1, 2]}
+    expected = {
+        "a": [[1, 2]],
+        "b": [0.5, {"c": "aGk="}],
+        "d": None,
+        "e": "2026-01-01T00:00:00+00:00",
+        "f": [1, 2],
+    }
     assert json.loads(dumps(plain(given))) == expected
     with pytest.raises(TypeError, match="object"):
         dumps(object())

@@ -1,4 +1,6 @@
-"""What a body is said to become, before it is parsed, and the limits that follow from the memory."""
+"""What a body is said to become, before it is parsed, and the limits that follow from the
+memory.
+"""
 
 import io
 import json
@@ -46,7 +48,12 @@ def test_the_memory_is_the_container_s(tmp_path: Path):
 
 def test_limits_are_in_proportion_to_the_memory_and_shared_by_the_processes():
     whole = limits(2 * GIB, 1, body=None, headers=10, timeout=60)
-    assert (whole.body, whole.one, whole.work, whole.held) == (64 * MIB, 512 * MIB, 512 * MIB, 256 * MIB)
+    assert (whole.body, whole.one, whole.work, whole.held) == (
+        64 * MIB,
+        512 * MIB,
+        512 * MIB,
+        256 * MIB,
+    )
     shared = limits(2 * GIB, 4, body=None, headers=10, timeout=60)
     assert (shared.body, shared.one, shared.held) == (32 * MIB, 128 * MIB, 64 * MIB)
     assert limits(2 * GIB, 1, body=200 * MIB, headers=10, timeout=60).held == 400 * MIB
@@ -71,9 +78,15 @@ def test_no_json_becomes_more_than_it_was_weighed(seed: int):
     def value(depth: int) -> Any:
         kind = rng.randrange(8 if depth < 4 else 5)
         if kind < 5:
-            return rng.choice([1.5, 12345678901, "é", "ab", "\U0001f600" * 9, None, True, "x" * 40, rng.random()])
+            return rng.choice(
+                [1.5, 12345678901, "é", "ab", "\U0001f600" * 9, None, True, "x" * 40, rng.random()]
+            )
         size = rng.randrange(12)
-        return [value(depth + 1) for _ in range(size)] if kind < 7 else {str(rng.random()): value(depth + 1) for _ in range(size)}
+        return (
+            [value(depth + 1) for _ in range(size)]
+            if kind < 7
+            else {str(rng.random()): value(depth + 1) for _ in range(size)}
+        )
 
     document = json.dumps([value(0) for _ in range(300)], ensure_ascii=bool(seed % 2)).encode()
     assert weight.json(document).size >= measured(document)
@@ -102,7 +115,11 @@ def test_the_pages_of_a_file_say_what_it_becomes(options: dict[str, Any]):
     written = parquet(table, **options)
     found = pages.weigh(written)
     file = pq.ParquetFile(io.BytesIO(written)).metadata
-    groups = [file.row_group(group).column(index) for group in range(file.num_row_groups) for index in range(4)]
+    groups = [
+        file.row_group(group).column(index)
+        for group in range(file.num_row_groups)
+        for index in range(4)
+    ]
     assert found.values >= sum(each.num_values for each in groups)
     assert found.size >= sum(each.total_uncompressed_size for each in groups)
     assert found.size < 40 * table.nbytes
@@ -110,11 +127,18 @@ def test_the_pages_of_a_file_say_what_it_becomes(options: dict[str, Any]):
 
 
 def test_a_footer_that_lies_is_not_believed():
-    """The footer's own sizes are replaced by small ones; Arrow would allocate what the pages say."""
+    """The footer's own sizes are replaced by small ones; Arrow would allocate what the pages
+    say.
+    """
     written = parquet(pa.table({"a": ["x" * 8_000_000]}), compression="zstd", use_dictionary=False)
-    honest = pq.ParquetFile(io.BytesIO(written)).metadata.row_group(0).column(0).total_uncompressed_size
+    honest = (
+        pq.ParquetFile(io.BytesIO(written)).metadata.row_group(0).column(0).total_uncompressed_size
+    )
     lying = written.replace(varint(2 * honest), varint(2 * 100, len(varint(2 * honest))))
-    assert pq.ParquetFile(io.BytesIO(lying)).metadata.row_group(0).column(0).total_uncompressed_size == 100
+    assert (
+        pq.ParquetFile(io.BytesIO(lying)).metadata.row_group(0).column(0).total_uncompressed_size
+        == 100
+    )
     assert pages.weigh(lying).size > honest
 
 
@@ -129,7 +153,9 @@ def refooted(written: bytes, old: bytes, new: bytes) -> bytes:
 
 def wrong_statistic() -> bytes:
     """A file that says of how many rows have a value, and forgets those that have none."""
-    return refooted(parquet(pa.table({"a": [1.5, None, 2.5]})), b"\x19\x26\x02\x04", b"\x19\x16\x02")
+    return refooted(
+        parquet(pa.table({"a": [1.5, None, 2.5]})), b"\x19\x26\x02\x04", b"\x19\x16\x02"
+    )
 
 
 def test_a_footer_that_counts_rows_below_zero_takes_nothing_away():
@@ -184,15 +210,23 @@ def test_texts_are_found_wherever_mlflow_makes_an_array_of_them():
     long, rows = "x" * 1000, 500
     lists = {"a": [1.0] * rows, "b": [long, *["y"] * (rows - 1)]}
     records = [{"a": 1.0, "b": long if row == 0 else "y"} for row in range(rows)]
-    for body in ({"inputs": lists}, {"instances": records}, {"inputs": [[[long], ["y"] * (rows - 1)]]}):
+    for body in (
+        {"inputs": lists},
+        {"instances": records},
+        {"inputs": [[[long], ["y"] * (rows - 1)]]},
+    ):
         for document in (body, body | {"params": {"a": float("nan")}}):
             found = weight.written_out(json.dumps(document).encode())
             assert 4 * 1000 * rows <= found <= 4 * 1000 * rows + CELL * (2 * rows + 1)
 
 
 def test_texts_are_looked_for_in_one_go():
-    """A hundred thousand rows, each with a key of its own, are no ten thousand million looks; but so many cells."""
-    found = weight.written_out(json.dumps({"instances": [{str(row): "x"} for row in range(100_000)]}).encode())
+    """A hundred thousand rows, each with a key of its own, are no ten thousand million looks;
+    but so many cells.
+    """
+    found = weight.written_out(
+        json.dumps({"instances": [{str(row): "x"} for row in range(100_000)]}).encode()
+    )
     assert found == 400_000 + CELL * 100_000**2
 
 

@@ -32,17 +32,29 @@ THREE = np.digitize(SIGNAL, [-0.5, 0.5])
 
 def plain(label: Any, **parameters: Any) -> Callable[[], xgb.Booster]:
     """Return how one is trained with so many rounds."""
-    return lambda: xgb.train(TREE | parameters, xgb.DMatrix(TABLE, label, feature_names=NAMES, nthread=1), ROUNDS)
+    return lambda: xgb.train(
+        TREE | parameters, xgb.DMatrix(TABLE, label, feature_names=NAMES, nthread=1), ROUNDS
+    )
 
 
 def stopped() -> xgb.Booster:
-    seen, other = (xgb.DMatrix(TABLE[part], BINARY[part], nthread=1) for part in (slice(300), slice(300, None)))
+    seen, other = (
+        xgb.DMatrix(TABLE[part], BINARY[part], nthread=1) for part in (slice(300), slice(300, None))
+    )
     told = TREE | {"objective": "binary:logistic", "eta": 1.0, "eval_metric": "logloss"}
-    return xgb.train(told, seen, 200, evals=[(other, "other")], early_stopping_rounds=3, verbose_eval=False)
+    return xgb.train(
+        told, seen, 200, evals=[(other, "other")], early_stopping_rounds=3, verbose_eval=False
+    )
 
 
 def categorical(**parameters: Any) -> xgb.Booster:
-    data = xgb.DMatrix(TABLE, SIGNAL, feature_types=["c", *["q"] * (COLUMNS - 1)], enable_categorical=True, nthread=1)
+    data = xgb.DMatrix(
+        TABLE,
+        SIGNAL,
+        feature_types=["c", *["q"] * (COLUMNS - 1)],
+        enable_categorical=True,
+        nthread=1,
+    )
     return xgb.train(TREE | parameters, data, ROUNDS)
 
 
@@ -59,7 +71,9 @@ def survival() -> xgb.Booster:
 
 
 def linear() -> xgb.Booster:
-    return xgb.train(PARAMETERS | {"booster": "gblinear"}, xgb.DMatrix(TABLE, SIGNAL, nthread=1), ROUNDS)
+    return xgb.train(
+        PARAMETERS | {"booster": "gblinear"}, xgb.DMatrix(TABLE, SIGNAL, nthread=1), ROUNDS
+    )
 
 
 TWO = np.column_stack([SIGNAL, POSITIVE])
@@ -78,7 +92,9 @@ KINDS: Mapping[str, Callable[[], xgb.Booster]] = {
     "partitions": lambda: categorical(max_cat_to_onehot=1),
     "one-hot": lambda: categorical(max_cat_to_onehot=10),
     "dart": plain(BINARY, booster="dart", rate_drop=0.5, objective="binary:logistic"),
-    "forest": plain(BINARY, num_parallel_tree=4, subsample=0.7, eta=1.0, objective="binary:logistic"),
+    "forest": plain(
+        BINARY, num_parallel_tree=4, subsample=0.7, eta=1.0, objective="binary:logistic"
+    ),
     "ranker": ranker,
     "survival": survival,
     "cox": plain(np.where(BINARY, POSITIVE, -POSITIVE), objective="survival:cox"),

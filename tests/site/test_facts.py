@@ -18,9 +18,14 @@ REFERENCE = (DOCS / "reference" / "README.md").read_text()
 def operators() -> set[str]:
     """Names of the operator's metrics, as Prometheus reads them."""
     engine = ROOT / "operator" / "modelyard" / "engine"
-    code = "".join((engine / name).read_text() for name in ("metrics.py", "promotion_metrics.py", "rollout_metrics.py"))
+    code = "".join(
+        (engine / name).read_text()
+        for name in ("metrics.py", "promotion_metrics.py", "rollout_metrics.py")
+    )
     counters = set(re.findall(r'Counter\(\s*"(modelyard_\w+)"', code))
-    return {f"{name}_total" for name in counters} | (set(re.findall(r'"(modelyard_\w+)"', code)) - counters)
+    return {f"{name}_total" for name in counters} | (
+        set(re.findall(r'"(modelyard_\w+)"', code)) - counters
+    )
 
 
 def models() -> set[str]:
@@ -33,7 +38,10 @@ def table(heading: str, page: str) -> str:
     return page.split(f"## {heading}\n")[1].split("\n## ", maxsplit=1)[0]
 
 
-@pytest.mark.parametrize(("heading", "there"), [("Metrics of the operator", operators()), ("Metrics of a model", models())])
+@pytest.mark.parametrize(
+    ("heading", "there"),
+    [("Metrics of the operator", operators()), ("Metrics of a model", models())],
+)
 def test_every_metric_is_named_and_no_other(heading: str, there: set[str]):
     named = set(re.findall(r"^\| .*", table(heading, OBSERVE), re.MULTILINE))
     assert len(there) > 3
@@ -46,7 +54,11 @@ def test_alerts_name_metrics_that_are_there():
 
 
 def test_labels_and_annotations_are_those_of_the_code():
-    rows = re.findall(r"^\| [A-Za-z, ]+ \| (?:annotation|label) `([^`]+)`", table("Labels and annotations", REFERENCE), re.MULTILINE)
+    rows = re.findall(
+        r"^\| [A-Za-z, ]+ \| (?:annotation|label) `([^`]+)`",
+        table("Labels and annotations", REFERENCE),
+        re.MULTILINE,
+    )
     ours = {names.ADOPT_ANNOTATION, names.HEARTBEAT_ANNOTATION, names.ALLOW_CODE_LABEL}
     assert set(rows) == ours | {"kueue.x-k8s.io/queue-name"}
     for label in (names.RUN_LABEL, names.MODEL_LABEL, names.STAGE_LABEL, names.VERSION_LABEL):
@@ -57,8 +69,12 @@ def test_a_training_pod_finds_what_the_page_says():
     signs = {"xgboost": {}, "sign": {"secret": "modelyard-signing", "key": "key.pem"}}
     job = build.job(training_run(trainer=signs), 1, "r1", RUNTIME)
     (trainer,) = job["spec"]["template"]["spec"]["containers"]
-    given = {each["name"] for each in trainer["env"] if re.match("MLFLOW|MODELYARD", each["name"])} - {"MLFLOW_DISABLE_TELEMETRY"}
-    named = set(re.findall(r"`((?:MLFLOW|MODELYARD)_\w+)`", table("What a training pod finds", REFERENCE)))
+    given = {
+        each["name"] for each in trainer["env"] if re.match("MLFLOW|MODELYARD", each["name"])
+    } - {"MLFLOW_DISABLE_TELEMETRY"}
+    named = set(
+        re.findall(r"`((?:MLFLOW|MODELYARD)_\w+)`", table("What a training pod finds", REFERENCE))
+    )
     assert named == given | {"MLFLOW_TRACKING_URI"}  # from the Secret
     assert f"{wire.CONFIG_FOLDER}/{wire.PARAMETERS_FILE}" in REFERENCE
     assert f"{wire.SIGNING_FOLDER}/{wire.SIGNING_FILE}" in REFERENCE
@@ -66,5 +82,9 @@ def test_a_training_pod_finds_what_the_page_says():
 
 def test_pages_act_in_few_namespaces():
     """What a page leaves there is taken away by its test; elsewhere nothing is."""
-    used = {each for page in DOCS.rglob("*.md") for each in re.findall(r"(?:-n|--namespace) ([\w-]+)", script(page))}
+    used = {
+        each
+        for page in DOCS.rglob("*.md")
+        for each in re.findall(r"(?:-n|--namespace) ([\w-]+)", script(page))
+    }
     assert used == {"risk", "modelyard-system", "modelyard-docs"}

@@ -1,4 +1,6 @@
-"""The pages as they stand in the repository: what a code host shows of them, and what of them is run."""
+"""The pages as they stand in the repository: what a code host shows of them, and what of them is
+run.
+"""
 
 import ast
 import builtins
@@ -13,7 +15,9 @@ from tests.pages import DOCS, ROOT, Block, blocks, pages, script
 PAGES = pages()
 ALL = [block for page in PAGES for block in blocks(page)]
 LANGUAGES = {"sh", "python", "yaml", "json", "text", "promql"}
-every_page = pytest.mark.parametrize("page", [*PAGES, ROOT / "README.md"], ids=lambda page: page.relative_to(ROOT).as_posix())
+every_page = pytest.mark.parametrize(
+    "page", [*PAGES, ROOT / "README.md"], ids=lambda page: page.relative_to(ROOT).as_posix()
+)
 
 
 def slug(heading: str) -> str:
@@ -58,7 +62,9 @@ def test_a_code_host_can_follow_its_links(page: Path):
 def test_one_that_it_cannot_follow_would_be_noticed(tmp_path: Path):
     (tmp_path / "b.md").write_text("# One thing\n\n## `Two` things\n\n## One thing\n")
     (tmp_path / "a.md").write_text(
-        "# A\n[x](b.md#two-things) [x](b.md#one-thing-1) [x](b.md#three) [x](c.md) [x](#a) [x](https://x.example/y)\n"
+        "# A\n"
+        "[x](b.md#two-things) [x](b.md#one-thing-1) [x](b.md#three) [x](c.md) [x](#a)"
+        " [x](https://x.example/y)\n"
     )
     assert dangling(tmp_path / "a.md") == ["b.md#three", "c.md"]
 
@@ -69,7 +75,7 @@ def test_it_has_one_title_and_says_what_its_pictures_show(page: Path):
     assert re.findall(r"!\[\]", prose(page)) == []
 
 
-# --- what is run -----------------------------------------------------------------------------------------
+# --- what is run ----------------------------------------------------------------------------------
 @pytest.mark.parametrize("block", ALL, ids=str)
 def test_a_block_says_what_it_is(block: Block):
     assert block.language in LANGUAGES, "name its language; commands are sh, so that they are run"
@@ -83,8 +89,11 @@ def test_what_is_not_run_is_little():
     commands = [block for block in ALL if block.language in {"sh", "python"}]
     spared = [str(block) for block in commands if block.not_run is not None]
     assert len(commands) > 60
-    elsewhere = [each.rpartition(":")[0] for each in spared if not each.startswith("docs/install.md")]
-    # Those of tenants.md are run, by tests/chart/test_tenants_page.py: they change the release. So are those of signed.md, see there.
+    elsewhere = [
+        each.rpartition(":")[0] for each in spared if not each.startswith("docs/install.md")
+    ]
+    # Those of tenants.md are run, by tests/chart/test_tenants_page.py: they change the release. So
+    # are those of signed.md, see there.
     assert sorted(elsewhere) == [
         "docs/cli.md",
         "docs/client.md",
@@ -98,25 +107,45 @@ def test_what_is_not_run_is_little():
     assert len(spared) <= 19
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if script(page)], ids=lambda page: page.stem)
+@pytest.mark.parametrize(
+    "page", [page for page in PAGES if script(page)], ids=lambda page: page.stem
+)
 def test_what_is_typed_is_a_shell_s(page: Path):
-    done = subprocess.run(["bash", "-n"], input=script(page), capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        ["bash", "-n"], input=script(page), capture_output=True, text=True, check=False
+    )
     assert done.stderr == ""
     # In a script `kubectl ... &` that still writes would keep the reader's test waiting.
-    assert [line for line in script(page).splitlines() if line.endswith(" &") and ">/dev/null 2>&1" not in line] == []
+    assert [
+        line
+        for line in script(page).splitlines()
+        if line.endswith(" &") and ">/dev/null 2>&1" not in line
+    ] == []
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if script(page, "python")], ids=lambda page: page.stem)
+@pytest.mark.parametrize(
+    "page", [page for page in PAGES if script(page, "python")], ids=lambda page: page.stem
+)
 def test_what_is_python_names_nothing_that_is_not_there(page: Path):
     tree = ast.parse(script(page, "python"))
-    bound = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
+    bound = {
+        node.id
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
+    }
     imports = [node for node in ast.walk(tree) if isinstance(node, ast.Import | ast.ImportFrom)]
-    bound |= {(alias.asname or alias.name).partition(".")[0] for node in imports for alias in node.names}
-    used = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)}
+    bound |= {
+        (alias.asname or alias.name).partition(".")[0] for node in imports for alias in node.names
+    }
+    used = {
+        node.id
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)
+    }
     assert used - bound - set(dir(builtins)) == set(), "a reader would stumble here"
 
 
-# --- pictures --------------------------------------------------------------------------------------------
+# --- pictures -------------------------------------------------------------------------------------
 PICTURES = sorted((DOCS / "pictures").glob("*.svg"))
 every_picture = pytest.mark.parametrize("picture", PICTURES, ids=lambda path: path.stem)
 

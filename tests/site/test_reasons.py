@@ -19,19 +19,27 @@ def section(title: str) -> str:
 
 
 def entries(title: str) -> dict[str, str]:
-    """What a section says, by reason: below headings, and in the list of what nobody has to act upon."""
+    """What a section says, by reason: below headings, and in the list of what nobody has to act
+    upon.
+    """
     text = section(title)
-    headed = dict(re.findall(r"^### `(\w+)`\n(.*?)(?=^###|^Nothing to do|\Z)", text, re.MULTILINE | re.DOTALL))
+    headed = dict(
+        re.findall(r"^### `(\w+)`\n(.*?)(?=^###|^Nothing to do|\Z)", text, re.MULTILINE | re.DOTALL)
+    )
     return headed | dict(re.findall(r"^- \*\*`(\w+)`\*\*: (.+)$", text, re.MULTILINE))
 
 
-@pytest.mark.parametrize(("kind", "reasons"), [(kind.resource.KIND, kind.reasons) for kind in KINDS])
+@pytest.mark.parametrize(
+    ("kind", "reasons"), [(kind.resource.KIND, kind.reasons) for kind in KINDS]
+)
 def test_no_reason_lacks_an_entry(kind: str, reasons: type[StrEnum]):
     said = entries(kind) | entries(SHARED)
     assert [reason.value for reason in reasons if len(said.get(reason.value, "").split()) < 3] == []
 
 
-@pytest.mark.parametrize(("kind", "reasons"), [(kind.resource.KIND, kind.reasons) for kind in KINDS])
+@pytest.mark.parametrize(
+    ("kind", "reasons"), [(kind.resource.KIND, kind.reasons) for kind in KINDS]
+)
 def test_no_entry_lacks_its_reason(kind: str, reasons: type[StrEnum]):
     assert set(entries(kind)) <= {reason.value for reason in reasons}
 
@@ -46,6 +54,10 @@ def test_what_every_kind_may_say_is_said_by_all_of_them_or_by_the_engine():
 
 def test_who_has_to_act_is_told_what_to_do():
     for title in (SHARED, *(kind.resource.KIND for kind in KINDS)):
-        headed = re.findall(r"^### `(\w+)`\n(.*?)(?=^###|^Nothing to do|\Z)", section(title), re.MULTILINE | re.DOTALL)
+        headed = re.findall(
+            r"^### `(\w+)`\n(.*?)(?=^###|^Nothing to do|\Z)",
+            section(title),
+            re.MULTILINE | re.DOTALL,
+        )
         silent = [name for name, body in headed if "**Do:**" not in body]
         assert set(silent) <= {"StoreUnavailable", "ReconcileTimedOut", "NameTaken"}, title

@@ -1,4 +1,6 @@
-"""The built site: it loads nothing from outside, leads nowhere that is not there, and has what only the site can show."""
+"""The built site: it loads nothing from outside, leads nowhere that is not there, and has what
+only the site can show.
+"""
 
 import re
 from collections.abc import Iterator
@@ -40,18 +42,31 @@ def from_outside(path: Path) -> list[str]:
     if path.suffix == ".html":
         return [each for each in Page(text).loads if OUTSIDE.match(each)]
     if path.suffix == ".css":
-        return [each for each in re.findall(r"(?:url\(|@import)\s*[\"']?([^\"')\s]+)", text) if OUTSIDE.match(each)]
+        return [
+            each
+            for each in re.findall(r"(?:url\(|@import)\s*[\"']?([^\"')\s]+)", text)
+            if OUTSIDE.match(each)
+        ]
     if path.suffix == ".svg":
-        return [each for each in re.findall(r"(?:href|src)=\"([^\"]+)\"|url\(([^)]+)\)", text) for each in each if OUTSIDE.match(each)]
+        return [
+            each
+            for each in re.findall(r"(?:href|src)=\"([^\"]+)\"|url\(([^)]+)\)", text)
+            for each in each
+            if OUTSIDE.match(each)
+        ]
     if path.suffix == ".js":
-        return re.findall(r"(?:fetch|import|importScripts|open)\s*\(\s*[\"'](?:https?:)?//[^\"']+", text)
+        return re.findall(
+            r"(?:fetch|import|importScripts|open)\s*\(\s*[\"'](?:https?:)?//[^\"']+", text
+        )
     return []
 
 
 def test_the_browser_loads_nothing_from_outside(site: Path):
     files = [path for path in site.rglob("*") if path.is_file()]
     assert len([path for path in files if path.suffix == ".html"]) > 40
-    assert {path.relative_to(site).as_posix(): found for path in files if (found := from_outside(path))} == {}
+    assert {
+        path.relative_to(site).as_posix(): found for path in files if (found := from_outside(path))
+    } == {}
 
 
 @pytest.mark.parametrize(
@@ -79,7 +94,9 @@ def broken(site: Path) -> Iterator[str]:
             if OUTSIDE.match(link) or target.startswith("mailto:"):
                 continue
             there = (path.parent / unquote(target)).resolve() if target else path
-            if not there.exists() or (anchor and there.suffix == ".html" and unquote(anchor) not in read[there].anchors):
+            if not there.exists() or (
+                anchor and there.suffix == ".html" and unquote(anchor) not in read[there].anchors
+            ):
                 yield f"{path.relative_to(site)}: {link}"
 
 
@@ -89,7 +106,8 @@ def test_no_link_leads_nowhere(site: Path):
 
 def test_a_link_that_does_would_be_noticed(tmp_path: Path):
     (tmp_path / "a.html").write_text(
-        '<a href="b.html#there">b</a> <a href="b.html#not">b</a> <a href="c.html">c</a> <a href="https://x.example">x</a>'
+        '<a href="b.html#there">b</a> <a href="b.html#not">b</a> <a href="c.html">c</a> <a'
+        ' href="https://x.example">x</a>'
     )
     (tmp_path / "b.html").write_text('<p id="there">')
     assert list(broken(tmp_path.resolve())) == ["a.html: b.html#not", "a.html: c.html"]
@@ -106,16 +124,24 @@ def test_what_stands_outside_of_docs_is_shown_in_place(site: Path):
 
 
 def test_what_the_site_writes_itself_is_there(site: Path):
-    words, classes = ((site / "reference" / name).read_text() for name in ("cli.html", "client.html"))
-    assert {f"modelyard {each}" for each in ("status", "promote", "runs follow", "completion bash")} <= set(
-        re.findall(r"<h2>([^<]+)<", words)
+    words, classes = (
+        (site / "reference" / name).read_text() for name in ("cli.html", "client.html")
     )
+    assert {
+        f"modelyard {each}" for each in ("status", "promote", "runs follow", "completion bash")
+    } <= set(re.findall(r"<h2>([^<]+)<", words))
     assert '<span class="pre">--reason</span>' in words
-    assert {"set_stage", "submit", "log_model", "NotAllowed", "wait"} <= set(re.findall(r'<span class="pre">(\w+)</span>', classes))
+    assert {"set_stage", "submit", "log_model", "NotAllowed", "wait"} <= set(
+        re.findall(r'<span class="pre">(\w+)</span>', classes)
+    )
     for text in (words, classes):
         assert "on your machine" not in text, "what is for a code host"
 
 
 def test_the_side_bar_names_every_part(site: Path):
-    captions = re.findall(r'<span class="caption-text">([^<]+)</span>', (site / "index.html").read_text())
-    assert captions == re.findall(r"^## (.+)$", (ROOT / "docs" / "index.md").read_text(), re.MULTILINE)
+    captions = re.findall(
+        r'<span class="caption-text">([^<]+)</span>', (site / "index.html").read_text()
+    )
+    assert captions == re.findall(
+        r"^## (.+)$", (ROOT / "docs" / "index.md").read_text(), re.MULTILINE
+    )

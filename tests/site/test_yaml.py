@@ -1,6 +1,8 @@
-"""Every YAML block of the pages is what the API server and the chart would take: kinds of ours, values, objects of Kubernetes.
+"""Every YAML block of the pages is what the API server and the chart would take: kinds of ours,
+values, objects of Kubernetes.
 
-Rules in CEL are the API server's; what is applied by commands meets them when the pages are run (tests/e2e/test_docs.py).
+Rules in CEL are the API server's; what is applied by commands meets them when the pages are run
+(tests/e2e/test_docs.py).
 """
 
 import json
@@ -19,14 +21,25 @@ from tests.pages import ROOT, Block, blocks, pages
 Node = dict[str, Any]
 
 VALUES = json.loads((ROOT / "charts" / "modelyard" / "values.schema.json").read_text())
-# Objects that are not ours: those that tests apply (tests/chart, tests/e2e), and a route and a monitor, which no cluster of
-# ours knows.
-OTHERS = {"Role", "RoleBinding", "ConfigMap", "Kustomization", "HTTPRoute", "PodMonitor", "ResourceQuota", "Policy"}
+# Objects that are not ours: those that tests apply (tests/chart, tests/e2e), and a route and a
+# monitor, which no cluster of ours knows.
+OTHERS = {
+    "Role",
+    "RoleBinding",
+    "ConfigMap",
+    "Kustomization",
+    "HTTPRoute",
+    "PodMonitor",
+    "ResourceQuota",
+    "Policy",
+}
 HEREDOC = re.compile(r"<<'YAML'\n(.*?)^YAML$", re.MULTILINE | re.DOTALL)
 
 
 def closed(schema: Node) -> Node:
-    """A CRD's schema as one that refuses what it does not describe, as `kubectl --validate=strict` does."""
+    """A CRD's schema as one that refuses what it does not describe, as `kubectl
+    --validate=strict` does.
+    """
     out: Node = {}
     for key, value in schema.items():
         if key == "properties":
@@ -37,7 +50,11 @@ def closed(schema: Node) -> Node:
             out[key] = value
     if out.get("nullable") and isinstance(out.get("type"), str):
         out["type"] = [out["type"], "null"]
-    return out | ({"additionalProperties": False} if "properties" in out and "additionalProperties" not in out else {})
+    return out | (
+        {"additionalProperties": False}
+        if "properties" in out and "additionalProperties" not in out
+        else {}
+    )
 
 
 def schema_of(kind: Kind) -> Node:
@@ -51,8 +68,12 @@ SCHEMAS = {kind.resource.KIND: schema_of(kind) for kind in KINDS}
 
 
 def texts() -> Iterator[tuple[str, str]]:
-    """Every YAML text of the pages, and where it stands: blocks of their own, and what commands are given as it stands."""
-    found: list[Block] = [block for page in [*pages(), ROOT / "README.md"] for block in blocks(page)]
+    """Every YAML text of the pages, and where it stands: blocks of their own, and what commands
+    are given as it stands.
+    """
+    found: list[Block] = [
+        block for page in [*pages(), ROOT / "README.md"] for block in blocks(page)
+    ]
     for block in found:
         if block.language == "yaml":
             yield str(block), block.text
@@ -69,19 +90,30 @@ def complaints(text: str) -> list[str]:
     for document in yaml.safe_load_all(text):
         if text.startswith("# values.yaml"):
             schema = VALUES
-        elif "nameReference" in document:  # kustomize's own configuration, which tests/gitops/test_kustomize.py hands to it
+        elif (
+            "nameReference" in document
+        ):  # kustomize's own configuration, which tests/gitops/test_kustomize.py hands to it
             continue
         elif "kind" not in document:  # a part of an object, such as its spec: it fits one kind
-            parts = [{"properties": {key: schema["properties"].get(key, False) for key in document}} for schema in SCHEMAS.values()]
+            parts = [
+                {"properties": {key: schema["properties"].get(key, False) for key in document}}
+                for schema in SCHEMAS.values()
+            ]
             if not any(jsonschema.Draft202012Validator(part).is_valid(document) for part in parts):
                 found.append("fits no kind, and is no values.yaml")
             continue
         elif document["kind"] in SCHEMAS:
             schema = SCHEMAS[document["kind"]]
         else:
-            found += [] if document["kind"] in OTHERS else [f"{document['kind']} is not checked by anything"]
+            found += (
+                []
+                if document["kind"] in OTHERS
+                else [f"{document['kind']} is not checked by anything"]
+            )
             continue
-        found += [error.message for error in jsonschema.Draft202012Validator(schema).iter_errors(document)]
+        found += [
+            error.message for error in jsonschema.Draft202012Validator(schema).iter_errors(document)
+        ]
     return found
 
 

@@ -1,4 +1,6 @@
-"""Lives of ModelApprovals, and of the stages that wait for them, under `@STORIES.reaching(...)` as in `model_stories`."""
+"""Lives of ModelApprovals, and of the stages that wait for them, under `@STORIES.reaching(...)`
+as in `model_stories`.
+"""
 
 from __future__ import annotations
 
@@ -29,9 +31,26 @@ def asks(world: World, *gates: Manifest, **stage: Any) -> None:
 
 def approves(world: World, who: str, name: str = "", **spec: Any) -> None:
     """Approve, or what `spec` says, as somebody."""
-    digest = next((each.get("digest") for each in world.status("registeredmodels", "fraud").get("versions", [])), None)
-    about = {"model": "fraud", "stage": "production", "version": "v1", "digest": digest or f"sha256:{'0' * 64}"}
-    world.apply(manifest("ModelApproval", name or f"by-{who}", **about | {"decision": "Approve", "approver": who} | spec))
+    digest = next(
+        (
+            each.get("digest")
+            for each in world.status("registeredmodels", "fraud").get("versions", [])
+        ),
+        None,
+    )
+    about = {
+        "model": "fraud",
+        "stage": "production",
+        "version": "v1",
+        "digest": digest or f"sha256:{'0' * 64}",
+    }
+    world.apply(
+        manifest(
+            "ModelApproval",
+            name or f"by-{who}",
+            **about | {"decision": "Approve", "approver": who} | spec,
+        )
+    )
 
 
 async def passes(world: World, hours: int) -> None:
@@ -47,12 +66,15 @@ def verdict(world: World) -> tuple[str, str]:
 
 
 def effective(world: World) -> str | None:
-    found: str | None = world.status("registeredmodels", "fraud")["stages"]["production"].get("version")
+    found: str | None = world.status("registeredmodels", "fraud")["stages"]["production"].get(
+        "version"
+    )
     return found
 
 
 @STORIES.reaching(
-    "RegisteredModel ApprovalWanted", "RegisteredModel Serving", "ModelApproval Counts", "ModelApproval OwnWork",
+    "RegisteredModel ApprovalWanted", "RegisteredModel Serving", "ModelApproval Counts", "ModelApproval"
+        " OwnWork",
     "ModelApproval Duplicate", "ModelApproval Effective",
 )  # fmt: skip
 async def two_others_approve_what_one_asked_for(world: World) -> None:
@@ -78,7 +100,11 @@ async def two_others_approve_what_one_asked_for(world: World) -> None:
 async def a_stage_waits_for_people_while_another_one_waits_for_something_else(world: World) -> None:
     quality = {"name": "quality", "metric": {"name": "f1", "atLeast": "0.9"}}
     asks(world, APPROVED)
-    world.patch("registeredmodels", "fraud", lambda spec: spec["stages"].update(canary={"version": "v1", "gates": [quality]}))
+    world.patch(
+        "registeredmodels",
+        "fraud",
+        lambda spec: spec["stages"].update(canary={"version": "v1", "gates": [quality]}),
+    )
     await world.run(HALF_AN_HOUR)
     assert world.condition("registeredmodels", "fraud") == ("False", "GatesPending")
     told = [each[3] for each in world.cluster.events if each[2] == "ApprovalWanted"]
@@ -97,7 +123,9 @@ async def one_rejects_and_the_rejection_stays_until_it_is_tried_again(world: Wor
     approves(world, "carla")
     await world.run()
     assert effective(world) is None, "what was rejected is not tried again by itself"
-    world.patch("registeredmodels", "fraud", lambda spec: spec["stages"]["production"].update(attempt=1))
+    world.patch(
+        "registeredmodels", "fraud", lambda spec: spec["stages"]["production"].update(attempt=1)
+    )
     await world.run()
     assert effective(world) == "v1"
 
@@ -133,10 +161,17 @@ async def an_approval_is_withdrawn_while_the_candidate_starts(world: World) -> N
     assert effective(world) == "v1"
     world.cluster.remove("modelapprovals", "risk", "by-carla")
     await world.run()
-    assert (effective(world), verdict(world)) == ("v1", ("Pass", "1 of 1: carla")), "what has taken the stage keeps it"
+    assert (effective(world), verdict(world)) == ("v1", ("Pass", "1 of 1: carla")), (
+        "what has taken the stage keeps it"
+    )
 
 
-@STORIES.reaching("ModelApproval NotAskedFor", "ModelApproval OtherDigest", "ModelApproval NoSuchGate", "ModelApproval Counts")
+@STORIES.reaching(
+    "ModelApproval NotAskedFor",
+    "ModelApproval OtherDigest",
+    "ModelApproval NoSuchGate",
+    "ModelApproval Counts",
+)
 async def an_approval_is_for_bytes_a_gate_and_a_version_that_is_asked_for(world: World) -> None:
     asks(world, {"name": "pipeline", "external": {}}, version=None)
     await world.run()
@@ -187,7 +222,9 @@ async def a_dataset_gets_too_old_while_people_are_awaited(world: World) -> None:
     world.patch("trainingruns", "run", lambda spec: spec.update(trainer={"external": {}}))
     await world.run()
     run = world.status("trainingruns", "run")["mlflow"]["runId"]
-    await world.tracking.set_run_tags(run, {f"{DATASET_TAGS}digest": f"sha256:{'1' * 64}", f"{DATASET_TAGS}rows": "10"})
+    await world.tracking.set_run_tags(
+        run, {f"{DATASET_TAGS}digest": f"sha256:{'1' * 64}", f"{DATASET_TAGS}rows": "10"}
+    )
     world.notebooks["run"] = ["well", "quiet"]
     await world.run(MINUTE)
     assert verdict(world)[0] == "Pass", verdict(world)

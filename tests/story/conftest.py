@@ -8,5 +8,9 @@ import pytest
 @pytest.fixture(autouse=True)
 def no_bug(caplog):
     yield
-    errors = [record.getMessage() for record in caplog.get_records("call") if record.levelno >= logging.ERROR]
+    errors = [
+        record.getMessage()
+        for record in caplog.get_records("call")
+        if record.levelno >= logging.ERROR
+    ]
     assert errors == []

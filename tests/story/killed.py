@@ -1,4 +1,6 @@
-"""A life that is lived once undisturbed, and again for each of its writes, with the operator killed after it: it must end alike."""
+"""A life that is lived once undisturbed, and again for each of its writes, with the operator
+killed after it: it must end alike.
+"""
 
 from __future__ import annotations
 
@@ -56,15 +58,21 @@ def lived(life: Life) -> Undisturbed:
     return asyncio.run(once())
 
 
-async def killed_after_each_write(life: Life, undisturbed: Undisturbed, part: int, slices: int) -> None:
-    """Live it again for each of its writes, or for each one of `slices`, from the one that `part` says."""
+async def killed_after_each_write(
+    life: Life, undisturbed: Undisturbed, part: int, slices: int
+) -> None:
+    """Live it again for each of its writes, or for each one of `slices`, from the one that
+    `part` says.
+    """
     for number in range(undisturbed.first + 1 + part, undisturbed.last + 1, slices):
         world = World()
         await life.begin(world)
         strike(world, number - undisturbed.first, "after", Killed, WRITES)
         await life.live(world)
         assert world.restarts == 1
-        assert await life.end(world) == undisturbed.end, f"killed after write {number - undisturbed.first}"
+        assert await life.end(world) == undisturbed.end, (
+            f"killed after write {number - undisturbed.first}"
+        )
 
 
 def writes(world: World) -> int:

@@ -1,7 +1,9 @@
-"""Small lives of RegisteredModels, and the reasons that each of them reaches. Every documented reason is reached by one (`test_reasons`).
+"""Small lives of RegisteredModels, and the reasons that each of them reaches. Every documented
+reason is reached by one (`test_reasons`).
 
-To add some: a coroutine that takes a world, under `@STORIES.reaching(...)` with what it reaches, as `<Kind> <Reason>`; the engine's own
-reasons are `Every kind <Reason>`. Whole lives do not belong here (`test_life`).
+To add some: a coroutine that takes a world, under `@STORIES.reaching(...)` with what it reaches, as
+`<Kind> <Reason>`; the engine's own reasons are `Every kind <Reason>`. Whole lives do not belong
+here (`test_life`).
 """
 
 from __future__ import annotations
@@ -14,7 +16,19 @@ from modelyard.api.record import name as object_name
 from modelyard.errors import Forbidden, Invalid, Unavailable
 from modelyard.plan import Manifest
 from tests.fakes.calls import Phase
-from tests.story.stories import MINUTE, RUNNING, TRAINER, UNAVAILABLE, Live, Stories, Story, answers, ends, trains, waits
+from tests.story.stories import (
+    MINUTE,
+    RUNNING,
+    TRAINER,
+    UNAVAILABLE,
+    Live,
+    Stories,
+    Story,
+    answers,
+    ends,
+    trains,
+    waits,
+)
 from tests.story.world import NAMESPACE, Fate, World, manifest
 
 __all__ = ["STORIES", "freezes", "plans", "registers", "watches"]
@@ -22,15 +36,22 @@ __all__ = ["STORIES", "freezes", "plans", "registers", "watches"]
 STORIES = Stories()
 
 
-# --- RegisteredModel ------------------------------------------------------------------------------------
-def registers(world: World, *, fate: Fate | None = None, production: str | None = None, **spec: Any) -> None:
+# --- RegisteredModel ------------------------------------------------------------------------------
+def registers(
+    world: World, *, fate: Fate | None = None, production: str | None = None, **spec: Any
+) -> None:
     """Apply a RegisteredModel, and a TrainingRun that registers its version v1."""
     stages = {"production": {"version": production}} if production else {}
     world.apply(manifest("RegisteredModel", "fraud", **({"stages": stages} | spec)))
     trains(world, fate=fate, register={"model": "fraud", "version": "v1"})
 
 
-@STORIES.reaching("RegisteredModel Registering", "RegisteredModel Registered", "RegisteredModel Promoting", "RegisteredModel Serving")
+@STORIES.reaching(
+    "RegisteredModel Registering",
+    "RegisteredModel Registered",
+    "RegisteredModel Promoting",
+    "RegisteredModel Serving",
+)
 async def a_version_is_registered_and_promoted(world: World) -> None:
     registers(world)
     await world.run()
@@ -55,17 +76,35 @@ async def the_objective_is_turned_round_before_a_worse_version_is_trained(world:
     world.patch("experiments", "fraud", lambda spec: spec.update(objective={"metric": "f1"}))
     await world.run()
     assert world.serving("fraud-production") == "v1", "there was nothing to compare with"
-    world.patch("experiments", "fraud", lambda spec: spec.update(objective={"metric": "f1", "goal": "Minimize"}))
-    world.apply(manifest("TrainingRun", "other", experiment="fraud", trainer=TRAINER, register={"model": "fraud", "version": "v2"}))
+    world.patch(
+        "experiments",
+        "fraud",
+        lambda spec: spec.update(objective={"metric": "f1", "goal": "Minimize"}),
+    )
+    world.apply(
+        manifest(
+            "TrainingRun",
+            "other",
+            experiment="fraud",
+            trainer=TRAINER,
+            register={"model": "fraud", "version": "v2"},
+        )
+    )
     await world.run()
     for name, value in (("run", 0.9), ("other", 0.1)):
-        world.tracking.log_metric(world.status("trainingruns", name)["mlflow"]["runId"], "f1", value)
+        world.tracking.log_metric(
+            world.status("trainingruns", name)["mlflow"]["runId"], "f1", value
+        )
     goals = [world.status("trainingruns", name)["objective"]["goal"] for name in ("run", "other")]
     assert goals == ["Maximize", "Minimize"], "as it was when each began"
     world.promote("fraud", "production", "v2")
     await world.run()
     (gate,) = world.status("registeredmodels", "fraud")["stages"]["production"]["gates"]
-    assert gate["message"] == "which f1 is better? trained were v2 to minimize it, v1 to maximize it: set incumbent.direction"
+    assert (
+        gate["message"]
+        == "which f1 is better? trained were v2 to minimize it, v1 to maximize it: set"
+        " incumbent.direction"
+    )
     assert world.serving("fraud-production") == "v1"
 
 
@@ -75,18 +114,31 @@ async def the_objective_is_turned_round_before_a_worse_version_is_trained(world:
     "RegisteredModel VerificationFailed",
     "RegisteredModel NothingToVerify",
 )
-async def what_serves_is_asked_again_and_fails_and_then_nothing_is_left_to_ask(world: World) -> None:
+async def what_serves_is_asked_again_and_fails_and_then_nothing_is_left_to_ask(
+    world: World,
+) -> None:
     quality = {"name": "quality", "metric": {"name": "accuracy", "atLeast": "0.9"}}
-    registers(world, stages={"production": {"version": "v1", "gates": [quality], "reverify": {"every": "10m"}}})
+    registers(
+        world,
+        stages={"production": {"version": "v1", "gates": [quality], "reverify": {"every": "10m"}}},
+    )
     await world.run()
     await world.run(11 * MINUTE)
     assert world.condition("registeredmodels", "fraud", "Verified") == ("True", "Verified")
     run = world.status("trainingruns", "run")["mlflow"]["runId"]
     world.tracking.log_metric(run, "accuracy", 0.8)
     await world.run(11 * MINUTE)
-    assert world.condition("registeredmodels", "fraud", "Verified") == ("False", "VerificationFailed")
-    assert (world.condition("registeredmodels", "fraud"), world.serving("fraud-production")) == (("True", "Serving"), "v1")
-    world.patch("registeredmodels", "fraud", lambda spec: spec["stages"]["production"].update(gates=[]))
+    assert world.condition("registeredmodels", "fraud", "Verified") == (
+        "False",
+        "VerificationFailed",
+    )
+    assert (world.condition("registeredmodels", "fraud"), world.serving("fraud-production")) == (
+        ("True", "Serving"),
+        "v1",
+    )
+    world.patch(
+        "registeredmodels", "fraud", lambda spec: spec["stages"]["production"].update(gates=[])
+    )
     world.promote("fraud", "production", None)
     await world.run()
     spec = {"version": "v1", "reverify": {"every": "10m"}}
@@ -103,7 +155,11 @@ async def a_version_has_not_held_the_stage_that_it_must_come_from(world: World) 
 def freezes(world: World, duration: str, **more: Any) -> None:
     """Freeze all stages of the model from this minute on."""
     now = world.clock.now()
-    window = {"schedule": f"{now.minute} {now.hour} {now.day} {now.month} *", "duration": duration, "reason": "audit"}
+    window = {
+        "schedule": f"{now.minute} {now.hour} {now.day} {now.month} *",
+        "duration": duration,
+        "reason": "audit",
+    }
     world.patch("registeredmodels", "fraud", lambda spec: spec.update(freeze=[window | more]))
 
 
@@ -121,7 +177,10 @@ def plans(world: World, version: str | None, *, dry: bool = True) -> None:
     world.patch(
         "registeredmodels",
         "fraud",
-        lambda spec: (spec.update(dryRun=dry), spec["stages"].setdefault("production", {}).update(version=version)),
+        lambda spec: (
+            spec.update(dryRun=dry),
+            spec["stages"].setdefault("production", {}).update(version=version),
+        ),
     )
 
 
@@ -147,7 +206,9 @@ def takes_no_entry(world: World) -> None:
 
     def hook(operation: str, phase: Phase) -> None:
         if (operation, phase) == ("create", "before"):
-            raise Forbidden("S3", "create object", "s3://mlflow-artifacts/risk", "the keys may not do this")
+            raise Forbidden(
+                "S3", "create object", "s3://mlflow-artifacts/risk", "the keys may not do this"
+            )
 
     world.calls.on_call = hook
 
@@ -155,7 +216,15 @@ def takes_no_entry(world: World) -> None:
 @STORIES.reaching("RegisteredModel RecordPending")
 async def s3_takes_no_entry_of_the_history_until_no_promotion_starts(world: World) -> None:
     registers(world, production="v1")
-    world.apply(manifest("TrainingRun", "other", experiment="fraud", trainer=TRAINER, register={"model": "fraud", "version": "v2"}))
+    world.apply(
+        manifest(
+            "TrainingRun",
+            "other",
+            experiment="fraud",
+            trainer=TRAINER,
+            register={"model": "fraud", "version": "v2"},
+        )
+    )
     await world.run()
     takes_no_entry(world)
     world.promote("fraud", "production", None)
@@ -188,11 +257,23 @@ async def something_else_lies_where_an_entry_of_the_history_belongs(world: World
 @STORIES.reaching("RegisteredModel OverrideEnded")
 async def an_override_of_a_minute_ends(world: World) -> None:
     registers(world, production="v1")
-    world.apply(manifest("TrainingRun", "other", experiment="fraud", trainer=TRAINER, register={"model": "fraud", "version": "v2"}))
+    world.apply(
+        manifest(
+            "TrainingRun",
+            "other",
+            experiment="fraud",
+            trainer=TRAINER,
+            register={"model": "fraud", "version": "v2"},
+        )
+    )
     await world.run()
     until = (world.clock.now() + MINUTE).isoformat()
     override = {"version": "v2", "reason": "incident 4711", "until": until}
-    world.patch("registeredmodels", "fraud", lambda spec: spec["stages"]["production"].update(override=override))
+    world.patch(
+        "registeredmodels",
+        "fraud",
+        lambda spec: spec["stages"]["production"].update(override=override),
+    )
     await world.run()
     assert world.serving("fraud-production") == "v2"
     told = [each[2] for each in world.cluster.events if each[2].startswith("Overrid")]
@@ -202,9 +283,13 @@ async def an_override_of_a_minute_ends(world: World) -> None:
 
 
 def watches(world: World, version: str, failing: int) -> None:
-    """Give the pods of a version a hundred requests each time that they are asked, so many of which fail."""
+    """Give the pods of a version a hundred requests each time that they are asked, so many of
+    which fail.
+    """
     (deployment,) = [
-        each for each in world.cluster.all("apps/v1/Deployment") if each["metadata"]["labels"]["modelyard.io/version"] == version
+        each
+        for each in world.cluster.all("apps/v1/Deployment")
+        if each["metadata"]["labels"]["modelyard.io/version"] == version
     ]
     world.cluster.start_pod(deployment, phase="Running", podIP="10.0.0.7")
     world.pods.load[version] = (100, failing)
@@ -213,9 +298,21 @@ def watches(world: World, version: str, failing: int) -> None:
 @STORIES.reaching("RegisteredModel RolledBack")
 async def a_version_fails_after_the_switch(world: World) -> None:
     registers(world, production="v1")
-    world.apply(manifest("TrainingRun", "other", experiment="fraud", trainer=TRAINER, register={"model": "fraud", "version": "v2"}))
+    world.apply(
+        manifest(
+            "TrainingRun",
+            "other",
+            experiment="fraud",
+            trainer=TRAINER,
+            register={"model": "fraud", "version": "v2"},
+        )
+    )
     await world.run()
-    world.patch("registeredmodels", "fraud", lambda spec: spec["stages"]["production"].update(version="v2", rollback={"automatic": {}}))
+    world.patch(
+        "registeredmodels",
+        "fraud",
+        lambda spec: spec["stages"]["production"].update(version="v2", rollback={"automatic": {}}),
+    )
     await world.run(MINUTE)
     assert world.serving("fraud-production") == "v2"
     watches(world, "v2", failing=50)
@@ -236,7 +333,11 @@ async def a_first_version_fails_after_the_switch(world: World) -> None:
 async def a_stage_is_scaled_to_nothing(world: World) -> None:
     registers(world, production="v1")
     await world.run()
-    world.patch("registeredmodels", "fraud", lambda spec: spec["stages"]["production"].update(serving={"replicas": 0}))
+    world.patch(
+        "registeredmodels",
+        "fraud",
+        lambda spec: spec["stages"]["production"].update(serving={"replicas": 0}),
+    )
     await world.run()
 
 
@@ -258,14 +359,29 @@ async def the_run_that_a_stage_waits_for_is_created_again(world: World) -> None:
     await world.run()
     world.cluster.remove("trainingruns", NAMESPACE, "run")
     await world.run()
-    world.apply(manifest("TrainingRun", "run", experiment="fraud", trainer=TRAINER, register={"model": "fraud", "version": "v1"}))
+    world.apply(
+        manifest(
+            "TrainingRun",
+            "run",
+            experiment="fraud",
+            trainer=TRAINER,
+            register={"model": "fraud", "version": "v1"},
+        )
+    )
     await world.run()
 
 
 @STORIES.reaching("RegisteredModel VersionInvalid")
 async def a_version_comes_from_a_run_that_failed(world: World) -> None:
     trains(world, fate=ends(1))
-    world.apply(manifest("RegisteredModel", "fraud", versions={"v1": {"trainingRun": "run"}}, stages={"production": {"version": "v1"}}))
+    world.apply(
+        manifest(
+            "RegisteredModel",
+            "fraud",
+            versions={"v1": {"trainingRun": "run"}},
+            stages={"production": {"version": "v1"}},
+        )
+    )
     await world.run()
 
 
@@ -273,7 +389,11 @@ async def a_version_comes_from_a_run_that_failed(world: World) -> None:
 async def a_version_is_declared_again_from_another_source(world: World) -> None:
     registers(world, production="v1")
     await world.run()
-    world.patch("registeredmodels", "fraud", lambda spec: spec.update(versions={"v1": {"uri": "s3://mlflow-artifacts/risk/other"}}))
+    world.patch(
+        "registeredmodels",
+        "fraud",
+        lambda spec: spec.update(versions={"v1": {"uri": "s3://mlflow-artifacts/risk/other"}}),
+    )
     await world.run()
 
 
@@ -281,7 +401,11 @@ async def a_version_is_declared_again_from_another_source(world: World) -> None:
 async def there_is_nothing_where_a_version_should_be(world: World) -> None:
     world.apply(manifest("Experiment", "fraud"))
     versions = {"v1": {"uri": "s3://mlflow-artifacts/risk/nothing"}}
-    world.apply(manifest("RegisteredModel", "fraud", versions=versions, stages={"production": {"version": "v1"}}))
+    world.apply(
+        manifest(
+            "RegisteredModel", "fraud", versions=versions, stages={"production": {"version": "v1"}}
+        )
+    )
     await world.run()
 
 
@@ -312,10 +436,19 @@ def a_pod_cannot_serve(fate: Fate) -> Live:
     return live
 
 
-UNSCHEDULABLE = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/3 nodes are available"}
+UNSCHEDULABLE = {
+    "type": "PodScheduled",
+    "status": "False",
+    "reason": "Unschedulable",
+    "message": "0/3 nodes are available",
+}
 for _reason, _fate in {
-    "ServingFailed": ends(67, container="model", reason="LoadFailed", message="model.ubj is cut short"),
-    "CodeModelForbidden": ends(67, container="model", reason="CodeModelForbidden", message="it is a pickle"),
+    "ServingFailed": ends(
+        67, container="model", reason="LoadFailed", message="model.ubj is cut short"
+    ),
+    "CodeModelForbidden": ends(
+        67, container="model", reason="CodeModelForbidden", message="it is a pickle"
+    ),
     "ArtifactInvalid": ends(67, container="fetch", reason="ArtifactInvalid", message="../x"),
     "VolumeFull": ends(73, container="fetch", reason="VolumeFull", message="no space left"),
     "OutOfMemory": ends(137, container="model", because="OOMKilled"),
@@ -325,8 +458,12 @@ for _reason, _fate in {
     "QuotaExceeded": Fate(failed='pods "x" is forbidden: exceeded quota: team'),
     "PodRefused": Fate(failed='pods "x" is forbidden: violates PodSecurity "restricted:latest"'),
 }.items():
-    _live = a_pod_cannot_serve(replace(_fate, failed="" if _fate.failed == "BackoffLimitExceeded" else _fate.failed))
-    STORIES[f"a_pod_cannot_serve_{_reason}"] = Story(_live, frozenset({f"RegisteredModel {_reason}"}))
+    _live = a_pod_cannot_serve(
+        replace(_fate, failed="" if _fate.failed == "BackoffLimitExceeded" else _fate.failed)
+    )
+    STORIES[f"a_pod_cannot_serve_{_reason}"] = Story(
+        _live, frozenset({f"RegisteredModel {_reason}"})
+    )
 
 
 @STORIES.reaching("RegisteredModel NameTaken")
@@ -354,7 +491,12 @@ async def mlflow_goes_down_while_a_model_is_served(world: World) -> None:
 
 @STORIES.reaching("RegisteredModel StoreUnavailable")
 async def s3_goes_down_before_a_version_is_registered(world: World) -> None:
-    registers(world, fate=RUNNING, production="v2", versions={"v2": {"uri": "s3://mlflow-artifacts/risk/v2"}})
+    registers(
+        world,
+        fate=RUNNING,
+        production="v2",
+        versions={"v2": {"uri": "s3://mlflow-artifacts/risk/v2"}},
+    )
     answers(world, Unavailable("S3", "read", "s3://b/k", "no answer"), "read", "objects", "digest")
     await world.run(6 * MINUTE)
 
@@ -375,7 +517,11 @@ async def mlflow_refuses_the_password_of_a_model_s_namespace(world: World) -> No
 
 @STORIES.reaching("RegisteredModel RequestRefused")
 async def mlflow_refuses_a_model(world: World) -> None:
-    answers(world, Invalid("MLflow", "create model", "risk.fraud", "the name is reserved"), "create_model")
+    answers(
+        world,
+        Invalid("MLflow", "create model", "risk.fraud", "the name is reserved"),
+        "create_model",
+    )
     world.apply(manifest("RegisteredModel", "fraud"))
     await world.run()
 

@@ -17,24 +17,41 @@ STORIES = Stories()
 
 
 def splits(world: World, version: str, failing: int = 0) -> None:
-    """Give a version a pod that is ready, and splits: each time that it is asked it has drawn 900 requests for itself and 100 for the
-    candidate, so many of which fail.
+    """Give a version a pod that is ready, and splits: each time that it is asked it has drawn 900
+    requests for itself and 100 for the candidate, so many of which fail.
     """
     (deployment,) = [
-        each for each in world.cluster.all("apps/v1/Deployment") if each["metadata"]["labels"]["modelyard.io/version"] == version
+        each
+        for each in world.cluster.all("apps/v1/Deployment")
+        if each["metadata"]["labels"]["modelyard.io/version"] == version
     ]
-    world.cluster.start_pod(deployment, phase="Running", podIP="10.0.0.7", conditions=[{"type": "Ready", "status": "True"}])
+    world.cluster.start_pod(
+        deployment,
+        phase="Running",
+        podIP="10.0.0.7",
+        conditions=[{"type": "Ready", "status": "True"}],
+    )
     world.pods.drawn[version] = Arm(900, 1), Arm(100, failing)
 
 
 async def rolls_out(world: World, *steps: Manifest, failing: int = 0, **rollout: Any) -> None:
     """v1 serves, and v2 is to take the stage in these steps."""
     registers(world, production="v1")
-    world.apply(manifest("TrainingRun", "other", experiment="fraud", trainer=TRAINER, register={"model": "fraud", "version": "v2"}))
+    world.apply(
+        manifest(
+            "TrainingRun",
+            "other",
+            experiment="fraud",
+            trainer=TRAINER,
+            register={"model": "fraud", "version": "v2"},
+        )
+    )
     await world.run()
     splits(world, "v1", failing)
     asked = {"strategy": "Canary", "steps": list(steps), **rollout}
-    world.patch("registeredmodels", "fraud", lambda spec: spec["stages"]["production"].update(rollout=asked))
+    world.patch(
+        "registeredmodels", "fraud", lambda spec: spec["stages"]["production"].update(rollout=asked)
+    )
     world.promote("fraud", "production", "v2")
 
 
@@ -44,14 +61,20 @@ async def a_rollout_is_paused_until_a_person_has_it_continue(world: World) -> No
     await world.run(5 * MINUTE)
     assert world.condition("registeredmodels", "fraud") == ("False", "RolloutPaused")
     assert world.serving("fraud-production") == "v1"
-    world.patch("registeredmodels", "fraud", lambda spec: spec["stages"]["production"]["rollout"].update(resumed=1))
+    world.patch(
+        "registeredmodels",
+        "fraud",
+        lambda spec: spec["stages"]["production"]["rollout"].update(resumed=1),
+    )
     await world.run(timedelta(minutes=2))
     assert world.serving("fraud-production") == "v2"
 
 
 @STORIES.reaching("RegisteredModel RolloutFailed")
 async def a_candidate_is_worse_than_its_limits(world: World) -> None:
-    await rolls_out(world, {"weight": 10}, {"hold": "10m"}, failing=60, analysis={"interval": "10s"})
+    await rolls_out(
+        world, {"weight": 10}, {"hold": "10m"}, failing=60, analysis={"interval": "10s"}
+    )
     await world.run(2 * MINUTE)
     assert world.condition("registeredmodels", "fraud", "Stalled") == ("True", "RolloutFailed")
     assert world.serving("fraud-production") == "v1"

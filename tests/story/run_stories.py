@@ -1,9 +1,11 @@
 """Small lives of Experiments and TrainingRuns, and the reasons that each of them reaches.
 
-Every documented reason is reached by one (`test_reasons`); what the engine says of every kind is here too.
+Every documented reason is reached by one (`test_reasons`); what the engine says of every kind is
+here too.
 
-To add some: a coroutine that takes a world, under `@STORIES.reaching(...)` with what it reaches, as `<Kind> <Reason>`; the engine's own
-reasons are `Every kind <Reason>`. Whole lives do not belong here (`test_life`).
+To add some: a coroutine that takes a world, under `@STORIES.reaching(...)` with what it reaches, as
+`<Kind> <Reason>`; the engine's own reasons are `Every kind <Reason>`. Whole lives do not belong
+here (`test_life`).
 """
 
 from __future__ import annotations
@@ -16,7 +18,19 @@ from modelyard.errors import Forbidden, Invalid, Unavailable
 from modelyard.ports import TrackedExperiment
 from tests.fakes.calls import Phase
 from tests.fakes.mlflow import FakeTracking
-from tests.story.stories import MINUTE, RUNNING, TRAINER, UNAVAILABLE, Live, Stories, Story, answers, ends, trains, waits
+from tests.story.stories import (
+    MINUTE,
+    RUNNING,
+    TRAINER,
+    UNAVAILABLE,
+    Live,
+    Stories,
+    Story,
+    answers,
+    ends,
+    trains,
+    waits,
+)
 from tests.story.world import NAMESPACE, Fate, World, manifest
 
 __all__ = ["STORIES"]
@@ -24,7 +38,7 @@ __all__ = ["STORIES"]
 STORIES = Stories()
 
 
-# --- Experiment -----------------------------------------------------------------------------------------
+# --- Experiment -----------------------------------------------------------------------------------
 @STORIES.reaching("Experiment Synced", "Experiment Retaining")
 async def old_runs_are_deleted(world: World) -> None:
     world.apply(manifest("Experiment", "fraud", retention={"runs": "1h"}))
@@ -82,12 +96,16 @@ async def the_password_is_changed(world: World) -> None:
 async def mlflow_refuses_a_tag(world: World) -> None:
     world.apply(manifest("Experiment", "fraud"))
     await world.run()
-    answers(world, Invalid("MLflow", "tag experiment", "1", "the key is too long"), "set_experiment_tags")
+    answers(
+        world,
+        Invalid("MLflow", "tag experiment", "1", "the key is too long"),
+        "set_experiment_tags",
+    )
     world.patch("experiments", "fraud", lambda spec: spec.update(description="cards"))
     await world.run()
 
 
-# --- TrainingRun: before and while it trains ------------------------------------------------------------
+# --- TrainingRun: before and while it trains ------------------------------------------------------
 @STORIES.reaching("TrainingRun WaitingForExperiment")
 async def a_run_comes_before_its_experiment(world: World) -> None:
     world.apply(manifest("TrainingRun", "run", experiment="fraud", trainer=TRAINER))
@@ -114,7 +132,12 @@ async def a_pod_starts_and_trains(world: World) -> None:
 
 @STORIES.reaching("TrainingRun Unschedulable")
 async def no_node_fits_the_pod(world: World) -> None:
-    scheduled = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/3 nodes are available"}
+    scheduled = {
+        "type": "PodScheduled",
+        "status": "False",
+        "reason": "Unschedulable",
+        "message": "0/3 nodes are available",
+    }
     trains(world, fate=Fate({"phase": "Pending", "conditions": [scheduled]}))
     await world.run()
 
@@ -139,32 +162,43 @@ async def a_job_gets_no_pod_and_nothing_says_why(world: World) -> None:
 
 @STORIES.reaching("TrainingRun QuotaExceeded")
 async def a_quota_refuses_the_pod(world: World) -> None:
-    trains(world, fate=Fate(refused='Error creating: pods "run-1-x" is forbidden: exceeded quota: pods'))
+    trains(
+        world,
+        fate=Fate(refused='Error creating: pods "run-1-x" is forbidden: exceeded quota: pods'),
+    )
     await world.run()
 
 
 @STORIES.reaching("TrainingRun PodRefused")
 async def pod_security_refuses_the_pod(world: World) -> None:
-    trains(world, fate=Fate(refused='Error creating: pods "run-1-x" is forbidden: violates PodSecurity'))
+    trains(
+        world,
+        fate=Fate(refused='Error creating: pods "run-1-x" is forbidden: violates PodSecurity'),
+    )
     await world.run()
 
 
 @STORIES.reaching("TrainingRun RequestRefused")
 async def a_quota_refuses_the_job(world: World) -> None:
-    world.cluster.refuses["Job", "run-1"] = Forbidden("Kubernetes", "apply Job", "risk/run-1", "exceeded quota")
+    world.cluster.refuses["Job", "run-1"] = Forbidden(
+        "Kubernetes", "apply Job", "risk/run-1", "exceeded quota"
+    )
     trains(world)
     await world.run()
 
 
 @STORIES.reaching("TrainingRun InvalidResources")
 async def kubernetes_refuses_the_resources(world: World) -> None:
-    detail = 'Job.batch "run-1" is invalid: spec.template.spec.containers[0].resources.requests: Invalid value: "2Gi"'
+    detail = (
+        'Job.batch "run-1" is invalid: spec.template.spec.containers[0].resources.requests: Invalid'
+        ' value: "2Gi"'
+    )
     world.cluster.refuses["Job", "run-1"] = Invalid("Kubernetes", "apply Job", "risk/run-1", detail)
     trains(world)
     await world.run()
 
 
-# --- TrainingRun: how it ends ---------------------------------------------------------------------------
+# --- TrainingRun: how it ends ---------------------------------------------------------------------
 @STORIES.reaching("TrainingRun Retrying", "TrainingRun Succeeded", "TrainingRun Registering")
 async def a_failed_attempt_is_repeated_and_succeeds(world: World) -> None:
     world.failing["run"] = 1
@@ -178,13 +212,18 @@ async def a_node_is_drained_and_the_container_exits_with_0(world: World) -> None
     await world.run()
     del world.fates["run"]
     now = world.clock.now().strftime("%Y-%m-%dT%H:%M:%SZ")
-    end = {"completionTime": now, "conditions": [{"type": "Complete", "status": "True", "reason": "Completed"}]}
+    end = {
+        "completionTime": now,
+        "conditions": [{"type": "Complete", "status": "True", "reason": "Completed"}],
+    }
     world.tracking.end_run(world.status("trainingruns", "run")["mlflow"]["runId"], "FINISHED")
     world.cluster.remove("v1/Pod", NAMESPACE, "run-1-pod")
     world.cluster.edit("batch/v1/Job", NAMESPACE, "run-1", lambda body: body.update(status=end))
     await world.run()
     assert world.condition("trainingruns", "run", "Succeeded") == ("True", "Succeeded")
-    assert [run.models for run in world.tracking.runs_by_id.values()] == [(*world.tracking.logged,)], "trained again, in the same run"
+    assert [run.models for run in world.tracking.runs_by_id.values()] == [
+        (*world.tracking.logged,)
+    ], "trained again, in the same run"
 
 
 @STORIES.reaching("TrainingRun Failed")
@@ -207,7 +246,11 @@ async def training_takes_too_long(world: World) -> None:
 
 def a_program_says(reason: str, code: int, container: str) -> Live:
     async def live(world: World) -> None:
-        trains(world, fate=ends(code, container=container, reason=reason, message="why"), dataset={"name": "cards"})
+        trains(
+            world,
+            fate=ends(code, container=container, reason=reason, message="why"),
+            dataset={"name": "cards"},
+        )
         await world.run()
 
     return live
@@ -222,7 +265,9 @@ for _reason, _code, _container in (
     ("DatasetUnavailable", 66, "data"),
     ("DatasetInvalid", 67, "data"),
 ):
-    STORIES[f"a_program_says_{_reason}"] = Story(a_program_says(_reason, _code, _container), frozenset({f"TrainingRun {_reason}"}))
+    STORIES[f"a_program_says_{_reason}"] = Story(
+        a_program_says(_reason, _code, _container), frozenset({f"TrainingRun {_reason}"})
+    )
 
 
 @STORIES.reaching("TrainingRun HeartbeatLost")
@@ -252,7 +297,15 @@ async def two_runs_register_the_same_version(world: World) -> None:
     world.apply(manifest("RegisteredModel", "fraud"))
     trains(world, register={"model": "fraud", "version": "v1"})
     await world.run()
-    world.apply(manifest("TrainingRun", "again", experiment="fraud", trainer=TRAINER, register={"model": "fraud", "version": "v1"}))
+    world.apply(
+        manifest(
+            "TrainingRun",
+            "again",
+            experiment="fraud",
+            trainer=TRAINER,
+            register={"model": "fraud", "version": "v1"},
+        )
+    )
     await world.run()
 
 
@@ -261,7 +314,15 @@ async def a_run_is_through_before_the_one_that_holds_its_version(world: World) -
     world.apply(manifest("RegisteredModel", "fraud"))
     trains(world, fate=RUNNING, register={"model": "fraud", "version": "v1"})
     await world.run()
-    world.apply(manifest("TrainingRun", "later", experiment="fraud", trainer=TRAINER, register={"model": "fraud", "version": "v1"}))
+    world.apply(
+        manifest(
+            "TrainingRun",
+            "later",
+            experiment="fraud",
+            trainer=TRAINER,
+            register={"model": "fraud", "version": "v1"},
+        )
+    )
     await world.run()
 
 
@@ -273,7 +334,7 @@ async def a_run_logs_no_model(world: World) -> None:
     await world.run()
 
 
-# --- what the engine says of every kind -----------------------------------------------------------------
+# --- what the engine says of every kind -----------------------------------------------------------
 @STORIES.reaching("Every kind InvalidSpec")
 async def the_crd_is_of_another_release(world: World) -> None:
     world.apply(manifest("Experiment", "fraud", retention={"runs": 90}))
@@ -297,7 +358,9 @@ async def another_client_changes_a_tag_back(world: World) -> None:
     def revert(operation: str, phase: Phase) -> None:
         if operation == "set_experiment_tags" and phase == "after":
             (there,) = world.tracking.experiments.values()
-            world.tracking.experiments[there.id] = replace(there, tags=there.tags | {"mlflow.note.content": "theirs"})
+            world.tracking.experiments[there.id] = replace(
+                there, tags=there.tags | {"mlflow.note.content": "theirs"}
+            )
 
     world.apply(manifest("Experiment", "fraud"))
     await world.run()

@@ -1,4 +1,6 @@
-"""What a story of one reason is, and the words that such stories share: apply a run, have its pod end so, have a call fail."""
+"""What a story of one reason is, and the words that such stories share: apply a run, have its
+pod end so, have a call fail.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,19 @@ from modelyard.plan import Manifest
 from tests.fakes.calls import Phase
 from tests.story.world import Fate, World, manifest
 
-__all__ = ["MINUTE", "RUNNING", "TRAINER", "UNAVAILABLE", "Live", "Stories", "Story", "answers", "ends", "trains", "waits"]
+__all__ = [
+    "MINUTE",
+    "RUNNING",
+    "TRAINER",
+    "UNAVAILABLE",
+    "Live",
+    "Stories",
+    "Story",
+    "answers",
+    "ends",
+    "trains",
+    "waits",
+]
 
 Live = Callable[[World], Awaitable[None]]
 TRAINER: Manifest = {"xgboost": {"task": "classification"}}
@@ -42,7 +56,9 @@ class Story:
 class Stories(dict[str, Story]):
     """Stories by name."""
 
-    def reaching(self, *reaches: str, logs: bool = False, deadline: float = 60.0) -> Callable[[Live], Live]:
+    def reaching(
+        self, *reaches: str, logs: bool = False, deadline: float = 60.0
+    ) -> Callable[[Live], Live]:
         """Put a life into the table."""
 
         def add(live: Live) -> Live:
@@ -52,7 +68,14 @@ class Stories(dict[str, Story]):
         return add
 
 
-def trains(world: World, name: str = "run", fate: Fate | None = None, *, labels: dict[str, str] | None = None, **spec: Any) -> None:
+def trains(
+    world: World,
+    name: str = "run",
+    fate: Fate | None = None,
+    *,
+    labels: dict[str, str] | None = None,
+    **spec: Any,
+) -> None:
     """Apply the Experiment fraud and one of its TrainingRuns, whose Jobs meet this fate."""
     if fate is not None:
         world.fates[name] = fate
@@ -70,11 +93,19 @@ def ends(code: int, *, container: str = "trainer", because: str = "", **said: st
 
 def waits(reason: str) -> Fate:
     """Return the fate of a Job whose container cannot be started."""
-    statuses = [{"name": "trainer", "image": "team/train:1", "state": {"waiting": {"reason": reason, "message": "no"}}}]
+    statuses = [
+        {
+            "name": "trainer",
+            "image": "team/train:1",
+            "state": {"waiting": {"reason": reason, "message": "no"}},
+        }
+    ]
     return Fate({"phase": "Pending", "containerStatuses": statuses})
 
 
-RUNNING = Fate({"phase": "Running", "containerStatuses": [{"name": "trainer", "state": {"running": {}}}]})
+RUNNING = Fate(
+    {"phase": "Running", "containerStatuses": [{"name": "trainer", "state": {"running": {}}}]}
+)
 
 
 def answers(world: World, error: BaseException, *operations: str) -> None:

@@ -1,4 +1,6 @@
-"""What other systems are told of a model's life: a CloudEvent for each entry of its history, once."""
+"""What other systems are told of a model's life: a CloudEvent for each entry of its history,
+once.
+"""
 
 from __future__ import annotations
 
@@ -24,11 +26,15 @@ async def test_each_entry_of_the_history_is_told_once_with_all_that_it_says():
     uid = world.get("registeredmodels", "fraud")["metadata"]["uid"]
     events = [from_dict(each) for each in world.announced]
     outcomes = ["promoted", "promoted", "rolledback", "cleared"]
-    assert [event["type"] for event in events] == [f"io.modelyard.promotion.{outcome}" for outcome in outcomes]
+    assert [event["type"] for event in events] == [
+        f"io.modelyard.promotion.{outcome}" for outcome in outcomes
+    ]
     assert [event.data | {"record": event.data["record"]["number"]} for event in events] == history
     newest = world.status("registeredmodels", "fraud")["record"]
     assert events[-1].data["record"] == {"number": newest["number"], "digest": newest["digest"]}
-    assert {event["source"] for event in events} == {"/apis/modelyard.io/v1alpha1/namespaces/risk/registeredmodels/fraud"}
+    assert {event["source"] for event in events} == {
+        "/apis/modelyard.io/v1alpha1/namespaces/risk/registeredmodels/fraud"
+    }
     assert {event["subject"] for event in events} == {"production"}
     assert [event["time"] for event in events] == [entry["time"] for entry in history]
     assert len({event["id"] for event in events}) == len(events)
@@ -43,4 +49,6 @@ async def test_an_operator_that_comes_back_tells_nothing_twice():
     world.restart()
     await world.run()
     ids = [event["id"] for event in world.announced]
-    assert len(ids) == before == len(set(ids)), "what stands in the history was told by the operator that wrote it"
+    assert len(ids) == before == len(set(ids)), (
+        "what stands in the history was told by the operator that wrote it"
+    )

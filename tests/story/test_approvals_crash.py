@@ -1,4 +1,6 @@
-"""Kill the operator after every write of a promotion that people approve and withdraw from: it ends alike, and never without them."""
+"""Kill the operator after every write of a promotion that people approve and withdraw from: it
+ends alike, and never without them.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +36,10 @@ async def end(world: World) -> dict[str, Any]:
         "gates": [(gate["verdict"], gate["message"]) for gate in stage["gates"]],
         "steps": [(step["name"], step["state"]) for step in stage["steps"]],
         "serving": world.serving("fraud-production"),
-        "approvals": {each["metadata"]["name"]: each["status"]["conditions"][0]["reason"] for each in world.cluster.all("modelapprovals")},
+        "approvals": {
+            each["metadata"]["name"]: each["status"]["conditions"][0]["reason"]
+            for each in world.cluster.all("modelapprovals")
+        },
         "deployments": len(world.cluster.all("apps/v1/Deployment")),
     }
 

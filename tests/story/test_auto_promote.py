@@ -1,4 +1,6 @@
-"""Stages that take the newest version by themselves, as lives: what passes is taken, wherever the operator is killed on the way."""
+"""Stages that take the newest version by themselves, as lives: what passes is taken, wherever
+the operator is killed on the way.
+"""
 
 from __future__ import annotations
 
@@ -20,21 +22,33 @@ SLICES = 3
 
 
 def begins(world: World, **stages: Any) -> None:
-    world.apply(manifest("Experiment", "fraud"), manifest("RegisteredModel", "fraud", stages=stages))
+    world.apply(
+        manifest("Experiment", "fraud"), manifest("RegisteredModel", "fraud", stages=stages)
+    )
 
 
 async def registers(world: World, version: str, f1: float | None = None, **more: Any) -> None:
     """Have a version trained and registered, a minute after the one before."""
     world.clock.advance(60)
     register = {"model": "fraud", "version": version} | more
-    world.apply(manifest("TrainingRun", f"train-{version}", experiment="fraud", trainer=TRAINER, register=register))
+    world.apply(
+        manifest(
+            "TrainingRun",
+            f"train-{version}",
+            experiment="fraud",
+            trainer=TRAINER,
+            register=register,
+        )
+    )
     await world.run()
     if f1 is not None:
         await measures(world, version, f1)
 
 
 async def measures(world: World, version: str, f1: float) -> None:
-    world.tracking.log_metric(world.status("trainingruns", f"train-{version}")["mlflow"]["runId"], "f1", f1)
+    world.tracking.log_metric(
+        world.status("trainingruns", f"train-{version}")["mlflow"]["runId"], "f1", f1
+    )
     await world.run()
 
 
@@ -45,7 +59,8 @@ def stage(world: World, name: str = "production") -> Manifest:
 
 def history(world: World) -> list[tuple[str | None, str | None, str]]:
     return [
-        (entry.get("from"), entry.get("to"), entry["outcome"]) for entry in world.status("registeredmodels", "fraud").get("history", [])
+        (entry.get("from"), entry.get("to"), entry["outcome"])
+        for entry in world.status("registeredmodels", "fraud").get("history", [])
     ]
 
 
@@ -90,7 +105,11 @@ def test_what_passes_is_taken_and_what_fails_is_skipped(undisturbed: Undisturbed
         "ready": ("True", "Serving"),
         "stage": ("v3", "v3", 1),
         "rejected": ["v2"],
-        "history": [(None, "v1", "AutoPromoted"), ("v1", "v2", "Rejected"), ("v1", "v3", "AutoPromoted")],
+        "history": [
+            (None, "v1", "AutoPromoted"),
+            ("v1", "v2", "Rejected"),
+            ("v1", "v3", "AutoPromoted"),
+        ],
         "serving": "v3",
     }
 
@@ -105,9 +124,14 @@ async def test_a_version_that_fails_is_told_of_with_its_figures_and_leaves_the_s
     begins(world, production=NEWEST | {"gates": [QUALITY]})
     await registers(world, "v1", 0.95)
     await registers(world, "v2", 0.5)
-    (message,) = [message for _, _, reason, message, _ in world.cluster.events if reason == "GateFailed"]
+    (message,) = [
+        message for _, _, reason, message, _ in world.cluster.events if reason == "GateFailed"
+    ]
     assert message == "production does not take v2. quality: f1 is 0.5, below 0.9."
-    assert (world.condition("registeredmodels", "fraud"), stage(world).get("blocked")) == (("True", "Serving"), None)
+    assert (world.condition("registeredmodels", "fraud"), stage(world).get("blocked")) == (
+        ("True", "Serving"),
+        None,
+    )
     assert ended(world) == {"AutoPromoted": 1, "Rejected": 1}
     before = writes(world)
     await world.run(timedelta(minutes=30))
@@ -120,11 +144,16 @@ async def test_nothing_is_said_of_a_version_before_it_was_read():
     begins(world, production=NEWEST | {"gates": [accurate]})
     await registers(world, "v1")
     written = (
-        status for body, status in (call.arguments for call in world.calls.named("write_status")) if body["kind"] == "RegisteredModel"
+        status
+        for body, status in (call.arguments for call in world.calls.named("write_status"))
+        if body["kind"] == "RegisteredModel"
     )
     stages = [status.get("stages", {}).get("production", {}) for status in written]
     said = {(gate["verdict"], gate["message"]) for each in stages for gate in each.get("gates", [])}
-    assert said == {("Pass", "accuracy is 0.9: at least 0.85"), ("Pending", "the version is being recorded: nothing was read of it yet")}
+    assert said == {
+        ("Pass", "accuracy is 0.9: at least 0.85"),
+        ("Pending", "the version is being recorded: nothing was read of it yet"),
+    }
 
 
 async def test_a_rejected_version_is_tried_again_when_attempt_is_raised_and_nothing_is_refreshed():
@@ -135,7 +164,11 @@ async def test_a_rejected_version_is_tried_again_when_attempt_is_raised_and_noth
     asks(world, attempt=1)
     await world.run()
     found = stage(world)
-    assert (found["version"], found["attempt"], [each["attempt"] for each in found["rejected"]]) == ("v1", 1, [1]), "and it failed again"
+    assert (
+        found["version"],
+        found["attempt"],
+        [each["attempt"] for each in found["rejected"]],
+    ) == ("v1", 1, [1]), "and it failed again"
     await measures(world, "v2", 0.92)
     asks(world, attempt=2)
     await world.run()
@@ -159,7 +192,10 @@ async def test_after_a_rollback_by_hand_only_what_is_registered_later_is_taken()
     await world.run()
     asks(world, **NEWEST, version=None)
     await world.run(timedelta(minutes=30))
-    assert (stage(world)["version"], world.condition("registeredmodels", "fraud")) == ("v2", ("True", "Serving")), "v3 is held"
+    assert (stage(world)["version"], world.condition("registeredmodels", "fraud")) == (
+        "v2",
+        ("True", "Serving"),
+    ), "v3 is held"
     await registers(world, "v4")
     assert history(world)[-2:] == [("v3", "v2", "RolledBack"), ("v2", "v4", "AutoPromoted")]
 
@@ -172,7 +208,11 @@ async def test_a_freeze_holds_it_and_at_its_end_the_newest_alone_is_taken():
     for version in ("v2", "v3"):
         await registers(world, version)
         found = stage(world)
-        assert (found["version"], found["desired"], found["blocked"]["reason"]) == ("v1", version, "Frozen")
+        assert (found["version"], found["desired"], found["blocked"]["reason"]) == (
+            "v1",
+            version,
+            "Frozen",
+        )
     await world.run(timedelta(minutes=20))
     assert history(world) == [(None, "v1", "AutoPromoted"), ("v1", "v3", "AutoPromoted")]
 
@@ -184,14 +224,22 @@ async def test_people_who_were_asked_decide_about_that_version_before_a_newer_on
     await registers(world, "v2")
     assert (stage(world)["desired"], stage(world)["blocked"]["reason"]) == ("v1", "ApprovalWanted")
     assert len(told(world, "ApprovalWanted")) == 1
-    digests = {each["name"]: each["digest"] for each in world.status("registeredmodels", "fraud")["versions"]}
+    digests = {
+        each["name"]: each["digest"]
+        for each in world.status("registeredmodels", "fraud")["versions"]
+    }
     for who in ("dana", "bob", "rita"):
         about = {"model": "fraud", "stage": "production", "version": "v1", "digest": digests["v1"]}
-        world.apply(manifest("ModelApproval", f"by-{who}", **about, decision="Approve", approver=who))
+        world.apply(
+            manifest("ModelApproval", f"by-{who}", **about, decision="Approve", approver=who)
+        )
     await world.run()
     assert history(world) == [(None, "v1", "AutoPromoted")], "bob and rita; dana registered it"
     assert world.condition("modelapprovals", "by-dana")[1] == "Effective"
-    assert (stage(world)["desired"], stage(world)["blocked"]["reason"]) == ("v2", "ApprovalWanted"), "and then about the next"
+    assert (stage(world)["desired"], stage(world)["blocked"]["reason"]) == (
+        "v2",
+        "ApprovalWanted",
+    ), "and then about the next"
 
 
 async def test_a_newer_version_takes_the_place_of_one_that_waits_for_its_gates():
@@ -211,7 +259,9 @@ async def test_what_its_stage_before_did_not_take_keeps_nothing_waiting():
     for version, f1 in (("v1", 0.95), ("v2", 0.5)):
         await registers(world, version, f1)
     assert [stage(world, name)["version"] for name in ("staging", "production")] == ["v1", "v1"]
-    assert world.condition("registeredmodels", "fraud") == ("True", "Serving"), "production does not wait for what staging rejected"
+    assert world.condition("registeredmodels", "fraud") == ("True", "Serving"), (
+        "production does not wait for what staging rejected"
+    )
     await registers(world, "v3", 0.97)
     assert [stage(world, name)["version"] for name in ("staging", "production")] == ["v3", "v3"]
 
@@ -222,16 +272,26 @@ async def test_a_version_whose_bytes_are_gone_is_said_so_and_a_newer_one_is_take
     await registers(world, "v1")
     asks(world, autoPromote=None, version="v1")
     await registers(world, "v2")
-    uri = next(each["uri"] for each in world.status("registeredmodels", "fraud")["versions"] if each["name"] == "v2")
+    uri = next(
+        each["uri"]
+        for each in world.status("registeredmodels", "fraud")["versions"]
+        if each["name"] == "v2"
+    )
     await world.store.delete_prefix(f"{uri}/")
     asks(world, **NEWEST, version=None)
     await world.run()
-    assert (stage(world)["version"], world.condition("registeredmodels", "fraud")) == ("v1", ("False", "ArtifactMissing"))
+    assert (stage(world)["version"], world.condition("registeredmodels", "fraud")) == (
+        "v1",
+        ("False", "ArtifactMissing"),
+    )
     before = writes(world)
     await world.run(timedelta(minutes=30))
     assert writes(world) == before, "it does not go back and forth"
     await registers(world, "v3")
-    assert (stage(world)["version"], world.condition("registeredmodels", "fraud")) == ("v3", ("True", "Serving"))
+    assert (stage(world)["version"], world.condition("registeredmodels", "fraud")) == (
+        "v3",
+        ("True", "Serving"),
+    )
 
 
 async def test_a_version_that_mlflow_lost_and_has_again_is_no_newer_for_that():
@@ -239,15 +299,25 @@ async def test_a_version_that_mlflow_lost_and_has_again_is_no_newer_for_that():
     begins(world, production=NEWEST)
     for version in ("v1", "v2"):
         await registers(world, version)
-    (uri,) = (each["uri"] for each in world.status("registeredmodels", "fraud")["versions"] if each["name"] == "v1")
-    files = {each.path: await world.store.read(f"{uri}/{each.path}", 1000) for each in await world.store.objects(uri)}
+    (uri,) = (
+        each["uri"]
+        for each in world.status("registeredmodels", "fraud")["versions"]
+        if each["name"] == "v1"
+    )
+    files = {
+        each.path: await world.store.read(f"{uri}/{each.path}", 1000)
+        for each in await world.store.objects(uri)
+    }
     await world.tracking.delete_version("risk.fraud", "1")
     await world.store.delete_prefix(f"{uri}/")
     await world.run(timedelta(minutes=6))
     for path, content in files.items():
         world.store.put(f"{uri}/{path}", content or b"")
     await world.run(timedelta(minutes=6))
-    numbers = {each["name"]: each["mlflowVersion"] for each in world.status("registeredmodels", "fraud")["versions"]}
+    numbers = {
+        each["name"]: each["mlflowVersion"]
+        for each in world.status("registeredmodels", "fraud")["versions"]
+    }
     assert numbers == {"v1": "3", "v2": "2"}
     assert stage(world)["version"] == "v2"
 
@@ -290,6 +360,9 @@ async def test_one_that_fails_after_the_switch_is_gone_back_from_and_the_next_is
     watches(world, "v2", 60)
     await world.run()
     assert history(world)[-1] == ("v2", "v1", "RolledBack")
-    assert (world.serving("fraud-production"), world.condition("registeredmodels", "fraud")) == ("v1", ("True", "Serving"))
+    assert (world.serving("fraud-production"), world.condition("registeredmodels", "fraud")) == (
+        "v1",
+        ("True", "Serving"),
+    )
     await registers(world, "v3")
     assert history(world)[-1] == ("v1", "v3", "AutoPromoted")

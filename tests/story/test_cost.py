@@ -1,4 +1,6 @@
-"""What a life costs MLflow and S3: a model's bytes are read once by the operator, and a promotion reads no more than it must."""
+"""What a life costs MLflow and S3: a model's bytes are read once by the operator, and a
+promotion reads no more than it must.
+"""
 
 from __future__ import annotations
 
@@ -44,6 +46,10 @@ async def test_a_world_at_rest_asks_no_more_than_once_per_resync():
     world.promote("fraud", "production", "v1")
     await world.run()
     world.calls.log.clear()
-    world.patch("registeredmodels", "fraud", lambda spec: spec["stages"]["production"].setdefault("serving", {}).update(replicas=2))
+    world.patch(
+        "registeredmodels",
+        "fraud",
+        lambda spec: spec["stages"]["production"].setdefault("serving", {}).update(replicas=2),
+    )
     await world.run()
     assert len(world.calls.named("model")) == 1, "the steps of pods change neither MLflow nor S3"

@@ -1,7 +1,9 @@
-"""Kill the operator before and after every write that it makes in a story, and ask for the same end, with nothing made twice outside.
+"""Kill the operator before and after every write that it makes in a story, and ask for the same
+end, with nothing made twice outside.
 
-The story is the whole one: experiment, a failed attempt and its repetition, two versions, promotion, promotion, roll-back, deletion.
-Commit-then-error is the same walk with an ambiguous answer instead of a death.
+The story is the whole one: experiment, a failed attempt and its repetition, two versions,
+promotion, promotion, roll-back, deletion. Commit-then-error is the same walk with an ambiguous
+answer instead of a death.
 """
 
 from __future__ import annotations
@@ -31,14 +33,22 @@ WRITES = frozenset(
     }
 )  # fmt: skip
 SLICES = 8
-GATES = [{"name": "quality", "metric": {"name": "accuracy", "atLeast": "0.5"}}, {"name": "no-worse", "incumbent": {"metric": "accuracy"}}]
+GATES = [
+    {"name": "quality", "metric": {"name": "accuracy", "atLeast": "0.5"}},
+    {"name": "no-worse", "incumbent": {"metric": "accuracy"}},
+]
 
 
 async def live(world: World) -> None:
     """The story: what users do, each when the world has come to rest."""
     world.failing["fraud-001"] = 1
     world.apply(
-        manifest("Experiment", "fraud", objective={"metric": "accuracy", "goal": "Maximize"}, deletionPolicy="Delete"),
+        manifest(
+            "Experiment",
+            "fraud",
+            objective={"metric": "accuracy", "goal": "Maximize"},
+            deletionPolicy="Delete",
+        ),
         manifest(
             "TrainingRun",
             "fraud-001",
@@ -48,8 +58,16 @@ async def live(world: World) -> None:
             parameters={"max_depth": "6"},
             register={"model": "fraud", "version": "v1"},
         ),
-        manifest("TrainingRun", "fraud-002", experiment="fraud", trainer=TRAINER, register={"model": "fraud", "version": "v2"}),
-        manifest("RegisteredModel", "fraud", stages={"production": {"version": "v1", "gates": GATES}}),
+        manifest(
+            "TrainingRun",
+            "fraud-002",
+            experiment="fraud",
+            trainer=TRAINER,
+            register={"model": "fraud", "version": "v2"},
+        ),
+        manifest(
+            "RegisteredModel", "fraud", stages={"production": {"version": "v1", "gates": GATES}}
+        ),
     )
     await world.run()
     world.promote("fraud", "production", "v2")
@@ -59,14 +77,21 @@ async def live(world: World) -> None:
 
 
 async def end(world: World) -> dict[str, Any]:
-    """What users see in the end, without what a crash may change: times, ids, how often something was looked at."""
+    """What users see in the end, without what a crash may change: times, ids, how often
+    something was looked at.
+    """
     model = await world.tracking.model(f"{NAMESPACE}.fraud")
     versions = await world.tracking.versions(f"{NAMESPACE}.fraud")
-    names = {v.version: v.tags["modelyard.io/version"] for v in versions}  # which of two is registered first may differ
+    names = {
+        v.version: v.tags["modelyard.io/version"] for v in versions
+    }  # which of two is registered first may differ
     status = world.status("registeredmodels", "fraud")
     return {
         "conditions": {
-            (plural, name): sorted((c["type"], c["status"], c["reason"]) for c in world.status(plural, name)["conditions"])
+            (plural, name): sorted(
+                (c["type"], c["status"], c["reason"])
+                for c in world.status(plural, name)["conditions"]
+            )
             for plural, name in (
                 ("experiments", "fraud"),
                 ("trainingruns", "fraud-001"),
@@ -74,11 +99,20 @@ async def end(world: World) -> dict[str, Any]:
                 ("registeredmodels", "fraud"),
             )
         },
-        "attempts": [world.status("trainingruns", name)["attempt"] for name in ("fraud-001", "fraud-002")],
-        "aliases": {alias: names[number] for alias, number in model.aliases.items()} if model else None,
-        "versions": sorted((v.tags["modelyard.io/version"], v.stage, v.tags["modelyard.io/stages"]) for v in versions),
+        "attempts": [
+            world.status("trainingruns", name)["attempt"] for name in ("fraud-001", "fraud-002")
+        ],
+        "aliases": {alias: names[number] for alias, number in model.aliases.items()}
+        if model
+        else None,
+        "versions": sorted(
+            (v.tags["modelyard.io/version"], v.stage, v.tags["modelyard.io/stages"])
+            for v in versions
+        ),
         "history": [(e.get("from"), e.get("to"), e["outcome"]) for e in status["history"]],
-        "stages": {name: (s["version"], s["readyReplicas"]) for name, s in status["stages"].items()},
+        "stages": {
+            name: (s["version"], s["readyReplicas"]) for name, s in status["stages"].items()
+        },
         "serving": world.serving("fraud-production"),
         "children": sorted((c["kind"], nameless(c)) for c in children(world) if c["kind"] != "Pod"),
         "bucket": sorted(world.tenants.world),
@@ -87,12 +121,20 @@ async def end(world: World) -> dict[str, Any]:
 
 
 def recorded(world: World, name: str = "fraud") -> list[tuple[int, str]]:
-    """Number and outcome of each entry of a model's history in S3, whose chain is whole and is what the status says."""
+    """Number and outcome of each entry of a model's history in S3, whose chain is whole and is
+    what the status says.
+    """
     body = world.get("registeredmodels", name)
     uid, record = body["metadata"]["uid"], body["status"]["record"]
-    assert record["stored"] == {"number": record["number"], "digest": record["digest"]}, "an entry waits"
+    assert record["stored"] == {"number": record["number"], "digest": record["digest"]}, (
+        "an entry waits"
+    )
     place = folder(NAMESPACE, uid)
-    there = {key: data for key, data in world.tenants.world[world.tenants.bucket].items() if key.startswith(place)}
+    there = {
+        key: data
+        for key, data in world.tenants.world[world.tenants.bucket].items()
+        if key.startswith(place)
+    }
     objects = sorted((number_in(key.removeprefix(place)) or 0, data) for key, data in there.items())
     heads = {record["number"]: {"the status": record["digest"]}}
     assert list(check(objects, uid, heads, record["number"])) == []
@@ -106,7 +148,13 @@ def nameless(child: Manifest) -> str:
 
 
 def children(world: World) -> list[Manifest]:
-    applied = ("apps/v1/Deployment", "apps/v1/ControllerRevision", "v1/Service", "policy/v1/PodDisruptionBudget", "v1/ConfigMap")
+    applied = (
+        "apps/v1/Deployment",
+        "apps/v1/ControllerRevision",
+        "v1/Service",
+        "policy/v1/PodDisruptionBudget",
+        "v1/ConfigMap",
+    )
     scopes = ("batch/v1/Job", *applied)
     return [each for scope in scopes for each in world.cluster.all(scope)]
 
@@ -114,13 +162,24 @@ def children(world: World) -> list[Manifest]:
 async def nothing_twice(world: World) -> None:
     """I1: one experiment, one run an attempt, one MLflow version a version."""
     assert len(world.tracking.experiments) == 1
-    runs = Counter((r.tags["modelyard.io/uid"], r.tags["modelyard.io/attempt"]) for r in world.tracking.runs_by_id.values())
+    runs = Counter(
+        (r.tags["modelyard.io/uid"], r.tags["modelyard.io/attempt"])
+        for r in world.tracking.runs_by_id.values()
+    )
     assert set(runs.values()) == {1}, runs
-    versions = Counter(v.tags["modelyard.io/version"] for v in await world.tracking.versions(f"{NAMESPACE}.fraud"))
+    versions = Counter(
+        v.tags["modelyard.io/version"] for v in await world.tracking.versions(f"{NAMESPACE}.fraud")
+    )
     assert set(versions.values()) == {1}, versions
 
 
-def strike(world: World, number: int, phase: Phase, blow: Callable[[], BaseException], only: frozenset[str] | None = None) -> None:
+def strike(
+    world: World,
+    number: int,
+    phase: Phase,
+    blow: Callable[[], BaseException],
+    only: frozenset[str] | None = None,
+) -> None:
     """Have the n-th call (of these methods) meet its fate, once."""
     seen = 0
     done = False
@@ -153,7 +212,9 @@ def undisturbed() -> tuple[dict[str, Any], int]:
 
 @pytest.mark.parametrize("part", range(SLICES))
 async def test_killed_after_any_write(part: int, undisturbed):
-    """After write n is before write n+1: between the two are only reads, and the operator's memory is gone either way."""
+    """After write n is before write n+1: between the two are only reads, and the operator's
+    memory is gone either way.
+    """
     wanted, writes = undisturbed
     for number in range(1 + part, writes + 1, SLICES):
         world = World()
@@ -177,7 +238,13 @@ async def test_a_write_that_happened_and_was_not_acknowledged(part: int, undistu
     wanted, writes = undisturbed
     for number in range(1 + part, writes + 1, SLICES):
         world = World()
-        strike(world, number, "after", lambda: Ambiguous("MLflow", "do", "something", "no whole answer"), WRITES - {"event"})
+        strike(
+            world,
+            number,
+            "after",
+            lambda: Ambiguous("MLflow", "do", "something", "no whole answer"),
+            WRITES - {"event"},
+        )
         await live(world)
         await nothing_twice(world)
         assert await end(world) == wanted, f"write {number} was not acknowledged"

@@ -1,4 +1,5 @@
-"""Lives of runs that train in a notebook, through the real engine: they end well, badly, or nobody hears of them any more.
+"""Lives of runs that train in a notebook, through the real engine: they end well, badly, or nobody
+hears of them any more.
 
 The operator is killed at every write of them; its watch is deaf; Kubernetes is away.
 """
@@ -20,16 +21,32 @@ from tests.story.test_crash_anywhere import WRITES, nothing_twice, strike
 from tests.story.world import World, manifest
 
 ELSEWHERE = {"external": {}}
-RUNS = {"good": ["beat"] * 6 + ["well"], "bad": ["beat"] * 3 + ["fails"], "gone": ["beat"] * 2 + ["quiet"]}
+RUNS = {
+    "good": ["beat"] * 6 + ["well"],
+    "bad": ["beat"] * 3 + ["fails"],
+    "gone": ["beat"] * 2 + ["quiet"],
+}
 
 
 def begin(world: World) -> None:
     """Three notebooks, and a model that takes the good one's up."""
     register = {"model": "fraud", "version": "v1"}
-    world.apply(manifest("Experiment", "fraud"), manifest("RegisteredModel", "fraud", stages={"production": {"version": "v1"}}))
+    world.apply(
+        manifest("Experiment", "fraud"),
+        manifest("RegisteredModel", "fraud", stages={"production": {"version": "v1"}}),
+    )
     for name, steps in RUNS.items():
         more = {"register": register} if name == "good" else {}
-        world.apply(manifest("TrainingRun", name, experiment="fraud", trainer=ELSEWHERE, parameters={"depth": "6"}, **more))
+        world.apply(
+            manifest(
+                "TrainingRun",
+                name,
+                experiment="fraud",
+                trainer=ELSEWHERE,
+                parameters={"depth": "6"},
+                **more,
+            )
+        )
         world.notebooks[name] = list(steps)
 
 
@@ -44,10 +61,16 @@ async def end(world: World) -> dict[str, Any]:
     runs = world.tracking.runs_by_id
     return {
         "conditions": {
-            name: sorted((c["type"], c["status"], c["reason"]) for c in status["conditions"]) for name, status in statuses.items()
+            name: sorted((c["type"], c["status"], c["reason"]) for c in status["conditions"])
+            for name, status in statuses.items()
         },
-        "failures": {name: (status.get("failure") or {}).get("reason") for name, status in statuses.items()},
-        "mlflow": {name: (runs[s["mlflow"]["runId"]].status, dict(runs[s["mlflow"]["runId"]].parameters)) for name, s in statuses.items()},
+        "failures": {
+            name: (status.get("failure") or {}).get("reason") for name, status in statuses.items()
+        },
+        "mlflow": {
+            name: (runs[s["mlflow"]["runId"]].status, dict(runs[s["mlflow"]["runId"]].parameters))
+            for name, s in statuses.items()
+        },
         "model": statuses["good"]["model"]["flavor"],
         "registered": statuses["good"].get("registered"),
         "serving": world.serving("fraud-production"),
@@ -61,9 +84,15 @@ async def test_each_notebook_s_end_is_told_and_the_good_one_s_model_is_served():
     found = await end(world)
     assert world.condition("trainingruns", "good") == ("True", "Succeeded")
     assert world.condition("trainingruns", "bad", "Stalled") == ("True", "Failed")
-    assert world.status("trainingruns", "bad")["failure"]["message"] == "ValueError: no column amount"
+    assert (
+        world.status("trainingruns", "bad")["failure"]["message"] == "ValueError: no column amount"
+    )
     assert world.condition("trainingruns", "gone", "Succeeded") == ("False", "HeartbeatLost")
-    assert {name: status for name, (status, _) in found["mlflow"].items()} == {"good": "FINISHED", "bad": "FAILED", "gone": "FAILED"}
+    assert {name: status for name, (status, _) in found["mlflow"].items()} == {
+        "good": "FINISHED",
+        "bad": "FAILED",
+        "gone": "FAILED",
+    }
     assert (found["registered"], found["serving"]) == ({"model": "fraud", "version": "v1"}, "v1")
     assert found["jobs"] == []
 
@@ -75,7 +104,11 @@ async def test_one_that_falls_silent_is_closed_after_90_seconds_and_not_before()
     run = world.tracking.runs_by_id[world.status("trainingruns", "gone")["mlflow"]["runId"]]
     beat = world.get("trainingruns", "gone")["metadata"]["annotations"]["modelyard.io/heartbeat"]
     assert run.end
-    assert 90 <= (run.end - world.clock.now()).total_seconds() + world.clock.time() - seconds(beat) < 95
+    assert (
+        90
+        <= (run.end - world.clock.now()).total_seconds() + world.clock.time() - seconds(beat)
+        < 95
+    )
 
 
 def seconds(stamp: str) -> float:
@@ -93,7 +126,9 @@ async def test_while_a_notebook_trains_its_metrics_are_seen_and_its_object_can_b
     world.tracking.log_metric(run, "accuracy", 0.7)
     await world.run(timedelta(seconds=30))
     assert world.condition("trainingruns", "good", "Reconciling") == ("True", "Training")
-    assert [metric["value"] for metric in world.status("trainingruns", "good")["metrics"]] == ["0.7"]
+    assert [metric["value"] for metric in world.status("trainingruns", "good")["metrics"]] == [
+        "0.7"
+    ]
     del world.notebooks["good"]
     world.cluster.remove("trainingruns", "risk", "good")
     await world.run()
@@ -122,8 +157,14 @@ async def test_a_notebook_is_not_given_up_because_kubernetes_was_away():
     world.notebooks["good"] = [*["beat"] * 3, *["quiet"] * 20, *["beat"] * 6, "well"]
 
     def away(operation: str, phase: Phase) -> None:
-        if operation in {"write_status", "set_finalizers", "apply"} and phase == "before" and world.notebooks["good"][:1] == ["quiet"]:
-            raise Unavailable("Kubernetes", operation, "something", "the API server cannot be reached")
+        if (
+            operation in {"write_status", "set_finalizers", "apply"}
+            and phase == "before"
+            and world.notebooks["good"][:1] == ["quiet"]
+        ):
+            raise Unavailable(
+                "Kubernetes", operation, "something", "the API server cannot be reached"
+            )
 
     world.calls.on_call = away
     await world.run(timedelta(minutes=12))
@@ -142,10 +183,14 @@ async def test_mlflow_that_is_away_fails_no_notebook():
     world.calls.on_call = away
     await world.run(timedelta(minutes=10))
     assert world.condition("trainingruns", "good") == ("True", "Succeeded")
-    assert any(reason == "MLflowUnavailable" for _, name, reason, _, _ in world.cluster.events if name == "good")
+    assert any(
+        reason == "MLflowUnavailable"
+        for _, name, reason, _, _ in world.cluster.events
+        if name == "good"
+    )
 
 
-# --- crash-anywhere -------------------------------------------------------------------------------------
+# --- crash-anywhere -------------------------------------------------------------------------------
 @pytest.fixture(scope="module")
 def undisturbed() -> tuple[dict[str, Any], int]:
     """How the story ends when nothing is in its way, and how many writes it takes."""
@@ -160,11 +205,16 @@ def undisturbed() -> tuple[dict[str, Any], int]:
 
 
 def blows() -> dict[str, Callable[[], BaseException]]:
-    return {"killed": Killed, "not acknowledged": lambda: Ambiguous("MLflow", "do", "something", "no whole answer")}
+    return {
+        "killed": Killed,
+        "not acknowledged": lambda: Ambiguous("MLflow", "do", "something", "no whole answer"),
+    }
 
 
 @pytest.mark.parametrize("blow", blows())
-async def test_after_any_write_the_end_is_the_same(blow: str, undisturbed: tuple[dict[str, Any], int]):
+async def test_after_any_write_the_end_is_the_same(
+    blow: str, undisturbed: tuple[dict[str, Any], int]
+):
     wanted, writes = undisturbed
     for number in range(1, writes + 1):
         world = World()
@@ -178,15 +228,24 @@ async def test_after_any_write_the_end_is_the_same(blow: str, undisturbed: tuple
 async def test_parameters_that_a_notebook_logs_never_make_a_status_too_large():
     world = World()
     world.apply(
-        manifest("Experiment", "fraud"), manifest("TrainingRun", "wide", experiment="fraud", trainer=ELSEWHERE, parameters={"z": "1"})
+        manifest("Experiment", "fraud"),
+        manifest(
+            "TrainingRun", "wide", experiment="fraud", trainer=ELSEWHERE, parameters={"z": "1"}
+        ),
     )
     world.notebooks["wide"] = ["beat"] * 4 + ["well"]
     await world.run(timedelta(seconds=30))
     run = world.status("trainingruns", "wide")["mlflow"]["runId"]
-    await world.tracking.log_parameters(run, {f"{number:0250}": "x" * 6000 for number in range(400)})
+    await world.tracking.log_parameters(
+        run, {f"{number:0250}": "x" * 6000 for number in range(400)}
+    )
     await world.run(timedelta(minutes=3))
     world.check_statuses()
     status = world.status("trainingruns", "wide")
     assert world.condition("trainingruns", "wide") == ("True", "Succeeded")
-    assert (len(status["parameters"]), status["parameters"]["z"], status["omittedParameters"]) == (256, "1", 145)
+    assert (len(status["parameters"]), status["parameters"]["z"], status["omittedParameters"]) == (
+        256,
+        "1",
+        145,
+    )
     assert len(json.dumps(status)) < 512 * 1024

@@ -1,4 +1,6 @@
-"""Freezes, as lives: a promotion waits and goes on by itself, wherever the operator is killed on the way; a stopped line."""
+"""Freezes, as lives: a promotion waits and goes on by itself, wherever the operator is killed on
+the way; a stopped line.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,11 @@ async def live(world: World) -> None:
     world.promote("fraud", "production", "v2")
     await world.run(WHILE)
     stage = world.status("registeredmodels", "fraud")["stages"]["production"]
-    assert (stage["version"], stage["blocked"]["reason"], world.serving("fraud-production")) == ("v1", "Frozen", "v1")
+    assert (stage["version"], stage["blocked"]["reason"], world.serving("fraud-production")) == (
+        "v1",
+        "Frozen",
+        "v1",
+    )
     assert len(world.cluster.all("apps/v1/Deployment")) == 1, "what waits has no pods"
     await world.run(2 * WHILE)
 
@@ -34,7 +40,11 @@ async def end(world: World) -> dict[str, Any]:
     stage = status["stages"]["production"]
     return {
         "ready": world.condition("registeredmodels", "fraud"),
-        "stage": (stage["version"], stage["readyReplicas"], [(step["name"], step["state"]) for step in stage["steps"]]),
+        "stage": (
+            stage["version"],
+            stage["readyReplicas"],
+            [(step["name"], step["state"]) for step in stage["steps"]],
+        ),
         "history": [(entry.get("from"), entry["to"]) for entry in status["history"]],
         "serving": world.serving("fraud-production"),
     }

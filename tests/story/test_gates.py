@@ -17,7 +17,11 @@ ROWS: dict[str, Any] = {"name": "rows", "metric": {"name": "rows", "atLeast": "1
 
 def told(world: World, *reasons: str) -> list[tuple[str, bool]]:
     """Reason and kind of each Event about the model, in order; the reasons that are named."""
-    return [(reason, warning) for kind, _, reason, _, warning in world.cluster.events if kind == "RegisteredModel" and reason in reasons]
+    return [
+        (reason, warning)
+        for kind, _, reason, _, warning in world.cluster.events
+        if kind == "RegisteredModel" and reason in reasons
+    ]
 
 
 def ended(world: World) -> dict[str, float]:
@@ -31,11 +35,25 @@ def ended(world: World) -> dict[str, float]:
 
 
 async def serves_v1(world: World, *gates: dict[str, Any], **stage: Any) -> str:
-    """Has v1 serve production and a second version registered; returns the run of v2, which has no metric yet."""
+    """Has v1 serve production and a second version registered; returns the run of v2, which has
+    no metric yet.
+    """
     registers(world, production="v1")
     await world.run()
-    world.patch("registeredmodels", "fraud", lambda spec: spec["stages"]["production"].update(gates=list(gates), **stage))
-    world.apply(manifest("TrainingRun", "second", experiment="fraud", trainer=TRAINER, register={"model": "fraud", "version": "v2"}))
+    world.patch(
+        "registeredmodels",
+        "fraud",
+        lambda spec: spec["stages"]["production"].update(gates=list(gates), **stage),
+    )
+    world.apply(
+        manifest(
+            "TrainingRun",
+            "second",
+            experiment="fraud",
+            trainer=TRAINER,
+            register={"model": "fraud", "version": "v2"},
+        )
+    )
     await world.run()
     return str(world.status("trainingruns", "second")["mlflow"]["runId"])
 
@@ -47,29 +65,54 @@ async def test_a_version_that_waits_for_its_gates_is_told_of_once_and_one_that_f
     world.promote("fraud", "production", "v2")
     await world.run()
     await world.run(timedelta(minutes=40))
-    assert told(world, "GatesPending", "GateFailed") == [("GatesPending", False)], "not once a look, nor once a resync"
+    assert told(world, "GatesPending", "GateFailed") == [("GatesPending", False)], (
+        "not once a look, nor once a resync"
+    )
     world.tracking.log_metric(run, "rows", 20)
     await world.run()
-    assert [gate["verdict"] for gate in world.status("registeredmodels", "fraud")["stages"]["production"]["gates"]] == ["Pending", "Pass"]
-    assert told(world, "GatesPending", "GateFailed") == [("GatesPending", False)], "a verdict is no news of the promotion"
+    assert [
+        gate["verdict"]
+        for gate in world.status("registeredmodels", "fraud")["stages"]["production"]["gates"]
+    ] == ["Pending", "Pass"]
+    assert told(world, "GatesPending", "GateFailed") == [("GatesPending", False)], (
+        "a verdict is no news of the promotion"
+    )
     world.tracking.log_metric(run, "f1", 0.8)
     await world.run()
-    assert told(world, "GatesPending", "GateFailed") == [("GatesPending", False), ("GateFailed", True)]
-    (message,) = [message for _, _, reason, message, _ in world.cluster.events if reason == "GateFailed"]
-    assert "production: v2 was rejected, and v1 is still serving. quality: f1 is 0.8, below 0.9." in message
+    assert told(world, "GatesPending", "GateFailed") == [
+        ("GatesPending", False),
+        ("GateFailed", True),
+    ]
+    (message,) = [
+        message for _, _, reason, message, _ in world.cluster.events if reason == "GateFailed"
+    ]
+    assert (
+        "production: v2 was rejected, and v1 is still serving. quality: f1 is 0.8, below 0.9."
+        in message
+    )
     assert world.serving("fraud-production") == "v1"
-    assert [event[2] for event in world.cluster.events if event[0] == "RegisteredModel"].count("Promoting") == 1
+    assert [event[2] for event in world.cluster.events if event[0] == "RegisteredModel"].count(
+        "Promoting"
+    ) == 1
 
 
 async def test_each_stage_that_a_gate_stops_is_told_of():
     world = World()
     run = await serves_v1(world, QUALITY)
-    world.patch("registeredmodels", "fraud", lambda spec: spec["stages"].update(staging={"version": "v2", "gates": [QUALITY]}))
+    world.patch(
+        "registeredmodels",
+        "fraud",
+        lambda spec: spec["stages"].update(staging={"version": "v2", "gates": [QUALITY]}),
+    )
     world.promote("fraud", "production", "v2")
     world.tracking.log_metric(run, "f1", 0.8)
     world.cluster.events.clear()
     await world.run()
-    failed = {message.split(":")[0] for _, _, reason, message, _ in world.cluster.events if reason == "GateFailed"}
+    failed = {
+        message.split(":")[0]
+        for _, _, reason, message, _ in world.cluster.events
+        if reason == "GateFailed"
+    }
     assert failed == {"production", "staging"}
 
 
@@ -81,9 +124,14 @@ async def test_what_ended_is_counted_by_outcome_and_a_retry_is_another_promotion
     await world.run()
     assert ended(world) == {"Promoted": 1, "Rejected": 1}
     world.tracking.log_metric(run, "f1", 0.95)
-    world.patch("registeredmodels", "fraud", lambda spec: spec["stages"]["production"].update(attempt=1))
+    world.patch(
+        "registeredmodels", "fraud", lambda spec: spec["stages"]["production"].update(attempt=1)
+    )
     await world.run()
-    assert (world.serving("fraud-production"), ended(world)) == ("v2", {"Promoted": 2, "Rejected": 1})
+    assert (world.serving("fraud-production"), ended(world)) == (
+        "v2",
+        {"Promoted": 2, "Rejected": 1},
+    )
     world.promote("fraud", "production", "v1")
     await world.run()
     world.promote("fraud", "production", None)
@@ -95,14 +143,18 @@ async def test_what_ended_is_counted_by_outcome_and_a_retry_is_another_promotion
 
 
 async def retried(world: World, run: str) -> None:
-    """A promotion that waits for a gate, is rejected by another, and is tried again with a better figure."""
+    """A promotion that waits for a gate, is rejected by another, and is tried again with a
+    better figure.
+    """
     world.tracking.log_metric(run, "rows", 20)
     world.promote("fraud", "production", "v2")
     await world.run(timedelta(minutes=1))
     world.tracking.log_metric(run, "f1", 0.8)
     await world.run()
     world.tracking.log_metric(run, "f1", 0.95)
-    world.patch("registeredmodels", "fraud", lambda spec: spec["stages"]["production"].update(attempt=1))
+    world.patch(
+        "registeredmodels", "fraud", lambda spec: spec["stages"]["production"].update(attempt=1)
+    )
     await world.run()
 
 
@@ -111,9 +163,17 @@ def seen(world: World) -> dict[str, Any]:
     status = world.status("registeredmodels", "fraud")
     stage = status["stages"]["production"]
     return {
-        "conditions": sorted((each["type"], each["status"], each["reason"]) for each in status["conditions"]),
+        "conditions": sorted(
+            (each["type"], each["status"], each["reason"]) for each in status["conditions"]
+        ),
         "gates": [(gate["name"], gate["verdict"], gate["message"]) for gate in stage["gates"]],
-        "stage": (stage["version"], stage["attempt"], stage.get("candidate"), stage["judged"]["version"], stage["rejected"]),
+        "stage": (
+            stage["version"],
+            stage["attempt"],
+            stage.get("candidate"),
+            stage["judged"]["version"],
+            stage["rejected"],
+        ),
         "history": [(each.get("from"), each["to"], each["outcome"]) for each in status["history"]],
         "serving": world.serving("fraud-production"),
     }

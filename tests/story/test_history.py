@@ -1,4 +1,6 @@
-"""Lives whose history is stored in S3: an S3 that refuses, operators that die between storing and recording, and two that write."""
+"""Lives whose history is stored in S3: an S3 that refuses, operators that die between storing
+and recording, and two that write.
+"""
 
 from __future__ import annotations
 
@@ -42,12 +44,20 @@ def record(world: World) -> Manifest:
 
 def waiting(world: World) -> list[str]:
     """The events that tell that entries wait."""
-    return [message for kind, _, reason, message, _ in world.cluster.events if (kind, reason) == ("RegisteredModel", "RecordPending")]
+    return [
+        message
+        for kind, _, reason, message, _ in world.cluster.events
+        if (kind, reason) == ("RegisteredModel", "RecordPending")
+    ]
 
 
 def listings(world: World) -> list[Any]:
     """What was listed of records."""
-    return [call for call in world.calls.named("usage", "objects") if "/.modelyard/" in str(call.arguments[0])]
+    return [
+        call
+        for call in world.calls.named("usage", "objects")
+        if "/.modelyard/" in str(call.arguments[0])
+    ]
 
 
 def uri(world: World, number: int) -> str:
@@ -56,7 +66,9 @@ def uri(world: World, number: int) -> str:
 
 
 @pytest.mark.parametrize("blow", BLOWS.values(), ids=BLOWS)
-async def test_while_s3_takes_no_entry_promotions_go_on_and_all_are_stored_when_it_does(blow: Callable[[], ModelyardError]):
+async def test_while_s3_takes_no_entry_promotions_go_on_and_all_are_stored_when_it_does(
+    blow: Callable[[], ModelyardError],
+):
     world = World()
     await serves_v1(world)
     refuses(world, blow)
@@ -104,7 +116,9 @@ async def test_a_promotion_stores_one_object_and_reads_it_twice():
     world.promote("fraud", "production", "v2")
     await world.run()
     assert len(world.calls.named("create")) == 1
-    assert [call.arguments[0] for call in world.calls.named("read")] == [uri(world, 2)] * 2, "before it is stored, and after"
+    assert [call.arguments[0] for call in world.calls.named("read")] == [uri(world, 2)] * 2, (
+        "before it is stored, and after"
+    )
     assert not listings(world)
 
 
@@ -134,7 +148,9 @@ async def test_what_another_writer_has_put_in_an_entry_s_place_is_never_written_
     assert world.serving("fraud-production") == "v2"
     assert world.condition("registeredmodels", "fraud", "Stalled") == ("True", "RecordConflict")
     assert await world.store.read(uri(world, 2), 100) == b'{"number": 2}'
-    del world.store.world[world.tenants.bucket][uri(world, 2).partition(f"{world.tenants.bucket}/")[2]]
+    del world.store.world[world.tenants.bucket][
+        uri(world, 2).partition(f"{world.tenants.bucket}/")[2]
+    ]
     await world.run()
     assert world.condition("registeredmodels", "fraud") == ("True", "Serving")
     assert recorded(world) == [(1, "Promoted"), (2, "Promoted")]
@@ -146,7 +162,8 @@ async def test_of_two_writers_the_second_finds_what_the_first_has_stored():
     content: list[bytes] = []
 
     def another(operation: str, phase: Phase) -> None:
-        # At the very moment at which this operator stores it another one does: with these bytes, for they follow from the status.
+        # At the very moment at which this operator stores it another one does: with these bytes,
+        # for they follow from the status.
         if operation == "create" and phase == "before" and not content:
             content.append(world.calls.named("create")[-1].arguments[1])
             world.store.put(uri(world, 2), content[0])
@@ -165,11 +182,15 @@ async def test_each_event_of_a_change_has_the_number_and_digest_of_its_entry():
     await serves_v1(world)
     world.promote("fraud", "production", "v2")
     await world.run()
-    (said,) = [message for _, _, reason, message, _ in world.cluster.events if reason == "Promoted" and "v1 -> v2" in message]
+    (said,) = [
+        message
+        for _, _, reason, message, _ in world.cluster.events
+        if reason == "Promoted" and "v1 -> v2" in message
+    ]
     assert said == f"production: v1 -> v2 (record 2, {record(world)['digest']})"
 
 
-# --- killed after every write, with S3 away for a while ------------------------------------------------
+# --- killed after every write, with S3 away for a while -------------------------------------------
 async def _begin(world: World) -> None:
     await serves_v1(world)
     refuses(world, BLOWS["away"])
@@ -186,11 +207,20 @@ async def _live(world: World) -> None:
 
 
 async def _end(world: World) -> dict[str, Any]:
-    return {"record": recorded(world), "ready": world.condition("registeredmodels", "fraud"), "serving": world.serving("fraud-production")}
+    return {
+        "record": recorded(world),
+        "ready": world.condition("registeredmodels", "fraud"),
+        "serving": world.serving("fraud-production"),
+    }
 
 
 async def test_an_operator_that_is_killed_after_any_write_with_entries_pending_stores_each_once():
     life = Life(live=_live, end=_end, begin=_begin)
     undisturbed = await asyncio.to_thread(lived, life)
-    assert undisturbed.end["record"] == [(1, "Promoted"), (2, "Promoted"), (3, "RolledBack"), (4, "Cleared")]
+    assert undisturbed.end["record"] == [
+        (1, "Promoted"),
+        (2, "Promoted"),
+        (3, "RolledBack"),
+        (4, "Cleared"),
+    ]
     await killed_after_each_write(life, undisturbed, 0, 2)

@@ -1,4 +1,6 @@
-"""Whole lives through the real engine: an experiment, its runs, a model that is promoted and rolled back."""
+"""Whole lives through the real engine: an experiment, its runs, a model that is promoted and
+rolled back.
+"""
 
 from datetime import timedelta
 
@@ -11,7 +13,12 @@ TRAINER = {"xgboost": {"task": "classification"}}
 def fraud(world: World) -> None:
     """Experiment, two runs that register, a model without a version in production."""
     world.apply(
-        manifest("Experiment", "fraud", objective={"metric": "accuracy", "goal": "Maximize"}, tags={"team": "risk"}),
+        manifest(
+            "Experiment",
+            "fraud",
+            objective={"metric": "accuracy", "goal": "Maximize"},
+            tags={"team": "risk"},
+        ),
         manifest(
             "TrainingRun",
             "fraud-001",
@@ -20,14 +27,23 @@ def fraud(world: World) -> None:
             parameters={"max_depth": "6"},
             register={"model": "fraud", "version": "v1"},
         ),
-        manifest("TrainingRun", "fraud-002", experiment="fraud", trainer=TRAINER, register={"model": "fraud", "version": "v2"}),
+        manifest(
+            "TrainingRun",
+            "fraud-002",
+            experiment="fraud",
+            trainer=TRAINER,
+            register={"model": "fraud", "version": "v2"},
+        ),
         manifest("RegisteredModel", "fraud", stages={"staging": {}, "production": {}}),
     )
 
 
 def deployed(world: World) -> list[str]:
     """The versions that have a Deployment."""
-    return [each["metadata"]["labels"]["modelyard.io/version"] for each in world.cluster.all("apps/v1/Deployment")]
+    return [
+        each["metadata"]["labels"]["modelyard.io/version"]
+        for each in world.cluster.all("apps/v1/Deployment")
+    ]
 
 
 async def test_from_nothing_to_a_served_version_and_back():
@@ -37,7 +53,10 @@ async def test_from_nothing_to_a_served_version_and_back():
     assert world.condition("experiments", "fraud") == ("True", "Synced")
     assert world.condition("trainingruns", "fraud-001") == ("True", "Succeeded")
     assert world.condition("trainingruns", "fraud-002") == ("True", "Succeeded")
-    assert [v["name"] for v in world.status("registeredmodels", "fraud")["versions"]] == ["v1", "v2"]
+    assert [v["name"] for v in world.status("registeredmodels", "fraud")["versions"]] == [
+        "v1",
+        "v2",
+    ]
 
     world.promote("fraud", "production", "v1")
     await world.run()
@@ -57,7 +76,10 @@ async def test_from_nothing_to_a_served_version_and_back():
         ("v1", "v2", "Promoted"),
         ("v2", "v1", "RolledBack"),
     ]
-    stages = {version.version: version.stage for version in await world.tracking.versions(f"{NAMESPACE}.fraud")}
+    stages = {
+        version.version: version.stage
+        for version in await world.tracking.versions(f"{NAMESPACE}.fraud")
+    }
     assert stages == {"1": "Production", "2": "Archived"}
     assert deployed(world) == ["v1"]
 
@@ -113,7 +135,9 @@ async def test_a_failed_attempt_is_repeated_with_a_run_of_its_own():
     )
     await world.run()
     assert world.condition("trainingruns", "again") == ("True", "Succeeded")
-    runs = sorted((r.tags["modelyard.io/attempt"], r.status) for r in world.tracking.runs_by_id.values())
+    runs = sorted(
+        (r.tags["modelyard.io/attempt"], r.status) for r in world.tracking.runs_by_id.values()
+    )
     assert runs == [("1", "FAILED"), ("2", "FAILED"), ("3", "FINISHED")]
 
 
@@ -154,19 +178,36 @@ async def test_deleting_everything_leaves_nothing_in_the_cluster():
     ):
         world.cluster.remove(plural, NAMESPACE, name)
     await world.run()
-    for scope in ("experiments", "trainingruns", "registeredmodels", "apps/v1/Deployment", "v1/Service", "batch/v1/Job"):
+    for scope in (
+        "experiments",
+        "trainingruns",
+        "registeredmodels",
+        "apps/v1/Deployment",
+        "v1/Service",
+        "batch/v1/Job",
+    ):
         assert world.cluster.all(scope) == []
     assert await world.tracking.model(f"{NAMESPACE}.fraud") is not None
 
 
 async def test_a_job_that_kubernetes_refuses_for_its_resources_ends_its_run_for_good():
     world = World()
-    detail = 'Job.batch "greedy-1" is invalid: spec.template.spec.containers[0].resources.requests: Invalid value: "2Gi": must be less'
-    world.cluster.refuses["Job", "greedy-1"] = Invalid("Kubernetes", "apply Job", f"{NAMESPACE}/greedy-1", detail)
-    world.apply(manifest("Experiment", "fraud"), manifest("TrainingRun", "greedy", experiment="fraud", trainer=TRAINER, backoffLimit=3))
+    detail = (
+        'Job.batch "greedy-1" is invalid: spec.template.spec.containers[0].resources.requests:'
+        ' Invalid value: "2Gi": must be less'
+    )
+    world.cluster.refuses["Job", "greedy-1"] = Invalid(
+        "Kubernetes", "apply Job", f"{NAMESPACE}/greedy-1", detail
+    )
+    world.apply(
+        manifest("Experiment", "fraud"),
+        manifest("TrainingRun", "greedy", experiment="fraud", trainer=TRAINER, backoffLimit=3),
+    )
     await world.run()
     assert world.condition("trainingruns", "greedy", "Succeeded") == ("False", "InvalidResources")
-    assert [(run.status, run.tags["modelyard.io/attempt"]) for run in world.tracking.runs_by_id.values()] == [("FAILED", "1")]
+    assert [
+        (run.status, run.tags["modelyard.io/attempt"]) for run in world.tracking.runs_by_id.values()
+    ] == [("FAILED", "1")]
     assert world.cluster.all("batch/v1/Job") == []
 
 
@@ -174,7 +215,10 @@ async def test_parameters_that_no_pod_can_be_given_end_a_run_before_anything_is_
     world = World()
     parameters = {f"p{number}": "x" * 5000 for number in range(30)}
     world.apply(
-        manifest("Experiment", "fraud"), manifest("TrainingRun", "large", experiment="fraud", trainer=TRAINER, parameters=parameters)
+        manifest("Experiment", "fraud"),
+        manifest(
+            "TrainingRun", "large", experiment="fraud", trainer=TRAINER, parameters=parameters
+        ),
     )
     await world.run()
     assert world.condition("trainingruns", "large", "Succeeded") == ("False", "InvalidParameters")

@@ -16,18 +16,25 @@ FRAUD = {"model": "fraud", "version": "v2"}
 def model(world: World, **spec: Any) -> None:
     """Apply the Experiment, and the model whose production waits for v2."""
     stages = {"production": {"version": "v2"}}
-    world.apply(manifest("Experiment", "fraud"), manifest("RegisteredModel", "fraud", **{"stages": stages} | spec))
+    world.apply(
+        manifest("Experiment", "fraud"),
+        manifest("RegisteredModel", "fraud", **{"stages": stages} | spec),
+    )
 
 
 def run(name: str, *, suspend: bool = False, register: dict[str, str] | None = FRAUD) -> Manifest:
     registers = {"register": register} if register else {}
-    return manifest("TrainingRun", name, experiment="fraud", trainer=TRAINER, suspend=suspend, **registers)
+    return manifest(
+        "TrainingRun", name, experiment="fraud", trainer=TRAINER, suspend=suspend, **registers
+    )
 
 
 def notebook(world: World, name: str) -> Manifest:
     """Return a run that trains elsewhere, and is through at once."""
     world.notebooks[name] = ["well"]
-    return manifest("TrainingRun", name, experiment="fraud", trainer={"external": {}}, register=FRAUD)
+    return manifest(
+        "TrainingRun", name, experiment="fraud", trainer={"external": {}}, register=FRAUD
+    )
 
 
 def version(world: World) -> Manifest:
@@ -85,7 +92,9 @@ async def test_whoever_fails_frees_the_name_for_the_next():
 
 @pytest.mark.parametrize("declared", [False, True], ids=["registers", "is named"])
 async def test_a_training_run_of_the_same_name_is_another(*, declared: bool):
-    """The one that v2 was declared with is deleted while it trains, and another is created under its name."""
+    """The one that v2 was declared with is deleted while it trains, and another is created under
+    its name.
+    """
     world = World()
     model(world, **({"versions": {"v2": {"trainingRun": "legit"}}} if declared else {}))
     world.apply(run("legit", suspend=True, register=None if declared else FRAUD))
@@ -99,10 +108,14 @@ async def test_a_training_run_of_the_same_name_is_another(*, declared: bool):
 
 
 async def released(world: World) -> None:
-    """Nothing serves, the model and its runs say who holds the name, and it is free when the stage lets go and asks again."""
+    """Nothing serves, the model and its runs say who holds the name, and it is free when the
+    stage lets go and asks again.
+    """
     assert served(world) is None
     assert world.condition("registeredmodels", "fraud") == ("False", "VersionHeld")
-    assert "set production to another version or none, then to v2 again" in message(world, "registeredmodels", "fraud")
+    assert "set production to another version or none, then to v2 again" in message(
+        world, "registeredmodels", "fraud"
+    )
     world.promote("fraud", "production", None)
     await world.run()
     world.promote("fraud", "production", "v2")
@@ -118,9 +131,13 @@ async def test_a_version_that_is_removed_and_declared_again_is_another():
     world.store.put(f"{other}/MLmodel", b"flavors: {xgboost: {}}\n")
     world.patch("registeredmodels", "fraud", lambda spec: spec.update(versions={}))
     await world.run()
-    world.patch("registeredmodels", "fraud", lambda spec: spec.update(versions={"v2": {"uri": other}}))
+    world.patch(
+        "registeredmodels", "fraud", lambda spec: spec.update(versions={"v2": {"uri": other}})
+    )
     await world.run()
-    assert "a declaration of s3://mlflow-artifacts/risk/agreed" in message(world, "registeredmodels", "fraud")
+    assert "a declaration of s3://mlflow-artifacts/risk/agreed" in message(
+        world, "registeredmodels", "fraud"
+    )
     await released(world)
     assert version(world)["uri"] == other
     assert world.status("registeredmodels", "fraud")["stages"]["production"]["version"] == "v2"
@@ -134,7 +151,10 @@ async def test_a_name_that_no_stage_asks_for_is_free_when_its_holder_is_gone():
     world.cluster.remove("trainingruns", NAMESPACE, "legit")
     world.apply(run("again"))
     await world.run()
-    assert (version(world)["trainingRun"], world.condition("trainingruns", "again")) == ("again", ("True", "Succeeded"))
+    assert (version(world)["trainingRun"], world.condition("trainingruns", "again")) == (
+        "again",
+        ("True", "Succeeded"),
+    )
 
 
 async def test_who_was_there_first_is_recorded_while_mlflow_is_away():
@@ -156,19 +176,31 @@ async def test_who_was_there_first_is_recorded_while_mlflow_is_away():
 
 @pytest.mark.parametrize(
     ("name", "stage", "other"),
-    [("fraud", "eu-canary", "fraud-eu"), ("f" * 40, "b" * 20 + "-canary", f"{'f' * 40}-{'b' * 20}")],
+    [
+        ("fraud", "eu-canary", "fraud-eu"),
+        ("f" * 40, "b" * 20 + "-canary", f"{'f' * 40}-{'b' * 20}"),
+    ],
     ids=["short", "shortened"],
 )
-async def test_of_two_stages_with_one_address_the_second_starts_no_pods(name: str, stage: str, other: str):
+async def test_of_two_stages_with_one_address_the_second_starts_no_pods(
+    name: str, stage: str, other: str
+):
     world = World()
     first = {"stages": {stage: {"version": "v1"}}, "versions": {"v1": {"trainingRun": "run"}}}
     second = {"stages": {"canary": {"version": "v2"}}, "versions": {"v2": {"trainingRun": "run"}}}
-    world.apply(manifest("Experiment", "fraud"), run("run", register=None), manifest("RegisteredModel", name, **first))
+    world.apply(
+        manifest("Experiment", "fraud"),
+        run("run", register=None),
+        manifest("RegisteredModel", name, **first),
+    )
     world.apply(manifest("RegisteredModel", other, **second))
     await world.run()
     assert world.condition("registeredmodels", name) == ("True", "Serving")
     assert world.condition("registeredmodels", other) == ("False", "RequestRefused")
-    assert f"is the address of a stage of the RegisteredModel {name}; no pods are started" in message(world, "registeredmodels", other)
+    assert (
+        f"is the address of a stage of the RegisteredModel {name}; no pods are started"
+        in message(world, "registeredmodels", other)
+    )
     uid = world.get("registeredmodels", other)["metadata"]["uid"]
     assert not world.cluster.owned(uid)
     world.patch("registeredmodels", name, lambda spec: spec.update(stages={}))

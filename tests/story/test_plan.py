@@ -1,4 +1,6 @@
-"""A plan, as a life: what would be done is said, nothing is done, and taking `dryRun` away carries out just that, wherever it is killed."""
+"""A plan, as a life: what would be done is said, nothing is done, and taking `dryRun` away
+carries out just that, wherever it is killed.
+"""
 
 from __future__ import annotations
 
@@ -43,7 +45,10 @@ async def end(world: World) -> dict[str, Any]:
     status = world.status("registeredmodels", "fraud")
     return {
         "ready": world.condition("registeredmodels", "fraud"),
-        "stage": (stage(world)["version"], [(step["name"], step["state"]) for step in stage(world)["steps"]]),
+        "stage": (
+            stage(world)["version"],
+            [(step["name"], step["state"]) for step in stage(world)["steps"]],
+        ),
         "plan": status.get("plan", []),
         "history": [(entry.get("from"), entry["to"]) for entry in status["history"]],
         "serving": world.serving("fraud-production"),
@@ -84,7 +89,9 @@ async def test_a_plan_changes_nothing_but_its_own_status_and_waiting_costs_no_wr
     assert written == {"write_status"}, "neither MLflow, nor S3, nor anything that serves"
     rows = {row["step"]: row["does"] for row in world.status("registeredmodels", "fraud")["plan"]}
     assert list(rows) == ["admit", "start", "switch", "record", "mlflow", "drain"]
-    assert rows["mlflow"].startswith("alias production to v2, stage Production for v2, stage Archived for v1")
+    assert rows["mlflow"].startswith(
+        "alias production to v2, stage Production for v2, stage Archived for v1"
+    )
     assert told(world, "Planned") == [("Planned", False)]
     count = writes(world)
     await world.run(4 * WHILE)
@@ -96,11 +103,17 @@ async def test_what_carries_it_out_moves_what_the_plan_said():
     await serves_v1(world)
     plans(world, "v2")
     await world.run()
-    (said,) = [row["does"] for row in world.status("registeredmodels", "fraud")["plan"] if row["step"] == "mlflow"]
+    (said,) = [
+        row["does"]
+        for row in world.status("registeredmodels", "fraud")["plan"]
+        if row["step"] == "mlflow"
+    ]
     world.calls.log.clear()
     carry_out(world)
     await world.run()
-    moved = [call.operation for call in world.calls.named("set_alias", "transition", "set_version_tags")]
+    moved = [
+        call.operation for call in world.calls.named("set_alias", "transition", "set_version_tags")
+    ]
     assert (moved, said) == (
         ["set_alias", "transition", "set_version_tags", "set_version_tags"],
         "alias production to v2, stage Production for v2, stage Archived for v1, tags of v2, v1",
@@ -113,7 +126,11 @@ async def test_a_gate_that_fails_is_in_the_plan_and_is_not_remembered():
     world.tracking.log_metric(run, "f1", 0.8)
     plans(world, "v2")
     await world.run()
-    (row,) = [row["does"] for row in world.status("registeredmodels", "fraud")["plan"] if row["step"] == "gates"]
+    (row,) = [
+        row["does"]
+        for row in world.status("registeredmodels", "fraud")["plan"]
+        if row["step"] == "gates"
+    ]
     assert row == "quality Fail (f1 is 0.8, below 0.9)"
     assert (stage(world).get("rejected", []), ended(world)) == ([], {"Promoted": 1})
     assert (world.condition("registeredmodels", "fraud"), told(world, "GateFailed", "Planned")) == (
@@ -132,7 +149,11 @@ async def test_a_freeze_is_in_the_plan_and_holds_it_afterwards():
     freezes(world, "20m")
     plans(world, "v2")
     await world.run(WHILE)
-    (row,) = [row["does"] for row in world.status("registeredmodels", "fraud")["plan"] if row["step"] == "freeze"]
+    (row,) = [
+        row["does"]
+        for row in world.status("registeredmodels", "fraud")["plan"]
+        if row["step"] == "freeze"
+    ]
     assert row.startswith("Waiting: frozen until ")
     carry_out(world)
     await world.run()
@@ -149,7 +170,10 @@ async def test_taken_back_it_leaves_nothing():
     plans(world, "v1", dry=False)
     await world.run()
     assert world.condition("registeredmodels", "fraud") == ("True", "Serving")
-    assert (stage(world).get("candidate"), world.status("registeredmodels", "fraud").get("plan", [])) == (None, [])
+    assert (
+        stage(world).get("candidate"),
+        world.status("registeredmodels", "fraud").get("plan", []),
+    ) == (None, [])
     assert ended(world) == {"Promoted": 1}
 
 
@@ -158,11 +182,22 @@ async def test_what_serves_is_healed_and_scaled_and_a_clearing_is_planned():
     await serves_v1(world)
     plans(world, None)
     await world.run()
-    world.patch("registeredmodels", "fraud", lambda spec: spec["stages"]["production"].setdefault("serving", {}).update(replicas=2))
+    world.patch(
+        "registeredmodels",
+        "fraud",
+        lambda spec: spec["stages"]["production"].setdefault("serving", {}).update(replicas=2),
+    )
     await world.run()
     (deployment,) = world.cluster.all("apps/v1/Deployment")
     assert (deployment["spec"]["replicas"], world.serving("fraud-production")) == (2, "v1")
-    assert [row["step"] for row in world.status("registeredmodels", "fraud")["plan"]] == ["clear", "record", "mlflow"]
+    assert [row["step"] for row in world.status("registeredmodels", "fraud")["plan"]] == [
+        "clear",
+        "record",
+        "mlflow",
+    ]
     carry_out(world)
     await world.run()
-    assert (world.serving("fraud-production"), world.cluster.all("apps/v1/Deployment")) == (None, [])
+    assert (world.serving("fraud-production"), world.cluster.all("apps/v1/Deployment")) == (
+        None,
+        [],
+    )

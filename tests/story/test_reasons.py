@@ -1,4 +1,6 @@
-"""Every documented reason is given by the status of an object in some story, and every reason that a story gives is documented."""
+"""Every documented reason is given by the status of an object in some story, and every reason
+that a story gives is documented.
+"""
 
 import pytest
 
@@ -8,15 +10,24 @@ from modelyard.engine.engine import Options
 from tests.story import approval_stories, model_stories, rollout_stories, run_stories
 from tests.story.world import World
 
-STORIES = {**run_stories.STORIES, **model_stories.STORIES, **approval_stories.STORIES, **rollout_stories.STORIES}
+STORIES = {
+    **run_stories.STORIES,
+    **model_stories.STORIES,
+    **approval_stories.STORIES,
+    **rollout_stories.STORIES,
+}
 EVERY_KIND = {f"Every kind {reason}" for reason in EngineReason}
-DOCUMENTED = EVERY_KIND | {f"{kind.resource.KIND} {reason}" for kind in KINDS for reason in kind.reasons}
+DOCUMENTED = EVERY_KIND | {
+    f"{kind.resource.KIND} {reason}" for kind in KINDS for reason in kind.reasons
+}
 OWED: set[str] = set()
 """Documented, and reached by no story yet. A reason is here for no longer than a branch lives."""
 
 
 @pytest.mark.parametrize("name", STORIES)
-async def test_a_story_gives_the_reasons_that_it_names_and_none_that_is_not_documented(name: str, caplog: pytest.LogCaptureFixture):
+async def test_a_story_gives_the_reasons_that_it_names_and_none_that_is_not_documented(
+    name: str, caplog: pytest.LogCaptureFixture
+):
     story = STORIES[name]
     world = World(Options(deadline=story.deadline))
     await story.live(world)

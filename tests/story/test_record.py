@@ -1,4 +1,6 @@
-"""The status is the record: what stands in it stays, and what serves stays while it cannot be read or written whole."""
+"""The status is the record: what stands in it stays, and what serves stays while it cannot be
+read or written whole.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +35,7 @@ def declare(world: World, **versions: Manifest) -> None:
     world.patch("registeredmodels", "fraud", lambda spec: spec.update(versions=versions))
 
 
-# --- a version that is declared again -------------------------------------------------------------------
+# --- a version that is declared again -------------------------------------------------------------
 async def test_a_version_that_is_declared_again_from_another_source_stays_what_it_was():
     world = await served()
     (before,) = world.status("registeredmodels", "fraud")["versions"]
@@ -45,7 +47,9 @@ async def test_a_version_that_is_declared_again_from_another_source_stays_what_i
     (after,) = world.status("registeredmodels", "fraud")["versions"]
     assert after.pop("blocked")["reason"] == "VersionTaken"
     assert after == before
-    assert [version.source for version in await world.tracking.versions(f"{NAMESPACE}.fraud")] == [before["uri"]]
+    assert [version.source for version in await world.tracking.versions(f"{NAMESPACE}.fraud")] == [
+        before["uri"]
+    ]
 
     (deployment,) = world.cluster.all("apps/v1/Deployment")
     world.cluster.remove("apps/v1/Deployment", NAMESPACE, deployment["metadata"]["name"])
@@ -69,7 +73,10 @@ async def test_a_version_that_is_removed_from_the_spec_and_declared_again_is_com
     declare(world)
     await world.run()
     assert world.condition("registeredmodels", "fraud") == ("True", "Serving")
-    for source, named in (({"trainingRun": "run"}, "the TrainingRun run"), ({"runId": "4" * 32}, "the MLflow run 444")):
+    for source, named in (
+        ({"trainingRun": "run"}, "the TrainingRun run"),
+        ({"runId": "4" * 32}, "the MLflow run 444"),
+    ):
         declare(world, v2=source)
         await world.run()
         assert world.condition("registeredmodels", "fraud", "Stalled") == ("True", "VersionTaken")
@@ -88,10 +95,12 @@ async def test_the_sources_of_a_version_are_named_however_long_they_are():
     (version,) = RegisteredModel.parse(world.get("registeredmodels", "fraud")).status.versions
     assert version.blocked is not None
     assert "s3://mlflow-artifacts/risk/x" in version.blocked.message
-    assert "/the-end. Declare that under another name, and remove this one." in version.blocked.message
+    assert (
+        "/the-end. Declare that under another name, and remove this one." in version.blocked.message
+    )
 
 
-# --- a status that was lost -----------------------------------------------------------------------------
+# --- a status that was lost -----------------------------------------------------------------------
 MODEL = f"{NAMESPACE}.fraud"
 
 
@@ -101,7 +110,12 @@ def lose_the_status(world: World) -> None:
 
 
 def serving_objects(world: World) -> set[tuple[str, str, str]]:
-    scopes = ("apps/v1/Deployment", "v1/Service", "policy/v1/PodDisruptionBudget", "apps/v1/ControllerRevision")
+    scopes = (
+        "apps/v1/Deployment",
+        "v1/Service",
+        "policy/v1/PodDisruptionBudget",
+        "apps/v1/ControllerRevision",
+    )
     found = (each for scope in scopes for each in world.cluster.all(scope))
     return {(each["kind"], each["metadata"]["name"], each["metadata"]["uid"]) for each in found}
 
@@ -133,8 +147,12 @@ def adopting(body: Manifest) -> None:
 
 
 @pytest.mark.parametrize("is_declared", [True, False])
-async def test_what_serves_stays_though_neither_the_status_nor_mlflow_tells_of_it(is_declared: bool):
-    """The Deployment says which bytes it serves; the version is registered again if its source still has them."""
+async def test_what_serves_stays_though_neither_the_status_nor_mlflow_tells_of_it(
+    is_declared: bool,
+):
+    """The Deployment says which bytes it serves; the version is registered again if its source
+    still has them.
+    """
     world = await served()
     before = serving_objects(world)
     await world.tracking.delete_model(MODEL)
@@ -147,7 +165,9 @@ async def test_what_serves_stays_though_neither_the_status_nor_mlflow_tells_of_i
     assert status["stages"]["production"]["version"] == "v1"
     if is_declared:
         assert world.condition("registeredmodels", "fraud") == ("True", "Serving")
-        assert [each["digest"] for each in status["versions"]] == [status["stages"]["production"]["digest"]]
+        assert [each["digest"] for each in status["versions"]] == [
+            status["stages"]["production"]["digest"]
+        ]
     else:
         assert world.condition("registeredmodels", "fraud", "Stalled") == ("True", "VersionUnknown")
         assert "v1 is still serving, but its record is lost" in message(world)
@@ -166,7 +186,7 @@ async def test_what_serves_stays_though_a_tag_says_that_another_version_does():
     assert world.condition("registeredmodels", "fraud", "Stalled") == ("True", "VersionUnknown")
 
 
-# --- more stages than a status holds --------------------------------------------------------------------
+# --- more stages than a status holds --------------------------------------------------------------
 STAGES = 16
 
 
@@ -197,20 +217,26 @@ async def test_sixteen_held_stages_are_renamed_at_once(is_down: bool):
     await world.run(6 * MINUTE)
     world.check_statuses()
     if is_down:
-        assert {name for name in names("a") if world.serving(f"fraud-{name}") == "v1"} == set(names("a"))
+        assert {name for name in names("a") if world.serving(f"fraud-{name}") == "v1"} == set(
+            names("a")
+        )
         rename(world, "c")
         rename(world, "b")
         world.restart()
         await world.run(6 * MINUTE)
         world.check_statuses()
         held = world.status("registeredmodels", "fraud")["stages"]
-        assert {name for name, stage in held.items() if stage.get("version")} == set(names("a")), "none is forgotten"
+        assert {name for name, stage in held.items() if stage.get("version")} == set(names("a")), (
+            "none is forgotten"
+        )
         world.calls.on_call = lambda *_: None
         await world.run(11 * MINUTE)
     world.check_statuses()
     status = world.status("registeredmodels", "fraud")
     assert world.condition("registeredmodels", "fraud") == ("True", "Serving")
     assert set(status["stages"]) == set(names("b"))
-    assert {name for name in names("b") if world.serving(f"fraud-{name}") == "v1"} == set(names("b"))
+    assert {name for name in names("b") if world.serving(f"fraud-{name}") == "v1"} == set(
+        names("b")
+    )
     assert [name for name in names("a") if world.serving(f"fraud-{name}")] == []
     assert len(world.cluster.all("apps/v1/Deployment")) == STAGES

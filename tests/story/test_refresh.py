@@ -1,4 +1,6 @@
-"""A refresh with a gate that has pods: it fails, is tried again and succeeds, wherever the operator is killed on the way."""
+"""A refresh with a gate that has pods: it fails, is tried again and succeeds, wherever the
+operator is killed on the way.
+"""
 
 from __future__ import annotations
 
@@ -23,17 +25,25 @@ def stage(world: World) -> dict[str, Any]:
 
 
 async def begin(world: World) -> None:
-    """v1 holds production, which has a gate by then, and the operator is one of the next release."""
+    """v1 holds production, which has a gate by then, and the operator is one of the next
+    release.
+    """
     await serves_v1(world, ASKS)
     world.runtime = NEWER
     world.restart()
     await world.run()
-    assert stage(world)["runtime"]["image"] != NEWER.image, "an upgrade of the operator rolls no model"
+    assert stage(world)["runtime"]["image"] != NEWER.image, (
+        "an upgrade of the operator rolls no model"
+    )
     world.restarts = 0
 
 
 def attempt(world: World, number: int) -> None:
-    world.patch("registeredmodels", "fraud", lambda spec: spec["stages"]["production"].update(attempt=number))
+    world.patch(
+        "registeredmodels",
+        "fraud",
+        lambda spec: spec["stages"]["production"].update(attempt=number),
+    )
 
 
 async def live(world: World) -> None:
@@ -42,7 +52,10 @@ async def live(world: World) -> None:
     attempt(world, 1)
     await world.run()
     found = stage(world)
-    assert (found["blocked"]["reason"], found["runtime"]["image"]) == ("GateFailed", "modelyard/runtime:test")
+    assert (found["blocked"]["reason"], found["runtime"]["image"]) == (
+        "GateFailed",
+        "modelyard/runtime:test",
+    )
     assert "v1 with the operator's runtime was rejected" in found["blocked"]["message"]
     del world.fates["integration"]
     attempt(world, 2)
@@ -53,12 +66,26 @@ async def end(world: World) -> dict[str, Any]:
     found = stage(world)
     return {
         "ready": world.condition("registeredmodels", "fraud"),
-        "stage": (found["version"], found["runtime"]["image"], found["attempt"], found.get("blocked")),
+        "stage": (
+            found["version"],
+            found["runtime"]["image"],
+            found["attempt"],
+            found.get("blocked"),
+        ),
         "gates": [(gate["name"], gate["verdict"]) for gate in found["gates"]],
-        "history": [(entry["to"], entry["outcome"]) for entry in world.status("registeredmodels", "fraud")["history"]],
+        "history": [
+            (entry["to"], entry["outcome"])
+            for entry in world.status("registeredmodels", "fraud")["history"]
+        ],
         "services": [each["metadata"]["name"] for each in world.cluster.all("v1/Service")],
-        "deployments": [each["metadata"]["name"] for each in world.cluster.all("apps/v1/Deployment")],
-        "jobs": [each["metadata"]["name"] for each in world.cluster.all("batch/v1/Job") if "integration" in each["metadata"]["name"]],
+        "deployments": [
+            each["metadata"]["name"] for each in world.cluster.all("apps/v1/Deployment")
+        ],
+        "jobs": [
+            each["metadata"]["name"]
+            for each in world.cluster.all("batch/v1/Job")
+            if "integration" in each["metadata"]["name"]
+        ],
     }
 
 
@@ -75,7 +102,11 @@ def test_it_ends_refreshed_with_the_verdict_about_the_new_runtime(undisturbed: U
     assert found["stage"] == ("v1", NEWER.image, 2, None)
     assert (found["ready"], found["gates"]) == (("True", "Serving"), [("integration", "Pass")])
     assert found["history"] == [("v1", "Promoted"), ("v1", "Rejected"), ("v1", "Refreshed")]
-    assert (found["services"], found["jobs"], len(found["deployments"])) == (["fraud-production"], [], 1)
+    assert (found["services"], found["jobs"], len(found["deployments"])) == (
+        ["fraud-production"],
+        [],
+        1,
+    )
 
 
 @pytest.mark.parametrize("part", range(SLICES))

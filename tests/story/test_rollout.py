@@ -38,18 +38,27 @@ async def fails(world: World) -> None:
 
 async def end(world: World) -> dict[str, Any]:
     found, status = stage(world), world.status("registeredmodels", "fraud")
-    told = [(each["metadata"].get("annotations") or {}).get(TRAFFIC_ANNOTATION) for each in world.cluster.all("v1/Pod")]
+    told = [
+        (each["metadata"].get("annotations") or {}).get(TRAFFIC_ANNOTATION)
+        for each in world.cluster.all("v1/Pod")
+    ]
     return {
         "ready": world.condition("registeredmodels", "fraud"),
         "version": found["version"],
         "rollout": found.get("rollout"),
         "rejected": [(each["version"], each["reason"]) for each in found.get("rejected", [])],
-        "history": [(entry.get("from"), entry["to"], entry["outcome"]) for entry in status["history"]],
+        "history": [
+            (entry.get("from"), entry["to"], entry["outcome"]) for entry in status["history"]
+        ],
         "serving": world.serving("fraud-production"),
         "deployments": deployments(world),
         "told": [json.loads(each)["weight"] for each in told if each],
         "services": sorted(each["metadata"]["name"] for each in world.cluster.all("v1/Service")),
-        "config maps": [each["metadata"]["name"] for each in world.cluster.all("v1/ConfigMap") if "rollout" in each["metadata"]["name"]],
+        "config maps": [
+            each["metadata"]["name"]
+            for each in world.cluster.all("v1/ConfigMap")
+            if "rollout" in each["metadata"]["name"]
+        ],
     }
 
 
@@ -84,8 +93,16 @@ def test_it_ends_with_the_new_version_and_nothing_is_left(well: Undisturbed):
 
 def test_a_candidate_that_fails_leaves_nothing(ill: Undisturbed):
     found = ill.end
-    assert (found["version"], found["rejected"], found["deployments"]) == ("v1", [("v2", "RolloutFailed")], ["v1"])
-    assert (found["told"], found["config maps"], found["services"]) == ([], [], ["fraud-production"])
+    assert (found["version"], found["rejected"], found["deployments"]) == (
+        "v1",
+        [("v2", "RolloutFailed")],
+        ["v1"],
+    )
+    assert (found["told"], found["config maps"], found["services"]) == (
+        [],
+        [],
+        ["fraud-production"],
+    )
 
 
 @pytest.mark.parametrize("part", range(SLICES))
@@ -94,5 +111,7 @@ async def test_killed_after_any_write_it_ends_alike(part: int, well: Undisturbed
 
 
 @pytest.mark.parametrize("part", range(SLICES))
-async def test_killed_after_any_write_a_failing_candidate_is_rejected_alike(part: int, ill: Undisturbed):
+async def test_killed_after_any_write_a_failing_candidate_is_rejected_alike(
+    part: int, ill: Undisturbed
+):
     await killed_after_each_write(ILL, ill, part, SLICES)

@@ -1,7 +1,8 @@
-"""Objects that say they are ours: nothing that a stranger makes decides what becomes of a run or a model.
+"""Objects that say they are ours: nothing that a stranger makes decides what becomes of a run or a
+model.
 
-The stranger knows the uid of ours. In another namespace nothing that names it counts. In ours a user
-who may edit can name ours as the controller; what then counts is what the status records.
+The stranger knows the uid of ours. In another namespace nothing that names it counts. In ours a
+user who may edit can name ours as the controller; what then counts is what the status records.
 """
 
 from __future__ import annotations
@@ -20,30 +21,54 @@ JOB, POD, DEPLOYMENT = "batch/v1/Job", "v1/Pod", "apps/v1/Deployment"
 REASON = '{"reason": "DatasetInvalid", "message": "call 0190 123456"}'
 
 
-def stranger(kind: str, name: str, owner: Manifest, namespace: str, *, forged: bool, **labels: str) -> Manifest:
-    """Return an object with our labels and, if it is forged, a controller reference to an object of ours."""
+def stranger(
+    kind: str, name: str, owner: Manifest, namespace: str, *, forged: bool, **labels: str
+) -> Manifest:
+    """Return an object with our labels and, if it is forged, a controller reference to an object
+    of ours.
+    """
     about: Manifest = {
         "name": name,
         "namespace": namespace,
         "labels": {MANAGED_BY: FIELD_MANAGER, UID_LABEL: owner["metadata"]["uid"], **labels},
     }
     about |= {"ownerReferences": [controlled_by(owner)]} if forged else {}
-    template = {"metadata": {"labels": labels}, "spec": {"containers": [{"name": "trainer", "env": []}]}}
-    spec = {"containers": []} if kind == "Pod" else {"template": template, "suspend": True, "replicas": 0}
-    return {"apiVersion": {"Job": "batch/v1", "Pod": "v1"}.get(kind, "apps/v1"), "kind": kind, "metadata": about, "spec": spec}
+    template = {
+        "metadata": {"labels": labels},
+        "spec": {"containers": [{"name": "trainer", "env": []}]},
+    }
+    spec = (
+        {"containers": []}
+        if kind == "Pod"
+        else {"template": template, "suspend": True, "replicas": 0}
+    )
+    return {
+        "apiVersion": {"Job": "batch/v1", "Pod": "v1"}.get(kind, "apps/v1"),
+        "kind": kind,
+        "metadata": about,
+        "spec": spec,
+    }
 
 
 def completes(world: World, job: Manifest) -> None:
     """Create a Job, complete, with a pod that ended and says why."""
     made, meta = world.cluster.create(job), job["metadata"]
     world.cluster.edit(
-        JOB, meta["namespace"], meta["name"], lambda body: body.update(status={"conditions": [{"type": "Complete", "status": "True"}]})
+        JOB,
+        meta["namespace"],
+        meta["name"],
+        lambda body: body.update(status={"conditions": [{"type": "Complete", "status": "True"}]}),
     )
-    pod = stranger("Pod", f"{meta['name']}-x", made, meta["namespace"], forged=True, **{"job-name": "run-1"})
+    pod = stranger(
+        "Pod", f"{meta['name']}-x", made, meta["namespace"], forged=True, **{"job-name": "run-1"}
+    )
     world.cluster.create(pod)
     ended = {"name": "trainer", "state": {"terminated": {"exitCode": 1, "message": REASON}}}
     world.cluster.edit(
-        POD, meta["namespace"], f"{meta['name']}-x", lambda body: body.update(status={"phase": "Failed", "containerStatuses": [ended]})
+        POD,
+        meta["namespace"],
+        f"{meta['name']}-x",
+        lambda body: body.update(status={"phase": "Failed", "containerStatuses": [ended]}),
     )
 
 
@@ -69,7 +94,9 @@ async def test_a_job_that_the_operator_did_not_create_does_not_end_a_run(where: 
     world.fates["run"] = RUNNING
     world.apply(manifest("TrainingRun", "run", experiment="fraud", trainer={"xgboost": {}}))
     await world.run()
-    completes(world, stranger("Job", name, world.get("trainingruns", "run"), namespace, forged=forged))
+    completes(
+        world, stranger("Job", name, world.get("trainingruns", "run"), namespace, forged=forged)
+    )
     world.apply(manifest("Experiment", "fraud"))
     await world.run()
     assert world.condition("trainingruns", "run") == ("False", "Training")
@@ -77,7 +104,9 @@ async def test_a_job_that_the_operator_did_not_create_does_not_end_a_run(where: 
     job = world.cluster.live(JOB, NAMESPACE, "run-1")
     assert job is not None
     assert world.status("trainingruns", "run")["jobUID"] == job["metadata"]["uid"]
-    assert len(world.calls.named("delete")) == (name == "run-1" and namespace == NAMESPACE), "once, and nothing else"
+    assert len(world.calls.named("delete")) == (name == "run-1" and namespace == NAMESPACE), (
+        "once, and nothing else"
+    )
 
 
 async def test_a_job_that_takes_the_place_of_ours_does_not_end_a_run():
@@ -87,7 +116,9 @@ async def test_a_job_that_takes_the_place_of_ours_does_not_end_a_run():
     ours = world.get("trainingruns", "run")
     run = ours["status"]["mlflow"]["runId"]
     theirs = stranger("Job", "run-1", ours, NAMESPACE, forged=True)
-    theirs["spec"]["template"]["spec"]["containers"][0]["env"] = [{"name": "MLFLOW_RUN_ID", "value": run}]
+    theirs["spec"]["template"]["spec"]["containers"][0]["env"] = [
+        {"name": "MLFLOW_RUN_ID", "value": run}
+    ]
     world.cluster.deaf = True  # the operator sees the one, and then the other
     world.cluster.remove(JOB, NAMESPACE, "run-1")
     completes(world, theirs)
@@ -99,9 +130,16 @@ async def test_a_job_that_takes_the_place_of_ours_does_not_end_a_run():
 
 @pytest.mark.parametrize(
     ("namespace", "forged", "many"),
-    [(NAMESPACE, True, 10_000), (NAMESPACE, False, 1000), ("theirs", True, 1000), ("theirs", False, 1000)],
+    [
+        (NAMESPACE, True, 10_000),
+        (NAMESPACE, False, 1000),
+        ("theirs", True, 1000),
+        ("theirs", False, 1000),
+    ],
 )
-async def test_ten_thousand_strangers_are_neither_deleted_nor_waited_for(namespace: str, *, forged: bool, many: int):
+async def test_ten_thousand_strangers_are_neither_deleted_nor_waited_for(
+    namespace: str, *, forged: bool, many: int
+):
     world = World()
     trains(world, fate=RUNNING)
     await world.run()
@@ -120,21 +158,39 @@ async def test_ten_thousand_strangers_are_neither_deleted_nor_waited_for(namespa
 
 @pytest.mark.parametrize("stages", [1, 80])
 async def test_a_model_s_strangers_are_deleted_a_few_at_a_time_and_fit_its_status(stages: int):
-    """They name our model their controller, so they are ours to delete; what serves does not wait for them."""
+    """They name our model their controller, so they are ours to delete; what serves does not
+    wait for them.
+    """
     world = World()
     world.apply(manifest("RegisteredModel", "fraud"))
     await world.run()
     model = world.get("registeredmodels", "fraud")
     world.cluster.deaf = True
     for number in range(400):
-        theirs: Any = stranger("ReplicaSet", f"x-{number}", model, NAMESPACE, forged=True, **{STAGE_LABEL: f"s{number % stages}"})
+        theirs: Any = stranger(
+            "ReplicaSet",
+            f"x-{number}",
+            model,
+            NAMESPACE,
+            forged=True,
+            **{STAGE_LABEL: f"s{number % stages}"},
+        )
         world.cluster.create(theirs | {"kind": "ControllerRevision"})
     world.cluster.relisten()
     world.calls.log.clear()
     await world.run()
     assert world.condition("registeredmodels", "fraud") == ("True", "Registered")
-    assert [body for body in world.cluster.all("apps/v1/ControllerRevision") if "x-" in body["metadata"]["name"]] == []
+    assert [
+        body
+        for body in world.cluster.all("apps/v1/ControllerRevision")
+        if "x-" in body["metadata"]["name"]
+    ] == []
     assert len(world.calls.named("delete")) == 400
-    rounds = " ".join(call.operation for call in world.calls.named("delete", "namespace_labels")).split("namespace_labels")
+    rounds = " ".join(
+        call.operation for call in world.calls.named("delete", "namespace_labels")
+    ).split("namespace_labels")
     assert max(each.count("delete") for each in rounds) <= 50
-    assert all(len(status["stages"]) <= 16 for _, status in (call.arguments for call in world.calls.named("write_status")))
+    assert all(
+        len(status["stages"]) <= 16
+        for _, status in (call.arguments for call in world.calls.named("write_status"))
+    )

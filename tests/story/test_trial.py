@@ -1,4 +1,6 @@
-"""A promotion with gates that have pods: it fails, is tried again and succeeds, wherever the operator is killed on the way."""
+"""A promotion with gates that have pods: it fails, is tried again and succeeds, wherever the
+operator is killed on the way.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,10 @@ from tests.story.world import Fate, World, manifest
 TRAINER = {"xgboost": {"task": "classification"}}
 DIGEST = "sha256:" + "1" * 64
 GATES = [
-    {"name": "answers", "smoke": {"requests": {"uri": "s3://mlflow/risk/cases.json", "digest": DIGEST}}},
+    {
+        "name": "answers",
+        "smoke": {"requests": {"uri": "s3://mlflow/risk/cases.json", "digest": DIGEST}},
+    },
     {"name": "integration", "job": {"image": "team/test:1", "candidate": "Served"}},
     {"name": "signed", "signed": {"keys": ["-----BEGIN PUBLIC KEY-----"]}},
 ]
@@ -26,19 +31,34 @@ def failing(code: int = 1, message: str = "no column amount", **more: str) -> Fa
     fate = ends(code, container="gate", message=message, **more)
     assert fate.pod is not None
     for status in fate.pod["containerStatuses"]:
-        status["state"]["terminated"] |= {"startedAt": "2026-01-01T00:00:00Z", "finishedAt": "2026-01-01T00:00:01Z"}
+        status["state"]["terminated"] |= {
+            "startedAt": "2026-01-01T00:00:00Z",
+            "finishedAt": "2026-01-01T00:00:01Z",
+        }
     return fate
 
 
 async def begin(world: World) -> None:
     """v1 holds production, which has gates by then; v2 is registered."""
     runs = [
-        manifest("TrainingRun", name, experiment="fraud", trainer=TRAINER, register={"model": "fraud", "version": version})
+        manifest(
+            "TrainingRun",
+            name,
+            experiment="fraud",
+            trainer=TRAINER,
+            register={"model": "fraud", "version": version},
+        )
         for name, version in (("fraud-001", "v1"), ("fraud-002", "v2"))
     ]
-    world.apply(manifest("Experiment", "fraud"), *runs, manifest("RegisteredModel", "fraud", stages={"production": {"version": "v1"}}))
+    world.apply(
+        manifest("Experiment", "fraud"),
+        *runs,
+        manifest("RegisteredModel", "fraud", stages={"production": {"version": "v1"}}),
+    )
     await world.run()
-    world.patch("registeredmodels", "fraud", lambda spec: spec["stages"]["production"].update(gates=GATES))
+    world.patch(
+        "registeredmodels", "fraud", lambda spec: spec["stages"]["production"].update(gates=GATES)
+    )
     await world.run()
 
 
@@ -51,20 +71,27 @@ async def live(world: World) -> None:
     assert (stage["version"], stage["blocked"]["reason"]) == ("v1", "GateFailed")
     assert "integration: exit code 1: no column amount" in stage["blocked"]["message"]
     assert world.serving("fraud-production") == "v1"
-    assert kinds(world) == ["Job"], "the Job that failed is there with its log; the candidate's pods are gone"
+    assert kinds(world) == ["Job"], (
+        "the Job that failed is there with its log; the candidate's pods are gone"
+    )
     del world.fates["integration"]
-    world.patch("registeredmodels", "fraud", lambda spec: spec["stages"]["production"].update(attempt=1))
+    world.patch(
+        "registeredmodels", "fraud", lambda spec: spec["stages"]["production"].update(attempt=1)
+    )
     await world.run()
 
 
 def kinds(world: World) -> list[str]:
     """What there is besides what serves the effective version, and the Jobs of TrainingRuns."""
     stage = world.status("registeredmodels", "fraud")["stages"]["production"]
-    there = [each for each in children(world) if each["metadata"]["labels"].get("modelyard.io/stage")]
+    there = [
+        each for each in children(world) if each["metadata"]["labels"].get("modelyard.io/stage")
+    ]
     return [
         each["kind"]
         for each in there
-        if each["metadata"]["labels"].get("modelyard.io/version") != stage["version"] or each["kind"] == "Job"
+        if each["metadata"]["labels"].get("modelyard.io/version") != stage["version"]
+        or each["kind"] == "Job"
     ]
 
 
@@ -73,7 +100,12 @@ async def end(world: World) -> dict[str, Any]:
     stage = status["stages"]["production"]
     return {
         "ready": world.condition("registeredmodels", "fraud"),
-        "stage": (stage["version"], stage["readyReplicas"], stage.get("blocked"), [step["name"] for step in stage["steps"]]),
+        "stage": (
+            stage["version"],
+            stage["readyReplicas"],
+            stage.get("blocked"),
+            [step["name"] for step in stage["steps"]],
+        ),
         "gates": [(gate["name"], gate["verdict"], gate["message"]) for gate in stage["gates"]],
         "history": [(entry.get("from"), entry["to"]) for entry in status["history"]],
         "serving": world.serving("fraud-production"),
@@ -93,7 +125,11 @@ def undisturbed() -> Undisturbed:
 def test_it_ends_with_both_verdicts_and_nothing_left_over(undisturbed: Undisturbed):
     found = undisturbed.end
     assert found["stage"] == ("v2", 1, None, ["admit", "trial", "start", "switch", "record"])
-    assert [each[:2] for each in found["gates"]] == [("answers", "Pass"), ("integration", "Pass"), ("signed", "Pass")]
+    assert [each[:2] for each in found["gates"]] == [
+        ("answers", "Pass"),
+        ("integration", "Pass"),
+        ("signed", "Pass"),
+    ]
     assert found["history"] == [(None, "v1"), ("v1", "v2"), ("v1", "v2")], "rejected first"
     assert (found["serving"], found["services"]) == ("v2", ["fraud-production"])
     assert "Job" not in found["left"]
@@ -102,18 +138,31 @@ def test_it_ends_with_both_verdicts_and_nothing_left_over(undisturbed: Undisturb
 async def test_a_version_whose_files_were_changed_after_they_were_signed_keeps_out_and_a_store_that_is_away_is_asked_again():
     world = World()
     await begin(world)
-    world.patch("registeredmodels", "fraud", lambda spec: spec["stages"]["production"].update(gates=GATES[-1:]))
+    world.patch(
+        "registeredmodels",
+        "fraud",
+        lambda spec: spec["stages"]["production"].update(gates=GATES[-1:]),
+    )
     away = failing(69, "s3://b: no answer", reason="StoreUnavailable")
     world.fates["signed"] = away
     world.promote("fraud", "production", "v2")
     await world.run()
     (gate,) = world.status("registeredmodels", "fraud")["stages"]["production"]["gates"]
     assert (gate["verdict"], gate["message"]) == ("Error", "its files: s3://b: no answer")
-    world.fates["signed"] = failing(67, "model.ubj was changed after it was signed", reason="SignatureInvalid")
+    world.fates["signed"] = failing(
+        67, "model.ubj was changed after it was signed", reason="SignatureInvalid"
+    )
     await world.run(3 * MINUTE)
     stage = world.status("registeredmodels", "fraud")["stages"]["production"]
-    assert (stage["version"], stage["blocked"]["reason"], world.serving("fraud-production")) == ("v1", "GateFailed", "v1")
-    assert "signed: the signature: model.ubj was changed after it was signed" in stage["blocked"]["message"]
+    assert (stage["version"], stage["blocked"]["reason"], world.serving("fraud-production")) == (
+        "v1",
+        "GateFailed",
+        "v1",
+    )
+    assert (
+        "signed: the signature: model.ubj was changed after it was signed"
+        in stage["blocked"]["message"]
+    )
     assert kinds(world) == ["Job"]
 
 

@@ -1,4 +1,6 @@
-"""What serves is judged again: it fails, production takes nothing from its stage, it passes again; killed anywhere on the way."""
+"""What serves is judged again: it fails, production takes nothing from its stage, it passes
+again; killed anywhere on the way.
+"""
 
 from __future__ import annotations
 
@@ -28,8 +30,12 @@ def stage(world: World, name: str) -> dict[str, Any]:
 
 def held(world: World) -> dict[str, Any]:
     """What is recorded of v2 in staging."""
-    versions = {each["name"]: each for each in world.status("registeredmodels", "fraud")["versions"]}
-    found: dict[str, Any] = next(each for each in versions["v2"]["held"] if each["stage"] == "staging")
+    versions = {
+        each["name"]: each for each in world.status("registeredmodels", "fraud")["versions"]
+    }
+    found: dict[str, Any] = next(
+        each for each in versions["v2"]["held"] if each["stage"] == "staging"
+    )
     return found
 
 
@@ -40,10 +46,18 @@ async def begin(world: World, every: str = "7d") -> None:
         "production": {"version": "v1"},
     }
     runs = [
-        manifest("TrainingRun", name, experiment="fraud", trainer=TRAINER, register={"model": "fraud", "version": version})
+        manifest(
+            "TrainingRun",
+            name,
+            experiment="fraud",
+            trainer=TRAINER,
+            register={"model": "fraud", "version": version},
+        )
         for name, version in (("fraud-001", "v1"), ("fraud-002", "v2"))
     ]
-    world.apply(manifest("Experiment", "fraud"), *runs, manifest("RegisteredModel", "fraud", stages=stages))
+    world.apply(
+        manifest("Experiment", "fraud"), *runs, manifest("RegisteredModel", "fraud", stages=stages)
+    )
     await world.run()
     asks = {"from": "staging", "gates": [SOAK]}
     world.patch("registeredmodels", "fraud", lambda spec: spec["stages"]["production"].update(asks))
@@ -52,18 +66,28 @@ async def begin(world: World, every: str = "7d") -> None:
 
 def verify(world: World, attempt: int) -> None:
     """Do what `modelyard verify` does."""
-    world.patch("registeredmodels", "fraud", lambda spec: spec["stages"]["staging"]["reverify"].update(attempt=attempt))
+    world.patch(
+        "registeredmodels",
+        "fraud",
+        lambda spec: spec["stages"]["staging"]["reverify"].update(attempt=attempt),
+    )
 
 
 async def live(world: World) -> None:
-    """v2 fails in staging when it is asked again, and is refused; then it passes, soaks, and takes production."""
+    """v2 fails in staging when it is asked again, and is refused; then it passes, soaks, and
+    takes production.
+    """
     world.fates["integration"] = failing()
     verify(world, 1)
     await world.run()
     world.promote("fraud", "production", "v2")
     await world.run()
     found = stage(world, "staging")
-    assert (found["verification"]["verdict"], found["version"], world.serving("fraud-staging")) == ("Fail", "v2", "v2")
+    assert (found["verification"]["verdict"], found["version"], world.serving("fraud-staging")) == (
+        "Fail",
+        "v2",
+        "v2",
+    )
     assert found["verification"]["message"] == "integration: exit code 1: no column amount"
     assert held(world)["verified"] is False
     blocked = stage(world, "production")["blocked"]
@@ -73,7 +97,9 @@ async def live(world: World) -> None:
     verify(world, 2)
     await world.run()
     assert held(world)["verified"] is True
-    assert stage(world, "production")["blocked"]["reason"] == "GatesPending", "its time counts since the Pass"
+    assert stage(world, "production")["blocked"]["reason"] == "GatesPending", (
+        "its time counts since the Pass"
+    )
     await world.run(timedelta(minutes=25))
 
 
@@ -81,10 +107,21 @@ async def end(world: World) -> dict[str, Any]:
     return {
         "ready": world.condition("registeredmodels", "fraud"),
         "verified": world.condition("registeredmodels", "fraud", "Verified"),
-        "stages": [(name, stage(world, name)["version"], stage(world, name).get("blocked")) for name in ("staging", "production")],
-        "verification": {key: value for key, value in stage(world, "staging")["verification"].items() if "ime" not in key},
+        "stages": [
+            (name, stage(world, name)["version"], stage(world, name).get("blocked"))
+            for name in ("staging", "production")
+        ],
+        "verification": {
+            key: value
+            for key, value in stage(world, "staging")["verification"].items()
+            if "ime" not in key
+        },
         "serving": (world.serving("fraud-staging"), world.serving("fraud-production")),
-        "jobs": [each["metadata"]["name"] for each in world.cluster.all("batch/v1/Job") if "integration" in each["metadata"]["name"]],
+        "jobs": [
+            each["metadata"]["name"]
+            for each in world.cluster.all("batch/v1/Job")
+            if "integration" in each["metadata"]["name"]
+        ],
     }
 
 
@@ -120,8 +157,14 @@ async def test_a_round_each_ten_minutes_tells_of_a_fail_and_of_the_pass_after_it
     world.tracking.log_metric(run, "accuracy", 0.7)
     await world.run(EVERY)
     assert (held(world)["verified"], stage(world, "staging")["version"]) == (False, "v2")
-    assert told(world, "VerificationFailed") == [("VerificationFailed", True)], "one Event, a warning"
-    (message,) = [message for _, _, reason, message, _ in world.cluster.events if reason == "VerificationFailed"]
+    assert told(world, "VerificationFailed") == [("VerificationFailed", True)], (
+        "one Event, a warning"
+    )
+    (message,) = [
+        message
+        for _, _, reason, message, _ in world.cluster.events
+        if reason == "VerificationFailed"
+    ]
     assert "v2 is still serving" in message
     assert "quality: accuracy is 0.7, below 0.9" in message
     since = held(world)["sinceTime"]
@@ -129,8 +172,12 @@ async def test_a_round_each_ten_minutes_tells_of_a_fail_and_of_the_pass_after_it
     await world.run(EVERY)
     assert (held(world)["verified"], held(world)["sinceTime"] > since) == (True, True)
     assert world.condition("registeredmodels", "fraud") == ("True", "Serving")
-    assert told(world, "Verified") == [("Verified", False)] * 2, "of the first Pass, and of the one after a Fail"
-    assert told(world, "Promoting", "Serving", "NotServing") == [], "nothing of the stage has changed"
+    assert told(world, "Verified") == [("Verified", False)] * 2, (
+        "of the first Pass, and of the one after a Fail"
+    )
+    assert told(world, "Promoting", "Serving", "NotServing") == [], (
+        "nothing of the stage has changed"
+    )
     world.check_statuses()
 
 

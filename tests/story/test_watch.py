@@ -1,4 +1,6 @@
-"""The watch after a switch, as lives: what fails goes by itself, wherever the operator is killed on the way; what is well stays."""
+"""The watch after a switch, as lives: what fails goes by itself, wherever the operator is killed
+on the way; what is well stays.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,10 @@ def stage(world: World) -> dict[str, Any]:
 
 def deployments(world: World) -> list[str]:
     """The versions that have pods."""
-    return sorted(each["metadata"]["labels"]["modelyard.io/version"] for each in world.cluster.all("apps/v1/Deployment"))
+    return sorted(
+        each["metadata"]["labels"]["modelyard.io/version"]
+        for each in world.cluster.all("apps/v1/Deployment")
+    )
 
 
 async def switched(world: World, failing: int) -> None:
@@ -57,12 +62,22 @@ async def end(world: World) -> dict[str, Any]:
     return {
         "ready": world.condition("registeredmodels", "fraud"),
         "stalled": world.condition("registeredmodels", "fraud", "Stalled"),
-        "stage": (found["version"], found["desired"], found.get("watch"), found.get("previous"), found["blocked"]["reason"]),
+        "stage": (
+            found["version"],
+            found["desired"],
+            found.get("watch"),
+            found.get("previous"),
+            found["blocked"]["reason"],
+        ),
         "rejected": [(each["version"], each["reason"]) for each in found["rejected"]],
-        "history": [(entry.get("from"), entry["to"], entry["outcome"]) for entry in status["history"]],
+        "history": [
+            (entry.get("from"), entry["to"], entry["outcome"]) for entry in status["history"]
+        ],
         "serving": world.serving("fraud-production"),
         "deployments": deployments(world),
-        "aliases": {alias: names[number] for alias, number in model.aliases.items()} if model else None,
+        "aliases": {alias: names[number] for alias, number in model.aliases.items()}
+        if model
+        else None,
         "spec": world.get("registeredmodels", "fraud")["spec"]["stages"]["production"]["version"],
     }
 
@@ -99,7 +114,11 @@ async def test_what_is_well_stays_without_a_write_or_a_question_to_anybody_for_e
     await switched(world, 0)
     await world.run(MINUTE)
     assert deployments(world) == ["v1", "v2"], "what was displaced keeps its pods"
-    written, asked, looked = writes(world), len(world.calls.named("versions")), len(world.pods.asked)
+    written, asked, looked = (
+        writes(world),
+        len(world.calls.named("versions")),
+        len(world.pods.asked),
+    )
     await world.run(10 * MINUTE)
     looks = len(world.pods.asked) - looked
     assert looks >= 30, "every ten seconds"
@@ -108,8 +127,15 @@ async def test_what_is_well_stays_without_a_write_or_a_question_to_anybody_for_e
     await world.run(10 * MINUTE)
     looked = len(world.pods.asked)
     await world.run(20 * MINUTE)
-    assert (len(world.pods.asked), deployments(world), stage(world).get("watch")) == (looked, ["v2"], None)
-    assert (world.condition("registeredmodels", "fraud"), world.serving("fraud-production")) == (("True", "Serving"), "v2")
+    assert (len(world.pods.asked), deployments(world), stage(world).get("watch")) == (
+        looked,
+        ["v2"],
+        None,
+    )
+    assert (world.condition("registeredmodels", "fraud"), world.serving("fraud-production")) == (
+        ("True", "Serving"),
+        "v2",
+    )
 
 
 async def test_it_goes_back_while_mlflow_and_s3_are_away_and_users_are_told_once():
@@ -139,7 +165,11 @@ async def test_the_spec_that_agrees_is_ready_and_the_version_can_be_tried_again(
     await world.run()
     assert world.condition("registeredmodels", "fraud") == ("True", "Serving")
     world.pods.load["v2"] = (100, 0)
-    world.patch("registeredmodels", "fraud", lambda spec: spec["stages"]["production"].update(version="v2", attempt=1))
+    world.patch(
+        "registeredmodels",
+        "fraud",
+        lambda spec: spec["stages"]["production"].update(version="v2", attempt=1),
+    )
     await world.run(MINUTE)
     assert (world.serving("fraud-production"), stage(world)["watch"]["restarts"]) == ("v2", 0)
     await world.run(20 * MINUTE)

@@ -1,4 +1,6 @@
-"""The window of a rollback, as a life: the version displaced last stays warm and comes back at once, and its pods go at the end."""
+"""The window of a rollback, as a life: the version displaced last stays warm and comes back at
+once, and its pods go at the end.
+"""
 
 from __future__ import annotations
 
@@ -22,16 +24,23 @@ UNPASSED = {"name": "quality", "metric": {"name": "f1", "atLeast": "0.9"}}
 def pods(world: World) -> dict[str, str]:
     """Return the Deployments by version, with their uids."""
     found = world.cluster.all("apps/v1/Deployment")
-    return {each["metadata"]["labels"]["modelyard.io/version"]: each["metadata"]["uid"] for each in found}
+    return {
+        each["metadata"]["labels"]["modelyard.io/version"]: each["metadata"]["uid"]
+        for each in found
+    }
 
 
 def asks(world: World, **fields: Any) -> None:
     """Change fields of the stage production."""
-    world.patch("registeredmodels", "fraud", lambda spec: spec["stages"]["production"].update(fields))
+    world.patch(
+        "registeredmodels", "fraud", lambda spec: spec["stages"]["production"].update(fields)
+    )
 
 
 async def live(world: World) -> None:
-    """v2 takes the stage, and ten minutes later v1 comes back, through a freeze and past a gate that it would not pass."""
+    """v2 takes the stage, and ten minutes later v1 comes back, through a freeze and past a gate
+    that it would not pass.
+    """
     await serves_v1(world)
     asks(world, rollback={"window": "30m"})
     world.promote("fraud", "production", "v2")
@@ -52,9 +61,15 @@ async def end(world: World) -> dict[str, Any]:
     stage = status["stages"]["production"]
     return {
         "ready": world.condition("registeredmodels", "fraud"),
-        "stage": (stage["version"], stage["readyReplicas"], [(step["name"], step["state"]) for step in stage["steps"]]),
+        "stage": (
+            stage["version"],
+            stage["readyReplicas"],
+            [(step["name"], step["state"]) for step in stage["steps"]],
+        ),
         "previous": (stage["previous"]["version"], stage["previous"].get("untilTime")),
-        "history": [(entry.get("from"), entry["to"], entry["outcome"]) for entry in status["history"]],
+        "history": [
+            (entry.get("from"), entry["to"], entry["outcome"]) for entry in status["history"]
+        ],
         "pods": list(pods(world)),
     }
 
@@ -92,14 +107,23 @@ async def test_what_is_warm_is_healed_costs_no_write_and_is_looked_after_by_an_o
     written = writes(world)
     await world.run(WHILE)
     assert writes(world) == written, "it waits without a word"
-    (warm,) = [each for each in world.cluster.all("apps/v1/Deployment") if each["metadata"]["labels"]["modelyard.io/version"] == "v1"]
+    (warm,) = [
+        each
+        for each in world.cluster.all("apps/v1/Deployment")
+        if each["metadata"]["labels"]["modelyard.io/version"] == "v1"
+    ]
     world.cluster.remove("apps/v1/Deployment", NAMESPACE, warm["metadata"]["name"])
     await world.run(WHILE)
     assert set(pods(world)) == {"v1", "v2"}
     world.restart()
     await world.run(WINDOW)
     assert set(pods(world)) == {"v2"}
-    assert world.status("registeredmodels", "fraud")["stages"]["production"]["previous"].get("untilTime") is None
+    assert (
+        world.status("registeredmodels", "fraud")["stages"]["production"]["previous"].get(
+            "untilTime"
+        )
+        is None
+    )
 
 
 async def test_after_its_window_it_waits_for_its_gates_like_any_other():

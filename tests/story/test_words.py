@@ -1,4 +1,6 @@
-"""What pods and scripts say is in statuses and events, without the namespace's credentials and hidden characters."""
+"""What pods and scripts say is in statuses and events, without the namespace's credentials and
+hidden characters.
+"""
 
 from __future__ import annotations
 
@@ -44,7 +46,10 @@ def world(caplog: pytest.LogCaptureFixture) -> World:
 
 async def test_the_last_lines_of_a_pod_that_failed(world: World, caplog: pytest.LogCaptureFixture):
     state = {"exitCode": 1, "message": f"AWS_SECRET_ACCESS_KEY={HOSTILE}\n", "reason": "Error"}
-    pod = {"phase": "Failed", "containerStatuses": [{"name": "trainer", "state": {"terminated": state}}]}
+    pod = {
+        "phase": "Failed",
+        "containerStatuses": [{"name": "trainer", "state": {"terminated": state}}],
+    }
     trains(world, fate=Fate(pod, failed="BackoffLimitExceeded"), backoffLimit=0)
     await world.run()
     text = shown(world, "trainingruns", "run", caplog)

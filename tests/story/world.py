@@ -1,7 +1,9 @@
-"""The world of a story: a cluster, MLflow and S3 in memory, the operator that works on them, and everybody else in it.
+"""The world of a story: a cluster, MLflow and S3 in memory, the operator that works on them, and
+everybody else in it.
 
-Everybody else is the kubelet and its controllers: Jobs train (they log a model, or fail as the story says), Deployments get ready pods;
-and notebooks, which train what no Job does. They act between the operator's passes, never within one.
+Everybody else is the kubelet and its controllers: Jobs train (they log a model, or fail as the
+story says), Deployments get ready pods; and notebooks, which train what no Job does. They act
+between the operator's passes, never within one.
 """
 
 from __future__ import annotations
@@ -38,19 +40,32 @@ __all__ = ["NAMESPACE", "Fate", "World", "manifest"]
 NAMESPACE = "risk"
 RUNTIME = Runtime("modelyard/runtime:test", "IfNotPresent", "0.0.0")
 _PLURALS = tuple(kind.resource.PLURAL for kind in KINDS)
-_MLMODEL = b'flavors:\n  xgboost: {}\n  python_function: {}\nsignature:\n  inputs: \'[{"type": "double", "name": "x"}]\'\n'
+_MLMODEL = (
+    b"flavors:\n"
+    b"  xgboost: {}\n"
+    b"  python_function: {}\n"
+    b"signature:\n"
+    b'  inputs: \'[{"type": "double", "name": "x"}]\'\n'
+)
 _JOB, _POD, _DEPLOYMENT = "batch/v1/Job", "v1/Pod", "apps/v1/Deployment"
 
 
 def manifest(kind: str, name: str, **spec: Any) -> Manifest:
     """Return an object as a user writes it."""
-    return {"apiVersion": "modelyard.io/v1alpha1", "kind": kind, "metadata": {"name": name, "namespace": NAMESPACE}, "spec": spec}
+    return {
+        "apiVersion": "modelyard.io/v1alpha1",
+        "kind": kind,
+        "metadata": {"name": name, "namespace": NAMESPACE},
+        "spec": spec,
+    }
 
 
 @cache
 def _schema(kind: str) -> Validator:
     version = crd(next(each for each in KINDS if kind == each.resource.KIND))["spec"]["versions"][0]
-    return jsonschema.Draft202012Validator(version["schema"]["openAPIV3Schema"]["properties"]["status"])
+    return jsonschema.Draft202012Validator(
+        version["schema"]["openAPIV3Schema"]["properties"]["status"]
+    )
 
 
 class _Ports:
@@ -71,7 +86,8 @@ class _Ports:
 
 @dataclass(frozen=True)
 class Fate:
-    """What happens to a TrainingRun's Jobs instead of training, or to a version's Deployments instead of serving.
+    """What happens to a TrainingRun's Jobs instead of training, or to a version's Deployments
+    instead of serving.
 
     Attributes:
         pod: The status of the pod; None: there is none.
@@ -90,9 +106,11 @@ class World:
 
     Attributes:
         failing: By the name of a TrainingRun, how many of its next Jobs fail.
-        fates: By the name of a TrainingRun, gate or version, what happens to all of its Jobs or Deployments.
-        notebooks: By the name of a TrainingRun, what its notebook does one after another, every 15 s or more: `beat` says that it is alive,
-            `quiet` does nothing, any other word ends it. `well` logs a model and closes the run, `fails` closes it and says why.
+        fates: By the name of a TrainingRun, gate or version, what happens to all of its Jobs or
+            Deployments.
+        notebooks: By the name of a TrainingRun, what its notebook does one after another, every 15
+            s or more: `beat` says that it is alive, `quiet` does nothing, any other word ends it.
+            `well` logs a model and closes the run, `fails` closes it and says why.
         broken: Versions whose pods end with this termination message instead of becoming ready.
         pods: What serving pods say of what they answered.
         restarts: How often the operator was killed and came back.
@@ -120,7 +138,7 @@ class World:
         self.cluster = FakeCluster(self._cache, clock=self.clock, calls=self.calls)
         self._engine = self._operator()
 
-    # --- the operator -----------------------------------------------------------------------------------
+    # --- the operator -----------------------------------------------------------------------------
     def _operator(self) -> Engine:
         kinds = (
             experiment.controller(),
@@ -152,7 +170,9 @@ class World:
         self._engine = self._operator()
 
     async def run(self, within: timedelta = timedelta(minutes=3)) -> None:
-        """Let everybody act in turn until nobody has anything to do within this time; an operator that is killed comes back."""
+        """Let everybody act in turn until nobody has anything to do within this time; an
+        operator that is killed comes back.
+        """
         for _ in range(200):
             try:
                 await settle(self._engine, self.clock)
@@ -174,7 +194,7 @@ class World:
                 return
         raise AssertionError("The world never comes to rest.")
 
-    # --- users ------------------------------------------------------------------------------------------
+    # --- users ------------------------------------------------------------------------------------
     def apply(self, *manifests: Manifest) -> None:
         """Create objects."""
         for each in manifests:
@@ -215,11 +235,17 @@ class World:
     def reasons(self) -> set[str]:
         """Every reason that a status write gave, as `TrainingRun Scheduling`."""
         writes = (call.arguments for call in self.calls.named("write_status"))
-        return {f"{body['kind']} {condition['reason']}" for body, status in writes for condition in status["conditions"]}
+        return {
+            f"{body['kind']} {condition['reason']}"
+            for body, status in writes
+            for condition in status["conditions"]
+        }
 
     def check_statuses(self) -> None:
         """Check that the API server would have taken every status that was written."""
-        for body, status in {json.dumps(call.arguments): call.arguments for call in self.calls.named("write_status")}.values():
+        for body, status in {
+            json.dumps(call.arguments): call.arguments for call in self.calls.named("write_status")
+        }.values():
             _schema(body["kind"]).validate(status)
 
     def serving(self, service: str) -> str | None:
@@ -228,11 +254,13 @@ class World:
         if found is None:
             return None
         selector = found["spec"]["selector"].items()
-        labels = [each["spec"]["template"]["metadata"]["labels"] for each in self.cluster.all(_DEPLOYMENT)]
+        labels = [
+            each["spec"]["template"]["metadata"]["labels"] for each in self.cluster.all(_DEPLOYMENT)
+        ]
         (version,) = {each["modelyard.io/version"] for each in labels if selector <= each.items()}
         return str(version)
 
-    # --- the kubelet and its controllers ------------------------------------------------------------------
+    # --- the kubelet and its controllers ----------------------------------------------------------
     def _everybody_else(self) -> bool:
         acted = [self._job(job) for job in self.cluster.peek(_JOB)]
         acted += [self._deployment(deployment) for deployment in self.cluster.peek(_DEPLOYMENT)]
@@ -250,31 +278,60 @@ class World:
         if name in self.fates:
             return self._meet(job, self.fates[name])
         fails = self.failing.get(name, 0) > 0
-        ended: Manifest = {"exitCode": 1, "message": "Traceback: it broke"} if fails else {"exitCode": 0, "message": ""}
+        ended: Manifest = (
+            {"exitCode": 1, "message": "Traceback: it broke"}
+            if fails
+            else {"exitCode": 0, "message": ""}
+        )
         if fails:
             self.failing[name] -= 1
         else:
             self.train(run)
-        status = {"phase": "Failed" if fails else "Succeeded", "containerStatuses": [{"name": "trainer", "state": {"terminated": ended}}]}
+        status = {
+            "phase": "Failed" if fails else "Succeeded",
+            "containerStatuses": [{"name": "trainer", "state": {"terminated": ended}}],
+        }
         self.cluster.start_pod(job, **status)
-        end = {"type": "Failed" if fails else "Complete", "status": "True", "reason": "BackoffLimitExceeded" if fails else "Completed"}
-        self.cluster.edit(_JOB, NAMESPACE, meta["name"], lambda body: body.update(status={"conditions": [end]}))
+        end = {
+            "type": "Failed" if fails else "Complete",
+            "status": "True",
+            "reason": "BackoffLimitExceeded" if fails else "Completed",
+        }
+        self.cluster.edit(
+            _JOB, NAMESPACE, meta["name"], lambda body: body.update(status={"conditions": [end]})
+        )
         return True
 
     def _gate(self, job: Manifest, gate: str) -> bool:
         """Run the Job of a gate: it passes, unless a fate is its."""
-        candidate = {each["name"]: each.get("value") for each in job["spec"]["template"]["spec"]["containers"][0]["env"]}
+        candidate = {
+            each["name"]: each.get("value")
+            for each in job["spec"]["template"]["spec"]["containers"][0]["env"]
+        }
         if (url := candidate.get("MODELYARD_CANDIDATE_URL")) is not None:
             name = str(url).removeprefix("http://").partition(".")[0]
-            assert self.serving(name) == candidate["MODELYARD_CANDIDATE_VERSION"], "the candidate answers while it is asked"
+            assert self.serving(name) == candidate["MODELYARD_CANDIDATE_VERSION"], (
+                "the candidate answers while it is asked"
+            )
         if gate in self.fates:
             return self._meet(job, self.fates[gate])
         stamp = self.clock.now().strftime("%Y-%m-%dT%H:%M:%SZ")
-        ended = {"exitCode": 0, "startedAt": stamp, "finishedAt": stamp, "message": '{"message": "all is well"}'}
+        ended = {
+            "exitCode": 0,
+            "startedAt": stamp,
+            "finishedAt": stamp,
+            "message": '{"message": "all is well"}',
+        }
         statuses = [{"name": "gate", "state": {"terminated": ended}}]
         self.cluster.start_pod(job, phase="Succeeded", containerStatuses=statuses)
-        status = {"startTime": stamp, "completionTime": stamp, "conditions": [{"type": "Complete", "status": "True"}]}
-        self.cluster.edit(_JOB, NAMESPACE, job["metadata"]["name"], lambda body: body.update(status=status))
+        status = {
+            "startTime": stamp,
+            "completionTime": stamp,
+            "conditions": [{"type": "Complete", "status": "True"}],
+        }
+        self.cluster.edit(
+            _JOB, NAMESPACE, job["metadata"]["name"], lambda body: body.update(status=status)
+        )
         return True
 
     def _meet(self, job: Manifest, fate: Fate) -> bool:
@@ -285,9 +342,22 @@ class World:
         if fate.refused:
             self.cluster.creation_errors[job["metadata"]["uid"]] = fate.refused
         started = self.clock.now().strftime("%Y-%m-%dT%H:%M:%SZ")
-        ends = [{"type": "Failed", "status": "True", "reason": fate.failed, "lastTransitionTime": started}] if fate.failed else []
+        ends = (
+            [
+                {
+                    "type": "Failed",
+                    "status": "True",
+                    "reason": fate.failed,
+                    "lastTransitionTime": started,
+                }
+            ]
+            if fate.failed
+            else []
+        )
         status = {"startTime": started, "active": int(fate.pod is not None), "conditions": ends}
-        self.cluster.edit(_JOB, NAMESPACE, job["metadata"]["name"], lambda body: body.update(status=status))
+        self.cluster.edit(
+            _JOB, NAMESPACE, job["metadata"]["name"], lambda body: body.update(status=status)
+        )
         return True
 
     def _notebook(self, name: str) -> bool:
@@ -297,16 +367,26 @@ class World:
             return False
         self._turns[name] = now + 15
         run, step = status["mlflow"]["runId"], self.notebooks[name][0]
-        if len(self.notebooks[name]) > 1 or step not in {"beat", "quiet"}:  # the last of these goes on
+        if len(self.notebooks[name]) > 1 or step not in {
+            "beat",
+            "quiet",
+        }:  # the last of these goes on
             self.notebooks[name].pop(0)
         if step == "beat":
             beat = {"modelyard.io/heartbeat": self.clock.now().strftime("%Y-%m-%dT%H:%M:%SZ")}
-            self.cluster.edit("trainingruns", NAMESPACE, name, lambda body: body["metadata"].update(annotations=beat))
+            self.cluster.edit(
+                "trainingruns",
+                NAMESPACE,
+                name,
+                lambda body: body["metadata"].update(annotations=beat),
+            )
         elif step == "well":
             self.train(run)
             self.tracking.end_run(run, "FINISHED")
         elif step == "fails":
-            self.tracking.end_run(run, "FAILED", {"modelyard.io/failure": "ValueError: no column amount"})
+            self.tracking.end_run(
+                run, "FAILED", {"modelyard.io/failure": "ValueError: no column amount"}
+            )
         return step in {"well", "fails"}
 
     def train(self, run: str, content: bytes = b"trees") -> str:
@@ -322,11 +402,27 @@ class World:
         meta, replicas = deployment["metadata"], deployment["spec"]["replicas"]
         fate = self._version_s(meta["labels"]["modelyard.io/version"])
         ready = replicas if fate is None else 0
-        status = {"observedGeneration": meta["generation"], "updatedReplicas": replicas, "readyReplicas": ready, "availableReplicas": ready}
+        status = {
+            "observedGeneration": meta["generation"],
+            "updatedReplicas": replicas,
+            "readyReplicas": ready,
+            "availableReplicas": ready,
+        }
         if fate is not None and fate.failed:
-            status["conditions"] = [{"type": "ReplicaFailure", "status": "True", "reason": "FailedCreate", "message": fate.failed}]
+            status["conditions"] = [
+                {
+                    "type": "ReplicaFailure",
+                    "status": "True",
+                    "reason": "FailedCreate",
+                    "message": fate.failed,
+                }
+            ]
         name = f"{meta['name']}-pod"
-        if fate is not None and fate.pod is not None and self.cluster.live(_POD, NAMESPACE, name) is None:
+        if (
+            fate is not None
+            and fate.pod is not None
+            and self.cluster.live(_POD, NAMESPACE, name) is None
+        ):
             self.cluster.start_pod(deployment, name, **fate.pod)
             return True
         if deployment.get("status") == status:

@@ -16,17 +16,30 @@ def analysis(*metrics: dict[str, object], **fields: object) -> Analysis:
     return Analysis.model_validate({"metrics": metrics, **fields})
 
 
-def arm(requests: int, failures: int = 0, refusals: int = 0, latency: dict[int, int] | None = None) -> Arm:
-    return Arm(requests, failures, refusals, latency if latency is not None else {40: requests - failures - refusals})
+def arm(
+    requests: int, failures: int = 0, refusals: int = 0, latency: dict[int, int] | None = None
+) -> Arm:
+    return Arm(
+        requests,
+        failures,
+        refusals,
+        latency if latency is not None else {40: requests - failures - refusals},
+    )
 
 
 def interval(number: int, candidate: Arm, stable: Arm) -> Interval:
     return Interval(number, stable=stable, candidate=candidate)
 
 
-def after(asked: Analysis, intervals: Iterable[tuple[Arm, Arm]], *, weight: int = 0, sticky: bool = False) -> Progress:
-    """What is known after intervals of a candidate and a stable arm; at weight 0 nothing is held against the split."""
+def after(
+    asked: Analysis, intervals: Iterable[tuple[Arm, Arm]], *, weight: int = 0, sticky: bool = False
+) -> Progress:
+    """What is known after intervals of a candidate and a stable arm; at weight 0 nothing is held
+    against the split.
+    """
     found = Progress(key="k")
     for number, (candidate, stable) in enumerate(intervals, 1):
-        found = advanced(found, interval(number, candidate, stable), asked, weight=weight, sticky=sticky)
+        found = advanced(
+            found, interval(number, candidate, stable), asked, weight=weight, sticky=sticky
+        )
     return found

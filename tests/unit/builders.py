@@ -1,4 +1,6 @@
-"""Small builders: objects of our kinds, their children, what MLflow and S3 have. Values only; deciding is what the tests are about."""
+"""Small builders: objects of our kinds, their children, what MLflow and S3 have. Values only;
+deciding is what the tests are about.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,11 @@ from modelyard.api.base import Meta, Resource, Status
 from modelyard.api.experiment import Experiment, ExperimentSpec, ExperimentStatus
 from modelyard.api.freeze import Calendar
 from modelyard.api.kinds import KINDS
-from modelyard.api.registered_model import RegisteredModel, RegisteredModelSpec, RegisteredModelStatus
+from modelyard.api.registered_model import (
+    RegisteredModel,
+    RegisteredModelSpec,
+    RegisteredModelStatus,
+)
 from modelyard.api.schema import crd
 from modelyard.api.text import Words
 from modelyard.api.training_run import TrainingRun, TrainingRunSpec, TrainingRunStatus
@@ -30,7 +36,14 @@ from modelyard.kube.names import STAGES_TAG, VERSION_TAG, mlflow_model_name, own
 from modelyard.kube.owned import parent_of
 from modelyard.kube.pods import Runtime
 from modelyard.plan import Act, Action, Apply, Delete, External, Manifest, Owned, Plan, Record, Rest
-from modelyard.ports import ArtifactTree, Tenant, TrackedExperiment, TrackedModel, TrackedRun, TrackedVersion
+from modelyard.ports import (
+    ArtifactTree,
+    Tenant,
+    TrackedExperiment,
+    TrackedModel,
+    TrackedRun,
+    TrackedVersion,
+)
 from tests.fakes.pods import FakePods
 from tests.fakes.tenants import FakeTenants
 
@@ -41,53 +54,88 @@ PROPERTY = settings(max_examples=60, deadline=None, derandomize=True)
 
 NAMESPACE = "risk"
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
-SECOND, MINUTE, HOUR, DAY = timedelta(seconds=1), timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
+SECOND, MINUTE, HOUR, DAY = (
+    timedelta(seconds=1),
+    timedelta(minutes=1),
+    timedelta(hours=1),
+    timedelta(days=1),
+)
 RUNTIME = Runtime("modelyard/runtime:1.2.3", "IfNotPresent", "1.2.3")
 BUCKET = "mlflow-artifacts"
 URL = "http://mlflow:5050"
 
 
-# --- our own objects --------------------------------------------------------------------------------
+# --- our own objects ------------------------------------------------------------------------------
 def meta(name: str, *, deleting: bool = False, **more: Any) -> Meta:
     """Return metadata; the uid is `uid-<name>` unless given."""
-    known = {"name": name, "namespace": NAMESPACE, "uid": f"uid-{name}", "deletion_timestamp": NOW if deleting else None}
+    known = {
+        "name": name,
+        "namespace": NAMESPACE,
+        "uid": f"uid-{name}",
+        "deletion_timestamp": NOW if deleting else None,
+    }
     return Meta(**(known | more))
 
 
 def experiment(
-    name: str = "fraud", *, about: dict[str, Any] | None = None, status: ExperimentStatus | None = None, **spec: Any
+    name: str = "fraud",
+    *,
+    about: dict[str, Any] | None = None,
+    status: ExperimentStatus | None = None,
+    **spec: Any,
 ) -> Experiment:
     """Return an Experiment; `about` is its metadata, the rest its spec."""
     wanted = ExperimentSpec.model_validate(spec)
-    return Experiment(metadata=meta(name, **(about or {})), spec=wanted, status=status or ExperimentStatus())
+    return Experiment(
+        metadata=meta(name, **(about or {})), spec=wanted, status=status or ExperimentStatus()
+    )
 
 
 def training_run(
-    name: str = "fraud-1", *, about: dict[str, Any] | None = None, status: TrainingRunStatus | None = None, **spec: Any
+    name: str = "fraud-1",
+    *,
+    about: dict[str, Any] | None = None,
+    status: TrainingRunStatus | None = None,
+    **spec: Any,
 ) -> TrainingRun:
-    """Return a TrainingRun of the Experiment fraud, by the xgboost trainer unless the spec says otherwise."""
-    wanted = TrainingRunSpec.model_validate({"experiment": "fraud", "trainer": {"xgboost": {}}} | spec)
-    return TrainingRun(metadata=meta(name, **(about or {})), spec=wanted, status=status or TrainingRunStatus())
+    """Return a TrainingRun of the Experiment fraud, by the xgboost trainer unless the spec says
+    otherwise.
+    """
+    wanted = TrainingRunSpec.model_validate(
+        {"experiment": "fraud", "trainer": {"xgboost": {}}} | spec
+    )
+    return TrainingRun(
+        metadata=meta(name, **(about or {})), spec=wanted, status=status or TrainingRunStatus()
+    )
 
 
 def registered_model(
-    name: str = "fraud", *, about: dict[str, Any] | None = None, status: RegisteredModelStatus | None = None, **spec: Any
+    name: str = "fraud",
+    *,
+    about: dict[str, Any] | None = None,
+    status: RegisteredModelStatus | None = None,
+    **spec: Any,
 ) -> RegisteredModel:
     """Return a RegisteredModel."""
     wanted = RegisteredModelSpec.model_validate(spec)
-    return RegisteredModel(metadata=meta(name, **(about or {})), spec=wanted, status=status or RegisteredModelStatus())
+    return RegisteredModel(
+        metadata=meta(name, **(about or {})), spec=wanted, status=status or RegisteredModelStatus()
+    )
 
 
 def body(resource: Resource[Any, Any]) -> Manifest:
     """Return an object as the watches know it."""
     spec = resource.spec.model_dump(mode="json", by_alias=True, exclude_none=True)
     metadata = resource.metadata.model_dump(mode="json", by_alias=True, exclude_none=True)
-    return {"apiVersion": "modelyard.io/v1alpha1", "kind": resource.KIND, "metadata": metadata, "spec": spec} | (
-        {"status": report.dumped(resource.status)} if resource.status.conditions else {}
-    )
+    return {
+        "apiVersion": "modelyard.io/v1alpha1",
+        "kind": resource.KIND,
+        "metadata": metadata,
+        "spec": spec,
+    } | ({"status": report.dumped(resource.status)} if resource.status.conditions else {})
 
 
-# --- what a plan says ---------------------------------------------------------------------------------
+# --- what a plan says -----------------------------------------------------------------------------
 def status_of(of: Plan[Any] | Status) -> Any:
     """Return the status that a plan writes; a plan that acts or finalizes writes none."""
     if isinstance(of, Status):
@@ -97,7 +145,9 @@ def status_of(of: Plan[Any] | Status) -> Any:
 
 
 def said(of: Plan[Any] | Status) -> str:
-    """Return how it stands in two words, such as `Ready Synced`; exactly one of the three conditions is True."""
+    """Return how it stands in two words, such as `Ready Synced`; exactly one of the three
+    conditions is True.
+    """
     assert not isinstance(of, Record), f"this is not the end of it: {of}"
     return _words(status_of(of))
 
@@ -135,7 +185,11 @@ def outside(plan: Plan[Any]) -> External | None:
 
 def applied(plan: Plan[Any]) -> dict[str, Manifest]:
     """Return what a plan applies, as `Kind/name`."""
-    return {f"{a.manifest['kind']}/{a.manifest['metadata']['name']}": a.manifest for a in actions(plan) if isinstance(a, Apply)}
+    return {
+        f"{a.manifest['kind']}/{a.manifest['metadata']['name']}": a.manifest
+        for a in actions(plan)
+        if isinstance(a, Apply)
+    }
 
 
 def deleted(plan: Plan[Any]) -> list[str]:
@@ -149,11 +203,15 @@ _TAKEN: set[str] = set()
 @cache
 def _schema(plural: str) -> Validator:
     kind = next(kind for kind in KINDS if plural == kind.resource.PLURAL)
-    return jsonschema.Draft202012Validator(crd(kind)["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["status"])
+    return jsonschema.Draft202012Validator(
+        crd(kind)["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["status"]
+    )
 
 
 def written(resource: ResourceT, plan: Plan[Any], now: datetime = NOW) -> ResourceT:
-    """Return the object with the plan's status written as the engine does it; the API server would take it."""
+    """Return the object with the plan's status written as the engine does it; the API server
+    would take it.
+    """
     old = report.dumped(resource.status) if resource.status.conditions else {}
     new = report.merge(old, report.dumped(status_of(plan)), resource.metadata.generation, now)
     text = json.dumps(new)
@@ -163,22 +221,49 @@ def written(resource: ResourceT, plan: Plan[Any], now: datetime = NOW) -> Resour
     return resource.model_copy(update={"status": type(resource.status).model_validate(new)})
 
 
-# --- children -----------------------------------------------------------------------------------------
-def live(manifest: Manifest, status: Manifest | None = None, *, generation: int = 1, uid: str = "", **about: Any) -> Manifest:
+# --- children -------------------------------------------------------------------------------------
+def live(
+    manifest: Manifest,
+    status: Manifest | None = None,
+    *,
+    generation: int = 1,
+    uid: str = "",
+    **about: Any,
+) -> Manifest:
     """Return an object as the API server has it after an apply of this manifest."""
     there = deepcopy(stamped(manifest))
     name = there["metadata"]["name"]
-    there["metadata"] |= {"uid": uid or f"uid-{there['kind']}-{name}".lower(), "resourceVersion": "1", "generation": generation} | about
+    there["metadata"] |= {
+        "uid": uid or f"uid-{there['kind']}-{name}".lower(),
+        "resourceVersion": "1",
+        "generation": generation,
+    } | about
     return there | ({"status": status} if status is not None else {})
 
 
 def job(manifest: Manifest, condition: str = "", reason: str = "") -> Manifest:
     """Return a live Job, active unless a condition (Complete, Failed) says that it has ended."""
-    return live(manifest, {"conditions": [{"type": condition, "status": "True", "reason": reason}] if condition else []})
+    return live(
+        manifest,
+        {
+            "conditions": [{"type": condition, "status": "True", "reason": reason}]
+            if condition
+            else []
+        },
+    )
 
 
-def pod(owner: Manifest, phase: str = "Running", *, name: str = "", statuses: Iterable[Manifest] = (), **status: Any) -> Manifest:
-    """Return a pod of a Job or Deployment, with these container statuses (`state` and the like; init containers' have `init`)."""
+def pod(
+    owner: Manifest,
+    phase: str = "Running",
+    *,
+    name: str = "",
+    statuses: Iterable[Manifest] = (),
+    **status: Any,
+) -> Manifest:
+    """Return a pod of a Job or Deployment, with these container statuses (`state` and the like;
+    init containers' have `init`).
+    """
     init = [{k: v for k, v in each.items() if k != "init"} for each in statuses if each.get("init")]
     main = [each for each in statuses if not each.get("init")]
     labels = dict(owner["spec"]["template"]["metadata"]["labels"])
@@ -187,7 +272,13 @@ def pod(owner: Manifest, phase: str = "Running", *, name: str = "", statuses: It
         labels["job-name"] = owner["metadata"]["name"]
         uid = owner["metadata"].get("uid") or f"uid-job-{owner['metadata']['name']}"
         about["ownerReferences"] = [
-            {"apiVersion": "batch/v1", "kind": "Job", "name": owner["metadata"]["name"], "uid": uid, "controller": True}
+            {
+                "apiVersion": "batch/v1",
+                "kind": "Job",
+                "name": owner["metadata"]["name"],
+                "uid": uid,
+                "controller": True,
+            }
         ]
     return {
         "apiVersion": "v1",
@@ -201,28 +292,42 @@ def pod(owner: Manifest, phase: str = "Running", *, name: str = "", statuses: It
         }
         | about,
         "spec": {},
-        "status": {"phase": phase, "initContainerStatuses": init, "containerStatuses": main} | status,
+        "status": {"phase": phase, "initContainerStatuses": init, "containerStatuses": main}
+        | status,
     }
 
 
 def waiting(reason: str, text: str = "", **more: Any) -> Manifest:
     """Return the status of a container that waits."""
-    return {"name": "trainer", "image": "registry/image:1", "state": {"waiting": {"reason": reason, "message": text}}} | more
+    return {
+        "name": "trainer",
+        "image": "registry/image:1",
+        "state": {"waiting": {"reason": reason, "message": text}},
+    } | more
 
 
 def terminated(code: int, text: str = "", reason: str = "", **more: Any) -> Manifest:
     """Return the status of a container that has ended."""
-    return {"name": "trainer", "state": {"terminated": {"exitCode": code, "message": text, "reason": reason}}} | more
+    return {
+        "name": "trainer",
+        "state": {"terminated": {"exitCode": code, "message": text, "reason": reason}},
+    } | more
 
 
-# --- MLflow and S3 ------------------------------------------------------------------------------------
-def tracked_experiment(name: str = "fraud", *, id_: str = "12", deleted: bool = False, **tags: str) -> TrackedExperiment:
+# --- MLflow and S3 --------------------------------------------------------------------------------
+def tracked_experiment(
+    name: str = "fraud", *, id_: str = "12", deleted: bool = False, **tags: str
+) -> TrackedExperiment:
     """Return our MLflow experiment as a fresh Experiment of that name leaves it."""
     ours = {"mlflow.note.content": ""} | owner_tags(NAMESPACE, name, f"uid-{name}")
-    return TrackedExperiment(id_, f"{NAMESPACE}/{name}", f"s3://{BUCKET}/{NAMESPACE}/{name}", deleted, ours | tags)
+    return TrackedExperiment(
+        id_, f"{NAMESPACE}/{name}", f"s3://{BUCKET}/{NAMESPACE}/{name}", deleted, ours | tags
+    )
 
 
-def tracked_run(id_: str = "r1", status: Any = "FINISHED", *, ended: timedelta | None = HOUR, **more: Any) -> TrackedRun:
+def tracked_run(
+    id_: str = "r1", status: Any = "FINISHED", *, ended: timedelta | None = HOUR, **more: Any
+) -> TrackedRun:
     """Return a run of experiment 12 that ended so long ago."""
     end = None if ended is None or status in {"RUNNING", "SCHEDULED"} else NOW - ended
     known = TrackedRun(
@@ -249,16 +354,31 @@ def artifacts(version: str) -> str:
     return f"s3://{BUCKET}/{NAMESPACE}/fraud/{version}"
 
 
-def tracked_model(name: str = "fraud", *, aliases: dict[str, str] | None = None, description: str = "", **tags: str) -> TrackedModel:
+def tracked_model(
+    name: str = "fraud",
+    *,
+    aliases: dict[str, str] | None = None,
+    description: str = "",
+    **tags: str,
+) -> TrackedModel:
     """Return our registered model in MLflow."""
     ours = owner_tags(NAMESPACE, name, f"uid-{name}")
     return TrackedModel(mlflow_model_name(NAMESPACE, name), description, ours | tags, aliases or {})
 
 
 def tracked_version(
-    number: str, version: str, *, stage: Any = "None", stages: str = "", model: str = "fraud", text: str = "a", **more: Any
+    number: str,
+    version: str,
+    *,
+    stage: Any = "None",
+    stages: str = "",
+    model: str = "fraud",
+    text: str = "a",
+    **more: Any,
 ) -> TrackedVersion:
-    """Return one of our versions in MLflow, with the record that registering it leaves in its tags."""
+    """Return one of our versions in MLflow, with the record that registering it leaves in its
+    tags.
+    """
     uri, there = artifacts(version), tree(text)
     tags = owner_tags(NAMESPACE, model, f"uid-{model}") | {
         VERSION_TAG: version,
@@ -280,9 +400,11 @@ def tracked_version(
     return replace(found, **more)
 
 
-# --- for observing ------------------------------------------------------------------------------------
+# --- for observing --------------------------------------------------------------------------------
 class Around:
-    """`modelyard.ports.Ports` over values: our own objects and their children as given, MLflow and S3 in memory."""
+    """`modelyard.ports.Ports` over values: our own objects and their children as given, MLflow
+    and S3 in memory.
+    """
 
     def __init__(
         self,
@@ -315,10 +437,21 @@ class Around:
         self.tenants.doubt(namespace)
 
     def get(self, plural: str, namespace: str, name: str) -> Manifest | None:
-        return next((found for found in self.select(plural, namespace) if found["metadata"]["name"] == name), None)
+        return next(
+            (
+                found
+                for found in self.select(plural, namespace)
+                if found["metadata"]["name"] == name
+            ),
+            None,
+        )
 
     def select(self, plural: str, namespace: str) -> list[Manifest]:
-        return [body(one) for one in self.objects if plural == one.PLURAL and one.metadata.namespace == namespace]
+        return [
+            body(one)
+            for one in self.objects
+            if plural == one.PLURAL and one.metadata.namespace == namespace
+        ]
 
     def owned(self, uid: str) -> tuple[Manifest, ...]:
         parents = ((child, parent_of(child)) for child in self.children)
@@ -347,5 +480,7 @@ class Around:
 
     def put_model(self, uri: str, data: bytes = b"booster") -> None:
         """Put a model's files below a prefix."""
-        self.store.put(f"{uri}/MLmodel", b"flavors: {python_function: {}, xgboost: {data: model.ubj}}\n")
+        self.store.put(
+            f"{uri}/MLmodel", b"flavors: {python_function: {}, xgboost: {data: model.ubj}}\n"
+        )
         self.store.put(f"{uri}/model.ubj", data)

@@ -1,4 +1,5 @@
-"""A small world for a RegisteredModel: Kubernetes, MLflow and S3 as values, observed by the real `observe`, changed by plans only.
+"""A small world for a RegisteredModel: Kubernetes, MLflow and S3 as values, observed by the real
+`observe`, changed by plans only.
 
 Every round checks what must always hold; `check_end` what must hold when nothing is left to do.
 """
@@ -42,7 +43,16 @@ from modelyard.registered_model.observation import Observation
 from modelyard.registered_model.observe import observe
 from modelyard.registered_model.serving import DRAIN
 from tests.fakes.pods import FakePods
-from tests.unit.builders import NOW, RUNTIME, artifacts, live, pod, registered_model, terminated, written
+from tests.unit.builders import (
+    NOW,
+    RUNTIME,
+    artifacts,
+    live,
+    pod,
+    registered_model,
+    terminated,
+    written,
+)
 from tests.unit.model_world_ports import WorldPorts, at_once
 from tests.unit.model_world_told import LOST, Told, identity, is_served, moves_of
 from tests.unit.models import declared
@@ -50,7 +60,13 @@ from tests.unit.models import declared
 VERSIONS = ("v1", "v2", "v3", LOST)
 BROKEN = "v3"
 """It cannot be loaded."""
-SERVED = ("Deployment", "Service", "PodDisruptionBudget", "HorizontalPodAutoscaler", "ControllerRevision")
+SERVED = (
+    "Deployment",
+    "Service",
+    "PodDisruptionBudget",
+    "HorizontalPodAutoscaler",
+    "ControllerRevision",
+)
 QUIET = 3
 ROUNDS = 80
 _SAME_PLAN = 2
@@ -63,7 +79,8 @@ class World(Told):
         model: The object, as the API server has it.
         away: The dependency that does not answer; empty when both do.
         broken: Versions that cannot be loaded, whatever the runtime.
-        refused: Kinds and names whose apply the API server refuses, and pods that it does not let tell.
+        refused: Kinds and names whose apply the API server refuses, and pods that it does not let
+            tell.
         stored: The bytes in S3: one character for each tree.
         records: The entries of the history in S3, by URI.
         storing: S3 takes them.
@@ -137,7 +154,9 @@ class World(Told):
             case Record() | Rest():
                 self.model = written(self.model, plan, self.now)
                 self.check_effective(before)
-        changed = self.model != before or (isinstance(plan, Act) and any(not self.refuses(each) for each in plan.actions))
+        changed = self.model != before or (
+            isinstance(plan, Act) and any(not self.refuses(each) for each in plan.actions)
+        )
         if isinstance(plan, Rest):
             self.refusals = {}
             self.rests(plan)
@@ -164,18 +183,28 @@ class World(Told):
         if self.rounds % 3:
             return
         assert plan == decider(self.runtime)(self.model, seen, self.now), "a decision is pure"
-        forgot = self.model.model_copy(update={"status": self.model.status.model_copy(update={"history": ()})})
+        forgot = self.model.model_copy(
+            update={"status": self.model.status.model_copy(update={"history": ()})}
+        )
         if self.model.status.record is not None and self.model.status.record.pending > 1:
-            return  # several entries are stored one after the other, each with a write of the status
-        assert moves_of(decider(self.runtime)(forgot, seen, self.now)) == moves_of(plan), "a rule reads the history"
+            # several entries are stored one after the other, each with a write of the status
+            return
+        assert moves_of(decider(self.runtime)(forgot, seen, self.now)) == moves_of(plan), (
+            "a rule reads the history"
+        )
         if self.model.status.mlflow_name:
-            forged = {"modelyard.io/uri": "s3://b/forged", "modelyard.io/digest": "sha256:" + "f" * 64}
+            forged = {
+                "modelyard.io/uri": "s3://b/forged",
+                "modelyard.io/digest": "sha256:" + "f" * 64,
+            }
             there = tuple(replace(each, tags={**each.tags, **forged}) for each in seen.versions)
             decided = decider(self.runtime)(self.model, replace(seen, versions=there), self.now)
             assert moves_of(decided) == moves_of(plan), "a rule reads MLflow's tags"
 
     def rests(self, plan: Rest[Any]) -> None:
-        """The engine reconciles again when children change or when a plan asks for it: what is left to do otherwise would stay."""
+        """The engine reconciles again when children change or when a plan asks for it: what is
+        left to do otherwise would stay.
+        """
         if plan.requeue_after is None and not self.fork().others():
             left = decider(self.runtime)(self.model, self.observed(), self.now)
             assert isinstance(left, Rest), f"left to do, and nothing wakes it: {left}"
@@ -220,18 +249,31 @@ class World(Told):
             case SetTags(target, tags, description) if target.kind == "model":
                 assert self.tracked
                 said = self.tracked.description if description is None else description
-                self.tracked = replace(self.tracked, tags={**self.tracked.tags, **tags}, description=said)
+                self.tracked = replace(
+                    self.tracked, tags={**self.tracked.tags, **tags}, description=said
+                )
             case DeleteTags(_, keys):
                 assert self.tracked
-                self.tracked = replace(self.tracked, tags={key: value for key, value in self.tracked.tags.items() if key not in keys})
+                self.tracked = replace(
+                    self.tracked,
+                    tags={
+                        key: value for key, value in self.tracked.tags.items() if key not in keys
+                    },
+                )
             case SetTags(target, tags, _):
                 self.tag(target.version, tags)
             case CreateVersion(name, uri, run, tags, _):
                 self.create(name, uri, run, dict(tags))
             case TransitionStage(_, number, stage, displacing):
                 held = {other for other, each in self.versions.items() if each.stage == stage}
-                assert displacing or not held or stage not in {"Production", "Staging"}, "two versions in one of MLflow's stages"
-                self.versions |= {other: replace(self.versions[other], stage="Archived") for other in held if displacing}
+                assert displacing or not held or stage not in {"Production", "Staging"}, (
+                    "two versions in one of MLflow's stages"
+                )
+                self.versions |= {
+                    other: replace(self.versions[other], stage="Archived")
+                    for other in held
+                    if displacing
+                }
                 self.versions[number] = replace(self.versions[number], stage=stage)
             case SetAlias(_, alias, number):
                 self.alias(alias, number)
@@ -242,8 +284,14 @@ class World(Told):
 
     def create(self, name: str, uri: str, run: str | None, tags: dict[str, str]) -> str:
         """Register a version; a version that is recorded is registered once."""
-        same = [each for each in self.versions.values() if (each.source, each.tags.get(UID_TAG)) == (uri, tags.get(UID_TAG))]
-        assert UID_TAG not in tags or not [each for each in same if each.tags.get(VERSION_TAG) == tags[VERSION_TAG]], "I1: registered twice"
+        same = [
+            each
+            for each in self.versions.values()
+            if (each.source, each.tags.get(UID_TAG)) == (uri, tags.get(UID_TAG))
+        ]
+        assert UID_TAG not in tags or not [
+            each for each in same if each.tags.get(VERSION_TAG) == tags[VERSION_TAG]
+        ], "I1: registered twice"
         self.numbers += 1
         number = str(self.numbers)
         self.versions[number] = TrackedVersion(name, number, uri, run, "None", True, tags, self.now)
@@ -251,7 +299,9 @@ class World(Told):
 
     def tag(self, number: str, tags: Any) -> None:
         """Set tags of a version."""
-        self.versions[number] = replace(self.versions[number], tags={**self.versions[number].tags, **tags})
+        self.versions[number] = replace(
+            self.versions[number], tags={**self.versions[number].tags, **tags}
+        )
 
     def alias(self, name: str, number: str | None) -> None:
         """Set or delete an alias."""
@@ -263,7 +313,9 @@ class World(Told):
         """Apply an owned object, unless the API server refuses it."""
         kind, name = manifest["kind"], manifest["metadata"]["name"]
         if self.refuses(Apply(manifest)):
-            self.refusals[kind, name] = Invalid("Kubernetes", f"apply {kind}", name, "a policy says no")
+            self.refusals[kind, name] = Invalid(
+                "Kubernetes", f"apply {kind}", name, "a policy says no"
+            )
             return
         assert manifest["metadata"]["ownerReferences"][0]["uid"] == self.model.metadata.uid
         old = self.children.get((kind, name))
@@ -271,11 +323,27 @@ class World(Told):
             self.check_switch(manifest, old)
             self.left_by(old, manifest)
         if kind == "ControllerRevision" and old is not None:
-            assert old["data"] == manifest["data"], "the API server refuses to change the data of a ControllerRevision"
+            assert old["data"] == manifest["data"], (
+                "the API server refuses to change the data of a ControllerRevision"
+            )
         self.born += 1
-        meta = old["metadata"] if old else {"uid": f"uid-{self.born}", "generation": 0, "creationTimestamp": f"{self.now:%FT%TZ}"}
+        meta = (
+            old["metadata"]
+            if old
+            else {
+                "uid": f"uid-{self.born}",
+                "generation": 0,
+                "creationTimestamp": f"{self.now:%FT%TZ}",
+            }
+        )
         status = old.get("status", {}) if old else {}
-        there = live(manifest, status, generation=meta["generation"] + 1, uid=meta["uid"], creationTimestamp=meta["creationTimestamp"])
+        there = live(
+            manifest,
+            status,
+            generation=meta["generation"] + 1,
+            uid=meta["uid"],
+            creationTimestamp=meta["creationTimestamp"],
+        )
         self.children[kind, name] = there
 
     def refuses(self, action: Action) -> bool:
@@ -284,7 +352,10 @@ class World(Told):
             return self.away == "S3" or not self.storing
         if isinstance(action, Tell):
             return ("Pod", action.name) in self.refused
-        return isinstance(action, Apply) and (action.manifest["kind"], action.manifest["metadata"]["name"]) in self.refused
+        return (
+            isinstance(action, Apply)
+            and (action.manifest["kind"], action.manifest["metadata"]["name"]) in self.refused
+        )
 
     def left_by(self, old: Manifest | None, new: Manifest | None) -> None:
         """Note when a Service stopped selecting an identity."""
@@ -304,14 +375,24 @@ class World(Told):
         if action.kind == "Deployment" and wanted and wanted.version and is_served(wanted):
             effective = self.status(labels[STAGE_LABEL]).effective
             stable = effective.runtime.identity if effective else None
-            assert labels[IDENTITY_LABEL] != stable, "I8: the stable version is serving until the candidate is recorded"
-            assert self.routed(labels[STAGE_LABEL]) != labels[IDENTITY_LABEL], "requests are routed to it"
+            assert labels[IDENTITY_LABEL] != stable, (
+                "I8: the stable version is serving until the candidate is recorded"
+            )
+            assert self.routed(labels[STAGE_LABEL]) != labels[IDENTITY_LABEL], (
+                "requests are routed to it"
+            )
             unrouted = self.unrouted.get(labels[IDENTITY_LABEL])
             self.check_window(wanted, labels[STAGE_LABEL], labels[IDENTITY_LABEL])
-            assert unrouted is None or self.now - unrouted >= DRAIN, "requests that were on their way reach a terminating pod"
+            assert unrouted is None or self.now - unrouted >= DRAIN, (
+                "requests that were on their way reach a terminating pod"
+            )
         del self.children[action.kind, action.name]
         if action.kind == "Deployment":
-            self.children = {key: each for key, each in self.children.items() if key[0] != "Pod" or not key[1].startswith(action.name)}
+            self.children = {
+                key: each
+                for key, each in self.children.items()
+                if key[0] != "Pod" or not key[1].startswith(action.name)
+            }
 
     # --- what must always hold ------------------------------------------------------------------
     def check_switch(self, manifest: Manifest, old: Manifest | None) -> None:
@@ -325,7 +406,9 @@ class World(Told):
         deployment = self.deployment(stage, identity(manifest))
         assert deployment, "there is nothing to route to"
         assert deployment["status"].get("readyReplicas"), "not ready"
-        assert deployment["status"].get("availableReplicas") or status.version is None, "ready for a moment only, and requests depend on it"
+        assert deployment["status"].get("availableReplicas") or status.version is None, (
+            "ready for a moment only, and requests depend on it"
+        )
         assert deployment["status"]["observedGeneration"] == deployment["metadata"]["generation"]
 
     # --- what others do -------------------------------------------------------------------------
@@ -335,14 +418,29 @@ class World(Told):
         for (kind, name), there in list(self.children.items()):
             if kind != "Deployment":
                 continue
-            replicas, broken = there["spec"]["replicas"], there["metadata"]["labels"][VERSION_LABEL] in self.broken
+            replicas, broken = (
+                there["spec"]["replicas"],
+                there["metadata"]["labels"][VERSION_LABEL] in self.broken,
+            )
             ready = 0 if broken else replicas
-            status = {"observedGeneration": there["metadata"]["generation"], "updatedReplicas": replicas, "readyReplicas": ready}
+            status = {
+                "observedGeneration": there["metadata"]["generation"],
+                "updatedReplicas": replicas,
+                "readyReplicas": ready,
+            }
             # One step behind ready: `minReadySeconds`.
-            status["availableReplicas"] = ready if there["status"].get("readyReplicas") == ready else 0
+            status["availableReplicas"] = (
+                ready if there["status"].get("readyReplicas") == ready else 0
+            )
             if there["status"] != status:
                 self.children[kind, name] = there | {"status": status}
-                died = [terminated(67, '{"reason": "LoadFailed", "message": "It cannot be loaded."}', name="model")]
+                died = [
+                    terminated(
+                        67,
+                        '{"reason": "LoadFailed", "message": "It cannot be loaded."}',
+                        name="model",
+                    )
+                ]
                 new = pod(there, name=f"{name}-x7x7x", statuses=died if broken else ())
                 new["metadata"]["creationTimestamp"] = there["metadata"]["creationTimestamp"]
                 self.children["Pod", f"{name}-x7x7x"] = new
@@ -352,12 +450,17 @@ class World(Told):
     # --- users ----------------------------------------------------------------------------------
     def edit(self, **stages: Any) -> None:
         """Change stages: a version, None to clear, a dict of fields, `...` to remove it."""
-        spec = {name: stage.model_dump(exclude_none=True) for name, stage in self.model.spec.stages.items()}
+        spec = {
+            name: stage.model_dump(exclude_none=True)
+            for name, stage in self.model.spec.stages.items()
+        }
         for name, wanted in stages.items():
             if wanted is ...:
                 spec.pop(name, None)
             else:
-                spec[name] = spec.get(name, {}) | (wanted if isinstance(wanted, dict) else {"version": wanted})
+                spec[name] = spec.get(name, {}) | (
+                    wanted if isinstance(wanted, dict) else {"version": wanted}
+                )
         self.patch(stages=spec)
 
     def refresh(self, stage: str) -> None:
@@ -367,9 +470,13 @@ class World(Told):
 
     def patch(self, **spec: Any) -> None:
         """Change other fields of the spec."""
-        about = self.model.metadata.model_dump() | {"generation": self.model.metadata.generation + 1}
+        about = self.model.metadata.model_dump() | {
+            "generation": self.model.metadata.generation + 1
+        }
         whole = self.model.spec.model_dump(exclude_none=True) | spec
-        self.model = registered_model(about={k: v for k, v in about.items() if k != "name"}, status=self.model.status, **whole)
+        self.model = registered_model(
+            about={k: v for k, v in about.items() if k != "name"}, status=self.model.status, **whole
+        )
 
     def annotate(self, **annotations: str) -> None:
         """Set annotations; dots and slashes of their keys are the caller's."""
@@ -382,14 +489,26 @@ class World(Told):
 
     def restore(self, uid: str = "uid-restored") -> None:
         """Restore the object from a backup: a new uid, no status, nothing that it owned."""
-        about = self.model.metadata.model_copy(update={"uid": uid, "annotations": {"modelyard.io/adopt": "true"}})
-        self.model = self.model.model_copy(update={"status": type(self.model.status)(), "metadata": about})
+        about = self.model.metadata.model_copy(
+            update={"uid": uid, "annotations": {"modelyard.io/adopt": "true"}}
+        )
+        self.model = self.model.model_copy(
+            update={"status": type(self.model.status)(), "metadata": about}
+        )
         self.children = {}
 
     def fork(self) -> World:
         """Return a copy that goes its own way."""
         other = copy(self)
-        other.children, other.versions, other.events = dict(self.children), dict(self.versions), list(self.events)
-        other.stored, other.unrouted, other.done = dict(self.stored), dict(self.unrouted), list(self.done)
+        other.children, other.versions, other.events = (
+            dict(self.children),
+            dict(self.versions),
+            list(self.events),
+        )
+        other.stored, other.unrouted, other.done = (
+            dict(self.stored),
+            dict(self.unrouted),
+            list(self.done),
+        )
         other.records = dict(self.records)
         return other

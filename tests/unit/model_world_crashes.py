@@ -8,7 +8,8 @@ __all__ = ["crashes"]
 
 
 def crashes(world: World, each: int = 1, first: int = 0) -> list[World]:
-    """Reconcile until nothing changes; return worlds in which the process died before it could write what it had decided.
+    """Reconcile until nothing changes; return worlds in which the process died before it could
+    write what it had decided.
 
     Args:
         each: Of so many looks one such world is kept,

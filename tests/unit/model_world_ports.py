@@ -77,11 +77,20 @@ class WorldPorts:
             found: bytes | None = self.world.records.get(uri)
             return found
         there = self.text(uri.removesuffix("/MLmodel"))
-        return None if there is None else b"flavors: {python_function: {}, xgboost: {data: model.ubj}}\n" + self.world.signed(there)
+        return (
+            None
+            if there is None
+            else b"flavors: {python_function: {}, xgboost: {data: model.ubj}}\n"
+            + self.world.signed(there)
+        )
 
     async def objects(self, uri: str) -> tuple[StoredObject, ...]:
         if "/.modelyard/" in uri:
-            return tuple(StoredObject(name.removeprefix(uri), 3, "") for name in sorted(self.world.records) if name.startswith(uri))
+            return tuple(
+                StoredObject(name.removeprefix(uri), 3, "")
+                for name in sorted(self.world.records)
+                if name.startswith(uri)
+            )
         there = self.text(uri)
         return () if there is None else (StoredObject("MLmodel", 3, there),)
 

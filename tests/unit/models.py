@@ -1,4 +1,6 @@
-"""Builders for a RegisteredModel's tests: its record, what is observed of it, and what serves it. Values only."""
+"""Builders for a RegisteredModel's tests: its record, what is observed of it, and what serves
+it. Values only.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,18 @@ from modelyard.registered_model.declarations import declarations
 from modelyard.registered_model.observation import Artifacts, Observation, Source
 from modelyard.registered_model.stage import StageDecision, decide_stage
 from modelyard.registered_model.view import StageView
-from tests.unit.builders import NOW, RUNTIME, URL, artifacts, live, registered_model, status_of, tracked_model, tracked_version, tree
+from tests.unit.builders import (
+    NOW,
+    RUNTIME,
+    URL,
+    artifacts,
+    live,
+    registered_model,
+    status_of,
+    tracked_model,
+    tracked_version,
+    tree,
+)
 
 AROUND = Surroundings(allow_code=False, pods_secret="modelyard-connection")
 NEWER = Runtime("modelyard/runtime:1.3.0", "IfNotPresent", "1.3.0")
@@ -50,18 +63,31 @@ def digest(text: str = "a") -> str:
 
 def source(version: str, text: str = "a", **more: Any) -> Source:
     """Return where a version is stored."""
-    return replace(Source(artifacts(version), tree(text), MLModel("xgboost", "x: double -> long")), **more)
+    return replace(
+        Source(artifacts(version), tree(text), MLModel("xgboost", "x: double -> long")), **more
+    )
 
 
 def record(name: str, number: str | None = None, text: str = "a", **more: Any) -> VersionStatus:
     """Return a recorded version, registered under a number unless it is None."""
-    known = {"name": name, "mlflow_version": number, "uri": artifacts(name), "digest": digest(text), "bytes": 3, "flavor": "xgboost"}
+    known = {
+        "name": name,
+        "mlflow_version": number,
+        "uri": artifacts(name),
+        "digest": digest(text),
+        "bytes": 3,
+        "flavor": "xgboost",
+    }
     return VersionStatus(**(known | more))
 
 
 def recording(model: RegisteredModel, *versions: VersionStatus, **more: Any) -> RegisteredModel:
     """Return the model with these versions in its status, as a reconcile has left it."""
-    known = {"mlflow_name": "risk.fraud", "versions": versions, "conditions": (condition("Ready", True, "Registered"),)}
+    known = {
+        "mlflow_name": "risk.fraud",
+        "versions": versions,
+        "conditions": (condition("Ready", True, "Registered"),),
+    }
     return model.model_copy(update={"status": RegisteredModelStatus(**(known | more))})
 
 
@@ -72,12 +98,20 @@ def registered(model: RegisteredModel, *numbered: tuple[str, str], **more: Any) 
 
 def observed(**more: Any) -> Observation:
     """Return an observation of our model in MLflow without versions."""
-    return Observation(**({"declarations": {}, "model": tracked_model(), "tracking_url": URL} | more))
+    return Observation(
+        **({"declarations": {}, "model": tracked_model(), "tracking_url": URL} | more)
+    )
 
 
 def around(model: RegisteredModel, **more: Any) -> Observation:
-    """Return what is observed when MLflow has what the status records, and the other declared versions can be recorded."""
-    there = tuple(tracked_version(each.mlflow_version, each.name) for each in model.status.versions if each.mlflow_version)
+    """Return what is observed when MLflow has what the status records, and the other declared
+    versions can be recorded.
+    """
+    there = tuple(
+        tracked_version(each.mlflow_version, each.name)
+        for each in model.status.versions
+        if each.mlflow_version
+    )
     names = {version.name for version in model.status.versions}
     asked = declarations(model, ())
     sources = {name: source(name) for name in asked if name not in names}
@@ -95,7 +129,10 @@ def versions_of(plan: Plan[Any]) -> dict[str, VersionStatus]:
 
 
 # --- one stage ----------------------------------------------------------------------------------
-A, B, C = (record(name, number, name[-1], uri=f"s3://b/{name}") for name, number in (("va", "1"), ("vb", "2"), ("vc", "3")))
+A, B, C = (
+    record(name, number, name[-1], uri=f"s3://b/{name}")
+    for name, number in (("va", "1"), ("vb", "2"), ("vc", "3"))
+)
 
 
 def served(version: VersionStatus, runtime: Runtime = RUNTIME) -> ServedVersion:
@@ -109,24 +146,48 @@ def displaced(version: VersionStatus, until: datetime | None = None) -> Previous
 
 
 def stage_of(
-    version: str | None, *, holds: ServedVersion | VersionStatus | None = None, since: timedelta = timedelta(days=1), **more: Any
+    version: str | None,
+    *,
+    holds: ServedVersion | VersionStatus | None = None,
+    since: timedelta = timedelta(days=1),
+    **more: Any,
 ) -> RegisteredModel:
     """Return a model whose stage production asks for `version`, and is held since so long ago.
 
-    Of the rest `serving`, `attempt`, `from`, `override`, `reason`, `requestedBy`, `reverify`, `rollback`, `asked` (its
-    gates) and `canary` (its rollout) are the spec's, everything else the stage's status.
+    Of the rest `serving`, `attempt`, `from`, `override`, `reason`, `requestedBy`, `reverify`,
+    `rollback`, `asked` (its gates) and `canary` (its rollout) are the spec's, everything else the
+    stage's status.
     """
-    ours = ("serving", "attempt", "asked", "canary", "from", "override", "reason", "requestedBy", "reverify", "rollback")
+    ours = (
+        "serving",
+        "attempt",
+        "asked",
+        "canary",
+        "from",
+        "override",
+        "reason",
+        "requestedBy",
+        "reverify",
+        "rollback",
+    )
     wanted = {name: more.pop(name) for name in ours if name in more}
     wanted |= {"gates": wanted.pop("asked")} if "asked" in wanted else {}
     wanted |= {"rollout": wanted.pop("canary")} if "canary" in wanted else {}
-    model = registered_model(stages={"production": {"version": version} | wanted}, about={"generation": 7})
+    model = registered_model(
+        stages={"production": {"version": version} | wanted}, about={"generation": 7}
+    )
     if isinstance(more.get("previous"), ServedVersion):
         more["previous"] = PreviousVersion.of(more["previous"])
     held: dict[str, Any] = {}
     if holds is not None:
         what = served(holds) if isinstance(holds, VersionStatus) else holds
-        held = {"version": what.version, "digest": what.digest, "runtime": what.runtime, "desired": what.version, "since_time": NOW - since}
+        held = {
+            "version": what.version,
+            "digest": what.digest,
+            "runtime": what.runtime,
+            "desired": what.version,
+            "since_time": NOW - since,
+        }
     stages = {"production": StageStatus(**(held | more))} if held or more else {}
     return recording(model, A, B, C, stages=stages)
 
@@ -140,17 +201,30 @@ def pods_of(
     routed: bool = False,
     **status: Any,
 ) -> tuple[Manifest, ...]:
-    """Return a version's ControllerRevision and Deployment, with Service and budget too if it is routed to."""
+    """Return a version's ControllerRevision and Deployment, with Service and budget too if it is
+    routed to.
+    """
     what = served(version) if isinstance(version, VersionStatus) else version
     uri = next(each.uri for each in (A, B, C) if each.name == what.version)
     rolled_out = build.template(model, "production", what, str(uri), RUNTIME.pull_policy)
-    there = live(build.deployment(model, "production", what, rolled_out, replicas=replicas, around=AROUND))
+    there = live(
+        build.deployment(model, "production", what, rolled_out, replicas=replicas, around=AROUND)
+    )
     there["metadata"]["creationTimestamp"] = "2026-01-01T11:00:00Z"
-    there["status"] = {"observedGeneration": 1, "readyReplicas": ready, "availableReplicas": ready, "updatedReplicas": replicas} | status
+    there["status"] = {
+        "observedGeneration": 1,
+        "readyReplicas": ready,
+        "availableReplicas": ready,
+        "updatedReplicas": replicas,
+    } | status
     found = (live(build.revision(model, "production", what, rolled_out)), there)
     if not routed:
         return found
-    return (*found, live(build.service(model, "production", what)), live(build.disruption_budget(model, "production", what)))
+    return (
+        *found,
+        live(build.service(model, "production", what)),
+        live(build.disruption_budget(model, "production", what)),
+    )
 
 
 def deployment_in(owned: Iterable[Manifest]) -> Manifest:
@@ -159,26 +233,40 @@ def deployment_in(owned: Iterable[Manifest]) -> Manifest:
 
 
 def view_of(
-    model: RegisteredModel, *owned: Manifest, versions: tuple[VersionStatus, ...] = (A, B, C), runtime: Runtime = RUNTIME, **more: Any
+    model: RegisteredModel,
+    *owned: Manifest,
+    versions: tuple[VersionStatus, ...] = (A, B, C),
+    runtime: Runtime = RUNTIME,
+    **more: Any,
 ) -> StageView:
     """Return what is seen of the stage production."""
     status = model.status.stages.get("production") or StageStatus()
     known = {version.name: version for version in versions}
-    return StageView("production", model, status, known, owned, runtime, AROUND, more.pop("now", NOW), **more)
+    return StageView(
+        "production", model, status, known, owned, runtime, AROUND, more.pop("now", NOW), **more
+    )
 
 
-def decided(model: RegisteredModel, *owned: Manifest, now: datetime = NOW, **more: Any) -> StageDecision:
+def decided(
+    model: RegisteredModel, *owned: Manifest, now: datetime = NOW, **more: Any
+) -> StageDecision:
     """Return the decision about the stage production."""
     return decide_stage(view_of(model, *owned, now=now, **more), now)
 
 
 def after(model: RegisteredModel, decision: StageDecision) -> RegisteredModel:
     """Return the model with the stage's decided status recorded."""
-    return model.model_copy(update={"status": model.status.model_copy(update={"stages": {"production": decision.status}})})
+    return model.model_copy(
+        update={
+            "status": model.status.model_copy(update={"stages": {"production": decision.status}})
+        }
+    )
 
 
 def recorded_first(model: RegisteredModel, *owned: Manifest, **more: Any) -> RegisteredModel:
-    """Return the model after what a stage records before it does anything: a candidate admitted or dropped."""
+    """Return the model after what a stage records before it does anything: a candidate admitted
+    or dropped.
+    """
     decision = decided(model, *owned, **more)
     assert decision.record, f"nothing is recorded: {decision}"
     assert decision.actions == (), "nothing is done before it is recorded"
@@ -186,7 +274,9 @@ def recorded_first(model: RegisteredModel, *owned: Manifest, **more: Any) -> Reg
 
 
 def does(decision: StageDecision) -> list[str]:
-    """Return what a decision does, in words: `apply Deployment/va`, with the version instead of the object's name."""
+    """Return what a decision does, in words: `apply Deployment/va`, with the version instead of
+    the object's name.
+    """
     return [_words(action) for action in decision.actions]
 
 
@@ -201,11 +291,17 @@ def routes_to(decision: StageDecision) -> str | None:
     """Return the version that a decision has the Service select, if it does."""
     for action in decision.actions:
         if isinstance(action, Apply) and action.manifest["kind"] == "Service":
-            assert action.manifest["spec"]["selector"][IDENTITY_LABEL] == action.manifest["metadata"]["labels"][IDENTITY_LABEL]
+            assert (
+                action.manifest["spec"]["selector"][IDENTITY_LABEL]
+                == action.manifest["metadata"]["labels"][IDENTITY_LABEL]
+            )
             return str(action.manifest["metadata"]["labels"]["modelyard.io/version"])
     return None
 
 
 def refusing(*names: tuple[str, str]) -> dict[tuple[str, str], ModelyardError]:
     """Return refusals of these applies, by kind and name."""
-    return {name: Invalid("Kubernetes", f"apply {name[0]}", name[1], "admission webhook said no") for name in names}
+    return {
+        name: Invalid("Kubernetes", f"apply {name[0]}", name[1], "admission webhook said no")
+        for name in names
+    }

@@ -1,4 +1,6 @@
-"""A small world in which stages take versions in steps: pods by replica, what they are told, and what they say of it."""
+"""A small world in which stages take versions in steps: pods by replica, what they are told, and
+what they say of it.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,10 @@ from tests.unit.model_world import ROUNDS, World
 
 __all__ = ["CANARY", "RolloutWorld", "rolled_out"]
 
-CANARY = {"strategy": "Canary", "steps": [{"weight": 5}, {"hold": "10m"}, {"weight": 50}, {"hold": "10m"}]}
+CANARY = {
+    "strategy": "Canary",
+    "steps": [{"weight": 5}, {"hold": "10m"}, {"weight": 50}, {"hold": "10m"}],
+}
 
 
 class SplitTraffic:
@@ -36,7 +41,10 @@ class SplitTraffic:
         return Answered()
 
     async def split(self, asked: Split, pods: Iterable[Manifest], now: datetime) -> Seen:
-        revisions = {str(each["metadata"]["uid"]): self.world.applied.get(str(each["metadata"]["uid"]), 0) for each in pods}
+        revisions = {
+            str(each["metadata"]["uid"]): self.world.applied.get(str(each["metadata"]["uid"]), 0)
+            for each in pods
+        }
         interval = None
         begun = self.begun.setdefault((asked.judged, asked.revision), now)
         if asked.judged < len(self.intervals) and now - begun >= asked.interval:
@@ -69,16 +77,28 @@ class RolloutWorld(World):
             return super().perform(action)
         self.done.append(action)
         if self.refuses(action):
-            self.refusals["Pod", action.name] = Forbidden("Kubernetes", "tell Pod", f"risk/{action.name}", "pods is forbidden")
+            self.refusals["Pod", action.name] = Forbidden(
+                "Kubernetes", "tell Pod", f"risk/{action.name}", "pods is forbidden"
+            )
             return None
-        found = [(key, each) for key, each in self.children.items() if each["metadata"].get("uid") == action.uid]
+        found = [
+            (key, each)
+            for key, each in self.children.items()
+            if each["metadata"].get("uid") == action.uid
+        ]
         if not found:
             return None  # one that is gone is no error
         key, there = found[0]
         self.check_told(there, action)
         there = deepcopy(there)
-        annotations = {k: v for k, v in (there["metadata"].get("annotations") or {}).items() if k != TRAFFIC_ANNOTATION}
-        there["metadata"]["annotations"] = annotations | ({TRAFFIC_ANNOTATION: action.rule} if action.rule is not None else {})
+        annotations = {
+            k: v
+            for k, v in (there["metadata"].get("annotations") or {}).items()
+            if k != TRAFFIC_ANNOTATION
+        }
+        there["metadata"]["annotations"] = annotations | (
+            {TRAFFIC_ANNOTATION: action.rule} if action.rule is not None else {}
+        )
         self.children[key] = there
         return None
 
@@ -90,7 +110,12 @@ class RolloutWorld(World):
     def owned(self, uid: str) -> tuple[Manifest, ...]:
         """The watch knows no labels of ConfigMaps."""
         there = super().owned(uid)
-        return tuple(each | {"metadata": each["metadata"] | {"labels": {}}} if each["kind"] == "ConfigMap" else each for each in there)
+        return tuple(
+            each | {"metadata": each["metadata"] | {"labels": {}}}
+            if each["kind"] == "ConfigMap"
+            else each
+            for each in there
+        )
 
     # --- what must always hold ------------------------------------------------------------------
     def check_switch(self, manifest: Manifest, old: Manifest | None) -> None:
@@ -101,17 +126,24 @@ class RolloutWorld(World):
     def left_by(self, old: Manifest | None, new: Manifest | None) -> None:
         """Requests of callers come by the stage's Service."""
         there = new if old is None else old
-        if there is not None and there["metadata"]["name"] == f"fraud-{there['metadata']['labels'][STAGE_LABEL]}":
+        if (
+            there is not None
+            and there["metadata"]["name"] == f"fraud-{there['metadata']['labels'][STAGE_LABEL]}"
+        ):
             super().left_by(old, new)
 
     def check_told(self, there: Manifest, action: Tell) -> None:
-        """No requests are given to a version without a ready pod, nor by what is not the stable version."""
+        """No requests are given to a version without a ready pod, nor by what is not the stable
+        version.
+        """
         if action.rule is None:
             return
         rule, stage = json.loads(action.rule), there["metadata"]["labels"][STAGE_LABEL]
         effective = self.status(stage).effective
         assert effective is not None
-        assert there["metadata"]["labels"][IDENTITY_LABEL] == effective.runtime.identity, "the stable pods split"
+        assert there["metadata"]["labels"][IDENTITY_LABEL] == effective.runtime.identity, (
+            "the stable pods split"
+        )
         assert rule["revision"] == self.status(stage).traffic_revision, "what is told is recorded"
         if rule["weight"]:
             assert self.ready(stage, rule["runtime"]), "a version without a ready pod gets requests"
@@ -131,7 +163,10 @@ class RolloutWorld(World):
                 changed = self._pods(name, there) or changed
         for each in self.of_kind("Pod"):
             told = (each["metadata"].get("annotations") or {}).get(TRAFFIC_ANNOTATION)
-            revision, uid = json.loads(told)["revision"] if told is not None else 0, each["metadata"]["uid"]
+            revision, uid = (
+                json.loads(told)["revision"] if told is not None else 0,
+                each["metadata"]["uid"],
+            )
             changed = changed or self.applied.get(uid, 0) != revision
             self.applied[uid] = revision
         return changed
@@ -141,20 +176,34 @@ class RolloutWorld(World):
         version = there["metadata"]["labels"]["modelyard.io/version"]
         ready = there["status"].get("readyReplicas", 0) if version not in self.down else 0
         if version in self.down and there["status"].get("readyReplicas"):
-            self.children["Deployment", name] = there | {"status": there["status"] | {"readyReplicas": 0, "availableReplicas": 0}}
+            self.children["Deployment", name] = there | {
+                "status": there["status"] | {"readyReplicas": 0, "availableReplicas": 0}
+            }
         wanted, changed = there["spec"]["replicas"], False
         for number in range(max(wanted, 12)):
             key = ("Pod", f"{name}-{number}")
             if number >= wanted:
                 changed = self.children.pop(key, None) is not None or changed
                 continue
-            state = {"conditions": [{"type": "Ready", "status": "True" if number < ready else "False"}]}
+            state = {
+                "conditions": [{"type": "Ready", "status": "True" if number < ready else "False"}]
+            }
             old = self.children.get(key)
             if old is None:
                 self.born += 1
-                died = [terminated(67, '{"reason": "LoadFailed", "message": "It cannot be loaded."}', name="model")]
-                self.children[key] = pod(there, name=key[1], statuses=died if version in self.broken else (), **state)
-                self.children[key]["metadata"]["creationTimestamp"] = there["metadata"]["creationTimestamp"]
+                died = [
+                    terminated(
+                        67,
+                        '{"reason": "LoadFailed", "message": "It cannot be loaded."}',
+                        name="model",
+                    )
+                ]
+                self.children[key] = pod(
+                    there, name=key[1], statuses=died if version in self.broken else (), **state
+                )
+                self.children[key]["metadata"]["creationTimestamp"] = there["metadata"][
+                    "creationTimestamp"
+                ]
                 self.children[key]["metadata"]["uid"] = f"uid-pod-{self.born}"
                 changed = True
             elif old["status"]["conditions"] != state["conditions"]:
@@ -167,7 +216,11 @@ class RolloutWorld(World):
         assert isinstance(other, RolloutWorld)
         other.applied, other.maps = dict(self.applied), dict(self.maps)
         traffic = SplitTraffic(other)
-        traffic.intervals, traffic.requests, traffic.begun = self.traffic.intervals, self.traffic.requests, dict(self.traffic.begun)
+        traffic.intervals, traffic.requests, traffic.begun = (
+            self.traffic.intervals,
+            self.traffic.requests,
+            dict(self.traffic.begun),
+        )
         other.traffic = traffic
         return other
 
@@ -178,8 +231,14 @@ class RolloutWorld(World):
 
     def rules(self, version: str) -> list[dict[str, Any]]:
         """Return what the pods of a version are told."""
-        pods = (each for each in self.of_kind("Pod") if each["metadata"]["labels"]["modelyard.io/version"] == version)
-        found = ((each["metadata"].get("annotations") or {}).get(TRAFFIC_ANNOTATION) for each in pods)
+        pods = (
+            each
+            for each in self.of_kind("Pod")
+            if each["metadata"]["labels"]["modelyard.io/version"] == version
+        )
+        found = (
+            (each["metadata"].get("annotations") or {}).get(TRAFFIC_ANNOTATION) for each in pods
+        )
         return [json.loads(each) for each in found if each is not None]
 
     def weights(self, version: str) -> set[int]:
@@ -189,7 +248,9 @@ class RolloutWorld(World):
     def replicas(self, version: str) -> int:
         """Return how many pods a version has."""
         return sum(
-            each["spec"]["replicas"] for each in self.of_kind("Deployment") if each["metadata"]["labels"]["modelyard.io/version"] == version
+            each["spec"]["replicas"]
+            for each in self.of_kind("Deployment")
+            if each["metadata"]["labels"]["modelyard.io/version"] == version
         )
 
     def until(self, what: Any, limit: int = ROUNDS) -> None:
@@ -198,7 +259,9 @@ class RolloutWorld(World):
             if what():
                 return
             self.look()
-        raise AssertionError(f"it never came: {self.model.status.conditions} {self.status('production').rollout}")
+        raise AssertionError(
+            f"it never came: {self.model.status.conditions} {self.status('production').rollout}"
+        )
 
 
 def rolled_out(replicas: int = 2, rollout: Any = CANARY, **production: Any) -> RolloutWorld:

@@ -1,6 +1,8 @@
-"""Addresses at the adapters: judged when the connection is made, whatever name led there, and without a word about who listens.
+"""Addresses at the adapters: judged when the connection is made, whatever name led there, and
+without a word about who listens.
 
-A rebinding name server is not needed: each connection is judged by the address that it is made to (`test_a_name_is_judged...`).
+A rebinding name server is not needed: each connection is judged by the address that it is made to
+(`test_a_name_is_judged...`).
 """
 
 from __future__ import annotations
@@ -34,7 +36,9 @@ from tests.servers import free_port
 
 @dataclass
 class Listener:
-    """Counts connections, and answers each request the same, on a connection that it then closes unless it is to be kept."""
+    """Counts connections, and answers each request the same, on a connection that it then closes
+    unless it is to be kept.
+    """
 
     keeps: bool = field(default=False, kw_only=True)
     answer: bytes = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}"
@@ -100,7 +104,9 @@ ASKS = pytest.mark.parametrize("ask", [mlflow, s3])
 
 
 @ASKS
-@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::ffff:127.0.0.1]", "0.0.0.0", "2130706433", "127.1"])
+@pytest.mark.parametrize(
+    "host", ["127.0.0.1", "localhost", "[::ffff:127.0.0.1]", "0.0.0.0", "2130706433", "127.1"]
+)
 async def test_a_name_is_judged_by_the_address_that_is_connected_to(ask: Ask, host: str):
     async with listening(Listener()) as listener:
         detail = await told(ask, f"http://{host}:{listener.port}", Limits())
@@ -120,20 +126,28 @@ async def test_a_denied_address_says_nothing_of_who_listens_there(ask: Ask):
 @ASKS
 async def test_the_allowed_are_connected_to_and_what_does_not_answer_is_said_in_one_way(ask: Ask):
     body = b"{}" if ask is mlflow else b"<a/>"
-    async with listening(Listener(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n%s" % (len(body), body))) as listener:
+    async with listening(
+        Listener(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n%s" % (len(body), body))
+    ) as listener:
         await ask(f"http://127.0.0.1:{listener.port}", limits())
         await ask(f"http://localhost:{listener.port}", limits(allow=("localhost",)))
     assert len(listener.seen) == 2
-    assert "nobody answers at its address" in await told(ask, f"http://127.0.0.1:{free_port()}", limits())
+    assert "nobody answers at its address" in await told(
+        ask, f"http://127.0.0.1:{free_port()}", limits()
+    )
 
 
 @ASKS
-@pytest.mark.parametrize("status", [b"301 Moved", b"302 Found", b"307 Temporary Redirect", b"308 Permanent Redirect"])
+@pytest.mark.parametrize(
+    "status", [b"301 Moved", b"302 Found", b"307 Temporary Redirect", b"308 Permanent Redirect"]
+)
 async def test_no_redirect_leads_to_a_denied_address(ask: Ask, status: bytes):
     """Ours is the only address that is allowed; the other one is of this machine, too."""
     async with listening(Listener(), "127.0.0.2") as other:
         there = b"http://127.0.0.2:%d/" % other.port
-        headers = b"location: %s\r\nx-amz-bucket-region: eu-west-1\r\ncontent-length: 0\r\n\r\n" % there
+        headers = (
+            b"location: %s\r\nx-amz-bucket-region: eu-west-1\r\ncontent-length: 0\r\n\r\n" % there
+        )
         async with listening(Listener(b"HTTP/1.1 %s\r\n%s" % (status, headers))) as first:
             with pytest.raises(ModelyardError) as caught:
                 await ask(f"http://127.0.0.1:{first.port}", limits(allow=("127.0.0.1",)))
@@ -143,9 +157,13 @@ async def test_no_redirect_leads_to_a_denied_address(ask: Ask, status: bytes):
 
 
 async def test_what_follows_a_redirect_is_asked_on_a_connection_of_its_own():
-    """A store that redirects may close at any moment: a request on that connection would break, and hide what the store answered."""
+    """A store that redirects may close at any moment: a request on that connection would break,
+    and hide what the store answered.
+    """
     headers = b"x-amz-bucket-region: eu-west-1\r\ncontent-length: 2\r\n\r\n{}"
-    async with listening(Listener(b"HTTP/1.1 307 Temporary Redirect\r\n%s" % headers, keeps=True)) as store:
+    async with listening(
+        Listener(b"HTTP/1.1 307 Temporary Redirect\r\n%s" % headers, keeps=True)
+    ) as store:
         with pytest.raises(Invalid, match="answers with a redirect"):
             await s3(f"http://127.0.0.1:{store.port}", limits())
     assert [said.count(b"PUT /bucket ") for said in store.seen] == [1, 1]
@@ -156,12 +174,22 @@ async def test_what_follows_a_redirect_is_asked_on_a_connection_of_its_own():
 def authority(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """A certificate for this machine that signs itself, and its key."""
     folder = tmp_path_factory.mktemp("tls")
-    words = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=here -addext subjectAltName=IP:127.0.0.1"
-    subprocess.run(["openssl", *words.split(), "-keyout", "key", "-out", "cert"], check=True, capture_output=True, cwd=folder)
+    words = (
+        "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=here"
+        " -addext subjectAltName=IP:127.0.0.1"
+    )
+    subprocess.run(
+        ["openssl", *words.split(), "-keyout", "key", "-out", "cert"],
+        check=True,
+        capture_output=True,
+        cwd=folder,
+    )
     return folder / "cert", folder / "key"
 
 
-async def test_with_tls_too_a_connection_is_judged_used_again_and_ended_at_the_deadline(authority: tuple[Path, Path]):
+async def test_with_tls_too_a_connection_is_judged_used_again_and_ended_at_the_deadline(
+    authority: tuple[Path, Path],
+):
     certificate, key = authority
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(certificate, key)

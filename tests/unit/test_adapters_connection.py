@@ -1,4 +1,6 @@
-"""The Secret `modelyard-connection`: what it must hold, how long it is believed, what becomes of clients when it changes."""
+"""The Secret `modelyard-connection`: what it must hold, how long it is believed, what becomes of
+clients when it changes.
+"""
 
 from __future__ import annotations
 
@@ -48,7 +50,9 @@ class Kubernetes:
         if self.error is not None:
             raise self.error
         if name == "modelyard-connection-pods":
-            return self.pods.get(namespace, {}) if namespace in {*self.for_pods, *self.pods} else None
+            return (
+                self.pods.get(namespace, {}) if namespace in {*self.for_pods, *self.pods} else None
+            )
         return self.secrets.get(namespace)
 
     @property
@@ -63,7 +67,9 @@ class World:
     def __init__(self) -> None:
         self.kubernetes = Kubernetes({"risk": GOOD})
         self.now = 1000.0
-        self.tenants = Tenants(self.kubernetes.read, lambda *_: None, limits=limits(), clock=lambda: self.now)
+        self.tenants = Tenants(
+            self.kubernetes.read, lambda *_: None, limits=limits(), clock=lambda: self.now
+        )
 
 
 @pytest.fixture
@@ -75,11 +81,25 @@ async def world() -> AsyncIterator[World]:
 
 # --- what it holds ------------------------------------------------------------------------------
 def test_a_good_secret_is_read():
-    found = parse_connection("risk", {**GOOD, "MODELYARD_READ_BUCKETS": "datasets, raw-data/cards", "AWS_DEFAULT_REGION": "eu-central-1"})
+    found = parse_connection(
+        "risk",
+        {
+            **GOOD,
+            "MODELYARD_READ_BUCKETS": "datasets, raw-data/cards",
+            "AWS_DEFAULT_REGION": "eu-central-1",
+        },
+    )
     assert found.tracking_url == "http://mlflow.modelyard:5050"
     assert found.credentials == Credentials("anna", "the-password", "")
-    assert (found.keys.endpoint, found.keys.region) == ("http://minio.modelyard:9000", "eu-central-1")
-    assert found.reach == Reach("mlflow-artifacts", "risk", frozenset({Location("datasets", ""), Location("raw-data", "cards")}))
+    assert (found.keys.endpoint, found.keys.region) == (
+        "http://minio.modelyard:9000",
+        "eu-central-1",
+    )
+    assert found.reach == Reach(
+        "mlflow-artifacts",
+        "risk",
+        frozenset({Location("datasets", ""), Location("raw-data", "cards")}),
+    )
 
 
 def test_a_missing_secret_says_what_to_create():
@@ -98,7 +118,9 @@ def test_a_missing_secret_says_what_to_create():
 @pytest.mark.parametrize("value", [None, ""])
 def test_missing_keys_are_named(key: str, value: str | None):
     with pytest.raises(Invalid, match=f"lacks {key}$"):
-        parse_connection("risk", {name: text for name, text in {**GOOD, key: value}.items() if text is not None})
+        parse_connection(
+            "risk", {name: text for name, text in {**GOOD, key: value}.items() if text is not None}
+        )
 
 
 @pytest.mark.parametrize(
@@ -116,7 +138,11 @@ def test_missing_keys_are_named(key: str, value: str | None):
         ("MLFLOW_TRACKING_URI", "http://mlflow/a b", "spaces"),
         ("MLFLOW_S3_ENDPOINT_URL", "minio:9000", "no address"),
         ("MLFLOW_S3_ENDPOINT_URL", "http://minio_store:9000", "letters, digits, dots and dashes"),
-        ("MLFLOW_S3_ENDPOINT_URL", "http://%31%32%37.0.0.1:9000", "letters, digits, dots and dashes"),
+        (
+            "MLFLOW_S3_ENDPOINT_URL",
+            "http://%31%32%37.0.0.1:9000",
+            "letters, digits, dots and dashes",
+        ),
         ("MLFLOW_S3_ENDPOINT_URL", "https://k:the-secret-key@minio", "must not hold a user"),
         ("MODELYARD_BUCKET", "Bucket", "no bucket name"),
         ("MODELYARD_BUCKET", "bucket/folder", "no bucket name"),
@@ -140,19 +166,29 @@ def test_bad_values_are_refused_and_not_repeated(key: str, value: str, complaint
     assert not any(secret in str(caught.value) for secret in SECRETS)
 
 
-@pytest.mark.parametrize("url", ["https://mlflow.example/tools/mlflow/", "http://[::1]:5050", "http://127.0.0.1:5050"])
+@pytest.mark.parametrize(
+    "url", ["https://mlflow.example/tools/mlflow/", "http://[::1]:5050", "http://127.0.0.1:5050"]
+)
 def test_good_addresses(url: str):
-    connection = parse_connection("risk", {**GOOD, "MLFLOW_TRACKING_URI": url, "MLFLOW_S3_ENDPOINT_URL": url})
+    connection = parse_connection(
+        "risk", {**GOOD, "MLFLOW_TRACKING_URI": url, "MLFLOW_S3_ENDPOINT_URL": url}
+    )
     assert connection.tracking_url == connection.keys.endpoint == url.rstrip("/")
 
 
-# --- how long it is believed -----------------------------------------------------------------------
+# --- how long it is believed ----------------------------------------------------------------------
 async def test_a_tenant_is_opened_once_and_its_secret_read_once_a_minute(world: World):
     first = await world.tenants.tenant("risk")
-    assert (first.reach.bucket, first.tracking_url) == ("mlflow-artifacts", "http://mlflow.modelyard:5050")
+    assert (first.reach.bucket, first.tracking_url) == (
+        "mlflow-artifacts",
+        "http://mlflow.modelyard:5050",
+    )
     for world.now in (1000.0, 1030.0, 1059.9):
         assert await world.tenants.tenant("risk") is first
-    assert world.kubernetes.asked == [("risk", "modelyard-connection"), ("risk", "modelyard-connection-pods")]
+    assert world.kubernetes.asked == [
+        ("risk", "modelyard-connection"),
+        ("risk", "modelyard-connection-pods"),
+    ]
     world.now = 1060.0
     assert await world.tenants.tenant("risk") is first
     assert world.kubernetes.readings == 2
@@ -173,7 +209,9 @@ async def test_a_secret_that_pods_miss_is_read_again_before_the_minute_is_over(w
     assert (await world.tenants.tenant("risk")).pods_secret == "modelyard-connection-pods"
     world.kubernetes.for_pods.clear()
     world.now += 2
-    assert (await world.tenants.tenant("risk")).pods_secret == "modelyard-connection-pods", "nobody has missed it yet"
+    assert (await world.tenants.tenant("risk")).pods_secret == "modelyard-connection-pods", (
+        "nobody has missed it yet"
+    )
     world.tenants.doubt("risk")
     world.tenants.doubt("unknown")
     assert (await world.tenants.tenant("risk")).pods_secret == "modelyard-connection"
@@ -220,7 +258,9 @@ async def test_a_missing_secret_is_found_soon_after_it_was_made(world: World):
     for _ in range(3):
         with pytest.raises(Invalid, match="create this Secret"):
             await world.tenants.tenant("cards")
-    assert len(world.kubernetes.asked) == 1, "five thousand objects must not read it five thousand times"
+    assert len(world.kubernetes.asked) == 1, (
+        "five thousand objects must not read it five thousand times"
+    )
     world.kubernetes.secrets["cards"] = GOOD
     world.now += 2
     assert (await world.tenants.tenant("cards")).reach.bucket == "mlflow-artifacts"
@@ -254,7 +294,7 @@ async def test_idle_namespaces_lose_their_clients(world: World):
     assert await world.tenants.tenant("risk") is not idle
 
 
-# --- on the wire -----------------------------------------------------------------------------------
+# --- on the wire ----------------------------------------------------------------------------------
 class Gateway:
     """Something before MLflow that knows one password."""
 
@@ -267,7 +307,9 @@ class Gateway:
         allowed = request.headers.get("Authorization") == self.expected["Authorization"]
         self.asked.set()
         await self.release.wait()
-        return web.json_response({"error_code": "RESOURCE_DOES_NOT_EXIST"}, status=404 if allowed else 401)
+        return web.json_response(
+            {"error_code": "RESOURCE_DOES_NOT_EXIST"}, status=404 if allowed else 401
+        )
 
 
 @pytest.fixture
@@ -279,17 +321,25 @@ async def gateway() -> AsyncIterator[tuple[Gateway, str]]:
         yield made, f"http://127.0.0.1:{server.port}"
 
 
-async def test_a_refusal_makes_corrected_keys_count_soon(world: World, gateway: tuple[Gateway, str]):
+async def test_a_refusal_makes_corrected_keys_count_soon(
+    world: World, gateway: tuple[Gateway, str]
+):
     world.kubernetes.secrets["risk"] = {**GOOD, "MLFLOW_TRACKING_URI": gateway[1]}
     old = await world.tenants.tenant("risk")
     with pytest.raises(Forbidden):
         await old.tracking.experiment("x")
-    assert await world.tenants.tenant("risk") is old, "not at once: refusals must not hammer Kubernetes"
+    assert await world.tenants.tenant("risk") is old, (
+        "not at once: refusals must not hammer Kubernetes"
+    )
     world.now += 2
     assert await world.tenants.tenant("risk") is old, "the same keys make the same clients"
     with pytest.raises(Forbidden):
         await old.tracking.experiment("x")
-    world.kubernetes.secrets["risk"] = {**GOOD, "MLFLOW_TRACKING_URI": gateway[1], "MLFLOW_TRACKING_PASSWORD": "new-password"}
+    world.kubernetes.secrets["risk"] = {
+        **GOOD,
+        "MLFLOW_TRACKING_URI": gateway[1],
+        "MLFLOW_TRACKING_PASSWORD": "new-password",
+    }
     world.now += 2
     new = await world.tenants.tenant("risk")
     assert await new.tracking.experiment("x") is None
@@ -304,10 +354,16 @@ async def test_a_refusal_of_our_own_reads_nothing_again(world: World):
     assert world.kubernetes.readings == 1
 
 
-async def test_calls_in_flight_end_before_their_client_is_closed(world: World, gateway: tuple[Gateway, str]):
+async def test_calls_in_flight_end_before_their_client_is_closed(
+    world: World, gateway: tuple[Gateway, str]
+):
     gate, url = gateway
     gate.release.clear()
-    world.kubernetes.secrets["risk"] = {**GOOD, "MLFLOW_TRACKING_URI": url, "MLFLOW_TRACKING_PASSWORD": "new-password"}
+    world.kubernetes.secrets["risk"] = {
+        **GOOD,
+        "MLFLOW_TRACKING_URI": url,
+        "MLFLOW_TRACKING_PASSWORD": "new-password",
+    }
     old = await world.tenants.tenant("risk")
     call = asyncio.create_task(old.tracking.experiment("x"))
     await gate.asked.wait()
@@ -332,9 +388,16 @@ async def test_the_end_does_not_wait_for_a_call_that_does_not_end(gateway: tuple
     gate.release.set()
 
 
-async def test_no_credential_is_shown_or_logged(world: World, gateway: tuple[Gateway, str], caplog: pytest.LogCaptureFixture):
+async def test_no_credential_is_shown_or_logged(
+    world: World, gateway: tuple[Gateway, str], caplog: pytest.LogCaptureFixture
+):
     caplog.set_level(logging.DEBUG)
-    secret = {**GOOD, "MLFLOW_TRACKING_URI": gateway[1], "MLFLOW_S3_ENDPOINT_URL": gateway[1], "MLFLOW_TRACKING_TOKEN": "the-token"}
+    secret = {
+        **GOOD,
+        "MLFLOW_TRACKING_URI": gateway[1],
+        "MLFLOW_S3_ENDPOINT_URL": gateway[1],
+        "MLFLOW_TRACKING_TOKEN": "the-token",
+    }
     world.kubernetes.secrets["risk"] = {**secret, "AWS_SESSION_TOKEN": "the-session-token"}
     tenant = await world.tenants.tenant("risk")
     errors: list[str] = []
@@ -363,14 +426,20 @@ async def test_no_credential_is_shown_or_logged(world: World, gateway: tuple[Gat
 
 
 async def test_no_request_carries_another_namespace_s_credential(world: World):
-    """I9, under load: each namespace's calls carry its own keys, whatever the others do meanwhile."""
+    """I9, under load: each namespace's calls carry its own keys, whatever the others do
+    meanwhile.
+    """
     seen: list[tuple[str, str]] = []
 
     async def answer(request: web.Request) -> web.StreamResponse:
         name = request.query.get("experiment_name")
         seen.append((name or request.path.strip("/"), request.headers["Authorization"]))
         if name is None:
-            return web.Response(text="<Error><Code>NoSuchBucket</Code></Error>", content_type="application/xml", status=404)
+            return web.Response(
+                text="<Error><Code>NoSuchBucket</Code></Error>",
+                content_type="application/xml",
+                status=404,
+            )
         return web.json_response({"error_code": "RESOURCE_DOES_NOT_EXIST"}, status=404)
 
     app = web.Application()
@@ -378,8 +447,17 @@ async def test_no_request_carries_another_namespace_s_credential(world: World):
     async with TestServer(app) as server:
         url = f"http://127.0.0.1:{server.port}"
         for number in range(5):
-            own = {"MLFLOW_TRACKING_PASSWORD": f"pw-{number}", "AWS_ACCESS_KEY_ID": f"key-{number}", "MODELYARD_BUCKET": f"bucket-{number}"}
-            world.kubernetes.secrets[f"ns-{number}"] = {**GOOD, "MLFLOW_TRACKING_URI": url, "MLFLOW_S3_ENDPOINT_URL": url, **own}
+            own = {
+                "MLFLOW_TRACKING_PASSWORD": f"pw-{number}",
+                "AWS_ACCESS_KEY_ID": f"key-{number}",
+                "MODELYARD_BUCKET": f"bucket-{number}",
+            }
+            world.kubernetes.secrets[f"ns-{number}"] = {
+                **GOOD,
+                "MLFLOW_TRACKING_URI": url,
+                "MLFLOW_S3_ENDPOINT_URL": url,
+                **own,
+            }
 
         async def work(number: int) -> None:
             tenant = await world.tenants.tenant(f"ns-{number}")
@@ -391,4 +469,8 @@ async def test_no_request_carries_another_namespace_s_credential(world: World):
     for what, authorization in seen:
         number = what[-1]
         expected = Credentials("anna", f"pw-{number}").headers()["Authorization"]
-        assert authorization == expected if what.startswith("ns-") else f"Credential=key-{number}/" in authorization
+        assert (
+            authorization == expected
+            if what.startswith("ns-")
+            else f"Credential=key-{number}/" in authorization
+        )

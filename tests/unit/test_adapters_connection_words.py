@@ -24,7 +24,10 @@ async def test_texts_are_cleaned_by_the_secrets_that_are_read_anyway(world: Worl
     await world.tenants.tenant("risk")
     asked = list(world.kubernetes.asked)
     words = world.tenants.words("risk")
-    assert words("the-password the-pods-key the-secret-key mlflow-artifacts risk anna") == "*** *** *** mlflow-artifacts risk anna"
+    assert (
+        words("the-password the-pods-key the-secret-key mlflow-artifacts risk anna")
+        == "*** *** *** mlflow-artifacts risk anna"
+    )
     assert world.tenants.words("other")("the-password") == HIDDEN
     assert world.kubernetes.asked == asked, "no Secret is read for it"
 

@@ -1,6 +1,8 @@
-"""A tenant's MLflow and S3 that are sick or hostile: an error of ours, soon, and nobody else notices.
+"""A tenant's MLflow and S3 that are sick or hostile: an error of ours, soon, and nobody else
+notices.
 
-Every answer is sent over a real socket (`tests.hostile`). What they cost in memory is measured in a process of its own.
+Every answer is sent over a real socket (`tests.hostile`). What they cost in memory is measured in a
+process of its own.
 """
 
 from __future__ import annotations
@@ -49,7 +51,9 @@ class World:
     def mlflow(self, how: str, deadline: float = 5.0) -> Mlflow:
         """One tenant's MLflow, which answers so."""
         probe = Probe("MLflow", lambda *_: None)
-        made = Mlflow(f"{self.server.url}/{how}", Credentials(), probe, deadline=deadline, limits=self.shared)
+        made = Mlflow(
+            f"{self.server.url}/{how}", Credentials(), probe, deadline=deadline, limits=self.shared
+        )
         self.stack.push_async_callback(made.close)
         return made
 
@@ -112,7 +116,9 @@ def versions(client: Mlflow) -> Awaitable[object]:
         ("endless-runs", search, Unavailable),
     ],
 )
-async def test_what_no_mlflow_answers_is_an_error_of_ours(world: World, how: str, call: Call, kind: type[ModelyardError]):
+async def test_what_no_mlflow_answers_is_an_error_of_ours(
+    world: World, how: str, call: Call, kind: type[ModelyardError]
+):
     with pytest.raises(kind) as caught:
         await call(world.mlflow(how))
     assert isinstance(caught.value, Unavailable) == (kind is Unavailable)
@@ -121,7 +127,9 @@ async def test_what_no_mlflow_answers_is_an_error_of_ours(world: World, how: str
 
 @pytest.mark.parametrize("how", ["start-1e30", "start-10-to-30", "start-text", "start-nan"])
 async def test_a_time_that_no_calendar_has_is_unknown(world: World, how: str):
-    """A client writes its runs' times; one that writes nanoseconds does not hide the experiment's other runs."""
+    """A client writes its runs' times; one that writes nanoseconds does not hide the
+    experiment's other runs.
+    """
     found = await world.mlflow(how).run("r")
     assert found is not None
     assert found.start is None
@@ -137,7 +145,9 @@ async def test_a_metric_without_bounds_and_half_a_character_are_read(world: Worl
 
 
 @pytest.mark.parametrize("how", ["drip", "drip-headers", "silent"])
-async def test_a_slow_mlflow_ends_with_the_deadline_and_its_connection_is_closed(world: World, how: str):
+async def test_a_slow_mlflow_ends_with_the_deadline_and_its_connection_is_closed(
+    world: World, how: str
+):
     client = world.mlflow(how, deadline=0.5)
     with pytest.raises(Unavailable, match=r"within 0\.5 s"):
         await client.run("r")
@@ -146,7 +156,7 @@ async def test_a_slow_mlflow_ends_with_the_deadline_and_its_connection_is_closed
             await asyncio.sleep(0.01)
 
 
-# --- S3 -----------------------------------------------------------------------------------------------
+# --- S3 -------------------------------------------------------------------------------------------
 @pytest.mark.parametrize(
     ("how", "kind"),
     [
@@ -165,7 +175,9 @@ async def test_a_slow_mlflow_ends_with_the_deadline_and_its_connection_is_closed
         ("headers", Unavailable),
     ],
 )
-async def test_what_no_s3_answers_is_an_error_of_ours(world: World, how: str, kind: type[ModelyardError]):
+async def test_what_no_s3_answers_is_an_error_of_ours(
+    world: World, how: str, kind: type[ModelyardError]
+):
     store = world.s3(how)
     for call in (store.objects, store.digest):
         with pytest.raises(kind) as caught:
@@ -176,7 +188,9 @@ async def test_what_no_s3_answers_is_an_error_of_ours(world: World, how: str, ki
 
 
 async def test_a_redirect_is_asked_for_once(world: World):
-    """Without the header that names a bucket's region boto3 asks for it, is redirected, and asks for it."""
+    """Without the header that names a bucket's region boto3 asks for it, is redirected, and asks
+    for it.
+    """
     with pytest.raises(Invalid, match="redirect"):
         await world.s3("elsewhere").objects(TREE)
     assert world.server.redirected == 1
@@ -257,6 +271,8 @@ async def test_attacks_cost_little_memory_and_others_are_answered_meanwhile(worl
     output, _ = await child.communicate()
     assert child.returncode == 0
     told = json.loads(output)
-    assert set(told["outcomes"].values()) <= {"Invalid", "Oversized", "Unavailable"}, told["outcomes"]
+    assert set(told["outcomes"].values()) <= {"Invalid", "Oversized", "Unavailable"}, told[
+        "outcomes"
+    ]
     assert told["grew"] < 5 * FIGURE, told
     assert told["answered"] >= len(told["outcomes"]), told

@@ -26,19 +26,29 @@ ANONYMOUS = Credentials()
 
 @asynccontextmanager
 async def mlflow(
-    handler: Handler, credentials: Credentials = ANONYMOUS, *, deadline: float = 10.0, path: str = ""
+    handler: Handler,
+    credentials: Credentials = ANONYMOUS,
+    *,
+    deadline: float = 10.0,
+    path: str = "",
 ) -> AsyncIterator[Mlflow]:
     app = web.Application()
     app.router.add_route("*", "/{tail:.*}", handler)
     async with TestServer(app) as server:
         client = Mlflow(
-            f"http://127.0.0.1:{server.port}{path}", credentials, Probe("MLflow", lambda *_: None), limits=limits(), deadline=deadline
+            f"http://127.0.0.1:{server.port}{path}",
+            credentials,
+            Probe("MLflow", lambda *_: None),
+            limits=limits(),
+            deadline=deadline,
         )
         yield client
         await client.close()
 
 
-def answering(status: int, body: str, content_type: str = "application/json", **headers: str) -> Handler:
+def answering(
+    status: int, body: str, content_type: str = "application/json", **headers: str
+) -> Handler:
     async def handler(_: web.Request) -> web.StreamResponse:
         return web.Response(status=status, text=body, content_type=content_type, headers=headers)
 
@@ -91,7 +101,11 @@ async def test_answers_are_translated_and_not_repeated(
             await client.create_experiment("risk/fraud", "s3://b/", {})
     assert (type(read.value), type(write.value)) == (on_read, on_write)
     for caught, operation in ((read.value, "read experiment"), (write.value, "create experiment")):
-        assert (caught.dependency, caught.operation, caught.subject) == ("MLflow", operation, "risk/fraud")
+        assert (caught.dependency, caught.operation, caught.subject) == (
+            "MLflow",
+            operation,
+            "risk/fraud",
+        )
         assert caught.detail
         assert SECRET not in str(caught)
         assert caught.__cause__ is None
@@ -181,7 +195,12 @@ async def test_dripping_ends_with_the_deadline():
 
 
 async def test_nobody_listening_is_never_ambiguous():
-    client = Mlflow(f"http://127.0.0.1:{free_port()}", Credentials(), Probe("MLflow", lambda *_: None), limits=limits())
+    client = Mlflow(
+        f"http://127.0.0.1:{free_port()}",
+        Credentials(),
+        Probe("MLflow", lambda *_: None),
+        limits=limits(),
+    )
     with pytest.raises(Unavailable, match="nobody answers") as caught:
         await client.create_run("1", "r", {})
     assert type(caught.value) is Unavailable
@@ -197,7 +216,12 @@ async def test_plain_text_where_tls_is_meant():
     app = web.Application()
     app.router.add_route("*", "/{tail:.*}", handler)
     async with TestServer(app) as server:
-        client = Mlflow(f"https://127.0.0.1:{server.port}", Credentials(), Probe("MLflow", lambda *_: None), limits=limits())
+        client = Mlflow(
+            f"https://127.0.0.1:{server.port}",
+            Credentials(),
+            Probe("MLflow", lambda *_: None),
+            limits=limits(),
+        )
         with pytest.raises(Unavailable) as caught:
             await client.create_run("1", "r", {})
         assert type(caught.value) is Unavailable
@@ -226,7 +250,9 @@ async def test_a_run_has_one_of_the_statuses_of_mlflow_or_this_is_not_mlflow(sta
         (Credentials(username="anna", password="x", token="t0k3n"), "Basic YW5uYTp4"),
     ],
 )
-async def test_each_request_carries_its_own_credentials(credentials: Credentials, expected: str | None):
+async def test_each_request_carries_its_own_credentials(
+    credentials: Credentials, expected: str | None
+):
     seen: list[str | None] = []
 
     async def handler(request: web.Request) -> web.StreamResponse:
@@ -273,7 +299,14 @@ async def test_closing_waits_for_calls_in_flight():
 async def test_every_request_is_measured():
     seen: list[tuple[str, str, str]] = []
     refused: list[bool] = []
-    answers = iter([(200, "{}"), (404, error("RESOURCE_DOES_NOT_EXIST")), (403, error("PERMISSION_DENIED")), (503, "")])
+    answers = iter(
+        [
+            (200, "{}"),
+            (404, error("RESOURCE_DOES_NOT_EXIST")),
+            (403, error("PERMISSION_DENIED")),
+            (503, ""),
+        ]
+    )
 
     async def handler(_: web.Request) -> web.StreamResponse:
         status, body = next(answers)
@@ -295,13 +328,24 @@ async def test_every_request_is_measured():
             with pytest.raises(ModelyardError):
                 await client.delete_run("x")
         await client.close()
-    assert seen == [("MLflow", "delete run", outcome) for outcome in ("ok", "missing", "forbidden", "ambiguous")]
+    assert seen == [
+        ("MLflow", "delete run", outcome) for outcome in ("ok", "missing", "forbidden", "ambiguous")
+    ]
     assert refused == [True]
 
 
 @pytest.mark.parametrize(
     ("value", "expected"),
-    [("x", "'x'"), ("it's", '"it\'s"'), ('"', "'\"'"), ("'\"", None), ("a\\", None), ("a\n", None), ("", "''"), ("%_", "'%_'")],
+    [
+        ("x", "'x'"),
+        ("it's", '"it\'s"'),
+        ('"', "'\"'"),
+        ("'\"", None),
+        ("a\\", None),
+        ("a\n", None),
+        ("", "''"),
+        ("%_", "'%_'"),
+    ],
 )
 def test_values_are_quoted_or_not_searched_for(value: str, expected: str | None):
     assert quoted(value) == expected
@@ -344,7 +388,10 @@ async def test_a_read_that_mlflow_failed_at_is_asked_once_more_and_a_write_is_no
     async def handler(request: web.Request) -> web.StreamResponse:
         asked.append(request.path.rpartition("mlflow/")[2])
         again = asked.count(asked[-1]) > 1
-        return web.json_response({"runs": []} if again else {"error_code": "INTERNAL_ERROR"}, status=200 if again else 500)
+        return web.json_response(
+            {"runs": []} if again else {"error_code": "INTERNAL_ERROR"},
+            status=200 if again else 500,
+        )
 
     async with mlflow(handler) as client:
         assert await client.runs("1") == ()

@@ -67,7 +67,9 @@ async def test_a_slot_comes_back_only_with_its_thread():
     with pytest.raises(Unavailable):
         await share.run("read", "x", stuck, deadline=SOON)
     with pytest.raises(Unavailable, match="too many calls") as caught:
-        await share.run("write", "y", lambda _: pytest.fail("ran beside the other"), deadline=SOON, write=True)
+        await share.run(
+            "write", "y", lambda _: pytest.fail("ran beside the other"), deadline=SOON, write=True
+        )
     assert type(caught.value) is Unavailable, "it did not begin, so nothing is ambiguous"
     stuck.go.set()
     assert await share.run("read", "x", lambda _: "free", deadline=LATE) == "free"
@@ -143,7 +145,9 @@ async def test_the_loop_goes_on_while_calls_block():
 
 
 def test_a_hanging_call_does_not_keep_the_process():
-    """The thread outlives its loop: nothing is raised there, and the interpreter does not wait for it."""
+    """The thread outlives its loop: nothing is raised there, and the interpreter does not wait
+    for it.
+    """
     stuck = Stuck()
 
     async def leave() -> None:
@@ -151,7 +155,9 @@ def test_a_hanging_call_does_not_keep_the_process():
             await Pool("S3", 1).share(1).run("read", "x", stuck, deadline=SOON)
 
     asyncio.run(leave())
-    assert all(thread.daemon for thread in threading.enumerate() if thread.name.startswith("modelyard-"))
+    assert all(
+        thread.daemon for thread in threading.enumerate() if thread.name.startswith("modelyard-")
+    )
     stuck.go.set()
     assert stuck.ended.wait(LATE)
 

@@ -1,4 +1,6 @@
-"""What pods that split have counted: intervals that add up to what was counted, whatever pods do, and nothing twice."""
+"""What pods that split have counted: intervals that add up to what was counted, whatever pods
+do, and nothing twice.
+"""
 
 from __future__ import annotations
 
@@ -28,9 +30,18 @@ def pod(uid: str) -> Manifest:
     return {"metadata": {"uid": uid}}
 
 
-def said(requests: int, failures: int = 0, *, process: str = "1", revision: int | None = 7, stable: Arm = NONE) -> Counters:
+def said(
+    requests: int,
+    failures: int = 0,
+    *,
+    process: str = "1",
+    revision: int | None = 7,
+    stable: Arm = NONE,
+) -> Counters:
     """A page of a pod whose candidate has so many requests and failures."""
-    return Counters(process, 0, 0, revision, stable, Arm(requests, failures, 0, {3: requests - failures}))
+    return Counters(
+        process, 0, 0, revision, stable, Arm(requests, failures, 0, {3: requests - failures})
+    )
 
 
 class Pods:
@@ -52,7 +63,9 @@ class Asked:
         self.traffic = PodTraffic(self.pods)
 
     async def after(self, step: timedelta = STEP, **pages: Counters | None) -> Seen:
-        """Return what is seen when pods have said something, a while later; None: a pod is there and silent."""
+        """Return what is seen when pods have said something, a while later; None: a pod is there
+        and silent.
+        """
         self.now += step
         self.pods.said = {uid: page for uid, page in pages.items() if page is not None}
         return await self.traffic.split(self.split, [pod(uid) for uid in pages], self.now)
@@ -65,20 +78,28 @@ class Asked:
 
 def arm(seen: Seen) -> tuple[int, int] | None:
     """Requests and failures of the candidate in the interval that is over."""
-    return None if seen.interval is None else (seen.interval.candidate.requests, seen.interval.candidate.failures)
+    return (
+        None
+        if seen.interval is None
+        else (seen.interval.candidate.requests, seen.interval.candidate.failures)
+    )
 
 
 # --- what they apply and have counted -----------------------------------------------------------
 async def test_each_pod_that_answers_is_seen_with_what_it_applies_and_the_rest_is_not():
     asked = Asked()
-    seen = await asked.after(a=said(5, 1), b=said(7, revision=6), c=said(0, revision=0), d=said(9, revision=None), e=None)
+    seen = await asked.after(
+        a=said(5, 1), b=said(7, revision=6), c=said(0, revision=0), d=said(9, revision=None), e=None
+    )
     assert seen.revisions == {"a": 7, "b": 6, "c": 0}
 
 
 async def test_the_sums_are_of_the_pods_that_apply_the_revision():
     asked = Asked()
     well = Arm(100, 2, 3, {3: 90, 4: 5})
-    seen = await asked.after(a=said(5, 1, stable=well), b=said(4, 4, stable=well), c=said(7, revision=6, stable=well))
+    seen = await asked.after(
+        a=said(5, 1, stable=well), b=said(4, 4, stable=well), c=said(7, revision=6, stable=well)
+    )
     assert (seen.stable, seen.candidate) == (Arm(200, 4, 6, {3: 180, 4: 10}), Arm(9, 5, 0, {3: 4}))
     assert seen.interval is None
 
@@ -162,12 +183,18 @@ async def test_a_process_that_began_again_counts_from_its_first_answer_and_what_
 
 
 async def test_counters_that_fall_are_another_process_whatever_it_calls_itself():
-    for fallen in (said(9), said(20, stable=Arm(8, 0, 0, {3: 8})), Counters("1", 0, 0, 7, Arm(9), Arm(20, 0, 0, {2: 20}))):
+    for fallen in (
+        said(9),
+        said(20, stable=Arm(8, 0, 0, {3: 8})),
+        Counters("1", 0, 0, 7, Arm(9), Arm(20, 0, 0, {2: 20})),
+    ):
         asked = Asked()
         await asked.after(a=said(10, stable=Arm(9, 0, 0, {})))
         await asked.after(a=said(20, stable=Arm(9, 0, 0, {})))
         await asked.after(a=fallen)
-        assert (await asked.after(INTERVAL, a=fallen)).interval == Interval(1, NONE, Arm(10, 0, 0, {3: 10}))
+        assert (await asked.after(INTERVAL, a=fallen)).interval == Interval(
+            1, NONE, Arm(10, 0, 0, {3: 10})
+        )
 
 
 async def test_a_pod_that_is_new_counts_from_its_first_answer_and_one_that_went_stays_counted():
@@ -250,34 +277,71 @@ class Life:
     counted: Counter[str] = field(default_factory=Counter)
 
     def begin(self, *, process: int | None = None, revision: int | None = None) -> None:
-        self.process, self.revision = process or self.process, revision if revision is not None else self.revision
+        self.process, self.revision = (
+            process or self.process,
+            revision if revision is not None else self.revision,
+        )
         self.counted = Counter()
 
     def page(self) -> Counters:
-        return Counters(str(self.process), 0, 0, self.revision, as_arm(self.counted, "stable"), as_arm(self.counted, "candidate"))
+        return Counters(
+            str(self.process),
+            0,
+            0,
+            self.revision,
+            as_arm(self.counted, "stable"),
+            as_arm(self.counted, "candidate"),
+        )
 
 
 def as_arm(counted: Counter[str], name: str) -> Arm:
-    answers = {number: counted[f"{name} {number}"] for number in (0, 145) if counted[f"{name} {number}"]}
+    answers = {
+        number: counted[f"{name} {number}"] for number in (0, 145) if counted[f"{name} {number}"]
+    }
     failures, refusals = counted[f"{name} failures"], counted[f"{name} refusals"]
     return Arm(failures + refusals + sum(answers.values()), failures, refusals, answers)
 
 
 def fields(found: Arm, name: str) -> Counter[str]:
     answers = {f"{name} {number}": count for number, count in found.latency.items()}
-    return Counter({f"{name} failures": found.failures, f"{name} refusals": found.refusals, f"{name} requests": found.requests} | answers)
+    return Counter(
+        {
+            f"{name} failures": found.failures,
+            f"{name} refusals": found.refusals,
+            f"{name} requests": found.requests,
+        }
+        | answers
+    )
 
 
-FATES = ("draw", "draw", "draw", "fall silent", "answer", "restart", "replace", "apply", "lose its rule", "another revision", "come back")
+FATES = (
+    "draw",
+    "draw",
+    "draw",
+    "fall silent",
+    "answer",
+    "restart",
+    "replace",
+    "apply",
+    "lose its rule",
+    "another revision",
+    "come back",
+)
 moves = st.lists(
     st.tuples(
-        st.lists(st.tuples(st.sampled_from(FATES), st.integers(0, 2), st.integers(1, 9)), max_size=6),
+        st.lists(
+            st.tuples(st.sampled_from(FATES), st.integers(0, 2), st.integers(1, 9)), max_size=6
+        ),
         st.integers(0, 40),
         st.booleans(),
     ),
     max_size=25,
 )
-KINDS = [f"{name} {what}" for name in ("stable", "candidate") for what in ("failures", "refusals", "0", "145")]
+KINDS = [
+    f"{name} {what}"
+    for name in ("stable", "candidate")
+    for what in ("failures", "refusals", "0", "145")
+]
 
 
 class Rollout:
@@ -328,13 +392,17 @@ class Rollout:
 
 
 @given(moves)
-async def test_intervals_never_have_more_than_pods_counted_under_their_revision(steps: list[tuple[list[tuple[str, int, int]], int, bool]]):
+async def test_intervals_never_have_more_than_pods_counted_under_their_revision(
+    steps: list[tuple[list[tuple[str, int, int]], int, bool]],
+):
     rollout, before = Rollout(), None
     for happens, seconds, judge in steps:
         for each in happens:
             rollout.happens(*each)
         found = await rollout.ask(seconds, judge=judge)
-        if before is not None and not {"another revision", "come back"} & {fate for fate, _, _ in happens}:
+        if before is not None and not {"another revision", "come back"} & {
+            fate for fate, _, _ in happens
+        }:
             assert found == before, "it stays until it is judged"
         before = None if judge else found
     for revision, sums in rollout.judged.items():
@@ -363,8 +431,13 @@ async def test_what_pods_that_only_fall_silent_have_counted_is_in_an_interval_at
 async def test_the_fake_of_pods_splits_as_they_were_told():
     pods, now = FakePods(), NOW
     pods.drawn["v1"] = (Arm(90, 1, 0, {3: 89}), Arm(10, 2, 0, {4: 8}))
-    told = {"labels": {"modelyard.io/version": "v1"}, "annotations": {"modelyard.io/traffic": '{"revision": 7, "weight": 10}'}}
-    there: list[Manifest] = [{"metadata": {"uid": f"uid-{name}", "name": name} | told} for name in ("a", "b", "c")]
+    told = {
+        "labels": {"modelyard.io/version": "v1"},
+        "annotations": {"modelyard.io/traffic": '{"revision": 7, "weight": 10}'},
+    }
+    there: list[Manifest] = [
+        {"metadata": {"uid": f"uid-{name}", "name": name} | told} for name in ("a", "b", "c")
+    ]
     pods.behind["b"] = 6
     pods.silent.add("c")
     traffic = PodTraffic(pods)

@@ -1,4 +1,6 @@
-"""What serving pods answered: asked within bounds, whatever a pod says; added up over pods and processes, nothing twice."""
+"""What serving pods answered: asked within bounds, whatever a pod says; added up over pods and
+processes, nothing twice.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,13 @@ from modelyard.traffic import Answered, Arm, Watched
 from tests.unit.builders import NOW, SECOND
 
 HERE = Addresses(allow=("127.0.0.1",))
-WELL = {"runtime": "1f2e3d4c", "started": "2026-01-01T12:00:00+00:00", "requests": 9, "failures": 2, "latency": {"3": 7}}
+WELL = {
+    "runtime": "1f2e3d4c",
+    "started": "2026-01-01T12:00:00+00:00",
+    "requests": 9,
+    "failures": 2,
+    "latency": {"3": 7},
+}
 STEP = timedelta(seconds=10)
 WATCHED = Watched("uid-1", "production", "1f2e3d4c", NOW, Answered())
 
@@ -30,8 +38,16 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 def pod(port: int | None, uid: str = "uid-a", ip: str = "127.0.0.1", born: Any = NOW) -> Manifest:
     ports = [{"name": "metrics", "containerPort": port}] if port is not None else []
-    meta = {"uid": uid, "labels": {"modelyard.io/identity": "1f2e3d4c"}, "creationTimestamp": f"{born:%Y-%m-%dT%H:%M:%SZ}"}
-    return {"metadata": meta, "spec": {"containers": [{"name": "model", "ports": ports}]}, "status": {"podIP": ip}}
+    meta = {
+        "uid": uid,
+        "labels": {"modelyard.io/identity": "1f2e3d4c"},
+        "creationTimestamp": f"{born:%Y-%m-%dT%H:%M:%SZ}",
+    }
+    return {
+        "metadata": meta,
+        "spec": {"containers": [{"name": "model", "ports": ports}]},
+        "status": {"podIP": ip},
+    }
 
 
 @asynccontextmanager
@@ -86,7 +102,9 @@ async def test_a_pod_gives_its_counters_at_the_port_that_its_container_names():
         saying(b"[" * 100_000),
         saying(b"[]"),
         saying(json.dumps(WELL).encode() + b" " * 300_000),
-        saying(json.dumps(WELL | {"runtime": "00000000"}).encode()),  # the address has gone to another pod
+        saying(
+            json.dumps(WELL | {"runtime": "00000000"}).encode()
+        ),  # the address has gone to another pod
         saying(json.dumps(WELL | {"failures": 10}).encode()),
         saying(json.dumps(WELL | {"requests": -1, "failures": -1}).encode()),
         saying(json.dumps(WELL | {"requests": True}).encode()),
@@ -106,7 +124,9 @@ EMPTY = {"requests": 0, "failures": 0, "refusals": 0, "latency": {}}
 
 def split(revision: Any = 7, **arms: Any) -> bytes:
     """The page of a pod that splits, with another arm."""
-    return json.dumps(WELL | {"revision": revision, "arms": {"stable": ARM, "candidate": EMPTY} | arms}).encode()
+    return json.dumps(
+        WELL | {"revision": revision, "arms": {"stable": ARM, "candidate": EMPTY} | arms}
+    ).encode()
 
 
 async def test_a_pod_that_splits_gives_its_rule_s_revision_and_what_it_drew_for_each_version():
@@ -165,12 +185,21 @@ async def test_a_pod_that_never_ends_its_answer_keeps_nobody_waiting():
 
 async def test_only_pods_that_may_have_counters_are_asked_and_no_address_of_this_machine():
     async with listening(saying(json.dumps(WELL).encode())) as port:
-        silent = pod(None, "uid-old"), pod(port, "uid-new", ip=""), pod(port, "uid-name", ip="metadata.internal")
+        silent = (
+            pod(None, "uid-old"),
+            pod(port, "uid-new", ip=""),
+            pod(port, "uid-name", ip="metadata.internal"),
+        )
         assert await read(*silent) == {}
         assert await read(pod(port), addresses=Addresses()) == {}
         assert await read(pod(port, ip="169.254.169.254")) == {}
-        many = [pod(port if number > PODS - 8 else None, f"uid-{number:04}") for number in range(PODS + 8)]
-        assert set(await read(*many)) == {f"uid-{number:04}" for number in range(993, 1000)}, "as many as a stage may have"
+        many = [
+            pod(port if number > PODS - 8 else None, f"uid-{number:04}")
+            for number in range(PODS + 8)
+        ]
+        assert set(await read(*many)) == {f"uid-{number:04}" for number in range(993, 1000)}, (
+            "as many as a stage may have"
+        )
 
 
 async def test_pods_that_hang_take_no_time_from_those_that_wait_for_their_turn():
@@ -197,7 +226,11 @@ class Pods:
 
     async def read(self, pods: Iterable[Manifest]) -> Mapping[str, Counters]:
         self.asked += 1
-        return {pod["metadata"]["uid"]: self.said[pod["metadata"]["uid"]] for pod in pods if pod["metadata"]["uid"] in self.said}
+        return {
+            pod["metadata"]["uid"]: self.said[pod["metadata"]["uid"]]
+            for pod in pods
+            if pod["metadata"]["uid"] in self.said
+        }
 
 
 class Counted:
@@ -209,10 +242,15 @@ class Counted:
         self.watched = Watched("uid-1", "production", "1f2e3d4c", NOW, recorded or Answered())
 
     async def after(self, **said: tuple[str, int, int] | None) -> tuple[int, int]:
-        """Return the sum when pods have said something: their process, requests, failures; None: nothing."""
+        """Return the sum when pods have said something: their process, requests, failures; None:
+        nothing.
+        """
         self.now += STEP
         self.pods.said = {uid: Counters(*each) for uid, each in said.items() if each is not None}
-        there = [pod(9090, uid, born=NOW + 2 * STEP if uid.startswith("new") else NOW - STEP) for uid in said]
+        there = [
+            pod(9090, uid, born=NOW + 2 * STEP if uid.startswith("new") else NOW - STEP)
+            for uid in said
+        ]
         found = await self.traffic.answered(self.watched, there, self.now)
         return found.requests, found.failures
 
@@ -244,7 +282,9 @@ async def test_a_process_that_began_again_counts_from_zero_and_a_pod_that_went_s
     assert await counted.after(a=("1", 15, 2), b=("1", 7, 0)) == (17, 2)
     assert await counted.after(a=("2", 3, 1), b=("1", 7, 0)) == (20, 3)
     assert await counted.after(a=("2", 4, 1)) == (21, 3)
-    assert await counted.after(a=("2", 2, 0)) == (23, 3), "counters never fall: it is another process"
+    assert await counted.after(a=("2", 2, 0)) == (23, 3), (
+        "counters never fall: it is another process"
+    )
 
 
 async def test_an_operator_that_comes_back_counts_on_from_the_status_and_nothing_twice():
@@ -258,15 +298,21 @@ async def test_pods_are_asked_every_ten_seconds_at_most_and_another_watch_begins
     await counted.after(a=("1", 5, 0))
     await counted.after(a=("1", 9, 0))
     counted.pods.said["a"] = Counters("1", 50, 0)
-    assert await counted.traffic.answered(counted.watched, [pod(9090, "a")], counted.now + 9 * SECOND) == Answered(4, 0)
+    assert await counted.traffic.answered(
+        counted.watched, [pod(9090, "a")], counted.now + 9 * SECOND
+    ) == Answered(4, 0)
     assert counted.pods.asked == 2
     later = Watched("uid-1", "production", "1f2e3d4c", NOW + STEP, Answered())
-    assert await counted.traffic.answered(later, [pod(9090, "a")], counted.now + SECOND) == Answered(0, 0)
+    assert await counted.traffic.answered(
+        later, [pod(9090, "a")], counted.now + SECOND
+    ) == Answered(0, 0)
 
 
 async def test_sums_that_nothing_asks_for_any_more_are_dropped():
     traffic = PodTraffic(Pods())
     for number in range(100):
-        await traffic.answered(Watched(f"uid-{number}", "production", "1f2e3d4c", NOW, Answered()), [], NOW)
+        await traffic.answered(
+            Watched(f"uid-{number}", "production", "1f2e3d4c", NOW, Answered()), [], NOW
+        )
     await traffic.answered(replace(WATCHED, uid="uid-new"), [], NOW + timedelta(hours=2))
     assert len(traffic._sums) == 1

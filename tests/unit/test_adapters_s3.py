@@ -1,4 +1,6 @@
-"""Errors and keys of S3; URIs and paths are in test_api_artifacts, what the store does in tests/contract."""
+"""Errors and keys of S3; URIs and paths are in test_api_artifacts, what the store does in
+tests/contract.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,11 @@ from tests.servers import free_port
 
 def answer(code: str, status: int) -> botocore.exceptions.ClientError:
     return botocore.exceptions.ClientError(
-        {"Error": {"Code": code, "Message": "leaked"}, "ResponseMetadata": {"HTTPStatusCode": status}}, "GetObject"
+        {
+            "Error": {"Code": code, "Message": "leaked"},
+            "ResponseMetadata": {"HTTPStatusCode": status},
+        },
+        "GetObject",
     )  # type: ignore[typeddict-item]
 
 
@@ -48,21 +54,45 @@ def answer(code: str, status: int) -> botocore.exceptions.ClientError:
         (answer("", 429), Unavailable, Ambiguous),
         (answer("", 502), Unavailable, Ambiguous),
         (answer("Unknown", 0), Unavailable, Ambiguous),
-        (botocore.exceptions.EndpointConnectionError(endpoint_url="http://x"), Unavailable, Unavailable),
-        (botocore.exceptions.ConnectTimeoutError(endpoint_url="http://x"), Unavailable, Unavailable),
-        (botocore.exceptions.SSLError(endpoint_url="http://x", error="e"), Unavailable, Unavailable),
+        (
+            botocore.exceptions.EndpointConnectionError(endpoint_url="http://x"),
+            Unavailable,
+            Unavailable,
+        ),
+        (
+            botocore.exceptions.ConnectTimeoutError(endpoint_url="http://x"),
+            Unavailable,
+            Unavailable,
+        ),
+        (
+            botocore.exceptions.SSLError(endpoint_url="http://x", error="e"),
+            Unavailable,
+            Unavailable,
+        ),
         (botocore.exceptions.ParamValidationError(report="r"), Invalid, Invalid),
         (botocore.exceptions.ReadTimeoutError(endpoint_url="http://x"), Unavailable, Ambiguous),
-        (botocore.exceptions.ConnectionClosedError(endpoint_url="http://x"), Unavailable, Ambiguous),
-        (botocore.exceptions.IncompleteReadError(actual_bytes=1, expected_bytes=2), Unavailable, Ambiguous),
+        (
+            botocore.exceptions.ConnectionClosedError(endpoint_url="http://x"),
+            Unavailable,
+            Ambiguous,
+        ),
+        (
+            botocore.exceptions.IncompleteReadError(actual_bytes=1, expected_bytes=2),
+            Unavailable,
+            Ambiguous,
+        ),
         (botocore.exceptions.HTTPClientError(error="e"), Unavailable, Ambiguous),
         (urllib3.exceptions.ProtocolError("cut"), Unavailable, Ambiguous),
         (ConnectionResetError(), Unavailable, Ambiguous),
     ],
 )
-def test_what_boto_raises_is_translated(error: Exception, on_read: type[ModelyardError], on_write: type[ModelyardError]):
+def test_what_boto_raises_is_translated(
+    error: Exception, on_read: type[ModelyardError], on_write: type[ModelyardError]
+):
     assert isinstance(error, BLOCKING_ERRORS)
-    read, write = (translate(error, "read object", "s3://b/x", write=write) for write in (False, True))
+    read, write = (
+        translate(error, "read object", "s3://b/x", write=write) for write in (False, True)
+    )
     assert (type(read), type(write)) == (on_read, on_write)
     assert str(read).startswith("S3: read object s3://b/x: ")
     assert "leaked" not in str(read)
@@ -75,7 +105,15 @@ def make(endpoint: str, deadlines: Deadlines | None = None) -> S3:
     keys = Keys(endpoint, "the-access-key", "the-secret-key", "the-session-token")
     reach = Reach("bucket", "risk", frozenset({Location("datasets", "")}))
     probe = Probe("S3", lambda *_: None)
-    return S3(keys, reach, probe, clients=CLIENTS, pool=Pool("S3", 4), bulk=Pool("S3", 4), deadlines=deadlines)
+    return S3(
+        keys,
+        reach,
+        probe,
+        clients=CLIENTS,
+        pool=Pool("S3", 4),
+        bulk=Pool("S3", 4),
+        deadlines=deadlines,
+    )
 
 
 @pytest.mark.parametrize(
@@ -107,7 +145,9 @@ async def test_a_silent_store_ends_with_the_deadline_and_the_loop_goes_on():
 
     server = await asyncio.start_server(silent, "127.0.0.1", 0)
     # Three seconds, for the first client of a process loads boto3's description of S3.
-    store = make(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", deadlines=Deadlines(listing=3.0))
+    store = make(
+        f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", deadlines=Deadlines(listing=3.0)
+    )
     reading = asyncio.create_task(store.usage("s3://bucket/risk/"))
     await asked.wait()
     assert not reading.done()
@@ -119,14 +159,32 @@ async def test_a_silent_store_ends_with_the_deadline_and_the_loop_goes_on():
     await store.close()
 
 
-@pytest.mark.parametrize("uri", ["s3://bucket/other/x", "s3://bucket/riskier/x", "s3://bucket/x", "s3://bucket/", "s3://another/risk/x"])
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "s3://bucket/other/x",
+        "s3://bucket/riskier/x",
+        "s3://bucket/x",
+        "s3://bucket/",
+        "s3://another/risk/x",
+    ],
+)
 async def test_what_is_beyond_the_folder_is_refused_before_a_request(uri: str):
     calls: list[object] = []
     keys = Keys("http://127.0.0.1:9", "a", "b")
     probe = Probe("S3", lambda *_: calls.append(1))
-    store = S3(keys, Reach("bucket", "risk"), probe, clients=CLIENTS, pool=Pool("S3", 4), bulk=Pool("S3", 4))
+    store = S3(
+        keys,
+        Reach("bucket", "risk"),
+        probe,
+        clients=CLIENTS,
+        pool=Pool("S3", 4),
+        bulk=Pool("S3", 4),
+    )
     for call in (store.usage(uri), store.objects(uri), store.read(uri, 10), store.digest(uri)):
-        with pytest.raises(Forbidden, match="outside of what this namespace may read, s3://bucket/risk/"):
+        with pytest.raises(
+            Forbidden, match="outside of what this namespace may read, s3://bucket/risk/"
+        ):
             await call
     assert calls == []
     await store.close()

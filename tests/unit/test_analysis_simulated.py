@@ -1,6 +1,8 @@
-"""Whole rollouts at three traffic levels: healthy candidates are seldom stopped, and bad ones are found about when the rule says.
+"""Whole rollouts at three traffic levels: healthy candidates are seldom stopped, and bad ones are
+found about when the rule says.
 
-The seed is fixed. A band is so wide that another seed leaves it with a probability of 1e-6. Full size: `tests/bench/analysis.py`.
+The seed is fixed. A band is so wide that another seed leaves it with a probability of 1e-6. Full
+size: `tests/bench/analysis.py`.
 """
 
 from __future__ import annotations
@@ -15,13 +17,26 @@ from modelyard.registered_model import counted
 from modelyard.registered_model.judgement import finds
 from modelyard.registered_model.progress import Judged, Progress
 from modelyard.registered_model.sequential import Limit
-from tests.bench.simulated import Latencies, Rates, Traffic, World, drifting, growing, until_fail, until_slow
+from tests.bench.simulated import (
+    Latencies,
+    Rates,
+    Traffic,
+    World,
+    drifting,
+    growing,
+    until_fail,
+    until_slow,
+)
 from tests.unit.analyses import analysis
 
 ROLLOUTS, INTERVALS = 300, 100
 ALPHA = 0.05
 """Larger than the default: with it a test that is wrong is seen in few rollouts."""
-LEVELS = {"10 a minute": Traffic(5, 495), "half of 10 a minute": Traffic(5, 5), "1000 a second": Traffic(300, 29_700)}
+LEVELS = {
+    "10 a minute": Traffic(5, 495),
+    "half of 10 a minute": Traffic(5, 5),
+    "1000 a second": Traffic(300, 29_700),
+}
 RARE = 1e-6
 
 
@@ -49,10 +64,14 @@ def least(n: int, p: float) -> int:
         (0.02, 0.02, Limit(0, 0.02)),
     ],
 )
-def test_a_candidate_within_its_limit_is_seldom_stopped(level: str, candidate: float, stable: float, limit: Limit):
+def test_a_candidate_within_its_limit_is_seldom_stopped(
+    level: str, candidate: float, stable: float, limit: Limit
+):
     rng = np.random.default_rng(15)
     world = World(LEVELS[level], Rates(candidate, stable))
-    found = [until_fail(rng, world, limit, alpha=ALPHA, most=INTERVALS)[1] < inf for _ in range(ROLLOUTS)]
+    found = [
+        until_fail(rng, world, limit, alpha=ALPHA, most=INTERVALS)[1] < inf for _ in range(ROLLOUTS)
+    ]
     assert sum(found) <= most(ROLLOUTS, ALPHA)
 
 
@@ -66,7 +85,10 @@ def test_a_candidate_within_its_limit_is_seldom_stopped(level: str, candidate: f
 )
 def test_what_happens_to_both_versions_stops_none(world: World):
     rng = np.random.default_rng(15)
-    found = [until_fail(rng, world, Limit(1, 0), alpha=ALPHA, most=INTERVALS)[1] < inf for _ in range(ROLLOUTS)]
+    found = [
+        until_fail(rng, world, Limit(1, 0), alpha=ALPHA, most=INTERVALS)[1] < inf
+        for _ in range(ROLLOUTS)
+    ]
     assert sum(found) <= most(ROLLOUTS, ALPHA)
 
 
@@ -77,20 +99,31 @@ OWN = analysis({"name": "errors", "errorRate": {"atMost": "0.01"}})
 
 @pytest.mark.parametrize("requests", [100, 1000, 10_000])
 @pytest.mark.parametrize(("stable", "times"), [(0.001, 1), (0.001, 10), (0.01, 1), (0.01, 99)])
-@pytest.mark.parametrize("asked", [analysis(), MARGIN, EQUAL, OWN], ids=["default", "margin", "equal", "own"])
-def test_nine_tenths_are_found_by_the_requests_that_a_hold_says(asked: Analysis, stable: float, times: int, requests: int):
-    known = Judged(stable_failed=round(1e6 * stable), stable_requests=10**6, requests=10**6 // times)
+@pytest.mark.parametrize(
+    "asked", [analysis(), MARGIN, EQUAL, OWN], ids=["default", "margin", "equal", "own"]
+)
+def test_nine_tenths_are_found_by_the_requests_that_a_hold_says(
+    asked: Analysis, stable: float, times: int, requests: int
+):
+    known = Judged(
+        stable_failed=round(1e6 * stable), stable_requests=10**6, requests=10**6 // times
+    )
     rate = finds(requests, asked, Progress(key="k", metrics={"errors": known}))
     assert rate is not None
     world = World(Traffic(requests / 20, requests / 20 * times), Rates(rate, stable))
     limit = next(counted.limit(metric) for metric in asked.judged if metric.error_rate is not None)
     rng, rollouts = np.random.default_rng(15), 200
-    found = [until_fail(rng, world, limit, alpha=asked.alpha, most=20)[1] < inf for _ in range(rollouts)]
+    found = [
+        until_fail(rng, world, limit, alpha=asked.alpha, most=20)[1] < inf for _ in range(rollouts)
+    ]
     assert least(rollouts, 0.87) <= sum(found) <= most(rollouts, 0.96)
 
 
 def test_slow_candidates_are_found_and_equal_ones_are_not_stopped():
-    asked = analysis({"name": "slow", "latency": {"quantile": "0.99", "ratioToStable": "1.2"}}, falseAlarms="0.15")
+    asked = analysis(
+        {"name": "slow", "latency": {"quantile": "0.99", "ratioToStable": "1.2"}},
+        falseAlarms="0.15",
+    )
     rng = np.random.default_rng(15)
 
     def found(slower: float, rollouts: int) -> int:

@@ -1,4 +1,6 @@
-"""Addresses in S3, paths of a tree, S3's errors: the one rule, and that operator, pods and client keep it."""
+"""Addresses in S3, paths of a tree, S3's errors: the one rule, and that operator, pods and
+client keep it.
+"""
 
 from __future__ import annotations
 
@@ -55,8 +57,10 @@ BAD = [
     "s3://" + "b" * 64 + "/x", "s3://key:secret@bucket/x", "s3://user@bucket/x", "s3://bucket:9000/x", "s3://buck%65t/x",
     "s3://bucket/a?versionId=1", "s3://bucket/a#b", "s3://bucket?x", "s3://bucket#x", "s3://bucket/a%2e%2e/b", "s3://bucket/%00", "s3://bucket/100%",
     "s3://bucket//", "s3://bucket//a", "s3://bucket/a//b", "s3://bucket/a//", "s3://bucket/../x", "s3://bucket/a/../b", "s3://bucket/a/..",
-    "s3://bucket/./a", "s3://bucket/a/.", "s3://bucket/a\\b", "s3://bucket/a\0b", "s3://bucket/a\nb", "s3://bucket/a\x7fb", "s3://bucket/\u202eabc",
-    "s3://bucket/" + "x" * 1025, "s3://bucket/" + "ü" * 513, "s3://bucket\n/x", "s3://bucket\\@other/x", "s3://bucket/\udcff",
+    "s3://bucket/./a", "s3://bucket/a/.", "s3://bucket/a\\b", "s3://bucket/a\0b", ("s3://bucket/a\n"
+        "b"), "s3://bucket/a\x7fb", "s3://bucket/\u202eabc",
+    "s3://bucket/" + "x" * 1025, "s3://bucket/" + "ü" * 513, ("s3://bucket\n"
+        "/x"), "s3://bucket\\@other/x", "s3://bucket/\udcff",
 ]  # fmt: skip
 
 
@@ -74,7 +78,9 @@ def test_a_bad_uri_is_refused_and_not_repeated(uri: str):
     assert "secret" not in str(caught.value)
 
 
-@pytest.mark.parametrize("uri", ["s3://key:secret@bucket/x", "s3://user@bucket/x", "s3://bucket:9000/x"])
+@pytest.mark.parametrize(
+    "uri", ["s3://key:secret@bucket/x", "s3://user@bucket/x", "s3://bucket:9000/x"]
+)
 def test_who_writes_keys_into_an_address_is_told_where_they_belong(uri: str):
     with pytest.raises(ValueError, match="the connection Secret"):
         parse_uri(uri)
@@ -82,7 +88,9 @@ def test_who_writes_keys_into_an_address_is_told_where_they_belong(uri: str):
 
 @given(st.text("ab.-/@:%0A ", max_size=12), st.text("ab./\\%?# \n\0ü", max_size=20))
 def test_what_is_accepted_means_one_place(bucket: str, key: str):
-    """Whatever is written, an accepted URI stays in its bucket and below its prefix when any program joins it with others."""
+    """Whatever is written, an accepted URI stays in its bucket and below its prefix when any
+    program joins it with others.
+    """
     try:
         place = parse_uri(f"s3://{bucket}/{key}")
     except ValueError:
@@ -91,7 +99,10 @@ def test_what_is_accepted_means_one_place(bucket: str, key: str):
     assert is_bucket(place.bucket)
     assert not set(place.bucket) & set("@:/%?#\\ ")
     assert not set(place.key) & set("%?#\\\0\n\r")
-    assert all(segment not in {"", ".", ".."} for segment in place.key.removesuffix("/").split("/")) or not place.key
+    assert (
+        all(segment not in {"", ".", ".."} for segment in place.key.removesuffix("/").split("/"))
+        or not place.key
+    )
     assert place.prefix == "" or place.prefix.endswith("/")
 
 
@@ -118,7 +129,8 @@ def test_paths_that_stay_inside(path: str):
 
 @pytest.mark.parametrize(
     "path",
-    ["", "/etc/passwd", "../x", "a/../../x", "a/..", "a//b", "a/./b", "a\x00b", "a\nb", "a\rb", "a\\b", "a\\..\\b", "a/", "C:/x", "C:x",
+    ["", "/etc/passwd", "../x", "a/../../x", "a/..", "a//b", "a/./b", "a\x00b", ("a\n"
+        "b"), "a\rb", "a\\b", "a\\..\\b", "a/", "C:/x", "C:x",
      "x" * 256, "ü" * 128, "\udcff", "\u202eabc"],
 )  # fmt: skip
 def test_paths_that_do_not_are_named(path: str):
@@ -127,14 +139,18 @@ def test_paths_that_do_not_are_named(path: str):
 
 
 def test_a_name_cannot_be_a_file_and_a_folder():
-    assert unwritable(["data/model.ubj", "data", "MLmodel"]) == "'data' is a file and a folder at once"
+    assert (
+        unwritable(["data/model.ubj", "data", "MLmodel"]) == "'data' is a file and a folder at once"
+    )
     assert unwritable(["a/b/c", "a/b"]) == "'a/b' is a file and a folder at once"
     assert unwritable(["a-b", "a/b", "a.b", "aa"]) == ""
     assert unwritable(["a", "a-b", "a/b"]) == "'a' is a file and a folder at once"
 
 
 def test_a_listing_of_deep_folders_takes_no_more_memory_than_its_text():
-    """A stranger's listing: 500 keys of 512 folders have half a megabyte; all folders together had a hundred."""
+    """A stranger's listing: 500 keys of 512 folders have half a megabyte; all folders together
+    had a hundred.
+    """
     paths = [f"{number:03}/" + "a/" * 510 + "f" for number in range(500)]
     tracemalloc.start()
     assert unwritable(paths) == ""
@@ -147,8 +163,12 @@ def test_a_long_path_is_not_repeated_whole():
     assert len(unwritable(["../" + "x" * 1000])) < 200
 
 
-@pytest.mark.parametrize(("key", "size", "mark"), [("a/", 0, True), ("a/", 1, False), ("a", 0, False), ("", 0, False)])
-def test_what_shows_a_folder_is_an_empty_object_whose_key_ends_with_a_slash(key: str, size: int, mark: bool):
+@pytest.mark.parametrize(
+    ("key", "size", "mark"), [("a/", 0, True), ("a/", 1, False), ("a", 0, False), ("", 0, False)]
+)
+def test_what_shows_a_folder_is_an_empty_object_whose_key_ends_with_a_slash(
+    key: str, size: int, mark: bool
+):
     assert is_folder_mark(key, size) is mark
 
 
@@ -171,7 +191,11 @@ class Bucket:
 
     def paginate(self, *, Bucket: str, Prefix: str) -> Iterable[dict[str, Any]]:  # noqa: N803
         found = [key for key in sorted(self.objects) if key.startswith(Prefix)]
-        yield {"Contents": [{"Key": key, "Size": len(self.objects[key]), "ETag": '"e"'} for key in found]}
+        yield {
+            "Contents": [
+                {"Key": key, "Size": len(self.objects[key]), "ETag": '"e"'} for key in found
+            ]
+        }
 
     def get_object(self, *, Key: str, **_: str) -> dict[str, Any]:  # noqa: N803
         data = self.objects[Key]
@@ -220,7 +244,9 @@ def pods_take(objects: dict[str, bytes], uri: str) -> dict[str, Any] | str:
 
 def client_takes(objects: dict[str, bytes], uri: str) -> list[str] | str:
     try:
-        return [item.path for item in client._Tree(Bucket(objects), uri, Path("unused"), None, 1)._items]
+        return [
+            item.path for item in client._Tree(Bucket(objects), uri, Path("unused"), None, 1)._items
+        ]
     except Failed as failed:
         return failed.reason
 
@@ -276,7 +302,9 @@ def test_a_tree_that_is_accepted_can_be_written(paths: dict[str, bytes]):
         for path, data in paths.items():
             (folder / path).parent.mkdir(parents=True, exist_ok=True)
             (folder / path).write_bytes(data)
-        assert {found.relative_to(folder).as_posix() for found in folder.rglob("*") if found.is_file()} == set(paths)
+        assert {
+            found.relative_to(folder).as_posix() for found in folder.rglob("*") if found.is_file()
+        } == set(paths)
 
 
 @PROPERTY
@@ -370,5 +398,14 @@ def test_paths_that_a_tool_would_obey(path: str):
 
 
 def test_paths_that_no_tool_obeys():
-    paths = ["MLmodel", "data/x.ubj", ".gitattributes", "a/.gitignore", ".cache/x", ".ipynb_checkpoints/x", "git~x", "x.git/a"]
+    paths = [
+        "MLmodel",
+        "data/x.ubj",
+        ".gitattributes",
+        "a/.gitignore",
+        ".cache/x",
+        ".ipynb_checkpoints/x",
+        "git~x",
+        "x.git/a",
+    ]
     assert meddling(paths) == ""

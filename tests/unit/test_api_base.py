@@ -1,4 +1,6 @@
-"""What all kinds share: durations, conditions, what an error means to a user, the digest of a tree."""
+"""What all kinds share: durations, conditions, what an error means to a user, the digest of a
+tree.
+"""
 
 import itertools
 from datetime import timedelta
@@ -14,13 +16,18 @@ from modelyard.errors import Ambiguous, Conflict, Forbidden, Invalid, ModelyardE
 from tests.unit.builders import NOW, PROPERTY, body, experiment, said
 
 
-# --- durations --------------------------------------------------------------------------------------
-@pytest.mark.parametrize(("text", "seconds"), [("0s", 0), ("45s", 45), ("30m", 1800), ("24h", 86400), ("90d", 90 * 86400), ("0007s", 7)])
+# --- durations ------------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("0s", 0), ("45s", 45), ("30m", 1800), ("24h", 86400), ("90d", 90 * 86400), ("0007s", 7)],
+)
 def test_a_duration_is_a_number_and_a_unit(text: str, seconds: int):
     assert parse_duration(text) == timedelta(seconds=seconds)
 
 
-@pytest.mark.parametrize("text", ["", "5", "s", "1.5h", "-1h", "1h30m", "1w", " 1h", "1h\n", "\u0661h"])
+@pytest.mark.parametrize(
+    "text", ["", "5", "s", "1.5h", "-1h", "1h30m", "1w", " 1h", "1h\n", "\u0661h"]
+)
 def test_anything_else_is_none_and_says_how_to_write_one(text: str):
     with pytest.raises(ValueError, match="such as 30m"):
         parse_duration(text)
@@ -32,13 +39,22 @@ def test_for_ever_can_be_written_and_subtracted(text: str):
     assert (NOW - parse_duration(text)).year < 1100
 
 
-# --- conditions -------------------------------------------------------------------------------------
+# --- conditions -----------------------------------------------------------------------------------
 @pytest.mark.parametrize(
     ("conditions", "words"),
     [
-        (ready("Synced", "All is well."), {"Ready": "True", "Reconciling": "False", "Stalled": "False"}),
-        (progressing("Creating", "It comes."), {"Ready": "False", "Reconciling": "True", "Stalled": "False"}),
-        (stalled("NameTaken", "Rename it."), {"Ready": "False", "Reconciling": "False", "Stalled": "True"}),
+        (
+            ready("Synced", "All is well."),
+            {"Ready": "True", "Reconciling": "False", "Stalled": "False"},
+        ),
+        (
+            progressing("Creating", "It comes."),
+            {"Ready": "False", "Reconciling": "True", "Stalled": "False"},
+        ),
+        (
+            stalled("NameTaken", "Rename it."),
+            {"Ready": "False", "Reconciling": "False", "Stalled": "True"},
+        ),
     ],
 )
 def test_one_of_three_is_true(conditions, words):
@@ -54,7 +70,12 @@ def test_what_nobody_knows_is_unknown():
     ("error", "words"),
     [
         (
-            Invalid("Kubernetes", "read connection", "risk/modelyard-connection", "the Secret lacks MODELYARD_BUCKET"),
+            Invalid(
+                "Kubernetes",
+                "read connection",
+                "risk/modelyard-connection",
+                "the Secret lacks MODELYARD_BUCKET",
+            ),
             "Stalled ConnectionMissing",
         ),
         (Unavailable("MLflow", "read experiment", "risk/fraud"), "Reconciling MLflowUnavailable"),
@@ -63,8 +84,14 @@ def test_what_nobody_knows_is_unknown():
         (Unavailable("Kubernetes", "apply Job", "risk/fraud-1-1"), "Reconciling RequestRefused"),
         (Forbidden("MLflow", "read experiment", "risk/fraud"), "Stalled ConnectionRefused"),
         (Forbidden("S3", "list", "s3://b/risk/"), "Stalled ConnectionRefused"),
-        (Forbidden("Kubernetes", "apply Job", "risk/fraud-1-1", "exceeded quota"), "Stalled RequestRefused"),
-        (Invalid("MLflow", "log parameters", "r1", "a name is not allowed"), "Stalled RequestRefused"),
+        (
+            Forbidden("Kubernetes", "apply Job", "risk/fraud-1-1", "exceeded quota"),
+            "Stalled RequestRefused",
+        ),
+        (
+            Invalid("MLflow", "log parameters", "r1", "a name is not allowed"),
+            "Stalled RequestRefused",
+        ),
         (Conflict("MLflow", "create model", "risk.fraud"), "Reconciling RequestRefused"),
     ],
 )
@@ -78,7 +105,10 @@ def test_what_an_error_means_to_a_user(error: ModelyardError, words: str):
 
 
 def test_an_error_names_the_dependency_the_operation_and_the_object():
-    assert str(Unavailable("MLflow", "create run", "fraud-1", "503")) == "MLflow: create run fraud-1: 503"
+    assert (
+        str(Unavailable("MLflow", "create run", "fraud-1", "503"))
+        == "MLflow: create run fraud-1: 503"
+    )
 
 
 def test_an_object_reads_its_body_and_ignores_what_it_does_not_know():
@@ -89,14 +119,21 @@ def test_an_object_reads_its_body_and_ignores_what_it_does_not_know():
     assert there.key == "risk/fraud"
 
 
-# --- the digest of a tree ---------------------------------------------------------------------------
-files = st.builds(FileDigest, st.text(min_size=1, max_size=8), st.integers(0, 9), st.sampled_from(["a" * 64, "b" * 64]))
+# --- the digest of a tree -------------------------------------------------------------------------
+files = st.builds(
+    FileDigest,
+    st.text(min_size=1, max_size=8),
+    st.integers(0, 9),
+    st.sampled_from(["a" * 64, "b" * 64]),
+)
 trees = st.lists(files, max_size=4, unique_by=lambda file: file.path)
 
 
 def test_a_tree_s_digest_is_what_the_contract_with_the_pods_says():
     """Computed once by other means: pods of another release check it."""
-    found = tree_digest([FileDigest("b/model.ubj", 12, "b" * 64), FileDigest("MLmodel", 3, "a" * 64)])
+    found = tree_digest(
+        [FileDigest("b/model.ubj", 12, "b" * 64), FileDigest("MLmodel", 3, "a" * 64)]
+    )
     assert found == "sha256:976851c814a15d57c71fd2b78e85a4b1731d922f34179591605646258c6bc252"
 
 

@@ -17,20 +17,38 @@ Flavors = dict[str, dict[str, Any]]
 
 def flavors(xgboost: dict[str, Any] | None = None, **pyfunc: Any) -> Flavors:
     plain = {"loader_module": "mlflow.xgboost", "data": "model.ubj"}
-    return {"python_function": plain | pyfunc, "xgboost": {"code": None, "data": "model.ubj"} | (xgboost or {})}
+    return {
+        "python_function": plain | pyfunc,
+        "xgboost": {"code": None, "data": "model.ubj"} | (xgboost or {}),
+    }
 
 
 DATA: dict[str, Flavors] = {
     "a booster": flavors(),
     "an estimator": flavors({"model_class": "xgboost.sklearn.XGBRanker"}),
     "no python_function": {"xgboost": {"data": "model.ubj"}},
-    "no place in python_function": {"python_function": {"loader_module": "mlflow.xgboost"}, "xgboost": {"data": "model.ubj"}},
+    "no place in python_function": {
+        "python_function": {"loader_module": "mlflow.xgboost"},
+        "xgboost": {"data": "model.ubj"},
+    },
 }
 CODE: dict[str, tuple[Flavors, frozenset[str], str]] = {
     "nothing": ({}, FILES, "loaded by None"),
-    "any function": ({"python_function": {"loader_module": "mlflow.pyfunc.model"}}, FILES, "mlflow.pyfunc.model"),
-    "scikit-learn": ({"python_function": {"loader_module": "mlflow.sklearn"}, "sklearn": {}}, FILES, "sklearn"),
-    "a flavour that the image lacks": ({"python_function": {"loader_module": "mlflow.onnx"}, "onnx": {}}, FILES, "onnx"),
+    "any function": (
+        {"python_function": {"loader_module": "mlflow.pyfunc.model"}},
+        FILES,
+        "mlflow.pyfunc.model",
+    ),
+    "scikit-learn": (
+        {"python_function": {"loader_module": "mlflow.sklearn"}, "sklearn": {}},
+        FILES,
+        "sklearn",
+    ),
+    "a flavour that the image lacks": (
+        {"python_function": {"loader_module": "mlflow.onnx"}, "onnx": {}},
+        FILES,
+        "onnx",
+    ),
     "one flavour more": (flavors() | {"catboost": {}}, FILES, "catboost"),
     "another loader": (flavors(loader_module="os"), FILES, "'os'"),
     "code of xgboost": (flavors({"code": "code"}), FILES, "folder with code"),

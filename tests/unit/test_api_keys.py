@@ -28,7 +28,9 @@ def test_a_metric_s_name_is_made_fit(name: str):
 
 
 @PROPERTY
-@given(st.text(st.characters(exclude_categories=["Cs"]), max_size=300) | st.text("./@a", max_size=8))
+@given(
+    st.text(st.characters(exclude_categories=["Cs"]), max_size=300) | st.text("./@a", max_size=8)
+)
 def test_what_is_made_fit_is_taken_and_what_is_taken_stays(name: str):
     assert bad_key([fitting(name)]) is None
     assert bad_key([name]) is not None or fitting(name) == name
@@ -36,8 +38,12 @@ def test_what_is_made_fit_is_taken_and_what_is_taken_stays(name: str):
 
 def test_the_first_key_that_is_refused_is_named():
     assert bad_key(["depth", "a.b/c: d-e_f"]) is None
-    assert (bad_key(["depth", "layers[0].units"]) or "").startswith("'layers[0].units': MLflow takes keys of 1 to 250 letters")
-    assert (bad_key(["a//b"]) or "").startswith("'a//b': MLflow takes keys that could be a file's relative path")
+    assert (bad_key(["depth", "layers[0].units"]) or "").startswith(
+        "'layers[0].units': MLflow takes keys of 1 to 250 letters"
+    )
+    assert (bad_key(["a//b"]) or "").startswith(
+        "'a//b': MLflow takes keys that could be a file's relative path"
+    )
 
 
 def test_a_name_that_is_cut_is_no_path_that_mlflow_refuses():

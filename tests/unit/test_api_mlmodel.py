@@ -1,4 +1,6 @@
-"""An MLmodel file is somebody else's text: what is true is read off it, and nothing in it can hurt."""
+"""An MLmodel file is somebody else's text: what is true is read off it, and nothing in it can
+hurt.
+"""
 
 import json
 
@@ -29,7 +31,9 @@ utc_time_created: '2026-01-01 12:00:00.000000'
 
 
 def signed(inputs: object) -> bytes:
-    return yaml.safe_dump({"flavors": {"xgboost": {}}, "signature": {"inputs": json.dumps(inputs), "outputs": None}}).encode()
+    return yaml.safe_dump(
+        {"flavors": {"xgboost": {}}, "signature": {"inputs": json.dumps(inputs), "outputs": None}}
+    ).encode()
 
 
 def test_flavour_and_signature():
@@ -52,7 +56,10 @@ def test_of_many_columns_some_are_shown_and_all_are_counted():
 
 
 def test_columns_without_names_are_shown_by_their_numbers():
-    assert read_mlmodel(signed([{"name": 0, "type": "double"}, {"name": 1, "type": "long"}])).signature == "0: double, 1: long -> "
+    assert (
+        read_mlmodel(signed([{"name": 0, "type": "double"}, {"name": 1, "type": "long"}])).signature
+        == "0: double, 1: long -> "
+    )
 
 
 def test_tensors_are_shown_by_type_and_shape():
@@ -85,10 +92,24 @@ def test_what_is_no_mlmodel_says_nothing(text: bytes):
 
 @pytest.mark.parametrize(
     "value",
-    ["!!int ''", "!!float ''", "!!bool maybe", "!!timestamp never", "2026-99-99", "1" * 5000, "!!binary '?'", "{? [a, b] : c}", "=", "<<"],
+    [
+        "!!int ''",
+        "!!float ''",
+        "!!bool maybe",
+        "!!timestamp never",
+        "2026-99-99",
+        "1" * 5000,
+        "!!binary '?'",
+        "{? [a, b] : c}",
+        "=",
+        "<<",
+    ],
 )
 def test_values_that_trip_other_readers_are_texts(value: str):
-    assert read_mlmodel(f"flavors: {{xgboost: {{data: {value}}}}}\nsignature: {value}".encode()).flavor == "xgboost"
+    assert (
+        read_mlmodel(f"flavors: {{xgboost: {{data: {value}}}}}\nsignature: {value}".encode()).flavor
+        == "xgboost"
+    )
 
 
 @pytest.mark.parametrize(
@@ -107,14 +128,22 @@ def test_values_that_trip_other_readers_are_texts(value: str):
     ],
 )
 def test_a_malformed_signature_takes_nothing_else_with_it(inputs: str):
-    text = yaml.safe_dump({"flavors": {"xgboost": {}}, "signature": {"inputs": inputs, "outputs": '[{"type": "long"}]'}}).encode()
+    text = yaml.safe_dump(
+        {
+            "flavors": {"xgboost": {}},
+            "signature": {"inputs": inputs, "outputs": '[{"type": "long"}]'},
+        }
+    ).encode()
     found = read_mlmodel(text)
     assert found.flavor == "xgboost"
     assert found.signature.endswith(" -> long")
 
 
 def test_what_a_terminal_would_obey_and_a_database_refuses_is_dropped():
-    assert read_mlmodel(signed([{"name": "a\x1b[31m\x00\ud800b", "type": "double"}])).signature == "ab: double -> "
+    assert (
+        read_mlmodel(signed([{"name": "a\x1b[31m\x00\ud800b", "type": "double"}])).signature
+        == "ab: double -> "
+    )
     assert read_mlmodel(b'flavors: {"xg\\e\\0boost": {}}').flavor == "xgboost"
 
 

@@ -18,7 +18,7 @@ SECRET = 's3cr/t+k"ey=<ü> 1'
 WORDS = Words((SECRET,))
 
 
-# --- what cannot be seen --------------------------------------------------------------------------------
+# --- what cannot be seen --------------------------------------------------------------------------
 @pytest.mark.parametrize(
     ("text", "kept"),
     [
@@ -54,7 +54,7 @@ def test_a_document_shows_hidden_characters_as_escapes():
     assert "\\u202eb\\u009b31m\\u001b[0m ü" in shown
 
 
-# --- credentials ----------------------------------------------------------------------------------------
+# --- credentials ----------------------------------------------------------------------------------
 @pytest.mark.parametrize(
     "shown",
     [
@@ -75,7 +75,9 @@ def test_a_document_shows_hidden_characters_as_escapes():
     ],
 )
 def test_a_credential_is_masked_however_it_is_written(shown: str):
-    assert WORDS(f"AWS_SECRET_ACCESS_KEY={shown}; retrying") == "AWS_SECRET_ACCESS_KEY=***; retrying"
+    assert (
+        WORDS(f"AWS_SECRET_ACCESS_KEY={shown}; retrying") == "AWS_SECRET_ACCESS_KEY=***; retrying"
+    )
 
 
 @pytest.mark.parametrize("before", ["", "a", "an", "ann", "anna:"])
@@ -111,7 +113,9 @@ def test_base64_that_is_wrapped_after_76_characters_is_masked():
         for part in map("".join, map(str.split, masked.split("***"))):
             # Where a part begins says nothing of where a group of four does.
             shifted = (part[start:] for start in range(4))
-            assert not any(b"horse" in base64.b64decode(each[: len(each) // 4 * 4]) for each in shifted)
+            assert not any(
+                b"horse" in base64.b64decode(each[: len(each) // 4 * 4]) for each in shifted
+            )
 
 
 def test_two_credentials_of_which_one_holds_the_other_over_two_lines():
@@ -182,14 +186,20 @@ def test_a_repr_shows_no_credential():
     assert "s3cr" not in repr(WORDS)
 
 
-# --- names of ours ---------------------------------------------------------------------------------------
+# --- names of ours --------------------------------------------------------------------------------
 @pytest.mark.parametrize(
     ("text", "shown"),
     [
-        ('secret "modelyard-connection-pods" not found', 'secret "modelyard-connection-pods" not found'),
+        (
+            'secret "modelyard-connection-pods" not found',
+            'secret "modelyard-connection-pods" not found',
+        ),
         ("modelyard-connection lacks a key", "modelyard-connection lacks a key"),
         ("in Secret risk/modelyard-connection", "in Secret risk/modelyard-connection"),
-        ('trainingruns.modelyard.io "a": label modelyard.io/uid', 'trainingruns.modelyard.io "a": label modelyard.io/uid'),
+        (
+            'trainingruns.modelyard.io "a": label modelyard.io/uid',
+            'trainingruns.modelyard.io "a": label modelyard.io/uid',
+        ),
         ('File "/app/modelyard_runtime/train.py"', 'File "/app/modelyard_runtime/train.py"'),
         ("user=modelyard, Secret modelyard-connection", "user=***, Secret modelyard-connection"),
         ("modelyard modelyard-connections", "*** ***-connections"),
@@ -211,4 +221,8 @@ def test_a_credential_that_holds_a_name_of_ours_is_masked_whole():
 
 def test_the_names_of_ours_are_those_that_the_code_uses():
     assert {CONNECTION_SECRET, PODS_SECRET, GROUP, *REQUIRED, *OPTIONAL} <= set(OUR_NAMES)
-    assert all(not longer.startswith(name) for index, name in enumerate(OUR_NAMES) for longer in OUR_NAMES[index + 1 :])
+    assert all(
+        not longer.startswith(name)
+        for index, name in enumerate(OUR_NAMES)
+        for longer in OUR_NAMES[index + 1 :]
+    )

@@ -10,7 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from modelyard.api.approvals import Asked, heard, registrar_of
-from modelyard.api.model_approval import ApprovalReason, Decision, ModelApproval, ModelApprovalSpec, ModelApprovalStatus
+from modelyard.api.model_approval import (
+    ApprovalReason,
+    Decision,
+    ModelApproval,
+    ModelApprovalSpec,
+    ModelApprovalStatus,
+)
 from modelyard.model_approval import controller
 from modelyard.model_approval.decide import decide
 from modelyard.model_approval.observation import Observation
@@ -26,18 +32,44 @@ TWO = {"name": "people", "approvals": {"atLeast": 2, "expireAfter": "7d"}}
 PIPELINE = {"name": "pipeline", "external": {}}
 
 
-def says(who: str, *, age: timedelta = HOUR, name: str = "", deleted: bool = False, **spec: Any) -> ModelApproval:
+def says(
+    who: str, *, age: timedelta = HOUR, name: str = "", deleted: bool = False, **spec: Any
+) -> ModelApproval:
     """What somebody says of vb for production."""
-    about = {"model": "fraud", "stage": "production", "version": "vb", "digest": str(B.digest), "decision": Decision.APPROVE}
-    when = {"creation_timestamp": NOW - age, "uid": f"uid-{name or who}"} | ({"deletion_timestamp": NOW} if deleted else {})
+    about = {
+        "model": "fraud",
+        "stage": "production",
+        "version": "vb",
+        "digest": str(B.digest),
+        "decision": Decision.APPROVE,
+    }
+    when = {"creation_timestamp": NOW - age, "uid": f"uid-{name or who}"} | (
+        {"deletion_timestamp": NOW} if deleted else {}
+    )
     about |= {"approver": who} | spec
-    return ModelApproval(metadata=meta(name or who, **when), spec=ModelApprovalSpec.model_validate(about), status=ModelApprovalStatus())
+    return ModelApproval(
+        metadata=meta(name or who, **when),
+        spec=ModelApprovalSpec.model_validate(about),
+        status=ModelApprovalStatus(),
+    )
 
 
-def verdict(*said: ModelApproval, gates: tuple[Any, ...] = (TWO,), candidate: Any = CANDIDATE, **evidence: Any) -> tuple[str, str]:
+def verdict(
+    *said: ModelApproval,
+    gates: tuple[Any, ...] = (TWO,),
+    candidate: Any = CANDIDATE,
+    **evidence: Any,
+) -> tuple[str, str]:
     """What the first gate of production says, which rita asked for."""
-    model = stage_of("vb", holds=A, candidate=served(candidate), asked=list(gates), requestedBy="rita")
-    view = view_of(model, versions=(A, candidate), evidence=Evidence(approvals=said, **evidence), dependencies_down=True)
+    model = stage_of(
+        "vb", holds=A, candidate=served(candidate), asked=list(gates), requestedBy="rita"
+    )
+    view = view_of(
+        model,
+        versions=(A, candidate),
+        evidence=Evidence(approvals=said, **evidence),
+        dependencies_down=True,
+    )
     result = judge(view, NOW)[0]
     return result.status.verdict.value, result.status.message
 
@@ -47,21 +79,49 @@ def verdict(*said: ModelApproval, gates: tuple[Any, ...] = (TWO,), candidate: An
     [
         ([], "Pending", "0 of 2"),
         ([says("bob"), says("carla")], "Pass", "2 of 2: bob, carla"),
-        ([says("carla", age=2 * HOUR), says("bob"), says("anna")], "Pass", "3 of 2: carla, anna, bob"),
-        ([says("bob"), says("bob", name="again")], "Pending", "1 of 2: bob; not counted: bob (Duplicate)"),
+        (
+            [says("carla", age=2 * HOUR), says("bob"), says("anna")],
+            "Pass",
+            "3 of 2: carla, anna, bob",
+        ),
+        (
+            [says("bob"), says("bob", name="again")],
+            "Pending",
+            "1 of 2: bob; not counted: bob (Duplicate)",
+        ),
         ([says("bob"), says("rita")], "Pending", "1 of 2: bob; not counted: rita (OwnWork)"),
         ([says("bob"), says("dana")], "Pending", "1 of 2: bob; not counted: dana (OwnWork)"),
-        ([says("bob"), says("carla", age=7 * DAY)], "Pending", "1 of 2: bob; not counted: carla (Expired)"),
-        ([says("bob"), says("carla", age=7 * DAY - timedelta(seconds=1))], "Pass", "2 of 2: carla, bob"),
-        ([says("bob"), says("carla", digest=A.digest)], "Pending", "1 of 2: bob; not counted: carla (OtherDigest)"),
+        (
+            [says("bob"), says("carla", age=7 * DAY)],
+            "Pending",
+            "1 of 2: bob; not counted: carla (Expired)",
+        ),
+        (
+            [says("bob"), says("carla", age=7 * DAY - timedelta(seconds=1))],
+            "Pass",
+            "2 of 2: carla, bob",
+        ),
+        (
+            [says("bob"), says("carla", digest=A.digest)],
+            "Pending",
+            "1 of 2: bob; not counted: carla (OtherDigest)",
+        ),
         ([says("bob"), says("carla", version="va")], "Pending", "1 of 2: bob"),
         ([says("bob"), says("carla", stage="staging")], "Pending", "1 of 2: bob"),
         ([says("bob"), says("ci", gate="pipeline")], "Pending", "1 of 2: bob"),
         ([says("bob"), says("carla", deleted=True)], "Pending", "1 of 2: bob"),
-        ([says("bob"), says("carla"), says("olga", decision="Reject", comment="it  leaks")], "Fail", "rejected by olga: it  leaks"),
+        (
+            [says("bob"), says("carla"), says("olga", decision="Reject", comment="it  leaks")],
+            "Fail",
+            "rejected by olga: it  leaks",
+        ),
         ([says("olga", decision="Reject", age=30 * DAY)], "Fail", "rejected by olga"),
         ([says("rita", decision="Reject")], "Fail", "rejected by rita"),
-        ([says("olga", decision="Reject", digest=A.digest)], "Pending", "0 of 2; not counted: olga (OtherDigest)"),
+        (
+            [says("olga", decision="Reject", digest=A.digest)],
+            "Pending",
+            "0 of 2; not counted: olga (OtherDigest)",
+        ),
     ],
 )
 def test_who_is_counted(said: list[ModelApproval], verdict_: str, message: str):
@@ -73,10 +133,22 @@ def test_who_is_counted(said: list[ModelApproval], verdict_: str, message: str):
     ("said", "verdict_", "message"),
     [
         ([], "Pending", "waits for a ModelApproval that names the gate pipeline"),
-        ([says("bob"), says("carla")], "Pending", "waits for a ModelApproval that names the gate pipeline"),
-        ([says("ci", gate="pipeline", evidence="https://ci/7")], "Pass", "ci approves: https://ci/7"),
+        (
+            [says("bob"), says("carla")],
+            "Pending",
+            "waits for a ModelApproval that names the gate pipeline",
+        ),
+        (
+            [says("ci", gate="pipeline", evidence="https://ci/7")],
+            "Pass",
+            "ci approves: https://ci/7",
+        ),
         ([says("rita", gate="pipeline")], "Pass", "rita approves"),
-        ([says("ci", gate="pipeline"), says("scan", gate="pipeline", decision="Reject")], "Fail", "rejected by scan"),
+        (
+            [says("ci", gate="pipeline"), says("scan", gate="pipeline", decision="Reject")],
+            "Fail",
+            "rejected by scan",
+        ),
     ],
 )
 def test_another_system_judges(said: list[ModelApproval], verdict_: str, message: str):
@@ -92,7 +164,12 @@ def test_of_two_groups_each_is_approved_by_name():
 
 def test_where_the_policies_are_not_in_force_nothing_passes_and_nothing_fails():
     for gates in ((TWO,), (PIPELINE,)):
-        said = (says("bob"), says("carla"), says("ci", gate="pipeline"), says("eve", decision="Reject"))
+        said = (
+            says("bob"),
+            says("carla"),
+            says("ci", gate="pipeline"),
+            says("eve", decision="Reject"),
+        )
         assert verdict(*said, gates=gates, unguarded="not in force") == ("Error", "not in force")
 
 
@@ -103,24 +180,41 @@ def test_a_version_that_does_not_say_who_registered_it_fails_where_that_is_requi
 
 
 PEOPLE = st.sampled_from(["rita", "dana", "bob", "carla", "anna"])
-SAID = st.lists(st.tuples(PEOPLE, st.integers(0, 10), st.sampled_from(list(Decision)), st.booleans()), max_size=8)
+SAID = st.lists(
+    st.tuples(PEOPLE, st.integers(0, 10), st.sampled_from(list(Decision)), st.booleans()),
+    max_size=8,
+)
 
 
 @given(SAID)
 def test_four_eyes_always_hold(said: list[tuple[str, int, Decision, bool]]):
-    """A Pass has two approvers who neither asked nor registered, whose approvals are fresh, of these bytes; and nobody rejects."""
+    """A Pass has two approvers who neither asked nor registered, whose approvals are fresh, of
+    these bytes; and nobody rejects.
+    """
     every = [
-        says(who, age=days * DAY, name=f"{who}-{number}", decision=decision, **({} if same else {"digest": str(A.digest)}))
+        says(
+            who,
+            age=days * DAY,
+            name=f"{who}-{number}",
+            decision=decision,
+            **({} if same else {"digest": str(A.digest)}),
+        )
         for number, (who, days, decision, same) in enumerate(said)
     ]
-    right = {who for who, days, decision, same in said if same and days < 7 and decision is Decision.APPROVE} - {"rita", "dana"}
+    right = {
+        who
+        for who, days, decision, same in said
+        if same and days < 7 and decision is Decision.APPROVE
+    } - {"rita", "dana"}
     rejected = any(same and decision is Decision.REJECT for _, _, decision, same in said)
     assert verdict(*every)[0] == ("Fail" if rejected else "Pass" if len(right) >= 2 else "Pending")
 
 
-# --- in a promotion -----------------------------------------------------------------------------------
+# --- in a promotion -------------------------------------------------------------------------------
 ONE = [{"name": "people", "approvals": {}}]
-BEGUN = stage_of("vb", holds=A, candidate=served(CANDIDATE), start_time=NOW, asked=ONE, requestedBy="rita")
+BEGUN = stage_of(
+    "vb", holds=A, candidate=served(CANDIDATE), start_time=NOW, asked=ONE, requestedBy="rita"
+)
 STABLE = pods_of(BEGUN, A, routed=True)
 VERSIONS = (A, CANDIDATE)
 
@@ -141,7 +235,13 @@ def test_while_people_are_awaited_the_candidate_has_no_pods_and_the_stage_says_h
         "vb waits to be approved (0 of 1 pass). va is still serving. people: 0 of 1."
         " To approve: modelyard approve fraud vb --stage production"
     )
-    assert [step.name for step in waiting.status.steps] == ["admit", "approval", "start", "switch", "record"]
+    assert [step.name for step in waiting.status.steps] == [
+        "admit",
+        "approval",
+        "start",
+        "switch",
+        "record",
+    ]
 
 
 def test_a_pass_is_withdrawn_until_the_service_routes_to_the_version_and_not_after():
@@ -158,7 +258,9 @@ def test_a_pass_is_withdrawn_until_the_service_routes_to_the_version_and_not_aft
     assert decided(model, *routed, **heard_of()).status.version == "vb"
     rejecting = decided(model, *ready, **heard_of(says("olga", decision="Reject")))
     assert [each.reason for each in rejecting.status.rejected] == ["GateFailed"]
-    assert decided(model, *routed, **heard_of(says("olga", decision="Reject"))).status.version == "vb"
+    assert (
+        decided(model, *routed, **heard_of(says("olga", decision="Reject"))).status.version == "vb"
+    )
 
 
 def test_a_change_of_who_asks_does_not_lift_a_rejection():
@@ -169,13 +271,27 @@ def test_a_change_of_who_asks_does_not_lift_a_rejection():
     assert found.status.blocked.reason == "GateFailed"
 
 
-# --- the approval itself ------------------------------------------------------------------------------
+# --- the approval itself --------------------------------------------------------------------------
 def test_one_that_is_of_no_use_is_deleted_when_it_is_an_hour_old_and_no_sooner():
-    young, old = says("bob", age=HOUR - timedelta(seconds=1), model="gone"), says("bob", age=HOUR, model="gone")
-    assert decide(old, Observation(None, (old,)), NOW) == Act((Delete("modelyard.io/v1alpha1", "ModelApproval", "bob", "uid-bob"),))
+    young, old = (
+        says("bob", age=HOUR - timedelta(seconds=1), model="gone"),
+        says("bob", age=HOUR, model="gone"),
+    )
+    assert decide(old, Observation(None, (old,)), NOW) == Act(
+        (Delete("modelyard.io/v1alpha1", "ModelApproval", "bob", "uid-bob"),)
+    )
     assert not isinstance(decide(young, Observation(None, (young,)), NOW), Act)
-    recorded, other = says("bob", age=30 * DAY), says("eve", age=30 * DAY, digest=f"sha256:{'f' * 64}")
-    model = BEGUN.model_copy(update={"status": BEGUN.status.model_copy(update={"versions": VERSIONS, "mlflow_name": "risk.fraud"})})
+    recorded, other = (
+        says("bob", age=30 * DAY),
+        says("eve", age=30 * DAY, digest=f"sha256:{'f' * 64}"),
+    )
+    model = BEGUN.model_copy(
+        update={
+            "status": BEGUN.status.model_copy(
+                update={"versions": VERSIONS, "mlflow_name": "risk.fraud"}
+            )
+        }
+    )
     assert not isinstance(decide(recorded, Observation(model, (recorded,)), NOW), Act)
     assert isinstance(decide(other, Observation(model, (other,)), NOW), Act)
     # A status that was lost, or is not written yet, says nothing of what is recorded.
@@ -184,7 +300,9 @@ def test_one_that_is_of_no_use_is_deleted_when_it_is_an_hour_old_and_no_sooner()
 
 def test_each_waits_for_the_moment_at_which_it_stands_otherwise():
     stage = BEGUN.spec.stages["production"]
-    gate = stage.gates[0].model_copy(update={"approvals": stage.gates[0].approvals.model_copy(update={"expire_after": "2h"})})  # type: ignore[union-attr]
+    gate = stage.gates[0].model_copy(
+        update={"approvals": stage.gates[0].approvals.model_copy(update={"expire_after": "2h"})}
+    )  # type: ignore[union-attr]
     for age, reason, left in (
         (0, "Counts", 108),
         (107, "Counts", 1),
@@ -195,8 +313,13 @@ def test_each_waits_for_the_moment_at_which_it_stands_otherwise():
         approval = says("bob", age=timedelta(minutes=age))
         ((_, said),) = heard([approval], Asked("production", stage, gate, CANDIDATE), NOW)
         assert said.reason == ApprovalReason(reason), age
-        assert (said.next_time - NOW if said.next_time else None) == (timedelta(minutes=left) if left else None), age
+        assert (said.next_time - NOW if said.next_time else None) == (
+            timedelta(minutes=left) if left else None
+        ), age
 
 
 def test_an_approval_wakes_others_of_its_approver_and_a_model_those_that_name_it():
-    assert {relation.plural for relation in controller().relations} == {"registeredmodels", "modelapprovals"}
+    assert {relation.plural for relation in controller().relations} == {
+        "registeredmodels",
+        "modelapprovals",
+    }

@@ -1,4 +1,6 @@
-"""The guard of what a prediction costs: a fifth more than in any run that is known is said, less is not."""
+"""The guard of what a prediction costs: a fifth more than in any run that is known is said, less
+is not.
+"""
 
 from tests.bench import costs
 from tests.bench.figures import Samples

@@ -1,4 +1,6 @@
-"""The cluster's freezes, as a ConfigMap has them: what is not understood is no freeze less, but an error; and what a watch makes of it."""
+"""The cluster's freezes, as a ConfigMap has them: what is not understood is no freeze less, but
+an error; and what a watch makes of it.
+"""
 
 from __future__ import annotations
 
@@ -20,8 +22,12 @@ def calendar(**given: Any) -> Calendar:
 
 
 def test_windows_and_a_stop_are_read():
-    found = calendar(windows=[WEEKEND | {"timeZone": "Europe/Berlin", "stages": ["production"]}], stop=None)
-    assert [(each.time_zone, each.stages) for each in found.windows] == [("Europe/Berlin", ("production",))]
+    found = calendar(
+        windows=[WEEKEND | {"timeZone": "Europe/Berlin", "stages": ["production"]}], stop=None
+    )
+    assert [(each.time_zone, each.stages) for each in found.windows] == [
+        ("Europe/Berlin", ("production",))
+    ]
     assert calendar(windows=[]) == Calendar()
 
 
@@ -32,12 +38,27 @@ def test_windows_and_a_stop_are_read():
         ({"Calendar.json": "{}"}, "it has no key calendar.json"),
         ({CALENDAR_KEY: "{"}, "Expecting"),
         ({CALENDAR_KEY: "[]"}, "Input should be a valid dictionary"),
-        ({CALENDAR_KEY: json.dumps({"window": [WEEKEND]})}, "window: Extra inputs are not permitted"),
-        ({CALENDAR_KEY: json.dumps({"windows": [{"schedule": "0 18 * * 5"}]})}, "windows.0.duration: Field required"),
-        ({CALENDAR_KEY: json.dumps({"windows": [WEEKEND | {"timezone": "Europe/Berlin"}]})}, "a freeze has no field timezone"),
-        ({CALENDAR_KEY: json.dumps({"windows": [WEEKEND | {"duration": "10000d"}]})}, "write at most 999d"),
+        (
+            {CALENDAR_KEY: json.dumps({"window": [WEEKEND]})},
+            "window: Extra inputs are not permitted",
+        ),
+        (
+            {CALENDAR_KEY: json.dumps({"windows": [{"schedule": "0 18 * * 5"}]})},
+            "windows.0.duration: Field required",
+        ),
+        (
+            {CALENDAR_KEY: json.dumps({"windows": [WEEKEND | {"timezone": "Europe/Berlin"}]})},
+            "a freeze has no field timezone",
+        ),
+        (
+            {CALENDAR_KEY: json.dumps({"windows": [WEEKEND | {"duration": "10000d"}]})},
+            "write at most 999d",
+        ),
         ({CALENDAR_KEY: json.dumps({"stop": {"reason": "x"}})}, "stop.until: Field required"),
-        ({CALENDAR_KEY: json.dumps({"stop": {"reason": "x", "until": "2030-01-01T00:00:00"}})}, "stop.until: Input should have timezone"),
+        (
+            {CALENDAR_KEY: json.dumps({"stop": {"reason": "x", "until": "2030-01-01T00:00:00"}})},
+            "stop.until: Input should have timezone",
+        ),
         ({CALENDAR_KEY: "[" * 30_000}, "nested too deeply"),
         ({CALENDAR_KEY: " " * 70_000}, "more than 65536 characters"),
     ],
@@ -47,7 +68,9 @@ def test_what_is_not_understood_is_an_error(data: dict[str, str], words: str):
         parse_calendar(data)
 
 
-@pytest.mark.parametrize("until", ["9999-12-31T23:59:59Z", "9999-12-31T23:59:59-12:00", "0001-01-01T00:00:00+12:00"])
+@pytest.mark.parametrize(
+    "until", ["9999-12-31T23:59:59Z", "9999-12-31T23:59:59-12:00", "0001-01-01T00:00:00+12:00"]
+)
 def test_a_stop_for_ever_is_one_that_can_be_counted_with(until: str):
     found = calendar(stop={"reason": "incident", "until": until}, windows=[WEEKEND])
     held = frozen(found.windows, datetime(2026, 2, 8, tzinfo=UTC), found.stop)
@@ -56,7 +79,10 @@ def test_a_stop_for_ever_is_one_that_can_be_counted_with(until: str):
 
 
 def body(data: dict[str, str], uid: str = "u") -> dict[str, Any]:
-    return {"metadata": {"namespace": "modelyard-system", "name": "modelyard-freeze", "uid": uid}, "data": data}
+    return {
+        "metadata": {"namespace": "modelyard-system", "name": "modelyard-freeze", "uid": uid},
+        "data": data,
+    }
 
 
 def test_a_watch_tells_of_each_change_once_and_of_what_it_cannot_read():
@@ -67,6 +93,8 @@ def test_a_watch_tells_of_each_change_once_and_of_what_it_cannot_read():
     assert not freezes.put("v1/ConfigMap", body({CALENDAR_KEY: json.dumps({"windows": [WEEKEND]})}))
     assert freezes.put("v1/ConfigMap", body({CALENDAR_KEY: "{"}))
     assert str(freezes.current).startswith("modelyard-system/modelyard-freeze: ")
-    assert not freezes.remove("v1/ConfigMap", "modelyard-system", "modelyard-freeze", "another"), "of one that was there before"
+    assert not freezes.remove("v1/ConfigMap", "modelyard-system", "modelyard-freeze", "another"), (
+        "of one that was there before"
+    )
     assert freezes.settle("v1/ConfigMap", freezes.uids("v1/ConfigMap"), ()) == 1
     assert (freezes.current, len(told)) == (Calendar(), 3)

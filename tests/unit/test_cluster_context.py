@@ -45,7 +45,16 @@ def test_a_source_that_only_a_build_could_tell_is_refused() -> None:
 
 
 def test_a_folder_gives_its_files_without_what_git_ignores(tmp_path: Path) -> None:
-    root = repository(tmp_path, **{".gitignore": "*.log\n", "src__a.py": "1", "src__deep__b.py": "2", "src__x.log": "3", "other__c": "4"})
+    root = repository(
+        tmp_path,
+        **{
+            ".gitignore": "*.log\n",
+            "src__a.py": "1",
+            "src__deep__b.py": "2",
+            "src__x.log": "3",
+            "other__c": "4",
+        },
+    )
     assert relative(root, context.files_of(root, ["src"])) == ["src/a.py", "src/deep/b.py"]
 
 
@@ -72,7 +81,9 @@ def test_a_source_that_is_not_there_is_named(tmp_path: Path) -> None:
         context.files_of(repository(tmp_path), ["nowhere"])
 
 
-def test_a_packed_context_is_the_same_bytes_for_the_same_files_and_other_bytes_for_others(tmp_path: Path) -> None:
+def test_a_packed_context_is_the_same_bytes_for_the_same_files_and_other_bytes_for_others(
+    tmp_path: Path,
+) -> None:
     root = repository(tmp_path, a="1", b="2")
     files = context.files_of(root, ["a"])
     packed, first = context.pack(root, "COPY a /a", files)

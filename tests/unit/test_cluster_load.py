@@ -1,4 +1,6 @@
-"""An image on its way into the node: only what the node lacks is sent, and what arrives names everything."""
+"""An image on its way into the node: only what the node lacks is sent, and what arrives names
+everything.
+"""
 
 import gzip
 import hashlib
@@ -14,7 +16,9 @@ from tests.cluster.load import Archive, qualified, write_missing
 
 LAYERS = [b"the base" * 100, b"the libraries" * 1000, b"our code"]
 DIFFS = [f"sha256:{hashlib.sha256(layer).hexdigest()}" for layer in LAYERS]
-CONFIG = json.dumps({"architecture": "amd64", "rootfs": {"type": "layers", "diff_ids": DIFFS}}).encode()
+CONFIG = json.dumps(
+    {"architecture": "amd64", "rootfs": {"type": "layers", "diff_ids": DIFFS}}
+).encode()
 
 
 def digest(content: bytes) -> str:
@@ -38,7 +42,13 @@ def saved_by_old_engine(path: Path) -> Archive:
         add(tar, "chain9/layer.tar", link="../chain0/layer.tar")
         add(tar, f"{digest(CONFIG)[7:]}.json", CONFIG)
         layers = ["chain9/layer.tar", "chain1/layer.tar", "chain2/layer.tar"]
-        add(tar, "manifest.json", json.dumps([{"Config": f"{digest(CONFIG)[7:]}.json", "RepoTags": ["a:b"], "Layers": layers}]).encode())
+        add(
+            tar,
+            "manifest.json",
+            json.dumps(
+                [{"Config": f"{digest(CONFIG)[7:]}.json", "RepoTags": ["a:b"], "Layers": layers}]
+            ).encode(),
+        )
     return Archive(tarfile.open(path))
 
 
@@ -49,12 +59,20 @@ def saved_by_new_engine(path: Path) -> tuple[Archive, list[bytes]]:
         for blob in (*blobs, CONFIG):
             add(tar, f"blobs/sha256/{digest(blob)[7:]}", blob)
         names = [f"blobs/sha256/{digest(blob)[7:]}" for blob in (CONFIG, *blobs)]
-        add(tar, "manifest.json", json.dumps([{"Config": names[0], "RepoTags": ["a:b"], "Layers": names[1:]}]).encode())
+        add(
+            tar,
+            "manifest.json",
+            json.dumps([{"Config": names[0], "RepoTags": ["a:b"], "Layers": names[1:]}]).encode(),
+        )
     return Archive(tarfile.open(path)), blobs
 
 
-def sent(archive: Archive, has: list[str]) -> tuple[int, dict[str, bytes], dict[str, Any], dict[str, Any]]:
-    """What is written: the bytes of layers, every file, the manifest and its entry in the index. Every blob must be what its name says."""
+def sent(
+    archive: Archive, has: list[str]
+) -> tuple[int, dict[str, bytes], dict[str, Any], dict[str, Any]]:
+    """What is written: the bytes of layers, every file, the manifest and its entry in the index.
+    Every blob must be what its name says.
+    """
     out = io.BytesIO()
     size = write_missing(archive, "docker.io/modelyard/runtime:dev", has, out)
     archive.tar.close()
@@ -81,13 +99,16 @@ def test_only_the_last_layer_goes_to_a_node_that_has_the_others(tmp_path: Path) 
     size, files, manifest, _ = sent(saved_by_old_engine(tmp_path / "a.tar"), DIFFS[:2])
     assert size == len(LAYERS[2])
     assert [layer["digest"] for layer in manifest["layers"]] == DIFFS
-    assert [name for name in files if name.removeprefix("blobs/sha256/") in {each[7:] for each in DIFFS}] == [
-        f"blobs/sha256/{DIFFS[2][7:]}"
-    ]
+    assert [
+        name for name in files if name.removeprefix("blobs/sha256/") in {each[7:] for each in DIFFS}
+    ] == [f"blobs/sha256/{DIFFS[2][7:]}"]
 
 
 def test_the_manifest_is_the_same_whatever_the_node_has(tmp_path: Path) -> None:
-    assert sent(saved_by_old_engine(tmp_path / "a.tar"), [])[3] == sent(saved_by_old_engine(tmp_path / "b.tar"), DIFFS)[3]
+    assert (
+        sent(saved_by_old_engine(tmp_path / "a.tar"), [])[3]
+        == sent(saved_by_old_engine(tmp_path / "b.tar"), DIFFS)[3]
+    )
 
 
 def test_a_newer_engines_blobs_keep_their_own_digests_and_compression(tmp_path: Path) -> None:
@@ -95,7 +116,11 @@ def test_a_newer_engines_blobs_keep_their_own_digests_and_compression(tmp_path: 
     size, _, manifest, _ = sent(archive, [digest(blobs[0])])
     assert size == len(blobs[1]) + len(blobs[2])
     assert [layer["digest"] for layer in manifest["layers"]] == [digest(blob) for blob in blobs]
-    assert [layer["mediaType"].endswith("+gzip") for layer in manifest["layers"]] == [True, True, False]
+    assert [layer["mediaType"].endswith("+gzip") for layer in manifest["layers"]] == [
+        True,
+        True,
+        False,
+    ]
 
 
 @pytest.mark.parametrize(

@@ -31,12 +31,28 @@ def pod(started: str = "2026-01-01T10:00:00Z", *, ready: bool = True) -> dict[st
 
 def healthy() -> dict[str, dict[str, Any]]:
     return {
-        "node": {"kind": "Node", "metadata": {"name": "n"}, "status": {"conditions": [{"type": "Ready", "status": "True"}]}},
-        "coredns": {"kind": "Deployment", "metadata": {"name": "coredns"}, "spec": {"replicas": 2}, "status": {"readyReplicas": 2}},
-        "proxy": {"kind": "DaemonSet", "metadata": {"name": "kube-proxy"}, "status": {"desiredNumberScheduled": 1, "numberReady": 1}},
+        "node": {
+            "kind": "Node",
+            "metadata": {"name": "n"},
+            "status": {"conditions": [{"type": "Ready", "status": "True"}]},
+        },
+        "coredns": {
+            "kind": "Deployment",
+            "metadata": {"name": "coredns"},
+            "spec": {"replicas": 2},
+            "status": {"readyReplicas": 2},
+        },
+        "proxy": {
+            "kind": "DaemonSet",
+            "metadata": {"name": "kube-proxy"},
+            "status": {"desiredNumberScheduled": 1, "numberReady": 1},
+        },
         "class": {
             "kind": "StorageClass",
-            "metadata": {"name": "standard", "annotations": {"storageclass.kubernetes.io/is-default-class": "true"}},
+            "metadata": {
+                "name": "standard",
+                "annotations": {"storageclass.kubernetes.io/is-default-class": "true"},
+            },
         },
         "pod": pod(),
     }
@@ -50,11 +66,19 @@ def test_a_healthy_cluster_has_no_trouble() -> None:
     ("part", "change", "trouble"),
     [
         ("node", None, "there is no node"),
-        ("node", {"status": {"conditions": [{"type": "Ready", "status": "Unknown"}]}}, "node n is not Ready"),
+        (
+            "node",
+            {"status": {"conditions": [{"type": "Ready", "status": "Unknown"}]}},
+            "node n is not Ready",
+        ),
         ("coredns", None, "coredns is not there"),
         ("coredns", {"status": {"readyReplicas": 1}}, "coredns is not ready"),
         ("coredns", {"status": {}}, "coredns is not ready"),
-        ("proxy", {"status": {"desiredNumberScheduled": 0, "numberReady": 0}}, "kube-proxy is not ready"),
+        (
+            "proxy",
+            {"status": {"desiredNumberScheduled": 0, "numberReady": 0}},
+            "kube-proxy is not ready",
+        ),
         ("class", None, "there is no default StorageClass"),
         ("class", {"metadata": {"name": "standard"}}, "there is no default StorageClass"),
         ("pod", pod(ready=False), "pod etcd is not ready"),
@@ -62,7 +86,9 @@ def test_a_healthy_cluster_has_no_trouble() -> None:
         ("pod", {"status": {}}, "pod etcd is not ready"),
     ],
 )
-def test_what_is_wrong_with_a_cluster_is_said(part: str, change: dict[str, Any] | None, trouble: str) -> None:
+def test_what_is_wrong_with_a_cluster_is_said(
+    part: str, change: dict[str, Any] | None, trouble: str
+) -> None:
     objects = copy.deepcopy(healthy())
     if change is None:
         del objects[part]
@@ -73,16 +99,24 @@ def test_what_is_wrong_with_a_cluster_is_said(part: str, change: dict[str, Any] 
 
 def test_a_pod_that_is_being_deleted_is_no_trouble() -> None:
     objects = healthy()
-    objects["pod"] = {**pod(ready=False), "metadata": {"name": "etcd", "deletionTimestamp": "2026-01-01T10:00:01Z"}}
+    objects["pod"] = {
+        **pod(ready=False),
+        "metadata": {"name": "etcd", "deletionTimestamp": "2026-01-01T10:00:01Z"},
+    }
     assert unready(list(objects.values()), START) == []
 
 
-@pytest.mark.parametrize(("bounding", "lacks"), [("000001ffffffffff", False), ("000001fffeffffff", True), ("0000000000000000", True)])
+@pytest.mark.parametrize(
+    ("bounding", "lacks"),
+    [("000001ffffffffff", False), ("000001fffeffffff", True), ("0000000000000000", True)],
+)
 def test_the_missing_capability_is_read_off_the_bounding_set(bounding: str, lacks: bool) -> None:
     assert lacks_sys_resource(f"Name:\tcat\nCapEff:\t{'f' * 16}\nCapBnd:\t{bounding}\n") is lacks
 
 
-def test_a_pid_file_speaks_for_a_daemon_only_when_the_process_is_there_and_is_that_daemon(tmp_path: Path) -> None:
+def test_a_pid_file_speaks_for_a_daemon_only_when_the_process_is_there_and_is_that_daemon(
+    tmp_path: Path,
+) -> None:
     own = Path("/proc/self/stat").read_text().partition("(")[2].rpartition(")")[0]
     file = tmp_path / "pid"
     assert not daemon_lives(file, own)
@@ -128,8 +162,17 @@ def test_a_machine_without_an_engine_s_client_has_no_image(tmp_path: Path) -> No
     ("sources", "mirror"),
     [
         (["deb http://one.test/debian bookworm main"], "http://one.test/debian"),
-        (["deb [signed-by=/k.gpg arch=amd64] https://two.test/pub/debian/ trixie main"], "https://two.test/pub/debian"),
-        (["# deb http://no.test/debian x main\n", "Types: deb\nURIs: http://three.test/debian\nSuites: x\n"], "http://three.test/debian"),
+        (
+            ["deb [signed-by=/k.gpg arch=amd64] https://two.test/pub/debian/ trixie main"],
+            "https://two.test/pub/debian",
+        ),
+        (
+            [
+                "# deb http://no.test/debian x main\n",
+                "Types: deb\nURIs: http://three.test/debian\nSuites: x\n",
+            ],
+            "http://three.test/debian",
+        ),
         (["URIs: http://no.test/debian-security\n", "deb https://no.test/apt nodistro main"], None),
         ([], None),
     ],
@@ -140,7 +183,12 @@ def test_the_mirror_is_the_machines_own(sources: list[str], mirror: str | None) 
 
 @pytest.mark.parametrize(
     ("text", "version"),
-    [("go version go1.26.8 linux/amd64", (1, 26)), ("go version go1.19 linux/amd64", (1, 19)), ("go version devel", None), ("", None)],
+    [
+        ("go version go1.26.8 linux/amd64", (1, 26)),
+        ("go version go1.19 linux/amd64", (1, 19)),
+        ("go version devel", None),
+        ("", None),
+    ],
 )
 def test_the_version_of_a_toolchain(text: str, version: tuple[int, int] | None) -> None:
     assert version_of(text) == version
@@ -160,17 +208,27 @@ def test_every_image_of_kubeadm_has_a_stand_in() -> None:
         "registry.k8s.io/etcd:3.6.5-0",
     ]
     picked = pick_images(listed)
-    assert [image.split("/")[1].split(":")[0] for image in picked.values()] == ["kube", "coredns", "pause", "etcd"]
+    assert [image.split("/")[1].split(":")[0] for image in picked.values()] == [
+        "kube",
+        "coredns",
+        "pause",
+        "etcd",
+    ]
     with pytest.raises(Failed, match="kube-novelty"):
         pick_images(["registry.k8s.io/kube-novelty:v1.34.4"])
 
 
-def test_the_cache_is_outside_the_repository_and_a_mode_that_there_is_not_is_refused(tmp_path: Path) -> None:
+def test_the_cache_is_outside_the_repository_and_a_mode_that_there_is_not_is_refused(
+    tmp_path: Path,
+) -> None:
     settings = Settings.read({})
     assert settings.mode == "auto"
     assert settings.root not in settings.cache.parents
     assert (settings.root / "tests" / "cluster" / "settings.py").exists()
-    assert Settings.read({"MODELYARD_CACHE": str(tmp_path), "MODELYARD_IMAGES": "build"}).kubeconfig == tmp_path / "kubeconfig"
+    assert (
+        Settings.read({"MODELYARD_CACHE": str(tmp_path), "MODELYARD_IMAGES": "build"}).kubeconfig
+        == tmp_path / "kubeconfig"
+    )
     with pytest.raises(ValueError, match="'pulll'"):
         Settings.read({"MODELYARD_IMAGES": "pulll"})
 

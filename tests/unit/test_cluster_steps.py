@@ -10,8 +10,12 @@ from tests.cluster.console import Console, Failed, Log
 from tests.cluster.steps import Plan, Step, hash_files, keys_of, order
 
 
-def step(tmp_path: Path, name: str, after: tuple[str, ...] = (), inputs: tuple[str, ...] = ()) -> Step:
-    """A step whose output is a file that holds the key it was made for, and which keeps a journal of its runs."""
+def step(
+    tmp_path: Path, name: str, after: tuple[str, ...] = (), inputs: tuple[str, ...] = ()
+) -> Step:
+    """A step whose output is a file that holds the key it was made for, and which keeps a
+    journal of its runs.
+    """
     output = tmp_path / "out" / name
 
     def run(log: Log, key: str) -> None:
@@ -22,7 +26,13 @@ def step(tmp_path: Path, name: str, after: tuple[str, ...] = (), inputs: tuple[s
         output.write_text(key)
         log.write(f"made {name}")
 
-    return Step(name, run, lambda key: output.exists() and output.read_text() == key, inputs=inputs, after=after)
+    return Step(
+        name,
+        run,
+        lambda key: output.exists() and output.read_text() == key,
+        inputs=inputs,
+        after=after,
+    )
 
 
 def plan(tmp_path: Path, *steps: Step) -> Plan:
@@ -33,7 +43,9 @@ def names(steps: list[Step]) -> list[str]:
     return [each.name for each in steps]
 
 
-def test_order_puts_every_step_after_what_it_hangs_on_and_leaves_out_what_nobody_wants(tmp_path: Path) -> None:
+def test_order_puts_every_step_after_what_it_hangs_on_and_leaves_out_what_nobody_wants(
+    tmp_path: Path,
+) -> None:
     steps = [
         step(tmp_path, "node", after=("base", "kube")),
         step(tmp_path, "kube", after=("go",)),
@@ -52,7 +64,9 @@ def test_order_refuses_a_ring_and_an_unknown_name(tmp_path: Path) -> None:
         order([step(tmp_path, "a", after=("c",))], ["a"])
 
 
-def test_a_key_changes_with_the_inputs_of_the_step_and_of_every_step_before_it(tmp_path: Path) -> None:
+def test_a_key_changes_with_the_inputs_of_the_step_and_of_every_step_before_it(
+    tmp_path: Path,
+) -> None:
     def keys(go: str, kube: str) -> dict[str, str]:
         return keys_of(
             [
@@ -72,7 +86,9 @@ def test_a_key_changes_with_the_inputs_of_the_step_and_of_every_step_before_it(t
 
 
 def test_inputs_that_only_join_to_the_same_text_have_different_keys(tmp_path: Path) -> None:
-    assert keys_of([step(tmp_path, "a", inputs=("bc", "d"))]) != keys_of([step(tmp_path, "a", inputs=("b", "cd"))])
+    assert keys_of([step(tmp_path, "a", inputs=("bc", "d"))]) != keys_of(
+        [step(tmp_path, "a", inputs=("b", "cd"))]
+    )
 
 
 def test_a_second_run_does_nothing(tmp_path: Path) -> None:
@@ -90,13 +106,22 @@ def test_a_lost_output_is_made_again_and_what_was_made_from_it_is_kept(tmp_path:
 
 
 def test_a_changed_input_runs_the_step_and_all_that_follow(tmp_path: Path) -> None:
-    plan(tmp_path, step(tmp_path, "a"), step(tmp_path, "b", after=("a",)), step(tmp_path, "c")).run(["b", "c"])
-    again = plan(tmp_path, step(tmp_path, "a", inputs=("new",)), step(tmp_path, "b", after=("a",)), step(tmp_path, "c"))
+    plan(tmp_path, step(tmp_path, "a"), step(tmp_path, "b", after=("a",)), step(tmp_path, "c")).run(
+        ["b", "c"]
+    )
+    again = plan(
+        tmp_path,
+        step(tmp_path, "a", inputs=("new",)),
+        step(tmp_path, "b", after=("a",)),
+        step(tmp_path, "c"),
+    )
     assert again.missing(["b", "c"]) == ["a", "b"]
     assert again.run(["b", "c"]) == ["a", "b"]
 
 
-def test_a_failing_step_names_its_log_and_shows_its_end_and_what_hangs_on_it_never_runs(tmp_path: Path) -> None:
+def test_a_failing_step_names_its_log_and_shows_its_end_and_what_hangs_on_it_never_runs(
+    tmp_path: Path,
+) -> None:
     def broken(log: Log, key: str) -> None:
         log.write("the last words")
         raise Failed("compiler ended with 2")
@@ -109,7 +134,9 @@ def test_a_failing_step_names_its_log_and_shows_its_end_and_what_hangs_on_it_nev
     assert not (tmp_path / "out" / "b").exists()
 
 
-def test_a_step_whose_run_failed_is_not_done_though_an_older_output_is_there(tmp_path: Path) -> None:
+def test_a_step_whose_run_failed_is_not_done_though_an_older_output_is_there(
+    tmp_path: Path,
+) -> None:
     output = tmp_path / "output"
     output.write_text("old")
     fail = True
@@ -151,7 +178,9 @@ def test_independent_steps_run_side_by_side(tmp_path: Path) -> None:
 
 
 def test_heavy_steps_leave_room_for_others(tmp_path: Path) -> None:
-    """Three heavy steps: two run, and the third waits until one has ended, while a light one that they wait for gets its turn."""
+    """Three heavy steps: two run, and the third waits until one has ended, while a light one
+    that they wait for gets its turn.
+    """
     light_ran, two_at_once = threading.Event(), threading.Event()
     heavy_now, most = [0], [0]
     lock = threading.Lock()
@@ -167,7 +196,9 @@ def test_heavy_steps_leave_room_for_others(tmp_path: Path) -> None:
         with lock:
             heavy_now[0] -= 1
 
-    steps = [Step(name, heavy, lambda key: light_ran.is_set(), heavy=True) for name in ("a", "b", "c")]
+    steps = [
+        Step(name, heavy, lambda key: light_ran.is_set(), heavy=True) for name in ("a", "b", "c")
+    ]
     steps.append(Step("light", lambda log, key: light_ran.set(), lambda key: light_ran.is_set()))
     runner = Plan(steps, tmp_path / "cache", Console(io.StringIO()), workers=3)
     assert set(runner.run(["a", "b", "c", "light"])) == {"a", "b", "c", "light"}

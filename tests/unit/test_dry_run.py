@@ -1,4 +1,6 @@
-"""`dryRun`: every change of a version is held, what serves is kept, and the plan says what would be done."""
+"""`dryRun`: every change of a version is held, what serves is kept, and the plan says what would
+be done.
+"""
 
 from __future__ import annotations
 
@@ -60,16 +62,26 @@ def states(decision: StageDecision) -> dict[str, str]:
 
 
 def blocked(decision: StageDecision) -> tuple[str, bool] | None:
-    return (decision.status.blocked.reason, decision.status.blocked.needs_action) if decision.status.blocked else None
+    return (
+        (decision.status.blocked.reason, decision.status.blocked.needs_action)
+        if decision.status.blocked
+        else None
+    )
 
 
-# --- what is held ---------------------------------------------------------------------------------------
+# --- what is held ---------------------------------------------------------------------------------
 def test_a_version_is_admitted_and_waits_without_pods():
     asked = dry(stage_of("vb", holds=A))
     held = decided(recorded_first(asked, *STABLE), *STABLE)
     assert held.status.candidate == served(B), "what turning it off carries out"
     assert (does(held), blocked(held), held.entry) == ([], ("Planned", False), None)
-    assert states(held) == {"admit": "Done", "plan": "Waiting", "start": "Waiting", "switch": "Waiting", "record": "Waiting"}
+    assert states(held) == {
+        "admit": "Done",
+        "plan": "Waiting",
+        "start": "Waiting",
+        "switch": "Waiting",
+        "record": "Waiting",
+    }
     again = decided(after(begun(), held), *STABLE, now=NOW + timedelta(minutes=1))
     assert again.status == held.status, "waiting costs no write"
 
@@ -81,7 +93,10 @@ def test_users_are_told_once_also_when_a_gate_fails():
     assert news({"production": held.status}, {"production": held.status}) == ()
     assert held.status.blocked is not None
     assert "spec.dryRun is true. va is still serving." in held.status.blocked.message
-    assert 'kubectl patch mlmodel fraud --type merge -p \'{"spec":{"dryRun":false}}\'' in held.status.blocked.message
+    assert (
+        'kubectl patch mlmodel fraud --type merge -p \'{"spec":{"dryRun":false}}\''
+        in held.status.blocked.message
+    )
 
 
 def test_turned_off_it_carries_out_what_was_recorded_though_the_operator_is_another_one():
@@ -97,7 +112,11 @@ def test_one_that_is_set_while_a_candidate_starts_takes_its_pods_and_its_jobs():
     off = model.model_copy(update={"spec": model.spec.model_copy(update={"dry_run": False})})
     ready = pods_of(off, B)
     trying = decided(off, *STABLE, *ready, *_private(off, *STABLE, *ready))
-    jobs = [action.manifest for action in trying.actions if getattr(action, "manifest", {}).get("kind") == "Job"]
+    jobs = [
+        action.manifest
+        for action in trying.actions
+        if getattr(action, "manifest", {}).get("kind") == "Job"
+    ]
     assert len(jobs) == 1
     job = jobs[0] | {"metadata": jobs[0]["metadata"] | {"uid": "uid-job"}, "status": {"active": 1}}
     held = decided(model, *STABLE, *ready, job)
@@ -108,12 +127,20 @@ def test_one_that_is_set_while_a_candidate_starts_takes_its_pods_and_its_jobs():
 def _private(model: RegisteredModel, *owned: Any) -> list[Any]:
     """Return the candidate's own Service, as the API server has it."""
     decision = decided(model, *owned)
-    return [live(action.manifest) for action in decision.actions if getattr(action, "manifest", {}).get("kind") == "Service"]
+    return [
+        live(action.manifest)
+        for action in decision.actions
+        if getattr(action, "manifest", {}).get("kind") == "Service"
+    ]
 
 
 def test_what_is_routed_to_goes_on():
     ready = pods_of(begun(), B, routed=True)
-    routed = decided(begun(), *(each for each in STABLE if each["kind"] not in {"Service", "PodDisruptionBudget"}), *ready)
+    routed = decided(
+        begun(),
+        *(each for each in STABLE if each["kind"] not in {"Service", "PodDisruptionBudget"}),
+        *ready,
+    )
     assert (routed.status.version, routed.entry is not None) == ("vb", True)
 
 
@@ -127,10 +154,15 @@ def test_an_override_is_not_held_and_its_version_is_not_planned():
 
 
 def test_the_return_of_what_was_displaced_and_a_refresh_are_held():
-    back = decided(dry(stage_of("vb", holds=A, previous=served(B), candidate=served(B), start_time=NOW)), *STABLE)
+    back = decided(
+        dry(stage_of("vb", holds=A, previous=served(B), candidate=served(B), start_time=NOW)),
+        *STABLE,
+    )
     assert (blocked(back), does(back)) == (("Planned", False), [])
     refresh = dry(stage_of("va", holds=A, attempt=1))
-    waiting = decided(after(refresh, decided(refresh, *STABLE, runtime=NEWER)), *STABLE, runtime=NEWER)
+    waiting = decided(
+        after(refresh, decided(refresh, *STABLE, runtime=NEWER)), *STABLE, runtime=NEWER
+    )
     assert (blocked(waiting), does(waiting)) == (("Planned", False), [])
 
 
@@ -138,14 +170,20 @@ def test_clearing_is_held_and_what_serves_is_healed_and_scaled_meanwhile():
     held = decided(dry(stage_of(None, holds=A)), *STABLE)
     assert (held.entry, does(held), blocked(held)) == (None, [], ("Planned", False))
     assert (held.status.version, held.status.desired, held.status.ready_replicas) == ("va", None, 1)
-    lost = decided(dry(stage_of(None, holds=A)), *(each for each in STABLE if each["kind"] != "Deployment"))
+    lost = decided(
+        dry(stage_of(None, holds=A)), *(each for each in STABLE if each["kind"] != "Deployment")
+    )
     assert does(lost) == ["apply Deployment/va"]
     more = decided(dry(stage_of(None, holds=A, serving={"replicas": 3})), *STABLE)
     assert does(more) == ["apply Deployment/va"]
 
 
 def test_while_mlflow_is_away_a_stage_that_is_to_be_cleared_is_healed_too():
-    lost = decided(stage_of(None, holds=A), *(each for each in STABLE if each["kind"] != "Deployment"), dependencies_down=True)
+    lost = decided(
+        stage_of(None, holds=A),
+        *(each for each in STABLE if each["kind"] != "Deployment"),
+        dependencies_down=True,
+    )
     assert (does(lost), blocked(lost)) == (["apply Deployment/va"], ("Promoting", False))
 
 
@@ -175,28 +213,47 @@ def test_a_gate_that_fails_is_shown_and_rejects_nothing():
     model = recording(model, A, RUN, stages=model.status.stages)
     failed = Evidence(runs={"run-b": replace(tracked_run("run-b"), metrics={"f1": 0.1})})
     held = decided(model, *STABLE, evidence=failed, versions=(A, RUN))
-    assert (states(held)["gates"], held.status.gates[0].message) == ("Failed", "f1 is 0.1, below 0.9")
-    assert (held.record, held.status.rejected, held.events, blocked(held)) == (False, (), (), ("Planned", False))
+    assert (states(held)["gates"], held.status.gates[0].message) == (
+        "Failed",
+        "f1 is 0.1, below 0.9",
+    )
+    assert (held.record, held.status.rejected, held.events, blocked(held)) == (
+        False,
+        (),
+        (),
+        ("Planned", False),
+    )
     assert [event.reason for event in news({}, {"production": held.status})] == ["Planned"]
 
 
-@pytest.mark.parametrize("freeze", [None, {"schedule": "0 10 * * *", "duration": "4h", "reason": "noon"}])
+@pytest.mark.parametrize(
+    "freeze", [None, {"schedule": "0 10 * * *", "duration": "4h", "reason": "noon"}]
+)
 def test_steps_before_it_are_all_shown_though_one_waits(freeze: dict[str, Any] | None):
     model = begun(**{"from": "staging", "asked": [PEOPLE]})
     if freeze is not None:
-        spec = type(model.spec).model_validate(model.spec.model_dump(by_alias=True) | {"freeze": [freeze]})
+        spec = type(model.spec).model_validate(
+            model.spec.model_dump(by_alias=True) | {"freeze": [freeze]}
+        )
         model = model.model_copy(update={"spec": spec})
     held = decided(model, *STABLE)
     expected = {"admit": "Done", "from": "Waiting"} | ({"freeze": "Waiting"} if freeze else {})
-    assert states(held) == expected | dict.fromkeys(("plan", "approval", "start", "switch", "record"), "Waiting")
+    assert states(held) == expected | dict.fromkeys(
+        ("plan", "approval", "start", "switch", "record"), "Waiting"
+    )
     assert blocked(held) == ("Planned", False)
-    assert held.requeue_after == (timedelta(hours=2) if freeze else None), "the plan says when it changes"
+    assert held.requeue_after == (timedelta(hours=2) if freeze else None), (
+        "the plan says when it changes"
+    )
 
 
-# --- the plan -------------------------------------------------------------------------------------------
+# --- the plan -------------------------------------------------------------------------------------
 def planned(model: RegisteredModel, *owned: Any, **more: Any) -> dict[str, str]:
     """Return the plan of the stage production, by step."""
-    versions = tuple(replace(_tracked(str(number), name), source=f"s3://b/{name}") for number, name in enumerate(("va", "vb", "vc"), 1))
+    versions = tuple(
+        replace(_tracked(str(number), name), source=f"s3://b/{name}")
+        for number, name in enumerate(("va", "vb", "vc"), 1)
+    )
     seen = around(model, **({"versions": versions} | more))
     seen = replace(seen, model=tracked_model(aliases={"production": "1"}))
     found = plans.rows(model, seen, [view_of(model, *owned)], NOW)
@@ -213,37 +270,57 @@ def _tracked(number: str, name: str) -> TrackedVersion:
 def test_a_plan_says_what_each_step_would_do():
     model = begun(**{"from": "staging", "asked": [ASKS, PEOPLE], "serving": {"replicas": 2}})
     assert planned(model, *STABLE) == {
-        "admit": f"vb, {digest('b')[:19]}, runs in runtime:1.2.3 (revision {served(B).runtime.revision})",
+        "admit": f"vb, {digest('b')[:19]}, runs in runtime:1.2.3 (revision"
+        f" {served(B).runtime.revision})",
         "from": "Waiting: vb has not held staging",
         "trial": "asked by Jobs, next to one pod of vb: answers Pending",
         "approval": "asked of people or other systems: approved Pending",
         "start": "2 pods of vb, next to 2 pods of va, which keep serving",
         "switch": "the Service fraud-production routes to vb instead of va",
         "record": "vb is effective; va becomes previous; history: Promoted",
-        "mlflow": "alias production to vb, stage Production for vb, stage Archived for va, tags of vb, va",
+        "mlflow": "alias production to vb, stage Production for vb, stage Archived for va, tags of"
+        " vb, va",
         "drain": "the pods of va are deleted 15 s after the switch",
     }
 
 
 def test_a_plan_of_a_first_version_of_a_return_of_a_refresh_and_of_nothing_to_serve():
     first = planned(dry(stage_of("vb", candidate=served(B), start_time=NOW)))
-    assert (first["start"], first["switch"]) == ("1 pod of vb", "the Service fraud-production routes to vb")
+    assert (first["start"], first["switch"]) == (
+        "1 pod of vb",
+        "the Service fraud-production routes to vb",
+    )
     assert first["record"] == "vb is effective; history: Promoted"
     assert "drain" not in first
-    back = planned(dry(stage_of("vb", holds=A, previous=served(B), candidate=served(B), start_time=NOW, asked=[ASKS])), *STABLE)
+    back = planned(
+        dry(
+            stage_of(
+                "vb", holds=A, previous=served(B), candidate=served(B), start_time=NOW, asked=[ASKS]
+            )
+        ),
+        *STABLE,
+    )
     assert "trial" not in back, "it comes back without gates"
     refresh = dry(stage_of("va", holds=A, attempt=1, candidate=served(A, NEWER), start_time=NOW))
     assert planned(refresh, *STABLE)["record"] == "va is effective; history: Refreshed"
     assert (
         planned(refresh, *STABLE)["start"]
-        == "1 pod of va with the operator's runtime, next to 1 pod of va as it runs now, which keep serving"
+        == "1 pod of va with the operator's runtime, next to 1 pod of va as it runs now, which keep"
+        " serving"
     )
     assert "mlflow" not in planned(refresh, *STABLE)
     idle = planned(begun(serving={"replicas": 0}), *STABLE)
-    assert (idle["start"], "switch" in idle, "drain" in idle) == ("no pods: serving.replicas is 0", False, False)
+    assert (idle["start"], "switch" in idle, "drain" in idle) == (
+        "no pods: serving.replicas is 0",
+        False,
+        False,
+    )
 
 
-CANARY = {"strategy": "Canary", "steps": [{"weight": 5}, {"hold": "10m"}, {"pause": {}}, {"weight": 50}]}
+CANARY = {
+    "strategy": "Canary",
+    "steps": [{"weight": 5}, {"hold": "10m"}, {"pause": {}}, {"weight": 50}],
+}
 
 
 def test_a_plan_says_the_steps_of_a_rollout_and_with_how_many_pods_it_begins():
@@ -253,7 +330,9 @@ def test_a_plan_says_the_steps_of_a_rollout_and_with_how_many_pods_it_begins():
     assert rows["start"] == "1 pod of vb, next to 4 pods of va, which keep serving"
     assert rows["rollout"] == "5 steps: weight 5, hold 10m, pause, weight 50, weight 100"
     judged = begun(canary=CANARY | {"analysis": {}})
-    assert planned(judged, *STABLE)["rollout"].startswith("5 steps, judged by an analysis: weight 5, ")
+    assert planned(judged, *STABLE)["rollout"].startswith(
+        "5 steps, judged by an analysis: weight 5, "
+    )
     long = begun(canary=CANARY | {"steps": [{"weight": 5}, {"hold": "999999s"}] * 8})
     assert planned(long, *STABLE)["rollout"].startswith("17 steps: weight 5, ")
     assert len(planned(long, *STABLE)["rollout"]) == DOES
@@ -261,16 +340,27 @@ def test_a_plan_says_the_steps_of_a_rollout_and_with_how_many_pods_it_begins():
 
 def test_a_plan_says_that_the_steps_are_passed_and_why():
     first = planned(dry(stage_of("vb", candidate=served(B), start_time=NOW, canary=CANARY)))
-    assert (first["rollout"], first["start"]) == ("passed: no version serves that could split its requests", "1 pod of vb")
-    old = served(A).model_copy(update={"runtime": served(A).runtime.model_copy(update={"revision": 3})})
+    assert (first["rollout"], first["start"]) == (
+        "passed: no version serves that could split its requests",
+        "1 pod of vb",
+    )
+    old = served(A).model_copy(
+        update={"runtime": served(A).runtime.model_copy(update={"revision": 3})}
+    )
     before = begun(canary=CANARY, serving={"replicas": 4})
     stage = before.status.stages["production"].model_copy(update={"runtime": old.runtime})
-    before = before.model_copy(update={"status": before.status.model_copy(update={"stages": {"production": stage}})})
+    before = before.model_copy(
+        update={"status": before.status.model_copy(update={"stages": {"production": stage}})}
+    )
     rows = planned(before, *STABLE)
     assert rows["rollout"] == "passed: the runtime of va is too old to split (modelyard refresh)"
     assert len(rows["rollout"]) <= DETAIL, "the status has it whole"
     assert rows["start"].startswith("4 pods of vb")
-    back = dry(stage_of("vb", holds=A, previous=served(B), candidate=served(B), start_time=NOW, canary=CANARY))
+    back = dry(
+        stage_of(
+            "vb", holds=A, previous=served(B), candidate=served(B), start_time=NOW, canary=CANARY
+        )
+    )
     assert "rollout" not in planned(back, *STABLE), "it comes back without steps"
 
 
@@ -284,29 +374,58 @@ def test_a_plan_of_clearing():
 
 def test_a_plan_ends_with_what_comes_first():
     assert list(planned(dry(stage_of("v9", holds=A)), *STABLE)) == ["admit"]
-    assert planned(dry(stage_of("v9", holds=A)), *STABLE)["admit"].startswith("Failed: Nothing declares the version v9.")
-    assert planned(dry(stage_of("vb", holds=A)), *STABLE) == {}, "not before the candidate is recorded"
+    assert planned(dry(stage_of("v9", holds=A)), *STABLE)["admit"].startswith(
+        "Failed: Nothing declares the version v9."
+    )
+    assert planned(dry(stage_of("vb", holds=A)), *STABLE) == {}, (
+        "not before the candidate is recorded"
+    )
 
 
 def test_there_is_no_plan_without_a_change_or_without_dry_run():
     assert planned(dry(stage_of("va", holds=A)), *STABLE) == {}
     model = begun()
-    assert planned(model.model_copy(update={"spec": model.spec.model_copy(update={"dry_run": False})}), *STABLE) == {}
-    assert planned(begun(), *(each for each in STABLE if each["kind"] != "Service"), *pods_of(begun(), B, routed=True)) == {}
+    assert (
+        planned(
+            model.model_copy(update={"spec": model.spec.model_copy(update={"dry_run": False})}),
+            *STABLE,
+        )
+        == {}
+    )
+    assert (
+        planned(
+            begun(),
+            *(each for each in STABLE if each["kind"] != "Service"),
+            *pods_of(begun(), B, routed=True),
+        )
+        == {}
+    )
 
 
 def test_a_plan_says_that_mlflow_does_not_answer():
     away = Unavailable("MLflow", "search", "versions")
-    assert planned(begun(), *STABLE, dependency_error=away)["mlflow"] == "cannot be told: MLflow does not answer"
+    assert (
+        planned(begun(), *STABLE, dependency_error=away)["mlflow"]
+        == "cannot be told: MLflow does not answer"
+    )
 
 
 def test_a_plan_of_many_stages_is_bounded_and_says_what_found_no_place():
     spec = {f"s{number:02}": {"version": "vb"} for number in range(16)}
     base = dry(stage_of("vb"))
-    model = base.model_copy(update={"spec": type(base.spec).model_validate({"dryRun": True, "stages": spec})})
-    model = recording(model, A, B, stages={name: StageStatus(candidate=served(B), start_time=NOW) for name in spec})
+    model = base.model_copy(
+        update={"spec": type(base.spec).model_validate({"dryRun": True, "stages": spec})}
+    )
+    model = recording(
+        model,
+        A,
+        B,
+        stages={name: StageStatus(candidate=served(B), start_time=NOW) for name in spec},
+    )
     view = view_of(model, versions=(A, B))
-    views = [replace(view, name=name, status=status) for name, status in model.status.stages.items()]
+    views = [
+        replace(view, name=name, status=status) for name, status in model.status.stages.items()
+    ]
     found = plans.rows(model, around(model), views, NOW)
     assert len(found) == PLANNED
     assert (found[-1].stage, found[-1].step) == ("", "more")

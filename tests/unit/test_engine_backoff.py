@@ -15,7 +15,14 @@ from modelyard.engine.schedule import Schedule
 
 
 def test_the_bound_doubles_up_to_a_minute() -> None:
-    assert [backoff(failures, lambda: 1.0) for failures in (1, 2, 3, 6, 7, 100)] == [1, 2, 4, 32, 60, 60]
+    assert [backoff(failures, lambda: 1.0) for failures in (1, 2, 3, 6, 7, 100)] == [
+        1,
+        2,
+        4,
+        32,
+        60,
+        60,
+    ]
 
 
 def test_chance_spreads_over_the_whole_bound_but_never_to_nothing() -> None:
@@ -57,7 +64,9 @@ def _due(schedule: Schedule, result: ReconcileResult, number: int = 0) -> float:
     return schedule._looks[key].due
 
 
-def test_an_object_that_stays_as_it_is_waits_as_long_as_its_kind_has_many_and_one_that_changed_does_not() -> None:
+def test_an_object_that_stays_as_it_is_waits_as_long_as_its_kind_has_many_and_one_that_changed_does_not() -> (
+    None
+):
     dice = random.Random(1).random
     intervals = {"experiments": 6_000.0}
     schedule = Schedule(Queue(20), Pacer(300, 50, dice), dice, intervals.__getitem__)
@@ -85,7 +94,9 @@ def test_the_calendar_forgets_what_is_past() -> None:
     assert len(pacer._booked) < 30
 
 
-def test_a_tenant_s_failures_are_tried_again_so_many_a_second_and_no_other_tenant_waits_for_them() -> None:
+def test_a_tenant_s_failures_are_tried_again_so_many_a_second_and_no_other_tenant_waits_for_them() -> (
+    None
+):
     schedule = Schedule(Queue(20), Pacer(300, 50, random.Random(1).random), random.Random(1).random)
     many = [Key("experiments", "broken", f"e-{number}") for number in range(1000)]
     for key in many:

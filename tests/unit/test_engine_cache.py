@@ -10,8 +10,17 @@ from modelyard.kube.names import TRAFFIC_ANNOTATION
 SCOPE = "v1/ConfigMap"
 
 
-def body(name: str = "x", uid: str = "u1", version: int = 1, namespace: str = "a", **more: Any) -> dict[str, Any]:
-    return {"metadata": {"name": name, "namespace": namespace, "uid": uid, "resourceVersion": str(version)}} | more
+def body(
+    name: str = "x", uid: str = "u1", version: int = 1, namespace: str = "a", **more: Any
+) -> dict[str, Any]:
+    return {
+        "metadata": {
+            "name": name,
+            "namespace": namespace,
+            "uid": uid,
+            "resourceVersion": str(version),
+        }
+    } | more
 
 
 def cache() -> tuple[Cache, list[Change]]:
@@ -45,7 +54,13 @@ def test_the_end_of_an_earlier_object_does_not_take_its_successor_along() -> Non
     known.put("toys", body(uid="u2", version=5))
     assert not known.remove("toys", "a", "x", "u1")
     for uid in ("u1", "u2"):
-        reference = {"apiVersion": "modelyard.io/v1alpha1", "kind": "Toy", "name": "x", "uid": uid, "controller": True}
+        reference = {
+            "apiVersion": "modelyard.io/v1alpha1",
+            "kind": "Toy",
+            "name": "x",
+            "uid": uid,
+            "controller": True,
+        }
         owned = body(name=f"of-{uid}", uid=f"of-{uid}", apiVersion="v1", kind="ConfigMap")
         owned["metadata"]["ownerReferences"] = [reference]
         known.put(SCOPE, owned)
@@ -100,7 +115,10 @@ def test_a_list_of_one_namespace_leaves_the_others_alone() -> None:
 def test_what_nobody_reads_is_not_kept() -> None:
     known, _ = cache()
     made = body()
-    made["metadata"] |= {"managedFields": [1], "annotations": {"kubectl.kubernetes.io/last-applied-configuration": "{}", "mine": "1"}}
+    made["metadata"] |= {
+        "managedFields": [1],
+        "annotations": {"kubectl.kubernetes.io/last-applied-configuration": "{}", "mine": "1"},
+    }
     known.put("toys", made)
     kept = known.get("toys", "a", "x")
     assert kept is not None
@@ -119,21 +137,46 @@ def test_objects_are_found_by_namespace() -> None:
 def test_of_a_config_map_only_the_metadata_is_kept_and_of_its_annotations_what_is_ours() -> None:
     known, _ = cache()
     known.put("toys", body("fraud", "u1"))
-    owner = {"apiVersion": "modelyard.io/v1alpha1", "kind": "Toy", "name": "fraud", "uid": "u1", "controller": True}
-    said = {"modelyard.io/content": "c" * 5000, "modelyard.io/applied": "a", "theirs": "x" * 200_000}
-    made = body("x", "u2") | {"apiVersion": "v1", "kind": "ConfigMap", "data": {"k": "x" * 1_000_000}}
+    owner = {
+        "apiVersion": "modelyard.io/v1alpha1",
+        "kind": "Toy",
+        "name": "fraud",
+        "uid": "u1",
+        "controller": True,
+    }
+    said = {
+        "modelyard.io/content": "c" * 5000,
+        "modelyard.io/applied": "a",
+        "theirs": "x" * 200_000,
+    }
+    made = body("x", "u2") | {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "data": {"k": "x" * 1_000_000},
+    }
     made["metadata"] |= {"ownerReferences": [owner], "annotations": said, "labels": {"l": "y"}}
     known.put(SCOPE, made)
     (kept,) = known.owned("u1")
     assert len(str(kept)) < 500
-    assert kept["metadata"]["annotations"] == {"modelyard.io/content": "c" * 80, "modelyard.io/applied": "a"}
+    assert kept["metadata"]["annotations"] == {
+        "modelyard.io/content": "c" * 80,
+        "modelyard.io/applied": "a",
+    }
 
 
 def test_of_what_nothing_of_ours_controls_only_the_name_is_kept() -> None:
-    """Labels select what is watched, and anybody writes them: 700 Jobs of a megabyte are not kept."""
+    """Labels select what is watched, and anybody writes them: 700 Jobs of a megabyte are not
+    kept.
+    """
     known, told = cache()
     job = {"apiVersion": "batch/v1", "kind": "Job", "spec": {"env": "x" * 1_000_000}}
-    theirs = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "d", "uid": "u9", "controller": True}
+    theirs = {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "name": "d",
+        "uid": "u9",
+        "controller": True,
+    }
     for name, references in (("a", []), ("b", [theirs]), ("c", [theirs | {"controller": False}])):
         made = body(name, f"uid-{name}") | job
         made["metadata"]["ownerReferences"] = references
@@ -148,7 +191,15 @@ def test_of_a_pod_of_ours_what_it_was_told_is_kept_whole() -> None:
     known, told = cache()
     set_ = body("set", "s1", kind="ReplicaSet", apiVersion="apps/v1")
     pod = body("pod", "p1", kind="Pod", apiVersion="v1", spec={"containers": []})
-    pod["metadata"]["ownerReferences"] = [{"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "set", "uid": "s1", "controller": True}]
+    pod["metadata"]["ownerReferences"] = [
+        {
+            "apiVersion": "apps/v1",
+            "kind": "ReplicaSet",
+            "name": "set",
+            "uid": "s1",
+            "controller": True,
+        }
+    ]
     rule = '{"revision":7,"candidate":"' + "c" * 200 + '"}'
     pod["metadata"]["annotations"] = {TRAFFIC_ANNOTATION: rule}
     known.put("apps/v1/ReplicaSet", set_)

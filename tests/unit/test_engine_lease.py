@@ -28,7 +28,10 @@ class Store:
         async with self.call("write"):
             if (old or {}).get("version") != (self.lease or {}).get("version"):
                 raise Conflict("Kubernetes", "renew Lease", "x")
-            self.lease = {"version": (old or {"version": 0})["version"] + 1, "spec": copy.deepcopy(spec)}
+            self.lease = {
+                "version": (old or {"version": 0})["version"] + 1,
+                "spec": copy.deepcopy(spec),
+            }
             return copy.deepcopy(self.lease)
 
 
@@ -42,7 +45,9 @@ def store() -> Store:
     return Store()
 
 
-def fails(store: Store, error: BaseException, phase: str = "before", operation: str = "write") -> None:
+def fails(
+    store: Store, error: BaseException, phase: str = "before", operation: str = "write"
+) -> None:
     def hook(name: str, when: str) -> None:
         if (name, when) == (operation, phase):
             raise error
@@ -54,7 +59,9 @@ def heals(store: Store) -> None:
     store.call.on_call = lambda _name, _phase: None
 
 
-async def test_the_first_one_holds_it_and_the_second_does_not(store: Store, clock: FakeClock) -> None:
+async def test_the_first_one_holds_it_and_the_second_does_not(
+    store: Store, clock: FakeClock
+) -> None:
     one, two = Election(store, "one", clock), Election(store, "two", clock)
     assert await one.attempt()
     assert not await two.attempt()
@@ -74,7 +81,9 @@ async def test_a_holder_that_renews_keeps_it(store: Store, clock: FakeClock) -> 
     assert store.lease["spec"]["leaseTransitions"] == 1
 
 
-async def test_another_takes_over_when_it_was_not_renewed_for_its_duration_and_not_before(store: Store, clock: FakeClock) -> None:
+async def test_another_takes_over_when_it_was_not_renewed_for_its_duration_and_not_before(
+    store: Store, clock: FakeClock
+) -> None:
     one, two = Election(store, "one", clock), Election(store, "two", clock)
     await one.attempt()
     await two.attempt()
@@ -97,7 +106,9 @@ async def test_the_holder_stops_before_another_may_begin(store: Store, clock: Fa
     assert held[-1] == (False, True)
 
 
-async def test_a_holder_that_was_stopped_writes_nothing_when_it_goes_on(store: Store, clock: FakeClock) -> None:
+async def test_a_holder_that_was_stopped_writes_nothing_when_it_goes_on(
+    store: Store, clock: FakeClock
+) -> None:
     one, two = Election(store, "one", clock), Election(store, "two", clock)
     await one.attempt()
     await two.attempt()
@@ -121,7 +132,9 @@ async def test_a_holder_that_nobody_replaced_goes_on(store: Store, clock: FakeCl
     assert one.held
 
 
-async def test_the_time_counts_from_before_the_request_that_renewed(store: Store, clock: FakeClock) -> None:
+async def test_the_time_counts_from_before_the_request_that_renewed(
+    store: Store, clock: FakeClock
+) -> None:
     one = Election(store, "one", clock)
 
     def slow(name: str, phase: str) -> None:
@@ -185,7 +198,9 @@ async def test_what_is_not_ours_is_not_given_back(store: Store, clock: FakeClock
     assert store.lease["spec"]["holderIdentity"] == "one"
 
 
-async def test_a_restarted_process_of_the_same_name_need_not_wait(store: Store, clock: FakeClock) -> None:
+async def test_a_restarted_process_of_the_same_name_need_not_wait(
+    store: Store, clock: FakeClock
+) -> None:
     await Election(store, "one", clock).attempt()
     assert await Election(store, "one", clock).attempt()
 
@@ -198,7 +213,9 @@ async def test_a_lease_that_somebody_deleted_is_made_anew(store: Store, clock: F
     assert await one.attempt()
 
 
-async def test_a_renewal_that_the_stop_cut_short_does_not_keep_the_lease_from_the_next_one(store: Store, clock: FakeClock) -> None:
+async def test_a_renewal_that_the_stop_cut_short_does_not_keep_the_lease_from_the_next_one(
+    store: Store, clock: FakeClock
+) -> None:
     one, two = Election(store, "one", clock), Election(store, "two", clock)
     assert await one.attempt()
     assert store.lease is not None
@@ -211,7 +228,10 @@ async def test_a_lease_that_another_one_took_is_left_alone(store: Store, clock: 
     one, two = Election(store, "one", clock), Election(store, "two", clock)
     assert await one.attempt()
     assert store.lease is not None
-    store.lease = {"version": store.lease["version"] + 1, "spec": store.lease["spec"] | {"holderIdentity": "two"}}
+    store.lease = {
+        "version": store.lease["version"] + 1,
+        "spec": store.lease["spec"] | {"holderIdentity": "two"},
+    }
     await one.release()
     assert store.lease["spec"]["holderIdentity"] == "two"
     assert not two.held

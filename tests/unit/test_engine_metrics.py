@@ -1,4 +1,6 @@
-"""What the alerts of docs/how-to/observe.md rest on: who needs action, and what failed lately; in series that stay few."""
+"""What the alerts of docs/how-to/observe.md rest on: who needs action, and what failed lately;
+in series that stay few.
+"""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -29,12 +31,25 @@ class World:
         self.metrics.watch_over(self.cache, KINDS, dict, dict, lambda: 0)
 
     def put(
-        self, plural: str, name: str, conditions: tuple[Condition, ...], ended: datetime | None = None, *, namespace: str = "risk"
+        self,
+        plural: str,
+        name: str,
+        conditions: tuple[Condition, ...],
+        ended: datetime | None = None,
+        *,
+        namespace: str = "risk",
     ) -> None:
         """Have an object as the operator writes it."""
-        status: dict[str, Any] = {"conditions": [each.model_dump(mode="json", by_alias=True) for each in conditions]}
+        status: dict[str, Any] = {
+            "conditions": [each.model_dump(mode="json", by_alias=True) for each in conditions]
+        }
         status |= {"completionTime": ended.isoformat()} if ended else {}
-        meta = {"namespace": namespace, "name": name, "uid": f"{namespace}-{name}", "resourceVersion": "1"}
+        meta = {
+            "namespace": namespace,
+            "name": name,
+            "uid": f"{namespace}-{name}",
+            "resourceVersion": "1",
+        }
         self.cache.put(plural, {"kind": KINDS[plural], "metadata": meta, "status": status})
 
     def told(self, name: str) -> dict[tuple[str, ...], float]:
@@ -43,7 +58,9 @@ class World:
         for family in self.metrics.registry.collect():
             for sample in family.samples:
                 if sample.name == name:
-                    found[tuple(sample.labels[label] for label in ("kind", "namespace", "reason"))] = sample.value
+                    found[
+                        tuple(sample.labels[label] for label in ("kind", "namespace", "reason"))
+                    ] = sample.value
         return found
 
 
@@ -61,7 +78,10 @@ def test_what_trains_serves_or_has_failed_needs_no_action_and_what_is_stalled_do
     world.put(RUNS, "unpulled", stalled(TrainingReason.IMAGE_PULL_FAILED, "x"))
     world.put(MODELS, "unpulled", stalled(ModelReason.IMAGE_PULL_FAILED, "x"))
     world.put(MODELS, "other", stalled(ModelReason.IMAGE_PULL_FAILED, "x"), namespace="credit")
-    trained = (condition("Succeeded", True, TrainingReason.SUCCEEDED, "x"), *stalled(TrainingReason.VERSION_TAKEN, "x"))
+    trained = (
+        condition("Succeeded", True, TrainingReason.SUCCEEDED, "x"),
+        *stalled(TrainingReason.VERSION_TAKEN, "x"),
+    )
     world.put(RUNS, "unregistered", trained, TIME)
     assert world.told(STALLED) == {
         ("TrainingRun", "risk", "ImagePullFailed"): 1,
@@ -85,7 +105,9 @@ def test_a_failure_is_told_with_its_time_so_that_an_alert_on_it_ends():
 def test_series_stay_few_whatever_statuses_say():
     world = World()
     for number in range(700):
-        world.put(MODELS, "fraud", stalled(EngineReason.INTERNAL_ERROR, "x"), namespace=f"n{number}")
+        world.put(
+            MODELS, "fraud", stalled(EngineReason.INTERNAL_ERROR, "x"), namespace=f"n{number}"
+        )
         world.put(MODELS, "made-up", stalled(f"Reason{number}", "x"))
     for number in range(3):
         world.put(MODELS, f"m{number}", stalled(ModelReason.NAME_TAKEN, "x"))
@@ -101,21 +123,45 @@ def test_the_documented_alerts_name_metrics_that_there_are():
     page = (Path(__file__).parents[2] / "docs" / "how-to" / "observe.md").read_text()
     (alerts,) = re.findall(r"```promql\n(.*?)```", page, re.DOTALL)
     world = World()
-    there = {sample.name for family in world.metrics.registry.collect() for sample in family.samples}
+    there = {
+        sample.name for family in world.metrics.registry.collect() for sample in family.samples
+    }
     there |= {family.name for family in world.metrics.registry.collect()} | {
-        f"{family.name}_total" for family in world.metrics.registry.collect() if family.type == "counter"
+        f"{family.name}_total"
+        for family in world.metrics.registry.collect()
+        if family.type == "counter"
     }
     assert set(re.findall(r"modelyard_\w+", alerts)) <= there
     assert "modelyard_objects{" not in alerts, "it counts what trains and what has failed long ago"
 
 
-# --- promotions -----------------------------------------------------------------------------------------
-def gated(world: World, name: str, *verdicts: str, namespace: str = "risk", stage: str = "production", **status: Any) -> None:
+# --- promotions -----------------------------------------------------------------------------------
+def gated(
+    world: World,
+    name: str,
+    *verdicts: str,
+    namespace: str = "risk",
+    stage: str = "production",
+    **status: Any,
+) -> None:
     """Have a model whose stage is judged."""
     gates = [{"name": f"g{number}", "verdict": verdict} for number, verdict in enumerate(verdicts)]
-    meta = {"namespace": namespace, "name": name, "uid": f"{namespace}-{name}", "resourceVersion": "1"}
+    meta = {
+        "namespace": namespace,
+        "name": name,
+        "uid": f"{namespace}-{name}",
+        "resourceVersion": "1",
+    }
     known = {"stages": {stage: {"gates": gates} | status}}
-    world.cache.put(MODELS, {"kind": "RegisteredModel", "metadata": meta, "spec": {"stages": {"production": {}}}, "status": known})
+    world.cache.put(
+        MODELS,
+        {
+            "kind": "RegisteredModel",
+            "metadata": meta,
+            "spec": {"stages": {"production": {}}},
+            "status": known,
+        },
+    )
 
 
 def figures(world: World, name: str, *labels: str) -> dict[tuple[str, ...], float]:
@@ -130,7 +176,10 @@ def figures(world: World, name: str, *labels: str) -> dict[tuple[str, ...], floa
 REJECTED = {
     "desired": "v3",
     "blocked": {"reason": "GateFailed", "needsAction": True},
-    "rejected": [{"version": "v2", "reason": "ServingFailed"}, {"version": "v3", "reason": "GateFailed"}],
+    "rejected": [
+        {"version": "v2", "reason": "ServingFailed"},
+        {"version": "v3", "reason": "GateFailed"},
+    ],
 }
 
 
@@ -139,9 +188,20 @@ def test_gates_are_counted_by_what_they_say_now_and_stages_that_have_rejected_wh
     gated(world, "waits", "Pass", "Pending", "Pending")
     gated(world, "fails", "Pass", "Fail", **REJECTED)
     gated(world, "went-back", **(REJECTED | {"desired": "v1", "blocked": None}))
-    gated(world, "unschedulable", **(REJECTED | {"blocked": {"reason": "Unschedulable", "needsAction": True}}))
+    gated(
+        world,
+        "unschedulable",
+        **(REJECTED | {"blocked": {"reason": "Unschedulable", "needsAction": True}}),
+    )
     for name in ("rolled-back", "first"):
-        gated(world, name, blocked={"reason": "RolledBack" if name != "first" else "WatchFailed", "needsAction": True})
+        gated(
+            world,
+            name,
+            blocked={
+                "reason": "RolledBack" if name != "first" else "WatchFailed",
+                "needsAction": True,
+            },
+        )
     gated(world, "elsewhere", "Error", namespace="credit")
     world.put(MODELS, "plain", ready(ModelReason.SERVING, "x"))
     assert figures(world, "modelyard_gates", "namespace", "stage", "verdict") == {
@@ -150,8 +210,12 @@ def test_gates_are_counted_by_what_they_say_now_and_stages_that_have_rejected_wh
         ("risk", "production", "Fail"): 1,
         ("credit", "production", "Error"): 1,
     }
-    assert figures(world, "modelyard_stages_rejected", "namespace", "stage") == {("risk", "production"): 1}
-    assert figures(world, "modelyard_stages_rolled_back", "namespace", "stage") == {("risk", "production"): 2}
+    assert figures(world, "modelyard_stages_rejected", "namespace", "stage") == {
+        ("risk", "production"): 1
+    }
+    assert figures(world, "modelyard_stages_rolled_back", "namespace", "stage") == {
+        ("risk", "production"): 2
+    }
 
 
 def test_stages_that_wait_for_a_freeze_and_those_that_are_planned_are_counted_apart():
@@ -159,8 +223,12 @@ def test_stages_that_wait_for_a_freeze_and_those_that_are_planned_are_counted_ap
     gated(world, "frozen", blocked={"reason": "Frozen"})
     gated(world, "unreadable", blocked={"reason": "FreezeInvalid"})
     gated(world, "planned", blocked={"reason": "Planned"})
-    assert figures(world, "modelyard_stages_frozen", "namespace", "stage") == {("risk", "production"): 2}
-    assert figures(world, "modelyard_stages_planned", "namespace", "stage") == {("risk", "production"): 1}
+    assert figures(world, "modelyard_stages_frozen", "namespace", "stage") == {
+        ("risk", "production"): 2
+    }
+    assert figures(world, "modelyard_stages_planned", "namespace", "stage") == {
+        ("risk", "production"): 1
+    }
 
 
 def test_entries_that_s3_does_not_have_are_counted_by_model():
@@ -171,16 +239,29 @@ def test_entries_that_s3_does_not_have_are_counted_by_model():
         ("none", {"number": 2}),
     ):
         meta = {"namespace": "risk", "name": name, "uid": name, "resourceVersion": "1"}
-        world.cache.put(MODELS, {"kind": "RegisteredModel", "metadata": meta, "spec": {}, "status": {"record": record}})
-    assert figures(world, "modelyard_history_pending", "namespace", "model") == {("risk", "some"): 2, ("risk", "none"): 2}
+        world.cache.put(
+            MODELS,
+            {"kind": "RegisteredModel", "metadata": meta, "spec": {}, "status": {"record": record}},
+        )
+    assert figures(world, "modelyard_history_pending", "namespace", "model") == {
+        ("risk", "some"): 2,
+        ("risk", "none"): 2,
+    }
 
 
 def verified(world: World, name: str, verdict: str, namespace: str = "risk", **stage: Any) -> None:
     """Have a model whose stage production is judged again."""
-    meta = {"namespace": namespace, "name": name, "uid": f"{namespace}-{name}", "resourceVersion": "1"}
+    meta = {
+        "namespace": namespace,
+        "name": name,
+        "uid": f"{namespace}-{name}",
+        "resourceVersion": "1",
+    }
     spec = {"stages": {"production": {"reverify": {"every": "24h"}} | stage}}
     status = {"stages": {"production": {"verification": {"verdict": verdict}}}}
-    world.cache.put(MODELS, {"kind": "RegisteredModel", "metadata": meta, "spec": spec, "status": status})
+    world.cache.put(
+        MODELS, {"kind": "RegisteredModel", "metadata": meta, "spec": spec, "status": status}
+    )
 
 
 def test_the_last_word_of_a_verification_is_a_figure_where_one_is_asked_for():
@@ -194,10 +275,19 @@ def test_the_last_word_of_a_verification_is_a_figure_where_one_is_asked_for():
     for number in range(600):
         verified(world, "fraud", "Pass", namespace=f"a{number}")
     found = figures(world, "modelyard_stage_verified", "namespace", "model", "stage")
-    assert (len(found), found["risk", "bad", "production"], found["_other", "_other", "_other"]) == (501, 0, 1)
+    assert (
+        len(found),
+        found["risk", "bad", "production"],
+        found["_other", "_other", "_other"],
+    ) == (501, 0, 1)
     for number in range(600):
         verified(world, "fraud", "Fail", namespace=f"b{number}")
-    assert figures(world, "modelyard_stage_verified", "namespace", "model", "stage")["_other", "_other", "_other"] == 0
+    assert (
+        figures(world, "modelyard_stage_verified", "namespace", "model", "stage")[
+            "_other", "_other", "_other"
+        ]
+        == 0
+    )
 
 
 def test_series_of_gates_stay_few_whatever_statuses_say():
@@ -213,7 +303,10 @@ def test_series_of_gates_stay_few_whatever_statuses_say():
 
 def waits(since: Any, reason: str = "ApprovalWanted") -> dict[str, Any]:
     """The status of a stage that waits at its step `approval`."""
-    steps = [{"name": "gates", "state": "Done", "sinceTime": "2020-01-01T00:00:00Z"}, {"name": "approval", "sinceTime": since}]
+    steps = [
+        {"name": "gates", "state": "Done", "sinceTime": "2020-01-01T00:00:00Z"},
+        {"name": "approval", "sinceTime": since},
+    ]
     return {"steps": steps, "blocked": {"reason": reason}}
 
 
@@ -239,25 +332,40 @@ def test_it_is_told_since_when_people_are_awaited_and_nothing_where_they_are_not
 def test_of_many_that_wait_for_people_the_oldest_have_a_series_each():
     world = World()
     for number in range(700):
-        gated(world, f"m{number}", "Pending", **waits((TIME + timedelta(minutes=number)).isoformat()))
+        gated(
+            world, f"m{number}", "Pending", **waits((TIME + timedelta(minutes=number)).isoformat())
+        )
     found = figures(world, AWAITED, "namespace", "model", "stage")
     assert len(found) == 501
     assert ("risk", "m499", "production") in found
     assert found["_other", "_other", "_other"] == (TIME + timedelta(minutes=500)).timestamp()
 
 
-# --- rollouts -------------------------------------------------------------------------------------------
+# --- rollouts -------------------------------------------------------------------------------------
 PLACE = ("namespace", "model", "stage")
 STEPS = [{"weight": 5}, {"hold": "10m"}, {"pause": {}}]
 
 
-def rolls(world: World, name: str, *, namespace: str = "risk", steps: Any = STEPS, **state: Any) -> None:
+def rolls(
+    world: World, name: str, *, namespace: str = "risk", steps: Any = STEPS, **state: Any
+) -> None:
     """Have a model whose production is at a step of a rollout."""
-    meta = {"namespace": namespace, "name": name, "uid": f"{namespace}-{name}", "resourceVersion": "1"}
+    meta = {
+        "namespace": namespace,
+        "name": name,
+        "uid": f"{namespace}-{name}",
+        "resourceVersion": "1",
+    }
     spec = {"stages": {"production": {"rollout": {"strategy": "Canary", "steps": steps}}}}
     rollout = {"weight": 5, "index": 1, "sinceTime": TIME.isoformat()} | state
     world.cache.put(
-        MODELS, {"kind": "RegisteredModel", "metadata": meta, "spec": spec, "status": {"stages": {"production": {"rollout": rollout}}}}
+        MODELS,
+        {
+            "kind": "RegisteredModel",
+            "metadata": meta,
+            "spec": spec,
+            "status": {"stages": {"production": {"rollout": rollout}}},
+        },
     )
 
 
@@ -268,10 +376,20 @@ def test_a_rollout_has_its_weight_its_step_and_since_when():
     rolls(world, "ends", weight=100, index=9)
     gated(world, "plain", "Pass")
     place = {name: ("risk", name, "production") for name in ("fraud", "begins", "ends")}
-    assert figures(world, "modelyard_rollout_weight", *PLACE) == {place["fraud"]: 5, place["begins"]: 0, place["ends"]: 100}
-    assert figures(world, "modelyard_rollout_step", *PLACE) == {place["fraud"]: 2, place["begins"]: 1, place["ends"]: 4}
+    assert figures(world, "modelyard_rollout_weight", *PLACE) == {
+        place["fraud"]: 5,
+        place["begins"]: 0,
+        place["ends"]: 100,
+    }
+    assert figures(world, "modelyard_rollout_step", *PLACE) == {
+        place["fraud"]: 2,
+        place["begins"]: 1,
+        place["ends"]: 4,
+    }
     assert set(figures(world, "modelyard_rollout_steps", *PLACE).values()) == {4}
-    assert set(figures(world, "modelyard_rollout_step_timestamp_seconds", *PLACE).values()) == {TIME.timestamp()}
+    assert set(figures(world, "modelyard_rollout_step_timestamp_seconds", *PLACE).values()) == {
+        TIME.timestamp()
+    }
 
 
 def test_rollouts_are_counted_by_what_their_analysis_says():
@@ -291,15 +409,27 @@ def test_series_of_rollouts_stay_few_and_odd_statuses_have_none():
     rolls(world, "heavy", weight=10**9)
     rolls(world, "far", index="3")
     rolls(world, "no-steps", steps=[])
-    assert figures(world, "modelyard_rollout_weight", *PLACE) == figures(world, "modelyard_rollouts", "verdict") == {}
+    assert (
+        figures(world, "modelyard_rollout_weight", *PLACE)
+        == figures(world, "modelyard_rollouts", "verdict")
+        == {}
+    )
     for number in range(700):
-        rolls(world, f"m{number}", namespace=f"n{number}", weight=number % 100, sinceTime=(TIME + timedelta(minutes=number)).isoformat())
+        rolls(
+            world,
+            f"m{number}",
+            namespace=f"n{number}",
+            weight=number % 100,
+            sinceTime=(TIME + timedelta(minutes=number)).isoformat(),
+        )
     others = ("_other", "_other", "_other")
     found = figures(world, "modelyard_rollout_weight", *PLACE)
     assert (len(found), found[others]) == (501, 99)
     since = figures(world, "modelyard_rollout_step_timestamp_seconds", *PLACE)
     assert (len(since), since[others]) == (501, (TIME + timedelta(minutes=500)).timestamp())
-    assert others not in figures(world, "modelyard_rollout_step", *PLACE), "a step of several says nothing"
+    assert others not in figures(world, "modelyard_rollout_step", *PLACE), (
+        "a step of several says nothing"
+    )
     counted = figures(world, "modelyard_rollouts", "namespace", "stage", "verdict")
     assert (len(counted), counted[others]) == (501, 200)
 
@@ -309,13 +439,23 @@ def test_promotions_are_counted_from_nothing_by_outcome_with_how_long_they_took(
     assert set(figures(world, "modelyard_promotions_total", "outcome").values()) == {0}
     world.metrics.ended(Ended("Promoted", 40))
     world.metrics.ended(Ended("Rejected"))
-    counted = {outcome: value for (outcome,), value in figures(world, "modelyard_promotions_total", "outcome").items()}
+    counted = {
+        outcome: value
+        for (outcome,), value in figures(world, "modelyard_promotions_total", "outcome").items()
+    }
     assert counted == {outcome: int(outcome in {"Promoted", "Rejected"}) for outcome in Outcome}
-    assert figures(world, "modelyard_promotion_duration_seconds_sum", "outcome") == {("Promoted",): 40}
+    assert figures(world, "modelyard_promotion_duration_seconds_sum", "outcome") == {
+        ("Promoted",): 40
+    }
 
 
 def test_what_a_status_says_has_ended_is_found_once():
-    first = {"time": "2026-01-01T00:00:00Z", "stage": "production", "outcome": "Promoted", "durationSeconds": 9}
+    first = {
+        "time": "2026-01-01T00:00:00Z",
+        "stage": "production",
+        "outcome": "Promoted",
+        "durationSeconds": 9,
+    }
     second = first | {"time": "2026-01-01T01:00:00Z", "outcome": "Refreshed"}
     third = first | {"time": "2026-01-01T01:01:00Z", "outcome": "Rejected", "durationSeconds": 30}
     before, after = {"history": [first]}, {"history": [first, second, third]}

@@ -1,4 +1,6 @@
-"""MLflow or S3 is away for a whole namespace: one object asks, and all are looked at when somebody is answered."""
+"""MLflow or S3 is away for a whole namespace: one object asks, and all are looked at when
+somebody is answered.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,9 @@ from tests.engine.toy import manifest
 from tests.unit.engine_world import DOWN, MINUTE, World
 
 MANY = [f"toy-{number}" for number in range(100)]
-KEYS = [Key("experiments", namespace, f"e-{number}") for namespace in ("a", "b") for number in range(4)]
+KEYS = [
+    Key("experiments", namespace, f"e-{number}") for namespace in ("a", "b") for number in range(4)
+]
 CONNECTION = Invalid("Kubernetes", "read connection", "risk/modelyard-connection")
 
 
@@ -39,14 +43,18 @@ def ready(world: World, names: list[str]) -> int:
     return sum(world.condition("Ready", name) == ("True", "Synced") for name in names)
 
 
-@pytest.mark.parametrize("error", [DOWN, Unavailable("S3", "list", "x"), Forbidden("MLflow", "find", "x"), CONNECTION])
+@pytest.mark.parametrize(
+    "error", [DOWN, Unavailable("S3", "list", "x"), Forbidden("MLflow", "find", "x"), CONNECTION]
+)
 async def test_one_asks_for_all_and_all_follow_it(world: World, error: ModelyardError) -> None:
     made(world, MANY, error)
     await world.settle()
     assert ready(world, MANY) == 0
     looks = sum(world.toys.rounds.values())
     await world.settle(within=5 * MINUTE)
-    assert 100 <= sum(world.toys.rounds.values()) - looks <= 200, "everybody asks within five minutes, and nobody much more often"
+    assert 100 <= sum(world.toys.rounds.values()) - looks <= 200, (
+        "everybody asks within five minutes, and nobody much more often"
+    )
     world.toys.raises.clear()
     await world.settle(within=timedelta(seconds=8))
     assert ready(world, MANY) == 100
@@ -131,8 +139,14 @@ ENDS = [
 
 
 @settings(max_examples=300, deadline=None)
-@given(st.lists(st.tuples(st.sampled_from(KEYS), st.sampled_from(ENDS), st.integers(0, 40)), max_size=60))
-def test_in_every_line_somebody_is_to_ask_whatever_happens(ends: list[tuple[Key, ReconcileResult, int]]) -> None:
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(KEYS), st.sampled_from(ENDS), st.integers(0, 40)), max_size=60
+    )
+)
+def test_in_every_line_somebody_is_to_ask_whatever_happens(
+    ends: list[tuple[Key, ReconcileResult, int]],
+) -> None:
     """And nobody who waits is lost: with everybody answered from some moment on, all get on."""
     queue, dice = Queue(4), random.Random(1).random
     schedule, now = Schedule(queue, Pacer(300, 50, dice), dice), 0.0

@@ -1,4 +1,6 @@
-"""The whole engine, step by step, with a toy kind, in memory: what it writes and what it asks when all goes well."""
+"""The whole engine, step by step, with a toy kind, in memory: what it writes and what it asks
+when all goes well.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,7 @@ def world() -> World:
     return World()
 
 
-# --- the good way ---------------------------------------------------------------------------------------
+# --- the good way ---------------------------------------------------------------------------------
 async def test_an_object_is_brought_about_with_the_fewest_writes(world: World) -> None:
     world.cluster.create(manifest())
     await world.settle()
@@ -73,7 +75,9 @@ async def test_an_idle_object_is_looked_at_once_a_resync_and_not_written(world: 
     assert world.outside == ["experiment", "experiment"]
 
 
-async def test_of_many_objects_each_is_looked_at_more_rarely_but_one_that_changed_outside_soon_again() -> None:
+async def test_of_many_objects_each_is_looked_at_more_rarely_but_one_that_changed_outside_soon_again() -> (
+    None
+):
     world = World(options=Options(resync=300.0, resyncs_per_second=0.01))
     for number in range(12):  # at most 0.01 a second: each after 1,200 s
         world.cluster.create(manifest(f"toy-{number}"))
@@ -116,7 +120,9 @@ async def test_a_restart_looks_at_once_at_what_was_under_way(world: World) -> No
 async def test_a_change_of_the_spec_is_carried_out_at_once(world: World) -> None:
     world.cluster.create(manifest())
     await world.settle()
-    world.cluster.edit("experiments", "risk", "fraud", lambda body: body["spec"].update(value="red"))
+    world.cluster.edit(
+        "experiments", "risk", "fraud", lambda body: body["spec"].update(value="red")
+    )
     await world.settle()
     assert world.toy()["status"]["value"] == "red"
     assert world.toy()["status"]["observedGeneration"] == 2
@@ -126,7 +132,9 @@ async def test_a_change_of_the_spec_is_carried_out_at_once(world: World) -> None
 
 
 def rewritten(child: Manifest) -> None:
-    """Have another client apply other data to a ConfigMap of ours; the annotation is all that is watched of it."""
+    """Have another client apply other data to a ConfigMap of ours; the annotation is all that is
+    watched of it.
+    """
     child["data"] = {"value": "theirs"}
     child["metadata"]["annotations"].pop("modelyard.io/content")
 
@@ -137,7 +145,10 @@ async def test_a_child_that_somebody_changed_or_deleted_is_repaired_at_once(worl
     world.cluster.edit("v1/ConfigMap", "risk", "fraud-0", rewritten)
     world.cluster.remove("v1/ConfigMap", "risk", "fraud-1")
     await world.settle()
-    assert [child["data"] for child in world.cluster.all("v1/ConfigMap")] == [{"value": "red"}, {"value": "red"}]
+    assert [child["data"] for child in world.cluster.all("v1/ConfigMap")] == [
+        {"value": "red"},
+        {"value": "red"},
+    ]
 
 
 async def test_a_child_too_many_goes(world: World) -> None:
@@ -172,10 +183,14 @@ async def test_a_deleted_object_is_let_go_when_nothing_is_left_outside(world: Wo
     assert world.cluster.live("experiments", "risk", "fraud") is None
     assert world.cluster.all("v1/ConfigMap") == []
     assert world.outside.count("delete_experiment") == 1
-    assert world.outside.index("delete_experiment") < len(world.outside) - 1 - world.outside[::-1].index("set_finalizers")
+    assert world.outside.index("delete_experiment") < len(world.outside) - 1 - world.outside[
+        ::-1
+    ].index("set_finalizers")
 
 
-async def test_an_object_that_others_hold_on_to_is_left_alone_after_its_release(world: World) -> None:
+async def test_an_object_that_others_hold_on_to_is_left_alone_after_its_release(
+    world: World,
+) -> None:
     body = manifest()
     body["metadata"]["finalizers"] = ["somebody.else/holds"]
     world.cluster.create(body)
@@ -199,7 +214,7 @@ async def test_a_name_that_is_used_again_is_another_object(world: World) -> None
     assert [child["data"] for child in world.cluster.all("v1/ConfigMap")] == [{"value": "new"}]
 
 
-# --- events ---------------------------------------------------------------------------------------------
+# --- events ---------------------------------------------------------------------------------------
 async def test_users_are_told_of_each_transition_once(world: World) -> None:
     world.cluster.create(manifest())
     await world.settle(within=30 * MINUTE)
@@ -215,7 +230,12 @@ async def test_what_flips_to_and_fro_is_told_once_in_ten_minutes(world: World) -
     await world.settle()
     for _ in range(5):
         world.toys.raises["fraud"] = DOWN
-        world.cluster.edit("experiments", "risk", "fraud", lambda body: body["metadata"].update(labels={"x": str(world.clock.time())}))
+        world.cluster.edit(
+            "experiments",
+            "risk",
+            "fraud",
+            lambda body: body["metadata"].update(labels={"x": str(world.clock.time())}),
+        )
         await world.settle()
         world.toys.raises.clear()
         world.clock.advance(60)
@@ -237,7 +257,9 @@ async def test_an_event_that_cannot_be_told_stops_nobody(world: World) -> None:
 
 async def test_an_event_waits_while_kubernetes_takes_none(world: World) -> None:
     world.cluster.create(manifest())
-    world.cluster.fail_next("event", Unavailable("Kubernetes", "record Event", "risk/fraud", "away"))
+    world.cluster.fail_next(
+        "event", Unavailable("Kubernetes", "record Event", "risk/fraud", "away")
+    )
     await world.settle()
     assert world.cluster.events == [], "what follows keeps its order"
     await world.settle()

@@ -43,7 +43,9 @@ def test_changes_come_before_routine_but_one_pick_in_five_is_routines() -> None:
         queue.add(key(f"routine-{number}"), Priority.LOW, 0)
         queue.add(key(f"change-{number}"), Priority.HIGH, 0)
     first = drain(queue)[:10]
-    assert [name.split("-")[0] for name in first] == ["change"] * 4 + ["routine"] + ["change"] * 4 + ["routine"]
+    assert [name.split("-")[0] for name in first] == ["change"] * 4 + ["routine"] + [
+        "change"
+    ] * 4 + ["routine"]
 
 
 def test_a_change_moves_a_routine_key_up() -> None:

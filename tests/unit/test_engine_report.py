@@ -30,7 +30,11 @@ def test_the_transition_time_moves_exactly_when_the_status_flips() -> None:
     broken = merge(WRITTEN, status(*stalled("NameTaken", "Choose another name.")), 1, LATER)
     assert {c["lastTransitionTime"] for c in reworded["conditions"]} == {"2026-01-01T12:00:00Z"}
     times = {c["type"]: c["lastTransitionTime"] for c in broken["conditions"]}
-    assert times == {"Ready": "2026-01-01T12:05:00Z", "Reconciling": "2026-01-01T12:00:00Z", "Stalled": "2026-01-01T12:05:00Z"}
+    assert times == {
+        "Ready": "2026-01-01T12:05:00Z",
+        "Reconciling": "2026-01-01T12:00:00Z",
+        "Stalled": "2026-01-01T12:05:00Z",
+    }
 
 
 def test_a_new_generation_is_written_on_the_status_and_on_every_condition() -> None:
@@ -41,7 +45,12 @@ def test_a_new_generation_is_written_on_the_status_and_on_every_condition() -> N
 
 
 def test_the_order_of_conditions_never_changes() -> None:
-    backwards = {"conditions": [*reversed(SYNCED["conditions"]), {"type": "Alpha", "status": "True", "reason": "A"}]}
+    backwards = {
+        "conditions": [
+            *reversed(SYNCED["conditions"]),
+            {"type": "Alpha", "status": "True", "reason": "A"},
+        ]
+    }
     names = [c["type"] for c in merge({}, backwards, 1, NOON)["conditions"]]
     assert names == ["Ready", "Reconciling", "Stalled", "Alpha"]
 
@@ -53,7 +62,9 @@ def test_a_message_is_never_longer_than_the_crd_lets_it_be() -> None:
 
 def test_each_transition_is_told_once() -> None:
     told = transitions(WRITTEN, status(*stalled("NameTaken", "Choose another name.")))
-    assert [(event.reason, event.message, event.warning) for event in told] == [("NameTaken", "Choose another name.", True)]
+    assert [(event.reason, event.message, event.warning) for event in told] == [
+        ("NameTaken", "Choose another name.", True)
+    ]
 
 
 def test_nothing_is_told_when_only_the_words_change() -> None:
@@ -61,15 +72,27 @@ def test_nothing_is_told_when_only_the_words_change() -> None:
 
 
 def test_what_is_on_its_way_is_no_warning_and_what_is_ready_neither() -> None:
-    assert [(e.reason, e.warning) for e in transitions({}, status(*progressing("Creating", "Making it.")))] == [("Creating", False)]
-    assert [(e.reason, e.warning) for e in transitions(status(*progressing("Creating", "Making it.")), SYNCED)] == [("Synced", False)]
+    assert [
+        (e.reason, e.warning)
+        for e in transitions({}, status(*progressing("Creating", "Making it.")))
+    ] == [("Creating", False)]
+    assert [
+        (e.reason, e.warning)
+        for e in transitions(status(*progressing("Creating", "Making it.")), SYNCED)
+    ] == [("Synced", False)]
 
 
 def test_an_object_that_its_kind_cannot_read_keeps_what_was_known_and_is_stalled() -> None:
-    new = merge(WRITTEN | {"id": "7"}, ill(WRITTEN | {"id": "7"}, "InternalError", "A bug.", 1), 1, LATER)
+    new = merge(
+        WRITTEN | {"id": "7"}, ill(WRITTEN | {"id": "7"}, "InternalError", "A bug.", 1), 1, LATER
+    )
     found = conditions_of(new)
     assert new["id"] == "7"
-    assert (found["Ready"]["status"], found["Stalled"]["status"], found["Stalled"]["reason"]) == ("True", "True", "InternalError")
+    assert (found["Ready"]["status"], found["Stalled"]["status"], found["Stalled"]["reason"]) == (
+        "True",
+        "True",
+        "InternalError",
+    )
 
 
 def test_ready_does_not_outlive_the_generation_that_it_spoke_of() -> None:

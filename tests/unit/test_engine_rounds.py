@@ -1,4 +1,6 @@
-"""One reconcile, round by round: what it reads and how often, plans that come back, applies that are refused, finalizing."""
+"""One reconcile, round by round: what it reads and how often, plans that come back, applies that
+are refused, finalizing.
+"""
 
 from __future__ import annotations
 
@@ -39,24 +41,43 @@ def touch_owned(world: World) -> None:
     world.cluster.edit("v1/ConfigMap", "risk", "fraud-0", touch)
 
 
-# --- reads ----------------------------------------------------------------------------------------------
-async def test_one_reconcile_reads_mlflow_and_s3_once_and_again_only_after_its_own_write(world: World) -> None:
+# --- reads ----------------------------------------------------------------------------------------
+async def test_one_reconcile_reads_mlflow_and_s3_once_and_again_only_after_its_own_write(
+    world: World,
+) -> None:
     world.cluster.create(manifest(stored=True, noted=True, children=2))
     await world.settle()
     assert world.toys.rounds["fraud"] == 4
-    order = [name for name in world.outside if name in {*READS, "create_experiment", "apply", "write_status"}]
+    order = [
+        name
+        for name in world.outside
+        if name in {*READS, "create_experiment", "apply", "write_status"}
+    ]
     # What S3 said still holds after a write to MLflow.
-    assert order == ["experiment", "usage", "create_experiment", "experiment", "apply", "apply", "write_status", "write_status"], (
-        "what S3 said still holds"
-    )
+    assert order == [
+        "experiment",
+        "usage",
+        "create_experiment",
+        "experiment",
+        "apply",
+        "apply",
+        "write_status",
+        "write_status",
+    ], "what S3 said still holds"
 
 
 async def test_a_write_that_got_no_answer_is_read_after_too(world: World) -> None:
     """It may have happened."""
     world.cluster.create(manifest(children=0))
-    world.cluster.fail_next("create_experiment", Ambiguous("MLflow", "create experiment", "risk/fraud"), after=True)
+    world.cluster.fail_next(
+        "create_experiment", Ambiguous("MLflow", "create experiment", "risk/fraud"), after=True
+    )
     await world.settle(within=MINUTE)
-    assert (world.condition("Ready"), world.count("create_experiment"), world.count("experiment")) == (("True", "Synced"), 1, 2)
+    assert (
+        world.condition("Ready"),
+        world.count("create_experiment"),
+        world.count("experiment"),
+    ) == (("True", "Synced"), 1, 2)
 
 
 async def test_without_reads_last_every_reconcile_reads(world: World) -> None:
@@ -89,7 +110,9 @@ async def test_while_a_change_is_under_way_owned_objects_wake_no_reads(under_way
     assert under_way.count(*READS) == 0
 
 
-async def test_an_answer_is_never_older_than_reads_last_however_often_it_is_used(under_way: World) -> None:
+async def test_an_answer_is_never_older_than_reads_last_however_often_it_is_used(
+    under_way: World,
+) -> None:
     for _ in range(5):
         under_way.clock.advance(5)
         touch_owned(under_way)
@@ -128,11 +151,18 @@ async def test_a_trigger_drops_what_was_read(under_way: World) -> None:
 
 
 async def test_a_write_of_ours_drops_what_was_read(under_way: World) -> None:
-    under_way.toys.restless["fraud"] = Act((SetTags(TagTarget("experiment", "1"), {"team": "risk"}),))
+    under_way.toys.restless["fraud"] = Act(
+        (SetTags(TagTarget("experiment", "1"), {"team": "risk"}),)
+    )
     touch_owned(under_way)
     await under_way.settle()
     assert under_way.condition("Reconciling") == ("True", "NoProgress")
-    assert under_way.outside[:4] == ["set_experiment_tags", "experiment", "set_experiment_tags", "experiment"]
+    assert under_way.outside[:4] == [
+        "set_experiment_tags",
+        "experiment",
+        "set_experiment_tags",
+        "experiment",
+    ]
 
 
 async def test_another_connection_drops_what_was_read(under_way: World) -> None:
@@ -165,16 +195,24 @@ async def test_an_object_that_is_ready_keeps_nothing(under_way: World) -> None:
 
 
 async def test_an_object_of_the_same_name_inherits_no_reads(under_way: World) -> None:
-    under_way.cluster.edit("experiments", "risk", "fraud", lambda body: body["metadata"].update(finalizers=[]))
+    under_way.cluster.edit(
+        "experiments", "risk", "fraud", lambda body: body["metadata"].update(finalizers=[])
+    )
     under_way.cluster.remove("experiments", "risk", "fraud")
     under_way.cluster.create(manifest(busy=True, stored=True))
     await under_way.settle()
     assert under_way.count(*READS) == 2
 
 
-# --- plans that come back -------------------------------------------------------------------------------
-async def test_an_act_that_comes_back_is_carried_out_twice_and_then_ends_the_reconcile(world: World) -> None:
-    config = manifest() | {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "odd", "namespace": "risk"}}
+# --- plans that come back -------------------------------------------------------------------------
+async def test_an_act_that_comes_back_is_carried_out_twice_and_then_ends_the_reconcile(
+    world: World,
+) -> None:
+    config = manifest() | {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": "odd", "namespace": "risk"},
+    }
     world.toys.restless["fraud"] = Act((Apply(config),))
     world.cluster.create(manifest(outside=False))
     assert await world.engine.step() == (world.engine_key(), "failed")
@@ -188,7 +226,9 @@ async def test_an_act_that_comes_back_is_carried_out_twice_and_then_ends_the_rec
 
 async def test_a_record_that_comes_back_ends_the_reconcile_too(world: World) -> None:
     world.cluster.create(manifest(outside=False))
-    world.toys.restless["fraud"] = Record(toy_status(Toy.parse(world.toy()), None, *progressing("Noted", "Noted.")))
+    world.toys.restless["fraud"] = Record(
+        toy_status(Toy.parse(world.toy()), None, *progressing("Noted", "Noted."))
+    )
     assert await world.engine.step() == (world.engine_key(), "failed")
     assert (world.toys.rounds["fraud"], world.count("write_status")) == (3, 2)
     assert world.condition("Reconciling") == ("True", "NoProgress")
@@ -223,11 +263,16 @@ async def test_what_another_controller_reverts_each_time_ends_the_reconcile(worl
 
 async def test_what_makes_progress_again_is_ready_again(world: World) -> None:
     world.cluster.create(manifest(outside=False))
-    world.toys.restless["fraud"] = Record(toy_status(Toy.parse(world.toy()), None, *progressing("Noted", "Noted.")))
+    world.toys.restless["fraud"] = Record(
+        toy_status(Toy.parse(world.toy()), None, *progressing("Noted", "Noted."))
+    )
     await world.settle()
     world.toys.restless.clear()
     await world.settle(within=MINUTE)
-    assert (world.condition("Ready"), world.condition("Reconciling")) == (("True", "Synced"), ("False", "Synced"))
+    assert (world.condition("Ready"), world.condition("Reconciling")) == (
+        ("True", "Synced"),
+        ("False", "Synced"),
+    )
 
 
 async def test_a_status_that_is_recorded_is_written_before_what_follows(world: World) -> None:
@@ -240,10 +285,14 @@ async def test_a_status_that_is_recorded_is_written_before_what_follows(world: W
 
     world.calls.on_call = look
     await world.settle()
-    assert (seen, world.condition("Ready"), world.toy()["status"]["noted"]) == ([("True", "Noted")], ("True", "Synced"), True)
+    assert (seen, world.condition("Ready"), world.toy()["status"]["noted"]) == (
+        [("True", "Noted")],
+        ("True", "Synced"),
+        True,
+    )
 
 
-# --- applies that are refused ---------------------------------------------------------------------------
+# --- applies that are refused ---------------------------------------------------------------------
 def refuse(world: World, name: str, error: ModelyardError) -> None:
     """Have the API server refuse every apply of one ConfigMap."""
     world.cluster.refuses["ConfigMap", name] = error
@@ -254,7 +303,9 @@ INVALID = Invalid("Kubernetes", "apply ConfigMap", "risk/fraud-1", "data: Invali
 
 
 @pytest.mark.parametrize("error", [QUOTA, INVALID], ids=["quota", "invalid"])
-async def test_a_refused_apply_ends_the_reconcile_and_is_reported(world: World, error: Invalid) -> None:
+async def test_a_refused_apply_ends_the_reconcile_and_is_reported(
+    world: World, error: Invalid
+) -> None:
     refuse(world, "fraud-1", error)
     world.cluster.create(manifest(children=3))
     await world.settle()
@@ -270,7 +321,10 @@ async def test_a_kind_that_survives_refusals_decides_what_follows(error: Invalid
     refuse(world, "fraud-1", error)
     world.cluster.create(manifest(children=3))
     await world.settle()
-    assert [each["metadata"]["name"] for each in world.cluster.all("v1/ConfigMap")] == ["fraud-0", "fraud-2"]
+    assert [each["metadata"]["name"] for each in world.cluster.all("v1/ConfigMap")] == [
+        "fraud-0",
+        "fraud-2",
+    ]
     assert world.condition("Stalled") == ("True", "Refused")
     assert conditions_of(world.toy()["status"])["Stalled"]["message"] == "fraud-1"
     assert world.count("apply") == 3, "what is refused is not repeated within the reconcile"
@@ -288,8 +342,12 @@ async def test_a_refusal_is_retried_by_the_next_reconcile() -> None:
     assert len(world.cluster.all("v1/ConfigMap")) == 2
 
 
-@pytest.mark.parametrize("error", [Conflict("Kubernetes", "apply", "x"), Unavailable("Kubernetes", "apply", "x")])
-async def test_an_apply_that_merely_failed_stops_the_rest(world: World, error: ModelyardError) -> None:
+@pytest.mark.parametrize(
+    "error", [Conflict("Kubernetes", "apply", "x"), Unavailable("Kubernetes", "apply", "x")]
+)
+async def test_an_apply_that_merely_failed_stops_the_rest(
+    world: World, error: ModelyardError
+) -> None:
     refuse(world, "fraud-0", error)
     world.cluster.create(manifest(children=3))
     await world.engine.step()
@@ -300,19 +358,23 @@ async def test_an_apply_that_merely_failed_stops_the_rest(world: World, error: M
 async def test_a_refused_effect_outside_of_kubernetes_always_ends_the_reconcile() -> None:
     world = World(Toys(survives_refusals=True))
     world.cluster.create(manifest(children=0))
-    world.cluster.fail_next("create_experiment", Invalid("MLflow", "create experiment", "risk/fraud", "no"))
+    world.cluster.fail_next(
+        "create_experiment", Invalid("MLflow", "create experiment", "risk/fraud", "no")
+    )
     await world.settle()
     assert world.condition("Stalled") == ("True", "RequestRefused")
 
 
 async def test_events_of_a_refused_plan_are_not_recorded(world: World) -> None:
     world.cluster.create(manifest(children=0))
-    world.cluster.fail_next("create_experiment", Invalid("MLflow", "create experiment", "risk/fraud", "no"))
+    world.cluster.fail_next(
+        "create_experiment", Invalid("MLflow", "create experiment", "risk/fraud", "no")
+    )
     await world.settle()
     assert "Created" not in [event[2] for event in world.cluster.events]
 
 
-# --- finalizing -----------------------------------------------------------------------------------------
+# --- finalizing -----------------------------------------------------------------------------------
 async def test_finalize_removes_our_finalizer_and_records_its_events(world: World) -> None:
     body = manifest()
     body["metadata"]["finalizers"] = ["another.controller/holds"]
@@ -322,13 +384,21 @@ async def test_finalize_removes_our_finalizer_and_records_its_events(world: Worl
     world.cluster.remove("experiments", "risk", "fraud")
     await world.settle()
     assert world.toy()["metadata"]["finalizers"] == ["another.controller/holds"]
-    assert world.cluster.events[-1] == ("Experiment", "fraud", "Finalized", "Nothing external is left.", False)
+    assert world.cluster.events[-1] == (
+        "Experiment",
+        "fraud",
+        "Finalized",
+        "Nothing external is left.",
+        False,
+    )
 
 
 async def test_an_error_may_finalize_too(world: World) -> None:
     world.cluster.create(manifest())
     await world.settle()
-    world.toys.raises["fraud"] = Invalid("Kubernetes", "read connection", "risk/modelyard-connection", "there is no Secret")
+    world.toys.raises["fraud"] = Invalid(
+        "Kubernetes", "read connection", "risk/modelyard-connection", "there is no Secret"
+    )
     world.cluster.remove("experiments", "risk", "fraud")
     await world.settle()
     assert world.cluster.live("experiments", "risk", "fraud") is None
@@ -336,7 +406,9 @@ async def test_an_error_may_finalize_too(world: World) -> None:
     assert world.count("delete_experiment") == 0
 
 
-async def test_an_object_that_nobody_deletes_is_never_finalized(world: World, caplog: pytest.LogCaptureFixture) -> None:
+async def test_an_object_that_nobody_deletes_is_never_finalized(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
     world.toys.restless["fraud"] = Finalize()
     world.cluster.create(manifest(outside=False))
     await world.settle()
@@ -356,7 +428,7 @@ async def test_a_rest_while_it_is_being_deleted_keeps_the_finalizer(world: World
     assert world.cluster.live("experiments", "risk", "fraud") is None
 
 
-# --- the rules of a plan --------------------------------------------------------------------------------
+# --- the rules of a plan --------------------------------------------------------------------------
 def test_a_round_acts_at_least_once_and_has_at_most_one_external_effect() -> None:
     tags = [SetTags(TagTarget("run", f"r{number}"), {"x": "1"}) for number in range(2)]
     with pytest.raises(AssertionError, match="at most one external effect"):

@@ -1,4 +1,6 @@
-"""One reconcile whose pods are told something: what the API server refuses of it does not stop the rest."""
+"""One reconcile whose pods are told something: what the API server refuses of it does not stop
+the rest.
+"""
 
 from __future__ import annotations
 
@@ -17,8 +19,18 @@ from tests.unit.engine_world import World
 
 RULE = json.dumps({"revision": 1})
 PODS = ("fraud-a", "fraud-b", "fraud-c")
-RBAC = Forbidden("Kubernetes", "tell Pod", "risk/fraud-a", 'pods "fraud-a" is forbidden: cannot patch resource "pods"')
-WEBHOOK = Invalid("Kubernetes", "tell Pod", "risk/fraud-a", 'admission webhook "pods.example.com" denied the request')
+RBAC = Forbidden(
+    "Kubernetes",
+    "tell Pod",
+    "risk/fraud-a",
+    'pods "fraud-a" is forbidden: cannot patch resource "pods"',
+)
+WEBHOOK = Invalid(
+    "Kubernetes",
+    "tell Pod",
+    "risk/fraud-a",
+    'admission webhook "pods.example.com" denied the request',
+)
 
 
 @dataclass
@@ -46,7 +58,9 @@ def refusing(error: ModelyardError, *, survives: bool = True) -> World:
     toys = Tellers(survives_refusals=survives)
     world = World(toys)
     for name in PODS:
-        made = world.cluster.create({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "namespace": "risk"}})
+        made = world.cluster.create(
+            {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "namespace": "risk"}}
+        )
         toys.pods[name] = made["metadata"]["uid"]
     world.cluster.refuses["Pod", "fraud-a"] = error
     world.cluster.create(manifest(children=2))
@@ -67,7 +81,9 @@ async def test_a_pod_that_may_not_be_told_stops_no_other_action(error: Invalid) 
     await world.settle()
     assert told(world) == ["fraud-b", "fraud-c"]
     assert len(world.cluster.all("v1/ConfigMap")) == 2
-    assert conditions_of(world.toy()["status"])["Stalled"]["message"] == "fraud-a", "the decision has its name"
+    assert conditions_of(world.toy()["status"])["Stalled"]["message"] == "fraud-a", (
+        "the decision has its name"
+    )
 
 
 async def test_for_a_kind_that_does_not_survive_it_the_reconcile_ends() -> None:
@@ -77,7 +93,9 @@ async def test_for_a_kind_that_does_not_survive_it_the_reconcile_ends() -> None:
     assert world.condition("Stalled") == ("True", "RequestRefused")
 
 
-@pytest.mark.parametrize("error", [Conflict("Kubernetes", "tell Pod", "x"), Unavailable("Kubernetes", "tell Pod", "x")])
+@pytest.mark.parametrize(
+    "error", [Conflict("Kubernetes", "tell Pod", "x"), Unavailable("Kubernetes", "tell Pod", "x")]
+)
 async def test_one_that_merely_failed_stops_the_rest(error: ModelyardError) -> None:
     world = refusing(error)
     await world.engine.step()

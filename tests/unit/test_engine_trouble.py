@@ -23,7 +23,7 @@ def world() -> World:
     return World()
 
 
-# --- the bad way ----------------------------------------------------------------------------------------
+# --- the bad way ----------------------------------------------------------------------------------
 async def test_an_error_is_told_and_tried_again_ever_more_slowly(world: World) -> None:
     world.toys.raises["fraud"] = DOWN
     world.cluster.create(manifest())
@@ -67,7 +67,9 @@ async def test_an_event_does_not_cut_a_back_off_short_but_a_change_does(world: W
     world.cluster.create(manifest())
     await world.settle(within=MINUTE)
     rounds = world.toys.rounds["fraud"]
-    world.cluster.edit("experiments", "risk", "fraud", lambda body: body["status"].update(id="scribble"))
+    world.cluster.edit(
+        "experiments", "risk", "fraud", lambda body: body["status"].update(id="scribble")
+    )
     await world.settle()
     assert world.toys.rounds["fraud"] == rounds
     world.cluster.edit("experiments", "risk", "fraud", lambda body: body["spec"].update(value="x"))
@@ -75,16 +77,23 @@ async def test_an_event_does_not_cut_a_back_off_short_but_a_change_does(world: W
     assert world.toys.rounds["fraud"] == rounds + 1
 
 
-async def test_a_create_that_was_not_heard_of_is_searched_for_and_not_repeated(world: World) -> None:
+async def test_a_create_that_was_not_heard_of_is_searched_for_and_not_repeated(
+    world: World,
+) -> None:
     world.cluster.create(manifest())
-    world.cluster.fail_next("create_experiment", Ambiguous("MLflow", "create experiment", "risk/fraud"), after=True)
+    world.cluster.fail_next(
+        "create_experiment", Ambiguous("MLflow", "create experiment", "risk/fraud"), after=True
+    )
     await world.settle(within=MINUTE)
     assert world.condition("Ready") == ("True", "Synced")
     assert world.count("create_experiment") == 1
     assert len(world.tracking.experiments) == 1
 
 
-@pytest.mark.parametrize("error", [Invalid("S3", "make", "x"), Forbidden("MLflow", "make", "x"), Unavailable("S3", "make", "x")])
+@pytest.mark.parametrize(
+    "error",
+    [Invalid("S3", "make", "x"), Forbidden("MLflow", "make", "x"), Unavailable("S3", "make", "x")],
+)
 async def test_each_error_reaches_the_status(world: World, error: ModelyardError) -> None:
     world.toys.raises["fraud"] = error
     world.cluster.create(manifest())
@@ -101,7 +110,9 @@ async def test_a_conflict_is_tried_again_soon_and_not_told(world: World) -> None
     assert world.count("write_status") == 1
 
 
-async def test_a_bug_is_told_and_nobody_dies_of_it(world: World, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_bug_is_told_and_nobody_dies_of_it(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
     world.toys.raises["fraud"] = ZeroDivisionError("oops")
     world.cluster.create(manifest("other"))
     world.cluster.create(manifest())
@@ -165,10 +176,14 @@ async def test_while_kubernetes_does_not_answer_only_one_tries_at_a_time(world: 
     assert world.count("set_finalizers") < 25
     world.calls.on_call = lambda _operation, _phase: None
     await world.settle(within=timedelta(seconds=5))
-    assert {world.condition("Ready", f"toy-{number}") for number in range(50)} == {("True", "Synced")}
+    assert {world.condition("Ready", f"toy-{number}") for number in range(50)} == {
+        ("True", "Synced")
+    }
 
 
-async def test_an_object_that_has_more_to_do_than_one_pass_lets_others_have_their_turn(world: World) -> None:
+async def test_an_object_that_has_more_to_do_than_one_pass_lets_others_have_their_turn(
+    world: World,
+) -> None:
     world = World(options=Options(rounds=2))
     world.cluster.create(manifest("a"))
     world.cluster.create(manifest("b"))
@@ -181,14 +196,18 @@ async def test_an_object_that_has_more_to_do_than_one_pass_lets_others_have_thei
     assert world.condition("Ready", "a") == ("True", "Synced")
 
 
-# --- what watches lose ----------------------------------------------------------------------------------
+# --- what watches lose ----------------------------------------------------------------------------
 async def test_a_lost_event_comes_to_light_by_the_list(world: World) -> None:
     world.cluster.create(manifest("stays"))
     world.cluster.create(manifest("goes"))
     await world.settle()
     world.cluster.deaf = True
-    world.cluster.edit("experiments", "risk", "stays", lambda body: body["spec"].update(value="new"))
-    world.cluster.edit("experiments", "risk", "goes", lambda body: body["metadata"].update(finalizers=[]))
+    world.cluster.edit(
+        "experiments", "risk", "stays", lambda body: body["spec"].update(value="new")
+    )
+    world.cluster.edit(
+        "experiments", "risk", "goes", lambda body: body["metadata"].update(finalizers=[])
+    )
     world.cluster.remove("experiments", "risk", "goes")
     world.cluster.create(manifest("comes"))
     assert await world.settle() == 0
@@ -212,7 +231,9 @@ async def test_a_stale_view_makes_no_duplicate_and_harms_no_successor(world: Wor
     world.cluster.create(manifest())
     await world.settle()
     world.cluster.deaf = True
-    world.cluster.edit("experiments", "risk", "fraud", lambda body: body["metadata"].update(finalizers=[]))
+    world.cluster.edit(
+        "experiments", "risk", "fraud", lambda body: body["metadata"].update(finalizers=[])
+    )
     world.cluster.remove("experiments", "risk", "fraud")
     world.cluster.create(manifest(value="successor"))
     world.clock.advance(400)
@@ -224,7 +245,9 @@ async def test_a_stale_view_makes_no_duplicate_and_harms_no_successor(world: Wor
 
 
 async def test_a_related_change_causes_a_look_though_nothing_of_its_own_changed() -> None:
-    world = World(relations=(Relation("trainingruns", lambda run, _cluster: [run["spec"]["experiment"]]),))
+    world = World(
+        relations=(Relation("trainingruns", lambda run, _cluster: [run["spec"]["experiment"]]),)
+    )
     world.cluster.create(manifest())
     await world.settle()
     rounds = world.toys.rounds["fraud"]
@@ -232,18 +255,24 @@ async def test_a_related_change_causes_a_look_though_nothing_of_its_own_changed(
     world.cluster.create(run)
     await world.settle()
     assert world.toys.rounds["fraud"] == rounds + 1
-    world.cluster.edit("trainingruns", "risk", "run-1", lambda body: body.update(status={"completionTime": "now"}))
+    world.cluster.edit(
+        "trainingruns", "risk", "run-1", lambda body: body.update(status={"completionTime": "now"})
+    )
     await world.settle()
     assert world.toys.rounds["fraud"] == rounds + 2
 
 
-async def test_a_relation_that_fails_is_logged_and_stops_nobody(caplog: pytest.LogCaptureFixture) -> None:
-    world = World(relations=(Relation("trainingruns", lambda run, _cluster: [run["spec"]["nonsense"]]),))
+async def test_a_relation_that_fails_is_logged_and_stops_nobody(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    world = World(
+        relations=(Relation("trainingruns", lambda run, _cluster: [run["spec"]["nonsense"]]),)
+    )
     world.cluster.create(manifest("run-1") | {"kind": "TrainingRun"})
     assert "KeyError" in caplog.text
 
 
-# --- crash anywhere -------------------------------------------------------------------------------------
+# --- crash anywhere -------------------------------------------------------------------------------
 CRASH_POINTS = [(number, phase) for number in range(1, 13) for phase in ("before", "after")]
 
 
@@ -251,7 +280,9 @@ async def _life(world: World) -> None:
     """A whole life: made, changed, deleted."""
     world.cluster.create(manifest(children=2))
     await world.settle(within=MINUTE)
-    world.cluster.edit("experiments", "risk", "fraud", lambda body: body["spec"].update(value="red", children=1))
+    world.cluster.edit(
+        "experiments", "risk", "fraud", lambda body: body["spec"].update(value="red", children=1)
+    )
     await world.settle(within=MINUTE)
 
 
@@ -275,7 +306,12 @@ async def test_a_crash_anywhere_changes_nothing_of_the_end(number: int, phase: s
     except Killed:
         world.restart()
         await world.settle(within=MINUTE)
-        world.cluster.edit("experiments", "risk", "fraud", lambda body: body["spec"].update(value="red", children=1))
+        world.cluster.edit(
+            "experiments",
+            "risk",
+            "fraud",
+            lambda body: body["spec"].update(value="red", children=1),
+        )
         await world.settle(within=MINUTE)
     assert left <= 0, "the story is shorter than this: the test would not fail"
     assert len(world.tracking.experiments) == 1

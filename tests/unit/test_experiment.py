@@ -49,17 +49,21 @@ BEST = {"metric": "accuracy", "goal": "Maximize"}
 
 
 def observed(**more) -> Observation:
-    return Observation(**({"bucket": BUCKET, "tracked": OURS, "tracking_url": URL, "usage": Usage(0, 0)} | more))
+    return Observation(
+        **({"bucket": BUCKET, "tracked": OURS, "tracking_url": URL, "usage": Usage(0, 0)} | more)
+    )
 
 
-# --- what is missing ----------------------------------------------------------------------------------
+# --- what is missing ------------------------------------------------------------------------------
 def test_a_bucket_that_is_not_there_is_made_first():
     plan = decide(experiment(), observed(usage=None, tracked=None), NOW)
     assert plan == Act((CreateBucket(BUCKET),))
 
 
 def test_an_experiment_is_made_below_its_own_prefix_and_marked_as_ours():
-    plan = decide(experiment(description="cards", tags={"team": "risk"}), observed(tracked=None), NOW)
+    plan = decide(
+        experiment(description="cards", tags={"team": "risk"}), observed(tracked=None), NOW
+    )
     assert actions(plan) == (
         CreateExperiment(
             "risk/fraud",
@@ -77,21 +81,31 @@ def test_an_experiment_is_made_below_its_own_prefix_and_marked_as_ours():
 
 
 def test_nobody_takes_an_experiment_over_by_writing_our_tags():
-    plan = decide(experiment(tags={UID_TAG: "uid-other", NAME_TAG: "other"}), observed(tracked=None), NOW)
+    plan = decide(
+        experiment(tags={UID_TAG: "uid-other", NAME_TAG: "other"}), observed(tracked=None), NOW
+    )
     action = outside(plan)
     assert isinstance(action, CreateExperiment)
     assert (action.tags[UID_TAG], action.tags[NAME_TAG]) == ("uid-fraud", "fraud")
 
 
 def test_one_that_was_deleted_in_mlflow_is_restored_before_anything_is_set():
-    plan = decide(experiment(description="new"), observed(tracked=tracked_experiment(deleted=True)), NOW)
+    plan = decide(
+        experiment(description="new"), observed(tracked=tracked_experiment(deleted=True)), NOW
+    )
     assert actions(plan) == (RestoreExperiment("12"),)
 
 
 def test_tags_are_made_equal_and_those_of_others_stay():
     there = tracked_experiment(team="old", theirs="kept")
-    plan = decide(experiment(tags={"team": "risk"}, description="cards"), observed(tracked=there), NOW)
-    assert actions(plan) == (SetTags(TARGET, {**tags.recorded(["team"]), "team": "risk", "mlflow.note.content": "cards"}),)
+    plan = decide(
+        experiment(tags={"team": "risk"}, description="cards"), observed(tracked=there), NOW
+    )
+    assert actions(plan) == (
+        SetTags(
+            TARGET, {**tags.recorded(["team"]), "team": "risk", "mlflow.note.content": "cards"}
+        ),
+    )
 
 
 def test_a_tag_that_the_spec_says_no_more_is_taken_away_and_those_of_others_stay():
@@ -105,21 +119,29 @@ def test_nothing_to_do_asks_for_nothing():
     assert (plan.requeue_after, said(plan)) == (None, "Ready Synced")
 
 
-# --- names that are taken -----------------------------------------------------------------------------
+# --- names that are taken -------------------------------------------------------------------------
 SOMEBODY_ELSES = tracked_experiment(**{UID_TAG: "uid-of-another"})
 
 
 @pytest.mark.parametrize("deleted", [False, True])
 def test_a_name_that_somebody_else_holds_is_never_taken_over(deleted: bool):
-    plan = decide(experiment(tags={"team": "risk"}), observed(tracked=replace(SOMEBODY_ELSES, deleted=deleted)), NOW)
+    plan = decide(
+        experiment(tags={"team": "risk"}),
+        observed(tracked=replace(SOMEBODY_ELSES, deleted=deleted)),
+        NOW,
+    )
     assert said(plan) == "Stalled NameTaken"
     assert "kubectl annotate mlexp fraud -n risk modelyard.io/adopt=true" in message(plan)
     assert plan.requeue_after is not None, "nobody tells us when the name is free"
 
 
 def test_the_message_tells_an_earlier_object_from_somebody_else():
-    assert "an earlier object of this name" in message(decide(experiment(), observed(tracked=SOMEBODY_ELSES), NOW))
-    assert "another client" in message(decide(experiment(), observed(tracked=replace(OURS, tags={})), NOW))
+    assert "an earlier object of this name" in message(
+        decide(experiment(), observed(tracked=SOMEBODY_ELSES), NOW)
+    )
+    assert "another client" in message(
+        decide(experiment(), observed(tracked=replace(OURS, tags={})), NOW)
+    )
 
 
 def test_what_another_holds_is_not_told_as_ours():
@@ -131,12 +153,14 @@ def test_what_another_holds_is_not_told_as_ours():
 
 def test_adoption_is_explicit_and_marks_it_as_ours():
     asked = experiment(about={"annotations": {"modelyard.io/adopt": "true"}})
-    assert actions(decide(asked, observed(tracked=SOMEBODY_ELSES), NOW)) == (SetTags(TARGET, {UID_TAG: "uid-fraud"}),)
+    assert actions(decide(asked, observed(tracked=SOMEBODY_ELSES), NOW)) == (
+        SetTags(TARGET, {UID_TAG: "uid-fraud"}),
+    )
     refused = experiment(about={"annotations": {"modelyard.io/adopt": "false"}})
     assert said(decide(refused, observed(tracked=SOMEBODY_ELSES), NOW)) == "Stalled NameTaken"
 
 
-# --- what is seen -------------------------------------------------------------------------------------
+# --- what is seen ---------------------------------------------------------------------------------
 def test_the_status_says_what_is_there():
     runs = (
         tracked_run("a", metrics={"accuracy": 0.91}),
@@ -146,30 +170,56 @@ def test_the_status_says_what_is_there():
         tracked_run("e", "RUNNING", metrics={"accuracy": 0.99}),
         tracked_run("f", "SCHEDULED"),
     )
-    status = status_of(decide(experiment(objective=BEST), observed(runs=runs, deleted_runs=2, usage=Usage(41, 1048576)), NOW))
+    status = status_of(
+        decide(
+            experiment(objective=BEST),
+            observed(runs=runs, deleted_runs=2, usage=Usage(41, 1048576)),
+            NOW,
+        )
+    )
     assert status.mlflow
     assert (status.mlflow.id, status.mlflow.name) == ("12", "risk/fraud")
     assert status.mlflow.url == f"{URL}/#/experiments/12"
     assert status.artifacts
     assert (status.artifacts.uri, status.artifacts.objects) == (f"s3://{BUCKET}/risk/fraud/", 41)
     assert status.runs
-    assert status.runs.model_dump(exclude_none=True) == {"running": 2, "finished": 2, "failed": 2, "deleted": 2}
+    assert status.runs.model_dump(exclude_none=True) == {
+        "running": 2,
+        "finished": 2,
+        "failed": 2,
+        "deleted": 2,
+    }
     assert status.best_run
-    assert (status.best_run.run_id, status.best_run.training_run, status.best_run.value) == ("b", "fraud-2", "0.93")
+    assert (status.best_run.run_id, status.best_run.training_run, status.best_run.value) == (
+        "b",
+        "fraud-2",
+        "0.93",
+    )
 
 
 @pytest.mark.parametrize(("goal", "best"), [("Maximize", "b"), ("Minimize", "a")])
 def test_the_best_run_by_either_goal(goal: str, best: str):
-    runs = (tracked_run("a", metrics={"loss": 0.1}), tracked_run("b", metrics={"loss": 0.2}), tracked_run("c"))
-    found = status_of(decide(experiment(objective={"metric": "loss", "goal": goal}), observed(runs=runs), NOW)).best_run
+    runs = (
+        tracked_run("a", metrics={"loss": 0.1}),
+        tracked_run("b", metrics={"loss": 0.2}),
+        tracked_run("c"),
+    )
+    found = status_of(
+        decide(experiment(objective={"metric": "loss", "goal": goal}), observed(runs=runs), NOW)
+    ).best_run
     assert found
     assert found.run_id == best
 
 
 def test_of_two_equals_the_earlier_run_is_best_and_stays_it():
-    runs = [tracked_run("new", metrics={"accuracy": 0.9}), tracked_run("old", metrics={"accuracy": 0.9}, ended=DAY)]
+    runs = [
+        tracked_run("new", metrics={"accuracy": 0.9}),
+        tracked_run("old", metrics={"accuracy": 0.9}, ended=DAY),
+    ]
     for order in (runs, runs[::-1]):
-        found = status_of(decide(experiment(objective=BEST), observed(runs=tuple(order)), NOW)).best_run
+        found = status_of(
+            decide(experiment(objective=BEST), observed(runs=tuple(order)), NOW)
+        ).best_run
         assert found
         assert found.run_id == "old"
 
@@ -183,14 +233,18 @@ def test_a_run_without_a_number_is_never_best(value: float | None):
 @pytest.mark.parametrize("name", ["Not A Name", "", "x" * 64])
 def test_a_tag_that_somebody_wrote_by_hand_is_no_training_run(name: str):
     plan = decide(
-        experiment(objective=BEST), observed(runs=(tracked_run("a", metrics={"accuracy": float("inf")}, tags={NAME_TAG: name}),)), NOW
+        experiment(objective=BEST),
+        observed(
+            runs=(tracked_run("a", metrics={"accuracy": float("inf")}, tags={NAME_TAG: name}),)
+        ),
+        NOW,
     )
     assert status_of(plan).best_run
     assert (status_of(plan).best_run.training_run, status_of(plan).best_run.value) == (None, "inf")
     written(experiment(), plan)
 
 
-# --- retention ------------------------------------------------------------------------------------------
+# --- retention ------------------------------------------------------------------------------------
 def retained(*runs: TrackedRun, unreferenced: tuple[str, ...] | None = None, **spec) -> str | None:
     """The run that is given up; the world has looked which of them no model version came from."""
     free = frozenset(run.id for run in runs) if unreferenced is None else frozenset(unreferenced)
@@ -217,7 +271,12 @@ def test_a_run_is_given_up_after_its_time_the_oldest_first():
 
 
 def test_a_failed_run_grows_old_like_any_other():
-    assert retained(tracked_run("failed", "FAILED", ended=91 * DAY), retention=NINETY | {"keep_best": 5}) == "failed"
+    assert (
+        retained(
+            tracked_run("failed", "FAILED", ended=91 * DAY), retention=NINETY | {"keep_best": 5}
+        )
+        == "failed"
+    )
 
 
 def test_a_run_that_goes_on_is_kept_however_long_it_takes():
@@ -226,7 +285,10 @@ def test_a_run_that_goes_on_is_kept_however_long_it_takes():
 
 
 def test_the_best_are_kept_whatever_their_age():
-    runs = [tracked_run(f"r{n}", ended=(100 + n) * DAY, metrics={"accuracy": 0.5 + n / 100}) for n in range(4)]
+    runs = [
+        tracked_run(f"r{n}", ended=(100 + n) * DAY, metrics={"accuracy": 0.5 + n / 100})
+        for n in range(4)
+    ]
     assert retained(*runs, retention=NINETY | {"keep_best": 3}, objective=BEST) == "r0"
     assert retained(*runs[1:], retention=NINETY | {"keep_best": 3}, objective=BEST) is None
 
@@ -248,14 +310,22 @@ def test_a_run_of_which_that_is_not_known_is_kept():
 
 
 def test_while_runs_are_given_up_the_experiment_is_ready_and_says_so_first():
-    ours, world = experiment(retention=NINETY), observed(runs=(OLD, OLDER), unreferenced=frozenset({"older"}))
+    ours, world = (
+        experiment(retention=NINETY),
+        observed(runs=(OLD, OLDER), unreferenced=frozenset({"older"})),
+    )
     first = decide(ours, world, NOW)
     assert recorded(first) == "Ready Retaining"
     ours = written(ours, first)
     plan = decide(ours, world, NOW)
     assert isinstance(plan, Act)
-    assert (plan.actions, [event.reason for event in plan.events]) == ((ArchiveRun("older"),), ["RunExpired"])
-    following = decide(ours, observed(runs=(OLD,), unreferenced=frozenset({"old"}), deleted_runs=1), NOW)
+    assert (plan.actions, [event.reason for event in plan.events]) == (
+        (ArchiveRun("older"),),
+        ["RunExpired"],
+    )
+    following = decide(
+        ours, observed(runs=(OLD,), unreferenced=frozenset({"old"}), deleted_runs=1), NOW
+    )
     assert actions(following) == (ArchiveRun("old"),), "it was said before"
     assert said(decide(ours, observed(deleted_runs=2), NOW)) == "Ready Synced"
 
@@ -264,7 +334,7 @@ def test_retention_for_ever_is_a_retention():
     assert retained(OLD, retention={"runs": "9999999d"}) is None
 
 
-# --- deletion and trouble -------------------------------------------------------------------------------
+# --- deletion and trouble -------------------------------------------------------------------------
 def leaving(policy: str = "Delete", **more) -> Experiment:
     return experiment(about={"deleting": True}, deletion_policy=policy, **more)
 
@@ -277,7 +347,9 @@ def test_by_default_mlflow_keeps_its_experiment():
 def test_with_delete_our_experiment_goes_first_and_the_object_after_it():
     first = finalize(leaving(), observed(), NOW)
     assert first == Act((DeleteExperiment("12"),))
-    assert finalize(leaving(), observed(tracked=tracked_experiment(deleted=True)), NOW) == Finalize()
+    assert (
+        finalize(leaving(), observed(tracked=tracked_experiment(deleted=True)), NOW) == Finalize()
+    )
     assert finalize(leaving(), observed(tracked=None), NOW) == Finalize()
 
 
@@ -314,17 +386,26 @@ def test_trouble_says_what_it_is_and_forgets_nothing(error: ModelyardError, word
     assert status_of(plan).artifacts == before.status.artifacts
 
 
-@pytest.mark.parametrize(("error", "policy"), [*product([error for error, _ in ERRORS], ["Retain", "Delete"])])
-def test_a_deletion_waits_for_what_it_owes_and_only_while_it_can_be_paid(error: ModelyardError, policy: str):
+@pytest.mark.parametrize(
+    ("error", "policy"), [*product([error for error, _ in ERRORS], ["Retain", "Delete"])]
+)
+def test_a_deletion_waits_for_what_it_owes_and_only_while_it_can_be_paid(
+    error: ModelyardError, policy: str
+):
     plan = on_error(leaving(policy), error, NOW)
     assert isinstance(plan, Finalize) == (policy == "Retain" or error is GONE)
-    assert bool(plan.events) == (policy == "Delete" and error is GONE), "what is left behind is said"
+    assert bool(plan.events) == (policy == "Delete" and error is GONE), (
+        "what is left behind is said"
+    )
 
 
 def test_a_restart_looks_only_at_what_is_not_settled():
     ready = written(experiment(), decide(experiment(), observed(), NOW))
     assert in_sync(ready, ())
-    assert not in_sync(ready.model_copy(update={"metadata": ready.metadata.model_copy(update={"generation": 2})}), ())
+    assert not in_sync(
+        ready.model_copy(update={"metadata": ready.metadata.model_copy(update={"generation": 2})}),
+        (),
+    )
     assert not in_sync(written(experiment(), on_error(experiment(), GONE, NOW)), ())
     assert not in_sync(experiment(), ())
 
@@ -333,4 +414,6 @@ def test_a_run_that_has_ended_has_its_experiment_look_again():
     (relation,) = controller().relations
     run = {"spec": {"experiment": "fraud"}}
     assert list(relation.keys(run, None)) == []  # type: ignore[arg-type]
-    assert list(relation.keys(run | {"status": {"completionTime": "2026-01-01T00:00:00Z"}}, None)) == ["fraud"]  # type: ignore[arg-type]
+    assert list(
+        relation.keys(run | {"status": {"completionTime": "2026-01-01T00:00:00Z"}}, None)
+    ) == ["fraud"]  # type: ignore[arg-type]

@@ -13,7 +13,18 @@ from modelyard.errors import Invalid
 from modelyard.experiment.decide import decide
 from modelyard.experiment.observe import RUNS, observe
 from modelyard.plan import ArchiveRun
-from tests.unit.builders import BUCKET, NOW, URL, Around, experiment, outside, registered_model, said, tracked_experiment, written
+from tests.unit.builders import (
+    BUCKET,
+    NOW,
+    URL,
+    Around,
+    experiment,
+    outside,
+    registered_model,
+    said,
+    tracked_experiment,
+    written,
+)
 
 WAS_V1: dict[str, Any] = {
     "version": "v1",
@@ -24,13 +35,17 @@ RETAINED = experiment(retention={"runs": "90d"})
 
 
 async def tracked(around: Around) -> str:
-    return await around.tracking.create_experiment("risk/fraud", f"s3://{BUCKET}/risk/fraud", tracked_experiment().tags)
+    return await around.tracking.create_experiment(
+        "risk/fraud", f"s3://{BUCKET}/risk/fraud", tracked_experiment().tags
+    )
 
 
 async def old_run(around: Around, id_: str, number: int) -> str:
     run = await around.tracking.create_run(id_, f"old-{number:02}", {})
     end = NOW - timedelta(days=200 - number)
-    around.tracking.runs_by_id[run] = replace(around.tracking.runs_by_id[run], status="FINISHED", end=end)
+    around.tracking.runs_by_id[run] = replace(
+        around.tracking.runs_by_id[run], status="FINISHED", end=end
+    )
     return run
 
 
@@ -38,7 +53,12 @@ async def test_nothing_there_is_a_world_too():
     around = Around()
     around.tenants.world.clear()
     found = await observe(experiment(), around, NOW)
-    assert (found.bucket, found.bucket_exists, found.tracked, found.tracking_url) == (BUCKET, False, None, URL)
+    assert (found.bucket, found.bucket_exists, found.tracked, found.tracking_url) == (
+        BUCKET,
+        False,
+        None,
+        URL,
+    )
 
 
 async def test_runs_and_artifacts_are_counted():
@@ -50,7 +70,12 @@ async def test_runs_and_artifacts_are_counted():
     around.store.put(f"s3://{BUCKET}/risk/fraudulent/a", b"of a neighbour")
     found = await observe(experiment(), around, NOW)
     assert found.usage
-    assert ([run.name for run in found.runs], found.deleted_runs, found.usage.objects, found.usage.bytes) == (["one"], 1, 1, 3)
+    assert (
+        [run.name for run in found.runs],
+        found.deleted_runs,
+        found.usage.objects,
+        found.usage.bytes,
+    ) == (["one"], 1, 1, 3)
 
 
 async def test_of_a_deleted_experiment_nothing_more_is_asked():
@@ -67,15 +92,25 @@ async def test_of_a_deleted_experiment_nothing_more_is_asked():
         ({"version": "v1"}, ("v1 in production of fraud",)),
         ({"version": "v2"}, ()),
         ({"version": "v2", "candidate": WAS_V1}, ("v1 in production of fraud",)),
-        ({"version": "v2", "previous": WAS_V1 | {"until_time": NOW}}, ("v1 in production of fraud",)),
+        (
+            {"version": "v2", "previous": WAS_V1 | {"until_time": NOW}},
+            ("v1 in production of fraud",),
+        ),
         ({"version": "v2", "previous": WAS_V1}, ()),
     ],
 )
-async def test_of_one_that_is_being_deleted_it_is_asked_which_stages_have_versions_out_of_it(stage: dict[str, Any], found: tuple[str, ...]):
+async def test_of_one_that_is_being_deleted_it_is_asked_which_stages_have_versions_out_of_it(
+    stage: dict[str, Any], found: tuple[str, ...]
+):
     places = (("v1", "fraud"), ("v2", "fraudulent"))
-    versions = tuple(VersionStatus(name=name, uri=f"s3://{BUCKET}/risk/{folder}/models/m/artifacts") for name, folder in places)
+    versions = tuple(
+        VersionStatus(name=name, uri=f"s3://{BUCKET}/risk/{folder}/models/m/artifacts")
+        for name, folder in places
+    )
     status = RegisteredModelStatus(
-        versions=versions, stages={"production": StageStatus(**stage)}, conditions=(condition("Ready", True, "Serving"),)
+        versions=versions,
+        stages={"production": StageStatus(**stage)},
+        conditions=(condition("Ready", True, "Serving"),),
     )
     around = Around(registered_model(status=status))
     await tracked(around)
@@ -97,10 +132,17 @@ async def test_a_look_at_an_experiment_is_three_calls():
 async def test_of_many_runs_those_that_are_there_are_asked_for_at_once():
     around = Around()
     await tracked(around)
-    many = experiment(status=ExperimentStatus.model_validate({"runs": {"running": 1, "finished": RUNS - 2, "failed": 1, "deleted": 1}}))
+    many = experiment(
+        status=ExperimentStatus.model_validate(
+            {"runs": {"running": 1, "finished": RUNS - 2, "failed": 1, "deleted": 1}}
+        )
+    )
     around.tenants.calls.clear()
     await observe(many, around, NOW)
-    assert [call.arguments[2] for call in around.tenants.calls if call.operation == "runs"] == [False, True]
+    assert [call.arguments[2] for call in around.tenants.calls if call.operation == "runs"] == [
+        False,
+        True,
+    ]
 
 
 async def test_deleted_runs_take_no_place_from_those_that_are_there():
@@ -108,7 +150,9 @@ async def test_deleted_runs_take_no_place_from_those_that_are_there():
     id_ = await tracked(around)
     kept = await around.tracking.create_run(id_, "kept", {})
     for number in range(RUNS):
-        await around.tracking.delete_run(await around.tracking.create_run(id_, f"gone-{number}", {}))
+        await around.tracking.delete_run(
+            await around.tracking.create_run(id_, f"gone-{number}", {})
+        )
     found = await observe(experiment(), around, NOW)
     assert ([run.id for run in found.runs], found.deleted_runs) == ([kept], RUNS)
 
@@ -121,7 +165,9 @@ async def test_a_run_that_a_version_came_from_is_passed_over_however_many_there_
     for run in runs[:25]:
         await around.tracking.create_version("risk.fraud", "s3://b/k", run, {}, None)
     retaining = written(RETAINED, decide(RETAINED, await observe(RETAINED, around, NOW), NOW))
-    assert outside(decide(retaining, await observe(retaining, around, NOW), NOW)) == ArchiveRun(runs[25])
+    assert outside(decide(retaining, await observe(retaining, around, NOW), NOW)) == ArchiveRun(
+        runs[25]
+    )
     for run in runs[25:]:
         await around.tracking.create_version("risk.fraud", "s3://b/k", run, {}, None)
     assert said(decide(retaining, await observe(retaining, around, NOW), NOW)) == "Ready Synced"
@@ -147,10 +193,16 @@ async def test_of_more_runs_than_are_read_the_oldest_go_and_the_best_of_all_is_k
     for number in range(RUNS):
         newer = await around.tracking.create_run(id_, f"new-{number}", {})
         around.tracking.runs_by_id[newer] = replace(
-            around.tracking.runs_by_id[newer], start=NOW, end=NOW, status="FINISHED", metrics={"accuracy": 0.1}
+            around.tracking.runs_by_id[newer],
+            start=NOW,
+            end=NOW,
+            status="FINISHED",
+            metrics={"accuracy": 0.1},
         )
     for run in runs:
-        around.tracking.runs_by_id[run] = replace(around.tracking.runs_by_id[run], start=NOW - timedelta(days=300))
+        around.tracking.runs_by_id[run] = replace(
+            around.tracking.runs_by_id[run], start=NOW - timedelta(days=300)
+        )
     asked = experiment(objective={"metric": "accuracy"}, retention={"runs": "90d", "keep_best": 1})
     found = await observe(asked, around, NOW)
     assert len(found.runs) == RUNS
@@ -172,10 +224,18 @@ async def test_runs_with_very_many_metrics_are_counted_at_least_and_the_best_and
     asked = experiment(objective={"metric": "accuracy"}, retention={"runs": "90d", "keep_best": 1})
     around.tenants.calls.clear()
     found = await observe(asked, around, NOW)
-    assert [call.operation for call in around.tenants.calls].count("runs") == 1, "nothing is read twice that is that large"
+    assert [call.operation for call in around.tenants.calls].count("runs") == 1, (
+        "nothing is read twice that is that large"
+    )
     asked = written(asked, decide(asked, found, NOW))
     assert asked.status.runs is not None
-    assert asked.status.runs.model_dump() == {"running": 0, "finished": 2, "failed": 0, "deleted": 0, "at_least": True}
+    assert asked.status.runs.model_dump() == {
+        "running": 0,
+        "finished": 2,
+        "failed": 0,
+        "deleted": 0,
+        "at_least": True,
+    }
     assert asked.status.best_run is not None
     assert asked.status.best_run.run_id == runs[0]
     assert outside(decide(asked, await observe(asked, around, NOW), NOW)) == ArchiveRun(runs[1])

@@ -1,4 +1,6 @@
-"""Freezes: when they begin and end, on clocks that change; and a promotion that waits for the end of one."""
+"""Freezes: when they begin and end, on clocks that change; and a promotion that waits for the
+end of one.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +38,7 @@ def until(moment: str, *freezes: Freeze) -> str | None:
     return None if found is None else f"{found.until:%a %H:%M}" if found.until is not None else "?"
 
 
-# --- the calendar -----------------------------------------------------------------------------------------
+# --- the calendar ---------------------------------------------------------------------------------
 @pytest.mark.parametrize(
     ("moment", "end"),
     [
@@ -60,14 +62,20 @@ def test_its_schedule_is_read_by_the_clocks_of_its_time_zone():
 
 def test_a_night_in_which_the_clocks_change_makes_it_neither_longer_nor_shorter():
     weekend = window(timeZone=BERLIN)
-    assert until("2026-03-28T12:00:00+01:00", weekend) == "Mon 07:00", "09:00 in Berlin, where it is summer by then"
-    assert until("2026-10-24T12:00:00+02:00", weekend) == "Mon 06:00", "07:00 in Berlin, where it is winter by then"
+    assert until("2026-03-28T12:00:00+01:00", weekend) == "Mon 07:00", (
+        "09:00 in Berlin, where it is summer by then"
+    )
+    assert until("2026-10-24T12:00:00+02:00", weekend) == "Mon 06:00", (
+        "07:00 in Berlin, where it is winter by then"
+    )
 
 
 def test_a_time_that_the_clocks_leave_out_comes_right_after_and_one_that_they_show_twice_comes_once():
     night = window("30 2 * * *", "45m", timeZone=BERLIN)
     assert until("2026-03-29T00:59:00+00:00", night) is None
-    assert until("2026-03-29T01:00:00+00:00", night) == "Sun 01:45", "02:30 is not there: 03:00 in Berlin"
+    assert until("2026-03-29T01:00:00+00:00", night) == "Sun 01:45", (
+        "02:30 is not there: 03:00 in Berlin"
+    )
     assert until("2026-10-25T00:30:00+00:00", night) == "Sun 01:15", "02:30 for the first time"
     assert until("2026-10-25T01:14:00+00:00", night) == "Sun 01:15", "the clocks show 02:14 again"
     assert until("2026-10-25T01:30:00+00:00", night) is None, "02:30 for the second time"
@@ -77,7 +85,11 @@ def test_freezes_that_follow_one_another_without_a_gap_have_one_end():
     weekend, monday = window(), window("0 8 * * 1", "4h", reason="release of the month")
     found = frozen((weekend, monday), at("2026-02-08T12:00:00+00:00"))
     assert found is not None
-    assert (found.reason, f"{found.until:%a %H:%M}", f"{found.again:%a %H:%M}") == ("weekend", "Mon 12:00", "Mon 08:00")
+    assert (found.reason, f"{found.until:%a %H:%M}", f"{found.again:%a %H:%M}") == (
+        "weekend",
+        "Mon 12:00",
+        "Mon 08:00",
+    )
     assert until("2026-02-09T08:00:00+00:00", weekend, monday) == "Mon 12:00"
 
 
@@ -91,11 +103,15 @@ def test_one_that_comes_on_a_day_that_is_rare_is_found():
 
 
 def test_what_a_tenant_may_write_is_bounded_in_what_it_costs():
-    """Its calendar is followed in the loop that serves everybody: 16 freezes that come rarely, and one that comes each minute."""
+    """Its calendar is followed in the loop that serves everybody: 16 freezes that come rarely,
+    and one that comes each minute.
+    """
     rare = [window(f"{minute} 0 31 2 7#5", "999d", timeZone=BERLIN) for minute in range(15)]
     _began.cache_clear()
     assert until("2026-02-09T08:00:00+00:00", *rare, window("* * * * *", "1m")) == "?"
-    assert _began.cache_info().misses <= 16 * 9, "each search is of days that matter, not of fifty years"
+    assert _began.cache_info().misses <= 16 * 9, (
+        "each search is of days that matter, not of fifty years"
+    )
 
 
 SCHEDULES = ["0 18 * * 5", "30 2 * * *", "*/20 1-3 * * *", "15 */2 * * *", "0 3 1 * *", "5 4 * * 0"]
@@ -108,16 +124,20 @@ SCHEDULES = ["0 18 * * 5", "30 2 * * *", "*/20 1-3 * * *", "15 */2 * * *", "0 3 
     st.integers(0, 525_600).map(lambda minutes: NOW + timedelta(minutes=minutes)),
     st.integers(1, 200),
 )
-def test_it_is_in_force_exactly_when_it_began_less_than_its_duration_ago(schedule: str, zone: str, now: datetime, hours: int):
+def test_it_is_in_force_exactly_when_it_began_less_than_its_duration_ago(
+    schedule: str, zone: str, now: datetime, hours: int
+):
     """Against the schedule followed forward, as cron does."""
     first = (now - timedelta(hours=hours, minutes=1)).astimezone(ZoneInfo(zone))
-    begins = takewhile(lambda moment: moment <= now, (each.astimezone(UTC) for each in CronSim(schedule, first)))
+    begins = takewhile(
+        lambda moment: moment <= now, (each.astimezone(UTC) for each in CronSim(schedule, first))
+    )
     ends = [moment + timedelta(hours=hours) for moment in begins]
     expected = bool(ends) and ends[-1] > now
     assert (frozen((window(schedule, f"{hours}h", timeZone=zone),), now) is not None) is expected
 
 
-# --- a promotion ------------------------------------------------------------------------------------------
+# --- a promotion ----------------------------------------------------------------------------------
 ALWAYS = {"schedule": "0 0 * * *", "duration": "1d", "reason": "audit"}
 NOON = {"schedule": "0 10 * * *", "duration": "4h", "reason": "noon"}
 """In force at NOW, 12:00, until 14:00."""
@@ -126,7 +146,13 @@ NOON = {"schedule": "0 10 * * *", "duration": "4h", "reason": "noon"}
 def begun(*freezes: dict[str, Any], **stage: Any) -> RegisteredModel:
     """The stage holds va, asks for vb, and vb is recorded as its candidate."""
     found = stage_of("vb", holds=A, **({"candidate": served(B), "start_time": NOW} | stage))
-    return found.model_copy(update={"spec": found.spec.model_copy(update={"freeze": tuple(Freeze(**each) for each in freezes)})})
+    return found.model_copy(
+        update={
+            "spec": found.spec.model_copy(
+                update={"freeze": tuple(Freeze(**each) for each in freezes)}
+            )
+        }
+    )
 
 
 STABLE = pods_of(begun(), A, routed=True)
@@ -137,22 +163,35 @@ def states(decision: StageDecision) -> dict[str, str]:
 
 
 def blocked(decision: StageDecision) -> tuple[str, bool] | None:
-    return (decision.status.blocked.reason, decision.status.blocked.needs_action) if decision.status.blocked else None
+    return (
+        (decision.status.blocked.reason, decision.status.blocked.needs_action)
+        if decision.status.blocked
+        else None
+    )
 
 
 def test_a_version_waits_for_the_end_without_pods_and_says_until_when():
     waiting = decided(begun(NOON), *STABLE)
     assert does(waiting) == []
-    assert states(waiting) == {"admit": "Done", "freeze": "Waiting", "start": "Waiting", "switch": "Waiting", "record": "Waiting"}
+    assert states(waiting) == {
+        "admit": "Done",
+        "freeze": "Waiting",
+        "start": "Waiting",
+        "switch": "Waiting",
+        "record": "Waiting",
+    }
     assert blocked(waiting) == ("Frozen", False)
     assert waiting.status.blocked is not None
     assert waiting.status.blocked.message == (
-        "vb waits: the stage is frozen until 2026-01-01 14:00 UTC (noon). va is still serving. It goes on by itself then, with"
-        " what its gates say then. An override does not wait: modelyard override fraud vb --stage production"
+        "vb waits: the stage is frozen until 2026-01-01 14:00 UTC (noon). va is still serving. It"
+        " goes on by itself then, with what its gates say then. An override does not wait:"
+        " modelyard override fraud vb --stage production"
     )
     assert waiting.requeue_after == timedelta(hours=2)
     later = decided(after(begun(NOON), waiting), *STABLE, now=NOW + MINUTE)
-    assert later.status.steps == waiting.status.steps, "what has not changed keeps its time: nothing is written"
+    assert later.status.steps == waiting.status.steps, (
+        "what has not changed keeps its time: nothing is written"
+    )
     ended = decided(begun(NOON), *STABLE, now=NOW + timedelta(hours=2))
     assert states(ended)["freeze"] == "Done"
     assert does(ended), "it starts"
@@ -163,7 +202,11 @@ def test_one_that_begins_while_a_candidate_starts_takes_its_pods_and_one_that_is
     assert states(starting)["freeze"] == "Waiting"
     assert does(starting) == [f"delete Deployment/fraud-production-vb-{served(B).runtime.identity}"]
     ready = pods_of(begun(), B, routed=True)
-    routed = decided(begun(NOON), *(each for each in STABLE if each["kind"] not in {"Service", "PodDisruptionBudget"}), *ready)
+    routed = decided(
+        begun(NOON),
+        *(each for each in STABLE if each["kind"] not in {"Service", "PodDisruptionBudget"}),
+        *ready,
+    )
     assert states(routed)["freeze"] == "Done"
     assert (routed.status.version, routed.entry is not None) == ("vb", True)
 
@@ -173,16 +216,31 @@ def test_one_that_begins_while_a_gate_asks_the_candidate_takes_the_job_too_which
     off, on = begun(asked=asked), begun(NOON, asked=asked)
     there = [*STABLE, *pods_of(off, B)]
     there += [
-        live(each.manifest) for each in decided(off, *there).actions if isinstance(each, Apply) and each.manifest["kind"] == "Service"
+        live(each.manifest)
+        for each in decided(off, *there).actions
+        if isinstance(each, Apply) and each.manifest["kind"] == "Service"
     ]
-    (job,) = [live(each.manifest, {"active": 1}) for each in decided(off, *there).actions if isinstance(each, Apply)]
-    assert sorted(each.split("/")[0] for each in does(decided(on, *there, job))) == ["delete Deployment", "delete Job", "delete Service"]
+    (job,) = [
+        live(each.manifest, {"active": 1})
+        for each in decided(off, *there).actions
+        if isinstance(each, Apply)
+    ]
+    assert sorted(each.split("/")[0] for each in does(decided(on, *there, job))) == [
+        "delete Deployment",
+        "delete Job",
+        "delete Service",
+    ]
 
 
 def test_one_of_another_stage_is_no_step_of_this_one():
     elsewhere = NOON | {"stages": ["staging"]}
     assert "freeze" not in states(decided(begun(elsewhere), *STABLE))
-    assert states(decided(begun(elsewhere, NOON | {"stages": ["staging", "production"]}), *STABLE))["freeze"] == "Waiting"
+    assert (
+        states(decided(begun(elsewhere, NOON | {"stages": ["staging", "production"]}), *STABLE))[
+            "freeze"
+        ]
+        == "Waiting"
+    )
 
 
 def test_without_one_the_steps_are_what_they_were():
@@ -190,7 +248,13 @@ def test_without_one_the_steps_are_what_they_were():
 
 
 def frozen_model(model: RegisteredModel, *freezes: dict[str, Any]) -> RegisteredModel:
-    return model.model_copy(update={"spec": model.spec.model_copy(update={"freeze": tuple(Freeze(**each) for each in freezes)})})
+    return model.model_copy(
+        update={
+            "spec": model.spec.model_copy(
+                update={"freeze": tuple(Freeze(**each) for each in freezes)}
+            )
+        }
+    )
 
 
 def test_what_serves_is_kept_and_clearing_the_return_of_what_was_displaced_and_an_override_do_not_wait():
@@ -198,11 +262,18 @@ def test_what_serves_is_kept_and_clearing_the_return_of_what_was_displaced_and_a
     assert (blocked(steady), does(steady)) == (None, [])
     cleared = decided(frozen_model(stage_of(None, holds=A), ALWAYS), *STABLE)
     assert cleared.entry is not None
-    back = decided(frozen_model(stage_of("vb", holds=A, previous=served(B), candidate=served(B), start_time=NOW), ALWAYS), *STABLE)
+    back = decided(
+        frozen_model(
+            stage_of("vb", holds=A, previous=served(B), candidate=served(B), start_time=NOW), ALWAYS
+        ),
+        *STABLE,
+    )
     assert list(states(back)) == ["admit", "start", "switch", "record"]
     override = {"version": "vb", "reason": "incident", "until": NOW + timedelta(hours=1)}
     noted = decided(frozen_model(stage_of("va", holds=A, override=override), ALWAYS), *STABLE)
-    pulled = decided(after(frozen_model(stage_of("va", holds=A, override=override), ALWAYS), noted), *STABLE)
+    pulled = decided(
+        after(frozen_model(stage_of("va", holds=A, override=override), ALWAYS), noted), *STABLE
+    )
     assert pulled.status.candidate == served(B)
 
 
@@ -223,9 +294,15 @@ def test_a_refresh_waits_too():
         ({"timeZone": "../etc/passwd"}, "there is no time zone ../etc/passwd"),
     ],
 )
-def test_one_that_cannot_be_read_holds_everything_and_says_so_while_nothing_is_promoted_too(wrong: dict[str, Any], words: str):
+def test_one_that_cannot_be_read_holds_everything_and_says_so_while_nothing_is_promoted_too(
+    wrong: dict[str, Any], words: str
+):
     held = decided(begun(NOON | wrong), *STABLE)
-    assert (states(held)["freeze"], blocked(held), does(held)) == ("Failed", ("FreezeInvalid", True), [])
+    assert (states(held)["freeze"], blocked(held), does(held)) == (
+        "Failed",
+        ("FreezeInvalid", True),
+        [],
+    )
     steady: tuple[Manifest, ...] = STABLE
     said = decided(frozen_model(stage_of("va", holds=A), NOON | wrong), *steady)
     assert blocked(said) == ("FreezeInvalid", True)

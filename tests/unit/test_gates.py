@@ -32,21 +32,31 @@ def run(name: str, **metrics: float) -> TrackedRun:
 
 
 def said(
-    gate: dict[str, Any], *, candidate: VersionStatus = ASKED, holds: VersionStatus | None = HELD, **evidence: Any
+    gate: dict[str, Any],
+    *,
+    candidate: VersionStatus = ASKED,
+    holds: VersionStatus | None = HELD,
+    **evidence: Any,
 ) -> tuple[str, str, timedelta | None]:
-    """What a gate of production says of vb, which va holds: verdict, message, and when it is asked again."""
+    """What a gate of production says of vb, which va holds: verdict, message, and when it is
+    asked again.
+    """
     model = stage_of("vb", holds=holds, candidate=served(candidate), asked=[{"name": "g"} | gate])
-    model = model.model_copy(update={"status": model.status.model_copy(update={"versions": (HELD, candidate)})})
+    model = model.model_copy(
+        update={"status": model.status.model_copy(update={"versions": (HELD, candidate)})}
+    )
     view = view_of(model, versions=(HELD, candidate), evidence=Evidence(**evidence))
     (result,) = judge(view, NOW)
     return result.status.verdict.value, result.status.message, result.again
 
 
 def of_runs(**metrics: dict[str, float]) -> dict[str, Any]:
-    return {"runs": {f"run-{name}": run(f"run-{name}", **values) for name, values in metrics.items()}}
+    return {
+        "runs": {f"run-{name}": run(f"run-{name}", **values) for name, values in metrics.items()}
+    }
 
 
-# --- metric -------------------------------------------------------------------------------------------
+# --- metric ---------------------------------------------------------------------------------------
 @pytest.mark.parametrize(
     ("bounds", "value", "verdict", "message"),
     [
@@ -55,12 +65,19 @@ def of_runs(**metrics: dict[str, float]) -> dict[str, Any]:
         ({"atMost": "5e-2"}, 0.05, "Pass", "accuracy is 0.05: at most 5e-2"),
         ({"atMost": "0"}, 0.01, "Fail", "accuracy is 0.01, above 0"),
         ({"atMost": "0"}, 0.0, "Pass", "accuracy is 0: at most 0"),
-        ({"atLeast": "-1", "atMost": "1"}, 0.5, "Pass", "accuracy is 0.5: at least -1 and at most 1"),
+        (
+            {"atLeast": "-1", "atMost": "1"},
+            0.5,
+            "Pass",
+            "accuracy is 0.5: at least -1 and at most 1",
+        ),
         ({"atLeast": "0"}, float("nan"), "Fail", "accuracy of vb is not a number (NaN)"),
         ({"atMost": "1"}, float("-inf"), "Pass", "accuracy is -inf: at most 1"),
     ],
 )
-def test_a_metric_lies_within_its_bounds(bounds: dict[str, str], value: float, verdict: str, message: str):
+def test_a_metric_lies_within_its_bounds(
+    bounds: dict[str, str], value: float, verdict: str, message: str
+):
     found = said({"metric": {"name": "accuracy"} | bounds}, **of_runs(b={"accuracy": value}))
     assert found == (verdict, message, None)
 
@@ -68,41 +85,82 @@ def test_a_metric_lies_within_its_bounds(bounds: dict[str, str], value: float, v
 def test_a_metric_that_is_not_there_yet_is_waited_for_and_a_run_that_cannot_be_read_is_an_error():
     gate = {"metric": {"name": "accuracy", "atLeast": "0"}}
     minute = timedelta(minutes=1)
-    assert said(gate, **of_runs(b={"f1": 1.0})) == ("Pending", "waits for the metric accuracy of vb's run run-b", minute)
+    assert said(gate, **of_runs(b={"f1": 1.0})) == (
+        "Pending",
+        "waits for the metric accuracy of vb's run run-b",
+        minute,
+    )
     assert said(gate) == ("Error", "MLflow no longer has the run run-b of vb: restore it", minute)
-    assert said(gate, runs={"run-b": replace(run("run-b", accuracy=1.0), deleted=True)})[0] == "Error"
-    assert said(gate, runs={"run-b": "the run of vb cannot be read: too large"})[:2] == ("Error", "the run of vb cannot be read: too large")
-    assert said(gate, candidate=B)[:2] == ("Fail", "vb came from no MLflow run, so it has no metric accuracy")
+    assert (
+        said(gate, runs={"run-b": replace(run("run-b", accuracy=1.0), deleted=True)})[0] == "Error"
+    )
+    assert said(gate, runs={"run-b": "the run of vb cannot be read: too large"})[:2] == (
+        "Error",
+        "the run of vb cannot be read: too large",
+    )
+    assert said(gate, candidate=B)[:2] == (
+        "Fail",
+        "vb came from no MLflow run, so it has no metric accuracy",
+    )
 
 
-# --- incumbent ----------------------------------------------------------------------------------------
+# --- incumbent ------------------------------------------------------------------------------------
 @pytest.mark.parametrize(
     ("direction", "tolerance", "mine", "theirs", "verdict", "message"),
     [
         ("Maximize", "0", 0.941, 0.938, "Pass", "f1 is 0.941 against 0.938 of va: 0.003 better"),
         ("Maximize", "0", 0.938, 0.938, "Pass", "f1 is 0.938 against 0.938 of va: equal"),
-        ("Maximize", "0.005", 0.933, 0.938, "Pass", "f1 is 0.933 against 0.938 of va: 0.005 worse, tolerance 0.005"),
-        ("Maximize", "0.005", 0.9329, 0.938, "Fail", "f1 is 0.9329 against 0.938 of va: 0.0051 worse, tolerance 0.005 (more is better)"),
-        ("Minimize", "0", 0.2, 0.1, "Fail", "f1 is 0.2 against 0.1 of va: 0.1 worse (less is better)"),
+        (
+            "Maximize",
+            "0.005",
+            0.933,
+            0.938,
+            "Pass",
+            "f1 is 0.933 against 0.938 of va: 0.005 worse, tolerance 0.005",
+        ),
+        (
+            "Maximize",
+            "0.005",
+            0.9329,
+            0.938,
+            "Fail",
+            "f1 is 0.9329 against 0.938 of va: 0.0051 worse, tolerance 0.005 (more is better)",
+        ),
+        (
+            "Minimize",
+            "0",
+            0.2,
+            0.1,
+            "Fail",
+            "f1 is 0.2 against 0.1 of va: 0.1 worse (less is better)",
+        ),
         ("Minimize", "0", 0.1, 0.2, "Pass", "f1 is 0.1 against 0.2 of va: 0.1 better"),
         ("Maximize", "1", float("-inf"), 0.2, "Fail", "-inf against 0.2 of va"),
         ("Minimize", "0", 0.1, float("inf"), "Pass", "0.1 against inf of va"),
     ],
 )
-def test_a_version_is_not_worse_than_the_incumbent(direction: str, tolerance: str, mine: float, theirs: float, verdict: str, message: str):
+def test_a_version_is_not_worse_than_the_incumbent(
+    direction: str, tolerance: str, mine: float, theirs: float, verdict: str, message: str
+):
     gate = {"incumbent": {"metric": "f1", "direction": direction, "tolerance": tolerance}}
     assert said(gate, **of_runs(b={"f1": mine}, a={"f1": theirs})) == (verdict, message, None)
 
 
 def trained_for(**goals: str) -> dict[str, ObjectiveStatus]:
-    return {f"v{name}": ObjectiveStatus.model_validate({"metric": "loss", "goal": goal}) for name, goal in goals.items()}
+    return {
+        f"v{name}": ObjectiveStatus.model_validate({"metric": "loss", "goal": goal})
+        for name, goal in goals.items()
+    }
 
 
 def test_the_direction_is_the_one_in_which_both_were_trained_unless_it_is_given():
     gate: dict[str, Any] = {"incumbent": {"metric": "loss"}}
     runs = of_runs(b={"loss": 0.1}, a={"loss": 0.2})
     found = said(gate, **runs)
-    assert found[:2] == ("Error", "vb was not trained with loss as its objective: set incumbent.direction")
+    assert found[:2] == (
+        "Error",
+        "vb was not trained with loss as its objective: set incumbent.direction",
+    )
     other = ObjectiveStatus(metric="accuracy", goal="Maximize")
     assert said(gate, objectives=trained_for(b="Minimize") | {"va": other}, **runs)[:2] == (
         "Error",
@@ -112,7 +170,10 @@ def test_the_direction_is_the_one_in_which_both_were_trained_unless_it_is_given(
     # A worse version does not pass because its own Experiment says that worse is better.
     assert said(gate, objectives=trained_for(a="Maximize", b="Minimize"), **runs)[:2] == (
         "Error",
-        "which loss is better? trained were vb to minimize it, va to maximize it: set incumbent.direction",
+        (
+            "which loss is better? trained were vb to minimize it, va to maximize it: set"
+            " incumbent.direction"
+        ),
     )
     gate["incumbent"]["direction"] = "Maximize"
     assert said(gate, objectives=trained_for(a="Minimize", b="Minimize"), **runs)[0] == "Fail"
@@ -125,7 +186,10 @@ def test_without_an_incumbent_there_is_nothing_to_be_worse_than():
 
 def test_what_the_incumbent_lacks_is_no_fault_of_the_version():
     gate = {"incumbent": {"metric": "f1", "direction": "Maximize"}}
-    assert said(gate, **of_runs(b={"f1": 1.0}, a={}))[:2] == ("Pending", "waits for the metric f1 of va's run run-a")
+    assert said(gate, **of_runs(b={"f1": 1.0}, a={}))[:2] == (
+        "Pending",
+        "waits for the metric f1 of va's run run-a",
+    )
     assert said(gate, **of_runs(b={"f1": 1.0}, a={"f1": float("nan")}))[:2] == (
         "Error",
         "va, to compare with: f1 of va is not a number (NaN)",
@@ -134,7 +198,13 @@ def test_what_the_incumbent_lacks_is_no_fault_of_the_version():
 
 
 def test_values_of_too_few_samples_are_not_compared_yet():
-    gate = {"incumbent": {"metric": "f1", "direction": "Maximize", "samples": {"metric": "rows", "atLeast": 1000}}}
+    gate = {
+        "incumbent": {
+            "metric": "f1",
+            "direction": "Maximize",
+            "samples": {"metric": "rows", "atLeast": 1000},
+        }
+    }
     enough = {"f1": 0.5, "rows": 1000.0}
     assert said(gate, **of_runs(a=enough, b=enough))[0] == "Pass"
     found = said(gate, **of_runs(a={"f1": 0.5, "rows": 999.0}, b=enough))
@@ -143,18 +213,27 @@ def test_values_of_too_few_samples_are_not_compared_yet():
 
 
 @given(st.floats(-1e6, 1e6), st.floats(-1e6, 1e6), st.integers(0, 1000))
-def test_a_better_value_always_passes_and_a_wider_tolerance_never_fails_what_passed(mine: float, theirs: float, thousandths: int):
+def test_a_better_value_always_passes_and_a_wider_tolerance_never_fails_what_passed(
+    mine: float, theirs: float, thousandths: int
+):
     def verdict(direction: str, tolerance: str) -> str:
         gate = {"incumbent": {"metric": "f1", "direction": direction, "tolerance": tolerance}}
         return said(gate, **of_runs(b={"f1": mine}, a={"f1": theirs}))[0]
 
     strict = {direction: verdict(direction, "0") for direction in ("Maximize", "Minimize")}
-    assert strict == {"Maximize": "Pass" if mine >= theirs else "Fail", "Minimize": "Pass" if mine <= theirs else "Fail"}
+    assert strict == {
+        "Maximize": "Pass" if mine >= theirs else "Fail",
+        "Minimize": "Pass" if mine <= theirs else "Fail",
+    }
     wider = f"{thousandths / 1000:.3f}"
-    assert all(verdict(direction, wider) == "Pass" for direction, found in strict.items() if found == "Pass")
+    assert all(
+        verdict(direction, wider) == "Pass"
+        for direction, found in strict.items()
+        if found == "Pass"
+    )
 
 
-# --- signature ----------------------------------------------------------------------------------------
+# --- signature ------------------------------------------------------------------------------------
 X, Y = Column("x", "double"), Column("y", "long", required=False)
 OUT = Column("column 0", "long")
 
@@ -173,21 +252,33 @@ OUT = Column("column 0", "long")
         ((X,), (replace(X, type="integer"),), []),
         ((replace(X, type="integer"),), (X,), ["input x was double and is integer"]),
         ((X,), (replace(X, type="long"),), ["input x was long and is double"]),
-        ((Column("t", "tensor(float64)", ("-1", "4")),), (Column("t", "tensor(float64)", ("8", "4")),), []),
+        (
+            (Column("t", "tensor(float64)", ("-1", "4")),),
+            (Column("t", "tensor(float64)", ("8", "4")),),
+            [],
+        ),
         (
             (Column("t", "tensor(float64)", ("8", "4")),),
             (Column("t", "tensor(float64)", ("-1", "4")),),
             ["input t was tensor(float64)[-1, 4] and is tensor(float64)[8, 4]"],
         ),
-        ((Column("t", "tensor(float64)", ("-1",)),), (X,), ["input x is gone", "input t is new and required"]),
+        (
+            (Column("t", "tensor(float64)", ("-1",)),),
+            (X,),
+            ["input x is gone", "input t is new and required"],
+        ),
     ],
 )
-def test_whoever_can_ask_the_incumbent_can_ask_the_version(mine: Any, theirs: Any, missed: list[str]):
+def test_whoever_can_ask_the_incumbent_can_ask_the_version(
+    mine: Any, theirs: Any, missed: list[str]
+):
     assert list(differences(Signature(mine, (OUT,)), Signature(theirs, (OUT,)))) == missed
 
 
 def test_outputs_are_kept_too():
-    found = differences(Signature((X,), (replace(OUT, type="double"), X)), Signature((X,), (OUT, Y)))
+    found = differences(
+        Signature((X,), (replace(OUT, type="double"), X)), Signature((X,), (OUT, Y))
+    )
     assert list(found) == ["output column 0 was long and is double", "output y is gone"]
     assert list(differences(Signature((X,), (OUT, X)), Signature((X,), (OUT,)))) == []
 
@@ -198,17 +289,37 @@ def test_the_gate_names_what_is_missed_and_says_so_when_there_is_nothing_to_comp
     both = {"signatures": {str(ASKED.digest): mine, str(HELD.digest): theirs}}
     assert said(gate, **both) == ("Fail", "against va: input y is gone", None)
     assert said(gate, signatures={str(ASKED.digest): mine, str(HELD.digest): mine})[0] == "Pass"
-    assert said(gate, signatures={str(ASKED.digest): None, str(HELD.digest): mine})[:2] == ("Fail", "vb has no signature, and va has one")
-    assert said(gate, signatures={str(ASKED.digest): mine, str(HELD.digest): None})[:2] == ("Pass", "va has no signature to keep to")
-    assert said(gate, signatures={str(ASKED.digest): mine, str(HELD.digest): "gone"})[:2] == ("Error", "gone")
+    assert said(gate, signatures={str(ASKED.digest): None, str(HELD.digest): mine})[:2] == (
+        "Fail",
+        "vb has no signature, and va has one",
+    )
+    assert said(gate, signatures={str(ASKED.digest): mine, str(HELD.digest): None})[:2] == (
+        "Pass",
+        "va has no signature to keep to",
+    )
+    assert said(gate, signatures={str(ASKED.digest): mine, str(HELD.digest): "gone"})[:2] == (
+        "Error",
+        "gone",
+    )
     assert said(gate, holds=None)[0] == "Pass"
     same = ASKED.model_copy(update={"digest": HELD.digest})
     assert said(gate, candidate=same)[:2] == ("Pass", "production holds the same bytes")
 
 
-# --- soak ---------------------------------------------------------------------------------------------
-def soaked(*, since: timedelta, until: timedelta | None = None, digest: str | None = ASKED.digest, stage: str = "staging") -> VersionStatus:
-    held = HeldStage(stage=stage, digest=digest, since_time=NOW - since, until_time=None if until is None else NOW - until)
+# --- soak -----------------------------------------------------------------------------------------
+def soaked(
+    *,
+    since: timedelta,
+    until: timedelta | None = None,
+    digest: str | None = ASKED.digest,
+    stage: str = "staging",
+) -> VersionStatus:
+    held = HeldStage(
+        stage=stage,
+        digest=digest,
+        since_time=NOW - since,
+        until_time=None if until is None else NOW - until,
+    )
     return ASKED.model_copy(update={"held": (held,)})
 
 
@@ -224,7 +335,9 @@ def soaked(*, since: timedelta, until: timedelta | None = None, digest: str | No
         (ASKED, "Pending", None),
     ],
 )
-def test_a_version_holds_another_stage_long_enough(candidate: VersionStatus, verdict: str, again: timedelta | None):
+def test_a_version_holds_another_stage_long_enough(
+    candidate: VersionStatus, verdict: str, again: timedelta | None
+):
     found = said({"soak": {"stage": "staging", "for": "24h"}}, candidate=candidate)
     assert (found[0], found[2]) == (verdict, again)
 
@@ -234,7 +347,7 @@ def test_soak_says_when_it_passes():
     assert found[1] == f"vb has held staging for 24h at {NOW + 23 * HOUR:%Y-%m-%d %H:%M:%S} UTC"
 
 
-# --- dataset ------------------------------------------------------------------------------------------
+# --- dataset --------------------------------------------------------------------------------------
 PINNED, OTHER = "sha256:" + "1" * 64, "sha256:" + "2" * 64
 
 
@@ -259,7 +372,9 @@ def trained(digest: str = PINNED, age: timedelta = HOUR, run_id: str = "run-b") 
         ({"digest": PINNED}, {}, "Fail"),
     ],
 )
-def test_the_dataset_is_the_pinned_one_and_fresh(asked: dict[str, str], evidence: dict[str, Any], verdict: str):
+def test_the_dataset_is_the_pinned_one_and_fresh(
+    asked: dict[str, str], evidence: dict[str, Any], verdict: str
+):
     assert said({"dataset": asked}, **evidence)[0] == verdict
 
 
@@ -270,9 +385,13 @@ def test_a_dataset_is_looked_at_again_when_it_gets_too_old():
     assert said({"dataset": {"digest": PINNED}}, **trained())[2] is None
 
 
-# --- all ----------------------------------------------------------------------------------------------
+# --- all ------------------------------------------------------------------------------------------
 def test_every_kind_has_a_judge_and_with_mlflow_away_those_that_read_it_do_not_judge():
-    kinds = [name for name in Gate.model_fields if name not in {"name", "dataset", "approvals", "external"}]
+    kinds = [
+        name
+        for name in Gate.model_fields
+        if name not in {"name", "dataset", "approvals", "external"}
+    ]
     asked: dict[str, Any] = {
         "metric": {"name": "f1", "atLeast": "0"},
         "incumbent": {"metric": "f1"},
@@ -283,7 +402,12 @@ def test_every_kind_has_a_judge_and_with_mlflow_away_those_that_read_it_do_not_j
         "signed": {"keys": ["-----BEGIN PUBLIC KEY-----"]},
     }
     assert sorted(asked) == sorted(kinds)
-    model = stage_of("vb", holds=HELD, candidate=served(ASKED), asked=[{"name": kind, kind: asked[kind]} for kind in kinds])
+    model = stage_of(
+        "vb",
+        holds=HELD,
+        candidate=served(ASKED),
+        asked=[{"name": kind, kind: asked[kind]} for kind in kinds],
+    )
     found = judge(view_of(model, versions=(HELD, ASKED), dependencies_down=True), NOW)
     assert [result.status.verdict for result in found] == [Verdict.ERROR] * len(kinds)
     assert {result.status.message for result in found} == {"MLflow or S3 does not answer"}
@@ -294,7 +418,13 @@ def test_another_stage_s_incumbent_is_read_from_its_record():
     model = stage_of("vb", candidate=served(ASKED), asked=[{"name": "g"} | gate])
     what = served(HELD)
     staging = StageStatus(version="va", digest=what.digest, runtime=what.runtime)
-    model = model.model_copy(update={"status": model.status.model_copy(update={"stages": model.status.stages | {"staging": staging}})})
+    model = model.model_copy(
+        update={
+            "status": model.status.model_copy(
+                update={"stages": model.status.stages | {"staging": staging}}
+            )
+        }
+    )
     evidence = Evidence(**of_runs(b={"f1": 0.1}, a={"f1": 0.2}))
     (result,) = judge(view_of(model, versions=(HELD, ASKED), evidence=evidence), NOW)
     assert result.status.verdict is Verdict.FAIL
@@ -302,19 +432,35 @@ def test_another_stage_s_incumbent_is_read_from_its_record():
 
 
 def test_what_was_not_read_is_never_taken_for_what_is_not_there():
-    """A version that is recorded in this very round, and an incumbent whose record is lost or of other bytes."""
+    """A version that is recorded in this very round, and an incumbent whose record is lost or of
+    other bytes.
+    """
     model = stage_of("vb", holds=HELD, asked=[{"name": "g", "signature": {}}])
     view = view_of(model, versions=(HELD, ASKED))
-    unrecorded = model.model_copy(update={"status": model.status.model_copy(update={"versions": (HELD,)})})
+    unrecorded = model.model_copy(
+        update={"status": model.status.model_copy(update={"versions": (HELD,)})}
+    )
     (result,) = judge(replace(view, model=unrecorded), NOW)
-    assert (result.status.verdict.value, result.status.message) == ("Pending", "the version is being recorded: nothing was read of it yet")
+    assert (result.status.verdict.value, result.status.message) == (
+        "Pending",
+        "the version is being recorded: nothing was read of it yet",
+    )
     mine = {str(ASKED.digest): Signature((), ())}
     (result,) = judge(replace(view, evidence=Evidence(signatures=mine)), NOW)
-    assert (result.status.verdict.value, result.status.message[:17]) == ("Error", "the record of va,")
+    assert (result.status.verdict.value, result.status.message[:17]) == (
+        "Error",
+        "the record of va,",
+    )
 
 
 def test_the_samples_of_the_incumbent_are_no_fault_of_the_version():
-    gate = {"incumbent": {"metric": "f1", "direction": "Maximize", "samples": {"metric": "n", "atLeast": 10}}}
+    gate = {
+        "incumbent": {
+            "metric": "f1",
+            "direction": "Maximize",
+            "samples": {"metric": "n", "atLeast": 10},
+        }
+    }
     nan = of_runs(a={"f1": 0.5, "n": float("nan")}, b={"f1": 0.6, "n": 10})
     assert said(gate, **nan)[:2] == ("Error", "va, to compare with: n of va is not a number (NaN)")
     mine = of_runs(a={"f1": 0.5, "n": 10}, b={"f1": 0.6, "n": float("nan")})
@@ -328,7 +474,11 @@ def test_values_at_the_ends_of_what_a_double_holds_are_compared():
 
 
 @pytest.mark.parametrize(
-    "field", [{"metric": {"name": "f1", "atLeast": "1e1000"}}, {"incumbent": {"metric": "f1", "tolerance": "1e99999999"}}]
+    "field",
+    [
+        {"metric": {"name": "f1", "atLeast": "1e1000"}},
+        {"incumbent": {"metric": "f1", "tolerance": "1e99999999"}},
+    ],
 )
 def test_the_exponent_of_a_number_is_bounded(field: dict[str, Any]):
     with pytest.raises(ValueError, match="String should match pattern"):
@@ -338,11 +488,21 @@ def test_the_exponent_of_a_number_is_bounded(field: dict[str, Any]):
 def test_names_and_types_are_compared_whole_and_a_name_that_stands_twice_is_two_columns():
     long, nested = "x" * 90, "object" + "y" * 2000
     two = Signature((Column(f"{long}1", "double"), Column(f"{long}2", "double")), ())
-    assert list(differences(Signature((Column(f"{long}1", "double"),), ()), two)) == [f"input {long[:80]} is gone"]
-    assert list(differences(Signature((Column("a", f"{nested}1"),), ()), Signature((Column("a", f"{nested}2"),), ())))
+    assert list(differences(Signature((Column(f"{long}1", "double"),), ()), two)) == [
+        f"input {long[:80]} is gone"
+    ]
+    assert list(
+        differences(
+            Signature((Column("a", f"{nested}1"),), ()), Signature((Column("a", f"{nested}2"),), ())
+        )
+    )
     twice = Signature((Column("a", "long"), Column("a", "double")), ())
-    assert list(differences(Signature((Column("a", "long"),), ()), twice)) == ["input a (2) is gone"]
-    assert list(differences(Signature((Column("a\x1b[31m", "double"),), ()), Signature((), ()))) == ["input a is new and required"]
+    assert list(differences(Signature((Column("a", "long"),), ()), twice)) == [
+        "input a (2) is gone"
+    ]
+    assert list(
+        differences(Signature((Column("a\x1b[31m", "double"),), ()), Signature((), ()))
+    ) == ["input a is new and required"]
 
 
 @pytest.mark.parametrize("depth", [300, 900, 5_000, 100_000])

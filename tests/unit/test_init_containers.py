@@ -1,4 +1,6 @@
-"""What runs before a trainer or a model server has its resources: no quota and no table asks for others."""
+"""What runs before a trainer or a model server has its resources: no quota and no table asks for
+others.
+"""
 
 from typing import Any
 
@@ -11,7 +13,10 @@ from tests.unit.builders import RUNTIME, registered_model, training_run
 RESOURCES: list[Any] = [
     {},
     {"limits": {"memory": "8Gi"}},
-    {"requests": {"cpu": "2", "memory": "1Gi"}, "limits": {"cpu": "4", "memory": "16Gi", "nvidia.com/gpu": 1}},
+    {
+        "requests": {"cpu": "2", "memory": "1Gi"},
+        "limits": {"cpu": "4", "memory": "16Gi", "nvidia.com/gpu": 1},
+    },
 ]
 AROUND = Surroundings(allow_code=False, pods_secret="modelyard-connection")
 
@@ -21,19 +26,33 @@ def test_the_data_step_has_the_trainer_s(resources: Any):
     run = training_run(dataset={"name": "cards"}, resources=resources)
     pod = build.job(run, 1, "r1", RUNTIME)["spec"]["template"]["spec"]
     assert pod["initContainers"][0]["resources"] == pod["containers"][0]["resources"]
-    assert resources.get("limits", {}).items() <= pod["initContainers"][0]["resources"]["limits"].items()
+    assert (
+        resources.get("limits", {}).items()
+        <= pod["initContainers"][0]["resources"]["limits"].items()
+    )
 
 
 @pytest.mark.parametrize("resources", RESOURCES)
 def test_the_fetch_step_has_the_model_server_s(resources: Any):
-    model = registered_model(stages={"production": {"version": "v1", "serving": {"resources": resources}}})
-    rolled_out = template(model, "production", served("v1", "sha256:a", RUNTIME), "s3://b/k", "Always")
+    model = registered_model(
+        stages={"production": {"version": "v1", "serving": {"resources": resources}}}
+    )
+    rolled_out = template(
+        model, "production", served("v1", "sha256:a", RUNTIME), "s3://b/k", "Always"
+    )
     pod = with_serving(rolled_out, model.spec.stages["production"].serving, AROUND)["spec"]
     assert pod["initContainers"][0]["resources"] == pod["containers"][0]["resources"]
 
 
 def test_a_template_that_was_kept_before_stays_as_it_is():
-    model = registered_model(stages={"production": {"version": "v1", "serving": {"resources": RESOURCES[2]}}})
+    model = registered_model(
+        stages={"production": {"version": "v1", "serving": {"resources": RESOURCES[2]}}}
+    )
     kept = template(model, "production", served("v1", "sha256:a", RUNTIME), "s3://b/k", "Always")
     kept["spec"]["initContainers"][0]["resources"] = before = {"limits": {"memory": "1Gi"}}
-    assert with_serving(kept, model.spec.stages["production"].serving, AROUND)["spec"]["initContainers"][0]["resources"] == before
+    assert (
+        with_serving(kept, model.spec.stages["production"].serving, AROUND)["spec"][
+            "initContainers"
+        ][0]["resources"]
+        == before
+    )

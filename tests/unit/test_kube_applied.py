@@ -1,4 +1,6 @@
-"""When an owned object is as we would apply it: in the fields that we say, and in no field that we no longer say."""
+"""When an owned object is as we would apply it: in the fields that we say, and in no field that
+we no longer say.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,11 @@ Json = dict[str, Any]
 
 
 def manifest(**fields: Any) -> Json:
-    return {"apiVersion": "v1", "kind": "Thing", "metadata": {"name": "x", "namespace": "risk"}} | fields
+    return {
+        "apiVersion": "v1",
+        "kind": "Thing",
+        "metadata": {"name": "x", "namespace": "risk"},
+    } | fields
 
 
 def holds(ours: Json, theirs: Json) -> bool:
@@ -36,7 +42,7 @@ def container(**resources: object) -> Json:
     return {"spec": {"containers": [{"name": "model", "resources": {"limits": resources}}]}}
 
 
-# --- the stamp --------------------------------------------------------------------------------------
+# --- the stamp ------------------------------------------------------------------------------------
 def test_what_was_applied_is_in_sync() -> None:
     assert in_sync(manifest(data={"a": "1"}), stamped(manifest(data={"a": "1"})))
 
@@ -56,14 +62,16 @@ def test_stamping_twice_is_stamping_once() -> None:
     assert stamped(stamped(manifest(data={}))) == stamped(manifest(data={}))
 
 
-@pytest.mark.parametrize("annotations", [None, {}, {"a": "1"}, {APPLIED_ANNOTATION: "of another release"}])
+@pytest.mark.parametrize(
+    "annotations", [None, {}, {"a": "1"}, {APPLIED_ANNOTATION: "of another release"}]
+)
 def test_an_object_without_our_stamp_is_not_in_sync(annotations: Json | None) -> None:
     live = manifest()
     live["metadata"]["annotations"] = annotations
     assert not in_sync(manifest(), live)
 
 
-# --- what we no longer say --------------------------------------------------------------------------
+# --- what we no longer say ------------------------------------------------------------------------
 FULL: Json = {
     "spec": {
         "nodeSelector": {"pool": "a"},
@@ -73,11 +81,17 @@ FULL: Json = {
                 "name": "one",
                 "env": [{"name": "A", "value": "1"}, {"name": "B", "value": "2"}],
                 "ports": [{"containerPort": 80, "protocol": "TCP"}, {"containerPort": 81}],
-                "volumeMounts": [{"mountPath": "/a", "name": "v"}, {"mountPath": "/b", "name": "v"}],
+                "volumeMounts": [
+                    {"mountPath": "/a", "name": "v"},
+                    {"mountPath": "/b", "name": "v"},
+                ],
             },
             {"name": "two"},
         ],
-        "volumes": [{"name": "v", "emptyDir": {}}, {"name": "w", "configMap": {"name": "c", "optional": True}}],
+        "volumes": [
+            {"name": "v", "emptyDir": {}},
+            {"name": "w", "configMap": {"name": "c", "optional": True}},
+        ],
     }
 }
 DROPPED: dict[str, Any] = {
@@ -105,18 +119,27 @@ def test_what_we_no_longer_say_is_a_difference_both_ways(change: Any) -> None:
 
 def test_the_order_of_keys_and_of_merged_items_says_nothing() -> None:
     turned = {"spec": dict(reversed(FULL["spec"].items()))}
-    turned["spec"]["containers"] = [dict(reversed(each.items())) for each in reversed(FULL["spec"]["containers"])]
+    turned["spec"]["containers"] = [
+        dict(reversed(each.items())) for each in reversed(FULL["spec"]["containers"])
+    ]
     assert says(FULL, turned)
 
 
 def test_a_value_is_compared_with_what_stands_there_and_not_with_what_we_said() -> None:
-    """An autoscaler moved the number of replicas, and the manifest follows it: there is nothing to apply."""
-    assert in_sync(manifest(spec={"replicas": 3}), stamped(manifest(spec={"replicas": 2})) | {"spec": {"replicas": 3}})
+    """An autoscaler moved the number of replicas, and the manifest follows it: there is nothing
+    to apply.
+    """
+    assert in_sync(
+        manifest(spec={"replicas": 3}),
+        stamped(manifest(spec={"replicas": 2})) | {"spec": {"replicas": 3}},
+    )
     assert not says({"spec": {"replicas": 2}}, {"spec": {"replicas": 3}})
 
 
-# --- what others said -------------------------------------------------------------------------------
-ITEM: dict[str, Json] = {field: dict.fromkeys(keys[0], "ours") for field, keys in MERGE_KEYS.items()}
+# --- what others said -----------------------------------------------------------------------------
+ITEM: dict[str, Json] = {
+    field: dict.fromkeys(keys[0], "ours") for field, keys in MERGE_KEYS.items()
+}
 
 
 @pytest.mark.parametrize("field", ITEM)
@@ -129,9 +152,15 @@ def test_lists_that_kubernetes_merges_compare_by_key_and_may_hold_more(field: st
     assert not holds({field: [ours]}, {})
 
 
-@pytest.mark.parametrize("field", ["command", "args", "tolerations", "metrics", "envFrom", "rules", "drop"])
+@pytest.mark.parametrize(
+    "field", ["command", "args", "tolerations", "metrics", "envFrom", "rules", "drop"]
+)
 def test_other_lists_are_equal(field: str) -> None:
-    ours = [{"name": "a"}, {"name": "b"}] if field in {"tolerations", "metrics", "envFrom", "rules"} else ["a", "b"]
+    ours = (
+        [{"name": "a"}, {"name": "b"}]
+        if field in {"tolerations", "metrics", "envFrom", "rules"}
+        else ["a", "b"]
+    )
     assert holds({field: ours}, {field: [*ours]})
     assert not holds({field: ours}, {field: [*reversed(ours)]})
     assert not holds({field: ours}, {field: [*ours, ours[0]]})
@@ -155,13 +184,25 @@ def test_other_maps_may_hold_more(field: str) -> None:
 
 def test_ports_of_containers_and_services_have_keys_of_their_own() -> None:
     of_service = {"port": 80, "targetPort": 8080}
-    assert holds({"ports": [of_service]}, {"ports": [of_service | {"protocol": "TCP", "nodePort": 1}, {"port": 90, "protocol": "TCP"}]})
+    assert holds(
+        {"ports": [of_service]},
+        {
+            "ports": [
+                of_service | {"protocol": "TCP", "nodePort": 1},
+                {"port": 90, "protocol": "TCP"},
+            ]
+        },
+    )
     assert not holds({"ports": [of_service]}, {"ports": [of_service | {"protocol": "UDP"}]})
     assert not holds({"ports": [of_service]}, {"ports": [{"containerPort": 80}]})
 
 
-def test_what_others_add_to_a_deployment_of_ours_costs_nothing_and_each_change_of_ours_is_seen() -> None:
-    """A sidecar, a variable, a label: the Deployment that `kubectl set env` once made us apply without end."""
+def test_what_others_add_to_a_deployment_of_ours_costs_nothing_and_each_change_of_ours_is_seen() -> (
+    None
+):
+    """A sidecar, a variable, a label: the Deployment that `kubectl set env` once made us apply
+    without end.
+    """
     ours = deployment_in(pods_of(stage_of("va"), A))
     ours = {key: value for key, value in ours.items() if key != "status"}
     del ours["metadata"]["annotations"]
@@ -180,7 +221,7 @@ def test_what_others_add_to_a_deployment_of_ours_costs_nothing_and_each_change_o
     assert not in_sync(ours, live)
 
 
-# --- values -----------------------------------------------------------------------------------------
+# --- values ---------------------------------------------------------------------------------------
 @pytest.mark.parametrize(
     ("ours", "theirs"),
     [
@@ -201,7 +242,10 @@ def test_quantities_compare_by_value(ours: object, theirs: object) -> None:
     assert holds(container(memory=ours), container(memory=theirs))
 
 
-@pytest.mark.parametrize(("ours", "theirs"), [("1", "1001m"), ("1Gi", "1G"), ("1", None), ("1Gi", "a lot"), ("a lot", "plenty")])
+@pytest.mark.parametrize(
+    ("ours", "theirs"),
+    [("1", "1001m"), ("1Gi", "1G"), ("1", None), ("1Gi", "a lot"), ("a lot", "plenty")],
+)
 def test_quantities_that_differ_are_seen(ours: object, theirs: object) -> None:
     assert not holds(container(memory=ours), container(memory=theirs))
 
@@ -213,7 +257,13 @@ def test_only_resources_hold_quantities() -> None:
 def test_defaults_that_the_api_server_adds_are_no_difference() -> None:
     assert holds(
         {"spec": {"ports": [{"name": "http", "port": 80}]}},
-        {"spec": {"clusterIP": "10.0.0.1", "ports": [{"name": "http", "port": 80, "nodePort": 1}]}, "status": {}},
+        {
+            "spec": {
+                "clusterIP": "10.0.0.1",
+                "ports": [{"name": "http", "port": 80, "nodePort": 1}],
+            },
+            "status": {},
+        },
     )
 
 
@@ -236,8 +286,10 @@ def test_another_type_in_its_place_is_a_difference() -> None:
     assert not holds({"env": [{"name": "a"}]}, {"env": ["a"]})
 
 
-# --- anything ---------------------------------------------------------------------------------------
-leaves = st.none() | st.booleans() | st.integers(0, 5) | st.sampled_from(["", "a", "1", "1000m", "1Gi"])
+# --- anything -------------------------------------------------------------------------------------
+leaves = (
+    st.none() | st.booleans() | st.integers(0, 5) | st.sampled_from(["", "a", "1", "1000m", "1Gi"])
+)
 keys = st.sampled_from(["a", "b", "limits", "requests", "env", "selector", "volumeMounts"])
 
 

@@ -14,7 +14,10 @@ from tests.unit.builders import PROPERTY, RUNTIME, job, registered_model, tracke
 
 SECRET = {"AWS_SECRET_ACCESS_KEY": "hunter2", "HOME": "x"}
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=12) | st.lists(
-    st.sampled_from(["$", "$$", "$(", ")", "(", "$(AWS_SECRET_ACCESS_KEY)", "$(HOME)", "$(NONE)", "a"]), max_size=8
+    st.sampled_from(
+        ["$", "$$", "$(", ")", "(", "$(AWS_SECRET_ACCESS_KEY)", "$(HOME)", "$(NONE)", "a"]
+    ),
+    max_size=8,
 ).map("".join)
 
 
@@ -31,7 +34,9 @@ def test_parameters_arrive_as_they_were_written(parameters: dict[str, str]):
 @given(TEXT)
 def test_a_model_is_fetched_from_where_it_lies(path: str):
     uri = f"s3://bucket/{path}"
-    rolled_out = template(registered_model(), "production", served("v1", "sha256:a", RUNTIME), uri, "Always")
+    rolled_out = template(
+        registered_model(), "production", served("v1", "sha256:a", RUNTIME), uri, "Always"
+    )
     command = [expand(word, SECRET) for word in rolled_out["spec"]["initContainers"][0]["command"]]
     assert command[command.index("--uri") + 1] == uri
 

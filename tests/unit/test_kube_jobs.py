@@ -37,7 +37,11 @@ def test_children_by_kind():
 
 
 def test_the_image_that_runs():
-    running: Manifest = {"name": "trainer", "imageID": "registry/image@sha256:1", "state": {"running": {}}}
+    running: Manifest = {
+        "name": "trainer",
+        "imageID": "registry/image@sha256:1",
+        "state": {"running": {}},
+    }
     assert image_id(pod(JOB, statuses=[running]), "trainer") == "registry/image@sha256:1"
     assert image_id(pod(JOB, statuses=[running]), "other") == ""
     assert image_id(pod(JOB), "trainer") == ""
@@ -47,15 +51,33 @@ def test_the_image_that_runs():
     ("said", "got"),
     [
         ({}, DEFAULT_RESOURCES),
-        ({"requests": {"cpu": "1m"}}, {"requests": {"cpu": "1m", "memory": "512Mi"}, "limits": {"memory": "2Gi"}}),
-        ({"requests": {"memory": "1Gi"}}, {"requests": {"cpu": "250m", "memory": "1Gi"}, "limits": {"memory": "2Gi"}}),
-        ({"requests": {"memory": "3G"}}, {"requests": {"cpu": "250m", "memory": "3G"}, "limits": {"memory": "3G"}}),
-        ({"requests": {"memory": 2**32}}, {"requests": {"cpu": "250m", "memory": 2**32}, "limits": {"memory": 2**32}}),
-        ({"limits": {"memory": "64Mi"}}, {"requests": {"cpu": "250m"}, "limits": {"memory": "64Mi"}}),
+        (
+            {"requests": {"cpu": "1m"}},
+            {"requests": {"cpu": "1m", "memory": "512Mi"}, "limits": {"memory": "2Gi"}},
+        ),
+        (
+            {"requests": {"memory": "1Gi"}},
+            {"requests": {"cpu": "250m", "memory": "1Gi"}, "limits": {"memory": "2Gi"}},
+        ),
+        (
+            {"requests": {"memory": "3G"}},
+            {"requests": {"cpu": "250m", "memory": "3G"}, "limits": {"memory": "3G"}},
+        ),
+        (
+            {"requests": {"memory": 2**32}},
+            {"requests": {"cpu": "250m", "memory": 2**32}, "limits": {"memory": 2**32}},
+        ),
+        (
+            {"limits": {"memory": "64Mi"}},
+            {"requests": {"cpu": "250m"}, "limits": {"memory": "64Mi"}},
+        ),
         ({"limits": {"cpu": "2", "memory": "64Mi"}}, {"limits": {"cpu": "2", "memory": "64Mi"}}),
         (
             {"limits": {"cpu": "100m", "nvidia.com/gpu": 1}},
-            {"requests": {"memory": "512Mi"}, "limits": {"cpu": "100m", "nvidia.com/gpu": 1, "memory": "2Gi"}},
+            {
+                "requests": {"memory": "512Mi"},
+                "limits": {"cpu": "100m", "nvidia.com/gpu": 1, "memory": "2Gi"},
+            },
         ),
     ],
 )

@@ -23,7 +23,12 @@ def labels(longest: int) -> st.SearchStrategy[str]:
     return st.just("a") | inner.map(lambda text: f"a{text}9")
 
 
-runs, models, stages, versions = labels(LONGEST["TrainingRun"]), labels(LONGEST["RegisteredModel"]), labels(30), labels(63)
+runs, models, stages, versions = (
+    labels(LONGEST["TrainingRun"]),
+    labels(LONGEST["RegisteredModel"]),
+    labels(30),
+    labels(63),
+)
 
 
 def test_a_name_that_fits_is_kept():
@@ -63,7 +68,9 @@ def test_a_stage_s_address_is_never_shortened(model: str, stage: str):
 
 @PROPERTY
 @given(models, stages, versions)
-def test_a_version_s_deployment_and_its_pods_have_names_that_fit(model: str, stage: str, version: str):
+def test_a_version_s_deployment_and_its_pods_have_names_that_fit(
+    model: str, stage: str, version: str
+):
     name = names.version_workload(model, stage, version, IDENTITY)
     assert LABEL.fullmatch(name)
     assert len(name) + POD_SUFFIX <= 63
@@ -79,7 +86,9 @@ def test_no_two_attempts_share_a_job(run: str, attempt: int, other: str, another
 @pytest.mark.parametrize("stage", ["production", "a-stage-with-a-name-that-is-30-c"[:30]])
 def test_versions_with_long_names_have_deployments_of_their_own(stage: str):
     """Only their ends differ, which a mere cut would lose."""
-    found = {names.version_workload("m" * 32, stage, "v" * 62 + end, IDENTITY) for end in "0123456789"}
+    found = {
+        names.version_workload("m" * 32, stage, "v" * 62 + end, IDENTITY) for end in "0123456789"
+    }
     assert len(found) == 10
 
 
@@ -99,5 +108,9 @@ def test_everything_outside_is_marked_with_its_owner():
 
 
 def test_a_stage_and_a_version_that_join_to_the_same_words_have_deployments_of_their_own():
-    one, other = (served(version, "sha256:a", RUNTIME).runtime.identity for version in ("canary-v1", "v1"))
-    assert names.version_workload("fraud", "eu", "canary-v1", one) != names.version_workload("fraud", "eu-canary", "v1", other)
+    one, other = (
+        served(version, "sha256:a", RUNTIME).runtime.identity for version in ("canary-v1", "v1")
+    )
+    assert names.version_workload("fraud", "eu", "canary-v1", one) != names.version_workload(
+        "fraud", "eu-canary", "v1", other
+    )

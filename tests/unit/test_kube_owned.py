@@ -1,4 +1,6 @@
-"""Whose an object is: by controller references in one namespace, never by labels, in any order of arrival."""
+"""Whose an object is: by controller references in one namespace, never by labels, in any order
+of arrival.
+"""
 
 from __future__ import annotations
 
@@ -22,10 +24,17 @@ OURS, OTHER = Key("registeredmodels", "risk", "fraud"), Key("registeredmodels", 
 LABELS = {MANAGED_BY: "modelyard", UID_LABEL: "uid-fraud"}
 
 
-def obj(scope: str, name: str, parent: Json | None = None, namespace: str = "risk", **more: Any) -> Json:
+def obj(
+    scope: str, name: str, parent: Json | None = None, namespace: str = "risk", **more: Any
+) -> Json:
     """Return an object that its parent controls; all of them carry our labels."""
     api_version, _, kind = scope.rpartition("/")
-    meta: Json = {"name": name, "namespace": namespace, "uid": f"uid-{name}", "resourceVersion": "1"}
+    meta: Json = {
+        "name": name,
+        "namespace": namespace,
+        "uid": f"uid-{name}",
+        "resourceVersion": "1",
+    }
     meta |= {"labels": LABELS, "ownerReferences": [reference(parent)] if parent else []} | more
     return {"apiVersion": api_version, "kind": kind, "metadata": meta}
 
@@ -63,7 +72,7 @@ def owned(cache: Cache, uid: str = "uid-fraud") -> set[str]:
     return {body["metadata"]["name"] for body in cache.owned(uid)}
 
 
-# --- the table --------------------------------------------------------------------------------------
+# --- the table ------------------------------------------------------------------------------------
 @pytest.mark.parametrize("kind", OWNED, ids=lambda kind: kind.kind)
 def test_one_line_of_the_table_makes_watch_path_and_rights(kind: Any) -> None:
     found = KINDS[kind.api_version, kind.kind]
@@ -77,29 +86,46 @@ def test_one_line_of_the_table_makes_watch_path_and_rights(kind: Any) -> None:
 def test_what_controllers_of_kubernetes_make_is_never_written_by_us() -> None:
     for kind in OWNED:
         if kind.through:
-            # A pod is told how it splits its requests: one annotation, to which the policy operator-fence keeps the operator.
-            assert set(kind.verbs) == {"list", "watch"} | ({"patch"} if kind.kind == "Pod" else set())
+            # A pod is told how it splits its requests: one annotation, to which the policy
+            # operator-fence keeps the operator.
+            assert set(kind.verbs) == {"list", "watch"} | (
+                {"patch"} if kind.kind == "Pod" else set()
+            )
         assert all(scope in BY_SCOPE for scope in kind.through)
 
 
-# --- one object -------------------------------------------------------------------------------------
+# --- one object -----------------------------------------------------------------------------------
 @pytest.mark.parametrize(
     "body",
     [
         obj("v1/ConfigMap", "x"),
         obj("v1/ConfigMap", "x", ownerReferences=[reference(MODEL, controller=False)]),
-        obj("v1/ConfigMap", "x", ownerReferences=[{k: v for k, v in reference(MODEL).items() if k != "controller"}]),
+        obj(
+            "v1/ConfigMap",
+            "x",
+            ownerReferences=[{k: v for k, v in reference(MODEL).items() if k != "controller"}],
+        ),
         obj("v1/ConfigMap", "x", DEPLOYMENT),
-        obj("v1/ConfigMap", "x", ownerReferences=[reference(MODEL, apiVersion="modelyard.io.example/v1")]),
+        obj(
+            "v1/ConfigMap",
+            "x",
+            ownerReferences=[reference(MODEL, apiVersion="modelyard.io.example/v1")],
+        ),
         obj("v1/Pod", "x", MODEL),
         obj("v1/Pod", "x", DEPLOYMENT),
         obj("v1/Pod", "x", obj("apps/v1/StatefulSet", "theirs")),
         obj("apps/v1/ReplicaSet", "x", MODEL),
         obj("apps/v1/ReplicaSet", "x", JOB),
-        {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "x", "namespace": "risk", "uid": "x", "labels": LABELS}},
+        {
+            "apiVersion": "v1",
+            "kind": "ConfigMap",
+            "metadata": {"name": "x", "namespace": "risk", "uid": "x", "labels": LABELS},
+        },
     ],
 )
-def test_without_a_controller_that_its_kind_can_have_an_object_belongs_to_nothing(body: Json) -> None:
+def test_without_a_controller_that_its_kind_can_have_an_object_belongs_to_nothing(
+    body: Json,
+) -> None:
     assert parent_of(body) is None
     cache, told = known(MODEL, DEPLOYMENT, REPLICA_SET, JOB, body)
     assert "x" not in owned(cache)
@@ -107,21 +133,33 @@ def test_without_a_controller_that_its_kind_can_have_an_object_belongs_to_nothin
 
 
 def test_of_several_owners_the_controller_counts() -> None:
-    body = obj("v1/ConfigMap", "x", ownerReferences=[reference(ANOTHER, controller=False), reference(MODEL)])
+    body = obj(
+        "v1/ConfigMap",
+        "x",
+        ownerReferences=[reference(ANOTHER, controller=False), reference(MODEL)],
+    )
     cache, _ = known(MODEL, ANOTHER, body)
     assert (owned(cache), owned(cache, "uid-other")) == ({"x"}, set())
 
 
-# --- a family ---------------------------------------------------------------------------------------
-@pytest.mark.parametrize("order", list(permutations(FAMILY)), ids=lambda order: " ".join(each["kind"] for each in order))
-def test_a_pod_is_owned_through_its_replica_set_in_whatever_order_they_come(order: tuple[Json, ...]) -> None:
+# --- a family -------------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    "order", list(permutations(FAMILY)), ids=lambda order: " ".join(each["kind"] for each in order)
+)
+def test_a_pod_is_owned_through_its_replica_set_in_whatever_order_they_come(
+    order: tuple[Json, ...],
+) -> None:
     cache, told = known(*order)
     assert owned(cache) == {"fraud-v1", "fraud-v1-abc-x"}
     # Whatever came last made the family whole, and our object reconciles because of it.
     assert told[-1].own or told[-1].owners == (OURS,)
 
 
-@pytest.mark.parametrize("order", list(permutations(FAMILY[1:])), ids=lambda order: " ".join(each["kind"] for each in order))
+@pytest.mark.parametrize(
+    "order",
+    list(permutations(FAMILY[1:])),
+    ids=lambda order: " ".join(each["kind"] for each in order),
+)
 def test_in_whatever_order_they_go_nothing_is_left(order: tuple[Json, ...]) -> None:
     cache, told = known(*FAMILY)
     for body in order:
@@ -143,27 +181,47 @@ def test_a_pods_change_wakes_our_object_and_a_replica_sets_status_does_not() -> 
     told.clear()
     assert cache.put("v1/Pod", POD | {"metadata": POD["metadata"] | {"resourceVersion": "2"}})
     assert [change.owners for change in told] == [(OURS,)]
-    assert cache.put("apps/v1/ReplicaSet", REPLICA_SET | {"metadata": REPLICA_SET["metadata"] | {"resourceVersion": "3"}})
+    assert cache.put(
+        "apps/v1/ReplicaSet",
+        REPLICA_SET | {"metadata": REPLICA_SET["metadata"] | {"resourceVersion": "3"}},
+    )
     assert len(told) == 1
-    assert not cache.put("apps/v1/ReplicaSet", REPLICA_SET | {"metadata": REPLICA_SET["metadata"] | {"resourceVersion": "3"}})
+    assert not cache.put(
+        "apps/v1/ReplicaSet",
+        REPLICA_SET | {"metadata": REPLICA_SET["metadata"] | {"resourceVersion": "3"}},
+    )
 
 
 def test_of_a_replica_set_only_its_identity_and_owner_are_kept() -> None:
     more = {"labels": LABELS, "annotations": {"a": "b"}, "managedFields": [1]}
-    cache, _ = known(MODEL, DEPLOYMENT, REPLICA_SET | {"metadata": REPLICA_SET["metadata"] | more, "spec": {"replicas": 1}})
+    cache, _ = known(
+        MODEL,
+        DEPLOYMENT,
+        REPLICA_SET | {"metadata": REPLICA_SET["metadata"] | more, "spec": {"replicas": 1}},
+    )
     kept = cache.get("apps/v1/ReplicaSet", "risk", "fraud-v1-abc")
     assert kept is not None
     assert kept.keys() == {"apiVersion", "kind", "metadata"}
-    assert kept["metadata"].keys() == {"name", "namespace", "uid", "resourceVersion", "ownerReferences"}
+    assert kept["metadata"].keys() == {
+        "name",
+        "namespace",
+        "uid",
+        "resourceVersion",
+        "ownerReferences",
+    }
 
 
-# --- forged and foreign -----------------------------------------------------------------------------
+# --- forged and foreign ---------------------------------------------------------------------------
 FOREIGN = {
     "in another namespace": (obj("v1/ConfigMap", "x", MODEL, namespace="theirs"),),
     "a family in another namespace": tuple(
         obj(scope, f"x{number}", parent, namespace="theirs")
         for number, (scope, parent) in enumerate(
-            [("apps/v1/Deployment", MODEL), ("apps/v1/ReplicaSet", DEPLOYMENT), ("v1/Pod", REPLICA_SET)]
+            [
+                ("apps/v1/Deployment", MODEL),
+                ("apps/v1/ReplicaSet", DEPLOYMENT),
+                ("v1/Pod", REPLICA_SET),
+            ]
         )
     ),
     "a pod of somebody's Deployment": (
@@ -176,10 +234,18 @@ FOREIGN = {
         below := obj("apps/v1/ReplicaSet", "x-abc", theirs),
         obj("v1/Pod", "x-abc-y", below),
     ),
-    "our uid under another name": (obj("v1/ConfigMap", "x", ownerReferences=[reference(MODEL, name="other")]),),
-    "our name with another uid": (obj("v1/ConfigMap", "x", ownerReferences=[reference(MODEL, uid="forged")]),),
-    "our uid as a ReplicaSet's": (obj("v1/Pod", "x", ownerReferences=[reference(REPLICA_SET, uid="uid-fraud")]),),
-    "a ReplicaSet of the name before": (obj("v1/Pod", "x", ownerReferences=[reference(REPLICA_SET, uid="before")]),),
+    "our uid under another name": (
+        obj("v1/ConfigMap", "x", ownerReferences=[reference(MODEL, name="other")]),
+    ),
+    "our name with another uid": (
+        obj("v1/ConfigMap", "x", ownerReferences=[reference(MODEL, uid="forged")]),
+    ),
+    "our uid as a ReplicaSet's": (
+        obj("v1/Pod", "x", ownerReferences=[reference(REPLICA_SET, uid="uid-fraud")]),
+    ),
+    "a ReplicaSet of the name before": (
+        obj("v1/Pod", "x", ownerReferences=[reference(REPLICA_SET, uid="before")]),
+    ),
 }
 
 
@@ -212,14 +278,30 @@ def test_another_object_of_our_name_owns_nothing_of_ours() -> None:
     assert (owned(cache), owned(cache, "uid-new")) == (set(), set())
 
 
-# --- any history ------------------------------------------------------------------------------------
-BODIES = (MODEL, ANOTHER, DEPLOYMENT, REPLICA_SET, POD, JOB, JOB_POD, obj("v1/Service", "s", ANOTHER))
-STEPS = st.lists(st.tuples(st.sampled_from(range(len(BODIES))), st.sampled_from(["put", "orphan", "adopt", "remove"])), max_size=25)
+# --- any history ----------------------------------------------------------------------------------
+BODIES = (
+    MODEL,
+    ANOTHER,
+    DEPLOYMENT,
+    REPLICA_SET,
+    POD,
+    JOB,
+    JOB_POD,
+    obj("v1/Service", "s", ANOTHER),
+)
+STEPS = st.lists(
+    st.tuples(
+        st.sampled_from(range(len(BODIES))), st.sampled_from(["put", "orphan", "adopt", "remove"])
+    ),
+    max_size=25,
+)
 
 
 @PROPERTY
 @given(STEPS)
-def test_after_any_history_the_index_says_what_a_walk_over_all_objects_says(steps: list[tuple[int, str]]) -> None:
+def test_after_any_history_the_index_says_what_a_walk_over_all_objects_says(
+    steps: list[tuple[int, str]],
+) -> None:
     cache, _ = known()
     now: dict[str, Json] = {}
     for version, (number, step) in enumerate(steps, start=1):
@@ -229,16 +311,24 @@ def test_after_any_history_the_index_says_what_a_walk_over_all_objects_says(step
             cache.remove(scope_of(body), "risk", meta["name"], meta["uid"], version)
             now.pop(meta["uid"], None)
             continue
-        references = {"put": meta["ownerReferences"], "orphan": [], "adopt": [reference(ANOTHER)]}[step]
-        made = body | {"metadata": meta | {"resourceVersion": str(version), "ownerReferences": references}}
+        references = {"put": meta["ownerReferences"], "orphan": [], "adopt": [reference(ANOTHER)]}[
+            step
+        ]
+        made = body | {
+            "metadata": meta | {"resourceVersion": str(version), "ownerReferences": references}
+        }
         cache.put(scope_of(body), made)
         now[meta["uid"]] = made
     for own in ("uid-fraud", "uid-other"):
-        assert owned(cache, own) == {body["metadata"]["name"] for body in now.values() if _walk(body, now, own)}
+        assert owned(cache, own) == {
+            body["metadata"]["name"] for body in now.values() if _walk(body, now, own)
+        }
 
 
 def _walk(body: Json, now: dict[str, Json], own: str) -> bool:
-    """Whether an object is below one of ours, and not itself only a step between; by nothing but uids."""
+    """Whether an object is below one of ours, and not itself only a step between; by nothing but
+    uids.
+    """
     if body["kind"] in {"RegisteredModel", "ReplicaSet"}:
         return False
     while body["kind"] != "RegisteredModel":

@@ -1,4 +1,6 @@
-"""Whether a container of a pod that was up ended by itself, and since when a pod does not answer any more."""
+"""Whether a container of a pod that was up ended by itself, and since when a pod does not answer
+any more.
+"""
 
 from __future__ import annotations
 
@@ -13,12 +15,25 @@ SINCE = datetime(2026, 1, 1, 12, tzinfo=UTC)
 BEFORE, AFTER = "2026-01-01T11:59:59Z", "2026-01-01T12:00:01Z"
 
 
-def ended(reason: str = "Error", code: int = 1, at: str = AFTER, name: str = "model", state: str = "lastState") -> Any:
-    return {"name": name, state: {"terminated": {"reason": reason, "exitCode": code, "finishedAt": at}}, "restartCount": 1}
+def ended(
+    reason: str = "Error",
+    code: int = 1,
+    at: str = AFTER,
+    name: str = "model",
+    state: str = "lastState",
+) -> Any:
+    return {
+        "name": name,
+        state: {"terminated": {"reason": reason, "exitCode": code, "finishedAt": at}},
+        "restartCount": 1,
+    }
 
 
 def pod(*statuses: Any, deleted: bool = False, **status: Any) -> Any:
-    return {"metadata": {"deletionTimestamp": AFTER} if deleted else {}, "status": {"containerStatuses": statuses} | status}
+    return {
+        "metadata": {"deletionTimestamp": AFTER} if deleted else {},
+        "status": {"containerStatuses": statuses} | status,
+    }
 
 
 def life(ready: str, changed: str) -> list[dict[str, str]]:
@@ -36,7 +51,10 @@ def life(ready: str, changed: str) -> list[dict[str, str]]:
         (pod(ended()), "exit code 1"),
         (pod(ended(state="state")), "exit code 1"),
         (pod(ended(code=139)), "exit code 139"),
-        (pod(ended("Completed", 0)), "exit code 0"),  # its liveness probe failed, and it went in good order
+        (
+            pod(ended("Completed", 0)),
+            "exit code 0",
+        ),  # its liveness probe failed, and it went in good order
         (pod(ended("OOMKilled", 137)), "OOMKilled"),
         (pod(ended(at=BEFORE)), None),  # before the switch
         (pod(ended(name="sidecar")), None),
@@ -44,9 +62,20 @@ def life(ready: str, changed: str) -> list[dict[str, str]]:
         (pod(ended("ContainerStatusUnknown", 137)), None),
         (pod(ended(), deleted=True), None),
         (pod(ended(), phase="Failed", reason="Evicted"), None),
-        (pod(ended(), conditions=[{"type": "DisruptionTarget", "status": "True", "lastTransitionTime": AFTER}]), None),
+        (
+            pod(
+                ended(),
+                conditions=[
+                    {"type": "DisruptionTarget", "status": "True", "lastTransitionTime": AFTER}
+                ],
+            ),
+            None,
+        ),
         (pod({"name": "model", "state": {"running": {}}, "ready": True}), None),
-        (pod(ended("OOMKilled", 137), conditions=life("False", BEFORE)), None),  # while it loads: it was never ready
+        (
+            pod(ended("OOMKilled", 137), conditions=life("False", BEFORE)),
+            None,
+        ),  # while it loads: it was never ready
         (pod(ended("OOMKilled", 137), conditions=life("False", AFTER)), "OOMKilled"),
         (pod(ended(), conditions=life("True", AFTER)), "exit code 1"),
     ],
@@ -67,9 +96,22 @@ def conditions(ready: str, containers: str) -> list[dict[str, str]]:
     [
         (pod({"name": "model", "started": True}, conditions=conditions("False", "False")), AFTER),
         (pod({"name": "model", "started": True}, conditions=conditions("True", "True")), None),
-        (pod({"name": "model", "started": True}, conditions=conditions("False", "True")), None),  # its node is away
-        (pod({"name": "model", "started": False}, conditions=conditions("False", "False")), None),  # it starts: of a scale-up, of a drain
-        (pod({"name": "model", "started": True}, conditions=conditions("False", "False"), deleted=True), None),
+        (
+            pod({"name": "model", "started": True}, conditions=conditions("False", "True")),
+            None,
+        ),  # its node is away
+        (
+            pod({"name": "model", "started": False}, conditions=conditions("False", "False")),
+            None,
+        ),  # it starts: of a scale-up, of a drain
+        (
+            pod(
+                {"name": "model", "started": True},
+                conditions=conditions("False", "False"),
+                deleted=True,
+            ),
+            None,
+        ),
         (pod(), None),
     ],
 )

@@ -1,4 +1,6 @@
-"""Why pods end, do not start or cannot be created: what Kubernetes and the programs say, and what it is read as."""
+"""Why pods end, do not start or cannot be created: what Kubernetes and the programs say, and
+what it is read as.
+"""
 
 import json
 from typing import Any
@@ -26,7 +28,9 @@ JOB = training.job(training_run(), 1, "r1", RUNTIME)
 MODEL = registered_model(stages={"production": {"version": "va"}})
 WHAT = served(A)
 TEMPLATE = serving.template(MODEL, "production", WHAT, str(A.uri), RUNTIME.pull_policy)
-DEPLOYMENT = live(serving.deployment(MODEL, "production", WHAT, TEMPLATE, replicas=2, around=AROUND), {})
+DEPLOYMENT = live(
+    serving.deployment(MODEL, "production", WHAT, TEMPLATE, replicas=2, around=AROUND), {}
+)
 
 NO_NODE = {
     "type": "PodScheduled",
@@ -36,8 +40,14 @@ NO_NODE = {
 }
 READY = {"type": "Ready", "status": "True"}
 # As the API server 1.34 and its admission plugins word them.
-QUOTA = 'pods "fraud-1" is forbidden: exceeded quota: pods, requested: pods=1, used: pods=2, limited: pods=2'
-SECURITY = 'pods "fraud-1" is forbidden: violates PodSecurity "restricted:latest": allowPrivilegeEscalation != false'
+QUOTA = (
+    'pods "fraud-1" is forbidden: exceeded quota: pods, requested: pods=1, used: pods=2, limited:'
+    " pods=2"
+)
+SECURITY = (
+    'pods "fraud-1" is forbidden: violates PodSecurity "restricted:latest":'
+    " allowPrivilegeEscalation != false"
+)
 RANGE = 'pods "fraud-1" is forbidden: maximum memory usage per Container is 1Gi, but limit is 2Gi'
 # As the kubelet 1.34 words them (pkg/kubelet/eviction/eviction_manager.go).
 NODE_LOW = "The node was low on resource: memory. Threshold quantity: 100Mi, available: 80Mi. "
@@ -71,13 +81,17 @@ def stuck(word: str, text: str = "") -> PodEnd | None:
 PROGRAMS = [reason for reason in PodReason if reason.exit_code is not None]
 KUBERNETES = {
     PodReason.CONTAINER_FAILED: lambda: ended(1, "Traceback: boom", "Error"),
-    PodReason.POD_FAILED: lambda: pod_end(pod(JOB, "Failed", reason="NodeShutdown", message="It was terminated.")),
+    PodReason.POD_FAILED: lambda: pod_end(
+        pod(JOB, "Failed", reason="NodeShutdown", message="It was terminated.")
+    ),
     PodReason.OUT_OF_MEMORY: lambda: ended(137, "", "OOMKilled"),
     PodReason.EVICTED: lambda: evicted(NODE_LOW),
     PodReason.DEADLINE_EXCEEDED: lambda: workload_end(job(JOB, "Failed", "DeadlineExceeded"), []),
     PodReason.CRASH_LOOP: lambda: stuck("CrashLoopBackOff", "back-off 10s"),
     PodReason.IMAGE_PULL_FAILED: lambda: stuck("ErrImagePull", "not found"),
-    PodReason.CONFIGURATION_MISSING: lambda: stuck("CreateContainerConfigError", 'secret "x" not found'),
+    PodReason.CONFIGURATION_MISSING: lambda: stuck(
+        "CreateContainerConfigError", 'secret "x" not found'
+    ),
     PodReason.UNSCHEDULABLE: lambda: pod_end(pod(JOB, "Pending", conditions=[NO_NODE])),
     PodReason.QUOTA_EXCEEDED: lambda: workload_end(refused(QUOTA), []),
     PodReason.POD_REFUSED: lambda: workload_end(refused(SECURITY), []),
@@ -137,7 +151,9 @@ def test_containers_say_how_they_ended_init_containers_first():
         ("trainer", 1, "Error"),
     ]
     assert (found[0].said, found[1].said, found[1].log) == (said, {}, "Traceback")
-    assert (pod_end(broken) or PodEnd(PodReason.EVICTED, "")).reason is PodReason.DATASET_UNAVAILABLE
+    assert (
+        pod_end(broken) or PodEnd(PodReason.EVICTED, "")
+    ).reason is PodReason.DATASET_UNAVAILABLE
 
 
 @pytest.mark.parametrize(
@@ -155,7 +171,9 @@ def test_what_a_container_says_may_be_anything(text: str):
     [{"reason": ["x"], "message": {}}, {"reason": "Sabotage", "message": 3}, {"message": None}],
 )
 def test_words_that_are_none_are_not_repeated(said: dict[str, Any]):
-    assert (ended(1, json.dumps(said)) or PodEnd(PodReason.EVICTED, "")).message == "The container trainer ended with exit code 1."
+    assert (
+        ended(1, json.dumps(said)) or PodEnd(PodReason.EVICTED, "")
+    ).message == "The container trainer ended with exit code 1."
 
 
 def again(now: Manifest, **more: Any) -> Manifest:
@@ -175,7 +193,9 @@ def test_a_container_that_was_started_again_counts_by_its_last_end_until_it_is_r
 
 def test_a_killed_container_ran_out_of_memory_unless_a_probe_may_have_killed_it():
     """Seen on a busy node: exit code 137, reason Error, no OOMKilled."""
-    assert (ended(137, "", "Error") or PodEnd(PodReason.EVICTED, "")).reason is PodReason.OUT_OF_MEMORY
+    assert (
+        ended(137, "", "Error") or PodEnd(PodReason.EVICTED, "")
+    ).reason is PodReason.OUT_OF_MEMORY
     server = pod(DEPLOYMENT, statuses=[terminated(137, "", "Error", name="model")])
     server["spec"] = DEPLOYMENT["spec"]["template"]["spec"]
     assert (pod_end(server) or PodEnd(PodReason.EVICTED, "")).reason is PodReason.CONTAINER_FAILED
@@ -184,10 +204,17 @@ def test_a_killed_container_ran_out_of_memory_unless_a_probe_may_have_killed_it(
 
 
 def test_a_killed_container_of_a_pod_that_is_not_over_says_nothing_yet():
-    """An eviction for the disk: the kubelet kills the containers, and says why when they are gone."""
+    """An eviction for the disk: the kubelet kills the containers, and says why when they are
+    gone.
+    """
     killed = terminated(137, "", "Error")
     assert pod_end(pod(JOB, "Running", statuses=[killed])) is None
-    assert pod_end(pod(JOB, "Pending", statuses=[terminated(137, "", "Error", name="data", init=True)])) is None
+    assert (
+        pod_end(
+            pod(JOB, "Pending", statuses=[terminated(137, "", "Error", name="data", init=True)])
+        )
+        is None
+    )
     says = pod_end(pod(JOB, "Running", reason="Evicted", message=POD_LIMIT, statuses=[killed]))
     assert (says and says.reason) is PodReason.VOLUME_FULL
     restarted = again({"running": {}}, name="fetch")
@@ -197,7 +224,11 @@ def test_a_killed_container_of_a_pod_that_is_not_over_says_nothing_yet():
 
 
 def test_a_container_that_is_gone_with_its_node_used_no_memory():
-    lost = terminated(137, "The container could not be located when the pod was terminated", "ContainerStatusUnknown")
+    lost = terminated(
+        137,
+        "The container could not be located when the pod was terminated",
+        "ContainerStatusUnknown",
+    )
     assert pod_end(pod(JOB, "Running", statuses=[lost])) is None
     found = pod_end(pod(JOB, "Failed", statuses=[lost]))
     assert found is not None
@@ -209,7 +240,12 @@ def test_a_container_that_is_gone_with_its_node_used_no_memory():
 def test_a_container_that_was_killed_with_its_pod_used_no_memory(sign: str, code: int):
     over = pod(JOB, "Failed", statuses=[terminated(code, "", "Error")])
     if sign == "condition":
-        moved = {"type": "DisruptionTarget", "status": "True", "reason": "PreemptionByScheduler", "message": "preempted"}
+        moved = {
+            "type": "DisruptionTarget",
+            "status": "True",
+            "reason": "PreemptionByScheduler",
+            "message": "preempted",
+        }
         over["status"]["conditions"] = [moved | {"lastTransitionTime": "2026-01-01T12:00:00Z"}]
     else:
         over["metadata"]["deletionTimestamp"] = "2026-01-01T12:00:00Z"
@@ -237,7 +273,9 @@ def test_a_pod_that_wrote_more_than_it_may_filled_its_volume(message: str):
 
 def test_how_containers_take_an_eviction_says_nothing():
     """The kubelet kills them: 137, as a container that used too much memory."""
-    killed = pod(JOB, "Failed", reason="Evicted", message=POD_LIMIT, statuses=[terminated(137, "", "Error")])
+    killed = pod(
+        JOB, "Failed", reason="Evicted", message=POD_LIMIT, statuses=[terminated(137, "", "Error")]
+    )
     found = pod_end(killed)
     assert (found and found.reason) is PodReason.VOLUME_FULL
     assert (workload_end(job(JOB, "Failed", "BackoffLimitExceeded"), [killed]) or found) == found
@@ -252,19 +290,39 @@ def test_a_node_s_trouble_is_not_the_pod_s():
 # --- pods that do not start -----------------------------------------------------------------------
 def test_an_image_that_cannot_be_pulled_is_told_with_the_pull_secrets_of_the_pod():
     there = pod(JOB, "Pending", statuses=[waiting("ErrImagePull", "401 Unauthorized")])
-    there |= {"spec": there["spec"] | {"imagePullSecrets": [{"name": "registry"}, {"name": "mirror"}]}}
+    there |= {
+        "spec": there["spec"] | {"imagePullSecrets": [{"name": "registry"}, {"name": "mirror"}]}
+    }
     found = pod_end(there)
     assert found is not None
     assert found.message == "registry/image:1 (pull secrets: registry, mirror): 401 Unauthorized"
-    assert "create the pull secret in this namespace (imagePullSecrets of chart or run)" in found.text()
+    assert (
+        "create the pull secret in this namespace (imagePullSecrets of chart or run)"
+        in found.text()
+    )
 
 
 @pytest.mark.parametrize(
     ("word", "text", "reason", "message"),
     [
-        ("ErrImagePull", "not found", PodReason.IMAGE_PULL_FAILED, "registry/image:1 (pull secrets: none): not found"),
-        ("ImagePullBackOff", "", PodReason.IMAGE_PULL_FAILED, "registry/image:1 (pull secrets: none): ImagePullBackOff"),
-        ("InvalidImageName", "", PodReason.IMAGE_PULL_FAILED, "registry/image:1 (pull secrets: none): InvalidImageName"),
+        (
+            "ErrImagePull",
+            "not found",
+            PodReason.IMAGE_PULL_FAILED,
+            "registry/image:1 (pull secrets: none): not found",
+        ),
+        (
+            "ImagePullBackOff",
+            "",
+            PodReason.IMAGE_PULL_FAILED,
+            "registry/image:1 (pull secrets: none): ImagePullBackOff",
+        ),
+        (
+            "InvalidImageName",
+            "",
+            PodReason.IMAGE_PULL_FAILED,
+            "registry/image:1 (pull secrets: none): InvalidImageName",
+        ),
         (
             "CreateContainerConfigError",
             'secret "x" not found',
@@ -307,8 +365,12 @@ def test_a_container_that_is_on_its_way_is_in_no_trouble(word: str, text: str):
 
 
 def test_a_pod_that_fits_nowhere():
-    assert pod_end(pod(JOB, "Pending", conditions=[NO_NODE])) == PodEnd(PodReason.UNSCHEDULABLE, NO_NODE["message"], ended=False)
-    assert pod_end(pod(JOB, "Pending", conditions=[NO_NODE | {"reason": "SchedulingGated"}])) is None
+    assert pod_end(pod(JOB, "Pending", conditions=[NO_NODE])) == PodEnd(
+        PodReason.UNSCHEDULABLE, NO_NODE["message"], ended=False
+    )
+    assert (
+        pod_end(pod(JOB, "Pending", conditions=[NO_NODE | {"reason": "SchedulingGated"}])) is None
+    )
     assert pod_end(pod(JOB, "Pending", conditions=[NO_NODE | {"status": "True"}])) is None
 
 
@@ -347,15 +409,24 @@ def test_the_newest_pod_in_trouble_counts_whatever_the_order():
         aged(2, phase="Pending", conditions=[NO_NODE]),
     )
     for pods in ([old, new], [new, old]):
-        assert (workload_end(DEPLOYMENT, pods) or PodEnd(PodReason.EVICTED, "")).reason is PodReason.UNSCHEDULABLE
+        assert (
+            workload_end(DEPLOYMENT, pods) or PodEnd(PodReason.EVICTED, "")
+        ).reason is PodReason.UNSCHEDULABLE
     starting = aged(3, phase="Pending")
-    assert (workload_end(DEPLOYMENT, [old, starting]) or PodEnd(PodReason.EVICTED, "")).reason is PodReason.CONTAINER_FAILED
+    assert (
+        workload_end(DEPLOYMENT, [old, starting]) or PodEnd(PodReason.EVICTED, "")
+    ).reason is PodReason.CONTAINER_FAILED
 
 
 def test_a_pod_that_failed_before_another_one_was_ready_is_history():
     gone = aged(1, phase="Failed", reason="Evicted", message=POD_LIMIT)
-    assert (workload_end(DEPLOYMENT, [gone, aged(3, phase="Pending")]) or PodEnd(PodReason.EVICTED, "")).reason is PodReason.VOLUME_FULL
-    assert workload_end(DEPLOYMENT, [gone, aged(2, conditions=[READY]), aged(3, phase="Pending")]) is None
+    assert (
+        workload_end(DEPLOYMENT, [gone, aged(3, phase="Pending")]) or PodEnd(PodReason.EVICTED, "")
+    ).reason is PodReason.VOLUME_FULL
+    assert (
+        workload_end(DEPLOYMENT, [gone, aged(2, conditions=[READY]), aged(3, phase="Pending")])
+        is None
+    )
 
 
 def test_a_failed_job_says_what_its_newest_pod_says():
@@ -367,7 +438,9 @@ def test_a_failed_job_says_what_its_newest_pod_says():
 
 
 def test_a_deadline_outweighs_what_the_pods_say_that_it_ended():
-    found = workload_end(job(JOB, "Failed", "DeadlineExceeded"), [pod(JOB, "Failed", statuses=[terminated(143)])])
+    found = workload_end(
+        job(JOB, "Failed", "DeadlineExceeded"), [pod(JOB, "Failed", statuses=[terminated(143)])]
+    )
     assert (found and found.reason) is PodReason.DEADLINE_EXCEEDED
 
 

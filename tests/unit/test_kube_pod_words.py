@@ -18,7 +18,10 @@ def pod(said: str, /, **status: Any) -> dict[str, Any]:
     return {
         "kind": "Pod",
         "metadata": {"name": "p"},
-        "status": {"containerStatuses": [{"name": "trainer", "state": {"terminated": ended}}], **status},
+        "status": {
+            "containerStatuses": [{"name": "trainer", "state": {"terminated": ended}}],
+            **status,
+        },
     }
 
 
@@ -29,7 +32,9 @@ def test_the_last_lines_of_a_log_lose_credentials_and_keep_their_lines():
 
 
 def test_a_termination_message_keeps_its_reason_whatever_the_secret_is():
-    said = json.dumps({"reason": "ArtifactDigestMismatch", "message": "got the-secret-key\u202e\x1b[2J"})
+    said = json.dumps(
+        {"reason": "ArtifactDigestMismatch", "message": "got the-secret-key\u202e\x1b[2J"}
+    )
     for words, message in ((WORDS, "got ***"), (Words(unknown=True), HIDDEN)):
         found = pod_end(cleaned(pod(said), words))
         assert found is not None
@@ -37,7 +42,10 @@ def test_a_termination_message_keeps_its_reason_whatever_the_secret_is():
 
 
 def test_json_of_others_is_cleaned_throughout():
-    log = '{"level": "error", "the-secret-key": [{"reason": "the-secret-key"}], "\\u0074he-secret-key": 1}'
+    log = (
+        '{"level": "error", "the-secret-key": [{"reason": "the-secret-key"}],'
+        ' "\\u0074he-secret-key": 1}'
+    )
     found = pod_end(cleaned(pod(log), WORDS))
     assert found is not None
     assert "the-secret" not in found.log
@@ -45,17 +53,28 @@ def test_json_of_others_is_cleaned_throughout():
 
 
 def test_what_only_looks_like_json_is_text():
-    for log in ('{"a": the-secret-key', "{" * 4000 + "the-secret-key", '{"a":' * 3000 + "1" + "}" * 3000):
+    for log in (
+        '{"a": the-secret-key',
+        "{" * 4000 + "the-secret-key",
+        '{"a":' * 3000 + "1" + "}" * 3000,
+    ):
         assert "the-secret-key" not in json.dumps(cleaned(pod(log), WORDS))
 
 
 def test_all_messages_of_a_status_are_cleaned_and_nothing_else_is_touched():
-    waiting = {"name": "fetch", "image": "the-secret-key:1", "state": {"waiting": {"reason": "x", "message": "the-secret-key"}}}
+    waiting = {
+        "name": "fetch",
+        "image": "the-secret-key:1",
+        "state": {"waiting": {"reason": "x", "message": "the-secret-key"}},
+    }
     before = pod(
         "",
         message="the-secret-key",
         conditions=[{"type": "PodScheduled", "message": "the-secret-key \u202e"}],
-        initContainerStatuses=[waiting, {"name": "m", "lastState": {"terminated": {"message": "the-secret-key"}}}],
+        initContainerStatuses=[
+            waiting,
+            {"name": "m", "lastState": {"terminated": {"message": "the-secret-key"}}},
+        ],
     )
     status = cleaned(before, WORDS)["status"]
     assert (status["message"], status["conditions"][0]["message"]) == ("***", "*** ")
@@ -69,6 +88,10 @@ def test_all_messages_of_a_status_are_cleaned_and_nothing_else_is_touched():
 
 
 def test_an_object_that_says_nothing_is_itself():
-    quiet = {"kind": "Job", "metadata": {"name": "j"}, "status": {"active": 1, "conditions": [{"type": "x"}]}}
+    quiet = {
+        "kind": "Job",
+        "metadata": {"name": "j"},
+        "status": {"active": 1, "conditions": [{"type": "x"}]},
+    }
     for each in (quiet, {"kind": "ConfigMap", "metadata": {"name": "c"}}):
         assert cleaned(each, Words(unknown=True)) is each

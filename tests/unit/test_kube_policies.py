@@ -1,4 +1,6 @@
-"""Whether a policy is in force: its spec as the API server gives it, against the hash of what was installed."""
+"""Whether a policy is in force: its spec as the API server gives it, against the hash of what
+was installed.
+"""
 
 from copy import deepcopy
 from typing import Any
@@ -7,7 +9,12 @@ import pytest
 
 from modelyard.kube.policies import expected, fingerprint, problem
 
-RULE = {"apiGroups": ["modelyard.io"], "apiVersions": ["v1alpha1"], "operations": ["CREATE"], "resources": ["experiments"]}
+RULE = {
+    "apiGroups": ["modelyard.io"],
+    "apiVersions": ["v1alpha1"],
+    "operations": ["CREATE"],
+    "resources": ["experiments"],
+}
 SPEC: dict[str, Any] = {
     "failurePolicy": "Fail",
     "matchConstraints": {"resourceRules": [RULE]},
@@ -28,7 +35,11 @@ def test_the_hash_is_that_of_helm():
 
 def test_defaults_that_the_api_server_adds_make_no_difference():
     spec = deepcopy(SPEC)
-    spec["matchConstraints"] |= {"matchPolicy": "Equivalent", "namespaceSelector": {}, "objectSelector": {}}
+    spec["matchConstraints"] |= {
+        "matchPolicy": "Equivalent",
+        "namespaceSelector": {},
+        "objectSelector": {},
+    }
     spec["matchConstraints"]["resourceRules"][0]["scope"] = "*"
     assert problem(there(spec), there(BOUND), WANTED) is None
 
@@ -40,13 +51,27 @@ def test_defaults_that_the_api_server_adds_make_no_difference():
         (there(SPEC), None, "the binding is missing"),
         (there(SPEC, deletionTimestamp="now"), there(BOUND), "the policy is being deleted"),
         (there(SPEC), there(BOUND, deletionTimestamp="now"), "the binding is being deleted"),
-        (there(SPEC | {"failurePolicy": "Ignore"}), there(BOUND), "the policy is not the one that was installed"),
-        (there(SPEC | {"matchConstraints": {"objectSelector": {"a": "b"}}}), there(BOUND), "the policy is not"),
+        (
+            there(SPEC | {"failurePolicy": "Ignore"}),
+            there(BOUND),
+            "the policy is not the one that was installed",
+        ),
+        (
+            there(SPEC | {"matchConstraints": {"objectSelector": {"a": "b"}}}),
+            there(BOUND),
+            "the policy is not",
+        ),
         (there(SPEC), there(BOUND | {"validationActions": ["Warn"]}), "the binding is not"),
-        (there(SPEC), there(BOUND | {"matchResources": {"namespaceSelector": {"a": "b"}}}), "the binding is not"),
+        (
+            there(SPEC),
+            there(BOUND | {"matchResources": {"namespaceSelector": {"a": "b"}}}),
+            "the binding is not",
+        ),
     ],
 )
-def test_what_is_wrong_is_said(policy: dict[str, Any] | None, binding: dict[str, Any] | None, words: str):
+def test_what_is_wrong_is_said(
+    policy: dict[str, Any] | None, binding: dict[str, Any] | None, words: str
+):
     said = problem(policy, binding, WANTED)
     assert said is not None
     assert words in said

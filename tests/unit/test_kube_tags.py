@@ -1,4 +1,6 @@
-"""Tags that follow a spec: applied to a small world until nothing is left to do, with a crash after any single tag."""
+"""Tags that follow a spec: applied to a small world until nothing is left to do, with a crash
+after any single tag.
+"""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -24,9 +26,17 @@ def pass_over(there: dict[str, str], spec: dict[str, str], writes: int) -> bool:
 
 
 @PROPERTY
-@given(SPECS, st.lists(st.tuples(SPECS, st.lists(st.integers(0, 3), max_size=3)), min_size=1, max_size=4), SPECS)
-def test_the_tags_are_the_last_spec_s_and_the_strangers_whatever_dies_in_between(first, edits, strangers):
-    """Somebody else's tag stays, unless the spec has said the same key meanwhile: then it is ours."""
+@given(
+    SPECS,
+    st.lists(st.tuples(SPECS, st.lists(st.integers(0, 3), max_size=3)), min_size=1, max_size=4),
+    SPECS,
+)
+def test_the_tags_are_the_last_spec_s_and_the_strangers_whatever_dies_in_between(
+    first, edits, strangers
+):
+    """Somebody else's tag stays, unless the spec has said the same key meanwhile: then it is
+    ours.
+    """
     theirs = {f"their-{key}": value for key, value in strangers.items()}
     there = theirs | first | OWNER | recorded(first)
     for spec, deaths in edits:
@@ -38,7 +48,9 @@ def test_the_tags_are_the_last_spec_s_and_the_strangers_whatever_dies_in_between
             break
     else:
         raise AssertionError("it does not come to rest")
-    assert {key: value for key, value in there.items() if key != RECORD_TAG} == theirs | last | OWNER
+    assert {
+        key: value for key, value in there.items() if key != RECORD_TAG
+    } == theirs | last | OWNER
 
 
 def test_without_tags_nothing_is_recorded():

@@ -71,9 +71,13 @@ def test_what_an_interval_counts(written: dict[str, object], counts: Counts | No
 
 
 def test_the_candidate_may_be_slower_by_the_ratio_than_a_quantile_of_earlier_intervals():
-    metric = Metric.model_validate({"name": "m", "latency": {"quantile": "0.9", "ratioToStable": "2"}})
+    metric = Metric.model_validate(
+        {"name": "m", "latency": {"quantile": "0.9", "ratioToStable": "2"}}
+    )
     earlier = {20: 80.0, 24: 15.0, 30: 5.0}  # a tenth is above edge 20, and 20 above edge 23 too
-    now = interval(2, Arm(60, latency={30: 50, 31: 4, 32: 6}), Arm(50, latency={23: 40, 24: 9, 25: 1}))
+    now = interval(
+        2, Arm(60, latency={30: 50, 31: 4, 32: 6}), Arm(50, latency={23: 40, 24: 9, 25: 1})
+    )
     assert metric.latency is not None
     assert counted.threshold(metric.latency, earlier) == 23
     assert counted.steps(metric.latency) == 8
@@ -82,7 +86,9 @@ def test_the_candidate_may_be_slower_by_the_ratio_than_a_quantile_of_earlier_int
     assert counted.counts(metric, now, {20: 4.0}) is None
 
 
-@pytest.mark.parametrize(("ratio", "steps"), [("1", 0), ("1.09", 1), ("1.5", 5), ("2", 8), ("2.01", 9), ("100", 54)])
+@pytest.mark.parametrize(
+    ("ratio", "steps"), [("1", 0), ("1.09", 1), ("1.5", 5), ("2", 8), ("2.01", 9), ("100", 54)]
+)
 def test_a_ratio_is_rounded_up_to_whole_edges(ratio: str, steps: int):
     metric = Metric.model_validate({"name": "m", "latency": {"ratioToStable": ratio}})
     assert metric.latency is not None
@@ -97,7 +103,9 @@ def test_a_ratio_is_rounded_up_to_whole_edges(ratio: str, steps: int):
 )
 @settings(max_examples=200, deadline=None, derandomize=True)
 def test_a_threshold_is_an_edge_for_both(earlier: dict[int, float], ratio: str, quantile: str):
-    metric = Metric.model_validate({"name": "m", "latency": {"ratioToStable": ratio, "quantile": quantile}})
+    metric = Metric.model_validate(
+        {"name": "m", "latency": {"ratioToStable": ratio, "quantile": quantile}}
+    )
     assert metric.latency is not None
     edge = counted.threshold(metric.latency, earlier)
     if sum(earlier.values()) < 5:
@@ -120,7 +128,11 @@ def test_older_latencies_weigh_less_and_are_forgotten():
 def test_pods_that_say_nonsense_are_bounded():
     nonsense = Arm(-5, 10**30, -1, {-3: 5, 999: 7, 5: -9})
     asked = analysis(SLOW, {"name": "fast", "latency": {"atMost": "1s"}})
-    for candidate, stable in ((nonsense, STABLE), (BAD, nonsense), (Arm(10**30, 10**31), Arm(10**30))):
+    for candidate, stable in (
+        (nonsense, STABLE),
+        (BAD, nonsense),
+        (Arm(10**30, 10**31), Arm(10**30)),
+    ):
         found = after(asked, [(candidate, stable)] * 3, weight=50)
         assert Progress.load(found.dump()) == found
 
@@ -154,7 +166,13 @@ def test_after_a_fail_nothing_is_judged():
 
 def test_a_restart_between_any_two_intervals_changes_nothing():
     asked = analysis(SLOW)
-    intervals = [(arm(30 + i, int(i == 5), latency={50: 25, 60: i}), arm(300, i % 2, latency={45: 280, 55: 9 + i})) for i in range(12)]
+    intervals = [
+        (
+            arm(30 + i, int(i == 5), latency={50: 25, 60: i}),
+            arm(300, i % 2, latency={45: 280, 55: 9 + i}),
+        )
+        for i in range(12)
+    ]
     found = Progress(key="k")
     for number, (candidate, stable) in enumerate(intervals, 1):
         found = begun("k", found.dump())
@@ -290,12 +308,16 @@ def test_what_changes_the_test_begins_again_and_nothing_else():
     ]
     assert mine not in other_tests
     assert len(set(other_tests)) == len(other_tests)
-    same = analysis(minRequests=7, noData="Abort", inconclusive="Hold", interval="10s", falseAlarms="0.010")
+    same = analysis(
+        minRequests=7, noData="Abort", inconclusive="Hold", interval="10s", falseAlarms="0.010"
+    )
     assert key(same, "1f2e3d4c", 0) == mine
 
 
 # --- the split -----------------------------------------------------------------------------------
-def split(drawn: int, others: int, intervals: int, *, weight: int = 10, sticky: bool = False) -> Progress:
+def split(
+    drawn: int, others: int, intervals: int, *, weight: int = 10, sticky: bool = False
+) -> Progress:
     return after(DEFAULT, [(arm(drawn), arm(others))] * intervals, weight=weight, sticky=sticky)
 
 
@@ -314,7 +336,9 @@ def split(drawn: int, others: int, intervals: int, *, weight: int = 10, sticky: 
         (1, 99, 1, False, False),
     ],
 )
-def test_a_share_that_contradicts_the_weight_is_a_broken_split(drawn: int, others: int, weight: int, sticky: bool, is_broken: bool):
+def test_a_share_that_contradicts_the_weight_is_a_broken_split(
+    drawn: int, others: int, weight: int, sticky: bool, is_broken: bool
+):
     assert split(drawn, others, 8, weight=weight, sticky=sticky).split.is_broken is is_broken
 
 
@@ -325,7 +349,9 @@ def test_three_odd_intervals_alone_break_no_split():
 
 def test_with_a_broken_split_nothing_is_judged():
     broken = split(500, 500, 8)
-    found = advanced(broken, Interval(9, stable=STABLE, candidate=BAD), DEFAULT, weight=10, sticky=False)
+    found = advanced(
+        broken, Interval(9, stable=STABLE, candidate=BAD), DEFAULT, weight=10, sticky=False
+    )
     assert found.intervals == 9
     assert found.metrics == broken.metrics
     assert found.metrics["errors"].intervals < 8

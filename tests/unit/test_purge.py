@@ -1,4 +1,6 @@
-"""What is purged and what is kept, on an MLflow and an S3 of dictionaries. The real ones are in tests/contract/test_purge.py."""
+"""What is purged and what is kept, on an MLflow and an S3 of dictionaries. The real ones are in
+tests/contract/test_purge.py.
+"""
 
 from __future__ import annotations
 
@@ -9,17 +11,32 @@ from typing import Any
 import pytest
 
 from modelyard.api.artifacts import Location
-from modelyard_runtime.purge.things import Experiment, LoggedModel, Owner, Run, Ties, Version, needed_by, place
+from modelyard_runtime.purge.things import (
+    Experiment,
+    LoggedModel,
+    Owner,
+    Run,
+    Ties,
+    Version,
+    needed_by,
+    place,
+)
 from modelyard_runtime.purge.work import DatabaseError, Options, Summary, purge
 from modelyard_runtime.s3 import Denied
 
-RUN, OTHER, MODEL, LONE, THIRD = "a" * 32, "b" * 32, "m-" + "c" * 32, "m-" + "d" * 32, "m-" + "e" * 32
+RUN, OTHER, MODEL, LONE, THIRD = (
+    "a" * 32,
+    "b" * 32,
+    "m-" + "c" * 32,
+    "m-" + "d" * 32,
+    "m-" + "e" * 32,
+)
 OURS = Owner("uid-1", "risk")
 BASE = "s3://mlflow-artifacts/risk/fraud"
 OLD, NOW = 1_000, 9_000
 
 
-# --- where -------------------------------------------------------------------------------------------
+# --- where ----------------------------------------------------------------------------------------
 @pytest.mark.parametrize(
     ("location", "key"),
     [
@@ -55,8 +72,14 @@ def test_a_location_that_ends_with_its_id_is_believed(location, key):
         (f"{BASE}/{RUN}/artifacts/artifacts", "does not end with its id"),
         (f"{BASE}/{RUN}/more", "does not end with its id"),
         (f"{BASE}/x{RUN}/artifacts", "does not end with its id"),
-        (f"s3://mlflow-artifacts/credit/{RUN}/artifacts", "outside of the prefix of its namespace, risk/"),
-        (f"s3://mlflow-artifacts/risk-2/{RUN}/artifacts", "outside of the prefix of its namespace, risk/"),
+        (
+            f"s3://mlflow-artifacts/credit/{RUN}/artifacts",
+            "outside of the prefix of its namespace, risk/",
+        ),
+        (
+            f"s3://mlflow-artifacts/risk-2/{RUN}/artifacts",
+            "outside of the prefix of its namespace, risk/",
+        ),
     ],
 )
 def test_every_other_location_is_refused(location, why):
@@ -67,11 +90,15 @@ def test_every_other_location_is_refused(location, why):
 
 def test_an_id_that_others_may_have_in_their_names_is_none():
     assert "does not end with its id" in str(place("s3://mlflow-artifacts/risk", "risk", "risk"))
-    assert "where histories of models are kept" in str(place(f"s3://mlflow-artifacts/risk/.modelyard/history/{RUN}", RUN, "risk"))
-    assert place(f"s3://mlflow-artifacts/{RUN}/artifacts", RUN, "") == Location("mlflow-artifacts", f"{RUN}/artifacts/")
+    assert "where histories of models are kept" in str(
+        place(f"s3://mlflow-artifacts/risk/.modelyard/history/{RUN}", RUN, "risk")
+    )
+    assert place(f"s3://mlflow-artifacts/{RUN}/artifacts", RUN, "") == Location(
+        "mlflow-artifacts", f"{RUN}/artifacts/"
+    )
 
 
-# --- whether something needs it ------------------------------------------------------------------------
+# --- whether something needs it -------------------------------------------------------------------
 PREFIX = Location("mlflow-artifacts", f"risk/fraud/{RUN}/artifacts/")
 
 
@@ -98,22 +125,31 @@ def test_a_version_needs_a_run_that_it_names_or_lies_in(run, source, needs):
 
 @pytest.mark.parametrize(
     ("source", "needs"),
-    [(f"models:/{MODEL}", True), (f"runs:/{RUN}/model", True), (f"models:/{LONE}", False), (f"{BASE}/models/{MODEL}/artifacts", True)],
+    [
+        (f"models:/{MODEL}", True),
+        (f"runs:/{RUN}/model", True),
+        (f"models:/{LONE}", False),
+        (f"{BASE}/models/{MODEL}/artifacts", True),
+    ],
 )
 def test_a_version_needs_a_logged_model_by_its_id_or_its_runs_name(source, needs):
     thing = LoggedModel(MODEL, f"{BASE}/models/{MODEL}/artifacts", "1", RUN, None)
     prefix = Location("mlflow-artifacts", f"risk/fraud/models/{MODEL}/artifacts/")
-    assert bool(needed_by(thing, prefix, Ties((Version("risk.fraud", 3, RUN, (source,)),)))) is needs
+    assert (
+        bool(needed_by(thing, prefix, Ties((Version("risk.fraud", 3, RUN, (source,)),)))) is needs
+    )
 
 
-# --- the whole -----------------------------------------------------------------------------------------
+# --- the whole ------------------------------------------------------------------------------------
 class Killed(BaseException):
     """The process ends here."""
 
 
 @dataclass
 class World:
-    """MLflow's database and S3; `steps` counts what changes them, and the one of number `dies` is the last."""
+    """MLflow's database and S3; `steps` counts what changes them, and the one of number `dies`
+    is the last.
+    """
 
     runs: dict[str, Run] = field(default_factory=dict)
     models: dict[str, LoggedModel] = field(default_factory=dict)
@@ -138,7 +174,9 @@ class World:
 
     def run(self, id_: str) -> Run | None:
         found = self.runs.get(id_)
-        return found and replace(found, models=tuple(each for each in self.models.values() if each.run == id_))
+        return found and replace(
+            found, models=tuple(each for each in self.models.values() if each.run == id_)
+        )
 
     def model(self, id_: str) -> LoggedModel | None:
         return self.models.get(id_)
@@ -146,7 +184,11 @@ class World:
     def experiment(self, id_: str) -> Experiment | None:
         found = self.experiments.get(id_)
         runs = tuple(each.id for each in self.runs.values() if each.experiment == id_)
-        return found and replace(found, runs=runs, models=tuple(each.id for each in self.models.values() if each.experiment == id_))
+        return found and replace(
+            found,
+            runs=runs,
+            models=tuple(each.id for each in self.models.values() if each.experiment == id_),
+        )
 
     def ties(self, thing: Run | LoggedModel, apart: Collection[str]) -> Ties:
         assert thing.id in apart
@@ -179,11 +221,17 @@ class World:
         if self.closed and self.closed in prefix.key:
             raise Denied("the store refuses")
         found = self.size(prefix)
-        self.objects = {key: size for key, size in self.objects.items() if not key.startswith(str(prefix))}
+        self.objects = {
+            key: size for key, size in self.objects.items() if not key.startswith(str(prefix))
+        }
         return found
 
     def _listed(self, things: dict[str, Any], before: int) -> list[str]:
-        found = [each.id for each in things.values() if each.deleted is not None and each.deleted <= before]
+        found = [
+            each.id
+            for each in things.values()
+            if each.deleted is not None and each.deleted <= before
+        ]
         if self.restores in things:
             things[self.restores] = replace(things[self.restores], deleted=None)
         return found
@@ -195,9 +243,14 @@ class World:
 
 
 def full() -> World:
-    """A deleted experiment of ours with a run, its logged model and one without a run; and a living one with a deleted run."""
+    """A deleted experiment of ours with a run, its logged model and one without a run; and a
+    living one with a deleted run.
+    """
     world = World()
-    world.experiments = {"1": Experiment("1", "risk/fraud", OURS, OLD), "2": Experiment("2", "risk/cards", OURS, None)}
+    world.experiments = {
+        "1": Experiment("1", "risk/fraud", OURS, OLD),
+        "2": Experiment("2", "risk/cards", OURS, None),
+    }
     world.runs = {
         RUN: Run(RUN, f"{BASE}/{RUN}/artifacts", "1", OURS, OLD),
         OTHER: Run(OTHER, f"s3://mlflow-artifacts/risk/cards/{OTHER}/artifacts", "2", OURS, OLD),
@@ -207,7 +260,9 @@ def full() -> World:
         LONE: LoggedModel(LONE, f"{BASE}/models/{LONE}/artifacts", "1", "", None),
     }
     places = [each.location for each in (*world.runs.values(), *world.models.values())]
-    world.objects = {f"{place_}/{name}": 10 for place_ in places for name in ("MLmodel", "data/model.ubj")}
+    world.objects = {
+        f"{place_}/{name}": 10 for place_ in places for name in ("MLmodel", "data/model.ubj")
+    }
     world.objects["s3://mlflow-artifacts/risk/fraud/notes.txt"] = 1
     return world
 
@@ -232,7 +287,10 @@ def test_all_goes_and_nothing_else():
     }
     assert (world.runs, world.models, set(world.experiments)) == ({}, {}, {"2"})
     assert set(world.objects) == {"s3://mlflow-artifacts/risk/fraud/notes.txt"}
-    assert lines[0] == f"purged run {RUN}: 4 object(s), 40 bytes with 1 logged model(s) from {BASE}/{RUN}/artifacts/"
+    assert (
+        lines[0] == f"purged run {RUN}: 4 object(s), 40 bytes with 1 logged model(s) from"
+        f" {BASE}/{RUN}/artifacts/"
+    )
     assert len(lines) == 4
 
 
@@ -250,7 +308,9 @@ def test_killed_anywhere_and_started_again_the_end_is_the_same(dies):
     world, calm = full(), full()
     for each in (world, calm):
         # In the experiment that is not deleted: without its run nothing would lead to it.
-        each.models[THIRD] = LoggedModel(THIRD, f"s3://mlflow-artifacts/risk/cards/models/{THIRD}/artifacts", "2", OTHER, None)
+        each.models[THIRD] = LoggedModel(
+            THIRD, f"s3://mlflow-artifacts/risk/cards/models/{THIRD}/artifacts", "2", OTHER, None
+        )
         each.objects[each.models[THIRD].location + "/MLmodel"] = 10
     run(calm)
     assert calm.steps == 11
@@ -264,7 +324,12 @@ def test_killed_anywhere_and_started_again_the_end_is_the_same(dies):
     world.dies = -1
     summary, _ = run(world)
     assert summary.failed == 0
-    assert (world.runs, world.models, world.experiments, world.objects) == (calm.runs, calm.models, calm.experiments, calm.objects)
+    assert (world.runs, world.models, world.experiments, world.objects) == (
+        calm.runs,
+        calm.models,
+        calm.experiments,
+        calm.objects,
+    )
 
 
 @pytest.mark.parametrize("needed", [RUN, MODEL])
@@ -277,7 +342,9 @@ def test_what_a_version_came_from_stays_whole_and_so_does_its_experiment(needed)
     assert set(world.models) == {MODEL}
     assert before <= set(world.objects)
     which = "" if needed == RUN else f"its logged model {MODEL}: "
-    assert f"kept run {RUN}: {which}version 1 of the registered model risk.fraud came from it" in lines
+    assert (
+        f"kept run {RUN}: {which}version 1 of the registered model risk.fraud came from it" in lines
+    )
     assert f"kept logged model {MODEL}: run {RUN}, which logged it, is kept" in lines
     assert "kept experiment 1: 1 run(s) and 1 logged model(s) of it are kept" in lines
     assert (summary.kept, summary.failed) == (3, 0)
@@ -285,19 +352,30 @@ def test_what_a_version_came_from_stays_whole_and_so_does_its_experiment(needed)
 
 def test_a_soft_deleted_model_that_a_version_came_from_stays_by_itself():
     world = full()
-    world.models = {THIRD: LoggedModel(THIRD, f"s3://mlflow-artifacts/risk/cards/models/{THIRD}/artifacts", "2", OTHER, OLD)}
+    world.models = {
+        THIRD: LoggedModel(
+            THIRD, f"s3://mlflow-artifacts/risk/cards/models/{THIRD}/artifacts", "2", OTHER, OLD
+        )
+    }
     world.runs[OTHER] = replace(world.runs[OTHER], deleted=None)
     world.tied = {THIRD: Ties((Version("risk.cards", 2, OTHER, (f"models:/{THIRD}",)),))}
     _, lines = run(world)
     assert set(world.models) == {THIRD}
-    assert f"kept logged model {THIRD}: version 2 of the registered model risk.cards came from it" in lines
+    assert (
+        f"kept logged model {THIRD}: version 2 of the registered model risk.cards came from it"
+        in lines
+    )
     world.tied = {}
     run(world)
     assert (world.models, set(world.runs)) == ({}, {OTHER})
 
 
 @pytest.mark.parametrize(
-    ("ties", "said"), [(Ties(users=("e" * 32,)), "uses it"), (Ties(lodgers=("run x",)), "run x keeps artifacts below")]
+    ("ties", "said"),
+    [
+        (Ties(users=("e" * 32,)), "uses it"),
+        (Ties(lodgers=("run x",)), "run x keeps artifacts below"),
+    ],
 )
 def test_what_others_use_or_live_in_stays(ties, said):
     world = full()
@@ -354,10 +432,14 @@ def test_the_untagged_runs_of_an_experiment_of_ours_go_with_it_and_within_its_pr
     run(world)
     assert set(world.experiments) == {"2"}
     world = full()
-    world.runs[RUN] = replace(world.runs[RUN], owner=Owner(), location=f"s3://mlflow-artifacts/credit/{RUN}/artifacts")
+    world.runs[RUN] = replace(
+        world.runs[RUN], owner=Owner(), location=f"s3://mlflow-artifacts/credit/{RUN}/artifacts"
+    )
     _, lines = run(world)
     assert set(world.runs) == {RUN}
-    assert f"kept run {RUN}: its artifacts lie outside of the prefix of its namespace, risk/" in lines
+    assert (
+        f"kept run {RUN}: its artifacts lie outside of the prefix of its namespace, risk/" in lines
+    )
 
 
 def test_the_experiment_that_mlflow_makes_stays():

@@ -1,4 +1,6 @@
-"""RegisteredModel: the model in MLflow, errors, deletion, restarts. Versions and stages are in the files beside this one."""
+"""RegisteredModel: the model in MLflow, errors, deletion, restarts. Versions and stages are in
+the files beside this one.
+"""
 
 from dataclasses import replace
 
@@ -7,16 +9,54 @@ import pytest
 from modelyard.api.registered_model import Draining, RegisteredModel, StageStatus
 from modelyard.errors import Forbidden, Invalid, ModelyardError, Unavailable
 from modelyard.kube import tags
-from modelyard.plan import Act, CreateModel, DeleteModel, DeleteTags, Finalize, Record, Rest, SetTags, TagTarget
+from modelyard.plan import (
+    Act,
+    CreateModel,
+    DeleteModel,
+    DeleteTags,
+    Finalize,
+    Record,
+    Rest,
+    SetTags,
+    TagTarget,
+)
 from modelyard.registered_model.decide import finalize, in_sync, on_error
 from modelyard.registered_model.declarations import declarations
 from modelyard.registered_model.observation import Observation
-from tests.unit.builders import MINUTE, NOW, URL, actions, message, outside, recorded, registered_model, said, tracked_model, written
-from tests.unit.models import A, around, decide, declared, observed, pods_of, recording, registered, served, stage_of, versions_of
+from tests.unit.builders import (
+    MINUTE,
+    NOW,
+    URL,
+    actions,
+    message,
+    outside,
+    recorded,
+    registered_model,
+    said,
+    tracked_model,
+    written,
+)
+from tests.unit.models import (
+    A,
+    around,
+    decide,
+    declared,
+    observed,
+    pods_of,
+    recording,
+    registered,
+    served,
+    stage_of,
+    versions_of,
+)
 from tests.unit.test_registered_model_versions import GONE
 
 TARGET = TagTarget("model", "risk.fraud")
-OWNER = {"modelyard.io/uid": "uid-fraud", "modelyard.io/namespace": "risk", "modelyard.io/name": "fraud"}
+OWNER = {
+    "modelyard.io/uid": "uid-fraud",
+    "modelyard.io/namespace": "risk",
+    "modelyard.io/name": "fraud",
+}
 
 
 def known(**spec: object) -> RegisteredModel:
@@ -32,7 +72,9 @@ def test_the_name_is_recorded_first_and_the_model_is_made_and_marked_as_ours():
     model = written(model, plan)
     assert model.status.mlflow_name == "risk.fraud"
     plan = decide(model, observed(model=None), NOW)
-    assert plan == Act((CreateModel("risk.fraud", "cards", {"team": "risk", **tags.recorded(["team"])} | OWNER),))
+    assert plan == Act(
+        (CreateModel("risk.fraud", "cards", {"team": "risk", **tags.recorded(["team"])} | OWNER),)
+    )
 
 
 def test_description_and_tags_are_made_equal_and_those_of_others_stay():
@@ -51,7 +93,10 @@ def test_nothing_to_do_asks_for_nothing():
     assert isinstance(plan, Rest)
     assert (plan.requeue_after, said(plan)) == (None, "Ready Registered")
     assert plan.status.is_true("Synced")
-    assert (plan.status.mlflow_name, plan.status.url) == ("risk.fraud", f"{URL}/#/models/risk.fraud")
+    assert (plan.status.mlflow_name, plan.status.url) == (
+        "risk.fraud",
+        f"{URL}/#/models/risk.fraud",
+    )
 
 
 SOMEBODY_ELSES = replace(tracked_model(), tags={"modelyard.io/uid": "uid-of-another"})
@@ -59,7 +104,11 @@ SOMEBODY_ELSES = replace(tracked_model(), tags={"modelyard.io/uid": "uid-of-anot
 
 @pytest.mark.parametrize("empty", [False, True], ids=["lost later", "from the start"])
 def test_a_name_that_belongs_to_another_object_is_never_taken_over(empty: bool):
-    spec = {"versions": declared("v1"), "tags": {"team": "risk"}, "stages": {"production": {"version": "v1"}}}
+    spec = {
+        "versions": declared("v1"),
+        "tags": {"team": "risk"},
+        "stages": {"production": {"version": "v1"}},
+    }
     model = registered_model(**spec) if empty else known(**spec)
     plan = decide(model, observed(model=SOMEBODY_ELSES, declarations=declarations(model, ())), NOW)
     assert isinstance(plan, Rest)
@@ -82,9 +131,13 @@ def test_a_name_that_was_lost_forgets_no_version_and_what_serves_is_kept():
 
 
 def test_adoption_is_explicit_and_marks_it_as_ours_before_anything_else():
-    model = registered_model(about={"annotations": {"modelyard.io/adopt": "true"}}, versions=declared("v1"))
+    model = registered_model(
+        about={"annotations": {"modelyard.io/adopt": "true"}}, versions=declared("v1")
+    )
     model = recording(model)
-    action = outside(decide(model, observed(model=SOMEBODY_ELSES, declarations=declarations(model, ())), NOW))
+    action = outside(
+        decide(model, observed(model=SOMEBODY_ELSES, declarations=declarations(model, ())), NOW)
+    )
     assert isinstance(action, SetTags)
     assert (action.target, action.tags["modelyard.io/uid"]) == (TARGET, "uid-fraud")
 
@@ -105,7 +158,9 @@ LOST = Invalid("Kubernetes", "read connection", "risk/modelyard-connection", "th
 )
 def test_a_model_of_which_nothing_is_known_yet_says_what_is_away(error: ModelyardError, words: str):
     model = registered_model(versions=declared("v1"))
-    plan = decide(model, Observation(declarations=declarations(model, ()), dependency_error=error), NOW)
+    plan = decide(
+        model, Observation(declarations=declarations(model, ()), dependency_error=error), NOW
+    )
     assert isinstance(plan, Rest)
     assert said(plan) == words
     assert plan.requeue_after is not None
@@ -114,7 +169,9 @@ def test_a_model_of_which_nothing_is_known_yet_says_what_is_away(error: Modelyar
 def test_what_was_known_stands_while_mlflow_is_away():
     model = registered(registered_model(versions=declared("v1")), ("1", "v1"))
     before = written(model, decide(model, around(model), NOW))
-    plan = decide(before, Observation(declarations=declarations(before, ()), dependency_error=AWAY), NOW)
+    plan = decide(
+        before, Observation(declarations=declarations(before, ()), dependency_error=AWAY), NOW
+    )
     assert isinstance(plan, Rest)
     assert plan.status.versions == before.status.versions
     assert plan.status.url == before.status.url
@@ -125,7 +182,13 @@ def test_what_was_known_stands_while_mlflow_is_away():
 
 
 @pytest.mark.parametrize(
-    "error", [AWAY, Invalid("MLflow", "register version of", "risk.fraud"), Invalid("Kubernetes", "apply Service", "x")], ids=str
+    "error",
+    [
+        AWAY,
+        Invalid("MLflow", "register version of", "risk.fraud"),
+        Invalid("Kubernetes", "apply Service", "x"),
+    ],
+    ids=str,
 )
 def test_an_action_that_failed_is_reported_and_forgets_nothing(error: ModelyardError):
     model = registered(registered_model(versions=declared("v1")), ("1", "v1"))
@@ -135,7 +198,9 @@ def test_an_action_that_failed_is_reported_and_forgets_nothing(error: ModelyardE
         assert isinstance(plan, Rest)
         assert plan.status.versions == before.status.versions
         kept = before is ready and error.dependency == "MLflow"
-        assert plan.status.is_true("Ready") == kept, "what is served is still serving, whatever MLflow does"
+        assert plan.status.is_true("Ready") == kept, (
+            "what is served is still serving, whatever MLflow does"
+        )
         synced = plan.status.condition("Synced")
         assert synced
         assert synced.status == "Unknown"
@@ -153,13 +218,21 @@ def test_with_delete_our_model_goes_first_and_the_object_after_it():
     model = leaving("Delete")
     said_first = finalize(model, observed(), NOW)
     assert recorded(said_first) == "Reconciling Deleting"
-    assert finalize(written(model, said_first), observed(), NOW) == Act((DeleteModel("risk.fraud"),))
+    assert finalize(written(model, said_first), observed(), NOW) == Act(
+        (DeleteModel("risk.fraud"),)
+    )
     assert finalize(model, observed(model=None), NOW) == Finalize()
     assert finalize(model, observed(model=SOMEBODY_ELSES), NOW) == Finalize()
 
 
-@pytest.mark.parametrize(("error", "released"), [(AWAY, False), (LOST, True), (Forbidden("MLflow", "read model", "x"), False)], ids=str)
-def test_a_deletion_waits_for_what_it_owes_and_only_while_it_can_be_done(error: ModelyardError, released: bool):
+@pytest.mark.parametrize(
+    ("error", "released"),
+    [(AWAY, False), (LOST, True), (Forbidden("MLflow", "read model", "x"), False)],
+    ids=str,
+)
+def test_a_deletion_waits_for_what_it_owes_and_only_while_it_can_be_done(
+    error: ModelyardError, released: bool
+):
     plan = finalize(leaving("Delete"), observed(dependency_error=error), NOW)
     if released:
         assert isinstance(plan, Finalize)
@@ -176,28 +249,40 @@ def test_a_restart_looks_only_at_what_is_not_in_sync():
     assert in_sync(ready, ())
     assert not in_sync(registered_model(), ())
     assert not in_sync(written(ready, on_error(ready, AWAY, NOW)), ())
-    assert not in_sync(ready.model_copy(update={"metadata": ready.metadata.model_copy(update={"generation": 2})}), ())
+    assert not in_sync(
+        ready.model_copy(update={"metadata": ready.metadata.model_copy(update={"generation": 2})}),
+        (),
+    )
 
 
 def test_a_restart_looks_at_what_should_serve_and_is_not_there_and_at_what_drains():
     model = known(stages={"production": {"version": "va"}})
     ready = written(model, decide(known(), observed(), NOW))
     what = served(A)
-    stage = StageStatus(version="va", digest=what.digest, runtime=what.runtime, desired="va", desired_replicas=1)
+    stage = StageStatus(
+        version="va", digest=what.digest, runtime=what.runtime, desired="va", desired_replicas=1
+    )
 
     def with_stage(**more: object) -> RegisteredModel:
         stages = {"production": stage.model_copy(update=more)}
-        return ready.model_copy(update={"status": ready.status.model_copy(update={"stages": stages})})
+        return ready.model_copy(
+            update={"status": ready.status.model_copy(update={"stages": stages})}
+        )
 
     owned = pods_of(stage_of("va"), A)
     assert in_sync(with_stage(), owned)
     assert not in_sync(with_stage(), ())
-    assert not in_sync(with_stage(draining=(Draining(identity="0" * 8, until_time=NOW),)), owned), "its pods would stay until the resync"
+    assert not in_sync(with_stage(draining=(Draining(identity="0" * 8, until_time=NOW),)), owned), (
+        "its pods would stay until the resync"
+    )
     assert not in_sync(with_stage(candidate=what), owned)
 
 
 def test_nothing_flaps_two_reconciles_of_one_world_say_the_same():
-    model = registered(registered_model(versions=declared("v1", "v2"), stages={"production": {"version": "v9"}}), ("1", "v1"))
+    model = registered(
+        registered_model(versions=declared("v1", "v2"), stages={"production": {"version": "v9"}}),
+        ("1", "v1"),
+    )
     there = around(model, sources={"v2": GONE})
     first = written(model, decide(model, there, NOW))
     assert written(first, decide(first, there, NOW + MINUTE), NOW + MINUTE) == first

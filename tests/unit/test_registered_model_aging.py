@@ -1,4 +1,6 @@
-"""What a gate has passed and time takes back: a dataset that gets too old while the promotion waits for something else."""
+"""What a gate has passed and time takes back: a dataset that gets too old while the promotion
+waits for something else.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +39,9 @@ def begun(*gates: dict[str, Any]) -> RegisteredModel:
     return stage_of("vb", holds=A, candidate=served(TRAINED), start_time=NOW, asked=list(gates))
 
 
-def decide(model: RegisteredModel, *owned: Manifest, now: datetime = NOW, **more: Any) -> StageDecision:
+def decide(
+    model: RegisteredModel, *owned: Manifest, now: datetime = NOW, **more: Any
+) -> StageDecision:
     return decided(model, *owned, versions=(A, TRAINED), now=now, **{"evidence": evidence()} | more)
 
 
@@ -58,11 +62,18 @@ def test_a_promotion_that_waits_for_another_gate_is_looked_at_when_its_dataset_g
     model, stable = passed(FRESH, PIPELINE)
     waiting = decide(model, *stable, now=NOW + MINUTE)
     assert waiting.status.blocked is not None
-    assert (waiting.status.blocked.reason, waiting.requeue_after) == ("ApprovalWanted", DAY - MINUTE + SECOND)
-    assert waiting.status.gates == model.status.stages["production"].gates, "nothing is written meanwhile"
+    assert (waiting.status.blocked.reason, waiting.requeue_after) == (
+        "ApprovalWanted",
+        DAY - MINUTE + SECOND,
+    )
+    assert waiting.status.gates == model.status.stages["production"].gates, (
+        "nothing is written meanwhile"
+    )
     late = decide(model, *stable, now=LATE)
     assert (late.record, verdict(late), late.status.candidate) == (True, "Fail", None)
-    assert late.status.rejected[0].message.startswith("fresh: its dataset was read at 2026-01-01 12:00 UTC, more than 1d ago")
+    assert late.status.rejected[0].message.startswith(
+        "fresh: its dataset was read at 2026-01-01 12:00 UTC, more than 1d ago"
+    )
 
 
 def test_it_is_rejected_while_its_pods_start_and_not_once_the_service_routes_to_it():

@@ -21,7 +21,13 @@ def stages(**needed: str) -> dict[str, Stage]:
     """Stages by what they wait for: `bc` is from b, and a gate soak in c."""
     return {
         name: Stage.model_validate(
-            ({"from": of[0]} if of else {}) | {"gates": [{"name": f"soak-{each}", "soak": {"stage": each, "for": "1h"}} for each in of[1:]]}
+            ({"from": of[0]} if of else {})
+            | {
+                "gates": [
+                    {"name": f"soak-{each}", "soak": {"stage": each, "for": "1h"}}
+                    for each in of[1:]
+                ]
+            }
         )
         for name, of in needed.items()
     }
@@ -44,8 +50,12 @@ def test_the_shortest_circle_is_found(needed: dict[str, str], found: str):
     assert "".join(circle(stages(**needed), "a")) == found
 
 
-@given(st.dictionaries(st.sampled_from(NAMES), st.text(st.sampled_from(NAMES), max_size=3), max_size=6))
-def test_a_circle_leads_from_a_stage_back_to_it_and_is_found_where_there_is_one(needed: dict[str, str]):
+@given(
+    st.dictionaries(st.sampled_from(NAMES), st.text(st.sampled_from(NAMES), max_size=3), max_size=6)
+)
+def test_a_circle_leads_from_a_stage_back_to_it_and_is_found_where_there_is_one(
+    needed: dict[str, str],
+):
     asked = stages(**needed)
     found = circle(asked, "a")
     ring = (*found, "a")
@@ -61,22 +71,37 @@ def test_a_version_that_has_held_one_of_them_goes_on_from_there():
     held = HeldStage(stage="c", digest=B.digest, since_time=NOW)
     assert "a -> b -> c -> a wait for one another" in (trapped(three, "a", B) or "")
     assert trapped(three, "a", B.model_copy(update={"held": (held,)})) is None
-    assert trapped(three, "a", B.model_copy(update={"held": (held.model_copy(update={"digest": A.digest}),)})) is not None
+    assert (
+        trapped(
+            three,
+            "a",
+            B.model_copy(update={"held": (held.model_copy(update={"digest": A.digest}),)}),
+        )
+        is not None
+    )
 
 
 @pytest.mark.parametrize(
-    ("way", "step"), [({"from": "canary"}, "from"), ({"asked": [{"name": "s", "soak": {"stage": "canary", "for": "1h"}}]}, "gates")]
+    ("way", "step"),
+    [
+        ({"from": "canary"}, "from"),
+        ({"asked": [{"name": "s", "soak": {"stage": "canary", "for": "1h"}}]}, "gates"),
+    ],
 )
 def test_a_stage_in_a_circle_is_stalled_and_says_what_to_remove(way: dict[str, Any], step: str):
     model = stage_of("vb", holds=A, candidate=served(B), start_time=NOW, **way)
     model = with_others(model, canary={"from": "staging"}, staging={"from": "production"})
     waiting = decided(model, *pods_of(model, A, routed=True), versions=(A, B))
     assert waiting.status.blocked is not None
-    assert (waiting.status.blocked.reason, waiting.status.blocked.needs_action) == ("WaitingForStage", True)
+    assert (waiting.status.blocked.reason, waiting.status.blocked.needs_action) == (
+        "WaitingForStage",
+        True,
+    )
     assert waiting.status.blocked.message == (
-        "The stages production -> canary -> staging -> production wait for one another: each takes only what has held the next one"
-        " (by from or the gate soak), and vb has held none of them. Remove from, or the gate soak, of the stage that versions are to"
-        " begin in. va is still serving."
+        "The stages production -> canary -> staging -> production wait for one another: each takes"
+        " only what has held the next one (by from or the gate soak), and vb has held none of"
+        " them. Remove from, or the gate soak, of the stage that versions are to begin in. va is"
+        " still serving."
     )
     assert [(each.name, each.state.value) for each in waiting.status.steps][1] == (step, "Failed")
     assert does(waiting) == []
@@ -89,4 +114,6 @@ def test_a_stage_in_a_circle_is_stalled_and_says_what_to_remove(way: dict[str, A
 def with_others(model: RegisteredModel, **others: dict[str, Any]) -> RegisteredModel:
     """The model with other stages in its spec."""
     found = {name: Stage.model_validate(each) for name, each in others.items()}
-    return model.model_copy(update={"spec": model.spec.model_copy(update={"stages": model.spec.stages | found})})
+    return model.model_copy(
+        update={"spec": model.spec.model_copy(update={"stages": model.spec.stages | found})}
+    )

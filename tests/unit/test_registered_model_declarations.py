@@ -6,7 +6,12 @@ from typing import Any
 import pytest
 
 from modelyard.api.base import condition
-from modelyard.api.registered_model import ModelVersionSpec, RegisteredModel, StageStatus, VersionStatus
+from modelyard.api.registered_model import (
+    ModelVersionSpec,
+    RegisteredModel,
+    StageStatus,
+    VersionStatus,
+)
 from modelyard.api.training_run import TrainingRun, TrainingRunStatus
 from modelyard.registered_model.declarations import contradicted, declarations
 from tests.unit.builders import MINUTE, NOW, artifacts, registered_model, training_run
@@ -26,15 +31,21 @@ def run(
     status = (
         TrainingRunStatus()
         if ended is None
-        else TrainingRunStatus(conditions=(condition("Succeeded", well, "Succeeded" if well else "Failed"),), completion_time=NOW - ended)
+        else TrainingRunStatus(
+            conditions=(condition("Succeeded", well, "Succeeded" if well else "Failed"),),
+            completion_time=NOW - ended,
+        )
     )
     about = {"creation_timestamp": NOW - age}
-    return training_run(name, about=about, status=status, register={"model": model, "version": version})
+    return training_run(
+        name, about=about, status=status, register={"model": model, "version": version}
+    )
 
 
 def test_a_version_comes_from_the_spec_or_from_the_run_that_registers_it():
     found = declarations(
-        registered_model(versions=declared("v1")), [run("fraud-2", "v2"), run("else", "v3", model="other"), training_run("none")]
+        registered_model(versions=declared("v1")),
+        [run("fraud-2", "v2"), run("else", "v3", model="other"), training_run("none")],
     )
     assert {name: each.source.training_run or each.source.uri for name, each in found.items()} == {
         "v1": artifacts("v1"),
@@ -43,8 +54,15 @@ def test_a_version_comes_from_the_spec_or_from_the_run_that_registers_it():
 
 
 def test_the_spec_comes_before_any_run():
-    assert declarations(registered_model(versions=declared("v1")), [run("fraud-1")])["v1"].ignored == ("fraud-1",)
-    assert declarations(registered_model(versions={"v1": {"trainingRun": "fraud-1"}}), [run("fraud-1")])["v1"].ignored == ()
+    assert declarations(registered_model(versions=declared("v1")), [run("fraud-1")])[
+        "v1"
+    ].ignored == ("fraud-1",)
+    assert (
+        declarations(
+            registered_model(versions={"v1": {"trainingRun": "fraud-1"}}), [run("fraud-1")]
+        )["v1"].ignored
+        == ()
+    )
 
 
 def test_of_several_runs_the_one_that_was_there_first_declares_the_version_whatever_their_order():
@@ -62,7 +80,10 @@ def test_of_several_runs_the_one_that_was_there_first_declares_the_version_whate
 
 
 def test_a_run_that_still_trains_is_waited_for_and_one_that_failed_is_not():
-    assert declarations(registered_model(), [run("trains", ended=None)])["v1"].source.training_run == "trains"
+    assert (
+        declarations(registered_model(), [run("trains", ended=None)])["v1"].source.training_run
+        == "trains"
+    )
     assert declarations(registered_model(), [run("broken", well=False)]) == {}
 
 
@@ -72,15 +93,25 @@ def test_a_version_that_is_recorded_keeps_its_source():
     recorded = recording(registered_model(), record("v1", "1", training_run="late"))
     assert declarations(recorded, runs)["v1"].source.training_run == "late"
     waits = recording(registered_model(), record("v1", training_run="late", digest=None))
-    assert declarations(waits, runs)["v1"].source.training_run == "early", "by a status of an earlier release, nothing holds it"
+    assert declarations(waits, runs)["v1"].source.training_run == "early", (
+        "by a status of an earlier release, nothing holds it"
+    )
 
 
 # --- who holds a name that waits ------------------------------------------------------------------
-def waiting(held_by: str | None, *, asked: bool = True, versions: dict[str, Any] | None = None, **source: Any) -> RegisteredModel:
+def waiting(
+    held_by: str | None,
+    *,
+    asked: bool = True,
+    versions: dict[str, Any] | None = None,
+    **source: Any,
+) -> RegisteredModel:
     """Return a model whose v1 waits, held by this; production asks for it, if it does."""
     stages = {"production": {"version": "v1" if asked else None}}
     model = registered_model(stages=stages, versions=versions or {})
-    return recording(model, record("v1", digest=None, uri=None, held_by=held_by).model_copy(update=source))
+    return recording(
+        model, record("v1", digest=None, uri=None, held_by=held_by).model_copy(update=source)
+    )
 
 
 def test_who_held_the_name_first_holds_it_though_another_was_there_earlier_or_has_finished():
@@ -89,7 +120,9 @@ def test_who_held_the_name_first_holds_it_though_another_was_there_earlier_or_ha
     found = declarations(held, runs)["v1"]
     assert (found.source.training_run, found.held_by, found.blocker) == ("legit", "uid-legit", None)
     # Nor does it lose it to what the spec declares later.
-    found = declarations(waiting("uid-legit", training_run="legit", versions=declared("v1")), runs)["v1"]
+    found = declarations(waiting("uid-legit", training_run="legit", versions=declared("v1")), runs)[
+        "v1"
+    ]
     assert (found.source.training_run, found.blocker) == ("legit", None)
 
 
@@ -104,7 +137,9 @@ def asking(model: RegisteredModel, since: datetime, version: str = "v1") -> Regi
 
 def test_a_holder_that_fails_frees_the_name_that_no_stage_asks_for():
     runs = [run("legit", well=False, age=2 * MINUTE), run("next", age=MINUTE)]
-    found = declarations(waiting("uid-legit", asked=False, training_run="legit", versions=LEGIT), runs)["v1"]
+    found = declarations(
+        waiting("uid-legit", asked=False, training_run="legit", versions=LEGIT), runs
+    )["v1"]
     assert (found.source.training_run, found.held_by, found.blocker) == ("next", "uid-next", None)
     # With no other, the failed one stands as what it is, and holds nothing.
     alone = declarations(waiting("uid-legit", training_run="legit", versions=LEGIT), runs[:1])["v1"]
@@ -115,19 +150,37 @@ def test_who_waits_behind_a_holder_that_fails_does_not_get_into_the_stage():
     """It takes no right to register under a name that no stage asks for yet."""
     runs = [run("legit", well=False, age=5 * MINUTE), run("evil", age=4 * MINUTE)]
     holder = waiting("uid-legit", training_run="legit", versions=LEGIT)
-    for model in (holder, asking(holder, NOW - 3 * MINUTE), asking(holder, NOW - 9 * MINUTE, version="v0")):
+    for model in (
+        holder,
+        asking(holder, NOW - 3 * MINUTE),
+        asking(holder, NOW - 9 * MINUTE, version="v0"),
+    ):
         found = declarations(model, runs)["v1"]
         assert found.blocker is not None
-        assert (found.blocker.reason, found.held_by, found.source.training_run) == ("VersionHeld", "uid-legit", "legit")
+        assert (found.blocker.reason, found.held_by, found.source.training_run) == (
+            "VersionHeld",
+            "uid-legit",
+            "legit",
+        )
         assert "the TrainingRun legit (uid uid-legit), which failed" in found.blocker.message
     # Creating one now takes the right to promote; it comes before who waited.
-    heir = declarations(asking(holder, NOW - 3 * MINUTE), [*runs, run("again", ended=None, age=MINUTE)])["v1"]
+    heir = declarations(
+        asking(holder, NOW - 3 * MINUTE), [*runs, run("again", ended=None, age=MINUTE)]
+    )["v1"]
     assert (heir.source.training_run, heir.held_by, heir.blocker) == ("again", "uid-again", None)
 
 
 LOST: dict[str, tuple[RegisteredModel, list[TrainingRun], str]] = {
-    "another TrainingRun": (waiting("uid-gone", training_run="gone"), [run("evil")], "the TrainingRun gone (uid uid-gone)"),
-    "another of its name": (waiting("uid-old", training_run="legit"), [run("legit")], "the TrainingRun legit (uid uid-old)"),
+    "another TrainingRun": (
+        waiting("uid-gone", training_run="gone"),
+        [run("evil")],
+        "the TrainingRun gone (uid uid-gone)",
+    ),
+    "another of its name": (
+        waiting("uid-old", training_run="legit"),
+        [run("legit")],
+        "the TrainingRun legit (uid uid-old)",
+    ),
     "the named one, created again": (
         waiting("uid-old", training_run="legit", versions={"v1": {"trainingRun": "legit"}}),
         [run("legit", version="v9")],
@@ -138,7 +191,11 @@ LOST: dict[str, tuple[RegisteredModel, list[TrainingRun], str]] = {
         [],
         "a declaration of s3://models/risk/a",
     ),
-    "the spec, declared again as a run": (waiting("sha256:00", run_id="r1", versions=declared("v1")), [], "of the MLflow run r1"),
+    "the spec, declared again as a run": (
+        waiting("sha256:00", run_id="r1", versions=declared("v1")),
+        [],
+        "of the MLflow run r1",
+    ),
     "nothing": (waiting("uid-gone", training_run="gone"), [], "the TrainingRun gone"),
 }
 
@@ -170,7 +227,9 @@ def test_a_training_run_that_is_named_before_it_exists_holds_the_name_by_its_nam
     named = {"v1": {"trainingRun": "legit"}}
     first = declarations(registered_model(versions=named), [])["v1"]
     assert first.held_by == "trainingruns/legit"
-    comes = declarations(waiting(first.held_by, training_run="legit", versions=named), [run("legit", version="v9")])["v1"]
+    comes = declarations(
+        waiting(first.held_by, training_run="legit", versions=named), [run("legit", version="v9")]
+    )["v1"]
     assert (comes.held_by, comes.blocker) == ("uid-legit", None)
 
 
@@ -178,18 +237,31 @@ def test_a_training_run_that_is_named_before_it_exists_holds_the_name_by_its_nam
     ("source", "recorded", "contradicts"),
     [
         ({"uri": "s3://bucket/a"}, {"uri": "s3://bucket/a/"}, False),
-        ({"uri": "s3://bucket/a"}, {"uri": "s3://bucket/a", "run_id": "r1", "training_run": "t"}, False),
+        (
+            {"uri": "s3://bucket/a"},
+            {"uri": "s3://bucket/a", "run_id": "r1", "training_run": "t"},
+            False,
+        ),
         ({"uri": "s3://bucket/a"}, {"uri": "s3://bucket/b"}, True),
         ({"runId": "r1", "path": "m"}, {"uri": "s3://bucket/a", "run_id": "r1"}, False),
         ({"runId": "r2"}, {"uri": "s3://bucket/a", "run_id": "r1"}, True),
         ({"runId": "r1"}, {"uri": "s3://bucket/a"}, True),
-        ({"trainingRun": "t"}, {"uri": "s3://bucket/a", "run_id": "r1", "training_run": "t"}, False),
+        (
+            {"trainingRun": "t"},
+            {"uri": "s3://bucket/a", "run_id": "r1", "training_run": "t"},
+            False,
+        ),
         ({"trainingRun": "u"}, {"uri": "s3://bucket/a", "run_id": "r1", "training_run": "t"}, True),
         ({"trainingRun": "t"}, {"uri": "s3://bucket/a", "run_id": "r1"}, True),
     ],
 )
-def test_a_source_contradicts_the_record_if_the_version_came_from_elsewhere(source: Any, recorded: Any, contradicts: bool):
-    version, declared = VersionStatus(name="v1", **recorded), ModelVersionSpec.model_validate(source)
+def test_a_source_contradicts_the_record_if_the_version_came_from_elsewhere(
+    source: Any, recorded: Any, contradicts: bool
+):
+    version, declared = (
+        VersionStatus(name="v1", **recorded),
+        ModelVersionSpec.model_validate(source),
+    )
     assert declared.contradicts(version) == contradicts
     found = contradicted(version, declared)
     assert (found.blocked is not None) == contradicts

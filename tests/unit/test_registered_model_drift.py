@@ -14,8 +14,13 @@ def test_with_warn_it_is_said_and_stays():
     synced = world.model.status.condition("Synced")
     assert synced
     assert (synced.status, synced.reason) == ("False", "Drifted")
-    assert "the alias production is at version 2, which is v2, and the stage holds v1 (version 1)." in synced.message
-    assert "Set spec.drift: Revert, which puts it back, or promote v2 to production." in synced.message
+    assert (
+        "the alias production is at version 2, which is v2, and the stage holds v1 (version 1)."
+        in synced.message
+    )
+    assert (
+        "Set spec.drift: Revert, which puts it back, or promote v2 to production." in synced.message
+    )
     assert said(world.model.status) == "Ready Serving", "what is served is as the spec says"
 
 
@@ -23,4 +28,7 @@ def test_with_warn_an_alias_that_is_gone_is_said():
     world = holding("v1", drift="Warn")
     world.alias("production", None)
     world.settle()
-    assert "the alias production is gone, and the stage holds v1. Set spec.drift: Revert" in message(world.model.status, "Synced")
+    assert (
+        "the alias production is gone, and the stage holds v1. Set spec.drift: Revert"
+        in message(world.model.status, "Synced")
+    )

@@ -1,4 +1,6 @@
-"""A promotion with gates: asked before any pod starts, remembered, asked again when what they compare with has changed."""
+"""A promotion with gates: asked before any pod starts, remembered, asked again when what they
+compare with has changed.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,19 @@ from modelyard.registered_model.rejections import spec_hash
 from modelyard.registered_model.stage import StageDecision
 from modelyard.tracked import RunStatus, TrackedRun
 from tests.unit.builders import MINUTE, NOW
-from tests.unit.models import NEWER, A, B, C, after, decided, does, pods_of, recorded_first, served, stage_of
+from tests.unit.models import (
+    NEWER,
+    A,
+    B,
+    C,
+    after,
+    decided,
+    does,
+    pods_of,
+    recorded_first,
+    served,
+    stage_of,
+)
 
 GATE = [{"name": "quality", "metric": {"name": "accuracy", "atLeast": "0.9"}}]
 COMPARED = [{"name": "no-worse", "incumbent": {"metric": "accuracy", "direction": "Maximize"}}]
@@ -41,8 +55,16 @@ def values(**accuracy: float) -> Evidence:
     return Evidence(runs=found)
 
 
-def decide(model: RegisteredModel, *owned: Manifest, evidence: Evidence | None = None, **more: Any) -> StageDecision:
-    return decided(model, *owned, versions=more.pop("versions", VERSIONS), evidence=evidence or values(), **more)
+def decide(
+    model: RegisteredModel, *owned: Manifest, evidence: Evidence | None = None, **more: Any
+) -> StageDecision:
+    return decided(
+        model,
+        *owned,
+        versions=more.pop("versions", VERSIONS),
+        evidence=evidence or values(),
+        **more,
+    )
 
 
 def begun(**stage: Any) -> RegisteredModel:
@@ -70,15 +92,27 @@ def test_without_a_verdict_no_pod_starts_and_the_stage_says_what_it_waits_for_an
     assert does(waiting) == []
     assert not waiting.record
     assert verdicts(waiting) == {"quality": "Pending"}
-    assert states(waiting) == {"admit": "Done", "gates": "Waiting", "start": "Waiting", "switch": "Waiting", "record": "Waiting"}
+    assert states(waiting) == {
+        "admit": "Done",
+        "gates": "Waiting",
+        "start": "Waiting",
+        "switch": "Waiting",
+        "record": "Waiting",
+    }
     assert waiting.status.blocked is not None
-    assert (waiting.status.blocked.reason, waiting.status.blocked.needs_action) == ("GatesPending", False)
+    assert (waiting.status.blocked.reason, waiting.status.blocked.needs_action) == (
+        "GatesPending",
+        False,
+    )
     assert waiting.status.blocked.message == (
-        "vb waits for its gates (0 of 1 pass). va is still serving. quality: waits for the metric accuracy of vb's run vb."
+        "vb waits for its gates (0 of 1 pass). va is still serving. quality: waits for the metric"
+        " accuracy of vb's run vb."
     )
     assert waiting.requeue_after == MINUTE
     later = decide(after(begun(asked=GATE), waiting), *STABLE, now=NOW + MINUTE)
-    assert later.status.gates == waiting.status.gates, "what has not changed keeps its time: nothing is written"
+    assert later.status.gates == waiting.status.gates, (
+        "what has not changed keeps its time: nothing is written"
+    )
 
 
 def test_a_pass_is_recorded_before_anything_is_done_for_it_and_is_not_asked_for_again():
@@ -92,8 +126,14 @@ def test_a_pass_is_recorded_before_anything_is_done_for_it_and_is_not_asked_for_
     assert does(starting) == ["apply ControllerRevision/vb", "apply Deployment/vb"]
     assert states(starting)["gates"] == "Done"
     # And by these verdicts it holds the stage, until something else does.
-    last = decide(after(model, starting), *STABLE, *pods_of(model, B, routed=True), evidence=Evidence())
-    assert (last.status.version, verdicts(last), set(states(last).values())) == ("vb", {"quality": "Pass"}, {"Done"})
+    last = decide(
+        after(model, starting), *STABLE, *pods_of(model, B, routed=True), evidence=Evidence()
+    )
+    assert (last.status.version, verdicts(last), set(states(last).values())) == (
+        "vb",
+        {"quality": "Pass"},
+        {"Done"},
+    )
     assert list(states(last)) == ["admit", "gates", "start", "switch", "record"]
 
 
@@ -101,14 +141,24 @@ def test_a_fail_rejects_the_version_and_the_stable_one_keeps_serving():
     model = begun(asked=GATE)
     failing = decide(model, *STABLE, evidence=values(vb=0.8))
     assert failing.record
-    assert (does(failing), verdicts(failing), failing.status.candidate) == ([], {"quality": "Fail"}, None)
+    assert (does(failing), verdicts(failing), failing.status.candidate) == (
+        [],
+        {"quality": "Fail"},
+        None,
+    )
     rejected = after(model, failing)
     (rejection,) = failing.status.rejected
-    assert (rejection.reason, rejection.runtime, rejection.message) == ("GateFailed", None, "quality: accuracy is 0.8, below 0.9.")
+    assert (rejection.reason, rejection.runtime, rejection.message) == (
+        "GateFailed",
+        None,
+        "quality: accuracy is 0.8, below 0.9.",
+    )
     told = decide(rejected, *STABLE, evidence=Evidence())
     assert told.status.blocked is not None
     assert (told.status.blocked.reason, told.status.blocked.needs_action) == ("GateFailed", True)
-    assert told.status.blocked.message.startswith("vb was rejected, and va is still serving. quality: accuracy is 0.8, below 0.9.")
+    assert told.status.blocked.message.startswith(
+        "vb was rejected, and va is still serving. quality: accuracy is 0.8, below 0.9."
+    )
     assert verdicts(told) == {"quality": "Fail"}
     # Another value in MLflow does not lift it.
     assert reason(decide(rejected, *STABLE, evidence=values(vb=0.99))) == "GateFailed"
@@ -118,20 +168,35 @@ def test_a_fail_rejects_the_version_and_the_stable_one_keeps_serving():
 def test_a_fail_is_asked_again_when_the_rejection_ends(change: str):
     model = begun(asked=GATE)
     rejected = after(model, decide(model, *STABLE, evidence=values(vb=0.8)))
-    spec = stage_of("vb", attempt=1, asked=GATE) if change == "attempt" else stage_of("vb", asked=[{**GATE[0], "name": "other"}])
-    again = recorded_first(rejected.model_copy(update={"spec": spec.spec}), *STABLE, versions=VERSIONS, evidence=Evidence())
+    spec = (
+        stage_of("vb", attempt=1, asked=GATE)
+        if change == "attempt"
+        else stage_of("vb", asked=[{**GATE[0], "name": "other"}])
+    )
+    again = recorded_first(
+        rejected.model_copy(update={"spec": spec.spec}),
+        *STABLE,
+        versions=VERSIONS,
+        evidence=Evidence(),
+    )
     passing = decide(again, *STABLE, evidence=values(vb=0.95))
     assert passing.record
     assert list(verdicts(passing).values()) == ["Pass"]
 
 
 def test_what_blocked_the_stage_before_does_not_speak_of_another_attempt_or_another_version():
-    """A reader takes a status for what it says: a rejection that has ended must not stand beside the change that ended it."""
+    """A reader takes a status for what it says: a rejection that has ended must not stand beside
+    the change that ended it.
+    """
     model = begun(asked=GATE)
     rejected = after(model, decide(model, *STABLE, evidence=values(vb=0.8)))
     rejected = after(rejected, decide(rejected, *STABLE, evidence=Evidence()))
     assert rejected.status.stages["production"].blocked is not None
-    retried = decide(rejected.model_copy(update={"spec": stage_of("vb", attempt=1, asked=GATE).spec}), *STABLE, evidence=Evidence())
+    retried = decide(
+        rejected.model_copy(update={"spec": stage_of("vb", attempt=1, asked=GATE).spec}),
+        *STABLE,
+        evidence=Evidence(),
+    )
     assert (retried.record, retried.status.desired, retried.status.blocked) == (True, "vb", None)
     waiting = after(model, decide(model, *STABLE))
     other = decide(waiting.model_copy(update={"spec": stage_of("vc", asked=GATE).spec}), *STABLE)
@@ -144,7 +209,11 @@ def test_one_fail_is_enough_while_others_still_wait_and_an_error_is_neither():
     assert verdicts(failing) == {"quality": "Fail", "soaked": "Pending"}
     assert failing.status.rejected
     broken = decide(begun(asked=GATE), *STABLE, evidence=Evidence(runs={"vb": "it cannot be read"}))
-    assert (verdicts(broken), reason(broken), broken.status.rejected) == ({"quality": "Error"}, "GatesPending", ())
+    assert (verdicts(broken), reason(broken), broken.status.rejected) == (
+        {"quality": "Error"},
+        "GatesPending",
+        (),
+    )
     away = decide(begun(asked=GATE), *STABLE, dependencies_down=True)
     assert (verdicts(away), does(away)) == ({"quality": "Error"}, [])
 
@@ -158,22 +227,45 @@ def test_a_pass_against_another_incumbent_is_judged_again_before_the_switch():
     # The stage is put to vc behind its back, which is better than vb.
     other = served(C)
     moved = model.status.stages["production"].model_copy(
-        update={"version": "vc", "digest": other.digest, "runtime": other.runtime, "candidate": served(B)}
+        update={
+            "version": "vc",
+            "digest": other.digest,
+            "runtime": other.runtime,
+            "candidate": served(B),
+        }
     )
-    changed = model.model_copy(update={"status": model.status.model_copy(update={"stages": {"production": moved}})})
-    failing = decide(changed, *pods_of(changed, C, routed=True), *pods_of(changed, B), evidence=values(vb=0.9, vc=0.95))
+    changed = model.model_copy(
+        update={"status": model.status.model_copy(update={"stages": {"production": moved}})}
+    )
+    failing = decide(
+        changed,
+        *pods_of(changed, C, routed=True),
+        *pods_of(changed, B),
+        evidence=values(vb=0.9, vc=0.95),
+    )
     assert verdicts(failing) == {"no-worse": "Fail"}
     assert failing.status.candidate is None
     assert failing.status.version == "vc"
 
 
 def test_the_version_displaced_last_comes_back_without_gates_and_a_refresh_is_not_asked_either():
-    back = recorded_first(stage_of("vb", holds=A, previous=served(B), asked=GATE, **{"from": "staging"}), *STABLE, versions=VERSIONS)
+    back = recorded_first(
+        stage_of("vb", holds=A, previous=served(B), asked=GATE, **{"from": "staging"}),
+        *STABLE,
+        versions=VERSIONS,
+    )
     returning = decide(back, *STABLE, evidence=Evidence())
     assert does(returning)[:1] == ["apply ControllerRevision/vb"]
     assert list(states(returning)) == ["admit", "start", "switch", "record"]
-    refresh = recorded_first(stage_of("va", holds=served(A, NEWER), attempt=1, asked=GATE), versions=VERSIONS)
-    assert list(states(decide(refresh, evidence=Evidence()))) == ["admit", "start", "switch", "record"]
+    refresh = recorded_first(
+        stage_of("va", holds=served(A, NEWER), attempt=1, asked=GATE), versions=VERSIONS
+    )
+    assert list(states(decide(refresh, evidence=Evidence()))) == [
+        "admit",
+        "start",
+        "switch",
+        "record",
+    ]
 
 
 def test_a_version_comes_from_the_stage_that_it_must_come_from_with_the_same_bytes():
@@ -183,10 +275,16 @@ def test_a_version_comes_from_the_stage_that_it_must_come_from_with_the_same_byt
     assert waiting.status.blocked is not None
     assert "modelyard promote fraud vb --to staging" in waiting.status.blocked.message
     held = HeldStage(stage="staging", digest=A.digest, since_time=NOW - MINUTE)
-    other = tuple(each.model_copy(update={"held": (held,)}) if each.name == "vb" else each for each in VERSIONS)
+    other = tuple(
+        each.model_copy(update={"held": (held,)}) if each.name == "vb" else each
+        for each in VERSIONS
+    )
     assert reason(decide(model, *STABLE, versions=other)) == "WaitingForStage"
     mine = held.model_copy(update={"digest": B.digest, "until_time": NOW - timedelta(seconds=1)})
-    right = tuple(each.model_copy(update={"held": (mine,)}) if each.name == "vb" else each for each in VERSIONS)
+    right = tuple(
+        each.model_copy(update={"held": (mine,)}) if each.name == "vb" else each
+        for each in VERSIONS
+    )
     started = decide(model, *STABLE, versions=right)
     assert does(started)[:1] == ["apply ControllerRevision/vb"]
     assert states(started)["from"] == "Done"
@@ -219,7 +317,14 @@ def test_what_takes_no_right_to_promote_and_a_verification_lift_no_fail(more: di
 
 def test_a_status_of_the_release_before_with_longer_texts_is_still_read():
     text = "x" * 256
-    rejection = {"version": "vb", "digest": str(B.digest), "specHash": "0", "reason": "GateFailed", "message": text, "time": NOW}
+    rejection = {
+        "version": "vb",
+        "digest": str(B.digest),
+        "specHash": "0",
+        "reason": "GateFailed",
+        "message": text,
+        "time": NOW,
+    }
     step = {"name": "gates", "state": "Waiting", "detail": text[:128]}
     found = StageStatus.model_validate({"rejected": [rejection], "steps": [step]})
     assert (len(found.rejected[0].message), len(found.steps[0].detail)) == (248, 72)

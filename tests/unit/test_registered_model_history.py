@@ -19,7 +19,15 @@ from tests.unit.builders import NOW
 from tests.unit.model_world import World
 from tests.unit.models import A, B, C, after, decided, pods_of, served, stage_of, view_of
 from tests.unit.test_approvals import says
-from tests.unit.test_registered_model_override import HOUR, PODS, VERSIONS, overridden, override, settled, spec
+from tests.unit.test_registered_model_override import (
+    HOUR,
+    PODS,
+    VERSIONS,
+    overridden,
+    override,
+    settled,
+    spec,
+)
 
 QUALITY = {"name": "quality", "metric": {"name": "accuracy", "atLeast": "0.9"}}
 PEOPLE = {"name": "people", "approvals": {"atLeast": 1, "expireAfter": "7d"}}
@@ -34,7 +42,14 @@ def entry_of(decision: Any) -> HistoryEntry:
 def test_a_reason_is_told_of_one_change_and_not_of_the_next():
     world = World(stages={"production": {"version": "v1"}})
     world.settle()
-    told = [("v2", "better on the holdout"), ("v1", None), ("v2", None), (None, "retired \x1b[31m"), ("v1", "needed"), ("v2", "needed")]
+    told = [
+        ("v2", "better on the holdout"),
+        ("v1", None),
+        ("v2", None),
+        (None, "retired \x1b[31m"),
+        ("v1", "needed"),
+        ("v2", "needed"),
+    ]
     for version, why in told:
         world.edit(production={"version": version} | ({"reason": why} if why else {}))
         world.settle()
@@ -58,21 +73,42 @@ def test_the_reason_of_a_change_that_was_rejected_is_told_when_it_succeeds():
     world.broken.clear()
     world.edit(production={"attempt": 1})
     world.settle()
-    assert [(entry.outcome, entry.reason) for entry in world.model.status.history][-1] == ("Promoted", "faster")
+    assert [(entry.outcome, entry.reason) for entry in world.model.status.history][-1] == (
+        "Promoted",
+        "faster",
+    )
 
 
 def test_what_a_reason_says_lifts_no_rejection():
-    assert spec_hash(stage_of("va", reason="x").spec.stages["production"]) == spec_hash(stage_of("va").spec.stages["production"])
+    assert spec_hash(stage_of("va", reason="x").spec.stages["production"]) == spec_hash(
+        stage_of("va").spec.stages["production"]
+    )
 
 
 def test_a_promotion_says_who_asked_who_approved_and_what_the_gates_said():
-    model = stage_of("vb", holds=A, candidate=served(B), asked=[PEOPLE], requestedBy="rita@example.com", start_time=NOW - HOUR)
+    model = stage_of(
+        "vb",
+        holds=A,
+        candidate=served(B),
+        asked=[PEOPLE],
+        requestedBy="rita@example.com",
+        start_time=NOW - HOUR,
+    )
     seen: dict[str, Any] = {"versions": (A, B), "evidence": Evidence(approvals=(says("bob"),))}
     model = after(model, decided(model, *pods_of(model, A, routed=True), **seen))
     routed = (*pods_of(model, A), *pods_of(model, B, routed=True))
     made = entry_of(decided(model, *routed, **seen))
-    assert (made.outcome, made.from_, made.to, made.duration_seconds) == ("Promoted", "va", "vb", 3600)
-    assert (made.requested_by, made.approved_by, made.gates) == ("rita@example.com", "bob", "people Pass")
+    assert (made.outcome, made.from_, made.to, made.duration_seconds) == (
+        "Promoted",
+        "va",
+        "vb",
+        3600,
+    )
+    assert (made.requested_by, made.approved_by, made.gates) == (
+        "rita@example.com",
+        "bob",
+        "people Pass",
+    )
 
 
 def test_a_rejection_is_in_the_history_with_its_figures():
@@ -85,7 +121,9 @@ def test_a_rejection_is_in_the_history_with_its_figures():
     assert (made.requested_by, made.approved_by, made.gates) == ("rita", None, "people Fail")
 
 
-@pytest.mark.parametrize(("desired", "outcomes"), [("va", ["Aborted"]), (None, ["Aborted", "Cleared"])])
+@pytest.mark.parametrize(
+    ("desired", "outcomes"), [("va", ["Aborted"]), (None, ["Aborted", "Cleared"])]
+)
 def test_a_candidate_that_is_given_up_is_in_the_history(desired: str | None, outcomes: list[str]):
     model = stage_of(desired, holds=A, candidate=served(B), requestedBy="rita", reason="wrong data")
     found = []
@@ -95,7 +133,12 @@ def test_a_candidate_that_is_given_up_is_in_the_history(desired: str | None, out
         model = after(model, decision)
     assert [made.outcome for made in found] == outcomes
     made = found[0]
-    assert (made.from_, made.to, made.digest, made.runtime) == ("va", "vb", B.digest, served(B).runtime)
+    assert (made.from_, made.to, made.digest, made.runtime) == (
+        "va",
+        "vb",
+        B.digest,
+        served(B).runtime,
+    )
     assert (found[-1].reason, made.requested_by) == ("wrong data", "rita")
     # A reason is told once: of what comes instead of the candidate, if anything does.
     assert made.reason == ("wrong data" if desired == "va" else None)
@@ -110,7 +153,10 @@ def test_the_reason_of_a_change_is_told_of_it_and_not_of_the_candidate_that_it_d
         world.look()
     world.edit(production={"version": "v3", "reason": "better", "requestedBy": "rita"})
     world.settle()
-    told = [(entry.outcome, entry.to, entry.reason, entry.requested_by) for entry in world.model.status.history[1:]]
+    told = [
+        (entry.outcome, entry.to, entry.reason, entry.requested_by)
+        for entry in world.model.status.history[1:]
+    ]
     assert told == [("Aborted", "v2", None, "rita"), ("Promoted", "v3", "better", "rita")]
 
 
@@ -121,7 +167,9 @@ def test_nobody_asked_for_an_override_that_is_rejected():
     model = stage_of("vb", holds=A, candidate=served(C), override=asked, requestedBy="rita")
     status = model.status.stages["production"].model_copy(update={"override": over})
     view = view_of(after(model, StageDecision(status)), *pods_of(model, A, routed=True))
-    gone = rejected(view, "start", "ServingFailed", "it crashes", NOW, runtime=served(C).runtime.identity)
+    gone = rejected(
+        view, "start", "ServingFailed", "it crashes", NOW, runtime=served(C).runtime.identity
+    )
     assert gone.record is not None
     made = history.rejected(view, gone.record, NOW)
     assert made is not None
@@ -133,14 +181,22 @@ def test_an_override_that_ends_is_in_the_history_once():
     model = after(model, decided(model, *PODS["A"], *PODS["B"], versions=VERSIONS))
     late = NOW + 2 * HOUR
     made = entry_of(decided(model, *PODS["B"], versions=VERSIONS, now=late))
-    assert (made.outcome, made.from_, made.to, made.duration_seconds) == ("OverrideEnded", "vb", "vb", None)
+    assert (made.outcome, made.from_, made.to, made.duration_seconds) == (
+        "OverrideEnded",
+        "vb",
+        "vb",
+        None,
+    )
     model, kept = settled(model, *PODS["B"], now=late)
     assert kept.entry is None
     assert kept.status.blocked is not None
     # Set again it is another override, and ends again.
     again = spec(model, override=override(until=4 * HOUR))
     again, _ = settled(again, *PODS["B"], now=late)
-    assert entry_of(decided(spec(again), *PODS["B"], versions=VERSIONS, now=late)).outcome == "OverrideEnded"
+    assert (
+        entry_of(decided(spec(again), *PODS["B"], versions=VERSIONS, now=late)).outcome
+        == "OverrideEnded"
+    )
 
 
 def test_an_override_whose_end_is_moved_has_not_ended():
@@ -161,7 +217,14 @@ def test_one_that_is_removed_and_set_again_as_it_was_ends_again():
 def test_what_gates_said_fits_its_field():
     many = [QUALITY | {"name": f"gate-of-a-long-name-{number}"} for number in range(8)]
     model = stage_of("vb", holds=A, candidate=served(B), asked=many)
-    made = entry_of(decided(model, *pods_of(model, A, routed=True), versions=(A, B), evidence=Evidence(runs={"r": None})))
+    made = entry_of(
+        decided(
+            model,
+            *pods_of(model, A, routed=True),
+            versions=(A, B),
+            evidence=Evidence(runs={"r": None}),
+        )
+    )
     assert made.gates is not None
     assert len(made.gates) <= NAMES
     assert made.gates.endswith(" more")
@@ -170,7 +233,16 @@ def test_what_gates_said_fits_its_field():
 @pytest.mark.parametrize("outcome", list(Outcome))
 def test_each_outcome_has_an_event_with_the_digest_of_its_object(outcome: Outcome):
     runtime = served(B).runtime
-    made = HistoryEntry(time=NOW, stage="production", from_="va", to="vb", runtime=runtime, outcome=outcome, reason="x", record=7)
+    made = HistoryEntry(
+        time=NOW,
+        stage="production",
+        from_="va",
+        to="vb",
+        runtime=runtime,
+        outcome=outcome,
+        reason="x",
+        record=7,
+    )
     told = event(made, "sha256:" + "0" * 64)
     assert told.reason == outcome
     assert told.message.startswith("production")
@@ -180,7 +252,12 @@ def test_each_outcome_has_an_event_with_the_digest_of_its_object(outcome: Outcom
 def test_a_rejection_that_is_known_is_no_news():
     model = stage_of("vb", holds=A, candidate=served(B))
     known = Rejection(
-        version="vb", digest=str(B.digest), spec_hash=spec_hash(model.spec.stages["production"]), reason="x", message="", time=NOW
+        version="vb",
+        digest=str(B.digest),
+        spec_hash=spec_hash(model.spec.stages["production"]),
+        reason="x",
+        message="",
+        time=NOW,
     )
     model = stage_of("vb", holds=A, candidate=served(B), rejected=(known,))
     decision = decided(model, *pods_of(model, A, routed=True))

@@ -1,4 +1,6 @@
-"""What a RegisteredModel looks at, how it finds where a version lies, and what it spares MLflow and S3."""
+"""What a RegisteredModel looks at, how it finds where a version lies, and what it spares MLflow
+and S3.
+"""
 
 from dataclasses import replace
 from typing import Any
@@ -51,10 +53,15 @@ def asked(there: Around, *operations: str) -> list[str]:
     return [str(call.arguments[0]) for call in there.tenants.calls if call.operation in operations]
 
 
-# --- what is looked at --------------------------------------------------------------------------------
+# --- what is looked at ----------------------------------------------------------------------------
 async def test_a_model_that_mlflow_does_not_have_is_a_world_too():
     seen = await observe(registered_model(), Around(), NOW)
-    assert (seen.model, seen.versions, seen.dependency_error, seen.tracking_url) == (None, (), None, URL)
+    assert (seen.model, seen.versions, seen.dependency_error, seen.tracking_url) == (
+        None,
+        (),
+        None,
+        URL,
+    )
 
 
 async def test_into_a_model_of_somebody_else_nobody_looks():
@@ -65,9 +72,13 @@ async def test_into_a_model_of_somebody_else_nobody_looks():
     assert asked(there, "versions", "read", "digest") == []
 
 
-@pytest.mark.parametrize(("labels", "allowed"), [({}, False), ({"modelyard.io/allow-code-models": "true"}, True)])
+@pytest.mark.parametrize(
+    ("labels", "allowed"), [({}, False), ({"modelyard.io/allow-code-models": "true"}, True)]
+)
 async def test_whether_the_namespace_allows_code(labels: dict[str, str], allowed: bool):
-    assert (await observe(registered_model(), await registry(labels=labels), NOW)).allow_code == allowed
+    assert (
+        await observe(registered_model(), await registry(labels=labels), NOW)
+    ).allow_code == allowed
 
 
 async def test_what_is_away_is_a_value_and_what_kubernetes_knows_is_seen_all_the_same():
@@ -90,7 +101,13 @@ async def test_versions_of_an_earlier_object_are_not_ours_and_are_registered_ane
     """Deleted, created again, adopted: the names are the same, the uid is another."""
     there = await registry()
     there.put_model(uri("v1"))
-    await there.tracking.create_version("risk.fraud", uri("v1"), None, {"modelyard.io/version": "v1", "modelyard.io/uid": "uid-old"}, None)
+    await there.tracking.create_version(
+        "risk.fraud",
+        uri("v1"),
+        None,
+        {"modelyard.io/version": "v1", "modelyard.io/uid": "uid-old"},
+        None,
+    )
     seen = await observe(registered_model(versions={"v1": {"uri": uri("v1")}}), there, NOW)
     assert isinstance(seen.sources["v1"], Source)
 
@@ -100,20 +117,31 @@ async def test_a_pass_reads_the_bytes_of_no_more_than_it_registers():
     names = [f"v{number}" for number in range(5)]
     for name in names[1:]:
         there.put_model(uri(name))
-    seen = await observe(registered_model(versions={name: {"uri": uri(name)} for name in names}), there, NOW)
-    assert {name: type(found) for name, found in seen.sources.items()} == {"v0": VersionBlocker, "v1": Source}
+    seen = await observe(
+        registered_model(versions={name: {"uri": uri(name)} for name in names}), there, NOW
+    )
+    assert {name: type(found) for name, found in seen.sources.items()} == {
+        "v0": VersionBlocker,
+        "v1": Source,
+    }
     assert asked(there, "digest") == [uri("v1")]
 
 
-# --- bytes --------------------------------------------------------------------------------------------
+# --- bytes ----------------------------------------------------------------------------------------
 async def known(there: Around, **spec: Any) -> RegisteredModel:
     """Return a model whose version v1 is recorded and registered, and asked for by production."""
     there.put_model(uri("v1"))
-    model = recording(registered_model(versions={"v1": {"uri": uri("v1")}}, stages={"production": {"version": "v1"}}, **spec))
+    model = recording(
+        registered_model(
+            versions={"v1": {"uri": uri("v1")}}, stages={"production": {"version": "v1"}}, **spec
+        )
+    )
     model = written(model, decide(model, await observe(model, there, NOW), NOW))
     action = outside(decide(model, await observe(model, there, NOW), NOW))
     assert isinstance(action, CreateVersion)
-    await there.tracking.create_version(action.model, action.source, action.run, action.tags, action.logged_model)
+    await there.tracking.create_version(
+        action.model, action.source, action.run, action.tags, action.logged_model
+    )
     return written(model, decide(model, await observe(model, there, NOW), NOW))
 
 
@@ -123,7 +151,9 @@ async def test_bytes_are_read_once_and_after_that_only_when_the_listing_changes(
     assert len(asked(there, "digest")) == 1, "the listing was recorded with the bytes"
     there.tenants.calls.clear()
     seen = await observe(model, there, NOW)
-    assert seen.artifacts["v1"] == Artifacts(str(model.status.versions[0].listing_digest), model.status.versions[0].digest)
+    assert seen.artifacts["v1"] == Artifacts(
+        str(model.status.versions[0].listing_digest), model.status.versions[0].digest
+    )
     assert asked(there, "digest") == []
     there.store.put(f"{uri('v1')}/model.ubj", b"another")
     changed = (await observe(model, there, NOW)).artifacts["v1"]
@@ -145,7 +175,9 @@ async def test_artifacts_that_are_gone_are_none_and_those_that_s3_refuses_are_a_
 async def test_only_versions_in_use_are_looked_after():
     there = await registry()
     model = await known(there)
-    idle = model.model_copy(update={"spec": registered_model(versions={"v1": {"uri": uri("v1")}}).spec})
+    idle = model.model_copy(
+        update={"spec": registered_model(versions={"v1": {"uri": uri("v1")}}).spec}
+    )
     idle = idle.model_copy(update={"status": idle.status.model_copy(update={"stages": {}})})
     assert (await observe(idle, there, NOW)).artifacts == {}
 
@@ -163,15 +195,23 @@ async def test_a_version_that_mlflow_lost_comes_back_only_with_its_bytes():
 
 
 async def test_a_model_that_is_adopted_is_read_before_it_is_ours():
-    """What MLflow's tags tell of an object that was restored from a backup is read while the uid there is still the old one."""
+    """What MLflow's tags tell of an object that was restored from a backup is read while the uid
+    there is still the old one.
+    """
     there = await registry(tags={"modelyard.io/uid": "uid-old"})
-    await there.tracking.create_version("risk.fraud", uri("v1"), None, {"modelyard.io/version": "v1", "modelyard.io/uid": "uid-old"}, None)
+    await there.tracking.create_version(
+        "risk.fraud",
+        uri("v1"),
+        None,
+        {"modelyard.io/version": "v1", "modelyard.io/uid": "uid-old"},
+        None,
+    )
     adopted = registered_model(about={"annotations": {"modelyard.io/adopt": "true"}})
     assert len((await observe(adopted, there, NOW)).versions) == 1
     assert (await observe(registered_model(), there, NOW)).versions == ()
 
 
-# --- where a version lies -----------------------------------------------------------------------------
+# --- where a version lies -------------------------------------------------------------------------
 async def resolved(there: Around, **version: Any) -> Source | Blocker:
     return (await observe(registered_model(versions={"v1": version}), there, NOW)).sources["v1"]
 
@@ -202,7 +242,12 @@ async def test_of_a_training_run_it_is_the_model_that_it_logged():
     there.objects = (ended(run, lies, tree.digest),)
     found = await resolved(there, training_run="fraud-1")
     assert isinstance(found, Source)
-    assert (found.uri, found.run, found.training_run, found.logged_model) == (lies, run, "fraud-1", next(iter(there.tracking.logged)))
+    assert (found.uri, found.run, found.training_run, found.logged_model) == (
+        lies,
+        run,
+        "fraud-1",
+        next(iter(there.tracking.logged)),
+    )
 
 
 async def test_a_training_run_s_model_that_has_changed_since_is_refused():
@@ -220,11 +265,19 @@ async def test_a_training_run_s_model_that_has_changed_since_is_refused():
         (None, "WaitingForVersion", True),
         (training_run("fraud-1"), "WaitingForVersion", True),
         (ended("r1", "s3://b/k", "d", well=False), "VersionInvalid", False),
-        (training_run("fraud-1", status=TrainingRunStatus(conditions=(condition("Succeeded", True, "S"),))), "VersionInvalid", False),
+        (
+            training_run(
+                "fraud-1", status=TrainingRunStatus(conditions=(condition("Succeeded", True, "S"),))
+            ),
+            "VersionInvalid",
+            False,
+        ),
     ],
     ids=["none", "trains", "failed", "no model"],
 )
-async def test_a_training_run_that_has_no_model_yet_or_never_will(run: TrainingRun | None, reason: str, waiting: bool):
+async def test_a_training_run_that_has_no_model_yet_or_never_will(
+    run: TrainingRun | None, reason: str, waiting: bool
+):
     there = await registry(*([run] if run else []))
     found = await resolved(there, training_run="fraud-1")
     assert isinstance(found, Blocker)
@@ -240,7 +293,10 @@ async def test_of_an_mlflow_run_it_is_the_model_of_that_name_or_what_lies_at_tha
     there.put_model(f"{there.tracking.runs_by_id[run].artifact_uri}/other")
     older = await resolved(there, run_id=run, path="other")
     assert isinstance(older, Source)
-    assert (older.uri, older.logged_model) == (f"{there.tracking.runs_by_id[run].artifact_uri}/other", None)
+    assert (older.uri, older.logged_model) == (
+        f"{there.tracking.runs_by_id[run].artifact_uri}/other",
+        None,
+    )
 
 
 async def test_of_models_of_one_name_the_last_counts_and_two_of_one_moment_are_refused_in_words():
@@ -248,11 +304,15 @@ async def test_of_models_of_one_name_the_last_counts_and_two_of_one_moment_are_r
     run, _ = await logged(there)
     last = there.log_model(run)
     ids = there.tracking.runs_by_id[run].models
-    there.tracking.runs_by_id[run] = replace(there.tracking.runs_by_id[run], models=ids[::-1])  # MLflow's order is any
+    there.tracking.runs_by_id[run] = replace(
+        there.tracking.runs_by_id[run], models=ids[::-1]
+    )  # MLflow's order is any
     found = await resolved(there, run_id=run)
     assert isinstance(found, Source)
     assert found.uri == last
-    there.tracking.logged = {id_: replace(each, created=NOW) for id_, each in there.tracking.logged.items()}
+    there.tracking.logged = {
+        id_: replace(each, created=NOW) for id_, each in there.tracking.logged.items()
+    }
     blocked = await resolved(there, run_id=run)
     assert isinstance(blocked, Blocker)
     assert "several models named model at the same moment" in blocked.message
@@ -274,7 +334,9 @@ async def test_a_tree_that_no_pod_could_write_is_not_registered_and_the_path_is_
     there = await registry()
     there.put_model(uri("odd"))
     there.store.put(f"{uri('odd')}/{path}", b"x")
-    (found,) = (await observe(registered_model(versions={"v1": {"uri": uri("odd")}}), there, NOW)).sources.values()
+    (found,) = (
+        await observe(registered_model(versions={"v1": {"uri": uri("odd")}}), there, NOW)
+    ).sources.values()
     assert isinstance(found, Blocker)
     assert (found.reason, found.needs_action) == ("VersionInvalid", True)
     assert repr(path)[1:20].split("/")[0] in found.message
@@ -291,7 +353,9 @@ async def test_a_tree_that_no_pod_could_write_is_not_registered_and_the_path_is_
     ],
     ids=["empty", "another bucket", "another namespace", "a name that begins so", "no folder"],
 )
-async def test_an_address_without_a_model_or_beyond_the_tenant_s_folder_is_refused(lies: str, reason: str):
+async def test_an_address_without_a_model_or_beyond_the_tenant_s_folder_is_refused(
+    lies: str, reason: str
+):
     there = await registry()
     if "nothing" not in lies:
         there.put_model(lies)
@@ -300,7 +364,9 @@ async def test_an_address_without_a_model_or_beyond_the_tenant_s_folder_is_refus
     assert isinstance(found, Blocker)
     assert found.reason == reason
     # What is beyond its folder is not asked for: the keys of several namespaces may be the same.
-    assert reason == "ArtifactMissing" or not [call for call in there.tenants.calls if call.operation in {"read", "objects", "digest"}]
+    assert reason == "ArtifactMissing" or not [
+        call for call in there.tenants.calls if call.operation in {"read", "objects", "digest"}
+    ]
 
 
 @pytest.mark.parametrize(
@@ -319,14 +385,20 @@ async def test_a_run_of_mlflow_is_of_the_namespace_that_it_or_its_experiment_nam
 ):
     there = await registry()
     tags = {"modelyard.io/namespace": experiment_says} if experiment_says else {}
-    id_ = await there.tracking.create_experiment("a notebook's", f"s3://{BUCKET}/risk/notebook", tags)
-    run = await there.tracking.create_run(id_, "r", {"modelyard.io/namespace": run_says} if run_says else {})
+    id_ = await there.tracking.create_experiment(
+        "a notebook's", f"s3://{BUCKET}/risk/notebook", tags
+    )
+    run = await there.tracking.create_run(
+        id_, "r", {"modelyard.io/namespace": run_says} if run_says else {}
+    )
     there.log_model(run)
     found = await resolved(there, run_id=run)
     assert isinstance(found, Source) == takes
     if isinstance(found, Blocker):
         assert (found.reason, found.needs_action) == ("VersionInvalid", True)
-        assert ("modelyard.io/namespace" in found.message) == (run_says is None and experiment_says is None)
+        assert ("modelyard.io/namespace" in found.message) == (
+            run_says is None and experiment_says is None
+        )
 
 
 async def test_artifacts_without_an_mlmodel_file_are_no_model():
@@ -335,21 +407,39 @@ async def test_artifacts_without_an_mlmodel_file_are_no_model():
     assert isinstance(await resolved(there, uri=uri("v1")), Blocker)
 
 
-# --- who wakes it -------------------------------------------------------------------------------------
+# --- who wakes it ---------------------------------------------------------------------------------
 def test_runs_wake_the_models_that_they_register_with_and_those_that_name_them():
     relation = next(each for each in controller(RUNTIME).relations if each.plural == "trainingruns")
-    models = (registered_model("names", versions={"v1": {"training_run": "fraud-1"}}), registered_model("other"))
+    models = (
+        registered_model("names", versions={"v1": {"training_run": "fraud-1"}}),
+        registered_model("other"),
+    )
     there: Any = Around(*models)
     run = body(training_run(register={"model": "fraud", "version": "v1"}))
-    for status, woken in (({}, True), ({"attempt": 1}, False), ({"attempt": 1, "completionTime": "2026-01-01T00:00:00Z"}, True)):
-        assert list(relation.keys(run | {"status": status}, there)) == (["fraud", "names"] if woken else [])
+    for status, woken in (
+        ({}, True),
+        ({"attempt": 1}, False),
+        ({"attempt": 1, "completionTime": "2026-01-01T00:00:00Z"}, True),
+    ):
+        assert list(relation.keys(run | {"status": status}, there)) == (
+            ["fraud", "names"] if woken else []
+        )
 
 
 @pytest.mark.parametrize(
     ("container", "doubted"),
     [
-        (waiting("CreateContainerConfigError", 'secret "modelyard-connection-pods" not found'), True),
-        (waiting("CreateContainerConfigError", "couldn't find key AWS_ACCESS_KEY_ID in Secret risk/modelyard-connection"), True),
+        (
+            waiting("CreateContainerConfigError", 'secret "modelyard-connection-pods" not found'),
+            True,
+        ),
+        (
+            waiting(
+                "CreateContainerConfigError",
+                "couldn't find key AWS_ACCESS_KEY_ID in Secret risk/modelyard-connection",
+            ),
+            True,
+        ),
         (waiting("CreateContainerConfigError", 'configmap "cases" not found'), False),
         (waiting("ImagePullBackOff", "modelyard-connection"), False),
     ],
@@ -359,7 +449,13 @@ async def test_a_pod_that_misses_its_secret_has_it_read_again(container: Any, do
     model = stage_of("va", holds=A)
     deployment = deployment_in(pods_of(model, A))
     missing = pod(deployment, "Pending", statuses=[container | {"init": True}])
-    through = {"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "fraud", "uid": model.metadata.uid, "controller": True}
+    through = {
+        "apiVersion": "apps/v1",
+        "kind": "ReplicaSet",
+        "name": "fraud",
+        "uid": model.metadata.uid,
+        "controller": True,
+    }
     missing["metadata"]["ownerReferences"] = [through]
     there = await registry(children=(missing,))
     await observe(model, there, NOW)

@@ -36,13 +36,20 @@ def test_an_upgrade_costs_one_status_write_and_no_pod():
     assert in_sync(world.model, world)
     assert not in_sync(world.model, world, NEWER)
     plan = decider(NEWER)(world.model, world.observed(), NOW)
-    assert isinstance(plan, Rest), "nothing is applied, and nothing is recorded before another round"
+    assert isinstance(plan, Rest), (
+        "nothing is applied, and nothing is recorded before another round"
+    )
     before, after = world.model.status, status_of(plan)
     assert after.operator_runtime == OperatorRuntime(image=NEWER.image, revision=build.REVISION)
-    assert after.model_copy(update={"operator_runtime": before.operator_runtime}).stages == before.stages
+    assert (
+        after.model_copy(update={"operator_runtime": before.operator_runtime}).stages
+        == before.stages
+    )
     upgraded = written(world.model, plan)
     assert in_sync(upgraded, world, NEWER)
-    assert written(upgraded, decider(NEWER)(upgraded, world.observed(), NOW)) == upgraded, "and nothing more is written"
+    assert written(upgraded, decider(NEWER)(upgraded, world.observed(), NOW)) == upgraded, (
+        "and nothing more is written"
+    )
 
 
 def test_a_stage_is_refreshed_when_attempt_is_raised_after_an_upgrade():

@@ -1,4 +1,6 @@
-"""Break-glass: an override takes a stage at once, and when it ends a person says what comes next."""
+"""Break-glass: an override takes a stage at once, and when it ends a person says what comes
+next.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,19 @@ from modelyard.registered_model.decide import in_sync
 from modelyard.registered_model.rejections import spec_hash
 from modelyard.registered_model.stage import StageDecision
 from tests.unit.builders import DAY, MINUTE, NOW
-from tests.unit.models import NEWER, A, B, C, after, decided, does, pods_of, record, served, stage_of
+from tests.unit.models import (
+    NEWER,
+    A,
+    B,
+    C,
+    after,
+    decided,
+    does,
+    pods_of,
+    record,
+    served,
+    stage_of,
+)
 
 HOUR = timedelta(hours=1)
 GATE = [{"name": "quality", "metric": {"name": "accuracy", "atLeast": "0.9"}}]
@@ -26,10 +40,16 @@ PODS = {"A": pods_of(stage_of("va"), A, routed=True), "B": pods_of(stage_of("va"
 
 
 def override(version: str = "vb", *, until: timedelta = HOUR, **more: Any) -> dict[str, Any]:
-    return {"version": version, "reason": "incident 4711", "until": (NOW + until).isoformat()} | more
+    return {
+        "version": version,
+        "reason": "incident 4711",
+        "until": (NOW + until).isoformat(),
+    } | more
 
 
-def settled(model: RegisteredModel, *owned: Manifest, now: Any = NOW, **more: Any) -> tuple[RegisteredModel, StageDecision]:
+def settled(
+    model: RegisteredModel, *owned: Manifest, now: Any = NOW, **more: Any
+) -> tuple[RegisteredModel, StageDecision]:
     """Record what is to be recorded, then return the next decision."""
     more = {"versions": VERSIONS} | more
     for _ in range(6):
@@ -47,11 +67,17 @@ def spec(model: RegisteredModel, **stage: Any) -> RegisteredModel:
 
 def overridden(**more: Any) -> RegisteredModel:
     """vb holds the stage by an override of an hour; the spec's own version is va."""
-    model, starting = settled(stage_of("va", holds=A, asked=GATE, override=override(**more)), *PODS["A"])
+    model, starting = settled(
+        stage_of("va", holds=A, asked=GATE, override=override(**more)), *PODS["A"]
+    )
     assert does(starting) == ["apply ControllerRevision/vb", "apply Deployment/vb"]
     recorded = decided(model, *PODS["A"], *PODS["B"], versions=VERSIONS)
     assert recorded.entry is not None
-    assert (recorded.entry.outcome, recorded.entry.reason, recorded.entry.to) == ("Overridden", "incident 4711", "vb")
+    assert (recorded.entry.outcome, recorded.entry.reason, recorded.entry.to) == (
+        "Overridden",
+        "incident 4711",
+        "vb",
+    )
     return after(model, recorded)
 
 
@@ -71,21 +97,34 @@ def test_it_begins_when_it_is_recorded_and_its_time_does_not_move():
     assert first.record
     assert does(first) == []
     assert first.status.candidate is None
-    later = decided(after(stage_of("va", holds=A, override=override()), first), *PODS["A"], versions=VERSIONS, now=NOW + MINUTE)
+    later = decided(
+        after(stage_of("va", holds=A, override=override()), first),
+        *PODS["A"],
+        versions=VERSIONS,
+        now=NOW + MINUTE,
+    )
     assert later.status.override == first.status.override
 
 
 @pytest.mark.parametrize(("until", "last"), [(HOUR, HOUR), (3 * DAY, DAY)])
-def test_when_it_ends_nothing_switches_and_the_message_has_both_ways_on(until: timedelta, last: timedelta):
+def test_when_it_ends_nothing_switches_and_the_message_has_both_ways_on(
+    until: timedelta, last: timedelta
+):
     model = overridden(until=until)
     everything = (*PODS["B"],)
     _, before = settled(model, *everything, now=NOW + last - MINUTE)
     assert before.status.blocked is None
     ended, after_it = settled(model, *everything, now=NOW + last)
     assert after_it.status.blocked is not None
-    assert (after_it.status.blocked.reason, after_it.status.blocked.needs_action) == ("OverrideEnded", True)
+    assert (after_it.status.blocked.reason, after_it.status.blocked.needs_action) == (
+        "OverrideEnded",
+        True,
+    )
     assert after_it.status.version == "vb"
-    assert "Go back to va" in after_it.status.blocked.message or "go back to va" in after_it.status.blocked.message
+    assert (
+        "Go back to va" in after_it.status.blocked.message
+        or "go back to va" in after_it.status.blocked.message
+    )
     # The one way: it becomes the version.
     kept, quiet = settled(spec(ended, version="vb", asked=GATE), *everything, now=NOW + last)
     assert (quiet.status.version, quiet.status.blocked, quiet.status.override) == ("vb", None, None)
@@ -94,7 +133,9 @@ def test_when_it_ends_nothing_switches_and_the_message_has_both_ways_on(until: t
     back = spec(ended, version="va", attempt=1, asked=GATE)
     going, starting = settled(back, *everything, now=NOW + last)
     assert does(starting)[:1] == ["apply ControllerRevision/va"]
-    once_more = decided(after(going, starting), *everything, *PODS["A"], versions=VERSIONS, now=NOW + last + MINUTE)
+    once_more = decided(
+        after(going, starting), *everything, *PODS["A"], versions=VERSIONS, now=NOW + last + MINUTE
+    )
     assert once_more.status.desired == "va"
 
 
@@ -104,7 +145,9 @@ def test_what_an_override_put_there_does_not_come_back_without_gates():
     model, _ = settled(back, *PODS["B"], now=NOW + HOUR)
     recorded = decided(model, *PODS["A"], *pods_of(model, B), versions=VERSIONS, now=NOW + HOUR)
     assert (recorded.status.version, recorded.status.previous) == ("va", None)
-    again, waiting = settled(spec(after(model, recorded), version="vb", attempt=1, asked=GATE), *PODS["A"], now=NOW + DAY)
+    again, waiting = settled(
+        spec(after(model, recorded), version="vb", attempt=1, asked=GATE), *PODS["A"], now=NOW + DAY
+    )
     assert does(waiting) == []
     assert [step.name for step in waiting.status.steps][:2] == ["admit", "gates"]
     assert again.status.stages["production"].version == "va"
@@ -154,12 +197,23 @@ def test_other_bytes_than_those_when_it_was_set_do_not_take_the_stage():
 def test_what_a_gate_rejected_may_be_overridden_and_what_its_pods_said_may_not():
     model = stage_of("va", holds=A, asked=GATE, override=override())
     hash_ = spec_hash(model.spec.stages["production"])
-    by_gate = Rejection(version="vb", digest=str(B.digest), spec_hash=hash_, reason="GateFailed", message="quality: too low.", time=NOW)
-    by_pods = by_gate.model_copy(update={"runtime": served(B).runtime.identity, "reason": "ServingFailed"})
+    by_gate = Rejection(
+        version="vb",
+        digest=str(B.digest),
+        spec_hash=hash_,
+        reason="GateFailed",
+        message="quality: too low.",
+        time=NOW,
+    )
+    by_pods = by_gate.model_copy(
+        update={"runtime": served(B).runtime.identity, "reason": "ServingFailed"}
+    )
 
     def with_(rejection: Rejection) -> RegisteredModel:
         status = model.status.stages["production"].model_copy(update={"rejected": (rejection,)})
-        return model.model_copy(update={"status": model.status.model_copy(update={"stages": {"production": status}})})
+        return model.model_copy(
+            update={"status": model.status.model_copy(update={"stages": {"production": status}})}
+        )
 
     assert does(settled(with_(by_gate), *PODS["A"])[1])[:1] == ["apply ControllerRevision/vb"]
     _, refused = settled(with_(by_pods), *PODS["A"])
@@ -179,7 +233,11 @@ def test_a_cleared_stage_may_be_overridden_and_stays_so_until_it_ends():
 @pytest.mark.parametrize("until", ["past", "too late", "unregistered"])
 def test_what_one_has_put_there_stays_when_the_next_one_takes_nothing(until: str):
     model = overridden()
-    next_one = override("v9") if until == "unregistered" else override("vc", until=-HOUR if until == "past" else 2 * MINUTE)
+    next_one = (
+        override("v9")
+        if until == "unregistered"
+        else override("vc", until=-HOUR if until == "past" else 2 * MINUTE)
+    )
     model, kept = settled(spec(model, version="va", override=next_one), *PODS["B"])
     later, kept = settled(model, *PODS["B"], now=NOW + HOUR)
     assert (kept.status.version, kept.status.desired) == ("vb", "vb")
@@ -203,9 +261,13 @@ def test_a_refresh_while_it_is_in_force_does_not_go_back_when_it_ends_before_the
 
 def test_a_refresh_of_what_it_put_there_is_told_as_a_refresh():
     held = overridden()
-    model, _ = settled(spec(held, version="va", override=override(), attempt=1), *PODS["B"], runtime=NEWER)
+    model, _ = settled(
+        spec(held, version="va", override=override(), attempt=1), *PODS["B"], runtime=NEWER
+    )
     newer = served(B, NEWER)
-    done = decided(model, *PODS["B"], *pods_of(model, newer, routed=True), versions=VERSIONS, runtime=NEWER)
+    done = decided(
+        model, *PODS["B"], *pods_of(model, newer, routed=True), versions=VERSIONS, runtime=NEWER
+    )
     assert done.entry is not None
     assert (done.entry.outcome, done.entry.reason) == ("Refreshed", None)
 
@@ -237,16 +299,26 @@ def test_people_are_told_once_before_it_ends(until: timedelta, soon: timedelta):
     now = NOW + MINUTE  # the displaced version has drained
     model, kept = settled(overridden(until=until), *PODS["B"], now=now)
     last = NOW + min(until, DAY)
-    assert (kept.requeue_after, kept.status.override and kept.status.override.ends_soon) == (last - soon - now, None)
+    assert (kept.requeue_after, kept.status.override and kept.status.override.ends_soon) == (
+        last - soon - now,
+        None,
+    )
     due = settled(model, *PODS["B"], now=last - soon)[1]
-    assert (due.requeue_after, due.status.override and due.status.override.ends_soon) == (soon, True)
+    assert (due.requeue_after, due.status.override and due.status.override.ends_soon) == (
+        soon,
+        True,
+    )
     before, after_it = ({"production": each.status} for each in (kept, due))
     (told,) = news(before, after_it)
     assert (told.reason, told.warning) == ("OverrideEndsSoon", True)
-    assert told.message.startswith(f"production: the override ends at {last:%Y-%m-%d %H:%M:%S} UTC. vb keeps serving then")
+    assert told.message.startswith(
+        f"production: the override ends at {last:%Y-%m-%d %H:%M:%S} UTC. vb keeps serving then"
+    )
     assert news(after_it, after_it) == ()
     # One that is set again has another end, of which people are told again.
-    longer = spec(after(model, due), version="va", asked=GATE, override=override(until=DAY - MINUTE))
+    longer = spec(
+        after(model, due), version="va", asked=GATE, override=override(until=DAY - MINUTE)
+    )
     renewed = settled(longer, *PODS["B"], now=last - soon)[1]
     assert renewed.status.override is not None
     assert renewed.status.override.ends_soon is None
@@ -263,17 +335,24 @@ def test_a_restarted_operator_looks_at_a_stage_that_has_one_for_its_end_is_due()
     held, kept = settled(overridden(), *PODS["B"], now=NOW + MINUTE)
     model = after(held, kept)
     ready = tuple(condition(name, True, "Serving") for name in ("Ready", "Synced"))
-    status = model.status.model_copy(update={"conditions": ready, "observed_generation": model.metadata.generation})
+    status = model.status.model_copy(
+        update={"conditions": ready, "observed_generation": model.metadata.generation}
+    )
     assert not in_sync(model.model_copy(update={"status": status}), PODS["B"])
     stages = {"production": status.stages["production"].model_copy(update={"override": None})}
-    assert in_sync(model.model_copy(update={"status": status.model_copy(update={"stages": stages})}), PODS["B"])
+    assert in_sync(
+        model.model_copy(update={"status": status.model_copy(update={"stages": stages})}), PODS["B"]
+    )
 
 
 def test_what_is_said_of_one_that_ended_does_not_stand_beside_the_next_one():
     """Who follows the next one would take it for its end."""
     ended, said = settled(overridden(), *PODS["B"], now=NOW + HOUR)
     assert said.status.blocked is not None
-    assert "modelyard promote fraud vb --to production, or kubectl patch mlmodel fraud" in said.status.blocked.message
+    assert (
+        "modelyard promote fraud vb --to production, or kubectl patch mlmodel fraud"
+        in said.status.blocked.message
+    )
     assert "modelyard rollback fraud --stage production --to va" in said.status.blocked.message
     stalled = after(ended, said)
     next_one = spec(stalled, version="va", asked=GATE, override=override("vc", until=2 * HOUR))
@@ -287,10 +366,18 @@ def test_the_patch_of_a_message_names_who_asks_where_somebody_has_to_be_named():
     for more, said in (({}, {}), ({"requestedBy": "rita"}, {"requestedBy": "<your user name>"})):
         model = stage_of("va", holds=A, **more)
         spec = model.spec.stages["production"]
-        put = OverrideStatus(version="va", digest=A.digest, since_time=NOW - MINUTE, until_time=NOW - MINUTE, ended=True)
+        put = OverrideStatus(
+            version="va",
+            digest=A.digest,
+            since_time=NOW - MINUTE,
+            until_time=NOW - MINUTE,
+            ended=True,
+        )
         stage = model.status.stages["production"].model_copy(update={"override": put})
         asked = spec.model_copy(update={"version": "vb"})
         blocker = overrides.trouble("fraud", "production", asked, stage, NOW)
         assert blocker is not None
         patch = json.loads(blocker.message.split("-p '")[1].split("'")[0])
-        assert patch == {"spec": {"stages": {"production": {"override": None, "version": "va"} | said}}}
+        assert patch == {
+            "spec": {"stages": {"production": {"override": None, "version": "va"} | said}}
+        }

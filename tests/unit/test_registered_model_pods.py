@@ -19,14 +19,23 @@ def test_the_health_of_a_version_is_told_by_its_newest_pods_only():
     old = pod(deployment, name="old", statuses=died)
     assert health(deployment, [old]).refused
     newer = pod(deployment, name="new")
-    newer["metadata"] |= {"creationTimestamp": "2026-01-01T12:00:09Z", "labels": newer["metadata"]["labels"] | {"pod-template-hash": "b"}}
+    newer["metadata"] |= {
+        "creationTimestamp": "2026-01-01T12:00:09Z",
+        "labels": newer["metadata"]["labels"] | {"pod-template-hash": "b"},
+    }
     assert not health(deployment, [old, newer]).refused, "it is of the template before"
-    assert not health(deployment | {"status": {"observedGeneration": 0, "updatedReplicas": 1}}, [old]).refused, (
-        "the change was not seen yet"
+    assert not health(
+        deployment | {"status": {"observedGeneration": 0, "updatedReplicas": 1}}, [old]
+    ).refused, "the change was not seen yet"
+    assert not health(deployment | {"status": {"observedGeneration": 1}}, [old]).refused, (
+        "no pod of the new template is there yet"
     )
-    assert not health(deployment | {"status": {"observedGeneration": 1}}, [old]).refused, "no pod of the new template is there yet"
-    later = deployment | {"metadata": deployment["metadata"] | {"creationTimestamp": "2026-01-01T12:00:01Z"}}
-    assert not health(later, [old]).refused, "it is of a Deployment of the same name before this one"
+    later = deployment | {
+        "metadata": deployment["metadata"] | {"creationTimestamp": "2026-01-01T12:00:01Z"}
+    }
+    assert not health(later, [old]).refused, (
+        "it is of a Deployment of the same name before this one"
+    )
     old["metadata"]["deletionTimestamp"] = "2026-01-01T12:00:05Z"
     assert not health(deployment, [old]).refused, "it is being deleted"
 
@@ -42,8 +51,18 @@ CODE = '{"reason": "CodeModelForbidden", "message": "m"}'
 @pytest.mark.parametrize(
     ("statuses", "reason", "stalled", "refused"),
     [
-        ([terminated(67, '{"reason": "LoadFailed", "message": "m"}', name="model")], "ServingFailed", True, True),
-        ([terminated(67, '{"reason": "SmokeFailed", "message": "m"}', name="model")], "ServingFailed", True, True),
+        (
+            [terminated(67, '{"reason": "LoadFailed", "message": "m"}', name="model")],
+            "ServingFailed",
+            True,
+            True,
+        ),
+        (
+            [terminated(67, '{"reason": "SmokeFailed", "message": "m"}', name="model")],
+            "ServingFailed",
+            True,
+            True,
+        ),
         ([terminated(65, MISMATCH, name="fetch", init=True)], "ArtifactDigestMismatch", True, True),
         ([terminated(67, INVALID, name="fetch", init=True)], "ArtifactInvalid", True, True),
         ([terminated(66, MISSING, name="fetch", init=True)], "ArtifactMissing", True, False),
@@ -53,32 +72,56 @@ CODE = '{"reason": "CodeModelForbidden", "message": "m"}'
         ([terminated(137, "", "OOMKilled", name="model")], "OutOfMemory", True, False),
         ([terminated(1, "Traceback: m", name="model")], "ServingFailed", True, False),
         ([waiting("ImagePullBackOff", "m", name="model")], "ImagePullFailed", True, False),
-        ([waiting("CreateContainerConfigError", "m", name="model")], "ConfigurationMissing", True, False),
+        (
+            [waiting("CreateContainerConfigError", "m", name="model")],
+            "ConfigurationMissing",
+            True,
+            False,
+        ),
         ([waiting("ContainerCreating", name="model")], None, False, False),
         ([terminated(0, name="fetch", init=True)], None, False, False),
     ],
 )
-def test_why_a_version_does_not_start(statuses: list[Manifest], reason: str | None, stalled: bool, refused: bool):
+def test_why_a_version_does_not_start(
+    statuses: list[Manifest], reason: str | None, stalled: bool, refused: bool
+):
     deployment = there()
     found = health(deployment, [pod(deployment, statuses=statuses)])
-    assert (found.ready, found.reason, found.stalled, found.refused) == (0, reason, stalled, refused)
+    assert (found.ready, found.reason, found.stalled, found.refused) == (
+        0,
+        reason,
+        stalled,
+        refused,
+    )
     assert bool(found.message) == (reason is not None)
     assert "{" not in found.message, "what a pod says of itself is told in its words"
 
 
 def test_a_pod_that_no_node_has_room_for_is_unschedulable():
     deployment = there()
-    full = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/3 nodes: Insufficient cpu"}
+    full = {
+        "type": "PodScheduled",
+        "status": "False",
+        "reason": "Unschedulable",
+        "message": "0/3 nodes: Insufficient cpu",
+    }
     found = health(deployment, [pod(deployment, "Pending", conditions=[full])])
     assert (found.reason, found.refused) == ("Unschedulable", False)
     assert "Insufficient cpu" in found.message
 
 
 def test_a_new_template_s_pod_that_waits_is_seen_though_the_one_before_is_ready():
-    """Kubernetes counts it as updated before it runs, and the pod of the template before as ready."""
+    """Kubernetes counts it as updated before it runs, and the pod of the template before as
+    ready.
+    """
     deployment = deployment_in(pods_of(stage_of("va"), A, ready=1))
     deployment["status"] |= {"replicas": 2, "updatedReplicas": 1, "unavailableReplicas": 1}
-    no_node = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/1 nodes match"}
+    no_node = {
+        "type": "PodScheduled",
+        "status": "False",
+        "reason": "Unschedulable",
+        "message": "0/1 nodes match",
+    }
     stuck = pod(deployment, "Pending", conditions=[no_node])
     found = health(deployment, [stuck])
     assert (found.current, found.ready, found.reason) == (False, 1, "Unschedulable")
@@ -87,7 +130,12 @@ def test_a_new_template_s_pod_that_waits_is_seen_though_the_one_before_is_ready(
 
 
 def test_pods_that_cannot_even_be_created_say_why():
-    quota = {"type": "ReplicaFailure", "status": "True", "reason": "FailedCreate", "message": "exceeded quota"}
+    quota = {
+        "type": "ReplicaFailure",
+        "status": "True",
+        "reason": "FailedCreate",
+        "message": "exceeded quota",
+    }
     found = health(there(updatedReplicas=0, conditions=[quota]), [])
     assert (found.reason, found.stalled, found.refused) == ("QuotaExceeded", True, False)
     assert "exceeded quota" in found.message

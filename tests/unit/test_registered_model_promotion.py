@@ -1,4 +1,6 @@
-"""A promotion: admit, start, switch, record; one step a round, and the stable version is serving meanwhile."""
+"""A promotion: admit, start, switch, record; one step a round, and the stable version is serving
+meanwhile.
+"""
 
 from typing import Any
 
@@ -55,13 +57,20 @@ def test_a_first_version_starts_before_anything_routes_to_it():
     starting = decided(model)
     assert does(starting) == up("va")
     assert starting.status.blocked
-    assert (starting.status.blocked.reason, starting.status.blocked.needs_action) == ("Promoting", False)
+    assert (starting.status.blocked.reason, starting.status.blocked.needs_action) == (
+        "Promoting",
+        False,
+    )
     assert does(decided(model, *pods_of(model, A, ready=0))) == []
     assert does(decided(model, *pods_of(model, A))) == routes("va")
     recorded = decided(model, *pods_of(model, A, routed=True))
     assert (recorded.actions, recorded.record) == ((), True)
     assert recorded.entry
-    assert (recorded.entry.from_, recorded.entry.to, recorded.entry.outcome) == (None, "va", "Promoted")
+    assert (recorded.entry.from_, recorded.entry.to, recorded.entry.outcome) == (
+        None,
+        "va",
+        "Promoted",
+    )
     assert (recorded.status.effective, recorded.status.since_time) == (served(A), NOW)
 
 
@@ -73,7 +82,11 @@ def test_a_new_version_starts_next_to_the_one_that_serves():
     assert rising.actions == ()
     assert rising.status.blocked
     assert "next to va, which is still serving" in rising.status.blocked.message
-    assert (rising.status.version, rising.status.desired, rising.status.ready_replicas) == ("va", "vb", 1)
+    assert (rising.status.version, rising.status.desired, rising.status.ready_replicas) == (
+        "va",
+        "vb",
+        1,
+    )
     switch = decided(model, *old, *pods_of(model, B))
     assert does(switch) == routes("vb")
     assert routes_to(switch) == "vb"
@@ -82,13 +95,22 @@ def test_a_new_version_starts_next_to_the_one_that_serves():
 def test_it_takes_the_traffic_when_all_its_pods_are_ready_and_of_what_was_applied_last():
     model = stage_of("vb", holds=A, candidate=served(B), serving={"replicas": 3})
     old = pods_of(model, A, ready=3, replicas=3, routed=True)
-    for status in ({"readyReplicas": 2, "availableReplicas": 2}, {"observedGeneration": 0}, {"updatedReplicas": 2}):
-        assert routes_to(decided(model, *old, *pods_of(model, B, ready=3, replicas=3, **status))) is None
+    for status in (
+        {"readyReplicas": 2, "availableReplicas": 2},
+        {"observedGeneration": 0},
+        {"updatedReplicas": 2},
+    ):
+        assert (
+            routes_to(decided(model, *old, *pods_of(model, B, ready=3, replicas=3, **status)))
+            is None
+        )
     assert routes_to(decided(model, *old, *pods_of(model, B, ready=3, replicas=3))) == "vb"
 
 
 def test_it_takes_the_traffic_when_its_pods_stay_ready_and_a_first_one_at_once():
-    """A kubelet may call a new pod ready, take that back, and say it again; those who ask in between are refused."""
+    """A kubelet may call a new pod ready, take that back, and say it again; those who ask in
+    between are refused.
+    """
     model = stage_of("vb", holds=A, candidate=served(B))
     old = pods_of(model, A, routed=True)
     for pods in ({"availableReplicas": 0}, {"availableReplicas": 0, "readyReplicas": 0}):
@@ -105,30 +127,65 @@ def test_the_change_is_recorded_with_how_long_it_took():
     model = stage_of("vb", holds=A, candidate=served(B), start_time=NOW - 90 * SECOND, desired="vb")
     decision = decided(model, *pods_of(model, A), *pods_of(model, B, routed=True))
     assert decision.entry
-    assert (decision.entry.from_, decision.entry.to, decision.entry.duration_seconds) == ("va", "vb", 90)
+    assert (decision.entry.from_, decision.entry.to, decision.entry.duration_seconds) == (
+        "va",
+        "vb",
+        90,
+    )
     status = decision.status
-    assert (status.effective, status.previous, status.start_time, status.candidate) == (served(B), displaced(A), None, None)
-    assert status.draining == (Draining(identity=served(A).runtime.identity, until_time=NOW + DRAIN),)
+    assert (status.effective, status.previous, status.start_time, status.candidate) == (
+        served(B),
+        displaced(A),
+        None,
+        None,
+    )
+    assert status.draining == (
+        Draining(identity=served(A).runtime.identity, until_time=NOW + DRAIN),
+    )
 
 
 def test_every_step_is_shown_with_its_state_and_since_when():
     """The same tuple is the next action, the progress and the condition's message."""
     model = stage_of("vb", holds=A)
-    assert states(decided(model)) == {"admit": "Active", "start": "Waiting", "switch": "Waiting", "record": "Waiting"}
+    assert states(decided(model)) == {
+        "admit": "Active",
+        "start": "Waiting",
+        "switch": "Waiting",
+        "record": "Waiting",
+    }
     model = recorded_first(model)
     starting = decided(model, *pods_of(model, A, routed=True), *pods_of(model, B, ready=0))
-    assert states(starting) == {"admit": "Done", "start": "Active", "switch": "Waiting", "record": "Waiting"}
-    assert [step.detail for step in starting.status.steps] == ["vb is admitted", "0 of 1 pods are ready", "", ""]
+    assert states(starting) == {
+        "admit": "Done",
+        "start": "Active",
+        "switch": "Waiting",
+        "record": "Waiting",
+    }
+    assert [step.detail for step in starting.status.steps] == [
+        "vb is admitted",
+        "0 of 1 pods are ready",
+        "",
+        "",
+    ]
     assert [step.since_time for step in starting.status.steps[1:]] == [NOW, None, None]
-    later = decided(after(model, starting), *pods_of(model, A, routed=True), *pods_of(model, B, ready=0), now=NOW + DAY)
-    assert later.status.steps == starting.status.steps, "a step whose state is the same keeps its time"
+    later = decided(
+        after(model, starting),
+        *pods_of(model, A, routed=True),
+        *pods_of(model, B, ready=0),
+        now=NOW + DAY,
+    )
+    assert later.status.steps == starting.status.steps, (
+        "a step whose state is the same keeps its time"
+    )
     done = decided(model, *pods_of(model, A), *pods_of(model, B, routed=True))
     assert set(states(done).values()) == {"Done"}
 
 
 def test_each_step_derives_its_state_from_the_view_alone_and_all_are_computed():
     model = stage_of("vb", holds=A, candidate=served(B))
-    found = promotion.steps(view_of(model, *pods_of(model, A, routed=True), *pods_of(model, B)), NOW)
+    found = promotion.steps(
+        view_of(model, *pods_of(model, A, routed=True), *pods_of(model, B)), NOW
+    )
     assert [(step.name, step.state) for step in found] == [
         ("admit", StepState.DONE),
         ("start", StepState.DONE),
@@ -149,16 +206,25 @@ BLOCKED = Blocker(reason=Reason.ARTIFACT_MISSING, message="Nothing is stored.", 
         ((A,), "VersionUnknown", True),
         ((A, B.model_copy(update={"blocked": BLOCKED})), "ArtifactMissing", True),
         ((A, B.model_copy(update={"mlflow_version": None})), "WaitingForVersion", False),
-        ((A, B.model_copy(update={"digest": None, "mlflow_version": None})), "WaitingForVersion", False),
+        (
+            (A, B.model_copy(update={"digest": None, "mlflow_version": None})),
+            "WaitingForVersion",
+            False,
+        ),
     ],
     ids=["nothing declares it", "blocked", "not registered", "not recorded"],
 )
-def test_what_cannot_be_admitted_is_not_recorded_as_the_candidate(versions: Any, reason: str, needs_action: bool):
+def test_what_cannot_be_admitted_is_not_recorded_as_the_candidate(
+    versions: Any, reason: str, needs_action: bool
+):
     model = stage_of("vb", holds=A)
     decision = decided(model, *pods_of(model, A, routed=True), versions=versions)
     assert (decision.actions, decision.record, decision.status.candidate) == ((), False, None)
     assert decision.status.blocked
-    assert (decision.status.blocked.reason, decision.status.blocked.needs_action) == (reason, needs_action)
+    assert (decision.status.blocked.reason, decision.status.blocked.needs_action) == (
+        reason,
+        needs_action,
+    )
     assert states(decision)["admit"] == ("Failed" if needs_action else "Waiting")
     assert decision.status.effective == served(A)
 
@@ -172,26 +238,38 @@ def test_a_candidate_that_only_waits_keeps_its_pods_and_one_that_cannot_take_the
     dropped = decided(model, *there, versions=bad)
     assert (dropped.actions, dropped.record, dropped.status.candidate) == ((), True, None)
     gone = decided(after(model, dropped), *there, versions=bad)
-    assert [words.split("/")[0] for words in does(gone)] == ["delete Deployment", "delete ControllerRevision"]
+    assert [words.split("/")[0] for words in does(gone)] == [
+        "delete Deployment",
+        "delete ControllerRevision",
+    ]
 
 
 def test_a_candidate_that_is_blocked_after_the_switch_drains():
-    """Its bytes vanish between the switch and the record: requests may still be on their way to its pods."""
+    """Its bytes vanish between the switch and the record: requests may still be on their way to
+    its pods.
+    """
     model = stage_of("vb", holds=A, candidate=served(B), start_time=NOW)
     there = (*pods_of(model, A), *pods_of(model, B, routed=True))
     bad = (A, B.model_copy(update={"blocked": BLOCKED}))
     dropped = after(model, decided(model, *there, versions=bad))
     back = decided(dropped, *there, versions=bad)
     assert does(back) == routes("va")
-    assert does(decided(dropped, *pods_of(model, A, routed=True), *pods_of(model, B), versions=bad)) == []
+    assert (
+        does(decided(dropped, *pods_of(model, A, routed=True), *pods_of(model, B), versions=bad))
+        == []
+    )
 
 
 # --- back, sideways, away -------------------------------------------------------------------------
 def test_going_back_is_a_promotion_that_is_named_as_what_it_is():
     """Whether it held the stage is in the version's record, not in the history."""
-    once = A.model_copy(update={"held": (HeldStage(stage="production", since_time=NOW - DAY, until_time=NOW),)})
+    once = A.model_copy(
+        update={"held": (HeldStage(stage="production", since_time=NOW - DAY, until_time=NOW),)}
+    )
     model = stage_of("va", holds=B, candidate=served(A))
-    decision = decided(model, *pods_of(model, B), *pods_of(model, A, routed=True), versions=(once, B))
+    decision = decided(
+        model, *pods_of(model, B), *pods_of(model, A, routed=True), versions=(once, B)
+    )
     assert decision.entry
     assert decision.entry.outcome == "RolledBack"
 
@@ -208,9 +286,18 @@ def test_a_to_b_to_a_before_b_is_ready_is_a_and_nothing_of_b_is_left():
     there = (*pods_of(model, A, routed=True), *pods_of(model, B, ready=0))
     dropped = recorded_first(model, *there)
     decision = decided(dropped, *there)
-    assert [words.split("/")[0] for words in does(decision)] == ["delete Deployment", "delete ControllerRevision"]
+    assert [words.split("/")[0] for words in does(decision)] == [
+        "delete Deployment",
+        "delete ControllerRevision",
+    ]
     status = decision.status
-    assert (status.blocked, decision.entry, status.desired, status.start_time, status.draining) == (None, None, "va", None, ())
+    assert (status.blocked, decision.entry, status.desired, status.start_time, status.draining) == (
+        None,
+        None,
+        "va",
+        None,
+        (),
+    )
 
 
 def test_a_to_b_to_a_after_the_service_has_switched_switches_it_back_and_b_drains():
@@ -223,7 +310,10 @@ def test_a_to_b_to_a_after_the_service_has_switched_switches_it_back_and_b_drain
     switched = (*pods_of(model, A, routed=True), *pods_of(model, B))
     assert does(decided(dropped, *switched, now=NOW + DRAIN - SECOND)) == []
     gone = decided(dropped, *switched, now=NOW + DRAIN)
-    assert [words.split("/")[0] for words in does(gone)] == ["delete Deployment", "delete ControllerRevision"]
+    assert [words.split("/")[0] for words in does(gone)] == [
+        "delete Deployment",
+        "delete ControllerRevision",
+    ]
 
 
 def test_b_to_c_midway_is_c_and_b_goes_while_a_serves():
@@ -234,8 +324,15 @@ def test_b_to_c_midway_is_c_and_b_goes_while_a_serves():
     model = recorded_first(model, *there)
     decision = decided(model, *there)
     assert does(decision)[:2] == up("vc")
-    assert [words.split("/")[0] for words in does(decision)[2:]] == ["delete Deployment", "delete ControllerRevision"]
-    assert (decision.status.desired, decision.status.candidate, decision.status.start_time) == ("vc", served(C), NOW)
+    assert [words.split("/")[0] for words in does(decision)[2:]] == [
+        "delete Deployment",
+        "delete ControllerRevision",
+    ]
+    assert (decision.status.desired, decision.status.candidate, decision.status.start_time) == (
+        "vc",
+        served(C),
+        NOW,
+    )
 
 
 @pytest.mark.parametrize("waiting", [False, True])
@@ -243,12 +340,21 @@ def test_b_to_c_after_the_service_has_switched_to_b_lets_b_drain(waiting: bool):
     """Also when C is not registered yet, so that nothing is admitted for a while."""
     versions = (A, B, C.model_copy(update={"mlflow_version": None} if waiting else {}))
     model = stage_of("vc", holds=A, desired="vb", candidate=served(B))
-    model = recorded_first(model, *pods_of(model, A), *pods_of(model, B, routed=True), versions=versions)
+    model = recorded_first(
+        model, *pods_of(model, A), *pods_of(model, B, routed=True), versions=versions
+    )
     switched = (*pods_of(model, A, routed=True), *pods_of(model, B))
     model = model if waiting else recorded_first(model, *switched)
-    assert [words for words in does(decided(model, *switched, versions=versions)) if words.startswith("delete")] == []
+    assert [
+        words
+        for words in does(decided(model, *switched, versions=versions))
+        if words.startswith("delete")
+    ] == []
     late = decided(model, *switched, versions=versions, now=NOW + DRAIN)
-    assert [words.split("/")[0] for words in does(late) if words.startswith("delete")] == ["delete Deployment", "delete ControllerRevision"]
+    assert [words.split("/")[0] for words in does(late) if words.startswith("delete")] == [
+        "delete Deployment",
+        "delete ControllerRevision",
+    ]
 
 
 def test_another_first_version_takes_the_address_only_when_it_is_ready():
@@ -269,11 +375,16 @@ def test_two_promotions_within_the_drain_let_both_drain():
     model = stage_of("vc", holds=B, candidate=served(C), draining=(first,))
     there = (*pods_of(model, A), *pods_of(model, B), *pods_of(model, C, routed=True))
     decision = decided(model, *there)
-    assert {each.identity for each in decision.status.draining} == {served(A).runtime.identity, served(B).runtime.identity}
+    assert {each.identity for each in decision.status.draining} == {
+        served(A).runtime.identity,
+        served(B).runtime.identity,
+    }
     model = after(model, decision)
     assert does(decided(model, *there)) == []
     early = decided(model, *there, now=NOW + 5 * SECOND)
-    assert [action.name for action in early.actions] == [deployment_in(pods_of(model, A))["metadata"]["name"]] * 2  # type: ignore[union-attr]
+    assert [action.name for action in early.actions] == [
+        deployment_in(pods_of(model, A))["metadata"]["name"]
+    ] * 2  # type: ignore[union-attr]
 
 
 def test_nobody_is_the_previous_version_of_itself():
@@ -288,10 +399,15 @@ def test_nobody_is_the_previous_version_of_itself():
 def test_what_the_api_server_refuses_for_a_candidate_is_named_and_tried_again():
     model = stage_of("vb", holds=A, candidate=served(B))
     name = deployment_in(pods_of(model, B))["metadata"]["name"]
-    decision = decided(model, *pods_of(model, A, routed=True), refusals=refusing(("Deployment", name)))
+    decision = decided(
+        model, *pods_of(model, A, routed=True), refusals=refusing(("Deployment", name))
+    )
     assert decision.actions == ()
     assert decision.status.blocked
-    assert (decision.status.blocked.reason, decision.status.blocked.needs_action) == ("RequestRefused", True)
+    assert (decision.status.blocked.reason, decision.status.blocked.needs_action) == (
+        "RequestRefused",
+        True,
+    )
     assert "admission webhook said no" in decision.status.blocked.message
     assert (states(decision)["start"], decision.requeue_after) == ("Failed", 30 * SECOND)
 

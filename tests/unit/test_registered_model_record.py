@@ -1,4 +1,6 @@
-"""The record: every entry of the history in S3, chained, by an operator that may die at any moment and an S3 that may refuse."""
+"""The record: every entry of the history in S3, chained, by an operator that may die at any
+moment and an S3 that may refuse.
+"""
 
 from __future__ import annotations
 
@@ -24,11 +26,18 @@ PLACE = f"s3://{BUCKET}/{folder(NAMESPACE, 'uid-fraud')}"
 
 def findings(world: World, **heads: str) -> list[tuple[int, str]]:
     """What is wrong with a world's record."""
-    objects = sorted((number_in(uri.removeprefix(PLACE)) or 0, content) for uri, content in world.records.items())
+    objects = sorted(
+        (number_in(uri.removeprefix(PLACE)) or 0, content) for uri, content in world.records.items()
+    )
     known = world.model.status.record
     assert known is not None
-    expected = {known.number: {"the status": str(known.digest)}} | {int(at[1:]): {"the head": digest} for at, digest in heads.items()}
-    return [(found.number, found.message) for found in check(objects, "uid-fraud", expected, known.number)]
+    expected = {known.number: {"the status": str(known.digest)}} | {
+        int(at[1:]): {"the head": digest} for at, digest in heads.items()
+    }
+    return [
+        (found.number, found.message)
+        for found in check(objects, "uid-fraud", expected, known.number)
+    ]
 
 
 def promoted(*versions: str, **more: Any) -> World:
@@ -46,11 +55,15 @@ def promoted(*versions: str, **more: Any) -> World:
 def pending(count: int, **status: Any) -> RegisteredModel:
     """A model with so many entries that S3 does not have."""
     entries = [
-        HistoryEntry(time=NOW, stage="production", to="v1", outcome=Outcome.PROMOTED, record=number + 1)
+        HistoryEntry(
+            time=NOW, stage="production", to="v1", outcome=Outcome.PROMOTED, record=number + 1
+        )
         for number in range(max(0, count - LENGTH), count)
     ]
     known = RecordStatus(number=count, digest="sha256:" + "0" * 64)
-    return registered_model(status=RegisteredModelStatus(history=tuple(entries), record=known, **status))
+    return registered_model(
+        status=RegisteredModelStatus(history=tuple(entries), record=known, **status)
+    )
 
 
 # --- what is stored -------------------------------------------------------------------------------
@@ -59,21 +72,31 @@ def test_every_entry_is_stored_and_the_status_names_the_newest_with_its_digest()
     assert sorted(world.records) == [f"{PLACE}{number:010}.json" for number in (1, 2, 3)]
     known = world.model.status.record
     assert known is not None
-    assert (known.number, known.pending, known.stored) == (3, 0, RecordedEntry(number=3, digest=known.digest))
+    assert (known.number, known.pending, known.stored) == (
+        3,
+        0,
+        RecordedEntry(number=3, digest=known.digest),
+    )
     assert known.digest == digest_of(world.records[PLACE + name(3)])
     assert findings(world) == []
     assert [entry.record for entry in world.model.status.history] == [1, 2, 3]
     stored = json.loads(world.records[PLACE + name(2)])
     assert stored["previous"] == digest_of(world.records[PLACE + name(1)])
     assert stored["model"] == {"namespace": NAMESPACE, "name": "fraud", "uid": "uid-fraud"}
-    assert (stored["entry"]["from"], stored["entry"]["to"], stored["entry"]["outcome"]) == ("v1", "v2", "Promoted")
+    assert (stored["entry"]["from"], stored["entry"]["to"], stored["entry"]["outcome"]) == (
+        "v1",
+        "v2",
+        "Promoted",
+    )
 
 
 def test_an_operator_that_dies_anywhere_stores_the_same_bytes():
     world = promoted("v1")
     world.edit(production="v2")
     died = crashes(world)
-    assert any(other.records != world.records for other in died), "one died between the record and the status"
+    assert any(other.records != world.records for other in died), (
+        "one died between the record and the status"
+    )
     for other in died:
         other.settle()
         assert findings(other) == []
@@ -81,7 +104,13 @@ def test_an_operator_that_dies_anywhere_stores_the_same_bytes():
 
 
 def test_an_entry_of_an_earlier_release_keeps_its_bytes():
-    known = {"time": "2026-01-01T12:00:00Z", "stage": "production", "to": "v1", "outcome": "Promoted", "record": 1}
+    known = {
+        "time": "2026-01-01T12:00:00Z",
+        "stage": "production",
+        "to": "v1",
+        "outcome": "Promoted",
+        "record": 1,
+    }
     status = {"history": [known], "record": {"number": 1, "digest": "sha256:" + "0" * 64}}
     model = registered_model(status=RegisteredModelStatus.model_validate(status))
     (link,) = record.chain(model)
@@ -96,7 +125,9 @@ def test_an_entry_of_an_earlier_release_keeps_its_bytes():
 def test_a_new_object_asks_s3_nothing_and_one_of_an_earlier_release_what_is_there():
     world = promoted("v1")
     before = world.model.status.record
-    world.model = world.model.model_copy(update={"status": world.model.status.model_copy(update={"record": None})})
+    world.model = world.model.model_copy(
+        update={"status": world.model.status.model_copy(update={"record": None})}
+    )
     world.settle()
     assert world.model.status.record == before
     new = World()
@@ -143,12 +174,17 @@ def test_an_s3_that_takes_nothing_stops_neither_serving_nor_mlflow_nor_the_statu
     world = promoted("v1", "v2", storing=False)
     status = world.model.status
     assert world.routed("production") == status.stages["production"].runtime.identity  # type: ignore[union-attr] # it is effective
-    assert (status.stages["production"].version, world.tracked.aliases) == ("v2", {"production": "2"})  # type: ignore[union-attr]
+    assert (status.stages["production"].version, world.tracked.aliases) == (
+        "v2",
+        {"production": "2"},
+    )  # type: ignore[union-attr]
     assert status.is_true("Ready")
     said = status.condition("Synced")
     assert said is not None
     assert (said.status, said.reason) == ("False", "RecordPending")
-    assert said.message.startswith("2 entries of the history are not in S3 yet: S3: create object s3://")
+    assert said.message.startswith(
+        "2 entries of the history are not in S3 yet: S3: create object s3://"
+    )
     world.storing = True
     world.settle()
     assert world.model.status.is_true("Synced")
@@ -162,17 +198,25 @@ def test_with_forty_pending_no_promotion_starts_and_what_must_not_wait_does_not(
     known = world.model.status.record
     assert known is not None
     history = (*world.model.status.history, *others)
-    status = world.model.status.model_copy(update={"history": history, "record": known.model_copy(update={"number": 42})})
+    status = world.model.status.model_copy(
+        update={"history": history, "record": known.model_copy(update={"number": 42})}
+    )
     world.model = world.model.model_copy(update={"status": status})
     world.broken.clear()
     world.edit(production="v3")
     world.settle()
     stage = world.model.status.stages["production"]
-    assert (stage.version, stage.candidate, stage.blocked.reason if stage.blocked else "") == ("v2", None, "RecordPending")
+    assert (stage.version, stage.candidate, stage.blocked.reason if stage.blocked else "") == (
+        "v2",
+        None,
+        "RecordPending",
+    )
     assert "40 entries of the history are not in S3 yet" in message(world.model.status, "Stalled")
     world.edit(production="v1")
     world.settle()
-    assert world.model.status.stages["production"].version == "v1", "the version displaced last comes back"
+    assert world.model.status.stages["production"].version == "v1", (
+        "the version displaced last comes back"
+    )
     until = {"version": "v3", "reason": "incident", "until": "2030-01-01T00:00:00Z"}
     world.edit(production={"override": until})
     world.settle()
@@ -181,26 +225,38 @@ def test_with_forty_pending_no_promotion_starts_and_what_must_not_wait_does_not(
     world.storing = True
     world.settle(200)
     assert world.model.status.record is not None
-    assert (world.model.status.record.pending, len(world.model.status.history) <= LENGTH) == (0, True)
+    assert (world.model.status.record.pending, len(world.model.status.history) <= LENGTH) == (
+        0,
+        True,
+    )
     numbers = sorted(number_in(uri.removeprefix(PLACE)) or 0 for uri in world.records)
     assert numbers == list(range(1, world.model.status.record.number + 1)), "none was lost"
 
 
 def test_a_change_that_the_history_has_no_place_for_is_not_carried_out():
-    assert (record.room(pending(49).status.record), record.room(pending(50).status.record), record.room(None)) == (1, 0, 0)
+    assert (
+        record.room(pending(49).status.record),
+        record.room(pending(50).status.record),
+        record.room(None),
+    ) == (1, 0, 0)
     world = promoted("v1")
     world.storing = False
     known = world.model.status.record
     assert known is not None
     status = world.model.status.model_copy(
-        update={"history": pending(51).status.history, "record": known.model_copy(update={"number": 51})}
+        update={
+            "history": pending(51).status.history,
+            "record": known.model_copy(update={"number": 51}),
+        }
     )
     world.model = world.model.model_copy(update={"status": status})
     world.edit(production=None)
     world.settle()
     stage = world.model.status.stages["production"]
     assert (stage.version, stage.blocked.reason if stage.blocked else "") == ("v1", "RecordPending")
-    assert [entry.record for entry in world.model.status.history] == list(range(2, 52)), "a pending entry never leaves the status"
+    assert [entry.record for entry in world.model.status.history] == list(range(2, 52)), (
+        "a pending entry never leaves the status"
+    )
 
 
 def test_without_a_place_in_the_history_an_override_does_not_begin_and_moves_no_traffic():
@@ -208,13 +264,26 @@ def test_without_a_place_in_the_history_an_override_does_not_begin_and_moves_no_
     world.storing = False
     known = world.model.status.record
     assert known is not None
-    update = {"history": pending(52).status.history, "record": known.model_copy(update={"number": 52})}
-    world.model = world.model.model_copy(update={"status": world.model.status.model_copy(update=update)})
+    update = {
+        "history": pending(52).status.history,
+        "record": known.model_copy(update={"number": 52}),
+    }
+    world.model = world.model.model_copy(
+        update={"status": world.model.status.model_copy(update=update)}
+    )
     routed = world.routed("production")
-    world.edit(production={"override": {"version": "v1", "reason": "incident", "until": "2030-01-01T00:00:00Z"}})
+    world.edit(
+        production={
+            "override": {"version": "v1", "reason": "incident", "until": "2030-01-01T00:00:00Z"}
+        }
+    )
     world.settle()
     stage = world.model.status.stages["production"]
-    assert (stage.version, stage.candidate, stage.blocked.reason if stage.blocked else "") == ("v2", None, "RecordPending")
+    assert (stage.version, stage.candidate, stage.blocked.reason if stage.blocked else "") == (
+        "v2",
+        None,
+        "RecordPending",
+    )
     assert world.routed("production") == routed
 
 
@@ -223,12 +292,21 @@ def test_what_serves_is_healed_though_the_history_has_no_place(wants: str):
     world = promoted("v1", "v2")
     world.storing = False
     if wants != "cleared":
-        world.edit(production={"override": {"version": "v1", "reason": "incident", "until": "2030-01-01T00:00:00Z"}})
+        world.edit(
+            production={
+                "override": {"version": "v1", "reason": "incident", "until": "2030-01-01T00:00:00Z"}
+            }
+        )
         world.settle()
     known = world.model.status.record
     assert known is not None
-    update = {"history": pending(52).status.history, "record": known.model_copy(update={"number": 52})}
-    world.model = world.model.model_copy(update={"status": world.model.status.model_copy(update=update)})
+    update = {
+        "history": pending(52).status.history,
+        "record": known.model_copy(update={"number": 52}),
+    }
+    world.model = world.model.model_copy(
+        update={"status": world.model.status.model_copy(update=update)}
+    )
     world.edit(production=None if wants == "cleared" else {"override": None})
     world.settle()
     kinds = ("Deployment", "Service")
@@ -294,7 +372,12 @@ def test_an_object_that_is_deleted_has_its_entries_stored_if_s3_takes_them(takes
                 raise AssertionError(plan)
     assert isinstance(plan, Finalize)
     assert (len(world.records), [event.message for event in plan.events]) == (
-        (2, []) if takes else (0, ["2 of 2 entries of the history were not in S3 yet, and are lost with this object."])
+        (2, [])
+        if takes
+        else (
+            0,
+            ["2 of 2 entries of the history were not in S3 yet, and are lost with this object."],
+        )
     )
 
 
@@ -310,7 +393,10 @@ def altered(content: bytes) -> bytes:
         (lambda there: there.pop(4), [(4, "It is missing.")]),
         (lambda there: there.pop(1), [(1, "It is missing.")]),
         (lambda there: there.clear(), [(number, "It is missing.") for number in (1, 2, 3, 4)]),
-        (lambda there: there.update({2: altered(there[2])}), [(2, "It is not what entry 3 was chained to")]),
+        (
+            lambda there: there.update({2: altered(there[2])}),
+            [(2, "It is not what entry 3 was chained to")],
+        ),
         (lambda there: there.update({4: altered(there[4])}), [(4, "It has the digest sha256:")]),
         (
             lambda there: there.update({2: there[3], 3: there[2]}),
@@ -320,20 +406,27 @@ def altered(content: bytes) -> bytes:
                 (3, "It is not what"),
             ],
         ),
-        (lambda there: there.update({4: b"[]"}), [(4, "It is no JSON of an entry"), (4, "It has the digest")]),
+        (
+            lambda there: there.update({4: b"[]"}),
+            [(4, "It is no JSON of an entry"), (4, "It has the digest")],
+        ),
         (
             lambda there: there.update({4: there[4].replace(b"uid-fraud", b"uid-other")}),
             [(4, "It is the entry of another model."), (4, "It has the digest")],
         ),
     ],
 )
-def test_what_was_done_to_a_record_is_found_with_its_number(tamper: Any, found: list[tuple[int, str]]):
+def test_what_was_done_to_a_record_is_found_with_its_number(
+    tamper: Any, found: list[tuple[int, str]]
+):
     world = promoted("v1", "v2", "v1", "v2")
     there = {number_in(uri.removeprefix(PLACE)): content for uri, content in world.records.items()}
     tamper(there)
     world.records = {PLACE + name(number or 0): content for number, content in there.items()}
     seen = findings(world)
-    assert [(number, said[: len(words)]) for (number, said), (_, words) in zip(seen, found, strict=True)] == found
+    assert [
+        (number, said[: len(words)]) for (number, said), (_, words) in zip(seen, found, strict=True)
+    ] == found
 
 
 def test_a_record_that_was_rewritten_whole_is_found_by_a_head_that_was_kept_elsewhere():
@@ -342,8 +435,12 @@ def test_a_record_that_was_rewritten_whole_is_found_by_a_head_that_was_kept_else
     model = world.model.model_copy(update={"status": pending(2).status})
     world.records = {PLACE + name(link.number): link.content for link in record.chain(model)}
     forged = record.chain(model)[-1]
-    known = RecordStatus(number=2, digest=forged.digest, stored=RecordedEntry(number=2, digest=forged.digest))
-    world.model = world.model.model_copy(update={"status": world.model.status.model_copy(update={"record": known})})
+    known = RecordStatus(
+        number=2, digest=forged.digest, stored=RecordedEntry(number=2, digest=forged.digest)
+    )
+    world.model = world.model.model_copy(
+        update={"status": world.model.status.model_copy(update={"record": known})}
+    )
     assert findings(world) == []
     ((number, said),) = findings(world, n1=kept)
     assert number == 1

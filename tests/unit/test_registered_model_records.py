@@ -45,7 +45,9 @@ from tests.unit.models import (
     versions_of,
 )
 
-WAITS = VersionBlocker(reason=Reason.WAITING_FOR_VERSION, message="The TrainingRun fraud-3 has not finished yet.")
+WAITS = VersionBlocker(
+    reason=Reason.WAITING_FOR_VERSION, message="The TrainingRun fraud-3 has not finished yet."
+)
 
 
 # --- many versions --------------------------------------------------------------------------------
@@ -60,7 +62,9 @@ def many(count: int, **stages: StageStatus) -> RegisteredModel:
 def test_the_newest_versions_are_kept_whole_and_of_the_others_the_record():
     model = many(70)
     assert [version.name for version in model.status.versions] == [f"v{n}" for n in range(6, 70)]
-    assert model.status.older_versions[0] == KnownVersion(name="v0", digest=digest(), mlflow_version="1")
+    assert model.status.older_versions[0] == KnownVersion(
+        name="v0", digest=digest(), mlflow_version="1"
+    )
     assert [each.name for each in model.status.older_versions] == [f"v{n}" for n in range(6)]
 
 
@@ -72,12 +76,19 @@ def test_no_version_is_forgotten_as_others_come():
         model = recording(registered_model(), *full, older_versions=older)
         names = {each.name for each in (*model.status.versions, *model.status.older_versions)}
         assert names == {f"v{k}" for k in range(n + 1)}
-        assert {each.mlflow_version for each in model.status.older_versions} == {str(k + 1) for k in range(n - 63)}
+        assert {each.mlflow_version for each in model.status.older_versions} == {
+            str(k + 1) for k in range(n - 63)
+        }
 
 
 def test_versions_in_use_are_kept_whole_however_old():
     what = served(record("v0", "1"))
-    stage = StageStatus(version="v0", digest=what.digest, runtime=what.runtime, previous=displaced(record("v1", "2")))
+    stage = StageStatus(
+        version="v0",
+        digest=what.digest,
+        runtime=what.runtime,
+        previous=displaced(record("v1", "2")),
+    )
     model = many(80, production=stage)
     names = [version.name for version in model.status.versions]
     assert names[:2] == ["v0", "v1"]
@@ -98,7 +109,9 @@ def test_an_older_version_can_be_promoted_with_the_bytes_that_were_recorded():
     (known,) = [version for version in model.status.versions if version.name == "v0"]
     assert (known.digest, known.mlflow_version, known.uri) == (digest(), "1", artifacts("v0"))
     assert "v0" not in {each.name for each in model.status.older_versions}
-    forged = decide(model, observed(versions=there, artifacts={"v0": Artifacts("sha256:l", digest("9"))}), NOW)
+    forged = decide(
+        model, observed(versions=there, artifacts={"v0": Artifacts("sha256:l", digest("9"))}), NOW
+    )
     assert recorded(forged).startswith("Reconciling"), "the candidate is dropped first"
     assert status_of(forged).stages["production"].candidate is None
 
@@ -123,10 +136,15 @@ def test_the_status_has_room_for_all_that_it_may_hold():
     model = many(512)
     assert (len(model.status.versions), len(model.status.older_versions)) == (64, 448)
     waiting = {f"w{n}": WAITS for n in range(300)}
-    spec = registered_model(versions=declared(*list(waiting)[:64]), stages={"production": {"version": "w299"}}).spec
+    spec = registered_model(
+        versions=declared(*list(waiting)[:64]), stages={"production": {"version": "w299"}}
+    ).spec
     for before, size in ((recording(registered_model()), 17), (model, 64)):
         model = before.model_copy(update={"spec": spec})
-        asked = {name: replace(next(iter(declarations(model, ()).values())), version=name) for name in waiting}
+        asked = {
+            name: replace(next(iter(declarations(model, ()).values())), version=name)
+            for name in waiting
+        }
         plan = decide(model, observed(declarations=asked, sources=waiting), NOW)
         names = set(versions_of(plan))
         assert len(names) == size, "of those that wait, 16 and those in use"
@@ -137,7 +155,9 @@ def test_the_status_has_room_for_all_that_it_may_hold():
 def test_more_versions_than_can_be_recorded_are_refused_and_none_is_dropped():
     model = many(512)
     model = model.model_copy(update={"spec": registered_model(versions=declared("w1")).spec})
-    plan = decide(model, observed(declarations=declarations(model, ()), sources={"w1": source("w1")}), NOW)
+    plan = decide(
+        model, observed(declarations=declarations(model, ()), sources={"w1": source("w1")}), NOW
+    )
     blocked = versions_of(plan)["w1"].blocked
     assert blocked
     assert (blocked.reason, blocked.needs_action) == ("VersionInvalid", True)
@@ -147,7 +167,10 @@ def test_more_versions_than_can_be_recorded_are_refused_and_none_is_dropped():
 # --- rebuilt from tags ----------------------------------------------------------------------------
 def restored(annotations: Any = None, finalizers: Any = (), **spec: Any) -> RegisteredModel:
     """Return an object without any status: restored from a backup."""
-    about = {"annotations": {"modelyard.io/adopt": "true"} if annotations is None else annotations, "finalizers": finalizers}
+    about = {
+        "annotations": {"modelyard.io/adopt": "true"} if annotations is None else annotations,
+        "finalizers": finalizers,
+    }
     return registered_model(about=about | {"uid": "uid-new"}, **spec)
 
 
@@ -170,28 +193,42 @@ def test_a_status_that_is_empty_altogether_is_rebuilt_from_tags():
     assert written(model, plan).status.mlflow_name == "risk.fraud"
 
 
-@pytest.mark.parametrize("field", ["mlflow_name", "versions", "older_versions", "stages", "history"])
+@pytest.mark.parametrize(
+    "field", ["mlflow_name", "versions", "older_versions", "stages", "history"]
+)
 def test_nothing_is_rebuilt_when_the_status_records_anything(field: str):
     whole = recording(
         restored(**PRODUCTION),
         record("v9", "9"),
         older_versions=(KnownVersion(name="v8", digest=digest()),),
-        stages={"production": StageStatus(version="v9", digest=digest(), runtime=served(A).runtime)},
+        stages={
+            "production": StageStatus(version="v9", digest=digest(), runtime=served(A).runtime)
+        },
         history=({"time": NOW, "stage": "production", "outcome": "Cleared"},),
     )
     part = {field: getattr(whole.status, field)}
     model = whole.model_copy(update={"status": type(whole.status)(**part)})
     plan = decide(model, observed(versions=THERE), NOW)
-    names = {version.name for version in status_of(plan).versions} if isinstance(plan, Record | Rest) else set()
+    names = (
+        {version.name for version in status_of(plan).versions}
+        if isinstance(plan, Record | Rest)
+        else set()
+    )
     assert not names & {"v1", "v2"}
 
 
 def test_without_the_annotation_only_an_object_that_the_operator_has_worked_on_is_rebuilt():
-    """A model in MLflow with the uid of an object that was just created was made by someone else."""
-    ours = tuple(replace(each, tags=dict(each.tags) | {"modelyard.io/uid": "uid-new"}) for each in THERE)
+    """A model in MLflow with the uid of an object that was just created was made by someone
+    else.
+    """
+    ours = tuple(
+        replace(each, tags=dict(each.tags) | {"modelyard.io/uid": "uid-new"}) for each in THERE
+    )
     model = replace(tracked_model(), tags={**tracked_model().tags, "modelyard.io/uid": "uid-new"})
     for finalizers, rebuilt in ((), False), ((FINALIZER,), True):
-        plan = decide(restored({}, finalizers, **PRODUCTION), observed(model=model, versions=ours), NOW)
+        plan = decide(
+            restored({}, finalizers, **PRODUCTION), observed(model=model, versions=ours), NOW
+        )
         assert isinstance(plan, Record)
         assert set(versions_of(plan)) == ({"v1", "v2"} if rebuilt else set())
         assert bool(plan.status.stages["production"].version) == rebuilt
@@ -200,43 +237,92 @@ def test_without_the_annotation_only_an_object_that_the_operator_has_worked_on_i
 def test_tags_that_contradict_what_is_known_are_not_believed():
     moved = replace(THERE[0], source="s3://b/forged")
     short = replace(THERE[1], tags=dict(THERE[1].tags) | {"modelyard.io/digest": "sha256:1"})
-    other = replace(tracked_version("3", "v3"), tags=dict(tracked_version("3", "v3").tags) | {"modelyard.io/name": "other"})
-    assert set(versions_of(decide(restored(**PRODUCTION), observed(versions=(moved, short, other)), NOW))) == set()
+    other = replace(
+        tracked_version("3", "v3"),
+        tags=dict(tracked_version("3", "v3").tags) | {"modelyard.io/name": "other"},
+    )
+    assert (
+        set(
+            versions_of(
+                decide(restored(**PRODUCTION), observed(versions=(moved, short, other)), NOW)
+            )
+        )
+        == set()
+    )
     elsewhere = restored(versions={"v1": {"uri": "s3://mlflow-artifacts/risk/fraud/declared"}})
-    assert set(versions_of(decide(elsewhere, observed(versions=THERE, declarations=declarations(elsewhere, ())), NOW))) == {"v2"}
+    assert set(
+        versions_of(
+            decide(
+                elsewhere, observed(versions=THERE, declarations=declarations(elsewhere, ())), NOW
+            )
+        )
+    ) == {"v2"}
 
 
-@pytest.mark.parametrize("is_registering", [False, True], ids=["the spec names the run", "the run registers"])
-@pytest.mark.parametrize("tags", [{}, {"modelyard.io/training-run": "fraud-001"}, {"modelyard.io/training-run": "other"}], ids=str)
-def test_tags_do_not_say_which_bytes_a_training_run_logged(tags: dict[str, str], is_registering: bool):
-    """Who may annotate the object and write to MLflow would decide what a release manager promotes as v1."""
+@pytest.mark.parametrize(
+    "is_registering", [False, True], ids=["the spec names the run", "the run registers"]
+)
+@pytest.mark.parametrize(
+    "tags",
+    [{}, {"modelyard.io/training-run": "fraud-001"}, {"modelyard.io/training-run": "other"}],
+    ids=str,
+)
+def test_tags_do_not_say_which_bytes_a_training_run_logged(
+    tags: dict[str, str], is_registering: bool
+):
+    """Who may annotate the object and write to MLflow would decide what a release manager
+    promotes as v1.
+    """
     forged = replace(THERE[0], tags={**THERE[0].tags, "modelyard.io/digest": digest("e"), **tags})
-    model = restored(**PRODUCTION, **({} if is_registering else {"versions": {"v1": {"trainingRun": "fraud-001"}}}))
+    model = restored(
+        **PRODUCTION,
+        **({} if is_registering else {"versions": {"v1": {"trainingRun": "fraud-001"}}}),
+    )
     register = {"model": "fraud", "version": "v1"} if is_registering else None
     logged = ModelArtifact(uri=artifacts("v1"), digest=digest(), bytes=3)
     run = training_run("fraud-001", register=register, status=TrainingRunStatus(model=logged))
     for age, believed in ((2 * DAY, False), (DAY / 2, True)):
-        run = run.model_copy(update={"metadata": run.metadata.model_copy(update={"creation_timestamp": NOW - age})})
-        seen = observed(versions=(forged, THERE[1]), declarations=declarations(model, [run]), runs={"fraud-001": run})
+        run = run.model_copy(
+            update={"metadata": run.metadata.model_copy(update={"creation_timestamp": NOW - age})}
+        )
+        seen = observed(
+            versions=(forged, THERE[1]),
+            declarations=declarations(model, [run]),
+            runs={"fraud-001": run},
+        )
         plan = decide(model, seen, NOW)
-        assert ("v1" in versions_of(plan)) == believed, "a run that is younger than the version is another of its name"
+        assert ("v1" in versions_of(plan)) == believed, (
+            "a run that is younger than the version is another of its name"
+        )
         assert isinstance(plan, Record)
         if not believed:
             assert all(stage.version is None for stage in plan.status.stages.values())
     true = replace(THERE[0], tags={**THERE[0].tags, "modelyard.io/training-run": "fraud-001"})
-    run = run.model_copy(update={"metadata": run.metadata.model_copy(update={"creation_timestamp": NOW - 2 * DAY})})
-    seen = observed(versions=(true,), declarations=declarations(model, [run]), runs={"fraud-001": run})
+    run = run.model_copy(
+        update={"metadata": run.metadata.model_copy(update={"creation_timestamp": NOW - 2 * DAY})}
+    )
+    seen = observed(
+        versions=(true,), declarations=declarations(model, [run]), runs={"fraud-001": run}
+    )
     assert versions_of(decide(model, seen, NOW))["v1"].digest == digest()
 
 
 def test_a_stage_that_a_tag_names_is_held_only_if_the_spec_asks_for_it_or_it_is_served():
     """A version is not started because somebody wrote a tag."""
-    for spec in ({"stages": {"production": {"version": "v2"}}}, {"stages": {"staging": {"version": "v1"}}}, {}):
+    for spec in (
+        {"stages": {"production": {"version": "v2"}}},
+        {"stages": {"staging": {"version": "v1"}}},
+        {},
+    ):
         plan = decide(restored(**spec), observed(versions=THERE), NOW)
         assert isinstance(plan, Record)
         assert [stage.version for stage in plan.status.stages.values()] == []
     model = restored(stages={"production": {"version": "v2"}})
-    there = pods_of(model.model_copy(update={"spec": registered_model(**PRODUCTION).spec}), served(record("va", None, "c")), routed=True)
+    there = pods_of(
+        model.model_copy(update={"spec": registered_model(**PRODUCTION).spec}),
+        served(record("va", None, "c")),
+        routed=True,
+    )
     renamed = [each | {"metadata": each["metadata"]} for each in there]
     for each in renamed:
         if each["kind"] == "Deployment":
@@ -244,15 +330,23 @@ def test_a_stage_that_a_tag_names_is_held_only_if_the_spec_asks_for_it_or_it_is_
     plan = decide(model, observed(versions=THERE, owned=tuple(renamed)), NOW)
     assert isinstance(plan, Record)
     stage = plan.status.stages["production"]
-    assert (stage.version, stage.digest) == ("v1", digest("c")), "what serves says which bytes it is, before any tag"
+    assert (stage.version, stage.digest) == ("v1", digest("c")), (
+        "what serves says which bytes it is, before any tag"
+    )
 
 
 def test_stages_that_were_tagged_before_a_stage_existed_are_ignored():
     model = registered(registered_model(**PRODUCTION), ("1", "v1"), ("2", "v2"))
-    tagged = tuple(replace(each, tags=dict(each.tags) | {"modelyard.io/stages": "production,canary"}) for each in THERE)
+    tagged = tuple(
+        replace(each, tags=dict(each.tags) | {"modelyard.io/stages": "production,canary"})
+        for each in THERE
+    )
     plan = decide(model, around(model, versions=tagged), NOW)
     assert isinstance(plan, Record)
-    assert (plan.status.stages["production"].version, set(plan.status.stages)) == (None, {"production"})
+    assert (plan.status.stages["production"].version, set(plan.status.stages)) == (
+        None,
+        {"production"},
+    )
 
 
 @pytest.mark.parametrize(
@@ -279,7 +373,11 @@ def test_tags_that_somebody_has_written_over_harm_nothing(tags: dict[str, str]):
 
 def test_more_versions_in_mlflow_than_a_status_holds_are_rebuilt_as_far_as_it_does():
     model = restored(stages={"production": {"version": "v0"}})
-    plan = decide(model, observed(versions=tuple(tracked_version(str(n + 1), f"v{n}") for n in range(600))), NOW)
+    plan = decide(
+        model,
+        observed(versions=tuple(tracked_version(str(n + 1), f"v{n}") for n in range(600))),
+        NOW,
+    )
     known = written(model, plan).status
     assert (known.versions[0].name, known.versions[-1].name) == ("v0", "v599")
     assert len(known.versions) + len(known.older_versions) == 512

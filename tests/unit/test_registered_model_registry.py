@@ -1,4 +1,6 @@
-"""What MLflow is told of the stages, what is taken for drift, and what holds while something is wrong: whole lives in a small world."""
+"""What MLflow is told of the stages, what is taken for drift, and what holds while something is
+wrong: whole lives in a small world.
+"""
 
 from dataclasses import replace
 from typing import Any
@@ -6,7 +8,17 @@ from typing import Any
 import pytest
 
 from modelyard.kube.names import STAGES_TAG
-from modelyard.plan import Apply, CreateVersion, Delete, DeleteAlias, PutRecord, SetAlias, SetTags, TagTarget, TransitionStage
+from modelyard.plan import (
+    Apply,
+    CreateVersion,
+    Delete,
+    DeleteAlias,
+    PutRecord,
+    SetAlias,
+    SetTags,
+    TagTarget,
+    TransitionStage,
+)
 from modelyard.ports import TrackedVersion
 from tests.unit.builders import MINUTE, NOW, artifacts, message, outside, said
 from tests.unit.model_world import World
@@ -29,7 +41,11 @@ def moves(world: World) -> list[Any]:
     before = len(world.done)
     for _ in range(60):
         world.look()
-    return [action for action in world.done[before:] if not isinstance(action, Apply | Delete | PutRecord)]
+    return [
+        action
+        for action in world.done[before:]
+        if not isinstance(action, Apply | Delete | PutRecord)
+    ]
 
 
 def aliases(world: World) -> dict[str, str]:
@@ -37,9 +53,11 @@ def aliases(world: World) -> dict[str, str]:
     return dict(world.tracked.aliases)
 
 
-# --- what is moved, and in which order ------------------------------------------------------------------
+# --- what is moved, and in which order ------------------------------------------------------------
 def test_a_promotion_moves_alias_stage_and_tag_the_new_holder_first():
-    """At no moment has a stage no holder, or two; the tag comes last, for by it an unfinished move is known."""
+    """At no moment has a stage no holder, or two; the tag comes last, for by it an unfinished
+    move is known.
+    """
     world = holding("v1")
     world.edit(production="v2")
     assert moves(world) == [
@@ -75,7 +93,13 @@ def test_a_rollback_moves_everything_back():
 
 
 def test_only_production_and_staging_have_a_stage_of_mlflow_s_and_every_stage_has_an_alias():
-    world = settled(stages={"production": {"version": "v1"}, "staging": {"version": "v2"}, "canary": {"version": "v2"}})
+    world = settled(
+        stages={
+            "production": {"version": "v1"},
+            "staging": {"version": "v2"},
+            "canary": {"version": "v2"},
+        }
+    )
     assert aliases(world) == {"production": "1", "staging": "2", "canary": "2"}
     assert [world.versions[number].stage for number in "12"] == ["Production", "Staging"]
     world.edit(staging=None)
@@ -85,7 +109,10 @@ def test_only_production_and_staging_have_a_stage_of_mlflow_s_and_every_stage_ha
 
 def test_a_version_in_two_stages_has_the_higher_one_of_mlflow_s_and_both_aliases():
     world = settled(stages={"production": {"version": "v1"}, "staging": {"version": "v1"}})
-    assert (aliases(world), world.versions["1"].stage) == ({"production": "1", "staging": "1"}, "Production")
+    assert (aliases(world), world.versions["1"].stage) == (
+        {"production": "1", "staging": "1"},
+        "Production",
+    )
     assert world.model.status.summary == "production=v1 staging=v1"
     world.edit(production="v2")
     world.settle()
@@ -100,31 +127,45 @@ def test_a_version_says_since_when_and_until_when_it_held_each_stage():
     world.settle()
     known = {version.name: version for version in world.model.status.versions}
     (held,) = known["v1"].held
-    assert (held.stage, held.digest, held.until_time is None) == ("production", known["v1"].digest, False)
+    assert (held.stage, held.digest, held.until_time is None) == (
+        "production",
+        known["v1"].digest,
+        False,
+    )
     assert [(each.stage, each.until_time) for each in known["v2"].held] == [("production", None)]
     assert known["v3"].held == ()
     world.now += 10 * MINUTE
     world.settle()
-    assert next(version for version in world.model.status.versions if version.name == "v1").held == (held,)
+    assert next(
+        version for version in world.model.status.versions if version.name == "v1"
+    ).held == (held,)
     world.edit(production="v1")
     world.settle()
     (again,) = next(version for version in world.model.status.versions if version.name == "v1").held
     assert (again.until_time, again.since_time > held.since_time) == (None, True)
 
 
-# --- stages that go ---------------------------------------------------------------------------------------
+# --- stages that go -------------------------------------------------------------------------------
 @pytest.mark.parametrize("how", [None, ...], ids=["cleared", "removed"])
 def test_a_stage_that_is_cleared_or_removed_leaves_nothing_behind(how: Any):
     world = settled(stages={"production": {"version": "v1"}, "staging": {"version": "v2"}})
     world.edit(production=how)
     world.settle()
     world.check_end()
-    assert (aliases(world), world.versions["1"].stage, world.versions["1"].tags[STAGES_TAG]) == ({"staging": "2"}, "Archived", "")
+    assert (aliases(world), world.versions["1"].stage, world.versions["1"].tags[STAGES_TAG]) == (
+        {"staging": "2"},
+        "Archived",
+        "",
+    )
     left = {kind for kind, name in world.children if "production" in name}
-    assert left == ({"ControllerRevision"} if how is None else set()), "promoted again, it is served as it was"
+    assert left == ({"ControllerRevision"} if how is None else set()), (
+        "promoted again, it is served as it was"
+    )
     last = world.model.status.history[-1]
     assert (last.stage, last.from_, last.to, last.outcome) == ("production", "v1", None, "Cleared")
-    assert world.model.status.summary == ("production=none staging=v2" if how is None else "staging=v2")
+    assert world.model.status.summary == (
+        "production=none staging=v2" if how is None else "staging=v2"
+    )
 
 
 def test_a_stage_that_was_removed_while_mlflow_was_away_is_taken_from_mlflow_when_it_is_back():
@@ -168,13 +209,19 @@ def test_what_serves_without_a_status_is_replaced_and_never_dropped(away: str):
 
 
 def test_an_object_restored_from_a_backup_is_what_it_was():
-    """A new uid, no status, nothing that it owned; the annotation says that MLflow's model is its own."""
+    """A new uid, no status, nothing that it owned; the annotation says that MLflow's model is
+    its own.
+    """
     world = settled(stages={"production": {"version": "v1"}, "staging": {"version": "v2"}})
     world.patch(versions={})
     world.restore()
     world.settle(140)
     world.check_end()
-    assert (world.effective("production"), world.effective("staging"), world.numbers) == ("v1", "v2", 4)
+    assert (world.effective("production"), world.effective("staging"), world.numbers) == (
+        "v1",
+        "v2",
+        4,
+    )
     assert {there.tags["modelyard.io/uid"] for there in world.versions.values()} == {"uid-restored"}
     assert "DriftReverted" not in world.events
 
@@ -188,7 +235,7 @@ def test_restored_with_other_bytes_in_the_bucket_it_serves_none_of_them():
     assert world.of_kind("Deployment") == []
 
 
-# --- drift ------------------------------------------------------------------------------------------------
+# --- drift ----------------------------------------------------------------------------------------
 def test_what_somebody_moved_in_mlflow_is_put_back_and_said():
     world = holding("v1")
     world.alias("production", "2")
@@ -226,7 +273,9 @@ def test_with_warn_it_stays_though_mlflow_was_away_meanwhile():
 
 
 def test_with_warn_a_promotion_still_moves_and_nothing_but_what_was_promoted():
-    world = settled(stages={"production": {"version": "v1"}, "staging": {"version": "v1"}}, drift="Warn")
+    world = settled(
+        stages={"production": {"version": "v1"}, "staging": {"version": "v1"}}, drift="Warn"
+    )
     world.alias("production", "2")
     world.settle()
     world.edit(staging="v2")
@@ -258,9 +307,14 @@ def test_tags_of_the_version_in_production_are_put_back_and_roll_nothing():
     """Whoever trains may write tags; the status says which bytes are in production."""
     world = holding("v1")
     uids = world.uids()
-    world.tag("1", {"modelyard.io/uri": artifacts("v2"), "modelyard.io/digest": "sha256:" + "2" * 64})
+    world.tag(
+        "1", {"modelyard.io/uri": artifacts("v2"), "modelyard.io/digest": "sha256:" + "2" * 64}
+    )
     assert moves(world) == [
-        SetTags(TagTarget("version", "risk.fraud", "1"), {"modelyard.io/uri": artifacts("v1"), "modelyard.io/digest": "sha256:" + "1" * 64})
+        SetTags(
+            TagTarget("version", "risk.fraud", "1"),
+            {"modelyard.io/uri": artifacts("v1"), "modelyard.io/digest": "sha256:" + "1" * 64},
+        )
     ]
     assert "DriftReverted" in world.events
     assert world.uids() == uids
@@ -289,7 +343,10 @@ def test_a_version_deleted_in_mlflow_and_declared_again_with_another_source_is_t
     world.stored["s3://mlflow-artifacts/risk/fraud/other"] = "9"
     world.patch(versions={"v1": {"uri": "s3://mlflow-artifacts/risk/fraud/other"}})
     again = next(action for action in moves(world) if isinstance(action, CreateVersion))
-    assert (again.source, again.tags["modelyard.io/digest"]) == (artifacts("v1"), "sha256:" + "1" * 64)
+    assert (again.source, again.tags["modelyard.io/digest"]) == (
+        artifacts("v1"),
+        "sha256:" + "1" * 64,
+    )
     assert world.uids() == uids
     world.check_registry()
     assert said(world.model.status) == "Stalled VersionTaken"
@@ -312,7 +369,11 @@ def test_a_forged_version_with_our_tags_is_never_served_or_moved():
         "risk.fraud",
         "s3://b/forged",
         None,
-        {"modelyard.io/uid": "uid-fraud", "modelyard.io/version": "v1", "modelyard.io/stages": "production"},
+        {
+            "modelyard.io/uid": "uid-fraud",
+            "modelyard.io/version": "v1",
+            "modelyard.io/stages": "production",
+        },
     )
     moved = moves(world)
     assert {action.target.version for action in moved if isinstance(action, SetTags)} == {"1"}
@@ -321,9 +382,11 @@ def test_a_forged_version_with_our_tags_is_never_served_or_moved():
     assert world.versions[forged].stage == "None"
 
 
-# --- what belongs to others -------------------------------------------------------------------------------
+# --- what belongs to others -----------------------------------------------------------------------
 def by_hand(world: World, number: str = "9", stage: Any = "None") -> None:
-    world.versions[number] = TrackedVersion("risk.fraud", number, "s3://b/by-hand", None, stage, True, {"theirs": "1"}, NOW)
+    world.versions[number] = TrackedVersion(
+        "risk.fraud", number, "s3://b/by-hand", None, stage, True, {"theirs": "1"}, NOW
+    )
 
 
 def test_aliases_and_versions_of_others_are_left_alone():

@@ -25,7 +25,11 @@ def at(world: RolloutWorld, weight: int) -> None:
 
     def there() -> bool:
         rollout = world.status("production").rollout
-        return rollout is not None and rollout.weight == weight and rollout.applied_by == rollout.of > 0
+        return (
+            rollout is not None
+            and rollout.weight == weight
+            and rollout.applied_by == rollout.of > 0
+        )
 
     world.until(there, LIMIT)
 
@@ -40,7 +44,12 @@ def test_a_version_takes_the_stage_step_by_step():
         seen += [now] if seen[-1:] != [now] else []
         assert len(seen) < LIMIT
 
-    assert list(dict.fromkeys(tuple(sorted(weights)) for weights, _ in seen)) == [(), (5,), (50,), (100,)]
+    assert list(dict.fromkeys(tuple(sorted(weights)) for weights, _ in seen)) == [
+        (),
+        (5,),
+        (50,),
+        (100,),
+    ]
     world.settle(LIMIT)
     world.check_end()
     assert world.front("production") == "v2"
@@ -113,7 +122,13 @@ def test_a_pause_waits_for_a_person():
         world.now += timedelta(hours=1)
     assert world.weights("v1") == {10}
     world.edit(production={"rollout": CANARY | {"steps": steps, "resumed": 4}})
-    world.until(lambda: (world.status("production").rollout or 0) and world.status("production").rollout.index == 2, LIMIT)
+    world.until(
+        lambda: (
+            (world.status("production").rollout or 0)
+            and world.status("production").rollout.index == 2
+        ),
+        LIMIT,
+    )
     for _ in range(20):
         world.look()
     assert world.effective("production") == "v1"
@@ -131,7 +146,7 @@ def test_without_a_version_that_serves_steps_are_passed():
     assert passed.state == "Done"
 
 
-# --- the analysis ----------------------------------------------------------------------------------
+# --- the analysis ---------------------------------------------------------------------------------
 JUDGED = CANARY | {"analysis": {"interval": "10s", "minRequests": 100}}
 
 
@@ -143,7 +158,10 @@ def test_a_candidate_that_is_worse_is_rejected_with_figures_and_gets_no_more_req
     stage = world.status("production")
     assert (stage.version, stage.rollout) == ("v1", None)
     assert [(each.version, each.reason) for each in stage.rejected] == [("v2", "RolloutFailed")]
-    assert "errors: Fail. 85 of 100 candidate requests failed, 3 of 1,900 stable" in stage.rejected[0].message
+    assert (
+        "errors: Fail. 85 of 100 candidate requests failed, 3 of 1,900 stable"
+        in stage.rejected[0].message
+    )
     assert not world.rules("v1")
     assert not world.maps_there()
     assert world.model.status.history[-1].outcome is Outcome.REJECTED
@@ -154,7 +172,14 @@ def test_each_interval_is_kept_before_the_next_and_the_rollout_ends():
     world.traffic.intervals = [(Arm(500, 1), Arm(500, 1))] * 12
     world.traffic.requests = 600
     world.edit(production="v2")
-    world.until(lambda: (world.status("production").rollout or RolloutStatus(steps_hash="", since_time=NOW)).said, LIMIT)
+    world.until(
+        lambda: (
+            (
+                world.status("production").rollout or RolloutStatus(steps_hash="", since_time=NOW)
+            ).said
+        ),
+        LIMIT,
+    )
     world.settle(LIMIT)
     world.now += timedelta(minutes=1)
     world.settle(LIMIT)
@@ -170,7 +195,9 @@ FORGER: dict[str, tuple[str, dict[str, Any]] | None] = {
 
 
 @pytest.mark.parametrize("owner", FORGER.values(), ids=FORGER)
-def test_evidence_that_the_model_does_not_own_is_not_believed(owner: tuple[str, dict[str, Any]] | None):
+def test_evidence_that_the_model_does_not_own_is_not_believed(
+    owner: tuple[str, dict[str, Any]] | None,
+):
     """Anybody may make a ConfigMap of that name, also before the first interval is judged."""
     name = "fraud-production-rollout"
     kept: Any = rolled_out(rollout=JUDGED)
@@ -178,8 +205,21 @@ def test_evidence_that_the_model_does_not_own_is_not_believed(owner: tuple[str, 
     kept.edit(production="v2")
     kept.until(lambda: name in kept.maps, LIMIT)
     (real,) = (each for each in kept.owned(kept.model.metadata.uid) if each["kind"] == "ConfigMap")
-    assert asyncio.run(kept_analyses(kept.model, [real], kept)) == {"production": kept.maps[name][KEY]}
-    references = [{**real["metadata"]["ownerReferences"][0], "controller": None, "kind": owner[0], **owner[1]}] if owner else []
+    assert asyncio.run(kept_analyses(kept.model, [real], kept)) == {
+        "production": kept.maps[name][KEY]
+    }
+    references = (
+        [
+            {
+                **real["metadata"]["ownerReferences"][0],
+                "controller": None,
+                "kind": owner[0],
+                **owner[1],
+            }
+        ]
+        if owner
+        else []
+    )
     forged = real | {"metadata": real["metadata"] | {"ownerReferences": references}}
     assert asyncio.run(kept_analyses(kept.model, [forged], kept)) == {}
     assert asyncio.run(kept_analyses(kept.model, [], kept)) == {}
@@ -193,10 +233,12 @@ def test_a_hold_without_enough_requests_lasts():
         world.look()
         world.now += timedelta(seconds=10)
     assert world.effective("production") == "v1"
-    assert "NoData. 0 candidate requests in this step; minRequests is 100" in message(world.model.status)
+    assert "NoData. 0 candidate requests in this step; minRequests is 100" in message(
+        world.model.status
+    )
 
 
-# --- what else changes meanwhile ---------------------------------------------------------------------
+# --- what else changes meanwhile ------------------------------------------------------------------
 def test_an_autoscaler_leaves_the_stable_version_the_pods_that_it_had():
     scaled = {"autoscaling": {"minReplicas": 2, "maxReplicas": 6}}
     world = rolled_out(serving=scaled, rollout=CANARY)
@@ -221,7 +263,12 @@ def test_a_change_of_serving_reaches_both_versions_and_steps_continue():
     world.edit(production="v2")
     at(world, 50)
     world.edit(production={"serving": {"replicas": 2, "resources": {"requests": {"cpu": "123m"}}}})
-    world.until(lambda: all("123m" in str(each["spec"]["template"]) for each in world.of_kind("Deployment")), LIMIT)
+    world.until(
+        lambda: all(
+            "123m" in str(each["spec"]["template"]) for each in world.of_kind("Deployment")
+        ),
+        LIMIT,
+    )
     assert world.weights("v1") == {50}
     assert world.status("production").rollout is not None
 
@@ -230,7 +277,11 @@ def test_a_stable_pod_that_is_new_is_told_what_the_others_are():
     world = rolled_out()
     world.edit(production="v2")
     at(world, 50)
-    pods = [key for key, each in world.children.items() if key[0] == "Pod" and each["metadata"]["labels"]["modelyard.io/version"] == "v1"]
+    pods = [
+        key
+        for key, each in world.children.items()
+        if key[0] == "Pod" and each["metadata"]["labels"]["modelyard.io/version"] == "v1"
+    ]
     del world.children[pods[0]]
     world.others()
     assert len(world.rules("v1")) == 1
@@ -242,8 +293,12 @@ def test_a_stage_whose_runtime_cannot_split_says_so_and_switches():
     world = rolled_out()
     stage = world.status("production")
     old = stage.runtime.model_copy(update={"revision": 3}) if stage.runtime is not None else None
-    stages = dict(world.model.status.stages) | {"production": stage.model_copy(update={"runtime": old})}
-    world.model = world.model.model_copy(update={"status": world.model.status.model_copy(update={"stages": stages})})
+    stages = dict(world.model.status.stages) | {
+        "production": stage.model_copy(update={"runtime": old})
+    }
+    world.model = world.model.model_copy(
+        update={"status": world.model.status.model_copy(update={"stages": stages})}
+    )
     world.edit(production="v2")
     world.settle(LIMIT)
     assert world.effective("production") == "v2"
@@ -266,7 +321,7 @@ def test_a_freeze_does_not_hold_what_gets_requests_and_an_override_does_not_wait
     assert not world.rules("v1")
 
 
-# --- pods that may not be told ----------------------------------------------------------------------------
+# --- pods that may not be told --------------------------------------------------------------------
 def blocked(world: RolloutWorld) -> str:
     """Return what keeps production from going on, as its user reads it."""
     found = world.status("production").blocked
@@ -279,7 +334,10 @@ def test_a_pod_that_may_not_be_told_stops_no_other_and_is_named():
     world.refused = {("Pod", first)}
     world.edit(production="v2")
     world.until(lambda: bool(blocked(world)), LIMIT)
-    assert blocked(world).startswith(f"RequestRefused Kubernetes refused to tell Pod risk/{first} how it splits its requests: pods is forb")
+    assert blocked(world).startswith(
+        f"RequestRefused Kubernetes refused to tell Pod risk/{first} how it splits its requests:"
+        " pods is forb"
+    )
     assert "upgrade the chart together with the operator" in blocked(world)
     assert "spec" not in blocked(world), "nothing of it is wrong"
     assert [rule["weight"] for rule in world.rules("v1")] == [5], f"{second} is told"

@@ -1,4 +1,6 @@
-"""RegisteredModel with `rollout`, where somebody or something is in the way: what an attack found."""
+"""RegisteredModel with `rollout`, where somebody or something is in the way: what an attack
+found.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +40,11 @@ def test_a_service_that_is_deleted_comes_back_for_the_stable_version():
         at(world, weight)
         del world.children[SERVICE]
         looks(world, 6)
-        assert (world.front("production"), world.effective("production"), world.weights("v1")) == ("v1", "v1", {weight})
+        assert (world.front("production"), world.effective("production"), world.weights("v1")) == (
+            "v1",
+            "v1",
+            {weight},
+        )
 
 
 def test_a_stage_without_pods_in_the_middle_passes_no_step():
@@ -64,7 +70,13 @@ def test_a_status_that_is_lost_in_the_middle_is_that_of_the_stable_version():
 
 
 def test_a_candidate_that_turns_bad_at_the_end_of_a_hold_does_not_pass_it():
-    world = rolled_out(rollout=JUDGED | {"steps": [{"weight": 5}, {"hold": "10m"}], "analysis": {"interval": "10s", "minRequests": 1}})
+    world = rolled_out(
+        rollout=JUDGED
+        | {
+            "steps": [{"weight": 5}, {"hold": "10m"}],
+            "analysis": {"interval": "10s", "minRequests": 1},
+        }
+    )
     world.traffic.intervals = [GOOD] * 58 + [BAD] * 40
     world.traffic.requests = 3000
     world.edit(production="v2")
@@ -73,7 +85,13 @@ def test_a_candidate_that_turns_bad_at_the_end_of_a_hold_does_not_pass_it():
 
 
 def test_a_hold_lasts_for_two_intervals_at_the_least():
-    world = rolled_out(rollout=JUDGED | {"steps": [{"weight": 5}, {"hold": "5s"}], "analysis": {"interval": "30s", "minRequests": 1}})
+    world = rolled_out(
+        rollout=JUDGED
+        | {
+            "steps": [{"weight": 5}, {"hold": "5s"}],
+            "analysis": {"interval": "30s", "minRequests": 1},
+        }
+    )
     world.traffic.intervals, world.traffic.requests = [BAD] * 9, 3000
     world.edit(production="v2")
     world.until(lambda: world.status("production").rejected, LIMIT)
@@ -118,7 +136,9 @@ def test_other_steps_take_the_weight_away_before_they_wait_for_pods():
 
 
 def test_a_gate_that_is_new_holds_the_steps_and_not_the_care():
-    world = rolled_out(rollout=JUDGED | {"steps": [{"weight": 50}, {"hold": "30s"}, {"weight": 60}]})
+    world = rolled_out(
+        rollout=JUDGED | {"steps": [{"weight": 50}, {"hold": "30s"}, {"weight": 60}]}
+    )
     world.edit(production="v2")
     at(world, 50)
     soaks = {"name": "soaked", "soak": {"stage": "staging", "for": "24h"}}
@@ -150,7 +170,10 @@ def test_a_candidate_that_falls_over_and_over_is_rejected():
 
 
 def test_without_a_ready_stable_pod_no_step_ends():
-    world = rolled_out(rollout=CANARY | {"steps": [{"weight": 5}, {"hold": "30s"}, {"weight": 50}, {"hold": "30s"}]})
+    world = rolled_out(
+        rollout=CANARY
+        | {"steps": [{"weight": 5}, {"hold": "30s"}, {"weight": 50}, {"hold": "30s"}]}
+    )
     world.edit(production="v2")
     at(world, 5)
     world.down.add("v1")

@@ -1,4 +1,6 @@
-"""What is promoted is (version, digest, runtime): upgrades of the operator, refreshes, rollbacks, rejections."""
+"""What is promoted is (version, digest, runtime): upgrades of the operator, refreshes,
+rollbacks, rejections.
+"""
 
 from typing import Any
 
@@ -6,7 +8,20 @@ import pytest
 
 from modelyard.plan import Apply
 from tests.unit.builders import DAY, NOW, RUNTIME, live, pod, terminated
-from tests.unit.models import NEWER, A, B, after, decided, deployment_in, displaced, does, pods_of, recorded_first, served, stage_of
+from tests.unit.models import (
+    NEWER,
+    A,
+    B,
+    after,
+    decided,
+    deployment_in,
+    displaced,
+    does,
+    pods_of,
+    recorded_first,
+    served,
+    stage_of,
+)
 
 
 def up(version: str) -> list[str]:
@@ -23,7 +38,11 @@ def routes(version: str) -> list[str]:
 def test_a_candidate_keeps_the_runtime_that_its_promotion_began_with():
     model = recorded_first(stage_of("vb", holds=A))
     later = decided(model, *pods_of(model, A, routed=True), runtime=NEWER)
-    (deployment,) = [each.manifest for each in later.actions if isinstance(each, Apply) and each.manifest["kind"] == "Deployment"]
+    (deployment,) = [
+        each.manifest
+        for each in later.actions
+        if isinstance(each, Apply) and each.manifest["kind"] == "Deployment"
+    ]
     assert deployment["spec"]["template"]["spec"]["containers"][0]["image"] == RUNTIME.image
     assert later.status.candidate == served(B)
 
@@ -35,10 +54,16 @@ def test_a_rollback_restores_version_digest_and_runtime_whole_by_an_operator_wit
     marked = kept | {
         "data": {
             "template": kept["data"]["template"]
-            | {"metadata": kept["data"]["template"]["metadata"] | {"annotations": {"built": "by 1.2.3"}}}
+            | {
+                "metadata": kept["data"]["template"]["metadata"]
+                | {"annotations": {"built": "by 1.2.3"}}
+            }
         }
     }
-    kept = live({key: value for key, value in marked.items() if key != "metadata"} | {"metadata": build_metadata(marked)})
+    kept = live(
+        {key: value for key, value in marked.items() if key != "metadata"}
+        | {"metadata": build_metadata(marked)}
+    )
     there = (*pods_of(model, served(B, NEWER), routed=True), kept)
     model = recorded_first(model, *there, runtime=NEWER)
     assert model.status.stages["production"].candidate == served(A)
@@ -47,12 +72,18 @@ def test_a_rollback_restores_version_digest_and_runtime_whole_by_an_operator_wit
     assert deployment["metadata"]["name"] == gone["metadata"]["name"]
     assert deployment["spec"]["template"]["metadata"]["annotations"] == {"built": "by 1.2.3"}
     assert deployment["spec"]["template"]["spec"]["containers"][0]["image"] == RUNTIME.image
-    assert served(A).digest in deployment["spec"]["template"]["spec"]["initContainers"][0]["command"]
+    assert (
+        served(A).digest in deployment["spec"]["template"]["spec"]["initContainers"][0]["command"]
+    )
 
 
 def build_metadata(manifest: dict[str, Any]) -> dict[str, Any]:
     """The metadata that the operator applied, without what the API server added."""
-    return {key: value for key, value in manifest["metadata"].items() if key in {"name", "namespace", "labels", "ownerReferences"}}
+    return {
+        key: value
+        for key, value in manifest["metadata"].items()
+        if key in {"name", "namespace", "labels", "ownerReferences"}
+    }
 
 
 def test_an_upgrade_of_the_operator_rolls_no_stage():
@@ -79,7 +110,11 @@ def test_attempt_raised_while_the_version_is_effective_refreshes_its_runtime():
     new = served(A, NEWER)
     decision = decided(model, *pods_of(model, A), *pods_of(model, new, routed=True), runtime=NEWER)
     assert decision.entry
-    assert (decision.entry.outcome, decision.entry.from_, decision.entry.to) == ("Refreshed", "va", "va")
+    assert (decision.entry.outcome, decision.entry.from_, decision.entry.to) == (
+        "Refreshed",
+        "va",
+        "va",
+    )
     assert decision.entry.runtime == new.runtime
     status = decision.status
     assert (status.effective, status.previous, status.attempt) == (new, displaced(B), 1)
@@ -92,7 +127,9 @@ def test_a_refresh_of_what_runs_already_is_none():
     decision = decided(model, *pods_of(model, A, routed=True))
     assert (decision.actions, decision.record, decision.status.attempt) == ((), False, 1)
     later = decided(after(model, decision), *pods_of(model, A, routed=True), runtime=NEWER)
-    assert (later.actions, later.record) == ((), False), "it was carried out; an upgrade after it refreshes nothing"
+    assert (later.actions, later.record) == ((), False), (
+        "it was carried out; an upgrade after it refreshes nothing"
+    )
 
 
 def test_an_attempt_that_is_lowered_again_ends_a_refresh():
@@ -100,14 +137,22 @@ def test_an_attempt_that_is_lowered_again_ends_a_refresh():
     there = (*pods_of(model, A, routed=True), *pods_of(model, served(A, NEWER), ready=0))
     model = recorded_first(model, *there, runtime=NEWER)
     decision = decided(model, *there, runtime=NEWER)
-    assert [words.split("/")[0] for words in does(decision)] == ["delete Deployment", "delete ControllerRevision"]
+    assert [words.split("/")[0] for words in does(decision)] == [
+        "delete Deployment",
+        "delete ControllerRevision",
+    ]
     assert decision.status.blocked is None
 
 
 def test_an_attempt_that_was_raised_for_another_version_refreshes_nothing():
     """Raised to try vb again; vb did not work out, and va was asked for again."""
     model = stage_of("vb", holds=A, attempt=1)
-    waits = decided(model, *pods_of(model, A, routed=True), versions=(A, B.model_copy(update={"mlflow_version": None})), runtime=NEWER)
+    waits = decided(
+        model,
+        *pods_of(model, A, routed=True),
+        versions=(A, B.model_copy(update={"mlflow_version": None})),
+        runtime=NEWER,
+    )
     back = stage_of("va", attempt=1)
     back = back.model_copy(update={"status": after(model, waits).status})
     decision = decided(back, *pods_of(model, A, routed=True), runtime=NEWER)
@@ -132,14 +177,24 @@ def rejected(**more: Any) -> Any:
 def test_what_a_candidate_s_own_pods_refuse_is_rejected_and_nothing_of_it_is_left():
     model = rejected()
     (rejection,) = model.status.stages["production"].rejected
-    assert (rejection.version, rejection.digest, rejection.runtime) == ("vb", served(B).digest, served(B).runtime.identity)
+    assert (rejection.version, rejection.digest, rejection.runtime) == (
+        "vb",
+        served(B).digest,
+        served(B).runtime.identity,
+    )
     assert (rejection.reason, rejection.attempt, rejection.time) == ("ServingFailed", 0, NOW)
     assert "no booster" in rejection.message
     there = (*pods_of(model, A, routed=True), *dead(model, B))
     decision = decided(model, *there)
-    assert [words.split("/")[0] for words in does(decision)] == ["delete Deployment", "delete ControllerRevision"]
+    assert [words.split("/")[0] for words in does(decision)] == [
+        "delete Deployment",
+        "delete ControllerRevision",
+    ]
     assert decision.status.blocked
-    assert (decision.status.blocked.reason, decision.status.blocked.needs_action) == ("ServingFailed", True)
+    assert (decision.status.blocked.reason, decision.status.blocked.needs_action) == (
+        "ServingFailed",
+        True,
+    )
     assert "va is still serving" in decision.status.blocked.message
     assert "no booster" in decision.status.blocked.message
     assert not decided(after(model, decision), *pods_of(model, A, routed=True)).record
@@ -151,7 +206,14 @@ def test_what_waits_for_a_node_or_an_image_is_not_rejected():
     slow = pod(
         deployment_in(there),
         "Pending",
-        conditions=[{"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/1 nodes"}],
+        conditions=[
+            {
+                "type": "PodScheduled",
+                "status": "False",
+                "reason": "Unschedulable",
+                "message": "0/1 nodes",
+            }
+        ],
     )
     decision = decided(model, *pods_of(model, A, routed=True), *there, slow)
     assert (decision.record, decision.actions) == (False, ())
@@ -172,7 +234,9 @@ def test_what_waits_for_a_node_or_an_image_is_not_rejected():
     ],
     ids=str,
 )
-def test_a_rejected_version_is_tried_again_when_the_stage_changes_or_attempt_is_raised(change: dict[str, Any], again: bool):
+def test_a_rejected_version_is_tried_again_when_the_stage_changes_or_attempt_is_raised(
+    change: dict[str, Any], again: bool
+):
     status = rejected().status
     model = stage_of("vb", **change).model_copy(update={"status": status})
     decision = decided(model, *pods_of(model, A, routed=True))
@@ -208,7 +272,10 @@ def test_a_rejected_refresh_leaves_the_effective_runtime_serving():
     there = (*pods_of(model, A, routed=True), *dead(model, served(A, NEWER)))
     model = recorded_first(model, *there, runtime=NEWER)
     decision = decided(model, *there, runtime=NEWER)
-    assert [words.split("/")[0] for words in does(decision)] == ["delete Deployment", "delete ControllerRevision"]
+    assert [words.split("/")[0] for words in does(decision)] == [
+        "delete Deployment",
+        "delete ControllerRevision",
+    ]
     assert decision.status.blocked
     assert "va is still serving" in decision.status.blocked.message
     assert decision.status.effective == served(A)
@@ -218,14 +285,20 @@ def test_a_previous_runtime_that_was_rejected_is_replaced_by_this_operator_s():
     model = stage_of("va", holds=B, previous=served(A), candidate=served(A), start_time=NOW)
     there = (*pods_of(model, B, routed=True), *dead(model, A))
     model = recorded_first(model, *there, runtime=NEWER)
-    assert recorded_first(model, *there, runtime=NEWER).status.stages["production"].candidate == served(A, NEWER)
+    assert recorded_first(model, *there, runtime=NEWER).status.stages[
+        "production"
+    ].candidate == served(A, NEWER)
 
 
 def test_what_takes_the_stage_is_no_longer_rejected():
     model = rejected()
     status = model.status.stages["production"].model_copy(update={"candidate": served(B)})
-    model = model.model_copy(update={"status": model.status.model_copy(update={"stages": {"production": status}})})
+    model = model.model_copy(
+        update={"status": model.status.model_copy(update={"stages": {"production": status}})}
+    )
     decision = decided(
-        model.model_copy(update={"spec": stage_of("vb", attempt=1).spec}), *pods_of(model, A), *pods_of(model, B, routed=True)
+        model.model_copy(update={"spec": stage_of("vb", attempt=1).spec}),
+        *pods_of(model, A),
+        *pods_of(model, B, routed=True),
     )
     assert (decision.status.version, decision.status.rejected) == ("vb", ())

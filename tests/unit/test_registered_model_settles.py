@@ -1,4 +1,6 @@
-"""RegisteredModel from many starts: carry out each plan in a small world until nothing is left to do, and check every round."""
+"""RegisteredModel from many starts: carry out each plan in a small world until nothing is left
+to do, and check every round.
+"""
 
 from __future__ import annotations
 
@@ -18,11 +20,27 @@ from tests.unit.model_world_told import STAGES
 SOME, FEWER = settings(PROPERTY, max_examples=20), settings(PROPERTY, max_examples=10)
 """A world is dear: each round of it checks everything that must hold."""
 
-NONE, TWO, SCALED = {"replicas": 0}, {"replicas": 2}, {"autoscaling": {"min_replicas": 2, "max_replicas": 4}}
+NONE, TWO, SCALED = (
+    {"replicas": 0},
+    {"replicas": 2},
+    {"autoscaling": {"min_replicas": 2, "max_replicas": 4}},
+)
 ALWAYS = {"runtime": {"update": "Always"}}
 WINDOWS = [{"rollback": {"window": "1h"}}, {"rollback": None}]
-wanted = st.sampled_from([*VERSIONS, "v1", "v2", None, ..., *WINDOWS, *({"serving": serving} for serving in (NONE, TWO, SCALED, ALWAYS))])
-edits = st.lists(st.tuples(st.sampled_from(STAGES), wanted, st.integers(0, 12)), min_size=1, max_size=6)
+wanted = st.sampled_from(
+    [
+        *VERSIONS,
+        "v1",
+        "v2",
+        None,
+        ...,
+        *WINDOWS,
+        *({"serving": serving} for serving in (NONE, TWO, SCALED, ALWAYS)),
+    ]
+)
+edits = st.lists(
+    st.tuples(st.sampled_from(STAGES), wanted, st.integers(0, 12)), min_size=1, max_size=6
+)
 
 
 def look(world: World, rounds: int) -> None:
@@ -60,7 +78,9 @@ happens = st.tuples(
 
 @FEWER
 @given(st.lists(happens, min_size=2, max_size=7), st.booleans())
-def test_settles_through_upgrades_refreshes_and_rejections(changes: list[tuple[str, str, Any, int]], eager: bool):
+def test_settles_through_upgrades_refreshes_and_rejections(
+    changes: list[tuple[str, str, Any, int]], eager: bool
+):
     world = World(stages={"production": {"version": "v1"}})
     world.settle()
     world.eager = eager
@@ -75,17 +95,28 @@ def test_settles_through_upgrades_refreshes_and_rejections(changes: list[tuple[s
             world.edit(**{stage: version})
         look(world, rounds)
     world.settle(ROUNDS + 25 * len(changes))
-    if not [stage for stage in world.model.status.stages.values() if stage.rejected] or world.broken:
+    if (
+        not [stage for stage in world.model.status.stages.values() if stage.rejected]
+        or world.broken
+    ):
         world.check_end()  # what was rejected stays so, though it could be loaded by now
-    always = [name for name, stage in world.model.spec.stages.items() if stage.version and stage.serving.runtime.update == "Always"]
+    always = [
+        name
+        for name, stage in world.model.spec.stages.items()
+        if stage.version and stage.serving.runtime.update == "Always"
+    ]
     for name in always:
         status = world.status(name)
-        assert status.blocked or (status.effective and status.effective.runtime.image == world.runtime.image)
+        assert status.blocked or (
+            status.effective and status.effective.runtime.image == world.runtime.image
+        )
     check_upgrade(world)
 
 
 def check_upgrade(world: World) -> None:
-    """Once no stage follows the operator and none is rejected, another release of it rolls nothing."""
+    """Once no stage follows the operator and none is rejected, another release of it rolls
+    nothing.
+    """
     for name in world.model.spec.stages:
         world.edit(**{name: {"version": world.effective(name), "serving": {"runtime": {}}}})
     world.settle(ROUNDS)
@@ -96,7 +127,9 @@ def check_upgrade(world: World) -> None:
 
 
 @FEWER
-@given(edits, st.lists(st.integers(1, 10), min_size=1, max_size=4), st.sampled_from(["MLflow", "S3"]))
+@given(
+    edits, st.lists(st.integers(1, 10), min_size=1, max_size=4), st.sampled_from(["MLflow", "S3"])
+)
 def test_settles_though_a_dependency_is_away_now_and_then_and_nothing_switches_meanwhile(
     changes: list[tuple[str, Any, int]], turns: list[int], away: str
 ):
@@ -115,7 +148,9 @@ def test_settles_though_a_dependency_is_away_now_and_then_and_nothing_switches_m
 
 
 def check_frozen(world: World, routed: dict[str, str | None]) -> None:
-    """While MLflow is away no Service comes to select anything else but what is stable, or was routed to already."""
+    """While MLflow is away no Service comes to select anything else but what is stable, or was
+    routed to already.
+    """
     for name in STAGES:
         effective = world.status(name).effective
         stable = effective.runtime.identity if effective else None
@@ -123,8 +158,14 @@ def check_frozen(world: World, routed: dict[str, str | None]) -> None:
 
 
 @FEWER
-@given(edits, st.sampled_from(["Deployment", "Service", "ControllerRevision", "PodDisruptionBudget"]), st.sampled_from(STAGES))
-def test_a_refused_apply_in_one_stage_stops_no_other(changes: list[tuple[str, Any, int]], kind: str, refused: str):
+@given(
+    edits,
+    st.sampled_from(["Deployment", "Service", "ControllerRevision", "PodDisruptionBudget"]),
+    st.sampled_from(STAGES),
+)
+def test_a_refused_apply_in_one_stage_stops_no_other(
+    changes: list[tuple[str, Any, int]], kind: str, refused: str
+):
     world, plain = World(), World()
     for stage, version, rounds in changes:
         for each in (world, plain):
@@ -137,7 +178,10 @@ def test_a_refused_apply_in_one_stage_stops_no_other(changes: list[tuple[str, An
         each.settle(ROUNDS + 25 * len(changes))
     for stage in STAGES:
         if stage != refused:
-            assert (world.effective(stage), world.front(stage)) == (plain.effective(stage), plain.front(stage))
+            assert (world.effective(stage), world.front(stage)) == (
+                plain.effective(stage),
+                plain.front(stage),
+            )
     world.refused = set()
     world.now += timedelta(minutes=1)
     world.settle(ROUNDS)
@@ -146,7 +190,19 @@ def test_a_refused_apply_in_one_stage_stops_no_other(changes: list[tuple[str, An
 
 meddling = st.lists(
     st.tuples(
-        st.sampled_from(["alias", "no alias", "stage", "child", "version", "tags", "stages", "deleted", "forged"]),
+        st.sampled_from(
+            [
+                "alias",
+                "no alias",
+                "stage",
+                "child",
+                "version",
+                "tags",
+                "stages",
+                "deleted",
+                "forged",
+            ]
+        ),
         st.sampled_from(STAGES),
         st.integers(1, 3),
         st.integers(0, 6),
@@ -158,7 +214,9 @@ meddling = st.lists(
 
 @FEWER
 @given(meddling)
-def test_whatever_others_change_is_put_back_and_rolls_nothing(hands: list[tuple[str, str, int, int]]):
+def test_whatever_others_change_is_put_back_and_rolls_nothing(
+    hands: list[tuple[str, str, int, int]],
+):
     world = World(stages={"production": {"version": "v1"}, "staging": {"version": "v2"}})
     world.settle(2 * ROUNDS)
     pods = {key: uid for key, uid in world.uids().items() if key[0] == "Deployment"}
@@ -170,7 +228,9 @@ def test_whatever_others_change_is_put_back_and_rolls_nothing(hands: list[tuple[
     world.settle(2 * ROUNDS)
     world.check_end()
     assert {world.effective("production"), world.effective("staging")} == {"v1", "v2"}
-    assert deleted or {key: uid for key, uid in world.uids().items() if key[0] == "Deployment"} == pods
+    assert (
+        deleted or {key: uid for key, uid in world.uids().items() if key[0] == "Deployment"} == pods
+    )
 
 
 def meddle(world: World, what: str, stage: str, number: str) -> None:
@@ -181,12 +241,17 @@ def meddle(world: World, what: str, stage: str, number: str) -> None:
     elif what == "no alias":
         world.alias(stage, None)
     elif what == "stage" and there:
-        world.versions[number] = replace(there, stage=("Production", "Staging", "Archived")[int(number) - 1])
+        world.versions[number] = replace(
+            there, stage=("Production", "Staging", "Archived")[int(number) - 1]
+        )
     elif what == "version":
         by_hand = world.create("risk.fraud", "s3://b/by-hand", None, {})
         world.versions[by_hand] = replace(world.versions[by_hand], stage="Production")
     elif what == "tags" and there and "modelyard.io/uri" in there.tags:
-        world.tag(number, {"modelyard.io/uri": artifacts("v2"), "modelyard.io/digest": "sha256:" + "2" * 64})
+        world.tag(
+            number,
+            {"modelyard.io/uri": artifacts("v2"), "modelyard.io/digest": "sha256:" + "2" * 64},
+        )
     elif what == "stages" and there and "modelyard.io/uri" in there.tags:
         world.tag(number, {"modelyard.io/stages": stage})
     elif what == "deleted" and there and world.number("v3") != number:
@@ -204,7 +269,14 @@ def meddle(world: World, what: str, stage: str, number: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "route", [("v1", "v2", "v1"), ("v1", BROKEN, "v1"), ("v1", None, "v2", ...), ("v1", "upgrade", "refresh", "v2", "v1")], ids=str
+    "route",
+    [
+        ("v1", "v2", "v1"),
+        ("v1", BROKEN, "v1"),
+        ("v1", None, "v2", ...),
+        ("v1", "upgrade", "refresh", "v2", "v1"),
+    ],
+    ids=str,
 )
 def test_a_crash_between_any_two_steps_changes_nothing(route: tuple[Any, ...]):
     """The operator's memory is the world: a status that was never written is decided again."""

@@ -1,4 +1,6 @@
-"""RegisteredModel with gates and overrides from many starts: it settles, and no version takes a stage past its gates."""
+"""RegisteredModel with gates and overrides from many starts: it settles, and no version takes a
+stage past its gates.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,15 @@ OF_STAGING = {"name": "of-staging", "signature": {"stage": "staging"}}
 SOAK = {"name": "soak", "soak": {"stage": "staging", "for": "10m"}}
 METRIC = {"name": "metric", "metric": {"name": "f1", "atLeast": "0.9"}}
 """No version of this world comes from a run: it rejects all."""
-BLOCKED = {"WaitingForStage", "GatesPending", "GateFailed", "OverrideEnded", "ServingFailed", "ArtifactMissing", "VersionUnknown"}
+BLOCKED = {
+    "WaitingForStage",
+    "GatesPending",
+    "GateFailed",
+    "OverrideEnded",
+    "ServingFailed",
+    "ArtifactMissing",
+    "VersionUnknown",
+}
 
 
 class GatedWorld(World):
@@ -33,7 +43,11 @@ class GatedWorld(World):
 
     def signed(self, text: str) -> bytes:
         inputs = [{"name": name, "type": "double", "required": True} for name in WIDE[text]]
-        return b"signature: " + json.dumps({"inputs": json.dumps(inputs), "outputs": "[]"}).encode() + b"\n"
+        return (
+            b"signature: "
+            + json.dumps({"inputs": json.dumps(inputs), "outputs": "[]"}).encode()
+            + b"\n"
+        )
 
     def check_effective(self, before: RegisteredModel) -> None:
         super().check_effective(before)
@@ -47,7 +61,9 @@ class GatedWorld(World):
                 continue
             self.check_gates(before, name, stage)
 
-    def returns(self, before: RegisteredModel, name: str, stage: StageStatus, old: StageStatus) -> bool:
+    def returns(
+        self, before: RegisteredModel, name: str, stage: StageStatus, old: StageStatus
+    ) -> bool:
         """Whether the version displaced last came back; where the stage has a window, inside it."""
         if old.previous is None or old.previous.served != stage.effective:
             return False
@@ -62,28 +78,44 @@ class GatedWorld(World):
     def is_overridden(self, name: str, stage: StageStatus) -> bool:
         """Whether the stage's override decides, by its record and its spec."""
         known, asked = stage.override, self.model.spec.stages[name].override
-        return known is not None and asked is not None and known.version == asked.version and self.now < known.until_time
+        return (
+            known is not None
+            and asked is not None
+            and known.version == asked.version
+            and self.now < known.until_time
+        )
 
     def check_gates(self, before: RegisteredModel, name: str, stage: StageStatus) -> None:
         spec, text = self.model.spec.stages[name], str(stage.version)[-1]
         (version,) = [each for each in before.status.versions if each.name == stage.version]
-        held = [each for each in version.held if each.stage == "staging" and each.digest == stage.digest]
+        held = [
+            each for each in version.held if each.stage == "staging" and each.digest == stage.digest
+        ]
         assert spec.version == stage.version, "an override that is not in force decides nothing"
         assert spec.from_ is None or held, "it did not come from where it must come from"
         for gate in spec.gates:
             assert gate.metric is None, "no version passes this one"
             if gate.soak is not None:
                 assert held
-                assert (held[0].until_time or self.now) - held[0].since_time >= timedelta(minutes=10)
+                assert (held[0].until_time or self.now) - held[0].since_time >= timedelta(
+                    minutes=10
+                )
             if gate.signature is not None:
                 incumbent = before.status.stages.get(gate.signature.stage or name) or StageStatus()
                 there = WIDE[str(incumbent.version)[-1]] if incumbent.version else WIDE[text]
-                assert incumbent.digest == digest(text) or set(WIDE[text]) <= set(there), "it cannot be asked as the incumbent"
+                assert incumbent.digest == digest(text) or set(WIDE[text]) <= set(there), (
+                    "it cannot be asked as the incumbent"
+                )
 
     def rests(self, plan: Rest[Any]) -> None:
         super().rests(plan)
         for name, stage in self.model.status.stages.items():
-            if name in self.model.spec.stages and stage.override is not None and self.is_overridden(name, stage) and stage.override.digest:
+            if (
+                name in self.model.spec.stages
+                and stage.override is not None
+                and self.is_overridden(name, stage)
+                and stage.override.digest
+            ):
                 assert plan.requeue_after is not None, "nothing wakes it when the override ends"
                 assert self.now + plan.requeue_after <= stage.override.until_time
 
@@ -92,13 +124,22 @@ class GatedWorld(World):
         self.check_serving()
         for name in self.model.spec.stages:
             status = self.status(name)
-            assert status.version == status.desired or (status.blocked and status.blocked.reason in BLOCKED)
+            assert status.version == status.desired or (
+                status.blocked and status.blocked.reason in BLOCKED
+            )
         assert self.model.status.is_true("Synced")
 
     def override(self, stage: str, version: str | None, minutes: int = 60) -> None:
         """Set or remove an override."""
         until = self.now + timedelta(minutes=minutes)
-        self.edit(**{stage: {"override": version and {"version": version, "reason": "incident", "until": until}}})
+        self.edit(
+            **{
+                stage: {
+                    "override": version
+                    and {"version": version, "reason": "incident", "until": until}
+                }
+            }
+        )
 
 
 def gated() -> GatedWorld:
@@ -110,7 +151,12 @@ def gated() -> GatedWorld:
 versions = st.sampled_from(["v1", "v2", "v2", "v3", "v4", None])
 does = st.one_of(
     st.tuples(st.just("version"), versions),
-    st.tuples(st.just("gates"), st.sampled_from([[], [SIGNATURE], [OF_STAGING], [SOAK], [METRIC], [SIGNATURE, SOAK], [SOAK, METRIC]])),
+    st.tuples(
+        st.just("gates"),
+        st.sampled_from(
+            [[], [SIGNATURE], [OF_STAGING], [SOAK], [METRIC], [SIGNATURE, SOAK], [SOAK, METRIC]]
+        ),
+    ),
     st.tuples(st.just("from_"), st.sampled_from(["staging", None])),
     st.tuples(st.just("override"), st.sampled_from(["v1", "v2", "v3", "v4", "v9", None])),
     st.tuples(st.just("attempt"), st.none()),
@@ -119,7 +165,9 @@ does = st.one_of(
     st.tuples(st.just("upgrade"), st.none()),
     st.tuples(st.just("rollback"), st.sampled_from([{"window": "1h"}, {"window": "10m"}, None])),
 )
-changes = st.lists(st.tuples(does, st.sampled_from(STAGES), st.integers(0, 12)), min_size=2, max_size=9)
+changes = st.lists(
+    st.tuples(does, st.sampled_from(STAGES), st.integers(0, 12)), min_size=2, max_size=9
+)
 
 
 def change(world: GatedWorld, stage: str, what: str, value: Any) -> None:
@@ -156,7 +204,12 @@ def test_settles_with_gates_and_overrides_and_nothing_goes_past_them(does: list[
 
 
 @FEWER
-@given(changes, st.sampled_from(STAGES), st.sampled_from(["v2", "v3"]), st.sampled_from(["v9", "v3", "v4", None, "end"]))
+@given(
+    changes,
+    st.sampled_from(STAGES),
+    st.sampled_from(["v2", "v3"]),
+    st.sampled_from(["v9", "v3", "v4", None, "end"]),
+)
 def test_nothing_switches_by_itself_when_an_override_ends_or_is_replaced_by_one_that_takes_nothing(
     does: list[Any], stage: str, version: str, after: str | None
 ):
@@ -179,7 +232,9 @@ def test_nothing_switches_by_itself_when_an_override_ends_or_is_replaced_by_one_
 
 def test_a_version_that_is_declared_and_asked_for_at_once_is_asked_by_its_gates():
     """As an apply of files does it: in the round that records it, nothing was read of it yet."""
-    world = GatedWorld(versions=declared("v1"), stages={"production": {"version": "v1", "gates": [SIGNATURE]}})
+    world = GatedWorld(
+        versions=declared("v1"), stages={"production": {"version": "v1", "gates": [SIGNATURE]}}
+    )
     world.settle()
     world.patch(versions=declared("v1", "v2"))
     world.edit(production="v2")
@@ -192,7 +247,9 @@ def test_a_version_that_is_declared_and_asked_for_at_once_is_asked_by_its_gates(
 def test_a_crash_between_any_two_steps_of_a_gated_and_of_an_overridden_promotion_changes_nothing():
     world = GatedWorld(stages={"production": {"version": None}, "staging": {"version": None}})
     route: list[Any] = [
-        lambda each: each.edit(production={"version": "v1", "gates": [SIGNATURE, SOAK]}, staging="v1"),
+        lambda each: each.edit(
+            production={"version": "v1", "gates": [SIGNATURE, SOAK]}, staging="v1"
+        ),
         lambda each: each.edit(production="v2", staging="v2"),
         lambda each: each.override("production", "v2"),
         lambda each: each.override("production", "v9"),

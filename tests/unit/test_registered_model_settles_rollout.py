@@ -1,4 +1,6 @@
-"""RegisteredModel with `rollout` from many starts: it settles, leaves no pod with a rule, and survives a crash anywhere."""
+"""RegisteredModel with `rollout` from many starts: it settles, leaves no pod with a rule, and
+survives a crash anywhere.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,10 @@ from tests.unit.model_world_crashes import crashes
 from tests.unit.rollout_world import CANARY, RolloutWorld, rolled_out
 from tests.unit.test_registered_model_settles_gated import FEWER
 
-OTHER = {"strategy": "Canary", "steps": [{"replicas": 1}, {"weight": 30}, {"weight": 10}, {"hold": "1m"}]}
+OTHER = {
+    "strategy": "Canary",
+    "steps": [{"replicas": 1}, {"weight": 30}, {"weight": 10}, {"hold": "1m"}],
+}
 PAUSED = {"strategy": "Canary", "steps": [{"weight": 10}, {"pause": {}}]}
 
 
@@ -71,18 +76,29 @@ def test_settles_whatever_happens(does: list[Any], eager: bool):
     assert world.model == kept, "a stable spec makes no write"
     stage = world.status("production")
     assert stage.rollout is None, "a rollout ends"
-    assert not [each for version in ("v1", "v2", "v3") for each in world.rules(version)], "nobody splits for nothing"
-    identities = {each["metadata"]["labels"]["modelyard.io/identity"] for each in world.of_kind("Deployment")}
-    assert identities == ({stage.runtime.identity} if stage.runtime is not None else set()), "nothing is kept longer than it is needed"
+    assert not [each for version in ("v1", "v2", "v3") for each in world.rules(version)], (
+        "nobody splits for nothing"
+    )
+    identities = {
+        each["metadata"]["labels"]["modelyard.io/identity"] for each in world.of_kind("Deployment")
+    }
+    assert identities == ({stage.runtime.identity} if stage.runtime is not None else set()), (
+        "nothing is kept longer than it is needed"
+    )
     assert len(world.of_kind("Service")) == len(identities), "nor is an address"
 
 
 def test_a_crash_between_any_two_steps_of_a_round_changes_nothing():
-    world = rolled_out(rollout=CANARY | {"steps": [{"weight": 5}, {"replicas": 2}, {"weight": 50}, {"hold": "5s"}]})
+    world = rolled_out(
+        rollout=CANARY | {"steps": [{"weight": 5}, {"replicas": 2}, {"weight": 50}, {"hold": "5s"}]}
+    )
     world.edit(production="v2")
     forks = crashes(world, 2)
     for crashed in forks:
         crashed.settle(ROUNDS * 3)
         assert crashed.told() == world.told()
     assert (world.effective("production"), world.front("production")) == ("v2", "v2")
-    assert [entry.outcome for entry in world.model.status.history] == [Outcome.PROMOTED, Outcome.PROMOTED]
+    assert [entry.outcome for entry in world.model.status.history] == [
+        Outcome.PROMOTED,
+        Outcome.PROMOTED,
+    ]

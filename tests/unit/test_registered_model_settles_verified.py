@@ -1,4 +1,6 @@
-"""RegisteredModel with `reverify` from many starts: it settles, and what failed in staging takes no stage that asks for staging's word."""
+"""RegisteredModel with `reverify` from many starts: it settles, and what failed in staging takes
+no stage that asks for staging's word.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,13 @@ from modelyard.api.registered_model import RegisteredModel, StageStatus
 from modelyard.plan import Rest
 from tests.unit.model_world import QUIET, ROUNDS
 from tests.unit.model_world_crashes import crashes
-from tests.unit.test_registered_model_settles_gated import FEWER, METRIC, SIGNATURE, SOAK, GatedWorld
+from tests.unit.test_registered_model_settles_gated import (
+    FEWER,
+    METRIC,
+    SIGNATURE,
+    SOAK,
+    GatedWorld,
+)
 
 
 class VerifiedWorld(GatedWorld):
@@ -24,10 +32,18 @@ class VerifiedWorld(GatedWorld):
         if spec.from_ is None and not any(gate.soak for gate in spec.gates):
             return
         old = before.status.stages[name]
-        if old.candidate is not None and self.routed(name) == old.candidate.runtime.identity and name in self.routed_before:
+        if (
+            old.candidate is not None
+            and self.routed(name) == old.candidate.runtime.identity
+            and name in self.routed_before
+        ):
             return  # requests had reached it before the Fail
         (version,) = [each for each in before.status.versions if each.name == stage.version]
-        assert all(each.verified is not False for each in version.held if each.stage == "staging" and each.digest == stage.digest)
+        assert all(
+            each.verified is not False
+            for each in version.held
+            if each.stage == "staging" and each.digest == stage.digest
+        )
 
     def rests(self, plan: Rest[Any]) -> None:
         super().rests(plan)
@@ -36,10 +52,20 @@ class VerifiedWorld(GatedWorld):
             asked = spec.reverify if spec is not None else None
             known = stage.verification
             assert known is None or asked is not None, "nothing is kept that is not asked for"
-            if asked is not None and asked.every and known is not None and stage.version and any(gate.metric for gate in spec.gates):
-                assert plan.requeue_after is not None or stage.override is not None, "nothing wakes it for the next round"
+            if (
+                asked is not None
+                and asked.every
+                and known is not None
+                and stage.version
+                and any(gate.metric for gate in spec.gates)
+            ):
+                assert plan.requeue_after is not None or stage.override is not None, (
+                    "nothing wakes it for the next round"
+                )
             if known is not None and known.verdict is not None:
-                (version,) = [each for each in self.model.status.versions if each.name == stage.version]
+                (version,) = [
+                    each for each in self.model.status.versions if each.name == stage.version
+                ]
                 said = next(each.verified for each in version.held if each.stage == name)
                 assert said is (known.verdict.value == "Pass")
 
@@ -47,7 +73,11 @@ class VerifiedWorld(GatedWorld):
     def routed_before(self) -> set[str]:
         """Stages whose Service routes to their candidate already."""
         stages = self.model.status.stages.items()
-        return {name for name, stage in stages if stage.candidate is not None and self.routed(name) == stage.candidate.runtime.identity}
+        return {
+            name
+            for name, stage in stages
+            if stage.candidate is not None and self.routed(name) == stage.candidate.runtime.identity
+        }
 
 
 def change(world: VerifiedWorld, what: str, value: Any) -> None:
@@ -79,7 +109,10 @@ does = st.one_of(
     st.tuples(st.just("reverify"), st.sampled_from(["10m", "1h", None])),
     st.tuples(st.just("verify"), st.none()),
     st.tuples(st.just("gates"), st.sampled_from([[], [METRIC], [METRIC], [SIGNATURE]])),
-    st.tuples(st.just("needs"), st.sampled_from([{"from_": "staging"}, {"gates": [SOAK]}, {"from_": None, "gates": []}])),
+    st.tuples(
+        st.just("needs"),
+        st.sampled_from([{"from_": "staging"}, {"gates": [SOAK]}, {"from_": None, "gates": []}]),
+    ),
     st.tuples(st.just("override"), st.sampled_from(["v1", "v2", None])),
     st.tuples(st.just("later"), st.sampled_from([1, 15, 70, 1500])),
     st.tuples(st.just("upgrade"), st.none()),
@@ -89,7 +122,10 @@ changes = st.lists(st.tuples(does, st.integers(0, 12)), min_size=2, max_size=9)
 
 def verified(**staging: Any) -> VerifiedWorld:
     """v1 holds both stages; staging is asked again."""
-    stages = {"production": {"version": "v1"}, "staging": {"version": "v1", "reverify": {"every": "1h"}} | staging}
+    stages = {
+        "production": {"version": "v1"},
+        "staging": {"version": "v1", "reverify": {"every": "1h"}} | staging,
+    }
     world = VerifiedWorld(stages=stages)
     world.settle()
     return world
@@ -97,7 +133,9 @@ def verified(**staging: Any) -> VerifiedWorld:
 
 @FEWER
 @given(changes, st.booleans())
-def test_settles_whatever_is_asked_again_and_nothing_is_taken_that_failed(does: list[Any], eager: bool):
+def test_settles_whatever_is_asked_again_and_nothing_is_taken_that_failed(
+    does: list[Any], eager: bool
+):
     world = verified()
     world.eager = eager
     for (what, value), rounds in does:
@@ -114,7 +152,9 @@ def test_settles_whatever_is_asked_again_and_nothing_is_taken_that_failed(does: 
 def test_a_crash_between_any_two_steps_of_a_round_changes_nothing():
     world = verified()
     route: list[Any] = [
-        lambda each: each.edit(staging={"version": "v1", "gates": [METRIC], "reverify": {"attempt": 1}}),
+        lambda each: each.edit(
+            staging={"version": "v1", "gates": [METRIC], "reverify": {"attempt": 1}}
+        ),
         lambda each: each.edit(production={"from_": "staging", "version": "v2"}),
         lambda each: each.edit(staging={"gates": [], "version": "v2"}),
         lambda each: each.edit(staging={"gates": [METRIC], "reverify": {"attempt": 2}}),

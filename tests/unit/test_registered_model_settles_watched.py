@@ -1,4 +1,6 @@
-"""RegisteredModel with `rollback.automatic` from many starts: it settles, keeps nothing too long, and survives a crash anywhere."""
+"""RegisteredModel with `rollback.automatic` from many starts: it settles, keeps nothing too
+long, and survives a crash anywhere.
+"""
 
 from __future__ import annotations
 
@@ -34,11 +36,16 @@ class WatchedWorld(World):
     def fail(self) -> None:
         """Have the servers of versions end that fail, where the Service routes to them."""
         at = f"{self.now:%Y-%m-%dT%H:%M:%SZ}"
-        ended = {"name": "model", "lastState": {"terminated": {"reason": "Error", "exitCode": 139, "finishedAt": at}}}
+        ended = {
+            "name": "model",
+            "lastState": {"terminated": {"reason": "Error", "exitCode": 139, "finishedAt": at}},
+        }
         for key, there in list(self.children.items()):
             version = there["metadata"]["labels"][VERSION_LABEL]
             if key[0] == "Pod" and version in self.failing and self.front("production") == version:
-                self.children[key] = there | {"status": {"phase": "Running", "containerStatuses": [ended]}}
+                self.children[key] = there | {
+                    "status": {"phase": "Running", "containerStatuses": [ended]}
+                }
 
 
 def change(world: WatchedWorld, what: str, value: Any) -> None:
@@ -73,7 +80,9 @@ changes = st.lists(st.tuples(does, st.integers(0, 12)), min_size=2, max_size=9)
 
 def watched(**production: Any) -> WatchedWorld:
     """v1 holds production, and what takes it is watched."""
-    world = WatchedWorld(stages={"production": {"version": "v1", "rollback": AUTOMATIC} | production})
+    world = WatchedWorld(
+        stages={"production": {"version": "v1", "rollback": AUTOMATIC} | production}
+    )
     world.settle(ROUNDS * 3)
     return world
 
@@ -97,8 +106,12 @@ def test_settles_whatever_fails(does: list[Any], eager: bool):
     assert world.model == kept, "a stable spec makes no write"
     stage = world.status("production")
     assert stage.watch is None or stage.blocked is not None, "a watch ends"
-    identities = {each["metadata"]["labels"]["modelyard.io/identity"] for each in world.of_kind("Deployment")}
-    assert identities == ({stage.runtime.identity} if stage.runtime is not None else set()), "nothing is kept longer than it is needed"
+    identities = {
+        each["metadata"]["labels"]["modelyard.io/identity"] for each in world.of_kind("Deployment")
+    }
+    assert identities == ({stage.runtime.identity} if stage.runtime is not None else set()), (
+        "nothing is kept longer than it is needed"
+    )
 
 
 def test_a_crash_between_any_two_steps_of_a_round_changes_nothing():
@@ -110,5 +123,11 @@ def test_a_crash_between_any_two_steps_of_a_round_changes_nothing():
         crashed.settle(ROUNDS * 3)
         assert crashed.told() == world.told()
     assert (world.effective("production"), world.front("production")) == ("v1", "v1")
-    assert [entry.outcome for entry in world.model.status.history] == [Outcome.PROMOTED, Outcome.PROMOTED, Outcome.ROLLED_BACK]
-    assert [(each.version, each.reason) for each in world.status("production").rejected] == [("v2", "RolledBack")]
+    assert [entry.outcome for entry in world.model.status.history] == [
+        Outcome.PROMOTED,
+        Outcome.PROMOTED,
+        Outcome.ROLLED_BACK,
+    ]
+    assert [(each.version, each.reason) for each in world.status("production").rejected] == [
+        ("v2", "RolledBack")
+    ]

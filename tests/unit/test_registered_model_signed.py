@@ -26,15 +26,38 @@ def test_the_signed_job_reads_the_version_with_the_keys_of_s3_and_nothing_else_o
     assert does(decision) == ["apply Job/vb"], "the candidate has no pod"
     spec = applied(decision, "Job")["spec"]
     (container,) = spec["template"]["spec"]["containers"]
-    env = {each["name"]: each.get("value") or each["valueFrom"]["secretKeyRef"]["key"] for each in container["env"]}
-    assert (env["MODELYARD_CANDIDATE_URI"], env["MODELYARD_CANDIDATE_DIGEST"]) == ("s3://b/vb", B.digest)
-    assert (env["AWS_SECRET_ACCESS_KEY"], "envFrom" in container) == ("AWS_SECRET_ACCESS_KEY", False)
+    env = {
+        each["name"]: each.get("value") or each["valueFrom"]["secretKeyRef"]["key"]
+        for each in container["env"]
+    }
+    assert (env["MODELYARD_CANDIDATE_URI"], env["MODELYARD_CANDIDATE_DIGEST"]) == (
+        "s3://b/vb",
+        B.digest,
+    )
+    assert (env["AWS_SECRET_ACCESS_KEY"], "envFrom" in container) == (
+        "AWS_SECRET_ACCESS_KEY",
+        False,
+    )
     literal = PEM.replace("$", "$$")
-    assert container["command"] == ["python", "-m", "modelyard_runtime.signed", "--key", literal, "--key", literal]
+    assert container["command"] == [
+        "python",
+        "-m",
+        "modelyard_runtime.signed",
+        "--key",
+        literal,
+        "--key",
+        literal,
+    ]
     assert (spec["backoffLimit"], spec["template"]["spec"]["activeDeadlineSeconds"]) == (0, 3600)
-    newer = replace(view_of(begun(SIGNED)), runtime=replace(RUNTIME, image="registry/modelyard/runtime:newer"))
-    (container,) = pods.job(newer, Gate.model_validate(SIGNED))["spec"]["template"]["spec"]["containers"]
-    assert container["image"] == "registry/modelyard/runtime:newer", "one that knows the gate, whatever the candidate is served by"
+    newer = replace(
+        view_of(begun(SIGNED)), runtime=replace(RUNTIME, image="registry/modelyard/runtime:newer")
+    )
+    (container,) = pods.job(newer, Gate.model_validate(SIGNED))["spec"]["template"]["spec"][
+        "containers"
+    ]
+    assert container["image"] == "registry/modelyard/runtime:newer", (
+        "one that knows the gate, whatever the candidate is served by"
+    )
 
 
 @pytest.mark.parametrize(
@@ -48,13 +71,19 @@ def test_the_signed_job_reads_the_version_with_the_keys_of_s3_and_nothing_else_o
         (said("StoreUnavailable"), "Error", "its files: why"),
         (said("ConnectionRefused"), "Error", "its files: why"),
         (said("LoadFailed"), "Error", "its files: why"),
-        ({"text": '{"reason": ["SignatureInvalid"], "message": "forged"}'}, "Error", "exit code 1: forged"),
+        (
+            {"text": '{"reason": ["SignatureInvalid"], "message": "forged"}'},
+            "Error",
+            "exit code 1: forged",
+        ),
         ({"text": "Traceback"}, "Error", "exit code 1: Traceback"),
         ({"why": "OOMKilled"}, "Error", "it used more memory than its limit"),
         ({"reason": "DeadlineExceeded"}, "Error", "it did not end within 60 minutes"),
     ],
 )
-def test_only_a_word_about_the_files_fails_a_signed_gate_and_anything_else_is_asked_again(ended: dict[str, Any], verdict: str, said: str):
+def test_only_a_word_about_the_files_fails_a_signed_gate_and_anything_else_is_asked_again(
+    ended: dict[str, Any], verdict: str, said: str
+):
     model = begun(SIGNED)
     job = job_of(model, end="Failed")
     assert told(model, job, pod_of(job, 1, **ended))[:2] == (verdict, said)
@@ -66,6 +95,11 @@ def test_only_a_word_about_the_files_fails_a_signed_gate_and_anything_else_is_as
 def test_a_signed_version_passes_by_the_name_of_its_key_and_is_not_asked_twice():
     model = begun(SIGNED)
     job = job_of(model, end="Complete")
-    passing = decided(model, *STABLE, job, pod_of(job, 0, '{"message": "signed by the key 0123456789abcdef, 7 files"}'))
+    passing = decided(
+        model,
+        *STABLE,
+        job,
+        pod_of(job, 0, '{"message": "signed by the key 0123456789abcdef, 7 files"}'),
+    )
     assert passing.status.gates[0].message == "signed by the key 0123456789abcdef, 7 files"
     assert "apply Job/vb" not in does(decided(after(model, passing), *STABLE))

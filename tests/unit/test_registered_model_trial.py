@@ -33,42 +33,87 @@ from tests.unit.models import (
     view_of,
 )
 
-JOB = {"name": "integration", "job": {"image": "team/test:1", "command": ["pytest"], "env": [{"name": "SUITE", "value": "$(A)"}]}}
+JOB = {
+    "name": "integration",
+    "job": {
+        "image": "team/test:1",
+        "command": ["pytest"],
+        "env": [{"name": "SUITE", "value": "$(A)"}],
+    },
+}
 ASKS = {"name": "integration", "job": {"image": "team/test:1", "candidate": "Served"}}
 DIGEST = "sha256:" + "1" * 64
-SMOKE = {"name": "answers", "smoke": {"requests": {"configMap": "cases", "key": "c.json", "digest": DIGEST}, "maxLatency": "50ms"}}
+SMOKE = {
+    "name": "answers",
+    "smoke": {
+        "requests": {"configMap": "cases", "key": "c.json", "digest": DIGEST},
+        "maxLatency": "50ms",
+    },
+}
 THEN, STAMP = NOW - 2 * SECOND, "2026-01-01T11:59:58Z"
 
 
 def begun(*gates: dict[str, Any], **stage: Any) -> RegisteredModel:
     """The stage holds va, asks for vb, and vb is recorded as its candidate."""
-    return stage_of("vb", **({"holds": A, "candidate": served(B), "start_time": NOW, "asked": list(gates)} | stage))
+    return stage_of(
+        "vb",
+        **({"holds": A, "candidate": served(B), "start_time": NOW, "asked": list(gates)} | stage),
+    )
 
 
 STABLE = pods_of(begun(), A, routed=True)
 
 
-def job_of(model: RegisteredModel, *, end: str = "", at: str = STAMP, index: int = 0, **status: Any) -> Manifest:
+def job_of(
+    model: RegisteredModel, *, end: str = "", at: str = STAMP, index: int = 0, **status: Any
+) -> Manifest:
     """The Job of a gate; `end` is Complete or Failed."""
     view = view_of(model)
     assert view.spec is not None
-    conditions = [{"type": end, "status": "True", "lastTransitionTime": at, "reason": "BackoffLimitExceeded"}] if end else []
+    conditions = (
+        [
+            {
+                "type": end,
+                "status": "True",
+                "lastTransitionTime": at,
+                "reason": "BackoffLimitExceeded",
+            }
+        ]
+        if end
+        else []
+    )
     more = {"conditions": conditions} | ({"completionTime": at} if end == "Complete" else {})
-    return live(pods.job(view, view.spec.gates[index]), {"startTime": STAMP} | more | status, uid="uid-job")
+    return live(
+        pods.job(view, view.spec.gates[index]), {"startTime": STAMP} | more | status, uid="uid-job"
+    )
 
 
 def pod_of(
-    job: Manifest, code: int | None = None, text: str = "", *, why: str = "", started: str | None = STAMP, **status: Any
+    job: Manifest,
+    code: int | None = None,
+    text: str = "",
+    *,
+    why: str = "",
+    started: str | None = STAMP,
+    **status: Any,
 ) -> Manifest:
     """A pod of a Job, whose container runs or has ended."""
-    ended = {"exitCode": code, "message": text, "reason": why, "startedAt": started, "finishedAt": STAMP}
+    ended = {
+        "exitCode": code,
+        "message": text,
+        "reason": why,
+        "startedAt": started,
+        "finishedAt": STAMP,
+    }
     state = {"running": {"startedAt": started}} if code is None else {"terminated": ended}
     phase = "Running" if code is None else "Failed" if code else "Succeeded"
     phase = status.pop("phase", phase)
     return pod(job, phase, statuses=[{"name": "gate", "state": state}], **status)
 
 
-def told(model: RegisteredModel, *owned: Manifest, **more: Any) -> tuple[str, str, timedelta | None]:
+def told(
+    model: RegisteredModel, *owned: Manifest, **more: Any
+) -> tuple[str, str, timedelta | None]:
     """What the gate says: verdict, the whole message, and when it is asked again."""
     (result,) = judge(view_of(model, *owned, **more), NOW)
     return result.status.verdict.value, result.message, result.again
@@ -79,12 +124,16 @@ def states(decision: StageDecision) -> dict[str, str]:
 
 
 def applied(decision: StageDecision, kind: str) -> Manifest:
-    found = [each.manifest for each in decision.actions if isinstance(each, Apply) and each.manifest["kind"] == kind]
+    found = [
+        each.manifest
+        for each in decision.actions
+        if isinstance(each, Apply) and each.manifest["kind"] == kind
+    ]
     assert len(found) == 1, does(decision)
     return found[0]
 
 
-# --- how the Job looks --------------------------------------------------------------------------------
+# --- how the Job looks ----------------------------------------------------------------------------
 def test_a_job_is_made_without_pods_of_the_candidate_and_is_told_what_it_judges():
     decision = decided(begun(JOB), *STABLE)
     assert does(decision) == ["apply Job/vb"]
@@ -103,10 +152,15 @@ def test_a_job_is_made_without_pods_of_the_candidate_and_is_told_what_it_judges(
     assert env["SUITE"] == "$$(A)", "the kubelet expands nothing in it"
     assert (container["image"], container["command"]) == ("team/test:1", ["pytest"])
     assert container["envFrom"] == [{"secretRef": {"name": "modelyard-connection"}}]
-    assert (pod_spec["automountServiceAccountToken"], pod_spec["activeDeadlineSeconds"]) == (False, 600)
+    assert (pod_spec["automountServiceAccountToken"], pod_spec["activeDeadlineSeconds"]) == (
+        False,
+        600,
+    )
     assert job["spec"]["backoffLimit"] == 1
     assert job["metadata"]["ownerReferences"][0]["uid"] == "uid-fraud"
-    assert "apply" not in " ".join(does(decided(begun(JOB), *STABLE, job_of(begun(JOB))))), "it is searched before it is created"
+    assert "apply" not in " ".join(does(decided(begun(JOB), *STABLE, job_of(begun(JOB))))), (
+        "it is searched before it is created"
+    )
 
 
 def test_a_job_is_told_the_run_that_the_version_came_from_and_the_gate_smoke_has_no_use_for_it():
@@ -114,7 +168,10 @@ def test_a_job_is_told_the_run_that_the_version_came_from_and_the_gate_smoke_has
     model = begun(JOB, SMOKE)
     view = view_of(model, versions=(A, trained))
     assert view.spec is not None
-    tried, asked = (pods.job(view, gate)["spec"]["template"]["spec"]["containers"][0]["env"] for gate in view.spec.gates)
+    tried, asked = (
+        pods.job(view, gate)["spec"]["template"]["spec"]["containers"][0]["env"]
+        for gate in view.spec.gates
+    )
     told = {"name": "MODELYARD_CANDIDATE_RUN_ID", "value": "run-7"}
     assert told in tried
     assert told not in asked
@@ -125,7 +182,10 @@ def test_no_service_of_a_stage_selects_the_pods_of_a_gate():
     labels = job_of(model)["spec"]["template"]["metadata"]["labels"]
     assert IDENTITY_LABEL not in labels
     for what in (served(A), served(B)):
-        for service in (build.service(model, "production", what), build.private_service(model, "production", what)):
+        for service in (
+            build.service(model, "production", what),
+            build.private_service(model, "production", what),
+        ):
             assert not service["spec"]["selector"].items() <= labels.items()
 
 
@@ -136,22 +196,30 @@ def test_the_name_of_a_job_is_another_for_whatever_is_asked_otherwise():
         for each in (
             model,
             begun(JOB, attempt=1),
-            begun(JOB, candidate=served(C)).model_copy(update={"spec": stage_of("vc", asked=[JOB]).spec}),
+            begun(JOB, candidate=served(C)).model_copy(
+                update={"spec": stage_of("vc", asked=[JOB]).spec}
+            ),
             begun(ASKS),
             begun(JOB, SMOKE),
         )
     }
     assert len(names) == 5
     assert all(len(name) <= 57 for name in names)
-    assert job_of(begun(JOB, serving={"replicas": 3}))["metadata"]["name"] in names, "replicas are nothing that is asked"
+    assert job_of(begun(JOB, serving={"replicas": 3}))["metadata"]["name"] in names, (
+        "replicas are nothing that is asked"
+    )
 
 
-# --- the candidate's own pod --------------------------------------------------------------------------
+# --- the candidate's own pod ----------------------------------------------------------------------
 def test_a_gate_that_asks_the_candidate_gets_one_pod_of_it_behind_a_service_of_its_own():
     model = begun(SMOKE, serving={"replicas": 3})
     stable = pods_of(model, A, routed=True, replicas=3, ready=3)
     starting = decided(model, *stable)
-    assert does(starting) == ["apply ControllerRevision/vb", "apply Deployment/vb", "apply Service/vb"]
+    assert does(starting) == [
+        "apply ControllerRevision/vb",
+        "apply Deployment/vb",
+        "apply Service/vb",
+    ]
     deployment, service = applied(starting, "Deployment"), applied(starting, "Service")
     assert deployment["spec"]["replicas"] == 1
     assert service["metadata"]["name"] == deployment["metadata"]["name"]
@@ -163,8 +231,13 @@ def test_a_gate_that_asks_the_candidate_gets_one_pod_of_it_behind_a_service_of_i
     asking = decided(model, *stable, *pods_of(model, B, replicas=1), own)
     assert does(asking) == ["apply Job/vb"]
     (container,) = applied(asking, "Job")["spec"]["template"]["spec"]["containers"]
-    assert {"name": "MODELYARD_CANDIDATE_URL", "value": f"http://{service['metadata']['name']}.risk"} in container["env"]
-    assert view_of(model, own, *stable).routed == served(A).runtime.identity, "the stage's Service is told by its name"
+    assert {
+        "name": "MODELYARD_CANDIDATE_URL",
+        "value": f"http://{service['metadata']['name']}.risk",
+    } in container["env"]
+    assert view_of(model, own, *stable).routed == served(A).runtime.identity, (
+        "the stage's Service is told by its name"
+    )
 
 
 def test_what_passed_is_started_whole_and_its_own_service_and_job_go():
@@ -172,13 +245,22 @@ def test_what_passed_is_started_whole_and_its_own_service_and_job_go():
     job = job_of(model, end="Complete")
     there = (*pods_of(model, A, routed=True, replicas=3, ready=3), *pods_of(model, B, replicas=1))
     own = live(build.private_service(model, "production", served(B)))
-    passing = decided(model, *there, own, job, pod_of(job, 0, '{"message": "12 requests answered as expected"}'))
+    passing = decided(
+        model, *there, own, job, pod_of(job, 0, '{"message": "12 requests answered as expected"}')
+    )
     assert passing.record
-    assert (does(passing), passing.status.gates[0].message) == ([], "12 requests answered as expected")
+    assert (does(passing), passing.status.gates[0].message) == (
+        [],
+        "12 requests answered as expected",
+    )
     model = after(model, passing)
     starting = decided(model, *there, own, job, pod_of(job, 0))
     name = own["metadata"]["name"]
-    assert does(starting) == ["apply Deployment/vb", f"delete Service/{name}", f"delete Job/{job['metadata']['name']}"]
+    assert does(starting) == [
+        "apply Deployment/vb",
+        f"delete Service/{name}",
+        f"delete Job/{job['metadata']['name']}",
+    ]
     assert applied(starting, "Deployment")["spec"]["replicas"] == 3
     assert states(starting)["trial"] == "Done"
 
@@ -187,19 +269,31 @@ def test_while_nothing_asks_the_candidate_it_has_no_pods():
     """As when the gate that asked has passed, and another one has not."""
     model = begun(SMOKE, JOB)
     job = job_of(model, end="Complete")
-    there = (*STABLE, *pods_of(model, B), live(build.private_service(model, "production", served(B))))
+    there = (
+        *STABLE,
+        *pods_of(model, B),
+        live(build.private_service(model, "production", served(B))),
+    )
     model = after(model, decided(model, *there, job, pod_of(job, 0)))
     left = decided(model, *there, job_of(model, index=1))
     deployment = there[-2]["metadata"]["name"]
-    assert does(left) == [f"delete Service/{deployment}", f"delete Deployment/{deployment}"], "its template stays"
+    assert does(left) == [f"delete Service/{deployment}", f"delete Deployment/{deployment}"], (
+        "its template stays"
+    )
     routed = decided(model, *STABLE[:2], *pods_of(model, B, routed=True), job_of(model, index=1))
-    assert not [each for each in does(routed) if each.startswith("delete Deployment")], "requests reach it"
+    assert not [each for each in does(routed) if each.startswith("delete Deployment")], (
+        "requests reach it"
+    )
 
 
 def test_a_stage_without_pods_of_its_own_has_one_to_ask_and_none_afterwards():
     model = begun(ASKS, serving={"replicas": 0})
     starting = decided(model)
-    assert does(starting) == ["apply ControllerRevision/vb", "apply Deployment/vb", "apply Service/vb"]
+    assert does(starting) == [
+        "apply ControllerRevision/vb",
+        "apply Deployment/vb",
+        "apply Service/vb",
+    ]
     there = (*pods_of(model, B), live(build.private_service(model, "production", served(B))))
     assert does(decided(model, *there)) == ["apply Job/vb"]
     job = job_of(model, end="Complete")
@@ -207,16 +301,30 @@ def test_a_stage_without_pods_of_its_own_has_one_to_ask_and_none_afterwards():
     ended = decided(model, *there, job)
     assert ended.status.version == "vb"
     gone = decided(after(model, ended), *there, job)
-    assert [each.split("/")[0] for each in does(gone)] == ["delete Service", "delete Job", "delete Deployment"]
+    assert [each.split("/")[0] for each in does(gone)] == [
+        "delete Service",
+        "delete Job",
+        "delete Deployment",
+    ]
 
 
 def test_a_candidate_that_cannot_be_loaded_is_rejected_in_its_trial():
     model = begun(SMOKE)
     deployment = pods_of(model, B, ready=0)
-    ended = {"exitCode": 67, "message": '{"reason": "LoadFailed", "message": "it is cut short"}', "startedAt": STAMP}
+    ended = {
+        "exitCode": 67,
+        "message": '{"reason": "LoadFailed", "message": "it is cut short"}',
+        "startedAt": STAMP,
+    }
     broken = pod(deployment[1], statuses=[{"name": "model", "state": {"terminated": ended}}])
     broken["metadata"]["creationTimestamp"] = "2026-01-01T11:30:00Z"
-    failing = decided(model, *STABLE, *deployment, broken, live(build.private_service(model, "production", served(B))))
+    failing = decided(
+        model,
+        *STABLE,
+        *deployment,
+        broken,
+        live(build.private_service(model, "production", served(B))),
+    )
     (rejection,) = failing.status.rejected
     assert (rejection.reason, rejection.runtime) == ("ServingFailed", served(B).runtime.identity)
 
@@ -228,12 +336,24 @@ def test_a_candidate_starts_with_as_many_pods_as_the_autoscaler_gave_the_stable_
     assert applied(starting, "Deployment")["spec"]["replicas"] == 6
 
 
-# --- what a Job says ----------------------------------------------------------------------------------
+# --- what a Job says ------------------------------------------------------------------------------
 MODEL = begun(JOB)
 RUNS, FAILED, COMPLETE = job_of(MODEL), job_of(MODEL, end="Failed"), job_of(MODEL, end="Complete")
-EVICTED = {"conditions": [{"type": "DisruptionTarget", "status": "True", "lastTransitionTime": "2026-01-01T11:59:57Z"}]}
-UNSCHEDULABLE = [{"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/3 nodes"}]
-PULL = [{"name": "gate", "image": "team/test:1", "state": {"waiting": {"reason": "ErrImagePull", "message": "no such tag"}}}]
+EVICTED = {
+    "conditions": [
+        {"type": "DisruptionTarget", "status": "True", "lastTransitionTime": "2026-01-01T11:59:57Z"}
+    ]
+}
+UNSCHEDULABLE = [
+    {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/3 nodes"}
+]
+PULL = [
+    {
+        "name": "gate",
+        "image": "team/test:1",
+        "state": {"waiting": {"reason": "ErrImagePull", "message": "no such tag"}},
+    }
+]
 FULL = 'Usage of EmptyDir volume "tmp" exceeds the limit "20Gi"'
 OLD = "2026-01-01T11:58:00Z"
 
@@ -248,14 +368,38 @@ OLD = "2026-01-01T11:58:00Z"
         ((COMPLETE, pod_of(COMPLETE, 0, '{"rows": 7}')), "Pass", 'exit code 0: {"rows": 7}'),
         ((COMPLETE,), "Pending", "its Job is complete; its pod is about to say how"),
         ((FAILED, pod_of(FAILED, 3, "a\nb  c")), "Fail", "exit code 3: a b c"),
-        ((FAILED, pod_of(FAILED, 137, why="OOMKilled")), "Fail", "it used more memory than its limit"),
+        (
+            (FAILED, pod_of(FAILED, 137, why="OOMKilled")),
+            "Fail",
+            "it used more memory than its limit",
+        ),
         ((FAILED, pod_of(FAILED, 137, why="Error")), "Fail", "it used more memory than its limit"),
-        ((FAILED, pod_of(FAILED, 137, "boom", reason="Evicted", message=FULL)), "Fail", f"The pod failed: Evicted {FULL}: boom"),
-        ((FAILED, pod_of(FAILED, 143, reason="DeadlineExceeded")), "Fail", "it did not end within the 10m of its timeout"),
-        ((FAILED, pod_of(FAILED, 0, reason="DeadlineExceeded", phase="Failed")), "Fail", "it did not end within the 10m of its timeout"),
+        (
+            (FAILED, pod_of(FAILED, 137, "boom", reason="Evicted", message=FULL)),
+            "Fail",
+            f"The pod failed: Evicted {FULL}: boom",
+        ),
+        (
+            (FAILED, pod_of(FAILED, 143, reason="DeadlineExceeded")),
+            "Fail",
+            "it did not end within the 10m of its timeout",
+        ),
+        (
+            (FAILED, pod_of(FAILED, 0, reason="DeadlineExceeded", phase="Failed")),
+            "Fail",
+            "it did not end within the 10m of its timeout",
+        ),
         ((FAILED,), "Pending", "its Job has failed; its pod is about to say why"),
-        ((RUNS, pod(RUNS, "Pending", statuses=PULL)), "Error", "ImagePullFailed: team/test:1 (pull secrets: none): no such tag."),
-        ((RUNS, pod(RUNS, "Pending", conditions=UNSCHEDULABLE)), "Pending", "Unschedulable: 0/3 nodes."),
+        (
+            (RUNS, pod(RUNS, "Pending", statuses=PULL)),
+            "Error",
+            "ImagePullFailed: team/test:1 (pull secrets: none): no such tag.",
+        ),
+        (
+            (RUNS, pod(RUNS, "Pending", conditions=UNSCHEDULABLE)),
+            "Pending",
+            "Unschedulable: 0/3 nodes.",
+        ),
     ],
 )
 def test_a_job_says(owned: tuple[Manifest, ...], verdict: str, said: str):
@@ -272,10 +416,19 @@ def test_a_job_says(owned: tuple[Manifest, ...], verdict: str, said: str):
         ((job_of(MODEL, end="Complete", at=OLD),), "Pending", "its pod was ended from outside"),
         ((COMPLETE, pod_of(COMPLETE, 0, **EVICTED)), "Pending", "its pod was ended from outside"),
         ((job_of(MODEL, end="Failed", at=OLD),), "Error", "its pods are gone"),
-        ((job_of(MODEL, end="Failed", at=OLD), pod_of(FAILED, 137, started=None, reason="DeadlineExceeded")), "Error", "its pod was never"),
+        (
+            (
+                job_of(MODEL, end="Failed", at=OLD),
+                pod_of(FAILED, 137, started=None, reason="DeadlineExceeded"),
+            ),
+            "Error",
+            "its pod was never",
+        ),
     ],
 )
-def test_a_job_that_has_not_judged_the_version_is_replaced(owned: tuple[Manifest, ...], verdict: str, said: str):
+def test_a_job_that_has_not_judged_the_version_is_replaced(
+    owned: tuple[Manifest, ...], verdict: str, said: str
+):
     found = told(MODEL, *owned)
     assert found[0] == verdict
     assert found[1].startswith(said)
@@ -284,30 +437,51 @@ def test_a_job_that_has_not_judged_the_version_is_replaced(owned: tuple[Manifest
 
 def test_what_is_missing_is_not_asked_for_at_once():
     fresh = decided(MODEL, *STABLE, FAILED, pod_of(FAILED, 137, started=None))
-    assert (does(fresh), fresh.status.gates[0].verdict.value, fresh.requeue_after) == ([], "Error", 58 * SECOND)
+    assert (does(fresh), fresh.status.gates[0].verdict.value, fresh.requeue_after) == (
+        [],
+        "Error",
+        58 * SECOND,
+    )
     job = job_of(MODEL, end="Failed", at=OLD)
     forged = told(MODEL, job, pod_of(job, 66, '{"reason": "RequestsMissing", "message": "why"}'))
-    assert forged[:2] == ("Fail", "exit code 66: why"), "the words of our program count for our program only"
+    assert forged[:2] == ("Fail", "exit code 66: why"), (
+        "the words of our program count for our program only"
+    )
 
 
 def test_a_job_without_a_pod_says_why_and_one_that_is_refused_is_made_in_the_next_reconcile():
     job = job_of(MODEL, startTime="2026-01-01T11:59:00Z")
     assert told(MODEL, job)[:2] == (
         "Error",
-        f"Kubernetes creates no pod for its Job and does not say why: kubectl describe job {job['metadata']['name']}",
+        (
+            "Kubernetes creates no pod for its Job and does not say why: kubectl describe job"
+            f" {job['metadata']['name']}"
+        ),
     )
-    found = told(MODEL, job, evidence=Evidence(creation_errors={"uid-job": "pods are forbidden: exceeded quota: team"}))
+    found = told(
+        MODEL,
+        job,
+        evidence=Evidence(creation_errors={"uid-job": "pods are forbidden: exceeded quota: team"}),
+    )
     assert found[1].startswith("QuotaExceeded: pods are forbidden: exceeded quota: team.")
     assert found[2] == MINUTE
     refused = decided(MODEL, *STABLE, refusals=refusing(("Job", job["metadata"]["name"])))
     assert does(refused) == []
-    assert refused.status.gates[0].message == "Kubernetes refuses its Job: admission webhook said no"
+    assert (
+        refused.status.gates[0].message == "Kubernetes refuses its Job: admission webhook said no"
+    )
     assert refused.status.blocked is not None
     assert (refused.status.blocked.reason, refused.requeue_after) == ("GatesPending", MINUTE)
 
 
 def test_a_job_that_only_has_the_name_and_the_owner_is_not_believed():
-    forged = live({**COMPLETE, "metadata": COMPLETE["metadata"] | {"labels": {"modelyard.io/stage": "production"}}}, COMPLETE["status"])
+    forged = live(
+        {
+            **COMPLETE,
+            "metadata": COMPLETE["metadata"] | {"labels": {"modelyard.io/stage": "production"}},
+        },
+        COMPLETE["status"],
+    )
     assert told(MODEL, forged, pod_of(forged, 0))[0] == "Pending"
 
 
@@ -315,42 +489,67 @@ def test_which_try_it_is_and_how_the_one_before_ended():
     job = job_of(MODEL, failed=1)
     first = pod_of(job, 3, "boom")
     first["metadata"] |= {"name": "first", "creationTimestamp": OLD}
-    assert told(MODEL, job, first, pod_of(job))[1] == "its Job runs since 11:59:58 UTC, try 2 of 2; the one before: exit code 3"
+    assert (
+        told(MODEL, job, first, pod_of(job))[1]
+        == "its Job runs since 11:59:58 UTC, try 2 of 2; the one before: exit code 3"
+    )
     failed = job_of(MODEL, end="Failed", failed=2)
     assert told(MODEL, failed, pod_of(failed, 3))[1] == "exit code 3 (2 tries)"
 
 
-# --- what follows -------------------------------------------------------------------------------------
+# --- what follows ---------------------------------------------------------------------------------
 def test_a_fail_rejects_keeps_the_job_with_its_log_and_tells_the_whole_message_in_an_event():
     failing = decided(MODEL, *STABLE, FAILED, pod_of(FAILED, 1, "x" * 390))
     assert failing.record
-    assert (failing.status.version, failing.status.candidate, failing.status.rejected[0].reason) == ("va", None, "GateFailed")
+    assert (
+        failing.status.version,
+        failing.status.candidate,
+        failing.status.rejected[0].reason,
+    ) == ("va", None, "GateFailed")
     (event,) = failing.events
     assert (event.reason, event.warning) == ("GateFailed", True)
     assert event.message == f"production does not take vb. integration: exit code 1: {'x' * 390}."
     told_ = decided(after(MODEL, failing), *STABLE, FAILED, pod_of(FAILED, 1))
     assert does(told_) == []
     assert told_.status.blocked is not None
-    assert told_.status.blocked.message.startswith("vb was rejected, and va is still serving. integration: exit code 1: xxx")
+    assert told_.status.blocked.message.startswith(
+        "vb was rejected, and va is still serving. integration: exit code 1: xxx"
+    )
     back = after(MODEL, failing).model_copy(update={"spec": stage_of("va", asked=[JOB]).spec})
     assert does(decided(back, *STABLE, FAILED)) == [f"delete Job/{FAILED['metadata']['name']}"]
-    again = after(MODEL, failing).model_copy(update={"spec": stage_of("vb", asked=[JOB], attempt=1).spec})
+    again = after(MODEL, failing).model_copy(
+        update={"spec": stage_of("vb", asked=[JOB], attempt=1).spec}
+    )
     again = recorded_first(again, *STABLE, FAILED)
-    assert does(decided(again, *STABLE, FAILED)) == ["apply Job/vb", f"delete Job/{FAILED['metadata']['name']}"]
+    assert does(decided(again, *STABLE, FAILED)) == [
+        "apply Job/vb",
+        f"delete Job/{FAILED['metadata']['name']}",
+    ]
 
 
 def test_jobs_of_a_cleared_or_a_settled_stage_go():
     gone = f"delete Job/{FAILED['metadata']['name']}"
     assert gone in does(decided(stage_of(None, asked=[JOB]), FAILED))
     assert gone in does(decided(stage_of("va", holds=A, asked=[JOB]), *STABLE, FAILED))
-    assert gone in does(decided(stage_of("vc", holds=A, candidate=served(C), start_time=NOW, asked=[JOB]), *STABLE, FAILED))
+    assert gone in does(
+        decided(
+            stage_of("vc", holds=A, candidate=served(C), start_time=NOW, asked=[JOB]),
+            *STABLE,
+            FAILED,
+        )
+    )
 
 
 def test_with_mlflow_away_no_job_is_made_and_none_is_deleted():
     away = decided(MODEL, *STABLE, dependencies_down=True)
     assert does(away) == []
     model = begun(SMOKE)
-    there = (*STABLE, *pods_of(model, B), live(build.private_service(model, "production", served(B))), job_of(model))
+    there = (
+        *STABLE,
+        *pods_of(model, B),
+        live(build.private_service(model, "production", served(B))),
+        job_of(model),
+    )
     assert does(decided(model, *there, dependencies_down=True)) == []
 
 
@@ -358,7 +557,10 @@ def test_gates_without_pods_come_first_and_a_candidate_of_an_earlier_trial_is_ke
     quality = {"name": "quality", "metric": {"name": "f1", "atLeast": "0"}}
     model = begun(quality, SMOKE)
     waiting = decided(model, *STABLE)
-    assert (does(waiting), list(states(waiting))) == ([], ["admit", "gates", "trial", "start", "switch", "record"])
+    assert (does(waiting), list(states(waiting))) == (
+        [],
+        ["admit", "gates", "trial", "start", "switch", "record"],
+    )
     assert routes_to(waiting) is None
 
 

@@ -19,9 +19,13 @@ THERE = (*STABLE, *pods_of(MODEL, B), live(build.private_service(MODEL, "product
 
 
 def smoke_container(gate: dict[str, Any]) -> tuple[Manifest, list[str]]:
-    """The container that sends the requests of a gate, of an operator that was upgraded meanwhile; and the volumes of its pod."""
+    """The container that sends the requests of a gate, of an operator that was upgraded
+    meanwhile; and the volumes of its pod.
+    """
     listed = B.model_copy(update={"listing_digest": DIGEST})
-    view = view_of(begun(gate), versions=(A, listed), runtime=replace(RUNTIME, image="modelyard/runtime:newer"))
+    view = view_of(
+        begun(gate), versions=(A, listed), runtime=replace(RUNTIME, image="modelyard/runtime:newer")
+    )
     assert view.spec is not None
     spec = pods.job(view, view.spec.gates[0])["spec"]["template"]["spec"]
     (container,) = spec["containers"]
@@ -32,21 +36,41 @@ def test_the_smoke_job_runs_in_the_operators_runtime_and_gets_the_keys_of_s3_one
     container, volumes = smoke_container(SMOKE)
     assert container["image"] == "modelyard/runtime:newer", "its arguments are of that release"
     assert "envFrom" not in container, "whatever else is in the Secret does not reach it"
-    keys = {each["name"]: each["valueFrom"]["secretKeyRef"] for each in container["env"] if "valueFrom" in each}
-    assert set(keys) >= {"AWS_SECRET_ACCESS_KEY", "MLFLOW_S3_ENDPOINT_URL", "MODELYARD_BUCKET", "MODELYARD_READ_BUCKETS"}
+    keys = {
+        each["name"]: each["valueFrom"]["secretKeyRef"]
+        for each in container["env"]
+        if "valueFrom" in each
+    }
+    assert set(keys) >= {
+        "AWS_SECRET_ACCESS_KEY",
+        "MLFLOW_S3_ENDPOINT_URL",
+        "MODELYARD_BUCKET",
+        "MODELYARD_READ_BUCKETS",
+    }
     assert not [name for name in keys if "TRACKING" in name]
     assert {key["name"] for key in keys.values()} == {"modelyard-connection"}
     assert container["command"][:3] == ["python", "-m", "modelyard_runtime.smoke"]
     assert container["command"][-2:] == ["--max-latency", "50ms"]
     assert volumes == ["tmp", "modelyard", "requests"]
-    (requests,) = [each["configMap"] for each in job_of(begun(SMOKE))["spec"]["template"]["spec"]["volumes"] if each["name"] == "requests"]
-    assert requests == {"name": "cases", "items": [{"key": "c.json", "path": "requests.json"}], "optional": True}
+    (requests,) = [
+        each["configMap"]
+        for each in job_of(begun(SMOKE))["spec"]["template"]["spec"]["volumes"]
+        if each["name"] == "requests"
+    ]
+    assert requests == {
+        "name": "cases",
+        "items": [{"key": "c.json", "path": "requests.json"}],
+        "optional": True,
+    }
 
 
 @pytest.mark.parametrize(
     ("requests", "arguments"),
     [
-        ({"requests": {"uri": "s3://data/risk/$(A).json", "digest": DIGEST}}, ["--uri", "s3://data/risk/$$(A).json", "--digest", DIGEST]),
+        (
+            {"requests": {"uri": "s3://data/risk/$(A).json", "digest": DIGEST}},
+            ["--uri", "s3://data/risk/$$(A).json", "--digest", DIGEST],
+        ),
         ({}, []),
     ],
     ids=["in S3", "the input example alone"],
@@ -56,7 +80,14 @@ def test_without_a_config_map_nothing_is_mounted_and_the_program_is_told_which_f
 ):
     container, volumes = smoke_container({"name": "answers", "smoke": requests})
     names = ["--name", "fraud", "--namespace", "risk"]
-    assert container["command"][3:] == [*names, *arguments, "--listing", DIGEST, "--tolerance", "0.000001"]
+    assert container["command"][3:] == [
+        *names,
+        *arguments,
+        "--listing",
+        DIGEST,
+        "--tolerance",
+        "0.000001",
+    ]
     assert volumes == ["tmp", "modelyard"]
     assert {"name": "MODELYARD_CANDIDATE_URI", "value": "s3://b/vb"} in container["env"]
 
@@ -69,16 +100,25 @@ def test_without_a_config_map_nothing_is_mounted_and_the_program_is_told_which_f
         ('{"reason": "StoreUnavailable", "message": "why"}', "Error", "why"),
         ('{"reason": "ConnectionRefused", "message": "why"}', "Error", "why"),
         ('{"reason": "ArtifactDigestMismatch", "message": "why"}', "Error", "why"),
-        ('{"reason": ["RequestsFailed"], "message": "why"}', "Error", "its program broke: exit code 66: why"),
+        (
+            '{"reason": ["RequestsFailed"], "message": "why"}',
+            "Error",
+            "its program broke: exit code 66: why",
+        ),
         ("Traceback: a bug", "Error", "its program broke: exit code 66: Traceback: a bug"),
         ('{"reason": "RequestsDigestMismatch", "message": "why"}', "Fail", "why"),
         ('{"reason": "RequestsFailed", "message": "why"}', "Fail", "why"),
     ],
 )
-def test_only_what_is_said_of_the_version_is_a_verdict_and_the_rest_is_asked_again(said: str, verdict: str, message: str):
+def test_only_what_is_said_of_the_version_is_a_verdict_and_the_rest_is_asked_again(
+    said: str, verdict: str, message: str
+):
     fresh, old = job_of(MODEL, end="Failed"), job_of(MODEL, end="Failed", at=OLD)
     found = decided(MODEL, *THERE, fresh, pod_of(fresh, 66, said))
-    assert (found.status.gates[0].verdict.value, found.status.gates[0].message) == (verdict, message)
+    assert (found.status.gates[0].verdict.value, found.status.gates[0].message) == (
+        verdict,
+        message,
+    )
     assert does(found) == []
     later = does(decided(MODEL, *THERE, old, pod_of(old, 66, said)))
     assert later == ([f"delete Job/{old['metadata']['name']}"] if verdict != "Fail" else [])
@@ -87,4 +127,7 @@ def test_only_what_is_said_of_the_version_is_a_verdict_and_the_rest_is_asked_aga
 def test_a_candidate_that_takes_ten_minutes_fails():
     slow = job_of(MODEL, end="Failed", at=OLD)
     found = decided(MODEL, *THERE, slow, pod_of(slow, 143, reason="DeadlineExceeded"))
-    assert (found.status.gates[0].verdict.value, found.status.gates[0].message) == ("Fail", "it did not end within 10 minutes")
+    assert (found.status.gates[0].verdict.value, found.status.gates[0].message) == (
+        "Fail",
+        "it did not end within 10 minutes",
+    )

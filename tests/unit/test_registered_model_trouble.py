@@ -8,7 +8,7 @@ from tests.unit.models import declared
 from tests.unit.test_registered_model_registry import aliases, holding, settled
 
 
-# --- a candidate that fails -------------------------------------------------------------------------------
+# --- a candidate that fails -----------------------------------------------------------------------
 def test_a_version_that_cannot_be_loaded_never_takes_the_stage_and_leaves_nothing_behind():
     world = holding("v1")
     world.edit(production=BROKEN)
@@ -17,7 +17,11 @@ def test_a_version_that_cannot_be_loaded_never_takes_the_stage_and_leaves_nothin
     assert said(world.model.status) == "Stalled ServingFailed"
     assert "v1 is still serving" in message(world.model.status)
     assert "It cannot be loaded." in message(world.model.status)
-    assert (world.effective("production"), world.front("production"), aliases(world)) == ("v1", "v1", {"production": "1"})
+    assert (world.effective("production"), world.front("production"), aliases(world)) == (
+        "v1",
+        "v1",
+        {"production": "1"},
+    )
 
 
 def test_a_first_version_that_cannot_be_loaded_is_taken_away_too():
@@ -34,7 +38,11 @@ def tried(world: World, rounds: int = 30) -> int:
     for _ in range(rounds):
         world.look()
     manifests = [action.manifest for action in world.done[before:] if hasattr(action, "manifest")]
-    return sum(each["kind"] == "Deployment" and each["metadata"]["labels"]["modelyard.io/version"] == BROKEN for each in manifests)
+    return sum(
+        each["kind"] == "Deployment"
+        and each["metadata"]["labels"]["modelyard.io/version"] == BROKEN
+        for each in manifests
+    )
 
 
 def test_it_is_tried_once_and_again_when_attempt_is_raised_or_the_stage_changes():
@@ -75,7 +83,7 @@ def test_on_to_another_version_all_is_well_too():
     assert (said(world.model.status), world.effective("production")) == ("Ready Serving", "v2")
 
 
-# --- artifacts --------------------------------------------------------------------------------------------
+# --- artifacts ------------------------------------------------------------------------------------
 def test_a_version_whose_artifacts_are_gone_is_not_promoted():
     world = holding("v1")
     world.edit(production=LOST)
@@ -115,7 +123,7 @@ def test_a_version_that_mlflow_loses_is_registered_again_though_nothing_declares
     assert world.number("v1") == "5"
 
 
-# --- MLflow away ------------------------------------------------------------------------------------------
+# --- MLflow away ----------------------------------------------------------------------------------
 def test_while_mlflow_is_away_what_serves_is_looked_after_and_ready():
     world = holding("v1")
     world.away = "MLflow"
@@ -130,7 +138,9 @@ def test_while_mlflow_is_away_what_serves_is_looked_after_and_ready():
 
 @pytest.mark.parametrize("away", ["MLflow", "S3"])
 @pytest.mark.parametrize("looks", range(12))
-def test_while_a_dependency_is_away_a_new_version_starts_and_nothing_switches(looks: int, away: str):
+def test_while_a_dependency_is_away_a_new_version_starts_and_nothing_switches(
+    looks: int, away: str
+):
     """At whatever point of the promotion it went away."""
     world = holding("v1")
     world.edit(production="v2")
@@ -141,9 +151,13 @@ def test_while_a_dependency_is_away_a_new_version_starts_and_nothing_switches(lo
     held = world.front("production")
     world.away = away
     world.settle()
-    assert (world.effective("production"), world.front("production")) == (held, held), "a switch that was made is recorded"
+    assert (world.effective("production"), world.front("production")) == (held, held), (
+        "a switch that was made is recorded"
+    )
     assert said(world.model.status) == (
-        "Ready Serving" if held == "v2" else f"Reconciling {'MLflow' if away == 'MLflow' else 'Store'}Unavailable"
+        "Ready Serving"
+        if held == "v2"
+        else f"Reconciling {'MLflow' if away == 'MLflow' else 'Store'}Unavailable"
     )
     world.away = ""
     world.settle()

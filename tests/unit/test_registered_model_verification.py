@@ -1,4 +1,6 @@
-"""What serves, judged again: when a round begins, what it asks, what its word takes back and gives back."""
+"""What serves, judged again: when a round begins, what it asks, what its word takes back and
+gives back.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,20 @@ from modelyard.registered_model.gates.judging import open_again
 from modelyard.registered_model.stage import StageDecision
 from modelyard.registered_model.verification import carried
 from tests.unit.builders import MINUTE, NOW, SECOND, live, pod
-from tests.unit.models import NEWER, A, B, after, decided, does, pods_of, record, refusing, served, stage_of, view_of
+from tests.unit.models import (
+    NEWER,
+    A,
+    B,
+    after,
+    decided,
+    does,
+    pods_of,
+    record,
+    refusing,
+    served,
+    stage_of,
+    view_of,
+)
 from tests.unit.test_registered_model_gates import GATE, VERSIONS, values
 
 DAY = timedelta(days=1)
@@ -23,11 +38,21 @@ DAILY = {"every": "24h"}
 JOB = {"name": "integration", "job": {"image": "team/test:1"}}
 ASKS = {"name": "integration", "job": {"image": "team/test:1", "candidate": "Served"}}
 DIGEST = "sha256:" + "1" * 64
-SMOKE = {"name": "answers", "smoke": {"requests": {"configMap": "cases", "key": "c.json", "digest": DIGEST}}}
+SMOKE = {
+    "name": "answers",
+    "smoke": {"requests": {"configMap": "cases", "key": "c.json", "digest": DIGEST}},
+}
 SOAK = {"name": "soaked", "soak": {"stage": "staging", "for": "1h"}}
 STAMP = "2026-01-01T11:59:58Z"
-PASSED = Verification(start_time=NOW - DAY, verdict="Pass", time=NOW - DAY, message="quality: accuracy is 0.95: at least 0.9")
-FAILED = PASSED.model_copy(update={"verdict": Verdict.FAIL, "message": "quality: accuracy is 0.8, below 0.9"})
+PASSED = Verification(
+    start_time=NOW - DAY,
+    verdict="Pass",
+    time=NOW - DAY,
+    message="quality: accuracy is 0.95: at least 0.9",
+)
+FAILED = PASSED.model_copy(
+    update={"verdict": Verdict.FAIL, "message": "quality: accuracy is 0.8, below 0.9"}
+)
 OPEN = Verification(start_time=NOW, waiting="its gates are being asked")
 
 
@@ -40,7 +65,9 @@ STABLE = pods_of(holding(), A, routed=True)
 
 
 def decide(model: RegisteredModel, *owned: Manifest, **more: Any) -> StageDecision:
-    return decided(model, *STABLE, *owned, **({"versions": VERSIONS, "evidence": values(va=0.95)} | more))
+    return decided(
+        model, *STABLE, *owned, **({"versions": VERSIONS, "evidence": values(va=0.95)} | more)
+    )
 
 
 def word(decision: StageDecision) -> Verification:
@@ -54,20 +81,41 @@ def job_of(model: RegisteredModel, end: str = "", index: int = 0) -> Manifest:
     assert known is not None
     view = view_of(model, *STABLE, round=known.start_time)
     assert view.spec is not None
-    ends = [{"type": end, "status": "True", "lastTransitionTime": STAMP, "reason": "BackoffLimitExceeded"}] if end else []
-    status = {"startTime": STAMP, "conditions": ends} | ({"completionTime": STAMP} if end == "Complete" else {})
+    ends = (
+        [
+            {
+                "type": end,
+                "status": "True",
+                "lastTransitionTime": STAMP,
+                "reason": "BackoffLimitExceeded",
+            }
+        ]
+        if end
+        else []
+    )
+    status = {"startTime": STAMP, "conditions": ends} | (
+        {"completionTime": STAMP} if end == "Complete" else {}
+    )
     return live(pods.job(view, view.spec.gates[index]), status, uid="uid-job")
 
 
 def ended_pod(job: Manifest, code: int, text: str = "") -> Manifest:
     ended = {"exitCode": code, "message": text, "startedAt": STAMP, "finishedAt": STAMP}
-    return pod(job, "Failed" if code else "Succeeded", statuses=[{"name": "gate", "state": {"terminated": ended}}])
+    return pod(
+        job,
+        "Failed" if code else "Succeeded",
+        statuses=[{"name": "gate", "state": {"terminated": ended}}],
+    )
 
 
 # --- when a round begins ------------------------------------------------------------------------
 def test_a_stage_without_reverify_has_no_verification_and_looks_for_nothing():
     decision = decide(holding(*GATE, reverify=None))
-    assert (decision.status.verification, decision.requeue_after, decision.record) == (None, None, False)
+    assert (decision.status.verification, decision.requeue_after, decision.record) == (
+        None,
+        None,
+        False,
+    )
 
 
 @pytest.mark.parametrize(
@@ -81,33 +129,67 @@ def test_a_stage_without_reverify_has_no_verification_and_looks_for_nothing():
         ({"every": "2d", "attempt": 1}, PASSED.model_copy(update={"attempt": 1}), False, DAY),
         ({"attempt": 1}, None, True, None),
         ({"attempt": 1}, PASSED.model_copy(update={"attempt": 1}), False, None),
-        ({"attempt": 1}, PASSED.model_copy(update={"attempt": 2}), False, None),  # restored from a backup
-        ({"every": "2d"}, PASSED.model_copy(update={"start_time": NOW - MINUTE}), True, None),  # a round without a word
+        (
+            {"attempt": 1},
+            PASSED.model_copy(update={"attempt": 2}),
+            False,
+            None,
+        ),  # restored from a backup
+        (
+            {"every": "2d"},
+            PASSED.model_copy(update={"start_time": NOW - MINUTE}),
+            True,
+            None,
+        ),  # a round without a word
     ],
 )
-def test_a_round_begins_when_it_is_due_or_asked_for(reverify: Any, known: Verification | None, begins: bool, again: timedelta | None):
+def test_a_round_begins_when_it_is_due_or_asked_for(
+    reverify: Any, known: Verification | None, begins: bool, again: timedelta | None
+):
     decision = decide(holding(*GATE, reverify=reverify, verification=known))
-    assert (decision.record, decision.actions) == (begins, ()), "it is recorded before anything is asked"
+    assert (decision.record, decision.actions) == (begins, ()), (
+        "it is recorded before anything is asked"
+    )
     assert word(decision).is_open is begins
     assert decision.requeue_after == again
     if begins:
-        assert (word(decision).start_time, word(decision).attempt) == (NOW, reverify.get("attempt", 0))
+        assert (word(decision).start_time, word(decision).attempt) == (
+            NOW,
+            reverify.get("attempt", 0),
+        )
         before = known or Verification()
-        assert (word(decision).verdict, word(decision).time, word(decision).message) == (before.verdict, before.time, before.message)
+        assert (word(decision).verdict, word(decision).time, word(decision).message) == (
+            before.verdict,
+            before.time,
+            before.message,
+        )
 
 
 def test_between_rounds_nothing_is_written_read_or_done():
     model = holding(*GATE, verification=PASSED.model_copy(update={"time": NOW}))
     rests = decide(model, evidence=values())
-    assert (rests.actions, rests.record, rests.status.verification) == ((), False, model.status.stages["production"].verification)
+    assert (rests.actions, rests.record, rests.status.verification) == (
+        (),
+        False,
+        model.status.stages["production"].verification,
+    )
     assert open_again(model, "production") == ()
 
 
-@pytest.mark.parametrize("gates", [(), (SOAK,), ({"name": "same", "signature": {}}, {"name": "ok", "approvals": {}})])
+@pytest.mark.parametrize(
+    "gates", [(), (SOAK,), ({"name": "same", "signature": {}}, {"name": "ok", "approvals": {}})]
+)
 def test_gates_that_judge_a_change_are_not_asked_again(gates: tuple[dict[str, Any], ...]):
-    model = holding(*gates, requestedBy="rita", reverify={"every": "10m", "attempt": 3}, verification=OPEN)
+    model = holding(
+        *gates, requestedBy="rita", reverify={"every": "10m", "attempt": 3}, verification=OPEN
+    )
     decision = decide(model)
-    assert (decision.record, decision.actions, decision.requeue_after, word(decision).is_open) == (False, (), None, False)
+    assert (decision.record, decision.actions, decision.requeue_after, word(decision).is_open) == (
+        False,
+        (),
+        None,
+        False,
+    )
     found = with_verified(model, after(model, decision).status, NOW).condition("Verified")
     assert found is not None
     assert (found.status, found.reason) == ("Unknown", "NothingToVerify")
@@ -127,7 +209,9 @@ def test_no_round_begins_with_mlflow_away_or_while_an_override_decides():
     back = noted.model_copy(update={"spec": holding(*GATE, reverify={"every": "100d"}).spec})
     lasting = {"candidate": None, "verification": given_up.status.verification, "override": None}
     status = noted.status.stages["production"].model_copy(update=lasting)
-    back = back.model_copy(update={"status": back.status.model_copy(update={"stages": {"production": status}})})
+    back = back.model_copy(
+        update={"status": back.status.model_copy(update={"stages": {"production": status}})}
+    )
     assert decide(back, now=NOW + 5 * MINUTE).record
 
 
@@ -142,17 +226,22 @@ def test_a_metric_is_read_again_and_its_word_is_recorded_with_figures():
     (event,) = fails.events
     assert (event.reason, event.warning) == ("VerificationFailed", True)
     assert event.message == (
-        "production: va is still serving, and failed its verification at 2026-01-01 12:00 UTC. quality: accuracy is 0.8, below 0.9."
-        " Promote another version, roll back (modelyard rollback fraud --stage production), or correct the cause and ask again:"
-        " modelyard verify fraud --stage production"
+        "production: va is still serving, and failed its verification at 2026-01-01 12:00 UTC."
+        " quality: accuracy is 0.8, below 0.9. Promote another version, roll back (modelyard"
+        " rollback fraud --stage production), or correct the cause and ask again: modelyard verify"
+        " fraud --stage production"
     )
     later = decide(after(model, fails), now=NOW + MINUTE)
-    assert (does(later), later.status.version, later.record) == ([], "va", False), "it keeps serving"
+    assert (does(later), later.status.version, later.record) == ([], "va", False), (
+        "it keeps serving"
+    )
     assert later.requeue_after == DAY - MINUTE
 
 
 def test_a_pass_gives_back_what_a_fail_took_and_says_so_once():
-    model = holding(*GATE, verification=FAILED.model_copy(update={"start_time": NOW, "waiting": "asked"}))
+    model = holding(
+        *GATE, verification=FAILED.model_copy(update={"start_time": NOW, "waiting": "asked"})
+    )
     passes = decide(model)
     assert (passes.record, word(passes).verdict) == (True, "Pass")
     assert [(event.reason, event.warning) for event in passes.events] == [("Verified", False)]
@@ -163,14 +252,20 @@ def test_a_pass_gives_back_what_a_fail_took_and_says_so_once():
 
 @pytest.mark.parametrize("known", [PASSED, FAILED])
 def test_what_cannot_be_said_yet_leaves_the_last_word(known: Verification):
-    model = holding(*GATE, verification=known.model_copy(update={"start_time": NOW, "waiting": "asked"}))
+    model = holding(
+        *GATE, verification=known.model_copy(update={"start_time": NOW, "waiting": "asked"})
+    )
     pending = decide(model, evidence=values())
     assert not pending.record
     assert word(pending).waiting == "quality: waits for the metric accuracy of va's run va"
     away = decide(model, dependencies_down=True)
     assert word(away).waiting == "quality: MLflow or S3 does not answer"
     for each in (pending, away):
-        assert (word(each).verdict, word(each).time, word(each).message) == (known.verdict, known.time, known.message)
+        assert (word(each).verdict, word(each).time, word(each).message) == (
+            known.verdict,
+            known.time,
+            known.message,
+        )
         assert each.requeue_after == MINUTE
 
 
@@ -183,7 +278,11 @@ def test_a_job_runs_in_each_round_under_a_name_of_its_own_without_any_pod_of_a_c
     runs = after(model, decide(model, first))
     complete = job_of(model, "Complete")
     passes = decide(runs, complete, ended_pod(complete, 0, '{"message": "12 requests"}'))
-    assert (passes.record, word(passes).verdict, word(passes).message) == (True, "Pass", "integration: exit code 0: 12 requests")
+    assert (passes.record, word(passes).verdict, word(passes).message) == (
+        True,
+        "Pass",
+        "integration: exit code 0: 12 requests",
+    )
     ended = after(model, passes)
     assert does(decide(ended, complete)) == [f"delete Job/{complete['metadata']['name']}"]
     names = {
@@ -211,7 +310,10 @@ def test_the_job_of_a_fail_stays_with_its_log_until_the_next_round():
     for dependencies_down in (False, True):
         assert does(decide(rests, *there, dependencies_down=dependencies_down)) == []
     again = after(rests, decide(rests, *there, now=NOW + DAY))
-    assert does(decide(again, *there, now=NOW + DAY)) == [f"delete Job/{failed['metadata']['name']}", "apply Job/va"]
+    assert does(decide(again, *there, now=NOW + DAY)) == [
+        f"delete Job/{failed['metadata']['name']}",
+        "apply Job/va",
+    ]
 
 
 def test_what_asks_a_server_asks_the_stage_s_own_service_and_with_this_operator_s_program():
@@ -222,7 +324,9 @@ def test_what_asks_a_server_asks_the_stage_s_own_service_and_with_this_operator_
     env = {each["name"]: each["value"] for each in container["env"] if "value" in each}
     assert env["MODELYARD_CANDIDATE_URL"] == "http://fraud-production.risk"
     assert env["MODELYARD_CANDIDATE_VERSION"] == "va"
-    assert container["image"] == NEWER.image, "a runtime of an earlier release may not know the arguments"
+    assert container["image"] == NEWER.image, (
+        "a runtime of an earlier release may not know the arguments"
+    )
     assert model.status.stages["production"].runtime != NEWER.image
 
 
@@ -234,17 +338,25 @@ def test_a_job_that_asks_a_server_waits_for_a_pod_and_for_the_service():
     elsewhere = (*pods_of(model, A), *pods_of(model, B, routed=True))
     complete = job_of(model, "Complete")
     other = decided(model, *elsewhere, complete, ended_pod(complete, 1))
-    assert (other.record, word(other).waiting) == (False, "integration: the Service routes to another version")
+    assert (other.record, word(other).waiting) == (
+        False,
+        "integration: the Service routes to another version",
+    )
     scaled = holding(ASKS, verification=OPEN, serving={"replicas": 0})
     assert word(decided(scaled)).waiting == "integration: waits for a pod of va"
 
 
 def test_a_job_that_the_api_server_refuses_is_an_error_that_says_so():
-    model = holding(JOB, verification=PASSED.model_copy(update={"start_time": NOW, "waiting": "asked"}))
+    model = holding(
+        JOB, verification=PASSED.model_copy(update={"start_time": NOW, "waiting": "asked"})
+    )
     name = job_of(model)["metadata"]["name"]
     refused = decide(model, refusals=refusing(("Job", name)))
     assert (does(refused), refused.requeue_after) == ([], MINUTE)
-    assert word(refused).waiting == "integration: Kubernetes refuses its Job: admission webhook said no"
+    assert (
+        word(refused).waiting
+        == "integration: Kubernetes refuses its Job: admission webhook said no"
+    )
     assert word(refused).verdict == "Pass"
 
 
@@ -262,7 +374,11 @@ def test_one_fail_ends_the_round_while_others_still_run():
 
 
 def test_a_raised_attempt_begins_an_open_round_anew():
-    model = holding(JOB, reverify={"attempt": 1}, verification=OPEN.model_copy(update={"start_time": NOW - MINUTE}))
+    model = holding(
+        JOB,
+        reverify={"attempt": 1},
+        verification=OPEN.model_copy(update={"start_time": NOW - MINUTE}),
+    )
     anew = decide(model, job_of(model))
     assert (anew.record, word(anew).start_time, word(anew).attempt) == (True, NOW, 1)
 
@@ -270,7 +386,10 @@ def test_a_raised_attempt_begins_an_open_round_anew():
 def test_a_version_whose_record_has_other_bytes_is_not_judged_by_it():
     model = holding(*GATE, verification=OPEN)
     other = record("va", "1", "z")
-    assert word(decide(model, versions=(other,))).waiting == "quality: the record of the version is lost"
+    assert (
+        word(decide(model, versions=(other,))).waiting
+        == "quality: the record of the version is lost"
+    )
     for versions in ((other,), (VERSIONS[1],)):
         lost = decide(holding(JOB, verification=OPEN), versions=versions)
         assert not [each for each in does(lost) if "Job" in each]
@@ -289,17 +408,36 @@ def test_the_job_of_a_round_that_was_given_up_goes_at_once():
 
 # --- a promotion meanwhile ----------------------------------------------------------------------
 def test_rounds_go_on_while_a_promotion_waits_or_was_rejected():
-    """It may wait for people for days, and a version that was rejected may stay in the spec for ever."""
+    """It may wait for people for days, and a version that was rejected may stay in the spec for
+    ever.
+    """
     asks = {"name": "ok", "external": {}}
-    model = stage_of("vb", holds=A, candidate=served(B), start_time=NOW, asked=[JOB, asks], reverify=DAILY, verification=OPEN)
+    model = stage_of(
+        "vb",
+        holds=A,
+        candidate=served(B),
+        start_time=NOW,
+        asked=[JOB, asks],
+        reverify=DAILY,
+        verification=OPEN,
+    )
     decision = decide(model)
     assert sorted(does(decision)) == ["apply Job/va", "apply Job/vb"], "each has Jobs of its own"
     view = view_of(model, round=NOW)
     assert view.spec is not None
     there = live(pods.job(view, view.spec.gates[0]), {"startTime": STAMP}, uid="uid-job")
     assert does(decide(model, there)) == ["apply Job/vb"]
-    # vb waits only for a system outside; the Job that asks about va is no Job of the promotion, and stays.
-    without = stage_of("vb", holds=A, candidate=served(B), start_time=NOW, asked=[asks], reverify=DAILY, verification=OPEN)
+    # vb waits only for a system outside; the Job that asks about va is no Job of the promotion, and
+    # stays.
+    without = stage_of(
+        "vb",
+        holds=A,
+        candidate=served(B),
+        start_time=NOW,
+        asked=[asks],
+        reverify=DAILY,
+        verification=OPEN,
+    )
     assert does(decide(without, there)) == [f"delete Job/{there['metadata']['name']}"]
 
 

@@ -1,4 +1,6 @@
-"""What a verification takes back and gives back: the record of versions, other stages, the condition."""
+"""What a verification takes back and gives back: the record of versions, other stages, the
+condition.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +10,13 @@ from typing import Any
 import pytest
 
 from modelyard.api.base import condition
-from modelyard.api.registered_model import HeldStage, RegisteredModel, StageStatus, StepStatus, Verification
+from modelyard.api.registered_model import (
+    HeldStage,
+    RegisteredModel,
+    StageStatus,
+    StepStatus,
+    Verification,
+)
 from modelyard.errors import Unavailable
 from modelyard.plan import Rest
 from modelyard.registered_model.conditions import with_verified
@@ -17,11 +25,23 @@ from modelyard.registered_model.held import with_held
 from tests.unit.builders import NOW, SECOND
 from tests.unit.models import A, B, after, decided, does, pods_of, served, stage_of
 from tests.unit.test_registered_model_gates import GATE, VERSIONS
-from tests.unit.test_registered_model_verification import DAILY, DAY, FAILED, OPEN, PASSED, SOAK, STABLE, decide, holding
+from tests.unit.test_registered_model_verification import (
+    DAILY,
+    DAY,
+    FAILED,
+    OPEN,
+    PASSED,
+    SOAK,
+    STABLE,
+    decide,
+    holding,
+)
 
 
 # --- what it takes back -------------------------------------------------------------------------
-def held_after(known: Verification | None, before: HeldStage | None = None, *, at: Any = NOW) -> HeldStage:
+def held_after(
+    known: Verification | None, before: HeldStage | None = None, *, at: Any = NOW
+) -> HeldStage:
     version = A.model_copy(update={"held": (before,) if before is not None else ()})
     stage = StageStatus(version="va", digest=A.digest, since_time=NOW - DAY, verification=known)
     (found,) = with_held([version], {"staging": stage}, at)
@@ -44,10 +64,16 @@ HELD = HeldStage(stage="staging", digest=A.digest, since_time=NOW - DAY)
         # It holds the stage again: a Fail is not lifted by that.
         (Verification(), HELD.model_copy(update={"verified": False, "until_time": NOW}), False),
         (Verification(), HELD.model_copy(update={"verified": True, "until_time": NOW}), None),
-        (Verification(), HELD.model_copy(update={"verified": False, "until_time": NOW, "digest": B.digest}), None),
+        (
+            Verification(),
+            HELD.model_copy(update={"verified": False, "until_time": NOW, "digest": B.digest}),
+            None,
+        ),
     ],
 )
-def test_what_a_stage_says_of_a_version_is_its_last_word(known: Verification | None, before: HeldStage | None, verified: bool | None):
+def test_what_a_stage_says_of_a_version_is_its_last_word(
+    known: Verification | None, before: HeldStage | None, verified: bool | None
+):
     found = held_after(known, before)
     assert (found.verified, found.since_time) == (verified, NOW - DAY)
 
@@ -68,8 +94,12 @@ def test_a_version_that_failed_when_it_held_the_stage_before_is_asked_at_once():
 
 
 WITHDRAWN = (HELD.model_copy(update={"verified": False}),)
-STAGED = VERSIONS[1].model_copy(update={"held": tuple(each.model_copy(update={"digest": B.digest}) for each in WITHDRAWN)})
-TRUSTED = STAGED.model_copy(update={"held": tuple(each.model_copy(update={"verified": True}) for each in STAGED.held)})
+STAGED = VERSIONS[1].model_copy(
+    update={"held": tuple(each.model_copy(update={"digest": B.digest}) for each in WITHDRAWN)}
+)
+TRUSTED = STAGED.model_copy(
+    update={"held": tuple(each.model_copy(update={"verified": True}) for each in STAGED.held)}
+)
 
 
 @pytest.mark.parametrize("wants", [{"from": "staging"}, {"asked": [SOAK]}])
@@ -85,7 +115,9 @@ def test_no_stage_takes_from_a_stage_what_failed_there(wants: dict[str, Any]):
 
 
 @pytest.mark.parametrize("wants", [{"from": "staging"}, {"asked": [SOAK]}])
-def test_what_was_done_or_remembered_is_asked_again_until_the_service_routes_to_it(wants: dict[str, Any]):
+def test_what_was_done_or_remembered_is_asked_again_until_the_service_routes_to_it(
+    wants: dict[str, Any],
+):
     model = stage_of("vb", holds=A, candidate=served(B), start_time=NOW, **wants)
     passes = decide(model, versions=(VERSIONS[0], TRUSTED))
     begun = after(model, passes) if passes.record else model
@@ -96,7 +128,9 @@ def test_what_was_done_or_remembered_is_asked_again_until_the_service_routes_to_
     assert "apply Service/vb" not in does(withdrawn)
     assert withdrawn.status.blocked is not None
     # Requests have reached it: going back is a roll-back, and a person's to decide.
-    routed = decided(begun, *pods_of(model, A), *pods_of(model, B, routed=True), versions=(VERSIONS[0], STAGED))
+    routed = decided(
+        begun, *pods_of(model, A), *pods_of(model, B, routed=True), versions=(VERSIONS[0], STAGED)
+    )
     assert (routed.record, routed.status.version) == (True, "vb")
 
 
@@ -109,25 +143,44 @@ def verified(model: RegisteredModel) -> tuple[str, str, str]:
 @pytest.mark.parametrize(
     ("known", "status", "reason", "message"),
     [
-        (Verification(), "Unknown", "NotVerifiedYet", "production: va has not been asked about since it took the stage"),
+        (
+            Verification(),
+            "Unknown",
+            "NotVerifiedYet",
+            "production: va has not been asked about since it took the stage",
+        ),
         (PASSED, "True", "Verified", "production: va was verified at 2025-12-31 12:00 UTC"),
         (
-            PASSED.model_copy(update={"start_time": NOW, "waiting": "integration: its Job has not begun"}),
+            PASSED.model_copy(
+                update={"start_time": NOW, "waiting": "integration: its Job has not begun"}
+            ),
             "True",
             "Verified",
-            "production: va was verified at 2025-12-31 12:00 UTC. It is asked since 2026-01-01 12:00 UTC: integration: its Job has",
+            (
+                "production: va was verified at 2025-12-31 12:00 UTC. It is asked since 2026-01-01"
+                " 12:00 UTC: integration: its Job has"
+            ),
         ),
-        (FAILED, "False", "VerificationFailed", "production: va is still serving, and failed its verification at 2025-12-31 12:00 UTC."),
+        (
+            FAILED,
+            "False",
+            "VerificationFailed",
+            "production: va is still serving, and failed its verification at 2025-12-31 12:00 UTC.",
+        ),
     ],
 )
-def test_the_condition_says_what_the_stages_that_ask_have_come_to(known: Verification, status: str, reason: str, message: str):
+def test_the_condition_says_what_the_stages_that_ask_have_come_to(
+    known: Verification, status: str, reason: str, message: str
+):
     found = verified(holding(*GATE, verification=known))
     assert found[:2] == (status, reason)
     assert found[2].startswith(message)
 
 
 def test_a_verdict_says_nothing_any_more_when_its_gates_do_not_answer_for_longer_than_every():
-    waits = PASSED.model_copy(update={"start_time": NOW, "waiting": "answers: waits for the key cases.json"})
+    waits = PASSED.model_copy(
+        update={"start_time": NOW, "waiting": "answers: waits for the key cases.json"}
+    )
     model = holding(*GATE, verification=waits)
     for passed, status in ((timedelta(hours=24), "True"), (timedelta(hours=25), "Unknown")):
         found = with_verified(model, model.status, NOW + passed).condition("Verified")
@@ -141,21 +194,36 @@ def test_there_is_no_condition_where_no_stage_asks():
     known = with_verified(asked, asked.status, NOW)
     assert known.condition("Verified") is not None
     assert with_verified(holding(*GATE, reverify=None), known, NOW).condition("Verified") is None
-    assert verified(stage_of(None, asked=GATE, reverify=DAILY)) == ("Unknown", "NotVerifiedYet", "No version is effective.")
+    assert verified(stage_of(None, asked=GATE, reverify=DAILY)) == (
+        "Unknown",
+        "NotVerifiedYet",
+        "No version is effective.",
+    )
 
 
 def test_an_open_round_is_looked_at_when_the_operator_starts():
     model = holding(*GATE, verification=PASSED)
     said = tuple(condition(name, True, "Serving") for name in ("Ready", "Synced"))
-    there = model.model_copy(update={"status": model.status.model_copy(update={"observed_generation": 7, "conditions": said})})
+    there = model.model_copy(
+        update={
+            "status": model.status.model_copy(update={"observed_generation": 7, "conditions": said})
+        }
+    )
     assert in_sync(there, STABLE)
-    stages = {"production": there.status.stages["production"].model_copy(update={"verification": OPEN})}
-    assert not in_sync(there.model_copy(update={"status": there.status.model_copy(update={"stages": stages})}), STABLE)
+    stages = {
+        "production": there.status.stages["production"].model_copy(update={"verification": OPEN})
+    }
+    assert not in_sync(
+        there.model_copy(update={"status": there.status.model_copy(update={"stages": stages})}),
+        STABLE,
+    )
 
 
 @pytest.mark.parametrize("dependency", ["Kubernetes", "MLflow"])
 def test_the_condition_stays_when_something_does_not_answer(dependency: str):
-    plan = on_error(holding(*GATE, verification=FAILED), Unavailable(dependency, "read", "x", "no answer"), NOW)
+    plan = on_error(
+        holding(*GATE, verification=FAILED), Unavailable(dependency, "read", "x", "no answer"), NOW
+    )
     assert isinstance(plan, Rest)
     found = plan.status.condition("Verified")
     assert found is not None

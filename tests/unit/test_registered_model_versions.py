@@ -38,32 +38,59 @@ from tests.unit.models import (
     versions_of,
 )
 
-WAITS = VersionBlocker(reason=Reason.WAITING_FOR_VERSION, message="The TrainingRun fraud-3 has not finished yet.")
-GONE = VersionBlocker(reason=Reason.ARTIFACT_MISSING, message="There is no MLmodel file below s3://b/k.", needs_action=True)
-INVALID = VersionBlocker(reason=Reason.VERSION_INVALID, message="MLflow has no run r9 of this namespace.", needs_action=True)
-CHANGED = VersionBlocker(reason=Reason.ARTIFACT_DIGEST_MISMATCH, message="Its bytes have changed since.", needs_action=True)
+WAITS = VersionBlocker(
+    reason=Reason.WAITING_FOR_VERSION, message="The TrainingRun fraud-3 has not finished yet."
+)
+GONE = VersionBlocker(
+    reason=Reason.ARTIFACT_MISSING,
+    message="There is no MLmodel file below s3://b/k.",
+    needs_action=True,
+)
+INVALID = VersionBlocker(
+    reason=Reason.VERSION_INVALID,
+    message="MLflow has no run r9 of this namespace.",
+    needs_action=True,
+)
+CHANGED = VersionBlocker(
+    reason=Reason.ARTIFACT_DIGEST_MISMATCH,
+    message="Its bytes have changed since.",
+    needs_action=True,
+)
 
 
 def lost(model: RegisteredModel, *names: str, **more: Any) -> Observation:
     """Return what is observed when MLflow has lost these versions, and S3 has their bytes."""
-    gone = {version.name: intact(version) for version in model.status.versions if version.name in names}
-    there = tuple(tracked_version(str(v.mlflow_version), v.name) for v in model.status.versions if v.mlflow_version and v.name not in names)
+    gone = {
+        version.name: intact(version) for version in model.status.versions if version.name in names
+    }
+    there = tuple(
+        tracked_version(str(v.mlflow_version), v.name)
+        for v in model.status.versions
+        if v.mlflow_version and v.name not in names
+    )
     return around(model, **({"versions": there, "artifacts": gone} | more))
 
 
-# --- who registered it ------------------------------------------------------------------------------
+# --- who registered it ----------------------------------------------------------------------------
 def test_who_registers_a_version_is_recorded_and_outlasts_the_declaration():
-    model = recording(registered_model(versions={"v3": declared("v3")["v3"] | {"registeredBy": "dana"}}))
+    model = recording(
+        registered_model(versions={"v3": declared("v3")["v3"] | {"registeredBy": "dana"}})
+    )
     model = written(model, decide(model, around(model, sources={"v3": source("v3", "c")}), NOW))
     assert model.status.versions[0].registrar == registrar_of("dana")
     gone = model.model_copy(update={"spec": model.spec.model_copy(update={"versions": {}})})
     kept = known(gone, around(gone))[0]
     assert kept.registrar == registrar_of("dana")
-    # A record without it, as one that was rebuilt, takes it from the declaration; another one's name does not replace it.
+    # A record without it, as one that was rebuilt, takes it from the declaration; another one's
+    # name does not replace it.
     lost = model.status.versions[0].model_copy(update={"registrar": None, "uri": artifacts("v3")})
-    rebuilt = model.model_copy(update={"status": model.status.model_copy(update={"versions": (lost,)})})
+    rebuilt = model.model_copy(
+        update={"status": model.status.model_copy(update={"versions": (lost,)})}
+    )
     assert known(rebuilt, around(rebuilt))[0].registrar == registrar_of("dana")
-    other = registered_model(versions={"v3": declared("v3")["v3"] | {"registeredBy": "eve"}}, status=model.status)
+    other = registered_model(
+        versions={"v3": declared("v3")["v3"] | {"registeredBy": "eve"}}, status=model.status
+    )
     assert known(other, around(other))[0].registrar == registrar_of("dana")
 
 
@@ -75,7 +102,12 @@ def test_a_version_is_recorded_before_it_is_registered_with_all_that_must_be_kno
     assert recorded(plan) == "Reconciling Registering"
     model = written(model, plan)
     version = model.status.versions[0]
-    assert (version.uri, version.digest, version.mlflow_version, version.logged_model) == (there.uri, digest("c"), None, "m-1")
+    assert (version.uri, version.digest, version.mlflow_version, version.logged_model) == (
+        there.uri,
+        digest("c"),
+        None,
+        "m-1",
+    )
     assert decide(model, lost(model, "v3"), NOW) == Act(
         (
             CreateVersion(
@@ -103,8 +135,15 @@ def test_a_version_is_recorded_before_it_is_registered_with_all_that_must_be_kno
 
 def test_a_registered_version_is_told_from_its_record():
     model = recording(registered_model(versions=declared("v3")), record("v3"))
-    known = versions_of(decide(model, around(model, versions=(tracked_version("7", "v3"),)), NOW))["v3"]
-    assert (known.mlflow_version, known.digest, known.bytes, known.flavor) == ("7", digest(), 3, "xgboost")
+    known = versions_of(decide(model, around(model, versions=(tracked_version("7", "v3"),)), NOW))[
+        "v3"
+    ]
+    assert (known.mlflow_version, known.digest, known.bytes, known.flavor) == (
+        "7",
+        digest(),
+        3,
+        "xgboost",
+    )
     assert (known.uri, known.blocked) == (artifacts("v3"), None)
     assert known.registered_time == tracked_version("7", "v3").created
 
@@ -140,20 +179,40 @@ def test_a_version_with_our_tags_and_another_source_is_not_ours():
 def test_of_two_versions_of_one_name_the_older_one_counts():
     """A create that got no answer is repeated, and both may be there."""
     model = recording(registered_model(), record("v1"))
-    for there in ((tracked_version("2", "v1"), tracked_version("10", "v1")), (tracked_version("10", "v1"), tracked_version("2", "v1"))):
+    for there in (
+        (tracked_version("2", "v1"), tracked_version("10", "v1")),
+        (tracked_version("10", "v1"), tracked_version("2", "v1")),
+    ):
         assert versions_of(decide(model, observed(versions=there), NOW))["v1"].mlflow_version == "2"
 
 
 def test_the_recorded_number_counts_before_any_tag():
     model = registered(registered_model(), ("2", "v1"))
-    assert tracked_by_name(model, (tracked_version("1", "v1"), tracked_version("2", "v1")))["v1"].version == "2"
+    assert (
+        tracked_by_name(model, (tracked_version("1", "v1"), tracked_version("2", "v1")))[
+            "v1"
+        ].version
+        == "2"
+    )
 
 
 def test_the_user_s_tags_are_kept_equal_and_cannot_touch_the_record():
-    """A digest or a uid that a user could write would be no record; stages that one could write would be written for ever."""
-    ours = {"modelyard.io/digest": "sha256:0", "modelyard.io/stages": "production", "modelyard.io/uid": "x", "modelyard.io/namespace": "y"}
-    model = registered(registered_model(versions={"v3": declared("v3")["v3"] | {"tags": {"team": "risk"} | ours}}), ("7", "v3"))
-    assert decide(model, around(model), NOW) == Act((SetTags(TagTarget("version", "risk.fraud", "7"), {"team": "risk"}),))
+    """A digest or a uid that a user could write would be no record; stages that one could write
+    would be written for ever.
+    """
+    ours = {
+        "modelyard.io/digest": "sha256:0",
+        "modelyard.io/stages": "production",
+        "modelyard.io/uid": "x",
+        "modelyard.io/namespace": "y",
+    }
+    model = registered(
+        registered_model(versions={"v3": declared("v3")["v3"] | {"tags": {"team": "risk"} | ours}}),
+        ("7", "v3"),
+    )
+    assert decide(model, around(model), NOW) == Act(
+        (SetTags(TagTarget("version", "risk.fraud", "7"), {"team": "risk"}),)
+    )
     action = outside(decide(model, lost(model, "v3"), NOW))
     assert isinstance(action, CreateVersion)
     assert action.tags["modelyard.io/digest"] == digest()
@@ -167,11 +226,17 @@ def test_a_version_that_mlflow_lost_is_registered_again_once_with_the_bytes_that
     assert isinstance(action, CreateVersion)
     assert (action.source, action.tags["modelyard.io/digest"]) == (artifacts("v3"), digest())
     again = decide(model, around(model, versions=(tracked_version("8", "v3"),)), NOW)
-    assert isinstance(again, Rest), "its recorded number is the old one, and the new version is found all the same"
+    assert isinstance(again, Rest), (
+        "its recorded number is the old one, and the new version is found all the same"
+    )
     assert versions_of(again)["v3"].mlflow_version == "8"
 
 
-@pytest.mark.parametrize("there", [None, Artifacts("sha256:l", digest("9")), GONE], ids=["gone", "other bytes", "refused"])
+@pytest.mark.parametrize(
+    "there",
+    [None, Artifacts("sha256:l", digest("9")), GONE],
+    ids=["gone", "other bytes", "refused"],
+)
 def test_a_version_that_mlflow_lost_is_not_registered_with_other_bytes(there: Any):
     model = registered(registered_model(versions=declared("v3")), ("7", "v3"))
     plan = decide(model, lost(model, "v3", artifacts={"v3": there}), NOW)
@@ -183,8 +248,13 @@ def test_a_version_that_mlflow_lost_is_not_registered_with_other_bytes(there: An
 
 
 def test_a_name_that_is_declared_again_with_another_source_is_what_was_recorded():
-    """Deleted in MLflow, and declared again: the recorded uri and digest are registered, or nothing is."""
-    model = registered(registered_model(versions={"v3": {"uri": "s3://mlflow-artifacts/risk/fraud/forged"}}), ("7", "v3"))
+    """Deleted in MLflow, and declared again: the recorded uri and digest are registered, or
+    nothing is.
+    """
+    model = registered(
+        registered_model(versions={"v3": {"uri": "s3://mlflow-artifacts/risk/fraud/forged"}}),
+        ("7", "v3"),
+    )
     seen = lost(model, "v3", sources={"v3": source("forged", "f")})
     action = outside(decide(model, seen, NOW))
     assert isinstance(action, CreateVersion)
@@ -201,25 +271,35 @@ def test_a_name_that_is_declared_again_with_another_source_is_what_was_recorded(
         (CHANGED, "Stalled ArtifactDigestMismatch"),
     ],
 )
-def test_a_stage_that_wants_it_says_why_and_whether_somebody_has_to_act(blocker: Blocker, words: str):
-    model = recording(registered_model(versions=declared("v3"), stages={"production": {"version": "v3"}}))
+def test_a_stage_that_wants_it_says_why_and_whether_somebody_has_to_act(
+    blocker: Blocker, words: str
+):
+    model = recording(
+        registered_model(versions=declared("v3"), stages={"production": {"version": "v3"}})
+    )
     plan = decide(model, around(model, sources={"v3": blocker}), NOW)
     assert isinstance(plan, Rest)
     assert said(plan) == words
     assert blocker.message in message(plan)
     assert versions_of(plan)["v3"].blocked == blocker
-    assert (plan.requeue_after is None) != blocker.needs_action, "a watch tells of runs, nothing of artifacts"
+    assert (plan.requeue_after is None) != blocker.needs_action, (
+        "a watch tells of runs, nothing of artifacts"
+    )
 
 
 def test_a_message_of_any_length_fits_the_status():
     text = ("There is no MLmodel file below s3://" + "x" * 1100)[: VersionBlocker.LIMIT]
     long = VersionBlocker(reason=Reason.ARTIFACT_MISSING, message=text, needs_action=True)
-    model = recording(registered_model(versions=declared("v3"), stages={"production": {"version": "v3"}}))
+    model = recording(
+        registered_model(versions=declared("v3"), stages={"production": {"version": "v3"}})
+    )
     written(model, decide(model, around(model, sources={"v3": long}), NOW))
     far = record("v3", "1", uri="s3://b/" + "x" * 480)
     model = recording(model, far)
     there = tracked_version("1", "v3")
-    there = replace(there, source=str(far.uri), tags=dict(there.tags) | {"modelyard.io/uri": str(far.uri)})
+    there = replace(
+        there, source=str(far.uri), tags=dict(there.tags) | {"modelyard.io/uri": str(far.uri)}
+    )
     for lies in (None, Artifacts("sha256:l", "sha256:9")):
         written(model, decide(model, around(model, versions=(there,), artifacts={"v3": lies}), NOW))
 
@@ -234,7 +314,10 @@ def test_what_blocked_a_version_is_forgotten_when_it_is_recorded():
 
 
 def test_a_version_that_mlflow_has_not_made_ready_is_waited_for():
-    model = registered(registered_model(versions=declared("v3"), stages={"production": {"version": "v3"}}), ("1", "v3"))
+    model = registered(
+        registered_model(versions=declared("v3"), stages={"production": {"version": "v3"}}),
+        ("1", "v3"),
+    )
     pending = replace(tracked_version("1", "v3"), ready=False)
     plan = decide(model, around(model, versions=(pending,)), NOW)
     assert isinstance(plan, Rest)
@@ -242,7 +325,9 @@ def test_a_version_that_mlflow_has_not_made_ready_is_waited_for():
 
 
 def test_a_version_that_nothing_declares_is_named_beside_those_there_are():
-    model = registered_model(versions=declared("v1", "v2"), stages={"production": {"version": "v9"}})
+    model = registered_model(
+        versions=declared("v1", "v2"), stages={"production": {"version": "v9"}}
+    )
     model = registered(model, ("1", "v1"), ("2", "v2"))
     plan = decide(model, around(model), NOW)
     assert isinstance(plan, Rest)
@@ -263,14 +348,25 @@ def test_one_bad_version_holds_up_no_other():
     [
         (None, "ArtifactMissing"),
         (Artifacts("sha256:s", digest("9")), "ArtifactDigestMismatch"),
-        (VersionBlocker(reason=Reason.CONNECTION_REFUSED, message="S3 refused.", needs_action=True), "ConnectionRefused"),
+        (
+            VersionBlocker(
+                reason=Reason.CONNECTION_REFUSED, message="S3 refused.", needs_action=True
+            ),
+            "ConnectionRefused",
+        ),
         (Artifacts("sha256:s", digest()), None),
     ],
 )
 def test_what_is_in_s3_is_compared_with_the_record(lies: Any, word: str | None):
     """The bytes and MLflow's digest tag may be overwritten together: neither is the record."""
-    model = registered(registered_model(versions=declared("v1"), stages={"production": {"version": "v1"}}), ("1", "v1"))
-    forged = replace(tracked_version("1", "v1"), tags=dict(tracked_version("1", "v1").tags) | {"modelyard.io/digest": digest("9")})
+    model = registered(
+        registered_model(versions=declared("v1"), stages={"production": {"version": "v1"}}),
+        ("1", "v1"),
+    )
+    forged = replace(
+        tracked_version("1", "v1"),
+        tags=dict(tracked_version("1", "v1").tags) | {"modelyard.io/digest": digest("9")},
+    )
     for there in (tracked_version("1", "v1"), forged):
         seen = around(model, artifacts={"v1": lies}, versions=(there,))
         known = versions_of(decide(model, seen, NOW))["v1"] if word is None else None

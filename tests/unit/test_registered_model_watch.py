@@ -1,4 +1,6 @@
-"""After a switch: what is watched, for how long, what is a breach, and how the stage goes back by itself."""
+"""After a switch: what is watched, for how long, what is a breach, and how the stage goes back
+by itself.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +33,20 @@ from modelyard.registered_model.stage import StageDecision
 from modelyard.traffic import Answered
 from tests.fakes.pods import FakePods
 from tests.unit.builders import MINUTE, NOW, SECOND, pod
-from tests.unit.models import NEWER, A, B, C, after, decided, deployment_in, does, pods_of, routes_to, served, stage_of
+from tests.unit.models import (
+    NEWER,
+    A,
+    B,
+    C,
+    after,
+    decided,
+    deployment_in,
+    does,
+    pods_of,
+    routes_to,
+    served,
+    stage_of,
+)
 
 AUTOMATIC = {"automatic": {"watchFor": "15m", "maxErrorRate": "0.05", "minRequests": 50}}
 SINCE = NOW - MINUTE
@@ -41,19 +56,39 @@ REFRESHED = served(A, NEWER)
 
 def watching(**more: Any) -> RegisteredModel:
     """vb took the stage from va a minute ago, and is watched."""
-    watch = Watch(since_time=SINCE, until_time=SINCE + 15 * MINUTE, displaced=served(A).runtime.identity)
-    given = {"holds": B, "since": MINUTE, "previous": served(A), "watch": watch, "rollback": AUTOMATIC}
+    watch = Watch(
+        since_time=SINCE, until_time=SINCE + 15 * MINUTE, displaced=served(A).runtime.identity
+    )
+    given = {
+        "holds": B,
+        "since": MINUTE,
+        "previous": served(A),
+        "watch": watch,
+        "rollback": AUTOMATIC,
+    }
     return stage_of(more.pop("version", "vb"), **(given | more))
 
 
-def pods(model: RegisteredModel, *, ready: int = 1, stable: Any = B, warm: Any = A, **status: Any) -> tuple[Manifest, ...]:
+def pods(
+    model: RegisteredModel, *, ready: int = 1, stable: Any = B, warm: Any = A, **status: Any
+) -> tuple[Manifest, ...]:
     """What serves: the watched version with a pod, and the one before, which keeps its own."""
     there = pods_of(model, stable, routed=True, ready=ready)
-    one = pod(deployment_in(there), name="vb-1", **{"statuses": [{"name": "model", "ready": True, "started": True}]} | status)
+    one = pod(
+        deployment_in(there),
+        name="vb-1",
+        **{"statuses": [{"name": "model", "ready": True, "started": True}]} | status,
+    )
     return (*there, one, *(pods_of(model, warm) if warm is not None else ()))
 
 
-def decide(model: RegisteredModel, *, answered: tuple[int, int] | None = None, owned: Any = None, **more: Any) -> StageDecision:
+def decide(
+    model: RegisteredModel,
+    *,
+    answered: tuple[int, int] | None = None,
+    owned: Any = None,
+    **more: Any,
+) -> StageDecision:
     evidence = Evidence(answered={"production": Answered(*answered)} if answered else {})
     return decided(model, *(pods(model) if owned is None else owned), evidence=evidence, **more)
 
@@ -64,27 +99,47 @@ def watch_of(decision: StageDecision) -> Watch:
 
 
 def ended(at: str = LATER, reason: str = "OOMKilled") -> list[Manifest]:
-    return [{"name": "model", "lastState": {"terminated": {"reason": reason, "exitCode": 137, "finishedAt": at}}}]
+    return [
+        {
+            "name": "model",
+            "lastState": {"terminated": {"reason": reason, "exitCode": 137, "finishedAt": at}},
+        }
+    ]
 
 
 def unready(since: str, *, started: bool = True, containers: str = "False") -> dict[str, Any]:
     said = {"Ready": "False", "ContainersReady": containers}
-    found = [{"type": type_, "status": status, "lastTransitionTime": since} for type_, status in said.items()]
-    return {"statuses": [{"name": "model", "ready": False, "started": started}], "conditions": found}
+    found = [
+        {"type": type_, "status": status, "lastTransitionTime": since}
+        for type_, status in said.items()
+    ]
+    return {
+        "statuses": [{"name": "model", "ready": False, "started": started}],
+        "conditions": found,
+    }
 
 
 # --- what is watched ------------------------------------------------------------------------------
-def switched(version: str = "vb", *, to: Any = B, holds: Any = A, **more: Any) -> tuple[RegisteredModel, StageDecision]:
+def switched(
+    version: str = "vb", *, to: Any = B, holds: Any = A, **more: Any
+) -> tuple[RegisteredModel, StageDecision]:
     """A candidate's switch is recorded."""
     candidate = to if isinstance(to, ServedVersion) else served(to)
-    model = stage_of(version, **({"holds": holds, "candidate": candidate, "rollback": AUTOMATIC} | more))
-    owned = (*pods_of(model, candidate, routed=True), *(pods_of(model, holds) if holds is not None else ()))
+    model = stage_of(
+        version, **({"holds": holds, "candidate": candidate, "rollback": AUTOMATIC} | more)
+    )
+    owned = (
+        *pods_of(model, candidate, routed=True),
+        *(pods_of(model, holds) if holds is not None else ()),
+    )
     return model, decided(model, *owned)
 
 
 def test_a_switch_begins_a_watch_and_what_it_displaced_keeps_its_pods():
     model, decision = switched()
-    begun = Watch(since_time=NOW, until_time=NOW + 15 * MINUTE, displaced=served(A).runtime.identity)
+    begun = Watch(
+        since_time=NOW, until_time=NOW + 15 * MINUTE, displaced=served(A).runtime.identity
+    )
     assert (decision.record, decision.status.watch) == (True, begun)
     model = after(model, decision)
     for now in (NOW + MINUTE, NOW + 15 * MINUTE - SECOND):
@@ -92,7 +147,10 @@ def test_a_switch_begins_a_watch_and_what_it_displaced_keeps_its_pods():
         assert (does(later), later.status.watch) == ([], begun)
         assert later.requeue_after == min(10 * SECOND, begun.until_time - now)
     ends = decided(model, *pods(model), now=begun.until_time)
-    assert (does(ends), ends.status.watch) == ([f"delete Deployment/{deployment_in(pods_of(model, A))['metadata']['name']}"], None)
+    assert (does(ends), ends.status.watch) == (
+        [f"delete Deployment/{deployment_in(pods_of(model, A))['metadata']['name']}"],
+        None,
+    )
 
 
 def test_what_was_displaced_is_healed_while_the_watch_lasts():
@@ -125,7 +183,9 @@ def test_a_first_version_is_watched_though_nothing_could_come_back():
 
 def test_what_only_an_override_put_there_does_not_come_back_by_itself():
     model, _ = switched(attempt=1)
-    put = OverrideStatus(version="va", digest=A.digest, since_time=NOW - MINUTE, until_time=NOW, ended=True)
+    put = OverrideStatus(
+        version="va", digest=A.digest, since_time=NOW - MINUTE, until_time=NOW, ended=True
+    )
     stage = model.status.stages["production"].model_copy(update={"override": put})
     decision = decided(carried(model, stage), *pods_of(model, B, routed=True), *pods_of(model, A))
     assert (decision.status.version, watch_of(decision).displaced) == ("vb", None)
@@ -149,7 +209,10 @@ def test_the_watch_is_as_long_as_the_spec_says_now_and_ends_with_it():
         ({"ready": 0, **unready(STAMP)}, "0 of 1 pods were ready; vb-1 was not for 30 s"),
         ({"ready": 0, **unready(LATER)}, None),  # for 29 s
         ({"ready": 1, **unready(STAMP)}, None),  # enough others are ready
-        ({"ready": 0, **unready(STAMP, started=False)}, None),  # one that starts: a node was drained, or there are more pods
+        (
+            {"ready": 0, **unready(STAMP, started=False)},
+            None,
+        ),  # one that starts: a node was drained, or there are more pods
         ({"ready": 0, **unready(STAMP, containers="True")}, None),  # its node is away
     ],
 )
@@ -162,7 +225,8 @@ def test_crashes_and_pods_that_stop_answering(found: dict[str, Any], says: str |
 
 
 @pytest.mark.parametrize(
-    ("answered", "breach"), [((49, 49), False), ((50, 15), True), ((50, 3), False), ((10_000, 480), False), (None, False)]
+    ("answered", "breach"),
+    [((49, 49), False), ((50, 15), True), ((50, 3), False), ((10_000, 480), False), (None, False)],
 )
 def test_the_error_rate(answered: tuple[int, int] | None, breach: bool):
     decision = decide(watching(), answered=answered)
@@ -174,7 +238,9 @@ def test_the_error_rate(answered: tuple[int, int] | None, breach: bool):
 def test_the_status_has_the_counts_as_they_grow():
     model = after(watching(), decide(watching(), answered=(100, 1)))
     assert (watch_of(decide(model)).requests, watch_of(decide(model)).failures) == (100, 1)
-    assert watch_of(decide(model, answered=(124, 1))).requests == 100, "it is a copy, for an operator that comes back"
+    assert watch_of(decide(model, answered=(124, 1))).requests == 100, (
+        "it is a copy, for an operator that comes back"
+    )
     assert watch_of(decide(model, answered=(126, 1))).requests == 126
     assert watch_of(decide(model, answered=(101, 2))).failures == 2
 
@@ -198,16 +264,26 @@ def breached(**more: Any) -> RegisteredModel:
     """The breach was recorded."""
     model = watching(**more)
     decision = decide(model, answered=(50, 15))
-    assert (decision.record, decision.quiet, decision.actions, decision.entry) == (True, True, (), None)
+    assert (decision.record, decision.quiet, decision.actions, decision.entry) == (
+        True,
+        True,
+        (),
+        None,
+    )
     assert [(event.reason, event.warning) for event in decision.events] == [("RolledBack", True)]
     return after(model, decision)
 
 
 def rejections(model: RegisteredModel) -> list[tuple[str, str | None, str]]:
-    return [(each.version, each.runtime, each.reason) for each in model.status.stages["production"].rejected]
+    return [
+        (each.version, each.runtime, each.reason)
+        for each in model.status.stages["production"].rejected
+    ]
 
 
-def through(model: RegisteredModel, *, warm: Any = A, stable: Any = B, **more: Any) -> tuple[RegisteredModel, StageDecision]:
+def through(
+    model: RegisteredModel, *, warm: Any = A, stable: Any = B, **more: Any
+) -> tuple[RegisteredModel, StageDecision]:
     """The stage goes back, step by step; returns what is recorded in the end."""
     began = decide(model, owned=pods(model, stable=stable, warm=warm), **more)
     what = warm if isinstance(warm, ServedVersion) else served(warm)
@@ -218,8 +294,15 @@ def through(model: RegisteredModel, *, warm: Any = A, stable: Any = B, **more: A
         [f"apply Service/{what.version}", f"apply PodDisruptionBudget/{what.version}"],
         what.version,
     )
-    assert [step.name for step in switches.status.steps] == ["admit", "start", "switch", "record"], "it is asked nothing"
-    recorded = decide(model, owned=(*pods_of(model, warm, routed=True), *pods_of(model, stable)), **more)
+    assert [step.name for step in switches.status.steps] == [
+        "admit",
+        "start",
+        "switch",
+        "record",
+    ], "it is asked nothing"
+    recorded = decide(
+        model, owned=(*pods_of(model, warm, routed=True), *pods_of(model, stable)), **more
+    )
     assert (recorded.record, recorded.status.effective, recorded.status.watch) == (True, what, None)
     return after(model, recorded), recorded
 
@@ -229,26 +312,52 @@ def test_a_breach_is_recorded_first_and_then_the_version_before_comes_back_thoug
     assert rejections(model) == [("vb", None, "RolledBack")]
     model, recorded = through(model)
     assert recorded.entry is not None
-    assert (recorded.entry.outcome, recorded.entry.to, recorded.entry.from_) == (Outcome.ROLLED_BACK, "va", "vb")
+    assert (recorded.entry.outcome, recorded.entry.to, recorded.entry.from_) == (
+        Outcome.ROLLED_BACK,
+        "va",
+        "vb",
+    )
     assert recorded.entry.reason == "After the switch 15 of 50 requests failed (30.00%; 5.00% may)."
-    assert recorded.status.previous is None, "what was rejected does not come back without its gates"
+    assert recorded.status.previous is None, (
+        "what was rejected does not come back without its gates"
+    )
     rests = decide(model, owned=pods_of(model, A, routed=True))
     blocked = rests.status.blocked
-    assert (does(rests), rests.record, rests.status.version, rests.status.desired) == ([], False, "va", "vb")
+    assert (does(rests), rests.record, rests.status.version, rests.status.desired) == (
+        [],
+        False,
+        "va",
+        "vb",
+    )
     assert blocked is not None
     assert (blocked.reason, blocked.needs_action) == ("RolledBack", True)
-    assert """kubectl patch mlmodel fraud --type merge -p '{"spec":{"stages":{"production":{"version":"va"}}}}'""" in blocked.message
+    assert (
+        """kubectl patch mlmodel fraud --type merge -p '{"spec":{"stages":{"production":{"version":"va"}}}}'"""
+        in blocked.message
+    )
 
 
 def test_it_waits_for_no_gate_no_freeze_and_no_dependency():
     gates = [{"name": "quality", "metric": {"name": "accuracy", "atLeast": "0.9"}}]
     model = breached(asked=gates, **{"from": "staging"})
-    assert rejections(through(model, calendar="it cannot be read", dependencies_down=True)[0]) == [("vb", None, "RolledBack")]
+    assert rejections(through(model, calendar="it cannot be read", dependencies_down=True)[0]) == [
+        ("vb", None, "RolledBack")
+    ]
 
 
 def test_of_a_refresh_the_runtime_before_comes_back_and_the_other_is_not_tried_again():
-    watch = Watch(since_time=SINCE, until_time=SINCE + 15 * MINUTE, displaced=served(A).runtime.identity)
-    model = stage_of("va", holds=REFRESHED, since=MINUTE, previous=served(C), watch=watch, rollback=AUTOMATIC, attempt=1)
+    watch = Watch(
+        since_time=SINCE, until_time=SINCE + 15 * MINUTE, displaced=served(A).runtime.identity
+    )
+    model = stage_of(
+        "va",
+        holds=REFRESHED,
+        since=MINUTE,
+        previous=served(C),
+        watch=watch,
+        rollback=AUTOMATIC,
+        attempt=1,
+    )
     model = after(model, model_attempt(model, 1))
     owned = pods(model, stable=REFRESHED)
     decision = decide(model, answered=(50, 15), owned=owned)
@@ -260,7 +369,11 @@ def test_of_a_refresh_the_runtime_before_comes_back_and_the_other_is_not_tried_a
     assert (recorded.entry.outcome, recorded.entry.to) == (Outcome.ROLLED_BACK, "va")
     rests = decided(model, *pods_of(model, A, routed=True), runtime=NEWER)
     assert rests.status.blocked is not None
-    assert (does(rests), rests.status.blocked.reason, rests.status.blocked.needs_action) == ([], "RolledBack", True)
+    assert (does(rests), rests.status.blocked.reason, rests.status.blocked.needs_action) == (
+        [],
+        "RolledBack",
+        True,
+    )
 
 
 def model_attempt(model: RegisteredModel, attempt: int) -> StageDecision:
@@ -277,12 +390,19 @@ def test_a_spec_that_agrees_ends_it_and_a_raised_attempt_tries_again_with_what_i
     again = carried(stage_of("vb", rollback=AUTOMATIC, attempt=1, asked=gates), status)
     decision = decide(again, owned=pods_of(again, A, routed=True))
     assert decision.status.candidate == served(B)
-    names = [step.name for step in decide(after(again, decision), owned=pods_of(again, A, routed=True)).status.steps]
+    names = [
+        step.name
+        for step in decide(
+            after(again, decision), owned=pods_of(again, A, routed=True)
+        ).status.steps
+    ]
     assert names == ["admit", "gates", "start", "switch", "record"]
 
 
 def carried(model: RegisteredModel, status: StageStatus) -> RegisteredModel:
-    return model.model_copy(update={"status": watching().status.model_copy(update={"stages": {"production": status}})})
+    return model.model_copy(
+        update={"status": watching().status.model_copy(update={"stages": {"production": status}})}
+    )
 
 
 def test_a_promotion_that_waits_is_given_up_until_the_version_before_is_back_and_one_that_runs_goes_on():
@@ -310,7 +430,10 @@ def test_an_override_and_a_cleared_stage_come_first():
 @pytest.mark.parametrize(
     "more",
     [
-        {"watch": Watch(since_time=SINCE, until_time=SINCE + 15 * MINUTE), "previous": None},  # the first version
+        {
+            "watch": Watch(since_time=SINCE, until_time=SINCE + 15 * MINUTE),
+            "previous": None,
+        },  # the first version
         {"rejected": "va"},
         {"lost": True},
     ],
@@ -319,7 +442,16 @@ def test_where_nothing_can_come_back_it_says_so_and_keeps_serving(more: dict[str
     versions = {"versions": (B, C)} if more.pop("lost", False) else {}
     if more.get("rejected"):
         hashed = spec_hash(watching().spec.stages["production"])
-        more["rejected"] = (Rejection(version="va", digest=A.digest, spec_hash=hashed, reason="LoadFailed", message="no.", time=NOW),)
+        more["rejected"] = (
+            Rejection(
+                version="va",
+                digest=A.digest,
+                spec_hash=hashed,
+                reason="LoadFailed",
+                message="no.",
+                time=NOW,
+            ),
+        )
     model = watching(**more)
     decision = decide(model, answered=(50, 15), **versions)
     blocked = decision.status.blocked
@@ -332,7 +464,17 @@ def test_where_nothing_can_come_back_it_says_so_and_keeps_serving(more: dict[str
 def test_when_what_comes_back_cannot_start_the_version_stays_and_it_says_so():
     model = breached()
     model = after(model, decide(model))
-    dead = [{"name": "model", "state": {"terminated": {"exitCode": 67, "message": '{"reason": "LoadFailed", "message": "no."}'}}}]
+    dead = [
+        {
+            "name": "model",
+            "state": {
+                "terminated": {
+                    "exitCode": 67,
+                    "message": '{"reason": "LoadFailed", "message": "no."}',
+                }
+            },
+        }
+    ]
     warm = pods_of(model, A, ready=0)
     owned = (*pods(model, warm=None), *warm, pod(deployment_in(warm), name="va-1", statuses=dead))
     model = after(model, decide(model, owned=owned))
@@ -348,11 +490,13 @@ def test_an_old_watch_waits_for_the_end_of_going_back():
     assert (late.record, late.status.candidate) == (True, served(A))
 
 
-# --- what follows from it elsewhere -----------------------------------------------------------------
+# --- what follows from it elsewhere ---------------------------------------------------------------
 def test_what_was_rolled_back_does_not_count_for_other_stages():
     _, recorded = through(breached())
     held = HeldStage(stage="production", digest=B.digest, since_time=SINCE)
-    (version,) = with_held([B.model_copy(update={"held": (held,)})], {"production": recorded.status}, NOW)
+    (version,) = with_held(
+        [B.model_copy(update={"held": (held,)})], {"production": recorded.status}, NOW
+    )
     assert [(each.until_time, each.verified) for each in version.held] == [(NOW, False)]
     ordinary = recorded.status.model_copy(update={"rejected": ()})
     (version,) = with_held([B.model_copy(update={"held": (held,)})], {"production": ordinary}, NOW)
@@ -366,9 +510,15 @@ async def test_the_pods_of_the_watched_stage_alone_are_asked_and_none_without_a_
     ours = [each for each in pods(model) if each["kind"] == "Pod"]
     other = pod(deployment_in(pods(model)), name="staging-1")
     other["metadata"]["labels"]["modelyard.io/stage"] = "staging"
-    assert await answered(model, [*ours, other], PodTraffic(asked), NOW) == {"production": Answered()}
+    assert await answered(model, [*ours, other], PodTraffic(asked), NOW) == {
+        "production": Answered()
+    }
     assert asked.asked == ["vb-1"]
-    for idle, now in ((watching(watch=None), NOW), (watching(rollback=None), NOW), (model, SINCE + 15 * MINUTE)):
+    for idle, now in (
+        (watching(watch=None), NOW),
+        (watching(rollback=None), NOW),
+        (model, SINCE + 15 * MINUTE),
+    ):
         assert await answered(idle, ours, PodTraffic(asked), now) == {}
     assert asked.asked == ["vb-1"]
 
@@ -376,16 +526,27 @@ async def test_the_pods_of_the_watched_stage_alone_are_asked_and_none_without_a_
 def test_an_operator_that_comes_back_looks_at_once_at_what_is_watched():
     model = after(watching(), decide(watching()))
     status = model.status.model_copy(
-        update={"observed_generation": 7, "conditions": (condition("Ready", True, "Serving"), condition("Synced", True, "Synced"))}
+        update={
+            "observed_generation": 7,
+            "conditions": (
+                condition("Ready", True, "Serving"),
+                condition("Synced", True, "Synced"),
+            ),
+        }
     )
     calm = model.model_copy(update={"status": status})
     assert not in_sync(calm, pods(calm))
     unwatched = status.stages["production"].model_copy(update={"watch": None})
-    ready = calm.model_copy(update={"status": status.model_copy(update={"stages": {"production": unwatched}})})
+    ready = calm.model_copy(
+        update={"status": status.model_copy(update={"stages": {"production": unwatched}})}
+    )
     assert in_sync(ready, pods(ready))
 
 
 def test_the_condition_says_until_when_it_is_watched():
     model = watching()
     (said, *_) = standing(model, {"production": decide(model).status})
-    assert (said.status, said.message) == ("True", "production: vb (watched until 2026-01-01 12:14 UTC).")
+    assert (said.status, said.message) == (
+        "True",
+        "production: vb (watched until 2026-01-01 12:14 UTC).",
+    )

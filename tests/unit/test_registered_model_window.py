@@ -1,4 +1,6 @@
-"""The window of the version displaced last: it keeps its pods, and comes back at once inside it only."""
+"""The window of the version displaced last: it keeps its pods, and comes back at once inside it
+only.
+"""
 
 from __future__ import annotations
 
@@ -39,9 +41,13 @@ IN_ORDER = (condition("Ready", True, "Serving"), condition("Synced", True, "Sync
 GATE = [{"name": "quality", "metric": {"name": "f1", "atLeast": "0.9"}}]
 
 
-def switched(version: str | None = "vb", *, ago: timedelta = 10 * MINUTE, **more: Any) -> RegisteredModel:
+def switched(
+    version: str | None = "vb", *, ago: timedelta = 10 * MINUTE, **more: Any
+) -> RegisteredModel:
     """Return a stage in which vb has displaced va so long ago, with a window of an hour."""
-    return stage_of(version, holds=B, since=ago, **({"previous": displaced(A), "rollback": WINDOW} | more))
+    return stage_of(
+        version, holds=B, since=ago, **({"previous": displaced(A), "rollback": WINDOW} | more)
+    )
 
 
 def there(model: RegisteredModel, **more: Any) -> tuple[Manifest, ...]:
@@ -65,20 +71,26 @@ def test_the_displaced_version_keeps_its_pods_until_the_window_ends_and_its_temp
     assert (does(kept), until(kept), kept.requeue_after) == ([], NOW + 50 * MINUTE, 50 * MINUTE)
     assert (kept.status.version, kept.status.ready_replicas, kept.status.blocked) == ("vb", 1, None)
     ended = decided(after(model, kept), *there(model), now=NOW + 50 * MINUTE)
-    assert does(ended) == [f"delete Deployment/{deployment_in(pods_of(model, A))['metadata']['name']}"]
+    assert does(ended) == [
+        f"delete Deployment/{deployment_in(pods_of(model, A))['metadata']['name']}"
+    ]
     assert (until(ended), ended.requeue_after) == (None, None)
 
 
 def test_without_a_window_they_go():
     model = switched(rollback=None)
-    assert [words.split("/")[0] for words in does(decided(model, *there(model)))] == ["delete Deployment"]
+    assert [words.split("/")[0] for words in does(decided(model, *there(model)))] == [
+        "delete Deployment"
+    ]
 
 
 def test_the_switch_records_until_when():
     model = stage_of("vb", holds=A, candidate=served(B), start_time=NOW, rollback=WINDOW)
     decision = decided(model, *pods_of(model, A), *pods_of(model, B, routed=True))
     assert (decision.status.version, until(decision)) == ("vb", NOW + HOUR)
-    assert decision.status.draining == (Draining(identity=served(A).runtime.identity, until_time=NOW + DRAIN),)
+    assert decision.status.draining == (
+        Draining(identity=served(A).runtime.identity, until_time=NOW + DRAIN),
+    )
 
 
 def test_what_is_deleted_of_it_is_put_back_and_what_the_spec_says_of_serving_counts_for_it_too():
@@ -99,13 +111,25 @@ def test_it_has_neither_a_route_nor_a_budget_nor_a_say_in_what_is_ready():
 def test_the_autoscaler_scales_the_effective_version_alone_and_the_other_keeps_as_many_pods_as_it_had():
     scaled = {"autoscaling": {"minReplicas": 2, "maxReplicas": 9}}
     model = switched(serving=scaled)
-    owned = (*pods_of(model, A, replicas=4, ready=4), *pods_of(model, B, replicas=7, ready=7, routed=True))
+    owned = (
+        *pods_of(model, A, replicas=4, ready=4),
+        *pods_of(model, B, replicas=7, ready=7, routed=True),
+    )
     decision = decided(model, *owned)
-    (scaler,) = [each.manifest for each in decision.actions if getattr(each, "manifest", {}).get("kind") == "HorizontalPodAutoscaler"]
-    assert scaler["spec"]["scaleTargetRef"]["name"] == deployment_in(pods_of(model, B))["metadata"]["name"]
+    (scaler,) = [
+        each.manifest
+        for each in decision.actions
+        if getattr(each, "manifest", {}).get("kind") == "HorizontalPodAutoscaler"
+    ]
+    assert (
+        scaler["spec"]["scaleTargetRef"]["name"]
+        == deployment_in(pods_of(model, B))["metadata"]["name"]
+    )
     assert does(decision) == ["apply HorizontalPodAutoscaler/vb"]
     back = after(model, decided(switched("va", serving=scaled), *owned))
-    returning = decided(back.model_copy(update={"spec": switched("va", serving=scaled).spec}), *owned)
+    returning = decided(
+        back.model_copy(update={"spec": switched("va", serving=scaled).spec}), *owned
+    )
     assert routes_to(returning) == "va", "it comes back with the pods that it has"
 
 
@@ -133,12 +157,15 @@ def test_a_second_promotion_inside_the_window_keeps_it_until_the_switch():
     model = recorded_first(switched("vc"), *there(switched()))
     three = (*there(model), *pods_of(model, C, ready=0))
     assert does(decided(model, *three)) == []
-    assert does(decided(model, *(each for each in three if each != deployment_in(three)))) == ["apply Deployment/va"]
+    assert does(decided(model, *(each for each in three if each != deployment_in(three)))) == [
+        "apply Deployment/va"
+    ]
     ready = (*pods_of(model, A), *pods_of(model, B), *pods_of(model, C, routed=True))
     recorded = decided(model, *ready)
     assert recorded.status.previous == displaced(B, NOW + HOUR)
     assert does(decided(after(model, recorded), *ready)) == [
-        f"delete {kind}/{deployment_in(pods_of(model, A))['metadata']['name']}" for kind in ("Deployment", "ControllerRevision")
+        f"delete {kind}/{deployment_in(pods_of(model, A))['metadata']['name']}"
+        for kind in ("Deployment", "ControllerRevision")
     ]
 
 
@@ -147,16 +174,29 @@ def test_a_refresh_changes_nothing_of_it():
     new = served(B, NEWER)
     starting = decided(model, *there(model), runtime=NEWER)
     assert {words.split("/")[1] for words in does(starting)} == {"vb"}
-    recorded = decided(model, *pods_of(model, A), *pods_of(model, B), *pods_of(model, new, routed=True), runtime=NEWER)
-    assert (recorded.status.effective, recorded.status.previous) == (new, displaced(A, NOW + 50 * MINUTE))
+    recorded = decided(
+        model,
+        *pods_of(model, A),
+        *pods_of(model, B),
+        *pods_of(model, new, routed=True),
+        runtime=NEWER,
+    )
+    assert (recorded.status.effective, recorded.status.previous) == (
+        new,
+        displaced(A, NOW + 50 * MINUTE),
+    )
 
 
 def test_an_override_keeps_it_warm_and_after_two_of_them_its_time_counts_from_when_it_was_displaced():
     """What only an override has put there is no previous version: that stays the one before."""
-    left = HeldStage(stage="production", digest=A.digest, since_time=NOW - HOUR, until_time=NOW - 40 * MINUTE)
+    left = HeldStage(
+        stage="production", digest=A.digest, since_time=NOW - HOUR, until_time=NOW - 40 * MINUTE
+    )
     override = {"version": "vb", "reason": "incident", "until": NOW + HOUR}
     model = switched("va", ago=10 * MINUTE, override=override)
-    noted = recorded_first(model, *there(model), versions=(A.model_copy(update={"held": (left,)}), B, C))
+    noted = recorded_first(
+        model, *there(model), versions=(A.model_copy(update={"held": (left,)}), B, C)
+    )
     steady = decided(noted, *there(noted), versions=(A.model_copy(update={"held": (left,)}), B, C))
     assert (does(steady), until(steady)) == ([], NOW + 20 * MINUTE)
 
@@ -183,19 +223,30 @@ def test_one_that_the_stage_has_rejected_keeps_no_pods():
     )
     model = switched(rejected=(rejection,))
     decision = decided(model, *there(model))
-    assert ([words.split("/")[0] for words in does(decision)], until(decision)) == (["delete Deployment"], None)
+    assert ([words.split("/")[0] for words in does(decision)], until(decision)) == (
+        ["delete Deployment"],
+        None,
+    )
 
 
 def test_a_setting_of_the_operator_does_not_restart_its_pods():
     model = switched()
-    elsewhere = Runtime("modelyard/runtime:1.2.3", "IfNotPresent", "1.2.3", pull_secrets=("mirror",))
+    elsewhere = Runtime(
+        "modelyard/runtime:1.2.3", "IfNotPresent", "1.2.3", pull_secrets=("mirror",)
+    )
     assert does(decided(model, *there(model), runtime=elsewhere)) == []
 
 
 def test_a_model_with_a_warm_version_is_looked_at_when_the_operator_starts():
     model = switched()
     kept = after(model, decided(model, *there(model)))
-    whole = kept.model_copy(update={"status": kept.status.model_copy(update={"observed_generation": 7, "conditions": IN_ORDER})})
+    whole = kept.model_copy(
+        update={
+            "status": kept.status.model_copy(
+                update={"observed_generation": 7, "conditions": IN_ORDER}
+            )
+        }
+    )
     assert not in_sync(whole, there(model)), "nothing else tells when the window ends"
     ended = after(whole, decided(whole, *pods_of(model, B, routed=True), now=NOW + HOUR))
     assert in_sync(ended, pods_of(model, B, routed=True))
@@ -237,19 +288,31 @@ def test_what_was_begun_after_the_window_is_asked_to_the_end():
 
 def test_inside_the_window_it_comes_back_with_its_runtime_though_the_stage_follows_the_operator():
     always = {"serving": {"runtime": {"update": "Always"}}}
-    model = stage_of("va", holds=served(B, NEWER), since=MINUTE, previous=displaced(A), rollback=WINDOW, **always)
+    model = stage_of(
+        "va", holds=served(B, NEWER), since=MINUTE, previous=displaced(A), rollback=WINDOW, **always
+    )
     there_ = (*pods_of(model, A), *pods_of(model, served(B, NEWER), routed=True))
-    assert recorded_first(model, *there_, runtime=NEWER).status.stages["production"].candidate == served(A)
-    late = stage_of("va", holds=served(B, NEWER), since=HOUR, previous=displaced(A), rollback=WINDOW, **always)
-    assert recorded_first(late, *there_, runtime=NEWER).status.stages["production"].candidate == served(A, NEWER)
+    assert recorded_first(model, *there_, runtime=NEWER).status.stages[
+        "production"
+    ].candidate == served(A)
+    late = stage_of(
+        "va", holds=served(B, NEWER), since=HOUR, previous=displaced(A), rollback=WINDOW, **always
+    )
+    assert recorded_first(late, *there_, runtime=NEWER).status.stages[
+        "production"
+    ].candidate == served(A, NEWER)
 
 
-@pytest.mark.parametrize(("ago", "asked"), [(10 * MINUTE, ()), (HOUR, ("quality",)), (2 * HOUR, ("quality",))])
+@pytest.mark.parametrize(
+    ("ago", "asked"), [(10 * MINUTE, ()), (HOUR, ("quality",)), (2 * HOUR, ("quality",))]
+)
 def test_what_gates_judge_by_is_read_when_they_are_asked(ago: timedelta, asked: tuple[str, ...]):
     model = switched("va", ago=ago, asked=GATE)
     assert tuple(gate.name for gate in open_gates(model, "production", A, NOW)) == asked
 
 
 def test_a_window_is_no_condition_on_a_version():
-    with_window, without = (switched(rollback=each).spec.stages["production"] for each in (WINDOW, None))
+    with_window, without = (
+        switched(rollback=each).spec.stages["production"] for each in (WINDOW, None)
+    )
     assert spec_hash(with_window) == spec_hash(without)

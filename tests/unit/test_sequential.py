@@ -1,4 +1,5 @@
-"""The test of failure rates keeps its promise: shown exactly, by adding up all courses that small counts can take.
+"""The test of failure rates keeps its promise: shown exactly, by adding up all courses that small
+counts can take.
 
 Power and false alarms of whole rollouts are simulated in `test_analysis_simulated`.
 """
@@ -60,18 +61,27 @@ ARMS = ((1, 1), (3, 3), (2, 9), (9, 2), (12, 4))
 
 @pytest.mark.parametrize("limit", COMPARED)
 @pytest.mark.parametrize(("nc", "ns"), ARMS)
-def test_a_factor_is_at_most_one_on_average_when_failures_are_independent(nc: int, ns: int, limit: Limit):
+def test_a_factor_is_at_most_one_on_average_when_failures_are_independent(
+    nc: int, ns: int, limit: Limit
+):
     for phi, ps in product(WORSE, (0.0, 0.01, 0.1, 0.3)):
         at_limit = limit.times * ps + limit.plus
-        expected = fsum(p * exp(log_factor(phi, counts, limit)) for p, counts in independent(nc, at_limit, ns, ps))
+        expected = fsum(
+            p * exp(log_factor(phi, counts, limit))
+            for p, counts in independent(nc, at_limit, ns, ps)
+        )
         assert expected <= ROUNDING
 
 
 @pytest.mark.parametrize("limit", COMPARED)
 @pytest.mark.parametrize(("nc", "ns"), ARMS)
-def test_a_factor_is_at_most_one_on_average_when_both_versions_fail_the_same_requests(nc: int, ns: int, limit: Limit):
+def test_a_factor_is_at_most_one_on_average_when_both_versions_fail_the_same_requests(
+    nc: int, ns: int, limit: Limit
+):
     for phi, failing in product(WORSE, range(nc + ns + 1)):
-        expected = fsum(p * exp(log_factor(phi, counts, limit)) for p, counts in shared(nc, ns, failing))
+        expected = fsum(
+            p * exp(log_factor(phi, counts, limit)) for p, counts in shared(nc, ns, failing)
+        )
         assert expected <= ROUNDING
 
 
@@ -141,7 +151,10 @@ def test_no_interval_adds_evidence_on_average_whatever_came_before(
         shared(nc, ns, min(failing, nc + ns)),
     ]
     for world in worlds:
-        after = fsum(p * advance(old, c, limit, alpha=0.005, failure_limit=failure_limit).value for p, c in world)
+        after = fsum(
+            p * advance(old, c, limit, alpha=0.005, failure_limit=failure_limit).value
+            for p, c in world
+        )
         assert after <= old.value * ROUNDING
 
 
@@ -149,7 +162,9 @@ def test_an_interval_in_two_parts_keeps_the_promise_too():
     limit, parts = Limit(1, 0.05), ((2, 5), (3, 4))
     rates = (0.1 + 0.05, 0.1)
     value = 0.0
-    for (p, first), (q, second) in product(*(list(independent(nc, rates[0], ns, rates[1])) for nc, ns in parts)):
+    for (p, first), (q, second) in product(
+        *(list(independent(nc, rates[0], ns, rates[1])) for nc, ns in parts)
+    ):
         evidence = advance(Evidence(), first, limit, alpha=0.01, failure_limit=1)
         value += p * q * advance(evidence, second, limit, alpha=0.01, failure_limit=1).value
     assert value <= ROUNDING
@@ -189,7 +204,9 @@ def test_no_number_overflows_and_underflow_is_right():
     for _ in range(20):
         evidence = advance(evidence, good, Limit(1, 0.5), alpha=1e-5, failure_limit=0)
     assert evidence == Evidence(20, (0.0,) * len(WORSE))
-    found = advance(evidence, Counts(10**9, 10**9, 0, 10**9), Limit(1, 0), alpha=1e-5, failure_limit=0)
+    found = advance(
+        evidence, Counts(10**9, 10**9, 0, 10**9), Limit(1, 0), alpha=1e-5, failure_limit=0
+    )
     assert 0 < found.value < inf
 
 
@@ -219,7 +236,11 @@ def test_nine_of_ten_rollouts_have_the_evidence_that_is_foreseen(ns: int, limit:
         return log(fsum(exp(log_factor(phi, counts, limit)) for phi in WORSE) / len(WORSE) / 2)
 
     candidate, stable = binomial(nc, pc), binomial(ns, ps)
-    likely = [(p * q, Counts(fc, nc, fs, ns)) for (fc, p), (fs, q) in product(enumerate(candidate), enumerate(stable)) if p * q > 1e-7]
+    likely = [
+        (p * q, Counts(fc, nc, fs, ns))
+        for (fc, p), (fs, q) in product(enumerate(candidate), enumerate(stable))
+        if p * q > 1e-7
+    ]
     assert 0.88 < fsum(p for p, counts in likely if evidence(counts) >= foreseen) < 0.94
 
 
@@ -260,7 +281,9 @@ def test_without_data_no_excess_is_excluded():
 
 
 @pytest.mark.parametrize(("requests", "found"), [(780, False), (860, True)])
-def test_half_a_point_is_excluded_after_some_850_requests_without_a_failure(requests: int, found: bool):
+def test_half_a_point_is_excluded_after_some_850_requests_without_a_failure(
+    requests: int, found: bool
+):
     sums = NO_SUMS
     for _ in range(10):
         sums = added(sums, Counts(0, requests // 10, 0, 9 * requests), Limit(1, 0))
@@ -277,15 +300,23 @@ def test_more_failures_exclude_less():
 @pytest.mark.parametrize("share", [1, 0.5])
 def test_its_expectation_is_one_at_the_limit_and_less_below(limit: float, share: float):
     for n in (1, 7, 60):
-        expected = fsum(each * exp(log_evidence(k, n, limit)) for k, each in enumerate(binomial(n, limit * share)))
+        expected = fsum(
+            each * exp(log_evidence(k, n, limit))
+            for k, each in enumerate(binomial(n, limit * share))
+        )
         assert isclose(expected, 1, rel_tol=1e-9) if share == 1 else expected < 1
 
 
 @pytest.mark.parametrize("limit", LIMITS)
-def test_a_version_at_its_limit_is_hardly_ever_accused_though_it_is_judged_after_each_request(limit: float):
+def test_a_version_at_its_limit_is_hardly_ever_accused_though_it_is_judged_after_each_request(
+    limit: float,
+):
     alive, accused = [1.0], 0.0
     for n in range(1, 301):
-        alive = [(alive[k] if k < n else 0) * (1 - limit) + (alive[k - 1] if k else 0) * limit for k in range(n + 1)]
+        alive = [
+            (alive[k] if k < n else 0) * (1 - limit) + (alive[k - 1] if k else 0) * limit
+            for k in range(n + 1)
+        ]
         for k in range(n + 1):
             if alive[k] and exceeds(k, n, limit):
                 accused += alive[k]

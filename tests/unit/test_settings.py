@@ -12,12 +12,20 @@ DIGEST = f"sha256:{'a' * 64}"
 
 
 def test_the_longest_runtime_image_that_is_taken_fits_into_a_status():
-    runtime = Runtime(Settings(runtime_image="i" * RUNTIME_IMAGE).runtime_image, "IfNotPresent", "0.1.0")
-    assert served("v1", DIGEST, runtime).runtime.image == operator_runtime(runtime).image == runtime.image
+    runtime = Runtime(
+        Settings(runtime_image="i" * RUNTIME_IMAGE).runtime_image, "IfNotPresent", "0.1.0"
+    )
+    assert (
+        served("v1", DIGEST, runtime).runtime.image
+        == operator_runtime(runtime).image
+        == runtime.image
+    )
 
 
 @pytest.mark.parametrize("image", ["", "i" * (RUNTIME_IMAGE + 1)], ids=["empty", "too long"])
 def test_a_runtime_image_that_no_status_has_room_for_is_refused_at_the_start(image: str):
-    said = f"an image of 1 to {RUNTIME_IMAGE} characters, this one has {len(image)}: .* shorter name"
+    said = (
+        f"an image of 1 to {RUNTIME_IMAGE} characters, this one has {len(image)}: .* shorter name"
+    )
     with pytest.raises(ValidationError, match=said):
         Settings(runtime_image=image)

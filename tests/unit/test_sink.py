@@ -29,7 +29,13 @@ QUICK = Timing(first=0.01, longest=0.05, close=30.0)
 def event(number: int) -> Manifest:
     source = "/apis/modelyard.io/v1alpha1/namespaces/risk/registeredmodels/fraud"
     data = {"stage": "production", "to": f"v{number}", "reason": "Größe"}
-    return {"specversion": "1.0", "type": "io.modelyard.promotion.promoted", "source": source, "id": f"uid/{number}", "data": data}
+    return {
+        "specversion": "1.0",
+        "type": "io.modelyard.promotion.promoted",
+        "source": source,
+        "id": f"uid/{number}",
+        "data": data,
+    }
 
 
 @dataclass
@@ -60,7 +66,9 @@ class Rig:
 
 
 @asynccontextmanager
-async def sends(url: str, *, token_file: str = "", deadline: float = 30.0, length: int = 1000, run: bool = True) -> AsyncIterator[Rig]:
+async def sends(
+    url: str, *, token_file: str = "", deadline: float = 30.0, length: int = 1000, run: bool = True
+) -> AsyncIterator[Rig]:
     rig = Rig()
     post = CloudEvents(url, Probe(DEPENDENCY, rig.called), token_file=token_file, deadline=deadline)
     rig.sink = Sink(post.post, rig.count, timing=QUICK, length=length)
@@ -82,7 +90,11 @@ async def test_events_arrive_in_order_and_whole():
         await rig.until_ended(3)
     assert there.ids == ["uid/0", "uid/1", "uid/2"]
     (first, *_) = there.events
-    assert (first["specversion"], first["type"], first["source"]) == ("1.0", event(0)["type"], event(0)["source"])
+    assert (first["specversion"], first["type"], first["source"]) == (
+        "1.0",
+        event(0)["type"],
+        event(0)["source"],
+    )
     assert first.data == event(0)["data"]
     assert there.tokens == [None] * 3
     assert (rig.ended, rig.sink.waiting) == ({"delivered": 3}, 0)
@@ -104,14 +116,20 @@ async def test_nobody_is_sent_events_by_a_redirect(status: int):
     async with receiver() as there, receiver() as elsewhere:
         there.answers(status, Location=elsewhere.url)
         post = CloudEvents(there.url, Probe(DEPENDENCY, lambda *_: None))
-        with pytest.raises(Unavailable, match=rf"answered {status}; redirects are not followed: give the address that it leads to"):
+        with pytest.raises(
+            Unavailable,
+            match=rf"answered {status}; redirects are not followed: give the address that it leads"
+            r" to",
+        ):
             await post.post(event(0))
         await post.close()
     assert (there.ids, elsewhere.ids) == (["uid/0"], [])
 
 
 @pytest.mark.parametrize("status", [400, 413, 415, 422])
-async def test_what_the_receiver_refuses_holds_up_nothing(status: int, caplog: pytest.LogCaptureFixture):
+async def test_what_the_receiver_refuses_holds_up_nothing(
+    status: int, caplog: pytest.LogCaptureFixture
+):
     async with receiver() as there, sends(there.url) as rig:
         there.answers(status)
         rig.sink.put(event(0))
@@ -125,7 +143,12 @@ async def test_what_the_receiver_refuses_holds_up_nothing(status: int, caplog: p
 
 @pytest.mark.parametrize(
     ("status", "error", "later"),
-    [(429, Unavailable, 17.0), (503, Unavailable, 17.0), (401, Forbidden, None), (422, Invalid, None)],
+    [
+        (429, Unavailable, 17.0),
+        (503, Unavailable, 17.0),
+        (401, Forbidden, None),
+        (422, Invalid, None),
+    ],
 )
 async def test_what_an_answer_means(status: int, error: type[Exception], later: float | None):
     async with receiver() as there:
@@ -192,13 +215,18 @@ async def test_where_nobody_listens_the_oldest_of_what_does_not_fit_are_dropped_
     assert rig.ended == {"dropped": 2, "delivered": 3}
 
 
-async def test_at_the_end_what_a_receiver_does_not_take_is_lost_and_said(caplog: pytest.LogCaptureFixture):
+async def test_at_the_end_what_a_receiver_does_not_take_is_lost_and_said(
+    caplog: pytest.LogCaptureFixture,
+):
     async with sends(f"http://127.0.0.1:{free_port()}", run=False) as rig:
         rig.sink.put(event(0))
         rig.sink.put(event(1))
         await rig.sink.close()
     assert (rig.sink.waiting, rig.ended, rig.calls) == (0, {"dropped": 2}, ["unavailable"])
-    assert "lost, for the operator stops: /apis/modelyard.io/v1alpha1/namespaces/risk/registeredmodels/fraud uid/1" in caplog.text
+    assert (
+        "lost, for the operator stops:"
+        " /apis/modelyard.io/v1alpha1/namespaces/risk/registeredmodels/fraud uid/1" in caplog.text
+    )
 
 
 async def test_a_bug_costs_one_event(caplog: pytest.LogCaptureFixture):
@@ -216,7 +244,9 @@ async def test_the_token_is_read_for_each_event_and_without_it_nothing_is_sent(t
     async with receiver() as there, sends(there.url, token_file=str(token)) as rig:
         rig.sink.put(event(0))
         await rig.until(lambda: bool(rig.calls))
-        assert (there.ids, rig.calls[0]) == ([], "unavailable"), "an event without its token is not sent"
+        assert (there.ids, rig.calls[0]) == ([], "unavailable"), (
+            "an event without its token is not sent"
+        )
         token.write_text("first\n")
         await rig.until_ended(1)
         token.write_text("second")
@@ -238,14 +268,18 @@ async def test_a_token_that_no_header_can_carry_is_not_sent(words: str, tmp_path
 
 
 async def test_a_path_or_query_with_a_key_is_not_shown():
-    post = CloudEvents(f"http://127.0.0.1:{free_port()}/hunter2?key=hunter2", Probe(DEPENDENCY, lambda *_: None))
+    post = CloudEvents(
+        f"http://127.0.0.1:{free_port()}/hunter2?key=hunter2", Probe(DEPENDENCY, lambda *_: None)
+    )
     with pytest.raises(Unavailable) as raised:
         await post.post(event(0))
     await post.close()
     assert "hunter2" not in str(raised.value)
 
 
-@pytest.mark.parametrize("url", ["sink", "ftp://sink", "https://user:password@sink", "https://", "https://sink/#part"])
+@pytest.mark.parametrize(
+    "url", ["sink", "ftp://sink", "https://user:password@sink", "https://", "https://sink/#part"]
+)
 def test_an_address_that_cannot_be_is_refused_at_the_start(url: str):
     with pytest.raises(ValidationError, match="write an http or https URL"):
         Settings(events_sink=url)
@@ -258,4 +292,8 @@ def test_what_ended_and_what_waits_is_counted():
     get = metrics.registry.get_sample_value
     assert get("modelyard_cloudevents_waiting") == 7
     outcomes = ("delivered", "refused", "dropped")
-    assert [get("modelyard_cloudevents_total", {"outcome": outcome}) for outcome in outcomes] == [0, 0, 1], "an alert sees the first one"
+    assert [get("modelyard_cloudevents_total", {"outcome": outcome}) for outcome in outcomes] == [
+        0,
+        0,
+        1,
+    ], "an alert sees the first one"

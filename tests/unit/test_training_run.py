@@ -1,4 +1,6 @@
-"""TrainingRun while it goes on: two values and a clock in, a plan out. How it fails and ends is in the files beside this one."""
+"""TrainingRun while it goes on: two values and a clock in, a plan out. How it fails and ends is
+in the files beside this one.
+"""
 
 from dataclasses import replace
 from typing import Any
@@ -8,7 +10,17 @@ import pytest
 from modelyard.api.experiment import ExperimentStatus, Objective
 from modelyard.api.training_run import ObjectiveStatus, TrainingRun
 from modelyard.errors import Forbidden, Invalid, ModelyardError, Unavailable
-from modelyard.plan import Apply, CreateRun, LogParameters, Manifest, Owned, Plan, SetTags, Suspend, TagTarget
+from modelyard.plan import (
+    Apply,
+    CreateRun,
+    LogParameters,
+    Manifest,
+    Owned,
+    Plan,
+    SetTags,
+    Suspend,
+    TagTarget,
+)
 from modelyard.ports import TrackedRun
 from modelyard.training_run import build, controller
 from modelyard.training_run.decide import decider, in_sync, on_error
@@ -36,18 +48,37 @@ from tests.unit.builders import (
 )
 
 decide = decider(RUNTIME)
-READY = experiment(status=ExperimentStatus.model_validate({"mlflow": {"id": "12", "name": "risk/fraud", "url": URL}}))
-OURS = {"modelyard.io/uid": "uid-fraud-1", "modelyard.io/namespace": "risk", "modelyard.io/name": "fraud-1"}
+READY = experiment(
+    status=ExperimentStatus.model_validate(
+        {"mlflow": {"id": "12", "name": "risk/fraud", "url": URL}}
+    )
+)
+OURS = {
+    "modelyard.io/uid": "uid-fraud-1",
+    "modelyard.io/namespace": "risk",
+    "modelyard.io/name": "fraud-1",
+}
 
 
 def attempt(number: int = 1, status: Any = "RUNNING", **more: Any) -> TrackedRun:
-    return tracked_run(f"r{number}", status, **({"tags": OURS | {"modelyard.io/attempt": str(number)}} | more))
+    return tracked_run(
+        f"r{number}", status, **({"tags": OURS | {"modelyard.io/attempt": str(number)}} | more)
+    )
 
 
 def observed(*children: Manifest, runs: tuple[TrackedRun, ...] = (), **more: Any) -> Observation:
     by_attempt = {int(run.tags["modelyard.io/attempt"]): run for run in runs}
     return Observation(
-        **({"experiment": READY, "registered_model": None, "owned": children, "runs": by_attempt, "tracking_url": URL} | more)
+        **(
+            {
+                "experiment": READY,
+                "registered_model": None,
+                "owned": children,
+                "runs": by_attempt,
+                "tracking_url": URL,
+            }
+            | more
+        )
     )
 
 
@@ -61,10 +92,16 @@ def running(run: TrainingRun, number: int = 1, **status: Any) -> Manifest:
     return pod(build.job(run, number, f"r{number}", RUNTIME), **status)
 
 
-# --- before it starts -----------------------------------------------------------------------------------
+# --- before it starts -----------------------------------------------------------------------------
 @pytest.mark.parametrize(
     "there",
-    [None, experiment(), READY.model_copy(update={"metadata": READY.metadata.model_copy(update={"deletion_timestamp": NOW})})],
+    [
+        None,
+        experiment(),
+        READY.model_copy(
+            update={"metadata": READY.metadata.model_copy(update={"deletion_timestamp": NOW})}
+        ),
+    ],
     ids=["none", "not in MLflow", "being deleted"],
 )
 def test_a_run_waits_for_its_experiment_and_says_so(there: Any):
@@ -75,14 +112,22 @@ def test_a_run_waits_for_its_experiment_and_says_so(there: Any):
 
 
 def test_an_experiment_that_is_ready_wakes_the_runs_that_wait_for_it():
-    relation = next(relation for relation in controller(RUNTIME).relations if relation.plural == "experiments")
-    runs = [{"metadata": {"name": name}, "spec": {"experiment": of}, "status": status} for name, of, status in NAMED]
+    relation = next(
+        relation for relation in controller(RUNTIME).relations if relation.plural == "experiments"
+    )
+    runs = [
+        {"metadata": {"name": name}, "spec": {"experiment": of}, "status": status}
+        for name, of, status in NAMED
+    ]
 
     class Cluster:
         def select(self, plural: str, namespace: str) -> list[Manifest]:
             return runs if (plural, namespace) == ("trainingruns", "risk") else []
 
-    assert list(relation.keys({"metadata": {"name": "fraud", "namespace": "risk"}}, Cluster())) == ["waits", "new"]  # type: ignore[arg-type]
+    assert list(relation.keys({"metadata": {"name": "fraud", "namespace": "risk"}}, Cluster())) == [
+        "waits",
+        "new",
+    ]  # type: ignore[arg-type]
 
 
 NAMED: list[tuple[str, str, Any]] = [
@@ -100,7 +145,11 @@ def test_the_mlflow_run_is_made_first_and_says_whose_attempt_it_is_and_what_code
 
 
 def test_a_script_s_code_version_is_the_digest_of_its_text():
-    plan = decide(training_run(trainer={"script": {"config_map": "train"}}), observed(script="sha256:abc"), NOW)
+    plan = decide(
+        training_run(trainer={"script": {"config_map": "train"}}),
+        observed(script="sha256:abc"),
+        NOW,
+    )
     action = outside(plan)
     assert isinstance(action, CreateRun)
     assert action.tags["modelyard.io/code.version"] == "sha256:abc"
@@ -113,7 +162,9 @@ def test_an_image_s_code_version_is_the_image_s_own_business():
 
 
 def test_a_script_that_is_not_there_is_named_and_looked_for():
-    plan = decide(training_run(trainer={"script": {"config_map": "train", "key": "a.py"}}), observed(), NOW)
+    plan = decide(
+        training_run(trainer={"script": {"config_map": "train", "key": "a.py"}}), observed(), NOW
+    )
     assert said(plan) == "Stalled ConfigurationMissing"
     assert "train" in message(plan)
     assert "a.py" in message(plan)
@@ -121,7 +172,9 @@ def test_a_script_that_is_not_there_is_named_and_looked_for():
 
 
 def test_nothing_is_made_for_a_dataset_that_the_namespace_may_not_read():
-    plan = decide(training_run(), observed(dataset="it is outside of what this namespace may read"), NOW)
+    plan = decide(
+        training_run(), observed(dataset="it is outside of what this namespace may read"), NOW
+    )
     assert said(plan) == "Stalled DatasetUnavailable"
     assert "spec.dataset.uri: it is outside of" in message(plan)
     assert plan.requeue_after is not None, "no watch tells of the connection"
@@ -134,16 +187,31 @@ def test_nothing_is_made_for_a_run_that_is_suspended_from_the_start():
 
 def test_parameters_are_logged_before_anything_trains():
     run = training_run(parameters={"depth": "6", "rate": "0.1"})
-    assert actions(decide(run, observed(runs=(attempt(),)), NOW)) == (LogParameters("r1", {"depth": "6", "rate": "0.1"}),)
-    assert actions(decide(run, observed(runs=(attempt(parameters={"depth": "6"}),)), NOW)) == (LogParameters("r1", {"rate": "0.1"}),)
+    assert actions(decide(run, observed(runs=(attempt(),)), NOW)) == (
+        LogParameters("r1", {"depth": "6", "rate": "0.1"}),
+    )
+    assert actions(decide(run, observed(runs=(attempt(parameters={"depth": "6"}),)), NOW)) == (
+        LogParameters("r1", {"rate": "0.1"}),
+    )
 
 
-@pytest.mark.parametrize("trainer", [{"script": {"config_map": "train"}}, {"container": {"image": "a:1"}}], ids=["script", "container"])
+@pytest.mark.parametrize(
+    "trainer",
+    [{"script": {"config_map": "train"}}, {"container": {"image": "a:1"}}],
+    ids=["script", "container"],
+)
 @pytest.mark.parametrize("end", ["Complete", "Failed"])
-def test_a_user_s_code_may_log_parameters_in_its_own_words_and_the_rest_is_logged_at_its_end(trainer: Any, end: str):
-    run = training_run(parameters={"depth": "6", "subsample": "1"}, trainer=trainer, backoff_limit=1)
+def test_a_user_s_code_may_log_parameters_in_its_own_words_and_the_rest_is_logged_at_its_end(
+    trainer: Any, end: str
+):
+    run = training_run(
+        parameters={"depth": "6", "subsample": "1"}, trainer=trainer, backoff_limit=1
+    )
     logged = {"subsample": "1.0"}
-    assert list(applied(decide(run, observed(runs=(attempt(),), script="sha256:a"), NOW))) == ["ConfigMap/fraud-1-config", "Job/fraud-1-1"]
+    assert list(applied(decide(run, observed(runs=(attempt(),), script="sha256:a"), NOW))) == [
+        "ConfigMap/fraud-1-config",
+        "Job/fraud-1-1",
+    ]
     assert outside(decide(run, training(run, running(run), parameters=logged), NOW)) is None
     there = job(build.job(run, 1, "r1", RUNTIME), end)
     closed = attempt(1, "FINISHED" if end == "Complete" else "FAILED", parameters=logged)
@@ -176,10 +244,13 @@ def test_a_job_that_somebody_deleted_is_made_again_for_the_same_attempt():
     assert deleted(plan) == ["ConfigMap/fraud-1-config"]
 
 
-# --- while it trains ------------------------------------------------------------------------------------
+# --- while it trains ------------------------------------------------------------------------------
 def test_while_it_trains_metrics_progress_and_what_is_left_are_told():
     run = training_run(parameters={"depth": "6"})
-    ours = running(run, statuses=[{"name": "trainer", "state": {"running": {"startedAt": "2026-01-01T11:59:00Z"}}}])
+    ours = running(
+        run,
+        statuses=[{"name": "trainer", "state": {"running": {"startedAt": "2026-01-01T11:59:00Z"}}}],
+    )
     metrics = {"accuracy": 0.912345678, "modelyard.progress": 40.0, "system/cpu": 3.0}
     plan = decide(run, training(run, ours, metrics=metrics, parameters={"depth": "6"}), NOW)
     assert said(plan) == "Reconciling Training"
@@ -196,14 +267,27 @@ def test_while_it_trains_metrics_progress_and_what_is_left_are_told():
 @pytest.mark.parametrize("value", [-1.0, 101.0, float("nan"), float("inf")])
 def test_progress_that_is_none_is_not_told(value: float):
     run = training_run()
-    assert status_of(decide(run, training(run, running(run), metrics={"modelyard.progress": value}), NOW)).progress is None
+    assert (
+        status_of(
+            decide(run, training(run, running(run), metrics={"modelyard.progress": value}), NOW)
+        ).progress
+        is None
+    )
 
 
 def test_a_status_has_room_for_what_a_script_logs():
-    """Autologging logs hundreds; the API server refuses a status that has more than the schema says."""
+    """Autologging logs hundreds; the API server refuses a status that has more than the schema
+    says.
+    """
     run = training_run(parameters={"zz": "1"})
     logged = {f"p{n:03}": "x" * 7000 for n in range(300)} | {"zz": "1"}
-    plan = decide(run, training(run, running(run), parameters=logged, metrics={f"m{n}": float(n) for n in range(50)}), NOW)
+    plan = decide(
+        run,
+        training(
+            run, running(run), parameters=logged, metrics={f"m{n}": float(n) for n in range(50)}
+        ),
+        NOW,
+    )
     status = written(run, plan).status
     assert (len(status.parameters), len(status.metrics)) == (256, 32)
     assert status.parameters["zz"] == "1", "those of the spec come first"
@@ -213,7 +297,14 @@ def test_a_status_has_room_for_what_a_script_logs():
 
 def test_a_value_that_fits_stays_whole_and_a_name_that_does_not_is_left_out():
     run = training_run(parameters={"long": "y" * 6000, "unlogged": "z"})
-    logged = {"fits": "x" * 1024, "over": "x" * 1025, "n" * 250: "1", "n" * 251: "1", "long": "y" * 6000, "unlogged": "z"}
+    logged = {
+        "fits": "x" * 1024,
+        "over": "x" * 1025,
+        "n" * 250: "1",
+        "n" * 251: "1",
+        "long": "y" * 6000,
+        "unlogged": "z",
+    }
     after = written(run, decide(run, training(run, running(run), parameters=logged), NOW))
     shown = after.status.parameters
     assert set(shown) == set(logged) - {"n" * 251}
@@ -221,16 +312,30 @@ def test_a_value_that_fits_stays_whole_and_a_name_that_does_not_is_left_out():
     assert (shown["fits"], shown["over"]) == ("x" * 1024, "x" * 984 + "... and 41 more characters")
     assert after.parameters["long"] == "y" * 6000, "the spec has it whole"
     other = after.model_copy(update={"spec": training_run(parameters={"long": "other"}).spec})
-    assert other.parameters["long"] == shown["long"], "MLflow has another one, and that is what counts"
-    assert written(run, decide(run, training(run, running(run), parameters={"a": "1"} | logged), NOW)).status.omitted_parameters == 1
+    assert other.parameters["long"] == shown["long"], (
+        "MLflow has another one, and that is what counts"
+    )
+    assert (
+        written(
+            run, decide(run, training(run, running(run), parameters={"a": "1"} | logged), NOW)
+        ).status.omitted_parameters
+        == 1
+    )
 
 
 def test_the_image_that_runs_is_written_down_once():
     run = training_run()
-    ours = running(run, statuses=[{"name": "trainer", "imageID": "registry/x@sha256:1", "state": {"running": {}}}])
+    ours = running(
+        run,
+        statuses=[{"name": "trainer", "imageID": "registry/x@sha256:1", "state": {"running": {}}}],
+    )
     world = training(run, ours)
-    assert actions(decide(run, world, NOW)) == (SetTags(TagTarget("run", "r1"), {"modelyard.io/image": "registry/x@sha256:1"}),)
-    tagged = replace(world.runs[1], tags={**world.runs[1].tags, "modelyard.io/image": "registry/x@sha256:1"})
+    assert actions(decide(run, world, NOW)) == (
+        SetTags(TagTarget("run", "r1"), {"modelyard.io/image": "registry/x@sha256:1"}),
+    )
+    tagged = replace(
+        world.runs[1], tags={**world.runs[1].tags, "modelyard.io/image": "registry/x@sha256:1"}
+    )
     assert actions(decide(run, replace(world, runs={1: tagged}), NOW)) == ()
 
 
@@ -239,15 +344,21 @@ def test_a_configuration_that_somebody_deleted_or_changed_is_put_back():
     run = training_run()
     world = training(run)
     config, there = world.owned
-    other = config | {"metadata": config["metadata"] | {"annotations": {"modelyard.io/content": "0"}}}
+    other = config | {
+        "metadata": config["metadata"] | {"annotations": {"modelyard.io/content": "0"}}
+    }
     older = config | {"metadata": config["metadata"] | {"annotations": {}}}
-    for left, gone in [((there,), []), ((other, there), ["ConfigMap/fraud-1-config"]), ((older, there), ["ConfigMap/fraud-1-config"])]:
+    for left, gone in [
+        ((there,), []),
+        ((other, there), ["ConfigMap/fraud-1-config"]),
+        ((older, there), ["ConfigMap/fraud-1-config"]),
+    ]:
         plan = decide(run, replace(world, owned=left), NOW)
         assert list(applied(plan)) == ["ConfigMap/fraud-1-config"]
         assert deleted(plan) == gone, "its data cannot be changed"
 
 
-# --- suspend, resume, queues ----------------------------------------------------------------------------
+# --- suspend, resume, queues ----------------------------------------------------------------------
 def test_suspending_ends_the_pod_and_resuming_starts_another_in_the_same_run():
     run, held = training_run(), training_run(suspend=True)
     world = training(run, running(run))
@@ -274,7 +385,9 @@ def test_pods_pull_by_the_secrets_of_the_run_and_by_those_of_the_operator():
 
 @pytest.mark.parametrize("suspend", [False, True])
 def test_a_job_of_an_earlier_release_can_still_be_suspended_and_resumed(suspend: bool):
-    """A Job's template never changes, and this release would build it with another image: nothing else of it is said."""
+    """A Job's template never changes, and this release would build it with another image:
+    nothing else of it is said.
+    """
     run, before = training_run(suspend=suspend), training_run(suspend=not suspend)
     there = live(build.job(before, 1, "r1", replace(RUNTIME, image="modelyard/runtime:0.9")))
     plan = decide(run, observed(live(build.config_map(run)), there, runs=(attempt(),)), NOW)
@@ -285,7 +398,9 @@ def test_a_suspended_run_says_the_same_for_ever():
     """I6: no estimate that grows with the clock."""
     run = training_run(suspend=True)
     world = observed(
-        live(build.config_map(run)), live(build.job(run, 1, "r1", RUNTIME)), runs=(attempt(metrics={"modelyard.progress": 40.0}),)
+        live(build.config_map(run)),
+        live(build.job(run, 1, "r1", RUNTIME)),
+        runs=(attempt(metrics={"modelyard.progress": 40.0}),),
     )
     before = written(run, decide(run, world, NOW))
     assert before.status.progress
@@ -318,15 +433,21 @@ def test_a_queued_job_that_is_to_be_suspended_is_taken_from_its_queue():
     assert said(decide(run, gone, NOW)) == "Reconciling Suspended"
 
 
-# --- trouble --------------------------------------------------------------------------------------------
+# --- trouble --------------------------------------------------------------------------------------
 @pytest.mark.parametrize(
     ("error", "words"),
     [
         (Unavailable("MLflow", "search runs", "12"), "Reconciling MLflowUnavailable"),
         (Unavailable("S3", "read", "s3://b/k"), "Reconciling StoreUnavailable"),
         (Forbidden("MLflow", "create run", "fraud-1"), "Stalled ConnectionRefused"),
-        (Invalid("Kubernetes", "apply Job", "risk/fraud-1-1", "exceeded quota"), "Stalled RequestRefused"),
-        (Invalid("Kubernetes", "read connection", "risk/modelyard-connection"), "Stalled ConnectionMissing"),
+        (
+            Invalid("Kubernetes", "apply Job", "risk/fraud-1-1", "exceeded quota"),
+            "Stalled RequestRefused",
+        ),
+        (
+            Invalid("Kubernetes", "read connection", "risk/modelyard-connection"),
+            "Stalled ConnectionMissing",
+        ),
     ],
 )
 def test_trouble_says_what_it_is_and_forgets_nothing(error: ModelyardError, words: str):
@@ -334,7 +455,11 @@ def test_trouble_says_what_it_is_and_forgets_nothing(error: ModelyardError, word
     before = written(run, decide(run, training(run, running(run), metrics={"accuracy": 0.9}), NOW))
     plan = on_error(before, error, NOW)
     assert (plan.requeue_after, said(plan)) == (None, words)
-    assert (status_of(plan).mlflow, status_of(plan).metrics, status_of(plan).attempt) == (before.status.mlflow, before.status.metrics, 1)
+    assert (status_of(plan).mlflow, status_of(plan).metrics, status_of(plan).attempt) == (
+        before.status.mlflow,
+        before.status.metrics,
+        1,
+    )
 
 
 def test_nothing_is_asked_twice_of_an_unchanged_world():
@@ -355,13 +480,29 @@ def test_only_jobs_and_configuration_of_ours_are_ever_written():
 
 
 def test_a_model_that_comes_has_the_runs_look_that_wait_for_it():
-    relation = next(relation for relation in controller(RUNTIME).relations if relation.plural == "registeredmodels")
+    relation = next(
+        relation
+        for relation in controller(RUNTIME).relations
+        if relation.plural == "registeredmodels"
+    )
     register, ended = {"model": "fraud", "version": "v1"}, "2026-01-01T00:00:00Z"
     runs = [
-        {"metadata": {"name": "waits"}, "spec": {"register": register}, "status": {"completionTime": ended}},
-        {"metadata": {"name": "done"}, "spec": {"register": register}, "status": {"completionTime": ended, "registered": register}},
+        {
+            "metadata": {"name": "waits"},
+            "spec": {"register": register},
+            "status": {"completionTime": ended},
+        },
+        {
+            "metadata": {"name": "done"},
+            "spec": {"register": register},
+            "status": {"completionTime": ended, "registered": register},
+        },
         {"metadata": {"name": "trains"}, "spec": {"register": register}},
-        {"metadata": {"name": "other"}, "spec": {"register": {"model": "else"}}, "status": {"completionTime": ended}},
+        {
+            "metadata": {"name": "other"},
+            "spec": {"register": {"model": "else"}},
+            "status": {"completionTime": ended},
+        },
         {"metadata": {"name": "none"}, "spec": {}, "status": {"completionTime": ended}},
     ]
 
@@ -369,7 +510,9 @@ def test_a_model_that_comes_has_the_runs_look_that_wait_for_it():
         def select(self, plural: str, namespace: str) -> list[Manifest]:
             return runs
 
-    found = relation.keys({"metadata": {"name": registered_model().metadata.name, "namespace": "risk"}}, Cluster())  # type: ignore[arg-type]
+    found = relation.keys(
+        {"metadata": {"name": registered_model().metadata.name, "namespace": "risk"}}, Cluster()
+    )  # type: ignore[arg-type]
     assert list(found) == ["waits"]
 
 
@@ -377,12 +520,26 @@ def test_the_objective_is_recorded_as_it_was_when_the_training_began():
     """A gate judges by it, and who trains may change the Experiment's own."""
     run = training_run()
     spec = READY.spec.model_copy(update={"objective": Objective(metric="f1")})
-    first = status_of(decide(run, replace(training(run), experiment=READY.model_copy(update={"spec": spec})), NOW))
+    first = status_of(
+        decide(run, replace(training(run), experiment=READY.model_copy(update={"spec": spec})), NOW)
+    )
     assert first.objective == ObjectiveStatus(metric="f1", goal="Maximize")
     begun = run.model_copy(update={"status": first})
     turned = READY.spec.model_copy(update={"objective": Objective(metric="f1", goal="Minimize")})
     for there in (READY.model_copy(update={"spec": turned}), READY, None):
-        assert status_of(decide(begun, replace(training(run), experiment=there), NOW)).objective == first.objective
+        assert (
+            status_of(decide(begun, replace(training(run), experiment=there), NOW)).objective
+            == first.objective
+        )
     # One that was set later says nothing of a training that had begun.
     without = run.model_copy(update={"status": status_of(decide(run, training(run), NOW))})
-    assert status_of(decide(without, replace(training(run), experiment=READY.model_copy(update={"spec": turned})), NOW)).objective is None
+    assert (
+        status_of(
+            decide(
+                without,
+                replace(training(run), experiment=READY.model_copy(update={"spec": turned})),
+                NOW,
+            )
+        ).objective
+        is None
+    )

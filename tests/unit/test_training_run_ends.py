@@ -1,4 +1,6 @@
-"""TrainingRun at its end: the record, its registration, what is kept for how long, its deletion, and a restart after it."""
+"""TrainingRun at its end: the record, its registration, what is kept for how long, its deletion,
+and a restart after it.
+"""
 
 from dataclasses import replace
 from typing import Any
@@ -49,11 +51,27 @@ MODEL = FoundModel("s3://b/risk/fraud/models/m-1/artifacts", tree("a", 99), MLMo
 REGISTER = {"model": "fraud", "version": "v1"}
 
 
-def complete(run: TrainingRun, *, model: FoundModel | None = MODEL, status: str = "FINISHED", **more: Any) -> Observation:
+def complete(
+    run: TrainingRun, *, model: FoundModel | None = MODEL, status: str = "FINISHED", **more: Any
+) -> Observation:
     """The world when the Job is complete."""
     built = build.job(run, 1, "r1", RUNTIME)
-    ended = pod(built, "Succeeded", statuses=[terminated(0, '{"dataset": {"digest": "sha256:d", "rows": 2000}}', name="data", init=True)])
-    return observed(live(build.config_map(run)), job(built, "Complete"), ended, runs=(attempt(1, status, **more),), model=model)
+    ended = pod(
+        built,
+        "Succeeded",
+        statuses=[
+            terminated(
+                0, '{"dataset": {"digest": "sha256:d", "rows": 2000}}', name="data", init=True
+            )
+        ],
+    )
+    return observed(
+        live(build.config_map(run)),
+        job(built, "Complete"),
+        ended,
+        runs=(attempt(1, status, **more),),
+        model=model,
+    )
 
 
 def trained(**spec: Any) -> TrainingRun:
@@ -66,19 +84,28 @@ def broken(**spec: Any) -> TrainingRun:
     """A run that has failed for good, in its second attempt."""
     run = training_run(**({"backoff_limit": 1} | spec))
     built = build.job(run, 2, "r2", RUNTIME)
-    world = observed(live(build.config_map(run)), job(built, "Failed"), runs=(attempt(1, "FAILED"), attempt(2, "FAILED")))
+    world = observed(
+        live(build.config_map(run)),
+        job(built, "Failed"),
+        runs=(attempt(1, "FAILED"), attempt(2, "FAILED")),
+    )
     for _ in range(2):
         run = written(run, decide(run, world, NOW))
     return run
 
 
-# --- the record ---------------------------------------------------------------------------------------
+# --- the record -----------------------------------------------------------------------------------
 def test_an_end_is_written_down_whole():
     status = trained(dataset={"name": "cards"}).status
     assert status.is_true("Succeeded")
     assert status.completion_time == NOW - HOUR, "when the run ended, not when we looked"
     assert status.model
-    assert (status.model.uri, status.model.digest, status.model.bytes, status.model.flavor) == (MODEL.uri, MODEL.tree.digest, 99, "xgboost")
+    assert (status.model.uri, status.model.digest, status.model.bytes, status.model.flavor) == (
+        MODEL.uri,
+        MODEL.tree.digest,
+        99,
+        "xgboost",
+    )
     assert status.dataset
     assert (status.dataset.digest, status.dataset.rows) == ("sha256:d", 2000)
     assert status.failure is None
@@ -104,7 +131,12 @@ def test_a_run_that_its_script_closed_as_failed_has_failed_whatever_the_exit_cod
 
 def test_a_run_that_its_script_closed_as_failed_is_repeated_and_says_why_if_its_tag_does():
     run = training_run(backoff_limit=1)
-    world = complete(run, model=None, status="FAILED", tags=OURS | {"modelyard.io/attempt": "1", "modelyard.io/failure": "loss is NaN"})
+    world = complete(
+        run,
+        model=None,
+        status="FAILED",
+        tags=OURS | {"modelyard.io/attempt": "1", "modelyard.io/failure": "loss is NaN"},
+    )
     run = written(run, decide(run, world, NOW))
     assert message(run.status) == "Attempt 1 failed: loss is NaN"
     assert isinstance(outside(decide(run, world, NOW)), CreateRun)
@@ -123,7 +155,11 @@ def test_an_end_stands_whatever_comes():
         before = run.status
         for world in (observed(), observed(experiment=None), training(run)):
             after = status_of(decide(run, world, NOW + HOUR))
-            assert (after.completion_time, after.failure, after.model) == (before.completion_time, before.failure, before.model)
+            assert (after.completion_time, after.failure, after.model) == (
+                before.completion_time,
+                before.failure,
+                before.model,
+            )
             assert after.condition("Succeeded") == before.condition("Succeeded")
 
 
@@ -141,15 +177,17 @@ def test_trouble_comes_and_goes_and_the_end_is_told_again():
     for ended, words in ((trained(), "Ready Succeeded"), (broken(), "Stalled Failed")):
         run = written(ended, decide(ended, observed(), NOW))
         assert said(run.status) == words
-        hurt = written(run, on_error(run, Forbidden("Kubernetes", "delete Job", "risk/fraud-1-1"), NOW))
+        hurt = written(
+            run, on_error(run, Forbidden("Kubernetes", "delete Job", "risk/fraud-1-1"), NOW)
+        )
         assert said(hurt.status) == "Stalled RequestRefused"
         healed = written(hurt, decide(hurt, observed(), NOW))
-        assert [each.model_dump(exclude={"last_transition_time"}) for each in healed.status.conditions] == [
-            each.model_dump(exclude={"last_transition_time"}) for each in run.status.conditions
-        ]
+        assert [
+            each.model_dump(exclude={"last_transition_time"}) for each in healed.status.conditions
+        ] == [each.model_dump(exclude={"last_transition_time"}) for each in run.status.conditions]
 
 
-# --- registration -------------------------------------------------------------------------------------
+# --- registration ---------------------------------------------------------------------------------
 def model(**version: Any) -> RegisteredModel:
     known = {"name": "v1", "mlflowVersion": "1", "trainingRun": "fraud-1", "runId": "r1"} | version
     return registered_model(status=RegisteredModelStatus.model_validate({"versions": [known]}))
@@ -175,7 +213,10 @@ def test_what_the_registered_model_says_of_the_version(there: RegisteredModel | 
     assert said(plan) == words
     assert (status_of(plan).registered is not None) == (words == "Ready Succeeded")
     assert status_of(plan).is_true("Succeeded"), "training itself has ended well"
-    cure = "If the name is misspelt, declare it in the one that you mean: spec.versions.v1.trainingRun: fraud-1."
+    cure = (
+        "If the name is misspelt, declare it in the one that you mean:"
+        " spec.versions.v1.trainingRun: fraud-1."
+    )
     assert (cure in message(plan)) == (there is None)
 
 
@@ -188,12 +229,19 @@ def test_a_run_that_logged_no_model_has_nothing_to_register():
 
 def test_a_version_that_is_taken_tells_how_to_declare_another():
     run = trained(register=REGISTER)
-    assert "spec.versions.<name>.trainingRun: fraud-1" in message(decide(run, observed(registered_model=model(trainingRun="fraud-2")), NOW))
+    assert "spec.versions.<name>.trainingRun: fraud-1" in message(
+        decide(run, observed(registered_model=model(trainingRun="fraud-2")), NOW)
+    )
 
 
 def test_a_version_that_becomes_free_is_taken_after_all():
     run = trained(register=REGISTER)
-    run = written(run, decide(run, observed(registered_model=model(trainingRun="fraud-2", mlflowVersion=None)), NOW))
+    run = written(
+        run,
+        decide(
+            run, observed(registered_model=model(trainingRun="fraud-2", mlflowVersion=None)), NOW
+        ),
+    )
     assert said(decide(run, observed(registered_model=model()), NOW)) == "Ready Succeeded"
 
 
@@ -204,9 +252,12 @@ def test_that_it_was_registered_is_on_record_though_the_model_goes():
         assert written(run, decide(run, observed(registered_model=there), NOW)) == run
 
 
-# --- what is kept -------------------------------------------------------------------------------------
+# --- what is kept ---------------------------------------------------------------------------------
 def test_a_job_goes_when_its_time_is_up_and_not_before():
-    for run in (trained(ttl_seconds_after_finished=3600 + 60), broken(ttl_seconds_after_finished=3600 + 60)):
+    for run in (
+        trained(ttl_seconds_after_finished=3600 + 60),
+        broken(ttl_seconds_after_finished=3600 + 60),
+    ):
         there = observed(*complete(run).owned)
         kept = decide(run, there, NOW)
         assert kept.requeue_after == MINUTE
@@ -232,7 +283,7 @@ def test_without_a_time_jobs_are_kept():
     assert plan == Rest(status_of(plan))
 
 
-# --- deletion -----------------------------------------------------------------------------------------
+# --- deletion -------------------------------------------------------------------------------------
 def leaving(policy: str = "Retain", **spec: Any) -> TrainingRun:
     return training_run(about={"deleting": True}, deletion_policy=policy, **spec)
 
@@ -256,12 +307,18 @@ def test_with_retain_mlflow_keeps_its_runs_and_with_delete_they_go_one_by_one():
 
 
 def test_a_run_that_a_version_came_from_is_never_deleted():
-    plan = finalize(leaving("Delete"), observed(runs=(attempt(1, "FINISHED"),), referenced=frozenset({"r1"})), NOW)
+    plan = finalize(
+        leaving("Delete"),
+        observed(runs=(attempt(1, "FINISHED"),), referenced=frozenset({"r1"})),
+        NOW,
+    )
     assert plan == Finalize()
 
 
 def test_a_run_of_somebody_else_is_never_touched():
-    foreign = attempt(1, "RUNNING", tags={"modelyard.io/uid": "uid-of-another", "modelyard.io/attempt": "1"})
+    foreign = attempt(
+        1, "RUNNING", tags={"modelyard.io/uid": "uid-of-another", "modelyard.io/attempt": "1"}
+    )
     plan = finalize(leaving("Delete"), observed(runs=(foreign,)), NOW)
     assert plan == Finalize()
 
@@ -280,7 +337,10 @@ AWAY = Unavailable("MLflow", "search runs", "12")
 def deleting(run: TrainingRun, policy: str) -> TrainingRun:
     """A run as it is, but being deleted."""
     return run.model_copy(
-        update={"metadata": leaving().metadata, "spec": run.spec.model_copy(update={"deletion_policy": DeletionPolicy(policy)})}
+        update={
+            "metadata": leaving().metadata,
+            "spec": run.spec.model_copy(update={"deletion_policy": DeletionPolicy(policy)}),
+        }
     )
 
 
@@ -297,7 +357,14 @@ RUNNING = written(training_run(), decide(training_run(), training(training_run()
         (deleting(trained(), "Delete"), AWAY, False, False),
         (deleting(trained(), "Delete"), GONE, True, True),
     ],
-    ids=["nothing made", "runs", "runs, no connection", "ended, kept", "ended, to go", "ended, to go, no connection"],
+    ids=[
+        "nothing made",
+        "runs",
+        "runs, no connection",
+        "ended, kept",
+        "ended, to go",
+        "ended, to go, no connection",
+    ],
 )
 def test_a_deletion_waits_for_what_it_owes_and_only_while_it_can_be_paid(
     run: TrainingRun, error: ModelyardError, finalized: bool, told: bool
@@ -306,7 +373,7 @@ def test_a_deletion_waits_for_what_it_owes_and_only_while_it_can_be_paid(
     assert (isinstance(plan, Finalize), bool(plan.events)) == (finalized, told)
 
 
-# --- a restart ----------------------------------------------------------------------------------------
+# --- a restart ------------------------------------------------------------------------------------
 def test_a_restart_looks_only_at_what_is_not_done():
     done = written(trained(), decide(trained(), observed(), NOW))
     assert in_sync(done, ())

@@ -1,4 +1,6 @@
-"""TrainingRun that trains elsewhere: its MLflow run and its heartbeat say how it stands, and how it ended."""
+"""TrainingRun that trains elsewhere: its MLflow run and its heartbeat say how it stands, and how
+it ended.
+"""
 
 from __future__ import annotations
 
@@ -68,7 +70,7 @@ def silent(run: TrainingRun, world: Observation, ago: timedelta) -> TrainingRun:
     return written(run, decide(run, world, NOW - ago), NOW - ago)
 
 
-# --- its run, and nothing else ------------------------------------------------------------------------
+# --- its run, and nothing else --------------------------------------------------------------------
 def test_its_mlflow_run_is_made_as_any_other_and_says_of_no_code_what_nobody_knows():
     assert actions(decide(external(), observed(), NOW)) == (CreateRun("12", "fraud-1", FIRST),)
 
@@ -95,7 +97,10 @@ def test_nothing_is_applied_for_it_and_metrics_progress_and_what_is_left_are_tol
 
 
 def test_a_dataset_is_said_and_makes_no_pod():
-    run = external(SECOND, dataset={"name": "cards", "uri": "s3://data/cards.parquet", "digest": "sha256:" + "a" * 64})
+    run = external(
+        SECOND,
+        dataset={"name": "cards", "uri": "s3://data/cards.parquet", "digest": "sha256:" + "a" * 64},
+    )
     plan = decide(run, open_since(), NOW)
     assert (said(plan), status_of(plan).dataset) == ("Reconciling Training", None)
 
@@ -112,17 +117,24 @@ def test_a_dataset_is_said_and_makes_no_pod():
     ids=["told", "empty data", "another digest", "no number", "untold"],
 )
 def test_the_data_that_was_logged_is_told(digest: str, rows: str, found: int | None):
-    tags = {"modelyard.io/attempt": "1", "modelyard.io/dataset.digest": digest, "modelyard.io/dataset.rows": rows}
+    tags = {
+        "modelyard.io/attempt": "1",
+        "modelyard.io/dataset.digest": digest,
+        "modelyard.io/dataset.rows": rows,
+    }
     status = status_of(decide(external(SECOND), open_since(tags=tags), NOW)).dataset
     assert (status and (status.digest, status.rows)) == (None if found is None else (digest, found))
 
 
-# --- how it ends --------------------------------------------------------------------------------------
+# --- how it ends ----------------------------------------------------------------------------------
 def test_a_run_that_was_closed_well_has_succeeded_with_its_model():
     plan = decide(external(HOUR), replace(closed(), model=MODEL), NOW)
     assert status_of(plan).is_true("Succeeded")
     assert status_of(plan).model
-    assert (status_of(plan).model.digest, status_of(plan).completion_time) == (MODEL.tree.digest, NOW - SECOND)
+    assert (status_of(plan).model.digest, status_of(plan).completion_time) == (
+        MODEL.tree.digest,
+        NOW - SECOND,
+    )
 
 
 def ended(run: TrainingRun, world: Observation) -> TrainingRun:
@@ -139,17 +151,39 @@ def ended(run: TrainingRun, world: Observation) -> TrainingRun:
     ("status", "tags", "words"),
     [
         ("FAILED", {FAILURE_TAG: "ValueError: no column amount"}, "ValueError: no column amount"),
-        ("KILLED", {FAILURE_TAG: "KeyboardInterrupt\n\x1b[31mat line 3\x00"}, "KeyboardInterrupt at line 3"),
-        ("FAILED", {}, f"Its MLflow run was closed as FAILED, and its tag {FAILURE_TAG} does not say why."),
-        ("KILLED", {FAILURE_TAG: " \n"}, f"Its MLflow run was closed as KILLED, and its tag {FAILURE_TAG} does not say why."),
+        (
+            "KILLED",
+            {FAILURE_TAG: "KeyboardInterrupt\n\x1b[31mat line 3\x00"},
+            "KeyboardInterrupt at line 3",
+        ),
+        (
+            "FAILED",
+            {},
+            f"Its MLflow run was closed as FAILED, and its tag {FAILURE_TAG} does not say why.",
+        ),
+        (
+            "KILLED",
+            {FAILURE_TAG: " \n"},
+            f"Its MLflow run was closed as KILLED, and its tag {FAILURE_TAG} does not say why.",
+        ),
         ("FAILED", {FAILURE_TAG: "x" * 5000}, "x" * 1000),
     ],
 )
-def test_a_run_that_was_closed_otherwise_has_failed_and_its_tag_says_why(status: str, tags: dict[str, str], words: str):
+def test_a_run_that_was_closed_otherwise_has_failed_and_its_tag_says_why(
+    status: str, tags: dict[str, str], words: str
+):
     run = ended(external(HOUR), closed(status, tags=FIRST | tags))
-    assert (said(run.status), message(run.status), message(run.status, "Succeeded")) == ("Stalled Failed", words, words)
+    assert (said(run.status), message(run.status), message(run.status, "Succeeded")) == (
+        "Stalled Failed",
+        words,
+        words,
+    )
     assert run.status.failure
-    assert (run.status.failure.reason, run.status.failure.attempt, run.status.completion_time) == ("Failed", 1, NOW - SECOND)
+    assert (run.status.failure.reason, run.status.failure.attempt, run.status.completion_time) == (
+        "Failed",
+        1,
+        NOW - SECOND,
+    )
     assert in_sync(written(run, decide(run, observed(), NOW)), ())
 
 
@@ -180,7 +214,7 @@ def test_deleting_it_closes_its_run():
     assert finalize(run, closed("KILLED"), NOW) == Finalize()
 
 
-# --- its heartbeat ------------------------------------------------------------------------------------
+# --- its heartbeat --------------------------------------------------------------------------------
 BEGAN = NOW - HOUR
 
 
@@ -243,7 +277,9 @@ def test_a_silence_is_told_before_it_counts_and_ends_when_it_is_heard_of_again()
         (3600, 30, True, None),
     ],
 )
-def test_it_is_given_up_after_90_seconds_of_which_30_were_told(beat: int, told: int, lost: bool, again: int | None):
+def test_it_is_given_up_after_90_seconds_of_which_30_were_told(
+    beat: int, told: int, lost: bool, again: int | None
+):
     world = open_since(2 * HOUR)
     run = silent(external(beat * SECOND), world, told * SECOND)
     plan = decide(run, world, NOW)
@@ -260,7 +296,11 @@ def test_a_run_that_is_given_up_is_closed_as_failed_and_told_what_to_do():
     assert actions(decide(run, world, NOW)) == (FinishRun("r1", "FAILED"),)
     run = ended(run, closed("FAILED"))
     assert said(run.status) == "Stalled HeartbeatLost"
-    for words in ("2026-01-01T11:58:30Z", "Train again in another TrainingRun", HEARTBEAT_ANNOTATION):
+    for words in (
+        "2026-01-01T11:58:30Z",
+        "Train again in another TrainingRun",
+        HEARTBEAT_ANNOTATION,
+    ):
         assert words in message(run.status)
 
 
@@ -280,7 +320,10 @@ def test_what_it_said_of_its_failure_counts_more_than_that_it_fell_silent():
     world = open_since(2 * HOUR)
     run = silent(external(90 * SECOND), world, 30 * SECOND)
     run = written(run, decide(run, world, NOW))
-    assert said(ended(run, closed("FAILED", tags=FIRST | {FAILURE_TAG: "ValueError: no"})).status) == "Stalled Failed"
+    assert (
+        said(ended(run, closed("FAILED", tags=FIRST | {FAILURE_TAG: "ValueError: no"})).status)
+        == "Stalled Failed"
+    )
 
 
 def test_parameters_that_mlflow_refuses_keep_no_dead_run_open():

@@ -1,4 +1,6 @@
-"""TrainingRun that trains elsewhere, to its end: apply each plan to a small model of MLflow and a notebook until nothing is left to do."""
+"""TrainingRun that trains elsewhere, to its end: apply each plan to a small model of MLflow and
+a notebook until nothing is left to do.
+"""
 
 from __future__ import annotations
 
@@ -38,18 +40,27 @@ from tests.unit.builders import (
 from tests.unit.test_training_run import READY, decide
 from tests.unit.test_training_run_ends import MODEL
 
-ENDS = {"well": "Ready Succeeded", "raises": "Stalled Failed", "stops": "Stalled Failed", "dies": "Stalled HeartbeatLost"}
+ENDS = {
+    "well": "Ready Succeeded",
+    "raises": "Stalled Failed",
+    "stops": "Stalled Failed",
+    "dies": "Stalled HeartbeatLost",
+}
 FATES = st.sampled_from(sorted(ENDS))
 PASSES = 120
 
 
 class World:
-    """MLflow, and a notebook that trains for so long and then meets its fate: well, raises, stops (closed by hand), dies (not a word).
+    """MLflow, and a notebook that trains for so long and then meets its fate: well, raises, stops
+    (closed by hand), dies (not a word).
 
-    It speaks in heartbeats that come late, or not for a while, as `gaps` says; none lasts long enough to be given up.
+    It speaks in heartbeats that come late, or not for a while, as `gaps` says; none lasts long
+    enough to be given up.
     """
 
-    def __init__(self, fate: str, lasts: timedelta, gaps: tuple[int, ...] = (20,), **spec: Any) -> None:
+    def __init__(
+        self, fate: str, lasts: timedelta, gaps: tuple[int, ...] = (20,), **spec: Any
+    ) -> None:
         self.run, self.now = training_run(trainer={"external": {}}, **spec), NOW
         self.fate, self.gaps, self.lasts = fate, list(gaps), lasts
         self.tracked: TrackedRun | None = None
@@ -58,41 +69,69 @@ class World:
         self.passes = 0
         self.away = False
 
-    # --- the notebook ---------------------------------------------------------------------------------
+    # --- the notebook -----------------------------------------------------------------------------
     def notebook(self) -> None:
-        """Begin when the run is known; say that it is alive while it is; close the run as its fate says."""
-        if self.run.status.mlflow is None or self.tracked is None or self.tracked.status != "RUNNING" or self.fate == "dead":
+        """Begin when the run is known; say that it is alive while it is; close the run as its
+        fate says.
+        """
+        if (
+            self.run.status.mlflow is None
+            or self.tracked is None
+            or self.tracked.status != "RUNNING"
+            or self.fate == "dead"
+        ):
             return
         if self.open is None:
             self.open, self.ends, self.next_beat = self.lasts, self.now + self.lasts, self.now
         if self.now >= self.ends:
-            status, tag = {"well": ("FINISHED", {}), "raises": ("FAILED", {FAILURE_TAG: "ValueError: no"}), "stops": ("KILLED", {})}.get(
-                self.fate, ("RUNNING", {})
-            )
+            status, tag = {
+                "well": ("FINISHED", {}),
+                "raises": ("FAILED", {FAILURE_TAG: "ValueError: no"}),
+                "stops": ("KILLED", {}),
+            }.get(self.fate, ("RUNNING", {}))
             if status == "RUNNING":
                 self.fate = "dead"
                 return
-            self.tracked = replace(self.tracked, status=status, end=self.now, tags={**self.tracked.tags, **tag})  # type: ignore[arg-type]
+            self.tracked = replace(
+                self.tracked, status=status, end=self.now, tags={**self.tracked.tags, **tag}
+            )  # type: ignore[arg-type]
         elif self.now >= self.next_beat:
             beat = self.now.strftime("%Y-%m-%dT%H:%M:%SZ")
-            meta = self.run.metadata.model_copy(update={"annotations": {HEARTBEAT_ANNOTATION: beat}})
+            meta = self.run.metadata.model_copy(
+                update={"annotations": {HEARTBEAT_ANNOTATION: beat}}
+            )
             self.run = self.run.model_copy(update={"metadata": meta})
             self.next_beat = self.now + (self.gaps.pop(0) if self.gaps else 20) * SECOND
 
-    # --- the operator ---------------------------------------------------------------------------------
+    # --- the operator -----------------------------------------------------------------------------
     def look(self) -> bool:
-        """One look; the notebook acts every second until the next one is due. Tell whether another one is."""
+        """One look; the notebook acts every second until the next one is due. Tell whether
+        another one is.
+        """
         self.passes += 1
         if self.away:
-            self.run = written(self.run, on_error(self.run, Unavailable("MLflow", "search runs", "12"), self.now), self.now)
+            self.run = written(
+                self.run,
+                on_error(self.run, Unavailable("MLflow", "search runs", "12"), self.now),
+                self.now,
+            )
             self.wait(5 * SECOND)
             return True
         deleting = self.run.metadata.deletion_timestamp is not None
         ended = self.run.status.completion_time is not None and not deleting
         runs = {} if ended or self.tracked is None or self.tracked.deleted else {1: self.tracked}
         model = MODEL if self.tracked and self.tracked.status == "FINISHED" and not ended else None
-        world = Observation(experiment=READY, registered_model=None, owned=(), runs=runs, model=model, tracking_url=URL)
-        plan = finalize(self.run, world, self.now) if deleting else decide(self.run, world, self.now)
+        world = Observation(
+            experiment=READY,
+            registered_model=None,
+            owned=(),
+            runs=runs,
+            model=model,
+            tracking_url=URL,
+        )
+        plan = (
+            finalize(self.run, world, self.now) if deleting else decide(self.run, world, self.now)
+        )
         for action in actions(plan):
             self.perform(action)
         if actions(plan):
@@ -105,7 +144,9 @@ class World:
         if isinstance(plan, Record):
             return True
         if plan.requeue_after is None:
-            assert self.run.status.completion_time is not None or self.run.status.mlflow is None, "open, and nobody looks"
+            assert self.run.status.completion_time is not None or self.run.status.mlflow is None, (
+                "open, and nobody looks"
+            )
             return self.run.status != before.status
         self.wait(plan.requeue_after)
         return True
@@ -114,11 +155,17 @@ class World:
         match action:
             case CreateRun(experiment, name, tags):
                 assert self.tracked is None, "I1: one run"
-                self.tracked = TrackedRun("r1", experiment, name, "RUNNING", False, self.now, None, dict(tags))
+                self.tracked = TrackedRun(
+                    "r1", experiment, name, "RUNNING", False, self.now, None, dict(tags)
+                )
             case LogParameters("r1", parameters) if self.tracked:
                 self.tracked = replace(self.tracked, parameters=dict(parameters))
             case FinishRun("r1", status) if self.tracked:
-                assert self.fate in {"dies", "dead"} or self.run.metadata.deletion_timestamp or self.run.spec.active_deadline_seconds
+                assert (
+                    self.fate in {"dies", "dead"}
+                    or self.run.metadata.deletion_timestamp
+                    or self.run.spec.active_deadline_seconds
+                )
                 self.tracked = replace(self.tracked, status=status, end=self.now)
             case ArchiveRun("r1") if self.tracked:
                 self.tracked = replace(self.tracked, deleted=True)
@@ -136,7 +183,10 @@ class World:
         old, new = before.status, self.run.status
         assert old.completion_time in {None, new.completion_time}, "an end is never changed"
         if old.completion_time is not None:
-            assert (new.failure, new.is_true("Succeeded")) == (old.failure, old.is_true("Succeeded"))
+            assert (new.failure, new.is_true("Succeeded")) == (
+                old.failure,
+                old.is_true("Succeeded"),
+            )
 
     def settle(self) -> None:
         limit = self.passes + PASSES
@@ -146,12 +196,16 @@ class World:
 
 long = st.integers(0, 600).map(lambda seconds: seconds * SECOND)
 gaps = st.lists(st.integers(1, 85), max_size=8).map(tuple)
-specs = st.fixed_dictionaries({}, optional={"parameters": st.just({"depth": "6"}), "dataset": st.just({"name": "cards"})})
+specs = st.fixed_dictionaries(
+    {}, optional={"parameters": st.just({"depth": "6"}), "dataset": st.just({"name": "cards"})}
+)
 
 
 @PROPERTY
 @given(FATES, long, gaps, specs)
-def test_settles_however_the_notebook_ends(fate: str, lasts: timedelta, late: tuple[int, ...], spec: dict[str, Any]):
+def test_settles_however_the_notebook_ends(
+    fate: str, lasts: timedelta, late: tuple[int, ...], spec: dict[str, Any]
+):
     world = World(fate, lasts, late, **spec)
     world.settle()
     assert said(world.run.status) == ENDS[fate]
@@ -178,8 +232,12 @@ def test_settles_though_mlflow_is_away_now_and_then(fate: str, lasts: timedelta,
 
 @PROPERTY
 @given(long, st.integers(1, 900))
-def test_a_notebook_that_is_not_heard_of_while_kubernetes_is_away_trains_on(lasts: timedelta, seconds: int):
-    """Neither its heartbeats nor our own words arrive; when it is back, the notebook is heard of within 20 s."""
+def test_a_notebook_that_is_not_heard_of_while_kubernetes_is_away_trains_on(
+    lasts: timedelta, seconds: int
+):
+    """Neither its heartbeats nor our own words arrive; when it is back, the notebook is heard of
+    within 20 s.
+    """
     world = World("well", lasts + 30 * SECOND)
     for _ in range(4):
         world.look()
@@ -197,7 +255,9 @@ def test_can_be_deleted_at_any_time(fate: str, lasts: timedelta, steps: int, pol
     world = World(fate, lasts, deletion_policy=policy)
     for _ in range(steps):
         world.look()
-    world.run = world.run.model_copy(update={"metadata": world.run.metadata.model_copy(update={"deletion_timestamp": NOW})})
+    world.run = world.run.model_copy(
+        update={"metadata": world.run.metadata.model_copy(update={"deletion_timestamp": NOW})}
+    )
     world.settle()
     assert world.tracked is None or world.tracked.deleted == (policy == "Delete")
 

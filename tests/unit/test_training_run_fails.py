@@ -35,12 +35,23 @@ from tests.unit.test_training_run import attempt, decide, observed
 SECOND = timedelta(seconds=1)
 
 
-def broken(run: TrainingRun, *statuses: Manifest, number: int = 1, reason: str = "BackoffLimitExceeded", **more: Any) -> Observation:
+def broken(
+    run: TrainingRun,
+    *statuses: Manifest,
+    number: int = 1,
+    reason: str = "BackoffLimitExceeded",
+    **more: Any,
+) -> Observation:
     """The world when an attempt's Job has failed: its pod's containers ended so."""
     built = build.job(run, number, f"r{number}", RUNTIME)
     pods = [pod(built, "Failed", name=f"pod-{number}", statuses=statuses)] if statuses else []
     runs = tuple(attempt(n, "FAILED", ended=DAY) for n in range(1, number))
-    return observed(live(build.config_map(run)), job(built, "Failed", reason), *pods, runs=(*runs, attempt(number, **more)))
+    return observed(
+        live(build.config_map(run)),
+        job(built, "Failed", reason),
+        *pods,
+        runs=(*runs, attempt(number, **more)),
+    )
 
 
 def decided(run: TrainingRun, world: Observation) -> TrainingRun:
@@ -51,38 +62,87 @@ def decided(run: TrainingRun, world: Observation) -> TrainingRun:
 CRASHED = terminated(1, "Traceback: boom", "Error")
 
 
-# --- why ----------------------------------------------------------------------------------------------
+# --- why ------------------------------------------------------------------------------------------
 @pytest.mark.parametrize(
     ("status", "reason", "text"),
     [
         (CRASHED, "Failed", "trainer ended with exit code 1"),
         (terminated(137, "", "OOMKilled"), "OutOfMemory", "resources.limits.memory"),
-        (terminated(67, json.dumps({"reason": "ScriptInvalid", "message": "line 3"})), "ScriptInvalid", "line 3"),
-        (terminated(67, json.dumps({"reason": "InvalidParameters", "message": "max_dept"})), "InvalidParameters", "max_dept"),
         (
-            terminated(65, json.dumps({"reason": "DatasetDigestMismatch", "message": "expected"}), name="data", init=True),
+            terminated(67, json.dumps({"reason": "ScriptInvalid", "message": "line 3"})),
+            "ScriptInvalid",
+            "line 3",
+        ),
+        (
+            terminated(67, json.dumps({"reason": "InvalidParameters", "message": "max_dept"})),
+            "InvalidParameters",
+            "max_dept",
+        ),
+        (
+            terminated(
+                65,
+                json.dumps({"reason": "DatasetDigestMismatch", "message": "expected"}),
+                name="data",
+                init=True,
+            ),
             "DatasetDigestMismatch",
             "expected",
         ),
         (
-            terminated(66, json.dumps({"reason": "DatasetUnavailable", "message": "no key"}), name="data", init=True),
+            terminated(
+                66,
+                json.dumps({"reason": "DatasetUnavailable", "message": "no key"}),
+                name="data",
+                init=True,
+            ),
             "DatasetUnavailable",
             "no key",
         ),
         (
-            terminated(67, json.dumps({"reason": "DatasetInvalid", "message": "no rows"}), name="data", init=True),
+            terminated(
+                67,
+                json.dumps({"reason": "DatasetInvalid", "message": "no rows"}),
+                name="data",
+                init=True,
+            ),
             "DatasetInvalid",
             "no rows",
         ),
-        (terminated(73, json.dumps({"reason": "VolumeFull", "message": "no space"}), name="data", init=True), "VolumeFull", "no space"),
         (
-            terminated(69, json.dumps({"reason": "StoreUnavailable", "message": "no S3"}), name="data", init=True),
+            terminated(
+                73,
+                json.dumps({"reason": "VolumeFull", "message": "no space"}),
+                name="data",
+                init=True,
+            ),
+            "VolumeFull",
+            "no space",
+        ),
+        (
+            terminated(
+                69,
+                json.dumps({"reason": "StoreUnavailable", "message": "no S3"}),
+                name="data",
+                init=True,
+            ),
             "StoreUnavailable",
             "no S3",
         ),
-        (terminated(69, json.dumps({"reason": "MLflowUnavailable", "message": "no answer"})), "MLflowUnavailable", "no answer"),
-        (terminated(67, json.dumps({"reason": "ConnectionRefused", "message": "401"})), "ConnectionRefused", "modelyard-connection"),
-        (terminated(67, json.dumps({"reason": "LoadFailed", "message": "no booster"})), "Failed", "no booster"),
+        (
+            terminated(69, json.dumps({"reason": "MLflowUnavailable", "message": "no answer"})),
+            "MLflowUnavailable",
+            "no answer",
+        ),
+        (
+            terminated(67, json.dumps({"reason": "ConnectionRefused", "message": "401"})),
+            "ConnectionRefused",
+            "modelyard-connection",
+        ),
+        (
+            terminated(67, json.dumps({"reason": "LoadFailed", "message": "no booster"})),
+            "Failed",
+            "no booster",
+        ),
         (terminated(1, json.dumps({"reason": ["x"], "message": {}})), "Failed", "exit code 1"),
     ],
 )
@@ -90,7 +150,11 @@ def test_why_an_attempt_failed_is_what_its_container_says(status: Manifest, reas
     run = training_run(backoff_limit=1)
     failure = decided(run, broken(run, status)).status.failure
     assert failure
-    assert (failure.reason, failure.attempt, failure.exit_code) == (reason, 1, status["state"]["terminated"]["exitCode"])
+    assert (failure.reason, failure.attempt, failure.exit_code) == (
+        reason,
+        1,
+        status["state"]["terminated"]["exitCode"],
+    )
     assert text in failure.message
 
 
@@ -104,7 +168,12 @@ def test_the_last_lines_of_the_log_are_kept_and_bounded():
 
 def test_the_container_that_ended_first_tells_why():
     run = training_run(dataset={"name": "cards"})
-    data = terminated(66, json.dumps({"reason": "DatasetUnavailable", "message": "no key"}), name="data", init=True)
+    data = terminated(
+        66,
+        json.dumps({"reason": "DatasetUnavailable", "message": "no key"}),
+        name="data",
+        init=True,
+    )
     failure = decided(run, broken(run, CRASHED, data)).status.failure
     assert failure
     assert failure.reason == "DatasetUnavailable"
@@ -119,7 +188,9 @@ def test_a_deadline_is_told_from_all_else():
 
 
 def test_a_job_is_seen_to_fail_before_its_pod_says_that_it_was_evicted():
-    """Both are watched apart. The container was killed; that it was for the disk, the pod says a moment later."""
+    """Both are watched apart. The container was killed; that it was for the disk, the pod says a
+    moment later.
+    """
     run = training_run()
     built = build.job(run, 1, "r1", RUNTIME)
     there = job(built, "Failed")
@@ -129,7 +200,12 @@ def test_a_job_is_seen_to_fail_before_its_pod_says_that_it_was_evicted():
     plan = decide(run, world, NOW)
     assert isinstance(plan, Rest)
     assert (said(plan), plan.requeue_after) == ("Reconciling Training", SECOND)
-    disk = pod(built, "Failed", reason="Evicted", message='Usage of EmptyDir volume "tmp" exceeds the limit "1Gi". ')
+    disk = pod(
+        built,
+        "Failed",
+        reason="Evicted",
+        message='Usage of EmptyDir volume "tmp" exceeds the limit "1Gi". ',
+    )
     found = decide(run, observed(live(build.config_map(run)), there, disk, runs=(attempt(),)), NOW)
     assert status_of(found).failure.reason == "VolumeFull"
     late = decide(run, world, NOW + MINUTE)
@@ -141,7 +217,10 @@ OWN_LIMIT = "Pod ephemeral local storage usage exceeds the total limit of contai
 
 @pytest.mark.parametrize(
     ("text", "reason", "advice"),
-    [("The node was low on memory.", "Failed", "starts another pod"), (OWN_LIMIT, "VolumeFull", "limits.ephemeral-storage")],
+    [
+        ("The node was low on memory.", "Failed", "starts another pod"),
+        (OWN_LIMIT, "VolumeFull", "limits.ephemeral-storage"),
+    ],
 )
 def test_a_pod_that_was_evicted_says_so_itself(text: str, reason: str, advice: str):
     run = training_run()
@@ -150,12 +229,21 @@ def test_a_pod_that_was_evicted_says_so_itself(text: str, reason: str, advice: s
     world = observed(live(build.config_map(run)), job(built, "Failed"), evicted, runs=(attempt(),))
     failure = decided(run, world).status.failure
     assert failure
-    assert (failure.reason, text.strip() in failure.message, advice in failure.message) == (reason, True, True)
+    assert (failure.reason, text.strip() in failure.message, advice in failure.message) == (
+        reason,
+        True,
+        True,
+    )
 
 
 def test_pods_of_an_earlier_attempt_do_not_tell_why_this_one_failed():
     run = training_run(backoff_limit=2)
-    old = pod(build.job(run, 1, "r1", RUNTIME), "Failed", name="pod-old", statuses=[terminated(137, "", "OOMKilled")])
+    old = pod(
+        build.job(run, 1, "r1", RUNTIME),
+        "Failed",
+        name="pod-old",
+        statuses=[terminated(137, "", "OOMKilled")],
+    )
     world = broken(run, number=2)
     failure = decided(run, replace(world, owned=(*world.owned, old))).status.failure
     assert failure
@@ -166,7 +254,9 @@ def test_what_a_pod_has_said_outlives_the_pod():
     run = training_run(backoff_limit=1)
     known = decided(run, broken(run, terminated(137, "", "OOMKilled")))
     later = broken(run)
-    assert isinstance(outside(decide(known, later, NOW)), FinishRun), "the failure is known: the next step follows"
+    assert isinstance(outside(decide(known, later, NOW)), FinishRun), (
+        "the failure is known: the next step follows"
+    )
     closed = broken(run, status="FAILED", ended=SECOND)
     assert status_of(decide(known, closed, NOW)).failure == known.status.failure
 
@@ -180,20 +270,24 @@ def test_a_pod_that_is_heard_late_is_still_heard():
     assert failure.exit_code == 1
 
 
-# --- and then -----------------------------------------------------------------------------------------
+# --- and then -------------------------------------------------------------------------------------
 def test_a_failed_attempt_s_run_is_closed_and_not_as_it_would_like():
     """A script may have closed it as finished, and failed after that."""
     run = training_run(backoff_limit=1)
     for status in ("RUNNING", "FINISHED"):
         known = decided(run, broken(run, CRASHED))
-        assert actions(decide(known, broken(run, CRASHED, status=status), NOW)) == (FinishRun("r1", "FAILED"),)
+        assert actions(decide(known, broken(run, CRASHED, status=status), NOW)) == (
+            FinishRun("r1", "FAILED"),
+        )
 
 
 def test_a_run_that_was_closed_without_a_time_gets_one():
     """The pause counts from there."""
     run = training_run(backoff_limit=1)
     known = decided(run, broken(run, CRASHED))
-    assert actions(decide(known, broken(run, CRASHED, status="FAILED", ended=None), NOW)) == (FinishRun("r1", "FAILED"),)
+    assert actions(decide(known, broken(run, CRASHED, status="FAILED", ended=None), NOW)) == (
+        FinishRun("r1", "FAILED"),
+    )
 
 
 def failed(run: TrainingRun, number: int, ago: timedelta, *statuses: Manifest) -> Plan[Any]:
@@ -202,7 +296,9 @@ def failed(run: TrainingRun, number: int, ago: timedelta, *statuses: Manifest) -
     return decide(decided(run, world), world, NOW)
 
 
-@pytest.mark.parametrize(("number", "pause"), [(1, 10), (2, 20), (3, 40), (6, 320), (7, 360), (20, 360)])
+@pytest.mark.parametrize(
+    ("number", "pause"), [(1, 10), (2, 20), (3, 40), (6, 320), (7, 360), (20, 360)]
+)
 def test_the_pause_before_another_attempt_doubles_and_ends_at_six_minutes(number: int, pause: int):
     run = training_run(backoff_limit=20)
     early = failed(run, number, (pause - 1) * SECOND)
@@ -210,7 +306,10 @@ def test_the_pause_before_another_attempt_doubles_and_ends_at_six_minutes(number
     assert f"Attempt {number + 1} of 21 follows" in message(early)
     action = outside(failed(run, number, pause * SECOND))
     assert isinstance(action, CreateRun)
-    assert (action.name, action.tags["modelyard.io/attempt"]) == (f"fraud-1-{number + 1}", str(number + 1))
+    assert (action.name, action.tags["modelyard.io/attempt"]) == (
+        f"fraud-1-{number + 1}",
+        str(number + 1),
+    )
 
 
 def test_another_attempt_stays_in_the_experiment_of_the_first():
@@ -238,11 +337,16 @@ def test_when_the_attempts_are_used_up_it_has_failed_for_good():
     assert message(plan, "Succeeded") == message(plan)
 
 
-@pytest.mark.parametrize("reason", ["DatasetDigestMismatch", "DatasetInvalid", "ScriptInvalid", "InvalidParameters"])
+@pytest.mark.parametrize(
+    "reason", ["DatasetDigestMismatch", "DatasetInvalid", "ScriptInvalid", "InvalidParameters"]
+)
 def test_what_would_only_fail_again_is_not_tried_again(reason: str):
     run = training_run(backoff_limit=5)
     plan = failed(run, 1, SECOND, terminated(67, json.dumps({"reason": reason, "message": "no"})))
-    assert (recorded(plan), status_of(plan).completion_time is not None) == (f"Stalled {reason}", True)
+    assert (recorded(plan), status_of(plan).completion_time is not None) == (
+        f"Stalled {reason}",
+        True,
+    )
 
 
 def test_a_deadline_is_not_tried_again_either():
@@ -267,23 +371,38 @@ def test_the_next_attempt_begins_with_a_clean_slate_and_the_last_failure_is_stil
     run = training_run(backoff_limit=1)
     built = build.job(run, 1, "r1", RUNTIME)
     first = written(
-        run, decide(run, observed(live(build.config_map(run)), job(built), runs=(attempt(metrics={"modelyard.progress": 80.0}),)), NOW)
+        run,
+        decide(
+            run,
+            observed(
+                live(build.config_map(run)),
+                job(built),
+                runs=(attempt(metrics={"modelyard.progress": 80.0}),),
+            ),
+            NOW,
+        ),
     )
     first = decided(first, broken(run, CRASHED, metrics={"modelyard.progress": 80.0}))
     assert first.status.progress
     assert first.status.progress.eta_seconds is None, "nothing is left of what has failed"
     second = job(build.job(run, 2, "r2", RUNTIME))
-    plan = decide(first, observed(live(build.config_map(run)), second, runs=(attempt(1, "FAILED"), attempt(2))), NOW)
+    plan = decide(
+        first,
+        observed(live(build.config_map(run)), second, runs=(attempt(1, "FAILED"), attempt(2))),
+        NOW,
+    )
     status = written(first, plan).status
     assert (status.attempt, status.job, status.progress) == (2, "fraud-1-2", None)
     assert status.failure
     assert status.failure.attempt == 1
 
 
-# --- runs that are deleted in MLflow --------------------------------------------------------------------
+# --- runs that are deleted in MLflow --------------------------------------------------------------
 def test_a_run_that_was_deleted_in_mlflow_is_waited_for():
     run = training_run()
-    world = observed(live(build.config_map(run)), job(build.job(run, 1, "r1", RUNTIME)), runs=(attempt(),))
+    world = observed(
+        live(build.config_map(run)), job(build.job(run, 1, "r1", RUNTIME)), runs=(attempt(),)
+    )
     known = written(run, decide(run, world, NOW))
     plan = decide(known, replace(world, runs={1: replace(world.runs[1], deleted=True)}), NOW)
     assert said(plan) == "Stalled ExperimentGone"
@@ -295,7 +414,9 @@ def test_a_run_that_was_deleted_in_mlflow_is_waited_for():
 def test_a_run_that_is_gone_for_good_ends_it_and_no_second_run_is_made_for_the_attempt():
     """I1: at most one MLflow run per attempt."""
     run = training_run(backoff_limit=3)
-    world = observed(live(build.config_map(run)), job(build.job(run, 1, "r1", RUNTIME)), runs=(attempt(),))
+    world = observed(
+        live(build.config_map(run)), job(build.job(run, 1, "r1", RUNTIME)), runs=(attempt(),)
+    )
     known = written(run, decide(run, world, NOW))
     gone = replace(world, runs={})
     assert deleted(decide(known, gone, NOW)) == ["Job/fraud-1-1"]
@@ -318,7 +439,11 @@ def test_a_failed_attempt_whose_run_retention_took_is_followed_by_the_next():
 def test_a_training_goes_on_when_its_experiment_object_goes():
     """The Job runs, and MLflow has the run: what happened is written down."""
     run = training_run()
-    world = observed(live(build.config_map(run)), job(build.job(run, 1, "r1", RUNTIME), "Complete"), runs=(attempt(1, "FINISHED"),))
+    world = observed(
+        live(build.config_map(run)),
+        job(build.job(run, 1, "r1", RUNTIME), "Complete"),
+        runs=(attempt(1, "FINISHED"),),
+    )
     known = written(run, decide(run, world, NOW))
     plan = decide(known, replace(world, experiment=None), NOW)
     assert status_of(plan).is_true("Succeeded")
@@ -327,5 +452,8 @@ def test_a_training_goes_on_when_its_experiment_object_goes():
 def test_a_container_that_was_killed_and_nobody_says_why_ran_out_of_memory():
     """Observation on a busy node: exit code 137, reason Error, no OOMKilled."""
     once = training_run(backoff_limit=0)
-    assert status_of(failed(once, 1, SECOND, terminated(137, "", "Error"))).failure.reason == "OutOfMemory"
+    assert (
+        status_of(failed(once, 1, SECOND, terminated(137, "", "Error"))).failure.reason
+        == "OutOfMemory"
+    )
     assert status_of(failed(once, 1, SECOND, terminated(1, "", "Error"))).failure.reason == "Failed"

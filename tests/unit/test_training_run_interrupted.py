@@ -37,7 +37,9 @@ def at(seconds: int) -> str:
     return (NOW + seconds * SECOND).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def complete(*pods: Manifest, run: Any = RUN, ago: int = 1, status: str = "FINISHED", **about: Any) -> Observation:
+def complete(
+    *pods: Manifest, run: Any = RUN, ago: int = 1, status: str = "FINISHED", **about: Any
+) -> Observation:
     """The world when the Job of the first attempt is complete, since so many seconds."""
     there = job(build.job(run, 1, "r1", RUNTIME), "Complete")
     there["status"]["completionTime"] = at(-ago)
@@ -45,14 +47,26 @@ def complete(*pods: Manifest, run: Any = RUN, ago: int = 1, status: str = "FINIS
     return observed(live(build.config_map(run)), there, *pods, runs=(attempt(1, status),))
 
 
-def ended(finished: int, *, deleted_at: int | None = None, disrupted: int | None = None, grace: int = 30, run: Any = RUN) -> Manifest:
+def ended(
+    finished: int,
+    *,
+    deleted_at: int | None = None,
+    disrupted: int | None = None,
+    grace: int = 30,
+    run: Any = RUN,
+) -> Manifest:
     """The pod whose container exited with 0, and what asked it to end: seconds from now."""
     state = {"exitCode": 0, "finishedAt": at(finished), "message": "", "reason": "Completed"}
     conditions = [] if disrupted is None else [EVICTED | {"lastTransitionTime": at(disrupted)}]
     statuses = [{"name": "trainer", "state": {"terminated": state}}]
-    there = pod(build.job(run, 1, "r1", RUNTIME), "Succeeded", statuses=statuses, conditions=conditions)
+    there = pod(
+        build.job(run, 1, "r1", RUNTIME), "Succeeded", statuses=statuses, conditions=conditions
+    )
     if deleted_at is not None:
-        there["metadata"] |= {"deletionTimestamp": at(deleted_at + grace), "deletionGracePeriodSeconds": grace}
+        there["metadata"] |= {
+            "deletionTimestamp": at(deleted_at + grace),
+            "deletionGracePeriodSeconds": grace,
+        }
     return there
 
 
@@ -78,7 +92,9 @@ def test_a_pod_that_was_ended_from_outside_is_trained_again(how: str, closed: st
     if closed != "RUNNING":
         assert actions(decide(run, later, when)) == (ReopenRun("r1"),)
         left = observed(live(build.config_map(run)), runs=(attempt(1, closed),))
-        assert actions(decide(run, left, when)) == (ReopenRun("r1"),), "though the Job is gone by then"
+        assert actions(decide(run, left, when)) == (ReopenRun("r1"),), (
+            "though the Job is gone by then"
+        )
     opened = complete(ago=600, status="RUNNING")
     assert deleted(decide(run, opened, when)) == ["Job/fraud-1-1"]
     going = decide(run, complete(ago=600, status="RUNNING", deletionTimestamp=at(1)), when)
@@ -95,7 +111,10 @@ TRAINED = {
     "cleaned up later": complete(ago=120),
     "an earlier pod was drained": complete(
         ended(-100, deleted_at=-110)
-        | {"metadata": ended(-100, deleted_at=-110)["metadata"] | {"creationTimestamp": "2026-01-01T11:00:00Z"}},
+        | {
+            "metadata": ended(-100, deleted_at=-110)["metadata"]
+            | {"creationTimestamp": "2026-01-01T11:00:00Z"}
+        },
         ended(-5),
     ),
 }
@@ -106,7 +125,11 @@ def test_a_pod_that_ended_by_itself_has_trained(how: str):
     assert status_of(decide(RUN, TRAINED[how], NOW)).is_true("Succeeded")
 
 
-@pytest.mark.parametrize("trainer", [{"xgboost": {}}, {"script": {"config_map": "train"}}], ids=["xgboost", "script"])
+@pytest.mark.parametrize(
+    "trainer", [{"xgboost": {}}, {"script": {"config_map": "train"}}], ids=["xgboost", "script"]
+)
 def test_our_own_programs_say_by_their_exit_code_that_a_signal_ended_them(trainer: Any):
     run = training_run(trainer=trainer)
-    assert status_of(decide(run, complete(ended(-5, deleted_at=-10, run=run), run=run), NOW)).is_true("Succeeded")
+    assert status_of(
+        decide(run, complete(ended(-5, deleted_at=-10, run=run), run=run), NOW)
+    ).is_true("Succeeded")

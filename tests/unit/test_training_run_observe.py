@@ -13,14 +13,28 @@ from modelyard.ports import TrackedRun
 from modelyard.training_run import build
 from modelyard.training_run.observation import Observation
 from modelyard.training_run.observe import observe
-from tests.unit.builders import BUCKET, NOW, RUNTIME, URL, Around, experiment, job, live, registered_model, training_run, written
+from tests.unit.builders import (
+    BUCKET,
+    NOW,
+    RUNTIME,
+    URL,
+    Around,
+    experiment,
+    job,
+    live,
+    registered_model,
+    training_run,
+    written,
+)
 from tests.unit.test_training_run import OURS, decide
 
 
 def made(id_: str = "1") -> Experiment:
     """The Experiment, in MLflow."""
     there = MlflowExperiment(id=id_, name="risk/fraud", url=URL)
-    return experiment(status=ExperimentStatus(mlflow=there, conditions=ready("Synced", "All is well.")))
+    return experiment(
+        status=ExperimentStatus(mlflow=there, conditions=ready("Synced", "All is well."))
+    )
 
 
 async def around(*objects: Any, children: tuple[Manifest, ...] = (), **more: Any) -> Around:
@@ -32,7 +46,9 @@ async def around(*objects: Any, children: tuple[Manifest, ...] = (), **more: Any
 
 async def began(there: Around, number: int = 1, **changes: Any) -> TrackedRun:
     """An attempt's run in MLflow."""
-    id_ = await there.tracking.create_run("1", f"fraud-1-{number}", OURS | {"modelyard.io/attempt": str(number)})
+    id_ = await there.tracking.create_run(
+        "1", f"fraud-1-{number}", OURS | {"modelyard.io/attempt": str(number)}
+    )
     there.tracking.runs_by_id[id_] = replace(there.tracking.runs_by_id[id_], **changes)
     there.children = tuple(_training(child, number, id_) for child in there.children)
     return there.tracking.runs_by_id[id_]
@@ -68,7 +84,9 @@ async def test_without_an_experiment_nobody_is_asked():
 async def test_runs_are_ours_by_uid_and_counted_by_attempt():
     there = await around()
     first, second = await began(there), await began(there, 2)
-    await there.tracking.create_run("1", "foreign", OURS | {"modelyard.io/uid": "uid-other", "modelyard.io/attempt": "3"})
+    await there.tracking.create_run(
+        "1", "foreign", OURS | {"modelyard.io/uid": "uid-other", "modelyard.io/attempt": "3"}
+    )
     for odd in ("many", "0", "-1", "007", "100", "9" * 5000, "\u0663"):
         await there.tracking.create_run("1", "odd", OURS | {"modelyard.io/attempt": odd})
     world = await observe(training_run(), there, NOW)
@@ -126,7 +144,9 @@ async def test_an_ended_run_asks_mlflow_and_s3_nothing():
         ("RUNNING", None, False),
     ],
 )
-async def test_a_model_is_looked_for_when_training_has_ended_well(status: str, condition: str | None, found: bool):
+async def test_a_model_is_looked_for_when_training_has_ended_well(
+    status: str, condition: str | None, found: bool
+):
     there = await around(children=() if condition is None else (the_job(condition),))
     run = await began(there, status=status)
     uri = there.log_model(run.id)
@@ -147,14 +167,24 @@ async def test_the_last_model_that_was_logged_counts():
 
 
 @pytest.mark.parametrize(
-    ("names", "chosen"), [(("model", "scaler"), 0), (("scaler", "model", "explainer"), 1), (("scaler", "booster"), 1), (("a", "b", "a"), 2)]
+    ("names", "chosen"),
+    [
+        (("model", "scaler"), 0),
+        (("scaler", "model", "explainer"), 1),
+        (("scaler", "booster"), 1),
+        (("a", "b", "a"), 2),
+    ],
 )
-async def test_of_several_models_it_is_the_one_named_model_or_else_the_last(names: tuple[str, ...], chosen: int):
+async def test_of_several_models_it_is_the_one_named_model_or_else_the_last(
+    names: tuple[str, ...], chosen: int
+):
     there = await around(children=(the_job("Complete"),))
     run = await began(there, status="FINISHED")
     logged = [there.log_model(run.id, name=name) for name in names]
     ids = there.tracking.runs_by_id[run.id].models
-    there.tracking.runs_by_id[run.id] = replace(there.tracking.runs_by_id[run.id], models=ids[::-1])  # MLflow's order is any
+    there.tracking.runs_by_id[run.id] = replace(
+        there.tracking.runs_by_id[run.id], models=ids[::-1]
+    )  # MLflow's order is any
     model = (await observe(training_run(), there, NOW)).model
     assert model
     assert model.uri == logged[chosen]
@@ -165,7 +195,9 @@ async def test_of_models_that_were_logged_at_the_same_moment_none_is_chosen_and_
     run = await began(there, status="FINISHED")
     for name in ("scaler", "booster"):
         there.log_model(run.id, name=name)
-    there.tracking.logged = {id_: replace(each, created=NOW) for id_, each in there.tracking.logged.items()}
+    there.tracking.logged = {
+        id_: replace(each, created=NOW) for id_, each in there.tracking.logged.items()
+    }
     world = await observe(training_run(), there, NOW)
     assert world.model is None
     assert sorted(each.split()[0] for each in world.candidates) == ["booster", "scaler"]
@@ -181,7 +213,14 @@ async def test_a_model_of_an_older_mlflow_lies_below_its_run():
 
 
 @pytest.mark.parametrize(
-    "artifacts", ["", "mlflow-artifacts:/1/r/artifacts", "file:///etc", f"s3://{BUCKET}/other/fraud", "s3://other/risk"]
+    "artifacts",
+    [
+        "",
+        "mlflow-artifacts:/1/r/artifacts",
+        "file:///etc",
+        f"s3://{BUCKET}/other/fraud",
+        "s3://other/risk",
+    ],
 )
 async def test_a_model_is_looked_for_in_what_the_namespace_may_read_only(artifacts: str):
     """Where a run's artifacts are, MLflow says, which everybody who trains may write to."""
@@ -196,7 +235,10 @@ async def test_a_model_is_looked_for_in_what_the_namespace_may_read_only(artifac
     ("uri", "says"),
     [
         (f"s3://{BUCKET}/risk/cards.csv", ""),
-        (f"s3://{BUCKET}/other/cards.csv", f"outside of what this namespace may read, s3://{BUCKET}/risk/"),
+        (
+            f"s3://{BUCKET}/other/cards.csv",
+            f"outside of what this namespace may read, s3://{BUCKET}/risk/",
+        ),
         ("s3://datasets/cards.csv", "MODELYARD_READ_BUCKETS"),
         ("s3://datasets/../keys.csv", "empty, . or .."),
         (None, ""),
@@ -216,7 +258,9 @@ async def test_a_dataset_is_held_against_what_the_namespace_may_read(uri: str | 
 @pytest.mark.parametrize(("text", "found"), [("print(1)", True), ("", True), (None, False)])
 async def test_a_script_is_known_by_its_digest(text: str | None, found: bool):
     run = training_run(trainer={"script": {"config_map": "train", "key": "a.py"}})
-    there = await around(config_maps={"train": {"other.py": "x"} if text is None else {"a.py": text}})
+    there = await around(
+        config_maps={"train": {"other.py": "x"} if text is None else {"a.py": text}}
+    )
     script = (await observe(run, there, NOW)).script
     assert (script is not None and script.startswith("sha256:")) == found
     assert (await observe(run, await around(), NOW)).script is None
@@ -226,7 +270,9 @@ async def test_the_registered_model_that_it_registers_with_is_seen():
     run = training_run(register={"model": "fraud", "version": "v1"})
     world = await observe(run, await around(registered_model(), registered_model("other")), NOW)
     assert world.registered_model == registered_model()
-    assert (await observe(training_run(), await around(registered_model()), NOW)).registered_model is None
+    assert (
+        await observe(training_run(), await around(registered_model()), NOW)
+    ).registered_model is None
 
 
 async def test_for_a_deletion_it_is_known_which_runs_are_versions():
@@ -239,9 +285,16 @@ async def test_for_a_deletion_it_is_known_which_runs_are_versions():
     assert first.id not in world.referenced
 
 
-@pytest.mark.parametrize(("status", "found"), [("RUNNING", False), ("FINISHED", True), ("FAILED", False), ("KILLED", False)])
-async def test_the_model_of_a_run_that_trains_elsewhere_is_looked_for_when_it_was_closed_well(status: str, found: bool):
+@pytest.mark.parametrize(
+    ("status", "found"),
+    [("RUNNING", False), ("FINISHED", True), ("FAILED", False), ("KILLED", False)],
+)
+async def test_the_model_of_a_run_that_trains_elsewhere_is_looked_for_when_it_was_closed_well(
+    status: str, found: bool
+):
     there = await around()
     run = await began(there, status=status)
     there.log_model(run.id)
-    assert ((await observe(training_run(trainer={"external": {}}), there, NOW)).model is not None) == found
+    assert (
+        (await observe(training_run(trainer={"external": {}}), there, NOW)).model is not None
+    ) == found

@@ -1,4 +1,6 @@
-"""TrainingRun that nothing can train: parameters that no pod takes, a Job that Kubernetes refuses."""
+"""TrainingRun that nothing can train: parameters that no pod takes, a Job that Kubernetes
+refuses.
+"""
 
 from dataclasses import replace
 
@@ -9,7 +11,19 @@ from modelyard.errors import Forbidden, Invalid
 from modelyard.plan import CreateRun, FinishRun
 from modelyard.training_run import build
 from modelyard.training_run.decide import on_error
-from tests.unit.builders import NOW, RUNTIME, actions, live, message, outside, recorded, said, status_of, training_run, written
+from tests.unit.builders import (
+    NOW,
+    RUNTIME,
+    actions,
+    live,
+    message,
+    outside,
+    recorded,
+    said,
+    status_of,
+    training_run,
+    written,
+)
 from tests.unit.test_training_run import attempt, decide, observed
 from tests.unit.test_training_run_fails import CRASHED, broken
 
@@ -41,14 +55,25 @@ def test_parameters_that_no_process_could_be_started_with_are_refused_before_any
 def test_bytes_count_not_characters():
     """JSON writes an umlaut in six."""
     assert (
-        recorded(decide(training_run(parameters={f"p{n}": "\u00fc" * 1000 for n in range(21)}), observed(), NOW))
+        recorded(
+            decide(
+                training_run(parameters={f"p{n}": "\u00fc" * 1000 for n in range(21)}),
+                observed(),
+                NOW,
+            )
+        )
         == "Stalled InvalidParameters"
     )
 
 
 def test_an_experiment_that_is_not_there_is_not_waited_for_in_vain():
     assert (
-        recorded(decide(training_run(parameters=LARGE | {"b": "y" * 5000}), observed(experiment=None), NOW)) == "Stalled InvalidParameters"
+        recorded(
+            decide(
+                training_run(parameters=LARGE | {"b": "y" * 5000}), observed(experiment=None), NOW
+            )
+        )
+        == "Stalled InvalidParameters"
     )
 
 
@@ -67,17 +92,39 @@ REFUSED = (
     ("wrong", "words"),
     [
         (
-            "[spec.template.spec.containers[0].resources.limits[foo]: Invalid value, spec.template.spec.containers[0].resources: x]",
+            (
+                "[spec.template.spec.containers[0].resources.limits[foo]: Invalid value,"
+                " spec.template.spec.containers[0].resources: x]"
+            ),
             "limits[foo]",
         ),
-        ("spec.template.spec.tolerations[0].key: Invalid value: y", "Job: spec.tolerations[0].key: Invalid value: y."),
-        ("spec.template.spec.nodeSelector: Invalid value: " + "z" * 2500, "Job: spec.nodeSelector: Invalid value: zzz"),
+        (
+            "spec.template.spec.tolerations[0].key: Invalid value: y",
+            "Job: spec.tolerations[0].key: Invalid value: y.",
+        ),
+        (
+            "spec.template.spec.nodeSelector: Invalid value: " + "z" * 2500,
+            "Job: spec.nodeSelector: Invalid value: zzz",
+        ),
     ],
 )
 def test_a_refusal_names_the_field_of_our_own_spec(wrong: str, words: str):
     run = training_run()
-    plan = on_error(run, Invalid("Kubernetes", "apply Job", "risk/fraud-1-1", f'Job.batch "fraud-1-1" is invalid: {wrong}'), NOW)
-    assert (said(plan), words in message(plan), "template" in message(plan)) == ("Stalled InvalidResources", True, False)
+    plan = on_error(
+        run,
+        Invalid(
+            "Kubernetes",
+            "apply Job",
+            "risk/fraud-1-1",
+            f'Job.batch "fraud-1-1" is invalid: {wrong}',
+        ),
+        NOW,
+    )
+    assert (said(plan), words in message(plan), "template" in message(plan)) == (
+        "Stalled InvalidResources",
+        True,
+        False,
+    )
     assert written(run, plan).status.failure
 
 
@@ -89,17 +136,25 @@ def test_a_job_that_kubernetes_refuses_for_its_resources_ends_the_run_in_words(k
         run = written(run, decide(run, broken(run), NOW)).model_copy(update={"spec": run.spec})
     plan = on_error(run, Invalid("Kubernetes", "apply Job", "risk/fraud-1-1", REFUSED), NOW)
     assert said(plan) == "Stalled InvalidResources"
-    assert 'spec.resources.requests: Invalid value: "2Gi": must be less than or equal to memory limit of 1Gi.' in message(plan)
+    assert (
+        'spec.resources.requests: Invalid value: "2Gi": must be less than or equal to memory limit'
+        " of 1Gi." in message(plan)
+    )
     run = written(run, plan)
     assert actions(decide(run, world, NOW)) == (FinishRun("r1", "FAILED"),)
     end = decide(run, replace(world, runs={1: attempt(1, "FAILED")}), NOW)
-    assert (recorded(end), status_of(end).completion_time is not None) == ("Stalled InvalidResources", True)
+    assert (recorded(end), status_of(end).completion_time is not None) == (
+        "Stalled InvalidResources",
+        True,
+    )
 
 
 def test_a_refused_job_of_a_later_attempt_is_that_attempt_s():
     run = training_run(backoff_limit=3)
     run = written(run, decide(run, broken(run, CRASHED), NOW))
-    refused = written(run, on_error(run, Invalid("Kubernetes", "apply Job", "risk/fraud-1-2", REFUSED), NOW))
+    refused = written(
+        run, on_error(run, Invalid("Kubernetes", "apply Job", "risk/fraud-1-2", REFUSED), NOW)
+    )
     assert refused.status.failure
     assert refused.status.failure.attempt == 2
     world = observed(live(build.config_map(run)), runs=(attempt(1, "FAILED"), attempt(2)))
@@ -109,10 +164,30 @@ def test_a_refused_job_of_a_later_attempt_is_that_attempt_s():
 @pytest.mark.parametrize(
     "error",
     [
-        Invalid("Kubernetes", "apply Job", "risk/fraud-1-1", "there is one already, and it is not this object's; delete it"),
-        Invalid("Kubernetes", "apply Job", "risk/fraud-1-1", 'Job.batch "x" is invalid: spec.template: field is immutable'),
-        Invalid("Kubernetes", "apply ConfigMap", "risk/fraud-1-config", "x is invalid: spec.template.spec.containers"),
-        Forbidden("Kubernetes", "apply Job", "risk/fraud-1-1", "exceeded quota: x is invalid: spec.template.spec.x"),
+        Invalid(
+            "Kubernetes",
+            "apply Job",
+            "risk/fraud-1-1",
+            "there is one already, and it is not this object's; delete it",
+        ),
+        Invalid(
+            "Kubernetes",
+            "apply Job",
+            "risk/fraud-1-1",
+            'Job.batch "x" is invalid: spec.template: field is immutable',
+        ),
+        Invalid(
+            "Kubernetes",
+            "apply ConfigMap",
+            "risk/fraud-1-config",
+            "x is invalid: spec.template.spec.containers",
+        ),
+        Forbidden(
+            "Kubernetes",
+            "apply Job",
+            "risk/fraud-1-1",
+            "exceeded quota: x is invalid: spec.template.spec.x",
+        ),
     ],
     ids=["another one's Job", "another field", "another object", "a quota"],
 )

@@ -1,4 +1,6 @@
-"""TrainingRun to its end, from many starts: apply each plan to a small model of the world until nothing is left to do."""
+"""TrainingRun to its end, from many starts: apply each plan to a small model of the world until
+nothing is left to do.
+"""
 
 from __future__ import annotations
 
@@ -58,8 +60,9 @@ PASSES = 20
 class World:
     """Kubernetes, MLflow and the trainer, as far as a TrainingRun is concerned.
 
-    `fates` says how the Jobs end, one after another; the last one goes on: well, open (well, but the run stays open), crash, oom, final
-    (would only fail again), vanish (somebody deletes the Job while it runs).
+    `fates` says how the Jobs end, one after another; the last one goes on: well, open (well, but
+    the run stays open), crash, oom, final (would only fail again), vanish (somebody deletes the Job
+    while it runs).
     """
 
     def __init__(self, run: TrainingRun, fates: tuple[str, ...], *, model: bool = True) -> None:
@@ -70,35 +73,52 @@ class World:
         self.made: list[str] = []
         self.passes = 0
 
-    # --- what is observed ---------------------------------------------------------------------------------
+    # --- what is observed -------------------------------------------------------------------------
     def observed(self) -> Observation:
-        ended = self.run.status.completion_time is not None and self.run.metadata.deletion_timestamp is None
+        ended = (
+            self.run.status.completion_time is not None
+            and self.run.metadata.deletion_timestamp is None
+        )
         attempt = max(self.runs, default=0)
         there = self.children.get(("Job", job_name("fraud-1", attempt)))
-        complete = there is not None and any(each["type"] == "Complete" for each in there["status"]["conditions"])
+        complete = there is not None and any(
+            each["type"] == "Complete" for each in there["status"]["conditions"]
+        )
         return Observation(
             experiment=READY,
             registered_model=self.model,
             owned=tuple(self.children.values()),
-            runs={} if ended else {number: run for number, run in self.runs.items() if not run.deleted},
+            runs={}
+            if ended
+            else {number: run for number, run in self.runs.items() if not run.deleted},
             model=MODEL if complete and not ended else None,
             tracking_url=URL,
         )
 
-    # --- what is done ---------------------------------------------------------------------------------
+    # --- what is done -----------------------------------------------------------------------------
     def look(self) -> bool:
         """One look: act, or write the status down; tell whether anything changed."""
         self.passes += 1
         observed = self.observed()
         deleting = self.run.metadata.deletion_timestamp is not None
-        plan = finalize(self.run, observed, self.now) if deleting else decide(self.run, observed, self.now)
-        assert plan == (finalize(self.run, observed, self.now) if deleting else decide(self.run, observed, self.now))
+        plan = (
+            finalize(self.run, observed, self.now)
+            if deleting
+            else decide(self.run, observed, self.now)
+        )
+        assert plan == (
+            finalize(self.run, observed, self.now)
+            if deleting
+            else decide(self.run, observed, self.now)
+        )
         for action in actions(plan):
             self.perform(action)
         if actions(plan):
             return True
         if isinstance(plan, Finalize):
-            assert all(run.status not in {"RUNNING", "SCHEDULED"} for run in self.runs.values()), "left open"
+            assert all(run.status not in {"RUNNING", "SCHEDULED"} for run in self.runs.values()), (
+                "left open"
+            )
             return False
         before, self.run = self.run, written(self.run, plan, self.now)
         self.check(before)
@@ -107,7 +127,9 @@ class World:
         if (
             plan.requeue_after is None and not deleting and not self.active()
         ):  # the engine looks again when a Job moves, or when it is asked to
-            assert actions(decide(self.run, self.observed(), self.now)) == (), "left to do, and nobody looks"
+            assert actions(decide(self.run, self.observed(), self.now)) == (), (
+                "left to do, and nobody looks"
+            )
         if self.run.status != before.status:
             return True
         if self.others():
@@ -123,7 +145,9 @@ class World:
                 attempt = int(tags["modelyard.io/attempt"])
                 assert attempt == len(self.runs) + 1, "I1: one run an attempt, one after another"
                 assert all(run.status in {"FAILED", "KILLED"} for run in self.runs.values())
-                self.runs[attempt] = TrackedRun(f"r{attempt}", experiment, name, "RUNNING", False, self.now, None, dict(tags))
+                self.runs[attempt] = TrackedRun(
+                    f"r{attempt}", experiment, name, "RUNNING", False, self.now, None, dict(tags)
+                )
             case LogParameters(run, parameters):
                 self.change(run, parameters=dict(parameters))
             case SetTags(TagTarget("run", run), tags):
@@ -140,7 +164,11 @@ class World:
                 self.children["Job", name] = there | {"spec": there["spec"] | {"suspend": suspend}}
             case Delete("batch/v1", "Job", name, uid):
                 assert self.children["Job", name]["metadata"]["uid"] == uid
-                self.children = {key: child for key, child in self.children.items() if not self.below(child, name)}
+                self.children = {
+                    key: child
+                    for key, child in self.children.items()
+                    if not self.below(child, name)
+                }
             case Delete("v1", "ConfigMap", name, uid):
                 assert self.children.pop(("ConfigMap", name))["metadata"]["uid"] == uid
             case _:
@@ -155,12 +183,16 @@ class World:
             self.made.append(key[1])
         self.children[key] = job(manifest) if key[0] == "Job" else live(manifest)
 
-    # --- what others do -------------------------------------------------------------------------------
+    # --- what others do ---------------------------------------------------------------------------
     def others(self) -> bool:
-        """The Job's controller and the trainer: a pod starts, then ends as its fate says; the RegisteredModel takes versions up."""
+        """The Job's controller and the trainer: a pod starts, then ends as its fate says; the
+        RegisteredModel takes versions up.
+        """
         for there in self.active():
             if there["spec"]["suspend"]:
-                self.children = {key: child for key, child in self.children.items() if child["kind"] != "Pod"}
+                self.children = {
+                    key: child for key, child in self.children.items() if child["kind"] != "Pod"
+                }
                 return False
             name = there["metadata"]["name"]
             if ("Pod", name) not in self.children:
@@ -170,26 +202,46 @@ class World:
             self.end(there)
             return True
         register = self.run.spec.register_
-        if self.model and register and self.run.status.completion_time and not self.model.status.versions and self.run.status.model:
-            version = {"name": register.version, "mlflowVersion": "1", "trainingRun": "fraud-1", "runId": f"r{len(self.runs)}"}
-            self.model = registered_model(status=RegisteredModelStatus.model_validate({"versions": [version]}))
+        if (
+            self.model
+            and register
+            and self.run.status.completion_time
+            and not self.model.status.versions
+            and self.run.status.model
+        ):
+            version = {
+                "name": register.version,
+                "mlflowVersion": "1",
+                "trainingRun": "fraud-1",
+                "runId": f"r{len(self.runs)}",
+            }
+            self.model = registered_model(
+                status=RegisteredModelStatus.model_validate({"versions": [version]})
+            )
             return True
         return False
 
     def end(self, there: Manifest) -> None:
-        name, fate = there["metadata"]["name"], self.fates.pop(0) if len(self.fates) > 1 else self.fates[0]
+        name, fate = (
+            there["metadata"]["name"],
+            self.fates.pop(0) if len(self.fates) > 1 else self.fates[0],
+        )
         newest = f"r{len(self.runs)}"
         if fate == "vanish":
-            self.children = {key: child for key, child in self.children.items() if not self.below(child, name)}
+            self.children = {
+                key: child for key, child in self.children.items() if not self.below(child, name)
+            }
             return
         well = fate in {"well", "open"}
-        state = terminated(0 if well else 1, SAID.get(fate, ""), "OOMKilled" if fate == "oom" else "")
+        state = terminated(
+            0 if well else 1, SAID.get(fate, ""), "OOMKilled" if fate == "oom" else ""
+        )
         self.children["Pod", name] = pod(there, "Succeeded" if well else "Failed", statuses=[state])
         self.children["Job", name] = job(there, "Complete" if well else "Failed")
         if fate == "well":
             self.change(newest, status="FINISHED", end=self.now)
 
-    # --- what always holds ----------------------------------------------------------------------------
+    # --- what always holds ------------------------------------------------------------------------
     def check(self, before: TrainingRun) -> None:
         old, new = before.status, self.run.status
         assert new.attempt >= old.attempt
@@ -200,12 +252,19 @@ class World:
         if new.completion_time is None:
             assert not new.is_true("Ready")
 
-    # --- small words ----------------------------------------------------------------------------------
+    # --- small words ------------------------------------------------------------------------------
     def active(self) -> list[Manifest]:
-        return [child for child in self.children.values() if child["kind"] == "Job" and not child["status"]["conditions"]]
+        return [
+            child
+            for child in self.children.values()
+            if child["kind"] == "Job" and not child["status"]["conditions"]
+        ]
 
     def below(self, child: Manifest, name: str) -> bool:
-        return name in {child["metadata"]["name"], child["metadata"].get("labels", {}).get("job-name")}
+        return name in {
+            child["metadata"]["name"],
+            child["metadata"].get("labels", {}).get("job-name"),
+        }
 
     def tracked(self, id_: str) -> TrackedRun:
         return next(run for run in self.runs.values() if run.id == id_)
@@ -216,7 +275,9 @@ class World:
 
     def patch(self, **spec: Any) -> None:
         meta = self.run.metadata.model_copy(update={"generation": self.run.metadata.generation + 1})
-        self.run = self.run.model_copy(update={"metadata": meta, "spec": self.run.spec.model_copy(update=spec)})
+        self.run = self.run.model_copy(
+            update={"metadata": meta, "spec": self.run.spec.model_copy(update=spec)}
+        )
 
     def settle(self, limit: int) -> None:
         limit += self.passes
@@ -232,13 +293,17 @@ def expected(fates: tuple[str, ...], backoff: int) -> tuple[str, int]:
         if fate in {"well", "open"}:
             return "Ready Succeeded", attempt
         if fate == "final" or attempt > backoff:
-            return {"crash": "Stalled Failed", "oom": "Stalled OutOfMemory", "final": "Stalled InvalidParameters"}[fate], attempt
+            return {
+                "crash": "Stalled Failed",
+                "oom": "Stalled OutOfMemory",
+                "final": "Stalled InvalidParameters",
+            }[fate], attempt
         attempt += 1
 
 
-fates = st.lists(st.sampled_from(["well", "open", "crash", "oom", "final", "vanish"]), min_size=1, max_size=4).map(
-    lambda found: (*found, "well") if found[-1] == "vanish" else tuple(found)
-)
+fates = st.lists(
+    st.sampled_from(["well", "open", "crash", "oom", "final", "vanish"]), min_size=1, max_size=4
+).map(lambda found: (*found, "well") if found[-1] == "vanish" else tuple(found))
 specs = st.fixed_dictionaries(
     {"backoff_limit": st.integers(0, 3)},
     optional={
@@ -256,18 +321,28 @@ def test_settles_whatever_happens_to_its_jobs(ends: tuple[str, ...], spec: dict[
     world = World(training_run(**spec), ends)
     words, attempt = expected(ends, spec["backoff_limit"])
     world.settle(PASSES * (len(ends) + spec["backoff_limit"]))
-    assert (said(world.run.status), world.run.status.attempt, len(world.runs)) == (words, attempt, attempt)
-    assert [run.status for run in world.runs.values()][-1] == ("FINISHED" if words == "Ready Succeeded" else "FAILED")
+    assert (said(world.run.status), world.run.status.attempt, len(world.runs)) == (
+        words,
+        attempt,
+        attempt,
+    )
+    assert [run.status for run in world.runs.values()][-1] == (
+        "FINISHED" if words == "Ready Succeeded" else "FAILED"
+    )
     kept = world.run
     world.now += timedelta(days=2)
     world.settle(4)
     assert world.run == kept, "the record stays"
-    assert bool(world.made and any(key[0] == "Job" for key in world.children)) == (spec.get("ttl_seconds_after_finished", 86400) is None)
+    assert bool(world.made and any(key[0] == "Job" for key in world.children)) == (
+        spec.get("ttl_seconds_after_finished", 86400) is None
+    )
 
 
 @PROPERTY
 @given(fates, specs, st.lists(st.integers(0, 12), max_size=6))
-def test_settles_when_it_is_suspended_and_resumed_at_any_time(ends: tuple[str, ...], spec: dict[str, Any], when: list[int]):
+def test_settles_when_it_is_suspended_and_resumed_at_any_time(
+    ends: tuple[str, ...], spec: dict[str, Any], when: list[int]
+):
     world = World(training_run(**spec), ends)
     for number, steps in enumerate(when):
         for _ in range(steps):
@@ -279,16 +354,22 @@ def test_settles_when_it_is_suspended_and_resumed_at_any_time(ends: tuple[str, .
             assert all(there["spec"]["suspend"] for there in world.active())
     world.patch(suspend=False)
     world.settle(PASSES * (len(ends) + spec["backoff_limit"]))
-    assert (said(world.run.status), world.run.status.attempt) == expected(ends, spec["backoff_limit"])
+    assert (said(world.run.status), world.run.status.attempt) == expected(
+        ends, spec["backoff_limit"]
+    )
 
 
 @PROPERTY
 @given(fates, specs, st.integers(0, 40), st.sampled_from(["Retain", "Delete"]))
-def test_can_be_deleted_at_any_time(ends: tuple[str, ...], spec: dict[str, Any], steps: int, policy: str):
+def test_can_be_deleted_at_any_time(
+    ends: tuple[str, ...], spec: dict[str, Any], steps: int, policy: str
+):
     world = World(training_run(deletion_policy=policy, **spec), ends)
     for _ in range(steps):
         world.look()
-    world.run = world.run.model_copy(update={"metadata": world.run.metadata.model_copy(update={"deletion_timestamp": NOW})})
+    world.run = world.run.model_copy(
+        update={"metadata": world.run.metadata.model_copy(update={"deletion_timestamp": NOW})}
+    )
     world.settle(4 + 2 * len(world.runs))
     assert world.active() == []
     assert all(run.deleted == (policy == "Delete") for run in world.runs.values())
@@ -296,14 +377,22 @@ def test_can_be_deleted_at_any_time(ends: tuple[str, ...], spec: dict[str, Any],
 
 @PROPERTY
 @given(fates, specs, st.sets(st.integers(0, 30), max_size=5))
-def test_settles_though_mlflow_is_away_now_and_then(ends: tuple[str, ...], spec: dict[str, Any], away: set[int]):
+def test_settles_though_mlflow_is_away_now_and_then(
+    ends: tuple[str, ...], spec: dict[str, Any], away: set[int]
+):
     world = World(training_run(**spec), ends)
     for step in range(30):
         if step in away and world.run.status.completion_time is None:
-            world.run = written(world.run, on_error(world.run, Unavailable("MLflow", "search runs", "12"), world.now), world.now)
+            world.run = written(
+                world.run,
+                on_error(world.run, Unavailable("MLflow", "search runs", "12"), world.now),
+                world.now,
+            )
         world.look()
     world.settle(PASSES * (len(ends) + spec["backoff_limit"]))
-    assert (said(world.run.status), world.run.status.attempt) == expected(ends, spec["backoff_limit"])
+    assert (said(world.run.status), world.run.status.attempt) == expected(
+        ends, spec["backoff_limit"]
+    )
 
 
 @pytest.mark.parametrize("ends", [("well",), ("crash",), ("vanish", "open")])
@@ -319,4 +408,8 @@ def test_a_crash_between_any_two_steps_changes_nothing(ends: tuple[str, ...]):
         world.look()
         world.run = before
         world.settle(4 * PASSES)
-        assert (said(world.run.status), len(world.runs), world.made) == (said(plain.run.status), len(plain.runs), plain.made)
+        assert (said(world.run.status), len(world.runs), world.made) == (
+            said(plain.run.status),
+            len(plain.runs),
+            plain.made,
+        )

@@ -6,25 +6,44 @@ from modelyard.api.training_run import TrainingRun
 from modelyard.plan import Delete, Manifest
 from modelyard.training_run import build
 from modelyard.training_run.decide import finalize
-from tests.unit.builders import NOW, RUNTIME, actions, deleted, live, pod, said, terminated, training_run, written
+from tests.unit.builders import (
+    NOW,
+    RUNTIME,
+    actions,
+    deleted,
+    live,
+    pod,
+    said,
+    terminated,
+    training_run,
+    written,
+)
 from tests.unit.test_training_run import attempt, decide, observed, training
 
 
 def strange(run: TrainingRun, mlflow_run: str = "none", **about: Any) -> Manifest:
     """Return a complete Job of the attempt's name that names the run its controller."""
-    return live(build.job(run, 1, mlflow_run, RUNTIME), {"conditions": [{"type": "Complete", "status": "True"}]}, **about)
+    return live(
+        build.job(run, 1, mlflow_run, RUNTIME),
+        {"conditions": [{"type": "Complete", "status": "True"}]},
+        **about,
+    )
 
 
 def test_a_complete_job_that_trains_another_mlflow_run_says_nothing_and_is_deleted():
     run = training_run()
-    world = observed(live(build.config_map(run)), strange(run, uid="uid-strange"), runs=(attempt(),))
+    world = observed(
+        live(build.config_map(run)), strange(run, uid="uid-strange"), runs=(attempt(),)
+    )
     plan = decide(run, world, NOW)
     assert actions(plan) == (Delete("batch/v1", "Job", "fraud-1-1", "uid-strange"),)
 
 
 def test_a_complete_job_that_took_the_recorded_one_s_place_says_nothing_and_is_deleted():
     run = written(training_run(), decide(training_run(), training(training_run()), NOW))
-    world = observed(live(build.config_map(run)), strange(run, "r1", uid="uid-strange"), runs=(attempt(),))
+    world = observed(
+        live(build.config_map(run)), strange(run, "r1", uid="uid-strange"), runs=(attempt(),)
+    )
     plan = decide(run, world, NOW)
     assert actions(plan) == (Delete("batch/v1", "Job", "fraud-1-1", "uid-strange"),)
     # One that cannot go is waited for, and deleted once.
@@ -36,8 +55,17 @@ def test_a_complete_job_that_took_the_recorded_one_s_place_says_nothing_and_is_d
 
 def test_jobs_of_other_names_and_their_pods_are_not_looked_at():
     run = training_run()
-    others = [live(build.job(run, 1, "r1", RUNTIME) | {"metadata": {"name": f"x{n}", "namespace": "risk"}}, uid=f"u{n}") for n in range(40)]
-    pods = [pod(each, "Failed", name=f"x{n}", statuses=[terminated(1, '{"reason": "DatasetInvalid"}')]) for n, each in enumerate(others)]
+    others = [
+        live(
+            build.job(run, 1, "r1", RUNTIME) | {"metadata": {"name": f"x{n}", "namespace": "risk"}},
+            uid=f"u{n}",
+        )
+        for n in range(40)
+    ]
+    pods = [
+        pod(each, "Failed", name=f"x{n}", statuses=[terminated(1, '{"reason": "DatasetInvalid"}')])
+        for n, each in enumerate(others)
+    ]
     for each in pods:
         each["metadata"]["labels"]["job-name"] = "fraud-1-1"
     world = training(run, *others, *pods)

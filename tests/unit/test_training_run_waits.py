@@ -16,14 +16,35 @@ from tests.unit.test_training_run import attempt, decide, running, training
     ("statuses", "conditions", "words"),
     [
         ([waiting("ImagePullBackOff", "not found")], [], "Stalled ImagePullFailed"),
-        ([waiting("CreateContainerConfigError", 'configmap "x" not found')], [], "Stalled ConfigurationMissing"),
-        ([], [{"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/1 nodes"}], "Reconciling Unschedulable"),
+        (
+            [waiting("CreateContainerConfigError", 'configmap "x" not found')],
+            [],
+            "Stalled ConfigurationMissing",
+        ),
+        (
+            [],
+            [
+                {
+                    "type": "PodScheduled",
+                    "status": "False",
+                    "reason": "Unschedulable",
+                    "message": "0/1 nodes",
+                }
+            ],
+            "Reconciling Unschedulable",
+        ),
         ([waiting("ContainerCreating")], [], "Reconciling Scheduling"),
     ],
 )
-def test_a_pod_that_does_not_start_says_why_and_what_to_do(statuses: list[Manifest], conditions: list[Manifest], words: str):
+def test_a_pod_that_does_not_start_says_why_and_what_to_do(
+    statuses: list[Manifest], conditions: list[Manifest], words: str
+):
     run = training_run()
-    plan = decide(run, training(run, running(run, phase="Pending", statuses=statuses, conditions=conditions)), NOW)
+    plan = decide(
+        run,
+        training(run, running(run, phase="Pending", statuses=statuses, conditions=conditions)),
+        NOW,
+    )
     assert said(plan) == words
     assert message(plan).endswith(".")
 
@@ -33,7 +54,14 @@ def began(run: TrainingRun, seconds: int, *pods: Manifest, **counts: int) -> Obs
     world = training(run, *pods)
     config, there = world.owned[:2]
     started = (NOW - timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%SZ")
-    return replace(world, owned=(config, there | {"status": {"startTime": started, "ready": 0, "terminating": 0} | counts}, *pods))
+    return replace(
+        world,
+        owned=(
+            config,
+            there | {"status": {"startTime": started, "ready": 0, "terminating": 0} | counts},
+            *pods,
+        ),
+    )
 
 
 def test_a_job_that_gets_no_pod_says_how_to_see_why():
@@ -47,7 +75,9 @@ def test_a_job_that_gets_no_pod_says_how_to_see_why():
     refused = decide(run, told, NOW)
     assert said(refused) == "Stalled QuotaExceeded"
     assert "exceeded quota: team" in message(refused)
-    assert said(decide(run, began(run, 99, running(run)), NOW)) == "Reconciling Training", "it was let in"
+    assert said(decide(run, began(run, 99, running(run)), NOW)) == "Reconciling Training", (
+        "it was let in"
+    )
 
 
 @pytest.mark.parametrize("count", ["active", "failed", "terminating", "succeeded"])
@@ -69,7 +99,10 @@ def test_a_pod_that_a_drained_node_took_with_it_was_not_refused():
 def test_a_pod_of_an_earlier_attempt_says_nothing_of_this_one():
     run = training_run(backoff_limit=1)
     old = running(run, 1, phase="Pending", statuses=[waiting("ImagePullBackOff")])
-    assert said(decide(run, training(run, old, running(run, 2), number=2), NOW)) == "Reconciling Training"
+    assert (
+        said(decide(run, training(run, old, running(run, 2), number=2), NOW))
+        == "Reconciling Training"
+    )
 
 
 def test_a_pod_that_is_going_says_nothing_either():

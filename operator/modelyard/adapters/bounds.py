@@ -17,7 +17,9 @@ __all__ = ["MIB", "SMALL", "TRIED", "Bounds", "Limits", "Room", "TooLarge", "che
 
 MIB = 1024 * 1024
 SMALL = 64 * 1024
-"""Bytes of an answer that is parsed in the event loop: within milliseconds, at most 1.7 MB; and of an error, for its code."""
+"""Bytes of an answer that is parsed in the event loop: within milliseconds, at most 1.7 MB; and
+of an error, for its code.
+"""
 TRIED = 16
 """Addresses of one name that are tried; a name server may answer with thousands."""
 
@@ -102,7 +104,9 @@ class Room:
         """
         self._left -= sum(map(len, texts))
         if self._left < 0:
-            raise TooLarge(f"it has more than {self._all / MIB:g} MiB of names, tags and parameters")
+            raise TooLarge(
+                f"it has more than {self._all / MIB:g} MiB of names, tags and parameters"
+            )
 
 
 def document(body: bytes | bytearray, bounds: Bounds) -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """Sending CloudEvents to the receiver that the administrator names, by HTTP in structured mode.
 
-https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/bindings/http-protocol-binding.md. Nothing is retried here, no redirect
-is followed, no answer's body is read. The address is never a tenant's, so it is not judged as theirs are (`api.addresses`).
+https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/bindings/http-protocol-binding.md.
+Nothing is retried here, no redirect is followed, no answer's body is read. The address is never a
+tenant's, so it is not judged as theirs are (`api.addresses`).
 """
 
 import asyncio
@@ -22,22 +23,30 @@ __all__ = ["DEPENDENCY", "CloudEvents"]
 DEPENDENCY: Final = "CloudEvents"
 _OPERATION = "send event"
 _REFUSALS = frozenset({400, 413, 415, 422})
-"""Answers that speak of the event itself. All others, redirects too, speak of the receiver, or of what stands before it."""
+"""Answers that speak of the event itself. All others, redirects too, speak of the receiver, or
+of what stands before it.
+"""
 _CREDENTIALS = frozenset({401, 403})
 _TOKEN = 16 * 1024
-_HEADERS = {"Content-Type": "application/cloudevents+json; charset=utf-8", "User-Agent": "modelyard"}
+_HEADERS = {
+    "Content-Type": "application/cloudevents+json; charset=utf-8",
+    "User-Agent": "modelyard",
+}
 
 
 class CloudEvents:
     """The way to one receiver. Make it inside of a running event loop."""
 
-    def __init__(self, url: str, probe: Probe, *, token_file: str = "", deadline: float = 10.0) -> None:
+    def __init__(
+        self, url: str, probe: Probe, *, token_file: str = "", deadline: float = 10.0
+    ) -> None:
         """Open the session; no request is made.
 
         Args:
             url: The receiver's address, http or https.
             probe: Measures every request.
-            token_file: A file with a bearer token, read for each event, for it may be replaced; empty: none is sent.
+            token_file: A file with a bearer token, read for each event, for it may be replaced;
+                empty: none is sent.
             deadline: Seconds for one event.
 
         """
@@ -46,7 +55,8 @@ class CloudEvents:
         self._probe = probe
         self._token_file = token_file
         self._session = aiohttp.ClientSession(
-            # Events are rare: a connection that is kept would be closed by the receiver by the time of the next one.
+            # Events are rare: a connection that is kept would be closed by the receiver by the time
+            # of the next one.
             connector=aiohttp.TCPConnector(limit=1, force_close=True),
             timeout=aiohttp.ClientTimeout(total=deadline),
             headers=_HEADERS,
@@ -75,22 +85,37 @@ class CloudEvents:
             headers = await self._authorization()
             body = json.dumps(event, separators=(",", ":")).encode()
             try:
-                async with self._session.post(self._url, data=body, headers=headers, allow_redirects=False) as answer:
+                async with self._session.post(
+                    self._url, data=body, headers=headers, allow_redirects=False
+                ) as answer:
                     status, later = answer.status, answer.headers.get("Retry-After", "")
             except TimeoutError:
-                raise Unavailable(DEPENDENCY, _OPERATION, self._subject, "no answer in time") from None
+                raise Unavailable(
+                    DEPENDENCY, _OPERATION, self._subject, "no answer in time"
+                ) from None
             except (aiohttp.ClientError, OSError, ValueError) as error:
-                raise Unavailable(DEPENDENCY, _OPERATION, self._subject, type(error).__name__) from None
+                raise Unavailable(
+                    DEPENDENCY, _OPERATION, self._subject, type(error).__name__
+                ) from None
             self._judge(status, later)
 
     def _judge(self, status: int, later: str) -> None:
         if 200 <= status < 300:
             return
         if status in _CREDENTIALS:
-            raise Forbidden(DEPENDENCY, _OPERATION, self._subject, f"answered {status}: check the token (events.tokenSecret)")
+            raise Forbidden(
+                DEPENDENCY,
+                _OPERATION,
+                self._subject,
+                f"answered {status}: check the token (events.tokenSecret)",
+            )
         if status in _REFUSALS:
             raise Invalid(DEPENDENCY, _OPERATION, self._subject, f"answered {status}")
-        moved = "; redirects are not followed: give the address that it leads to (events.sink)" if 300 <= status < 400 else ""
+        moved = (
+            "; redirects are not followed: give the address that it leads to (events.sink)"
+            if 300 <= status < 400
+            else ""
+        )
         error = Unavailable(DEPENDENCY, _OPERATION, self._subject, f"answered {status}{moved}")
         error.retry_after = float(later) if later.isdecimal() and len(later) < 6 else 0.0
         raise error
@@ -104,7 +129,12 @@ class CloudEvents:
             problem = f"the token cannot be read ({type(error).__name__}): check events.tokenSecret"
             raise Unavailable(DEPENDENCY, _OPERATION, self._subject, problem) from None
         if not token.isprintable() or not token.isascii() or not token:
-            raise Unavailable(DEPENDENCY, _OPERATION, self._subject, "the token is not one line of ASCII: check events.tokenSecret")
+            raise Unavailable(
+                DEPENDENCY,
+                _OPERATION,
+                self._subject,
+                "the token is not one line of ASCII: check events.tokenSecret",
+            )
         return {"Authorization": f"Bearer {token}"}
 
 

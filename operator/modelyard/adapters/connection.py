@@ -1,8 +1,9 @@
-"""From a namespace to its clients: the Secret `modelyard-connection`, and one MLflow and one S3 client for it.
+"""From a namespace to its clients: the Secret `modelyard-connection`, and one MLflow and one S3
+client for it.
 
-Both Secrets are read by name; `modelyard-connection-pods` opens nothing here: that it exists counts, and that
-its credentials must not be shown. Clients are never shared between namespaces (I9), and no credential is logged
-or shown by a repr.
+Both Secrets are read by name; `modelyard-connection-pods` opens nothing here: that it exists
+counts, and that its credentials must not be shown. Clients are never shared between namespaces
+(I9), and no credential is logged or shown by a repr.
 """
 
 import asyncio
@@ -45,7 +46,8 @@ class Timing:
         request: One request to MLflow.
         s3: Calls to S3.
         reread: A Secret that was read is read again after this.
-        heal: ... but after this when it was wrong, the other side refused its keys, or pods miss it.
+        heal: ... but after this when it was wrong, the other side refused its keys, or pods miss
+            it.
         idle: A namespace that asked for nothing for so long loses its clients.
         close: At the end, calls under way have so long.
 
@@ -96,7 +98,8 @@ class Tenants:
             timing: How long things may take, and last.
             limits: Who may be connected to, and how much is taken in.
             denied: Asked once, before the first connection, for addresses that are denied besides.
-            ca_bundle: A file of authorities to trust for MLflow and S3; None: OpenSSL's own rules, which heed `SSL_CERT_FILE`.
+            ca_bundle: A file of authorities to trust for MLflow and S3; None: OpenSSL's own rules,
+                which heed `SSL_CERT_FILE`.
             clock: Seconds that only grow.
 
         """
@@ -114,10 +117,12 @@ class Tenants:
         self._closing: set[asyncio.Task[None]] = set()
 
     async def tenant(self, namespace: str) -> Tenant:
-        """Return the namespace's clients; they stay the same as long as its Secret does. Reads the Secret once a minute at most.
+        """Return the namespace's clients; they stay the same as long as its Secret does. Reads the
+        Secret once a minute at most.
 
         Raises:
-            Invalid: There is no Secret, or it lacks a key, or a value cannot be; `operation` is `read connection`.
+            Invalid: There is no Secret, or it lacks a key, or a value cannot be; `operation` is
+                `read connection`.
             Unavailable: Kubernetes did not answer.
 
         """
@@ -134,17 +139,23 @@ class Tenants:
             return entry.tenant
 
     def words(self, namespace: str) -> Words:
-        """Return what cleans a namespace's texts, by the Secrets as `tenant` read them last. Reads nothing."""
+        """Return what cleans a namespace's texts, by the Secrets as `tenant` read them last.
+        Reads nothing.
+        """
         entry = self._entries.get(namespace)
         return entry.words if entry is not None else Words(unknown=True)
 
     def doubt(self, namespace: str) -> None:
-        """Have the next `tenant` read the namespace's Secrets again, if the last time is not a moment ago (`Timing.heal`)."""
+        """Have the next `tenant` read the namespace's Secrets again, if the last time is not a
+        moment ago (`Timing.heal`).
+        """
         if (entry := self._entries.get(namespace)) is not None:
             entry.refused = True
 
     async def close(self) -> None:
-        """Close all clients, each when its calls have ended; those that do not end in time are cut off."""
+        """Close all clients, each when its calls have ended; those that do not end in time are
+        cut off.
+        """
         entries, self._entries = list(self._entries.values()), {}
         for entry in entries:
             self._retire(entry)
@@ -156,7 +167,9 @@ class Tenants:
         if entry.tenant is None and entry.wrong is None:
             return True
         doubtful = entry.refused or entry.tenant is None
-        return self._clock() - entry.read >= (self._timing.heal if doubtful else self._timing.reread)
+        return self._clock() - entry.read >= (
+            self._timing.heal if doubtful else self._timing.reread
+        )
 
     async def _deny(self) -> None:
         """Learn what is denied besides; no tenant is opened before."""
@@ -174,7 +187,9 @@ class Tenants:
         pods = await self._secret(namespace, PODS_SECRET) if values is not None else None
         pods_secret = CONNECTION_SECRET if pods is None else PODS_SECRET
         entry.words = _words(namespace, values or {}, pods or {}, entry.words)
-        digest = hashlib.sha256(json.dumps([pods_secret, *sorted((values or {}).items())]).encode()).hexdigest()
+        digest = hashlib.sha256(
+            json.dumps([pods_secret, *sorted((values or {}).items())]).encode()
+        ).hexdigest()
         if entry.tenant is None or digest != entry.digest:
             # What the old Secret opened must not outlive it, whether or not the new one is right.
             self._retire(entry)
@@ -210,7 +225,9 @@ class Tenants:
         async def close() -> None:
             await asyncio.gather(tracking.close(), store.close())
 
-        entry.tenant = Tenant(tracking, store, connection.reach, connection.tracking_url, pods_secret)
+        entry.tenant = Tenant(
+            tracking, store, connection.reach, connection.tracking_url, pods_secret
+        )
         entry.close = close
 
     def _retire(self, entry: _Entry) -> None:
@@ -228,8 +245,16 @@ class Tenants:
                 self._retire(self._entries.pop(namespace))
 
 
-def _words(namespace: str, values: Mapping[str, str], pods: Mapping[str, str], before: Words) -> Words:
-    """Return what cleans a namespace's texts: pods that began before the Secret was changed may show the old values."""
-    names = {namespace, values.get("MODELYARD_BUCKET", ""), values.get("MLFLOW_TRACKING_USERNAME", "")}
+def _words(
+    namespace: str, values: Mapping[str, str], pods: Mapping[str, str], before: Words
+) -> Words:
+    """Return what cleans a namespace's texts: pods that began before the Secret was changed may
+    show the old values.
+    """
+    names = {
+        namespace,
+        values.get("MODELYARD_BUCKET", ""),
+        values.get("MLFLOW_TRACKING_USERNAME", ""),
+    }
     now = dict.fromkeys((*credentials(values, names), *credentials(pods, names)))
     return Words(tuple(dict.fromkeys((*now, *before.values)))[:_CREDENTIALS])

@@ -1,4 +1,6 @@
-"""Reading the Secret `modelyard-connection`: which keys it must have, what they may look like. Clients do not belong here."""
+"""Reading the Secret `modelyard-connection`: which keys it must have, what they may look like.
+Clients do not belong here.
+"""
 
 import re
 from collections.abc import Mapping
@@ -15,7 +17,13 @@ from modelyard.kube.names import CONNECTION_SECRET
 
 __all__ = ["Connection", "parse_connection"]
 
-REQUIRED = ("MLFLOW_TRACKING_URI", "MLFLOW_S3_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "MODELYARD_BUCKET")
+REQUIRED = (
+    "MLFLOW_TRACKING_URI",
+    "MLFLOW_S3_ENDPOINT_URL",
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+    "MODELYARD_BUCKET",
+)
 OPTIONAL = (
     "MLFLOW_TRACKING_USERNAME",
     "MLFLOW_TRACKING_PASSWORD",
@@ -45,21 +53,28 @@ def parse_connection(namespace: str, values: Mapping[str, str] | None) -> Connec
         values: The decoded data; None when there is no Secret.
 
     Raises:
-        Invalid: There is none, it lacks a key, or a value cannot be. The message names keys, never values.
+        Invalid: There is none, it lacks a key, or a value cannot be. The message names keys, never
+            values.
 
     """
     if values is None:
         keys = ", ".join(REQUIRED)
         raise _invalid(
-            namespace, f"create this Secret with the keys {keys}, and MLFLOW_TRACKING_USERNAME and _PASSWORD or MLFLOW_TRACKING_TOKEN"
+            namespace,
+            f"create this Secret with the keys {keys}, and MLFLOW_TRACKING_USERNAME and _PASSWORD"
+            " or MLFLOW_TRACKING_TOKEN",
         )
     missing = [key for key in REQUIRED if not values.get(key)]
     if missing:
         raise _invalid(namespace, f"it lacks {', '.join(missing)}")
     # Not cut off in silence: the pods get the same values, and would fail with them.
-    ragged = [key for key in (*REQUIRED, *OPTIONAL) if values.get(key, "").strip() != values.get(key, "")]
+    ragged = [
+        key for key in (*REQUIRED, *OPTIONAL) if values.get(key, "").strip() != values.get(key, "")
+    ]
     if ragged:
-        raise _invalid(namespace, f"{', '.join(ragged)} begins or ends with a space or a line break")
+        raise _invalid(
+            namespace, f"{', '.join(ragged)} begins or ends with a space or a line break"
+        )
     return Connection(
         tracking_url=_url(namespace, "MLFLOW_TRACKING_URI", values["MLFLOW_TRACKING_URI"]),
         credentials=_credentials(namespace, values),
@@ -70,7 +85,9 @@ def parse_connection(namespace: str, values: Mapping[str, str] | None) -> Connec
             session_token=values.get("AWS_SESSION_TOKEN", ""),
             region=_region(namespace, values),
         ),
-        reach=Reach(_bucket(namespace, values["MODELYARD_BUCKET"]), namespace, _shared(namespace, values)),
+        reach=Reach(
+            _bucket(namespace, values["MODELYARD_BUCKET"]), namespace, _shared(namespace, values)
+        ),
     )
 
 
@@ -82,14 +99,29 @@ def _url(namespace: str, key: str, text: str) -> str:
     """Return an http or https address without a slash at its end."""
     try:
         parts = urlsplit(text)
-        fits = parts.scheme in {"http", "https"} and bool(parts.hostname) and (parts.port is None or parts.port > 0)
+        fits = (
+            parts.scheme in {"http", "https"}
+            and bool(parts.hostname)
+            and (parts.port is None or parts.port > 0)
+        )
     except ValueError:
         fits = False
     if not fits:
-        raise _invalid(namespace, f"{key} is no address: write http://<host>:<port> or https://<host>")
+        raise _invalid(
+            namespace, f"{key} is no address: write http://<host>:<port> or https://<host>"
+        )
     if "@" in parts.netloc:
-        raise _invalid(namespace, f"{key} must not hold a user or password; they have keys of their own")
-    if parts.query or parts.fragment or "?" in text or "#" in text or not text.isprintable() or " " in text:
+        raise _invalid(
+            namespace, f"{key} must not hold a user or password; they have keys of their own"
+        )
+    if (
+        parts.query
+        or parts.fragment
+        or "?" in text
+        or "#" in text
+        or not text.isprintable()
+        or " " in text
+    ):
         raise _invalid(namespace, f"{key} must not hold a query, a fragment or spaces")
     return text.rstrip("/")
 
@@ -98,23 +130,42 @@ def _endpoint(namespace: str, text: str) -> str:
     """Return S3's address, which boto3 takes only with a host name that follows the rules."""
     url = _url(namespace, "MLFLOW_S3_ENDPOINT_URL", text)
     if not (is_valid_endpoint_url(url) or is_valid_ipv6_endpoint_url(url)):
-        raise _invalid(namespace, "MLFLOW_S3_ENDPOINT_URL has a host name that no S3 client takes: letters, digits, dots and dashes")
+        raise _invalid(
+            namespace,
+            "MLFLOW_S3_ENDPOINT_URL has a host name that no S3 client takes: letters, digits, dots"
+            " and dashes",
+        )
     return url
 
 
 def _credentials(namespace: str, values: Mapping[str, str]) -> Credentials:
-    username, password = values.get("MLFLOW_TRACKING_USERNAME", ""), values.get("MLFLOW_TRACKING_PASSWORD", "")
+    username, password = (
+        values.get("MLFLOW_TRACKING_USERNAME", ""),
+        values.get("MLFLOW_TRACKING_PASSWORD", ""),
+    )
     token = values.get("MLFLOW_TRACKING_TOKEN", "")
     if bool(username) != bool(password):
-        raise _invalid(namespace, "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD belong together, and one is missing")
+        raise _invalid(
+            namespace,
+            "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD belong together, and one is"
+            " missing",
+        )
     if not (username + password + token).isprintable() or not token.isascii() or ":" in username:
-        raise _invalid(namespace, "MLFLOW_TRACKING_USERNAME, _PASSWORD or _TOKEN has characters that no HTTP header can carry")
+        raise _invalid(
+            namespace,
+            "MLFLOW_TRACKING_USERNAME, _PASSWORD or _TOKEN has characters that no HTTP header can"
+            " carry",
+        )
     return Credentials(username, password, token)
 
 
 def _bucket(namespace: str, name: str) -> str:
     if not is_bucket(name):
-        raise _invalid(namespace, "MODELYARD_BUCKET is no bucket name: 3 to 63 lower case letters, digits, dots and dashes")
+        raise _invalid(
+            namespace,
+            "MODELYARD_BUCKET is no bucket name: 3 to 63 lower case letters, digits, dots and"
+            " dashes",
+        )
     return name
 
 

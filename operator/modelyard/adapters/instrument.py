@@ -1,13 +1,22 @@
 """Measuring calls to the outside: who was asked for what, how it ended, how long it took.
 
-What is done with the figures does not belong here (`engine` owns the metrics), nor any decision about an error.
+What is done with the figures does not belong here (`engine` owns the metrics), nor any decision
+about an error.
 """
 
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from modelyard.errors import Ambiguous, Conflict, Dependency, Forbidden, Invalid, ModelyardError, Unavailable
+from modelyard.errors import (
+    Ambiguous,
+    Conflict,
+    Dependency,
+    Forbidden,
+    Invalid,
+    ModelyardError,
+    Unavailable,
+)
 
 __all__ = ["Missing", "Observe", "Probe", "outcome"]
 
@@ -25,14 +34,17 @@ _OUTCOMES: tuple[tuple[type[ModelyardError], str], ...] = (
 
 
 class Missing(Invalid):
-    """The object is not there. Adapters catch it where absence is an answer; elsewhere it crosses the port as `Invalid`."""
+    """The object is not there. Adapters catch it where absence is an answer; elsewhere it
+    crosses the port as `Invalid`.
+    """
 
 
 def outcome(error: BaseException | None) -> str:
     """Name how a call ended.
 
     Returns:
-        `ok`, `missing`, `forbidden`, `invalid`, `ambiguous`, `unavailable` or `conflict`; `error` for anything else, a cancellation too.
+        `ok`, `missing`, `forbidden`, `invalid`, `ambiguous`, `unavailable` or `conflict`; `error`
+            for anything else, a cancellation too.
 
     """
     if error is None:
@@ -43,9 +55,13 @@ def outcome(error: BaseException | None) -> str:
 
 
 class Probe:
-    """Measures one dependency's calls for one tenant, and says when the other side refused the credentials."""
+    """Measures one dependency's calls for one tenant, and says when the other side refused the
+    credentials.
+    """
 
-    def __init__(self, dependency: Dependency, observe: Observe, refused: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self, dependency: Dependency, observe: Observe, refused: Callable[[], None] = lambda: None
+    ) -> None:
         """Make a probe.
 
         Args:

@@ -2,7 +2,8 @@
 
 Owned objects are written by server-side apply, our own objects by JSON patch.
 
-How a request is made does not belong here (`adapters.kubernetes_api`), nor how changes come in (`adapters.kubernetes_watch`).
+How a request is made does not belong here (`adapters.kubernetes_api`), nor how changes come in
+(`adapters.kubernetes_watch`).
 """
 
 import base64
@@ -16,7 +17,16 @@ from datetime import UTC, datetime
 
 from modelyard.adapters import kubernetes_approvals
 from modelyard.adapters.instrument import Missing
-from modelyard.adapters.kubernetes_api import APPLY, JSON_PATCH, KINDS, MERGE_PATCH, Api, Gone, Kind, kind_of
+from modelyard.adapters.kubernetes_api import (
+    APPLY,
+    JSON_PATCH,
+    KINDS,
+    MERGE_PATCH,
+    Api,
+    Gone,
+    Kind,
+    kind_of,
+)
 from modelyard.adapters.kubernetes_freeze import Freezes
 from modelyard.api.base import GROUP, VERSION
 from modelyard.api.freeze import Calendar
@@ -35,9 +45,12 @@ _LABELS_AGE = 60.0
 _NOTE_LIMIT = 1000
 _EVENTS = 20
 """Kubernetes joins the events of one cause, and Jobs try once a minute."""
-_TEST_FAILED = "the server rejected our request due to an error in our request"  # all that it says of a `test` that failed
+# all that it says of a `test` that failed
+_TEST_FAILED = "the server rejected our request due to an error in our request"
 _UID_DIFFERS = "metadata.uid"  # the field that it names when a patch has another one
-_OWN: Mapping[str, Kind] = {kind.plural: kind for kind in KINDS.values() if kind.api_version == f"{GROUP}/{VERSION}"}
+_OWN: Mapping[str, Kind] = {
+    kind.plural: kind for kind in KINDS.values() if kind.api_version == f"{GROUP}/{VERSION}"
+}
 
 
 class Kubernetes:
@@ -76,7 +89,7 @@ class Kubernetes:
         self._resync = resync
         self._freezes = freezes or Freezes()
 
-    # --- Cluster ------------------------------------------------------------------------------------------
+    # --- Cluster ----------------------------------------------------------------------------------
     def get(self, plural: str, namespace: str, name: str) -> Manifest | None:
         """Return one of our own objects."""
         return self._cache.get(plural, namespace, name)
@@ -94,7 +107,9 @@ class Kubernetes:
         return self._freezes.current
 
     async def apply(self, manifest: Manifest) -> None:
-        """Server-side apply, by force, of an object whose name is free or whose owner is the same."""
+        """Server-side apply, by force, of an object whose name is free or whose owner is the
+        same.
+        """
         kind, meta = kind_of(manifest), manifest["metadata"]
         path = kind.path(meta["namespace"], meta["name"])
         await self._refuse_foreign(manifest)
@@ -112,12 +127,16 @@ class Kubernetes:
         self._cache.put(kind.scope, answer)
 
     async def _refuse_foreign(self, manifest: Manifest) -> None:
-        """Refuse to apply what another object controls, or none; what is not known is read first."""
+        """Refuse to apply what another object controls, or none; what is not known is read
+        first.
+        """
         kind, meta = kind_of(manifest), manifest["metadata"]
         subject = f"{meta['namespace']}/{meta['name']}"
         found = self._cache.get(kind.scope, meta["namespace"], meta["name"])
         try:
-            found = found or await self._api.read(kind.path(meta["namespace"], meta["name"]), f"read {kind.kind}", subject)
+            found = found or await self._api.read(
+                kind.path(meta["namespace"], meta["name"]), f"read {kind.kind}", subject
+            )
         except Missing:
             return
         if parent_of(found) != parent_of(manifest):
@@ -129,7 +148,9 @@ class Kubernetes:
         body = {"preconditions": {"uid": child.uid}, "propagationPolicy": "Background"}
         subject = f"{namespace}/{child.name}"
         try:
-            answer = await self._api.write("DELETE", kind.path(namespace, child.name), f"delete {kind.kind}", subject, body)
+            answer = await self._api.write(
+                "DELETE", kind.path(namespace, child.name), f"delete {kind.kind}", subject, body
+            )
         except (Missing, Conflict):  # gone, or another one of that name by now
             answer = {"kind": "Status"}
         scope = kind.plural if kind.plural in _OWN else kind.scope
@@ -148,30 +169,40 @@ class Kubernetes:
         ]
         params = {"fieldManager": FIELD_MANAGER}
         try:
-            answer = await self._api.write("PATCH", path, operation, subject, patch, content_type=JSON_PATCH, params=params)
+            answer = await self._api.write(
+                "PATCH", path, operation, subject, patch, content_type=JSON_PATCH, params=params
+            )
         except Missing:
             self._cache.remove(kind.scope, namespace, job.name, job.uid)
             raise Conflict("Kubernetes", operation, subject, "it is gone") from None
         except Invalid as error:
             if _TEST_FAILED in error.detail:
-                raise Conflict("Kubernetes", operation, subject, "another one has its name now") from None
+                raise Conflict(
+                    "Kubernetes", operation, subject, "another one has its name now"
+                ) from None
             raise
         self._cache.put(kind.scope, answer)
 
     async def tell(self, namespace: str, pod: Tell) -> None:
-        """Set or remove a pod's annotation, if it still has that uid: the API server refuses a patch that would change it."""
+        """Set or remove a pod's annotation, if it still has that uid: the API server refuses a
+        patch that would change it.
+        """
         kind, subject = KINDS["v1", "Pod"], f"{namespace}/{pod.name}"
         patch = {"metadata": {"uid": pod.uid, "annotations": {TRAFFIC_ANNOTATION: pod.rule}}}
         params = {"fieldManager": FIELD_MANAGER}
         path = kind.path(namespace, pod.name)
         try:
-            answer = await self._api.write("PATCH", path, "tell Pod", subject, patch, content_type=MERGE_PATCH, params=params)
+            answer = await self._api.write(
+                "PATCH", path, "tell Pod", subject, patch, content_type=MERGE_PATCH, params=params
+            )
         except Missing:
             self._cache.remove(kind.scope, namespace, pod.name, pod.uid)
             return
         except Invalid as error:
             if _UID_DIFFERS in error.detail:
-                raise Conflict("Kubernetes", "tell Pod", subject, "another one has its name now") from None
+                raise Conflict(
+                    "Kubernetes", "tell Pod", subject, "another one has its name now"
+                ) from None
             raise
         self._cache.put(kind.scope, answer)
 
@@ -180,7 +211,9 @@ class Kubernetes:
         kind = KINDS["events.k8s.io/v1", "Event"]
         selector = f"regarding.uid={uid},reason=FailedCreate"
         params = {"fieldSelector": selector, "limit": str(_EVENTS)}
-        answer = await self._api.read(kind.path(namespace), "list Event", f"{namespace}/{uid}", params)
+        answer = await self._api.read(
+            kind.path(namespace), "list Event", f"{namespace}/{uid}", params
+        )
         newest = max(answer.get("items") or (), key=_told_at, default=None)
         return None if newest is None else str(newest.get("note") or "")[:_NOTE_LIMIT] or None
 
@@ -188,18 +221,29 @@ class Kubernetes:
         """Return a Secret's data, decoded; None when there is none."""
         kind = KINDS["v1", "Secret"]
         try:
-            body = await self._api.read(kind.path(namespace, name), "read Secret", f"{namespace}/{name}")
+            body = await self._api.read(
+                kind.path(namespace, name), "read Secret", f"{namespace}/{name}"
+            )
         except Missing:
             return None
         try:
-            return {key: base64.b64decode(value).decode() for key, value in (body.get("data") or {}).items()}
+            return {
+                key: base64.b64decode(value).decode()
+                for key, value in (body.get("data") or {}).items()
+            }
         except (binascii.Error, UnicodeDecodeError):
-            raise Invalid("Kubernetes", "read Secret", f"{namespace}/{name}", "a value is not UTF-8 text") from None
+            raise Invalid(
+                "Kubernetes", "read Secret", f"{namespace}/{name}", "a value is not UTF-8 text"
+            ) from None
 
     async def config_map(self, namespace: str, name: str) -> Mapping[str, str] | None:
         """Return a ConfigMap's text; None when there is none."""
         try:
-            body = await self._api.read(KINDS["v1", "ConfigMap"].path(namespace, name), "read ConfigMap", f"{namespace}/{name}")
+            body = await self._api.read(
+                KINDS["v1", "ConfigMap"].path(namespace, name),
+                "read ConfigMap",
+                f"{namespace}/{name}",
+            )
         except Missing:
             return None
         return body.get("data") or {}
@@ -222,7 +266,7 @@ class Kubernetes:
             self._unguarded[namespace] = (time.monotonic(), said)
         return said
 
-    # --- Objects ------------------------------------------------------------------------------------------
+    # --- Objects ----------------------------------------------------------------------------------
     async def page(self, plural: str, token: str) -> tuple[list[Manifest], str]:
         """List one page. The token is `<index of the namespace>:<the API server's own>`."""
         number, _, follow = token.partition(":")
@@ -230,9 +274,19 @@ class Kubernetes:
         namespace = self._namespaces[index] if self._namespaces else None
         params = {"limit": str(self._page_size)} | ({"continue": follow} if follow else {})
         try:
-            answer = await self._api.read(_OWN[plural].path(namespace), f"list {plural}", namespace or "all namespaces", params)
+            answer = await self._api.read(
+                _OWN[plural].path(namespace),
+                f"list {plural}",
+                namespace or "all namespaces",
+                params,
+            )
         except Gone:
-            raise Unavailable("Kubernetes", f"list {plural}", namespace or "all namespaces", "the list took too long") from None
+            raise Unavailable(
+                "Kubernetes",
+                f"list {plural}",
+                namespace or "all namespaces",
+                "the list took too long",
+            ) from None
         follow = answer["metadata"].get("continue", "")
         if follow:
             return answer["items"], f"{index}:{follow}"
@@ -259,13 +313,17 @@ class Kubernetes:
         ]
         return await self._patch(body, "", "set finalizers of", patch)
 
-    async def _patch(self, body: Manifest, subresource: str, operation: str, patch: list[Manifest]) -> Manifest:
+    async def _patch(
+        self, body: Manifest, subresource: str, operation: str, patch: list[Manifest]
+    ) -> Manifest:
         kind, meta = kind_of(body), body["metadata"]
         subject = f"{meta['namespace']}/{meta['name']}"
         path = kind.path(meta["namespace"], meta["name"], subresource)
         what = f"{operation} {kind.kind}"
         try:
-            return await self._api.write("PATCH", path, what, subject, patch, content_type=JSON_PATCH)
+            return await self._api.write(
+                "PATCH", path, what, subject, patch, content_type=JSON_PATCH
+            )
         except Missing:
             self._cache.remove(kind.plural, meta["namespace"], meta["name"], meta["uid"])
             raise Conflict("Kubernetes", operation, subject, "it is gone") from None
@@ -274,13 +332,18 @@ class Kubernetes:
             raise
         except Invalid as error:
             if _TEST_FAILED in error.detail:
-                raise Conflict("Kubernetes", operation, subject, "another one has its name now") from None
+                raise Conflict(
+                    "Kubernetes", operation, subject, "another one has its name now"
+                ) from None
             raise
 
     async def _learn(self, kind: Kind, body: Manifest) -> None:
         """Read an object that has changed, for the next decision: its watch may be late, or cut."""
         meta = body["metadata"]
-        subject, path = f"{meta['namespace']}/{meta['name']}", kind.path(meta["namespace"], meta["name"])
+        subject, path = (
+            f"{meta['namespace']}/{meta['name']}",
+            kind.path(meta["namespace"], meta["name"]),
+        )
         try:
             self._cache.put(kind.plural, await self._api.read(path, f"read {kind.kind}", subject))
         except Missing:
@@ -300,7 +363,10 @@ class Kubernetes:
         event = {
             "apiVersion": kind.api_version,
             "kind": kind.kind,
-            "metadata": {"name": f"{meta['name'][:200]}.{uuid.uuid4().hex[:16]}", "namespace": meta["namespace"]},
+            "metadata": {
+                "name": f"{meta['name'][:200]}.{uuid.uuid4().hex[:16]}",
+                "namespace": meta["namespace"],
+            },
             "eventTime": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
             "reportingController": f"{GROUP}/operator",
             "reportingInstance": self._reporter[:128],
@@ -317,17 +383,25 @@ class Kubernetes:
             },
         }
         try:
-            await self._api.write("POST", kind.path(meta["namespace"]), "record Event", f"{meta['namespace']}/{meta['name']}", event)
+            await self._api.write(
+                "POST",
+                kind.path(meta["namespace"]),
+                "record Event",
+                f"{meta['namespace']}/{meta['name']}",
+                event,
+            )
         except ModelyardError as error:
             if isinstance(error, Unavailable) and not isinstance(error, Ambiguous):
                 raise
             logger.warning("An event is lost: %s", error)
 
-    # --- the start ----------------------------------------------------------------------------------------
+    # --- the start --------------------------------------------------------------------------------
     async def unserved(self, plurals: Collection[str]) -> tuple[str, ...]:
         """Return which of our kinds the API server does not serve."""
         try:
-            answer = await self._api.read(f"/apis/{GROUP}/{VERSION}", "discover", f"{GROUP}/{VERSION}")
+            answer = await self._api.read(
+                f"/apis/{GROUP}/{VERSION}", "discover", f"{GROUP}/{VERSION}"
+            )
         except Missing:
             return tuple(plurals)
         served = {resource["name"] for resource in answer["resources"]}
@@ -337,7 +411,12 @@ class Kubernetes:
 def _told_at(event: Manifest) -> str:
     """Return when an event was told last; events of core/v1 have other fields for it."""
     series = event.get("series") or {}
-    return str(series.get("lastObservedTime") or event.get("deprecatedLastTimestamp") or event.get("eventTime") or "")
+    return str(
+        series.get("lastObservedTime")
+        or event.get("deprecatedLastTimestamp")
+        or event.get("eventTime")
+        or ""
+    )
 
 
 class Leases:
@@ -353,7 +432,11 @@ class Leases:
     async def read(self) -> Manifest | None:
         """Return the Lease; None when there is none."""
         try:
-            return await self._api.read(self._kind.path(self._namespace, self._name), "read Lease", f"{self._namespace}/{self._name}")
+            return await self._api.read(
+                self._kind.path(self._namespace, self._name),
+                "read Lease",
+                f"{self._namespace}/{self._name}",
+            )
         except Missing:
             return None
 
@@ -365,9 +448,28 @@ class Leases:
 
         """
         meta = {"name": self._name, "namespace": self._namespace}
-        body = {"apiVersion": self._kind.api_version, "kind": self._kind.kind, "metadata": meta, "spec": spec}
+        body = {
+            "apiVersion": self._kind.api_version,
+            "kind": self._kind.kind,
+            "metadata": meta,
+            "spec": spec,
+        }
         subject = f"{self._namespace}/{self._name}"
         if old is None:
-            return await self._api.write("POST", self._kind.path(self._namespace), "create Lease", subject, body, fenced=False)
+            return await self._api.write(
+                "POST",
+                self._kind.path(self._namespace),
+                "create Lease",
+                subject,
+                body,
+                fenced=False,
+            )
         body = json.loads(json.dumps(old)) | {"spec": spec}
-        return await self._api.write("PUT", self._kind.path(self._namespace, self._name), "renew Lease", subject, body, fenced=False)
+        return await self._api.write(
+            "PUT",
+            self._kind.path(self._namespace, self._name),
+            "renew Lease",
+            subject,
+            body,
+            fenced=False,
+        )

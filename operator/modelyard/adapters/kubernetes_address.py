@@ -24,15 +24,21 @@ async def api_addresses(api: Api) -> tuple[str, ...]:
         versions = await api.read("/api", "find", "the API server's address")
     except Invalid:  # a cluster may forbid discovery
         versions = {}
-    advertised = [each.get("serverAddress", "") for each in versions.get("serverAddressByClientCIDRs") or ()]
+    advertised = [
+        each.get("serverAddress", "") for each in versions.get("serverAddressByClientCIDRs") or ()
+    ]
     found: set[str] = set()
     for host in filter(
         None,
         (urlsplit(api.host).hostname, *(urlsplit(f"//{each}").hostname for each in advertised)),
     ):
         try:
-            resolved = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_STREAM)
+            resolved = await asyncio.get_running_loop().getaddrinfo(
+                host, None, type=socket.SOCK_STREAM
+            )
         except OSError:
-            raise Unavailable("Kubernetes", "find", "the API server's address", "its host name is not known") from None
+            raise Unavailable(
+                "Kubernetes", "find", "the API server's address", "its host name is not known"
+            ) from None
         found |= {str(each[4][0]).partition("%")[0] for each in resolved}
     return tuple(sorted(found))

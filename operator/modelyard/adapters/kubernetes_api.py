@@ -1,7 +1,9 @@
-"""One request to the API server: address, credentials, deadline, errors. What is asked for does not belong here (`adapters.kubernetes`).
+"""One request to the API server: address, credentials, deadline, errors. What is asked for does not
+belong here (`adapters.kubernetes`).
 
-Configuration, TLS and credentials come from the official client; requests go as JSON through a session of our own, for the client's
-models cost more CPU than the rest of a pass. There are no retries: those are the loop's.
+Configuration, TLS and credentials come from the official client; requests go as JSON through a
+session of our own, for the client's models cost more CPU than the rest of a pass. There are no
+retries: those are the loop's.
 """
 
 import json
@@ -55,7 +57,9 @@ class Kind:
     @property
     def root(self) -> str:
         """The path of the API that serves it."""
-        return f"/apis/{self.api_version}" if "/" in self.api_version else f"/api/{self.api_version}"
+        return (
+            f"/apis/{self.api_version}" if "/" in self.api_version else f"/api/{self.api_version}"
+        )
 
     @property
     def scope(self) -> str:
@@ -63,13 +67,18 @@ class Kind:
         return f"{self.api_version}/{self.kind}"
 
     def path(self, namespace: str | None, name: str = "", subresource: str = "") -> str:
-        """Return the path of an object, of a namespace's list, or without a namespace of the whole cluster's."""
+        """Return the path of an object, of a namespace's list, or without a namespace of the
+        whole cluster's.
+        """
         where = f"/namespaces/{namespace}" if namespace is not None else ""
         return "/".join(filter(None, (f"{self.root}{where}/{self.plural}", name, subresource)))
 
 
 _TABLE = (
-    *(Kind(each.api_version, each.kind, each.plural, each.metadata_only, each.optional) for each in OWNED),
+    *(
+        Kind(each.api_version, each.kind, each.plural, each.metadata_only, each.optional)
+        for each in OWNED
+    ),
     *(Kind(f"{GROUP}/{VERSION}", each.resource.KIND, each.resource.PLURAL) for each in OWN),
     Kind("v1", "Secret", "secrets"),
     Kind("coordination.k8s.io/v1", "Lease", "leases"),
@@ -89,7 +98,8 @@ class Gone(Unavailable):
 
 
 async def configuration(kubeconfig: str | None = None) -> Configuration:
-    """Find the cluster: the one that a kubeconfig names, if one is given; else the one this pod runs in; else the user's own kubeconfig.
+    """Find the cluster: the one that a kubeconfig names, if one is given; else the one this pod
+    runs in; else the user's own kubeconfig.
 
     Raises:
         Invalid: There is none.
@@ -105,7 +115,9 @@ async def configuration(kubeconfig: str | None = None) -> Configuration:
             except config.ConfigException:
                 await config.load_kube_config(client_configuration=found)
     except config.ConfigException as error:
-        raise Invalid("Kubernetes", "find", "the cluster", f"neither in a pod nor by a kubeconfig: {error}") from None
+        raise Invalid(
+            "Kubernetes", "find", "the cluster", f"neither in a pod nor by a kubeconfig: {error}"
+        ) from None
     return found
 
 
@@ -114,7 +126,8 @@ class Api:
 
     Attributes:
         host: Its address, `https://...`.
-        fence: Raises `Unavailable` when this process may not write any more; asked before each write.
+        fence: Raises `Unavailable` when this process may not write any more; asked before each
+            write.
 
     """
 
@@ -135,10 +148,13 @@ class Api:
         self._timeout = aiohttp.ClientTimeout(total=deadline, sock_connect=_CONNECT)
         self._session = self.session()
 
-    def session(self, answers: type[aiohttp.ClientResponse] = aiohttp.ClientResponse) -> aiohttp.ClientSession:
+    def session(
+        self, answers: type[aiohttp.ClientResponse] = aiohttp.ClientResponse
+    ) -> aiohttp.ClientSession:
         """Return a new session with the same server. Close it yourself.
 
-        It carries the credentials, as fresh as the client keeps them; `answers` is the class of its responses.
+        It carries the credentials, as fresh as the client keeps them; `answers` is the class of its
+        responses.
         """
         return aiohttp.ClientSession(
             base_url=self.host,
@@ -153,7 +169,9 @@ class Api:
         """End the session."""
         await self._session.close()
 
-    async def _authorize(self, request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+    async def _authorize(
+        self, request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+    ) -> aiohttp.ClientResponse:
         """Put the credentials in; with a client certificate there are none."""
         token = await self._configuration.get_api_key_with_prefix("BearerToken")
         if token:
@@ -198,7 +216,9 @@ class Api:
             self.fence()
         data = json.dumps(body, separators=(",", ":")).encode()
         headers = {"Content-Type": content_type}
-        return await self._request(method, path, operation, subject, params=params, data=data, headers=headers)
+        return await self._request(
+            method, path, operation, subject, params=params, data=data, headers=headers
+        )
 
     async def _request(
         self,
@@ -223,9 +243,13 @@ class Api:
                         return answer
                     status, after = response.status, response.headers.get("Retry-After", "")
             except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
-                raise Unavailable("Kubernetes", operation, subject, "the API server cannot be reached") from error
+                raise Unavailable(
+                    "Kubernetes", operation, subject, "the API server cannot be reached"
+                ) from error
             except (aiohttp.ClientError, TimeoutError, ValueError) as error:
-                raise lost("Kubernetes", operation, subject, "the API server gave no whole answer") from error
+                raise lost(
+                    "Kubernetes", operation, subject, "the API server gave no whole answer"
+                ) from error
             raise translated(status, raw, operation, subject, lost=lost, after=after)
 
     @asynccontextmanager
@@ -245,17 +269,32 @@ class Api:
             async with asked as response:
                 if response.status >= 300:
                     after = response.headers.get("Retry-After", "")
-                    raise translated(response.status, await response.read(), operation, path, lost=Unavailable, after=after)
+                    raise translated(
+                        response.status,
+                        await response.read(),
+                        operation,
+                        path,
+                        lost=Unavailable,
+                        after=after,
+                    )
                 yield response
         except (aiohttp.ClientError, TimeoutError) as error:
             raise Unavailable("Kubernetes", operation, path, "the stream broke") from error
 
 
-def translated(status: int, raw: bytes, operation: str, subject: str, *, lost: type[Unavailable], after: str = "") -> ModelyardError:
+def translated(
+    status: int,
+    raw: bytes,
+    operation: str,
+    subject: str,
+    *,
+    lost: type[Unavailable],
+    after: str = "",
+) -> ModelyardError:
     """Return our error for an answer of the API server's.
 
-    Its message is passed on, cut: it is the platform's own word to its users (a quota, an admission rule, a verb that is missing),
-    never another system's body.
+    Its message is passed on, cut: it is the platform's own word to its users (a quota, an admission
+    rule, a verb that is missing), never another system's body.
     """
     detail = _message(raw)
     match status:
@@ -268,7 +307,9 @@ def translated(status: int, raw: bytes, operation: str, subject: str, *, lost: t
         case 410:
             return Gone("Kubernetes", operation, subject, "too old to be continued")
         case 429 | 503:
-            error = Unavailable("Kubernetes", operation, subject, "the API server asks to be left alone for a while")
+            error = Unavailable(
+                "Kubernetes", operation, subject, "the API server asks to be left alone for a while"
+            )
             error.retry_after = float(after) if after.isdigit() else 0.0
             return error
         case _ if status >= 500:

@@ -1,4 +1,5 @@
-"""Whether the API server lets anybody approve in another's name: the dry run of creating such a ModelApproval.
+"""Whether the API server lets anybody approve in another's name: the dry run of creating such a
+ModelApproval.
 
 What a gate makes of the answer does not belong here (`registered_model.gates.approvals`).
 """
@@ -11,18 +12,29 @@ from modelyard.errors import Forbidden, Invalid
 __all__ = ["UNGUARDED", "unguarded"]
 
 _KIND = KINDS[f"{GROUP}/{VERSION}", "ModelApproval"]
-UNGUARDED = "anybody may approve in another's name here: the policies are not in force. Install the chart with policies.approvals"
+UNGUARDED = (
+    "anybody may approve in another's name here: the policies are not in force. Install the chart"
+    " with policies.approvals"
+)
 
 
 async def unguarded(api: Api, namespace: str) -> str | None:
-    """Return why approvals cannot be believed; None: one in another's name is refused by the policy.
+    """Return why approvals cannot be believed; None: one in another's name is refused by the
+    policy.
 
     Raises:
         Unavailable: Kubernetes did not answer.
 
     """
     try:
-        await api.write("POST", _KIND.path(namespace), "try ModelApproval", namespace, forged(), params={"dryRun": "All"})
+        await api.write(
+            "POST",
+            _KIND.path(namespace),
+            "try ModelApproval",
+            namespace,
+            forged(),
+            params={"dryRun": "All"},
+        )
     except (Forbidden, Invalid) as error:
         if FORGED_IS_REFUSED in error.detail:
             return None

@@ -1,4 +1,6 @@
-"""The ConfigMap with the cluster's calendar of freezes, as a watch keeps it. What a freeze means does not belong here."""
+"""The ConfigMap with the cluster's calendar of freezes, as a watch keeps it. What a freeze means
+does not belong here.
+"""
 
 import logging
 from collections.abc import Callable, Iterable, Mapping
@@ -36,7 +38,13 @@ class Freezes:
         """Return namespace and name of the ConfigMap, by its uid."""
         return dict(self._place)
 
-    def settle(self, scope: str, before: Mapping[str, tuple[str, str]], listed: Iterable[str], _version: int = 0) -> int:
+    def settle(
+        self,
+        scope: str,
+        before: Mapping[str, tuple[str, str]],
+        listed: Iterable[str],
+        _version: int = 0,
+    ) -> int:
         """Forget the ConfigMap if it is not in a list."""
         gone = set(before) - set(listed)
         return sum(self.remove(scope, *before[uid], uid) for uid in gone)
@@ -63,15 +71,29 @@ class Freezes:
             return False
         self.current = found
         if isinstance(found, str):
-            logger.error("The cluster's freezes cannot be read, so no version takes a stage: %s", found)
+            logger.error(
+                "The cluster's freezes cannot be read, so no version takes a stage: %s", found
+            )
         else:
-            stop = f"; the line is stopped until {found.stop.until}: {found.stop.reason}" if found.stop else ""
+            stop = (
+                f"; the line is stopped until {found.stop.until}: {found.stop.reason}"
+                if found.stop
+                else ""
+            )
             logger.info("The cluster has %d freezes%s", len(found.windows), stop)
         self.changed()
         return True
 
 
-def watch(api: Api, freezes: Freezes, namespace: str, restarted: Callable[[str, str], None], silence: float) -> Watch:
+def watch(
+    api: Api,
+    freezes: Freezes,
+    namespace: str,
+    restarted: Callable[[str, str], None],
+    silence: float,
+) -> Watch:
     """Return the watch of the ConfigMap, in the operator's own namespace."""
     only = {"fieldSelector": f"metadata.name={FREEZE_CONFIG_MAP}"}
-    return Watch(api, freezes, _KIND, namespace, selector=only, restarted=restarted, silence=silence)
+    return Watch(
+        api, freezes, _KIND, namespace, selector=only, restarted=restarted, silence=silence
+    )

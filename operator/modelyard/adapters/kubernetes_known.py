@@ -1,8 +1,9 @@
-"""Answers of the API server without what the cache knows already: for Kopf, to which each object costs a task and a millisecond.
+"""Answers of the API server without what the cache knows already: for Kopf, to which each object
+costs a task and a millisecond.
 
-Kopf lists all objects of our kinds when it starts and whenever its watch has expired, and hears of every
-write of ours a second time. The operator's own list and the answers to its writes are in the cache by then.
-What is left out is judged by uid and resourceVersion, so a change never is.
+Kopf lists all objects of our kinds when it starts and whenever its watch has expired, and hears of
+every write of ours a second time. The operator's own list and the answers to its writes are in the
+cache by then. What is left out is judged by uid and resourceVersion, so a change never is.
 """
 
 import json
@@ -26,13 +27,17 @@ def answers(cache: Cache) -> type[aiohttp.ClientResponse]:
     """
 
     class _Answer(aiohttp.ClientResponse):
-        """A list comes without the objects that are known; a change that is known comes as a bookmark."""
+        """A list comes without the objects that are known; a change that is known comes as a
+        bookmark.
+        """
 
         async def json(self, **options: Any) -> Any:
             answer = await super().json(**options)
             if isinstance(answer, dict) and isinstance(answer.get("items"), list):
                 plural = self.url.name
-                answer["items"] = [item for item in answer["items"] if not _known(cache, plural, item)]
+                answer["items"] = [
+                    item for item in answer["items"] if not _known(cache, plural, item)
+                ]
             return answer
 
         async def start(self, connection: Any) -> aiohttp.ClientResponse:
@@ -70,7 +75,9 @@ class _Changes:
         try:
             event = json.loads(line)
             body = event["object"]
-            if event["type"] not in {"ADDED", "MODIFIED"} or not _known(self._cache, self._plural, body):
+            if event["type"] not in {"ADDED", "MODIFIED"} or not _known(
+                self._cache, self._plural, body
+            ):
                 return line
             meta = {"resourceVersion": body["metadata"]["resourceVersion"]}
             return json.dumps({"type": "BOOKMARK", "object": {"metadata": meta}}).encode()

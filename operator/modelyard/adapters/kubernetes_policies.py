@@ -1,4 +1,6 @@
-"""The admission policies in the cluster, read by name. What is wrong with one is judged in `kube.policies`."""
+"""The admission policies in the cluster, read by name. What is wrong with one is judged in
+`kube.policies`.
+"""
 
 from collections.abc import Mapping
 
@@ -26,7 +28,9 @@ class Policies:
 
         """
         return {
-            name: problem(await self._read(POLICIES, name), await self._read(BINDINGS, name), hashes)
+            name: problem(
+                await self._read(POLICIES, name), await self._read(BINDINGS, name), hashes
+            )
             for name, hashes in self._expected.items()
         }
 

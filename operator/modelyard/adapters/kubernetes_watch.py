@@ -1,8 +1,9 @@
-"""Watching owned objects: a paged list, then a stream, again and again. What a change means does not belong here.
+"""Watching owned objects: a paged list, then a stream, again and again. What a change means does
+not belong here.
 
 Kopf cannot select by label on the server, and its watches end the process on an error in a stream:
-hence our own for everything but our own kinds. The labels only select what is worth knowing; whose an
-object is says `kube.owned`.
+hence our own for everything but our own kinds. The labels only select what is worth knowing; whose
+an object is says `kube.owned`.
 """
 
 import asyncio
@@ -26,7 +27,9 @@ __all__ = ["WATCHED", "Known", "Watch"]
 
 logger = logging.getLogger("modelyard.watch")
 
-WATCHED: tuple[Kind, ...] = tuple(KINDS[each.api_version, each.kind] for each in OWNED if each.watched)
+WATCHED: tuple[Kind, ...] = tuple(
+    KINDS[each.api_version, each.kind] for each in OWNED if each.watched
+)
 """The kinds of owned objects that are watched, each by the labels that all of them carry."""
 
 _STREAM = 290  # seconds after which the API server ends a stream in good order
@@ -45,7 +48,13 @@ class Known(Protocol):
         """Return namespace and name of all that is known, by uid."""
         ...
 
-    def settle(self, scope: str, before: Mapping[str, tuple[str, str]], listed: Iterable[str], version: int = ...) -> int:
+    def settle(
+        self,
+        scope: str,
+        before: Mapping[str, tuple[str, str]],
+        listed: Iterable[str],
+        version: int = ...,
+    ) -> int:
         """Forget what was known before a list began and is not in it."""
         ...
 
@@ -59,7 +68,8 @@ class Known(Protocol):
 
 
 class Watch:
-    """Keeps what is known of one kind up to date: of owned objects, in one namespace or in all, or of what a selector names.
+    """Keeps what is known of one kind up to date: of owned objects, in one namespace or in all, or
+    of what a selector names.
 
     Attributes:
         synced: Set when the first list is whole; of an optional kind also when there is none.
@@ -87,7 +97,8 @@ class Watch:
             kind: What is watched.
             namespace: Where; None for everywhere.
             selector: Which of them, as parameters of the list and the watch.
-            restarted: Told the kind's plural and the reason when a stream ends otherwise than in good order.
+            restarted: Told the kind's plural and the reason when a stream ends otherwise than in
+                good order.
             silence: Seconds without a byte after which a stream is given up.
             absent: Seconds between two attempts at an optional kind that the API server lacks.
             page_size: Objects in one page of the list.
@@ -139,10 +150,14 @@ class Watch:
             await asyncio.sleep(random.uniform(0.1, 1.0) * pause)  # noqa: S311
 
     def _forget(self) -> None:
-        """Forget the objects of an optional kind that the API server does not serve, or no longer."""
+        """Forget the objects of an optional kind that the API server does not serve, or no
+        longer.
+        """
         self._failures += 1
         if self._failures == 1:
-            logger.info("The API server does not serve %s; looked for again later", self._kind.plural)
+            logger.info(
+                "The API server does not serve %s; looked for again later", self._kind.plural
+            )
         known = self._cache.uids(self._kind.scope, self._namespace)
         self._cache.settle(self._kind.scope, known, ())
 
@@ -186,7 +201,9 @@ class Watch:
                     event = json.loads(line)
                     body, meta = event["object"], event["object"]["metadata"]
                 except (ValueError, KeyError):
-                    raise Gone("Kubernetes", operation, self._where, "the stream makes no sense") from None
+                    raise Gone(
+                        "Kubernetes", operation, self._where, "the stream makes no sense"
+                    ) from None
                 match event["type"]:
                     case "ADDED" | "MODIFIED":
                         self._put(body)
@@ -195,7 +212,12 @@ class Watch:
                         place = (self._kind.scope, meta["namespace"], meta["name"])
                         self._cache.remove(*place, meta["uid"], version_of(body))
                     case "ERROR":
-                        raise Gone("Kubernetes", operation, self._where, "the stream says that it is too old")
+                        raise Gone(
+                            "Kubernetes",
+                            operation,
+                            self._where,
+                            "the stream says that it is too old",
+                        )
                 self._version = str(meta["resourceVersion"])
                 self._failures = 0
 
@@ -208,7 +230,9 @@ class Watch:
         return _METADATA.format(form) if self._kind.metadata_only else JSON
 
     async def _lines(self, content: aiohttp.StreamReader) -> AsyncIterator[bytes]:
-        """Cut a stream into lines of any length, until it ends or falls silent. A last line that is cut off is dropped: it comes again."""
+        """Cut a stream into lines of any length, until it ends or falls silent. A last line that
+        is cut off is dropped: it comes again.
+        """
         rest = b""
         while True:
             try:

@@ -24,7 +24,9 @@ class Resolver(AbstractResolver):
         """Make it; `share` is the namespace's."""
         self._share = share
 
-    async def resolve(self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC) -> list[ResolveResult]:
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
+    ) -> list[ResolveResult]:
         """Resolve a name.
 
         Raises:
@@ -33,7 +35,11 @@ class Resolver(AbstractResolver):
         """
 
         def ask(_: object) -> list[tuple[Any, ...]]:
-            return list(socket.getaddrinfo(host, port, family, socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG))
+            return list(
+                socket.getaddrinfo(
+                    host, port, family, socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG
+                )
+            )
 
         try:
             found = await self._share.run("look up", "host name", ask, deadline=_SECONDS)

@@ -1,6 +1,8 @@
-"""One tenant's MLflow: `ports.Tracking` on MLflow's REST API 2.0, as of 3.17 (decision 0006 says why not MLflow's client).
+"""One tenant's MLflow: `ports.Tracking` on MLflow's REST API 2.0, as of 3.17 (decision 0006 says
+why not MLflow's client).
 
-HTTP does not belong here (`mlflow_rest`), nor do the endpoints (`mlflow_experiments`, `mlflow_runs`, `mlflow_registry`).
+HTTP does not belong here (`mlflow_rest`), nor do the endpoints (`mlflow_experiments`,
+`mlflow_runs`, `mlflow_registry`).
 """
 
 import ssl

@@ -1,4 +1,5 @@
-"""What MLflow's errors mean, and connections that fail. Requests do not belong here (`mlflow_rest`).
+"""What MLflow's errors mean, and connections that fail. Requests do not belong here
+(`mlflow_rest`).
 
 No body reaches a message. What does not answer is told in one way: refused and filtered addresses
 look alike, because who reads the message wrote the address.
@@ -18,12 +19,17 @@ from modelyard.errors import Conflict, Forbidden, Invalid, ModelyardError, Unava
 __all__ = ["DEPENDENCY", "NOBODY", "Ask", "Denied", "broken", "refusal"]
 
 DEPENDENCY: Final = "MLflow"
-NOBODY = "nobody answers at its address; check that MLflow runs and that MLFLOW_TRACKING_URI names it"
+NOBODY = (
+    "nobody answers at its address; check that MLflow runs and that MLFLOW_TRACKING_URI names it"
+)
 _UNKNOWN = "its host name is not known; check MLFLOW_TRACKING_URI"
 
-_CONFLICTS = frozenset({"RESOURCE_ALREADY_EXISTS", "ALREADY_EXISTS", "RESOURCE_CONFLICT", "ABORTED"})
+_CONFLICTS = frozenset(
+    {"RESOURCE_ALREADY_EXISTS", "ALREADY_EXISTS", "RESOURCE_CONFLICT", "ABORTED"}
+)
 _MISSING = frozenset({"RESOURCE_DOES_NOT_EXIST", "NOT_FOUND"})
-# MLflow answers 500 for a state that forbids the request: it was understood and refused all the same.
+# MLflow answers 500 for a state that forbids the request: it was understood and refused all the
+# same.
 _REFUSED = frozenset({"INVALID_STATE", "INVALID_PARAMETER_VALUE", "BAD_REQUEST", "NOT_IMPLEMENTED"})
 
 
@@ -33,9 +39,11 @@ class Denied(OSError):
 
 @dataclass(frozen=True)
 class Ask:
-    """What is asked, in words, for the message of an error; `hint` is said when MLflow refuses the values.
+    """What is asked, in words, for the message of an error; `hint` is said when MLflow refuses the
+    values.
 
-    An operation is one of a few fixed texts, for metrics are labelled with it; names belong into the subject.
+    An operation is one of a few fixed texts, for metrics are labelled with it; names belong into
+    the subject.
     """
 
     operation: str
@@ -72,7 +80,9 @@ def _code(content: bytes | bytearray) -> str | None:
     return code if isinstance(code, str) else None
 
 
-def refusal(ask: Ask, status: int, content: bytes | bytearray, later: type[Unavailable]) -> ModelyardError:
+def refusal(
+    ask: Ask, status: int, content: bytes | bytearray, later: type[Unavailable]
+) -> ModelyardError:
     """Translate an answer that is no success."""
     code = _code(content)
     kind: type[ModelyardError]
@@ -84,7 +94,8 @@ def refusal(ask: Ask, status: int, content: bytes | bytearray, later: type[Unava
             "answers with a redirect; write the final address into MLFLOW_TRACKING_URI",
         )
     elif status == 404 and code is None:
-        # A proxy whose backend is away says this too, so it is never taken for MLflow's word that an object is missing.
+        # A proxy whose backend is away says this too, so it is never taken for MLflow's word that
+        # an object is missing.
         kind, detail = Unavailable, "no MLflow answers at this path; check MLFLOW_TRACKING_URI"
     elif code in _MISSING:
         kind, detail = Missing, "MLflow has no such object"
@@ -101,5 +112,8 @@ def _forbidden(status: int, code: str | None) -> str:
     if status == 401:
         return "MLflow does not accept the user and password, or the token, of the connection"
     if code is None:
-        return "refused (403); if the credentials are right, MLflow does not know this host name: start it with --allowed-hosts"
+        return (
+            "refused (403); if the credentials are right, MLflow does not know this host name:"
+            " start it with --allowed-hosts"
+        )
     return "the connection's user may not do this in MLflow"

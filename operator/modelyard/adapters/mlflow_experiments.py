@@ -1,4 +1,6 @@
-"""MLflow's experiments, by REST. Names and tags are the caller's; nothing here knows what a tag means."""
+"""MLflow's experiments, by REST. Names and tags are the caller's; nothing here knows what a tag
+means.
+"""
 
 from collections.abc import Iterable, Mapping
 
@@ -14,10 +16,15 @@ class Experiments(Part):
     """The part of `ports.Tracking` that speaks of experiments."""
 
     async def experiment(self, name: str) -> TrackedExperiment | None:
-        """Find an experiment by name, a soft-deleted one too; one that is not deleted wins, by MLflow's own rule. One request."""
+        """Find an experiment by name, a soft-deleted one too; one that is not deleted wins, by
+        MLflow's own rule. One request.
+        """
         try:
             return await self._rest.read(
-                Ask("read experiment", name), "experiments/get-by-name", query={"experiment_name": name}, parse=_experiment
+                Ask("read experiment", name),
+                "experiments/get-by-name",
+                query={"experiment_name": name},
+                parse=_experiment,
             )
         except Missing:
             return None
@@ -42,30 +49,49 @@ class Experiments(Part):
 
         """
         body = {"name": name, "artifact_location": location, "tags": pairs(tags)}
-        return await self._rest.write(Ask("create experiment", name), "experiments/create", body, parse=lambda a: id_of(a["experiment_id"]))
+        return await self._rest.write(
+            Ask("create experiment", name),
+            "experiments/create",
+            body,
+            parse=lambda a: id_of(a["experiment_id"]),
+        )
 
     async def restore_experiment(self, id_: str) -> None:
-        """Undo the soft deletion; restoring one that is active is no error. MLflow restores all of its runs with it.
+        """Undo the soft deletion; restoring one that is active is no error. MLflow restores all of
+        its runs with it.
 
         One request; two when there was nothing to restore.
         """
         ask = Ask("restore experiment", id_)
         try:
-            await self._rest.write(ask, "experiments/restore", {"experiment_id": id_}, parse=nothing)
+            await self._rest.write(
+                ask, "experiments/restore", {"experiment_id": id_}, parse=nothing
+            )
         except Missing:
             # MLflow says the same of an experiment that is active and of one that is not there.
-            await self._rest.read(ask, "experiments/get", query={"experiment_id": id_}, parse=_experiment)
+            await self._rest.read(
+                ask, "experiments/get", query={"experiment_id": id_}, parse=_experiment
+            )
 
     async def delete_experiment(self, id_: str) -> None:
         """Soft-delete, with its runs; deleting twice is no error. One request."""
         try:
-            await self._rest.write(Ask("delete experiment", id_), "experiments/delete", {"experiment_id": id_}, parse=nothing)
+            await self._rest.write(
+                Ask("delete experiment", id_),
+                "experiments/delete",
+                {"experiment_id": id_},
+                parse=nothing,
+            )
         except Missing:
             return
 
     async def set_experiment_tags(self, id_: str, tags: Mapping[str, str]) -> None:
         """Set tags. One request a tag: MLflow has no call for several."""
-        ask = Ask("tag experiment", id_, "MLflow refuses the tag: its key or value is too long, or the experiment is deleted")
+        ask = Ask(
+            "tag experiment",
+            id_,
+            "MLflow refuses the tag: its key or value is too long, or the experiment is deleted",
+        )
         for key, value in tags.items():
             body = {"experiment_id": id_, "key": key, "value": value}
             await self._rest.write(ask, "experiments/set-experiment-tag", body, parse=nothing)
@@ -75,7 +101,12 @@ class Experiments(Part):
         ask = Ask("untag experiment", id_, "MLflow refuses to: the experiment is deleted")
         for key in keys:
             try:
-                await self._rest.write(ask, "experiments/delete-experiment-tag", {"experiment_id": id_, "key": key}, parse=nothing)
+                await self._rest.write(
+                    ask,
+                    "experiments/delete-experiment-tag",
+                    {"experiment_id": id_, "key": key},
+                    parse=nothing,
+                )
             except Missing:
                 continue
 

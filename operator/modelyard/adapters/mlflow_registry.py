@@ -7,7 +7,16 @@ from modelyard.adapters.bounds import Room, TooLarge
 from modelyard.adapters.instrument import Missing
 from modelyard.adapters.mlflow_rest import Answer, Ask, Json, Oversized
 from modelyard.adapters.mlflow_search import Pace, Page, endless, search
-from modelyard.adapters.mlflow_shapes import Part, moment, nothing, number, pairs, quoted, tags_of, text
+from modelyard.adapters.mlflow_shapes import (
+    Part,
+    moment,
+    nothing,
+    number,
+    pairs,
+    quoted,
+    tags_of,
+    text,
+)
 from modelyard.errors import Ambiguous, Invalid
 from modelyard.ports import ModelStage, TrackedModel, TrackedVersion
 
@@ -22,7 +31,9 @@ class Registry(Part):
     async def model(self, name: str) -> TrackedModel | None:
         """Return a registered model. One request."""
         try:
-            return await self._rest.read(Ask("read model", name), "registered-models/get", query={"name": name}, parse=_model)
+            return await self._rest.read(
+                Ask("read model", name), "registered-models/get", query={"name": name}, parse=_model
+            )
         except Missing:
             return None
 
@@ -34,46 +45,87 @@ class Registry(Part):
 
         """
         body = {"name": name, "description": description, "tags": pairs(tags)}
-        await self._rest.write(Ask("create model", name), "registered-models/create", body, parse=nothing)
+        await self._rest.write(
+            Ask("create model", name), "registered-models/create", body, parse=nothing
+        )
 
-    async def set_model_tags(self, name: str, tags: Mapping[str, str], description: str | None) -> None:
-        """Set tags, and the description unless it is None. One request a tag, and one for the description."""
+    async def set_model_tags(
+        self, name: str, tags: Mapping[str, str], description: str | None
+    ) -> None:
+        """Set tags, and the description unless it is None. One request a tag, and one for the
+        description.
+        """
         ask = Ask("tag model", name, "MLflow refuses the tag: its key or value is too long")
         for key, value in tags.items():
-            await self._rest.write(ask, "registered-models/set-tag", {"name": name, "key": key, "value": value}, parse=nothing)
+            await self._rest.write(
+                ask,
+                "registered-models/set-tag",
+                {"name": name, "key": key, "value": value},
+                parse=nothing,
+            )
         if description is not None:
             body = {"name": name, "description": description}
-            await self._rest.write(Ask("describe model", name), "registered-models/update", body, method="PATCH", parse=nothing)
+            await self._rest.write(
+                Ask("describe model", name),
+                "registered-models/update",
+                body,
+                method="PATCH",
+                parse=nothing,
+            )
 
     async def delete_model_tags(self, name: str, keys: Iterable[str]) -> None:
         """Take tags away; one that is gone is no error. One request a tag."""
         for key in keys:
-            await self._delete(Ask("untag model", name), "registered-models/delete-tag", {"name": name, "key": key})
+            await self._delete(
+                Ask("untag model", name), "registered-models/delete-tag", {"name": name, "key": key}
+            )
 
     async def delete_model(self, name: str) -> None:
         """Delete the model and its versions; one that is gone is no error. One request."""
         await self._delete(Ask("delete model", name), "registered-models/delete", {"name": name})
 
     async def versions(self, model: str) -> tuple[TrackedVersion, ...]:
-        """Return all versions of a model, oldest first. One request for each 1000 at most; a model that is not there has none."""
+        """Return all versions of a model, oldest first. One request for each 1000 at most; a
+        model that is not there has none.
+        """
         found = await self._search("read versions of", model, "name", model)
-        return tuple(sorted((version for version in found if version.model == model), key=lambda version: int(version.version)))
+        return tuple(
+            sorted(
+                (version for version in found if version.model == model),
+                key=lambda version: int(version.version),
+            )
+        )
 
     async def versions_of_run(self, run: str) -> tuple[TrackedVersion, ...]:
-        """Return the versions of any model that came from a run, by model and age. One request for each 1000."""
+        """Return the versions of any model that came from a run, by model and age. One request
+        for each 1000.
+        """
         found = await self._search("read versions from run", run, "run_id", run)
-        return tuple(sorted((version for version in found if version.run == run), key=lambda each: (each.model, int(each.version))))
+        return tuple(
+            sorted(
+                (version for version in found if version.run == run),
+                key=lambda each: (each.model, int(each.version)),
+            )
+        )
 
-    async def create_version(self, model: str, source: str, run: str | None, tags: Mapping[str, str], logged_model: str | None) -> str:
+    async def create_version(
+        self,
+        model: str,
+        source: str,
+        run: str | None,
+        tags: Mapping[str, str],
+        logged_model: str | None,
+    ) -> str:
         """Register a version and return MLflow's number for it. One request.
 
         Args:
             model: The registered model.
-            source: Where the artifacts lie. With `logged_model` either `models:/<its id>`, as MLflow's own client writes it, or their
-                URI; MLflow resolves the former once, now.
+            source: Where the artifacts lie. With `logged_model` either `models:/<its id>`, as
+                MLflow's own client writes it, or their URI; MLflow resolves the former once, now.
             run: The run that it came from; with `logged_model` MLflow knows it.
             tags: Of the version.
-            logged_model: The id `m-...` that links the version with the logged model; a source `models:/m-...` wants it.
+            logged_model: The id `m-...` that links the version with the logged model; a source
+                `models:/m-...` wants it.
 
         Raises:
             Invalid: There is no such model, or the source does not fit.
@@ -85,39 +137,83 @@ class Registry(Part):
             body["run_id"] = run
         if logged_model is not None:
             body["model_id"] = logged_model
-        ask = Ask("register version of", model, "MLflow refuses the version: its source is not allowed, or is not that of the logged model")
+        ask = Ask(
+            "register version of",
+            model,
+            "MLflow refuses the version: its source is not allowed, or is not that of the logged"
+            " model",
+        )
         try:
-            return await self._rest.write(ask, "model-versions/create", body, parse=lambda a: number(a["model_version"]["version"]))
+            return await self._rest.write(
+                ask,
+                "model-versions/create",
+                body,
+                parse=lambda a: number(a["model_version"]["version"]),
+            )
         except Missing:
             if logged_model is None:
                 raise
-            raise Ambiguous("MLflow", ask.operation, model, "MLflow has no such model, or no such logged model") from None
+            raise Ambiguous(
+                "MLflow", ask.operation, model, "MLflow has no such model, or no such logged model"
+            ) from None
 
     async def set_version_tags(self, model: str, version: str, tags: Mapping[str, str]) -> None:
         """Set tags. One request a tag."""
-        ask = Ask("tag version", f"{model}/{version}", "MLflow refuses the tag: its key or value is too long")
+        ask = Ask(
+            "tag version",
+            f"{model}/{version}",
+            "MLflow refuses the tag: its key or value is too long",
+        )
         for key, value in tags.items():
             body = {"name": model, "version": version, "key": key, "value": value}
             await self._rest.write(ask, "model-versions/set-tag", body, parse=nothing)
 
-    async def transition(self, model: str, version: str, stage: ModelStage, *, displacing: bool = False) -> None:
-        """Move one version to an MLflow stage; no other moves, unless `displacing` archives those that are in it. One request."""
-        body = {"name": model, "version": version, "stage": stage, "archive_existing_versions": displacing}
-        await self._rest.write(Ask("move version", f"{model}/{version} to {stage}"), "model-versions/transition-stage", body, parse=nothing)
+    async def transition(
+        self, model: str, version: str, stage: ModelStage, *, displacing: bool = False
+    ) -> None:
+        """Move one version to an MLflow stage; no other moves, unless `displacing` archives
+        those that are in it. One request.
+        """
+        body = {
+            "name": model,
+            "version": version,
+            "stage": stage,
+            "archive_existing_versions": displacing,
+        }
+        await self._rest.write(
+            Ask("move version", f"{model}/{version} to {stage}"),
+            "model-versions/transition-stage",
+            body,
+            parse=nothing,
+        )
 
     async def set_alias(self, model: str, alias: str, version: str) -> None:
         """Point an alias at a version; it leaves the version that held it. One request."""
-        ask = Ask("set alias", f"{model}@{alias}", "MLflow refuses the alias: latest, and v with a number, are its own")
+        ask = Ask(
+            "set alias",
+            f"{model}@{alias}",
+            "MLflow refuses the alias: latest, and v with a number, are its own",
+        )
         body = {"name": model, "alias": alias, "version": version}
         await self._rest.write(ask, "registered-models/alias", body, parse=nothing)
 
     async def delete_alias(self, model: str, alias: str) -> None:
         """Remove an alias; one that is gone, or whose model is, is no error. One request."""
-        await self._delete(Ask("delete alias", f"{model}@{alias}"), "registered-models/alias", {"name": model, "alias": alias})
+        await self._delete(
+            Ask("delete alias", f"{model}@{alias}"),
+            "registered-models/alias",
+            {"name": model, "alias": alias},
+        )
 
     async def delete_version(self, model: str, version: str) -> None:
-        """Delete a version with the aliases that point at it; one that is gone is no error. One request."""
-        await self._delete(Ask("delete version", f"{model}/{version}"), "model-versions/delete", {"name": model, "version": version})
+        """Delete a version with the aliases that point at it; one that is gone is no error. One
+        request.
+        """
+        await self._delete(
+            Ask("delete version", f"{model}/{version}"),
+            "model-versions/delete",
+            {"name": model, "version": version},
+        )
 
     async def _delete(self, ask: Ask, path: str, body: Json) -> None:
         try:
@@ -125,13 +221,22 @@ class Registry(Part):
         except Missing:
             return
 
-    async def _search(self, operation: str, subject: str, attribute: str, value: str) -> list[TrackedVersion]:
+    async def _search(
+        self, operation: str, subject: str, attribute: str, value: str
+    ) -> list[TrackedVersion]:
         text_ = quoted(value)
         if text_ is None:
             raise Invalid(
-                "MLflow", operation, subject, "this name cannot be searched for: it has quotes of both kinds or control characters"
+                "MLflow",
+                operation,
+                subject,
+                "this name cannot be searched for: it has quotes of both kinds or control"
+                " characters",
             )
-        ask, query = Ask(operation, subject), {"filter": f"{attribute} = {text_}", "order_by": "version_number ASC"}
+        ask, query = (
+            Ask(operation, subject),
+            {"filter": f"{attribute} = {text_}", "order_by": "version_number ASC"},
+        )
 
         def page(rows: int, token: str) -> Awaitable[Answer[Page[TrackedVersion]]]:
             more = {"max_results": str(rows)} | ({"page_token": token} if token else {})
@@ -158,12 +263,16 @@ def _model(answer: Json) -> TrackedModel:
         name=text(found["name"]),
         description=text(found.get("description", "")),
         tags=tags_of(found.get("tags")),
-        aliases={text(alias["alias"]): number(alias["version"]) for alias in found.get("aliases", ())},
+        aliases={
+            text(alias["alias"]): number(alias["version"]) for alias in found.get("aliases", ())
+        },
     )
 
 
 def _page(answer: Json) -> tuple[list[TrackedVersion], str]:
-    return [_version(version) for version in answer.get("model_versions", ())], text(answer.get("next_page_token", ""))
+    return [_version(version) for version in answer.get("model_versions", ())], text(
+        answer.get("next_page_token", "")
+    )
 
 
 def _version(found: Json) -> TrackedVersion:

@@ -1,7 +1,8 @@
 """MLflow's REST API 2.0 over one aiohttp session: one request, one translated answer.
 
-What the endpoints mean does not belong here (`mlflow_experiments`, `mlflow_runs`, `mlflow_registry`), nor what an error means
-(`mlflow_errors`). Nothing is retried, no redirect is followed, nothing is decompressed, no body reaches a message.
+What the endpoints mean does not belong here (`mlflow_experiments`, `mlflow_runs`,
+`mlflow_registry`), nor what an error means (`mlflow_errors`). Nothing is retried, no redirect is
+followed, nothing is decompressed, no body reaches a message.
 """
 
 import asyncio
@@ -31,8 +32,11 @@ _CONNECT = 5.0
 _CONNECTIONS = 16
 _LOOKUPS = 2
 _PIECES, _PIECE = 1000, 64
-"""Pieces of an answer, and their bytes on average above that number: each costs the event loop as much as a kilobyte."""
-# Below uvicorn's 5 s: a connection that the server is about to close is not taken for a write, whose fate would then be unknown.
+"""Pieces of an answer, and their bytes on average above that number: each costs the event loop
+as much as a kilobyte.
+"""
+# Below uvicorn's 5 s: a connection that the server is about to close is not taken for a write,
+# whose fate would then be unknown.
 _KEEP_ALIVE = 2.0
 
 
@@ -97,7 +101,8 @@ class Rest:
             uri: MLflow's address, with a path if it is served below one.
             credentials: This tenant's own.
             probe: Measures every request.
-            deadline: Seconds for one call as a whole, from waiting for a connection to the parsed answer.
+            deadline: Seconds for one call as a whole, from waiting for a connection to the parsed
+                answer.
             tls: Whom to trust; None: OpenSSL's own rules, which heed `SSL_CERT_FILE`.
             limits: Who may be connected to, and how much is taken in; shared by all tenants.
 
@@ -116,28 +121,43 @@ class Rest:
             connector=aiohttp.TCPConnector(
                 limit=_CONNECTIONS,
                 keepalive_timeout=_KEEP_ALIVE,
-                # True is aiohttp's own context, made once a process: loading the system's authorities takes longer than a request.
+                # True is aiohttp's own context, made once a process: loading the system's
+                # authorities takes longer than a request.
                 ssl=True if tls is None else tls,
                 resolver=Resolver(limits.lookups.share(_LOOKUPS)),
                 socket_factory=sockets(limits.addresses, self._base.host or ""),
             ),
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT),
-            headers={"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": "modelyard", **credentials.headers()},
+            headers={
+                "Accept": "application/json",
+                "Accept-Encoding": "identity",
+                "User-Agent": "modelyard",
+                **credentials.headers(),
+            },
             auto_decompress=False,  # some kilobytes would become gigabytes
             cookie_jar=aiohttp.DummyCookieJar(),
             middlewares=(_once,),
-            trust_env=False,  # no proxy, no .netrc: a tenant's calls depend on the tenant's Secret alone
+            # no proxy, no .netrc: a tenant's calls depend on the tenant's Secret alone
+            trust_env=False,
         )
 
     async def close(self) -> None:
-        """Close the session when the calls in flight have ended, or when waiting for that is cancelled; later calls are `Unavailable`."""
+        """Close the session when the calls in flight have ended, or when waiting for that is
+        cancelled; later calls are `Unavailable`.
+        """
         try:
             await self._idle.wait()
         finally:
             await self._session.close()
 
     async def read(
-        self, ask: Ask, path: str, *, query: Mapping[str, str] | None = None, body: Json | None = None, parse: Callable[[Json], T]
+        self,
+        ask: Ask,
+        path: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        body: Json | None = None,
+        parse: Callable[[Json], T],
     ) -> T:
         """Ask for something: GET, or POST where MLflow searches by a body.
 
@@ -146,7 +166,8 @@ class Rest:
             path: Below `api/2.0/mlflow/`.
             query: Of a GET.
             body: Of a POST.
-            parse: From the answer to the result; a KeyError, TypeError or ValueError of it means that this is not MLflow's answer.
+            parse: From the answer to the result; a KeyError, TypeError or ValueError of it means
+                that this is not MLflow's answer.
 
         Raises:
             Missing: MLflow says that there is no such object.
@@ -158,12 +179,28 @@ class Rest:
         return (await self.page(ask, path, query=query, body=body, parse=parse)).value
 
     async def page(
-        self, ask: Ask, path: str, *, query: Mapping[str, str] | None = None, body: Json | None = None, parse: Callable[[Json], T]
+        self,
+        ask: Ask,
+        path: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        body: Json | None = None,
+        parse: Callable[[Json], T],
     ) -> Answer[T]:
         """Ask as `read` does, and say how large the answer was."""
-        return await self._call(ask, _Request("GET" if body is None else "POST", path, query, body, write=False), parse)
+        return await self._call(
+            ask, _Request("GET" if body is None else "POST", path, query, body, write=False), parse
+        )
 
-    async def write(self, ask: Ask, path: str, body: Json, *, method: Method = "POST", parse: Callable[[Json], T]) -> T:
+    async def write(
+        self,
+        ask: Ask,
+        path: str,
+        body: Json,
+        *,
+        method: Method = "POST",
+        parse: Callable[[Json], T],
+    ) -> T:
         """Change something.
 
         Raises:
@@ -179,22 +216,29 @@ class Rest:
     async def _call(self, ask: Ask, request: _Request, parse: Callable[[Json], T]) -> Answer[T]:
         with self._probe(ask.operation):
             if self._session.closed:
-                raise Unavailable(DEPENDENCY, ask.operation, ask.subject, "the connection was replaced meanwhile")
+                raise Unavailable(
+                    DEPENDENCY, ask.operation, ask.subject, "the connection was replaced meanwhile"
+                )
             self._enter()
             try:
                 async with asyncio.timeout(self._deadline), AsyncExitStack() as held:
                     return await self._answer(ask, request, parse, held)
             except TimeoutError:
-                raise request.later(DEPENDENCY, ask.operation, ask.subject, f"no answer within {self._deadline:g} s") from None
+                raise request.later(
+                    DEPENDENCY, ask.operation, ask.subject, f"no answer within {self._deadline:g} s"
+                ) from None
             except TooLarge as large:
                 kind = Ambiguous if request.write else Oversized
                 raise kind(DEPENDENCY, ask.operation, ask.subject, str(large)) from None
             finally:
                 self._leave()
 
-    async def _answer(self, ask: Ask, request: _Request, parse: Callable[[Json], T], held: AsyncExitStack) -> Answer[T]:
+    async def _answer(
+        self, ask: Ask, request: _Request, parse: Callable[[Json], T], held: AsyncExitStack
+    ) -> Answer[T]:
         status, content = await self._exchange(ask, request, held)
-        # 3.17 without its auth app may fail when two search runs at once: both import it, and one sees half of it.
+        # 3.17 without its auth app may fail when two search runs at once: both import it, and one
+        # sees half of it.
         if status == 500 and not request.write:
             status, content = await self._exchange(ask, request, held)
         if not 200 <= status < 300:
@@ -206,12 +250,18 @@ class Rest:
         try:
             if len(content) <= SMALL:
                 return Answer(parsed(), len(content))
-            value = await self._parsing.run(ask.operation, ask.subject, parsed, deadline=self._deadline)
+            value = await self._parsing.run(
+                ask.operation, ask.subject, parsed, deadline=self._deadline
+            )
             return Answer(value, len(content))
         except (ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError):
-            raise request.later(DEPENDENCY, ask.operation, ask.subject, f"answered {status}, but not as MLflow does") from None
+            raise request.later(
+                DEPENDENCY, ask.operation, ask.subject, f"answered {status}, but not as MLflow does"
+            ) from None
 
-    async def _exchange(self, ask: Ask, request: _Request, held: AsyncExitStack) -> tuple[int, bytearray]:
+    async def _exchange(
+        self, ask: Ask, request: _Request, held: AsyncExitStack
+    ) -> tuple[int, bytearray]:
         url = self._base.joinpath(*request.path.split("/"))
         try:
             async with self._session.request(
@@ -259,14 +309,18 @@ class Rest:
 
 
 class _Broken(Exception):
-    """Carries an error past aiohttp, which sends a GET or a DELETE once more when a connection breaks. Retrying is the engine's."""
+    """Carries an error past aiohttp, which sends a GET or a DELETE once more when a connection
+    breaks. Retrying is the engine's.
+    """
 
     def __init__(self, error: aiohttp.ClientError) -> None:
         super().__init__()
         self.error = error
 
 
-async def _once(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+async def _once(
+    request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+) -> aiohttp.ClientResponse:
     try:
         return await handler(request)
     except TimeoutError:

@@ -23,7 +23,9 @@ Page = tuple[list[T], str]
 
 
 class Pace:
-    """How many rows a page has: half after one that was too large or late, twice after a small one."""
+    """How many rows a page has: half after one that was too large or late, twice after a small
+    one.
+    """
 
     def __init__(self, most: int, first: int | None = None) -> None:
         """Begin with a first page of so many rows; None: with the most that a page may have."""
@@ -109,5 +111,8 @@ async def search(
 
 def endless(ask: Ask, bounds: Bounds) -> Unavailable:
     """Return the error of a search whose end was not reached, for those that need all of it."""
-    detail = f"the answer has no end within {bounds.pages} pages, {bounds.search / MIB:g} MiB and {bounds.seconds:g} s"
+    detail = (
+        f"the answer has no end within {bounds.pages} pages, {bounds.search / MIB:g} MiB and"
+        f" {bounds.seconds:g} s"
+    )
     return Unavailable(DEPENDENCY, ask.operation, ask.subject, detail)

@@ -1,4 +1,6 @@
-"""What MLflow's areas share: how its JSON writes tags and times, how its search filters quote. Requests do not belong here."""
+"""What MLflow's areas share: how its JSON writes tags and times, how its search filters quote.
+Requests do not belong here.
+"""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -76,15 +78,21 @@ def number(value: object) -> str:
 def moment(milliseconds: object) -> datetime | None:
     """Read MLflow's time, milliseconds since 1970 as a number or a string.
 
-    0, absence and what no calendar has are None: a client writes the times of its run, and may write
-    nanoseconds.
+    0, absence and what no calendar has are None: a client writes the times of its run, and may
+    write nanoseconds.
 
     Raises:
         TypeError: It is no number.
         ValueError: It is text that is no number.
 
     """
-    count = float(milliseconds) if isinstance(milliseconds, str) else 0 if milliseconds is None else milliseconds
+    count = (
+        float(milliseconds)
+        if isinstance(milliseconds, str)
+        else 0
+        if milliseconds is None
+        else milliseconds
+    )
     if not isinstance(count, int | float):
         raise TypeError("MLflow has a time here")
     try:
@@ -96,8 +104,8 @@ def moment(milliseconds: object) -> datetime | None:
 def quoted(value: str) -> str | None:
     """Write a string for MLflow's search filters; None when there is no way to.
 
-    MLflow strips the outer quotes and unescapes nothing, so a value keeps out the quote that surrounds it; a backslash or a line
-    break confuses its parser.
+    MLflow strips the outer quotes and unescapes nothing, so a value keeps out the quote that
+    surrounds it; a backslash or a line break confuses its parser.
     """
     if any(character in value for character in "\\\n\r\0"):
         return None

@@ -1,8 +1,9 @@
-"""Blocking calls, off the event loop: a bounded pool per dependency, and a deadline that the caller can rely on.
+"""Blocking calls, off the event loop: a bounded pool per dependency, and a deadline that the caller
+can rely on.
 
-What is called does not belong here. A thread cannot be killed; what it waits for can be: at the deadline the sockets that the call
-holds are shut down, so its thread returns. Each namespace has a thread of its own besides the pool's, so no namespace waits for
-another's.
+What is called does not belong here. A thread cannot be killed; what it waits for can be: at the
+deadline the sockets that the call holds are shut down, so its thread returns. Each namespace has a
+thread of its own besides the pool's, so no namespace waits for another's.
 """
 
 import asyncio
@@ -61,8 +62,12 @@ class Lifeline:
             inode = os.fstat(connection.fileno()).st_ino
             if self._held is None or inode != self._inode:
                 self._drop()
-                # A descriptor of its own: libraries wrap, detach and close theirs while an answer is still read.
-                self._held, self._inode = socket.fromfd(connection.fileno(), connection.family, connection.type), inode
+                # A descriptor of its own: libraries wrap, detach and close theirs while an answer
+                # is still read.
+                self._held, self._inode = (
+                    socket.fromfd(connection.fileno(), connection.family, connection.type),
+                    inode,
+                )
             if self._cut.is_set():
                 _shut(self._held)
 
@@ -88,7 +93,9 @@ def _shut(connection: socket.socket) -> None:
 
 
 class Pool:
-    """Threads for one dependency: `size` of them, and one of its own for each share that is in use."""
+    """Threads for one dependency: `size` of them, and one of its own for each share that is in
+    use.
+    """
 
     def __init__(self, dependency: Dependency, size: int, *, own: bool = True) -> None:
         """Make a pool; threads begin when they are needed.
@@ -159,7 +166,9 @@ class Share:
         self._idle.set()
 
     async def idle(self) -> None:
-        """Wait until every thread of this share has returned, those that nobody waits for among them."""
+        """Wait until every thread of this share has returned, those that nobody waits for among
+        them.
+        """
         await self._idle.wait()
 
     async def run(
@@ -191,7 +200,9 @@ class Share:
         loop = asyncio.get_running_loop()
         end = loop.time() + deadline
         if not await self._pool.enter(self, end):
-            raise Unavailable(self._dependency, operation, subject, "too many calls wait for an answer already")
+            raise Unavailable(
+                self._dependency, operation, subject, "too many calls wait for an answer already"
+            )
         result: asyncio.Future[T] = loop.create_future()
         line = Lifeline()
         self._idle.clear()
@@ -199,7 +210,9 @@ class Share:
             self._start(loop, result, function, line)
         except RuntimeError:
             self._end()
-            raise Unavailable(self._dependency, operation, subject, "this process can start no more threads") from None
+            raise Unavailable(
+                self._dependency, operation, subject, "this process can start no more threads"
+            ) from None
         try:
             await _settled(result, line, end, stall)
         finally:
@@ -209,11 +222,19 @@ class Share:
         if result.done():
             return result.result()
         kind = Ambiguous if write else Unavailable
-        late = f"no answer within {deadline:.3g} s" if loop.time() >= end else f"it sends almost nothing for {stall:g} s"
+        late = (
+            f"no answer within {deadline:.3g} s"
+            if loop.time() >= end
+            else f"it sends almost nothing for {stall:g} s"
+        )
         raise kind(self._dependency, operation, subject, late)
 
     def _start(
-        self, loop: asyncio.AbstractEventLoop, result: "asyncio.Future[Any]", function: Callable[[Lifeline], Any], line: Lifeline
+        self,
+        loop: asyncio.AbstractEventLoop,
+        result: "asyncio.Future[Any]",
+        function: Callable[[Lifeline], Any],
+        line: Lifeline,
     ) -> None:
         def settle(value: Any, error: BaseException | None) -> None:
             self._end()
@@ -240,7 +261,8 @@ class Share:
             except RuntimeError:
                 return  # the loop is closed: the process ends, nobody waits
 
-        # Daemon threads, one a call: a hanging store must not keep the process from ending. Starting one costs 60 us, a call milliseconds.
+        # Daemon threads, one a call: a hanging store must not keep the process from ending.
+        # Starting one costs 60 us, a call milliseconds.
         threading.Thread(target=work, name=f"modelyard-{self._dependency}", daemon=True).start()
 
     def _end(self) -> None:
@@ -255,7 +277,8 @@ async def _settled(result: "asyncio.Future[Any]", line: Lifeline, end: float, st
         left = min(end, line.moved + stall) - time.monotonic()
         if left <= 0:
             return
-        # wait, not wait_for: a future that the thread will still settle must not be cancelled under it.
+        # wait, not wait_for: a future that the thread will still settle must not be cancelled under
+        # it.
         await asyncio.wait({result}, timeout=left)
 
 

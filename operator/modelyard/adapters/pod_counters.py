@@ -1,6 +1,7 @@
 """GET /modelyard/traffic of serving pods: one request each, to permitted addresses, within bounds.
 
-What a pod says is a stranger's word: a model may run code of its own in it. What the counters mean does not belong here (`pod_traffic`).
+What a pod says is a stranger's word: a model may run code of its own in it. What the counters mean
+does not belong here (`pod_traffic`).
 """
 
 import asyncio
@@ -20,8 +21,8 @@ from modelyard.traffic import Arm
 __all__ = ["PODS", "Counters", "PodCounters"]
 
 PODS = 1000
-"""Pods that are asked of one version, as many as a stage may have; those beyond are not. What they say takes 20 MB at most: 146 counts of
-each version and pod are kept, whatever an answer has."""
+"""Pods that are asked of one version, as many as a stage may have; those beyond are not. What they
+say takes 20 MB at most: 146 counts of each version and pod are kept, whatever an answer has."""
 _CONNECTIONS = 32
 _SECONDS, _ALL_SECONDS = 2.0, 3.0
 _BYTES = 64 * 1024
@@ -40,7 +41,8 @@ class Counters:
         started: Names the process: another one has begun at zero.
         requests: Requests that it answered.
         failures: Those that failed.
-        revision: Of the rule by which it splits its requests, 0 without one; None: it does not split, or what it says of that cannot be.
+        revision: Of the rule by which it splits its requests, 0 without one; None: it does not
+            split, or what it says of that cannot be.
         stable: What it has counted for the stable version under this revision.
         candidate: The same for the candidate.
 
@@ -74,7 +76,9 @@ class PodCounters:
             await self._session.close()
 
     async def read(self, pods: Iterable[Manifest]) -> Mapping[str, Counters]:
-        """Return the counters of pods by their uid; one that has none, or gives none in time, is left out. It takes 3 s at most."""
+        """Return the counters of pods by their uid; one that has none, or gives none in time, is
+        left out. It takes 3 s at most.
+        """
         asked = sorted(pods, key=lambda pod: str(pod["metadata"]["uid"]))[:PODS]
         tasks = {str(pod["metadata"]["uid"]): asyncio.create_task(self._one(pod)) for pod in asked}
         if not tasks:
@@ -85,7 +89,11 @@ class PodCounters:
             for task in tasks.values():
                 task.cancel()
             await asyncio.gather(*tasks.values(), return_exceptions=True)
-        done = {uid: task.result() for uid, task in tasks.items() if not task.cancelled() and task.exception() is None}
+        done = {
+            uid: task.result()
+            for uid, task in tasks.items()
+            if not task.cancelled() and task.exception() is None
+        }
         return {uid: counters for uid, counters in done.items() if counters is not None}
 
     async def _one(self, pod: Manifest) -> Counters | None:
@@ -95,7 +103,8 @@ class PodCounters:
         host = f"[{where[0]}]" if ":" in where[0] else where[0]
         url = f"http://{host}:{where[1]}{TRAFFIC_PATH}"
         try:
-            # A pod's time begins when it is asked: those that hang take none from those that wait for their turn.
+            # A pod's time begins when it is asked: those that hang take none from those that wait
+            # for their turn.
             async with self._turn, self._open().get(url, allow_redirects=False) as answer:
                 if answer.status != 200:
                     return None
@@ -118,9 +127,13 @@ class PodCounters:
 
 
 def _address(pod: Manifest) -> tuple[str, int] | None:
-    """Return where a pod's model server has its counters; None: it is not there yet, or of a release that has none."""
+    """Return where a pod's model server has its counters; None: it is not there yet, or of a
+    release that has none.
+    """
     host = str((pod.get("status") or {}).get("podIP") or "")
-    server: Manifest = next((each for each in pod["spec"].get("containers") or () if each.get("name") == MODEL), {})
+    server: Manifest = next(
+        (each for each in pod["spec"].get("containers") or () if each.get("name") == MODEL), {}
+    )
     ports = {port.get("name"): port.get("containerPort") for port in server.get("ports") or ()}
     port = ports.get("metrics")
     return (host, int(port)) if host and port is not None else None
@@ -145,13 +158,19 @@ def _counters(body: bytes, identity: str | None) -> Counters | None:
     if not isinstance(found, dict) or found.get("runtime") != identity:
         return None
     started, requests, failures = found.get("started"), found.get("requests"), found.get("failures")
-    if not isinstance(started, str) or len(started) > _STARTED or not (_counts(requests) and _counts(failures) and failures <= requests):
+    if (
+        not isinstance(started, str)
+        or len(started) > _STARTED
+        or not (_counts(requests) and _counts(failures) and failures <= requests)
+    ):
         return None
     return Counters(started, requests, failures, *_split(found))
 
 
 def _split(found: dict[str, Any]) -> tuple[int, Arm, Arm] | tuple[()]:
-    """Read by which rule a process splits, and what it has counted under it; nothing: it does not, or says what cannot be."""
+    """Read by which rule a process splits, and what it has counted under it; nothing: it does
+    not, or says what cannot be.
+    """
     revision, arms = found.get("revision"), found.get("arms")
     if not _counts(revision) or not isinstance(arms, dict):
         return ()
@@ -163,12 +182,25 @@ def _arm(found: Any) -> Arm | None:
     """Read what was counted for one version; None: it cannot be."""
     if not isinstance(found, dict):
         return None
-    requests, failures, refusals, latency = (found.get(name) for name in ("requests", "failures", "refusals", "latency"))
-    if not (_counts(requests) and _counts(failures) and _counts(refusals) and failures + refusals <= requests):
+    requests, failures, refusals, latency = (
+        found.get(name) for name in ("requests", "failures", "refusals", "latency")
+    )
+    if not (
+        _counts(requests)
+        and _counts(failures)
+        and _counts(refusals)
+        and failures + refusals <= requests
+    ):
         return None
-    if not isinstance(latency, dict) or not latency.keys() <= _NUMBERS.keys() or not all(map(_counts, latency.values())):
+    if (
+        not isinstance(latency, dict)
+        or not latency.keys() <= _NUMBERS.keys()
+        or not all(map(_counts, latency.values()))
+    ):
         return None
-    return Arm(requests, failures, refusals, {_NUMBERS[key]: count for key, count in latency.items()})
+    return Arm(
+        requests, failures, refusals, {_NUMBERS[key]: count for key, count in latency.items()}
+    )
 
 
 # As JSON has them, which has no other keys than texts: so there are no more than these.
@@ -176,5 +208,7 @@ _NUMBERS = {str(number): number for number in range(_BUCKETS)}
 
 
 def _counts(value: Any) -> TypeGuard[int]:
-    """Tell whether a value is a count: a JSON number without a fraction, within what every reader of JSON keeps exact."""
+    """Tell whether a value is a count: a JSON number without a fraction, within what every
+    reader of JSON keeps exact.
+    """
     return type(value) is int and 0 <= value < _MOST

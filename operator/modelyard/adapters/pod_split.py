@@ -1,8 +1,10 @@
-"""What pods that split their requests have counted, in intervals: deltas of answers, kept in memory. Asking pods is `pod_counters`.
+"""What pods that split their requests have counted, in intervals: deltas of answers, kept in
+memory. Asking pods is `pod_counters`.
 
-Every answer adds what its process has counted since its last answer under the same revision to the interval that runs. So a pod that
-is silent when an interval closes has in it what it said before, and in a later one what it counted meanwhile; a pod that was new,
-began again or has just taken the revision counts from its first answer on. Nothing counts twice. Lost is what no answer told: what a
+Every answer adds what its process has counted since its last answer under the same revision to the
+interval that runs. So a pod that is silent when an interval closes has in it what it said before,
+and in a later one what it counted meanwhile; a pod that was new, began again or has just taken the
+revision counts from its first answer on. Nothing counts twice. Lost is what no answer told: what a
 process counted after its last one, or before its first.
 """
 
@@ -16,7 +18,9 @@ from modelyard.traffic import Arm, Interval, Seen, Split
 __all__ = ["Splits"]
 
 _FORGOTTEN = timedelta(hours=1)
-"""Counts that nothing asked for in this time are dropped: of a rollout that has ended, or a model that is gone."""
+"""Counts that nothing asked for in this time are dropped: of a rollout that has ended, or a
+model that is gone.
+"""
 
 
 @dataclass
@@ -47,7 +51,8 @@ class _Running:
 
         Args:
             said: By pod, the answers that apply the revision.
-            there: The pods that may say something of it later: those that are there and apply no other revision.
+            there: The pods that may say something of it later: those that are there and apply no
+                other revision.
             now: When they came.
 
         """
@@ -61,11 +66,19 @@ class _Running:
             self.opened = now
 
     def close(self, now: datetime) -> Interval | None:
-        """Return the interval that is to be judged now, if there is one: the one before, or the one that ran long enough."""
+        """Return the interval that is to be judged now, if there is one: the one before, or the
+        one that ran long enough.
+        """
         if self.closed is not None and self.closed.number != self.split.judged + 1:
             self.closed = None
-        if self.closed is None and self.opened is not None and now - self.opened >= self.split.interval:
-            self.closed = Interval(self.split.judged + 1, _possible(self.stable), _possible(self.candidate))
+        if (
+            self.closed is None
+            and self.opened is not None
+            and now - self.opened >= self.split.interval
+        ):
+            self.closed = Interval(
+                self.split.judged + 1, _possible(self.stable), _possible(self.candidate)
+            )
             self.opened, self.stable, self.candidate = now, Arm(), Arm()
         return self.closed
 
@@ -77,7 +90,9 @@ class Splits:
         """Begin with nothing counted."""
         self._running: dict[tuple[str, str], _Running] = {}
 
-    def seen(self, asked: Split, said: Mapping[str, Counters], there: frozenset[str], now: datetime) -> Seen:
+    def seen(
+        self, asked: Split, said: Mapping[str, Counters], there: frozenset[str], now: datetime
+    ) -> Seen:
         """Take in what pods say now.
 
         Args:
@@ -87,7 +102,8 @@ class Splits:
             now: The time.
 
         Returns:
-            What they apply, what they counted under the revision, and an interval that is over and not judged.
+            What they apply, what they counted under the revision, and an interval that is over and
+                not judged.
 
         """
         applied = {uid: each.revision for uid, each in said.items() if each.revision is not None}
@@ -103,8 +119,13 @@ class Splits:
         """Return what runs, or begin: with a first question, other pods, or another revision."""
         key = asked.uid, asked.stage
         found = self._running.get(key)
-        if found is None or (found.split.identity, found.split.revision) != (asked.identity, asked.revision):
-            self._running = {each: kept for each, kept in self._running.items() if now - kept.asked < _FORGOTTEN}
+        if found is None or (found.split.identity, found.split.revision) != (
+            asked.identity,
+            asked.revision,
+        ):
+            self._running = {
+                each: kept for each, kept in self._running.items() if now - kept.asked < _FORGOTTEN
+            }
             found = self._running[key] = _Running(asked, now)
         found.split, found.asked = asked, now
         return found
@@ -117,7 +138,11 @@ def _continues(before: Counters, now: Counters) -> bool:
 
 
 def _not_less(old: Arm, new: Arm) -> bool:
-    counts = ((old.requests, new.requests), (old.failures, new.failures), (old.refusals, new.refusals))
+    counts = (
+        (old.requests, new.requests),
+        (old.failures, new.failures),
+        (old.refusals, new.refusals),
+    )
     buckets = ((count, new.latency.get(number, 0)) for number, count in old.latency.items())
     return all(before <= after for before, after in (*counts, *buckets))
 
@@ -136,6 +161,8 @@ def _plus(total: Arm, now: Arm, before: Arm | None = None) -> Arm:
 
 
 def _possible(arm: Arm) -> Arm:
-    """Return counts that can be: a pod is read while it counts, so that a failure may come before its request."""
+    """Return counts that can be: a pod is read while it counts, so that a failure may come
+    before its request.
+    """
     failures = min(arm.failures, arm.requests)
     return replace(arm, failures=failures, refusals=min(arm.refusals, arm.requests - failures))

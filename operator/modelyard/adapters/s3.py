@@ -1,6 +1,7 @@
 """One tenant's S3: `ports.Store` on boto3, in threads that a deadline watches.
 
-Making clients and translating errors does not belong here (`s3_client`), nor the rules for URIs and paths (`api.artifacts`).
+Making clients and translating errors does not belong here (`s3_client`), nor the rules for URIs and
+paths (`api.artifacts`).
 """
 
 import asyncio
@@ -11,7 +12,14 @@ from typing import TYPE_CHECKING, TypeVar
 
 from modelyard.adapters.instrument import Missing, Probe
 from modelyard.adapters.offload import Lifeline, Pool, Share
-from modelyard.adapters.s3_blocking import counted, create_object, delete_below, hash_object, listed, read_object
+from modelyard.adapters.s3_blocking import (
+    counted,
+    create_object,
+    delete_below,
+    hash_object,
+    listed,
+    read_object,
+)
 from modelyard.adapters.s3_client import BLOCKING_ERRORS, Clients, Keys, Opened, strange, translate
 from modelyard.adapters.s3_uri import parse_uri
 from modelyard.api.artifacts import KEPT, Location, Reach, unwritable
@@ -36,7 +44,8 @@ class Deadlines:
 
     Attributes:
         call: One request.
-        listing: A listing, or a deletion by prefix: as many requests as there are thousands of objects.
+        listing: A listing, or a deletion by prefix: as many requests as there are thousands of
+            objects.
         digest: Reading a whole tree: models can be large.
 
     """
@@ -50,7 +59,15 @@ class S3:
     """`ports.Store`, with one tenant's keys."""
 
     def __init__(
-        self, keys: Keys, reach: Reach, probe: Probe, *, clients: Clients, pool: Pool, bulk: Pool, deadlines: Deadlines | None = None
+        self,
+        keys: Keys,
+        reach: Reach,
+        probe: Probe,
+        *,
+        clients: Clients,
+        pool: Pool,
+        bulk: Pool,
+        deadlines: Deadlines | None = None,
     ) -> None:
         """Make the store; no request is made, and the client only with the first call.
 
@@ -60,7 +77,8 @@ class S3:
             probe: Measures every call of this port (not every request).
             clients: Makes the client.
             pool: Threads for short calls.
-            bulk: Threads for reading whole trees, apart from the others, which must not wait for them.
+            bulk: Threads for reading whole trees, apart from the others, which must not wait for
+                them.
             deadlines: How long calls may take.
 
         """
@@ -76,7 +94,9 @@ class S3:
         self._making = threading.Lock()
 
     async def close(self) -> None:
-        """Close the connections when the threads of all calls have returned, or when waiting for that is cancelled."""
+        """Close the connections when the threads of all calls have returned, or when waiting for
+        that is cancelled.
+        """
         try:
             await self._calls.idle()
             await self._digests.idle()
@@ -99,16 +119,23 @@ class S3:
                 if self._keys.region == "us-east-1":
                     client.create_bucket(Bucket=place.bucket)
                 else:
-                    client.create_bucket(Bucket=place.bucket, CreateBucketConfiguration={"LocationConstraint": self._keys.region})  # type: ignore[typeddict-item] # any region
+                    client.create_bucket(
+                        Bucket=place.bucket,
+                        CreateBucketConfiguration={
+                            "LocationConstraint": self._keys.region,  # type: ignore[typeddict-item] # any
+                        },
+                    )
             except client.exceptions.BucketAlreadyOwnedByYou:
                 return
 
         await self._run("create bucket", bucket, create, self._deadlines.call, write=True)
 
     async def usage(self, uri: str) -> Usage | None:
-        """Count what lies below a prefix; None when the bucket itself is not there. One request for each 1000 objects, 1000 at most.
+        """Count what lies below a prefix; None when the bucket itself is not there. One request for
+        each 1000 objects, 1000 at most.
 
-        So it also answers whether there is a bucket. HEAD would not: its answer has no body, and so no word that it is S3's.
+        So it also answers whether there is a bucket. HEAD would not: its answer has no body, and so
+        no word that it is S3's.
         """
         place = self._readable(parse_uri(uri, "count objects"), "count objects")
 
@@ -160,7 +187,9 @@ class S3:
         operation = "create object"
         place = self._writable(parse_uri(uri, operation), operation)
         if not place.is_below(self._reach.own) or place.key.endswith("/"):
-            raise Forbidden("S3", operation, str(place), f"nothing is stored but below {self._reach.own}")
+            raise Forbidden(
+                "S3", operation, str(place), f"nothing is stored but below {self._reach.own}"
+            )
 
         def create(client: "S3Client", _: Lifeline) -> None:
             create_object(client, place, content, operation)
@@ -170,22 +199,25 @@ class S3:
     async def digest(self, uri: str) -> ArtifactTree | None:
         """Read every byte below a prefix and compute the tree's digest; None when nothing is there.
 
-        One request for each 1000 objects, and one for each object, four at a time. Zero-byte keys that end with a slash, which consoles
-        make to show folders, are no files.
+        One request for each 1000 objects, and one for each object, four at a time. Zero-byte keys
+        that end with a slash, which consoles make to show folders, are no files.
 
         Raises:
             Invalid: No pod could write the tree; the message names the path.
-            Unavailable: It changed while it was read, the store sends almost nothing, or the deadline passed.
+            Unavailable: It changed while it was read, the store sends almost nothing, or the
+                deadline passed.
 
         """
         operation = "read artifacts"
         place = self._readable(parse_uri(uri, operation), operation)
         with self._probe(operation):
-            return await self._whole(operation, place, asyncio.get_running_loop().time() + self._deadlines.digest)
+            return await self._whole(
+                operation, place, asyncio.get_running_loop().time() + self._deadlines.digest
+            )
 
     async def delete_prefix(self, uri: str) -> None:
-        """Delete everything below a prefix, which ends with a slash. Two requests for each 1000 objects. Older versions of a bucket that
-        keeps them stay.
+        """Delete everything below a prefix, which ends with a slash. Two requests for each 1000
+        objects. Older versions of a bucket that keeps them stay.
 
         Raises:
             Forbidden: It is not below `<own bucket>/<own folder>/<something>/`.
@@ -195,9 +227,16 @@ class S3:
         """
         operation = "delete artifacts"
         place = self._writable(parse_uri(uri, operation), operation)
-        if not place.key.startswith(f"{self._reach.folder}/") or place.key == f"{self._reach.folder}/":
+        if (
+            not place.key.startswith(f"{self._reach.folder}/")
+            or place.key == f"{self._reach.folder}/"
+        ):
             raise Forbidden(
-                "S3", operation, str(place), f"nothing is deleted but below s3://{self._reach.bucket}/{self._reach.folder}/<name>/"
+                "S3",
+                operation,
+                str(place),
+                "nothing is deleted but below"
+                f" s3://{self._reach.bucket}/{self._reach.folder}/<name>/",
             )
         if place.is_below(Location(self._reach.bucket, f"{self._reach.folder}/{KEPT}/")):
             raise Forbidden("S3", operation, str(place), f"below {KEPT}/ nothing is deleted")
@@ -209,7 +248,7 @@ class S3:
 
         await self._run(operation, str(place), delete, self._deadlines.listing, write=True)
 
-    # --- where --------------------------------------------------------------------------------------
+    # --- where ------------------------------------------------------------------------------------
     def _readable(self, place: Location, operation: str) -> Location:
         if not self._reach.reads(place):
             raise Forbidden("S3", operation, str(place), self._reach.outside)
@@ -217,18 +256,33 @@ class S3:
 
     def _writable(self, place: Location, operation: str) -> Location:
         if place.bucket != self._reach.bucket:
-            raise Forbidden("S3", operation, str(place), "the connection writes to MODELYARD_BUCKET only")
+            raise Forbidden(
+                "S3", operation, str(place), "the connection writes to MODELYARD_BUCKET only"
+            )
         return place
 
-    # --- how ----------------------------------------------------------------------------------------
+    # --- how --------------------------------------------------------------------------------------
     async def _run(
-        self, operation: str, subject: str, ask: "Callable[[S3Client, Lifeline], T]", deadline: float, *, write: bool = False
+        self,
+        operation: str,
+        subject: str,
+        ask: "Callable[[S3Client, Lifeline], T]",
+        deadline: float,
+        *,
+        write: bool = False,
     ) -> T:
         with self._probe(operation):
             return await self._offload(self._calls, operation, subject, ask, deadline, write=write)
 
     async def _offload(
-        self, share: Share, operation: str, subject: str, ask: "Callable[[S3Client, Lifeline], T]", deadline: float, *, write: bool = False
+        self,
+        share: Share,
+        operation: str,
+        subject: str,
+        ask: "Callable[[S3Client, Lifeline], T]",
+        deadline: float,
+        *,
+        write: bool = False,
     ) -> T:
         def call(lifeline: Lifeline) -> T:
             opened: Opened | None = None
@@ -241,7 +295,9 @@ class S3:
                     self._forget(opened)
                 raise translate(error, operation, subject, write=write) from None
 
-        return await share.run(operation, subject, call, deadline=deadline, write=write, stall=self._bounds.stall)
+        return await share.run(
+            operation, subject, call, deadline=deadline, write=write, stall=self._bounds.stall
+        )
 
     def _made(self) -> Opened:
         with self._making:
@@ -263,7 +319,9 @@ class S3:
         def listing(client: "S3Client", lifeline: Lifeline) -> list[StoredObject]:
             found = listed(client, place, lifeline, self._bounds)
             if complaint := unwritable(file.path for file in found):
-                raise Invalid("S3", operation, str(place), f"{complaint}; no pod could serve this tree")
+                raise Invalid(
+                    "S3", operation, str(place), f"{complaint}; no pod could serve this tree"
+                )
             return found
 
         files = await self._offload(self._digests, operation, str(place), listing, left())
@@ -271,7 +329,12 @@ class S3:
 
         async def worker() -> list[FileDigest]:
             # One iterator for all workers: each takes what is next.
-            return [await self._offload(self._digests, operation, str(place), hash_object(place, file), left()) for file in waiting]
+            return [
+                await self._offload(
+                    self._digests, operation, str(place), hash_object(place, file), left()
+                )
+                for file in waiting
+            ]
 
         try:
             async with asyncio.TaskGroup() as group:
@@ -279,10 +342,14 @@ class S3:
         except BaseExceptionGroup as failed:
             first = failed.exceptions[0]
             if isinstance(first, Missing):
-                raise Unavailable("S3", operation, str(place), "it changed while it was read") from None
+                raise Unavailable(
+                    "S3", operation, str(place), "it changed while it was read"
+                ) from None
             raise first from None
         digests = [digest for done in workers for digest in done.result()]
         if not files:
             return None
         listed_as = listing_digest((file.path, file.size, file.etag) for file in files)
-        return ArtifactTree(tree_digest(digests), sum(file.size for file in digests), len(digests), listed_as)
+        return ArtifactTree(
+            tree_digest(digests), sum(file.size for file in digests), len(digests), listed_as
+        )

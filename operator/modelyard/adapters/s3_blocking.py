@@ -1,4 +1,6 @@
-"""Conversations with S3 that take more than one request, for a thread. They raise what boto3 raises; `s3` translates."""
+"""Conversations with S3 that take more than one request, for a thread. They raise what boto3
+raises; `s3` translates.
+"""
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
@@ -15,7 +17,11 @@ from modelyard.ports import StoredObject, Usage
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
-    from mypy_boto3_s3.type_defs import ErrorTypeDef, ListObjectsV2OutputTypeDef, ObjectIdentifierTypeDef
+    from mypy_boto3_s3.type_defs import (
+        ErrorTypeDef,
+        ListObjectsV2OutputTypeDef,
+        ObjectIdentifierTypeDef,
+    )
 
 __all__ = ["counted", "create_object", "delete_below", "hash_object", "listed", "read_object"]
 
@@ -23,9 +29,13 @@ _LARGEST = 2**50
 """Bytes of an object; S3's own limit is far below."""
 
 
-def pages(client: "S3Client", place: Location, line: Lifeline) -> "Iterator[ListObjectsV2OutputTypeDef]":
+def pages(
+    client: "S3Client", place: Location, line: Lifeline
+) -> "Iterator[ListObjectsV2OutputTypeDef]":
     """List the objects below a place, page by page."""
-    for page in client.get_paginator("list_objects_v2").paginate(Bucket=place.bucket, Prefix=place.prefix):
+    for page in client.get_paginator("list_objects_v2").paginate(
+        Bucket=place.bucket, Prefix=place.prefix
+    ):
         line.check()
         yield page
 
@@ -43,10 +53,14 @@ def stored(page: "ListObjectsV2OutputTypeDef", place: Location) -> Iterator[Stor
         if not 0 <= size <= _LARGEST:
             raise ValueError("no object has such a size")
         if not is_folder_mark(found["Key"], size):
-            yield StoredObject(found["Key"].removeprefix(place.prefix), size, found["ETag"].strip('"'))
+            yield StoredObject(
+                found["Key"].removeprefix(place.prefix), size, found["ETag"].strip('"')
+            )
 
 
-def listed(client: "S3Client", place: Location, line: Lifeline, bounds: Bounds) -> list[StoredObject]:
+def listed(
+    client: "S3Client", place: Location, line: Lifeline, bounds: Bounds
+) -> list[StoredObject]:
     """List the objects below a place.
 
     Raises:
@@ -61,9 +75,16 @@ def listed(client: "S3Client", place: Location, line: Lifeline, bounds: Bounds) 
             room.take(each.path, each.etag)
             found.append(each)
         if len(found) > bounds.objects:
-            raise TooLarge(f"more than {bounds.objects} objects lie there; no model has as many files")
+            raise TooLarge(
+                f"more than {bounds.objects} objects lie there; no model has as many files"
+            )
         if count >= bounds.pages:
-            raise Unavailable("S3", "list objects", str(place), f"the listing has no end within {bounds.pages} pages")
+            raise Unavailable(
+                "S3",
+                "list objects",
+                str(place),
+                f"the listing has no end within {bounds.pages} pages",
+            )
     return found
 
 
@@ -104,19 +125,31 @@ def create_object(client: "S3Client", place: Location, content: bytes, operation
 
     """
     try:
-        client.put_object(Bucket=place.bucket, Key=place.key, Body=content, IfNoneMatch="*", ContentType="application/json")
+        client.put_object(
+            Bucket=place.bucket,
+            Key=place.key,
+            Body=content,
+            IfNoneMatch="*",
+            ContentType="application/json",
+        )
     except client.exceptions.ClientError as error:
         if read_s3_error(error.response).kind is S3Kind.CHANGED:
             raise Conflict("S3", operation, str(place), "an object lies there already") from None
         raise
 
 
-def hash_object(place: Location, file: StoredObject) -> "Callable[[S3Client, Lifeline], FileDigest]":
-    """Return what streams one object and computes its SHA-256, if it is still the one that was listed."""
+def hash_object(
+    place: Location, file: StoredObject
+) -> "Callable[[S3Client, Lifeline], FileDigest]":
+    """Return what streams one object and computes its SHA-256, if it is still the one that was
+    listed.
+    """
 
     def read(client: "S3Client", line: Lifeline) -> FileDigest:
         digest, size = hashlib.sha256(), 0
-        answer = client.get_object(Bucket=place.bucket, Key=place.prefix + file.path, IfMatch=f'"{file.etag}"')
+        answer = client.get_object(
+            Bucket=place.bucket, Key=place.prefix + file.path, IfMatch=f'"{file.etag}"'
+        )
         with closing(answer["Body"]) as body:
             for chunk in body.iter_chunks(STEP):
                 line.check()
@@ -125,7 +158,12 @@ def hash_object(place: Location, file: StoredObject) -> "Callable[[S3Client, Lif
                 if size > file.size:
                     break
         if size != file.size:
-            raise Unavailable("S3", "read artifacts", f"{place}", "an object came back with another size than the listing says")
+            raise Unavailable(
+                "S3",
+                "read artifacts",
+                f"{place}",
+                "an object came back with another size than the listing says",
+            )
         return FileDigest(file.path, size, digest.hexdigest())
 
     return read
@@ -135,9 +173,13 @@ def delete_below(client: "S3Client", place: Location, line: Lifeline, operation:
     """Delete every object below a place, a thousand at a time; a bucket that is gone has none."""
     try:
         for page in pages(client, place, line):
-            keys: list[ObjectIdentifierTypeDef] = [{"Key": found["Key"]} for found in page.get("Contents", ())]
+            keys: list[ObjectIdentifierTypeDef] = [
+                {"Key": found["Key"]} for found in page.get("Contents", ())
+            ]
             if keys:
-                answer = client.delete_objects(Bucket=place.bucket, Delete={"Objects": keys, "Quiet": True})
+                answer = client.delete_objects(
+                    Bucket=place.bucket, Delete={"Objects": keys, "Quiet": True}
+                )
                 _complain(answer.get("Errors", ()), place, operation)
     except client.exceptions.NoSuchBucket:
         return
@@ -146,6 +188,10 @@ def delete_below(client: "S3Client", place: Location, line: Lifeline, operation:
 def _complain(errors: "Sequence[ErrorTypeDef]", place: Location, operation: str) -> None:
     """Tell that the store kept some of them."""
     if any(error.get("Code") == "AccessDenied" for error in errors):
-        raise Forbidden("S3", operation, str(place), "the connection's keys may not delete some of the objects")
+        raise Forbidden(
+            "S3", operation, str(place), "the connection's keys may not delete some of the objects"
+        )
     if errors:
-        raise Unavailable("S3", operation, str(place), f"the store kept {len(errors)} of the objects")
+        raise Unavailable(
+            "S3", operation, str(place), f"the store kept {len(errors)} of the objects"
+        )

@@ -1,4 +1,6 @@
-"""Making S3 clients, and translating what they raise. What is asked of S3 does not belong here (`s3`)."""
+"""Making S3 clients, and translating what they raise. What is asked of S3 does not belong here
+(`s3`).
+"""
 
 import logging
 import os
@@ -30,7 +32,15 @@ _DEPENDENCY: Final = "S3"
 _CONNECT = 5
 _READ = 10
 
-_NOT_S3S = (ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError, RecursionError)
+_NOT_S3S = (
+    ValueError,
+    KeyError,
+    TypeError,
+    AttributeError,
+    IndexError,
+    OverflowError,
+    RecursionError,
+)
 BLOCKING_ERRORS = (
     botocore.exceptions.BotoCoreError,
     botocore.exceptions.ClientError,
@@ -42,7 +52,8 @@ BLOCKING_ERRORS = (
 )
 """What a call of boto3 may raise for reasons outside of this process; `translate` knows them.
 
-boto3 parses numbers and times of an answer as they come: one that is none is a ValueError of Python's.
+boto3 parses numbers and times of an answer as they come: one that is none is a ValueError of
+Python's.
 """
 
 
@@ -70,13 +81,16 @@ class Opened(NamedTuple):
 
 
 class Clients:
-    """Makes clients from explicit keys, and from nothing else: no environment, no file, no metadata service."""
+    """Makes clients from explicit keys, and from nothing else: no environment, no file, no
+    metadata service.
+    """
 
     def __init__(self, ca_bundle: str | None = None, *, limits: Limits | None = None) -> None:
         """Prepare; S3's description (some MB) is loaded once, with the first client.
 
         Args:
-            ca_bundle: A file of authorities to trust; None: the one that OpenSSL uses, which heeds `SSL_CERT_FILE`.
+            ca_bundle: A file of authorities to trust; None: the one that OpenSSL uses, which heeds
+                `SSL_CERT_FILE`.
             limits: Who may be connected to, and how much is taken in.
 
         """
@@ -98,7 +112,9 @@ class Clients:
         """
         with self._lock:
             if self._session is None:
-                self._session = boto3.Session(botocore_session=_deaf_session(), region_name=keys.region)
+                self._session = boto3.Session(
+                    botocore_session=_deaf_session(), region_name=keys.region
+                )
             client = self._session.client(
                 "s3",
                 endpoint_url=keys.endpoint,
@@ -129,14 +145,24 @@ class Clients:
 
 
 def _deaf_session() -> botocore.session.Session:
-    """Return a session that takes no setting from the environment and reads no file of the user's."""
+    """Return a session that takes no setting from the environment and reads no file of the
+    user's.
+    """
     session = botocore.session.Session()
     store = session.get_component("config_store")
     chains = botocore.configprovider.ConfigChainFactory(session=session, environ={})
     files = {"config_file": os.devnull, "credentials_file": os.devnull}
-    for name, (_, _, default, convert) in botocore.configprovider.BOTOCORE_DEFAUT_SESSION_VARIABLES.items():
+    for name, (
+        _,
+        _,
+        default,
+        convert,
+    ) in botocore.configprovider.BOTOCORE_DEFAUT_SESSION_VARIABLES.items():
         value = files.get(name, default)
-        store.set_config_provider(name, chains.create_config_chain(instance_name=name, default=value, conversion_func=convert))
+        store.set_config_provider(
+            name,
+            chains.create_config_chain(instance_name=name, default=value, conversion_func=convert),
+        )
     return session
 
 
@@ -152,40 +178,70 @@ _MEANS: dict[S3Kind, tuple[type[ModelyardError], str]] = {
     S3Kind.REDIRECT: (Invalid, _ELSEWHERE),
     S3Kind.REFUSED: (Invalid, ""),
 }
-"""The error of each answer, and what to do. Of all others it is unclear whether a write was done."""
+"""The error of each answer, and what to do. Of all others it is unclear whether a write was
+done.
+"""
 
 
 def translate(error: BaseException, operation: str, subject: str, *, write: bool) -> ModelyardError:
-    """Translate what boto3 raised; `write` makes an unclear answer `Ambiguous`. A missing object is `Missing`."""
+    """Translate what boto3 raised; `write` makes an unclear answer `Ambiguous`. A missing object
+    is `Missing`.
+    """
     later: type[Unavailable] = Ambiguous if write else Unavailable
     if isinstance(error, botocore.exceptions.ClientError):
         answer = read_s3_error(error.response)
         kind, todo = _MEANS.get(answer.kind, (later, ""))
-        return kind(_DEPENDENCY, operation, subject, f"{answer.detail}; {todo}" if todo else answer.detail)
+        return kind(
+            _DEPENDENCY, operation, subject, f"{answer.detail}; {todo}" if todo else answer.detail
+        )
     if isinstance(error, TooLarge):
         return (Ambiguous if write else Invalid)(_DEPENDENCY, operation, subject, str(error))
     if isinstance(error, Redirected):
-        return Invalid(_DEPENDENCY, operation, subject, f"the store answers with a redirect; {_ELSEWHERE}")
-    if isinstance(error, botocore.exceptions.EndpointConnectionError) and isinstance(error.kwargs.get("error"), Denied):
+        return Invalid(
+            _DEPENDENCY, operation, subject, f"the store answers with a redirect; {_ELSEWHERE}"
+        )
+    if isinstance(error, botocore.exceptions.EndpointConnectionError) and isinstance(
+        error.kwargs.get("error"), Denied
+    ):
         return Unavailable(_DEPENDENCY, operation, subject, DENIED)
-    if isinstance(error, botocore.exceptions.ConnectTimeoutError | botocore.exceptions.EndpointConnectionError):
-        return Unavailable(_DEPENDENCY, operation, subject, "nobody answers at its address; check the store and MLFLOW_S3_ENDPOINT_URL")
+    if isinstance(
+        error, botocore.exceptions.ConnectTimeoutError | botocore.exceptions.EndpointConnectionError
+    ):
+        return Unavailable(
+            _DEPENDENCY,
+            operation,
+            subject,
+            "nobody answers at its address; check the store and MLFLOW_S3_ENDPOINT_URL",
+        )
     if isinstance(error, botocore.exceptions.SSLError):
         return Unavailable(
-            _DEPENDENCY, operation, subject, "its TLS certificate is not trusted; give the operator the authority that signed it"
+            _DEPENDENCY,
+            operation,
+            subject,
+            "its TLS certificate is not trusted; give the operator the authority that signed it",
         )
     if isinstance(error, botocore.exceptions.ParamValidationError):
         return Invalid(_DEPENDENCY, operation, subject, "the name is not allowed")
     if isinstance(error, botocore.exceptions.ReadTimeoutError):
         return later(_DEPENDENCY, operation, subject, f"no answer within {_READ} s")
     if isinstance(error, _NOT_S3S):
-        return later(_DEPENDENCY, operation, subject, "what answers there does not answer as S3 does; check MLFLOW_S3_ENDPOINT_URL")
+        return later(
+            _DEPENDENCY,
+            operation,
+            subject,
+            "what answers there does not answer as S3 does; check MLFLOW_S3_ENDPOINT_URL",
+        )
     return later(_DEPENDENCY, operation, subject, "the connection broke")
 
 
 def strange(error: BaseException) -> bool:
-    """Tell whether something else than S3 said that nothing is there: a proxy whose backend is away, whoever has the address now.
+    """Tell whether something else than S3 said that nothing is there: a proxy whose backend is
+    away, whoever has the address now.
 
-    It is never taken for S3's word, and its connection not used again: it would be asked for as long as it is kept open.
+    It is never taken for S3's word, and its connection not used again: it would be asked for as
+    long as it is kept open.
     """
-    return isinstance(error, botocore.exceptions.ClientError) and read_s3_error(error.response).kind is S3Kind.NOT_S3
+    return (
+        isinstance(error, botocore.exceptions.ClientError)
+        and read_s3_error(error.response).kind is S3Kind.NOT_S3
+    )

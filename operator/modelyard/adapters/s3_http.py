@@ -1,7 +1,8 @@
 """HTTP for boto3: to permitted addresses, within bounds, on sockets that end with their call.
 
 boto3 hands each request to a handler of its event `before-send`; the one here sends it by
-botocore's own session, with connections of ours. What is asked of S3 does not belong here (`s3`, `s3_blocking`).
+botocore's own session, with connections of ours. What is asked of S3 does not belong here (`s3`,
+`s3_blocking`).
 """
 
 import socket
@@ -41,7 +42,9 @@ class Session(botocore.httpsession.URLLib3Session):
 
     _manager: Any
 
-    def __init__(self, addresses: Addresses, bounds: Bounds, *, connect: float, read: float, **more: Any) -> None:
+    def __init__(
+        self, addresses: Addresses, bounds: Bounds, *, connect: float, read: float, **more: Any
+    ) -> None:
         """Make it; no connection is made.
 
         Args:
@@ -65,8 +68,9 @@ class Session(botocore.httpsession.URLLib3Session):
             if _REGION not in response.headers:
                 # boto3 would ask for the bucket's region, be redirected, and ask again.
                 raise Redirected
-            # boto3 asks once more, in the region that the headers name. On this connection, which who redirects may be closing
-            # at this moment, that request would break and hide the answer.
+            # boto3 asks once more, in the region that the headers name. On this connection, which
+            # who redirects may be closing at this moment, that request would break and hide the
+            # answer.
             response.raw = _Nothing()
             return response
         if not stream or response.status_code >= 300:
@@ -159,7 +163,9 @@ def _connected(connection: Any, addresses: Addresses, seconds: float) -> socket.
     try:
         found = socket.getaddrinfo(host.strip("[]"), port, socket.AF_UNSPEC, socket.SOCK_STREAM)
     except (OSError, UnicodeError):
-        raise urllib3.exceptions.NewConnectionError(connection, "the host name is not known") from None
+        raise urllib3.exceptions.NewConnectionError(
+            connection, "the host name is not known"
+        ) from None
     permitted = [each for each in found if addresses.permits(host.strip("[]"), str(each[4][0]))]
     if not permitted:
         raise Denied(connection, "the address is denied")
@@ -170,7 +176,9 @@ def _connected(connection: Any, addresses: Addresses, seconds: float) -> socket.
             sock.settimeout(max(0.001, end - time.monotonic()))
             _hold(sock)
             sock.connect(address)
-            sock.settimeout(connection.timeout if isinstance(connection.timeout, int | float) else seconds)
+            sock.settimeout(
+                connection.timeout if isinstance(connection.timeout, int | float) else seconds
+            )
         except OSError:
             sock.close()
             continue

@@ -102,7 +102,9 @@ class Addresses:
         """
         for entry in (*self.allow, *self.deny, *self.only):
             if _network(entry) is None and not _is_name(entry):
-                raise ValueError(f"{entry!r} is no host name, no address and no network such as 10.0.0.0/8")
+                raise ValueError(
+                    f"{entry!r} is no host name, no address and no network such as 10.0.0.0/8"
+                )
 
     def permits(self, host: str, address: str) -> bool:
         """Tell whether a connection may be made.
@@ -171,7 +173,9 @@ def _forms(address: str) -> tuple[Address, ...]:
     inner: list[Address | None] = [found.ipv4_mapped, found.sixtofour]
     inner.append(found.teredo[1] if found.teredo else None)
     # ::1 is a loopback of its own, and no 0.0.0.1 in the deprecated compatible form.
-    embeds = any(found in network for network in _EMBEDDING) or (found in _COMPATIBLE and int(found) > 1)
+    embeds = any(found in network for network in _EMBEDDING) or (
+        found in _COMPATIBLE and int(found) > 1
+    )
     inner.append(last if embeds else None)
     return (found, *(each for each in inner if each is not None))
 

@@ -1,4 +1,5 @@
-"""What a user reads whose text does not match a pattern: what to write instead. The API server alone would show the regular expression.
+"""What a user reads whose text does not match a pattern: what to write instead. The API server
+alone would show the regular expression.
 
 The patterns are the models'; which field has one does not belong here.
 """
@@ -9,7 +10,8 @@ __all__ = ["advised"]
 
 _S3 = r"^s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]/[^%?#]+$"
 _ADVICE = {
-    r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$": "write lower case letters, digits and dashes, with a letter or digit at both ends, such as fraud-3",
+    r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$": "write lower case letters, digits and dashes, with a"
+    " letter or digit at both ends, such as fraud-3",
     r"^[0-9]+(s|m|h|d)$": "write a whole number and s, m, h or d, such as 90d",
     r"^[0-9]+(ms|s)$": "write a whole number and ms or s, such as 50ms",
     r"^[1-9][0-9]{0,3}(s|m)$": "write a whole number and s or m, such as 30s",
@@ -17,24 +19,34 @@ _ADVICE = {
     r"^-?[0-9]+([.][0-9]+)?([eE][-+]?[0-9]{1,3})?$": 'write a number in quotes, such as "0.92"',
     r"^[a-zA-Z0-9_-]+$": "write MLflow's run id: letters, digits, dashes and underscores",
     r"^[A-Za-z0-9_-]+$": "write letters, digits, dashes and underscores, such as x-user",
-    r"^[A-Za-z0-9_-][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*$": "write the model's name or its path below the run, such as model",
+    r"^[A-Za-z0-9_-][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*$": "write the model's name or"
+    " its path below the run, such as model",
     _S3: "write s3://<bucket>/<key>, without %, ? or #",
-    r"^sha256:[0-9a-f]{64}$": "write sha256: and the 64 lower case hex digits that sha256sum prints",
-    r"^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$": "write letters, digits, dots, dashes and underscores, such as cards-2026.01",
-    r"^[A-Za-z_][A-Za-z0-9_]*$": "write letters, digits and underscores, with no digit at the beginning, such as TEST_SUITE",
-    r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$": "write lower case letters, digits, dashes and dots, such as cases-2026.01",
+    r"^sha256:[0-9a-f]{64}$": "write sha256: and the 64 lower case hex digits that sha256sum"
+    " prints",
+    r"^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$": "write letters, digits, dots, dashes and"
+    " underscores, such as cards-2026.01",
+    r"^[A-Za-z_][A-Za-z0-9_]*$": "write letters, digits and underscores, with no digit at the"
+    " beginning, such as TEST_SUITE",
+    r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$": "write lower case letters, digits, dashes and dots, such"
+    " as cases-2026.01",
     r"^[-._a-zA-Z0-9]+$": "write letters, digits, dots, dashes and underscores, such as cases.json",
     r"^[-._a-zA-Z0-9]+[.]py$": "name a key of the ConfigMap that ends in .py, such as train.py",
-    r"^[0-9]+([.][0-9]+)?([eE][-+]?[0-9]+|[numkMGTPE]|[KMGTPE]i)?$": 'write a quantity as pods have it, such as 500m, "1.5" or 2Gi',
+    r"^[0-9]+([.][0-9]+)?([eE][-+]?[0-9]+|[numkMGTPE]|[KMGTPE]i)?$": "write a quantity as pods"
+    ' have it, such as 500m, "1.5" or 2Gi',
 }
 # What `api.artifacts.parse_uri` refuses besides; the operator would refuse it later.
 _MORE = {
     _S3: (
         rule(r"!self.matches(r'/[.][.]?(/|$)')", "write the key without . and .. between slashes"),
-        rule(r"!self.matches(r'^s3://.*//')", "write the key without empty segments, such as // makes"),
+        rule(
+            r"!self.matches(r'^s3://.*//')",
+            "write the key without empty segments, such as // makes",
+        ),
         rule(
             r"!self.matches(r'[\\\p{Cc}\p{Cf}\p{Co}\p{Zl}\p{Zp}\x{a0}\x{1680}\x{2000}-\x{200a}\x{202f}\x{205f}\x{3000}]')",
-            "write the key without backslashes, control characters and spaces other than the usual one",
+            "write the key without backslashes, control characters and spaces other than the usual"
+            " one",
         ),
         rule(
             r"!self.matches(r'^s3://([^/]*[.][.]|[0-9]{1,3}([.][0-9]{1,3}){3}/)')",
@@ -56,4 +68,7 @@ def advised(pattern: str, *, mixed: bool = False) -> list[dict[str, str]]:
 
     """
     matches = f"self.matches(r'{pattern}')"
-    return [rule(f"type(self) != string || {matches}" if mixed else matches, _ADVICE[pattern]), *_MORE.get(pattern, ())]
+    return [
+        rule(f"type(self) != string || {matches}" if mixed else matches, _ADVICE[pattern]),
+        *_MORE.get(pattern, ()),
+    ]

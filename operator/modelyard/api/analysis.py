@@ -1,4 +1,5 @@
-"""The analysis of a canary: by which counts a candidate is judged against the stable version, and what follows.
+"""The analysis of a canary: by which counts a candidate is judged against the stable version, and
+what follows.
 
 The test is `registered_model.sequential`; what the promise is and what it rests on is in
 docs/concepts/analysis.md.
@@ -16,12 +17,16 @@ from modelyard.api.rules import exactly_one, listed, rule, rules
 __all__ = ["METRICS", "Analysis", "AnalysisVerdict", "ErrorRate", "LatencyQuantile", "Metric"]
 
 METRICS = 4
-"""How many metrics a stage lists; two more are judged where the list has no error rate and no refusal rate."""
+"""How many metrics a stage lists; two more are judged where the list has no error rate and no
+refusal rate.
+"""
 _ERRORS, _REFUSALS = "errors", "refusals"
 
 
 class AnalysisVerdict(StrEnum):
-    """What an analysis says of a candidate, the worst first: a step has the worst of its metrics."""
+    """What an analysis says of a candidate, the worst first: a step has the worst of its
+    metrics.
+    """
 
     FAIL = "Fail"
     """Shown to be worse than the limit; final."""
@@ -41,13 +46,16 @@ def _between(least: str, most: str, advice: str) -> dict[str, Any]:
 
 
 class ErrorRate(Schema):
-    """How large a share of the candidate's requests may fail: `timesStable` of the stable version's share plus `moreThanStable`."""
+    """How large a share of the candidate's requests may fail: `timesStable` of the stable
+    version's share plus `moreThanStable`.
+    """
 
     model_config = Schema.model_config | {
         "json_schema_extra": rules(
             rule(
                 "has(self.atMost) != (has(self.moreThanStable) || has(self.timesStable))",
-                "write moreThanStable, timesStable or both; or atMost alone, and a second metric where both kinds are wanted",
+                "write moreThanStable, timesStable or both; or atMost alone, and a second metric"
+                " where both kinds are wanted",
             )
         )
     }
@@ -63,7 +71,8 @@ class ErrorRate(Schema):
     times_stable: Annotated[
         Number | None,
         Field(
-            description='What the stable version\'s share is multiplied by, such as "2"; 1 if only moreThanStable is there.',
+            description='What the stable version\'s share is multiplied by, such as "2"; 1 if only'
+            " moreThanStable is there.",
             json_schema_extra=_between("1.0", "100.0", 'write a factor of 1 to 100, such as "2"'),
         ),
     ] = None
@@ -71,7 +80,9 @@ class ErrorRate(Schema):
         Number | None,
         Field(
             description='A limit of its own, such as "0.01", whatever the stable version does.',
-            json_schema_extra=_between("0.0001", "0.5", 'write a share of 0.0001 to 0.5, such as "0.01"'),
+            json_schema_extra=_between(
+                "0.0001", "0.5", 'write a share of 0.0001 to 0.5, such as "0.01"'
+            ),
         ),
     ] = None
 
@@ -89,17 +100,26 @@ class ErrorRate(Schema):
 
 
 class LatencyQuantile(Schema):
-    """How long the candidate's model servers may take; requests that failed or were refused have no latency."""
+    """How long the candidate's model servers may take; requests that failed or were refused have
+    no latency.
+    """
 
     model_config = Schema.model_config | {
-        "json_schema_extra": rules(rule("has(self.ratioToStable) != has(self.atMost)", "write either ratioToStable or atMost"))
+        "json_schema_extra": rules(
+            rule(
+                "has(self.ratioToStable) != has(self.atMost)",
+                "write either ratioToStable or atMost",
+            )
+        )
     }
 
     quantile: Annotated[
         Number,
         Field(
             description='The share of the answers that are as fast or faster, such as "0.99".',
-            json_schema_extra=_between("0.5", "0.999", 'write a quantile of 0.5 to 0.999, such as "0.99"'),
+            json_schema_extra=_between(
+                "0.5", "0.999", 'write a quantile of 0.5 to 0.999, such as "0.99"'
+            ),
         ),
     ] = "0.99"
     ratio_to_stable: Annotated[
@@ -113,7 +133,8 @@ class LatencyQuantile(Schema):
     at_most: Annotated[
         Latency | None,
         Field(
-            description="A limit of its own, such as 50ms. It is rounded up by at most 9 %, as ratioToStable is.",
+            description="A limit of its own, such as 50ms. It is rounded up by at most 9 %, as"
+            " ratioToStable is.",
             json_schema_extra=rules(
                 rule(
                     "self.matches('^0*([1-9][0-9]{0,3}|[1-5][0-9]{4}|60000)ms$|^0*([1-9]|[1-5][0-9]|60)s$')",
@@ -157,26 +178,40 @@ class Metric(Schema):
                 f"a metric has exactly one of {', '.join(_KINDS[:-1])} and {_KINDS[-1]}",
             ),
             rule(
-                f"(self.name != '{_ERRORS}' || has(self.errorRate)) && (self.name != '{_REFUSALS}' || has(self.refusalRate))",
-                f"only an errorRate is called {_ERRORS} and only a refusalRate {_REFUSALS}, for so are those that are judged by default:"
-                " write another name",
+                f"(self.name != '{_ERRORS}' || has(self.errorRate)) && (self.name != '{_REFUSALS}'"
+                " || has(self.refusalRate))",
+                f"only an errorRate is called {_ERRORS} and only a refusalRate {_REFUSALS}, for so"
+                " are those that are judged by default: write another name",
             ),
         )
     }
 
     name: Annotated[
         str,
-        Field(max_length=30, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", description="Its name, as status and events show it."),
+        Field(
+            max_length=30,
+            pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$",
+            description="Its name, as status and events show it.",
+        ),
     ]
     error_rate: Annotated[
         ErrorRate | None,
-        Field(description="Requests that the model server failed: 500 and above, no connection, no answer in time."),
+        Field(
+            description="Requests that the model server failed: 500 and above, no connection, no"
+            " answer in time."
+        ),
     ] = None
     refusal_rate: Annotated[
         ErrorRate | None,
-        Field(description="Requests that the model server refused: 400 to 499. Callers' own mistakes are in both versions' shares."),
+        Field(
+            description="Requests that the model server refused: 400 to 499. Callers' own mistakes"
+            " are in both versions' shares."
+        ),
     ] = None
-    latency: Annotated[LatencyQuantile | None, Field(description="How long answers take, as the model servers measure it.")] = None
+    latency: Annotated[
+        LatencyQuantile | None,
+        Field(description="How long answers take, as the model servers measure it."),
+    ] = None
 
     @property
     def rate(self) -> ErrorRate | None:
@@ -185,14 +220,20 @@ class Metric(Schema):
 
 
 class Analysis(Schema):
-    """Judge the candidate by what it answers beside the stable version, in intervals, from its first request to the switch."""
+    """Judge the candidate by what it answers beside the stable version, in intervals, from its
+    first request to the switch.
+    """
 
     interval: Annotated[
         Duration,
         Field(
-            description="How often it is judged, such as 30s. What it can find does not depend on it.",
+            description="How often it is judged, such as 30s. What it can find does not depend on"
+            " it.",
             json_schema_extra=rules(
-                rule("self.matches('^0*([5-9]|[1-9][0-9]|[1-5][0-9]{2}|600)s$|^0*([1-9]|10)m$')", "write 5s to 10m, such as 30s")
+                rule(
+                    "self.matches('^0*([5-9]|[1-9][0-9]|[1-5][0-9]{2}|600)s$|^0*([1-9]|10)m$')",
+                    "write 5s to 10m, such as 30s",
+                )
             ),
         ),
     ] = "30s"
@@ -201,26 +242,35 @@ class Analysis(Schema):
         Field(
             description="The probability with which a candidate that stays within all limits is stopped, at most: over the whole"
             ' rollout, however long it takes and however often it is judged. Such as "0.01".',
-            json_schema_extra=_between("0.0001", "0.2", 'write a probability of 0.0001 to 0.2, such as "0.01"'),
+            json_schema_extra=_between(
+                "0.0001", "0.2", 'write a probability of 0.0001 to 0.2, such as "0.01"'
+            ),
         ),
     ] = "0.01"
     min_requests: Annotated[
         int,
-        Field(ge=1, le=1_000_000, description="Requests to the candidate in a step before it can pass. It can fail with fewer."),
+        Field(
+            ge=1,
+            le=1_000_000,
+            description="Requests to the candidate in a step before it can pass. It can fail with"
+            " fewer.",
+        ),
     ] = 500
     no_data: Annotated[
         Literal["Hold", "Proceed", "Abort"],
         Field(
-            description="What follows if a hold ends with fewer requests than minRequests. Hold: it lasts until they are there."
-            " Proceed: the next step begins. Abort: the version is rejected."
+            description="What follows if a hold ends with fewer requests than minRequests. Hold: it"
+            " lasts until they are there. Proceed: the next step begins. Abort: the version is"
+            " rejected."
         ),
     ] = "Hold"
     inconclusive: Annotated[
         Literal["Proceed", "Hold", "Abort"],
         Field(
-            description="What follows if a hold ends and the candidate is shown to be neither worse than the limit nor within it."
-            " Proceed: the next step begins, and the test continues with its traffic. Hold: the hold lasts until one of both is"
-            " shown. Abort: the version is rejected."
+            description="What follows if a hold ends and the candidate is shown to be neither worse"
+            " than the limit nor within it. Proceed: the next step begins, and the test"
+            " continues with its traffic. Hold: the hold lasts until one of both is shown."
+            " Abort: the version is rejected."
         ),
     ] = "Proceed"
     failure_limit: Annotated[
@@ -228,7 +278,8 @@ class Analysis(Schema):
         Field(
             ge=0,
             le=10,
-            description="How many bad intervals alone do not fail the candidate, however bad they are: with 1 it takes at least two.",
+            description="How many bad intervals alone do not fail the candidate, however bad they"
+            " are: with 1 it takes at least two.",
         ),
     ] = 1
     metrics: Annotated[

@@ -1,4 +1,6 @@
-"""Which ModelApprovals count for a gate: one rule for the gate, for the approval's own status, and for the client. Pure."""
+"""Which ModelApprovals count for a gate: one rule for the gate, for the approval's own status,
+and for the client. Pure.
+"""
 
 import hashlib
 from collections.abc import Iterable
@@ -12,10 +14,22 @@ from modelyard.api.model_approval import ApprovalReason as Reason
 from modelyard.api.model_approval import Decision, ModelApproval
 from modelyard.api.registered_model import Stage, VersionStatus
 
-__all__ = ["FORGED_IS_REFUSED", "Asked", "Standing", "expiry", "forged", "gate_of", "heard", "own_work", "registrar_of"]
+__all__ = [
+    "FORGED_IS_REFUSED",
+    "Asked",
+    "Standing",
+    "expiry",
+    "forged",
+    "gate_of",
+    "heard",
+    "own_work",
+    "registrar_of",
+]
 
 FORGED_IS_REFUSED = "spec.approver must be who creates the approval"
-"""How the chart's policy `approval` begins its refusal of `forged` (charts/modelyard/templates/policies/_people.tpl)."""
+"""How the chart's policy `approval` begins its refusal of `forged`
+(charts/modelyard/templates/policies/_people.tpl).
+"""
 
 _SOON = timedelta(hours=1)
 _TENTH = 10
@@ -63,7 +77,8 @@ class Asked:
 def registrar_of(user: str | None) -> str | None:
     """Return the hash by which a version's status names who registered it.
 
-    Two users with one hash are rare, and then the gate counts one approval too few, never one too many.
+    Two users with one hash are rare, and then the gate counts one approval too few, never one too
+    many.
     """
     return None if user is None else hashlib.sha256(user.encode()).hexdigest()[:8]
 
@@ -77,7 +92,14 @@ def gate_of(approval: ModelApproval, stage: Stage) -> Gate | None:
     named, people = approval.spec.gate, [gate for gate in stage.gates if gate.approvals is not None]
     if named is None:
         return people[0] if len(people) == 1 else None
-    return next((gate for gate in stage.gates if gate.name == named and (gate.approvals or gate.external) is not None), None)
+    return next(
+        (
+            gate
+            for gate in stage.gates
+            if gate.name == named and (gate.approvals or gate.external) is not None
+        ),
+        None,
+    )
 
 
 def expiry(approval: ModelApproval, gate: Gate) -> datetime | None:
@@ -98,7 +120,9 @@ def own_work(user: str, stage: Stage, version: VersionStatus) -> str | None:
     return None
 
 
-def heard(approvals: Iterable[ModelApproval], asked: Asked, now: datetime) -> tuple[tuple[ModelApproval, Standing], ...]:
+def heard(
+    approvals: Iterable[ModelApproval], asked: Asked, now: datetime
+) -> tuple[tuple[ModelApproval, Standing], ...]:
     """Return the approvals that are for what a gate asks, and how each stands, the oldest first.
 
     Of one approver one counts. What is being deleted is withdrawn, and not among them.
@@ -109,7 +133,11 @@ def heard(approvals: Iterable[ModelApproval], asked: Asked, now: datetime) -> tu
         about = (approval.spec.approver, approval.spec.decision)
         said = _alone(approval, asked, now)
         if said.counts and about in before:
-            said = Standing(Reason.DUPLICATE, f"An older one of {approval.spec.approver} counts already.", said.next_time)
+            said = Standing(
+                Reason.DUPLICATE,
+                f"An older one of {approval.spec.approver} counts already.",
+                said.next_time,
+            )
         if said.counts:
             before.add(about)
         found.append((approval, said))
@@ -120,7 +148,10 @@ def _alone(approval: ModelApproval, asked: Asked, now: datetime) -> Standing:
     """Return how an approval stands, whoever else approves."""
     spec, gate, version = approval.spec, asked.gate, asked.version
     if spec.digest != version.digest:
-        message = f"{version.name} is {str(version.digest)[:15]}..., and this is for {spec.digest[:15]}...: judge that one."
+        message = (
+            f"{version.name} is {str(version.digest)[:15]}..., and this is for"
+            f" {spec.digest[:15]}...: judge that one."
+        )
         return Standing(Reason.OTHER_DIGEST, message)
     if spec.decision is Decision.REJECT:
         return Standing(Reason.COUNTS, f"{spec.approver} rejects {spec.version} for {spec.stage}.")
@@ -130,19 +161,28 @@ def _alone(approval: ModelApproval, asked: Asked, now: datetime) -> Standing:
     if ends is None:
         return Standing(Reason.COUNTS, f"{spec.approver} approves {spec.version} for {spec.stage}.")
     if now >= ends:
-        return Standing(Reason.EXPIRED, f"It expired at {ends:%Y-%m-%d %H:%M} UTC. To renew it, approve again.")
+        return Standing(
+            Reason.EXPIRED, f"It expired at {ends:%Y-%m-%d %H:%M} UTC. To renew it, approve again."
+        )
     soon = ends - min(_SOON, (ends - (approval.metadata.creation_timestamp or now)) / _TENTH)
     if now >= soon:
         message = f"It expires at {ends:%Y-%m-%d %H:%M} UTC. To renew it, approve again."
         return Standing(Reason.EXPIRES_SOON, message, ends)
-    message = f"{spec.approver} approves {spec.version} for {spec.stage}, until {ends:%Y-%m-%d %H:%M} UTC."
+    message = (
+        f"{spec.approver} approves {spec.version} for {spec.stage}, until {ends:%Y-%m-%d %H:%M}"
+        " UTC."
+    )
     return Standing(Reason.COUNTS, message, soon)
 
 
 def _is_for(approval: ModelApproval, asked: Asked) -> bool:
     """Tell whether an approval is for what a gate asks; one that is being deleted is withdrawn."""
     spec, gate = approval.spec, gate_of(approval, asked.stage)
-    same = (spec.stage, spec.version) == (asked.name, asked.version.name) and gate is not None and gate.name == asked.gate.name
+    same = (
+        (spec.stage, spec.version) == (asked.name, asked.version.name)
+        and gate is not None
+        and gate.name == asked.gate.name
+    )
     return same and approval.metadata.deletion_timestamp is None
 
 
@@ -151,7 +191,8 @@ def _age(approval: ModelApproval) -> tuple[str, str]:
 
 
 def forged() -> dict[str, Any]:
-    """Return an approval in the name of a user that no authenticator knows: names with system: are Kubernetes' own.
+    """Return an approval in the name of a user that no authenticator knows: names with system: are
+    Kubernetes' own.
 
     Where a dry run of creating it is not refused, approvals say nothing of who approved.
     """
@@ -163,4 +204,9 @@ def forged() -> dict[str, Any]:
         "decision": "Reject",
         "approver": "system:modelyard:nobody",
     }
-    return {"apiVersion": f"{GROUP}/{VERSION}", "kind": ModelApproval.KIND, "metadata": {"generateName": "modelyard-tries-"}, "spec": spec}
+    return {
+        "apiVersion": f"{GROUP}/{VERSION}",
+        "kind": ModelApproval.KIND,
+        "metadata": {"generateName": "modelyard-tries-"},
+        "spec": spec,
+    }

@@ -28,7 +28,9 @@ __all__ = [
 ]
 
 KEPT = ".modelyard"
-"""Folder of a namespace's own in which the operator keeps what nothing deletes, such as histories."""
+"""Folder of a namespace's own in which the operator keeps what nothing deletes, such as
+histories.
+"""
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 _IP_ADDRESS = re.compile(r"[0-9]{1,3}(\.[0-9]{1,3}){3}")
 _KEY_LIMIT = 1024
@@ -78,7 +80,9 @@ _TOOL_FILES = frozenset(
         ".lldbinit",
     ]
 )
-"""Files that a tool obeys in the folder where it is started, or that stand for one of its folders."""
+"""Files that a tool obeys in the folder where it is started, or that stand for one of its
+folders.
+"""
 _SHORT_GIT = re.compile(r"git~[0-9]+")
 """Windows' short name of `.git`."""
 _SHOWN = 120
@@ -235,18 +239,25 @@ def unwritable(paths: Iterable[str]) -> str:
 
 
 def meddling(paths: Iterable[str]) -> str:
-    """Name a path that would change what a tool does in the folder that it is written to; empty: none.
+    """Name a path that would change what a tool does in the folder that it is written to; empty:
+    none.
 
-    A folder whose name begins with a dot belongs to a tool, and what lies in it is often run: a hook of
-    Git, a task of an editor. So are some files. Upper case and dots at the end make no difference, for
-    some file systems ignore them.
+    A folder whose name begins with a dot belongs to a tool, and what lies in it is often run: a
+    hook of Git, a task of an editor. So are some files. Upper case and dots at the end make no
+    difference, for some file systems ignore them.
     """
-    return next((path for path in sorted(paths) if _meddles([_folded(each) for each in path.split("/")])), "")
+    return next(
+        (path for path in sorted(paths) if _meddles([_folded(each) for each in path.split("/")])),
+        "",
+    )
 
 
 def _meddles(segments: list[str]) -> bool:
     *folders, file = segments
-    foreign = any((each.startswith(".") and each not in _HARMLESS_FOLDERS) or _SHORT_GIT.fullmatch(each) for each in folders)
+    foreign = any(
+        (each.startswith(".") and each not in _HARMLESS_FOLDERS) or _SHORT_GIT.fullmatch(each)
+        for each in folders
+    )
     return foreign or file in _TOOL_FILES or _SHORT_GIT.fullmatch(file) is not None
 
 

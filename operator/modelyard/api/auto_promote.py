@@ -16,6 +16,7 @@ class AutoPromote(Schema):
         Literal["newest"],
         Field(
             alias="from",
-            description="newest: the version that was registered last, of those that are newer than the effective one and not rejected.",
+            description="newest: the version that was registered last, of those that are newer"
+            " than the effective one and not rejected.",
         ),
     ]

@@ -45,12 +45,21 @@ _NAME = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
 Name = Annotated[str, Field(min_length=1, max_length=63, pattern=_NAME)]
 Digest = Annotated[str, Field(max_length=71, pattern=r"^sha256:[0-9a-f]{64}$")]
 Duration = Annotated[str, Field(max_length=16, pattern=r"^[0-9]+(s|m|h|d)$")]
-S3Uri = Annotated[str, Field(min_length=6, max_length=1024, pattern=r"^s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]/[^%?#]+$")]
+S3Uri = Annotated[
+    str,
+    Field(
+        min_length=6, max_length=1024, pattern=r"^s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]/[^%?#]+$"
+    ),
+]
 Latency = Annotated[str, Field(max_length=16, pattern=r"^[0-9]+(ms|s)$")]
 UserName = Annotated[str, Field(min_length=1, max_length=253)]
 """A user as the API server calls it: bob@example.com, system:serviceaccount:ci:release."""
-Number = Annotated[str, Field(max_length=32, pattern=r"^-?[0-9]+([.][0-9]+)?([eE][-+]?[0-9]{1,3})?$")]
-"""A decimal number that a user writes. Its exponent is bounded: 1e999999999 as a fraction takes all memory there is."""
+Number = Annotated[
+    str, Field(max_length=32, pattern=r"^-?[0-9]+([.][0-9]+)?([eE][-+]?[0-9]{1,3})?$")
+]
+"""A decimal number that a user writes. Its exponent is bounded: 1e999999999 as a fraction takes
+all memory there is.
+"""
 TagValue = Annotated[str, Field(max_length=500)]
 Tags = Annotated[
     dict[str, TagValue],
@@ -59,7 +68,8 @@ Tags = Annotated[
         json_schema_extra=rules(
             rule(
                 "self.all(key, !key.startsWith('mlflow.') && !key.startsWith('modelyard.io/'))",
-                "keys that begin with mlflow. or modelyard.io/ are MLflow's and modelyard's own: write another key, such as team.owner",
+                "keys that begin with mlflow. or modelyard.io/ are MLflow's and modelyard's own:"
+                " write another key, such as team.owner",
             ),
             *mlflow_pairs(),
         ),
@@ -71,14 +81,24 @@ MESSAGE = 2048
 
 
 def cut(size: int) -> BeforeValidator:
-    """Cut a text on reading: an earlier release wrote a longer one, and its status is still read."""
+    """Cut a text on reading: an earlier release wrote a longer one, and its status is still
+    read.
+    """
     return BeforeValidator(lambda text: text[:size] if isinstance(text, str) else text)
 
 
 class Schema(BaseModel):
-    """A part of a kind: camelCase outside, snake_case here; unknown fields are dropped, as the API server would."""
+    """A part of a kind: camelCase outside, snake_case here; unknown fields are dropped, as the
+    API server would.
+    """
 
-    model_config = ConfigDict(frozen=True, alias_generator=to_camel, populate_by_name=True, extra="ignore", protected_namespaces=())
+    model_config = ConfigDict(
+        frozen=True,
+        alias_generator=to_camel,
+        populate_by_name=True,
+        extra="ignore",
+        protected_namespaces=(),
+    )
 
 
 class DeletionPolicy(StrEnum):
@@ -93,26 +113,40 @@ class Condition(Schema):
 
     type: Annotated[str, Field(max_length=63, description="Type of the condition, in CamelCase.")]
     status: Annotated[ConditionStatus, Field(description="True, False or Unknown.")]
-    reason: Annotated[str, Field(max_length=63, description="Why, as one CamelCase word; docs/conditions.md lists them.")]
+    reason: Annotated[
+        str,
+        Field(
+            max_length=63, description="Why, as one CamelCase word; docs/conditions.md lists them."
+        ),
+    ]
     message: Annotated[
         str,
         cut(MESSAGE),
         Field(max_length=MESSAGE, description="What is the matter and what to do next, in words."),
     ] = ""
-    observed_generation: Annotated[int, Field(ge=0, description="The spec's generation that this speaks of.")] = 0
-    last_transition_time: Annotated[datetime | None, Field(description="When the status last changed.")] = None
+    observed_generation: Annotated[
+        int, Field(ge=0, description="The spec's generation that this speaks of.")
+    ] = 0
+    last_transition_time: Annotated[
+        datetime | None, Field(description="When the status last changed.")
+    ] = None
 
 
 class Status(Schema):
     """What every kind's status has."""
 
-    observed_generation: Annotated[int, Field(ge=0, description="The spec's generation that this status speaks of.")] = 0
+    observed_generation: Annotated[
+        int, Field(ge=0, description="The spec's generation that this status speaks of.")
+    ] = 0
     conditions: Annotated[
         tuple[Condition, ...],
         Field(
             max_length=6,
             description="Ready, Reconciling, Stalled and the kind's own.",
-            json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
+            json_schema_extra={
+                "x-kubernetes-list-type": "map",
+                "x-kubernetes-list-map-keys": ["type"],
+            },
         ),
     ] = ()
 
@@ -160,10 +194,17 @@ class Resource(Schema, Generic[SpecT, StatusT]):
         """Read an object as the API server gives it; a missing status is an empty one.
 
         Raises:
-            pydantic.ValidationError: The object does not fit the CRD (which was changed under our feet).
+            pydantic.ValidationError: The object does not fit the CRD (which was changed under our
+                feet).
 
         """
-        return cls.model_validate({"metadata": body["metadata"], "spec": body.get("spec") or {}, "status": body.get("status") or {}})
+        return cls.model_validate(
+            {
+                "metadata": body["metadata"],
+                "spec": body.get("spec") or {},
+                "status": body.get("status") or {},
+            }
+        )
 
     @property
     def key(self) -> str:
@@ -172,13 +213,17 @@ class Resource(Schema, Generic[SpecT, StatusT]):
 
 
 def condition(type_: str, status: bool | None, reason: str, message: str = "") -> Condition:
-    """Build a condition, its message cut to what it may have; the engine adds generation and transition time when it writes it."""
+    """Build a condition, its message cut to what it may have; the engine adds generation and
+    transition time when it writes it.
+    """
     state: ConditionStatus = "Unknown" if status is None else "True" if status else "False"
     return Condition(type=type_, status=state, reason=reason, message=message[:MESSAGE])
 
 
 def as_name(text: str | None) -> str | None:
-    """Return a text that may stand where a `Name` does; None for any other: tags in MLflow may be written by anybody."""
+    """Return a text that may stand where a `Name` does; None for any other: tags in MLflow may
+    be written by anybody.
+    """
     return text if text and len(text) <= 63 and re.fullmatch(_NAME, text) else None
 
 
@@ -187,7 +232,8 @@ _FOR_EVER = 1000 * 365 * 86400
 
 
 def parse_duration(text: str) -> timedelta:
-    """Read `30m`, `24h` or `90d`; more than 1000 years is 1000 years, which a calendar can still subtract.
+    """Read `30m`, `24h` or `90d`; more than 1000 years is 1000 years, which a calendar can still
+    subtract.
 
     Raises:
         ValueError: It is none of those; the CRD's pattern keeps users from here.
@@ -195,5 +241,7 @@ def parse_duration(text: str) -> timedelta:
     """
     match = re.fullmatch(r"([0-9]+)([smhd])", text)
     if match is None:
-        raise ValueError(f"{text!r} is not a duration: write a whole number and s, m, h or d, such as 30m")
+        raise ValueError(
+            f"{text!r} is not a duration: write a whole number and s, m, h or d, such as 30m"
+        )
     return timedelta(seconds=min(int(match[1]) * _UNITS[match[2]], _FOR_EVER))

@@ -16,9 +16,18 @@ class Blocker(Schema):
     LIMIT: ClassVar[int] = 1024
     """Greatest length of the message, in characters."""
 
-    reason: Annotated[str, Field(max_length=40, description="Why, as one CamelCase word; docs/conditions.md lists them.")]
-    message: Annotated[str, Field(max_length=LIMIT, description="What is the case, and what to do.")]
-    needs_action: Annotated[bool, Field(description="True: it stays so until a user acts. False: it ends by itself.")] = False
+    reason: Annotated[
+        str,
+        Field(
+            max_length=40, description="Why, as one CamelCase word; docs/conditions.md lists them."
+        ),
+    ]
+    message: Annotated[
+        str, Field(max_length=LIMIT, description="What is the case, and what to do.")
+    ]
+    needs_action: Annotated[
+        bool, Field(description="True: it stays so until a user acts. False: it ends by itself.")
+    ] = False
 
     @classmethod
     def of(cls, reason: str, message: str, *, needs_action: bool = False) -> Self:
@@ -34,9 +43,13 @@ class VersionBlocker(Blocker):
 
     LIMIT: ClassVar[int] = 320  # a status holds those of many versions
 
-    message: Annotated[str, Field(max_length=LIMIT, description="What is the case, and what to do.")]
+    message: Annotated[
+        str, Field(max_length=LIMIT, description="What is the case, and what to do.")
+    ]
 
 
 def blocked(blocker: Blocker) -> tuple[Condition, ...]:
-    """Return the three conditions of an object that waits: Stalled when a user has to act, else Reconciling."""
+    """Return the three conditions of an object that waits: Stalled when a user has to act, else
+    Reconciling.
+    """
     return (stalled if blocker.needs_action else progressing)(blocker.reason, blocker.message)

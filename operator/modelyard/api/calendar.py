@@ -65,9 +65,15 @@ def frozen(freezes: Iterable[Freeze], now: datetime, stop: Stop | None = None) -
     return Frozen(reason, None, first)
 
 
-def _in_force(calendar: tuple[Freeze, ...], stop: Stop | None, now: datetime) -> tuple[str, datetime] | None:
+def _in_force(
+    calendar: tuple[Freeze, ...], stop: Stop | None, now: datetime
+) -> tuple[str, datetime] | None:
     """Return reason and end of the freeze that ends last of those that are in force."""
-    ends = [(end, each.reason) for each in calendar if (end := _end(each, now)) is not None and end > now]
+    ends = [
+        (end, each.reason)
+        for each in calendar
+        if (end := _end(each, now)) is not None and end > now
+    ]
     if stop is not None and stop.holds(now):
         ends.append((stop.until, stop.reason))
     latest = max(ends, default=None)
@@ -77,17 +83,23 @@ def _in_force(calendar: tuple[Freeze, ...], stop: Stop | None, now: datetime) ->
 def _end(each: Freeze, now: datetime) -> datetime | None:
     """Return the end of the freeze that began last, past or to come."""
     lasts = parse_duration(each.duration)
-    began = _began(each.schedule, each.time_zone, lasts, now.astimezone(UTC).replace(second=0, microsecond=0))
+    began = _began(
+        each.schedule, each.time_zone, lasts, now.astimezone(UTC).replace(second=0, microsecond=0)
+    )
     return None if began is None else began + lasts
 
 
 @lru_cache(maxsize=4096)
 def _began(schedule: str, time_zone: str, lasts: timedelta, minute: datetime) -> datetime | None:
-    """Return the last moment at or before a minute at which a schedule says that something begins; None: not within what it lasts."""
-    # In the hour that the clocks show twice, what began in its first half is later on the clock than now.
+    """Return the last moment at or before a minute at which a schedule says that something
+    begins; None: not within what it lasts.
+    """
+    # In the hour that the clocks show twice, what began in its first half is later on the clock
+    # than now.
     later = (minute + _CLOCKS_CHANGE).astimezone(ZoneInfo(time_zone))
     simulated = CronSim(schedule, later, reverse=True)
-    # It would search fifty years: of a schedule that has no day in the time that matters nothing is asked.
+    # It would search fifty years: of a schedule that has no day in the time that matters nothing is
+    # asked.
     days = (later.date() - timedelta(days=passed) for passed in range(lasts.days + 3))
     if not any(day.month in simulated.months and simulated.match_day(day) for day in days):
         return None

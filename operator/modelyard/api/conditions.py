@@ -22,14 +22,20 @@ class EngineReason(StrEnum):
     RECONCILE_TIMED_OUT = "ReconcileTimedOut"
     """A reconcile took longer than it may. It is retried automatically."""
     NO_PROGRESS = "NoProgress"
-    """What the operator writes is changed back at once by something else. It is retried automatically."""
+    """What the operator writes is changed back at once by something else. It is retried
+    automatically.
+    """
     INTERNAL_ERROR = "InternalError"
     """A bug of modelyard. It is retried automatically."""
 
 
 def ready(reason: str, message: str) -> tuple[Condition, ...]:
     """Say that all is as the spec asks."""
-    return (condition("Ready", True, reason, message), condition("Reconciling", False, reason), condition("Stalled", False, reason))
+    return (
+        condition("Ready", True, reason, message),
+        condition("Reconciling", False, reason),
+        condition("Stalled", False, reason),
+    )
 
 
 def progressing(reason: str, message: str) -> tuple[Condition, ...]:
@@ -55,14 +61,29 @@ def trouble(error: ModelyardError) -> tuple[Condition, ...]:
     subject = f"{error.operation} {error.subject}"
     detail = f": {error.detail}" if error.detail else ""
     if error.operation == CONNECTION_OPERATION:
-        return stalled("ConnectionMissing", error.detail or f"The Secret {error.subject} is missing or incomplete.")
+        return stalled(
+            "ConnectionMissing",
+            error.detail or f"The Secret {error.subject} is missing or incomplete.",
+        )
     if isinstance(error, Forbidden) and error.dependency != "Kubernetes":
         return stalled(
-            "ConnectionRefused", f"{error.dependency} refused to {subject}{detail}. Correct the keys in the Secret modelyard-connection."
+            "ConnectionRefused",
+            f"{error.dependency} refused to {subject}{detail}. Correct the keys in the Secret"
+            " modelyard-connection.",
         )
     if isinstance(error, Invalid):
         return stalled("RequestRefused", f"{error.dependency} refused to {subject}{detail}.")
     if isinstance(error, Conflict):
-        return progressing("RequestRefused", f"{error.dependency}: {subject} met a conflict{detail}. It is tried again by itself.")
-    reason = {"MLflow": "MLflowUnavailable", "S3": "StoreUnavailable", "Kubernetes": "RequestRefused"}[error.dependency]
-    return progressing(reason, f"{error.dependency} does not answer to {subject}{detail}. It is tried again by itself.")
+        return progressing(
+            "RequestRefused",
+            f"{error.dependency}: {subject} met a conflict{detail}. It is tried again by itself.",
+        )
+    reason = {
+        "MLflow": "MLflowUnavailable",
+        "S3": "StoreUnavailable",
+        "Kubernetes": "RequestRefused",
+    }[error.dependency]
+    return progressing(
+        reason,
+        f"{error.dependency} does not answer to {subject}{detail}. It is tried again by itself.",
+    )

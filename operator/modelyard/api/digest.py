@@ -1,4 +1,6 @@
-"""The digest of an artifact tree: one definition for the operator, which records it, and for the pods, which check it."""
+"""The digest of an artifact tree: one definition for the operator, which records it, and for the
+pods, which check it.
+"""
 
 import hashlib
 from collections.abc import Iterable
@@ -9,7 +11,9 @@ __all__ = ["FileDigest", "listing_digest", "tree_digest"]
 
 @dataclass(frozen=True, order=True)
 class FileDigest:
-    """One file of a tree: its relative POSIX path, its size in bytes, the SHA-256 of its bytes in hex."""
+    """One file of a tree: its relative POSIX path, its size in bytes, the SHA-256 of its bytes
+    in hex.
+    """
 
     path: str
     size: int
@@ -17,14 +21,18 @@ class FileDigest:
 
 
 def tree_digest(files: Iterable[FileDigest]) -> str:
-    """Return `sha256:<hex>` of a tree: every path, size and content counts, the order of the listing does not.
+    """Return `sha256:<hex>` of a tree: every path, size and content counts, the order of the
+    listing does not.
 
     Args:
         files: The tree's files, each path once, in any order.
 
     """
     lines = sorted((file.path.encode(), f"{file.sha256} {file.size} ".encode()) for file in files)
-    return "sha256:" + hashlib.sha256(b"".join(head + path + b"\n" for path, head in lines)).hexdigest()
+    return (
+        "sha256:"
+        + hashlib.sha256(b"".join(head + path + b"\n" for path, head in lines)).hexdigest()
+    )
 
 
 def listing_digest(entries: Iterable[tuple[str, int, str]]) -> str:

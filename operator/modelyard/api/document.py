@@ -1,7 +1,8 @@
 """Objects as YAML that kubectl, Helm and the GitOps engines read as it was meant.
 
-PyYAML follows YAML 1.1 as it is written; they read a text without quotes as Go does (go.yaml.in/yaml/v2, resolve.go): `1e-3`, `08` and
-the Git revision `8e44` are numbers, `y` is true, `0o17` is 15. A parameter that PyYAML writes without quotes is refused by the API server.
+PyYAML follows YAML 1.1 as it is written; they read a text without quotes as Go does
+(go.yaml.in/yaml/v2, resolve.go): `1e-3`, `08` and the Git revision `8e44` are numbers, `y` is true,
+`0o17` is 15. A parameter that PyYAML writes without quotes is refused by the API server.
 """
 
 import math
@@ -17,12 +18,16 @@ __all__ = ["dumped", "loaded_all"]
 _BINARY, _BOOL, _FLOAT, _INT, _SET, _TIMESTAMP = (
     f"tag:yaml.org,2002:{kind}" for kind in ("binary", "bool", "float", "int", "set", "timestamp")
 )
-_NUMBER = re.compile(r"^[-+]?(\.[0-9_]+|[0-9][0-9_]*(\.[0-9_]*)?)([eE][-+]?[0-9_]+)?$|^[-+]?0[xXoObB][0-9a-fA-F_]+$")
+_NUMBER = re.compile(
+    r"^[-+]?(\.[0-9_]+|[0-9][0-9_]*(\.[0-9_]*)?)([eE][-+]?[0-9_]+)?$|^[-+]?0[xXoObB][0-9a-fA-F_]+$"
+)
 _TRUTH = re.compile(r"^[yYnN]$")
 
 
 class _Dumper(yaml.SafeDumper):
-    """Quotes what any reader would take for no text; writes everything out, for readers compare by eye."""
+    """Quotes what any reader would take for no text; writes everything out, for readers compare
+    by eye.
+    """
 
     def ignore_aliases(self, data: Any) -> bool:
         """Write no anchors."""
@@ -50,7 +55,9 @@ _Dumper.add_implicit_resolver(_BOOL, _TRUTH, list("yYnN"))
 
 
 class _Loader(yaml.SafeLoader):
-    """Reads `1e-3` as the number, `12:30` as no number, and leaves a date the text that it is: JSON has none."""
+    """Reads `1e-3` as the number, `12:30` as no number, and leaves a date the text that it is:
+    JSON has none.
+    """
 
 
 def _number(loader: _Loader, node: yaml.ScalarNode) -> int | float | str:

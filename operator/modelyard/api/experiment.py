@@ -55,21 +55,28 @@ class Objective(Schema):
             json_schema_extra=rules(*metric_name()),
         ),
     ]
-    goal: Annotated[Literal["Maximize", "Minimize"], Field(description="Maximize: more of it is better. Minimize: less of it.")] = (
-        "Maximize"
-    )
+    goal: Annotated[
+        Literal["Maximize", "Minimize"],
+        Field(description="Maximize: more of it is better. Minimize: less of it."),
+    ] = "Maximize"
 
 
 class Retention(Schema):
-    """Which runs are soft-deleted. A run that a model version came from is always kept, and so is a run that goes on."""
+    """Which runs are soft-deleted. A run that a model version came from is always kept, and so
+    is a run that goes on.
+    """
 
-    runs: Annotated[Duration, Field(description="Age, since its end, at which a run is soft-deleted, such as 90d.")]
+    runs: Annotated[
+        Duration,
+        Field(description="Age, since its end, at which a run is soft-deleted, such as 90d."),
+    ]
     keep_best: Annotated[
         int,
         Field(
             ge=0,
             le=1000,
-            description="How many of the best runs, by spec.objective, are kept whatever their age. Without an objective, the newest.",
+            description="How many of the best runs, by spec.objective, are kept whatever their"
+            " age. Without an objective, the newest.",
         ),
     ] = 0
 
@@ -78,16 +85,28 @@ class ExperimentSpec(Schema):
     """What a user wants of an experiment."""
 
     description: Annotated[
-        str, Field(max_length=5000, description="Shown as the experiment's note in MLflow.", json_schema_extra=rules(mlflow_text()))
+        str,
+        Field(
+            max_length=5000,
+            description="Shown as the experiment's note in MLflow.",
+            json_schema_extra=rules(mlflow_text()),
+        ),
     ] = ""
-    tags: Annotated[Tags, Field(description="Tags of the MLflow experiment. Tags set in MLflow by others stay.")] = Field(
-        default_factory=dict
-    )
-    objective: Annotated[Objective | None, Field(description="Names the best run in the status.")] = None
-    retention: Annotated[Retention | None, Field(description="What is kept of old runs. Absent: everything.")] = None
+    tags: Annotated[
+        Tags, Field(description="Tags of the MLflow experiment. Tags set in MLflow by others stay.")
+    ] = Field(default_factory=dict)
+    objective: Annotated[
+        Objective | None, Field(description="Names the best run in the status.")
+    ] = None
+    retention: Annotated[
+        Retention | None, Field(description="What is kept of old runs. Absent: everything.")
+    ] = None
     deletion_policy: Annotated[
         DeletionPolicy,
-        Field(description="Delete: soft-delete the MLflow experiment with this object (needs the verb purge). Retain: leave it."),
+        Field(
+            description="Delete: soft-delete the MLflow experiment with this object (needs the verb"
+            " purge). Retain: leave it."
+        ),
     ] = DeletionPolicy.RETAIN
 
 
@@ -103,25 +122,44 @@ class Artifacts(Schema):
     """What lies in S3, looked at every resync."""
 
     uri: Annotated[str, Field(max_length=1024, description="The experiment's prefix.")]
-    objects: Annotated[int, Field(ge=0, description="How many objects lie below it.", json_schema_extra={"format": "int64"})] = 0
-    bytes: Annotated[int, Field(ge=0, description="Their size in bytes.", json_schema_extra={"format": "int64"})] = 0
-    at_least: Annotated[bool | None, Field(description="There are more: counting ended after a million objects.")] = None
+    objects: Annotated[
+        int,
+        Field(
+            ge=0,
+            description="How many objects lie below it.",
+            json_schema_extra={"format": "int64"},
+        ),
+    ] = 0
+    bytes: Annotated[
+        int, Field(ge=0, description="Their size in bytes.", json_schema_extra={"format": "int64"})
+    ] = 0
+    at_least: Annotated[
+        bool | None, Field(description="There are more: counting ended after a million objects.")
+    ] = None
 
 
 class RunCounts(Schema):
-    """How many MLflow runs are in which state: of the newest 1000, or of fewer where MLflow's answers are very large."""
+    """How many MLflow runs are in which state: of the newest 1000, or of fewer where MLflow's
+    answers are very large.
+    """
 
     running: Annotated[int, Field(ge=0, description="Running or scheduled.")] = 0
     finished: Annotated[int, Field(ge=0, description="Finished well.")] = 0
     failed: Annotated[int, Field(ge=0, description="Failed or killed.")] = 0
-    deleted: Annotated[int, Field(ge=0, description="Soft-deleted: they can be restored until they are purged.")] = 0
-    at_least: Annotated[bool | None, Field(description="There are more runs than were counted.")] = None
+    deleted: Annotated[
+        int, Field(ge=0, description="Soft-deleted: they can be restored until they are purged.")
+    ] = 0
+    at_least: Annotated[
+        bool | None, Field(description="There are more runs than were counted.")
+    ] = None
 
 
 class BestRun(Schema):
     """The best finished run by spec.objective."""
 
-    training_run: Annotated[Name | None, Field(description="The TrainingRun that it came from, if it came from one.")] = None
+    training_run: Annotated[
+        Name | None, Field(description="The TrainingRun that it came from, if it came from one.")
+    ] = None
     run_id: Annotated[str, Field(max_length=64, description="MLflow's run id.")]
     metric: Annotated[str, Field(max_length=250, description="The objective's metric.")]
     value: Annotated[str, Field(max_length=32, description="Its value.")]
@@ -130,7 +168,9 @@ class BestRun(Schema):
 class ExperimentStatus(Status):
     """What is there."""
 
-    mlflow: Annotated[MlflowExperiment | None, Field(description="The experiment in MLflow.")] = None
+    mlflow: Annotated[MlflowExperiment | None, Field(description="The experiment in MLflow.")] = (
+        None
+    )
     artifacts: Annotated[Artifacts | None, Field(description="What lies in S3.")] = None
     runs: Annotated[RunCounts | None, Field(description="How many runs are in which state.")] = None
     best_run: Annotated[BestRun | None, Field(description="The best run by spec.objective.")] = None

@@ -1,4 +1,5 @@
-"""Which models are data: their MLflow flavour is one that is loaded without running code of the model's own.
+"""Which models are data: their MLflow flavour is one that is loaded without running code of the
+model's own.
 
 The model server and the client ask the same question before they load anything. Standard library
 only, for pods import it. Reading an MLmodel file and loading a model do not belong here.
@@ -30,10 +31,18 @@ class _Flavor(NamedTuple):
 
 _PYFUNC = "python_function"
 _BOOSTER = "xgboost.core.Booster"
-_ESTIMATORS = ("XGBModel", "XGBClassifier", "XGBRegressor", "XGBRanker", "XGBRFClassifier", "XGBRFRegressor")
+_ESTIMATORS = (
+    "XGBModel",
+    "XGBClassifier",
+    "XGBRegressor",
+    "XGBRanker",
+    "XGBRFClassifier",
+    "XGBRFRegressor",
+)
 XGBOOST_CLASSES = frozenset({_BOOSTER, *(f"xgboost.sklearn.{name}" for name in _ESTIMATORS)})
 # Scikit-learn's formats are pickles, and of skops the model itself names the types to be trusted.
-# What is not named here is taken for code: so a new flavour of MLflow's is, until somebody has read its loader.
+# What is not named here is taken for code: so a new flavour of MLflow's is, until somebody has read
+# its loader.
 _DATA_ONLY = {"xgboost": _Flavor("mlflow.xgboost", XGBOOST_CLASSES, _BOOSTER)}
 
 
@@ -47,16 +56,24 @@ def why_code(flavors: Mapping[str, Mapping[str, Any]], files: Collection[str]) -
     """
     second = next((path for path in sorted(files) if path != MLMODEL and _is_mlmodel(path)), None)
     if second is not None:
-        return f"{second[:120]!r} is a second MLmodel file, and a loader may read it instead of the first"
+        return (
+            f"{second[:120]!r} is a second MLmodel file, and a loader may read it instead of the"
+            " first"
+        )
     names = [name for name in flavors if name != _PYFUNC]
     pyfunc = flavors.get(_PYFUNC)
     if not names or any(name not in _DATA_ONLY for name in names):
         loader = pyfunc.get("loader_module") if pyfunc else None
-        return f"its flavour is {', '.join(names) or _PYFUNC}, loaded by {loader}; only {', '.join(_DATA_ONLY)} is data"
+        return (
+            f"its flavour is {', '.join(names) or _PYFUNC}, loaded by {loader}; only"
+            f" {', '.join(_DATA_ONLY)} is data"
+        )
     return next(filter(None, (_why(name, flavors[name], pyfunc, files) for name in names)), "")
 
 
-def _why(name: str, flavor: Mapping[str, Any], pyfunc: Mapping[str, Any] | None, files: Collection[str]) -> str:
+def _why(
+    name: str, flavor: Mapping[str, Any], pyfunc: Mapping[str, Any] | None, files: Collection[str]
+) -> str:
     known, both = _DATA_ONLY[name], (flavor, pyfunc or {})
     if any(each.get("code") for each in both):
         return "its flavours name a folder with code"
@@ -64,12 +81,18 @@ def _why(name: str, flavor: Mapping[str, Any], pyfunc: Mapping[str, Any] | None,
     if not isinstance(class_, str) or class_ not in known.classes:
         return f"{name}.model_class is {class_!r}, which is none of XGBoost's models"
     if pyfunc is not None and pyfunc.get("loader_module") != known.loader:
-        return f"python_function.loader_module is {pyfunc.get('loader_module')!r} instead of {known.loader!r}"
+        return (
+            f"python_function.loader_module is {pyfunc.get('loader_module')!r} instead of"
+            f" {known.loader!r}"
+        )
     data = flavor.get("data")
     if not isinstance(data, str) or data not in files:
         return f"{name}.data is {data!r}, which is no file of the model"
     if pyfunc is not None and pyfunc.get("data", data) != data:
-        return f"python_function.data is {pyfunc['data']!r} and {name}.data is {data!r}; write the same file"
+        return (
+            f"python_function.data is {pyfunc['data']!r} and {name}.data is {data!r}; write the"
+            " same file"
+        )
     return ""
 
 

@@ -37,7 +37,8 @@ class Freeze(Schema):
             json_schema_extra=rules(
                 rule(
                     f"self.matches('{_SCHEDULE}')",
-                    'write five fields of cron (minute, hour, day of the month, month, day of the week), such as "0 18 * * 5"',
+                    "write five fields of cron (minute, hour, day of the month, month, day of the"
+                    ' week), such as "0 18 * * 5"',
                 )
             ),
         ),
@@ -45,11 +46,14 @@ class Freeze(Schema):
     duration: Annotated[
         Duration,
         Field(
-            description="How long it lasts from then, in hours that pass: 62h from Friday 18:00 is Monday 08:00, or 09:00 where the"
-            " clocks are set forward in between.",
+            description="How long it lasts from then, in hours that pass: 62h from Friday 18:00 is"
+            " Monday 08:00, or 09:00 where the clocks are set forward in between.",
             json_schema_extra=rules(
                 rule("!self.matches('^0+[smhd]$')", "write a duration above zero, such as 62h"),
-                rule(f"self.matches('{_DURATION}')", "write at most 999d, or four digits and s, m or h, such as 62h"),
+                rule(
+                    f"self.matches('{_DURATION}')",
+                    "write at most 999d, or four digits and s, m or h, such as 62h",
+                ),
             ),
         ),
     ]
@@ -57,11 +61,13 @@ class Freeze(Schema):
         str,
         Field(
             max_length=64,
-            description="Time zone of the schedule, as the IANA database names it, such as Europe/Berlin.",
+            description="Time zone of the schedule, as the IANA database names it, such as"
+            " Europe/Berlin.",
             json_schema_extra=rules(
                 rule(
                     # Of a zone that it does not know CEL says so by an error, which is a refusal.
-                    "self.matches('^[A-Za-z][A-Za-z0-9_+/-]*$') && timestamp('2000-01-01T00:00:00Z').getFullYear(self) > 0",
+                    "self.matches('^[A-Za-z][A-Za-z0-9_+/-]*$') &&"
+                    " timestamp('2000-01-01T00:00:00Z').getFullYear(self) > 0",
                     "write a time zone of the IANA database, such as Europe/Berlin",
                 )
             ),
@@ -69,9 +75,18 @@ class Freeze(Schema):
     ] = "UTC"
     stages: Annotated[
         tuple[StageName, ...],
-        Field(max_length=16, description="The stages that it is for; all of them if absent.", json_schema_extra=listed()),
+        Field(
+            max_length=16,
+            description="The stages that it is for; all of them if absent.",
+            json_schema_extra=listed(),
+        ),
     ] = ()
-    reason: Annotated[str, Field(min_length=1, max_length=100, description="Why, as the status says it, such as weekend.")]
+    reason: Annotated[
+        str,
+        Field(
+            min_length=1, max_length=100, description="Why, as the status says it, such as weekend."
+        ),
+    ]
 
     def concerns(self, stage: str) -> bool:
         """Tell whether it is for a stage."""
@@ -79,7 +94,9 @@ class Freeze(Schema):
 
 
 def _sooner(moment: datetime) -> datetime:
-    """Return the moment in UTC; one that is too late for a calendar to add to is the last that is not."""
+    """Return the moment in UTC; one that is too late for a calendar to add to is the last that
+    is not.
+    """
     return moment.astimezone(UTC) if _FIRST < moment.year < _LAST.year else _LAST
 
 
@@ -88,8 +105,17 @@ class Stop(Schema):
 
     model_config = Schema.model_config | {"extra": "forbid"}
 
-    reason: Annotated[str, Field(min_length=1, max_length=100, description="Why, as the status says it, such as incident 4711.")]
-    until: Annotated[AwareDatetime, AfterValidator(_sooner), Field(description="When it ends by itself.")]
+    reason: Annotated[
+        str,
+        Field(
+            min_length=1,
+            max_length=100,
+            description="Why, as the status says it, such as incident 4711.",
+        ),
+    ]
+    until: Annotated[
+        AwareDatetime, AfterValidator(_sooner), Field(description="When it ends by itself.")
+    ]
 
     def holds(self, now: datetime) -> bool:
         """Tell whether it is in force."""
@@ -135,5 +161,7 @@ def parse_calendar(data: Mapping[str, str]) -> Calendar:
         if unknown := written.keys() - fields:
             raise ValueError(f"a freeze has no field {min(unknown)}")
         if not re.fullmatch(_DURATION, window.duration):
-            raise ValueError(f"the duration {window.duration}: write at most 999d or four digits and s, m or h")
+            raise ValueError(
+                f"the duration {window.duration}: write at most 999d or four digits and s, m or h"
+            )
     return found

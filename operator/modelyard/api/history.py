@@ -1,4 +1,6 @@
-"""What happened to a model's stages: the entries of `status.history`, and the chain of their copies in S3 (decision 0034)."""
+"""What happened to a model's stages: the entries of `status.history`, and the chain of their
+copies in S3 (decision 0034).
+"""
 
 from datetime import datetime
 from enum import StrEnum
@@ -39,9 +41,21 @@ class ModelRuntime(Schema):
     """What a version is served with."""
 
     image: Annotated[str, Field(max_length=RUNTIME_IMAGE, description="Image of the model server.")]
-    revision: Annotated[int, Field(ge=0, description="Number of the pod's shape; the operator raises it when its meaning changes.")]
+    revision: Annotated[
+        int,
+        Field(
+            ge=0,
+            description="Number of the pod's shape; the operator raises it when its meaning"
+            " changes.",
+        ),
+    ]
     identity: Annotated[
-        str, Field(max_length=8, description="Eight hex digits of version, digest, image and revision; a label of the serving objects.")
+        str,
+        Field(
+            max_length=8,
+            description="Eight hex digits of version, digest, image and revision; a label of the"
+            " serving objects.",
+        ),
     ]
 
 
@@ -75,51 +89,72 @@ class Outcome(StrEnum):
 class HistoryEntry(Schema):
     """One change of a stage, or one that did not come about.
 
-    Its JSON is what is stored in S3: a field that is added is absent where it has no value, so that an
-    older entry keeps its bytes.
+    Its JSON is what is stored in S3: a field that is added is absent where it has no value, so that
+    an older entry keeps its bytes.
     """
 
-    time: Annotated[datetime, Field(description="When it ended; of a version that became effective: since when it was.")]
+    time: Annotated[
+        datetime,
+        Field(description="When it ended; of a version that became effective: since when it was."),
+    ]
     stage: Annotated[str, Field(max_length=30, description="The stage.")]
-    from_: Annotated[Name | None, Field(alias="from", description="The version that was effective before; absent if there was none.")] = (
-        None
-    )
+    from_: Annotated[
+        Name | None,
+        Field(
+            alias="from",
+            description="The version that was effective before; absent if there was none.",
+        ),
+    ] = None
     to: Annotated[
         Name | None,
         Field(
-            description="The version that became effective; absent if the stage was cleared. Of Rejected and Aborted: the version that did"
-            " not. Of OverrideEnded: the version that is still serving."
+            description="The version that became effective; absent if the stage was cleared. Of"
+            " Rejected and Aborted: the version that did not. Of OverrideEnded: the version"
+            " that is still serving."
         ),
     ] = None
-    digest: Annotated[str | None, Field(max_length=71, description="Digest of the artifact tree of `to`.")] = None
+    digest: Annotated[
+        str | None, Field(max_length=71, description="Digest of the artifact tree of `to`.")
+    ] = None
     runtime: Annotated[ModelRuntime | None, Field(description="What serves `to`.")] = None
     outcome: Annotated[
         Outcome,
         Field(
-            description="Promoted; RolledBack: the version had held the stage before; Refreshed: the same version with another runtime;"
-            " Cleared: no version is effective. Overridden: an override put the version there, without gates; OverrideEnded: it has ended."
-            " AutoPromoted: the stage took the newest version. Rejected: the stage did not take the version. Aborted: it was given up"
-            " because the spec asks for something else."
+            description="Promoted; RolledBack: the version had held the stage before; Refreshed:"
+            " the same version with another runtime; Cleared: no version is effective."
+            " Overridden: an override put the version there, without gates; OverrideEnded: it"
+            " has ended. AutoPromoted: the stage took the newest version. Rejected: the stage"
+            " did not take the version. Aborted: it was given up because the spec asks for"
+            " something else."
         ),
     ]
-    duration_seconds: Annotated[int | None, Field(ge=0, le=999_999_999, description="Seconds from the change of the spec until then.")] = (
-        None
-    )
+    duration_seconds: Annotated[
+        int | None,
+        Field(ge=0, le=999_999_999, description="Seconds from the change of the spec until then."),
+    ] = None
     reason: Annotated[
         str | None,
         Field(
             max_length=WHY,
-            description="Why, as the user who changed the stage wrote it: `reason` of the stage, or of its override. Of Rejected: why the"
-            " stage did not take the version.",
+            description="Why, as the user who changed the stage wrote it: `reason` of the stage,"
+            " or of its override. Of Rejected: why the stage did not take the version.",
         ),
     ] = None
-    requested_by: Annotated[_User | None, Field(description="Who asked for it: `requestedBy` of the stage, its first 64 characters.")] = (
-        None
-    )
+    requested_by: Annotated[
+        _User | None,
+        Field(description="Who asked for it: `requestedBy` of the stage, its first 64 characters."),
+    ] = None
     approved_by: Annotated[_Names | None, Field(description="Whose approvals counted.")] = None
-    gates: Annotated[_Names | None, Field(description="What the gates said, such as quality Pass.")] = None
+    gates: Annotated[
+        _Names | None, Field(description="What the gates said, such as quality Pass.")
+    ] = None
     record: Annotated[
-        int | None, Field(ge=1, le=999_999_999_999, description="Its number in the record in S3; absent in entries of earlier releases.")
+        int | None,
+        Field(
+            ge=1,
+            le=999_999_999_999,
+            description="Its number in the record in S3; absent in entries of earlier releases.",
+        ),
     ] = None
 
 
@@ -127,17 +162,27 @@ class RecordedEntry(Schema):
     """An entry of the record in S3."""
 
     number: Annotated[int, Field(ge=0, description="Its number; 0: there is none.")]
-    digest: Annotated[str | None, Field(max_length=CHAIN_DIGEST, description="SHA-256 of its object.")] = None
+    digest: Annotated[
+        str | None, Field(max_length=CHAIN_DIGEST, description="SHA-256 of its object.")
+    ] = None
 
 
 class RecordStatus(Schema):
-    """The record of a model's history in S3: which entries it has, and which are still to be stored."""
+    """The record of a model's history in S3: which entries it has, and which are still to be
+    stored.
+    """
 
     number: Annotated[int, Field(ge=0, description="Number of the newest entry; 0: there is none.")]
     digest: Annotated[
-        str | None, Field(max_length=CHAIN_DIGEST, description="SHA-256 of its object, which holds the digest of the one before.")
+        str | None,
+        Field(
+            max_length=CHAIN_DIGEST,
+            description="SHA-256 of its object, which holds the digest of the one before.",
+        ),
     ] = None
-    stored: Annotated[RecordedEntry | None, Field(description="The newest entry that S3 has; absent: none.")] = None
+    stored: Annotated[
+        RecordedEntry | None, Field(description="The newest entry that S3 has; absent: none.")
+    ] = None
 
     @property
     def pending(self) -> int:

@@ -1,7 +1,9 @@
-"""Keys that MLflow takes: names of parameters, metrics and tags, for admission, operator and pods alike.
+"""Keys that MLflow takes: names of parameters, metrics and tags, for admission, operator and pods
+alike.
 
-Standard library only, for pods import it; the same in CEL is in `api.rules`. The rule is MLflow's own
-(`mlflow/utils/validation.py`): it may write a key as the name of a file, so a key is also a path.
+Standard library only, for pods import it; the same in CEL is in `api.rules`. The rule is MLflow's
+own (`mlflow/utils/validation.py`): it may write a key as the name of a file, so a key is also a
+path.
 """
 
 import posixpath
@@ -13,12 +15,12 @@ __all__ = ["CHARACTERS_ADVICE", "KEY_LIMIT", "PATH_ADVICE", "bad_key", "fitting"
 KEY_LIMIT = 250
 """Characters of a key."""
 CHARACTERS_ADVICE = (
-    "MLflow takes keys of 1 to 250 letters, digits, spaces and _ - . : /, such as layers.0.units for"
-    " layers[0].units and owner.team for owner@team"
+    "MLflow takes keys of 1 to 250 letters, digits, spaces and _ - . : /, such as layers.0.units"
+    " for layers[0].units and owner.team for owner@team"
 )
 PATH_ADVICE = (
-    "MLflow takes keys that could be a file's relative path: no slash at either end, no //, no . or .."
-    " between slashes, and no .. at the start"
+    "MLflow takes keys that could be a file's relative path: no slash at either end, no //, no . or"
+    " .. between slashes, and no .. at the start"
 )
 
 _KEY = re.compile(r"[\w./: -]+")

@@ -1,4 +1,6 @@
-"""The kinds of the API: what each is called, listed and explained by, and how its objects are named."""
+"""The kinds of the API: what each is called, listed and explained by, and how its objects are
+named.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -56,9 +58,20 @@ class Kind:
 _LABEL = "[a-z0-9]([-a-z0-9]*[a-z0-9])?"
 _SERVICE = "[a-z]([-a-z0-9]*[a-z0-9])?"
 
-READY = Column("Ready", '.status.conditions[?(@.type=="Ready")].status', "Whether all is as the spec asks.")
-REASON = Column("Reason", '.status.conditions[?(@.type=="Ready")].reason', "Why, in one word; docs/conditions.md lists them.")
-MESSAGE = Column("Message", '.status.conditions[?(@.type=="Ready")].message', "Why, and what to do next.", wide=True)
+READY = Column(
+    "Ready", '.status.conditions[?(@.type=="Ready")].status', "Whether all is as the spec asks."
+)
+REASON = Column(
+    "Reason",
+    '.status.conditions[?(@.type=="Ready")].reason',
+    "Why, in one word; docs/conditions.md lists them.",
+)
+MESSAGE = Column(
+    "Message",
+    '.status.conditions[?(@.type=="Ready")].message',
+    "Why, and what to do next.",
+    wide=True,
+)
 AGE = Column("Age", ".metadata.creationTimestamp", "Time since the object was made.", type="date")
 
 KINDS = (
@@ -69,13 +82,21 @@ KINDS = (
         short="mlexp",
         names=_LABEL,
         longest=63,
-        advice="an Experiment's name is at most 63 lower case letters, digits and dashes, such as fraud: MLflow and S3 use it too",
+        advice="an Experiment's name is at most 63 lower case letters, digits and dashes, such as"
+        " fraud: MLflow and S3 use it too",
         columns=(
             READY,
             REASON,
-            Column("Runs", ".status.runs.finished", "MLflow runs that finished well.", type="integer"),
+            Column(
+                "Runs", ".status.runs.finished", "MLflow runs that finished well.", type="integer"
+            ),
             Column("Best", ".status.bestRun.value", "The best value of the objective's metric."),
-            Column("Best Run", ".status.bestRun.trainingRun", "The TrainingRun that reached it.", wide=True),
+            Column(
+                "Best Run",
+                ".status.bestRun.trainingRun",
+                "The TrainingRun that reached it.",
+                wide=True,
+            ),
             Column("MLflow", ".status.mlflow.name", "Its name in MLflow.", wide=True),
             MESSAGE,
             AGE,
@@ -85,22 +106,38 @@ KINDS = (
         TrainingRun,
         reasons=TrainingReason,
         conditions={
-            "Succeeded": "Training itself ended well. False: it failed for good. Absent while neither is known.",
-            "Interrupted": "The pod was ended from outside and exited with 0: the attempt trains again. Absent otherwise.",
-            "Silent": "A run that trains outside of the cluster has had no heartbeat for a minute. Absent otherwise.",
+            "Succeeded": "Training itself ended well. False: it failed for good. Absent while"
+            " neither is known.",
+            "Interrupted": "The pod was ended from outside and exited with 0: the attempt trains"
+            " again. Absent otherwise.",
+            "Silent": "A run that trains outside of the cluster has had no heartbeat for a minute."
+            " Absent otherwise.",
         },
         short="mlrun",
         names=_LABEL,
         longest=50,
-        advice="a TrainingRun's name is at most 50 lower case letters, digits and dashes, such as fraud-003: its Jobs are named after it",
+        advice="a TrainingRun's name is at most 50 lower case letters, digits and dashes, such as"
+        " fraud-003: its Jobs are named after it",
         columns=(
             Column("Experiment", ".spec.experiment", "The Experiment that it belongs to."),
-            Column("Attempt", ".status.attempt", "The attempt that runs or ran last.", type="integer"),
+            Column(
+                "Attempt", ".status.attempt", "The attempt that runs or ran last.", type="integer"
+            ),
             READY,
             REASON,
-            Column("Progress", ".status.progress.percent", "How much is done, in percent.", type="integer"),
+            Column(
+                "Progress",
+                ".status.progress.percent",
+                "How much is done, in percent.",
+                type="integer",
+            ),
             Column("Model", ".status.registered.model", "The RegisteredModel that took its model."),
-            Column("Version", ".status.registered.version", "The version that its model became.", wide=True),
+            Column(
+                "Version",
+                ".status.registered.version",
+                "The version that its model became.",
+                wide=True,
+            ),
             Column("Run", ".status.mlflow.runId", "MLflow's run id.", wide=True),
             MESSAGE,
             AGE,
@@ -112,17 +149,28 @@ KINDS = (
         reasons=ModelReason,
         conditions={
             "Synced": "MLflow's stages, aliases and tags agree with what the status says.",
-            "Verified": "The effective versions of the stages with `reverify` pass their gates. Absent where no stage has it.",
+            "Verified": "The effective versions of the stages with `reverify` pass their gates."
+            " Absent where no stage has it.",
         },
         short="mlmodel",
         names=_SERVICE,
         longest=32,
-        advice="a RegisteredModel's name begins with a letter and is at most 32 lower case letters, digits and dashes, such as fraud:"
-        " the Service of each stage is named <model>-<stage>",
+        advice="a RegisteredModel's name begins with a letter and is at most 32 lower case"
+        " letters, digits and dashes, such as fraud: the Service of each stage is named"
+        " <model>-<stage>",
         columns=(
             Column("Stages", ".status.summary", "Stages and the versions that hold them."),
-            Column("Production", ".status.stages.production.version", "The version that holds production."),
-            Column("Pods", ".status.stages.production.readyReplicas", "Pods that answer for production.", type="integer"),
+            Column(
+                "Production",
+                ".status.stages.production.version",
+                "The version that holds production.",
+            ),
+            Column(
+                "Pods",
+                ".status.stages.production.readyReplicas",
+                "Pods that answer for production.",
+                type="integer",
+            ),
             READY,
             REASON,
             Column(
@@ -131,7 +179,12 @@ KINDS = (
                 "Whether what serves passed its gates when they were asked again.",
                 wide=True,
             ),
-            Column("URL", ".status.stages.production.url", "Where production answers, in the cluster.", wide=True),
+            Column(
+                "URL",
+                ".status.stages.production.url",
+                "Where production answers, in the cluster.",
+                wide=True,
+            ),
             Column("MLflow", ".status.mlflowName", "Its name in MLflow.", wide=True),
             MESSAGE,
             AGE,
@@ -144,7 +197,8 @@ KINDS = (
         short="mlapproval",
         names=_LABEL,
         longest=200,
-        advice="a ModelApproval's name is at most 200 lower case letters, digits and dashes, such as fraud-production-v3-bob",
+        advice="a ModelApproval's name is at most 200 lower case letters, digits and dashes, such"
+        " as fraud-production-v3-bob",
         columns=(
             Column("Model", ".spec.model", "The RegisteredModel."),
             Column("Stage", ".spec.stage", "The stage that the version is to take."),
@@ -160,5 +214,6 @@ KINDS = (
         ),
     ),
 )
-"""Every kind of the API. The CustomResourceDefinitions, the generated pages, the operator's rights and
-paths, and the client's names come from here; a new kind is one entry, a package and a line in `compose`."""
+"""Every kind of the API. The CustomResourceDefinitions, the generated pages, the operator's rights
+and paths, and the client's names come from here; a new kind is one entry, a package and a line in
+`compose`."""

@@ -1,4 +1,5 @@
-"""The MLmodel file, as far as it may be trusted: plain data, read safely, nothing in it is ever run.
+"""The MLmodel file, as far as it may be trusted: plain data, read safely, nothing in it is ever
+run.
 
 Loading a model does not belong here, nor anywhere in the operator.
 """
@@ -20,7 +21,9 @@ _SHOWN_COLUMNS = 6
 _INPUTS, _OUTPUTS = 128, 52
 """Characters of the two sides of a signature in short; a status has room for 184 in all."""
 _DEPTH, _EVENTS = 32, 20_000
-"""A real MLmodel has a depth of five and some hundred events; parsers take minutes over a hostile one."""
+"""A real MLmodel has a depth of five and some hundred events; parsers take minutes over a
+hostile one.
+"""
 
 _LOADER = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
 _NO_KEY = object()
@@ -31,8 +34,10 @@ class MLModel:
     """What an MLmodel file says.
 
     Attributes:
-        flavor: The model's own flavour, such as `xgboost`; `python_function` when it has no other; empty when the file is malformed.
-        signature: Inputs and outputs in short: `feature_00: double, ... (20) -> long`; empty when it has none.
+        flavor: The model's own flavour, such as `xgboost`; `python_function` when it has no other;
+            empty when the file is malformed.
+        signature: Inputs and outputs in short: `feature_00: double, ... (20) -> long`; empty when
+            it has none.
 
     """
 
@@ -46,7 +51,8 @@ class Column:
 
     Attributes:
         name: Its name, whole and as it is written there, or `column 0` by its position.
-        type: MLflow's type, such as `double` or `tensor(float64)`, with what is nested in it as JSON; whole.
+        type: MLflow's type, such as `double` or `tensor(float64)`, with what is nested in it as
+            JSON; whole.
         shape: Sizes of a tensor; -1 is any.
         required: Whether a request must have it.
 
@@ -80,7 +86,10 @@ def read_mlmodel(text: bytes) -> MLModel:
     signature = content.get("signature")
     if not isinstance(signature, dict):
         return MLModel(_shown(own, 64), "")
-    inputs, outputs = _side(signature.get("inputs"), _INPUTS), _side(signature.get("outputs"), _OUTPUTS)
+    inputs, outputs = (
+        _side(signature.get("inputs"), _INPUTS),
+        _side(signature.get("outputs"), _OUTPUTS),
+    )
     return MLModel(_shown(own, 64), f"{inputs} -> {outputs}" if inputs or outputs else "")
 
 
@@ -101,13 +110,17 @@ def _columns(text: Any) -> tuple[Column, ...]:
     try:
         content = json.loads(text) if isinstance(text, str) else []
         columns = content if isinstance(content, list) else []
-        return tuple(_whole(number, each) for number, each in enumerate(columns) if isinstance(each, dict))
+        return tuple(
+            _whole(number, each) for number, each in enumerate(columns) if isinstance(each, dict)
+        )
     except (ValueError, RecursionError):
         return ()
 
 
 def _whole(number: int, column: dict[str, Any]) -> Column:
-    """Return a column whole. One without a name, of a tensor or an unnamed DataFrame, has its position."""
+    """Return a column whole. One without a name, of a tensor or an unnamed DataFrame, has its
+    position.
+    """
     name = column.get("name")
     spec = column.get("tensor-spec")
     if isinstance(spec, dict):
@@ -115,15 +128,22 @@ def _whole(number: int, column: dict[str, Any]) -> Column:
         sizes = tuple(map(str, shape)) if isinstance(shape, list) else ()
         kind = f"tensor({spec.get('dtype')})"
     else:
-        inner = {key: value for key, value in column.items() if key not in {"name", "required", "type", "optional"}}
+        inner = {
+            key: value
+            for key, value in column.items()
+            if key not in {"name", "required", "type", "optional"}
+        }
         kind = str(column.get("type")) + (json.dumps(inner, sort_keys=True) if inner else "")
         sizes = None
     required = column.get("required", not column.get("optional", False))
-    return Column(f"column {number}" if name in (None, "") else str(name), kind, sizes, required is not False)
+    return Column(
+        f"column {number}" if name in (None, "") else str(name), kind, sizes, required is not False
+    )
 
 
 def _document(text: bytes) -> Any:
-    """Read the first document as maps, lists and texts: no tag is heeded, no text becomes anything else.
+    """Read the first document as maps, lists and texts: no tag is heeded, no text becomes anything
+    else.
 
     Raises:
         yaml.YAMLError: It is no YAML.
@@ -131,7 +151,9 @@ def _document(text: bytes) -> Any:
 
     """
     anchors: dict[str | None, Any] = {}
-    within: list[tuple[Any, list[Any]]] = []  # the containers that are open, each with the key that waits for its value
+    within: list[
+        tuple[Any, list[Any]]
+    ] = []  # the containers that are open, each with the key that waits for its value
     for count, event in enumerate(yaml.parse(text, Loader=_LOADER)):
         if count > _EVENTS or len(within) > _DEPTH:
             raise ValueError("no MLmodel is that deep or that long")
@@ -151,10 +173,18 @@ def _document(text: bytes) -> Any:
 
 
 def _value(event: Any, anchors: dict[str | None, Any]) -> Any:
-    """What a node begins with; an alias is what its anchor stands for, the thing itself and no copy."""
+    """What a node begins with; an alias is what its anchor stands for, the thing itself and no
+    copy.
+    """
     if isinstance(event, yaml.AliasEvent):
         return anchors.get(event.anchor)
-    value: Any = {} if isinstance(event, yaml.MappingStartEvent) else [] if isinstance(event, yaml.SequenceStartEvent) else event.value
+    value: Any = (
+        {}
+        if isinstance(event, yaml.MappingStartEvent)
+        else []
+        if isinstance(event, yaml.SequenceStartEvent)
+        else event.value
+    )
     if event.anchor:
         anchors[event.anchor] = value
     return value
@@ -184,7 +214,11 @@ def _side(text: Any, limit: int) -> str:
 
 def _column(column: dict[str, Any]) -> str:
     spec = column.get("tensor-spec")
-    kind = f"tensor({spec.get('dtype')}, {spec.get('shape')})" if isinstance(spec, dict) else str(column.get("type"))
+    kind = (
+        f"tensor({spec.get('dtype')}, {spec.get('shape')})"
+        if isinstance(spec, dict)
+        else str(column.get("type"))
+    )
     name = column.get("name")  # a number, of a DataFrame without names
     return kind if name in (None, "") else f"{name}: {kind}"
 

@@ -125,9 +125,14 @@ class PodReason(StrEnum):
         "RequestsMissing",
         Exit.UNAVAILABLE,
         _BLOCKED,
-        "Create the ConfigMap with that key, or the object in S3 where the namespace may read it; the requests are then sent.",
+        (
+            "Create the ConfigMap with that key, or the object in S3 where the namespace may read it;"
+            " the requests are then sent."
+        ),
     )
-    """The ConfigMap of the requests, its key or their object in S3 does not exist, or may not be read."""
+    """The ConfigMap of the requests, its key or their object in S3 does not exist, or may not be
+    read.
+    """
     REQUESTS_MISMATCH = (
         "RequestsDigestMismatch",
         Exit.MISMATCH,
@@ -156,8 +161,8 @@ class PodReason(StrEnum):
         Exit.INVALID,
         _FINAL,
         (
-            "Sign the model's files (trainer.sign of a TrainingRun, or model_signing sign key --signature model.sig),"
-            " and register them as another version."
+            "Sign the model's files (trainer.sign of a TrainingRun, or model_signing sign key"
+            " --signature model.sig), and register them as another version."
         ),
     )
     """The version's files hold no signature."""
@@ -165,7 +170,10 @@ class PodReason(StrEnum):
         "SignatureInvalid",
         Exit.INVALID,
         _FINAL,
-        "Sign the files as they are, with a key that the gate names, and register them as another version.",
+        (
+            "Sign the files as they are, with a key that the gate names, and register them as another"
+            " version."
+        ),
     )
     """The signature is none, is by another key, or is not of these files."""
 

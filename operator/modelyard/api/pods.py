@@ -1,4 +1,6 @@
-"""What a user may ask of a pod, the same for training, serving and gates: an image, resources, the labels of its node, taints."""
+"""What a user may ask of a pod, the same for training, serving and gates: an image, resources,
+the labels of its node, taints.
+"""
 
 from typing import Annotated, Literal
 
@@ -31,14 +33,18 @@ class Resources(Schema):
 
     requests: Annotated[
         dict[str, Quantity],
-        Field(max_length=16, description="What it is given at least. Absent: 250m of a processor and 512Mi of memory."),
+        Field(
+            max_length=16,
+            description="What it is given at least. Absent: 250m of a processor and 512Mi of"
+            " memory.",
+        ),
     ] = Field(default_factory=dict)
     limits: Annotated[
         dict[str, Quantity],
         Field(
             max_length=16,
-            description="What it gets at most. Absent: 2Gi of memory, or as much as it requests. ephemeral-storage is also"
-            " the size of each folder that the pod may write to.",
+            description="What it gets at most. Absent: 2Gi of memory, or as much as it requests."
+            " ephemeral-storage is also the size of each folder that the pod may write to.",
         ),
     ] = Field(default_factory=dict)
 
@@ -46,8 +52,13 @@ class Resources(Schema):
 class Toleration(Schema):
     """A taint that the pod tolerates, as in a pod."""
 
-    key: Annotated[str | None, Field(max_length=317, description="The taint's key; all if absent.")] = None
-    operator: Annotated[Literal["Exists", "Equal"], Field(description="Equal: the value is the taint's. Exists: whatever it is.")] = "Equal"
+    key: Annotated[
+        str | None, Field(max_length=317, description="The taint's key; all if absent.")
+    ] = None
+    operator: Annotated[
+        Literal["Exists", "Equal"],
+        Field(description="Equal: the value is the taint's. Exists: whatever it is."),
+    ] = "Equal"
     value: Annotated[str | None, Field(max_length=63, description="The taint's value.")] = None
     effect: Annotated[
         Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] | None,
@@ -58,9 +69,22 @@ class Toleration(Schema):
 class Container(Schema):
     """Any image."""
 
-    image: Annotated[str, Field(min_length=1, max_length=512, description="The image; by digest it is the same tomorrow.")]
-    command: Annotated[tuple[Argument, ...], Field(max_length=64, description="Its entry point.", json_schema_extra=listed())] = ()
-    args: Annotated[tuple[Argument, ...], Field(max_length=256, description="Its arguments.", json_schema_extra=listed())] = ()
+    image: Annotated[
+        str,
+        Field(
+            min_length=1,
+            max_length=512,
+            description="The image; by digest it is the same tomorrow.",
+        ),
+    ]
+    command: Annotated[
+        tuple[Argument, ...],
+        Field(max_length=64, description="Its entry point.", json_schema_extra=listed()),
+    ] = ()
+    args: Annotated[
+        tuple[Argument, ...],
+        Field(max_length=256, description="Its arguments.", json_schema_extra=listed()),
+    ] = ()
 
 
 class Variable(Schema):
@@ -74,8 +98,16 @@ class Variable(Schema):
             pattern=r"^[A-Za-z_][A-Za-z0-9_]*$",
             description="Its name.",
             json_schema_extra=rules(
-                rule("!self.startsWith('MODELYARD_')", "names that begin with MODELYARD_ are modelyard's own: take another name")
+                rule(
+                    "!self.startsWith('MODELYARD_')",
+                    "names that begin with MODELYARD_ are modelyard's own: take another name",
+                )
             ),
         ),
     ]
-    value: Annotated[str, Field(max_length=1024, description="Its value, as it is: no other variable is expanded in it.")] = ""
+    value: Annotated[
+        str,
+        Field(
+            max_length=1024, description="Its value, as it is: no other variable is expanded in it."
+        ),
+    ] = ""

@@ -1,8 +1,10 @@
-"""Which addresses are never asked through a proxy, whatever the environment says: those of this machine and of the cluster.
+"""Which addresses are never asked through a proxy, whatever the environment says: those of this
+machine and of the cluster.
 
-A proxy is for the world outside. It would hear the credentials that MLflow and S3 are asked with, and cannot reach a port-forward
-or a Service anyway. All other addresses follow HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY. Standard library only, for pods
-import it. What the environment of this process says does not belong here.
+A proxy is for the world outside. It would hear the credentials that MLflow and S3 are asked with,
+and cannot reach a port-forward or a Service anyway. All other addresses follow HTTP_PROXY,
+HTTPS_PROXY, ALL_PROXY and NO_PROXY. Standard library only, for pods import it. What the environment
+of this process says does not belong here.
 """
 
 import ipaddress
@@ -17,8 +19,8 @@ def direct(url: str, *, inside: bool) -> bool:
 
     Args:
         url: An http or https URL.
-        inside: It is asked in a pod. There `mlflow` and `mlflow.risk` are Services; over TLS `acme.ai` may be either, and is a
-            host: a proxy hears nothing of it.
+        inside: It is asked in a pod. There `mlflow` and `mlflow.risk` are Services; over TLS
+            `acme.ai` may be either, and is a host: a proxy hears nothing of it.
 
     """
     parts = urlsplit(url)
@@ -33,9 +35,11 @@ def direct(url: str, *, inside: bool) -> bool:
 
 
 def without_proxy(environment: Mapping[str, str], urls: Iterable[str]) -> dict[str, str]:
-    """Return the variables by which requests, botocore and httpx ask these addresses directly, as far as they are `direct`.
+    """Return the variables by which requests, botocore and httpx ask these addresses directly, as
+    far as they are `direct`.
 
-    What the user exempts stays exempted. Both spellings are set, for each library reads another one first.
+    What the user exempts stays exempted. Both spellings are set, for each library reads another one
+    first.
     """
     inside = "KUBERNETES_SERVICE_HOST" in environment
     hosts = [urlsplit(url).hostname or "" for url in urls if url and direct(url, inside=inside)]
@@ -44,5 +48,9 @@ def without_proxy(environment: Mapping[str, str], urls: Iterable[str]) -> dict[s
     known = ",".join(filter(None, (environment.get("no_proxy"), environment.get("NO_PROXY"))))
     entries = [entry for each in (*known.split(","), *hosts) if (entry := each.strip())]
     # Alone it means every address; in a list requests and botocore take it for a host's name.
-    exempted = "*" if "*" in (environment.get("no_proxy"), environment.get("NO_PROXY")) else ",".join(dict.fromkeys(entries))
+    exempted = (
+        "*"
+        if "*" in (environment.get("no_proxy"), environment.get("NO_PROXY"))
+        else ",".join(dict.fromkeys(entries))
+    )
     return {"no_proxy": exempted, "NO_PROXY": exempted}

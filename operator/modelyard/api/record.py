@@ -1,7 +1,8 @@
-"""The record of a model's history in S3: how its objects are named and chained, and what is wrong with a chain. Pure.
+"""The record of a model's history in S3: how its objects are named and chained, and what is wrong
+with a chain. Pure.
 
-Each object is JSON: an `entry` as `status.history` has it, its `number`, the `model`, and `previous`, the
-SHA-256 of the object before. So the digest of one object vouches for all before it.
+Each object is JSON: an `entry` as `status.history` has it, its `number`, the `model`, and
+`previous`, the SHA-256 of the object before. So the digest of one object vouches for all before it.
 """
 
 import hashlib
@@ -15,7 +16,18 @@ from pydantic import ValidationError
 from modelyard.api.artifacts import KEPT
 from modelyard.api.history import HistoryEntry
 
-__all__ = ["LIMIT", "Finding", "check", "digest_of", "entry_in", "folder", "is_entry", "name", "number_in", "read_head"]
+__all__ = [
+    "LIMIT",
+    "Finding",
+    "check",
+    "digest_of",
+    "entry_in",
+    "folder",
+    "is_entry",
+    "name",
+    "number_in",
+    "read_head",
+]
 
 LIMIT = 64 * 1024
 """Bytes of an entry's object at most; what is larger is none of ours."""
@@ -80,12 +92,20 @@ def read_head(text: str) -> tuple[int, str]:
     if not number.isdecimal() or not int(number) or not digest.startswith("sha256:"):
         raise ValueError("a head is a number, a colon and a digest, such as 12:sha256:2c26b4...")
     if len(figures) != _SHA or figures.strip("0123456789abcdef"):
-        raise ValueError("the digest of a head is sha256: and 64 hex digits, in lower case, as in the Event")
+        raise ValueError(
+            "the digest of a head is sha256: and 64 hex digits, in lower case, as in the Event"
+        )
     return int(number), digest
 
 
-def check(objects: Iterable[tuple[int, bytes]], uid: str, heads: Mapping[int, Mapping[str, str]], newest: int) -> Iterator[Finding]:
-    """Return what is wrong with a record: entries that are missing, altered, in another place or not the operator's.
+def check(
+    objects: Iterable[tuple[int, bytes]],
+    uid: str,
+    heads: Mapping[int, Mapping[str, str]],
+    newest: int,
+) -> Iterator[Finding]:
+    """Return what is wrong with a record: entries that are missing, altered, in another place or
+    not the operator's.
 
     Args:
         objects: Number, by the object's name, and bytes of each, in order of the numbers.
@@ -107,7 +127,11 @@ def check(objects: Iterable[tuple[int, bytes]], uid: str, heads: Mapping[int, Ma
             yield Finding(number - 1 or number, _broken(number))
         for source, expected in heads.get(number, {}).items():
             if digest != expected:
-                yield Finding(number, f"It has the digest {digest}, and {source} says {expected}: it, or one before it, was altered.")
+                yield Finding(
+                    number,
+                    f"It has the digest {digest}, and {source} says {expected}: it, or one before"
+                    " it, was altered.",
+                )
         before = digest
     yield from (_missing(each) for each in range(last + 1, min(newest, last + _NAMED) + 1))
     if newest > last + _NAMED:
@@ -130,7 +154,9 @@ def _missing(number: int) -> Finding:
 def _broken(number: int) -> str:
     if number == 1:
         return "It says that an entry comes before it: those were removed, or it was altered."
-    return f"It is not what entry {number} was chained to: one of the two was altered, or exchanged."
+    return (
+        f"It is not what entry {number} was chained to: one of the two was altered, or exchanged."
+    )
 
 
 def _wrong(whole: Mapping[str, Any], number: int, uid: str) -> str | None:

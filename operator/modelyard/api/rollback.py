@@ -1,4 +1,6 @@
-"""What a stage asks for after a switch: how long the version displaced last can come back at once, and when it does so by itself."""
+"""What a stage asks for after a switch: how long the version displaced last can come back at
+once, and when it does so by itself.
+"""
 
 from datetime import datetime, timedelta
 from typing import Annotated
@@ -20,7 +22,8 @@ class Automatic(Schema):
     watch_for: Annotated[
         Duration,
         Field(
-            description="How long after the switch the new version is watched, such as 15m. So long the version before it keeps its pods.",
+            description="How long after the switch the new version is watched, such as 15m. So"
+            " long the version before it keeps its pods.",
             json_schema_extra=rules(
                 rule(
                     "self.matches('^0*([6-9][0-9]|[1-9][0-9]{2,3}|[1-7][0-9]{4})s$|^0*[1-9][0-9]{0,2}m$|^0*([1-9]|1[0-9]|2[0-4])h$')",
@@ -36,12 +39,21 @@ class Automatic(Schema):
             " among them. A version within the limit is rolled back by this with a probability of at most 1 %, whatever its"
             " traffic.",
             json_schema_extra=rules(
-                rule("double(self) >= 0.0001 && double(self) <= 0.5", 'write a share of 0.0001 to 0.5, such as "0.05"')
+                rule(
+                    "double(self) >= 0.0001 && double(self) <= 0.5",
+                    'write a share of 0.0001 to 0.5, such as "0.05"',
+                )
             ),
         ),
     ] = "0.05"
     min_requests: Annotated[
-        int, Field(ge=1, le=1_000_000, description="Requests that are counted before the error rate rolls back; crashes do before.")
+        int,
+        Field(
+            ge=1,
+            le=1_000_000,
+            description="Requests that are counted before the error rate rolls back; crashes do"
+            " before.",
+        ),
     ] = 50
 
     @property
@@ -69,7 +81,8 @@ class Rollback(Schema):
             rule(
                 "!has(self.window) || !has(self.automatic) || self.window.size() > 10"
                 f" || {_seconds('self.window')} >= {_seconds('self.automatic.watchFor')}",
-                "write a window that is at least as long as automatic.watchFor: so long the version before keeps its pods anyway",
+                "write a window that is at least as long as automatic.watchFor: so long the version"
+                " before keeps its pods anyway",
             )
         )
     }
@@ -77,12 +90,16 @@ class Rollback(Schema):
     window: Annotated[
         Duration | None,
         Field(
-            description="How long after the switch the version displaced last keeps its pods, such as 1h. So long it comes back at once,"
-            " without `from`, gates and freezes; after it, it is promoted like any other. Absent: it keeps no pods, and may always come"
+            description="How long after the switch the version displaced last keeps its pods, such"
+            " as 1h. So long it comes back at once, without `from`, gates and freezes; after"
+            " it, it is promoted like any other. Absent: it keeps no pods, and may always come"
             " back without `from`, gates and freezes.",
             json_schema_extra=rules(
                 rule("!self.matches('^0+[smhd]$')", "write a duration above zero, such as 1h"),
-                rule("self.matches('^([0-9]{1,6}[smh]|[0-9]{1,3}d)$')", "write at most 999d, or six digits and s, m or h, such as 1h"),
+                rule(
+                    "self.matches('^([0-9]{1,6}[smh]|[0-9]{1,3}d)$')",
+                    "write at most 999d, or six digits and s, m or h, such as 1h",
+                ),
             ),
         ),
     ] = None
@@ -90,9 +107,10 @@ class Rollback(Schema):
     automatic: Annotated[
         Automatic | None,
         Field(
-            description="Watch a new version after the switch, and go back by itself to the version before if pods of the new one crash or"
-            " stop answering, or too many requests fail. The new version is rejected then; the spec stays as it is, and differs from what"
-            " serves until a user changes it. Absent: nothing goes back by itself."
+            description="Watch a new version after the switch, and go back by itself to the version"
+            " before if pods of the new one crash or stop answering, or too many requests"
+            " fail. The new version is rejected then; the spec stays as it is, and differs"
+            " from what serves until a user changes it. Absent: nothing goes back by itself."
         ),
     ] = None
 
@@ -109,8 +127,24 @@ class Watch(Schema):
     until_time: Annotated[datetime, Field(description="When the watch ends.")]
     displaced: Annotated[
         str | None,
-        Field(max_length=8, description="Identity of what served before it, and comes back on a breach; absent: nothing did."),
+        Field(
+            max_length=8,
+            description="Identity of what served before it, and comes back on a breach; absent:"
+            " nothing did.",
+        ),
     ] = None
-    requests: Annotated[int, Field(ge=0, le=COUNTED, description="Requests that its pods answered, as far as they were counted.")] = 0
+    requests: Annotated[
+        int,
+        Field(
+            ge=0,
+            le=COUNTED,
+            description="Requests that its pods answered, as far as they were counted.",
+        ),
+    ] = 0
     failures: Annotated[int, Field(ge=0, le=COUNTED, description="Those that failed.")] = 0
-    restarts: Annotated[int, Field(ge=0, le=9999, description="Pods whose model server ended by itself since the switch.")] = 0
+    restarts: Annotated[
+        int,
+        Field(
+            ge=0, le=9999, description="Pods whose model server ended by itself since the switch."
+        ),
+    ] = 0

@@ -1,6 +1,8 @@
-"""CEL as the rule book: rules that the API server enforces, written beside the fields that they speak of (decision 0004).
+"""CEL as the rule book: rules that the API server enforces, written beside the fields that they
+speak of (decision 0004).
 
-Rules that need anything but the object and its predecessor do not belong here; those are conditions.
+Rules that need anything but the object and its predecessor do not belong here; those are
+conditions.
 """
 
 from collections.abc import Iterable
@@ -8,7 +10,16 @@ from typing import Any
 
 from modelyard.api.keys import CHARACTERS_ADVICE, KEY_LIMIT, PATH_ADVICE
 
-__all__ = ["exactly_one", "immutable", "listed", "metric_name", "mlflow_pairs", "mlflow_text", "rule", "rules"]
+__all__ = [
+    "exactly_one",
+    "immutable",
+    "listed",
+    "metric_name",
+    "mlflow_pairs",
+    "mlflow_text",
+    "rule",
+    "rules",
+]
 
 # `api.keys` in CEL, whose \w is ASCII: letters and digits of all languages are in MLflow's.
 _CHARACTERS, _NO_PATH = r"^[\p{L}\p{Nd}_./: -]+$", r"^/|//|/$|^[.][.]|(^|/)[.]{1,2}(/|$)"
@@ -16,13 +27,17 @@ _NULL = "MLflow's database takes no null character (U+0000): leave it out"
 
 
 def rule(expression: str, message: str) -> dict[str, str]:
-    """Return one validation: a CEL expression over `self` and `oldSelf`, and what to write instead when it is false."""
+    """Return one validation: a CEL expression over `self` and `oldSelf`, and what to write
+    instead when it is false.
+    """
     return {"rule": expression, "message": message}
 
 
 def exactly_one(fields: Iterable[str], message: str) -> dict[str, str]:
     """Return a rule for a model: of these fields one is set, and no other."""
-    return rule(f"[{', '.join(f'has(self.{field})' for field in fields)}].filter(x, x).size() == 1", message)
+    return rule(
+        f"[{', '.join(f'has(self.{field})' for field in fields)}].filter(x, x).size() == 1", message
+    )
 
 
 def rules(*validations: dict[str, str]) -> dict[str, Any]:
@@ -31,8 +46,14 @@ def rules(*validations: dict[str, str]) -> dict[str, Any]:
 
 
 def immutable(field: str, message: str) -> dict[str, str]:
-    """Return a rule for a model: an optional field is neither set, changed nor removed after creation."""
-    return rule(f"has(self.{field}) == has(oldSelf.{field}) && (!has(self.{field}) || self.{field} == oldSelf.{field})", message)
+    """Return a rule for a model: an optional field is neither set, changed nor removed after
+    creation.
+    """
+    return rule(
+        f"has(self.{field}) == has(oldSelf.{field}) && (!has(self.{field}) || self.{field} =="
+        f" oldSelf.{field})",
+        message,
+    )
 
 
 def listed(*keys: str) -> dict[str, Any]:

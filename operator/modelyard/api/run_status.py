@@ -1,4 +1,5 @@
-"""The status of an MLflow run, and what each means to the operator and the client. Standard library only.
+"""The status of an MLflow run, and what each means to the operator and the client. Standard library
+only.
 
     RUNNING, SCHEDULED    open: a process trains, or is expected to
     FINISHED              trained

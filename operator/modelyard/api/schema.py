@@ -12,7 +12,7 @@ from modelyard.api.base import GROUP, VERSION, Resource
 from modelyard.api.document import dumped
 from modelyard.api.kinds import KINDS, Column, Kind
 from modelyard.api.rules import rule
-from modelyard.api.structural import structural
+from modelyard.api.structural import paragraphs, structural
 
 __all__ = ["crd", "files", "main"]
 
@@ -44,7 +44,11 @@ def crd(kind: Kind) -> Manifest:
                     "storage": True,
                     "subresources": {"status": {}},
                     "additionalPrinterColumns": [_column(column) for column in kind.columns],
-                    **({"selectableFields": [{"jsonPath": path} for path in kind.selectable]} if kind.selectable else {}),
+                    **(
+                        {"selectableFields": [{"jsonPath": path} for path in kind.selectable]}
+                        if kind.selectable
+                        else {}
+                    ),
                     "schema": {"openAPIV3Schema": _root(kind)},
                 }
             ],
@@ -56,7 +60,10 @@ def files() -> generated.Files:
     """Return the committed files: one a kind, in `crds/` and again in the chart."""
     out = {}
     for kind in KINDS:
-        text = f"# Generated from operator/modelyard/api by `make crds`. Never edit it.\n{dumped(crd(kind))}"
+        text = (
+            "# Generated from operator/modelyard/api by `make crds`. Never edit it.\n"
+            f"{dumped(crd(kind))}"
+        )
         for folder in ("crds", "charts/modelyard/files/crds"):
             out[f"{folder}/{GROUP}_{kind.resource.PLURAL}.yaml"] = text
     return out
@@ -65,7 +72,11 @@ def files() -> generated.Files:
 def main(argv: Sequence[str]) -> int:
     """Run `modelyard crds`."""
     return generated.main(
-        "crds", "the CustomResourceDefinitions, for kubectl apply -f -", files, argv, ("crds/*.yaml", "charts/modelyard/files/crds/*.yaml")
+        "crds",
+        "the CustomResourceDefinitions, for kubectl apply -f -",
+        files,
+        argv,
+        ("crds/*.yaml", "charts/modelyard/files/crds/*.yaml"),
     )
 
 
@@ -76,18 +87,31 @@ def _root(kind: Kind) -> Manifest:
         "type": "object",
         "required": ["spec"],
         "properties": {
-            "apiVersion": {"description": f"The version of the API: {GROUP}/{VERSION}.", "type": "string"},
+            "apiVersion": {
+                "description": f"The version of the API: {GROUP}/{VERSION}.",
+                "type": "string",
+            },
             "kind": {"description": f"The kind: {kind.resource.KIND}.", "type": "string"},
             # Named only for the rule below, which speaks of it.
             "metadata": {
                 "type": "object",
-                "properties": {"name": {"description": "The object's name.", "type": "string", "maxLength": 253}},
+                "properties": {
+                    "name": {
+                        "description": "The object's name.",
+                        "type": "string",
+                        "maxLength": 253,
+                    }
+                },
             },
             "spec": structural(_annotation(fields["spec"].annotation), written=True),
             "status": structural(_annotation(fields["status"].annotation), written=False),
         },
         "x-kubernetes-validations": [
-            rule(f"self.metadata.name.size() <= {kind.longest} && self.metadata.name.matches('^{kind.names}$')", kind.advice)
+            rule(
+                f"self.metadata.name.size() <= {kind.longest} &&"
+                f" self.metadata.name.matches('^{kind.names}$')",
+                kind.advice,
+            )
             | {"fieldPath": ".metadata.name"}
         ],
     }
@@ -101,9 +125,14 @@ def _annotation(annotation: Any) -> type[Any]:
 def _docstring(resource: type[Resource[Any, Any]]) -> str:
     text = resource.__doc__
     assert text, f"{resource.KIND} has no docstring"
-    return text
+    return paragraphs(text)
 
 
 def _column(column: Column) -> Manifest:
-    out: Manifest = {"name": column.name, "type": column.type, "jsonPath": column.path, "description": column.description}
+    out: Manifest = {
+        "name": column.name,
+        "type": column.type,
+        "jsonPath": column.path,
+        "description": column.description,
+    }
     return out | {"priority": 1} if column.wide else out

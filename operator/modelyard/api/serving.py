@@ -16,13 +16,24 @@ class Autoscaling(Schema):
     """A HorizontalPodAutoscaler on CPU."""
 
     model_config = Schema.model_config | {
-        "json_schema_extra": rules(rule("self.minReplicas <= self.maxReplicas", "minReplicas must not be greater than maxReplicas"))
+        "json_schema_extra": rules(
+            rule(
+                "self.minReplicas <= self.maxReplicas",
+                "minReplicas must not be greater than maxReplicas",
+            )
+        )
     }
 
     min_replicas: Annotated[int, Field(ge=1, le=1000, description="Minimum number of pods.")] = 1
     max_replicas: Annotated[int, Field(ge=1, le=1000, description="Maximum number of pods.")]
     target_cpu_utilization_percentage: Annotated[
-        int, Field(alias="targetCPUUtilizationPercentage", ge=1, le=1000, description="CPU use, of the request, that it aims at.")
+        int,
+        Field(
+            alias="targetCPUUtilizationPercentage",
+            ge=1,
+            le=1000,
+            description="CPU use, of the request, that it aims at.",
+        ),
     ] = 80
 
 
@@ -62,8 +73,9 @@ class ServingRuntime(Schema):
     max_body_bytes: Annotated[
         BodyBytes | None,
         Field(
-            description="Bytes that the body of a request may have, uncompressed, such as 8Mi; more is answered with 413. Absent: a"
-            " sixteenth of the memory of a process, at most 64Mi. A quarter of that memory is the limit in any case."
+            description="Bytes that the body of a request may have, uncompressed, such as 8Mi; more"
+            " is answered with 413. Absent: a sixteenth of the memory of a process, at most"
+            " 64Mi. A quarter of that memory is the limit in any case."
         ),
     ] = None
     timeout: Annotated[
@@ -71,14 +83,16 @@ class ServingRuntime(Schema):
         Field(
             max_length=5,
             pattern=r"^[1-9][0-9]{0,3}(s|m)$",
-            description="Time for a request's body to arrive (408), for its prediction (503), and for its answer to be read. Absent: 60s.",
+            description="Time for a request's body to arrive (408), for its prediction (503), and"
+            " for its answer to be read. Absent: 60s.",
         ),
     ] = None
     update: Annotated[
         RuntimeUpdate,
         Field(
-            description="When the stage gets the runtime image of a newer operator. WithPromotion: with the next version, or when"
-            " `attempt` is raised (modelyard refresh). Always: at once, which replaces its pods."
+            description="When the stage gets the runtime image of a newer operator. WithPromotion:"
+            " with the next version, or when `attempt` is raised (modelyard refresh). Always:"
+            " at once, which replaces its pods."
         ),
     ] = RuntimeUpdate.WITH_PROMOTION
 
@@ -86,13 +100,31 @@ class ServingRuntime(Schema):
 class Serving(Schema):
     """How a stage is served."""
 
-    replicas: Annotated[int, Field(ge=0, le=1000, description="Pods that serve. 0: the registry moves, nothing is served.")] = 1
-    autoscaling: Annotated[Autoscaling | None, Field(description="Scales between two numbers, instead of replicas.")] = None
+    replicas: Annotated[
+        int,
+        Field(
+            ge=0, le=1000, description="Pods that serve. 0: the registry moves, nothing is served."
+        ),
+    ] = 1
+    autoscaling: Annotated[
+        Autoscaling | None, Field(description="Scales between two numbers, instead of replicas.")
+    ] = None
     resources: Annotated[
-        Resources, Field(description="Resources of the model server, and of the step before it that fetches the model.")
+        Resources,
+        Field(
+            description="Resources of the model server, and of the step before it that fetches the"
+            " model."
+        ),
     ] = Field(default_factory=Resources)
-    runtime: Annotated[ServingRuntime, Field(description="How the model server runs.")] = Field(default_factory=ServingRuntime)
-    node_selector: Annotated[Labels, Field(description="Labels that the node must have.")] = Field(default_factory=dict)
+    runtime: Annotated[ServingRuntime, Field(description="How the model server runs.")] = Field(
+        default_factory=ServingRuntime
+    )
+    node_selector: Annotated[Labels, Field(description="Labels that the node must have.")] = Field(
+        default_factory=dict
+    )
     tolerations: Annotated[
-        tuple[Toleration, ...], Field(max_length=16, description="Taints that the pods tolerate.", json_schema_extra=listed())
+        tuple[Toleration, ...],
+        Field(
+            max_length=16, description="Taints that the pods tolerate.", json_schema_extra=listed()
+        ),
     ] = ()

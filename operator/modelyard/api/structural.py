@@ -3,17 +3,19 @@
 What our kinds are called and how they are listed does not belong here (`api.schema`).
 """
 
+import inspect
 from collections.abc import Mapping
 from typing import Any
 
 from modelyard.api.advice import advised
 from modelyard.api.base import Schema
 
-__all__ = ["structural"]
+__all__ = ["paragraphs", "structural"]
 
 Node = dict[str, Any]
 
-# Everything that our models may say; anything else would be lost or refused by the API server, so it stops the generator.
+# Everything that our models may say; anything else would be lost or refused by the API server, so
+# it stops the generator.
 _KEPT = (
     "type",
     "format",
@@ -36,8 +38,25 @@ _KEPT = (
     "x-kubernetes-map-type",
     "x-kubernetes-validations",
 )
-_HANDLED = ("$ref", "$defs", "title", "default", "const", "anyOf", "allOf", "properties", "additionalProperties", "items")
+_HANDLED = (
+    "$ref",
+    "$defs",
+    "title",
+    "default",
+    "const",
+    "anyOf",
+    "allOf",
+    "properties",
+    "additionalProperties",
+    "items",
+)
 _INT32 = 2**31 - 1
+
+
+def paragraphs(text: str) -> str:
+    """Return a docstring with each paragraph on one line: where its source wraps is no text."""
+    blocks = inspect.cleandoc(text).split("\n\n")
+    return "\n\n".join(" ".join(block.split()) for block in blocks)
 
 
 def structural(model: type[Schema], *, written: bool) -> Node:
@@ -45,9 +64,9 @@ def structural(model: type[Schema], *, written: bool) -> Node:
 
     Args:
         model: The model; its aliases are the names of the fields.
-        written: Whether users write it: then the API server fills in the models' defaults and advises beside patterns. A status is what
-            was observed and nothing else, and every rule on it costs at each write. Empty defaults are left out: they say what absence
-            says.
+        written: Whether users write it: then the API server fills in the models' defaults and
+            advises beside patterns. A status is what was observed and nothing else, and every rule
+            on it costs at each write. Empty defaults are left out: they say what absence says.
 
     Raises:
         TypeError: The model uses something that a structural schema cannot say.
@@ -71,6 +90,8 @@ class _Walk:
         if unknown := sorted(set(raw) - {*_KEPT, *_HANDLED}):
             raise TypeError(f"{where}: a CRD cannot say {', '.join(unknown)}")
         out: Node = {key: raw[key] for key in _KEPT if key in raw}
+        if "description" in out:
+            out["description"] = paragraphs(out["description"])
         if "const" in raw:
             out["enum"] = [raw["const"]]
         if raw.get("x-kubernetes-int-or-string"):
@@ -78,12 +99,16 @@ class _Walk:
         elif "type" not in out:
             raise TypeError(f"{where}: has no type")
         if out.get("type") == "number":
-            raise TypeError(f"{where}: is a float; use a string with a pattern, which every client reads alike")
+            raise TypeError(
+                f"{where}: is a float; use a string with a pattern, which every client reads alike"
+            )
         if self.written and "pattern" in out:
             rules = advised(out["pattern"], mixed="x-kubernetes-int-or-string" in out)
             out["x-kubernetes-validations"] = [*out.get("x-kubernetes-validations", ()), *rules]
         if out.get("type") == "integer":
-            out.setdefault("format", "int32" if raw.get("maximum", _INT32 + 1) <= _INT32 else "int64")
+            out.setdefault(
+                "format", "int32" if raw.get("maximum", _INT32 + 1) <= _INT32 else "int64"
+            )
         if self.written and raw.get("default") not in (None, "", [], {}):
             out["default"] = raw["default"]
         self._below(raw, out, where)
@@ -91,7 +116,10 @@ class _Walk:
 
     def _below(self, raw: Node, out: Node, where: str) -> None:
         if "properties" in raw:
-            out["properties"] = {name: self.node(child, f"{where}.{name}") for name, child in raw["properties"].items()}
+            out["properties"] = {
+                name: self.node(child, f"{where}.{name}")
+                for name, child in raw["properties"].items()
+            }
         if isinstance(raw.get("additionalProperties"), dict):
             out["additionalProperties"] = self.node(raw["additionalProperties"], f"{where}.*")
         if "items" in raw:
@@ -105,7 +133,9 @@ class _Walk:
         return _merged(target, {key: value for key, value in raw.items() if key != "$ref"})
 
     def _one_of(self, raw: Node, where: str) -> Node:
-        """Remove the null of an optional field: its absence says the same, and the API server drops nulls by itself."""
+        """Remove the null of an optional field: its absence says the same, and the API server
+        drops nulls by itself.
+        """
         if "anyOf" not in raw or raw.get("x-kubernetes-int-or-string"):
             return raw
         choices = [choice for choice in raw["anyOf"] if choice != {"type": "null"}]
@@ -118,7 +148,10 @@ class _Walk:
 def _merged(target: Node, beside: Node) -> Node:
     out = {**target, **beside}
     if "x-kubernetes-validations" in target and "x-kubernetes-validations" in beside:
-        out["x-kubernetes-validations"] = [*target["x-kubernetes-validations"], *beside["x-kubernetes-validations"]]
+        out["x-kubernetes-validations"] = [
+            *target["x-kubernetes-validations"],
+            *beside["x-kubernetes-validations"],
+        ]
     return out
 
 

@@ -19,7 +19,9 @@ __all__ = ["HIDDEN", "MASK", "OUR_NAMES", "Words", "credentials", "escaped", "pr
 
 MASK = "***"
 """What stands for a credential."""
-HIDDEN = "(not shown: the namespace's Secrets could not be read, and the text may hold their values)"
+HIDDEN = (
+    "(not shown: the namespace's Secrets could not be read, and the text may hold their values)"
+)
 """What stands for a text whose credentials are unknown."""
 _SHORTEST = 8
 """Characters of a value that is taken for a credential. Shorter ones are ordinary words."""
@@ -45,11 +47,14 @@ OUR_NAMES = (
     "MODELYARD_BUCKET",
     "MODELYARD_READ_BUCKETS",
 )
-"""Names that are the same in every installation, in which nothing is masked: what the kubelet says of a Secret that is
-missing is of use only with its name. A name before another one that it begins with."""
+"""Names that are the same in every installation, in which nothing is masked: what the kubelet says
+of a Secret that is missing is of use only with its name. A name before another one that it begins
+with."""
 _OUR_NAME = re.compile(rf"(?<![\w-])(?:{'|'.join(map(re.escape, OUR_NAMES))})(?![\w-])")
 _FIRST = 0xE000
-"""Private characters stand for these names while a text is searched; `printable` leaves none in it."""
+"""Private characters stand for these names while a text is searched; `printable` leaves none in
+it.
+"""
 _HOLDERS = {name: chr(_FIRST + index) for index, name in enumerate(OUR_NAMES)}
 _HELD = re.compile(f"[{''.join(_HOLDERS.values())}]")
 
@@ -57,9 +62,15 @@ _CONTROL = re.compile(
     r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]"  # CSI: colours, cursor
     r"|(?:\x1b[\]PX^_]|[\x9d\x90\x98\x9e\x9f])[^\x07\x1b\x9c]*(?:\x07|\x1b\\|\x9c)"  # OSC, DCS, ...
 )
-"""Whole control sequences of terminals; what is left of a broken one loses its control characters."""
-_INVISIBLE = re.compile("[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]")
-"""Printable in Unicode's eyes, and of no width: default-ignorable marks, fillers, the blank of Braille."""
+"""Whole control sequences of terminals; what is left of a broken one loses its control
+characters.
+"""
+_INVISIBLE = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
+)
+"""Printable in Unicode's eyes, and of no width: default-ignorable marks, fillers, the blank of
+Braille.
+"""
 _ENCODED = re.compile("%[0-9A-F]{2}")
 _CAMEL = re.compile("(?<=[a-z0-9])(?=[A-Z])")
 _CREDENTIAL = re.compile(
@@ -85,8 +96,13 @@ def printable(text: str, *, lines: bool = False) -> str:
 
 
 def escaped(document: str) -> str:
-    r"""Return a JSON document in which no text hides a character: `\u202e` instead of the character."""
-    return "".join(char if char == "\n" or printable(char) == char else json.dumps(char)[1:-1] for char in document)
+    r"""Return a JSON document in which no text hides a character: `\u202e` instead of the
+    character.
+    """
+    return "".join(
+        char if char == "\n" or printable(char) == char else json.dumps(char)[1:-1]
+        for char in document
+    )
 
 
 def credentials(values: Mapping[str, str], known: Collection[str] = ()) -> tuple[str, ...]:
@@ -108,10 +124,12 @@ def credentials(values: Mapping[str, str], known: Collection[str] = ()) -> tuple
 
 @dataclass(frozen=True)
 class Words:
-    """Clean texts of one namespace: credentials become `***`, and `printable` does the rest. Whole names of ours stay.
+    """Clean texts of one namespace: credentials become `***`, and `printable` does the rest. Whole
+    names of ours stay.
 
     Attributes:
-        values: The credentials; a text may hold them as they are, in base64, URL-encoded, in JSON or XML.
+        values: The credentials; a text may hold them as they are, in base64, URL-encoded, in JSON
+            or XML.
         unknown: The credentials could not be read: no text is shown.
 
     """
@@ -138,7 +156,9 @@ class Words:
 
     @cached_property
     def _common(self) -> "_Search":
-        """What is a part of names of ours: within those it is no credential, for everybody knows them."""
+        """What is a part of names of ours: within those it is no credential, for everybody knows
+        them.
+        """
         return _Search(tuple(filter(_is_ours, self.values)))
 
 
@@ -149,7 +169,9 @@ class _Search:
     values: tuple[str, ...] = field(repr=False)
 
     def masked(self, text: str) -> str:
-        """Return the text with the credentials masked: whole, wrapped over lines, and torn at its ends."""
+        """Return the text with the credentials masked: whole, wrapped over lines, and torn at
+        its ends.
+        """
         for form in self._forms:
             text = text.replace(form, MASK)
         return self._torn(self._wrapped(text))
@@ -157,10 +179,14 @@ class _Search:
     @cached_property
     def _forms(self) -> tuple[str, ...]:
         """What to look for, the longest first: one form may hold another."""
-        return tuple(sorted({form for value in self.values for form in _forms(value)}, key=len, reverse=True))
+        return tuple(
+            sorted({form for value in self.values for form in _forms(value)}, key=len, reverse=True)
+        )
 
     def _wrapped(self, text: str) -> str:
-        """Mask a credential that a program has wrapped: over two lines, or with white space in it."""
+        """Mask a credential that a program has wrapped: over two lines, or with white space in
+        it.
+        """
         dense = "".join(text.split())
         found = sorted(span for form in self._dense for span in _spans(form, dense))
         if not found:
@@ -180,7 +206,9 @@ class _Search:
         return tuple(form for form in dense if len(form) >= _SHORTEST)
 
     def _torn(self, text: str) -> str:
-        """Mask what is left of a credential in which the text begins or ends: logs are cut anywhere."""
+        """Mask what is left of a credential in which the text begins or ends: logs are cut
+        anywhere.
+        """
         head = max((_overlap(form, text) for form in self._forms), default=0)
         if head:
             text = MASK + text[head:]
@@ -226,9 +254,18 @@ def _spans(form: str, text: str) -> Iterator[tuple[int, int]]:
 
 def _forms(value: str) -> Iterable[str]:
     """Return a credential as programs write it: plain, URL-encoded, in JSON, in XML, in base64."""
-    encoded = {quote(value, safe="", errors="replace"), quote(value, errors="replace"), quote_plus(value, errors="replace")}
+    encoded = {
+        quote(value, safe="", errors="replace"),
+        quote(value, errors="replace"),
+        quote_plus(value, errors="replace"),
+    }
     lower = {_ENCODED.sub(lambda found: found[0].lower(), form) for form in encoded}
-    written = {json.dumps(value)[1:-1], json.dumps(value, ensure_ascii=False)[1:-1], escape(value), escape(value, quote=False)}
+    written = {
+        json.dumps(value)[1:-1],
+        json.dumps(value, ensure_ascii=False)[1:-1],
+        escape(value),
+        escape(value, quote=False),
+    }
     written |= {form.replace("/", "\\/") for form in written}  # as some programs write JSON
     return {value, *encoded, *lower, *written, *_base64(value)}
 
@@ -251,4 +288,6 @@ _URL_SAFE = str.maketrans("+/", "-_")
 def _overlap(first: str, second: str) -> int:
     """Return how many characters at the end of `first` are the beginning of `second`, if enough."""
     longest = min(len(first), len(second))
-    return next((size for size in range(longest, _TORN - 1, -1) if first.endswith(second[:size])), 0)
+    return next(
+        (size for size in range(longest, _TORN - 1, -1) if first.endswith(second[:size])), 0
+    )

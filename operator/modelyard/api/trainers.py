@@ -28,7 +28,9 @@ class TrainerKind:
 
     @property
     def logs_itself(self) -> bool:
-        """A user's code trains, which may log parameters in its own words: MLflow takes each once."""
+        """A user's code trains, which may log parameters in its own words: MLflow takes each
+        once.
+        """
         return not self.estimators
 
 

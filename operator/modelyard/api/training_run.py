@@ -47,14 +47,20 @@ __all__ = [
 ]
 
 SIGNING_SECRETS = "modelyard-signing"
-"""How the names of Secrets begin that a training pod may mount. The chart's policies name it too."""
+"""How the names of Secrets begin that a training pod may mount. The chart's policies name it
+too.
+"""
 
 
 class TrainingReason(StrEnum):
-    """Why a TrainingRun is or is not Ready. It is Ready when it has succeeded and nothing is left to do for it."""
+    """Why a TrainingRun is or is not Ready. It is Ready when it has succeeded and nothing is
+    left to do for it.
+    """
 
     WAITING_FOR_EXPERIMENT = "WaitingForExperiment"
-    """The Experiment does not exist, or is not in MLflow yet; the run starts automatically when it is."""
+    """The Experiment does not exist, or is not in MLflow yet; the run starts automatically when
+    it is.
+    """
     SUSPENDED = "Suspended"
     """spec.suspend is true."""
     QUEUED = "Queued"
@@ -76,7 +82,9 @@ class TrainingReason(StrEnum):
     TRAINING = "Training"
     """The pod runs; with the trainer external, the MLflow run is open."""
     INTERRUPTED = "Interrupted"
-    """The pod was ended from outside, as when its node is drained, and its container exited with 0; the attempt trains again."""
+    """The pod was ended from outside, as when its node is drained, and its container exited with
+    0; the attempt trains again.
+    """
     RETRYING = "Retrying"
     """The last attempt failed; another follows, with an MLflow run of its own."""
     SUCCEEDED = "Succeeded"
@@ -88,9 +96,13 @@ class TrainingReason(StrEnum):
     VERSION_TAKEN = "VersionTaken"
     """Trained; the RegisteredModel has another run under the version that spec.register names."""
     VERSION_HELD = "VersionHeld"
-    """Trained; an earlier declaration holds the name of the version that spec.register names. If it fails, the model is registered."""
+    """Trained; an earlier declaration holds the name of the version that spec.register names. If
+    it fails, the model is registered.
+    """
     NO_MODEL = "NoModel"
-    """spec.register is set, but the run logged no model, or several at once of which none is named model."""
+    """spec.register is set, but the run logged no model, or several at once of which none is
+    named model.
+    """
     FAILED = "Failed"
     """The trainer failed in every attempt that spec.backoffLimit allows."""
     OUT_OF_MEMORY = "OutOfMemory"
@@ -100,15 +112,23 @@ class TrainingReason(StrEnum):
     DEADLINE_EXCEEDED = "DeadlineExceeded"
     """spec.activeDeadlineSeconds passed."""
     HEARTBEAT_LOST = "HeartbeatLost"
-    """A run that trains outside of the cluster had no heartbeat for 90 s; its MLflow run was closed as failed."""
+    """A run that trains outside of the cluster had no heartbeat for 90 s; its MLflow run was
+    closed as failed.
+    """
     SCRIPT_INVALID = "ScriptInvalid"
     """The script cannot be run as Python; nothing was trained."""
     INVALID_PARAMETERS = "InvalidParameters"
-    """The trainer refuses a parameter, or together they are more than a pod can be given; nothing was trained."""
+    """The trainer refuses a parameter, or together they are more than a pod can be given;
+    nothing was trained.
+    """
     INVALID_RESOURCES = "InvalidResources"
-    """Kubernetes refuses the Job for its resources, node selector or tolerations, as the message says; nothing was trained."""
+    """Kubernetes refuses the Job for its resources, node selector or tolerations, as the message
+    says; nothing was trained.
+    """
     SIGNING_KEY_UNUSABLE = "SigningKeyUnusable"
-    """The Secret of trainer.sign, or its key, does not exist, or holds no private EC key in PEM; nothing was trained."""
+    """The Secret of trainer.sign, or its key, does not exist, or holds no private EC key in PEM;
+    nothing was trained.
+    """
     DATASET_DIGEST_MISMATCH = "DatasetDigestMismatch"
     """The dataset's bytes are not those of spec.dataset.digest; nothing was trained."""
     DATASET_UNAVAILABLE = "DatasetUnavailable"
@@ -116,7 +136,9 @@ class TrainingReason(StrEnum):
     DATASET_INVALID = "DatasetInvalid"
     """The dataset is not what the spec says; nothing was trained."""
     EXPERIMENT_GONE = "ExperimentGone"
-    """The MLflow run was deleted while it trained. As long as MLflow can restore it, the run continues when it is restored."""
+    """The MLflow run was deleted while it trained. As long as MLflow can restore it, the run
+    continues when it is restored.
+    """
     CONNECTION_MISSING = "ConnectionMissing"
     """The namespace has no usable Secret modelyard-connection."""
     CONNECTION_REFUSED = "ConnectionRefused"
@@ -130,38 +152,78 @@ class TrainingReason(StrEnum):
 
 
 class Dataset(Schema):
-    """What is trained on. Without `uri` it is synthetic: 20 features, 15 of them informative, the same for the same name."""
+    """What is trained on. Without `uri` it is synthetic: 20 features, 15 of them informative,
+    the same for the same name.
+    """
 
     model_config = Schema.model_config | {
         "json_schema_extra": rules(
-            rule("!has(self.digest) || has(self.uri)", "a digest belongs to a uri; leave it out for a synthetic dataset"),
-            rule("!has(self.rows) || !has(self.uri)", "rows is for a synthetic dataset; a dataset with a uri has the rows that it has"),
+            rule(
+                "!has(self.digest) || has(self.uri)",
+                "a digest belongs to a uri; leave it out for a synthetic dataset",
+            ),
+            rule(
+                "!has(self.rows) || !has(self.uri)",
+                "rows is for a synthetic dataset; a dataset with a uri has the rows that it has",
+            ),
         )
     }
 
     name: Annotated[
-        str, Field(min_length=1, max_length=128, pattern=r"^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$", description="Its name in MLflow.")
+        str,
+        Field(
+            min_length=1,
+            max_length=128,
+            pattern=r"^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$",
+            description="Its name in MLflow.",
+        ),
     ]
-    uri: Annotated[S3Uri | None, Field(description="One Parquet or CSV file, no folder of parts: s3://bucket/key.parquet.")] = None
-    digest: Annotated[Digest | None, Field(description="sha256:<hex> of the file's bytes. If given, it is checked before training.")] = None
-    target: Annotated[str, Field(min_length=1, max_length=128, description="The column to predict.")] = "target"
-    rows: Annotated[int | None, Field(ge=10, le=10_000_000, description="How many rows a synthetic dataset has; 2000 if absent.")] = None
+    uri: Annotated[
+        S3Uri | None,
+        Field(description="One Parquet or CSV file, no folder of parts: s3://bucket/key.parquet."),
+    ] = None
+    digest: Annotated[
+        Digest | None,
+        Field(
+            description="sha256:<hex> of the file's bytes. If given, it is checked before training."
+        ),
+    ] = None
+    target: Annotated[
+        str, Field(min_length=1, max_length=128, description="The column to predict.")
+    ] = "target"
+    rows: Annotated[
+        int | None,
+        Field(
+            ge=10,
+            le=10_000_000,
+            description="How many rows a synthetic dataset has; 2000 if absent.",
+        ),
+    ] = None
 
 
 class Xgboost(Schema):
     """The tabular trainer that ships with modelyard."""
 
     task: Annotated[
-        Literal["classification", "regression"], Field(description="What is learnt: classification (a class) or regression (a number).")
+        Literal["classification", "regression"],
+        Field(description="What is learnt: classification (a class) or regression (a number)."),
     ] = "classification"
 
 
 class Script(Schema):
     """Any Python file, on the runtime image; it needs no SDK."""
 
-    config_map: Annotated[str, Field(min_length=1, max_length=253, description="The ConfigMap that holds the file.")]
+    config_map: Annotated[
+        str, Field(min_length=1, max_length=253, description="The ConfigMap that holds the file.")
+    ]
     key: Annotated[
-        str, Field(min_length=1, max_length=253, pattern=r"^[-._a-zA-Z0-9]+[.]py$", description="Its key, which ends in .py.")
+        str,
+        Field(
+            min_length=1,
+            max_length=253,
+            pattern=r"^[-._a-zA-Z0-9]+[.]py$",
+            description="Its key, which ends in .py.",
+        ),
     ] = "train.py"
 
 
@@ -170,10 +232,12 @@ class External(Schema):
 
 
 class Sign(Schema):
-    """A private key that the model is signed with when it was logged: an OpenSSF model signature, `model.sig` beside its files.
+    """A private key that the model is signed with when it was logged: an OpenSSF model signature,
+    `model.sig` beside its files.
 
-    The operator never reads it: the pod mounts it. So that who may create TrainingRuns does not come by other Secrets of the
-    namespace (a script can read what its pod mounts), only Secrets that are named for it can be mounted.
+    The operator never reads it: the pod mounts it. So that who may create TrainingRuns does not
+    come by other Secrets of the namespace (a script can read what its pod mounts), only Secrets
+    that are named for it can be mounted.
     """
 
     secret: Annotated[
@@ -185,7 +249,8 @@ class Sign(Schema):
             json_schema_extra=rules(
                 rule(
                     f"self.startsWith('{SIGNING_SECRETS}')",
-                    f"name a Secret that begins with {SIGNING_SECRETS}: no other Secret is mounted into a training pod",
+                    f"name a Secret that begins with {SIGNING_SECRETS}: no other Secret is mounted"
+                    " into a training pod",
                 )
             ),
         ),
@@ -215,19 +280,34 @@ class Trainer(Schema):
             ),
             rule(
                 f"!has(self.sign) || {' || '.join(f'has(self.{name})' for name in _SIGNING)}",
-                f"sign is for {' and '.join(_SIGNING)}. With container and external leave it out, and sign the model's folder yourself"
-                " before you log it: model_signing sign key --private_key KEY --signature FOLDER/model.sig FOLDER",
+                f"sign is for {' and '.join(_SIGNING)}. With container and external leave it out,"
+                " and sign the model's folder yourself before you log it: model_signing sign key"
+                " --private_key KEY --signature FOLDER/model.sig FOLDER",
             ),
         )
     }
 
-    xgboost: Annotated[Xgboost | None, Field(description="The tabular trainer that ships with modelyard.")] = None
-    script: Annotated[Script | None, Field(description="Any Python file, on the runtime image.")] = None
+    xgboost: Annotated[
+        Xgboost | None, Field(description="The tabular trainer that ships with modelyard.")
+    ] = None
+    script: Annotated[
+        Script | None, Field(description="Any Python file, on the runtime image.")
+    ] = None
     container: Annotated[Container | None, Field(description="Any image.")] = None
     external: Annotated[
-        External | None, Field(description="Nothing is run: whoever trains elsewhere logs into the MLflow run and closes it.")
+        External | None,
+        Field(
+            description="Nothing is run: whoever trains elsewhere logs into the MLflow run and"
+            " closes it."
+        ),
     ] = None
-    sign: Annotated[Sign | None, Field(description="Signs the model that xgboost or script logged; the gate signed verifies it.")] = None
+    sign: Annotated[
+        Sign | None,
+        Field(
+            description="Signs the model that xgboost or script logged; the gate signed verifies"
+            " it."
+        ),
+    ] = None
 
     @property
     def name(self) -> str:
@@ -256,19 +336,26 @@ class Register(Schema):
     registered_by: Annotated[
         UserName | None,
         Field(
-            description="Who registers the version: the user who creates the TrainingRun. Their approval of it is not counted. Accounts"
-            " that the chart names (policies.requesterAccounts) may write another user."
+            description="Who registers the version: the user who creates the TrainingRun. Their"
+            " approval of it is not counted. Accounts that the chart names"
+            " (policies.requesterAccounts) may write another user."
         ),
     ] = None
 
 
-_PARAMETERS = "parameters take more than 120 KiB together: put large values into the dataset, or into a ConfigMap that a script reads"
+_PARAMETERS = (
+    "parameters take more than 120 KiB together: put large values into the dataset, or into a"
+    " ConfigMap that a script reads"
+)
 _FOLDER = (
-    "dataset.uri names one file, and this is a folder: write its parts as one file, such as by pandas'"
-    " read_parquet and to_parquet, and name that"
+    "dataset.uri names one file, and this is a folder: write its parts as one file, such as by"
+    " pandas' read_parquet and to_parquet, and name that"
 )
 _ELSEWHERE = "!has(self.trainer.external) || "
-_SPEC = "a TrainingRun is a record: only suspend, ttlSecondsAfterFinished and deletionPolicy change; create another one to train again"
+_SPEC = (
+    "a TrainingRun is a record: only suspend, ttlSecondsAfterFinished and deletionPolicy change;"
+    " create another one to train again"
+)
 
 
 class TrainingRunSpec(Schema):
@@ -277,18 +364,30 @@ class TrainingRunSpec(Schema):
     model_config = Schema.model_config | {
         "json_schema_extra": rules(
             rule(
-                _ELSEWHERE + "[has(self.resources), has(self.nodeSelector), has(self.tolerations), has(self.imagePullSecrets)].all(x, !x)",
-                "an external run has no pod: leave out resources, nodeSelector, tolerations and imagePullSecrets",
+                _ELSEWHERE + "[has(self.resources), has(self.nodeSelector), has(self.tolerations),"
+                " has(self.imagePullSecrets)].all(x, !x)",
+                "an external run has no pod: leave out resources, nodeSelector, tolerations and"
+                " imagePullSecrets",
             ),
-            rule(_ELSEWHERE + "self.backoffLimit == 0", "an external run is not repeated by itself: leave backoffLimit out"),
-            rule(_ELSEWHERE + "!self.suspend", "an external run cannot be suspended, for it trains elsewhere: leave suspend out"),
             rule(
-                "has(self.trainer.external) || !has(self.dataset) || !has(self.dataset.uri) || !self.dataset.uri.endsWith('/')",
+                _ELSEWHERE + "self.backoffLimit == 0",
+                "an external run is not repeated by itself: leave backoffLimit out",
+            ),
+            rule(
+                _ELSEWHERE + "!self.suspend",
+                "an external run cannot be suspended, for it trains elsewhere: leave suspend out",
+            ),
+            rule(
+                "has(self.trainer.external) || !has(self.dataset) || !has(self.dataset.uri) ||"
+                " !self.dataset.uri.endsWith('/')",
                 _FOLDER,
             ),
             rule("self.experiment == oldSelf.experiment", _SPEC),
             rule("self.trainer == oldSelf.trainer", _SPEC),
-            rule("self.workers == oldSelf.workers && self.backoffLimit == oldSelf.backoffLimit", _SPEC),
+            rule(
+                "self.workers == oldSelf.workers && self.backoffLimit == oldSelf.backoffLimit",
+                _SPEC,
+            ),
             *(
                 immutable(field, _SPEC)
                 for field in (
@@ -305,42 +404,78 @@ class TrainingRunSpec(Schema):
         )
     }
 
-    experiment: Annotated[Name, Field(description="The Experiment, in this namespace, that the run belongs to.")]
+    experiment: Annotated[
+        Name, Field(description="The Experiment, in this namespace, that the run belongs to.")
+    ]
     parameters: Annotated[
         dict[str, Annotated[str, Field(max_length=6000)]],
         Field(
             max_length=PARAMETERS,
-            description="Hyper-parameters, as strings: logged to MLflow, given to the trainer as MODELYARD_PARAMETERS and as a file.",
-            # As JSON they take eight characters more each; what JSON escapes besides, the operator counts (`training_run.build`).
+            description="Hyper-parameters, as strings: logged to MLflow, given to the trainer as"
+            " MODELYARD_PARAMETERS and as a file.",
+            # As JSON they take eight characters more each; what JSON escapes besides, the operator
+            # counts (`training_run.build`).
             json_schema_extra=rules(
-                rule("self.map(k, k.size() + self[k].size() + 8).sum() <= 120 * 1024 - 21", _PARAMETERS), *mlflow_pairs()
+                rule(
+                    "self.map(k, k.size() + self[k].size() + 8).sum() <= 120 * 1024 - 21",
+                    _PARAMETERS,
+                ),
+                *mlflow_pairs(),
             ),
         ),
     ] = Field(default_factory=dict)
-    dataset: Annotated[Dataset | None, Field(description="What is trained on; with the trainer external it is said, not read.")] = None
+    dataset: Annotated[
+        Dataset | None,
+        Field(description="What is trained on; with the trainer external it is said, not read."),
+    ] = None
     trainer: Annotated[Trainer, Field(description="Who trains: exactly one.")]
-    resources: Annotated[Resources, Field(description="Resources of the trainer, and of the step before it that reads the dataset.")] = (
-        Field(default_factory=Resources)
+    resources: Annotated[
+        Resources,
+        Field(
+            description="Resources of the trainer, and of the step before it that reads the"
+            " dataset."
+        ),
+    ] = Field(default_factory=Resources)
+    node_selector: Annotated[Labels, Field(description="Labels that the node must have.")] = Field(
+        default_factory=dict
     )
-    node_selector: Annotated[Labels, Field(description="Labels that the node must have.")] = Field(default_factory=dict)
     tolerations: Annotated[
-        tuple[Toleration, ...], Field(max_length=16, description="Taints that the pod tolerates.", json_schema_extra=listed())
+        tuple[Toleration, ...],
+        Field(
+            max_length=16, description="Taints that the pod tolerates.", json_schema_extra=listed()
+        ),
     ] = ()
     image_pull_secrets: Annotated[
         tuple[Annotated[str, Field(max_length=253)], ...],
-        Field(max_length=8, description="Names of Secrets for pulling the image.", json_schema_extra=listed()),
+        Field(
+            max_length=8,
+            description="Names of Secrets for pulling the image.",
+            json_schema_extra=listed(),
+        ),
     ] = ()
     workers: Annotated[
         int,
         Field(
             ge=1,
             description="How many pods train together.",
-            json_schema_extra=rules(rule("self == 1", "this release trains in one pod: set workers to 1, or leave it out")),
+            json_schema_extra=rules(
+                rule(
+                    "self == 1", "this release trains in one pod: set workers to 1, or leave it out"
+                )
+            ),
         ),
     ] = 1
-    suspend: Annotated[bool, Field(description="True: the pod is ended and nothing runs until it is false again.")] = False
+    suspend: Annotated[
+        bool, Field(description="True: the pod is ended and nothing runs until it is false again.")
+    ] = False
     backoff_limit: Annotated[
-        int, Field(ge=0, le=20, description="How often a failed attempt is repeated, each with an MLflow run of its own.")
+        int,
+        Field(
+            ge=0,
+            le=20,
+            description="How often a failed attempt is repeated, each with an MLflow run of its"
+            " own.",
+        ),
     ] = 0
     active_deadline_seconds: Annotated[
         int | None,
@@ -353,16 +488,23 @@ class TrainingRunSpec(Schema):
     ] = None
     ttl_seconds_after_finished: Annotated[
         int | None,
-        Field(ge=0, le=31_536_000, description="Seconds after which the Job and its pods go; the TrainingRun stays as the record."),
+        Field(
+            ge=0,
+            le=31_536_000,
+            description="Seconds after which the Job and its pods go; the TrainingRun stays as the"
+            " record.",
+        ),
     ] = 86400
     deletion_policy: Annotated[
         DeletionPolicy,
         Field(
-            description="Delete: soft-delete the MLflow run with this object, unless a model version came from it (needs the verb purge)."
-            " Retain: leave it."
+            description="Delete: soft-delete the MLflow run with this object, unless a model"
+            " version came from it (needs the verb purge). Retain: leave it."
         ),
     ] = DeletionPolicy.RETAIN
-    register_: Annotated[Register | None, Field(alias="register", description="Registers the model on success.")] = None
+    register_: Annotated[
+        Register | None, Field(alias="register", description="Registers the model on success.")
+    ] = None
 
 
 class TrainingRun(Resource[TrainingRunSpec, TrainingRunStatus]):
@@ -373,12 +515,16 @@ class TrainingRun(Resource[TrainingRunSpec, TrainingRunStatus]):
 
     @property
     def parameters(self) -> dict[str, str]:
-        """What it trains with: as MLflow has it; until it has ended, as the spec says what is not logged yet.
+        """What it trains with: as MLflow has it; until it has ended, as the spec says what is not
+        logged yet.
 
         A value that the status has cut is whole if it is the spec's.
         """
         ours, logged = self.spec.parameters, self.status.parameters
-        shown = {name: ours[name] if name in ours and shortened(ours[name]) == value else value for name, value in logged.items()}
+        shown = {
+            name: ours[name] if name in ours and shortened(ours[name]) == value else value
+            for name, value in logged.items()
+        }
         whole = bool(logged) and self.status.completion_time is not None
         return shown if whole else dict(sorted((ours | shown).items()))
 

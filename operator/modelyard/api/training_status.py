@@ -42,10 +42,14 @@ class Metric(Schema):
 
 
 class Progress(Schema):
-    """How far the run is: from the metric modelyard.progress (0 to 100), which the trainer logs and any script may."""
+    """How far the run is: from the metric modelyard.progress (0 to 100), which the trainer logs
+    and any script may.
+    """
 
     percent: Annotated[int, Field(ge=0, le=100, description="How much is done.")]
-    eta_seconds: Annotated[int | None, Field(ge=0, description="Seconds to the end, if it goes on like this.")] = None
+    eta_seconds: Annotated[
+        int | None, Field(ge=0, description="Seconds to the end, if it goes on like this.")
+    ] = None
     message: Annotated[str, Field(max_length=256, description="The same in words.")] = ""
 
 
@@ -53,14 +57,19 @@ class DatasetStatus(Schema):
     """The dataset as it was read."""
 
     digest: Annotated[str, Field(max_length=71, description="sha256 of its bytes.")]
-    rows: Annotated[int, Field(ge=0, description="How many rows it has.", json_schema_extra={"format": "int64"})]
+    rows: Annotated[
+        int, Field(ge=0, description="How many rows it has.", json_schema_extra={"format": "int64"})
+    ]
 
 
 class ObjectiveStatus(Schema):
     """What made a run better than another when the training began."""
 
     metric: Annotated[str, Field(max_length=250, description="Name of the metric in MLflow.")]
-    goal: Annotated[Literal["Maximize", "Minimize"], Field(description="Maximize: more of it is better. Minimize: less of it.")]
+    goal: Annotated[
+        Literal["Maximize", "Minimize"],
+        Field(description="Maximize: more of it is better. Minimize: less of it."),
+    ]
 
 
 class ModelArtifact(Schema):
@@ -68,10 +77,19 @@ class ModelArtifact(Schema):
 
     uri: Annotated[str, Field(max_length=1024, description="Where its artifact tree lies.")]
     digest: Annotated[str, Field(max_length=71, description="Digest of the tree.")]
-    bytes: Annotated[int, Field(ge=0, description="Size of the tree.", json_schema_extra={"format": "int64"})]
-    flavor: Annotated[str, Field(max_length=64, description="Its MLflow flavour, such as xgboost.")] = ""
+    bytes: Annotated[
+        int, Field(ge=0, description="Size of the tree.", json_schema_extra={"format": "int64"})
+    ]
+    flavor: Annotated[
+        str, Field(max_length=64, description="Its MLflow flavour, such as xgboost.")
+    ] = ""
     listing_digest: Annotated[
-        str | None, Field(max_length=71, description="SHA-256 over paths, sizes and ETags of the listing; changes when any object changes.")
+        str | None,
+        Field(
+            max_length=71,
+            description="SHA-256 over paths, sizes and ETags of the listing; changes when any"
+            " object changes.",
+        ),
     ] = None
 
 
@@ -89,7 +107,9 @@ class Failure(Schema):
     reason: Annotated[str, Field(max_length=63, description="One word.")]
     message: Annotated[str, Field(max_length=2048, description="What happened.")]
     exit_code: Annotated[int | None, Field(description="The container's exit code.")] = None
-    log: Annotated[str, Field(max_length=4096, description="The last lines of the failing container.")] = ""
+    log: Annotated[
+        str, Field(max_length=4096, description="The last lines of the failing container.")
+    ] = ""
 
 
 CANDIDATES = 8
@@ -113,28 +133,50 @@ def shortened(value: str) -> str:
 class TrainingRunStatus(Status):
     """How far it is and what came of it."""
 
-    mlflow: Annotated[MlflowRun | None, Field(description="The MLflow run of the current attempt.")] = None
-    attempt: Annotated[int, Field(ge=0, description="The attempt that runs or ran last, counted from 1.")] = 0
+    mlflow: Annotated[
+        MlflowRun | None, Field(description="The MLflow run of the current attempt.")
+    ] = None
+    attempt: Annotated[
+        int, Field(ge=0, description="The attempt that runs or ran last, counted from 1.")
+    ] = 0
     job: Annotated[str | None, Field(max_length=63, description="Its Job.")] = None
     job_uid: Annotated[
         str | None,
-        Field(alias="jobUID", max_length=64, description="The uid of its Job; another Job of that name says nothing of the run."),
+        Field(
+            alias="jobUID",
+            max_length=64,
+            description="The uid of its Job; another Job of that name says nothing of the run.",
+        ),
     ] = None
     parameters: Annotated[
         dict[str, Annotated[str, Field(max_length=PARAMETER_VALUE)]],
-        Field(max_length=PARAMETERS, description="Parameters as MLflow has them; long values are cut, and say so."),
+        Field(
+            max_length=PARAMETERS,
+            description="Parameters as MLflow has them; long values are cut, and say so.",
+        ),
     ] = Field(default_factory=dict)
-    omitted_parameters: Annotated[int | None, Field(ge=0, description="How many more parameters MLflow has, if there is no room.")] = None
+    omitted_parameters: Annotated[
+        int | None,
+        Field(ge=0, description="How many more parameters MLflow has, if there is no room."),
+    ] = None
     metrics: Annotated[
-        tuple[Metric, ...], Field(max_length=32, description="The newest values of its metrics.", json_schema_extra=listed("name"))
+        tuple[Metric, ...],
+        Field(
+            max_length=32,
+            description="The newest values of its metrics.",
+            json_schema_extra=listed("name"),
+        ),
     ] = ()
     progress: Annotated[Progress | None, Field(description="How far it is.")] = None
-    dataset: Annotated[DatasetStatus | None, Field(description="The dataset as it was read.")] = None
+    dataset: Annotated[DatasetStatus | None, Field(description="The dataset as it was read.")] = (
+        None
+    )
     objective: Annotated[
         ObjectiveStatus | None,
         Field(
-            description="The objective of its Experiment when the training began. A gate `incumbent` without a direction judges by it:"
-            " the Experiment's own may be changed later."
+            description="The objective of its Experiment when the training began. A gate"
+            " `incumbent` without a direction judges by it: the Experiment's own may be"
+            " changed later."
         ),
     ] = None
     model: Annotated[ModelArtifact | None, Field(description="The model that it logged.")] = None
@@ -142,11 +184,18 @@ class TrainingRunStatus(Status):
         tuple[Annotated[str, Field(max_length=320)], ...],
         Field(
             max_length=CANDIDATES,
-            description="Models that it logged at the same moment, none of them named model: which one is its model, nothing says.",
+            description="Models that it logged at the same moment, none of them named model: which"
+            " one is its model, nothing says.",
             json_schema_extra=listed(),
         ),
     ] = ()
-    registered: Annotated[Registered | None, Field(description="The version that the model became.")] = None
-    start_time: Annotated[datetime | None, Field(description="When the first attempt started.")] = None
-    completion_time: Annotated[datetime | None, Field(description="When it ended, well or not.")] = None
+    registered: Annotated[
+        Registered | None, Field(description="The version that the model became.")
+    ] = None
+    start_time: Annotated[datetime | None, Field(description="When the first attempt started.")] = (
+        None
+    )
+    completion_time: Annotated[
+        datetime | None, Field(description="When it ended, well or not.")
+    ] = None
     failure: Annotated[Failure | None, Field(description="Why the last attempt failed.")] = None

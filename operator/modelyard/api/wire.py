@@ -95,8 +95,8 @@ CANDIDATE_STAGE = "MODELYARD_CANDIDATE_STAGE"
 CANDIDATE_URL = "MODELYARD_CANDIDATE_URL"
 """Where a pod of it answers, and nothing else does; only where the gate asks for that."""
 SIGNED_BY = "MODELYARD_SIGNED_BY"
-"""`<Secret>/<key>`: what the run's model is signed with, as messages name it; absent: it is not signed. The name says nothing of
-secrets: it would be masked in the pod's words."""
+"""`<Secret>/<key>`: what the run's model is signed with, as messages name it; absent: it is not
+signed. The name says nothing of secrets: it would be masked in the pod's words."""
 WORKERS = "MODELYARD_WORKERS"
 """Processes of a model server."""
 MAX_BODY = "MODELYARD_MAX_REQUEST_BYTES"
@@ -123,7 +123,9 @@ DATASET_FOLDER = "/modelyard/data"
 MODEL_FOLDER = "/modelyard/model"
 RULE_FOLDER = "/etc/modelyard-traffic"
 RULE_FILE = "rule.json"
-"""In RULE_FOLDER: how a serving pod splits its requests, from an annotation of the pod; empty or not there: it answers all itself."""
+"""In RULE_FOLDER: how a serving pod splits its requests, from an annotation of the pod; empty or
+not there: it answers all itself.
+"""
 
 # --- HTTP -----------------------------------------------------------------------------------------
 SERVING_PORT = 8080
@@ -134,13 +136,17 @@ LIVE_PATH = "/v2/health/live"
 TRAFFIC_PATH = "/modelyard/traffic"
 """At METRICS_PORT: what a pod answered, as counters in JSON."""
 LATENCY_EDGES = tuple(0.00025 * 2 ** (i / 8) for i in range(145))
-"""Upper edges of the buckets in which a pod counts how long answers took, in seconds; one bucket more has what took longer."""
+"""Upper edges of the buckets in which a pod counts how long answers took, in seconds; one bucket
+more has what took longer.
+"""
 VERSION_HEADER = "modelyard-version"
 """Header of every answer: the version that gave it."""
 RUNTIME_HEADER = "modelyard-runtime"
 """Header of every answer: the identity of what serves the version."""
 FORWARDED_HEADER = "modelyard-forwarded"
-"""Header of a request that another pod has passed on, or whose caller wants it neither split nor counted."""
+"""Header of a request that another pod has passed on, or whose caller wants it neither split nor
+counted.
+"""
 SECONDS_HEADER = "modelyard-seconds"
 """Header of the answer to such a request: how long the model server took."""
 MODEL_HEADER = "modelyard-model"

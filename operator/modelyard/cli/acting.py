@@ -1,7 +1,9 @@
-"""kubectl's options to act as another user, which every word that asks the cluster has: `--as`, `--as-group`, `--as-uid`.
+"""kubectl's options to act as another user, which every word that asks the cluster has: `--as`,
+`--as-group`, `--as-uid`.
 
-A word's function knows nothing of them: `with_acting` adds them to its signature and keeps what they say for the length of the word, where
-`Where` finds it. What they mean to the API server does not belong here (`client/kube/identity`).
+A word's function knows nothing of them: `with_acting` adds them to its signature and keeps what
+they say for the length of the word, where `Where` finds it. What they mean to the API server does
+not belong here (`client/kube/identity`).
 """
 
 import inspect
@@ -15,9 +17,18 @@ import typer
 
 __all__ = ["Acting", "acting", "with_acting"]
 
-_User = Annotated[str, typer.Option("--as", metavar="USER", help="Act as this user, as kubectl does.")]
-_Groups = Annotated[list[str], typer.Option("--as-group", metavar="GROUP", help="Act as a member of this group; may be repeated.")]
-_Uid = Annotated[str, typer.Option("--as-uid", metavar="UID", help="Act as the user with this uid.")]
+_User = Annotated[
+    str, typer.Option("--as", metavar="USER", help="Act as this user, as kubectl does.")
+]
+_Groups = Annotated[
+    list[str],
+    typer.Option(
+        "--as-group", metavar="GROUP", help="Act as a member of this group; may be repeated."
+    ),
+]
+_Uid = Annotated[
+    str, typer.Option("--as-uid", metavar="UID", help="Act as the user with this uid.")
+]
 _OPTIONS = {"as_user": (_User, ""), "as_group": (_Groups, ()), "as_uid": (_Uid, "")}
 
 
@@ -32,11 +43,19 @@ class Acting:
     @classmethod
     def of(cls, given: dict[str, Any]) -> "Acting":
         """Return what a word's parameters say; they may hold more, and less."""
-        return cls(given.get("as_user") or "", tuple(given.get("as_group") or ()), given.get("as_uid") or "")
+        return cls(
+            given.get("as_user") or "",
+            tuple(given.get("as_group") or ()),
+            given.get("as_uid") or "",
+        )
 
     def words(self) -> tuple[tuple[str, str], ...]:
         """Return it as options."""
-        every = (("--as", self.user), *(("--as-group", group) for group in self.groups), ("--as-uid", self.uid))
+        every = (
+            ("--as", self.user),
+            *(("--as-group", group) for group in self.groups),
+            ("--as-uid", self.uid),
+        )
         return tuple((option, value) for option, value in every if value)
 
 
@@ -45,7 +64,9 @@ acting: ContextVar[Acting] = ContextVar("acting", default=Acting())  # noqa: B03
 
 
 def with_acting(function: Callable[..., None]) -> Callable[..., None]:
-    """Return a word's function with the options; one that does not ask the cluster (it has no `context`) as it is."""
+    """Return a word's function with the options; one that does not ask the cluster (it has no
+    `context`) as it is.
+    """
     signature = inspect.signature(function, eval_str=True)
     if "context" not in signature.parameters:
         return function
@@ -59,10 +80,17 @@ def with_acting(function: Callable[..., None]) -> Callable[..., None]:
             acting.reset(before)
 
     added = [
-        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
+        inspect.Parameter(
+            name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation
+        )
         for name, (annotation, default) in _OPTIONS.items()
     ]
-    parameters = [each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in signature.parameters.values()]
+    parameters = [
+        each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in signature.parameters.values()
+    ]
     said.__signature__ = signature.replace(parameters=[*parameters, *added])  # type: ignore[attr-defined] # read by `inspect`
-    said.__annotations__ = {**function.__annotations__, **{each.name: each.annotation for each in added}}
+    said.__annotations__ = {
+        **function.__annotations__,
+        **{each.name: each.annotation for each in added},
+    }
     return said

@@ -1,7 +1,8 @@
-"""The command line put together: every word, and how an error ends it. What a word does stands in `commands`.
+"""The command line put together: every word, and how an error ends it. What a word does stands in
+`commands`.
 
-A word is a module of `words`, loaded when it is said. Nothing heavy is loaded here or there, so that `--help`,
-`--version` and completion come at once (decision 0008).
+A word is a module of `words`, loaded when it is said. Nothing heavy is loaded here or there, so
+that `--help`, `--version` and completion come at once (decision 0008).
 """
 
 import sys
@@ -17,9 +18,11 @@ from modelyard.cli.groups import group
 __all__ = ["app", "main"]
 
 _EPILOG = (
-    "--version prints the version.\n\n"
-    "Exit codes: 0 done, 1 it ended badly, 2 wrong words, 3 not found, 4 not allowed, 5 nobody answers,"
-    " 6 not in time or waiting for others, 130 interrupted.\n\n"
+    "--version prints the version.\n"
+    "\n"
+    "Exit codes: 0 done, 1 it ended badly, 2 wrong words, 3 not found, 4 not allowed, 5 nobody"
+    " answers, 6 not in time or waiting for others, 130 interrupted.\n"
+    "\n"
     "The words of the operator's image and of its repository: run, crds, rbac, docs."
 )
 
@@ -58,7 +61,8 @@ def _loaded(name: str) -> Any:
 
 app = group(
     "modelyard",
-    "Models, promoted by their spec: train, promote, roll back and ask them. With your own kubeconfig and rights.",
+    "Models, promoted by their spec: train, promote, roll back and ask them. With your own"
+    " kubeconfig and rights.",
     {name: partial(_loaded, name) for name in _WORDS},
     epilog=_EPILOG,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
@@ -81,7 +85,13 @@ def main(arguments: list[str], program: str = "modelyard") -> int:
     try:
         app.main(args=arguments, prog_name=program, complete_var=_COMPLETING)
     except SystemExit as end:
-        return end.code if isinstance(end.code, int) else Exit.DONE if end.code is None else Exit.FAILED
+        return (
+            end.code
+            if isinstance(end.code, int)
+            else Exit.DONE
+            if end.code is None
+            else Exit.FAILED
+        )
     except KeyboardInterrupt:
         return Exit.INTERRUPTED
     except Exception as error:  # noqa: BLE001 - the last place where an error can be put into words
@@ -99,7 +109,8 @@ def _ended_by(error: Exception) -> int:
         raise error
     else:
         sys.stderr.write(
-            f"Error: this is a bug in modelyard: {type(error).__name__}: {printable(str(error), lines=True)}\n"
+            f"Error: this is a bug in modelyard: {type(error).__name__}:"
+            f" {printable(str(error), lines=True)}\n"
             "MODELYARD_DEBUG=1 shows where; please report it.\n"
         )
     return code_of(error)

@@ -1,4 +1,6 @@
-"""What the shell offers after a tab: names in the cluster. No rights, no cluster: nothing is offered, nothing is said."""
+"""What the shell offers after a tab: names in the cluster. No rights, no cluster: nothing is
+offered, nothing is said.
+"""
 
 from collections.abc import Callable
 from contextlib import suppress
@@ -18,14 +20,18 @@ def _names(context: typer.Context, offered: Callable[[Any], list[str]], begun: s
         given = context.params
         who = Acting.of(given)
         acting = Impersonation(who.user, who.groups, who.uid)
-        client = Client(namespace=given.get("namespace"), context=given.get("context"), acting=acting)
+        client = Client(
+            namespace=given.get("namespace"), context=given.get("context"), acting=acting
+        )
         return sorted(name for name in offered(client) if name.startswith(begun))
     return []
 
 
 def models(ctx: typer.Context, incomplete: str) -> list[str]:
     """Offer the models of the namespace."""
-    return _names(ctx, lambda client: [model.metadata.name for model in client.models.list()], incomplete)
+    return _names(
+        ctx, lambda client: [model.metadata.name for model in client.models.list()], incomplete
+    )
 
 
 def runs(ctx: typer.Context, incomplete: str) -> list[str]:
@@ -35,17 +41,23 @@ def runs(ctx: typer.Context, incomplete: str) -> list[str]:
 
 def experiments(ctx: typer.Context, incomplete: str) -> list[str]:
     """Offer the experiments of the namespace."""
-    return _names(ctx, lambda client: [each.metadata.name for each in client.experiments.list()], incomplete)
+    return _names(
+        ctx, lambda client: [each.metadata.name for each in client.experiments.list()], incomplete
+    )
 
 
 def stages(ctx: typer.Context, incomplete: str) -> list[str]:
     """Offer the stages of the model that was named before."""
-    return _names(ctx, lambda client: list(client.models.get(ctx.params["model"]).spec.stages), incomplete)
+    return _names(
+        ctx, lambda client: list(client.models.get(ctx.params["model"]).spec.stages), incomplete
+    )
 
 
 def versions(ctx: typer.Context, incomplete: str) -> list[str]:
     """Offer the versions of the model that was named before."""
-    return _names(ctx, lambda client: _recorded(client.models.get(ctx.params["model"]).status), incomplete)
+    return _names(
+        ctx, lambda client: _recorded(client.models.get(ctx.params["model"]).status), incomplete
+    )
 
 
 def gates(ctx: typer.Context, incomplete: str) -> list[str]:

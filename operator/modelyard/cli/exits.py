@@ -21,7 +21,9 @@ class Exit(IntEnum):
     UNREACHABLE = 5
     """Nobody answers: the API server, MLflow, S3 or a model."""
     TIMED_OUT = 6
-    """It did not come about in the time that was given, or it waits for people, other programs or time; it may still."""
+    """It did not come about in the time that was given, or it waits for people, other programs
+    or time; it may still.
+    """
     INTERRUPTED = 130
     """Ctrl-C. What was begun in the cluster goes on there."""
 

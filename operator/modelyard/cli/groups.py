@@ -1,7 +1,8 @@
 """How words are made of functions, and groups of words: each is made when it is said (`Later`).
 
-Words without options of their own are read at once: typer loads pydantic to read any option that was not given, --help too, which costs all
-help and every completion 0.2 s; so these words read --help themselves. What the words are does not belong here.
+Words without options of their own are read at once: typer loads pydantic to read any option that
+was not given, --help too, which costs all help and every completion 0.2 s; so these words read
+--help themselves. What the words are does not belong here.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -78,8 +79,12 @@ class Later(Mapping[str, Any]):
         return len(self._makers)
 
 
-def word(function: Callable[..., None], name: str | None = None, cls: type[TyperCommand] = TyperCommand) -> Any:
-    """Return a word: a function's arguments and docstring, as typer reads them, and the options to act as another user."""
+def word(
+    function: Callable[..., None], name: str | None = None, cls: type[TyperCommand] = TyperCommand
+) -> Any:
+    """Return a word: a function's arguments and docstring, as typer reads them, and the options
+    to act as another user.
+    """
     app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
     app.command(name or function.__name__, cls=cls)(with_acting(function))
     return typer.main.get_command(app)
@@ -88,9 +93,13 @@ def word(function: Callable[..., None], name: str | None = None, cls: type[Typer
 def group(name: str, about: str, makers: Mapping[str, Callable[[], Any]], **more: Any) -> Words:
     """Return a group of words, `<program> <name> <word>`."""
     words: Any = Later(makers)
-    return Words(name=name, help=about, commands=words, no_args_is_help=True, rich_markup_mode=None, **more)
+    return Words(
+        name=name, help=about, commands=words, no_args_is_help=True, rich_markup_mode=None, **more
+    )
 
 
-def words_of(functions: Mapping[str, Callable[..., None]], cls: type[TyperCommand] = TyperCommand) -> dict[str, Callable[[], Any]]:
+def words_of(
+    functions: Mapping[str, Callable[..., None]], cls: type[TyperCommand] = TyperCommand
+) -> dict[str, Callable[[], Any]]:
     """Return what makes words of functions, for `group`."""
     return {name: partial(word, function, name, cls) for name, function in functions.items()}

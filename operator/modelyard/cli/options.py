@@ -1,4 +1,6 @@
-"""Options that every command has, and what they come to. They are read before anything heavy is loaded."""
+"""Options that every command has, and what they come to. They are read before anything heavy is
+loaded.
+"""
 
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -38,11 +40,29 @@ class Format(StrEnum):
     WIDE = "wide"
 
 
-Namespace = Annotated[str | None, typer.Option("--namespace", "-n", metavar="NAME", help="The namespace; the context's own if absent.")]
+Namespace = Annotated[
+    str | None,
+    typer.Option(
+        "--namespace", "-n", metavar="NAME", help="The namespace; the context's own if absent."
+    ),
+]
 AllNamespaces = Annotated[bool, typer.Option("--all-namespaces", "-A", help="All namespaces.")]
-Context = Annotated[str | None, typer.Option("--context", metavar="NAME", help="The context of the kubeconfig; the current one if absent.")]
+Context = Annotated[
+    str | None,
+    typer.Option(
+        "--context",
+        metavar="NAME",
+        help="The context of the kubeconfig; the current one if absent.",
+    ),
+]
 Output = Annotated[
-    Format | None, typer.Option("--output", "-o", metavar="FORM", help="For programs: json, yaml, name. For people: wide, which is more.")
+    Format | None,
+    typer.Option(
+        "--output",
+        "-o",
+        metavar="FORM",
+        help="For programs: json, yaml, name. For people: wide, which is more.",
+    ),
 ]
 Follow = Annotated[
     float | None,
@@ -50,18 +70,43 @@ Follow = Annotated[
         "--timeout",
         metavar="SECONDS",
         min=1,
-        help="Seconds to wait for the end at most. If absent: 900 and as long as the holds of a rollout, and it ends at once when it waits"
-        " for people, other programs, a soak, a freeze or a pause.",
+        help="Seconds to wait for the end at most. If absent: 900 and as long as the holds of a"
+        " rollout, and it ends at once when it waits for people, other programs, a soak, a"
+        " freeze or a pause.",
     ),
 ]
-Timeout = Annotated[float, typer.Option("--timeout", metavar="SECONDS", min=1, help="Seconds to wait for the end at most.")]
+Timeout = Annotated[
+    float,
+    typer.Option(
+        "--timeout", metavar="SECONDS", min=1, help="Seconds to wait for the end at most."
+    ),
+]
 Reason = Annotated[str, typer.Option("--reason", metavar="WORDS", help="Why; kept with the model.")]
-Wait = Annotated[bool, typer.Option("--wait/--no-wait", help="Follow it to the end, or leave it to the operator.")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would change, ask the API server whether it may, change nothing.")]
+Wait = Annotated[
+    bool,
+    typer.Option("--wait/--no-wait", help="Follow it to the end, or leave it to the operator."),
+]
+DryRun = Annotated[
+    bool,
+    typer.Option(
+        "--dry-run",
+        help="Say what would change, ask the API server whether it may, change nothing.",
+    ),
+]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
-Model = Annotated[str, typer.Argument(metavar="MODEL", help="The RegisteredModel.", autocompletion=completing.models)]
-Stage = Annotated[str, typer.Option("--stage", "-s", metavar="STAGE", help="The stage.", autocompletion=completing.stages)]
-Run = Annotated[list[str], typer.Argument(metavar="RUN", help="TrainingRuns.", autocompletion=completing.runs)]
+Model = Annotated[
+    str,
+    typer.Argument(metavar="MODEL", help="The RegisteredModel.", autocompletion=completing.models),
+]
+Stage = Annotated[
+    str,
+    typer.Option(
+        "--stage", "-s", metavar="STAGE", help="The stage.", autocompletion=completing.stages
+    ),
+]
+Run = Annotated[
+    list[str], typer.Argument(metavar="RUN", help="TrainingRuns.", autocompletion=completing.runs)
+]
 
 
 @dataclass(frozen=True)

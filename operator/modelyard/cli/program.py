@@ -15,8 +15,12 @@ def called_as(path: str | None = None) -> str:
     return "kubectl modelyard" if name.startswith("kubectl-") else "modelyard"
 
 
-def hint(words: str, namespace: str | None = None, context: str | None = None, *more: tuple[str, str]) -> str:
-    """Return a command that may be copied: with the program's name, the namespace and context that were named, and further options."""
+def hint(
+    words: str, namespace: str | None = None, context: str | None = None, *more: tuple[str, str]
+) -> str:
+    """Return a command that may be copied: with the program's name, the namespace and context
+    that were named, and further options.
+    """
     options = (("-n", namespace), ("--context", context), *more)
     where = "".join(f" {option} {quote(value)}" for option, value in options if value)
     return f"{called_as()} {words}{where}"

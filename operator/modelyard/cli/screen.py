@@ -1,4 +1,6 @@
-"""Standard output and standard error, for people and for programs. What is drawn does not belong here."""
+"""Standard output and standard error, for people and for programs. What is drawn does not belong
+here.
+"""
 
 import json
 import sys
@@ -16,9 +18,13 @@ __all__ = ["Screen"]
 
 
 class _Console(Console):
-    """A console on which no text moves the cursor, colours or hides anything: only our own styles do."""
+    """A console on which no text moves the cursor, colours or hides anything: only our own
+    styles do.
+    """
 
-    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterator[Segment]:
+    def render(
+        self, renderable: RenderableType, options: ConsoleOptions | None = None
+    ) -> Iterator[Segment]:
         """Draw; texts lose the characters that a reader cannot see."""
         for segment in super().render(renderable, options):
             text, style, control = segment
@@ -30,11 +36,18 @@ _PLAIN_WIDTH = 80
 
 
 class Screen:
-    """What was asked for goes to standard output; what is told along the way to standard error, so that `-o json` stays a document."""
+    """What was asked for goes to standard output; what is told along the way to standard error,
+    so that `-o json` stays a document.
+    """
 
     def __init__(self, where: Where) -> None:
         self.where = where
-        self.out = _Console(highlight=False, soft_wrap=False, width=None if sys.stdout.isatty() else self._columns(), markup=False)
+        self.out = _Console(
+            highlight=False,
+            soft_wrap=False,
+            width=None if sys.stdout.isatty() else self._columns(),
+            markup=False,
+        )
         self.told = _Console(stderr=True, highlight=False, markup=False)
         self.live = sys.stdout.isatty() and not where.document and not self.out.is_dumb_terminal
 
@@ -51,11 +64,15 @@ class Screen:
 
     @property
     def table_width(self) -> int | None:
-        """How wide a table may be: no limit where `-o wide` asks for everything or where no screen would cut it."""
+        """How wide a table may be: no limit where `-o wide` asks for everything or where no
+        screen would cut it.
+        """
         return None if self.where.wide or not sys.stdout.isatty() else self.out.width
 
     def show(self, drawing: RenderableType) -> None:
-        """Draw for people: prose is wrapped. A line that must not be, with an address in it, is the terminal's to break."""
+        """Draw for people: prose is wrapped. A line that must not be, with an address in it, is
+        the terminal's to break.
+        """
         self.out.print(drawing, soft_wrap=False, crop=False)
 
     def show_table(self, drawing: RenderableType) -> None:

@@ -1,4 +1,6 @@
-"""Give up what a stage is on its way to: what it goes back to, and the patch that asks for it. Pure."""
+"""Give up what a stage is on its way to: what it goes back to, and the patch that asks for it.
+Pure.
+"""
 
 from dataclasses import dataclass
 from typing import Any
@@ -36,22 +38,42 @@ class Abort:
 
 
 def abort(model: RegisteredModel, stage: str) -> Abort:
-    """Return what gives up the change of a stage that is under way, or was rejected: its spec asks for the effective version.
+    """Return what gives up the change of a stage that is under way, or was rejected: its spec asks
+    for the effective version.
 
     Raises:
         NotFound: The spec has no such stage.
-        Refused: Nothing is under way there; an override decides; or the stage follows the operator's runtime.
+        Refused: Nothing is under way there; an override decides; or the stage follows the
+            operator's runtime.
 
     """
     spec, status = spec_of(model, stage), model.status.stages.get(stage) or StageStatus()
-    if status.override is not None and status.desired == status.override.version and spec.override is not None:
+    if (
+        status.override is not None
+        and status.desired == status.override.version
+        and spec.override is not None
+    ):
         ends = f"modelyard override {model.metadata.name} --stage {stage} --end"
-        raise Refused(f"What {stage} of {model.key} has was put there by an override: {ends} takes it off.")
-    given_up = status.candidate.version if status.candidate is not None else asked_for(model, stage).version
+        raise Refused(
+            f"What {stage} of {model.key} has was put there by an override: {ends} takes it off."
+        )
+    given_up = (
+        status.candidate.version
+        if status.candidate is not None
+        else asked_for(model, stage).version
+    )
     if given_up != status.version:
-        return Abort(given_up, status.version, {"version": status.version} | newest.stopped(model, stage))
+        return Abort(
+            given_up, status.version, {"version": status.version} | newest.stopped(model, stage)
+        )
     if status.candidate is None and spec.attempt <= status.attempt:
-        raise Refused(f"There is nothing to abort in {stage} of {model.key}: {status.version or 'no version'} is effective.")
+        raise Refused(
+            f"There is nothing to abort in {stage} of {model.key}: {status.version or 'no version'}"
+            " is effective."
+        )
     if spec.attempt <= status.attempt:
-        raise Refused(f"{stage} of {model.key} follows the operator's runtime: serving.runtime.update: WithPromotion ends that.")
+        raise Refused(
+            f"{stage} of {model.key} follows the operator's runtime: serving.runtime.update:"
+            " WithPromotion ends that."
+        )
     return Abort(given_up, status.version, {"attempt": status.attempt}, is_refresh=True)

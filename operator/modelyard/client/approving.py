@@ -1,6 +1,8 @@
-"""Approving and rejecting a version for a stage: what a ModelApproval says, made from the model as it is.
+"""Approving and rejecting a version for a stage: what a ModelApproval says, made from the model as
+it is.
 
-Whether it counts in the end is the operator's to say (`api.approvals`); what certainly does not is refused here.
+Whether it counts in the end is the operator's to say (`api.approvals`); what certainly does not is
+refused here.
 """
 
 import hashlib
@@ -41,7 +43,9 @@ class Saying:
     evidence: str = ""
 
 
-def decide(kube: Kube, model: RegisteredModel, saying: Saying, *, dry_run: bool = False) -> ModelApproval:
+def decide(
+    kube: Kube, model: RegisteredModel, saying: Saying, *, dry_run: bool = False
+) -> ModelApproval:
     """Create the ModelApproval of the user; one that they made for the same before is replaced.
 
     Raises:
@@ -54,11 +58,31 @@ def decide(kube: Kube, model: RegisteredModel, saying: Saying, *, dry_run: bool 
     known, asked = _version(model, version), _stage(model, stage)
     judged = _gate(model, stage, asked, gate)
     who = oneself.user(kube)
-    if saying.decision is Decision.APPROVE and judged.approvals is not None and (why := own_work(who, asked, known)):
-        raise Refused(f"{why}, so this approval would not count for {stage} of {model.key}: ask another user to approve it.")
-    spec: dict[str, Any] = {"model": model.metadata.name, "stage": stage, "version": version, "digest": known.digest}
+    if (
+        saying.decision is Decision.APPROVE
+        and judged.approvals is not None
+        and (why := own_work(who, asked, known))
+    ):
+        raise Refused(
+            f"{why}, so this approval would not count for {stage} of {model.key}: ask another user"
+            " to approve it."
+        )
+    spec: dict[str, Any] = {
+        "model": model.metadata.name,
+        "stage": stage,
+        "version": version,
+        "digest": known.digest,
+    }
     spec |= {"decision": saying.decision.value, "approver": who}
-    spec |= {key: value for key, value in {"gate": gate, "comment": saying.comment, "evidence": saying.evidence}.items() if value}
+    spec |= {
+        key: value
+        for key, value in {
+            "gate": gate,
+            "comment": saying.comment,
+            "evidence": saying.evidence,
+        }.items()
+        if value
+    }
     name = _name(model, stage, version, gate, who)
     # A dry run leaves alone what the user said before, so it needs a name that is free.
     named = {"generateName": f"{name}-"} if dry_run else {"name": name}
@@ -83,16 +107,27 @@ def _version(model: RegisteredModel, name: str) -> VersionStatus:
     found = {version.name: version for version in model.status.versions}
     version = found.get(name)
     if version is None:
-        raise NotFound(f"{model.key} has no version {name}. It has: {', '.join(found) or 'none yet'}.", name=name)
+        raise NotFound(
+            f"{model.key} has no version {name}. It has: {', '.join(found) or 'none yet'}.",
+            name=name,
+        )
     if version.digest is None:
-        raise NotFound(f"{name} of {model.key} is not registered yet, so there are no bytes to approve. Wait until it is.", name=name)
+        raise NotFound(
+            f"{name} of {model.key} is not registered yet, so there are no bytes to approve. Wait"
+            " until it is.",
+            name=name,
+        )
     return version
 
 
 def _stage(model: RegisteredModel, name: str) -> Stage:
     stage = model.spec.stages.get(name)
     if stage is None:
-        raise NotFound(f"{model.key} has no stage {name}. Its stages: {', '.join(model.spec.stages) or 'none'}.", name=name)
+        raise NotFound(
+            f"{model.key} has no stage {name}. Its stages:"
+            f" {', '.join(model.spec.stages) or 'none'}.",
+            name=name,
+        )
     return stage
 
 
@@ -104,11 +139,16 @@ def _gate(model: RegisteredModel, name: str, stage: Stage, gate: str) -> Gate:
     if gate:
         found = next((each for each in every if each.name == gate), None)
         if found is None:
-            raise NotFound(f"{name} of {model.key} has no gate {gate} to approve. It has: {names or 'none'}.", name=gate)
+            raise NotFound(
+                f"{name} of {model.key} has no gate {gate} to approve. It has: {names or 'none'}.",
+                name=gate,
+            )
         return found
     if len(people) == 1:
         return people[0]
-    what = f"has several gates approvals: name one of {groups}" if people else "has no gate approvals"
+    what = (
+        f"has several gates approvals: name one of {groups}" if people else "has no gate approvals"
+    )
     named = f"; its external gates are {names}: name one" if every and not people else ""
     raise NotFound(f"{name} of {model.key} {what}{named}.", name=name)
 
@@ -124,4 +164,15 @@ def _withdraw(kube: Kube, name: str, namespace: str) -> None:
 
 def _name(model: RegisteredModel, stage: str, version: str, gate: str, who: str) -> str:
     """Return one name for what one user says of a version for a gate."""
-    return "-".join(filter(None, (model.metadata.name, stage, version, gate, hashlib.sha256(who.encode()).hexdigest()[:8])))
+    return "-".join(
+        filter(
+            None,
+            (
+                model.metadata.name,
+                stage,
+                version,
+                gate,
+                hashlib.sha256(who.encode()).hexdigest()[:8],
+            ),
+        )
+    )

@@ -1,4 +1,5 @@
-"""A version's artifact tree on this machine: the whole of it, gone on with where it stopped, and checked by its digest.
+"""A version's artifact tree on this machine: the whole of it, gone on with where it stopped, and
+checked by its digest.
 
     fetch(connection, "s3://bucket/prefix", "sha256:...", Path("model"))
 
@@ -16,7 +17,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from modelyard.api.artifacts import Location, S3Kind, is_folder_mark, meddling, parse_uri, read_s3_error, unwritable
+from modelyard.api.artifacts import (
+    Location,
+    S3Kind,
+    is_folder_mark,
+    meddling,
+    parse_uri,
+    read_s3_error,
+    unwritable,
+)
 from modelyard.api.digest import FileDigest, tree_digest
 from modelyard.api.flavors import MLMODEL, why_code
 from modelyard.api.mlmodel import MLMODEL_LIMIT
@@ -38,7 +47,9 @@ Seen = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class Item:
-    """A file of the tree: its path below the root, its key in the bucket, its size in bytes, and S3's mark of its content."""
+    """A file of the tree: its path below the root, its key in the bucket, its size in bytes, and
+    S3's mark of its content.
+    """
 
     path: str
     key: str
@@ -47,7 +58,9 @@ class Item:
 
     @property
     def mark(self) -> str:
-        """Names parts of this content of this file; short, for a file's own name may be as long as names can be."""
+        """Names parts of this content of this file; short, for a file's own name may be as long
+        as names can be.
+        """
         return hashlib.sha256(f"{self.path}\n{self.etag}".encode()).hexdigest()[:20]
 
 
@@ -67,11 +80,24 @@ class Piece:
 
 def pieces(items: Sequence[Item], size: int = _PIECE) -> list[Piece]:
     """Cut files into pieces; an empty file is one."""
-    return [Piece(item, start, min(start + size, item.size)) for item in items for start in range(0, max(item.size, 1), size)]
+    return [
+        Piece(item, start, min(start + size, item.size))
+        for item in items
+        for start in range(0, max(item.size, 1), size)
+    ]
 
 
-def fetch(connection: Mapping[str, str], uri: str, digest: str, folder: Path, seen: Seen | None = None, *, size: int = _PIECE) -> Path:
-    """Bring a tree to a folder. Files that are there with the right size are not fetched again, unless the digest says that they are wrong.
+def fetch(
+    connection: Mapping[str, str],
+    uri: str,
+    digest: str,
+    folder: Path,
+    seen: Seen | None = None,
+    *,
+    size: int = _PIECE,
+) -> Path:
+    """Bring a tree to a folder. Files that are there with the right size are not fetched again,
+    unless the digest says that they are wrong.
 
     Args:
         connection: Keys and endpoint, as the Secret has them; the endpoint answers from here.
@@ -99,10 +125,23 @@ def why_code_in(folder: Path) -> str:
         text = (folder / MLMODEL).read_bytes()
         if len(text) > MLMODEL_LIMIT:
             return f"its MLmodel file is longer than {MLMODEL_LIMIT} bytes"
-        flavors = {str(name): dict(flavor) for name, flavor in dict(yaml.safe_load(text)["flavors"]).items()}
-    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError, yaml.YAMLError):
+        flavors = {
+            str(name): dict(flavor)
+            for name, flavor in dict(yaml.safe_load(text)["flavors"]).items()
+        }
+    except (
+        OSError,
+        ValueError,
+        TypeError,
+        KeyError,
+        AttributeError,
+        RecursionError,
+        yaml.YAMLError,
+    ):
         return "its MLmodel file cannot be read"
-    files = frozenset(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+    files = frozenset(
+        path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()
+    )
     return why_code(flavors, files)
 
 
@@ -116,7 +155,11 @@ def _fetched(tree: "_Tree", uri: str, digest: str, folder: Path) -> Path:
         tree.bring()
         found = tree.digest()
     if found != digest:
-        raise Failed(uri, PodReason.DIGEST_MISMATCH, f"it is not what was registered: expected {digest}, got {found}. Do not use {folder}.")
+        raise Failed(
+            uri,
+            PodReason.DIGEST_MISMATCH,
+            f"it is not what was registered: expected {digest}, got {found}. Do not use {folder}.",
+        )
     return folder
 
 
@@ -136,7 +179,11 @@ class _Tree:
 
     def bring(self) -> list[Item]:
         """Fetch what is not there; return what was."""
-        there = [item for item in self._items if (file := self._folder / item.path).is_file() and file.stat().st_size == item.size]
+        there = [
+            item
+            for item in self._items
+            if (file := self._folder / item.path).is_file() and file.stat().st_size == item.size
+        ]
         missing = [item for item in self._items if item not in there]
         self._done = 0
         self._arrived(sum(item.size for item in there))
@@ -156,13 +203,22 @@ class _Tree:
 
     def digest(self) -> str:
         """Hash the files of the tree, and no others."""
-        return tree_digest(FileDigest(item.path, item.size, _sha256(self._folder / item.path)) for item in self._items)
+        return tree_digest(
+            FileDigest(item.path, item.size, _sha256(self._folder / item.path))
+            for item in self._items
+        )
 
     def _listed(self) -> list[Item]:
         items: list[Item] = []
         with told(self._uri, _WHAT):
-            for page in self._s3.get_paginator("list_objects_v2").paginate(Bucket=self._place.bucket, Prefix=self._place.prefix):
-                files = (each for each in page.get("Contents", ()) if not is_folder_mark(each["Key"], each["Size"]))
+            for page in self._s3.get_paginator("list_objects_v2").paginate(
+                Bucket=self._place.bucket, Prefix=self._place.prefix
+            ):
+                files = (
+                    each
+                    for each in page.get("Contents", ())
+                    if not is_folder_mark(each["Key"], each["Size"])
+                )
                 items += [self._item(each) for each in files]
         if not items:
             raise Failed(self._uri, PodReason.ARTIFACT_MISSING, "nothing lies there any more.")
@@ -172,7 +228,12 @@ class _Tree:
         return items
 
     def _item(self, listed: Mapping[str, Any]) -> Item:
-        return Item(listed["Key"].removeprefix(self._place.prefix), listed["Key"], listed["Size"], listed["ETag"])
+        return Item(
+            listed["Key"].removeprefix(self._place.prefix),
+            listed["Key"],
+            listed["Size"],
+            listed["ETag"],
+        )
 
     def _piece(self, piece: Piece) -> None:
         """Fetch a piece, or what is missing of it."""
@@ -197,7 +258,10 @@ class _Tree:
 
     def _joined(self, item: Item) -> None:
         """Make the file of its pieces; it appears whole or not at all."""
-        target, parts = self._folder / item.path, [piece.part(self._folder) for piece in pieces([item], self._piece_size)]
+        target, parts = (
+            self._folder / item.path,
+            [piece.part(self._folder) for piece in pieces([item], self._piece_size)],
+        )
         if len(parts) > 1:
             with parts[0].open("ab") as whole:
                 for part in parts[1:]:
@@ -221,14 +285,27 @@ def _check_target(uri: str, folder: Path, paths: Sequence[str]) -> None:
 
     """
     if path := meddling(paths):
-        message = f"{path[:120]!r} belongs to a tool, which may run it. Nothing was written. Register the model without it."
+        message = (
+            f"{path[:120]!r} belongs to a tool, which may run it. Nothing was written. Register the"
+            " model without it."
+        )
         raise Failed(uri, PodReason.ARTIFACT_INVALID, message)
     root = folder.resolve()
     if tool := next((part for part in root.parts if part.casefold() in _REPOSITORIES), None):
-        raise Failed(uri, PodReason.ARTIFACT_INVALID, f"{folder} lies in {tool}, which belongs to a tool. Name another folder.")
-    leads_out = next((path for path in paths if (root / path).parent.resolve() != root.joinpath(path).parent), None)
+        raise Failed(
+            uri,
+            PodReason.ARTIFACT_INVALID,
+            f"{folder} lies in {tool}, which belongs to a tool. Name another folder.",
+        )
+    leads_out = next(
+        (path for path in paths if (root / path).parent.resolve() != root.joinpath(path).parent),
+        None,
+    )
     if leads_out is not None:
-        message = f"{leads_out[:120]!r} would be written elsewhere: a folder in {folder} is a symbolic link. Name another folder."
+        message = (
+            f"{leads_out[:120]!r} would be written elsewhere: a folder in {folder} is a symbolic"
+            " link. Name another folder."
+        )
         raise Failed(uri, PodReason.ARTIFACT_INVALID, message)
 
 
@@ -245,7 +322,9 @@ def _sha256(path: Path) -> str:
 
 
 def s3_client(connection: Mapping[str, str], what: str) -> Any:
-    """Return a client with a namespace's own keys, whatever the environment and ~/.aws say; `what` needs it."""
+    """Return a client with a namespace's own keys, whatever the environment and ~/.aws say;
+    `what` needs it.
+    """
     endpoint = connection["MLFLOW_S3_ENDPOINT_URL"]
     boto3, config = need("boto3", what), need("botocore.config", what)
     return boto3.session.Session(
@@ -281,13 +360,22 @@ def told(subject: str, what: str) -> Iterator[None]:
 def _translated(error: Exception, what: str) -> ClientError:
     answer = read_s3_error(getattr(error, "response", {}))
     if answer.kind is S3Kind.CHANGED:
-        return Failed(what, PodReason.DIGEST_MISMATCH, "it changed while it was fetched: it is not what was registered.")
+        return Failed(
+            what,
+            PodReason.DIGEST_MISMATCH,
+            "it changed while it was fetched: it is not what was registered.",
+        )
     if answer.kind in {S3Kind.NO_OBJECT, S3Kind.NO_BUCKET}:
         return Failed(what, PodReason.ARTIFACT_MISSING, f"{answer.detail}.")
     if answer.kind is S3Kind.NOT_S3:
-        return Unreachable("No S3 answers at the address in the Secret modelyard-connection. What has arrived stays; call again to go on.")
+        return Unreachable(
+            "No S3 answers at the address in the Secret modelyard-connection. What has arrived"
+            " stays; call again to go on."
+        )
     if answer.kind in {S3Kind.FORBIDDEN, S3Kind.REDIRECT, S3Kind.REFUSED}:
-        return NotAllowed(f"S3 refuses the Secret modelyard-connection: {answer.detail}. Have it corrected.")
+        return NotAllowed(
+            f"S3 refuses the Secret modelyard-connection: {answer.detail}. Have it corrected."
+        )
     return Unreachable(f"S3 does not answer: {error}. What has arrived stays; call again to go on.")
 
 

@@ -1,4 +1,5 @@
-"""The client itself: one cluster, one user, one namespace, and the three kinds. What each can do is in a module of its own.
+"""The client itself: one cluster, one user, one namespace, and the three kinds. What each can do is
+in a module of its own.
 
 Those are loaded when they are asked for: the command line asks for one of them at most.
 """
@@ -25,9 +26,11 @@ class Client:
     Args:
         namespace: Where to work; the context's namespace if absent.
         context: The kubeconfig's context; the current one if absent.
-        kubeconfig: Path of the kubeconfig; $KUBECONFIG, ~/.kube/config or the pod's account if absent.
-        acting: The user to act as, as `kubectl --as`: `Impersonation("vera", groups=("team",))`. What it does not say, the
-            kubeconfig's user may (`as`, `as-groups`, `as-uid`, `as-user-extra`).
+        kubeconfig: Path of the kubeconfig; $KUBECONFIG, ~/.kube/config or the pod's account if
+            absent.
+        acting: The user to act as, as `kubectl --as`: `Impersonation("vera", groups=("team",))`.
+            What it does not say, the kubeconfig's user may (`as`, `as-groups`, `as-uid`,
+            `as-user-extra`).
 
     Attributes:
         kube: Kubernetes itself, for what the rest does not do.
@@ -76,12 +79,14 @@ class Client:
 
     @contextmanager
     def mlflow(self) -> Iterator[Any]:
-        """Let MLflow's own client talk to the namespace's MLflow and S3, for the length of a block; yields the module `mlflow`.
+        """Let MLflow's own client talk to the namespace's MLflow and S3, for the length of a block;
+        yields the module `mlflow`.
 
             with client.mlflow() as mlflow:
                 model = mlflow.pyfunc.load_model("models:/risk.fraud/Production")
 
-        For reading what no object says. What is changed there goes around the objects, and is put back by them.
+        For reading what no object says. What is changed there goes around the objects, and is put
+        back by them.
 
         Raises:
             Missing: MLflow is not installed.

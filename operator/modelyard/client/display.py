@@ -1,6 +1,8 @@
-"""What a notebook shows: tables, cards, badges and bars as HTML. What they say does not belong here.
+"""What a notebook shows: tables, cards, badges and bars as HTML. What they say does not belong
+here.
 
-No package is needed for it: IPython is asked only where it runs already. Elsewhere `table` draws the same rows.
+No package is needed for it: IPython is asked only where it runs already. Elsewhere `table` draws
+the same rows.
 """
 
 import html
@@ -46,7 +48,12 @@ def html_table(rows: Sequence[Row], empty: str) -> str:
     if not rows:
         return f"<i>{_html(empty)}</i>"
     head = "".join(f'<th style="{_CELL}">{_html(column)}</th>' for column in rows[0])
-    body = "".join("<tr>" + "".join(f'<td style="{_CELL}">{_cell(value)}</td>' for value in row.values()) + "</tr>" for row in rows)
+    body = "".join(
+        "<tr>"
+        + "".join(f'<td style="{_CELL}">{_cell(value)}</td>' for value in row.values())
+        + "</tr>"
+        for row in rows
+    )
     return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
 
@@ -54,15 +61,22 @@ def card(title: str, badge: Badge | None, message: str, fields: Row) -> str:
     """Return one object as HTML: what it is, where it stands, and what is to be known of it."""
     said = f"<div>{_html(message)}</div>" if message else ""
     lines = "".join(
-        f'<tr><th style="{_CELL}">{_html(name)}</th><td style="{_CELL}">{_cell(value)}</td></tr>' for name, value in fields.items()
+        f'<tr><th style="{_CELL}">{_html(name)}</th><td style="{_CELL}">{_cell(value)}</td></tr>'
+        for name, value in fields.items()
     )
-    return f"<div><b>{_html(title)}</b> {_cell(badge) if badge else ''}{said}<table><tbody>{lines}</tbody></table></div>"
+    return (
+        f"<div><b>{_html(title)}</b>"
+        f" {_cell(badge) if badge else ''}{said}<table><tbody>{lines}</tbody></table></div>"
+    )
 
 
 def _cell(value: Any) -> str:
     if isinstance(value, Badge):
         back, fore = _COLOURS[value.tone]
-        return f'<span style="background:{back};color:{fore};border-radius:8px;padding:1px 8px">{_html(value.text)}</span>'
+        return (
+            f'<span style="background:{back};color:{fore};border-radius:8px;padding:1px'
+            f' 8px">{_html(value.text)}</span>'
+        )
     if isinstance(value, list | tuple) and value:
         return " ".join(_cell(each) for each in value)
     return _html(plain(value))
@@ -94,7 +108,9 @@ Bar = Callable[[float | None, str], None]
 
 @contextmanager
 def bar(title: str) -> Iterator[Bar]:
-    """Show a bar for the length of a block: in a notebook; elsewhere nothing, for who calls from a program has its own way."""
+    """Show a bar for the length of a block: in a notebook; elsewhere nothing, for who calls from
+    a program has its own way.
+    """
     if not in_notebook():
         yield lambda _done, _words: None
         return
@@ -115,5 +131,8 @@ def _bar(title: str, done: float | None, words: str) -> str:
     percent = 100 * min(1.0, max(0.0, done or 0.0))
     back, fore = _COLOURS["quiet"][0], "#3b7dd8"
     line = f'<div style="background:{back};border-radius:4px;height:8px;width:320px">'
-    line += f'<div style="background:{fore};border-radius:4px;height:8px;width:{percent:.0f}%"></div></div>'
+    line += (
+        "<div"
+        f' style="background:{fore};border-radius:4px;height:8px;width:{percent:.0f}%"></div></div>'
+    )
     return f"<div><b>{_html(title)}</b> {_html(words)}{line}</div>"

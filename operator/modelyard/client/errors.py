@@ -1,4 +1,5 @@
-"""The errors of the client. Each says what to do next; which is raised where stands in the docstrings.
+"""The errors of the client. Each says what to do next; which is raised where stands in the
+docstrings.
 
     ClientError
     ├── NotFound      the object is not there, or this cluster does not have our kinds
@@ -10,13 +11,23 @@
     │   └── Paused    a rollout in steps waits for a person, who resumes it
     └── Missing       a Python package is needed for this
 
-A wrong argument is a ValueError, as everywhere in Python. How an answer of the API server becomes one of these does not belong here
-(`client/kube/answers.py`).
+A wrong argument is a ValueError, as everywhere in Python. How an answer of the API server becomes
+one of these does not belong here (`client/kube/answers.py`).
 """
 
 from modelyard.api.text import printable
 
-__all__ = ["ClientError", "Failed", "Missing", "NotAllowed", "NotFound", "Paused", "Refused", "TimedOut", "Unreachable"]
+__all__ = [
+    "ClientError",
+    "Failed",
+    "Missing",
+    "NotAllowed",
+    "NotFound",
+    "Paused",
+    "Refused",
+    "TimedOut",
+    "Unreachable",
+]
 
 
 class ClientError(Exception):
@@ -48,26 +59,32 @@ class Refused(ClientError):
     """The request was understood and refused; asking again without a change is useless.
 
     Attributes:
-        problems: What is wrong and what to write instead, one sentence each: `spec.trainer: name exactly one trainer ...`.
+        problems: What is wrong and what to write instead, one sentence each: `spec.trainer: name
+            exactly one trainer ...`.
 
     """
 
     def __init__(self, text: str, problems: tuple[str, ...] = ()) -> None:
         self.problems = problems
-        super().__init__("\n".join((text, *(f"  {problem}" for problem in problems))) if problems else text)
+        super().__init__(
+            "\n".join((text, *(f"  {problem}" for problem in problems))) if problems else text
+        )
 
 
 class NotAllowed(ClientError):
     """The user's rights do not reach it.
 
     Attributes:
-        verb: The verb that is missing: `patch`, `promote`, `purge`; empty when the API server does not know the user at all.
+        verb: The verb that is missing: `patch`, `promote`, `purge`; empty when the API server does
+            not know the user at all.
         resource: On what: `registeredmodels`, `registeredmodels/production`, `pods/portforward`.
         namespace: Where; empty for the whole cluster.
 
     """
 
-    def __init__(self, text: str, *, verb: str = "", resource: str = "", namespace: str = "") -> None:
+    def __init__(
+        self, text: str, *, verb: str = "", resource: str = "", namespace: str = ""
+    ) -> None:
         self.verb, self.resource, self.namespace = verb, resource, namespace
         super().__init__(text)
 
@@ -80,7 +97,8 @@ class Failed(ClientError):
     """It ended badly, or it goes no further until somebody changes something.
 
     Attributes:
-        reason: The object's reason, one word of docs/conditions.md: `OutOfMemory`, `ArtifactDigestMismatch`.
+        reason: The object's reason, one word of docs/conditions.md: `OutOfMemory`,
+            `ArtifactDigestMismatch`.
         message: The object's message, which says what to do.
 
     """
@@ -104,7 +122,9 @@ class TimedOut(ClientError):
 
 
 class Paused(TimedOut):
-    """A rollout in steps is at a pause. It keeps its weight until a person resumes it, or sets the version back."""
+    """A rollout in steps is at a pause. It keeps its weight until a person resumes it, or sets
+    the version back.
+    """
 
 
 class Missing(ClientError):
@@ -117,4 +137,6 @@ class Missing(ClientError):
 
     def __init__(self, package: str, what: str) -> None:
         self.package = package
-        super().__init__(f"{what} needs the Python package {package}: pip install 'modelyard[notebook]'")
+        super().__init__(
+            f"{what} needs the Python package {package}: pip install 'modelyard[notebook]'"
+        )

@@ -37,7 +37,9 @@ class ExperimentHandle(Handle[Experiment]):
             "running": runs.running if runs else None,
             "finished": runs.finished if runs else None,
             "failed": runs.failed if runs else None,
-            "best": f"{best.metric} {text.number(best.value)} ({best.training_run or best.run_id})" if best else None,
+            "best": f"{best.metric} {text.number(best.value)} ({best.training_run or best.run_id})"
+            if best
+            else None,
             "size": text.size(status.artifacts.bytes if status.artifacts else None),
             "age": self.age,
         }
@@ -45,8 +47,18 @@ class ExperimentHandle(Handle[Experiment]):
     def fields(self) -> dict[str, Any]:
         """Return what is to be known of it."""
         status = self.object.status
-        more = {"mlflow": status.mlflow.url if status.mlflow else None, "artifacts": status.artifacts.uri if status.artifacts else None}
-        return {**{key: value for key, value in self.row().items() if key not in {"namespace", "name", "status"}}, **more}
+        more = {
+            "mlflow": status.mlflow.url if status.mlflow else None,
+            "artifacts": status.artifacts.uri if status.artifacts else None,
+        }
+        return {
+            **{
+                key: value
+                for key, value in self.row().items()
+                if key not in {"namespace", "name", "status"}
+            },
+            **more,
+        }
 
 
 class Experiments:
@@ -86,12 +98,21 @@ class Experiments:
             Failed: It is stalled: no connection, or the name is somebody else's in MLflow.
 
         """
-        spec: dict[str, Any] = {"description": description, "tags": dict(tags or {}), "deletionPolicy": deletion_policy}
+        spec: dict[str, Any] = {
+            "description": description,
+            "tags": dict(tags or {}),
+            "deletionPolicy": deletion_policy,
+        }
         if objective is not None:
             spec["objective"] = {"metric": objective, "goal": goal}
         if keep_runs is not None:
             spec["retention"] = {"runs": keep_runs, "keepBest": keep_best}
-        body = {"apiVersion": API_VERSION, "kind": "Experiment", "metadata": {"name": name}, "spec": spec}
+        body = {
+            "apiVersion": API_VERSION,
+            "kind": "Experiment",
+            "metadata": {"name": name},
+            "spec": spec,
+        }
         made = ExperimentHandle(self._kube, self._kube.create(body))
         return made.wait(seconds) if seconds else made
 
@@ -121,5 +142,9 @@ class Experiments:
     def watch(
         self, name: str = "", *, all_namespaces: bool = False, seconds: float | None = None
     ) -> Iterator[tuple[str, ExperimentHandle]]:
-        """Go through what is there and then what happens: (`Added` | `Modified` | `Deleted`, the object). Ends after `seconds`."""
-        return changes(ExperimentHandle, self._kube, name, all_namespaces=all_namespaces, seconds=seconds)
+        """Go through what is there and then what happens: (`Added` | `Modified` | `Deleted`, the
+        object). Ends after `seconds`.
+        """
+        return changes(
+            ExperimentHandle, self._kube, name, all_namespaces=all_namespaces, seconds=seconds
+        )

@@ -45,9 +45,17 @@ def parse(text: str) -> tuple[Comparison, ...]:
             position = joint.end()
         term = _TERM.match(text, position)
         if term is None:
-            raise ValueError(_unreadable(text, position, f"write <name> <{' '.join(_OPERATORS)}> <value>"))
+            raise ValueError(
+                _unreadable(text, position, f"write <name> <{' '.join(_OPERATORS)}> <value>")
+            )
         value = term["value"]
-        found.append(Comparison(term["name"].replace("`", ""), term["operator"], value[1:-1] if value[0] in "\"'" else value))
+        found.append(
+            Comparison(
+                term["name"].replace("`", ""),
+                term["operator"],
+                value[1:-1] if value[0] in "\"'" else value,
+            )
+        )
         position = term.end()
     return tuple(found)
 
@@ -61,7 +69,8 @@ def matches(comparisons: tuple[Comparison, ...], look: Callable[[str], Any]) -> 
 
     Args:
         comparisons: From `parse`.
-        look: Returns what a name stands for, or None; raises ValueError for a name that it does not know.
+        look: Returns what a name stands for, or None; raises ValueError for a name that it does not
+            know.
 
     """
     return all(_holds(each, look(each.name)) for each in comparisons)
@@ -80,13 +89,18 @@ def _holds(comparison: Comparison, found: Any) -> bool:
         return bool(left != right)
     if not isinstance(left, float) or not isinstance(right, float):
         raise ValueError(  # noqa: TRY004 - what the user wrote has no such type
-            f"{comparison.name} {operator} {wanted}: {found} and {wanted} are not both numbers; compare with = != or ~"
+            f"{comparison.name} {operator} {wanted}: {found} and {wanted} are not both numbers;"
+            " compare with = != or ~"
         )
-    return {">": left > right, "<": left < right, ">=": left >= right, "<=": left <= right}[operator]
+    return {">": left > right, "<": left < right, ">=": left >= right, "<=": left <= right}[
+        operator
+    ]
 
 
 def _pair(found: Any, wanted: str) -> tuple[Any, Any]:
-    """Return both sides as numbers if they are, as truth values if the left is one, as text otherwise."""
+    """Return both sides as numbers if they are, as truth values if the left is one, as text
+    otherwise.
+    """
     if isinstance(found, bool):
         return found, wanted.casefold() in {"true", "yes", "1"}
     try:

@@ -1,4 +1,6 @@
-"""What a model's own freezes say of a stage. Those of the whole cluster are not seen from here: a plan tells of them. Pure."""
+"""What a model's own freezes say of a stage. Those of the whole cluster are not seen from here:
+a plan tells of them. Pure.
+"""
 
 from datetime import datetime
 
@@ -8,17 +10,27 @@ __all__ = ["frozen"]
 
 
 def frozen(model: RegisteredModel, stage: str, now: datetime) -> str | None:
-    """Say until when a freeze of the model holds what is promoted to a stage, and why; None: none does."""
+    """Say until when a freeze of the model holds what is promoted to a stage, and why; None:
+    none does.
+    """
     freezes = [each for each in model.spec.freeze if each.concerns(stage)]
     if not freezes:
         return None
     from modelyard.api import calendar  # noqa: PLC0415 - cron and time zones are for models that have freezes
 
-    wrong = [said for each in freezes if (said := calendar.unreadable(each.schedule, each.time_zone)) is not None]
+    wrong = [
+        said
+        for each in freezes
+        if (said := calendar.unreadable(each.schedule, each.time_zone)) is not None
+    ]
     if wrong:
         return f"until spec.freeze can be read: {wrong[0]}"
     found = calendar.frozen(freezes, now)
     if found is None:
         return None
-    until = f"until {found.until:%Y-%m-%d %H:%M} UTC" if found.until is not None else "without an end that can be told"
+    until = (
+        f"until {found.until:%Y-%m-%d %H:%M} UTC"
+        if found.until is not None
+        else "without an end that can be told"
+    )
     return f"{until}: {found.reason}"

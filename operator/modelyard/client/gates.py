@@ -1,4 +1,5 @@
-"""Gates of a stage as people read them: which are asked, what they said, and who has to do something. Pure.
+"""Gates of a stage as people read them: which are asked, what they said, and who has to do
+something. Pure.
 
 What a gate judges by does not belong here (`registered_model.gates`), nor how it is drawn
 (`cli.views.gates`, `display`).
@@ -41,11 +42,15 @@ class Gates:
         return tuple(each for each in self.said if each.verdict is not Verdict.PASS)
 
     def words(self, gate: GateStatus) -> str:
-        """Return what a gate says and, of one that is open, when it is asked again where its message does not say so."""
+        """Return what a gate says and, of one that is open, when it is asked again where its
+        message does not say so.
+        """
         if any(each.verdict is Verdict.FAIL for each in self.said):
             return gate.message  # the version is rejected
         kind = self.kinds.get(gate.name, "")
-        is_polled = gate.verdict is Verdict.ERROR or (gate.verdict is Verdict.PENDING and kind in _POLLED)
+        is_polled = gate.verdict is Verdict.ERROR or (
+            gate.verdict is Verdict.PENDING and kind in _POLLED
+        )
         if is_polled:
             return f"{gate.message} (asked again every minute)"
         if gate.verdict is Verdict.PENDING and kind in _PEOPLE:
@@ -64,9 +69,13 @@ class Gates:
 
     @property
     def wait_for_others(self) -> bool:
-        """Whether all that is left is Pending on what the operator does not do: a person, a program, time."""
+        """Whether all that is left is Pending on what the operator does not do: a person, a
+        program, time.
+        """
         return bool(self.open) and all(
-            each.verdict is Verdict.PENDING and self.kinds.get(each.name, "job") not in _BY_THE_OPERATOR for each in self.open
+            each.verdict is Verdict.PENDING
+            and self.kinds.get(each.name, "job") not in _BY_THE_OPERATOR
+            for each in self.open
         )
 
 
@@ -81,7 +90,9 @@ def gates_of(model: RegisteredModel, stage: str) -> Gates | None:
 
 
 def asked(model: RegisteredModel, stage: str) -> tuple[str, ...]:
-    """Return what a stage asks of a version: the stage that it comes from, and gates by name and kind."""
+    """Return what a stage asks of a version: the stage that it comes from, and gates by name and
+    kind.
+    """
     spec = model.spec.stages[stage]
     from_ = [f"from {spec.from_}"] if spec.from_ else []
     return (*from_, *(f"{gate.name} ({gate.kind})" for gate in spec.gates))

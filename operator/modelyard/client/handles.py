@@ -1,10 +1,11 @@
-"""An object of ours in a person's hands: typed spec and status, as it was read, and what may be done with it.
+"""An object of ours in a person's hands: typed spec and status, as it was read, and what may be
+done with it.
 
     run = client.runs.get("fraud-3")
     run.status.model.digest; run.ready; run.wait()
 
-A handle does not change by itself: `refresh` reads anew, and methods that change something return the new one. What only one kind can do
-does not belong here.
+A handle does not change by itself: `refresh` reads anew, and methods that change something return
+the new one. What only one kind can do does not belong here.
 """
 
 from collections.abc import Callable, Iterator
@@ -76,12 +77,16 @@ class Handle(Generic[ResourceT]):
     def condition(self) -> Condition | None:
         """The condition that says most: Stalled if it is, else Ready."""
         status = self.object.status
-        found: Condition | None = status.condition("Stalled") if self.stalled else status.condition("Ready")
+        found: Condition | None = (
+            status.condition("Stalled") if self.stalled else status.condition("Ready")
+        )
         return found
 
     @property
     def reason(self) -> str:
-        """One word on where it stands, of docs/conditions.md; empty before the operator has seen it."""
+        """One word on where it stands, of docs/conditions.md; empty before the operator has seen
+        it.
+        """
         return self.condition.reason if self.condition else ""
 
     @property
@@ -103,7 +108,8 @@ class Handle(Generic[ResourceT]):
 
         Args:
             seconds: How long.
-            seen: Called with every state of it, for a display. In a notebook a bar shows it, if absent.
+            seen: Called with every state of it, for a display. In a notebook a bar shows it, if
+                absent.
 
         Raises:
             Failed: It is stalled, or was deleted: its reason and message.
@@ -113,12 +119,19 @@ class Handle(Generic[ResourceT]):
         return self._until(lambda now: now if now.ready else None, "to be Ready", seconds, seen)
 
     def _until(
-        self, look: Callable[[Self], Self | None], what: str, seconds: float, seen: Callable[[Self], None] | None, *, stalls: bool = True
+        self,
+        look: Callable[[Self], Self | None],
+        what: str,
+        seconds: float,
+        seen: Callable[[Self], None] | None,
+        *,
+        stalls: bool = True,
     ) -> Self:
         """Follow the object until `look` returns a handle.
 
         Args:
-            look: Called with each state; returns the handle that is the result, None to go on, or raises.
+            look: Called with each state; returns the handle that is the result, None to go on, or
+                raises.
             what: What is waited for, behind the object's name.
             seconds: How long.
             seen: Called with each state.
@@ -142,16 +155,31 @@ class Handle(Generic[ResourceT]):
                 raise last.failed()
             return True if found is not None else None
 
-        with display.bar(subject) if seen is None else nullcontext(lambda _done, _words: None) as move:
+        with (
+            display.bar(subject)
+            if seen is None
+            else nullcontext(lambda _done, _words: None) as move
+        ):
             try:
-                self._kube.until(self.RESOURCE.KIND, self.name, looked, what=subject, seconds=seconds, namespace=self.namespace)
+                self._kube.until(
+                    self.RESOURCE.KIND,
+                    self.name,
+                    looked,
+                    what=subject,
+                    seconds=seconds,
+                    namespace=self.namespace,
+                )
             except Paused:  # `look` has said what it waits for
                 raise
             except TimedOut:
                 stands = (
-                    f"It says {last.reason}: {last.message}" if last and last.reason else "The operator has not seen it yet: does it run?"
+                    f"It says {last.reason}: {last.message}"
+                    if last and last.reason
+                    else "The operator has not seen it yet: does it run?"
                 )
-                raise TimedOut(f"Waited {seconds:.0f} s in vain for {subject} {what}. {stands}", seconds) from None
+                raise TimedOut(
+                    f"Waited {seconds:.0f} s in vain for {subject} {what}. {stands}", seconds
+                ) from None
         assert found is not None
         return found
 
@@ -161,7 +189,12 @@ class Handle(Generic[ResourceT]):
 
     def row(self) -> dict[str, Any]:
         """Return its line in a table, by column: text, numbers, badges."""
-        return {"name": self.name, "namespace": self.namespace, "status": self.badge, "age": self.age}
+        return {
+            "name": self.name,
+            "namespace": self.namespace,
+            "status": self.badge,
+            "age": self.age,
+        }
 
     def fields(self) -> dict[str, Any]:
         """Return what is to be known of it, beside name and condition."""
@@ -175,14 +208,24 @@ class Handle(Generic[ResourceT]):
     @property
     def badge(self) -> display.Badge:
         """Its reason, coloured by whether it is Ready, on its way, or stalled."""
-        tone: display.Tone = "good" if self.ready else "bad" if self.stalled else "busy" if self.reason else "quiet"
+        tone: display.Tone = (
+            "good" if self.ready else "bad" if self.stalled else "busy" if self.reason else "quiet"
+        )
         return display.Badge(self.reason or "New", tone)
 
     def __repr__(self) -> str:
-        return f"<{self.RESOURCE.KIND} {self.namespace}/{self.name}: {printable(self.reason) or 'New'}>"
+        return (
+            f"<{self.RESOURCE.KIND} {self.namespace}/{self.name}:"
+            f" {printable(self.reason) or 'New'}>"
+        )
 
     def _repr_html_(self) -> str:
-        return display.card(f"{self.RESOURCE.KIND} {self.namespace}/{self.name}", self.badge, self.message, self.fields())
+        return display.card(
+            f"{self.RESOURCE.KIND} {self.namespace}/{self.name}",
+            self.badge,
+            self.message,
+            self.fields(),
+        )
 
     def delete(self, *, wait: float = 0) -> None:
         """Delete it; what it made outside goes or stays as its deletionPolicy says.
@@ -200,7 +243,11 @@ class Handle(Generic[ResourceT]):
 
     def failed(self) -> Failed:
         """Return what its condition says, as an error; for whoever waits by himself."""
-        return Failed(f"{self.RESOURCE.KIND} {self.namespace}/{self.name}", self.reason or "Unknown", self.message)
+        return Failed(
+            f"{self.RESOURCE.KIND} {self.namespace}/{self.name}",
+            self.reason or "Unknown",
+            self.message,
+        )
 
 
 class _Listed(Protocol):
@@ -211,7 +258,9 @@ ListedT = TypeVar("ListedT", bound=_Listed)
 
 
 class Listing(tuple[ListedT, ...], Generic[ListedT]):
-    """Several objects, shown as a table. `.rows()` gives the table's cells, `.frame()` a pandas DataFrame."""
+    """Several objects, shown as a table. `.rows()` gives the table's cells, `.frame()` a pandas
+    DataFrame.
+    """
 
     __slots__ = ()
     EMPTY: ClassVar[str] = "nothing here"
@@ -230,7 +279,13 @@ class Listing(tuple[ListedT, ...], Generic[ListedT]):
         pandas = need("pandas", "A DataFrame")
         plain = (str, int, float, type(None))
         return pandas.DataFrame(
-            [{key: value if isinstance(value, plain) else display.plain(value) for key, value in row.items()} for row in self.rows()]
+            [
+                {
+                    key: value if isinstance(value, plain) else display.plain(value)
+                    for key, value in row.items()
+                }
+                for row in self.rows()
+            ]
         )
 
     def __repr__(self) -> str:
@@ -245,13 +300,23 @@ class Listing(tuple[ListedT, ...], Generic[ListedT]):
         return rows_table(self.rows(), self.EMPTY)
 
 
-def listed(handle: type[HandleT], kube: Kube, *, all_namespaces: bool, labels: str) -> Listing[HandleT]:
+def listed(
+    handle: type[HandleT], kube: Kube, *, all_namespaces: bool, labels: str
+) -> Listing[HandleT]:
     """Return all objects of a kind, by namespace and name."""
     bodies = kube.list(handle.RESOURCE.KIND, all_namespaces=all_namespaces, labels=labels)
-    return Listing(sorted((handle(kube, body) for body in bodies), key=lambda each: (each.namespace, each.name)))
+    return Listing(
+        sorted(
+            (handle(kube, body) for body in bodies), key=lambda each: (each.namespace, each.name)
+        )
+    )
 
 
-def changes(handle: type[HandleT], kube: Kube, name: str, *, all_namespaces: bool, seconds: float | None) -> Iterator[tuple[str, HandleT]]:
+def changes(
+    handle: type[HandleT], kube: Kube, name: str, *, all_namespaces: bool, seconds: float | None
+) -> Iterator[tuple[str, HandleT]]:
     """Go through what is there and then what happens to it."""
-    for event in kube.watch(handle.RESOURCE.KIND, name, all_namespaces=all_namespaces, seconds=seconds):
+    for event in kube.watch(
+        handle.RESOURCE.KIND, name, all_namespaces=all_namespaces, seconds=seconds
+    ):
         yield event.type, handle(kube, event.object)

@@ -1,8 +1,10 @@
-"""A training that happens here, in a notebook or a script, recorded as a TrainingRun of the trainer `external`.
+"""A training that happens here, in a notebook or a script, recorded as a TrainingRun of the trainer
+`external`.
 
-The operator makes the MLflow run and, when it is over, says so in the object; this side logs, says every 20 s that it is alive, and closes
-the run on any exit: the block's end (FINISHED), an exception (FAILED, with its words in a tag), an interrupt, SIGTERM or the process's end
-(KILLED). A killed kernel says nothing more, and after 90 s the operator closes the run.
+The operator makes the MLflow run and, when it is over, says so in the object; this side logs, says
+every 20 s that it is alive, and closes the run on any exit: the block's end (FINISHED), an
+exception (FAILED, with its words in a tag), an interrupt, SIGTERM or the process's end (KILLED). A
+killed kernel says nothing more, and after 90 s the operator closes the run.
 """
 
 import atexit
@@ -51,7 +53,13 @@ _FLAVORS = {
     "spacy": "spacy",
     "mlflow": "pyfunc",
 }
-_XGBOOST_NEEDS = {"mlflow": "mlflow", "numpy": "numpy", "pandas": "pandas", "scikit-learn": "scikit-learn", "xgboost": "xgboost"}
+_XGBOOST_NEEDS = {
+    "mlflow": "mlflow",
+    "numpy": "numpy",
+    "pandas": "pandas",
+    "scikit-learn": "scikit-learn",
+    "xgboost": "xgboost",
+}
 
 
 def check() -> None:
@@ -64,7 +72,9 @@ def check() -> None:
     """
     active = need("mlflow", "A run that trains here").active_run()
     if active is not None:
-        raise Refused(f"The MLflow run {active.info.run_id} is active here: end it first, mlflow.end_run().")
+        raise Refused(
+            f"The MLflow run {active.info.run_id} is active here: end it first, mlflow.end_run()."
+        )
 
 
 class LocalRun:
@@ -90,7 +100,10 @@ class LocalRun:
         """
         entities = need("mlflow.entities", "Logging parameters")
         with _told("log parameters"):
-            self._client.log_batch(self.run_id, params=[entities.Param(key, as_text(value)) for key, value in parameters.items()])
+            self._client.log_batch(
+                self.run_id,
+                params=[entities.Param(key, as_text(value)) for key, value in parameters.items()],
+            )
 
     def log_metric(self, name: str, value: float, step: int = 0) -> None:
         """Log one value of a metric."""
@@ -101,19 +114,33 @@ class LocalRun:
         entities = need("mlflow.entities", "Logging metrics")
         now = int(datetime.now(UTC).timestamp() * 1000)
         with _told("log metrics"):
-            self._client.log_batch(self.run_id, metrics=[entities.Metric(key, float(value), now, step) for key, value in metrics.items()])
+            self._client.log_batch(
+                self.run_id,
+                metrics=[
+                    entities.Metric(key, float(value), now, step) for key, value in metrics.items()
+                ],
+            )
 
     def log_progress(self, percent: float) -> None:
         """Say how far it is, 0 to 100: `status.progress` shows it, with the time that is left."""
         self.log_metrics({PROGRESS_METRIC: min(100.0, max(0.0, percent))}, step=int(percent))
 
-    def log_model(self, model: Any, name: str = "model", *, input_example: Any = None, flavor: str = "auto", **more: Any) -> str:
+    def log_model(
+        self,
+        model: Any,
+        name: str = "model",
+        *,
+        input_example: Any = None,
+        flavor: str = "auto",
+        **more: Any,
+    ) -> str:
         """Log a model with its flavour and signature; return its URI, `models:/m-...`.
 
         Args:
             model: The model.
             name: Its name in the run; the last one that is logged is the one that is registered.
-            input_example: A few rows of input: the signature is inferred from them, and a serving pod predicts them before it is ready.
+            input_example: A few rows of input: the signature is inferred from them, and a serving
+                pod predicts them before it is ready.
             flavor: An MLflow flavour, such as `xgboost`; by the model's class if `auto`.
             more: Further arguments of the flavour's `log_model`.
 
@@ -125,15 +152,21 @@ class LocalRun:
         chosen = flavor_of(model) if flavor == "auto" else flavor
         module = need(f"mlflow.{chosen}", f"Logging a model of the flavour {chosen}")
         if chosen == "xgboost":
-            # Named here, MLflow does not load the model once more in a process of its own to find out: that takes 8 s.
+            # Named here, MLflow does not load the model once more in a process of its own to find
+            # out: that takes 8 s.
             more.setdefault("pip_requirements", _pinned())
         arguments = {"name": name, "input_example": input_example, **more}
         with _told("log the model"):
-            info = module.log_model(python_model=model, **arguments) if chosen == "pyfunc" else module.log_model(model, **arguments)
+            info = (
+                module.log_model(python_model=model, **arguments)
+                if chosen == "pyfunc"
+                else module.log_model(model, **arguments)
+            )
         return str(info.model_uri)
 
     def log_data(self, data: Any, name: str = "data", *, target: str | None = None) -> str:
-        """Log what is trained on, with its digest and figures (rows, missing values, duplicates, class balance); return the digest.
+        """Log what is trained on, with its digest and figures (rows, missing values, duplicates,
+        class balance); return the digest.
 
         Args:
             data: A DataFrame, or the path of a Parquet or CSV file.
@@ -148,15 +181,22 @@ class LocalRun:
         found = figures.profile(data, target)
         uri = Path(data).resolve().as_uri() if isinstance(data, str | Path) else ""
         context = [entities.InputTag("mlflow.data.context", "training")]
-        dataset = entities.DatasetInput(entities.Dataset(**figures.entity(name, uri, found)), context)
-        tags = [entities.RunTag(key, value) for key, value in tagged(name, found.digest, uri or "memory", found).items()]
+        dataset = entities.DatasetInput(
+            entities.Dataset(**figures.entity(name, uri, found)), context
+        )
+        tags = [
+            entities.RunTag(key, value)
+            for key, value in tagged(name, found.digest, uri or "memory", found).items()
+        ]
         with _told("log the dataset"):
             self._log_input(dataset)
             self._client.log_batch(self.run_id, tags=tags)
         return found.digest
 
     def _log_input(self, dataset: Any) -> None:
-        """Of runs that bring the same dataset at once MLflow refuses all but one; the next try finds what the winner inserted."""
+        """Of runs that bring the same dataset at once MLflow refuses all but one; the next try
+        finds what the winner inserted.
+        """
         exceptions = need("mlflow.exceptions", "Logging a dataset")
         for left in reversed(range(_TRIES)):
             try:
@@ -195,7 +235,9 @@ def recording(kube: Kube, reach: Reach, name: str, run_id: str) -> Iterator[Loca
 
 
 class _Closing:
-    """Closes the MLflow run once, whatever comes first: the block's end, an error, the process's end."""
+    """Closes the MLflow run once, whatever comes first: the block's end, an error, the process's
+    end.
+    """
 
     def __init__(self, run: LocalRun, mlflow: Any) -> None:
         self._run, self._mlflow = run, mlflow
@@ -221,18 +263,29 @@ class _Closing:
                 client.set_tag(self._run.run_id, FAILURE_TAG, " ".join(why.split())[:_WORDS])
             while self._mlflow.active_run() is not None:
                 self._mlflow.end_run(status)
-            client.set_terminated(self._run.run_id, status)  # on another thread than the block's, there was no active run
+            client.set_terminated(
+                self._run.run_id, status
+            )  # on another thread than the block's, there was no active run
 
     def failed(self, error: BaseException) -> None:
-        """Close it because of what was raised; trouble with that is a note on the error, not another one."""
+        """Close it because of what was raised; trouble with that is a note on the error, not
+        another one.
+        """
         killed = isinstance(error, KeyboardInterrupt | SystemExit | GeneratorExit)
         why = (
-            "interrupted" if isinstance(error, KeyboardInterrupt) else "the process ended" if killed else f"{type(error).__name__}: {error}"
+            "interrupted"
+            if isinstance(error, KeyboardInterrupt)
+            else "the process ended"
+            if killed
+            else f"{type(error).__name__}: {error}"
         )
         try:
             self.close(RunStatus.KILLED if killed else RunStatus.FAILED, why)
         except Exception as second:  # noqa: BLE001 - the first one is what matters
-            error.add_note(f"modelyard could not close the run {self._run.name}: {second}. The operator does it in 90 s.")
+            error.add_note(
+                f"modelyard could not close the run {self._run.name}: {second}. The operator does"
+                " it in 90 s."
+            )
 
     def leave(self) -> None:
         """Others have closed it: only forget it here."""
@@ -264,7 +317,11 @@ class _Heart(threading.Thread):
             try:
                 body = self.beat()
             except NotFound:
-                self.ended = Failed(f"TrainingRun {self._namespace}/{self._name}", "Deleted", "it was deleted while it was trained.")
+                self.ended = Failed(
+                    f"TrainingRun {self._namespace}/{self._name}",
+                    "Deleted",
+                    "it was deleted while it was trained.",
+                )
                 return
             except ClientError:
                 pause = _SOON
@@ -273,13 +330,22 @@ class _Heart(threading.Thread):
             status = body.get("status") or {}
             if status.get("completionTime"):
                 if failure := status.get("failure"):
-                    self.ended = Failed(f"TrainingRun {self._namespace}/{self._name}", failure["reason"], failure["message"])
+                    self.ended = Failed(
+                        f"TrainingRun {self._namespace}/{self._name}",
+                        failure["reason"],
+                        failure["message"],
+                    )
                 return
 
     def beat(self) -> dict[str, Any]:
         """Write one sign of life; return the object."""
         now = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-        return self._kube.patch("TrainingRun", self._name, {"metadata": {"annotations": {HEARTBEAT_ANNOTATION: now}}}, self._namespace)
+        return self._kube.patch(
+            "TrainingRun",
+            self._name,
+            {"metadata": {"annotations": {HEARTBEAT_ANNOTATION: now}}},
+            self._namespace,
+        )
 
     def stop(self) -> None:
         """End it."""
@@ -301,9 +367,13 @@ def _beating(kube: Kube, name: str, namespace: str) -> Iterator[_Heart]:
 def _terminable() -> Iterator[None]:
     """Let SIGTERM end the block like an interrupt does, where nobody else has a use for it.
 
-    The handler only raises, and only once: a second signal while the run is closed would leave it open.
+    The handler only raises, and only once: a second signal while the run is closed would leave it
+    open.
     """
-    if threading.current_thread() is not threading.main_thread() or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+    if (
+        threading.current_thread() is not threading.main_thread()
+        or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL
+    ):
         yield
         return
 
@@ -331,11 +401,14 @@ def _told(doing: str) -> Iterator[None]:
         yield
     except exceptions.MlflowException as error:
         code, said = error.get_http_status_code(), " ".join(str(error).split())[:600]
-        raise mlflow_error(code, said, doing) or Unreachable(f"MLflow cannot {doing}: {said}") from error
+        raise mlflow_error(code, said, doing) or Unreachable(
+            f"MLflow cannot {doing}: {said}"
+        ) from error
 
 
 def flavor_of(model: Any) -> str:
-    """Return MLflow's flavour for a model, by where its class, or one that it is made of, comes from.
+    """Return MLflow's flavour for a model, by where its class, or one that it is made of, comes
+    from.
 
     Raises:
         ValueError: None is known.
@@ -346,7 +419,9 @@ def flavor_of(model: Any) -> str:
             return _FLAVORS[root]
     if callable(model):
         return "pyfunc"
-    raise ValueError(f"no MLflow flavour is known for a {type(model).__name__}: name one, flavor='sklearn'")
+    raise ValueError(
+        f"no MLflow flavour is known for a {type(model).__name__}: name one, flavor='sklearn'"
+    )
 
 
 def _pinned() -> list[str]:

@@ -1,4 +1,6 @@
-"""Stages that take the newest version by themselves: what they say, and what a user's own choice changes of that. Pure."""
+"""Stages that take the newest version by themselves: what they say, and what a user's own choice
+changes of that. Pure.
+"""
 
 from modelyard.api.registered_model import RegisteredModel, Rejection, StageStatus, VersionStatus
 
@@ -12,29 +14,44 @@ def is_automatic(model: RegisteredModel, stage: str) -> bool:
 
 
 def stopped(model: RegisteredModel, stage: str) -> dict[str, None]:
-    """Return what a merge patch that names a version says besides, so that the stage takes nothing by itself any longer."""
+    """Return what a merge patch that names a version says besides, so that the stage takes
+    nothing by itself any longer.
+    """
     return {"autoPromote": None} if is_automatic(model, stage) else {}
 
 
 def rejection(model: RegisteredModel, stage: str) -> Rejection | None:
-    """Return why such a stage has not taken the version that is newest of those that it has rejected; None: it has rejected none."""
+    """Return why such a stage has not taken the version that is newest of those that it has
+    rejected; None: it has rejected none.
+    """
     status = model.status.stages.get(stage) or StageStatus()
     order = [version.name for version in _by_age(model)]
-    found = [each for each in status.rejected if each.version in order and each.version != status.version]
+    found = [
+        each for each in status.rejected if each.version in order and each.version != status.version
+    ]
     return max(found, key=lambda each: (order.index(each.version), each.time), default=None)
 
 
 def standing(model: RegisteredModel, stage: str) -> str | None:
-    """Say that a stage takes the newest version by itself, and why it has not taken the newest one; None: it does not do so."""
+    """Say that a stage takes the newest version by itself, and why it has not taken the newest
+    one; None: it does not do so.
+    """
     if not is_automatic(model, stage):
         return None
     status = model.status.stages.get(stage) or StageStatus()
     newest = next(reversed(_by_age(model)), None)
     if newest is None or newest.name in {status.version, status.desired}:
         return "takes the newest"
-    held = status.hold_time is not None and newest.registered_time is not None and newest.registered_time <= status.hold_time
+    held = (
+        status.hold_time is not None
+        and newest.registered_time is not None
+        and newest.registered_time <= status.hold_time
+    )
     if held:
-        return f"takes the newest; {newest.name} is held, for the stage was rolled back after it was registered"
+        return (
+            f"takes the newest; {newest.name} is held, for the stage was rolled back after it was"
+            " registered"
+        )
     if any(each.digest == newest.digest for each in status.rejected):
         return f"takes the newest; {newest.name} was rejected"
     return "takes the newest"
@@ -42,5 +59,9 @@ def standing(model: RegisteredModel, stage: str) -> str | None:
 
 def _by_age(model: RegisteredModel) -> list[VersionStatus]:
     """Return the versions that MLflow has, in the order in which they were registered first."""
-    there = [version for version in model.status.versions if version.mlflow_version is not None and version.registered_time is not None]
+    there = [
+        version
+        for version in model.status.versions
+        if version.mlflow_version is not None and version.registered_time is not None
+    ]
     return sorted(there, key=lambda each: (each.registered_time, int(each.mlflow_version or 0)))

@@ -1,4 +1,5 @@
-"""Packages that not everybody has: loaded when a call needs them, and said by name when they are missing.
+"""Packages that not everybody has: loaded when a call needs them, and said by name when they are
+missing.
 
 `pip install modelyard` brings none of MLflow, pandas and learners; `modelyard[notebook]` does.
 """

@@ -1,4 +1,6 @@
-"""A plan of a promotion: when one can be asked for, the patches that ask for it, carry it out and take it back, and what it says. Pure."""
+"""A plan of a promotion: when one can be asked for, the patches that ask for it, carry it out
+and take it back, and what it says. Pure.
+"""
 
 from dataclasses import replace
 from typing import Any
@@ -12,10 +14,15 @@ __all__ = ["carry_out", "check", "held", "patch", "rows", "standing", "stands", 
 
 
 def held(model: RegisteredModel) -> dict[str, str | None]:
-    """Return what the spec asks for in stages that have something else, or are on their way, by stage."""
+    """Return what the spec asks for in stages that have something else, or are on their way, by
+    stage.
+    """
     found = {}
     for name in sorted({*model.spec.stages, *model.status.stages}):
-        wanted, status = asked_for(model, name).version, model.status.stages.get(name) or StageStatus()
+        wanted, status = (
+            asked_for(model, name).version,
+            model.status.stages.get(name) or StageStatus(),
+        )
         if status.candidate is not None or wanted != status.version:
             found[name] = wanted
     return found
@@ -31,23 +38,42 @@ def check(model: RegisteredModel, stage: str, version: str) -> None:
 
     Raises:
         NotFound: There is no such stage or version.
-        Refused: A promotion is under way, or another one is planned; the version holds the stage; an override has it; it takes the newest.
+        Refused: A promotion is under way, or another one is planned; the version holds the stage;
+            an override has it; it takes the newest.
 
     """
     key, status = model.key, model.status.stages.get(stage) or StageStatus()
     if stage not in model.spec.stages:
-        raise NotFound(f"{key} has no stage {stage}. Its stages: {', '.join(model.spec.stages) or 'none'}.", name=stage)
+        raise NotFound(
+            f"{key} has no stage {stage}. Its stages: {', '.join(model.spec.stages) or 'none'}.",
+            name=stage,
+        )
     known = dict.fromkeys(
-        [*(each.name for each in model.status.older_versions), *(each.name for each in model.status.versions), *model.spec.versions]
+        [
+            *(each.name for each in model.status.older_versions),
+            *(each.name for each in model.status.versions),
+            *model.spec.versions,
+        ]
     )
     if newest.is_automatic(model, stage):
-        raise Refused(f"{stage} of {key} takes the newest version by itself (autoPromote): with spec.dryRun: true it is planned.")
+        raise Refused(
+            f"{stage} of {key} takes the newest version by itself (autoPromote): with spec.dryRun:"
+            " true it is planned."
+        )
     if version not in known:
-        raise NotFound(f"{key} has no version {version}. It has: {', '.join(known) or 'none yet'}.", name=version)
+        raise NotFound(
+            f"{key} has no version {version}. It has: {', '.join(known) or 'none yet'}.",
+            name=version,
+        )
     if model.status.observed_generation < model.metadata.generation:
-        raise Refused(f"The operator has not observed the last change of {key} yet: ask again in a moment. Is it running?")
+        raise Refused(
+            f"The operator has not observed the last change of {key} yet: ask again in a moment. Is"
+            " it running?"
+        )
     if status.override is not None and status.desired == status.override.version:
-        raise Refused(f"An override has {stage} of {key}: while it decides nothing else can be planned there.")
+        raise Refused(
+            f"An override has {stage} of {key}: while it decides nothing else can be planned there."
+        )
     if changes := held(model):
         said = ", ".join(f"{name}: {wanted or 'no version'}" for name, wanted in changes.items())
         if model.spec.dry_run:
@@ -76,14 +102,20 @@ def carry_out(model: RegisteredModel, stage: str, version: str) -> dict[str, Any
     return _of(model, dry_run=False)
 
 
-def take_back(model: RegisteredModel, stage: str, version: str, requester: dict[str, str]) -> dict[str, Any]:
-    """Return the merge patch that takes a plan back: the spec asks for what the stage has. Errors as of `carry_out`."""
+def take_back(
+    model: RegisteredModel, stage: str, version: str, requester: dict[str, str]
+) -> dict[str, Any]:
+    """Return the merge patch that takes a plan back: the spec asks for what the stage has.
+    Errors as of `carry_out`.
+    """
     _planned(model, stage, version)
     effective = (model.status.stages.get(stage) or StageStatus()).version
     return _of(model, dry_run=False, stages={stage: {"version": effective, **requester}})
 
 
-def _of(model: RegisteredModel, *, dry_run: bool, stages: dict[str, Any] | None = None) -> dict[str, Any]:
+def _of(
+    model: RegisteredModel, *, dry_run: bool, stages: dict[str, Any] | None = None
+) -> dict[str, Any]:
     spec: dict[str, Any] = {"dryRun": dry_run} | ({"stages": stages} if stages else {})
     return {"metadata": {"resourceVersion": model.metadata.resource_version}, "spec": spec}
 
@@ -91,10 +123,19 @@ def _of(model: RegisteredModel, *, dry_run: bool, stages: dict[str, Any] | None 
 def _planned(model: RegisteredModel, stage: str, version: str) -> None:
     if stands(model, stage, version):
         return
-    planned = ", ".join(f"{name}: {wanted or 'no version'}" for name, wanted in held(model).items()) if model.spec.dry_run else ""
+    planned = (
+        ", ".join(f"{name}: {wanted or 'no version'}" for name, wanted in held(model).items())
+        if model.spec.dry_run
+        else ""
+    )
     if not planned:
-        raise Refused(f"{model.key} has no plan that gives {stage} to {version}: modelyard promote ... --plan makes one.")
-    raise Refused(f"{model.key} has another plan ({planned}). spec.dryRun: false carries out all of it.")
+        raise Refused(
+            f"{model.key} has no plan that gives {stage} to {version}: modelyard promote ... --plan"
+            " makes one."
+        )
+    raise Refused(
+        f"{model.key} has another plan ({planned}). spec.dryRun: false carries out all of it."
+    )
 
 
 def standing(model: RegisteredModel, change: Change) -> Progress:

@@ -48,14 +48,19 @@ class Plan:
         said: tuple[PlannedStep, ...] = planning.rows(model.object, stage)
         self.steps = Listing(PlanRow(row.step, row.does) for row in said)
 
-    def carry_out(self, *, seconds: float | None = None, seen: waiting.Watching | None = None) -> ModelHandle:
-        """Carry it out, and wait until the version is effective. Arguments and errors as of `set_stage`.
+    def carry_out(
+        self, *, seconds: float | None = None, seen: waiting.Watching | None = None
+    ) -> ModelHandle:
+        """Carry it out, and wait until the version is effective. Arguments and errors as of
+        `set_stage`.
 
         Raises:
             Refused: It does not stand any more, or something else is planned too.
 
         """
-        return self._client.carry_out(self.model.name, self.version, self.stage, seconds=seconds, seen=seen)
+        return self._client.carry_out(
+            self.model.name, self.version, self.stage, seconds=seconds, seen=seen
+        )
 
     def take_back(self) -> ModelHandle:
         """Take it back: the spec asks for what the stage has.
@@ -69,26 +74,44 @@ class Plan:
     @property
     def _title(self) -> str:
         held = self.model.stages().get(self.stage)
-        return f"Plan of {self.model.namespace}/{self.model.name}, {self.stage}: {held or 'empty'} → {self.version}"
+        return (
+            f"Plan of {self.model.namespace}/{self.model.name}, {self.stage}: {held or 'empty'} →"
+            f" {self.version}"
+        )
 
     def __repr__(self) -> str:
-        return f"{self._title}\n{self.steps!r}\nNothing is done yet: .carry_out() does it, .take_back() forgets it."
+        return (
+            f"{self._title}\n"
+            f"{self.steps!r}\n"
+            "Nothing is done yet: .carry_out() does it, .take_back() forgets it."
+        )
 
     def _repr_html_(self) -> str:
         fields = {row.step: row.does for row in self.steps}
         return display.card(
-            self._title, display.Badge("Planned", "busy"), "Nothing is done yet: .carry_out() does it, .take_back() forgets it.", fields
+            self._title,
+            display.Badge("Planned", "busy"),
+            "Nothing is done yet: .carry_out() does it, .take_back() forgets it.",
+            fields,
         )
 
 
 class Plans(People):
     """The part of `client.models` that plans."""
 
-    def plan(self, name: str, version: str, stage: str, *, seconds: float = 120, seen: waiting.Watching | None = None) -> Plan:
+    def plan(
+        self,
+        name: str,
+        version: str,
+        stage: str,
+        *,
+        seconds: float = 120,
+        seen: waiting.Watching | None = None,
+    ) -> Plan:
         """Plan that a version takes a stage, and return what would be done; nothing is.
 
-        The spec asks for the version, and its `dryRun` holds it, until the plan is carried out or taken back. A plan that stands
-        is returned as it is.
+        The spec asks for the version, and its `dryRun` holds it, until the plan is carried out or
+        taken back. A plan that stands is returned as it is.
 
         Args:
             name: The model.
@@ -99,9 +122,11 @@ class Plans(People):
 
         Raises:
             NotFound: There is no such stage or version.
-            Refused: A promotion is under way, or another one is planned; the version holds the stage; an override has it.
+            Refused: A promotion is under way, or another one is planned; the version holds the
+                stage; an override has it.
             NotAllowed: The user may not promote to every stage of the model.
-            Failed: The version cannot be promoted; the reason and message say why. The plan is still to be taken back.
+            Failed: The version cannot be promoted; the reason and message say why. The plan is
+                still to be taken back.
             TimedOut: The operator has not made the plan yet.
 
         """
@@ -109,18 +134,32 @@ class Plans(People):
         if not planning.stands(model.object, stage, version):
             planning.check(model.object, stage, version)
             wanted = {"version": version} | oneself.requester(self._kube, model.object, stage)
-            model = ModelHandle(self._kube, self._kube.patch("RegisteredModel", name, planning.patch(model.object, stage, wanted)))
+            model = ModelHandle(
+                self._kube,
+                self._kube.patch(
+                    "RegisteredModel", name, planning.patch(model.object, stage, wanted)
+                ),
+            )
         change = Change(stage, version, model.metadata.generation)
         looks: dict[str, waiting.Look] = {
-            f"{stage} of {model.namespace}/{name}": lambda now: planning.standing(now.object, change),
+            f"{stage} of {model.namespace}/{name}": lambda now: planning.standing(
+                now.object, change
+            ),
         }
         model = waiting.followed(model, looks, f"to plan {version} in {stage}", seconds, seen)
         return Plan(self, model, stage, version)
 
     def carry_out(
-        self, name: str, version: str, stage: str, *, seconds: float | None = None, seen: waiting.Watching | None = None
+        self,
+        name: str,
+        version: str,
+        stage: str,
+        *,
+        seconds: float | None = None,
+        seen: waiting.Watching | None = None,
     ) -> ModelHandle:
-        """Carry a plan out, and wait until the version is effective. Arguments and errors as of `set_stage`.
+        """Carry a plan out, and wait until the version is effective. Arguments and errors as of
+        `set_stage`.
 
         Raises:
             Refused: It is not planned, or something else is planned too.
@@ -128,10 +167,18 @@ class Plans(People):
         """
         patch = planning.carry_out(self._model(name).object, stage, version)
         model = ModelHandle(self._kube, self._kube.patch("RegisteredModel", name, patch))
-        return waiting.changed(model, (asked_for(model.object, stage),), f"to make {version} effective in {stage}", seconds, seen)
+        return waiting.changed(
+            model,
+            (asked_for(model.object, stage),),
+            f"to make {version} effective in {stage}",
+            seconds,
+            seen,
+        )
 
     def take_back(self, name: str, version: str, stage: str) -> ModelHandle:
         """Take a plan back: the spec asks for what the stage has. Errors as of `carry_out`."""
         model = self._model(name)
-        patch = planning.take_back(model.object, stage, version, oneself.requester(self._kube, model.object, stage))
+        patch = planning.take_back(
+            model.object, stage, version, oneself.requester(self._kube, model.object, stage)
+        )
         return ModelHandle(self._kube, self._kube.patch("RegisteredModel", name, patch))

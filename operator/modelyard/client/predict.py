@@ -1,8 +1,10 @@
-"""A table of a notebook as a request of a model server's protocol, and its answer as a table again. Pure.
+"""A table of a notebook as a request of a model server's protocol, and its answer as a table again.
+Pure.
 
     body("v2", [[0.1, 2.0]])      rows(...)      answer("v2", reply)
 
-Sending it does not belong here. pandas and numpy are recognized, and needed only by those who use them.
+Sending it does not belong here. pandas and numpy are recognized, and needed only by those who use
+them.
 """
 
 import base64
@@ -20,33 +22,43 @@ Protocol = Literal["v2", "v1", "invocations"]
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of input. `names` are empty where the columns have none; then the model takes them in its own order."""
+    """Rows of input. `names` are empty where the columns have none; then the model takes them in
+    its own order.
+    """
 
     names: tuple[str, ...]
     rows: tuple[tuple[Any, ...], ...]
     arrays: bool = False
     """It came as an array or a DataFrame, and so does the answer."""
     written: bool = False
-    """Its values are texts as a CSV file has them, which the model's types are still to be given to (`typed`)."""
+    """Its values are texts as a CSV file has them, which the model's types are still to be given
+    to (`typed`).
+    """
     types: Mapping[str, str] = field(default_factory=dict)
-    """V2's datatype of a column, as the model declares it; what the values themselves say comes first."""
+    """V2's datatype of a column, as the model declares it; what the values themselves say comes
+    first.
+    """
 
 
 def table(data: Any) -> Table:
-    """Read what a person has: a list of lists, of dicts or of numbers (one row), a dict of columns, an array, a DataFrame, a Series.
+    """Read what a person has: a list of lists, of dicts or of numbers (one row), a dict of columns,
+    an array, a DataFrame, a Series.
 
     A `Table` is returned as it is.
 
     Raises:
-        ValueError: It is none of these, it has no rows or they differ in length, two of its columns have one name, or JSON has no way
-            to say one of its values.
+        ValueError: It is none of these, it has no rows or they differ in length, two of its columns
+            have one name, or JSON has no way to say one of its values.
 
     """
     if isinstance(data, Table):
         return _checked(data)
     kind = f"{type(data).__module__.partition('.')[0]}.{type(data).__name__}"
     if kind == "pandas.DataFrame":
-        names, rows = tuple(str(name) for name in data.columns), data.to_numpy(dtype=object).tolist()
+        names, rows = (
+            tuple(str(name) for name in data.columns),
+            data.to_numpy(dtype=object).tolist(),
+        )
     elif kind == "pandas.Series":
         names, rows = tuple(str(name) for name in data.index), [data.tolist()]
     elif kind.startswith("numpy.") and data.ndim:
@@ -56,11 +68,19 @@ def table(data: Any) -> Table:
         columns = [_list(values) for values in data.values()]
         if len({len(column) for column in columns}) > 1:
             raise ValueError("the columns differ in length")
-        return _checked(Table(tuple(str(name) for name in data), tuple(tuple(map(_plain, row)) for row in zip(*columns, strict=True))))
+        return _checked(
+            Table(
+                tuple(str(name) for name in data),
+                tuple(tuple(map(_plain, row)) for row in zip(*columns, strict=True)),
+            )
+        )
     elif isinstance(data, Sequence) and not isinstance(data, str | bytes) and data:
         names, rows = _listed(data)
     else:
-        raise ValueError(f"a {kind} is no table: give rows as a list of lists, a dict of columns, a numpy array or a DataFrame")
+        raise ValueError(
+            f"a {kind} is no table: give rows as a list of lists, a dict of columns, a numpy array"
+            " or a DataFrame"
+        )
     whole = tuple(tuple(_plain(value) for value in row) for row in rows)
     if len({len(row) for row in whole}) > 1:
         raise ValueError("the rows differ in length")
@@ -81,7 +101,10 @@ def _listed(data: Sequence[Any]) -> tuple[tuple[str, ...], list[Any]]:
     if all(isinstance(row, Mapping) for row in data):
         names = tuple(dict.fromkeys(str(name) for row in data for name in row))
         return names, [[row.get(name) for name in names] for row in data]
-    if any((isinstance(row, Sequence) and not isinstance(row, str)) or hasattr(row, "tolist") for row in data):
+    if any(
+        (isinstance(row, Sequence) and not isinstance(row, str)) or hasattr(row, "tolist")
+        for row in data
+    ):
         return (), [_list(row) for row in data]
     return (), [list(data)]
 
@@ -91,7 +114,9 @@ def _list(values: Any) -> list[Any]:
         if type(values).__module__ == "numpy" and values.dtype.kind == "M":
             values = values.astype("datetime64[us]")  # numpy makes numbers of what is finer
         values = values.tolist()
-    return list(values) if isinstance(values, Sequence) and not isinstance(values, str) else [values]
+    return (
+        list(values) if isinstance(values, Sequence) and not isinstance(values, str) else [values]
+    )
 
 
 def _plain(value: Any) -> Any:
@@ -114,52 +139,83 @@ def _plain(value: Any) -> Any:
         return [_plain(each) for each in value]
     if hasattr(value, "isoformat"):
         return value.isoformat()
-    raise ValueError(f"a {type(value).__name__} is no value that JSON has: give numbers, texts, dates or bytes")
+    raise ValueError(
+        f"a {type(value).__name__} is no value that JSON has: give numbers, texts, dates or bytes"
+    )
 
 
 def path(protocol: Protocol, model: str) -> str:
     """Return where a protocol's requests go."""
-    return {"v2": f"/v2/models/{model}/infer", "v1": f"/v1/models/{model}:predict", "invocations": "/invocations"}[protocol]
+    return {
+        "v2": f"/v2/models/{model}/infer",
+        "v1": f"/v1/models/{model}:predict",
+        "invocations": "/invocations",
+    }[protocol]
 
 
 def request(protocol: Protocol, given: Table) -> dict[str, Any]:
     """Return the body of a request."""
     if protocol == "v1":
-        return {"instances": [dict(zip(given.names, row, strict=True)) for row in given.rows] if given.names else _rows(given)}
+        return {
+            "instances": [dict(zip(given.names, row, strict=True)) for row in given.rows]
+            if given.names
+            else _rows(given)
+        }
     if protocol == "invocations":
         if given.names:
             return {"dataframe_split": {"columns": list(given.names), "data": _rows(given)}}
         return {"instances": _rows(given)}
     if given.names:
         columns = zip(given.names, zip(*given.rows, strict=True), strict=True)
-        return {"inputs": [_tensor(name, [len(given.rows)], list(values), given.types.get(name)) for name, values in columns]}
+        return {
+            "inputs": [
+                _tensor(name, [len(given.rows)], list(values), given.types.get(name))
+                for name, values in columns
+            ]
+        }
     flat = [value for row in given.rows for value in row]
-    return {"inputs": [_tensor("input-0", [len(given.rows), len(given.rows[0]) if given.rows else 0], flat)]}
+    return {
+        "inputs": [
+            _tensor("input-0", [len(given.rows), len(given.rows[0]) if given.rows else 0], flat)
+        ]
+    }
 
 
 def _rows(given: Table) -> list[list[Any]]:
     return [list(row) for row in given.rows]
 
 
-def _tensor(name: str, shape: list[int], values: list[Any], declared: str | None = None) -> dict[str, Any]:
-    """Return a tensor of the type that its values have; of the declared one where they leave it open."""
+def _tensor(
+    name: str, shape: list[int], values: list[Any], declared: str | None = None
+) -> dict[str, Any]:
+    """Return a tensor of the type that its values have; of the declared one where they leave it
+    open.
+    """
     there = [value for value in values if value is not None]
     if declared == "BYTES" and not there:
         datatype = "BYTES"
     elif there and all(isinstance(value, bool) for value in there) and len(there) == len(values):
         datatype = "BOOL"
-    elif there and all(isinstance(value, int) and not isinstance(value, bool) for value in there) and len(there) == len(values):
+    elif (
+        there
+        and all(isinstance(value, int) and not isinstance(value, bool) for value in there)
+        and len(there) == len(values)
+    ):
         datatype = "INT64"
     elif all(isinstance(value, int | float) for value in there):
         datatype = "FP64"
     else:
         datatype = "BYTES"
-        values = [value if value is None or isinstance(value, str) else json.dumps(value) for value in values]
+        values = [
+            value if value is None or isinstance(value, str) else json.dumps(value)
+            for value in values
+        ]
     return {"name": name, "datatype": datatype, "shape": shape, "data": values}
 
 
 def answer(protocol: Protocol, body: bytes, given: Table) -> Any:
-    """Return predictions: one entry a row; of several outputs a dict of them. Arrays, if arrays were given and numpy is there.
+    """Return predictions: one entry a row; of several outputs a dict of them. Arrays, if arrays
+    were given and numpy is there.
 
     Raises:
         ValueError: It is no answer of this protocol.
@@ -168,7 +224,9 @@ def answer(protocol: Protocol, body: bytes, given: Table) -> Any:
     content = json.loads(body)
     if protocol != "v2":
         return _as_given(content["predictions"], given)
-    outputs = {output["name"]: _shaped(output["data"], output["shape"]) for output in content["outputs"]}
+    outputs = {
+        output["name"]: _shaped(output["data"], output["shape"]) for output in content["outputs"]
+    }
     if len(outputs) == 1:
         return _as_given(next(iter(outputs.values())), given)
     return {name: _as_given(values, given) for name, values in outputs.items()}
@@ -178,7 +236,9 @@ def _shaped(data: list[Any], shape: list[int]) -> list[Any]:
     if len(shape) < 2:
         return data
     step = math.prod(shape[1:])
-    return [_shaped(data[index * step : (index + 1) * step], shape[1:]) for index in range(shape[0])]
+    return [
+        _shaped(data[index * step : (index + 1) * step], shape[1:]) for index in range(shape[0])
+    ]
 
 
 def _as_given(values: Any, given: Table) -> Any:

@@ -1,4 +1,5 @@
-"""What a dataset is like: its digest, and the figures of `api.dataset`, which the cluster's trainer counts too.
+"""What a dataset is like: its digest, and the figures of `api.dataset`, which the cluster's trainer
+counts too.
 
 Telling MLflow does not belong here. pandas is what the data came with, or is needed to read a file.
 """
@@ -17,7 +18,9 @@ __all__ = ["Profile", "entity", "profile"]
 
 @dataclass(frozen=True)
 class Profile(Figures):
-    """A dataset's figures, and `digest`: `sha256:<hex>` of a file's bytes, or of a DataFrame's columns, types and values."""
+    """A dataset's figures, and `digest`: `sha256:<hex>` of a file's bytes, or of a DataFrame's
+    columns, types and values.
+    """
 
     digest: str
 
@@ -38,7 +41,10 @@ def profile(data: Any, target: str | None) -> Profile:
     if not len(frame):
         raise ValueError("the dataset has no rows")
     if target is not None and target not in frame:
-        raise ValueError(f"the dataset has no column {target}; it has {', '.join(map(str, list(frame.columns)[:20]))}")
+        raise ValueError(
+            f"the dataset has no column {target}; it has"
+            f" {', '.join(map(str, list(frame.columns)[:20]))}"
+        )
     pandas = need("pandas", "Looking at a dataset")
     counter = Counter(pandas, target)
     counter.add(frame)
@@ -50,19 +56,27 @@ def _read(data: Any) -> tuple[Any, str]:
     if hasattr(data, "columns") and hasattr(data, "isna"):
         return data, ""
     if not isinstance(data, str | Path):
-        raise ValueError(f"a {type(data).__name__} is no dataset: give a DataFrame, or the path of a Parquet or CSV file")  # noqa: TRY004
+        raise ValueError(  # noqa: TRY004
+            f"a {type(data).__name__} is no dataset: give a DataFrame, or the path of a Parquet or"
+            " CSV file"
+        )
     path = Path(data)
     readers = {".parquet": "read_parquet", ".csv": "read_csv"}
     if path.suffix.lower() not in readers:
         raise ValueError(f"{path} ends in neither .parquet nor .csv")
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return getattr(need("pandas", "Reading a dataset"), readers[path.suffix.lower()])(path), f"sha256:{digest}"
+    return getattr(need("pandas", "Reading a dataset"), readers[path.suffix.lower()])(
+        path
+    ), f"sha256:{digest}"
 
 
 def _content(pandas: Any, frame: Any) -> str:
     head = json.dumps([[str(name), str(values.dtype)] for name, values in frame.items()]).encode()
-    return "sha256:" + hashlib.sha256(head + row_hashes(pandas, frame).to_numpy().tobytes()).hexdigest()
+    return (
+        "sha256:"
+        + hashlib.sha256(head + row_hashes(pandas, frame).to_numpy().tobytes()).hexdigest()
+    )
 
 
 def entity(name: str, uri: str, found: Profile) -> dict[str, str | None]:

@@ -1,8 +1,8 @@
 """Whether a change is through: one rule for the client, the command line and every display. Pure.
 
-Each function looks at one state of a RegisteredModel, and decides by its fields: the generation that
-the operator has observed, the version and `attempt` that the spec asks for, what is effective, the
-steps, and `blocked.needsAction`. A message is shown, and decides nothing.
+Each function looks at one state of a RegisteredModel, and decides by its fields: the generation
+that the operator has observed, the version and `attempt` that the spec asks for, what is effective,
+the steps, and `blocked.needsAction`. A message is shown, and decides nothing.
 
 Waiting for the next state does not belong here (`handles`, `cli.commands.live`).
 """
@@ -15,7 +15,14 @@ from typing import Any
 
 from modelyard.api.base import Condition
 from modelyard.api.blocker import Blocker
-from modelyard.api.registered_model import ModelReason, ModelVersionSpec, RegisteredModel, StageStatus, StepState, StepStatus
+from modelyard.api.registered_model import (
+    ModelReason,
+    ModelVersionSpec,
+    RegisteredModel,
+    StageStatus,
+    StepState,
+    StepStatus,
+)
 from modelyard.client.errors import Failed
 from modelyard.client.gates import Gates, gates_of
 from modelyard.client.newest import is_automatic, rejection
@@ -54,7 +61,8 @@ class Change:
     Attributes:
         stage: The stage.
         version: The version that it asks for; None clears the stage.
-        generation: The generation of the spec that asks for it; the API server gives it with its answer.
+        generation: The generation of the spec that asks for it; the API server gives it with its
+            answer.
         attempt: For a refresh: the `attempt` that it was raised to.
 
     """
@@ -107,7 +115,11 @@ class Progress:
     @property
     def is_paused(self) -> bool:
         """Whether it waits for a person who resumes its rollout."""
-        return self.reason == ModelReason.ROLLOUT_PAUSED and self.rollout is not None and self.rollout.is_paused
+        return (
+            self.reason == ModelReason.ROLLOUT_PAUSED
+            and self.rollout is not None
+            and self.rollout.is_paused
+        )
 
     @property
     def step(self) -> StepStatus | None:
@@ -143,7 +155,11 @@ def stage_change(model: RegisteredModel, change: Change) -> Progress:
         if (overridden := _overridden(model, stage, change)) is not None:
             return overridden
         stalled = _model_stalled(model)
-        return Progress(State.FAILED, stalled.message, stalled.reason) if stalled else Progress(State.UNDER_WAY)
+        return (
+            Progress(State.FAILED, stalled.message, stalled.reason)
+            if stalled
+            else Progress(State.UNDER_WAY)
+        )
     found = gates_of(model, change.stage)
     gates = found if found is not None and found.version == change.version else None
     at = partial(Progress, steps=stage.steps, gates=gates, rollout=rolling(model, change.stage))
@@ -165,7 +181,11 @@ def stage_change(model: RegisteredModel, change: Change) -> Progress:
 
 
 def _waits_for_others(found: Progress) -> bool:
-    if found.is_paused or found.reason in {ModelReason.WAITING_FOR_STAGE, ModelReason.FROZEN, ModelReason.PLANNED}:
+    if found.is_paused or found.reason in {
+        ModelReason.WAITING_FOR_STAGE,
+        ModelReason.FROZEN,
+        ModelReason.PLANNED,
+    }:
         return True
     step = found.step
     is_waiting = step is not None and step.state is StepState.WAITING
@@ -176,9 +196,15 @@ _UNSEEN = "The operator has not observed it yet."
 
 
 def _not_chosen(model: RegisteredModel, change: Change) -> Progress | None:
-    """Return where a change stands of a stage that takes the newest by itself, and does not take this one, for it has rejected it."""
+    """Return where a change stands of a stage that takes the newest by itself, and does not take
+    this one, for it has rejected it.
+    """
     found = rejection(model, change.stage) if is_automatic(model, change.stage) else None
-    if found is None or found.version != change.version or model.asked(change.stage) == change.version:
+    if (
+        found is None
+        or found.version != change.version
+        or model.asked(change.stage) == change.version
+    ):
         return None
     return Progress(State.FAILED, found.message, found.reason)
 
@@ -197,7 +223,9 @@ def _superseded(model: RegisteredModel, change: Change) -> Progress | None:
 
 
 def _overridden(model: RegisteredModel, stage: StageStatus, change: Change) -> Progress | None:
-    """Return where a change of `spec.version` stands that an override keeps from the stage, in force or not."""
+    """Return where a change of `spec.version` stands that an override keeps from the stage, in
+    force or not.
+    """
     if asked_for(model, change.stage).version == change.version or stage.override is None:
         return None
     if stage.blocked is not None and stage.blocked.reason == ModelReason.OVERRIDE_ENDED:
@@ -205,12 +233,19 @@ def _overridden(model: RegisteredModel, stage: StageStatus, change: Change) -> P
     if stage.override.version == change.version:  # it is this one, and has just been recorded
         return None
     until = f"{stage.override.until_time:%Y-%m-%d %H:%M} UTC"
-    message = f"An override gives the stage to {stage.override.version} until {until}; until then spec.version decides nothing."
+    message = (
+        f"An override gives the stage to {stage.override.version} until {until}; until then"
+        " spec.version decides nothing."
+    )
     return Progress(State.SUPERSEDED, message, "Superseded")
 
 
 def _is_effective(stage: StageStatus, change: Change) -> bool:
-    return stage.version == change.version and stage.candidate is None and stage.attempt >= change.attempt
+    return (
+        stage.version == change.version
+        and stage.candidate is None
+        and stage.attempt >= change.attempt
+    )
 
 
 def _mlflow_follows(synced: Condition | None) -> bool:
@@ -227,25 +262,32 @@ def _model_stalled(model: RegisteredModel) -> Condition | None:
     if found is None or found.status != "True":
         return None
     blockers = (stage.blocked for stage in model.status.stages.values())
-    of_a_stage = any(each is not None and each.needs_action and each.reason == found.reason for each in blockers)
+    of_a_stage = any(
+        each is not None and each.needs_action and each.reason == found.reason for each in blockers
+    )
     return None if of_a_stage else found
 
 
 # --- for displays -------------------------------------------------------------------------------
 def asked_for(model: RegisteredModel, stage: str) -> Change:
-    """Return the change that a stage's spec asks for now: an override's version where that decides, else its own or the newest."""
+    """Return the change that a stage's spec asks for now: an override's version where that
+    decides, else its own or the newest.
+    """
     spec, status = model.spec.stages.get(stage), model.status.stages.get(stage)
     version, attempt = (model.asked(stage), spec.attempt) if spec else (None, 0)
     if spec is not None and status is not None and status.override is not None:
         blocked = status.blocked.reason if status.blocked is not None else ""
-        # In force, or ended with its version still there: the operator has said which, and no clock is needed here.
+        # In force, or ended with its version still there: the operator has said which, and no clock
+        # is needed here.
         decides = status.desired == status.override.version or blocked == ModelReason.OVERRIDE_ENDED
         version = status.desired if decides else version
     return Change(stage, version, model.metadata.generation, attempt)
 
 
 def moving_steps(model: RegisteredModel, stage: str) -> tuple[StepStatus, ...]:
-    """Return the steps of a promotion that is under way or has failed; none when nothing is asked for."""
+    """Return the steps of a promotion that is under way or has failed; none when nothing is
+    asked for.
+    """
     found = stage_change(model, asked_for(model, stage)).steps
     return found if any(step.state is not StepState.DONE for step in found) else ()
 
@@ -254,13 +296,19 @@ def stage_blocker(model: RegisteredModel, stage: str) -> Blocker | None:
     """Return what blocks a stage, if the operator has observed what the spec asks for."""
     status = model.status.stages.get(stage)
     change = asked_for(model, stage)
-    if status is None or model.status.observed_generation < change.generation or status.desired != change.version:
+    if (
+        status is None
+        or model.status.observed_generation < change.generation
+        or status.desired != change.version
+    ):
         return None
     return status.blocked
 
 
 def model_fraction(model: RegisteredModel) -> float | None:
-    """Return how far the change is that is behind the others, 0 to 1; None for a model without a version in a stage."""
+    """Return how far the change is that is behind the others, 0 to 1; None for a model without a
+    version in a stage.
+    """
     changes = [asked_for(model, stage) for stage in model.spec.stages]
     found = [(stage_change(model, change), _is_empty(model, change)) for change in changes]
     return min((each.fraction for each, is_empty in found if not is_empty), default=None)
@@ -273,7 +321,9 @@ def _is_empty(model: RegisteredModel, change: Change) -> bool:
 
 
 # --- a version ----------------------------------------------------------------------------------
-def version_registration(model: RegisteredModel, version: str, declared: Mapping[str, Any], generation: int) -> Progress:
+def version_registration(
+    model: RegisteredModel, version: str, declared: Mapping[str, Any], generation: int
+) -> Progress:
     """Return where the registration of a declared version stands.
 
     Args:
@@ -286,11 +336,16 @@ def version_registration(model: RegisteredModel, version: str, declared: Mapping
     if min(model.metadata.generation, model.status.observed_generation) < generation:
         return Progress(State.UNSEEN, _UNSEEN)
     if version not in model.spec.versions:
-        return Progress(State.SUPERSEDED, "Another user has since removed it from spec.versions.", "Superseded")
+        return Progress(
+            State.SUPERSEDED, "Another user has since removed it from spec.versions.", "Superseded"
+        )
     status = next((each for each in model.status.versions if each.name == version), None)
     if status is not None and status.mlflow_version is not None:
         if ModelVersionSpec.model_validate(declared).contradicts(status):
-            message = "Another source was registered under this name before. Declare this one under another name."
+            message = (
+                "Another source was registered under this name before. Declare this one under"
+                " another name."
+            )
             return Progress(State.FAILED, message, "VersionTaken")
         return Progress(State.DONE)
     if status is not None and status.blocked is not None and status.blocked.needs_action:

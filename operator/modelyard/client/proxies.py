@@ -1,4 +1,6 @@
-"""How this process asks an address: directly, or as the proxies of its environment say. The rule is `modelyard.api.proxies`."""
+"""How this process asks an address: directly, or as the proxies of its environment say. The rule
+is `modelyard.api.proxies`.
+"""
 
 import os
 from urllib.parse import urlsplit

@@ -34,8 +34,8 @@ class VerifiedHistory:
     Attributes:
         model: `<namespace>/<name>`.
         entries: How many entries S3 has.
-        head: Number and digest of the newest entry of S3, as `12:sha256:...`; empty: there is none. Kept elsewhere, it
-            shows later whether the record was rewritten.
+        head: Number and digest of the newest entry of S3, as `12:sha256:...`; empty: there is none.
+            Kept elsewhere, it shows later whether the record was rewritten.
         pending: Entries that are in the status alone: S3 did not take them yet.
         findings: What is wrong, by number of the entry; empty: nothing is.
 
@@ -59,7 +59,10 @@ class VerifiedHistory:
             return "\n".join([f"The history of {self.model} is not what was recorded:", *lines])
         waits = f" {self.pending} more are not in S3 yet." if self.pending else ""
         kept = f" Its head is {self.head}." if self.head else ""
-        return f"The history of {self.model} is whole: {self.entries} entries in S3, each chained to the one before.{kept}{waits}"
+        return (
+            f"The history of {self.model} is whole: {self.entries} entries in S3, each chained to"
+            f" the one before.{kept}{waits}"
+        )
 
 
 class Recorded(People):
@@ -70,7 +73,8 @@ class Recorded(People):
         self._reach = reach
 
     def history(self, name: str, *, seen: Seen | None = None) -> tuple[HistoryEntry, ...]:
-        """Return a model's whole history, oldest first: from S3, and from the status what S3 does not have yet.
+        """Return a model's whole history, oldest first: from S3, and from the status what S3 does
+        not have yet.
 
         Args:
             name: The model.
@@ -78,7 +82,8 @@ class Recorded(People):
 
         Raises:
             NotAllowed: The user may not read the Secret modelyard-connection.
-            Failed: More than 100,000 entries, or an object is no entry (`verify_history` says more).
+            Failed: More than 100,000 entries, or an object is no entry (`verify_history` says
+                more).
             Unreachable: S3 does not answer.
 
         """
@@ -87,16 +92,26 @@ class Recorded(People):
         for number, content in self._objects(model, seen):
             entry = record.entry_in(content)
             if entry is None:
-                raise Failed(model.key, "RecordConflict", f"the object of entry {number} is no entry: modelyard history verify {name}")
+                raise Failed(
+                    model.key,
+                    "RecordConflict",
+                    f"the object of entry {number} is no entry: modelyard history verify {name}",
+                )
             entries.append(entry)
         last = entries[-1].record or 0 if entries else 0
-        return (*entries, *(each for each in model.status.history if each.record is None or each.record > last))
+        return (
+            *entries,
+            *(each for each in model.status.history if each.record is None or each.record > last),
+        )
 
-    def verify_history(self, name: str, *, head: str = "", seen: Seen | None = None) -> VerifiedHistory:
+    def verify_history(
+        self, name: str, *, head: str = "", seen: Seen | None = None
+    ) -> VerifiedHistory:
         """Check a model's record in S3: that no entry is missing, altered or reordered.
 
-        The status says which entry is the newest and what its digest is. Whoever can write both the bucket and the
-        status could rewrite the whole chain: `head`, from an Event or a CloudEvent, shows that.
+        The status says which entry is the newest and what its digest is. Whoever can write both the
+        bucket and the status could rewrite the whole chain: `head`, from an Event or a CloudEvent,
+        shows that.
 
         Args:
             name: The model.
@@ -124,21 +139,44 @@ class Recorded(People):
         found += record.check(objects(), model.metadata.uid, heads, newest)
         if model.status.record is not None:
             beyond = (number for number, _ in read if number > known.number)
-            found += [Finding(each, f"The status ends with {known.number}: the operator did not write it.") for each in beyond]
+            found += [
+                Finding(
+                    each, f"The status ends with {known.number}: the operator did not write it."
+                )
+                for each in beyond
+            ]
         last = f"{read[-1][0]}:{read[-1][1]}" if read else ""
-        return VerifiedHistory(model.key, len(read), last, known.pending, tuple(sorted(found, key=lambda each: each.number)))
+        return VerifiedHistory(
+            model.key,
+            len(read),
+            last,
+            known.pending,
+            tuple(sorted(found, key=lambda each: each.number)),
+        )
 
     def _objects(self, model: RegisteredModel, seen: Seen | None) -> Iterator[tuple[int, bytes]]:
         connection = self._reach.connection(model.metadata.namespace)
         bucket = connection.get("MODELYARD_BUCKET")
         if not bucket:
-            raise Failed(model.key, "ConnectionMissing", "the Secret modelyard-connection lacks MODELYARD_BUCKET.")
-        local = {**connection, "MLFLOW_S3_ENDPOINT_URL": self._reach.url(connection["MLFLOW_S3_ENDPOINT_URL"])}
-        yield from objects(local, bucket, record.folder(model.metadata.namespace, model.metadata.uid), seen)
+            raise Failed(
+                model.key,
+                "ConnectionMissing",
+                "the Secret modelyard-connection lacks MODELYARD_BUCKET.",
+            )
+        local = {
+            **connection,
+            "MLFLOW_S3_ENDPOINT_URL": self._reach.url(connection["MLFLOW_S3_ENDPOINT_URL"]),
+        }
+        yield from objects(
+            local, bucket, record.folder(model.metadata.namespace, model.metadata.uid), seen
+        )
 
 
-def objects(connection: Mapping[str, str], bucket: str, folder: str, seen: Seen | None = None) -> Iterator[tuple[int, bytes]]:
-    """Read the objects of a record in order, each with its number; of one that is too large only so much that it is seen.
+def objects(
+    connection: Mapping[str, str], bucket: str, folder: str, seen: Seen | None = None
+) -> Iterator[tuple[int, bytes]]:
+    """Read the objects of a record in order, each with its number; of one that is too large only so
+    much that it is seen.
 
     Args:
         connection: Keys and endpoint, as the Secret has them; the endpoint answers from here.
@@ -173,14 +211,26 @@ def _listed(s3: Any, bucket: str, folder: str) -> list[int]:
     found: list[int] = []
     with told(f"s3://{bucket}/{folder}", _WHAT):
         for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=folder):
-            found += [number for each in page.get("Contents", ()) if (number := record.number_in(each["Key"].removeprefix(folder)))]
+            found += [
+                number
+                for each in page.get("Contents", ())
+                if (number := record.number_in(each["Key"].removeprefix(folder)))
+            ]
             if len(found) > _MOST:
-                raise Failed(f"s3://{bucket}/{folder}", "RecordConflict", f"more than {_MOST} entries lie there.")
+                raise Failed(
+                    f"s3://{bucket}/{folder}",
+                    "RecordConflict",
+                    f"more than {_MOST} entries lie there.",
+                )
     return sorted(found)
 
 
-def _expected(known: RecordStatus, kept: tuple[int, str] | None) -> tuple[dict[int, dict[str, str]], int, list[Finding]]:
-    """Return by number which digests entries should have, the newest that S3 should have, and what is wrong already."""
+def _expected(
+    known: RecordStatus, kept: tuple[int, str] | None
+) -> tuple[dict[int, dict[str, str]], int, list[Finding]]:
+    """Return by number which digests entries should have, the newest that S3 should have, and
+    what is wrong already.
+    """
     heads: dict[int, dict[str, str]] = {}
     stored = known.stored.number if known.stored is not None else 0
     if known.stored is not None and known.stored.digest is not None:
@@ -192,9 +242,25 @@ def _expected(known: RecordStatus, kept: tuple[int, str] | None) -> tuple[dict[i
         return (
             heads,
             stored,
-            [Finding(number, f"It is missing: the head says that it was written, and the status ends with {known.number}.")],
+            [
+                Finding(
+                    number,
+                    "It is missing: the head says that it was written, and the status ends with"
+                    f" {known.number}.",
+                )
+            ],
         )
     if number == known.number and digest != known.digest:
-        return heads, stored, [Finding(number, f"The status says {known.digest}, and the head says {digest}: the record was rewritten.")]
+        return (
+            heads,
+            stored,
+            [
+                Finding(
+                    number,
+                    f"The status says {known.digest}, and the head says {digest}: the record was"
+                    " rewritten.",
+                )
+            ],
+        )
     heads.setdefault(number, {})["the head"] = digest
     return heads, stored, []

@@ -1,4 +1,6 @@
-"""Which stages serve with another runtime than the operator's, and the patch that refreshes them. Pure."""
+"""Which stages serve with another runtime than the operator's, and the patch that refreshes
+them. Pure.
+"""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -60,13 +62,20 @@ class Refresh:
             case RuntimeState.EMPTY:
                 return "no version is effective"
             case RuntimeState.CHANGING:
-                return f"{self.version} is effective, and the spec asks for something else; that change comes first"
+                return (
+                    f"{self.version} is effective, and the spec asks for something else; that"
+                    " change comes first"
+                )
             case RuntimeState.OVERRIDDEN:
                 return (
-                    f"{self.version} is effective, an override of the stage has ended, and raising attempt goes back to the spec's version"
+                    f"{self.version} is effective, an override of the stage has ended, and raising"
+                    " attempt goes back to the spec's version"
                 )
             case RuntimeState.UNKNOWN:
-                return "the operator has not recorded its runtime yet; is it running, and of this release?"
+                return (
+                    "the operator has not recorded its runtime yet; is it running, and of this"
+                    " release?"
+                )
 
 
 def plan(model: RegisteredModel) -> tuple[Refresh, ...]:
@@ -90,7 +99,8 @@ def _stage(model: RegisteredModel, name: str) -> Refresh:
 
 
 def stages_to_refresh(model: RegisteredModel, stage: str | None) -> list[str]:
-    """Return the stages to refresh: the one that is named, or all that are older; none if all are current.
+    """Return the stages to refresh: the one that is named, or all that are older; none if all are
+    current.
 
     Raises:
         NotFound: The spec has no such stage.
@@ -117,7 +127,9 @@ def patch(model: RegisteredModel, stages: Iterable[str]) -> dict[str, Any]:
 
 def _attempt(model: RegisteredModel, name: str) -> int:
     stage = model.status.stages.get(name) or StageStatus()
-    return max(model.spec.stages[name].attempt, stage.attempt, *(each.attempt for each in stage.rejected))
+    return max(
+        model.spec.stages[name].attempt, stage.attempt, *(each.attempt for each in stage.rejected)
+    )
 
 
 def changes(written: RegisteredModel, stages: Iterable[str]) -> tuple[Change, ...]:

@@ -1,4 +1,5 @@
-"""HTTP with JSON, to a model server and to MLflow's REST API; and what an HTTP status of either means.
+"""HTTP with JSON, to a model server and to MLflow's REST API; and what an HTTP status of either
+means.
 
 How an address is reached does not belong here (`kube.reach`), nor what an answer's content means.
 """
@@ -32,11 +33,21 @@ class Reply:
             content = json.loads(self.body)
         except ValueError:
             return self.body[:300].decode(errors="replace").strip()
-        found = content.get("error") or content.get("message") if isinstance(content, dict) else None
+        found = (
+            content.get("error") or content.get("message") if isinstance(content, dict) else None
+        )
         return str(found or content)[:1000]
 
 
-def ask(url: str, body: Any = None, *, who: str, seconds: float, headers: Mapping[str, str] | None = None, method: str = "") -> Reply:
+def ask(
+    url: str,
+    body: Any = None,
+    *,
+    who: str,
+    seconds: float,
+    headers: Mapping[str, str] | None = None,
+    method: str = "",
+) -> Reply:
     """Send one request; a body makes it a POST. Whatever the answer is, it is returned.
 
     Args:
@@ -57,14 +68,25 @@ def ask(url: str, body: Any = None, *, who: str, seconds: float, headers: Mappin
     transport = httpx.HTTPTransport() if never_by_proxy(url) else None
     try:
         with httpx.Client(timeout=seconds, transport=transport) as client:
-            answer = client.request(method or ("GET" if body is None else "POST"), url, json=body, headers=dict(headers or {}))
+            answer = client.request(
+                method or ("GET" if body is None else "POST"),
+                url,
+                json=body,
+                headers=dict(headers or {}),
+            )
     except (httpx.TransportError, OSError) as error:
         raise Unreachable(f"{who} does not answer: {str(error) or type(error).__name__}") from error
-    return Reply(answer.status_code, {key.lower(): value for key, value in answer.headers.items()}, answer.content)
+    return Reply(
+        answer.status_code,
+        {key.lower(): value for key, value in answer.headers.items()},
+        answer.content,
+    )
 
 
 def meaning(code: int) -> type[ClientError] | None:
-    """Return what an HTTP status of MLflow or of a model server means as an error; None if the request was done."""
+    """Return what an HTTP status of MLflow or of a model server means as an error; None if the
+    request was done.
+    """
     if code in {401, 403}:
         return NotAllowed
     if code == 404:
@@ -127,7 +149,10 @@ class Mlflow:
         return dict(json.loads(reply.body or b"{}"))
 
     def _headers(self) -> dict[str, str]:
-        token, user = self.connection.get("MLFLOW_TRACKING_TOKEN"), self.connection.get("MLFLOW_TRACKING_USERNAME")
+        token, user = (
+            self.connection.get("MLFLOW_TRACKING_TOKEN"),
+            self.connection.get("MLFLOW_TRACKING_USERNAME"),
+        )
         if user:
             pair = f"{user}:{self.connection.get('MLFLOW_TRACKING_PASSWORD', '')}"
             return {"Authorization": "Basic " + base64.b64encode(pair.encode()).decode()}

@@ -19,7 +19,10 @@ def rejection(model: RegisteredModel, stage: str) -> Rejection:
 
     """
     if stage not in model.spec.stages:
-        text = f"{model.key} has no stage {stage}. Its stages: {', '.join(model.spec.stages) or 'none'}."
+        text = (
+            f"{model.key} has no stage {stage}. Its stages:"
+            f" {', '.join(model.spec.stages) or 'none'}."
+        )
         raise NotFound(text, name=stage, namespace=model.metadata.namespace)
     if newest.is_automatic(model, stage):
         return _of_the_newest(model, stage)
@@ -29,10 +32,17 @@ def rejection(model: RegisteredModel, stage: str) -> Rejection:
     if wanted is None:
         raise Refused(f"{subject}: the spec asks for no version there.")
     if model.status.observed_generation < model.metadata.generation or status.desired != wanted:
-        raise Refused(f"{subject} yet: the operator has not observed that the spec asks for {wanted}. Is it running?")
+        raise Refused(
+            f"{subject} yet: the operator has not observed that the spec asks for {wanted}. Is it"
+            " running?"
+        )
     blocker = status.blocked
     found = [each for each in status.rejected if each.version == wanted]
-    if blocker is None or not blocker.needs_action or not any(each.reason == blocker.reason for each in found):
+    if (
+        blocker is None
+        or not blocker.needs_action
+        or not any(each.reason == blocker.reason for each in found)
+    ):
         raise Refused(f"{subject}: {_stands(status, wanted)}")
     return next(each for each in reversed(found) if each.reason == blocker.reason)
 
@@ -40,7 +50,10 @@ def rejection(model: RegisteredModel, stage: str) -> Rejection:
 def _of_the_newest(model: RegisteredModel, stage: str) -> Rejection:
     found = newest.rejection(model, stage)
     if found is None:
-        raise Refused(f"There is nothing to try again in {stage} of {model.key}: it takes the newest version, and has rejected none.")
+        raise Refused(
+            f"There is nothing to try again in {stage} of {model.key}: it takes the newest version,"
+            " and has rejected none."
+        )
     return found
 
 
@@ -53,5 +66,8 @@ def _stands(status: StageStatus, wanted: str) -> str:
     if status.blocked is not None:
         return f"{wanted} is not rejected, {status.blocked.reason}: {status.blocked.message}"
     if status.version == wanted:
-        return f"{wanted} is effective. To serve it with the operator's current runtime: modelyard refresh."
+        return (
+            f"{wanted} is effective. To serve it with the operator's current runtime: modelyard"
+            " refresh."
+        )
     return f"{wanted} is being promoted."

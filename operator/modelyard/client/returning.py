@@ -1,4 +1,5 @@
-"""The return of the version that a stage displaced last: whether it is asked for anything, and whether it is warm. Pure.
+"""The return of the version that a stage displaced last: whether it is asked for anything, and
+whether it is warm. Pure.
 
 Which version that is where none is recorded does not belong here (`cli.views.history`).
 """
@@ -11,16 +12,22 @@ __all__ = ["returns", "said", "warm", "warm_until"]
 
 
 def returns(model: RegisteredModel, stage: str, version: str, now: datetime) -> bool:
-    """Tell whether a version is the one that the stage displaced last, byte for byte, and comes back without gates and freezes.
+    """Tell whether a version is the one that the stage displaced last, byte for byte, and comes
+    back without gates and freezes.
 
     With a window (`rollback.window`) it does so inside the window only.
     """
     previous = _displaced(model, stage, version)
-    return previous is not None and (not _has_window(model, stage) or (previous.until_time is not None and now < previous.until_time))
+    return previous is not None and (
+        not _has_window(model, stage)
+        or (previous.until_time is not None and now < previous.until_time)
+    )
 
 
 def warm_until(model: RegisteredModel, stage: str, now: datetime) -> datetime | None:
-    """Return until when the version that a stage displaced last keeps its pods; None: it has none."""
+    """Return until when the version that a stage displaced last keeps its pods; None: it has
+    none.
+    """
     status = model.status.stages.get(stage) or StageStatus()
     until = status.previous.until_time if status.previous is not None else None
     if until is None or until <= now or status.version is None or not status.desired_replicas:
@@ -41,11 +48,21 @@ def said(model: RegisteredModel, stage: str, version: str, now: datetime) -> str
     if _displaced(model, stage, version) is None:
         return None
     if (until := warm_until(model, stage, now)) is not None:
-        return f"{version} is warm until {until:%Y-%m-%d %H:%M} UTC: its pods are there, and it comes back at once."
+        return (
+            f"{version} is warm until {until:%Y-%m-%d %H:%M} UTC: its pods are there, and it comes"
+            " back at once."
+        )
     if not returns(model, stage, version, now):
-        return f"The window of {version} is over (rollback.window): it is promoted like any other version."
+        return (
+            f"The window of {version} is over (rollback.window): it is promoted like any other"
+            " version."
+        )
     serving = model.spec.stages[stage].serving
-    return f"{version} has no pods: they start first." if serving.replicas or serving.autoscaling else None
+    return (
+        f"{version} has no pods: they start first."
+        if serving.replicas or serving.autoscaling
+        else None
+    )
 
 
 def _has_window(model: RegisteredModel, stage: str) -> bool:

@@ -1,4 +1,5 @@
-"""A rollout in steps as people read it: where it stands, in values and in words, and the patch that continues one that is paused. Pure.
+"""A rollout in steps as people read it: where it stands, in values and in words, and the patch that
+continues one that is paused. Pure.
 
 How one is given up is in `aborting`, how it is drawn in `cli.views.rollouts`.
 """
@@ -85,14 +86,20 @@ class Rolling:
             return f"{self.at}, waits for a person"
         if self.ends is None:
             return self.at
-        return f"{self.at}, {lasted(self.ends - now)} left" if self.ends > now else f"{self.at}, its time is over"
+        return (
+            f"{self.at}, {lasted(self.ends - now)} left"
+            if self.ends > now
+            else f"{self.at}, its time is over"
+        )
 
     @property
     def counts(self) -> tuple[tuple[str, str], ...]:
         """What was counted under this weight, by version; nothing before the first request."""
         if not self.answered.requests and not self.tried.requests:
             return ()
-        candidate = self.version if self.version != self.stable else f"{self.version} with another runtime"
+        candidate = (
+            self.version if self.version != self.stable else f"{self.version} with another runtime"
+        )
         return ((self.stable, _counted(self.answered)), (candidate, _counted(self.tried)))
 
 
@@ -100,7 +107,13 @@ def _counted(arm: ArmStatus) -> str:
     if not arm.failures or not arm.requests:
         return f"{arm.requests:,} requests, none failed"
     percent = 100 * arm.failures / arm.requests
-    share = "less than 0.01" if percent < 0.01 else f"{percent:.2g}" if percent < 10 else f"{percent:.0f}"
+    share = (
+        "less than 0.01"
+        if percent < 0.01
+        else f"{percent:.2g}"
+        if percent < 10
+        else f"{percent:.0f}"
+    )
     return f"{arm.requests:,} requests, {arm.failures:,} failed ({share} %)"
 
 
@@ -113,7 +126,9 @@ def rolling(model: RegisteredModel, stage: str) -> Rolling | None:
     if state is None or candidate is None or stable is None:
         return None
     steps = spec.rollout.whole
-    index = min(state.index, len(steps) - 1)  # the operator may not have seen that the spec has fewer
+    index = min(
+        state.index, len(steps) - 1
+    )  # the operator may not have seen that the spec has fewer
     step, is_applied = steps[index], state.applied_by >= state.of > 0
     return Rolling(
         stable=stable,
@@ -135,7 +150,9 @@ def rolling(model: RegisteredModel, stage: str) -> Rolling | None:
 
 
 def longest(model: RegisteredModel, stages: Iterable[str]) -> float:
-    """Return for how many seconds changes of stages are followed if nobody says: `USUAL`, and as long as the holds of one take."""
+    """Return for how many seconds changes of stages are followed if nobody says: `USUAL`, and as
+    long as the holds of one take.
+    """
     return USUAL + max((_holds(model, stage).total_seconds() for stage in stages), default=0.0)
 
 
@@ -149,7 +166,8 @@ def _holds(model: RegisteredModel, stage: str) -> timedelta:
 def resume(model: RegisteredModel, stage: str) -> dict[str, Any]:
     """Return the merge patch that has a rollout continue, for the object as it was looked at.
 
-    Two people who resume at once pass one pause: the second patch is refused, for the object is another by then.
+    Two people who resume at once pass one pause: the second patch is refused, for the object is
+    another by then.
 
     Raises:
         NotFound: The spec has no such stage.
@@ -161,9 +179,15 @@ def resume(model: RegisteredModel, stage: str) -> dict[str, Any]:
     if found is None:
         raise Refused(f"{subject}: no rollout in steps is under way there.")
     if found.step.pause is not None and not found.is_paused:
-        raise Refused(f"{subject}: {found.version} has been resumed already, and continues. Is the operator running?")
+        raise Refused(
+            f"{subject}: {found.version} has been resumed already, and continues. Is the operator"
+            " running?"
+        )
     if model.status.observed_generation < model.metadata.generation:
-        raise Refused(f"The operator has not observed the last change of {model.key} yet: ask again in a moment. Is it running?")
+        raise Refused(
+            f"The operator has not observed the last change of {model.key} yet: ask again in a"
+            " moment. Is it running?"
+        )
     if not found.is_paused:
         raise Refused(f"{subject}: {found.version} is at {found.at}, which is no pause.")
     patch = {"stages": {stage: {"rollout": {"resumed": found.resumes}}}}
@@ -179,6 +203,9 @@ def spec_of(model: RegisteredModel, stage: str) -> Stage:
     """
     spec = model.spec.stages.get(stage)
     if spec is None:
-        text = f"{model.key} has no stage {stage}. Its stages: {', '.join(model.spec.stages) or 'none'}."
+        text = (
+            f"{model.key} has no stage {stage}. Its stages:"
+            f" {', '.join(model.spec.stages) or 'none'}."
+        )
         raise NotFound(text, name=stage, namespace=model.metadata.namespace)
     return spec

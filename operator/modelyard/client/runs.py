@@ -10,7 +10,13 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from modelyard.api.training_run import ModelArtifact, TrainingReason, TrainingRun, TrainingRunSpec, TrainingRunStatus
+from modelyard.api.training_run import (
+    ModelArtifact,
+    TrainingReason,
+    TrainingRun,
+    TrainingRunSpec,
+    TrainingRunStatus,
+)
 from modelyard.client import filters, text
 from modelyard.client.errors import NotFound
 from modelyard.client.handles import Handle, Listing, changes
@@ -75,7 +81,9 @@ class RunHandle(Handle[TrainingRun]):
             "status": self.badge,
             "done": f"{done}%" if done is not None else None,
             "metrics": text.metrics(self.metrics.items(), _FEW),
-            "model": f"{status.registered.model} {status.registered.version}" if status.registered else None,
+            "model": f"{status.registered.model} {status.registered.version}"
+            if status.registered
+            else None,
             "age": self.age,
         }
 
@@ -89,12 +97,19 @@ class RunHandle(Handle[TrainingRun]):
         return {
             "experiment": spec.experiment,
             "trainer": next(iter(self.object.trainer_settings()), None),
-            "parameters": [*(f"{key}={value}" for key, value in self.object.parameters.items()), *self._omitted()],
+            "parameters": [
+                *(f"{key}={value}" for key, value in self.object.parameters.items()),
+                *self._omitted(),
+            ],
             "metrics": text.metrics(self.metrics.items()),
             "model": _model(status.model),
-            "registered": f"{status.registered.model} {status.registered.version}" if status.registered else None,
+            "registered": f"{status.registered.model} {status.registered.version}"
+            if status.registered
+            else None,
             "mlflow": status.mlflow.url if status.mlflow else None,
-            "failure": f"{status.failure.reason}: {status.failure.message}" if status.failure else None,
+            "failure": f"{status.failure.reason}: {status.failure.message}"
+            if status.failure
+            else None,
             "age": self.age,
         }
 
@@ -102,27 +117,38 @@ class RunHandle(Handle[TrainingRun]):
         """Go through what its newest pod wrote.
 
         Args:
-            follow: Go on until the run has ended, over the pods of all attempts to come; wait for the first pod.
+            follow: Go on until the run has ended, over the pods of all attempts to come; wait for
+                the first pod.
             tail: Only so many of the last lines.
 
         Raises:
-            NotFound: It has no pod: not yet, or no more (ttlSecondsAfterFinished); `status.failure.log` keeps the last lines of a failure.
+            NotFound: It has no pod: not yet, or no more (ttlSecondsAfterFinished);
+                `status.failure.log` keeps the last lines of a failure.
 
         """
         if not follow:
             pods = self._pods()
             if not pods:
                 when = "any more" if self.ended else "yet"
-                raise NotFound(f"The TrainingRun {self.namespace}/{self.name} has no pod {when}.", kind="Pod", namespace=self.namespace)
-            yield from self._kube.logs(pods[-1]["metadata"]["name"], self.namespace, container=_TRAINER, tail=tail)
+                raise NotFound(
+                    f"The TrainingRun {self.namespace}/{self.name} has no pod {when}.",
+                    kind="Pod",
+                    namespace=self.namespace,
+                )
+            yield from self._kube.logs(
+                pods[-1]["metadata"]["name"], self.namespace, container=_TRAINER, tail=tail
+            )
             return
         read = set[str]()
-        # The object's changes say when to look: it changes when its pod starts, and when it has ended.
+        # The object's changes say when to look: it changes when its pod starts, and when it has
+        # ended.
         for body in self._kube.states("TrainingRun", self.name, self.namespace):
             for pod in self._pods():
                 if (name := pod["metadata"]["name"]) not in read and _started(pod):
                     read.add(name)
-                    yield from self._kube.logs(name, self.namespace, container=_TRAINER, follow=True, tail=tail)
+                    yield from self._kube.logs(
+                        name, self.namespace, container=_TRAINER, follow=True, tail=tail
+                    )
             if body is None or RunHandle(self._kube, body).ended:
                 return
 
@@ -133,13 +159,20 @@ class RunHandle(Handle[TrainingRun]):
 
 
 def _model(model: ModelArtifact | None) -> str | None:
-    return f"{model.flavor} {text.size(model.bytes)} {text.short_digest(model.digest)}" if model else None
+    return (
+        f"{model.flavor} {text.size(model.bytes)} {text.short_digest(model.digest)}"
+        if model
+        else None
+    )
 
 
 def _started(pod: Manifest) -> bool:
     """Its trainer runs or ran: before that there is nothing to read."""
     statuses = (pod.get("status") or {}).get("containerStatuses") or []
-    return any(each["name"] == _TRAINER and not (each.get("state") or {}).get("waiting") for each in statuses)
+    return any(
+        each["name"] == _TRAINER and not (each.get("state") or {}).get("waiting")
+        for each in statuses
+    )
 
 
 class Runs:
@@ -161,15 +194,16 @@ class Runs:
         deletion_policy: str = "Retain",
         seconds: float = 60,
     ) -> "Iterator[LocalRun]":
-        """Record a training that happens here, for the length of a block. It is closed on any exit; `local` says how.
+        """Record a training that happens here, for the length of a block. It is closed on any exit;
+        `local` says how.
 
             with client.runs.start("fraud", parameters={"max_depth": 6}) as run:
                 model = fit(...)
                 run.log_metrics({"accuracy": 0.94})
                 run.log_model(model, input_example=X.head())
 
-        Makes a TrainingRun of the trainer `external`; the operator makes its MLflow run, to which plain `mlflow.log_...` calls go too
-        inside of the block.
+        Makes a TrainingRun of the trainer `external`; the operator makes its MLflow run, to which
+        plain `mlflow.log_...` calls go too inside of the block.
 
         Args:
             experiment: The Experiment that it belongs to.
@@ -201,7 +235,9 @@ class Runs:
         made = RunHandle(self._kube, created(self._kube, training_run(options)))
         there = made._until(_recorded, "to get its MLflow run", seconds, None)  # noqa: SLF001 - both are this package's
         assert there.object.status.mlflow is not None
-        with local.recording(self._kube, self._reach, there.name, there.object.status.mlflow.run_id) as run:
+        with local.recording(
+            self._kube, self._reach, there.name, there.object.status.mlflow.run_id
+        ) as run:
             yield run
 
     def submit(
@@ -227,9 +263,10 @@ class Runs:
         Args:
             experiment: The Experiment that it belongs to.
             name: The run's name; `<experiment>-<5 random characters>` if absent.
-            task: classification or regression: the tabular trainer. The default, if neither script nor image is given: classification.
-            script: A Python file of this machine, which goes into a ConfigMap that is deleted with the run; or `<ConfigMap>[/<key>]` of
-                one that exists.
+            task: classification or regression: the tabular trainer. The default, if neither script
+                nor image is given: classification.
+            script: A Python file of this machine, which goes into a ConfigMap that is deleted with
+                the run; or `<ConfigMap>[/<key>]` of one that exists.
             image: An image that trains.
             command: The image's entry point.
             args: The image's arguments.
@@ -238,7 +275,8 @@ class Runs:
             register: (model, version) that the model is registered as.
             requests: Resources that it is given at least: `{"cpu": "2", "memory": "4Gi"}`.
             limits: Resources that it gets at most.
-            spec: Further fields of the TrainingRun's spec, as the API has them: `{"backoffLimit": 2}`.
+            spec: Further fields of the TrainingRun's spec, as the API has them: `{"backoffLimit":
+                2}`.
             labels: Labels of the TrainingRun, such as Kueue's queue name.
 
         Raises:
@@ -286,9 +324,10 @@ class Runs:
 
         Args:
             max_results: At most so many; None: all.
-            filter: Comparisons, all of which hold: `metrics.accuracy > 0.9 and parameters.max_depth = 6 and reason != Failed`. On
-                the left: name, namespace, experiment, reason, attempt, ready, running, failed, flavor, metrics.<name>,
-                parameters.<name>, labels.<key>. Between: = != > >= < <= ~ (contains). Text with spaces in quotes.
+            filter: Comparisons, all of which hold: `metrics.accuracy > 0.9 and parameters.max_depth
+                = 6 and reason != Failed`. On the left: name, namespace, experiment, reason,
+                attempt, ready, running, failed, flavor, metrics.<name>, parameters.<name>,
+                labels.<key>. Between: = != > >= < <= ~ (contains). Text with spaces in quotes.
             experiment: Only of this Experiment.
             all_namespaces: Of every namespace.
             labels: A label selector.
@@ -298,25 +337,36 @@ class Runs:
 
         """
         comparisons = filters.parse(filter)
-        found = [RunHandle(self._kube, body) for body in self._kube.list("TrainingRun", all_namespaces=all_namespaces, labels=labels)]
+        found = [
+            RunHandle(self._kube, body)
+            for body in self._kube.list("TrainingRun", all_namespaces=all_namespaces, labels=labels)
+        ]
         kept = [
             run
             for run in found
-            if (not experiment or run.object.spec.experiment == experiment) and filters.matches(comparisons, partial(_looked_up, run))
+            if (not experiment or run.object.spec.experiment == experiment)
+            and filters.matches(comparisons, partial(_looked_up, run))
         ]
-        kept.sort(key=lambda run: (run.metadata.creation_timestamp or _LONG_AGO, run.name), reverse=True)
+        kept.sort(
+            key=lambda run: (run.metadata.creation_timestamp or _LONG_AGO, run.name), reverse=True
+        )
         return Listing(kept[:max_results])
 
     def delete(self, name: str, *, wait: float = 0) -> None:
-        """Delete one; with deletionPolicy Delete its MLflow run is soft-deleted, unless a model version came from it."""
+        """Delete one; with deletionPolicy Delete its MLflow run is soft-deleted, unless a model
+        version came from it.
+        """
         self._kube.delete("TrainingRun", name, wait=wait)
 
     def restore(self, name: str) -> str:
-        """Bring back the MLflow runs of a TrainingRun, which were soft-deleted with it, by retention or by hand; return the newest's id.
+        """Bring back the MLflow runs of a TrainingRun, which were soft-deleted with it, by
+        retention or by hand; return the newest's id.
 
-        What is restored is the record in MLflow: metrics, parameters, artifacts. The TrainingRun itself, once deleted, stays so; of
-        several of that name the last one counts. Where the Experiment's retention took the run, it takes it again at its next look:
-        make `spec.retention` longer first. A run whose Experiment was deleted from MLflow comes back with that: apply it again.
+        What is restored is the record in MLflow: metrics, parameters, artifacts. The TrainingRun
+        itself, once deleted, stays so; of several of that name the last one counts. Where the
+        Experiment's retention took the run, it takes it again at its next look: make
+        `spec.retention` longer first. A run whose Experiment was deleted from MLflow comes back
+        with that: apply it again.
 
         Raises:
             NotFound: MLflow has no such run that is deleted, or has purged it.
@@ -325,18 +375,28 @@ class Runs:
         """
         namespace = self._kube.namespace
         connection = self._reach.connection(namespace)
-        return restored(Mlflow(self._reach.url(connection["MLFLOW_TRACKING_URI"]), connection), namespace, name)
+        return restored(
+            Mlflow(self._reach.url(connection["MLFLOW_TRACKING_URI"]), connection), namespace, name
+        )
 
     def suspend(self, name: str) -> RunHandle:
         """End its pod; nothing runs until `resume`."""
-        return RunHandle(self._kube, self._kube.patch("TrainingRun", name, {"spec": {"suspend": True}}))
+        return RunHandle(
+            self._kube, self._kube.patch("TrainingRun", name, {"spec": {"suspend": True}})
+        )
 
     def resume(self, name: str) -> RunHandle:
         """Let it run again, from the start of its attempt."""
-        return RunHandle(self._kube, self._kube.patch("TrainingRun", name, {"spec": {"suspend": False}}))
+        return RunHandle(
+            self._kube, self._kube.patch("TrainingRun", name, {"spec": {"suspend": False}})
+        )
 
-    def watch(self, name: str = "", *, all_namespaces: bool = False, seconds: float | None = None) -> Iterator[tuple[str, RunHandle]]:
-        """Go through what is there and then what happens: (`Added` | `Modified` | `Deleted`, the object). Ends after `seconds`."""
+    def watch(
+        self, name: str = "", *, all_namespaces: bool = False, seconds: float | None = None
+    ) -> Iterator[tuple[str, RunHandle]]:
+        """Go through what is there and then what happens: (`Added` | `Modified` | `Deleted`, the
+        object). Ends after `seconds`.
+        """
         return changes(RunHandle, self._kube, name, all_namespaces=all_namespaces, seconds=seconds)
 
 
@@ -351,7 +411,10 @@ def _looked_up(run: RunHandle, name: str) -> Any:
     head, _, rest = name.partition(".")
     if rest and head in {"metrics", "parameters", "params", "labels"}:
         parameters = {**run.object.spec.parameters, **run.object.parameters}
-        known: dict[str, Mapping[str, Any]] = {"metrics": run.metrics, "labels": run.metadata.labels}
+        known: dict[str, Mapping[str, Any]] = {
+            "metrics": run.metrics,
+            "labels": run.metadata.labels,
+        }
         return known.get(head, parameters).get(rest)
     simple: dict[str, Any] = {
         "name": run.name,
@@ -365,5 +428,8 @@ def _looked_up(run: RunHandle, name: str) -> Any:
         "flavor": status.model.flavor if status.model else None,
     }
     if name not in simple:
-        raise ValueError(f"a filter knows no {name}: there are {', '.join(simple)}, metrics.<name>, parameters.<name>, labels.<key>")
+        raise ValueError(
+            f"a filter knows no {name}: there are {', '.join(simple)}, metrics.<name>,"
+            " parameters.<name>, labels.<key>"
+        )
     return simple[name]

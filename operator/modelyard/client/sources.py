@@ -22,4 +22,7 @@ def source(text: str) -> dict[str, Any]:
         return {"runId": found["run"], **({"path": found["path"]} if found["path"] else {})}
     if text.startswith("s3://"):
         return {"uri": text}
-    raise ValueError(f"{text} is no source: write trainingruns/<name>, runs:/<run id>[/<path>] or s3://<bucket>/<key>")
+    raise ValueError(
+        f"{text} is no source: write trainingruns/<name>, runs:/<run id>[/<path>] or"
+        " s3://<bucket>/<key>"
+    )

@@ -1,6 +1,8 @@
-"""Tables as kubectl prints them: no frames, two spaces between columns, names never cut; and facts, one a line.
+"""Tables as kubectl prints them: no frames, two spaces between columns, names never cut; and facts,
+one a line.
 
-The command line prints them, and so does a handle outside of a notebook. What is in them does not belong here.
+The command line prints them, and so does a handle outside of a notebook. What is in them does not
+belong here.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,21 +23,30 @@ _LAST = 16
 _COLOURS: Mapping[Tone, str] = {"good": "green", "busy": "yellow", "bad": "red", "quiet": ""}
 
 
-def table(heads: Sequence[str], rows: Sequence[Sequence[Cell]], width: int | None, *, cut: bool = True) -> Text:
+def table(
+    heads: Sequence[str], rows: Sequence[Sequence[Cell]], width: int | None, *, cut: bool = True
+) -> Text:
     """Draw rows below their heads.
 
     Args:
         heads: One head for each column.
         rows: The cells; a Text keeps its colours.
         width: The screen's, in characters. None: no limit (`-o wide`, another program reads).
-        cut: Whether the last column may be cut to fit. The others never are: a name that is cut is useless.
+        cut: Whether the last column may be cut to fit. The others never are: a name that is cut is
+            useless.
 
     """
     body = [[_text(cell) for cell in row] for row in rows]
-    widths = [max([len(head), *(cell_len(row[at].plain) for row in body)]) for at, head in enumerate(heads)]
+    widths = [
+        max([len(head), *(cell_len(row[at].plain) for row in body)])
+        for at, head in enumerate(heads)
+    ]
     before = sum(widths[:-1]) + _GAP * (len(heads) - 1)
     room = max(_LAST, width - before) if width is not None and cut else None
-    lines = [_line([Text(head, style="bold") for head in heads], widths, room), *(_line(row, widths, room) for row in body)]
+    lines = [
+        _line([Text(head, style="bold") for head in heads], widths, room),
+        *(_line(row, widths, room) for row in body),
+    ]
     return Text("\n").join(lines)
 
 
@@ -43,7 +54,11 @@ def rows_table(rows: Sequence[Row], empty: str) -> Text:
     """Draw the rows of handles; `empty` if there are none."""
     if not rows:
         return Text(empty, style="italic")
-    return table([name.upper() for name in rows[0]], [[_cell(value) for value in row.values()] for row in rows], None)
+    return table(
+        [name.upper() for name in rows[0]],
+        [[_cell(value) for value in row.values()] for row in rows],
+        None,
+    )
 
 
 def facts(told: Sequence[tuple[str, Cell]]) -> Text:
@@ -59,7 +74,11 @@ def _line(cells: Sequence[Text], widths: Sequence[int], room: int | None) -> Tex
         if at < len(cells) - 1:
             line += cell + Text(" " * (widths[at] - cell_len(cell.plain) + _GAP))
         else:
-            line += cell if room is None or cell_len(cell.plain) <= room else Text(clip(cell.plain, room), style=cell.style)
+            line += (
+                cell
+                if room is None or cell_len(cell.plain) <= room
+                else Text(clip(cell.plain, room), style=cell.style)
+            )
     line.rstrip()
     return line
 

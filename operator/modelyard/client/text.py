@@ -9,7 +9,20 @@ from typing import Any
 
 from rich.filesize import decimal
 
-__all__ = ["UNKNOWN", "age", "ago", "as_text", "clip", "lasted", "metrics", "number", "short_digest", "short_image", "size", "squeezed"]
+__all__ = [
+    "UNKNOWN",
+    "age",
+    "ago",
+    "as_text",
+    "clip",
+    "lasted",
+    "metrics",
+    "number",
+    "short_digest",
+    "short_image",
+    "size",
+    "squeezed",
+]
 
 UNKNOWN = "-"
 """Stands for a value that is absent."""
@@ -55,7 +68,9 @@ def as_text(value: Any) -> str:
 
 
 def metrics(values: Iterable[tuple[str, float | str]], limit: int | None = None) -> str:
-    """Return metrics in one line, `accuracy 0.941, auc 0.98`; an ellipsis if there are more than `limit`."""
+    """Return metrics in one line, `accuracy 0.941, auc 0.98`; an ellipsis if there are more than
+    `limit`.
+    """
     every = [f"{name} {number(value)}" for name, value in values]
     more = ["…"] if limit is not None and len(every) > limit else []
     return ", ".join([*every[:limit], *more])
@@ -79,7 +94,9 @@ def clip(text: str, width: int) -> str:
 
 
 def squeezed(text: str, width: int) -> str:
-    """Return both ends of a text on one line, for signatures and addresses; an ellipsis stands for the middle."""
+    """Return both ends of a text on one line, for signatures and addresses; an ellipsis stands
+    for the middle.
+    """
     line = " ".join(text.split())
     if len(line) <= width:
         return line

@@ -1,4 +1,5 @@
-"""A TrainingRun from options, the same for `client.runs.submit`, `client.runs.start` and `modelyard train`.
+"""A TrainingRun from options, the same for `client.runs.submit`, `client.runs.start` and `modelyard
+train`.
 
     body = training_run(TrainingOptions(experiment="fraud", task="regression"))
     created(kube, body)
@@ -21,7 +22,9 @@ __all__ = ["Training", "TrainingOptions", "created", "training_run"]
 
 _API_VERSION = f"{GROUP}/{VERSION}"
 _SUFFIX = "bcdfghjklmnpqrstvwxz2456789"
-"""Characters that cannot be mistaken for each other, as Kubernetes' own generated names have them."""
+"""Characters that cannot be mistaken for each other, as Kubernetes' own generated names have
+them.
+"""
 _SUFFIX_LENGTH = 5
 _LONGEST_NAME = 50
 """Characters that a TrainingRun's name may have."""
@@ -29,7 +32,8 @@ _LONGEST_NAME = 50
 
 @dataclass(frozen=True)
 class TrainingOptions:
-    """What a TrainingRun is made from. What is absent is left to a manifest that is changed, or to the API's defaults.
+    """What a TrainingRun is made from. What is absent is left to a manifest that is changed, or to
+    the API's defaults.
 
     Attributes:
         experiment: The Experiment that it belongs to.
@@ -73,7 +77,8 @@ class Training:
 
     Attributes:
         manifest: The TrainingRun.
-        files: Contents of the ConfigMap that its script is read from, if that has to be created too.
+        files: Contents of the ConfigMap that its script is read from, if that has to be created
+            too.
 
     """
 
@@ -82,14 +87,16 @@ class Training:
 
 
 def training_run(options: TrainingOptions, manifest: Manifest | None = None) -> Training:
-    """Return the TrainingRun that the options ask for. Reads the script, if that is a file of this machine.
+    """Return the TrainingRun that the options ask for. Reads the script, if that is a file of this
+    machine.
 
     Args:
         options: The options.
         manifest: A TrainingRun that the options change, instead of a new one.
 
     Raises:
-        ValueError: The options contradict each other, or the script is neither a file nor a ConfigMap.
+        ValueError: The options contradict each other, or the script is neither a file nor a
+            ConfigMap.
 
     """
     body = manifest or {"apiVersion": _API_VERSION, "kind": "TrainingRun"}
@@ -97,7 +104,9 @@ def training_run(options: TrainingOptions, manifest: Manifest | None = None) -> 
     if options.experiment:
         spec["experiment"] = options.experiment
     script, files = _script(options.script)
-    metadata = _metadata(options, body.get("metadata") or {}, spec.get("experiment") or "run", fixed=bool(files))
+    metadata = _metadata(
+        options, body.get("metadata") or {}, spec.get("experiment") or "run", fixed=bool(files)
+    )
     if files:
         script = {"configMap": f"{metadata['name']}-script", **script}
     spec["trainer"] = _trainer(options, script) or spec.get("trainer") or {"xgboost": {}}
@@ -115,7 +124,8 @@ def training_run(options: TrainingOptions, manifest: Manifest | None = None) -> 
 
 
 def created(kube: Kube, training: Training, *, dry_run: bool = False) -> Manifest:
-    """Create a TrainingRun, and the ConfigMap with its script, which is deleted with it. Return the TrainingRun.
+    """Create a TrainingRun, and the ConfigMap with its script, which is deleted with it. Return the
+    TrainingRun.
 
     The ConfigMap is created before the run, so that no pod waits for it.
 
@@ -129,14 +139,26 @@ def created(kube: Kube, training: Training, *, dry_run: bool = False) -> Manifes
     name = training.manifest["spec"]["trainer"]["script"]["configMap"]
     namespace = training.manifest["metadata"].get("namespace")
     metadata = {"name": name, **({"namespace": namespace} if namespace else {})}
-    kube.create({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": dict(training.files)})
+    kube.create(
+        {
+            "apiVersion": "v1",
+            "kind": "ConfigMap",
+            "metadata": metadata,
+            "data": dict(training.files),
+        }
+    )
     try:
         body = kube.create(training.manifest)
     except ClientError:
         kube.delete("ConfigMap", name, namespace)
         raise
     run = body["metadata"]
-    owner = {"apiVersion": _API_VERSION, "kind": "TrainingRun", "name": run["name"], "uid": run["uid"]}
+    owner = {
+        "apiVersion": _API_VERSION,
+        "kind": "TrainingRun",
+        "name": run["name"],
+        "uid": run["uid"],
+    }
     kube.patch("ConfigMap", name, {"metadata": {"ownerReferences": [owner]}}, namespace)
     return body
 
@@ -146,26 +168,42 @@ def _trainer(options: TrainingOptions, script: dict[str, str]) -> dict[str, Any]
     if sum(each is not None for each in named) > 1:
         raise ValueError("name one trainer: a task, a script or an image")
     if options.image is None and (options.command or options.args):
-        raise ValueError(f"{' '.join((*options.command, *options.args))}: an entry point and arguments belong to an image")
+        raise ValueError(
+            f"{' '.join((*options.command, *options.args))}: an entry point and arguments belong to"
+            " an image"
+        )
     if options.task is not None:
         return {"xgboost": {"task": options.task}}
     if options.script is not None:
         return {"script": script}
     if options.image is not None:
         lists = {"command": list(options.command), "args": list(options.args)}
-        return {"container": {"image": options.image, **{name: words for name, words in lists.items() if words}}}
+        return {
+            "container": {
+                "image": options.image,
+                **{name: words for name, words in lists.items() if words},
+            }
+        }
     return {"external": {}} if options.external else None
 
 
 def _script(script: str | Path | None) -> tuple[dict[str, str], dict[str, str]]:
-    """Return the script as the trainer names it, and the contents of its ConfigMap if that is to be created."""
+    """Return the script as the trainer names it, and the contents of its ConfigMap if that is to
+    be created.
+    """
     if script is None:
         return {}, {}
     path = Path(script)
     if path.suffix == ".py" and path.is_file():
         return {"key": path.name}, {path.name: path.read_text(encoding="utf-8")}
     config_map, slash, key = str(script).partition("/")
-    if isinstance(script, Path) or not config_map or bool(slash) != bool(key) or "/" in key or (not slash and path.suffix == ".py"):
+    if (
+        isinstance(script, Path)
+        or not config_map
+        or bool(slash) != bool(key)
+        or "/" in key
+        or (not slash and path.suffix == ".py")
+    ):
         raise ValueError(f"{script} is neither a Python file of this machine nor <ConfigMap>/<key>")
     return {"configMap": config_map, **({"key": key} if key else {})}, {}
 
@@ -178,17 +216,24 @@ def _dataset(said: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any
 
 def _resources(options: TrainingOptions, given: Mapping[str, Any]) -> dict[str, Any]:
     said = {"requests": options.requests, "limits": options.limits}
-    return {**given, **{key: {**(given.get(key) or {}), **values} for key, values in said.items() if values}}
+    return {
+        **given,
+        **{key: {**(given.get(key) or {}), **values} for key, values in said.items() if values},
+    }
 
 
-def _metadata(options: TrainingOptions, given: Mapping[str, Any], experiment: str, *, fixed: bool) -> dict[str, Any]:
+def _metadata(
+    options: TrainingOptions, given: Mapping[str, Any], experiment: str, *, fixed: bool
+) -> dict[str, Any]:
     """Name the run. `fixed`: its name has to be known before it is created."""
     metadata = dict(given)
     if options.labels:
         metadata["labels"] = {**(given.get("labels") or {}), **options.labels}
     name = options.name or metadata.get("name")
     if name is None:
-        start = metadata.get("generateName") or f"{experiment[: _LONGEST_NAME - _SUFFIX_LENGTH - 1]}-"
+        start = (
+            metadata.get("generateName") or f"{experiment[: _LONGEST_NAME - _SUFFIX_LENGTH - 1]}-"
+        )
         if not fixed:
             return metadata | {"generateName": start}
         name = start + "".join(secrets.choice(_SUFFIX) for _ in range(_SUFFIX_LENGTH))

@@ -1,9 +1,10 @@
-"""The types of a model's inputs, as its server declares them, given to a table whose own do not say enough. Pure.
+"""The types of a model's inputs, as its server declares them, given to a table whose own do not say
+enough. Pure.
 
     typed(table, inputs(reply))
 
-CSV has only texts, a column without a value has no type, and rows without names have no columns. Asking the
-server does not belong here, nor what a request looks like (`predict`).
+CSV has only texts, a column without a value has no type, and rows without names have no columns.
+Asking the server does not belong here, nor what a request looks like (`predict`).
 """
 
 import json
@@ -28,7 +29,9 @@ _SHOWN = 60
 
 @dataclass(frozen=True)
 class Input:
-    """An input of a model: its name, V2's name of its type, and whether it is a column of a table."""
+    """An input of a model: its name, V2's name of its type, and whether it is a column of a
+    table.
+    """
 
     name: str
     datatype: str
@@ -36,10 +39,14 @@ class Input:
 
 
 def inputs(metadata: bytes) -> tuple[Input, ...]:
-    """Read the inputs from a V2 server's metadata of a model; none if the model has no signature."""
+    """Read the inputs from a V2 server's metadata of a model; none if the model has no
+    signature.
+    """
     try:
         found = json.loads(metadata).get("inputs") or ()
-        return tuple(Input(str(each["name"]), str(each["datatype"]), each["shape"] == [-1]) for each in found)
+        return tuple(
+            Input(str(each["name"]), str(each["datatype"]), each["shape"] == [-1]) for each in found
+        )
     except (ValueError, TypeError, KeyError, AttributeError):
         return ()
 
@@ -49,22 +56,26 @@ def unclear(given: Table) -> bool:
     if given.written:
         return True
     if given.names:
-        return any(all(value is None for value in column) for column in zip(*given.rows, strict=True))
+        return any(
+            all(value is None for value in column) for column in zip(*given.rows, strict=True)
+        )
     return any(not isinstance(value, int | float) for row in given.rows for value in row)
 
 
 def typed(given: Table, declared: Sequence[Input]) -> Table:
-    """Return the table with the types that the model declares; a column it does not declare keeps its own.
+    """Return the table with the types that the model declares; a column it does not declare keeps
+    its own.
 
-    Of a model without a signature, a written column is numbers if every value of it is one that loses
-    nothing as a number: `01234` stays a text.
+    Of a model without a signature, a written column is numbers if every value of it is one that
+    loses nothing as a number: `01234` stays a text.
 
     Args:
         given: The table.
         declared: The model's inputs.
 
     Raises:
-        ValueError: A written value is not of the declared type; it names column, row (from 1) and value.
+        ValueError: A written value is not of the declared type; it names column, row (from 1) and
+            value.
 
     """
     names, width = given.names, len(given.rows[0]) if given.rows else 0
@@ -86,18 +97,24 @@ def _column(name: str, values: Sequence[Any], datatype: str | None) -> list[Any]
         there = [text.strip() for text in texts if text is not None]
         numbers = all(_NUMBER.fullmatch(text) and not _ZERO_IN_FRONT.match(text) for text in there)
         datatype = "FP64" if numbers else "BYTES"
-        datatype = "INT64" if numbers and all(_INTEGER.fullmatch(text) for text in there) else datatype
+        datatype = (
+            "INT64" if numbers and all(_INTEGER.fullmatch(text) for text in there) else datatype
+        )
     if datatype == "BYTES":
         return texts
     if (truths := booleans([text and text.strip() for text in texts])) is not None:
         return truths
-    read, wanted = (_boolean, "true or false") if datatype == "BOOL" else (_number(datatype), "a number")
+    read, wanted = (
+        (_boolean, "true or false") if datatype == "BOOL" else (_number(datatype), "a number")
+    )
     found: list[Any] = []
     for row, text in enumerate(texts, 1):
         value = None if text is None else read(text.strip())
         if value is None and text is not None:
             shown = repr(text if len(text) <= _SHOWN else f"{text[:_SHOWN]}...")
-            raise ValueError(f"column {name} expects {datatype}; row {row} has {shown}, which is not {wanted}")
+            raise ValueError(
+                f"column {name} expects {datatype}; row {row} has {shown}, which is not {wanted}"
+            )
         found.append(value)
     return found
 
@@ -107,7 +124,9 @@ def _boolean(text: str) -> bool | None:
 
 
 def _number(datatype: str) -> Callable[[str], int | float | None]:
-    """Return what reads a number. A fraction for a whole number is one too: the server refuses it, with its words."""
+    """Return what reads a number. A fraction for a whole number is one too: the server refuses
+    it, with its words.
+    """
 
     def read(text: str) -> int | float | None:
         if "INT" in datatype and _INTEGER.fullmatch(text):

@@ -1,4 +1,6 @@
-"""What the verification of a stage says, how it is asked for, and where one that was asked for stands. Pure."""
+"""What the verification of a stage says, how it is asked for, and where one that was asked for
+stands. Pure.
+"""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -21,7 +23,8 @@ class Verify:
         stage: The stage.
         version: The version that was effective then.
         attempt: What `reverify.attempt` was raised to.
-        generation: The generation of the spec that asks for it; the API server gives it with its answer.
+        generation: The generation of the spec that asks for it; the API server gives it with its
+            answer.
 
     """
 
@@ -46,7 +49,8 @@ class Said:
 
 
 def patch(model: RegisteredModel, stage: str) -> tuple[Verify, dict[str, Any]]:
-    """Return what is asked for, and the merge patch that asks: it raises `reverify.attempt` of a stage.
+    """Return what is asked for, and the merge patch that asks: it raises `reverify.attempt` of a
+    stage.
 
     Raises:
         NotFound: The spec has no such stage.
@@ -54,23 +58,40 @@ def patch(model: RegisteredModel, stage: str) -> tuple[Verify, dict[str, Any]]:
 
     """
     if stage not in model.spec.stages:
-        text = f"{model.key} has no stage {stage}. Its stages: {', '.join(model.spec.stages) or 'none'}."
+        text = (
+            f"{model.key} has no stage {stage}. Its stages:"
+            f" {', '.join(model.spec.stages) or 'none'}."
+        )
         raise NotFound(text, name=stage, namespace=model.metadata.namespace)
-    status, asked = model.status.stages.get(stage) or StageStatus(), model.spec.stages[stage].reverify
+    status, asked = (
+        model.status.stages.get(stage) or StageStatus(),
+        model.spec.stages[stage].reverify,
+    )
     if status.version is None:
-        raise Refused(f"There is nothing to verify in {stage} of {model.key}: no version is effective there.")
+        raise Refused(
+            f"There is nothing to verify in {stage} of {model.key}: no version is effective there."
+        )
     known = status.verification or Verification()
     attempt = max(asked.attempt if asked is not None else 0, known.attempt) + 1
-    return Verify(stage, status.version, attempt), {"spec": {"stages": {stage: {"reverify": {"attempt": attempt}}}}}
+    return Verify(stage, status.version, attempt), {
+        "spec": {"stages": {stage: {"reverify": {"attempt": attempt}}}}
+    }
 
 
 def standing(model: RegisteredModel, asked: Verify) -> Progress:
-    """Return where a verification stands: Done when every gate passes, Failed when one fails or none can be asked."""
-    spec, status = model.spec.stages.get(asked.stage), model.status.stages.get(asked.stage) or StageStatus()
+    """Return where a verification stands: Done when every gate passes, Failed when one fails or
+    none can be asked.
+    """
+    spec, status = (
+        model.spec.stages.get(asked.stage),
+        model.status.stages.get(asked.stage) or StageStatus(),
+    )
     if model.metadata.generation < asked.generation:  # a read that is older than the write
         return Progress(State.UNSEEN, _UNSEEN)
     if spec is None or spec.reverify is None or spec.reverify.attempt < asked.attempt:
-        return Progress(State.SUPERSEDED, "Another user has since set reverify.attempt back.", "Superseded")
+        return Progress(
+            State.SUPERSEDED, "Another user has since set reverify.attempt back.", "Superseded"
+        )
     if model.status.observed_generation < asked.generation:
         return Progress(State.UNSEEN, _UNSEEN)
     if status.version != asked.version:
@@ -95,19 +116,28 @@ def _not_begun(model: RegisteredModel, status: StageStatus) -> Progress:
         return Progress(State.FAILED, condition.message, condition.reason)
     if status.override is not None and status.override.version == status.desired:
         until = f"{status.override.until_time:%Y-%m-%d %H:%M} UTC"
-        return Progress(State.UNDER_WAY, f"an override decides until {until} at the latest; it is asked after that")
+        return Progress(
+            State.UNDER_WAY,
+            f"an override decides until {until} at the latest; it is asked after that",
+        )
     if stalled is not None and stalled.status == "True":
         return Progress(State.UNDER_WAY, stalled.message)
     return Progress(State.UNDER_WAY, "it has not begun")
 
 
 def said_of(model: RegisteredModel, stage: str, now: datetime) -> Said | None:
-    """Return what the verification of a stage says; None where the spec does not ask, or nothing is effective."""
+    """Return what the verification of a stage says; None where the spec does not ask, or nothing
+    is effective.
+    """
     spec, status = model.spec.stages.get(stage), model.status.stages.get(stage) or StageStatus()
     if spec is None or spec.reverify is None or status.version is None:
         return None
     known = status.verification or Verification()
-    asked = f"; asked again {ago(known.start_time, now)}: {known.waiting}" if known.waiting is not None else ""
+    asked = (
+        f"; asked again {ago(known.start_time, now)}: {known.waiting}"
+        if known.waiting is not None
+        else ""
+    )
     if known.verdict is Verdict.FAIL:
         return Said(f"NOT verified, {ago(known.time, now)}: {known.message}{asked}", "bad")
     if known.verdict is Verdict.PASS:

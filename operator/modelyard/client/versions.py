@@ -1,4 +1,6 @@
-"""A RegisteredModel and its versions, as they were read. What is done with them does not belong here (`models`)."""
+"""A RegisteredModel and its versions, as they were read. What is done with them does not belong
+here (`models`).
+"""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -14,7 +16,16 @@ from modelyard.api.registered_model import (
     StepStatus,
     VersionStatus,
 )
-from modelyard.client import display, gates, overriding, progress, returning, rollouts, text, verifying
+from modelyard.client import (
+    display,
+    gates,
+    overriding,
+    progress,
+    returning,
+    rollouts,
+    text,
+    verifying,
+)
 from modelyard.client.errors import NotFound
 from modelyard.client.handles import Handle, Listing
 
@@ -72,9 +83,15 @@ class ModelVersion:
 
     def _repr_html_(self) -> str:
         row = {key: value for key, value in self.row().items() if key not in {"version", "blocked"}}
-        badge = display.Badge("Registered", "good") if self.registered else display.Badge("Registering", "busy")
+        badge = (
+            display.Badge("Registered", "good")
+            if self.registered
+            else display.Badge("Registering", "busy")
+        )
         if self.status.blocked is not None:
-            badge = display.Badge(self.status.blocked.reason, "bad" if self.status.blocked.needs_action else "busy")
+            badge = display.Badge(
+                self.status.blocked.reason, "bad" if self.status.blocked.needs_action else "busy"
+            )
         message = self.status.blocked.message if self.status.blocked else ""
         title = f"{self.model.namespace}/{self.model.name} {self.name}"
         return display.card(title, badge, message, row | {"signature": self.status.signature})
@@ -110,7 +127,8 @@ class ModelHandle(Handle[RegisteredModel]):
         """Return one version.
 
         Args:
-            which: Its name; a stage, for the version that holds it; or latest, for the one that was registered last.
+            which: Its name; a stage, for the version that holds it; or latest, for the one that was
+                registered last.
 
         Raises:
             NotFound: There is none; the message lists those that are there.
@@ -128,14 +146,24 @@ class ModelHandle(Handle[RegisteredModel]):
                 if which == _LATEST
                 else f"no version {which}, and no stage of it"
             )
-            known = f" Versions: {', '.join(there) or 'none'}; stages: {', '.join(self.stages()) or 'none'}."
-            raise NotFound(f"{self.namespace}/{self.name}: {what}.{known}", name=which, namespace=self.namespace)
+            known = (
+                f" Versions: {', '.join(there) or 'none'}; stages:"
+                f" {', '.join(self.stages()) or 'none'}."
+            )
+            raise NotFound(
+                f"{self.namespace}/{self.name}: {what}.{known}",
+                name=which,
+                namespace=self.namespace,
+            )
         return found
 
     def stages(self) -> dict[str, str | None]:
         """Return which version holds each stage now."""
         names = dict.fromkeys((*self.object.spec.stages, *self.object.status.stages))
-        return {name: stage.version if (stage := self.object.status.stages.get(name)) else None for name in names}
+        return {
+            name: stage.version if (stage := self.object.status.stages.get(name)) else None
+            for name in names
+        }
 
     def row(self) -> dict[str, Any]:
         """Return its line in a table."""
@@ -152,21 +180,39 @@ class ModelHandle(Handle[RegisteredModel]):
         """Return what is to be known of it."""
         status = self.object.status
         urls = [f"{name}: {stage.url}" for name, stage in status.stages.items() if stage.url]
-        history = [f"{each.stage}: {each.from_ or 'nothing'} -> {each.to or 'nothing'} ({each.outcome})" for each in status.history[-3:]]
+        history = [
+            f"{each.stage}: {each.from_ or 'nothing'} -> {each.to or 'nothing'} ({each.outcome})"
+            for each in status.history[-3:]
+        ]
         names = [version.name for version in status.versions[-8:]]
-        found = {"stages": self._badges(), "versions": names, "served at": urls, "last changes": history, "mlflow": status.url}
+        found = {
+            "stages": self._badges(),
+            "versions": names,
+            "served at": urls,
+            "last changes": history,
+            "mlflow": status.url,
+        }
         for stage in sorted(self.object.spec.stages):
             steps = progress.moving_steps(self.object, stage)
             blocker = progress.stage_blocker(self.object, stage)
             if steps:
-                found[f"steps of {stage}"] = [display.Badge(step_text(step), _STEP_TONES[step.state]) for step in steps]
+                found[f"steps of {stage}"] = [
+                    display.Badge(step_text(step), _STEP_TONES[step.state]) for step in steps
+                ]
             if (rolling := rollouts.rolling(self.object, stage)) is not None:
                 found[f"rollout of {stage}"] = _rollout(rolling, datetime.now(UTC))
             if (said := gates.gates_of(self.object, stage)) is not None:
-                found[f"gates of {stage}"] = [display.Badge(said.summary), *(_gate_badge(said, each) for each in said.said)]
-            if planned := [f"{row.step}: {row.does}" for row in self.object.status.plan if row.stage == stage]:
+                found[f"gates of {stage}"] = [
+                    display.Badge(said.summary),
+                    *(_gate_badge(said, each) for each in said.said),
+                ]
+            if planned := [
+                f"{row.step}: {row.does}" for row in self.object.status.plan if row.stage == stage
+            ]:
                 found[f"plan of {stage}"] = planned
-            if (overridden := overriding.standing(self.object, stage, datetime.now(UTC))) is not None:
+            if (
+                overridden := overriding.standing(self.object, stage, datetime.now(UTC))
+            ) is not None:
                 found[f"override of {stage}"] = overridden
             if (kept := returning.warm(self.object, stage, datetime.now(UTC))) is not None:
                 found[f"rollback of {stage}"] = kept
@@ -177,7 +223,9 @@ class ModelHandle(Handle[RegisteredModel]):
         return found
 
     def progress(self) -> float | None:
-        """Return how far the change is that is behind the others, 0 to 1; None: there is no stage."""
+        """Return how far the change is that is behind the others, 0 to 1; None: there is no
+        stage.
+        """
         return progress.model_fraction(self.object)
 
     def _badges(self) -> "list[display.Badge]":
@@ -186,9 +234,13 @@ class ModelHandle(Handle[RegisteredModel]):
             blocker = progress.stage_blocker(self.object, name)
             stalled = blocker is not None and blocker.needs_action
             if asked.version is not None and asked.version != version:
-                return display.Badge(f"{name} {version or 'none'} → {asked.version}", "bad" if stalled else "busy")
+                return display.Badge(
+                    f"{name} {version or 'none'} → {asked.version}", "bad" if stalled else "busy"
+                )
             tone: display.Tone = "good" if version else "quiet"
-            return display.Badge(f"{name} {version or 'none'}", "bad" if stalled else "busy" if blocker else tone)
+            return display.Badge(
+                f"{name} {version or 'none'}", "bad" if stalled else "busy" if blocker else tone
+            )
 
         return [one(name, version) for name, version in self.stages().items()]
 
@@ -204,9 +256,14 @@ def gate_text(said: gates.Gates, gate: GateStatus) -> str:
 
 
 def _rollout(found: rollouts.Rolling, now: datetime) -> list[display.Badge]:
-    """Return how a rollout stands, in badges: the weight, the step, what was counted, what the analysis says."""
+    """Return how a rollout stands, in badges: the weight, the step, what was counted, what the
+    analysis says.
+    """
     said = [
-        display.Badge(f"{found.weight}% to {found.version}, {found.applied}", "good" if found.is_applied else "busy"),
+        display.Badge(
+            f"{found.weight}% to {found.version}, {found.applied}",
+            "good" if found.is_applied else "busy",
+        ),
         display.Badge(found.words(now), "busy"),
     ]
     said += [display.Badge(f"{name}: {counted}") for name, counted in found.counts]

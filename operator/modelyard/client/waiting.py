@@ -14,15 +14,21 @@ Watching = Callable[[ModelHandle], None]
 Look = Callable[[ModelHandle], progress.Progress]
 
 
-def changed(model: ModelHandle, changes: Sequence[progress.Change], what: str, seconds: float | None, seen: Watching | None) -> ModelHandle:
+def changed(
+    model: ModelHandle,
+    changes: Sequence[progress.Change],
+    what: str,
+    seconds: float | None,
+    seen: Watching | None,
+) -> ModelHandle:
     """Return the model when all these changes are through.
 
     Args:
         model: The model, as the API server answered.
         changes: What was asked for.
         what: The same, for an error.
-        seconds: How long. 0: not at all, and the model is returned as it is. None: as `rollouts.longest` says, and a pause of a
-            rollout ends it.
+        seconds: How long. 0: not at all, and the model is returned as it is. None: as
+            `rollouts.longest` says, and a pause of a rollout ends it.
         seen: Called with every state of the model.
 
     Raises:
@@ -44,8 +50,14 @@ def changed(model: ModelHandle, changes: Sequence[progress.Change], what: str, s
 
         return look
 
-    looks = {f"{change.stage} of {model.namespace}/{model.name}": looking(change) for change in changes}
-    limit = rollouts.longest(model.object, (change.stage for change in changes)) if seconds is None else seconds
+    looks = {
+        f"{change.stage} of {model.namespace}/{model.name}": looking(change) for change in changes
+    }
+    limit = (
+        rollouts.longest(model.object, (change.stage for change in changes))
+        if seconds is None
+        else seconds
+    )
     return followed(model, looks, what, limit, seen)
 
 

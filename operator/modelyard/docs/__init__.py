@@ -1,6 +1,8 @@
-"""The pages of docs/ that are generated and committed: the conditions and their reasons, and the kinds, field by field.
+"""The pages of docs/ that are generated and committed: the conditions and their reasons, and the
+kinds, field by field.
 
-Pages that are written by hand do not belong here; neither does the site that is made of them (docs/conf.py).
+Pages that are written by hand do not belong here; neither does the site that is made of them
+(docs/conf.py).
 """
 
 from collections.abc import Sequence
@@ -15,7 +17,9 @@ __all__ = ["Explained", "explained", "files", "main"]
 
 def files() -> generated.Files:
     """Return the committed pages."""
-    return {"docs/conditions.md": conditions.page()} | {f"docs/reference/{kinds.name(kind)}.md": kinds.page(kind) for kind in KINDS}
+    return {"docs/conditions.md": conditions.page()} | {
+        f"docs/reference/{kinds.name(kind)}.md": kinds.page(kind) for kind in KINDS
+    }
 
 
 def main(argv: Sequence[str]) -> int:

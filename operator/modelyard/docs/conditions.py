@@ -1,4 +1,5 @@
-"""docs/conditions.md: every reason that a condition may give, from the docstrings under the members of the kinds' enumerations.
+"""docs/conditions.md: every reason that a condition may give, from the docstrings under the members
+of the kinds' enumerations.
 
 What to do about a reason is told in docs/troubleshooting.md, by hand.
 """
@@ -12,6 +13,7 @@ from enum import StrEnum
 
 from modelyard.api.conditions import EngineReason
 from modelyard.api.kinds import KINDS
+from modelyard.api.structural import paragraphs
 
 __all__ = ["Explained", "explained", "page"]
 
@@ -42,7 +44,8 @@ class Explained:
 
 
 def explained(reasons: type[StrEnum]) -> list[Explained]:
-    """Read the docstrings under an enumeration's members: the first paragraph is the meaning, the second the remedy.
+    """Read the docstrings under an enumeration's members: the first paragraph is the meaning, the
+    second the remedy.
 
     Raises:
         ValueError: A member has none.
@@ -52,7 +55,11 @@ def explained(reasons: type[StrEnum]) -> list[Explained]:
     assert isinstance(body, ast.ClassDef)
     texts = {}
     for statement, after in zip(body.body, body.body[1:], strict=False):
-        if isinstance(statement, ast.Assign) and isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant):
+        if (
+            isinstance(statement, ast.Assign)
+            and isinstance(after, ast.Expr)
+            and isinstance(after.value, ast.Constant)
+        ):
             (target,) = statement.targets
             assert isinstance(target, ast.Name)
             texts[target.id] = inspect.cleandoc(str(after.value.value))
@@ -73,13 +80,22 @@ def _explained(reason: str, text: str) -> Explained:
 
 
 def _section(title: str, reasons: type[StrEnum], own: Mapping[str, str]) -> str:
-    lines = [f"\n## {title}\n", f"{inspect.cleandoc(reasons.__doc__ or '')}\n"]
+    lines = [f"\n## {title}\n", f"{paragraphs(reasons.__doc__ or '')}\n"]
     if own:
-        lines += ["| condition of its own | True means |", "|---|---|", *(f"| {name} | {text} |" for name, text in own.items()), ""]
+        lines += [
+            "| condition of its own | True means |",
+            "|---|---|",
+            *(f"| {name} | {text} |" for name, text in own.items()),
+            "",
+        ]
     rows = explained(reasons)
     if any(row.remedy for row in rows):
         lines += ["| reason | meaning | what to do |", "|---|---|---|"]
         lines += [f"| `{row.reason}` | {row.meaning} | {row.remedy} |" for row in rows]
     else:
-        lines += ["| reason | meaning |", "|---|---|", *(f"| `{row.reason}` | {row.meaning} |" for row in rows)]
+        lines += [
+            "| reason | meaning |",
+            "|---|---|",
+            *(f"| `{row.reason}` | {row.meaning} |" for row in rows),
+        ]
     return "\n".join(lines) + "\n"

@@ -1,4 +1,5 @@
-"""docs/reference/<kind>.md: every field of a kind, from the CustomResourceDefinition that the API server has.
+"""docs/reference/<kind>.md: every field of a kind, from the CustomResourceDefinition that the API
+server has.
 
 What a field is for, seen from a task, is told by the pages that are written by hand.
 """
@@ -44,7 +45,9 @@ class Field:
 
 @dataclass(frozen=True)
 class Object:
-    """An object with fields: its place, such as `spec.stages.<name>` (`[]` stands for the items of a list), and what it is."""
+    """An object with fields: its place, such as `spec.stages.<name>` (`[]` stands for the items
+    of a list), and what it is.
+    """
 
     path: str
     what: str
@@ -70,7 +73,10 @@ def page(kind: Kind) -> str:
         _intro(kind.resource.KIND, names["plural"], names["shortNames"][0]),
         _cell(f"{kind.advice[0].upper()}{kind.advice[1:]}."),
     ]
-    columns = [f"| {each['name']} | `{each['jsonPath']}` | {each['description']} |" for each in version["additionalPrinterColumns"]]
+    columns = [
+        f"| {each['name']} | `{each['jsonPath']}` | {each['description']} |"
+        for each in version["additionalPrinterColumns"]
+    ]
     return (
         "\n\n".join(
             [
@@ -90,8 +96,8 @@ def page(kind: Kind) -> str:
 
 def _intro(kind: str, plural: str, short: str) -> str:
     return (
-        f"`apiVersion: {GROUP}/{VERSION}`, `kind: {kind}`; in kubectl `{plural}`, `{short}`, and with the others `modelyard`."
-        f" The cluster says the same: `kubectl explain {short}.spec`."
+        f"`apiVersion: {GROUP}/{VERSION}`, `kind: {kind}`; in kubectl `{plural}`, `{short}`, and"
+        f" with the others `modelyard`. The cluster says the same: `kubectl explain {short}.spec`."
     )
 
 
@@ -101,7 +107,10 @@ def objects(schema: Node, path: str) -> Iterator[Object]:
     named = schema.get("properties", {})
     if named:
         yield Object(
-            path, schema.get("description", ""), tuple(_field(key, node, key in required) for key, node in named.items()), _refused(schema)
+            path,
+            schema.get("description", ""),
+            tuple(_field(key, node, key in required) for key, node in named.items()),
+            _refused(schema),
         )
     for key, node in named.items():
         yield from objects(node, f"{path}.{key}")
@@ -112,16 +121,27 @@ def objects(schema: Node, path: str) -> Iterator[Object]:
 
 
 def _field(key: str, node: Node, required: bool) -> Field:
-    inner = [each for each in (node.get("additionalProperties"), node.get("items")) if isinstance(each, dict) and "properties" not in each]
+    inner = [
+        each
+        for each in (node.get("additionalProperties"), node.get("items"))
+        if isinstance(each, dict) and "properties" not in each
+    ]
     refused = _refused(node) if "properties" not in node else ()
     default = json.dumps(node["default"]) if "default" in node else ""
     return Field(
-        key, _type(node), required, default, node.get("description", ""), refused + tuple(word for each in inner for word in _refused(each))
+        key,
+        _type(node),
+        required,
+        default,
+        node.get("description", ""),
+        refused + tuple(word for each in inner for word in _refused(each)),
     )
 
 
 def _refused(node: Node) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(each["message"] for each in node.get("x-kubernetes-validations", ())))
+    return tuple(
+        dict.fromkeys(each["message"] for each in node.get("x-kubernetes-validations", ()))
+    )
 
 
 def _type(node: Node) -> str:
@@ -143,14 +163,24 @@ def _type(node: Node) -> str:
 def _section(thing: Object) -> str:
     lines = ["| field | type | default | what |", "|---|---|---|---|"]
     for field in thing.fields:
-        default = "required" if field.required else f"`{field.default}`" if field.default not in ("", "{}", "[]") else ""
+        default = (
+            "required"
+            if field.required
+            else f"`{field.default}`"
+            if field.default not in ("", "{}", "[]")
+            else ""
+        )
         lines.append(f"| `{field.name}` | {field.type} | {default} | {_cell(field.what)} |")
     rules = [f"- {_cell(message)}" for message in thing.refused]
-    rules += [f"- `{field.name}`: {_cell(message)}" for field in thing.fields for message in field.refused]
+    rules += [
+        f"- `{field.name}`: {_cell(message)}" for field in thing.fields for message in field.refused
+    ]
     refused = ["Otherwise the API server says:", "\n".join(rules)] if rules else []
     return "\n\n".join([f"### `{thing.path}`", _cell(thing.what), "\n".join(lines), *refused])
 
 
 def _cell(text: str) -> str:
-    """Return a text as it may stand in Markdown: `<name>` is no tag there, and `|` no end of a cell."""
+    """Return a text as it may stand in Markdown: `<name>` is no tag there, and `|` no end of a
+    cell.
+    """
     return text.replace("<", "\\<").replace("|", "\\|")

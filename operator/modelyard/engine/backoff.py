@@ -1,4 +1,6 @@
-"""When to look again: after a failure, and at the next resync. Pure, with the dice as an argument; the waiting is the queue's."""
+"""When to look again: after a failure, and at the next resync. Pure, with the dice as an
+argument; the waiting is the queue's.
+"""
 
 import math
 from collections.abc import Callable
@@ -10,23 +12,23 @@ Dice = Callable[[], float]
 
 _BEAT = 8.0
 """Seconds, at most a tenth of the interval. The resyncs of one beat are done together: a look that
-finds nothing takes 0.08 ms beside others, and ten times as much where the process wakes for it alone
-and finds its caches cold."""
+finds nothing takes 0.08 ms beside others, and ten times as much where the process wakes for it
+alone and finds its caches cold."""
 
 
 def backoff(failures: int, dice: Dice, *, first: float = 1.0, longest: float = 60.0) -> float:
     """Return the seconds to wait after so many failures in a row.
 
-    Full jitter: anything up to the bound, which doubles from `first` to `longest`. A tenth of the bound is always waited, so that a
-    lucky roll does not hammer.
+    Full jitter: anything up to the bound, which doubles from `first` to `longest`. A tenth of the
+    bound is always waited, so that a lucky roll does not hammer.
     """
     bound = min(longest, first * 2.0 ** min(failures - 1, 30))
     return bound * (0.1 + 0.9 * dice())
 
 
 class Pacer:
-    """Spreads looks over time, so that no second gets more than `rate` of them: resyncs, each at a random moment of the interval, or
-    what is tried again."""
+    """Spreads looks over time, so that no second gets more than `rate` of them: resyncs, each at a
+    random moment of the interval, or what is tried again."""
 
     def __init__(self, interval: float, rate: int, dice: Dice) -> None:
         """Make an empty calendar.
@@ -45,12 +47,16 @@ class Pacer:
         self._first = 0
 
     def next(self, now: float, interval: float | None = None) -> float:
-        """Book the resync after one that happened now: an interval later, a tenth of it earlier or later."""
+        """Book the resync after one that happened now: an interval later, a tenth of it earlier
+        or later.
+        """
         interval = interval or self._interval
         return self.at(now, _on_a_beat(now + interval * (0.9 + 0.2 * self._dice()), interval))
 
     def first(self, now: float, interval: float | None = None) -> float:
-        """Book the first resync of an object that a start found settled: anywhere in the coming interval."""
+        """Book the first resync of an object that a start found settled: anywhere in the coming
+        interval.
+        """
         interval = interval or self._interval
         return self.at(now, _on_a_beat(now + interval * self._dice(), interval))
 
@@ -64,9 +70,13 @@ class Pacer:
         return max(wanted, float(second))
 
     def _forget(self, now: int) -> None:
-        """Drop the seconds that are past: the calendar is never longer than an interval and what overflowed it."""
+        """Drop the seconds that are past: the calendar is never longer than an interval and what
+        overflowed it.
+        """
         if now - self._first > self._interval:
-            self._booked = {second: count for second, count in self._booked.items() if second >= now}
+            self._booked = {
+                second: count for second, count in self._booked.items() if second >= now
+            }
             self._first = now
 
 

@@ -1,7 +1,7 @@
 """The loop: changes become keys, and keys become passes.
 
-What a pass does does not belong here (`engine.reconcile`), nor when the next is due (`engine.schedule`), nor where changes come from
-(`engine.kopf_app`, the adapters' watches).
+What a pass does does not belong here (`engine.reconcile`), nor when the next is due
+(`engine.schedule`), nor where changes come from (`engine.kopf_app`, the adapters' watches).
 """
 
 import asyncio
@@ -101,7 +101,9 @@ class Engine:
         self._metrics = metrics or Metrics()
         self._queue = Queue(options.workers)
         self._gate = Gate()
-        self._schedule = Schedule(self._queue, Pacer(options.resync, _AT_ONCE, dice), dice, self._interval)
+        self._schedule = Schedule(
+            self._queue, Pacer(options.resync, _AT_ONCE, dice), dice, self._interval
+        )
         self._workers = Workers(self.step, lambda: self.next_time, lambda: self._queue.held, clock)
         self._relations: dict[str, list[tuple[str, Relation]]] = defaultdict(list)
         for controller in self._controllers.values():
@@ -125,12 +127,18 @@ class Engine:
         self._open = False
         self._moved = clock.time()
         cache.subscribe(self._changed)
-        kinds = {plural: controller.resource.KIND for plural, controller in self._controllers.items()}
-        self._metrics.watch_over(cache, kinds, self.priorities, self._schedule.away, lambda: self.recorder.dropped)
+        kinds = {
+            plural: controller.resource.KIND for plural, controller in self._controllers.items()
+        }
+        self._metrics.watch_over(
+            cache, kinds, self.priorities, self._schedule.away, lambda: self.recorder.dropped
+        )
 
-    # --- changes become keys ------------------------------------------------------------------------------
+    # --- changes become keys ----------------------------------------------------------------------
     def open(self) -> None:
-        """Take up work: everything that the cache holds is looked at, and every change from now on."""
+        """Take up work: everything that the cache holds is looked at, and every change from now
+        on.
+        """
         self._open = True
         for plural in self._controllers:
             for body in self._cache.every(plural):
@@ -157,7 +165,10 @@ class Engine:
             try:
                 names = tuple(relation.keys(change.body, self._backends.cluster))
             except Exception:
-                logger.exception("This is a bug: whom a change concerns", extra={"key": str(_key(change.scope, change.body))})
+                logger.exception(
+                    "This is a bug: whom a change concerns",
+                    extra={"key": str(_key(change.scope, change.body))},
+                )
                 continue
             for name in names:
                 self.trigger(Key(plural, change.body["metadata"]["namespace"], name))
@@ -171,7 +182,9 @@ class Engine:
         self._add(key, Priority.HIGH)
 
     def trigger_waiting(self, plural: str) -> None:
-        """Have the objects of a kind looked at that are not Ready: something outside of all of them has changed."""
+        """Have the objects of a kind looked at that are not Ready: something outside of all of
+        them has changed.
+        """
         if not self._open:
             return
         for body in self._cache.every(plural):
@@ -182,9 +195,11 @@ class Engine:
         self._queue.add(key, priority, self._clock.time())
         self._workers.wake()
 
-    # --- keys become passes -------------------------------------------------------------------------------
+    # --- keys become passes -----------------------------------------------------------------------
     async def settle(self) -> int:
-        """Work off what is ready now, one key after another, and post the events; return how many passes it took. For tests."""
+        """Work off what is ready now, one key after another, and post the events; return how
+        many passes it took. For tests.
+        """
         passes = 0
         while await self.step() is not None:
             passes += 1
@@ -222,7 +237,9 @@ class Engine:
 
     def _interval(self, plural: str) -> float:
         """Return the seconds between two looks at an object of a kind that stays as it is."""
-        return max(self._options.resync, self._cache.count(plural) / self._options.resyncs_per_second)
+        return max(
+            self._options.resync, self._cache.count(plural) / self._options.resyncs_per_second
+        )
 
     def _spares(self, key: Key, now: float) -> bool:
         """Tell whether this look can be spared."""
@@ -239,9 +256,13 @@ class Engine:
         return True
 
     def _settled(self, key: Key, body: Manifest, children: tuple[Manifest, ...]) -> bool:
-        """Tell whether an object that this process has not looked at yet was left settled by the one before."""
+        """Tell whether an object that this process has not looked at yet was left settled by the
+        one before.
+        """
         meta, status = body["metadata"], body.get("status") or {}
-        if "deletionTimestamp" in meta or status.get("observedGeneration") != meta.get("generation"):
+        if "deletionTimestamp" in meta or status.get("observedGeneration") != meta.get(
+            "generation"
+        ):
             return False
         controller = self._controllers[key.plural]
         try:
@@ -249,10 +270,13 @@ class Engine:
         except ValueError:  # it does not fit its kind: the pass says so
             return False
 
-    # --- the workers --------------------------------------------------------------------------------------
+    # --- the workers ------------------------------------------------------------------------------
     def start(self) -> list["asyncio.Task[None]"]:
         """Make the workers and the events' poster; they wait until `open`."""
-        return [*self._workers.start(self._options.workers), asyncio.create_task(self.recorder.run(), name="events")]
+        return [
+            *self._workers.start(self._options.workers),
+            asyncio.create_task(self.recorder.run(), name="events"),
+        ]
 
     async def drain(self, tasks: Iterable["asyncio.Task[None]"], patience: float) -> None:
         """Let what is under way end, for so many seconds; begin nothing new."""
@@ -264,9 +288,10 @@ class Engine:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    # --- what the watches may have lost -------------------------------------------------------------------
+    # --- what the watches may have lost -----------------------------------------------------------
     async def audit(self) -> int:
-        """Compare the cache with the API server's own list, page by page; return how much the watches had lost.
+        """Compare the cache with the API server's own list, page by page; return how much the
+        watches had lost.
 
         Raises:
             ModelyardError: The list could not be read to its end; nothing was forgotten.
@@ -291,15 +316,22 @@ class Engine:
             logger.info("The list of %s brought %d changes that no watch had told of", plural, news)
         return news
 
-    # --- asking ---------------------------------------------------------------------------------------------
+    # --- asking -----------------------------------------------------------------------------------
     def until_audit(self, least: float) -> float:
-        """Return the seconds until the next audit, `least` or more: where there are many objects it is rarer."""
+        """Return the seconds until the next audit, `least` or more: where there are many objects
+        it is rarer.
+        """
         return max(least, sum(map(self._cache.count, self._controllers)) / _AUDITED)
 
     def priorities(self) -> dict[str, tuple[int, float]]:
-        """Return, by priority, how many keys are ready, and for how many seconds the oldest has been."""
+        """Return, by priority, how many keys are ready, and for how many seconds the oldest has
+        been.
+        """
         now = self._clock.time()
-        return {priority.value: (self._queue.depth(priority), self._queue.age(priority, now)) for priority in Priority}
+        return {
+            priority.value: (self._queue.depth(priority), self._queue.age(priority, now))
+            for priority in Priority
+        }
 
     @property
     def away(self) -> Mapping[tuple[str, str], int]:
@@ -308,13 +340,21 @@ class Engine:
 
     @property
     def stuck(self) -> bool:
-        """Whether keys are ready, Kubernetes answers, and yet no pass has ended for longer than three may take."""
+        """Whether keys are ready, Kubernetes answers, and yet no pass has ended for longer than
+        three may take.
+        """
         ready = sum(self._queue.depth(priority) for priority in Priority)
-        return ready > 0 and not self._gate.shut and self._clock.time() - self._moved > 3 * self._options.deadline
+        return (
+            ready > 0
+            and not self._gate.shut
+            and self._clock.time() - self._moved > 3 * self._options.deadline
+        )
 
     @property
     def next_time(self) -> float | None:
-        """When the next key may be taken, if none may be now: the next that waits, or those that a shut gate holds back."""
+        """When the next key may be taken, if none may be now: the next that waits, or those that
+        a shut gate holds back.
+        """
         waiting = self._queue.next_time()
         if not self._gate.shut:
             return waiting

@@ -1,4 +1,5 @@
-"""Telling users: Kubernetes events, each said once in ten minutes, in the background, and never at the cost of the work.
+"""Telling users: Kubernetes events, each said once in ten minutes, in the background, and never at
+the cost of the work.
 
 What is worth an event does not belong here (`engine.report`, and the plans).
 """
@@ -86,6 +87,10 @@ class Recorder:
             return False
         except Exception:  # an event is never worth more than a line
             logger.exception(
-                "An event is lost", extra={"key": f"{body['kind']} {body['metadata']['namespace']}/{body['metadata']['name']}"}
+                "An event is lost",
+                extra={
+                    "key": f"{body['kind']}"
+                    f" {body['metadata']['namespace']}/{body['metadata']['name']}"
+                },
             )
         return True

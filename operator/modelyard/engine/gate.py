@@ -1,6 +1,8 @@
-"""When Kubernetes does not answer: nobody asks but one at a time, until it does. Pure; the waiting is the engine's.
+"""When Kubernetes does not answer: nobody asks but one at a time, until it does. Pure; the waiting
+is the engine's.
 
-Without it every object would be tried on its own: thousands of requests at a server that is down, and long back-offs when it is back.
+Without it every object would be tried on its own: thousands of requests at a server that is down,
+and long back-offs when it is back.
 """
 
 __all__ = ["Gate"]
@@ -35,7 +37,9 @@ class Gate:
     def failed(self, now: float, retry_after: float) -> None:
         """Note that Kubernetes did not answer, or asked to be left alone for so many seconds."""
         self._failures += 1
-        pause = min(_LONGEST, _FIRST * 2.0 ** min(self._failures - _STRIKES, 8)) if self.shut else 0.0
+        pause = (
+            min(_LONGEST, _FIRST * 2.0 ** min(self._failures - _STRIKES, 8)) if self.shut else 0.0
+        )
         self._until = max(self._until, now + max(pause, retry_after))
 
     def passed(self) -> None:

@@ -1,4 +1,6 @@
-"""Three pages over HTTP: is it alive, is it ready, its figures. What is counted does not belong here (`engine.metrics`)."""
+"""Three pages over HTTP: is it alive, is it ready, its figures. What is counted does not belong
+here (`engine.metrics`).
+"""
 
 import logging
 from collections.abc import Callable, Mapping
@@ -34,7 +36,9 @@ class Health:
         """
         pages = {"/healthz": self._healthz, "/readyz": self._readyz}
         ports = (
-            {health: pages, metrics: {"/metrics": self._metrics}} if metrics != health else {health: pages | {"/metrics": self._metrics}}
+            {health: pages, metrics: {"/metrics": self._metrics}}
+            if metrics != health
+            else {health: pages | {"/metrics": self._metrics}}
         )
         for port, routes in ports.items():
             app = web.Application()
@@ -57,7 +61,9 @@ class Health:
         return _answer(self._ready())
 
     async def _metrics(self, _request: web.Request) -> web.Response:
-        return web.Response(body=generate_latest(self._registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
+        return web.Response(
+            body=generate_latest(self._registry), headers={"Content-Type": CONTENT_TYPE_LATEST}
+        )
 
 
 def _answer(checks: Mapping[str, bool]) -> web.Response:

@@ -1,7 +1,9 @@
-"""Kopf, and nothing but Kopf: it watches our own kinds and ends on a signal. The only module that imports it.
+"""Kopf, and nothing but Kopf: it watches our own kinds and ends on a signal. The only module that
+imports it.
 
-What its limits are, and what was measured, says docs/decisions/0002. The queue, the workers, the lease and the probes are ours and
-live on when Kopf has to begin anew, for it gives a process up on errors that pass.
+What its limits are, and what was measured, says docs/decisions/0002. The queue, the workers, the
+lease and the probes are ours and live on when Kopf has to begin anew, for it gives a process up on
+errors that pass.
 """
 
 import asyncio
@@ -24,7 +26,9 @@ _AGAIN = 2.0
 
 
 class Endless(Iterable[float]):
-    """Pauses without an end, to be gone through any number of times: Kopf takes the end of a list for the end of all hope."""
+    """Pauses without an end, to be gone through any number of times: Kopf takes the end of a
+    list for the end of all hope.
+    """
 
     def __init__(self, *pauses: float) -> None:
         """Make one: these pauses, then the last of them for ever."""
@@ -56,7 +60,8 @@ async def watch(
         namespaces: Those that are served; empty for all.
         connect: Returns the API server's address and a new session with it, which Kopf closes.
         stop: Ends it.
-        signals: Takes the process's signals back: Kopf takes them each time it begins, and lets them fall when it fails.
+        signals: Takes the process's signals back: Kopf takes them each time it begins, and lets
+            them fall when it fails.
         restarted: Told when Kopf had to begin anew.
         silence: Seconds without a word after which a watch is begun anew.
 
@@ -76,7 +81,12 @@ async def watch(
             signals()
             await kopf.run_tasks(tasks, ignored=others)
         except Exception as error:
-            logger.warning("Kopf gave up (%r); it begins anew in %g s", error, _AGAIN, exc_info=logger.isEnabledFor(logging.DEBUG))
+            logger.warning(
+                "Kopf gave up (%r); it begins anew in %g s",
+                error,
+                _AGAIN,
+                exc_info=logger.isEnabledFor(logging.DEBUG),
+            )
             restarted(",".join(plurals), "kopf")
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), _AGAIN)
@@ -84,7 +94,9 @@ async def watch(
             return
 
 
-def _registry(cache: Cache, plurals: Iterable[str], connect: Callable[[], tuple[str, aiohttp.ClientSession]]) -> kopf.OperatorRegistry:
+def _registry(
+    cache: Cache, plurals: Iterable[str], connect: Callable[[], tuple[str, aiohttp.ClientSession]]
+) -> kopf.OperatorRegistry:
     registry = kopf.OperatorRegistry()
 
     @kopf.on.login(registry=registry)
@@ -108,7 +120,9 @@ def _registry(cache: Cache, plurals: Iterable[str], connect: Callable[[], tuple[
 
 
 class _NoDiffs(kopf.DiffBaseStorage):
-    """Kopf copies every object twice to find out what has changed, though no handler asks: half of what an event costs."""
+    """Kopf copies every object twice to find out what has changed, though no handler asks: half
+    of what an event costs.
+    """
 
     def build(self, **_: Any) -> Any:
         return {}
@@ -143,7 +157,8 @@ def _settings(silence: float) -> kopf.OperatorSettings:
     settings = kopf.OperatorSettings()
     settings.peering.standalone = True
     settings.posting.enabled = False
-    # The kinds are known and waited for; without the scan Kopf needs no right on CRDs and namespaces.
+    # The kinds are known and waited for; without the scan Kopf needs no right on CRDs and
+    # namespaces.
     settings.scanning.disabled = True
     settings.watching.initial_streaming = False
     settings.watching.inactivity_timeout = silence

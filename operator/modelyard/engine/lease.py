@@ -1,9 +1,12 @@
-"""One replica works: a `coordination.k8s.io` Lease, held before anything is written. What the holder does does not belong here.
+"""One replica works: a `coordination.k8s.io` Lease, held before anything is written. What the
+holder does does not belong here.
 
-Three times, in seconds: the holder renews every `period`; it stops writing when it could not for `deadline`; another may take over
-after `duration`. The deadline is the shorter one, and it counts from before the request that renewed, on a clock that goes on while
-the process is stopped: so a holder that was paused knows that it is late before it writes. A holder that is late and finds its Lease
-untouched goes on: nobody else can have written meanwhile. One that finds another's name in it has lost.
+Three times, in seconds: the holder renews every `period`; it stops writing when it could not for
+`deadline`; another may take over after `duration`. The deadline is the shorter one, and it counts
+from before the request that renewed, on a clock that goes on while the process is stopped: so a
+holder that was paused knows that it is late before it writes. A holder that is late and finds its
+Lease untouched goes on: nobody else can have written meanwhile. One that finds another's name in it
+has lost.
 """
 
 import asyncio
@@ -30,7 +33,9 @@ class LeaseStore(Protocol):
         ...
 
     async def write(self, old: Manifest | None, spec: Manifest) -> Manifest:
-        """Create it, or replace the spec of what was read; `Conflict` when somebody else wrote it meanwhile."""
+        """Create it, or replace the spec of what was read; `Conflict` when somebody else wrote
+        it meanwhile.
+        """
         ...
 
 
@@ -38,20 +43,30 @@ class Election:
     """One candidate."""
 
     def __init__(
-        self, store: LeaseStore, identity: str, clock: Clock, *, duration: float = 15.0, deadline: float = 10.0, period: float = 2.0
+        self,
+        store: LeaseStore,
+        identity: str,
+        clock: Clock,
+        *,
+        duration: float = 15.0,
+        deadline: float = 10.0,
+        period: float = 2.0,
     ) -> None:
         """Stand for election; nothing is read yet.
 
         Args:
             store: Where the Lease is.
-            identity: Who we are; a restarted process of the same name takes its own lease up again at once.
+            identity: Who we are; a restarted process of the same name takes its own lease up again
+                at once.
             clock: What time it is.
             duration: Seconds after which a lease that was not renewed may be taken.
             deadline: Seconds after which a holder that could not renew stops writing.
             period: Seconds between two attempts; a quarter of it for a holder that is late.
 
         """
-        assert period < deadline < duration, "a lease is renewed before its holder stops, and the holder stops before another begins"
+        assert period < deadline < duration, (
+            "a lease is renewed before its holder stops, and the holder stops before another begins"
+        )
         self._store = store
         self._identity = identity
         self._clock = clock
@@ -75,7 +90,9 @@ class Election:
 
         """
         if not self.held:
-            raise Unavailable("Kubernetes", "write", "anything", "this process does not hold the lease")
+            raise Unavailable(
+                "Kubernetes", "write", "anything", "this process does not hold the lease"
+            )
 
     async def acquire(self) -> None:
         """Wait until the lease is ours."""
@@ -97,7 +114,11 @@ class Election:
                 return
             if late == self.held:
                 late = not self.held
-                logger.warning("The lease could not be renewed in time: nothing is written" if late else "The lease is renewed: going on")
+                logger.warning(
+                    "The lease could not be renewed in time: nothing is written"
+                    if late
+                    else "The lease is renewed: going on"
+                )
 
     async def release(self) -> None:
         """Give the lease back, so that another need not wait; only if it is ours."""
@@ -106,9 +127,13 @@ class Election:
         self._renewed = -self._deadline
         for last in (False, True):
             try:
-                await self._store.write(self._lease, self._lease["spec"] | {"holderIdentity": "", "leaseDurationSeconds": 1})
+                await self._store.write(
+                    self._lease,
+                    self._lease["spec"] | {"holderIdentity": "", "leaseDurationSeconds": 1},
+                )
             except ModelyardError as error:
-                # A renewal that the stop cut short may have gone through: what we hold is an older one then.
+                # A renewal that the stop cut short may have gone through: what we hold is an older
+                # one then.
                 await self._reread()
                 if last or self._lease is None or self._holder() != self._identity:
                     logger.info("The lease could not be given back: %s", error)
@@ -126,7 +151,8 @@ class Election:
                 return False
             self._lease = await self._store.write(self._lease, self._spec())
         except (Conflict, Ambiguous) as error:
-            # Somebody was faster, or our own write went through unheard: what stands there decides, next time.
+            # Somebody was faster, or our own write went through unheard: what stands there decides,
+            # next time.
             logger.info("The lease: %s", error)
             await self._reread()
             return False
@@ -143,7 +169,9 @@ class Election:
             logger.warning("The lease: %s", error)
 
     def _may_be_taken(self, spec: Manifest, now: float) -> bool:
-        """Tell whether it is ours or nobody's, or was not renewed for its duration by our own clock, whatever the other's clock says."""
+        """Tell whether it is ours or nobody's, or was not renewed for its duration by our own
+        clock, whatever the other's clock says.
+        """
         holder = spec.get("holderIdentity") or ""
         if holder in {"", self._identity}:
             return True

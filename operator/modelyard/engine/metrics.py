@@ -1,4 +1,6 @@
-"""The operator's own figures, for Prometheus. Serving them does not belong here (`engine.health`)."""
+"""The operator's own figures, for Prometheus. Serving them does not belong here
+(`engine.health`).
+"""
 
 from collections import Counter as Tally
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -29,10 +31,24 @@ Place = tuple[str, str, str]
 """Kind, namespace, reason."""
 
 _REASONS = {kind.resource.KIND: {*kind.reasons, *EngineReason} for kind in KINDS}
-"""What a condition may give for a reason. A status may have been written by others: any other text is `_other`."""
+"""What a condition may give for a reason. A status may have been written by others: any other
+text is `_other`.
+"""
 
 _CLOUD_EVENTS = ("delivered", "refused", "dropped")
-_LONG = (5.0, 15.0, 30.0, 60.0, 120.0, 300.0, 900.0, 3600.0, 4 * 3600.0, 24 * 3600.0, 7 * 24 * 3600.0)
+_LONG = (
+    5.0,
+    15.0,
+    30.0,
+    60.0,
+    120.0,
+    300.0,
+    900.0,
+    3600.0,
+    4 * 3600.0,
+    24 * 3600.0,
+    7 * 24 * 3600.0,
+)
 _FAST = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 
 
@@ -42,9 +58,18 @@ class Metrics:
     def __init__(self) -> None:
         """Make them, all at zero."""
         self.registry = CollectorRegistry()
-        self._reconciles = Counter("modelyard_reconciles", "Passes over an object.", ("kind", "outcome"), registry=self.registry)
+        self._reconciles = Counter(
+            "modelyard_reconciles",
+            "Passes over an object.",
+            ("kind", "outcome"),
+            registry=self.registry,
+        )
         self._durations = Histogram(
-            "modelyard_reconcile_duration_seconds", "How long a pass took.", ("kind",), buckets=_FAST, registry=self.registry
+            "modelyard_reconcile_duration_seconds",
+            "How long a pass took.",
+            ("kind",),
+            buckets=_FAST,
+            registry=self.registry,
         )
         self._calls = Counter(
             "modelyard_external_calls",
@@ -53,13 +78,29 @@ class Metrics:
             registry=self.registry,
         )
         self._call_durations = Histogram(
-            "modelyard_external_call_duration_seconds", "How long a call took.", ("dependency",), buckets=_FAST, registry=self.registry
+            "modelyard_external_call_duration_seconds",
+            "How long a call took.",
+            ("dependency",),
+            buckets=_FAST,
+            registry=self.registry,
         )
-        self._watches = Counter("modelyard_watch_restarts", "Streams that were begun anew.", ("resource", "reason"), registry=self.registry)
+        self._watches = Counter(
+            "modelyard_watch_restarts",
+            "Streams that were begun anew.",
+            ("resource", "reason"),
+            registry=self.registry,
+        )
         self._drift = Counter(
-            "modelyard_watch_drift", "Changes that only the paged list brought to light.", ("kind",), registry=self.registry
+            "modelyard_watch_drift",
+            "Changes that only the paged list brought to light.",
+            ("kind",),
+            registry=self.registry,
         )
-        self._dropped = Gauge("modelyard_events_dropped", "Kubernetes events that did not fit the budget.", registry=self.registry)
+        self._dropped = Gauge(
+            "modelyard_events_dropped",
+            "Kubernetes events that did not fit the budget.",
+            registry=self.registry,
+        )
         self._policies = Gauge(
             "modelyard_policy_in_force",
             "1 when an admission policy stands in the cluster as it was installed, 0 when not.",
@@ -72,12 +113,24 @@ class Metrics:
             registry=self.registry,
         )
         self._cloud_events = Counter(
-            "modelyard_cloudevents", "CloudEvents to the sink that have ended.", ("outcome",), registry=self.registry
+            "modelyard_cloudevents",
+            "CloudEvents to the sink that have ended.",
+            ("outcome",),
+            registry=self.registry,
         )
-        self._cloud_events_waiting = Gauge("modelyard_cloudevents_waiting", "CloudEvents that wait for the sink.", registry=self.registry)
+        self._cloud_events_waiting = Gauge(
+            "modelyard_cloudevents_waiting",
+            "CloudEvents that wait for the sink.",
+            registry=self.registry,
+        )
         for outcome in _CLOUD_EVENTS:
             self._cloud_events.labels(outcome)
-        self._promotions = Counter("modelyard_promotions", "Changes of stages that ended.", ("outcome",), registry=self.registry)
+        self._promotions = Counter(
+            "modelyard_promotions",
+            "Changes of stages that ended.",
+            ("outcome",),
+            registry=self.registry,
+        )
         self._promotion_durations = Histogram(
             "modelyard_promotion_duration_seconds",
             "From the change of the spec until the stage had changed, or had rejected the version.",
@@ -87,7 +140,9 @@ class Metrics:
         )
         for outcome in Outcome:  # an alert on an increase sees the first one too
             self._promotions.labels(outcome)
-        self.leader = Gauge("modelyard_leader", "1 when this process holds the lease.", registry=self.registry)
+        self.leader = Gauge(
+            "modelyard_leader", "1 when this process holds the lease.", registry=self.registry
+        )
 
     def reconciled(self, kind: str, outcome: str, seconds: float) -> None:
         """Count a pass."""
@@ -136,8 +191,16 @@ class Metrics:
         """Count what the watch had lost."""
         self._drift.labels(kind).inc(count)
 
-    def watch_over(self, cache: Cache, kinds: Mapping[str, str], queue: Queued, away: Away, dropped: Callable[[], int]) -> None:
-        """Add what is counted when somebody asks: objects by kind and readiness, the queue, and who waits for what is away.
+    def watch_over(
+        self,
+        cache: Cache,
+        kinds: Mapping[str, str],
+        queue: Queued,
+        away: Away,
+        dropped: Callable[[], int],
+    ) -> None:
+        """Add what is counted when somebody asks: objects by kind and readiness, the queue, and who
+        waits for what is away.
 
         Args:
             cache: Where the objects are.
@@ -163,20 +226,34 @@ class _OnDemand(Collector):
         if _MODELS in self._kinds:
             yield from promotions(self._cache.every(_MODELS))
             yield from rollouts(self._cache.every(_MODELS))
-        depth = GaugeMetricFamily("modelyard_queue_depth", "Keys that are ready and wait for a worker.", labels=("priority",))
-        age = GaugeMetricFamily("modelyard_queue_oldest_seconds", "How long the oldest ready key has waited.", labels=("priority",))
+        depth = GaugeMetricFamily(
+            "modelyard_queue_depth",
+            "Keys that are ready and wait for a worker.",
+            labels=("priority",),
+        )
+        age = GaugeMetricFamily(
+            "modelyard_queue_oldest_seconds",
+            "How long the oldest ready key has waited.",
+            labels=("priority",),
+        )
         for priority, (count, seconds) in self._queue().items():
             depth.add_metric((priority,), count)
             age.add_metric((priority,), seconds)
         yield depth
         yield age
-        away = GaugeMetricFamily("modelyard_objects_waiting", "Objects that wait for what is away.", labels=("namespace", "dependency"))
+        away = GaugeMetricFamily(
+            "modelyard_objects_waiting",
+            "Objects that wait for what is away.",
+            labels=("namespace", "dependency"),
+        )
         for place, count in self._away().items():
             away.add_metric(place, count)
         yield away
 
     def _objects(self) -> Iterator[Metric]:
-        objects = GaugeMetricFamily("modelyard_objects", "Objects by kind and readiness.", labels=("kind", "ready"))
+        objects = GaugeMetricFamily(
+            "modelyard_objects", "Objects by kind and readiness.", labels=("kind", "ready")
+        )
         stalled: Tally[Place] = Tally()
         failed: dict[Place, float] = {}
         for plural, kind in self._kinds.items():
@@ -189,16 +266,32 @@ class _OnDemand(Collector):
                 found = conditions.get("Stalled", {})
                 if found.get("status") != "True":
                     continue
-                place = (kind, str(body["metadata"]["namespace"]), _reason(kind, found.get("reason")))
-                if conditions.get("Succeeded", {}).get("status") == "False":  # it ended so, and stays so
-                    failed[place] = max(failed.get(place, 0.0), _seconds(status.get("completionTime")))
+                place = (
+                    kind,
+                    str(body["metadata"]["namespace"]),
+                    _reason(kind, found.get("reason")),
+                )
+                if (
+                    conditions.get("Succeeded", {}).get("status") == "False"
+                ):  # it ended so, and stays so
+                    failed[place] = max(
+                        failed.get(place, 0.0), _seconds(status.get("completionTime"))
+                    )
                 else:
                     stalled[place] += 1
             for ready, count in counts.items():
                 objects.add_metric((kind, ready), count)
         yield objects
-        yield _family("modelyard_objects_stalled", "Objects that need action: Stalled, and not ended in failure.", stalled, sum)
-        help_ = "When an object last ended in failure, in seconds since 1970; an object that was deleted does not count."
+        yield _family(
+            "modelyard_objects_stalled",
+            "Objects that need action: Stalled, and not ended in failure.",
+            stalled,
+            sum,
+        )
+        help_ = (
+            "When an object last ended in failure, in seconds since 1970; an object that was"
+            " deleted does not count."
+        )
         yield _family("modelyard_last_failure_timestamp_seconds", help_, failed, max)
 
 
@@ -206,8 +299,12 @@ def _reason(kind: str, reason: Any) -> str:
     return str(reason) if reason in _REASONS.get(kind, ()) else _OTHER
 
 
-def _family(name: str, help_: str, values: Mapping[Place, float], joined: Callable[[Iterable[float]], float]) -> Metric:
-    """Return a gauge by kind, namespace and reason: the largest values each in a series, the others joined by kind."""
+def _family(
+    name: str, help_: str, values: Mapping[Place, float], joined: Callable[[Iterable[float]], float]
+) -> Metric:
+    """Return a gauge by kind, namespace and reason: the largest values each in a series, the
+    others joined by kind.
+    """
     family = GaugeMetricFamily(name, help_, labels=("kind", "namespace", "reason"))
     largest = sorted(values.items(), key=lambda each: (-each[1], each[0]))
     for place, value in largest[:_SERIES]:

@@ -1,7 +1,9 @@
-"""Which objects wait for MLflow or S3, of one namespace each: one of them asks, and the others are told when somebody answers.
+"""Which objects wait for MLflow or S3, of one namespace each: one of them asks, and the others are
+told when somebody answers.
 
-A plain data structure without a clock: the time is an argument, and who sets the times is `engine.schedule`. Whoever asked in vain goes to
-the end of the line, so that one object which nobody ever answers holds no other up.
+A plain data structure without a clock: the time is an argument, and who sets the times is
+`engine.schedule`. Whoever asked in vain goes to the end of the line, so that one object which
+nobody ever answers holds no other up.
 """
 
 from collections import OrderedDict
@@ -14,9 +16,13 @@ from modelyard.engine.backoff import backoff
 __all__ = ["Outages", "Turn"]
 
 _LONGEST = 30.0
-"""Seconds from one question to the next at most: the first object heals so soon after an outage, and all others follow it."""
+"""Seconds from one question to the next at most: the first object heals so soon after an outage,
+and all others follow it.
+"""
 _ROUND = 300.0
-"""Seconds in which everybody in a line shall have asked: some may be answered though others are not."""
+"""Seconds in which everybody in a line shall have asked: some may be answered though others are
+not.
+"""
 _SHORTEST = 0.5
 """Seconds from one question to the next at least, however long the line is."""
 
@@ -51,7 +57,8 @@ class Outages:
             now: The time.
 
         Returns:
-            Who asks next, and when: nobody new if it was not this one's turn, and two if it waited for something else before.
+            Who asks next, and when: nobody new if it was not this one's turn, and two if it waited
+                for something else before.
 
         """
         place = (key.namespace, what)
@@ -79,7 +86,9 @@ class Outages:
         return [each for each in line if each != key]
 
     def left(self, key: Key, now: float) -> list[Turn]:
-        """Note that an object waits no more, whatever is away; return who asks in its place, and when, if it was its turn."""
+        """Note that an object waits no more, whatever is away; return who asks in its place, and
+        when, if it was its turn.
+        """
         place = self._waits.pop(key, None)
         if place is None:
             return []

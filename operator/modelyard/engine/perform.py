@@ -34,7 +34,9 @@ from modelyard.ports import Cluster, Tenant, Tracking
 __all__ = ["perform"]
 
 
-async def perform(action: Action, namespace: str, cluster: Cluster, tenant: Callable[[], Awaitable[Tenant]]) -> None:
+async def perform(
+    action: Action, namespace: str, cluster: Cluster, tenant: Callable[[], Awaitable[Tenant]]
+) -> None:
     """Carry an action out.
 
     Args:
@@ -102,7 +104,9 @@ async def perform(action: Action, namespace: str, cluster: Cluster, tenant: Call
             assert_never(action)
 
 
-async def _set_tags(tracking: Tracking, target: TagTarget, tags: Mapping[str, str], description: str | None) -> None:
+async def _set_tags(
+    tracking: Tracking, target: TagTarget, tags: Mapping[str, str], description: str | None
+) -> None:
     match target.kind:
         case "experiment":
             await tracking.set_experiment_tags(target.id, tags)

@@ -1,4 +1,6 @@
-"""One process's life: serve its health, stand by, take up the work, keep at it, stop in good order. The work itself is the engine's."""
+"""One process's life: serve its health, stand by, take up the work, keep at it, stop in good
+order. The work itself is the engine's.
+"""
 
 import asyncio
 import logging
@@ -41,13 +43,15 @@ class Parts:
         engine: Does the work.
         watches: Tell the cache of children.
         unserved: Returns which of our kinds the API server does not serve.
-        kopf: Tells the cache of our own kinds until the event is set; given a function that takes the process's signals back.
+        kopf: Tells the cache of our own kinds until the event is set; given a function that takes
+            the process's signals back.
         election: Who works; None: we do.
-        policies: Returns why an admission policy is not in force, by its name; None for one that is.
+        policies: Returns why an admission policy is not in force, by its name; None for one that
+            is.
         metrics: Where it is counted.
         sink: Sends CloudEvents; None: nobody is told.
-        audit: Seconds between two comparisons with the API server's own list, at least: many objects
-            are compared more rarely.
+        audit: Seconds between two comparisons with the API server's own list, at least: many
+            objects are compared more rarely.
         drain: Seconds that work under way is given to end.
 
     """
@@ -129,7 +133,7 @@ class Process:
             task.result()
         return self._stop.is_set()
 
-    # --- from standing by to work -------------------------------------------------------------------------
+    # --- from standing by to work -----------------------------------------------------------------
     async def _stand_by(self) -> None:
         """Wait for the CRDs, loudly, and for the lease."""
         while True:
@@ -140,7 +144,10 @@ class Process:
             else:
                 if not missing:
                     break
-                logger.warning("The API server does not serve %s: are the CRDs installed? Looking again in 5 s", ", ".join(missing))
+                logger.warning(
+                    "The API server does not serve %s: are the CRDs installed? Looking again in 5 s",
+                    ", ".join(missing),
+                )
             await asyncio.sleep(_LOOK_AGAIN)
         self._served = True
         if self._parts.election is not None:
@@ -194,7 +201,7 @@ class Process:
                 told = found
             await asyncio.sleep(self._parts.audit)
 
-    # --- being watched ------------------------------------------------------------------------------------
+    # --- being watched ----------------------------------------------------------------------------
     @property
     def _holds(self) -> bool:
         return self._served and (self._parts.election is None or self._parts.election.held)
@@ -203,8 +210,13 @@ class Process:
         return {"the queue moves": not self._parts.engine.stuck}
 
     def _ready(self) -> dict[str, bool]:
-        """A replica that stands by is ready too; one that holds the lease is when it knows what there is."""
-        return {"the CRDs are served": self._served, "the watches are whole": self._working or not self._holds}
+        """A replica that stands by is ready too; one that holds the lease is when it knows what
+        there is.
+        """
+        return {
+            "the CRDs are served": self._served,
+            "the watches are whole": self._working or not self._holds,
+        }
 
 
 def _end(reason: str) -> NoReturn:

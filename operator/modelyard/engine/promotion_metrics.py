@@ -29,7 +29,8 @@ _WORDS = frozenset({Verdict.PASS, Verdict.FAIL})
 
 
 def promotions(models: Iterable[Manifest]) -> Iterator[Metric]:
-    """Return what gates say now, what stages have rejected and wait for, what was verified, and which histories wait for S3.
+    """Return what gates say now, what stages have rejected and wait for, what was verified, and
+    which histories wait for S3.
 
     Args:
         models: RegisteredModels as the API server has them.
@@ -45,10 +46,14 @@ def promotions(models: Iterable[Manifest]) -> Iterator[Metric]:
     verified: dict[tuple[str, ...], int] = {}
     for body in models:
         namespace = str(body["metadata"]["namespace"])
-        pending[namespace, str(body["metadata"]["name"])] += _pending((body.get("status") or {}).get("record") or {})
+        pending[namespace, str(body["metadata"]["name"])] += _pending(
+            (body.get("status") or {}).get("record") or {}
+        )
         asked: Mapping[str, Manifest] = (body.get("spec") or {}).get("stages") or {}
         known: Mapping[str, Manifest] = (body.get("status") or {}).get("stages") or {}
-        for name in asked.keys() & known.keys():  # a status may have been written by others; a spec was admitted
+        for name in (
+            asked.keys() & known.keys()
+        ):  # a status may have been written by others; a spec was admitted
             for gate in known[name].get("gates") or ():
                 if gate.get("verdict") in _VERDICTS:
                     gates[namespace, name, gate["verdict"]] += 1
@@ -59,13 +64,21 @@ def promotions(models: Iterable[Manifest]) -> Iterator[Metric]:
             planned[namespace, name] += reason == ModelReason.PLANNED
             if (since := _awaited_since(known[name])) is not None:
                 awaited[namespace, str(body["metadata"]["name"]), name] = since
-            word = (known[name].get("verification") or {}).get("verdict") if asked[name].get("reverify") else None
+            word = (
+                (known[name].get("verification") or {}).get("verdict")
+                if asked[name].get("reverify")
+                else None
+            )
             if word in _WORDS:
                 verified[namespace, str(body["metadata"]["name"]), name] = int(word == Verdict.PASS)
-    yield _family("modelyard_gates", "Gates by what they say now.", ("namespace", "stage", "verdict"), gates)
+    yield _family(
+        "modelyard_gates", "Gates by what they say now.", ("namespace", "stage", "verdict"), gates
+    )
     help_ = "Models whose stage has rejected the version that it asks for."
     yield _family("modelyard_stages_rejected", help_, ("namespace", "stage"), +rejected)
-    help_ = "Models whose stage went back by itself from the version that the spec asks for, or was to."
+    help_ = (
+        "Models whose stage went back by itself from the version that the spec asks for, or was to."
+    )
     yield _family("modelyard_stages_rolled_back", help_, ("namespace", "stage"), +rolled_back)
     help_ = "Models whose stage waits for the end of a freeze."
     yield _family("modelyard_stages_frozen", help_, ("namespace", "stage"), +frozen)
@@ -86,11 +99,15 @@ def _pending(record: Manifest) -> int:
 def _is_rejected(stage: Manifest) -> bool:
     blocker = stage.get("blocked") or {}
     found = ((each.get("version"), each.get("reason")) for each in stage.get("rejected") or ())
-    return bool(blocker.get("needsAction")) and (stage.get("desired"), blocker.get("reason")) in found
+    return (
+        bool(blocker.get("needsAction")) and (stage.get("desired"), blocker.get("reason")) in found
+    )
 
 
 def _awaited_since(stage: Manifest) -> float | None:
-    """Return since when a stage waits for people, or for another system, in seconds since 1970; None: it does not."""
+    """Return since when a stage waits for people, or for another system, in seconds since 1970;
+    None: it does not.
+    """
     if (stage.get("blocked") or {}).get("reason") != ModelReason.APPROVAL_WANTED:
         return None
     step = next((each for each in stage.get("steps") or () if each.get("name") == "approval"), None)
@@ -98,7 +115,9 @@ def _awaited_since(stage: Manifest) -> float | None:
 
 
 def _awaited(since: Mapping[tuple[str, ...], float]) -> Metric:
-    """Return a gauge of the stages that wait the longest, each in a series; of the others the longest wait."""
+    """Return a gauge of the stages that wait the longest, each in a series; of the others the
+    longest wait.
+    """
     labels = ("namespace", "model", "stage")
     family = GaugeMetricFamily(
         "modelyard_approval_wanted_timestamp_seconds",
@@ -122,9 +141,13 @@ def seconds(time: Any) -> float:
 
 
 def _verified(values: Mapping[tuple[str, ...], int]) -> Metric:
-    """Return the last words of verifications; the failed ones come first, and what is beyond `SERIES` is 0 where one of it failed."""
+    """Return the last words of verifications; the failed ones come first, and what is beyond
+    `SERIES` is 0 where one of it failed.
+    """
     help_ = "Whether what serves a stage passed its gates when they were asked again."
-    family = GaugeMetricFamily("modelyard_stage_verified", help_, labels=("namespace", "model", "stage"))
+    family = GaugeMetricFamily(
+        "modelyard_stage_verified", help_, labels=("namespace", "model", "stage")
+    )
     ordered = sorted(values.items(), key=lambda each: (each[1], each[0]))
     for place, value in ordered[:SERIES]:
         family.add_metric(place, value)
@@ -133,7 +156,9 @@ def _verified(values: Mapping[tuple[str, ...], int]) -> Metric:
     return family
 
 
-def _family(name: str, help_: str, labels: tuple[str, ...], values: Mapping[tuple[str, ...], int]) -> Metric:
+def _family(
+    name: str, help_: str, labels: tuple[str, ...], values: Mapping[tuple[str, ...], int]
+) -> Metric:
     family = GaugeMetricFamily(name, help_, labels=labels)
     largest = sorted(values.items(), key=lambda each: (-each[1], each[0]))
     for place, value in largest[:SERIES]:

@@ -1,12 +1,16 @@
-"""Which object is next: keys that are ready, keys that wait for a time, keys that a worker holds. Waiting itself does not belong here.
+"""Which object is next: keys that are ready, keys that wait for a time, keys that a worker holds.
+Waiting itself does not belong here.
 
-A plain data structure without a lock, a task or a clock of its own: everything happens in the one event loop, and the time is an
-argument. Four rules:
+A plain data structure without a lock, a task or a clock of its own: everything happens in the one
+event loop, and the time is an argument. Four rules:
 
-- A key is held by one worker at most. What happens to it meanwhile is remembered, and it is ready again when the worker is done.
-- Changes come before routine (resyncs and retries), but one pick in five is routine's, so that a busy cluster still heals.
+- A key is held by one worker at most. What happens to it meanwhile is remembered, and it is ready
+  again when the worker is done.
+- Changes come before routine (resyncs and retries), but one pick in five is routine's, so that a
+  busy cluster still heals.
 - Namespaces take turns.
-- Routine holds at most half of the workers, a namespace at most three quarters: 5,000 failing objects in one do not stop the others.
+- Routine holds at most half of the workers, a namespace at most three quarters: 5,000 failing
+  objects in one do not stop the others.
 """
 
 import heapq
@@ -31,7 +35,9 @@ class Priority(Enum):
 
 
 class _Ready:
-    """The ready keys of one priority: first in, first out within a namespace; the namespaces take turns."""
+    """The ready keys of one priority: first in, first out within a namespace; the namespaces
+    take turns.
+    """
 
     def __init__(self) -> None:
         self._namespaces: OrderedDict[str, OrderedDict[Key, float]] = OrderedDict()
@@ -51,7 +57,9 @@ class _Ready:
             del self._namespaces[key.namespace]
 
     def pop(self, held: Counter[str], share: int) -> Key | None:
-        namespace = next((namespace for namespace in self._namespaces if held[namespace] < share), None)
+        namespace = next(
+            (namespace for namespace in self._namespaces if held[namespace] < share), None
+        )
         if namespace is None:
             return None
         keys = self._namespaces[namespace]
@@ -68,7 +76,9 @@ class _Ready:
 
 
 class Queue:
-    """The keys to look at, each in one place at a time: ready, or held, and possibly waiting for a time besides."""
+    """The keys to look at, each in one place at a time: ready, or held, and possibly waiting for
+    a time besides.
+    """
 
     def __init__(self, workers: int) -> None:
         """Make an empty one for so many workers."""
@@ -84,9 +94,11 @@ class Queue:
         self._share = max(1, workers * 3 // 4)
         self._routine = max(1, workers // 2)
 
-    # --- in ---------------------------------------------------------------------------------------------
+    # --- in ---------------------------------------------------------------------------------------
     def add(self, key: Key, priority: Priority, now: float) -> None:
-        """Make a key ready. One that is ready already moves up at most; one that a worker holds comes again when it is done."""
+        """Make a key ready. One that is ready already moves up at most; one that a worker holds
+        comes again when it is done.
+        """
         if key in self._held:
             self._again[key] = _urgent(self._again.get(key, priority), priority)
             return
@@ -111,12 +123,18 @@ class Queue:
         """Drop the time that a key waits for: its object is gone."""
         self._waiting.pop(key, None)
 
-    # --- out --------------------------------------------------------------------------------------------
+    # --- out --------------------------------------------------------------------------------------
     def take(self, now: float) -> Key | None:
-        """Hand out the next key, which is held until `done`; None when none may be handed out now."""
+        """Hand out the next key, which is held until `done`; None when none may be handed out
+        now.
+        """
         self._ripen(now)
         self._picks += 1
-        priorities = (Priority.LOW, Priority.HIGH) if self._picks % _ROUTINE_TURN == 0 else (Priority.HIGH, Priority.LOW)
+        priorities = (
+            (Priority.LOW, Priority.HIGH)
+            if self._picks % _ROUTINE_TURN == 0
+            else (Priority.HIGH, Priority.LOW)
+        )
         for priority in priorities:
             if priority is Priority.LOW and self._busy_with_routine() >= self._routine:
                 continue
@@ -149,7 +167,7 @@ class Queue:
     def _busy_with_routine(self) -> int:
         return sum(priority is Priority.LOW for priority in self._held.values())
 
-    # --- asking -----------------------------------------------------------------------------------------
+    # --- asking -----------------------------------------------------------------------------------
     def next_time(self) -> float | None:
         """Return when the next waiting key becomes ready; None when none waits."""
         while self._timers:

@@ -1,4 +1,6 @@
-"""The ports of one object: what MLflow and S3 answered is kept until the operator writes to them."""
+"""The ports of one object: what MLflow and S3 answered is kept until the operator writes to
+them.
+"""
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
@@ -16,9 +18,9 @@ __all__ = ["ObjectPorts"]
 class ObjectPorts:
     """`ports.Ports` for one object.
 
-    A reconcile observes once per round, and most rounds change nothing in MLflow or S3: an answer is
-    kept until the operator writes to the one that gave it, or the namespace's connection changes. Writes do not come through
-    here; `engine.perform` has the clients of `writers`.
+    A reconcile observes once per round, and most rounds change nothing in MLflow or S3: an answer
+    is kept until the operator writes to the one that gave it, or the namespace's connection
+    changes. Writes do not come through here; `engine.perform` has the clients of `writers`.
     """
 
     def __init__(self, backends: Backends, clock: Clock) -> None:
@@ -43,7 +45,9 @@ class ObjectPorts:
 
     @property
     def refusals(self) -> Mapping[tuple[str, str], ModelyardError]:
-        """What the API server refused in this reconcile, by kind and name, and failed `PutRecord`s by URI."""
+        """What the API server refused in this reconcile, by kind and name, and failed
+        `PutRecord`s by URI.
+        """
         return self._refusals
 
     @property
@@ -73,16 +77,22 @@ class ObjectPorts:
         return self._backends.words(namespace)
 
     def doubt(self, namespace: str) -> None:
-        """Have the namespace's Secrets read again, before its clients are looked up in this reconcile."""
+        """Have the namespace's Secrets read again, before its clients are looked up in this
+        reconcile.
+        """
         self._backends.doubt(namespace)
 
     def refused(self, kind: str, name: str, error: ModelyardError) -> None:
-        """Note that the API server refused an `Apply` or a `Tell`, or that something could not be stored."""
+        """Note that the API server refused an `Apply` or a `Tell`, or that something could not
+        be stored.
+        """
         self._refusals[kind, name] = error
 
     def written(self, dependency: Literal["MLflow", "S3"]) -> None:
         """Drop the answers of MLflow or S3: it was written to."""
-        self._answers = {key: answer for key, answer in self._answers.items() if key[0] != dependency}
+        self._answers = {
+            key: answer for key, answer in self._answers.items() if key[0] != dependency
+        }
 
     def stored(self, uri: str) -> None:
         """Drop what was answered about one object in S3: it was written to."""
@@ -109,7 +119,12 @@ class ObjectPorts:
 class _Kept:
     """A port whose methods are called once for the same arguments."""
 
-    def __init__(self, name: str, port: object, ask: Callable[[tuple[Any, ...], Callable[[], Awaitable[Any]]], Awaitable[Any]]) -> None:
+    def __init__(
+        self,
+        name: str,
+        port: object,
+        ask: Callable[[tuple[Any, ...], Callable[[], Awaitable[Any]]], Awaitable[Any]],
+    ) -> None:
         self._name = name
         self._port = port
         self._ask = ask

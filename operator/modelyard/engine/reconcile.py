@@ -22,7 +22,22 @@ from modelyard.engine.perform import perform
 from modelyard.engine.reads import ObjectPorts
 from modelyard.engine.result import Outcome, ReconcileResult
 from modelyard.errors import Conflict, Forbidden, Invalid, ModelyardError, Unavailable
-from modelyard.plan import Act, Apply, CreateBucket, Delete, Event, Finalize, Manifest, Owned, Plan, PutRecord, Record, Rest, Suspend, Tell
+from modelyard.plan import (
+    Act,
+    Apply,
+    CreateBucket,
+    Delete,
+    Event,
+    Finalize,
+    Manifest,
+    Owned,
+    Plan,
+    PutRecord,
+    Record,
+    Rest,
+    Suspend,
+    Tell,
+)
 from modelyard.ports import Backends, Objects
 
 __all__ = ["Reconciler", "fingerprint"]
@@ -42,14 +57,18 @@ def fingerprint(body: Manifest, owned: tuple[Manifest, ...]) -> int:
     """
     meta = body["metadata"]
     labels, annotations = meta.get("labels") or {}, meta.get("annotations") or {}
-    below = sorted((each["metadata"]["uid"], each["metadata"].get("resourceVersion", "")) for each in owned)
+    below = sorted(
+        (each["metadata"]["uid"], each["metadata"].get("resourceVersion", "")) for each in owned
+    )
     what = (meta["uid"], meta.get("generation"), meta.get("deletionTimestamp"))
     return hash((what, *sorted(labels.items()), None, *sorted(annotations.items()), tuple(below)))
 
 
 @dataclass
 class _Kept:
-    """The ports of an object whose change is under way, for the reconciles that its owned objects wake."""
+    """The ports of an object whose change is under way, for the reconciles that its owned
+    objects wake.
+    """
 
     ports: ObjectPorts
     fingerprint: int
@@ -119,14 +138,23 @@ class Reconciler:
                 message = f"This object does not fit its kind: {misfit}"
                 return await self._unfit(key, Outcome.INVALID, EngineReason.INVALID_SPEC, message)
             except TimeoutError:
-                logger.warning("A reconcile took longer than %g s", self._deadline, extra={"key": str(key)})
-                message = f"A reconcile took longer than {self._deadline:g} s and was stopped. It is retried automatically."
-                return await self._unfit(key, Outcome.FAILED, EngineReason.RECONCILE_TIMED_OUT, message, stalled=False)
+                logger.warning(
+                    "A reconcile took longer than %g s", self._deadline, extra={"key": str(key)}
+                )
+                message = (
+                    f"A reconcile took longer than {self._deadline:g} s and was stopped. It is"
+                    " retried automatically."
+                )
+                return await self._unfit(
+                    key, Outcome.FAILED, EngineReason.RECONCILE_TIMED_OUT, message, stalled=False
+                )
         except ModelyardError as error:  # the status could not be written
             logger.warning("Could not report: %s", error, extra={"key": str(key)})
             return _unreported(error)
         except Exception:
-            logger.exception("This is a bug; please report it at %s", ISSUES, extra={"key": str(key)})
+            logger.exception(
+                "This is a bug; please report it at %s", ISSUES, extra={"key": str(key)}
+            )
             return await self._bug(key)
 
     def forget_reads(self, key: Key) -> None:
@@ -154,31 +182,46 @@ class Reconciler:
                 case Rest(status, requeue_after, events):
                     news = await self._report(key, body, report.dumped(status), events)
                     self._keep(controller, key, ports, plan)
-                    return ReconcileResult(Outcome.SETTLED, observed, requeue_after, quiet=not (news or carried_out))
+                    return ReconcileResult(
+                        Outcome.SETTLED, observed, requeue_after, quiet=not (news or carried_out)
+                    )
                 case Finalize(events):
                     return await self._finalize(key, body, events)
             carried_out.append(plan)
         return ReconcileResult(Outcome.BUSY)
 
-    async def _act(self, controller: AnyController, key: Key, body: Manifest, plan: Act, ports: ObjectPorts) -> None:
-        """Carry the actions out, in order. For a kind that survives it, a refused `Apply` or `Tell` does not stop the others.
+    async def _act(
+        self, controller: AnyController, key: Key, body: Manifest, plan: Act, ports: ObjectPorts
+    ) -> None:
+        """Carry the actions out, in order. For a kind that survives it, a refused `Apply` or `Tell`
+        does not stop the others.
 
-        What cannot be stored of a record stops nothing: what serves, the registry and the status come first.
+        What cannot be stored of a record stops nothing: what serves, the registry and the status
+        come first.
         """
         external = any(not isinstance(action, Owned) for action in plan.actions)
         if external and FINALIZER not in _finalizers(body) and not _deleting(body):
             self._fence()
-            self._cache.put(key.plural, await self._objects.set_finalizers(body, (*_finalizers(body), FINALIZER)))
+            self._cache.put(
+                key.plural,
+                await self._objects.set_finalizers(body, (*_finalizers(body), FINALIZER)),
+            )
         for action in plan.actions:
             self._fence()
             logger.debug("Performing %s", action, extra={"key": str(key)})
             try:
-                await perform(action, key.namespace, ports.cluster, lambda: ports.writers(key.namespace))
+                await perform(
+                    action, key.namespace, ports.cluster, lambda: ports.writers(key.namespace)
+                )
             except ModelyardError as error:
                 if isinstance(action, PutRecord):
                     logger.info("An entry of the history waits: %s", error, extra={"key": str(key)})
                     ports.refused("PutRecord", action.uri, error)
-                elif isinstance(action, Apply | Tell) and isinstance(error, Invalid) and controller.survives_refusals:
+                elif (
+                    isinstance(action, Apply | Tell)
+                    and isinstance(error, Invalid)
+                    and controller.survives_refusals
+                ):
                     ports.refused(*_named(action), error)
                 else:
                     raise
@@ -190,7 +233,9 @@ class Reconciler:
         for event in plan.events:
             self._recorder.record(body, event)
 
-    async def _finalize(self, key: Key, body: Manifest, events: tuple[Event, ...]) -> ReconcileResult:
+    async def _finalize(
+        self, key: Key, body: Manifest, events: tuple[Event, ...]
+    ) -> ReconcileResult:
         assert _deleting(body), "only an object that is being deleted is finalized"
         self._fence()
         self.forget_reads(key)
@@ -200,7 +245,9 @@ class Reconciler:
             self._recorder.record(body, event)
         return ReconcileResult(Outcome.GONE)
 
-    async def _report(self, key: Key, body: Manifest, status: Manifest, events: tuple[Event, ...] = ()) -> bool:
+    async def _report(
+        self, key: Key, body: Manifest, status: Manifest, events: tuple[Event, ...] = ()
+    ) -> bool:
         old = body.get("status") or {}
         new = report.merge(old, status, body["metadata"].get("generation", 1), self._clock.now())
         if new == old:
@@ -222,12 +269,19 @@ class Reconciler:
         kept = self._kept.pop(key, None)
         body = self._cache.get(*key)
         now = self._clock.time()
-        if kept is None or body is None or now >= kept.expires or kept.fingerprint != fingerprint(body, ()):
+        if (
+            kept is None
+            or body is None
+            or now >= kept.expires
+            or kept.fingerprint != fingerprint(body, ())
+        ):
             return ObjectPorts(self._backends, self._clock)
         kept.ports.begin()
         return kept.ports
 
-    def _keep(self, controller: AnyController, key: Key, ports: ObjectPorts, plan: Rest[Any]) -> None:
+    def _keep(
+        self, controller: AnyController, key: Key, ports: ObjectPorts, plan: Rest[Any]
+    ) -> None:
         """Keep what was read while a change is under way: its pods do not change MLflow or S3.
 
         An answer is never older than `Controller.reads_last`, however many reconciles use it.
@@ -243,7 +297,9 @@ class Reconciler:
         self._kept[key] = _Kept(ports, fingerprint(body, ()), expires)
 
     # --- errors ---------------------------------------------------------------------------------
-    async def _failed(self, controller: AnyController, key: Key, error: ModelyardError) -> ReconcileResult:
+    async def _failed(
+        self, controller: AnyController, key: Key, error: ModelyardError
+    ) -> ReconcileResult:
         body = self._cache.get(*key)
         if body is None:
             return ReconcileResult(Outcome.GONE)
@@ -257,18 +313,27 @@ class Reconciler:
         news = await self._report(key, body, report.dumped(plan.status), plan.events)
         logger.log(logging.WARNING if news else logging.DEBUG, "%s", error, extra={"key": str(key)})
         retry_after = getattr(error, "retry_after", 0.0)
-        return ReconcileResult(Outcome.FAILED, observed, plan.requeue_after, retry_after, _down(error))
+        return ReconcileResult(
+            Outcome.FAILED, observed, plan.requeue_after, retry_after, _down(error)
+        )
 
     async def _no_progress(self, key: Key, plan: Plan[Any]) -> ReconcileResult:
         """End a reconcile that would run in a circle, and say so."""
-        logger.error("The same plan came back after it was carried out: %s", plan, extra={"key": str(key)})
-        message = (
-            f"What the operator writes does not last ({_written(plan)}): something else changes it back at once, such as"
-            " another controller or an admission webhook. It is retried automatically."
+        logger.error(
+            "The same plan came back after it was carried out: %s", plan, extra={"key": str(key)}
         )
-        return await self._unfit(key, Outcome.FAILED, EngineReason.NO_PROGRESS, message, stalled=False)
+        message = (
+            f"What the operator writes does not last ({_written(plan)}): something else changes it"
+            " back at once, such as another controller or an admission webhook. It is retried"
+            " automatically."
+        )
+        return await self._unfit(
+            key, Outcome.FAILED, EngineReason.NO_PROGRESS, message, stalled=False
+        )
 
-    async def _unfit(self, key: Key, outcome: Outcome, reason: str, message: str, *, stalled: bool = True) -> ReconcileResult:
+    async def _unfit(
+        self, key: Key, outcome: Outcome, reason: str, message: str, *, stalled: bool = True
+    ) -> ReconcileResult:
         body = self._cache.get(*key)
         if body is None:
             return ReconcileResult(Outcome.GONE)
@@ -279,7 +344,10 @@ class Reconciler:
         return ReconcileResult(outcome, observed)
 
     async def _bug(self, key: Key) -> ReconcileResult:
-        message = f"This is a bug of modelyard, and the operator's log has its trace; please report it at {ISSUES}. It is retried."
+        message = (
+            "This is a bug of modelyard, and the operator's log has its trace; please report it at"
+            f" {ISSUES}. It is retried."
+        )
         try:
             return await self._unfit(key, Outcome.BUG, EngineReason.INTERNAL_ERROR, message)
         except ModelyardError as error:
@@ -293,7 +361,9 @@ class _Misfit(Exception):
     """The object does not fit its kind's class, though the CRD let it through."""
 
 
-async def _plan(controller: AnyController, body: Manifest, ports: ObjectPorts, now: datetime) -> Plan[Any]:
+async def _plan(
+    controller: AnyController, body: Manifest, ports: ObjectPorts, now: datetime
+) -> Plan[Any]:
     resource = _parsed(controller, body)
     observation = await controller.observe(resource, ports, now)
     decide = controller.finalize if _deleting(body) else controller.decide
@@ -304,7 +374,10 @@ def _parsed(controller: AnyController, body: Manifest) -> Any:
     try:
         return controller.resource.parse(body)
     except ValidationError as error:
-        problems = (f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}" for problem in error.errors(include_input=False))
+        problems = (
+            f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}"
+            for problem in error.errors(include_input=False)
+        )
         raise _Misfit("; ".join(problems)) from None
 
 

@@ -1,7 +1,8 @@
-"""From what a decision says to what is written: the one status of an object, and the events that follow from it. Pure.
+"""From what a decision says to what is written: the one status of an object, and the events that
+follow from it. Pure.
 
-Statuses are JSON here, as the API server holds them: a status that no longer parses can still be corrected. Writing does not belong
-here (`engine.reconcile`).
+Statuses are JSON here, as the API server holds them: a status that no longer parses can still be
+corrected. Writing does not belong here (`engine.reconcile`).
 """
 
 from collections.abc import Iterable, Mapping
@@ -23,7 +24,8 @@ def dumped(status: Status) -> Manifest:
 
 
 def merge(old: Manifest, new: Manifest, generation: int, now: datetime) -> Manifest:
-    """Return the status to write: `new`, with generation and transition times. It equals `old` when there is nothing to write.
+    """Return the status to write: `new`, with generation and transition times. It equals `old` when
+    there is nothing to write.
 
     Args:
         old: The status as it stands.
@@ -34,35 +36,56 @@ def merge(old: Manifest, new: Manifest, generation: int, now: datetime) -> Manif
     """
     before = conditions_of(old)
     after = sorted(conditions_of(new).values(), key=_rank)
-    conditions = [_stamped(before.get(condition["type"]), condition, generation, now) for condition in after]
+    conditions = [
+        _stamped(before.get(condition["type"]), condition, generation, now) for condition in after
+    ]
     return new | {"observedGeneration": generation, "conditions": conditions}
 
 
-def ill(old: Manifest, reason: str, message: str, generation: int, *, stalled: bool = True) -> Manifest:
-    """Return the status of an object that its kind has no word for: what was known stays, and it is stalled, or on its way.
+def ill(
+    old: Manifest, reason: str, message: str, generation: int, *, stalled: bool = True
+) -> Manifest:
+    """Return the status of an object that its kind has no word for: what was known stays, and it is
+    stalled, or on its way.
 
     Ready stays only if it speaks of this very generation; else nobody knows.
     """
     conditions = conditions_of(old)
     ready = conditions.get("Ready")
     if ready is None or ready.get("observedGeneration") != generation:
-        conditions["Ready"] = {"type": "Ready", "status": "Unknown", "reason": reason, "message": message}
+        conditions["Ready"] = {
+            "type": "Ready",
+            "status": "Unknown",
+            "reason": reason,
+            "message": message,
+        }
     for name, holds in (("Reconciling", not stalled), ("Stalled", stalled)):
-        conditions[name] = {"type": name, "status": str(holds), "reason": reason, "message": message if holds else ""}
+        conditions[name] = {
+            "type": name,
+            "status": str(holds),
+            "reason": reason,
+            "message": message if holds else "",
+        }
     return old | {"conditions": list(conditions.values())}
 
 
 def transitions(old: Manifest, new: Manifest) -> tuple[Event, ...]:
-    """Return what users are told about: each condition whose status or reason changed, and each message once.
+    """Return what users are told about: each condition whose status or reason changed, and each
+    message once.
 
-    Ready counts always, and so do the kind's own conditions; Reconciling and Stalled only when they are True, for their end is
-    another condition's beginning. Stalled is a warning, and so is what is not Ready and not on its way either, or not Verified.
+    Ready counts always, and so do the kind's own conditions; Reconciling and Stalled only when they
+    are True, for their end is another condition's beginning. Stalled is a warning, and so is what
+    is not Ready and not on its way either, or not Verified.
     """
     before, after = conditions_of(old), conditions_of(new)
     on_its_way = after.get("Reconciling", {}).get("status") == "True"
     told: dict[tuple[str, str], Event] = {}
     for condition in sorted(after.values(), key=_rank):
-        name, status, message = condition["type"], condition["status"], str(condition.get("message", ""))
+        name, status, message = (
+            condition["type"],
+            condition["status"],
+            str(condition.get("message", "")),
+        )
         earlier = before.get(name, {})
         if (earlier.get("status"), earlier.get("reason")) == (status, condition["reason"]):
             continue
@@ -70,8 +93,12 @@ def transitions(old: Manifest, new: Manifest) -> tuple[Event, ...]:
             continue
         if status != "True" and (name in {"Reconciling", "Stalled"} or not message):
             continue
-        warning = name == "Stalled" or (status == "False" and (name == "Verified" or (name == "Ready" and not on_its_way)))
-        told.setdefault((condition["reason"], message), Event(condition["reason"], message, warning))
+        warning = name == "Stalled" or (
+            status == "False" and (name == "Verified" or (name == "Ready" and not on_its_way))
+        )
+        told.setdefault(
+            (condition["reason"], message), Event(condition["reason"], message, warning)
+        )
     return tuple(told.values())
 
 
@@ -81,11 +108,21 @@ def conditions_of(status: Mapping[str, Any]) -> dict[str, Manifest]:
     return {condition["type"]: condition for condition in conditions}
 
 
-def _stamped(before: Manifest | None, condition: Manifest, generation: int, now: datetime) -> Manifest:
-    kept = before is not None and before["status"] == condition["status"] and before.get("lastTransitionTime")
+def _stamped(
+    before: Manifest | None, condition: Manifest, generation: int, now: datetime
+) -> Manifest:
+    kept = (
+        before is not None
+        and before["status"] == condition["status"]
+        and before.get("lastTransitionTime")
+    )
     time = kept or now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     message = printable(str(condition.get("message", "")), lines=True)[:MESSAGE]
-    return condition | {"message": message, "observedGeneration": generation, "lastTransitionTime": time}
+    return condition | {
+        "message": message,
+        "observedGeneration": generation,
+        "lastTransitionTime": time,
+    }
 
 
 def _rank(condition: Manifest) -> tuple[int, str]:

@@ -32,10 +32,11 @@ class _Rollout:
 
 
 def rollouts(models: Iterable[Manifest]) -> Iterator[Metric]:
-    """Return weight, step and its age of the rollouts that are under way, and how many have which verdict.
+    """Return weight, step and its age of the rollouts that are under way, and how many have which
+    verdict.
 
-    Those that have been at their step for the longest have a series each; of the others, `SERIES` and more, the weight is the
-    largest and the time the oldest, in one series.
+    Those that have been at their step for the longest have a series each; of the others, `SERIES`
+    and more, the weight is the largest and the time the oldest, in one series.
 
     Args:
         models: RegisteredModels as the API server has them.
@@ -47,7 +48,9 @@ def rollouts(models: Iterable[Manifest]) -> Iterator[Metric]:
         namespace, name = str(body["metadata"]["namespace"]), str(body["metadata"]["name"])
         asked = (body.get("spec") or {}).get("stages") or {}
         known = (body.get("status") or {}).get("stages") or {}
-        for stage in asked.keys() & known.keys():  # a status may have been written by others; a spec was admitted
+        for stage in (
+            asked.keys() & known.keys()
+        ):  # a status may have been written by others; a spec was admitted
             if (one := _rollout(asked[stage], known[stage].get("rollout"))) is not None:
                 found[namespace, name, stage] = one
                 verdict = known[stage]["rollout"].get("verdict")
@@ -58,8 +61,16 @@ def rollouts(models: Iterable[Manifest]) -> Iterator[Metric]:
     weights |= {(OTHER, OTHER, OTHER): max(each.weight for each in rest)} if rest else {}
     since = {place: each.since for place, each in shown}
     since |= {(OTHER, OTHER, OTHER): rest[0].since} if rest else {}
-    yield _family("modelyard_rollout_weight", "Percent of the requests that the candidate of a rollout gets.", weights)
-    yield _family("modelyard_rollout_step", "The step that a rollout is at, from 1.", {place: each.step for place, each in shown})
+    yield _family(
+        "modelyard_rollout_weight",
+        "Percent of the requests that the candidate of a rollout gets.",
+        weights,
+    )
+    yield _family(
+        "modelyard_rollout_step",
+        "The step that a rollout is at, from 1.",
+        {place: each.step for place, each in shown},
+    )
     help_ = "How many steps a rollout has, the last one of weight 100 among them."
     yield _family("modelyard_rollout_steps", help_, {place: each.steps for place, each in shown})
     help_ = "Since when a rollout is at its step, with its weight applied, in seconds since 1970."
@@ -68,14 +79,18 @@ def rollouts(models: Iterable[Manifest]) -> Iterator[Metric]:
 
 
 def _rollout(asked: Manifest, state: Any) -> _Rollout | None:
-    """Return what a status says of a rollout; None: there is none, or it says nothing that the operator would write."""
+    """Return what a status says of a rollout; None: there is none, or it says nothing that the
+    operator would write.
+    """
     if not isinstance(state, dict):
         return None
     steps = ((asked.get("rollout") or {}).get("steps") or ()) if isinstance(asked, dict) else ()
     weight, index = state.get("weight", 0), state.get("index", 0)
     if not (_is_within(weight, 100) and _is_within(index, _STEPS)) or not steps:
         return None
-    return _Rollout(weight, min(index, len(steps)) + 1, len(steps) + 1, seconds(state.get("sinceTime")))
+    return _Rollout(
+        weight, min(index, len(steps)) + 1, len(steps) + 1, seconds(state.get("sinceTime"))
+    )
 
 
 def _is_within(value: Any, most: int) -> bool:
@@ -84,7 +99,9 @@ def _is_within(value: Any, most: int) -> bool:
 
 def _verdicts(counts: Tally[tuple[str, str, str]]) -> Metric:
     family = GaugeMetricFamily(
-        "modelyard_rollouts", "Rollouts that are under way, by what their analysis says now.", labels=("namespace", "stage", "verdict")
+        "modelyard_rollouts",
+        "Rollouts that are under way, by what their analysis says now.",
+        labels=("namespace", "stage", "verdict"),
     )
     largest = sorted(counts.items(), key=lambda each: (-each[1], each[0]))
     for place, value in largest[:SERIES]:
@@ -94,7 +111,11 @@ def _verdicts(counts: Tally[tuple[str, str, str]]) -> Metric:
     return family
 
 
-def _family(name: str, help_: str, values: dict[tuple[str, str, str], float] | dict[tuple[str, str, str], int]) -> Metric:
+def _family(
+    name: str,
+    help_: str,
+    values: dict[tuple[str, str, str], float] | dict[tuple[str, str, str], int],
+) -> Metric:
     family = GaugeMetricFamily(name, help_, labels=_PLACE)
     for place, value in values.items():
         family.add_metric(place, value)

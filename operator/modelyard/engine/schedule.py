@@ -1,4 +1,6 @@
-"""What is remembered of each object between two passes, and when the next is due. Doing passes does not belong here."""
+"""What is remembered of each object between two passes, and when the next is due. Doing passes
+does not belong here.
+"""
 
 import math
 from collections.abc import Callable, Iterable, Mapping
@@ -14,10 +16,13 @@ __all__ = ["Schedule"]
 
 _NOT_AT_ONCE = 1.0
 _RETRIES = 20
-"""Failed objects of one namespace that are tried again in one second. Thousands of them, each after a minute at the latest, would take a
-core for tries that fail, and everybody else's changes would wait for it."""
+"""Failed objects of one namespace that are tried again in one second. Thousands of them, each after
+a minute at the latest, would take a core for tries that fail, and everybody else's changes would
+wait for it."""
 _HEALINGS = 50
-"""Objects of one namespace that are looked at in one second when what they waited for answers again."""
+"""Objects of one namespace that are looked at in one second when what they waited for answers
+again.
+"""
 _CALENDAR = 60.0
 _SAYS_NOTHING = {Outcome.BUSY, Outcome.CONFLICT, Outcome.UNAVAILABLE}
 """Ends of a pass after which an object that waited for MLflow or S3 still does."""
@@ -48,8 +53,8 @@ class Schedule:
             queue: What is due.
             pacer: When resyncs are due.
             dice: Where chance comes from.
-            quiet: Seconds between two resyncs of an object of a kind, by plural, that stays as it is;
-                None is the pacer's own.
+            quiet: Seconds between two resyncs of an object of a kind, by plural, that stays as it
+                is; None is the pacer's own.
 
         """
         self._quiet = quiet
@@ -71,7 +76,9 @@ class Schedule:
         return look is not None and look.mark == mark and now < look.due
 
     def adopt(self, key: Key, mark: int, now: float) -> None:
-        """Take an object over that the process before left settled: its next look may wait, for all of these come at once."""
+        """Take an object over that the process before left settled: its next look may wait, for
+        all of these come at once.
+        """
         due = self._pacer.first(now, self._quiet(key.plural))
         self._looks[key] = _Look(mark, due)
         self._queue.add_at(key, Priority.LOW, due)
@@ -109,7 +116,11 @@ class Schedule:
             return
         if result.outcome is Outcome.SETTLED:
             for other in self._outages.answered(key):
-                self._set(other, Priority.LOW, self._calendar(self._healings, key.namespace, _HEALINGS).at(now, now))
+                self._set(
+                    other,
+                    Priority.LOW,
+                    self._calendar(self._healings, key.namespace, _HEALINGS).at(now, now),
+                )
         elif result.outcome not in _SAYS_NOTHING:
             self._let_ask(self._outages.left(key, now), now)
         due, priority = self._next(key, result, look.failures, now)
@@ -123,12 +134,17 @@ class Schedule:
         self._looks[key].due = due
         self._queue.add_at(key, priority, due)
 
-    def _next(self, key: Key, result: ReconcileResult, failures: int, now: float) -> tuple[float, Priority]:
+    def _next(
+        self, key: Key, result: ReconcileResult, failures: int, now: float
+    ) -> tuple[float, Priority]:
         match result.outcome:
             case Outcome.SETTLED | Outcome.INVALID:
                 # One that has just changed may be changing still, in MLflow or S3.
                 resync = self._pacer.next(now, self._quiet(key.plural) if result.quiet else None)
-                if result.requeue_after is None or now + result.requeue_after.total_seconds() >= resync:
+                if (
+                    result.requeue_after is None
+                    or now + result.requeue_after.total_seconds() >= resync
+                ):
                     return resync, Priority.LOW
                 return now + max(result.requeue_after.total_seconds(), _NOT_AT_ONCE), Priority.HIGH
             case Outcome.BUSY:
@@ -136,11 +152,17 @@ class Schedule:
             case Outcome.CONFLICT:
                 return now + backoff(failures, self._dice, first=0.25, longest=10.0), Priority.HIGH
             case Outcome.UNAVAILABLE:  # the gate sees to it that not all come at once
-                return now + max(backoff(failures, self._dice, first=0.25, longest=2.0), result.retry_after), Priority.HIGH
+                return now + max(
+                    backoff(failures, self._dice, first=0.25, longest=2.0), result.retry_after
+                ), Priority.HIGH
             case _:
                 wanted = now + max(backoff(failures, self._dice), result.retry_after)
-                return self._calendar(self._retries, key.namespace, _RETRIES).at(now, wanted), Priority.LOW
+                return self._calendar(self._retries, key.namespace, _RETRIES).at(
+                    now, wanted
+                ), Priority.LOW
 
     def _calendar(self, calendars: dict[str, Pacer], namespace: str, rate: int) -> Pacer:
-        """Return a namespace's own calendar: a tenant with one object does not wait behind another's thousands."""
+        """Return a namespace's own calendar: a tenant with one object does not wait behind
+        another's thousands.
+        """
         return calendars.setdefault(namespace, Pacer(_CALENDAR, rate, self._dice))

@@ -1,6 +1,8 @@
-"""Telling other systems: CloudEvents, sent one after another in the background, and never at the cost of the work.
+"""Telling other systems: CloudEvents, sent one after another in the background, and never at the
+cost of the work.
 
-What is worth a CloudEvent does not belong here (`Controller.announced`), nor how one is sent (`adapters.cloud_events`).
+What is worth a CloudEvent does not belong here (`Controller.announced`), nor how one is sent
+(`adapters.cloud_events`).
 """
 
 import asyncio
@@ -33,7 +35,8 @@ class Post(Protocol):
         """Send one.
 
         Raises:
-            Invalid: The receiver understood, and refuses this event; `Forbidden` because of the credentials.
+            Invalid: The receiver understood, and refuses this event; `Forbidden` because of the
+                credentials.
             Unavailable: Anything else; sending it again may help.
 
         """
@@ -57,7 +60,8 @@ class Timing:
 
 
 class Sink:
-    """Takes CloudEvents in at any rate, and sends them in order, each until the receiver has taken it or refuses it.
+    """Takes CloudEvents in at any rate, and sends them in order, each until the receiver has taken
+    it or refuses it.
 
     What does not fit is dropped, the oldest first, and counted. A receiver may get an event twice.
     """
@@ -116,18 +120,26 @@ class Sink:
                 failures += 1
                 log = logger.warning if failures == 1 else logger.debug
                 log("CloudEvents wait, and are sent again: %s", error)
-                pause = backoff(failures, self._dice, first=self._timing.first, longest=self._timing.longest)
-                await asyncio.sleep(min(self._timing.longest, max(pause, getattr(error, "retry_after", 0.0))))
+                pause = backoff(
+                    failures, self._dice, first=self._timing.first, longest=self._timing.longest
+                )
+                await asyncio.sleep(
+                    min(self._timing.longest, max(pause, getattr(error, "retry_after", 0.0)))
+                )
 
     async def close(self) -> None:
-        """Send what waits while the receiver takes it, for `Timing.close`; what is left is lost, and logged. `run` has ended."""
+        """Send what waits while the receiver takes it, for `Timing.close`; what is left is lost,
+        and logged. `run` has ended.
+        """
         with suppress(TimeoutError):
             async with asyncio.timeout(self._timing.close):
                 while self._backlog and await self._send() is None:
                     pass
         for event in self._backlog:
             self._counted("dropped")
-            logger.warning("A CloudEvent is lost, for the operator stops: %s %s", event["source"], event["id"])
+            logger.warning(
+                "A CloudEvent is lost, for the operator stops: %s %s", event["source"], event["id"]
+            )
         self._backlog.clear()
 
     async def _send(self) -> Unavailable | Forbidden | None:
@@ -139,11 +151,20 @@ class Sink:
             return error
         except Invalid as error:
             outcome = "refused"
-            logger.warning("A CloudEvent was refused and is lost: %s %s: %s", event["source"], event["id"], error)
+            logger.warning(
+                "A CloudEvent was refused and is lost: %s %s: %s",
+                event["source"],
+                event["id"],
+                error,
+            )
         except Exception:  # it must not hold up those after it
             outcome = "refused"
-            logger.exception("This is a bug: a CloudEvent is lost: %s %s", event["source"], event["id"])
-        if self._backlog and self._backlog[0] is event:  # otherwise it was dropped meanwhile, and counted
+            logger.exception(
+                "This is a bug: a CloudEvent is lost: %s %s", event["source"], event["id"]
+            )
+        if (
+            self._backlog and self._backlog[0] is event
+        ):  # otherwise it was dropped meanwhile, and counted
             self._backlog.popleft()
             self._counted(outcome)
         return None

@@ -1,7 +1,8 @@
-"""The workers: so many tasks that take one step after another, and rest when there is none. What a step is does not belong here.
+"""The workers: so many tasks that take one step after another, and rest when there is none. What a
+step is does not belong here.
 
-All of them are made before Kopf begins, for it ends what begins later. Nobody polls: a worker rests on a future, and an alarm is set
-for the next key that becomes ready by itself.
+All of them are made before Kopf begins, for it ends what begins later. Nobody polls: a worker rests
+on a future, and an alarm is set for the next key that becomes ready by itself.
 """
 
 import asyncio
@@ -21,7 +22,11 @@ class Workers:
     """So many workers, asleep until `start`."""
 
     def __init__(
-        self, step: Callable[[], Awaitable[object]], next_time: Callable[[], float | None], held: Callable[[], int], clock: Clock
+        self,
+        step: Callable[[], Awaitable[object]],
+        next_time: Callable[[], float | None],
+        held: Callable[[], int],
+        clock: Clock,
     ) -> None:
         """Make them; no task begins.
 
@@ -42,7 +47,9 @@ class Workers:
 
     def start(self, count: int) -> list["asyncio.Task[None]"]:
         """Begin."""
-        return [asyncio.create_task(self._work(), name=f"worker {number}") for number in range(count)]
+        return [
+            asyncio.create_task(self._work(), name=f"worker {number}") for number in range(count)
+        ]
 
     def wake(self, count: int = 1) -> None:
         """Say that there may be something to do."""
@@ -80,5 +87,7 @@ class Workers:
             self._alarm.cancel()
         when = self._next_time()
         if when is not None:
-            self._alarm = asyncio.get_running_loop().call_later(max(0.0, when - self._clock.time()), self.wake)
+            self._alarm = asyncio.get_running_loop().call_later(
+                max(0.0, when - self._clock.time()), self.wake
+            )
         await waiter

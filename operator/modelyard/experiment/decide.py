@@ -54,7 +54,9 @@ _NAMED = 300
 _NAME_TAKEN_AGAIN = timedelta(minutes=1)
 
 
-def decide(experiment: Experiment, observation: Observation, now: datetime) -> Plan[ExperimentStatus]:
+def decide(
+    experiment: Experiment, observation: Observation, now: datetime
+) -> Plan[ExperimentStatus]:
     """Return the next step: the bucket, the MLflow experiment, its tags, then retention."""
     tracked = observation.tracked
     if not observation.bucket_exists:
@@ -71,20 +73,29 @@ def decide(experiment: Experiment, observation: Observation, now: datetime) -> P
     return Rest(_with(status, ready(Reason.SYNCED, "MLflow and the bucket agree with the spec.")))
 
 
-def finalize(experiment: Experiment, observation: Observation, _now: datetime) -> Plan[ExperimentStatus]:
-    """With `deletionPolicy: Delete`, soft-delete our MLflow experiment first, unless a stage needs a version out of it."""
+def finalize(
+    experiment: Experiment, observation: Observation, _now: datetime
+) -> Plan[ExperimentStatus]:
+    """With `deletionPolicy: Delete`, soft-delete our MLflow experiment first, unless a stage
+    needs a version out of it.
+    """
     tracked = observation.tracked
     ours = tracked is not None and tracked.tags.get(UID_TAG) == experiment.metadata.uid
     delete = experiment.spec.deletion_policy is DeletionPolicy.DELETE
     if delete and tracked is not None and ours and not tracked.deleted:
         if observation.in_use:
-            message = f"MLflow's experiment {tracked.name} was not deleted: {', '.join(observation.in_use)[:_NAMED]} came from it."
+            message = (
+                f"MLflow's experiment {tracked.name} was not deleted:"
+                f" {', '.join(observation.in_use)[:_NAMED]} came from it."
+            )
             return Finalize((Event("LeftBehind", message, warning=True),))
         return Act((DeleteExperiment(tracked.id),))
     return Finalize()
 
 
-def on_error(experiment: Experiment, error: ModelyardError, _now: datetime) -> Rest[ExperimentStatus] | Finalize:
+def on_error(
+    experiment: Experiment, error: ModelyardError, _now: datetime
+) -> Rest[ExperimentStatus] | Finalize:
     """Report an error.
 
     A deletion does not wait if MLflow is to keep everything, or can never be reached.
@@ -149,8 +160,8 @@ def _name_taken(experiment: Experiment, tracked: TrackedExperiment) -> Rest[Expe
     earlier = tracked.tags.get(NAME_TAG) == meta.name
     owner = "an earlier object of this name" if earlier else "another client"
     message = (
-        f"MLflow already has the experiment {tracked.name}, created by {owner}. Give this Experiment"
-        f" another name, or adopt the existing one: kubectl annotate mlexp {meta.name}"
+        f"MLflow already has the experiment {tracked.name}, created by {owner}. Give this"
+        f" Experiment another name, or adopt the existing one: kubectl annotate mlexp {meta.name}"
         f" -n {meta.namespace} {ADOPT_ANNOTATION}=true"
     )
     status = ExperimentStatus(conditions=stalled(Reason.NAME_TAKEN, message))
@@ -158,13 +169,18 @@ def _name_taken(experiment: Experiment, tracked: TrackedExperiment) -> Rest[Expe
 
 
 # --- retention ----------------------------------------------------------------------------------
-def _retain(experiment: Experiment, status: ExperimentStatus, run: TrackedRun) -> Plan[ExperimentStatus]:
+def _retain(
+    experiment: Experiment, status: ExperimentStatus, run: TrackedRun
+) -> Plan[ExperimentStatus]:
     """Soft-delete one run per round. There may be thousands, so the status says so first."""
     shown = experiment.status.condition("Ready")
     if shown is None or shown.reason != Reason.RETAINING:
         message = "Runs past their retention are being soft-deleted."
         return Record(_with(status, ready(Reason.RETAINING, message)))
-    message = f"Soft-deleted run {run.id}, which is past its retention; it can be restored until it is purged."
+    message = (
+        f"Soft-deleted run {run.id}, which is past its retention; it can be restored until it is"
+        " purged."
+    )
     return Act((ArchiveRun(run.id),), (Event("RunExpired", message),))
 
 
@@ -184,7 +200,12 @@ def _status(experiment: Experiment, observation: Observation) -> ExperimentStatu
     return experiment.status.model_copy(
         update={
             "mlflow": MlflowExperiment(id=tracked.id, name=tracked.name, url=url),
-            "artifacts": Artifacts(uri=prefix, objects=usage.objects, bytes=usage.bytes, at_least=not usage.complete or None),
+            "artifacts": Artifacts(
+                uri=prefix,
+                objects=usage.objects,
+                bytes=usage.bytes,
+                at_least=not usage.complete or None,
+            ),
             "runs": RunCounts(
                 running=sum(run.is_open for run in runs),
                 finished=sum(run.has_finished for run in runs),

@@ -21,8 +21,8 @@ class Observation:
         deleted_runs: The number of its soft-deleted runs.
         all_deleted: Whether there are no more of them.
         usage: What is stored below its prefix; None if the bucket does not exist.
-        in_use: Versions of models that have files below its prefix and that stages hold, are taking, or keep
-            for a rollback, in words; read when it is being deleted.
+        in_use: Versions of models that have files below its prefix and that stages hold, are
+            taking, or keep for a rollback, in words; read when it is being deleted.
         unreferenced: Runs past their retention that were checked: no model version came from them.
 
     """

@@ -15,7 +15,9 @@ from modelyard.ports import Ports, TrackedRun, Tracking
 __all__ = ["RUNS", "observe"]
 
 RUNS = 1000
-"""How many runs each reconcile reads; of an experiment with more, only what matters is asked for."""
+"""How many runs each reconcile reads; of an experiment with more, only what matters is asked
+for.
+"""
 
 
 async def observe(experiment: Experiment, ports: Ports, now: datetime) -> Observation:
@@ -32,7 +34,9 @@ async def observe(experiment: Experiment, ports: Ports, now: datetime) -> Observ
     tracked = await tenant.tracking.experiment(experiment_name(meta.namespace, meta.name))
     observation = Observation(tenant.reach.bucket, tracked, tenant.tracking_url, usage=usage)
     if meta.deletion_timestamp is not None:
-        models = map(RegisteredModel.parse, ports.cluster.select("registeredmodels", meta.namespace))
+        models = map(
+            RegisteredModel.parse, ports.cluster.select("registeredmodels", meta.namespace)
+        )
         return replace(observation, in_use=tuple(_in_use(models, prefix)))
     if tracked is None or tracked.deleted or usage is None:
         return observation
@@ -52,7 +56,9 @@ def _in_use(models: Iterable[RegisteredModel], prefix: str) -> Iterator[str]:
                 yield f"{version.name} in {stages[version.name]} of {model.metadata.name}"
 
 
-async def _with_runs(experiment: Experiment, found: Observation, id_: str, tracking: Tracking) -> Observation:
+async def _with_runs(
+    experiment: Experiment, found: Observation, id_: str, tracking: Tracking
+) -> Observation:
     """Read the newest runs, and how many are deleted.
 
     One search answers both, unless the experiment has too many runs for it.
@@ -64,7 +70,13 @@ async def _with_runs(experiment: Experiment, found: Observation, id_: str, track
         if len(both.runs) < RUNS:
             kept = tuple(run for run in both.runs if not run.deleted)
             deleted = len(both.runs) - len(kept)
-            return replace(found, runs=kept, all_runs=both.complete, deleted_runs=deleted, all_deleted=both.complete)
+            return replace(
+                found,
+                runs=kept,
+                all_runs=both.complete,
+                deleted_runs=deleted,
+                all_deleted=both.complete,
+            )
     newest = await tracking.newest_runs(id_, deleted=False, limit=RUNS, metric=metric)
     gone = await tracking.newest_runs(id_, deleted=True, limit=RUNS, metric=None)
     return replace(
@@ -76,7 +88,9 @@ async def _with_runs(experiment: Experiment, found: Observation, id_: str, track
     )
 
 
-async def _with_older(experiment: Experiment, found: Observation, id_: str, now: datetime, tracking: Tracking) -> Observation:
+async def _with_older(
+    experiment: Experiment, found: Observation, id_: str, now: datetime, tracking: Tracking
+) -> Observation:
     """Look past the newest runs: those past their retention are there, and the best may be.
 
     A run that is not among the best of these is not among the best of all, so it may be deleted

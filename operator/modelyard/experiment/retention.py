@@ -23,7 +23,9 @@ def best_first(objective: Objective | None, runs: Iterable[TrackedRun]) -> list[
         return sorted(finished, key=lambda run: run.end or _LONG_AGO, reverse=True)
     ranked = [run for run in finished if not isnan(run.metrics.get(objective.metric, nan))]
     sign = -1 if objective.goal == "Maximize" else 1
-    return sorted(ranked, key=lambda run: (sign * run.metrics[objective.metric], run.start or _LONG_AGO))
+    return sorted(
+        ranked, key=lambda run: (sign * run.metrics[objective.metric], run.start or _LONG_AGO)
+    )
 
 
 def expired(spec: ExperimentSpec, runs: Iterable[TrackedRun], now: datetime) -> list[TrackedRun]:

@@ -1,10 +1,11 @@
-"""What we said of an owned object, kept on the object, and whether the live object still says it. Pure.
+"""What we said of an owned object, kept on the object, and whether the live object still says it.
+Pure.
 
 Server-side apply keeps what other managers added, and takes away what we said before and no longer
 say. So an object is compared in the fields that we own: a field that another manager added is no
-difference, and the annotation `modelyard.io/applied` holds a hash of *which* fields we said, by which
-one that we no longer say is noticed. Their values are compared with the live object itself. (An
-object's managedFields say the same in several kilobytes, which the cache does not keep.)
+difference, and the annotation `modelyard.io/applied` holds a hash of *which* fields we said, by
+which one that we no longer say is noticed. Their values are compared with the live object itself.
+(An object's managedFields say the same in several kilobytes, which the cache does not keep.)
 
 When an object is applied does not belong here, nor whose it is (`kube.owned`).
 """
@@ -18,7 +19,15 @@ from typing import Any
 from modelyard.kube.names import APPLIED_ANNOTATION, CONTENT_ANNOTATION
 from modelyard.kube.quantities import quantity
 
-__all__ = ["ATOMIC_MAPS", "MERGE_KEYS", "in_sync", "item_key", "same_content", "stamped", "with_content"]
+__all__ = [
+    "ATOMIC_MAPS",
+    "MERGE_KEYS",
+    "in_sync",
+    "item_key",
+    "same_content",
+    "stamped",
+    "with_content",
+]
 
 Manifest = dict[str, Any]
 
@@ -50,7 +59,9 @@ ATOMIC_MAPS = frozenset({"matchLabels", "nodeSelector", "selector"})
 
 
 def stamped(manifest: Manifest) -> Manifest:
-    """Return a manifest as it is applied: with the hash of the fields that it says in an annotation."""
+    """Return a manifest as it is applied: with the hash of the fields that it says in an
+    annotation.
+    """
     meta = manifest["metadata"]
     annotations = (meta.get("annotations") or {}) | {APPLIED_ANNOTATION: _fields_hash(manifest)}
     return manifest | {"metadata": meta | {"annotations": annotations}}
@@ -60,8 +71,9 @@ def in_sync(manifest: Manifest, live: Manifest) -> bool:
     """Return whether an apply of this manifest would change nothing of the live object.
 
     That is: the object was last applied with the same fields, and each of them still has our value.
-    An object without the annotation, applied by an older release, is not in sync. Not for a Job whose
-    template another release may have built otherwise: that is immutable, an apply would be refused.
+    An object without the annotation, applied by an older release, is not in sync. Not for a Job
+    whose template another release may have built otherwise: that is immutable, an apply would be
+    refused.
     """
     said = (live["metadata"].get("annotations") or {}).get(APPLIED_ANNOTATION)
     return said == _fields_hash(manifest) and _holds(manifest, live)
@@ -70,8 +82,8 @@ def in_sync(manifest: Manifest, live: Manifest) -> bool:
 def with_content(config_map: Manifest) -> Manifest:
     """Return a ConfigMap with a hash of its data in an annotation.
 
-    Only the metadata of ConfigMaps is watched: what their data was when it was applied, the annotation
-    says. Data that nobody may change afterwards is `immutable`.
+    Only the metadata of ConfigMaps is watched: what their data was when it was applied, the
+    annotation says. Data that nobody may change afterwards is `immutable`.
     """
     text = json.dumps(config_map["data"], sort_keys=True, separators=(",", ":"))
     annotations = {CONTENT_ANNOTATION: hashlib.sha256(text.encode()).hexdigest()[:16]}
@@ -81,13 +93,18 @@ def with_content(config_map: Manifest) -> Manifest:
 
 
 def same_content(config_map: Manifest, live: Manifest) -> bool:
-    """Return whether a live ConfigMap, of which only the metadata is known, was applied as this one."""
+    """Return whether a live ConfigMap, of which only the metadata is known, was applied as this
+    one.
+    """
     ours, theirs = config_map["metadata"]["annotations"], live["metadata"].get("annotations") or {}
-    expected = {APPLIED_ANNOTATION: _fields_hash(config_map), CONTENT_ANNOTATION: ours[CONTENT_ANNOTATION]}
+    expected = {
+        APPLIED_ANNOTATION: _fields_hash(config_map),
+        CONTENT_ANNOTATION: ours[CONTENT_ANNOTATION],
+    }
     return all(theirs.get(key) == value for key, value in expected.items())
 
 
-# --- which fields we say ------------------------------------------------------------------------------
+# --- which fields we say --------------------------------------------------------------------------
 def _fields_hash(manifest: Manifest) -> str:
     """Return a hash of the paths of all fields that a manifest says, whatever their values.
 
@@ -107,7 +124,10 @@ def _fields_hash(manifest: Manifest) -> str:
 def _shape(value: Any, field: str) -> Any:
     if isinstance(value, dict) and value and field not in ATOMIC_MAPS:
         # Most items are plain values: no call for those.
-        return {key: _shape(item, key) if isinstance(item, _NESTED) else None for key, item in value.items()}
+        return {
+            key: _shape(item, key) if isinstance(item, _NESTED) else None
+            for key, item in value.items()
+        }
     if isinstance(value, list) and value and (key_of := item_key(field, value)) is not None:
         return {repr(key_of(item)): _shape(item, "") for item in value}
     return None
@@ -132,13 +152,13 @@ def _item_key(keys: tuple[str, ...], item: Manifest) -> Hashable:
     return tuple(item.get(key, _KEY_DEFAULTS.get(key)) for key in keys)
 
 
-# --- whether the values still stand -------------------------------------------------------------------
+# --- whether the values still stand ---------------------------------------------------------------
 def _holds(ours: Any, live: Any, field: str = "") -> bool:
     """Return whether everything that `ours` says stands in `live` too.
 
     Maps, and lists that Kubernetes merges, may hold more in `live`; atomic ones are equal. Resource
-    quantities compare by value: `1000m` is `1`. What is empty may be absent; a False or a 0 may not,
-    for its absence may mean another default.
+    quantities compare by value: `1000m` is `1`. What is empty may be absent; a False or a 0 may
+    not, for its absence may mean another default.
     """
     if live is None:
         return ours is None or ours in ({}, [], "")

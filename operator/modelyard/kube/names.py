@@ -1,4 +1,5 @@
-"""Every derived name, label, annotation and tag, in one place; names that pods know too are in `api.wire`.
+"""Every derived name, label, annotation and tag, in one place; names that pods know too are in
+`api.wire`.
 
 Building whole objects does not belong here.
 """
@@ -52,7 +53,9 @@ CONNECTION_SECRET = "modelyard-connection"  # noqa: S105 - the name of a Secret,
 FREEZE_CONFIG_MAP = "modelyard-freeze"
 """The ConfigMap with the cluster's freezes, in the operator's own namespace."""
 PODS_SECRET = "modelyard-connection-pods"  # noqa: S105 - the name of a Secret, not a secret
-"""Optional: the connection of a namespace's pods, so that what trains holds no right on the registry."""
+"""Optional: the connection of a namespace's pods, so that what trains holds no right on the
+registry.
+"""
 FIELD_MANAGER = "modelyard"
 MANAGED_BY = "app.kubernetes.io/managed-by"
 
@@ -64,7 +67,9 @@ VERSION_LABEL = "modelyard.io/version"
 IDENTITY_LABEL = "modelyard.io/identity"
 """Eight hex digits of (version, digest, image, revision): what a serving object serves."""
 GATE_LABEL = "modelyard.io/gate"
-"""On the Job of a gate and its pods: the gate's name. They have no identity, so no Service of a stage selects them."""
+"""On the Job of a gate and its pods: the gate's name. They have no identity, so no Service of a
+stage selects them.
+"""
 COMPONENT_LABEL = "app.kubernetes.io/component"
 ALLOW_CODE_LABEL = "modelyard.io/allow-code-models"
 ADOPT_ANNOTATION = "modelyard.io/adopt"
@@ -115,7 +120,9 @@ def experiment_prefix(bucket: str, namespace: str, name: str) -> str:
 
 
 def mlflow_model_name(namespace: str, name: str) -> str:
-    """Return the registered model's name in MLflow. Namespaces have no dots, so two models never share one."""
+    """Return the registered model's name in MLflow. Namespaces have no dots, so two models never
+    share one.
+    """
     return f"{namespace}.{name}"
 
 
@@ -125,20 +132,28 @@ def job_name(run: str, attempt: int) -> str:
 
 
 def gate_job(model: str, stage: str, gate: str, asked: str) -> str:
-    """Return the name of the Job of a gate; `asked` is a hash of what is asked. Its pods get six characters more."""
+    """Return the name of the Job of a gate; `asked` is a hash of what is asked. Its pods get six
+    characters more.
+    """
     return f"{bounded(f'{model}-{stage}-{gate}', 48)}-{asked}"
 
 
 def serving_name(model: str, stage: str) -> str:
-    """Return the name of a stage's Service, autoscaler and disruption budget, which is its address too."""
+    """Return the name of a stage's Service, autoscaler and disruption budget, which is its
+    address too.
+    """
     return bounded(f"{model}-{stage}")
 
 
 def version_holder(run: str) -> str:
-    """Return what holds a version's name for a TrainingRun that does not exist yet; once it does, its uid."""
+    """Return what holds a version's name for a TrainingRun that does not exist yet; once it
+    does, its uid.
+    """
     return f"trainingruns/{run}"
 
 
 def version_workload(model: str, stage: str, version: str, identity: str) -> str:
-    """Return the name of the Deployment that serves a version in a stage; its pods get seventeen characters more."""
+    """Return the name of the Deployment that serves a version in a stage; its pods get seventeen
+    characters more.
+    """
     return f"{bounded(f'{model}-{stage}-{version}'.lower(), 37)}-{identity}"

@@ -74,7 +74,13 @@ OWNED = (
         "Holds the parameters of a run; only the metadata is watched.",
         metadata_only=True,
     ),
-    OwnedKind("v1", "Service", "services", _KEEP, "Is the address of a stage, or of a candidate that a gate asks."),
+    OwnedKind(
+        "v1",
+        "Service",
+        "services",
+        _KEEP,
+        "Is the address of a stage, or of a candidate that a gate asks.",
+    ),
     OwnedKind("apps/v1", "Deployment", "deployments", _KEEP, "Serves a version."),
     OwnedKind(
         "apps/v1",
@@ -113,8 +119,9 @@ OWNED = (
         "Pod",
         "pods",
         (*_WATCH, "patch"),
-        "Says why a Job or a Deployment does not start, with the last lines of a failed container; an annotation of one that serves"
-        " tells it how to split its requests, and the policy operator-fence keeps the operator to that annotation.",
+        "Says why a Job or a Deployment does not start, with the last lines of a failed container;"
+        " an annotation of one that serves tells it how to split its requests, and the policy"
+        " operator-fence keeps the operator to that annotation.",
         through=(_REPLICA_SET, _JOB),
     ),
 )
@@ -170,9 +177,15 @@ def taken(live: Mapping[str, Any]) -> str:
     """
     found = _controller(live)
     if found is None or not found["apiVersion"].startswith(f"{GROUP}/"):
-        return "there is one already, and it is not this object's; delete it, or give this object another name"
+        return (
+            "there is one already, and it is not this object's; delete it, or give this object"
+            " another name"
+        )
     other = f"{found['kind']} {found['name']}"
-    return f"there is one already, of the {other}; choose a name for this object, or its stage, that does not join to the same"
+    return (
+        f"there is one already, of the {other}; choose a name for this object, or its stage, that"
+        " does not join to the same"
+    )
 
 
 def _controller(body: Mapping[str, Any]) -> Mapping[str, Any] | None:

@@ -13,7 +13,15 @@ from typing import Any
 from modelyard.api.pod_end import Exit, PodReason
 from modelyard.kube.jobs import asked_to_end, failed
 
-__all__ = ["PodEnd", "Termination", "is_ready", "not_created", "pod_end", "terminations", "workload_end"]
+__all__ = [
+    "PodEnd",
+    "Termination",
+    "is_ready",
+    "not_created",
+    "pod_end",
+    "terminations",
+    "workload_end",
+]
 
 Manifest = dict[str, Any]
 
@@ -38,7 +46,9 @@ _OWN_LIMIT = re.compile(r"exceeds the (total )?limit|exceeded its local ephemera
 _KILLED = 137
 """128 + SIGKILL."""
 _LOST = "ContainerStatusUnknown"
-"""What the kubelet says of a container that it no longer finds, with an exit code of 137 that it makes up."""
+"""What the kubelet says of a container that it no longer finds, with an exit code of 137 that it
+makes up.
+"""
 _EVICTED = "Evicted"
 
 
@@ -149,7 +159,9 @@ def pod_end(pod: Manifest, containers: Collection[str] | None = None) -> PodEnd 
     for ended in terminations(pod):
         if ended.exit_code == 0 or (containers is not None and ended.container not in containers):
             continue
-        stopped = ended.exit_code == Exit.STOPPED and not ended.said and asked_to_end(pod) is not None
+        stopped = (
+            ended.exit_code == Exit.STOPPED and not ended.said and asked_to_end(pod) is not None
+        )
         outside = stopped or ended.reason == _LOST
         if not outside and not _killed(ended, pod):
             return _container_end(ended)
@@ -185,18 +197,24 @@ def terminations(pod: Manifest) -> list[Termination]:
 
 
 def _killed(ended: Termination, pod: Manifest) -> bool:
-    """Tell whether a container was killed and nothing says why: containerd sometimes loses the reason OOMKilled."""
+    """Tell whether a container was killed and nothing says why: containerd sometimes loses the
+    reason OOMKilled.
+    """
     silent = ended.reason != "OOMKilled" and not ended.said
     return ended.exit_code == _KILLED and silent and not _probed(pod, ended.container)
 
 
 def _killed_end(ended: Termination, pod: Manifest) -> PodEnd:
-    """Read a container that was killed: besides the kernel and probes only the end of its pod does that."""
+    """Read a container that was killed: besides the kernel and probes only the end of its pod
+    does that.
+    """
     return _out_of_memory(ended) if asked_to_end(pod) is None else _ended_from_outside(ended, pod)
 
 
 def _ended_from_outside(ended: Termination, pod: Manifest) -> PodEnd:
-    """Read a container whose pod was deleted, evicted or preempted, or which was gone with its node."""
+    """Read a container whose pod was deleted, evicted or preempted, or which was gone with its
+    node.
+    """
     found = _condition(pod, "DisruptionTarget", "True") or {}
     why = f"{found.get('reason') or 'Deleted'}: {found.get('message') or 'the pod was deleted'}"
     if ended.reason == _LOST and asked_to_end(pod) is None:
@@ -207,7 +225,9 @@ def _ended_from_outside(ended: Termination, pod: Manifest) -> PodEnd:
 
 def _out_of_memory(ended: Termination) -> PodEnd:
     message = f"The container {ended.container} used more memory than its limit."
-    return PodEnd(PodReason.OUT_OF_MEMORY, message, ended.container, ended.exit_code, ended.log[-_LOG_LIMIT:])
+    return PodEnd(
+        PodReason.OUT_OF_MEMORY, message, ended.container, ended.exit_code, ended.log[-_LOG_LIMIT:]
+    )
 
 
 def _container_end(ended: Termination) -> PodEnd:

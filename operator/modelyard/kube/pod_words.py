@@ -18,7 +18,9 @@ _KEYS = frozenset({"reason", "message", "dataset", "digest", "rows"})
 
 
 def cleaned(manifest: Manifest, words: Words) -> Manifest:
-    """Return an owned object whose status holds only clean texts; the object itself if it says nothing."""
+    """Return an owned object whose status holds only clean texts; the object itself if it says
+    nothing.
+    """
     status = manifest.get("status")
     if not isinstance(status, dict) or not _says(status):
         return manifest
@@ -38,12 +40,17 @@ def _clean(value: Any, words: Words) -> Any:
     if not isinstance(value, dict):
         return value
     return {
-        key: _message(each, words) if key == "message" and isinstance(each, str) else _clean(each, words) for key, each in value.items()
+        key: _message(each, words)
+        if key == "message" and isinstance(each, str)
+        else _clean(each, words)
+        for key, each in value.items()
     }
 
 
 def _message(text: str, words: Words) -> str:
-    """Clean a message. That of one of our programs is JSON, and its reason is what decisions rest on."""
+    """Clean a message. That of one of our programs is JSON, and its reason is what decisions
+    rest on.
+    """
     if text.lstrip().startswith("{"):
         try:
             return json.dumps(_said(json.loads(text), words), ensure_ascii=False)
@@ -58,5 +65,7 @@ def _said(value: Any, words: Words) -> Any:
     if isinstance(value, list):
         return [_said(each, words) for each in value]
     if isinstance(value, dict):
-        return {key if key in _KEYS else words(key): _said(each, words) for key, each in value.items()}
+        return {
+            key if key in _KEYS else words(key): _said(each, words) for key, each in value.items()
+        }
     return value

@@ -1,4 +1,6 @@
-"""What every generated pod has: security, environment, volumes. Which containers it has does not belong here."""
+"""What every generated pod has: security, environment, volumes. Which containers it has does not
+belong here.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -42,7 +44,10 @@ CONTAINER_SECURITY: dict[str, Any] = {
     "capabilities": {"drop": ["ALL"]},
 }
 
-DEFAULT_RESOURCES: dict[str, dict[str, Any]] = {"requests": {"cpu": "250m", "memory": "512Mi"}, "limits": {"memory": "2Gi"}}
+DEFAULT_RESOURCES: dict[str, dict[str, Any]] = {
+    "requests": {"cpu": "250m", "memory": "512Mi"},
+    "limits": {"memory": "2Gi"},
+}
 STORAGE = "ephemeral-storage"
 DEFAULT_STORAGE = "20Gi"
 """How much a pod may write to one of its folders."""
@@ -53,7 +58,13 @@ _BASE_ENV = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
 }
 _STORE = ("MLFLOW_S3_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
-_STORE_OPTIONAL = ("AWS_SESSION_TOKEN", "AWS_DEFAULT_REGION", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
+_STORE_OPTIONAL = (
+    "AWS_SESSION_TOKEN",
+    "AWS_DEFAULT_REGION",
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "NO_PROXY",
+)
 
 
 @dataclass(frozen=True)
@@ -68,13 +79,18 @@ class Runtime:
 
 
 def literal(text: str) -> str:
-    """Return what the kubelet makes this text of, in a command or an environment: it expands `$(NAME)`, also from a Secret, and `$$`."""
+    """Return what the kubelet makes this text of, in a command or an environment: it expands
+    `$(NAME)`, also from a Secret, and `$$`.
+    """
     return text.replace("$", "$$")
 
 
 def env(values: Mapping[str, str]) -> list[dict[str, str]]:
     """Return a container's environment: what every pod of ours has, and these, as they are."""
-    return [{"name": name, "value": literal(value)} for name, value in (_BASE_ENV | dict(values)).items()]
+    return [
+        {"name": name, "value": literal(value)}
+        for name, value in (_BASE_ENV | dict(values)).items()
+    ]
 
 
 def connection(secret: str = CONNECTION_SECRET) -> list[dict[str, Any]]:
@@ -83,17 +99,25 @@ def connection(secret: str = CONNECTION_SECRET) -> list[dict[str, Any]]:
 
 
 def store_keys(secret: str) -> list[dict[str, Any]]:
-    """Return the environment that leads to S3, key by key: what else is in the Secret does not reach the container.
+    """Return the environment that leads to S3, key by key: what else is in the Secret does not
+    reach the container.
 
-    For programs that are to do what we wrote, whoever may write the Secret: with `envFrom` a key such as
-    PYTHONWARNINGS or LD_PRELOAD has Python run something else before it runs us.
+    For programs that are to do what we wrote, whoever may write the Secret: with `envFrom` a key
+    such as PYTHONWARNINGS or LD_PRELOAD has Python run something else before it runs us.
     """
-    return [_secret_key(secret, name) for name in _STORE] + [_secret_key(secret, name, optional=True) for name in _STORE_OPTIONAL]
+    return [_secret_key(secret, name) for name in _STORE] + [
+        _secret_key(secret, name, optional=True) for name in _STORE_OPTIONAL
+    ]
 
 
 def store_reach(secret: str) -> list[dict[str, Any]]:
-    """Return the environment that says what a namespace may read of S3, for programs that are given an address by a user."""
-    return [_secret_key(secret, name, optional=True) for name in ("MODELYARD_BUCKET", "MODELYARD_READ_BUCKETS")]
+    """Return the environment that says what a namespace may read of S3, for programs that are
+    given an address by a user.
+    """
+    return [
+        _secret_key(secret, name, optional=True)
+        for name in ("MODELYARD_BUCKET", "MODELYARD_READ_BUCKETS")
+    ]
 
 
 def _secret_key(secret: str, key: str, **more: bool) -> dict[str, Any]:
@@ -106,10 +130,12 @@ def pull_secrets(*names: str) -> list[dict[str, str]]:
 
 
 def resources(wanted: Resources) -> dict[str, Any]:
-    """Return a container's resources: the user's, with ours for what is missing; memory always has a limit.
+    """Return a container's resources: the user's, with ours for what is missing; memory always has
+    a limit.
 
-    A request without its limit raises ours to itself where it is larger. A limit without its request is
-    left to Kubernetes, which requests as much. The processor has no limit of ours: it would only slow down.
+    A request without its limit raises ours to itself where it is larger. A limit without its
+    request is left to Kubernetes, which requests as much. The processor has no limit of ours: it
+    would only slow down.
     """
     requests, limits = dict(wanted.requests), dict(wanted.limits)
     if "cpu" not in requests and "cpu" not in limits:
@@ -125,9 +151,16 @@ def _larger(ours: str, theirs: int | str) -> int | str:
     return theirs if least is not None and asked is not None and asked > least else ours
 
 
-def scratch_volumes(tmp: int | str = DEFAULT_STORAGE, data: int | str = DEFAULT_STORAGE) -> list[dict[str, Any]]:
-    """Return the two places that a pod may write to, each with the size at which Kubernetes ends the pod."""
-    return [{"name": name, "emptyDir": {"sizeLimit": size}} for name, size in (("tmp", tmp), ("modelyard", data))]
+def scratch_volumes(
+    tmp: int | str = DEFAULT_STORAGE, data: int | str = DEFAULT_STORAGE
+) -> list[dict[str, Any]]:
+    """Return the two places that a pod may write to, each with the size at which Kubernetes ends
+    the pod.
+    """
+    return [
+        {"name": name, "emptyDir": {"sizeLimit": size}}
+        for name, size in (("tmp", tmp), ("modelyard", data))
+    ]
 
 
 def scratch_mounts() -> list[dict[str, Any]]:

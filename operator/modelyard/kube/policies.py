@@ -1,4 +1,5 @@
-"""Whether the admission policies are in force: the specs that stand in the cluster against those that were installed. Pure.
+"""Whether the admission policies are in force: the specs that stand in the cluster against those
+that were installed. Pure.
 
 The chart says what it installed, as hashes, in the operator's setting `policies`. Reading the
 objects does not belong here (`adapters.kubernetes_policies`).
@@ -32,7 +33,9 @@ NAMES = (
     "names",
     "operator-fence",
 )
-"""The policies of the chart; each one's object is named after the release, such as `modelyard-promote`."""
+"""The policies of the chart; each one's object is named after the release, such as
+`modelyard-promote`.
+"""
 _DEFAULTS: Mapping[str, Any] = {
     "matchPolicy": "Equivalent",
     "namespaceSelector": {},
@@ -71,7 +74,9 @@ def fingerprint(spec: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def problem(policy: Mapping[str, Any] | None, binding: Mapping[str, Any] | None, wanted: tuple[str, str]) -> str | None:
+def problem(
+    policy: Mapping[str, Any] | None, binding: Mapping[str, Any] | None, wanted: tuple[str, str]
+) -> str | None:
     """Say why a policy is not in force as it was installed; None when it is.
 
     Args:
@@ -93,7 +98,11 @@ def problem(policy: Mapping[str, Any] | None, binding: Mapping[str, Any] | None,
 def _bare(value: Any) -> Any:
     """Return a value without the defaults that the API server adds."""
     if isinstance(value, Mapping):
-        return {key: _bare(inner) for key, inner in value.items() if not (key in _DEFAULTS and inner == _DEFAULTS[key])}
+        return {
+            key: _bare(inner)
+            for key, inner in value.items()
+            if not (key in _DEFAULTS and inner == _DEFAULTS[key])
+        }
     if isinstance(value, list | tuple):
         return [_bare(each) for each in value]
     return value

@@ -24,12 +24,15 @@ _SUFFIXES = {
     "Pi": Decimal(2**50),
     "Ei": Decimal(2**60),
 }
-_QUANTITY = re.compile(r"([0-9]+(?:[.][0-9]+)?(?:[eE][-+]?[0-9]+)?)(n|u|m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei|)")
+_QUANTITY = re.compile(
+    r"([0-9]+(?:[.][0-9]+)?(?:[eE][-+]?[0-9]+)?)(n|u|m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei|)"
+)
 _FINEST, _GREATEST = Decimal("1e-9"), Decimal(2**63 - 1)
 
 
 def quantity(value: Any) -> Decimal | None:
-    """Return a quantity as the API server keeps it: rounded up to billionths, and no more than 63 bits.
+    """Return a quantity as the API server keeps it: rounded up to billionths, and no more than 63
+    bits.
 
     None: it is no quantity.
     """

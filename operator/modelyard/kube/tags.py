@@ -1,8 +1,10 @@
-"""Tags that follow a spec: which to set, and which to take away again. Pure; whose tags they are on is decided elsewhere.
+"""Tags that follow a spec: which to set, and which to take away again. Pure; whose tags they are on
+is decided elsewhere.
 
-Others may set tags on the same object in MLflow, and those stay. So what we set is remembered beside it, in a tag of ours that holds a
-short digest of each key (keys themselves may be too long for one value). It is written before what it speaks of and corrected after it:
-a crash in between leaves a record that names too much, never too little.
+Others may set tags on the same object in MLflow, and those stay. So what we set is remembered
+beside it, in a tag of ours that holds a short digest of each key (keys themselves may be too long
+for one value). It is written before what it speaks of and corrected after it: a crash in between
+leaves a record that names too much, never too little.
 """
 
 import hashlib
@@ -13,7 +15,9 @@ __all__ = ["RECORD_TAG", "missing", "recorded", "stale"]
 RECORD_TAG = "modelyard.io/tags"
 
 
-def missing(wanted: Mapping[str, str], ours: Iterable[str], there: Mapping[str, str]) -> dict[str, str]:
+def missing(
+    wanted: Mapping[str, str], ours: Iterable[str], there: Mapping[str, str]
+) -> dict[str, str]:
     """Return the tags to set, the record first.
 
     Args:
@@ -38,7 +42,9 @@ def stale(ours: Iterable[str], there: Mapping[str, str]) -> tuple[str, ...]:
 
 
 def recorded(keys: Iterable[str]) -> dict[str, str]:
-    """Return the record of these keys, for an object that is being created with them; nothing when there are none."""
+    """Return the record of these keys, for an object that is being created with them; nothing
+    when there are none.
+    """
     record = " ".join(sorted(map(_digest, keys)))
     return {RECORD_TAG: record} if record else {}
 

@@ -1,8 +1,9 @@
 """ModelApproval, the kind. It imports no other kind.
 
-In reading order: `observation` (what it is held against), `decide` (whether it counts, and whether it
-is of any use), `observe` (which reads what the watches know). Which approvals count is a rule of
-`api.approvals`; what a promotion does with that is RegisteredModel's (`registered_model.gates.approvals`).
+In reading order: `observation` (what it is held against), `decide` (whether it counts, and whether
+it is of any use), `observe` (which reads what the watches know). Which approvals count is a rule of
+`api.approvals`; what a promotion does with that is RegisteredModel's
+(`registered_model.gates.approvals`).
 """
 
 from collections.abc import Iterable
@@ -22,12 +23,16 @@ def _of_model(model: Manifest, cluster: Cluster) -> Iterable[str]:
     """Return the approvals that name a model."""
     meta = model["metadata"]
     return (
-        each["metadata"]["name"] for each in cluster.select("modelapprovals", meta["namespace"]) if each["spec"]["model"] == meta["name"]
+        each["metadata"]["name"]
+        for each in cluster.select("modelapprovals", meta["namespace"])
+        if each["spec"]["model"] == meta["name"]
     )
 
 
 def _siblings(approval: Manifest, cluster: Cluster) -> Iterable[str]:
-    """Return the other approvals of the same approver for the same version: of several, one counts."""
+    """Return the other approvals of the same approver for the same version: of several, one
+    counts.
+    """
     meta, about = approval["metadata"], _about(approval)
     for each in cluster.select("modelapprovals", meta["namespace"]):
         if each["metadata"]["name"] != meta["name"] and _about(each) == about:

@@ -29,7 +29,9 @@ def decide(approval: ModelApproval, seen: Observation, now: datetime) -> Approva
             meta = approval.metadata
             return Act((Delete(f"{GROUP}/{VERSION}", approval.KIND, meta.name, meta.uid),))
     said, expires = _standing(approval, seen, now)
-    status = approval.status.model_copy(update={"conditions": _conditions(said), "expire_time": expires})
+    status = approval.status.model_copy(
+        update={"conditions": _conditions(said), "expire_time": expires}
+    )
     times = [each for each in (said.next_time, useless_from) if each is not None]
     return Rest(status, requeue_after=min(times) - now if times else None)
 
@@ -39,31 +41,50 @@ def _is_of_use(approval: ModelApproval, model: RegisteredModel | None) -> bool:
     if model is None:
         return False
     spec, status = approval.spec, model.status
-    recorded = {*(version.digest for version in status.versions), *(older.digest for older in status.older_versions)}
+    recorded = {
+        *(version.digest for version in status.versions),
+        *(older.digest for older in status.older_versions),
+    }
     if spec.digest in recorded or status.mlflow_name is None:
         return True
     # The bytes of a version that is asked for may be about to be recorded.
     known = {version.name for version in status.versions if version.digest is not None}
-    return spec.version not in known and any(model.asked(stage) == spec.version for stage in model.spec.stages)
+    return spec.version not in known and any(
+        model.asked(stage) == spec.version for stage in model.spec.stages
+    )
 
 
-def _standing(approval: ModelApproval, seen: Observation, now: datetime) -> tuple[Standing, datetime | None]:
+def _standing(
+    approval: ModelApproval, seen: Observation, now: datetime
+) -> tuple[Standing, datetime | None]:
     """Return how the approval stands, and when it expires."""
     spec, model = approval.spec, seen.model
     stage = model.spec.stages.get(spec.stage) if model is not None else None
     if model is None or stage is None:
-        what = f"There is no RegisteredModel {spec.model}" if model is None else f"{spec.model} has no stage {spec.stage}"
+        what = (
+            f"There is no RegisteredModel {spec.model}"
+            if model is None
+            else f"{spec.model} has no stage {spec.stage}"
+        )
         return Standing(Reason.NO_SUCH_GATE, f"{what}, so nothing asks for this approval."), None
     gate = gate_of(approval, stage)
     if gate is None:
-        return Standing(Reason.NO_SUCH_GATE, _no_gate(approval, [each.name for each in stage.gates if each.approvals])), None
+        return Standing(
+            Reason.NO_SUCH_GATE,
+            _no_gate(approval, [each.name for each in stage.gates if each.approvals]),
+        ), None
     held = model.status.stages.get(spec.stage)
     if held is not None and (held.version, held.digest) == (spec.version, spec.digest):
         return Standing(Reason.EFFECTIVE, f"{spec.version} holds {spec.stage}."), None
     version = next((each for each in model.status.versions if each.name == spec.version), None)
     if model.asked(spec.stage) != spec.version or version is None or version.digest is None:
-        return Standing(Reason.NOT_ASKED_FOR, f"{spec.stage} does not ask for {spec.version} now."), None
-    found = {each.metadata.uid: said for each, said in heard(seen.approvals, Asked(spec.stage, stage, gate, version), now)}
+        return Standing(
+            Reason.NOT_ASKED_FOR, f"{spec.stage} does not ask for {spec.version} now."
+        ), None
+    found = {
+        each.metadata.uid: said
+        for each, said in heard(seen.approvals, Asked(spec.stage, stage, gate, version), now)
+    }
     said = found.get(approval.metadata.uid)
     if said is None:  # it is on its way out
         return Standing(Reason.NOT_ASKED_FOR, "It is withdrawn."), None
@@ -73,16 +94,24 @@ def _standing(approval: ModelApproval, seen: Observation, now: datetime) -> tupl
 def _no_gate(approval: ModelApproval, people: list[str]) -> str:
     spec = approval.spec
     if spec.gate is not None:
-        return f"{spec.stage} of {spec.model} has no gate {spec.gate} of the kind external or approvals."
+        return (
+            f"{spec.stage} of {spec.model} has no gate {spec.gate} of the kind external or"
+            " approvals."
+        )
     if not people:
         return f"{spec.stage} of {spec.model} has no gate approvals."
-    return f"{spec.stage} of {spec.model} has several gates approvals: {', '.join(people)}. Name one as spec.gate."
+    return (
+        f"{spec.stage} of {spec.model} has several gates approvals: {', '.join(people)}. Name one"
+        " as spec.gate."
+    )
 
 
 def _conditions(said: Standing) -> tuple[Condition, ...]:
     if said.counts or said.reason is Reason.EFFECTIVE:
         return ready(said.reason, said.message)
-    return (progressing if said.reason is Reason.NOT_ASKED_FOR else stalled)(said.reason, said.message)
+    return (progressing if said.reason is Reason.NOT_ASKED_FOR else stalled)(
+        said.reason, said.message
+    )
 
 
 def finalize(_approval: ModelApproval, _seen: Observation, _now: datetime) -> ApprovalPlan:
@@ -90,11 +119,15 @@ def finalize(_approval: ModelApproval, _seen: Observation, _now: datetime) -> Ap
     return Finalize()
 
 
-def on_error(approval: ModelApproval, error: ModelyardError, _now: datetime) -> Rest[ModelApprovalStatus] | Finalize:
+def on_error(
+    approval: ModelApproval, error: ModelyardError, _now: datetime
+) -> Rest[ModelApprovalStatus] | Finalize:
     """Return what an error means to users."""
     return Rest(approval.status.model_copy(update={"conditions": trouble(error)}))
 
 
 def in_sync(_approval: ModelApproval, _owned: tuple[Manifest, ...]) -> bool:
-    """Tell whether its status can wait for the next resync; it depends on the time and on other objects, so it cannot."""
+    """Tell whether its status can wait for the next resync; it depends on the time and on other
+    objects, so it cannot.
+    """
     return False

@@ -14,5 +14,12 @@ async def observe(approval: ModelApproval, ports: Ports, _now: datetime) -> Obse
     """Read the model, and the approvals that name it."""
     namespace, name = approval.metadata.namespace, approval.spec.model
     body = ports.cluster.get("registeredmodels", namespace, name)
-    about = (each for each in ports.cluster.select("modelapprovals", namespace) if each["spec"]["model"] == name)
-    return Observation(RegisteredModel.parse(body) if body is not None else None, tuple(map(ModelApproval.parse, about)))
+    about = (
+        each
+        for each in ports.cluster.select("modelapprovals", namespace)
+        if each["spec"]["model"] == name
+    )
+    return Observation(
+        RegisteredModel.parse(body) if body is not None else None,
+        tuple(map(ModelApproval.parse, about)),
+    )

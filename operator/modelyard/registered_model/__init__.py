@@ -58,9 +58,13 @@ _READS_LAST = timedelta(seconds=15)
 
 
 def _models_of_run(run: Manifest, cluster: Cluster) -> Iterable[str]:
-    """Return the model that a run registers with, and those that name it: when it is new, when it has ended, and when it goes."""
+    """Return the model that a run registers with, and those that name it: when it is new, when
+    it has ended, and when it goes.
+    """
     meta, status = run["metadata"], run.get("status") or {}
-    if status.get("attempt") and not (status.get("completionTime") or meta.get("deletionTimestamp")):
+    if status.get("attempt") and not (
+        status.get("completionTime") or meta.get("deletionTimestamp")
+    ):
         return
     registers = (run["spec"].get("register") or {}).get("model")
     if registers:
@@ -85,7 +89,10 @@ def controller(runtime: Runtime) -> Controller[RegisteredModel, Observation, Reg
         finalize=finalize,
         on_error=on_error,
         in_sync=in_sync_with(runtime),
-        relations=(Relation("trainingruns", _models_of_run), Relation("modelapprovals", _model_of_approval)),
+        relations=(
+            Relation("trainingruns", _models_of_run),
+            Relation("modelapprovals", _model_of_approval),
+        ),
         survives_refusals=True,
         reads_last=_READS_LAST,
         ended=history.ended,

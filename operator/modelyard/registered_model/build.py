@@ -1,4 +1,5 @@
-"""Build the objects that serve a version in a stage. Pure; when they are applied is decided elsewhere.
+"""Build the objects that serve a version in a stage. Pure; when they are applied is decided
+elsewhere.
 
 What is rolled out is a pod template without the serving fields of the spec. It is kept whole in a
 ControllerRevision, so that an operator of another release applies the same template; `with_serving`
@@ -13,7 +14,14 @@ from typing import Any
 from modelyard.api import wire
 from modelyard.api.base import parse_duration
 from modelyard.api.pods import Resources
-from modelyard.api.registered_model import ModelRuntime, OperatorRuntime, RegisteredModel, ServedVersion, Serving, ServingRuntime
+from modelyard.api.registered_model import (
+    ModelRuntime,
+    OperatorRuntime,
+    RegisteredModel,
+    ServedVersion,
+    Serving,
+    ServingRuntime,
+)
 from modelyard.api.wire import FETCH, MODEL
 from modelyard.api.wire import SERVING_PORT as PORT
 from modelyard.kube.names import (
@@ -81,13 +89,19 @@ _GRACE_SECONDS = 30
 _MIN_READY_SECONDS = 1
 """A kubelet on a busy node may revoke a new pod's readiness for a second."""
 _TMP_SIZE, _GIB = "2Gi", 1024**3
-_SCRAPED = {"prometheus.io/scrape": "true", "prometheus.io/port": str(wire.METRICS_PORT), "prometheus.io/path": "/metrics"}
+_SCRAPED = {
+    "prometheus.io/scrape": "true",
+    "prometheus.io/port": str(wire.METRICS_PORT),
+    "prometheus.io/path": "/metrics",
+}
 """By these annotations a Prometheus that is set up for them finds the pods."""
 
 
 @dataclass(frozen=True)
 class Surroundings:
-    """What serving pods get from their namespace and from the operator's settings, not from what was promoted."""
+    """What serving pods get from their namespace and from the operator's settings, not from what
+    was promoted.
+    """
 
     allow_code: bool
     pods_secret: str
@@ -96,12 +110,20 @@ class Surroundings:
 
 def served(version: str, digest: str, runtime: Runtime) -> ServedVersion:
     """Return what a promotion promotes that begins now, with its identity."""
-    identity = hashlib.sha256("\n".join((version, digest, runtime.image, str(REVISION))).encode()).hexdigest()[:8]
-    return ServedVersion(version=version, digest=digest, runtime=ModelRuntime(image=runtime.image, revision=REVISION, identity=identity))
+    identity = hashlib.sha256(
+        "\n".join((version, digest, runtime.image, str(REVISION))).encode()
+    ).hexdigest()[:8]
+    return ServedVersion(
+        version=version,
+        digest=digest,
+        runtime=ModelRuntime(image=runtime.image, revision=REVISION, identity=identity),
+    )
 
 
 def splits(what: ServedVersion) -> bool:
-    """Tell whether the pods that serve this can split their requests; those of an earlier revision answer all themselves."""
+    """Tell whether the pods that serve this can split their requests; those of an earlier
+    revision answer all themselves.
+    """
     return what.runtime.revision >= _SPLITS
 
 
@@ -111,7 +133,9 @@ def operator_runtime(runtime: Runtime) -> OperatorRuntime:
 
 
 # --- the template -------------------------------------------------------------------------------
-def template(model: RegisteredModel, stage: str, what: ServedVersion, uri: str, pull_policy: str) -> Manifest:
+def template(
+    model: RegisteredModel, stage: str, what: ServedVersion, uri: str, pull_policy: str
+) -> Manifest:
     """Return the pod template that serves a version, without the serving fields of the spec."""
     common = {
         "image": what.runtime.image,
@@ -122,7 +146,9 @@ def template(model: RegisteredModel, stage: str, what: ServedVersion, uri: str, 
     }
     fetch = {
         "name": FETCH,
-        "command": wire.program("fetch", "--uri", literal(uri), "--digest", what.digest, "--to", wire.MODEL_FOLDER),
+        "command": wire.program(
+            "fetch", "--uri", literal(uri), "--digest", what.digest, "--to", wire.MODEL_FOLDER
+        ),
         "env": env({}),
     }
     name = mlflow_model_name(model.metadata.namespace, model.metadata.name)
@@ -131,7 +157,10 @@ def template(model: RegisteredModel, stage: str, what: ServedVersion, uri: str, 
         "command": _server_command(model, what),
         "env": env({wire.MODEL_NAME: name}),
         "resources": resources(Resources()),
-        "volumeMounts": [*scratch_mounts(), {"name": TRAFFIC_VOLUME, "mountPath": wire.RULE_FOLDER, "readOnly": True}],
+        "volumeMounts": [
+            *scratch_mounts(),
+            {"name": TRAFFIC_VOLUME, "mountPath": wire.RULE_FOLDER, "readOnly": True},
+        ],
         "ports": [_port("http", PORT), _port("metrics", wire.METRICS_PORT)],
         # A large model takes its time to start; a broken one says so and ends.
         "startupProbe": _probe(wire.READY_PATH, period=1, failures=600),
@@ -147,13 +176,21 @@ def template(model: RegisteredModel, stage: str, what: ServedVersion, uri: str, 
         "containers": [common | server],
         "volumes": [*scratch_volumes(_TMP_SIZE, _model_size(model, what)), _traffic()],
     }
-    return {"metadata": {"labels": _labels(model, stage, what), "annotations": _SCRAPED}, "spec": pod}
+    return {
+        "metadata": {"labels": _labels(model, stage, what), "annotations": _SCRAPED},
+        "spec": pod,
+    }
 
 
 def _traffic() -> dict[str, Any]:
-    """Return the volume in which the kubelet shows a pod its annotation, anew within a second; no token is needed for it."""
+    """Return the volume in which the kubelet shows a pod its annotation, anew within a second;
+    no token is needed for it.
+    """
     field = {"fieldPath": f"metadata.annotations['{TRAFFIC_ANNOTATION}']"}
-    return {"name": TRAFFIC_VOLUME, "downwardAPI": {"items": [{"path": wire.RULE_FILE, "fieldRef": field}]}}
+    return {
+        "name": TRAFFIC_VOLUME,
+        "downwardAPI": {"items": [{"path": wire.RULE_FILE, "fieldRef": field}]},
+    }
 
 
 def _port(name: str, number: int) -> dict[str, Any]:
@@ -161,19 +198,42 @@ def _port(name: str, number: int) -> dict[str, Any]:
 
 
 def _model_size(model: RegisteredModel, what: ServedVersion) -> str:
-    """Return room for the files of a version twice: those that are fetched again lie beside those that were wrong."""
+    """Return room for the files of a version twice: those that are fetched again lie beside
+    those that were wrong.
+    """
     sizes = (version.bytes for version in model.status.versions if version.digest == what.digest)
     size = next((size for size in sizes if size is not None), None)
     return DEFAULT_STORAGE if size is None else f"{2 * size // _GIB + 1}Gi"
 
 
 def _server_command(model: RegisteredModel, what: ServedVersion) -> list[str]:
-    names = ["--name", model.metadata.name, "--version", what.version, "--runtime", what.runtime.identity]
-    return wire.program("serve", "--model-dir", wire.MODEL_FOLDER, *names, "--port", str(PORT), "--metrics-port", str(wire.METRICS_PORT))
+    names = [
+        "--name",
+        model.metadata.name,
+        "--version",
+        what.version,
+        "--runtime",
+        what.runtime.identity,
+    ]
+    return wire.program(
+        "serve",
+        "--model-dir",
+        wire.MODEL_FOLDER,
+        *names,
+        "--port",
+        str(PORT),
+        "--metrics-port",
+        str(wire.METRICS_PORT),
+    )
 
 
 def _probe(path: str, *, period: int, failures: int) -> dict[str, Any]:
-    return {"httpGet": {"path": path, "port": PORT}, "periodSeconds": period, "timeoutSeconds": 2, "failureThreshold": failures}
+    return {
+        "httpGet": {"path": path, "port": PORT},
+        "periodSeconds": period,
+        "timeoutSeconds": 2,
+        "failureThreshold": failures,
+    }
 
 
 def with_serving(rolled_out: Manifest, serving: Serving, around: Surroundings) -> Manifest:
@@ -186,25 +246,36 @@ def with_serving(rolled_out: Manifest, serving: Serving, around: Surroundings) -
             container["env"] = [*container["env"], *store_keys(around.pods_secret)]
         else:
             container["envFrom"] = connection(around.pods_secret)
-        if container["name"] == FETCH:  # one that is kept from before has resources of its own: an upgrade rolls no model
+        if (
+            container["name"] == FETCH
+        ):  # one that is kept from before has resources of its own: an upgrade rolls no model
             container.setdefault("resources", resources(serving.resources))
     server["resources"] = _resources(serving.resources, server)
     told = _told(serving.runtime) | ({wire.ALLOW_CODE: "true"} if around.allow_code else {})
-    server["env"] = [*server["env"], *({"name": name, "value": value} for name, value in told.items())]
+    server["env"] = [
+        *server["env"],
+        *({"name": name, "value": value} for name, value in told.items()),
+    ]
     if STORAGE in serving.resources.limits:
         size = serving.resources.limits[STORAGE]
-        pod["volumes"] = [_sized(each, size) if each["name"] == "tmp" else each for each in pod["volumes"]]
+        pod["volumes"] = [
+            _sized(each, size) if each["name"] == "tmp" else each for each in pod["volumes"]
+        ]
     if around.pull_secrets:
         pod["imagePullSecrets"] = pull_secrets(*around.pull_secrets)
     if serving.node_selector:
         pod["nodeSelector"] = dict(serving.node_selector)
     if serving.tolerations:
-        pod["tolerations"] = [each.model_dump(by_alias=True, exclude_none=True) for each in serving.tolerations]
+        pod["tolerations"] = [
+            each.model_dump(by_alias=True, exclude_none=True) for each in serving.tolerations
+        ]
     return whole
 
 
 def _told(runtime: ServingRuntime) -> dict[str, str]:
-    """Return what the spec tells the model server. What it leaves out is left out here: a new field restarts no pod."""
+    """Return what the spec tells the model server. What it leaves out is left out here: a new
+    field restarts no pod.
+    """
     found = {wire.WORKERS: str(runtime.workers)}
     if (size := quantity(runtime.max_body_bytes)) is not None:
         found[wire.MAX_BODY] = str(int(size))
@@ -213,8 +284,9 @@ def _told(runtime: ServingRuntime) -> dict[str, str]:
     return found
 
 
-# Kept templates of earlier revisions are applied as they were then: an upgrade of the operator rolls no model. What was kept tells its
-# revision better than the record, which a restored status lacks.
+# Kept templates of earlier revisions are applied as they were then: an upgrade of the operator
+# rolls no model. What was kept tells its revision better than the record, which a restored status
+# lacks.
 def _is_of_revision_2(server: Manifest) -> bool:
     """Tell whether a template is of revision 2 or later: those say resources."""
     return "resources" in server
@@ -227,7 +299,11 @@ def is_of_revision_3(server: Manifest) -> bool:
 
 def _resources(wanted: Resources, server: Manifest) -> dict[str, Any]:
     """Return the server's resources, filled in with ours."""
-    said = {side: dict(values) for side, values in (("requests", wanted.requests), ("limits", wanted.limits)) if values}
+    said = {
+        side: dict(values)
+        for side, values in (("requests", wanted.requests), ("limits", wanted.limits))
+        if values
+    }
     return resources(wanted) if _is_of_revision_2(server) or not said else said
 
 
@@ -236,7 +312,9 @@ def _sized(volume: Manifest, size: int | str) -> Manifest:
     return volume | {"emptyDir": {"sizeLimit": size}} if limited else volume
 
 
-def revision(model: RegisteredModel, stage: str, what: ServedVersion, rolled_out: Manifest) -> Manifest:
+def revision(
+    model: RegisteredModel, stage: str, what: ServedVersion, rolled_out: Manifest
+) -> Manifest:
     """Return the ControllerRevision that keeps a template."""
     return {
         "apiVersion": "apps/v1",
@@ -249,7 +327,13 @@ def revision(model: RegisteredModel, stage: str, what: ServedVersion, rolled_out
 
 # --- the objects --------------------------------------------------------------------------------
 def deployment(
-    model: RegisteredModel, stage: str, what: ServedVersion, rolled_out: Manifest, *, replicas: int, around: Surroundings
+    model: RegisteredModel,
+    stage: str,
+    what: ServedVersion,
+    rolled_out: Manifest,
+    *,
+    replicas: int,
+    around: Surroundings,
 ) -> Manifest:
     """Return the Deployment that serves one version in one stage.
 
@@ -263,7 +347,10 @@ def deployment(
             "replicas": replicas,
             "minReadySeconds": _MIN_READY_SECONDS,
             "revisionHistoryLimit": 1,
-            "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}},
+            "strategy": {
+                "type": "RollingUpdate",
+                "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1},
+            },
             "selector": {"matchLabels": _selector(model, stage, what)},
             "template": with_serving(rolled_out, model.spec.stages[stage].serving, around),
         },
@@ -276,7 +363,9 @@ def service(model: RegisteredModel, stage: str, what: ServedVersion) -> Manifest
 
 
 def private_service(model: RegisteredModel, stage: str, what: ServedVersion) -> Manifest:
-    """Return the candidate's own address, which has the name of its Deployment: what tries it asks there."""
+    """Return the candidate's own address, which has the name of its Deployment: what tries it
+    asks there.
+    """
     return _service(model, stage, what, workload_name(model, stage, what))
 
 
@@ -300,21 +389,29 @@ def disruption_budget(model: RegisteredModel, stage: str, what: ServedVersion) -
     }
 
 
-def autoscaler(model: RegisteredModel, stage: str, what: ServedVersion, least: int = 0) -> Manifest | None:
-    """Return the stage's autoscaler, which scales the effective version; None when the spec has none.
+def autoscaler(
+    model: RegisteredModel, stage: str, what: ServedVersion, least: int = 0
+) -> Manifest | None:
+    """Return the stage's autoscaler, which scales the effective version; None when the spec has
+    none.
 
     Args:
         model: The object.
         stage: The stage.
         what: What it scales.
-        least: Pods that it leaves there though fewer would do now: a part of the requests goes elsewhere for a time.
+        least: Pods that it leaves there though fewer would do now: a part of the requests goes
+            elsewhere for a time.
 
     """
     wanted = model.spec.stages[stage].serving.autoscaling
     if wanted is None:
         return None
     target = {"type": "Utilization", "averageUtilization": wanted.target_cpu_utilization_percentage}
-    workload = {"apiVersion": "apps/v1", "kind": "Deployment", "name": workload_name(model, stage, what)}
+    workload = {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "name": workload_name(model, stage, what),
+    }
     return {
         "apiVersion": "autoscaling/v2",
         "kind": "HorizontalPodAutoscaler",
@@ -328,7 +425,9 @@ def autoscaler(model: RegisteredModel, stage: str, what: ServedVersion, least: i
     }
 
 
-def config_map(model: RegisteredModel, stage: str, what: ServedVersion, data: dict[str, str]) -> Manifest:
+def config_map(
+    model: RegisteredModel, stage: str, what: ServedVersion, data: dict[str, str]
+) -> Manifest:
     """Return the ConfigMap that keeps the analysis of a stage's rollout."""
     meta = _metadata(model, stage, rollout_name(model, stage), what)
     return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": meta, "data": data}

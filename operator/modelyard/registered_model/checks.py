@@ -16,11 +16,16 @@ __all__ = ["approval", "asked", "comes_from", "gates"]
 
 
 def comes_from(view: StageView, _now: datetime) -> Step:
-    """Wait until the version, with these bytes, holds or has held the stage that it must come from."""
+    """Wait until the version, with these bytes, holds or has held the stage that it must come
+    from.
+    """
     wanted, stage = view.wanted, view.spec.from_ if view.spec else None
     assert wanted is not None, "the step before admits it"
     version = view.versions[wanted.version]
-    held = next((each for each in version.held if each.stage == stage and each.digest == wanted.digest), None)
+    held = next(
+        (each for each in version.held if each.stage == stage and each.digest == wanted.digest),
+        None,
+    )
     if held is not None and (held.verified is not False or view.is_live):
         return Step("from", StepState.DONE, f"{wanted.version} has held {stage}")
     if held is not None:
@@ -28,11 +33,14 @@ def comes_from(view: StageView, _now: datetime) -> Step:
     if (stuck := _in_a_circle("from", view)) is not None:
         return stuck
     message = (
-        f"{wanted.version} has not held {stage}, and {view.name} takes only what has (spec.stages.{view.name}.from)."
-        f" {stable(view)}. Promote it there first: modelyard promote {view.model.metadata.name} {wanted.version} --to {stage}"
+        f"{wanted.version} has not held {stage}, and {view.name} takes only what has"
+        f" (spec.stages.{view.name}.from). {stable(view)}. Promote it there first: modelyard"
+        f" promote {view.model.metadata.name} {wanted.version} --to {stage}"
     )
     blocker = Blocker.of(Reason.WAITING_FOR_STAGE, message)
-    return Step("from", StepState.WAITING, f"{wanted.version} has not held {stage}", blocker=blocker)
+    return Step(
+        "from", StepState.WAITING, f"{wanted.version} has not held {stage}", blocker=blocker
+    )
 
 
 def _unverified(view: StageView, held: HeldStage) -> Step:
@@ -42,8 +50,9 @@ def _unverified(view: StageView, held: HeldStage) -> Step:
     if held.until_time is not None:
         again = f"modelyard promote {model} {version} --to {stage}, and then {again}"
     message = (
-        f"{version} failed its verification in {stage}, and {view.name} takes nothing from there that is not verified"
-        f" (spec.stages.{view.name}.from). {stable(view)}. It continues when {version} passes: {again}"
+        f"{version} failed its verification in {stage}, and {view.name} takes nothing from there"
+        f" that is not verified (spec.stages.{view.name}.from). {stable(view)}. It continues when"
+        f" {version} passes: {again}"
     )
     blocker = Blocker.of(Reason.WAITING_FOR_STAGE, message)
     return Step("from", StepState.WAITING, f"{version} is not verified in {stage}", blocker=blocker)
@@ -65,7 +74,9 @@ def asked(step: str, view: StageView, now: datetime) -> Step:
     results = [result for result in judge(view, now) if result.status.name in names]
     failed = [result for result in results if result.status.verdict is Verdict.FAIL]
     if failed:
-        runtime = view.wanted.runtime.identity if view.is_refresh and view.wanted is not None else None
+        runtime = (
+            view.wanted.runtime.identity if view.is_refresh and view.wanted is not None else None
+        )
         return rejected(view, step, Reason.GATE_FAILED, _said(failed), now, runtime=runtime)
     open_ = [result for result in results if result.status.verdict is not Verdict.PASS]
     passed = f"{len(results) - len(open_)} of {len(results)} pass"
@@ -76,17 +87,27 @@ def asked(step: str, view: StageView, now: datetime) -> Step:
         return stuck
     wanted = view.wanted
     assert wanted is not None, "the step before admits it"
-    blocker = Blocker.of(Reason.GATES_PENDING, f"{view.called} waits for its gates ({passed}). {stable(view)}. {_said(open_)}")
+    blocker = Blocker.of(
+        Reason.GATES_PENDING,
+        f"{view.called} waits for its gates ({passed}). {stable(view)}. {_said(open_)}",
+    )
     if step == "approval" and any(result.status.verdict is Verdict.PENDING for result in open_):
-        command = f"modelyard approve {view.model.metadata.name} {wanted.version} --stage {view.name}"
-        message = f"{wanted.version} waits to be approved ({passed}). {stable(view)}. {_said(open_)} To approve: {command}"
+        command = (
+            f"modelyard approve {view.model.metadata.name} {wanted.version} --stage {view.name}"
+        )
+        message = (
+            f"{wanted.version} waits to be approved ({passed}). {stable(view)}. {_said(open_)} To"
+            f" approve: {command}"
+        )
         blocker = Blocker.of(Reason.APPROVAL_WANTED, message)
     detail = f"{passed}; waits for {', '.join(result.status.name for result in open_)}"
     return Step(step, StepState.WAITING, detail[:DETAIL], blocker=blocker, requeue_after=again)
 
 
 def _in_a_circle(step: str, view: StageView) -> Step | None:
-    """Return a step that no version can pass, because the stages wait for one another; None: it can be passed."""
+    """Return a step that no version can pass, because the stages wait for one another; None: it
+    can be passed.
+    """
     wanted = view.wanted
     assert wanted is not None, "the step before admits it"
     why = trapped(view.model.spec.stages, view.name, view.versions[wanted.version])

@@ -1,6 +1,7 @@
 """Stages that wait for one another: each takes only what has held the next one. Pure.
 
-Two that name each other are refused at admission; longer circles are found when a version waits in one.
+Two that name each other are refused at admission; longer circles are found when a version waits in
+one.
 """
 
 from collections.abc import Mapping
@@ -11,7 +12,9 @@ __all__ = ["circle", "trapped"]
 
 
 def circle(stages: Mapping[str, Stage], name: str) -> tuple[str, ...]:
-    """Return the shortest circle that leads from a stage back to it, each stage followed by one that it waits for; empty: none."""
+    """Return the shortest circle that leads from a stage back to it, each stage followed by one
+    that it waits for; empty: none.
+    """
     ways: list[tuple[str, ...]] = [(name,)]
     seen: set[str] = set()
     for way in ways:  # it grows meanwhile: the shortest ways come first
@@ -30,7 +33,8 @@ def trapped(stages: Mapping[str, Stage], name: str, version: VersionStatus) -> s
     Args:
         stages: The stages of the model's spec.
         name: The stage that the version is to take.
-        version: The version. If it has held a stage of the circle, with its present digest, it goes on from there.
+        version: The version. If it has held a stage of the circle, with its present digest, it goes
+            on from there.
 
     """
     found = circle(stages, name)
@@ -39,8 +43,9 @@ def trapped(stages: Mapping[str, Stage], name: str, version: VersionStatus) -> s
         return None
     ring = (*found, name)
     return (
-        f"The stages {' -> '.join(ring)} wait for one another: each takes only what has held the next one (by from or the gate soak),"
-        f" and {version.name} has held none of them. Remove from, or the gate soak, of the stage that versions are to begin in."
+        f"The stages {' -> '.join(ring)} wait for one another: each takes only what has held the"
+        f" next one (by from or the gate soak), and {version.name} has held none of them. Remove"
+        " from, or the gate soak, of the stage that versions are to begin in."
     )
 
 

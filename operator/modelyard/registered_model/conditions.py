@@ -1,4 +1,6 @@
-"""The conditions of a RegisteredModel: one ladder from what blocks its stages and versions. Pure."""
+"""The conditions of a RegisteredModel: one ladder from what blocks its stages and versions.
+Pure.
+"""
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
@@ -42,8 +44,14 @@ _ANSWERS = timedelta(hours=1)
 
 
 def standing(model: RegisteredModel, stages: Mapping[str, StageStatus]) -> tuple[Condition, ...]:
-    """Return Ready, Reconciling and Stalled. What needs action comes first, then what is under way."""
-    blockers = [_of_stage(name, stage.blocked) for name, stage in stages.items() if stage.blocked is not None]
+    """Return Ready, Reconciling and Stalled. What needs action comes first, then what is under
+    way.
+    """
+    blockers = [
+        _of_stage(name, stage.blocked)
+        for name, stage in stages.items()
+        if stage.blocked is not None
+    ]
     if urgent := next((blocker for blocker in blockers if blocker.needs_action), None):
         return blocked(urgent)
     if blockers:
@@ -51,8 +59,13 @@ def standing(model: RegisteredModel, stages: Mapping[str, StageStatus]) -> tuple
         return blocked(blockers[0].model_copy(update={"message": message}))
     held = {name: stage for name, stage in stages.items() if stage.version}
     if not held:
-        return ready(Reason.REGISTERED, f"{model.metadata.name} is registered; no stage has a version.")
-    said = ", ".join(f"{name}: {stage.version}{_pods(stage)}{_overridden(stage)}{_watched(stage)}" for name, stage in held.items())
+        return ready(
+            Reason.REGISTERED, f"{model.metadata.name} is registered; no stage has a version."
+        )
+    said = ", ".join(
+        f"{name}: {stage.version}{_pods(stage)}{_overridden(stage)}{_watched(stage)}"
+        for name, stage in held.items()
+    )
     if idle := [name for name, stage in held.items() if not stage.desired_replicas]:
         message = f"{said}. Nobody answers for {' and '.join(idle)}: serving.replicas is 0."
         return ready(Reason.SCALED_TO_ZERO, message)
@@ -60,9 +73,11 @@ def standing(model: RegisteredModel, stages: Mapping[str, StageStatus]) -> tuple
 
 
 def news(before: Mapping[str, StageStatus], after: Mapping[str, StageStatus]) -> tuple[Event, ...]:
-    """Return an Event for each stage that begins to wait for another stage or for gates, whose gate failed, or whose override ends.
+    """Return an Event for each stage that begins to wait for another stage or for gates, whose gate
+    failed, or whose override ends.
 
-    The conditions name one stage, or all in one sentence. Where theirs is the same sentence it is told once.
+    The conditions name one stage, or all in one sentence. Where theirs is the same sentence it is
+    told once.
     """
     events = []
     for name, stage in after.items():
@@ -71,20 +86,32 @@ def news(before: Mapping[str, StageStatus], after: Mapping[str, StageStatus]) ->
             events.append(ending)
         if blocker is None or (earlier is not None and earlier.reason == blocker.reason):
             continue
-        if blocker.reason not in {Reason.GATE_FAILED, Reason.OVERRIDE_ENDED, Reason.PLANNED} and not _waits(stage):
+        if blocker.reason not in {
+            Reason.GATE_FAILED,
+            Reason.OVERRIDE_ENDED,
+            Reason.PLANNED,
+        } and not _waits(stage):
             continue
         events.append(Event(blocker.reason, _of_stage(name, blocker).message, blocker.needs_action))
     return tuple(events)
 
 
 def _ends_soon(name: str, before: StageStatus, after: StageStatus) -> Event | None:
-    """Return the Event about an override that ends soon; None: it does not, or that has been said."""
+    """Return the Event about an override that ends soon; None: it does not, or that has been
+    said.
+    """
     override = after.override
-    if override is None or not override.ends_soon or (before.override is not None and before.override.ends_soon):
+    if (
+        override is None
+        or not override.ends_soon
+        or (before.override is not None and before.override.ends_soon)
+    ):
         return None
     message = (
-        f"{name}: the override ends at {override.until_time:%Y-%m-%d %H:%M:%S} UTC. {after.version or 'Nothing'} keeps serving then, and a"
-        f" person decides: make it the version (spec.stages.{name}.version), go back by raising attempt, or set the override again."
+        f"{name}: the override ends at {override.until_time:%Y-%m-%d %H:%M:%S} UTC."
+        f" {after.version or 'Nothing'} keeps serving then, and a person decides: make it the"
+        f" version (spec.stages.{name}.version), go back by raising attempt, or set the override"
+        " again."
     )
     return Event("OverrideEndsSoon", message, warning=True)
 
@@ -110,43 +137,74 @@ def _overridden(stage: StageStatus) -> str:
 
 
 def _watched(stage: StageStatus) -> str:
-    return f" (watched until {stage.watch.until_time:%Y-%m-%d %H:%M} UTC)" if stage.watch is not None else ""
+    return (
+        f" (watched until {stage.watch.until_time:%Y-%m-%d %H:%M} UTC)"
+        if stage.watch is not None
+        else ""
+    )
 
 
-def with_verified(model: RegisteredModel, status: RegisteredModelStatus, now: datetime) -> RegisteredModelStatus:
+def with_verified(
+    model: RegisteredModel, status: RegisteredModelStatus, now: datetime
+) -> RegisteredModelStatus:
     """Return a status with the condition Verified as its stages have it."""
     found = _verified(model, status.stages, now)
     if found is None and status.condition("Verified") is None:
         return status
-    said = (*(each for each in status.conditions if each.type != "Verified"), *([found] if found is not None else []))
+    said = (
+        *(each for each in status.conditions if each.type != "Verified"),
+        *([found] if found is not None else []),
+    )
     return status.model_copy(update={"conditions": said})
 
 
-def _verified(model: RegisteredModel, stages: Mapping[str, StageStatus], now: datetime) -> Condition | None:
-    """Return Verified: False when one stage failed, True when all that are asked pass, in time; None where no stage asks."""
+def _verified(
+    model: RegisteredModel, stages: Mapping[str, StageStatus], now: datetime
+) -> Condition | None:
+    """Return Verified: False when one stage failed, True when all that are asked pass, in time;
+    None where no stage asks.
+    """
     asked = [name for name, stage in model.spec.stages.items() if stage.reverify is not None]
     if not asked:
         return None
-    held = {name: stages[name] for name in sorted(asked) if name in stages and stages[name].version is not None}
+    held = {
+        name: stages[name]
+        for name in sorted(asked)
+        if name in stages and stages[name].version is not None
+    }
     words = {name: stage.verification or Verification() for name, stage in held.items()}
     if failed := [name for name, word in words.items() if word.verdict is Verdict.FAIL]:
-        said = ". ".join(f"{failure(name, held[name], model.metadata.name)}{_open(words[name])}" for name in failed)
+        said = ". ".join(
+            f"{failure(name, held[name], model.metadata.name)}{_open(words[name])}"
+            for name in failed
+        )
         return condition("Verified", False, Reason.VERIFICATION_FAILED, said)
     if idle := [name for name in sorted(asked) if not reverified(model.spec.stages[name].gates)]:
-        message = f"reverify of {' and '.join(idle)} asks nothing: add a gate {REVERIFIED}, or remove reverify."
+        message = (
+            f"reverify of {' and '.join(idle)} asks nothing: add a gate {REVERIFIED}, or remove"
+            " reverify."
+        )
         return condition("Verified", None, Reason.NOTHING_TO_VERIFY, message)
     said = ". ".join(f"{success(name, held[name])}{_open(word)}" for name, word in words.items())
-    late = any(_is_late(model.spec.stages[name].reverify, word, now) for name, word in words.items())
+    late = any(
+        _is_late(model.spec.stages[name].reverify, word, now) for name, word in words.items()
+    )
     if late or not words or any(word.verdict is None for word in words.values()):
-        return condition("Verified", None, Reason.NOT_VERIFIED_YET, said or "No version is effective.")
+        return condition(
+            "Verified", None, Reason.NOT_VERIFIED_YET, said or "No version is effective."
+        )
     return condition("Verified", True, Reason.VERIFIED, said)
 
 
 def _is_late(asked: Reverify | None, word: Verification, now: datetime) -> bool:
-    """Tell whether gates have not answered for so long that the last verdict says nothing any more."""
+    """Tell whether gates have not answered for so long that the last verdict says nothing any
+    more.
+    """
     if asked is None or word.start_time is None or not word.is_open:
         return False
-    return now - word.start_time > max(parse_duration(asked.every) if asked.every is not None else _ANSWERS, _ANSWERS)
+    return now - word.start_time > max(
+        parse_duration(asked.every) if asked.every is not None else _ANSWERS, _ANSWERS
+    )
 
 
 def _open(word: Verification) -> str:
@@ -155,16 +213,29 @@ def _open(word: Verification) -> str:
     return f". It is asked since {word.start_time:%Y-%m-%d %H:%M} UTC: {word.waiting}"
 
 
-def dependency_down(model: RegisteredModel, stages: Mapping[str, StageStatus], error: ModelyardError) -> tuple[Condition, ...]:
-    """Return the conditions while MLflow or S3 is away: what serves is Ready as long as it serves."""
+def dependency_down(
+    model: RegisteredModel, stages: Mapping[str, StageStatus], error: ModelyardError
+) -> tuple[Condition, ...]:
+    """Return the conditions while MLflow or S3 is away: what serves is Ready as long as it
+    serves.
+    """
     waiting = {stage.blocked.reason for stage in stages.values() if stage.blocked is not None}
-    if not model.status.versions or waiting & {Reason.VERSION_UNKNOWN, Reason.WAITING_FOR_VERSION, Reason.PROMOTING, Reason.REGISTERING}:
+    if not model.status.versions or waiting & {
+        Reason.VERSION_UNKNOWN,
+        Reason.WAITING_FOR_VERSION,
+        Reason.PROMOTING,
+        Reason.REGISTERING,
+    }:
         return (*error_conditions(error), unknown(error))
     return (*standing(model, stages), unknown(error))
 
 
-def with_record(said: tuple[Condition, ...], record: tuple[Condition, ...]) -> tuple[Condition, ...]:
-    """Return conditions with what is wrong with the record: Synced says it, and where a person has to act the others do, after stages."""
+def with_record(
+    said: tuple[Condition, ...], record: tuple[Condition, ...]
+) -> tuple[Condition, ...]:
+    """Return conditions with what is wrong with the record: Synced says it, and where a person
+    has to act the others do, after stages.
+    """
     urgent = any(each.type == "Stalled" and each.status == "True" for each in said)
     news = [each for each in record if each.type == "Synced" or not urgent]
     return (*(each for each in said if each.type not in {one.type for one in news}), *news)
@@ -177,7 +248,10 @@ def registering() -> tuple[Condition, ...]:
 
 def changed(entries: tuple[HistoryEntry, ...]) -> tuple[Condition, ...]:
     """Return the conditions when stages have just changed hands."""
-    said = " ".join(f"{each.stage}: {each.to or 'nothing'} is effective instead of {each.from_ or 'nothing'}." for each in entries)
+    said = " ".join(
+        f"{each.stage}: {each.to or 'nothing'} is effective instead of {each.from_ or 'nothing'}."
+        for each in entries
+    )
     return progressing(Reason.PROMOTING, said)
 
 

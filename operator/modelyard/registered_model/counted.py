@@ -88,12 +88,16 @@ def steps(latency: LatencyQuantile) -> int:
 def decayed(earlier: Histogram, stable: Arm) -> dict[int, float]:
     """Return the latencies of earlier intervals, older ones weighing less, and of one more."""
     new = {edge: count for edge, count in stable.latency.items() if 0 <= edge <= len(LATENCY_EDGES)}
-    both = {edge: earlier.get(edge, 0) * _KEPT + _bounded(new.get(edge, 0)) for edge in {*earlier, *new}}
+    both = {
+        edge: earlier.get(edge, 0) * _KEPT + _bounded(new.get(edge, 0)) for edge in {*earlier, *new}
+    }
     return {edge: weight for edge, weight in sorted(both.items()) if weight >= _NEGLIGIBLE}
 
 
 def _above(arm: Arm, edge: int) -> tuple[int, int]:
-    return sum(count for each, count in arm.latency.items() if each > edge), sum(arm.latency.values())
+    return sum(count for each, count in arm.latency.items() if each > edge), sum(
+        arm.latency.values()
+    )
 
 
 def _paired(candidate: tuple[int, int], stable: tuple[int, int]) -> Counts:

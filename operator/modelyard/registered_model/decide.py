@@ -1,7 +1,8 @@
-"""RegisteredModel: decide what happens next, given what is there. Pure: no I/O, no clock of its own.
+"""RegisteredModel: decide what happens next, given what is there. Pure: no I/O, no clock of its
+own.
 
-Serving comes first, the registry after it, and neither stops for the other's problem: with MLflow or
-S3 away, what is effective is kept serving, and no stage switches.
+Serving comes first, the registry after it, and neither stops for the other's problem: with MLflow
+or S3 away, what is effective is kept serving, and no stage switches.
 """
 
 from collections.abc import Callable, Mapping
@@ -12,7 +13,13 @@ from typing import Protocol
 from modelyard.api.base import Condition, DeletionPolicy, condition
 from modelyard.api.conditions import CONNECTION_OPERATION, progressing, stalled
 from modelyard.api.conditions import trouble as error_conditions
-from modelyard.api.registered_model import Drift, RegisteredModel, RegisteredModelStatus, StageStatus, VersionStatus
+from modelyard.api.registered_model import (
+    Drift,
+    RegisteredModel,
+    RegisteredModelStatus,
+    StageStatus,
+    VersionStatus,
+)
 from modelyard.api.registered_model import ModelReason as Reason
 from modelyard.errors import ModelyardError
 from modelyard.kube import tags
@@ -48,9 +55,13 @@ from modelyard.registered_model.versions import known, next_registration, split,
 __all__ = ["Decide", "decider", "finalize", "in_sync", "in_sync_with", "on_error"]
 
 _LOOK_AGAIN = timedelta(seconds=15)
-"""How often something is checked that no watch reports: artifacts that are missing, MLflow that is away."""
+"""How often something is checked that no watch reports: artifacts that are missing, MLflow that
+is away.
+"""
 _WATCHED_READS = timedelta(minutes=1)
-"""How long answers of MLflow and S3 are used while a version is watched, which is looked at more often."""
+"""How long answers of MLflow and S3 are used while a version is watched, which is looked at more
+often.
+"""
 
 ModelPlan = Plan[RegisteredModelStatus]
 
@@ -68,13 +79,17 @@ def decider(runtime: Runtime) -> Decide:
 
     def decide(model: RegisteredModel, seen: Observation, now: datetime) -> ModelPlan:
         plan = planned(model, seen, now)
-        return replace(plan, status=conditions.with_verified(model, plan.status, now)) if isinstance(plan, Record | Rest) else plan
+        return (
+            replace(plan, status=conditions.with_verified(model, plan.status, now))
+            if isinstance(plan, Record | Rest)
+            else plan
+        )
 
     def planned(model: RegisteredModel, seen: Observation, now: datetime) -> ModelPlan:
         taken = _taken(model, seen)
         if is_empty(model) and (seen.dependency_error is not None or taken is not None):
-            # A status that was lost is rebuilt once MLflow answers, or its model there is ours: until
-            # then it stays empty, and what serves is left alone.
+            # A status that was lost is rebuilt once MLflow answers, or its model there is ours:
+            # until then it stays empty, and what serves is left alone.
             return _out_of_reach(model, seen, taken)
         if (rebuilt := restored(model, seen, now)) is not None:
             return Record(rebuilt)
@@ -94,17 +109,26 @@ def decider(runtime: Runtime) -> Decide:
 
 
 # --- the four ways a round can go -----------------------------------------------------------------
-def _recording(model: RegisteredModel, status: RegisteredModelStatus, decisions: Mapping[str, StageDecision]) -> ModelPlan:
+def _recording(
+    model: RegisteredModel, status: RegisteredModelStatus, decisions: Mapping[str, StageDecision]
+) -> ModelPlan:
     """Write the status first: what a stage holds is recorded before the registry follows."""
     entries = tuple(decision.entry for decision in decisions.values() if decision.entry)
     if effective := tuple(made for made in entries if made.outcome.took_effect):
         said = (*conditions.changed(effective), conditions.following(Reason.PROMOTING))
-    elif all(decision.quiet or _goes_on(model, name, decision) for name, decision in decisions.items() if decision.record):
-        # A verdict: the next round says what comes of it, so that no Event tells of what is in between.
+    elif all(
+        decision.quiet or _goes_on(model, name, decision)
+        for name, decision in decisions.items()
+        if decision.record
+    ):
+        # A verdict: the next round says what comes of it, so that no Event tells of what is in
+        # between.
         said = model.status.conditions
     else:
         moving = {name: each for name, each in decisions.items() if each.record and not each.quiet}
-        message = " ".join(f"{name}: {each.status.desired} is being promoted." for name, each in moving.items())
+        message = " ".join(
+            f"{name}: {each.status.desired} is being promoted." for name, each in moving.items()
+        )
         said = (*progressing(Reason.PROMOTING, message), *_kept(status, "Synced"))
     links = record.new(model.status, model.model_copy(update={"status": status}))
     events = (
@@ -119,11 +143,17 @@ def _goes_on(model: RegisteredModel, name: str, decision: StageDecision) -> bool
     before, ready = model.status.stages.get(name), model.status.condition("Ready")
     if before is None or before.candidate is None or ready is None or ready.status == "True":
         return False
-    return decision.status.desired == before.desired and decision.status.candidate in {None, before.candidate}
+    return decision.status.desired == before.desired and decision.status.candidate in {
+        None,
+        before.candidate,
+    }
 
 
 def _without_dependencies(
-    model: RegisteredModel, status: RegisteredModelStatus, decisions: Mapping[str, StageDecision], error: ModelyardError
+    model: RegisteredModel,
+    status: RegisteredModelStatus,
+    decisions: Mapping[str, StageDecision],
+    error: ModelyardError,
 ) -> ModelPlan:
     """MLflow or S3 is away: look after what serves."""
     if any(decision.record for decision in decisions.values()):
@@ -143,15 +173,23 @@ def _out_of_reach(model: RegisteredModel, seen: Observation, taken: str | None) 
     return Rest(model.status.model_copy(update={"conditions": said}), requeue_after=_LOOK_AGAIN)
 
 
-def _name_taken(model: RegisteredModel, decisions: Mapping[str, StageDecision], message: str) -> ModelPlan:
+def _name_taken(
+    model: RegisteredModel, decisions: Mapping[str, StageDecision], message: str
+) -> ModelPlan:
     if actions := _actions(decisions):
         return Act(actions)
-    said = (*stalled(Reason.NAME_TAKEN, message), condition("Synced", False, Reason.NAME_TAKEN, message))
+    said = (
+        *stalled(Reason.NAME_TAKEN, message),
+        condition("Synced", False, Reason.NAME_TAKEN, message),
+    )
     return Rest(model.status.model_copy(update={"conditions": said}), requeue_after=_LOOK_AGAIN)
 
 
 def _registering(
-    model: RegisteredModel, seen: Observation, status: RegisteredModelStatus, decisions: Mapping[str, StageDecision]
+    model: RegisteredModel,
+    seen: Observation,
+    status: RegisteredModelStatus,
+    decisions: Mapping[str, StageDecision],
 ) -> ModelPlan:
     """Bring serving and registry forward, or rest."""
     effective = {name: decision.status.version for name, decision in decisions.items()}
@@ -171,16 +209,25 @@ def _registering(
     if step.left:
         return Record(status.model_copy(update={"conditions": model.status.conditions}), news)
     said = conditions.with_record((*conditions.standing(model, status.stages), synced), step.said)
-    waits = min(filter(None, (_requeue_after(status, decisions), record.RETRY if step.said else None)), default=None)
-    watched = _WATCHED_READS if any(stage.watch is not None for stage in status.stages.values()) else None
+    waits = min(
+        filter(None, (_requeue_after(status, decisions), record.RETRY if step.said else None)),
+        default=None,
+    )
+    watched = (
+        _WATCHED_READS if any(stage.watch is not None for stage in status.stages.values()) else None
+    )
     return Rest(status.model_copy(update={"conditions": said}), waits, news, watched)
 
 
 def _unrecorded(model: RegisteredModel, status: RegisteredModelStatus) -> bool:
-    """Tell whether something must be recorded before MLflow is asked for it: the model's name, a version's digest."""
+    """Tell whether something must be recorded before MLflow is asked for it: the model's name, a
+    version's digest.
+    """
     before = {version.name for version in model.status.versions if version.digest}
     before |= {version.name for version in model.status.older_versions}
-    return model.status.mlflow_name is None or any(version.digest and version.name not in before for version in status.versions)
+    return model.status.mlflow_name is None or any(
+        version.digest and version.name not in before for version in status.versions
+    )
 
 
 def _actions(decisions: Mapping[str, StageDecision]) -> tuple[Action, ...]:
@@ -197,7 +244,11 @@ def _registry(
     wanted_tags = dict(model.spec.tags) | owner_tags(meta.namespace, meta.name, meta.uid)
     users = [key for key in model.spec.tags if not key.startswith(OUR_TAGS)]
     if seen.model is None:
-        return CreateModel(name, model.spec.description, tags.recorded(users) | wanted_tags), conditions.following(), ()
+        return (
+            CreateModel(name, model.spec.description, tags.recorded(users) | wanted_tags),
+            conditions.following(),
+            (),
+        )
     missing = tags.missing(wanted_tags, users, seen.model.tags)
     if UID_TAG in missing:  # adopted: its versions are read when it is ours
         return SetTags(target, missing, model.spec.description), conditions.following(), ()
@@ -206,7 +257,11 @@ def _registry(
     if (ours := next((move.action for move in wanted if not move.drift), None)) is not None:
         return ours, conditions.following(Reason.PROMOTING), ()
     if drifted is not None and model.spec.drift is Drift.REVERT:
-        event = Event("DriftReverted", f"MLflow itself was changed; put back: {_words(drifted)}.", warning=True)
+        event = Event(
+            "DriftReverted",
+            f"MLflow itself was changed; put back: {_words(drifted)}.",
+            warning=True,
+        )
         return drifted, conditions.following(Reason.PROMOTING), (event,)
     # After the moves: a version or a tag that MLflow refuses must not hold up a stage.
     if stale := tags.stale(users, seen.model.tags):
@@ -216,23 +271,44 @@ def _registry(
     if (registration := next_registration(model, seen)) is not None:
         return registration, conditions.following(), ()
     if drifted is not None:
-        message = f"MLflow itself was changed: {_drift(drifted, seen, effective, model)} spec.drift is Warn, so it stays."
+        message = (
+            f"MLflow itself was changed: {_drift(drifted, seen, effective, model)} spec.drift is"
+            " Warn, so it stays."
+        )
         return None, conditions.synced(message), ()
     return None, conditions.synced(), ()
 
 
-def _drift(move: External, seen: Observation, effective: Mapping[str, str | None], model: RegisteredModel) -> str:
+def _drift(
+    move: External, seen: Observation, effective: Mapping[str, str | None], model: RegisteredModel
+) -> str:
     """Say what MLflow has, what it should have, and what to do about it."""
     cure = "Set spec.drift: Revert, which puts it back"
     if not isinstance(move, SetAlias):
         return f"{_words(move)} would put it back. {cure}, or do so in MLflow."
     there = seen.model.aliases.get(move.alias) if seen.model is not None else None
     if there is None:
-        return f"the alias {move.alias} is gone, and the stage holds {effective[move.alias]}. {cure}."
-    name = next((name for name, version in tracked_by_name(model, seen.versions).items() if version.version == there), None)
-    what = f"version {there}, which is {name}," if name else f"version {there}, which is none of this model's,"
+        return (
+            f"the alias {move.alias} is gone, and the stage holds {effective[move.alias]}. {cure}."
+        )
+    name = next(
+        (
+            name
+            for name, version in tracked_by_name(model, seen.versions).items()
+            if version.version == there
+        ),
+        None,
+    )
+    what = (
+        f"version {there}, which is {name},"
+        if name
+        else f"version {there}, which is none of this model's,"
+    )
     promote = f", or promote {name} to {move.alias}" if name else ""
-    return f"the alias {move.alias} is at {what} and the stage holds {effective[move.alias]} (version {move.version}). {cure}{promote}."
+    return (
+        f"the alias {move.alias} is at {what} and the stage holds {effective[move.alias]} (version"
+        f" {move.version}). {cure}{promote}."
+    )
 
 
 def _words(move: External) -> str:
@@ -244,11 +320,16 @@ def _words(move: External) -> str:
 
 def _taken(model: RegisteredModel, seen: Observation) -> str | None:
     meta = model.metadata
-    if seen.model is None or seen.model.tags.get(UID_TAG) == meta.uid or meta.annotations.get(ADOPT_ANNOTATION) == "true":
+    if (
+        seen.model is None
+        or seen.model.tags.get(UID_TAG) == meta.uid
+        or meta.annotations.get(ADOPT_ANNOTATION) == "true"
+    ):
         return None
     return (
-        f"MLflow already has the model {seen.model.name}, and it belongs to another object. Give this RegisteredModel another name, "
-        f"or take that one over: kubectl annotate mlmodel {meta.name} -n {meta.namespace} {ADOPT_ANNOTATION}=true"
+        f"MLflow already has the model {seen.model.name}, and it belongs to another object. Give"
+        " this RegisteredModel another name, or take that one over: kubectl annotate mlmodel"
+        f" {meta.name} -n {meta.namespace} {ADOPT_ANNOTATION}=true"
     )
 
 
@@ -263,14 +344,20 @@ def _status(
     runtime: Runtime,
 ) -> RegisteredModelStatus:
     name = mlflow_model_name(model.metadata.namespace, model.metadata.name)
-    stages = {stage: decision.status for stage, decision in decisions.items() if stage in model.spec.stages or decision.status.version}
+    stages = {
+        stage: decision.status
+        for stage, decision in decisions.items()
+        if stage in model.spec.stages or decision.status.version
+    }
     full, older = split(model, with_held(versions, stages, now), stages)
     entries = tuple(decision.entry for decision in decisions.values() if decision.entry)
     recorded, entries = record.numbered(model, record.known(model, seen), entries)
     return model.status.model_copy(
         update={
             "mlflow_name": name,
-            "url": f"{seen.tracking_url}/#/models/{name}" if seen.tracking_url else model.status.url,
+            "url": f"{seen.tracking_url}/#/models/{name}"
+            if seen.tracking_url
+            else model.status.url,
             "versions": full,
             "older_versions": older,
             "stages": stages,
@@ -290,9 +377,15 @@ def _summary(stages: Mapping[str, StageStatus]) -> str:
     return " ".join(one(name, stage) for name, stage in sorted(stages.items()))[:512]
 
 
-def _requeue_after(status: RegisteredModelStatus, decisions: Mapping[str, StageDecision]) -> timedelta | None:
+def _requeue_after(
+    status: RegisteredModelStatus, decisions: Mapping[str, StageDecision]
+) -> timedelta | None:
     """Return when to look again; what a version waits for by itself is reported by a watch."""
-    waits = [decision.requeue_after for decision in decisions.values() if decision.requeue_after is not None]
+    waits = [
+        decision.requeue_after
+        for decision in decisions.values()
+        if decision.requeue_after is not None
+    ]
     blockers = [version.blocked for version in status.versions if version.blocked is not None]
     if any(blocker.needs_action and blocker.reason != Reason.VERSION_TAKEN for blocker in blockers):
         waits.append(_LOOK_AGAIN)
@@ -306,7 +399,8 @@ def _kept(status: RegisteredModelStatus, type_: str) -> tuple[Condition, ...]:
 
 # --- deletion, errors, start --------------------------------------------------------------------
 def finalize(model: RegisteredModel, seen: Observation, _now: datetime) -> ModelPlan:
-    """Return what must go before the object may: with `deletionPolicy: Delete`, our model in MLflow.
+    """Return what must go before the object may: with `deletionPolicy: Delete`, our model in
+    MLflow.
 
     The serving objects are deleted with their owner.
     """
@@ -320,9 +414,15 @@ def finalize(model: RegisteredModel, seen: Observation, _now: datetime) -> Model
         return Finalize(left)
     if seen.dependency_error is not None:
         if seen.dependency_error.operation == CONNECTION_OPERATION:
-            kept = Event("LeftBehind", "There is no connection to MLflow any longer: its model was left as it is.", warning=True)
+            kept = Event(
+                "LeftBehind",
+                "There is no connection to MLflow any longer: its model was left as it is.",
+                warning=True,
+            )
             return Finalize((kept, *left))
-        status = model.status.model_copy(update={"conditions": error_conditions(seen.dependency_error)})
+        status = model.status.model_copy(
+            update={"conditions": error_conditions(seen.dependency_error)}
+        )
         return Rest(status, requeue_after=_LOOK_AGAIN)
     if seen.model is None or seen.model.tags.get(UID_TAG) != model.metadata.uid:
         return Finalize(left)
@@ -334,33 +434,55 @@ def finalize(model: RegisteredModel, seen: Observation, _now: datetime) -> Model
 
 
 def _left(model: RegisteredModel) -> tuple[Event, ...]:
-    """Return the Event about entries of the history that are lost with the object: S3 did not take them."""
+    """Return the Event about entries of the history that are lost with the object: S3 did not
+    take them.
+    """
     recorded = model.status.record
     if recorded is None or not recorded.pending:
         return ()
-    message = f"{recorded.pending} of {recorded.number} entries of the history were not in S3 yet, and are lost with this object."
+    message = (
+        f"{recorded.pending} of {recorded.number} entries of the history were not in S3 yet, and"
+        " are lost with this object."
+    )
     return (Event(Reason.RECORD_PENDING, message, warning=True),)
 
 
-def on_error(model: RegisteredModel, error: ModelyardError, now: datetime) -> Rest[RegisteredModelStatus] | Finalize:
-    """Return what an error means to users. What serves is still serving, so Ready stands; Synced names the problem."""
+def on_error(
+    model: RegisteredModel, error: ModelyardError, now: datetime
+) -> Rest[RegisteredModelStatus] | Finalize:
+    """Return what an error means to users. What serves is still serving, so Ready stands; Synced
+    names the problem.
+    """
     if error.dependency == "Kubernetes" or not model.status.is_true("Ready"):
         said = (*error_conditions(error), conditions.unknown(error))
     else:
-        said = (*(each for each in model.status.conditions if each.type != "Synced"), conditions.unknown(error))
-    return Rest(conditions.with_verified(model, model.status.model_copy(update={"conditions": said}), now))
+        said = (
+            *(each for each in model.status.conditions if each.type != "Synced"),
+            conditions.unknown(error),
+        )
+    return Rest(
+        conditions.with_verified(model, model.status.model_copy(update={"conditions": said}), now)
+    )
 
 
 def in_sync(model: RegisteredModel, owned: tuple[Manifest, ...]) -> bool:
     """Tell whether the status says that the spec was applied, and what serves it is there."""
     status = model.status
-    if status.observed_generation != model.metadata.generation or not (status.is_true("Ready") and status.is_true("Synced")):
+    if status.observed_generation != model.metadata.generation or not (
+        status.is_true("Ready") and status.is_true("Synced")
+    ):
         return False
-    if any(stage.candidate is not None or stage.draining or stage.override or stage.watch for stage in status.stages.values()):
+    if any(
+        stage.candidate is not None or stage.draining or stage.override or stage.watch
+        for stage in status.stages.values()
+    ):
         return False
     if any(stage.kept is not None for stage in status.stages.values()):
         return False  # it keeps pods until then
-    if any(stage.verification is not None and stage.verification.is_open for stage in status.stages.values()):
+    if any(
+        stage.verification is not None and stage.verification.is_open
+        for stage in status.stages.values()
+    ):
         return False
     if any(each["kind"] == "Job" for each in owned):  # of a gate: it is to be read, or deleted
         return False
@@ -369,7 +491,9 @@ def in_sync(model: RegisteredModel, owned: tuple[Manifest, ...]) -> bool:
 
 
 def in_sync_with(runtime: Runtime) -> Callable[[RegisteredModel, tuple[Manifest, ...]], bool]:
-    """Return `in_sync` for an operator of this runtime, which the status must name as the operator's."""
+    """Return `in_sync` for an operator of this runtime, which the status must name as the
+    operator's.
+    """
     current = operator_runtime(runtime)
 
     def check(model: RegisteredModel, owned: tuple[Manifest, ...]) -> bool:

@@ -1,10 +1,11 @@
 """Which versions there should be, the source of each, and which declaration holds a name. Pure.
 
-Until a version is recorded, its name is held by the declaration that was there first, and the status
-says by which (`heldBy`). So a stage that waits for a name gets what it was first declared with, not
-what happens to be finished first. The hold ends when the holder has failed or is gone and no stage
-asks for the name: whoever may change the stage decides that. While one asks, only a TrainingRun that
-was created since then follows a holder that failed, for that takes the right to promote (policy `runs`).
+Until a version is recorded, its name is held by the declaration that was there first, and the
+status says by which (`heldBy`). So a stage that waits for a name gets what it was first declared
+with, not what happens to be finished first. The hold ends when the holder has failed or is gone and
+no stage asks for the name: whoever may change the stage decides that. While one asks, only a
+TrainingRun that was created since then follows a holder that failed, for that takes the right to
+promote (policy `runs`).
 """
 
 import hashlib
@@ -36,7 +37,8 @@ class Declaration:
         version: The version's name.
         source: Where it comes from.
         ignored: TrainingRuns that register under the same name and lose.
-        held_by: What holds the name: the uid of a TrainingRun, or a hash of the source; None: nothing.
+        held_by: What holds the name: the uid of a TrainingRun, or a hash of the source; None:
+            nothing.
         blocker: Why the version cannot be registered, though it is declared: another declaration
             holds its name.
 
@@ -51,7 +53,9 @@ class Declaration:
 
 @dataclass(frozen=True)
 class _Claim:
-    """One declaration of a version: its source, what it holds the name with, whether it failed, its age."""
+    """One declaration of a version: its source, what it holds the name with, whether it failed,
+    its age.
+    """
 
     source: ModelVersionSpec
     key: str
@@ -65,7 +69,9 @@ class _Claim:
         A TrainingRun that did not exist yet is recorded by its name, and by its uid from then on.
         """
         run = self.source.training_run
-        return held_by is not None and (held_by == self.key or (run is not None and held_by == version_holder(run)))
+        return held_by is not None and (
+            held_by == self.key or (run is not None and held_by == version_holder(run))
+        )
 
 
 def declarations(model: RegisteredModel, runs: Iterable[TrainingRun]) -> dict[str, Declaration]:
@@ -80,7 +86,11 @@ def declarations(model: RegisteredModel, runs: Iterable[TrainingRun]) -> dict[st
     asked = _asked(model)
     found = {}
     for name in dict.fromkeys((*claims, *statuses)):
-        status, claimed, since = statuses.get(name), claims.get(name, []), _since(model, asked.get(name, ()))
+        status, claimed, since = (
+            statuses.get(name),
+            claims.get(name, []),
+            _since(model, asked.get(name, ())),
+        )
         is_declared = name in model.spec.versions
         is_there = is_declared or any(not claim.failed for claim in claimed)
         if status is not None and status.digest is not None:
@@ -113,7 +123,9 @@ def _claims(model: RegisteredModel, runs: list[TrainingRun]) -> dict[str, list[_
         source = ModelVersionSpec(training_run=run.metadata.name, registered_by=registered_by)
         if all(claim.source.training_run != run.metadata.name for claim in claims.get(version, ())):
             created = run.metadata.creation_timestamp
-            claims.setdefault(version, []).append(_Claim(source, run.metadata.uid, _failed(run), created))
+            claims.setdefault(version, []).append(
+                _Claim(source, run.metadata.uid, _failed(run), created)
+            )
     return claims
 
 
@@ -150,8 +162,11 @@ def _hash(source: ModelVersionSpec) -> str:
 
 
 # --- who holds ------------------------------------------------------------------------------------
-def _first(name: str, claims: list[_Claim], status: VersionStatus | None, since: datetime | None) -> Declaration:
-    """Return the declaration that holds a name: the recorded holder, else the first that has not failed.
+def _first(
+    name: str, claims: list[_Claim], status: VersionStatus | None, since: datetime | None
+) -> Declaration:
+    """Return the declaration that holds a name: the recorded holder, else the first that has not
+    failed.
 
     Of a name that stages ask for `since` then, a run that was created later follows a holder that
     failed before any older declaration does.
@@ -160,7 +175,9 @@ def _first(name: str, claims: list[_Claim], status: VersionStatus | None, since:
     held_by = status.held_by if status is not None else None
     heirs = [claim for claim in free if _is_later(claim, since)] if held_by is not None else []
     winner = next((claim for claim in free if claim.holds(held_by)), (heirs or free or claims)[0])
-    return Declaration(name, winner.source, _others(claims, winner), None if winner.failed else winner.key)
+    return Declaration(
+        name, winner.source, _others(claims, winner), None if winner.failed else winner.key
+    )
 
 
 def _is_later(claim: _Claim, since: datetime | None) -> bool:
@@ -168,17 +185,23 @@ def _is_later(claim: _Claim, since: datetime | None) -> bool:
 
 
 def _since(model: RegisteredModel, stages: Iterable[str]) -> datetime | None:
-    """Return since when all of these stages are known to ask for the version that they ask for now."""
+    """Return since when all of these stages are known to ask for the version that they ask for
+    now.
+    """
     found = [model.status.stages.get(name) for name in stages]
     times = [
-        stage.start_time if stage is not None and stage.desired == model.spec.stages[name].version else None
+        stage.start_time
+        if stage is not None and stage.desired == model.spec.stages[name].version
+        else None
         for name, stage in zip(stages, found, strict=True)
     ]
     known = [time for time in times if time is not None]
     return max(known) if known and len(known) == len(times) else None
 
 
-def _recorded(name: str, claims: list[_Claim], status: VersionStatus, *, is_declared: bool) -> Declaration:
+def _recorded(
+    name: str, claims: list[_Claim], status: VersionStatus, *, is_declared: bool
+) -> Declaration:
     """Return the declaration of a version that is recorded: nothing else can become it."""
     same = (claim for claim in claims if claim.source.training_run == status.training_run)
     winner = claims[0] if is_declared else next(same, claims[0])
@@ -186,24 +209,36 @@ def _recorded(name: str, claims: list[_Claim], status: VersionStatus, *, is_decl
 
 
 def _others(claims: list[_Claim], winner: _Claim) -> tuple[str, ...]:
-    rest = (claim.source.training_run for claim in claims if claim is not winner and not claim.failed)
+    rest = (
+        claim.source.training_run for claim in claims if claim is not winner and not claim.failed
+    )
     return tuple(run for run in rest if run is not None)
 
 
 def _end(status: VersionStatus, claims: list[_Claim], since: datetime | None) -> str:
-    """Return what became of the recorded holder, if the name must not go to who waits for it; else nothing."""
+    """Return what became of the recorded holder, if the name must not go to who waits for it;
+    else nothing.
+    """
     if status.held_by is None:
         return ""
     holder = next((claim for claim in claims if claim.holds(status.held_by)), None)
     if holder is None:
         return "is gone"
     free = [claim for claim in claims if not claim.failed]
-    return "failed" if holder.failed and free and not any(_is_later(claim, since) for claim in free) else ""
+    return (
+        "failed"
+        if holder.failed and free and not any(_is_later(claim, since) for claim in free)
+        else ""
+    )
 
 
-def _held(name: str, claims: list[_Claim], status: VersionStatus, stages: list[str], ended: str) -> Declaration:
+def _held(
+    name: str, claims: list[_Claim], status: VersionStatus, stages: list[str], ended: str
+) -> Declaration:
     """Return the declaration of a name whose holder has ended, so that none registers."""
-    source = ModelVersionSpec.model_construct(training_run=status.training_run, run_id=status.run_id, uri=status.uri)
+    source = ModelVersionSpec.model_construct(
+        training_run=status.training_run, run_id=status.run_id, uri=status.uri
+    )
     message = (
         f"{name} is held by {_holder(status)}, which {ended}. Another declaration registers under"
         f" it once no stage asks for it: set {', '.join(sorted(stages))[:60]} to another version or"

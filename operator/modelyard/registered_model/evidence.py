@@ -1,4 +1,5 @@
-"""Read what gates judge by (runs, signatures, TrainingRuns, objectives, approvals; only of what is not judged yet) and the record in S3.
+"""Read what gates judge by (runs, signatures, TrainingRuns, objectives, approvals; only of what is
+not judged yet) and the record in S3.
 
 Verdicts do not belong here (`gates`).
 """
@@ -58,8 +59,11 @@ async def gather(model: RegisteredModel, tenant: Tenant, now: datetime) -> Evide
     return Evidence(runs, signatures)
 
 
-async def creation_errors(owned: Iterable[Manifest], cluster: Cluster, words: Words, now: datetime) -> dict[str, str]:
-    """Return why Kubernetes creates no pod for Jobs that should have one by now, by their uid. It tells that in events only.
+async def creation_errors(
+    owned: Iterable[Manifest], cluster: Cluster, words: Words, now: datetime
+) -> dict[str, str]:
+    """Return why Kubernetes creates no pod for Jobs that should have one by now, by their uid. It
+    tells that in events only.
 
     Raises:
         Unavailable: Kubernetes did not answer.
@@ -75,12 +79,22 @@ async def creation_errors(owned: Iterable[Manifest], cluster: Cluster, words: Wo
     return found
 
 
-async def answered(model: RegisteredModel, owned: Iterable[Manifest], traffic: Traffic, now: datetime) -> dict[str, Answered]:
-    """Return what the pods of versions answered that are watched after a switch, by stage. No pod is asked without a watch."""
+async def answered(
+    model: RegisteredModel, owned: Iterable[Manifest], traffic: Traffic, now: datetime
+) -> dict[str, Answered]:
+    """Return what the pods of versions answered that are watched after a switch, by stage. No
+    pod is asked without a watch.
+    """
     found: dict[str, Answered] = {}
     for name, stage in model.status.stages.items():
         spec, watch, stable = model.spec.stages.get(name), stage.watch, stage.effective
-        if watch is None or stable is None or spec is None or spec.rollback is None or spec.rollback.automatic is None:
+        if (
+            watch is None
+            or stable is None
+            or spec is None
+            or spec.rollback is None
+            or spec.rollback.automatic is None
+        ):
             continue
         if now >= watch.since_time + spec.rollback.automatic.lasts:
             continue
@@ -88,23 +102,38 @@ async def answered(model: RegisteredModel, owned: Iterable[Manifest], traffic: T
         recorded = Answered(watch.requests, watch.failures)
         watched = Watched(model.metadata.uid, name, identity, watch.since_time, recorded)
         # Two stages may serve the same with the same runtime.
-        pods = [each for each in of_kind(owned, "Pod") if (stage_of(each), identity_of(each)) == (name, identity)]
+        pods = [
+            each
+            for each in of_kind(owned, "Pod")
+            if (stage_of(each), identity_of(each)) == (name, identity)
+        ]
         found[name] = await traffic.answered(watched, pods, now)
     return found
 
 
-async def kept_analyses(model: RegisteredModel, owned: Iterable[Manifest], cluster: Cluster) -> dict[str, str]:
-    """Return what is kept of analyses, by stage. Only a ConfigMap that the model owns is read: anybody may make one of that name.
+async def kept_analyses(
+    model: RegisteredModel, owned: Iterable[Manifest], cluster: Cluster
+) -> dict[str, str]:
+    """Return what is kept of analyses, by stage. Only a ConfigMap that the model owns is read:
+    anybody may make one of that name.
 
     Raises:
         ModelyardError: Kubernetes did not answer.
 
     """
     found: dict[str, str] = {}
-    ours = {each["metadata"]["name"] for each in of_kind(owned, "ConfigMap") if _controlled(each, model)}
+    ours = {
+        each["metadata"]["name"] for each in of_kind(owned, "ConfigMap") if _controlled(each, model)
+    }
     for name, stage in model.status.stages.items():
         spec, where = model.spec.stages.get(name), build.rollout_name(model, name)
-        if stage.rollout is None or spec is None or spec.rollout is None or spec.rollout.analysis is None or where not in ours:
+        if (
+            stage.rollout is None
+            or spec is None
+            or spec.rollout is None
+            or spec.rollout.analysis is None
+            or where not in ours
+        ):
             continue
         data = await cluster.config_map(model.metadata.namespace, where)
         if data is not None and (text := data.get(judged.KEY)) is not None:
@@ -113,13 +142,19 @@ async def kept_analyses(model: RegisteredModel, owned: Iterable[Manifest], clust
 
 
 def _controlled(owned: Manifest, model: RegisteredModel) -> bool:
-    """Tell whether the controller reference names our kind, as the policy `serving-evidence` asks; to be owned, the group is enough."""
+    """Tell whether the controller reference names our kind, as the policy `serving-evidence`
+    asks; to be owned, the group is enough.
+    """
     references = owned["metadata"].get("ownerReferences") or ()
     return any(each.get("controller") and each["kind"] == model.KIND for each in references)
 
 
 async def splits(
-    model: RegisteredModel, owned: Iterable[Manifest], progress: dict[str, str], traffic: Traffic, now: datetime
+    model: RegisteredModel,
+    owned: Iterable[Manifest],
+    progress: dict[str, str],
+    traffic: Traffic,
+    now: datetime,
 ) -> dict[str, Seen]:
     """Return what the stable pods say of rollouts, by stage."""
     found: dict[str, Seen] = {}
@@ -136,13 +171,20 @@ async def splits(
             interval=analysis.every if analysis is not None else _INTERVAL,
             judged=judged.intervals(model, name, progress.get(name)),
         )
-        pods = [each for each in of_kind(owned, "Pod") if (stage_of(each), identity_of(each)) == (name, asked.identity)]
+        pods = [
+            each
+            for each in of_kind(owned, "Pod")
+            if (stage_of(each), identity_of(each)) == (name, asked.identity)
+        ]
         found[name] = await traffic.split(asked, pods, now)
     return found
 
 
-async def heard(model: RegisteredModel, cluster: Cluster, found: Evidence, now: datetime) -> Evidence:
-    """Return the evidence with what Kubernetes has: where versions were trained, and what people say. It takes neither MLflow nor S3.
+async def heard(
+    model: RegisteredModel, cluster: Cluster, found: Evidence, now: datetime
+) -> Evidence:
+    """Return the evidence with what Kubernetes has: where versions were trained, and what people
+    say. It takes neither MLflow nor S3.
 
     Raises:
         ModelyardError: Kubernetes did not answer.
@@ -152,13 +194,19 @@ async def heard(model: RegisteredModel, cluster: Cluster, found: Evidence, now: 
     if not any(asks_people(gate) for gate, _, _ in _open(model, now)):
         return found
     meta = model.metadata
-    bodies = (body for body in cluster.select("modelapprovals", meta.namespace) if body["spec"]["model"] == meta.name)
+    bodies = (
+        body
+        for body in cluster.select("modelapprovals", meta.namespace)
+        if body["spec"]["model"] == meta.name
+    )
     approvals = tuple(map(ModelApproval.parse, bodies))
     return replace(found, approvals=approvals, unguarded=await cluster.unguarded(meta.namespace))
 
 
 def _trained(model: RegisteredModel, cluster: Cluster, found: Evidence, now: datetime) -> Evidence:
-    """Return the evidence with the TrainingRuns that versions came from, and their objectives, where a gate judges by them."""
+    """Return the evidence with the TrainingRuns that versions came from, and their objectives,
+    where a gate judges by them.
+    """
     training_runs: dict[str, TrainingRun] = {}
     objectives: dict[str, ObjectiveStatus] = {}
     for gate, candidate, holder in _open(model, now):
@@ -168,16 +216,23 @@ def _trained(model: RegisteredModel, cluster: Cluster, found: Evidence, now: dat
             if version is None or (run := _training_run(version, cluster, model)) is None:
                 continue
             training_runs[run.metadata.name] = run
-            # One that was deleted and made again under its name is another run, and may be of another Experiment.
+            # One that was deleted and made again under its name is another run, and may be of
+            # another Experiment.
             is_its = run.status.mlflow is not None and run.status.mlflow.run_id == version.run_id
             if is_its and run.status.objective is not None:
                 objectives[version.name] = run.status.objective
     return replace(found, training_runs=training_runs, objectives=objectives)
 
 
-def _open(model: RegisteredModel, now: datetime) -> Iterator[tuple[Gate, VersionStatus, VersionStatus | None]]:
-    """Return the gates that are to be asked, each with the version and the one that it is compared with."""
-    versions: Mapping[str, VersionStatus] = {version.name: version for version in model.status.versions}
+def _open(
+    model: RegisteredModel, now: datetime
+) -> Iterator[tuple[Gate, VersionStatus, VersionStatus | None]]:
+    """Return the gates that are to be asked, each with the version and the one that it is
+    compared with.
+    """
+    versions: Mapping[str, VersionStatus] = {
+        version.name: version for version in model.status.versions
+    }
     for name, stage in model.spec.stages.items():
         status = model.status.stages.get(name)
         effective = versions.get(status.version or "") if status is not None else None
@@ -189,7 +244,13 @@ def _open(model: RegisteredModel, now: datetime) -> Iterator[tuple[Gate, Version
         for gate in open_gates(model, name, candidate, now):
             holder = model.status.stages.get(gate.compared.stage or name) if gate.compared else None
             held = versions.get(holder.version or "") if holder else None
-            yield gate, candidate, held if held is not None and holder is not None and held.digest == holder.digest else None
+            yield (
+                gate,
+                candidate,
+                held
+                if held is not None and holder is not None and held.digest == holder.digest
+                else None,
+            )
 
 
 async def _run(version: VersionStatus, tenant: Tenant) -> TrackedRun | str | None:
@@ -203,14 +264,27 @@ async def _signature(version: VersionStatus, tenant: Tenant) -> Signature | str 
     try:
         text = await tenant.store.read(f"{str(version.uri).rstrip('/')}/MLmodel", MLMODEL_LIMIT)
     except Forbidden:
-        return f"S3 refuses the MLmodel of {version.name}: correct the keys in the Secret {CONNECTION_SECRET}"
+        return (
+            f"S3 refuses the MLmodel of {version.name}: correct the keys in the Secret"
+            f" {CONNECTION_SECRET}"
+        )
     except Invalid as error:
         return f"the MLmodel of {version.name} cannot be read: {str(error)[:_SHOWN]}"
-    return f"the MLmodel of {version.name} is no longer in S3" if text is None else read_signature(text)
+    return (
+        f"the MLmodel of {version.name} is no longer in S3"
+        if text is None
+        else read_signature(text)
+    )
 
 
-def _training_run(version: VersionStatus, cluster: Cluster, model: RegisteredModel) -> TrainingRun | None:
-    body = cluster.get("trainingruns", model.metadata.namespace, version.training_run) if version.training_run else None
+def _training_run(
+    version: VersionStatus, cluster: Cluster, model: RegisteredModel
+) -> TrainingRun | None:
+    body = (
+        cluster.get("trainingruns", model.metadata.namespace, version.training_run)
+        if version.training_run
+        else None
+    )
     return TrainingRun.parse(body) if body is not None else None
 
 
@@ -218,15 +292,18 @@ _FOREIGN = 10
 """Objects that are no entries and are passed over where the newest entry is looked for."""
 
 
-# --- the record of the history -----------------------------------------------------------------------
-async def recorded(model: RegisteredModel, tracked: TrackedModel | None, tenant: Tenant) -> RecordSeen:
+# --- the record of the history --------------------------------------------------------------------
+async def recorded(
+    model: RegisteredModel, tracked: TrackedModel | None, tenant: Tenant
+) -> RecordSeen:
     """Read what the record's next step needs: at most one object.
 
-    A status that names no record was lost, or comes from an earlier release: what S3 has is listed. No
-    entry is made before the model is ours in MLflow, so a new object costs no request.
+    A status that names no record was lost, or comes from an earlier release: what S3 has is listed.
+    No entry is made before the model is ours in MLflow, so a new object costs no request.
 
     Raises:
-        ModelyardError: The newest entry could not be read. What goes wrong with one that is to be stored is a value.
+        ModelyardError: The newest entry could not be read. What goes wrong with one that is to be
+            stored is a value.
 
     """
     place = f"s3://{tenant.reach.bucket}/{record.folder(tenant.reach.folder, model.metadata.uid)}"
@@ -236,28 +313,48 @@ async def recorded(model: RegisteredModel, tracked: TrackedModel | None, tenant:
         is_ours = tracked is not None and tracked.tags.get(UID_TAG) == model.metadata.uid
         # With the finalizer it was in MLflow once, and may have been lost there too.
         was_ours = is_ours or FINALIZER in model.metadata.finalizers
-        return RecordSeen(place, head=await _head(place, model.metadata.uid, tenant) if was_ours else RecordedEntry(number=0))
+        return RecordSeen(
+            place,
+            head=await _head(place, model.metadata.uid, tenant)
+            if was_ours
+            else RecordedEntry(number=0),
+        )
     links = chain(model)
     if not links:
         return RecordSeen(place)
     try:
-        return RecordSeen(place, content=await tenant.store.read(place + record.name(links[0].number), record.LIMIT))
+        return RecordSeen(
+            place,
+            content=await tenant.store.read(place + record.name(links[0].number), record.LIMIT),
+        )
     except ModelyardError as error:
         return RecordSeen(place, error=error)
 
 
 async def _head(place: str, uid: str, tenant: Tenant) -> RecordedEntry:
-    """Return the newest entry of a model; what lies there under such a name and is none is passed over."""
+    """Return the newest entry of a model; what lies there under such a name and is none is
+    passed over.
+    """
     there = await tenant.store.usage(place)
     if there is None or not there.objects:
         return RecordedEntry(number=0)
-    numbers = sorted({record.number_in(each.path) or 0 for each in await tenant.store.objects(place)} - {0}, reverse=True)
+    numbers = sorted(
+        {record.number_in(each.path) or 0 for each in await tenant.store.objects(place)} - {0},
+        reverse=True,
+    )
     for number in numbers[:_FOREIGN]:
         content = await tenant.store.read(place + record.name(number), record.LIMIT)
         if content is None:
-            raise Invalid("S3", "read object", place + record.name(number), "it is listed and not there")
+            raise Invalid(
+                "S3", "read object", place + record.name(number), "it is listed and not there"
+            )
         if record.is_entry(content, number, uid):
             return RecordedEntry(number=number, digest=record.digest_of(content))
     if len(numbers) > _FOREIGN:
-        raise Invalid("S3", "read object", place + record.name(numbers[0]), f"neither it nor the {_FOREIGN - 1} before it are entries")
+        raise Invalid(
+            "S3",
+            "read object",
+            place + record.name(numbers[0]),
+            f"neither it nor the {_FOREIGN - 1} before it are entries",
+        )
     return RecordedEntry(number=0)

@@ -1,4 +1,5 @@
-"""Freezes: the step that waits for the end of one, and what is wrong with those that cannot be read. Pure.
+"""Freezes: the step that waits for the end of one, and what is wrong with those that cannot be
+read. Pure.
 
 When a freeze is in force is in `modelyard.api.calendar`.
 """
@@ -18,7 +19,9 @@ __all__ = ["concern", "freeze", "trouble"]
 
 
 def concern(view: StageView) -> bool:
-    """Tell whether there are freezes for a stage, in force or not: its promotions have the step then."""
+    """Tell whether there are freezes for a stage, in force or not: its promotions have the step
+    then.
+    """
     calendar = view.calendar
     return isinstance(calendar, str) or calendar.stop is not None or bool(_for(view, calendar))
 
@@ -39,40 +42,69 @@ def freeze(view: StageView, now: datetime) -> Step:
         return Step("freeze", StepState.DONE, f"{wanted.version} runs already")
     calendar = view.calendar
     if (wrong := trouble(view) or _cluster_trouble(view, calendar)) is not None:
-        return Step("freeze", StepState.FAILED, wrong.message[:DETAIL], blocker=wrong, without_pods=True)
+        return Step(
+            "freeze", StepState.FAILED, wrong.message[:DETAIL], blocker=wrong, without_pods=True
+        )
     assert isinstance(calendar, Calendar), "one that cannot be read is trouble"
     found = frozen(_for(view, calendar), now, calendar.stop)
     if found is None:
         return Step("freeze", StepState.DONE, "no freeze")
-    until = f"until {found.until:%Y-%m-%d %H:%M} UTC" if found.until is not None else "without an end that can be told"
+    until = (
+        f"until {found.until:%Y-%m-%d %H:%M} UTC"
+        if found.until is not None
+        else "without an end that can be told"
+    )
     message = (
-        f"{wanted.version} waits: the stage is frozen {until} ({found.reason}). {stable(view)}. It goes on by itself"
-        " then, with what its gates say then. An override does not wait: modelyard override"
-        f" {view.model.metadata.name} {wanted.version} --stage {view.name}"
+        f"{wanted.version} waits: the stage is frozen {until} ({found.reason}). {stable(view)}. It"
+        " goes on by itself then, with what its gates say then. An override does not wait:"
+        f" modelyard override {view.model.metadata.name} {wanted.version} --stage {view.name}"
     )
     blocker = Blocker.of(Reason.FROZEN, message)
     detail = f"frozen {until}: {found.reason}"
-    return Step("freeze", StepState.WAITING, detail[:DETAIL], blocker=blocker, requeue_after=found.again - now, without_pods=True)
+    return Step(
+        "freeze",
+        StepState.WAITING,
+        detail[:DETAIL],
+        blocker=blocker,
+        requeue_after=found.again - now,
+        without_pods=True,
+    )
 
 
 def trouble(view: StageView) -> Blocker | None:
-    """Return what is wrong with the model's freezes of the stage, which hold every promotion until they are mended."""
+    """Return what is wrong with the model's freezes of the stage, which hold every promotion
+    until they are mended.
+    """
     wrong = _wrong(_of_stage(view, view.model.spec.freeze))
     if wrong is None:
         return None
-    message = f"No version takes {view.name} while a freeze cannot be read: {wrong}. Correct spec.freeze."
+    message = (
+        f"No version takes {view.name} while a freeze cannot be read: {wrong}. Correct spec.freeze."
+    )
     return Blocker.of(Reason.FREEZE_INVALID, message, needs_action=True)
 
 
 def _cluster_trouble(view: StageView, calendar: Calendar | str) -> Blocker | None:
-    """Return what is wrong with the cluster's freezes. Only who administers modelyard can mend it: it is said where it holds something."""
+    """Return what is wrong with the cluster's freezes. Only who administers modelyard can mend
+    it: it is said where it holds something.
+    """
     wrong = calendar if isinstance(calendar, str) else _wrong(_of_stage(view, calendar.windows))
     if wrong is None:
         return None
-    message = f"No version takes {view.name} while the cluster's freezes cannot be read: {wrong}. Who administers modelyard corrects them."
+    message = (
+        f"No version takes {view.name} while the cluster's freezes cannot be read: {wrong}. Who"
+        " administers modelyard corrects them."
+    )
     return Blocker.of(Reason.FREEZE_INVALID, message, needs_action=True)
 
 
 def _wrong(freezes: Iterable[Freeze]) -> str | None:
     """Say why one of these cannot be followed; None: all can."""
-    return next((found for each in freezes if (found := unreadable(each.schedule, each.time_zone)) is not None), None)
+    return next(
+        (
+            found
+            for each in freezes
+            if (found := unreadable(each.schedule, each.time_zone)) is not None
+        ),
+        None,
+    )

@@ -1,4 +1,5 @@
-"""The entries that the history gains when a stage changes or does not, the Events about them, and what is counted. Pure.
+"""The entries that the history gains when a stage changes or does not, the Events about them, and
+what is counted. Pure.
 
 The history is for people: no rule reads it. How its entries get into S3 is `record`'s.
 """
@@ -9,14 +10,32 @@ from datetime import datetime
 from modelyard.api.approvals import Asked, heard
 from modelyard.api.history import NAMES, USER, WHY
 from modelyard.api.model_approval import Decision
-from modelyard.api.registered_model import GateStatus, HistoryEntry, Outcome, Rejection, ServedVersion, StageStatus
+from modelyard.api.registered_model import (
+    GateStatus,
+    HistoryEntry,
+    Outcome,
+    Rejection,
+    ServedVersion,
+    StageStatus,
+)
 from modelyard.api.text import printable
 from modelyard.controller import Ended
 from modelyard.plan import Event, Manifest
 from modelyard.registered_model.gates.judging import asks_people
 from modelyard.registered_model.view import StageView
 
-__all__ = ["AFTER_THE_SWITCH", "LENGTH", "aborted", "ended", "entry", "event", "gained", "outcome", "override_ended", "rejected"]
+__all__ = [
+    "AFTER_THE_SWITCH",
+    "LENGTH",
+    "aborted",
+    "ended",
+    "entry",
+    "event",
+    "gained",
+    "outcome",
+    "override_ended",
+    "rejected",
+]
 
 LENGTH = 50
 AFTER_THE_SWITCH = "After the switch"
@@ -24,7 +43,9 @@ AFTER_THE_SWITCH = "After the switch"
 
 
 # --- entries --------------------------------------------------------------------------------------
-def entry(view: StageView, to: ServedVersion | None, now: datetime, gates: tuple[GateStatus, ...] = ()) -> HistoryEntry:
+def entry(
+    view: StageView, to: ServedVersion | None, now: datetime, gates: tuple[GateStatus, ...] = ()
+) -> HistoryEntry:
     """Return the entry for a stage whose effective version becomes `to`; None: it is cleared.
 
     Args:
@@ -49,11 +70,18 @@ def entry(view: StageView, to: ServedVersion | None, now: datetime, gates: tuple
 
 
 def rejected(view: StageView, after: StageStatus, now: datetime) -> HistoryEntry | None:
-    """Return the entry for a stage whose status becomes `after`, if that has a rejection that is new; None: it has none."""
-    new = next((each for each in reversed(after.rejected) if each not in view.status.rejected), None)
+    """Return the entry for a stage whose status becomes `after`, if that has a rejection that is
+    new; None: it has none.
+    """
+    new = next(
+        (each for each in reversed(after.rejected) if each not in view.status.rejected), None
+    )
     if new is None:
         return None
-    what = next((each for each in (view.wanted, view.effective) if each is not None and _is(each, new)), None)
+    what = next(
+        (each for each in (view.wanted, view.effective) if each is not None and _is(each, new)),
+        None,
+    )
     made = _about(view, what, now)
     update = {
         "outcome": Outcome.REJECTED,
@@ -67,20 +95,28 @@ def rejected(view: StageView, after: StageStatus, now: datetime) -> HistoryEntry
 
 
 def aborted(view: StageView, now: datetime) -> HistoryEntry:
-    """Return the entry for a stage whose candidate is given up, because the spec asks for something else."""
+    """Return the entry for a stage whose candidate is given up, because the spec asks for
+    something else.
+    """
     made = _about(view, view.status.candidate, now)
     # A reason is told of one change: of that which comes instead, if there is one.
     follows = view.back is None and view.desired != view.status.version
     update = {
         "reason": None if follows else _reason(view, is_override=view.override is not None),
-        "requested_by": _requested_by(view) if view.override is None and view.back is None else None,
+        "requested_by": _requested_by(view)
+        if view.override is None and view.back is None
+        else None,
     }
     return made.model_copy(update=update | {"outcome": Outcome.ABORTED})
 
 
 def override_ended(view: StageView, now: datetime) -> HistoryEntry:
-    """Return the entry for a stage whose override has ended, or was removed, while its version serves."""
-    return _about(view, view.effective, now).model_copy(update={"outcome": Outcome.OVERRIDE_ENDED, "duration_seconds": None})
+    """Return the entry for a stage whose override has ended, or was removed, while its version
+    serves.
+    """
+    return _about(view, view.effective, now).model_copy(
+        update={"outcome": Outcome.OVERRIDE_ENDED, "duration_seconds": None}
+    )
 
 
 def _about(view: StageView, to: ServedVersion | None, now: datetime) -> HistoryEntry:
@@ -127,7 +163,11 @@ def _reason(view: StageView, *, is_override: bool) -> str | None:
         return view.rolled_back.message[:WHY]
     spec = view.spec
     if is_override:
-        return _cleaned(spec.override.reason) if spec is not None and spec.override is not None else None
+        return (
+            _cleaned(spec.override.reason)
+            if spec is not None and spec.override is not None
+            else None
+        )
     reason = _cleaned(spec.reason) if spec is not None and spec.reason is not None else None
     history = (each for each in reversed(view.model.status.history) if each.stage == view.name)
     before = next((each.reason for each in history if each.reason and _is_of_the_spec(each)), None)
@@ -136,7 +176,9 @@ def _reason(view: StageView, *, is_override: bool) -> str | None:
 
 def _is_of_the_spec(made: HistoryEntry) -> bool:
     """Tell whether an entry's reason is what somebody wrote as `reason` of the stage."""
-    return made.outcome not in {Outcome.REJECTED, Outcome.OVERRIDDEN} and not (made.reason or "").startswith(AFTER_THE_SWITCH)
+    return made.outcome not in {Outcome.REJECTED, Outcome.OVERRIDDEN} and not (
+        made.reason or ""
+    ).startswith(AFTER_THE_SWITCH)
 
 
 def _cleaned(text: str) -> str | None:
@@ -149,7 +191,9 @@ def _requested_by(view: StageView) -> str | None:
 
 
 def _is_asked_for(view: StageView) -> bool:
-    """Tell whether what the stage is to take is what `requestedBy` speaks of: neither an override, nor a refresh, nor what goes back."""
+    """Tell whether what the stage is to take is what `requestedBy` speaks of: neither an
+    override, nor a refresh, nor what goes back.
+    """
     return view.override is None and view.back is None and not view.is_refresh
 
 
@@ -159,8 +203,18 @@ def _approved_by(view: StageView, to: ServedVersion | None) -> str | None:
     if view.spec is None or version is None:
         return None
     gates = [gate for gate in view.spec.gates if asks_people(gate)]
-    said = (each for gate in gates for each in heard(view.evidence.approvals, Asked(view.name, view.spec, gate, version), view.now))
-    names = (each.spec.approver for each, standing in said if standing.counts and each.spec.decision is Decision.APPROVE)
+    said = (
+        each
+        for gate in gates
+        for each in heard(
+            view.evidence.approvals, Asked(view.name, view.spec, gate, version), view.now
+        )
+    )
+    names = (
+        each.spec.approver
+        for each, standing in said
+        if standing.counts and each.spec.decision is Decision.APPROVE
+    )
     return _joined(dict.fromkeys(map(printable, names)))
 
 
@@ -180,9 +234,15 @@ def _joined(words: Iterable[str]) -> str | None:
 
 # --- what is told, and counted --------------------------------------------------------------------
 def event(made: HistoryEntry, digest: str | None = None) -> Event:
-    """Return the Event about an entry; with the digest of its object in S3, by which a rewritten record is found."""
+    """Return the Event about an entry; with the digest of its object in S3, by which a rewritten
+    record is found.
+    """
     is_warning = made.outcome in {Outcome.OVERRIDDEN, Outcome.OVERRIDE_ENDED, Outcome.REJECTED}
-    said = f" (record {made.record}, {digest})" if made.record is not None and digest is not None else ""
+    said = (
+        f" (record {made.record}, {digest})"
+        if made.record is not None and digest is not None
+        else ""
+    )
     return Event(made.outcome, _words(made) + said, warning=is_warning)
 
 
@@ -197,13 +257,17 @@ def _words(made: HistoryEntry) -> str:
         case Outcome.OVERRIDE_ENDED:
             return f"{made.stage}: the override has ended, and {made.to} is still serving"
         case Outcome.OVERRIDDEN:
-            return f"{made.stage}: {made.from_ or 'nothing'} -> {made.to}, without gates: {made.reason or 'no reason given'}"
+            return (
+                f"{made.stage}: {made.from_ or 'nothing'} -> {made.to}, without gates:"
+                f" {made.reason or 'no reason given'}"
+            )
         case _:
             return f"{made.stage}: {made.from_ or 'nothing'} -> {made.to or 'nothing'}"
 
 
 def gained(before: Manifest, after: Manifest) -> Iterator[Manifest]:
-    """Return the entries of the history that a status has and the one before it had not, oldest first.
+    """Return the entries of the history that a status has and the one before it had not, oldest
+    first.
 
     Args:
         before: The status before, as JSON.

@@ -18,7 +18,9 @@ MESSAGE = 250
 """Characters of a message."""
 _WORST_FIRST = tuple(AnalysisVerdict)
 _STABLE_ARM = 10
-"""How many times as many requests as the candidate the stable version is taken to have, until both are counted."""
+"""How many times as many requests as the candidate the stable version is taken to have, until
+both are counted.
+"""
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,8 @@ def verdict(progress: Progress, analysis: Analysis, *, hold_over: bool, requests
             message = f"NoData. {requests:,} candidate requests in this step; {asked}."
             return Judgement(AnalysisVerdict.NO_DATA, "", message)
     judged = [(_one(each, hold_over=hold_over), each) for each in subjects]
-    # Of several with one verdict the one speaks that has most evidence, if it is any: else the first.
+    # Of several with one verdict the one speaks that has most evidence, if it is any: else the
+    # first.
     found, subject = min(
         judged,
         key=lambda each: (_WORST_FIRST.index(each[0]), -max(each[1].judged.evidence.value, 1)),

@@ -1,4 +1,6 @@
-"""Read back which version a pod template serves: of a ControllerRevision that keeps it, or of a Deployment. Pure."""
+"""Read back which version a pod template serves: of a ControllerRevision that keeps it, or of a
+Deployment. Pure.
+"""
 
 from collections.abc import Mapping
 from typing import Any
@@ -12,7 +14,9 @@ __all__ = ["kept_in", "served_by", "template_in"]
 
 
 def template_in(kept: Mapping[str, Any], what: ServedVersion) -> Manifest | None:
-    """Return the template that a ControllerRevision keeps, if it serves this version with this digest and image."""
+    """Return the template that a ControllerRevision keeps, if it serves this version with this
+    digest and image.
+    """
     found: Manifest = (kept.get("data") or {}).get("template") or {}
     there = _read(found)
     return found if there == (what.digest, what.runtime.image) else None
@@ -25,23 +29,31 @@ def kept_in(kept: Mapping[str, Any]) -> ServedVersion | None:
     if there is None or not {VERSION_LABEL, IDENTITY_LABEL} <= labelled.keys():
         return None
     digest, image = there
-    runtime = ModelRuntime(image=image, revision=int(kept.get("revision") or 0), identity=labelled[IDENTITY_LABEL])
+    runtime = ModelRuntime(
+        image=image, revision=int(kept.get("revision") or 0), identity=labelled[IDENTITY_LABEL]
+    )
     return ServedVersion(version=labelled[VERSION_LABEL], digest=digest, runtime=runtime)
 
 
 def served_by(deployment: Mapping[str, Any]) -> ServedVersion | None:
-    """Return what a Deployment of ours serves, read from its pod template; None when it is not one."""
+    """Return what a Deployment of ours serves, read from its pod template; None when it is not
+    one.
+    """
     found: Manifest = (deployment.get("spec") or {}).get("template") or {}
     there, labelled = _read(found), (found.get("metadata") or {}).get("labels") or {}
     if there is None or not {VERSION_LABEL, IDENTITY_LABEL} <= labelled.keys():
         return None
     digest, image = there
-    runtime = ModelRuntime(image=image, revision=_revision_of(found["spec"]), identity=labelled[IDENTITY_LABEL])
+    runtime = ModelRuntime(
+        image=image, revision=_revision_of(found["spec"]), identity=labelled[IDENTITY_LABEL]
+    )
     return ServedVersion(version=labelled[VERSION_LABEL], digest=digest, runtime=runtime)
 
 
 def _revision_of(pod: Mapping[str, Any]) -> int:
-    """Return the revision of a template in use, as far as it shows: who takes an older one for ours would have it split."""
+    """Return the revision of a template in use, as far as it shows: who takes an older one for
+    ours would have it split.
+    """
     if any(volume["name"] == build.TRAFFIC_VOLUME for volume in pod.get("volumes") or ()):
         return build.REVISION
     server = next(each for each in pod["containers"] if each["name"] == build.MODEL)
@@ -49,7 +61,9 @@ def _revision_of(pod: Mapping[str, Any]) -> int:
 
 
 def _read(found: Mapping[str, Any]) -> tuple[str, str] | None:
-    """Return digest and image of a template of ours, in which others may have put more containers."""
+    """Return digest and image of a template of ours, in which others may have put more
+    containers.
+    """
     try:
         pod = found["spec"]
         fetch = next(each for each in pod["initContainers"] if each["name"] == build.FETCH)

@@ -1,7 +1,8 @@
-"""Models whose stages have the address of one of ours: stage `eu-canary` of `fraud` and stage `canary` of `fraud-eu`. Pure.
+"""Models whose stages have the address of one of ours: stage `eu-canary` of `fraud` and stage
+`canary` of `fraud-eu`. Pure.
 
-Only one Service can have a name. Who comes second hears so before any pod of it starts; what meets at
-the same moment is refused when it is applied (`kube.owned.taken`).
+Only one Service can have a name. Who comes second hears so before any pod of it starts; what meets
+at the same moment is refused when it is applied (`kube.owned.taken`).
 """
 
 from collections.abc import Iterable
@@ -16,7 +17,8 @@ __all__ = ["neighbours"]
 
 
 def neighbours(model: RegisteredModel, others: Iterable[Manifest]) -> dict[str, str]:
-    """Return the stages of a model whose address another one has, or is about to have, each with that one's name.
+    """Return the stages of a model whose address another one has, or is about to have, each with
+    that one's name.
 
     Args:
         model: The model.
@@ -37,7 +39,9 @@ def neighbours(model: RegisteredModel, others: Iterable[Manifest]) -> dict[str, 
             own = model.status.stages.get(ours)
             begun = theirs.get("version") or theirs.get("candidate")
             created = body["metadata"].get("creationTimestamp")
-            if begun and _rank(theirs.get("version"), created, name) < _rank(own and own.version, meta.creation_timestamp, meta.name):
+            if begun and _rank(theirs.get("version"), created, name) < _rank(
+                own and own.version, meta.creation_timestamp, meta.name
+            ):
                 found[ours] = name
     return found
 

@@ -44,7 +44,8 @@ class Source:
 
 @dataclass(frozen=True)
 class Artifacts:
-    """The artifacts of a recorded version in S3: digest of their listing, and digest of their bytes.
+    """The artifacts of a recorded version in S3: digest of their listing, and digest of their
+    bytes.
 
     The bytes are read only when the listing has changed.
     """
@@ -61,12 +62,14 @@ class Evidence:
         runs: MLflow runs by id; None: there is none.
         signatures: By digest of the version; None: the model has none.
         training_runs: TrainingRuns by name.
-        objectives: By version, the objective of the Experiment that it came from, when its training began.
+        objectives: By version, the objective of the Experiment that it came from, when its training
+            began.
         creation_errors: By the uid of a gate's Job that has no pod, why Kubernetes can create none.
         approvals: The ModelApprovals that name the model.
         unguarded: Why they cannot be believed; None: the API server takes none in another's name.
         split: What the stable pods say that split their requests, by stage.
-        progress: What is kept of the analysis of a rollout, by stage: text of our own, which others may have changed.
+        progress: What is kept of the analysis of a rollout, by stage: text of our own, which others
+            may have changed.
         answered: What the pods of a version that is watched answered since the switch, by stage.
 
     """
@@ -89,7 +92,8 @@ class RecordSeen:
 
     Attributes:
         folder: Where its objects lie: `s3://bucket/namespace/.modelyard/history/uid/`.
-        head: The newest entry there, read where the status does not name the record; its number is 0 where there is none.
+        head: The newest entry there, read where the status does not name the record; its number is
+            0 where there is none.
         content: The object that the first pending entry should have; None: nothing lies there.
         error: Why that could not be read.
 
@@ -107,8 +111,10 @@ class Observation:
 
     Attributes:
         declarations: The versions that there should be.
-        owned: Its Deployments, Services, autoscalers, budgets, ControllerRevisions, Jobs of gates, and pods.
-        refusals: Applies that the API server refused in this reconcile, and pods that it did not let tell, by kind and name.
+        owned: Its Deployments, Services, autoscalers, budgets, ControllerRevisions, Jobs of gates,
+            and pods.
+        refusals: Applies that the API server refused in this reconcile, and pods that it did not
+            let tell, by kind and name.
         model: The registered model of our name in MLflow, whoever it belongs to.
         versions: Its versions there, oldest first.
         sources: For versions that are not recorded: where they are stored, or what blocks them. The
@@ -152,4 +158,10 @@ def is_empty(model: RegisteredModel) -> bool:
     lost or is new.
     """
     status = model.status
-    return not (status.mlflow_name or status.versions or status.older_versions or status.stages or status.history)
+    return not (
+        status.mlflow_name
+        or status.versions
+        or status.older_versions
+        or status.stages
+        or status.history
+    )

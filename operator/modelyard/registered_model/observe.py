@@ -1,4 +1,5 @@
-"""Read what a RegisteredModel is about: MLflow's registry, the artifacts in S3, its serving objects.
+"""Read what a RegisteredModel is about: MLflow's registry, the artifacts in S3, its serving
+objects.
 
 MLflow or S3 being away is a value here, not an error: what is served is looked after all the same.
 """
@@ -14,13 +15,27 @@ from modelyard.api.registered_model import ModelReason as Reason
 from modelyard.api.registered_model import RegisteredModel, VersionStatus
 from modelyard.api.training_run import TrainingRun
 from modelyard.errors import Forbidden, Invalid, ModelyardError
-from modelyard.kube.names import ADOPT_ANNOTATION, ALLOW_CODE_LABEL, CONNECTION_SECRET, UID_TAG, mlflow_model_name
+from modelyard.kube.names import (
+    ADOPT_ANNOTATION,
+    ALLOW_CODE_LABEL,
+    CONNECTION_SECRET,
+    UID_TAG,
+    mlflow_model_name,
+)
 from modelyard.kube.pod_state import pod_end
 from modelyard.kube.pod_words import cleaned
 from modelyard.plan import Manifest
 from modelyard.ports import Ports, Tenant, TrackedModel, TrackedVersion
 from modelyard.registered_model.declarations import declarations
-from modelyard.registered_model.evidence import answered, creation_errors, gather, heard, kept_analyses, recorded, splits
+from modelyard.registered_model.evidence import (
+    answered,
+    creation_errors,
+    gather,
+    heard,
+    kept_analyses,
+    recorded,
+    splits,
+)
 from modelyard.registered_model.neighbours import neighbours
 from modelyard.registered_model.observation import Artifacts, Observation, Source
 from modelyard.registered_model.sources import resolve
@@ -37,7 +52,11 @@ async def observe(model: RegisteredModel, ports: Ports, now: datetime) -> Observ
 
     """
     meta = model.metadata
-    concern = (body for body in ports.cluster.select("trainingruns", meta.namespace) if _concerns(model, body))
+    concern = (
+        body
+        for body in ports.cluster.select("trainingruns", meta.namespace)
+        if _concerns(model, body)
+    )
     runs = {run.metadata.name: run for run in map(TrainingRun.parse, concern)}
     labels = await ports.cluster.namespace_labels(meta.namespace)
     found = Observation(
@@ -63,36 +82,55 @@ async def observe(model: RegisteredModel, ports: Ports, now: datetime) -> Observ
     counted = await answered(model, owned, ports.traffic, now)
     progress = await kept_analyses(model, owned, ports.cluster)
     split = await splits(model, owned, progress, ports.traffic, now)
-    evidence = replace(found.evidence, creation_errors=errors, answered=counted, progress=progress, split=split)
+    evidence = replace(
+        found.evidence, creation_errors=errors, answered=counted, progress=progress, split=split
+    )
     return replace(found, owned=owned, evidence=evidence)
 
 
 def _lacks_connection(owned: Manifest) -> bool:
-    """Tell whether a pod does not start because a Secret with its connection is gone, or a key in it.
+    """Tell whether a pod does not start because a Secret with its connection is gone, or a key in
+    it.
 
     The Secrets are not watched: the kubelet is the first who says so.
     """
     found = pod_end(owned) if owned.get("kind") == "Pod" else None
-    return found is not None and found.reason is PodReason.CONFIGURATION_MISSING and CONNECTION_SECRET in found.message
+    return (
+        found is not None
+        and found.reason is PodReason.CONFIGURATION_MISSING
+        and CONNECTION_SECRET in found.message
+    )
 
 
 def _concerns(model: RegisteredModel, run: Manifest) -> bool:
     """Checked before a run is parsed: a namespace may hold thousands of runs."""
-    named = any(source.training_run == run["metadata"]["name"] for source in model.spec.versions.values())
+    named = any(
+        source.training_run == run["metadata"]["name"] for source in model.spec.versions.values()
+    )
     return named or (run["spec"].get("register") or {}).get("model") == model.metadata.name
 
 
-async def _external(model: RegisteredModel, found: Observation, tenant: Tenant, now: datetime) -> Observation:
+async def _external(
+    model: RegisteredModel, found: Observation, tenant: Tenant, now: datetime
+) -> Observation:
     name = mlflow_model_name(model.metadata.namespace, model.metadata.name)
     tracked = await tenant.tracking.model(name)
-    found = replace(found, model=tracked, tracking_url=tenant.tracking_url, pods_secret=tenant.pods_secret)
+    found = replace(
+        found, model=tracked, tracking_url=tenant.tracking_url, pods_secret=tenant.pods_secret
+    )
     found = replace(found, record=await recorded(model, tracked, tenant))
-    if tracked is None or not _is_ours(model, tracked) or model.metadata.deletion_timestamp is not None:
+    if (
+        tracked is None
+        or not _is_ours(model, tracked)
+        or model.metadata.deletion_timestamp is not None
+    ):
         return found
     versions = await tenant.tracking.versions(name)
     read = _to_read(model, versions)
     artifacts = {version.name: await _artifacts(version, tenant) for version in read}
-    found = replace(found, versions=versions, artifacts=artifacts, evidence=await gather(model, tenant, now))
+    found = replace(
+        found, versions=versions, artifacts=artifacts, evidence=await gather(model, tenant, now)
+    )
     return replace(found, sources=await _sources(model, found, tenant))
 
 
@@ -102,7 +140,9 @@ def _is_ours(model: RegisteredModel, tracked: TrackedModel) -> bool:
     return adopted or tracked.tags.get(UID_TAG) == model.metadata.uid
 
 
-async def _sources(model: RegisteredModel, found: Observation, tenant: Tenant) -> dict[str, Source | Blocker]:
+async def _sources(
+    model: RegisteredModel, found: Observation, tenant: Tenant
+) -> dict[str, Source | Blocker]:
     recorded = {version.name for version in model.status.versions if version.digest}
     recorded |= {version.name for version in model.status.older_versions}
     sources: dict[str, Source | Blocker] = {}
@@ -116,7 +156,9 @@ async def _sources(model: RegisteredModel, found: Observation, tenant: Tenant) -
 
 
 def _to_read(model: RegisteredModel, versions: Iterable[TrackedVersion]) -> list[VersionStatus]:
-    """Return the recorded versions whose artifacts matter now: in use, or about to be registered."""
+    """Return the recorded versions whose artifacts matter now: in use, or about to be
+    registered.
+    """
     used: set[str | None] = {*model.asks_for}
     for stage in model.status.stages.values():
         used |= {stage.version, stage.candidate.version if stage.candidate else None}

@@ -1,25 +1,46 @@
 """Break-glass: a version that takes a stage at once, for a time. Pure.
 
 An override is for the version and the bytes that were recorded when it was first seen, for a day at
-most from then. When it ends nothing switches by itself: what serves keeps serving, and a person says
-what comes next.
+most from then. When it ends nothing switches by itself: what serves keeps serving, and a person
+says what comes next.
 """
 
 from datetime import UTC, datetime, timedelta
 
 from modelyard.api.blocker import Blocker
-from modelyard.api.registered_model import OVERRIDE_LASTS, Override, OverrideStatus, Stage, StageStatus, VersionStatus
+from modelyard.api.registered_model import (
+    OVERRIDE_LASTS,
+    Override,
+    OverrideStatus,
+    Stage,
+    StageStatus,
+    VersionStatus,
+)
 from modelyard.api.registered_model import ModelReason as Reason
 
-__all__ = ["carried_out", "desired", "end", "ended", "has_put", "in_force", "kept", "next_time", "noted", "trouble"]
+__all__ = [
+    "carried_out",
+    "desired",
+    "end",
+    "ended",
+    "has_put",
+    "in_force",
+    "kept",
+    "next_time",
+    "noted",
+    "trouble",
+]
 
 _SOON, _TENTH = timedelta(hours=1), 10
 """How long before its end people are told: an hour, or a tenth of its time if that is less."""
 _FIRST = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def noted(spec: Stage | None, status: StageStatus, version: VersionStatus | None, now: datetime) -> OverrideStatus | None:
-    """Return what is to be recorded of an override that was not seen before; None when there is nothing new.
+def noted(
+    spec: Stage | None, status: StageStatus, version: VersionStatus | None, now: datetime
+) -> OverrideStatus | None:
+    """Return what is to be recorded of an override that was not seen before; None when there is
+    nothing new.
 
     Args:
         spec: The stage.
@@ -32,14 +53,22 @@ def noted(spec: Stage | None, status: StageStatus, version: VersionStatus | None
     if spec is None or asked is None:
         return None
     if known is not None and _is(known, asked):
-        # A refresh meanwhile is no wish to go back; seen at once, for the override may end while the pods start.
-        news = known.attempt != spec.attempt or bool(known.ended)  # it was removed, and is set again as it was
-        return known.model_copy(update={"attempt": spec.attempt, "ended": None}) if news and in_force(spec, status, now) else None
+        # A refresh meanwhile is no wish to go back; seen at once, for the override may end while
+        # the pods start.
+        news = known.attempt != spec.attempt or bool(
+            known.ended
+        )  # it was removed, and is set again as it was
+        return (
+            known.model_copy(update={"attempt": spec.attempt, "ended": None})
+            if news and in_force(spec, status, now)
+            else None
+        )
     digest = version.digest if version is not None and version.mlflow_version is not None else None
     return OverrideStatus(
         version=asked.version,
         digest=digest,
-        # What the one before has put there stays until a person decides, whatever comes of this one.
+        # What the one before has put there stays until a person decides, whatever comes of this
+        # one.
         before=status.digest if _lasts(spec, status) else None,
         attempt=spec.attempt,
         since_time=now,
@@ -50,29 +79,43 @@ def noted(spec: Stage | None, status: StageStatus, version: VersionStatus | None
 def in_force(spec: Stage | None, status: StageStatus, now: datetime) -> OverrideStatus | None:
     """Return the override that decides now."""
     asked, known = spec.override if spec is not None else None, status.override
-    if asked is None or known is None or known.digest is None or not _is(known, asked) or now >= known.until_time:
+    if (
+        asked is None
+        or known is None
+        or known.digest is None
+        or not _is(known, asked)
+        or now >= known.until_time
+    ):
         return None
     return known
 
 
 def ended(spec: Stage | None, status: StageStatus, now: datetime) -> OverrideStatus | None:
-    """Return what is to be recorded of an override that has ended, or was removed, while its version serves.
+    """Return what is to be recorded of an override that has ended, or was removed, while its
+    version serves.
 
     None when there is nothing new. One whose end is moved has not ended.
     """
     known, asked = status.override, spec.override if spec is not None else None
-    if known is None or known.ended or not has_put(status) or in_force(spec, status, now) is not None:
+    if (
+        known is None
+        or known.ended
+        or not has_put(status)
+        or in_force(spec, status, now) is not None
+    ):
         return None
     if asked is not None and asked.version == known.version and not _is(known, asked):
         return None
     return known.model_copy(update={"ended": True})
 
 
-def desired(spec: Stage | None, status: StageStatus, now: datetime, asked: str | None) -> str | None:
+def desired(
+    spec: Stage | None, status: StageStatus, now: datetime, asked: str | None
+) -> str | None:
     """Return the version that a stage is to have.
 
-    While an override is in force, its own. After that what it has put there, until the spec's version
-    is the same or `attempt` is raised, which goes back to what the spec asks for.
+    While an override is in force, its own. After that what it has put there, until the spec's
+    version is the same or `attempt` is raised, which goes back to what the spec asks for.
 
     Args:
         spec: The stage.
@@ -88,7 +131,9 @@ def desired(spec: Stage | None, status: StageStatus, now: datetime, asked: str |
     return status.version if _lasts(spec, status) else asked
 
 
-def trouble(model: str, name: str, spec: Stage | None, status: StageStatus, now: datetime) -> Blocker | None:
+def trouble(
+    model: str, name: str, spec: Stage | None, status: StageStatus, now: datetime
+) -> Blocker | None:
     """Return what a person has to do about an override of a model's stage that is not in force."""
     if spec is None or in_force(spec, status, now) is not None:
         return None
@@ -100,32 +145,48 @@ def trouble(model: str, name: str, spec: Stage | None, status: StageStatus, now:
         patch = f'{{"spec":{{"stages":{{"{name}":{{{ends}"override":null,"version":"{status.version}"{spec.by_whom}}}}}}}}}'
         back = f'{{"spec":{{"stages":{{"{name}":{{"override":null,"attempt":{max(spec.attempt, known.attempt) + 1}}}}}}}}}'
         kept = f"modelyard promote {model} {status.version} --to {name}"
-        left = f"modelyard rollback {model} --stage {name} --to {spec.version}, or -p '{back}'" if spec.version else f"-p '{back}'"
+        left = (
+            f"modelyard rollback {model} --stage {name} --to {spec.version}, or -p '{back}'"
+            if spec.version
+            else f"-p '{back}'"
+        )
         to = "the newest version" if spec.auto_promote is not None else spec.version or "nothing"
         message = (
-            f"{_ended(known, asked, status, now)}, and {status.version} is still serving. Make it the version: {kept}, or kubectl patch"
-            f" mlmodel {model} --type merge -p '{patch}'. Or go back to {to}: {left}."
+            f"{_ended(known, asked, status, now)}, and {status.version} is still serving. Make it"
+            f" the version: {kept}, or kubectl patch mlmodel {model} --type merge -p '{patch}'. Or"
+            f" go back to {to}: {left}."
         )
         return Blocker.of(Reason.OVERRIDE_ENDED, message, needs_action=True)
     if asked is None or not _is(known, asked) or status.version == asked.version:
         return None
-    return Blocker.of(Reason.OVERRIDE_ENDED, f"{_ended(known, asked, status, now)}. Remove it.", needs_action=True)
+    return Blocker.of(
+        Reason.OVERRIDE_ENDED, f"{_ended(known, asked, status, now)}. Remove it.", needs_action=True
+    )
 
 
-def _ended(known: OverrideStatus, asked: Override | None, status: StageStatus, now: datetime) -> str:
+def _ended(
+    known: OverrideStatus, asked: Override | None, status: StageStatus, now: datetime
+) -> str:
     """Say why an override decides nothing, without the end of the sentence."""
     if asked is not None and known.digest is None:
         return (
-            f"The override asks for {asked.version}, which was not registered when the override was first seen: an override takes"
-            " registered versions only. Set it again once the version is registered"
+            f"The override asks for {asked.version}, which was not registered when the override was"
+            " first seen: an override takes registered versions only. Set it again once the"
+            " version is registered"
         )
-    ended = f"ended at {known.until_time:%Y-%m-%d %H:%M:%S} UTC" if asked is not None and now >= known.until_time else "was removed"
+    ended = (
+        f"ended at {known.until_time:%Y-%m-%d %H:%M:%S} UTC"
+        if asked is not None and now >= known.until_time
+        else "was removed"
+    )
     took = "" if has_put(status) else f" before {known.version} took the stage"
     return f"The override {ended}{took}"
 
 
 def end(spec: Stage | None, status: StageStatus) -> OverrideStatus | None:
-    """Return what stays recorded of an override: nothing once the spec agrees with what it did and no longer names it."""
+    """Return what stays recorded of an override: nothing once the spec agrees with what it did
+    and no longer names it.
+    """
     known = status.override
     if known is None or spec is None:
         return None
@@ -133,7 +194,9 @@ def end(spec: Stage | None, status: StageStatus) -> OverrideStatus | None:
 
 
 def kept(spec: Stage | None, status: StageStatus, now: datetime) -> OverrideStatus | None:
-    """Return what stays recorded of an override, with whether it ends soon: people are told once, when that is recorded."""
+    """Return what stays recorded of an override, with whether it ends soon: people are told
+    once, when that is recorded.
+    """
     known = end(spec, status)
     if known is None or in_force(spec, status, now) is None or now < _soon(known):
         return known
@@ -141,9 +204,15 @@ def kept(spec: Stage | None, status: StageStatus, now: datetime) -> OverrideStat
 
 
 def next_time(spec: Stage | None, status: StageStatus, now: datetime) -> datetime | None:
-    """Return when an override that is in force stands otherwise though nothing changes: when it ends soon, and when it ends."""
+    """Return when an override that is in force stands otherwise though nothing changes: when it
+    ends soon, and when it ends.
+    """
     known = in_force(spec, status, now)
-    return None if known is None else min(each for each in (_soon(known), known.until_time) if each > now)
+    return (
+        None
+        if known is None
+        else min(each for each in (_soon(known), known.until_time) if each > now)
+    )
 
 
 def _soon(known: OverrideStatus) -> datetime:
@@ -151,8 +220,14 @@ def _soon(known: OverrideStatus) -> datetime:
 
 
 def carried_out(spec: Stage | None, status: StageStatus) -> OverrideStatus | None:
-    """Return what stays recorded of an override once the stage has what it is to have: its own version, or another one after it."""
-    return status.override.model_copy(update={"before": None}) if status.override is not None and _is_named(spec, status) else None
+    """Return what stays recorded of an override once the stage has what it is to have: its own
+    version, or another one after it.
+    """
+    return (
+        status.override.model_copy(update={"before": None})
+        if status.override is not None and _is_named(spec, status)
+        else None
+    )
 
 
 def has_put(status: StageStatus) -> bool:
@@ -163,7 +238,12 @@ def has_put(status: StageStatus) -> bool:
 
 def _is_named(spec: Stage | None, status: StageStatus) -> bool:
     """Tell whether the spec still has the override that is recorded, in force or not."""
-    return spec is not None and spec.override is not None and status.override is not None and _is(status.override, spec.override)
+    return (
+        spec is not None
+        and spec.override is not None
+        and status.override is not None
+        and _is(status.override, spec.override)
+    )
 
 
 def _lasts(spec: Stage, status: StageStatus) -> bool:
@@ -183,4 +263,8 @@ def _is(known: OverrideStatus, asked: Override) -> bool:
 def _until(asked: Override, since: datetime) -> datetime:
     # Any offset is one moment, and a moment of the first or last year may have none in UTC.
     last = since + OVERRIDE_LASTS
-    return last if asked.until >= last else max(asked.until, _FIRST).astimezone(UTC).replace(microsecond=0)
+    return (
+        last
+        if asked.until >= last
+        else max(asked.until, _FIRST).astimezone(UTC).replace(microsecond=0)
+    )

@@ -1,7 +1,8 @@
 """`status.plan`: what each change that `dryRun` holds would do, step by step. Pure.
 
-The rows come from what carries a change out: the steps of the promotion, the builders of what serves, the moves in MLflow. What
-certainly comes first (a version that is not registered, a rejection) is the last row of its stage.
+The rows come from what carries a change out: the steps of the promotion, the builders of what
+serves, the moves in MLflow. What certainly comes first (a version that is not registered, a
+rejection) is the last row of its stage.
 """
 
 from collections.abc import Iterable, Iterator
@@ -9,7 +10,14 @@ from datetime import datetime
 
 from modelyard.api.gates import Gate, Verdict
 from modelyard.api.model_status import DOES, PLANNED
-from modelyard.api.registered_model import GateStatus, PlannedStep, RegisteredModel, ServedVersion, StageStatus, StepState
+from modelyard.api.registered_model import (
+    GateStatus,
+    PlannedStep,
+    RegisteredModel,
+    ServedVersion,
+    StageStatus,
+    StepState,
+)
 from modelyard.kube.names import serving_name
 from modelyard.plan import DeleteAlias, SetAlias, SetTags, TransitionStage
 from modelyard.registered_model import dry_run, overrides, promotion, serving, warm
@@ -28,7 +36,9 @@ _SHORT = len("sha256:") + 12
 _ORDER = {Verdict.FAIL: 0, Verdict.ERROR: 1, Verdict.PENDING: 2, Verdict.PASS: 3}
 
 
-def rows(model: RegisteredModel, seen: Observation, views: Iterable[StageView], now: datetime) -> tuple[PlannedStep, ...]:
+def rows(
+    model: RegisteredModel, seen: Observation, views: Iterable[StageView], now: datetime
+) -> tuple[PlannedStep, ...]:
     """Return the plan of a model: for each stage whose change is held the steps that carry it out.
 
     Args:
@@ -40,7 +50,11 @@ def rows(model: RegisteredModel, seen: Observation, views: Iterable[StageView], 
     """
     if not model.spec.dry_run:
         return ()
-    found = [PlannedStep(stage=view.name, step=step, does=_cut(does)) for view in views for step, does in _of_stage(view, seen, now)]
+    found = [
+        PlannedStep(stage=view.name, step=step, does=_cut(does))
+        for view in views
+        for step, does in _of_stage(view, seen, now)
+    ]
     if len(found) <= PLANNED:
         return tuple(found)
     left = len(found) - PLANNED + 1
@@ -50,7 +64,9 @@ def rows(model: RegisteredModel, seen: Observation, views: Iterable[StageView], 
 
 
 def _of_stage(view: StageView, seen: Observation, now: datetime) -> Iterator[tuple[str, str]]:
-    """Go through what a stage's change would do, by step; nothing for a stage of which no change is held."""
+    """Go through what a stage's change would do, by step; nothing for a stage of which no change
+    is held.
+    """
     stable = view.effective
     if view.desired is None:
         if stable is not None and dry_run.holds(view):
@@ -65,46 +81,77 @@ def _of_stage(view: StageView, seen: Observation, now: datetime) -> Iterator[tup
             yield "admit", _waits(steps["admit"])
         return
     runtime = wanted.runtime
-    yield "admit", f"{view.called}, {wanted.digest[:_SHORT]}, runs in {runtime.image.rsplit('/', 1)[-1]} (revision {runtime.revision})"
+    yield (
+        "admit",
+        (
+            f"{view.called}, {wanted.digest[:_SHORT]}, runs in {runtime.image.rsplit('/', 1)[-1]}"
+            f" (revision {runtime.revision})"
+        ),
+    )
     yield from _asking(view, steps, now)
     yield from _serving(view, wanted, is_stepped="rollout" in steps)
     yield from _recording(view, wanted, seen, now)
     if stable is not None and view.is_served:
-        yield "drain", f"the pods of {_stable(view, stable)} are deleted {_drained(view, stable, wanted)}"
+        yield (
+            "drain",
+            f"the pods of {_stable(view, stable)} are deleted {_drained(view, stable, wanted)}",
+        )
 
 
 def _asking(view: StageView, steps: dict[str, Step], now: datetime) -> Iterator[tuple[str, str]]:
-    """Go through what is asked before a pod serves: the stage before, the calendar, and gates with what they say now."""
+    """Go through what is asked before a pod serves: the stage before, the calendar, and gates
+    with what they say now.
+    """
     for name in ("from", "freeze"):
         if name in steps:
             yield name, _waits(steps[name])
     said = {result.status.name: result.status for result in judge(view, now)}
     gates = view.spec.gates if view.spec is not None else ()
-    for name, does in (("gates", ""), ("trial", "asked by Jobs"), ("approval", "asked of people or other systems")):
+    for name, does in (
+        ("gates", ""),
+        ("trial", "asked by Jobs"),
+        ("approval", "asked of people or other systems"),
+    ):
         asked = [gate for gate in gates if gate.name in asked_in(name, gates) and gate.name in said]
         if asked:
-            pod = f", next to one pod of {view.desired}" if any(gate.asks_candidate for gate in asked) else ""
+            pod = (
+                f", next to one pod of {view.desired}"
+                if any(gate.asks_candidate for gate in asked)
+                else ""
+            )
             yield name, f"{does}{pod}{': ' if does else ''}{_verdicts(asked, said)}"
 
 
 def _verdicts(gates: list[Gate], said: dict[str, GateStatus]) -> str:
     """Return gates with what they say now, what keeps the version from the stage first."""
     ordered = sorted((said[gate.name] for gate in gates), key=lambda each: _ORDER[each.verdict])
-    return ", ".join(f"{each.name} {each.verdict}" + (f" ({each.message})" if each.verdict is Verdict.FAIL else "") for each in ordered)
+    return ", ".join(
+        f"{each.name} {each.verdict}"
+        + (f" ({each.message})" if each.verdict is Verdict.FAIL else "")
+        for each in ordered
+    )
 
 
-def _serving(view: StageView, wanted: ServedVersion, *, is_stepped: bool) -> Iterator[tuple[str, str]]:
+def _serving(
+    view: StageView, wanted: ServedVersion, *, is_stepped: bool
+) -> Iterator[tuple[str, str]]:
     stable = view.effective
     if not view.is_served:
         yield "start", "no pods: serving.replicas is 0"
         return
     service = serving_name(view.model.metadata.name, view.name)
     if view.neighbour is not None and view.routed is None:
-        yield "start", f"no pods: the Service {service} belongs to the RegisteredModel {view.neighbour}"
+        yield (
+            "start",
+            f"no pods: the Service {service} belongs to the RegisteredModel {view.neighbour}",
+        )
         return
     beside = ""
     if stable is not None:
-        beside = f", next to {_pods(serving.replicas(view, stable))} of {_stable(view, stable)}, which keep serving"
+        beside = (
+            f", next to {_pods(serving.replicas(view, stable))} of {_stable(view, stable)}, which"
+            " keep serving"
+        )
     there = ", kept for a rollback and there already" if wanted in warm.kept(view) else ""
     yield "start", f"{_pods(serving.replicas(view, wanted))} of {view.called}{there}{beside}"
     if is_stepped:
@@ -117,16 +164,28 @@ def _stepped(view: StageView) -> str:
     """Say in which steps the version takes the stage, or why it takes it without them."""
     if view.canary is None:
         return view.straight or ""
-    steps, judged = view.canary.whole, ", judged by an analysis" if view.canary.analysis is not None else ""
+    steps, judged = (
+        view.canary.whole,
+        ", judged by an analysis" if view.canary.analysis is not None else "",
+    )
     return f"{len(steps)} steps{judged}: {', '.join(map(str, steps))}"
 
 
-def _recording(view: StageView, wanted: ServedVersion, seen: Observation, now: datetime) -> Iterator[tuple[str, str]]:
+def _recording(
+    view: StageView, wanted: ServedVersion, seen: Observation, now: datetime
+) -> Iterator[tuple[str, str]]:
     stable = view.effective
     # What only an override put there is not what the stage goes back to.
-    goes = stable is not None and stable.version != wanted.version and not overrides.has_put(view.status)
+    goes = (
+        stable is not None
+        and stable.version != wanted.version
+        and not overrides.has_put(view.status)
+    )
     before = f"; {stable.version} becomes previous" if stable is not None and goes else ""
-    yield "record", f"{wanted.version} is effective{before}; history: {entry(view, wanted, now).outcome}"
+    yield (
+        "record",
+        f"{wanted.version} is effective{before}; history: {entry(view, wanted, now).outcome}",
+    )
     if not view.is_refresh:
         yield "mlflow", _moved(view, wanted, seen, now)
 
@@ -135,20 +194,40 @@ def _drained(view: StageView, stable: ServedVersion, wanted: ServedVersion) -> s
     """Say when what is displaced loses its pods: a window keeps them, and a watch of what comes."""
     asked = view.spec.rollback if view.spec is not None else None
     has_passed = not overrides.has_put(view.status) and not view.has_rejected(stable)
-    kept = asked.lasts if asked is not None and has_passed and stable.version != wanted.version else None
+    kept = (
+        asked.lasts
+        if asked is not None and has_passed and stable.version != wanted.version
+        else None
+    )
     watched = asked.automatic if asked is not None and has_passed and not view.returns else None
     if kept is not None and asked is not None and (watched is None or kept >= watched.lasts):
         return f"{asked.window} after the switch: they are kept for a rollback"
     if watched is not None:
-        return f"{watched.watch_for} after the switch: they are kept while {wanted.version} is watched"
+        return (
+            f"{watched.watch_for} after the switch: they are kept while {wanted.version} is watched"
+        )
     return f"{serving.DRAIN.seconds} s after the switch"
 
 
-def _clearing(view: StageView, stable: ServedVersion, seen: Observation, now: datetime) -> Iterator[tuple[str, str]]:
+def _clearing(
+    view: StageView, stable: ServedVersion, seen: Observation, now: datetime
+) -> Iterator[tuple[str, str]]:
     if pods := len(view.of_kind("Pod", stable)) or view.status.desired_replicas:
         service = serving_name(view.model.metadata.name, view.name)
-        yield "clear", f"the Service {service} is deleted, and {_pods(pods)} of {stable.version}: nobody answers"
-    yield "record", f"no version is effective; {stable.version} becomes previous; history: {entry(view, None, now).outcome}"
+        yield (
+            "clear",
+            (
+                f"the Service {service} is deleted, and {_pods(pods)} of {stable.version}: nobody"
+                " answers"
+            ),
+        )
+    yield (
+        "record",
+        (
+            f"no version is effective; {stable.version} becomes previous; history:"
+            f" {entry(view, None, now).outcome}"
+        ),
+    )
     yield "mlflow", _moved(view, None, seen, now)
 
 
@@ -158,15 +237,29 @@ def _moved(view: StageView, wanted: ServedVersion | None, seen: Observation, now
         return "cannot be told: MLflow does not answer"
     stages = {**view.model.status.stages}
     before = {name: stage.version for name, stage in stages.items()}
-    stages[view.name] = StageStatus(version=wanted.version, digest=wanted.digest) if wanted is not None else StageStatus()
+    stages[view.name] = (
+        StageStatus(version=wanted.version, digest=wanted.digest)
+        if wanted is not None
+        else StageStatus()
+    )
     versions = with_held(view.model.status.versions, stages, now)
-    after = view.model.model_copy(update={"status": view.model.status.model_copy(update={"versions": versions})})
+    after = view.model.model_copy(
+        update={"status": view.model.status.model_copy(update={"versions": versions})}
+    )
     there = moves(view.model, seen, before)
     wants = moves(after, seen, before | {view.name: wanted.version if wanted is not None else None})
-    names = {found.version: name for name, found in tracked_by_name(view.model, seen.versions).items()}
+    names = {
+        found.version: name for name, found in tracked_by_name(view.model, seen.versions).items()
+    }
     said = [_words(move, names) for move in wants if move not in there]
-    tagged = [names.get(move.action.target.version, "") for move in wants if move not in there and isinstance(move.action, SetTags)]
-    said = [each for each in said if each] + ([f"tags of {', '.join(dict.fromkeys(tagged))}"] if tagged else [])
+    tagged = [
+        names.get(move.action.target.version, "")
+        for move in wants
+        if move not in there and isinstance(move.action, SetTags)
+    ]
+    said = [each for each in said if each] + (
+        [f"tags of {', '.join(dict.fromkeys(tagged))}"] if tagged else []
+    )
     return ", ".join(said) or "nothing changes"
 
 
@@ -185,7 +278,9 @@ def _waits(step: Step) -> str:
     """Return how a step stands: its reason and message while it is not done."""
     if step.blocker is None:
         return step.detail
-    return f"{step.state}: {step.detail}" if step.detail else f"{step.state}: {step.blocker.message}"
+    return (
+        f"{step.state}: {step.detail}" if step.detail else f"{step.state}: {step.blocker.message}"
+    )
 
 
 def _stable(view: StageView, stable: ServedVersion) -> str:

@@ -1,4 +1,6 @@
-"""How a version's Deployment and pods stand. Pure; what follows from it is decided in `promotion` and `stage`."""
+"""How a version's Deployment and pods stand. Pure; what follows from it is decided in
+`promotion` and `stage`.
+"""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -13,7 +15,9 @@ __all__ = ["Health", "health"]
 
 _MESSAGE_LIMIT, _LOG_LIMIT = 1000, 400
 _REASONS = {reason: Reason(reason.value) for reason in PodReason if reason.value in set(Reason)}
-"""The RegisteredModel's reason for a pod's. Any other is ServingFailed; NotServing if others are ready."""
+"""The RegisteredModel's reason for a pod's. Any other is ServingFailed; NotServing if others are
+ready.
+"""
 
 
 @dataclass(frozen=True)
@@ -22,8 +26,10 @@ class Health:
 
     Attributes:
         ready: Pods that are ready, of the Deployment's current template.
-        available: Of those, how many have been ready for the Deployment's `minReadySeconds` without a break.
-        current: Whether the Deployment's controller has seen what was applied last, and all its pods are of it.
+        available: Of those, how many have been ready for the Deployment's `minReadySeconds` without
+            a break.
+        current: Whether the Deployment's controller has seen what was applied last, and all its
+            pods are of it.
         message: Why it is not ready, as far as anything says so.
         reason: The same in a word.
         stalled: Somebody has to do something.
@@ -46,10 +52,13 @@ def health(deployment: Manifest | None, pods: Iterable[Manifest]) -> Health:
         return Health()
     status = deployment.get("status") or {}
     replicas = int(deployment["spec"].get("replicas", 1))
-    seen = int(status.get("observedGeneration", 0)) >= int(deployment["metadata"].get("generation", 0))
+    seen = int(status.get("observedGeneration", 0)) >= int(
+        deployment["metadata"].get("generation", 0)
+    )
     ready, available = int(status.get("readyReplicas", 0)), int(status.get("availableReplicas", 0))
     updated = int(status.get("updatedReplicas", 0))
-    # A pod of the new template counts as updated before it runs; until it does, one of the old template is left.
+    # A pod of the new template counts as updated before it runs; until it does, one of the old
+    # template is left.
     current = seen and updated >= replicas and int(status.get("replicas", updated)) <= updated
     if ready >= replicas and current:
         return Health(ready, available, current)
@@ -69,7 +78,9 @@ def health(deployment: Manifest | None, pods: Iterable[Manifest]) -> Health:
 
 
 def _current(deployment: Manifest, pods: Iterable[Manifest]) -> list[Manifest]:
-    """The pods that speak of what was applied last: of the newest template, and not of a Deployment of the same name before this one."""
+    """The pods that speak of what was applied last: of the newest template, and not of a
+    Deployment of the same name before this one.
+    """
     born = str(deployment["metadata"].get("creationTimestamp", ""))
     if not int((deployment.get("status") or {}).get("updatedReplicas", 0)):
         return []
@@ -77,7 +88,11 @@ def _current(deployment: Manifest, pods: Iterable[Manifest]) -> list[Manifest]:
     newest = max(ours, key=_created, default=None)
     if newest is None:
         return []
-    return [pod for pod in ours if _template(pod) == _template(newest) and not pod["metadata"].get("deletionTimestamp")]
+    return [
+        pod
+        for pod in ours
+        if _template(pod) == _template(newest) and not pod["metadata"].get("deletionTimestamp")
+    ]
 
 
 def _created(pod: Manifest) -> str:

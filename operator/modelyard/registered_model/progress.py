@@ -47,7 +47,9 @@ SIZE = 32_768
 SPLIT_ALPHA = 0.001
 """Probability with which a split that works is ever called broken, at most."""
 _SPLIT_LIMIT = 3
-"""As `failureLimit`: where a candidate begins to hang, one interval counts too few of its requests."""
+"""As `failureLimit`: where a candidate begins to hang, one interval counts too few of its
+requests.
+"""
 _TOTAL = 10**15
 _FORMAT = 1
 """Raised when a text of before means something else now."""
@@ -77,7 +79,9 @@ class _Tested(_Kept):
 class Judged(_Tested):
     """One metric: its evidence, the sums for its bound, and what the judged intervals counted."""
 
-    sums: Annotated[tuple[tuple[_Sum, _Sum], ...], Field(min_length=len(BETTER), max_length=len(BETTER))] = NO_SUMS
+    sums: Annotated[
+        tuple[tuple[_Sum, _Sum], ...], Field(min_length=len(BETTER), max_length=len(BETTER))
+    ] = NO_SUMS
     failed: _Count = 0
     requests: _Count = 0
     stable_failed: _Count = 0
@@ -118,13 +122,16 @@ class Progress(_Kept):
         stable_latency: The stable version's latencies, older ones weighing less
             (`counted.decayed`).
         split: Whether the candidate is drawn as often as the weight says.
-        is_alarmed: Whether the last interval alone, without those before it and without the cap, would refute a metric.
+        is_alarmed: Whether the last interval alone, without those before it and without the cap,
+            would refute a metric.
 
     """
 
     key: Annotated[str, Field(max_length=64)]
     intervals: _Count = 0
-    metrics: Annotated[dict[Annotated[str, Field(max_length=30)], Judged], Field(max_length=METRICS + 2)] = {}
+    metrics: Annotated[
+        dict[Annotated[str, Field(max_length=30)], Judged], Field(max_length=METRICS + 2)
+    ] = {}
     stable_latency: Annotated[
         dict[Annotated[int, Field(ge=0, le=len(LATENCY_EDGES))], _Weight],
         Field(max_length=len(LATENCY_EDGES) + 1),
@@ -182,7 +189,9 @@ def fails(judged: Judged, analysis: Analysis) -> bool:
     return judged.evidence.value >= 1 / analysis.alpha
 
 
-def advanced(progress: Progress, interval: Interval, analysis: Analysis, *, weight: int, sticky: bool) -> Progress:
+def advanced(
+    progress: Progress, interval: Interval, analysis: Analysis, *, weight: int, sticky: bool
+) -> Progress:
     """Return the progress after one more interval.
 
     Args:
@@ -196,25 +205,35 @@ def advanced(progress: Progress, interval: Interval, analysis: Analysis, *, weig
             weight.
 
     """
-    if interval.number <= progress.intervals or any(fails(each, analysis) for each in progress.metrics.values()):
+    if interval.number <= progress.intervals or any(
+        fails(each, analysis) for each in progress.metrics.values()
+    ):
         return progress
     update: dict[str, object] = {"intervals": interval.number}
     split = progress.split
     if not (sticky or split.is_broken):
         split = _split(split, interval, weight)
     if not split.is_broken:
-        judged = {metric.name: _judged(metric, progress, interval, analysis) for metric in analysis.judged}
+        judged = {
+            metric.name: _judged(metric, progress, interval, analysis) for metric in analysis.judged
+        }
         update |= {
             "metrics": judged,
             "stable_latency": counted.decayed(progress.stable_latency, interval.stable),
-            "is_alarmed": any(_alarms(metric, progress, interval, analysis) for metric in analysis.judged),
+            "is_alarmed": any(
+                _alarms(metric, progress, interval, analysis) for metric in analysis.judged
+            ),
         }
     return progress.model_copy(update=update | {"split": split})
 
 
 def _alarms(metric: Metric, progress: Progress, interval: Interval, analysis: Analysis) -> bool:
     limit, counts = counted.limit(metric), counted.counts(metric, interval, progress.stable_latency)
-    return counts is not None and limit.serves(counts) and log_alone(counts, limit) >= log(1 / analysis.alpha)
+    return (
+        counts is not None
+        and limit.serves(counts)
+        and log_alone(counts, limit) >= log(1 / analysis.alpha)
+    )
 
 
 def _judged(metric: Metric, progress: Progress, interval: Interval, analysis: Analysis) -> Judged:
@@ -222,7 +241,9 @@ def _judged(metric: Metric, progress: Progress, interval: Interval, analysis: An
     limit, counts = counted.limit(metric), counted.counts(metric, interval, progress.stable_latency)
     if counts is None or not limit.serves(counts):
         return old
-    evidence = advance(old.evidence, counts, limit, alpha=analysis.alpha, failure_limit=analysis.failure_limit)
+    evidence = advance(
+        old.evidence, counts, limit, alpha=analysis.alpha, failure_limit=analysis.failure_limit
+    )
     sums: Sums = added(old.sums, counts, limit)
     return Judged(
         intervals=evidence.intervals,
@@ -257,7 +278,9 @@ def _split(old: SplitShare, interval: Interval, weight: int) -> SplitShare:
 
 def _tested(old: _Tested, counts: Counts, limit: Limit) -> _Tested:
     # Both directions share the probability of a false alarm.
-    evidence = advance(old.evidence, counts, limit, alpha=SPLIT_ALPHA / 2, failure_limit=_SPLIT_LIMIT)
+    evidence = advance(
+        old.evidence, counts, limit, alpha=SPLIT_ALPHA / 2, failure_limit=_SPLIT_LIMIT
+    )
     return _Tested(intervals=evidence.intervals, bets=evidence.bets)
 
 

@@ -40,7 +40,15 @@ from modelyard.registered_model import (
     watch,
 )
 from modelyard.registered_model.gates.judging import steps_of
-from modelyard.registered_model.step import DETAIL, RETRY_REFUSED, Step, drain, refused_step, rejected, without_candidate
+from modelyard.registered_model.step import (
+    DETAIL,
+    RETRY_REFUSED,
+    Step,
+    drain,
+    refused_step,
+    rejected,
+    without_candidate,
+)
 from modelyard.registered_model.view import StageView
 
 __all__ = ["ALWAYS", "attended", "current", "names", "steps"]
@@ -55,35 +63,55 @@ def steps(view: StageView, now: datetime) -> tuple[Step, ...]:
         if name == "rollout" and not is_next and view.is_live and view.canary is not None:
             found.append(rollout.rollout(view, now, is_held=True))
         else:
-            found.append(_STEPS[name](view, now) if is_next or _is_shown(asked, found) else Step(name, StepState.WAITING))
+            found.append(
+                _STEPS[name](view, now)
+                if is_next or _is_shown(asked, found)
+                else Step(name, StepState.WAITING)
+            )
     return tuple(found)
 
 
 def _is_shown(asked: tuple[str, ...], found: list[Step]) -> bool:
-    """Tell whether the next step is shown though the one before it may not be done: once the version is admitted, up to `plan`."""
+    """Tell whether the next step is shown though the one before it may not be done: once the
+    version is admitted, up to `plan`.
+    """
     return "plan" in asked[len(found) :] and bool(found) and found[0].state is StepState.DONE
 
 
 def current(progress: tuple[Step, ...]) -> Step:
     """Return the step that the promotion is at."""
-    held = next((step for step in progress if step.name == "plan" and step.blocker is not None), None)
-    found = held or next((step for step in progress if step.state is not StepState.DONE), progress[-1])
+    held = next(
+        (step for step in progress if step.name == "plan" and step.blocker is not None), None
+    )
+    found = held or next(
+        (step for step in progress if step.state is not StepState.DONE), progress[-1]
+    )
     live = attended(progress)
     return live if live is not None and live.record is not None and found.record is None else found
 
 
 def attended(progress: tuple[Step, ...]) -> Step | None:
-    """Return the step `rollout` where it has begun and a step before it waits again: its candidate has requests all the same."""
+    """Return the step `rollout` where it has begun and a step before it waits again: its
+    candidate has requests all the same.
+    """
     later = [step for step in progress if step.state is not StepState.DONE][1:]
-    return next((step for step in later if step.name == "rollout" and (step.rollout is not None or step.record is not None)), None)
+    return next(
+        (
+            step
+            for step in later
+            if step.name == "rollout" and (step.rollout is not None or step.record is not None)
+        ),
+        None,
+    )
 
 
 def names(view: StageView) -> tuple[str, ...]:
     """Return the names of the steps, in order.
 
-    The return of the version displaced last is not asked what it was asked before (with a window inside
-    it only), and an override is asked nothing. A refresh waits for the end of a freeze, and is asked what
-    its runtime may answer otherwise: the gates with pods. While `dryRun` holds it each has the step `plan`.
+    The return of the version displaced last is not asked what it was asked before (with a window
+    inside it only), and an override is asked nothing. A refresh waits for the end of a freeze, and
+    is asked what its runtime may answer otherwise: the gates with pods. While `dryRun` holds it
+    each has the step `plan`.
     """
     held = {"plan"} if dry_run.holds(view) else set[str]()
     return tuple(name for name in _STEPS if name in _asked(view) | held)
@@ -93,7 +121,12 @@ def _asked(view: StageView) -> set[str]:
     spec = view.spec
     if spec is None or view.returns or view.override is not None:
         return {*ALWAYS}
-    asked = {*ALWAYS, *(["from"] if spec.from_ else []), *steps_of(spec.gates), *(["rollout"] if spec.is_canary else [])}
+    asked = {
+        *ALWAYS,
+        *(["from"] if spec.from_ else []),
+        *steps_of(spec.gates),
+        *(["rollout"] if spec.is_canary else []),
+    }
     if view.is_refresh:
         asked &= {*ALWAYS, "trial", "rollout"}
     return asked | {"freeze"} if freezes.concern(view) else asked
@@ -107,7 +140,11 @@ def _admit(view: StageView, now: datetime) -> Step:
     if blocker is not None:
         state = StepState.FAILED if blocker.needs_action else StepState.WAITING
         # A version that cannot take the stage keeps no pods; one that only waits does.
-        dropped = without_candidate(view, now) if blocker.needs_action and view.status.candidate is not None else None
+        dropped = (
+            without_candidate(view, now)
+            if blocker.needs_action and view.status.candidate is not None
+            else None
+        )
         return Step("admit", state, blocker.message[:DETAIL], blocker=blocker, record=dropped)
     assert wanted is not None, "an admissible version has a recorded digest"
     if view.status.candidate != wanted:
@@ -126,17 +163,22 @@ def _inadmissible(view: StageView) -> Blocker | None:
     desired = view.desired or ""
     version = view.versions.get(desired)
     if view.override is not None and (version is None or version.digest != view.override.digest):
-        message = f"The bytes of {desired} are not those that it had when the override was set. Set it again, or remove it."
+        message = (
+            f"The bytes of {desired} are not those that it had when the override was set. Set it"
+            " again, or remove it."
+        )
         return Blocker.of(Reason.ARTIFACT_DIGEST_MISMATCH, message, needs_action=True)
     if version is None:
         message = (
-            f"Nothing declares the version {desired}. Declare it in spec.versions, or register it from a TrainingRun."
-            f" There are: {', '.join(sorted(view.versions)) or 'none yet'}."
+            f"Nothing declares the version {desired}. Declare it in spec.versions, or register it"
+            f" from a TrainingRun. There are: {', '.join(sorted(view.versions)) or 'none yet'}."
         )
         return Blocker.of(Reason.VERSION_UNKNOWN, message, needs_action=True)
     if version.blocked is not None:
         message = f"{desired} cannot be promoted. {version.blocked.message}"
-        return Blocker.of(version.blocked.reason, message, needs_action=version.blocked.needs_action)
+        return Blocker.of(
+            version.blocked.reason, message, needs_action=version.blocked.needs_action
+        )
     if version.mlflow_version is None or version.digest is None:
         return Blocker.of(Reason.WAITING_FOR_VERSION, f"{desired} is being registered.")
     return _rejection(view)
@@ -147,16 +189,23 @@ def _rejection(view: StageView) -> Blocker | None:
     rejection = view.rejection
     if rejection is None:
         return None
-    stable = f"{view.status.version} is still serving" if view.status.version else "nothing is serving"
+    stable = (
+        f"{view.status.version} is still serving" if view.status.version else "nothing is serving"
+    )
     agree = ""
     if rejection.reason == Reason.ROLLED_BACK and view.status.version and not view.is_refresh:
         by = view.spec.by_whom if view.spec is not None else ""
-        patch = f'{{"spec":{{"stages":{{"{view.name}":{{"version":"{view.status.version}"{by}}}}}}}}}'
-        agree = f" Make the spec agree: kubectl patch mlmodel {view.model.metadata.name} --type merge -p '{patch}'."
+        patch = (
+            f'{{"spec":{{"stages":{{"{view.name}":{{"version":"{view.status.version}"{by}}}}}}}}}'
+        )
+        agree = (
+            f" Make the spec agree: kubectl patch mlmodel {view.model.metadata.name} --type merge"
+            f" -p '{patch}'."
+        )
     message = (
-        f"{view.called} was rejected, and {stable}. {rejection.message}{agree} It is tried again when the stage's spec"
-        f" changes, or when stages.{view.name}.attempt is raised above {rejection.attempt}:"
-        f" modelyard retry {view.model.metadata.name} --stage {view.name}"
+        f"{view.called} was rejected, and {stable}. {rejection.message}{agree} It is tried again"
+        f" when the stage's spec changes, or when stages.{view.name}.attempt is raised above"
+        f" {rejection.attempt}: modelyard retry {view.model.metadata.name} --stage {view.name}"
     )
     return Blocker.of(rejection.reason, message, needs_action=True)
 
@@ -171,7 +220,9 @@ def _start(view: StageView, now: datetime) -> Step:
         return _without_address(view, view.neighbour)
     actions = serving.workload(view, candidate)
     keeps = frozenset[tuple[str, str]]()
-    if view.canary is not None:  # made with its pods: every node has it before requests are passed on there
+    if (
+        view.canary is not None
+    ):  # made with its pods: every node has it before requests are passed on there
         actions += serving.private_route(view, candidate)
         keeps = frozenset({("Service", build.workload_name(view.model, view.name, candidate))})
     if (error := serving.refused(view, actions)) is not None:
@@ -179,15 +230,25 @@ def _start(view: StageView, now: datetime) -> Step:
     pods, replicas = serving.standing(view, candidate), serving.replicas(view, candidate)
     if pods.refused and not actions:
         reason = str(pods.reason or Reason.SERVING_FAILED)
-        return rejected(view, "start", reason, pods.message, now, runtime=candidate.runtime.identity)
+        return rejected(
+            view, "start", reason, pods.message, now, runtime=candidate.runtime.identity
+        )
     if view.status.rollout is not None and view.canary is not None:
-        # Its pods come and go with its share of the requests from here on, which is the next step's.
-        return Step("start", StepState.DONE, detail=f"{min(pods.ready, replicas)} of {replicas} pods are ready")
-    # No request depends on a first version yet; later ones must not meet a pod that is ready for a moment only.
+        # Its pods come and go with its share of the requests from here on, which is the next
+        # step's.
+        return Step(
+            "start",
+            StepState.DONE,
+            detail=f"{min(pods.ready, replicas)} of {replicas} pods are ready",
+        )
+    # No request depends on a first version yet; later ones must not meet a pod that is ready for a
+    # moment only.
     steady = pods.available if view.status.version else pods.ready
     detail = f"{min(steady, replicas)} of {replicas} pods are ready"
     if actions or steady < replicas or not pods.current:
-        stable = f" next to {view.status.version}, which is still serving" if view.status.version else ""
+        stable = (
+            f" next to {view.status.version}, which is still serving" if view.status.version else ""
+        )
         message = f"{candidate.version} is starting{stable}: {detail}. {pods.message}".strip()
         blocker = Blocker.of(pods.reason or Reason.PROMOTING, message, needs_action=pods.stalled)
         state = StepState.FAILED if pods.stalled else StepState.ACTIVE
@@ -199,11 +260,14 @@ def _without_address(view: StageView, neighbour: str) -> Step:
     """Return the step of a stage whose Service could not be made: no pod of it would be reached."""
     address = serving_name(view.model.metadata.name, view.name)
     message = (
-        f"The Service {address} is the address of a stage of the RegisteredModel {neighbour}; no pods are started."
-        " Choose a name for this object, or its stage, that does not join to the same."
+        f"The Service {address} is the address of a stage of the RegisteredModel {neighbour}; no"
+        " pods are started. Choose a name for this object, or its stage, that does not join to"
+        " the same."
     )
     blocker = Blocker.of(Reason.REQUEST_REFUSED, message, needs_action=True)
-    return Step("start", StepState.FAILED, message[:DETAIL], blocker=blocker, requeue_after=RETRY_REFUSED)
+    return Step(
+        "start", StepState.FAILED, message[:DETAIL], blocker=blocker, requeue_after=RETRY_REFUSED
+    )
 
 
 # --- switch -------------------------------------------------------------------------------------
@@ -212,24 +276,34 @@ def _switch(view: StageView, now: datetime) -> Step:
     candidate = view.wanted
     if candidate is None or not view.is_served:
         held = view.dependencies_down
-        return _held("switch", view) if held else Step("switch", StepState.DONE, "the stage has no pods")
+        return (
+            _held("switch", view)
+            if held
+            else Step("switch", StepState.DONE, "the stage has no pods")
+        )
     actions = serving.routes(view, candidate)
     if actions and (back := rollout.untold(view, now)):
         # What comes back from a rollout that it split answers everything itself first.
         return Step("switch", StepState.ACTIVE, "its pods are told to answer all requests", back)
     if not actions:
         return Step("switch", StepState.DONE, f"the Service routes to {candidate.version}")
-    if view.dependencies_down and view.back is None:  # what goes back by itself has its pods, and waits for nobody
+    if (
+        view.dependencies_down and view.back is None
+    ):  # what goes back by itself has its pods, and waits for nobody
         return _held("switch", view)
     if (error := serving.refused(view, actions)) is not None:
         return refused_step("switch", view.name, error)
-    blocker = Blocker.of(Reason.PROMOTING, f"{candidate.version} is ready and receives all traffic now.")
+    blocker = Blocker.of(
+        Reason.PROMOTING, f"{candidate.version} is ready and receives all traffic now."
+    )
     return Step("switch", StepState.ACTIVE, blocker.message[:DETAIL], actions, blocker)
 
 
 def _held(name: str, view: StageView) -> Step:
     message = f"{view.desired} is ready, and the stage switches to it when MLflow and S3 answer."
-    return Step(name, StepState.WAITING, message[:DETAIL], blocker=Blocker.of(Reason.PROMOTING, message))
+    return Step(
+        name, StepState.WAITING, message[:DETAIL], blocker=Blocker.of(Reason.PROMOTING, message)
+    )
 
 
 # --- record -------------------------------------------------------------------------------------
@@ -240,11 +314,16 @@ def _record(view: StageView, now: datetime) -> Step:
     drains = serving.draining(view, now)
     if stable is not None:
         drains = drain(drains, stable, now)
-    # What only an override put there has passed no gate: it comes back by another override, or by its gates.
-    # What was worse than it is rejected.
-    displaced = (None if overrides.has_put(view.status) or view.back is not None else stable, view.status.previous)
+    # What only an override put there has passed no gate: it comes back by another override, or by
+    # its gates. What was worse than it is rejected.
+    displaced = (
+        None if overrides.has_put(view.status) or view.back is not None else stable,
+        view.status.previous,
+    )
     is_rollback = history.outcome(view, candidate) is Outcome.ROLLED_BACK
-    kept = next((each for each in displaced if each is not None and each.version != candidate.version), None)
+    kept = next(
+        (each for each in displaced if each is not None and each.version != candidate.version), None
+    )
     status = StageStatus(
         version=candidate.version,
         digest=candidate.digest,
@@ -252,10 +331,18 @@ def _record(view: StageView, now: datetime) -> Step:
         desired=candidate.version,
         previous=PreviousVersion.of(kept) if kept is not None else None,
         attempt=_attempt(view),
-        hold_time=newest.held_until(view.versions.values()) if is_rollback else view.status.hold_time,
-        since_time=view.status.since_time if stable is not None and stable.version == candidate.version else now,
+        hold_time=newest.held_until(view.versions.values())
+        if is_rollback
+        else view.status.hold_time,
+        since_time=view.status.since_time
+        if stable is not None and stable.version == candidate.version
+        else now,
         url=view.status.url,
-        rejected=tuple(each for each in view.status.rejected if each.version != candidate.version or each is view.rolled_back),
+        rejected=tuple(
+            each
+            for each in view.status.rejected
+            if each.version != candidate.version or each is view.rolled_back
+        ),
         draining=tuple(each for each in drains if each.identity != candidate.runtime.identity),
         verification=verification.carried(view, candidate.version, candidate.digest),
         watch=watch.begun(view, candidate, now),

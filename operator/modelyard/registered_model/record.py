@@ -1,4 +1,5 @@
-"""The record: each entry of the history as an object in S3, chained by digests (decision 0034). Pure.
+"""The record: each entry of the history as an object in S3, chained by digests (decision 0034).
+Pure.
 
 An object is written once, and never changed or deleted by the operator. Its bytes follow from the
 status alone, so that an operator that died writes the same bytes again. The status names the newest
@@ -22,7 +23,19 @@ from modelyard.plan import PutRecord
 from modelyard.registered_model.history import LENGTH
 from modelyard.registered_model.observation import Observation
 
-__all__ = ["RETRY", "Link", "Step", "chain", "full", "is_full", "known", "new", "numbered", "room", "step"]
+__all__ = [
+    "RETRY",
+    "Link",
+    "Step",
+    "chain",
+    "full",
+    "is_full",
+    "known",
+    "new",
+    "numbered",
+    "room",
+    "step",
+]
 
 RETRY = timedelta(seconds=30)
 """How often storing an entry is tried again."""
@@ -72,22 +85,30 @@ class Step:
         """Return a status with what is stored."""
         if self.stored is None or status.record is None:
             return status
-        return status.model_copy(update={"record": status.record.model_copy(update={"stored": self.stored})})
+        return status.model_copy(
+            update={"record": status.record.model_copy(update={"stored": self.stored})}
+        )
 
 
 # --- the chain ------------------------------------------------------------------------------------
 def chain(model: RegisteredModel) -> tuple[Link, ...]:
-    """Return the pending entries as they are stored, oldest first; among them are those that the last write of the status brought."""
+    """Return the pending entries as they are stored, oldest first; among them are those that the
+    last write of the status brought.
+    """
     record = model.status.record
     if record is None:
         return ()
     return _linked(model.metadata, model.status.history, record.stored)
 
 
-def _linked(about: Meta, entries: Iterable[HistoryEntry], stored: RecordedEntry | None) -> tuple[Link, ...]:
+def _linked(
+    about: Meta, entries: Iterable[HistoryEntry], stored: RecordedEntry | None
+) -> tuple[Link, ...]:
     before, last = (stored.digest, stored.number) if stored is not None else (None, 0)
     links = []
-    for entry in sorted((each for each in entries if (each.record or 0) > last), key=lambda each: each.record or 0):
+    for entry in sorted(
+        (each for each in entries if (each.record or 0) > last), key=lambda each: each.record or 0
+    ):
         content = _content(about, entry, before)
         before = digest_of(content)
         links.append(Link(entry, content, before))
@@ -97,7 +118,9 @@ def _linked(about: Meta, entries: Iterable[HistoryEntry], stored: RecordedEntry 
 def _content(about: Meta, entry: HistoryEntry, previous: str | None) -> bytes:
     """Return an entry's object: canonical JSON, in which what has no value is absent."""
     whole: dict[str, object] = {
-        "entry": entry.model_dump(mode="json", by_alias=True, exclude_none=True, exclude={"record"}),
+        "entry": entry.model_dump(
+            mode="json", by_alias=True, exclude_none=True, exclude={"record"}
+        ),
         "model": {"namespace": about.namespace, "name": about.name, "uid": about.uid},
         "number": entry.record,
     } | ({"previous": previous} if previous is not None else {})
@@ -106,22 +129,31 @@ def _content(about: Meta, entry: HistoryEntry, previous: str | None) -> bytes:
 
 # --- numbers --------------------------------------------------------------------------------------
 def known(model: RegisteredModel, seen: Observation) -> RecordStatus | None:
-    """Return what is known of the record: from the status, or from S3 where the status says nothing; None: nothing yet."""
+    """Return what is known of the record: from the status, or from S3 where the status says
+    nothing; None: nothing yet.
+    """
     if model.status.record is not None:
         return model.status.record
     head = seen.record.head if seen.record is not None else None
     if head is None:
         return None
-    return RecordStatus(number=head.number, digest=head.digest, stored=head if head.number else None)
+    return RecordStatus(
+        number=head.number, digest=head.digest, stored=head if head.number else None
+    )
 
 
 def numbered(
     model: RegisteredModel, record: RecordStatus | None, entries: tuple[HistoryEntry, ...]
 ) -> tuple[RecordStatus | None, tuple[HistoryEntry, ...]]:
-    """Return the record and the history with new entries, each with its number. Without a record there are none (`room`)."""
+    """Return the record and the history with new entries, each with its number. Without a record
+    there are none (`room`).
+    """
     if record is None:
         return None, model.status.history
-    new_ = tuple(entry.model_copy(update={"record": record.number + at}) for at, entry in enumerate(entries, 1))
+    new_ = tuple(
+        entry.model_copy(update={"record": record.number + at})
+        for at, entry in enumerate(entries, 1)
+    )
     history = (*model.status.history, *new_)[-LENGTH:]
     if not new_:
         return record, history
@@ -130,13 +162,17 @@ def numbered(
 
 
 def new(before: RegisteredModelStatus, model: RegisteredModel) -> tuple[Link, ...]:
-    """Return the entries of a model's status that the one before did not have, as they are stored."""
+    """Return the entries of a model's status that the one before did not have, as they are
+    stored.
+    """
     last = before.record.number if before.record is not None else 0
     return tuple(link for link in chain(model) if link.number > last)
 
 
 def room(record: RecordStatus | None) -> int:
-    """Return how many entries the history can take: a pending one never leaves it, and none has a number before the record is known."""
+    """Return how many entries the history can take: a pending one never leaves it, and none has
+    a number before the record is known.
+    """
     return LENGTH - record.pending if record is not None else 0
 
 
@@ -153,43 +189,72 @@ def is_full(record: RecordStatus | None, candidates: int) -> bool:
 
 # --- what comes next ------------------------------------------------------------------------------
 def step(model: RegisteredModel, seen: Observation) -> Step:
-    """Return what comes next for the first pending entry; nothing when none is, or when S3 was not asked."""
+    """Return what comes next for the first pending entry; nothing when none is, or when S3 was
+    not asked.
+    """
     links, there = chain(model), seen.record
     if not links or there is None:
         return Step()
     first, uri = links[0], there.folder + name(links[0].number)
     if there.content == first.content:
-        return Step(stored=RecordedEntry(number=first.number, digest=first.digest), left=len(links) > 1)
+        return Step(
+            stored=RecordedEntry(number=first.number, digest=first.digest), left=len(links) > 1
+        )
     if there.content is not None:
         return Step(said=_conflict(uri, first))
     error = there.error or seen.refusals.get(("PutRecord", uri))
     if error is not None:
-        return Step(said=(condition("Synced", False, Reason.RECORD_PENDING, f"{_waiting(len(links))}: {error}. {_CURE}"),))
+        return Step(
+            said=(
+                condition(
+                    "Synced",
+                    False,
+                    Reason.RECORD_PENDING,
+                    f"{_waiting(len(links))}: {error}. {_CURE}",
+                ),
+            )
+        )
     return Step(PutRecord(uri, first.content))
 
 
-_CURE = f"What serves is not affected. It is tried again every {RETRY.seconds} s; with {_FULL} of {LENGTH} waiting no promotion starts."
+_CURE = (
+    f"What serves is not affected. It is tried again every {RETRY.seconds} s; with {_FULL} of"
+    f" {LENGTH} waiting no promotion starts."
+)
 
 
 def _waiting(count: int) -> str:
-    return f"{count} {'entry' if count == 1 else 'entries'} of the history {'is' if count == 1 else 'are'} not in S3 yet"
+    return (
+        f"{count} {'entry' if count == 1 else 'entries'} of the history"
+        f" {'is' if count == 1 else 'are'} not in S3 yet"
+    )
 
 
 def _conflict(uri: str, link: Link) -> tuple[Condition, ...]:
     message = (
-        f"{uri} is not entry {link.number} of the history, which should have {link.digest}: something else wrote there. Nothing was"
-        " deleted, and what serves is still serving. Look at it (modelyard history verify), copy it elsewhere and delete it with the"
-        f" namespace's keys: then the operator writes its own. With {_FULL} of {LENGTH} entries waiting no promotion starts."
+        f"{uri} is not entry {link.number} of the history, which should have {link.digest}:"
+        " something else wrote there. Nothing was deleted, and what serves is still serving. Look"
+        " at it (modelyard history verify), copy it elsewhere and delete it with the namespace's"
+        f" keys: then the operator writes its own. With {_FULL} of {LENGTH} entries waiting no"
+        " promotion starts."
     )
-    return (*stalled(Reason.RECORD_CONFLICT, message), condition("Synced", False, Reason.RECORD_CONFLICT, message))
+    return (
+        *stalled(Reason.RECORD_CONFLICT, message),
+        condition("Synced", False, Reason.RECORD_CONFLICT, message),
+    )
 
 
 def full(model: str, version: str | None, record: RecordStatus | None) -> Blocker:
     """Return why a promotion does not start, or a stage does not change."""
     if record is None:
-        return Blocker.of(Reason.RECORD_PENDING, f"{version or 'The stage'} waits until S3 says which entries the history of {model} has.")
+        return Blocker.of(
+            Reason.RECORD_PENDING,
+            f"{version or 'The stage'} waits until S3 says which entries the history of {model}"
+            " has.",
+        )
     message = (
-        f"{version or 'The stage'} waits: {_waiting(record.pending)}, and the status keeps {LENGTH}. See the condition Synced for why. The"
-        " version displaced last, an override and a rollback do not wait."
+        f"{version or 'The stage'} waits: {_waiting(record.pending)}, and the status keeps"
+        f" {LENGTH}. See the condition Synced for why. The version displaced last, an override and"
+        " a rollback do not wait."
     )
     return Blocker.of(Reason.RECORD_PENDING, message, needs_action=True)

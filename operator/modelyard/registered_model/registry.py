@@ -1,7 +1,8 @@
-"""What MLflow's registry lacks of what the status records: aliases, MLflow's own stages, tags. Pure.
+"""What MLflow's registry lacks of what the status records: aliases, MLflow's own stages, tags.
+Pure.
 
-MLflow's stages are deprecated; they are moved while they still work (decision 0005). Aliases that are
-not names of our stages belong to others and stay.
+MLflow's stages are deprecated; they are moved while they still work (decision 0005). Aliases that
+are not names of our stages belong to others and stay.
 """
 
 from collections.abc import Iterator, Mapping
@@ -13,11 +14,19 @@ from modelyard.kube.names import STAGES_TAG, UID_TAG, mlflow_model_name
 from modelyard.plan import DeleteAlias, SetAlias, SetTags, TagTarget, TransitionStage
 from modelyard.ports import ModelStage, TrackedVersion
 from modelyard.registered_model.observation import Observation
-from modelyard.registered_model.versions import copied_tags, told_stages, tracked_by_name, users_tags
+from modelyard.registered_model.versions import (
+    copied_tags,
+    told_stages,
+    tracked_by_name,
+    users_tags,
+)
 
 __all__ = ["Move", "moves"]
 
-_MLFLOW_STAGES: dict[str, Literal["Production", "Staging"]] = {"production": "Production", "staging": "Staging"}
+_MLFLOW_STAGES: dict[str, Literal["Production", "Staging"]] = {
+    "production": "Production",
+    "staging": "Staging",
+}
 
 
 @dataclass(frozen=True)
@@ -56,17 +65,26 @@ class _Registry:
     def asks(self, stage: str) -> bool:
         """Tell whether the spec asks for a version in the stage; of interest while it has none."""
         wanted = self.model.spec.stages.get(stage)
-        return wanted is not None and (wanted.version is not None or wanted.auto_promote is not None)
+        return wanted is not None and (
+            wanted.version is not None or wanted.auto_promote is not None
+        )
 
 
-def moves(model: RegisteredModel, seen: Observation, effective: Mapping[str, str | None]) -> list[Move]:
+def moves(
+    model: RegisteredModel, seen: Observation, effective: Mapping[str, str | None]
+) -> list[Move]:
     """Return what to change in MLflow so that it agrees; the new version moves before the old one.
 
     An effective version that MLflow does not have is that version's own problem. A stage that waits
     for its first version takes nothing from versions that others have registered.
     """
     registry = _Registry(model, seen, effective, tracked_by_name(model, seen.versions))
-    return [*_aliases(registry), *_stages(registry), *_versions_of_others(registry), *_tags(registry)]
+    return [
+        *_aliases(registry),
+        *_stages(registry),
+        *_versions_of_others(registry),
+        *_tags(registry),
+    ]
 
 
 def _aliases(registry: _Registry) -> Iterator[Move]:
@@ -85,14 +103,23 @@ def _aliases(registry: _Registry) -> Iterator[Move]:
 
 def _stages(registry: _Registry) -> Iterator[Move]:
     displaced = {version.name for version in registry.model.status.versions if _displaced(version)}
-    for version, there in sorted(registry.tracked.items(), key=lambda item: not registry.stages(item[0])):
+    for version, there in sorted(
+        registry.tracked.items(), key=lambda item: not registry.stages(item[0])
+    ):
         stages = registry.stages(version)
         wanted = _mlflow_stage(stages, there.stage, displaced=version in displaced)
         if there.stage != wanted:
-            move = TransitionStage(registry.name, there.version, wanted, _is_taken(registry.seen, wanted))
+            move = TransitionStage(
+                registry.name, there.version, wanted, _is_taken(registry.seen, wanted)
+            )
             yield Move(move, registry.told(version) == frozenset(stages))
         if there.tags.get(STAGES_TAG, "") != ",".join(stages):
-            yield Move(SetTags(TagTarget("version", registry.name, there.version), {STAGES_TAG: ",".join(stages)}))
+            yield Move(
+                SetTags(
+                    TagTarget("version", registry.name, there.version),
+                    {STAGES_TAG: ",".join(stages)},
+                )
+            )
 
 
 def _displaced(version: VersionStatus) -> bool:
@@ -100,7 +127,9 @@ def _displaced(version: VersionStatus) -> bool:
 
 
 def _versions_of_others(registry: _Registry) -> Iterator[Move]:
-    """Archive versions of others in an MLflow stage of ours: MLflow answers with the newest one in it."""
+    """Archive versions of others in an MLflow stage of ours: MLflow answers with the newest one
+    in it.
+    """
     ours = {version.version for version in registry.tracked.values()}
     taken = {
         _MLFLOW_STAGES[stage]
@@ -120,19 +149,28 @@ def _tags(registry: _Registry) -> Iterator[Move]:
         record = copied_tags(registry.model, recorded[version]) if version in recorded else {}
         if changed := {key: value for key, value in record.items() if there.tags.get(key) != value}:
             # After a backup was restored the copies are of the object before.
-            yield Move(SetTags(target, changed), drift=there.tags.get(UID_TAG) == registry.model.metadata.uid)
+            yield Move(
+                SetTags(target, changed),
+                drift=there.tags.get(UID_TAG) == registry.model.metadata.uid,
+            )
         users = users_tags(registry.model, registry.seen, version)
         if missing := {key: value for key, value in users.items() if there.tags.get(key) != value}:
             yield Move(SetTags(target, missing))
 
 
 def _is_taken(seen: Observation, stage: ModelStage) -> bool:
-    """Whoever is in Production or Staging leaves it in the transaction that brings the next version."""
-    return stage in _MLFLOW_STAGES.values() and any(version.stage == stage for version in seen.versions)
+    """Whoever is in Production or Staging leaves it in the transaction that brings the next
+    version.
+    """
+    return stage in _MLFLOW_STAGES.values() and any(
+        version.stage == stage for version in seen.versions
+    )
 
 
 def _mlflow_stage(stages: list[str], now: ModelStage, *, displaced: bool) -> ModelStage:
-    """Return the highest of MLflow's stages that the version holds; Archived once it was displaced."""
+    """Return the highest of MLflow's stages that the version holds; Archived once it was
+    displaced.
+    """
     for stage in ("production", "staging"):
         if stage in stages:
             return _MLFLOW_STAGES[stage]

@@ -1,13 +1,18 @@
 """A status that was lost, rebuilt from what serves and from MLflow's tags. Pure.
 
-Nothing else says what serves: without its status a promoted version is one that nobody promoted, and
-its pods would be deleted as left over. So the status is rebuilt before any stage is decided on.
+Nothing else says what serves: without its status a promoted version is one that nobody promoted,
+and its pods would be deleted as left over. So the status is rebuilt before any stage is decided on.
 """
 
 from collections.abc import Iterator
 from datetime import datetime
 
-from modelyard.api.registered_model import RegisteredModel, RegisteredModelStatus, ServedVersion, StageStatus
+from modelyard.api.registered_model import (
+    RegisteredModel,
+    RegisteredModelStatus,
+    ServedVersion,
+    StageStatus,
+)
 from modelyard.kube.names import IDENTITY_LABEL, STAGE_LABEL, mlflow_model_name, serving_name
 from modelyard.plan import Manifest
 from modelyard.registered_model import conditions
@@ -20,7 +25,9 @@ from modelyard.registered_model.versions import rebuilt, split, told_stages, tra
 __all__ = ["restored", "stage_of"]
 
 
-def restored(model: RegisteredModel, seen: Observation, now: datetime) -> RegisteredModelStatus | None:
+def restored(
+    model: RegisteredModel, seen: Observation, now: datetime
+) -> RegisteredModelStatus | None:
     """Return the rebuilt status; None unless it is empty altogether and something tells of it.
 
     A stage of the spec whose Service routes to a Deployment of ours holds what that serves. The
@@ -35,27 +42,45 @@ def restored(model: RegisteredModel, seen: Observation, now: datetime) -> Regist
             stages[stage] = StageStatus(**whole, since_time=now)
     if not versions and not stages:
         return None
-    told = model.model_copy(update={"status": model.status.model_copy(update={"versions": versions})})
+    told = model.model_copy(
+        update={"status": model.status.model_copy(update={"versions": versions})}
+    )
     digests = {version.name: version.digest for version in versions}
     for name, there in tracked_by_name(told, seen.versions).items():
         for stage in told_stages(there):
             # A version that neither serves nor is asked for is not started because a tag says so.
             wanted = model.spec.stages.get(stage)
             if wanted is not None and wanted.version == name:
-                stages.setdefault(stage, StageStatus(version=name, digest=digests[name], since_time=now))
+                stages.setdefault(
+                    stage, StageStatus(version=name, digest=digests[name], since_time=now)
+                )
     full, older = split(model, with_held(versions, stages, now), stages)
     said = (*conditions.registering(), conditions.following())
     name = mlflow_model_name(model.metadata.namespace, model.metadata.name)
-    update = {"mlflow_name": name, "versions": full, "older_versions": older, "stages": stages, "conditions": said}
+    update = {
+        "mlflow_name": name,
+        "versions": full,
+        "older_versions": older,
+        "stages": stages,
+        "conditions": said,
+    }
     return model.status.model_copy(update=update | {"record": known(model, seen)})
 
 
-def _serving(model: RegisteredModel, owned: tuple[Manifest, ...]) -> Iterator[tuple[str, ServedVersion]]:
-    """Go through the stages whose Service routes to a Deployment, with what that serves. A candidate has a Service of its own."""
+def _serving(
+    model: RegisteredModel, owned: tuple[Manifest, ...]
+) -> Iterator[tuple[str, ServedVersion]]:
+    """Go through the stages whose Service routes to a Deployment, with what that serves. A
+    candidate has a Service of its own.
+    """
     routed = set()
     for each in owned:
         stage = stage_of(each)
-        if each["kind"] == "Service" and stage is not None and each["metadata"]["name"] == serving_name(model.metadata.name, stage):
+        if (
+            each["kind"] == "Service"
+            and stage is not None
+            and each["metadata"]["name"] == serving_name(model.metadata.name, stage)
+        ):
             routed.add((stage, (each["spec"].get("selector") or {}).get(IDENTITY_LABEL)))
     for each in owned:
         stage, what = stage_of(each), served_by(each) if each["kind"] == "Deployment" else None

@@ -6,9 +6,10 @@
     step      its time is over, a person has it continue, or the analysis passes it; the next one is recorded
     end       the weight is 100 with all pods, and `switch` follows
 
-What is recorded is the step, since when, the weight and its revision; all else is observed in every round.
-A candidate without a ready pod has weight 0 until it has one. What stable pods do with a request that the
-candidate fails is the model server's (`modelyard_runtime.serve`): no caller sees it.
+What is recorded is the step, since when, the weight and its revision; all else is observed in every
+round. A candidate without a ready pod has weight 0 until it has one. What stable pods do with a
+request that the candidate fails is the model server's (`modelyard_runtime.serve`): no caller sees
+it.
 """
 
 import json
@@ -35,13 +36,19 @@ __all__ = ["keeps", "rollout", "untold"]
 _LOOK = timedelta(seconds=5)
 """How often the pods that split are asked while a step waits for time or for a person."""
 _SOON = timedelta(milliseconds=300)
-"""How soon they are asked again that were told something: a kubelet writes their file within a quarter of a second."""
+"""How soon they are asked again that were told something: a kubelet writes their file within a
+quarter of a second.
+"""
 _TIMEOUT_MS = 2000
 """How long a candidate may take, where the spec does not say how long a prediction may."""
 _FALLS = 3
-"""How often a candidate may lose its last ready pod in a rollout: a node that is drained takes it once."""
+"""How often a candidate may lose its last ready pod in a rollout: a node that is drained takes
+it once.
+"""
 _GROWN = 1.25
-"""Counts in the status are written when they have grown by so much: it is for people, not for the analysis."""
+"""Counts in the status are written when they have grown by so much: it is for people, not for
+the analysis.
+"""
 
 
 def rollout(view: StageView, now: datetime, *, is_held: bool = False) -> Step:
@@ -50,7 +57,8 @@ def rollout(view: StageView, now: datetime, *, is_held: bool = False) -> Step:
     Args:
         view: The stage.
         now: The moment.
-        is_held: A step before this one waits again, such as a gate that is new: what has requests is looked after, and gets no more.
+        is_held: A step before this one waits again, such as a gate that is new: what has requests
+            is looked after, and gets no more.
 
     """
     if (why := view.straight) is not None:
@@ -60,15 +68,25 @@ def rollout(view: StageView, now: datetime, *, is_held: bool = False) -> Step:
     assert candidate, "the step before admits it"
     assert stable, "nothing keeps it from the steps"
     if not view.is_served:
-        message = f"{candidate.version} waits: the stage has no pods, and a rollout passes no step without. Give it replicas, or abort."
-        return Step("rollout", StepState.WAITING, "the stage has no pods", blocker=Blocker.of(Reason.ROLLING_OUT, message))
+        message = (
+            f"{candidate.version} waits: the stage has no pods, and a rollout passes no step"
+            " without. Give it replicas, or abort."
+        )
+        return Step(
+            "rollout",
+            StepState.WAITING,
+            "the stage has no pods",
+            blocker=Blocker.of(Reason.ROLLING_OUT, message),
+        )
     if state is None or state.steps_hash != ramp.steps_hash(asked):
         return _begin(view, asked, now)
     return _Round(view, asked, state, candidate, stable, now, is_held=is_held).step()
 
 
 def _begin(view: StageView, asked: Rollout, now: datetime) -> Step:
-    """Record the first step. A candidate that other steps had given requests has none until the new ones say so."""
+    """Record the first step. A candidate that other steps had given requests has none until the
+    new ones say so.
+    """
     assert view.effective, "it is no canary otherwise"
     begun = RolloutStatus(
         steps_hash=ramp.steps_hash(asked),
@@ -77,7 +95,9 @@ def _begin(view: StageView, asked: Rollout, now: datetime) -> Step:
         intervals=judged.kept(view),
         replicas=serving.replicas(view, view.effective),
     )
-    status = view.status.model_copy(update={"rollout": begun, "traffic_revision": view.status.traffic_revision + 1})
+    status = view.status.model_copy(
+        update={"rollout": begun, "traffic_revision": view.status.traffic_revision + 1}
+    )
     return Step("rollout", StepState.ACTIVE, "begins", record=status)
 
 
@@ -94,7 +114,9 @@ class _Round:
     is_held: bool = False
 
     def step(self) -> Step:
-        """Return the step as it stands, with an interval that is judged in it; one by which the candidate fails ends it."""
+        """Return the step as it stands, with an interval that is judged in it; one by which the
+        candidate fails ends it.
+        """
         said = judged.said(self.view, *self._hold)
         failed = said.failed
         if failed is None and self.state.falls >= _FALLS and not self._alive:
@@ -107,34 +129,64 @@ class _Round:
         if found.record is None:
             return self._with(replace(found, actions=(*found.actions, *said.actions)), said)
         if said.actions:  # first: an interval is given up when pods are told something else
-            return self._with(Step("rollout", StepState.ACTIVE, self._detail, said.actions, self._blocker("is recorded")), said)
+            return self._with(
+                Step(
+                    "rollout",
+                    StepState.ACTIVE,
+                    self._detail,
+                    said.actions,
+                    self._blocker("is recorded"),
+                ),
+                said,
+            )
         return found
 
     def _found(self, said: judged.Said) -> Step:
         """Return the step: the first thing that is not as it should be is the next to do."""
         view = self.view
-        objects = (*serving.workload(view, self.candidate), *serving.private_route(view, self.candidate))
+        objects = (
+            *serving.workload(view, self.candidate),
+            *serving.private_route(view, self.candidate),
+        )
         pods, wanted = self._health, self._weight if self._alive else 0
-        short = bool(objects) or pods.available < serving.replicas(view, self.candidate) or not pods.current
+        short = (
+            bool(objects)
+            or pods.available < serving.replicas(view, self.candidate)
+            or not pods.current
+        )
         rises = wanted > self.state.weight
         if wanted != self.state.weight and not (rises and (short or self.is_held)):
             return self._told(wanted)
-        # Before anything is waited for: what is recorded holds, also where the weight is to rise later.
-        if (tells := tuple(_tells(self._pods, self._rule))) and (not rises or any(map(_told, self._pods))):
-            return Step("rollout", StepState.ACTIVE, self._detail, (*objects, *tells), self._blocker("is told to its pods"))
+        # Before anything is waited for: what is recorded holds, also where the weight is to rise
+        # later.
+        if (tells := tuple(_tells(self._pods, self._rule))) and (
+            not rises or any(map(_told, self._pods))
+        ):
+            return Step(
+                "rollout",
+                StepState.ACTIVE,
+                self._detail,
+                (*objects, *tells),
+                self._blocker("is told to its pods"),
+            )
         if (error := serving.refused(view, objects)) is not None:
             return refused_step("rollout", view.name, error)
         if (rises and short) or not self._alive:
             return self._starting(pods, objects)
         if not self._ready:
-            waits = self._blocker(f"waits for a ready pod of {self.stable.version}: without one nobody passes requests on")
+            waits = self._blocker(
+                f"waits for a ready pod of {self.stable.version}: without one nobody passes"
+                " requests on"
+            )
             return Step("rollout", StepState.ACTIVE, self._detail, objects, waits, _LOOK)
         if self._applied < len(self._ready):
-            waits = self._blocker(f"is applied by {self._applied} of {len(self._ready)} pods of {self.stable.version}")
+            waits = self._blocker(
+                f"is applied by {self._applied} of {len(self._ready)} pods of {self.stable.version}"
+            )
             return Step("rollout", StepState.ACTIVE, self._detail, objects, waits, _SOON)
         return self._holding(pods, objects, said, short=short)
 
-    # --- what is there --------------------------------------------------------------------------------
+    # --- what is there ----------------------------------------------------------------------------
     @cached_property
     def _steps(self) -> tuple[RolloutStep, ...]:
         return self.asked.whole
@@ -145,9 +197,16 @@ class _Round:
 
     @property
     def _hold(self) -> tuple[timedelta | None, timedelta]:
-        """How long the step holds, and how much of that is left; None: it is no hold, or its weight is not applied yet."""
+        """How long the step holds, and how much of that is left; None: it is no hold, or its
+        weight is not applied yet.
+        """
         lasts = self._step.lasts
-        if lasts is None or self.state.weight != self._weight or not self._ready or self._applied < len(self._ready):
+        if (
+            lasts is None
+            or self.state.weight != self._weight
+            or not self._ready
+            or self._applied < len(self._ready)
+        ):
             return None, timedelta(0)
         return lasts, self.state.since_time + lasts - self.now
 
@@ -161,8 +220,14 @@ class _Round:
 
     @cached_property
     def _pods(self) -> list[Manifest]:
-        """The stable pods that nobody is ending: what ends has its requests still, and forwards as it was told."""
-        return [pod for pod in self.view.of_kind("Pod", self.stable) if not pod["metadata"].get("deletionTimestamp")]
+        """The stable pods that nobody is ending: what ends has its requests still, and forwards
+        as it was told.
+        """
+        return [
+            pod
+            for pod in self.view.of_kind("Pod", self.stable)
+            if not pod["metadata"].get("deletionTimestamp")
+        ]
 
     @cached_property
     def _ready(self) -> list[Manifest]:
@@ -172,7 +237,10 @@ class _Round:
     def _applied(self) -> int:
         seen = self.view.evidence.split.get(self.view.name)
         said = seen.revisions if seen is not None else {}
-        return sum(said.get(str(pod["metadata"]["uid"])) == self.view.status.traffic_revision for pod in self._ready)
+        return sum(
+            said.get(str(pod["metadata"]["uid"])) == self.view.status.traffic_revision
+            for pod in self._ready
+        )
 
     @property
     def _rule(self) -> str:
@@ -185,32 +253,60 @@ class _Round:
             "runtime": self.candidate.runtime.identity,
             "weight": self.state.weight,
             # Half: the stable version has its whole time after it.
-            "timeoutMs": int(parse_duration(timeout).total_seconds() * 500) if timeout is not None else _TIMEOUT_MS,
+            "timeoutMs": int(parse_duration(timeout).total_seconds() * 500)
+            if timeout is not None
+            else _TIMEOUT_MS,
         }
         for name, found in (("sticky", self.asked.sticky), ("invite", self.asked.invite)):
             if found is not None:
                 rule[name] = found.model_dump(exclude_none=True)
         return json.dumps(rule, separators=(",", ":"), sort_keys=True)
 
-    # --- what comes of it -----------------------------------------------------------------------------
+    # --- what comes of it -------------------------------------------------------------------------
     def _told(self, weight: int) -> Step:
         """Record another weight, with the revision that pods are told it by."""
         falls = self.state.falls + (weight == 0 and not self._alive)
-        told = {"weight": weight, "since_time": self.now, "applied_by": 0, "falls": falls, "intervals": judged.kept(self.view)}
+        told = {
+            "weight": weight,
+            "since_time": self.now,
+            "applied_by": 0,
+            "falls": falls,
+            "intervals": judged.kept(self.view),
+        }
         state = self.state.model_copy(update=told)
-        status = self.view.status.model_copy(update={"rollout": state, "traffic_revision": self.view.status.traffic_revision + 1})
+        status = self.view.status.model_copy(
+            update={"rollout": state, "traffic_revision": self.view.status.traffic_revision + 1}
+        )
         return Step("rollout", StepState.ACTIVE, self._detail, record=status)
 
     def _next(self) -> Step:
         """Record the next step."""
-        follows = {"index": self.state.index + 1, "since_time": self.now, "intervals": judged.kept(self.view)}
+        follows = {
+            "index": self.state.index + 1,
+            "since_time": self.now,
+            "intervals": judged.kept(self.view),
+        }
         state = self.state.model_copy(update=follows | self._counted)
-        return Step("rollout", StepState.ACTIVE, self._detail, record=self.view.status.model_copy(update={"rollout": state}))
+        return Step(
+            "rollout",
+            StepState.ACTIVE,
+            self._detail,
+            record=self.view.status.model_copy(update={"rollout": state}),
+        )
 
-    def _holding(self, pods: Health, objects: tuple[Owned, ...], said: judged.Said, *, short: bool) -> Step:
+    def _holding(
+        self, pods: Health, objects: tuple[Owned, ...], said: judged.Said, *, short: bool
+    ) -> Step:
         """All pods apply the weight: look at what the step itself waits for."""
         if self.is_held:
-            return Step("rollout", StepState.ACTIVE, self._detail, objects, self._blocker("is held by a step before it", said.text), _LOOK)
+            return Step(
+                "rollout",
+                StepState.ACTIVE,
+                self._detail,
+                objects,
+                self._blocker("is held by a step before it", said.text),
+                _LOOK,
+            )
         if self.state.index >= len(self._steps) - 1 or self._step.replicas is not None:
             if short:
                 return self._starting(pods, objects)
@@ -218,14 +314,30 @@ class _Round:
             left = self._hold[1]
             if left > timedelta(0) or said.holds:
                 end = self.now + left
-                until = f"until {end:%Y-%m-%d %H:%M:%S} UTC" if left > timedelta(0) else "for what the analysis waits for"
+                until = (
+                    f"until {end:%Y-%m-%d %H:%M:%S} UTC"
+                    if left > timedelta(0)
+                    else "for what the analysis waits for"
+                )
                 again = min(_LOOK, left) if left > timedelta(0) else _LOOK
-                return Step("rollout", StepState.ACTIVE, self._detail, objects, self._blocker(f"holds {until}", said.text), again)
+                return Step(
+                    "rollout",
+                    StepState.ACTIVE,
+                    self._detail,
+                    objects,
+                    self._blocker(f"holds {until}", said.text),
+                    again,
+                )
         elif self._step.pause is not None and not self._is_resumed:
             command = f"modelyard resume {self.view.model.metadata.name} --stage {self.view.name}"
             raised = f'{{"spec":{{"stages":{{"{self.view.name}":{{"rollout":{{"resumed":{self.state.resumes(self.asked)}}}}}}}}}}}'
-            patch = f"kubectl patch mlmodel {self.view.model.metadata.name} --type merge -p '{raised}'"
-            waits = Blocker.of(Reason.ROLLOUT_PAUSED, f"{self._gets} It is paused. To continue: {command}, or {patch}")
+            patch = (
+                f"kubectl patch mlmodel {self.view.model.metadata.name} --type merge -p '{raised}'"
+            )
+            waits = Blocker.of(
+                Reason.ROLLOUT_PAUSED,
+                f"{self._gets} It is paused. To continue: {command}, or {patch}",
+            )
             return Step("rollout", StepState.WAITING, self._detail, objects, waits, _LOOK)
         if self.state.index >= len(self._steps) - 1:
             return Step("rollout", StepState.DONE, f"{self.candidate.version} gets all requests")
@@ -242,12 +354,15 @@ class _Round:
     def _starting(self, pods: Health, objects: tuple[Owned, ...]) -> Step:
         """Wait for pods of the candidate."""
         wanted = serving.replicas(self.view, self.candidate)
-        message = f"{self._gets} {min(pods.available, wanted)} of {wanted} pods of it are ready. {pods.message}".strip()
+        message = (
+            f"{self._gets} {min(pods.available, wanted)} of {wanted} pods of it are ready."
+            f" {pods.message}"
+        ).strip()
         blocker = Blocker.of(pods.reason or Reason.ROLLING_OUT, message, needs_action=pods.stalled)
         state = StepState.FAILED if pods.stalled else StepState.ACTIVE
         return Step("rollout", state, self._detail, objects, blocker)
 
-    # --- words ------------------------------------------------------------------------------------------
+    # --- words ------------------------------------------------------------------------------------
     @property
     def _detail(self) -> str:
         of = f"step {self.state.index + 1} of {len(self._steps)}: {self._step}"
@@ -256,8 +371,9 @@ class _Round:
     @property
     def _gets(self) -> str:
         return (
-            f"{self.candidate.version} gets {self.state.weight} % of the requests (step {self.state.index + 1} of {len(self._steps)},"
-            f" {self._step}), and {self.stable.version} the others."
+            f"{self.candidate.version} gets {self.state.weight} % of the requests (step"
+            f" {self.state.index + 1} of {len(self._steps)}, {self._step}), and"
+            f" {self.stable.version} the others."
         )
 
     def _blocker(self, what: str, analysis: str = "") -> Blocker:
@@ -265,7 +381,12 @@ class _Round:
 
     def _with(self, step: Step, said: judged.Said) -> Step:
         """Return a step with what the status shows of the rollout."""
-        shown = {"applied_by": self._applied, "of": len(self._ready), "said": said.text[:SAID], "verdict": said.verdict}
+        shown = {
+            "applied_by": self._applied,
+            "of": len(self._ready),
+            "said": said.text[:SAID],
+            "verdict": said.verdict,
+        }
         return replace(step, rollout=self.state.model_copy(update=shown | self._counted))
 
     @property
@@ -275,25 +396,40 @@ class _Round:
         if seen is None:
             return {}
         found: dict[str, object] = {}
-        for name, old, new in (("stable", self.state.stable, seen.stable), ("candidate", self.state.candidate, seen.candidate)):
-            if not old.requests <= new.requests <= old.requests * _GROWN or new.failures != old.failures:
-                found[name] = ArmStatus(requests=min(new.requests, COUNTED), failures=min(new.failures, COUNTED))
+        for name, old, new in (
+            ("stable", self.state.stable, seen.stable),
+            ("candidate", self.state.candidate, seen.candidate),
+        ):
+            if (
+                not old.requests <= new.requests <= old.requests * _GROWN
+                or new.failures != old.failures
+            ):
+                found[name] = ArmStatus(
+                    requests=min(new.requests, COUNTED), failures=min(new.failures, COUNTED)
+                )
         return found
 
 
-# --- pods that are told nothing any more --------------------------------------------------------------
+# --- pods that are told nothing any more ----------------------------------------------------------
 def untold(view: StageView, now: datetime) -> tuple[Tell, ...]:
-    """Return what takes their rule from pods that have one and should not: all but the stable ones of a canary, and those that drain.
+    """Return what takes their rule from pods that have one and should not: all but the stable ones
+    of a canary, and those that drain.
 
     A displaced version that drains still passes on what reaches it.
     """
     state, draining = view.status.rollout, {each.identity for each in serving.draining(view, now)}
-    kept = draining | ({view.effective.runtime.identity} if state is not None and view.canary is not None and view.effective else set())
+    kept = draining | (
+        {view.effective.runtime.identity}
+        if state is not None and view.canary is not None and view.effective
+        else set()
+    )
     return tuple(_tells((pod for pod in view.of_kind("Pod") if identity_of(pod) not in kept), None))
 
 
 def keeps(view: StageView) -> frozenset[tuple[str, str]]:
-    """Return what a rollout needs besides, by kind and name: the Service at which pods with a rule look for a version, and its analysis."""
+    """Return what a rollout needs besides, by kind and name: the Service at which pods with a
+    rule look for a version, and its analysis.
+    """
     if not any(_told(pod) for pod in view.of_kind("Pod")) and view.status.rollout is None:
         return frozenset()
     held = (each for each in (view.status.candidate, view.effective) if each is not None)

@@ -6,14 +6,14 @@ at every look and at every stopping time. By Ville's inequality it ever reaches 
 probability of at most alpha: that is the promise, over the whole rollout, however long it takes.
 
 One interval. Of nc candidate and ns stable requests fc and fs failed. With an alternative phi ("the
-candidate fails phi times as often as it may"), k = times * nc / ns, r = (phi - 1) / (1 + k * phi) and
-q / (1 - q) = phi * plus / (1 - plus) the factor is
+candidate fails phi times as often as it may"), k = times * nc / ns, r = (phi - 1) / (1 + k * phi)
+and q / (1 - q) = phi * plus / (1 - plus) the factor is
 
     times >= 1:  e = (1 + r)^fc * (1 - r * k)^fs * exp(-r * plus * nc)
     times = 0:   e = (q / plus)^fc * ((1 - q) / (1 - plus))^(nc - fc)
 
-The second is a likelihood ratio of Bernoulli trials. The first has an expectation of at most 1 for two reasons, each of
-which suffices:
+The second is a likelihood ratio of Bernoulli trials. The first has an expectation of at most 1 for
+two reasons, each of which suffices:
 
 *   failures are independent: 1 + x <= exp(x) gives E[e] <= exp(r * nc * (pc - times * ps - plus)),
     whatever the base rate;
@@ -74,12 +74,15 @@ _ONE_TENTH = 1.2816
 """So many standard deviations below its mean is a tenth of a normal distribution."""
 
 Sums = tuple[tuple[float, float], ...]
-"""For each of `BETTER`, over all intervals: the sums of a and of b, where a log factor is a - margin * b."""
+"""For each of `BETTER`, over all intervals: the sums of a and of b, where a log factor is a -
+margin * b.
+"""
 NO_SUMS: Sums = ((0.0, 0.0),) * len(BETTER)
 
 
 class Counts(NamedTuple):
-    """What one interval counted, by the version that a request was drawn for: 0 <= failed <= requests.
+    """What one interval counted, by the version that a request was drawn for: 0 <= failed <=
+    requests.
 
     Whole numbers; what is only expected (`log_foreseen`) need not be.
     """
@@ -122,11 +125,15 @@ class Evidence:
 
     @property
     def value(self) -> float:
-        """The e-process: the limit is refuted at 1 / alpha. The second term is of the starts to come."""
+        """The e-process: the limit is refuted at 1 / alpha. The second term is of the starts to
+        come.
+        """
         return sum(self.bets) / len(self.bets) + 1 / (self.intervals + 1)
 
 
-def advance(old: Evidence, counts: Counts, limit: Limit, *, alpha: float, failure_limit: int) -> Evidence:
+def advance(
+    old: Evidence, counts: Counts, limit: Limit, *, alpha: float, failure_limit: int
+) -> Evidence:
     """Return the evidence after one more interval.
 
     Do not call it again once `value` has reached 1 / alpha: below that no number overflows, and one
@@ -152,7 +159,8 @@ def advance(old: Evidence, counts: Counts, limit: Limit, *, alpha: float, failur
 
 
 def _cap(alpha: float, failure_limit: int) -> float:
-    """Return the largest logarithm of a factor, so that `failure_limit` intervals stay below 1 / alpha.
+    """Return the largest logarithm of a factor, so that `failure_limit` intervals stay below 1 /
+    alpha.
 
     The first start weighs a half: from the beginning, failure_limit + 1 intervals of twice as much
     in all reach it. Where failure_limit is large, that alone would let fewer reach it.
@@ -166,7 +174,9 @@ def log_factor(phi: float, counts: Counts, limit: Limit) -> float:
     if limit.times == 0:
         worse = phi * limit.plus / (1 - limit.plus + phi * limit.plus)
         answered = counts.requests - counts.failed
-        return counts.failed * log(worse / limit.plus) + answered * log((1 - worse) / (1 - limit.plus))
+        return counts.failed * log(worse / limit.plus) + answered * log(
+            (1 - worse) / (1 - limit.plus)
+        )
     part, compensator = _parts(phi, counts, limit.times)
     return part - limit.plus * compensator
 
@@ -185,10 +195,11 @@ def _parts(phi: float, counts: Counts, times: float) -> tuple[float, float]:
 
 
 def log_foreseen(expected: Counts, limit: Limit) -> float:
-    """Return the logarithm of the evidence that nine of ten rollouts exceed, for the plan of a rollout.
+    """Return the logarithm of the evidence that nine of ten rollouts exceed, for the plan of a
+    rollout.
 
-    From the first interval on, uncapped, with failures that are independent: by a normal approximation
-    for each alternative.
+    From the first interval on, uncapped, with failures that are independent: by a normal
+    approximation for each alternative.
 
     Args:
         expected: What is expected to be counted in all.
@@ -212,7 +223,9 @@ def added(sums: Sums, counts: Counts, limit: Limit) -> Sums:
     if not limit.serves(counts):
         return sums
     parts = (_parts(phi, counts, limit.times) for phi in BETTER)
-    return tuple((a + more_a, b + more_b) for (a, b), (more_a, more_b) in zip(sums, parts, strict=True))
+    return tuple(
+        (a + more_a, b + more_b) for (a, b), (more_a, more_b) in zip(sums, parts, strict=True)
+    )
 
 
 def excludes(sums: Sums, margin: float, beta: float = 0.05) -> bool:
@@ -225,7 +238,9 @@ def excludes(sums: Sums, margin: float, beta: float = 0.05) -> bool:
 
 
 def upper(sums: Sums, beta: float = 0.05) -> float:
-    """Return the smallest excess that `excludes` refutes, between -1 and 1; 1 if it refutes none."""
+    """Return the smallest excess that `excludes` refutes, between -1 and 1; 1 if it refutes
+    none.
+    """
     low, high = -1.0, 1.0
     for _ in range(30):
         middle = (low + high) / 2
@@ -248,7 +263,9 @@ def log_evidence(failures: int, requests: int, limit: float) -> float:
 
 
 def exceeds(failures: int, requests: int, limit: float) -> bool:
-    """Tell whether more requests fail than may: false for a version within the limit, but for `ALPHA`."""
+    """Tell whether more requests fail than may: false for a version within the limit, but for
+    `ALPHA`.
+    """
     return log_evidence(failures, requests, limit) >= log(1 / ALPHA)
 
 

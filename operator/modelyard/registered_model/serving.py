@@ -31,7 +31,9 @@ __all__ = [
 ]
 
 DRAIN = timedelta(seconds=15)
-"""How long a displaced version keeps its pods: by then every node's proxy has seen the Service change."""
+"""How long a displaced version keeps its pods: by then every node's proxy has seen the Service
+change.
+"""
 
 _ORDER = {
     "Service": 0,
@@ -42,7 +44,9 @@ _ORDER = {
     "ControllerRevision": 5,
     "ConfigMap": 6,
 }
-"""Owned objects in deletion order: the Service first, so that no request reaches a terminating pod."""
+"""Owned objects in deletion order: the Service first, so that no request reaches a terminating
+pod.
+"""
 _DELETES = 50
 """Deletions of one stage in a round: more objects than that are not the operator's own work, and
 what serves must not wait for them."""
@@ -58,8 +62,9 @@ def standing(view: StageView, what: ServedVersion) -> Health:
 def replicas(view: StageView, what: ServedVersion) -> int:
     """Return how many pods a version should have.
 
-    With an autoscaler it is what that has come to; for a candidate, at least what the stable version has,
-    but one that has kept its pods comes back with those. A canary has them by its step.
+    With an autoscaler it is what that has come to; for a candidate, at least what the stable
+    version has, but one that has kept its pods comes back with those. A canary has them by its
+    step.
     """
     whole = _whole(view, what)
     canary, state = view.canary, view.status.rollout
@@ -80,7 +85,11 @@ def _whole(view: StageView, what: ServedVersion) -> int:
     if scaling is None:
         return view.serving.replicas
     live = view.of_kind("Deployment", what)
-    if view.effective is not None and what != view.effective and not (live and what in warm.kept(view)):
+    if (
+        view.effective is not None
+        and what != view.effective
+        and not (live and what in warm.kept(view))
+    ):
         live = [*live, *view.of_kind("Deployment", view.effective)]
     now = max((int(each["spec"].get("replicas", 1)) for each in live), default=scaling.min_replicas)
     return min(max(now, scaling.min_replicas), scaling.max_replicas)
@@ -104,23 +113,34 @@ def workload(view: StageView, what: ServedVersion, count: int | None = None) -> 
     wanted = [build.revision(view.model, view.name, what, template)]
     around = replace(view.around, pull_secrets=_pull_secrets(view, what))
     number = replicas(view, what) if count is None else count
-    wanted.append(build.deployment(view.model, view.name, what, template, replicas=number, around=around))
+    wanted.append(
+        build.deployment(view.model, view.name, what, template, replicas=number, around=around)
+    )
     return _missing(view, wanted)
 
 
 def _pull_secrets(view: StageView, what: ServedVersion) -> tuple[str, ...]:
-    """Return the pull secrets of a version's pods: the operator's, but those that its Deployment has if it is effective or kept warm.
+    """Return the pull secrets of a version's pods: the operator's, but those that its Deployment
+    has if it is effective or kept warm.
 
     Another setting rolls no model, and reaches a candidate that cannot be pulled without it.
     """
-    live = next(iter(view.of_kind("Deployment", what)), None) if what == view.effective or what in warm.kept(view) else None
+    live = (
+        next(iter(view.of_kind("Deployment", what)), None)
+        if what == view.effective or what in warm.kept(view)
+        else None
+    )
     if live is None:
         return view.runtime.pull_secrets
-    return tuple(each["name"] for each in live["spec"]["template"]["spec"].get("imagePullSecrets") or ())
+    return tuple(
+        each["name"] for each in live["spec"]["template"]["spec"].get("imagePullSecrets") or ()
+    )
 
 
 def _template(view: StageView, what: ServedVersion, uri: str) -> Manifest:
-    """Return the template that was rolled out, which another release of the operator may have built."""
+    """Return the template that was rolled out, which another release of the operator may have
+    built.
+    """
     for kept in view.of_kind("ControllerRevision", what):
         found = template_in(kept, what)
         if found is not None:
@@ -131,9 +151,16 @@ def _template(view: StageView, what: ServedVersion, uri: str) -> Manifest:
 def routes(view: StageView, what: ServedVersion) -> tuple[Apply | Delete, ...]:
     """Return what makes the stage's Service, budget and autoscaler select a version."""
     state = view.status.rollout
-    least = state.replicas if state is not None and view.canary is not None and what == view.effective else 0
+    least = (
+        state.replicas
+        if state is not None and view.canary is not None and what == view.effective
+        else 0
+    )
     scaler = build.autoscaler(view.model, view.name, what, least)
-    wanted = [build.service(view.model, view.name, what), build.disruption_budget(view.model, view.name, what)]
+    wanted = [
+        build.service(view.model, view.name, what),
+        build.disruption_budget(view.model, view.name, what),
+    ]
     surplus = [] if scaler else view.of_kind("HorizontalPodAutoscaler")
     return (*_missing(view, [*wanted, *([scaler] if scaler else [])]), *_deletes(surplus))
 
@@ -144,24 +171,37 @@ def private_route(view: StageView, what: ServedVersion) -> tuple[Apply, ...]:
 
 
 def refused(view: StageView, actions: Iterable[Owned]) -> ModelyardError | None:
-    """Return why the API server refused one of these applies in this reconcile, or that one of these pods is told something."""
+    """Return why the API server refused one of these applies in this reconcile, or that one of
+    these pods is told something.
+    """
     names = [name_of(each.manifest) for each in actions if isinstance(each, Apply)]
     names += [("Pod", each.name) for each in actions if isinstance(each, Tell)]
     return next((view.refusals[name] for name in names if name in view.refusals), None)
 
 
-def expired(view: StageView, keep: Iterable[ServedVersion | None], now: datetime) -> tuple[tuple[Delete, ...], timedelta | None]:
-    """Return what to delete of versions that are neither kept nor draining, and when the next is due.
+def expired(
+    view: StageView, keep: Iterable[ServedVersion | None], now: datetime
+) -> tuple[tuple[Delete, ...], timedelta | None]:
+    """Return what to delete of versions that are neither kept nor draining, and when the next is
+    due.
 
     The template of the previous version stays: a rollback restores it whole. So does that of the
     candidate, which may have no pods while people are asked.
     """
     kept = {what.runtime.identity for what in keep if what is not None}
     drains = draining(view, now)
-    templates = kept | {what.runtime.identity for what in (view.status.previous, view.status.candidate) if what is not None}
+    templates = kept | {
+        what.runtime.identity
+        for what in (view.status.previous, view.status.candidate)
+        if what is not None
+    }
     serving = kept | {each.identity for each in drains}
     gone = [each for each in view.of_kind("Deployment") if identity_of(each) not in serving]
-    gone += [each for each in view.of_kind("ControllerRevision") if identity_of(each) not in templates | serving]
+    gone += [
+        each
+        for each in view.of_kind("ControllerRevision")
+        if identity_of(each) not in templates | serving
+    ]
     return _deletes(gone), min((each.until_time - now for each in drains), default=None)
 
 
@@ -171,23 +211,37 @@ def draining(view: StageView, now: datetime) -> tuple[Draining, ...]:
 
 
 def unneeded(view: StageView, keep: Collection[tuple[str, str]] = ()) -> tuple[Delete, ...]:
-    """Return what to delete of what tries versions: Jobs of gates, private Services, analyses; these, by kind and name, stay."""
+    """Return what to delete of what tries versions: Jobs of gates, private Services, analyses;
+    these, by kind and name, stay.
+    """
     public = serving_name(view.model.metadata.name, view.name)
     found = (each for each in view.owned if each["kind"] in {"Job", "Service", "ConfigMap"})
     return _deletes(each for each in found if name_of(each) not in {*keep, ("Service", public)})
 
 
-def everything(view: StageView, *, but: Iterable[str] = (), keep: Collection[tuple[str, str]] = ()) -> tuple[Delete, ...]:
-    """Return the deletion of all that serves the stage, in order; templates of some identities, and objects by kind and name, stay."""
+def everything(
+    view: StageView, *, but: Iterable[str] = (), keep: Collection[tuple[str, str]] = ()
+) -> tuple[Delete, ...]:
+    """Return the deletion of all that serves the stage, in order; templates of some identities,
+    and objects by kind and name, stay.
+    """
     kept = set(but)
     gone = [each for each in view.owned if each["kind"] in _ORDER and name_of(each) not in keep]
-    return _deletes(each for each in gone if each["kind"] != "ControllerRevision" or identity_of(each) not in kept)
+    return _deletes(
+        each
+        for each in gone
+        if each["kind"] != "ControllerRevision" or identity_of(each) not in kept
+    )
 
 
 def fronts(view: StageView) -> tuple[Delete, ...]:
     """Return the deletion of what routes to the stage, and of what belongs to that."""
     public = serving_name(view.model.metadata.name, view.name)
-    return _deletes(each for each in view.owned if each["kind"] in _FRONTS and each["metadata"]["name"] == public)
+    return _deletes(
+        each
+        for each in view.owned
+        if each["kind"] in _FRONTS and each["metadata"]["name"] == public
+    )
 
 
 def name_of(owned: Manifest) -> tuple[str, str]:
@@ -207,4 +261,7 @@ def _is_there(view: StageView, manifest: Manifest) -> bool:
 def _deletes(objects: Iterable[Manifest]) -> tuple[Delete, ...]:
     there = (each for each in objects if not each["metadata"].get("deletionTimestamp"))
     ordered = sorted(there, key=lambda each: _ORDER[each["kind"]])
-    return tuple(Delete(each["apiVersion"], each["kind"], each["metadata"]["name"], each["metadata"]["uid"]) for each in ordered[:_DELETES])
+    return tuple(
+        Delete(each["apiVersion"], each["kind"], each["metadata"]["name"], each["metadata"]["uid"])
+        for each in ordered[:_DELETES]
+    )

@@ -20,18 +20,29 @@ def shown(view: StageView, steps: tuple[Step, ...], now: datetime) -> tuple[Step
         earlier = before.get(step.name)
         since = earlier.since_time if earlier is not None and earlier.state is step.state else now
         waits = step.state is StepState.WAITING and not step.detail
-        shown.append(StepStatus(name=step.name, state=step.state, since_time=None if waits else since, detail=step.detail))
+        shown.append(
+            StepStatus(
+                name=step.name,
+                state=step.state,
+                since_time=None if waits else since,
+                detail=step.detail,
+            )
+        )
     return tuple(shown)
 
 
 def last_done(status: StageStatus) -> tuple[StepStatus, ...]:
-    """Return the steps that made the effective version; those of a promotion that was given up are forgotten."""
+    """Return the steps that made the effective version; those of a promotion that was given up
+    are forgotten.
+    """
     if status.steps and all(step.state is StepState.DONE for step in status.steps):
         return status.steps
     return all_done(status, ALWAYS)
 
 
-def all_done(status: StageStatus, names: tuple[str, ...], passed: str = "") -> tuple[StepStatus, ...]:
+def all_done(
+    status: StageStatus, names: tuple[str, ...], passed: str = ""
+) -> tuple[StepStatus, ...]:
     """Return the steps of the promotion that made the effective version, all done.
 
     Args:
@@ -41,4 +52,9 @@ def all_done(status: StageStatus, names: tuple[str, ...], passed: str = "") -> t
 
     """
     said = {"rollout": passed}
-    return tuple(StepStatus(name=name, state=StepState.DONE, since_time=status.since_time, detail=said.get(name, "")) for name in names)
+    return tuple(
+        StepStatus(
+            name=name, state=StepState.DONE, since_time=status.since_time, detail=said.get(name, "")
+        )
+        for name in names
+    )

@@ -1,4 +1,6 @@
-"""One stage: keep the stable version serving, and carry out the promotion that the spec asks for. Pure."""
+"""One stage: keep the stable version serving, and carry out the promotion that the spec asks
+for. Pure.
+"""
 
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -39,7 +41,10 @@ from modelyard.registered_model.view import StageView
 
 __all__ = ["StageDecision", "decide_stage"]
 
-_REPLACED = "They are being replaced, because their template has changed: by the spec, by the Secret that they read, or by a restart."
+_REPLACED = (
+    "They are being replaced, because their template has changed: by the spec, by the Secret that"
+    " they read, or by a restart."
+)
 
 _NO_PODS: dict[str, object] = {"url": None, "ready_replicas": 0, "desired_replicas": 0}
 
@@ -72,8 +77,15 @@ def decide_stage(view: StageView, now: datetime) -> StageDecision:
     """Return what a stage needs: recover its record, clear it, promote, or keep it serving."""
     decision = _decided(view, now)
     status = warm.recorded(view, decision.status)
-    ends = [each for each in (status.previous.until_time if status.previous else None, warm.until(view)) if each is not None and each > now]
-    waits = [*([decision.requeue_after] if decision.requeue_after is not None else []), *(each - now for each in ends)]
+    ends = [
+        each
+        for each in (status.previous.until_time if status.previous else None, warm.until(view))
+        if each is not None and each > now
+    ]
+    waits = [
+        *([decision.requeue_after] if decision.requeue_after is not None else []),
+        *(each - now for each in ends),
+    ]
     return replace(decision, status=status, requeue_after=min(waits, default=None))
 
 
@@ -81,27 +93,51 @@ def _decided(view: StageView, now: datetime) -> StageDecision:
     if (recovered := _recovered(view)) is not None:
         return recovered
     if (over := overrides.ended(view.spec, view.status, now)) is not None:
-        return StageDecision(view.status.model_copy(update={"override": over}), entry=history.override_ended(view, now), record=True)
-    asked = view.spec.override.version if view.spec is not None and view.spec.override is not None else ""
-    if (noted := overrides.noted(view.spec, view.status, view.versions.get(asked), now)) is not None:
+        return StageDecision(
+            view.status.model_copy(update={"override": over}),
+            entry=history.override_ended(view, now),
+            record=True,
+        )
+    asked = (
+        view.spec.override.version
+        if view.spec is not None and view.spec.override is not None
+        else ""
+    )
+    if (
+        noted := overrides.noted(view.spec, view.status, view.versions.get(asked), now)
+    ) is not None:
         # It counts from here on, for the bytes that the version has now.
         was = view.status.override
-        blocked = view.status.blocked if was is not None and was.since_time == noted.since_time else None  # it spoke of the one before
-        return StageDecision(view.status.model_copy(update={"override": noted, "blocked": blocked}), record=True)
+        blocked = (
+            view.status.blocked if was is not None and was.since_time == noted.since_time else None
+        )  # it spoke of the one before
+        return StageDecision(
+            view.status.model_copy(update={"override": noted, "blocked": blocked}), record=True
+        )
     if view.status.candidate not in {None, view.wanted}:
-        dropped = without_candidate(view, now).model_copy(update={"desired": view.desired, "blocked": None})
-        # A plan that is taken back has begun nothing, and of what is only the newest by now nobody has asked for another.
+        dropped = without_candidate(view, now).model_copy(
+            update={"desired": view.desired, "blocked": None}
+        )
+        # A plan that is taken back has begun nothing, and of what is only the newest by now nobody
+        # has asked for another.
         untold = view.is_automatic or any(step.name == "plan" for step in view.status.steps)
-        return StageDecision(dropped, entry=None if untold else history.aborted(view, now), record=True)
+        return StageDecision(
+            dropped, entry=None if untold else history.aborted(view, now), record=True
+        )
     if (breached := watch.breached(view, now)) is not None:
         return StageDecision(breached[0], record=True, events=breached[1], quiet=True)
     if view.desired is None:
         return _cleared(view, now)
-    return _watching(view, _verifying(view, _changing(view, now) if view.is_changing else _steady(view, now), now))
+    return _watching(
+        view,
+        _verifying(view, _changing(view, now) if view.is_changing else _steady(view, now), now),
+    )
 
 
 def _watching(view: StageView, decision: StageDecision) -> StageDecision:
-    """Add what the watch of the effective version has counted; what a promotion records has a watch of its own."""
+    """Add what the watch of the effective version has counted; what a promotion records has a
+    watch of its own.
+    """
     if decision.record:
         return decision
     looks = [each for each in (decision.requeue_after, watch.look_again(view)) if each is not None]
@@ -119,7 +155,12 @@ def _verifying(view: StageView, decision: StageDecision, now: datetime) -> Stage
         return StageDecision(status, record=True, events=found.events, quiet=True)
     status = decision.status.model_copy(update={"verification": found.status})
     looks = [each for each in (decision.requeue_after, found.requeue_after) if each is not None]
-    return replace(decision, status=status, actions=(*decision.actions, *found.actions), requeue_after=min(looks, default=None))
+    return replace(
+        decision,
+        status=status,
+        actions=(*decision.actions, *found.actions),
+        requeue_after=min(looks, default=None),
+    )
 
 
 def _recovered(view: StageView) -> StageDecision | None:
@@ -132,7 +173,11 @@ def _recovered(view: StageView) -> StageDecision | None:
     if version is None or view.effective is not None:
         return None
     served = (served_by(deployment) for deployment in view.of_kind("Deployment"))
-    serving = {found.runtime.identity: found for found in served if found is not None and found.version == version}
+    serving = {
+        found.runtime.identity: found
+        for found in served
+        if found is not None and found.version == version
+    }
     found = serving.get(view.routed or "") or next(iter(serving.values()), None)
     known = view.versions.get(version)
     if found is None and known is not None and known.digest is not None:
@@ -142,9 +187,14 @@ def _recovered(view: StageView) -> StageDecision | None:
         return StageDecision(view.status.model_copy(update=whole), record=True)
     if view.desired != version:
         return None
-    message = f"{version} is effective, but neither its record nor a Deployment says which bytes it is. Promote another version."
+    message = (
+        f"{version} is effective, but neither its record nor a Deployment says which bytes it is."
+        " Promote another version."
+    )
     blocker = Blocker.of(Reason.VERSION_UNKNOWN, message, needs_action=True)
-    return StageDecision(view.status.model_copy(update={"desired": view.desired, "blocked": blocker}))
+    return StageDecision(
+        view.status.model_copy(update={"desired": view.desired, "blocked": blocker})
+    )
 
 
 def _cleared(view: StageView, now: datetime) -> StageDecision:
@@ -152,13 +202,19 @@ def _cleared(view: StageView, now: datetime) -> StageDecision:
     stable = view.effective
     if stable is not None:
         if view.dependencies_down:
-            return _kept(view, Blocker.of(Reason.PROMOTING, "The stage is cleared when MLflow and S3 answer."), now)
+            return _kept(
+                view,
+                Blocker.of(Reason.PROMOTING, "The stage is cleared when MLflow and S3 answer."),
+                now,
+            )
         if dry_run.holds(view):
             return _kept(view, dry_run.blocker(view), now)
         empty = StageStatus(
             verification=verification.carried(view, "", ""),
             since_time=now,
-            previous=view.status.previous if overrides.has_put(view.status) else PreviousVersion.of(stable),
+            previous=view.status.previous
+            if overrides.has_put(view.status)
+            else PreviousVersion.of(stable),
             attempt=view.attempt,
             hold_time=view.status.hold_time,
             traffic_revision=view.status.traffic_revision,
@@ -183,7 +239,9 @@ def _cleared(view: StageView, now: datetime) -> StageDecision:
 
 
 def _kept(view: StageView, why: Blocker, now: datetime) -> StageDecision:
-    """Keep a stage serving that is to be cleared later. One that the spec no longer has is left alone: nothing says how it is served."""
+    """Keep a stage serving that is to be cleared later. One that the spec no longer has is left
+    alone: nothing says how it is served.
+    """
     if view.spec is None:
         return StageDecision(view.status.model_copy(update={"desired": None, "blocked": why}))
     if view.status.candidate is not None:
@@ -197,13 +255,22 @@ def _kept(view: StageView, why: Blocker, now: datetime) -> StageDecision:
 
 
 def _steady(view: StageView, now: datetime) -> StageDecision:
-    """The spec asks for the effective version: keep it serving, and delete what is left of others."""
+    """The spec asks for the effective version: keep it serving, and delete what is left of
+    others.
+    """
     stable = view.effective
     assert stable is not None, "a steady stage has an effective version"
     status = view.status.model_copy(
-        update={"desired": view.desired, "attempt": view.attempt, "start_time": None, "draining": serving.draining(view, now)}
+        update={
+            "desired": view.desired,
+            "attempt": view.attempt,
+            "start_time": None,
+            "draining": serving.draining(view, now),
+        }
     )
-    status = status.model_copy(update={"steps": shown.last_done(view.status)} | _still_judged(view, stable))
+    status = status.model_copy(
+        update={"steps": shown.last_done(view.status)} | _still_judged(view, stable)
+    )
     status = status.model_copy(update={"override": overrides.kept(view.spec, view.status, now)})
     kept = verification.jobs(view, now)
     if not view.is_served:
@@ -212,7 +279,11 @@ def _steady(view: StageView, now: datetime) -> StageDecision:
         return StageDecision(status.model_copy(update=none), everything, requeue_after=_until(view))
     actions = (*serving.workload(view, stable), *serving.routes(view, stable), *_warm(view))
     expired, left = serving.expired(view, [stable, *warm.kept(view)], now)
-    gone: tuple[Owned, ...] = (*serving.unneeded(view, kept | rollout.keeps(view)), *expired, *rollout.untold(view, now))
+    gone: tuple[Owned, ...] = (
+        *serving.unneeded(view, kept | rollout.keeps(view)),
+        *expired,
+        *rollout.untold(view, now),
+    )
     blocker = (
         watch.trouble(view)
         or _unwell(view, stable)
@@ -220,34 +291,62 @@ def _steady(view: StageView, now: datetime) -> StageDecision:
         or freezes.trouble(view)
     )
     status = status.model_copy(update=_pods(view, stable) | {"blocked": blocker})
-    return _acting(view, status, (*actions, *gone), min((each for each in (left, _until(view)) if each is not None), default=None))
+    return _acting(
+        view,
+        status,
+        (*actions, *gone),
+        min((each for each in (left, _until(view)) if each is not None), default=None),
+    )
 
 
 def _changing(view: StageView, now: datetime) -> StageDecision:
-    """Another version, or another runtime, is asked for: keep the stable one, and take the next step."""
+    """Another version, or another runtime, is asked for: keep the stable one, and take the next
+    step.
+    """
     steps, judged = promotion.steps(view, now), _judged(view, now)
     step, live = promotion.current(steps), promotion.attended(steps)
     if step.record is not None:
         recorded = step.record.model_copy(update={"steps": shown.shown(view, steps, now)} | judged)
         if step.name == "record":
-            passed = next((each.detail for each in view.status.steps if each.name == "rollout" and each.detail.startswith("passed")), "")
-            recorded = recorded.model_copy(update={"steps": shown.all_done(recorded, promotion.names(view), passed)})
-            return StageDecision(recorded, entry=history.entry(view, view.wanted, now, recorded.gates), record=True)
-        return StageDecision(recorded, entry=history.rejected(view, recorded, now), record=True, events=step.events)
+            passed = next(
+                (
+                    each.detail
+                    for each in view.status.steps
+                    if each.name == "rollout" and each.detail.startswith("passed")
+                ),
+                "",
+            )
+            recorded = recorded.model_copy(
+                update={"steps": shown.all_done(recorded, promotion.names(view), passed)}
+            )
+            return StageDecision(
+                recorded, entry=history.entry(view, view.wanted, now, recorded.gates), record=True
+            )
+        return StageDecision(
+            recorded, entry=history.rejected(view, recorded, now), record=True, events=step.events
+        )
     stable, status = view.effective, view.status.model_copy(update=judged)
     if _passed(status) - _passed(view.status):
         # What passed is recorded before anything is done for it.
-        return StageDecision(status.model_copy(update={"steps": shown.shown(view, steps, now)}), record=True)
+        return StageDecision(
+            status.model_copy(update={"steps": shown.shown(view, steps, now)}), record=True
+        )
     candidate = status.candidate
     # A Job must not fail for the pods that a freeze or dryRun has taken: it is made again.
-    asking = frozenset[tuple[str, str]]() if step.name in {"freeze", "plan"} else trial.jobs(view, now)
+    asking = (
+        frozenset[tuple[str, str]]() if step.name in {"freeze", "plan"} else trial.jobs(view, now)
+    )
     kept = step.keeps | asking | verification.jobs(view, now)
     # Approvals may last days: the candidate has no pods meanwhile, also when one was withdrawn.
     podless = step.without_pods or step.name == "approval"
     idle = podless and candidate is not None and not view.is_live
     starting = None if idle else candidate
     expired, left = serving.expired(view, [stable, starting, *warm.kept(view)], now)
-    gone: tuple[Owned, ...] = (*serving.unneeded(view, kept | rollout.keeps(view)), *expired, *rollout.untold(view, now))
+    gone: tuple[Owned, ...] = (
+        *serving.unneeded(view, kept | rollout.keeps(view)),
+        *expired,
+        *rollout.untold(view, now),
+    )
     actions: tuple[Owned, ...] = ()
     if stable is not None and view.is_served:
         actions = serving.workload(view, stable)
@@ -266,7 +365,14 @@ def _changing(view: StageView, now: datetime) -> StageDecision:
             "desired": view.desired,
             "attempt": view.attempt if view.desired != status.version else status.attempt,
             "blocked": step.blocker,
-            "rollout": next((each.rollout for each in (step, live) if each is not None and each.rollout is not None), status.rollout),
+            "rollout": next(
+                (
+                    each.rollout
+                    for each in (step, live)
+                    if each is not None and each.rollout is not None
+                ),
+                status.rollout,
+            ),
             "start_time": _start_time(view, now),
             "steps": shown.shown(view, steps, now),
             "draining": serving.draining(view, now),
@@ -275,18 +381,28 @@ def _changing(view: StageView, now: datetime) -> StageDecision:
     if view.override is not None:
         status = status.model_copy(update={"override": overrides.kept(view.spec, view.status, now)})
     # Also of the steps that are done: what a gate has passed may end by time.
-    waits = [each for each in (left, *(each.requeue_after for each in steps), _until(view)) if each is not None]
+    waits = [
+        each
+        for each in (left, *(each.requeue_after for each in steps), _until(view))
+        if each is not None
+    ]
     attended = live.actions if live is not None and live is not step else ()
-    return _acting(view, status, (*actions, *step.actions, *attended, *gone), min(waits, default=None))
+    return _acting(
+        view, status, (*actions, *step.actions, *attended, *gone), min(waits, default=None)
+    )
 
 
 def _warm(view: StageView, but: ServedVersion | None = None) -> tuple[Apply, ...]:
     """Return what keeps warm what a switch displaced, unless it is another one's to start."""
-    return tuple(action for what in warm.kept(view) if what != but for action in serving.workload(view, what))
+    return tuple(
+        action for what in warm.kept(view) if what != but for action in serving.workload(view, what)
+    )
 
 
 def _until(view: StageView) -> timedelta | None:
-    """Return how long the override that decides now stands as it does: it ends soon, and it ends."""
+    """Return how long the override that decides now stands as it does: it ends soon, and it
+    ends.
+    """
     time = overrides.next_time(view.spec, view.status, view.now)
     return time - view.now if time is not None else None
 
@@ -299,22 +415,40 @@ def _judged(view: StageView, now: datetime) -> dict[str, object]:
         return {}
     if view.is_refresh:
         results = _with_others(view, wanted, results)
-    judged = JudgedVersion(version=wanted.version, digest=wanted.digest, runtime=wanted.runtime.identity) if results else None
+    judged = (
+        JudgedVersion(version=wanted.version, digest=wanted.digest, runtime=wanted.runtime.identity)
+        if results
+        else None
+    )
     return {"judged": judged, "gates": results}
 
 
-def _with_others(view: StageView, wanted: ServedVersion, asked: tuple[GateStatus, ...]) -> tuple[GateStatus, ...]:
-    """Return what gates say of a refresh, and the verdicts by which the version holds the stage of those that are not asked."""
+def _with_others(
+    view: StageView, wanted: ServedVersion, asked: tuple[GateStatus, ...]
+) -> tuple[GateStatus, ...]:
+    """Return what gates say of a refresh, and the verdicts by which the version holds the stage
+    of those that are not asked.
+    """
     judged, spec = view.status.judged, view.spec
-    about = judged is not None and (judged.version, judged.digest) == (wanted.version, wanted.digest)
+    about = judged is not None and (judged.version, judged.digest) == (
+        wanted.version,
+        wanted.digest,
+    )
     found = {each.name: each for each in (*(view.status.gates if about else ()), *asked)}
-    return tuple(found[gate.name] for gate in (spec.gates if spec is not None else ()) if gate.name in found)
+    return tuple(
+        found[gate.name] for gate in (spec.gates if spec is not None else ()) if gate.name in found
+    )
 
 
 def _still_judged(view: StageView, stable: ServedVersion) -> dict[str, object]:
-    """Return the verdicts by which the effective version holds the stage; those about another one go."""
+    """Return the verdicts by which the effective version holds the stage; those about another
+    one go.
+    """
     judged = view.status.judged
-    about = judged is not None and (judged.version, judged.digest) == (stable.version, stable.digest)
+    about = judged is not None and (judged.version, judged.digest) == (
+        stable.version,
+        stable.digest,
+    )
     if judged is not None and judged.runtime not in {None, stable.runtime.identity}:
         about = False  # of a refresh that was rejected, and is no longer asked for
     return {} if about else {"judged": None, "gates": ()}
@@ -322,7 +456,11 @@ def _still_judged(view: StageView, stable: ServedVersion) -> dict[str, object]:
 
 def _passed(status: StageStatus) -> set[tuple[str, str, str | None, str]]:
     about = f"{status.judged.digest} {status.judged.runtime}" if status.judged else ""
-    return {(gate.name, gate.gate_hash, gate.incumbent, about) for gate in status.gates if gate.verdict is Verdict.PASS}
+    return {
+        (gate.name, gate.gate_hash, gate.incumbent, about)
+        for gate in status.gates
+        if gate.verdict is Verdict.PASS
+    }
 
 
 def _start_time(view: StageView, now: datetime) -> datetime:
@@ -336,13 +474,19 @@ def _templates(view: StageView) -> list[str]:
     return [what.runtime.identity for what in kept if what is not None]
 
 
-def _acting(view: StageView, status: StageStatus, actions: tuple[Owned, ...], left: timedelta | None) -> StageDecision:
+def _acting(
+    view: StageView, status: StageStatus, actions: tuple[Owned, ...], left: timedelta | None
+) -> StageDecision:
     """Leave out what the API server refused in this reconcile, and say so."""
     tried = tuple(each for each in actions if serving.refused(view, [each]) is None)
     # An apply that is refused comes first; that pods split as before is the lesser trouble.
     applied = serving.refused(view, [each for each in actions if not isinstance(each, Tell)])
     if (error := applied or serving.refused(view, actions)) is not None:
-        step = refused_step("start", view.name, error) if applied is not None else refused_tell("start", error)
+        step = (
+            refused_step("start", view.name, error)
+            if applied is not None
+            else refused_tell("start", error)
+        )
         if status.blocked is None or not status.blocked.needs_action:
             status = status.model_copy(update={"blocked": step.blocker})
         left = min(each for each in (left, step.requeue_after) if each is not None)
@@ -360,13 +504,23 @@ def _unwell(view: StageView, stable: ServedVersion) -> Blocker | None:
     """Return what is wrong with the effective version."""
     known = view.versions.get(stable.version)
     if known is not None and known.digest not in {None, stable.digest}:
-        message = f"{stable.version} is still serving, but its bytes are not those of its record. Promote another version."
+        message = (
+            f"{stable.version} is still serving, but its bytes are not those of its record. Promote"
+            " another version."
+        )
         return Blocker.of(Reason.ARTIFACT_DIGEST_MISMATCH, message, needs_action=True)
-    if known is None or (known.mlflow_version is None and known.blocked is None and not view.dependencies_down):
+    if known is None or (
+        known.mlflow_version is None and known.blocked is None and not view.dependencies_down
+    ):
         if known is None or known.digest is None:
-            message = f"{stable.version} is still serving, but its record is lost. Promote another version."
+            message = (
+                f"{stable.version} is still serving, but its record is lost. Promote another"
+                " version."
+            )
             return Blocker.of(Reason.VERSION_UNKNOWN, message, needs_action=True)
-        message = f"{stable.version} is still serving. MLflow has lost it; it is being registered again."
+        message = (
+            f"{stable.version} is still serving. MLflow has lost it; it is being registered again."
+        )
         return Blocker.of(Reason.REGISTERING, message)
     if known.blocked is not None:
         but = "" if may_start(known) else ", but no new pod of it could start"

@@ -17,15 +17,23 @@ from modelyard.registered_model.view import StageView
 __all__ = ["decide_stages"]
 
 _STAGES_LEFT = 4
-"""Stages a round that only labels of owned objects name, such as those of a status that was lost."""
+"""Stages a round that only labels of owned objects name, such as those of a status that was
+lost.
+"""
 
 
 def decide_stages(
-    model: RegisteredModel, seen: Observation, versions: tuple[VersionStatus, ...], now: datetime, *, runtime: Runtime
+    model: RegisteredModel,
+    seen: Observation,
+    versions: tuple[VersionStatus, ...],
+    now: datetime,
+    *,
+    runtime: Runtime,
 ) -> tuple[list[StageView], dict[str, StageDecision]]:
     """Return the stages, and what each needs.
 
-    A change that the history has no place for is not carried out: the stage stays as it is, and is healed.
+    A change that the history has no place for is not carried out: the stage stays as it is, and is
+    healed.
     """
     recorded = record.known(model, seen)
     room = record.room(recorded)
@@ -46,7 +54,11 @@ def decide_stages(
         decision = decide_stage(view, now)
         if decision.entry is not None and room <= 0:
             blocker = record.full(model.metadata.name, view.desired, recorded)
-            decision = StageDecision(view.status.model_copy(update={"blocked": blocker}), _healed(view), requeue_after=record.RETRY)
+            decision = StageDecision(
+                view.status.model_copy(update={"blocked": blocker}),
+                _healed(view),
+                requeue_after=record.RETRY,
+            )
         room -= decision.entry is not None
         views.append(view)
         decisions[name] = decision
@@ -54,18 +66,26 @@ def decide_stages(
 
 
 def _healed(view: StageView) -> tuple[Apply | Delete, ...]:
-    """Return what brings back what receives requests, where it is lost: what the Service routes to, else the effective version."""
+    """Return what brings back what receives requests, where it is lost: what the Service routes
+    to, else the effective version.
+    """
     held = [each for each in (view.effective, view.status.candidate) if each is not None]
     live = next((each for each in held if each.runtime.identity == view.routed), view.effective)
     if live is None or view.spec is None or not view.is_served:
         return ()
     wanted = (*serving.workload(view, live), *serving.routes(view, live))
-    return tuple(each for each in wanted if not isinstance(each, Apply) or serving.refused(view, [each]) is None)
+    return tuple(
+        each
+        for each in wanted
+        if not isinstance(each, Apply) or serving.refused(view, [each]) is None
+    )
 
 
 def _begun(model: RegisteredModel, decisions: Mapping[str, StageDecision]) -> int:
     """Return how many promotions are under way: each of them ends with an entry in the history."""
-    stages = dict(model.status.stages) | {name: decision.status for name, decision in decisions.items()}
+    stages = dict(model.status.stages) | {
+        name: decision.status for name, decision in decisions.items()
+    }
     return sum(stage.candidate is not None for stage in stages.values())
 
 
@@ -85,7 +105,11 @@ def _view(
         model=model,
         status=model.status.stages.get(name) or StageStatus(),
         versions={version.name: version for version in versions},
-        owned=tuple(each for each in seen.owned if stage_of(each) == name or _keeps_its_analysis(model, name, each)),
+        owned=tuple(
+            each
+            for each in seen.owned
+            if stage_of(each) == name or _keeps_its_analysis(model, name, each)
+        ),
         runtime=runtime,
         around=Surroundings(seen.allow_code, seen.pods_secret),
         refusals=seen.refusals,
@@ -100,8 +124,13 @@ def _view(
 
 
 def _keeps_its_analysis(model: RegisteredModel, stage: str, owned: Manifest) -> bool:
-    """Tell whether an object is the ConfigMap of a stage's rollout: the watch knows no labels of ConfigMaps."""
-    return (owned["kind"], owned["metadata"]["name"]) == ("ConfigMap", build.rollout_name(model, stage))
+    """Tell whether an object is the ConfigMap of a stage's rollout: the watch knows no labels of
+    ConfigMaps.
+    """
+    return (owned["kind"], owned["metadata"]["name"]) == (
+        "ConfigMap",
+        build.rollout_name(model, stage),
+    )
 
 
 def _stage_names(model: RegisteredModel, seen: Observation) -> list[str]:
@@ -111,8 +140,16 @@ def _stage_names(model: RegisteredModel, seen: Observation) -> list[str]:
     version (it is cleared when MLflow answers), and stages that are new in the spec wait for one.
     Labels of owned objects name any number of others: a few in a round.
     """
-    kept = {name for name, stage in model.status.stages.items() if name in model.spec.stages or stage.version}
+    kept = {
+        name
+        for name, stage in model.status.stages.items()
+        if name in model.spec.stages or stage.version
+    }
     new = sorted(model.spec.stages.keys() - kept)[: STAGES - len(kept)]
-    labelled = {*filter(None, map(stage_of, seen.owned))} - model.spec.stages.keys() - model.status.stages.keys()
+    labelled = (
+        {*filter(None, map(stage_of, seen.owned))}
+        - model.spec.stages.keys()
+        - model.status.stages.keys()
+    )
     left = model.status.stages.keys() - model.spec.stages.keys()
     return sorted({*kept, *new, *left, *sorted(labelled)[:_STAGES_LEFT]})

@@ -5,7 +5,13 @@ from datetime import datetime, timedelta
 
 from modelyard.api.blocker import Blocker
 from modelyard.api.model_status import DETAIL, REMEMBERED
-from modelyard.api.registered_model import Draining, Rejection, ServedVersion, StageStatus, StepState
+from modelyard.api.registered_model import (
+    Draining,
+    Rejection,
+    ServedVersion,
+    StageStatus,
+    StepState,
+)
 from modelyard.api.registered_model import ModelReason as Reason
 from modelyard.api.rollout import RolloutStatus
 from modelyard.errors import ModelyardError
@@ -28,7 +34,10 @@ __all__ = [
 ]
 
 RETRY_REFUSED = timedelta(seconds=30)
-_FIELDS = {word: f"serving.{word}" for word in ("resources", "nodeSelector", "tolerations", "autoscaling", "replicas")}
+_FIELDS = {
+    word: f"serving.{word}"
+    for word in ("resources", "nodeSelector", "tolerations", "autoscaling", "replicas")
+}
 """By a word of the API server's refusal the field of a stage that it is about."""
 _DRAINS = 4
 
@@ -46,9 +55,11 @@ class Step:
         requeue_after: When to look at it again though nothing changed.
         record: The stage's status to write before anything else is done.
         events: What is told to users when `record` is written.
-        keeps: What it needs of Jobs and private Services, and of all objects of a stage without pods, by kind and name.
+        keeps: What it needs of Jobs and private Services, and of all objects of a stage without
+            pods, by kind and name.
         rollout: What the status shows of a rollout in steps.
-        without_pods: While the promotion is at this step the candidate has no pods: nothing asks them.
+        without_pods: While the promotion is at this step the candidate has no pods: nothing asks
+            them.
 
     """
 
@@ -67,16 +78,28 @@ class Step:
 
 def stable(view: StageView) -> str:
     """Say what serves while a promotion waits, as a sentence without its end."""
-    return f"{view.status.version} is still serving" if view.status.version else "Nothing is serving"
+    return (
+        f"{view.status.version} is still serving" if view.status.version else "Nothing is serving"
+    )
 
 
 def without_candidate(view: StageView, now: datetime) -> StageStatus:
-    """Return the stage's status without its candidate, whose pods drain if requests may reach them."""
+    """Return the stage's status without its candidate, whose pods drain if requests may reach
+    them.
+    """
     dropped, drains = view.status.candidate, serving.draining(view, now)
-    shared = view.status.rollout is not None  # stable pods may pass requests on until they are told otherwise
-    if dropped is not None and (shared or view.routed == dropped.runtime.identity) and dropped != view.effective:
+    shared = (
+        view.status.rollout is not None
+    )  # stable pods may pass requests on until they are told otherwise
+    if (
+        dropped is not None
+        and (shared or view.routed == dropped.runtime.identity)
+        and dropped != view.effective
+    ):
         drains = drain(drains, dropped, now)
-    return view.status.model_copy(update={"candidate": None, "start_time": None, "rollout": None, "draining": drains})
+    return view.status.model_copy(
+        update={"candidate": None, "start_time": None, "rollout": None, "draining": drains}
+    )
 
 
 def drain(drains: tuple[Draining, ...], what: ServedVersion, now: datetime) -> tuple[Draining, ...]:
@@ -86,7 +109,15 @@ def drain(drains: tuple[Draining, ...], what: ServedVersion, now: datetime) -> t
     return (*others, Draining(identity=identity, until_time=now + serving.DRAIN))[-_DRAINS:]
 
 
-def rejected(view: StageView, name: str, reason: str, message: str, now: datetime, *, runtime: str | None = None) -> Step:
+def rejected(
+    view: StageView,
+    name: str,
+    reason: str,
+    message: str,
+    now: datetime,
+    *,
+    runtime: str | None = None,
+) -> Step:
     """Return a step that records that the stage does not take the candidate.
 
     Args:
@@ -100,15 +131,27 @@ def rejected(view: StageView, name: str, reason: str, message: str, now: datetim
     """
     candidate = view.wanted
     assert candidate is not None, "what is rejected was admitted"
-    status = rejecting(view, without_candidate(view, now), candidate, reason, message, now, runtime=runtime)
-    whole = Event(str(reason), f"{view.name} does not take {candidate.version}. {message}", warning=True)
-    # The condition's own event has what is remembered. Where the stage goes on to another version, no condition speaks of this one.
+    status = rejecting(
+        view, without_candidate(view, now), candidate, reason, message, now, runtime=runtime
+    )
+    whole = Event(
+        str(reason), f"{view.name} does not take {candidate.version}. {message}", warning=True
+    )
+    # The condition's own event has what is remembered. Where the stage goes on to another version,
+    # no condition speaks of this one.
     events = (whole,) if len(message) > REMEMBERED or view.is_automatic else ()
     return Step(name, StepState.FAILED, message[:DETAIL], record=status, events=events)
 
 
 def rejecting(  # noqa: PLR0917 - what a rejection has
-    view: StageView, status: StageStatus, what: ServedVersion, reason: str, message: str, now: datetime, *, runtime: str | None = None
+    view: StageView,
+    status: StageStatus,
+    what: ServedVersion,
+    reason: str,
+    message: str,
+    now: datetime,
+    *,
+    runtime: str | None = None,
 ) -> StageStatus:
     """Return a stage's status with a version that it does not take.
 
@@ -132,7 +175,11 @@ def rejecting(  # noqa: PLR0917 - what a rejection has
         message=message[:REMEMBERED],
         time=now,
     )
-    others = (each for each in status.rejected if (each.digest, each.runtime) != (rejection.digest, rejection.runtime))
+    others = (
+        each
+        for each in status.rejected
+        if (each.digest, each.runtime) != (rejection.digest, rejection.runtime)
+    )
     return status.model_copy(update=_with(view, (*others, rejection)))
 
 
@@ -141,8 +188,11 @@ def _with(view: StageView, rejections: tuple[Rejection, ...]) -> dict[str, objec
     spec = view.spec
     if spec is None or not view.is_automatic:
         return {"rejected": rejections[-newest.REJECTIONS :]}
-    kept = newest.remembered(rejections, view.versions, lambda each: is_in_force(spec, each), view.status.version)
-    # The stage does not stay at this version: an `attempt` that was raised for it is carried out, and asks for no refresh.
+    kept = newest.remembered(
+        rejections, view.versions, lambda each: is_in_force(spec, each), view.status.version
+    )
+    # The stage does not stay at this version: an `attempt` that was raised for it is carried out,
+    # and asks for no refresh.
     return {"rejected": kept} if view.is_refresh else {"rejected": kept, "attempt": view.attempt}
 
 
@@ -150,19 +200,28 @@ def refused_step(name: str, stage: str, error: ModelyardError) -> Step:
     """Return a step whose apply the API server refused."""
     field = next((field for word, field in _FIELDS.items() if word in error.detail), "serving")
     message = (
-        f"Kubernetes refused to {error.operation} {error.subject}: {error.detail}. Change what it names: what comes from the spec"
-        f" is spec.stages.{stage}.{field}. Until then it is tried again every {RETRY_REFUSED.seconds} s."
+        f"Kubernetes refused to {error.operation} {error.subject}: {error.detail}. Change what it"
+        f" names: what comes from the spec is spec.stages.{stage}.{field}. Until then it is tried"
+        f" again every {RETRY_REFUSED.seconds} s."
     )
     blocker = Blocker.of(Reason.REQUEST_REFUSED, message, needs_action=True)
-    return Step(name, StepState.FAILED, message[:DETAIL], blocker=blocker, requeue_after=RETRY_REFUSED)
+    return Step(
+        name, StepState.FAILED, message[:DETAIL], blocker=blocker, requeue_after=RETRY_REFUSED
+    )
 
 
 def refused_tell(name: str, error: ModelyardError) -> Step:
-    """Return a step one of whose pods the API server does not let tell how it splits its requests: nothing of the spec is wrong."""
+    """Return a step one of whose pods the API server does not let tell how it splits its
+    requests: nothing of the spec is wrong.
+    """
     message = (
-        f"Kubernetes refused to tell Pod {error.subject} how it splits its requests: {error.detail}. It splits them as it did. Let the"
-        " operator patch pods: upgrade the chart together with the operator, for its roles allow it; if a webhook or a policy is named,"
-        f" have that let the operator's account through. Until then it is tried again every {RETRY_REFUSED.seconds} s."
+        f"Kubernetes refused to tell Pod {error.subject} how it splits its requests:"
+        f" {error.detail}. It splits them as it did. Let the operator patch pods: upgrade the"
+        " chart together with the operator, for its roles allow it; if a webhook or a policy is"
+        " named, have that let the operator's account through. Until then it is tried again every"
+        f" {RETRY_REFUSED.seconds} s."
     )
     blocker = Blocker.of(Reason.REQUEST_REFUSED, message, needs_action=True)
-    return Step(name, StepState.FAILED, message[:DETAIL], blocker=blocker, requeue_after=RETRY_REFUSED)
+    return Step(
+        name, StepState.FAILED, message[:DETAIL], blocker=blocker, requeue_after=RETRY_REFUSED
+    )

@@ -1,4 +1,5 @@
-"""The step `trial`: the gates that need pods, and the pod of the candidate that some of them ask. Pure.
+"""The step `trial`: the gates that need pods, and the pod of the candidate that some of them ask.
+Pure.
 
 A candidate that a gate asks has one pod behind a Service of its own, and `start` takes it over.
 """
@@ -22,7 +23,9 @@ __all__ = ["jobs", "trial"]
 
 
 def trial(view: StageView, now: datetime) -> Step:
-    """Have the gates that need pods ask: start what they ask, make their Jobs, and wait for what those say."""
+    """Have the gates that need pods ask: start what they ask, make their Jobs, and wait for what
+    those say.
+    """
     step, candidate = checks.asked("trial", view, now), view.wanted
     assert candidate is not None, "the step before admits it"
     if step.state is not StepState.WAITING:
@@ -39,7 +42,9 @@ def trial(view: StageView, now: datetime) -> Step:
     health = serving.standing(view, candidate)
     if health.refused and not started:
         reason = str(health.reason or Reason.SERVING_FAILED)
-        return rejected(view, "trial", reason, health.message, now, runtime=candidate.runtime.identity)
+        return rejected(
+            view, "trial", reason, health.message, now, runtime=candidate.runtime.identity
+        )
     ready = health.available > 0 and not started
     asked = [gate for gate in open_ if ready or not gate.asks_candidate]
     actions = (*started, *asking(view, asked, now))
@@ -47,9 +52,11 @@ def trial(view: StageView, now: datetime) -> Step:
 
 
 def jobs(view: StageView, now: datetime) -> frozenset[tuple[str, str]]:
-    """Return the Jobs that a stage needs, by kind and name: of its gates that have not passed what it is to take.
+    """Return the Jobs that a stage needs, by kind and name: of its gates that have not passed what
+    it is to take.
 
-    The Job of a gate that failed stays with its log until the stage asks for something else, or Kubernetes deletes it.
+    The Job of a gate that failed stays with its log until the stage asks for something else, or
+    Kubernetes deletes it.
     """
     return frozenset(("Job", pods.job_name(view, gate)) for gate in _open(view, now))
 
@@ -59,7 +66,11 @@ def _open(view: StageView, now: datetime) -> list[Gate]:
     gates = view.spec.gates if view.spec is not None else ()
     if not (names := asked_in("trial", gates)):
         return []
-    waiting = {result.status.name for result in judge(view, now) if result.status.verdict is not Verdict.PASS}
+    waiting = {
+        result.status.name
+        for result in judge(view, now)
+        if result.status.verdict is not Verdict.PASS
+    }
     return [gate for gate in gates if gate.name in names & waiting]
 
 
@@ -73,5 +84,9 @@ def _starting(step: Step, health: Health) -> Step:
     blocker = step.blocker
     if not health.message or blocker is None:
         return step
-    said = Blocker.of(health.reason or blocker.reason, f"{blocker.message} {health.message}", needs_action=health.stalled)
+    said = Blocker.of(
+        health.reason or blocker.reason,
+        f"{blocker.message} {health.message}",
+        needs_action=health.stalled,
+    )
     return replace(step, blocker=said, state=StepState.FAILED if health.stalled else step.state)

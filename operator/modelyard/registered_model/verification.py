@@ -1,11 +1,13 @@
-"""What serves, judged again: rounds in which the gates of a stage are asked about its effective version. Pure.
+"""What serves, judged again: rounds in which the gates of a stage are asked about its effective
+version. Pure.
 
     due     `every` has passed since the last word, or `attempt` was raised: the round is recorded, and only then anything is asked
     open    metrics are read again, Jobs run; Pending and Error leave the last word as it is
     ended   one Fail, or every gate passes: recorded with the time and the figures
 
-A Fail withdraws what the stage said of the version (`status.versions[].held[].verified`), which keeps serving.
-Rounds go on while a promotion asks or waits, which may take days; an override that is in force ends them.
+A Fail withdraws what the stage said of the version (`status.versions[].held[].verified`), which
+keeps serving. Rounds go on while a promotion asks or waits, which may take days; an override that
+is in force ends them.
 """
 
 from collections.abc import Iterable
@@ -69,17 +71,22 @@ def again(view: StageView, now: datetime) -> Round:
 
 
 def carried(view: StageView, version: str, digest: str) -> Verification | None:
-    """Return what stays recorded when a version becomes effective: all of it for the same bytes, else which `attempt` was carried out."""
+    """Return what stays recorded when a version becomes effective: all of it for the same bytes,
+    else which `attempt` was carried out.
+    """
     known, stable = view.status.verification, view.effective
     if view.spec is None or view.spec.reverify is None:
         return None
-    if known is None or (stable is not None and (stable.version, stable.digest) == (version, digest)):
+    if known is None or (
+        stable is not None and (stable.version, stable.digest) == (version, digest)
+    ):
         return known or Verification()
     return Verification(attempt=known.attempt)
 
 
 def jobs(view: StageView, now: datetime) -> frozenset[tuple[str, str]]:
-    """Return the Jobs that the verification needs, by kind and name: of an open round, and those with which the last one failed.
+    """Return the Jobs that the verification needs, by kind and name: of an open round, and those
+    with which the last one failed.
 
     A Job that failed stays with its log until the next round begins, or Kubernetes deletes it.
     """
@@ -92,7 +99,11 @@ def jobs(view: StageView, now: datetime) -> frozenset[tuple[str, str]]:
     of_round = replace(view, round=known.start_time)
     names = asked_in("trial", view.spec.gates)
     asked = (gate for gate in reverified(view.spec.gates) if gate.name in names)
-    kept = (gate for gate in asked if known.is_open or standing(gate, of_round, now).judged.verdict is Verdict.FAIL)
+    kept = (
+        gate
+        for gate in asked
+        if known.is_open or standing(gate, of_round, now).judged.verdict is Verdict.FAIL
+    )
     return frozenset(("Job", pods.job_name(of_round, gate)) for gate in kept)
 
 
@@ -109,9 +120,10 @@ def failure(stage: str, status: StageStatus, model: str, why: str = "") -> str:
     known = status.verification or Verification()
     when = f" at {known.time:%Y-%m-%d %H:%M} UTC" if known.time is not None else ""
     return (
-        f"{stage}: {status.version} is still serving, and failed its verification{when}. {(why or known.message).rstrip('.')}."
-        f" Promote another version, roll back (modelyard rollback {model} --stage {stage}), or correct the cause and ask again:"
-        f" modelyard verify {model} --stage {stage}"
+        f"{stage}: {status.version} is still serving, and failed its verification{when}."
+        f" {(why or known.message).rstrip('.')}. Promote another version, roll back (modelyard"
+        f" rollback {model} --stage {stage}), or correct the cause and ask again: modelyard verify"
+        f" {model} --stage {stage}"
     )
 
 
@@ -141,7 +153,10 @@ def _left(view: StageView, asked: Reverify, known: Verification, now: datetime) 
 def _withdrawn(view: StageView) -> bool:
     """Tell whether the version failed when it held the stage before: it is asked at once."""
     known = _record_of(view)
-    return known is not None and any((each.stage, each.digest, each.verified) == (view.name, known.digest, False) for each in known.held)
+    return known is not None and any(
+        (each.stage, each.digest, each.verified) == (view.name, known.digest, False)
+        for each in known.held
+    )
 
 
 def _open(view: StageView, known: Verification, now: datetime) -> Round:
@@ -152,31 +167,51 @@ def _open(view: StageView, known: Verification, now: datetime) -> Round:
     if failed or not left:
         return _ended(view, known, _words(failed or said), now, passes=not failed)
     names = asked_in("trial", tuple(gate for gate, _ in left))
-    with_pods = [gate for gate, _ in left if gate.name in names and (not gate.asks_candidate or _answers(of_round))]
+    with_pods = [
+        gate
+        for gate, _ in left
+        if gate.name in names and (not gate.asks_candidate or _answers(of_round))
+    ]
     if _record_of(view) is None:
         with_pods = []  # nothing says where its files are
     waits = known.model_copy(update={"waiting": _words(left)[:WAITING]})
     looks = [judged.again for _, judged in left if judged.again is not None]
-    return Round(waits, actions=asking(of_round, with_pods, now), requeue_after=min(looks, default=None))
+    return Round(
+        waits, actions=asking(of_round, with_pods, now), requeue_after=min(looks, default=None)
+    )
 
 
 def _said(of_round: StageView, now: datetime) -> tuple[tuple[Gate, Judged], ...]:
-    """Return what each gate says. What asks the Service says nothing of the version while that routes elsewhere."""
+    """Return what each gate says. What asks the Service says nothing of the version while that
+    routes elsewhere.
+    """
     found = []
     for gate, judged in judge_again(of_round, _record_of(of_round), now):
-        elsewhere = gate.asks_candidate and not _is_routed(of_round) and judged.verdict in {Verdict.PASS, Verdict.FAIL}
-        found.append((gate, pending("the Service routes to another version") if elsewhere else judged))
+        elsewhere = (
+            gate.asks_candidate
+            and not _is_routed(of_round)
+            and judged.verdict in {Verdict.PASS, Verdict.FAIL}
+        )
+        found.append(
+            (gate, pending("the Service routes to another version") if elsewhere else judged)
+        )
     return tuple(found)
 
 
-def _ended(view: StageView, known: Verification, message: str, now: datetime, *, passes: bool) -> Round:
+def _ended(
+    view: StageView, known: Verification, message: str, now: datetime, *, passes: bool
+) -> Round:
     verdict = Verdict.PASS if passes else Verdict.FAIL
     word = {"waiting": None, "verdict": verdict, "time": now, "message": message[:SAID]}
     status = view.status.model_copy(update={"verification": known.model_copy(update=word)})
     name = view.model.metadata.name
     events: tuple[Event, ...] = ()
     if not passes:
-        events = (Event(Reason.VERIFICATION_FAILED, failure(view.name, status, name, message), warning=True),)
+        events = (
+            Event(
+                Reason.VERIFICATION_FAILED, failure(view.name, status, name, message), warning=True
+            ),
+        )
     elif known.verdict is Verdict.FAIL:
         events = (Event(Reason.VERIFIED, success(view.name, status)),)
     return Round(status.verification, record=True, events=events)
@@ -186,7 +221,11 @@ def _record_of(view: StageView) -> VersionStatus | None:
     """Return the record of the effective version, if it speaks of the bytes that serve."""
     stable = view.effective
     known = view.versions.get(stable.version) if stable is not None else None
-    return known if known is not None and stable is not None and known.digest == stable.digest else None
+    return (
+        known
+        if known is not None and stable is not None and known.digest == stable.digest
+        else None
+    )
 
 
 def _answers(view: StageView) -> bool:

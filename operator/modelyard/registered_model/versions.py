@@ -1,8 +1,8 @@
 """What is recorded of each version, and which one is registered next. Pure.
 
-A version is declared, then recorded (with its digest and uri), then registered in MLflow. The record
-is made before MLflow is asked, and is never replaced: a version in MLflow counts as ours only if its
-source is the recorded uri, whatever its tags say.
+A version is declared, then recorded (with its digest and uri), then registered in MLflow. The
+record is made before MLflow is asked, and is never replaced: a version in MLflow counts as ours
+only if its source is the recorded uri, whatever its tags say.
 """
 
 from collections.abc import Iterable, Mapping
@@ -61,11 +61,13 @@ _WAITING = 16
 _OLDER = 448
 
 
-def tracked_by_name(model: RegisteredModel, versions: Iterable[TrackedVersion]) -> dict[str, TrackedVersion]:
+def tracked_by_name(
+    model: RegisteredModel, versions: Iterable[TrackedVersion]
+) -> dict[str, TrackedVersion]:
     """Return the recorded versions that MLflow has, by name.
 
-    A version is found by its recorded MLflow number, else by our tags, and only if its source is the
-    recorded uri. Of two with one name (a create that was repeated) the older counts.
+    A version is found by its recorded MLflow number, else by our tags, and only if its source is
+    the recorded uri. Of two with one name (a create that was repeated) the older counts.
     """
     there = sorted(versions, key=lambda each: int(each.version) if each.version.isdecimal() else 0)
     numbers = {each.version: each for each in there}
@@ -94,18 +96,31 @@ def known(model: RegisteredModel, seen: Observation) -> tuple[VersionStatus, ...
     Who holds the name of a version that is new is recorded then too.
     """
     if seen.dependency_error is not None:
-        there = {version.name for version in model.status.versions} | {version.name for version in model.status.older_versions}
+        there = {version.name for version in model.status.versions} | {
+            version.name for version in model.status.older_versions
+        }
         new = [each for each in seen.declarations.values() if each.version not in there]
-        return (*model.status.versions, *(_declared(each, seen, full=False) for each in new[:_WAITING]))
+        return (
+            *model.status.versions,
+            *(_declared(each, seen, full=False) for each in new[:_WAITING]),
+        )
     tracked = tracked_by_name(model, seen.versions)
     used = _used(model)
     older = [_revived(each, tracked) for each in model.status.older_versions if each.name in used]
-    recorded = [version for version in (*model.status.versions, *older) if version.digest is not None]
+    recorded = [
+        version for version in (*model.status.versions, *older) if version.digest is not None
+    ]
     found = [_observed(version, tracked.get(version.name), seen) for version in recorded]
     found = [contradicted(version, model.spec.versions.get(version.name)) for version in found]
-    names = {version.name for version in found} | {version.name for version in model.status.older_versions}
+    names = {version.name for version in found} | {
+        version.name for version in model.status.older_versions
+    }
     full = len(names) >= _KEPT + _OLDER
-    found += [_declared(each, seen, full=full) for each in seen.declarations.values() if each.version not in names]
+    found += [
+        _declared(each, seen, full=full)
+        for each in seen.declarations.values()
+        if each.version not in names
+    ]
     return tuple(found)
 
 
@@ -113,47 +128,67 @@ def _used(model: RegisteredModel) -> set[str | None]:
     """Return the versions that a stage asks for, holds or remembers."""
     used: set[str | None] = {*model.asks_for}
     for stage in model.status.stages.values():
-        used |= {stage.version, *(each.version for each in (stage.candidate, stage.previous) if each is not None)}
+        used |= {
+            stage.version,
+            *(each.version for each in (stage.candidate, stage.previous) if each is not None),
+        }
     return used
 
 
 def _revived(older: KnownVersion, tracked: Mapping[str, TrackedVersion]) -> VersionStatus:
-    """Return an older version in full; where it is from is MLflow's word, its bytes are the record's."""
+    """Return an older version in full; where it is from is MLflow's word, its bytes are the
+    record's.
+    """
     there = tracked.get(older.name)
     if there is None:
-        return VersionStatus(name=older.name, mlflow_version=older.mlflow_version, digest=older.digest)
+        return VersionStatus(
+            name=older.name, mlflow_version=older.mlflow_version, digest=older.digest
+        )
     told = _told(older.name, older.digest, there)
     return told.model_copy(update={"mlflow_version": older.mlflow_version})
 
 
-def _observed(version: VersionStatus, tracked: TrackedVersion | None, seen: Observation) -> VersionStatus:
+def _observed(
+    version: VersionStatus, tracked: TrackedVersion | None, seen: Observation
+) -> VersionStatus:
     artifacts = seen.artifacts.get(version.name)
     unread = version.name not in seen.artifacts
     blocked: Blocker | None = None
     listing = version.listing_digest
     where = f"below {(version.uri or '')[:160]}"
     if version.uri is None:
-        message = f"MLflow has lost {version.name}, and where it is stored was not kept. Declare it as another version."
+        message = (
+            f"MLflow has lost {version.name}, and where it is stored was not kept. Declare it as"
+            " another version."
+        )
         blocked = VersionBlocker.of(Reason.VERSION_INVALID, message, needs_action=True)
     elif unread:
         pass  # a version that is not in use is not read, so nothing is said of its bytes
     elif isinstance(artifacts, Blocker):
         blocked = artifacts
     elif artifacts is None:
-        message = f"Nothing is stored {where} any longer. Restore it; it is checked again automatically."
+        message = (
+            f"Nothing is stored {where} any longer. Restore it; it is checked again automatically."
+        )
         blocked = VersionBlocker.of(Reason.ARTIFACT_MISSING, message, needs_action=True)
     elif artifacts.digest != version.digest:
-        message = f"What is stored {where} is not what was registered. Restore it, or declare another version."
+        message = (
+            f"What is stored {where} is not what was registered. Restore it, or declare another"
+            " version."
+        )
         blocked = VersionBlocker.of(Reason.ARTIFACT_DIGEST_MISMATCH, message, needs_action=True)
     else:
         listing = artifacts.listing_digest
     if tracked is not None and not tracked.ready and blocked is None:
-        blocked = VersionBlocker.of(Reason.WAITING_FOR_VERSION, "MLflow has not finished registering it.")
+        blocked = VersionBlocker.of(
+            Reason.WAITING_FOR_VERSION, "MLflow has not finished registering it."
+        )
     registered = version.registered_time or (tracked.created if tracked else None)
     return version.model_copy(
         update={
             "mlflow_version": tracked.version if tracked else None,
-            # When it was registered first: one that MLflow has lost, and has again, is no newer for that.
+            # When it was registered first: one that MLflow has lost, and has again, is no newer for
+            # that.
             "registered_time": registered,
             "listing_digest": listing,
             "registrar": version.registrar or _registrar(version, seen),
@@ -163,7 +198,9 @@ def _observed(version: VersionStatus, tracked: TrackedVersion | None, seen: Obse
 
 
 def _registrar(version: VersionStatus, seen: Observation) -> str | None:
-    """Return who registered a version of whose record that was lost, or is older than the field: as it is declared."""
+    """Return who registered a version of whose record that was lost, or is older than the field:
+    as it is declared.
+    """
     declared = seen.declarations.get(version.name)
     if declared is None or declared.source.contradicts(version):
         return None
@@ -171,7 +208,9 @@ def _registrar(version: VersionStatus, seen: Observation) -> str | None:
 
 
 def may_start(version: VersionStatus) -> bool:
-    """Tell whether new pods of a recorded version may start: its bytes are in place, as recorded."""
+    """Tell whether new pods of a recorded version may start: its bytes are in place, as
+    recorded.
+    """
     return version.blocked is None or version.blocked.reason == Reason.VERSION_TAKEN
 
 
@@ -189,7 +228,10 @@ def _declared(declaration: Declaration, seen: Observation, *, full: bool) -> Ver
     if declaration.blocker is not None:
         return status.model_copy(update={"blocked": declaration.blocker})
     if full:
-        message = f"This model has {_KEPT + _OLDER} versions, and no more are recorded. Register it in another RegisteredModel."
+        message = (
+            f"This model has {_KEPT + _OLDER} versions, and no more are recorded. Register it in"
+            " another RegisteredModel."
+        )
         blocked = VersionBlocker.of(Reason.VERSION_INVALID, message, needs_action=True)
         return status.model_copy(update={"blocked": blocked})
     if not isinstance(source, Source):
@@ -243,23 +285,36 @@ def _may_rebuild(model: RegisteredModel, seen: Observation) -> bool:
     meta = model.metadata
     if meta.annotations.get(ADOPT_ANNOTATION) == "true":
         return True
-    return FINALIZER in meta.finalizers and seen.model is not None and seen.model.tags.get(UID_TAG) == meta.uid
+    return (
+        FINALIZER in meta.finalizers
+        and seen.model is not None
+        and seen.model.tags.get(UID_TAG) == meta.uid
+    )
 
 
 def _tells_of(model: RegisteredModel, there: TrackedVersion) -> bool:
     meta, tags = model.metadata, there.tags
-    if (tags.get(NAMESPACE_TAG), tags.get(NAME_TAG), tags.get(URI_TAG)) != (meta.namespace, meta.name, there.source):
+    if (tags.get(NAMESPACE_TAG), tags.get(NAME_TAG), tags.get(URI_TAG)) != (
+        meta.namespace,
+        meta.name,
+        there.source,
+    ):
         return False
     return tags.get(UID_TAG) == meta.uid or meta.annotations.get(ADOPT_ANNOTATION) == "true"
 
 
 def _is_denied(told: VersionStatus, seen: Observation, *, is_served: bool) -> bool:
-    """Tell whether the declaration names another source, or the TrainingRun says that it logged other bytes.
+    """Tell whether the declaration names another source, or the TrainingRun says that it logged
+    other bytes.
 
     A TrainingRun that was created after the version in MLflow is another one of its name.
     """
     declaration = seen.declarations.get(told.name)
-    source = declaration.source if declaration is not None else ModelVersionSpec(training_run=told.training_run)
+    source = (
+        declaration.source
+        if declaration is not None
+        else ModelVersionSpec(training_run=told.training_run)
+    )
     run = seen.runs.get(source.training_run or "")
     created = run.metadata.creation_timestamp if run is not None else None
     if created is not None and told.registered_time is not None and created > told.registered_time:
@@ -290,22 +345,41 @@ def _told(name: str, digest: str, there: TrackedVersion) -> VersionStatus:
 def split(
     model: RegisteredModel, versions: tuple[VersionStatus, ...], stages: Mapping[str, StageStatus]
 ) -> tuple[tuple[VersionStatus, ...], tuple[KnownVersion, ...]]:
-    """Return the versions that are kept in full (those in use and the newest), and the record of the others.
+    """Return the versions that are kept in full (those in use and the newest), and the record of
+    the others.
 
     Of those that wait to be recorded some are shown; all are declared, so none is forgotten.
     """
-    used = _used(model.model_copy(update={"status": model.status.model_copy(update={"stages": dict(stages)})}))
+    used = _used(
+        model.model_copy(
+            update={"status": model.status.model_copy(update={"stages": dict(stages)})}
+        )
+    )
     in_use = {version.name for version in versions if version.name in used}
-    recorded = [version.name for version in versions if version.digest is not None and version.name not in used]
-    waiting = [version.name for version in versions if version.digest is None and version.name not in used]
+    recorded = [
+        version.name
+        for version in versions
+        if version.digest is not None and version.name not in used
+    ]
+    waiting = [
+        version.name for version in versions if version.digest is None and version.name not in used
+    ]
     waiting = waiting[: max(0, min(_WAITING, _KEPT - len(in_use)))]
     room = max(0, _KEPT - len(in_use) - len(waiting))
     kept = in_use | set(waiting) | set(recorded[len(recorded) - min(room, len(recorded)) :])
-    older = {each.name: each for each in model.status.older_versions if each.name not in {version.name for version in versions}}
+    older = {
+        each.name: each
+        for each in model.status.older_versions
+        if each.name not in {version.name for version in versions}
+    }
     for version in versions:
         if version.name not in kept and version.digest is not None:
-            older[version.name] = KnownVersion(name=version.name, digest=version.digest, mlflow_version=version.mlflow_version)
-    return tuple(version for version in versions if version.name in kept), tuple(older.values())[-_OLDER:]
+            older[version.name] = KnownVersion(
+                name=version.name, digest=version.digest, mlflow_version=version.mlflow_version
+            )
+    return tuple(version for version in versions if version.name in kept), tuple(older.values())[
+        -_OLDER:
+    ]
 
 
 def next_registration(model: RegisteredModel, seen: Observation) -> CreateVersion | None:
@@ -333,7 +407,9 @@ def users_tags(model: RegisteredModel, seen: Observation, version: str) -> dict[
 
 
 def copied_tags(model: RegisteredModel, version: VersionStatus) -> dict[str, str]:
-    """Return the tags that copy the record into MLflow, which is backed up where a status may be lost."""
+    """Return the tags that copy the record into MLflow, which is backed up where a status may be
+    lost.
+    """
     meta = model.metadata
     record = {
         VERSION_TAG: version.name,
@@ -344,7 +420,9 @@ def copied_tags(model: RegisteredModel, version: VersionStatus) -> dict[str, str
         SIGNATURE_TAG: version.signature or "",
         TRAINING_RUN_TAG: version.training_run or "",
     }
-    return {key: value for key, value in record.items() if value} | owner_tags(meta.namespace, meta.name, meta.uid)
+    return {key: value for key, value in record.items() if value} | owner_tags(
+        meta.namespace, meta.name, meta.uid
+    )
 
 
 def told_stages(there: TrackedVersion) -> frozenset[str]:

@@ -1,4 +1,6 @@
-"""Everything that the decision about one stage looks at: a frozen value, built once a round. Pure."""
+"""Everything that the decision about one stage looks at: a frozen value, built once a round.
+Pure.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -58,15 +60,17 @@ class StageView:
         runtime: The runtime of this operator.
         around: What its pods get from the namespace.
         now: The moment.
-        refusals: Applies that the API server refused in this reconcile, and pods that it did not let tell, by kind and name.
+        refusals: Applies that the API server refused in this reconcile, and pods that it did not
+            let tell, by kind and name.
         dependencies_down: MLflow or S3 is unreachable, so no stage switches.
         calendar: The freezes of the whole cluster, or why they cannot be read.
         evidence: What gates judge by.
         neighbour: The model that has the stage's address; None: nobody else has it.
         record_is_full: Too many entries of the history wait for S3: no promotion starts.
-        record_has_room: The history has a place for what comes: without one nothing begins that ends with an entry.
-        round: When the round began in which gates are asked again about what is effective; None: they are
-            asked about what the stage is to take.
+        record_has_room: The history has a place for what comes: without one nothing begins that
+            ends with an entry.
+        round: When the round began in which gates are asked again about what is effective; None:
+            they are asked about what the stage is to take.
 
     """
 
@@ -94,12 +98,16 @@ class StageView:
 
     @cached_property
     def asked(self) -> str | None:
-        """The version that the spec asks for: the one that it names, or the newest that the stage may take by itself."""
+        """The version that the spec asks for: the one that it names, or the newest that the
+        stage may take by itself.
+        """
         spec = self.spec
         if spec is None or spec.auto_promote is None:
             return spec.version if spec is not None else None
         rejections = [each for each in self.status.rejected if is_in_force(spec, each)]
-        return newest.Choice(spec, self.status, self.versions, self.routed, rejections, self._identity).version()
+        return newest.Choice(
+            spec, self.status, self.versions, self.routed, rejections, self._identity
+        ).version()
 
     def _identity(self, version: VersionStatus) -> str:
         """Return the runtime's identity with which a version would be promoted now."""
@@ -115,7 +123,9 @@ class StageView:
 
     @property
     def desired(self) -> str | None:
-        """The version that the stage is to have: an override's while it is in force, else the one that the spec asks for."""
+        """The version that the stage is to have: an override's while it is in force, else the
+        one that the spec asks for.
+        """
         return self.back.version if self.back is not None else self._written
 
     @property
@@ -125,7 +135,9 @@ class StageView:
 
     @property
     def is_cleared(self) -> bool:
-        """Whether the stage is to have no version. While `dryRun` holds that, all stays as it is."""
+        """Whether the stage is to have no version. While `dryRun` holds that, all stays as it
+        is.
+        """
         return self._written is None and not self.model.spec.dry_run
 
     @property
@@ -169,22 +181,31 @@ class StageView:
         if version is None or version.digest is None:
             return None
         for recorded in (self.status.candidate, self._restorable):
-            if recorded is not None and (recorded.version, recorded.digest) == (version.name, version.digest):
+            if recorded is not None and (recorded.version, recorded.digest) == (
+                version.name,
+                version.digest,
+            ):
                 return recorded
         return build.served(version.name, version.digest, self.runtime)
 
     @property
     def _restorable(self) -> ServedVersion | None:
-        """The version displaced last with its runtime: not one that failed; where the stage follows the operator, inside the window."""
+        """The version displaced last with its runtime: not one that failed; where the stage
+        follows the operator, inside the window.
+        """
         previous = self.status.previous
-        if previous is None or previous.runtime.identity in {rejection.runtime for rejection in self.status.rejected}:
+        if previous is None or previous.runtime.identity in {
+            rejection.runtime for rejection in self.status.rejected
+        }:
             return None
         is_inside = self.window_end is not None and self.now < self.window_end
         return None if self.follows_operator and not is_inside else previous.served
 
     @property
     def subject(self) -> ServedVersion | None:
-        """What gates are asked about: what is to be promoted, or in a round of a verification what is effective."""
+        """What gates are asked about: what is to be promoted, or in a round of a verification
+        what is effective.
+        """
         return self.wanted if self.round is None else self.effective
 
     def _refreshed(self) -> ServedVersion | None:
@@ -201,7 +222,9 @@ class StageView:
     @property
     def is_changing(self) -> bool:
         """Whether a promotion is asked for or under way."""
-        return self.desired is not None and (self.desired != self.status.version or self.wanted is not None)
+        return self.desired is not None and (
+            self.desired != self.status.version or self.wanted is not None
+        )
 
     @cached_property
     def spec_hash(self) -> str:
@@ -223,21 +246,33 @@ class StageView:
         """What is to be promoted, in words."""
         if self.back is not None:
             return f"{self.back.version}, which served before,"
-        return f"{self.desired} with the operator's runtime" if self.is_refresh else str(self.desired)
+        return (
+            f"{self.desired} with the operator's runtime" if self.is_refresh else str(self.desired)
+        )
 
     @property
     def returns(self) -> bool:
-        """Whether the version is the one displaced last, which comes back without what it was asked before."""
+        """Whether the version is the one displaced last, which comes back without what it was
+        asked before.
+        """
         if self.back is not None:
             return True
         previous, wanted = self.status.previous, self.wanted
-        if previous is None or wanted is None or (previous.version, previous.digest) != (wanted.version, wanted.digest):
+        if (
+            previous is None
+            or wanted is None
+            or (previous.version, previous.digest) != (wanted.version, wanted.digest)
+        ):
             return False
-        return window.is_open(self.spec, self.status, self.window_end, self.now, is_routed=self.is_routed)
+        return window.is_open(
+            self.spec, self.status, self.window_end, self.now, is_routed=self.is_routed
+        )
 
     @cached_property
     def window_end(self) -> datetime | None:
-        """When the window of the version displaced last ends, past or to come; None: there is none, or the stage has rejected it."""
+        """When the window of the version displaced last ends, past or to come; None: there is
+        none, or the stage has rejected it.
+        """
         previous = self.status.previous
         if previous is None or self.has_rejected(previous):
             return None
@@ -247,7 +282,10 @@ class StageView:
         """Tell whether a rejection is in force for what was or is to be served."""
         if self.spec is None:
             return False
-        return rejection_of(self.spec, self.status, what.version, what.digest, what.runtime.identity) is not None
+        return (
+            rejection_of(self.spec, self.status, what.version, what.digest, what.runtime.identity)
+            is not None
+        )
 
     @cached_property
     def rejection(self) -> Rejection | None:
@@ -255,17 +293,33 @@ class StageView:
         wanted = self.wanted
         if wanted is None or self.spec is None:
             return None
-        found = rejection_of(self.spec, self.status, wanted.version, wanted.digest, wanted.runtime.identity)
+        found = rejection_of(
+            self.spec, self.status, wanted.version, wanted.digest, wanted.runtime.identity
+        )
         # What its own pods said of it holds against an override too; what a gate said does not.
-        return None if found is not None and found.runtime is None and self.override is not None else found
+        return (
+            None
+            if found is not None and found.runtime is None and self.override is not None
+            else found
+        )
 
     # --- the watch after a switch (`watch`) -------------------------------------------------------
     @property
     def watched_until(self) -> datetime | None:
-        """When the watch of the effective version ends, past or to come, as the spec has it now; None: it is not watched."""
-        automatic = self.spec.rollback.automatic if self.spec is not None and self.spec.rollback is not None else None
+        """When the watch of the effective version ends, past or to come, as the spec has it now;
+        None: it is not watched.
+        """
+        automatic = (
+            self.spec.rollback.automatic
+            if self.spec is not None and self.spec.rollback is not None
+            else None
+        )
         watch = self.status.watch
-        return watch.since_time + automatic.lasts if watch is not None and automatic is not None else None
+        return (
+            watch.since_time + automatic.lasts
+            if watch is not None and automatic is not None
+            else None
+        )
 
     @cached_property
     def rolled_back(self) -> Rejection | None:
@@ -273,35 +327,69 @@ class StageView:
         stable = self.effective
         if stable is None or self.spec is None:
             return None
-        found = rejection_of(self.spec, self.status, stable.version, stable.digest, stable.runtime.identity)
+        found = rejection_of(
+            self.spec, self.status, stable.version, stable.digest, stable.runtime.identity
+        )
         return found if found is not None and found.reason == ModelReason.ROLLED_BACK else None
 
     @cached_property
     def displaced(self) -> ServedVersion | None:
-        """What the effective version displaced when its watch began: the version before, or of a refresh the runtime before."""
-        identity, previous = self.status.watch.displaced if self.status.watch is not None else None, self.status.previous
+        """What the effective version displaced when its watch began: the version before, or of a
+        refresh the runtime before.
+        """
+        identity, previous = (
+            self.status.watch.displaced if self.status.watch is not None else None,
+            self.status.previous,
+        )
         if identity is None:
             return None
         if previous is not None and previous.runtime.identity == identity:
             return previous.served
-        return next((kept_in(each) for each in self.of_kind("ControllerRevision") if identity_of(each) == identity), None)
+        return next(
+            (
+                kept_in(each)
+                for each in self.of_kind("ControllerRevision")
+                if identity_of(each) == identity
+            ),
+            None,
+        )
 
     @cached_property
     def can_return(self) -> ServedVersion | None:
-        """What the effective version displaced, unless the stage has rejected it, or its bytes are no longer those."""
+        """What the effective version displaced, unless the stage has rejected it, or its bytes
+        are no longer those.
+        """
         found = self.displaced
         known = self.versions.get(found.version) if found is not None else None
         if found is None or self.spec is None or known is None or known.digest != found.digest:
             return None
-        return found if rejection_of(self.spec, self.status, found.version, found.digest, found.runtime.identity) is None else None
+        return (
+            found
+            if rejection_of(
+                self.spec, self.status, found.version, found.digest, found.runtime.identity
+            )
+            is None
+            else None
+        )
 
     @cached_property
     def back(self) -> ServedVersion | None:
-        """What the stage goes back to by itself, whatever the spec asks for; None: it does not go back."""
+        """What the stage goes back to by itself, whatever the spec asks for; None: it does not
+        go back.
+        """
         found, candidate = self.can_return, self.status.candidate
-        if self.rolled_back is None or found is None or self.override is not None or self.is_cleared:
+        if (
+            self.rolled_back is None
+            or found is None
+            or self.override is not None
+            or self.is_cleared
+        ):
             return None
-        runs = candidate is not None and candidate != found and self.routed == candidate.runtime.identity
+        runs = (
+            candidate is not None
+            and candidate != found
+            and self.routed == candidate.runtime.identity
+        )
         return None if runs else found
 
     # --- the serving objects --------------------------------------------------------------------
@@ -316,7 +404,11 @@ class StageView:
     def of_kind(self, kind: str, what: ServedVersion | None = None) -> list[Manifest]:
         """Return the owned objects of a kind, of one identity where it is given."""
         found = [each for each in self.owned if each["kind"] == kind]
-        return found if what is None else [each for each in found if identity_of(each) == what.runtime.identity]
+        return (
+            found
+            if what is None
+            else [each for each in found if identity_of(each) == what.runtime.identity]
+        )
 
     @property
     def routed(self) -> str | None:
@@ -335,7 +427,9 @@ class StageView:
 
     @cached_property
     def straight(self) -> str | None:
-        """Why a candidate takes the stage without the steps that the spec has; None: nothing keeps it from them."""
+        """Why a candidate takes the stage without the steps that the spec has; None: nothing
+        keeps it from them.
+        """
         stable = self.effective
         if self.is_routed:
             return "passed: requests reach it already"
@@ -344,13 +438,19 @@ class StageView:
         if not self.is_served and self.status.rollout is None:
             return "passed: the stage has no pods"
         if not build.splits(stable):
-            return f"passed: the runtime of {stable.version} is too old to split (modelyard refresh)"
+            return (
+                f"passed: the runtime of {stable.version} is too old to split (modelyard refresh)"
+            )
         return None
 
     @property
     def is_live(self) -> bool:
-        """Whether requests may have reached what is wanted: the Service routes to it, or its rollout has begun."""
-        return self.is_routed or (self.status.rollout is not None and self.wanted == self.status.candidate)
+        """Whether requests may have reached what is wanted: the Service routes to it, or its
+        rollout has begun.
+        """
+        return self.is_routed or (
+            self.status.rollout is not None and self.wanted == self.status.candidate
+        )
 
     @property
     def is_routed(self) -> bool:

@@ -1,10 +1,12 @@
-"""After a switch: the effective version is watched for a time, and goes if it is worse than the stage allows. Pure.
+"""After a switch: the effective version is watched for a time, and goes if it is worse than the
+stage allows. Pure.
 
     begin    the record of a switch has the watch with it, and what was displaced keeps its pods (`warm`)
     look     pods of the version whose server ended by itself, pods that stopped answering, the error rate of what its pods answered
     breach   it is rejected; that is recorded first. From then on `StageView.back` is what the stage is to have
 
-What comes back does so by the ordinary steps, without what it was asked before. The spec stays as it is.
+What comes back does so by the ordinary steps, without what it was asked before. The spec stays as
+it is.
 """
 
 from collections.abc import Iterable
@@ -26,33 +28,52 @@ __all__ = ["LOOK", "begun", "breached", "carried", "look_again", "trouble"]
 LOOK = timedelta(seconds=10)
 """How often the version is looked at."""
 _UNREADY = timedelta(seconds=30)
-"""How long a pod that was ready may not answer: ten times what its probe needs to say so, half of what ends a server that hangs."""
+"""How long a pod that was ready may not answer: ten times what its probe needs to say so, half
+of what ends a server that hangs.
+"""
 _GROWS = 1.25
-"""The status is written when a count has grown by so much: it is a copy, for an operator that comes back."""
+"""The status is written when a count has grown by so much: it is a copy, for an operator that
+comes back.
+"""
 _RESTARTS = 9999
 
 
 def begun(view: StageView, candidate: ServedVersion, now: datetime) -> Watch | None:
     """Return the watch that begins when a candidate becomes effective; None: it is not watched.
 
-    What comes back is not, for nothing could come back in its place; nor is an override, by which a person has just decided.
+    What comes back is not, for nothing could come back in its place; nor is an override, by which a
+    person has just decided.
     """
     asked = automatic(view)
     if asked is None or view.returns or view.override is not None or not view.is_served:
         return None
     stable = view.effective
     # What only an override put there has passed no gate: it does not come back by itself.
-    displaced = stable if stable is not None and stable != candidate and not overrides.has_put(view.status) else None
-    return Watch(since_time=now, until_time=now + asked.lasts, displaced=displaced.runtime.identity if displaced is not None else None)
+    displaced = (
+        stable
+        if stable is not None and stable != candidate and not overrides.has_put(view.status)
+        else None
+    )
+    return Watch(
+        since_time=now,
+        until_time=now + asked.lasts,
+        displaced=displaced.runtime.identity if displaced is not None else None,
+    )
 
 
 def automatic(view: StageView) -> Automatic | None:
     """Return what the spec says of going back by itself."""
-    return view.spec.rollback.automatic if view.spec is not None and view.spec.rollback is not None else None
+    return (
+        view.spec.rollback.automatic
+        if view.spec is not None and view.spec.rollback is not None
+        else None
+    )
 
 
 def carried(view: StageView) -> Watch | None:
-    """Return what the status says of the watch; None: none is on. An override of the effective version ends it: a person wants that."""
+    """Return what the status says of the watch; None: none is on. An override of the effective
+    version ends it: a person wants that.
+    """
     watch = view.status.watch
     if watch is None or (view.back is None and not _is_on(view)):
         return None
@@ -60,9 +81,13 @@ def carried(view: StageView) -> Watch | None:
         return None
     counted = view.evidence.answered.get(view.name)
     update: dict[str, object] = {"until_time": view.watched_until or watch.until_time}
-    if counted is not None and (_grown(watch.requests, counted.requests) or _grown(watch.failures, counted.failures)):
+    if counted is not None and (
+        _grown(watch.requests, counted.requests) or _grown(watch.failures, counted.failures)
+    ):
         update |= {"requests": counted.requests, "failures": counted.failures}
-    return watch.model_copy(update=update | {"restarts": max(watch.restarts, min(len(_ended(view, watch)), _RESTARTS))})
+    return watch.model_copy(
+        update=update | {"restarts": max(watch.restarts, min(len(_ended(view, watch)), _RESTARTS))}
+    )
 
 
 def look_again(view: StageView) -> timedelta | None:
@@ -72,7 +97,9 @@ def look_again(view: StageView) -> timedelta | None:
 
 
 def breached(view: StageView, now: datetime) -> tuple[StageStatus, tuple[Event, ...]] | None:
-    """Return the status with the effective version rejected, and what users are told; None: nothing is to come back."""
+    """Return the status with the effective version rejected, and what users are told; None:
+    nothing is to come back.
+    """
     why, stable = _why(view), view.effective
     if why is None or stable is None or (target := view.can_return) is None:
         return None
@@ -80,13 +107,27 @@ def breached(view: StageView, now: datetime) -> tuple[StageStatus, tuple[Event, 
     is_refresh = (target.version, target.digest) == (stable.version, stable.digest)
     runtime = stable.runtime.identity if is_refresh else None
     what = f"the runtime {stable.runtime.image}" if is_refresh else stable.version
-    status = rejecting(view, view.status, stable, Reason.ROLLED_BACK, f"{AFTER_THE_SWITCH} {why}.", now, runtime=runtime)
+    status = rejecting(
+        view,
+        view.status,
+        stable,
+        Reason.ROLLED_BACK,
+        f"{AFTER_THE_SWITCH} {why}.",
+        now,
+        runtime=runtime,
+    )
     watch = carried(view)
     counted = view.evidence.answered.get(view.name)
     if watch is not None and counted is not None:
-        watch = watch.model_copy(update={"requests": counted.requests, "failures": counted.failures})
-    message = f"{view.name}: {what} is rolled back: after the switch {why}. {target.version} comes back."
-    return status.model_copy(update={"watch": watch}), (Event(Reason.ROLLED_BACK, message, warning=True),)
+        watch = watch.model_copy(
+            update={"requests": counted.requests, "failures": counted.failures}
+        )
+    message = (
+        f"{view.name}: {what} is rolled back: after the switch {why}. {target.version} comes back."
+    )
+    return status.model_copy(update={"watch": watch}), (
+        Event(Reason.ROLLED_BACK, message, warning=True),
+    )
 
 
 def trouble(view: StageView) -> Blocker | None:
@@ -95,12 +136,18 @@ def trouble(view: StageView) -> Blocker | None:
         return None
     stable, rejection = view.effective, view.rolled_back
     if rejection is not None:
-        message = f"{stable.version} is still serving, for what it displaced cannot come back. {rejection.message} Promote another version."
+        message = (
+            f"{stable.version} is still serving, for what it displaced cannot come back."
+            f" {rejection.message} Promote another version."
+        )
         return Blocker.of(Reason.WATCH_FAILED, message, needs_action=True)
     why = _why(view)
     if why is None or view.can_return is not None:
         return None
-    message = f"{AFTER_THE_SWITCH} {why}. {stable.version} is still serving: nothing can come back in its place. Promote another version."
+    message = (
+        f"{AFTER_THE_SWITCH} {why}. {stable.version} is still serving: nothing can come back in its"
+        " place. Promote another version."
+    )
     return Blocker.of(Reason.WATCH_FAILED, message, needs_action=True)
 
 
@@ -111,34 +158,52 @@ def _is_on(view: StageView) -> bool:
 
 
 def _why(view: StageView) -> str | None:
-    """Say why the effective version is worse than the stage allows; None: it is not, or nobody asks."""
+    """Say why the effective version is worse than the stage allows; None: it is not, or nobody
+    asks.
+    """
     watch, asked, stable = view.status.watch, automatic(view), view.effective
     if watch is None or asked is None or stable is None or not _is_on(view):
         return None
-    if view.override is not None or view.routed != stable.runtime.identity or view.rolled_back is not None:
+    if (
+        view.override is not None
+        or view.routed != stable.runtime.identity
+        or view.rolled_back is not None
+    ):
         return None
     return _crashed(view, watch) or _unready(view, stable) or _failing(view, asked)
 
 
 def _crashed(view: StageView, watch: Watch) -> str | None:
-    """Say which pod's server ended by itself: one that was up and verified does not, and what it was answering is lost."""
+    """Say which pod's server ended by itself: one that was up and verified does not, and what it
+    was answering is lost.
+    """
     ended = _ended(view, watch)
     return f"the model server of pod {ended[0][0]} ended ({ended[0][1]})" if ended else None
 
 
 def _ended(view: StageView, watch: Watch) -> list[tuple[str, str]]:
-    found = ((pod["metadata"]["name"], server_end(pod, MODEL, watch.since_time)) for pod in _pods(view))
+    found = (
+        (pod["metadata"]["name"], server_end(pod, MODEL, watch.since_time)) for pod in _pods(view)
+    )
     return [(name, end) for name, end in found if end is not None]
 
 
 def _unready(view: StageView, stable: ServedVersion) -> str | None:
-    """Say which pod answered once and does not any more. One that is new says nothing of the version: of a drained node, of more pods."""
+    """Say which pod answered once and does not any more. One that is new says nothing of the
+    version: of a drained node, of more pods.
+    """
     ready, wanted = serving.standing(view, stable).ready, serving.replicas(view, stable)
     if ready >= wanted:
         return None
     since = ((pod["metadata"]["name"], unready_since(pod, MODEL)) for pod in _pods(view))
-    late = next((name for name, time in since if time is not None and view.now - time >= _UNREADY), None)
-    return f"{ready} of {wanted} pods were ready; {late} was not for {_UNREADY.seconds} s" if late is not None else None
+    late = next(
+        (name for name, time in since if time is not None and view.now - time >= _UNREADY), None
+    )
+    return (
+        f"{ready} of {wanted} pods were ready; {late} was not for {_UNREADY.seconds} s"
+        if late is not None
+        else None
+    )
 
 
 def _failing(view: StageView, asked: Automatic) -> str | None:
@@ -148,12 +213,19 @@ def _failing(view: StageView, asked: Automatic) -> str | None:
     if not sequential.exceeds(counted.failures, counted.requests, asked.limit):
         return None
     rate = counted.failures / counted.requests
-    return f"{counted.failures} of {counted.requests} requests failed ({rate:.2%}; {asked.limit:.2%} may)"
+    return (
+        f"{counted.failures} of {counted.requests} requests failed ({rate:.2%}; {asked.limit:.2%}"
+        " may)"
+    )
 
 
 def _pods(view: StageView) -> Iterable[Manifest]:
     """Return the pods of the effective version that nobody is ending."""
-    return (pod for pod in view.of_kind("Pod", view.effective) if not pod["metadata"].get("deletionTimestamp"))
+    return (
+        pod
+        for pod in view.of_kind("Pod", view.effective)
+        if not pod["metadata"].get("deletionTimestamp")
+    )
 
 
 def _grown(before: int, now: int) -> bool:

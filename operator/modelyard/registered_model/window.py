@@ -11,8 +11,11 @@ from modelyard.api.registered_model import Stage, StageStatus, VersionStatus
 __all__ = ["end", "is_open"]
 
 
-def end(spec: Stage | None, name: str, status: StageStatus, version: VersionStatus | None) -> datetime | None:
-    """Return when the window of the version displaced last ends, past or to come; None: there is none.
+def end(
+    spec: Stage | None, name: str, status: StageStatus, version: VersionStatus | None
+) -> datetime | None:
+    """Return when the window of the version displaced last ends, past or to come; None: there is
+    none.
 
     Args:
         spec: The stage.
@@ -25,16 +28,31 @@ def end(spec: Stage | None, name: str, status: StageStatus, version: VersionStat
     previous = status.previous
     if lasts is None or previous is None or status.since_time is None:
         return None
-    # By the record of what it has held: after two overrides it is not the last switch that displaced it.
-    held = (each for each in (version.held if version is not None else ()) if (each.stage, each.digest) == (name, previous.digest))
-    displaced = next((each.until_time for each in held if each.until_time is not None), status.since_time)
+    # By the record of what it has held: after two overrides it is not the last switch that
+    # displaced it.
+    held = (
+        each
+        for each in (version.held if version is not None else ())
+        if (each.stage, each.digest) == (name, previous.digest)
+    )
+    displaced = next(
+        (each.until_time for each in held if each.until_time is not None), status.since_time
+    )
     return displaced + lasts
 
 
-def is_open(spec: Stage | None, status: StageStatus, ends: datetime | None, now: datetime, *, is_routed: bool = False) -> bool:
+def is_open(
+    spec: Stage | None,
+    status: StageStatus,
+    ends: datetime | None,
+    now: datetime,
+    *,
+    is_routed: bool = False,
+) -> bool:
     """Tell whether the version displaced last comes back without what it was asked before.
 
-    Without a window it always does. What the Service routes to when the window ends is not asked on the way.
+    Without a window it always does. What the Service routes to when the window ends is not asked on
+    the way.
 
     Args:
         spec: The stage.

@@ -25,7 +25,13 @@ from modelyard.plan import (
     TagTarget,
 )
 from modelyard.training_run import build, external, jobs, outcome
-from modelyard.training_run.failed import closed_as_failed, decide_failed, recorded_failure, vanished, why_failed
+from modelyard.training_run.failed import (
+    closed_as_failed,
+    decide_failed,
+    recorded_failure,
+    vanished,
+    why_failed,
+)
 from modelyard.training_run.interrupted import is_interrupted, reopen, train_again
 from modelyard.training_run.report import known
 from modelyard.training_run.start import UNWATCHED_POLL, suspended
@@ -41,7 +47,10 @@ _METRICS_POLL = timedelta(seconds=10)
 def decide_attempt(view: AttemptView) -> Plan[TrainingRunStatus]:
     """Carry the newest attempt on, in the cluster or outside of it."""
     if view.tracked.deleted and view.tracked.is_open:
-        message = f"The MLflow run of attempt {view.attempt} was deleted in MLflow. Restore it there; the run then continues automatically."
+        message = (
+            f"The MLflow run of attempt {view.attempt} was deleted in MLflow. Restore it there; the"
+            " run then continues automatically."
+        )
         conditions = stalled(Reason.EXPERIMENT_GONE, message)
         return Rest(known(view.run, view.observation, conditions), requeue_after=UNWATCHED_POLL)
     if not view.run.spec.trainer.kind.in_cluster:
@@ -79,7 +88,9 @@ def _in_cluster(view: AttemptView) -> Plan[TrainingRunStatus]:
         return _complete(view) if closed is None else decide_failed(view, closed)
     if outcome.is_unsettled(job, pods, view.now):
         message = "The Job has failed; the last status of its pod says why, and is on its way."
-        return Rest(known(run, observation, progressing(Reason.TRAINING, message)), requeue_after=_SOON)
+        return Rest(
+            known(run, observation, progressing(Reason.TRAINING, message)), requeue_after=_SOON
+        )
     if failed(job):
         failure = why_failed(view, job)
         return decide_failed(view, failure)
@@ -107,7 +118,9 @@ def _without_job(view: AttemptView) -> Plan[TrainingRunStatus]:
     if jobs.is_recorded(view.run, view.attempt):  # the next one has another uid
         message = "The Job was deleted; another is created."
         return Record(known(view.run, view.observation, progressing(Reason.SCHEDULING, message)))
-    job = build.job(view.run, view.attempt, view.tracked.id, view.runtime, view.observation.pods_secret)
+    job = build.job(
+        view.run, view.attempt, view.tracked.id, view.runtime, view.observation.pods_secret
+    )
     return Act((*_config(view), Apply(job)))
 
 
@@ -131,7 +144,13 @@ def _active(view: AttemptView, job: Manifest) -> Plan[TrainingRunStatus]:
     if view.run.spec.suspend:
         return suspended(view.run, view.observation)
     pods = jobs.pods_of(view.observation.owned, job)
-    waiting = outcome.waiting(job, pods, view.now, ran=IMAGE_TAG in view.tracked.tags, creation_error=view.observation.creation_error)
+    waiting = outcome.waiting(
+        job,
+        pods,
+        view.now,
+        ran=IMAGE_TAG in view.tracked.tags,
+        creation_error=view.observation.creation_error,
+    )
     if waiting is not None:
         conditions = (stalled if waiting.stalled else progressing)(waiting.reason, waiting.message)
         return Rest(known(view.run, view.observation, conditions), requeue_after=waiting.again)
@@ -144,10 +163,16 @@ def _active(view: AttemptView, job: Manifest) -> Plan[TrainingRunStatus]:
 
 
 def _config(view: AttemptView) -> tuple[Apply | Delete, ...]:
-    """Return what makes the ConfigMap. One that is there is replaced: its data cannot be changed, and is not known."""
+    """Return what makes the ConfigMap. One that is there is replaced: its data cannot be
+    changed, and is not known.
+    """
     wanted = build.config_map(view.run)
     there = jobs.named(view.observation, wanted)
-    gone = [jobs.delete(there)] if there is not None and not there["metadata"].get("deletionTimestamp") else []
+    gone = (
+        [jobs.delete(there)]
+        if there is not None and not there["metadata"].get("deletionTimestamp")
+        else []
+    )
     return (*gone, Apply(wanted))
 
 

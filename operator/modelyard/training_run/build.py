@@ -1,4 +1,6 @@
-"""Build the Job of one attempt and the ConfigMap beside it. Pure; when they are made is decided elsewhere."""
+"""Build the Job of one attempt and the ConfigMap beside it. Pure; when they are made is decided
+elsewhere.
+"""
 
 import json
 from typing import Any
@@ -36,7 +38,9 @@ _QUEUE_LABEL = "kueue.x-k8s.io/queue-name"
 
 
 def queued(run: TrainingRun) -> bool:
-    """Tell whether a queue, not we, decides when the Job starts (Kueue, by its label on the TrainingRun)."""
+    """Tell whether a queue, not we, decides when the Job starts (Kueue, by its label on the
+    TrainingRun).
+    """
     return _QUEUE_LABEL in run.metadata.labels
 
 
@@ -48,13 +52,16 @@ def refused(run: TrainingRun) -> str | None:
 
 
 def too_large(run: TrainingRun) -> str | None:
-    """Say why the parameters do not fit into a pod's environment; None when they do. Without a pod they always do."""
+    """Say why the parameters do not fit into a pod's environment; None when they do. Without a
+    pod they always do.
+    """
     size = len(f"{wire.PARAMETERS}={_parameters(run)}")
     if not run.spec.trainer.kind.in_cluster or size <= _PARAMETERS_LIMIT:
         return None
     return (
-        f"The parameters take {size / 1024:.1f} KiB as JSON, and the environment of a pod holds {_PARAMETERS_LIMIT // 1024} KiB of them."
-        " Put large values into the dataset, or into a ConfigMap that a script reads, and train again in another TrainingRun."
+        f"The parameters take {size / 1024:.1f} KiB as JSON, and the environment of a pod holds"
+        f" {_PARAMETERS_LIMIT // 1024} KiB of them. Put large values into the dataset, or into a"
+        " ConfigMap that a script reads, and train again in another TrainingRun."
     )
 
 
@@ -66,7 +73,9 @@ def _parameters(run: TrainingRun) -> str:
 def config_map(run: TrainingRun) -> Manifest:
     """Return the files that every container of the run finds under /etc/modelyard."""
     meta = run.metadata
-    dataset = run.spec.dataset.model_dump(by_alias=True, exclude_none=True) if run.spec.dataset else None
+    dataset = (
+        run.spec.dataset.model_dump(by_alias=True, exclude_none=True) if run.spec.dataset else None
+    )
     content = {
         "trainer": run.trainer_settings(),
         "dataset": dataset,
@@ -84,27 +93,54 @@ def config_map(run: TrainingRun) -> Manifest:
     return with_content(found | {"immutable": True})
 
 
-def job(run: TrainingRun, attempt: int, mlflow_run: str, runtime: Runtime, secret: str = CONNECTION_SECRET) -> Manifest:
-    """Return the Job of an attempt. It never repeats a pod by itself: another attempt has another MLflow run.
+def job(
+    run: TrainingRun,
+    attempt: int,
+    mlflow_run: str,
+    runtime: Runtime,
+    secret: str = CONNECTION_SECRET,
+) -> Manifest:
+    """Return the Job of an attempt. It never repeats a pod by itself: another attempt has another
+    MLflow run.
 
-    A pod that the cluster takes away (a drained node, a preemption) is replaced within the attempt, as Kubernetes does it.
+    A pod that the cluster takes away (a drained node, a preemption) is replaced within the attempt,
+    as Kubernetes does it.
     """
     spec, metadata = run.spec, _metadata(run, job_name(run.metadata.name, attempt))
-    metadata["labels"] |= {key: value for key, value in run.metadata.labels.items() if key.startswith("kueue.x-k8s.io/")}
+    metadata["labels"] |= {
+        key: value
+        for key, value in run.metadata.labels.items()
+        if key.startswith("kueue.x-k8s.io/")
+    }
     body: dict[str, Any] = {
         "backoffLimit": 0,
         "suspend": spec.suspend or queued(run),
-        "podFailurePolicy": {"rules": [{"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]}]},
-        "template": {"metadata": {"labels": dict(_labels(run))}, "spec": _pod(run, attempt, mlflow_run, runtime, secret)},
+        "podFailurePolicy": {
+            "rules": [
+                {
+                    "action": "Ignore",
+                    "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}],
+                }
+            ]
+        },
+        "template": {
+            "metadata": {"labels": dict(_labels(run))},
+            "spec": _pod(run, attempt, mlflow_run, runtime, secret),
+        },
     }
     if spec.active_deadline_seconds is not None:
         body["activeDeadlineSeconds"] = spec.active_deadline_seconds
     return {"apiVersion": "batch/v1", "kind": "Job", "metadata": metadata, "spec": body}
 
 
-def _pod(run: TrainingRun, attempt: int, mlflow_run: str, runtime: Runtime, secret: str) -> dict[str, Any]:
+def _pod(
+    run: TrainingRun, attempt: int, mlflow_run: str, runtime: Runtime, secret: str
+) -> dict[str, Any]:
     spec = run.spec
-    mounts = [*scratch_mounts(), {"name": "config", "mountPath": wire.CONFIG_FOLDER, "readOnly": True}]
+    mounts = [
+        *scratch_mounts(),
+        {"name": "config", "mountPath": wire.CONFIG_FOLDER, "readOnly": True},
+    ]
     environment = env(
         {
             wire.RUN_ID: mlflow_run,
@@ -114,21 +150,37 @@ def _pod(run: TrainingRun, attempt: int, mlflow_run: str, runtime: Runtime, secr
             wire.DATASET_PATH: wire.DATASET_FOLDER,
         }
     )
-    common = {"envFrom": connection(secret), "env": environment, "terminationMessagePolicy": "FallbackToLogsOnError"}
+    common = {
+        "envFrom": connection(secret),
+        "env": environment,
+        "terminationMessagePolicy": "FallbackToLogsOnError",
+    }
     size = spec.resources.limits.get(STORAGE, DEFAULT_STORAGE)
-    volumes: list[dict[str, Any]] = [*scratch_volumes(size, size), {"name": "config", "configMap": {"name": _config_name(run)}}]
+    volumes: list[dict[str, Any]] = [
+        *scratch_volumes(size, size),
+        {"name": "config", "configMap": {"name": _config_name(run)}},
+    ]
     if spec.trainer.script is not None:
         volumes.append({"name": "script", "configMap": {"name": spec.trainer.script.config_map}})
         mounts = [*mounts, {"name": "script", "mountPath": wire.SCRIPT_FOLDER, "readOnly": True}]
-    container = common | _trainer(run, runtime) | {"resources": resources(spec.resources), "volumeMounts": mounts}
+    container = (
+        common
+        | _trainer(run, runtime)
+        | {"resources": resources(spec.resources), "volumeMounts": mounts}
+    )
     if spec.trainer.sign is not None:
-        container, volumes = _signing(container, spec.trainer.sign), [*volumes, _signing_key(spec.trainer.sign)]
+        container, volumes = (
+            _signing(container, spec.trainer.sign),
+            [*volumes, _signing_key(spec.trainer.sign)],
+        )
     data = {
         "name": DATA,
         "image": runtime.image,
         "imagePullPolicy": runtime.pull_policy,
         "command": wire.program("data"),
-        "resources": resources(spec.resources),  # a pod asks for the larger of the two, so they cost nothing
+        "resources": resources(
+            spec.resources
+        ),  # a pod asks for the larger of the two, so they cost nothing
         "securityContext": CONTAINER_SECURITY,
         "volumeMounts": mounts,
     }
@@ -145,7 +197,10 @@ def _pod(run: TrainingRun, attempt: int, mlflow_run: str, runtime: Runtime, secr
     if spec.node_selector:
         pod["nodeSelector"] = dict(spec.node_selector)
     if spec.tolerations:
-        pod["tolerations"] = [toleration.model_dump(by_alias=True, exclude_none=True) for toleration in spec.tolerations]
+        pod["tolerations"] = [
+            toleration.model_dump(by_alias=True, exclude_none=True)
+            for toleration in spec.tolerations
+        ]
     if secrets := pull_secrets(*spec.image_pull_secrets, *runtime.pull_secrets):
         pod["imagePullSecrets"] = secrets
     return pod
@@ -169,16 +224,25 @@ def _trainer(run: TrainingRun, runtime: Runtime) -> dict[str, Any]:
 
 
 def _signing(container: dict[str, Any], wanted: Sign) -> dict[str, Any]:
-    """Return the trainer's container with the key that it signs with; the step before it, which reads the dataset, has none."""
+    """Return the trainer's container with the key that it signs with; the step before it, which
+    reads the dataset, has none.
+    """
     told = [*container["env"], {"name": wire.SIGNED_BY, "value": f"{wanted.secret}/{wanted.key}"}]
     mount = {"name": _SIGNING, "mountPath": wire.SIGNING_FOLDER, "readOnly": True}
     return container | {"env": told, "volumeMounts": [*container["volumeMounts"], mount]}
 
 
 def _signing_key(wanted: Sign) -> dict[str, Any]:
-    """Return the volume with the key. Without the Secret it is empty: the program says that, and the kubelet would not."""
+    """Return the volume with the key. Without the Secret it is empty: the program says that, and
+    the kubelet would not.
+    """
     items = [{"key": wanted.key, "path": wire.SIGNING_FILE}]
-    secret = {"secretName": wanted.secret, "items": items, "defaultMode": _KEY_MODE, "optional": True}
+    secret = {
+        "secretName": wanted.secret,
+        "items": items,
+        "defaultMode": _KEY_MODE,
+        "optional": True,
+    }
     return {"name": _SIGNING, "secret": secret}
 
 

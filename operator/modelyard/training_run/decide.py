@@ -27,7 +27,9 @@ Decide = Callable[[TrainingRun, Observation, datetime], Plan[TrainingRunStatus]]
 def decider(runtime: Runtime) -> Decide:
     """Return `decide` for pods of this runtime."""
 
-    def decide(run: TrainingRun, observation: Observation, now: datetime) -> Plan[TrainingRunStatus]:
+    def decide(
+        run: TrainingRun, observation: Observation, now: datetime
+    ) -> Plan[TrainingRunStatus]:
         """Return the next step: start an attempt, carry it on, or finish what has ended."""
         if run.status.completion_time is not None:
             return decide_ended(run, observation, now)
@@ -45,7 +47,11 @@ def finalize(run: TrainingRun, observation: Observation, _now: datetime) -> Plan
     if found := jobs.not_deleted(run, observation):
         return Act(tuple(map(jobs.delete, found)))
     uid = run.metadata.uid
-    ours = [tracked for tracked in observation.runs.values() if tracked.tags.get(UID_TAG) == uid and not tracked.deleted]
+    ours = [
+        tracked
+        for tracked in observation.runs.values()
+        if tracked.tags.get(UID_TAG) == uid and not tracked.deleted
+    ]
     for tracked in ours:
         if tracked.is_open:
             return Act((FinishRun(tracked.id, RunStatus.KILLED),))
@@ -56,7 +62,9 @@ def finalize(run: TrainingRun, observation: Observation, _now: datetime) -> Plan
     return Finalize()
 
 
-def on_error(run: TrainingRun, error: ModelyardError, _now: datetime) -> Rest[TrainingRunStatus] | Finalize:
+def on_error(
+    run: TrainingRun, error: ModelyardError, _now: datetime
+) -> Rest[TrainingRunStatus] | Finalize:
     """Report an error. How a run ended stays in the status.
 
     A deletion does not wait if nothing is left to do in MLflow, or MLflow can never be reached.

@@ -18,7 +18,9 @@ from modelyard.training_run.observation import Observation
 __all__ = ["decide_ended"]
 
 
-def decide_ended(run: TrainingRun, observation: Observation, now: datetime) -> Plan[TrainingRunStatus]:
+def decide_ended(
+    run: TrainingRun, observation: Observation, now: datetime
+) -> Plan[TrainingRunStatus]:
     """Delete the Jobs when their time is up, and report how the run ended."""
     ttl, end = run.spec.ttl_seconds_after_finished, run.status.completion_time
     left = jobs.not_deleted(run, observation)
@@ -42,7 +44,9 @@ def _status(run: TrainingRun, observation: Observation) -> TrainingRunStatus:
     return run.status.model_copy(update={"conditions": (*kept, *ended)})
 
 
-def _registration(run: TrainingRun, observation: Observation) -> tuple[tuple[Condition, ...], Registered | None]:
+def _registration(
+    run: TrainingRun, observation: Observation
+) -> tuple[tuple[Condition, ...], Registered | None]:
     """Return the conditions of a run that has trained, and the version that its model became."""
     register, model = run.spec.register_, observation.registered_model
     if register is None:
@@ -53,7 +57,10 @@ def _registration(run: TrainingRun, observation: Observation) -> tuple[tuple[Con
     if run.status.model is None:
         return stalled(Reason.NO_MODEL, _no_model(run)), None
     if model is None:
-        message = f"Trained. There is no RegisteredModel {register.model} in this namespace; the model is registered as soon as there is."
+        message = (
+            f"Trained. There is no RegisteredModel {register.model} in this namespace; the model is"
+            " registered as soon as there is."
+        )
         cure = f"spec.versions.{register.version}.trainingRun: {run.metadata.name}"
         message += f" If the name is misspelt, declare it in the one that you mean: {cure}."
         return progressing(Reason.WAITING_FOR_MODEL, message), None
@@ -69,8 +76,8 @@ def _registration(run: TrainingRun, observation: Observation) -> tuple[tuple[Con
         return stalled(Reason.VERSION_HELD, message), None
     if version is not None and _is_of_another(run, version):
         message = (
-            f"Trained, but {name} is already the model of {_holder(run, version)}. Delete this one, or declare it"
-            " under another version in the RegisteredModel:"
+            f"Trained, but {name} is already the model of {_holder(run, version)}. Delete this one,"
+            " or declare it under another version in the RegisteredModel:"
             f" spec.versions.<name>.trainingRun: {run.metadata.name}"
         )
         return stalled(Reason.VERSION_TAKEN, message), None
@@ -87,13 +94,14 @@ def _no_model(run: TrainingRun) -> str:
     mlflow = run.status.mlflow
     if not run.status.candidates or mlflow is None:
         return (
-            "Trained, but the run logged no model to register. Log one, for example with mlflow.xgboost.log_model, in another TrainingRun."
+            "Trained, but the run logged no model to register. Log one, for example with"
+            " mlflow.xgboost.log_model, in another TrainingRun."
         )
     return (
-        f"Trained, but the run logged several models at the same moment: {', '.join(run.status.candidates)}."
-        " Name the one to register in the RegisteredModel:"
-        f" spec.versions.<name>: {{runId: {mlflow.run_id}, path: <the model's name>}}."
-        " Or log one of them under the name model, in another TrainingRun."
+        "Trained, but the run logged several models at the same moment:"
+        f" {', '.join(run.status.candidates)}. Name the one to register in the RegisteredModel:"
+        f" spec.versions.<name>: {{runId: {mlflow.run_id}, path: <the model's name>}}. Or log one"
+        " of them under the name model, in another TrainingRun."
     )
 
 

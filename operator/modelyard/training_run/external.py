@@ -30,7 +30,9 @@ _NOTICE = timedelta(seconds=30)
 after an outage of Kubernetes."""
 _AHEAD = timedelta(minutes=5)
 """A heartbeat further in the future does not count: it would keep a dead run open that long."""
-_RFC3339 = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}([.][0-9]{1,9})?([Zz]|[+]00:00)")
+_RFC3339 = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}([.][0-9]{1,9})?([Zz]|[+]00:00)"
+)
 _SILENT_CONDITION = "Silent"
 
 
@@ -73,9 +75,9 @@ def failure(view: AttemptView) -> Failure | None:
 def training(view: AttemptView) -> Rest[TrainingRunStatus]:
     """Report that it trains, and reconcile again when that would change without any event.
 
-    A missing heartbeat is written to the status before it counts. The API server refuses that write if
-    the object has changed since, and it is then observed again: a run whose heartbeats an interrupted
-    watch did not deliver is not closed.
+    A missing heartbeat is written to the status before it counts. The API server refuses that write
+    if the object has changed since, and it is then observed again: a run whose heartbeats an
+    interrupted watch did not deliver is not closed.
     """
     run, tracked, now = view.run, view.tracked, view.now
     last, ends = last_heartbeat(run, tracked, now), _ends(run, tracked)
@@ -83,7 +85,10 @@ def training(view: AttemptView) -> Rest[TrainingRunStatus]:
     conditions = progressing(Reason.TRAINING, message)
     turn = last + _SILENT
     if now >= turn:
-        message = f"There has been no heartbeat since {_timestamp(last)}. After {_LOST.seconds} s without one the run is closed as failed."
+        message = (
+            f"There has been no heartbeat since {_timestamp(last)}. After {_LOST.seconds} s without"
+            " one the run is closed as failed."
+        )
         silent = condition(_SILENT_CONDITION, True, Reason.HEARTBEAT_LOST, message)
         conditions = (*progressing(Reason.TRAINING, message), silent)
         turn = max(last + _LOST, (_noticed(run) or now) + _NOTICE)
@@ -94,8 +99,13 @@ def training(view: AttemptView) -> Rest[TrainingRunStatus]:
 
 def _closed(tracked: TrackedRun, words: Words, attempt: int, recorded: Failure | None) -> Failure:
     """Return the failure of an attempt whose MLflow run the trainer, or a user, closed."""
-    message = f"Its MLflow run was closed as {tracked.status}, and its tag {FAILURE_TAG} does not say why."
-    found = outcome.closed(tracked, words) or recorded or Failure(reason=Reason.FAILED, message=message)
+    message = (
+        f"Its MLflow run was closed as {tracked.status}, and its tag {FAILURE_TAG} does not say"
+        " why."
+    )
+    found = (
+        outcome.closed(tracked, words) or recorded or Failure(reason=Reason.FAILED, message=message)
+    )
     return found.model_copy(update={"attempt": attempt})
 
 

@@ -54,12 +54,19 @@ def decide_failed(view: AttemptView, failure: Failure) -> Plan[TrainingRunStatus
     return start_attempt(run, observation, tracked.experiment, view.runtime)
 
 
-def decide_lost(run: TrainingRun, observation: Observation, now: datetime) -> Plan[TrainingRunStatus]:
+def decide_lost(
+    run: TrainingRun, observation: Observation, now: datetime
+) -> Plan[TrainingRunStatus]:
     """End a run whose MLflow run was deleted permanently: an attempt never has a second one."""
-    active = [job for job in jobs.not_deleted(run, observation) if not (succeeded(job) or failed(job))]
+    active = [
+        job for job in jobs.not_deleted(run, observation) if not (succeeded(job) or failed(job))
+    ]
     if active:
         return Act(tuple(map(jobs.delete, active)))
-    message = f"The MLflow run of attempt {run.status.attempt} was deleted permanently. Train again in another TrainingRun."
+    message = (
+        f"The MLflow run of attempt {run.status.attempt} was deleted permanently. Train again in"
+        " another TrainingRun."
+    )
     failure = Failure(reason=Reason.EXPERIMENT_GONE, message=message, attempt=run.status.attempt)
     return Record(failed_for_good(run.status, failure, message, now))
 
@@ -76,7 +83,9 @@ def why_failed(view: AttemptView, job: Manifest) -> Failure:
 
 
 def closed_as_failed(view: AttemptView) -> Failure | None:
-    """Return the failure of an attempt whose Job is complete, but whose MLflow run says that it failed; None if it does not."""
+    """Return the failure of an attempt whose Job is complete, but whose MLflow run says that it
+    failed; None if it does not.
+    """
     if not view.tracked.has_failed:
         return None
     found = outcome.closed(view.tracked, view.observation.words, exit_code=0)
@@ -107,7 +116,9 @@ def refused_job(run: TrainingRun, error: ModelyardError) -> Failure | None:
         return None
     newest = max(run.status.attempt, 1)
     ours = error.subject.endswith(f"/{job_name(run.metadata.name, newest)}")
-    fields = re.sub(rf"{re.escape(_IN_POD)}(containers\[0\]\.|initContainers\[0\]\.)?", "spec.", problem)
+    fields = re.sub(
+        rf"{re.escape(_IN_POD)}(containers\[0\]\.|initContainers\[0\]\.)?", "spec.", problem
+    )
     message = (
         f"Kubernetes refuses the Job: {fields.rstrip('.')[:1500]}. Correct that in another"
         " TrainingRun; requests are at most as large as limits."

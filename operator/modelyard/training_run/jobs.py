@@ -54,7 +54,9 @@ def _counts(run: TrainingRun, observation: Observation, job: Manifest) -> bool:
 
 
 def _mlflow_run(job: Manifest) -> str | None:
-    """Return the MLflow run that a Job's trainer is told, as its template has it, which never changes."""
+    """Return the MLflow run that a Job's trainer is told, as its template has it, which never
+    changes.
+    """
     containers = job["spec"]["template"]["spec"].get("containers") or ()
     trainers = (each for each in containers if each.get("name") == wire.TRAINER)
     variables = (each for trainer in trainers for each in trainer.get("env") or ())

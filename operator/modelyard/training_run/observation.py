@@ -38,7 +38,8 @@ class Observation:
         referenced: Runs that a model version came from; read for a deletion.
         tracking_url: The address of MLflow.
         pods_secret: The Secret with the connection of the pods.
-        creation_error: Why Kubernetes could not create a pod; read for a Job that has none for a while.
+        creation_error: Why Kubernetes could not create a pod; read for a Job that has none for a
+            while.
         words: Cleans what MLflow says; what pods say is clean in `owned`.
 
     """

@@ -52,7 +52,9 @@ async def observe(run: TrainingRun, ports: Ports, now: datetime) -> Observation:
     tenant = await ports.tenant(meta.namespace)
     runs = await _runs(tenant, tracked_id, run)
     observation = _owned(observation, run, ports)  # the Secret has been read now
-    found = replace(observation, runs=runs, tracking_url=tenant.tracking_url, pods_secret=tenant.pods_secret)
+    found = replace(
+        observation, runs=runs, tracking_url=tenant.tracking_url, pods_secret=tenant.pods_secret
+    )
     if deleting:
         return replace(found, referenced=await _referenced(tenant, runs))
     newest = found.newest
@@ -123,7 +125,9 @@ def _trained(run: TrainingRun, newest: TrackedRun, found: Observation, now: date
     return newest.has_finished and (job is None or failed(job) is not None) and not is_recorded(run)
 
 
-async def _creation_error(run: TrainingRun, ports: Ports, seen: Observation, now: datetime) -> str | None:
+async def _creation_error(
+    run: TrainingRun, ports: Ports, seen: Observation, now: datetime
+) -> str | None:
     job = jobs.job_of_attempt(run, seen)
     if job is None or not outcome.is_podless(job, now):
         return None

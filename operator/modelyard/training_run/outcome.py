@@ -1,4 +1,6 @@
-"""What a TrainingRun's Job and pods say: waiting, running, failed and why. Pure; what to do about it is decided elsewhere."""
+"""What a TrainingRun's Job and pods say: waiting, running, failed and why. Pure; what to do
+about it is decided elsewhere.
+"""
 
 import re
 from collections.abc import Iterable
@@ -16,7 +18,18 @@ from modelyard.plan import Manifest
 from modelyard.ports import TrackedRun
 from modelyard.training_run.build import DATA, TRAINER
 
-__all__ = ["Waiting", "closed", "dataset", "failure", "final", "is_podless", "is_unsettled", "told", "too_late", "waiting"]
+__all__ = [
+    "Waiting",
+    "closed",
+    "dataset",
+    "failure",
+    "final",
+    "is_podless",
+    "is_unsettled",
+    "told",
+    "too_late",
+    "waiting",
+]
 
 _ASK_AGAIN = timedelta(minutes=1)
 _MESSAGE_LIMIT, _TAG_LIMIT = 2048, 1000
@@ -25,13 +38,14 @@ _OTHER_EXPERIMENT = re.compile(r"active experiment ID does not match environment
 _OTHER_MLFLOW = re.compile(r"Run (with id=|')[0-9a-f]{32}'? not found")
 """MLflow's words, in `mlflow.start_run`."""
 _SET_EXPERIMENT = (
-    "mlflow.set_experiment named another experiment than the run's before mlflow.start_run. Remove that line, which"
-    " the log shows below: MLFLOW_RUN_ID says which run it is. An image of your own may have created that"
-    " experiment: delete it in MLflow."
+    "mlflow.set_experiment named another experiment than the run's before mlflow.start_run. Remove"
+    " that line, which the log shows below: MLFLOW_RUN_ID says which run it is. An image of your"
+    " own may have created that experiment: delete it in MLflow."
 )
 _SET_TRACKING_URI = (
-    "the MLflow that was asked does not have this attempt's run. If mlflow.set_tracking_uri names another one, remove"
-    " that line: MLFLOW_TRACKING_URI says where MLflow is, and MLFLOW_RUN_ID which run it is."
+    "the MLflow that was asked does not have this attempt's run. If mlflow.set_tracking_uri names"
+    " another one, remove that line: MLFLOW_TRACKING_URI says where MLflow is, and MLFLOW_RUN_ID"
+    " which run it is."
 )
 _HABITS = ((_OTHER_EXPERIMENT, _SET_EXPERIMENT), (_OTHER_MLFLOW, _SET_TRACKING_URI))
 """What the end of a log says, and what to do about it."""
@@ -47,7 +61,9 @@ _FINAL = {
 
 @dataclass(frozen=True)
 class Waiting:
-    """Why an active Job does not train yet. `stalled`: somebody has to do something. `again`: when it may mean something else."""
+    """Why an active Job does not train yet. `stalled`: somebody has to do something. `again`:
+    when it may mean something else.
+    """
 
     reason: Reason
     message: str
@@ -66,19 +82,29 @@ def told(found: Failure) -> bool:
 
 
 def is_podless(job: Manifest, now: datetime) -> bool:
-    """Tell whether a Job has had no pod for so long that something must keep Kubernetes from creating one."""
+    """Tell whether a Job has had no pod for so long that something must keep Kubernetes from
+    creating one.
+    """
     since = podless_since(job)
     return since is not None and now - since >= POD_COMES
 
 
-def waiting(job: Manifest, pods: Iterable[Manifest], now: datetime, *, ran: bool, creation_error: str | None = None) -> Waiting | None:
+def waiting(
+    job: Manifest,
+    pods: Iterable[Manifest],
+    now: datetime,
+    *,
+    ran: bool,
+    creation_error: str | None = None,
+) -> Waiting | None:
     """Say why an active Job does not train yet; None when it trains.
 
     Args:
         job: The Job.
         pods: Its pods.
         now: The time.
-        ran: Whether a pod of it has trained before: the next one may take its time, which nothing tells from a refusal.
+        ran: Whether a pod of it has trained before: the next one may take its time, which nothing
+            tells from a refusal.
         creation_error: Why Kubernetes could not create a pod, if it said so.
 
     """
@@ -91,7 +117,9 @@ def waiting(job: Manifest, pods: Iterable[Manifest], now: datetime, *, ran: bool
         if found is not None and not found.ended:
             reason = _REASONS.get(found.reason, Reason.SCHEDULING)
             return Waiting(reason, found.text(), stalled=found.needs_action)
-    if not any((pod.get("status") or {}).get("phase") in {"Running", "Succeeded", "Failed"} for pod in pods):
+    if not any(
+        (pod.get("status") or {}).get("phase") in {"Running", "Succeeded", "Failed"} for pod in pods
+    ):
         since = podless_since(job)
         left = None if ran or there or since is None else since + POD_COMES - now
         if left is not None and left <= timedelta(0):
@@ -104,7 +132,9 @@ def _without_pod(job: Manifest, creation_error: str | None) -> Waiting:
     """Say why a Job has no pod. Kubernetes tells it in events only, and keeps those for an hour."""
     if creation_error is not None:
         found = not_created(creation_error)
-        return Waiting(_REASONS[found.reason], found.text(), stalled=found.needs_action, again=_ASK_AGAIN)
+        return Waiting(
+            _REASONS[found.reason], found.text(), stalled=found.needs_action, again=_ASK_AGAIN
+        )
     meta = job["metadata"]
     message = (
         f"Kubernetes has created no pod for the Job in {POD_COMES.seconds} s, and does not say why:"
@@ -127,12 +157,16 @@ def dataset(pods: Iterable[Manifest]) -> DatasetStatus | None:
 
 
 def is_unsettled(job: Manifest, pods: Iterable[Manifest], now: datetime) -> bool:
-    """Tell whether a Job has just failed and the last status of its pod, which says why, is still on its way."""
+    """Tell whether a Job has just failed and the last status of its pod, which says why, is
+    still on its way.
+    """
     since = failed_at(job)
     if since is None or now - since >= POD_SAYS:
         return False
     there = (pod for pod in pods if not pod["metadata"].get("deletionTimestamp"))
-    return any((pod.get("status") or {}).get("phase") not in {"Failed", "Succeeded"} for pod in there)
+    return any(
+        (pod.get("status") or {}).get("phase") not in {"Failed", "Succeeded"} for pod in there
+    )
 
 
 def failure(job: Manifest, pods: Iterable[Manifest], deadline: int | None) -> Failure | None:
@@ -157,16 +191,18 @@ def closed(tracked: TrackedRun, words: Words, *, exit_code: int | None = None) -
     if exit_code is None:
         return None
     message = (
-        f"The trainer exited with code {exit_code}, but its MLflow run was closed as {tracked.status}:"
-        " by mlflow.end_run, or by an exception within mlflow.start_run that the script caught."
-        " Nothing is registered. Exit with another code when training fails, and close the run as"
-        " FINISHED when it does not."
+        f"The trainer exited with code {exit_code}, but its MLflow run was closed as"
+        f" {tracked.status}: by mlflow.end_run, or by an exception within mlflow.start_run that"
+        " the script caught. Nothing is registered. Exit with another code when training fails,"
+        " and close the run as FINISHED when it does not."
     )
     return Failure(reason=Reason.FAILED, message=message, exit_code=exit_code)
 
 
 def _message(found: PodEnd) -> str:
-    """Return what is the case and what to do; the spec never changes, so a correction is a new object."""
+    """Return what is the case and what to do; the spec never changes, so a correction is a new
+    object.
+    """
     if found.reason is PodReason.CONTAINER_FAILED:
         for said, advice in _HABITS:
             if said.search(found.log):
@@ -177,4 +213,7 @@ def _message(found: PodEnd) -> str:
 
 def too_late(deadline: int | None) -> Failure:
     """Return the failure of an attempt that took longer than it may."""
-    return Failure(reason=Reason.DEADLINE_EXCEEDED, message=f"It did not end within the {deadline} seconds of activeDeadlineSeconds.")
+    return Failure(
+        reason=Reason.DEADLINE_EXCEEDED,
+        message=f"It did not end within the {deadline} seconds of activeDeadlineSeconds.",
+    )

@@ -70,13 +70,16 @@ def known(
             "dataset": outcome.dataset(pods) or _dataset(tracked) or old.dataset,
             "objective": _objective(observation) if old.start_time is None else old.objective,
             "model": _artifact(observation) or old.model,
-            "candidates": tuple(observation.words(each)[:320] for each in observation.candidates) or old.candidates,
+            "candidates": tuple(observation.words(each)[:320] for each in observation.candidates)
+            or old.candidates,
             "start_time": old.start_time or tracked.start,
         }
     )
 
 
-def failed_for_good(status: TrainingRunStatus, failure: Failure, message: str, end: datetime) -> TrainingRunStatus:
+def failed_for_good(
+    status: TrainingRunStatus, failure: Failure, message: str, end: datetime
+) -> TrainingRunStatus:
     """Return the status of a run that ended with this failure."""
     conditions = (
         condition("Succeeded", False, failure.reason, message),
@@ -97,7 +100,11 @@ def _objective(observation: Observation) -> ObjectiveStatus | None:
 
 
 def _metrics(tracked: TrackedRun, words: Words) -> tuple[Metric, ...]:
-    shown = sorted(name for name in tracked.metrics if name != PROGRESS_METRIC and not name.startswith("system/"))
+    shown = sorted(
+        name
+        for name in tracked.metrics
+        if name != PROGRESS_METRIC and not name.startswith("system/")
+    )
     values = {words(name): tracked.metrics[name] for name in shown[:_METRICS_LIMIT]}
     return tuple(Metric(name=name, value=f"{value:.6g}") for name, value in values.items())
 
@@ -107,7 +114,10 @@ def _parameters(run: TrainingRun, tracked: TrackedRun, words: Words) -> dict[str
     logged = tracked.parameters
     named = (name for name in logged if len(name) <= PARAMETER_NAME)
     ours_first = sorted(named, key=lambda name: (name not in run.spec.parameters, name))
-    shown = {words(name): shortened(words(logged[name], lines=True)) for name in sorted(ours_first[:PARAMETERS])}
+    shown = {
+        words(name): shortened(words(logged[name], lines=True))
+        for name in sorted(ours_first[:PARAMETERS])
+    }
     return {"parameters": shown, "omitted_parameters": len(logged) - len(shown) or None}
 
 

@@ -18,23 +18,34 @@ UNWATCHED_POLL = timedelta(seconds=15)
 """How often to look for what no watch tells about, such as a user's ConfigMap."""
 
 
-def decide_start(run: TrainingRun, observation: Observation, now: datetime, runtime: Runtime) -> Plan[TrainingRunStatus]:
+def decide_start(
+    run: TrainingRun, observation: Observation, now: datetime, runtime: Runtime
+) -> Plan[TrainingRunStatus]:
     """Start the first attempt when its Experiment is ready."""
     if (why := build.refused(run)) is not None:
         return _rejected(run, why, now)
     experiment = observation.experiment
-    if experiment is None or experiment.status.mlflow is None or experiment.metadata.deletion_timestamp is not None:
+    if (
+        experiment is None
+        or experiment.status.mlflow is None
+        or experiment.metadata.deletion_timestamp is not None
+    ):
         message = (
             f"Waiting for the Experiment {run.spec.experiment}: it does not exist, or is not in"
             " MLflow yet. The run starts automatically when it is."
         )
         if experiment is None:
-            message += " If the name is misspelt, delete this TrainingRun and create another one: its spec cannot be changed."
+            message += (
+                " If the name is misspelt, delete this TrainingRun and create another one: its spec"
+                " cannot be changed."
+            )
         return Rest(known(run, observation, progressing(Reason.WAITING_FOR_EXPERIMENT, message)))
     return start_attempt(run, observation, experiment.status.mlflow.id, runtime)
 
 
-def start_attempt(run: TrainingRun, observation: Observation, experiment: str, runtime: Runtime) -> Plan[TrainingRunStatus]:
+def start_attempt(
+    run: TrainingRun, observation: Observation, experiment: str, runtime: Runtime
+) -> Plan[TrainingRunStatus]:
     """Create the next attempt's MLflow run, unless the attempt has to wait."""
     attempt = observation.attempt + 1
     meta, script = run.metadata, run.spec.trainer.script
@@ -42,7 +53,8 @@ def start_attempt(run: TrainingRun, observation: Observation, experiment: str, r
         return suspended(run, observation)
     if script is not None and observation.script is None:
         message = (
-            f"The ConfigMap {script.config_map} with the key {script.key} does not exist. Create it; the run then continues automatically."
+            f"The ConfigMap {script.config_map} with the key {script.key} does not exist. Create"
+            " it; the run then continues automatically."
         )
         conditions = stalled(Reason.CONFIGURATION_MISSING, message)
         return Rest(known(run, observation, conditions), requeue_after=UNWATCHED_POLL)
@@ -56,7 +68,9 @@ def start_attempt(run: TrainingRun, observation: Observation, experiment: str, r
 
 
 def _beyond(run: TrainingRun, observation: Observation) -> Rest[TrainingRunStatus]:
-    """Report a dataset that the namespace may not read; its connection may come to name the place."""
+    """Report a dataset that the namespace may not read; its connection may come to name the
+    place.
+    """
     message = (
         f"Nothing is trained: spec.dataset.uri: {observation.dataset}. The run then continues"
         " automatically. Or train on another dataset, in another TrainingRun."

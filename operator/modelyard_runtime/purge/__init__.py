@@ -1,4 +1,5 @@
-"""Purges what was soft-deleted in MLflow, metadata and artifacts together: `python -m modelyard_runtime.purge`.
+"""Purges what was soft-deleted in MLflow, metadata and artifacts together: `python -m
+modelyard_runtime.purge`.
 
 | module | what it is |
 |---|---|
@@ -7,5 +8,6 @@
 | `database` | MLflow's own store: the only module that knows its inside |
 | `artifacts` | S3: what lies below a prefix, and taking it away |
 
-Soft-deleting does not belong here: the operator and people do that, by MLflow's API. Nothing here loads a model.
+Soft-deleting does not belong here: the operator and people do that, by MLflow's API. Nothing here
+loads a model.
 """

@@ -1,7 +1,9 @@
-"""The command line: `python -m modelyard_runtime.purge --older-than 30d [--run-ids a,b] [--all] [--dry-run]`.
+"""The command line: `python -m modelyard_runtime.purge --older-than 30d [--run-ids a,b] [--all]
+[--dry-run]`.
 
-Asks for MLFLOW_BACKEND_STORE_URI, MLFLOW_S3_ENDPOINT_URL, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; for MLFLOW_REGISTRY_STORE_URI
-where the model registry has a database of its own. Exit code 1: something failed, what did not is purged.
+Asks for MLFLOW_BACKEND_STORE_URI, MLFLOW_S3_ENDPOINT_URL, AWS_ACCESS_KEY_ID and
+AWS_SECRET_ACCESS_KEY; for MLFLOW_REGISTRY_STORE_URI where the model registry has a database of its
+own. Exit code 1: something failed, what did not is purged.
 """
 
 import argparse
@@ -26,14 +28,19 @@ def main() -> None:
     options = _options()
     uri = os.environ.get("MLFLOW_BACKEND_STORE_URI", "")
     if not uri:
-        raise Failure(PodReason.INVALID_CONFIGURATION, "MLFLOW_BACKEND_STORE_URI is not set: the URI of MLflow's database")
+        raise Failure(
+            PodReason.INVALID_CONFIGURATION,
+            "MLFLOW_BACKEND_STORE_URI is not set: the URI of MLflow's database",
+        )
     # Seconds, in which a wrong word on the command line should not have to wait.
     from modelyard_runtime.purge.artifacts import Artifacts  # noqa: PLC0415
     from modelyard_runtime.purge.database import open_database  # noqa: PLC0415
 
     database = open_database(uri, os.environ.get("MLFLOW_REGISTRY_STORE_URI") or None)
     try:
-        summary = purge(database, Artifacts(s3.client()), options, lambda line: print(line, flush=True))
+        summary = purge(
+            database, Artifacts(s3.client()), options, lambda line: print(line, flush=True)
+        )
     except DatabaseError as error:
         raise Failure(PodReason.DATABASE_UNAVAILABLE, str(error)) from error
     print(json.dumps(summary.told()), flush=True)
@@ -44,16 +51,34 @@ def main() -> None:
 
 def _options() -> Options:
     """Read the command line; a wrong one ends the program with 2."""
-    parser = argparse.ArgumentParser(prog="python -m modelyard_runtime.purge", description=__doc__.splitlines()[0])
-    parser.add_argument("--older-than", type=_duration, help="purge what was soft-deleted so long ago: 90s, 30m, 12h, 30d")
-    parser.add_argument("--run-ids", type=_ids, help="purge only these runs, whenever they were soft-deleted; separated by commas")
-    parser.add_argument("--all", action="store_true", help="also what has no tag modelyard.io/uid, so is not modelyard's")
-    parser.add_argument("--dry-run", action="store_true", help="say what would be purged, change nothing")
+    parser = argparse.ArgumentParser(
+        prog="python -m modelyard_runtime.purge", description=__doc__.splitlines()[0]
+    )
+    parser.add_argument(
+        "--older-than",
+        type=_duration,
+        help="purge what was soft-deleted so long ago: 90s, 30m, 12h, 30d",
+    )
+    parser.add_argument(
+        "--run-ids",
+        type=_ids,
+        help="purge only these runs, whenever they were soft-deleted; separated by commas",
+    )
+    parser.add_argument(
+        "--all",
+        action="store_true",
+        help="also what has no tag modelyard.io/uid, so is not modelyard's",
+    )
+    parser.add_argument(
+        "--dry-run", action="store_true", help="say what would be purged, change nothing"
+    )
     given = parser.parse_args()
     if given.older_than is None and given.run_ids is None:
         parser.error("give --older-than or --run-ids")
     age = 0 if given.run_ids is not None else given.older_than
-    return Options(int((time.time() - age) * 1000), given.run_ids, everybody=given.all, dry_run=given.dry_run)
+    return Options(
+        int((time.time() - age) * 1000), given.run_ids, everybody=given.all, dry_run=given.dry_run
+    )
 
 
 def _duration(text: str) -> int:

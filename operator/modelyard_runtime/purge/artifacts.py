@@ -1,4 +1,5 @@
-"""Taking away what lies below a prefix in S3. Which prefixes those may be does not belong here: `things.place` says it.
+"""Taking away what lies below a prefix in S3. Which prefixes those may be does not belong here:
+`things.place` says it.
 
 In a bucket with versions the bytes stay until the bucket's own lifecycle rule ends them.
 """
@@ -29,14 +30,16 @@ class Artifacts:
         """Return how many objects lie below a prefix, and their bytes.
 
         Raises:
-            StoreError: S3 does not say; a bucket that is not there is an error too, for it may be the wrong S3.
+            StoreError: S3 does not say; a bucket that is not there is an error too, for it may be
+                the wrong S3.
 
         """
         sizes = [size for _, size in s3.listing(self._client, prefix.bucket, prefix.key)]
         return len(sizes), sum(sizes)
 
     def remove(self, prefix: Location) -> tuple[int, int]:
-        """Delete all objects below a prefix; return how many there were, and their bytes. None is no error.
+        """Delete all objects below a prefix; return how many there were, and their bytes. None is
+        no error.
 
         Raises:
             StoreError: Something is left.

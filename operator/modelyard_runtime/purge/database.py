@@ -1,8 +1,10 @@
 """MLflow's own store, on its database: the only module that knows its inside.
 
-MLflow has no REST call that deletes for good. `_hard_delete_run`, `_hard_delete_logged_model` and `_hard_delete_experiment` are what
-`mlflow gc` calls, and its tables are read as `mlflow gc` reads them; none of that is promised to anybody. MLflow is pinned for it, and
-`tests/contract/test_purge.py` holds it on SQLite and PostgreSQL. What is purged and what is kept does not belong here.
+MLflow has no REST call that deletes for good. `_hard_delete_run`, `_hard_delete_logged_model` and
+`_hard_delete_experiment` are what `mlflow gc` calls, and its tables are read as `mlflow gc` reads
+them; none of that is promised to anybody. MLflow is pinned for it, and
+`tests/contract/test_purge.py` holds it on SQLite and PostgreSQL. What is purged and what is kept
+does not belong here.
 """
 
 from collections.abc import Callable, Collection, Iterator
@@ -16,7 +18,14 @@ from mlflow.entities.model_registry.model_version_stages import STAGE_DELETED_IN
 from mlflow.exceptions import MlflowException
 from mlflow.store.model_registry.dbmodels.models import SqlModelVersion
 from mlflow.store.model_registry.sqlalchemy_store import SqlAlchemyStore as RegistryStore
-from mlflow.store.tracking.dbmodels.models import SqlExperiment, SqlExperimentTag, SqlInput, SqlLoggedModel, SqlRun, SqlTag
+from mlflow.store.tracking.dbmodels.models import (
+    SqlExperiment,
+    SqlExperimentTag,
+    SqlInput,
+    SqlLoggedModel,
+    SqlRun,
+    SqlTag,
+)
 from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
 from modelyard.api.pod_end import PodReason
@@ -37,7 +46,8 @@ def open_database(uri: str, registry: str | None = None) -> "MlflowDatabase":
         registry: That of the model registry, if it is another one.
 
     Raises:
-        Failure: InvalidConfiguration, it is none of MLflow's of this version; DatabaseUnavailable, it does not answer.
+        Failure: InvalidConfiguration, it is none of MLflow's of this version; DatabaseUnavailable,
+            it does not answer.
 
     """
     for each in {uri, registry or uri}:
@@ -46,7 +56,9 @@ def open_database(uri: str, registry: str | None = None) -> "MlflowDatabase":
         # The root is for new experiments, and none is made.
         return MlflowDatabase(SqlAlchemyStore(uri, "s3://none"), RegistryStore(registry or uri))
     except MlflowException as error:
-        raise Failure(PodReason.INVALID_CONFIGURATION, f"MLflow refuses the database: {one_line(error)}") from error
+        raise Failure(
+            PodReason.INVALID_CONFIGURATION, f"MLflow refuses the database: {one_line(error)}"
+        ) from error
 
 
 def _check(uri: str) -> None:
@@ -54,23 +66,40 @@ def _check(uri: str) -> None:
     try:
         url = sa.make_url(uri)
         if url.get_backend_name() == "sqlite" and not Path(url.database or "").is_file():
-            raise Failure(PodReason.INVALID_CONFIGURATION, f"there is no file {url.database}, which is named as MLflow's database")
+            raise Failure(
+                PodReason.INVALID_CONFIGURATION,
+                f"there is no file {url.database}, which is named as MLflow's database",
+            )
         engine = sa.create_engine(url)
-    except (sa.exc.ArgumentError, ImportError) as error:  # not repeated: the URI in it holds a password
+    except (
+        sa.exc.ArgumentError,
+        ImportError,
+    ) as error:  # not repeated: the URI in it holds a password
         raise Failure(
             PodReason.INVALID_CONFIGURATION,
-            f"MLFLOW_BACKEND_STORE_URI or MLFLOW_REGISTRY_STORE_URI names no database ({type(error).__name__})",
+            "MLFLOW_BACKEND_STORE_URI or MLFLOW_REGISTRY_STORE_URI names no database"
+            f" ({type(error).__name__})",
         ) from None
     try:
         with engine.connect() as connection:
             there = sa.inspect(connection).has_table("experiments")
-            known = there and connection.execute(sa.text("SELECT count(*) FROM experiments WHERE experiment_id = 0")).scalar()
+            known = (
+                there
+                and connection.execute(
+                    sa.text("SELECT count(*) FROM experiments WHERE experiment_id = 0")
+                ).scalar()
+            )
     except sa.exc.SQLAlchemyError as error:
-        raise Failure(PodReason.DATABASE_UNAVAILABLE, f"{url.host or url.database}: {one_line(error)}") from error
+        raise Failure(
+            PodReason.DATABASE_UNAVAILABLE, f"{url.host or url.database}: {one_line(error)}"
+        ) from error
     finally:
         engine.dispose()
     if not known:
-        raise Failure(PodReason.INVALID_CONFIGURATION, f"{url.render_as_string()} is no database of an MLflow server that has started")
+        raise Failure(
+            PodReason.INVALID_CONFIGURATION,
+            f"{url.render_as_string()} is no database of an MLflow server that has started",
+        )
 
 
 class MlflowDatabase:
@@ -83,17 +112,29 @@ class MlflowDatabase:
 
     def deleted_runs(self, before: int) -> list[str]:
         """Return the runs that were soft-deleted by then, longest ago first."""
-        return self._ids(sa.select(SqlRun.run_uuid).where(*_deleted(SqlRun, SqlRun.deleted_time, before)).order_by(SqlRun.deleted_time))
+        return self._ids(
+            sa.select(SqlRun.run_uuid)
+            .where(*_deleted(SqlRun, SqlRun.deleted_time, before))
+            .order_by(SqlRun.deleted_time)
+        )
 
     def deleted_models(self, before: int) -> list[str]:
         """Return the logged models that were soft-deleted by then, longest ago first."""
         time = SqlLoggedModel.last_updated_timestamp_ms
-        return self._ids(sa.select(SqlLoggedModel.model_id).where(*_deleted(SqlLoggedModel, time, before)).order_by(time))
+        return self._ids(
+            sa.select(SqlLoggedModel.model_id)
+            .where(*_deleted(SqlLoggedModel, time, before))
+            .order_by(time)
+        )
 
     def deleted_experiments(self, before: int) -> list[str]:
         """Return the experiments that were soft-deleted by then, longest ago first."""
         time = SqlExperiment.last_update_time
-        return self._ids(sa.select(SqlExperiment.experiment_id).where(*_deleted(SqlExperiment, time, before)).order_by(time))
+        return self._ids(
+            sa.select(SqlExperiment.experiment_id)
+            .where(*_deleted(SqlExperiment, time, before))
+            .order_by(time)
+        )
 
     def run(self, id_: str) -> Run | None:
         """Return a run with its logged models."""
@@ -101,10 +142,23 @@ class MlflowDatabase:
             if (found := session.get(SqlRun, id_)) is None:
                 return None
             tags = _tags(session, SqlTag, SqlTag.run_uuid == id_)
-            query = sa.select(SqlLoggedModel).where(SqlLoggedModel.source_run_id == id_).order_by(SqlLoggedModel.model_id)
+            query = (
+                sa.select(SqlLoggedModel)
+                .where(SqlLoggedModel.source_run_id == id_)
+                .order_by(SqlLoggedModel.model_id)
+            )
             models = tuple(_model(each) for each in session.scalars(query))
-            deleted = found.deleted_time if found.lifecycle_stage == LifecycleStage.DELETED else None
-            return Run(found.run_uuid, found.artifact_uri or "", str(found.experiment_id), _owner(tags), deleted, models)
+            deleted = (
+                found.deleted_time if found.lifecycle_stage == LifecycleStage.DELETED else None
+            )
+            return Run(
+                found.run_uuid,
+                found.artifact_uri or "",
+                str(found.experiment_id),
+                _owner(tags),
+                deleted,
+                models,
+            )
 
     def model(self, id_: str) -> LoggedModel | None:
         """Return a logged model."""
@@ -117,21 +171,36 @@ class MlflowDatabase:
         with _session(self._tracking) as session:
             if (found := session.get(SqlExperiment, int(id_))) is None:
                 return None
-            owner = _owner(_tags(session, SqlExperimentTag, SqlExperimentTag.experiment_id == int(id_)))
-            runs = tuple(session.scalars(sa.select(SqlRun.run_uuid).where(SqlRun.experiment_id == int(id_))))
-            models = tuple(session.scalars(sa.select(SqlLoggedModel.model_id).where(SqlLoggedModel.experiment_id == int(id_))))
-            deleted = found.last_update_time if found.lifecycle_stage == LifecycleStage.DELETED else None
+            owner = _owner(
+                _tags(session, SqlExperimentTag, SqlExperimentTag.experiment_id == int(id_))
+            )
+            runs = tuple(
+                session.scalars(sa.select(SqlRun.run_uuid).where(SqlRun.experiment_id == int(id_)))
+            )
+            models = tuple(
+                session.scalars(
+                    sa.select(SqlLoggedModel.model_id).where(
+                        SqlLoggedModel.experiment_id == int(id_)
+                    )
+                )
+            )
+            deleted = (
+                found.last_update_time if found.lifecycle_stage == LifecycleStage.DELETED else None
+            )
             return Experiment(id_, found.name, owner, deleted, runs, models)
 
     def ties(self, thing: Run | LoggedModel, apart: Collection[str]) -> Ties:
         """Return what may need a thing, `apart` from these ids.
 
-        Whatever lies below its artifacts has its id in its own location: `things.place` refuses every other location.
+        Whatever lies below its artifacts has its id in its own location: `things.place` refuses
+        every other location.
         """
         names = {thing.id, thing.run} - {""} if isinstance(thing, LoggedModel) else {thing.id}
         with _session(self._tracking) as session:
             users = sa.select(SqlRun.run_uuid).join(SqlInput, SqlInput.source_id == SqlRun.run_uuid)
-            users = users.where(SqlInput.destination_id == thing.id, SqlRun.lifecycle_stage == LifecycleStage.ACTIVE)
+            users = users.where(
+                SqlInput.destination_id == thing.id, SqlRun.lifecycle_stage == LifecycleStage.ACTIVE
+            )
             used = tuple(id_ for id_ in session.scalars(users) if id_ not in apart)
             lodgers = tuple(self._lodgers(session, thing.id, apart))
         return Ties(self._versions(names, thing.location), used, lodgers)
@@ -142,7 +211,9 @@ class MlflowDatabase:
             ("logged model", SqlLoggedModel.model_id, SqlLoggedModel.artifact_location),
             ("experiment", SqlExperiment.experiment_id, SqlExperiment.artifact_location),
         ):
-            for found in session.scalars(sa.select(key).where(location.contains(id_, autoescape=True))):
+            for found in session.scalars(
+                sa.select(key).where(location.contains(id_, autoescape=True))
+            ):
                 if str(found) not in apart:
                     yield f"{kind} {found}"
 
@@ -152,11 +223,20 @@ class MlflowDatabase:
         means = [SqlModelVersion.run_id.in_(names)]
         for column in columns:
             means += [column.contains(name, autoescape=True) for name in names]
-            means.append(sa.and_(column != "", sa.func.substr(location, 1, sa.func.length(column)) == column))
-        query = sa.select(SqlModelVersion).where(SqlModelVersion.current_stage != STAGE_DELETED_INTERNAL, sa.or_(*means))
+            means.append(
+                sa.and_(column != "", sa.func.substr(location, 1, sa.func.length(column)) == column)
+            )
+        query = sa.select(SqlModelVersion).where(
+            SqlModelVersion.current_stage != STAGE_DELETED_INTERNAL, sa.or_(*means)
+        )
         with _session(self._registry) as session:
             return tuple(
-                Version(each.name, each.version, each.run_id or "", (each.source or "", each.storage_location or ""))
+                Version(
+                    each.name,
+                    each.version,
+                    each.run_id or "",
+                    (each.source or "", each.storage_location or ""),
+                )
                 for each in session.scalars(query)
             )
 
@@ -199,7 +279,9 @@ def _deleted(table: Any, time: Any, before: int) -> tuple[Any, Any]:
 
 
 def _tags(session: Any, table: Any, of: Any) -> dict[str, str]:
-    found = session.execute(sa.select(table.key, table.value).where(of, table.key.in_((_UID, _NAMESPACE))))
+    found = session.execute(
+        sa.select(table.key, table.value).where(of, table.key.in_((_UID, _NAMESPACE)))
+    )
     return {key: value for key, value in found if value}
 
 
@@ -208,5 +290,13 @@ def _owner(tags: dict[str, str]) -> Owner:
 
 
 def _model(found: SqlLoggedModel) -> LoggedModel:
-    deleted = found.last_updated_timestamp_ms if found.lifecycle_stage == LifecycleStage.DELETED else None
-    return LoggedModel(found.model_id, found.artifact_location or "", str(found.experiment_id), found.source_run_id or "", deleted)
+    deleted = (
+        found.last_updated_timestamp_ms if found.lifecycle_stage == LifecycleStage.DELETED else None
+    )
+    return LoggedModel(
+        found.model_id,
+        found.artifact_location or "",
+        str(found.experiment_id),
+        found.source_run_id or "",
+        deleted,
+    )

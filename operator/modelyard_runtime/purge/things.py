@@ -1,4 +1,5 @@
-"""What MLflow knows of runs, logged models and experiments, as far as purging goes; and why one of them stays. Pure.
+"""What MLflow knows of runs, logged models and experiments, as far as purging goes; and why one of
+them stays. Pure.
 
 Asking for them does not belong here.
 """
@@ -85,8 +86,9 @@ class Ties:
 def place(location: str, id_: str, namespace: str) -> Location | str:
     """Return what may be deleted of a thing, or why nothing may.
 
-    A location stands in a database that tenants write to by MLflow's API. It is believed only where its end is the thing's own id,
-    `.../<id>` or `.../<id>/artifacts`: then nothing of anybody else is meant, whatever stands before.
+    A location stands in a database that tenants write to by MLflow's API. It is believed only where
+    its end is the thing's own id, `.../<id>` or `.../<id>/artifacts`: then nothing of anybody else
+    is meant, whatever stands before.
 
     Args:
         location: Where MLflow says that its artifacts lie.
@@ -103,7 +105,10 @@ def place(location: str, id_: str, namespace: str) -> Location | str:
     if found is None or not found.key:
         return "the location of its artifacts can be read in two ways"
     segments = found.key.removesuffix("/").split("/")
-    if not _ID.fullmatch(id_) or id_ not in (segments[-1], segments[-2] if segments[-1] == "artifacts" and len(segments) > 1 else ""):
+    if not _ID.fullmatch(id_) or id_ not in (
+        segments[-1],
+        segments[-2] if segments[-1] == "artifacts" and len(segments) > 1 else "",
+    ):
         return "the location of its artifacts does not end with its id"
     if KEPT in segments:
         return f"its artifacts lie below {KEPT}/, where histories of models are kept"
@@ -115,9 +120,15 @@ def place(location: str, id_: str, namespace: str) -> Location | str:
 def needed_by(thing: Run | LoggedModel, prefix: Location, ties: Ties) -> str:
     """Say what needs a run or a logged model; empty: nothing does."""
     # MLflow finds a logged model by its run as well: `runs:/<run>/<name>`.
-    names = (thing.id, f"runs:/{thing.run}/") if isinstance(thing, LoggedModel) and thing.run else (thing.id,)
+    names = (
+        (thing.id, f"runs:/{thing.run}/")
+        if isinstance(thing, LoggedModel) and thing.run
+        else (thing.id,)
+    )
     for version in ties.versions:
-        if version.run == thing.id or any(_means(source, names, str(prefix)) for source in version.sources):
+        if version.run == thing.id or any(
+            _means(source, names, str(prefix)) for source in version.sources
+        ):
             return f"version {version.number} of the registered model {version.name} came from it"
     if ties.users:
         return f"run {ties.users[0]}, which is not deleted, uses it"
@@ -128,4 +139,6 @@ def needed_by(thing: Run | LoggedModel, prefix: Location, ties: Ties) -> str:
 
 def _means(source: str, names: tuple[str, ...], prefix: str) -> bool:
     """Tell whether a version's source names the thing, or a folder that its artifacts lie in."""
-    return any(name in source for name in names) or (source.startswith("s3://") and prefix.startswith(source.rstrip("/") + "/"))
+    return any(name in source for name in names) or (
+        source.startswith("s3://") and prefix.startswith(source.rstrip("/") + "/")
+    )

@@ -1,6 +1,8 @@
-"""Goes through what was soft-deleted and purges what nothing keeps. Knows neither MLflow's inside nor S3's.
+"""Goes through what was soft-deleted and purges what nothing keeps. Knows neither MLflow's inside
+nor S3's.
 
-Artifacts go first, then the record: what is left when the program is killed in between is still soft-deleted, and purged the next time.
+Artifacts go first, then the record: what is left when the program is killed in between is still
+soft-deleted, and purged the next time.
 """
 
 from collections.abc import Callable, Collection, Iterable
@@ -9,7 +11,15 @@ from typing import Any, Protocol
 
 from modelyard.api.artifacts import Location
 from modelyard_runtime.outcome import one_line
-from modelyard_runtime.purge.things import Experiment, LoggedModel, Owner, Run, Ties, needed_by, place
+from modelyard_runtime.purge.things import (
+    Experiment,
+    LoggedModel,
+    Owner,
+    Run,
+    Ties,
+    needed_by,
+    place,
+)
 from modelyard_runtime.s3 import StoreError
 
 __all__ = ["Artifacts", "Database", "DatabaseError", "Options", "Summary", "purge"]
@@ -22,7 +32,9 @@ class DatabaseError(Exception):
 
 
 class Database(Protocol):
-    """What purging asks of MLflow's store. Every answer is fresh; all of it raises DatabaseError."""
+    """What purging asks of MLflow's store. Every answer is fresh; all of it raises
+    DatabaseError.
+    """
 
     def deleted_runs(self, before: int) -> list[str]: ...
     def deleted_models(self, before: int) -> list[str]: ...
@@ -31,7 +43,9 @@ class Database(Protocol):
     def model(self, id_: str) -> LoggedModel | None: ...
     def experiment(self, id_: str) -> Experiment | None: ...
     def ties(self, thing: Run | LoggedModel, apart: Collection[str]) -> Ties:
-        """Return what may need a thing, `apart` from these ids, which go with it or do not count."""
+        """Return what may need a thing, `apart` from these ids, which go with it or do not
+        count.
+        """
 
     def delete_run(self, id_: str) -> None: ...
     def delete_model(self, id_: str) -> None: ...
@@ -52,7 +66,9 @@ class Options:
     before: int
     """What was deleted at this moment or earlier, in milliseconds since 1970."""
     run_ids: tuple[str, ...] | None = None
-    """Only these runs, whenever they were deleted; no experiments, and no logged models but theirs."""
+    """Only these runs, whenever they were deleted; no experiments, and no logged models but
+    theirs.
+    """
     everybody: bool = False
     """Also what is not tagged as ours."""
     dry_run: bool = False
@@ -86,7 +102,9 @@ class _NotDeleted(Exception):
     """Something was named that is not soft-deleted."""
 
 
-def purge(database: Database, artifacts: Artifacts, options: Options, say: Callable[[str], None]) -> Summary:
+def purge(
+    database: Database, artifacts: Artifacts, options: Options, say: Callable[[str], None]
+) -> Summary:
     """Purge, one thing after the other; what fails is told and counted, and the others go on.
 
     Raises:
@@ -99,8 +117,17 @@ def purge(database: Database, artifacts: Artifacts, options: Options, say: Calla
         return work.summary
     old = database.deleted_experiments(options.before)
     work.each("run", database.deleted_runs(options.before), work.purge_run)
-    inside = [id_ for each in old if (found := database.experiment(each)) and work.ours(found.owner) for id_ in found.models]
-    models = [id_ for id_ in dict.fromkeys([*database.deleted_models(options.before), *inside]) if id_ not in work.summary.gone]
+    inside = [
+        id_
+        for each in old
+        if (found := database.experiment(each)) and work.ours(found.owner)
+        for id_ in found.models
+    ]
+    models = [
+        id_
+        for id_ in dict.fromkeys([*database.deleted_models(options.before), *inside])
+        if id_ not in work.summary.gone
+    ]
     work.each("logged model", models, work.purge_model)
     work.each("experiment", old, work.purge_experiment)
     return work.summary
@@ -109,7 +136,9 @@ def purge(database: Database, artifacts: Artifacts, options: Options, say: Calla
 class _Work:
     """One purge under way."""
 
-    def __init__(self, database: Database, artifacts: Artifacts, options: Options, say: Callable[[str], None]) -> None:
+    def __init__(
+        self, database: Database, artifacts: Artifacts, options: Options, say: Callable[[str], None]
+    ) -> None:
         self._database = database
         self._artifacts = artifacts
         self._options = options
@@ -120,7 +149,10 @@ class _Work:
         """Do it with each, say in one line what came of it."""
         for id_ in ids:
             try:
-                self._say(f"{'would purge' if self._options.dry_run else 'purged'} {kind} {id_}: {act(id_)}")
+                self._say(
+                    f"{'would purge' if self._options.dry_run else 'purged'} {kind} {id_}:"
+                    f" {act(id_)}"
+                )
             except _Kept as why:
                 self.summary.kept += 1
                 self._say(f"kept {kind} {id_}: {why}")
@@ -140,7 +172,9 @@ class _Work:
         run = self._database.run(id_)
         if run is None:
             raise _Kept("there is no such run (any more)")
-        if run.deleted is None or (self._options.run_ids is None and run.deleted > self._options.before):
+        if run.deleted is None or (
+            self._options.run_ids is None and run.deleted > self._options.before
+        ):
             raise self._not_deleted("run")
         owner = self._owner(run.owner, run.experiment)
         together = {run.id, *(model.id for model in run.models)}
@@ -164,7 +198,9 @@ class _Work:
         if model is None:
             raise _Kept("there is no such logged model (any more)")
         experiment = self._database.experiment(model.experiment)
-        expired = [thing.deleted for thing in (model, experiment) if thing and thing.deleted is not None]
+        expired = [
+            thing.deleted for thing in (model, experiment) if thing and thing.deleted is not None
+        ]
         if not expired or min(expired) > self._options.before:
             raise self._not_deleted("logged model")
         run = self._database.run(model.run) if model.run else None
@@ -180,7 +216,9 @@ class _Work:
         return f"{objects} object(s), {size} bytes from {prefix}"
 
     def purge_experiment(self, id_: str) -> str:
-        """Purge an experiment of which nothing is left. Its record takes those of its runs along: MLflow deletes in cascades."""
+        """Purge an experiment of which nothing is left. Its record takes those of its runs
+        along: MLflow deletes in cascades.
+        """
         experiment = self._database.experiment(id_)
         if experiment is None:
             raise _Kept("there is no such experiment (any more)")
@@ -201,13 +239,16 @@ class _Work:
         return experiment.name
 
     def _not_deleted(self, kind: str) -> Exception:
-        """Say that something is not what was asked for: it was restored meanwhile, or never deleted."""
+        """Say that something is not what was asked for: it was restored meanwhile, or never
+        deleted.
+        """
         if self._options.run_ids is not None:
             return _NotDeleted(f"the {kind} is not soft-deleted; delete it first")
         return _Kept("it was restored, or deleted once more, meanwhile")
 
     def _owner(self, owner: Owner, experiment: str, *, also_living: bool = False) -> Owner:
-        """Return whose a thing is: as its own tags say, or those of its experiment where that was deleted as a whole.
+        """Return whose a thing is: as its own tags say, or those of its experiment where that was
+        deleted as a whole.
 
         Args:
             owner: What its own tags say.
@@ -217,13 +258,18 @@ class _Work:
         """
         if not owner.uid:
             around = self._database.experiment(experiment)
-            if around is not None and (also_living or (around.deleted is not None and around.deleted <= self._options.before)):
+            if around is not None and (
+                also_living
+                or (around.deleted is not None and around.deleted <= self._options.before)
+            ):
                 owner = around.owner
         if not self.ours(owner):
             raise _Kept("it has no tag modelyard.io/uid, so it is somebody else's")
         return owner
 
-    def _free(self, thing: Run | LoggedModel, owner: Owner, apart: Collection[str], of: str = "") -> Location:
+    def _free(
+        self, thing: Run | LoggedModel, owner: Owner, apart: Collection[str], of: str = ""
+    ) -> Location:
         """Return the place of a thing that nothing needs; `of` is the run that it goes with."""
         which = f"its logged model {thing.id}: " if of not in ("", thing.id) else ""
         prefix = place(thing.location, thing.id, owner.namespace)
@@ -237,7 +283,11 @@ class _Work:
         """Take the artifacts away, or count them."""
         objects = total = 0
         for prefix in prefixes:
-            count, size = self._artifacts.size(prefix) if self._options.dry_run else self._artifacts.remove(prefix)
+            count, size = (
+                self._artifacts.size(prefix)
+                if self._options.dry_run
+                else self._artifacts.remove(prefix)
+            )
             objects, total = objects + count, total + size
             self.summary.objects += count
             self.summary.bytes += size

@@ -40,21 +40,38 @@ def main() -> int:
 
 
 def _limits(count: int) -> Limits:
-    """Return what one of so many processes takes on: by the container's memory, and as the stage's spec says."""
+    """Return what one of so many processes takes on: by the container's memory, and as the
+    stage's spec says.
+    """
     body = _number(wire.MAX_BODY, 0)
-    headers, timeout = _number("MODELYARD_HEADER_SECONDS", _HEADERS), _number(wire.TIMEOUT, _TIMEOUT)
-    return limits(memory(), count, body=body or None, headers=min(headers, timeout), timeout=timeout)
+    headers, timeout = (
+        _number("MODELYARD_HEADER_SECONDS", _HEADERS),
+        _number(wire.TIMEOUT, _TIMEOUT),
+    )
+    return limits(
+        memory(), count, body=body or None, headers=min(headers, timeout), timeout=timeout
+    )
 
 
 def _serve(options: argparse.Namespace, handed: workers.Handed | None, allowed: Limits) -> None:
     """Serve in this process."""
     qualified = os.environ.get(wire.MODEL_NAME) or options.name
     least = float(_number("MODELYARD_DRAIN_SECONDS", _DRAIN))
-    app = App(Identity(options.name, options.version, qualified, options.runtime), allowed, options.candidate_address)
+    app = App(
+        Identity(options.name, options.version, qualified, options.runtime),
+        allowed,
+        options.candidate_address,
+    )
     headers = [(wire.VERSION_HEADER, options.version), (wire.MODEL_HEADER, qualified)]
     if options.runtime:
         headers.append((wire.RUNTIME_HEADER, options.runtime))
-    server = Server(app, headers, Drain(least=least, most=least + 7, end=least + 19), options.rule, quick=_flag(_QUICK))
+    server = Server(
+        app,
+        headers,
+        Drain(least=least, most=least + 7, end=least + 19),
+        options.rule,
+        quick=_flag(_QUICK),
+    )
 
     def load() -> Predictor:
         from modelyard_runtime.serve import loading  # noqa: PLC0415 - in the loading thread: the process is live meanwhile
@@ -63,23 +80,50 @@ def _serve(options: argparse.Namespace, handed: workers.Handed | None, allowed: 
 
     listeners = handed.listeners if handed else _listeners(options)
     app.metrics_port = listeners[-1].getsockname()[1]
-    server.run_with(listeners, load, workers.tell(handed) if handed else lambda open_door: open_door())
+    server.run_with(
+        listeners, load, workers.tell(handed) if handed else lambda open_door: open_door()
+    )
 
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="modelyard_runtime.serve", description=__doc__)
-    parser.add_argument("--model-dir", required=True, type=Path, help="the folder with the MLmodel file")
+    parser.add_argument(
+        "--model-dir", required=True, type=Path, help="the folder with the MLmodel file"
+    )
     parser.add_argument("--name", required=True, help="the model's name, in addresses")
-    parser.add_argument("--version", required=True, help="the version's name, in addresses and in the header modelyard-version")
-    parser.add_argument("--runtime", default="", help="identity of what serves it (eight hex digits), in the header modelyard-runtime")
-    parser.add_argument("--port", type=int, default=wire.SERVING_PORT, help="the port; 0 takes a free one and prints it")
     parser.add_argument(
-        "--metrics-port", type=int, default=wire.METRICS_PORT, help="the port of /metrics; 0 takes a free one and prints it"
+        "--version",
+        required=True,
+        help="the version's name, in addresses and in the header modelyard-version",
     )
     parser.add_argument(
-        "--rule", type=Path, default=Path(wire.RULE_FOLDER, wire.RULE_FILE), help="the file that says how requests are split; see `rule`"
+        "--runtime",
+        default="",
+        help="identity of what serves it (eight hex digits), in the header modelyard-runtime",
     )
-    parser.add_argument("--candidate-address", default=SERVICE, help="host and port of a Service; {name} stands for its name")
+    parser.add_argument(
+        "--port",
+        type=int,
+        default=wire.SERVING_PORT,
+        help="the port; 0 takes a free one and prints it",
+    )
+    parser.add_argument(
+        "--metrics-port",
+        type=int,
+        default=wire.METRICS_PORT,
+        help="the port of /metrics; 0 takes a free one and prints it",
+    )
+    parser.add_argument(
+        "--rule",
+        type=Path,
+        default=Path(wire.RULE_FOLDER, wire.RULE_FILE),
+        help="the file that says how requests are split; see `rule`",
+    )
+    parser.add_argument(
+        "--candidate-address",
+        default=SERVICE,
+        help="host and port of a Service; {name} stands for its name",
+    )
     return parser.parse_args()
 
 
@@ -97,7 +141,9 @@ def _number(name: str, default: int) -> int:
     if not text:
         return default
     if not text.isdecimal() or int(text) < 1:
-        raise Failure(PodReason.INVALID_CONFIGURATION, f"{name} is {text!r}, not a positive whole number")
+        raise Failure(
+            PodReason.INVALID_CONFIGURATION, f"{name} is {text!r}, not a positive whole number"
+        )
     return int(text)
 
 
@@ -113,4 +159,6 @@ if __name__ == "__main__":
     code = main()
     sys.stdout.flush()
     sys.stderr.flush()
-    os._exit(code)  # a model's threads, or one that loads still, must not hold a process that has drained
+    os._exit(
+        code
+    )  # a model's threads, or one that loads still, must not hold a process that has drained

@@ -84,13 +84,17 @@ class App:
         """
         self.model: Predictor | None = None
         self.open = False
-        """True once this process may say that it is ready: it is loaded, and so are its fellow workers."""
+        """True once this process may say that it is ready: it is loaded, and so are its fellow
+        workers.
+        """
         self.draining = False
         self.last_request = time.monotonic()
         self.metrics = Metrics(identity.qualified, identity.version)
         self.traffic = Traffic(identity.version, identity.runtime)
         forwarder = Forwarder(identity.version, service, limits)
-        self.splitter = Splitter(identity.name, identity.version, self.traffic.arms, forwarder, limits.timeout / 2)
+        self.splitter = Splitter(
+            identity.name, identity.version, self.traffic.arms, forwarder, limits.timeout / 2
+        )
         self.limits = limits
         self.connections: dict[BoundedProtocol, None] = {}
         """That which has waited for longest is first."""
@@ -136,8 +140,13 @@ class App:
         """Return what POST does, by path."""
         name, version = self._identity.name, self._identity.version
         works = {
-            "/invocations": Work("mlflow", lambda model, request: model.invocations(request.body, request.content_type)),
-            f"/v1/models/{name}:predict": Work("v1", lambda model, request: v1.predict(model, request.body)),
+            "/invocations": Work(
+                "mlflow",
+                lambda model, request: model.invocations(request.body, request.content_type),
+            ),
+            f"/v1/models/{name}:predict": Work(
+                "v1", lambda model, request: v1.predict(model, request.body)
+            ),
         }
         any_version, own = self._versions()
         infer = Work("v2", lambda model, request: v2.infer(model, name, version, request))
@@ -166,11 +175,17 @@ class App:
             answer = look()
         else:
             answer = self._unknown(path)
-        head: Message = {"type": "http.response.start", "status": answer.status, "headers": self.headers(answer)}
+        head: Message = {
+            "type": "http.response.start",
+            "status": answer.status,
+            "headers": self.headers(answer),
+        }
         await self.reception.send(head, b"" if method == "HEAD" else answer.body, scope, send, held)
 
     def answered(self, work: Work, answer: Answer, begun: float) -> float:
-        """Count an answer to a request that came at `begun`, in seconds of the monotonic clock; returns how long it took."""
+        """Count an answer to a request that came at `begun`, in seconds of the monotonic clock;
+        returns how long it took.
+        """
         seconds = time.monotonic() - begun
         self.metrics.answered(work.protocol, answer.status, seconds, answer.rows)
         self.traffic.answered(answer.status, seconds)
@@ -178,9 +193,14 @@ class App:
 
     def headers(self, answer: Answer) -> list[tuple[bytes, bytes]]:
         """Return the headers of an answer, besides those that all have."""
-        found = [(b"content-type", answer.content_type), (b"content-length", str(len(answer.body)).encode())]
+        found = [
+            (b"content-type", answer.content_type),
+            (b"content-length", str(len(answer.body)).encode()),
+        ]
         if self.draining:
-            found.append((b"connection", b"close"))  # the next request opens another connection, to another pod
+            found.append(
+                (b"connection", b"close")
+            )  # the next request opens another connection, to another pod
         if answer.allow:
             found.append((b"allow", answer.allow))
         if answer.head is not None:
@@ -190,12 +210,17 @@ class App:
         return found
 
     async def _work(self, work: Work, scope: Message, receive: Receive, held: Held) -> Answer:
-        """Read the body, and have the candidate or the own model predict; whatever happens is an answer in the protocol's own words."""
+        """Read the body, and have the candidate or the own model predict; whatever happens is an
+        answer in the protocol's own words.
+        """
         try:
             body = await self.reception.body(scope, receive, held)
         except Exception as error:  # noqa: BLE001 - as below
             return failed(work.protocol, error)
-        arrived, forwarded = time.monotonic(), any(name == FORWARDED for name, _ in scope["headers"])
+        arrived, forwarded = (
+            time.monotonic(),
+            any(name == FORWARDED for name, _ in scope["headers"]),
+        )
         drawn = None
         try:
             if (model := self.model) is None:
@@ -204,7 +229,9 @@ class App:
                 drawn = self._draw(work, scope, len(body))
             answer = None
             if drawn is not None and drawn.candidate:
-                answer = await self.splitter.asked(drawn, Passed(scope["path"], scope["headers"], body, held))
+                answer = await self.splitter.asked(
+                    drawn, Passed(scope["path"], scope["headers"], body, held)
+                )
             if answer is None:
                 answer = await self._predicted(work, model, scope, body)
             held.exchange(len(answer.body))
@@ -219,17 +246,27 @@ class App:
         """Draw for a request, unless that was done on the quick way."""
         if DRAWN in scope:
             return scope[DRAWN]  # type: ignore[no-any-return] # put there by `quick`
-        return self.splitter.draw(scope["headers"], size) if work.split and not self.draining else None
+        return (
+            self.splitter.draw(scope["headers"], size) if work.split and not self.draining else None
+        )
 
     async def _predicted(self, work: Work, model: Predictor, scope: Message, body: bytes) -> Answer:
-        """Answer by the own model, which has its whole time, however long a candidate took before it."""
+        """Answer by the own model, which has its whole time, however long a candidate took
+        before it.
+        """
         request, compressed = intake.asked_with(work.protocol, scope["headers"], body)
-        if model.quick and len(body) <= QUICK_BYTES and not intake.is_slow(model, request, compressed):
+        if (
+            model.quick
+            and len(body) <= QUICK_BYTES
+            and not intake.is_slow(model, request, compressed)
+        ):
             return await self._together(work.begin(model, request), model)
         return await self.reception.slowly(work.begin, model, request, compressed)
 
     async def _together(self, asked: Asked, model: Predictor) -> Answer:
-        """Answer a small request of a quick model, predicted with whatever else has arrived by now."""
+        """Answer a small request of a quick model, predicted with whatever else has arrived by
+        now.
+        """
         try:
             asked.send(await self.turn.predicted(model, next(asked)))
         except StopIteration as done:
@@ -250,7 +287,10 @@ class App:
             if name != self._identity.name:
                 message = f"there is no model {name}, only {self._identity.name}"
             elif parts[4:5] == ["versions"] and parts[5:6] != [self._identity.version]:
-                message = f"there is no version {'/'.join(parts[5:6])} of {name} here, only {self._identity.version}"
+                message = (
+                    f"there is no version {'/'.join(parts[5:6])} of {name} here, only"
+                    f" {self._identity.version}"
+                )
         return Answer(v1.refusal(message, 404), 404)
 
     def _constant(self, value: Any) -> Look:
@@ -259,14 +299,20 @@ class App:
 
     def _ready(self, value: Any) -> Look:
         good = Answer(orjson.dumps(value))
-        bad = Answer(orjson.dumps({**value, "ready": False, "error": "the model is not ready"}), 503)
+        bad = Answer(
+            orjson.dumps({**value, "ready": False, "error": "the model is not ready"}), 503
+        )
         return lambda: good if self.ready else bad
 
     def _metadata(self) -> Answer:
         if self.model is None:
             return Answer(v1.refusal("the model is being loaded", 503), 503)
         name, version = self._identity.name, self._identity.version
-        return Answer(orjson.dumps(v2.model_metadata(name, version, self.model.platform, self.model.signature)))
+        return Answer(
+            orjson.dumps(
+                v2.model_metadata(name, version, self.model.platform, self.model.signature)
+            )
+        )
 
     def _figures(self, path: str) -> Answer:
         """Answer at the port of metrics."""
@@ -275,11 +321,15 @@ class App:
             return Answer(page, content_type=kind)
         if path == TRAFFIC_PATH:
             return Answer(self.traffic.page())
-        return Answer(v1.refusal(f"only {METRICS_PATH} and {TRAFFIC_PATH} are at this port", 404), 404)
+        return Answer(
+            v1.refusal(f"only {METRICS_PATH} and {TRAFFIC_PATH} are at this port", 404), 404
+        )
 
 
 def failed(protocol: str, error: Exception) -> Answer:
-    """Return an error in a protocol's own words; one that is no refusal is the model's, and printed."""
+    """Return an error in a protocol's own words; one that is no refusal is the model's, and
+    printed.
+    """
     refusal = invocations.refusal if protocol == "mlflow" else v1.refusal
     if isinstance(error, Refused):
         return Answer(refusal(error.message, error.status), error.status)

@@ -1,7 +1,8 @@
-"""What came of the requests that were drawn, by the version that they were drawn for, in words of memory that others may read.
+"""What came of the requests that were drawn, by the version that they were drawn for, in words of
+memory that others may read.
 
-Under one revision of the rule: with the next one they begin at zero, and what was counted goes to totals that only grow.
-What a request counts as belongs to `splitter`, the memory to `traffic`.
+Under one revision of the rule: with the next one they begin at zero, and what was counted goes to
+totals that only grow. What a request counts as belongs to `splitter`, the memory to `traffic`.
 """
 
 from bisect import bisect_left
@@ -10,7 +11,18 @@ from typing import Any
 
 from modelyard.api.wire import LATENCY_EDGES as EDGES
 
-__all__ = ["CANDIDATE", "CHANGING", "INVITED", "OUTCOMES", "REVISION", "STABLE", "WORDS", "Arms", "pages", "totals"]
+__all__ = [
+    "CANDIDATE",
+    "CHANGING",
+    "INVITED",
+    "OUTCOMES",
+    "REVISION",
+    "STABLE",
+    "WORDS",
+    "Arms",
+    "pages",
+    "totals",
+]
 
 STABLE = 0
 CANDIDATE = 1
@@ -71,7 +83,8 @@ def pages(alive: Sequence[Sequence[int]], everyone: Iterable[Sequence[int]]) -> 
 
     Args:
         alive: Of those that live, one at least: the least revision of theirs is the pod's.
-        everyone: Of all. What a worker counted that has ended since is still true; a worker of another revision is left out.
+        everyone: Of all. What a worker counted that has ended since is still true; a worker of
+            another revision is left out.
 
     """
     revision = _revision(alive)
@@ -79,18 +92,27 @@ def pages(alive: Sequence[Sequence[int]], everyone: Iterable[Sequence[int]]) -> 
     if any(words[_KNOWN] for words in alive):
         same = [words for words in everyone if words[REVISION] == revision]
         arms = {name: _page([words[at : at + _ARM] for words in same]) for name, at in _places()}
-        found |= {"arms": {name: arms[name] for name in _NAMES[:INVITED]}, _NAMES[INVITED]: arms[_NAMES[INVITED]]}
+        found |= {
+            "arms": {name: arms[name] for name in _NAMES[:INVITED]},
+            _NAMES[INVITED]: arms[_NAMES[INVITED]],
+        }
     return found
 
 
-def totals(alive: Sequence[Sequence[int]], everyone: Sequence[Sequence[int]]) -> tuple[int, dict[tuple[str, str], int]] | None:
-    """Return the weight in percent, and how many requests there ever were by arm and outcome; None: there never was a rule."""
+def totals(
+    alive: Sequence[Sequence[int]], everyone: Sequence[Sequence[int]]
+) -> tuple[int, dict[tuple[str, str], int]] | None:
+    """Return the weight in percent, and how many requests there ever were by arm and outcome;
+    None: there never was a rule.
+    """
     if not any(words[_KNOWN] for words in alive):
         return None
     found = {}
     for arm, name in enumerate(_NAMES):
         before = _BEFORE + arm * len(OUTCOMES)
-        counts = [(_outcomes(words, arm), words[before : before + len(OUTCOMES)]) for words in everyone]
+        counts = [
+            (_outcomes(words, arm), words[before : before + len(OUTCOMES)]) for words in everyone
+        ]
         for at, outcome in enumerate(OUTCOMES):
             found[name, outcome] = sum(now[at] + earlier[at] for now, earlier in counts)
     revision = _revision(alive)

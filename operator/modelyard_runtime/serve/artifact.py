@@ -1,4 +1,5 @@
-"""What lies in a model's folder: its flavours, signature and input example, read without MLflow and without running anything of it.
+"""What lies in a model's folder: its flavours, signature and input example, read without MLflow and
+without running anything of it.
 
 Loading the model does not belong here.
 """
@@ -28,7 +29,9 @@ class Artifact:
     example: bytes | None
     """The input example, as a body of /invocations."""
     code: str
-    """Why loading the model runs code that came with it, as every pickle does; empty: it is data."""
+    """Why loading the model runs code that came with it, as every pickle does; empty: it is
+    data.
+    """
 
     @property
     def native_xgboost(self) -> Path | None:
@@ -37,7 +40,11 @@ class Artifact:
         if flavor is None or flavor.get("code") or self._class not in XGBOOST_CLASSES:
             return None
         path = self.folder / str(flavor.get("data", ""))
-        return path if path.suffix in {".json", ".ubj"} and not self.code and self._numbers_only else None
+        return (
+            path
+            if path.suffix in {".json", ".ubj"} and not self.code and self._numbers_only
+            else None
+        )
 
     @property
     def _class(self) -> str:
@@ -45,15 +52,24 @@ class Artifact:
 
     @property
     def _numbers_only(self) -> bool:
-        """True if the inputs are columns of numbers, or one matrix; parameters of a prediction are MLflow's business."""
+        """True if the inputs are columns of numbers, or one matrix; parameters of a prediction
+        are MLflow's business.
+        """
         if self.signature is None:
             return True
         if self.signature.has_params:
             return False
         if tensors := self.signature.tensors:
-            return len(tensors) == 1 and len(tensors[0].shape) == 2 and tensors[0].dtype.startswith(("float", "int", "uint"))
+            return (
+                len(tensors) == 1
+                and len(tensors[0].shape) == 2
+                and tensors[0].dtype.startswith(("float", "int", "uint"))
+            )
         columns = self.signature.columns
-        return all(column.type in _NUMBERS for column in columns) and len(self.signature.names) in {0, len(columns)}
+        return all(column.type in _NUMBERS for column in columns) and len(self.signature.names) in {
+            0,
+            len(columns),
+        }
 
 
 def load_failed(message: str) -> Failure:
@@ -77,9 +93,13 @@ def read(folder: Path) -> Artifact:
     except FileNotFoundError as error:
         raise load_failed(f"{path} is not there: the folder holds no MLflow model") from error
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
-        raise load_failed(f"{path} is no MLmodel file that can be served: {one_line(error)}") from error
+        raise load_failed(
+            f"{path} is no MLmodel file that can be served: {one_line(error)}"
+        ) from error
     if "python_function" not in flavors and "xgboost" not in flavors:
-        raise load_failed(f"{path} has no flavour that can be served, only {', '.join(flavors) or 'none'}")
+        raise load_failed(
+            f"{path} has no flavour that can be served, only {', '.join(flavors) or 'none'}"
+        )
     return Artifact(folder, flavors, signature, example, why_code(flavors, _files(folder)))
 
 
@@ -102,13 +122,17 @@ def parsed(text: str) -> Mapping[str, Any]:
 
 
 def example_path(raw: Mapping[str, Any]) -> str:
-    """Return the path below a model's folder of its input example as a body of /invocations; empty: it has none."""
+    """Return the path below a model's folder of its input example as a body of /invocations;
+    empty: it has none.
+    """
     info = raw.get("saved_input_example_info")
     return str(info.get("serving_input_path") or "") if isinstance(info, dict) else ""
 
 
 def _files(folder: Path) -> frozenset[str]:
-    return frozenset(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+    return frozenset(
+        path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()
+    )
 
 
 def _example(folder: Path, name: str) -> bytes | None:

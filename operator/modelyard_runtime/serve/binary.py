@@ -1,8 +1,10 @@
-"""The binary tensor data extension of the Open Inference Protocol: tensors as bytes behind the JSON of a request or an answer.
+"""The binary tensor data extension of the Open Inference Protocol: tensors as bytes behind the JSON
+of a request or an answer.
 
 Which tensors a request and an answer have belongs to `v2`.
 
-Source: "Binary Tensor Data Extension", https://docs.nvidia.com/deeplearning/triton-inference-server/user-guide/docs/protocol
+Source: "Binary Tensor Data Extension",
+https://docs.nvidia.com/deeplearning/triton-inference-server/user-guide/docs/protocol
 """
 
 import struct
@@ -32,17 +34,22 @@ def parts(request: Request) -> tuple[bytes | memoryview, "Tail"]:
     """
     if request.head is None:
         return request.body, Tail(memoryview(b""))
-    if not request.head.isdecimal() or len(request.head) > 18 or int(request.head) > len(request.body):
+    if (
+        not request.head.isdecimal()
+        or len(request.head) > 18
+        or int(request.head) > len(request.body)
+    ):
         raise Refused(
-            f"the header Inference-Header-Content-Length is {request.head}; it must be how many of the body's {len(request.body)} bytes"
-            " are JSON"
+            f"the header Inference-Header-Content-Length is {request.head}; it must be how many of"
+            f" the body's {len(request.body)} bytes are JSON"
         )
     whole, head = memoryview(request.body), int(request.head)
     return whole[:head], Tail(whole[head:])
 
 
 def size_of(tensor: Mapping[str, Any], label: str) -> int | None:
-    """Return how many bytes a tensor of a request has behind the JSON; None: its data are in the JSON.
+    """Return how many bytes a tensor of a request has behind the JSON; None: its data are in the
+    JSON.
 
     Raises:
         Refused: That is no number.
@@ -54,7 +61,9 @@ def size_of(tensor: Mapping[str, Any], label: str) -> int | None:
     return size
 
 
-def wants(request: Mapping[str, Any], outputs: list[dict[str, Any]]) -> tuple[bool, Mapping[str, bool]]:
+def wants(
+    request: Mapping[str, Any], outputs: list[dict[str, Any]]
+) -> tuple[bool, Mapping[str, bool]]:
     """Return whether a request asks for binary outputs, and for which outputs it says so by name.
 
     Raises:
@@ -108,15 +117,19 @@ class Tail:
         """
         if size > len(self._left):
             raise Refused(
-                f"{label}: binary_data_size is {size}, and {len(self._left)} bytes are left behind the JSON; the header"
-                " Inference-Header-Content-Length must say where the JSON ends"
+                f"{label}: binary_data_size is {size}, and {len(self._left)} bytes are left behind"
+                " the JSON; the header Inference-Header-Content-Length must say where the JSON"
+                " ends"
             )
         raw, self._left = self._left[:size], self._left[size:]
         if datatype == "BYTES":
             return _texts(label, raw, count, text=text)
         kind = np.dtype(NUMPY_TYPES[datatype]).newbyteorder("<")
         if size != count * kind.itemsize:
-            raise Refused(f"{label}: the shape takes {count} {datatype} values of {kind.itemsize} bytes, binary_data_size is {size}")
+            raise Refused(
+                f"{label}: the shape takes {count} {datatype} values of {kind.itemsize} bytes,"
+                f" binary_data_size is {size}"
+            )
         if datatype == "BOOL":
             flags = np.frombuffer(raw, np.uint8)
             if flags.size and flags.max() > 1:
@@ -132,7 +145,10 @@ class Tail:
 
         """
         if self._left:
-            raise Refused(f"{len(self._left)} bytes behind the JSON belong to no input; each needs its binary_data_size")
+            raise Refused(
+                f"{len(self._left)} bytes behind the JSON belong to no input; each needs its"
+                " binary_data_size"
+            )
 
 
 def encoded(datatype: str, array: Array) -> bytes:
@@ -159,5 +175,7 @@ def _texts(label: str, raw: memoryview, count: int, *, text: bool) -> Array:
     except (struct.error, IndexError):
         at = -1
     if at != len(raw):
-        raise Refused(f"{label}: the bytes are not {count} values, each behind its length in four bytes")
+        raise Refused(
+            f"{label}: the bytes are not {count} values, each behind its length in four bytes"
+        )
     return found

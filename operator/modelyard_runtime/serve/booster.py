@@ -1,8 +1,8 @@
 """XGBoost by its C API: load a booster, describe it, predict.
 
-The functions are those of the public header xgboost/c_api.h. XGBoost's Python package is not imported: describing
-arrays and answers to it takes longer than a prediction, and it imports SciPy. Only its library is taken from
-where the package has it, which pyproject.toml pins.
+The functions are those of the public header xgboost/c_api.h. XGBoost's Python package is not
+imported: describing arrays and answers to it takes longer than a prediction, and it imports SciPy.
+Only its library is taken from where the package has it, which pyproject.toml pins.
 """
 
 import ctypes
@@ -34,7 +34,12 @@ _FUNCTIONS: dict[str, tuple[Any, ...]] = {
     "XGBoosterSetParam": (c_void_p, c_char_p, c_char_p),
     "XGBoosterSaveJsonConfig": (c_void_p, POINTER(c_uint64), POINTER(c_char_p)),
     "XGBoosterGetNumFeature": (c_void_p, POINTER(c_uint64)),
-    "XGBoosterGetStrFeatureInfo": (c_void_p, c_char_p, POINTER(c_uint64), POINTER(POINTER(c_char_p))),
+    "XGBoosterGetStrFeatureInfo": (
+        c_void_p,
+        c_char_p,
+        POINTER(c_uint64),
+        POINTER(POINTER(c_char_p)),
+    ),
     "XGBoosterGetAttr": (c_void_p, c_char_p, POINTER(c_char_p), POINTER(c_int)),
     "XGBoosterPredictFromDense": (c_void_p, c_char_p, c_char_p, c_void_p, *_ANSWER),
     "XGBoosterPredictFromDMatrix": (c_void_p, c_void_p, c_char_p, *_ANSWER),
@@ -76,21 +81,31 @@ class _Library:
 
 
 class _Kept(threading.local):
-    """What the predictions of one thread use again: the proxy of their input, and where XGBoost writes its answer.
+    """What the predictions of one thread use again: the proxy of their input, and where XGBoost
+    writes its answer.
 
-    Without a proxy XGBoost makes one for each prediction, and reads the container's limits from /sys/fs/cgroup for it.
+    Without a proxy XGBoost makes one for each prediction, and reads the container's limits from
+    /sys/fs/cgroup for it.
     """
 
     def __init__(self, booster: "Booster") -> None:
         self.proxy = c_void_p()
         booster.library.function("XGProxyDMatrixCreate")(byref(self.proxy))
-        weakref.finalize(booster, booster.library.function("XGDMatrixFree"), self.proxy).atexit = False
-        self.shape, self.dimensions, self.found = POINTER(c_uint64)(), c_uint64(), POINTER(c_float)()
+        weakref.finalize(
+            booster, booster.library.function("XGDMatrixFree"), self.proxy
+        ).atexit = False
+        self.shape, self.dimensions, self.found = (
+            POINTER(c_uint64)(),
+            c_uint64(),
+            POINTER(c_float)(),
+        )
         self.answer = byref(self.shape), byref(self.dimensions), byref(self.found)
 
 
 class Booster:
-    """A loaded booster. Its predictions take one thread each, and may be made in several threads."""
+    """A loaded booster. Its predictions take one thread each, and may be made in several
+    threads.
+    """
 
     def __init__(self, path: Path) -> None:
         """Load it.
@@ -108,7 +123,9 @@ class Booster:
         weakref.finalize(self, self.library.function("XGBoosterFree"), self._handle).atexit = False
         self._call("XGBoosterSetParam", self._handle, b"nthread", b"1")
         self._call("XGBoosterLoadModel", self._handle, str(path).encode())
-        self._call("XGBoosterSetParam", self._handle, b"nthread", b"1")  # a saved model brings its own
+        self._call(
+            "XGBoosterSetParam", self._handle, b"nthread", b"1"
+        )  # a saved model brings its own
         self.config: dict[str, Any] = json.loads(self._config())
         """XGBoost's own description of the model and its parameters."""
         self.linear: bool = self.config["learner"]["gradient_booster"]["name"] == "gblinear"
@@ -128,8 +145,12 @@ class Booster:
     def names(self) -> list[str] | None:
         """The names of the features, if it was trained with any."""
         count, names = c_uint64(), POINTER(c_char_p)()
-        self._call("XGBoosterGetStrFeatureInfo", self._handle, b"feature_name", byref(count), byref(names))
-        return [(names[index] or b"").decode(errors="replace") for index in range(count.value)] or None
+        self._call(
+            "XGBoosterGetStrFeatureInfo", self._handle, b"feature_name", byref(count), byref(names)
+        )
+        return [
+            (names[index] or b"").decode(errors="replace") for index in range(count.value)
+        ] or None
 
     @property
     def best_iteration(self) -> int | None:
@@ -150,7 +171,13 @@ class Booster:
 
     def use_rounds(self, rounds: int) -> None:
         """Predict with the first rounds only; 0: with all."""
-        asked = {"type": 0, "training": False, "iteration_begin": 0, "iteration_end": rounds, "strict_shape": False}
+        asked = {
+            "type": 0,
+            "training": False,
+            "iteration_begin": 0,
+            "iteration_end": rounds,
+            "strict_shape": False,
+        }
         self._asked = json.dumps(asked | {"missing": math.nan, "cache_id": 0}).encode()
 
     def predict(self, rows: Array) -> Array:
@@ -168,20 +195,29 @@ class Booster:
         """
         kept = self._kept
         # The __array_interface__ of numpy, as JSON: what the API takes.
-        described = b'{"data":[%d,true],"shape":[%d,%d],"typestr":"<f4","version":3}' % (rows.ctypes.data, *rows.shape)
+        described = b'{"data":[%d,true],"shape":[%d,%d],"typestr":"<f4","version":3}' % (
+            rows.ctypes.data,
+            *rows.shape,
+        )
         if self.linear:
             self._from_matrix(described, kept)
         else:
             self._dense(self._handle, described, self._asked, kept.proxy, *kept.answer)
         shape = kept.shape[: kept.dimensions.value]
         # The memory is XGBoost's, until this thread's next prediction: copied.
-        return np.frombuffer(ctypes.string_at(kept.found, 4 * math.prod(shape)), np.float32).reshape(shape)
+        return np.frombuffer(
+            ctypes.string_at(kept.found, 4 * math.prod(shape)), np.float32
+        ).reshape(shape)
 
     def _from_matrix(self, described: bytes, kept: _Kept) -> None:
         matrix = c_void_p()
-        self._call("XGDMatrixCreateFromDense", described, b'{"missing":NaN,"nthread":1}', byref(matrix))
+        self._call(
+            "XGDMatrixCreateFromDense", described, b'{"missing":NaN,"nthread":1}', byref(matrix)
+        )
         try:
-            self._call("XGBoosterPredictFromDMatrix", self._handle, matrix, self._asked, *kept.answer)
+            self._call(
+                "XGBoosterPredictFromDMatrix", self._handle, matrix, self._asked, *kept.answer
+            )
         finally:
             self._call("XGDMatrixFree", matrix)
 

@@ -13,7 +13,9 @@ __all__ = ["Budget", "Held"]
 
 
 class Budget:
-    """Two purses: bodies and answers that are held, which is refused at its end; and work, which waits its turn."""
+    """Two purses: bodies and answers that are held, which is refused at its end; and work, which
+    waits its turn.
+    """
 
     def __init__(self, limits: Limits) -> None:
         """Begin with nothing taken."""
@@ -29,7 +31,10 @@ class Budget:
 
         """
         if self._held + size > self._limits.held:
-            message = f"the server holds {self._held} bytes of other requests and answers, {self._limits.held} are allowed;"
+            message = (
+                f"the server holds {self._held} bytes of other requests and answers,"
+                f" {self._limits.held} are allowed;"
+            )
             raise Refused(f"{message} try again soon", 503)
         self._held += size
 

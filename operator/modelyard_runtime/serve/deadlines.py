@@ -1,4 +1,5 @@
-"""uvicorn's protocol with an end to what never ends: headers, bodies, answers that are not read, idle connections.
+"""uvicorn's protocol with an end to what never ends: headers, bodies, answers that are not read,
+idle connections.
 
 uvicorn's class is no documented interface: pyproject.toml pins its minor version, and
 tests/runtime/test_limits.py judges a newer one. What an answer says belongs to `app`.
@@ -9,7 +10,11 @@ from enum import Enum
 from types import MethodType
 from typing import TYPE_CHECKING, Any, cast
 
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import (
+    STATUS_LINE,
+    HttpToolsProtocol,
+    RequestResponseCycle,
+)
 
 from modelyard.api.wire import RUNTIME_HEADER, VERSION_HEADER
 
@@ -23,10 +28,14 @@ LATE = "modelyard.late"
 ABORT = "modelyard.abort"
 """In a request's scope: a function that drops the connection and what was not sent."""
 _PIPELINED = 64
-"""Requests of one connection that wait for the answer to the one before; a client that sends more is dropped."""
+"""Requests of one connection that wait for the answer to the one before; a client that sends
+more is dropped.
+"""
 _WHO = (VERSION_HEADER.encode(), RUNTIME_HEADER.encode())
 _FRAMES = 8
-"""Bytes of framing that a byte of a chunked body may need: a chunk of one byte has five and itself."""
+"""Bytes of framing that a byte of a chunked body may need: a chunk of one byte has five and
+itself.
+"""
 
 
 class _Phase(Enum):
@@ -68,7 +77,9 @@ class BoundedProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def drop(self) -> bool:
-        """Close the connection, unless a whole request of it is being answered; tell whether it was closed."""
+        """Close the connection, unless a whole request of it is being answered; tell whether it
+        was closed.
+        """
         if self._phase is _Phase.NONE and self._answering:
             return False
         self._application.connections.pop(self, None)
@@ -102,14 +113,18 @@ class BoundedProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """Begin with the headers."""
         if self._queued >= _PIPELINED:
-            raise RuntimeError("the parser has to stop: what one read holds may be thousands of requests")
+            raise RuntimeError(
+                "the parser has to stop: what one read holds may be thousands of requests"
+            )
         self._request += 1
         self._phase = _Phase.HEADERS
         super().on_message_begin()
         cast("dict[str, Any]", self.scope)[ABORT] = self.transport.abort
 
     def send_400_response(self, msg: str) -> None:
-        """Answer what is no request; behind one that is being answered it would be taken for its answer, so only close."""
+        """Answer what is no request; behind one that is being answered it would be taken for its
+        answer, so only close.
+        """
         begun = self._answering and (self._phase is not _Phase.BODY or self._begun)
         if self.pipeline or begun:
             self.transport.abort()
@@ -162,7 +177,9 @@ class BoundedProtocol(HttpToolsProtocol):
         """End what did not arrive in time."""
         self._timer = None
         if self._phase is not _Phase.BODY:
-            if self._answering:  # headers behind a request that is being answered: the answer goes first
+            if (
+                self._answering
+            ):  # headers behind a request that is being answered: the answer goes first
                 self._arm()
             elif self._phase is _Phase.HEADERS:
                 seconds = self._application.limits.headers
@@ -180,7 +197,10 @@ class BoundedProtocol(HttpToolsProtocol):
     def _refuse(self, status: int, message: str) -> None:
         """Answer what is no whole request, and close; in the middle of an answer only close."""
         if not self._answering:
-            headers = [*self.server_state.default_headers, (b"content-type", b"text/plain; charset=utf-8")]
+            headers = [
+                *self.server_state.default_headers,
+                (b"content-type", b"text/plain; charset=utf-8"),
+            ]
             headers += [(b"content-length", b"%d" % len(message)), (b"connection", b"close")]
             lines = [STATUS_LINE[status], *(b"%b: %b\r\n" % pair for pair in headers), b"\r\n"]
             self.transport.write(b"".join((*lines, message.encode("ascii"))))
@@ -195,7 +215,9 @@ class BoundedProtocol(HttpToolsProtocol):
 
     @property
     def _begun(self) -> bool:
-        """True if an answer has begun, or is to be sent, before that to the request whose body is read."""
+        """True if an answer has begun, or is to be sent, before that to the request whose body
+        is read.
+        """
         return self.cycle is not None and self.cycle.response_started
 
     @property

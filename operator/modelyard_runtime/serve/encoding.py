@@ -1,4 +1,6 @@
-"""Bodies that come compressed, unpacked no further than they may be. What they hold does not matter here."""
+"""Bodies that come compressed, unpacked no further than they may be. What they hold does not
+matter here.
+"""
 
 import zlib
 
@@ -25,11 +27,15 @@ def unpacked(body: bytes, encoding: str, limit: int) -> bytes:
     """Return the body that a header Content-Encoding speaks of.
 
     Raises:
-        Refused: The encoding is not known, the body is not of it, or it has more than `limit` bytes.
+        Refused: The encoding is not known, the body is not of it, or it has more than `limit`
+            bytes.
 
     """
     if encoding not in _KNOWN:
-        raise Refused(f"the content encoding {encoding} is not one of gzip, deflate; send the body as it is", 415)
+        raise Refused(
+            f"the content encoding {encoding} is not one of gzip, deflate; send the body as it is",
+            415,
+        )
     pieces, size, at, whole = list[bytes](), 0, 0, memoryview(body)
     stream = zlib.decompressobj(_AUTOMATIC)
     members = 1
@@ -42,7 +48,10 @@ def unpacked(body: bytes, encoding: str, limit: int) -> bytes:
             at += len(part) - len(stream.unused_data)
             size += len(pieces[-1])
             if size > limit:
-                raise Refused(f"the body has more than {limit} bytes uncompressed; send fewer rows at a time", 413)
+                raise Refused(
+                    f"the body has more than {limit} bytes uncompressed; send fewer rows at a time",
+                    413,
+                )
             if members > _MEMBERS:
                 raise Refused(f"the body has more than {_MEMBERS} gzip members; compress it in one")
     except zlib.error as error:

@@ -1,8 +1,9 @@
-"""Asking the candidate: a request is passed on as it was read, and its answer comes back, or `Failed`.
+"""Asking the candidate: a request is passed on as it was read, and its answer comes back, or
+`Failed`.
 
-No error of the candidate gets further than that. Which requests are passed on belongs to `split`, what a
-failure counts as to `splitter`. aiohttp is imported by `load`, with the first rule: it takes 0.2 s and
-some megabytes, which a server without a rule does not have to spend.
+No error of the candidate gets further than that. Which requests are passed on belongs to `split`,
+what a failure counts as to `splitter`. aiohttp is imported by `load`, with the first rule: it takes
+0.2 s and some megabytes, which a server without a rule does not have to spend.
 """
 
 import asyncio
@@ -35,12 +36,25 @@ _DIGITS = 15
 _IDLE_SECONDS = 15.0
 """Shorter than the candidate keeps an idle connection, so that this side closes it."""
 _POOL_SECONDS = 30.0
-"""A pool is used for so long: connections to a Service stay with their pod, and new pods want requests too."""
+"""A pool is used for so long: connections to a Service stay with their pod, and new pods want
+requests too.
+"""
 _AUTOMATIC = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
-_PASSED = frozenset({b"content-type", b"content-encoding", b"accept", binary.HEADER, b"x-request-id", b"traceparent", b"tracestate"})
-"""Headers that go to the candidate: what a model server reads, and what traces follow. It is a list of what is let through, not of
-what is held back: credentials and cookies of callers are no business of the candidate before it serves them itself, nor may one
-request tell the connection between the servers what another one is."""
+_PASSED = frozenset(
+    {
+        b"content-type",
+        b"content-encoding",
+        b"accept",
+        binary.HEADER,
+        b"x-request-id",
+        b"traceparent",
+        b"tracestate",
+    }
+)
+"""Headers that go to the candidate: what a model server reads, and what traces follow. It is a list
+of what is let through, not of what is held back: credentials and cookies of callers are no business
+of the candidate before it serves them itself, nor may one request tell the connection between the
+servers what another one is."""
 _CONTENT_TYPE = re.compile(r"[\x21-\x7e][\x20-\x7e]{0,255}")
 _TIMED_OUT = 408
 """Of the candidate: its body, which this server had in full, was not there in time."""
@@ -57,11 +71,15 @@ class Passed(NamedTuple):
     headers: Headers
     body: bytes
     held: Held
-    """What the request holds; the answer is added while it comes, and taken away again if it is none."""
+    """What the request holds; the answer is added while it comes, and taken away again if it is
+    none.
+    """
 
 
 class Forwarder:
-    """What a worker's requests to the candidate share: connections, bounds, and what is known of the candidate being there."""
+    """What a worker's requests to the candidate share: connections, bounds, and what is known of
+    the candidate being there.
+    """
 
     def __init__(self, version: str, address: str, limits: Limits) -> None:
         """Make no connection yet.
@@ -69,7 +87,8 @@ class Forwarder:
         Args:
             version: The version that is served here.
             address: Where a Service is, a host and a port; `{name}` stands for its name.
-            limits: An answer may have half of what all requests may hold, and so may all bodies that are passed on together.
+            limits: An answer may have half of what all requests may hold, and so may all bodies
+                that are passed on together.
 
         """
         self._version = version
@@ -114,7 +133,8 @@ class Forwarder:
             seconds: How long all of it may take.
 
         Raises:
-            Failed: There is none in time, or it is none of the candidate's; or it was not there a moment ago.
+            Failed: There is none in time, or it is none of the candidate's; or it was not there a
+                moment ago.
 
         """
         if rule.revision != self._revision:  # the operator knows more than this worker did
@@ -145,10 +165,17 @@ class Forwarder:
     def _broken(self, error: Exception) -> bool:
         """Return whether there was no connection, or none any more."""
         client = self._loaded()
-        return isinstance(error, client.ClientOSError | client.ServerDisconnectedError | client.ConnectionTimeoutError)
+        return isinstance(
+            error,
+            client.ClientOSError | client.ServerDisconnectedError | client.ConnectionTimeoutError,
+        )
 
-    async def _tried(self, rule: Rule, asked: Passed, connect: float) -> tuple[Answer, float | None]:
-        """Ask on a kept connection, and once more on another if the candidate had closed that one meanwhile."""
+    async def _tried(
+        self, rule: Rule, asked: Passed, connect: float
+    ) -> tuple[Answer, float | None]:
+        """Ask on a kept connection, and once more on another if the candidate had closed that
+        one meanwhile.
+        """
         client, connection = self._loaded(), SimpleNamespace(kept=False)
         times = client.ClientTimeout(total=None, sock_connect=connect)
         try:
@@ -161,14 +188,32 @@ class Forwarder:
         return await self._exchanged(self._unkept, rule, asked, times, connection)
 
     async def _exchanged(
-        self, session: "aiohttp.ClientSession", rule: Rule, asked: Passed, times: "aiohttp.ClientTimeout", connection: SimpleNamespace
+        self,
+        session: "aiohttp.ClientSession",
+        rule: Rule,
+        asked: Passed,
+        times: "aiohttp.ClientTimeout",
+        connection: SimpleNamespace,
     ) -> tuple[Answer, float | None]:
         """Send a request and read its answer, on one connection."""
-        passed = {name.decode("ascii"): value.decode("utf-8", "replace") for name, value in asked.headers if name in _PASSED}
+        passed = {
+            name.decode("ascii"): value.decode("utf-8", "replace")
+            for name, value in asked.headers
+            if name in _PASSED
+        }
         passed[FORWARDED_HEADER] = self._version
         url = f"http://{self._address.replace('{name}', rule.candidate)}{asked.path}"
-        body = asked.body if len(asked.body) <= PIECE else BytesIO(asked.body)  # which is sent no faster than it is read
-        asking = session.post(url, data=body, headers=passed, allow_redirects=False, timeout=times, trace_request_ctx=connection)
+        body = (
+            asked.body if len(asked.body) <= PIECE else BytesIO(asked.body)
+        )  # which is sent no faster than it is read
+        asking = session.post(
+            url,
+            data=body,
+            headers=passed,
+            allow_redirects=False,
+            timeout=times,
+            trace_request_ctx=connection,
+        )
         async with asking as found:
             answer = _judged(rule, found.status, found.headers)
             pieces, size = [], 0
@@ -189,7 +234,10 @@ class Forwarder:
         if self._kept is None or now - self._made > _POOL_SECONDS:
             if self._kept is not None:  # what it carries has ended by then
                 asyncio.get_running_loop().call_later(self._longest, self._retire, self._kept)
-            self._kept, self._made = self._opened(limit=FORWARDS, keepalive_timeout=_IDLE_SECONDS), now
+            self._kept, self._made = (
+                self._opened(limit=FORWARDS, keepalive_timeout=_IDLE_SECONDS),
+                now,
+            )
         return self._kept
 
     def _opened(self, **how: Any) -> "aiohttp.ClientSession":
@@ -202,7 +250,8 @@ class Forwarder:
         trace = client.TraceConfig()
         trace.on_connection_reuseconn.append(kept)
         found: aiohttp.ClientSession = client.ClientSession(
-            # A Service that was made anew has another address: a name is looked up for each connection, which are few.
+            # A Service that was made anew has another address: a name is looked up for each
+            # connection, which are few.
             connector=client.TCPConnector(use_dns_cache=False, **how),
             cookie_jar=client.DummyCookieJar(),
             skip_auto_headers=_AUTOMATIC,
@@ -230,13 +279,17 @@ class Forwarder:
 
 
 class _Circuit:
-    """Whether the candidate is there: for a second after it was not, nobody waits for it, and then one request tries."""
+    """Whether the candidate is there: for a second after it was not, nobody waits for it, and
+    then one request tries.
+    """
 
     def __init__(self) -> None:
         self._until = 0.0
 
     def lets(self, now: float) -> bool:
-        """Return whether a request may be passed on; one that may while it was not there is the only one for a second."""
+        """Return whether a request may be passed on; one that may while it was not there is the
+        only one for a second.
+        """
         if self._until:
             if now < self._until:
                 return False
@@ -261,7 +314,9 @@ def _judged(rule: Rule, status: int, headers: "CIMultiDictProxy[str]") -> Answer
     """
     for name, expected in (VERSION_HEADER, rule.version), (RUNTIME_HEADER, rule.runtime):
         if (said := headers.getall(name, [])) != [expected]:
-            raise Failed(f"the answer's {name} is {', '.join(said)[:64] or 'missing'}, not {expected}")
+            raise Failed(
+                f"the answer's {name} is {', '.join(said)[:64] or 'missing'}, not {expected}"
+            )
     if status != 200 and (not 400 <= status < 500 or status == _TIMED_OUT):
         raise Failed(f"it answered with {status}")
     kind, head = headers.get("content-type", ""), headers.get(binary.HEADER.decode())
@@ -274,7 +329,9 @@ def _judged(rule: Rule, status: int, headers: "CIMultiDictProxy[str]") -> Answer
 
 
 def _took(headers: "CIMultiDictProxy[str]", longest: float) -> float | None:
-    """Return how long the candidate says that it took, in seconds; None: it does not, or it cannot be."""
+    """Return how long the candidate says that it took, in seconds; None: it does not, or it
+    cannot be.
+    """
     try:
         seconds = float(headers.get(SECONDS_HEADER, ""))
     except ValueError:

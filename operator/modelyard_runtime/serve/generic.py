@@ -1,4 +1,5 @@
-"""Any MLflow flavour, through pyfunc: what MLflow can load, this serves, with MLflow's own code for /invocations.
+"""Any MLflow flavour, through pyfunc: what MLflow can load, this serves, with MLflow's own code for
+/invocations.
 
 Protocols do not belong here.
 """
@@ -13,7 +14,17 @@ from modelyard_runtime.outcome import one_line
 from modelyard_runtime.serve.artifact import Artifact, load_failed
 from modelyard_runtime.serve.predictor import Answer, Asked
 from modelyard_runtime.serve.signature import Column, Signature, Tensor
-from modelyard_runtime.serve.values import Array, Columns, Matrix, Records, Refused, Table, cast, columns_of, tensor_of
+from modelyard_runtime.serve.values import (
+    Array,
+    Columns,
+    Matrix,
+    Records,
+    Refused,
+    Table,
+    cast,
+    columns_of,
+    tensor_of,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,20 +40,27 @@ def load(artifact: Artifact) -> "PyfuncModel":
 
     """
     if artifact.code and "python_function" not in artifact.flavors:
-        raise load_failed("the model has no python_function flavour, by which MLflow loads models that are code")
+        raise load_failed(
+            "the model has no python_function flavour, by which MLflow loads models that are code"
+        )
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ["_MLFLOW_IS_IN_SERVING_ENVIRONMENT"] = "true"
     try:
         pyfunc = importlib.import_module("mlflow.pyfunc")
-        # MLflow looks for the model's class wherever python_function.data leads: only code is left to it.
-        model = pyfunc.load_model(str(artifact.folder)) if artifact.code else _xgboost(artifact, pyfunc)
+        # MLflow looks for the model's class wherever python_function.data leads: only code is left
+        # to it.
+        model = (
+            pyfunc.load_model(str(artifact.folder)) if artifact.code else _xgboost(artifact, pyfunc)
+        )
         return PyfuncModel(model, artifact.signature)
     except Exception as error:  # the model's code may raise anything
         raise load_failed(f"MLflow cannot load the model: {one_line(error)}") from error
 
 
 def _xgboost(artifact: Artifact, pyfunc: Any) -> Any:
-    """Load what `why_code` has found to be data: a class of XGBoost's own, and a file of the tree."""
+    """Load what `why_code` has found to be data: a class of XGBoost's own, and a file of the
+    tree.
+    """
     flavor = artifact.flavors["xgboost"]
     name = str(flavor.get("model_class", "Booster")).rpartition(".")[2]
     model = getattr(importlib.import_module("xgboost"), name)()
@@ -128,7 +146,10 @@ def _tensors(specs: tuple[Tensor, ...], table: Table) -> "Array | dict[str, Arra
         table = Columns({name: [row[name] for row in table.rows] for name in names})
     if isinstance(table, Matrix):
         if len(specs) != 1:
-            raise Refused(f"the model takes {len(specs)} tensors by name: {', '.join(str(spec.name) for spec in specs)}")
+            raise Refused(
+                f"the model takes {len(specs)} tensors by name:"
+                f" {', '.join(str(spec.name) for spec in specs)}"
+            )
         found = tensor_of(specs[0], table.array, specs[0].name or "the input")
         return {specs[0].name: found} if specs[0].name else found
     given: Mapping[str, Any] = table.given
@@ -136,4 +157,6 @@ def _tensors(specs: tuple[Tensor, ...], table: Table) -> "Array | dict[str, Arra
         return tensor_of(specs[0], next(iter(given.values())), "the input")
     if missing := [str(spec.name) for spec in specs if spec.name not in given]:
         raise Refused(f"the input lacks {missing[0]}, which the model's signature requires")
-    return {str(spec.name): tensor_of(spec, given[str(spec.name)], str(spec.name)) for spec in specs}
+    return {
+        str(spec.name): tensor_of(spec, given[str(spec.name)], str(spec.name)) for spec in specs
+    }

@@ -1,6 +1,8 @@
-"""A request before it is parsed: its body unpacked, and judged by what it will become. Each form has its own rule.
+"""A request before it is parsed: its body unpacked, and judged by what it will become. Each form
+has its own rule.
 
-In this order: `asked_with`, `unpacked`, `weighed`, `looked_into`; each takes no more than the one before has allowed.
+In this order: `asked_with`, `unpacked`, `weighed`, `looked_into`; each takes no more than the one
+before has allowed.
 
 What a form holds belongs to the protocols, how much is taken on at once to `budget`.
 """
@@ -17,15 +19,21 @@ __all__ = ["asked_with", "is_slow", "looked_into", "unpacked", "weighed"]
 _PARQUET, _CSV = "application/vnd.apache.parquet", "text/csv"
 _HEADERS = frozenset({b"content-type", b"content-encoding", binary.HEADER})
 _PYFUNC = 3
-"""MLflow parses a body into Python's values, those into a DataFrame, and that into another one of the model's types."""
+"""MLflow parses a body into Python's values, those into a DataFrame, and that into another one
+of the model's types.
+"""
 _CELLS = 1 << 16
 """Cells of rows as objects, sent or not, that take the event loop some milliseconds."""
 _FEW = 8 << 10
 """Bytes of a body that becomes little, whatever is in it."""
 
 
-def asked_with(protocol: str, headers: Sequence[tuple[bytes, bytes]], body: bytes) -> tuple[Request, str]:
-    """Return a request with those of its headers that its protocol heeds, and how its body is compressed."""
+def asked_with(
+    protocol: str, headers: Sequence[tuple[bytes, bytes]], body: bytes
+) -> tuple[Request, str]:
+    """Return a request with those of its headers that its protocol heeds, and how its body is
+    compressed.
+    """
     given = {name: value.decode("latin-1") for name, value in headers if name in _HEADERS}
     compressed = given.get(b"content-encoding", "").strip().lower().replace("identity", "")
     if protocol == "mlflow":
@@ -35,7 +43,11 @@ def asked_with(protocol: str, headers: Sequence[tuple[bytes, bytes]], body: byte
 
 def is_slow(model: Predictor, request: Request, compressed: str) -> bool:
     """Return whether even a short request may become large."""
-    return bool(compressed) or _kind(request) == _PARQUET or request.body.count(b"{") * _columns(model) > _CELLS
+    return (
+        bool(compressed)
+        or _kind(request) == _PARQUET
+        or request.body.count(b"{") * _columns(model) > _CELLS
+    )
 
 
 def unpacked(request: Request, compressed: str, limits: Limits) -> Request:
@@ -52,7 +64,9 @@ def unpacked(request: Request, compressed: str, limits: Limits) -> Request:
     """
     if not compressed:
         return request
-    return Request(encoding.unpacked(request.body, compressed, limits.body), request.content_type, request.head)
+    return Request(
+        encoding.unpacked(request.body, compressed, limits.body), request.content_type, request.head
+    )
 
 
 def weighed(model: Predictor, request: Request, limits: Limits) -> int:
@@ -78,7 +92,8 @@ def weighed(model: Predictor, request: Request, limits: Limits) -> int:
 def looked_into(model: Predictor, request: Request, size: int, limits: Limits) -> int:
     """Return the same once the texts of a request were looked at.
 
-    Some readers copy a text for every row, or give each the room of the longest; some fill in what rows lack.
+    Some readers copy a text for every row, or give each the room of the longest; some fill in what
+    rows lack.
 
     Raises:
         Refused: It is too many.

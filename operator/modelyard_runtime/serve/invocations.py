@@ -1,8 +1,9 @@
-"""MLflow's scoring protocol for a table of numbers: every form of input that `mlflow models serve` takes.
+"""MLflow's scoring protocol for a table of numbers: every form of input that `mlflow models serve`
+takes.
 
-Models that are served through pyfunc are answered by MLflow's own code instead. Where the two differ, on purpose: a value that
-does not fit an integer column is refused here, MLflow cuts it; so is a row that is too short, MLflow fills it up; and a prediction
-is never the invalid JSON `NaN`.
+Models that are served through pyfunc are answered by MLflow's own code instead. Where the two
+differ, on purpose: a value that does not fit an integer column is refused here, MLflow cuts it; so
+is a row that is too short, MLflow fills it up; and a prediction is never the invalid JSON `NaN`.
 """
 
 import csv
@@ -29,7 +30,13 @@ _TYPES = ("text/csv", "application/json", "application/vnd.apache.parquet")
 
 def refusal(message: str, status: int) -> bytes:
     """Return an error as MLflow words it."""
-    code = "BAD_REQUEST" if 400 <= status < 500 else "TEMPORARILY_UNAVAILABLE" if status == 503 else "INTERNAL_ERROR"
+    code = (
+        "BAD_REQUEST"
+        if 400 <= status < 500
+        else "TEMPORARILY_UNAVAILABLE"
+        if status == 503
+        else "INTERNAL_ERROR"
+    )
     return orjson.dumps({"error_code": code, "message": message})
 
 
@@ -48,20 +55,29 @@ def table(body: bytes, content_type: str, columns: Sequence[Column]) -> Table:
     kind, *parameters = (part.strip() for part in content_type.split(";"))
     for name, _, value in (parameter.partition("=") for parameter in parameters):
         if name.lower() != "charset" or value.lower().strip('"') != "utf-8":
-            raise Refused(f"the content type {content_type} is not understood: the server takes UTF-8 and no other parameter", 415)
+            raise Refused(
+                f"the content type {content_type} is not understood: the server takes UTF-8 and no"
+                " other parameter",
+                415,
+            )
     if kind == "text/csv":
         return _csv(body)
     if kind == "application/json":
         return _json(decoded(body), columns)
     if kind == "application/vnd.apache.parquet":
         return _parquet(body)
-    raise Refused(f"the content type {content_type or '(none)'} is not one of {', '.join(_TYPES)}", 415)
+    raise Refused(
+        f"the content type {content_type or '(none)'} is not one of {', '.join(_TYPES)}", 415
+    )
 
 
 def _json(body: Mapping[str, Any], columns: Sequence[Column]) -> Table:
     forms = [form for form in _FORMS if form in body]
     if len(forms) != 1:
-        raise Refused(f"the body must have exactly one of {', '.join(_FORMS)}; it has {', '.join(body) or 'nothing'}")
+        raise Refused(
+            f"the body must have exactly one of {', '.join(_FORMS)}; it has"
+            f" {', '.join(body) or 'nothing'}"
+        )
     form, data = forms[0], body[forms[0]]
     if form == "dataframe_split":
         return _split(data, columns)
@@ -71,7 +87,9 @@ def _json(body: Mapping[str, Any], columns: Sequence[Column]) -> Table:
         raise Refused("dataframe_records must be a list of objects, one a row")
     if isinstance(data, dict):
         scalar = all(not isinstance(values, list) for values in data.values())
-        given = {name: values if isinstance(values, list) else [values] for name, values in data.items()}
+        given = {
+            name: values if isinstance(values, list) else [values] for name, values in data.items()
+        }
         if not scalar and any(not isinstance(values, list) for values in data.values()):
             raise Refused(f"{form} must give every column a list of values")
         return Columns(given)
@@ -81,7 +99,9 @@ def _json(body: Mapping[str, Any], columns: Sequence[Column]) -> Table:
 
 
 def _unnamed(rows: Sequence[Any], columns: Sequence[Column]) -> Table:
-    """Return rows without names, which a signature with names takes only if it has one column, or its names are the places."""
+    """Return rows without names, which a signature with names takes only if it has one column,
+    or its names are the places.
+    """
     if all(column.number == index for index, column in enumerate(columns)):
         return Matrix(rows)
     named = [column.name for column in columns if column.name is not None]
@@ -89,22 +109,37 @@ def _unnamed(rows: Sequence[Any], columns: Sequence[Column]) -> Table:
         return Columns({named[0]: rows})
     if named:
         shown = ", ".join(named[:5])
-        raise Refused(f"the rows have no column names and the model's columns do: {shown} ...; use dataframe_split with columns")
+        raise Refused(
+            f"the rows have no column names and the model's columns do: {shown} ...; use"
+            " dataframe_split with columns"
+        )
     return Matrix(rows)
 
 
 def _split(data: Any, columns: Sequence[Column]) -> Table:
-    if not isinstance(data, dict) or not isinstance(data.get("data"), list) or data.keys() - {"columns", "data", "index"}:
-        raise Refused("dataframe_split must be an object with data and, optionally, columns and index")
+    if (
+        not isinstance(data, dict)
+        or not isinstance(data.get("data"), list)
+        or data.keys() - {"columns", "data", "index"}
+    ):
+        raise Refused(
+            "dataframe_split must be an object with data and, optionally, columns and index"
+        )
     if data.get("columns") is None:
         return _unnamed(data["data"], columns)
     names = data["columns"]
-    if not isinstance(names, list) or any(not isinstance(row, list) or len(row) != len(names) for row in data["data"]):
-        raise Refused("dataframe_split must have a list of columns, and as many values in every row of data")
+    if not isinstance(names, list) or any(
+        not isinstance(row, list) or len(row) != len(names) for row in data["data"]
+    ):
+        raise Refused(
+            "dataframe_split must have a list of columns, and as many values in every row of data"
+        )
     if names == [column.name for column in columns]:
         return Matrix(data["data"])
     _once([str(name) for name in names])
-    return Columns({str(name): [row[index] for row in data["data"]] for index, name in enumerate(names)})
+    return Columns(
+        {str(name): [row[index] for row in data["data"]] for index, name in enumerate(names)}
+    )
 
 
 def _csv(body: bytes) -> Table:
@@ -118,8 +153,12 @@ def _csv(body: bytes) -> Table:
         raise Refused("the body is empty; its first line must name the columns")
     names = column_names(rows[0])
     if odd := next((number for number, row in enumerate(rows[1:], 1) if len(row) != len(names)), 0):
-        raise Refused(f"row {odd} has {len(rows[odd])} values, the first line names {len(names)} columns")
-    return Columns({name: _cells(row[index].strip() for row in rows[1:]) for index, name in enumerate(names)})
+        raise Refused(
+            f"row {odd} has {len(rows[odd])} values, the first line names {len(names)} columns"
+        )
+    return Columns(
+        {name: _cells(row[index].strip() for row in rows[1:]) for index, name in enumerate(names)}
+    )
 
 
 def _once(names: Sequence[str]) -> None:
@@ -156,7 +195,11 @@ def _parquet(body: bytes) -> Table:
 
 
 def _column(column: Any) -> Any:
-    """Return a column's values: an array of numbers, or a list of what may be missing or is something else."""
+    """Return a column's values: an array of numbers, or a list of what may be missing or is
+    something else.
+    """
     kind = str(column.type)
-    numbers = kind in {"float", "double"} or (column.null_count == 0 and kind.lstrip("u").startswith("int"))
+    numbers = kind in {"float", "double"} or (
+        column.null_count == 0 and kind.lstrip("u").startswith("int")
+    )
     return column.to_numpy() if numbers else list(pages.listed(column))

@@ -1,7 +1,8 @@
-"""What a model server takes on at once: figures in proportion to the memory that its container may use.
+"""What a model server takes on at once: figures in proportion to the memory that its container may
+use.
 
-Judging a request by them belongs to `weight` and the protocols, holding requests to them to `budget`
-and `deadlines`.
+Judging a request by them belongs to `weight` and the protocols, holding requests to them to
+`budget` and `deadlines`.
 """
 
 import os
@@ -20,7 +21,9 @@ _LARGEST = 64 * _MIB
 _CONNECTION = 256 << 10
 """Bytes that a connection may cost: buffers, headers, a task."""
 _FILES = 64
-"""File descriptors that the process needs for other things than connections, and those to a candidate: of its pool, and of the last."""
+"""File descriptors that the process needs for other things than connections, and those to a
+candidate: of its pool, and of the last.
+"""
 _CGROUP = Path("/sys/fs/cgroup")
 _CGROUP_FILES = ("memory.max", "memory/memory.limit_in_bytes")
 """Version 2 and version 1, as a container sees its own."""
@@ -53,7 +56,8 @@ def limits(room: int, workers: int, *, body: int | None, headers: float, timeout
     Args:
         room: The container's memory, in bytes, see `memory`.
         workers: Processes.
-        body: Bytes of a body as configured, of which at most a quarter of the memory is taken; None: a sixteenth of it, at most 64 MiB.
+        body: Bytes of a body as configured, of which at most a quarter of the memory is taken;
+            None: a sixteenth of it, at most 64 MiB.
         headers: Seconds.
         timeout: Seconds.
 
@@ -66,14 +70,18 @@ def limits(room: int, workers: int, *, body: int | None, headers: float, timeout
         one=share // 4,
         work=share // 4,
         held=max(share // 8, 2 * largest),  # a body and its answer
-        connections=max(16, min(share // _CONNECTION, files - _FILES - min(2 * FORWARDS, files // 4))),
+        connections=max(
+            16, min(share // _CONNECTION, files - _FILES - min(2 * FORWARDS, files // 4))
+        ),
         headers=headers,
         timeout=timeout,
     )
 
 
 def memory(root: Path = _CGROUP) -> int:
-    """Return how many bytes this process may use: the least of the container's, its own and the machine's limit."""
+    """Return how many bytes this process may use: the least of the container's, its own and the
+    machine's limit.
+    """
     return min(_known(root))
 
 

@@ -21,7 +21,16 @@ from modelyard_runtime.serve.values import Array, Columns, Matrix, Refused, Tabl
 
 __all__ = ["load"]
 
-_SAMPLES = {"boolean": False, "integer": 0, "long": 0, "float": 0.0, "double": 0.0, "string": "", "binary": "", "datetime": "2000-01-01"}
+_SAMPLES = {
+    "boolean": False,
+    "integer": 0,
+    "long": 0,
+    "float": 0.0,
+    "double": 0.0,
+    "string": "",
+    "binary": "",
+    "datetime": "2000-01-01",
+}
 
 
 def load(folder: Path) -> Predictor:
@@ -39,7 +48,10 @@ def load(folder: Path) -> Predictor:
     gc.collect()
     gc.freeze()  # what is loaded stays: the collector need not walk it again under load
     give_back()
-    print(f"loaded a {model.platform} model and predicted once in {time.monotonic() - start:.2f} s", flush=True)
+    print(
+        f"loaded a {model.platform} model and predicted once in {time.monotonic() - start:.2f} s",
+        flush=True,
+    )
     return model
 
 
@@ -68,25 +80,41 @@ def _smoke(model: Predictor, example: bytes | None) -> None:
             if answer.status != 200:
                 raise Refused(answer.body.decode(errors="replace"))
         elif model.signature is None:
-            print("the model has neither an input example nor a signature: it is served without having predicted", flush=True)
+            print(
+                "the model has neither an input example nor a signature: it is served without"
+                " having predicted",
+                flush=True,
+            )
         elif (table := _sample(model.signature)) is not None:
             model.predict(model.given(table))
     except Exception as error:  # the model's code may raise anything
         what = "its own input example" if example is not None else "a row built from its signature"
-        raise Failure(PodReason.SMOKE_FAILED, f"the model cannot predict with {what}: {one_line(error)}") from error
+        raise Failure(
+            PodReason.SMOKE_FAILED, f"the model cannot predict with {what}: {one_line(error)}"
+        ) from error
 
 
 def _sample(signature: Signature) -> Table | None:
-    """Return one row of zeros and empty text; None if the signature has types that nothing can be made up for."""
+    """Return one row of zeros and empty text; None if the signature has types that nothing can
+    be made up for.
+    """
     if tensors := signature.tensors:
         arrays: dict[str, Array] = {
-            spec.name or "": np.zeros([1 if size < 0 else size for size in spec.shape], None if spec.dtype == "object" else spec.dtype)
+            spec.name or "": np.zeros(
+                [1 if size < 0 else size for size in spec.shape],
+                None if spec.dtype == "object" else spec.dtype,
+            )
             for spec in tensors
         }
         return Columns(arrays) if signature.names else Matrix(arrays[""])
     if not all(column.type in _SAMPLES for column in signature.columns):
         return None
-    return Columns({column.name or str(index): [_sampled(column)] for index, column in enumerate(signature.columns)})
+    return Columns(
+        {
+            column.name or str(index): [_sampled(column)]
+            for index, column in enumerate(signature.columns)
+        }
+    )
 
 
 def _sampled(column: Column) -> object:

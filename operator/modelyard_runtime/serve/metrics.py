@@ -1,12 +1,20 @@
 """What Prometheus reads: requests by protocol and code, how long they took, which model this is.
 
-Several worker processes keep their figures in files of one folder, which any of them adds up (PROMETHEUS_MULTIPROC_DIR).
+Several worker processes keep their figures in files of one folder, which any of them adds up
+(PROMETHEUS_MULTIPROC_DIR).
 """
 
 import os
 from collections.abc import Callable, Iterator
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics, generate_latest
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    disable_created_metrics,
+    generate_latest,
+)
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.multiprocess import MultiProcessCollector
 
@@ -18,7 +26,9 @@ _SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0
 
 
 class Metrics:
-    """The server's figures. Every one carries the labels `model`, `<namespace>.<name>`, and `version`."""
+    """The server's figures. Every one carries the labels `model`, `<namespace>.<name>`, and
+    `version`.
+    """
 
     def __init__(self, model: str, version: str) -> None:
         """Make them, at zero."""
@@ -26,7 +36,12 @@ class Metrics:
         self._labels = (model, version)
         self._registry = CollectorRegistry()
         own = ("model", "version")
-        self._requests = Counter("modelyard_requests", "Inference requests answered.", (*own, "protocol", "code"), registry=self._registry)
+        self._requests = Counter(
+            "modelyard_requests",
+            "Inference requests answered.",
+            (*own, "protocol", "code"),
+            registry=self._registry,
+        )
         self._seconds = Histogram(
             "modelyard_request_seconds",
             "Time from a request's headers to its answer.",
@@ -34,12 +49,23 @@ class Metrics:
             buckets=_SECONDS,
             registry=self._registry,
         )
-        self._rows = Counter("modelyard_predicted_rows", "Rows predicted.", (*own, "protocol"), registry=self._registry)
+        self._rows = Counter(
+            "modelyard_predicted_rows",
+            "Rows predicted.",
+            (*own, "protocol"),
+            registry=self._registry,
+        )
         self._info = Gauge(
-            "modelyard_model_info", "1, with the model as labels.", (*own, "platform"), registry=self._registry, multiprocess_mode="max"
+            "modelyard_model_info",
+            "1, with the model as labels.",
+            (*own, "platform"),
+            registry=self._registry,
+            multiprocess_mode="max",
         )
         self._known: dict[tuple[str, int], tuple[Counter, Histogram, Counter]] = {}
-        """The children by protocol and code: finding one by its labels takes longer than counting."""
+        """The children by protocol and code: finding one by its labels takes longer than
+        counting.
+        """
 
     def loaded(self, platform: str) -> None:
         """Say which kind of model is served."""
@@ -49,7 +75,11 @@ class Metrics:
         """Count one request."""
         if (known := self._known.get((protocol, code))) is None:
             own = (*self._labels, protocol)
-            known = self._requests.labels(*own, str(code)), self._seconds.labels(*own), self._rows.labels(*own)
+            known = (
+                self._requests.labels(*own, str(code)),
+                self._seconds.labels(*own),
+                self._rows.labels(*own),
+            )
             self._known[protocol, code] = known
         requests, time, predicted = known
         requests.inc()
@@ -61,7 +91,8 @@ class Metrics:
         """Return the page of figures and its content type.
 
         Args:
-            drawn: Returns the rule's weight and how many requests were drawn by arm and outcome; None: there never was a rule.
+            drawn: Returns the rule's weight and how many requests were drawn by arm and outcome;
+                None: there never was a rule.
 
         """
         registry = CollectorRegistry()
@@ -94,6 +125,10 @@ class _Split:
         for (arm, outcome), count in counts.items():
             requests.add_metric((*self._labels, arm, outcome), count)
         yield requests
-        share = GaugeMetricFamily("modelyard_traffic_weight", "Percent of the requests that are drawn for the candidate.", labels=own)
+        share = GaugeMetricFamily(
+            "modelyard_traffic_weight",
+            "Percent of the requests that are drawn for the candidate.",
+            labels=own,
+        )
         share.add_metric(self._labels, weight)
         yield share

@@ -30,19 +30,32 @@ def load(artifact: Artifact, path: Path) -> "NativeXGBoost":
     kind = str(artifact.flavors["xgboost"].get("model_class", "")).rpartition(".")[2]
     try:
         booster = Booster(path)
-        if kind not in {"", "Booster"} and not booster.linear and (best := booster.best_iteration) is not None:
+        if (
+            kind not in {"", "Booster"}
+            and not booster.linear
+            and (best := booster.best_iteration) is not None
+        ):
             booster.use_rounds(best + 1)
     except BoosterError as error:
         raise load_failed(f"XGBoost cannot read {path.name}: {one_line(error)}") from error
-    return NativeXGBoost(booster, artifact.signature, classifies=kind in {"XGBClassifier", "XGBRFClassifier"})
+    return NativeXGBoost(
+        booster, artifact.signature, classifies=kind in {"XGBClassifier", "XGBRFClassifier"}
+    )
 
 
 def _agree(names: Sequence[str | None], booster: Booster) -> None:
-    """Refuse a signature that is not about this booster: its columns would be taken for other features, silently."""
+    """Refuse a signature that is not about this booster: its columns would be taken for other
+    features, silently.
+    """
     if len(names) != booster.features:
-        raise load_failed(f"the signature has {len(names)} columns, the booster takes {booster.features} features")
+        raise load_failed(
+            f"the signature has {len(names)} columns, the booster takes {booster.features} features"
+        )
     if None not in names and booster.names and list(names) != booster.names:
-        raise load_failed("the signature's columns are not the booster's features, in their order; log the model again with an example")
+        raise load_failed(
+            "the signature's columns are not the booster's features, in their order; log the model"
+            " again with an example"
+        )
 
 
 class NativeXGBoost:
@@ -62,11 +75,17 @@ class NativeXGBoost:
         """
         self._booster = booster
         learner = booster.config["learner"]
-        self._classes = max(2, int(learner["learner_model_param"]["num_class"])) if classifies else 0
+        self._classes = (
+            max(2, int(learner["learner_model_param"]["num_class"])) if classifies else 0
+        )
         self._softmax = learner["objective"]["name"] == "multi:softmax"
         names: Sequence[str | None] = booster.names or [None] * booster.features
-        self.signature = signature or Signature(tuple(Column(name, "double") for name in names), (Tensor(None, "float32", (-1,)),))
-        self._columns = self.signature.columns or tuple(Column(None, "double") for _ in range(self.signature.tensors[0].shape[1]))
+        self.signature = signature or Signature(
+            tuple(Column(name, "double") for name in names), (Tensor(None, "float32", (-1,)),)
+        )
+        self._columns = self.signature.columns or tuple(
+            Column(None, "double") for _ in range(self.signature.tensors[0].shape[1])
+        )
         self._names = [column.name for column in self._columns]
         _agree(self._names, booster)
         self._any_number = all(column.type in {"double", "float"} for column in self._columns)
@@ -90,12 +109,16 @@ class NativeXGBoost:
             quick = np.full((rows, len(given)), np.nan, np.float32)
             for index, (column, values) in enumerate(zip(self._columns, given, strict=True)):
                 if values is not None:
-                    quick[:, index] = cast(column, values, column.name or str(index), lenient=lenient)
+                    quick[:, index] = cast(
+                        column, values, column.name or str(index), lenient=lenient
+                    )
         with np.errstate(over="ignore"):  # beyond float32 is infinite, as it is for XGBoost
             return np.ascontiguousarray(quick, np.float32)
 
     def _quick(self, table: Table) -> Array | None:
-        """Return the rows in one go if they are plainly numbers in the right shape; otherwise `columns_of` and `cast` say what is wrong."""
+        """Return the rows in one go if they are plainly numbers in the right shape; otherwise
+        `columns_of` and `cast` say what is wrong.
+        """
         if not self._any_number:
             return None
         if isinstance(table, Records) and None not in self._names:
@@ -109,10 +132,18 @@ class NativeXGBoost:
         if (numbers := table.numbers(len(self._columns))) is not None:
             return numbers
         values = table.array
-        return values if values.dtype.kind in "fiu" and values.ndim == 2 and values.shape[1] == len(self._columns) else None
+        return (
+            values
+            if values.dtype.kind in "fiu"
+            and values.ndim == 2
+            and values.shape[1] == len(self._columns)
+            else None
+        )
 
     def predict(self, given: Array) -> Array:
-        """Return one prediction a row, as the scikit-learn interface does: a class, a number, or several of them."""
+        """Return one prediction a row, as the scikit-learn interface does: a class, a number, or
+        several of them.
+        """
         if not len(given):
             return np.empty(0, np.int64 if self._classes else np.float32)
         found = self._booster.predict(given)
@@ -122,4 +153,6 @@ class NativeXGBoost:
             return np.asarray(np.argmax(found, axis=1))
         if found.ndim > 1 and found.shape[1] != 1:  # several labels a row
             return np.asarray(found > 0.5, np.float64)
-        return np.asarray(found.astype(np.int32) if self._softmax else (found.reshape(-1) > 0.5).astype(np.int64))
+        return np.asarray(
+            found.astype(np.int32) if self._softmax else (found.reshape(-1) > 0.5).astype(np.int64)
+        )

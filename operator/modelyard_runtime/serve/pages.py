@@ -1,7 +1,8 @@
-"""What a Parquet file will become, read from the headers of its pages and not from what its footer claims.
+"""What a Parquet file will become, read from the headers of its pages and not from what its footer
+claims.
 
-A page of a kilobyte can hold a million rows, and a footer can say what it likes: Arrow allocates what each page's header
-says. Reading the file belongs to `invocations`.
+A page of a kilobyte can hold a million rows, and a footer can say what it likes: Arrow allocates
+what each page's header says. Reading the file belongs to `invocations`.
 
 Source: parquet.thrift of the Parquet format (FileMetaData, PageHeader); `thrift` reads them.
 """
@@ -52,16 +53,28 @@ def opened(body: bytes) -> Any:
     import pyarrow.parquet as pq  # noqa: PLC0415 - as above
 
     if (footer := int.from_bytes(body[-8:-4], "little")) > _FOOTER:
-        raise Refused(f"the Parquet file's footer has {footer} bytes, {_FOOTER} are allowed; send fewer columns or row groups", 413)
+        raise Refused(
+            f"the Parquet file's footer has {footer} bytes, {_FOOTER} are allowed; send fewer"
+            " columns or row groups",
+            413,
+        )
     try:
-        metadata = pq.ParquetFile(pa.BufferReader(body), thrift_container_size_limit=_COLUMNS, thrift_string_size_limit=_STRINGS).metadata
-        return pq.ParquetFile(pa.BufferReader(body), metadata=metadata, read_dictionary=_texts(metadata))
+        metadata = pq.ParquetFile(
+            pa.BufferReader(body),
+            thrift_container_size_limit=_COLUMNS,
+            thrift_string_size_limit=_STRINGS,
+        ).metadata
+        return pq.ParquetFile(
+            pa.BufferReader(body), metadata=metadata, read_dictionary=_texts(metadata)
+        )
     except (pa.ArrowException, OSError, ValueError) as error:
         raise Refused(f"the body is not a Parquet file: {one_line(error)}") from None
 
 
 def listed(values: Any) -> Iterator[Any]:
-    """Iterate over Python's values of an array, some at a time: Arrow makes them without a turn for the event loop."""
+    """Iterate over Python's values of an array, some at a time: Arrow makes them without a turn
+    for the event loop.
+    """
     for start in range(0, len(values), _AT_ONCE):
         yield from values.slice(start, _AT_ONCE).to_pylist()
 
@@ -77,7 +90,8 @@ def weigh(body: bytes) -> Weight:
 
 
 def texts(body: bytes) -> int:
-    """Return how many bytes its texts take when each row has its own, as pandas and Python have them; the file stores each once.
+    """Return how many bytes its texts take when each row has its own, as pandas and Python have
+    them; the file stores each once.
 
     Raises:
         Refused: The file cannot be read.
@@ -104,10 +118,14 @@ def _written_out(file: Any, names: list[str]) -> int:
             for column in file.read_row_group(group, columns=names).columns:
                 for chunk in chain.from_iterable(map(_leaves, column.chunks)):
                     values = chunk.dictionary if isinstance(chunk, pa.DictionaryArray) else chunk
-                    lengths = np.fromiter((len(each or "") for each in listed(values)), np.int64, len(values))
+                    lengths = np.fromiter(
+                        (len(each or "") for each in listed(values)), np.int64, len(values)
+                    )
                     if isinstance(chunk, pa.DictionaryArray):
                         lengths = lengths[chunk.indices.drop_null().to_numpy(zero_copy_only=False)]
-                    total += 4 * int(lengths.sum())  # a character outside of Latin 1 has up to four bytes
+                    total += 4 * int(
+                        lengths.sum()
+                    )  # a character outside of Latin 1 has up to four bytes
     except (pa.ArrowException, OSError, ValueError, IndexError) as error:
         raise Refused(f"the body is not a Parquet file: {one_line(error)}") from None
     return total
@@ -139,17 +157,27 @@ def _pages(body: bytes, metadata: Any) -> Weight:
             while at < end:
                 page = _Page(body, at)
                 at, pages = page.end, pages + 1
-                size, values = size + page.uncompressed + page.values * cells[index], values + page.values
+                size, values = (
+                    size + page.uncompressed + page.values * cells[index],
+                    values + page.values,
+                )
                 if pages > _PAGES:
-                    raise Refused(f"the Parquet file has more than {_PAGES} pages; send fewer rows at a time", 413)
+                    raise Refused(
+                        f"the Parquet file has more than {_PAGES} pages; send fewer rows at a time",
+                        413,
+                    )
     except (IndexError, ValueError):
-        raise Refused("the body is not a Parquet file: its footer or a page has no header that can be read") from None
+        raise Refused(
+            "the body is not a Parquet file: its footer or a page has no header that can be read"
+        ) from None
     rows = max(0, metadata.num_rows)
     return Weight(max(size, len(body) + rows * sum(cells)), max(values, rows * len(cells)))
 
 
 def _cell(column: Any) -> int:
-    """Return how many bytes a value of a column takes, with the lists and structures around it, at most one of each a value."""
+    """Return how many bytes a value of a column takes, with the lists and structures around it,
+    at most one of each a value.
+    """
     lists, length = int(column.max_repetition_level), int(column.length or 0)
     around: int = _LISTS * lists + _STRUCTURES * max(0, column.path.count(".") - lists)
     return _CELL + around + _COPIES * max(0, length)
@@ -228,7 +256,12 @@ class _Page:
                 self.values = max(self.values, _counted(reader))
             else:
                 reader.skip(kind)
-        if not 0 <= min(compressed, self.uncompressed) <= max(compressed, self.uncompressed, self.values) <= _LARGEST:
+        if (
+            not 0
+            <= min(compressed, self.uncompressed)
+            <= max(compressed, self.uncompressed, self.values)
+            <= _LARGEST
+        ):
             raise ValueError("no page has such a size")
         self.end = reader.at + compressed
 

@@ -13,7 +13,9 @@ __all__ = ["decoded"]
 
 _SUSPECT = re.compile(rb"\\u[dD][89a-fA-F]")
 _ESCAPE = re.compile(rb"\\(?:u[dD][89abAB]..\\u[dD][c-fC-F]..|u([dD][89a-fA-F])|.)", re.DOTALL)
-"""An escape of a text; the group is there if it is half of a pair, which Python's parser takes and nothing can send on."""
+"""An escape of a text; the group is there if it is half of a pair, which Python's parser takes
+and nothing can send on.
+"""
 
 
 def decoded(body: bytes | memoryview) -> dict[str, Any]:

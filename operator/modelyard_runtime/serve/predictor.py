@@ -21,7 +21,9 @@ class Request:
     """Uncompressed."""
     content_type: str = "application/json"
     head: str | None = None
-    """The header Inference-Header-Content-Length: where the JSON of V2 ends and binary tensors begin."""
+    """The header Inference-Header-Content-Length: where the JSON of V2 ends and binary tensors
+    begin.
+    """
 
 
 @dataclass(frozen=True)
@@ -51,8 +53,8 @@ class Predictor(Protocol):
     quick: bool
     """True: a small request takes well under a millisecond, less than handing it to a thread.
 
-    What `given` returns is then an array of rows that may be predicted together with the rows of other
-    requests: each row has one prediction, which depends on no other row.
+    What `given` returns is then an array of rows that may be predicted together with the rows of
+    other requests: each row has one prediction, which depends on no other row.
     """
 
     @property
@@ -87,8 +89,8 @@ class Predictor(Protocol):
 Asked = Generator[Any, Any, Answer]
 """A request that is being answered.
 
-It yields what is to be predicted, once at most, is sent the predictions, and returns the answer. Its
-caller decides where, and together with what, that is predicted.
+It yields what is to be predicted, once at most, is sent the predictions, and returns the answer.
+Its caller decides where, and together with what, that is predicted.
 """
 
 

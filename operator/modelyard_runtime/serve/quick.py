@@ -1,10 +1,10 @@
 """A shorter way for small requests of a quick model: answered where they are read.
 
 It needs no scope, task and messages of ASGI. Only a request of which all is known goes this way:
-POST to a path that predicts, HTTP/1.1, kept alive, with a body whose length is said and that comes in
-the read that has its headers. Everything else, and what turns out to be something else, goes uvicorn's
-way, with the limits of `deadlines`. MODELYARD_QUICK=false turns this module off. Like `deadlines` it
-rests on uvicorn's class; tests/runtime/test_mixture.py judges a newer one.
+POST to a path that predicts, HTTP/1.1, kept alive, with a body whose length is said and that comes
+in the read that has its headers. Everything else, and what turns out to be something else, goes
+uvicorn's way, with the limits of `deadlines`. MODELYARD_QUICK=false turns this module off. Like
+`deadlines` it rests on uvicorn's class; tests/runtime/test_mixture.py judges a newer one.
 """
 
 import asyncio
@@ -14,7 +14,11 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import ClassVar
 
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import (
+    STATUS_LINE,
+    HttpToolsProtocol,
+    RequestResponseCycle,
+)
 
 from modelyard_runtime.serve import intake
 from modelyard_runtime.serve.app import DRAWN, FORWARDED, QUICK_BYTES, Work, failed
@@ -30,7 +34,9 @@ __all__ = ["QuickProtocol"]
 
 Headers = list[tuple[bytes, bytes]]
 _HEEDED = frozenset({b"transfer-encoding", b"content-encoding", b"upgrade", FORWARDED})
-"""Headers of requests that go uvicorn's way, and the one of those that another pod has passed on."""
+"""Headers of requests that go uvicorn's way, and the one of those that another pod has passed
+on.
+"""
 _DIGITS = 6
 
 
@@ -61,7 +67,9 @@ class QuickProtocol(BoundedProtocol):
     _sending = False
     """True while a task sends the first slot's answer."""
     _lines: ClassVar[tuple[Headers, bytes]] = ([], b"")
-    """The headers of every answer, which uvicorn changes once a second, and how they are written."""
+    """The headers of every answer, which uvicorn changes once a second, and how they are
+    written.
+    """
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn has it
         """Begin with no request."""
@@ -71,7 +79,8 @@ class QuickProtocol(BoundedProtocol):
     # --- which way --------------------------------------------------------------------------------
     def on_headers_complete(self) -> None:
         """Choose the way."""
-        self._unset_keepalive_if_required()  # of an answer to a request before this one in the same read
+        # of an answer to a request before this one in the same read
+        self._unset_keepalive_if_required()
         if (work := self._quick_work()) is None:
             super().on_headers_complete()
             return
@@ -84,9 +93,20 @@ class QuickProtocol(BoundedProtocol):
         """Return what the request asks for, if it may go the shorter way."""
         app, parser = self._application, self.parser
         work = app.paths.get(self.url)
-        if work is None or app.model is None or not app.model.quick or app.draining or self.pipeline or super()._answering:
+        if (
+            work is None
+            or app.model is None
+            or not app.model.quick
+            or app.draining
+            or self.pipeline
+            or super()._answering
+        ):
             return None
-        if parser.get_method() != b"POST" or parser.get_http_version() != "1.1" or self.server[1] == app.metrics_port:  # type: ignore[index] # connected, so known
+        if (
+            parser.get_method() != b"POST"
+            or parser.get_http_version() != "1.1"
+            or self.server[1] == app.metrics_port  # type: ignore[index] # connected, so known
+        ):
             return None
         if not parser.should_keep_alive() or parser.should_upgrade() or self.expect_100_continue:
             return None
@@ -142,7 +162,9 @@ class QuickProtocol(BoundedProtocol):
             super().on_message_complete()
             return
         request, compressed = intake.asked_with(slot.work.protocol, slot.headers, slot.body)
-        if intake.is_slow(model, request, compressed) or (app.splitter.split is not None and self._draws(app.splitter, slot)):
+        if intake.is_slow(model, request, compressed) or (
+            app.splitter.split is not None and self._draws(app.splitter, slot)
+        ):
             self._hand_over(slot)
             super().on_message_complete()
             return
@@ -151,7 +173,9 @@ class QuickProtocol(BoundedProtocol):
         self._ask(slot, model, request)
 
     def _draws(self, splitter: Splitter, slot: _Slot) -> bool:
-        """Draw for a request, and tell whether it is for the candidate, which is asked on uvicorn's way."""
+        """Draw for a request, and tell whether it is for the candidate, which is asked on
+        uvicorn's way.
+        """
         if slot.work.split and not slot.forwarded:
             slot.drawn = splitter.draw(slot.headers, len(slot.body))
         if slot.drawn is None or not slot.drawn.candidate:
@@ -202,7 +226,9 @@ class QuickProtocol(BoundedProtocol):
         self._flush()
 
     def _flush(self) -> None:
-        """Send what can be sent; when nothing waits any more, let uvicorn go on with the connection."""
+        """Send what can be sent; when nothing waits any more, let uvicorn go on with the
+        connection.
+        """
         while not self._sending and self._slots and (answer := self._slots[0].answer) is not None:
             if self.transport.is_closing():
                 self._slots.popleft().held.give()
@@ -234,7 +260,9 @@ class QuickProtocol(BoundedProtocol):
 
         head: Message = {"body": self._head(answer)}
         try:
-            await self._application.reception.send(head, answer.body, {ABORT: self.transport.abort}, send, slot.held)
+            await self._application.reception.send(
+                head, answer.body, {ABORT: self.transport.abort}, send, slot.held
+            )
         finally:
             self._sending = False
             self._sent()

@@ -1,4 +1,5 @@
-"""Requests on their way in and answers on their way out, within the limits: bodies, work in threads, clients that do not read.
+"""Requests on their way in and answers on their way out, within the limits: bodies, work in
+threads, clients that do not read.
 
 Which request means what belongs to `app`, what it becomes to `intake`, connections to `deadlines`.
 """
@@ -65,9 +66,17 @@ class Reception:
 
     def _fits(self, size: int) -> None:
         if (most := self._limits.body) < size:
-            raise Refused(f"the body has {size} bytes, {most} are allowed; send fewer rows at a time", 413)
+            raise Refused(
+                f"the body has {size} bytes, {most} are allowed; send fewer rows at a time", 413
+            )
 
-    async def slowly(self, work: Callable[[Predictor, Request], Asked], model: Predictor, request: Request, compressed: str) -> Answer:
+    async def slowly(
+        self,
+        work: Callable[[Predictor, Request], Asked],
+        model: Predictor,
+        request: Request,
+        compressed: str,
+    ) -> Answer:
         """Judge a request by what it becomes, and predict, beside the event loop.
 
         Args:
@@ -93,7 +102,9 @@ class Reception:
         except TimeoutError:
             if not late.expired():  # the model's own
                 raise
-            raise Refused(f"there was no prediction within {limits.timeout:g} s; try again", 503) from None
+            raise Refused(
+                f"there was no prediction within {limits.timeout:g} s; try again", 503
+            ) from None
 
     async def _apart(self, size: int, work: Callable[..., T], *arguments: Any) -> T:
         """Do work that takes so many bytes in a thread, when it is its turn."""
@@ -110,8 +121,12 @@ class Reception:
         done.add_done_callback(ended)
         return await asyncio.wrap_future(done)
 
-    async def send(self, head: Message, body: bytes, scope: Message, send: Send, held: Held) -> None:
-        """Send an answer, no faster than the client reads it, and drop a client that does not: it may not have read those before."""
+    async def send(
+        self, head: Message, body: bytes, scope: Message, send: Send, held: Held
+    ) -> None:
+        """Send an answer, no faster than the client reads it, and drop a client that does not:
+        it may not have read those before.
+        """
         try:
             async with asyncio.timeout(self._limits.timeout):
                 await send(head)

@@ -1,6 +1,8 @@
-"""How a pod splits its requests: a small file of JSON that the operator writes and may change at any time.
+"""How a pod splits its requests: a small file of JSON that the operator writes and may change at
+any time.
 
-Which request goes where belongs to `split`. What is not wholly understood is not applied, and its revision not acknowledged.
+Which request goes where belongs to `split`. What is not wholly understood is not applied, and its
+revision not acknowledged.
 """
 
 import asyncio
@@ -109,7 +111,9 @@ def _one_of(found: Mapping[str, Any], name: str, kinds: tuple[str, ...]) -> Mapp
 
 
 class RuleFile:
-    """Follows the file: it is projected from an annotation of the pod, which the kubelet replaces as a whole."""
+    """Follows the file: it is projected from an annotation of the pod, which the kubelet
+    replaces as a whole.
+    """
 
     def __init__(self, path: Path, apply: Callable[[Rule | None], Awaitable[None]]) -> None:
         """Read nothing yet.
@@ -140,7 +144,11 @@ class RuleFile:
         except FileNotFoundError:
             stamp = None
         except (OSError, ValueError) as error:  # said once: the next look finds the same stamp
-            print(f"traffic: the rule is not applied, all requests are answered here: {one_line(error)}", flush=True)
+            print(
+                "traffic: the rule is not applied, all requests are answered here:"
+                f" {one_line(error)}",
+                flush=True,
+            )
         self._stamp = stamp
         await self._apply(rule)
 

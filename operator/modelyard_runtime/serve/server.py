@@ -1,4 +1,5 @@
-"""Sockets and signals: a server that listens before its model is loaded, and goes without losing a request.
+"""Sockets and signals: a server that listens before its model is loaded, and goes without losing a
+request.
 
 Answering requests belongs to `app`.
 """
@@ -26,7 +27,9 @@ from modelyard_runtime.serve.rule import RuleFile
 __all__ = ["Drain", "Server", "bind"]
 
 _BACKLOG = 2048
-_KEEP_ALIVE = 120  # seconds; longer than the pools of the common clients, so that they are the ones to close an idle connection
+# seconds; longer than the pools of the common clients, so that they are the ones to close an idle
+# connection
+_KEEP_ALIVE = 120
 
 
 @dataclass(frozen=True)
@@ -46,7 +49,9 @@ class Drain:
 def bind(port: int) -> socket.socket:
     """Return a listening socket on every address, IPv6 and IPv4 where the pod has both."""
     try:
-        found = socket.create_server(("", port), family=socket.AF_INET6, backlog=_BACKLOG, dualstack_ipv6=True)
+        found = socket.create_server(
+            ("", port), family=socket.AF_INET6, backlog=_BACKLOG, dualstack_ipv6=True
+        )
     except (OSError, ValueError):
         found = socket.create_server(("", port), backlog=_BACKLOG)
     found.set_inheritable(True)
@@ -56,7 +61,15 @@ def bind(port: int) -> socket.socket:
 class Server(uvicorn.Server):
     """uvicorn's server, with a start and an end of our own."""
 
-    def __init__(self, app: App, headers: list[tuple[str, str]], drain: Drain, rule: Path, *, quick: bool = True) -> None:
+    def __init__(
+        self,
+        app: App,
+        headers: list[tuple[str, str]],
+        drain: Drain,
+        rule: Path,
+        *,
+        quick: bool = True,
+    ) -> None:
         """Configure uvicorn.
 
         Args:
@@ -95,14 +108,19 @@ class Server(uvicorn.Server):
         yield
 
     def run_with(
-        self, listeners: Sequence[socket.socket], load: Callable[[], Predictor], loaded: Callable[[Callable[[], None]], None]
+        self,
+        listeners: Sequence[socket.socket],
+        load: Callable[[], Predictor],
+        loaded: Callable[[Callable[[], None]], None],
     ) -> None:
         """Listen, load the model beside, serve until SIGTERM, drain.
 
         Args:
             listeners: The sockets.
-            load: Returns the model; it runs in a thread, so that the process is live while it loads.
-            loaded: Called in the loop when the model is there, with a function that opens the door: that makes it ready.
+            load: Returns the model; it runs in a thread, so that the process is live while it
+                loads.
+            loaded: Called in the loop when the model is there, with a function that opens the door:
+                that makes it ready.
 
         Raises:
             Failure: The model cannot be loaded.
@@ -124,7 +142,9 @@ class Server(uvicorn.Server):
 
     @asynccontextmanager
     async def _following(self) -> AsyncIterator[None]:
-        """Split by the rule in the file, from before the first request on; where its folder is not there, nothing is done."""
+        """Split by the rule in the file, from before the first request on; where its folder is
+        not there, nothing is done.
+        """
         if not self._rule.mounted:
             yield
             return
@@ -138,7 +158,12 @@ class Server(uvicorn.Server):
                 await following
             await self._app.splitter.close()
 
-    def _load(self, loop: asyncio.AbstractEventLoop, load: Callable[[], Predictor], loaded: Callable[[Callable[[], None]], None]) -> None:
+    def _load(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        load: Callable[[], Predictor],
+        loaded: Callable[[Callable[[], None]], None],
+    ) -> None:
         """Load in this thread, tell the loop."""
         try:
             model = load()
@@ -167,13 +192,23 @@ class Server(uvicorn.Server):
             self._leaving = asyncio.get_running_loop().create_task(self._drained())
 
     async def _drained(self) -> None:
-        """Serve on until the cluster has stopped sending, then let uvicorn finish what is in flight."""
+        """Serve on until the cluster has stopped sending, then let uvicorn finish what is in
+        flight.
+        """
         start, was_ready = time.monotonic(), self._app.ready
         self._app.draining = True
         print("draining: not ready any more, serving on", flush=True)
         if was_ready:  # otherwise nobody was ever sent here
             await asyncio.sleep(self._drain.least)
-            while (now := time.monotonic()) - self._app.last_request < self._drain.quiet and now - start < self._drain.most:  # noqa: ASYNC110 - there is no event: the end of requests is their absence
+            # There is no event to wait for: the end of requests is their absence.
+            while self._is_asked(start):  # noqa: ASYNC110
                 await asyncio.sleep(self._drain.quiet / 10)
-        self.config.timeout_graceful_shutdown = max(1, int(self._drain.end - (time.monotonic() - start)))
+        self.config.timeout_graceful_shutdown = max(
+            1, int(self._drain.end - (time.monotonic() - start))
+        )
         self.should_exit = True
+
+    def _is_asked(self, start: float) -> bool:
+        now = time.monotonic()
+        is_quiet = now - self._app.last_request >= self._drain.quiet
+        return not is_quiet and now - start < self._drain.most

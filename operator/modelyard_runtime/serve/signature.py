@@ -1,4 +1,5 @@
-"""A model's signature as MLmodel has it, without MLflow: what goes in, what comes out, and V2's names for the types.
+"""A model's signature as MLmodel has it, without MLflow: what goes in, what comes out, and V2's
+names for the types.
 
 Checking values against it does not belong here.
 """
@@ -28,7 +29,13 @@ NUMPY_TYPES = {
     "BYTES": "object",
 }
 _V2_OF_NUMPY = {name: v2 for v2, name in NUMPY_TYPES.items()}
-_V2_OF_COLUMN = {"boolean": "BOOL", "integer": "INT32", "long": "INT64", "float": "FP32", "double": "FP64"}
+_V2_OF_COLUMN = {
+    "boolean": "BOOL",
+    "integer": "INT32",
+    "long": "INT64",
+    "float": "FP32",
+    "double": "FP64",
+}
 _SCALARS = frozenset({*_V2_OF_COLUMN, "string", "binary", "datetime"})
 
 
@@ -41,7 +48,9 @@ class Column:
     """MLflow's name of a scalar type, or `any` for its nested ones."""
     required: bool = True
     number: int | None = None
-    """The label of a column that has a number for a name, as those of a DataFrame without names; `name` is its text."""
+    """The label of a column that has a number for a name, as those of a DataFrame without names;
+    `name` is its text.
+    """
 
 
 @dataclass(frozen=True)
@@ -90,7 +99,8 @@ class Signature:
 
 
 def parse(raw: Mapping[str, Any] | None) -> Signature | None:
-    """Return the `signature` of an MLmodel file, or None if it has none or only one of a prediction's outputs.
+    """Return the `signature` of an MLmodel file, or None if it has none or only one of a
+    prediction's outputs.
 
     Raises:
         ValueError: It is not of a form that MLflow writes.
@@ -99,7 +109,11 @@ def parse(raw: Mapping[str, Any] | None) -> Signature | None:
     if not raw or not raw.get("inputs"):
         return None
     try:
-        return Signature(_specs(raw["inputs"]), _specs(raw.get("outputs") or "[]"), bool(json.loads(raw.get("params") or "null")))
+        return Signature(
+            _specs(raw["inputs"]),
+            _specs(raw.get("outputs") or "[]"),
+            bool(json.loads(raw.get("params") or "null")),
+        )
     except (TypeError, KeyError, AttributeError) as error:
         raise ValueError(f"the signature is not of a form that MLflow writes: {error!r}") from error
 
@@ -116,7 +130,11 @@ def _specs(text: str) -> tuple[Column, ...] | tuple[Tensor, ...]:
     entries = json.loads(text)
     if any(entry["type"] == "tensor" for entry in entries):
         return tuple(
-            Tensor(entry.get("name"), entry["tensor-spec"]["dtype"], tuple(int(size) for size in entry["tensor-spec"]["shape"]))
+            Tensor(
+                entry.get("name"),
+                entry["tensor-spec"]["dtype"],
+                tuple(int(size) for size in entry["tensor-spec"]["shape"]),
+            )
             for entry in entries
         )
     return tuple(_column(entry.get("name"), entry) for entry in entries)
@@ -124,8 +142,13 @@ def _specs(text: str) -> tuple[Column, ...] | tuple[Tensor, ...]:
 
 def _column(label: Any, entry: Mapping[str, Any]) -> Column:
     if isinstance(label, list):
-        words = f"{label} names a column by several levels, as a MultiIndex does, and MLflow predicts from no such table"
+        words = (
+            f"{label} names a column by several levels, as a MultiIndex does, and MLflow predicts"
+            " from no such table"
+        )
         raise ValueError(f"{words}: train on a DataFrame with flat column names")  # noqa: TRY004 - the file is wrong, not its reader
     kind = entry["type"] if entry["type"] in _SCALARS else "any"
     number = label if type(label) is int else None
-    return Column(None if label is None else str(label), kind, bool(entry.get("required", True)), number)
+    return Column(
+        None if label is None else str(label), kind, bool(entry.get("required", True)), number
+    )

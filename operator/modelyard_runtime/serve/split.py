@@ -45,11 +45,23 @@ class Split:
         self.rule = rule
         self._name = name.encode()
         self._drawn = Drawn(rule, candidate=False), Drawn(rule, candidate=True)
-        self.only = None if rule.weight or rule.header or rule.cookie or rule.invite else self._drawn[0]
-        """What is drawn for each request, if that is always the same: a weight of 0 costs little."""
-        here, there = Drawn(rule, candidate=False, invited=True), Drawn(rule, candidate=True, invited=True)
+        self.only = (
+            None if rule.weight or rule.header or rule.cookie or rule.invite else self._drawn[0]
+        )
+        """What is drawn for each request, if that is always the same: a weight of 0 costs
+        little.
+        """
+        here, there = (
+            Drawn(rule, candidate=False, invited=True),
+            Drawn(rule, candidate=True, invited=True),
+        )
         # In a refresh both serve the same version: its name is the candidate's.
-        self._invited = {_STABLE: here, version.encode(): here, _CANDIDATE: there, rule.version.encode(): there}
+        self._invited = {
+            _STABLE: here,
+            version.encode(): here,
+            _CANDIDATE: there,
+            rule.version.encode(): there,
+        }
 
     def draw(self, headers: Headers, chance: Callable[[], float]) -> Drawn:
         """Return for which version a request is.
@@ -63,10 +75,13 @@ class Split:
         if rule.invite is not None and (invited := self._invited.get(_value(headers, rule.invite))):
             return invited
         if rule.header is not None or rule.cookie is not None:
-            value = _value(headers, rule.header) if rule.header else _cookie(headers, rule.cookie or "")
+            value = (
+                _value(headers, rule.header) if rule.header else _cookie(headers, rule.cookie or "")
+            )
             if value:
                 key = int.from_bytes(blake2b(value, digest_size=8, key=self._name[:64]).digest())
-                # One share of 10,000 is a user's for ever: what a weight gives to the candidate, a greater one gives too.
+                # One share of 10,000 is a user's for ever: what a weight gives to the candidate, a
+                # greater one gives too.
                 return Drawn(rule, key % _SHARES < rule.weight * _SHARES // 100, key=key)
         return self._drawn[chance() * 100 < rule.weight]
 

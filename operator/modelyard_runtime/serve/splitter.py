@@ -1,6 +1,8 @@
-"""What a worker does by its rule: draws, asks the candidate, answers itself where that fails, and counts as drawn.
+"""What a worker does by its rule: draws, asks the candidate, answers itself where that fails, and
+counts as drawn.
 
-How a version is chosen belongs to `split`, how the candidate is asked to `forward`, where counts are kept to `arms`.
+How a version is chosen belongs to `split`, how the candidate is asked to `forward`, where counts
+are kept to `arms`.
 """
 
 import asyncio
@@ -25,7 +27,9 @@ _QUIET = 10.0
 class Splitter:
     """One worker's. Used in the event loop only."""
 
-    def __init__(self, name: str, version: str, arms: Arms, forwarder: Forwarder, longest: float) -> None:
+    def __init__(
+        self, name: str, version: str, arms: Arms, forwarder: Forwarder, longest: float
+    ) -> None:
         """Begin without a rule.
 
         Args:
@@ -33,8 +37,9 @@ class Splitter:
             version: The version that is served here.
             arms: Where requests are counted.
             forwarder: Asks the candidate.
-            longest: Seconds that either version may take, if the rule does not give it less: half of what a prediction may take, which
-                is what a candidate that fails may cost a caller. This version then has its whole time.
+            longest: Seconds that either version may take, if the rule does not give it less: half
+                of what a prediction may take, which is what a candidate that fails may cost a
+                caller. This version then has its whole time.
 
         """
         self.split: Split | None = None
@@ -44,7 +49,9 @@ class Splitter:
         self._arms = arms
         self._forwarder = forwarder
         self._longest = self._allowed = longest
-        """After how many seconds an answer is a failure, whichever version gives it: by what a request has, and by the rule."""
+        """After how many seconds an answer is a failure, whichever version gives it: by what a
+        request has, and by the rule.
+        """
         self._failed: dict[int, None] = {}
         """Keys of users of whom a request has failed in this rollout, the oldest first."""
         self._rollout = ("", "")
@@ -56,7 +63,11 @@ class Splitter:
             try:
                 await asyncio.to_thread(self._forwarder.load)
             except ImportError as error:
-                print(f"traffic: the rule cannot be applied, all requests are answered here: {one_line(error)}", flush=True)
+                print(
+                    "traffic: the rule cannot be applied, all requests are answered here:"
+                    f" {one_line(error)}",
+                    flush=True,
+                )
                 rule = None
         if rule == (self.split.rule if self.split else None):
             return
@@ -71,12 +82,17 @@ class Splitter:
         self._allowed = min(rule.timeout, self._longest)
         self._arms.begin(rule.revision, rule.weight)
         self.split = Split(rule, self._name, self._version)
-        print(f"traffic: revision {rule.revision}, {rule.weight} % for {rule.version} ({rule.runtime})", flush=True)
+        print(
+            f"traffic: revision {rule.revision}, {rule.weight} % for {rule.version}"
+            f" ({rule.runtime})",
+            flush=True,
+        )
 
     def draw(self, headers: Headers, size: int) -> Drawn | None:
         """Return for which version a request is; None: it is answered here, and not counted.
 
-        While as many requests wait for the candidate as may, none is drawn: so those that are counted are still drawn by chance.
+        While as many requests wait for the candidate as may, none is drawn: so those that are
+        counted are still drawn by chance.
 
         Args:
             headers: The request's.
@@ -93,7 +109,8 @@ class Splitter:
         return split.draw(headers, random.random)
 
     async def asked(self, drawn: Drawn, asked: Passed) -> Answer | None:
-        """Return the candidate's answer to a request that was drawn for it; None: it has failed, and is to be answered here.
+        """Return the candidate's answer to a request that was drawn for it; None: it has failed,
+        and is to be answered here.
 
         Args:
             drawn: What was drawn.
@@ -101,7 +118,9 @@ class Splitter:
 
         """
         try:
-            answer, took = await self._forwarder.ask(drawn.rule, asked, min(drawn.rule.timeout, self._longest))
+            answer, took = await self._forwarder.ask(
+                drawn.rule, asked, min(drawn.rule.timeout, self._longest)
+            )
         except Failed as error:
             self.count(drawn, _FAILED, 0.0)
             self._say(drawn.rule, str(error))
@@ -119,7 +138,9 @@ class Splitter:
 
         """
         split = self.split
-        if split is None or drawn.rule is not split.rule:  # it was drawn by another rule, whose counts are over
+        if (
+            split is None or drawn.rule is not split.rule
+        ):  # it was drawn by another rule, whose counts are over
             return
         failed = status >= _FAILED or seconds > self._allowed
         if (key := drawn.key) is not None:
@@ -136,7 +157,9 @@ class Splitter:
             self._arms.answered(arm, seconds)
 
     def _remember(self, key: int) -> None:
-        """Keep a user whose request has failed: users that always fail must not be counted for as often as they come."""
+        """Keep a user whose request has failed: users that always fail must not be counted for
+        as often as they come.
+        """
         if len(self._failed) >= _KEYS:
             del self._failed[next(iter(self._failed))]
         self._failed[key] = None
@@ -145,7 +168,10 @@ class Splitter:
         """Say why a candidate fails, now and then."""
         if (now := time.monotonic()) - self._said >= _QUIET:
             self._said = now
-            print(f"traffic: {rule.version} failed a request, which is answered here: {why}", flush=True)
+            print(
+                f"traffic: {rule.version} failed a request, which is answered here: {why}",
+                flush=True,
+            )
 
     async def close(self) -> None:
         """Close the connections to the candidate."""

@@ -38,7 +38,9 @@ class Reader:
         self.at = at
 
     def fields(self) -> Iterator[tuple[int, int]]:
-        """Iterate over a structure's fields: number and type. The caller reads each value, or skips it."""
+        """Iterate over a structure's fields: number and type. The caller reads each value, or
+        skips it.
+        """
         field = 0
         while (head := self._byte()) != 0:
             field = field + (head >> 4) if head >> 4 else self.number()

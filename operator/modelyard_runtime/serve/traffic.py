@@ -1,7 +1,9 @@
-"""What the operator reads of a pod: how many requests it answered, and how, and what came of those that it drew (GET /modelyard/traffic).
+"""What the operator reads of a pod: how many requests it answered, and how, and what came of those
+that it drew (GET /modelyard/traffic).
 
-Each worker counts in memory of its own, which is a file of the folder that the workers share; any of them adds the files up. A request
-costs four additions. A worker holds a lock on its file, by which the others see whether it lives.
+Each worker counts in memory of its own, which is a file of the folder that the workers share; any
+of them adds the files up. A request costs four additions. A worker holds a lock on its file, by
+which the others see whether it lives.
 """
 
 import fcntl
@@ -43,9 +45,10 @@ class _Worker(NamedTuple):
 class Traffic:
     """The counters of one pod.
 
-    A failure is an answer of 500 and above, time-outs among them; a refusal one of 400 to 499. The latency is that of the other
-    answers, from a request's headers to its answer. A client that goes away before its request has arrived is not counted, nor is
-    what another version has answered: that version counts it.
+    A failure is an answer of 500 and above, time-outs among them; a refusal one of 400 to 499. The
+    latency is that of the other answers, from a request's headers to its answer. A client that goes
+    away before its request has arrived is not counted, nor is what another version has answered:
+    that version counts it.
     """
 
     def __init__(self, version: str, runtime: str) -> None:
@@ -79,12 +82,17 @@ class Traffic:
     def page(self) -> bytes:
         """Return the counters of all workers as JSON.
 
-        `started` is when the first of them began to count; `latency` has the counts of those buckets that are not empty, by the number
-        of their edge. `revision` is the least that a worker has applied, 0 without a rule.
+        `started` is when the first of them began to count; `latency` has the counts of those
+        buckets that are not empty, by the number of their edge. `revision` is the least that a
+        worker has applied, 0 without a rule.
         """
         everyone = list(self._everyone())
-        sums = [sum(column) for column in zip(*(each.words[:_SIZE] for each in everyone), strict=True)]
-        started = datetime.fromtimestamp(min(each.words[_STARTED] for each in everyone) / 1_000_000, UTC)
+        sums = [
+            sum(column) for column in zip(*(each.words[:_SIZE] for each in everyone), strict=True)
+        ]
+        started = datetime.fromtimestamp(
+            min(each.words[_STARTED] for each in everyone) / 1_000_000, UTC
+        )
         counted = {
             "started": started.isoformat(timespec="microseconds"),
             "requests": sums[_REQUESTS],
@@ -110,14 +118,20 @@ class Traffic:
 
 def _drawn(everyone: list[_Worker]) -> tuple[list[tuple[int, ...]], list[tuple[int, ...]]]:
     """Return what was drawn by the workers that live, and by all."""
-    return [each.words[_SIZE:] for each in everyone if each.alive], [each.words[_SIZE:] for each in everyone]
+    return [each.words[_SIZE:] for each in everyone if each.alive], [
+        each.words[_SIZE:] for each in everyone
+    ]
 
 
 def _memory(folder: Path | None) -> tuple[bytearray | mmap.mmap, int]:
-    """Return room for the counters, shared with the other workers if there are any, and its file, which stays open."""
+    """Return room for the counters, shared with the other workers if there are any, and its
+    file, which stays open.
+    """
     if folder is None:
         return bytearray(_ALL.size), -1
-    file = os.open(folder / f"traffic-{os.getpid()}", os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    file = os.open(
+        folder / f"traffic-{os.getpid()}", os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600
+    )
     fcntl.flock(file, fcntl.LOCK_EX)
     os.truncate(file, _ALL.size)
     return mmap.mmap(file, _ALL.size), file
@@ -138,6 +152,10 @@ def _read(path: Path) -> _Worker | None:
             if len(found) < _ALL.size:
                 return None
             words = _ALL.unpack(found)
-            if words[_SIZE + arms.REVISION] != arms.CHANGING and found[_REVISION:][:_WORD] == os.pread(number, _WORD, _REVISION):
+            if words[_SIZE + arms.REVISION] != arms.CHANGING and found[_REVISION:][
+                :_WORD
+            ] == os.pread(number, _WORD, _REVISION):
                 return _Worker(alive, words)
-        return _Worker(alive, words)  # in the middle of a change for long: it is not of any revision
+        return _Worker(
+            alive, words
+        )  # in the middle of a change for long: it is not of any revision

@@ -84,7 +84,9 @@ class Turn:
 def _predict(model: Predictor, part: list[_Asked]) -> None:
     """Predict together; if that fails, each alone, which shows whose rows it is about."""
     try:
-        whole = model.predict(part[0].rows if len(part) == 1 else np.concatenate([each.rows for each in part]))
+        whole = model.predict(
+            part[0].rows if len(part) == 1 else np.concatenate([each.rows for each in part])
+        )
     except Exception as error:  # noqa: BLE001 - a model may raise anything
         if len(part) == 1:
             part[0].then(error)

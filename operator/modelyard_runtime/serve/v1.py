@@ -42,9 +42,15 @@ def table(body: dict[str, Any]) -> Table:
     """
     forms = [form for form in ("instances", "inputs") if form in body]
     if len(forms) != 1:
-        raise Refused(f"the body must have instances, a list of rows; it has {', '.join(body) or 'nothing'}")
+        raise Refused(
+            f"the body must have instances, a list of rows; it has {', '.join(body) or 'nothing'}"
+        )
     rows = body[forms[0]]
-    if isinstance(rows, dict) and rows and all(isinstance(values, list) for values in rows.values()):
+    if (
+        isinstance(rows, dict)
+        and rows
+        and all(isinstance(values, list) for values in rows.values())
+    ):
         return Columns(rows)
     if not isinstance(rows, list) or not rows:
         raise Refused(f"{forms[0]} must be a list of rows, and not an empty one")

@@ -1,4 +1,5 @@
-"""The Open Inference Protocol V2: metadata from the signature, tensors in, tensors out, in JSON or, see `binary`, behind it.
+"""The Open Inference Protocol V2: metadata from the signature, tensors in, tensors out, in JSON or,
+see `binary`, behind it.
 
 Checking values and predicting do not belong here. gRPC is not spoken.
 """
@@ -27,8 +28,12 @@ _TYPES = {np.dtype(name): v2 for name, v2 in _NAMES.items()}
 """The same of this machine's byte order, whose names numpy need not make."""
 
 
-def model_metadata(name: str, version: str, platform: str, signature: Signature | None) -> dict[str, Any]:
-    """Return what a model takes and gives. Without a signature the lists are empty: nothing is known."""
+def model_metadata(
+    name: str, version: str, platform: str, signature: Signature | None
+) -> dict[str, Any]:
+    """Return what a model takes and gives. Without a signature the lists are empty: nothing is
+    known.
+    """
     inputs: tuple[Column | Tensor, ...] = signature.inputs if signature else ()
     outputs: tuple[Column | Tensor, ...] = signature.outputs if signature else ()
     return {
@@ -60,10 +65,16 @@ def infer(model: Predictor, name: str, version: str, asked: Request) -> Asked:
     response = {"model_name": name, "model_version": version}
     if isinstance(request.get("id"), str):
         response["id"] = request["id"]
-    return _answer(response, {label: outputs[label] for label in named or outputs}, named or dict.fromkeys(outputs, usual))
+    return _answer(
+        response,
+        {label: outputs[label] for label in named or outputs},
+        named or dict.fromkeys(outputs, usual),
+    )
 
 
-def _answer(response: dict[str, Any], outputs: Mapping[str, Array], as_bytes: Mapping[str, bool]) -> Answer:
+def _answer(
+    response: dict[str, Any], outputs: Mapping[str, Array], as_bytes: Mapping[str, bool]
+) -> Answer:
     """Return outputs as JSON, and those that are wanted so as bytes behind it."""
     described: list[dict[str, Any]] = []
     behind: list[bytes] = []
@@ -81,7 +92,12 @@ def _answer(response: dict[str, Any], outputs: Mapping[str, Array], as_bytes: Ma
     rows = shape[0] if shape else 1
     if not behind:
         return Answer(head, rows=rows)
-    return Answer(b"".join((head, *behind)), content_type=b"application/octet-stream", rows=rows, head=len(head))
+    return Answer(
+        b"".join((head, *behind)),
+        content_type=b"application/octet-stream",
+        rows=rows,
+        head=len(head),
+    )
 
 
 def _described(spec: Column | Tensor, fallback: str) -> dict[str, Any]:
@@ -109,19 +125,35 @@ def _table(request: Mapping[str, Any], tail: binary.Tail, signature: Signature |
             return Matrix(only)
     if names and (unknown := [label for label in tensors if label not in names]):
         more = ", ..." if len(names) > 10 else ""
-        raise Refused(f"there is no input {unknown[0]}; the model takes {', '.join(names[:10])}{more}, or one tensor of them all")
+        raise Refused(
+            f"there is no input {unknown[0]}; the model takes {', '.join(names[:10])}{more}, or one"
+            " tensor of them all"
+        )
     return Columns(tensors)
 
 
 def _tensor(given: Any, tail: binary.Tail, raw: frozenset[str | None]) -> tuple[str, Array]:
-    """Check one tensor against what it says of itself, and return it with its name. `raw`: inputs of any bytes, not of text."""
+    """Check one tensor against what it says of itself, and return it with its name. `raw`:
+    inputs of any bytes, not of text.
+    """
     if not isinstance(given, dict) or not isinstance(given.get("name"), str):
         raise Refused("every input must be an object with a name")
-    name, datatype, shape, data = given["name"], given.get("datatype"), given.get("shape"), given.get("data")
+    name, datatype, shape, data = (
+        given["name"],
+        given.get("datatype"),
+        given.get("shape"),
+        given.get("data"),
+    )
     label = f"input {name}"
     if not isinstance(datatype, str) or datatype not in NUMPY_TYPES:
-        raise Refused(f"{label}: the datatype {shown(datatype)} is not one of {', '.join(NUMPY_TYPES)}")
-    if not isinstance(shape, list) or not shape or not all(type(size) is int and size >= 0 for size in shape):
+        raise Refused(
+            f"{label}: the datatype {shown(datatype)} is not one of {', '.join(NUMPY_TYPES)}"
+        )
+    if (
+        not isinstance(shape, list)
+        or not shape
+        or not all(type(size) is int and size >= 0 for size in shape)
+    ):
         raise Refused(f"{label}: shape must be a list of sizes")
     size = binary.size_of(given, label)
     if size is not None:
@@ -133,12 +165,16 @@ def _tensor(given: Any, tail: binary.Tail, raw: frozenset[str | None]) -> tuple[
         raise Refused(f"{label}: data must be a list")
     array = _array(label, datatype, data)
     if (count := weight.product(shape, max(array.size, _SMALL), label)) != array.size:
-        raise Refused(f"{label}: the shape {shown(shape)} takes {count} values, data has {array.size}")
+        raise Refused(
+            f"{label}: the shape {shown(shape)} takes {count} values, data has {array.size}"
+        )
     return name, array.reshape(shape)
 
 
 def _array(label: str, datatype: str, data: list[Any]) -> Array:
-    """Return flat or nested lists as an array of the datatype; values of another kind are refused, not converted."""
+    """Return flat or nested lists as an array of the datatype; values of another kind are
+    refused, not converted.
+    """
     if datatype == "BYTES":
         flat = _flat(data)
         if wrong := next((value for value in flat if not isinstance(value, str | None)), None):
@@ -146,7 +182,9 @@ def _array(label: str, datatype: str, data: list[Any]) -> Array:
         array = np.empty(len(flat), object)
         array[:] = flat
         return array
-    if datatype == "FP64" and data and type(data[0]) in {float, int}:  # not bool, which numpy tells from numbers
+    if (
+        datatype == "FP64" and data and type(data[0]) in {float, int}
+    ):  # not bool, which numpy tells from numbers
         with suppress(struct.error, OverflowError):
             return np.frombuffer(struct.pack(f"{len(data)}d", *data))
     return _numbers(label, datatype, data)
@@ -160,12 +198,19 @@ def _numbers(label: str, datatype: str, data: list[Any]) -> Array:
         if found.dtype.kind == "O" and datatype.startswith("FP"):
             found = np.array(data, np.float64)  # null is a missing value
     except (ValueError, TypeError, OverflowError):
-        raise Refused(f"{label}: the lists in data differ in length, or hold something else than {datatype} values") from None
+        raise Refused(
+            f"{label}: the lists in data differ in length, or hold something else than {datatype}"
+            " values"
+        ) from None
     target = np.dtype(NUMPY_TYPES[datatype])
     kinds = {"b": "b", "i": "iu", "u": "iu", "f": "iuf"}[target.kind]
     if found.size and found.dtype.kind not in kinds:
         raise Refused(f"{label}: data holds something else than {datatype} values")
-    if target.kind in "iu" and found.size and not (np.iinfo(target).min <= found.min() and found.max() <= np.iinfo(target).max):
+    if (
+        target.kind in "iu"
+        and found.size
+        and not (np.iinfo(target).min <= found.min() and found.max() <= np.iinfo(target).max)
+    ):
         raise Refused(f"{label}: a value does not fit {datatype}")
     with np.errstate(over="ignore"):
         return found.astype(target)
@@ -205,10 +250,15 @@ def _tensors(found: Any, signature: Signature | None) -> dict[str, Array]:
 
 
 def _typed(array: Array) -> tuple[str, Array]:
-    """Return V2's datatype of an output and its values; what V2 has no name for is JSON in BYTES."""
+    """Return V2's datatype of an output and its values; what V2 has no name for is JSON in
+    BYTES.
+    """
     if datatype := _TYPES.get(array.dtype) or _NAMES.get(array.dtype.name):
         return datatype, array
-    flat = [value if isinstance(value, str) or value is None else dumps(plain(value)).decode() for value in array.reshape(-1).tolist()]
+    flat = [
+        value if isinstance(value, str) or value is None else dumps(plain(value)).decode()
+        for value in array.reshape(-1).tolist()
+    ]
     texts = np.empty(len(flat), object)
     texts[:] = flat
     return "BYTES", texts

@@ -1,6 +1,7 @@
 """Values as clients send them, whichever protocol they speak, and how they fit a signature.
 
-Parsing a protocol and predicting do not belong here. Only numpy is needed for numbers; dates and text need no more.
+Parsing a protocol and predicting do not belong here. Only numpy is needed for numbers; dates and
+text need no more.
 """
 
 import base64
@@ -19,7 +20,19 @@ import numpy.typing as npt
 
 from modelyard_runtime.serve.signature import Column, Tensor
 
-__all__ = ["Array", "Columns", "Matrix", "Records", "Refused", "Table", "array_of", "cast", "columns_of", "has_text", "tensor_of"]
+__all__ = [
+    "Array",
+    "Columns",
+    "Matrix",
+    "Records",
+    "Refused",
+    "Table",
+    "array_of",
+    "cast",
+    "columns_of",
+    "has_text",
+    "tensor_of",
+]
 
 Array = npt.NDArray[Any]
 
@@ -31,7 +44,16 @@ _TEXTS = 64 << 20
 _YEARS = range(1678, 2262)
 """What 64 bits of nanoseconds hold whole."""
 _INTEGERS = {"integer": np.int32, "long": np.int64}
-_BOOLEANS = {"true": True, "True": True, "TRUE": True, "1": True, "false": False, "False": False, "FALSE": False, "0": False}
+_BOOLEANS = {
+    "true": True,
+    "True": True,
+    "TRUE": True,
+    "1": True,
+    "false": False,
+    "False": False,
+    "FALSE": False,
+    "0": False,
+}
 
 
 class Refused(Exception):
@@ -71,10 +93,14 @@ class Matrix:
         try:
             return array_of(self.given)
         except ValueError:
-            raise Refused("the rows differ in length: give every row the same number of values") from None
+            raise Refused(
+                "the rows differ in length: give every row the same number of values"
+            ) from None
 
     def numbers(self, width: int) -> Array | None:
-        """Return rows of so many float32 if they are just that; struct takes no text and nothing missing, and is faster than numpy."""
+        """Return rows of so many float32 if they are just that; struct takes no text and nothing
+        missing, and is faster than numpy.
+        """
         try:
             if isinstance(self.given, np.ndarray) or set(map(len, self.given)) != {width}:
                 return None
@@ -96,8 +122,9 @@ Table = Records | Matrix | Columns
 
 
 def array_of(rows: Sequence[Any]) -> Array:
-    """Return nested lists as an array. A text among them makes it an array of objects: numpy's arrays of texts give each value
-    the room of the longest, a text of a megabyte and a million numbers a terabyte.
+    """Return nested lists as an array. A text among them makes it an array of objects: numpy's
+    arrays of texts give each value the room of the longest, a text of a megabyte and a million
+    numbers a terabyte.
 
     Raises:
         ValueError: They are ragged.
@@ -125,36 +152,60 @@ def has_text(values: Sequence[Any]) -> bool:
 
 
 def columns_of(table: Table, specs: Sequence[Column]) -> list[Any]:
-    """Return the values of each column in the signature's order, not yet checked; None for an optional one that is absent.
+    """Return the values of each column in the signature's order, not yet checked; None for an
+    optional one that is absent.
 
     Raises:
         Refused: Columns are missing, or differ in length.
 
     """
     if isinstance(table, Matrix):
-        values = table.array.reshape(-1, 1) if table.array.ndim == 1 and len(specs) == 1 else table.array
+        values = (
+            table.array.reshape(-1, 1) if table.array.ndim == 1 and len(specs) == 1 else table.array
+        )
         if values.ndim != 2 or values.shape[1] != len(specs):
-            raise Refused(f"the model takes {len(specs)} columns, in shape [rows, {len(specs)}]; the input has shape {list(values.shape)}")
+            raise Refused(
+                f"the model takes {len(specs)} columns, in shape [rows, {len(specs)}]; the input"
+                f" has shape {list(values.shape)}"
+            )
         return [values[:, index] for index in range(len(specs))]
     unnamed = any(spec.name is None for spec in specs)
     # The keys of records in the order of the rows, as MLflow has them.
-    given = table.given if isinstance(table, Columns) else dict.fromkeys(chain.from_iterable(table.rows))
+    given = (
+        table.given
+        if isinstance(table, Columns)
+        else dict.fromkeys(chain.from_iterable(table.rows))
+    )
     if unnamed and len(given) != len(specs):
         raise Refused(f"the model takes {len(specs)} columns, the input has {len(given)}")
     if isinstance(table, Records):
-        # Only what the model takes: of rows with a key of its own each, all keys would be the square of the rows.
+        # Only what the model takes: of rows with a key of its own each, all keys would be the
+        # square of the rows.
         names = given if unnamed else [str(spec.name) for spec in specs if spec.name in given]
         given = {name: [row.get(name) for row in table.rows] for name in names}
     if unnamed:
         return list(given.values())
     if missing := [str(spec.name) for spec in specs if spec.required and spec.name not in given]:
         more = f" and {len(missing) - _SHOWN} more" if len(missing) > _SHOWN else ""
-        raise Refused(f"the input lacks the column(s) {', '.join(missing[:_SHOWN])}{more}, which the model's signature requires")
+        raise Refused(
+            f"the input lacks the column(s) {', '.join(missing[:_SHOWN])}{more}, which the model's"
+            " signature requires"
+        )
     found = [given.get(str(spec.name)) for spec in specs]
-    lengths = {str(spec.name): len(values) for spec, values in zip(specs, found, strict=True) if values is not None}
+    lengths = {
+        str(spec.name): len(values)
+        for spec, values in zip(specs, found, strict=True)
+        if values is not None
+    }
     if len(set(lengths.values())) > 1:
-        shortest, longest = min(lengths, key=lengths.__getitem__), max(lengths, key=lengths.__getitem__)
-        raise Refused(f"the columns differ in length: {shortest} has {lengths[shortest]} values, {longest} has {lengths[longest]}")
+        shortest, longest = (
+            min(lengths, key=lengths.__getitem__),
+            max(lengths, key=lengths.__getitem__),
+        )
+        raise Refused(
+            f"the columns differ in length: {shortest} has {lengths[shortest]} values, {longest}"
+            f" has {lengths[longest]}"
+        )
     return found
 
 
@@ -194,22 +245,38 @@ def tensor_of(spec: Tensor, values: Any, label: str) -> Array:
         array = values if isinstance(values, np.ndarray) else array_of(values)
         found = array if array.dtype.name == spec.dtype else _converted(array, spec.dtype)
     except (ValueError, TypeError, OverflowError):
-        raise Refused(f"{label} expects {spec.dtype} values in shape {list(spec.shape)}; the input has others") from None
-    if found.ndim != len(spec.shape) or any(want not in {-1, have} for want, have in zip(spec.shape, found.shape, strict=True)):
-        raise Refused(f"{label} expects shape {list(spec.shape)}; the input has {list(found.shape)}")
+        raise Refused(
+            f"{label} expects {spec.dtype} values in shape {list(spec.shape)}; the input has others"
+        ) from None
+    if found.ndim != len(spec.shape) or any(
+        want not in {-1, have} for want, have in zip(spec.shape, found.shape, strict=True)
+    ):
+        raise Refused(
+            f"{label} expects shape {list(spec.shape)}; the input has {list(found.shape)}"
+        )
     return found
 
 
 def _converted(array: Array, dtype: str) -> Array:
     if np.dtype(dtype).kind in "US" and array.dtype.kind == "O":
-        longest = max((len(value) for value in array.reshape(-1).tolist() if isinstance(value, str | bytes)), default=1)
+        longest = max(
+            (len(value) for value in array.reshape(-1).tolist() if isinstance(value, str | bytes)),
+            default=1,
+        )
         if array.size * longest * 4 > _TEXTS:
-            raise Refused(f"{array.size} texts of up to {longest} characters are too many; send fewer rows at a time", 413)
+            raise Refused(
+                f"{array.size} texts of up to {longest} characters are too many; send fewer rows at"
+                " a time",
+                413,
+            )
     return array.astype(dtype)
 
 
 def _misfit(spec: Column, label: str, row: int, value: Any) -> Refused:
-    return Refused(f"column {label} expects {spec.type}; row {row} has {shown(value.item() if isinstance(value, np.generic) else value)}")
+    return Refused(
+        f"column {label} expects {spec.type}; row {row} has"
+        f" {shown(value.item() if isinstance(value, np.generic) else value)}"
+    )
 
 
 def _numbers(spec: Column, values: Any, label: str, *, lenient: bool) -> Array:
@@ -219,7 +286,11 @@ def _numbers(spec: Column, values: Any, label: str, *, lenient: bool) -> Array:
     except ValueError:
         array = np.empty(0, object)  # nested: found below
     if array.ndim == 1 and array.dtype.kind in "iuf":
-        return array if array.dtype.kind != "f" and spec.type in _INTEGERS else array.astype(np.float64, copy=False)
+        return (
+            array
+            if array.dtype.kind != "f" and spec.type in _INTEGERS
+            else array.astype(np.float64, copy=False)
+        )
     result = np.empty(len(values), np.float64)
     for row, value in enumerate(values):
         result[row] = _number(spec, value, label, row, lenient=lenient)
@@ -233,7 +304,9 @@ def _number(spec: Column, value: Any, label: str, row: int, *, lenient: bool) ->
         if spec.type == "boolean" and value in _BOOLEANS:
             return float(_BOOLEANS[value])
         try:
-            return float(value if "_" not in value else "")  # Python's own way to write a thousand, and no file's
+            return float(
+                value if "_" not in value else ""
+            )  # Python's own way to write a thousand, and no file's
         except ValueError:
             raise _misfit(spec, label, row, value) from None
     if isinstance(value, bool | np.bool_ | int | float | np.number):
@@ -270,7 +343,9 @@ def _objects(spec: Column, values: Any, label: str) -> Array:
     """Return Python objects; text is text."""
     result = np.empty(len(values), object)
     for row, value in enumerate(values.tolist() if isinstance(values, np.ndarray) else values):
-        if spec.type not in {"any", "string"} or (spec.type == "string" and not (isinstance(value, str) or value is None)):
+        if spec.type not in {"any", "string"} or (
+            spec.type == "string" and not (isinstance(value, str) or value is None)
+        ):
             raise _misfit(spec, label, row, value)
         result[row] = value
     return result
@@ -281,7 +356,9 @@ def _naive_utc(text: str) -> np.datetime64:
     moment = datetime.fromisoformat(text)
     if moment.year not in _YEARS:
         raise ValueError("numpy would take it for another year")
-    return np.datetime64(moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment, "ns")
+    return np.datetime64(
+        moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment, "ns"
+    )
 
 
 def _encoded(spec: Column, values: Any, label: str) -> Array:
@@ -294,7 +371,9 @@ def _encoded(spec: Column, values: Any, label: str) -> Array:
             elif spec.type == "datetime":
                 result[row] = _naive_utc(value)
             else:  # a binary tensor has the bytes themselves
-                result[row] = value if isinstance(value, bytes) else base64.b64decode(value, validate=True)
+                result[row] = (
+                    value if isinstance(value, bytes) else base64.b64decode(value, validate=True)
+                )
         except (ValueError, TypeError, AttributeError, binascii.Error):
             raise _misfit(spec, label, row, value) from None
     return result

@@ -1,7 +1,8 @@
 """What a request will become in memory, judged by its bytes before any of them is parsed.
 
 The figures are upper bounds: of two requests that are hard to tell apart the larger one is meant.
-Holding requests to them belongs to `budget`; what Parquet becomes is read from its pages, see `pages`.
+Holding requests to them belongs to `budget`; what Parquet becomes is read from its pages, see
+`pages`.
 """
 
 import io
@@ -23,14 +24,20 @@ __all__ = ["Weight", "csv", "filled_up", "json", "product", "tensors", "written_
 
 _CHUNK = 1 << 18
 _VALUE = 80
-"""Bytes of a value: a float 24, its places in lists 16, in arrays of 64 and 32 bits 12, in the answer 24."""
+"""Bytes of a value: a float 24, its places in lists 16, in arrays of 64 and 32 bits 12, in the
+answer 24.
+"""
 _KEY, _LIST, _DICT = 100, 90, 250
 _CELL = 120
-"""Bytes of a cell of CSV: a text of its own, its places in rows and columns, and then the value's."""
+"""Bytes of a cell of CSV: a text of its own, its places in rows and columns, and then the
+value's.
+"""
 _SLOT = 24
 """Bytes of a cell that was not sent: its place in a list and in arrays of 64 and 32 bits."""
 _PANDAS = 40
-"""Bytes of a cell that pandas fills in: its places in arrays of objects, before and after they are columns."""
+"""Bytes of a cell that pandas fills in: its places in arrays of objects, before and after they
+are columns.
+"""
 _ELEMENT = 90
 """Bytes of a text of a binary tensor."""
 _ARRAYS = 3
@@ -66,15 +73,23 @@ class Weight:
         """
         if self.size > most:
             what = f"its up to {self.values} values would take {self.size >> 20} MiB of memory"
-            raise Refused(f"the body is too large: {what}, {most >> 20} are allowed; send fewer rows at a time", 413)
+            raise Refused(
+                f"the body is too large: {what}, {most >> 20} are allowed; send fewer rows at a"
+                " time",
+                413,
+            )
         return self
 
 
 def json(body: bytes | memoryview, columns: int = 0) -> Weight:
-    """Weigh JSON. What stands in texts is counted too, and each object as a row of so many columns: it may lack their keys."""
+    """Weigh JSON. What stands in texts is counted too, and each object as a row of so many
+    columns: it may lack their keys.
+    """
     commas, lists, dicts, keys, escapes, wide = _counts(body, b",[{:\\")
     values = commas + lists + dicts + 1
-    text = len(body) * (4 if wide or escapes else 1)  # one character of another script widens a whole text
+    text = len(body) * (
+        4 if wide or escapes else 1
+    )  # one character of another script widens a whole text
     known = len(body) + text + values * _VALUE + keys * _KEY + lists * _LIST + dicts * _DICT
     return Weight(known + dicts * columns * _SLOT, max(values, dicts * columns))
 
@@ -90,11 +105,14 @@ def tensors(head: bytes | memoryview, size: int) -> Weight:
     """Weigh a request of V2 with so many bytes of binary tensors behind its JSON."""
     described = json(head)
     elements = min(_texts(head), size // _LENGTH) if b"BYTES" in bytes(head) else 0
-    return Weight(described.size + _ARRAYS * size + _ELEMENT * elements, described.values + elements)
+    return Weight(
+        described.size + _ARRAYS * size + _ELEMENT * elements, described.values + elements
+    )
 
 
 def written_out(body: bytes) -> int:
-    """Return how many bytes JSON takes as arrays of texts, in which each value has the room of the longest, and as tables.
+    """Return how many bytes JSON takes as arrays of texts, in which each value has the room of the
+    longest, and as tables.
 
     MLflow makes such arrays and tables of what pyfunc models are asked with.
     """
@@ -107,7 +125,9 @@ def written_out(body: bytes) -> int:
 
 
 def filled_up(body: bytes) -> int:
-    """Return how many bytes CSV takes as a table of pandas, which fills short rows up to the longest."""
+    """Return how many bytes CSV takes as a table of pandas, which fills short rows up to the
+    longest.
+    """
     lines = io.TextIOWrapper(io.BytesIO(body), encoding="utf-8", errors="replace", newline="")
     rows = longest = 0
     try:
@@ -126,7 +146,9 @@ def product(shape: Sequence[int], most: int, label: str) -> int:
 
     """
     if len(shape) > _DIMENSIONS:
-        raise Refused(f"{label}: the shape has {len(shape)} dimensions, at most {_DIMENSIONS} are allowed")
+        raise Refused(
+            f"{label}: the shape has {len(shape)} dimensions, at most {_DIMENSIONS} are allowed"
+        )
     if 0 in shape:
         if max(shape) > _EMPTY:
             raise Refused(f"{label}: the shape has no values, and a size above {_EMPTY}")
@@ -134,22 +156,30 @@ def product(shape: Sequence[int], most: int, label: str) -> int:
     found = 1
     for size in shape:
         if size > most or (found := found * size) > most:
-            raise Refused(f"{label}: the shape takes more values than the {most} that the body could hold")
+            raise Refused(
+                f"{label}: the shape takes more values than the {most} that the body could hold"
+            )
     return math.prod(shape)
 
 
 def _texts(head: bytes | memoryview) -> int:
-    """Return how many texts the shapes of binary tensors take, for all that is known before they are checked."""
+    """Return how many texts the shapes of binary tensors take, for all that is known before they
+    are checked.
+    """
     try:
         inputs = orjson.loads(head)["inputs"]
-        shapes = [each["shape"] for each in inputs if each["datatype"] == "BYTES" and "data" not in each]
+        shapes = [
+            each["shape"] for each in inputs if each["datatype"] == "BYTES" and "data" not in each
+        ]
         return sum(product(shape, _MANY, "BYTES") for shape in shapes)
     except (orjson.JSONDecodeError, Refused, LookupError, TypeError):
         return _MANY
 
 
 def _arrays(value: Any, depth: int = 0) -> Iterator[tuple[int, int]]:
-    """Iterate over lists that become arrays: how many values, and the length of the longest text."""
+    """Iterate over lists that become arrays: how many values, and the length of the longest
+    text.
+    """
     if depth > _DIMENSIONS:
         return
     if isinstance(value, dict):
@@ -167,7 +197,9 @@ def _arrays(value: Any, depth: int = 0) -> Iterator[tuple[int, int]]:
 
 
 def _extents(value: Any) -> tuple[int, int]:
-    """Return the rows and columns of the table that pandas makes of a value: what one row or column lacks is filled in."""
+    """Return the rows and columns of the table that pandas makes of a value: what one row or
+    column lacks is filled in.
+    """
     if isinstance(value, list):
         return len(value), _longest(value)
     if not isinstance(value, dict):
@@ -175,7 +207,10 @@ def _extents(value: Any) -> tuple[int, int]:
     if "data" not in value:
         return _longest(value.values()), len(value)
     rows, columns = _extents(value["data"])
-    index, names = (each if isinstance(each, list) else [] for each in (value.get("index"), value.get("columns")))
+    index, names = (
+        each if isinstance(each, list) else []
+        for each in (value.get("index"), value.get("columns"))
+    )
     return max(rows, len(index)), max(columns, len(names))
 
 
@@ -197,7 +232,9 @@ def _extent(values: list[Any]) -> tuple[int, int]:
 
 
 def _counts(body: bytes | memoryview, signs: bytes) -> list[int]:
-    """Count some bytes, and those beyond ASCII; as fast whatever the body holds, and without the interpreter's lock."""
+    """Count some bytes, and those beyond ASCII; as fast whatever the body holds, and without the
+    interpreter's lock.
+    """
     found = [0] * (len(signs) + 1)
     whole = np.frombuffer(body, np.uint8)
     for start in range(0, len(whole), _CHUNK):

@@ -1,4 +1,5 @@
-"""Several processes behind the same sockets: start them, tell them when all are loaded, end them together.
+"""Several processes behind the same sockets: start them, tell them when all are loaded, end them
+together.
 
 What a worker does belongs to `server`.
 """
@@ -40,7 +41,9 @@ def in_worker() -> Handed | None:
 
 
 def tell(handed: Handed) -> Callable[[Callable[[], None]], None]:
-    """Return what a worker does when its model is loaded: say so, and open its door when all others are loaded too."""
+    """Return what a worker does when its model is loaded: say so, and open its door when all
+    others are loaded too.
+    """
 
     def loaded(open_door: Callable[[], None]) -> None:
         loop = asyncio.get_running_loop()
@@ -74,7 +77,10 @@ def supervise(count: int, listeners: Sequence[socket.socket], arguments: Sequenc
         said, says = os.pipe()
         gate, door = os.pipe()
         handed = (says, gate, *(listener.fileno() for listener in listeners))
-        environment = os.environ | {_WORKER: ",".join(map(str, handed)), "PROMETHEUS_MULTIPROC_DIR": folder}
+        environment = os.environ | {
+            _WORKER: ",".join(map(str, handed)),
+            "PROMETHEUS_MULTIPROC_DIR": folder,
+        }
         command = [sys.executable, "-m", "modelyard_runtime.serve", *arguments]
         for _ in range(count):
             workers.append(subprocess.Popen(command, env=environment, pass_fds=handed))  # noqa: PERF401, S603 - stop() sees each at once
@@ -86,9 +92,15 @@ def supervise(count: int, listeners: Sequence[socket.socket], arguments: Sequenc
 
 
 def _watched(
-    workers: Sequence["subprocess.Popen[bytes]"], said: int, door: int, stop: Callable[[], None], stopping: threading.Event
+    workers: Sequence["subprocess.Popen[bytes]"],
+    said: int,
+    door: int,
+    stop: Callable[[], None],
+    stopping: threading.Event,
 ) -> int:
-    """Open the workers' doors when all are loaded, and return the code of the first that ends otherwise than it should."""
+    """Open the workers' doors when all are loaded, and return the code of the first that ends
+    otherwise than it should.
+    """
     events: queue.SimpleQueue[subprocess.Popen[bytes] | None] = queue.SimpleQueue()
 
     def count_loaded() -> None:
@@ -114,7 +126,11 @@ def _watched(
         own = event.returncode if event.returncode >= 0 else 128 - event.returncode
         if not stopping.is_set():
             code = code or own or 1
-            print(f"worker {event.pid} ended with {own}; the others follow", file=sys.stderr, flush=True)
+            print(
+                f"worker {event.pid} ended with {own}; the others follow",
+                file=sys.stderr,
+                flush=True,
+            )
             stop()
         code = code or own
     return code

@@ -6,7 +6,18 @@ from functools import partial
 from typing import Any
 
 from tests.chart.api import Manifest
-from tests.chart.policies.row import Request, Row, apply, create, delete, generate, json_patch, merge, put, strategic
+from tests.chart.policies.row import (
+    Request,
+    Row,
+    apply,
+    create,
+    delete,
+    generate,
+    json_patch,
+    merge,
+    put,
+    strategic,
+)
 from tests.chart.policies.serving import FOREIGN, MACHINERY, STAGE, at, labelled
 from tests.chart.policies.world import controlled, plural_path, served, workload
 

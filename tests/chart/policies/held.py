@@ -9,8 +9,13 @@ from tests.chart.policies.world import FRAUD, SPACE
 __all__ = ["ROWS"]
 
 GUARDED = path_of(MODELS, SPACE, "guarded")
-EXPERIMENT = {name: path_of(EXPERIMENTS, SPACE, name) for name in ("purging", "sources", "retained")}
-RUN = {name: path_of(RUNS, SPACE, name) for name in ("plain", "trained-v1", "trained-v2", "trained-v3", "trained-v4")}
+EXPERIMENT = {
+    name: path_of(EXPERIMENTS, SPACE, name) for name in ("purging", "sources", "retained")
+}
+RUN = {
+    name: path_of(RUNS, SPACE, name)
+    for name in ("plain", "trained-v1", "trained-v2", "trained-v3", "trained-v4")
+}
 
 
 def stages(**changes: object) -> Manifest:
@@ -59,9 +64,24 @@ KEEP_VERSIONS = [
         put(GUARDED, without_v1),
         "dora",
     ),
-    Row("keep-versions", "one is declared", merge(GUARDED, spec(versions={"v7": {"runId": "x"}})), allowed="rita dora"),
-    Row("keep-versions", "one that no stage has is removed", merge(FRAUD, declares("v3")), allowed="rita dora"),
-    Row("keep-versions", "a stage is cleared", merge(GUARDED, stages(production=None)), allowed="rita"),
+    Row(
+        "keep-versions",
+        "one is declared",
+        merge(GUARDED, spec(versions={"v7": {"runId": "x"}})),
+        allowed="rita dora",
+    ),
+    Row(
+        "keep-versions",
+        "one that no stage has is removed",
+        merge(FRAUD, declares("v3")),
+        allowed="rita dora",
+    ),
+    Row(
+        "keep-versions",
+        "a stage is cleared",
+        merge(GUARDED, stages(production=None)),
+        allowed="rita",
+    ),
 ]
 EVERYBODY = "rita admin gitops gc"
 KEEP_RUNS = [
@@ -73,10 +93,32 @@ KEEP_RUNS = [
         "namespaces manager",
         f"trained-v1 is kept: of guarded {UNTIL}, which it trained",
     ),
-    Row("keep-runs|runs", "the run of what is effective is deleted", delete(RUN["trained-v2"]), f"{EVERYBODY} dora", "namespaces manager"),
-    Row("keep-runs|runs", "the run of a candidate is deleted", delete(RUN["trained-v3"]), f"{EVERYBODY} dora", "namespaces manager"),
-    Row("keep-runs", "another run of the name of one is deleted", delete(RUN["trained-v4"]), allowed=f"{EVERYBODY} dora"),
-    Row("keep-runs", "a run of which nothing came is deleted", delete(RUN["plain"]), allowed=f"{EVERYBODY} dora"),
+    Row(
+        "keep-runs|runs",
+        "the run of what is effective is deleted",
+        delete(RUN["trained-v2"]),
+        f"{EVERYBODY} dora",
+        "namespaces manager",
+    ),
+    Row(
+        "keep-runs|runs",
+        "the run of a candidate is deleted",
+        delete(RUN["trained-v3"]),
+        f"{EVERYBODY} dora",
+        "namespaces manager",
+    ),
+    Row(
+        "keep-runs",
+        "another run of the name of one is deleted",
+        delete(RUN["trained-v4"]),
+        allowed=f"{EVERYBODY} dora",
+    ),
+    Row(
+        "keep-runs",
+        "a run of which nothing came is deleted",
+        delete(RUN["plain"]),
+        allowed=f"{EVERYBODY} dora",
+    ),
     Row(
         "keep-runs",
         "an experiment that purges and has what stages hold is deleted",
@@ -85,8 +127,18 @@ KEEP_RUNS = [
         "namespaces manager",
         "whose files would go with it",
     ),
-    Row("keep-runs", "an experiment that is retained is deleted", delete(EXPERIMENT["retained"]), allowed="rita gc"),
-    Row("keep-runs", "an experiment that purges and has nothing of them is deleted", delete(EXPERIMENT["purging"]), allowed="rita"),
+    Row(
+        "keep-runs",
+        "an experiment that is retained is deleted",
+        delete(EXPERIMENT["retained"]),
+        allowed="rita gc",
+    ),
+    Row(
+        "keep-runs",
+        "an experiment that purges and has nothing of them is deleted",
+        delete(EXPERIMENT["purging"]),
+        allowed="rita",
+    ),
 ]
 
 ROWS = [*KEEP_VERSIONS, *KEEP_RUNS]

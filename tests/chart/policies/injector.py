@@ -25,8 +25,15 @@ class _Injector(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         review = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         patch = base64.b64encode(json.dumps(PATCH).encode()).decode()
-        answer = {"uid": review["request"]["uid"], "allowed": True, "patchType": "JSONPatch", "patch": patch}
-        body = json.dumps({"apiVersion": review["apiVersion"], "kind": review["kind"], "response": answer}).encode()
+        answer = {
+            "uid": review["request"]["uid"],
+            "allowed": True,
+            "patchType": "JSONPatch",
+            "patch": patch,
+        }
+        body = json.dumps(
+            {"apiVersion": review["apiVersion"], "kind": review["kind"], "response": answer}
+        ).encode()
         self.send_response(200)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(body)))
@@ -39,11 +46,17 @@ class _Injector(BaseHTTPRequestHandler):
 
 @contextmanager
 def injecting(folder: Path) -> Iterator[Manifest]:
-    """Runs one for the length of a block; gives the configuration by which an API server asks it."""
+    """Runs one for the length of a block; gives the configuration by which an API server asks
+    it.
+    """
     key, certificate = folder / "injector.key", folder / "injector.crt"
     names = ["-subj", "/CN=injector", "-addext", "subjectAltName=IP:127.0.0.1", "-days", "1"]
     files = ["-keyout", str(key), "-out", str(certificate)]
-    subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", *files, *names], check=True, capture_output=True)
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", *files, *names],
+        check=True,
+        capture_output=True,
+    )
     server = ThreadingHTTPServer(("127.0.0.1", 0), _Injector)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, key)
@@ -54,7 +67,14 @@ def injecting(folder: Path) -> Iterator[Manifest]:
         "admissionReviewVersions": ["v1"],
         "sideEffects": "None",
         "failurePolicy": "Fail",
-        "rules": [{"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods"]}],
+        "rules": [
+            {
+                "apiGroups": [""],
+                "apiVersions": ["v1"],
+                "operations": ["CREATE"],
+                "resources": ["pods"],
+            }
+        ],
         "clientConfig": {
             "url": f"https://127.0.0.1:{server.server_address[1]}/",
             "caBundle": base64.b64encode(certificate.read_bytes()).decode(),

@@ -6,7 +6,17 @@ from functools import partial
 from typing import Any
 
 from tests.chart.api import EXPERIMENTS, MODELS, RUNS, Manifest, path_of
-from tests.chart.policies.row import Row, apply, create, delete, generate, json_patch, merge, put, sweep
+from tests.chart.policies.row import (
+    Row,
+    apply,
+    create,
+    delete,
+    generate,
+    json_patch,
+    merge,
+    put,
+    sweep,
+)
 from tests.chart.policies.world import (
     ALL_EXPERIMENTS,
     ALL_MODELS,
@@ -32,16 +42,40 @@ promote, override, purge, keep, runs, status = (
 NOT, MAY = "dora stan named unnamed gc", "fred rita gitops admin"
 MODEL = {
     name: path_of(MODELS, SPACE, name)
-    for name in ("cleared", "owned", "purging", "overridden", "frozen", "planned", "automatic", "guarded")
+    for name in (
+        "cleared",
+        "owned",
+        "purging",
+        "overridden",
+        "frozen",
+        "planned",
+        "automatic",
+        "guarded",
+    )
 }
 EXPERIMENT = {name: path_of(EXPERIMENTS, SPACE, name) for name in ("kept", "purging", "aged")}
 RUN = {
     name: path_of(RUNS, SPACE, name)
-    for name in ("plain", "source-of-v1", "source-of-v2", "source-of-v8", "purging", *(f"trained-v{n}" for n in range(1, 5)))
+    for name in (
+        "plain",
+        "source-of-v1",
+        "source-of-v2",
+        "source-of-v8",
+        "purging",
+        *(f"trained-v{n}" for n in range(1, 5)),
+    )
 }
-LATE = {name: path_of(RUNS, SPACE, name) for name in ("late-for-v2", "late-for-v9", "first-for-v9", "failed", "failed-holder")}
+LATE = {
+    name: path_of(RUNS, SPACE, name)
+    for name in ("late-for-v2", "late-for-v9", "first-for-v9", "failed", "failed-holder")
+}
 WEEKEND = {"schedule": "0 18 * * 5", "duration": "62h", "reason": "weekend"}
-STRANGER = {"apiVersion": "v1", "kind": "ConfigMap", "name": "made-up", "uid": "00000000-0000-0000-0000-00000000ffff"}
+STRANGER = {
+    "apiVersion": "v1",
+    "kind": "ConfigMap",
+    "name": "made-up",
+    "uid": "00000000-0000-0000-0000-00000000ffff",
+}
 NEWEST: Manifest = {"autoPromote": {"from": "newest"}}
 FREE = {
     "replicas": 3,
@@ -70,7 +104,10 @@ def promoted(body: Manifest) -> None:
 
 PRODUCTION = "/spec/stages/production"
 V3 = stages(production={"version": "v3"})
-WHOLE = {"versions": VERSIONS, "stages": STAGES | {"production": {"version": "v3", "serving": {"replicas": 2}}}}
+WHOLE = {
+    "versions": VERSIONS,
+    "stages": STAGES | {"production": {"version": "v3", "serving": {"replicas": 2}}},
+}
 PROMOTE = [
     # --- the version, by every verb
     promote("version by merge patch", merge(FRAUD, V3), NOT, MAY,
@@ -112,7 +149,8 @@ PROMOTE = [
     promote("attempt of a stage without a version", merge(FRAUD, stages(idle={"attempt": 1})),
         "dora stan fred", "rita"),
     promote("autoPromote instead of the version",
-        merge(FRAUD, stages(production=NEWEST | {"version": None})), NOT, MAY, "(autoPromote, version)"),
+        merge(FRAUD, stages(production=NEWEST | {"version": None})), NOT, MAY, "(autoPromote,"
+            " version)"),
     promote("autoPromote of an idle stage", merge(FRAUD, stages(idle=NEWEST)), "dora stan fred", "rita", "(autoPromote)"),
     promote("autoPromote ended", merge(MODEL["automatic"], stages(production={"autoPromote": None})), "dora", "rita", "(autoPromote)"),
     promote("autoPromote ended by a version",
@@ -122,11 +160,13 @@ PROMOTE = [
     promote("drift where a stage takes the newest", merge(MODEL["automatic"], spec(drift="Warn")), "dora", "rita"),
     promote("replicas 0 where a stage takes the newest",
         merge(MODEL["automatic"], stages(production={"serving": {"replicas": 0}})), "dora", "rita"),
-    promote("model deleted of which a stage takes the newest", delete(MODEL["automatic"]), "dora", "rita admin",
+    promote("model deleted of which a stage takes the newest", delete(MODEL["automatic"]), "dora", "rita"
+        " admin",
         "may not delete risk/automatic: stage production takes the newest"),
     promote("reverify", merge(FRAUD, stages(production={"reverify": {"every": "24h"}})), NOT, MAY, "(reverify)"),
     promote("automatic rollback", merge(FRAUD, stages(production={"rollback": {"automatic": {}}})), NOT, MAY, "(rollback)"),
-    promote("reverify of an idle stage", merge(FRAUD, stages(idle={"reverify": {"attempt": 1}})), "dora stan fred", "rita"),
+    promote("reverify of an idle stage", merge(FRAUD, stages(idle={"reverify": {"attempt": 1}})), "dora"
+        " stan fred", "rita"),
     promote("runtime of a stage",
         merge(FRAUD, stages(production={"serving": {"runtime": {"update": "Always"}}})), NOT, MAY,
         "(serving.runtime)"),
@@ -170,10 +210,14 @@ PROMOTE = [
         "dora stan", "rita admin", "(freeze)"),
     promote("a freeze taken away", merge(MODEL["frozen"], spec(freeze=None)), "dora stan",
         "rita admin", "(freeze)"),
-    promote("a rollback window set", merge(FRAUD, stages(production={"rollback": {"window": "1h"}})), "dora stan", "fred rita admin",
+    promote("a rollback window set", merge(FRAUD, stages(production={"rollback": {"window": "1h"}})), "dora"
+        " stan", "fred"
+        " rita admin",
         "may not change stage production (rollback)"),
-    promote("a rollback window shortened", merge(MODEL["guarded"], stages(production={"rollback": {"window": "1m"}})), "dora stan", "rita"),
-    promote("a rollback window taken away", merge(MODEL["guarded"], stages(production={"rollback": None})), "dora", "rita admin"),
+    promote("a rollback window shortened", merge(MODEL["guarded"], stages(production={"rollback": {"window": "1m"}})), "dora"
+        " stan", "rita"),
+    promote("a rollback window taken away", merge(MODEL["guarded"], stages(production={"rollback": None})), "dora", "rita"
+        " admin"),
     promote("a freeze that stays", merge(MODEL["frozen"], spec(description="x")), allowed="dora"),
     promote("a model of which only a freeze says something deleted", delete(MODEL["frozen"]),
         allowed="dora"),
@@ -244,14 +288,26 @@ OVERRIDE = [
         merge(FRAUD, stages(production={"override": BREAK_GLASS})),
         NOT_OLGA,
         "olga admin",
-        "may not change the override of stage production of risk/fraud: it needs the verb override on "
-        "registeredmodels/production in group modelyard.io",
+        "may not change the override of stage production of risk/fraud: it needs the verb override"
+        " on registeredmodels/production in group modelyard.io",
     ),
-    override("override of another stage", merge(FRAUD, stages(staging={"override": BREAK_GLASS})), "olga rita", "admin"),
-    override("override of a stage without a version", merge(FRAUD, stages(idle={"override": BREAK_GLASS})), "olga rita", "admin"),
+    override(
+        "override of another stage",
+        merge(FRAUD, stages(staging={"override": BREAK_GLASS})),
+        "olga rita",
+        "admin",
+    ),
+    override(
+        "override of a stage without a version",
+        merge(FRAUD, stages(idle={"override": BREAK_GLASS})),
+        "olga rita",
+        "admin",
+    ),
     override(
         "override of two stages",
-        merge(FRAUD, stages(staging={"override": BREAK_GLASS}, production={"override": BREAK_GLASS})),
+        merge(
+            FRAUD, stages(staging={"override": BREAK_GLASS}, production={"override": BREAK_GLASS})
+        ),
         "olga rita",
         "admin",
     ),
@@ -261,14 +317,40 @@ OVERRIDE = [
         "rita",
         "olga",
     ),
-    override("override in a new model", create(ALL_MODELS, model("new", stages={"production": {"override": BREAK_GLASS}})), "rita", "olga"),
     override(
-        "override prolonged", merge(MODEL["overridden"], stages(production={"override": {"until": "2031-01-01T00:00:00Z"}})), "rita", "olga"
+        "override in a new model",
+        create(ALL_MODELS, model("new", stages={"production": {"override": BREAK_GLASS}})),
+        "rita",
+        "olga",
     ),
-    override("override removed", merge(MODEL["overridden"], stages(production={"override": None})), "rita", "olga"),
-    override("override removed with its stage", merge(MODEL["overridden"], stages(production=None)), "rita", "olga"),
-    override("override left alone", merge(MODEL["overridden"], stages(production={"serving": FREE})), allowed="dora rita olga"),
-    override("null for none", merge(FRAUD, stages(production={"override": None})), allowed="dora rita"),
+    override(
+        "override prolonged",
+        merge(
+            MODEL["overridden"], stages(production={"override": {"until": "2031-01-01T00:00:00Z"}})
+        ),
+        "rita",
+        "olga",
+    ),
+    override(
+        "override removed",
+        merge(MODEL["overridden"], stages(production={"override": None})),
+        "rita",
+        "olga",
+    ),
+    override(
+        "override removed with its stage",
+        merge(MODEL["overridden"], stages(production=None)),
+        "rita",
+        "olga",
+    ),
+    override(
+        "override left alone",
+        merge(MODEL["overridden"], stages(production={"serving": FREE})),
+        allowed="dora rita olga",
+    ),
+    override(
+        "null for none", merge(FRAUD, stages(production={"override": None})), allowed="dora rita"
+    ),
 ]
 
 PURGE = [
@@ -330,13 +412,35 @@ PURGE = [
 ]  # fmt: skip
 
 KEEP = [
-    keep("a held model collected", delete(MODEL["owned"]), "gc", "rita admin namespaces manager", "owned holds production"),
     keep(
-        "a model collected of which a stage takes the newest", delete(MODEL["automatic"]), "gc", "rita admin", "automatic holds production"
+        "a held model collected",
+        delete(MODEL["owned"]),
+        "gc",
+        "rita admin namespaces manager",
+        "owned holds production",
+    ),
+    keep(
+        "a model collected of which a stage takes the newest",
+        delete(MODEL["automatic"]),
+        "gc",
+        "rita admin",
+        "automatic holds production",
     ),
     keep("an idle model collected", delete(EMPTY), allowed="gc"),
-    keep("an experiment that purges collected", delete(EXPERIMENT["purging"]), "gc", "rita", "has deletionPolicy: Delete"),
-    keep("a run that purges collected", delete(RUN["purging"]), "gc", "rita", "has deletionPolicy: Delete"),
+    keep(
+        "an experiment that purges collected",
+        delete(EXPERIMENT["purging"]),
+        "gc",
+        "rita",
+        "has deletionPolicy: Delete",
+    ),
+    keep(
+        "a run that purges collected",
+        delete(RUN["purging"]),
+        "gc",
+        "rita",
+        "has deletionPolicy: Delete",
+    ),
     keep("a run that is kept collected", delete(RUN["plain"]), allowed="gc"),
     keep("an experiment that is kept collected", delete(EXPERIMENT["kept"]), allowed="gc dora"),
 ]
@@ -389,12 +493,28 @@ RUNS_ROWS = [
 STATUS = {"status": {"observedGeneration": 7}}
 ALL_BUT_OP = "dora stan fred rita gitops named unnamed admin gc manager"
 STATUS_ROWS = [
-    status(f"status of {path.split('/')[-2]}", merge(f"{path}/status", STATUS), ALL_BUT_OP, "op", "Change the spec")
+    status(
+        f"status of {path.split('/')[-2]}",
+        merge(f"{path}/status", STATUS),
+        ALL_BUT_OP,
+        "op",
+        "Change the spec",
+    )
     for path in (FRAUD, EXPERIMENT["kept"], RUN["plain"])
 ] + [
-    status("status by JSON patch", json_patch(f"{FRAUD}/status", ("add", "/status/summary", "x")), "rita", "op"),
+    status(
+        "status by JSON patch",
+        json_patch(f"{FRAUD}/status", ("add", "/status/summary", "x")),
+        "rita",
+        "op",
+    ),
     status("status by replacement", put(f"{FRAUD}/status", lambda body: body), "rita", "op"),
-    status("status by server-side apply", apply(f"{FRAUD}/status", {**model("fraud"), **STATUS}), "rita", "op"),
+    status(
+        "status by server-side apply",
+        apply(f"{FRAUD}/status", {**model("fraud"), **STATUS}),
+        "rita",
+        "op",
+    ),
 ]
 
 ROWS = PROMOTE + OVERRIDE + PURGE + KEEP + RUNS_ROWS + STATUS_ROWS

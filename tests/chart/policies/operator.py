@@ -1,4 +1,6 @@
-"""Cases of the fence around the operator's own account: what it makes passes, what could do harm does not."""
+"""Cases of the fence around the operator's own account: what it makes passes, what could do harm
+does not.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,16 @@ from typing import Any
 
 from modelyard.kube.pods import POD_SECURITY
 from tests.chart.api import RUNS, Manifest, path_of
-from tests.chart.policies.row import Request, Row, apply, create, delete, json_patch, merge, strategic
+from tests.chart.policies.row import (
+    Request,
+    Row,
+    apply,
+    create,
+    delete,
+    json_patch,
+    merge,
+    strategic,
+)
 from tests.chart.policies.serving import at
 from tests.chart.policies.world import FRAUD, SPACE, TRAFFIC, plural_path, training_run
 from tests.golden.cases import CASES
@@ -30,7 +41,11 @@ def picked(name: str, kind: str) -> Manifest:
     return copy.deepcopy(next(each for each in CASES[name] if each["kind"] == kind))
 
 
-JOB, SERVICE, CONFIG = picked("training/xgboost", "Job"), picked("serving/plain", "Service"), picked("training/xgboost", "ConfigMap")
+JOB, SERVICE, CONFIG = (
+    picked("training/xgboost", "Job"),
+    picked("serving/plain", "Service"),
+    picked("training/xgboost", "ConfigMap"),
+)
 
 
 def changed(manifest: Manifest, change: Callable[[Manifest], Any]) -> Request:
@@ -51,12 +66,17 @@ def container(place: str = "containers", **fields: Any) -> Request:
 
 def volume(**source: Any) -> Request:
     """... or that has one volume more."""
-    return changed(JOB, lambda job: job["spec"]["template"]["spec"]["volumes"].append({"name": "more", **source}))
+    return changed(
+        JOB,
+        lambda job: job["spec"]["template"]["spec"]["volumes"].append({"name": "more", **source}),
+    )
 
 
 def security(place: str = "containers", **fields: Any) -> Request:
     """... or whose containers have another security context."""
-    return changed(JOB, lambda job: job["spec"]["template"]["spec"][place][0]["securityContext"].update(fields))
+    return changed(
+        JOB, lambda job: job["spec"]["template"]["spec"][place][0]["securityContext"].update(fields)
+    )
 
 
 def projected(**source: Any) -> Request:
@@ -68,7 +88,13 @@ CRON = {
     "kind": "CronJob",
     "spec": {
         "schedule": "1 2 3 4 5",
-        "jobTemplate": {"spec": {"template": {"spec": {"restartPolicy": "Never", "containers": [{"name": "c", "image": "i"}]}}}},
+        "jobTemplate": {
+            "spec": {
+                "template": {
+                    "spec": {"restartPolicy": "Never", "containers": [{"name": "c", "image": "i"}]}
+                }
+            }
+        },
     },
 }
 UNCONFINED = {"type": "Unconfined"}
@@ -77,13 +103,26 @@ METADATA = {"host": "169.254.169.254", "port": 80}
 
 def unconfined(job: Manifest) -> None:
     meta = job["spec"]["template"].setdefault("metadata", {})
-    meta.setdefault("annotations", {})["container.apparmor.security.beta.kubernetes.io/trainer"] = "unconfined"
+    meta.setdefault("annotations", {})["container.apparmor.security.beta.kubernetes.io/trainer"] = (
+        "unconfined"
+    )
 
 
-TOKENS, NODE, RESTRICTED, SECRETS = "no service account token", "path or device of the node", "level restricted", "read no Secret but"
+TOKENS, NODE, RESTRICTED, SECRETS = (
+    "no service account token",
+    "path or device of the node",
+    "level restricted",
+    "read no Secret but",
+)
 TEMPLATES = [
     ("a token", pod(automountServiceAccountToken=True), TOKENS),
-    ("no word about the token", changed(JOB, lambda job: job["spec"]["template"]["spec"].pop("automountServiceAccountToken")), TOKENS),
+    (
+        "no word about the token",
+        changed(
+            JOB, lambda job: job["spec"]["template"]["spec"].pop("automountServiceAccountToken")
+        ),
+        TOKENS,
+    ),
     ("a service account", pod(serviceAccountName="other"), TOKENS),
     ("a service account by its old name", pod(serviceAccount="other"), TOKENS),
     ("a node's name", pod(nodeName="n1"), TOKENS),
@@ -95,33 +134,87 @@ TEMPLATES = [
     ("a share", volume(nfs={"server": "a", "path": "/"}), NODE),
     ("a projected token", projected(serviceAccountToken={"path": "token"}), NODE),
     ("privileges", security(privileged=True, allowPrivilegeEscalation=True), RESTRICTED),
-    ("privileges of an init container", security("initContainers", privileged=True, allowPrivilegeEscalation=True), RESTRICTED),
+    (
+        "privileges of an init container",
+        security("initContainers", privileged=True, allowPrivilegeEscalation=True),
+        RESTRICTED,
+    ),
     ("escalation", security(allowPrivilegeEscalation=True), RESTRICTED),
-    ("no word about escalation", container(securityContext={"capabilities": {"drop": ["ALL"]}}), RESTRICTED),
-    ("a capability", security(capabilities={"drop": ["ALL"], "add": ["NET_BIND_SERVICE"]}), RESTRICTED),
+    (
+        "no word about escalation",
+        container(securityContext={"capabilities": {"drop": ["ALL"]}}),
+        RESTRICTED,
+    ),
+    (
+        "a capability",
+        security(capabilities={"drop": ["ALL"], "add": ["NET_BIND_SERVICE"]}),
+        RESTRICTED,
+    ),
     ("capabilities that are kept", security(capabilities={}), RESTRICTED),
-    ("root", pod(securityContext={"runAsNonRoot": False, "seccompProfile": {"type": "RuntimeDefault"}}), RESTRICTED),
+    (
+        "root",
+        pod(securityContext={"runAsNonRoot": False, "seccompProfile": {"type": "RuntimeDefault"}}),
+        RESTRICTED,
+    ),
     ("root in a container", security(runAsNonRoot=False), RESTRICTED),
     ("no seccomp profile", pod(securityContext={"runAsNonRoot": True}), RESTRICTED),
     ("no seccomp profile in a container", security(seccompProfile=UNCONFINED), RESTRICTED),
     ("root by its number", pod(securityContext=POD_SECURITY | {"runAsUser": 0}), RESTRICTED),
     ("root by its number in a container", security(runAsUser=0), RESTRICTED),
-    ("another SELinux type", pod(securityContext=POD_SECURITY | {"seLinuxOptions": {"type": "spc_t"}}), RESTRICTED),
-    ("another SELinux type in a container", security("initContainers", seLinuxOptions={"type": "spc_t"}), RESTRICTED),
-    ("no AppArmor profile", pod(securityContext=POD_SECURITY | {"appArmorProfile": UNCONFINED}), RESTRICTED),
+    (
+        "another SELinux type",
+        pod(securityContext=POD_SECURITY | {"seLinuxOptions": {"type": "spc_t"}}),
+        RESTRICTED,
+    ),
+    (
+        "another SELinux type in a container",
+        security("initContainers", seLinuxOptions={"type": "spc_t"}),
+        RESTRICTED,
+    ),
+    (
+        "no AppArmor profile",
+        pod(securityContext=POD_SECURITY | {"appArmorProfile": UNCONFINED}),
+        RESTRICTED,
+    ),
     ("no AppArmor profile in a container", security(appArmorProfile=UNCONFINED), RESTRICTED),
     ("no AppArmor profile by the old annotation", changed(JOB, unconfined), RESTRICTED),
-    ("a sysctl", pod(securityContext=POD_SECURITY | {"sysctls": [{"name": "kernel.msgmax", "value": "1"}]}), RESTRICTED),
+    (
+        "a sysctl",
+        pod(securityContext=POD_SECURITY | {"sysctls": [{"name": "kernel.msgmax", "value": "1"}]}),
+        RESTRICTED,
+    ),
     ("a probe of another host", container(livenessProbe={"httpGet": METADATA}), RESTRICTED),
-    ("a hook that asks another host", container(lifecycle={"postStart": {"httpGet": METADATA}}), RESTRICTED),
-    ("a claim of a device", pod(resourceClaims=[{"name": "a", "resourceClaimName": "b"}]), "no device of the node"),
+    (
+        "a hook that asks another host",
+        container(lifecycle={"postStart": {"httpGet": METADATA}}),
+        RESTRICTED,
+    ),
+    (
+        "a claim of a device",
+        pod(resourceClaims=[{"name": "a", "resourceClaimName": "b"}]),
+        "no device of the node",
+    ),
     ("a priority", pod(priorityClassName="system-node-critical"), "no priority"),
     ("a runtime", pod(runtimeClassName="unsafe"), "no runtime"),
     ("a port of the node", container(ports=[{"containerPort": 80, "hostPort": 80}]), RESTRICTED),
-    ("another Secret as environment", container(envFrom=[{"secretRef": {"name": "other"}}]), SECRETS),
-    ("a key of another Secret", container(env=[{"name": "A", "valueFrom": {"secretKeyRef": {"name": "other", "key": "a"}}}]), SECRETS),
+    (
+        "another Secret as environment",
+        container(envFrom=[{"secretRef": {"name": "other"}}]),
+        SECRETS,
+    ),
+    (
+        "a key of another Secret",
+        container(
+            env=[{"name": "A", "valueFrom": {"secretKeyRef": {"name": "other", "key": "a"}}}]
+        ),
+        SECRETS,
+    ),
     ("a volume of another Secret", volume(secret={"secretName": "other"}), SECRETS),
-    ("a signing key as environment", container(envFrom=[{"secretRef": {"name": "modelyard-signing"}}]), SECRETS),
+    (
+        "a signing key as environment",
+        container(envFrom=[{"secretRef": {"name": "modelyard-signing"}}]),
+        SECRETS,
+    ),
     ("a projected signing key", projected(secret={"name": "modelyard-signing"}), SECRETS),
     ("a projected other Secret", projected(secret={"name": "other"}), SECRETS),
     ("a CronJob's pods", applied(CRON), TOKENS),

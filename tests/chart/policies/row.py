@@ -56,7 +56,9 @@ class Request:
         """Send it as somebody; the administrator reads what it replaces."""
         path, separator = self.path, "&" if "?" in self.path else "?"
         body = self.body(copy.deepcopy(admin.get(path).body)) if callable(self.body) else self.body
-        return person.ask(self.method, f"{path}{separator}dryRun=All" if self.dry else path, body, self.content)
+        return person.ask(
+            self.method, f"{path}{separator}dryRun=All" if self.dry else path, body, self.content
+        )
 
 
 def merge(path: str, body: Manifest) -> Request:
@@ -135,7 +137,9 @@ class Row:
     @property
     def people(self) -> Mapping[str, bool]:
         """Everybody who sends it, and whether it is allowed."""
-        return dict.fromkeys(self.refused.split(), False) | dict.fromkeys(self.allowed.split(), True)
+        return dict.fromkeys(self.refused.split(), False) | dict.fromkeys(
+            self.allowed.split(), True
+        )
 
 
 def refused_by(answer: Answer) -> str:

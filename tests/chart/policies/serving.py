@@ -7,7 +7,17 @@ from typing import Any
 
 from modelyard.kube.names import serving_name, version_workload
 from tests.chart.api import Manifest
-from tests.chart.policies.row import Row, apply, create, delete, generate, json_patch, merge, put, strategic
+from tests.chart.policies.row import (
+    Row,
+    apply,
+    create,
+    delete,
+    generate,
+    json_patch,
+    merge,
+    put,
+    strategic,
+)
 from tests.chart.policies.world import LONG, TRAFFIC, plural_path, served, workload
 
 __all__ = ["ROWS"]
@@ -15,15 +25,41 @@ __all__ = ["ROWS"]
 # Who may promote production of `fraud`, or is machinery; and who may not.
 NOT, MAY = "dora stan unnamed", "fred rita admin named"
 MACHINERY = "replicasets hpa scheduler manager"
-serving, workloads, scale, names = (partial(Row, policy) for policy in ("serving", "serving-workloads", "serving-scale", "names"))
-LABELLED = ("Pod", "Service", "ControllerRevision", "PodDisruptionBudget", "HorizontalPodAutoscaler", "EndpointSlice")
-WORKLOADS = ("Deployment", "ReplicaSet", "StatefulSet", "DaemonSet", "Job", "CronJob", "ReplicationController")
+serving, workloads, scale, names = (
+    partial(Row, policy) for policy in ("serving", "serving-workloads", "serving-scale", "names")
+)
+LABELLED = (
+    "Pod",
+    "Service",
+    "ControllerRevision",
+    "PodDisruptionBudget",
+    "HorizontalPodAutoscaler",
+    "EndpointSlice",
+)
+WORKLOADS = (
+    "Deployment",
+    "ReplicaSet",
+    "StatefulSet",
+    "DaemonSet",
+    "Job",
+    "CronJob",
+    "ReplicationController",
+)
 SCALED = ("Deployment", "ReplicaSet", "StatefulSet", "ReplicationController")
 STAGE = "/metadata/labels/modelyard.io~1stage"
-OWNER = {"metadata": {"ownerReferences": [{"apiVersion": "v1", "kind": "ConfigMap", "name": "a", "uid": "b"}]}}
+OWNER = {
+    "metadata": {
+        "ownerReferences": [{"apiVersion": "v1", "kind": "ConfigMap", "name": "a", "uid": "b"}]
+    }
+}
 
 
-GATE = {"modelyard.io/uid": "uid-of-fraud", "modelyard.io/model": "fraud", "modelyard.io/stage": "production", "modelyard.io/gate": "tests"}
+GATE = {
+    "modelyard.io/uid": "uid-of-fraud",
+    "modelyard.io/model": "fraud",
+    "modelyard.io/stage": "production",
+    "modelyard.io/gate": "tests",
+}
 """The labels of a gate's Job, by which its exit code is believed."""
 
 
@@ -33,16 +69,26 @@ def at(kind: str, name: str, subresource: str = "") -> str:
     return f"{path}/{subresource}" if subresource else path
 
 
-def annotated(kind: str, labels: dict[str, str] | None = None, pods: dict[str, str] | None = None) -> Any:
+def annotated(
+    kind: str, labels: dict[str, str] | None = None, pods: dict[str, str] | None = None
+) -> Any:
     """Create an object whose pods would be born with a split; a Pod is one itself."""
     body = workload(kind, "new", labels, pods)
     spec = body["spec"]
-    made = {"Pod": body, "CronJob": spec.get("jobTemplate", {}).get("spec", {}).get("template")}.get(kind) or spec["template"]
+    made = {
+        "Pod": body,
+        "CronJob": spec.get("jobTemplate", {}).get("spec", {}).get("template"),
+    }.get(kind) or spec["template"]
     made["metadata"] = made.get("metadata", {}) | {"annotations": {TRAFFIC: "{}"}}
     return create(plural_path(body), body)
 
 
-def new(kind: str, labels: dict[str, str] | None = None, pods: dict[str, str] | None = None, name: str = "new") -> Any:
+def new(
+    kind: str,
+    labels: dict[str, str] | None = None,
+    pods: dict[str, str] | None = None,
+    name: str = "new",
+) -> Any:
     body = workload(kind, name, labels, pods)
     return create(plural_path(body), body)
 
@@ -65,7 +111,13 @@ EPHEMERAL = {"spec": {"ephemeralContainers": [{"name": "debug", "image": "i"}]}}
 RESTARTED = {"metadata": {"annotations": {"kubectl.kubernetes.io/restartedAt": "now"}}}
 TOLD, UNTOLD = ({"metadata": {"annotations": {TRAFFIC: rule}}} for rule in ('{"weight":100}', None))
 ALONE = "the operator alone sets the annotation modelyard.io/traffic"
-FOREIGN = {"metadata": {"labels": {"team": "a"}, "annotations": {"cni.example.com/ip": "1"}, "finalizers": ["a.b/c"]}}
+FOREIGN = {
+    "metadata": {
+        "labels": {"team": "a"},
+        "annotations": {"cni.example.com/ip": "1"},
+        "finalizers": ["a.b/c"],
+    }
+}
 
 SPLIT = (("first", "serves", ""), ("otherwise", "told", ""), ("by its status", "serves", "status"))
 
@@ -251,7 +303,8 @@ def forged(body: Manifest) -> None:
 
 
 SCALE_ROWS = [
-    *(scale(f"{kind} scaled", merge(at(kind, "serves", "scale"), NONE), NOT, f"{MAY} {MACHINERY} gitops op",
+    *(scale(f"{kind} scaled", merge(at(kind, "serves", "scale"), NONE), NOT, f"{MAY} {MACHINERY}"
+        " gitops op",
         "what serves stage production of fraud") for kind in SCALED),
     *(scale(f"{kind} scaled with a forged selector", put(at(kind, "serves", "scale"), forged), NOT,
         "rita") for kind in SCALED),
@@ -261,12 +314,18 @@ SCALE_ROWS = [
 
 
 def targets(deployment: str) -> Manifest:
-    return {"spec": {"scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": deployment}}}
+    return {
+        "spec": {
+            "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": deployment}
+        }
+    }
 
 
 HPA, SLICE = at("HorizontalPodAutoscaler", "plain"), at("EndpointSlice", "plain")
 # Names of four stages in one object: more than one expression could ask about.
-FOUR = workload("HorizontalPodAutoscaler", "fraud-staging", {"kubernetes.io/service-name": "fraud-production"})
+FOUR = workload(
+    "HorizontalPodAutoscaler", "fraud-staging", {"kubernetes.io/service-name": "fraud-production"}
+)
 FOUR["spec"]["scaleTargetRef"]["name"] = "fraud-idle-v1"
 NAMES_ROWS = [
     *(names(f"{kind} named {name}", new(kind, name=name), NOT, MAY,
@@ -286,13 +345,15 @@ NAMES_ROWS = [
         {"kubernetes.io/service-name": version_workload("fraud", "production", "v2", "0a0a0a0a")}}}),
         NOT, MAY),
     names("autoscaler of a stage's Deployment", merge(HPA, targets("fraud-production-v1-0a0a0a0a")),
-        NOT, MAY, "it scales fraud-production-v1-0a0a0a0a, which serves stage production of fraud: "),
+        NOT, MAY, "it scales fraud-production-v1-0a0a0a0a, which serves stage production of"
+            " fraud: "),
     names("autoscaler that names the cure", merge(HPA, targets("fraud-production-v1")), "dora",
         "rita", "promote on registeredmodels/production in group modelyard.io. Or set "
         "serving.autoscaling of the stage"),
     names("EndpointSlice of a stage's Service",
         merge(SLICE, {"metadata": {"labels": {"kubernetes.io/service-name": "fraud-production"}}}),
-        NOT, MAY, "it adds addresses to the Service fraud-production, which serves stage production"),
+        NOT, MAY, "it adds addresses to the Service fraud-production, which serves stage"
+            " production"),
     names("EndpointSlice created for a stage's Service",
         new("EndpointSlice", {"kubernetes.io/service-name": "fraud-production"}), NOT, MAY),
     names("several stages at once", create(plural_path(FOUR), FOUR), "dora stan fred",
@@ -300,7 +361,8 @@ NAMES_ROWS = [
     *(names(f"Service named {name}, which is no stage", new("Service", name=name), allowed="dora")
         for name in ("fraud-productions", "my-fraud-production", "fraud", "fraud-prod")),
     *(names(f"{what} by a shortened name", request, "dora stan fred", "rita admin",
-        f"{LONG}-production" if "Deployment" in what or "Service" in what else f"stage production of {LONG}")
+        f"{LONG}-production" if "Deployment" in what or "Service" in what else "stage production"
+            f" of {LONG}")
         for what, request in {
             "autoscaler": merge(HPA, targets(version_workload(LONG, "production", "v1", "0a0a0a0a"))),
             "Deployment": new("Deployment", name=version_workload(LONG, "production", "v1", "0a0a0a0a")),

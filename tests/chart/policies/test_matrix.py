@@ -22,7 +22,14 @@ from tests.chart.policies.world import ADMISSION, BINDINGS, SPACE, World, served
 
 pytestmark = pytest.mark.api
 
-ROWS: list[Row] = [*models.ROWS, *held.ROWS, *serving.ROWS, *evidence.ROWS, *operator.ROWS, *people.ROWS]
+ROWS: list[Row] = [
+    *models.ROWS,
+    *held.ROWS,
+    *serving.ROWS,
+    *evidence.ROWS,
+    *operator.ROWS,
+    *people.ROWS,
+]
 BY_POLICY: dict[str, list[Row]] = defaultdict(list)
 for each in ROWS:
     if each.refused:
@@ -42,7 +49,10 @@ def wait(there: World, policy: str, *, refuses: bool) -> None:
     """A policy takes effect, or loses it, a moment after its binding: wait for that."""
     probe = BY_POLICY[policy][0]
     person = there.people[probe.refused.split()[0]]
-    eventually(lambda: (refused_by(probe.request.send(there.admin, person)) == policy) is refuses, f"{policy} is in force: {refuses}")
+    eventually(
+        lambda: (refused_by(probe.request.send(there.admin, person)) == policy) is refuses,
+        f"{policy} is in force: {refuses}",
+    )
 
 
 def test_each_case_is_told_apart():
@@ -69,14 +79,20 @@ def test_they_are_in_force_as_the_operator_is_told(there: World):
     wanted = installed(deployment)
     assert [*wanted] == [f"{RELEASE}-{name}" for name in NAMES]
     for name, hashes in wanted.items():
-        policy, binding = (there.admin.get(path_of(resource, name=name)).body for resource in (ADMISSION, BINDINGS))
+        policy, binding = (
+            there.admin.get(path_of(resource, name=name)).body for resource in (ADMISSION, BINDINGS)
+        )
         assert problem(policy, binding, hashes) is None, name
-        policy["spec"]["failurePolicy"] = "Ignore" if policy["spec"]["failurePolicy"] == "Fail" else "Fail"
+        policy["spec"]["failurePolicy"] = (
+            "Ignore" if policy["spec"]["failurePolicy"] == "Fail" else "Fail"
+        )
         assert problem(policy, binding, hashes) == "the policy is not the one that was installed"
 
 
 async def test_the_operator_sees_whether_approvals_can_be_believed(there: World):
-    """By a dry run, which the policy refuses in words that the adapter knows; the answer is kept for a resync."""
+    """By a dry run, which the policy refuses in words that the adapter knows; the answer is kept
+    for a resync.
+    """
     path = path_of(BINDINGS, name="modelyard-approval")
     binding = there.admin.get(path).body
     api = await session(str(there.server.kubeconfig))
@@ -130,9 +146,14 @@ def test_without_its_policy_every_case_would_pass(there: World, policy: str):
     assert [each for each in passed if not each[2]] == []
 
 
-def test_a_mesh_puts_its_container_into_pods_that_serve_and_nobody_gets_in_by_it(there: World, tmp_path: Path):
+def test_a_mesh_puts_its_container_into_pods_that_serve_and_nobody_gets_in_by_it(
+    there: World, tmp_path: Path
+):
     """The policies judge a pod as webhooks leave it, by who asked for it."""
-    path, pod = path_of("v1/pods", SPACE) + "?dryRun=All", workload("Pod", "meshed", served("production"))
+    path, pod = (
+        path_of("v1/pods", SPACE) + "?dryRun=All",
+        workload("Pod", "meshed", served("production")),
+    )
     with injecting(tmp_path) as configuration:
         assert there.admin.create(path_of(WEBHOOKS), configuration).code == 201
         try:

@@ -43,7 +43,10 @@ PEOPLE: dict[str, tuple[str, tuple[str, ...]]] = {
     "fred": ("fred", ("promote-fraud",)),
     "rita": ("rita", (f"{RELEASE}-release-manager",)),
     "olga": ("olga", ("override-production",)),
-    "gitops": ("system:serviceaccount:argocd:argocd-application-controller", (f"{RELEASE}-release-manager",)),
+    "gitops": (
+        "system:serviceaccount:argocd:argocd-application-controller",
+        (f"{RELEASE}-release-manager",),
+    ),
     "named": ("system:serviceaccount:keda:keda-operator", ()),
     "unnamed": ("system:serviceaccount:risk:default", ("approve-production",)),
     "bob": ("bob", ("approve-production",)),
@@ -64,7 +67,15 @@ GROUPS = {"node": ("system:nodes",)}
 ROLES: dict[str, Manifest] = {
     # Not promote, not purge.
     "wide": {
-        "apiGroups": ["", "apps", "batch", "autoscaling", "policy", "discovery.k8s.io", "modelyard.io"],
+        "apiGroups": [
+            "",
+            "apps",
+            "batch",
+            "autoscaling",
+            "policy",
+            "discovery.k8s.io",
+            "modelyard.io",
+        ],
         "resources": ["*"],
         "verbs": ["get", "list", "create", "update", "patch", "delete", "deletecollection"],
     },
@@ -84,8 +95,16 @@ ROLES: dict[str, Manifest] = {
         "resourceNames": ["fraud"],
         "verbs": ["promote"],
     },
-    "approve-production": {"apiGroups": ["modelyard.io"], "resources": ["registeredmodels/production"], "verbs": ["approve"]},
-    "attest-pipeline": {"apiGroups": ["modelyard.io"], "resources": ["registeredmodels/production/pipeline"], "verbs": ["attest"]},
+    "approve-production": {
+        "apiGroups": ["modelyard.io"],
+        "resources": ["registeredmodels/production"],
+        "verbs": ["approve"],
+    },
+    "attest-pipeline": {
+        "apiGroups": ["modelyard.io"],
+        "resources": ["registeredmodels/production/pipeline"],
+        "verbs": ["attest"],
+    },
 }
 
 
@@ -113,20 +132,36 @@ def training_run(name: str, registers: str = "", **metadata: Any) -> Manifest:
 
 def approval(name: str, person: str, *, stage: str = "production", **more: Any) -> Manifest:
     """An approval of v3 of `fraud` in the name of one of the people."""
-    spec = {"model": "fraud", "stage": stage, "version": "v3", "digest": f"sha256:{'3' * 64}", "decision": "Approve"}
-    return ours("ModelApproval", name, spec | {"approver": PEOPLE[person][0]} | more, labels={"team": "a"})
+    spec = {
+        "model": "fraud",
+        "stage": stage,
+        "version": "v3",
+        "digest": f"sha256:{'3' * 64}",
+        "decision": "Approve",
+    }
+    return ours(
+        "ModelApproval", name, spec | {"approver": PEOPLE[person][0]} | more, labels={"team": "a"}
+    )
 
 
 def served(stage: str, model: str | None = "fraud") -> dict[str, str]:
     """The labels of what serves a stage."""
-    labels = {"modelyard.io/uid": "uid-of-fraud", "modelyard.io/stage": stage, "modelyard.io/identity": "0a0a0a0a"}
+    labels = {
+        "modelyard.io/uid": "uid-of-fraud",
+        "modelyard.io/stage": stage,
+        "modelyard.io/identity": "0a0a0a0a",
+    }
     return labels | ({"modelyard.io/model": model} if model else {})
 
 
-POD: Manifest = {"containers": [{"name": "c", "image": "i", "resources": {"requests": {"cpu": "1m"}}}]}
+POD: Manifest = {
+    "containers": [{"name": "c", "image": "i", "resources": {"requests": {"cpu": "1m"}}}]
+}
 
 
-def workload(kind: str, name: str, labels: dict[str, str] | None = None, pods: dict[str, str] | None = None) -> Manifest:
+def workload(
+    kind: str, name: str, labels: dict[str, str] | None = None, pods: dict[str, str] | None = None
+) -> Manifest:
     """An object of Kubernetes, with labels, and with others on its pods.
 
     Args:
@@ -138,7 +173,9 @@ def workload(kind: str, name: str, labels: dict[str, str] | None = None, pods: d
     """
     chosen = {"app": name} | (pods or {})
     template = {"metadata": {"labels": chosen}, "spec": POD}
-    job = {"template": {"metadata": {"labels": pods or {}}, "spec": POD | {"restartPolicy": "Never"}}}
+    job = {
+        "template": {"metadata": {"labels": pods or {}}, "spec": POD | {"restartPolicy": "Never"}}
+    }
     selected = {"selector": {"matchLabels": chosen}, "template": template}
     target = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "elsewhere"}
     version, body = {
@@ -153,32 +190,68 @@ def workload(kind: str, name: str, labels: dict[str, str] | None = None, pods: d
         "ControllerRevision": ("apps/v1", {"revision": 1, "data": {}}),
         "Job": ("batch/v1", {"spec": job}),
         "CronJob": ("batch/v1", {"spec": {"schedule": "1 2 3 4 5", "jobTemplate": {"spec": job}}}),
-        "PodDisruptionBudget": ("policy/v1", {"spec": {"selector": {"matchLabels": chosen}, "maxUnavailable": 1}}),
-        "HorizontalPodAutoscaler": ("autoscaling/v2", {"spec": {"maxReplicas": 2, "scaleTargetRef": target}}),
-        "EndpointSlice": ("discovery.k8s.io/v1", {"addressType": "IPv4", "endpoints": [{"addresses": ["10.0.0.1"]}]}),
+        "PodDisruptionBudget": (
+            "policy/v1",
+            {"spec": {"selector": {"matchLabels": chosen}, "maxUnavailable": 1}},
+        ),
+        "HorizontalPodAutoscaler": (
+            "autoscaling/v2",
+            {"spec": {"maxReplicas": 2, "scaleTargetRef": target}},
+        ),
+        "EndpointSlice": (
+            "discovery.k8s.io/v1",
+            {"addressType": "IPv4", "endpoints": [{"addresses": ["10.0.0.1"]}]},
+        ),
     }[kind]
-    return {"apiVersion": version, "kind": kind, "metadata": {"name": name, "namespace": SPACE, "labels": labels or {}}, **body}
+    return {
+        "apiVersion": version,
+        "kind": kind,
+        "metadata": {"name": name, "namespace": SPACE, "labels": labels or {}},
+        **body,
+    }
 
 
-def controlled(manifest: Manifest, kind: str = "RegisteredModel", group: str = "modelyard.io", **more: Any) -> Manifest:
+def controlled(
+    manifest: Manifest, kind: str = "RegisteredModel", group: str = "modelyard.io", **more: Any
+) -> Manifest:
     """The object, with the model `fraud` as its controller, or with something else."""
-    reference = {"apiVersion": f"{group}/v1alpha1", "kind": kind, "name": "fraud", "uid": "uid-of-fraud", "controller": True}
+    reference = {
+        "apiVersion": f"{group}/v1alpha1",
+        "kind": kind,
+        "name": "fraud",
+        "uid": "uid-of-fraud",
+        "controller": True,
+    }
     return manifest | {"metadata": manifest["metadata"] | {"ownerReferences": [reference | more]}}
 
 
 def plural_path(manifest: Manifest, name: str | None = None) -> str:
     """The path of an object's kind, or of the object."""
-    plural = {"poddisruptionbudget": "poddisruptionbudgets"}.get(manifest["kind"].lower(), manifest["kind"].lower() + "s")
-    return path_of(f"{manifest['apiVersion']}/{plural}", manifest["metadata"].get("namespace"), name)
+    plural = {"poddisruptionbudget": "poddisruptionbudgets"}.get(
+        manifest["kind"].lower(), manifest["kind"].lower() + "s"
+    )
+    return path_of(
+        f"{manifest['apiVersion']}/{plural}", manifest["metadata"].get("namespace"), name
+    )
 
 
 # --- what is there --------------------------------------------------------------------------------
 REFERENCES = [
-    {"apiVersion": "v1", "kind": "ConfigMap", "name": name, "uid": f"00000000-0000-0000-0000-00000000000{number}"}
+    {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "name": name,
+        "uid": f"00000000-0000-0000-0000-00000000000{number}",
+    }
     for number, name in enumerate(("first", "second"), 1)
 ]
 LONG = "customer-churn-of-the-years"
-VERSIONS = {"v1": {"trainingRun": "source-of-v1"}, "v2": {"runId": "r2"}, "v3": {"runId": "r3"}, "v5": {"runId": "r5"}}
+VERSIONS = {
+    "v1": {"trainingRun": "source-of-v1"},
+    "v2": {"runId": "r2"},
+    "v3": {"runId": "r3"},
+    "v5": {"runId": "r5"},
+}
 STAGES: Manifest = {
     "production": {"version": "v1", "serving": {"replicas": 2}},
     "staging": {"version": "v2"},
@@ -256,7 +329,13 @@ TOLD = {
 }
 # What carries its author's name, and so is made by them.
 SIGNED: dict[str, list[Manifest]] = {
-    "rita": [model("asked", versions=VERSIONS, stages={"production": {"version": "v2", "requestedBy": "rita"}})],
+    "rita": [
+        model(
+            "asked",
+            versions=VERSIONS,
+            stages={"production": {"version": "v2", "requestedBy": "rita"}},
+        )
+    ],
     "bob": [approval("by-bob", "bob")],
     "op": [
         controlled(workload("ConfigMap", "serves-configmap", served("production"))),
@@ -266,10 +345,15 @@ SIGNED: dict[str, list[Manifest]] = {
 
 
 def _served(version: str) -> Manifest:
-    return {"version": version, "digest": f"sha256:{version[1] * 64}", "runtime": {"image": "i", "revision": 3, "identity": "0a0a0a0a"}}
+    return {
+        "version": version,
+        "digest": f"sha256:{version[1] * 64}",
+        "runtime": {"image": "i", "revision": 3, "identity": "0a0a0a0a"},
+    }
 
 
-# What the operator recorded of versions: v2 came from a run, v9 is held by one that trains, v6 still by one that failed.
+# What the operator recorded of versions: v2 came from a run, v9 is held by one that trains, v6
+# still by one that failed.
 RECORDED: list[Manifest] = [
     {"name": "v2", "trainingRun": "source-of-v2", "digest": f"sha256:{'2' * 64}"},
     {"name": "v9", "trainingRun": "first-for-v9", "heldBy": "first-for-v9"},
@@ -277,17 +361,29 @@ RECORDED: list[Manifest] = [
     {"name": "v6", "trainingRun": "failed-holder", "heldBy": "failed-holder"},
 ]
 ENDED = {"failed": "False", "failed-holder": "False", "late-for-v2": "True"}
-EFFECTIVE = {"fraud": {"production": {"version": "v5"}}, "cleared": {"production": {"version": "v1"}}}
+EFFECTIVE = {
+    "fraud": {"production": {"version": "v5"}},
+    "cleared": {"production": {"version": "v1"}},
+}
 GUARDED: Manifest = {
-    "production": {"version": "v2", "previous": _served("v1") | {"untilTime": "2030-01-01T00:00:00Z"}},
+    "production": {
+        "version": "v2",
+        "previous": _served("v1") | {"untilTime": "2030-01-01T00:00:00Z"},
+    },
     "staging": {"version": "v4", "candidate": _served("v3"), "previous": _served("v2")},
     "live": {
         "version": "v2",
         "previous": _served("v5"),
-        "watch": {"sinceTime": "2029-12-31T23:45:00Z", "untilTime": "2030-01-01T00:00:00Z", "displaced": "0a0a0a0a"},
+        "watch": {
+            "sinceTime": "2029-12-31T23:45:00Z",
+            "untilTime": "2030-01-01T00:00:00Z",
+            "displaced": "0a0a0a0a",
+        },
     },
 }
-"""The status of stages: v2 is effective, v1 and, by a watch, v5 warm, v3 a candidate; what was displaced without either is free."""
+"""The status of stages: v2 is effective, v1 and, by a watch, v5 warm, v3 a candidate; what was
+displaced without either is free.
+"""
 
 
 class World:
@@ -296,13 +392,17 @@ class World:
     def __init__(self, server: ApiServer) -> None:
         self.server = server
         self.admin = admin = Api(server)
-        self.people = {name: admin.as_user(user, *GROUPS.get(name, ())) for name, (user, _) in PEOPLE.items()}
+        self.people = {
+            name: admin.as_user(user, *GROUPS.get(name, ())) for name, (user, _) in PEOPLE.items()
+        }
         self.viewer = admin.as_user("vera")
 
     def populate(self) -> None:
         """Make roles, bindings, and what is there."""
         for name, rule in ROLES.items():
-            self.made(path_of(f"{RBAC}/clusterroles"), {"metadata": {"name": name}, "rules": [rule]})
+            self.made(
+                path_of(f"{RBAC}/clusterroles"), {"metadata": {"name": name}, "rules": [rule]}
+            )
         for name, (user, roles) in PEOPLE.items():
             for role in ("wide", *roles):
                 self._bind(f"{name}-{role}", user, role)
@@ -321,9 +421,15 @@ class World:
             self._annotate(name, person, told)
         for name, stages in EFFECTIVE.items():
             self._status(path_of(MODELS, SPACE, name), stages=stages)
-        uids = {name: self.admin.get(path_of(RUNS, SPACE, name)).body["metadata"]["uid"] for name in ("first-for-v9", "failed-holder")}
+        uids = {
+            name: self.admin.get(path_of(RUNS, SPACE, name)).body["metadata"]["uid"]
+            for name in ("first-for-v9", "failed-holder")
+        }
         self._guard()
-        held = [each | ({"heldBy": uids[each["heldBy"]]} if "heldBy" in each else {}) for each in RECORDED]
+        held = [
+            each | ({"heldBy": uids[each["heldBy"]]} if "heldBy" in each else {})
+            for each in RECORDED
+        ]
         self._status(path_of(MODELS, SPACE, "fraud"), versions=held)
         for name, succeeded in ENDED.items():
             ended = {
@@ -336,7 +442,9 @@ class World:
             self._status(path_of(RUNS, SPACE, name), conditions=[ended])
 
     def _guard(self) -> None:
-        """Record which versions stages have, from which TrainingRuns; that of v4 was made again under its name."""
+        """Record which versions stages have, from which TrainingRuns; that of v4 was made again
+        under its name.
+        """
         for name in ("sources", "retained"):
             artifacts = {"uri": f"s3://bucket/risk/{name}/", "objects": 1, "bytes": 1}
             self._status(path_of(EXPERIMENTS, SPACE, name), artifacts=artifacts)
@@ -355,7 +463,9 @@ class World:
             self._status(path_of(RUNS, SPACE, f"trained-v{number}"), mlflow=mlflow)
 
     def _annotate(self, pod: str, person: str, annotations: dict[str, str]) -> None:
-        answer = self.people[person].merge(path_of("v1/pods", SPACE, pod), {"metadata": {"annotations": annotations}})
+        answer = self.people[person].merge(
+            path_of("v1/pods", SPACE, pod), {"metadata": {"annotations": annotations}}
+        )
         assert answer.code == 200, answer.message
 
     def _status(self, path: str, **status: Any) -> None:
@@ -367,7 +477,10 @@ class World:
         subject = {"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": user}
         reference = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": role}
         kind = "rolebindings" if namespace else "clusterrolebindings"
-        self.made(path_of(f"{RBAC}/{kind}", namespace), {"metadata": {"name": name}, "roleRef": reference, "subjects": [subject]})
+        self.made(
+            path_of(f"{RBAC}/{kind}", namespace),
+            {"metadata": {"name": name}, "roleRef": reference, "subjects": [subject]},
+        )
 
     def made(self, path: str, body: Manifest) -> None:
         """Create an object as the administrator."""
@@ -392,4 +505,6 @@ def world(folder: Path) -> Iterator[World]:
 
 
 FRAUD, OTHER, EMPTY = (path_of(MODELS, SPACE, name) for name in ("fraud", "other", "empty"))
-ALL_MODELS, ALL_RUNS, ALL_EXPERIMENTS, ALL_APPROVALS = (path_of(resource, SPACE) for resource in (MODELS, RUNS, EXPERIMENTS, APPROVALS))
+ALL_MODELS, ALL_RUNS, ALL_EXPERIMENTS, ALL_APPROVALS = (
+    path_of(resource, SPACE) for resource in (MODELS, RUNS, EXPERIMENTS, APPROVALS)
+)

@@ -5,7 +5,12 @@ import os
 import time
 import urllib.request
 
-body = {"run_id": os.environ["MLFLOW_RUN_ID"], "key": "rows", "value": 7.0, "timestamp": int(time.time() * 1000)}
+body = {
+    "run_id": os.environ["MLFLOW_RUN_ID"],
+    "key": "rows",
+    "value": 7.0,
+    "timestamp": int(time.time() * 1000),
+}
 request = urllib.request.Request(
     os.environ["MLFLOW_TRACKING_URI"] + "/api/2.0/mlflow/runs/log-metric",
     data=json.dumps(body).encode(),

@@ -1,4 +1,6 @@
-"""A training as anybody writes it: MLflow and XGBoost, nothing of modelyard's. It logs a few figures, and the model."""
+"""A training as anybody writes it: MLflow and XGBoost, nothing of modelyard's. It logs a few
+figures, and the model.
+"""
 
 import json
 import os
@@ -18,4 +20,9 @@ with mlflow.start_run():
     mlflow.log_metric("accuracy", model.score(table, fraud))
     mlflow.log_param("seen_by", "the script")
     mlflow.log_param("note_as_it_arrived", parameters["note"])
-    mlflow.xgboost.log_model(model, name="model", input_example=table.head(2), pip_requirements=["xgboost", "scikit-learn"])
+    mlflow.xgboost.log_model(
+        model,
+        name="model",
+        input_example=table.head(2),
+        pip_requirements=["xgboost", "scikit-learn"],
+    )

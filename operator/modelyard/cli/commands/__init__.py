@@ -1,1 +1,3 @@
-"""What the words do: ask the client, follow what happens, draw. Options belong to `words`, drawings to `views`."""
+"""What the words do: ask the client, follow what happens, draw. Options belong to `words`,
+drawings to `views`.
+"""

@@ -21,4 +21,6 @@ def decide(where: Where, name: str, saying: approving.Saying, *, dry_run: bool) 
     else:
         session.screen.tell(Text(f"To see what it does: {session.hint(f'status {name} --watch')}"))
     if session.where.document and not dry_run:
-        session.print_objects([session.kube.get(made.KIND, made.metadata.name, made.metadata.namespace)], single=True)
+        session.print_objects(
+            [session.kube.get(made.KIND, made.metadata.name, made.metadata.namespace)], single=True
+        )

@@ -1,4 +1,6 @@
-"""`compare`: what is known of two versions, side by side. What could not be asked, and why, is said with the rest."""
+"""`compare`: what is known of two versions, side by side. What could not be asked, and why, is
+said with the rest.
+"""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,11 +36,21 @@ def compare(where: Where, first: str, second: str, pictures: Pictures) -> None:
     if other.which is None:  # `compare fraud@v1 v2`
         other = parts(f"{one.model}@{other.model}")
     left, right = session.model(one.model), session.model(other.model)
-    versions = [session.version_of(model, which) for model, which in ((left, one.which), (right, other.which))]
+    versions = [
+        session.version_of(model, which)
+        for model, which in ((left, one.which), (right, other.which))
+    ]
     same = one.model == other.model
     missing: list[str] = []
     sides = [
-        _side(session, model, version, version if same else f"{model.metadata.name}@{version}", missing, curves=pictures.curves)
+        _side(
+            session,
+            model,
+            version,
+            version if same else f"{model.metadata.name}@{version}",
+            missing,
+            curves=pictures.curves,
+        )
         for model, version in zip((left, right), versions, strict=True)
     ]
     title = left.key if same else f"{left.key}, {right.key}"
@@ -62,7 +74,15 @@ def _drawn(session: Session, comparison: views.Comparison, pictures: Pictures) -
         session.screen.tell(Text(f"Written: {pictures.html}"))
 
 
-def _side(session: Session, model: RegisteredModel, version: str, name: str, missing: list[str], *, curves: bool) -> views.Side:
+def _side(
+    session: Session,
+    model: RegisteredModel,
+    version: str,
+    name: str,
+    missing: list[str],
+    *,
+    curves: bool,
+) -> views.Side:
     """Return what is known of one version: from its object, from its TrainingRun, from MLflow."""
     status = next(each for each in model.status.versions if each.name == version)
     run = _run(session, status)
@@ -73,7 +93,11 @@ def _side(session: Session, model: RegisteredModel, version: str, name: str, mis
     if curves and run_id:
         try:
             tracked = outside.tracked(session, run_id)
-            parameters, metrics, histories = parameters | tracked.parameters, tracked.metrics | metrics, tracked.curves
+            parameters, metrics, histories = (
+                parameters | tracked.parameters,
+                tracked.metrics | metrics,
+                tracked.curves,
+            )
         except ClientError as error:
             missing.append(f"No curves: {error}")
     return views.Side(name, facts(status, run), parameters, metrics, histories)
@@ -91,8 +115,11 @@ def _run(session: Session, version: VersionStatus) -> TrainingRun | None:
 def facts(version: VersionStatus, run: TrainingRun | None) -> dict[str, str]:
     """Return what tells a version from another, in words. Pure."""
     found = {
-        "from": version.training_run or (f"run {version.run_id}" if version.run_id else version.uri or "-"),
-        "registered": f"{version.registered_time:%Y-%m-%d %H:%M}" if version.registered_time else "-",
+        "from": version.training_run
+        or (f"run {version.run_id}" if version.run_id else version.uri or "-"),
+        "registered": f"{version.registered_time:%Y-%m-%d %H:%M}"
+        if version.registered_time
+        else "-",
         "flavour": version.flavor or "-",
         "size": size(version.bytes),
         "digest": short_digest(version.digest),

@@ -1,4 +1,6 @@
-"""`completion`: the script for a shell. kubectl asks a program of its own for a plugin's completions; that script is here too."""
+"""`completion`: the script for a shell. kubectl asks a program of its own for a plugin's
+completions; that script is here too.
+"""
 
 import sys
 from importlib import import_module
@@ -17,5 +19,7 @@ def completion(shell: str) -> None:
     if shell == "kubectl":
         sys.stdout.write(_KUBECTL)
         return
-    script = import_module("typer.completion").get_completion_script(prog_name="modelyard", complete_var="_MODELYARD_COMPLETE", shell=shell)
+    script = import_module("typer.completion").get_completion_script(
+        prog_name="modelyard", complete_var="_MODELYARD_COMPLETE", shell=shell
+    )
     sys.stdout.write(f"{script}\n")

@@ -1,4 +1,5 @@
-"""`doctor`: the connection, the kinds, the user's rights, the operator, its policies, the store; each finding with its cure.
+"""`doctor`: the connection, the kinds, the user's rights, the operator, its policies, the store;
+each finding with its cure.
 
 What cannot be looked at for lack of a right is said so, and is no illness.
 """
@@ -26,9 +27,22 @@ from modelyard.client.kube import Kind, Manifest
 from modelyard.kube.policies import BINDINGS, NAMES, POLICIES, expected, problem
 from modelyard.kube.policies import GROUP as ADMISSION
 
-__all__ = ["doctor", "installed", "missing_fields", "operator", "policies", "pull_secrets", "unseen"]
+__all__ = [
+    "doctor",
+    "installed",
+    "missing_fields",
+    "operator",
+    "policies",
+    "pull_secrets",
+    "unseen",
+]
 
-_CRDS = Kind("apiextensions.k8s.io/v1", "CustomResourceDefinition", "customresourcedefinitions", namespaced=False)
+_CRDS = Kind(
+    "apiextensions.k8s.io/v1",
+    "CustomResourceDefinition",
+    "customresourcedefinitions",
+    namespaced=False,
+)
 _POLICY = Kind(f"{ADMISSION}/v1", "ValidatingAdmissionPolicy", POLICIES, namespaced=False)
 _BINDING = Kind(f"{ADMISSION}/v1", "ValidatingAdmissionPolicyBinding", BINDINGS, namespaced=False)
 _OPERATOR = "app.kubernetes.io/name=modelyard,app.kubernetes.io/component=operator"
@@ -36,7 +50,9 @@ _REPOSITORY = "in modelyard's repository"
 """Whoever installed this program from a package does not have the pages."""
 _INSTALL = f"helm install modelyard charts/modelyard: docs/install.md {_REPOSITORY}"
 _PATIENCE = timedelta(minutes=2)
-"""How long a spec may be unseen before the operator is asked about; with a resync it has looked long before."""
+"""How long a spec may be unseen before the operator is asked about; with a resync it has looked
+long before.
+"""
 
 
 def doctor(where: Where) -> None:
@@ -54,10 +70,18 @@ def doctor(where: Where) -> None:
 def _looked(session: Session) -> Iterator[Finding]:
     """Look from the outside in; what needs a part that is ill is not asked about."""
     try:
-        server = f"{session.kube.server}, context {session.kube.context or 'of the pod'}, namespace {session.kube.namespace}"
+        server = (
+            f"{session.kube.server}, context {session.kube.context or 'of the pod'}, namespace"
+            f" {session.kube.namespace}"
+        )
         session.kube.can("list", "registeredmodels")
     except ClientError as error:
-        yield Finding("connection", Verdict.BAD, str(error), "See that `kubectl get namespace` answers with the same context.")
+        yield Finding(
+            "connection",
+            Verdict.BAD,
+            str(error),
+            "See that `kubectl get namespace` answers with the same context.",
+        )
         return
     yield Finding("connection", Verdict.GOOD, server)
     if (absent := _absent(session)) is not None:
@@ -68,25 +92,37 @@ def _looked(session: Session) -> Iterator[Finding]:
         try:
             objects += [kind.parse(body) for body in session.kube.list(kind.KIND)]
         except NotAllowed as error:
-            cure = f"Ask for a binding to the ClusterRole modelyard-viewer, if you mean the namespace {session.kube.namespace}."
+            cure = (
+                "Ask for a binding to the ClusterRole modelyard-viewer, if you mean the namespace"
+                f" {session.kube.namespace}."
+            )
             yield Finding(kind.PLURAL, Verdict.BAD, str(error), cure)
         except NotFound as error:
             yield Finding(kind.PLURAL, Verdict.BAD, str(error), _INSTALL)
             return
     yield from _definitions(session)
-    yield from rights.findings(session, [each for each in objects if isinstance(each, RegisteredModel)])
+    yield from rights.findings(
+        session, [each for each in objects if isinstance(each, RegisteredModel)]
+    )
     yield from _operator(session)
     yield from _objects(objects, now())
     yield from outside.findings(session)
 
 
 def _absent(session: Session) -> Finding | None:
-    """Tell of a namespace that is not there: lists of it are empty, which looks like all is well. Who may not see it is told later."""
+    """Tell of a namespace that is not there: lists of it are empty, which looks like all is
+    well. Who may not see it is told later.
+    """
     name = session.kube.namespace
     try:
         session.kube.get("Namespace", name)
     except NotFound:
-        return Finding("namespace", Verdict.BAD, f"There is no namespace {name}.", "Name another one (-n), or create it.")
+        return Finding(
+            "namespace",
+            Verdict.BAD,
+            f"There is no namespace {name}.",
+            "Name another one (-n), or create it.",
+        )
     except NotAllowed:
         pass
     return None
@@ -103,10 +139,15 @@ def _definitions(session: Session) -> Iterator[Finding]:
             return
         if absent := missing_fields(wanted, there):
             words = (
-                f"{name} in the cluster lacks {', '.join(absent[:4])}{', …' if len(absent) > 4 else ''}; modelyard here is {__version__}"
+                f"{name} in the cluster lacks"
+                f" {', '.join(absent[:4])}{', …' if len(absent) > 4 else ''}; modelyard here is"
+                f" {__version__}"
             )
             yield Finding(
-                "kinds", Verdict.WARNING, words, "kubectl apply --server-side -f crds/ of this release, or use the older program."
+                "kinds",
+                Verdict.WARNING,
+                words,
+                "kubectl apply --server-side -f crds/ of this release, or use the older program.",
             )
             return
     yield Finding("kinds", Verdict.GOOD, f"{GROUP}/{VERSION}, as modelyard {__version__} knows it")
@@ -116,7 +157,14 @@ def missing_fields(wanted: Manifest, there: Manifest) -> list[str]:
     """Return the fields of a definition that another one lacks, as paths. Pure."""
 
     def fields(definition: Manifest) -> set[str]:
-        served = next((each for each in definition["spec"]["versions"] if each["name"] == VERSION and each.get("served", True)), None)
+        served = next(
+            (
+                each
+                for each in definition["spec"]["versions"]
+                if each["name"] == VERSION and each.get("served", True)
+            ),
+            None,
+        )
         return set(_paths(served["schema"]["openAPIV3Schema"], "")) if served else set()
 
     return sorted(fields(wanted) - fields(there))
@@ -138,7 +186,10 @@ def _operator(session: Session) -> Iterator[Finding]:
     except NotAllowed as error:
         yield Finding("operator", Verdict.UNKNOWN, f"Its deployment was not looked at: {error}")
         yield Finding(
-            "policies", Verdict.UNKNOWN, "They were not looked at: which of them are installed is told by the operator's deployment."
+            "policies",
+            Verdict.UNKNOWN,
+            "They were not looked at: which of them are installed is told by the operator's"
+            " deployment.",
         )
         return
     yield operator(found)
@@ -154,15 +205,28 @@ def _pullable(session: Session, names: Sequence[str]) -> Finding:
     try:
         for name in names:
             try:
-                if not str(session.kube.get("Secret", name).get("type")).startswith("kubernetes.io/dockerc"):
+                if not str(session.kube.get("Secret", name).get("type")).startswith(
+                    "kubernetes.io/dockerc"
+                ):
                     wrong.append(f"{name} is no pull secret (kubernetes.io/dockerconfigjson)")
             except NotFound:
                 wrong.append(f"{name} is not there")
     except NotAllowed as error:
-        return Finding("images", Verdict.UNKNOWN, f"The pull secrets {', '.join(names)} were not looked at: {error}")
+        return Finding(
+            "images",
+            Verdict.UNKNOWN,
+            f"The pull secrets {', '.join(names)} were not looked at: {error}",
+        )
     if wrong:
-        words = f"The operator's pods of this namespace pull by Secrets in it, and {'; '.join(wrong)}."
-        return Finding("images", Verdict.WARNING, words, "Create them here as well: docs/install.md, Images of a private registry.")
+        words = (
+            f"The operator's pods of this namespace pull by Secrets in it, and {'; '.join(wrong)}."
+        )
+        return Finding(
+            "images",
+            Verdict.WARNING,
+            words,
+            "Create them here as well: docs/install.md, Images of a private registry.",
+        )
     return Finding("images", Verdict.GOOD, f"the pull secrets {', '.join(names)} are there")
 
 
@@ -174,13 +238,20 @@ def _policies(session: Session, wanted: Mapping[str, tuple[str, str]]) -> Findin
             return None
 
     try:
-        return policies({name: problem(there(_POLICY, name), there(_BINDING, name), hashes) for name, hashes in wanted.items()})
+        return policies(
+            {
+                name: problem(there(_POLICY, name), there(_BINDING, name), hashes)
+                for name, hashes in wanted.items()
+            }
+        )
     except NotAllowed as error:
         return Finding("policies", Verdict.UNKNOWN, f"They were not looked at: {error}")
 
 
 def installed(deployment: Manifest) -> dict[str, tuple[str, str]]:
-    """Return the policies that the chart installed with an operator, by the setting that tells it of them. Pure."""
+    """Return the policies that the chart installed with an operator, by the setting that tells
+    it of them. Pure.
+    """
     try:
         return expected(_setting(deployment, "MODELYARD_POLICIES"))
     except ValueError:
@@ -195,17 +266,28 @@ def pull_secrets(deployment: Manifest) -> tuple[str, ...]:
 
 def _setting(deployment: Manifest, name: str) -> str:
     containers = deployment["spec"]["template"]["spec"]["containers"]
-    settings = {each["name"]: each.get("value") for container in containers for each in container.get("env") or ()}
+    settings = {
+        each["name"]: each.get("value")
+        for container in containers
+        for each in container.get("env") or ()
+    }
     return settings.get(name) or ""
 
 
 def policies(problems: Mapping[str, str | None]) -> Finding:
     """Say whether the policies are in force. Pure."""
     page = f"docs/concepts/security.md {_REPOSITORY}"
-    cure = f"Without them everybody who may edit may promote and purge: helm upgrade, with `policies` on ({page})."
+    cure = (
+        "Without them everybody who may edit may promote and purge: helm upgrade, with `policies`"
+        f" on ({page})."
+    )
     if wrong := [f"{name}: {problem}" for name, problem in problems.items() if problem]:
-        return Finding("policies", Verdict.BAD, f"Not in force as installed: {'; '.join(wrong)}.", cure)
-    if lacking := [name for name in NAMES if not any(each.endswith(f"-{name}") for each in problems)]:
+        return Finding(
+            "policies", Verdict.BAD, f"Not in force as installed: {'; '.join(wrong)}.", cure
+        )
+    if lacking := [
+        name for name in NAMES if not any(each.endswith(f"-{name}") for each in problems)
+    ]:
         return Finding("policies", Verdict.WARNING, f"Not installed: {', '.join(lacking)}.", cure)
     return Finding("policies", Verdict.GOOD, f"all {len(problems)} are in force")
 
@@ -216,15 +298,32 @@ def operator(found: Sequence[Manifest]) -> Finding:
         return Finding("operator", Verdict.BAD, "There is no deployment of it.", _INSTALL)
     for each in found:
         meta, status = each["metadata"], each.get("status") or {}
-        where, version = f"{meta['namespace']}/{meta['name']}", (meta.get("labels") or {}).get("app.kubernetes.io/version", "unknown")
+        where, version = (
+            f"{meta['namespace']}/{meta['name']}",
+            (meta.get("labels") or {}).get("app.kubernetes.io/version", "unknown"),
+        )
         if not status.get("readyReplicas"):
             look = f"kubectl -n {meta['namespace']} describe pods -l {_OPERATOR}"
-            return Finding("operator", Verdict.BAD, f"{where}, version {version}: no pod of it is ready.", f"See why: {look}")
+            return Finding(
+                "operator",
+                Verdict.BAD,
+                f"{where}, version {version}: no pod of it is ready.",
+                f"See why: {look}",
+            )
         if version not in (__version__, "unknown"):
             cure = "Bring both to one release: pip install modelyard==<version>, or helm upgrade."
-            return Finding("operator", Verdict.WARNING, f"{where} is version {version}, this program {__version__}.", cure)
+            return Finding(
+                "operator",
+                Verdict.WARNING,
+                f"{where} is version {version}, this program {__version__}.",
+                cure,
+            )
     return Finding(
-        "operator", Verdict.GOOD, ", ".join(f"{each['metadata']['namespace']}/{each['metadata']['name']} is ready" for each in found)
+        "operator",
+        Verdict.GOOD,
+        ", ".join(
+            f"{each['metadata']['namespace']}/{each['metadata']['name']} is ready" for each in found
+        ),
     )
 
 
@@ -237,31 +336,58 @@ def unseen(objects: Sequence[Resource[Any, Any]], time: datetime) -> list[str]:
     return [
         f"{each.KIND} {each.metadata.name}"
         for each in objects
-        if each.status.observed_generation == 0 and time - born(each) > _PATIENCE and each.metadata.deletion_timestamp is None
+        if each.status.observed_generation == 0
+        and time - born(each) > _PATIENCE
+        and each.metadata.deletion_timestamp is None
     ]
 
 
 def _objects(objects: Sequence[Resource[Any, Any]], time: datetime) -> Iterator[Finding]:
-    """What the operator itself says of the objects of this namespace, and whether it says anything."""
+    """What the operator itself says of the objects of this namespace, and whether it says
+    anything.
+    """
     if waiting := unseen(objects, time):
         cure = "See that the operator runs, and that its watchNamespaces hold this namespace."
-        yield Finding("objects", Verdict.BAD, f"Nobody looks at {', '.join(waiting[:3])}{', …' if len(waiting) > 3 else ''}.", cure)
+        yield Finding(
+            "objects",
+            Verdict.BAD,
+            f"Nobody looks at {', '.join(waiting[:3])}{', …' if len(waiting) > 3 else ''}.",
+            cure,
+        )
     stalled: list[tuple[Resource[Any, Any], Any]] = [
-        (each, each.status.condition("Stalled")) for each in objects if each.status.is_true("Stalled")
+        (each, each.status.condition("Stalled"))
+        for each in objects
+        if each.status.is_true("Stalled")
     ]
     ill = [pair for pair in stalled if pair[1].reason.startswith("Connection")]
     for each, condition in ill[:1]:
-        yield Finding("objects", Verdict.BAD, f"{each.KIND} {each.metadata.name}: {condition.message}", _CURES[condition.reason])
+        yield Finding(
+            "objects",
+            Verdict.BAD,
+            f"{each.KIND} {each.metadata.name}: {condition.message}",
+            _CURES[condition.reason],
+        )
     if others := [pair for pair in stalled if pair not in ill]:
         each, condition = others[0]
         more = f", and {len(others) - 1} more" if len(others) > 1 else ""
-        words = f"{each.KIND} {each.metadata.name} is stalled, {condition.reason}: {condition.message}{more}"
-        yield Finding("objects", Verdict.WARNING, words, f"docs/conditions.md {_REPOSITORY} explains each reason.")
+        words = (
+            f"{each.KIND} {each.metadata.name} is stalled, {condition.reason}:"
+            f" {condition.message}{more}"
+        )
+        yield Finding(
+            "objects",
+            Verdict.WARNING,
+            words,
+            f"docs/conditions.md {_REPOSITORY} explains each reason.",
+        )
     if not waiting and not stalled:
-        yield Finding("objects", Verdict.GOOD, f"{len(objects)} in this namespace, none of them stalled")
+        yield Finding(
+            "objects", Verdict.GOOD, f"{len(objects)} in this namespace, none of them stalled"
+        )
 
 
 _CURES: dict[str, str] = {
-    "ConnectionMissing": f"Make the Secret modelyard-connection, or have the chart make it: docs/install.md {_REPOSITORY}.",
+    "ConnectionMissing": "Make the Secret modelyard-connection, or have the chart make it:"
+    f" docs/install.md {_REPOSITORY}.",
     "ConnectionRefused": "Correct the keys in the Secret modelyard-connection.",
 }

@@ -1,4 +1,6 @@
-"""`download`: a version's whole artifact tree. Fetching, checking and resuming are the client's; the bar is drawn here."""
+"""`download`: a version's whole artifact tree. Fetching, checking and resuming are the client's;
+the bar is drawn here.
+"""
 
 from pathlib import Path
 
@@ -18,19 +20,35 @@ def download(where: Where, text: str, path: Path) -> None:
     target, session = parts(text), opened(where)
     model = session.model(target.model)
     name = session.version_of(model, target.which)
-    with telling(session.screen, "\nWhat came so far is kept: the same command goes on from there.") as teller:
+    with telling(
+        session.screen, "\nWhat came so far is kept: the same command goes on from there."
+    ) as teller:
 
         def seen(done: int, total: int) -> None:
             percent = 100 * done // total if total else 100
-            teller.now(Text.assemble(bar(percent, 30), f" {percent}%  {size(done)} of {size(total)}"), f"{percent // 10 * 10}%")
+            teller.now(
+                Text.assemble(bar(percent, 30), f" {percent}%  {size(done)} of {size(total)}"),
+                f"{percent // 10 * 10}%",
+            )
 
         folder = session.client.models.download(target.model, path, name, seen=seen)
     version = next(each for each in model.status.versions if each.name == name)
     if where.output is Format.NAME:
         session.screen.names([str(folder)])
     elif where.document:
-        facts = {"model": target.model, "version": name, "path": str(folder), "digest": version.digest, "bytes": version.bytes}
+        facts = {
+            "model": target.model,
+            "version": name,
+            "path": str(folder),
+            "digest": version.digest,
+            "bytes": version.bytes,
+        }
         session.screen.document(facts)
     else:
         digest = version.digest if where.wide else short_digest(version.digest)
-        session.screen.tell(Text(f"{target.model}@{name} is in {folder}: {size(version.bytes)}, digest {digest} is right."))
+        session.screen.tell(
+            Text(
+                f"{target.model}@{name} is in {folder}: {size(version.bytes)}, digest {digest} is"
+                " right."
+            )
+        )

@@ -21,7 +21,12 @@ def listed(where: Where) -> None:
         return
     found = [Experiment.parse(body) for body in bodies]
     heads = views.WIDE_HEADS if where.wide else views.HEADS
-    session.print_table(heads, found, [views.row(each, now(), wide=where.wide) for each in found], "No experiments yet.")
+    session.print_table(
+        heads,
+        found,
+        [views.row(each, now(), wide=where.wide) for each in found],
+        "No experiments yet.",
+    )
 
 
 def show(where: Where, name: str) -> None:
@@ -31,7 +36,11 @@ def show(where: Where, name: str) -> None:
     if where.document:
         session.print_objects([body], single=True)
         return
-    runs = [TrainingRun.parse(run) for run in session.every("TrainingRun") if run["spec"].get("experiment") == name]
+    runs = [
+        TrainingRun.parse(run)
+        for run in session.every("TrainingRun")
+        if run["spec"].get("experiment") == name
+    ]
     session.screen.show(views.show(Experiment.parse(body), runs, now(), session.screen.width))
 
 
@@ -39,7 +48,11 @@ def delete(where: Where, names: list[str], *, yes: bool) -> None:
     """Delete experiments, after asking."""
     session = opened(where)
     bodies = [session.kube.get("Experiment", name) for name in names]
-    outside = [body["metadata"]["name"] for body in bodies if body["spec"].get("deletionPolicy") == "Delete"]
+    outside = [
+        body["metadata"]["name"]
+        for body in bodies
+        if body["spec"].get("deletionPolicy") == "Delete"
+    ]
     also = f", and soft-delete in MLflow what {', '.join(outside)} holds" if outside else ""
     sure(session.screen, f"Delete {', '.join(names)}{also}", yes=yes)
     for name in names:

@@ -30,9 +30,13 @@ def history(where: Where, name: str, stage: str | None, *, every: bool = False) 
     if where.output is Format.NAME:
         session.screen.names([entry.to or "-" for entry in entries])
     elif where.document:
-        session.screen.document([entry.model_dump(by_alias=True, mode="json", exclude_none=True) for entry in entries])
+        session.screen.document(
+            [entry.model_dump(by_alias=True, mode="json", exclude_none=True) for entry in entries]
+        )
     else:
-        session.screen.show_table(drawn(entries, stage, session.screen.table_width, wide=where.wide))
+        session.screen.show_table(
+            drawn(entries, stage, session.screen.table_width, wide=where.wide)
+        )
 
 
 def verify(where: Where, name: str, head: str) -> None:
@@ -45,7 +49,13 @@ def verify(where: Where, name: str, head: str) -> None:
         session.screen.names([str(each.number) for each in found.findings])
     elif where.document:
         findings = [{"number": each.number, "message": each.message} for each in found.findings]
-        facts = {"model": found.model, "entries": found.entries, "head": found.head, "pending": found.pending, "findings": findings}
+        facts = {
+            "model": found.model,
+            "entries": found.entries,
+            "head": found.head,
+            "pending": found.pending,
+            "findings": findings,
+        }
         session.screen.document(facts)
     else:
         session.screen.tell(Text(str(found), style="" if found.ok else "red"))
@@ -63,6 +73,9 @@ def _reading(session: Session) -> Iterator[Callable[[int, int], None]]:
 
         def seen(done: int, total: int) -> None:
             percent = 100 * done // total if total else 100
-            teller.now(Text.assemble(bar(percent, 30), f" {percent}%  {done} of {total} entries"), f"{percent // 10 * 10}%")
+            teller.now(
+                Text.assemble(bar(percent, 30), f" {percent}%  {done} of {total} entries"),
+                f"{percent // 10 * 10}%",
+            )
 
         yield seen

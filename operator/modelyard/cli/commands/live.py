@@ -1,4 +1,6 @@
-"""Following what happens: threads that watch, one thread that draws. What is drawn comes from `views`."""
+"""Following what happens: threads that watch, one thread that draws. What is drawn comes from
+`views`.
+"""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -22,7 +24,9 @@ _TICK = 5.0
 
 
 class Board:
-    """What watches know, shared between threads: objects by kind and uid. An error of a watch is raised where the board is read."""
+    """What watches know, shared between threads: objects by kind and uid. An error of a watch is
+    raised where the board is read.
+    """
 
     def __init__(self) -> None:
         self._changed = threading.Event()
@@ -31,7 +35,9 @@ class Board:
         self._error: BaseException | None = None
 
     def follow(self, work: Callable[[], Any]) -> None:
-        """Do something on a thread that ends with the program; what it raises is raised by `wait`."""
+        """Do something on a thread that ends with the program; what it raises is raised by
+        `wait`.
+        """
 
         def done() -> None:
             try:
@@ -65,10 +71,14 @@ class Board:
         """Return the objects of a kind, by namespace and name."""
         with self._lock:
             found = [body for (which, _), body in self._objects.items() if which == kind]
-        return sorted(found, key=lambda body: (body["metadata"]["namespace"], body["metadata"]["name"]))
+        return sorted(
+            found, key=lambda body: (body["metadata"]["namespace"], body["metadata"]["name"])
+        )
 
     def changes(self, until: threading.Event | None = None) -> Iterator[bool]:
-        """Yield when something has changed (True) or when it is time to draw anew (False); never twice within a second."""
+        """Yield when something has changed (True) or when it is time to draw anew (False); never
+        twice within a second.
+        """
         pause = until or threading.Event()
         while True:
             changed = self._changed.wait(_TICK)
@@ -84,7 +94,11 @@ class Teller:
 
     def __init__(self, screen: Screen) -> None:
         self._screen = screen
-        self._live = Live(console=screen.out, refresh_per_second=1 / _REDRAW, transient=True) if screen.live else None
+        self._live = (
+            Live(console=screen.out, refresh_per_second=1 / _REDRAW, transient=True)
+            if screen.live
+            else None
+        )
         self._last = ""
 
     def __enter__(self) -> Self:
@@ -92,7 +106,12 @@ class Teller:
             self._live.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         if self._live:
             self._live.stop()
 
@@ -100,7 +119,8 @@ class Teller:
         """Show where it stands.
 
         Args:
-            drawing: For a screen, drawn over the one before, and again every second: what it computes as it is drawn moves.
+            drawing: For a screen, drawn over the one before, and again every second: what it
+                computes as it is drawn moves.
             plain: For a log; told only when it is another than the one before, so it holds no age.
 
         """

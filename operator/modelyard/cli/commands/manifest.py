@@ -1,4 +1,5 @@
-"""The TrainingRun that `modelyard train` asks for: from options, from a file, or from a file that options change.
+"""The TrainingRun that `modelyard train` asks for: from options, from a file, or from a file that
+options change.
 
 How options become a TrainingRun is the client's (`client.training`); how they are written is here.
 """
@@ -46,11 +47,14 @@ def training(words: Words) -> Training:
     """Return the TrainingRun. What the file says is kept, unless an option says otherwise.
 
     Raises:
-        typer.BadParameter: The file or an option cannot be read, or something is missing. The API server says the rest.
+        typer.BadParameter: The file or an option cannot be read, or something is missing. The API
+            server says the rest.
 
     """
     if words.file is None and words.experiment is None:
-        raise typer.BadParameter("Say what to train: --file FILE, or --experiment NAME and options.")
+        raise typer.BadParameter(
+            "Say what to train: --file FILE, or --experiment NAME and options."
+        )
     options = TrainingOptions(
         experiment=words.experiment,
         name=words.name,
@@ -78,12 +82,19 @@ def _read(path: Path) -> Manifest:
         found = loaded_all(text)
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise typer.BadParameter(f"{path} cannot be read: {error}") from None
-    runs = [document for document in found if isinstance(document, dict) and document.get("kind") == "TrainingRun"]
+    runs = [
+        document
+        for document in found
+        if isinstance(document, dict) and document.get("kind") == "TrainingRun"
+    ]
     if len(runs) != 1:
-        raise typer.BadParameter(f"{path} holds {len(runs)} TrainingRuns; train takes a file with one.")
+        raise typer.BadParameter(
+            f"{path} holds {len(runs)} TrainingRuns; train takes a file with one."
+        )
     if len(found) > 1:
         raise typer.BadParameter(
-            f"{path} holds more than a TrainingRun: apply the rest first, by kubectl apply -f, and give train the run alone."
+            f"{path} holds more than a TrainingRun: apply the rest first, by kubectl apply -f, and"
+            " give train the run alone."
         )
     return dict(runs[0])
 

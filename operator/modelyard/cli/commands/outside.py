@@ -1,4 +1,5 @@
-"""MLflow and the store, reached from here: a run's curves, and whether they answer. Drawing does not belong here.
+"""MLflow and the store, reached from here: a run's curves, and whether they answer. Drawing does
+not belong here.
 
 Keys of the store are not tried: the operator does that for every Experiment, and says so there.
 """
@@ -54,9 +55,15 @@ def tracked(session: Session, run_id: str) -> Tracked:
         data = mlflow.get("runs/get", run_id=run_id)["run"].get("data") or {}
         parameters = {each["key"]: each["value"] for each in data.get("params") or []}
         metrics = {each["key"]: float(each["value"]) for each in data.get("metrics") or []}
-        shown = {name: value for name, value in sorted(metrics.items()) if name != PROGRESS_METRIC and not name.startswith("system/")}
+        shown = {
+            name: value
+            for name, value in sorted(metrics.items())
+            if name != PROGRESS_METRIC and not name.startswith("system/")
+        }
         curves = {name: _history(mlflow, run_id, name) for name in list(shown)[:_CURVES]}
-    return Tracked(parameters, shown, {name: points for name, points in curves.items() if len(points) > 1})
+    return Tracked(
+        parameters, shown, {name: points for name, points in curves.items() if len(points) > 1}
+    )
 
 
 def _history(mlflow: Mlflow, run_id: str, metric: str) -> list[tuple[float, float]]:
@@ -65,7 +72,10 @@ def _history(mlflow: Mlflow, run_id: str, metric: str) -> list[tuple[float, floa
     query = {"run_id": run_id, "metric_key": metric, "max_results": "10000"}
     while True:
         page = mlflow.get("metrics/get-history", **query)
-        points += [(float(each.get("step") or 0), float(each["value"])) for each in page.get("metrics") or []]
+        points += [
+            (float(each.get("step") or 0), float(each["value"]))
+            for each in page.get("metrics") or []
+        ]
         if not (token := page.get("next_page_token")):
             return thinned(sorted(points))
         query["page_token"] = token
@@ -87,11 +97,19 @@ def findings(session: Session) -> Iterator[Finding]:
         yield Finding("storage", Verdict.UNKNOWN, f"MLflow and S3 were not looked at: {error}")
         return
     except ClientError as error:
-        yield Finding("storage", Verdict.BAD, str(error), "docs/install.md in modelyard's repository, A namespace's connection.")
+        yield Finding(
+            "storage",
+            Verdict.BAD,
+            str(error),
+            "docs/install.md in modelyard's repository, A namespace's connection.",
+        )
         return
     try:
         yield _answers(
-            "mlflow", values["MLFLOW_TRACKING_URI"], lambda url: Mlflow(url, values).post("experiments/search", {"max_results": 1}), reach
+            "mlflow",
+            values["MLFLOW_TRACKING_URI"],
+            lambda url: Mlflow(url, values).post("experiments/search", {"max_results": 1}),
+            reach,
         )
         yield _answers("s3", values["MLFLOW_S3_ENDPOINT_URL"], lambda _url: None, reach)
     finally:
@@ -104,7 +122,17 @@ def _answers(subject: str, address: str, tried: Callable[[str], Any], reach: Rea
     except NotAllowed as error:
         lacks_a_port_forward = bool(error.verb)
         verdict = Verdict.UNKNOWN if lacks_a_port_forward else Verdict.BAD
-        return Finding(subject, verdict, str(error), "" if lacks_a_port_forward else "Correct the Secret modelyard-connection.")
+        return Finding(
+            subject,
+            verdict,
+            str(error),
+            "" if lacks_a_port_forward else "Correct the Secret modelyard-connection.",
+        )
     except ClientError as error:
-        return Finding(subject, Verdict.BAD, f"{address}: {error}", "See that it runs, and that the Secret modelyard-connection names it.")
+        return Finding(
+            subject,
+            Verdict.BAD,
+            f"{address}: {error}",
+            "See that it runs, and that the Secret modelyard-connection names it.",
+        )
     return Finding(subject, Verdict.GOOD, f"{address} answers")

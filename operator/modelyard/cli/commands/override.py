@@ -44,16 +44,22 @@ def override(where: Where, name: str, version: str, stage: str, asked: Asked) ->
     model = session.model(name)
     overriding.check(model, session.stage_of(model, stage), wanted)
     session.screen.tell(views.wanted(model, stage, wanted, now()))
-    body = session.kube.patch("RegisteredModel", name, overriding.patch(stage, wanted), dry_run=asked.dry_run)
+    body = session.kube.patch(
+        "RegisteredModel", name, overriding.patch(stage, wanted), dry_run=asked.dry_run
+    )
     if asked.dry_run:
         session.screen.tell(Text("The API server would take it; nothing was changed."))
     elif asked.wait:
         change = Change(stage, version, RegisteredModel.parse(body).metadata.generation)
         said = f"{stage} holds {version}, by an override until {wanted.until:%Y-%m-%d %H:%M} UTC."
         body = followed(session, body, [change], asked.timeout, {stage: said})
-        session.screen.tell(Text(f"To take it off: {session.hint(f'override {name} --stage {stage} --end')}"))
+        session.screen.tell(
+            Text(f"To take it off: {session.hint(f'override {name} --stage {stage} --end')}")
+        )
     else:
-        session.screen.tell(Text(f"Asked for. To see it happen: {session.hint(f'status {name} --watch')}"))
+        session.screen.tell(
+            Text(f"Asked for. To see it happen: {session.hint(f'status {name} --watch')}")
+        )
     if session.where.document:
         session.print_objects([body], single=True)
 

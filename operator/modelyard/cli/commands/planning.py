@@ -25,7 +25,9 @@ def plan(where: Where, name: str, version: str, stage: str, asked: Asked) -> Non
     model = session.model(name)
     session.stage_of(model, stage)
     if planning.stands(model, stage, version):
-        session.screen.tell(Text(f"{model.key}  {stage}: {version} is planned already; nothing is written."))
+        session.screen.tell(
+            Text(f"{model.key}  {stage}: {version} is planned already; nothing is written.")
+        )
         body = session.kube.get("RegisteredModel", name)
     else:
         planning.check(model, stage, version)
@@ -43,14 +45,29 @@ def plan(where: Where, name: str, version: str, stage: str, asked: Asked) -> Non
         session.print_objects([body], single=True)
 
 
-def _made(session: Session, written: Manifest, stage: str, version: str, timeout: float | None) -> Manifest:
-    """Wait for the plan and print it. Of one that cannot be carried out it is said how to take it back."""
+def _made(
+    session: Session, written: Manifest, stage: str, version: str, timeout: float | None
+) -> Manifest:
+    """Wait for the plan and print it. Of one that cannot be carried out it is said how to take
+    it back.
+    """
     change = Change(stage, version, written["metadata"]["generation"])
     try:
-        body = watched(session, written, {stage: partial(_standing, change)}, timeout, {stage: f"{stage}: {version} is planned."})
+        body = watched(
+            session,
+            written,
+            {stage: partial(_standing, change)},
+            timeout,
+            {stage: f"{stage}: {version} is planned."},
+        )
     except Failed:
         name = written["metadata"]["name"]
-        session.screen.tell(Text(f"To take it back: {session.hint(f'promote {name} {version} --to {stage} --take-back')}"))
+        session.screen.tell(
+            Text(
+                "To take it back:"
+                f" {session.hint(f'promote {name} {version} --to {stage} --take-back')}"
+            )
+        )
         raise
     session.screen.tell(planned(RegisteredModel.parse(body), stage, version, session.hint))
     return body
@@ -72,7 +89,9 @@ def carry_out(where: Where, name: str, version: str, stage: str, asked: Asked) -
         changes = [asked_for(RegisteredModel.parse(body), stage)]
         body = followed(session, body, changes, asked.timeout, {stage: f"{stage} holds {version}."})
     else:
-        session.screen.tell(Text(f"Asked for. To see it happen: {session.hint(f'status {name} --watch')}"))
+        session.screen.tell(
+            Text(f"Asked for. To see it happen: {session.hint(f'status {name} --watch')}")
+        )
     if session.where.document:
         session.print_objects([body], single=True)
 
@@ -89,6 +108,10 @@ def take_back(where: Where, name: str, version: str, stage: str, asked: Asked) -
         session.screen.tell(Text("The API server would take it; nothing was changed."))
     else:
         holds = model.status.stages[stage].version if stage in model.status.stages else None
-        session.screen.tell(Text(f"{stage}: the plan is taken back; it {f'holds {holds}' if holds else 'is empty'}."))
+        session.screen.tell(
+            Text(
+                f"{stage}: the plan is taken back; it {f'holds {holds}' if holds else 'is empty'}."
+            )
+        )
     if session.where.document:
         session.print_objects([body], single=True)

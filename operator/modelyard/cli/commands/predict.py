@@ -1,4 +1,6 @@
-"""`predict`: rows from a file or from standard input, asked of the model that serves a stage. How it is reached is the client's matter."""
+"""`predict`: rows from a file or from standard input, asked of the model that serves a stage.
+How it is reached is the client's matter.
+"""
 
 import csv
 import io
@@ -20,7 +22,10 @@ from modelyard.client.predict import Table
 
 __all__ = ["Input", "predict", "rows"]
 
-_FORMS = "a list of rows, a list of records, columns, or a body with instances, inputs, dataframe_split or dataframe_records"
+_FORMS = (
+    "a list of rows, a list of records, columns, or a body with instances, inputs, dataframe_split"
+    " or dataframe_records"
+)
 
 
 @dataclass(frozen=True)
@@ -39,11 +44,15 @@ def predict(where: Where, text: str, given: Input, timeout: float) -> None:
     stage = session.stage_of(model, _holding(model, target.which))
     answer = session.client.models.predict(target.model, data, stage, seconds=timeout)
     predictions = (
-        [dict(zip(answer, row, strict=True)) for row in zip(*answer.values(), strict=True)] if isinstance(answer, dict) else answer
+        [dict(zip(answer, row, strict=True)) for row in zip(*answer.values(), strict=True)]
+        if isinstance(answer, dict)
+        else answer
     )
     if where.document:
         version = model.status.stages[stage].version if stage in model.status.stages else None
-        session.screen.document({"model": target.model, "stage": stage, "version": version, "predictions": predictions})
+        session.screen.document(
+            {"model": target.model, "stage": stage, "version": version, "predictions": predictions}
+        )
         return
     for each in predictions:
         session.screen.show_table(Text(json.dumps(each, ensure_ascii=False)))
@@ -56,14 +65,23 @@ def _holding(model: RegisteredModel, which: str | None) -> str | None:
         NotFound: The version holds none, so nothing serves it.
 
     """
-    if which in model.spec.stages or all(version.name != which for version in model.status.versions):
+    if which in model.spec.stages or all(
+        version.name != which for version in model.status.versions
+    ):
         return which
     holding = [name for name, status in model.status.stages.items() if status.version == which]
     held = [name for name in holding if model.status.stages[name].url]
     # One without pods is no answer, and the client says why.
-    held += [name for name in holding if name in model.spec.stages and model.spec.stages[name].serving.replicas == 0]
+    held += [
+        name
+        for name in holding
+        if name in model.spec.stages and model.spec.stages[name].serving.replicas == 0
+    ]
     if not held:
-        raise NotFound(f"{which} of {model.key} holds no stage that serves it: promote it, or ask one of {', '.join(model.spec.stages)}.")
+        raise NotFound(
+            f"{which} of {model.key} holds no stage that serves it: promote it, or ask one of"
+            f" {', '.join(model.spec.stages)}."
+        )
     return held[0]
 
 
@@ -87,7 +105,8 @@ def _read(given: Input) -> Any:
 
 
 def rows(text: str, *, as_csv: bool = False) -> Any:
-    """Read rows from JSON or CSV: a list of rows, columns by name, or the texts of a CSV file. Pure.
+    """Read rows from JSON or CSV: a list of rows, columns by name, or the texts of a CSV file.
+    Pure.
 
     Raises:
         typer.BadParameter: It is neither.
@@ -99,7 +118,9 @@ def rows(text: str, *, as_csv: bool = False) -> Any:
     try:
         value = json.loads(text)
     except ValueError as error:
-        raise typer.BadParameter(f"The input is not JSON ({error}); CSV is said by --csv or by a file that ends in .csv.") from None
+        raise typer.BadParameter(
+            f"The input is not JSON ({error}); CSV is said by --csv or by a file that ends in .csv."
+        ) from None
     if isinstance(value, dict):
         for form in ("instances", "inputs", "dataframe_records"):
             if form in value:
@@ -109,7 +130,9 @@ def rows(text: str, *, as_csv: bool = False) -> Any:
             if isinstance(split := value.get("dataframe_split"), dict):
                 return _split(split)
     if isinstance(value, dict):
-        return {name: column if isinstance(column, list) else [column] for name, column in value.items()}
+        return {
+            name: column if isinstance(column, list) else [column] for name, column in value.items()
+        }
     if not isinstance(value, list) or not value:
         raise typer.BadParameter(f"The input is no rows: give {_FORMS}.")
     if all(isinstance(row, dict) for row in value):
@@ -121,16 +144,24 @@ def rows(text: str, *, as_csv: bool = False) -> Any:
 
 
 def _split(split: dict[str, Any]) -> Any:
-    """Return the rows of a dataframe_split: columns by name, or a list of rows where it names none."""
+    """Return the rows of a dataframe_split: columns by name, or a list of rows where it names
+    none.
+    """
     data, names = split.get("data"), split.get("columns")
     if not isinstance(data, list) or not data or not all(isinstance(row, list) for row in data):
-        raise typer.BadParameter("dataframe_split holds no rows: give data, a list of lists, and columns, their names.")
+        raise typer.BadParameter(
+            "dataframe_split holds no rows: give data, a list of lists, and columns, their names."
+        )
     if names is None:
         return data
     if not isinstance(names, list) or any(len(row) != len(names) for row in data):
-        raise typer.BadParameter("dataframe_split must have a list of columns, and as many values in every row of data.")
+        raise typer.BadParameter(
+            "dataframe_split must have a list of columns, and as many values in every row of data."
+        )
     if len(set(map(str, names))) < len(names):
-        raise typer.BadParameter("dataframe_split names a column twice; give each column a name of its own.")
+        raise typer.BadParameter(
+            "dataframe_split names a column twice; give each column a name of its own."
+        )
     return {str(name): [row[at] for row in data] for at, name in enumerate(names)}
 
 
@@ -142,9 +173,14 @@ def _csv(text: str) -> Table:
     except csv.Error as error:
         raise typer.BadParameter(f"Line {reader.line_num} of the CSV: {error}.") from None
     if len(found) < 2:
-        raise typer.BadParameter("The CSV has no rows: it begins with a head, one name for each column.")
+        raise typer.BadParameter(
+            "The CSV has no rows: it begins with a head, one name for each column."
+        )
     (_, head), *body = found
     if odd := next(((line, row) for line, row in body if len(row) != len(head)), None):
         line, row = odd
-        raise typer.BadParameter(f"The row that ends in line {line} of the CSV has {len(row)} fields, its head {len(head)}.")
+        raise typer.BadParameter(
+            f"The row that ends in line {line} of the CSV has {len(row)} fields, its head"
+            f" {len(head)}."
+        )
     return Table(tuple(column_names(head)), tuple(tuple(row) for _, row in body), written=True)

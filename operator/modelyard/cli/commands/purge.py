@@ -1,5 +1,6 @@
-"""`runs purge`: a Job from the chart's CronJob, as `kubectl create job --from` makes it, and its end. It alone may purge: MLflow's
-metadata and the artifacts go together, by the operator's rights, in the operator's namespace.
+"""`runs purge`: a Job from the chart's CronJob, as `kubectl create job --from` makes it, and its
+end. It alone may purge: MLflow's metadata and the artifacts go together, by the operator's rights,
+in the operator's namespace.
 """
 
 import secrets
@@ -48,11 +49,18 @@ def job(template: Manifest, run_ids: list[str], suffix: str, *, dry_run: bool) -
     meta, inner = template["metadata"], template["spec"]["jobTemplate"]
     pod = inner["spec"]["template"]["spec"]
     arguments = ["--run-ids", ",".join(run_ids), *(["--dry-run"] if dry_run else [])]
-    containers = [each | {"args": arguments} if each["name"] == _CONTAINER else each for each in pod["containers"]]
-    spec: dict[str, Any] = inner["spec"] | {"template": inner["spec"]["template"] | {"spec": pod | {"containers": containers}}}
+    containers = [
+        each | {"args": arguments} if each["name"] == _CONTAINER else each
+        for each in pod["containers"]
+    ]
+    spec: dict[str, Any] = inner["spec"] | {
+        "template": inner["spec"]["template"] | {"spec": pod | {"containers": containers}}
+    }
     owner = {"apiVersion": "batch/v1", "kind": "CronJob", "name": meta["name"], "uid": meta["uid"]}
     about = inner.get("metadata") or {}
-    annotations = dict(about.get("annotations") or {}) | {"cronjob.kubernetes.io/instantiate": "manual"}
+    annotations = dict(about.get("annotations") or {}) | {
+        "cronjob.kubernetes.io/instantiate": "manual"
+    }
     metadata = {
         "name": f"{meta['name'][:50]}-{suffix}",
         "namespace": meta["namespace"],
@@ -68,8 +76,8 @@ def _template(session: Session) -> Manifest:
     found = session.kube.list(_CRON_JOB, labels=_LABELS)
     if not found:
         raise NotFound(
-            f"No CronJob in {place} purges: ask whoever installed modelyard for `purge.enabled` in the chart's values, or name the "
-            "operator's namespace by --operator-namespace.",
+            f"No CronJob in {place} purges: ask whoever installed modelyard for `purge.enabled` in"
+            " the chart's values, or name the operator's namespace by --operator-namespace.",
             kind="CronJob",
             namespace=place,
         )
@@ -81,17 +89,29 @@ def _created(session: Session, body: Manifest) -> Manifest:
         return session.kube.create(body)
     except NotAllowed as error:
         text = f"{error} Or ask who may: purging is done by a Job in the operator's namespace."
-        raise NotAllowed(text, verb=error.verb, resource=error.resource, namespace=error.namespace) from None
+        raise NotAllowed(
+            text, verb=error.verb, resource=error.resource, namespace=error.namespace
+        ) from None
 
 
 def _followed(session: Session, name: str, seconds: float) -> Manifest:
     """Follow the Job to its end, and show what its pod wrote."""
     back = f"kubectl -n {session.kube.namespace} logs job/{name}"
-    with telling(session.screen, f"\nIt goes on in the cluster. To see what it did: {back}") as teller:
+    with telling(
+        session.screen, f"\nIt goes on in the cluster. To see what it did: {back}"
+    ) as teller:
         for body in session.kube.states("Job", name, seconds=seconds):
             if body is None:
-                raise NotFound(f"The Job {name} was deleted meanwhile; what it had purged stays purged.", kind="Job", name=name)
-            conditions = {each["type"]: each for each in (body.get("status") or {}).get("conditions") or [] if each["status"] == "True"}
+                raise NotFound(
+                    f"The Job {name} was deleted meanwhile; what it had purged stays purged.",
+                    kind="Job",
+                    name=name,
+                )
+            conditions = {
+                each["type"]: each
+                for each in (body.get("status") or {}).get("conditions") or []
+                if each["status"] == "True"
+            }
             teller.now(Text(f"{name}  purging"), f"{name}  purging")
             if "Complete" in conditions or "Failed" in conditions:
                 for line in _logs(session, name):
@@ -99,13 +119,25 @@ def _followed(session: Session, name: str, seconds: float) -> Manifest:
             if "Complete" in conditions:
                 return body
             if (failed := conditions.get("Failed")) is not None:
-                raise Failed(f"Job {name}", str(failed.get("reason", "Failed")), f"{failed.get('message', '')} {back}".strip())
-    raise TimedOut(f"The Job {name} has not ended after {seconds:.0f} s; it goes on. To see what it did: {back}", seconds)
+                raise Failed(
+                    f"Job {name}",
+                    str(failed.get("reason", "Failed")),
+                    f"{failed.get('message', '')} {back}".strip(),
+                )
+    raise TimedOut(
+        f"The Job {name} has not ended after {seconds:.0f} s; it goes on. To see what it did:"
+        f" {back}",
+        seconds,
+    )
 
 
 def _logs(session: Session, name: str) -> list[str]:
     try:
         pods = session.kube.list("Pod", labels=f"batch.kubernetes.io/job-name={name}")
-        return [line for pod in pods for line in session.kube.logs(pod["metadata"]["name"], container=_CONTAINER)]
+        return [
+            line
+            for pod in pods
+            for line in session.kube.logs(pod["metadata"]["name"], container=_CONTAINER)
+        ]
     except (NotAllowed, NotFound) as error:
         return [f"No logs: {error}"]

@@ -1,4 +1,6 @@
-"""`refresh`: serve what is effective with the operator's current runtime. It is a promotion of the same version."""
+"""`refresh`: serve what is effective with the operator's current runtime. It is a promotion of
+the same version.
+"""
 
 from collections.abc import Sequence
 
@@ -20,12 +22,20 @@ __all__ = ["refresh"]
 _STYLES = {RuntimeState.CURRENT: "green", RuntimeState.OLDER: "yellow"}
 
 
-def refresh(where: Where, name: str | None, stage: str | None, asked: Asked, *, every: bool, yes: bool) -> None:
-    """Refresh one stage, the stages of one model, or all of the namespace, one model after the other."""
+def refresh(
+    where: Where, name: str | None, stage: str | None, asked: Asked, *, every: bool, yes: bool
+) -> None:
+    """Refresh one stage, the stages of one model, or all of the namespace, one model after the
+    other.
+    """
     if every == (name is not None) or (every and stage is not None):
         raise typer.BadParameter("name a MODEL, with or without --stage, or say --all")
     session = opened(where)
-    bodies = session.every("RegisteredModel") if name is None else [session.kube.get("RegisteredModel", name)]
+    bodies = (
+        session.every("RegisteredModel")
+        if name is None
+        else [session.kube.get("RegisteredModel", name)]
+    )
     models = [RegisteredModel.parse(body) for body in bodies]
     todo = [(model, stages) for model in models if (stages := _told(session, model, stage))]
     if not todo:
@@ -45,20 +55,33 @@ def _told(session: Session, model: RegisteredModel, stage: str | None) -> list[s
     stages = refreshing.stages_to_refresh(model, stage)
     for each in refreshing.plan(model):
         if stage in (None, each.stage):
-            session.screen.tell(Text.assemble((f"{model.key}  {each.stage}: ", "bold"), (each.words, _STYLES.get(each.state, ""))))
+            session.screen.tell(
+                Text.assemble(
+                    (f"{model.key}  {each.stage}: ", "bold"),
+                    (each.words, _STYLES.get(each.state, "")),
+                )
+            )
     return stages
 
 
-def _refreshed(session: Session, model: RegisteredModel, stages: Sequence[str], asked: Asked) -> Manifest:
+def _refreshed(
+    session: Session, model: RegisteredModel, stages: Sequence[str], asked: Asked
+) -> Manifest:
     """Raise `attempt` of these stages, and follow it."""
     meta = model.metadata
     patch = refreshing.patch(model, stages)
-    body = session.kube.patch("RegisteredModel", meta.name, patch, meta.namespace, dry_run=asked.dry_run)
+    body = session.kube.patch(
+        "RegisteredModel", meta.name, patch, meta.namespace, dry_run=asked.dry_run
+    )
     if asked.dry_run:
-        session.screen.tell(Text(f"{model.key}: the API server would take it; nothing was changed."))
+        session.screen.tell(
+            Text(f"{model.key}: the API server would take it; nothing was changed.")
+        )
         return body
     if not asked.wait:
-        session.screen.tell(Text(f"Asked for. To see it happen: {session.hint(f'status {meta.name} --watch')}"))
+        session.screen.tell(
+            Text(f"Asked for. To see it happen: {session.hint(f'status {meta.name} --watch')}")
+        )
         return body
     changes = refreshing.changes(RegisteredModel.parse(body), stages)
     ended = {each: f"{each} of {model.key} is refreshed." for each in stages}

@@ -57,7 +57,9 @@ def show(where: Where, names: list[str]) -> None:
 
 
 def delete(where: Where, names: list[str], *, mlflow: bool, yes: bool) -> None:
-    """Delete runs, after asking. `mlflow`: their deletionPolicy is set to Delete first, so that the operator takes the MLflow run along."""
+    """Delete runs, after asking. `mlflow`: their deletionPolicy is set to Delete first, so that
+    the operator takes the MLflow run along.
+    """
     session = opened(where)
     bodies = [session.kube.get("TrainingRun", name) for name in names]
     runs = [TrainingRun.parse(body) for body in bodies]
@@ -65,7 +67,11 @@ def delete(where: Where, names: list[str], *, mlflow: bool, yes: bool) -> None:
     going = [run.metadata.name for run in runs if not views.ended(run)]
     words = [f"Delete {', '.join(names)}"]
     words += [f"(still training: {', '.join(going)})"] if going else []
-    words += [f"and soft-delete the MLflow runs of {', '.join(run.metadata.name for run in also)}"] if also else []
+    words += (
+        [f"and soft-delete the MLflow runs of {', '.join(run.metadata.name for run in also)}"]
+        if also
+        else []
+    )
     sure(session.screen, " ".join(words), yes=yes)
     recorded = [run.metadata.name for run in runs if run.status.mlflow]
     taken = [run.metadata.name for run in also if run.status.mlflow]
@@ -76,7 +82,9 @@ def delete(where: Where, names: list[str], *, mlflow: bool, yes: bool) -> None:
         stays = "; its MLflow run stays" if name in recorded and name not in taken else ""
         session.screen.tell(Text(f"{name} is deleted{stays}."))
     if taken:
-        session.screen.tell(Text(f"To have the MLflow runs back: {session.hint('runs restore ' + ' '.join(taken))}"))
+        session.screen.tell(
+            Text(f"To have the MLflow runs back: {session.hint('runs restore ' + ' '.join(taken))}")
+        )
     if where.output is Format.NAME:
         session.screen.names([full_name(body) for body in bodies])
     elif where.document:

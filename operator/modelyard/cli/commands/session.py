@@ -1,4 +1,6 @@
-"""One command's session: the API server, the screen, the clock; reading objects, and printing them as `-o` says."""
+"""One command's session: the API server, the screen, the clock; reading objects, and printing
+them as `-o` says.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -34,7 +36,9 @@ def bare(manifest: Manifest) -> Manifest:
 
 
 def full_name(manifest: Manifest) -> str:
-    """Return an object's name as `kubectl get -o name` prints it: `trainingrun.modelyard.io/fraud-3`."""
+    """Return an object's name as `kubectl get -o name` prints it:
+    `trainingrun.modelyard.io/fraud-3`.
+    """
     return f"{manifest['kind'].lower()}.{GROUP}/{manifest['metadata']['name']}"
 
 
@@ -58,14 +62,17 @@ class Session:
     def every(self, kind: str) -> list[Manifest]:
         """Return the objects of a kind, by namespace and name."""
         found = self.kube.list(kind, all_namespaces=self.where.everywhere)
-        return sorted(found, key=lambda body: (body["metadata"]["namespace"], body["metadata"]["name"]))
+        return sorted(
+            found, key=lambda body: (body["metadata"]["namespace"], body["metadata"]["name"])
+        )
 
     def model(self, name: str) -> RegisteredModel:
         """Return a model."""
         return self.client.models.get(name).object
 
     def version_of(self, model: RegisteredModel, which: str | None) -> str:
-        """Return the version that a stage's or a version's name means; the only stage, or production, if none is named.
+        """Return the version that a stage's or a version's name means; the only stage, or
+        production, if none is named.
 
         Raises:
             NotFound: There is neither such a stage nor such a version, or the stage is empty.
@@ -76,10 +83,17 @@ class Session:
         stage = self.stage_of(model, which, or_version=True)
         held = model.status.stages[stage].version if stage in model.status.stages else None
         if held is None:
-            raise NotFound(f"No version holds the stage {stage} of {model.key}. It has the versions {_names(model)}.", kind="", name=stage)
+            raise NotFound(
+                f"No version holds the stage {stage} of {model.key}. It has the versions"
+                f" {_names(model)}.",
+                kind="",
+                name=stage,
+            )
         return held
 
-    def stage_of(self, model: RegisteredModel, stage: str | None, *, or_version: bool = False) -> str:
+    def stage_of(
+        self, model: RegisteredModel, stage: str | None, *, or_version: bool = False
+    ) -> str:
         """Return a stage of the model; its only one, or production, if none is named.
 
         Args:
@@ -95,12 +109,17 @@ class Session:
         chosen = stage or (stages[0] if len(stages) == 1 else "production")
         if chosen not in stages:
             said = f"{model.key} has no stage {chosen}" + (
-                f", nor a version of that name: it has {_names(model)}" if stage and or_version else ""
+                f", nor a version of that name: it has {_names(model)}"
+                if stage and or_version
+                else ""
             )
-            raise NotFound(f"{said}. Its stages: {', '.join(stages) or 'none; they belong into its spec'}.", name=chosen)
+            raise NotFound(
+                f"{said}. Its stages: {', '.join(stages) or 'none; they belong into its spec'}.",
+                name=chosen,
+            )
         return chosen
 
-    # --- printing -----------------------------------------------------------------------------------
+    # --- printing ---------------------------------------------------------------------------------
     def print_objects(self, manifests: Sequence[Manifest], *, single: bool = False) -> None:
         """Print objects for a program: as they are, or their names."""
         if self.where.output is Format.NAME:
@@ -108,16 +127,27 @@ class Session:
         elif single:
             self.screen.document(bare(manifests[0]))
         else:
-            self.screen.document({"apiVersion": "v1", "kind": "List", "items": [bare(manifest) for manifest in manifests]})
+            self.screen.document(
+                {
+                    "apiVersion": "v1",
+                    "kind": "List",
+                    "items": [bare(manifest) for manifest in manifests],
+                }
+            )
 
-    def print_table(self, heads: Sequence[str], resources: Sequence[R], rows: Sequence[list[Cell]], none: str) -> None:
+    def print_table(
+        self, heads: Sequence[str], resources: Sequence[R], rows: Sequence[list[Cell]], none: str
+    ) -> None:
         """Print a table, with the namespace in front where all were asked for."""
         if not rows:
             self.screen.tell(Text(none))
             return
         if self.where.everywhere:
             heads = ("NAMESPACE", *heads)
-            rows = [[resource.metadata.namespace, *row] for resource, row in zip(resources, rows, strict=True)]
+            rows = [
+                [resource.metadata.namespace, *row]
+                for resource, row in zip(resources, rows, strict=True)
+            ]
         self.screen.show_table(table(heads, rows, self.screen.table_width))
 
 

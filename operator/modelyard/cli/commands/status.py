@@ -22,15 +22,22 @@ def status(where: Where, model: str | None, *, watch: bool) -> None:
     if watch:
         _watch(session, model)
         return
-    models = [session.kube.get("RegisteredModel", model)] if model else session.every("RegisteredModel")
+    models = (
+        [session.kube.get("RegisteredModel", model)] if model else session.every("RegisteredModel")
+    )
     if where.document:
         session.print_objects(models, single=model is not None)
         return
     session.screen.show(_drawn(session, models, session.every("TrainingRun"), model))
 
 
-def _drawn(session: Session, models: list[Manifest], runs: list[Manifest], model: str | None) -> RenderableType:
-    parsed, going = [RegisteredModel.parse(body) for body in models], [TrainingRun.parse(body) for body in runs]
+def _drawn(
+    session: Session, models: list[Manifest], runs: list[Manifest], model: str | None
+) -> RenderableType:
+    parsed, going = (
+        [RegisteredModel.parse(body) for body in models],
+        [TrainingRun.parse(body) for body in runs],
+    )
     if model is not None:
         going = [run for run in going if run.spec.register_ and run.spec.register_.model == model]
     return views.status(parsed, going, now(), session.screen.width, wide=session.where.wide)
@@ -53,7 +60,9 @@ def _watch(session: Session, model: str | None) -> None:
             models = board.of("RegisteredModel")
             seen = seen or bool(models)
             if model and seen and not models:
-                raise NotFound(f"The model {model} was deleted.", kind="RegisteredModel", name=model)
+                raise NotFound(
+                    f"The model {model} was deleted.", kind="RegisteredModel", name=model
+                )
             drawing = _drawn(session, models, board.of("TrainingRun"), model)
             if session.screen.live:
                 live.update(drawing, refresh=True)

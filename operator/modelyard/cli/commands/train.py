@@ -1,4 +1,6 @@
-"""`train` and `runs follow`: make the run, show its logs, metrics and progress to the end. Ctrl-C leaves it going."""
+"""`train` and `runs follow`: make the run, show its logs, metrics and progress to the end.
+Ctrl-C leaves it going.
+"""
 
 import threading
 from collections import deque
@@ -61,7 +63,8 @@ def outcome(run: TrainingRun) -> bool | Failed | None:
     """Say how a run stands. Pure.
 
     Returns:
-        True: it succeeded, and what it owes is done. Failed: it did not, or needs somebody. None: it goes on.
+        True: it succeeded, and what it owes is done. Failed: it did not, or needs somebody. None:
+            it goes on.
 
     """
     condition = run.status.condition("Ready")
@@ -71,7 +74,11 @@ def outcome(run: TrainingRun) -> bool | Failed | None:
         return True
     if run.status.is_true("Stalled") or (views.ended(run) and not run.status.is_true("Succeeded")):
         failed = run.status.failure
-        log = "".join(f"\n  | {line}" for line in failed.log.rstrip().splitlines()[-5:]) if failed and failed.log else ""
+        log = (
+            "".join(f"\n  | {line}" for line in failed.log.rstrip().splitlines()[-5:])
+            if failed and failed.log
+            else ""
+        )
         return Failed(run.key, condition.reason, condition.message + log)
     return None
 
@@ -86,7 +93,9 @@ class _Logs:
         self._thread.start()
 
     def taken(self, *, last: bool = False) -> list[str]:
-        """Return the lines since the last time; `last`: the run has ended, so what is still on its way is waited for."""
+        """Return the lines since the last time; `last`: the run has ended, so what is still on
+        its way is waited for.
+        """
         if last:
             self._thread.join(timeout=5)
         return [self._lines.popleft() for _ in range(len(self._lines))]
@@ -112,11 +121,15 @@ def _followed(session: Session, name: str, seconds: float | None) -> Manifest:
     board.watch(session.kube, "TrainingRun", name=name)
     logs = _Logs(session.client.runs.get(name), board)
     begun, seen = now(), False
-    with telling(session.screen, f"\nThe run goes on in the cluster. To come back to it: {back}") as teller:
+    with telling(
+        session.screen, f"\nThe run goes on in the cluster. To come back to it: {back}"
+    ) as teller:
         for _ in board.changes():
             bodies = board.of("TrainingRun")
             if not bodies and seen:
-                raise NotFound(f"The run {name} was deleted meanwhile.", kind="TrainingRun", name=name)
+                raise NotFound(
+                    f"The run {name} was deleted meanwhile.", kind="TrainingRun", name=name
+                )
             if bodies:
                 seen = True
                 run = TrainingRun.parse(bodies[0])
@@ -128,7 +141,11 @@ def _followed(session: Session, name: str, seconds: float | None) -> Manifest:
                     teller.line(_ended(run))
                     return bodies[0]
             if seconds is not None and (now() - begun).total_seconds() > seconds:
-                raise TimedOut(f"The run {name} has not ended after {seconds:.0f} s; it goes on. To come back to it: {back}", seconds)
+                raise TimedOut(
+                    f"The run {name} has not ended after {seconds:.0f} s; it goes on. To come back"
+                    f" to it: {back}",
+                    seconds,
+                )
     raise AssertionError("a board has no end")
 
 
@@ -138,13 +155,21 @@ def _tell(session: Session, teller: Teller, lines: list[str], run: TrainingRun) 
     percent = f" {run.status.progress.percent}%" if run.status.progress else ""
     condition = run.status.condition("Ready")
     why = f": {condition.message}" if condition and condition.message and not percent else ""
-    teller.now(views.line(run, now(), session.screen.width), f"{run.metadata.name}  {views.word(run)}{percent}{why}")
+    teller.now(
+        views.line(run, now(), session.screen.width),
+        f"{run.metadata.name}  {views.word(run)}{percent}{why}",
+    )
 
 
 def _ended(run: TrainingRun) -> Text:
     took = (
-        f" in {lasted(run.status.completion_time - run.status.start_time)}" if run.status.completion_time and run.status.start_time else ""
+        f" in {lasted(run.status.completion_time - run.status.start_time)}"
+        if run.status.completion_time and run.status.start_time
+        else ""
     )
     done = run.status.registered
     registered = f"  It is {done.model}@{done.version}." if done else ""
-    return Text(f"{run.metadata.name} succeeded{took}.  {views.metrics(run)}{registered}".rstrip(), style="green")
+    return Text(
+        f"{run.metadata.name} succeeded{took}.  {views.metrics(run)}{registered}".rstrip(),
+        style="green",
+    )

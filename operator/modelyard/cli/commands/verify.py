@@ -1,4 +1,6 @@
-"""`verify`: have the gates of a stage asked again about what is effective, and follow that to its word."""
+"""`verify`: have the gates of a stage asked again about what is effective, and follow that to
+its word.
+"""
 
 from dataclasses import replace
 from functools import partial
@@ -21,16 +23,26 @@ def verify(where: Where, name: str, stage: str, asked: Asked) -> None:
     session = opened(where)
     model = session.model(name)
     wanted, patch = verifying.patch(model, session.stage_of(model, stage))
-    session.screen.tell(Text(f"{model.key}  {stage}: the gates are asked again about {wanted.version}."))
+    session.screen.tell(
+        Text(f"{model.key}  {stage}: the gates are asked again about {wanted.version}.")
+    )
     body = session.kube.patch("RegisteredModel", model.metadata.name, patch, dry_run=asked.dry_run)
     wanted = replace(wanted, generation=body["metadata"]["generation"])
     if asked.dry_run:
         session.screen.tell(Text("The API server would take it; nothing was changed."))
     elif asked.wait:
         look = partial(_look, wanted)
-        body = watched(session, body, {stage: look}, asked.timeout, {stage: f"{stage}: {wanted.version} is verified."})
+        body = watched(
+            session,
+            body,
+            {stage: look},
+            asked.timeout,
+            {stage: f"{stage}: {wanted.version} is verified."},
+        )
     else:
-        session.screen.tell(Text(f"Asked for. To see what comes of it: {session.hint(f'status {name}')}"))
+        session.screen.tell(
+            Text(f"Asked for. To see what comes of it: {session.hint(f'status {name}')}")
+        )
     if session.where.document:
         session.print_objects([body], single=True)
 

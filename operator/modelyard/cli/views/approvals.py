@@ -12,22 +12,46 @@ _DIGEST = 19
 
 
 def decided(model: RegisteredModel, approval: ModelApproval) -> Text:
-    """Draw what was just said, by whom and of which bytes; and what it will, or will not, come to."""
+    """Draw what was just said, by whom and of which bytes; and what it will, or will not, come
+    to.
+    """
     spec = approval.spec
-    word, style = ("approved", "green") if spec.decision is Decision.APPROVE else ("rejected", "red")
+    word, style = (
+        ("approved", "green") if spec.decision is Decision.APPROVE else ("rejected", "red")
+    )
     lines = [
-        Text.assemble((f"{model.key}  {spec.stage}: ", "bold"), f"{spec.version} is ", (word, style), f" by {spec.approver}."),
+        Text.assemble(
+            (f"{model.key}  {spec.stage}: ", "bold"),
+            f"{spec.version} is ",
+            (word, style),
+            f" by {spec.approver}.",
+        ),
         Text(f"  bytes     {spec.digest[:_DIGEST]}..."),
     ]
     if (gate := gate_of(approval, model.spec.stages[spec.stage])) is not None:
-        needed = f", which takes {gate.approvals.at_least} approvals" if gate.approvals and gate.approvals.at_least > 1 else ""
-        after = f"; it expires after {gate.approvals.expire_after}" if gate.approvals and gate.approvals.expire_after else ""
-        lines.append(Text(f"  gate      {gate.name}{needed}{after if spec.decision is Decision.APPROVE else ''}"))
+        needed = (
+            f", which takes {gate.approvals.at_least} approvals"
+            if gate.approvals and gate.approvals.at_least > 1
+            else ""
+        )
+        after = (
+            f"; it expires after {gate.approvals.expire_after}"
+            if gate.approvals and gate.approvals.expire_after
+            else ""
+        )
+        lines.append(
+            Text(
+                "  gate     "
+                f" {gate.name}{needed}{after if spec.decision is Decision.APPROVE else ''}"
+            )
+        )
     if spec.comment:
         lines.append(Text(f"  comment   {spec.comment}"))
     if spec.evidence:
         lines.append(Text(f"  evidence  {spec.evidence}"))
     if model.asked(spec.stage) != spec.version:
         asks = model.asked(spec.stage) or "no version"
-        lines.append(Text(f"  {spec.stage} asks for {asks} now: it counts when {spec.version} is asked for."))
+        lines.append(
+            Text(f"  {spec.stage} asks for {asks} now: it counts when {spec.version} is asked for.")
+        )
     return Text("\n").join(lines)

@@ -1,5 +1,5 @@
-"""Two versions side by side: parameters, metrics, data, signature, and the metrics' curves in the terminal. Where they come from does not
-belong here; pictures are drawn in `pictures`."""
+"""Two versions side by side: parameters, metrics, data, signature, and the metrics' curves in the
+terminal. Where they come from does not belong here; pictures are drawn in `pictures`."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -53,7 +53,10 @@ class Comparison:
     def curves(self) -> dict[str, tuple[Points, Points]]:
         """Return the curves worth a picture, by metric: more than one point on a side."""
         names = sorted({*self.left.curves, *self.right.curves})
-        both = {name: (self.left.curves.get(name, ()), self.right.curves.get(name, ())) for name in names}
+        both = {
+            name: (self.left.curves.get(name, ()), self.right.curves.get(name, ()))
+            for name in names
+        }
         return {name: pair for name, pair in both.items() if max(len(pair[0]), len(pair[1])) > 1}
 
 
@@ -62,44 +65,83 @@ def compare(comparison: Comparison, width: int, *, wide: bool = False) -> Render
 
     Args:
         comparison: The two.
-        width: Of the screen, in characters. What is longer keeps its beginning and its end; where that differs, both follow whole.
+        width: Of the screen, in characters. What is longer keeps its beginning and its end; where
+            that differs, both follow whole.
         wide: Nothing is shortened.
 
     """
     left, right = comparison.left, comparison.right
-    parts: list[RenderableType] = [Text(f"{comparison.model}  {left.name} | {right.name}", style="bold")]
-    for title, one, other in (("", left.facts, right.facts), ("PARAMETER", left.parameters, right.parameters)):
+    parts: list[RenderableType] = [
+        Text(f"{comparison.model}  {left.name} | {right.name}", style="bold")
+    ]
+    for title, one, other in (
+        ("", left.facts, right.facts),
+        ("PARAMETER", left.parameters, right.parameters),
+    ):
         if rows := _rows(one, other, (left.name, right.name)):
-            room = None if wide else max(_NARROWEST, (width - max(len(str(row[0])) for row in rows) - len("differs") - 6) // 2)
-            parts += [Text(), table((title, left.name, right.name, ""), [_short(row, room) for row in rows], None)]
+            room = (
+                None
+                if wide
+                else max(
+                    _NARROWEST,
+                    (width - max(len(str(row[0])) for row in rows) - len("differs") - 6) // 2,
+                )
+            )
+            parts += [
+                Text(),
+                table(
+                    (title, left.name, right.name, ""), [_short(row, room) for row in rows], None
+                ),
+            ]
             parts += _whole(one, other, (left.name, right.name), room)
     if names := sorted({*left.metrics, *right.metrics}):
-        rows = [[name, _value(left, name), _value(right, name), _difference(left, right, name)] for name in names]
+        rows = [
+            [name, _value(left, name), _value(right, name), _difference(left, right, name)]
+            for name in names
+        ]
         parts += [Text(), table(("METRIC", left.name, right.name, "DIFFERENCE"), rows, width)]
     for name, pair in comparison.curves().items():
-        parts += [Text(), Text(f"{name}  {_MARKS[0]} {left.name}  {_MARKS[1]} {right.name}", style="bold"), plot(pair, min(width, 80))]
+        parts += [
+            Text(),
+            Text(f"{name}  {_MARKS[0]} {left.name}  {_MARKS[1]} {right.name}", style="bold"),
+            plot(pair, min(width, 80)),
+        ]
     parts += [Text(f"\n{words}", style="yellow") for words in comparison.missing]
     return Group(*parts)
 
 
-def _rows(one: Mapping[str, str], other: Mapping[str, str], names: tuple[str, str]) -> list[list[Cell]]:
+def _rows(
+    one: Mapping[str, str], other: Mapping[str, str], names: tuple[str, str]
+) -> list[list[Cell]]:
     """Rows in the order of the first side, what only the second has after it."""
     every = [*one, *(key for key in other if key not in one)]
-    return [[key, one.get(key, "-"), other.get(key, "-"), _mark(one.get(key), other.get(key), names)] for key in every]
+    return [
+        [key, one.get(key, "-"), other.get(key, "-"), _mark(one.get(key), other.get(key), names)]
+        for key in every
+    ]
 
 
 def _short(row: list[Cell], room: int | None) -> list[Cell]:
     """A row whose two values take no more room."""
-    return row if room is None else [row[0], squeezed(str(row[1]), room), squeezed(str(row[2]), room), row[3]]
+    return (
+        row
+        if room is None
+        else [row[0], squeezed(str(row[1]), room), squeezed(str(row[2]), room), row[3]]
+    )
 
 
-def _whole(one: Mapping[str, str], other: Mapping[str, str], names: tuple[str, str], room: int | None) -> list[Text]:
+def _whole(
+    one: Mapping[str, str], other: Mapping[str, str], names: tuple[str, str], room: int | None
+) -> list[Text]:
     """Both values of what differs and was shortened, one below the other."""
     lines = []
     for key in one:
         both = (one[key], other.get(key, one[key]))
         if room is not None and both[0] != both[1] and max(map(len, both)) > room:
-            lines += [Text(f"\n{key}"), *(Text(f"  {name}  {value}") for name, value in zip(names, both, strict=True))]
+            lines += [
+                Text(f"\n{key}"),
+                *(Text(f"  {name}  {value}") for name, value in zip(names, both, strict=True)),
+            ]
     return lines
 
 
@@ -139,7 +181,10 @@ def plot(pair: tuple[Points, Points], width: int, height: int = 8) -> Text:
     lines = []
     for row, cells in enumerate(grid):
         label = labels[0] if row == 0 else labels[1] if row == height - 1 else ""
-        lines.append(f"{label.rjust(margin)} ┤{''.join(' ' if cell == 0 else _MARKS[cell - 1] for cell in cells)}".rstrip())
+        lines.append(
+            f"{label.rjust(margin)}"
+            f" ┤{''.join(' ' if cell == 0 else _MARKS[cell - 1] for cell in cells)}".rstrip()
+        )
     begin, end = number(first), number(last)
     lines.append(f"{' ' * margin} └{'─' * columns}")
     lines.append(f"{' ' * margin}  {begin}{end.rjust(columns - len(begin))}")
@@ -153,7 +198,10 @@ def document(comparison: Comparison, now: datetime) -> dict[str, Any]:
             "facts": dict(side.facts),
             "parameters": dict(side.parameters),
             "metrics": dict(side.metrics),
-            "curves": {name: [[step, value] for step, value in points] for name, points in side.curves.items()},
+            "curves": {
+                name: [[step, value] for step, value in points]
+                for name, points in side.curves.items()
+            },
         }
         for side in (comparison.left, comparison.right)
     }

@@ -1,4 +1,6 @@
-"""What the doctor found: one line for each finding, its cure below it. Looking does not belong here."""
+"""What the doctor found: one line for each finding, its cure below it. Looking does not belong
+here.
+"""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -22,7 +24,12 @@ class Verdict(StrEnum):
     """It could not be looked at, mostly for lack of a right; that is told, and is no illness."""
 
 
-_MARKS = {Verdict.GOOD: ("✓", "green"), Verdict.WARNING: ("!", "yellow"), Verdict.BAD: ("✗", "red"), Verdict.UNKNOWN: ("?", "dim")}
+_MARKS = {
+    Verdict.GOOD: ("✓", "green"),
+    Verdict.WARNING: ("!", "yellow"),
+    Verdict.BAD: ("✗", "red"),
+    Verdict.UNKNOWN: ("?", "dim"),
+}
 
 
 @dataclass(frozen=True)
@@ -49,11 +56,22 @@ def findings(found: Sequence[Finding]) -> RenderableType:
     parts: list[RenderableType] = []
     for each in found:
         mark, style = _MARKS[each.verdict]
-        parts.append(_hanging(Text.assemble((mark, style), " ", (each.subject.ljust(longest), "bold")), Text(each.words), longest))
+        parts.append(
+            _hanging(
+                Text.assemble((mark, style), " ", (each.subject.ljust(longest), "bold")),
+                Text(each.words),
+                longest,
+            )
+        )
         if each.cure:
             parts.append(Padding(Text(f"→ {each.cure}"), (0, 0, 0, longest + 4)))
     bad = sum(each.verdict is Verdict.BAD for each in found)
-    parts += [Text(), Text(f"{bad} of {len(found)} need a cure." if bad else "Nothing needs a cure.", style="bold")]
+    parts += [
+        Text(),
+        Text(
+            f"{bad} of {len(found)} need a cure." if bad else "Nothing needs a cure.", style="bold"
+        ),
+    ]
     return Group(*parts)
 
 

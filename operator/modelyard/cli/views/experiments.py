@@ -28,7 +28,10 @@ def row(experiment: Experiment, now: datetime, *, wide: bool = False) -> list[Ce
     cells.append(age(experiment.metadata.creation_timestamp, now))
     if wide:
         mlflow, artifacts = experiment.status.mlflow, experiment.status.artifacts
-        cells += [mlflow.id if mlflow else "-", f"{artifacts.objects}, {size(artifacts.bytes)}" if artifacts else "-"]
+        cells += [
+            mlflow.id if mlflow else "-",
+            f"{artifacts.objects}, {size(artifacts.bytes)}" if artifacts else "-",
+        ]
     return [*cells, experiment.spec.description]
 
 
@@ -38,14 +41,22 @@ def _count(counts: RunCounts) -> str:
 
 def _best(experiment: Experiment) -> str:
     best = experiment.status.best_run
-    return f"{best.training_run or best.run_id[:8]} {best.metric}={number(best.value)}" if best else "-"
+    return (
+        f"{best.training_run or best.run_id[:8]} {best.metric}={number(best.value)}"
+        if best
+        else "-"
+    )
 
 
-def show(experiment: Experiment, runs: Sequence[TrainingRun], now: datetime, width: int) -> RenderableType:
+def show(
+    experiment: Experiment, runs: Sequence[TrainingRun], now: datetime, width: int
+) -> RenderableType:
     """Draw everything that is known of an experiment, and its runs, newest first."""
     word, condition = standing(experiment.status, experiment.metadata.generation)
     meta, status = experiment.metadata, experiment.status
-    parts: list[RenderableType] = [Text.assemble((meta.name, "bold"), (f"  {meta.namespace}  ", "dim"), (word, style_of(word)))]
+    parts: list[RenderableType] = [
+        Text.assemble((meta.name, "bold"), (f"  {meta.namespace}  ", "dim"), (word, style_of(word)))
+    ]
     if experiment.spec.description:
         parts.append(Text(experiment.spec.description))
     if condition and condition.message and word != "Ready":
@@ -53,13 +64,24 @@ def show(experiment: Experiment, runs: Sequence[TrainingRun], now: datetime, wid
     told: list[tuple[str, Cell]] = []
     if status.runs:
         counts = status.runs
-        states = f"{counts.finished} finished, {counts.failed} failed, {counts.running} running, {counts.deleted} deleted"
+        states = (
+            f"{counts.finished} finished, {counts.failed} failed, {counts.running} running,"
+            f" {counts.deleted} deleted"
+        )
         told.append(("runs", f"at least {states}" if counts.at_least else states))
     if status.best_run:
         told.append(("best", _best(experiment)))
     if status.artifacts:
         more = "at least " if status.artifacts.at_least else ""
-        told.append(("artifacts", f"{more}{status.artifacts.objects} objects, {size(status.artifacts.bytes)}, {status.artifacts.uri}"))
+        told.append(
+            (
+                "artifacts",
+                (
+                    f"{more}{status.artifacts.objects} objects, {size(status.artifacts.bytes)},"
+                    f" {status.artifacts.uri}"
+                ),
+            )
+        )
     if experiment.spec.retention:
         kept = experiment.spec.retention
         told.append(("retention", f"runs for {kept.runs}, the best {kept.keep_best} for ever"))
@@ -68,6 +90,13 @@ def show(experiment: Experiment, runs: Sequence[TrainingRun], now: datetime, wid
     if told:
         parts += [Text(), facts(told)]
     if runs:
-        newest = sorted(runs, key=lambda run: (str(run.metadata.creation_timestamp or ""), run.metadata.name), reverse=True)
-        parts += [Text(), table(run_views.HEADS, [run_views.row(run, now) for run in newest], width)]
+        newest = sorted(
+            runs,
+            key=lambda run: (str(run.metadata.creation_timestamp or ""), run.metadata.name),
+            reverse=True,
+        )
+        parts += [
+            Text(),
+            table(run_views.HEADS, [run_views.row(run, now) for run in newest], width),
+        ]
     return Group(*parts)

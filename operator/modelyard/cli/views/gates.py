@@ -1,4 +1,6 @@
-"""Gates of a stage: a line for each, with its verdict, since when, and what it says or waits for."""
+"""Gates of a stage: a line for each, with its verdict, since when, and what it says or waits
+for.
+"""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -28,7 +30,9 @@ def head(gates: Gates) -> Text:
 
 
 def gate_lines(gates: Gates, now: datetime, some: Sequence[GateStatus] | None = None) -> list[Text]:
-    """Return a line for each gate, or for some: a mark, its name, its verdict, since when, why, and when it is asked again."""
+    """Return a line for each gate, or for some: a mark, its name, its verdict, since when, why,
+    and when it is asked again.
+    """
     said = gates.said if some is None else some
     longest = max((len(gate.name) for gate in said), default=0)
     ages = [age(gate.time, now) for gate in said]
@@ -36,7 +40,9 @@ def gate_lines(gates: Gates, now: datetime, some: Sequence[GateStatus] | None = 
     lines = []
     for gate, since in zip(said, ages, strict=True):
         mark, style = _MARKS[gate.verdict]
-        line = Text.assemble((mark, style), f" {gate.name.ljust(longest)}  ", (gate.verdict.ljust(_VERDICTS), style))
+        line = Text.assemble(
+            (mark, style), f" {gate.name.ljust(longest)}  ", (gate.verdict.ljust(_VERDICTS), style)
+        )
         line.append(f"  {since.rjust(widest)}  {gates.words(gate)}")
         lines.append(line)
     return lines
@@ -45,7 +51,13 @@ def gate_lines(gates: Gates, now: datetime, some: Sequence[GateStatus] | None = 
 def told(stage: str, version: str, gate: GateStatus) -> Text:
     """Return what a gate has just said, for a log."""
     mark, style = _MARKS[gate.verdict]
-    return Text.assemble(f"{stage}  ", (mark, style), f" {gate.name} ", (gate.verdict, style), f" for {version}: {gate.message}")
+    return Text.assemble(
+        f"{stage}  ",
+        (mark, style),
+        f" {gate.name} ",
+        (gate.verdict, style),
+        f" for {version}: {gate.message}",
+    )
 
 
 def asked_line(asked: tuple[str, ...], *, returns: str | None) -> Text | None:
@@ -59,7 +71,9 @@ def asked_line(asked: tuple[str, ...], *, returns: str | None) -> Text | None:
     if not asked:
         return None
     if returns is not None:
-        return Text(f"  gates  none: {returns} is the version displaced last, and comes back without them")
+        return Text(
+            f"  gates  none: {returns} is the version displaced last, and comes back without them"
+        )
     return Text(f"  gates  {', '.join(asked)}")
 
 

@@ -5,7 +5,13 @@ from datetime import datetime
 
 from rich.text import Text
 
-from modelyard.api.registered_model import HistoryEntry, ModelReason, Outcome, RegisteredModel, StageStatus
+from modelyard.api.registered_model import (
+    HistoryEntry,
+    ModelReason,
+    Outcome,
+    RegisteredModel,
+    StageStatus,
+)
 from modelyard.cli.views.gates import asked_line
 from modelyard.client import freezing
 from modelyard.client.gates import asked
@@ -22,7 +28,8 @@ _ALWAYS = frozenset(HEADS[:6])
 def rows(entries: Sequence[HistoryEntry], *, wide: bool = False) -> list[list[Cell]]:
     """Return what happened, newest first, below `HEADS`.
 
-    The runtime is that of a refresh, in short; with `wide` it is that of every change, whole, and what the gates said is shown.
+    The runtime is that of a refresh, in short; with `wide` it is that of every change, whole, and
+    what the gates said is shown.
     """
     return [
         [
@@ -48,8 +55,12 @@ def _runtime(entry: HistoryEntry, *, wide: bool) -> str:
     return entry.runtime.image if wide else short_image(entry.runtime.image)
 
 
-def history(entries: Sequence[HistoryEntry], stage: str | None, width: int | None, *, wide: bool = False) -> Text:
-    """Draw what happened to a model's stages, or to one of them. A column that says nothing is left out."""
+def history(
+    entries: Sequence[HistoryEntry], stage: str | None, width: int | None, *, wide: bool = False
+) -> Text:
+    """Draw what happened to a model's stages, or to one of them. A column that says nothing is
+    left out.
+    """
     entries = [entry for entry in entries if stage in (None, entry.stage)]
     if not entries:
         return Text(f"Nothing was promoted yet{f' to {stage}' if stage else ''}.")
@@ -61,8 +72,9 @@ def history(entries: Sequence[HistoryEntry], stage: str | None, width: int | Non
 def before(model: RegisteredModel, stage: str) -> str | None:
     """Return the version that a stage held before its effective one; None if none did.
 
-    It is the version displaced last, whose runtime a rollback restores too. Where that is the effective
-    one again, it is the version that held the stage last among the others, but for one that the stage went back from by itself.
+    It is the version displaced last, whose runtime a rollback restores too. Where that is the
+    effective one again, it is the version that held the stage last among the others, but for one
+    that the stage went back from by itself.
     """
     status = model.status.stages.get(stage) or StageStatus()
     if status.previous is not None and status.previous.version != status.version:
@@ -72,38 +84,65 @@ def before(model: RegisteredModel, stage: str) -> str | None:
         held.until_time: version.name
         for version in model.status.versions
         for held in version.held
-        if held.stage == stage and held.until_time is not None and version.name not in {status.version, *worse}
+        if held.stage == stage
+        and held.until_time is not None
+        and version.name not in {status.version, *worse}
     }
     return ended[max(ended)] if ended else None
 
 
-def change(model: RegisteredModel, stage: str, version: str | None, now: datetime, *, is_asked: bool = True) -> Text:
+def change(
+    model: RegisteredModel, stage: str, version: str | None, now: datetime, *, is_asked: bool = True
+) -> Text:
     """Say what a promotion will change, before it does; with `is_asked`, which gates are asked."""
     status = model.status.stages.get(stage) or StageStatus()
     held = status.version
     lines = [
-        Text.assemble((f"{model.metadata.namespace}/{model.metadata.name}  {stage}: ", "bold"), f"{held or 'empty'} → {version or 'empty'}")
+        Text.assemble(
+            (f"{model.metadata.namespace}/{model.metadata.name}  {stage}: ", "bold"),
+            f"{held or 'empty'} → {version or 'empty'}",
+        )
     ]
     known = {each.name: each for each in model.status.versions}
     for name, does in ((held, "goes"), (version, "comes")):
         found = known.get(name) if name else None
         if name and found:
-            served = f", here since {lasted(now - status.since_time)}" if name == held and status.since_time else ""
+            served = (
+                f", here since {lasted(now - status.since_time)}"
+                if name == held and status.since_time
+                else ""
+            )
             source = f"from {found.training_run}, " if found.training_run else ""
             lines.append(
-                Text(f"  {does:<5}  {name}: {source}{found.flavor or '?'}, {size(found.bytes)}, {short_digest(found.digest)}{served}")
+                Text(
+                    f"  {does:<5}  {name}: {source}{found.flavor or '?'}, {size(found.bytes)},"
+                    f" {short_digest(found.digest)}{served}"
+                )
             )
         elif name:
-            lines.append(Text(f"  {does:<5}  {name}: not registered yet; the stage waits for it", style="yellow"))
+            lines.append(
+                Text(
+                    f"  {does:<5}  {name}: not registered yet; the stage waits for it",
+                    style="yellow",
+                )
+            )
     if is_asked and version is not None:
-        gates = asked_line(asked(model, stage), returns=version if returns(model, stage, version, now) else None)
+        gates = asked_line(
+            asked(model, stage), returns=version if returns(model, stage, version, now) else None
+        )
         lines += [gates] if gates else []
         lines += _held(model, stage, version, now)
     return Text("\n").join(lines)
 
 
 def _held(model: RegisteredModel, stage: str, version: str, now: datetime) -> list[Text]:
-    """Say what of the model's own holds a promotion: a freeze, which does not hold the version displaced last, and dryRun."""
+    """Say what of the model's own holds a promotion: a freeze, which does not hold the version
+    displaced last, and dryRun.
+    """
     frozen = None if returns(model, stage, version, now) else freezing.frozen(model, stage, now)
     lines = [Text(f"  frozen {frozen}", style="yellow")] if frozen is not None else []
-    return lines + ([Text("  held   by spec.dryRun: it is only planned", style="yellow")] if model.spec.dry_run else [])
+    return lines + (
+        [Text("  held   by spec.dryRun: it is only planned", style="yellow")]
+        if model.spec.dry_run
+        else []
+    )

@@ -1,4 +1,6 @@
-"""A RegisteredModel as a tree: its stages, who gets the traffic, what blocks and why, its versions, the runs that train for it."""
+"""A RegisteredModel as a tree: its stages, who gets the traffic, what blocks and why, its
+versions, the runs that train for it.
+"""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -9,7 +11,13 @@ from rich.tree import Tree
 
 from modelyard.api.base import Condition
 from modelyard.api.blocker import Blocker
-from modelyard.api.registered_model import ModelReason, RegisteredModel, StageStatus, StepStatus, VersionStatus
+from modelyard.api.registered_model import (
+    ModelReason,
+    RegisteredModel,
+    StageStatus,
+    StepStatus,
+    VersionStatus,
+)
 from modelyard.api.training_run import TrainingRun
 from modelyard.cli.views import gates as gate_views
 from modelyard.cli.views import plans
@@ -30,57 +38,105 @@ HEADS = ("NAME", "STATE", "STAGES", "AGE", "WHY")
 WIDE_HEADS = ("NAME", "STATE", "STAGES", "AGE", "VERSIONS", "MLFLOW", "WHY")
 _TONES = {"good": "green", "busy": "yellow", "bad": "red", "quiet": "dim"}
 _VERSIONS = 5
-"""How many of the newest versions the tree shows besides those that hold a stage; the rest are counted."""
+"""How many of the newest versions the tree shows besides those that hold a stage; the rest are
+counted.
+"""
 
 
 def row(model: RegisteredModel, now: datetime, *, wide: bool = False) -> list[Cell]:
     """Return a model as a row below `HEADS`."""
     word, condition = standing(model.status, model.metadata.generation)
     why = condition.message if condition and word != "Ready" else ""
-    begin: list[Cell] = [model.metadata.name, Text(word, style=style_of(word)), model.status.summary or "-"]
+    begin: list[Cell] = [
+        model.metadata.name,
+        Text(word, style=style_of(word)),
+        model.status.summary or "-",
+    ]
     begin.append(age(model.metadata.creation_timestamp, now))
-    more: list[Cell] = [str(len(model.status.versions)), model.status.mlflow_name or "-"] if wide else []
+    more: list[Cell] = (
+        [str(len(model.status.versions)), model.status.mlflow_name or "-"] if wide else []
+    )
     return [*begin, *more, why]
 
 
 def traffic(stage: StageStatus, rollout: Rolling | None = None) -> list[tuple[str, int]]:
-    """Say which percentage of a stage's requests the version gets that holds it: what its rollout does not give to the candidate."""
+    """Say which percentage of a stage's requests the version gets that holds it: what its
+    rollout does not give to the candidate.
+    """
     passed_on = rollout.weight if rollout is not None else 0
     return [(stage.version, 100 - passed_on)] if stage.version and stage.url else []
 
 
 def status(
-    models: Sequence[RegisteredModel], runs: Sequence[TrainingRun], now: datetime, width: int, *, wide: bool = False
+    models: Sequence[RegisteredModel],
+    runs: Sequence[TrainingRun],
+    now: datetime,
+    width: int,
+    *,
+    wide: bool = False,
 ) -> RenderableType:
-    """Draw everything that `status` shows: a tree for each model, and the runs that go on and belong to none of them."""
+    """Draw everything that `status` shows: a tree for each model, and the runs that go on and
+    belong to none of them.
+    """
     named = {(model.metadata.namespace, model.metadata.name) for model in models}
     going = [run for run in runs if not run_views.ended(run)]
     parts: list[RenderableType] = []
     for model in models:
-        theirs = [run for run in going if _registers(run) == (model.metadata.namespace, model.metadata.name)]
+        theirs = [
+            run
+            for run in going
+            if _registers(run) == (model.metadata.namespace, model.metadata.name)
+        ]
         parts += [tree(model, theirs, now, width, wide=wide), Text()]
     if others := [run for run in going if _registers(run) not in named]:
         branch = Tree(Text("Training", style="bold"))
         for run in others:
             branch.add(run_views.line(run, now, width - 4))
         parts += [branch, Text()]
-    return Group(*parts[:-1]) if parts else Text("No models yet: `train --register MODEL@VERSION` makes the first version.")
+    return (
+        Group(*parts[:-1])
+        if parts
+        else Text("No models yet: `train --register MODEL@VERSION` makes the first version.")
+    )
 
 
 def _registers(run: TrainingRun) -> tuple[str, str] | None:
     return (run.metadata.namespace, run.spec.register_.model) if run.spec.register_ else None
 
 
-def tree(model: RegisteredModel, runs: Sequence[TrainingRun], now: datetime, width: int, *, wide: bool = False) -> Tree:
+def tree(
+    model: RegisteredModel,
+    runs: Sequence[TrainingRun],
+    now: datetime,
+    width: int,
+    *,
+    wide: bool = False,
+) -> Tree:
     """Draw one model."""
     word, condition = standing(model.status, model.metadata.generation)
-    root = Tree(Text.assemble((model.metadata.name, "bold"), (f"  {model.metadata.namespace}  ", "dim"), (word, style_of(word))))
-    if condition is not None and condition.message and word in ("Stalled", "Reconciling") and not _is_of_a_stage(model, condition):
+    root = Tree(
+        Text.assemble(
+            (model.metadata.name, "bold"),
+            (f"  {model.metadata.namespace}  ", "dim"),
+            (word, style_of(word)),
+        )
+    )
+    if (
+        condition is not None
+        and condition.message
+        and word in ("Stalled", "Reconciling")
+        and not _is_of_a_stage(model, condition)
+    ):
         root.add(Text.assemble((f"{condition.reason}: ", style_of(word)), condition.message))
     if word == "Unknown":
         root.add(Text("The operator has not looked at this spec yet. If that lasts: `doctor`."))
     synced = model.status.condition("Synced")
-    if synced is not None and synced.status != "True" and synced.message and synced.message != (condition.message if condition else ""):
+    if (
+        synced is not None
+        and synced.status != "True"
+        and synced.message
+        and synced.message != (condition.message if condition else "")
+    ):
         root.add(Text.assemble((f"MLflow, {synced.reason}: ", "yellow"), synced.message))
     if model.spec.dry_run:
         root.add(Text("dryRun: changes of versions are held, and only planned", style="yellow"))
@@ -103,7 +159,9 @@ def _is_of_a_stage(model: RegisteredModel, condition: Condition) -> bool:
 def _stage(root: Tree, model: RegisteredModel, name: str, now: datetime, *, wide: bool) -> None:
     stage = model.status.stages.get(name) or StageStatus()
     wanted = asked_for(model, name).version
-    head = Text.assemble((name, "bold"), "  ", (stage.version or "empty", "" if stage.version else "dim"))
+    head = Text.assemble(
+        (name, "bold"), "  ", (stage.version or "empty", "" if stage.version else "dim")
+    )
     if wanted != stage.version:
         head.append(f" → {wanted or 'empty'}", style="yellow")
     if stage.version and stage.since_time:
@@ -115,7 +173,15 @@ def _stage(root: Tree, model: RegisteredModel, name: str, now: datetime, *, wide
     for version, percent in traffic(stage, rollout):
         pods = f"{stage.ready_replicas}/{stage.desired_replicas} pods"
         style = "green" if stage.ready_replicas >= stage.desired_replicas else "yellow"
-        branch.add(Text.assemble("traffic  ", part(percent), f" {percent}% {version}  ", (pods, style), f"  {stage.url}"))
+        branch.add(
+            Text.assemble(
+                "traffic  ",
+                part(percent),
+                f" {percent}% {version}  ",
+                (pods, style),
+                f"  {stage.url}",
+            )
+        )
     if rollout is not None:
         branch.add(Text("traffic  ") + split_line(rollout))
     if stage.version and not stage.url:
@@ -139,9 +205,13 @@ def _stage(root: Tree, model: RegisteredModel, name: str, now: datetime, *, wide
         branch.add(_blocked(blocker))
 
 
-def _steps(branch: Tree, moving: Sequence[StepStatus], rollout: Rolling | None, now: datetime, told: str) -> None:
+def _steps(
+    branch: Tree, moving: Sequence[StepStatus], rollout: Rolling | None, now: datetime, told: str
+) -> None:
     """Draw the steps of a promotion, and below that of its rollout how far that is."""
-    for step, line in zip(moving, step_lines(stepped(moving, rollout, now), now, told), strict=True):
+    for step, line in zip(
+        moving, step_lines(stepped(moving, rollout, now), now, told), strict=True
+    ):
         leaf = branch.add(line)
         if step.name == ROLLOUT and rollout is not None:
             for detail in rollout_lines(rollout, told):
@@ -149,23 +219,33 @@ def _steps(branch: Tree, moving: Sequence[StepStatus], rollout: Rolling | None, 
 
 
 def _gates(branch: Tree, model: RegisteredModel, name: str, now: datetime, *, wide: bool) -> bool:
-    """Draw what a stage's gates say; return whether what is waited for is drawn. Passed ones are counted, but for who approved."""
+    """Draw what a stage's gates say; return whether what is waited for is drawn. Passed ones are
+    counted, but for who approved.
+    """
     gates = gates_of(model, name)
     if gates is None:
         return False
     drawn = branch.add(gate_views.head(gates))
-    for line in gate_views.gate_lines(gates, now, gates.said if gates.open or wide else gates.by_people):
+    for line in gate_views.gate_lines(
+        gates, now, gates.said if gates.open or wide else gates.by_people
+    ):
         drawn.add(line)
     return bool(gates.open)
 
 
 def _blocked(blocker: Blocker) -> Text:
-    return Text.assemble((f"{blocker.reason}: ", "red" if blocker.needs_action else "yellow"), blocker.message)
+    return Text.assemble(
+        (f"{blocker.reason}: ", "red" if blocker.needs_action else "yellow"), blocker.message
+    )
 
 
 def _versions(root: Tree, model: RegisteredModel, now: datetime, width: int, *, wide: bool) -> None:
     every = model.status.versions
-    shown = [each for at, each in enumerate(every) if wide or each.stages or each.blocked or at >= len(every) - _VERSIONS]
+    shown = [
+        each
+        for at, each in enumerate(every)
+        if wide or each.stages or each.blocked or at >= len(every) - _VERSIONS
+    ]
     waiting = [name for name in model.spec.versions if name not in {each.name for each in every}]
     if not shown and not waiting:
         root.add(Text("no versions yet", style="dim"))
@@ -185,7 +265,9 @@ def _versions(root: Tree, model: RegisteredModel, now: datetime, width: int, *, 
 
 
 def _rejections(model: RegisteredModel, version: VersionStatus, now: datetime) -> list[Text]:
-    """Return which stages have rejected a version, and why; without the stage that asks for it, which says so itself."""
+    """Return which stages have rejected a version, and why; without the stage that asks for it,
+    which says so itself.
+    """
     found = []
     for name, stage in sorted(model.status.stages.items()):
         for each in stage.rejected:
@@ -196,11 +278,27 @@ def _rejections(model: RegisteredModel, version: VersionStatus, now: datetime) -
     return found
 
 
-def _version(version: VersionStatus, longest: int, now: datetime, width: int, *, wide: bool) -> Text:
-    source = version.training_run or (version.run_id and f"run {version.run_id[:8]}") or version.uri or "nowhere"
-    facts = [version.flavor or "?", size(version.bytes), f"from {source}", ago(version.registered_time, now)]
+def _version(
+    version: VersionStatus, longest: int, now: datetime, width: int, *, wide: bool
+) -> Text:
+    source = (
+        version.training_run
+        or (version.run_id and f"run {version.run_id[:8]}")
+        or version.uri
+        or "nowhere"
+    )
+    facts = [
+        version.flavor or "?",
+        size(version.bytes),
+        f"from {source}",
+        ago(version.registered_time, now),
+    ]
     if wide:
-        facts += [short_digest(version.digest), f"MLflow {version.mlflow_version or '-'}", version.signature or "no signature"]
+        facts += [
+            short_digest(version.digest),
+            f"MLflow {version.mlflow_version or '-'}",
+            version.signature or "no signature",
+        ]
     held = f"  in {', '.join(version.stages)}" if version.stages else ""
     words = ", ".join(fact for fact in facts if fact)
     words = words if wide else clip(words, max(20, width - longest - 2 - len(held)))

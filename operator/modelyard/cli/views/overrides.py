@@ -26,7 +26,9 @@ def wanted(model: RegisteredModel, stage: str, asked: Asked, now: datetime) -> T
 
 
 def ended(model: RegisteredModel, stage: str, hint: Callable[[str], str]) -> Text:
-    """Say what serves now that the override is taken off, and the two ways on; as the model was just before."""
+    """Say what serves now that the override is taken off, and the two ways on; as the model was
+    just before.
+    """
     spec, status = model.spec.stages[stage], model.status.stages.get(stage) or StageStatus()
     name, held = model.metadata.name, status.version
     head = f"{model.key}  {stage}: the override is taken off."
@@ -34,7 +36,9 @@ def ended(model: RegisteredModel, stage: str, hint: Callable[[str], str]) -> Tex
         return Text(f"{head} {f'{held} is still serving' if held else 'Nothing is serving'}.")
     ways = [("make it the version", f"promote {name} {held} --to {stage}")]
     if spec.version is not None:
-        ways.append((f"go back to {spec.version}", f"rollback {name} --stage {stage} --to {spec.version}"))
+        ways.append(
+            (f"go back to {spec.version}", f"rollback {name} --stage {stage} --to {spec.version}")
+        )
     longest = max(len(words) for words, _ in ways)
     lines = [f"  to {words.ljust(longest)}  {hint(command)}" for words, command in ways]
     return Text("\n".join([f"{head} {held} is still serving: nothing switches by itself.", *lines]))

@@ -1,4 +1,6 @@
-"""A comparison as a page and as a picture. The page needs nothing from anywhere: its curves are drawn in the page itself."""
+"""A comparison as a page and as a picture. The page needs nothing from anywhere: its curves are
+drawn in the page itself.
+"""
 
 from collections.abc import Iterable
 from html import escape
@@ -27,15 +29,28 @@ def page(comparison: Comparison) -> str:
     """Return an HTML page that stands by itself."""
     left, right = comparison.left, comparison.right
     title = f"{comparison.model}: {left.name} and {right.name}"
-    metrics = [{name: number(value) for name, value in side.metrics.items()} for side in (left, right)]
+    metrics = [
+        {name: number(value) for name, value in side.metrics.items()} for side in (left, right)
+    ]
     tables = [
         _table("Versions", left.name, right.name, dict(left.facts), dict(right.facts)),
         _table("Parameters", left.name, right.name, dict(left.parameters), dict(right.parameters)),
         _table("Metrics", left.name, right.name, metrics[0], metrics[1]),
     ]
-    curves = [f"<h3>{escape(name)}</h3>{_svg(pair, (left.name, right.name))}" for name, pair in comparison.curves().items()]
+    curves = [
+        f"<h3>{escape(name)}</h3>{_svg(pair, (left.name, right.name))}"
+        for name, pair in comparison.curves().items()
+    ]
     missing = [f'<p class="missing">{escape(words)}</p>' for words in comparison.missing]
-    body = "\n".join([f"<h1>{escape(title)}</h1>", *tables, *(["<h2>Curves</h2>"] if curves else []), *curves, *missing])
+    body = "\n".join(
+        [
+            f"<h1>{escape(title)}</h1>",
+            *tables,
+            *(["<h2>Curves</h2>"] if curves else []),
+            *curves,
+            *missing,
+        ]
+    )
     head = f'<meta charset="utf-8"><title>{escape(title)}</title><style>{_STYLE}</style>'
     return f'<!doctype html>\n<html lang="en"><head>{head}</head>\n<body>\n{body}\n</body></html>\n'
 
@@ -49,14 +64,19 @@ def _table(title: str, one: str, other: str, left: dict[str, str], right: dict[s
 
 
 def _row(name: str, one: str | None, other: str | None) -> str:
-    cells = "".join(f"<td>{escape(each if each is not None else '-')}</td>" for each in (name, one, other))
+    cells = "".join(
+        f"<td>{escape(each if each is not None else '-')}</td>" for each in (name, one, other)
+    )
     kind = "same" if one == other else "differs"
     return f'<tr class="{kind}">{cells}</tr>'
 
 
 def _svg(pair: tuple[Points, Points], names: tuple[str, str]) -> str:
     points = [point for series in pair for point in series]
-    (first, last), (low, high) = _span(step for step, _ in points), _span(value for _, value in points)
+    (first, last), (low, high) = (
+        _span(step for step, _ in points),
+        _span(value for _, value in points),
+    )
 
     def place(step: float, value: float) -> str:
         x = _EDGE + (step - first) / ((last - first) or 1) * (_WIDTH - 2 * _EDGE)
@@ -67,12 +87,20 @@ def _svg(pair: tuple[Points, Points], names: tuple[str, str]) -> str:
     for series, name, colour, at in zip(pair, names, _COLOURS, (0, 1), strict=True):
         where = " ".join(place(step, value) for step, value in series)
         lines.append(f'<polyline fill="none" stroke="{colour}" stroke-width="2" points="{where}"/>')
-        lines.append(f'<text x="{_WIDTH - _EDGE + 4}" y="{24 + 16 * at}" style="fill:{colour}">{escape(name)}</text>')
+        lines.append(
+            f'<text x="{_WIDTH - _EDGE + 4}" y="{24 + 16 * at}"'
+            f' style="fill:{colour}">{escape(name)}</text>'
+        )
     marks = (
-        f'<text x="2" y="20">{number(high)}</text><text x="2" y="{_HEIGHT - _EDGE / 2}">{number(low)}</text>'
-        f'<text x="{_EDGE}" y="{_HEIGHT - 4}">{number(first)}</text><text x="{_WIDTH - _EDGE - 20}" y="{_HEIGHT - 4}">{number(last)}</text>'
+        f'<text x="2" y="20">{number(high)}</text><text x="2"'
+        f' y="{_HEIGHT - _EDGE / 2}">{number(low)}</text><text x="{_EDGE}"'
+        f' y="{_HEIGHT - 4}">{number(first)}</text><text x="{_WIDTH - _EDGE - 20}"'
+        f' y="{_HEIGHT - 4}">{number(last)}</text>'
     )
-    return f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" width="{_WIDTH}" role="img">{marks}{"".join(lines)}</svg>'
+    return (
+        f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" width="{_WIDTH}"'
+        f' role="img">{marks}{"".join(lines)}</svg>'
+    )
 
 
 def _span(values: Iterable[float]) -> tuple[float, float]:
@@ -96,13 +124,20 @@ def png(comparison: Comparison, path: Path) -> None:
     for at, (name, pair) in enumerate(curves.items(), start=1):
         axes = figure.add_subplot(len(curves), 1, at)
         for series, label, colour in zip(pair, names, _COLOURS, strict=True):
-            axes.plot([step for step, _ in series], [value for _, value in series], color=colour, label=label)
+            axes.plot(
+                [step for step, _ in series],
+                [value for _, value in series],
+                color=colour,
+                label=label,
+            )
         axes.set_title(name)
         axes.legend()
     if not curves:
         axes = figure.add_subplot()
         metrics = sorted({*comparison.left.metrics, *comparison.right.metrics})
-        for side, colour, shift in zip((comparison.left, comparison.right), _COLOURS, (-0.2, 0.2), strict=True):
+        for side, colour, shift in zip(
+            (comparison.left, comparison.right), _COLOURS, (-0.2, 0.2), strict=True
+        ):
             axes.bar(
                 [at + shift for at in range(len(metrics))],
                 [side.metrics.get(metric, 0) for metric in metrics],

@@ -1,4 +1,6 @@
-"""A rollout in steps: how the requests are split, at which step it is, what was counted, and what the analysis says."""
+"""A rollout in steps: how the requests are split, at which step it is, what was counted, and
+what the analysis says.
+"""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -25,7 +27,9 @@ _WIDTH = 10
 
 
 def part(percent: int) -> Text:
-    """Return a share of the requests as a bar: neither empty nor full while there is another share."""
+    """Return a share of the requests as a bar: neither empty nor full while there is another
+    share.
+    """
     cell = 100 // _WIDTH
     return bar(percent if percent in {0, 100} else min(max(percent, cell), 100 - cell), _WIDTH)
 
@@ -33,12 +37,16 @@ def part(percent: int) -> Text:
 def split_line(found: Rolling) -> Text:
     """Return what the candidate gets, as a bar, and how many pods split so."""
     return Text.assemble(
-        part(found.weight), f" {found.weight}% {found.version}  ", (found.applied, "green" if found.is_applied else "yellow")
+        part(found.weight),
+        f" {found.weight}% {found.version}  ",
+        (found.applied, "green" if found.is_applied else "yellow"),
     )
 
 
 def stepped(steps: Sequence[StepStatus], found: Rolling | None, now: datetime) -> list[StepStatus]:
-    """Return the steps of a promotion; that of a rollout under way says what it waits for, and for how long."""
+    """Return the steps of a promotion; that of a rollout under way says what it waits for, and
+    for how long.
+    """
 
     def one(step: StepStatus) -> StepStatus:
         if found is None or step.name != ROLLOUT or step.state is StepState.DONE:
@@ -57,7 +65,15 @@ def rollout_lines(found: Rolling, told: str = "") -> list[Text]:
 
     """
     longest = max((len(name) for name, _ in found.counts), default=0)
-    lines = [Text.assemble((name.ljust(longest), "dim"), f"  {counted}") for name, counted in found.counts]
+    lines = [
+        Text.assemble((name.ljust(longest), "dim"), f"  {counted}")
+        for name, counted in found.counts
+    ]
     if found.said and found.said not in told:
-        lines.append(Text(found.said, style=_STYLES.get(found.verdict, "") if found.verdict is not None else ""))
+        lines.append(
+            Text(
+                found.said,
+                style=_STYLES.get(found.verdict, "") if found.verdict is not None else "",
+            )
+        )
     return lines

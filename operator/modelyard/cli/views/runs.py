@@ -14,7 +14,18 @@ from modelyard.client.text import age, ago, clip, lasted, number, short_digest, 
 __all__ = ["HEADS", "WIDE_HEADS", "ended", "eta", "line", "metrics", "row", "show", "word"]
 
 HEADS = ("NAME", "EXPERIMENT", "STATE", "PROGRESS", "AGE", "METRICS")
-WIDE_HEADS = ("NAME", "EXPERIMENT", "STATE", "PROGRESS", "AGE", "ATTEMPT", "TRAINER", "REGISTERED", "RUN", "METRICS")
+WIDE_HEADS = (
+    "NAME",
+    "EXPERIMENT",
+    "STATE",
+    "PROGRESS",
+    "AGE",
+    "ATTEMPT",
+    "TRAINER",
+    "REGISTERED",
+    "RUN",
+    "METRICS",
+)
 _FEW = 3
 
 
@@ -25,9 +36,13 @@ def ended(run: TrainingRun) -> bool:
 
 
 def word(run: TrainingRun) -> str:
-    """Return where a run stands in one word: the reason of its Ready condition, which names it best."""
+    """Return where a run stands in one word: the reason of its Ready condition, which names it
+    best.
+    """
     state, condition = standing(run.status, run.metadata.generation)
-    return "Deleting" if run.metadata.deletion_timestamp else condition.reason if condition else state
+    return (
+        "Deleting" if run.metadata.deletion_timestamp else condition.reason if condition else state
+    )
 
 
 def _style(run: TrainingRun) -> str:
@@ -60,7 +75,11 @@ def row(run: TrainingRun, now: datetime, *, wide: bool = False) -> list[Cell]:
     cells += ["-" if percent is None else f"{percent}%", age(run.metadata.creation_timestamp, now)]
     if wide:
         done = run.status.registered
-        cells += [str(run.status.attempt), _trainer(run), f"{done.model}@{done.version}" if done else "-"]
+        cells += [
+            str(run.status.attempt),
+            _trainer(run),
+            f"{done.model}@{done.version}" if done else "-",
+        ]
         cells.append(run.status.mlflow.run_id if run.status.mlflow else "-")
     return [*cells, metrics(run, None if wide else _FEW)]
 
@@ -73,27 +92,57 @@ def line(run: TrainingRun, now: datetime, width: int) -> Text:
     """Draw a run that goes on in one line: name, bar, what is left."""
     percent = _percent(run)
     done = "   - " if percent is None else f" {percent:3d}%"
-    head = Text.assemble((run.metadata.name, "bold"), "  ", bar(percent or 0, 10, "cyan"), done, "  ")
-    rest = [word(run), eta(run) or f"for {age(run.metadata.creation_timestamp, now)}", metrics(run, 1)]
-    return head.append(clip(", ".join(part for part in rest if part), max(16, width - len(head.plain))))
+    head = Text.assemble(
+        (run.metadata.name, "bold"), "  ", bar(percent or 0, 10, "cyan"), done, "  "
+    )
+    rest = [
+        word(run),
+        eta(run) or f"for {age(run.metadata.creation_timestamp, now)}",
+        metrics(run, 1),
+    ]
+    return head.append(
+        clip(", ".join(part for part in rest if part), max(16, width - len(head.plain)))
+    )
 
 
 def show(run: TrainingRun, now: datetime, width: int) -> RenderableType:
     """Draw everything that is known of a run."""
     state, condition = standing(run.status, run.metadata.generation)
     status, meta = run.status, run.metadata
-    head = Text.assemble((meta.name, "bold"), (f"  {meta.namespace}  ", "dim"), (word(run), style_of(state)))
+    head = Text.assemble(
+        (meta.name, "bold"), (f"  {meta.namespace}  ", "dim"), (word(run), style_of(state))
+    )
     told: list[tuple[str, Cell]] = [("experiment", run.spec.experiment), ("trainer", _trainer(run))]
     if (data := run.spec.dataset) is not None:
-        read = f"  {status.dataset.rows} rows, {short_digest(status.dataset.digest)}" if status.dataset else ""
+        read = (
+            f"  {status.dataset.rows} rows, {short_digest(status.dataset.digest)}"
+            if status.dataset
+            else ""
+        )
         told.append(("dataset", f"{data.name}  {data.uri or 'synthetic'}{read}"))
     if (percent := _percent(run)) is not None:
         told.append(("progress", bar(percent) + f" {percent}%  {eta(run)}".rstrip()))
     if status.start_time:
         end = status.completion_time or now
-        told.append(("time", f"{lasted(end - status.start_time)}, begun {ago(status.start_time, now)}, attempt {status.attempt}"))
+        told.append(
+            (
+                "time",
+                (
+                    f"{lasted(end - status.start_time)}, begun {ago(status.start_time, now)}, attempt"
+                    f" {status.attempt}"
+                ),
+            )
+        )
     if status.model:
-        told.append(("model", f"{status.model.flavor or '?'}  {size(status.model.bytes)}  {short_digest(status.model.digest)}"))
+        told.append(
+            (
+                "model",
+                (
+                    f"{status.model.flavor or '?'}  {size(status.model.bytes)} "
+                    f" {short_digest(status.model.digest)}"
+                ),
+            )
+        )
     if run.spec.register_:
         done = "registered" if status.registered else "not registered yet"
         told.append(("version", f"{run.spec.register_.model}@{run.spec.register_.version}, {done}"))
@@ -105,7 +154,14 @@ def show(run: TrainingRun, now: datetime, width: int) -> RenderableType:
     parts += [Text(), facts(told)]
     for title, values in (("parameters", run.parameters), ("metrics", _values(run))):
         if values:
-            parts += [Text(), table((title.upper(), "VALUE"), [[key, value] for key, value in sorted(values.items())], width)]
+            parts += [
+                Text(),
+                table(
+                    (title.upper(), "VALUE"),
+                    [[key, value] for key, value in sorted(values.items())],
+                    width,
+                ),
+            ]
         if title == "parameters" and status.omitted_parameters:
             parts.append(Text(f"and {status.omitted_parameters} more in MLflow", style="dim"))
     return Group(*parts, *_failure(run))
@@ -122,5 +178,9 @@ def _failure(run: TrainingRun) -> list[RenderableType]:
     code = f", exit code {failed.exit_code}" if failed.exit_code is not None else ""
     head = Text(f"attempt {failed.attempt} failed: {failed.reason}{code}", style="red")
     said = [Text(failed.message)] if failed.message else []
-    log = [Text("\n".join(f"  | {each}" for each in failed.log.rstrip().splitlines()), style="dim")] if failed.log else []
+    log = (
+        [Text("\n".join(f"  | {each}" for each in failed.log.rstrip().splitlines()), style="dim")]
+        if failed.log
+        else []
+    )
     return [Text(), head, *said, *log]

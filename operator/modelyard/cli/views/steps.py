@@ -1,11 +1,19 @@
-"""The steps of a promotion: a bar, a line for each step and each open gate. Waiting for the next state does not belong here."""
+"""The steps of a promotion: a bar, a line for each step and each open gate. Waiting for the next
+state does not belong here.
+"""
 
 from collections.abc import Sequence
 from datetime import datetime
 
 from rich.text import Text
 
-from modelyard.api.registered_model import ModelReason, RegisteredModel, StageStatus, StepState, StepStatus
+from modelyard.api.registered_model import (
+    ModelReason,
+    RegisteredModel,
+    StageStatus,
+    StepState,
+    StepStatus,
+)
 from modelyard.cli.views.gates import gate_lines
 from modelyard.cli.views.rollouts import ROLLOUT, rollout_lines, split_line, stepped
 from modelyard.cli.views.text import bar
@@ -25,7 +33,8 @@ _STATES = max(len(state) for state in StepState)
 
 
 def step_lines(steps: Sequence[StepStatus], now: datetime, told: str = "") -> list[Text]:
-    """Return a line for each step: a mark, its name, its state, since when, what it does or waits for.
+    """Return a line for each step: a mark, its name, its state, since when, what it does or waits
+    for.
 
     Args:
         steps: The steps.
@@ -39,8 +48,12 @@ def step_lines(steps: Sequence[StepStatus], now: datetime, told: str = "") -> li
     lines = []
     for step, since in zip(steps, ages, strict=True):
         mark, style = _MARKS[step.state]
-        head = Text.assemble((mark, style), f" {step.name.ljust(longest)}  ", (step.state.ljust(_STATES), style))
-        head.append(f"  {since.rjust(widest)}  {'' if told.startswith(step.detail) else step.detail}")
+        head = Text.assemble(
+            (mark, style), f" {step.name.ljust(longest)}  ", (step.state.ljust(_STATES), style)
+        )
+        head.append(
+            f"  {since.rjust(widest)}  {'' if told.startswith(step.detail) else step.detail}"
+        )
         head.rstrip()
         lines.append(head)
     return lines
@@ -54,14 +67,24 @@ def roll_out(model: RegisteredModel, name: str, now: datetime) -> Text | None:
     words = _words(model, stage, change, found)
     if words is None:
         return None
-    since = f", {age(stage.start_time, now)}" if stage.start_time and found.state is not State.UNSEEN else ""
+    since = (
+        f", {age(stage.start_time, now)}"
+        if stage.start_time and found.state is not State.UNSEEN
+        else ""
+    )
     return Text.assemble("roll-out ", bar(100 * found.fraction, 10, "yellow"), f" {words}{since}")
 
 
-def _words(model: RegisteredModel, stage: StageStatus, change: progress.Change, found: Progress) -> str | None:
+def _words(
+    model: RegisteredModel, stage: StageStatus, change: progress.Change, found: Progress
+) -> str | None:
     is_other = change.version != stage.version
     if found.state is State.UNSEEN:
-        return "the operator has not observed it yet" if is_other or change.attempt > stage.attempt else None
+        return (
+            "the operator has not observed it yet"
+            if is_other or change.attempt > stage.attempt
+            else None
+        )
     if found.state is State.FAILED and found.step is not None:
         return f"{change.version} is stopped"
     if found.state is not State.UNDER_WAY:
@@ -73,17 +96,27 @@ def _words(model: RegisteredModel, stage: StageStatus, change: progress.Change, 
     if stage.candidate is not None:
         return f"{change.version} with another runtime"
     synced = model.status.condition("Synced")
-    is_followed = synced is not None and synced.status == "False" and synced.reason == ModelReason.PROMOTING
+    is_followed = (
+        synced is not None and synced.status == "False" and synced.reason == ModelReason.PROMOTING
+    )
     return f"{change.version} is effective, MLflow follows" if is_followed else None
 
 
 def change_lines(stage: str, found: Progress, now: datetime) -> Text:
-    """Draw where a change stands while it is followed: a bar and what it waits for, the steps, the gates."""
+    """Draw where a change stands while it is followed: a bar and what it waits for, the steps,
+    the gates.
+    """
     has_open_gates = found.gates is not None and bool(found.gates.open)
     words = found.gates.summary if found.gates is not None and has_open_gates else found.message
-    head = Text.assemble(f"{stage}  ", bar(100 * found.fraction, 20, "yellow"), f" {words}".rstrip())
+    head = Text.assemble(
+        f"{stage}  ", bar(100 * found.fraction, 20, "yellow"), f" {words}".rstrip()
+    )
     lines = []
-    for step, line in zip(found.steps, step_lines(stepped(found.steps, found.rollout, now), now, found.message), strict=True):
+    for step, line in zip(
+        found.steps,
+        step_lines(stepped(found.steps, found.rollout, now), now, found.message),
+        strict=True,
+    ):
         lines.append(Text("  ") + line)
         if step.name == ROLLOUT and found.rollout is not None:
             drawn = (split_line(found.rollout), *rollout_lines(found.rollout, found.message))

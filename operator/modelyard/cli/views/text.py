@@ -1,4 +1,6 @@
-"""How an object stands, its colour, and bars, for every view. Values as text are in `client.text`, tables in `client.table`."""
+"""How an object stands, its colour, and bars, for every view. Values as text are in
+`client.text`, tables in `client.table`.
+"""
 
 from rich.text import Text
 
@@ -13,7 +15,8 @@ def standing(status: Status, generation: int) -> tuple[str, Condition | None]:
     """Return how an object stands, in one word, and the condition that says why.
 
     Returns:
-        Ready, Stalled, Reconciling or Unknown (the operator has not observed it, or not this generation of its spec).
+        Ready, Stalled, Reconciling or Unknown (the operator has not observed it, or not this
+            generation of its spec).
 
     """
     found = status.condition("Ready")
@@ -31,6 +34,8 @@ def style_of(word: str) -> str:
 
 
 def bar(percent: float, width: int = 20, style: str = "green") -> Text:
-    """Draw a bar that is readable without colour too: the part that is done is thick, the rest is thin."""
+    """Draw a bar that is readable without colour too: the part that is done is thick, the rest
+    is thin.
+    """
     done = round(max(0.0, min(100.0, percent)) / 100 * width)
     return Text.assemble(("━" * done, style), ("─" * (width - done), "dim"))

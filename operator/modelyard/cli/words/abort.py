@@ -1,7 +1,18 @@
 """`modelyard abort`: give up the version that a stage is on its way to."""
 
 from modelyard.cli.groups import word
-from modelyard.cli.options import Context, DryRun, Follow, Model, Namespace, Output, Reason, Stage, Wait, Where
+from modelyard.cli.options import (
+    Context,
+    DryRun,
+    Follow,
+    Model,
+    Namespace,
+    Output,
+    Reason,
+    Stage,
+    Wait,
+    Where,
+)
 
 __all__ = ["command"]
 
@@ -18,9 +29,11 @@ def abort(
     context: Context = None,
     output: Output = None,
 ) -> None:
-    """Give up the version that a stage is on its way to, or has rejected: the effective one keeps the stage.
+    """Give up the version that a stage is on its way to, or has rejected: the effective one keeps
+    the stage.
 
-    Its spec asks for the effective version again. In a rollout the weight is 0 within half a second, and no request is lost.
+    Its spec asks for the effective version again. In a rollout the weight is 0 within half a
+    second, and no request is lost.
     """
     from modelyard.cli.commands import rollouts as command  # noqa: PLC0415
     from modelyard.cli.commands.promote import Asked  # noqa: PLC0415

@@ -10,16 +10,32 @@ from modelyard.cli.options import Context, DryRun, Model, Namespace, Output, Whe
 
 __all__ = ["Comment", "Evidence", "Gate", "Stage", "Version", "command"]
 
-Version = Annotated[str, typer.Argument(metavar="VERSION", help="The version.", autocompletion=completing.versions)]
+Version = Annotated[
+    str, typer.Argument(metavar="VERSION", help="The version.", autocompletion=completing.versions)
+]
 Stage = Annotated[
-    str, typer.Option("--stage", "-s", metavar="STAGE", help="The stage that it is to take.", autocompletion=completing.stages)
+    str,
+    typer.Option(
+        "--stage",
+        "-s",
+        metavar="STAGE",
+        help="The stage that it is to take.",
+        autocompletion=completing.stages,
+    ),
 ]
 Gate = Annotated[
     str,
-    typer.Option("--gate", metavar="GATE", help="The gate; the stage's gate approvals if absent.", autocompletion=completing.gates),
+    typer.Option(
+        "--gate",
+        metavar="GATE",
+        help="The gate; the stage's gate approvals if absent.",
+        autocompletion=completing.gates,
+    ),
 ]
 Comment = Annotated[str, typer.Option("--comment", metavar="WORDS", help="Why.")]
-Evidence = Annotated[str, typer.Option("--evidence", metavar="URL", help="Where it can be read why.")]
+Evidence = Annotated[
+    str, typer.Option("--evidence", metavar="URL", help="Where it can be read why.")
+]
 
 
 def approve(
@@ -37,7 +53,8 @@ def approve(
 ) -> None:
     """Approve a version for a stage, in your own name.
 
-    It counts for the version's present bytes. Who asked for the version, or registered it, cannot approve it.
+    It counts for the version's present bytes. Who asked for the version, or registered it, cannot
+    approve it.
     """
     from modelyard.api.model_approval import Decision  # noqa: PLC0415
     from modelyard.cli.commands import approve as command  # noqa: PLC0415

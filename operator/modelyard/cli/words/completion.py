@@ -1,4 +1,6 @@
-"""`modelyard completion SHELL`. A shell is a word, not an argument: typer would load pydantic to read that."""
+"""`modelyard completion SHELL`. A shell is a word, not an argument: typer would load pydantic to
+read that.
+"""
 
 from modelyard.cli.groups import Word, group, words_of
 
@@ -39,5 +41,7 @@ def kubectl() -> None:
 command = group(
     "completion",
     "Print what lets a shell complete commands, options and names.",
-    words_of({"bash": bash, "zsh": zsh, "fish": fish, "powershell": powershell, "kubectl": kubectl}, Word),
+    words_of(
+        {"bash": bash, "zsh": zsh, "fish": fish, "powershell": powershell, "kubectl": kubectl}, Word
+    ),
 )

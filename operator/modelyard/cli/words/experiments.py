@@ -10,18 +10,40 @@ from modelyard.cli.options import AllNamespaces, Context, Namespace, Output, Whe
 
 __all__ = ["command"]
 
-_Experiment = Annotated[str, typer.Argument(metavar="EXPERIMENT", help="The experiment.", autocompletion=completing.experiments)]
-_Experiments = Annotated[list[str], typer.Argument(metavar="EXPERIMENT", help="Experiments.", autocompletion=completing.experiments)]
+_Experiment = Annotated[
+    str,
+    typer.Argument(
+        metavar="EXPERIMENT", help="The experiment.", autocompletion=completing.experiments
+    ),
+]
+_Experiments = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="EXPERIMENT", help="Experiments.", autocompletion=completing.experiments
+    ),
+]
 
 
-def experiments_list(*, namespace: Namespace = None, every: AllNamespaces = False, context: Context = None, output: Output = None) -> None:
+def experiments_list(
+    *,
+    namespace: Namespace = None,
+    every: AllNamespaces = False,
+    context: Context = None,
+    output: Output = None,
+) -> None:
     """List experiments."""
     from modelyard.cli.commands import experiments as command  # noqa: PLC0415
 
     command.listed(Where(namespace, context, output, every))
 
 
-def experiments_show(experiment: _Experiment, *, namespace: Namespace = None, context: Context = None, output: Output = None) -> None:
+def experiments_show(
+    experiment: _Experiment,
+    *,
+    namespace: Namespace = None,
+    context: Context = None,
+    output: Output = None,
+) -> None:
     """Show everything about an experiment, and its runs."""
     from modelyard.cli.commands import experiments as command  # noqa: PLC0415
 
@@ -29,7 +51,12 @@ def experiments_show(experiment: _Experiment, *, namespace: Namespace = None, co
 
 
 def experiments_delete(
-    experiment: _Experiments, *, yes: Yes = False, namespace: Namespace = None, context: Context = None, output: Output = None
+    experiment: _Experiments,
+    *,
+    yes: Yes = False,
+    namespace: Namespace = None,
+    context: Context = None,
+    output: Output = None,
 ) -> None:
     """Delete experiments. What they have in MLflow goes too if their deletionPolicy is Delete."""
     from modelyard.cli.commands import experiments as command  # noqa: PLC0415

@@ -15,23 +15,45 @@ _BOTH = 2
 
 
 def history(
-    words: Annotated[list[str], typer.Argument(metavar="[verify] MODEL", help="The model; with verify before it, its record is checked.")],
+    words: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="[verify] MODEL",
+            help="The model; with verify before it, its record is checked.",
+        ),
+    ],
     *,
     stage: Annotated[
-        str | None, typer.Option("--stage", "-s", metavar="STAGE", help="Of one stage only.", autocompletion=completing.stages)
+        str | None,
+        typer.Option(
+            "--stage",
+            "-s",
+            metavar="STAGE",
+            help="Of one stage only.",
+            autocompletion=completing.stages,
+        ),
     ] = None,
-    every: Annotated[bool, typer.Option("--all", help="All of it, from S3; not only the newest 50.")] = False,
+    every: Annotated[
+        bool, typer.Option("--all", help="All of it, from S3; not only the newest 50.")
+    ] = False,
     head: Annotated[
-        str, typer.Option("--head", metavar="NUMBER:DIGEST", help="With verify: an entry's number and digest, as its Event had them.")
+        str,
+        typer.Option(
+            "--head",
+            metavar="NUMBER:DIGEST",
+            help="With verify: an entry's number and digest, as its Event had them.",
+        ),
     ] = "",
     namespace: Namespace = None,
     context: Context = None,
     output: Output = None,
 ) -> None:
-    """Show which version held which stage, and when, newest first. `history verify MODEL` checks the record in S3.
+    """Show which version held which stage, and when, newest first. `history verify MODEL` checks
+    the record in S3.
 
-    The record is a chain: each entry holds the digest of the one before. verify finds one that is missing, altered or
-    reordered; with --head, which was kept elsewhere, also a record that was rewritten whole. Its exit code is 1 then.
+    The record is a chain: each entry holds the digest of the one before. verify finds one that is
+    missing, altered or reordered; with --head, which was kept elsewhere, also a record that was
+    rewritten whole. Its exit code is 1 then.
     """
     from modelyard.cli.commands import history as command  # noqa: PLC0415
 
@@ -42,9 +64,13 @@ def history(
         command.verify(where, words[1], head)
         return
     if len(words) != 1:
-        raise typer.BadParameter("write modelyard history MODEL, or modelyard history verify MODEL.")
+        raise typer.BadParameter(
+            "write modelyard history MODEL, or modelyard history verify MODEL."
+        )
     if head:
-        raise typer.BadParameter(f"--head is for modelyard history verify {words[0]}.", param_hint="'--head'")
+        raise typer.BadParameter(
+            f"--head is for modelyard history verify {words[0]}.", param_hint="'--head'"
+        )
     command.history(where, words[0], stage, every=every)
 
 

@@ -6,23 +6,53 @@ import typer
 
 from modelyard.cli import completing
 from modelyard.cli.groups import word
-from modelyard.cli.options import Context, DryRun, Follow, Model, Namespace, Output, Reason, Wait, Where
+from modelyard.cli.options import (
+    Context,
+    DryRun,
+    Follow,
+    Model,
+    Namespace,
+    Output,
+    Reason,
+    Wait,
+    Where,
+)
 
 __all__ = ["command"]
 
 
 def promote(
     model: Model,
-    version: Annotated[str, typer.Argument(metavar="VERSION", help="The version.", autocompletion=completing.versions)],
-    to: Annotated[str, typer.Option("--to", metavar="STAGE", help="The stage that it takes.", autocompletion=completing.stages)],
+    version: Annotated[
+        str,
+        typer.Argument(metavar="VERSION", help="The version.", autocompletion=completing.versions),
+    ],
+    to: Annotated[
+        str,
+        typer.Option(
+            "--to",
+            metavar="STAGE",
+            help="The stage that it takes.",
+            autocompletion=completing.stages,
+        ),
+    ],
     *,
     reason: Reason = "",
     wait: Wait = True,
     timeout: Follow = None,
     dry_run: DryRun = False,
-    plan: Annotated[bool, typer.Option("--plan", help="Ask for it with dryRun: say what would be done, and do nothing.")] = False,
-    carry_out: Annotated[bool, typer.Option("--carry-out", help="Carry out what --plan has planned, and follow it.")] = False,
-    take_back: Annotated[bool, typer.Option("--take-back", help="Forget what --plan has planned.")] = False,
+    plan: Annotated[
+        bool,
+        typer.Option(
+            "--plan", help="Ask for it with dryRun: say what would be done, and do nothing."
+        ),
+    ] = False,
+    carry_out: Annotated[
+        bool, typer.Option("--carry-out", help="Carry out what --plan has planned, and follow it.")
+    ] = False,
+    take_back: Annotated[
+        bool, typer.Option("--take-back", help="Forget what --plan has planned.")
+    ] = False,
     namespace: Namespace = None,
     context: Context = None,
     output: Output = None,

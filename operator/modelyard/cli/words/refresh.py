@@ -24,12 +24,19 @@ _Stage = Annotated[
 
 def refresh(
     model: Annotated[
-        str | None, typer.Argument(metavar="MODEL", autocompletion=completing.models, help="The RegisteredModel; or --all.")
+        str | None,
+        typer.Argument(
+            metavar="MODEL", autocompletion=completing.models, help="The RegisteredModel; or --all."
+        ),
     ] = None,
     *,
     stage: _Stage = None,
     all_: Annotated[
-        bool, typer.Option("--all", help="All models of the namespace, one after the other; the first failure ends it.")
+        bool,
+        typer.Option(
+            "--all",
+            help="All models of the namespace, one after the other; the first failure ends it.",
+        ),
     ] = False,
     yes: Yes = False,
     wait: Wait = True,
@@ -41,8 +48,8 @@ def refresh(
 ) -> None:
     """Serve effective versions with the operator's current runtime.
 
-    After an upgrade of the operator a stage keeps the runtime that it was promoted with. A refresh is a
-    promotion of the same version, and needs the same right.
+    After an upgrade of the operator a stage keeps the runtime that it was promoted with. A refresh
+    is a promotion of the same version, and needs the same right.
     """
     from modelyard.cli.commands import promote  # noqa: PLC0415
     from modelyard.cli.commands import refresh as command  # noqa: PLC0415

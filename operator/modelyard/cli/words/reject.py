@@ -20,7 +20,9 @@ def reject(
     context: Context = None,
     output: Output = None,
 ) -> None:
-    """Reject a version for a stage, in your own name: it fails the gate, and what serves keeps serving."""
+    """Reject a version for a stage, in your own name: it fails the gate, and what serves keeps
+    serving.
+    """
     from modelyard.api.model_approval import Decision  # noqa: PLC0415
     from modelyard.cli.commands import approve as command  # noqa: PLC0415
     from modelyard.client.approving import Saying  # noqa: PLC0415

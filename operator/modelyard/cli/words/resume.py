@@ -1,7 +1,17 @@
 """`modelyard resume`: have a rollout in steps continue that is at a pause."""
 
 from modelyard.cli.groups import word
-from modelyard.cli.options import Context, DryRun, Follow, Model, Namespace, Output, Stage, Wait, Where
+from modelyard.cli.options import (
+    Context,
+    DryRun,
+    Follow,
+    Model,
+    Namespace,
+    Output,
+    Stage,
+    Wait,
+    Where,
+)
 
 __all__ = ["command"]
 
@@ -17,7 +27,8 @@ def resume(
     context: Context = None,
     output: Output = None,
 ) -> None:
-    """Have a rollout in steps continue that is at a pause, and follow it to its end or to the next pause.
+    """Have a rollout in steps continue that is at a pause, and follow it to its end or to the next
+    pause.
 
     It raises the rollout's resumed, and needs the right to promote.
     """

@@ -1,7 +1,17 @@
 """`modelyard retry`: try a version again that a stage has rejected."""
 
 from modelyard.cli.groups import word
-from modelyard.cli.options import Context, DryRun, Follow, Model, Namespace, Output, Stage, Wait, Where
+from modelyard.cli.options import (
+    Context,
+    DryRun,
+    Follow,
+    Model,
+    Namespace,
+    Output,
+    Stage,
+    Wait,
+    Where,
+)
 
 __all__ = ["command"]
 
@@ -17,7 +27,8 @@ def retry(
     context: Context = None,
     output: Output = None,
 ) -> None:
-    """Try a version again that a stage has rejected: its gates are asked again, its pods start again.
+    """Try a version again that a stage has rejected: its gates are asked again, its pods start
+    again.
 
     It raises the stage's attempt, and needs the right to promote.
     """

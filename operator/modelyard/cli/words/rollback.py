@@ -5,7 +5,18 @@ from typing import Annotated
 import typer
 
 from modelyard.cli.groups import word
-from modelyard.cli.options import Context, DryRun, Follow, Model, Namespace, Output, Reason, Stage, Wait, Where
+from modelyard.cli.options import (
+    Context,
+    DryRun,
+    Follow,
+    Model,
+    Namespace,
+    Output,
+    Reason,
+    Stage,
+    Wait,
+    Where,
+)
 
 __all__ = ["command"]
 
@@ -14,7 +25,9 @@ def rollback(
     model: Model,
     stage: Stage,
     *,
-    to: Annotated[str | None, typer.Option("--to", metavar="VERSION", help="Which; the one before if absent.")] = None,
+    to: Annotated[
+        str | None, typer.Option("--to", metavar="VERSION", help="Which; the one before if absent.")
+    ] = None,
     reason: Reason = "",
     wait: Wait = True,
     timeout: Follow = None,

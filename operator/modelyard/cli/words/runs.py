@@ -6,7 +6,16 @@ import typer
 
 from modelyard.cli import completing
 from modelyard.cli.groups import group, words_of
-from modelyard.cli.options import AllNamespaces, Context, Namespace, Output, Run, Timeout, Where, Yes
+from modelyard.cli.options import (
+    AllNamespaces,
+    Context,
+    Namespace,
+    Output,
+    Run,
+    Timeout,
+    Where,
+    Yes,
+)
 
 __all__ = ["command"]
 
@@ -14,12 +23,27 @@ __all__ = ["command"]
 def runs_list(
     *,
     experiment: Annotated[
-        str | None, typer.Option("--experiment", "-e", metavar="NAME", help="Of one experiment.", autocompletion=completing.experiments)
+        str | None,
+        typer.Option(
+            "--experiment",
+            "-e",
+            metavar="NAME",
+            help="Of one experiment.",
+            autocompletion=completing.experiments,
+        ),
     ] = None,
     filter: Annotated[  # noqa: A002 - the option's name, as MLflow and the client call it
-        str, typer.Option("--filter", metavar="COMPARISONS", help="Such as 'metrics.accuracy > 0.9 and parameters.max_depth = 6'.")
+        str,
+        typer.Option(
+            "--filter",
+            metavar="COMPARISONS",
+            help="Such as 'metrics.accuracy > 0.9 and parameters.max_depth = 6'.",
+        ),
     ] = "",
-    limit: Annotated[int | None, typer.Option("--limit", metavar="NUMBER", min=1, help="Only so many, the newest.")] = None,
+    limit: Annotated[
+        int | None,
+        typer.Option("--limit", metavar="NUMBER", min=1, help="Only so many, the newest."),
+    ] = None,
     namespace: Namespace = None,
     every: AllNamespaces = False,
     context: Context = None,
@@ -27,8 +51,9 @@ def runs_list(
 ) -> None:
     """List TrainingRuns, newest first.
 
-    A filter compares name, namespace, experiment, reason, attempt, ready, running, failed, flavor, metrics.NAME,
-    parameters.NAME or labels.KEY by = != > >= < <= or ~ (contains); `and` stands between comparisons.
+    A filter compares name, namespace, experiment, reason, attempt, ready, running, failed, flavor,
+    metrics.NAME, parameters.NAME or labels.KEY by = != > >= < <= or ~ (contains); `and` stands
+    between comparisons.
     """
     from modelyard.cli.commands import runs as command  # noqa: PLC0415
 
@@ -36,7 +61,9 @@ def runs_list(
     command.listed(Where(namespace, context, output, every), selection)
 
 
-def runs_show(run: Run, *, namespace: Namespace = None, context: Context = None, output: Output = None) -> None:
+def runs_show(
+    run: Run, *, namespace: Namespace = None, context: Context = None, output: Output = None
+) -> None:
     """Show everything about runs: parameters, metrics, data, the model, why one failed."""
     from modelyard.cli.commands import runs as command  # noqa: PLC0415
 
@@ -44,16 +71,26 @@ def runs_show(run: Run, *, namespace: Namespace = None, context: Context = None,
 
 
 def runs_follow(
-    run: Annotated[str, typer.Argument(metavar="RUN", help="The TrainingRun.", autocompletion=completing.runs)],
+    run: Annotated[
+        str, typer.Argument(metavar="RUN", help="The TrainingRun.", autocompletion=completing.runs)
+    ],
     *,
     timeout: Annotated[
-        float | None, typer.Option("--timeout", metavar="SECONDS", min=1, help="Seconds to follow at most; no limit if absent.")
+        float | None,
+        typer.Option(
+            "--timeout",
+            metavar="SECONDS",
+            min=1,
+            help="Seconds to follow at most; no limit if absent.",
+        ),
     ] = None,
     namespace: Namespace = None,
     context: Context = None,
     output: Output = None,
 ) -> None:
-    """Follow a run's logs, metrics and progress to its end. This is how to come back after Ctrl-C."""
+    """Follow a run's logs, metrics and progress to its end. This is how to come back after
+    Ctrl-C.
+    """
     from modelyard.cli.commands import train as command  # noqa: PLC0415
 
     command.follow(Where(namespace, context, output), run, timeout)
@@ -63,21 +100,29 @@ def runs_delete(
     run: Run,
     *,
     mlflow: Annotated[
-        bool, typer.Option("--mlflow", help="Its MLflow run too; `runs restore` brings that back until it is purged.")
+        bool,
+        typer.Option(
+            "--mlflow",
+            help="Its MLflow run too; `runs restore` brings that back until it is purged.",
+        ),
     ] = False,
     yes: Yes = False,
     namespace: Namespace = None,
     context: Context = None,
     output: Output = None,
 ) -> None:
-    """Delete runs. Their MLflow runs stay, unless --mlflow or their deletionPolicy says otherwise."""
+    """Delete runs. Their MLflow runs stay, unless --mlflow or their deletionPolicy says
+    otherwise.
+    """
     from modelyard.cli.commands import runs as command  # noqa: PLC0415
 
     command.delete(Where(namespace, context, output), run, mlflow=mlflow, yes=yes)
 
 
 def runs_restore(
-    run: Annotated[list[str], typer.Argument(metavar="RUN", help="TrainingRuns, there or deleted.")],
+    run: Annotated[
+        list[str], typer.Argument(metavar="RUN", help="TrainingRuns, there or deleted.")
+    ],
     *,
     namespace: Namespace = None,
     context: Context = None,
@@ -90,27 +135,47 @@ def runs_restore(
 
 
 def runs_purge(
-    run_id: Annotated[list[str], typer.Argument(metavar="RUN_ID", help="MLflow's ids of deleted runs.")],
+    run_id: Annotated[
+        list[str], typer.Argument(metavar="RUN_ID", help="MLflow's ids of deleted runs.")
+    ],
     *,
     yes: Yes = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")] = False,
     operator_namespace: Annotated[
-        str, typer.Option("--operator-namespace", metavar="NAME", help="Where modelyard itself is installed.")
+        str,
+        typer.Option(
+            "--operator-namespace", metavar="NAME", help="Where modelyard itself is installed."
+        ),
     ] = "modelyard-system",
     timeout: Timeout = 900,
     context: Context = None,
     output: Output = None,
 ) -> None:
-    """Remove deleted MLflow runs for good, metadata and artifacts together. Nothing brings them back."""
+    """Remove deleted MLflow runs for good, metadata and artifacts together. Nothing brings them
+    back.
+    """
     from modelyard.cli.commands import purge as command  # noqa: PLC0415
 
-    command.purge(Where(operator_namespace, context, output), run_id, yes=yes, dry_run=dry_run, timeout=timeout)
+    command.purge(
+        Where(operator_namespace, context, output),
+        run_id,
+        yes=yes,
+        dry_run=dry_run,
+        timeout=timeout,
+    )
 
 
 command = group(
     "runs",
     "List, show, follow, delete, restore and purge runs.",
     words_of(
-        {"list": runs_list, "show": runs_show, "follow": runs_follow, "delete": runs_delete, "restore": runs_restore, "purge": runs_purge}
+        {
+            "list": runs_list,
+            "show": runs_show,
+            "follow": runs_follow,
+            "delete": runs_delete,
+            "restore": runs_restore,
+            "purge": runs_purge,
+        }
     ),
 )

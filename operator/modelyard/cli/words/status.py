@@ -14,9 +14,14 @@ __all__ = ["command"]
 def status(
     *,
     model: Annotated[
-        str | None, typer.Argument(metavar="MODEL", autocompletion=completing.models, help="One model; all if absent.")
+        str | None,
+        typer.Argument(
+            metavar="MODEL", autocompletion=completing.models, help="One model; all if absent."
+        ),
     ] = None,
-    watch: Annotated[bool, typer.Option("--watch", "-w", help="Stay, and draw anew when something changes.")] = False,
+    watch: Annotated[
+        bool, typer.Option("--watch", "-w", help="Stay, and draw anew when something changes.")
+    ] = False,
     namespace: Namespace = None,
     every: AllNamespaces = False,
     context: Context = None,

@@ -14,43 +14,115 @@ __all__ = ["command"]
 
 def train(
     *,
-    file: Annotated[Path | None, typer.Option("--file", "-f", metavar="FILE", help="A TrainingRun in YAML; - is standard input.")] = None,
+    file: Annotated[
+        Path | None,
+        typer.Option(
+            "--file", "-f", metavar="FILE", help="A TrainingRun in YAML; - is standard input."
+        ),
+    ] = None,
     name: Annotated[
-        str | None, typer.Option("--name", metavar="NAME", help="The run's name; made from the experiment's if absent.")
+        str | None,
+        typer.Option(
+            "--name", metavar="NAME", help="The run's name; made from the experiment's if absent."
+        ),
     ] = None,
     experiment: Annotated[
-        str | None, typer.Option("--experiment", "-e", metavar="NAME", help="The experiment.", autocompletion=completing.experiments)
+        str | None,
+        typer.Option(
+            "--experiment",
+            "-e",
+            metavar="NAME",
+            help="The experiment.",
+            autocompletion=completing.experiments,
+        ),
     ] = None,
     parameter: Annotated[
-        list[str] | None, typer.Option("--parameter", "-p", metavar="NAME=VALUE", help="A parameter; may be repeated.")
+        list[str] | None,
+        typer.Option(
+            "--parameter", "-p", metavar="NAME=VALUE", help="A parameter; may be repeated."
+        ),
     ] = None,
     dataset: Annotated[
-        str | None, typer.Option("--dataset", "-d", metavar="NAME[=s3://...]", help="What is trained on; without an address synthetic.")
+        str | None,
+        typer.Option(
+            "--dataset",
+            "-d",
+            metavar="NAME[=s3://...]",
+            help="What is trained on; without an address synthetic.",
+        ),
     ] = None,
     digest: Annotated[
-        str | None, typer.Option("--digest", metavar="sha256:...", help="The dataset's digest, checked before training.")
+        str | None,
+        typer.Option(
+            "--digest", metavar="sha256:...", help="The dataset's digest, checked before training."
+        ),
     ] = None,
-    target: Annotated[str | None, typer.Option("--target", metavar="COLUMN", help="The column to predict.")] = None,
-    task: Annotated[str | None, typer.Option("--task", metavar="TASK", help="XGBoost: classification or regression.")] = None,
+    target: Annotated[
+        str | None, typer.Option("--target", metavar="COLUMN", help="The column to predict.")
+    ] = None,
+    task: Annotated[
+        str | None,
+        typer.Option("--task", metavar="TASK", help="XGBoost: classification or regression."),
+    ] = None,
     script: Annotated[
-        str | None, typer.Option("--script", metavar="FILE.py|CONFIGMAP[/KEY]", help="A Python file, of this machine or in a ConfigMap.")
+        str | None,
+        typer.Option(
+            "--script",
+            metavar="FILE.py|CONFIGMAP[/KEY]",
+            help="A Python file, of this machine or in a ConfigMap.",
+        ),
     ] = None,
     image: Annotated[
-        str | None, typer.Option("--image", metavar="IMAGE", help="An image, instead of XGBoost. What follows -- are its arguments.")
+        str | None,
+        typer.Option(
+            "--image",
+            metavar="IMAGE",
+            help="An image, instead of XGBoost. What follows -- are its arguments.",
+        ),
     ] = None,
-    cpu: Annotated[str | None, typer.Option("--cpu", metavar="CORES", help="CPU that it is given.")] = None,
-    memory: Annotated[str | None, typer.Option("--memory", metavar="BYTES", help="Memory that it is given, and no more: 2Gi.")] = None,
-    register: Annotated[str | None, typer.Option("--register", metavar="MODEL@VERSION", help="Register the model on success.")] = None,
+    cpu: Annotated[
+        str | None, typer.Option("--cpu", metavar="CORES", help="CPU that it is given.")
+    ] = None,
+    memory: Annotated[
+        str | None,
+        typer.Option(
+            "--memory", metavar="BYTES", help="Memory that it is given, and no more: 2Gi."
+        ),
+    ] = None,
+    register: Annotated[
+        str | None,
+        typer.Option("--register", metavar="MODEL@VERSION", help="Register the model on success."),
+    ] = None,
     retries: Annotated[
-        int | None, typer.Option("--retries", metavar="TIMES", min=0, help="How often a failed attempt is repeated.")
+        int | None,
+        typer.Option(
+            "--retries", metavar="TIMES", min=0, help="How often a failed attempt is repeated."
+        ),
     ] = None,
-    deadline: Annotated[int | None, typer.Option("--deadline", min=1, metavar="SECONDS", help="What one attempt may take.")] = None,
-    follow: Annotated[bool, typer.Option("--follow/--no-follow", help="Show logs, metrics and progress to the end.")] = True,
+    deadline: Annotated[
+        int | None,
+        typer.Option("--deadline", min=1, metavar="SECONDS", help="What one attempt may take."),
+    ] = None,
+    follow: Annotated[
+        bool,
+        typer.Option("--follow/--no-follow", help="Show logs, metrics and progress to the end."),
+    ] = True,
     timeout: Annotated[
-        float | None, typer.Option("--timeout", metavar="SECONDS", min=1, help="Seconds to follow at most; no limit if absent.")
+        float | None,
+        typer.Option(
+            "--timeout",
+            metavar="SECONDS",
+            min=1,
+            help="Seconds to follow at most; no limit if absent.",
+        ),
     ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the TrainingRun as the API server would store it.")] = False,
-    command: Annotated[list[str] | None, typer.Argument(metavar="-- ARGUMENT", help="Arguments of --image.")] = None,
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", help="Show the TrainingRun as the API server would store it."),
+    ] = False,
+    command: Annotated[
+        list[str] | None, typer.Argument(metavar="-- ARGUMENT", help="Arguments of --image.")
+    ] = None,
     namespace: Namespace = None,
     context: Context = None,
     output: Output = None,
@@ -77,7 +149,11 @@ def train(
         retries=retries,
         deadline=deadline,
     )
-    doing.train(Where(namespace, context, output), words, doing.Following(follow=follow, timeout=timeout, dry_run=dry_run))
+    doing.train(
+        Where(namespace, context, output),
+        words,
+        doing.Following(follow=follow, timeout=timeout, dry_run=dry_run),
+    )
 
 
 command = word(train)

@@ -1,4 +1,5 @@
-"""A Kubernetes client: objects as manifests, read, written, watched, with the user's own kubeconfig and rights.
+"""A Kubernetes client: objects as manifests, read, written, watched, with the user's own kubeconfig
+and rights.
 
     kube = Kube(namespace="risk")
     kube.get("TrainingRun", "fraud-3")["status"]
@@ -17,7 +18,8 @@ In reading order:
     background    the event loop on a thread of its own that they run in
     postponed     imports that wait until they are used
 
-What our kinds mean does not belong here (`experiments`, `runs`, `models`), nor what MLflow or a model answers.
+What our kinds mean does not belong here (`experiments`, `runs`, `models`), nor what MLflow or a
+model answers.
 """
 
 from modelyard.client.kube.identity import Impersonation

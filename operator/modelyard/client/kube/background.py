@@ -1,7 +1,8 @@
 """One thread with an event loop, for a library that is asynchronous behind a client that is not.
 
-kr8s can do so by itself; its synchronous half knows neither raw answers nor an end in the middle, and starts a thread that spins until
-the loop is there. What is asked of Kubernetes does not belong here.
+kr8s can do so by itself; its synchronous half knows neither raw answers nor an end in the middle,
+and starts a thread that spins until the loop is there. What is asked of Kubernetes does not belong
+here.
 """
 
 import asyncio
@@ -24,20 +25,25 @@ _AHEAD = 128
 
 
 class Background:
-    """A loop on a thread of its own, which ends with the process. Any thread may use it, but for its own.
+    """A loop on a thread of its own, which ends with the process. Any thread may use it, but for
+    its own.
 
     Attributes:
-        ended: The process is ending, and nothing more is to be had: what is still open goes with it.
+        ended: The process is ending, and nothing more is to be had: what is still open goes with
+            it.
 
     """
 
     def __init__(self) -> None:
         self.loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self.loop.run_forever, name="modelyard-client", daemon=True)
+        self._thread = threading.Thread(
+            target=self.loop.run_forever, name="modelyard-client", daemon=True
+        )
         self._thread.start()
         self.ended = False
         self._process = os.getpid()
-        # Before the interpreter freezes the thread: whoever waited for it after that would wait for ever.
+        # Before the interpreter freezes the thread: whoever waited for it after that would wait for
+        # ever.
         atexit.register(self._end)
 
     def _end(self) -> None:
@@ -52,11 +58,13 @@ class Background:
 
         Raises:
             TimeoutError: It was not done in so many seconds, and has been ended.
-            SystemExit: The process ended meanwhile. The thread that works along while it does so ends with it, without a word.
+            SystemExit: The process ended meanwhile. The thread that works along while it does so
+                ends with it, without a word.
 
         """
         future = asyncio.run_coroutine_threadsafe(work, self.loop)
-        # What came too late for the others' end would never have one. The main thread's last words (atexit) are still said.
+        # What came too late for the others' end would never have one. The main thread's last words
+        # (atexit) are still said.
         if self.ended and threading.current_thread() is not threading.main_thread():
             future.cancel()
             raise SystemExit
@@ -70,7 +78,9 @@ class Background:
             future.cancel()
             raise
 
-    def stream(self, make: Callable[[], AsyncGenerator[T, None]], seconds: float | None = None) -> Generator[T, None, None]:
+    def stream(
+        self, make: Callable[[], AsyncGenerator[T, None]], seconds: float | None = None
+    ) -> Generator[T, None, None]:
         """Go through an asynchronous generator; whoever stops early, or is interrupted, ends it.
 
         Args:
@@ -84,7 +94,9 @@ class Background:
         try:
             while True:
                 try:
-                    more, item = self.run(items.get(), None if end is None else max(0.0, end - time.monotonic()))
+                    more, item = self.run(
+                        items.get(), None if end is None else max(0.0, end - time.monotonic())
+                    )
                 except TimeoutError:
                     return
                 except SystemExit:
@@ -128,8 +140,12 @@ async def _all_cancelled() -> None:
     await asyncio.gather(*others, return_exceptions=True)
 
 
-async def _pumped(make: Callable[[], AsyncGenerator[Any, None]], items: "asyncio.Queue[tuple[bool, Any]]") -> None:
-    """Fill the queue; the last entry says how it ended. One task does it all: a response is closed by whom it was opened."""
+async def _pumped(
+    make: Callable[[], AsyncGenerator[Any, None]], items: "asyncio.Queue[tuple[bool, Any]]"
+) -> None:
+    """Fill the queue; the last entry says how it ended. One task does it all: a response is
+    closed by whom it was opened.
+    """
     try:
         async with aclosing(make()) as there:
             async for item in there:
@@ -151,7 +167,9 @@ _making = threading.Lock()
 
 
 def background() -> Background:
-    """Return the loop of this process; a fork has none of its parent's threads, and gets its own."""
+    """Return the loop of this process; a fork has none of its parent's threads, and gets its
+    own.
+    """
     with _making:
         if (pid := os.getpid()) not in _running:
             _running.clear()

@@ -1,6 +1,8 @@
-"""Acting as another user, as kubectl does: `as` and its kin in a kubeconfig, `--as` and `--as-group` of a command. Pure.
+"""Acting as another user, as kubectl does: `as` and its kin in a kubeconfig, `--as` and
+`--as-group` of a command. Pure.
 
-The API server decides whether the user behind it may do so (verb `impersonate`); what is sent does not belong here (`transport`).
+The API server decides whether the user behind it may do so (verb `impersonate`); what is sent does
+not belong here (`transport`).
 """
 
 from collections.abc import Iterator, Mapping
@@ -11,7 +13,9 @@ from urllib.parse import quote
 __all__ = ["Impersonation"]
 
 _LEGAL = "!#$&'*+-.^_`|~"
-"""Characters of a header's name beside letters and digits (RFC 9110, token), without `%`, which begins an escaped one."""
+"""Characters of a header's name beside letters and digits (RFC 9110, token), without `%`, which
+begins an escaped one.
+"""
 
 
 @dataclass(frozen=True)
@@ -20,7 +24,8 @@ class Impersonation:
 
     Attributes:
         user: User name; `system:serviceaccount:<namespace>:<name>` for a service account.
-        groups: Groups. Without any, a service account has its own, any other user `system:authenticated` alone.
+        groups: Groups. Without any, a service account has its own, any other user
+            `system:authenticated` alone.
         uid: Uid of the user.
         extra: Further attributes, each with its values.
 
@@ -35,9 +40,17 @@ class Impersonation:
     extra: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for value in (self.user, self.uid, *self.groups, *(each for values in self.extra.values() for each in values)):
+        for value in (
+            self.user,
+            self.uid,
+            *self.groups,
+            *(each for values in self.extra.values() for each in values),
+        ):
             if not value.isprintable():
-                raise ValueError(f"{value!r} is no name of a user or group: it has characters that are not printable")
+                raise ValueError(
+                    f"{value!r} is no name of a user or group: it has characters that are not"
+                    " printable"
+                )
 
     @classmethod
     def of(cls, user: Mapping[str, Any]) -> "Impersonation":
@@ -52,17 +65,26 @@ class Impersonation:
             _text("as", user.get("as")),
             _texts("as-groups", user.get("as-groups")),
             _text("as-uid", user.get("as-uid")),
-            {str(key): _texts(f"as-user-extra.{key}", values) for key, values in _map("as-user-extra", extra).items()},
+            {
+                str(key): _texts(f"as-user-extra.{key}", values)
+                for key, values in _map("as-user-extra", extra).items()
+            },
         )
 
     def over(self, other: "Impersonation") -> "Impersonation":
-        """Return this one, with the other's values where this one has none: as kubectl lays options over a kubeconfig.
+        """Return this one, with the other's values where this one has none: as kubectl lays options
+        over a kubeconfig.
 
         Raises:
             ValueError: The result has groups, a uid or attributes, and no user.
 
         """
-        both = Impersonation(self.user or other.user, self.groups or other.groups, self.uid or other.uid, {**other.extra, **self.extra})
+        both = Impersonation(
+            self.user or other.user,
+            self.groups or other.groups,
+            self.uid or other.uid,
+            {**other.extra, **self.extra},
+        )
         if not both.user and (both.groups or both.uid or both.extra):
             what = "groups, a uid or attributes to act with, and no user to act as"
             raise ValueError(f"{what}: name the user too (--as; `as` in a kubeconfig)")
@@ -76,7 +98,9 @@ class Impersonation:
             if self.uid:
                 yield "Impersonate-Uid", self.uid
             for key, values in self.extra.items():
-                yield from ((f"Impersonate-Extra-{quote(key, safe=_LEGAL)}", value) for value in values)
+                yield from (
+                    (f"Impersonate-Extra-{quote(key, safe=_LEGAL)}", value) for value in values
+                )
 
 
 def _text(name: str, value: Any) -> str:

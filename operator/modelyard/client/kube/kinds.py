@@ -1,4 +1,6 @@
-"""The kinds that the client asks for, and where the API has them. What is done with them does not belong here."""
+"""The kinds that the client asks for, and where the API has them. What is done with them does
+not belong here.
+"""
 
 from dataclasses import dataclass
 
@@ -31,8 +33,8 @@ class Kind:
 
 
 _OURS = f"{GROUP}/{VERSION}"
-# Our own are those of `api.kinds`, which is not imported here: loading every kind's models takes a command line that
-# needs one of them a third of a second more. tests/house compares the two.
+# Our own are those of `api.kinds`, which is not imported here: loading every kind's models takes a
+# command line that needs one of them a third of a second more. tests/house compares the two.
 KINDS: dict[str, Kind] = {
     kind.name: kind
     for kind in (
@@ -47,7 +49,9 @@ KINDS: dict[str, Kind] = {
         Kind("v1", "Secret", "secrets"),
         Kind("v1", "Service", "services"),
         Kind("apps/v1", "Deployment", "deployments"),
-        Kind("authentication.k8s.io/v1", "SelfSubjectReview", "selfsubjectreviews", namespaced=False),
+        Kind(
+            "authentication.k8s.io/v1", "SelfSubjectReview", "selfsubjectreviews", namespaced=False
+        ),
         Kind("autoscaling/v2", "HorizontalPodAutoscaler", "horizontalpodautoscalers"),
         Kind("batch/v1", "Job", "jobs"),
     )

@@ -1,10 +1,12 @@
-"""Kubernetes for the client: the objects as they are, synchronously, with the user's own kubeconfig and rights.
+"""Kubernetes for the client: the objects as they are, synchronously, with the user's own kubeconfig
+and rights.
 
     kube = Kube(namespace="risk")
     kube.get("TrainingRun", "fraud-3")["status"]
 
-Objects are manifests: dictionaries, as `kubectl get -o json` prints them. What our kinds mean does not belong here (`experiments`, `runs`,
-`models`), nor how a request is sent (`session`) or a refusal read (`answers`). Every method may raise Unreachable and NotAllowed.
+Objects are manifests: dictionaries, as `kubectl get -o json` prints them. What our kinds mean does
+not belong here (`experiments`, `runs`, `models`), nor how a request is sent (`session`) or a
+refusal read (`answers`). Every method may raise Unreachable and NotAllowed.
 """
 
 import base64
@@ -29,13 +31,16 @@ FIELD_MANAGER = "modelyard-client"
 
 
 class Kube:
-    """One API server, as one user. It is asked when a method is called, not before. Any thread may use it.
+    """One API server, as one user. It is asked when a method is called, not before. Any thread may
+    use it.
 
     Args:
         namespace: Where to look when a method is told no other; the context's namespace if absent.
         context: The kubeconfig's context; the current one if absent.
-        kubeconfig: Path of the kubeconfig; $KUBECONFIG, ~/.kube/config or the pod's account if absent.
-        acting: The user to act as; what it does not say, the kubeconfig's user may (`as`, `as-groups`, `as-uid`, `as-user-extra`).
+        kubeconfig: Path of the kubeconfig; $KUBECONFIG, ~/.kube/config or the pod's account if
+            absent.
+        acting: The user to act as; what it does not say, the kubeconfig's user may (`as`,
+            `as-groups`, `as-uid`, `as-user-extra`).
 
     """
 
@@ -56,7 +61,9 @@ class Kube:
         self._session = Session(namespace, context, kubeconfig, acting)
 
     def close(self) -> None:
-        """Give the connections back. Asked again, it opens new ones. A process that ends needs no farewell."""
+        """Give the connections back. Asked again, it opens new ones. A process that ends needs
+        no farewell.
+        """
         self._session.close()
 
     def __enter__(self) -> Self:
@@ -92,9 +99,16 @@ class Kube:
         return self._session.ask("get", kind_of(kind), name, namespace)
 
     def list(
-        self, kind: str | Kind, namespace: str | None = None, *, all_namespaces: bool = False, labels: str = "", fields: str = ""
+        self,
+        kind: str | Kind,
+        namespace: str | None = None,
+        *,
+        all_namespaces: bool = False,
+        labels: str = "",
+        fields: str = "",
     ) -> list[Manifest]:
-        """Return all objects of a kind, in one namespace or in all; `kind` and `apiVersion` are set on each.
+        """Return all objects of a kind, in one namespace or in all; `kind` and `apiVersion` are set
+        on each.
 
         Args:
             kind: `TrainingRun`, or a `Kind`.
@@ -104,11 +118,19 @@ class Kube:
             fields: A field selector, as kubectl's `--field-selector`.
 
         """
-        found, more = [], {"labelSelector": labels, "fieldSelector": fields, "limit": str(self.PAGE)}
+        found, more = (
+            [],
+            {"labelSelector": labels, "fieldSelector": fields, "limit": str(self.PAGE)},
+        )
         what = kind_of(kind)
         while True:
-            page = self._session.ask("list", what, "", namespace, params=more, everywhere=all_namespaces)
-            found += [{"apiVersion": what.api_version, "kind": what.name, **item} for item in page.get("items") or []]
+            page = self._session.ask(
+                "list", what, "", namespace, params=more, everywhere=all_namespaces
+            )
+            found += [
+                {"apiVersion": what.api_version, "kind": what.name, **item}
+                for item in page.get("items") or []
+            ]
             if not (rest := (page.get("metadata") or {}).get("continue")):
                 return found
             more["continue"] = rest
@@ -123,23 +145,32 @@ class Kube:
         labels: str = "",
         seconds: float | None = None,
     ) -> Iterator[Event]:
-        """Go through what is there, as `Added`, and then through what happens, until `seconds` have passed or the caller stops.
+        """Go through what is there, as `Added`, and then through what happens, until `seconds` have
+        passed or the caller stops.
 
-        A connection that ends is taken up again where it ended; what was missed for good (410) is found by listing anew, and told as
-        events too. Ends silently when the time is over.
+        A connection that ends is taken up again where it ended; what was missed for good (410) is
+        found by listing anew, and told as events too. Ends silently when the time is over.
 
         Raises:
             Unreachable: The API server was gone for half a minute.
 
         """
-        stream = self._watched(kind, name, namespace, all_namespaces=all_namespaces, labels=labels, seconds=seconds)
+        stream = self._watched(
+            kind, name, namespace, all_namespaces=all_namespaces, labels=labels, seconds=seconds
+        )
         with closing(stream):
             yield from (event for event in stream if event is not None)
 
     def states(
-        self, kind: str | Kind, name: str, namespace: str | None = None, *, seconds: float | None = None
+        self,
+        kind: str | Kind,
+        name: str,
+        namespace: str | None = None,
+        *,
+        seconds: float | None = None,
     ) -> Generator[Manifest | None, None, None]:
-        """Go through the states of one object: the one it is in, and each that it comes into; None when it is not there.
+        """Go through the states of one object: the one it is in, and each that it comes into; None
+        when it is not there.
 
         Ends silently when `seconds` have passed.
 
@@ -171,7 +202,9 @@ class Kube:
         login = self._session.login
         params = {"labelSelector": labels, "fieldSelector": f"metadata.name={name}" if name else ""}
         where = path(asked, what, collection=True)
-        return self._session.loop.stream(lambda: watched(login, where, params, asked, what, patience=self.PATIENCE), seconds)
+        return self._session.loop.stream(
+            lambda: watched(login, where, params, asked, what, patience=self.PATIENCE), seconds
+        )
 
     def until(
         self,
@@ -188,7 +221,8 @@ class Kube:
         Args:
             kind: Its kind.
             name: Its name.
-            look: Called with each state of it, None when it is not there; returns None to go on waiting.
+            look: Called with each state of it, None when it is not there; returns None to go on
+                waiting.
             what: What is waited for, for the error: "TrainingRun risk/fraud-3 to end".
             seconds: How long.
             namespace: The client's own if absent.
@@ -214,15 +248,22 @@ class Kube:
         meta = manifest.get("metadata") or {}
         body = self._placed(manifest)
         return self._session.ask(
-            "create", _kind(manifest), meta.get("name", ""), meta.get("namespace"), body=body, params=_written(dry_run=dry_run)
+            "create",
+            _kind(manifest),
+            meta.get("name", ""),
+            meta.get("namespace"),
+            body=body,
+            params=_written(dry_run=dry_run),
         )
 
     def apply(self, manifest: Manifest, *, force: bool = False, dry_run: bool = False) -> Manifest:
-        """Apply an object by server-side apply: what it says is so, what it no longer says goes, what others say stays.
+        """Apply an object by server-side apply: what it says is so, what it no longer says goes,
+        what others say stays.
 
         Args:
             manifest: The object, with what it is to have.
-            force: Take fields over that others keep (kubectl, GitOps, a colleague), instead of being refused.
+            force: Take fields over that others keep (kubectl, GitOps, a colleague), instead of
+                being refused.
             dry_run: Change nothing, but be refused where it would be, and return what it would be.
 
         Raises:
@@ -233,11 +274,26 @@ class Kube:
         params = _written(dry_run=dry_run) | {"force": str(force).lower()}
         body, media = self._placed(manifest), "application/apply-patch+yaml"
         return self._session.ask(
-            "patch", _kind(manifest), meta.get("name", ""), meta.get("namespace"), body=body, params=params, media=media
+            "patch",
+            _kind(manifest),
+            meta.get("name", ""),
+            meta.get("namespace"),
+            body=body,
+            params=params,
+            media=media,
         )
 
-    def patch(self, kind: str | Kind, name: str, patch: Manifest, namespace: str | None = None, *, dry_run: bool = False) -> Manifest:
-        """Change some fields of an object by a merge patch (RFC 7386): None removes a field. Return the object.
+    def patch(
+        self,
+        kind: str | Kind,
+        name: str,
+        patch: Manifest,
+        namespace: str | None = None,
+        *,
+        dry_run: bool = False,
+    ) -> Manifest:
+        """Change some fields of an object by a merge patch (RFC 7386): None removes a field. Return
+        the object.
 
         Raises:
             NotFound: It is not there.
@@ -245,10 +301,18 @@ class Kube:
 
         """
         return self._session.ask(
-            "patch", kind_of(kind), name, namespace, body=patch, params=_written(dry_run=dry_run), media="application/merge-patch+json"
+            "patch",
+            kind_of(kind),
+            name,
+            namespace,
+            body=patch,
+            params=_written(dry_run=dry_run),
+            media="application/merge-patch+json",
         )
 
-    def delete(self, kind: str | Kind, name: str, namespace: str | None = None, *, wait: float = 0) -> None:
+    def delete(
+        self, kind: str | Kind, name: str, namespace: str | None = None, *, wait: float = 0
+    ) -> None:
         """Delete an object.
 
         Args:
@@ -276,7 +340,10 @@ class Kube:
     # --- what stands beside -----------------------------------------------------------------------
     def secret(self, name: str, namespace: str | None = None) -> dict[str, str]:
         """Return a Secret's values as text."""
-        return {key: base64.b64decode(value).decode() for key, value in (self.get("Secret", name, namespace).get("data") or {}).items()}
+        return {
+            key: base64.b64decode(value).decode()
+            for key, value in (self.get("Secret", name, namespace).get("data") or {}).items()
+        }
 
     def config_map(self, name: str, namespace: str | None = None) -> dict[str, str]:
         """Return a ConfigMap's values."""
@@ -309,7 +376,11 @@ class Kube:
             Refused: The container has not started yet, or there is none of that name.
 
         """
-        params = {"follow": str(follow).lower(), "previous": str(previous).lower(), "timestamps": str(timestamps).lower()}
+        params = {
+            "follow": str(follow).lower(),
+            "previous": str(previous).lower(),
+            "timestamps": str(timestamps).lower(),
+        }
         params |= {"container": container} if container else {}
         params |= {"tailLines": str(tail)} if tail is not None else {}
         asked = self._session.asked("get", kind_of("Pod"), pod, namespace, subresource="log")
@@ -345,15 +416,30 @@ class Kube:
             "group": group_of(plural) if group is None else group,
             "namespace": "" if all_namespaces else namespace or self.namespace,
         }
-        kind = Kind("authorization.k8s.io/v1", "SelfSubjectAccessReview", "selfsubjectaccessreviews", namespaced=False)
-        body = {"apiVersion": kind.api_version, "kind": kind.name, "spec": {"resourceAttributes": attributes}}
-        return bool((self._session.ask("create", kind, "", None, body=body).get("status") or {}).get("allowed"))
+        kind = Kind(
+            "authorization.k8s.io/v1",
+            "SelfSubjectAccessReview",
+            "selfsubjectaccessreviews",
+            namespaced=False,
+        )
+        body = {
+            "apiVersion": kind.api_version,
+            "kind": kind.name,
+            "spec": {"resourceAttributes": attributes},
+        }
+        return bool(
+            (self._session.ask("create", kind, "", None, body=body).get("status") or {}).get(
+                "allowed"
+            )
+        )
 
     @contextmanager
     def forward(self, service: str, port: int, namespace: str | None = None) -> Iterator[str]:
-        """Forward a local port to a Service for the length of a block; yields the local address, `127.0.0.1:40123`.
+        """Forward a local port to a Service for the length of a block; yields the local address,
+        `127.0.0.1:40123`.
 
-        Each connection goes to a pod that is ready, and that the Service leads to, when it is opened.
+        Each connection goes to a pod that is ready, and that the Service leads to, when it is
+        opened.
 
         Raises:
             NotFound: There is no such Service, or it has no such port.
@@ -374,7 +460,10 @@ class Kube:
         if not _kind(manifest).namespaced:
             return manifest
         meta = dict(manifest.get("metadata") or {})
-        return {**manifest, "metadata": {**meta, "namespace": meta.get("namespace") or self.namespace}}
+        return {
+            **manifest,
+            "metadata": {**meta, "namespace": meta.get("namespace") or self.namespace},
+        }
 
 
 def _kind(manifest: Manifest) -> Kind:
@@ -385,4 +474,8 @@ def _kind(manifest: Manifest) -> Kind:
 
 
 def _written(*, dry_run: bool) -> dict[str, str]:
-    return {"fieldManager": FIELD_MANAGER, "fieldValidation": "Strict", "dryRun": "All" if dry_run else ""}
+    return {
+        "fieldManager": FIELD_MANAGER,
+        "fieldValidation": "Strict",
+        "dryRun": "All" if dry_run else "",
+    }

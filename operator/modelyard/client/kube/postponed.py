@@ -3,8 +3,9 @@
     with postponed("jsonpath"):
         import kr8s.asyncio
 
-Python will have it in the language (PEP 810, Python 3.15). `importlib.util.LazyLoader` would not do: a second `import` of the same module,
-anywhere, loads it (Python 3.11). What is worth postponing does not belong here (`transport`).
+Python will have it in the language (PEP 810, Python 3.15). `importlib.util.LazyLoader` would not
+do: a second `import` of the same module, anywhere, loads it (Python 3.11). What is worth postponing
+does not belong here (`transport`).
 """
 
 import sys
@@ -30,10 +31,12 @@ class _Later(ModuleType):
 
 @contextmanager
 def postponed(*names: str) -> Iterator[None]:
-    """For the length of a block, importing these modules loads nothing; whoever did so gets each when he first takes something from it.
+    """For the length of a block, importing these modules loads nothing; whoever did so gets each
+    when he first takes something from it.
 
-    After the block they are imported as ever, by everybody else. A module that is loaded already stays as it is, and so does one of which
-    the block imports names (`from jsonpath import findall`): that loads it, and costs what it always did.
+    After the block they are imported as ever, by everybody else. A module that is loaded already
+    stays as it is, and so does one of which the block imports names (`from jsonpath import
+    findall`): that loads it, and costs what it always did.
     """
     with _one:
         waiting = [_Later(name) for name in names if name not in sys.modules]

@@ -1,7 +1,8 @@
-"""From an address that pods use to one that answers from here: as it is, or by a port-forward to the Service that it names.
+"""From an address that pods use to one that answers from here: as it is, or by a port-forward to
+the Service that it names.
 
-The Secret `modelyard-connection` says where MLflow and S3 are, a stage's status where its model answers; all of it as pods see it. Asking
-whoever answers there does not belong here.
+The Secret `modelyard-connection` says where MLflow and S3 are, a stage's status where its model
+answers; all of it as pods see it. Asking whoever answers there does not belong here.
 """
 
 import ipaddress
@@ -22,12 +23,19 @@ __all__ = ["Named", "Reach", "connects", "named"]
 
 _SECONDS = 3.0
 _DEFAULT_PORTS = {"http": 80, "https": 443}
-NEEDED = ("MLFLOW_TRACKING_URI", "MLFLOW_S3_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
+NEEDED = (
+    "MLFLOW_TRACKING_URI",
+    "MLFLOW_S3_ENDPOINT_URL",
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+)
 
 
 @dataclass(frozen=True)
 class Named:
-    """A Service, as an address names it. `surely`: `.svc` says that it is one; `mlflow.risk` may be a host of that name as well."""
+    """A Service, as an address names it. `surely`: `.svc` says that it is one; `mlflow.risk` may
+    be a host of that name as well.
+    """
 
     service: str
     namespace: str
@@ -35,7 +43,9 @@ class Named:
 
 
 def named(host: str) -> Named | None:
-    """Return the Service that a host's name stands for: `name.namespace[.svc[.cluster.domain]]`; None for any other."""
+    """Return the Service that a host's name stands for: `name.namespace[.svc[.cluster.domain]]`;
+    None for any other.
+    """
     try:
         ipaddress.ip_address(host.strip("[]"))
     except ValueError:
@@ -51,15 +61,16 @@ def connects(host: str, port: int, seconds: float = _SECONDS) -> bool:
     """Tell whether somebody listens there.
 
     Raises:
-        Unreachable: It is a link-local address, where a cloud serves the credentials of this machine: a Secret
-            that somebody else wrote may name it. Nothing was sent.
+        Unreachable: It is a link-local address, where a cloud serves the credentials of this
+            machine: a Secret that somebody else wrote may name it. Nothing was sent.
 
     """
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
         if any(is_link_local(str(address[0])) for *_, address in found):
             raise Unreachable(
-                f"{host}:{port} is a link-local address, and so no MLflow, S3 or model: it is not asked. Correct the address."
+                f"{host}:{port} is a link-local address, and so no MLflow, S3 or model: it is not"
+                " asked. Correct the address."
             )
         with socket.create_connection((host, port), timeout=seconds):
             return True
@@ -68,7 +79,9 @@ def connects(host: str, port: int, seconds: float = _SECONDS) -> bool:
 
 
 class Reach:
-    """Ways from here into a cluster; those that were opened stay open until `close`. Any thread may use it."""
+    """Ways from here into a cluster; those that were opened stay open until `close`. Any thread
+    may use it.
+    """
 
     def __init__(self, kube: Kube) -> None:
         self._kube = kube
@@ -79,14 +92,15 @@ class Reach:
     def url(self, address: str) -> str:
         """Return an address that answers from here.
 
-        Outside of the cluster a name of two words that is a Service of it is never looked up as a host: `mlflow.dev` may be somebody
-        else's, and would be sent the password.
+        Outside of the cluster a name of two words that is a Service of it is never looked up as a
+        host: `mlflow.dev` may be somebody else's, and would be sent the password.
 
         Args:
             address: An http or https URL, as pods use it.
 
         Raises:
-            Unreachable: Nobody answers there, and it names no Service; or it is a link-local address.
+            Unreachable: Nobody answers there, and it names no Service; or it is a link-local
+                address.
             NotAllowed: It is a Service, and the user may not forward ports.
 
         """
@@ -104,9 +118,12 @@ class Reach:
                 return address
             if parts.scheme == "https":
                 raise Unreachable(
-                    f"{address} is a Service with TLS, whose certificate does not hold for a port-forward: give it an address outside."
+                    f"{address} is a Service with TLS, whose certificate does not hold for a"
+                    " port-forward: give it an address outside."
                 )
-            local = self._stack.enter_context(self._kube.forward(service.service, port, service.namespace))
+            local = self._stack.enter_context(
+                self._kube.forward(service.service, port, service.namespace)
+            )
             return urlunsplit((parts.scheme, local, parts.path, parts.query, parts.fragment))
         if by_proxy(address) or connects(host, port):  # behind a proxy nobody answers from here
             return address
@@ -120,7 +137,8 @@ class Reach:
         return True
 
     def connection(self, namespace: str) -> dict[str, str]:
-        """Return what a namespace's connection says, for a program on this machine: as environment variables.
+        """Return what a namespace's connection says, for a program on this machine: as environment
+        variables.
 
         Raises:
             NotAllowed: The user may not read the Secret: verb `get` on `secrets`.
@@ -135,10 +153,15 @@ class Reach:
             raise Failed(
                 subject,
                 "ConnectionMissing",
-                f"there is no Secret {CONNECTION_SECRET}; docs/install.md in modelyard's repository says what it holds.",
+                f"there is no Secret {CONNECTION_SECRET}; docs/install.md in modelyard's repository"
+                " says what it holds.",
             ) from error
         if missing := [key for key in NEEDED if not values.get(key)]:
-            raise Failed(subject, "ConnectionMissing", f"the Secret {CONNECTION_SECRET} lacks {', '.join(missing)}.")
+            raise Failed(
+                subject,
+                "ConnectionMissing",
+                f"the Secret {CONNECTION_SECRET} lacks {', '.join(missing)}.",
+            )
         return values
 
     def close(self) -> None:

@@ -1,4 +1,5 @@
-"""One way to one API server, as one user: opened when it is first asked, closed when nobody asks any more.
+"""One way to one API server, as one user: opened when it is first asked, closed when nobody asks
+any more.
 
 What is asked for does not belong here (`kube`).
 """
@@ -22,7 +23,13 @@ _METHODS = {"get": "GET", "list": "GET", "create": "POST", "patch": "PATCH", "de
 class Session:
     """See `Kube` for the arguments. Any thread may use it."""
 
-    def __init__(self, namespace: str | None, context: str | None, kubeconfig: str | None, acting: Impersonation | None) -> None:
+    def __init__(
+        self,
+        namespace: str | None,
+        context: str | None,
+        kubeconfig: str | None,
+        acting: Impersonation | None,
+    ) -> None:
         self._namespace, self._context, self._kubeconfig = namespace, context, kubeconfig
         self._acting = acting or Impersonation()
         self._opening = threading.Lock()
@@ -48,7 +55,10 @@ class Session:
         with self._opening:
             loop = background()
             if self._open is None or self._open[0] is not loop:
-                self._open = (loop, loop.run(transport.login(self._context, self._kubeconfig, self._acting)))
+                self._open = (
+                    loop,
+                    loop.run(transport.login(self._context, self._kubeconfig, self._acting)),
+                )
             return self._open
 
     def close(self) -> None:
@@ -59,12 +69,28 @@ class Session:
             self._open = None
 
     def asked(
-        self, verb: str, kind: Kind, name: str, namespace: str | None, *, subresource: str = "", everywhere: bool = False
+        self,
+        verb: str,
+        kind: Kind,
+        name: str,
+        namespace: str | None,
+        *,
+        subresource: str = "",
+        everywhere: bool = False,
     ) -> answers.Asked:
         """Say what is asked, for the answer's sake."""
         where = "" if everywhere or not kind.namespaced else namespace or self.namespace
         resource = f"{kind.plural}/{subresource}" if subresource else kind.plural
-        return answers.Asked(verb, resource, kind.group, kind.name, where, name, self.login.server, self.login.context)
+        return answers.Asked(
+            verb,
+            resource,
+            kind.group,
+            kind.name,
+            where,
+            name,
+            self.login.server,
+            self.login.context,
+        )
 
     def ask(
         self,
@@ -84,7 +110,11 @@ class Session:
         text = None if body is None else json.dumps(body).encode()
         given = {key: value for key, value in (params or {}).items() if value}
         try:
-            answer = self.loop.run(transport.send(self.login, _METHODS[verb], where, body=text, params=given, media=media))
+            answer = self.loop.run(
+                transport.send(
+                    self.login, _METHODS[verb], where, body=text, params=given, media=media
+                )
+            )
         except transport.Broken as error:
             raise self._unreachable(error) from error
         if answer.code >= 400:
@@ -95,7 +125,9 @@ class Session:
         """Go through an answer line by line; it may be silent for as long as it likes."""
         login = self.login
         try:
-            for line in self.loop.stream(lambda: transport.lines(login, where, params, silent=None)):
+            for line in self.loop.stream(
+                lambda: transport.lines(login, where, params, silent=None)
+            ):
                 if isinstance(line, transport.Response):
                     raise answers.error(asked, line.code, line.body)
                 yield line
@@ -103,7 +135,10 @@ class Session:
             raise self._unreachable(error) from error
 
     def _unreachable(self, error: Exception) -> ClientError:
-        return Unreachable(f"The API server at {self.login.server} does not answer: {error}. Is it up, and the right context?")
+        return Unreachable(
+            f"The API server at {self.login.server} does not answer: {error}. Is it up, and the"
+            " right context?"
+        )
 
 
 def path(asked: answers.Asked, kind: Kind, *, collection: bool = False) -> str:

@@ -1,10 +1,12 @@
-"""Requests to the API server, through kr8s: kubeconfig, exec plugins, in-cluster accounts, TLS. The only module that imports it.
+"""Requests to the API server, through kr8s: kubeconfig, exec plugins, in-cluster accounts, TLS. The
+only module that imports it.
 
     login(...) -> Login      once; then `send` and `lines` with it, in the background's loop
 
-kr8s is asked for raw answers, since it would ask four times, and run an exec plugin as often, before it says that something is
-forbidden. Its factory is passed by: without arguments it hands out whatever was made first, whichever cluster that leads to, and it asks
-for the server's version before anything else. What answers mean does not belong here (`answers`).
+kr8s is asked for raw answers, since it would ask four times, and run an exec plugin as often,
+before it says that something is forbidden. Its factory is passed by: without arguments it hands out
+whatever was made first, whichever cluster that leads to, and it asks for the server's version
+before anything else. What answers mean does not belong here (`answers`).
 """
 
 import asyncio
@@ -31,11 +33,15 @@ _SECONDS = 30.0
 _SILENT = 90.0
 _ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 _UNUSED = ("cryptography.x509", "httpx_ws", "jsonpath")
-"""What kr8s imports for calls that are not made here, but for port-forwards: 80 of its 140 ms (decision 0010)."""
+"""What kr8s imports for calls that are not made here, but for port-forwards: 80 of its 140 ms
+(decision 0010).
+"""
 
 
 class Broken(Exception):
-    """The connection did not come about, or broke; asking again may help. It never leaves the client."""
+    """The connection did not come about, or broke; asking again may help. It never leaves the
+    client.
+    """
 
 
 @dataclass
@@ -47,8 +53,10 @@ class Login:
         server: The API server's address.
         context: The kubeconfig's context; empty in a pod.
         namespace: The context's namespace, or the pod's.
-        acting: Headers of each request that name the user to act as, as bytes; empty without impersonation.
-        door: Held while a session is opened: by the first request, and by one whose credentials ran out.
+        acting: Headers of each request that name the user to act as, as bytes; empty without
+            impersonation.
+        door: Held while a session is opened: by the first request, and by one whose credentials ran
+            out.
         opened: A session is there.
 
     """
@@ -68,17 +76,23 @@ class Login:
         how["headers"] = self.headers(how.get("headers") or {})
         async with AsyncExitStack() as stack:
             async with nullcontext() if self.opened else self.door:
-                response = await stack.enter_async_context(self.api.call_api(method, version="", base=parent, url=last, **how))
+                response = await stack.enter_async_context(
+                    self.api.call_api(method, version="", base=parent, url=last, **how)
+                )
                 if not self.opened:
                     _forget_keys(self.api)
                     self.opened = True
             yield response
 
     def headers(self, given: Mapping[str, str]) -> "httpx.Headers":
-        """Return a request's headers, with those of the user to act as: each request says it, whichever session sends it."""
+        """Return a request's headers, with those of the user to act as: each request says it,
+        whichever session sends it.
+        """
         import httpx  # noqa: PLC0415 - kr8s' own
 
-        return httpx.Headers([*((key.encode(), value.encode()) for key, value in given.items()), *self.acting])
+        return httpx.Headers(
+            [*((key.encode(), value.encode()) for key, value in given.items()), *self.acting]
+        )
 
 
 @dataclass(frozen=True)
@@ -122,9 +136,15 @@ async def login(context: str | None, kubeconfig: str | None, acting: Impersonati
 
 def _unusable(path: str, context: str | None, error: Exception) -> str:
     if isinstance(error, ValueError) and "No such context" in str(error):
-        return f"The kubeconfig {path} has no context {context}; `kubectl config get-contexts` lists those that it has."
+        return (
+            f"The kubeconfig {path} has no context {context}; `kubectl config get-contexts` lists"
+            " those that it has."
+        )
     if isinstance(error, ValueError) and "Unable to find" in str(error):
-        return f"There is no kubeconfig at {path}: set KUBECONFIG, or run where a service account is mounted."
+        return (
+            f"There is no kubeconfig at {path}: set KUBECONFIG, or run where a service account is"
+            " mounted."
+        )
     return f"The kubeconfig {path} cannot be used: {type(error).__name__}: {error}"
 
 
@@ -132,11 +152,15 @@ def _acting(api: "Api", context: str) -> Impersonation:
     """Return the user that the kubeconfig says to act as, which kr8s does not read."""
     if not context:
         return Impersonation()
-    return Impersonation.of(api.auth.kubeconfig.get_user(api.auth.kubeconfig.get_context(context)["user"]) or {})
+    return Impersonation.of(
+        api.auth.kubeconfig.get_user(api.auth.kubeconfig.get_context(context)["user"]) or {}
+    )
 
 
 def _namespace(api: "Api", context: str) -> str:
-    """Return the context's own namespace; kr8s takes that of the current context, whichever is used."""
+    """Return the context's own namespace; kr8s takes that of the current context, whichever is
+    used.
+    """
     if context:
         return str(api.auth.kubeconfig.get_context(context).get("namespace") or "default")
     with suppress(OSError):
@@ -153,7 +177,8 @@ async def send(
     params: Mapping[str, str] | None = None,
     media: str = "application/json",
 ) -> Response:
-    """Ask once, and once more when credentials ran out in the meantime, which the API server says before it does anything.
+    """Ask once, and once more when credentials ran out in the meantime, which the API server says
+    before it does anything.
 
     Raises:
         Broken: No answer in time, or the connection broke.
@@ -170,8 +195,12 @@ async def send(
         raise Broken(_why(error)) from error
 
 
-async def _again(to: Login, method: str, path: str, ask: dict[str, Any], before: Response) -> Response:
-    """Ask so that kr8s reads the kubeconfig again, runs the plugin again, and opens a session with what it finds."""
+async def _again(
+    to: Login, method: str, path: str, ask: dict[str, Any], before: Response
+) -> Response:
+    """Ask so that kr8s reads the kubeconfig again, runs the plugin again, and opens a session
+    with what it finds.
+    """
     import kr8s  # noqa: PLC0415
 
     to.opened = False
@@ -180,10 +209,16 @@ async def _again(to: Login, method: str, path: str, ask: dict[str, Any], before:
             return Response(response.status_code, response.content)
     except kr8s.ServerError as error:
         _forget_keys(to.api)
-        return Response(error.response.status_code, error.response.content) if error.response is not None else before
+        return (
+            Response(error.response.status_code, error.response.content)
+            if error.response is not None
+            else before
+        )
 
 
-async def lines(to: Login, path: str, params: Mapping[str, str], *, silent: float | None = _SILENT) -> AsyncGenerator[str | Response, None]:
+async def lines(
+    to: Login, path: str, params: Mapping[str, str], *, silent: float | None = _SILENT
+) -> AsyncGenerator[str | Response, None]:
     """Stream an answer line by line; an answer that is an error comes as a Response, alone.
 
     Raises:
@@ -194,7 +229,9 @@ async def lines(to: Login, path: str, params: Mapping[str, str], *, silent: floa
 
     limits = httpx.Timeout(_SECONDS, read=silent)
     try:
-        async with to.call("GET", path, params=dict(params), raise_for_status=False, stream=True, timeout=limits) as response:
+        async with to.call(
+            "GET", path, params=dict(params), raise_for_status=False, stream=True, timeout=limits
+        ) as response:
             if response.is_error:
                 yield Response(response.status_code, await response.aread())
                 return
@@ -224,12 +261,17 @@ def _why(error: Exception) -> str:
 
 
 def _forget_keys(api: "Api") -> None:
-    """Remove the temporary files that kr8s writes keys and certificates of a kubeconfig to, and leaves; the session has read them."""
+    """Remove the temporary files that kr8s writes keys and certificates of a kubeconfig to, and
+    leaves; the session has read them.
+    """
     auth = api.auth
     if not auth.active_context:
         return
     context = auth.kubeconfig.get_context(auth.active_context)
-    user, cluster = auth.kubeconfig.get_user(context["user"]), auth.kubeconfig.get_cluster(context["cluster"])
+    user, cluster = (
+        auth.kubeconfig.get_user(context["user"]),
+        auth.kubeconfig.get_cluster(context["cluster"]),
+    )
     files: list[tuple[Any, Any]] = [
         (user.get("client-key-data"), auth.client_key_file),
         (user.get("client-certificate-data"), auth.client_cert_file),

@@ -1,4 +1,5 @@
-"""A watch that goes on: listed, streamed, resumed, listed again. Asynchronous; `Kube.watch` is what people use.
+"""A watch that goes on: listed, streamed, resumed, listed again. Asynchronous; `Kube.watch` is what
+people use.
 
 What an object means does not belong here.
 """
@@ -24,7 +25,9 @@ PATIENCE = 8
 
 @dataclass(frozen=True)
 class Event:
-    """What happened to an object: it is there or came, it changed, it went (then as it was last)."""
+    """What happened to an object: it is there or came, it changed, it went (then as it was
+    last).
+    """
 
     type: Type
     object: dict[str, Any]
@@ -35,11 +38,19 @@ class _Gone(Exception):
 
 
 async def watched(
-    to: transport.Login, path: str, params: Mapping[str, str], asked: answers.Asked, kind: Kind, *, patience: int = PATIENCE
+    to: transport.Login,
+    path: str,
+    params: Mapping[str, str],
+    asked: answers.Asked,
+    kind: Kind,
+    *,
+    patience: int = PATIENCE,
 ) -> AsyncGenerator[Event | None, None]:
-    """Yield what is there, then None, and then what happens, for ever; so many failures in a row are too many: Unreachable.
+    """Yield what is there, then None, and then what happens, for ever; so many failures in a row
+    are too many: Unreachable.
 
-    None comes again behind each list that had to be asked for anew. What no event before it named is not there.
+    None comes again behind each list that had to be asked for anew. What no event before it named
+    is not there.
     """
     known: dict[str, dict[str, Any]] = {}
     failures, version = 0, ""
@@ -63,11 +74,16 @@ async def watched(
         except transport.Broken as error:
             failures += 1
             if failures > patience:
-                raise Unreachable(f"The API server at {asked.server} does not answer: {error}. Is it up, and the right context?") from error
+                raise Unreachable(
+                    f"The API server at {asked.server} does not answer: {error}. Is it up, and the"
+                    " right context?"
+                ) from error
             await asyncio.sleep(min(8.0, 0.25 * 2**failures))
 
 
-async def _listed(to: transport.Login, path: str, params: Mapping[str, str], asked: answers.Asked) -> dict[str, Any]:
+async def _listed(
+    to: transport.Login, path: str, params: Mapping[str, str], asked: answers.Asked
+) -> dict[str, Any]:
     answer = await transport.send(to, "GET", path, params=params)
     if answer.code >= 500:
         raise transport.Broken(f"HTTP {answer.code}")
@@ -89,7 +105,13 @@ async def _stream(
             except ValueError as error:
                 raise transport.Broken("a line was cut off") from error
             if event["type"] == "ERROR":
-                raise _ended(transport.Response(int(event["object"].get("code") or 500), json.dumps(event["object"]).encode()), asked)
+                raise _ended(
+                    transport.Response(
+                        int(event["object"].get("code") or 500),
+                        json.dumps(event["object"]).encode(),
+                    ),
+                    asked,
+                )
             yield event["type"], event["object"]
 
 
@@ -102,9 +124,14 @@ def _ended(answer: transport.Response, asked: answers.Asked) -> Exception:
     return answers.error(asked, answer.code, answer.body)
 
 
-def _differences(known: dict[str, dict[str, Any]], items: list[dict[str, Any]], kind: Kind) -> list[Event]:
+def _differences(
+    known: dict[str, dict[str, Any]], items: list[dict[str, Any]], kind: Kind
+) -> list[Event]:
     """Say what a list shows that is not known, as events; and know it."""
-    found = {item["metadata"]["uid"]: {"apiVersion": kind.api_version, "kind": kind.name, **item} for item in items}
+    found = {
+        item["metadata"]["uid"]: {"apiVersion": kind.api_version, "kind": kind.name, **item}
+        for item in items
+    }
     events = [Event("Deleted", body) for uid, body in known.items() if uid not in found]
     for uid, body in found.items():
         if uid not in known:

@@ -1,4 +1,6 @@
-"""The gates `approvals` and `external`: what people and other systems say, in ModelApprovals. Pure."""
+"""The gates `approvals` and `external`: what people and other systems say, in ModelApprovals.
+Pure.
+"""
 
 from collections.abc import Iterable
 from datetime import datetime
@@ -25,7 +27,10 @@ def approvals(gate: Gate, view: StageView, candidate: VersionStatus, now: dateti
     if view.evidence.unguarded is not None:
         return erroneous(view.evidence.unguarded)
     if asked.exclude_registrar == "Required" and candidate.registrar is None:
-        return failed(f"{candidate.name} does not say who registered it, and excludeRegistrar is Required: declare it with registeredBy")
+        return failed(
+            f"{candidate.name} does not say who registered it, and excludeRegistrar is Required:"
+            " declare it with registeredBy"
+        )
     said = heard(view.evidence.approvals, Asked(view.name, view.spec, gate, candidate), now)
     found = [approval for approval, standing in said if standing.counts]
     if (no := _rejected(found)) is not None:
@@ -34,7 +39,11 @@ def approvals(gate: Gate, view: StageView, candidate: VersionStatus, now: dateti
     count = f"{len(found)} of {asked.at_least}{f': {names}' if names else ''}"
     if len(found) >= asked.at_least:
         return passed(count)
-    others = ", ".join(f"{each.spec.approver} ({standing.reason})" for each, standing in said if not standing.counts)
+    others = ", ".join(
+        f"{each.spec.approver} ({standing.reason})"
+        for each, standing in said
+        if not standing.counts
+    )
     return pending(f"{count}; not counted: {others}" if others else count, None)
 
 

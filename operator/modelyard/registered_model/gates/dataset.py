@@ -18,12 +18,20 @@ def judge(gate: Gate, view: StageView, candidate: VersionStatus, now: datetime) 
     asked = gate.dataset
     assert asked is not None, "the table sends each gate to its kind"
     if candidate.training_run is None:
-        return failed(f"{candidate.name} came from no TrainingRun, so nothing says which dataset it was trained on")
+        return failed(
+            f"{candidate.name} came from no TrainingRun, so nothing says which dataset it was"
+            " trained on"
+        )
     run = view.evidence.training_runs.get(candidate.training_run)
     if run is None or run.status.mlflow is None or run.status.mlflow.run_id != candidate.run_id:
-        return failed(f"the TrainingRun {candidate.training_run} that {candidate.name} came from is gone")
+        return failed(
+            f"the TrainingRun {candidate.training_run} that {candidate.name} came from is gone"
+        )
     if run.status.dataset is None or run.status.start_time is None:
-        return failed(f"the TrainingRun {candidate.training_run} of {candidate.name} has not recorded its dataset")
+        return failed(
+            f"the TrainingRun {candidate.training_run} of {candidate.name} has not recorded its"
+            " dataset"
+        )
     read, began = run.status.dataset, run.status.start_time
     if asked.digest is not None and read.digest != asked.digest:
         return failed(f"it was trained on {read.digest[:15]}..., not on {asked.digest[:15]}...")
@@ -32,5 +40,7 @@ def judge(gate: Gate, view: StageView, candidate: VersionStatus, now: datetime) 
         return passed(said)
     ends = began + parse_duration(asked.max_age)
     if now > ends:
-        return failed(f"its dataset was read at {began:%Y-%m-%d %H:%M} UTC, more than {asked.max_age} ago")
+        return failed(
+            f"its dataset was read at {began:%Y-%m-%d %H:%M} UTC, more than {asked.max_age} ago"
+        )
     return passed(f"{said}; too old after {ends:%Y-%m-%d %H:%M} UTC", again=ends - now + _SECOND)

@@ -27,7 +27,9 @@ def judge(gate: Gate, view: StageView, candidate: VersionStatus, _now: datetime)
     direction = asked.direction or _direction(asked, (candidate, known), view.evidence)
     if isinstance(direction, Judged):
         return direction
-    mine, theirs = (metric_of(version, asked.metric, view.evidence) for version in (candidate, known))
+    mine, theirs = (
+        metric_of(version, asked.metric, view.evidence) for version in (candidate, known)
+    )
     if isinstance(mine, Judged):
         return mine
     if isinstance(theirs, Judged):
@@ -37,48 +39,71 @@ def judge(gate: Gate, view: StageView, candidate: VersionStatus, _now: datetime)
     return _compared(asked, mine, theirs, incumbent.version, incumbent.short, direction=direction)
 
 
-def _compared(asked: IncumbentGate, mine: float, theirs: float, version: str, short: str, *, direction: str) -> Judged:
+def _compared(
+    asked: IncumbentGate, mine: float, theirs: float, version: str, short: str, *, direction: str
+) -> Judged:
     said = f"{number(mine)} against {number(theirs)} of {version}"
     if abs(mine) == float("inf") or abs(theirs) == float("inf"):
         worse = mine < theirs if direction == "Maximize" else mine > theirs
         return failed(said, short) if worse else passed(said, short)
     # In fractions of what people wrote: 0.938 - 0.005 is not 0.933 in binary.
-    loss = Fraction(repr(theirs)) - Fraction(repr(mine)) if direction == "Maximize" else Fraction(repr(mine)) - Fraction(repr(theirs))
+    loss = (
+        Fraction(repr(theirs)) - Fraction(repr(mine))
+        if direction == "Maximize"
+        else Fraction(repr(mine)) - Fraction(repr(theirs))
+    )
     tolerance = Fraction(asked.tolerance)
     allowed = f", tolerance {asked.tolerance}" if tolerance else ""
     better = "more" if direction == "Maximize" else "less"
     if loss > tolerance:
-        return failed(f"{asked.metric} is {said}: {_number(loss)} worse{allowed} ({better} is better)", short)
+        return failed(
+            f"{asked.metric} is {said}: {_number(loss)} worse{allowed} ({better} is better)", short
+        )
     difference = f"{_number(abs(loss))} {'worse' if loss > 0 else 'better'}" if loss else "equal"
     return passed(f"{asked.metric} is {said}: {difference}{allowed}", short)
 
 
 def _number(value: Fraction) -> str:
-    """Write a difference for people; two values that a double holds may differ by more than it holds."""
+    """Write a difference for people; two values that a double holds may differ by more than it
+    holds.
+    """
     try:
         return number(float(value))
     except OverflowError:
         return "more than 1.8e+308"
 
 
-def _direction(asked: IncumbentGate, versions: tuple[VersionStatus, ...], evidence: Evidence) -> str | Judged:
+def _direction(
+    asked: IncumbentGate, versions: tuple[VersionStatus, ...], evidence: Evidence
+) -> str | Judged:
     """Return the direction in which both versions were trained, as their TrainingRuns recorded it.
 
-    Who trains may write an Experiment, and change its objective; the gate is theirs who may promote.
+    Who trains may write an Experiment, and change its objective; the gate is theirs who may
+    promote.
     """
     goals = []
     for version in versions:
         objective = evidence.objectives.get(version.name)
         if objective is None or objective.metric != asked.metric:
-            return erroneous(f"{version.name} was not trained with {asked.metric} as its objective: set incumbent.direction")
+            return erroneous(
+                f"{version.name} was not trained with {asked.metric} as its objective: set"
+                " incumbent.direction"
+            )
         goals.append(objective.goal)
     if len(set(goals)) > 1:
-        trained = ", ".join(f"{version.name} to {goal.lower()} it" for version, goal in zip(versions, goals, strict=True))
-        return erroneous(f"which {asked.metric} is better? trained were {trained}: set incumbent.direction")
+        trained = ", ".join(
+            f"{version.name} to {goal.lower()} it"
+            for version, goal in zip(versions, goals, strict=True)
+        )
+        return erroneous(
+            f"which {asked.metric} is better? trained were {trained}: set incumbent.direction"
+        )
     return goals[0]
 
 
-def _samples(asked: IncumbentGate, versions: tuple[VersionStatus, VersionStatus], evidence: Evidence) -> Judged | None:
+def _samples(
+    asked: IncumbentGate, versions: tuple[VersionStatus, VersionStatus], evidence: Evidence
+) -> Judged | None:
     """Return what the gate says while a value comes from too few samples."""
     if asked.samples is None:
         return None
@@ -87,10 +112,15 @@ def _samples(asked: IncumbentGate, versions: tuple[VersionStatus, VersionStatus]
         if isinstance(count, Judged):
             return count if version is versions[0] else _without(count, version.name)
         if count < asked.samples.at_least:
-            return pending(f"{asked.samples.metric} of {version.name} is {number(count)}: waits for {asked.samples.at_least}")
+            return pending(
+                f"{asked.samples.metric} of {version.name} is {number(count)}: waits for"
+                f" {asked.samples.at_least}"
+            )
     return None
 
 
 def _without(said: Judged, version: str) -> Judged:
     """What is wrong with a metric of the incumbent is no fault of the version that is judged."""
-    return said if said.again is not None else erroneous(f"{version}, to compare with: {said.message}")
+    return (
+        said if said.again is not None else erroneous(f"{version}, to compare with: {said.message}")
+    )

@@ -19,9 +19,11 @@ class Judged:
 
     Attributes:
         verdict: In a word.
-        message: Why, with the figures; the list of gates in the status cuts it at 140 characters, conditions and events do not.
+        message: Why, with the figures; the list of gates in the status cuts it at 140 characters,
+            conditions and events do not.
         incumbent: First digits of the digest of the version that it was compared with.
-        again: When it is looked at again, though nothing changed: a Pending, an Error, a Pass that ends.
+        again: When it is looked at again, though nothing changed: a Pending, an Error, a Pass that
+            ends.
 
     """
 

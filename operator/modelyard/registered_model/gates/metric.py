@@ -23,5 +23,8 @@ def judge(gate: Gate, view: StageView, candidate: VersionStatus, _now: datetime)
         return failed(f"{said}, below {asked.at_least}")
     if asked.at_most is not None and value > float(asked.at_most):
         return failed(f"{said}, above {asked.at_most}")
-    bounds = [f"at least {asked.at_least}" if asked.at_least is not None else "", f"at most {asked.at_most}" if asked.at_most else ""]
+    bounds = [
+        f"at least {asked.at_least}" if asked.at_least is not None else "",
+        f"at most {asked.at_most}" if asked.at_most else "",
+    ]
     return passed(f"{said}: {' and '.join(filter(None, bounds))}")

@@ -1,7 +1,8 @@
-"""The Job that asks a gate: its name, and how it looks. Pure; when it is made is decided in `trial`.
+"""The Job that asks a gate: its name, and how it looks. Pure; when it is made is decided in
+`trial`.
 
-Its pods carry the stage's labels, by which the policies of the chart guard them, and no identity: no
-Service of the stage selects them.
+Its pods carry the stage's labels, by which the policies of the chart guard them, and no identity:
+no Service of the stage selects them.
 """
 
 import hashlib
@@ -51,19 +52,27 @@ __all__ = ["job", "job_name", "live_job", "pods_of", "timeout_of"]
 _SMOKE_TIMEOUT, _SIGNED_TIMEOUT = timedelta(minutes=10), timedelta(hours=1)
 """`signed` reads the whole model once: 360 GB at 100 MB a second."""
 _KEPT_SECONDS = 24 * 60 * 60
-"""How long Kubernetes keeps a Job that has ended, for its log; the operator deletes most of them before."""
+"""How long Kubernetes keeps a Job that has ended, for its log; the operator deletes most of them
+before.
+"""
 _REQUESTS = "requests"
 
 
 def job_name(view: StageView, gate: Gate) -> str:
     """Return the name of the Job that asks a gate.
 
-    It is another one for another version, runtime, gate or spec of the stage, and for another `attempt`: a Job that has
-    failed answers no question but its own. Each round of a verification has Jobs of its own.
+    It is another one for another version, runtime, gate or spec of the stage, and for another
+    `attempt`: a Job that has failed answers no question but its own. Each round of a verification
+    has Jobs of its own.
     """
     what, verification = view.subject, view.status.verification
     assert what is not None, "gates are asked about a version"
-    about: tuple[str, ...] = (what.runtime.identity, hash_of(gate), view.spec_hash, str(view.attempt))
+    about: tuple[str, ...] = (
+        what.runtime.identity,
+        hash_of(gate),
+        view.spec_hash,
+        str(view.attempt),
+    )
     if view.round is not None:
         number = verification.attempt if verification is not None else 0
         about = (what.runtime.identity, hash_of(gate), view.round.isoformat(), str(number))
@@ -74,13 +83,18 @@ def job_name(view: StageView, gate: Gate) -> str:
 def live_job(view: StageView, gate: Gate) -> Manifest | None:
     """Return the Job of a gate.
 
-    Anybody who may edit the namespace can write an owner reference. The labels are what only the operator writes, and who
-    may promote the stage; the Job of another gate of this name has another hash in its name.
+    Anybody who may edit the namespace can write an owner reference. The labels are what only the
+    operator writes, and who may promote the stage; the Job of another gate of this name has another
+    hash in its name.
     """
     live = view.live("Job", job_name(view, gate))
     said = (live["metadata"].get("labels") or {}) if live is not None else {}
     ours = _labels(view, gate)
-    return live if live is not None and all(said.get(key) == value for key, value in ours.items()) else None
+    return (
+        live
+        if live is not None and all(said.get(key) == value for key, value in ours.items())
+        else None
+    )
 
 
 def pods_of(view: StageView, live: Manifest) -> list[Manifest]:
@@ -100,8 +114,9 @@ def timeout_of(gate: Gate) -> timedelta:
 def job(view: StageView, gate: Gate) -> Manifest:
     """Return the Job that asks a gate.
 
-    A pod that the cluster takes away (a drained node, an eviction, a preemption) is replaced without costing a retry. The
-    time limit is the pod's, not the Job's: a pod that waits for a node or for quota has not been tried yet.
+    A pod that the cluster takes away (a drained node, an eviction, a preemption) is replaced
+    without costing a retry. The time limit is the pod's, not the Job's: a pod that waits for a node
+    or for quota has not been tried yet.
     """
     meta = view.model.metadata
     return {
@@ -116,7 +131,14 @@ def job(view: StageView, gate: Gate) -> Manifest:
         "spec": {
             "backoffLimit": gate.job.retries if gate.job is not None else 0,
             "ttlSecondsAfterFinished": _KEPT_SECONDS,
-            "podFailurePolicy": {"rules": [{"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]}]},
+            "podFailurePolicy": {
+                "rules": [
+                    {
+                        "action": "Ignore",
+                        "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}],
+                    }
+                ]
+            },
             "template": {"metadata": {"labels": _labels(view, gate)}, "spec": _pod(view, gate)},
         },
     }
@@ -125,16 +147,27 @@ def job(view: StageView, gate: Gate) -> Manifest:
 def _labels(view: StageView, gate: Gate) -> dict[str, str]:
     meta, what = view.model.metadata, view.subject
     assert what is not None, "gates are asked about a version"
-    about = {MODEL_LABEL: bounded(meta.name), STAGE_LABEL: view.name, VERSION_LABEL: what.version, GATE_LABEL: gate.name}
+    about = {
+        MODEL_LABEL: bounded(meta.name),
+        STAGE_LABEL: view.name,
+        VERSION_LABEL: what.version,
+        GATE_LABEL: gate.name,
+    }
     return labels(meta.uid, "gate", **about)
 
 
 def _pod(view: StageView, gate: Gate) -> Manifest:
     what, spec = view.subject, gate.job
     assert what is not None, "gates are asked about a version"
-    size = spec.resources.limits.get(STORAGE, DEFAULT_STORAGE) if spec is not None else DEFAULT_STORAGE
+    size = (
+        spec.resources.limits.get(STORAGE, DEFAULT_STORAGE) if spec is not None else DEFAULT_STORAGE
+    )
     volumes = scratch_volumes(size, size)
-    common: dict[str, Any] = {"name": wire.GATE, "terminationMessagePolicy": "FallbackToLogsOnError", "volumeMounts": scratch_mounts()}
+    common: dict[str, Any] = {
+        "name": wire.GATE,
+        "terminationMessagePolicy": "FallbackToLogsOnError",
+        "volumeMounts": scratch_mounts(),
+    }
     version = view.versions[what.version]
     told = _told(view, gate, what, version)
     if spec is not None:
@@ -145,7 +178,10 @@ def _pod(view: StageView, gate: Gate) -> Manifest:
         assert gate.smoke is not None, "only these kinds have pods"
         container = common | _smoke(view, gate.smoke, told, version)
         if gate.smoke.requests is not None and gate.smoke.requests.uri is None:
-            container["volumeMounts"] = [*scratch_mounts(), {"name": _REQUESTS, "mountPath": wire.REQUESTS_FOLDER, "readOnly": True}]
+            container["volumeMounts"] = [
+                *scratch_mounts(),
+                {"name": _REQUESTS, "mountPath": wire.REQUESTS_FOLDER, "readOnly": True},
+            ]
             volumes.append(_mounted(gate.smoke.requests))
     pod: dict[str, Any] = {
         "restartPolicy": "Never",
@@ -161,7 +197,9 @@ def _pod(view: StageView, gate: Gate) -> Manifest:
     return pod
 
 
-def _told(view: StageView, gate: Gate, what: ServedVersion, version: VersionStatus) -> dict[str, str]:
+def _told(
+    view: StageView, gate: Gate, what: ServedVersion, version: VersionStatus
+) -> dict[str, str]:
     """Return the environment that says what is judged."""
     meta = view.model.metadata
     found = {
@@ -175,7 +213,9 @@ def _told(view: StageView, gate: Gate, what: ServedVersion, version: VersionStat
         found[wire.CANDIDATE_RUN_ID] = version.run_id
     if gate.asks_candidate:
         own = build.workload_name(view.model, view.name, what)
-        address = own if view.round is None else serving_name(meta.name, view.name)  # what is effective answers there
+        address = (
+            own if view.round is None else serving_name(meta.name, view.name)
+        )  # what is effective answers there
         found[wire.CANDIDATE_URL] = f"http://{address}.{meta.namespace}"
     return found
 
@@ -196,10 +236,14 @@ def _users(wanted: JobGate, told: dict[str, str], secret: str) -> dict[str, Any]
     return container
 
 
-def _smoke(view: StageView, wanted: SmokeGate, told: dict[str, str], version: VersionStatus) -> dict[str, Any]:
-    """Return what sends the requests, in the operator's own runtime image: arguments and program are of one release.
+def _smoke(
+    view: StageView, wanted: SmokeGate, told: dict[str, str], version: VersionStatus
+) -> dict[str, Any]:
+    """Return what sends the requests, in the operator's own runtime image: arguments and program
+    are of one release.
 
-    Of the connection it gets S3's keys, one by one, and what the namespace may read: it reads the input example, and the requests.
+    Of the connection it gets S3's keys, one by one, and what the namespace may read: it reads the
+    input example, and the requests.
     """
     meta = view.model.metadata
     arguments = [
@@ -221,9 +265,11 @@ def _smoke(view: StageView, wanted: SmokeGate, told: dict[str, str], version: Ve
 
 
 def _signed(view: StageView, wanted: SignedGate, told: dict[str, str]) -> dict[str, Any]:
-    """Return what verifies the signature, in the operator's present runtime image: no model is run, so the candidate's is not needed.
+    """Return what verifies the signature, in the operator's present runtime image: no model is run,
+    so the candidate's is not needed.
 
-    Of the namespace's Secret it has the keys of S3 and nothing else: who may write the Secret cannot have another program run.
+    Of the namespace's Secret it has the keys of S3 and nothing else: who may write the Secret
+    cannot have another program run.
     """
     arguments = [argument for key in wanted.keys for argument in ("--key", key)]
     return {
@@ -237,12 +283,23 @@ def _signed(view: StageView, wanted: SignedGate, told: dict[str, str]) -> dict[s
 
 
 def _requests(wanted: Requests) -> tuple[str, ...]:
-    """Return the arguments that say where the requests are; the API server takes one of the two places."""
-    where = ("--uri", wanted.uri) if wanted.uri is not None else ("--config-map", str(wanted.config_map), "--key", str(wanted.key))
+    """Return the arguments that say where the requests are; the API server takes one of the two
+    places.
+    """
+    where = (
+        ("--uri", wanted.uri)
+        if wanted.uri is not None
+        else ("--config-map", str(wanted.config_map), "--key", str(wanted.key))
+    )
     return (*where, "--digest", wanted.digest)
 
 
 def _mounted(wanted: Requests) -> dict[str, Any]:
-    """Return the volume with the requests. Without the ConfigMap it is empty: the program says that, and the kubelet would not."""
+    """Return the volume with the requests. Without the ConfigMap it is empty: the program says
+    that, and the kubelet would not.
+    """
     items = [{"key": wanted.key, "path": wire.REQUESTS_FILE}]
-    return {"name": _REQUESTS, "configMap": {"name": wanted.config_map, "items": items, "optional": True}}
+    return {
+        "name": _REQUESTS,
+        "configMap": {"name": wanted.config_map, "items": items, "optional": True},
+    }

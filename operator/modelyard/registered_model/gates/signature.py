@@ -30,9 +30,11 @@ def judge(gate: Gate, view: StageView, candidate: VersionStatus, _now: datetime)
         return incumbent
     read = view.evidence.signatures
     if incumbent.digest not in read:
-        # Only what has a record with these bytes says where they are; "not read" is not "it has none".
+        # Only what has a record with these bytes says where they are; "not read" is not "it has
+        # none".
         return erroneous(
-            f"the record of {incumbent.version}, which holds {stage}, is lost or of other bytes: there is nothing to compare with"
+            f"the record of {incumbent.version}, which holds {stage}, is lost or of other bytes:"
+            " there is nothing to compare with"
         )
     mine, theirs = read.get(candidate.digest or ""), read[incumbent.digest]
     if isinstance(mine, str) or isinstance(theirs, str):
@@ -40,12 +42,16 @@ def judge(gate: Gate, view: StageView, candidate: VersionStatus, _now: datetime)
     if theirs is None:
         return passed(f"{incumbent.version} has no signature to keep to", incumbent.short)
     if mine is None:
-        return failed(f"{candidate.name} has no signature, and {incumbent.version} has one", incumbent.short)
+        return failed(
+            f"{candidate.name} has no signature, and {incumbent.version} has one", incumbent.short
+        )
     missed = list(differences(mine, theirs))
     if not missed:
         return passed(f"it takes and answers what {incumbent.version} does", incumbent.short)
     more = f" and {len(missed) - _NAMED} more" if len(missed) > _NAMED else ""
-    return failed(f"against {incumbent.version}: {'; '.join(missed[:_NAMED])}{more}", incumbent.short)
+    return failed(
+        f"against {incumbent.version}: {'; '.join(missed[:_NAMED])}{more}", incumbent.short
+    )
 
 
 def differences(mine: Signature, theirs: Signature) -> Iterator[str]:
@@ -75,7 +81,9 @@ def _named(columns: tuple[Column, ...]) -> dict[str, Column]:
     again: Counter[str] = Counter()
     for column in columns:
         again[column.name] += 1
-        found[column.name if again[column.name] == 1 else f"{column.name} ({again[column.name]})"] = column
+        found[
+            column.name if again[column.name] == 1 else f"{column.name} ({again[column.name]})"
+        ] = column
     return found
 
 
@@ -85,7 +93,9 @@ def _takes(mine: Column, theirs: Column) -> bool:
         return False
     if mine.shape is None or theirs.shape is None:
         return mine.shape == theirs.shape
-    return len(mine.shape) == len(theirs.shape) and all(a in {"-1", b} for a, b in zip(mine.shape, theirs.shape, strict=True))
+    return len(mine.shape) == len(theirs.shape) and all(
+        a in {"-1", b} for a, b in zip(mine.shape, theirs.shape, strict=True)
+    )
 
 
 def _shown(column: Column) -> str:

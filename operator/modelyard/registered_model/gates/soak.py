@@ -1,4 +1,6 @@
-"""The gate `soak`: how long the version has held another stage. It reads the record of versions, never the history. Pure."""
+"""The gate `soak`: how long the version has held another stage. It reads the record of versions,
+never the history. Pure.
+"""
 
 from datetime import datetime
 
@@ -12,31 +14,54 @@ __all__ = ["is_withdrawn", "judge"]
 
 
 def judge(gate: Gate, _view: StageView, candidate: VersionStatus, now: datetime) -> Judged:
-    """Pass when the newest time that it held the stage, with its present digest, was long enough."""
+    """Pass when the newest time that it held the stage, with its present digest, was long
+    enough.
+    """
     asked = gate.soak
     assert asked is not None, "the table sends each gate to its kind"
     held = _held(asked, candidate)
     if held is None:
-        return pending(f"{candidate.name} has not held {asked.stage} yet: promote it there first", None)
+        return pending(
+            f"{candidate.name} has not held {asked.stage} yet: promote it there first", None
+        )
     if held.verified is False:
         again = "verify it there again" if held.until_time is None else "promote it there again"
-        return pending(f"{candidate.name} failed its verification in {asked.stage}, which does not count until it passes: {again}", None)
+        return pending(
+            f"{candidate.name} failed its verification in {asked.stage}, which does not count until"
+            f" it passes: {again}",
+            None,
+        )
     wanted = parse_duration(asked.for_)
     until = held.until_time or now
     if until - held.since_time >= wanted:
         return passed(f"{candidate.name} has held {asked.stage} for {asked.for_}")
     if held.until_time is not None:
         left = f"since {held.since_time:%Y-%m-%d %H:%M} until {until:%Y-%m-%d %H:%M} UTC only"
-        return pending(f"{candidate.name} held {asked.stage} {left}, not {asked.for_}: promote it there again", None)
+        return pending(
+            f"{candidate.name} held {asked.stage} {left}, not {asked.for_}: promote it there again",
+            None,
+        )
     ends = held.since_time + wanted
-    return pending(f"{candidate.name} has held {asked.stage} for {asked.for_} at {ends:%Y-%m-%d %H:%M:%S} UTC", ends - now)
+    return pending(
+        f"{candidate.name} has held {asked.stage} for {asked.for_} at {ends:%Y-%m-%d %H:%M:%S} UTC",
+        ends - now,
+    )
 
 
 def is_withdrawn(asked: SoakGate, candidate: VersionStatus) -> bool:
-    """Tell whether the time in that stage does not count any longer: the version failed its verification there."""
+    """Tell whether the time in that stage does not count any longer: the version failed its
+    verification there.
+    """
     held = _held(asked, candidate)
     return held is not None and held.verified is False
 
 
 def _held(asked: SoakGate, candidate: VersionStatus) -> HeldStage | None:
-    return next((each for each in candidate.held if each.stage == asked.stage and each.digest == candidate.digest), None)
+    return next(
+        (
+            each
+            for each in candidate.held
+            if each.stage == asked.stage and each.digest == candidate.digest
+        ),
+        None,
+    )

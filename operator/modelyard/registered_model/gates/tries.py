@@ -1,6 +1,8 @@
-"""How the Job of a gate stands: not there, waiting, running, ended and how. Pure; what is done about it is decided in `trial`.
+"""How the Job of a gate stands: not there, waiting, running, ended and how. Pure; what is done
+about it is decided in `trial`.
 
-What the pods say is a stranger's text: it was cleaned where it was observed (`kube.pod_words`), and it is bounded here.
+What the pods say is a stranger's text: it was cleaned where it was observed (`kube.pod_words`), and
+it is bounded here.
 """
 
 from collections.abc import Iterable, Sequence
@@ -38,10 +40,14 @@ _SECOND, _MINUTE = timedelta(seconds=1), timedelta(minutes=1)
 _SHOWN, _LAST = 700, 400
 """Characters of what a pod says, and of a log's end."""
 _OF_REQUESTS = {PodReason.REQUESTS_MISMATCH, PodReason.REQUESTS_FAILED}
-"""What the program of a gate `smoke` says of the version; whatever else it says, or how it breaks, is no verdict."""
+"""What the program of a gate `smoke` says of the version; whatever else it says, or how it
+breaks, is no verdict.
+"""
 _OF_SIGNATURE = {PodReason.SIGNATURE_MISSING, PodReason.SIGNATURE_INVALID}
 _OF_FILES = {*_OF_SIGNATURE, PodReason.DIGEST_MISMATCH, PodReason.ARTIFACT_INVALID}
-"""All that fails a gate `signed`. Any other end of its pod, such as that of a slow store, says nothing of the version."""
+"""All that fails a gate `signed`. Any other end of its pod, such as that of a slow store, says
+nothing of the version.
+"""
 
 
 @dataclass(frozen=True)
@@ -59,14 +65,18 @@ class Standing:
 
 
 def judge(gate: Gate, view: StageView, _candidate: VersionStatus, now: datetime) -> Judged:
-    """Judge by the Job: a gate `job` by its exit code, `smoke` and `signed` by what our program says."""
+    """Judge by the Job: a gate `job` by its exit code, `smoke` and `signed` by what our program
+    says.
+    """
     return standing(gate, view, now).judged
 
 
 def asking(view: StageView, gates: Iterable[Gate], now: datetime) -> tuple[Apply | Delete, ...]:
-    """Return what makes the Jobs that are missing, and deletes those that can say nothing of the version.
+    """Return what makes the Jobs that are missing, and deletes those that can say nothing of the
+    version.
 
-    A Job that the API server refused in this reconcile is made in the next one; with MLflow or S3 away none is.
+    A Job that the API server refused in this reconcile is made in the next one; with MLflow or S3
+    away none is.
     """
     found: list[Apply | Delete] = []
     for gate in gates if not view.dependencies_down else ():
@@ -105,7 +115,9 @@ def _not_begun(gate: Gate, view: StageView) -> Judged:
 
 
 def _complete(gate: Gate, job: Manifest, there: Sequence[Manifest], now: datetime) -> Standing:
-    """Read a Job that exited with 0; a pod that was ended from outside and exits with 0 on SIGTERM has shown nothing."""
+    """Read a Job that exited with 0; a pod that was ended from outside and exits with 0 on
+    SIGTERM has shown nothing.
+    """
     pod, since = newest_of(there), completed(job)
     ended = _end_of(pod)
     if pod is not None and ended is not None and not interrupted(pod, GATE):
@@ -114,7 +126,12 @@ def _complete(gate: Gate, job: Manifest, there: Sequence[Manifest], now: datetim
         return Standing(passed(": ".join(filter(None, (how, said)))[:_SHOWN]))
     if ended is None and since is not None and now - since < POD_SAYS:
         return Standing(pending("its Job is complete; its pod is about to say how", _SECOND))
-    return Standing(pending("its pod was ended from outside before it was through; another one is started", None), replace=True)
+    return Standing(
+        pending(
+            "its pod was ended from outside before it was through; another one is started", None
+        ),
+        replace=True,
+    )
 
 
 def _failed(gate: Gate, job: Manifest, there: Sequence[Manifest], now: datetime) -> Standing:
@@ -124,7 +141,10 @@ def _failed(gate: Gate, job: Manifest, there: Sequence[Manifest], now: datetime)
     if not over and age < POD_SAYS:
         return Standing(pending("its Job has failed; its pod is about to say why", _SECOND))
     if pod is None:
-        return Standing(erroneous("its pods are gone, and have not said how they ended; it is asked again"), replace=True)
+        return Standing(
+            erroneous("its pods are gone, and have not said how they ended; it is asked again"),
+            replace=True,
+        )
     if (other := _no_verdict(gate, pod)) is not None:
         left = _MINUTE - age  # not at once: what is missing is not there any sooner
         return Standing(replace(other, again=max(left, _SECOND)), replace=left <= timedelta(0))
@@ -145,7 +165,11 @@ def _no_verdict(gate: Gate, pod: Manifest) -> Judged | None:
         return None
     reason, said = _reason(ended), _said(ended) if ended is not None else ""
     if gate.signed is not None:
-        return None if reason in _OF_FILES else erroneous(": ".join(filter(None, _how(gate, pod)))[:_SHOWN])
+        return (
+            None
+            if reason in _OF_FILES
+            else erroneous(": ".join(filter(None, _how(gate, pod)))[:_SHOWN])
+        )
     if ended is None or (pod.get("status") or {}).get("reason") == "DeadlineExceeded":
         return None
     if not reason:
@@ -160,10 +184,16 @@ def _how(gate: Gate, pod: Manifest) -> tuple[str, str]:
     status, ended = pod.get("status") or {}, _end_of(pod)
     said = _said(ended) if ended is not None else ""
     if status.get("reason") == "DeadlineExceeded":
-        limit = f"the {gate.job.timeout} of its timeout" if gate.job is not None else f"{pods.timeout_of(gate).seconds // 60} minutes"
+        limit = (
+            f"the {gate.job.timeout} of its timeout"
+            if gate.job is not None
+            else f"{pods.timeout_of(gate).seconds // 60} minutes"
+        )
         return f"it did not end within {limit}", said
     found = pod_end(pod, {GATE})
-    if ended is None or ended.exit_code == 0 or status.get("reason"):  # Kubernetes ended it, such as for what it wrote to its volumes
+    if (
+        ended is None or ended.exit_code == 0 or status.get("reason")
+    ):  # Kubernetes ended it, such as for what it wrote to its volumes
         return (found.message[:_SHOWN] if found is not None else "its pod failed"), said
     if found is not None and found.reason is PodReason.OUT_OF_MEMORY:
         return "it used more memory than its limit", said
@@ -173,7 +203,9 @@ def _how(gate: Gate, pod: Manifest) -> tuple[str, str]:
     return f"exit code {ended.exit_code}", said
 
 
-def _active(gate: Gate, job: Manifest, there: Sequence[Manifest], view: StageView, now: datetime) -> Judged:
+def _active(
+    gate: Gate, job: Manifest, there: Sequence[Manifest], view: StageView, now: datetime
+) -> Judged:
     """Say what a Job does that has not ended."""
     before = _tried(gate, job, there)
     pod = newest_of(each for each in there if not each["metadata"].get("deletionTimestamp"))
@@ -194,7 +226,10 @@ def _without_pod(job: Manifest, view: StageView) -> Judged:
     error = view.evidence.creation_errors.get(job["metadata"]["uid"])
     if error is None:
         name = job["metadata"]["name"]
-        return erroneous(f"Kubernetes creates no pod for its Job and does not say why: kubectl describe job {name}")
+        return erroneous(
+            "Kubernetes creates no pod for its Job and does not say why: kubectl describe job"
+            f" {name}"
+        )
     found = not_created(error)
     return erroneous(f"{found.reason}: {found.text(_SHOWN)}")
 
@@ -221,7 +256,9 @@ def _reason(ended: Termination | None) -> str:
 
 
 def _said(ended: Termination) -> str:
-    """Return the evidence that a container left, in one line: its message, its JSON, or the end of its log."""
+    """Return the evidence that a container left, in one line: its message, its JSON, or the end
+    of its log.
+    """
     message = ended.said.get("message")
     if isinstance(message, str) and message:
         return " ".join(message.split())[:_SHOWN]

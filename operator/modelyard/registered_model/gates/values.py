@@ -1,4 +1,6 @@
-"""What several gates read: the version that holds a stage, a metric of the run that a version came from. Pure."""
+"""What several gates read: the version that holds a stage, a metric of the run that a version
+came from. Pure.
+"""
 
 import math
 
@@ -11,7 +13,9 @@ __all__ = ["incumbent_of", "metric_of", "number"]
 
 
 def incumbent_of(view: StageView, stage: str, candidate: VersionStatus) -> Holder | Judged:
-    """Return the version to compare with, or what the gate says where there is none but the candidate's own bytes."""
+    """Return the version to compare with, or what the gate says where there is none but the
+    candidate's own bytes.
+    """
     incumbent = view.holder(stage)
     if incumbent is None:
         return passed(f"{stage} has no version to compare with")
@@ -28,7 +32,9 @@ def metric_of(version: VersionStatus, name: str, evidence: Evidence) -> float | 
     if isinstance(run, str):
         return erroneous(run)
     if run is None or run.deleted:
-        return erroneous(f"MLflow no longer has the run {version.run_id} of {version.name}: restore it")
+        return erroneous(
+            f"MLflow no longer has the run {version.run_id} of {version.name}: restore it"
+        )
     value = run.metrics.get(name)
     if value is None:
         return pending(f"waits for the metric {name} of {version.name}'s run {version.run_id}")
