@@ -127,7 +127,7 @@ class Bench:
         return rollout.measure(self.options.rounds, self.console)
 
     def canary(self) -> Samples:
-        return canary.measure(self.options.rounds, self.console)
+        return canary.measure(self.options.rounds, self.console, self.settings)
 
     def serving(self) -> Samples:
         samples = serving.measure(self.options.rounds, self.console)

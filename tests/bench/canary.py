@@ -1,5 +1,6 @@
-"""A rollout in steps on kind: from the patch to the candidate's first answer, from one pause to the
-next, and from the abort to the last answer of the candidate; and what is lost on the way.
+"""A rollout in steps on kind, beside Argo Rollouts on the same pods: from the patch to the
+candidate's first answer, from one pause to the next, and from the abort to the candidate's last
+answer; and the requests that are lost on the way.
 """
 
 from __future__ import annotations
@@ -7,28 +8,88 @@ from __future__ import annotations
 import time
 from contextlib import ExitStack
 from itertools import pairwise
-from typing import Any
+from typing import Any, Protocol
 
+from tests.bench import argo
 from tests.bench.figures import Samples
-from tests.bench.rollout import MODEL, RATE, SECONDS, STAGE, VERSIONS, Probe, namespace, probing
+from tests.bench.rollout import (
+    MODEL,
+    RATE,
+    SECONDS,
+    STAGE,
+    Bench,
+    Probe,
+    namespace,
+    prepared,
+    probing,
+    promotion,
+)
 from tests.cluster.console import Console
+from tests.cluster.settings import Settings
 from tests.demo import install
 from tests.demo.load import steady_load
-from tests.e2e.tenant import SERVING, TABLE, Tenant
+from tests.e2e.tenant import TABLE
 
-__all__ = ["OURS", "measure"]
+__all__ = ["ARGO", "OURS", "measure"]
 
+ARGO = argo.ARGO
 OURS = "modelyard, a canary"
-_STEPS: list[dict[str, Any]] = [{"weight": 50}, {"pause": {}}, {"weight": 80}, {"pause": {}}]
 _QUIET = 2.0
 """Seconds without an answer of the candidate after which the one before was the last."""
+_POLL = 0.02
+_RESOURCE = f"apis/modelyard.io/v1alpha1/namespaces/{{}}/registeredmodels/{MODEL}"
 
 
-def measure(rounds: int, console: Console) -> Samples:
-    """Measure rollouts that are given up at their second pause.
+class Subject(Protocol):
+    """One controller's rollout, from one pod of v1 to one of v2 beside it."""
+
+    name: str
+    service: str
+
+    def begin(self) -> None: ...
+    def is_paused(self, index: int) -> bool: ...
+    def resume(self, number: int) -> None: ...
+    def abort(self) -> None: ...
+    def settled(self) -> None: ...
+
+
+class Ours:
+    """A stage of a RegisteredModel with steps."""
+
+    name = OURS
+    service = f"{MODEL}-{STAGE}"
+
+    def __init__(self, bench: Bench, steps: list[dict[str, Any]]) -> None:
+        self._bench = bench
+        rollout = {"strategy": "Canary", "steps": steps}
+        bench.patch(_RESOURCE, {"spec": {"stages": {STAGE: {"rollout": rollout}}}})
+
+    def begin(self) -> None:
+        self._bench.patch(_RESOURCE, promotion("v2"))
+
+    def is_paused(self, index: int) -> bool:
+        status = self._bench.read(_RESOURCE).get("status") or {}
+        stage = (status.get("stages") or {}).get(STAGE) or {}
+        reason = (stage.get("blocked") or {}).get("reason")
+        return (stage.get("rollout") or {}).get("index") == index and reason == "RolloutPaused"
+
+    def resume(self, number: int) -> None:
+        patch = {"spec": {"stages": {STAGE: {"rollout": {"resumed": number + 1}}}}}
+        self._bench.patch(_RESOURCE, patch)
+
+    def abort(self) -> None:
+        self._bench.patch(_RESOURCE, promotion("v1"))
+
+    def settled(self) -> None:
+        self._bench.there.serves("v1", model=MODEL)
+
+
+def measure(rounds: int, console: Console, settings: Settings) -> Samples:
+    """Measure rollouts that are given up at their second pause, in turns.
 
     Raises:
-        Failed: The cluster, the chart or a training did not become ready.
+        Failed: The cluster, the chart or a training did not become ready, or Argo Rollouts cannot
+            be built.
 
     """
     kube = install.cluster(console)
@@ -37,69 +98,74 @@ def measure(rounds: int, console: Console) -> Samples:
     install.wait_ready(kube)
     samples = Samples()
     with ExitStack() as stack:
-        there = stack.enter_context(namespace(kube))
-        console.say("canary: training two versions")
-        there.experiment()
-        rollout = {"strategy": "Canary", "steps": _STEPS}
-        there.apply(
-            "RegisteredModel",
-            MODEL,
-            {"stages": {STAGE: {"version": "v1", "serving": SERVING, "rollout": rollout}}},
-        )
-        for version, spec in VERSIONS.items():
-            there.run(version, register={"model": MODEL, "version": version}, **spec)
-        for version in VERSIONS:
-            there.ready("TrainingRun", version, seconds=300)
-        there.serves("v1", model=MODEL, seconds=SECONDS)
-        url = f"http://{MODEL}-{STAGE}.{there.name}/v1/models/{MODEL}:predict"
-        probe = stack.enter_context(probing(kube, there.name, url, "probe-canary"))
-        for number in range(rounds):
-            with steady_load(
-                kube, install.RUNTIME, there.name, url, {"instances": TABLE}, RATE
-            ) as load:
-                sample = _round(there, probe, number)
-                result = load.end()
-            samples.add(OURS, sample | {"lost": float(result.lost), "sent": float(result.sent)})
-            console.say(
-                f"canary {number + 1}/{rounds}: first answer {sample['first']:.2f} s after the"
-                f" patch, a step {sample['step']:.2f} s, given up in {sample['abort']:.2f} s;"
-                f" {result.lost} of {result.sent} requests lost"
+        stack.enter_context(argo.controlling(kube, settings, console))
+        bench = prepared(kube, stack.enter_context(namespace(kube)), console)
+        ours = Ours(bench, _steps("weight"))
+        theirs = argo.Rollout(bench, _steps("setWeight"))
+        theirs.create()
+        subjects: list[Subject] = [ours, theirs]
+        probes = {
+            each.name: stack.enter_context(
+                probing(kube, bench.there.name, _url(bench, each), f"probe-{each.service}")
             )
+            for each in subjects
+        }
+        for number in range(rounds):
+            for each in subjects[:: 1 if number % 2 == 0 else -1]:
+                samples.add(each.name, _loaded(bench, each, probes[each.name], number, console))
     return samples
 
 
-def _round(there: Tenant, probe: Probe, number: int) -> dict[str, float]:
+def _steps(weight: str) -> list[dict[str, Any]]:
+    return [{weight: 50}, {"pause": {}}, {weight: 80}, {"pause": {}}]
+
+
+def _url(bench: Bench, subject: Subject) -> str:
+    return f"http://{subject.service}.{bench.there.name}/v1/models/{MODEL}:predict"
+
+
+def _loaded(
+    bench: Bench, subject: Subject, probe: Probe, number: int, console: Console
+) -> dict[str, float]:
+    """One round under a steady load."""
+    url = _url(bench, subject)
+    with steady_load(
+        bench.kube, install.RUNTIME, bench.there.name, url, {"instances": TABLE}, RATE
+    ) as load:
+        sample = _round(subject, probe, number)
+        result = load.end()
+    console.say(
+        f"canary {number + 1}: {subject.name}: first answer {sample['first']:.2f} s after the"
+        f" patch, a step {sample['step']:.2f} s, given up in {sample['abort']:.2f} s;"
+        f" {result.lost} of {result.sent} requests lost"
+    )
+    return sample | {"lost": float(result.lost), "sent": float(result.sent)}
+
+
+def _round(subject: Subject, probe: Probe, number: int) -> dict[str, float]:
     """Begin a rollout, pass a pause, give it up."""
     begun = time.time()
-    there.promote("v2", model=MODEL)
+    subject.begin()
     first = probe.first("v2", begun) - begun
-    _paused(there, 1)
+    _paused(subject, 1)
     begun = time.time()
-    there.patch(
-        "mlmodel", MODEL, {"spec": {"stages": {STAGE: {"rollout": {"resumed": number + 1}}}}}
-    )
-    step = _paused(there, 3) - begun
+    subject.resume(number)
+    step = _paused(subject, 3) - begun
     begun = time.time()
-    there.promote("v1", model=MODEL)
+    subject.abort()
     abort = _last(probe, begun) - begun
-    there.serves("v1", model=MODEL)
+    subject.settled()
     return {"first": first, "step": step, "abort": abort}
 
 
-def _paused(there: Tenant, index: int) -> float:
-    """Return when the rollout was seen at a pause."""
-
-    def look() -> float | None:
-        stage = there.stage(MODEL)
-        is_there = (stage.get("rollout") or {}).get("index") == index and (
-            stage.get("blocked") or {}
-        ).get("reason") == "RolloutPaused"
-        return time.time() if is_there else None
-
-    found: float = there.kube.wait(
-        f"the rollout is at step {index}", look, SECONDS, there.explain_all
-    )
-    return found
+def _paused(subject: Subject, index: int) -> float:
+    """Return when the rollout was seen at the pause of that index, a time of day in seconds."""
+    end = time.monotonic() + SECONDS
+    while not subject.is_paused(index):
+        if time.monotonic() > end:
+            raise RuntimeError(f"{subject.name} has not reached step {index} in {SECONDS} s")
+        time.sleep(_POLL)
+    return time.time()
 
 
 def _last(probe: Probe, after: float) -> float:
@@ -116,5 +182,4 @@ def _last(probe: Probe, after: float) -> float:
         is_over = bool(seen) and seen[-1]["version"] == "v1" and time.time() - last > _QUIET
         return last if is_over else None
 
-    found: float = probe.wait(look, 30)
-    return found
+    return probe.wait(look, 30)

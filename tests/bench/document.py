@@ -68,11 +68,11 @@ RECONCILE = (
     ("CPU, idle, after a restart, percent of a core", "idle", False, "B12: 1"),
 )
 CANARY = (
-    ("patch to the candidate's first answer, with the start of its pod, s", "first", "", ""),
-    ("from one pause to the next: the weight changed and applied, s", "step", "1.18", "1.2 s"),
-    ("from the abort to the last answer of the candidate, s", "abort", "3.04", "1 s"),
-    (f"requests lost at {rollout.RATE} a second, all rounds", "lost", "", "0"),
-    ("of so many", "sent", "", ""),
+    ("patch to the candidate's first answer, with the start of its pod, s", "first", ""),
+    ("from one pause to the next: the weight changed and applied, s", "step", "theirs; 1.2 s"),
+    ("from the abort to the last answer of the candidate, s", "abort", "1 s"),
+    (f"requests lost at {rollout.RATE} a second, all rounds", "lost", "0"),
+    ("requests sent, all rounds", "sent", ""),
 )
 ROLLOUT = (
     ("apply to the first answer, s", "apply", "B11: 1 s more"),
@@ -180,21 +180,18 @@ def rollout_table(samples: Samples, measured: Measured) -> str:
 
 
 def canary_table(samples: Samples, measured: Measured) -> str:
-    """A rollout in steps, beside the figures of Argo Rollouts 1.10 that were measured on such a
-    machine (its own ReplicaSets).
-    """
+    """A rollout in steps, beside Argo Rollouts on the same pods in the same run."""
     rows = []
-    for title, figure, theirs, bar in CANARY:
-        found = (
-            sum(samples.values(canary.OURS, figure))
+    for title, figure, bar in CANARY:
+        found = [
+            sum(samples.values(each, figure))
             if figure in {"lost", "sent"}
-            else samples.median(canary.OURS, figure)
-        )
-        rows.append([title, number(found), theirs, bar])
+            else samples.median(each, figure)
+            for each in (canary.OURS, canary.ARGO)
+        ]
+        rows.append([title, *map(number, found), bar])
     return (
-        f"{measured.line(samples.rounds)}\n"
-        "\n"
-        f"{table(['', canary.OURS, 'Argo Rollouts 1.10, another run', 'bar'], rows)}"
+        f"{measured.line(samples.rounds)}\n\n{table(['', canary.OURS, canary.ARGO, 'bar'], rows)}"
     )
 
 

@@ -141,6 +141,13 @@ class Bench:
         if code >= 300:
             raise RuntimeError(f"{path}: {code} {content[:300]!r}")
 
+    def read(self, path: str) -> Manifest:
+        code, _, content = self.kube.request("GET", path.format(self.there.name))
+        if code >= 300:
+            raise RuntimeError(f"{path}: {code} {content[:300]!r}")
+        body: Manifest = json.loads(content)
+        return body
+
     def serves_bare(self, version: str) -> bool:
         """Whether all of its pods are of the version and one is ready."""
         body = self.kube.get("Deployment", BARE_NAME, self.there.name) or {
@@ -348,12 +355,19 @@ def prepared(kube: Kube, there: Tenant, console: Console) -> Bench:
         labels = f"modelyard.io/model={MODEL},modelyard.io/version={version}"
         (made,) = kube.list("Deployment", there.name, labels)
         bench.pods[version] = copy.deepcopy(made["spec"]["template"]["spec"])
+    return bench
+
+
+def add_bare(bench: Bench) -> None:
+    """Create the bare Deployment and its Service; return when it serves v1."""
     bench.create("apis/apps/v1/namespaces/{}/deployments", deployment(BARE_NAME, bench.pods["v1"]))
     bench.create("api/v1/namespaces/{}/services", front(BARE_NAME))
-    kube.wait(
-        "the bare Deployment serves", lambda: bench.serves_bare("v1"), SECONDS, there.explain_all
+    bench.kube.wait(
+        "the bare Deployment serves",
+        lambda: bench.serves_bare("v1"),
+        SECONDS,
+        bench.there.explain_all,
     )
-    return bench
 
 
 def measure(rounds: int, console: Console) -> Samples:
@@ -372,6 +386,7 @@ def measure(rounds: int, console: Console) -> Samples:
     with ExitStack() as stack:
         there = stack.enter_context(namespace(kube))
         bench = prepared(kube, there, console)
+        add_bare(bench)
         urls = {OURS: f"http://{MODEL}-{STAGE}.{there.name}/v1/models/{MODEL}:predict"}
         urls[BARE] = f"http://{BARE_NAME}.{there.name}/v1/models/{MODEL}:predict"
         probes = {OURS: "probe-modelyard", BARE: "probe-bare"}

@@ -1,15 +1,17 @@
 """The step `rollout`: the candidate gets a share of the requests, step by step. Pure.
 
-    begin     the steps' hash and the first step are recorded
-    pods      the candidate has the pods for a weight before the weight rises, and keeps them until it has fallen
-    weight    it is recorded with a new revision, then the stable pods are told (an annotation of each), then all of them apply it
-    step      its time is over, a person has it continue, or the analysis passes it; the next one is recorded
-    end       the weight is 100 with all pods, and `switch` follows
+    begin     the hash of the steps and the first step are recorded
+    pods      before the weight rises the candidate has the pods for it; it keeps them until the
+              weight has fallen
+    weight    it is recorded with a new revision, then written to the stable pods (an annotation of
+              each); then all of them apply it
+    step      it ends when its time is over, a user resumes it, or the analysis passes it; the next
+              one is recorded
+    end       the weight is 100 with all pods; `switch` follows
 
-What is recorded is the step, since when, the weight and its revision; all else is observed in every
-round. A candidate without a ready pod has weight 0 until it has one. What stable pods do with a
-request that the candidate fails is the model server's (`modelyard_runtime.serve`): no caller sees
-it.
+The status records the step, its start, the weight and the revision; everything else is observed in
+every round. A candidate without a ready pod has weight 0. When the candidate fails a request, the
+stable pod answers it itself (`modelyard_runtime.serve`), so that no caller notices.
 """
 
 import json
@@ -18,37 +20,30 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import cached_property
 
-from modelyard.api.base import parse_duration
 from modelyard.api.blocker import Blocker
 from modelyard.api.registered_model import ModelReason as Reason
 from modelyard.api.registered_model import ServedVersion, StepState
 from modelyard.api.rollout import COUNTED, SAID, ArmStatus, Rollout, RolloutStatus, RolloutStep
-from modelyard.kube.names import TRAFFIC_ANNOTATION
 from modelyard.kube.pod_state import is_ready
 from modelyard.plan import Manifest, Owned, Tell
-from modelyard.registered_model import build, judged, ramp, serving
+from modelyard.registered_model import judged, ramp, serving, split
 from modelyard.registered_model.pods import Health
+from modelyard.registered_model.split import keeps, untold
 from modelyard.registered_model.step import DETAIL, Step, refused_step, rejected
-from modelyard.registered_model.view import StageView, identity_of
+from modelyard.registered_model.view import StageView
 
 __all__ = ["keeps", "rollout", "untold"]
 
 _LOOK = timedelta(seconds=5)
-"""How often the pods that split are asked while a step waits for time or for a person."""
-_SOON = timedelta(milliseconds=300)
-"""How soon they are asked again that were told something: a kubelet writes their file within a
-quarter of a second.
-"""
-_TIMEOUT_MS = 2000
-"""How long a candidate may take, where the spec does not say how long a prediction may."""
+"""Time between two reads of the splitting pods' counters while a step waits."""
+_SOON, _LATER = timedelta(milliseconds=150), timedelta(seconds=1)
+"""Time between two questions whether pods apply a new rule: within `_FRESH` of it, and after."""
+_FRESH = timedelta(seconds=2)
+"""A kubelet writes an annotation to the pod's file within a quarter of a second (`traffic.md`)."""
 _FALLS = 3
-"""How often a candidate may lose its last ready pod in a rollout: a node that is drained takes
-it once.
-"""
+"""A candidate may lose its last ready pod this often in a rollout: draining its node costs one."""
 _GROWN = 1.25
-"""Counts in the status are written when they have grown by so much: it is for people, not for
-the analysis.
-"""
+"""The status is written when counts have grown by this factor: they are for people to read."""
 
 
 def rollout(view: StageView, now: datetime, *, is_held: bool = False) -> Step:
@@ -57,8 +52,8 @@ def rollout(view: StageView, now: datetime, *, is_held: bool = False) -> Step:
     Args:
         view: The stage.
         now: The moment.
-        is_held: A step before this one waits again, such as a gate that is new: what has requests
-            is looked after, and gets no more.
+        is_held: A step before this one waits again, such as a new gate: the candidate keeps its
+            weight, which does not rise.
 
     """
     if (why := view.straight) is not None:
@@ -84,9 +79,7 @@ def rollout(view: StageView, now: datetime, *, is_held: bool = False) -> Step:
 
 
 def _begin(view: StageView, asked: Rollout, now: datetime) -> Step:
-    """Record the first step. A candidate that other steps had given requests has none until the
-    new ones say so.
-    """
+    """Record the first step, with weight 0 whatever the steps before an edit had reached."""
     assert view.effective, "it is no canary otherwise"
     begun = RolloutStatus(
         steps_hash=ramp.steps_hash(asked),
@@ -103,7 +96,7 @@ def _begin(view: StageView, asked: Rollout, now: datetime) -> Step:
 
 @dataclass(frozen=True)
 class _Round:
-    """One look at a rollout that has begun."""
+    """One round of a rollout that has begun."""
 
     view: StageView
     asked: Rollout
@@ -114,13 +107,12 @@ class _Round:
     is_held: bool = False
 
     def step(self) -> Step:
-        """Return the step as it stands, with an interval that is judged in it; one by which the
-        candidate fails ends it.
-        """
+        """Return the step as it stands, with the verdict on a new interval; Fail ends it."""
         said = judged.said(self.view, *self._hold)
         failed = said.failed
         if failed is None and self.state.falls >= _FALLS and not self._alive:
-            failed = f"It has lost its last ready pod {self.state.falls} times. {self._health.message}".strip()
+            lost = f"It has lost its last ready pod {self.state.falls} times."
+            failed = f"{lost} {self._health.message}".strip()
         if failed is not None:
             return rejected(self.view, "rollout", Reason.ROLLOUT_FAILED, failed, self.now)
         if (error := serving.refused(self.view, said.actions)) is not None:
@@ -128,21 +120,18 @@ class _Round:
         found = self._found(said)
         if found.record is None:
             return self._with(replace(found, actions=(*found.actions, *said.actions)), said)
-        if said.actions:  # first: an interval is given up when pods are told something else
-            return self._with(
-                Step(
-                    "rollout",
-                    StepState.ACTIVE,
-                    self._detail,
-                    said.actions,
-                    self._blocker("is recorded"),
-                ),
-                said,
-            )
+        if said.actions:  # first: a new rule for the pods discards the interval
+            waits = self._blocker("is recorded")
+            return self._with(self._active(said.actions, waits), said)
         return found
 
+    def _active(
+        self, actions: Iterable[Owned | Tell], waits: Blocker, again: timedelta | None = None
+    ) -> Step:
+        return Step("rollout", StepState.ACTIVE, self._detail, tuple(actions), waits, again)
+
     def _found(self, said: judged.Said) -> Step:
-        """Return the step: the first thing that is not as it should be is the next to do."""
+        """Return the step: the first thing that differs from the spec is the next to do."""
         view = self.view
         objects = (
             *serving.workload(view, self.candidate),
@@ -157,33 +146,22 @@ class _Round:
         rises = wanted > self.state.weight
         if wanted != self.state.weight and not (rises and (short or self.is_held)):
             return self._told(wanted)
-        # Before anything is waited for: what is recorded holds, also where the weight is to rise
-        # later.
-        if (tells := tuple(_tells(self._pods, self._rule))) and (
-            not rises or any(map(_told, self._pods))
-        ):
-            return Step(
-                "rollout",
-                StepState.ACTIVE,
-                self._detail,
-                (*objects, *tells),
-                self._blocker("is told to its pods"),
-            )
+        # Before any wait: the recorded weight applies, also where it is to rise later.
+        rule = split.rule(self.view, self.asked, self.state, self.candidate)
+        tells = tuple(split.tells(self._pods, rule))
+        if tells and (not rises or any(map(split.told, self._pods))):
+            return self._active((*objects, *tells), self._blocker("is written to its pods"))
         if (error := serving.refused(view, objects)) is not None:
             return refused_step("rollout", view.name, error)
         if (rises and short) or not self._alive:
             return self._starting(pods, objects)
         if not self._ready:
-            waits = self._blocker(
-                f"waits for a ready pod of {self.stable.version}: without one nobody passes"
-                " requests on"
-            )
-            return Step("rollout", StepState.ACTIVE, self._detail, objects, waits, _LOOK)
+            waits = f"waits for a ready pod of {self.stable.version}, which forwards requests"
+            return self._active(objects, self._blocker(waits), _LOOK)
         if self._applied < len(self._ready):
-            waits = self._blocker(
-                f"is applied by {self._applied} of {len(self._ready)} pods of {self.stable.version}"
-            )
-            return Step("rollout", StepState.ACTIVE, self._detail, objects, waits, _SOON)
+            waits = f"is applied by {self._applied} of {len(self._ready)} pods"
+            again = _SOON if self.now - self.state.since_time < _FRESH else _LATER
+            return self._active(objects, self._blocker(f"{waits} of {self.stable.version}"), again)
         return self._holding(pods, objects, said, short=short)
 
     # --- what is there ----------------------------------------------------------------------------
@@ -197,9 +175,7 @@ class _Round:
 
     @property
     def _hold(self) -> tuple[timedelta | None, timedelta]:
-        """How long the step holds, and how much of that is left; None: it is no hold, or its
-        weight is not applied yet.
-        """
+        """The step's hold and what is left of it; None: no hold, or the weight is not applied."""
         lasts = self._step.lasts
         if (
             lasts is None
@@ -220,9 +196,7 @@ class _Round:
 
     @cached_property
     def _pods(self) -> list[Manifest]:
-        """The stable pods that nobody is ending: what ends has its requests still, and forwards
-        as it was told.
-        """
+        """The stable pods that are not terminating: those finish their requests by their rule."""
         return [
             pod
             for pod in self.view.of_kind("Pod", self.stable)
@@ -242,29 +216,9 @@ class _Round:
             for pod in self._ready
         )
 
-    @property
-    def _rule(self) -> str:
-        """What each stable pod is told, as `modelyard_runtime.serve.rule` reads it."""
-        timeout = self.view.serving.runtime.timeout
-        rule: dict[str, object] = {
-            "revision": self.view.status.traffic_revision,
-            "candidate": build.workload_name(self.view.model, self.view.name, self.candidate),
-            "version": self.candidate.version,
-            "runtime": self.candidate.runtime.identity,
-            "weight": self.state.weight,
-            # Half: the stable version has its whole time after it.
-            "timeoutMs": int(parse_duration(timeout).total_seconds() * 500)
-            if timeout is not None
-            else _TIMEOUT_MS,
-        }
-        for name, found in (("sticky", self.asked.sticky), ("invite", self.asked.invite)):
-            if found is not None:
-                rule[name] = found.model_dump(exclude_none=True)
-        return json.dumps(rule, separators=(",", ":"), sort_keys=True)
-
     # --- what comes of it -------------------------------------------------------------------------
     def _told(self, weight: int) -> Step:
-        """Record another weight, with the revision that pods are told it by."""
+        """Record another weight, with a new revision of the rule."""
         falls = self.state.falls + (weight == 0 and not self._alive)
         told = {
             "weight": weight,
@@ -297,51 +251,44 @@ class _Round:
     def _holding(
         self, pods: Health, objects: tuple[Owned, ...], said: judged.Said, *, short: bool
     ) -> Step:
-        """All pods apply the weight: look at what the step itself waits for."""
+        """All pods apply the weight: return what the step itself waits for, or the next step."""
         if self.is_held:
-            return Step(
-                "rollout",
-                StepState.ACTIVE,
-                self._detail,
-                objects,
-                self._blocker("is held by a step before it", said.text),
-                _LOOK,
-            )
-        if self.state.index >= len(self._steps) - 1 or self._step.replicas is not None:
+            waits = self._blocker("waits for a step before it", said.text)
+            return self._active(objects, waits, _LOOK)
+        is_last = self.state.index >= len(self._steps) - 1
+        if is_last or self._step.replicas is not None:
             if short:
                 return self._starting(pods, objects)
         elif self._step.lasts is not None:
             left = self._hold[1]
             if left > timedelta(0) or said.holds:
-                end = self.now + left
-                until = (
-                    f"until {end:%Y-%m-%d %H:%M:%S} UTC"
-                    if left > timedelta(0)
-                    else "for what the analysis waits for"
-                )
-                again = min(_LOOK, left) if left > timedelta(0) else _LOOK
-                return Step(
-                    "rollout",
-                    StepState.ACTIVE,
-                    self._detail,
-                    objects,
-                    self._blocker(f"holds {until}", said.text),
-                    again,
-                )
+                return self._held(left, objects, said)
         elif self._step.pause is not None and not self._is_resumed:
-            command = f"modelyard resume {self.view.model.metadata.name} --stage {self.view.name}"
-            raised = f'{{"spec":{{"stages":{{"{self.view.name}":{{"rollout":{{"resumed":{self.state.resumes(self.asked)}}}}}}}}}}}'
-            patch = (
-                f"kubectl patch mlmodel {self.view.model.metadata.name} --type merge -p '{raised}'"
-            )
-            waits = Blocker.of(
-                Reason.ROLLOUT_PAUSED,
-                f"{self._gets} It is paused. To continue: {command}, or {patch}",
-            )
-            return Step("rollout", StepState.WAITING, self._detail, objects, waits, _LOOK)
-        if self.state.index >= len(self._steps) - 1:
+            return Step("rollout", StepState.WAITING, self._detail, objects, self._paused, _LOOK)
+        if is_last:
             return Step("rollout", StepState.DONE, f"{self.candidate.version} gets all requests")
         return self._next()
+
+    def _held(self, left: timedelta, objects: tuple[Owned, ...], said: judged.Said) -> Step:
+        """Wait for the end of a hold, or for the analysis after it."""
+        if left <= timedelta(0):
+            waits = self._blocker("holds for what the analysis waits for", said.text)
+            return self._active(objects, waits, _LOOK)
+        end = f"{self.now + left:%Y-%m-%d %H:%M:%S} UTC"
+        return self._active(
+            objects, self._blocker(f"holds until {end}", said.text), min(_LOOK, left)
+        )
+
+    @property
+    def _paused(self) -> Blocker:
+        model, stage = self.view.model.metadata.name, self.view.name
+        resumed = {"rollout": {"resumed": self.state.resumes(self.asked)}}
+        patch = json.dumps({"spec": {"stages": {stage: resumed}}}, separators=(",", ":"))
+        return Blocker.of(
+            Reason.ROLLOUT_PAUSED,
+            f"{self._gets} It is paused. To continue: modelyard resume {model} --stage {stage}, or"
+            f" kubectl patch mlmodel {model} --type merge -p '{patch}'",
+        )
 
     @property
     def _step(self) -> RolloutStep:
@@ -380,7 +327,7 @@ class _Round:
         return Blocker.of(Reason.ROLLING_OUT, f"{self._gets} The step {what}. {analysis}".strip())
 
     def _with(self, step: Step, said: judged.Said) -> Step:
-        """Return a step with what the status shows of the rollout."""
+        """Return the step with the rollout's figures for the status."""
         shown = {
             "applied_by": self._applied,
             "of": len(self._ready),
@@ -391,7 +338,7 @@ class _Round:
 
     @property
     def _counted(self) -> dict[str, object]:
-        """Return the counts for the status, if they have grown enough to be written."""
+        """Return the counts that have grown enough to be worth a write of the status."""
         seen = self.view.evidence.split.get(self.view.name)
         if seen is None:
             return {}
@@ -408,42 +355,3 @@ class _Round:
                     requests=min(new.requests, COUNTED), failures=min(new.failures, COUNTED)
                 )
         return found
-
-
-# --- pods that are told nothing any more ----------------------------------------------------------
-def untold(view: StageView, now: datetime) -> tuple[Tell, ...]:
-    """Return what takes their rule from pods that have one and should not: all but the stable ones
-    of a canary, and those that drain.
-
-    A displaced version that drains still passes on what reaches it.
-    """
-    state, draining = view.status.rollout, {each.identity for each in serving.draining(view, now)}
-    kept = draining | (
-        {view.effective.runtime.identity}
-        if state is not None and view.canary is not None and view.effective
-        else set()
-    )
-    return tuple(_tells((pod for pod in view.of_kind("Pod") if identity_of(pod) not in kept), None))
-
-
-def keeps(view: StageView) -> frozenset[tuple[str, str]]:
-    """Return what a rollout needs besides, by kind and name: the Service at which pods with a
-    rule look for a version, and its analysis.
-    """
-    if not any(_told(pod) for pod in view.of_kind("Pod")) and view.status.rollout is None:
-        return frozenset()
-    held = (each for each in (view.status.candidate, view.effective) if each is not None)
-    services = {("Service", build.workload_name(view.model, view.name, each)) for each in held}
-    return frozenset({*services, ("ConfigMap", build.rollout_name(view.model, view.name))})
-
-
-def _tells(pods: Iterable[Manifest], rule: str | None) -> Iterable[Tell]:
-    """Return what tells pods a rule that they do not have yet."""
-    for pod in pods:
-        if _told(pod) != rule and not pod["metadata"].get("deletionTimestamp"):
-            yield Tell(pod["metadata"]["name"], str(pod["metadata"]["uid"]), rule)
-
-
-def _told(pod: Manifest) -> str | None:
-    found: str | None = (pod["metadata"].get("annotations") or {}).get(TRAFFIC_ANNOTATION)
-    return found

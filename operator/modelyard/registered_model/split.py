@@ -1,0 +1,76 @@
+"""The rule by which stable pods split requests: its text, and the pods that get or lose it. Pure."""
+
+import json
+from collections.abc import Iterable
+from datetime import datetime
+
+from modelyard.api.base import parse_duration
+from modelyard.api.registered_model import ServedVersion
+from modelyard.api.rollout import Rollout, RolloutStatus
+from modelyard.kube.names import TRAFFIC_ANNOTATION
+from modelyard.plan import Manifest, Tell
+from modelyard.registered_model import build, serving
+from modelyard.registered_model.view import StageView, identity_of
+
+__all__ = ["keeps", "rule", "tells", "told", "untold"]
+
+_TIMEOUT_MS = 2000
+"""Time that a candidate has for an answer, where the spec sets none for a prediction."""
+
+
+def rule(view: StageView, asked: Rollout, state: RolloutStatus, candidate: ServedVersion) -> str:
+    """Return the rule for each stable pod, as `modelyard_runtime.serve.rule` reads it."""
+    timeout = view.serving.runtime.timeout
+    found: dict[str, object] = {
+        "revision": view.status.traffic_revision,
+        "candidate": build.workload_name(view.model, view.name, candidate),
+        "version": candidate.version,
+        "runtime": candidate.runtime.identity,
+        "weight": state.weight,
+        # Half: the stable version still has its whole time after it.
+        "timeoutMs": int(parse_duration(timeout).total_seconds() * 500)
+        if timeout is not None
+        else _TIMEOUT_MS,
+    }
+    for name, said in (("sticky", asked.sticky), ("invite", asked.invite)):
+        if said is not None:
+            found[name] = said.model_dump(exclude_none=True)
+    return json.dumps(found, separators=(",", ":"), sort_keys=True)
+
+
+def untold(view: StageView, now: datetime) -> tuple[Tell, ...]:
+    """Return what removes the rule from every pod but a canary's stable ones and those that drain.
+
+    A displaced version that drains still forwards the requests that reach it.
+    """
+    state, draining = view.status.rollout, {each.identity for each in serving.draining(view, now)}
+    kept = draining | (
+        {view.effective.runtime.identity}
+        if state is not None and view.canary is not None and view.effective
+        else set()
+    )
+    return tuple(tells((pod for pod in view.of_kind("Pod") if identity_of(pod) not in kept), None))
+
+
+def keeps(view: StageView) -> frozenset[tuple[str, str]]:
+    """Return the further objects of a rollout, by kind and name: the Services of its versions, at
+    which pods with a rule look for the candidate, and the ConfigMap of its analysis.
+    """
+    if not any(told(pod) for pod in view.of_kind("Pod")) and view.status.rollout is None:
+        return frozenset()
+    held = (each for each in (view.status.candidate, view.effective) if each is not None)
+    services = {("Service", build.workload_name(view.model, view.name, each)) for each in held}
+    return frozenset({*services, ("ConfigMap", build.rollout_name(view.model, view.name))})
+
+
+def tells(pods: Iterable[Manifest], rule: str | None) -> Iterable[Tell]:
+    """Return what writes a rule to the pods that do not have it yet."""
+    for pod in pods:
+        if told(pod) != rule and not pod["metadata"].get("deletionTimestamp"):
+            yield Tell(pod["metadata"]["name"], str(pod["metadata"]["uid"]), rule)
+
+
+def told(pod: Manifest) -> str | None:
+    """Return the rule that a pod has."""
+    found: str | None = (pod["metadata"].get("annotations") or {}).get(TRAFFIC_ANNOTATION)
+    return found
