@@ -1,4 +1,4 @@
-"""The seam to what serving pods answered: the port, and the small values that cross it."""
+"""The port to the counters of serving pods, and the values that cross it."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -12,11 +12,11 @@ __all__ = ["Answered", "Arm", "Interval", "Seen", "Split", "Traffic", "Watched"]
 
 @dataclass(frozen=True)
 class Answered:
-    """What the pods of a version answered since the stage switched to it, as far as it was counted.
+    """The counted answers of a version's pods since the stage switched to it.
 
     Attributes:
-        requests: Requests that were answered.
-        failures: Those that failed: 500 and above, time-outs among them.
+        requests: Answered requests.
+        failures: Answers of 500 and above, including time-outs.
 
     """
 
@@ -26,14 +26,14 @@ class Answered:
 
 @dataclass(frozen=True)
 class Watched:
-    """What is counted.
+    """A version whose answers are counted.
 
     Attributes:
         uid: Uid of the RegisteredModel.
         stage: The stage.
-        identity: Identity of the version's pods, which they give with their counters.
+        identity: Identity that the version's pods report with their counters.
         since: When the stage switched to it.
-        recorded: What the status has of it: an operator that comes back counts on from there.
+        recorded: The counts in the status, from which a restarted operator continues.
 
     """
 
@@ -46,14 +46,14 @@ class Watched:
 
 @dataclass(frozen=True)
 class Arm:
-    """Requests that were drawn for one version, whoever answered them in the end.
+    """Requests drawn for one version, whichever version answered them in the end.
 
     Attributes:
         requests: All of them.
-        failures: Those that the version failed: 500 and above, no connection, no answer in time,
-            skipped after such.
-        refusals: Those that it refused: 400 to 499.
-        latency: How many of the other answers took up to each edge, by its number
+        failures: Requests that the version failed: 500 and above, no connection, no answer in time,
+            or skipped after one of these.
+        refusals: Requests that it answered with 400 to 499.
+        latency: The other answers, counted by the number of the edge that bounds their duration
             (`wire.LATENCY_EDGES`).
 
     """
@@ -66,16 +66,15 @@ class Arm:
 
 @dataclass(frozen=True)
 class Split:
-    """What is asked of pods that split their requests.
+    """A question to the pods that split their requests.
 
     Attributes:
         uid: Uid of the RegisteredModel.
         stage: The stage.
         identity: Identity of the pods that split.
-        revision: What they were told last.
-        interval: How much time one interval of counts takes at least.
-        judged: How many intervals of this rollout are judged and recorded: the next one has the
-            number after it.
+        revision: The revision of their present rule.
+        interval: The least length of one interval of counts.
+        judged: Number of the last interval that was judged and kept; the next one follows it.
 
     """
 
@@ -89,7 +88,7 @@ class Split:
 
 @dataclass(frozen=True)
 class Interval:
-    """What was counted in one interval, within which the pods were told the same."""
+    """The counts of one interval, within which the pods had one rule."""
 
     number: int
     stable: Arm
@@ -98,15 +97,15 @@ class Interval:
 
 @dataclass(frozen=True)
 class Seen:
-    """What the pods say that split their requests.
+    """The answers of the pods that split their requests.
 
     Attributes:
-        revisions: What each of them applies, by the pod's uid: 0 is no rule. One that did not
-            answer is not there.
-        stable: What was counted under the revision that was asked about, added up over the pods
-            that apply it.
+        revisions: The revision that each pod applies, by the pod's uid; 0 is no rule. A pod that
+            did not answer is missing.
+        stable: The stable version's counts under the asked revision, summed over the pods that
+            apply it.
         candidate: The same for the candidate.
-        interval: An interval that is over and not judged yet; the same one until it is.
+        interval: An interval that has ended and is not judged yet; the same one until it is.
 
     """
 
@@ -120,19 +119,17 @@ class Traffic(Protocol):
     """The counters of serving pods."""
 
     async def answered(self, watched: Watched, pods: Iterable[Manifest], now: datetime) -> Answered:
-        """Return what a version's pods answered. Pods are asked now and then only, and one that
-        does not answer in time counts nothing.
+        """Return the counts of a version's pods, as of the last time that they were asked.
 
-        What was answered before the first time that its pods were asked is not counted, nor what
-        pods answered between the last time and their end. Raises nothing.
+        A pod that does not answer in time counts nothing. Answers before the first question and
+        between the last question and a pod's end are not counted. Raises nothing.
         """
         ...
 
     async def split(self, asked: Split, pods: Iterable[Manifest], now: datetime) -> Seen:
-        """Return what pods say that split their requests: each is asked every time, for its
-        revision.
+        """Ask every pod that splits its requests for its revision and its counts.
 
-        An interval in which the revision changed, or before which an operator started, is left out.
+        An interval in which the revision changed, or before which an operator started, is dropped.
         Counts are differences between two answers of one process of one pod under one revision.
         Raises nothing.
         """

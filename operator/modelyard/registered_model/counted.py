@@ -1,7 +1,4 @@
-"""What one interval counts for one metric of an analysis, and by which limit. Pure.
-
-What follows from counts does not belong here (`sequential`, `progress`).
-"""
+"""The counts of one interval for one metric of an analysis, and the metric's limit. Pure."""
 
 from bisect import bisect_left
 from collections.abc import Mapping
@@ -15,18 +12,18 @@ from modelyard.traffic import Arm, Interval
 __all__ = ["Histogram", "counts", "decayed", "limit", "steps", "threshold"]
 
 Histogram = Mapping[int, float]
-"""Answers by the number of the edge up to which they took (`wire.LATENCY_EDGES`)."""
+"""Answers by the number of the latency edge that bounds them (`wire.LATENCY_EDGES`)."""
 _KEPT = 0.5 ** (1 / 20)
-"""What the stable version's latencies weigh after one more interval: half after 20."""
+"""Factor on the weight of the stable version's latencies at each interval: half after 20."""
 _FEWEST = 5
-"""How many stable answers must have been above a threshold."""
+"""Fewest stable answers above a threshold."""
 _MOST = 10**9
-"""Requests of one interval that are believed at most: pods may say what they like."""
+"""Most requests that are believed of one interval: pods are not trusted."""
 _NEGLIGIBLE = 0.001
 
 
 def limit(metric: Metric) -> Limit:
-    """Return what a metric allows."""
+    """Return the limit of a metric."""
     if metric.rate is not None:
         return Limit(metric.rate.times, metric.rate.plus)
     latency = _latency(metric)
@@ -34,13 +31,13 @@ def limit(metric: Metric) -> Limit:
 
 
 def counts(metric: Metric, interval: Interval, earlier: Histogram) -> Counts | None:
-    """Return what an interval counts for a metric.
+    """Return the counts of an interval for a metric.
 
     Args:
         metric: The metric.
         interval: The interval.
-        earlier: Latencies of the stable version in earlier intervals: a threshold must not depend
-            on what it is applied to.
+        earlier: The stable version's latencies in earlier intervals: a threshold must not depend
+            on the data that it is applied to.
 
     Returns:
         The counts; None: there is no threshold yet.
@@ -59,12 +56,12 @@ def counts(metric: Metric, interval: Interval, earlier: Histogram) -> Counts | N
 
 
 def threshold(latency: LatencyQuantile, earlier: Histogram) -> int | None:
-    """Return the number of the edge above which an answer is slow; None: it is not known yet.
+    """Return the number of the edge above which an answer is slow; None while it is unknown.
 
-    With a ratio it is for the stable version's answers, and the candidate's is `steps` above it. It
-    is the largest edge that at least a share of 1 - quantile of the earlier answers was above, and
-    at least `_FEWEST` of them. Which edge it is decides what can be found, and never how often a
-    candidate is accused that is within the limit at each quantile.
+    With a ratio it is for the stable version's answers; the candidate's is `steps` above it. It is
+    the largest edge that a share of 1 - quantile of the earlier answers, and at least `_FEWEST` of
+    them, exceeded. The choice changes the power of the test, never its rate of false alarms for a
+    candidate that is within the limit at each quantile.
     """
     if latency.seconds is not None:
         return bisect_left(LATENCY_EDGES, latency.seconds)
@@ -75,7 +72,7 @@ def threshold(latency: LatencyQuantile, earlier: Histogram) -> int | None:
     for edge in range(len(LATENCY_EDGES) - 1, 0, -1):
         above += earlier.get(edge + 1, 0)
         if above >= wanted:
-            # What the candidate is held to must be an edge too.
+            # The candidate's threshold must be an edge too.
             return min(edge, len(LATENCY_EDGES) - 1 - steps(latency))
     return 0
 
@@ -86,7 +83,7 @@ def steps(latency: LatencyQuantile) -> int:
 
 
 def decayed(earlier: Histogram, stable: Arm) -> dict[int, float]:
-    """Return the latencies of earlier intervals, older ones weighing less, and of one more."""
+    """Return the earlier latencies, decayed, with those of one more interval."""
     new = {edge: count for edge, count in stable.latency.items() if 0 <= edge <= len(LATENCY_EDGES)}
     both = {
         edge: earlier.get(edge, 0) * _KEPT + _bounded(new.get(edge, 0)) for edge in {*earlier, *new}
@@ -101,7 +98,7 @@ def _above(arm: Arm, edge: int) -> tuple[int, int]:
 
 
 def _paired(candidate: tuple[int, int], stable: tuple[int, int]) -> Counts:
-    """Return counts that do not contradict themselves: they came from pods."""
+    """Return counts made consistent: pods, which are not trusted, report them."""
     requests, stable_requests = _bounded(candidate[1]), _bounded(stable[1])
     failed, stable_failed = _bounded(candidate[0], requests), _bounded(stable[0], stable_requests)
     return Counts(failed, requests, stable_failed, stable_requests)

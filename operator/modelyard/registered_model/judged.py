@@ -1,8 +1,7 @@
-"""What the analysis of a rollout says of the candidate, what follows, and what is kept of it
-between intervals. Pure.
+"""The analysis at a step: the verdict on the candidate, its consequence, and what is kept. Pure.
 
-An interval is judged when it is over, and kept with its number in a ConfigMap before the next one
-is given: it counts once.
+An interval is judged when it is over. Its result is kept with its number in a ConfigMap before the
+next interval is read: it counts once.
 """
 
 from dataclasses import dataclass
@@ -22,19 +21,19 @@ from modelyard.traffic import Seen
 __all__ = ["KEY", "Said", "intervals", "kept", "said", "unkept"]
 
 KEY = "analysis.json"
-"""In the data of the ConfigMap."""
+"""The key in the ConfigMap's data."""
 
 
 @dataclass(frozen=True)
 class Said:
-    """What the analysis says at a step.
+    """The result of the analysis at a step.
 
     Attributes:
         text: In words; empty without an analysis.
-        verdict: The same in a word; None without an analysis.
+        verdict: In one word; None without an analysis.
         failed: Why the candidate is rejected; None: it is not.
-        holds: A hold lasts on though its time is over.
-        actions: What keeps an interval that was judged now.
+        holds: The hold is extended beyond its time.
+        actions: Writes that keep an interval judged in this round.
 
     """
 
@@ -46,7 +45,7 @@ class Said:
 
 
 def intervals(model: RegisteredModel, stage: str, text: str | None) -> int:
-    """Return the number of the last interval that is judged and kept."""
+    """Return the number of the last interval that was judged and kept."""
     spec, status = model.spec.stages.get(stage), model.status.stages.get(stage)
     asked = spec.rollout.analysis if spec is not None and spec.rollout is not None else None
     if spec is None or status is None or status.candidate is None or asked is None:
@@ -55,12 +54,12 @@ def intervals(model: RegisteredModel, stage: str, text: str | None) -> int:
 
 
 def said(view: StageView, hold: timedelta | None = None, left: timedelta = timedelta(0)) -> Said:
-    """Return what is said of the candidate now.
+    """Return the result for the candidate now.
 
     Args:
         view: The stage.
-        hold: How long the step lasts; None: it is no hold.
-        left: How much of that is left; zero or less: it is over.
+        hold: The step's hold; None: it has none.
+        left: What is left of the hold; zero or less: it has ended.
 
     """
     asked, candidate = (
@@ -89,16 +88,12 @@ def said(view: StageView, hold: timedelta | None = None, left: timedelta = timed
 
 
 def kept(view: StageView) -> int:
-    """Return the number of the last interval that is judged and kept, by which the intervals of
-    a step are counted.
-    """
+    """Return the number of the last kept interval, from which a step counts its own."""
     return intervals(view.model, view.name, view.evidence.progress.get(view.name))
 
 
 def unkept(said: Said, error: ModelyardError) -> Said:
-    """Return what is said where an interval cannot be kept: nothing is judged any more, and no
-    step ends by what was.
-    """
+    """Return the result when the API server refuses to keep an interval: the analysis waits."""
     message = (
         f"The analysis waits: Kubernetes refused to {error.operation} {error.subject}, which keeps"
         f" what was counted: {error.detail}."
@@ -107,11 +102,10 @@ def unkept(said: Said, error: ModelyardError) -> Said:
 
 
 def _waits(view: StageView, progress: Progress, asked: Analysis) -> str:
-    """Say why a hold lasts on whatever the verdict is; empty: it need not.
+    """Return why a hold is extended whatever the verdict is; empty: it is not.
 
-    A verdict is of the whole rollout. A step ends by it when there were intervals enough within the
-    step in which a bad candidate would have failed, and not right after one that alone speaks
-    against it.
+    A verdict is about the whole rollout. It ends a step only after enough intervals within that
+    step for a bad candidate to fail, and not right after an interval that alone counts against it.
     """
     begun_at = view.status.rollout.intervals if view.status.rollout is not None else 0
     if (missing := asked.failure_limit + 1 - (progress.intervals - begun_at)) > 0:
@@ -137,7 +131,7 @@ def _advanced(view: StageView, old: Progress, seen: Seen, asked: Analysis) -> Pr
 
 
 def _failed(found: Judgement, asked: Analysis) -> str | None:
-    """Say why the candidate is rejected; None: it is not."""
+    """Return why the candidate is rejected; None: it is not."""
     aborts = {
         AnalysisVerdict.NO_DATA: asked.no_data == "Abort",
         AnalysisVerdict.INCONCLUSIVE: asked.inconclusive == "Abort",
@@ -156,19 +150,17 @@ def _holds(found: Judgement, asked: Analysis) -> bool:
 
 
 def _sees(seen: Seen, asked: Analysis, progress: Progress, hold: timedelta, left: timedelta) -> str:
-    """Say what the hold will have seen at its end, by the requests so far."""
+    """Return what the hold will have seen at its end, extrapolated from the requests so far."""
     passed = (hold - left).total_seconds()
     if passed <= 0 or not seen.candidate.requests:
         return ""
     expected = seen.candidate.requests * hold.total_seconds() / passed
-    expected = int(
-        float(f"{expected:.0e}")
-    )  # one digit: each other number is a write of the status
+    expected = int(float(f"{expected:.0e}"))  # one digit: each new number is a status write
     return f"{sees(expected, asked, progress).capitalize()}."
 
 
 def _kept(view: StageView, progress: Progress) -> Apply:
-    assert view.status.candidate is not None, "what is judged is a candidate"
+    assert view.status.candidate is not None, "only a candidate is judged"
     return Apply(
         with_content(
             build.config_map(view.model, view.name, view.status.candidate, {KEY: progress.dump()})

@@ -1,7 +1,4 @@
-"""What an analysis says of a candidate, in one word and in figures. Pure.
-
-What follows from it does not belong here.
-"""
+"""The verdict of an analysis on a candidate, in one word and in figures. Pure."""
 
 from dataclasses import dataclass
 from math import ceil, floor, log, log10
@@ -15,21 +12,19 @@ from modelyard.registered_model.sequential import Counts, Limit, excludes, log_f
 __all__ = ["MESSAGE", "Judgement", "finds", "sees", "verdict"]
 
 MESSAGE = 250
-"""Characters of a message."""
+"""Longest message, in characters."""
 _WORST_FIRST = tuple(AnalysisVerdict)
 _STABLE_ARM = 10
-"""How many times as many requests as the candidate the stable version is taken to have, until
-both are counted.
-"""
+"""Assumed ratio of the stable version's requests to the candidate's, before both are counted."""
 
 
 @dataclass(frozen=True)
 class Judgement:
-    """What is said of a candidate.
+    """A verdict on a candidate.
 
     Attributes:
         verdict: The worst of all metrics.
-        metric: Whose it is; empty if it is of all.
+        metric: The metric with that verdict; empty if it is about all of them.
         message: Why, in figures.
 
     """
@@ -40,13 +35,13 @@ class Judgement:
 
 
 def verdict(progress: Progress, analysis: Analysis, *, hold_over: bool, requests: int) -> Judgement:
-    """Return what is said of the candidate now.
+    """Return the verdict on the candidate now.
 
     Args:
         progress: The analysis so far.
-        analysis: The stage's analysis, by which `progress` has its key.
-        hold_over: Whether the step has lasted as long as it is to.
-        requests: Requests that were drawn for the candidate in this step.
+        analysis: The stage's analysis, of which `progress` has the key.
+        hold_over: The hold of the step has ended.
+        requests: Requests drawn for the candidate in this step.
 
     """
     subjects = [_Subject(metric, progress, analysis) for metric in analysis.judged]
@@ -59,8 +54,7 @@ def verdict(progress: Progress, analysis: Analysis, *, hold_over: bool, requests
             message = f"NoData. {requests:,} candidate requests in this step; {asked}."
             return Judgement(AnalysisVerdict.NO_DATA, "", message)
     judged = [(_one(each, hold_over=hold_over), each) for each in subjects]
-    # Of several with one verdict the one speaks that has most evidence, if it is any: else the
-    # first.
+    # Of several metrics with the worst verdict: the one with the most evidence, else the first.
     found, subject = min(
         judged,
         key=lambda each: (_WORST_FIRST.index(each[0]), -max(each[1].judged.evidence.value, 1)),
@@ -71,7 +65,7 @@ def verdict(progress: Progress, analysis: Analysis, *, hold_over: bool, requests
 
 @dataclass(frozen=True)
 class _Subject:
-    """One metric, and all that is known of it."""
+    """One metric, its limit and its state."""
 
     metric: Metric
     progress: Progress
@@ -87,7 +81,7 @@ class _Subject:
 
 
 def _one(subject: _Subject, *, hold_over: bool) -> AnalysisVerdict:
-    """Return what is said of one metric, in the order of the table in docs/concepts/analysis.md."""
+    """Return the verdict on one metric, by the table of docs/concepts/analysis.md."""
     judged = subject.judged
     if fails(judged, subject.analysis):
         return AnalysisVerdict.FAIL
@@ -134,7 +128,7 @@ def _figures(subject: _Subject) -> str:
 
 
 def _allowed(subject: _Subject) -> str:
-    """Return the limit as people say it: stable + 0.5 points."""
+    """Return the limit in words: stable + 0.5 points."""
     latency = subject.metric.latency
     if latency is None or latency.ratio is None:
         return _rate(subject.limit)
@@ -167,9 +161,9 @@ def _broken(progress: Progress) -> str:
     )[:MESSAGE]
 
 
-# --- what can be found ---------------------------------------------------------------------------
+# --- what a hold can find ---------------------------------------------------------------------------
 def sees(requests: int, analysis: Analysis, progress: Progress) -> str:
-    """Say what a hold finds: `this hold sees about 100 requests: enough to find 8 % errors`.
+    """Return what a hold finds: `this hold sees about 100 requests: enough to find 8 % errors`.
 
     Args:
         requests: Candidate requests that the hold is expected to have.
@@ -186,10 +180,10 @@ def sees(requests: int, analysis: Analysis, progress: Progress) -> str:
 
 
 def finds(requests: int, analysis: Analysis, progress: Progress) -> float | None:
-    """Return the least error rate with which nine of ten candidates fail in so many requests.
+    """Return the least error rate at which nine of ten candidates fail within these requests.
 
     By expected counts (`sequential.log_foreseen`): rough where few requests fail, and a Fail takes
-    failureLimit + 1 intervals at least. None: even one that fails every request needs more.
+    at least failureLimit + 1 intervals. None: even a candidate that fails every request needs more.
     """
     metric = next(each for each in analysis.judged if each.error_rate is not None)
     judged, limit = progress.metrics.get(metric.name, Judged()), counted.limit(metric)

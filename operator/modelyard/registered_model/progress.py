@@ -1,10 +1,8 @@
-"""What is kept of an analysis between intervals: evidence, sums and totals of each metric. Pure.
+"""The state of an analysis between intervals: evidence, sums and totals of each metric. Pure.
 
-It is kept for the whole rollout, whatever steps and pauses come: JSON in a ConfigMap of ours, below
-`SIZE`, with the number of the last interval in it, so that none counts twice. State that is lost or
-damaged begins again with nothing, which is a new promise and no false alarm.
-
-What is said of it does not belong here (`judgement`).
+It spans the whole rollout, all steps and pauses: JSON of at most `SIZE` in a ConfigMap of the
+operator. The number of the last interval is in it, so that no interval counts twice. State that is
+lost or damaged starts again from nothing: a new test with the same bound on false alarms.
 """
 
 import hashlib
@@ -43,16 +41,14 @@ __all__ = [
 ]
 
 SIZE = 32_768
-"""Characters of a text that is read."""
+"""Longest text that is read, in characters."""
 SPLIT_ALPHA = 0.001
-"""Probability with which a split that works is ever called broken, at most."""
+"""Upper bound of the probability that a working split is ever called broken."""
 _SPLIT_LIMIT = 3
-"""As `failureLimit`: where a candidate begins to hang, one interval counts too few of its
-requests.
-"""
+"""As `failureLimit`: when a candidate starts to hang, one interval misses some of its requests."""
 _TOTAL = 10**15
 _FORMAT = 1
-"""Raised when a text of before means something else now."""
+"""Raised when older texts change their meaning."""
 
 _Count = Annotated[int, Field(ge=0, le=_TOTAL)]
 _Weight = Annotated[float, Field(ge=0, le=1e15)]
@@ -65,7 +61,7 @@ class _Kept(BaseModel):
 
 
 class _Tested(_Kept):
-    """What a test keeps."""
+    """The state of one test."""
 
     intervals: _Count = 0
     bets: _Bets = Evidence().bets
@@ -77,7 +73,7 @@ class _Tested(_Kept):
 
 
 class Judged(_Tested):
-    """One metric: its evidence, the sums for its bound, and what the judged intervals counted."""
+    """One metric: its evidence, the sums for its bound, and the totals of the judged intervals."""
 
     sums: Annotated[
         tuple[tuple[_Sum, _Sum], ...], Field(min_length=len(BETTER), max_length=len(BETTER))
@@ -89,14 +85,14 @@ class Judged(_Tested):
 
 
 class SplitShare(_Kept):
-    """Whether the candidate is drawn as often as the weight says.
+    """A test that the candidate is drawn as often as the weight says.
 
     Attributes:
         more: Evidence that it is drawn too often.
-        less: That it is drawn too seldom.
-        drawn: Requests that were drawn for it.
+        less: Evidence that it is drawn too rarely.
+        drawn: Requests drawn for the candidate.
         requests: All requests.
-        expected: Requests that the weights say.
+        expected: Requests for the candidate by the weights.
 
     """
 
@@ -108,7 +104,7 @@ class SplitShare(_Kept):
 
     @property
     def is_broken(self) -> bool:
-        """Whether pods draw another share than the weight says: then nothing can be judged."""
+        """Whether pods draw another share than the weight: then no interval can be judged."""
         return max(self.more.evidence.value, self.less.evidence.value) >= 2 / SPLIT_ALPHA
 
 
@@ -116,14 +112,12 @@ class Progress(_Kept):
     """The analysis of one rollout so far.
 
     Attributes:
-        key: What it is of (`key`).
-        intervals: The number of the last interval that was judged; 0: none.
+        key: Identifies the rollout and the test (`key`).
+        intervals: Number of the last judged interval; 0: none.
         metrics: By the metric's name.
-        stable_latency: The stable version's latencies, older ones weighing less
-            (`counted.decayed`).
-        split: Whether the candidate is drawn as often as the weight says.
-        is_alarmed: Whether the last interval alone, without those before it and without the cap,
-            would refute a metric.
+        stable_latency: The stable version's latencies; older ones weigh less (`counted.decayed`).
+        split: The test of the candidate's share.
+        is_alarmed: The last interval alone, without the earlier ones and the cap, refutes a metric.
 
     """
 
@@ -141,7 +135,7 @@ class Progress(_Kept):
 
     @classmethod
     def load(cls, text: str) -> Self | None:
-        """Read what `dump` wrote; None: it is something else, or too long."""
+        """Read the text of `dump`; None if it is any other text, or too long."""
         if len(text) > SIZE:
             return None
         try:
@@ -155,14 +149,14 @@ class Progress(_Kept):
 
 
 def key(analysis: Analysis, candidate: str, attempt: int) -> str:
-    """Return what a progress is of: a hash of everything that changes the test.
+    """Return the key of a progress: a hash of everything that changes the test.
 
-    What only decides how long to wait and what follows (minRequests, noData, inconclusive,
-    interval) is not in it: changing it must not forget what speaks against the candidate.
+    Fields that decide only how long to wait and what follows (minRequests, noData, inconclusive,
+    interval) are left out: changing them must not discard evidence against the candidate.
 
     Args:
         analysis: The stage's analysis.
-        candidate: Identity of the candidate: of its version, digest and runtime.
+        candidate: The candidate's identity, of its version, digest and runtime.
         attempt: The stage's attempt.
 
     """
@@ -179,13 +173,13 @@ def key(analysis: Analysis, candidate: str, attempt: int) -> str:
 
 
 def begun(key: str, text: str | None) -> Progress:
-    """Return the progress of this rollout that a text has; an empty one if it has none."""
+    """Return the progress in a text; an empty one if the text is of another rollout, or none."""
     found = Progress.load(text) if text is not None else None
     return found if found is not None and found.key == key else Progress(key=key)
 
 
 def fails(judged: Judged, analysis: Analysis) -> bool:
-    """Tell whether a metric is shown to be worse than its limit; nothing is judged after that."""
+    """Tell whether a metric is shown to exceed its limit; no interval is judged after that."""
     return judged.evidence.value >= 1 / analysis.alpha
 
 
@@ -195,14 +189,11 @@ def advanced(
     """Return the progress after one more interval.
 
     Args:
-        progress: The progress before. After a Fail it is returned as it is.
-        interval: The interval. One that was judged already changes nothing; a number may be left
-            out.
-        analysis: The stage's analysis, by which `progress` has its key.
-        weight: Percent of the requests that the pods were told to draw for the candidate in this
-            interval.
-        sticky: Whether they draw callers and not requests: then the share is not held against the
-            weight.
+        progress: The progress before. After a Fail it is returned unchanged.
+        interval: The interval. One that was judged before changes nothing; numbers may have gaps.
+        analysis: The stage's analysis, of which `progress` has the key.
+        weight: The candidate's share by the pods' rule in this interval, in percent.
+        sticky: Callers are drawn, not requests: then the share is not tested against the weight.
 
     """
     if interval.number <= progress.intervals or any(
@@ -257,7 +248,7 @@ def _judged(metric: Metric, progress: Progress, interval: Interval, analysis: An
 
 
 def _split(old: SplitShare, interval: Interval, weight: int) -> SplitShare:
-    """Return the split after one more interval; at the weights 0 and 100 nothing is drawn."""
+    """Return the split after one more interval; at weights 0 and 100 no draw takes place."""
     if not 0 < weight < 100:
         return old
     drawn, others = (

@@ -1,7 +1,6 @@
-"""The arithmetic of a rollout's steps: weight, pods and hash by the step that it is at. Pure, and
-of the spec alone.
+"""The arithmetic of a rollout's steps: weight and pods by step, and the hash of the steps. Pure.
 
-The steps are those of the spec and the one after them (`Rollout.whole`).
+The steps are those of the spec and the final one (`Rollout.whole`).
 """
 
 import hashlib
@@ -17,7 +16,7 @@ _WHOLE = 100
 
 
 def steps_hash(rollout: Rollout) -> str:
-    """Return the hash by which other steps are noticed, and another way to draw."""
+    """Return the hash of the steps and of the way to draw; a change restarts the rollout."""
     asked = rollout.model_dump(
         mode="json", by_alias=True, exclude_none=True, include={"steps", "sticky", "invite"}
     )
@@ -26,22 +25,22 @@ def steps_hash(rollout: Rollout) -> str:
 
 
 def weight(asked: Sequence[RolloutStep], index: int) -> int:
-    """Return the weight at a step, in percent: that of the newest weight up to it."""
+    """Return the weight at a step, in percent: that of the last `weight` up to it."""
     return next(
         (step.weight for step in reversed(asked[: index + 1]) if step.weight is not None), 0
     )
 
 
 def pods(asked: Sequence[RolloutStep], index: int, whole: int) -> int:
-    """Return how many pods the candidate has at a step.
+    """Return the number of the candidate's pods at a step.
 
-    As large a share of the stage's as its weight, rounded up and at least one; from a step
-    `replicas` on what that says. At the last step all.
+    The weight's share of the stage's pods, rounded up and at least one; after a `replicas` step
+    its number; at the last step all.
 
     Args:
         asked: The steps.
         index: The step.
-        whole: Pods of the stage.
+        whole: The stage's pods.
 
     """
     if index >= len(asked) - 1:

@@ -35,8 +35,6 @@ of the excess [4].
     arXiv 2203.03532.
 [4] Howard, Ramdas, McAuliffe, Sekhon: Time-uniform, nonparametric, nonasymptotic confidence
     sequences. arXiv 1810.08240.
-
-What is counted, and what follows from a verdict, does not belong here (`judgement`, `watch`).
 """
 
 from collections.abc import Sequence
@@ -65,26 +63,23 @@ __all__ = [
 ]
 
 WORSE = (1.25, 1.6, 2.2, 3.5, 6.0, 12.0, 40.0)
-"""The alternatives of the test: how many times as often as it may the candidate fails."""
+"""The alternatives of the test: the candidate's failures as a multiple of what is allowed."""
 BETTER = (0.9, 0.75, 0.55, 0.35, 0.2, 0.08, 0.01)
 """The alternatives of the bound."""
 ALPHA = 0.01
-"""Probability with which `exceeds` ever accuses a version within its limit, at most."""
+"""Upper bound of the probability that `exceeds` ever accuses a version within its limit."""
 _ONE_TENTH = 1.2816
-"""So many standard deviations below its mean is a tenth of a normal distribution."""
+"""A tenth of a normal distribution is this many standard deviations below its mean."""
 
 Sums = tuple[tuple[float, float], ...]
-"""For each of `BETTER`, over all intervals: the sums of a and of b, where a log factor is a -
-margin * b.
-"""
+"""For each of `BETTER` the sums over all intervals of a and b; a log factor is a - margin * b."""
 NO_SUMS: Sums = ((0.0, 0.0),) * len(BETTER)
 
 
 class Counts(NamedTuple):
-    """What one interval counted, by the version that a request was drawn for: 0 <= failed <=
-    requests.
+    """The counts of one interval by the version drawn: 0 <= failed <= requests.
 
-    Whole numbers; what is only expected (`log_foreseen`) need not be.
+    Whole numbers, except for expected counts (`log_foreseen`).
     """
 
     failed: float
@@ -97,7 +92,7 @@ class Limit(NamedTuple):
     """The candidate's rate may be `times` the stable rate + `plus`.
 
     Attributes:
-        times: At least 1; 0: the stable version is not compared with, and `plus` is then above 0.
+        times: At least 1. 0: no comparison with the stable version; `plus` is then above 0.
         plus: At least 0, below 1.
 
     """
@@ -106,16 +101,16 @@ class Limit(NamedTuple):
     plus: float
 
     def serves(self, counts: Counts) -> bool:
-        """Tell whether an interval can be judged: no data is no interval."""
+        """Tell whether an interval has the data to be judged."""
         return counts.requests > 0 and (self.times == 0 or counts.stable_requests > 0)
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """How much speaks against the limit.
+    """The evidence against the limit.
 
     Attributes:
-        intervals: How many intervals were judged.
+        intervals: Number of judged intervals.
         bets: For each of `WORSE`, the sum over the starts so far.
 
     """
@@ -125,9 +120,7 @@ class Evidence:
 
     @property
     def value(self) -> float:
-        """The e-process: the limit is refuted at 1 / alpha. The second term is of the starts to
-        come.
-        """
+        """The e-process: 1 / alpha refutes the limit. The second term is for the later starts."""
         return sum(self.bets) / len(self.bets) + 1 / (self.intervals + 1)
 
 
@@ -136,16 +129,16 @@ def advance(
 ) -> Evidence:
     """Return the evidence after one more interval.
 
-    Do not call it again once `value` has reached 1 / alpha: below that no number overflows, and one
-    that underflows to 0 is right.
+    Do not call it again once `value` has reached 1 / alpha: below that no number overflows, and an
+    underflow to 0 is correct.
 
     Args:
         old: The evidence before.
-        counts: What was counted in the interval. One that cannot be judged changes nothing.
+        counts: The counts of the interval. An interval without data changes nothing.
         limit: The limit; the same in all intervals.
-        alpha: Probability with which a candidate within the limit is ever refuted, at most.
-        failure_limit: How many intervals alone do not refute it, however bad: each factor is
-            capped. A capped e-value is still one.
+        alpha: Upper bound of the probability that a candidate within the limit is ever refuted.
+        failure_limit: Number of intervals that cannot refute the limit alone, however bad: each
+            factor is capped. A capped e-value is an e-value.
 
     """
     if not limit.serves(counts):
@@ -159,18 +152,17 @@ def advance(
 
 
 def _cap(alpha: float, failure_limit: int) -> float:
-    """Return the largest logarithm of a factor, so that `failure_limit` intervals stay below 1 /
-    alpha.
+    """Return the cap of a factor's logarithm: `failure_limit` intervals stay below 1 / alpha.
 
-    The first start weighs a half: from the beginning, failure_limit + 1 intervals of twice as much
-    in all reach it. Where failure_limit is large, that alone would let fewer reach it.
+    The first start weighs a half, so that failure_limit + 1 intervals from the beginning need
+    2 / alpha together. With a large failure_limit that alone would let fewer intervals reach it.
     """
     enough = log(2 / alpha) / (failure_limit + 1)
     return min(enough, log(1 / alpha) / failure_limit) if failure_limit else enough
 
 
 def log_factor(phi: float, counts: Counts, limit: Limit) -> float:
-    """Return the logarithm of one interval's factor, uncapped: of e in this module's docstring."""
+    """Return log e of one interval, uncapped (e is defined in this module's docstring)."""
     if limit.times == 0:
         worse = phi * limit.plus / (1 - limit.plus + phi * limit.plus)
         answered = counts.requests - counts.failed
@@ -195,14 +187,13 @@ def _parts(phi: float, counts: Counts, times: float) -> tuple[float, float]:
 
 
 def log_foreseen(expected: Counts, limit: Limit) -> float:
-    """Return the logarithm of the evidence that nine of ten rollouts exceed, for the plan of a
-    rollout.
+    """Return the logarithm of the evidence that nine of ten rollouts exceed, for planning.
 
-    From the first interval on, uncapped, with failures that are independent: by a normal
-    approximation for each alternative.
+    By a normal approximation for each alternative, with a start at the first interval, independent
+    failures and no cap.
 
     Args:
-        expected: What is expected to be counted in all.
+        expected: The expected counts of the whole rollout.
         limit: The limit.
 
     """
@@ -219,7 +210,7 @@ def log_foreseen(expected: Counts, limit: Limit) -> float:
 
 # --- the bound -----------------------------------------------------------------------------------
 def added(sums: Sums, counts: Counts, limit: Limit) -> Sums:
-    """Return the sums after one more interval; one that cannot be judged changes nothing."""
+    """Return the sums after one more interval; an interval without data changes nothing."""
     if not limit.serves(counts):
         return sums
     parts = (_parts(phi, counts, limit.times) for phi in BETTER)
@@ -231,16 +222,14 @@ def added(sums: Sums, counts: Counts, limit: Limit) -> Sums:
 def excludes(sums: Sums, margin: float, beta: float = 0.05) -> bool:
     """Tell whether an excess of `margin` or more over `times` the stable rate is refuted.
 
-    The excess is the average over the candidate's requests so far. If failures are independent,
-    this is ever true though the excess is so large with a probability of at most `beta`.
+    The excess is the average over the candidate's requests so far. With independent failures, the
+    probability that this is ever true for an excess of `margin` or more is at most `beta`.
     """
     return _log_mean([a - margin * b for a, b in sums]) >= log(1 / beta)
 
 
 def upper(sums: Sums, beta: float = 0.05) -> float:
-    """Return the smallest excess that `excludes` refutes, between -1 and 1; 1 if it refutes
-    none.
-    """
+    """Return the smallest excess, from -1 to 1, that `excludes` refutes; 1 if it refutes none."""
     low, high = -1.0, 1.0
     for _ in range(30):
         middle = (low + high) / 2

@@ -1,4 +1,4 @@
-"""The steps of a promotion as the status shows them. Pure."""
+"""The steps of a promotion as they stand in the status. Pure."""
 
 from datetime import datetime
 
@@ -11,7 +11,7 @@ __all__ = ["all_done", "last_done", "shown"]
 
 
 def shown(view: StageView, steps: tuple[Step, ...], now: datetime) -> tuple[StepStatus, ...]:
-    """Return the steps as the status shows them; a step whose state is the same keeps its time."""
+    """Return the steps for the status; a step whose state has not changed keeps its time."""
     old = view.status
     is_same_change = old.start_time is not None and old.desired == view.desired
     before = {step.name: step for step in old.steps} if is_same_change else {}
@@ -32,9 +32,7 @@ def shown(view: StageView, steps: tuple[Step, ...], now: datetime) -> tuple[Step
 
 
 def last_done(status: StageStatus) -> tuple[StepStatus, ...]:
-    """Return the steps that made the effective version; those of a promotion that was given up
-    are forgotten.
-    """
+    """Return the steps of the promotion of the effective version, not of an abandoned one."""
     if status.steps and all(step.state is StepState.DONE for step in status.steps):
         return status.steps
     return all_done(status, ALWAYS)
@@ -43,12 +41,12 @@ def last_done(status: StageStatus) -> tuple[StepStatus, ...]:
 def all_done(
     status: StageStatus, names: tuple[str, ...], passed: str = ""
 ) -> tuple[StepStatus, ...]:
-    """Return the steps of the promotion that made the effective version, all done.
+    """Return the steps of the promotion of the effective version, all done.
 
     Args:
         status: The stage's status.
         names: The steps.
-        passed: Why the steps of a rollout were passed; empty: they were not.
+        passed: Why the rollout skipped its steps; empty: it did not.
 
     """
     said = {"rollout": passed}

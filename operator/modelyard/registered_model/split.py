@@ -1,4 +1,4 @@
-"""The rule by which stable pods split requests: its text, and the pods that get or lose it. Pure."""
+"""The rule by which stable pods split requests: its text, and which pods get or lose it. Pure."""
 
 import json
 from collections.abc import Iterable
