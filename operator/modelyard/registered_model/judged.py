@@ -12,7 +12,7 @@ from modelyard.api.registered_model import RegisteredModel
 from modelyard.errors import ModelyardError
 from modelyard.kube.applied import with_content
 from modelyard.plan import Apply
-from modelyard.registered_model import build
+from modelyard.registered_model import build, ramp
 from modelyard.registered_model.judgement import Judgement, sees, verdict
 from modelyard.registered_model.progress import Progress, advanced, begun, key
 from modelyard.registered_model.view import StageView
@@ -22,6 +22,8 @@ __all__ = ["KEY", "Said", "intervals", "kept", "said", "unkept"]
 
 KEY = "analysis.json"
 """The key in the ConfigMap's data."""
+_MOST = 999_999
+"""Greatest number of an interval in the status (`RolloutStatus`); the ConfigMap counts on."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,9 @@ def said(view: StageView, hold: timedelta | None = None, left: timedelta = timed
     )
     if asked is None or candidate is None or view.canary is None:
         return Said()
+    state = view.status.rollout
+    if state is not None and ramp.weight(view.canary.whole, state.index) == 0:
+        return Said("The analysis begins with the first weight above 0.")
     seen = view.evidence.split.get(view.name) or Seen()
     old = begun(
         key(asked, candidate.runtime.identity, view.attempt), view.evidence.progress.get(view.name)
@@ -89,7 +94,7 @@ def said(view: StageView, hold: timedelta | None = None, left: timedelta = timed
 
 def kept(view: StageView) -> int:
     """Return the number of the last kept interval, from which a step counts its own."""
-    return intervals(view.model, view.name, view.evidence.progress.get(view.name))
+    return min(_MOST, intervals(view.model, view.name, view.evidence.progress.get(view.name)))
 
 
 def unkept(said: Said, error: ModelyardError) -> Said:
@@ -108,6 +113,8 @@ def _waits(view: StageView, progress: Progress, asked: Analysis) -> str:
     step for a bad candidate to fail, and not right after an interval that alone counts against it.
     """
     begun_at = view.status.rollout.intervals if view.status.rollout is not None else 0
+    if begun_at > progress.intervals:  # the analysis has begun anew within the step
+        begun_at = 0
     if (missing := asked.failure_limit + 1 - (progress.intervals - begun_at)) > 0:
         return (
             f"The hold lasts for {missing} more interval{'s' if missing > 1 else ''} of"
@@ -126,7 +133,12 @@ def _advanced(view: StageView, old: Progress, seen: Seen, asked: Analysis) -> Pr
     if seen.interval is None or state is None or view.canary is None:
         return old
     return advanced(
-        old, seen.interval, asked, weight=state.weight, sticky=view.canary.sticky is not None
+        old,
+        seen.interval,
+        asked,
+        weight=state.weight,
+        sticky=view.canary.sticky is not None,
+        pods=len(seen.revisions),
     )
 
 

@@ -184,7 +184,13 @@ def fails(judged: Judged, analysis: Analysis) -> bool:
 
 
 def advanced(
-    progress: Progress, interval: Interval, analysis: Analysis, *, weight: int, sticky: bool
+    progress: Progress,
+    interval: Interval,
+    analysis: Analysis,
+    *,
+    weight: int,
+    sticky: bool,
+    pods: int = 1,
 ) -> Progress:
     """Return the progress after one more interval.
 
@@ -193,9 +199,12 @@ def advanced(
         interval: The interval. One that was judged before changes nothing; numbers may have gaps.
         analysis: The stage's analysis, of which `progress` has the key.
         weight: The candidate's share by the pods' rule in this interval, in percent.
-        sticky: Callers are drawn, not requests: then the share is not tested against the weight.
+        sticky: Callers are drawn, not requests, and a pod counts a caller until its first failure
+            or refusal: then the share is not tested against the weight.
+        pods: Number of pods that count, each of which may count the same caller (`_shared`).
 
     """
+    callers_on = pods if sticky else None
     if interval.number <= progress.intervals or any(
         fails(each, analysis) for each in progress.metrics.values()
     ):
@@ -206,36 +215,66 @@ def advanced(
         split = _split(split, interval, weight)
     if not split.is_broken:
         judged = {
-            metric.name: _judged(metric, progress, interval, analysis) for metric in analysis.judged
+            metric.name: _judged(metric, progress, interval, analysis, callers_on)
+            for metric in analysis.judged
         }
         update |= {
             "metrics": judged,
             "stable_latency": counted.decayed(progress.stable_latency, interval.stable),
             "is_alarmed": any(
-                _alarms(metric, progress, interval, analysis) for metric in analysis.judged
+                _alarms(metric, progress, interval, analysis, callers_on)
+                for metric in analysis.judged
             ),
         }
     return progress.model_copy(update=update | {"split": split})
 
 
-def _alarms(metric: Metric, progress: Progress, interval: Interval, analysis: Analysis) -> bool:
+def _alarms(
+    metric: Metric,
+    progress: Progress,
+    interval: Interval,
+    analysis: Analysis,
+    callers_on: int | None,
+) -> bool:
     limit, counts = counted.limit(metric), counted.counts(metric, interval, progress.stable_latency)
     return (
         counts is not None
         and limit.serves(counts)
-        and log_alone(counts, limit) >= log(1 / analysis.alpha)
+        and log_alone(_shared(counts, callers_on), limit) >= log(1 / analysis.alpha)
     )
 
 
-def _judged(metric: Metric, progress: Progress, interval: Interval, analysis: Analysis) -> Judged:
+def _shared(counts: Counts, callers_on: int | None) -> Counts:
+    """Return counts in which a caller weighs at most one, though each of several pods counts it.
+
+    With the n-th root of each factor its expectation stays at most 1 (Jensen), even where the
+    n pods count the same caller.
+    """
+    if callers_on is None or callers_on <= 1:
+        return counts
+    return Counts(*(each / callers_on for each in counts))
+
+
+def _judged(
+    metric: Metric,
+    progress: Progress,
+    interval: Interval,
+    analysis: Analysis,
+    callers_on: int | None,
+) -> Judged:
     old = progress.metrics.get(metric.name, Judged())
     limit, counts = counted.limit(metric), counted.counts(metric, interval, progress.stable_latency)
     if counts is None or not limit.serves(counts):
         return old
     evidence = advance(
-        old.evidence, counts, limit, alpha=analysis.alpha, failure_limit=analysis.failure_limit
+        old.evidence,
+        _shared(counts, callers_on),
+        limit,
+        alpha=analysis.alpha,
+        # A caller counts once: a failure that lasts is in one interval like one that passes.
+        failure_limit=analysis.failure_limit if callers_on is None else None,
     )
-    sums: Sums = added(old.sums, counts, limit)
+    sums: Sums = added(old.sums, _shared(counts, callers_on), limit)
     return Judged(
         intervals=evidence.intervals,
         bets=evidence.bets,

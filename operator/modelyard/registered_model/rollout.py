@@ -24,9 +24,8 @@ from modelyard.api.blocker import Blocker
 from modelyard.api.registered_model import ModelReason as Reason
 from modelyard.api.registered_model import ServedVersion, StepState
 from modelyard.api.rollout import COUNTED, SAID, ArmStatus, Rollout, RolloutStatus, RolloutStep
-from modelyard.kube.pod_state import is_ready
 from modelyard.plan import Manifest, Owned, Tell
-from modelyard.registered_model import judged, ramp, serving, split
+from modelyard.registered_model import applied, judged, ramp, serving, split
 from modelyard.registered_model.pods import Health
 from modelyard.registered_model.split import keeps, untold
 from modelyard.registered_model.step import DETAIL, Step, refused_step, rejected
@@ -148,9 +147,12 @@ class _Round:
             return self._told(wanted)
         # Before any wait: the recorded weight applies, also where it is to rise later.
         rule = split.rule(self.view, self.asked, self.state, self.candidate)
+        if split.differs(self._pods, rule, view.status.traffic_revision):
+            return self._told(self.state.weight)
         tells = tuple(split.tells(self._pods, rule))
         if tells and (not rises or any(map(split.told, self._pods))):
-            return self._active((*objects, *tells), self._blocker("is written to its pods"))
+            # First: a smaller weight takes the requests, then pods are deleted.
+            return self._active((*tells, *objects), self._blocker("is written to its pods"))
         if (error := serving.refused(view, objects)) is not None:
             return refused_step("rollout", view.name, error)
         if (rises and short) or not self._alive:
@@ -196,25 +198,15 @@ class _Round:
 
     @cached_property
     def _pods(self) -> list[Manifest]:
-        """The stable pods that are not terminating: those finish their requests by their rule."""
-        return [
-            pod
-            for pod in self.view.of_kind("Pod", self.stable)
-            if not pod["metadata"].get("deletionTimestamp")
-        ]
+        return applied.splitting(self.view)
 
     @cached_property
     def _ready(self) -> list[Manifest]:
-        return [pod for pod in self._pods if is_ready(pod)]
+        return applied.ready(self.view)
 
     @cached_property
     def _applied(self) -> int:
-        seen = self.view.evidence.split.get(self.view.name)
-        said = seen.revisions if seen is not None else {}
-        return sum(
-            said.get(str(pod["metadata"]["uid"])) == self.view.status.traffic_revision
-            for pod in self._ready
-        )
+        return applied.applied(self.view)
 
     # --- what comes of it -------------------------------------------------------------------------
     def _told(self, weight: int) -> Step:

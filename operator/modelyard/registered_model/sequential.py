@@ -68,6 +68,8 @@ BETTER = (0.9, 0.75, 0.55, 0.35, 0.2, 0.08, 0.01)
 """The alternatives of the bound."""
 ALPHA = 0.01
 """Upper bound of the probability that `exceeds` ever accuses a version within its limit."""
+_UNCAPPED = log(1e12)
+"""Logarithm of a factor that no caller needs: larger ones would only overflow."""
 _ONE_TENTH = 1.2816
 """A tenth of a normal distribution is this many standard deviations below its mean."""
 
@@ -125,7 +127,7 @@ class Evidence:
 
 
 def advance(
-    old: Evidence, counts: Counts, limit: Limit, *, alpha: float, failure_limit: int
+    old: Evidence, counts: Counts, limit: Limit, *, alpha: float, failure_limit: int | None
 ) -> Evidence:
     """Return the evidence after one more interval.
 
@@ -138,7 +140,7 @@ def advance(
         limit: The limit; the same in all intervals.
         alpha: Upper bound of the probability that a candidate within the limit is ever refuted.
         failure_limit: Number of intervals that cannot refute the limit alone, however bad: each
-            factor is capped. A capped e-value is an e-value.
+            factor is capped. A capped e-value is an e-value. None: one interval suffices.
 
     """
     if not limit.serves(counts):
@@ -151,12 +153,14 @@ def advance(
     return Evidence(number, tuple(bets))
 
 
-def _cap(alpha: float, failure_limit: int) -> float:
+def _cap(alpha: float, failure_limit: int | None) -> float:
     """Return the cap of a factor's logarithm: `failure_limit` intervals stay below 1 / alpha.
 
     The first start weighs a half, so that failure_limit + 1 intervals from the beginning need
     2 / alpha together. With a large failure_limit that alone would let fewer intervals reach it.
     """
+    if failure_limit is None:
+        return _UNCAPPED
     enough = log(2 / alpha) / (failure_limit + 1)
     return min(enough, log(1 / alpha) / failure_limit) if failure_limit else enough
 

@@ -9,7 +9,7 @@ from modelyard.errors import ModelyardError
 from modelyard.kube.applied import in_sync
 from modelyard.kube.names import serving_name
 from modelyard.plan import Apply, Delete, Manifest, Owned, Tell
-from modelyard.registered_model import build, ramp, warm
+from modelyard.registered_model import applied, build, ramp, warm
 from modelyard.registered_model.kept import template_in
 from modelyard.registered_model.pods import Health, health
 from modelyard.registered_model.versions import may_start
@@ -72,9 +72,9 @@ def replicas(view: StageView, what: ServedVersion) -> int:
         return whole
     asked, index = canary.whole, state.index if state is not None else 0
     wanted = ramp.pods(asked, index, whole)
-    if state is None or state.weight <= ramp.weight(asked, index):
+    if state is not None and state.weight <= ramp.weight(asked, index) and applied.is_applied(view):
         return wanted
-    # On the way down pods go when their requests have gone.
+    # On the way down pods are deleted after the stable pods apply the smaller weight.
     live = next(iter(view.of_kind("Deployment", what)), None)
     return max(wanted, int(live["spec"].get("replicas", 1)) if live is not None else 0)
 

@@ -12,7 +12,7 @@ from modelyard.plan import Manifest, Tell
 from modelyard.registered_model import build, serving
 from modelyard.registered_model.view import StageView, identity_of
 
-__all__ = ["keeps", "rule", "tells", "told", "untold"]
+__all__ = ["differs", "keeps", "rule", "tells", "told", "untold"]
 
 _TIMEOUT_MS = 2000
 """Time that a candidate has for an answer, where the spec sets none for a prediction."""
@@ -60,6 +60,7 @@ def keeps(view: StageView) -> frozenset[tuple[str, str]]:
         return frozenset()
     held = (each for each in (view.status.candidate, view.effective) if each is not None)
     services = {("Service", build.workload_name(view.model, view.name, each)) for each in held}
+    services |= {("Service", name) for name in _routed(view)}
     return frozenset({*services, ("ConfigMap", build.rollout_name(view.model, view.name))})
 
 
@@ -68,6 +69,29 @@ def tells(pods: Iterable[Manifest], rule: str | None) -> Iterable[Tell]:
     for pod in pods:
         if told(pod) != rule and not pod["metadata"].get("deletionTimestamp"):
             yield Tell(pod["metadata"]["name"], str(pod["metadata"]["uid"]), rule)
+
+
+def differs(pods: Iterable[Manifest], rule: str, revision: int) -> bool:
+    """Tell whether a pod has another rule of the same revision, which then needs a new one."""
+    old = (read for pod in pods if told(pod) not in {None, rule} and (read := _read(pod)))
+    return any(each.get("revision") == revision for each in old)
+
+
+def _routed(view: StageView) -> Iterable[str]:
+    """Return the Services that rules of pods name: each is needed until no pod has the rule."""
+    for pod in view.of_kind("Pod"):
+        name = _read(pod).get("candidate")
+        if isinstance(name, str):
+            yield name
+
+
+def _read(pod: Manifest) -> dict[str, object]:
+    """Return the rule of a pod; nothing if it has none, or another text in its place."""
+    try:
+        found = json.loads(told(pod) or "{}")
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def told(pod: Manifest) -> str | None:

@@ -280,9 +280,9 @@ def _steady(view: StageView, now: datetime) -> StageDecision:
     actions = (*serving.workload(view, stable), *serving.routes(view, stable), *_warm(view))
     expired, left = serving.expired(view, [stable, *warm.kept(view)], now)
     gone: tuple[Owned, ...] = (
+        *rollout.untold(view, now),
         *serving.unneeded(view, kept | rollout.keeps(view)),
         *expired,
-        *rollout.untold(view, now),
     )
     blocker = (
         watch.trouble(view)
@@ -343,9 +343,9 @@ def _changing(view: StageView, now: datetime) -> StageDecision:
     starting = None if idle else candidate
     expired, left = serving.expired(view, [stable, starting, *warm.kept(view)], now)
     gone: tuple[Owned, ...] = (
+        *rollout.untold(view, now),
         *serving.unneeded(view, kept | rollout.keeps(view)),
         *expired,
-        *rollout.untold(view, now),
     )
     actions: tuple[Owned, ...] = ()
     if stable is not None and view.is_served:
