@@ -2,7 +2,8 @@
 as a program:
 
 python -m tests.runtime.mlflow_side models <folder>     logs the models that the tests serve
-python -m tests.runtime.mlflow_side                     answers lines of JSON, `["shown", uri]` and the like, by one each
+python -m tests.runtime.mlflow_side                     answers lines of JSON, `["shown",
+    uri]` and the like, by one each
 """
 
 import json
