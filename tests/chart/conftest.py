@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from tests.chart.api import MODELS, Api, eventually, path_of
-from tests.chart.helm import TEST_VALUES, install
+from tests.chart.api import EXPERIMENTS, MODELS, RUNS, Api, eventually, path_of, wait_storage
+from tests.chart.helm import NAMESPACE, RELEASE, TEST_VALUES, helm, install, kubectl
 from tests.cluster.apiserver import ApiServer, running
 
 # Whom the chart's roles are given to, in the namespace `risk`.
@@ -73,6 +73,58 @@ def installed() -> Iterator[ApiServer]:
                 )
         wait_for_policies(admin)
         yield started
+
+
+# Namespaces that releases of these tests make.
+MADE = ("risk", "credit")
+
+
+@pytest.fixture
+def clean(server) -> Iterator[ApiServer]:
+    """The bare server; what a failed test left of its release is taken away without asking its
+    hooks.
+    """
+    yield server
+    if RELEASE in helm(
+        "list", "--short", "--all", "--namespace", NAMESPACE, kubeconfig=server.kubeconfig
+    ):
+        uninstall(server)
+    admin = Api(server)
+    release_all(admin)
+    # Before the CRDs: a namespace ends late when a kind goes away under its hands.
+    for name in MADE:
+        admin.delete(path_of("v1/namespaces", name=name))
+    eventually(
+        lambda: all(admin.get(path_of("v1/namespaces", name=name)).code == 404 for name in MADE),
+        "the namespaces are gone",
+    )
+    wait_storage(admin)
+    kubectl("delete", "crd", "--all", "--wait=false", kubeconfig=server.kubeconfig)
+    eventually(
+        lambda: (
+            not admin.get(path_of("apiextensions.k8s.io/v1/customresourcedefinitions")).body[
+                "items"
+            ]
+        ),
+        "the CRDs are gone",
+    )
+
+
+def release_all(admin: Api) -> None:
+    """Does the operator's part: takes the finalizers off everything."""
+    for resource in (EXPERIMENTS, RUNS, MODELS):
+        for item in admin.get(path_of(resource)).body.get("items", []):
+            meta = item["metadata"]
+            admin.merge(
+                path_of(resource, meta["namespace"], meta["name"]),
+                {"metadata": {"finalizers": None}},
+            )
+
+
+def uninstall(server: ApiServer) -> None:
+    """Without hooks: here is nobody who runs their pods."""
+    wait_storage(Api(server))
+    helm("uninstall", RELEASE, "--no-hooks", "--namespace", NAMESPACE, kubeconfig=server.kubeconfig)
 
 
 @pytest.fixture

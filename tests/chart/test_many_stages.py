@@ -183,8 +183,7 @@ def test_more_than_sixteen_stages_in_one_request_are_refused_in_a_sentence(peopl
     answer = people.merge(path, {"spec": {"stages": dict.fromkeys(STAGES) | renamed}})
     assert answer.code == 422
     said = (
-        f"this request changes 32 stages of risk/{name}: one request may change 16 at most; split"
-        " it"
+        f"this request changes 32 stages of risk/{name}: a request may change at most 16; split it"
     )
     assert said in answer.message
     assert people.merge(path, {"spec": {"stages": dict.fromkeys(STAGES)}}).code == 200
@@ -286,7 +285,7 @@ def test_a_training_run_that_every_stage_asks_for(people):
     )
     for user, stage in LACKING.items():
         assert refused(
-            people.as_user(user).create(path, run(name)), "asks for the version that", stage
+            people.as_user(user).create(path, run(name)), "requests the version that", stage
         )
     for person in (people, people.as_user("lea-the-lead")):
         body = run(name)

@@ -191,7 +191,7 @@ def test_deleting_a_model_empties_its_stages(admin):
     name = path.rsplit("/", 1)[1]
     assert refused(
         dora.delete(path),
-        f"may not delete risk/{name}: stage production asks for v1: it needs the verb promote",
+        f"may not delete risk/{name}: stage production requests v1: it needs the verb promote",
     )
     assert lea.delete(path).code == 200
     idle = made(admin, {"production": {}})
@@ -275,7 +275,7 @@ def test_asking_for_deletion_outside_needs_the_verb_purge(admin, resource, plura
     assert refused(
         dora.delete(path),
         f"may not delete it ({plural} risk/{name})",
-        "with deletionPolicy: Retain it would stay",
+        "with deletionPolicy: Retain the data would be kept",
     )
     assert dora.merge(path, RETAIN).code == 200
     assert dora.delete(path).code == 200

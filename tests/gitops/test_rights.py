@@ -12,7 +12,7 @@ import yaml
 
 from tests.chart.api import Api, Manifest, eventually, path_of
 from tests.chart.helm import ROOT, Refused, documents, kubectl
-from tests.chart.policies.world import plural_path
+from tests.chart.policies.objects import plural_path
 from tests.cluster.apiserver import ApiServer
 from tests.gitops.synced import objects
 
