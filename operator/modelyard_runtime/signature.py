@@ -268,9 +268,9 @@ def _files(payload: bytes) -> dict[str, str]:
         predicate.get("serialization"), "its statement does not say how the files were hashed"
     )
     if (how.get("method"), how.get("hash_type")) != ("files", "sha256"):
-        said = f"{_shown(how.get('method'))} by {_shown(how.get('hash_type'))}"
+        hashed = f"{_shown(how.get('method'))} by {_shown(how.get('hash_type'))}"
         raise BadSignature(
-            f"it covers {said}; sign whole files by SHA-256, which is model_signing's default"
+            f"it covers {hashed}; sign whole files by SHA-256, which is model_signing's default"
         )
     resources = predicate.get("resources")
     if not isinstance(resources, list):

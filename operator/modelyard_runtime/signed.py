@@ -56,17 +56,17 @@ def judge(uri: str, digest: str, keys: Sequence[str]) -> str:
             raise Failure(PodReason.SIGNATURE_MISSING, message)
         data = _read(uri, file)
     try:
-        said = signature.verify(data, known)
+        result = signature.verify(data, known)
     except signature.BadSignature as error:
         raise _invalid(f"{signature.FILE}: {error}") from None
-    if found := signature.differences(said.files, files):
+    if found := signature.differences(result.files, files):
         more = (
             f", and {len(found) - _MOST_DIFFERENCES} more" if len(found) > _MOST_DIFFERENCES else ""
         )
         raise _invalid(
-            f"{', '.join(found[:_MOST_DIFFERENCES])}{more}; signed by the key {said.key}"
+            f"{', '.join(found[:_MOST_DIFFERENCES])}{more}; signed by the key {result.key}"
         )
-    return f"signed by the key {said.key}, {len(said.files)} files"
+    return f"signed by the key {result.key}, {len(result.files)} files"
 
 
 def _read(uri: str, file: FileDigest) -> bytes:
@@ -106,9 +106,9 @@ def main() -> None:
         uri, digest = os.environ[wire.CANDIDATE_URI], os.environ[wire.CANDIDATE_DIGEST]
     except KeyError as error:
         raise Failure(PodReason.INVALID_CONFIGURATION, f"{error.args[0]} is not set") from None
-    said = judge(uri, digest, options.key)
-    print(said, flush=True)
-    report({"message": said})
+    result = judge(uri, digest, options.key)
+    print(result, flush=True)
+    report({"message": result})
 
 
 if __name__ == "__main__":

@@ -189,14 +189,14 @@ def _timed(asked: Sequence[Case], candidate: Candidate, most: float | None) -> s
         raise _failure(
             f"a request was answered once and then not again: {one_line(error, _SHOWN)}"
         ) from error
-    said = f"latency p50 {statistics.median(best) * 1000:.3g} ms, max {max(best) * 1000:.3g} ms"
+    summary = f"latency p50 {statistics.median(best) * 1000:.3g} ms, max {max(best) * 1000:.3g} ms"
     if most is None:
-        return said
+        return summary
     if max(best) > most:
         raise _failure(
-            f"{asked[best.index(max(best))].name} takes longer than {most * 1000:g} ms: {said}"
+            f"{asked[best.index(max(best))].name} takes longer than {most * 1000:g} ms: {summary}"
         )
-    return f"{said}, at most {most * 1000:g} ms"
+    return f"{summary}, at most {most * 1000:g} ms"
 
 
 def _asked(options: argparse.Namespace) -> tuple[list[Case], str]:
@@ -229,7 +229,7 @@ def _asked(options: argparse.Namespace) -> tuple[list[Case], str]:
     return asked, logged.why
 
 
-def _said(asked: Sequence[Case]) -> str:
+def _summary(asked: Sequence[Case]) -> str:
     """Return a sentence about the requests that were answered."""
     number = sum(case.name != EXAMPLE for case in asked)
     parts = [f"{number} request{'s' if number > 1 else ''}"] if number else []
@@ -293,9 +293,9 @@ def main() -> None:
     candidate.reach()
     _compared(asked, candidate, options.tolerance)
     timed = _timed(asked, candidate, options.max_latency)
-    said = ", ".join(filter(None, (_said(asked), timed, left_out)))
-    print(said, flush=True)
-    report({"message": said})
+    summary = ", ".join(filter(None, (_summary(asked), timed, left_out)))
+    print(summary, flush=True)
+    report({"message": summary})
 
 
 if __name__ == "__main__":

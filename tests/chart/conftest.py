@@ -13,7 +13,7 @@ from tests.chart.api import EXPERIMENTS, MODELS, RUNS, Api, eventually, path_of,
 from tests.chart.helm import NAMESPACE, RELEASE, TEST_VALUES, helm, install, kubectl
 from tests.cluster.apiserver import ApiServer, running
 
-# Whom the chart's roles are given to, in the namespace `risk`.
+# Users with the chart's roles, in the namespace `risk`.
 PEOPLE = {
     "vera-the-viewer": ["modelyard-viewer"],
     "dora-the-data-scientist": ["modelyard-editor"],
@@ -27,14 +27,14 @@ PEOPLE = {
 
 @pytest.fixture(scope="package")
 def server() -> Iterator[ApiServer]:
-    """A bare API server, with what ends namespaces and collects garbage."""
+    """A bare API server, with the namespace controller and the garbage collector."""
     with running(controllers=True) as started:
         yield started
 
 
 @pytest.fixture(scope="package")
 def installed() -> Iterator[ApiServer]:
-    """An API server with the chart, its demo tenant `risk`, and people who have its roles there."""
+    """An API server with the chart, its demo tenant `risk`, and users with its roles there."""
     with running(controllers=True) as started:
         install(started.kubeconfig, TEST_VALUES)
         admin = Api(started)
@@ -81,9 +81,7 @@ MADE = ("risk", "credit")
 
 @pytest.fixture
 def clean(server) -> Iterator[ApiServer]:
-    """The bare server; what a failed test left of its release is taken away without asking its
-    hooks.
-    """
+    """The bare server; afterwards what the test left of its release is removed, without hooks."""
     yield server
     if RELEASE in helm(
         "list", "--short", "--all", "--namespace", NAMESPACE, kubeconfig=server.kubeconfig
@@ -91,7 +89,7 @@ def clean(server) -> Iterator[ApiServer]:
         uninstall(server)
     admin = Api(server)
     release_all(admin)
-    # Before the CRDs: a namespace ends late when a kind goes away under its hands.
+    # Before the CRDs: the deletion of a namespace takes long if a kind is removed meanwhile.
     for name in MADE:
         admin.delete(path_of("v1/namespaces", name=name))
     eventually(
@@ -111,7 +109,7 @@ def clean(server) -> Iterator[ApiServer]:
 
 
 def release_all(admin: Api) -> None:
-    """Does the operator's part: takes the finalizers off everything."""
+    """Remove all finalizers, as the operator would."""
     for resource in (EXPERIMENTS, RUNS, MODELS):
         for item in admin.get(path_of(resource)).body.get("items", []):
             meta = item["metadata"]
@@ -122,14 +120,14 @@ def release_all(admin: Api) -> None:
 
 
 def uninstall(server: ApiServer) -> None:
-    """Without hooks: here is nobody who runs their pods."""
+    """Uninstall the release without hooks, because no pods run here."""
     wait_storage(Api(server))
     helm("uninstall", RELEASE, "--no-hooks", "--namespace", NAMESPACE, kubeconfig=server.kubeconfig)
 
 
 @pytest.fixture
 def values(tmp_path):
-    """Writes values into a file and gives its path."""
+    """Return a function that writes values to a file and returns its path."""
 
     def write(content: dict[str, Any]) -> Path:
         file = tmp_path / f"values-{len(list(tmp_path.iterdir()))}.json"
@@ -140,9 +138,7 @@ def values(tmp_path):
 
 
 def wait_for_policies(admin: Api, editor: str = "dora-the-data-scientist") -> None:
-    """A policy is in force a moment after it was made: wait until somebody with only the
-    editor's role is refused by both.
-    """
+    """Wait until the policies are in force, which takes a moment: an editor is refused by both."""
     dora = admin.as_user(editor)
     promotion = {
         "apiVersion": "modelyard.io/v1alpha1",

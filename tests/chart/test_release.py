@@ -1,6 +1,4 @@
-"""A release's life on a real API server, by helm itself: installed, upgraded, uninstalled. No
-pod runs there.
-"""
+"""Install, upgrade and uninstall a release with helm, on a real API server without nodes."""
 
 from __future__ import annotations
 

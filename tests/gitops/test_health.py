@@ -177,7 +177,7 @@ def test_an_object_that_nobody_has_looked_at_is_on_its_way(kind: str):
     del fresh["status"]
     (said,) = judged(fresh)
     assert words(said) == ("Progressing", "Current", "Unknown")
-    assert said.message == "modelyard has not looked at it yet."
+    assert said.message == "modelyard has not observed this object yet."
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -201,7 +201,7 @@ def test_conditions_of_an_earlier_spec_are_no_answer_to_this_one(kind: str, reas
     edited["metadata"]["generation"] += 1
     (said,) = judged(edited)
     assert words(said) == WAITS
-    assert said.message == "modelyard has not looked at this spec yet."
+    assert said.message == "modelyard has not observed this spec yet."
 
 
 def test_a_run_that_is_let_go_on_is_suspended_no_more():

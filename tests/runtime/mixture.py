@@ -1,6 +1,4 @@
-"""Requests of all protocols, good and bad, as they go over the wire, and what a server answers
-to them.
-"""
+"""Requests of all protocols, valid and invalid, as bytes, and a server's answers to them."""
 
 import asyncio
 import json

@@ -1,6 +1,4 @@
-"""Candidates that are none: they hang, close, and say what no model server says. One port, whose
-manner can be changed.
-"""
+"""A broken candidate on one port, whose misbehaviour can be changed: it hangs, closes, or lies."""
 
 import asyncio
 import threading

@@ -66,11 +66,11 @@ def wants(
     usual = bool(parameters(request, "the request").get("binary_data_output", False))
     named = {}
     for output in outputs:
-        said = parameters(output, str(output.get("name")))
+        given = parameters(output, str(output.get("name")))
         for other in ("classification", "shared_memory_region"):
-            if said.get(other):
+            if given.get(other):
                 raise Refused(f"output {output.get('name')}: {other} is not supported")
-        named[str(output.get("name"))] = bool(said.get("binary_data", usual))
+        named[str(output.get("name"))] = bool(given.get("binary_data", usual))
     return usual, named
 
 

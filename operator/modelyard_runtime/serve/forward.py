@@ -298,9 +298,9 @@ def _judged(rule: Rule, status: int, headers: "CIMultiDictProxy[str]") -> Answer
 
     """
     for name, expected in (VERSION_HEADER, rule.version), (RUNTIME_HEADER, rule.runtime):
-        if (said := headers.getall(name, [])) != [expected]:
+        if (values := headers.getall(name, [])) != [expected]:
             raise Failed(
-                f"the answer's {name} is {', '.join(said)[:64] or 'missing'}, not {expected}"
+                f"the answer's {name} is {', '.join(values)[:64] or 'missing'}, not {expected}"
             )
     if status != 200 and (not 400 <= status < 500 or status == _TIMED_OUT):
         raise Failed(f"it answered with {status}")

@@ -33,13 +33,13 @@ variables:
     variables.labels.filter(k, k.startsWith('modelyard.io/') || k == 'app.kubernetes.io/managed-by').map(k, k + '=' + variables.labels[k]),
     variables.labelsBefore.filter(k, k.startsWith('modelyard.io/') || k == 'app.kubernetes.io/managed-by').map(k, k + '=' + variables.labelsBefore[k]))
 # Only the operator decides how a pod splits its requests. The annotation before the change counts only if the pod already served a stage.
-- {name: told, expression: "variables.after.metadata.?annotations[?'modelyard.io/traffic']"}
-- name: toldBefore
+- {name: rule, expression: "variables.after.metadata.?annotations[?'modelyard.io/traffic']"}
+- name: ruleBefore
   expression: >-
     'modelyard.io/stage' in variables.labelsBefore ? variables.before.metadata.?annotations[?'modelyard.io/traffic'] : optional.none()
 - name: harmless
   expression: >-
-    oldObject != null && !variables.relabelled && variables.told == variables.toldBefore
+    oldObject != null && !variables.relabelled && variables.rule == variables.ruleBefore
     && ['spec', 'data', 'revision', 'endpoints', 'ports', 'addressType'].all(f, variables.after[?f] == variables.before[?f])
     && variables.after.metadata.?ownerReferences == variables.before.metadata.?ownerReferences
 - name: served
@@ -57,7 +57,7 @@ validations:
   message: "only the operator may change objects that serve a stage, or a user who has the verb promote on registeredmodels/<stage> in group modelyard.io"
   reason: Forbidden
 # Without the annotation a pod answers all requests itself, so a user with `promote` may remove it, also while the operator is down.
-- expression: "!variables.told.hasValue() || variables.told == variables.toldBefore"
+- expression: "!variables.rule.hasValue() || variables.rule == variables.ruleBefore"
   message: "only the operator may set the annotation modelyard.io/traffic, by which a candidate gets a share of a stage's traffic"
   reason: Forbidden
 {{- end -}}
