@@ -68,12 +68,10 @@ def prepare(config: RunConfig, dataset: DatasetSpec) -> tuple[Path, str]:
         folder.mkdir(parents=True, exist_ok=True)
         for stale in (folder / f"dataset{known}" for known in _SUFFIXES):
             stale.unlink(missing_ok=True)
-        sha256 = (
-            _fetched(dataset.uri, config, partial)
-            if dataset.uri
-            else _made(config, dataset, partial)
-        )
-        digest = f"sha256:{sha256}"
+        if dataset.uri:
+            digest = f"sha256:{_fetched(dataset.uri, config, partial)}"
+        else:
+            digest = f"sha256:{_made(config, dataset, partial)}"
         if dataset.digest and digest != dataset.digest:
             message = (
                 f"{dataset.uri} is not the dataset of spec.dataset.digest: expected"

@@ -233,11 +233,7 @@ def _translated(error: Exception, what: str) -> StoreError:
     """Return botocore's error about `what` as a StoreError."""
     response = getattr(error, "response", None)
     if response is None:
-        kind = (
-            Denied
-            if type(error).__name__ in {"NoCredentialsError", "PartialCredentialsError"}
-            else Unreachable
-        )
-        return kind(f"{what}: {error}")
+        no_keys = type(error).__name__ in {"NoCredentialsError", "PartialCredentialsError"}
+        return (Denied if no_keys else Unreachable)(f"{what}: {error}")
     answer = read_s3_error(response)
     return _MEANS.get(answer.kind, Unreachable)(f"{what}: {answer.detail}")

@@ -195,35 +195,7 @@ def example(store: "S3Client", uri: str, listed_as: str | None) -> Example:
 
     """
     try:
-        place = parse_uri(uri)
-        files = _files(store, place)
-        if listed_as not in {None, listing_digest((path, *file) for path, file in files.items())}:
-            raise Failure(
-                PodReason.DIGEST_MISMATCH,
-                f"the files under {uri} have changed since the operator read them",
-            )
-        if MLMODEL not in files:
-            raise s3.Gone(f"{place.prefix}{MLMODEL}: there is no such object")
-        name = example_path(
-            parsed(
-                s3.read(
-                    store, place.bucket, place.prefix + MLMODEL, LIMIT, files[MLMODEL][1]
-                ).decode()
-            )
-        )
-        if name not in files:
-            return Example()
-        size, etag = files[name]
-        if size > LIMIT:
-            has = f"it has {size / LIMIT:.1f} MiB, more than {LIMIT >> 20}"
-            return Example(why=f"{EXAMPLE} was not sent: {has}")
-        return Example(
-            Case(
-                EXAMPLE,
-                s3.read(store, place.bucket, place.prefix + name, LIMIT, etag),
-                "/invocations",
-            )
-        )
+        return _example(store, uri, listed_as)
     except s3.Unreachable as error:
         raise Failure(PodReason.STORE_UNAVAILABLE, str(error)) from error
     except s3.Denied as error:
@@ -232,6 +204,30 @@ def example(store: "S3Client", uri: str, listed_as: str | None) -> Example:
         raise Failure(PodReason.ARTIFACT_MISSING, str(error)) from error
     except (s3.StoreError, ValueError, RecursionError) as error:
         raise Failure(PodReason.ARTIFACT_INVALID, f"{uri}: {one_line(error, _SHOWN)}") from error
+
+
+def _example(store: "S3Client", uri: str, listed_as: str | None) -> Example:
+    place = parse_uri(uri)
+    files = _files(store, place)
+    if listed_as not in {None, listing_digest((path, *file) for path, file in files.items())}:
+        raise Failure(
+            PodReason.DIGEST_MISMATCH,
+            f"the files under {uri} have changed since the operator read them",
+        )
+
+    def read(path: str) -> bytes:
+        return s3.read(store, place.bucket, place.prefix + path, LIMIT, files[path][1])
+
+    if MLMODEL not in files:
+        raise s3.Gone(f"{place.prefix}{MLMODEL}: there is no such object")
+    name = example_path(parsed(read(MLMODEL).decode()))
+    if name not in files:
+        return Example()
+    size, _ = files[name]
+    if size > LIMIT:
+        has = f"it has {size / LIMIT:.1f} MiB, more than {LIMIT >> 20}"
+        return Example(why=f"{EXAMPLE} was not sent: {has}")
+    return Example(Case(EXAMPLE, read(name), "/invocations"))
 
 
 def _files(store: "S3Client", place: Location) -> dict[str, tuple[int, str]]:

@@ -91,7 +91,7 @@ class Api:
         try:
             return self._asked(method, path, data, content)
         except (http.client.RemoteDisconnected, ConnectionError, ssl.SSLError):
-            # The server closed the idle connection, or was started anew: another one is opened.
+            # The server closed the idle connection, or was restarted: open another one.
             self._connection.close()
             return self._asked(method, path, data, content)
 

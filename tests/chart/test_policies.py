@@ -1,6 +1,4 @@
-"""Who may promote, purge and write, on a real API server: the chart's roles and policies, asked
-by the people who have them.
-"""
+"""Users with the chart's roles promote, purge and write, on a real API server with its policies."""
 
 from __future__ import annotations
 
@@ -304,7 +302,7 @@ def test_purging_by_collection_is_no_way_around(admin):
     ],
 )
 def test_what_ends_namespaces_is_not_asked(admin, user):
-    """They have no right to promote or purge, and would try for ever."""
+    """They have no right to promote or purge, and would retry without end."""
     collector = admin.as_user(user)
     body = model(next(names), {"production": {"version": "v1"}}, deletionPolicy="Delete")
     body["metadata"]["labels"] = {"sweep": "collected"}

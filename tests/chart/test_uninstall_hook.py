@@ -49,7 +49,7 @@ def uninstaller(
         "SECONDS_TO_WAIT": str(seconds),
         "POLICIES": policies,
     }
-    # No proxy stands between a pod and its API server.
+    # There is no proxy between a pod and its API server.
     clean = {key: value for key, value in os.environ.items() if not key.lower().endswith("_proxy")}
     return subprocess.Popen(
         [sys.executable, CHART / "files" / "uninstall.py", *arguments],

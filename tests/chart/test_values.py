@@ -1,4 +1,4 @@
-"""The chart's values: each is explained, and what does not fit is refused in words that help."""
+"""The chart's values: each has a description, and invalid ones are rejected with a message."""
 
 from __future__ import annotations
 

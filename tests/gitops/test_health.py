@@ -1,6 +1,4 @@
-"""What Argo CD, kstatus and Flux say of every state that our objects can be in: their own code,
-asked once for all.
-"""
+"""What Argo CD's, kstatus' and Flux's own code shows for every state of modelyard's objects."""
 
 from __future__ import annotations
 
@@ -29,7 +27,7 @@ EXPRESSIONS = FLUX[1]["spec"]["healthCheckExprs"]
 HEALTHY = ("Healthy", "Current", "Current")
 WAITS = ("Progressing", "InProgress", "InProgress")
 BROKEN = ("Degraded", "Failed", "Failed")
-# Nobody waits for what is suspended on purpose; kstatus has no word for it.
+# No engine waits for a suspended object; kstatus has no status for it.
 HELD = ("Suspended", "InProgress", "Current")
 # A promotion that waits for a gate is not through, so Flux waits; Argo CD has a word for it.
 PAUSED = ("Suspended", "InProgress", "InProgress")

@@ -1,6 +1,4 @@
-"""What the engine's account may do by manifests/gitops/rights.yaml: sync the repository,
-promote, prune; with less it cannot.
-"""
+"""With manifests/gitops/rights.yaml the engine can sync, promote and prune; with less it cannot."""
 
 from __future__ import annotations
 

@@ -106,7 +106,7 @@ def requests(count: int) -> list[bytes]:
 
 
 async def _asked(port: int, wires: Sequence[bytes], pipelined: int) -> list[Got]:
-    """Ask on one connection, so many at once."""
+    """Send requests on one connection, several at once."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     found: list[Got] = []
     for at in range(0, len(wires), pipelined):

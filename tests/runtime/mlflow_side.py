@@ -236,7 +236,7 @@ def shown(uri: str) -> dict[str, Any]:
 
 
 def talk() -> None:
-    """Answer until nobody asks any more."""
+    """Answer requests until the input ends."""
     out, sys.stdout = sys.stdout, sys.stderr  # MLflow prints
     for line in sys.stdin:
         command, argument = json.loads(line)

@@ -122,7 +122,7 @@ class Odd:
         self._run(self._opened())
 
     def close(self) -> None:
-        """Be there no more."""
+        """Stop the server."""
         self._run(self._closed())
 
     def end(self) -> None:

@@ -1,6 +1,4 @@
-"""Binary tensors and compressed bodies, asked for by Triton's own client, and what is wrong with
-them, as bytes.
-"""
+"""Binary tensors and compressed bodies, sent by Triton's own client; and invalid ones, as bytes."""
 
 import gzip
 import json

@@ -1,6 +1,4 @@
-"""What a pod is told and what it tells: configuration, parameters, termination messages, a
-dataset's figures.
-"""
+"""Configuration, parameters and termination messages of pods, and the figures of datasets."""
 
 import json
 import subprocess

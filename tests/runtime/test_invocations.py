@@ -1,6 +1,4 @@
-"""/invocations answers as `mlflow models serve` does: every form of input, on real models,
-beside MLflow's own scoring code.
-"""
+"""/invocations answers as MLflow's own scoring code, for every form of input, on real models."""
 
 import io
 import json

@@ -1,6 +1,4 @@
-"""The model server's beginning and end: models that cannot be served, and going without losing a
-request.
-"""
+"""Start and drain of the model server: invalid models, and no lost request."""
 
 import http.client
 import json
@@ -25,7 +23,7 @@ ALLOWED = {"MODELYARD_ALLOW_CODE_MODELS": "true"}
 
 
 def serve(folder: Path, model: Path, **env: str) -> Ended:
-    """A server that ends by itself."""
+    """A server that ends without a signal."""
     return program(
         folder,
         "serve",

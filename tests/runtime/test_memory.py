@@ -1,4 +1,4 @@
-"""What the allocator is told, asked in a process of its own."""
+"""Settings of the allocator, tested in a separate process."""
 
 import subprocess
 import sys

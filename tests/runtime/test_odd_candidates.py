@@ -1,4 +1,4 @@
-"""Candidates that fail in every way: their failures are counted, and no caller sees one."""
+"""Candidates that fail in every way: the failures are counted, and no caller sees one."""
 
 import asyncio
 import json

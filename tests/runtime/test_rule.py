@@ -1,6 +1,4 @@
-"""The file that tells a pod how to split: what is a rule, and what a server does whose file
-holds none.
-"""
+"""The rule of a canary: what is valid, and what a server does with an invalid one."""
 
 import json
 import os

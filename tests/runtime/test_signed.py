@@ -1,6 +1,4 @@
-"""The gate `signed` on a real MinIO, and a training that signs what it logged: what passes, what
-fails, what is no verdict.
-"""
+"""The gate `signed` on a real MinIO, and trainings that sign their model: Pass, Fail and errors."""
 
 from __future__ import annotations
 

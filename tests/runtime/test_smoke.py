@@ -1,4 +1,4 @@
-"""The gate `smoke` against real model servers: what passes, what fails, and what is no verdict."""
+"""The gate `smoke` against real model servers: Pass, Fail and errors."""
 
 import hashlib
 import json

@@ -1,6 +1,4 @@
-"""What the gate `smoke` sends besides a ConfigMap: requests from a real MinIO, and the input
-example from the candidate's own files.
-"""
+"""Requests of the gate `smoke` from a real MinIO, and the candidate's input example."""
 
 import json
 import shutil

@@ -1,6 +1,4 @@
-"""What a body is said to become, before it is parsed, and the limits that follow from the
-memory.
-"""
+"""Estimates of a request's memory before it is parsed, and the limits for it."""
 
 import io
 import json

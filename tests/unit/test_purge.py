@@ -421,7 +421,10 @@ def test_a_strangers_things_stay_unless_all_is_said():
     _, lines = run(world)
     assert set(world.runs) == {OTHER}
     assert set(world.experiments) == {"2", "3"}
-    assert f"kept run {OTHER}: it has no tag modelyard.io/uid, so it does not belong to modelyard" in lines
+    assert (
+        f"kept run {OTHER}: it has no tag modelyard.io/uid, so it does not belong to modelyard"
+        in lines
+    )
     run(world, everybody=True)
     assert (world.runs, set(world.experiments)) == ({}, {"2"})
 

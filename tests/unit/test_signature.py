@@ -275,7 +275,10 @@ BAD = {
         resource(name="\ud800", digest=""),
         "its statement's SHA-256 of  is",
     ),
-    "a file without a name": (resource(name=None), "its statement has no SHA-256 of (not a string)"),
+    "a file without a name": (
+        resource(name=None),
+        "its statement has no SHA-256 of (not a string)",
+    ),
     "two subjects": (
         signed(lambda said: said["subject"].append({})),
         "its statement must have exactly one subject",

@@ -111,11 +111,8 @@ def _unnamed(rows: Sequence[Any], columns: Sequence[Column]) -> Table:
 
 
 def _split(data: Any, columns: Sequence[Column]) -> Table:
-    if (
-        not isinstance(data, dict)
-        or not isinstance(data.get("data"), list)
-        or data.keys() - {"columns", "data", "index"}
-    ):
+    valid = isinstance(data, dict) and isinstance(data.get("data"), list)
+    if not valid or data.keys() - {"columns", "data", "index"}:
         raise Refused(
             "dataframe_split must be an object with data and, optionally, columns and index"
         )

@@ -30,11 +30,8 @@ def load(artifact: Artifact, path: Path) -> "NativeXGBoost":
     kind = str(artifact.flavors["xgboost"].get("model_class", "")).rpartition(".")[2]
     try:
         booster = Booster(path)
-        if (
-            kind not in {"", "Booster"}
-            and not booster.linear
-            and (best := booster.best_iteration) is not None
-        ):
+        estimator = kind not in {"", "Booster"} and not booster.linear
+        if estimator and (best := booster.best_iteration) is not None:
             booster.use_rounds(best + 1)
     except BoosterError as error:
         raise load_failed(f"XGBoost cannot read {path.name}: {one_line(error)}") from error

@@ -43,11 +43,7 @@ def table(body: dict[str, Any]) -> Table:
             f"the body must have instances, a list of rows; it has {', '.join(body) or 'nothing'}"
         )
     rows = body[forms[0]]
-    if (
-        isinstance(rows, dict)
-        and rows
-        and all(isinstance(values, list) for values in rows.values())
-    ):
+    if isinstance(rows, dict) and rows and all(isinstance(each, list) for each in rows.values()):
         return Columns(rows)
     if not isinstance(rows, list) or not rows:
         raise Refused(f"{forms[0]} must be a non-empty list of rows")

@@ -157,15 +157,7 @@ def columns_of(table: Table, specs: Sequence[Column]) -> list[Any]:
 
     """
     if isinstance(table, Matrix):
-        values = table.array
-        if values.ndim == 1 and len(specs) == 1:
-            values = values.reshape(-1, 1)
-        if values.ndim != 2 or values.shape[1] != len(specs):
-            raise Refused(
-                f"the model takes {len(specs)} columns, in shape [rows, {len(specs)}], but the"
-                f" input has shape {list(values.shape)}"
-            )
-        return [values[:, index] for index in range(len(specs))]
+        return _columns_of_matrix(table.array, len(specs))
     unnamed = any(spec.name is None for spec in specs)
     # The keys of records in the order in which they first occur, as in MLflow.
     given = (
@@ -202,6 +194,17 @@ def columns_of(table: Table, specs: Sequence[Column]) -> list[Any]:
             f" has {lengths[longest]}"
         )
     return found
+
+
+def _columns_of_matrix(values: Array, width: int) -> list[Any]:
+    if values.ndim == 1 and width == 1:
+        values = values.reshape(-1, 1)
+    if values.ndim != 2 or values.shape[1] != width:
+        raise Refused(
+            f"the model takes {width} columns, in shape [rows, {width}], but the input has shape"
+            f" {list(values.shape)}"
+        )
+    return [values[:, index] for index in range(width)]
 
 
 def cast(spec: Column, values: Any, label: str, *, lenient: bool = False) -> Array:

@@ -1,4 +1,4 @@
-"""Cases of the policy on what the analysis of a rollout has found: serving-evidence."""
+"""Cases of the policy on the analysis of a rollout: serving-evidence."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tests.chart.policies.serving import FOREIGN, MACHINERY, STAGE, at, labelled
 __all__ = ["ROWS"]
 
 evidence = partial(Row, "serving-evidence")
-# Whatever right they have: nobody promotes by evidence of their own.
+# Whatever right they have: no user may promote by their own evidence.
 NOT, MACHINES = "dora stan fred rita olga gitops unnamed admin node", f"named gc {MACHINERY}"
 SERVES, OWNED, PLAIN = (at("ConfigMap", name) for name in ("serves", "owned", "plain"))
 REFERENCES = controlled(workload("ConfigMap", "a"))["metadata"]["ownerReferences"]

@@ -1,4 +1,4 @@
-"""Cases of the policies that keep what stages hold: keep-versions, keep-runs."""
+"""Cases of the policies that keep what stages use: keep-versions, keep-runs."""
 
 from __future__ import annotations
 

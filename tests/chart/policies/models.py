@@ -223,7 +223,7 @@ PROMOTE = [
         allowed="dora"),
     promote("all owners removed", merge(MODEL["owned"], {"metadata": {"ownerReferences": None}}),
         allowed="dora"),
-    # --- what is nobody's promotion
+    # --- changes that are no promotion
     promote("labels, annotations, description",
         merge(FRAUD, {"metadata": {"labels": {"a": "b"}}, "spec": {"description": "x"}}),
         allowed="dora"),

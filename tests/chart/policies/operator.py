@@ -1,6 +1,4 @@
-"""Cases of the fence around the operator's own account: what it makes passes, what could do harm
-does not.
-"""
+"""Cases of the fence around the operator's account: its own objects pass, harmful ones do not."""
 
 from __future__ import annotations
 

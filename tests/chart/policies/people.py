@@ -1,6 +1,4 @@
-"""Cases of the policies on names: requester (requestedBy, registeredBy) and approval
-(ModelApprovals).
-"""
+"""Cases of the policies on users' names: requester and approval."""
 
 from __future__ import annotations
 

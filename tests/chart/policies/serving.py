@@ -1,4 +1,4 @@
-"""Cases of the policies on what serves: serving, serving-workloads, serving-scale, names."""
+"""Cases of the policies on objects that serve: serving, serving-workloads, serving-scale, names."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The matrix: each case as each person, and every policy taken away once."""
+"""The matrix: each case with each account; and each policy removed once."""
 
 from __future__ import annotations
 

@@ -48,8 +48,7 @@ THERE: list[Manifest] = [
     ),
     ours("RegisteredModel", "owned", {"stages": {"production": {"version": "v1"}}},
         ownerReferences=REFERENCES),
-    # What the operator holds, though the spec asks for nothing any more.
-    # What stages hold, are taking, or keep for a rollback; v4 was displaced long ago.
+    # Versions that are effective, being promoted or kept for a rollback; v4 was displaced long ago.
     model(
         "guarded",
         versions={name: {"trainingRun": f"trained-{name}"} for name in ("v1", "v2", "v3",
@@ -103,7 +102,7 @@ THERE: list[Manifest] = [
         )
     ),
 ]  # fmt: skip
-# What pods are told, by whom it may be; `marked-pod` serves nothing.
+# The pods' annotations, and the accounts that may set them; `marked-pod` does not serve a stage.
 TOLD = {
     "told-pod": ("op", {TRAFFIC: '{"revision":1}'}),
     "marked-pod": ("dora", {TRAFFIC: '{"revision":1}'}),
