@@ -1,8 +1,4 @@
-"""What a training pod is told: the ConfigMap at /etc/modelyard and a few variables of the
-environment, checked once.
-
-Acting on it does not belong here.
-"""
+"""A training pod's configuration: the ConfigMap at /etc/modelyard and environment variables."""
 
 import json
 import os
@@ -26,14 +22,14 @@ _ROWS = 2000
 
 @dataclass(frozen=True)
 class DatasetSpec:
-    """What is trained on."""
+    """The dataset of a training."""
 
     name: str
     """Its name in MLflow."""
     uri: str | None
     """`s3://bucket/key.parquet` or `.csv`; None: synthetic."""
     digest: str | None
-    """`sha256:<hex>` of the file's bytes, if it was promised."""
+    """`sha256:<hex>` of the file's bytes, where the spec gives it."""
     target: str
     """The column to predict."""
     rows: int
@@ -42,7 +38,7 @@ class DatasetSpec:
 
 @dataclass(frozen=True)
 class RunConfig:
-    """One training, as the operator wrote it down."""
+    """One training, as the operator recorded it."""
 
     parameters: Mapping[str, str]
     """Hyper-parameters as the user wrote them."""
@@ -52,7 +48,7 @@ class RunConfig:
     """What a tabular trainer learns; None for the other trainers."""
     dataset: DatasetSpec | None
     namespace: str = ""
-    """Where the TrainingRun is; empty: not said."""
+    """The TrainingRun's namespace; empty: not given."""
 
     @property
     def reach(self) -> Reach | None:
@@ -66,8 +62,7 @@ class RunConfig:
 
 
 def reach(namespace: str) -> Reach | None:
-    """Return what a namespace may read of S3, by the environment; None when its connection names no
-    bucket.
+    """Return what a namespace may read of S3; None when its connection names no bucket.
 
     Raises:
         Failure: InvalidConfiguration, when MODELYARD_READ_BUCKETS cannot be read.
@@ -89,8 +84,7 @@ def dataset_folder() -> Path:
 
 
 def configuration() -> RunConfig:
-    """Read `run.json` and `parameters.json` from the folder MODELYARD_CONFIG, `/etc/modelyard` if
-    it is not set.
+    """Read `run.json` and `parameters.json` from MODELYARD_CONFIG, by default `/etc/modelyard`.
 
     Raises:
         Failure: InvalidConfiguration, naming the file and the field.
@@ -109,11 +103,10 @@ def configuration() -> RunConfig:
 
 
 def _trainer(raw: Mapping[str, Any]) -> tuple[str, Task | None]:
-    """Return the trainer's name, and what it learns if it is tabular."""
+    """Return the trainer's name, and its task if it is tabular."""
     if len(raw) != 1 or not raw.keys() <= TRAINERS.keys():
         raise _invalid(
-            f"run.json: trainer names {', '.join(raw) or 'nothing'}, not one of"
-            f" {', '.join(TRAINERS)}"
+            f"run.json: trainer is {', '.join(raw) or 'empty'}, not one of {', '.join(TRAINERS)}"
         )
     ((name, settings),) = raw.items()
     tasks = TRAINERS[name].estimators
@@ -126,7 +119,7 @@ def _trainer(raw: Mapping[str, Any]) -> tuple[str, Task | None]:
 
 
 def _dataset(raw: Mapping[str, Any]) -> DatasetSpec | None:
-    """Check the dataset's part."""
+    """Check the member `dataset`."""
     if not raw:
         return None
     for field in ("name", "uri", "digest", "target"):
@@ -157,12 +150,12 @@ def _object(name: str) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         raise _invalid(f"{path}: {error}") from error
     if not isinstance(value, dict):
-        raise _invalid(f"{path} holds no JSON object")
+        raise _invalid(f"{path} is not a JSON object")
     return value
 
 
 def _member(run: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """Return a member that is an object, or empty."""
+    """Return a member, which must be an object; empty if it is absent."""
     value = run.get(name) or {}
     if not isinstance(value, dict):
         raise _invalid(f"run.json: {name} is not an object")

@@ -1,9 +1,6 @@
-"""Put a training's dataset in place and tell MLflow what it is: the init container of a training
-pod.
+"""Fetch or make a training's dataset and log it to MLflow: the init container of a training pod.
 
-    python -m modelyard_runtime.data
-
-Counting and making data belong to `dataset`, reading S3 to `s3`.
+python -m modelyard_runtime.data
 """
 
 import hashlib
@@ -31,17 +28,15 @@ __all__ = ["main", "prepare"]
 _SUFFIXES = (".parquet", ".csv")
 _TRIES = 5
 _LISTED = 1000
-"""Objects that are looked at to tell a folder: one page of S3's."""
+"""Objects that are listed to recognize a folder: one page of S3's."""
 _NAMED = 20
-"""Columns that a message names at most."""
+"""Columns that a message names, at most."""
 _HEAD = 80
-"""Characters of a head that a message shows."""
+"""Characters of a CSV header that a message shows."""
 
 
 def main() -> None:
-    """Fetch or make the dataset that run.json names, check it and log it. Without one, do
-    nothing.
-    """
+    """Fetch or make the dataset that run.json names, check it and log it; if none, do nothing."""
     config = configuration()
     if config.dataset is None:
         print("this run has no dataset", flush=True)
@@ -59,11 +54,11 @@ def main() -> None:
 
 
 def prepare(config: RunConfig, dataset: DatasetSpec) -> tuple[Path, str]:
-    """Bring the dataset's file into its folder and return it with its digest, `sha256:<hex>`.
+    """Write the dataset's file to its folder and return its path and digest, `sha256:<hex>`.
 
     Raises:
         Failure: DatasetUnavailable, DatasetInvalid, DatasetDigestMismatch, StoreUnavailable,
-            VolumeFull; no file is left in place.
+            VolumeFull; no file is left behind.
 
     """
     suffix = _suffix(dataset)
@@ -73,16 +68,14 @@ def prepare(config: RunConfig, dataset: DatasetSpec) -> tuple[Path, str]:
         folder.mkdir(parents=True, exist_ok=True)
         for stale in (folder / f"dataset{known}" for known in _SUFFIXES):
             stale.unlink(missing_ok=True)
-        sha256 = (
-            _fetched(dataset.uri, config, partial)
-            if dataset.uri
-            else _made(config, dataset, partial)
-        )
-        digest = f"sha256:{sha256}"
+        if dataset.uri:
+            digest = f"sha256:{_fetched(dataset.uri, config, partial)}"
+        else:
+            digest = f"sha256:{_made(config, dataset, partial)}"
         if dataset.digest and digest != dataset.digest:
             message = (
-                f"{dataset.uri} is not the promised dataset: expected {dataset.digest}, got"
-                f" {digest} of {partial.stat().st_size} bytes"
+                f"{dataset.uri} is not the dataset of spec.dataset.digest: expected"
+                f" {dataset.digest}, got {digest} of {partial.stat().st_size} bytes"
             )
             raise Failure(PodReason.DATASET_DIGEST_MISMATCH, message)
         partial.rename(target)
@@ -100,7 +93,7 @@ def prepare(config: RunConfig, dataset: DatasetSpec) -> tuple[Path, str]:
 
 
 def _suffix(dataset: DatasetSpec) -> str:
-    """Return how the file's name ends, which says what it is."""
+    """Return the file's extension, which decides how it is read."""
     if not dataset.uri:
         return ".parquet"
     suffix = os.path.splitext(dataset.uri.rstrip("/"))[1].lower()  # noqa: PTH122 - an address, not a path
@@ -115,9 +108,8 @@ def _fetched(uri: str, config: RunConfig, path: Path) -> str:
     except ValueError as error:
         raise invalid(f"spec.dataset.uri: {error}") from error
     reach = config.reach
-    if reach is not None and not reach.reads(
-        place
-    ):  # as the operator did, by this pod's own connection
+    # The operator checked this too; here it is checked against this pod's own connection.
+    if reach is not None and not reach.reads(place):
         raise Failure(PodReason.DATASET_UNAVAILABLE, f"spec.dataset.uri: {reach.outside}")
     print(f"fetching {uri}", flush=True)
     store = s3.client()
@@ -132,26 +124,24 @@ def _fetched(uri: str, config: RunConfig, path: Path) -> str:
 
 
 def _folder(store: "S3Client", place: Location) -> Failure | None:
-    """Return the refusal of a folder of parts, as Spark writes a table; None when nothing lies
-    there.
-    """
+    """Return the failure of a folder of parts, as Spark writes a table; None if it is empty."""
     try:
         parts = [
             key
             for key, size in islice(s3.listing(store, place.bucket, place.prefix), _LISTED)
             if size
         ]
-    except s3.StoreError:  # keys that may read need not be keys that may list
+    except s3.StoreError:  # credentials that may read need not be allowed to list
         return None
     if not parts:
         return None
-    # What begins so is Spark's own, such as _committed_1 and .part-0.crc.
+    # Names that begin with these are Spark's own, such as _committed_1 and .part-0.crc.
     named = (key for key in parts if not key.rpartition("/")[2].startswith(("_", ".")))
     name = next(named, parts[0]).removeprefix(place.prefix)
     return invalid(
-        f"s3://{place.bucket}/{place.prefix} is a folder of parts such as {name}, and"
-        " spec.dataset.uri names one file. Write the table as one, such as by pandas'"
-        " read_parquet and to_parquet, or in Spark with coalesce(1), and name the file itself"
+        f"s3://{place.bucket}/{place.prefix} is a folder of parts such as {name}, but"
+        " spec.dataset.uri must name one file. Write the table as one file, for example with"
+        " pandas' read_parquet and to_parquet or Spark's coalesce(1), and name that file"
     )
 
 
@@ -162,7 +152,7 @@ def _made(config: RunConfig, dataset: DatasetSpec, path: Path) -> str:
 
 
 def _check_target(config: RunConfig, target: str, found: Figures) -> None:
-    """Refuse a dataset that the xgboost trainer cannot learn from, before anything is trained."""
+    """Reject a dataset without the target column, before anything is trained."""
     if config.task and target not in found.columns:
         only = next(iter(found.columns)) if len(found.columns) == 1 else ""
         if sign := next((sign for sign in ";\t|" if sign in only), None):
@@ -176,7 +166,7 @@ def _check_target(config: RunConfig, target: str, found: Figures) -> None:
 
 
 def _some(columns: list[str]) -> str:
-    """Name columns for people: all, or the first ones and the last, where a target mostly is."""
+    """Name columns for a message: all, or the first ones and the last, where a target often is."""
     return ", ".join(
         columns if len(columns) <= _NAMED else [*columns[: _NAMED - 3], "...", *columns[-3:]]
     )
@@ -201,10 +191,10 @@ def _log(run_id: str, dataset: DatasetSpec, digest: str, found: Figures) -> None
 
 
 def _log_input(client: "MlflowClient", run_id: str, dataset: "DatasetInput") -> None:
-    """Log the input. MLflow looks for the dataset and then inserts it: of runs that bring the same
-    one at once all but one are refused.
+    """Log the input, and retry if another run logs the same dataset at the same moment.
 
-    Nothing of a refused one is kept, and the next try finds what the winner inserted.
+    MLflow looks for the dataset and then inserts it, so of several runs all but one fail. Such a
+    failure leaves nothing behind, and the next try finds the dataset that the other run inserted.
     """
     from mlflow.exceptions import MlflowException  # noqa: PLC0415
 

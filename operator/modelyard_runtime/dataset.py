@@ -1,6 +1,6 @@
-"""A dataset's file: making the synthetic one, and reading it in pieces, to count it.
+"""A dataset's file: make a synthetic one, and read a file in pieces to profile it.
 
-Counting is `modelyard.api.dataset`; fetching it and telling MLflow do not belong here.
+The counting itself is `modelyard.api.dataset`.
 """
 
 import hashlib
@@ -21,15 +21,13 @@ __all__ = ["find", "invalid", "make_synthetic", "pieces", "profile"]
 
 _FEATURES, _INFORMATIVE = 20, 15
 _ROWS, _CELLS = 65_536, 4_000_000
-"""Rows of a piece, and its rows times columns, at most: a wide table's pieces are as large as a
-narrow one's.
-"""
+"""Most rows, and most cells, of a piece: pieces of wide and narrow tables have a similar size."""
 _BUFFER = 65_536
-"""Bytes that are read ahead of every column."""
+"""Bytes that are read ahead for each column."""
 
 
 def invalid(message: str) -> Failure:
-    """Return the failure of a dataset that is not what it should be."""
+    """Return a Failure with the reason DatasetInvalid."""
     return Failure(PodReason.DATASET_INVALID, message)
 
 
@@ -50,10 +48,11 @@ def find(folder: Path) -> Path:
 
 
 def make_synthetic(name: str, task: Task, rows: int, path: Path) -> None:
-    """Write a Parquet file with columns `feature_00` ... `feature_19` and `target`. The same
-    name gives the same bytes.
+    """Write a Parquet file with columns `feature_00` ... `feature_19` and `target`.
+
+    The same name gives the same bytes.
     """
-    import pyarrow as pa  # noqa: PLC0415 - seconds, and the model server shares this package
+    import pyarrow as pa  # noqa: PLC0415 - takes seconds, and the model server shares this package
     import pyarrow.parquet as pq  # noqa: PLC0415
     from sklearn import datasets  # noqa: PLC0415
 
@@ -71,10 +70,10 @@ def make_synthetic(name: str, task: Task, rows: int, path: Path) -> None:
 
 
 def pieces(path: Path) -> Iterator["pd.DataFrame"]:
-    """Read a file piece by piece: its size is not bounded, the pod's memory is.
+    """Read a file in pieces: its size is not bounded, the pod's memory is.
 
     Raises:
-        Failure: DatasetInvalid, when it is no Parquet or CSV file.
+        Failure: DatasetInvalid, when it is not a Parquet or CSV file.
 
     """
     import pandas as pd  # noqa: PLC0415
@@ -93,29 +92,24 @@ def pieces(path: Path) -> Iterator["pd.DataFrame"]:
                 yield from file
     except UnicodeDecodeError as error:
         raise invalid(
-            "the dataset is no CSV in UTF-8, which it must be, and not compressed:"
-            f" {one_line(error)}"
+            f"the dataset is not CSV in UTF-8, or it is compressed: {one_line(error)}; write it as"
+            " uncompressed UTF-8"
         ) from error
-    except (
-        pa.ArrowException,
-        OSError,
-        ValueError,
-    ) as error:  # pandas' and Arrow's own errors are ValueErrors
+    # pandas' and most of Arrow's errors are ValueErrors
+    except (pa.ArrowException, OSError, ValueError) as error:
         raise invalid(
             f"the dataset cannot be read as {path.suffix[1:]}: {one_line(error)}"
         ) from error
 
 
 def _once(path: Path) -> None:
-    """Refuse columns of which nothing says which one is meant. In CSV pandas numbers them: `a`,
-    `a.1`.
-    """
+    """Reject duplicate column names. In CSV pandas numbers them: `a`, `a.1`."""
     import pyarrow.parquet as pq  # noqa: PLC0415
 
     names = pq.read_schema(path).names
     if twice := [name for name, count in Counts(names).items() if count > 1]:
         raise invalid(
-            f"the dataset has several columns {twice[0]}; give each column a name of its own"
+            f"the dataset has several columns named {twice[0]}; give each column its own name"
         )
 
 
@@ -124,7 +118,7 @@ def _rows(columns: int) -> int:
 
 
 def profile(path: Path, target: str, task: Task | None) -> Figures:
-    """Read a file once, and count. The target's values are counted unless the task is regression.
+    """Read a file once and count; a target's values are counted unless the task is regression.
 
     Raises:
         Failure: DatasetInvalid, when it cannot be read or has no rows.
@@ -135,9 +129,8 @@ def profile(path: Path, target: str, task: Task | None) -> Figures:
     counter = Counter(pd, None if task == "regression" else target)
     for piece in pieces(path):
         counter.add(piece)
-    if (
-        task is not None and path.suffix == ".parquet"
-    ):  # what a script reads, and by what, is its own business
+    # Only for a tabular trainer: how a script reads its file is up to the script.
+    if task is not None and path.suffix == ".parquet":
         _once(path)
     try:
         return counter.figures()

@@ -1,10 +1,9 @@
-"""Fetch a model's artifact tree from S3, by digest, whole or not at all: the init container of a
-serving pod.
+"""Fetch a model's artifact tree from S3 and check its digest: the init container of a serving pod.
 
-    python -m modelyard_runtime.fetch --uri s3://bucket/prefix --digest sha256:... --to
-    /modelyard/model
+    python -m modelyard_runtime.fetch --uri s3://bucket/prefix --digest sha256:... \
+        --to /modelyard/model
 
-What the files mean does not belong here: nothing is opened but to be hashed.
+The tree is written whole or not at all. No file is interpreted, only hashed.
 """
 
 import argparse
@@ -29,7 +28,7 @@ from modelyard_runtime.outcome import Failure, run_until_stopped, unwritable
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-__all__ = ["fetch", "fetched", "hashed", "local_tree", "main", "told"]
+__all__ = ["fetch", "fetched", "hashed", "local_tree", "main", "translated_errors"]
 
 _STREAMS = 8
 _MEGABYTE = 1e6
@@ -49,20 +48,19 @@ def local_tree(folder: Path) -> list[FileDigest]:
 
 
 def fetch(uri: str, digest: str, target: Path) -> int:
-    """Bring the tree at `uri` to `target` and return its size in bytes. What is there already and
-    has the digest stays.
+    """Write the tree at `uri` to `target`, unless it is there already; return its size in bytes.
 
     Raises:
         Failure: ArtifactMissing, ArtifactInvalid, ArtifactDigestMismatch, ConnectionRefused,
-            StoreUnavailable or VolumeFull. `target` is as it was.
+            StoreUnavailable or VolumeFull. `target` is unchanged.
 
     """
     if target.is_dir() and tree_digest(have := local_tree(target)) == digest:
-        print(f"{target} has {digest} already", flush=True)
+        print(f"{target} already has the digest {digest}", flush=True)
         return sum(file.size for file in have)
     partial = target.with_name(f".{target.name}.partial")
     try:
-        with told(f"{uri} cannot be written to {target}"):
+        with translated_errors(f"{uri} cannot be written to {target}"):
             shutil.rmtree(partial, ignore_errors=True)
             partial.mkdir(parents=True)
             files = fetched(uri, digest, partial.joinpath)
@@ -78,32 +76,35 @@ def _nowhere(_path: str) -> Path:
 
 
 def fetched(uri: str, digest: str, place: Callable[[str], Path] = _nowhere) -> list[FileDigest]:
-    """Write every file of the tree at `uri` to where `place` says, and return them. Call it inside
-    of `told`.
+    """Write every file of the tree at `uri` to the path from `place`, and return their digests.
+
+    Call it inside `translated_errors`.
 
     Raises:
-        Failure: ArtifactDigestMismatch: they are written, and are not those of the digest.
-        s3.StoreError: See `told`.
+        Failure: ArtifactDigestMismatch: the files are written, but do not have the digest.
+        s3.StoreError: See `translated_errors`.
 
     """
     files = hashed(uri, place)
     if (found := tree_digest(files)) != digest:
         total = sum(file.size for file in files)
         message = (
-            f"{uri} is not what was registered: expected {digest}, got {found} of {len(files)}"
-            f" files, {total} bytes"
+            f"the files at {uri} are not those that were registered: expected {digest}, got"
+            f" {found} of {len(files)} files, {total} bytes"
         )
         raise Failure(PodReason.DIGEST_MISMATCH, message)
     return files
 
 
 @contextmanager
-def told(unwritten: str) -> Iterator[None]:
-    """Turn what the store and the disk say into a Failure: ArtifactMissing, ConnectionRefused,
-    StoreUnavailable or VolumeFull.
+def translated_errors(unwritten: str) -> Iterator[None]:
+    """Turn errors of S3 and the disk into a Failure.
+
+    Its reason is ArtifactMissing, ConnectionRefused, StoreUnavailable, VolumeFull or, for other
+    errors of the disk, ArtifactInvalid.
 
     Args:
-        unwritten: What cannot be written, and where, if the disk is the cause.
+        unwritten: For a failing disk, the message: what cannot be written, and where.
 
     """
     try:
@@ -123,7 +124,7 @@ class _Cancelled(Exception):
 
 
 class _Progress:
-    """What has arrived, for the log; and the switch that ends all streams."""
+    """Counts the bytes that arrived, for the log, and stops all streams."""
 
     def __init__(self, files: int, size: int) -> None:
         self.files, self.size = files, size
@@ -157,9 +158,7 @@ def _plan(store: "S3Client", uri: str) -> tuple[str, dict[str, tuple[str, int]]]
     try:
         place = parse_uri(uri)
     except ValueError as error:
-        raise Failure(
-            PodReason.ARTIFACT_INVALID, f"the address of the artifacts: {error}"
-        ) from error
+        raise Failure(PodReason.ARTIFACT_INVALID, f"the URI of the artifacts: {error}") from error
     found = s3.listing(store, place.bucket, place.prefix)
     listed = {
         key.removeprefix(place.prefix): (key, size)
@@ -167,19 +166,22 @@ def _plan(store: "S3Client", uri: str) -> tuple[str, dict[str, tuple[str, int]]]
         if not is_folder_mark(key, size)
     }
     if not listed:
-        raise Failure(PodReason.ARTIFACT_MISSING, f"nothing lies under {uri}")
+        raise Failure(PodReason.ARTIFACT_MISSING, f"there are no objects under {uri}")
     if complaint := unwritable_tree(listed):
         raise Failure(PodReason.ARTIFACT_INVALID, f"{uri}: {complaint}")
     return place.bucket, listed
 
 
 def hashed(uri: str, place: Callable[[str], Path] = _nowhere) -> list[FileDigest]:
-    """Stream every file of the tree to where `place` says, several side by side, and hash it; by
-    default nothing is kept.
+    """Stream and hash every file of the tree, several at a time.
+
+    Args:
+        uri: The tree.
+        place: Returns the path to write a file to; by default nothing is kept.
 
     Raises:
         Failure: ArtifactMissing or ArtifactInvalid.
-        s3.StoreError: See `told`.
+        s3.StoreError: See `translated_errors`.
 
     """
     store = s3.client(_STREAMS)
@@ -203,7 +205,7 @@ def hashed(uri: str, place: Callable[[str], Path] = _nowhere) -> list[FileDigest
 
 
 def _gather(jobs: Iterable[Future[FileDigest]], progress: _Progress) -> list[FileDigest]:
-    """Wait for all, or for the first that fails, and say every second how far it is."""
+    """Wait for all jobs, or for the first that fails; log the progress every second."""
     jobs = list(jobs)
     pending = set(jobs)
     while pending:
@@ -215,7 +217,7 @@ def _gather(jobs: Iterable[Future[FileDigest]], progress: _Progress) -> list[Fil
 
 
 def main() -> None:
-    """Read the command line and fetch."""
+    """Parse the command line and fetch."""
     parser = argparse.ArgumentParser(prog="modelyard_runtime.fetch", description=__doc__)
     parser.add_argument("--uri", required=True, help="the tree: s3://bucket/prefix")
     parser.add_argument("--digest", required=True, help="sha256:<hex> of the tree")

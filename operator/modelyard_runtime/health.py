@@ -1,8 +1,8 @@
-"""The image's health check for plain Docker; Kubernetes has probes of its own.
+"""The image's health check for plain Docker; on Kubernetes the probes replace it.
 
     python -m modelyard_runtime.health
 
-A container that serves no model is healthy as long as it runs.
+A container without a model server is healthy as long as it runs.
 """
 
 import sys

@@ -1,8 +1,4 @@
-"""The tabular trainer: a table, an estimator, a fit that says how far it is, and figures on rows
-that it did not see.
-
-Configuration, MLflow and exit codes do not belong here.
-"""
+"""The tabular trainer: read the table, fit an estimator, evaluate it on held-out rows."""
 
 import os
 from collections.abc import Callable, Mapping
@@ -39,7 +35,7 @@ Listener = Callable[[int, Mapping[str, float]], None]
 
 @dataclass(frozen=True)
 class Split:
-    """What is learnt from, and what it is judged by."""
+    """The rows to train on, and the rows to evaluate on."""
 
     train: pd.DataFrame
     train_target: pd.Series
@@ -58,43 +54,41 @@ def table(path: Path, target: str, task: Task) -> tuple[pd.DataFrame, pd.Series]
         frame = pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path)
     except (pa.ArrowException, OSError, ValueError) as error:
         raise invalid(f"{path.name} cannot be read: {one_line(error)}") from error
-    frame.columns = [
-        str(name) for name in frame.columns
-    ]  # Parquet may have numbers for names, spec.dataset.target is a text
+    # Parquet may have numbers as names; spec.dataset.target is a string.
+    frame.columns = [str(name) for name in frame.columns]
     if target not in frame:
         raise invalid(f"the dataset has no column {target}; set spec.dataset.target")
     features = frame.drop(columns=target)
     if len(frame) < _ROWS or not len(features.columns):
         raise invalid(
-            f"the dataset has {len(frame)} rows and {len(features.columns)} features; it takes"
-            f" {_ROWS} rows and a feature"
+            f"the dataset has {len(frame)} rows and {len(features.columns)} features; the trainer"
+            f" needs at least {_ROWS} rows and one feature"
         )
-    return _numbers(features), _labels(frame[target]) if task == "classification" else _quantities(
-        frame[target]
-    )
+    checked = _labels if task == "classification" else _quantities
+    return _numbers(features), checked(frame[target])
 
 
 def _numbers(features: pd.DataFrame) -> pd.DataFrame:
-    """Return the features as float64: one type, which can say that a value is missing, in
-    training and in serving.
-    """
+    """Return the features as float64, NaN for missing: the same type in training and serving."""
     if odd := [name for name in features.columns if set("[]<") & set(name)]:
-        raise invalid(f"the column {odd[0]} has [, ] or < in its name, which XGBoost does not take")
+        raise invalid(
+            f"the column {odd[0]} has [, ] or < in its name, which XGBoost does not allow"
+        )
     if text := [
         name for name, kind in features.dtypes.items() if not (pd.api.types.is_numeric_dtype(kind))
     ]:
         names = ", ".join(str(name) for name in text[:10])
         raise invalid(
-            f"the trainer takes numbers only; encode or drop {names}, or train by a script"
+            f"the trainer takes only numbers; encode or drop {names}, or train with a script"
         )
     numbers = features.astype("float64")
     if infinite := [name for name in numbers if np.isinf(numbers[name].to_numpy()).any()]:
-        raise invalid(f"the column {infinite[0]} has infinite values")
+        raise invalid(f"the column {infinite[0]} has infinite values; replace or drop them")
     return numbers
 
 
 def _labels(target: pd.Series) -> pd.Series:
-    """Return classes 0 ... k-1."""
+    """Return the target as classes 0 ... k-1."""
     numbers = _quantities(target)
     classes, counts = np.unique(numbers, return_counts=True)
     if len(classes) < 2 or not np.array_equal(classes, np.arange(len(classes))):
@@ -105,7 +99,7 @@ def _labels(target: pd.Series) -> pd.Series:
     if counts.min() < 2 or len(numbers) * _VALIDATION < len(classes):
         raise invalid(
             f"class {classes[counts.argmin()]:g} of {target.name} has {counts.min()} rows, too few"
-            " to learn and to judge"
+            " for training and validation"
         )
     return numbers.astype("int64")
 
@@ -113,21 +107,19 @@ def _labels(target: pd.Series) -> pd.Series:
 def _quantities(target: pd.Series) -> pd.Series:
     if not pd.api.types.is_numeric_dtype(target):
         raise invalid(
-            f"the target {target.name} holds {target.dtype} values, not numbers; encode it, or"
-            " train by a script"
+            f"the target {target.name} has {target.dtype} values, not numbers; encode it, or"
+            " train with a script"
         )
     if absent := int(target.isna().sum()):
         raise invalid(f"the target {target.name} is missing in {absent} rows; drop them")
     numbers = target.astype("float64")
     if np.isinf(numbers.to_numpy()).any():
-        raise invalid(f"the target {target.name} has infinite values")
+        raise invalid(f"the target {target.name} has infinite values; drop those rows")
     return numbers
 
 
 def split(features: pd.DataFrame, target: pd.Series, task: Task, seed: int) -> Split:
-    """Keep a fifth of the rows for validation, of every class a fifth; the same seed keeps the
-    same rows.
-    """
+    """Keep a fifth of the rows of each class for validation; a seed always keeps the same rows."""
     stratify = target if task == "classification" else None
     train, validation, train_target, validation_target = train_test_split(
         features, target, test_size=_VALIDATION, random_state=seed, stratify=stratify
@@ -136,8 +128,7 @@ def split(features: pd.DataFrame, target: pd.Series, task: Task, seed: int) -> S
 
 
 def estimator(trainer: str, task: Task, parameters: Mapping[str, str]) -> "xgb.XGBModel":
-    """Return an estimator with the user's parameters, a seed and as many threads as the pod may
-    use.
+    """Return an estimator with the user's parameters, a seed, and one thread per CPU of the pod.
 
     Raises:
         Failure: InvalidParameters.
@@ -155,7 +146,7 @@ def fit(model: "xgb.XGBModel", rows: Split, listener: Listener) -> None:
     """Train.
 
     Raises:
-        Failure: InvalidParameters, when XGBoost refuses a value.
+        Failure: InvalidParameters, when XGBoost rejects a value.
 
     """
     model.callbacks = [_Listening(listener)]
@@ -169,15 +160,17 @@ def fit(model: "xgb.XGBModel", rows: Split, listener: Listener) -> None:
     except (xgb.core.XGBoostError, ValueError) as error:
         first = str(error).split("Stack trace")[0]
         if any(word in first for word in _REFUSED):
-            raise invalid_parameters(f"XGBoost refuses: {' '.join(first.split())}") from error
+            raise invalid_parameters(
+                f"XGBoost rejects a value: {' '.join(first.split())}"
+            ) from error
         raise
     finally:
-        # set_params would hand all parameters to the booster, which takes no list of metrics
+        # set_params would pass all parameters to the booster, which does not take a list of metrics
         model.callbacks = None
 
 
 class _Listening(xgb.callback.TrainingCallback):  # type: ignore[misc]
-    """Passes each round's metrics on, named `train.logloss`, `validation.error_at_0.7`."""
+    """Passes on each round's metrics, named `train.logloss`, `validation.error_at_0.7`."""
 
     def __init__(self, listener: Listener) -> None:
         self._listener = listener
@@ -197,7 +190,7 @@ class _Listening(xgb.callback.TrainingCallback):  # type: ignore[misc]
 
 
 def evaluate(model: "xgb.XGBModel", rows: Split, task: Task) -> dict[str, float]:
-    """Judge the model by the validation rows."""
+    """Evaluate the model on the validation rows."""
     truth, found = rows.validation_target, model.predict(rows.validation)
     if task == "regression":
         return {
@@ -215,8 +208,7 @@ def evaluate(model: "xgb.XGBModel", rows: Split, task: Task) -> dict[str, float]
         "precision": float(metrics.precision_score(truth, found, **average)),
         "recall": float(metrics.recall_score(truth, found, **average)),
     }
-    # Some objectives give no probabilities: hinge loss, for one. Then these two mean nothing, and
-    # are left out.
+    # Some objectives, such as hinge loss, give no probabilities: these two metrics are left out.
     if np.allclose(odds.sum(axis=1), 1, atol=1e-3):
         with suppress(ValueError):
             result["log_loss"] = float(metrics.log_loss(truth, odds, labels=classes))
@@ -229,9 +221,7 @@ def evaluate(model: "xgb.XGBModel", rows: Split, task: Task) -> dict[str, float]
 
 
 def _cpus() -> int:
-    """Return how many processors the pod may use: threads beyond its limit only wait for each
-    other.
-    """
+    """Return how many CPUs the pod may use; threads beyond its limit only wait for each other."""
     quotas = []
     with suppress(OSError, ValueError):
         quota, period = Path("/sys/fs/cgroup/cpu.max").read_text(encoding="ascii").split()

@@ -1,7 +1,4 @@
-"""Metrics that reach MLflow while a training runs, about once a second, without holding it up.
-
-Which metrics there are does not belong here.
-"""
+"""Send metrics to MLflow while a training runs, about once a second, without delaying it."""
 
 import threading
 import time
@@ -20,11 +17,11 @@ if TYPE_CHECKING:
 __all__ = ["LiveMetrics"]
 
 _SECONDS = 1.0
-_BATCH = 1000  # MLflow takes so many in a request
+_BATCH = 1000  # MLflow's limit for one request
 
 
 class LiveMetrics:
-    """Collects metrics in the training's thread and sends them from another one."""
+    """Collects metrics in the training's thread and sends them from another thread."""
 
     def __init__(self, client: "MlflowClient", run_id: str) -> None:
         """Start the sending thread."""
@@ -39,7 +36,7 @@ class LiveMetrics:
         self._thread.start()
 
     def add(self, values: dict[str, float], step: int) -> None:
-        """Take metrics of one step."""
+        """Queue the metrics of one step."""
         from mlflow.entities import Metric  # noqa: PLC0415 - imported by now
 
         now = int(time.time() * 1000)
@@ -47,9 +44,7 @@ class LiveMetrics:
             self._waiting += [Metric(name, value, now, step) for name, value in values.items()]
 
     def progress(self, percent: float, step: int) -> None:
-        """Take how far the training is, 0 to 100. Only the newest is sent: it is looked at, not
-        plotted.
-        """
+        """Set the training's progress, 0 to 100; only the newest value is sent."""
         from mlflow.entities import Metric  # noqa: PLC0415
 
         with self._lock:
@@ -67,11 +62,11 @@ class LiveMetrics:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Send what is left.
+        """Send the remaining metrics.
 
         Raises:
-            Failure: MLflow does not answer: a record with holes would look like a whole one. After
-                another error that one counts.
+            Failure: MLflow does not answer; a record with gaps would look complete. Not raised
+                when the block itself ends with an error, which counts.
 
         """
         self._closing.set()
@@ -85,9 +80,10 @@ class LiveMetrics:
         while not self._closing.wait(_SECONDS):
             try:
                 self._send()
-            # kept, and sent with the next ones: training does not stop for a restart of MLflow
+            # The metrics are kept and sent with the next ones: a restart of MLflow does not stop
+            # the training.
             except MlflowException as error:
-                print(f"metrics wait for MLflow: {one_line(error)}", flush=True)
+                print(f"metrics are not sent yet, retrying: {one_line(error)}", flush=True)
 
     def _send(self) -> None:
         with self._lock:
@@ -108,9 +104,7 @@ class LiveMetrics:
                 sent = len(batch)
 
     def _log(self, batch: "list[Metric]") -> None:
-        """Send a batch; one that MLflow refuses in halves, so that a metric that it does not
-        take costs no other and no model.
-        """
+        """Send a batch; split one that MLflow rejects, so that only the invalid metric is lost."""
         from mlflow.exceptions import MlflowException  # noqa: PLC0415 - MLflow is loaded once it is needed
 
         batch = [metric for metric in batch if metric.key not in self._refused]
@@ -128,6 +122,6 @@ class LiveMetrics:
                 return
             self._refused.add(batch[0].key)
             print(
-                f"the metric {batch[0].key} is left out, for MLflow refuses it: {one_line(error)}",
+                f"the metric {batch[0].key} is left out: MLflow rejects it: {one_line(error)}",
                 flush=True,
             )

@@ -1,7 +1,6 @@
-"""How a pod's process says what came of it: an exit code, and a JSON object in the container's
-termination message.
+"""How a pod's process reports its result: an exit code and a JSON termination message.
 
-What can go wrong is in `modelyard.api.pod_end`; this module only writes it down.
+The reasons are in `modelyard.api.pod_end`.
 """
 
 import errno
@@ -24,23 +23,23 @@ __all__ = ["Failure", "on_sigterm", "one_line", "report", "run", "run_until_stop
 
 _CONNECTED = ("MLFLOW_TRACKING_URI", "MLFLOW_S3_ENDPOINT_URL")
 _DEFAULT_PATH = "/dev/termination-log"
-_MESSAGE_LIMIT = 2000  # characters; the kubelet keeps 4096 bytes, and cuts JSON in the middle
+_MESSAGE_LIMIT = 2000  # characters; the kubelet truncates at 4096 bytes, which would break the JSON
 _BYTES_LIMIT = 4096
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
 class Failure(Exception):
-    """The program cannot go on; `message` says what is the case, `reason` why and what to do."""
+    """The program cannot continue: `message` says what is the case, `reason.fix` what to do."""
 
     def __init__(self, reason: PodReason, message: str) -> None:
         """Keep both parts.
 
         Raises:
-            ValueError: The reason is Kubernetes' to give.
+            ValueError: The reason is one that only Kubernetes gives.
 
         """
         if reason.exit_code is None:
-            raise ValueError(f"no program gives the reason {reason}")
+            raise ValueError(f"the reason {reason} is Kubernetes' own: no program ends with it")
         super().__init__(f"{reason}: {message.rstrip('.')}. {reason.fix}")
         self.reason = reason
         self.message = message
@@ -48,11 +47,10 @@ class Failure(Exception):
 
 
 def unwritable(error: OSError, what: str, otherwise: PodReason) -> Failure:
-    """Return the failure of a file that cannot be written: VolumeFull where the disk or a limit is
-    the cause.
+    """Return the Failure of a file that cannot be written: VolumeFull if the disk is full.
 
     Args:
-        error: What the operating system says.
+        error: The operating system's error.
         what: What cannot be written, and where.
         otherwise: The reason for all other causes.
 
@@ -72,7 +70,7 @@ def report(payload: Mapping[str, Any]) -> None:
     """Write the container's termination message.
 
     Args:
-        payload: A JSON object. A `message` in it that is too long for a termination message is cut.
+        payload: A JSON object. Its `message` is truncated if it is too long.
 
     """
     kept = dict(payload)
@@ -86,21 +84,21 @@ def report(payload: Mapping[str, Any]) -> None:
         Path(os.environ.get("MODELYARD_TERMINATION_LOG", _DEFAULT_PATH)).write_text(
             text, encoding="utf-8"
         )
-    except OSError as error:  # outside of a pod there is none; the same text is on standard error
-        print(f"no termination message written: {error}", file=sys.stderr)
+    except OSError as error:  # as outside a pod; the same text is on standard error
+        print(f"the termination message cannot be written: {error}", file=sys.stderr)
 
 
 def run(main: Callable[[], None]) -> NoReturn:
-    """Run a program and exit: 0, or a Failure's code with its termination message. Other exceptions
-    end it with a traceback.
+    """Run a program and exit with 0, or with a Failure's code and its termination message.
 
-    Neither it nor a process of its own asks MLflow and S3 in the cluster through a proxy.
+    Other exceptions end it with a traceback. The program and its child processes reach MLflow and
+    S3 in the cluster without a proxy.
     """
     os.environ |= without_proxy(os.environ, (os.environ.get(name, "") for name in _CONNECTED))
     try:
         main()
     except Failure as failure:
-        words = Words(credentials(os.environ))  # what MLflow and S3 answer may repeat them
+        words = Words(credentials(os.environ))  # an answer of MLflow or S3 may contain them
         print(words(str(failure)), file=sys.stderr, flush=True)
         report({"reason": failure.reason, "message": words(failure.message)})
         sys.exit(failure.code)
@@ -108,35 +106,35 @@ def run(main: Callable[[], None]) -> NoReturn:
 
 
 def run_until_stopped(main: Callable[[], None]) -> NoReturn:
-    """Like `run`, and SIGTERM ends the process at once with 143, even while it is in C code."""
+    """Do as `run`, and on SIGTERM exit at once with 143, even while C code runs."""
     with on_sigterm(lambda: os._exit(Exit.STOPPED)):
         run(main)
 
 
 @contextmanager
 def on_sigterm(act: Callable[[], None]) -> Iterator[None]:
-    """Call `act` on a thread of its own at each SIGTERM, whatever the main thread is doing.
+    """Call `act` on a separate thread at each SIGTERM, whatever the main thread is doing.
 
     The first process of a container ignores SIGTERM unless it has a handler, and Python runs
-    handlers only between two of its own instructions on the main thread. During a long call of
-    XGBoost that is too late, and a signal that comes just before a call that waits is not looked at
-    until the wait is over. The wakeup descriptor is written by the handler in C.
+    handlers only between two bytecode instructions of the main thread. During a long call of
+    XGBoost that is too late, and a signal that arrives just before a blocking call is not handled
+    until the call returns. The wakeup descriptor is written by the handler in C.
     """
     readable, writable = socket.socketpair()
     writable.setblocking(False)
 
-    def heed() -> None:
-        while readable.recv(1):  # nothing, once the other end is closed: that is no signal
+    def watch() -> None:
+        while readable.recv(1):  # empty once the other end is closed
             act()
 
     with readable, writable:
         signal.signal(signal.SIGTERM, lambda *_: None)
         signal.set_wakeup_fd(writable.fileno())
-        heeding = threading.Thread(target=heed, daemon=True)
-        heeding.start()
+        watching = threading.Thread(target=watch, daemon=True)
+        watching.start()
         try:
             yield
         finally:
             signal.set_wakeup_fd(-1)
             writable.close()
-            heeding.join()
+            watching.join()

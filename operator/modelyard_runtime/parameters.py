@@ -1,6 +1,6 @@
-"""Parameters of a tabular trainer: the user's strings, as the estimator's own signature wants them.
+"""Parameters of a tabular trainer: convert the user's strings to the types of the estimator.
 
-What a parameter does, and whether its value makes sense, is the estimator's to say.
+The estimator itself checks whether a value makes sense.
 """
 
 import inspect
@@ -14,8 +14,8 @@ from modelyard_runtime.outcome import Failure
 
 __all__ = ["convert", "invalid_parameters"]
 
-# Set by the trainer, or of no meaning to a model that is served: a missing value is NaN there, and
-# all columns are numbers.
+# Set by the trainer, or without meaning for a served model, which takes only numbers and NaN for
+# missing values.
 _OURS = frozenset(
     {
         "self",
@@ -32,7 +32,7 @@ _BOOLEANS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "
 
 
 def invalid_parameters(message: str) -> Failure:
-    """Return the failure of a parameter that the trainer refuses."""
+    """Return a Failure with the reason InvalidParameters."""
     return Failure(PodReason.INVALID_PARAMETERS, message)
 
 
@@ -44,11 +44,11 @@ def convert(
     Args:
         given: Parameters as the user wrote them.
         estimator: XGBClassifier, XGBRegressor or a class with annotated arguments like theirs.
-        aliases: Other names of its parameters, which the message of an unknown one translates.
+        aliases: Other names of its parameters, for the message about an unknown name.
 
     Raises:
-        Failure: InvalidParameters, naming the parameter: one that is unknown, with the nearest
-            name, or one that is not of its type.
+        Failure: InvalidParameters: a name is unknown (the message suggests the nearest one), or a
+            value does not have the parameter's type.
 
     """
     types: dict[str, Any] = {}
@@ -62,15 +62,15 @@ def convert(
 
 
 def _hint(name: str, known: Mapping[str, Any], aliases: Mapping[str, str]) -> str:
-    """Say which name was meant."""
+    """Return what is wrong with a name, and which name was probably meant."""
     if name in _OURS:
-        return f"the trainer sets {name} by itself"
+        return f"the trainer sets {name} itself; remove it"
     near = [aliases[name]] if name in aliases else get_close_matches(name, known, n=1)
     return f"there is no parameter {name}" + (f"; did you mean {near[0]}?" if near else "")
 
 
 def _value(name: str, text: str, annotation: Any) -> Any:
-    """Convert one value to the first of its types that it fits."""
+    """Convert one value to the first of bool, int, float and str that the parameter takes."""
     kinds = set(get_args(annotation)) or {annotation}
     if bool in kinds:
         if text.lower() in _BOOLEANS:
@@ -91,8 +91,5 @@ def _value(name: str, text: str, annotation: Any) -> Any:
         raise invalid_parameters(f"{name} is {text!r}, not a number")
     if not text:
         raise invalid_parameters(f"{name} is empty")
-    return (
-        [part.strip() for part in text.split(",")]
-        if name == "eval_metric" and "," in text
-        else text
-    )
+    is_list = name == "eval_metric" and "," in text
+    return [part.strip() for part in text.split(",")] if is_list else text

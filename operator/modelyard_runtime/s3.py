@@ -1,7 +1,4 @@
-"""Objects in S3: the client, streams that survive a broken connection, and taking away.
-
-What the bytes mean, and what is done with them, does not belong here.
-"""
+"""Objects in S3: list, read, delete, and stream them to files across broken connections."""
 
 import hashlib
 import os
@@ -37,27 +34,27 @@ _RESUMES = 5
 
 class StoreError(Exception):
     """StoreError
-    +-- Gone          the bucket or object is not there, or changed while it was read
-    +-- Denied        the credentials do not open it
-    +-- TooLarge      the object is larger than what is read of it
-    +-- Unreachable   the store does not answer, or breaks off again and again
+    +-- Gone          the bucket or object does not exist, or changed while it was read
+    +-- Denied        the credentials do not give access
+    +-- TooLarge      the object is larger than the caller's limit
+    +-- Unreachable   the store does not answer, or the connection breaks repeatedly
     """
 
 
 class Gone(StoreError):
-    """The bucket or object is not there, or changed while it was read."""
+    """The bucket or object does not exist, or changed while it was read."""
 
 
 class Denied(StoreError):
-    """The credentials do not open it."""
+    """The credentials do not give access."""
 
 
 class TooLarge(StoreError):
-    """The object is larger than what is read of it."""
+    """The object is larger than the caller's limit."""
 
 
 class Unreachable(StoreError):
-    """The store does not answer, or breaks off again and again."""
+    """The store does not answer, or the connection breaks repeatedly."""
 
 
 _MEANS: dict[S3Kind, type[StoreError]] = {
@@ -71,10 +68,8 @@ _MEANS: dict[S3Kind, type[StoreError]] = {
 
 
 def client(connections: int = 8) -> "S3Client":
-    """Return a client for MLFLOW_S3_ENDPOINT_URL (AWS's own when it is not set) with the
-    credentials of the environment.
-    """
-    import boto3  # noqa: PLC0415 - half a second, which the model server's start does not have
+    """Return a client for MLFLOW_S3_ENDPOINT_URL (default: AWS), with the environment's keys."""
+    import boto3  # noqa: PLC0415 - takes half a second, too long for the model server's start
     from botocore.config import Config  # noqa: PLC0415
 
     config = Config(
@@ -94,7 +89,7 @@ def client(connections: int = 8) -> "S3Client":
 
 
 class Entry(NamedTuple):
-    """One object of a listing; its ETag is without quotes, and empty where the store gives none."""
+    """One object of a listing; its ETag is without quotes, and empty if the store gives none."""
 
     key: str
     size: int
@@ -135,11 +130,11 @@ def read(store: "S3Client", bucket: str, key: str, limit: int, etag: str = "") -
         store: From `client`.
         bucket: The object's bucket.
         key: The object's key.
-        limit: Bytes that are taken in at most.
+        limit: Bytes to read at most.
         etag: The ETag that it must have; empty: any.
 
     Raises:
-        StoreError: It cannot be read to its end; `TooLarge` when that is further than the limit.
+        StoreError: It cannot be read to its end; `TooLarge` if it is larger than the limit.
 
     """
     from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415
@@ -158,10 +153,10 @@ def read(store: "S3Client", bucket: str, key: str, limit: int, etag: str = "") -
 
 
 def remove(store: "S3Client", bucket: str, keys: list[str]) -> None:
-    """Delete up to 1000 objects; one that is not there is no error.
+    """Delete up to 1000 objects; a missing object is no error.
 
     Raises:
-        StoreError: Some are left.
+        StoreError: Some are not deleted.
 
     """
     from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415
@@ -185,14 +180,14 @@ def save(
 ) -> tuple[str, int]:
     """Stream an object into a file and return the SHA-256 of its bytes in hex and their number.
 
-    A connection that breaks is taken up where it broke, as long as the object is still the same.
+    After a broken connection the download resumes where it broke, if the object has not changed.
 
     Args:
         store: From `client`.
         bucket: The object's bucket.
         key: The object's key.
         target: The file, which is overwritten.
-        arrived: Called with the number of bytes of every piece; what it raises ends the stream.
+        arrived: Called with the number of bytes of each piece; its exceptions end the stream.
 
     Raises:
         StoreError: It cannot be read to its end.
@@ -222,28 +217,23 @@ def save(
 
 @contextmanager
 def uploading(what: str) -> Iterator[None]:
-    """Turn what boto3 raises while somebody else's code uploads `what` into a StoreError."""
+    """Turn what boto3 raises while MLflow uploads `what` into a StoreError."""
     from boto3.exceptions import Boto3Error  # noqa: PLC0415
     from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415
 
     try:
         yield
     except (Boto3Error, BotoCoreError, ClientError) as error:
-        # `upload_file` raises an exception of its own, while it handles the one with the store's
-        # answer.
+        # `upload_file` raises its own exception while it handles the one with the store's answer.
         inner = error.__context__ if isinstance(error, Boto3Error) else None
         raise _translated(inner if isinstance(inner, Exception) else error, what) from error
 
 
 def _translated(error: Exception, what: str) -> StoreError:
-    """Say in our words what botocore says of `what`."""
+    """Return botocore's error about `what` as a StoreError."""
     response = getattr(error, "response", None)
     if response is None:
-        kind = (
-            Denied
-            if type(error).__name__ in {"NoCredentialsError", "PartialCredentialsError"}
-            else Unreachable
-        )
-        return kind(f"{what}: {error}")
+        no_keys = type(error).__name__ in {"NoCredentialsError", "PartialCredentialsError"}
+        return (Denied if no_keys else Unreachable)(f"{what}: {error}")
     answer = read_s3_error(response)
     return _MEANS.get(answer.kind, Unreachable)(f"{what}: {answer.detail}")

@@ -2,9 +2,9 @@
 
     python -m modelyard_runtime.script /etc/modelyard-script/train.py
 
-The file needs nothing of ours, and gets nothing but its environment: what it logs is its own
-business. In which experiment is not (`scripted`), and its model is signed where the run asks for
-that (`sign`).
+The file needs no modelyard code: it gets its input from the environment and logs to MLflow what it
+likes. Only the experiment is fixed (see `scripted`). If the run asks for a signature, its model is
+signed afterwards (see `sign`).
 """
 
 import argparse
@@ -32,7 +32,7 @@ def check(path: Path) -> None:
 
     """
     try:
-        with tokenize.open(path) as file:  # heeds the file's own coding line
+        with tokenize.open(path) as file:  # respects the file's encoding declaration
             compile(file.read(), str(path), "exec", dont_inherit=True)
     except SyntaxError as error:
         near = f": {error.text.strip()}" if error.text else ""
@@ -46,11 +46,11 @@ def check(path: Path) -> None:
 
 
 def execute(path: Path, arguments: list[str]) -> int:
-    """Run the file in a process of its own and return its exit code, 128 + n for signal n.
+    """Run the file in a child process and return its exit code, 128 + n for signal n.
 
-    A process of its own: the first process of a container does not die of a signal that it has no
-    handler for, the second does. SIGTERM is passed on, so that a script may save its work; the exit
-    code is 143 then, whatever the script makes of it.
+    In a child process, because the first process of a container ignores a signal without a
+    handler; a child is ended by it. SIGTERM is passed on, so that the script may save its work;
+    the exit code is then 143, whatever the script's own is.
     """
     with tempfile.TemporaryDirectory() as folder:
         more = {"PYTHONUNBUFFERED": "1", **environment(Path(folder))}
@@ -76,7 +76,7 @@ def _waited_for(child: "subprocess.Popen[bytes]") -> int:
 
 
 def main() -> None:
-    """Read the command line, check, run, and exit as the script does."""
+    """Check and run the script, sign its model if asked to, and exit with the script's code."""
     parser = argparse.ArgumentParser(prog="modelyard_runtime.script", description=__doc__)
     parser.add_argument("path", type=Path, help="the Python file")
     parser.add_argument("arguments", nargs=argparse.REMAINDER, help="its arguments")

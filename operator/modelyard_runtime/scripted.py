@@ -1,10 +1,9 @@
-"""MLflow's tracking store as a script in a training pod sees it: an experiment that it would create
-is its run's own.
+"""A tracking store for scripts in training pods that creates no experiment but uses the run's own.
 
-`mlflow.set_experiment("churn")` before `mlflow.start_run()`, as scripts have it that run on a
-laptop too, would leave a stray experiment behind, and `start_run` would refuse the run of the pod.
-A plugin of MLflow's own kind (an entry point `mlflow.tracking_store`), which only the script's
-process has.
+A script that also runs on a laptop calls `mlflow.set_experiment("churn")` before
+`mlflow.start_run()`. In a pod that would create a stray experiment, and `start_run` would reject
+the pod's run, which is in another experiment. This store is an MLflow plugin (entry point
+`mlflow.tracking_store`) that only the script's process sees.
 """
 
 import os
@@ -18,20 +17,17 @@ from modelyard.api.wire import RUN_ID
 __all__ = ["RUN", "environment", "store"]
 
 RUN = "MODELYARD_SCRIPT_RUN"
-"""The pod's run, for the script's process: `start_run` takes MLFLOW_RUN_ID out of the
-environment.
-"""
+"""A copy of the run id for the script: `start_run` removes MLFLOW_RUN_ID from the environment."""
 _SCHEMES = ("http", "https")
 
 
 def environment(folder: Path) -> dict[str, str]:
-    """Return the environment of a script's process, and write into the folder what MLflow finds the
-    plugin by.
+    """Write the plugin's metadata to a folder, and return environment variables for the script.
 
-    Without a run in the environment there is nothing to add.
+    Without a run in the environment it writes and returns nothing.
 
     Args:
-        folder: An empty one, which lives as long as the script.
+        folder: An empty folder, which must exist as long as the script runs.
 
     """
     if not (run := os.environ.get(RUN_ID)):
@@ -52,7 +48,7 @@ def environment(folder: Path) -> dict[str, str]:
 
 
 def store(store_uri: str, **_: Any) -> Any:
-    """Return the store of a tracking server's address."""
+    """Return the store for the URI of a tracking server."""
     from mlflow.store.tracking.rest_store import RestStore  # noqa: PLC0415 - MLflow loads this module while it is imported
     from mlflow.utils.credentials import get_default_host_creds  # noqa: PLC0415 - as above
 
@@ -64,8 +60,8 @@ def store(store_uri: str, **_: Any) -> Any:
                 return str(super().create_experiment(name, *args, **kwargs))
             id_ = str(self.get_run(run).info.experiment_id)
             words = (
-                f"modelyard: no experiment {name} is created: this run's own, with the id {id_}, is"
-                " used instead"
+                f"modelyard: the experiment {name} is not created; the experiment of this run (id"
+                f" {id_}) is used instead"
             )
             print(words, file=sys.stderr, flush=True)
             return id_

@@ -1,9 +1,7 @@
-"""Sign the model that a training logged, with the key that is mounted into its pod: `trainer.sign`
-of a TrainingRun.
+"""Sign the model that a training logged, with the key in `trainer.sign` of its TrainingRun.
 
-The files are signed as they lie in the store when the training has ended: what the training logs
-afterwards is not covered, and a gate `signed` then names it. How a signature looks belongs to
-`signature`.
+The signature covers the files that are in the store when the training ends. The gate `signed`
+rejects files that are logged afterwards.
 """
 
 import os
@@ -16,7 +14,7 @@ from typing import TYPE_CHECKING
 from modelyard.api import wire
 from modelyard.api.pod_end import PodReason
 from modelyard_runtime import s3, tracking
-from modelyard_runtime.fetch import hashed, told
+from modelyard_runtime.fetch import hashed, translated_errors
 from modelyard_runtime.outcome import Failure
 
 if TYPE_CHECKING:
@@ -32,18 +30,19 @@ _KEY_BYTES, _MODELS = 64 << 10, 50
 
 @dataclass(frozen=True)
 class _Logged:
-    """A model of the run: where its files are, and what puts one more beside them."""
+    """A model of the run: the URI of its files, and a function that adds a file to them."""
 
     uri: str
     put: Callable[[str], None]
 
 
 def signing_key() -> "EllipticCurvePrivateKey | None":
-    """Read the key; None when the run asks for no signature. Call it before the training, which may
-    take hours.
+    """Read the key; None when the run asks for no signature.
+
+    Call it before the training, which may take hours.
 
     Raises:
-        Failure: SigningKeyUnusable. Its message holds nothing of the key.
+        Failure: SigningKeyUnusable. Its message does not contain the key.
 
     """
     if not (named := os.environ.get(wire.SIGNED_BY)):
@@ -65,13 +64,12 @@ def signing_key() -> "EllipticCurvePrivateKey | None":
 
 
 def sign_logged(run_id: str, key: "EllipticCurvePrivateKey") -> None:
-    """Sign the model that the operator would register of a run: the one named `model`, else the one
-    that was logged last.
+    """Sign the model that the operator would register: the one named `model`, else the last logged.
 
-    A run without a model is left as it is.
+    For a run without a model, do nothing.
 
     Raises:
-        Failure: MLflow or S3 does not answer, or refuses.
+        Failure: MLflow or S3 does not answer, or refuses a request.
 
     """
     from modelyard_runtime import signature  # noqa: PLC0415 - as above
@@ -81,7 +79,7 @@ def sign_logged(run_id: str, key: "EllipticCurvePrivateKey") -> None:
         found = _logged(client, run_id)
     for model in found:
         with (
-            told(f"the signature of {model.uri} cannot be written"),
+            translated_errors(f"the signature of {model.uri} cannot be written"),
             tempfile.TemporaryDirectory() as folder,
         ):
             data = signature.sign(model.uri.rstrip("/").rpartition("/")[2], hashed(model.uri), key)

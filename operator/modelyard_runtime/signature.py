@@ -1,8 +1,7 @@
-"""OpenSSF Model Signing v1.0: write and verify a signature over the files of a tree, by a plain
-key.
+"""OpenSSF Model Signing v1.0: sign the files of a tree with a plain key, and verify a signature.
 
 A signature is a sigstore bundle in JSON. Its DSSE envelope holds an in-toto statement with the
-SHA-256 of every file, signed by ECDSA on P-256, P-384 or P-521: what the package `model-signing`
+SHA-256 of every file, signed with ECDSA on P-256, P-384 or P-521: what the package `model-signing`
 writes and verifies with `sign key` and `verify key` (decision 0029). Files are not read here.
 
     https://github.com/ossf/model-signing-spec,
@@ -46,7 +45,7 @@ __all__ = [
 FILE = "model.sig"
 """The signature's file, at the root of the tree. It does not cover itself."""
 LIMIT = 8 << 20
-"""Bytes of a signature: about 30,000 files."""
+"""Most bytes of a signature, enough for about 30,000 files."""
 _MEDIA_TYPE = "application/vnd.dev.sigstore.bundle.v0.3+json"
 _PAYLOAD_TYPE = "application/vnd.in-toto+json"
 _STATEMENT = "https://in-toto.io/Statement/v1"
@@ -62,12 +61,12 @@ _SHOWN = 120
 
 
 class BadSignature(Exception):
-    """Says in its message what is wrong with a signature or a key."""
+    """A signature or a key is invalid; the message says why."""
 
 
 @dataclass(frozen=True)
 class Signed:
-    """What a signature that was verified says.
+    """The content of a verified signature.
 
     Attributes:
         key: Fingerprint of the key.
@@ -87,10 +86,10 @@ def fingerprint(key: ec.EllipticCurvePublicKey) -> str:
 
 
 def public_key(text: str) -> ec.EllipticCurvePublicKey:
-    """Read a public key in PEM; how its lines are broken does not matter.
+    """Read a public key in PEM, with any line breaks.
 
     Raises:
-        BadSignature: It is none, or not of a curve that the format has.
+        BadSignature: It is not a public key, or is on a curve that the format does not have.
 
     """
     begin, end = "-----BEGIN PUBLIC KEY-----", "-----END PUBLIC KEY-----"
@@ -99,17 +98,18 @@ def public_key(text: str) -> ec.EllipticCurvePublicKey:
     try:
         found = load_pem_public_key("\n".join([begin, *lines, end, ""]).encode())
     except (ValueError, UnsupportedAlgorithm):
-        raise BadSignature("it is no public key in PEM") from None
+        raise BadSignature("it is not a public key in PEM") from None
     if not isinstance(found, ec.EllipticCurvePublicKey) or found.curve.name not in _HASHES:
         raise BadSignature(f"it is not {_CURVES}")
     return found
 
 
 def private_key(data: bytes) -> ec.EllipticCurvePrivateKey:
-    """Read a private key in PEM. The message of the exception holds nothing of it.
+    """Read a private key in PEM. The exception's message does not contain the key.
 
     Raises:
-        BadSignature: It is none, is encrypted, or not of a curve that the format has.
+        BadSignature: It is not a private key, is encrypted, or is on a curve that the format does
+            not have.
 
     """
     try:
@@ -124,11 +124,10 @@ def private_key(data: bytes) -> ec.EllipticCurvePrivateKey:
 
 
 def sign(name: str, files: Iterable[FileDigest], key: ec.EllipticCurvePrivateKey) -> bytes:
-    """Return the signature over a tree's files. One of the name FILE at its root is left out: it
-    would be replaced.
+    """Return the signature over a tree's files, except FILE at its root, which it will replace.
 
     Args:
-        name: What the statement calls the tree; nobody verifies it.
+        name: The tree's name in the statement; verifiers ignore it.
         files: All files of the tree.
         key: From `private_key`.
 
@@ -167,17 +166,16 @@ def sign(name: str, files: Iterable[FileDigest], key: ec.EllipticCurvePrivateKey
 
 
 def verify(data: bytes, keys: Sequence[ec.EllipticCurvePublicKey]) -> Signed:
-    """Verify a signature and return what it says; the files are still to be compared
-    (`differences`).
+    """Verify a signature and return its content, to be compared with the files (`differences`).
 
     Raises:
-        BadSignature: It is no such bundle, it was altered, or the key is none of these.
+        BadSignature: It is not a sigstore bundle, it was altered, or it is by another key.
 
     """
-    bundle = _object(_json(data), "it is no sigstore bundle")
+    bundle = _object(_json(data), "it is not a sigstore bundle")
     if bundle.get("mediaType") != _MEDIA_TYPE:
         raise BadSignature(
-            f"it is no sigstore bundle: its mediaType is {_shown(bundle.get('mediaType'))}, not"
+            f"it is not a sigstore bundle: its mediaType is {_shown(bundle.get('mediaType'))}, not"
             f" {_MEDIA_TYPE}"
         )
     envelope = _object(bundle.get("dsseEnvelope"), "its bundle has no dsseEnvelope")
@@ -197,9 +195,7 @@ def verify(data: bytes, keys: Sequence[ec.EllipticCurvePublicKey]) -> Signed:
 
 
 def differences(signed: Mapping[str, str], files: Iterable[FileDigest]) -> list[str]:
-    """Return in what a tree differs from what was signed, file by file: changed ones first, then
-    missing and unsigned ones.
-    """
+    """Return how a tree differs from what was signed: changed, missing, then unsigned files."""
     found = {file.path: file.sha256 for file in files if file.path != FILE}
     changed = sorted(path for path in found.keys() & signed.keys() if found[path] != signed[path])
     return [
@@ -213,7 +209,7 @@ def differences(signed: Mapping[str, str], files: Iterable[FileDigest]) -> list[
 
 
 def _encoded(payload: bytes) -> bytes:
-    """Return what DSSE signs: type and payload, each with its length."""
+    """Return the bytes that DSSE signs: type and payload, each with its length."""
     return b"DSSEv1 %d %s %d %s" % (
         len(_PAYLOAD_TYPE),
         _PAYLOAD_TYPE.encode(),
@@ -223,7 +219,7 @@ def _encoded(payload: bytes) -> bytes:
 
 
 def _hint(key: ec.EllipticCurvePublicKey) -> str:
-    """Return what a bundle names a key by: the SHA-256 of its PEM, in hex."""
+    """Return the hint by which a bundle names a key: the SHA-256 of its PEM, in hex."""
     return hashlib.sha256(
         key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
     ).hexdigest()
@@ -238,27 +234,25 @@ def _is_by(key: ec.EllipticCurvePublicKey, signature: bytes, payload: bytes) -> 
 
 
 def _other_key(material: Any, keys: Sequence[ec.EllipticCurvePublicKey]) -> str:
-    """Say whose signature it is not. The hint is not signed: it helps who reads it, and decides
-    nothing.
-    """
+    """Return why no key matches; the hint is not signed, so it is used only for this message."""
     named = material.get("publicKey") if isinstance(material, dict) else None
     hint = named.get("hint") if isinstance(named, dict) else None
     if isinstance(material, dict) and (
         "certificate" in material or "x509CertificateChain" in material
     ):
-        return "it is by a certificate, not by a key: sign with a key that the gate names"
+        return "it is by a certificate, not by a key; sign with a key that the gate names"
     wanted = f"the gate's {'key' if len(keys) == 1 else 'keys'} {', '.join(map(fingerprint, keys))}"
     if not isinstance(hint, str) or not hint:
-        return f"it is by none of {wanted}, or was altered; it does not say by which key it is"
+        return f"it is not by {wanted}, or it was altered; it does not name its key"
     ours = next((key for key in keys if _hint(key) == hint), None)
     if ours is not None:
-        return f"it names the key {fingerprint(ours)}, and is not by that key: it was altered"
-    return f"it is by another key than {wanted}: its key's PEM has the SHA-256 {_shown(hint)[:64]}"
+        return f"it names the key {fingerprint(ours)} but is not by that key: it was altered"
+    return f"it is not by {wanted}, but by a key whose PEM has the SHA-256 {_shown(hint)[:64]}"
 
 
 def _files(payload: bytes) -> dict[str, str]:
-    """Read the statement: paths with their SHA-256."""
-    statement = _object(_json(payload), "its payload is no in-toto statement")
+    """Return the files of the statement: paths with their SHA-256."""
+    statement = _object(_json(payload), "its payload is not an in-toto statement")
     if statement.get("_type") != _STATEMENT:
         raise BadSignature(
             f"its payload is {_shown(statement.get('_type'))}, not an in-toto statement"
@@ -274,9 +268,9 @@ def _files(payload: bytes) -> dict[str, str]:
         predicate.get("serialization"), "its statement does not say how the files were hashed"
     )
     if (how.get("method"), how.get("hash_type")) != ("files", "sha256"):
-        said = f"{_shown(how.get('method'))} by {_shown(how.get('hash_type'))}"
+        hashed = f"{_shown(how.get('method'))} by {_shown(how.get('hash_type'))}"
         raise BadSignature(
-            f"it covers {said}: sign whole files by SHA-256, which is model_signing's default"
+            f"it covers {hashed}; sign whole files by SHA-256, which is model_signing's default"
         )
     resources = predicate.get("resources")
     if not isinstance(resources, list):
@@ -287,18 +281,17 @@ def _files(payload: bytes) -> dict[str, str]:
         if path in found:
             raise BadSignature(f"its statement lists {_shown(path)} twice")
         found[path] = digest
-    if (root := hashlib.sha256(b"".join(map(bytes.fromhex, found.values()))).hexdigest()) != _root(
-        statement.get("subject")
-    ):
+    root = hashlib.sha256(b"".join(map(bytes.fromhex, found.values()))).hexdigest()
+    if root != _root(statement.get("subject")):
         raise BadSignature(
-            f"its statement contradicts itself: its files have the digest {root}, which its subject"
-            " does not"
+            f"its statement contradicts itself: its files have the digest {root}, its subject has"
+            " another"
         )
     return found
 
 
 def _resource(each: Any) -> tuple[str, str]:
-    fields = _object(each, "its statement lists something that is no file")
+    fields = _object(each, "its statement lists something that is not a file")
     path, digest = fields.get("name"), fields.get("digest")
     if (
         not isinstance(path, str)
@@ -317,7 +310,7 @@ def _resource(each: Any) -> tuple[str, str]:
 def _root(subject: Any) -> Any:
     if not isinstance(subject, list) or len(subject) != 1:
         raise BadSignature("its statement must have exactly one subject")
-    digest = _object(subject[0], "its statement's subject is no object").get("digest")
+    digest = _object(subject[0], "its statement's subject is not an object").get("digest")
     return _object(digest, "its statement's subject has no digest").get("sha256")
 
 
@@ -325,7 +318,7 @@ def _json(data: bytes) -> Any:
     try:
         return json.loads(data)
     except (ValueError, RecursionError):
-        raise BadSignature("it is not JSON, so no sigstore bundle") from None
+        raise BadSignature("it is not JSON, so it is not a sigstore bundle") from None
 
 
 def _object(value: Any, otherwise: str) -> dict[str, Any]:
@@ -342,5 +335,5 @@ def _bytes(value: Any, name: str) -> bytes:
 
 
 def _shown(value: Any) -> str:
-    text = value if isinstance(value, str) else "no text"
+    text = value if isinstance(value, str) else "(not a string)"
     return printable(text[: 4 * _SHOWN])[:_SHOWN]

@@ -2,9 +2,9 @@
 
     python -m modelyard_runtime.signed --key "-----BEGIN PUBLIC KEY----- ..."
 
-Where the files are and their digest is in the environment (`modelyard.api.wire`): the hashes that
-are compared with the signature are those of the bytes that have the digest. No file is kept or
-opened but the signature's. What becomes of the version is the operator's to decide.
+The URI of the files and their digest are in the environment (`modelyard.api.wire`). The files are
+hashed once, and the same hashes are checked against the digest and the signature. Only the
+signature's file is kept and read. The operator decides what happens to the version.
 """
 
 import argparse
@@ -18,7 +18,7 @@ from modelyard.api.artifacts import parse_uri
 from modelyard.api.digest import FileDigest
 from modelyard.api.pod_end import PodReason
 from modelyard_runtime import s3, signature
-from modelyard_runtime.fetch import fetched, told
+from modelyard_runtime.fetch import fetched, translated_errors
 from modelyard_runtime.outcome import Failure, report, run_until_stopped
 
 __all__ = ["judge", "main"]
@@ -28,7 +28,7 @@ _KEPT = "the signature cannot be written to a file"
 
 
 def judge(uri: str, digest: str, keys: Sequence[str]) -> str:
-    """Fetch the tree at `uri` and return in words by which of the keys it is signed.
+    """Verify the signature of the tree at `uri` and return a sentence that names the key.
 
     Args:
         uri: `s3://bucket/prefix`.
@@ -45,35 +45,35 @@ def judge(uri: str, digest: str, keys: Sequence[str]) -> str:
             known.append(signature.public_key(text))
         except signature.BadSignature as error:
             raise _invalid(f"key {number} of the gate cannot be used: {error}") from None
-    with told(_KEPT):
+    with translated_errors(_KEPT):
         files = fetched(uri, digest)
         file = next((file for file in files if file.path == signature.FILE), None)
         if file is None:
             message = (
-                f"there is no {signature.FILE} among its {len(files)} files: sign by trainer.sign"
+                f"there is no {signature.FILE} among its {len(files)} files; sign with trainer.sign"
                 " or `model_signing sign key`"
             )
             raise Failure(PodReason.SIGNATURE_MISSING, message)
         data = _read(uri, file)
     try:
-        said = signature.verify(data, known)
+        result = signature.verify(data, known)
     except signature.BadSignature as error:
         raise _invalid(f"{signature.FILE}: {error}") from None
-    if found := signature.differences(said.files, files):
+    if found := signature.differences(result.files, files):
         more = (
             f", and {len(found) - _MOST_DIFFERENCES} more" if len(found) > _MOST_DIFFERENCES else ""
         )
         raise _invalid(
-            f"{', '.join(found[:_MOST_DIFFERENCES])}{more}; signed by the key {said.key}"
+            f"{', '.join(found[:_MOST_DIFFERENCES])}{more}; signed by the key {result.key}"
         )
-    return f"signed by the key {said.key}, {len(said.files)} files"
+    return f"signed by the key {result.key}, {len(result.files)} files"
 
 
 def _read(uri: str, file: FileDigest) -> bytes:
-    """Read the signature's file, whose bytes are again those that were hashed."""
+    """Read the signature's file, and check that it has not changed since it was hashed."""
     if file.size > signature.LIMIT:
         raise _invalid(
-            f"{file.path} has {file.size} bytes; a signature of at most {signature.LIMIT} is read"
+            f"{file.path} has {file.size} bytes; a signature has at most {signature.LIMIT}"
         )
     place = parse_uri(uri)
     with tempfile.TemporaryDirectory() as folder:
@@ -93,7 +93,7 @@ def _invalid(message: str) -> Failure:
 
 
 def main() -> None:
-    """Read the command line and the environment, verify, and say what came of it."""
+    """Read the command line and the environment, verify, and report the result."""
     parser = argparse.ArgumentParser(prog="modelyard_runtime.signed", description=__doc__)
     parser.add_argument(
         "--key",
@@ -106,9 +106,9 @@ def main() -> None:
         uri, digest = os.environ[wire.CANDIDATE_URI], os.environ[wire.CANDIDATE_DIGEST]
     except KeyError as error:
         raise Failure(PodReason.INVALID_CONFIGURATION, f"{error.args[0]} is not set") from None
-    said = judge(uri, digest, options.key)
-    print(said, flush=True)
-    report({"message": said})
+    result = judge(uri, digest, options.key)
+    print(result, flush=True)
+    report({"message": result})
 
 
 if __name__ == "__main__":

@@ -1,12 +1,13 @@
 """Send requests to a candidate and compare its answers: the pod of the gate `smoke`.
 
-    python -m modelyard_runtime.smoke --name fraud --namespace risk --config-map cases --key
-    cases.json --digest sha256:... python -m modelyard_runtime.smoke --name fraud --namespace risk
-    --uri s3://bucket/cases.json --digest sha256:... --max-latency 50ms
+    python -m modelyard_runtime.smoke --name fraud --namespace risk \
+        --config-map cases --key cases.json --digest sha256:...
+    python -m modelyard_runtime.smoke --name fraud --namespace risk \
+        --uri s3://bucket/cases.json --digest sha256:... --max-latency 50ms
 
 The addresses of the candidate and of its files are in the environment (`modelyard.api.wire`), with
-the keys of S3. What is sent is `smoke_requests`; what an answer must be is here; what becomes of
-the version is the operator's to decide.
+the S3 credentials. The requests come from `smoke_requests`. The operator decides what happens to
+the version.
 """
 
 import argparse
@@ -38,9 +39,9 @@ _SHOWN = 160
 
 
 def difference(expect: Any, found: Any, tolerance: float, where: str = "the answer") -> str | None:
-    """Return the first difference between what is expected and an answer; None when there is none.
+    """Return the first difference between the expected and the actual answer; None: there is none.
 
-    Of an object only the fields that are expected are compared. Numbers may be `tolerance` apart.
+    Of an object, only the expected fields are compared. Numbers may differ by `tolerance`.
     """
     if isinstance(expect, dict):
         if not isinstance(found, dict):
@@ -56,16 +57,8 @@ def difference(expect: Any, found: Any, tolerance: float, where: str = "the answ
         if not isinstance(found, list) or len(found) != len(expect):
             return f"{where} is {_shown(found)}, not a list of {len(expect)}"
         pairs = enumerate(zip(expect, found, strict=True))
-        return next(
-            filter(
-                None,
-                (
-                    difference(mine, theirs, tolerance, f"{where}[{i}]")
-                    for i, (mine, theirs) in pairs
-                ),
-            ),
-            None,
-        )
+        each = (difference(mine, theirs, tolerance, f"{where}[{i}]") for i, (mine, theirs) in pairs)
+        return next(filter(None, each), None)
     numbers = all(
         isinstance(value, int | float) and not isinstance(value, bool) for value in (expect, found)
     )
@@ -80,12 +73,12 @@ def difference(expect: Any, found: Any, tolerance: float, where: str = "the answ
 def _close(expect: float, found: float, tolerance: float) -> bool:
     try:
         return abs(expect - found) <= tolerance or expect == found
-    except OverflowError:  # an integer of a candidate that no float can hold
+    except OverflowError:  # the candidate answers with an integer that no float can hold
         return expect == found
 
 
 class Candidate:
-    """The candidate's server, on one kept connection."""
+    """The candidate's server, over one persistent connection."""
 
     def __init__(self, url: str) -> None:
         """Keep the address; nothing is sent yet."""
@@ -95,8 +88,7 @@ class Candidate:
         )
 
     def reach(self) -> None:
-        """Wait until the server says that it is ready: a node may learn late where a new Service
-        leads.
+        """Wait until the server is ready: a node may learn a new Service's endpoints late.
 
         Raises:
             Failure: CandidateUnreachable.
@@ -125,11 +117,11 @@ class Candidate:
             time.sleep(0.2)
 
     def ask(self, case: Case) -> tuple[int, bytes, float]:
-        """Send one request; return status, body and seconds.
+        """Send one request; return status, body and duration in seconds.
 
         Raises:
             OSError: There is no answer.
-            http.client.HTTPException: It is no HTTP.
+            http.client.HTTPException: The answer is not HTTP.
 
         """
         began = time.perf_counter()
@@ -143,14 +135,13 @@ class Candidate:
 
 
 def _wrong(case: Case, candidate: Candidate, tolerance: float) -> str | None:
-    """Ask once and say what is wrong with the answer."""
+    """Send one request and return what is wrong with the answer; None: it is as expected."""
     try:
         status, body, _ = candidate.ask(case)
     except (OSError, http.client.HTTPException) as error:
         return f"no answer: {one_line(error, _SHOWN)}"
-    text = " ".join(printable(body[: 4 * _SHOWN].decode(errors="replace"), lines=True).split())[
-        :_SHOWN
-    ]
+    start = printable(body[: 4 * _SHOWN].decode(errors="replace"), lines=True)
+    text = " ".join(start.split())[:_SHOWN]
     if status != http.HTTPStatus.OK:
         return f"status {status}: {text}"
     if case.expect is None:
@@ -162,7 +153,7 @@ def _wrong(case: Case, candidate: Candidate, tolerance: float) -> str | None:
 
 
 def _best(case: Case, candidate: Candidate) -> float:
-    """Return the seconds of the fastest of a few answers, after some that warm the server up."""
+    """Return the duration of the fastest of a few answers, in seconds, after a warm-up."""
     for _ in range(_WARM_UPS):
         candidate.ask(case)
     return min(candidate.ask(case)[2] for _ in range(_TIMES))
@@ -181,39 +172,38 @@ def _compared(asked: Sequence[Case], candidate: Candidate, tolerance: float) -> 
     if wrong:
         shown = "; ".join(f"{name}: {found}" for name, found in wrong[:_MOST_DIFFERENCES])
         raise _failure(
-            f"{len(wrong)} of {len(asked)} requests were not answered as they should be: {shown}"
+            f"{len(wrong)} of {len(asked)} requests were not answered as expected: {shown}"
         )
 
 
 def _timed(asked: Sequence[Case], candidate: Candidate, most: float | None) -> str:
-    """Return the latencies in words.
+    """Measure the latencies and return a sentence about them.
 
     Raises:
-        Failure: RequestsFailed: one is too high, or an answer stays away.
+        Failure: RequestsFailed: a latency is too high, or a request is not answered.
 
     """
     try:
         best = [_best(case, candidate) for case in asked]
     except (OSError, http.client.HTTPException) as error:
         raise _failure(
-            f"a request that was answered before is not answered again: {one_line(error, _SHOWN)}"
+            f"a request was answered once and then not again: {one_line(error, _SHOWN)}"
         ) from error
-    said = f"latency p50 {statistics.median(best) * 1000:.3g} ms, max {max(best) * 1000:.3g} ms"
+    summary = f"latency p50 {statistics.median(best) * 1000:.3g} ms, max {max(best) * 1000:.3g} ms"
     if most is None:
-        return said
+        return summary
     if max(best) > most:
         raise _failure(
-            f"{asked[best.index(max(best))].name} takes longer than {most * 1000:g} ms: {said}"
+            f"{asked[best.index(max(best))].name} takes longer than {most * 1000:g} ms: {summary}"
         )
-    return f"{said}, at most {most * 1000:g} ms"
+    return f"{summary}, at most {most * 1000:g} ms"
 
 
 def _asked(options: argparse.Namespace) -> tuple[list[Case], str]:
-    """Return what is sent, and why the input example is not among it; empty when it is, or when
-    there is none.
+    """Return the requests to send, and why the input example is left out (empty if it is not).
 
     Raises:
-        Failure: RequestsFailed when there is nothing to send, and what `smoke_requests` raises.
+        Failure: RequestsFailed if there is nothing to send; and what `smoke_requests` raises.
 
     """
     asked: list[Case] = []
@@ -233,14 +223,14 @@ def _asked(options: argparse.Namespace) -> tuple[list[Case], str]:
     if not asked:
         without = logged.why or "no input example was logged with the model"
         raise _failure(
-            f"there is nothing to send: the gate names no requests, and {without}. Write requests"
-            " in the gate, or log the model with input_example"
+            f"there is nothing to send: the gate names no requests, and {without}. Add requests"
+            " to the gate, or log the model with input_example"
         )
     return asked, logged.why
 
 
-def _said(asked: Sequence[Case]) -> str:
-    """Say what was answered."""
+def _summary(asked: Sequence[Case]) -> str:
+    """Return a sentence about the requests that were answered."""
     number = sum(case.name != EXAMPLE for case in asked)
     parts = [f"{number} request{'s' if number > 1 else ''}"] if number else []
     parts += [EXAMPLE] if number < len(asked) else []
@@ -265,18 +255,16 @@ def _options() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(prog="modelyard_runtime.smoke", description=__doc__)
     parser.add_argument(
-        "--name", required=True, help="the model's name in the addresses of the protocols"
+        "--name", required=True, help="the model's name in the paths of the protocols"
     )
     parser.add_argument(
         "--namespace",
         required=True,
-        help="the model's namespace, which says what of S3 may be read",
+        help="the model's namespace, which decides what may be read from S3",
     )
-    parser.add_argument(
-        "--config-map", help="the ConfigMap that the requests come from, for messages"
-    )
+    parser.add_argument("--config-map", help="the ConfigMap that holds the requests, for messages")
     parser.add_argument("--key", help="its key, for messages")
-    parser.add_argument("--uri", help="the object in S3 that the requests come from instead")
+    parser.add_argument("--uri", help="the object in S3 that holds the requests instead")
     parser.add_argument("--digest", help="sha256:<hex> of the file of requests")
     parser.add_argument(
         "--listing",
@@ -286,10 +274,10 @@ def _options() -> argparse.Namespace:
         "--tolerance",
         type=_tolerance,
         default=0.0,
-        help="how far numbers may lie from what is expected",
+        help="how much numbers may differ from the expected ones",
     )
     parser.add_argument(
-        "--max-latency", type=_seconds, help="what the best answer takes at most, such as 50ms"
+        "--max-latency", type=_seconds, help="most time for the fastest answer, such as 50ms"
     )
     parser.add_argument(
         "--folder", default=wire.REQUESTS_FOLDER, help="where the file of requests is mounted"
@@ -298,16 +286,16 @@ def _options() -> argparse.Namespace:
 
 
 def main() -> None:
-    """Read what is to be sent, send it, and say what came of it."""
+    """Read the requests, send them, and report the result."""
     options = _options()
     asked, left_out = _asked(options)
     candidate = Candidate(os.environ[wire.CANDIDATE_URL])
     candidate.reach()
     _compared(asked, candidate, options.tolerance)
     timed = _timed(asked, candidate, options.max_latency)
-    said = ", ".join(filter(None, (_said(asked), timed, left_out)))
-    print(said, flush=True)
-    report({"message": said})
+    summary = ", ".join(filter(None, (_summary(asked), timed, left_out)))
+    print(summary, flush=True)
+    report({"message": summary})
 
 
 if __name__ == "__main__":

@@ -1,8 +1,4 @@
-"""What the gate `smoke` sends: requests from a ConfigMap or S3, pinned by digest, and the input
-example that was logged with the model.
-
-Sending them, and what their answers must be, is `smoke`.
-"""
+"""What the gate `smoke` sends: requests from a ConfigMap or S3, and the model's input example."""
 
 import hashlib
 import json
@@ -25,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["EXAMPLE", "LIMIT", "Case", "Example", "cases", "example", "from_config_map", "from_s3"]
 
 LIMIT = 1024 * 1024
-"""Bytes of a file of requests, of an input example and of an MLmodel: what a ConfigMap holds."""
+"""Most bytes of a request file, an input example and an MLmodel file: what a ConfigMap can hold."""
 EXAMPLE = "the input example"
 _MOST_CASES = 1000
 _SHOWN = 160
@@ -36,10 +32,10 @@ class Case:
     """One request.
 
     Attributes:
-        name: How messages call it.
-        body: What is sent.
-        path: Where to, by the protocol that the body is of, below the server's address.
-        expect: What the answer must hold; None: any answer will do.
+        name: Its name in messages.
+        body: The body.
+        path: The path, by the body's protocol.
+        expect: What the answer must contain; None: any answer is accepted.
 
     """
 
@@ -54,8 +50,8 @@ class Example:
     """The input example of a model.
 
     Attributes:
-        case: What is sent; None: there is none, or it is not sent.
-        why: Why it is not sent; empty when there is none.
+        case: The request; None: there is no example, or it is not sent.
+        why: Why an existing example is not sent; otherwise empty.
 
     """
 
@@ -65,14 +61,14 @@ class Example:
 
 # --- the requests ---------------------------------------------------------------------------------
 def cases(data: bytes, name: str) -> list[Case]:
-    """Read the file of requests.
+    """Parse the request file.
 
     Args:
         data: Its bytes.
-        name: The model's name in the addresses of the protocols.
+        name: The model's name in the paths of the protocols.
 
     Raises:
-        Failure: RequestsFailed, with what is wrong and in which entry.
+        Failure: RequestsFailed, naming the invalid entry.
 
     """
     try:
@@ -81,8 +77,8 @@ def cases(data: bytes, name: str) -> list[Case]:
         raise _failure(f"the file of requests is not JSON: {one_line(error, _SHOWN)}") from None
     if not isinstance(listed, list) or not 0 < len(listed) <= _MOST_CASES:
         raise _failure(
-            f"the file of requests must be a list of 1 to {_MOST_CASES} objects such as {{request:"
-            " ..., expect: ...}"
+            f"the file of requests must be a list of 1 to {_MOST_CASES} objects such as"
+            ' {"request": ..., "expect": ...}'
         )
     return [_case(number, each, name) for number, each in enumerate(listed, 1)]
 
@@ -94,8 +90,8 @@ def _case(number: int, given: Any, name: str) -> Case:
         or given.keys() - {"request", "expect"}
     ):
         raise _failure(
-            f"entry {number} of the requests must be an object with request, the body, and expect,"
-            " the answer, where it matters"
+            f"entry {number} of the requests must be an object with request (the body) and,"
+            " optionally, expect (the answer)"
         )
     request = given["request"]
     if "instances" in request:
@@ -104,16 +100,17 @@ def _case(number: int, given: Any, name: str) -> Case:
         path = f"/v2/models/{name}/infer"
     else:
         raise _failure(
-            f"entry {number} of the requests: a V1 body has instances, a V2 body has inputs"
+            f"entry {number} of the requests is neither a V1 body (with instances) nor a V2 body"
+            " (with inputs)"
         )
     return Case(f"request {number}", json.dumps(request).encode(), path, given.get("expect"))
 
 
 def from_config_map(folder: Path, config_map: str, key: str, digest: str) -> bytes:
-    """Read the mounted file of requests.
+    """Read the mounted request file.
 
     Args:
-        folder: Where it is mounted; empty while the ConfigMap or its key is not there.
+        folder: Where it is mounted; empty while the ConfigMap or its key does not exist.
         config_map: The ConfigMap, for messages.
         key: Its key, for messages.
         digest: `sha256:<hex>` of its bytes.
@@ -131,18 +128,17 @@ def from_config_map(folder: Path, config_map: str, key: str, digest: str) -> byt
 
 
 def from_s3(store: "S3Client", uri: str, digest: str, reach: Reach | None) -> bytes:
-    """Read the file of requests from S3.
+    """Read the request file from S3.
 
     Args:
         store: From `s3.client`.
         uri: `s3://bucket/key`.
         digest: `sha256:<hex>` of its bytes.
-        reach: What the namespace may read; None: its connection does not say it, and nothing is
-            read.
+        reach: What the namespace may read; None: its connection does not say, so nothing is read.
 
     Raises:
-        Failure: RequestsMissing (it is not there, or may not be read), RequestsDigestMismatch,
-            RequestsFailed (its address or size), StoreUnavailable, InvalidConfiguration.
+        Failure: RequestsMissing (it does not exist, or may not be read), RequestsDigestMismatch,
+            RequestsFailed (its URI or size), StoreUnavailable, InvalidConfiguration.
 
     """
     try:
@@ -151,8 +147,8 @@ def from_s3(store: "S3Client", uri: str, digest: str, reach: Reach | None) -> by
         raise _failure(f"requests.uri: {error}") from error
     if reach is None:
         message = (
-            f"{uri} is not read: the Secret of the pods has no MODELYARD_BUCKET, so what they may"
-            " read is not known"
+            f"{uri} is not read: the pods' connection Secret has no MODELYARD_BUCKET, so it is"
+            " unknown what they may read"
         )
         raise Failure(PodReason.INVALID_CONFIGURATION, message)
     if not reach.reads(place):
@@ -172,7 +168,8 @@ def _pinned(data: bytes, digest: str, what: str) -> bytes:
     found = f"sha256:{hashlib.sha256(data).hexdigest()}"
     if found != digest:
         raise Failure(
-            PodReason.REQUESTS_MISMATCH, f"{what} is {found}, and the gate names {digest}"
+            PodReason.REQUESTS_MISMATCH,
+            f"{what} has the digest {found}, but the gate names {digest}",
         )
     return data
 
@@ -181,17 +178,16 @@ def _pinned(data: bytes, digest: str, what: str) -> bytes:
 def example(store: "S3Client", uri: str, listed_as: str | None) -> Example:
     """Read a model's input example, a body of /invocations, from its artifact tree.
 
-    That it belongs to the version's digest is shown by the store's word alone: the listing, with
-    path, size and ETag of every file, is the one that the operator recorded when it computed the
-    digest, and what is read has its ETag of that listing. A store that gives other bytes under an
-    ETag is believed, for a digest takes the bytes of the whole tree. Those the candidate's own pod
-    has checked, and predicted its example, before it was ready.
+    Computing the version's digest would take the bytes of the whole tree, so this relies on the
+    store's listing instead: the listing (path, size and ETag of every file) must be the one that
+    the operator recorded when it computed the digest, and the file must have its ETag. A store that
+    returns other bytes under the same ETag is not detected here; the candidate's own pod has
+    checked the digest, and predicted the example, before it became ready.
 
     Args:
         store: From `s3.client`.
         uri: The tree, s3://bucket/prefix.
-        listed_as: Digest of the listing that the operator recorded; None: it recorded none, and
-            nothing is compared.
+        listed_as: Digest of the listing that the operator recorded; None: nothing is compared.
 
     Raises:
         Failure: ArtifactDigestMismatch, ArtifactMissing, ArtifactInvalid, ConnectionRefused,
@@ -199,37 +195,7 @@ def example(store: "S3Client", uri: str, listed_as: str | None) -> Example:
 
     """
     try:
-        place = parse_uri(uri)
-        files = _files(store, place)
-        if listed_as not in {None, listing_digest((path, *file) for path, file in files.items())}:
-            raise Failure(
-                PodReason.DIGEST_MISMATCH,
-                f"the files under {uri} have changed since the operator read them",
-            )
-        if MLMODEL not in files:
-            raise s3.Gone(f"{place.prefix}{MLMODEL}: there is no such object")
-        name = example_path(
-            parsed(
-                s3.read(
-                    store, place.bucket, place.prefix + MLMODEL, LIMIT, files[MLMODEL][1]
-                ).decode()
-            )
-        )
-        if name not in files:
-            return Example()
-        size, etag = files[name]
-        if size > LIMIT:
-            return Example(
-                why=f"{EXAMPLE} has {size / LIMIT:.1f} MiB, more than {LIMIT >> 20}, and was not"
-                " sent"
-            )
-        return Example(
-            Case(
-                EXAMPLE,
-                s3.read(store, place.bucket, place.prefix + name, LIMIT, etag),
-                "/invocations",
-            )
-        )
+        return _example(store, uri, listed_as)
     except s3.Unreachable as error:
         raise Failure(PodReason.STORE_UNAVAILABLE, str(error)) from error
     except s3.Denied as error:
@@ -240,8 +206,32 @@ def example(store: "S3Client", uri: str, listed_as: str | None) -> Example:
         raise Failure(PodReason.ARTIFACT_INVALID, f"{uri}: {one_line(error, _SHOWN)}") from error
 
 
+def _example(store: "S3Client", uri: str, listed_as: str | None) -> Example:
+    place = parse_uri(uri)
+    files = _files(store, place)
+    if listed_as not in {None, listing_digest((path, *file) for path, file in files.items())}:
+        raise Failure(
+            PodReason.DIGEST_MISMATCH,
+            f"the files under {uri} have changed since the operator read them",
+        )
+
+    def read(path: str) -> bytes:
+        return s3.read(store, place.bucket, place.prefix + path, LIMIT, files[path][1])
+
+    if MLMODEL not in files:
+        raise s3.Gone(f"{place.prefix}{MLMODEL}: there is no such object")
+    name = example_path(parsed(read(MLMODEL).decode()))
+    if name not in files:
+        return Example()
+    size, _ = files[name]
+    if size > LIMIT:
+        has = f"it has {size / LIMIT:.1f} MiB, more than {LIMIT >> 20}"
+        return Example(why=f"{EXAMPLE} was not sent: {has}")
+    return Example(Case(EXAMPLE, read(name), "/invocations"))
+
+
 def _files(store: "S3Client", place: Location) -> dict[str, tuple[int, str]]:
-    """List the tree: size and ETag by relative path, as the operator lists it."""
+    """List the tree as the operator does: size and ETag by relative path."""
     found = (
         each
         for each in s3.entries(store, place.bucket, place.prefix)

@@ -1,8 +1,4 @@
-"""MLflow as the pods use it: the client, the run that the operator made, and its errors in our
-words.
-
-What is logged does not belong here.
-"""
+"""MLflow as the pods use it: the client, the run that the operator created, and its errors."""
 
 import os
 from collections.abc import Iterator
@@ -21,14 +17,15 @@ __all__ = ["client", "guarded", "is_refusal", "run_id"]
 
 
 def client() -> "MlflowClient":
-    """Return a client for MLFLOW_TRACKING_URI. Importing MLflow takes seconds: call it after
-    everything that can fail sooner.
+    """Return a client for MLFLOW_TRACKING_URI.
+
+    Importing MLflow takes seconds: call it after everything that can fail earlier.
     """
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-    # A server that restarts is waited for, about a minute; one that is gone must not hold the pod
-    # until its deadline.
+    # Wait about a minute for a server that restarts; one that is down must not keep the pod until
+    # its deadline.
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "5")
-    # It would print addresses that only pods know; status.mlflow.url is what people get.
+    # It would print URLs that only pods can reach; users find theirs in status.mlflow.url.
     os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
     from mlflow import MlflowClient  # noqa: PLC0415
 
@@ -36,10 +33,10 @@ def client() -> "MlflowClient":
 
 
 def run_id() -> str:
-    """Return the run that the operator made for this attempt.
+    """Return the id of the run that the operator created for this attempt.
 
     Raises:
-        Failure: InvalidConfiguration, when there is none.
+        Failure: InvalidConfiguration, when it is not set.
 
     """
     if not (found := os.environ.get(RUN_ID)):
@@ -48,7 +45,7 @@ def run_id() -> str:
 
 
 def is_refusal(error: "MlflowException") -> bool:
-    """Tell whether MLflow understood a request and does not take what is in it: it never will."""
+    """Return whether MLflow rejects a request's content, so that a retry would fail as well."""
     status = error.get_http_status_code()
     return 400 <= status < 500 and status not in {401, 403, 404, 408, 429}
 
@@ -58,7 +55,7 @@ def guarded(doing: str) -> Iterator[None]:
     """Turn MLflow's errors into a Failure: ConnectionRefused, RequestRefused or MLflowUnavailable.
 
     Args:
-        doing: What is being done, for the message: "logging the dataset".
+        doing: What the block does, for the message: "logging the dataset".
 
     """
     from mlflow.exceptions import MlflowException  # noqa: PLC0415

@@ -1,9 +1,6 @@
-"""Train the tabular model that run.json describes and log it to MLflow: the trainer of a training
-pod.
+"""Train the tabular model that run.json describes, and log it to MLflow.
 
-    python -m modelyard_runtime.train
-
-Learning belongs to `learning`, sending metrics to `live`.
+python -m modelyard_runtime.train
 """
 
 import logging
@@ -24,13 +21,12 @@ if TYPE_CHECKING:
 __all__ = ["main"]
 
 _EXAMPLE_ROWS = 5
-_FITTED = (
-    95.0  # percent of the progress that boosting is; the rest is judging and logging the model
-)
+_FITTED = 95.0
+"""Percent of the progress that boosting takes; the rest is evaluating and logging the model."""
 
 
 def main() -> None:
-    """Train, judge, log."""
+    """Train the model, evaluate it and log it."""
     config = configuration()
     if config.task is None:
         raise Failure(
@@ -39,13 +35,13 @@ def main() -> None:
     if config.dataset is None:
         raise invalid(f"the trainer {config.trainer} needs a dataset; set spec.dataset")
     run_id, key = tracking.run_id(), sign.signing_key()
-    from modelyard_runtime import learning  # noqa: PLC0415 - seconds, in which a signal would not be heard
+    from modelyard_runtime import learning  # noqa: PLC0415 - takes seconds, during which SIGTERM would be ignored
 
     model = learning.estimator(config.trainer, config.task, config.parameters)
     features, target = learning.table(find(dataset_folder()), config.dataset.target, config.task)
     rows = learning.split(features, target, config.task, int(model.random_state))
     print(
-        f"{len(rows.train)} rows to learn from, {len(rows.validation)} to judge by,"
+        f"{len(rows.train)} rows to train on, {len(rows.validation)} to validate on,"
         f" {features.shape[1]} features",
         flush=True,
     )
@@ -89,7 +85,7 @@ def _log_model(model: Any, example: "pd.DataFrame", task: Task) -> str:
         inputs=Schema([ColSpec("double", name) for name in example.columns]),
         outputs=Schema([ColSpec("long" if task == "classification" else "float")]),
     )
-    # It warns that this image has no pip whose version it could pin, in every training's log.
+    # MLflow would warn in every training's log that this image has no pip whose version to pin.
     logging.getLogger("mlflow.utils.environment").addFilter(
         lambda record: "pip version" not in record.getMessage()
     )
@@ -98,15 +94,14 @@ def _log_model(model: Any, example: "pd.DataFrame", task: Task) -> str:
         name="model",
         signature=signature,
         input_example=example,
-        # Named here, MLflow does not load the model once more in a process of its own to find out:
-        # that takes 8 s.
+        # Otherwise MLflow loads the model again in another process to find them: 8 s.
         pip_requirements=_requirements(),
     )
     return str(info.model_uri)
 
 
 def _requirements() -> list[str]:
-    """Return what it takes to load the model elsewhere, pinned."""
+    """Return the pinned requirements for loading the model elsewhere."""
     names = {
         "mlflow": "mlflow",
         "numpy": "numpy",

@@ -1,6 +1,4 @@
-"""A plain client of an API server that can act for others. What is asked of it does not belong
-here.
-"""
+"""A plain client of an API server that can impersonate users."""
 
 from __future__ import annotations
 
@@ -36,13 +34,13 @@ EXPERIMENTS, RUNS, MODELS, APPROVALS = (
 
 Manifest = dict[str, Any]
 MERGE, APPLY = "application/merge-patch+json", "application/apply-patch+yaml"
-# Long: what is waited for comes at once on an idle machine, and the tests may share theirs.
+# Long, because tests may share a busy machine.
 SECONDS = 180.0
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What the server said: its code, and the object or the status."""
+    """The server's answer: its code, and the object or the status."""
 
     code: int
     body: Manifest
@@ -53,9 +51,7 @@ class Answer:
 
 
 def path_of(resource: str, namespace: str | None = None, name: str | None = None) -> str:
-    """The path of a resource that is written ``group/version/plural``, or ``v1/plural`` in the
-    core group.
-    """
+    """Return the path of a resource, ``group/version/plural`` or ``v1/plural``."""
     *group, plural = resource.split("/")
     out = f"/apis/{'/'.join(group)}" if len(group) > 1 else f"/api/{group[0]}"
     return (
@@ -67,9 +63,7 @@ def path_of(resource: str, namespace: str | None = None, name: str | None = None
 
 
 class Api:
-    """An administrator's client, or somebody else's by impersonation. It keeps its connection,
-    so it is for one thread.
-    """
+    """A client of the administrator or of an impersonated user. It is for one thread."""
 
     def __init__(
         self, server: ApiServer, user: str | None = None, groups: Sequence[str] = ()
@@ -87,7 +81,7 @@ class Api:
         weakref.finalize(self, self._connection.close)
 
     def as_user(self, user: str, *groups: str) -> Api:
-        """A client that is taken for somebody else."""
+        """Return a client that impersonates a user."""
         return Api(self._server, user, groups)
 
     def ask(
@@ -97,7 +91,7 @@ class Api:
         try:
             return self._asked(method, path, data, content)
         except (http.client.RemoteDisconnected, ConnectionError, ssl.SSLError):
-            # The server closed the idle connection, or was started anew: another one is opened.
+            # The server closed the idle connection, or was restarted: open another one.
             self._connection.close()
             return self._asked(method, path, data, content)
 

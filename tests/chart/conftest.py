@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from tests.chart.api import MODELS, Api, eventually, path_of
-from tests.chart.helm import TEST_VALUES, install
+from tests.chart.api import EXPERIMENTS, MODELS, RUNS, Api, eventually, path_of, wait_storage
+from tests.chart.helm import NAMESPACE, RELEASE, TEST_VALUES, helm, install, kubectl
 from tests.cluster.apiserver import ApiServer, running
 
-# Whom the chart's roles are given to, in the namespace `risk`.
+# Users with the chart's roles, in the namespace `risk`.
 PEOPLE = {
     "vera-the-viewer": ["modelyard-viewer"],
     "dora-the-data-scientist": ["modelyard-editor"],
@@ -27,14 +27,14 @@ PEOPLE = {
 
 @pytest.fixture(scope="package")
 def server() -> Iterator[ApiServer]:
-    """A bare API server, with what ends namespaces and collects garbage."""
+    """A bare API server, with the namespace controller and the garbage collector."""
     with running(controllers=True) as started:
         yield started
 
 
 @pytest.fixture(scope="package")
 def installed() -> Iterator[ApiServer]:
-    """An API server with the chart, its demo tenant `risk`, and people who have its roles there."""
+    """An API server with the chart, its demo tenant `risk`, and users with its roles there."""
     with running(controllers=True) as started:
         install(started.kubeconfig, TEST_VALUES)
         admin = Api(started)
@@ -75,9 +75,59 @@ def installed() -> Iterator[ApiServer]:
         yield started
 
 
+# Namespaces that releases of these tests make.
+MADE = ("risk", "credit")
+
+
+@pytest.fixture
+def clean(server) -> Iterator[ApiServer]:
+    """The bare server; afterwards what the test left of its release is removed, without hooks."""
+    yield server
+    if RELEASE in helm(
+        "list", "--short", "--all", "--namespace", NAMESPACE, kubeconfig=server.kubeconfig
+    ):
+        uninstall(server)
+    admin = Api(server)
+    release_all(admin)
+    # Before the CRDs: the deletion of a namespace takes long if a kind is removed meanwhile.
+    for name in MADE:
+        admin.delete(path_of("v1/namespaces", name=name))
+    eventually(
+        lambda: all(admin.get(path_of("v1/namespaces", name=name)).code == 404 for name in MADE),
+        "the namespaces are gone",
+    )
+    wait_storage(admin)
+    kubectl("delete", "crd", "--all", "--wait=false", kubeconfig=server.kubeconfig)
+    eventually(
+        lambda: (
+            not admin.get(path_of("apiextensions.k8s.io/v1/customresourcedefinitions")).body[
+                "items"
+            ]
+        ),
+        "the CRDs are gone",
+    )
+
+
+def release_all(admin: Api) -> None:
+    """Remove all finalizers, as the operator would."""
+    for resource in (EXPERIMENTS, RUNS, MODELS):
+        for item in admin.get(path_of(resource)).body.get("items", []):
+            meta = item["metadata"]
+            admin.merge(
+                path_of(resource, meta["namespace"], meta["name"]),
+                {"metadata": {"finalizers": None}},
+            )
+
+
+def uninstall(server: ApiServer) -> None:
+    """Uninstall the release without hooks, because no pods run here."""
+    wait_storage(Api(server))
+    helm("uninstall", RELEASE, "--no-hooks", "--namespace", NAMESPACE, kubeconfig=server.kubeconfig)
+
+
 @pytest.fixture
 def values(tmp_path):
-    """Writes values into a file and gives its path."""
+    """Return a function that writes values to a file and returns its path."""
 
     def write(content: dict[str, Any]) -> Path:
         file = tmp_path / f"values-{len(list(tmp_path.iterdir()))}.json"
@@ -88,9 +138,7 @@ def values(tmp_path):
 
 
 def wait_for_policies(admin: Api, editor: str = "dora-the-data-scientist") -> None:
-    """A policy is in force a moment after it was made: wait until somebody with only the
-    editor's role is refused by both.
-    """
+    """Wait until the policies are in force, which takes a moment: an editor is refused by both."""
     dora = admin.as_user(editor)
     promotion = {
         "apiVersion": "modelyard.io/v1alpha1",

@@ -1,4 +1,4 @@
-"""Reads what ``values.yaml`` says of its values. Whether they are right does not belong here."""
+"""Read the descriptions of values in ``values.yaml``."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["comments", "leaves", "table"]
 
 
 def leaves(node: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
-    """The paths of all values that a user may set; resources are one, as in a pod."""
+    """Yield the paths of all values that a user may set; `resources` is one value."""
     if isinstance(node, dict) and node and path[-1:] != ("resources",):
         for key, value in node.items():
             yield from leaves(value, (*path, key))
@@ -22,7 +22,7 @@ def leaves(node: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
 
 
 def comments(text: str) -> dict[tuple[str, ...], str]:
-    """What `# --` says above each value."""
+    """Return the comment `# --` above each value."""
     out: dict[tuple[str, ...], str] = {}
     stack: list[str] = []
     words = ""
@@ -38,9 +38,9 @@ def comments(text: str) -> dict[tuple[str, ...], str]:
 
 
 def table(text: str) -> str:
-    """All values in one table of Markdown: name, default, what it says."""
+    """Return all values in one table of Markdown: name, default, description."""
     values, said = yaml.safe_load(text), comments(text)
-    lines = ["| value | default | what it is |", "|---|---|---|"]
+    lines = ["| value | default | description |", "|---|---|---|"]
     for path in leaves(values):
         default = values
         for key in path:

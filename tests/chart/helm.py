@@ -1,4 +1,4 @@
-"""Helm and kubectl as tests call them. What the chart should render does not belong here."""
+"""Helm and kubectl for tests."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ Manifest = dict[str, Any]
 
 
 class Refused(Exception):
-    """A program ended with an error; the text is what it said to people."""
+    """A program ended with an error; the text is its output."""
 
 
 @functools.cache

@@ -1,8 +1,7 @@
-"""``manifests/`` and the chart's page from the chart: ``python -m tests.chart.manifests --write``,
-or ``--check``, as a test does.
+"""Generate ``manifests/`` and the chart's README: ``python -m tests.chart.manifests --write``.
 
-What is installed by kustomize is what ``helm template`` makes of the chart's defaults, and of its
-demo. Samples do not belong here: they are written by hand.
+``--check`` reports files that are stale, as a test does. The manifests for kustomize are what
+``helm template`` renders for the chart's defaults, and for its demo. Samples are written by hand.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from tests.chart.helm import CHART, ROOT, render_text
 
 __all__ = ["DEMO_VALUES", "files", "main", "write_or_check"]
 
-# A rendering by kustomize draws no passwords; its Secrets come from the files beside it.
+# kustomize cannot generate random passwords: its Secrets come from the files beside it.
 DEMO_VALUES: dict[str, Any] = {
     "demo": {"enabled": True, "minio": {"existingSecret": "modelyard-minio"}}
 }
@@ -25,19 +24,19 @@ HEAD = (
     "# Generated from charts/modelyard by `python -m tests.chart.manifests --write`. Never edit"
     " it.\n"
 )
-PAGE = """<!-- Generated from values.yaml by `python -m tests.chart.manifests --write`. Never edit it. -->
+PAGE = """\
+<!-- Generated from values.yaml by `python -m tests.chart.manifests --write`. Never edit it. -->
 # The chart of modelyard
 
-Installs the operator: its CustomResourceDefinitions, its rights, the policies that guard promotion and purging, NetworkPolicies, the
-connections of its tenants, and for trying out an MLflow server and MinIO. How to use it is in [docs/install.md](../../docs/install.md).
+Installs the operator with its CustomResourceDefinitions, its rights, the policies that guard
+promotion and purging, NetworkPolicies and the connections of its tenants; for trying out, also an
+MLflow server and MinIO. [docs/install.md](../../docs/install.md) explains how to use it.
 
 """
 
 
 def pieces(values: dict[str, Any]) -> list[str]:
-    """The chart's objects as texts, without helm's hooks and its remarks on where each comes
-    from.
-    """
+    """Return the chart's objects as texts, without helm's hooks and its `# Source` comments."""
     text = re.sub(r"^# Source: .*\n", "", render_text(values, hooks=False), flags=re.MULTILINE)
     return [
         piece.strip("\n") + "\n"
@@ -47,10 +46,10 @@ def pieces(values: dict[str, Any]) -> list[str]:
 
 
 def files() -> dict[str, str]:
-    """The generated files: path below the repository's root, and text."""
+    """Return the generated files: path under the repository's root, and text."""
     base, demo = pieces({}), pieces(DEMO_VALUES)
     changed = [piece for piece in base if piece not in demo]
-    assert not changed, f"the demo changes what is installed without it:\n{changed[0]}"
+    assert not changed, f"the demo changes an object that is installed without it:\n{changed[0]}"
     return {
         "charts/modelyard/README.md": PAGE + table((CHART / "values.yaml").read_text()),
         "manifests/base/modelyard.yaml": HEAD + "".join(f"---\n{piece}" for piece in base),
@@ -60,21 +59,20 @@ def files() -> dict[str, str]:
 
 
 def main(words: list[str]) -> int:
-    """Writes the files, or says which are stale."""
+    """Write the files, or report which are stale."""
     return write_or_check(words, files, "tests.chart.manifests", __doc__)
 
 
 def write_or_check(
     words: list[str], made: Callable[[], dict[str, str]], module: str, usage: str | None
 ) -> int:
-    """Writes generated files (`--write`), or says which are stale (`--check`): of this module, and
-    of others that generate.
+    """Write generated files (`--write`), or report which are stale (`--check`), for any generator.
 
     Args:
-        words: The command line's.
-        made: Returns the files: path below the repository's root, and text.
-        module: Who writes them, as Python names it.
-        usage: What is printed when the words are wrong.
+        words: The arguments of the command line.
+        made: Returns the files: path under the repository's root, and text.
+        module: The generator's module.
+        usage: Printed on a usage error.
 
     """
     if words not in (["--write"], ["--check"]):

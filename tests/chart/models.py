@@ -1,6 +1,4 @@
-"""RegisteredModels for the tests of the policies, and how these tests read what the API server
-answers.
-"""
+"""RegisteredModels for the tests of the policies, and checks of the API server's answers."""
 
 from __future__ import annotations
 

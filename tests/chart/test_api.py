@@ -1,6 +1,4 @@
-"""What the chart makes, judged by a real API server: every object's schema, every pod's
-security.
-"""
+"""A real API server accepts every object of the chart, and every pod's security context."""
 
 from __future__ import annotations
 

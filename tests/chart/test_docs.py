@@ -1,6 +1,4 @@
-"""docs/install.md says what is so: its values render, its manifests are taken, what it names is
-there.
-"""
+"""docs/install.md is true: its values render, its manifests are valid, what it names exists."""
 
 from __future__ import annotations
 

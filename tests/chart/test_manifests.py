@@ -1,6 +1,4 @@
-"""`manifests/`: the same as the chart, applied and taken away by kubectl alone; and samples that
-the API server takes.
-"""
+"""`manifests/` is the same as the chart, and kubectl can apply and delete it; samples are valid."""
 
 from __future__ import annotations
 
@@ -102,7 +100,7 @@ def test_applied_and_taken_away_nothing_is_left(server, name):
     )
     assert admin.get(path_of("apps/v1/deployments", NAMESPACE, "modelyard")).code == 200
     wait_storage(admin)
-    # What lies in a namespace may go with it first.
+    # Objects in a namespace may already have been deleted with it.
     kubectl(
         "delete", "--wait=false", "--ignore-not-found", "-k", MANIFESTS / name, kubeconfig=config
     )

@@ -1,7 +1,7 @@
 """Requests that change many stages at once, on a real API server.
 
-CEL bounds what an expression may cost, and an authorizer check is dear: a policy that asks about
-too many stages in one expression refuses everybody, administrators too. Here every stage of a full
+CEL limits the cost of an expression, and an authorizer check is expensive: a policy that checks too
+many stages in one expression refuses everyone, including administrators. Here every stage of a full
 model changes.
 """
 
@@ -61,7 +61,7 @@ def full(version: str) -> dict[str, Any]:
     return {stage: {"version": version} for stage in STAGES}
 
 
-# Each prepares what it needs as the administrator, and changes 16 stages as somebody else.
+# Each prepares its objects as the administrator, and changes 16 stages as another user.
 def create(admin: Api, person: Api) -> Answer:
     return person.create(path_of(MODELS, "risk"), model(next(names), full("v1")))
 
@@ -160,7 +160,7 @@ def test_an_editor_changes_none_of_them_and_is_told_which(people, change: Change
 def test_a_right_that_is_missing_for_one_stage_refuses_the_request(
     people, change: Change, user: str
 ):
-    """For each of the 16: none is forgotten, wherever it stands in the request."""
+    """Each of the 16 stages is checked, wherever it is in the request."""
     answer = change(people, people.as_user(user))
     assert refused(
         answer, f"{user} may not ", f"registeredmodels/{LACKING[user]}", "the verb promote"
@@ -183,8 +183,7 @@ def test_more_than_sixteen_stages_in_one_request_are_refused_in_a_sentence(peopl
     answer = people.merge(path, {"spec": {"stages": dict.fromkeys(STAGES) | renamed}})
     assert answer.code == 422
     said = (
-        f"this request changes 32 stages of risk/{name}: one request may change 16 at most; split"
-        " it"
+        f"this request changes 32 stages of risk/{name}: a request may change at most 16; split it"
     )
     assert said in answer.message
     assert people.merge(path, {"spec": {"stages": dict.fromkeys(STAGES)}}).code == 200
@@ -286,7 +285,7 @@ def test_a_training_run_that_every_stage_asks_for(people):
     )
     for user, stage in LACKING.items():
         assert refused(
-            people.as_user(user).create(path, run(name)), "asks for the version that", stage
+            people.as_user(user).create(path, run(name)), "requests the version that", stage
         )
     for person in (people, people.as_user("lea-the-lead")):
         body = run(name)

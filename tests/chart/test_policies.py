@@ -1,6 +1,4 @@
-"""Who may promote, purge and write, on a real API server: the chart's roles and policies, asked
-by the people who have them.
-"""
+"""Users with the chart's roles promote, purge and write, on a real API server with its policies."""
 
 from __future__ import annotations
 
@@ -191,7 +189,7 @@ def test_deleting_a_model_empties_its_stages(admin):
     name = path.rsplit("/", 1)[1]
     assert refused(
         dora.delete(path),
-        f"may not delete risk/{name}: stage production asks for v1: it needs the verb promote",
+        f"may not delete risk/{name}: stage production requests v1: it needs the verb promote",
     )
     assert lea.delete(path).code == 200
     idle = made(admin, {"production": {}})
@@ -275,7 +273,7 @@ def test_asking_for_deletion_outside_needs_the_verb_purge(admin, resource, plura
     assert refused(
         dora.delete(path),
         f"may not delete it ({plural} risk/{name})",
-        "with deletionPolicy: Retain it would stay",
+        "with deletionPolicy: Retain the data would be kept",
     )
     assert dora.merge(path, RETAIN).code == 200
     assert dora.delete(path).code == 200
@@ -304,7 +302,7 @@ def test_purging_by_collection_is_no_way_around(admin):
     ],
 )
 def test_what_ends_namespaces_is_not_asked(admin, user):
-    """They have no right to promote or purge, and would try for ever."""
+    """They have no right to promote or purge, and would retry without end."""
     collector = admin.as_user(user)
     body = model(next(names), {"production": {"version": "v1"}}, deletionPolicy="Delete")
     body["metadata"]["labels"] = {"sweep": "collected"}

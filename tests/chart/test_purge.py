@@ -1,4 +1,4 @@
-"""The CronJob that purges: what it is told, where it runs, whom it may ask."""
+"""The CronJob that purges: its arguments, its node and its network."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whom the operator and the tenants' pods may connect to, as the chart renders it."""
+"""The addresses that the operator and the tenants' pods may connect to, as rendered."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the chart makes of its values: tenants, the demo, the end."""
+"""What the chart renders for tenants, the demo and the uninstallation."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""docs/how-to/tenants.md, observe.md: tenants come and go as they say, and roles, the quota and
-the audit policy do what they say.
-"""
+"""docs/how-to/tenants.md and observe.md are true: tenants, roles, quota and audit policy."""
 
 from __future__ import annotations
 

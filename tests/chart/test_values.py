@@ -1,4 +1,4 @@
-"""The chart's values: each is explained, and what does not fit is refused in words that help."""
+"""The chart's values: each has a description, and invalid ones are rejected with a message."""
 
 from __future__ import annotations
 
@@ -182,42 +182,42 @@ def test_a_wrong_value_is_refused_by_its_name(values, said):
     [
         (
             {"tenants": [RISK, RISK]},
-            "tenants[1] (risk): the namespace is a tenant already; a namespace has one connection",
+            "tenants[1] (risk): the namespace is listed twice; a namespace has only one connection",
         ),
         (
             tenant(s3=None),
             (
-                "tenants[0] (risk): give mlflow and s3, or set existingSecret: true when the Secret"
-                " modelyard-connection is there"
+                "tenants[0] (risk): set mlflow and s3, or set existingSecret: true if the Secret"
+                " modelyard-connection exists"
             ),
         ),
         (
             tenant(existingSecret=True),
             (
-                "tenants[0] (risk): existingSecret says that the Secret modelyard-connection is there;"
+                "tenants[0] (risk): with existingSecret the Secret modelyard-connection must exist;"
                 " leave out mlflow and s3"
             ),
         ),
         (
             tenant(mlflow=RISK["mlflow"] | {"token": "t"}),
-            "tenants[0] (risk): mlflow has a token and a user; give one of them",
+            "tenants[0] (risk): mlflow has both a token and a user; set one of them",
         ),
         (
             tenant(mlflow={"uri": "http://m", "username": "u"}),
-            "tenants[0] (risk): mlflow.username and mlflow.password go together",
+            "tenants[0] (risk): set both mlflow.username and mlflow.password, or neither",
         ),
         (
             tenant(labels={"a": "b"}),
             (
-                "tenants[0] (risk): labels are put on a namespace that the chart creates; set"
+                "tenants[0] (risk): labels are only for a namespace that the chart creates; set"
                 " createNamespace"
             ),
         ),
         (
             tenant(keepNamespace=False),
             (
-                "tenants[0] (risk): keepNamespace is for a namespace that the chart creates; set"
-                " createNamespace"
+                "tenants[0] (risk): keepNamespace is only for a namespace that the chart creates;"
+                " set createNamespace"
             ),
         ),
         (
@@ -235,8 +235,8 @@ def test_a_wrong_value_is_refused_by_its_name(values, said):
                 }
             },
             (
-                "demo.mlflow: backendStoreUri and backendStoreSecret both name a database; give one of"
-                " them"
+                "demo.mlflow: backendStoreUri and backendStoreSecret both name a database; set one"
+                " of them"
             ),
         ),
         (
@@ -246,55 +246,55 @@ def test_a_wrong_value_is_refused_by_its_name(values, said):
         (
             {"purge": {"enabled": True}},
             (
-                "purge.backendStoreSecret: name the Secret with MLflow's database and the keys of S3,"
-                " or set purge.enabled to false"
+                "purge.backendStoreSecret: name the Secret with MLflow's database and the keys of"
+                " S3, or set purge.enabled to false"
             ),
         ),
         (
             {"demo": {"enabled": True}, "purge": {"backendStoreSecret": "database"}},
             (
-                "purge: with demo.enabled it is the demo's database that is purged; leave out"
+                "purge: with demo.enabled the demo's database is purged; leave out"
                 " purge.enabled and purge.backendStoreSecret"
             ),
         ),
         (
             {"replicas": 2, "podDisruptionBudget": {"minAvailable": 2}},
-            "podDisruptionBudget.minAvailable: 2 of 2 replicas lets no node be drained",
+            "podDisruptionBudget.minAvailable: 2 of 2 replicas prevents every node drain",
         ),
         (
             runtime(RUNTIME_IMAGE + 1),
             (
-                f"runtime.image: its name has {RUNTIME_IMAGE + 1} characters, {RUNTIME_IMAGE} is the"
-                " most that a model's status has room for"
+                f"runtime.image: its name has {RUNTIME_IMAGE + 1} characters, but a model's status"
+                f" has room for {RUNTIME_IMAGE}"
             ),
         ),
         (
             {"watchNamespaces": ["kube-system"]},
             (
-                "kube-system: policies.fence keeps the operator out of the system's namespaces and its"
-                " own; name another namespace for models"
+                "kube-system: policies.fence forbids the operator to write in the system's"
+                " namespaces and its own; use another namespace for models"
             ),
         ),
         (
             tenant(namespace="modelyard-system"),
-            "modelyard-system: policies.fence keeps the operator out of",
+            "modelyard-system: policies.fence forbids the operator to write",
         ),
         (
             {"serviceAccount": {"create": False}},
             (
-                "serviceAccount.name: name the ServiceAccount that is there, or set"
-                " serviceAccount.create to true"
+                "serviceAccount.name: name an existing ServiceAccount, or set serviceAccount.create"
+                " to true"
             ),
         ),
     ],
 )
-def test_values_that_do_not_fit_together_are_refused_with_the_next_step(values, said):
+def test_values_that_contradict_each_other_are_rejected_with_the_next_step(values, said):
     with pytest.raises(Refused) as refusal:
         render(values)
     assert said in str(refusal.value)
 
 
-def test_the_longest_runtime_image_is_taken():
+def test_the_longest_runtime_image_is_accepted():
     values = runtime(RUNTIME_IMAGE)
     (container,) = find(render(values), "Deployment", RELEASE)["spec"]["template"]["spec"][
         "containers"
@@ -304,11 +304,11 @@ def test_the_longest_runtime_image_is_taken():
     assert len(given) == RUNTIME_IMAGE
 
 
-def test_all_that_does_not_fit_is_said_at_once():
+def test_all_contradictions_are_reported_at_once():
     with pytest.raises(Refused) as refusal:
         render({"tenants": [RISK, RISK | {"labels": {"a": "b"}}, {"namespace": "vault"}]})
     assert len(re.findall(r"^- tenants\[", str(refusal.value), re.MULTILINE)) == 3
 
 
-def test_the_values_that_others_take_as_examples_fit():
+def test_the_example_values_are_valid():
     assert render({"tenants": [RISK, CREDIT]})

@@ -72,14 +72,14 @@ def test_a_promotion_that_the_policy_denies_names_the_stages():
 
 def test_another_change_that_needs_promote_names_its_stages():
     text = (
-        "denied request: stage production, stage staging of fraud asks for the version that new"
+        "denied request: stage production, stage staging of fraud requests the version that new"
         " registers: alice needs the verb"
     )
     stages = "registeredmodels/production, registeredmodels/staging"
     assert answer(403, f"{text} promote on {stages} in group modelyard.io").resource == stages
     text = (
-        "denied request: alice may not scale what serves it: the operator does, and who has the"
-        " verb promote on"
+        "denied request: alice may not scale objects that serve it: only the operator may, or a"
+        " user who has the verb promote on"
     )
     assert (
         answer(403, f"{text} registeredmodels/production in group modelyard.io").resource
@@ -89,9 +89,9 @@ def test_another_change_that_needs_promote_names_its_stages():
 
 def test_a_purge_that_the_policy_denies_names_the_verb():
     text = (
-        "x denied request: alice may not delete it (experiments risk/fraud): what it made in MLflow"
-        " would go too, which needs the verb purge on experiments in group modelyard.io; with"
-        " deletionPolicy: Retain it would stay"
+        "x denied request: alice may not delete it (experiments risk/fraud): its data in MLflow"
+        " would be deleted too, which needs the verb purge on experiments in group modelyard.io;"
+        " with deletionPolicy: Retain the data would be kept"
     )
     found = answer(403, text, "Forbidden")
     assert (found.verb, found.resource, found.namespace) == ("purge", "experiments", "risk")

@@ -271,7 +271,7 @@ def test_what_others_keep_below_its_artifacts_stays(world: World):
     run, at = world.run(experiment)
     lodger = world.user.ask("experiment", f"lodger/{world.name}", {}, f"{at}/deep")
     world.run(lodger, ours=False, deleted=False)
-    assert "keeps artifacts below its own" in world.purge("--run-ids", run).line(run)
+    assert "has artifacts under its prefix" in world.purge("--run-ids", run).line(run)
     assert (world.sees("run", run), world.objects(at)) == ("deleted", 4)
 
 
@@ -303,7 +303,7 @@ def test_a_restored_run_and_one_that_was_never_deleted_are_refused(world: World)
         done.line(restored)
         == f"refused run {restored}: the run is not soft-deleted; delete it first"
     )
-    assert "there is no such run" in done.line("0" * 32)
+    assert "this run does not exist" in done.line("0" * 32)
     assert (world.sees("run", restored), world.objects(at), world.sees("run", deleted)) == (
         "active",
         2,
@@ -320,7 +320,7 @@ def test_a_strangers_run_stays_unless_all_is_said(world: World):
     done = world.purge("--older-than", "0s")
     assert (
         done.line(run)
-        == f"kept run {run}: it has no tag modelyard.io/uid, so it is somebody else's"
+        == f"kept run {run}: it has no tag modelyard.io/uid, so it does not belong to modelyard"
     )
     assert (world.sees("run", run), world.objects(at), world.sees("experiment", experiment)) == (
         "deleted",
@@ -344,7 +344,7 @@ def test_an_experiment_goes_when_nothing_of_it_is_kept(world: World):
     world.user.ask("delete experiment", experiment)
     done = world.purge("--older-than", "0s")
     assert done.code == 0, done.errors
-    assert done.line(experiment).endswith(": 1 run(s) and 0 logged model(s) of it are kept")
+    assert done.line(experiment).endswith(": it still has 1 run(s) and 0 logged model(s)")
     assert (world.sees("experiment", experiment), world.sees("run", run)) == ("deleted", "deleted")
     assert (
         world.sees("run", untagged),
@@ -444,8 +444,8 @@ def test_more_objects_than_s3_deletes_at_a_time(world: World):
     ("uri", "said"),
     [
         ("", "MLFLOW_BACKEND_STORE_URI is not set"),
-        ("sqlite:////nowhere/mlflow.db", "there is no file /nowhere/mlflow.db"),
-        ("http://mlflow:5050", "names no database"),
+        ("sqlite:////nowhere/mlflow.db", "the file /nowhere/mlflow.db, which does not exist"),
+        ("http://mlflow:5050", "is not the URI of a database"),
         ("postgresql://modelyard:top-secret@127.0.0.1:1/mlflow", "DatabaseUnavailable"),
     ],
 )

@@ -76,7 +76,7 @@ def test_what_serves_is_the_operator_s_and_evictions_and_restarts_go_on(
     for words in refused:
         # What is held is kept by a policy of its own, and the API server says whichever refuses
         # first.
-        with pytest.raises(Failed, match=r"promote on registeredmodels|production holds v1"):
+        with pytest.raises(Failed, match=r"promote on registeredmodels|production is at v1"):
             does("dora", *words)
     with pytest.raises(Failed, match="promote on registeredmodels"):
         does("dora", "create", "-f", "-", stdin=json.dumps(service))

@@ -1,3 +1,1 @@
-"""What GitOps engines make of our objects: Argo CD's and Flux's own code, asked by a small Go
-program.
-"""
+"""What GitOps engines show for modelyard's objects, by Argo CD's and Flux's own code."""

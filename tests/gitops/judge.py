@@ -1,6 +1,4 @@
-"""The engines themselves, as a program: built once into the cache folder, asked in JSON. What
-they should answer does not belong here.
-"""
+"""A Go program with the engines' own code, built once into the cache folder; it speaks JSON."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""Objects in every state that a reason names, as the real engine leaves them in the stories.
-
-What GitOps engines make of them does not belong here.
-"""
+"""Objects in the state of every reason, as the real engine leaves them in the stories."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""Objects on an API server as a sync leaves them, and as the operator changes them afterwards.
-What is compared does not belong here.
-"""
+"""Objects on an API server after a sync, and after the operator's changes."""
 
 from __future__ import annotations
 

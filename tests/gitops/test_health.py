@@ -1,6 +1,4 @@
-"""What Argo CD, kstatus and Flux say of every state that our objects can be in: their own code,
-asked once for all.
-"""
+"""What Argo CD's, kstatus' and Flux's own code shows for every state of modelyard's objects."""
 
 from __future__ import annotations
 
@@ -29,7 +27,7 @@ EXPRESSIONS = FLUX[1]["spec"]["healthCheckExprs"]
 HEALTHY = ("Healthy", "Current", "Current")
 WAITS = ("Progressing", "InProgress", "InProgress")
 BROKEN = ("Degraded", "Failed", "Failed")
-# Nobody waits for what is suspended on purpose; kstatus has no word for it.
+# No engine waits for a suspended object; kstatus has no status for it.
 HELD = ("Suspended", "InProgress", "Current")
 # A promotion that waits for a gate is not through, so Flux waits; Argo CD has a word for it.
 PAUSED = ("Suspended", "InProgress", "InProgress")
@@ -177,7 +175,7 @@ def test_an_object_that_nobody_has_looked_at_is_on_its_way(kind: str):
     del fresh["status"]
     (said,) = judged(fresh)
     assert words(said) == ("Progressing", "Current", "Unknown")
-    assert said.message == "modelyard has not looked at it yet."
+    assert said.message == "modelyard has not observed this object yet."
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -201,7 +199,7 @@ def test_conditions_of_an_earlier_spec_are_no_answer_to_this_one(kind: str, reas
     edited["metadata"]["generation"] += 1
     (said,) = judged(edited)
     assert words(said) == WAITS
-    assert said.message == "modelyard has not looked at this spec yet."
+    assert said.message == "modelyard has not observed this spec yet."
 
 
 def test_a_run_that_is_let_go_on_is_suspended_no_more():

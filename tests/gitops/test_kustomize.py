@@ -1,6 +1,4 @@
-"""Names that kustomize changes are followed by what names them, wherever our kinds name
-anything.
-"""
+"""When kustomize changes a name, it changes all fields of modelyard's kinds that refer to it."""
 
 from __future__ import annotations
 

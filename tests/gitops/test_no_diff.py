@@ -1,6 +1,4 @@
-"""After a sync there is nothing to sync: Argo CD's own comparison, in each of its ways, and
-`kubectl diff`.
-"""
+"""After a sync there is no diff, by each of Argo CD's comparisons and by `kubectl diff`."""
 
 from __future__ import annotations
 

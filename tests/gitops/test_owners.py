@@ -1,6 +1,4 @@
-"""One RegisteredModel, two owners: data scientists apply versions, a release team applies
-stages, each by server-side apply.
-"""
+"""One RegisteredModel with two owners: one applies versions, the other applies stages."""
 
 from __future__ import annotations
 
@@ -22,7 +20,7 @@ LEA = "lea-the-lead"
 
 
 class Team:
-    """Somebody who applies files as one field manager."""
+    """A user who applies files with one field manager."""
 
     def __init__(self, server: ApiServer, user: str, manager: str) -> None:
         self.server, self.user, self.manager = server, user, manager

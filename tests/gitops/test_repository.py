@@ -1,6 +1,4 @@
-"""The sample repository: valid as it is, a promotion is one line, and the line's folder says who
-approves it.
-"""
+"""The sample repository is valid, a promotion is one line, and its folder decides who approves."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""What the engine's account may do by manifests/gitops/rights.yaml: sync the repository,
-promote, prune; with less it cannot.
-"""
+"""With manifests/gitops/rights.yaml the engine can sync, promote and prune; with less it cannot."""
 
 from __future__ import annotations
 
@@ -12,7 +10,7 @@ import yaml
 
 from tests.chart.api import Api, Manifest, eventually, path_of
 from tests.chart.helm import ROOT, Refused, documents, kubectl
-from tests.chart.policies.world import plural_path
+from tests.chart.policies.objects import plural_path
 from tests.cluster.apiserver import ApiServer
 from tests.gitops.synced import objects
 

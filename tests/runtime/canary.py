@@ -1,4 +1,4 @@
-"""A stable server that splits, what it is told, and clients that say who answered them."""
+"""A stable server that splits its requests, its rule, and clients that count who answered."""
 
 import asyncio
 import json
@@ -23,11 +23,11 @@ __all__ = ["CANDIDATE", "PREDICT", "STABLE", "Stable", "ask", "band", "rule", "s
 STABLE, CANDIDATE = ("v3", "1f2e3d4c"), ("v4", "2e3d4c5b")
 PREDICT = wire(V1, {"instances": ROWS[:1]})
 CHANCE = 1e-6
-"""With which a test fails though all is well, for each binomial band."""
+"""The probability that a test fails by chance, for each binomial band."""
 
 
 def rule(weight: int, revision: int = 1, **more: Any) -> dict[str, Any]:
-    """What the operator writes."""
+    """A rule, as the operator writes it."""
     candidate = {
         "candidate": "fraud-production-v4-2e3d4c5b",
         "version": CANDIDATE[0],
@@ -38,7 +38,7 @@ def rule(weight: int, revision: int = 1, **more: Any) -> dict[str, Any]:
 
 @dataclass
 class Stable:
-    """A server with a file that tells it how to split."""
+    """A server with a file for its rule."""
 
     server: Server
     file: Path
@@ -51,7 +51,7 @@ class Stable:
         partial.replace(self.file)
 
     def tell(self, weight: int, **more: Any) -> None:
-        """Tell it, and wait until all its workers apply it."""
+        """Write a rule, and wait until all workers apply it."""
         self.revision += 1
         self.write(json.dumps(rule(weight, self.revision, **more)))
         until(
@@ -64,7 +64,7 @@ class Stable:
         return self.server.traffic()
 
     def arm(self, name: str) -> tuple[int, int, int]:
-        """Requests, failures and refusals of an arm, or of those invited."""
+        """Return requests, failures and refusals of an arm."""
         found = self.traffic
         arm = found[name] if name == "invited" else found["arms"][name]
         assert sum(arm["latency"].values()) == arm["requests"] - arm["failures"] - arm["refusals"]
@@ -143,12 +143,12 @@ def ask(ports: Sequence[int], wires: Sequence[bytes], connections: int = 8) -> l
 
 
 def who(found: Sequence[Told]) -> Counter[str]:
-    """How many requests each version has answered; all of them well."""
+    """Return how many requests each version answered; all answers must be successful."""
     assert {each.status for each in found} <= {200}, Counter(found)
     return Counter(each.version for each in found)
 
 
 def band(count: int, percent: float) -> range:
-    """How often chance may draw the candidate."""
+    """Return how often the candidate may be drawn, as a range."""
     least, most = binom.interval(1 - CHANCE, count, percent / 100)
     return range(int(least), int(most) + 1)

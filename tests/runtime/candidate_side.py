@@ -1,4 +1,4 @@
-"""What the pod of the gate `smoke` asks: a candidate's server, and a store with its files."""
+"""The candidate for the gate `smoke`: its server, and a store with its files."""
 
 import hashlib
 import json

@@ -1,6 +1,4 @@
-"""Real models, and real servers of them that tests share: each is made once, when a test first
-asks for it.
-"""
+"""Real models and model servers that tests share; each is started when a test first needs it."""
 
 import hashlib
 import json

@@ -1,5 +1,4 @@
-"""Requests that become far more than they are, and by how much a server grew when each was
-measured.
+"""Requests that take far more memory than their size, with the measured growth of a server.
 
 `python -m tests.bench --only hostile` measures again.
 """
@@ -25,7 +24,7 @@ PARQUET = "application/vnd.apache.parquet"
 
 @dataclass(frozen=True)
 class Hostile:
-    """A request that becomes far more than it is."""
+    """A request that takes far more memory than its size."""
 
     model: str
     ask: Callable[[Server], Answer]

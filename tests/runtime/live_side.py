@@ -1,6 +1,7 @@
 """Metrics as a trainer logs them, in a process of its own, for it imports MLflow. Run as a program:
 
-python -m tests.runtime.live_side <uri>     logs into a new run, two metrics of which MLflow refuses, and prints what it has
+python -m tests.runtime.live_side <uri>     logs into a new run,
+    two metrics of which MLflow refuses, and prints what it has
 """
 
 import json

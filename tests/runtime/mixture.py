@@ -1,6 +1,4 @@
-"""Requests of all protocols, good and bad, as they go over the wire, and what a server answers
-to them.
-"""
+"""Requests of all protocols, valid and invalid, as bytes, and a server's answers to them."""
 
 import asyncio
 import json
@@ -108,7 +106,7 @@ def requests(count: int) -> list[bytes]:
 
 
 async def _asked(port: int, wires: Sequence[bytes], pipelined: int) -> list[Got]:
-    """Ask on one connection, so many at once."""
+    """Send requests on one connection, several at once."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     found: list[Got] = []
     for at in range(0, len(wires), pipelined):

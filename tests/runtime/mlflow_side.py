@@ -2,7 +2,8 @@
 as a program:
 
 python -m tests.runtime.mlflow_side models <folder>     logs the models that the tests serve
-python -m tests.runtime.mlflow_side                     answers lines of JSON, `["shown", uri]` and the like, by one each
+python -m tests.runtime.mlflow_side                     answers lines of JSON, `["shown",
+    uri]` and the like, by one each
 """
 
 import json
@@ -235,7 +236,7 @@ def shown(uri: str) -> dict[str, Any]:
 
 
 def talk() -> None:
-    """Answer until nobody asks any more."""
+    """Answer requests until the input ends."""
     out, sys.stdout = sys.stdout, sys.stderr  # MLflow prints
     for line in sys.stdin:
         command, argument = json.loads(line)

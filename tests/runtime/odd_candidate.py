@@ -1,6 +1,4 @@
-"""Candidates that are none: they hang, close, and say what no model server says. One port, whose
-manner can be changed.
-"""
+"""A broken candidate on one port, whose misbehaviour can be changed: it hangs, closes, or lies."""
 
 import asyncio
 import threading
@@ -124,7 +122,7 @@ class Odd:
         self._run(self._opened())
 
     def close(self) -> None:
-        """Be there no more."""
+        """Stop the server."""
         self._run(self._closed())
 
     def end(self) -> None:

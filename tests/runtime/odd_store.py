@@ -1,6 +1,4 @@
-"""S3 and MLflow as they should not be: small HTTP servers that do what the real ones do only on
-a bad day.
-"""
+"""Failing S3 and MLflow: small HTTP servers with errors that the real ones rarely give."""
 
 import json
 import threading

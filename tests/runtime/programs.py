@@ -1,6 +1,4 @@
-"""The runtime's programs as pods run them: processes with an environment of their own, a log and
-a termination message.
-"""
+"""Run the runtime's programs as pods do: processes with their own environment and log."""
 
 import http.client
 import json
@@ -20,7 +18,7 @@ from tests.harness import until
 __all__ = ["Answer", "Ended", "Server", "environment", "mlflow_side", "program", "serving", "start"]
 
 ROOT = Path(__file__).parents[2]
-PATIENCE = 240.0  # a machine that does a dozen other things at once is slow, not wrong
+PATIENCE = 240.0  # seconds; a busy machine is slow
 
 
 def environment(folder: Path, more: Mapping[str, str] | None = None) -> dict[str, str]:
@@ -44,7 +42,7 @@ def environment(folder: Path, more: Mapping[str, str] | None = None) -> dict[str
 
 @dataclass(frozen=True)
 class Ended:
-    """What is left of a process."""
+    """The result of a process."""
 
     code: int
     log: str
@@ -135,7 +133,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class Server:
-    """A model server that runs."""
+    """A running model server."""
 
     folder: Path
     process: "subprocess.Popen[bytes]"

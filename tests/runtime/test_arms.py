@@ -1,4 +1,4 @@
-"""What was drawn, as it is counted: by revision, over workers, of which some have ended."""
+"""Counters of a canary: per revision, over several workers, of which some have ended."""
 
 import asyncio
 import json

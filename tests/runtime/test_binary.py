@@ -1,6 +1,4 @@
-"""Binary tensors and compressed bodies, asked for by Triton's own client, and what is wrong with
-them, as bytes.
-"""
+"""Binary tensors and compressed bodies, sent by Triton's own client; and invalid ones, as bytes."""
 
 import gzip
 import json
@@ -154,23 +152,23 @@ REFUSED = {
         "Inference-Header-Content-Length",
     ),
     "fewer bytes than promised": (*binary(GOOD, len(GOOD) + 1), "480 bytes are left"),
-    "more bytes than promised": (*binary(GOOD + b"x", len(GOOD)), "1 bytes behind the JSON"),
-    "another shape": (*binary(GOOD, shape=[3, 19]), "the shape takes 57 FP64 values of 8 bytes"),
+    "more bytes than promised": (*binary(GOOD + b"x", len(GOOD)), "1 bytes after the JSON"),
+    "another shape": (*binary(GOOD, shape=[3, 19]), "the shape has 57 FP64 values of 8 bytes"),
     "a shape of too many": (*binary(GOOD, shape=[10**18] * 20), "more values"),
     "a size that is none": (*binary(GOOD, "all"), "number of bytes"),
     "data twice": (*binary(GOOD, data=[1.0]), "both data and binary_data_size"),
     "neither true nor false": (*binary(b"\x02", datatype="BOOL", shape=[1]), "0 or 1"),
     "a text without its length": (
         *binary(b"abc", datatype="BYTES", shape=[1]),
-        "behind its length",
+        "preceded by its length",
     ),
     "a text that is too long": (
         *binary(struct.pack("<I", 2**32 - 1) + b"a", datatype="BYTES", shape=[1]),
-        "behind its length",
+        "preceded by its length",
     ),
     "a text too many": (
         *binary(struct.pack("<I", 1) + b"ab", datatype="BYTES", shape=[1]),
-        "behind its length",
+        "preceded by its length",
     ),
     "texts that are not there": (*binary(b"", datatype="BYTES", shape=[10**6]), "more values"),
     "no UTF-8": (*binary(struct.pack("<I", 1) + b"\xff", datatype="BYTES", shape=[1]), "not UTF-8"),
@@ -216,8 +214,8 @@ def test_a_compressed_body_is_a_body_of_any_protocol(served: Serve):
         (b"{}", "br", 415, "gzip, deflate"),
         (b"{}", "gzip, gzip", 415, "gzip, deflate"),
         (b"{}", "gzip", 400, "not gzip"),
-        (gzip.compress(b"{}" * 1000)[:-4], "gzip", 400, "ends in the middle"),
-        (b"", "gzip", 400, "ends in the middle"),
+        (gzip.compress(b"{}" * 1000)[:-4], "gzip", 400, "it is truncated"),
+        (b"", "gzip", 400, "it is truncated"),
         (gzip.compress(b"{}") + b"more", "gzip", 400, "not gzip"),
         (gzip.compress(b" ") * 2001, "gzip", 400, "members"),
     ],

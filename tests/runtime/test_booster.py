@@ -1,6 +1,4 @@
-"""XGBoost by its C API beside its Python package: equal to the bit for every kind of model, in
-batches and alone.
-"""
+"""XGBoost's C API gives the same bits as its Python package, for every kind of model."""
 
 import json
 import subprocess

@@ -1,6 +1,4 @@
-"""How much all requests of a process take together: what is held is refused at its end, work
-waits its turn.
-"""
+"""The memory budget of a process: holding too much is refused, work waits its turn."""
 
 import asyncio
 

@@ -1,8 +1,7 @@
-"""A canary with real servers: stable ones that split, and a candidate, each a process, asked over
-real sockets.
+"""A canary with real processes and sockets: stable servers that split, and a candidate.
 
-20,000 requests in this file and in test_odd_candidates, most of them where something goes wrong,
-and none is lost or fails.
+This file and test_odd_candidates send 20,000 requests, most of them while something fails, and none
+is lost or fails.
 """
 
 import threading
@@ -102,7 +101,7 @@ def predicted(version: str, stable: Server, candidate: Server) -> bytes:
 
 
 def test_a_stable_server_is_replaced_in_the_middle(models: Path, candidate: Server, tmp_path: Path):
-    """It drains and answers all itself; the one that comes answers all itself until it is told."""
+    """A draining server answers all requests itself, and a new one does until it has a rule."""
     env = {"MODELYARD_WORKERS": "2", "MODELYARD_DRAIN_SECONDS": "1"}
     with ExitStack() as stack:
         first, second = (

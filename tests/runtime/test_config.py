@@ -1,6 +1,4 @@
-"""What a pod is told and what it tells: configuration, parameters, termination messages, a
-dataset's figures.
-"""
+"""Configuration, parameters and termination messages of pods, and the figures of datasets."""
 
 import json
 import subprocess
@@ -30,12 +28,20 @@ ALIASES = TRAINERS["xgboost"].aliases
     ("run", "parameters", "named"),
     [
         ("{", "{}", "run.json"),
-        ("[]", "{}", "no JSON object"),
+        ("[]", "{}", "is not a JSON object"),
         ("{}", '{"depth": 3}', "depth is not a string"),
         ('{"trainer": {"xgboost": {"task": "ranking"}}}', "{}", "ranking"),
-        ('{"trainer": []}', "{}", "names nothing, not one of xgboost, script, container, external"),
-        ('{"trainer": {"lightgbm": {}}}', "{}", "names lightgbm, not one of"),
-        ('{"trainer": {"script": {}, "xgboost": {}}}', "{}", "names script, xgboost, not one of"),
+        (
+            '{"trainer": []}',
+            "{}",
+            "trainer is empty, not one of xgboost, script, container, external",
+        ),
+        ('{"trainer": {"lightgbm": {}}}', "{}", "trainer is lightgbm, not one of"),
+        (
+            '{"trainer": {"script": {}, "xgboost": {}}}',
+            "{}",
+            "trainer is script, xgboost, not one of",
+        ),
         ('{"trainer": {"script": {}}}', "{}", ""),
         ('{"trainer": "xgboost"}', "{}", "trainer"),
         (RUN % '{"uri": "s3://a/b"}', "{}", "dataset.name"),
@@ -162,8 +168,8 @@ def test_parameters_get_the_estimators_types():
         ("eta", "0.1", "did you mean learning_rate"),
         ("lambda", "1", "did you mean reg_lambda"),
         ("wings", "2", r"there is no parameter wings\."),
-        ("missing", "0", "sets missing by itself"),
-        ("callbacks", "[]", "sets callbacks by itself"),
+        ("missing", "0", "sets missing itself"),
+        ("callbacks", "[]", "sets callbacks itself"),
         ("max_depth", "6.5", "max_depth is '6.5', not a whole number"),
         ("learning_rate", "fast", "learning_rate is 'fast', not a number"),
         ("gamma", "nan", "gamma is 'nan', not a number"),
@@ -246,10 +252,10 @@ def test_files_that_are_no_dataset(tmp_path, name, content):
 
 
 BAD = [
-    ({"x": ["a"] * 20}, "numbers only; encode or drop x"),
+    ({"x": ["a"] * 20}, "takes only numbers; encode or drop x"),
     ({"x": [float("inf"), *[1.0] * 19]}, "column x has infinite values"),
     ({"x[0]": [1.0] * 20}, r"\[, \] or <"),
-    ({"y": ["yes", "no"] * 10}, "target y holds"),
+    ({"y": ["yes", "no"] * 10}, "target y has"),
     ({"y": [1, 2] * 10}, "classes of y are 1, 2"),
     ({"y": [0] * 20}, "classes of y are 0;"),
     ({"y": [0.5, 1] * 10}, "classes of y are 0.5, 1"),
@@ -289,14 +295,14 @@ def test_of_two_columns_of_one_name_none_is_chosen(tmp_path):
         pa.Table.from_arrays([column, column, column], names=["a", "a", "y"]),
         path := tmp_path / "dataset.parquet",
     )
-    with pytest.raises(Failure, match="several columns a; give each column a name of its own"):
+    with pytest.raises(Failure, match="several columns named a; give each column its own name"):
         profile(path, "y", "classification")
 
 
 def test_text_in_another_encoding_is_told_which_one_is_read(tmp_path):
     path = tmp_path / "dataset.csv"
     path.write_bytes("a,y\n1,2\n".encode("utf-16"))
-    with pytest.raises(Failure, match="no CSV in UTF-8, which it must be"):
+    with pytest.raises(Failure, match="is not CSV in UTF-8, or it is compressed"):
         profile(path, "y", None)
 
 

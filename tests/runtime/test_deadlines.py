@@ -1,6 +1,4 @@
-"""Clients that never end: headers, bodies, answers that are not read. Real sockets to servers
-with short deadlines.
-"""
+"""Clients with endless headers or bodies, or that do not read answers, on real sockets."""
 
 import json
 import socket

@@ -1,4 +1,4 @@
-"""Fetching an artifact tree from a real MinIO: whole, by digest, or not at all."""
+"""Fetch an artifact tree from a real MinIO: by digest, and whole or not at all."""
 
 import hashlib
 from pathlib import Path

@@ -1,6 +1,4 @@
-"""/invocations answers as `mlflow models serve` does: every form of input, on real models,
-beside MLflow's own scoring code.
-"""
+"""/invocations answers as MLflow's own scoring code, for every form of input, on real models."""
 
 import io
 import json
@@ -247,7 +245,7 @@ def test_a_row_that_is_too_short_is_not_filled_up(served: Callable[[str], Server
     """MLflow takes the rest for missing values."""
     answer = served("classifier").invoke(split(WIDE, [ROWS[0], ROWS[1][1:]]))
     assert answer.status == 400
-    assert "as many values in every row" in answer.json["message"]
+    assert "one value per column in every row" in answer.json["message"]
 
 
 def test_columns_without_names_are_also_known_by_their_numbers_as_text(
@@ -309,7 +307,7 @@ def test_of_two_columns_of_one_name_none_is_chosen(served: Callable[[str], Serve
     twice = split([*WIDE, WIDE[0]], [[*row, 9.0] for row in ROWS])
     for body, kind in ((buffer.getvalue(), "application/vnd.apache.parquet"), (twice, JSON)):
         answer = served("classifier").invoke(body, kind)
-        assert (answer.status, "several columns feature_00" in answer.text) == (400, True)
+        assert (answer.status, "several columns named feature_00" in answer.text) == (400, True)
 
 
 def test_parquet_is_taken(served: Callable[[str], Server]):

@@ -1,6 +1,4 @@
-"""The model server's beginning and end: models that cannot be served, and going without losing a
-request.
-"""
+"""Start and drain of the model server: invalid models, and no lost request."""
 
 import http.client
 import json
@@ -25,7 +23,7 @@ ALLOWED = {"MODELYARD_ALLOW_CODE_MODELS": "true"}
 
 
 def serve(folder: Path, model: Path, **env: str) -> Ended:
-    """A server that ends by itself."""
+    """A server that ends without a signal."""
     return program(
         folder,
         "serve",
@@ -104,7 +102,7 @@ BROKEN = [
     ("a flavour that is not in the table", one_more_flavour, "CodeModelForbidden", "onnx"),
     ("code beside the model", with_code, "CodeModelForbidden", "folder with code"),
     (
-        "no flavour that can be served",
+        "the server needs python_function or xgboost",
         lambda described: described.update(flavors={"spark": {}}),
         "LoadFailed",
         "spark",
@@ -130,7 +128,7 @@ def test_a_model_that_is_not_what_it_says_is_not_served(models, tmp_path, change
 def test_a_folder_without_a_model_is_not_served(tmp_path):
     ended = serve(tmp_path, tmp_path / "nothing")
     assert (ended.code, ended.said["reason"]) == (67, "LoadFailed")
-    assert "holds no MLflow model" in ended.said["message"]
+    assert "is not an MLflow model" in ended.said["message"]
 
 
 def test_a_broken_booster_is_not_served(models, tmp_path):
@@ -337,7 +335,10 @@ def test_a_server_that_was_never_ready_goes_at_once(models, tmp_path):
         assert server.get("/v2/health/live").status == 200
         assert server.get("/v2/health/ready").status == 503
         early = server.predict([{"amount": 1.5, "city": "bonn"}])
-        assert (early.status, early.json) == (503, {"error": "the model is being loaded"})
+        assert (early.status, early.json) == (
+            503,
+            {"error": "the model is still loading; try again"},
+        )
         found = server.traffic()
         assert (found["requests"], found["failures"], found["refusals"], found["latency"]) == (
             1,

@@ -1,7 +1,6 @@
-"""One request, or one client, cannot stop a model: real server processes with limited memory, files
-and deadlines, and real sockets.
+"""A single request or client cannot stop a server whose memory, files and deadlines are limited.
 
-Each figure of memory is what was measured; five times as much fails.
+Each figure of memory was measured; five times as much fails.
 """
 
 import gzip

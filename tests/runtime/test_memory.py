@@ -1,4 +1,4 @@
-"""What the allocator is told, asked in a process of its own."""
+"""Settings of the allocator, tested in a separate process."""
 
 import subprocess
 import sys
@@ -38,7 +38,8 @@ found = []
 thread = threading.Thread(target=lambda: found.append(libc.malloc(1000)))
 thread.start()
 thread.join()
-heap = next(line for line in Path("/proc/self/maps").read_text().splitlines() if line.endswith("[heap]"))
+maps = Path("/proc/self/maps").read_text().splitlines()
+heap = next(line for line in maps if line.endswith("[heap]"))
 start, end = (int(word, 16) for word in heap.split()[0].split("-"))
 print(int(start <= found[0] < end))
 """

@@ -1,6 +1,4 @@
-"""1,200 requests of all protocols, good and bad: many at once, pipelined and on the quick way
-they are answered as one by one.
-"""
+"""1,200 requests of all protocols get the same answers concurrently, pipelined and one by one."""
 
 from collections.abc import Callable, Iterator
 from functools import cache

@@ -1,4 +1,4 @@
-"""Candidates that fail in every way: their failures are counted, and no caller sees one."""
+"""Candidates that fail in every way: the failures are counted, and no caller sees one."""
 
 import asyncio
 import json
@@ -62,7 +62,7 @@ def test_no_caller_sees_a_candidate_fail(stable: Stable, candidate: Odd, manner:
     assert who(ask([stable.server.port], [PREDICT] * number, 16)) == {"v3": number}
     assert stable.arm("candidate") == (number, number, 0)
     assert stable.arm("stable") == (0, 0, 0)
-    assert "v4 failed a request, which is answered here" in stable.server.log
+    assert "v4 failed a request, which this pod answers" in stable.server.log
 
 
 def test_a_candidate_that_is_not_there(stable: Stable, candidate: Odd):
@@ -180,7 +180,7 @@ def test_the_own_model_has_its_whole_time_after_a_candidate_that_hung(
             "v3": 1
         }
         assert stable.arm("candidate") == (1, 1, 0)
-        assert "v4 failed a request, which is answered here" in stable.server.log
+        assert "v4 failed a request, which this pod answers" in stable.server.log
 
 
 def test_so_many_wait_for_a_candidate_and_the_others_are_not_drawn(stable: Stable, candidate: Odd):

@@ -1,6 +1,4 @@
-"""A dataset is read piece by piece, and a piece of a wide table is as large as one of a narrow
-table.
-"""
+"""A dataset is read in pieces, and pieces of wide and narrow tables have a similar size."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""V2 and V1 on running servers: what they say of a model, what they take, and how they refuse."""
+"""V2 and V1 on running servers: metadata, valid requests and refusals."""
 
 import json
 import socket

@@ -1,6 +1,4 @@
-"""A training pod behind HTTP_PROXY: its programs, and what they start, ask MLflow and S3 in the
-cluster directly.
-"""
+"""Behind HTTP_PROXY, a pod's programs and their child processes reach MLflow and S3 directly."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -1,6 +1,4 @@
-"""The shorter way of small requests has the bounds of the longer one: real sockets to real
-servers.
-"""
+"""The shortcut for small requests has the same limits as uvicorn's path, on real sockets."""
 
 import json
 import re

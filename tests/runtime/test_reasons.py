@@ -1,6 +1,4 @@
-"""Every reason that a program can give is given by the real program: its exit code, its
-termination message, its log.
-"""
+"""The real programs give every reason, with its exit code, termination message and log."""
 
 import json
 import os

@@ -1,6 +1,4 @@
-"""The file that tells a pod how to split: what is a rule, and what a server does whose file
-holds none.
-"""
+"""The rule of a canary: what is valid, and what a server does with an invalid one."""
 
 import json
 import os
@@ -99,7 +97,7 @@ def stable(
 
 def test_a_file_that_holds_no_rule_splits_nothing_and_is_said_once(stable: Stable):
     def said(times: int) -> bool:
-        return stable.server.log.count("the rule is not applied") == times
+        return stable.server.log.count("the rule is invalid and not applied") == times
 
     times = 0
     for text in ("{", json.dumps(WHOLE | {"weight": 101}), "x" * 20_000):
@@ -141,7 +139,7 @@ async def test_a_file_is_read_when_it_changes_and_only_then(
     assert await looked() == [2]
     file.write_text("{")
     assert await looked() == [None]
-    assert capsys.readouterr().out.count("the rule is not applied") == 1
+    assert capsys.readouterr().out.count("the rule is invalid and not applied") == 1
     file.unlink()
     assert await looked() == [None]
     assert not capsys.readouterr().out

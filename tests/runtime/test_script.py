@@ -1,4 +1,4 @@
-"""A user's script as the trainer: run as it is, ended as it ends."""
+"""A user's script as the trainer: it runs unchanged, and its exit code is the pod's."""
 
 from pathlib import Path
 

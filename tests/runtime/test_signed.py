@@ -1,6 +1,4 @@
-"""The gate `signed` on a real MinIO, and a training that signs what it logged: what passes, what
-fails, what is no verdict.
-"""
+"""The gate `signed` on a real MinIO, and trainings that sign their model: Pass, Fail and errors."""
 
 from __future__ import annotations
 
@@ -104,15 +102,15 @@ FAILS = {
     ),
     "another key": (
         TREE | {FILE: sign("fraud", files(TREE), OTHER)},
-        f"model.sig: it is by another key than the gate's key {MINE_SHORT}: its",
+        f"model.sig: it is not by the gate's key {MINE_SHORT}, but by a key whose PEM",
     ),
     "no bundle": (
         TREE | {FILE: b"[" * 100_000},
-        "model.sig: it is not JSON, so no sigstore bundle",
+        "model.sig: it is not JSON, so it is not a sigstore bundle",
     ),
     "large": (
         TREE | {FILE: b" " * (LIMIT + 1)},
-        f"model.sig has {LIMIT + 1} bytes; a signature of at most {LIMIT} is read",
+        f"model.sig has {LIMIT + 1} bytes; a signature has at most {LIMIT}",
     ),
 }
 
@@ -133,7 +131,7 @@ def test_a_tree_without_a_signature_fails_with_how_to_sign_it(asked: Any):
     assert (ended.code, ended.said["reason"]) == (67, "SignatureMissing")
     assert (
         ended.said["message"]
-        == "there is no model.sig among its 4 files: sign by trainer.sign or `model_signing sign"
+        == "there is no model.sig among its 4 files; sign with trainer.sign or `model_signing sign"
         " key`"
     )
     assert "model_signing sign key --signature model.sig" in ended.log
@@ -178,7 +176,9 @@ def test_a_key_that_is_none_is_named_before_anything_is_asked(tmp_path: Path):
         env={"MODELYARD_CANDIDATE_URI": "", "MODELYARD_CANDIDATE_DIGEST": ""},
     )
     assert (ended.code, ended.said["reason"]) == (67, "SignatureInvalid")
-    assert ended.said["message"] == "key 2 of the gate cannot be used: it is no public key in PEM"
+    assert (
+        ended.said["message"] == "key 2 of the gate cannot be used: it is not a public key in PEM"
+    )
 
 
 def test_the_page_of_the_gate_signs_and_verifies_as_it_says_and_names_its_key(tmp_path: Path):
@@ -220,10 +220,14 @@ from mlflow.entities import LoggedModelStatus
 client = MlflowClient()
 experiment = client.create_experiment("signed", artifact_location="s3://datasets/trained")
 runs = [client.create_run(experiment).info for _ in range(4)]
-models = [client.create_logged_model(experiment, name, source_run_id=runs[1].run_id) for name in ("early", "late", "torn")]
+models = [
+    client.create_logged_model(experiment, name, source_run_id=runs[1].run_id)
+    for name in ("early", "late", "torn")
+]
 for model in models[:2]:
     client.finalize_logged_model(model.model_id, LoggedModelStatus.READY)
-print(json.dumps([[run.run_id for run in runs], runs[2].artifact_uri, [model.artifact_location for model in models]]))
+locations = [model.artifact_location for model in models]
+print(json.dumps([[run.run_id for run in runs], runs[2].artifact_uri, locations]))
 """
 SIGN = """
 import os, sys
@@ -336,7 +340,8 @@ def test_the_model_that_a_script_logged_last_is_signed_when_the_script_has_ended
     code = f"""
 import boto3, os
 where = {{"Bucket": "datasets", "Key": "{key_of(late)}data/weights.bin"}}
-boto3.client("s3", endpoint_url=os.environ["MLFLOW_S3_ENDPOINT_URL"]).put_object(Body=b"late", **where)
+store = boto3.client("s3", endpoint_url=os.environ["MLFLOW_S3_ENDPOINT_URL"])
+store.put_object(Body=b"late", **where)
 """
     (tmp_path / "train.py").write_text(code)
     env = (
@@ -353,7 +358,7 @@ boto3.client("s3", endpoint_url=os.environ["MLFLOW_S3_ENDPOINT_URL"]).put_object
 
 
 @pytest.mark.contract
-def test_files_below_model_are_signed_a_run_without_a_model_is_left_and_a_store_that_refuses_is_said(
+def test_artifacts_under_model_are_signed_a_run_without_a_model_is_not_and_a_refusal_is_reported(
     tracking: Any, minio: Minio, trained: Trained, tmp_path: Path
 ):
     uri = f"{trained.artifacts}/model"

@@ -1,4 +1,4 @@
-"""The gate `smoke` against real model servers: what passes, what fails, and what is no verdict."""
+"""The gate `smoke` against real model servers: Pass, Fail and errors."""
 
 import hashlib
 import json
@@ -48,7 +48,7 @@ def test_another_answer_fails_and_a_tolerance_lets_it_pass(side: Side):
     failing = side.asks(asked)
     assert (failing.code, failing.said["reason"]) == (67, "RequestsFailed")
     said = f"request 1: the answer.predictions[0] is {right[0]}, not {right[0] + 0.25}"
-    assert failing.said["message"] == f"1 of 2 requests were not answered as they should be: {said}"
+    assert failing.said["message"] == f"1 of 2 requests were not answered as expected: {said}"
     assert side.asks(asked, "--tolerance", "0.3").code == 0
 
 
@@ -74,7 +74,7 @@ def test_what_fails_says_why(side: Side, asked: Any, more: tuple[str, ...], said
     [
         (
             b'[{"request": {"rows": []}}]',
-            "entry 1 of the requests: a V1 body has instances, a V2 body has inputs",
+            "entry 1 of the requests is neither a V1 body (with instances) nor a V2 body (with",
         ),
         (b'[{"body": {}}]', "entry 1 of the requests must be an object with request"),
         (b"[]", "must be a list of 1 to 1000 objects"),
@@ -94,8 +94,8 @@ def test_other_bytes_fail_and_both_digests_are_named(side: Side):
     assert (ended.code, ended.said["reason"]) == (65, "RequestsDigestMismatch")
     assert (
         ended.said["message"]
-        == f"the key cases.json of the ConfigMap cases is {digest(b'[]')}, and the gate names"
-        f" {pinned}"
+        == f"the key cases.json of the ConfigMap cases has the digest {digest(b'[]')}, but the gate"
+        f" names {pinned}"
     )
 
 

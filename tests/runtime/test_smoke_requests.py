@@ -1,6 +1,4 @@
-"""What the gate `smoke` sends besides a ConfigMap: requests from a real MinIO, and the input
-example from the candidate's own files.
-"""
+"""Requests of the gate `smoke` from a real MinIO, and the candidate's input example."""
 
 import json
 import shutil
@@ -77,7 +75,7 @@ def test_without_requests_and_without_an_example_nothing_is_asked_and_that_is_a_
     assert (ended.code, ended.said["reason"]) == (67, "RequestsFailed")
     assert ended.said["message"] == (
         "there is nothing to send: the gate names no requests, and no input example was logged with"
-        " the model. Write requests in the gate, or log the model with input_example"
+        " the model. Add requests to the gate, or log the model with input_example"
     )
 
 
@@ -88,7 +86,7 @@ def test_an_example_that_the_server_cannot_read_fails(side: Side, models: Path):
     ended = replace(side, tree=tree).smoke()
     assert (ended.code, ended.said["reason"]) == (67, "RequestsFailed"), ended.log
     assert (
-        "1 of 1 requests were not answered as they should be: the input example: status 400"
+        "1 of 1 requests were not answered as expected: the input example: status 400"
         in ended.said["message"]
     )
 
@@ -101,7 +99,7 @@ def test_an_example_that_is_not_sent_is_said_beside_the_requests_that_are(side: 
     assert ended.code == 0, ended.log
     assert ended.said["message"].startswith("1 request answered as expected, latency p50 ")
     assert ended.said["message"].endswith(
-        " ms, the input example has 2.0 MiB, more than 1, and was not sent"
+        " ms, the input example was not sent: it has 2.0 MiB, more than 1"
     )
 
 
@@ -160,7 +158,10 @@ def test_what_the_namespace_may_read_besides_is_read(kept: Minio):
             b"[]",
             None,
             REACH,
-            ("RequestsDigestMismatch", f"is {digest(b'[]')}, and the gate names {digest(ASKED)}"),
+            (
+                "RequestsDigestMismatch",
+                f"has the digest {digest(b'[]')}, but the gate names {digest(ASKED)}",
+            ),
         ),
         (
             "risk/large",

@@ -1,4 +1,4 @@
-"""For which version a request is drawn: pure."""
+"""Draw a version for a request: pure."""
 
 import random
 from collections.abc import Sequence

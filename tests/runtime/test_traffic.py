@@ -1,6 +1,4 @@
-"""GET /modelyard/traffic: what a pod answered, at the port of metrics, as the operator reads it.
-Of several workers: test_lifecycle.
-"""
+"""GET /modelyard/traffic at the metrics port. Several workers: test_lifecycle."""
 
 from __future__ import annotations
 

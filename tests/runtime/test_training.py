@@ -1,6 +1,4 @@
-"""Training pods on a real tracking store and a real MinIO: dataset, trainer, script; and what
-they log.
-"""
+"""Training pods on a real tracking store and MinIO: dataset, trainer, script, and what they log."""
 
 import hashlib
 import io

@@ -1,6 +1,4 @@
-"""What arrives in one turn of the event loop is predicted together; what fails is about the one
-whose rows are at fault.
-"""
+"""Requests of one turn of the event loop are predicted together; an error affects only its own."""
 
 import asyncio
 from typing import Any

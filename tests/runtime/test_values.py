@@ -1,6 +1,4 @@
-"""Values and signatures, without a server: the conversions that the protocols' tests do not
-reach.
-"""
+"""Values and signatures without a server: conversions that the protocols' tests do not reach."""
 
 import json
 import math

@@ -1,6 +1,4 @@
-"""What a body is said to become, before it is parsed, and the limits that follow from the
-memory.
-"""
+"""Estimates of a request's memory before it is parsed, and the limits for it."""
 
 import io
 import json
@@ -173,7 +171,7 @@ def test_a_page_that_hides_the_next_ones_is_refused(more: int):
     size = written[7:9]  # of 8007 bytes, twice: uncompressed and compressed
     assert written[4:12] == b"\x15\x00\x15" + size + b"\x15" + size
     lying = written[:10] + varint(2 * (8007 + more) if more > 0 else -2 * more - 1) + written[12:]
-    with pytest.raises(Refused, match="no header that can be read"):
+    with pytest.raises(Refused, match="the header of a page cannot be read"):
         pages.weigh(lying)
 
 

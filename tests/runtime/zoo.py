@@ -31,7 +31,7 @@ THREE = np.digitize(SIGNAL, [-0.5, 0.5])
 
 
 def plain(label: Any, **parameters: Any) -> Callable[[], xgb.Booster]:
-    """Return how one is trained with so many rounds."""
+    """Return the training of a booster with this number of rounds."""
     return lambda: xgb.train(
         TREE | parameters, xgb.DMatrix(TABLE, label, feature_names=NAMES, nthread=1), ROUNDS
     )

@@ -52,19 +52,19 @@ def test_a_location_that_ends_with_its_id_is_believed(location, key):
 @pytest.mark.parametrize(
     ("location", "why"),
     [
-        ("", "do not lie in S3"),
-        (f"file:///risk/{RUN}/artifacts", "do not lie in S3"),
-        ("s3://mlflow-artifacts", "in two ways"),
-        ("s3://mlflow-artifacts/", "in two ways"),
-        (f"s3:///{RUN}/artifacts", "in two ways"),
-        (f"s3://user:password@host/risk/{RUN}/artifacts", "in two ways"),
-        (f"{BASE}/{RUN}/../artifacts", "in two ways"),
-        (f"{BASE}//{RUN}/artifacts", "in two ways"),
-        (f"{BASE}/{RUN}/artifacts//", "in two ways"),
-        (f"{BASE}?/{RUN}/artifacts", "in two ways"),
-        (f"{BASE}#/{RUN}/artifacts", "in two ways"),
-        (f"{BASE}/%2e%2e/{RUN}/artifacts", "in two ways"),
-        (f"{BASE}/\n/{RUN}/artifacts", "in two ways"),
+        ("", "are not in S3"),
+        (f"file:///risk/{RUN}/artifacts", "are not in S3"),
+        ("s3://mlflow-artifacts", "is ambiguous"),
+        ("s3://mlflow-artifacts/", "is ambiguous"),
+        (f"s3:///{RUN}/artifacts", "is ambiguous"),
+        (f"s3://user:password@host/risk/{RUN}/artifacts", "is ambiguous"),
+        (f"{BASE}/{RUN}/../artifacts", "is ambiguous"),
+        (f"{BASE}//{RUN}/artifacts", "is ambiguous"),
+        (f"{BASE}/{RUN}/artifacts//", "is ambiguous"),
+        (f"{BASE}?/{RUN}/artifacts", "is ambiguous"),
+        (f"{BASE}#/{RUN}/artifacts", "is ambiguous"),
+        (f"{BASE}/%2e%2e/{RUN}/artifacts", "is ambiguous"),
+        (f"{BASE}/\n/{RUN}/artifacts", "is ambiguous"),
         (BASE, "does not end with its id"),
         ("s3://mlflow-artifacts/artifacts", "does not end with its id"),
         (f"{BASE}/artifacts", "does not end with its id"),
@@ -74,11 +74,11 @@ def test_a_location_that_ends_with_its_id_is_believed(location, key):
         (f"{BASE}/x{RUN}/artifacts", "does not end with its id"),
         (
             f"s3://mlflow-artifacts/credit/{RUN}/artifacts",
-            "outside of the prefix of its namespace, risk/",
+            "not under the prefix of its namespace, risk/",
         ),
         (
             f"s3://mlflow-artifacts/risk-2/{RUN}/artifacts",
-            "outside of the prefix of its namespace, risk/",
+            "not under the prefix of its namespace, risk/",
         ),
     ],
 )
@@ -275,7 +275,7 @@ def run(world: World, **options) -> tuple[Summary, list[str]]:
 def test_all_goes_and_nothing_else():
     world = full()
     summary, lines = run(world)
-    assert summary.told() == {
+    assert summary.as_dict() == {
         "runs": 2,
         "models": 2,
         "experiments": 1,
@@ -346,7 +346,7 @@ def test_what_a_version_came_from_stays_whole_and_so_does_its_experiment(needed)
         f"kept run {RUN}: {which}version 1 of the registered model risk.fraud came from it" in lines
     )
     assert f"kept logged model {MODEL}: run {RUN}, which logged it, is kept" in lines
-    assert "kept experiment 1: 1 run(s) and 1 logged model(s) of it are kept" in lines
+    assert "kept experiment 1: it still has 1 run(s) and 1 logged model(s)" in lines
     assert (summary.kept, summary.failed) == (3, 0)
 
 
@@ -374,7 +374,7 @@ def test_a_soft_deleted_model_that_a_version_came_from_stays_by_itself():
     ("ties", "said"),
     [
         (Ties(users=("e" * 32,)), "uses it"),
-        (Ties(lodgers=("run x",)), "run x keeps artifacts below"),
+        (Ties(lodgers=("run x",)), "run x has artifacts under"),
     ],
 )
 def test_what_others_use_or_live_in_stays(ties, said):
@@ -390,8 +390,8 @@ def test_what_was_restored_meanwhile_stays():
     world.restores = RUN
     _, lines = run(world)
     assert set(world.runs) == {RUN}
-    assert f"kept run {RUN}: it was restored, or deleted once more, meanwhile" in lines
-    assert "kept experiment 1: 1 run(s) and 1 logged model(s) of it are kept" in lines
+    assert f"kept run {RUN}: it was restored, or deleted again, in the meantime" in lines
+    assert "kept experiment 1: it still has 1 run(s) and 1 logged model(s)" in lines
 
 
 def test_an_experiment_or_a_model_that_was_restored_meanwhile_stays_too():
@@ -400,12 +400,12 @@ def test_an_experiment_or_a_model_that_was_restored_meanwhile_stays_too():
     _, lines = run(world)
     assert set(world.experiments) == {"1", "2"}
     assert set(world.models) == {LONE}, "it was of an experiment that is not deleted any more"
-    assert "kept experiment 1: it was restored, or deleted once more, meanwhile" in lines
+    assert "kept experiment 1: it was restored, or deleted again, in the meantime" in lines
     world = full()
     world.models[THIRD] = LoggedModel(THIRD, "", "2", "", OLD)
     world.restores = THIRD
     _, lines = run(world)
-    assert f"kept logged model {THIRD}: it was restored, or deleted once more, meanwhile" in lines
+    assert f"kept logged model {THIRD}: it was restored, or deleted again, in the meantime" in lines
 
 
 def test_what_is_younger_stays():
@@ -421,7 +421,10 @@ def test_a_strangers_things_stay_unless_all_is_said():
     _, lines = run(world)
     assert set(world.runs) == {OTHER}
     assert set(world.experiments) == {"2", "3"}
-    assert f"kept run {OTHER}: it has no tag modelyard.io/uid, so it is somebody else's" in lines
+    assert (
+        f"kept run {OTHER}: it has no tag modelyard.io/uid, so it does not belong to modelyard"
+        in lines
+    )
     run(world, everybody=True)
     assert (world.runs, set(world.experiments)) == ({}, {"2"})
 
@@ -438,14 +441,14 @@ def test_the_untagged_runs_of_an_experiment_of_ours_go_with_it_and_within_its_pr
     _, lines = run(world)
     assert set(world.runs) == {RUN}
     assert (
-        f"kept run {RUN}: its artifacts lie outside of the prefix of its namespace, risk/" in lines
+        f"kept run {RUN}: its artifacts are not under the prefix of its namespace, risk/" in lines
     )
 
 
 def test_the_experiment_that_mlflow_makes_stays():
     world = World(experiments={"0": Experiment("0", "Default", Owner(), OLD)})
     _, lines = run(world, everybody=True)
-    assert lines == ["kept experiment 0: it is MLflow's own"]
+    assert lines == ["kept experiment 0: it is MLflow's default experiment"]
 
 
 def test_named_runs_go_and_nothing_besides():
@@ -455,7 +458,7 @@ def test_named_runs_go_and_nothing_besides():
     assert set(world.models) == {LONE}
     assert set(world.experiments) == {"1", "2"}
     again, lines = run(world, run_ids=(RUN,))
-    assert lines == [f"kept run {RUN}: there is no such run (any more)"]
+    assert lines == [f"kept run {RUN}: this run does not exist (any longer)"]
     assert (summary.runs, again.failed) == (1, 0)
 
 

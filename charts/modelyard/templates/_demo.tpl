@@ -19,8 +19,8 @@
 {{- end -}}
 
 {{/*
-MinIO's keys as JSON: those of the values, or those that the cluster has already, or new ones. New ones are drawn once in a rendering:
-several templates need the same.
+MinIO's keys as JSON: those of the values, those in the cluster, or new ones. New keys are generated once per rendering, because several
+templates need the same.
 */}}
 {{- define "modelyard.minioKeys" -}}
 {{- if not (hasKey .Values.demo "drawnKeys") -}}
@@ -40,8 +40,8 @@ several templates need the same.
 {{- end -}}
 
 {{/*
-Changes when the keys do, and with it the pods that hold them. A count, kept with the Secret, and nothing made of the keys: a hash of a
-password tells whoever may read pods when a guess is right. What renders without a cluster (helm template, Argo CD) cannot count.
+An annotation that changes with the keys, so that the pods that use them are replaced. It is a counter that is kept with the Secret, not a
+hash: with the hash of a password, a user who may read pods could verify guesses. Without a cluster (helm template, Argo CD) it cannot count.
 */}}
 {{- define "modelyard.minioKeysMark" -}}
 {{- if not .Values.demo.minio.existingSecret -}}
@@ -49,7 +49,7 @@ modelyard.io/keys: {{ (include "modelyard.minioKeys" . | fromJson).mark | quote 
 {{- end -}}
 {{- end -}}
 
-{{/* MLflow refuses a Host header that it was not told of, with or without the port. */}}
+{{/* MLflow rejects Host headers that are not in its list, with and without the port. */}}
 {{- define "modelyard.mlflowHosts" -}}
 {{- $name := include "modelyard.mlflowName" . -}}
 {{- $service := printf "%s.%s" $name .Release.Namespace -}}
@@ -58,7 +58,7 @@ modelyard.io/keys: {{ (include "modelyard.minioKeys" . | fromJson).mark | quote 
 {{- range $hosts -}}
 {{- $all = concat $all (list . (printf "%s:%v" . $.Values.demo.mlflow.port)) -}}
 {{- end -}}
-{{- /* A port-forward may listen on any port of the user's machine. */ -}}
+{{- /* A port-forward may use any port of the user's machine. */ -}}
 {{- $all = concat $all (list "localhost:*" "127.0.0.1:*") .Values.demo.mlflow.allowedHosts -}}
 {{- $all | uniq | join "," -}}
 {{- end -}}
@@ -72,7 +72,7 @@ modelyard.io/keys: {{ (include "modelyard.minioKeys" . | fromJson).mark | quote 
 {{- end -}}
 {{- end -}}
 
-{{/* What MLflow, and the step that makes its bucket, need of MinIO. */}}
+{{/* MinIO's environment for MLflow, and for the container that creates its bucket. */}}
 {{- define "modelyard.mlflowStoreEnv" -}}
 {{- $secret := include "modelyard.minioSecret" . -}}
 - name: MLFLOW_S3_ENDPOINT_URL
@@ -97,7 +97,7 @@ modelyard.io/keys: {{ (include "modelyard.minioKeys" . | fromJson).mark | quote 
   value: "1"
 {{- end -}}
 
-{{/* Where MLflow keeps its records: a file on its volume, or a database of which a Secret says where it is. */}}
+{{/* MLflow's database: a file on its volume, or a database whose URI is in a Secret. */}}
 {{- define "modelyard.mlflowDatabaseEnv" -}}
 {{- $mlflow := .Values.demo.mlflow -}}
 - name: MLFLOW_BACKEND_STORE_URI
@@ -115,7 +115,7 @@ modelyard.io/keys: {{ (include "modelyard.minioKeys" . | fromJson).mark | quote 
 {{- if not (or .Values.demo.mlflow.backendStoreUri .Values.demo.mlflow.backendStoreSecret.name) -}}true{{- end -}}
 {{- end -}}
 
-{{/* Whether anything is purged. In the demo not where the pod's end is the database's, and not the database of another MLflow. */}}
+{{/* Whether anything is purged. In the demo only if the database outlives the pod, and is not that of another MLflow image. */}}
 {{- define "modelyard.purges" -}}
 {{- if .Values.demo.enabled -}}
 {{- $mlflow := .Values.demo.mlflow -}}

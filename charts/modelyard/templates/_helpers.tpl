@@ -1,4 +1,4 @@
-{{/* The base of every name: the release's, with the chart's behind it where it does not say it already. */}}
+{{/* The base of every name: the release's name, followed by the chart's unless it contains that. */}}
 {{- define "modelyard.fullname" -}}
 {{- if .Values.fullnameOverride -}}
 {{- .Values.fullnameOverride | trunc 40 | trimSuffix "-" -}}
@@ -9,14 +9,14 @@
 {{- end -}}
 {{- end -}}
 
-{{/* Labels that a selector may use: they never change. Takes (dict "root" $ "component" "operator"). */}}
+{{/* Labels for selectors, which never change. Takes (dict "root" $ "component" "operator"). */}}
 {{- define "modelyard.selector" -}}
 app.kubernetes.io/name: modelyard
 app.kubernetes.io/instance: {{ .root.Release.Name | quote }}
 app.kubernetes.io/component: {{ .component }}
 {{- end -}}
 
-{{/* All labels of an object of ours. Takes the same. */}}
+{{/* All labels of an object. Takes the same. */}}
 {{- define "modelyard.labels" -}}
 {{ include "modelyard.selector" . }}
 app.kubernetes.io/part-of: modelyard
@@ -28,7 +28,7 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace 
 {{- end }}
 {{- end -}}
 
-{{/* Labels of a pod: those that a new release of the chart would not change, for it would end the pod. Takes the same. */}}
+{{/* Labels of a pod, without those that change with the chart's version, because a change would replace the pod. Takes the same. */}}
 {{- define "modelyard.podLabels" -}}
 {{ include "modelyard.selector" . }}
 app.kubernetes.io/part-of: modelyard
@@ -37,7 +37,7 @@ app.kubernetes.io/part-of: modelyard
 {{- end }}
 {{- end -}}
 
-{{/* An image's full name; the chart's appVersion is the tag of ours. Takes (dict "root" $ "image" .Values.image). */}}
+{{/* An image's full name; the default tag is the chart's appVersion. Takes (dict "root" $ "image" .Values.image). */}}
 {{- define "modelyard.image" -}}
 {{- if .image.digest -}}
 {{- printf "%s@%s" .image.repository .image.digest -}}
@@ -50,11 +50,11 @@ app.kubernetes.io/part-of: modelyard
 {{- if .Values.serviceAccount.create -}}
 {{- .Values.serviceAccount.name | default (include "modelyard.fullname" .) -}}
 {{- else -}}
-{{- required "serviceAccount.name: name the ServiceAccount that is there, or set serviceAccount.create to true" .Values.serviceAccount.name -}}
+{{- required "serviceAccount.name: name an existing ServiceAccount, or set serviceAccount.create to true" .Values.serviceAccount.name -}}
 {{- end -}}
 {{- end -}}
 
-{{/* What Pod Security's level restricted asks of a pod. Takes the uid. */}}
+{{/* The securityContext that Pod Security's level restricted requires of a pod. Takes the uid. */}}
 {{- define "modelyard.podSecurity" -}}
 runAsNonRoot: true
 runAsUser: {{ . }}
@@ -65,7 +65,7 @@ seccompProfile:
   type: RuntimeDefault
 {{- end -}}
 
-{{/* What it asks of a container, and a root file system that nothing writes to. */}}
+{{/* The securityContext that it requires of a container, and a read-only root file system. */}}
 {{- define "modelyard.containerSecurity" -}}
 allowPrivilegeEscalation: false
 readOnlyRootFilesystem: true
@@ -93,8 +93,8 @@ priorityClassName: {{ . | quote }}
 {{- end -}}
 
 {{/*
-All tenants as JSON, {"items": [...]}, with their defaults: those that values name, and the demo's own.
-`remove`: the namespace goes with the release. `secret`: the chart writes the connection.
+All tenants as JSON, {"items": [...]}, with their defaults: those in the values, and the demo's.
+`remove`: the namespace is deleted with the release. `secret`: the chart creates the connection Secret.
 */}}
 {{- define "modelyard.tenants" -}}
 {{- include "modelyard.validate" . -}}
@@ -128,7 +128,7 @@ All tenants as JSON, {"items": [...]}, with their defaults: those that values na
 {{- dict "items" $items | toJson -}}
 {{- end -}}
 
-{{/* The namespaces that the operator serves, as JSON; an empty list is all of them. */}}
+{{/* The namespaces that the operator watches, as JSON; an empty list means all. */}}
 {{- define "modelyard.watched" -}}
 {{- $names := .Values.watchNamespaces -}}
 {{- if $names -}}
@@ -139,7 +139,7 @@ All tenants as JSON, {"items": [...]}, with their defaults: those that values na
 {{- dict "items" ($names | uniq | sortAlpha) | toJson -}}
 {{- end -}}
 
-{{/* Annotations of what exists only while `helm uninstall` runs. Takes the order. */}}
+{{/* Annotations of objects that exist only while `helm uninstall` runs. Takes the order. */}}
 {{- define "modelyard.uninstallHook" -}}
 helm.sh/hook: pre-delete
 helm.sh/hook-weight: {{ . | quote }}

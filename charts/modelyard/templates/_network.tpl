@@ -1,7 +1,7 @@
 {{/*
-Egress to DNS and to some TCP ports, but not to link-local and other addresses where clouds serve a node's credentials. DNS may be there. Peers
-are pods as well as addresses: some network plugins do not count pods among a block's addresses.
-Takes (dict "root" $ "ports" (list 443) "open" (list 6443)); "open" are ports of whatever address.
+Egress to DNS and to some TCP ports, but not to link-local and other addresses where clouds serve a node's credentials (a DNS server may have
+such an address). Peers are pods as well as addresses, because some network plugins do not match pods by an ipBlock.
+Takes (dict "root" $ "ports" (list 443) "open" (list 6443)); "open" are ports of any address.
 */}}
 {{- define "modelyard.egress" -}}
 - ports:
@@ -27,7 +27,7 @@ Takes (dict "root" $ "ports" (list 443) "open" (list 6443)); "open" are ports of
 {{- end }}
 {{- end -}}
 
-{{/* What the model servers of a namespace are asked: egress to their pods, not to those of gates, which carry a stage's label too. */}}
+{{/* Egress to the model servers of a namespace, but not to the pods of gates, which have a stage's label too. */}}
 {{- define "modelyard.toServing" -}}
 - ports:
   - {protocol: TCP, port: 8080}
@@ -38,7 +38,7 @@ Takes (dict "root" $ "ports" (list 443) "open" (list 6443)); "open" are ports of
       - {key: modelyard.io/gate, operator: DoesNotExist}
 {{- end -}}
 
-{{/* Who may ask a serving pod: its namespace, the operator, and further peers. Takes (dict "root" $ "peers" list). */}}
+{{/* Peers that may send requests to a serving pod: its namespace, the operator, and further ones. Takes (dict "root" $ "peers" list). */}}
 {{- define "modelyard.servedPeers" -}}
 - podSelector: {}
 - namespaceSelector:

@@ -1,13 +1,13 @@
-"""Purges what was soft-deleted in MLflow, metadata and artifacts together: `python -m
-modelyard_runtime.purge`.
+"""Purge what was soft-deleted in MLflow, with its artifacts: `python -m modelyard_runtime.purge`.
+
+The operator and users soft-delete, through MLflow's API; nothing here does. Nothing here loads a
+model. In reading order:
 
 | module | what it is |
 |---|---|
-| `things` | what MLflow knows, as values, and why one of them stays: pure |
-| `work` | goes through them: looks once more, artifacts first, then the record |
-| `database` | MLflow's own store: the only module that knows its inside |
-| `artifacts` | S3: what lies below a prefix, and taking it away |
-
-Soft-deleting does not belong here: the operator and people do that, by MLflow's API. Nothing here
-loads a model.
+| `things` | runs, models and experiments as values, and the reasons to keep one: pure |
+| `work` | the purge: check again, delete the artifacts, then the record |
+| `database` | MLflow's own store: the only module that knows its internals |
+| `artifacts` | S3: count and delete the objects under a prefix |
+| `__main__` | the command line |
 """

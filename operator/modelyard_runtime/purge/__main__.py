@@ -1,9 +1,10 @@
-"""The command line: `python -m modelyard_runtime.purge --older-than 30d [--run-ids a,b] [--all]
-[--dry-run]`.
+"""Purge what was soft-deleted in MLflow, with its artifacts.
 
-Asks for MLFLOW_BACKEND_STORE_URI, MLFLOW_S3_ENDPOINT_URL, AWS_ACCESS_KEY_ID and
-AWS_SECRET_ACCESS_KEY; for MLFLOW_REGISTRY_STORE_URI where the model registry has a database of its
-own. Exit code 1: something failed, what did not is purged.
+    python -m modelyard_runtime.purge --older-than 30d [--run-ids a,b] [--all] [--dry-run]
+
+Environment: MLFLOW_BACKEND_STORE_URI, MLFLOW_S3_ENDPOINT_URL, AWS_ACCESS_KEY_ID and
+AWS_SECRET_ACCESS_KEY; and MLFLOW_REGISTRY_STORE_URI if the model registry has its own database.
+Exit code 1: something failed; everything else is purged.
 """
 
 import argparse
@@ -32,7 +33,7 @@ def main() -> None:
             PodReason.INVALID_CONFIGURATION,
             "MLFLOW_BACKEND_STORE_URI is not set: the URI of MLflow's database",
         )
-    # Seconds, in which a wrong word on the command line should not have to wait.
+    # These imports take seconds: a usage error should not have to wait for them.
     from modelyard_runtime.purge.artifacts import Artifacts  # noqa: PLC0415
     from modelyard_runtime.purge.database import open_database  # noqa: PLC0415
 
@@ -43,34 +44,34 @@ def main() -> None:
         )
     except DatabaseError as error:
         raise Failure(PodReason.DATABASE_UNAVAILABLE, str(error)) from error
-    print(json.dumps(summary.told()), flush=True)
-    report(summary.told())
+    print(json.dumps(summary.as_dict()), flush=True)
+    report(summary.as_dict())
     if summary.failed:
         raise SystemExit(1)
 
 
 def _options() -> Options:
-    """Read the command line; a wrong one ends the program with 2."""
+    """Parse the command line; a usage error ends the program with exit code 2."""
     parser = argparse.ArgumentParser(
         prog="python -m modelyard_runtime.purge", description=__doc__.splitlines()[0]
     )
     parser.add_argument(
         "--older-than",
         type=_duration,
-        help="purge what was soft-deleted so long ago: 90s, 30m, 12h, 30d",
+        help="purge what was soft-deleted at least this long ago: 90s, 30m, 12h, 30d",
     )
     parser.add_argument(
         "--run-ids",
         type=_ids,
-        help="purge only these runs, whenever they were soft-deleted; separated by commas",
+        help="purge only these soft-deleted runs, whatever their age; separated by commas",
     )
     parser.add_argument(
         "--all",
         action="store_true",
-        help="also what has no tag modelyard.io/uid, so is not modelyard's",
+        help="also purge what has no tag modelyard.io/uid, so does not belong to modelyard",
     )
     parser.add_argument(
-        "--dry-run", action="store_true", help="say what would be purged, change nothing"
+        "--dry-run", action="store_true", help="print what would be purged; change nothing"
     )
     given = parser.parse_args()
     if given.older_than is None and given.run_ids is None:
@@ -84,7 +85,7 @@ def _options() -> Options:
 def _duration(text: str) -> int:
     found = _DURATION.fullmatch(text)
     if found is None:
-        raise argparse.ArgumentTypeError(f"{text!r} is no duration such as 30d, 12h, 30m or 90s")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a duration such as 30d, 12h, 30m or 90s")
     return int(found[1]) * _SECONDS[found[2]]
 
 

@@ -1,7 +1,7 @@
-"""Taking away what lies below a prefix in S3. Which prefixes those may be does not belong here:
-`things.place` says it.
+"""Count and delete the objects under a prefix in S3.
 
-In a bucket with versions the bytes stay until the bucket's own lifecycle rule ends them.
+`things.place` decides which prefixes may be deleted. In a versioned bucket the bytes remain until
+the bucket's lifecycle rule expires them.
 """
 
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Artifacts"]
 
-_BATCH = 1000  # what S3 deletes at a time
+_BATCH = 1000  # S3's limit for one deletion request
 
 
 class Artifacts:
@@ -27,10 +27,10 @@ class Artifacts:
         self._client = client
 
     def size(self, prefix: Location) -> tuple[int, int]:
-        """Return how many objects lie below a prefix, and their bytes.
+        """Return the number and the total size in bytes of the objects under a prefix.
 
         Raises:
-            StoreError: S3 does not say; a bucket that is not there is an error too, for it may be
+            StoreError: S3 cannot list them. A missing bucket is an error too, because this may be
                 the wrong S3.
 
         """
@@ -38,11 +38,10 @@ class Artifacts:
         return len(sizes), sum(sizes)
 
     def remove(self, prefix: Location) -> tuple[int, int]:
-        """Delete all objects below a prefix; return how many there were, and their bytes. None is
-        no error.
+        """Delete all objects under a prefix; return their number and total size in bytes.
 
         Raises:
-            StoreError: Something is left.
+            StoreError: Some are not deleted. It is no error if there are none.
 
         """
         assert prefix.key.endswith("/")

@@ -1,10 +1,9 @@
-"""MLflow's own store, on its database: the only module that knows its inside.
+"""MLflow's own store, on its database: the only module that knows its internals.
 
-MLflow has no REST call that deletes for good. `_hard_delete_run`, `_hard_delete_logged_model` and
-`_hard_delete_experiment` are what `mlflow gc` calls, and its tables are read as `mlflow gc` reads
-them; none of that is promised to anybody. MLflow is pinned for it, and
-`tests/contract/test_purge.py` holds it on SQLite and PostgreSQL. What is purged and what is kept
-does not belong here.
+MLflow has no REST call that deletes permanently. This module calls what `mlflow gc` calls
+(`_hard_delete_run`, `_hard_delete_logged_model`, `_hard_delete_experiment`) and reads the tables as
+`mlflow gc` does. None of this is a public interface, so MLflow is pinned, and
+`tests/contract/test_purge.py` checks it on SQLite and PostgreSQL.
 """
 
 from collections.abc import Callable, Collection, Iterator
@@ -39,45 +38,44 @@ _UID, _NAMESPACE = "modelyard.io/uid", "modelyard.io/namespace"
 
 
 def open_database(uri: str, registry: str | None = None) -> "MlflowDatabase":
-    """Open a database that an MLflow server has made; never make one, as MLflow itself would.
+    """Open a database that an MLflow server has created; never create one, as MLflow would.
 
     Args:
         uri: SQLAlchemy's URI of the tracking store.
-        registry: That of the model registry, if it is another one.
+        registry: The URI of the model registry, if it is another database.
 
     Raises:
-        Failure: InvalidConfiguration, it is none of MLflow's of this version; DatabaseUnavailable,
-            it does not answer.
+        Failure: InvalidConfiguration if it is not a database of this version of MLflow;
+            DatabaseUnavailable if it does not answer.
 
     """
     for each in {uri, registry or uri}:
         _check(each)
     try:
-        # The root is for new experiments, and none is made.
+        # The artifact root is for new experiments, and none is created.
         return MlflowDatabase(SqlAlchemyStore(uri, "s3://none"), RegistryStore(registry or uri))
     except MlflowException as error:
         raise Failure(
-            PodReason.INVALID_CONFIGURATION, f"MLflow refuses the database: {one_line(error)}"
+            PodReason.INVALID_CONFIGURATION, f"MLflow rejects the database: {one_line(error)}"
         ) from error
 
 
 def _check(uri: str) -> None:
-    """See that MLflow's tables are there, and its own experiment, which it would make anew."""
+    """Check that MLflow's tables and its default experiment exist, which MLflow would create."""
     try:
         url = sa.make_url(uri)
         if url.get_backend_name() == "sqlite" and not Path(url.database or "").is_file():
             raise Failure(
                 PodReason.INVALID_CONFIGURATION,
-                f"there is no file {url.database}, which is named as MLflow's database",
+                f"MLFLOW_BACKEND_STORE_URI or MLFLOW_REGISTRY_STORE_URI names the file"
+                f" {url.database}, which does not exist",
             )
         engine = sa.create_engine(url)
-    except (
-        sa.exc.ArgumentError,
-        ImportError,
-    ) as error:  # not repeated: the URI in it holds a password
+    # Its message is not repeated: the URI in it contains a password.
+    except (sa.exc.ArgumentError, ImportError) as error:
         raise Failure(
             PodReason.INVALID_CONFIGURATION,
-            "MLFLOW_BACKEND_STORE_URI or MLFLOW_REGISTRY_STORE_URI names no database"
+            "MLFLOW_BACKEND_STORE_URI or MLFLOW_REGISTRY_STORE_URI is not the URI of a database"
             f" ({type(error).__name__})",
         ) from None
     try:
@@ -98,7 +96,7 @@ def _check(uri: str) -> None:
     if not known:
         raise Failure(
             PodReason.INVALID_CONFIGURATION,
-            f"{url.render_as_string()} is no database of an MLflow server that has started",
+            f"{url.render_as_string()} is not the database of an MLflow server that has started",
         )
 
 
@@ -111,7 +109,7 @@ class MlflowDatabase:
         self._registry = registry
 
     def deleted_runs(self, before: int) -> list[str]:
-        """Return the runs that were soft-deleted by then, longest ago first."""
+        """Return the ids of runs that were soft-deleted by then, oldest first."""
         return self._ids(
             sa.select(SqlRun.run_uuid)
             .where(*_deleted(SqlRun, SqlRun.deleted_time, before))
@@ -119,7 +117,7 @@ class MlflowDatabase:
         )
 
     def deleted_models(self, before: int) -> list[str]:
-        """Return the logged models that were soft-deleted by then, longest ago first."""
+        """Return the ids of logged models that were soft-deleted by then, oldest first."""
         time = SqlLoggedModel.last_updated_timestamp_ms
         return self._ids(
             sa.select(SqlLoggedModel.model_id)
@@ -128,7 +126,7 @@ class MlflowDatabase:
         )
 
     def deleted_experiments(self, before: int) -> list[str]:
-        """Return the experiments that were soft-deleted by then, longest ago first."""
+        """Return the ids of experiments that were soft-deleted by then, oldest first."""
         time = SqlExperiment.last_update_time
         return self._ids(
             sa.select(SqlExperiment.experiment_id)
@@ -167,7 +165,7 @@ class MlflowDatabase:
             return None if found is None else _model(found)
 
     def experiment(self, id_: str) -> Experiment | None:
-        """Return an experiment with the ids of what is in it, deleted or not."""
+        """Return an experiment with the ids of its runs and models, deleted or not."""
         with _session(self._tracking) as session:
             if (found := session.get(SqlExperiment, int(id_))) is None:
                 return None
@@ -190,10 +188,10 @@ class MlflowDatabase:
             return Experiment(id_, found.name, owner, deleted, runs, models)
 
     def ties(self, thing: Run | LoggedModel, apart: Collection[str]) -> Ties:
-        """Return what may need a thing, `apart` from these ids.
+        """Return what may need a thing, except the ids in `apart`.
 
-        Whatever lies below its artifacts has its id in its own location: `things.place` refuses
-        every other location.
+        Anything stored under its artifacts has the thing's id in its location, because
+        `things.place` accepts no other location.
         """
         names = {thing.id, thing.run} - {""} if isinstance(thing, LoggedModel) else {thing.id}
         with _session(self._tracking) as session:
@@ -241,16 +239,16 @@ class MlflowDatabase:
             )
 
     def delete_run(self, id_: str) -> None:
-        """Delete a run's record for good."""
-        _translated(self._tracking._hard_delete_run, id_)  # noqa: SLF001 - see the module
+        """Delete a run's record permanently."""
+        _translated(self._tracking._hard_delete_run, id_)  # noqa: SLF001 - see the module's docstring
 
     def delete_model(self, id_: str) -> None:
-        """Delete a logged model's record for good."""
-        _translated(self._tracking._hard_delete_logged_model, id_)  # noqa: SLF001 - see the module
+        """Delete a logged model's record permanently."""
+        _translated(self._tracking._hard_delete_logged_model, id_)  # noqa: SLF001 - see the module's docstring
 
     def delete_experiment(self, id_: str) -> None:
-        """Delete an experiment's record for good."""
-        _translated(self._tracking._hard_delete_experiment, id_)  # noqa: SLF001 - see the module
+        """Delete an experiment's record permanently."""
+        _translated(self._tracking._hard_delete_experiment, id_)  # noqa: SLF001 - see the module's docstring
 
     def _ids(self, query: Any) -> list[str]:
         with _session(self._tracking) as session:
@@ -259,7 +257,7 @@ class MlflowDatabase:
 
 @contextmanager
 def _session(store: Any) -> Iterator[Any]:
-    """Open a session that reads; its errors are ours."""
+    """Open a session to read; translate its errors to DatabaseError."""
     try:
         with store.ManagedSessionMaker() as session:
             yield session

@@ -1,8 +1,4 @@
-"""What MLflow knows of runs, logged models and experiments, as far as purging goes; and why one of
-them stays. Pure.
-
-Asking for them does not belong here.
-"""
+"""MLflow's runs, logged models and experiments as values, and the reasons to keep one. Pure."""
 
 import re
 from dataclasses import dataclass
@@ -16,12 +12,12 @@ _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{15,}")
 
 @dataclass(frozen=True)
 class Owner:
-    """Whose something is, by the tags that the operator writes."""
+    """The owner of a thing, by the tags that the operator writes."""
 
     uid: str = ""
-    """`modelyard.io/uid`; empty: it is not one of ours."""
+    """`modelyard.io/uid`; empty: it does not belong to modelyard."""
     namespace: str = ""
-    """`modelyard.io/namespace`: the tenant, whose objects lie below `<namespace>/`."""
+    """`modelyard.io/namespace`: the tenant, whose objects are under `<namespace>/`."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +28,7 @@ class LoggedModel:
     location: str
     experiment: str
     run: str
-    """The run that logged it, which may be gone; empty: none."""
+    """The run that logged it, which may no longer exist; empty: none."""
     deleted: int | None
     """When it was soft-deleted, in milliseconds since 1970; None: it was not."""
 
@@ -63,7 +59,7 @@ class Experiment:
 
 @dataclass(frozen=True)
 class Version:
-    """A version of a registered model, and all that it says about where it came from."""
+    """A version of a registered model, and where it says it came from."""
 
     name: str
     number: int
@@ -73,37 +69,37 @@ class Version:
 
 @dataclass(frozen=True)
 class Ties:
-    """What else in MLflow may need a thing; the store may name too many, never too few."""
+    """What else in MLflow may need a thing. The store may list too many, never too few."""
 
     versions: tuple[Version, ...] = ()
-    """Versions that name it, or a place above its own."""
+    """Versions that name it, or a parent of its location."""
     users: tuple[str, ...] = ()
     """Runs that are not deleted and have it as an input or output."""
     lodgers: tuple[str, ...] = ()
-    """Other things that name a place with its id in it."""
+    """Other things whose location contains its id."""
 
 
 def place(location: str, id_: str, namespace: str) -> Location | str:
-    """Return what may be deleted of a thing, or why nothing may.
+    """Return the prefix of a thing that may be deleted, or why nothing may be.
 
-    A location stands in a database that tenants write to by MLflow's API. It is believed only where
-    its end is the thing's own id, `.../<id>` or `.../<id>/artifacts`: then nothing of anybody else
-    is meant, whatever stands before.
+    Tenants can write a location to the database through MLflow's API. It is trusted only if it ends
+    with the thing's own id, `.../<id>` or `.../<id>/artifacts`: then it cannot be the location of
+    another tenant's thing, whatever the id is preceded by.
 
     Args:
-        location: Where MLflow says that its artifacts lie.
+        location: The location of its artifacts, according to MLflow.
         id_: Its id.
-        namespace: Its tenant, below whose prefix it must lie; empty: none.
+        namespace: Its tenant, whose prefix the location must be under; empty: none.
 
     """
     if not location.startswith("s3://"):
-        return "its artifacts do not lie in S3"
+        return "its artifacts are not in S3"
     try:
         found = parse_uri(location)
     except ValueError:
         found = None
     if found is None or not found.key:
-        return "the location of its artifacts can be read in two ways"
+        return "the location of its artifacts is ambiguous"
     segments = found.key.removesuffix("/").split("/")
     if not _ID.fullmatch(id_) or id_ not in (
         segments[-1],
@@ -111,15 +107,15 @@ def place(location: str, id_: str, namespace: str) -> Location | str:
     ):
         return "the location of its artifacts does not end with its id"
     if KEPT in segments:
-        return f"its artifacts lie below {KEPT}/, where histories of models are kept"
+        return f"its artifacts are under {KEPT}/, where histories of models are kept"
     if namespace and segments[0] != namespace:
-        return f"its artifacts lie outside of the prefix of its namespace, {namespace}/"
+        return f"its artifacts are not under the prefix of its namespace, {namespace}/"
     return Location(found.bucket, found.prefix)
 
 
 def needed_by(thing: Run | LoggedModel, prefix: Location, ties: Ties) -> str:
-    """Say what needs a run or a logged model; empty: nothing does."""
-    # MLflow finds a logged model by its run as well: `runs:/<run>/<name>`.
+    """Return what needs a run or a logged model; empty: nothing does."""
+    # MLflow also finds a logged model through its run: `runs:/<run>/<name>`.
     names = (
         (thing.id, f"runs:/{thing.run}/")
         if isinstance(thing, LoggedModel) and thing.run
@@ -133,12 +129,12 @@ def needed_by(thing: Run | LoggedModel, prefix: Location, ties: Ties) -> str:
     if ties.users:
         return f"run {ties.users[0]}, which is not deleted, uses it"
     if ties.lodgers:
-        return f"{ties.lodgers[0]} keeps artifacts below its own"
+        return f"{ties.lodgers[0]} has artifacts under its prefix"
     return ""
 
 
 def _means(source: str, names: tuple[str, ...], prefix: str) -> bool:
-    """Tell whether a version's source names the thing, or a folder that its artifacts lie in."""
+    """Return whether a version's source names the thing, or a folder that holds its artifacts."""
     return any(name in source for name in names) or (
         source.startswith("s3://") and prefix.startswith(source.rstrip("/") + "/")
     )

@@ -1,8 +1,7 @@
-"""Goes through what was soft-deleted and purges what nothing keeps. Knows neither MLflow's inside
-nor S3's.
+"""Purge what was soft-deleted and nothing needs, through the protocols Database and Artifacts.
 
-Artifacts go first, then the record: what is left when the program is killed in between is still
-soft-deleted, and purged the next time.
+Artifacts are deleted first, then the record: if the program is killed in between, the record is
+still soft-deleted, and the next purge deletes it.
 """
 
 from collections.abc import Callable, Collection, Iterable
@@ -28,13 +27,11 @@ _DEFAULT_EXPERIMENT = "0"
 
 
 class DatabaseError(Exception):
-    """MLflow's database does not answer, or refuses."""
+    """MLflow's database does not answer, or refuses a request."""
 
 
 class Database(Protocol):
-    """What purging asks of MLflow's store. Every answer is fresh; all of it raises
-    DatabaseError.
-    """
+    """MLflow's store. Every answer is fresh; every method may raise DatabaseError."""
 
     def deleted_runs(self, before: int) -> list[str]: ...
     def deleted_models(self, before: int) -> list[str]: ...
@@ -43,9 +40,7 @@ class Database(Protocol):
     def model(self, id_: str) -> LoggedModel | None: ...
     def experiment(self, id_: str) -> Experiment | None: ...
     def ties(self, thing: Run | LoggedModel, apart: Collection[str]) -> Ties:
-        """Return what may need a thing, `apart` from these ids, which go with it or do not
-        count.
-        """
+        """Return what may need a thing, except the ids in `apart`, such as those purged with it."""
 
     def delete_run(self, id_: str) -> None: ...
     def delete_model(self, id_: str) -> None: ...
@@ -53,7 +48,7 @@ class Database(Protocol):
 
 
 class Artifacts(Protocol):
-    """What purging asks of S3: objects and bytes below a prefix, counted or taken away."""
+    """S3: count or delete the objects under a prefix; both return their number and total bytes."""
 
     def size(self, prefix: Location) -> tuple[int, int]: ...
     def remove(self, prefix: Location) -> tuple[int, int]: ...
@@ -61,23 +56,21 @@ class Artifacts(Protocol):
 
 @dataclass(frozen=True)
 class Options:
-    """What is to be purged."""
+    """What to purge."""
 
     before: int
-    """What was deleted at this moment or earlier, in milliseconds since 1970."""
+    """Purge what was deleted at this time or earlier, in milliseconds since 1970."""
     run_ids: tuple[str, ...] | None = None
-    """Only these runs, whenever they were deleted; no experiments, and no logged models but
-    theirs.
-    """
+    """Purge only these runs and their logged models, whenever they were deleted."""
     everybody: bool = False
-    """Also what is not tagged as ours."""
+    """Also purge what has no tag of modelyard."""
     dry_run: bool = False
-    """Say what would be purged, change nothing."""
+    """Print what would be purged; change nothing."""
 
 
 @dataclass
 class Summary:
-    """What came of it; the last line of the log."""
+    """The result of a purge; the last line of the log."""
 
     runs: int = 0
     models: int = 0
@@ -89,26 +82,26 @@ class Summary:
     dry_run: bool = False
     gone: set[str] = field(default_factory=set, repr=False)
 
-    def told(self) -> dict[str, Any]:
-        """Return it for JSON."""
+    def as_dict(self) -> dict[str, Any]:
+        """Return the counts, for JSON."""
         return {key: value for key, value in asdict(self).items() if key != "gone"}
 
 
 class _Kept(Exception):
-    """Something stays; the text says why."""
+    """Something is kept; the text says why."""
 
 
 class _NotDeleted(Exception):
-    """Something was named that is not soft-deleted."""
+    """`--run-ids` names a run that is not soft-deleted."""
 
 
 def purge(
     database: Database, artifacts: Artifacts, options: Options, say: Callable[[str], None]
 ) -> Summary:
-    """Purge, one thing after the other; what fails is told and counted, and the others go on.
+    """Purge one thing after the other; a failure is printed and counted, and the next one follows.
 
     Raises:
-        DatabaseError: It cannot even be asked what was soft-deleted.
+        DatabaseError: The list of what was soft-deleted cannot be read.
 
     """
     work = _Work(database, artifacts, options, say)
@@ -134,7 +127,7 @@ def purge(
 
 
 class _Work:
-    """One purge under way."""
+    """The state of one purge."""
 
     def __init__(
         self, database: Database, artifacts: Artifacts, options: Options, say: Callable[[str], None]
@@ -146,7 +139,7 @@ class _Work:
         self.summary = Summary(dry_run=options.dry_run)
 
     def each(self, kind: str, ids: Iterable[str], act: Callable[[str], str]) -> None:
-        """Do it with each, say in one line what came of it."""
+        """Call `act` with each id, and print one line about the result."""
         for id_ in ids:
             try:
                 self._say(
@@ -164,21 +157,21 @@ class _Work:
                 self._say(f"failed {kind} {id_}: {one_line(error)}")
 
     def ours(self, owner: Owner) -> bool:
-        """Tell whether something may be purged, for whose it is."""
+        """Return whether the owner of something allows to purge it."""
         return bool(owner.uid) or self._options.everybody
 
     def purge_run(self, id_: str) -> str:
         """Purge a run with the models that it logged, all or nothing."""
         run = self._database.run(id_)
         if run is None:
-            raise _Kept("there is no such run (any more)")
+            raise _Kept("this run does not exist (any longer)")
         if run.deleted is None or (
             self._options.run_ids is None and run.deleted > self._options.before
         ):
             raise self._not_deleted("run")
         owner = self._owner(run.owner, run.experiment)
         together = {run.id, *(model.id for model in run.models)}
-        # All of it is looked at before any of it goes.
+        # Check the run and all its models before deleting any of them.
         things: list[Run | LoggedModel] = [run, *run.models]
         prefixes = [self._free(thing, owner, together, of=run.id) for thing in things]
         objects, size = self._take(prefixes)
@@ -193,10 +186,10 @@ class _Work:
         return f"{objects} object(s), {size} bytes{more} from {prefixes[0]}"
 
     def purge_model(self, id_: str) -> str:
-        """Purge a logged model by itself: it was soft-deleted, or its experiment was."""
+        """Purge a logged model without its run: it was soft-deleted, or its experiment was."""
         model = self._database.model(id_)
         if model is None:
-            raise _Kept("there is no such logged model (any more)")
+            raise _Kept("this logged model does not exist (any longer)")
         experiment = self._database.experiment(model.experiment)
         expired = [
             thing.deleted for thing in (model, experiment) if thing and thing.deleted is not None
@@ -216,44 +209,39 @@ class _Work:
         return f"{objects} object(s), {size} bytes from {prefix}"
 
     def purge_experiment(self, id_: str) -> str:
-        """Purge an experiment of which nothing is left. Its record takes those of its runs
-        along: MLflow deletes in cascades.
-        """
+        """Purge an experiment that is empty: MLflow would delete the records of runs with it."""
         experiment = self._database.experiment(id_)
         if experiment is None:
-            raise _Kept("there is no such experiment (any more)")
+            raise _Kept("this experiment does not exist (any longer)")
         if experiment.deleted is None or experiment.deleted > self._options.before:
             raise self._not_deleted("experiment")
         if id_ == _DEFAULT_EXPERIMENT:
-            raise _Kept("it is MLflow's own")
+            raise _Kept("it is MLflow's default experiment")
         if not self.ours(experiment.owner):
-            raise _Kept("it has no tag modelyard.io/uid, so it is somebody else's")
-        # In a dry run nothing went, though it would have.
+            raise _Kept("it has no tag modelyard.io/uid, so it does not belong to modelyard")
+        # A dry run deletes nothing, so what it would have deleted is still listed.
         gone = self.summary.gone if self._options.dry_run else set()
         runs, models = set(experiment.runs) - gone, set(experiment.models) - gone
         if runs or models:
-            raise _Kept(f"{len(runs)} run(s) and {len(models)} logged model(s) of it are kept")
+            raise _Kept(f"it still has {len(runs)} run(s) and {len(models)} logged model(s)")
         if not self._options.dry_run:
             self._database.delete_experiment(id_)
         self.summary.experiments += 1
         return experiment.name
 
     def _not_deleted(self, kind: str) -> Exception:
-        """Say that something is not what was asked for: it was restored meanwhile, or never
-        deleted.
-        """
+        """Return the exception for something that was restored, or never deleted."""
         if self._options.run_ids is not None:
             return _NotDeleted(f"the {kind} is not soft-deleted; delete it first")
-        return _Kept("it was restored, or deleted once more, meanwhile")
+        return _Kept("it was restored, or deleted again, in the meantime")
 
     def _owner(self, owner: Owner, experiment: str, *, also_living: bool = False) -> Owner:
-        """Return whose a thing is: as its own tags say, or those of its experiment where that was
-        deleted as a whole.
+        """Return the owner by a thing's own tags, or by its experiment's if that was deleted.
 
         Args:
-            owner: What its own tags say.
+            owner: The owner by its own tags.
             experiment: Its experiment.
-            also_living: Its experiment's tags count though that was not deleted.
+            also_living: Use the experiment's tags even if it was not deleted.
 
         """
         if not owner.uid:
@@ -264,13 +252,13 @@ class _Work:
             ):
                 owner = around.owner
         if not self.ours(owner):
-            raise _Kept("it has no tag modelyard.io/uid, so it is somebody else's")
+            raise _Kept("it has no tag modelyard.io/uid, so it does not belong to modelyard")
         return owner
 
     def _free(
         self, thing: Run | LoggedModel, owner: Owner, apart: Collection[str], of: str = ""
     ) -> Location:
-        """Return the place of a thing that nothing needs; `of` is the run that it goes with."""
+        """Return the prefix of a thing that nothing needs; `of` is the run it is purged with."""
         which = f"its logged model {thing.id}: " if of not in ("", thing.id) else ""
         prefix = place(thing.location, thing.id, owner.namespace)
         if isinstance(prefix, str):
@@ -280,7 +268,7 @@ class _Work:
         return prefix
 
     def _take(self, prefixes: Iterable[Location]) -> tuple[int, int]:
-        """Take the artifacts away, or count them."""
+        """Delete the artifacts; in a dry run, count them."""
         objects = total = 0
         for prefix in prefixes:
             count, size = (

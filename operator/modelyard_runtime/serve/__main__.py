@@ -20,18 +20,18 @@ __all__ = ["main"]
 _DRAIN = 5
 _HEADERS, _TIMEOUT = 10, 60
 _QUICK = "MODELYARD_QUICK"
-"""Whether small requests go the way of `quick`: true, as it is without it, or false."""
+"""Whether `quick` answers small requests: true (the default) or false."""
 
 
 def main() -> int:
-    """Serve until told to go; return the exit code."""
+    """Serve until SIGTERM; return the exit code."""
     options = _options()
     try:
         count = _number(wire.WORKERS, 1)
-        handed = workers.in_worker()
-        if count > 1 and handed is None:
+        inherited = workers.in_worker()
+        if count > 1 and inherited is None:
             return workers.supervise(count, _listeners(options), sys.argv[1:])
-        _serve(options, handed, _limits(count))
+        _serve(options, inherited, _limits(count))
     except Failure as failure:
         print(failure, file=sys.stderr, flush=True)
         report({"reason": failure.reason, "message": failure.message})
@@ -40,20 +40,17 @@ def main() -> int:
 
 
 def _limits(count: int) -> Limits:
-    """Return what one of so many processes takes on: by the container's memory, and as the
-    stage's spec says.
-    """
-    body = _number(wire.MAX_BODY, 0)
-    headers, timeout = (
-        _number("MODELYARD_HEADER_SECONDS", _HEADERS),
-        _number(wire.TIMEOUT, _TIMEOUT),
-    )
+    """Return the limits of one of `count` processes, by the container's memory and the spec."""
+    body, timeout = _number(wire.MAX_BODY, 0), _number(wire.TIMEOUT, _TIMEOUT)
+    headers = _number("MODELYARD_HEADER_SECONDS", _HEADERS)
     return limits(
         memory(), count, body=body or None, headers=min(headers, timeout), timeout=timeout
     )
 
 
-def _serve(options: argparse.Namespace, handed: workers.Handed | None, allowed: Limits) -> None:
+def _serve(
+    options: argparse.Namespace, inherited: workers.Inherited | None, allowed: Limits
+) -> None:
     """Serve in this process."""
     qualified = os.environ.get(wire.MODEL_NAME) or options.name
     least = float(_number("MODELYARD_DRAIN_SECONDS", _DRAIN))
@@ -74,14 +71,14 @@ def _serve(options: argparse.Namespace, handed: workers.Handed | None, allowed: 
     )
 
     def load() -> Predictor:
-        from modelyard_runtime.serve import loading  # noqa: PLC0415 - in the loading thread: the process is live meanwhile
+        from modelyard_runtime.serve import loading  # noqa: PLC0415 - in the loading thread, while the process is live
 
         return loading.load(options.model_dir)
 
-    listeners = handed.listeners if handed else _listeners(options)
+    listeners = inherited.listeners if inherited else _listeners(options)
     app.metrics_port = listeners[-1].getsockname()[1]
     server.run_with(
-        listeners, load, workers.tell(handed) if handed else lambda open_door: open_door()
+        listeners, load, workers.wait_for_all(inherited) if inherited else lambda open_: open_()
     )
 
 
@@ -90,45 +87,45 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         "--model-dir", required=True, type=Path, help="the folder with the MLmodel file"
     )
-    parser.add_argument("--name", required=True, help="the model's name, in addresses")
+    parser.add_argument("--name", required=True, help="the model's name, in paths")
     parser.add_argument(
         "--version",
         required=True,
-        help="the version's name, in addresses and in the header modelyard-version",
+        help="the version's name, in paths and in the header modelyard-version",
     )
     parser.add_argument(
         "--runtime",
         default="",
-        help="identity of what serves it (eight hex digits), in the header modelyard-runtime",
+        help="identity of the serving runtime (eight hex digits), in the header modelyard-runtime",
     )
     parser.add_argument(
         "--port",
         type=int,
         default=wire.SERVING_PORT,
-        help="the port; 0 takes a free one and prints it",
+        help="the port; 0 chooses a free one and prints it",
     )
     parser.add_argument(
         "--metrics-port",
         type=int,
         default=wire.METRICS_PORT,
-        help="the port of /metrics; 0 takes a free one and prints it",
+        help="the port of /metrics; 0 chooses a free one and prints it",
     )
     parser.add_argument(
         "--rule",
         type=Path,
         default=Path(wire.RULE_FOLDER, wire.RULE_FILE),
-        help="the file that says how requests are split; see `rule`",
+        help="the file with the rule of a canary, by which requests are split",
     )
     parser.add_argument(
         "--candidate-address",
         default=SERVICE,
-        help="host and port of a Service; {name} stands for its name",
+        help="host and port of the candidate's Service; {name} is replaced by its name",
     )
     return parser.parse_args()
 
 
 def _listeners(options: argparse.Namespace) -> tuple[socket.socket, socket.socket]:
-    """Return the sockets of the model and of the metrics."""
+    """Return the listening sockets of the model and of the metrics."""
     model, metrics = bind(options.port), bind(options.metrics_port)
     print(f"metrics on port {metrics.getsockname()[1]}", flush=True)
     print(f"listening on port {model.getsockname()[1]}", flush=True)
@@ -136,7 +133,7 @@ def _listeners(options: argparse.Namespace) -> tuple[socket.socket, socket.socke
 
 
 def _number(name: str, default: int) -> int:
-    """Read a positive number from the environment."""
+    """Read a positive number from an environment variable."""
     text = os.environ.get(name)
     if not text:
         return default
@@ -148,7 +145,7 @@ def _number(name: str, default: int) -> int:
 
 
 def _flag(name: str) -> bool:
-    """Read a switch that is on unless the environment turns it off."""
+    """Read true or false from an environment variable; the default is true."""
     text = os.environ.get(name) or "true"
     if text not in {"true", "false"}:
         raise Failure(PodReason.INVALID_CONFIGURATION, f"{name} is {text!r}, not true or false")
@@ -159,6 +156,5 @@ if __name__ == "__main__":
     code = main()
     sys.stdout.flush()
     sys.stderr.flush()
-    os._exit(
-        code
-    )  # a model's threads, or one that loads still, must not hold a process that has drained
+    # Threads of the model, or one that is still loading, must not delay a process that has drained.
+    os._exit(code)

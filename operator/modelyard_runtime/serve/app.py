@@ -1,7 +1,4 @@
-"""The ASGI application: which address means what, who predicts, and what every answer carries.
-
-Protocols' bodies belong to `v1`, `v2` and `invocations`; sockets and signals to `server`.
-"""
+"""The ASGI application: what each path does, which version predicts, and the answers' headers."""
 
 import time
 import traceback
@@ -34,15 +31,15 @@ if TYPE_CHECKING:
 
 __all__ = ["DRAWN", "FORWARDED", "QUICK_BYTES", "SERVICE", "App", "Identity", "Work", "failed"]
 
-Look = Callable[[], Answer]
+Get = Callable[[], Answer]
 
 METRICS_PATH = "/metrics"
 QUICK_BYTES = 65_536
-"""A request of this size takes a native model about half a millisecond."""
+"""Bytes of a body; a native model takes about half a millisecond for such a request."""
 SERVICE = "{name}:80"
-"""Where a Service of this namespace is."""
+"""Address of a Service of this namespace."""
 DRAWN = "modelyard.drawn"
-"""In a request's scope: the version that it was drawn for on the quick way."""
+"""In a request's scope: the version that was drawn for it by `quick`."""
 FORWARDED = FORWARDED_HEADER.encode()
 _SECONDS = SECONDS_HEADER.encode()
 
@@ -51,42 +48,40 @@ class Work(NamedTuple):
     """What POST does at a path."""
 
     protocol: str
-    """As which its requests are counted."""
+    """The protocol under which its requests are counted."""
     begin: Callable[[Predictor, Request], Asked]
     split: bool = True
-    """False: the path names a version, and no other one may answer."""
+    """False: the path names a version, and no other version may answer."""
 
 
 @dataclass(frozen=True)
 class Identity:
-    """Which model this is."""
+    """The model's names."""
 
     name: str
-    """In addresses."""
+    """The name in paths."""
     version: str
     qualified: str
     """`<namespace>.<name>`, in the header modelyard-model and in metrics."""
     runtime: str = ""
-    """Identity of what serves it."""
+    """Identity of the serving runtime."""
 
 
 class App:
-    """One model's server. `model` is None until it has predicted once."""
+    """One model's server. `model` is None until it is loaded and has predicted once."""
 
     def __init__(self, identity: Identity, limits: Limits, service: str = SERVICE) -> None:
-        """Lay out the addresses.
+        """Set up the paths.
 
         Args:
-            identity: The model.
-            limits: What requests may take.
-            service: Where a Service is, a host and a port; `{name}` stands for its name.
+            identity: The model's names.
+            limits: The limits of requests.
+            service: Host and port of a Service; `{name}` is replaced by its name.
 
         """
         self.model: Predictor | None = None
         self.open = False
-        """True once this process may say that it is ready: it is loaded, and so are its fellow
-        workers.
-        """
+        """True once the model is loaded in this process and in all other workers."""
         self.draining = False
         self.last_request = time.monotonic()
         self.metrics = Metrics(identity.qualified, identity.version)
@@ -97,29 +92,29 @@ class App:
         )
         self.limits = limits
         self.connections: dict[BoundedProtocol, None] = {}
-        """That which has waited for longest is first."""
+        """Open connections, the one that has waited longest first."""
         self.metrics_port = 0
-        """The port on which metrics are asked for, and nothing else."""
+        """The port that serves metrics, and nothing else."""
         self._identity = identity
         self.reception = Reception(limits)
         self.turn = Turn()
-        self._looks = self._gets()
-        self._works = self._posts()
-        self.paths = {path.encode(): work for path, work in self._works.items()}
-        """What POST does, by the path as it comes over the wire."""
+        self._gets = self._get_paths()
+        self._posts = self._post_paths()
+        self.paths = {path.encode(): work for path, work in self._posts.items()}
+        """What POST does, by the path's bytes."""
 
     @property
     def ready(self) -> bool:
         """True if new requests should come here."""
         return self.model is not None and self.open and not self.draining
 
-    def _gets(self) -> dict[str, Look]:
+    def _get_paths(self) -> dict[str, Get]:
         """Return what GET answers, by path."""
         identity = self._identity
         server = {"name": "modelyard", "version": __version__, "extensions": [binary.EXTENSION]}
         live, ready = self._constant({"live": True}), self._ready({"ready": True})
         models = self._constant({"models": [identity.name]})
-        looks: dict[str, Look] = {
+        gets: dict[str, Get] = {
             "/ping": self._constant(None),
             "/health": self._constant(None),
             "/version": lambda: Answer(installed("mlflow").encode()),
@@ -132,11 +127,11 @@ class App:
             f"/v1/models/{identity.name}": self._ready({"name": identity.name, "ready": True}),
         }
         for path in self._versions():
-            looks[path] = self._metadata
-            looks[f"{path}/ready"] = self._ready({"name": identity.name, "ready": True})
-        return looks
+            gets[path] = self._metadata
+            gets[f"{path}/ready"] = self._ready({"name": identity.name, "ready": True})
+        return gets
 
-    def _posts(self) -> dict[str, Work]:
+    def _post_paths(self) -> dict[str, Work]:
         """Return what POST does, by path."""
         name, version = self._identity.name, self._identity.version
         works = {
@@ -153,26 +148,26 @@ class App:
         return works | {f"{any_version}/infer": infer, f"{own}/infer": infer._replace(split=False)}
 
     def _versions(self) -> tuple[str, str]:
-        """Return the two addresses of the model in V2."""
+        """Return the two paths of the model in V2."""
         path = f"/v2/models/{self._identity.name}"
         return path, f"{path}/versions/{self._identity.version}"
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Answer one request."""
         if scope["type"] != "http":
-            raise RuntimeError(f"{scope['type']} is not spoken here")
+            raise RuntimeError(f"{scope['type']} is not supported, only http")
         path, method, held = scope["path"], scope["method"], self.reception.held()
         if scope["server"][1] == self.metrics_port:
-            answer = self._figures(path)
-        elif method == "POST" and (known := self._works.get(path)):
+            answer = self._metrics_port_answer(path)
+        elif method == "POST" and (known := self._posts.get(path)):
             self.last_request = start = time.monotonic()
             answer = await self._work(known, scope, receive, held)
             if answer.by is None:
                 self.answered(known, answer, start)
             else:
                 answer_as(send, *answer.by)
-        elif method in {"GET", "HEAD"} and (look := self._looks.get(path)):
-            answer = look()
+        elif method in {"GET", "HEAD"} and (get := self._gets.get(path)):
+            answer = get()
         else:
             answer = self._unknown(path)
         head: Message = {
@@ -183,24 +178,21 @@ class App:
         await self.reception.send(head, b"" if method == "HEAD" else answer.body, scope, send, held)
 
     def answered(self, work: Work, answer: Answer, begun: float) -> float:
-        """Count an answer to a request that came at `begun`, in seconds of the monotonic clock;
-        returns how long it took.
-        """
+        """Count an answer and return its latency; `begun` is on the monotonic clock, in seconds."""
         seconds = time.monotonic() - begun
         self.metrics.answered(work.protocol, answer.status, seconds, answer.rows)
         self.traffic.answered(answer.status, seconds)
         return seconds
 
     def headers(self, answer: Answer) -> list[tuple[bytes, bytes]]:
-        """Return the headers of an answer, besides those that all have."""
+        """Return the headers of an answer, in addition to those of every answer."""
         found = [
             (b"content-type", answer.content_type),
             (b"content-length", str(len(answer.body)).encode()),
         ]
         if self.draining:
-            found.append(
-                (b"connection", b"close")
-            )  # the next request opens another connection, to another pod
+            # The client's next request opens another connection, to another pod.
+            found.append((b"connection", b"close"))
         if answer.allow:
             found.append((b"allow", answer.allow))
         if answer.head is not None:
@@ -210,21 +202,20 @@ class App:
         return found
 
     async def _work(self, work: Work, scope: Message, receive: Receive, held: Held) -> Answer:
-        """Read the body, and have the candidate or the own model predict; whatever happens is an
-        answer in the protocol's own words.
+        """Read the body and predict, by the candidate or by this pod's model.
+
+        Every error becomes an answer in the protocol's own format.
         """
         try:
             body = await self.reception.body(scope, receive, held)
         except Exception as error:  # noqa: BLE001 - as below
             return failed(work.protocol, error)
-        arrived, forwarded = (
-            time.monotonic(),
-            any(name == FORWARDED for name, _ in scope["headers"]),
-        )
+        arrived = time.monotonic()
+        forwarded = any(name == FORWARDED for name, _ in scope["headers"])
         drawn = None
         try:
             if (model := self.model) is None:
-                raise Refused("the model is being loaded", 503)
+                raise Refused("the model is still loading; try again", 503)
             if self.splitter.split is not None and not forwarded:
                 drawn = self._draw(work, scope, len(body))
             answer = None
@@ -235,7 +226,7 @@ class App:
             if answer is None:
                 answer = await self._predicted(work, model, scope, body)
             held.exchange(len(answer.body))
-        except Exception as error:  # noqa: BLE001 - a model may raise anything, and the next request may be well
+        except Exception as error:  # noqa: BLE001 - a model may raise anything, and the next request may succeed
             answer = failed(work.protocol, error)
         seconds = time.monotonic() - arrived
         if drawn is not None and not drawn.candidate:
@@ -243,42 +234,35 @@ class App:
         return replace(answer, took=seconds) if forwarded else answer
 
     def _draw(self, work: Work, scope: Message, size: int) -> Drawn | None:
-        """Draw for a request, unless that was done on the quick way."""
+        """Draw a version for a request, unless `quick` has done so."""
         if DRAWN in scope:
-            return scope[DRAWN]  # type: ignore[no-any-return] # put there by `quick`
-        return (
-            self.splitter.draw(scope["headers"], size) if work.split and not self.draining else None
-        )
+            return scope[DRAWN]  # type: ignore[no-any-return] # set by `quick`
+        if not work.split or self.draining:
+            return None
+        return self.splitter.draw(scope["headers"], size)
 
     async def _predicted(self, work: Work, model: Predictor, scope: Message, body: bytes) -> Answer:
-        """Answer by the own model, which has its whole time, however long a candidate took
-        before it.
-        """
+        """Answer by this pod's model, with the full time limit even after a candidate failed."""
         request, compressed = intake.asked_with(work.protocol, scope["headers"], body)
-        if (
-            model.quick
-            and len(body) <= QUICK_BYTES
-            and not intake.is_slow(model, request, compressed)
-        ):
+        small = model.quick and len(body) <= QUICK_BYTES
+        if small and not intake.is_slow(model, request, compressed):
             return await self._together(work.begin(model, request), model)
         return await self.reception.slowly(work.begin, model, request, compressed)
 
     async def _together(self, asked: Asked, model: Predictor) -> Answer:
-        """Answer a small request of a quick model, predicted with whatever else has arrived by
-        now.
-        """
+        """Answer a small request of a quick model, together with others that have arrived."""
         try:
             asked.send(await self.turn.predicted(model, next(asked)))
         except StopIteration as done:
             return done.value  # type: ignore[no-any-return] # the generator's
-        raise RuntimeError("a request asks once")
+        raise RuntimeError("a request yields rows only once")
 
     def _unknown(self, path: str) -> Answer:
-        """Answer a path or method that is not known."""
+        """Answer a request with an unknown path or method."""
         if path in {METRICS_PATH, TRAFFIC_PATH}:
             return Answer(v1.refusal(f"{path} is at port {self.metrics_port}", 404), 404)
-        if path in self._works or path in self._looks:
-            allow = b"POST" if path in self._works else b"GET, HEAD"
+        if path in self._posts or path in self._gets:
+            allow = b"POST" if path in self._posts else b"GET, HEAD"
             return Answer(v1.refusal(f"{path} takes {allow.decode()}", 405), 405, allow=allow)
         parts = path.split("/")
         message = f"there is nothing at {path}"
@@ -293,11 +277,11 @@ class App:
                 )
         return Answer(v1.refusal(message, 404), 404)
 
-    def _constant(self, value: Any) -> Look:
+    def _constant(self, value: Any) -> Get:
         answer = Answer(b"\n" if value is None else orjson.dumps(value))
         return lambda: answer
 
-    def _ready(self, value: Any) -> Look:
+    def _ready(self, value: Any) -> Get:
         good = Answer(orjson.dumps(value))
         bad = Answer(
             orjson.dumps({**value, "ready": False, "error": "the model is not ready"}), 503
@@ -306,7 +290,7 @@ class App:
 
     def _metadata(self) -> Answer:
         if self.model is None:
-            return Answer(v1.refusal("the model is being loaded", 503), 503)
+            return Answer(v1.refusal("the model is still loading; try again", 503), 503)
         name, version = self._identity.name, self._identity.version
         return Answer(
             orjson.dumps(
@@ -314,22 +298,18 @@ class App:
             )
         )
 
-    def _figures(self, path: str) -> Answer:
-        """Answer at the port of metrics."""
+    def _metrics_port_answer(self, path: str) -> Answer:
+        """Answer a request to the metrics port."""
         if path == METRICS_PATH:
             page, kind = self.metrics.page(self.traffic.totals)
             return Answer(page, content_type=kind)
         if path == TRAFFIC_PATH:
             return Answer(self.traffic.page())
-        return Answer(
-            v1.refusal(f"only {METRICS_PATH} and {TRAFFIC_PATH} are at this port", 404), 404
-        )
+        return Answer(v1.refusal(f"this port has only {METRICS_PATH} and {TRAFFIC_PATH}", 404), 404)
 
 
 def failed(protocol: str, error: Exception) -> Answer:
-    """Return an error in a protocol's own words; one that is no refusal is the model's, and
-    printed.
-    """
+    """Return an error in a protocol's format; print the traceback of one that the model raised."""
     refusal = invocations.refusal if protocol == "mlflow" else v1.refusal
     if isinstance(error, Refused):
         return Answer(refusal(error.message, error.status), error.status)

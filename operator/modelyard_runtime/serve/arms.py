@@ -1,8 +1,7 @@
-"""What came of the requests that were drawn, by the version that they were drawn for, in words of
-memory that others may read.
+"""Counters of the requests of a canary: by arm (the drawn version) and outcome, in shared memory.
 
-Under one revision of the rule: with the next one they begin at zero, and what was counted goes to
-totals that only grow. What a request counts as belongs to `splitter`, the memory to `traffic`.
+They count under one revision of the rule. The next revision resets them to zero and adds the counts
+to totals that only grow.
 """
 
 from bisect import bisect_left
@@ -31,28 +30,28 @@ _NAMES = ("stable", "candidate", "invited")
 OUTCOMES = ("ok", "failure", "refusal")
 
 REVISION = 0
-"""The word with the rule's revision, 0 without a rule."""
+"""Index of the word with the rule's revision; 0 without a rule."""
 _WEIGHT, _KNOWN, _FIRST = range(1, 4)
-"""Its weight; 1 once there was a rule; then the arms."""
+"""Index of the rule's weight; of 1 once there was a rule; of the first arm."""
 _FAILURES, _REFUSALS, _BUCKETS = range(3)
 _ARM = _BUCKETS + len(EDGES) + 1
 _ANSWERS = tuple(_FIRST + arm * _ARM + _BUCKETS for arm in range(3))
 _BEFORE = _FIRST + 3 * _ARM
 WORDS = _BEFORE + 3 * len(OUTCOMES)
-"""How many words of 64 bits it all takes."""
+"""Size of all counters, in words of 64 bits."""
 CHANGING = (1 << 64) - 1
-"""The revision while the counters are set to zero."""
+"""The revision while the counters are being reset."""
 
 
 class Arms:
     """The counters of one worker."""
 
     def __init__(self, words: memoryview) -> None:
-        """Count in these words, which are zero."""
+        """Count in `words`, which must be zero."""
         self._words = words
 
     def begin(self, revision: int, weight: int) -> None:
-        """Count for another revision from now on; 0: there is no rule."""
+        """Start counting for another revision; 0: there is no rule."""
         words = self._words
         if words[REVISION] != revision:
             ended = [_outcomes(words, arm) for arm in range(3)]
@@ -66,7 +65,7 @@ class Arms:
         words[REVISION] = revision
 
     def answered(self, arm: int, seconds: float) -> None:
-        """Count an answer that took so long."""
+        """Count an answer and its latency."""
         self._words[_ANSWERS[arm] + bisect_left(EDGES, seconds)] += 1
 
     def failed(self, arm: int) -> None:
@@ -79,12 +78,12 @@ class Arms:
 
 
 def pages(alive: Sequence[Sequence[int]], everyone: Iterable[Sequence[int]]) -> dict[str, Any]:
-    """Return what JSON says of the words of several workers.
+    """Return the JSON object with the counters of all workers.
 
     Args:
-        alive: Of those that live, one at least: the least revision of theirs is the pod's.
-        everyone: Of all. What a worker counted that has ended since is still true; a worker of
-            another revision is left out.
+        alive: The words of the running workers, at least one. The pod's revision is their lowest.
+        everyone: The words of all workers: counts of a worker that has ended remain valid. Workers
+            with another revision are left out.
 
     """
     revision = _revision(alive)
@@ -102,7 +101,8 @@ def pages(alive: Sequence[Sequence[int]], everyone: Iterable[Sequence[int]]) -> 
 def totals(
     alive: Sequence[Sequence[int]], everyone: Sequence[Sequence[int]]
 ) -> tuple[int, dict[tuple[str, str], int]] | None:
-    """Return the weight in percent, and how many requests there ever were by arm and outcome;
+    """Return the weight in percent and all requests so far by arm and outcome.
+
     None: there never was a rule.
     """
     if not any(words[_KNOWN] for words in alive):
@@ -139,6 +139,6 @@ def _page(arms: Sequence[Sequence[int]]) -> dict[str, Any]:
 
 
 def _outcomes(words: Sequence[int], arm: int) -> tuple[int, int, int]:
-    """Return how many requests of an arm were answered, failed and refused."""
+    """Return the numbers of an arm's requests that were answered, failed and were refused."""
     failures, refusals, *answers = words[_FIRST + arm * _ARM :][:_ARM]
     return sum(answers), failures, refusals

@@ -1,8 +1,4 @@
-"""What lies in a model's folder: its flavours, signature and input example, read without MLflow and
-without running anything of it.
-
-Loading the model does not belong here.
-"""
+"""A model's folder: flavours, signature, input example, read without MLflow or the model's code."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -29,22 +25,17 @@ class Artifact:
     example: bytes | None
     """The input example, as a body of /invocations."""
     code: str
-    """Why loading the model runs code that came with it, as every pickle does; empty: it is
-    data.
-    """
+    """Why loading the model runs code that came with it, as a pickle does; empty: it does not."""
 
     @property
     def native_xgboost(self) -> Path | None:
-        """The booster's file, if a booster alone answers as MLflow would."""
+        """The booster's file, if the booster alone gives the same answers as MLflow."""
         flavor = self.flavors.get("xgboost")
         if flavor is None or flavor.get("code") or self._class not in XGBOOST_CLASSES:
             return None
         path = self.folder / str(flavor.get("data", ""))
-        return (
-            path
-            if path.suffix in {".json", ".ubj"} and not self.code and self._numbers_only
-            else None
-        )
+        is_data = path.suffix in {".json", ".ubj"} and not self.code
+        return path if is_data and self._numbers_only else None
 
     @property
     def _class(self) -> str:
@@ -52,9 +43,7 @@ class Artifact:
 
     @property
     def _numbers_only(self) -> bool:
-        """True if the inputs are columns of numbers, or one matrix; parameters of a prediction
-        are MLflow's business.
-        """
+        """True if the inputs are columns of numbers, or one matrix, without `params`."""
         if self.signature is None:
             return True
         if self.signature.has_params:
@@ -73,7 +62,7 @@ class Artifact:
 
 
 def load_failed(message: str) -> Failure:
-    """Return the failure of a model that cannot be loaded."""
+    """Return a Failure with the reason LoadFailed."""
     return Failure(PodReason.LOAD_FAILED, message)
 
 
@@ -91,14 +80,15 @@ def read(folder: Path) -> Artifact:
         signature = parse(raw.get("signature"))
         example = _example(folder, example_path(raw))
     except FileNotFoundError as error:
-        raise load_failed(f"{path} is not there: the folder holds no MLflow model") from error
+        raise load_failed(f"{path} does not exist: the folder is not an MLflow model") from error
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise load_failed(
-            f"{path} is no MLmodel file that can be served: {one_line(error)}"
+            f"{path} is not an MLmodel file that can be served: {one_line(error)}"
         ) from error
     if "python_function" not in flavors and "xgboost" not in flavors:
         raise load_failed(
-            f"{path} has no flavour that can be served, only {', '.join(flavors) or 'none'}"
+            f"{path} has the flavours {', '.join(flavors) or '(none)'}; the server needs"
+            " python_function or xgboost"
         )
     return Artifact(folder, flavors, signature, example, why_code(flavors, _files(folder)))
 
@@ -107,7 +97,7 @@ def parsed(text: str) -> Mapping[str, Any]:
     """Parse an MLmodel file.
 
     Raises:
-        ValueError: It is no YAML, or none of an object.
+        ValueError: It is not YAML, or not an object.
 
     """
     import yaml  # noqa: PLC0415 - not needed by the process that only watches workers
@@ -117,14 +107,12 @@ def parsed(text: str) -> Mapping[str, Any]:
     except yaml.YAMLError as error:
         raise ValueError(one_line(error)) from error
     if not isinstance(found, dict):
-        raise ValueError("it holds no object")  # noqa: TRY004 - of a file's text
+        raise ValueError("it is not an object")  # noqa: TRY004 - the file is wrong, not an argument
     return found
 
 
 def example_path(raw: Mapping[str, Any]) -> str:
-    """Return the path below a model's folder of its input example as a body of /invocations;
-    empty: it has none.
-    """
+    """Return the path in a model's folder of its input example, a body of /invocations; or ""."""
     info = raw.get("saved_input_example_info")
     return str(info.get("serving_input_path") or "") if isinstance(info, dict) else ""
 
@@ -136,7 +124,7 @@ def _files(folder: Path) -> frozenset[str]:
 
 
 def _example(folder: Path, name: str) -> bytes | None:
-    """Return the example in the form that the server is asked in."""
+    """Return the input example, a body of /invocations; None if there is no file in the folder."""
     path = folder / name
     if not name or not path.resolve().is_relative_to(folder.resolve()) or not path.is_file():
         return None

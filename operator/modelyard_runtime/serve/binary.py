@@ -1,7 +1,4 @@
-"""The binary tensor data extension of the Open Inference Protocol: tensors as bytes behind the JSON
-of a request or an answer.
-
-Which tensors a request and an answer have belongs to `v2`.
+"""The binary tensor data extension of the Open Inference Protocol: tensors as bytes after the JSON.
 
 Source: "Binary Tensor Data Extension",
 https://docs.nvidia.com/deeplearning/triton-inference-server/user-guide/docs/protocol
@@ -20,39 +17,35 @@ from modelyard_runtime.serve.values import Array, Refused
 __all__ = ["EXTENSION", "HEADER", "Tail", "encoded", "parts", "size_of", "wants"]
 
 EXTENSION = "binary_tensor_data"
-"""As the server's metadata declare it."""
+"""Its name in the server's metadata."""
 HEADER = b"inference-header-content-length"
 _LENGTH = struct.Struct("<I")
 
 
 def parts(request: Request) -> tuple[bytes | memoryview, "Tail"]:
-    """Return the JSON of a request, and the bytes behind it.
+    """Return the JSON of a request, and the bytes after it.
 
     Raises:
-        Refused: The header Inference-Header-Content-Length is no number of bytes of the body.
+        Refused: The header Inference-Header-Content-Length is not a number of bytes of the body.
 
     """
     if request.head is None:
         return request.body, Tail(memoryview(b""))
-    if (
-        not request.head.isdecimal()
-        or len(request.head) > 18
-        or int(request.head) > len(request.body)
-    ):
+    is_number = request.head.isdecimal() and len(request.head) <= 18
+    if not is_number or int(request.head) > len(request.body):
         raise Refused(
-            f"the header Inference-Header-Content-Length is {request.head}; it must be how many of"
-            f" the body's {len(request.body)} bytes are JSON"
+            f"the header Inference-Header-Content-Length is {request.head}; it must be the number"
+            f" of bytes of JSON at the start of the body, at most {len(request.body)}"
         )
     whole, head = memoryview(request.body), int(request.head)
     return whole[:head], Tail(whole[head:])
 
 
 def size_of(tensor: Mapping[str, Any], label: str) -> int | None:
-    """Return how many bytes a tensor of a request has behind the JSON; None: its data are in the
-    JSON.
+    """Return the number of a tensor's bytes after the JSON; None: its data are in the JSON.
 
     Raises:
-        Refused: That is no number.
+        Refused: It is not a number.
 
     """
     size = parameters(tensor, label).get("binary_data_size")
@@ -64,20 +57,20 @@ def size_of(tensor: Mapping[str, Any], label: str) -> int | None:
 def wants(
     request: Mapping[str, Any], outputs: list[dict[str, Any]]
 ) -> tuple[bool, Mapping[str, bool]]:
-    """Return whether a request asks for binary outputs, and for which outputs it says so by name.
+    """Return whether a request asks for binary outputs by default, and for each named output.
 
     Raises:
-        Refused: It asks for outputs in a form that is not supported.
+        Refused: It asks for a form of output that is not supported.
 
     """
     usual = bool(parameters(request, "the request").get("binary_data_output", False))
     named = {}
     for output in outputs:
-        said = parameters(output, str(output.get("name")))
+        given = parameters(output, str(output.get("name")))
         for other in ("classification", "shared_memory_region"):
-            if said.get(other):
+            if given.get(other):
                 raise Refused(f"output {output.get('name')}: {other} is not supported")
-        named[str(output.get("name"))] = bool(said.get("binary_data", usual))
+        named[str(output.get("name"))] = bool(given.get("binary_data", usual))
     return usual, named
 
 
@@ -85,7 +78,7 @@ def parameters(part: Mapping[str, Any], label: str) -> Mapping[str, Any]:
     """Return the parameters of a part of a request.
 
     Raises:
-        Refused: They are no object.
+        Refused: They are not an object.
 
     """
     found = part.get("parameters") or {}
@@ -95,10 +88,10 @@ def parameters(part: Mapping[str, Any], label: str) -> Mapping[str, Any]:
 
 
 class Tail:
-    """The bytes behind the JSON, tensor after tensor in the order of the inputs."""
+    """The bytes after the JSON: one tensor after the other, in the order of the inputs."""
 
     def __init__(self, left: memoryview) -> None:
-        """Begin with the first tensor's."""
+        """Start at the first tensor."""
         self._left = left
 
     def tensor(self, label: str, datatype: str, count: int, size: int, *, text: bool) -> Array:
@@ -107,19 +100,18 @@ class Tail:
         Args:
             label: The tensor's name, for messages.
             datatype: V2's name of its type.
-            count: How many values its shape takes.
-            size: How many bytes it has.
-            text: BYTES are UTF-8, not any bytes.
+            count: The number of values of its shape.
+            size: The number of its bytes.
+            text: BYTES must be UTF-8.
 
         Raises:
-            Refused: The bytes are not those of such a tensor.
+            Refused: The bytes are not such a tensor.
 
         """
         if size > len(self._left):
             raise Refused(
-                f"{label}: binary_data_size is {size}, and {len(self._left)} bytes are left behind"
-                " the JSON; the header Inference-Header-Content-Length must say where the JSON"
-                " ends"
+                f"{label}: binary_data_size is {size}, but {len(self._left)} bytes are left after"
+                " the JSON; the header Inference-Header-Content-Length must be the JSON's length"
             )
         raw, self._left = self._left[:size], self._left[size:]
         if datatype == "BYTES":
@@ -127,7 +119,7 @@ class Tail:
         kind = np.dtype(NUMPY_TYPES[datatype]).newbyteorder("<")
         if size != count * kind.itemsize:
             raise Refused(
-                f"{label}: the shape takes {count} {datatype} values of {kind.itemsize} bytes,"
+                f"{label}: the shape has {count} {datatype} values of {kind.itemsize} bytes, but"
                 f" binary_data_size is {size}"
             )
         if datatype == "BOOL":
@@ -146,13 +138,13 @@ class Tail:
         """
         if self._left:
             raise Refused(
-                f"{len(self._left)} bytes behind the JSON belong to no input; each needs its"
-                " binary_data_size"
+                f"{len(self._left)} bytes after the JSON belong to no input; give each binary input"
+                " its binary_data_size"
             )
 
 
 def encoded(datatype: str, array: Array) -> bytes:
-    """Return a tensor's bytes; of BYTES, texts or None, which is an empty text there."""
+    """Return a tensor's bytes. BYTES are strings or None, which becomes an empty string."""
     if datatype != "BYTES":
         return array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes()
     texts = [(text or "").encode() for text in array.reshape(-1).tolist()]
@@ -176,6 +168,6 @@ def _texts(label: str, raw: memoryview, count: int, *, text: bool) -> Array:
         at = -1
     if at != len(raw):
         raise Refused(
-            f"{label}: the bytes are not {count} values, each behind its length in four bytes"
+            f"{label}: the bytes are not {count} values, each preceded by its length in four bytes"
         )
     return found

@@ -1,8 +1,8 @@
-"""XGBoost by its C API: load a booster, describe it, predict.
+"""XGBoost through its C API: load a booster, describe it, predict.
 
 The functions are those of the public header xgboost/c_api.h. XGBoost's Python package is not
-imported: describing arrays and answers to it takes longer than a prediction, and it imports SciPy.
-Only its library is taken from where the package has it, which pyproject.toml pins.
+imported: its conversions take longer than a prediction, and it imports SciPy. Only the shared
+library of the package is used, whose version pyproject.toml pins.
 """
 
 import ctypes
@@ -23,7 +23,7 @@ from modelyard_runtime.serve.values import Array
 __all__ = ["Booster", "BoosterError"]
 
 _LIBRARY = Path("lib", "libxgboost.so")
-"""In the package."""
+"""Path of the shared library in the package."""
 _SHAPE = POINTER(POINTER(c_uint64))
 _ANSWER = (_SHAPE, POINTER(c_uint64), POINTER(POINTER(c_float)))
 _HANDLE = POINTER(c_void_p)
@@ -47,25 +47,25 @@ _FUNCTIONS: dict[str, tuple[Any, ...]] = {
     "XGDMatrixCreateFromDense": (c_char_p, c_char_p, _HANDLE),
     "XGDMatrixFree": (c_void_p,),
 }
-"""Each returns 0, or -1 and leaves a message."""
+"""Functions with their argument types. Each returns 0, or -1 and sets an error message."""
 
 
 class BoosterError(Exception):
-    """What XGBoost, or a model's file, has against it."""
+    """XGBoost cannot load the model or predict."""
 
 
 class _Library:
     """XGBoost's functions; each raises BoosterError where the C function fails."""
 
     def __init__(self) -> None:
-        spec = importlib.util.find_spec("xgboost")  # finds it, and imports nothing
+        spec = importlib.util.find_spec("xgboost")  # finds the package without importing it
         places = spec.submodule_search_locations if spec else None
         if not places:
             raise BoosterError("XGBoost is not installed")
         try:
             self._found = ctypes.CDLL(str(Path(places[0]) / _LIBRARY))
         except OSError as error:
-            raise BoosterError(f"the library of XGBoost cannot be loaded: {error}") from error
+            raise BoosterError(f"XGBoost's library cannot be loaded: {error}") from error
         self._found.XGBGetLastError.restype = c_char_p
 
     def function(self, name: str) -> Callable[..., None]:
@@ -81,11 +81,10 @@ class _Library:
 
 
 class _Kept(threading.local):
-    """What the predictions of one thread use again: the proxy of their input, and where XGBoost
-    writes its answer.
+    """What the predictions of one thread reuse: the proxy of the input, and the output pointers.
 
-    Without a proxy XGBoost makes one for each prediction, and reads the container's limits from
-    /sys/fs/cgroup for it.
+    Without a proxy XGBoost creates one for each prediction, and reads the container's limits from
+    /sys/fs/cgroup each time.
     """
 
     def __init__(self, booster: "Booster") -> None:
@@ -94,24 +93,19 @@ class _Kept(threading.local):
         weakref.finalize(
             booster, booster.library.function("XGDMatrixFree"), self.proxy
         ).atexit = False
-        self.shape, self.dimensions, self.found = (
-            POINTER(c_uint64)(),
-            c_uint64(),
-            POINTER(c_float)(),
-        )
+        self.shape, self.dimensions = POINTER(c_uint64)(), c_uint64()
+        self.found = POINTER(c_float)()
         self.answer = byref(self.shape), byref(self.dimensions), byref(self.found)
 
 
 class Booster:
-    """A loaded booster. Its predictions take one thread each, and may be made in several
-    threads.
-    """
+    """A loaded booster. A prediction uses one thread; several threads may predict at once."""
 
     def __init__(self, path: Path) -> None:
-        """Load it.
+        """Load a model.
 
         Args:
-            path: A model in XGBoost's JSON or UBJSON.
+            path: A model file in XGBoost's JSON or UBJSON.
 
         Raises:
             BoosterError: XGBoost cannot read it.
@@ -123,27 +117,26 @@ class Booster:
         weakref.finalize(self, self.library.function("XGBoosterFree"), self._handle).atexit = False
         self._call("XGBoosterSetParam", self._handle, b"nthread", b"1")
         self._call("XGBoosterLoadModel", self._handle, str(path).encode())
-        self._call(
-            "XGBoosterSetParam", self._handle, b"nthread", b"1"
-        )  # a saved model brings its own
+        # Again, because the saved model has overwritten it.
+        self._call("XGBoosterSetParam", self._handle, b"nthread", b"1")
         self.config: dict[str, Any] = json.loads(self._config())
         """XGBoost's own description of the model and its parameters."""
         self.linear: bool = self.config["learner"]["gradient_booster"]["name"] == "gblinear"
-        """XGBoost predicts with it from a DMatrix only."""
+        """XGBoost predicts with a linear booster only from a DMatrix."""
         self._dense = self.library.function("XGBoosterPredictFromDense")
         self._kept = _Kept(self)
         self.use_rounds(0)
 
     @property
     def features(self) -> int:
-        """How many features it takes."""
+        """The number of features."""
         found = c_uint64()
         self._call("XGBoosterGetNumFeature", self._handle, byref(found))
         return found.value
 
     @property
     def names(self) -> list[str] | None:
-        """The names of the features, if it was trained with any."""
+        """The names of the features, if it was trained with names."""
         count, names = c_uint64(), POINTER(c_char_p)()
         self._call(
             "XGBoosterGetStrFeatureInfo", self._handle, b"feature_name", byref(count), byref(names)
@@ -157,7 +150,7 @@ class Booster:
         """The best round of a training that stopped early.
 
         Raises:
-            BoosterError: The model's file says that it is something else than a number.
+            BoosterError: The value in the model's file is not a number.
 
         """
         text, known = c_char_p(), c_int()
@@ -170,7 +163,7 @@ class Booster:
             raise BoosterError(f"its best_iteration is {text.value!r}, not a number") from None
 
     def use_rounds(self, rounds: int) -> None:
-        """Predict with the first rounds only; 0: with all."""
+        """Predict with only the first rounds; 0: with all."""
         asked = {
             "type": 0,
             "training": False,
@@ -184,17 +177,17 @@ class Booster:
         """Return predictions.
 
         Args:
-            rows: float32 in C order, [rows, features], NaN for what is missing.
+            rows: float32 in C order, [rows, features], NaN for missing values.
 
         Returns:
             float32, [rows] or [rows, outputs].
 
         Raises:
-            BoosterError: XGBoost refuses them.
+            BoosterError: XGBoost rejects the rows.
 
         """
         kept = self._kept
-        # The __array_interface__ of numpy, as JSON: what the API takes.
+        # The API takes numpy's __array_interface__ as JSON.
         described = b'{"data":[%d,true],"shape":[%d,%d],"typestr":"<f4","version":3}' % (
             rows.ctypes.data,
             *rows.shape,
@@ -204,7 +197,7 @@ class Booster:
         else:
             self._dense(self._handle, described, self._asked, kept.proxy, *kept.answer)
         shape = kept.shape[: kept.dimensions.value]
-        # The memory is XGBoost's, until this thread's next prediction: copied.
+        # Copied, because XGBoost reuses the memory for this thread's next prediction.
         return np.frombuffer(
             ctypes.string_at(kept.found, 4 * math.prod(shape)), np.float32
         ).reshape(shape)

@@ -1,7 +1,4 @@
-"""How much all requests of a process take together. Sizes are bytes; used in the event loop only.
-
-What one request takes is estimated by `weight`.
-"""
+"""How much memory all requests of a process use together, in bytes. Used only in the event loop."""
 
 import asyncio
 from collections import deque
@@ -13,37 +10,35 @@ __all__ = ["Budget", "Held"]
 
 
 class Budget:
-    """Two purses: bodies and answers that are held, which is refused at its end; and work, which
-    waits its turn.
-    """
+    """Two budgets: if held bodies and answers exceed theirs, a request is refused; work waits."""
 
     def __init__(self, limits: Limits) -> None:
-        """Begin with nothing taken."""
+        """Start with nothing taken."""
         self._limits = limits
         self._held = self._working = 0
         self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
 
     def take(self, size: int) -> None:
-        """Hold so many bytes of a body or an answer, until `give`.
+        """Hold `size` bytes of a body or an answer, until `give`.
 
         Raises:
-            Refused: That is more than the memory allows, now.
+            Refused: The budget is exhausted at the moment.
 
         """
         if self._held + size > self._limits.held:
             message = (
-                f"the server holds {self._held} bytes of other requests and answers,"
-                f" {self._limits.held} are allowed;"
+                f"the server holds {self._held} bytes of other requests and answers, of"
+                f" {self._limits.held} that its memory allows;"
             )
             raise Refused(f"{message} try again soon", 503)
         self._held += size
 
     def give(self, size: int) -> None:
-        """Let go of so many bytes."""
+        """Release `size` bytes."""
         self._held -= size
 
     async def begin(self, weight: int) -> None:
-        """Wait until work of this weight fits, first come first served; `end` ends it."""
+        """Wait until work of this weight fits, first come, first served; `end` releases it."""
         if not self._waiting and self._working + weight <= self._limits.work:
             self._working += weight
             return
@@ -53,12 +48,12 @@ class Budget:
             await turn
         except asyncio.CancelledError:
             if turn.done() and not turn.cancelled():
-                self._working -= weight  # its turn came as it gave up
+                self._working -= weight  # its turn came at the moment of the cancellation
             self._next()
             raise
 
     def end(self, weight: int) -> None:
-        """Let the next begin."""
+        """Release the weight, and let the next work begin."""
         self._working -= weight
         self._next()
 
@@ -74,15 +69,15 @@ class Budget:
 
 
 class Held:
-    """What one request holds of a budget: first its body, then its answer."""
+    """The bytes that one request holds of a budget: first its body, then its answer."""
 
     def __init__(self, budget: Budget) -> None:
-        """Begin with nothing."""
+        """Start with nothing."""
         self._budget = budget
         self.size = 0
 
     def take(self, size: int) -> None:
-        """Hold so many bytes more.
+        """Hold `size` more bytes.
 
         Raises:
             Refused: They do not fit.
@@ -92,7 +87,7 @@ class Held:
         self.size += size
 
     def exchange(self, size: int) -> None:
-        """Hold so many bytes instead.
+        """Hold `size` bytes instead of the present ones.
 
         Raises:
             Refused: They do not fit.
@@ -102,6 +97,6 @@ class Held:
         self.take(size)
 
     def give(self) -> None:
-        """Let go of all."""
+        """Release all."""
         self._budget.give(self.size)
         self.size = 0

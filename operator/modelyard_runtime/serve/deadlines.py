@@ -1,8 +1,7 @@
-"""uvicorn's protocol with an end to what never ends: headers, bodies, answers that are not read,
-idle connections.
+"""uvicorn's protocol with deadlines for headers, bodies, unread answers and idle connections.
 
-uvicorn's class is no documented interface: pyproject.toml pins its minor version, and
-tests/runtime/test_limits.py judges a newer one. What an answer says belongs to `app`.
+uvicorn's class is not a documented interface: pyproject.toml pins its minor version, and
+tests/runtime/test_limits.py checks a newer one.
 """
 
 import asyncio
@@ -24,22 +23,18 @@ if TYPE_CHECKING:
 __all__ = ["ABORT", "LATE", "BoundedProtocol", "answer_as"]
 
 LATE = "modelyard.late"
-"""In a request's scope: its body did not arrive in time; what is there is not all."""
+"""In a request's scope: its body did not arrive in time and is incomplete."""
 ABORT = "modelyard.abort"
-"""In a request's scope: a function that drops the connection and what was not sent."""
+"""In a request's scope: a function that drops the connection and all unsent data."""
 _PIPELINED = 64
-"""Requests of one connection that wait for the answer to the one before; a client that sends
-more is dropped.
-"""
+"""Pipelined requests of one connection; a client that sends more is dropped."""
 _WHO = (VERSION_HEADER.encode(), RUNTIME_HEADER.encode())
 _FRAMES = 8
-"""Bytes of framing that a byte of a chunked body may need: a chunk of one byte has five and
-itself.
-"""
+"""Most bytes on the wire per byte of a chunked body; a chunk of one byte takes six."""
 
 
 class _Phase(Enum):
-    """What of a request is being read."""
+    """The part of a request that is being read."""
 
     NONE = 0
     HEADERS = 1
@@ -47,20 +42,20 @@ class _Phase(Enum):
 
 
 class BoundedProtocol(HttpToolsProtocol):
-    """One connection, whose requests have to arrive within the limits of the application."""
+    """One connection, whose requests must arrive within the application's limits."""
 
     _phase = _Phase.NONE
     _request = 0
-    """Counts the connection's requests."""
+    """The number of requests so far."""
     _size = 0
-    """Bytes since the headers, or the body, began, but for the first read."""
+    """Bytes of the present headers or body, without those of the first read."""
     _content = 0
-    """Bytes of the body that were content."""
+    """Bytes of content in the body so far."""
     _timer: asyncio.TimerHandle | None = None
 
     # --- the connection --------------------------------------------------------------------------
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn has it
-        """Begin to wait for a request; close another connection if there are too many."""
+        """Wait for a request; close another connection if there are too many."""
         super().connection_made(transport)
         app = self._application
         app.connections[self] = None
@@ -71,15 +66,13 @@ class BoundedProtocol(HttpToolsProtocol):
         self._arm()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Forget it."""
+        """Remove the connection from the application's list."""
         self._application.connections.pop(self, None)
         self._disarm()
         super().connection_lost(exc)
 
     def drop(self) -> bool:
-        """Close the connection, unless a whole request of it is being answered; tell whether it
-        was closed.
-        """
+        """Close the connection unless it is answering a complete request; return whether it did."""
         if self._phase is _Phase.NONE and self._answering:
             return False
         self._application.connections.pop(self, None)
@@ -87,14 +80,14 @@ class BoundedProtocol(HttpToolsProtocol):
         return True
 
     def timeout_keep_alive_handler(self) -> None:
-        """Close an idle connection; one whose last answer was not read either is dropped."""
+        """Close an idle connection; drop it if the client has not read its last answer."""
         if self.transport.get_write_buffer_size():
             self.transport.abort()
         super().timeout_keep_alive_handler()
 
     # --- what is read ----------------------------------------------------------------------------
     def data_received(self, data: bytes) -> None:
-        """Read on, and look how long and how large the present part of the request has become."""
+        """Read, and check the size and the duration of the present part of the request."""
         before = self._request, self._phase
         super().data_received(data)
         if self.parser is None or self.transport.is_closing():
@@ -108,23 +101,19 @@ class BoundedProtocol(HttpToolsProtocol):
             self._size += len(data)
             self._judge()
         elif not self._answering and self._timer is None:
-            self._arm()  # line ends, which begin no request
+            self._arm()  # only line ends, which do not begin a request
 
     def on_message_begin(self) -> None:
-        """Begin with the headers."""
+        """Start reading headers."""
         if self._queued >= _PIPELINED:
-            raise RuntimeError(
-                "the parser has to stop: what one read holds may be thousands of requests"
-            )
+            raise RuntimeError("stops the parser: one read may contain thousands of requests")
         self._request += 1
         self._phase = _Phase.HEADERS
         super().on_message_begin()
         cast("dict[str, Any]", self.scope)[ABORT] = self.transport.abort
 
     def send_400_response(self, msg: str) -> None:
-        """Answer what is no request; behind one that is being answered it would be taken for its
-        answer, so only close.
-        """
+        """Answer an invalid request; only close if the client would take it for another answer."""
         begun = self._answering and (self._phase is not _Phase.BODY or self._begun)
         if self.pipeline or begun:
             self.transport.abort()
@@ -132,7 +121,7 @@ class BoundedProtocol(HttpToolsProtocol):
             super().send_400_response(msg)
 
     def on_headers_complete(self) -> None:
-        """Go on with the body."""
+        """Start reading the body."""
         self._begin_body()
         super().on_headers_complete()
 
@@ -145,7 +134,7 @@ class BoundedProtocol(HttpToolsProtocol):
         super().on_body(body)
 
     def on_message_complete(self) -> None:
-        """Wait for the next."""
+        """Wait for the next request."""
         self._end_body()
         super().on_message_complete()
 
@@ -153,7 +142,9 @@ class BoundedProtocol(HttpToolsProtocol):
         self._phase = _Phase.NONE
         connections = self._application.connections
         if connections.pop(self, True) is None:
-            connections[self] = None  # the last to be closed when there are too many
+            connections[self] = (
+                None  # moved to the end: the last to be closed if there are too many
+            )
 
     def _judge(self) -> None:
         most = self._application.limits.header_bytes
@@ -174,20 +165,18 @@ class BoundedProtocol(HttpToolsProtocol):
             self._timer = None
 
     def _late(self) -> None:
-        """End what did not arrive in time."""
+        """End a request that did not arrive in time."""
         self._timer = None
         if self._phase is not _Phase.BODY:
-            if (
-                self._answering
-            ):  # headers behind a request that is being answered: the answer goes first
+            if self._answering:  # the answer to the request before is sent first
                 self._arm()
             elif self._phase is _Phase.HEADERS:
                 seconds = self._application.limits.headers
                 self._refuse(408, f"The headers did not arrive within {seconds:g} s.")
-            else:  # an answer to what was never asked would be taken for that of the next request
+            else:  # without a request; the client would take an answer for that of its next one
                 self.transport.close()
         elif self.cycle.response_complete:
-            self.transport.abort()  # refused long ago, and still sending
+            self.transport.abort()  # the request was refused, and the client is still sending
         else:
             cast("dict[str, Any]", self.cycle.scope)[LATE] = True
             self.cycle.keep_alive = self.cycle.more_body = False
@@ -195,7 +184,7 @@ class BoundedProtocol(HttpToolsProtocol):
             self._arm()
 
     def _refuse(self, status: int, message: str) -> None:
-        """Answer what is no whole request, and close; in the middle of an answer only close."""
+        """Answer an incomplete request and close; in the middle of another answer, only close."""
         if not self._answering:
             headers = [
                 *self.server_state.default_headers,
@@ -215,14 +204,12 @@ class BoundedProtocol(HttpToolsProtocol):
 
     @property
     def _begun(self) -> bool:
-        """True if an answer has begun, or is to be sent, before that to the request whose body
-        is read.
-        """
+        """True if an answer to an earlier request has begun or is still to be sent."""
         return self.cycle is not None and self.cycle.response_started
 
     @property
     def _queued(self) -> int:
-        """How many requests wait for the answer to the one before."""
+        """The number of pipelined requests."""
         return len(self.pipeline)
 
     @property
@@ -231,12 +218,12 @@ class BoundedProtocol(HttpToolsProtocol):
 
 
 def answer_as(send: object, version: bytes, runtime: bytes) -> None:
-    """Have the answer to one request say that another version gives it.
+    """Set the version headers of one answer to those of another version, which gives it.
 
     Args:
-        send: ASGI's, which is a method of uvicorn's that knows the request.
+        send: ASGI's `send`, which is a method of uvicorn's object for the request.
         version: The version.
-        runtime: Identity of what serves it.
+        runtime: Identity of its serving runtime.
 
     """
     cycle = cast("MethodType", send).__self__

@@ -1,6 +1,4 @@
-"""Bodies that come compressed, unpacked no further than they may be. What they hold does not
-matter here.
-"""
+"""Decompress bodies, up to a limit."""
 
 import zlib
 
@@ -10,30 +8,30 @@ __all__ = ["most", "unpacked"]
 
 _KNOWN = ("gzip", "x-gzip", "deflate")
 _RATIO = 1032
-"""The most that DEFLATE makes of a byte."""
+"""Most bytes that DEFLATE makes of one byte."""
 _CHUNK = 1 << 18
 _MEMBERS = 2000
-"""As many as 64 MiB have in blocks of 64 KiB, and twice that."""
+"""Twice the number of members of 64 MiB in blocks of 64 KiB."""
 _AUTOMATIC = 32 + zlib.MAX_WBITS
-"""Take gzip's and zlib's head, whichever there is."""
+"""Detect a gzip or zlib header."""
 
 
 def most(size: int, limit: int) -> int:
-    """Return how many bytes a compressed body may become, at most."""
+    """Return the most bytes that a compressed body may become."""
     return min(size * _RATIO, limit + 1)
 
 
 def unpacked(body: bytes, encoding: str, limit: int) -> bytes:
-    """Return the body that a header Content-Encoding speaks of.
+    """Return a decompressed body.
 
     Raises:
-        Refused: The encoding is not known, the body is not of it, or it has more than `limit`
-            bytes.
+        Refused: The encoding is unknown, the body does not have it, or the body is larger than
+            `limit` bytes.
 
     """
     if encoding not in _KNOWN:
         raise Refused(
-            f"the content encoding {encoding} is not one of gzip, deflate; send the body as it is",
+            f"the content encoding {encoding} is not gzip or deflate; send the body uncompressed",
             415,
         )
     pieces, size, at, whole = list[bytes](), 0, 0, memoryview(body)
@@ -41,7 +39,7 @@ def unpacked(body: bytes, encoding: str, limit: int) -> bytes:
     members = 1
     try:
         while at < len(whole):
-            if stream.eof:  # gzip files may stand one behind the other
+            if stream.eof:  # gzip allows several members in a row
                 stream, members = zlib.decompressobj(_AUTOMATIC), members + 1
             part = whole[at : at + _CHUNK]
             pieces.append(stream.decompress(part, limit + 1 - size))
@@ -53,9 +51,9 @@ def unpacked(body: bytes, encoding: str, limit: int) -> bytes:
                     413,
                 )
             if members > _MEMBERS:
-                raise Refused(f"the body has more than {_MEMBERS} gzip members; compress it in one")
+                raise Refused(f"the body has more than {_MEMBERS} gzip members; compress it as one")
     except zlib.error as error:
         raise Refused(f"the body is not {encoding}: {error}") from None
     if not stream.eof:
-        raise Refused(f"the body is not {encoding}: it ends in the middle")
+        raise Refused(f"the body is not {encoding}: it is truncated")
     return b"".join(pieces)

@@ -1,9 +1,7 @@
-"""Asking the candidate: a request is passed on as it was read, and its answer comes back, or
-`Failed`.
+"""Forward a request to the candidate and return its answer, or raise `Failed`.
 
-No error of the candidate gets further than that. Which requests are passed on belongs to `split`,
-what a failure counts as to `splitter`. aiohttp is imported by `load`, with the first rule: it takes
-0.2 s and some megabytes, which a server without a rule does not have to spend.
+No error of the candidate goes further than `Failed`. aiohttp is imported by `load`, with the first
+rule: it takes 0.2 s and some megabytes, which a server without a rule does not spend.
 """
 
 import asyncio
@@ -36,9 +34,7 @@ _DIGITS = 15
 _IDLE_SECONDS = 15.0
 """Shorter than the candidate keeps an idle connection, so that this side closes it."""
 _POOL_SECONDS = 30.0
-"""A pool is used for so long: connections to a Service stay with their pod, and new pods want
-requests too.
-"""
+"""How long a pool is used: a connection stays with one pod, so new pods would get no requests."""
 _AUTOMATIC = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
 _PASSED = frozenset(
     {
@@ -51,44 +47,42 @@ _PASSED = frozenset(
         b"tracestate",
     }
 )
-"""Headers that go to the candidate: what a model server reads, and what traces follow. It is a list
-of what is let through, not of what is held back: credentials and cookies of callers are no business
-of the candidate before it serves them itself, nor may one request tell the connection between the
-servers what another one is."""
+"""Headers that are forwarded: those that a model server reads, and trace headers.
+
+It is a list of allowed headers. A candidate that does not serve callers itself yet must not see
+their credentials and cookies, and a request must not set headers of the connection between the
+servers.
+"""
 _CONTENT_TYPE = re.compile(r"[\x21-\x7e][\x20-\x7e]{0,255}")
 _TIMED_OUT = 408
-"""Of the candidate: its body, which this server had in full, was not there in time."""
+"""From the candidate: a failure, because this server had the whole body when it forwarded it."""
 
 
 class Failed(Exception):
-    """The candidate did not answer this request as it should."""
+    """The candidate did not answer this request, or not as it should."""
 
 
 class Passed(NamedTuple):
-    """What is passed on."""
+    """A request to forward."""
 
     path: str
     headers: Headers
     body: bytes
     held: Held
-    """What the request holds; the answer is added while it comes, and taken away again if it is
-    none.
-    """
+    """The request's memory budget: the answer is added as it arrives, and removed if it fails."""
 
 
 class Forwarder:
-    """What a worker's requests to the candidate share: connections, bounds, and what is known of
-    the candidate being there.
-    """
+    """What a worker's requests to the candidate share: connections, limits, a circuit breaker."""
 
     def __init__(self, version: str, address: str, limits: Limits) -> None:
-        """Make no connection yet.
+        """Set the limits; open no connection yet.
 
         Args:
-            version: The version that is served here.
-            address: Where a Service is, a host and a port; `{name}` stands for its name.
-            limits: An answer may have half of what all requests may hold, and so may all bodies
-                that are passed on together.
+            version: The version of this server.
+            address: Host and port of a Service; `{name}` is replaced by its name.
+            limits: An answer may take half of what all requests may hold, and so may all forwarded
+                bodies together.
 
         """
         self._version = version
@@ -100,15 +94,15 @@ class Forwarder:
         self._client: ModuleType | None = None
         self._kept: aiohttp.ClientSession | None = None
         self._unkept: aiohttp.ClientSession | None = None
-        """Its connections are closed after one request."""
+        """A session whose connections are closed after one request."""
         self._made = 0.0
         self._closing: set[asyncio.Task[None]] = set()
 
     def load(self) -> None:
-        """Import what is needed; in a thread.
+        """Import aiohttp; call it in a thread.
 
         Raises:
-            ImportError: It is not installed.
+            ImportError: aiohttp is not installed.
 
         """
         import aiohttp  # noqa: PLC0415 - see the module
@@ -117,31 +111,31 @@ class Forwarder:
 
     @property
     def loaded(self) -> bool:
-        """Whether it was imported."""
+        """Whether aiohttp was imported."""
         return self._client is not None
 
     def full(self, size: int) -> bool:
-        """Return whether a body of so many bytes more would be too much at once."""
+        """Return whether forwarding a body of `size` bytes would exceed the limits."""
         return self._requests >= FORWARDS or self._bytes + size > self._most
 
     async def ask(self, rule: Rule, asked: Passed, seconds: float) -> tuple[Answer, float]:
-        """Return the candidate's answer, and how long its model server took for it, in seconds.
+        """Return the candidate's answer, and the seconds that its model server took for it.
 
         Args:
-            rule: Who the candidate is.
+            rule: Names the candidate.
             asked: The request.
-            seconds: How long all of it may take.
+            seconds: The time limit.
 
         Raises:
-            Failed: There is none in time, or it is none of the candidate's; or it was not there a
-                moment ago.
+            Failed: There is no answer in time, or it is not the candidate's; or the candidate was
+                unreachable a moment ago.
 
         """
-        if rule.revision != self._revision:  # the operator knows more than this worker did
+        if rule.revision != self._revision:  # the candidate may have changed
             self._revision, self._circuit = rule.revision, _Circuit()
         circuit, size, begun = self._circuit, len(asked.body), time.monotonic()
         if not circuit.lets(begun):
-            raise Failed("it was not there a moment ago")
+            raise Failed("it was unreachable a moment ago")
         self._requests += 1
         self._bytes += size
         try:
@@ -151,7 +145,7 @@ class Forwarder:
             asked.held.exchange(size)
             if self._broken(error):
                 circuit.broke(time.monotonic())
-            elif not isinstance(error, TimeoutError):  # which says neither
+            elif not isinstance(error, TimeoutError):  # a timeout may have either cause
                 circuit.reached()
             raise Failed(one_line(error)) from error
         else:
@@ -163,7 +157,7 @@ class Forwarder:
             self._bytes -= size
 
     def _broken(self, error: Exception) -> bool:
-        """Return whether there was no connection, or none any more."""
+        """Return whether the connection could not be opened, or broke."""
         client = self._loaded()
         return isinstance(
             error,
@@ -173,9 +167,7 @@ class Forwarder:
     async def _tried(
         self, rule: Rule, asked: Passed, connect: float
     ) -> tuple[Answer, float | None]:
-        """Ask on a kept connection, and once more on another if the candidate had closed that
-        one meanwhile.
-        """
+        """Send on a kept connection; retry on a new one if the candidate had closed it."""
         client, connection = self._loaded(), SimpleNamespace(kept=False)
         times = client.ClientTimeout(total=None, sock_connect=connect)
         try:
@@ -203,9 +195,8 @@ class Forwarder:
         }
         passed[FORWARDED_HEADER] = self._version
         url = f"http://{self._address.replace('{name}', rule.candidate)}{asked.path}"
-        body = (
-            asked.body if len(asked.body) <= PIECE else BytesIO(asked.body)
-        )  # which is sent no faster than it is read
+        # A file object is sent no faster than the candidate reads it.
+        body = asked.body if len(asked.body) <= PIECE else BytesIO(asked.body)
         asking = session.post(
             url,
             data=body,
@@ -220,28 +211,26 @@ class Forwarder:
             async for piece in found.content.iter_any():
                 size += len(piece)
                 if size > self._most:
-                    raise Failed(f"the answer has more than {self._most} bytes")
+                    raise Failed(f"the answer is larger than {self._most} bytes")
                 asked.held.take(len(piece))
                 pieces.append(piece)
             if answer.head is not None and answer.head > size:
-                raise Failed("the answer is shorter than its JSON")
+                raise Failed("the answer is shorter than the length that it gives for its JSON")
             return replace(answer, body=b"".join(pieces)), _took(found.headers, self._longest)
 
     # --- connections ------------------------------------------------------------------------------
     def _pool(self) -> "aiohttp.ClientSession":
-        """Return the kept connections."""
+        """Return the session with the kept connections."""
         now = time.monotonic()
         if self._kept is None or now - self._made > _POOL_SECONDS:
-            if self._kept is not None:  # what it carries has ended by then
-                asyncio.get_running_loop().call_later(self._longest, self._retire, self._kept)
-            self._kept, self._made = (
-                self._opened(limit=FORWARDS, keepalive_timeout=_IDLE_SECONDS),
-                now,
-            )
+            if self._kept is not None:  # by then its last request has ended
+                asyncio.get_running_loop().call_later(self._longest, self._close_later, self._kept)
+            self._kept = self._opened(limit=FORWARDS, keepalive_timeout=_IDLE_SECONDS)
+            self._made = now
         return self._kept
 
     def _opened(self, **how: Any) -> "aiohttp.ClientSession":
-        """Return a session whose connections are kept, or not, in this way."""
+        """Return a session; `how` are arguments of its connector."""
         client = self._loaded()
 
         async def kept(_: object, context: SimpleNamespace, __: object) -> None:
@@ -250,46 +239,42 @@ class Forwarder:
         trace = client.TraceConfig()
         trace.on_connection_reuseconn.append(kept)
         found: aiohttp.ClientSession = client.ClientSession(
-            # A Service that was made anew has another address: a name is looked up for each
-            # connection, which are few.
+            # A Service that was deleted and created again has another address, so the name is
+            # resolved for each connection; there are few.
             connector=client.TCPConnector(use_dns_cache=False, **how),
             cookie_jar=client.DummyCookieJar(),
             skip_auto_headers=_AUTOMATIC,
             auto_decompress=False,
-            trust_env=False,  # a pod of this namespace is not behind a proxy
+            trust_env=False,  # no proxy for a pod of this namespace
             trace_configs=[trace],
         )
         return found
 
-    def _retire(self, session: "aiohttp.ClientSession") -> None:
+    def _close_later(self, session: "aiohttp.ClientSession") -> None:
         task = asyncio.get_running_loop().create_task(session.close())
         self._closing.add(task)
         task.add_done_callback(self._closing.discard)
 
     async def close(self) -> None:
-        """Close what is open."""
+        """Close all sessions."""
         for session in (self._kept, self._unkept):
             if session is not None:
                 await session.close()
 
     def _loaded(self) -> ModuleType:
         if self._client is None:
-            raise RuntimeError("aiohttp is loaded with the first rule")
+            raise RuntimeError("aiohttp is not loaded: call load() with the first rule")
         return self._client
 
 
 class _Circuit:
-    """Whether the candidate is there: for a second after it was not, nobody waits for it, and
-    then one request tries.
-    """
+    """Circuit breaker: no request for a second after a broken connection, then one as a probe."""
 
     def __init__(self) -> None:
         self._until = 0.0
 
     def lets(self, now: float) -> bool:
-        """Return whether a request may be passed on; one that may while it was not there is the
-        only one for a second.
-        """
+        """Return whether a request may be sent; while the circuit is open, one probe per second."""
         if self._until:
             if now < self._until:
                 return False
@@ -297,41 +282,39 @@ class _Circuit:
         return True
 
     def broke(self, now: float) -> None:
-        """It is not there."""
+        """Open the circuit."""
         self._until = now + _OPEN_SECONDS
 
     def reached(self) -> None:
-        """It is."""
+        """Close the circuit."""
         self._until = 0.0
 
 
 def _judged(rule: Rule, status: int, headers: "CIMultiDictProxy[str]") -> Answer:
-    """Return an answer without its body.
+    """Return the answer without its body.
 
     Raises:
-        Failed: It is a failure, or none that the candidate's model server gives.
+        Failed: It is a failure, or not an answer of the candidate's model server.
 
     """
     for name, expected in (VERSION_HEADER, rule.version), (RUNTIME_HEADER, rule.runtime):
-        if (said := headers.getall(name, [])) != [expected]:
+        if (values := headers.getall(name, [])) != [expected]:
             raise Failed(
-                f"the answer's {name} is {', '.join(said)[:64] or 'missing'}, not {expected}"
+                f"the answer's {name} is {', '.join(values)[:64] or 'missing'}, not {expected}"
             )
     if status != 200 and (not 400 <= status < 500 or status == _TIMED_OUT):
         raise Failed(f"it answered with {status}")
     kind, head = headers.get("content-type", ""), headers.get(binary.HEADER.decode())
     if not _CONTENT_TYPE.fullmatch(kind) or "content-encoding" in headers:
-        raise Failed("the answer's body is of no known kind")
+        raise Failed("the answer has an invalid content type, or is compressed")
     if head is not None and not (head.isascii() and head.isdigit() and len(head) <= _DIGITS):
-        raise Failed("the answer does not say how long its JSON is")
+        raise Failed("the answer does not give the length of its JSON")
     who = (rule.version.encode(), rule.runtime.encode())
     return Answer(b"", status, kind.encode(), head=None if head is None else int(head), by=who)
 
 
 def _took(headers: "CIMultiDictProxy[str]", longest: float) -> float | None:
-    """Return how long the candidate says that it took, in seconds; None: it does not, or it
-    cannot be.
-    """
+    """Return the latency in seconds that the candidate reports; None: missing or implausible."""
     try:
         seconds = float(headers.get(SECONDS_HEADER, ""))
     except ValueError:

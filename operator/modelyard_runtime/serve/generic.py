@@ -1,8 +1,4 @@
-"""Any MLflow flavour, through pyfunc: what MLflow can load, this serves, with MLflow's own code for
-/invocations.
-
-Protocols do not belong here.
-"""
+"""Models of any flavour that MLflow can load, through pyfunc. /invocations uses MLflow's code."""
 
 import importlib
 import os
@@ -33,7 +29,7 @@ __all__ = ["PyfuncModel", "load"]
 
 
 def load(artifact: Artifact) -> "PyfuncModel":
-    """Load a model that may be loaded, behind MLflow's pyfunc interface.
+    """Load a model behind MLflow's pyfunc interface. The caller has checked that it may run code.
 
     Raises:
         Failure: LoadFailed.
@@ -41,14 +37,14 @@ def load(artifact: Artifact) -> "PyfuncModel":
     """
     if artifact.code and "python_function" not in artifact.flavors:
         raise load_failed(
-            "the model has no python_function flavour, by which MLflow loads models that are code"
+            "the model has no python_function flavour, which MLflow needs to load such a model"
         )
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ["_MLFLOW_IS_IN_SERVING_ENVIRONMENT"] = "true"
     try:
         pyfunc = importlib.import_module("mlflow.pyfunc")
-        # MLflow looks for the model's class wherever python_function.data leads: only code is left
-        # to it.
+        # MLflow imports the class that python_function names, so it loads only models that may run
+        # code.
         model = (
             pyfunc.load_model(str(artifact.folder)) if artifact.code else _xgboost(artifact, pyfunc)
         )
@@ -58,15 +54,13 @@ def load(artifact: Artifact) -> "PyfuncModel":
 
 
 def _xgboost(artifact: Artifact, pyfunc: Any) -> Any:
-    """Load what `why_code` has found to be data: a class of XGBoost's own, and a file of the
-    tree.
-    """
+    """Load a model that is only data (see `why_code`): one of XGBoost's classes, and a file."""
     flavor = artifact.flavors["xgboost"]
     name = str(flavor.get("model_class", "Booster")).rpartition(".")[2]
     model = getattr(importlib.import_module("xgboost"), name)()
     model.load_model(artifact.folder / str(flavor["data"]))
     described = importlib.import_module("mlflow.models").Model.load(str(artifact.folder / MLMODEL))
-    wrapper = importlib.import_module("mlflow.xgboost")._XGBModelWrapper  # noqa: SLF001 - how MLflow asks it
+    wrapper = importlib.import_module("mlflow.xgboost")._XGBModelWrapper  # noqa: SLF001 - as MLflow does
     return pyfunc.PyFuncModel(model_meta=described, model_impl=wrapper(model))
 
 
@@ -77,7 +71,7 @@ class PyfuncModel:
     quick = False
 
     def __init__(self, model: Any, signature: Signature | None) -> None:
-        """Keep the model and MLflow's way of scoring."""
+        """Keep the model and MLflow's scoring module."""
         self.signature = signature
         self._model = model
         self._scoring = importlib.import_module("mlflow.pyfunc.scoring_server")
@@ -93,7 +87,7 @@ class PyfuncModel:
             raise Refused(error.message, status if 400 <= status < 500 else 500) from error
 
     def invocations(self, body: bytes, content_type: str) -> Asked:
-        """Answer by MLflow's own scoring server, which asks the model itself."""
+        """Answer with MLflow's own scoring server, which calls the model itself."""
         yield from ()
         return self._scored(body, content_type)
 
@@ -105,7 +99,7 @@ class PyfuncModel:
         return Answer(answer.response.encode(), answer.status, answer.mimetype.encode())
 
     def given(self, table: Table) -> "pd.DataFrame | Array | dict[str, Array]":
-        """Return the input as pyfunc takes it, in the signature's types."""
+        """Return the input for pyfunc, in the signature's types."""
         if self.signature is None:
             return _untyped(table)
         if self.signature.tensors:
@@ -124,12 +118,12 @@ class PyfuncModel:
 
 
 def _label(spec: Column, index: int) -> str | int:
-    """Return a column's label as MLflow's schema has it."""
+    """Return a column's label in MLflow's schema."""
     return spec.number if spec.number is not None else spec.name or index
 
 
 def _untyped(table: Table) -> "pd.DataFrame | Array":
-    """Return an input that nothing is known about as it is."""
+    """Return the input as it is, for a model without a signature."""
     import pandas as pd  # noqa: PLC0415
 
     if isinstance(table, Matrix):
@@ -138,7 +132,7 @@ def _untyped(table: Table) -> "pd.DataFrame | Array":
 
 
 def _tensors(specs: tuple[Tensor, ...], table: Table) -> "Array | dict[str, Array]":
-    """Return one array, or one a name, as the signature has it."""
+    """Return one array, or one per name, as the signature says."""
     if isinstance(table, Records):
         names = [spec.name or "" for spec in specs]
         if missing := [name for name in names if any(name not in row for row in table.rows)]:

@@ -1,10 +1,7 @@
-"""A request before it is parsed: its body unpacked, and judged by what it will become. Each form
-has its own rule.
+"""A request before it is parsed: decompress its body, and estimate the memory that it will take.
 
-In this order: `asked_with`, `unpacked`, `weighed`, `looked_into`; each takes no more than the one
-before has allowed.
-
-What a form holds belongs to the protocols, how much is taken on at once to `budget`.
+The functions are called in this order: `asked_with`, `unpacked`, `weighed`, `looked_into`. Each
+takes no more memory than the one before has allowed.
 """
 
 from collections.abc import Sequence
@@ -19,21 +16,17 @@ __all__ = ["asked_with", "is_slow", "looked_into", "unpacked", "weighed"]
 _PARQUET, _CSV = "application/vnd.apache.parquet", "text/csv"
 _HEADERS = frozenset({b"content-type", b"content-encoding", binary.HEADER})
 _PYFUNC = 3
-"""MLflow parses a body into Python's values, those into a DataFrame, and that into another one
-of the model's types.
-"""
+"""Copies in MLflow: a body becomes Python values, a DataFrame, and one of the model's types."""
 _CELLS = 1 << 16
 """Cells of rows as objects, sent or not, that take the event loop some milliseconds."""
 _FEW = 8 << 10
-"""Bytes of a body that becomes little, whatever is in it."""
+"""Bytes of a body that stays small in memory, whatever it contains."""
 
 
 def asked_with(
     protocol: str, headers: Sequence[tuple[bytes, bytes]], body: bytes
 ) -> tuple[Request, str]:
-    """Return a request with those of its headers that its protocol heeds, and how its body is
-    compressed.
-    """
+    """Return a request with the headers that its protocol uses, and its content encoding."""
     given = {name: value.decode("latin-1") for name, value in headers if name in _HEADERS}
     compressed = given.get(b"content-encoding", "").strip().lower().replace("identity", "")
     if protocol == "mlflow":
@@ -54,12 +47,12 @@ def unpacked(request: Request, compressed: str, limits: Limits) -> Request:
     """Return the request with its body uncompressed.
 
     Args:
-        request: As it came.
+        request: The request as received.
         compressed: The header Content-Encoding, in lower case; empty: none.
-        limits: What is allowed.
+        limits: The limits.
 
     Raises:
-        Refused: It is too large, or not compressed so.
+        Refused: It is too large, or not compressed in this way.
 
     """
     if not compressed:
@@ -70,7 +63,7 @@ def unpacked(request: Request, compressed: str, limits: Limits) -> Request:
 
 
 def weighed(model: Predictor, request: Request, limits: Limits) -> int:
-    """Return how many bytes a request becomes, judged without parsing it.
+    """Return the most bytes that a request will take, without parsing it.
 
     Raises:
         Refused: It is too many, or the body is not what its header says.
@@ -90,10 +83,10 @@ def weighed(model: Predictor, request: Request, limits: Limits) -> int:
 
 
 def looked_into(model: Predictor, request: Request, size: int, limits: Limits) -> int:
-    """Return the same once the texts of a request were looked at.
+    """Return the same estimate after looking at the strings of a request.
 
-    Some readers copy a text for every row, or give each the room of the longest; some fill in what
-    rows lack.
+    Some readers copy a string for every row, or give each the space of the longest one; some fill
+    in values that rows lack.
 
     Raises:
         Refused: It is too many.

@@ -1,9 +1,8 @@
-"""MLflow's scoring protocol for a table of numbers: every form of input that `mlflow models serve`
-takes.
+"""MLflow's scoring protocol for a table of numbers, in every form that `mlflow models serve` takes.
 
-Models that are served through pyfunc are answered by MLflow's own code instead. Where the two
-differ, on purpose: a value that does not fit an integer column is refused here, MLflow cuts it; so
-is a row that is too short, MLflow fills it up; and a prediction is never the invalid JSON `NaN`.
+For models that are served through pyfunc, MLflow's own code answers instead. They differ on
+purpose: this module refuses a value that does not fit an integer column, which MLflow truncates,
+and a row that is too short, which MLflow fills; and a prediction is never the invalid JSON `NaN`.
 """
 
 import csv
@@ -29,14 +28,11 @@ _TYPES = ("text/csv", "application/json", "application/vnd.apache.parquet")
 
 
 def refusal(message: str, status: int) -> bytes:
-    """Return an error as MLflow words it."""
-    code = (
-        "BAD_REQUEST"
-        if 400 <= status < 500
-        else "TEMPORARILY_UNAVAILABLE"
-        if status == 503
-        else "INTERNAL_ERROR"
-    )
+    """Return an error in MLflow's format."""
+    if 400 <= status < 500:
+        code = "BAD_REQUEST"
+    else:
+        code = "TEMPORARILY_UNAVAILABLE" if status == 503 else "INTERNAL_ERROR"
     return orjson.dumps({"error_code": code, "message": message})
 
 
@@ -44,20 +40,20 @@ def table(body: bytes, content_type: str, columns: Sequence[Column]) -> Table:
     """Parse a body of /invocations.
 
     Args:
-        body: As it came.
-        content_type: The header; it decides.
-        columns: What the model takes: unnamed columns take rows without names, named ones do not.
+        body: The body, uncompressed.
+        content_type: The header, which decides the form.
+        columns: The model's columns: only unnamed ones take rows without names.
 
     Raises:
-        Refused: It is of none of the forms.
+        Refused: It has none of the forms.
 
     """
     kind, *parameters = (part.strip() for part in content_type.split(";"))
     for name, _, value in (parameter.partition("=") for parameter in parameters):
         if name.lower() != "charset" or value.lower().strip('"') != "utf-8":
             raise Refused(
-                f"the content type {content_type} is not understood: the server takes UTF-8 and no"
-                " other parameter",
+                f"the content type {content_type} is not supported: the only parameter that the"
+                " server takes is charset=utf-8",
                 415,
             )
     if kind == "text/csv":
@@ -84,7 +80,7 @@ def _json(body: Mapping[str, Any], columns: Sequence[Column]) -> Table:
     if isinstance(data, list) and data and all(isinstance(row, dict) for row in data):
         return Records(data)
     if form == "dataframe_records":
-        raise Refused("dataframe_records must be a list of objects, one a row")
+        raise Refused("dataframe_records must be a list of objects, one per row")
     if isinstance(data, dict):
         scalar = all(not isinstance(values, list) for values in data.values())
         given = {
@@ -99,9 +95,7 @@ def _json(body: Mapping[str, Any], columns: Sequence[Column]) -> Table:
 
 
 def _unnamed(rows: Sequence[Any], columns: Sequence[Column]) -> Table:
-    """Return rows without names, which a signature with names takes only if it has one column,
-    or its names are the places.
-    """
+    """Return rows without names; a signature takes them if it has one column, or only numbers."""
     if all(column.number == index for index, column in enumerate(columns)):
         return Matrix(rows)
     named = [column.name for column in columns if column.name is not None]
@@ -110,18 +104,15 @@ def _unnamed(rows: Sequence[Any], columns: Sequence[Column]) -> Table:
     if named:
         shown = ", ".join(named[:5])
         raise Refused(
-            f"the rows have no column names and the model's columns do: {shown} ...; use"
+            f"the rows have no column names, but the model's columns do: {shown} ...; use"
             " dataframe_split with columns"
         )
     return Matrix(rows)
 
 
 def _split(data: Any, columns: Sequence[Column]) -> Table:
-    if (
-        not isinstance(data, dict)
-        or not isinstance(data.get("data"), list)
-        or data.keys() - {"columns", "data", "index"}
-    ):
+    valid = isinstance(data, dict) and isinstance(data.get("data"), list)
+    if not valid or data.keys() - {"columns", "data", "index"}:
         raise Refused(
             "dataframe_split must be an object with data and, optionally, columns and index"
         )
@@ -132,7 +123,8 @@ def _split(data: Any, columns: Sequence[Column]) -> Table:
         not isinstance(row, list) or len(row) != len(names) for row in data["data"]
     ):
         raise Refused(
-            "dataframe_split must have a list of columns, and as many values in every row of data"
+            "dataframe_split must have a list of columns, and one value per column in every row of"
+            " data"
         )
     if names == [column.name for column in columns]:
         return Matrix(data["data"])
@@ -154,7 +146,7 @@ def _csv(body: bytes) -> Table:
     names = column_names(rows[0])
     if odd := next((number for number, row in enumerate(rows[1:], 1) if len(row) != len(names)), 0):
         raise Refused(
-            f"row {odd} has {len(rows[odd])} values, the first line names {len(names)} columns"
+            f"row {odd} has {len(rows[odd])} values, but the first line names {len(names)} columns"
         )
     return Columns(
         {name: _cells(row[index].strip() for row in rows[1:]) for index, name in enumerate(names)}
@@ -162,19 +154,19 @@ def _csv(body: bytes) -> Table:
 
 
 def _once(names: Sequence[str]) -> None:
-    """Refuse columns of which nothing says which one is meant.
+    """Check that column names are unique.
 
     Raises:
-        Refused: A name is there twice.
+        Refused: A name occurs twice.
 
     """
     if len(set(names)) < len(names):
         twice = next(name for name, count in Counter(names).items() if count > 1)
-        raise Refused(f"there are several columns {twice}; give each column a name of its own")
+        raise Refused(f"there are several columns named {twice}; give each column its own name")
 
 
 def _cells(texts: Iterable[str]) -> Sequence[str | bool | None]:
-    """Return the values of a column of CSV; numbers stay texts."""
+    """Return the values of a column of CSV; numbers stay strings."""
     found = [_cell(text) for text in texts]
     return found if (truths := booleans(found)) is None else truths
 
@@ -184,7 +176,7 @@ def _cell(text: str) -> str | None:
 
 
 def _parquet(body: bytes) -> Table:
-    import pyarrow as pa  # noqa: PLC0415 - 60 MB that few servers are asked for
+    import pyarrow as pa  # noqa: PLC0415 - 60 MB that few servers need
 
     try:
         found = pages.opened(body).read()
@@ -195,9 +187,7 @@ def _parquet(body: bytes) -> Table:
 
 
 def _column(column: Any) -> Any:
-    """Return a column's values: an array of numbers, or a list of what may be missing or is
-    something else.
-    """
+    """Return a column's values: an array of numbers, or else a list."""
     kind = str(column.type)
     numbers = kind in {"float", "double"} or (
         column.null_count == 0 and kind.lstrip("u").startswith("int")

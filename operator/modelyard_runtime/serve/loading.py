@@ -1,7 +1,4 @@
-"""From a folder to a model that has predicted once.
-
-How either kind of model is loaded does not belong here.
-"""
+"""Load the model in a folder, and let it predict once."""
 
 import gc
 import os
@@ -46,7 +43,7 @@ def load(folder: Path) -> Predictor:
     model = _loaded(artifact)
     _smoke(model, artifact.example)
     gc.collect()
-    gc.freeze()  # what is loaded stays: the collector need not walk it again under load
+    gc.freeze()  # the garbage collector need not scan the loaded objects again under load
     give_back()
     print(
         f"loaded a {model.platform} model and predicted once in {time.monotonic() - start:.2f} s",
@@ -56,15 +53,15 @@ def load(folder: Path) -> Predictor:
 
 
 def _loaded(artifact: Artifact) -> Predictor:
-    """Load the model; refuse one that is code, unless the namespace allows it."""
+    """Load the model; reject one that runs its own code, unless the namespace allows it."""
     allowed = os.environ.get(ALLOW_CODE, "").lower() == "true"
     if artifact.code and not allowed:
         message = f"loading this model runs code that came with it: {artifact.code}"
         raise Failure(PodReason.CODE_FORBIDDEN, message)
-    # MLflow's own switch for the same question; its default asks for trust in every pickle.
+    # MLflow's own setting for the same question; by default it trusts every pickle.
     os.environ["MLFLOW_ALLOW_PICKLE_DESERIALIZATION"] = str(allowed).lower()
     if booster := artifact.native_xgboost:
-        from modelyard_runtime.serve import native  # noqa: PLC0415 - a model needs one of the two
+        from modelyard_runtime.serve import native  # noqa: PLC0415 - a model needs only one of the two
 
         return native.load(artifact, booster)
     from modelyard_runtime.serve import generic  # noqa: PLC0415
@@ -81,8 +78,8 @@ def _smoke(model: Predictor, example: bytes | None) -> None:
                 raise Refused(answer.body.decode(errors="replace"))
         elif model.signature is None:
             print(
-                "the model has neither an input example nor a signature: it is served without"
-                " having predicted",
+                "the model has neither an input example nor a signature, so it is not tested:"
+                " log it with input_example to have it predict before it is served",
                 flush=True,
             )
         elif (table := _sample(model.signature)) is not None:
@@ -95,9 +92,7 @@ def _smoke(model: Predictor, example: bytes | None) -> None:
 
 
 def _sample(signature: Signature) -> Table | None:
-    """Return one row of zeros and empty text; None if the signature has types that nothing can
-    be made up for.
-    """
+    """Return one row of zeros and empty strings; None if the signature has other types."""
     if tensors := signature.tensors:
         arrays: dict[str, Array] = {
             spec.name or "": np.zeros(

@@ -1,7 +1,6 @@
-"""What the C library is told about memory: without it a server holds several megabytes that nobody
-uses.
+"""Settings of the C library's allocator, without which a server keeps several unused megabytes.
 
-Only glibc has these functions; without them nothing is done. Sources: mallopt(3), malloc_trim(3).
+Only glibc has these functions; elsewhere they do nothing. Sources: mallopt(3), malloc_trim(3).
 """
 
 import ctypes
@@ -13,23 +12,19 @@ _ARENA_MAX = -8
 
 
 def share_one_arena() -> None:
-    """Have all threads allocate from one arena: they take turns anyway, and each keeps what it
-    once had.
-    """
+    """Let all threads use one arena: they take turns anyway, and each arena keeps its memory."""
     if (mallopt := _function("mallopt")) is not None:
         mallopt(_ARENA_MAX, 1)
 
 
 def give_back() -> None:
-    """Give what is not used any more back to the system: loading a model takes more than the
-    model.
-    """
+    """Return unused memory to the system: loading a model takes more memory than the model."""
     if (trim := _function("malloc_trim")) is not None:
         trim(0)
 
 
 def _function(name: str) -> "ctypes._NamedFuncPointer | None":
     try:
-        return getattr(ctypes.CDLL(None), name)  # type: ignore[no-any-return] # by its name
+        return getattr(ctypes.CDLL(None), name)  # type: ignore[no-any-return] # looked up by name
     except (AttributeError, OSError):
         return None

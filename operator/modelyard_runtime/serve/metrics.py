@@ -1,7 +1,7 @@
-"""What Prometheus reads: requests by protocol and code, how long they took, which model this is.
+"""The server's Prometheus metrics: requests by protocol and code, latency, rows, the model.
 
-Several worker processes keep their figures in files of one folder, which any of them adds up
-(PROMETHEUS_MULTIPROC_DIR).
+Several worker processes keep their metrics in files of one folder (PROMETHEUS_MULTIPROC_DIR), and
+each of them can add them up.
 """
 
 import os
@@ -26,13 +26,11 @@ _SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0
 
 
 class Metrics:
-    """The server's figures. Every one carries the labels `model`, `<namespace>.<name>`, and
-    `version`.
-    """
+    """The server's metrics, all with the labels `model` (`<namespace>.<name>`) and `version`."""
 
     def __init__(self, model: str, version: str) -> None:
-        """Make them, at zero."""
-        disable_created_metrics()  # type: ignore[no-untyped-call]  # one more series for each, which nobody reads
+        """Create the metrics, at zero."""
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # an unused series for each metric
         self._labels = (model, version)
         self._registry = CollectorRegistry()
         own = ("model", "version")
@@ -63,12 +61,10 @@ class Metrics:
             multiprocess_mode="max",
         )
         self._known: dict[tuple[str, int], tuple[Counter, Histogram, Counter]] = {}
-        """The children by protocol and code: finding one by its labels takes longer than
-        counting.
-        """
+        """Labelled metrics by protocol and code; a lookup by labels takes longer than counting."""
 
     def loaded(self, platform: str) -> None:
-        """Say which kind of model is served."""
+        """Set the kind of model that is served."""
         self._info.labels(*self._labels, platform).set(1)
 
     def answered(self, protocol: str, code: int, seconds: float, rows: int) -> None:
@@ -88,11 +84,11 @@ class Metrics:
             predicted.inc(rows)
 
     def page(self, drawn: Drawn) -> tuple[bytes, bytes]:
-        """Return the page of figures and its content type.
+        """Return the page of metrics and its content type.
 
         Args:
-            drawn: Returns the rule's weight and how many requests were drawn by arm and outcome;
-                None: there never was a rule.
+            drawn: Returns the rule's weight, and the drawn requests by arm and outcome; None:
+                there never was a rule.
 
         """
         registry = CollectorRegistry()
@@ -105,7 +101,7 @@ class Metrics:
 
 
 class _Split:
-    """What `traffic` has counted of the requests that were drawn, which costs them nothing more."""
+    """A collector that reads the counts of `traffic`, so that requests are not counted twice."""
 
     def __init__(self, labels: tuple[str, str], drawn: Drawn) -> None:
         self._labels = labels
@@ -119,7 +115,7 @@ class _Split:
         own = ("model", "version")
         requests = CounterMetricFamily(
             "modelyard_traffic_requests",
-            "Requests that were drawn for a version, by what it made of them.",
+            "Requests that were drawn for a version, by outcome.",
             labels=(*own, "arm", "outcome"),
         )
         for (arm, outcome), count in counts.items():
@@ -127,7 +123,7 @@ class _Split:
         yield requests
         share = GaugeMetricFamily(
             "modelyard_traffic_weight",
-            "Percent of the requests that are drawn for the candidate.",
+            "Percent of requests that are drawn for the candidate.",
             labels=own,
         )
         share.add_metric(self._labels, weight)

@@ -1,6 +1,6 @@
-"""XGBoost's own library, asked without MLflow, pandas or scikit-learn in between.
+"""XGBoost models, predicted by XGBoost's library without MLflow, pandas or scikit-learn.
 
-Which models are served this way is decided by `artifact`; protocols do not belong here.
+`artifact` decides which models are served in this way.
 """
 
 from collections.abc import Sequence
@@ -30,11 +30,8 @@ def load(artifact: Artifact, path: Path) -> "NativeXGBoost":
     kind = str(artifact.flavors["xgboost"].get("model_class", "")).rpartition(".")[2]
     try:
         booster = Booster(path)
-        if (
-            kind not in {"", "Booster"}
-            and not booster.linear
-            and (best := booster.best_iteration) is not None
-        ):
+        estimator = kind not in {"", "Booster"} and not booster.linear
+        if estimator and (best := booster.best_iteration) is not None:
             booster.use_rounds(best + 1)
     except BoosterError as error:
         raise load_failed(f"XGBoost cannot read {path.name}: {one_line(error)}") from error
@@ -44,33 +41,32 @@ def load(artifact: Artifact, path: Path) -> "NativeXGBoost":
 
 
 def _agree(names: Sequence[str | None], booster: Booster) -> None:
-    """Refuse a signature that is not about this booster: its columns would be taken for other
-    features, silently.
-    """
+    """Check that a signature has the booster's features, or answers would be silently wrong."""
     if len(names) != booster.features:
         raise load_failed(
-            f"the signature has {len(names)} columns, the booster takes {booster.features} features"
+            f"the signature has {len(names)} columns, but the booster has {booster.features}"
+            " features"
         )
     if None not in names and booster.names and list(names) != booster.names:
         raise load_failed(
-            "the signature's columns are not the booster's features, in their order; log the model"
-            " again with an example"
+            "the signature's columns are not the booster's features in the same order; log the"
+            " model again with input_example"
         )
 
 
 class NativeXGBoost:
-    """A booster that answers as the estimator would that it was saved from."""
+    """A booster with the answers of the estimator that it was saved from."""
 
     platform = "xgboost"
     quick = True
 
     def __init__(self, booster: Booster, signature: Signature | None, *, classifies: bool) -> None:
-        """Look once at what every prediction depends on.
+        """Prepare what every prediction needs.
 
         Args:
             booster: The model.
-            signature: As the model was logged; without one, the booster's features are the columns.
-            classifies: It was saved from a classifier, which answers with classes.
+            signature: The model's signature; without one, the booster's features are the columns.
+            classifies: The model was a classifier, so it answers with classes.
 
         """
         self._booster = booster
@@ -91,7 +87,7 @@ class NativeXGBoost:
         self._any_number = all(column.type in {"double", "float"} for column in self._columns)
 
     def given(self, table: Table) -> Array:
-        """Return rows as the booster takes them."""
+        """Return rows for the booster."""
         return self._matrix(table, lenient=False)
 
     def invocations(self, body: bytes, content_type: str) -> Asked:
@@ -101,7 +97,7 @@ class NativeXGBoost:
         return Answer(orjson.dumps({"predictions": found.tolist()}), rows=len(found))
 
     def _matrix(self, table: Table, *, lenient: bool) -> Array:
-        """Return rows as the booster takes them, float32 and NaN for what is missing."""
+        """Return rows for the booster: float32, NaN for missing values."""
         quick = self._quick(table)
         if quick is None:
             given = columns_of(table, self._columns)
@@ -112,13 +108,11 @@ class NativeXGBoost:
                     quick[:, index] = cast(
                         column, values, column.name or str(index), lenient=lenient
                     )
-        with np.errstate(over="ignore"):  # beyond float32 is infinite, as it is for XGBoost
+        with np.errstate(over="ignore"):  # what exceeds float32 becomes infinite, as in XGBoost
             return np.ascontiguousarray(quick, np.float32)
 
     def _quick(self, table: Table) -> Array | None:
-        """Return the rows in one go if they are plainly numbers in the right shape; otherwise
-        `columns_of` and `cast` say what is wrong.
-        """
+        """Convert all rows at once if they are numbers in the right shape; None: they are not."""
         if not self._any_number:
             return None
         if isinstance(table, Records) and None not in self._names:
@@ -132,18 +126,11 @@ class NativeXGBoost:
         if (numbers := table.numbers(len(self._columns))) is not None:
             return numbers
         values = table.array
-        return (
-            values
-            if values.dtype.kind in "fiu"
-            and values.ndim == 2
-            and values.shape[1] == len(self._columns)
-            else None
-        )
+        fits = values.ndim == 2 and values.shape[1] == len(self._columns)
+        return values if fits and values.dtype.kind in "fiu" else None
 
     def predict(self, given: Array) -> Array:
-        """Return one prediction a row, as the scikit-learn interface does: a class, a number, or
-        several of them.
-        """
+        """Return one prediction per row, as the estimator does: a class, a number, or several."""
         if not len(given):
             return np.empty(0, np.int64 if self._classes else np.float32)
         found = self._booster.predict(given)
@@ -151,7 +138,7 @@ class NativeXGBoost:
             return np.asarray(found)
         if found.ndim > 1 and self._classes != 2:
             return np.asarray(np.argmax(found, axis=1))
-        if found.ndim > 1 and found.shape[1] != 1:  # several labels a row
+        if found.ndim > 1 and found.shape[1] != 1:  # several labels per row
             return np.asarray(found > 0.5, np.float64)
         return np.asarray(
             found.astype(np.int32) if self._softmax else (found.reshape(-1) > 0.5).astype(np.int64)

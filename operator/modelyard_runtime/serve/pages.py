@@ -1,8 +1,7 @@
-"""What a Parquet file will become, read from the headers of its pages and not from what its footer
-claims.
+"""Estimate the memory of a Parquet file from the headers of its pages, not from its footer.
 
-A page of a kilobyte can hold a million rows, and a footer can say what it likes: Arrow allocates
-what each page's header says. Reading the file belongs to `invocations`.
+A page of a kilobyte can hold a million rows, and the footer may be wrong: Arrow allocates what each
+page's header says.
 
 Source: parquet.thrift of the Parquet format (FileMetaData, PageHeader); `thrift` reads them.
 """
@@ -19,14 +18,14 @@ from modelyard_runtime.serve.weight import Weight
 __all__ = ["listed", "opened", "texts", "weigh"]
 
 _CELL = 120
-"""Bytes of a cell: Arrow's, a Python object and its places in lists and arrays."""
+"""Bytes of a cell: Arrow's, a Python object, and its slots in lists and arrays."""
 _LISTS, _STRUCTURES = 100, 240
 """Bytes of a list, and of an object, of one value."""
 _COPIES = 3
-"""Of bytes of one length: as they are decoded, as Arrow's array, as Python's value."""
+"""Copies of fixed-length bytes: decoded, as Arrow's array, as Python's value."""
 _PAGES = 20_000
 _FOOTER = 8 << 20
-"""Bytes that describe some ten thousand columns; read, they become ten times as many."""
+"""Bytes of a footer for about ten thousand columns; parsed, it takes ten times as many."""
 _COLUMNS = 100_000
 _STRINGS = 16 << 20
 _AT_ONCE = 4096
@@ -43,18 +42,18 @@ _DATA, _DICTIONARY, _DATA_V2 = 5, 7, 8
 
 
 def opened(body: bytes) -> Any:
-    """Open a Parquet file; texts stay dictionaries, as they are stored.
+    """Open a Parquet file; strings stay dictionary-encoded, as they are stored.
 
     Raises:
-        Refused: It is none.
+        Refused: It is not a Parquet file.
 
     """
-    import pyarrow as pa  # noqa: PLC0415 - 60 MB that few servers are asked for
+    import pyarrow as pa  # noqa: PLC0415 - 60 MB that few servers need
     import pyarrow.parquet as pq  # noqa: PLC0415 - as above
 
     if (footer := int.from_bytes(body[-8:-4], "little")) > _FOOTER:
         raise Refused(
-            f"the Parquet file's footer has {footer} bytes, {_FOOTER} are allowed; send fewer"
+            f"the Parquet file's footer has {footer} bytes, but {_FOOTER} are allowed; send fewer"
             " columns or row groups",
             413,
         )
@@ -72,26 +71,23 @@ def opened(body: bytes) -> Any:
 
 
 def listed(values: Any) -> Iterator[Any]:
-    """Iterate over Python's values of an array, some at a time: Arrow makes them without a turn
-    for the event loop.
-    """
+    """Iterate over an array's Python values in slices, because Arrow holds the GIL meanwhile."""
     for start in range(0, len(values), _AT_ONCE):
         yield from values.slice(start, _AT_ONCE).to_pylist()
 
 
 def weigh(body: bytes) -> Weight:
-    """Weigh a Parquet file by its pages.
+    """Estimate the memory of a Parquet file by its pages.
 
     Raises:
-        Refused: It is none.
+        Refused: It is not a Parquet file.
 
     """
     return _pages(body, opened(body).metadata)
 
 
 def texts(body: bytes) -> int:
-    """Return how many bytes its texts take when each row has its own, as pandas and Python have
-    them; the file stores each once.
+    """Return the bytes of a file's strings with one copy per row, as pandas and Python keep them.
 
     Raises:
         Refused: The file cannot be read.
@@ -103,7 +99,7 @@ def texts(body: bytes) -> int:
 
 
 def _texts(metadata: Any) -> list[str]:
-    """Return the paths of columns of texts or bytes."""
+    """Return the paths of columns of strings or bytes."""
     columns = [metadata.schema.column(index) for index in range(metadata.num_columns)]
     return [each.path for each in columns if each.physical_type == "BYTE_ARRAY"]
 
@@ -123,16 +119,15 @@ def _written_out(file: Any, names: list[str]) -> int:
                     )
                     if isinstance(chunk, pa.DictionaryArray):
                         lengths = lengths[chunk.indices.drop_null().to_numpy(zero_copy_only=False)]
-                    total += 4 * int(
-                        lengths.sum()
-                    )  # a character outside of Latin 1 has up to four bytes
+                    # A character outside Latin-1 takes up to four bytes.
+                    total += 4 * int(lengths.sum())
     except (pa.ArrowException, OSError, ValueError, IndexError) as error:
         raise Refused(f"the body is not a Parquet file: {one_line(error)}") from None
     return total
 
 
 def _leaves(array: Any) -> Iterator[Any]:
-    """Iterate over the arrays that a nested one is made of."""
+    """Iterate over the flat arrays in a nested one."""
     import pyarrow as pa  # noqa: PLC0415 - as in `opened`
 
     if isinstance(array, pa.StructArray):
@@ -157,10 +152,8 @@ def _pages(body: bytes, metadata: Any) -> Weight:
             while at < end:
                 page = _Page(body, at)
                 at, pages = page.end, pages + 1
-                size, values = (
-                    size + page.uncompressed + page.values * cells[index],
-                    values + page.values,
-                )
+                size += page.uncompressed + page.values * cells[index]
+                values += page.values
                 if pages > _PAGES:
                     raise Refused(
                         f"the Parquet file has more than {_PAGES} pages; send fewer rows at a time",
@@ -168,25 +161,23 @@ def _pages(body: bytes, metadata: Any) -> Weight:
                     )
     except (IndexError, ValueError):
         raise Refused(
-            "the body is not a Parquet file: its footer or a page has no header that can be read"
+            "the body is not a Parquet file: its footer or the header of a page cannot be read"
         ) from None
     rows = max(0, metadata.num_rows)
     return Weight(max(size, len(body) + rows * sum(cells)), max(values, rows * len(cells)))
 
 
 def _cell(column: Any) -> int:
-    """Return how many bytes a value of a column takes, with the lists and structures around it,
-    at most one of each a value.
-    """
+    """Return the most bytes of a column's value, with one of each list and structure around it."""
     lists, length = int(column.max_repetition_level), int(column.length or 0)
     around: int = _LISTS * lists + _STRUCTURES * max(0, column.path.count(".") - lists)
     return _CELL + around + _COPIES * max(0, length)
 
 
 def _chunks(body: bytes) -> Iterator[tuple[int, "_Chunk"]]:
-    """Iterate over the places of all columns, each with the column's index, as the footer has them.
+    """Iterate over the column chunks in the footer, each with its column's index.
 
-    Arrow's Python names them too, but ends the process where a statistic of the footer is wrong.
+    Arrow's Python API has them too, but crashes the process if a statistic in the footer is wrong.
     """
     reader = Reader(body, len(body) - 8 - int.from_bytes(body[-8:-4], "little"))
     groups: list[list[_Chunk]] = []
@@ -210,12 +201,12 @@ def _group(reader: Reader) -> list["_Chunk"]:
 
 
 class _Chunk:
-    """Where a column of a row group is."""
+    """The position of a column of a row group in the file."""
 
     size = 0
 
     def __init__(self, reader: Reader) -> None:
-        """Read it."""
+        """Read a ColumnChunk."""
         data = dictionary = 0
         for field, kind in reader.fields():
             if (field, kind) != (_METADATA, STRUCTURE):
@@ -234,13 +225,13 @@ class _Chunk:
 
 
 class _Page:
-    """A page, as its header has it."""
+    """The header of a page."""
 
     def __init__(self, body: bytes, start: int) -> None:
         """Read its header.
 
         Raises:
-            IndexError, ValueError: There is none at this place.
+            IndexError, ValueError: There is no header at this position.
 
         """
         reader = Reader(body, start)
@@ -252,16 +243,13 @@ class _Page:
             elif (field, kind) == (_COMPRESSED, _INT):
                 compressed = reader.number()
             elif kind == STRUCTURE and field in {_DATA, _DICTIONARY, _DATA_V2}:
-                # There may be several, and another field says which of them counts.
+                # There may be several; another field says which is valid, so take the largest.
                 self.values = max(self.values, _counted(reader))
             else:
                 reader.skip(kind)
-        if (
-            not 0
-            <= min(compressed, self.uncompressed)
-            <= max(compressed, self.uncompressed, self.values)
-            <= _LARGEST
-        ):
+        least = min(compressed, self.uncompressed)
+        most = max(compressed, self.uncompressed, self.values)
+        if least < 0 or most > _LARGEST:
             raise ValueError("no page has such a size")
         self.end = reader.at + compressed
 
@@ -274,5 +262,5 @@ def _counted(reader: Reader) -> int:
         else:
             reader.skip(kind)
     if values < 0:
-        raise ValueError("no page has fewer values than none")
+        raise ValueError("the number of values is negative")
     return values

@@ -1,4 +1,4 @@
-"""JSON as clients write it. What it holds belongs to the protocols."""
+"""Parse JSON as clients write it, with NaN and Infinity."""
 
 import json
 import re
@@ -13,16 +13,14 @@ __all__ = ["decoded"]
 
 _SUSPECT = re.compile(rb"\\u[dD][89a-fA-F]")
 _ESCAPE = re.compile(rb"\\(?:u[dD][89abAB]..\\u[dD][c-fC-F]..|u([dD][89a-fA-F])|.)", re.DOTALL)
-"""An escape of a text; the group is there if it is half of a pair, which Python's parser takes
-and nothing can send on.
-"""
+"""An escape in a string; the group is a lone surrogate, which Python parses but cannot encode."""
 
 
 def decoded(body: bytes | memoryview) -> dict[str, Any]:
-    """Parse a JSON object. NaN and Infinity are taken: Python's clients write them.
+    """Parse a JSON object. NaN and Infinity are accepted, because Python's clients write them.
 
     Raises:
-        Refused: It is none.
+        Refused: It is not a JSON object.
 
     """
     try:
@@ -31,7 +29,7 @@ def decoded(body: bytes | memoryview) -> dict[str, Any]:
         try:
             value = json.loads(bytes(body))
             if _SUSPECT.search(body) and any(found[1] for found in _ESCAPE.finditer(body)):
-                raise ValueError("half of a surrogate pair is no character")
+                raise ValueError("half of a surrogate pair is not a character")
         except (ValueError, RecursionError) as error:
             raise Refused(f"the body is not JSON: {one_line(error)}") from None
     if not isinstance(value, dict):

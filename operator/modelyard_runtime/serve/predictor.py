@@ -1,7 +1,4 @@
-"""What a loaded model can do for the protocols, whatever it is made of.
-
-Protocols and models do not belong here: this is the line between them.
-"""
+"""The interface between the protocols and a loaded model."""
 
 from collections.abc import Generator
 from dataclasses import dataclass
@@ -15,54 +12,52 @@ __all__ = ["Answer", "Asked", "Predictor", "Request", "answered"]
 
 @dataclass(frozen=True)
 class Request:
-    """What a client sent."""
+    """A client's request."""
 
     body: bytes
     """Uncompressed."""
     content_type: str = "application/json"
     head: str | None = None
-    """The header Inference-Header-Content-Length: where the JSON of V2 ends and binary tensors
-    begin.
-    """
+    """The header Inference-Header-Content-Length: bytes of V2's JSON before binary tensors."""
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What a client gets."""
+    """The answer to a client."""
 
     body: bytes
     status: int = 200
     content_type: bytes = b"application/json"
     rows: int = 0
-    """How many rows were predicted."""
+    """The number of predicted rows."""
     allow: bytes | None = None
-    """The methods that the path knows, when it was asked by another one."""
+    """For a wrong method: the methods of the path."""
     head: int | None = None
     """Bytes of the body before binary tensors, if there are any."""
     by: tuple[bytes, bytes] | None = None
-    """Version and identity of the candidate that has given it; None: it was given here."""
+    """Version and runtime identity of the candidate that answered; None: this pod answered."""
     took: float | None = None
-    """Seconds from when the body was there; where the client asks for them."""
+    """For a forwarded request: seconds since its body had arrived."""
 
 
 class Predictor(Protocol):
     """A loaded model. Its methods may be called from several threads."""
 
     platform: str
-    """As V2's metadata has it."""
+    """Its name in V2's metadata."""
     quick: bool
-    """True: a small request takes well under a millisecond, less than handing it to a thread.
+    """True: a small request takes well under a millisecond, less than a switch to a thread.
 
-    What `given` returns is then an array of rows that may be predicted together with the rows of
-    other requests: each row has one prediction, which depends on no other row.
+    `given` then returns an array of rows that may be predicted together with the rows of other
+    requests: each row has one prediction, which does not depend on other rows.
     """
 
     @property
     def signature(self) -> Signature | None:
-        """What it takes and gives, if that is known."""
+        """Its inputs and outputs, if they are known."""
 
     def given(self, table: Table) -> Any:
-        """Return an input as the model takes it.
+        """Return an input in the form that the model takes.
 
         Raises:
             Refused: It does not fit the signature.
@@ -81,7 +76,7 @@ class Predictor(Protocol):
         """Answer as `mlflow models serve` would.
 
         Raises:
-            Refused: As MLflow refuses.
+            Refused: MLflow would refuse the request.
 
         """
 
@@ -89,15 +84,15 @@ class Predictor(Protocol):
 Asked = Generator[Any, Any, Answer]
 """A request that is being answered.
 
-It yields what is to be predicted, once at most, is sent the predictions, and returns the answer.
-Its caller decides where, and together with what, that is predicted.
+It yields the rows to predict, at most once, receives the predictions, and returns the answer. Its
+caller decides in which thread, and together with which other rows, they are predicted.
 """
 
 
 def answered(asked: Asked, model: Predictor) -> Answer:
-    """Answer a request by itself."""
+    """Answer a single request, predicting it alone."""
     try:
         asked.send(model.predict(next(asked)))
     except StopIteration as done:
         return done.value  # type: ignore[no-any-return] # the generator's
-    raise RuntimeError("a request asks once")
+    raise RuntimeError("a request yields rows only once")

@@ -1,10 +1,10 @@
-"""A shorter way for small requests of a quick model: answered where they are read.
+"""A shortcut for small requests of a quick model: they are answered in the protocol's callbacks.
 
-It needs no scope, task and messages of ASGI. Only a request of which all is known goes this way:
-POST to a path that predicts, HTTP/1.1, kept alive, with a body whose length is said and that comes
-in the read that has its headers. Everything else, and what turns out to be something else, goes
-uvicorn's way, with the limits of `deadlines`. MODELYARD_QUICK=false turns this module off. Like
-`deadlines` it rests on uvicorn's class; tests/runtime/test_mixture.py judges a newer one.
+It saves ASGI's scope, task and messages. It takes only a POST to a path that predicts, in HTTP/1.1
+with keep-alive, whose body has a Content-Length and arrives in the same read as its headers. Every
+other request goes through uvicorn, with the limits of `deadlines`. MODELYARD_QUICK=false turns this
+module off. Like `deadlines` it depends on uvicorn's class; tests/runtime/test_mixture.py checks a
+newer one.
 """
 
 import asyncio
@@ -33,16 +33,14 @@ from modelyard_runtime.serve.values import Array, Refused
 __all__ = ["QuickProtocol"]
 
 Headers = list[tuple[bytes, bytes]]
-_HEEDED = frozenset({b"transfer-encoding", b"content-encoding", b"upgrade", FORWARDED})
-"""Headers of requests that go uvicorn's way, and the one of those that another pod has passed
-on.
-"""
+_SPECIAL = frozenset({b"transfer-encoding", b"content-encoding", b"upgrade", FORWARDED})
+"""Headers of requests that go through uvicorn, and the one of requests from another pod."""
 _DIGITS = 6
 
 
 @dataclass(slots=True)
 class _Slot:
-    """A request, in the order in which they are answered."""
+    """A request that waits for its answer; answers are sent in the order of requests."""
 
     work: Work
     headers: Headers
@@ -55,31 +53,30 @@ class _Slot:
 
 
 class QuickProtocol(BoundedProtocol):
-    """uvicorn's protocol, bounded, with a shorter way.
+    """uvicorn's protocol with deadlines and the shortcut.
 
-    Slots and cycles exclude each other: while one waits, the other's requests do.
+    Slots (of the shortcut) and cycles (of uvicorn) exclude each other: requests of one kind wait
+    until those of the other are answered.
     """
 
     _reading: _Slot | None = None
-    """The request whose body is being read, if it goes the shorter way."""
+    """The request whose body is being read, if it takes the shortcut."""
     _forwarded = False
-    """Whether another pod has passed that request on."""
+    """Whether another pod has forwarded that request."""
     _sending = False
     """True while a task sends the first slot's answer."""
     _lines: ClassVar[tuple[Headers, bytes]] = ([], b"")
-    """The headers of every answer, which uvicorn changes once a second, and how they are
-    written.
-    """
+    """The headers of every answer, which uvicorn replaces once a second, and their bytes."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn has it
-        """Begin with no request."""
+        """Start without requests."""
         self._slots: deque[_Slot] = deque()
         super().connection_made(transport)
 
-    # --- which way --------------------------------------------------------------------------------
+    # --- shortcut or uvicorn ----------------------------------------------------------------------
     def on_headers_complete(self) -> None:
-        """Choose the way."""
-        # of an answer to a request before this one in the same read
+        """Choose the shortcut or uvicorn."""
+        # The timer was set by an answer to an earlier request in the same read.
         self._unset_keepalive_if_required()
         if (work := self._quick_work()) is None:
             super().on_headers_complete()
@@ -90,29 +87,22 @@ class QuickProtocol(BoundedProtocol):
         self._reading = _Slot(work, self.headers, app.reception.held(), begun, self._forwarded)
 
     def _quick_work(self) -> Work | None:
-        """Return what the request asks for, if it may go the shorter way."""
+        """Return the work of the request, if it may take the shortcut."""
         app, parser = self._application, self.parser
         work = app.paths.get(self.url)
-        if (
-            work is None
-            or app.model is None
-            or not app.model.quick
-            or app.draining
-            or self.pipeline
-            or super()._answering
-        ):
+        if work is None or app.model is None or not app.model.quick or app.draining:
             return None
-        if (
-            parser.get_method() != b"POST"
-            or parser.get_http_version() != "1.1"
-            or self.server[1] == app.metrics_port  # type: ignore[index] # connected, so known
-        ):
+        if self.pipeline or super()._answering:
+            return None
+        if parser.get_method() != b"POST" or parser.get_http_version() != "1.1":
+            return None
+        if self.server[1] == app.metrics_port:  # type: ignore[index] # known, as it is connected
             return None
         if not parser.should_keep_alive() or parser.should_upgrade() or self.expect_100_continue:
             return None
         length, self._forwarded = b"", False
         for name, value in self.headers:
-            if name in _HEEDED:
+            if name in _SPECIAL:
                 if name != FORWARDED:
                     return None
                 self._forwarded = True
@@ -122,13 +112,13 @@ class QuickProtocol(BoundedProtocol):
         return work if known and int(length) <= min(QUICK_BYTES, app.limits.body) else None
 
     def _hand_over(self, slot: _Slot) -> None:
-        """Let uvicorn go on with a request whose headers it has not seen as complete."""
+        """Let uvicorn continue with a request whose complete headers it has not seen yet."""
         HttpToolsProtocol.on_headers_complete(self)
         if slot.body:
             HttpToolsProtocol.on_body(self, slot.body)
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: object) -> None:
-        """Start a request of uvicorn's, or let it wait behind those that wait here."""
+        """Start a request of uvicorn's, or queue it behind the slots."""
         if self._slots:
             self.flow.pause_reading()
             self.pipeline.appendleft((cycle, app))  # type: ignore[arg-type] # the app as uvicorn types it
@@ -137,16 +127,16 @@ class QuickProtocol(BoundedProtocol):
 
     # --- reading ----------------------------------------------------------------------------------
     def data_received(self, data: bytes) -> None:
-        """Read on; a body that is not whole by then is uvicorn's."""
+        """Read; a request whose body is not complete after this read is left to uvicorn."""
         super().data_received(data)
         slot, self._reading = self._reading, None
         if slot is not None and self.parser is not None and not self.transport.is_closing():
             self._hand_over(slot)
         if len(self._slots) > 1 or self._sending:
-            self.flow.pause_reading()  # until they are answered
+            self.flow.pause_reading()  # until the slots are answered
 
     def on_body(self, body: bytes) -> None:
-        """Keep what came."""
+        """Keep a part of the body."""
         if self._reading is None:
             super().on_body(body)
         else:
@@ -154,7 +144,7 @@ class QuickProtocol(BoundedProtocol):
             self._reading.body += body
 
     def on_message_complete(self) -> None:
-        """Ask for a prediction."""
+        """Request a prediction."""
         slot, self._reading = self._reading, None
         app = self._application
         model = app.model
@@ -173,14 +163,12 @@ class QuickProtocol(BoundedProtocol):
         self._ask(slot, model, request)
 
     def _draws(self, splitter: Splitter, slot: _Slot) -> bool:
-        """Draw for a request, and tell whether it is for the candidate, which is asked on
-        uvicorn's way.
-        """
+        """Draw a version; return whether it is the candidate, which is asked through uvicorn."""
         if slot.work.split and not slot.forwarded:
             slot.drawn = splitter.draw(slot.headers, len(slot.body))
         if slot.drawn is None or not slot.drawn.candidate:
             return False
-        self.scope[DRAWN] = slot.drawn  # type: ignore[literal-required] # a key of our own
+        self.scope[DRAWN] = slot.drawn  # type: ignore[literal-required] # our own key
         return True
 
     def _ask(self, slot: _Slot, model: Predictor, request: Request) -> None:
@@ -190,20 +178,20 @@ class QuickProtocol(BoundedProtocol):
             rows = next(asked)
         except StopIteration as done:
             self._answer(slot, done.value)
-        except Exception as error:  # noqa: BLE001 - a model may raise anything, and the next request may be well
+        except Exception as error:  # noqa: BLE001 - a model may raise anything, and the next request may succeed
             self._answer(slot, failed(slot.work.protocol, error))
         else:
             self._application.turn.ask(model, rows, partial(self._predicted, slot, asked))
 
     # --- answering --------------------------------------------------------------------------------
     def _predicted(self, slot: _Slot, asked: Asked, found: Array | Exception) -> None:
-        """Answer with predictions, or with why there are none."""
+        """Answer with predictions, or with the error."""
         answer: Answer
         try:
             if isinstance(found, Exception):
                 raise found
             asked.send(found)
-            raise RuntimeError("a request asks once")
+            raise RuntimeError("a request yields rows only once")
         except StopIteration as done:
             answer = done.value
         except Exception as error:  # noqa: BLE001 - as in `_ask`
@@ -211,7 +199,7 @@ class QuickProtocol(BoundedProtocol):
         self._answer(slot, answer)
 
     def _answer(self, slot: _Slot, answer: Answer) -> None:
-        """Have an answer, which goes behind those of the requests before."""
+        """Set a slot's answer, which is sent after those of earlier requests."""
         try:
             slot.held.exchange(len(answer.body))
         except Refused as error:
@@ -226,9 +214,7 @@ class QuickProtocol(BoundedProtocol):
         self._flush()
 
     def _flush(self) -> None:
-        """Send what can be sent; when nothing waits any more, let uvicorn go on with the
-        connection.
-        """
+        """Send the answers that are ready; if no slot is left, return the connection to uvicorn."""
         while not self._sending and self._slots and (answer := self._slots[0].answer) is not None:
             if self.transport.is_closing():
                 self._slots.popleft().held.give()
@@ -277,9 +263,9 @@ class QuickProtocol(BoundedProtocol):
         own = b"".join([b"%b: %b\r\n" % pair for pair in self._application.headers(answer)])
         return b"%b%b%b\r\n" % (STATUS_LINE[answer.status], lines, own)
 
-    # --- as the bounds and the end of the connection see it ---------------------------------------
+    # --- for `deadlines` and the end of the connection --------------------------------------------
     def shutdown(self) -> None:
-        """Close, or do so with the answers that wait: the server drains, so that they say so."""
+        """Close; with open slots, their answers close it, because the server is draining."""
         if not self._slots:
             super().shutdown()
 

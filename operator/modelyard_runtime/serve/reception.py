@@ -1,8 +1,4 @@
-"""Requests on their way in and answers on their way out, within the limits: bodies, work in
-threads, clients that do not read.
-
-Which request means what belongs to `app`, what it becomes to `intake`, connections to `deadlines`.
-"""
+"""Receive bodies, predict in threads and send answers, within the limits of memory and time."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
@@ -26,27 +22,27 @@ T = TypeVar("T")
 
 _THREADS = 4
 PIECE = 65_536
-"""Bytes of an answer that are handed to a client before it has read the last ones."""
+"""Bytes of an answer that are sent at a time; the next piece waits until the client reads."""
 
 
 class Reception:
-    """What the requests of a process share."""
+    """What the requests of a process share: limits, memory budget and threads."""
 
     def __init__(self, limits: Limits) -> None:
-        """Begin with no request."""
+        """Start without requests."""
         self._limits = limits
         self._budget = Budget(limits)
         self._pool = ThreadPoolExecutor(_THREADS, "predict")
 
     def held(self) -> Held:
-        """Return what a request holds: nothing yet."""
+        """Return the budget of a new request."""
         return Held(self._budget)
 
     async def body(self, scope: Message, receive: Receive, held: Held) -> bytes:
-        """Read a request's body, which `held` then has.
+        """Read a request's body, and count it in `held`.
 
         Raises:
-            Refused: It is too large, or did not come in time.
+            Refused: It is too large, or did not arrive in time.
 
         """
         sent = (value for name, value in scope["headers"] if name == b"content-length")
@@ -55,7 +51,7 @@ class Reception:
         while more:
             message = await receive()
             if message["type"] == "http.disconnect":
-                raise Refused("the client went away", 499)
+                raise Refused("the client closed the connection", 499)
             pieces.append(message.get("body", b""))
             held.take(len(pieces[-1]))
             self._fits(held.size)
@@ -67,7 +63,7 @@ class Reception:
     def _fits(self, size: int) -> None:
         if (most := self._limits.body) < size:
             raise Refused(
-                f"the body has {size} bytes, {most} are allowed; send fewer rows at a time", 413
+                f"the body has {size} bytes, but {most} are allowed; send fewer rows at a time", 413
             )
 
     async def slowly(
@@ -77,16 +73,16 @@ class Reception:
         request: Request,
         compressed: str,
     ) -> Answer:
-        """Judge a request by what it becomes, and predict, beside the event loop.
+        """Estimate a request's memory and predict it, outside the event loop.
 
         Args:
-            work: What is asked.
+            work: What the request's path does.
             model: The model.
             request: The request.
-            compressed: How its body is compressed.
+            compressed: The body's content encoding.
 
         Raises:
-            Refused: It becomes too much, or is not predicted in time.
+            Refused: It takes too much memory, or is not predicted in time.
 
         """
         limits = self._limits
@@ -107,14 +103,14 @@ class Reception:
             ) from None
 
     async def _apart(self, size: int, work: Callable[..., T], *arguments: Any) -> T:
-        """Do work that takes so many bytes in a thread, when it is its turn."""
+        """Do work that takes `size` bytes in a thread, as soon as the budget allows it."""
         size = min(size, self._limits.work)
         await self._budget.begin(size)
         loop = asyncio.get_running_loop()
 
         def ended(_: Future[T]) -> None:
-            """Give back what the thread took; one that was given up has it until now."""
-            with suppress(RuntimeError):  # the loop has ended, and the process will
+            """Release the thread's bytes, which it keeps even if the request was cancelled."""
+            with suppress(RuntimeError):  # the loop is closed: the process is exiting
                 loop.call_soon_threadsafe(self._budget.end, size)
 
         done = self._pool.submit(work, *arguments)
@@ -124,9 +120,7 @@ class Reception:
     async def send(
         self, head: Message, body: bytes, scope: Message, send: Send, held: Held
     ) -> None:
-        """Send an answer, no faster than the client reads it, and drop a client that does not:
-        it may not have read those before.
-        """
+        """Send an answer no faster than the client reads; drop a client that does not read it."""
         try:
             async with asyncio.timeout(self._limits.timeout):
                 await send(head)

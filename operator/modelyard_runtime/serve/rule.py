@@ -1,8 +1,7 @@
-"""How a pod splits its requests: a small file of JSON that the operator writes and may change at
-any time.
+"""The rule of a canary, by which a stable pod splits requests: a JSON file from the operator.
 
-Which request goes where belongs to `split`. What is not wholly understood is not applied, and its
-revision not acknowledged.
+The operator may change it at any time. A rule with an unknown or invalid field is not applied, and
+its revision is not acknowledged.
 """
 
 import asyncio
@@ -24,7 +23,7 @@ _SECONDS = 0.2
 _REVISIONS = 1 << 53
 _TIMEOUT = 3_600_000
 _SERVICE = re.compile(r"[a-z]([-a-z0-9]{0,61}[a-z0-9])?")
-"""It begins with a letter, as a Service's name does: `127` and `0x7f000001` are addresses."""
+"""Must begin with a letter, as a Service's name does: `127` and `0x7f000001` are IP addresses."""
 _LABEL = re.compile(r"[A-Za-z0-9]([-._A-Za-z0-9]{0,61}[A-Za-z0-9])?")
 _TOKEN = re.compile(r"[-A-Za-z0-9!#$%&'*+.^_`|~]{1,64}")
 _ASKED = frozenset({"revision", "candidate", "version", "runtime", "weight", "timeoutMs"})
@@ -33,33 +32,33 @@ _OPTIONAL = frozenset({"sticky", "invite"})
 
 @dataclass(frozen=True)
 class Rule:
-    """What the operator has told this pod."""
+    """How this pod splits its requests between its version and a candidate."""
 
     revision: int
-    """It only rises; counters are kept by it."""
+    """Only increases; counters are kept per revision."""
     candidate: str
-    """A Service of this namespace."""
+    """The name of the candidate's Service, in this namespace."""
     version: str
     """The version that the candidate serves."""
     runtime: str
-    """Identity of what serves it."""
+    """Identity of its serving runtime."""
     weight: int
-    """Percent of the requests that are drawn for the candidate."""
+    """Percent of requests that are drawn for the candidate."""
     timeout: float
-    """Seconds after which an answer is a failure, whoever gives it."""
+    """Seconds after which an answer counts as a failure, whichever version gives it."""
     header: bytes | None = None
     """The header whose value keeps a user at one version, in lower case."""
     cookie: str | None = None
-    """The cookie that does; there is a header or a cookie, or neither."""
+    """The cookie whose value does so; a rule has at most one of header and cookie."""
     invite: bytes | None = None
     """The header that asks for a version by name, in lower case."""
 
 
 def parsed(text: bytes) -> Rule | None:
-    """Return the rule in a file; None: there is none.
+    """Parse the file's content; None: it is empty, so there is no rule.
 
     Raises:
-        ValueError: It is no rule.
+        ValueError: It is not a valid rule.
 
     """
     if len(text) > _BYTES:
@@ -68,7 +67,7 @@ def parsed(text: bytes) -> Rule | None:
         return None
     found = orjson.loads(text)
     if not isinstance(found, dict):
-        raise ValueError("it is no object")  # noqa: TRY004 - to the caller both are the same
+        raise ValueError("it is not an object")  # noqa: TRY004 - the same to the caller
     if odd := sorted((found.keys() ^ _ASKED) - _OPTIONAL):
         raise ValueError(f"{odd[0][:64]!r} is {'missing' if odd[0] in _ASKED else 'unknown'}")
     sticky = _one_of(found, "sticky", ("header", "cookie"))
@@ -89,38 +88,36 @@ def parsed(text: bytes) -> Rule | None:
 def _number(found: Mapping[str, Any], name: str, least: int, most: int) -> int:
     value = found[name]
     if type(value) is not int or not least <= value <= most:
-        raise ValueError(f"{name} is no whole number of {least} to {most}")
+        raise ValueError(f"{name} is not a whole number from {least} to {most}")
     return value
 
 
 def _text(found: Mapping[str, Any], name: str, pattern: re.Pattern[str]) -> str:
     value = found[name]
     if not isinstance(value, str) or not pattern.fullmatch(value):
-        raise ValueError(f"{name} is no name")
+        raise ValueError(f"{name} is not a valid name")
     return value
 
 
 def _one_of(found: Mapping[str, Any], name: str, kinds: tuple[str, ...]) -> Mapping[str, str]:
-    """Return an object with one of these fields; an empty one if the rule does not have it."""
+    """Return a member that must have exactly one of the fields `kinds`; empty if it is absent."""
     if name not in found:
         return {}
     value = found[name]
     if not isinstance(value, dict) or len(value) != 1 or not value.keys() <= set(kinds):
-        raise ValueError(f"{name} does not have {' or '.join(kinds)}, and nothing else")
+        raise ValueError(f"{name} must have exactly one field, {' or '.join(kinds)}")
     return {kind: _text(value, kind, _TOKEN) for kind in value}
 
 
 class RuleFile:
-    """Follows the file: it is projected from an annotation of the pod, which the kubelet
-    replaces as a whole.
-    """
+    """Watches the file, which the kubelet projects from an annotation and replaces as a whole."""
 
     def __init__(self, path: Path, apply: Callable[[Rule | None], Awaitable[None]]) -> None:
-        """Read nothing yet.
+        """Set the path; read nothing yet.
 
         Args:
-            path: The file. Where its folder is not there, the feature is off.
-            apply: Takes each rule as it comes; None: there is none, or none that is understood.
+            path: The file. If its folder does not exist, requests are never split.
+            apply: Called with each new rule; None: there is none, or it is invalid.
 
         """
         self._path = path
@@ -129,11 +126,11 @@ class RuleFile:
 
     @property
     def mounted(self) -> bool:
-        """Whether there is a folder to look into."""
+        """Whether the file's folder exists."""
         return self._path.parent.is_dir()
 
     async def look(self) -> None:
-        """Apply the rule if the file is not what it was."""
+        """Apply the rule if the file has changed."""
         stamp = _stamp(self._path)
         if stamp == self._stamp:
             return
@@ -143,9 +140,9 @@ class RuleFile:
             rule = parsed(text)
         except FileNotFoundError:
             stamp = None
-        except (OSError, ValueError) as error:  # said once: the next look finds the same stamp
+        except (OSError, ValueError) as error:  # printed once: the next look finds the same stamp
             print(
-                "traffic: the rule is not applied, all requests are answered here:"
+                "traffic: the rule is invalid and not applied, this pod answers all requests:"
                 f" {one_line(error)}",
                 flush=True,
             )
@@ -153,14 +150,14 @@ class RuleFile:
         await self._apply(rule)
 
     async def follow(self) -> None:
-        """Look again and again; end when the folder is gone."""
+        """Look at the file periodically, until its folder no longer exists."""
         while self.mounted:
             await asyncio.sleep(_SECONDS)
             await self.look()
 
 
 def _stamp(path: Path) -> object:
-    """Return what changes whenever the file does; None: it is not there."""
+    """Return a value that changes whenever the file does; None: it does not exist."""
     try:
         return _stamped(path.stat())
     except FileNotFoundError:
@@ -174,7 +171,7 @@ def _stamped(found: os.stat_result) -> tuple[int, ...]:
 
 
 def _read(path: Path) -> tuple[object, bytes]:
-    """Return the stamp of what was read, and a byte more than a rule may have at most.
+    """Return the file's stamp and its content, read up to one byte beyond the limit.
 
     Raises:
         OSError: It cannot be read.

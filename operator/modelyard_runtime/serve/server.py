@@ -1,8 +1,4 @@
-"""Sockets and signals: a server that listens before its model is loaded, and goes without losing a
-request.
-
-Answering requests belongs to `app`.
-"""
+"""Sockets and signals: listen while the model loads, drain on SIGTERM without losing a request."""
 
 import asyncio
 import signal
@@ -27,27 +23,26 @@ from modelyard_runtime.serve.rule import RuleFile
 __all__ = ["Drain", "Server", "bind"]
 
 _BACKLOG = 2048
-# seconds; longer than the pools of the common clients, so that they are the ones to close an idle
-# connection
 _KEEP_ALIVE = 120
+"""Seconds; longer than the pools of common clients, so that clients close idle connections."""
 
 
 @dataclass(frozen=True)
 class Drain:
-    """How long a server that was told to go stays, in seconds."""
+    """How a server drains after SIGTERM; all times are seconds since then, except `quiet`."""
 
     least: float = 5.0
-    """It serves on for so long: until then the cluster may still send requests here."""
+    """Until then it is still serving, because the cluster may still route requests here."""
     quiet: float = 1.0
-    """After that it goes as soon as no request came for so long ..."""
+    """After `least`, it stops as soon as no request has arrived for this time."""
     most: float = 12.0
-    """... or after so long in any case."""
+    """It stops accepting requests at the latest after this time."""
     end: float = 24.0
-    """Requests that are in flight then are cut off."""
+    """Requests that are still in flight after this time are aborted."""
 
 
 def bind(port: int) -> socket.socket:
-    """Return a listening socket on every address, IPv6 and IPv4 where the pod has both."""
+    """Return a socket that listens on every address, IPv6 and IPv4 if the pod has both."""
     try:
         found = socket.create_server(
             ("", port), family=socket.AF_INET6, backlog=_BACKLOG, dualstack_ipv6=True
@@ -59,7 +54,7 @@ def bind(port: int) -> socket.socket:
 
 
 class Server(uvicorn.Server):
-    """uvicorn's server, with a start and an end of our own."""
+    """uvicorn's server, with its own start and end."""
 
     def __init__(
         self,
@@ -74,10 +69,10 @@ class Server(uvicorn.Server):
 
         Args:
             app: The application.
-            headers: They go with every answer, uvicorn's own included.
+            headers: Headers of every answer, also of uvicorn's own answers.
             drain: How it ends.
-            rule: The file with the rule by which requests are split, see `rule`.
-            quick: Small requests go the way of `quick`.
+            rule: The file with a canary's rule, see `rule`.
+            quick: Let `quick` answer small requests.
 
         """
         super().__init__(
@@ -100,11 +95,11 @@ class Server(uvicorn.Server):
         self._drain = drain
         self._rule = RuleFile(rule, app.splitter.apply)
         self._failure: Failure | None = None
-        self._leaving: asyncio.Task[None] | None = None
+        self._draining: asyncio.Task[None] | None = None
 
     @contextmanager
     def capture_signals(self) -> Generator[None]:
-        """Leave signals alone: uvicorn would stop at once, and die of the signal in the end."""
+        """Capture no signals: uvicorn would stop at once, and raise the signal again at the end."""
         yield
 
     def run_with(
@@ -113,14 +108,13 @@ class Server(uvicorn.Server):
         load: Callable[[], Predictor],
         loaded: Callable[[Callable[[], None]], None],
     ) -> None:
-        """Listen, load the model beside, serve until SIGTERM, drain.
+        """Listen, load the model in a thread, serve until SIGTERM, drain.
 
         Args:
             listeners: The sockets.
-            load: Returns the model; it runs in a thread, so that the process is live while it
-                loads.
-            loaded: Called in the loop when the model is there, with a function that opens the door:
-                that makes it ready.
+            load: Returns the model. It runs in a thread, so that the process is live meanwhile.
+            loaded: Called in the event loop when the model is loaded, with a function that makes
+                the server ready.
 
         Raises:
             Failure: The model cannot be loaded.
@@ -130,7 +124,7 @@ class Server(uvicorn.Server):
         async def main() -> None:
             loop = asyncio.get_running_loop()
             for number in (signal.SIGTERM, signal.SIGINT):
-                loop.add_signal_handler(number, self._leave)
+                loop.add_signal_handler(number, self._begin_to_drain)
             threading.Thread(target=self._load, args=(loop, load, loaded), daemon=True).start()
             async with self._following():
                 await self.serve(list(listeners))
@@ -142,9 +136,7 @@ class Server(uvicorn.Server):
 
     @asynccontextmanager
     async def _following(self) -> AsyncIterator[None]:
-        """Split by the rule in the file, from before the first request on; where its folder is
-        not there, nothing is done.
-        """
+        """Apply the rule in the file before the first request, then follow it, if it is mounted."""
         if not self._rule.mounted:
             yield
             return
@@ -164,10 +156,10 @@ class Server(uvicorn.Server):
         load: Callable[[], Predictor],
         loaded: Callable[[Callable[[], None]], None],
     ) -> None:
-        """Load in this thread, tell the loop."""
+        """Load the model in this thread, and pass it to the event loop."""
         try:
             model = load()
-        except BaseException as error:  # noqa: BLE001 - whatever it is, the process must end with it
+        except BaseException as error:  # noqa: BLE001 - the process must end with any error
             found = error if isinstance(error, Failure) else load_failed(one_line(error))
             loop.call_soon_threadsafe(self._fail, found)
         else:
@@ -186,21 +178,19 @@ class Server(uvicorn.Server):
         self._app.open = True
         print("ready", flush=True)
 
-    def _leave(self) -> None:
-        """Begin to drain; once."""
-        if self._leaving is None:
-            self._leaving = asyncio.get_running_loop().create_task(self._drained())
+    def _begin_to_drain(self) -> None:
+        """Begin to drain, once."""
+        if self._draining is None:
+            self._draining = asyncio.get_running_loop().create_task(self._drained())
 
     async def _drained(self) -> None:
-        """Serve on until the cluster has stopped sending, then let uvicorn finish what is in
-        flight.
-        """
+        """Keep serving until the cluster routes no more requests here, then let uvicorn stop."""
         start, was_ready = time.monotonic(), self._app.ready
         self._app.draining = True
-        print("draining: not ready any more, serving on", flush=True)
-        if was_ready:  # otherwise nobody was ever sent here
+        print("draining: no longer ready, still serving", flush=True)
+        if was_ready:  # otherwise no request was ever routed here
             await asyncio.sleep(self._drain.least)
-            # There is no event to wait for: the end of requests is their absence.
+            # No event marks the end of the requests, so this polls.
             while self._is_asked(start):  # noqa: ASYNC110
                 await asyncio.sleep(self._drain.quiet / 10)
         self.config.timeout_graceful_shutdown = max(

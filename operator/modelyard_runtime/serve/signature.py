@@ -1,8 +1,4 @@
-"""A model's signature as MLmodel has it, without MLflow: what goes in, what comes out, and V2's
-names for the types.
-
-Checking values against it does not belong here.
-"""
+"""A model's signature in its MLmodel file, read without MLflow; and V2's names of its types."""
 
 import json
 from collections.abc import Mapping
@@ -45,12 +41,10 @@ class Column:
 
     name: str | None
     type: str
-    """MLflow's name of a scalar type, or `any` for its nested ones."""
+    """MLflow's name of a scalar type, or `any` for nested types."""
     required: bool = True
     number: int | None = None
-    """The label of a column that has a number for a name, as those of a DataFrame without names;
-    `name` is its text.
-    """
+    """The label of a column with a number as its name, as in a DataFrame without column names."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +60,7 @@ class Tensor:
 
 @dataclass(frozen=True)
 class Signature:
-    """What goes in and what comes out."""
+    """The inputs and outputs of a model."""
 
     inputs: tuple[Column, ...] | tuple[Tensor, ...]
     outputs: tuple[Column, ...] | tuple[Tensor, ...]
@@ -89,21 +83,20 @@ class Signature:
 
     @cached_property
     def labels(self) -> frozenset[str]:
-        """The same, without their order."""
+        """The inputs' names, without their order."""
         return frozenset(self.names)
 
     @cached_property
     def raw(self) -> frozenset[str | None]:
-        """The names of columns that hold any bytes, not text."""
+        """The names of columns that hold bytes, not text."""
         return frozenset(column.name for column in self.columns if column.type == "binary")
 
 
 def parse(raw: Mapping[str, Any] | None) -> Signature | None:
-    """Return the `signature` of an MLmodel file, or None if it has none or only one of a
-    prediction's outputs.
+    """Parse the `signature` of an MLmodel file; None if it is missing or has no inputs.
 
     Raises:
-        ValueError: It is not of a form that MLflow writes.
+        ValueError: It does not have a form that MLflow writes.
 
     """
     if not raw or not raw.get("inputs"):
@@ -115,11 +108,11 @@ def parse(raw: Mapping[str, Any] | None) -> Signature | None:
             bool(json.loads(raw.get("params") or "null")),
         )
     except (TypeError, KeyError, AttributeError) as error:
-        raise ValueError(f"the signature is not of a form that MLflow writes: {error!r}") from error
+        raise ValueError(f"the signature has no form that MLflow writes: {error!r}") from error
 
 
 def v2_datatype(spec: Column | Tensor) -> str:
-    """Return V2's name of a type; what it has no name for travels as BYTES."""
+    """Return V2's name of a type; types without a name in V2 are sent as BYTES."""
     if isinstance(spec, Column):
         return _V2_OF_COLUMN.get(spec.type, "BYTES")
     return _V2_OF_NUMPY.get(spec.dtype, "BYTES")
@@ -143,10 +136,10 @@ def _specs(text: str) -> tuple[Column, ...] | tuple[Tensor, ...]:
 def _column(label: Any, entry: Mapping[str, Any]) -> Column:
     if isinstance(label, list):
         words = (
-            f"{label} names a column by several levels, as a MultiIndex does, and MLflow predicts"
-            " from no such table"
+            f"{label} names a column by several levels, as a MultiIndex does, which MLflow cannot"
+            " predict with"
         )
-        raise ValueError(f"{words}: train on a DataFrame with flat column names")  # noqa: TRY004 - the file is wrong, not its reader
+        raise ValueError(f"{words}: train on a DataFrame with flat column names")  # noqa: TRY004 - the file is wrong, not an argument
     kind = entry["type"] if entry["type"] in _SCALARS else "any"
     number = label if type(label) is int else None
     return Column(

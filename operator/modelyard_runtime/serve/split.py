@@ -1,7 +1,4 @@
-"""For which version a request is drawn. Pure: headers and chance are given.
-
-What a rule is belongs to `rule`, what is done with what was drawn to `splitter`.
-"""
+"""Draw the version that answers a request, by a rule. Pure: headers and chance are arguments."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -12,50 +9,45 @@ from modelyard_runtime.serve.rule import Rule
 __all__ = ["Drawn", "Headers", "Split"]
 
 Headers = Sequence[tuple[bytes, bytes]]
-"""Names are in lower case."""
+"""A request's headers, names in lower case."""
 _SHARES = 10_000
 _STABLE, _CANDIDATE = b"stable", b"candidate"
 
 
 @dataclass(frozen=True, slots=True)
 class Drawn:
-    """What was drawn for one request."""
+    """The version that was drawn for one request."""
 
     rule: Rule
     candidate: bool
-    """True: the candidate is asked."""
+    """True: the candidate answers; False: the stable version."""
     invited: bool = False
-    """True: nothing was drawn, the request asks for this version by name."""
+    """True: the version was not drawn; the request asks for it by name."""
     key: int | None = None
-    """Of the user, under `sticky`."""
+    """The user's key, under `sticky`."""
 
 
 class Split:
     """A rule, ready to draw by."""
 
     def __init__(self, rule: Rule, name: str, version: str) -> None:
-        """Prepare it.
+        """Prepare a rule.
 
         Args:
             rule: The rule.
-            name: The model's name; users are shared out otherwise for each model.
-            version: The version that is served here.
+            name: The model's name, so that each model divides the users differently.
+            version: The version of this server.
 
         """
         self.rule = rule
         self._name = name.encode()
         self._drawn = Drawn(rule, candidate=False), Drawn(rule, candidate=True)
-        self.only = (
-            None if rule.weight or rule.header or rule.cookie or rule.invite else self._drawn[0]
-        )
-        """What is drawn for each request, if that is always the same: a weight of 0 costs
-        little.
-        """
-        here, there = (
-            Drawn(rule, candidate=False, invited=True),
-            Drawn(rule, candidate=True, invited=True),
-        )
-        # In a refresh both serve the same version: its name is the candidate's.
+        varies = rule.weight or rule.header or rule.cookie or rule.invite
+        self.only = None if varies else self._drawn[0]
+        """The draw for every request, if it is always the same, so that a weight of 0 is cheap."""
+        here = Drawn(rule, candidate=False, invited=True)
+        there = Drawn(rule, candidate=True, invited=True)
+        # In a refresh both serve the same version; its name then selects the candidate.
         self._invited = {
             _STABLE: here,
             version.encode(): here,
@@ -64,11 +56,11 @@ class Split:
         }
 
     def draw(self, headers: Headers, chance: Callable[[], float]) -> Drawn:
-        """Return for which version a request is.
+        """Return the version for a request.
 
         Args:
-            headers: The request's.
-            chance: Returns a random number of 0 to 1, 1 excluded.
+            headers: The request's headers.
+            chance: Returns a random number in [0, 1).
 
         """
         rule = self.rule
@@ -80,14 +72,14 @@ class Split:
             )
             if value:
                 key = int.from_bytes(blake2b(value, digest_size=8, key=self._name[:64]).digest())
-                # One share of 10,000 is a user's for ever: what a weight gives to the candidate, a
-                # greater one gives too.
+                # A user always has the same one of 10,000 shares, so a user whom a weight sends to
+                # the candidate stays there under a greater weight.
                 return Drawn(rule, key % _SHARES < rule.weight * _SHARES // 100, key=key)
         return self._drawn[chance() * 100 < rule.weight]
 
 
 def _value(headers: Headers, name: bytes) -> bytes:
-    """Return the first value of a header; empty: it is not there."""
+    """Return the first value of a header; empty: it is absent."""
     for each, value in headers:
         if each == name:
             return value
@@ -95,7 +87,7 @@ def _value(headers: Headers, name: bytes) -> bytes:
 
 
 def _cookie(headers: Headers, name: str) -> bytes:
-    """Return the first value of a cookie, as it was sent; empty: it is not there."""
+    """Return the first value of a cookie, as it was sent; empty: it is absent."""
     wanted = name.encode()
     for each, line in headers:
         if each == b"cookie":

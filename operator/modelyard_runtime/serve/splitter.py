@@ -1,8 +1,6 @@
-"""What a worker does by its rule: draws, asks the candidate, answers itself where that fails, and
-counts as drawn.
+"""Split a worker's requests by its rule: draw a version, ask the candidate, count the outcome.
 
-How a version is chosen belongs to `split`, how the candidate is asked to `forward`, where counts
-are kept to `arms`.
+A request that the candidate fails is answered here, and counted for the candidate.
 """
 
 import asyncio
@@ -21,50 +19,48 @@ __all__ = ["Splitter"]
 _REFUSED, _FAILED = 400, 500
 _KEYS = 10_000
 _QUIET = 10.0
-"""Seconds between two lines about failures of a candidate."""
+"""Seconds between two log lines about failures of a candidate."""
 
 
 class Splitter:
-    """One worker's. Used in the event loop only."""
+    """Splits the requests of one worker. Used only in the event loop."""
 
     def __init__(
         self, name: str, version: str, arms: Arms, forwarder: Forwarder, longest: float
     ) -> None:
-        """Begin without a rule.
+        """Start without a rule.
 
         Args:
-            name: The model's.
-            version: The version that is served here.
-            arms: Where requests are counted.
+            name: The model's name.
+            version: The version of this server.
+            arms: The counters.
             forwarder: Asks the candidate.
-            longest: Seconds that either version may take, if the rule does not give it less: half
-                of what a prediction may take, which is what a candidate that fails may cost a
-                caller. This version then has its whole time.
+            longest: Most seconds for either version's answer, unless the rule has less: half the
+                time limit of a prediction. So a failing candidate delays a caller by at most this;
+                this server then has its full time limit.
 
         """
         self.split: Split | None = None
-        """None: there is no rule, and nothing of this is used."""
+        """None: there is no rule, and this object does nothing."""
         self._name = name
         self._version = version
         self._arms = arms
         self._forwarder = forwarder
         self._longest = self._allowed = longest
-        """After how many seconds an answer is a failure, whichever version gives it: by what a
-        request has, and by the rule.
-        """
+        """Seconds after which an answer counts as a failure: `longest`, or the rule's if lower."""
         self._failed: dict[int, None] = {}
-        """Keys of users of whom a request has failed in this rollout, the oldest first."""
+        """Keys of users with a failed request in this rollout, the oldest first."""
         self._rollout = ("", "")
         self._said = -_QUIET
 
     async def apply(self, rule: Rule | None) -> None:
-        """Split by another rule from now on; None: by none."""
+        """Apply another rule; None: there is no rule."""
         if rule is not None and not self._forwarder.loaded:
             try:
                 await asyncio.to_thread(self._forwarder.load)
             except ImportError as error:
                 print(
-                    "traffic: the rule cannot be applied, all requests are answered here:"
+                    "traffic: the rule cannot be applied, this pod answers all requests:"
                     f" {one_line(error)}",
                     flush=True,
                 )
@@ -74,7 +70,7 @@ class Splitter:
         if rule is None:
             self.split = None
             self._arms.begin(0, 0)
-            print("traffic: no rule, all requests are answered here", flush=True)
+            print("traffic: no rule, this pod answers all requests", flush=True)
             return
         if (rollout := (rule.version, rule.runtime)) != self._rollout:
             self._rollout = rollout
@@ -83,19 +79,19 @@ class Splitter:
         self._arms.begin(rule.revision, rule.weight)
         self.split = Split(rule, self._name, self._version)
         print(
-            f"traffic: revision {rule.revision}, {rule.weight} % for {rule.version}"
+            f"traffic: revision {rule.revision}, {rule.weight} % of requests to {rule.version}"
             f" ({rule.runtime})",
             flush=True,
         )
 
     def draw(self, headers: Headers, size: int) -> Drawn | None:
-        """Return for which version a request is; None: it is answered here, and not counted.
+        """Draw the version for a request; None: this pod answers it, and it is not counted.
 
-        While as many requests wait for the candidate as may, none is drawn: so those that are
-        counted are still drawn by chance.
+        While the limit of requests that wait for the candidate is reached, none is drawn, so that
+        the counted requests remain a random sample.
 
         Args:
-            headers: The request's.
+            headers: The request's headers.
             size: Bytes of its body.
 
         """
@@ -109,11 +105,10 @@ class Splitter:
         return split.draw(headers, random.random)
 
     async def asked(self, drawn: Drawn, asked: Passed) -> Answer | None:
-        """Return the candidate's answer to a request that was drawn for it; None: it has failed,
-        and is to be answered here.
+        """Return the candidate's answer; None: it failed, and this pod has to answer.
 
         Args:
-            drawn: What was drawn.
+            drawn: The draw.
             asked: The request.
 
         """
@@ -129,18 +124,16 @@ class Splitter:
         return answer
 
     def count(self, drawn: Drawn, status: int, seconds: float) -> None:
-        """Count what came of a request, for the version that it was drawn for.
+        """Count the outcome of a request for the version that was drawn.
 
         Args:
-            drawn: What was drawn.
-            status: That version's answer.
-            seconds: How long its model server took for it, from when it had the body.
+            drawn: The draw.
+            status: The status of that version's answer.
+            seconds: The latency in that version's model server, from the end of the body.
 
         """
         split = self.split
-        if (
-            split is None or drawn.rule is not split.rule
-        ):  # it was drawn by another rule, whose counts are over
+        if split is None or drawn.rule is not split.rule:  # drawn by an earlier rule
             return
         failed = status >= _FAILED or seconds > self._allowed
         if (key := drawn.key) is not None:
@@ -157,19 +150,17 @@ class Splitter:
             self._arms.answered(arm, seconds)
 
     def _remember(self, key: int) -> None:
-        """Keep a user whose request has failed: users that always fail must not be counted for
-        as often as they come.
-        """
+        """Remember a user with a failed request: one whose requests always fail counts once."""
         if len(self._failed) >= _KEYS:
             del self._failed[next(iter(self._failed))]
         self._failed[key] = None
 
     def _say(self, rule: Rule, why: str) -> None:
-        """Say why a candidate fails, now and then."""
+        """Print why a candidate fails, at most once in a while."""
         if (now := time.monotonic()) - self._said >= _QUIET:
             self._said = now
             print(
-                f"traffic: {rule.version} failed a request, which is answered here: {why}",
+                f"traffic: {rule.version} failed a request, which this pod answers: {why}",
                 flush=True,
             )
 

@@ -1,8 +1,7 @@
 """Thrift's compact protocol, as far as Parquet's footer and page headers need it.
 
-Read as Arrow's own reader does, so that both see the same: a field of another type than the one
-that is known is skipped, the last of several counts, numbers keep 64 bits. What the fields mean
-belongs to `pages`.
+It reads as Arrow's reader does, so that both get the same values: a field with an unexpected type
+is skipped, the last of several equal fields counts, and numbers keep 64 bits.
 
 Source: thrift-compact-protocol.md of Apache Thrift.
 """
@@ -26,21 +25,19 @@ class Reader:
 
     Raises (all of its methods):
         IndexError: The bytes end before the value.
-        ValueError: It is no value.
+        ValueError: It is not a valid value.
 
     """
 
     def __init__(self, body: bytes, at: int) -> None:
-        """Begin at a place of a body."""
+        """Start at a position in a body."""
         if at < 0:
             raise IndexError
         self._body = body
         self.at = at
 
     def fields(self) -> Iterator[tuple[int, int]]:
-        """Iterate over a structure's fields: number and type. The caller reads each value, or
-        skips it.
-        """
+        """Iterate over a structure's fields: number, type. The caller reads or skips each value."""
         field = 0
         while (head := self._byte()) != 0:
             field = field + (head >> 4) if head >> 4 else self.number()
@@ -75,8 +72,8 @@ class Reader:
         elif kind == STRUCTURE:
             for _, inner in self.fields():
                 self.skip(inner, depth + 1)
-        elif kind not in _TRUTHS:  # these are their type
-            raise ValueError("no type")
+        elif kind not in _TRUTHS:  # the type of a boolean is its value
+            raise ValueError("unknown type")
 
     def _size(self) -> tuple[int, int]:
         head = self._byte()

@@ -1,9 +1,8 @@
-"""What the operator reads of a pod: how many requests it answered, and how, and what came of those
-that it drew (GET /modelyard/traffic).
+"""A pod's counters for the operator (GET /modelyard/traffic): all answers, and a canary's draws.
 
-Each worker counts in memory of its own, which is a file of the folder that the workers share; any
-of them adds the files up. A request costs four additions. A worker holds a lock on its file, by
-which the others see whether it lives.
+Each worker counts in its own memory-mapped file, in a folder that the workers share; each of them
+can add the files up. A request costs four additions. A running worker holds a lock on its file, so
+that the others see whether it is alive.
 """
 
 import fcntl
@@ -36,7 +35,7 @@ _GONE, _REFUSED, _FAILED = 499, 400, 500
 
 
 class _Worker(NamedTuple):
-    """What one worker has counted."""
+    """The counters of one worker."""
 
     alive: bool
     words: tuple[int, ...]
@@ -45,18 +44,18 @@ class _Worker(NamedTuple):
 class Traffic:
     """The counters of one pod.
 
-    A failure is an answer of 500 and above, time-outs among them; a refusal one of 400 to 499. The
-    latency is that of the other answers, from a request's headers to its answer. A client that goes
-    away before its request has arrived is not counted, nor is what another version has answered:
-    that version counts it.
+    A failure is an answer with status 500 or above, which includes timeouts; a refusal has a status
+    from 400 to 499. The latency is that of the other answers, from a request's headers to its
+    answer. A client that disconnects before its request has arrived is not counted, nor is a
+    request that another version answered, which that version counts.
     """
 
     def __init__(self, version: str, runtime: str) -> None:
-        """Begin at zero.
+        """Start at zero.
 
         Args:
-            version: The version that answers.
-            runtime: Identity of what serves it.
+            version: The version of this server.
+            runtime: Identity of its serving runtime.
 
         """
         self._about = {"version": version, "runtime": runtime}
@@ -66,7 +65,7 @@ class Traffic:
         self._counts = memoryview(self._memory).cast("B").cast("Q")
         self._counts[_STARTED] = time.time_ns() // 1000
         self.arms = Arms(self._counts[_SIZE:])
-        """What came of the requests that this worker drew."""
+        """The counters of a canary's draws."""
 
     def answered(self, status: int, seconds: float) -> None:
         """Count one answer."""
@@ -82,9 +81,9 @@ class Traffic:
     def page(self) -> bytes:
         """Return the counters of all workers as JSON.
 
-        `started` is when the first of them began to count; `latency` has the counts of those
-        buckets that are not empty, by the number of their edge. `revision` is the least that a
-        worker has applied, 0 without a rule.
+        `started` is when the first worker began to count. `latency` has the counts of the buckets
+        that are not empty, by the index of their edge. `revision` is the lowest that a worker has
+        applied; 0 without a rule.
         """
         everyone = list(self._everyone())
         sums = [
@@ -103,7 +102,7 @@ class Traffic:
         return orjson.dumps(self._about | counted | arms.pages(*_drawn(everyone)))
 
     def totals(self) -> tuple[int, dict[tuple[str, str], int]] | None:
-        """Return what was drawn as `arms.totals` does, of all workers."""
+        """Return `arms.totals` over all workers."""
         return arms.totals(*_drawn(list(self._everyone())))
 
     def _everyone(self) -> Iterator[_Worker]:
@@ -111,22 +110,19 @@ class Traffic:
             yield _Worker(alive=True, words=tuple(self._counts))
             return
         for file in self._folder.glob(_FILES):
-            # One that is being made has no length yet, or has not begun to count.
+            # A file that is being created is still empty, or its worker has not begun to count.
             if (found := _read(file)) and found.words[_STARTED]:
                 yield found
 
 
 def _drawn(everyone: list[_Worker]) -> tuple[list[tuple[int, ...]], list[tuple[int, ...]]]:
-    """Return what was drawn by the workers that live, and by all."""
-    return [each.words[_SIZE:] for each in everyone if each.alive], [
-        each.words[_SIZE:] for each in everyone
-    ]
+    """Return the words of `arms`: those of the running workers, and those of all."""
+    alive = [each.words[_SIZE:] for each in everyone if each.alive]
+    return alive, [each.words[_SIZE:] for each in everyone]
 
 
 def _memory(folder: Path | None) -> tuple[bytearray | mmap.mmap, int]:
-    """Return room for the counters, shared with the other workers if there are any, and its
-    file, which stays open.
-    """
+    """Return memory for the counters, and its file, which stays open; -1: there is one worker."""
     if folder is None:
         return bytearray(_ALL.size), -1
     file = os.open(
@@ -146,16 +142,14 @@ def _read(path: Path) -> _Worker | None:
         except BlockingIOError:
             alive = True
         else:
-            alive = False  # the kernel has let go of its lock
+            alive = False  # the kernel released the lock when the worker ended
         for _ in range(_TRIES):
             found = os.pread(number, _ALL.size, 0)
             if len(found) < _ALL.size:
                 return None
             words = _ALL.unpack(found)
-            if words[_SIZE + arms.REVISION] != arms.CHANGING and found[_REVISION:][
-                :_WORD
-            ] == os.pread(number, _WORD, _REVISION):
+            changing = words[_SIZE + arms.REVISION] == arms.CHANGING
+            revision = found[_REVISION : _REVISION + _WORD]
+            if not changing and revision == os.pread(number, _WORD, _REVISION):
                 return _Worker(alive, words)
-        return _Worker(
-            alive, words
-        )  # in the middle of a change for long: it is not of any revision
+        return _Worker(alive, words)  # stuck in a change of the revision: it counts for none

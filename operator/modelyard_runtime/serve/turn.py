@@ -1,6 +1,6 @@
-"""Rows of the requests that arrive in one turn of the event loop, predicted together.
+"""Predict the rows of all requests that arrive in one turn of the event loop together.
 
-No request waits for more to come. What a prediction costs whatever its rows are is paid once.
+The fixed cost of a prediction is paid once. No request waits for later ones.
 """
 
 import asyncio
@@ -16,35 +16,35 @@ from modelyard_runtime.serve.values import Array
 __all__ = ["Then", "Turn"]
 
 Then = Callable[[Array | Exception], None]
-"""Takes the predictions of one request's rows, or why there are none. It raises nothing."""
+"""Called with the predictions for one request's rows, or with the error. It must not raise."""
 _BYTES = 1 << 20
-"""Of rows that are predicted in one call; what else has arrived follows in the next turn."""
+"""Bytes of rows that are predicted in one call; further rows follow in the next turn."""
 
 
 class _Asked(NamedTuple):
-    """What waits for the end of the turn."""
+    """Rows that wait for the end of the turn."""
 
     rows: Array
     then: Then
 
 
 class Turn:
-    """What has arrived since the last prediction. Used in the event loop only."""
+    """The rows that arrived since the last prediction. Used only in the event loop."""
 
     def __init__(self) -> None:
-        """Begin with nothing."""
+        """Start without rows."""
         self._waiting: deque[_Asked] = deque()
 
     def ask(self, model: Predictor, rows: Array, then: Then) -> None:
         """Predict rows at the end of this turn.
 
         Args:
-            model: A quick one, the same for all.
-            rows: As the model has given them.
-            then: What is done with the predictions.
+            model: A quick model, the same in all calls.
+            rows: Rows from the model's `given`.
+            then: Called with the predictions.
 
         """
-        if not len(rows):  # predictions of no rows have a shape of their own
+        if not len(rows):  # predictions for no rows have another shape
             _predict(model, [_Asked(rows, then)])
             return
         self._waiting.append(_Asked(rows, then))
@@ -52,10 +52,10 @@ class Turn:
             asyncio.get_running_loop().call_soon(self._end, model)
 
     async def predicted(self, model: Predictor, rows: Array) -> Array:
-        """Return the predictions of rows.
+        """Return the predictions for rows.
 
         Raises:
-            Exception: What the model raises about these rows.
+            Exception: What the model raises for these rows.
 
         """
         found: asyncio.Future[Array] = asyncio.get_running_loop().create_future()
@@ -82,7 +82,7 @@ class Turn:
 
 
 def _predict(model: Predictor, part: list[_Asked]) -> None:
-    """Predict together; if that fails, each alone, which shows whose rows it is about."""
+    """Predict together; if that fails, each request alone, so that only the failing one fails."""
     try:
         whole = model.predict(
             part[0].rows if len(part) == 1 else np.concatenate([each.rows for each in part])

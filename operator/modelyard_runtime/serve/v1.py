@@ -1,7 +1,4 @@
-"""The V1 protocol: `{"instances": [...]}` in, `{"predictions": [...]}` out.
-
-Checking and predicting do not belong here.
-"""
+"""The V1 protocol: `{"instances": [...]}` in, `{"predictions": [...]}` out."""
 
 import base64
 from datetime import datetime
@@ -18,7 +15,7 @@ __all__ = ["dumps", "plain", "predict", "refusal", "table"]
 
 
 def refusal(message: str, _status: int) -> bytes:
-    """Return an error as V1 and V2 word it."""
+    """Return an error in the format of V1 and V2."""
     return orjson.dumps({"error": message})
 
 
@@ -37,7 +34,7 @@ def table(body: dict[str, Any]) -> Table:
     """Return the rows of a request.
 
     Raises:
-        Refused: It has none.
+        Refused: It has no rows, or they have an unknown form.
 
     """
     forms = [form for form in ("instances", "inputs") if form in body]
@@ -46,23 +43,19 @@ def table(body: dict[str, Any]) -> Table:
             f"the body must have instances, a list of rows; it has {', '.join(body) or 'nothing'}"
         )
     rows = body[forms[0]]
-    if (
-        isinstance(rows, dict)
-        and rows
-        and all(isinstance(values, list) for values in rows.values())
-    ):
+    if isinstance(rows, dict) and rows and all(isinstance(each, list) for each in rows.values()):
         return Columns(rows)
     if not isinstance(rows, list) or not rows:
-        raise Refused(f"{forms[0]} must be a list of rows, and not an empty one")
+        raise Refused(f"{forms[0]} must be a non-empty list of rows")
     if isinstance(rows[0], dict):
         if not all(isinstance(row, dict) for row in rows):
-            raise Refused(f"{forms[0]} must be objects or lists, not both")
+            raise Refused(f"{forms[0]} must be either all objects or all lists")
         return Records(rows)
     return Matrix(rows)
 
 
 def plain(found: Any) -> Any:
-    """Return predictions as lists, numbers, text and objects."""
+    """Return predictions as lists, numbers, strings and objects."""
     if isinstance(found, np.ndarray | np.generic):
         return found.tolist()
     if hasattr(found, "to_dict"):  # pandas: a series is a list, a frame a list of records
@@ -75,12 +68,12 @@ def plain(found: Any) -> Any:
 
 
 def dumps(value: Any) -> bytes:
-    """Return JSON; NaN and infinity, which JSON does not have, are null."""
+    """Return JSON; NaN and infinity, which JSON does not have, become null."""
     return orjson.dumps(value, default=_other, option=orjson.OPT_NON_STR_KEYS)
 
 
 def _other(value: Any) -> Any:
-    """Return what is no JSON as something that is."""
+    """Convert a value that JSON does not have to one that it has."""
     if isinstance(value, np.ndarray | np.generic):
         return value.tolist()
     if isinstance(value, bytes | bytearray):
@@ -91,4 +84,4 @@ def _other(value: Any) -> Any:
         return sorted(value)
     if hasattr(value, "model_dump"):
         return value.model_dump()
-    raise TypeError(f"a prediction holds a {type(value).__name__}, which JSON cannot say")
+    raise TypeError(f"a prediction contains a {type(value).__name__}, which JSON cannot represent")

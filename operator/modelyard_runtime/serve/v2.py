@@ -1,7 +1,6 @@
-"""The Open Inference Protocol V2: metadata from the signature, tensors in, tensors out, in JSON or,
-see `binary`, behind it.
+"""The Open Inference Protocol V2 over HTTP: metadata, and tensors in JSON or after it (`binary`).
 
-Checking values and predicting do not belong here. gRPC is not spoken.
+gRPC is not supported.
 """
 
 import struct
@@ -22,18 +21,16 @@ from modelyard_runtime.serve.values import Array, Columns, Matrix, Refused, Tabl
 __all__ = ["infer", "model_metadata"]
 
 _SMALL = 1 << 20
-"""A shape that takes fewer values is multiplied out, for the message."""
+"""For a shape with fewer values, the message gives their number."""
 _NAMES = {name: v2 for v2, name in NUMPY_TYPES.items() if name != "object"}
 _TYPES = {np.dtype(name): v2 for name, v2 in _NAMES.items()}
-"""The same of this machine's byte order, whose names numpy need not make."""
+"""The same for this machine's byte order: a lookup that is faster than by name."""
 
 
 def model_metadata(
     name: str, version: str, platform: str, signature: Signature | None
 ) -> dict[str, Any]:
-    """Return what a model takes and gives. Without a signature the lists are empty: nothing is
-    known.
-    """
+    """Return the model's metadata. Without a signature, the inputs and outputs are empty."""
     inputs: tuple[Column | Tensor, ...] = signature.inputs if signature else ()
     outputs: tuple[Column | Tensor, ...] = signature.outputs if signature else ()
     return {
@@ -61,7 +58,7 @@ def infer(model: Predictor, name: str, version: str, asked: Request) -> Asked:
     usual, named = binary.wants(request, wanted)
     outputs = _tensors((yield model.given(table)), model.signature)
     if unknown := [label for label in named if label not in outputs]:
-        raise Refused(f"there is no output {unknown[0]}; the model gives {', '.join(outputs)}")
+        raise Refused(f"there is no output {unknown[0]}; the model has {', '.join(outputs)}")
     response = {"model_name": name, "model_version": version}
     if isinstance(request.get("id"), str):
         response["id"] = request["id"]
@@ -75,7 +72,7 @@ def infer(model: Predictor, name: str, version: str, asked: Request) -> Asked:
 def _answer(
     response: dict[str, Any], outputs: Mapping[str, Array], as_bytes: Mapping[str, bool]
 ) -> Answer:
-    """Return outputs as JSON, and those that are wanted so as bytes behind it."""
+    """Return outputs as JSON, and those in `as_bytes` as bytes after it."""
     described: list[dict[str, Any]] = []
     behind: list[bytes] = []
     for label, array in outputs.items():
@@ -106,10 +103,10 @@ def _described(spec: Column | Tensor, fallback: str) -> dict[str, Any]:
 
 
 def _table(request: Mapping[str, Any], tail: binary.Tail, signature: Signature | None) -> Table:
-    """Return the input tensors: by name as the signature has them, or one for all columns."""
+    """Return the input tensors: by the signature's names, or one tensor for all columns."""
     inputs = request.get("inputs")
     if not isinstance(inputs, list) or not inputs:
-        raise Refused("the body must have inputs, a list of tensors, and not an empty one")
+        raise Refused("the body must have inputs, a non-empty list of tensors")
     raw = signature.raw if signature else frozenset()
     tensors: dict[str, Array] = {}
     for given in inputs:
@@ -127,23 +124,20 @@ def _table(request: Mapping[str, Any], tail: binary.Tail, signature: Signature |
         more = ", ..." if len(names) > 10 else ""
         raise Refused(
             f"there is no input {unknown[0]}; the model takes {', '.join(names[:10])}{more}, or one"
-            " tensor of them all"
+            " tensor with all of them"
         )
     return Columns(tensors)
 
 
 def _tensor(given: Any, tail: binary.Tail, raw: frozenset[str | None]) -> tuple[str, Array]:
-    """Check one tensor against what it says of itself, and return it with its name. `raw`:
-    inputs of any bytes, not of text.
+    """Check one tensor's datatype and shape against its data, and return its name and values.
+
+    `raw` has the names of inputs that hold bytes, not text.
     """
     if not isinstance(given, dict) or not isinstance(given.get("name"), str):
         raise Refused("every input must be an object with a name")
-    name, datatype, shape, data = (
-        given["name"],
-        given.get("datatype"),
-        given.get("shape"),
-        given.get("data"),
-    )
+    name, data = given["name"], given.get("data")
+    datatype, shape = given.get("datatype"), given.get("shape")
     label = f"input {name}"
     if not isinstance(datatype, str) or datatype not in NUMPY_TYPES:
         raise Refused(
@@ -158,7 +152,7 @@ def _tensor(given: Any, tail: binary.Tail, raw: frozenset[str | None]) -> tuple[
     size = binary.size_of(given, label)
     if size is not None:
         if data is not None:
-            raise Refused(f"{label}: it has both data and binary_data_size")
+            raise Refused(f"{label} has both data and binary_data_size; send one of them")
         count = weight.product(shape, size, label)
         return name, tail.tensor(label, datatype, count, size, text=name not in raw).reshape(shape)
     if not isinstance(data, list):
@@ -166,25 +160,22 @@ def _tensor(given: Any, tail: binary.Tail, raw: frozenset[str | None]) -> tuple[
     array = _array(label, datatype, data)
     if (count := weight.product(shape, max(array.size, _SMALL), label)) != array.size:
         raise Refused(
-            f"{label}: the shape {shown(shape)} takes {count} values, data has {array.size}"
+            f"{label}: the shape {shown(shape)} has {count} values, but data has {array.size}"
         )
     return name, array.reshape(shape)
 
 
 def _array(label: str, datatype: str, data: list[Any]) -> Array:
-    """Return flat or nested lists as an array of the datatype; values of another kind are
-    refused, not converted.
-    """
+    """Return flat or nested lists as an array; refuse values of another type."""
     if datatype == "BYTES":
         flat = _flat(data)
         if wrong := next((value for value in flat if not isinstance(value, str | None)), None):
-            raise Refused(f"{label}: {shown(wrong)} is not text, as BYTES are in JSON")
+            raise Refused(f"{label}: {shown(wrong)} is not a string, which BYTES must be in JSON")
         array = np.empty(len(flat), object)
         array[:] = flat
         return array
-    if (
-        datatype == "FP64" and data and type(data[0]) in {float, int}
-    ):  # not bool, which numpy tells from numbers
+    # Not bool: _numbers refuses it.
+    if datatype == "FP64" and data and type(data[0]) in {float, int}:
         with suppress(struct.error, OverflowError):
             return np.frombuffer(struct.pack(f"{len(data)}d", *data))
     return _numbers(label, datatype, data)
@@ -199,25 +190,22 @@ def _numbers(label: str, datatype: str, data: list[Any]) -> Array:
             found = np.array(data, np.float64)  # null is a missing value
     except (ValueError, TypeError, OverflowError):
         raise Refused(
-            f"{label}: the lists in data differ in length, or hold something else than {datatype}"
-            " values"
+            f"{label}: the lists in data differ in length, or contain other values than {datatype}"
         ) from None
     target = np.dtype(NUMPY_TYPES[datatype])
     kinds = {"b": "b", "i": "iu", "u": "iu", "f": "iuf"}[target.kind]
     if found.size and found.dtype.kind not in kinds:
-        raise Refused(f"{label}: data holds something else than {datatype} values")
-    if (
-        target.kind in "iu"
-        and found.size
-        and not (np.iinfo(target).min <= found.min() and found.max() <= np.iinfo(target).max)
-    ):
-        raise Refused(f"{label}: a value does not fit {datatype}")
+        raise Refused(f"{label}: data contains other values than {datatype}")
+    if target.kind in "iu" and found.size:
+        range_ = np.iinfo(target)
+        if found.min() < range_.min or found.max() > range_.max:
+            raise Refused(f"{label}: a value is out of the range of {datatype}")
     with np.errstate(over="ignore"):
         return found.astype(target)
 
 
 def _flat(data: list[Any]) -> list[Any]:
-    """Return the values of nested lists, however deep they are."""
+    """Return the values of nested lists of any depth."""
     found: list[Any] = []
     open_lists = [iter(data)]
     while open_lists:
@@ -232,7 +220,7 @@ def _flat(data: list[Any]) -> list[Any]:
 
 
 def _tensors(found: Any, signature: Signature | None) -> dict[str, Array]:
-    """Return predictions as tensors by name: one a column or key, or one for all."""
+    """Return predictions as tensors by name: one per column or key, or one for all."""
     specs = signature.outputs if signature else ()
     if hasattr(found, "columns"):
         return {str(name): found[name].to_numpy() for name in found.columns}
@@ -243,16 +231,14 @@ def _tensors(found: Any, signature: Signature | None) -> dict[str, Array]:
     name = specs[0].name if len(specs) == 1 else None
     try:
         array = np.asarray(found)
-    except ValueError:  # ragged: every row is a value of its own
+    except ValueError:  # ragged: every row becomes one value
         array = np.empty(len(found), object)
         array[:] = found
     return {name or "output-0": array if array.ndim else array.reshape(1)}
 
 
 def _typed(array: Array) -> tuple[str, Array]:
-    """Return V2's datatype of an output and its values; what V2 has no name for is JSON in
-    BYTES.
-    """
+    """Return an output's V2 datatype and values; a type without one becomes JSON in BYTES."""
     if datatype := _TYPES.get(array.dtype) or _NAMES.get(array.dtype.name):
         return datatype, array
     flat = [

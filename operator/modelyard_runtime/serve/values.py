@@ -1,8 +1,4 @@
-"""Values as clients send them, whichever protocol they speak, and how they fit a signature.
-
-Parsing a protocol and predicting do not belong here. Only numpy is needed for numbers; dates and
-text need no more.
-"""
+"""Values from clients, in any protocol, and their conversion to the types of a signature."""
 
 import base64
 import binascii
@@ -38,11 +34,11 @@ Array = npt.NDArray[Any]
 
 _SHOWN = 10
 _MESSAGE = 1000
-"""Characters of a message; what a client sent may be in it."""
+"""Most characters of a message, which may contain what a client sent."""
 _TEXTS = 64 << 20
-"""Bytes of an array of texts, in which each takes as much as the longest."""
+"""Most bytes of an array of strings, in which each takes the space of the longest."""
 _YEARS = range(1678, 2262)
-"""What 64 bits of nanoseconds hold whole."""
+"""Years that are completely in the range of 64 bits of nanoseconds."""
 _INTEGERS = {"integer": np.int32, "long": np.int64}
 _BOOLEANS = {
     "true": True,
@@ -57,10 +53,10 @@ _BOOLEANS = {
 
 
 class Refused(Exception):
-    """The request is answered with `status` and a message that says what to send instead."""
+    """A refused request; the answer has `status` and a message that says what to send instead."""
 
     def __init__(self, message: str, status: int = 400) -> None:
-        """Keep both."""
+        """Keep the message, shortened, and the status."""
         self.message = message if len(message) <= _MESSAGE else message[: _MESSAGE - 3] + "..."
         super().__init__(self.message)
         self.status = status
@@ -78,11 +74,11 @@ class Matrix:
     """Rows without names."""
 
     given: Array | Sequence[Any]
-    """Of any number of dimensions; the first counts rows."""
+    """Of any number of dimensions; the first is the rows."""
 
     @cached_property
     def array(self) -> Array:
-        """The same as an array.
+        """The rows as an array.
 
         Raises:
             Refused: The rows are ragged.
@@ -98,8 +94,9 @@ class Matrix:
             ) from None
 
     def numbers(self, width: int) -> Array | None:
-        """Return rows of so many float32 if they are just that; struct takes no text and nothing
-        missing, and is faster than numpy.
+        """Return [rows, width] of float32, or None if some values are missing or not numbers.
+
+        `struct` accepts only numbers, and is faster than numpy.
         """
         try:
             if isinstance(self.given, np.ndarray) or set(map(len, self.given)) != {width}:
@@ -122,9 +119,10 @@ Table = Records | Matrix | Columns
 
 
 def array_of(rows: Sequence[Any]) -> Array:
-    """Return nested lists as an array. A text among them makes it an array of objects: numpy's
-    arrays of texts give each value the room of the longest, a text of a megabyte and a million
-    numbers a terabyte.
+    """Return nested lists as an array, with strings among them as an array of objects.
+
+    numpy's arrays of strings give each value the space of the longest: a string of a megabyte and a
+    million numbers would take a terabyte.
 
     Raises:
         ValueError: They are ragged.
@@ -139,7 +137,7 @@ def array_of(rows: Sequence[Any]) -> Array:
 
 
 def has_text(values: Sequence[Any]) -> bool:
-    """Return whether there is a text in a list or in the lists in it."""
+    """Return whether there is a string in a list or in its nested lists."""
     level: Sequence[Any] = values
     while level:
         kinds = set(map(type, level))
@@ -152,35 +150,26 @@ def has_text(values: Sequence[Any]) -> bool:
 
 
 def columns_of(table: Table, specs: Sequence[Column]) -> list[Any]:
-    """Return the values of each column in the signature's order, not yet checked; None for an
-    optional one that is absent.
+    """Return the values of each column in the signature's order, unchecked; None: absent, optional.
 
     Raises:
         Refused: Columns are missing, or differ in length.
 
     """
     if isinstance(table, Matrix):
-        values = (
-            table.array.reshape(-1, 1) if table.array.ndim == 1 and len(specs) == 1 else table.array
-        )
-        if values.ndim != 2 or values.shape[1] != len(specs):
-            raise Refused(
-                f"the model takes {len(specs)} columns, in shape [rows, {len(specs)}]; the input"
-                f" has shape {list(values.shape)}"
-            )
-        return [values[:, index] for index in range(len(specs))]
+        return _columns_of_matrix(table.array, len(specs))
     unnamed = any(spec.name is None for spec in specs)
-    # The keys of records in the order of the rows, as MLflow has them.
+    # The keys of records in the order in which they first occur, as in MLflow.
     given = (
         table.given
         if isinstance(table, Columns)
         else dict.fromkeys(chain.from_iterable(table.rows))
     )
     if unnamed and len(given) != len(specs):
-        raise Refused(f"the model takes {len(specs)} columns, the input has {len(given)}")
+        raise Refused(f"the model takes {len(specs)} columns, but the input has {len(given)}")
     if isinstance(table, Records):
-        # Only what the model takes: of rows with a key of its own each, all keys would be the
-        # square of the rows.
+        # Only the model's columns: if each row had another key, all keys would take the square of
+        # the rows.
         names = given if unnamed else [str(spec.name) for spec in specs if spec.name in given]
         given = {name: [row.get(name) for row in table.rows] for name in names}
     if unnamed:
@@ -198,15 +187,24 @@ def columns_of(table: Table, specs: Sequence[Column]) -> list[Any]:
         if values is not None
     }
     if len(set(lengths.values())) > 1:
-        shortest, longest = (
-            min(lengths, key=lengths.__getitem__),
-            max(lengths, key=lengths.__getitem__),
-        )
+        shortest = min(lengths, key=lengths.__getitem__)
+        longest = max(lengths, key=lengths.__getitem__)
         raise Refused(
             f"the columns differ in length: {shortest} has {lengths[shortest]} values, {longest}"
             f" has {lengths[longest]}"
         )
     return found
+
+
+def _columns_of_matrix(values: Array, width: int) -> list[Any]:
+    if values.ndim == 1 and width == 1:
+        values = values.reshape(-1, 1)
+    if values.ndim != 2 or values.shape[1] != width:
+        raise Refused(
+            f"the model takes {width} columns, in shape [rows, {width}], but the input has shape"
+            f" {list(values.shape)}"
+        )
+    return [values[:, index] for index in range(width)]
 
 
 def cast(spec: Column, values: Any, label: str, *, lenient: bool = False) -> Array:
@@ -215,11 +213,11 @@ def cast(spec: Column, values: Any, label: str, *, lenient: bool = False) -> Arr
     Args:
         spec: The column.
         values: A list or an array.
-        label: What to call the column in a message.
-        lenient: Take numbers that are written as text, as MLflow's /invocations does.
+        label: The column's name in messages.
+        lenient: Accept numbers that are written as strings, as MLflow's /invocations does.
 
     Raises:
-        Refused: A value does not fit; the message names column, type, row and value.
+        Refused: A value does not have the type; the message names column, type, row and value.
 
     """
     if isinstance(values, np.ndarray) and values.ndim == 2 and values.shape[1] == 1:
@@ -238,7 +236,7 @@ def tensor_of(spec: Tensor, values: Any, label: str) -> Array:
     """Return a tensor's values as an array of its type and shape.
 
     Raises:
-        Refused: They do not fit.
+        Refused: They do not have the type or the shape.
 
     """
     try:
@@ -246,7 +244,8 @@ def tensor_of(spec: Tensor, values: Any, label: str) -> Array:
         found = array if array.dtype.name == spec.dtype else _converted(array, spec.dtype)
     except (ValueError, TypeError, OverflowError):
         raise Refused(
-            f"{label} expects {spec.dtype} values in shape {list(spec.shape)}; the input has others"
+            f"{label} expects {spec.dtype} values in shape {list(spec.shape)}; the input has other"
+            " values or another shape"
         ) from None
     if found.ndim != len(spec.shape) or any(
         want not in {-1, have} for want, have in zip(spec.shape, found.shape, strict=True)
@@ -265,32 +264,27 @@ def _converted(array: Array, dtype: str) -> Array:
         )
         if array.size * longest * 4 > _TEXTS:
             raise Refused(
-                f"{array.size} texts of up to {longest} characters are too many; send fewer rows at"
-                " a time",
+                f"{array.size} strings of up to {longest} characters are too many; send fewer rows"
+                " at a time",
                 413,
             )
     return array.astype(dtype)
 
 
 def _misfit(spec: Column, label: str, row: int, value: Any) -> Refused:
-    return Refused(
-        f"column {label} expects {spec.type}; row {row} has"
-        f" {shown(value.item() if isinstance(value, np.generic) else value)}"
-    )
+    plain = value.item() if isinstance(value, np.generic) else value
+    return Refused(f"column {label} expects {spec.type}; row {row} has {shown(plain)}")
 
 
 def _numbers(spec: Column, values: Any, label: str, *, lenient: bool) -> Array:
-    """Return float64, NaN for what is missing; whole numbers stay whole where they are already."""
+    """Return float64, NaN for missing values; an array of integers stays as it is."""
     try:
         array = values if isinstance(values, np.ndarray) else array_of(values)
     except ValueError:
-        array = np.empty(0, object)  # nested: found below
+        array = np.empty(0, object)  # nested lists: refused below
     if array.ndim == 1 and array.dtype.kind in "iuf":
-        return (
-            array
-            if array.dtype.kind != "f" and spec.type in _INTEGERS
-            else array.astype(np.float64, copy=False)
-        )
+        whole = array.dtype.kind != "f" and spec.type in _INTEGERS
+        return array if whole else array.astype(np.float64, copy=False)
     result = np.empty(len(values), np.float64)
     for row, value in enumerate(values):
         result[row] = _number(spec, value, label, row, lenient=lenient)
@@ -304,23 +298,21 @@ def _number(spec: Column, value: Any, label: str, row: int, *, lenient: bool) ->
         if spec.type == "boolean" and value in _BOOLEANS:
             return float(_BOOLEANS[value])
         try:
-            return float(
-                value if "_" not in value else ""
-            )  # Python's own way to write a thousand, and no file's
+            return float(value if "_" not in value else "")  # 1_000 is a number only in Python
         except ValueError:
             raise _misfit(spec, label, row, value) from None
     if isinstance(value, bool | np.bool_ | int | float | np.number):
         try:
             return float(value)
-        except OverflowError:  # as 1e400 is read
+        except OverflowError:  # as for 1e400
             return np.inf if value > 0 else -np.inf
     raise _misfit(spec, label, row, value)
 
 
 def _whole(spec: Column, numbers: Array, values: Any, label: str) -> Array:
-    """Return whole numbers or booleans; nothing is rounded, cut or guessed on the way.
+    """Return integers or booleans; refuse a value that would have to be rounded or truncated.
 
-    What is missing of an optional column is NaN, and the others are floats beside it.
+    If an optional column lacks values, return floats, with NaN for the missing ones.
     """
     missing = np.isnan(numbers) if numbers.dtype.kind == "f" and not spec.required else np.False_
     if spec.type == "boolean":
@@ -340,7 +332,7 @@ def _whole(spec: Column, numbers: Array, values: Any, label: str) -> Array:
 
 
 def _objects(spec: Column, values: Any, label: str) -> Array:
-    """Return Python objects; text is text."""
+    """Return Python objects; a column of strings accepts only strings and None."""
     result = np.empty(len(values), object)
     for row, value in enumerate(values.tolist() if isinstance(values, np.ndarray) else values):
         if spec.type not in {"any", "string"} or (
@@ -352,17 +344,17 @@ def _objects(spec: Column, values: Any, label: str) -> Array:
 
 
 def _naive_utc(text: str) -> np.datetime64:
-    """Return an instant as MLflow's signatures have it: without a time zone."""
+    """Return a time as MLflow's signatures have it: in UTC, without a time zone."""
     moment = datetime.fromisoformat(text)
     if moment.year not in _YEARS:
-        raise ValueError("numpy would take it for another year")
+        raise ValueError("numpy cannot represent this year")
     return np.datetime64(
         moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment, "ns"
     )
 
 
 def _encoded(spec: Column, values: Any, label: str) -> Array:
-    """Return bytes, from base64, or datetimes in nanoseconds without a time zone, from ISO 8601."""
+    """Return bytes, from base64, or datetimes in nanoseconds and UTC, from ISO 8601."""
     result = np.empty(len(values), "datetime64[ns]" if spec.type == "datetime" else object)
     for row, value in enumerate(values):
         try:
@@ -370,7 +362,7 @@ def _encoded(spec: Column, values: Any, label: str) -> Array:
                 result[row] = None
             elif spec.type == "datetime":
                 result[row] = _naive_utc(value)
-            else:  # a binary tensor has the bytes themselves
+            else:  # a binary tensor already has bytes
                 result[row] = (
                     value if isinstance(value, bytes) else base64.b64decode(value, validate=True)
                 )

@@ -1,8 +1,7 @@
-"""What a request will become in memory, judged by its bytes before any of them is parsed.
+"""Estimate the memory that a request will take, by its bytes, before parsing it.
 
-The figures are upper bounds: of two requests that are hard to tell apart the larger one is meant.
-Holding requests to them belongs to `budget`; what Parquet becomes is read from its pages, see
-`pages`.
+The estimates are upper bounds: if two requests are hard to distinguish, the estimate is that of the
+larger one. Parquet is estimated by `pages`.
 """
 
 import io
@@ -24,85 +23,79 @@ __all__ = ["Weight", "csv", "filled_up", "json", "product", "tensors", "written_
 
 _CHUNK = 1 << 18
 _VALUE = 80
-"""Bytes of a value: a float 24, its places in lists 16, in arrays of 64 and 32 bits 12, in the
-answer 24.
-"""
+"""Bytes of a value: a float 24, slots in lists 16, in arrays of 64 and 32 bits 12, answer 24."""
 _KEY, _LIST, _DICT = 100, 90, 250
 _CELL = 120
-"""Bytes of a cell of CSV: a text of its own, its places in rows and columns, and then the
-value's.
-"""
+"""Bytes of a cell of CSV, in addition to its value: a string, and its slots in rows and columns."""
 _SLOT = 24
-"""Bytes of a cell that was not sent: its place in a list and in arrays of 64 and 32 bits."""
+"""Bytes of a cell that was not sent: its slot in a list and in arrays of 64 and 32 bits."""
 _PANDAS = 40
-"""Bytes of a cell that pandas fills in: its places in arrays of objects, before and after they
-are columns.
-"""
+"""Bytes of a cell that pandas fills in: its slots in arrays of objects, by row and by column."""
 _ELEMENT = 90
-"""Bytes of a text of a binary tensor."""
+"""Bytes of a string of a binary tensor."""
 _ARRAYS = 3
-"""A binary tensor is copied at most so often: to its own type, to the model's, to the answer."""
+"""Most copies of a binary tensor: in its own type, in the model's type, in the answer."""
 _LENGTH = 4
-"""Bytes before each text of a binary tensor."""
+"""Bytes before each string of a binary tensor."""
 _MANY = 1 << 62
 _EMPTY = 1 << 16
-"""Rows that have no values at all: as objects they still take room."""
+"""Most rows without values, which take memory as objects."""
 _DIMENSIONS = 32
-"""More than any library's arrays have."""
+"""More dimensions than any library's arrays have."""
 
 
 @dataclass(frozen=True)
 class Weight:
-    """What a body becomes."""
+    """The estimated memory of a body."""
 
     size: int
-    """Bytes, at most."""
+    """Most bytes."""
     values: int
-    """Values, at most, for messages."""
+    """Most values, for messages."""
 
     def times(self, factor: int) -> "Weight":
-        """Return it for a reader that copies what it reads."""
+        """Return the estimate for a reader that copies what it reads."""
         return Weight(self.size * factor, self.values)
 
     def within(self, most: int) -> "Weight":
-        """Return it.
+        """Return the estimate if it is at most `most` bytes.
 
         Raises:
-            Refused: It is too much.
+            Refused: It is more.
 
         """
         if self.size > most:
             what = f"its up to {self.values} values would take {self.size >> 20} MiB of memory"
             raise Refused(
-                f"the body is too large: {what}, {most >> 20} are allowed; send fewer rows at a"
-                " time",
+                f"the body is too large: {what}, but {most >> 20} are allowed; send fewer rows at"
+                " a time",
                 413,
             )
         return self
 
 
 def json(body: bytes | memoryview, columns: int = 0) -> Weight:
-    """Weigh JSON. What stands in texts is counted too, and each object as a row of so many
-    columns: it may lack their keys.
+    """Estimate JSON by its punctuation, including that in strings.
+
+    Each object counts as a row with `columns` columns, because it may lack their keys.
     """
     commas, lists, dicts, keys, escapes, wide = _counts(body, b",[{:\\")
     values = commas + lists + dicts + 1
-    text = len(body) * (
-        4 if wide or escapes else 1
-    )  # one character of another script widens a whole text
+    # In Python, one wide character makes all characters of a string wide.
+    text = len(body) * (4 if wide or escapes else 1)
     known = len(body) + text + values * _VALUE + keys * _KEY + lists * _LIST + dicts * _DICT
     return Weight(known + dicts * columns * _SLOT, max(values, dicts * columns))
 
 
 def csv(body: bytes) -> Weight:
-    """Weigh CSV."""
+    """Estimate CSV."""
     commas, lines, returns, wide = _counts(body, b",\n\r")
     cells = commas + lines + returns + 1
     return Weight(len(body) * (5 if wide else 2) + cells * (_CELL + _VALUE), cells)
 
 
 def tensors(head: bytes | memoryview, size: int) -> Weight:
-    """Weigh a request of V2 with so many bytes of binary tensors behind its JSON."""
+    """Estimate a V2 request with `size` bytes of binary tensors after its JSON."""
     described = json(head)
     elements = min(_texts(head), size // _LENGTH) if b"BYTES" in bytes(head) else 0
     return Weight(
@@ -111,61 +104,56 @@ def tensors(head: bytes | memoryview, size: int) -> Weight:
 
 
 def written_out(body: bytes) -> int:
-    """Return how many bytes JSON takes as arrays of texts, in which each value has the room of the
-    longest, and as tables.
+    """Return the bytes of JSON as tables and arrays of strings, which have the longest one's width.
 
-    MLflow makes such arrays and tables of what pyfunc models are asked with.
+    MLflow builds such arrays and tables from the requests of pyfunc models.
     """
     try:
         parsed = decoded(body)
     except Refused:
-        return 0  # as it will be again
+        return 0  # it will be refused when it is parsed
     cells = sum(rows * columns for rows, columns in map(_extents, parsed.values()))
     return _PANDAS * cells + sum(4 * count * longest for count, longest in _arrays(parsed))
 
 
 def filled_up(body: bytes) -> int:
-    """Return how many bytes CSV takes as a table of pandas, which fills short rows up to the
-    longest.
-    """
+    """Return the bytes of CSV as a table of pandas, which fills all rows up to the longest."""
     lines = io.TextIOWrapper(io.BytesIO(body), encoding="utf-8", errors="replace", newline="")
     rows = longest = 0
     try:
         for row in reader(lines):
             rows, longest = rows + 1, max(longest, len(row))
-    except Error:  # a field that is longer than Python's reader takes: pandas takes it
+    except Error:  # a field is too long for Python's reader, but not for pandas'
         rows, longest = body.count(b"\n") + body.count(b"\r") + 1, body.count(b",") + 1
     return _PANDAS * rows * longest
 
 
 def product(shape: Sequence[int], most: int, label: str) -> int:
-    """Multiply the sizes of a shape, no further than to `most`.
+    """Multiply the sizes of a shape, up to `most`.
 
     Raises:
-        Refused: They are more values than that, or more dimensions than an array has.
+        Refused: It has more values than that, or more dimensions than an array can have.
 
     """
     if len(shape) > _DIMENSIONS:
         raise Refused(
-            f"{label}: the shape has {len(shape)} dimensions, at most {_DIMENSIONS} are allowed"
+            f"{label}: the shape has {len(shape)} dimensions, but {_DIMENSIONS} are allowed"
         )
     if 0 in shape:
         if max(shape) > _EMPTY:
-            raise Refused(f"{label}: the shape has no values, and a size above {_EMPTY}")
+            raise Refused(f"{label}: the shape has no values, but a size above {_EMPTY}")
         return 0
     found = 1
     for size in shape:
         if size > most or (found := found * size) > most:
             raise Refused(
-                f"{label}: the shape takes more values than the {most} that the body could hold"
+                f"{label}: the shape has more values than the {most} that the body could contain"
             )
     return math.prod(shape)
 
 
 def _texts(head: bytes | memoryview) -> int:
-    """Return how many texts the shapes of binary tensors take, for all that is known before they
-    are checked.
-    """
+    """Return the number of strings by the shapes of binary tensors, which are not checked yet."""
     try:
         inputs = orjson.loads(head)["inputs"]
         shapes = [
@@ -177,9 +165,7 @@ def _texts(head: bytes | memoryview) -> int:
 
 
 def _arrays(value: Any, depth: int = 0) -> Iterator[tuple[int, int]]:
-    """Iterate over lists that become arrays: how many values, and the length of the longest
-    text.
-    """
+    """Iterate over lists that become arrays: number of values, length of the longest string."""
     if depth > _DIMENSIONS:
         return
     if isinstance(value, dict):
@@ -197,9 +183,7 @@ def _arrays(value: Any, depth: int = 0) -> Iterator[tuple[int, int]]:
 
 
 def _extents(value: Any) -> tuple[int, int]:
-    """Return the rows and columns of the table that pandas makes of a value: what one row or
-    column lacks is filled in.
-    """
+    """Return the rows and columns of the table that pandas builds from a value, gaps filled."""
     if isinstance(value, list):
         return len(value), _longest(value)
     if not isinstance(value, dict):
@@ -215,7 +199,7 @@ def _extents(value: Any) -> tuple[int, int]:
 
 
 def _longest(values: Collection[Any]) -> int:
-    """Return how many cells side by side, at most, lists or objects take."""
+    """Return the most cells in a row that lists or objects take."""
     lists = max((len(each) for each in values if type(each) is list), default=1)
     return max(lists, len(set(chain.from_iterable(each for each in values if type(each) is dict))))
 
@@ -232,9 +216,7 @@ def _extent(values: list[Any]) -> tuple[int, int]:
 
 
 def _counts(body: bytes | memoryview, signs: bytes) -> list[int]:
-    """Count some bytes, and those beyond ASCII; as fast whatever the body holds, and without the
-    interpreter's lock.
-    """
+    """Count the bytes `signs`, and those beyond ASCII, without the GIL and as fast for any body."""
     found = [0] * (len(signs) + 1)
     whole = np.frombuffer(body, np.uint8)
     for start in range(0, len(whole), _CHUNK):

@@ -1,8 +1,4 @@
-"""Several processes behind the same sockets: start them, tell them when all are loaded, end them
-together.
-
-What a worker does belongs to `server`.
-"""
+"""Several worker processes on the same sockets: they become ready together and end together."""
 
 import asyncio
 import os
@@ -16,52 +12,55 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-__all__ = ["Handed", "in_worker", "supervise", "tell"]
+__all__ = ["Inherited", "in_worker", "supervise", "wait_for_all"]
 
 _WORKER = "MODELYARD_WORKER"
 
 
 @dataclass(frozen=True)
-class Handed:
-    """What a worker gets from the first process."""
+class Inherited:
+    """File descriptors that a worker inherits from the parent process."""
 
     listeners: tuple[socket.socket, ...]
-    says: int
-    """The pipe to say on that the model is loaded."""
-    gate: int
-    """The pipe that ends when all have said so."""
+    loaded: int
+    """A pipe: the worker writes a byte to it when its model is loaded."""
+    barrier: int
+    """A pipe that reaches its end when the models of all workers are loaded."""
 
 
-def in_worker() -> Handed | None:
-    """Return what was handed to this worker; None in the first process."""
+def in_worker() -> Inherited | None:
+    """Return what this worker inherited; None in the parent process."""
     if not (given := os.environ.get(_WORKER)):
         return None
-    says, gate, *listeners = (int(number) for number in given.split(","))
-    return Handed(tuple(socket.socket(fileno=listener) for listener in listeners), says, gate)
+    loaded, barrier, *listeners = (int(number) for number in given.split(","))
+    sockets = tuple(socket.socket(fileno=listener) for listener in listeners)
+    return Inherited(sockets, loaded, barrier)
 
 
-def tell(handed: Handed) -> Callable[[Callable[[], None]], None]:
-    """Return what a worker does when its model is loaded: say so, and open its door when all
-    others are loaded too.
+def wait_for_all(inherited: Inherited) -> Callable[[Callable[[], None]], None]:
+    """Return what a worker calls when its model is loaded.
+
+    It reports this to the parent process, and calls its argument when all workers have done so.
     """
 
-    def loaded(open_door: Callable[[], None]) -> None:
+    def loaded(become_ready: Callable[[], None]) -> None:
         loop = asyncio.get_running_loop()
 
         def all_loaded() -> None:
-            loop.remove_reader(handed.gate)
-            open_door()
+            loop.remove_reader(inherited.barrier)
+            become_ready()
 
-        loop.add_reader(handed.gate, all_loaded)
-        os.write(handed.says, b".")
+        loop.add_reader(inherited.barrier, all_loaded)
+        os.write(inherited.loaded, b".")
 
     return loaded
 
 
 def supervise(count: int, listeners: Sequence[socket.socket], arguments: Sequence[str]) -> int:
-    """Run workers until they are told to go, and return the exit code.
+    """Run workers until SIGTERM, and return the exit code.
 
-    A worker that ends by itself takes the others with it: the container starts anew, and says why.
+    If a worker ends for another reason, the others are stopped too: the kubelet then restarts the
+    container and shows why.
     """
     workers: list[subprocess.Popen[bytes]] = []
     stopping = threading.Event()
@@ -74,37 +73,35 @@ def supervise(count: int, listeners: Sequence[socket.socket], arguments: Sequenc
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, stop)
     with tempfile.TemporaryDirectory(prefix="modelyard-metrics-") as folder:
-        said, says = os.pipe()
-        gate, door = os.pipe()
-        handed = (says, gate, *(listener.fileno() for listener in listeners))
+        loaded, report_loaded = os.pipe()
+        barrier, lift_barrier = os.pipe()
+        passed = (report_loaded, barrier, *(listener.fileno() for listener in listeners))
         environment = os.environ | {
-            _WORKER: ",".join(map(str, handed)),
+            _WORKER: ",".join(map(str, passed)),
             "PROMETHEUS_MULTIPROC_DIR": folder,
         }
         command = [sys.executable, "-m", "modelyard_runtime.serve", *arguments]
         for _ in range(count):
-            workers.append(subprocess.Popen(command, env=environment, pass_fds=handed))  # noqa: PERF401, S603 - stop() sees each at once
-        for theirs in (says, gate):
+            workers.append(subprocess.Popen(command, env=environment, pass_fds=passed))  # noqa: PERF401, S603 - stop() must see each at once
+        for theirs in (report_loaded, barrier):
             os.close(theirs)
         for listener in listeners:
             listener.close()
-        return _watched(workers, said, door, stop, stopping)
+        return _watched(workers, loaded, lift_barrier, stop, stopping)
 
 
 def _watched(
     workers: Sequence["subprocess.Popen[bytes]"],
-    said: int,
-    door: int,
+    loaded_pipe: int,
+    barrier: int,
     stop: Callable[[], None],
     stopping: threading.Event,
 ) -> int:
-    """Open the workers' doors when all are loaded, and return the code of the first that ends
-    otherwise than it should.
-    """
+    """Lift the barrier when all workers are loaded; return the exit code of the first to fail."""
     events: queue.SimpleQueue[subprocess.Popen[bytes] | None] = queue.SimpleQueue()
 
     def count_loaded() -> None:
-        while os.read(said, 1):
+        while os.read(loaded_pipe, 1):
             events.put(None)
 
     def wait_for(worker: "subprocess.Popen[bytes]") -> None:
@@ -120,14 +117,14 @@ def _watched(
         if event is None:
             loaded += 1
             if loaded == len(workers):
-                os.close(door)
+                os.close(barrier)
             continue
         ended += 1
         own = event.returncode if event.returncode >= 0 else 128 - event.returncode
         if not stopping.is_set():
             code = code or own or 1
             print(
-                f"worker {event.pid} ended with {own}; the others follow",
+                f"worker {event.pid} ended with exit code {own}; stopping the others",
                 file=sys.stderr,
                 flush=True,
             )

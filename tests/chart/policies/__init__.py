@@ -1,7 +1,8 @@
-"""The matrix of the policies: who may do what, as data, judged by a real API server.
+"""The matrix of the policies: which account may send which request, tested on a real API server.
 
-In reading order: `row` (what a case is, and how it is sent), `world` (who asks, and what is there),
-`models`, `serving`, `operator` (the cases, by family of policies), `test_matrix` (runs them).
-Requests are dry runs, which are judged like any other, so no case changes what the next one finds.
-What a whole life of an object looks like does not belong here (`tests.chart.test_policies`).
+In reading order: `row` (a case, and how it is sent), `accounts`, `objects` and `world` (the API
+server with accounts and objects), `models`, `deletion`, `runs`, `held`, `people`, `serving`,
+`evidence` and `operator` (the cases, by family of policies; `patches` has what they share),
+`test_matrix` (runs them). Requests are dry runs, so that no case affects the next one. The life of
+an object from creation to deletion is in `tests.chart.test_policies`.
 """

@@ -1,4 +1,4 @@
-"""Cases of the policy on what the analysis of a rollout has found: serving-evidence."""
+"""Cases of the policy on the analysis of a rollout: serving-evidence."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from functools import partial
 from typing import Any
 
 from tests.chart.api import Manifest
+from tests.chart.policies.objects import controlled, plural_path, served, workload
 from tests.chart.policies.row import (
     Request,
     Row,
@@ -19,12 +20,11 @@ from tests.chart.policies.row import (
     strategic,
 )
 from tests.chart.policies.serving import FOREIGN, MACHINERY, STAGE, at, labelled
-from tests.chart.policies.world import controlled, plural_path, served, workload
 
 __all__ = ["ROWS"]
 
 evidence = partial(Row, "serving-evidence")
-# Whatever right they have: nobody promotes by evidence of their own.
+# Whatever right they have: no user may promote by their own evidence.
 NOT, MACHINES = "dora stan fred rita olga gitops unnamed admin node", f"named gc {MACHINERY}"
 SERVES, OWNED, PLAIN = (at("ConfigMap", name) for name in ("serves", "owned", "plain"))
 REFERENCES = controlled(workload("ConfigMap", "a"))["metadata"]["ownerReferences"]
@@ -49,7 +49,8 @@ ROWS = [
         "a RegisteredModel as its controller"),
     evidence("created with an owner of a later version",
         new(controlled(config_map(), apiVersion="modelyard.io/v2")), NOT, f"op {MACHINES}"),
-    evidence("created by server-side apply", apply(plural_path(OURS, "fraud-production-rollout"), OURS),
+    evidence("created by server-side apply", apply(plural_path(OURS, "fraud-production-rollout"),
+        OURS),
         NOT, f"op {MACHINES}"),
     evidence("created under a name that is made up", generate(plural_path(OURS), OURS), NOT, "op"),
     *(evidence(f"{what}: data", merge(path, FORGED), NOT, f"op {MACHINES}",
@@ -58,7 +59,8 @@ ROWS = [
         MACHINES) for what, path in (("labelled", SERVES), ("owned", OWNED))),
     evidence("data by a strategic patch", strategic(SERVES, FORGED), NOT, "op"),
     evidence("data by replacement", put(SERVES, lambda body: body.update(FORGED)), NOT, "op"),
-    evidence("data by server-side apply", apply(SERVES, workload("ConfigMap", "serves-configmap") | FORGED),
+    evidence("data by server-side apply", apply(SERVES, workload("ConfigMap",
+        "serves-configmap") | FORGED),
         NOT),
     evidence("data removed", json_patch(SERVES, ("remove", "/data/a")), NOT, "op"),
     evidence("binary data", merge(SERVES, {"binaryData": {"b": "YQ=="}}), NOT, "op"),
@@ -72,14 +74,16 @@ ROWS = [
     evidence("annotation of ours", merge(SERVES, {"metadata": {"annotations":
         {"modelyard.io/content": "0"}}}), NOT, "op"),
     evidence("label put on another", merge(PLAIN, labelled(stage="production")), NOT, MACHINES),
-    evidence("owner put on another", merge(PLAIN, {"metadata": {"ownerReferences": REFERENCES}}), NOT,
+    evidence("owner put on another", merge(PLAIN, {"metadata": {"ownerReferences": REFERENCES}}),
+        NOT,
         MACHINES),
     *(evidence(f"{what}: foreign labels, annotations, finalizers", merge(path, FOREIGN),
         allowed="dora unnamed op") for what, path in (("labelled", SERVES), ("owned", OWNED))),
     *(evidence(f"{what}: deleted", delete(path), allowed="dora op gc")
         for what, path in (("labelled", SERVES), ("owned", OWNED))),
     evidence("another created", new(config_map()), allowed="dora unnamed"),
-    evidence("another created with labels", new(config_map({"team": "a", "modelyard.io/model": "fraud"})),
+    evidence("another created with labels", new(config_map({"team": "a",
+        "modelyard.io/model": "fraud"})),
         allowed="dora"),
     evidence("another changed", merge(PLAIN, FORGED), allowed="dora unnamed"),
     evidence("another deleted", delete(PLAIN), allowed="dora"),

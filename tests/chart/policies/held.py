@@ -1,10 +1,10 @@
-"""Cases of the policies that keep what stages hold: keep-versions, keep-runs."""
+"""Cases of the policies that keep what stages use: keep-versions, keep-runs."""
 
 from __future__ import annotations
 
 from tests.chart.api import EXPERIMENTS, MODELS, RUNS, Manifest, path_of
+from tests.chart.policies.objects import FRAUD, SPACE
 from tests.chart.policies.row import Row, delete, merge, put
-from tests.chart.policies.world import FRAUD, SPACE
 
 __all__ = ["ROWS"]
 
@@ -45,9 +45,9 @@ KEEP_VERSIONS = [
     )
     for version, says in (
         ("v1", UNTIL),
-        ("v2", "production holds v2"),
-        ("v3", "staging is taking v3"),
-        ("v4", "staging holds v4"),
+        ("v2", "production is at v2"),
+        ("v3", "staging is promoting v3"),
+        ("v4", "staging is at v4"),
         ("v5", "live keeps v5 for a rollback until 2030-01-01T00:00:00Z"),
     )
 ] + [
@@ -56,7 +56,7 @@ KEEP_VERSIONS = [
         "all of them with their stages",
         merge(GUARDED, spec(versions=None, stages=None)),
         "rita admin",
-        says="staging is taking v3",  # the order of stages is CEL's
+        says="staging is promoting v3",  # the order of stages is CEL's
     ),
     Row(
         "promote|keep-versions",
@@ -91,7 +91,7 @@ KEEP_RUNS = [
         delete(RUN["trained-v1"]),
         EVERYBODY,
         "namespaces manager",
-        f"trained-v1 is kept: of guarded {UNTIL}, which it trained",
+        f"trained-v1 cannot be deleted: of guarded {UNTIL}, which it trained",
     ),
     Row(
         "keep-runs|runs",
@@ -125,7 +125,7 @@ KEEP_RUNS = [
         delete(EXPERIMENT["sources"]),
         "rita admin gitops",
         "namespaces manager",
-        "whose files would go with it",
+        "whose files it would delete",
     ),
     Row(
         "keep-runs",

@@ -1,4 +1,4 @@
-"""A webhook as service meshes have it: it puts a container into each pod that is created."""
+"""A webhook, as in a service mesh, that adds a container to each created pod."""
 
 from __future__ import annotations
 

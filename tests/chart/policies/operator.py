@@ -1,6 +1,4 @@
-"""Cases of the fence around the operator's own account: what it makes passes, what could do harm
-does not.
-"""
+"""Cases of the fence around the operator's account: its own objects pass, harmful ones do not."""
 
 from __future__ import annotations
 
@@ -11,6 +9,7 @@ from typing import Any
 
 from modelyard.kube.pods import POD_SECURITY
 from tests.chart.api import RUNS, Manifest, path_of
+from tests.chart.policies.objects import FRAUD, SPACE, TRAFFIC, plural_path, training_run
 from tests.chart.policies.row import (
     Request,
     Row,
@@ -22,7 +21,6 @@ from tests.chart.policies.row import (
     strategic,
 )
 from tests.chart.policies.serving import at
-from tests.chart.policies.world import FRAUD, SPACE, TRAFFIC, plural_path, training_run
 from tests.golden.cases import CASES
 
 __all__ = ["ROWS"]
@@ -112,7 +110,7 @@ TOKENS, NODE, RESTRICTED, SECRETS = (
     "no service account token",
     "path or device of the node",
     "level restricted",
-    "read no Secret but",
+    "may read only the Secrets",
 )
 TEMPLATES = [
     ("a token", pod(automountServiceAccountToken=True), TOKENS),
@@ -192,10 +190,10 @@ TEMPLATES = [
     (
         "a claim of a device",
         pod(resourceClaims=[{"name": "a", "resourceClaimName": "b"}]),
-        "no device of the node",
+        "no resource claims",
     ),
     ("a priority", pod(priorityClassName="system-node-critical"), "no priority"),
-    ("a runtime", pod(runtimeClassName="unsafe"), "no runtime"),
+    ("a runtime", pod(runtimeClassName="unsafe"), "no runtime class"),
     ("a port of the node", container(ports=[{"containerPort": 80, "hostPort": 80}]), RESTRICTED),
     (
         "another Secret as environment",
@@ -219,7 +217,7 @@ TEMPLATES = [
     ("a projected other Secret", projected(secret={"name": "other"}), SECRETS),
     ("a CronJob's pods", applied(CRON), TOKENS),
 ]
-OWN = "what one of our kinds controls"
+OWN = "whose controller is one of modelyard's kinds"
 REFERENCE = CONFIG["metadata"]["ownerReferences"][0]
 
 
@@ -239,7 +237,7 @@ def told(rule: str | None) -> Manifest:
     return {"metadata": {"annotations": {TRAFFIC: rule}}}
 
 
-SPEC, TYPE, PODS = "never a spec", "of type ClusterIP", "nothing else of pods"
+SPEC, TYPE, PODS = "never a spec", "of type ClusterIP", "and only of pods that serve a stage"
 ANNOTATED = {"metadata": {"annotations": {"example.com/a": "b"}}}
 ROWS = [
     *(
@@ -275,7 +273,8 @@ ROWS = [
         allowed="op") for what, name, rule in (("first", "serves", "{}"), ("another", "told", "{}"),
         ("no longer", "told", None), ("nothing, which it never was", "serves", None))),
     *(fence(f"what a Pod is told that serves nothing: {what}", merge(at("Pod", name), told(rule)),
-        "op", says=PODS) for what, name, rule in (("first", "plain", "{}"), ("another", "marked", "{}"),
+        "op", says=PODS) for what, name, rule in (("first", "plain", "{}"), ("another", "marked",
+            "{}"),
         ("no longer", "marked", None))),
     *(fence(f"besides what a Pod that serves is told: {what}", strategic(at("Pod", "told"), change),
         "op", says=PODS) for what, change in {

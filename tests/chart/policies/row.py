@@ -1,4 +1,4 @@
-"""A case of the matrix: one request, who is refused, and who is not."""
+"""A case of the matrix: one request, and the accounts that are refused and allowed."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class Request:
         return replace(self, dry=False)
 
     def send(self, admin: Api, person: Api) -> Answer:
-        """Send it as somebody; the administrator reads what it replaces."""
+        """Send the request as an account; the administrator reads the object that it replaces."""
         path, separator = self.path, "&" if "?" in self.path else "?"
         body = self.body(copy.deepcopy(admin.get(path).body)) if callable(self.body) else self.body
         return person.ask(

@@ -1,4 +1,4 @@
-"""Cases of the policies on what serves: serving, serving-workloads, serving-scale, names."""
+"""Cases of the policies on objects that serve: serving, serving-workloads, serving-scale, names."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 
 from modelyard.kube.names import serving_name, version_workload
 from tests.chart.api import Manifest
+from tests.chart.policies.objects import LONG, TRAFFIC, plural_path, served, workload
 from tests.chart.policies.row import (
     Row,
     apply,
@@ -18,7 +19,6 @@ from tests.chart.policies.row import (
     put,
     strategic,
 )
-from tests.chart.policies.world import LONG, TRAFFIC, plural_path, served, workload
 
 __all__ = ["ROWS"]
 
@@ -110,7 +110,7 @@ MORE = {"requests": {"cpu": "2m"}}
 EPHEMERAL = {"spec": {"ephemeralContainers": [{"name": "debug", "image": "i"}]}}
 RESTARTED = {"metadata": {"annotations": {"kubectl.kubernetes.io/restartedAt": "now"}}}
 TOLD, UNTOLD = ({"metadata": {"annotations": {TRAFFIC: rule}}} for rule in ('{"weight":100}', None))
-ALONE = "the operator alone sets the annotation modelyard.io/traffic"
+ALONE = "only the operator may set the annotation modelyard.io/traffic"
 FOREIGN = {
     "metadata": {
         "labels": {"team": "a"},
@@ -123,7 +123,7 @@ SPLIT = (("first", "serves", ""), ("otherwise", "told", ""), ("by its status", "
 
 SERVING = [
     *(serving(f"{kind} created", new(kind, PRODUCTION), NOT, f"{MAY} {MACHINERY} gitops",
-        "may not create what serves stage production of fraud") for kind in LABELLED),
+        "may not create objects that serve stage production of fraud") for kind in LABELLED),
     serving("created by server-side apply",
         apply(plural_path(workload("Service", "x"), "new"), workload("Service", "new", PRODUCTION)),
         NOT, MAY),
@@ -196,12 +196,14 @@ SERVING = [
     serving("labels of a Pod by a node", merge(at("Pod", "serves"), labelled(identity="0b0b0b0b")),
         allowed="node"),
     *(serving(f"how a Pod splits, {what}", merge(at("Pod", name, part), TOLD), NOT, "op",
-        "may not change what serves stage production of fraud") for what, name, part in SPLIT),
+        "may not change objects that serve stage production of fraud") for what, name,
+            part in SPLIT),
     *(serving(f"how a Pod splits, {what}, with the right to promote",
         merge(at("Pod", name, part), TOLD), "fred rita admin gitops", f"named {MACHINERY} node",
         ALONE) for what, name, part in SPLIT),
     *(serving(f"that a Pod splits no longer{part and ', by its ' + part}",
-        merge(at("Pod", "told", part), UNTOLD), NOT, f"{MAY} {MACHINERY} op") for part in ("", "status")),
+        merge(at("Pod", "told", part), UNTOLD), NOT, f"{MAY} {MACHINERY} op") for part in ("",
+            "status")),
     serving("Pod created that splits", annotated("Pod", PRODUCTION), "fred rita admin",
         "replicasets", ALONE),
     serving("labels put on a Pod that is to split",
@@ -227,17 +229,18 @@ SERVING = [
 THREE = workload("CronJob", "new", served("staging"), PRODUCTION)
 THREE["spec"]["jobTemplate"]["metadata"] = {"labels": served("idle")}
 DEPLOYMENT = at("Deployment", "serves")
-SPLITS = "pods are not made with the annotation modelyard.io/traffic"
+SPLITS = "pods must not be created with the annotation modelyard.io/traffic"
 WORKLOAD_ROWS = [
     *(workloads(f"{kind} created", new(kind, PRODUCTION), NOT, f"{MAY} {MACHINERY} gitops",
-        "may not create what serves stage production of fraud") for kind in WORKLOADS),
+        "may not create objects that serve stage production of fraud") for kind in WORKLOADS),
     *(workloads(f"{kind} with labels in its template", new(kind, pods=PRODUCTION), NOT, MAY)
         for kind in WORKLOADS),
     workloads("Job of a gate created", new("Job", GATE, GATE), NOT, MAY,
-        "may not create what serves stage production of fraud"),
+        "may not create objects that serve stage production of fraud"),
     workloads("Job of a gate applied", apply(plural_path(workload("Job", "x"), "new"),
         workload("Job", "new", GATE, GATE)), NOT, MAY),
-    workloads("labels of a gate put on a Job", merge(at("Job", "plain"), {"metadata": {"labels": GATE}}),
+    workloads("labels of a gate put on a Job", merge(at("Job", "plain"),
+        {"metadata": {"labels": GATE}}),
         NOT, MAY),
     workloads("labels of a CronJob's Jobs",
         json_patch(at("CronJob", "plain"),
@@ -247,7 +250,7 @@ WORKLOAD_ROWS = [
     workloads("two stages: both rights", new("Deployment", served("staging"), PRODUCTION),
         "dora stan", "fred rita"),
     workloads("three stages", create(plural_path(THREE), THREE), "dora rita admin",
-        says="one stage of one model"),
+        says="labels of one stage of one model"),
     *(workloads(f"labels put on a {kind}",
         merge(at(kind, "plain"), labelled(stage="production", model="fraud")), NOT, MAY)
         for kind in WORKLOADS),
@@ -257,7 +260,8 @@ WORKLOAD_ROWS = [
     *(workloads(f"a {kind} whose Pods are to split", annotated(kind, pods=PRODUCTION),
         "dora fred rita admin", "named replicasets manager", SPLITS) for kind in WORKLOADS),
     workloads("how Pods of a Deployment are to split",
-        merge(DEPLOYMENT, template(metadata=TOLD["metadata"])), "dora fred rita admin", "named", SPLITS),
+        merge(DEPLOYMENT, template(metadata=TOLD["metadata"])), "dora fred rita admin", "named",
+            SPLITS),
     *(workloads(f"a {kind} that serves nothing, whose Pods have that annotation", annotated(kind),
         allowed="dora") for kind in WORKLOADS),
     workloads("label removed", json_patch(DEPLOYMENT, ("remove", STAGE)), NOT, MAY),
@@ -305,7 +309,7 @@ def forged(body: Manifest) -> None:
 SCALE_ROWS = [
     *(scale(f"{kind} scaled", merge(at(kind, "serves", "scale"), NONE), NOT, f"{MAY} {MACHINERY}"
         " gitops op",
-        "what serves stage production of fraud") for kind in SCALED),
+        "objects that serve stage production of fraud") for kind in SCALED),
     *(scale(f"{kind} scaled with a forged selector", put(at(kind, "serves", "scale"), forged), NOT,
         "rita") for kind in SCALED),
     *(scale(f"another {kind} scaled", merge(at(kind, "plain", "scale"), NONE), allowed="dora")
@@ -342,7 +346,8 @@ NAMES_ROWS = [
     names("Service of a candidate",
         new("Service", name=version_workload("fraud", "production", "v2", "0a0a0a0a")), NOT, MAY),
     names("EndpointSlice of a candidate's Service", merge(SLICE, {"metadata": {"labels":
-        {"kubernetes.io/service-name": version_workload("fraud", "production", "v2", "0a0a0a0a")}}}),
+        {"kubernetes.io/service-name": version_workload("fraud", "production", "v2",
+            "0a0a0a0a")}}}),
         NOT, MAY),
     names("autoscaler of a stage's Deployment", merge(HPA, targets("fraud-production-v1-0a0a0a0a")),
         NOT, MAY, "it scales fraud-production-v1-0a0a0a0a, which serves stage production of"
@@ -364,8 +369,10 @@ NAMES_ROWS = [
         f"{LONG}-production" if "Deployment" in what or "Service" in what else "stage production"
             f" of {LONG}")
         for what, request in {
-            "autoscaler": merge(HPA, targets(version_workload(LONG, "production", "v1", "0a0a0a0a"))),
-            "Deployment": new("Deployment", name=version_workload(LONG, "production", "v1", "0a0a0a0a")),
+            "autoscaler": merge(HPA, targets(version_workload(LONG, "production", "v1",
+                "0a0a0a0a"))),
+            "Deployment": new("Deployment", name=version_workload(LONG, "production", "v1",
+                "0a0a0a0a")),
             "Service": new("Service", name=serving_name(LONG, "production")),
             "candidate's Service": new("Service",
                 name=version_workload(LONG, "production", "v1", "0a0a0a0a")),

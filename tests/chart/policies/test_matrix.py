@@ -1,4 +1,4 @@
-"""The matrix: each case as each person, and every policy taken away once."""
+"""The matrix: each case with each account; and each policy removed once."""
 
 from __future__ import annotations
 
@@ -15,15 +15,18 @@ from modelyard.cli.commands.doctor import installed
 from modelyard.kube.policies import NAMES, problem
 from tests.chart.api import Manifest, eventually, path_of
 from tests.chart.helm import NAMESPACE, RELEASE
-from tests.chart.policies import evidence, held, models, operator, people, serving
+from tests.chart.policies import deletion, evidence, held, models, operator, people, runs, serving
 from tests.chart.policies.injector import SIDECAR, WEBHOOKS, injecting
+from tests.chart.policies.objects import SPACE, served, workload
 from tests.chart.policies.row import Row, refused_by
-from tests.chart.policies.world import ADMISSION, BINDINGS, SPACE, World, served, workload, world
+from tests.chart.policies.world import ADMISSION, BINDINGS, World, world
 
 pytestmark = pytest.mark.api
 
 ROWS: list[Row] = [
     *models.ROWS,
+    *deletion.ROWS,
+    *runs.ROWS,
     *held.ROWS,
     *serving.ROWS,
     *evidence.ROWS,

@@ -1,4 +1,4 @@
-"""Who asks in the matrix, and what is there: an API server with the chart, people and objects."""
+"""The world of the matrix: an API server with the chart, its accounts and objects."""
 
 from __future__ import annotations
 
@@ -8,274 +8,51 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tests.chart.api import APPROVALS, EXPERIMENTS, MODELS, RUNS, Api, Manifest, path_of
-from tests.chart.helm import NAMESPACE, RELEASE, install
+from tests.chart.api import EXPERIMENTS, MODELS, RUNS, Api, Manifest, path_of
+from tests.chart.helm import RELEASE, install
+from tests.chart.policies.accounts import GROUPS, PEOPLE, ROLES
+from tests.chart.policies.objects import (
+    LONG,
+    REFERENCES,
+    SPACE,
+    STAGES,
+    TRAFFIC,
+    VERSIONS,
+    approval,
+    controlled,
+    experiment,
+    model,
+    ours,
+    plural_path,
+    served,
+    training_run,
+    workload,
+)
 from tests.cluster.apiserver import ApiServer, running
 
-__all__ = [
-    "ADMISSION",
-    "BINDINGS",
-    "LONG",
-    "PEOPLE",
-    "SPACE",
-    "TRAFFIC",
-    "World",
-    "approval",
-    "controlled",
-    "experiment",
-    "model",
-    "served",
-    "training_run",
-    "workload",
-    "world",
-]
+__all__ = ["ADMISSION", "BINDINGS", "World", "world"]
 
-SPACE = "risk"
 RBAC = "rbac.authorization.k8s.io/v1"
 ADMISSION = "admissionregistration.k8s.io/v1/validatingadmissionpolicies"
 BINDINGS = "admissionregistration.k8s.io/v1/validatingadmissionpolicybindings"
-KUBE_SYSTEM = "system:serviceaccount:kube-system"
-# Each may change everything of Kubernetes and of modelyard in the namespace, by RBAC: only the
-# policies stand between. The second is the verb promote, and the third may purge.
-PEOPLE: dict[str, tuple[str, tuple[str, ...]]] = {
-    "dora": ("dora", ()),
-    "stan": ("stan", ("promote-staging",)),
-    "fred": ("fred", ("promote-fraud",)),
-    "rita": ("rita", (f"{RELEASE}-release-manager",)),
-    "olga": ("olga", ("override-production",)),
-    "gitops": (
-        "system:serviceaccount:argocd:argocd-application-controller",
-        (f"{RELEASE}-release-manager",),
-    ),
-    "named": ("system:serviceaccount:keda:keda-operator", ()),
-    "unnamed": ("system:serviceaccount:risk:default", ("approve-production",)),
-    "bob": ("bob", ("approve-production",)),
-    "carla": ("carla", ("approve-production",)),
-    "anna": ("anna", (f"{RELEASE}-approver",)),
-    "ci": ("system:serviceaccount:ci:pipeline", ("attest-pipeline",)),
-    "op": (f"system:serviceaccount:{NAMESPACE}:{RELEASE}", ("approve-production",)),
-    "admin": ("root", ("cluster-admin",)),
-    "gc": (f"{KUBE_SYSTEM}:generic-garbage-collector", ()),
-    "namespaces": (f"{KUBE_SYSTEM}:namespace-controller", ()),
-    "manager": ("system:kube-controller-manager", ()),
-    "hpa": (f"{KUBE_SYSTEM}:horizontal-pod-autoscaler", ()),
-    "replicasets": (f"{KUBE_SYSTEM}:replicaset-controller", ()),
-    "scheduler": ("system:kube-scheduler", ()),
-    "node": ("system:node:n1", ()),
-}
-GROUPS = {"node": ("system:nodes",)}
-ROLES: dict[str, Manifest] = {
-    # Not promote, not purge.
-    "wide": {
-        "apiGroups": [
-            "",
-            "apps",
-            "batch",
-            "autoscaling",
-            "policy",
-            "discovery.k8s.io",
-            "modelyard.io",
-        ],
-        "resources": ["*"],
-        "verbs": ["get", "list", "create", "update", "patch", "delete", "deletecollection"],
-    },
-    "promote-staging": {
-        "apiGroups": ["modelyard.io"],
-        "resources": ["registeredmodels/staging"],
-        "verbs": ["promote"],
-    },
-    "override-production": {
-        "apiGroups": ["modelyard.io"],
-        "resources": ["registeredmodels/production"],
-        "verbs": ["override"],
-    },
-    "promote-fraud": {
-        "apiGroups": ["modelyard.io"],
-        "resources": ["registeredmodels/production", "registeredmodels/staging"],
-        "resourceNames": ["fraud"],
-        "verbs": ["promote"],
-    },
-    "approve-production": {
-        "apiGroups": ["modelyard.io"],
-        "resources": ["registeredmodels/production"],
-        "verbs": ["approve"],
-    },
-    "attest-pipeline": {
-        "apiGroups": ["modelyard.io"],
-        "resources": ["registeredmodels/production/pipeline"],
-        "verbs": ["attest"],
-    },
-}
-
-
-# --- how objects look -----------------------------------------------------------------------------
-def ours(kind: str, name: str, spec: Manifest, **metadata: Any) -> Manifest:
-    meta = {"name": name, "namespace": SPACE, **metadata}
-    return {"apiVersion": "modelyard.io/v1alpha1", "kind": kind, "metadata": meta, "spec": spec}
-
-
-def model(name: str, **spec: Any) -> Manifest:
-    return ours("RegisteredModel", name, spec)
-
-
-def experiment(name: str, **spec: Any) -> Manifest:
-    return ours("Experiment", name, spec)
-
-
-def training_run(name: str, registers: str = "", **metadata: Any) -> Manifest:
-    """A TrainingRun that registers `model/version`, or nothing."""
-    spec: Manifest = {"experiment": "kept", "trainer": {"external": {}}}
-    if registers:
-        spec["register"] = dict(zip(("model", "version"), registers.split("/"), strict=True))
-    return ours("TrainingRun", name, spec, **metadata)
-
-
-def approval(name: str, person: str, *, stage: str = "production", **more: Any) -> Manifest:
-    """An approval of v3 of `fraud` in the name of one of the people."""
-    spec = {
-        "model": "fraud",
-        "stage": stage,
-        "version": "v3",
-        "digest": f"sha256:{'3' * 64}",
-        "decision": "Approve",
-    }
-    return ours(
-        "ModelApproval", name, spec | {"approver": PEOPLE[person][0]} | more, labels={"team": "a"}
-    )
-
-
-def served(stage: str, model: str | None = "fraud") -> dict[str, str]:
-    """The labels of what serves a stage."""
-    labels = {
-        "modelyard.io/uid": "uid-of-fraud",
-        "modelyard.io/stage": stage,
-        "modelyard.io/identity": "0a0a0a0a",
-    }
-    return labels | ({"modelyard.io/model": model} if model else {})
-
-
-POD: Manifest = {
-    "containers": [{"name": "c", "image": "i", "resources": {"requests": {"cpu": "1m"}}}]
-}
-
-
-def workload(
-    kind: str, name: str, labels: dict[str, str] | None = None, pods: dict[str, str] | None = None
-) -> Manifest:
-    """An object of Kubernetes, with labels, and with others on its pods.
-
-    Args:
-        kind: `Pod`, `Deployment`, ...
-        name: Its name.
-        labels: The labels of the object itself.
-        pods: Labels of its pod template besides `app`; for Services and budgets, the selector.
-
-    """
-    chosen = {"app": name} | (pods or {})
-    template = {"metadata": {"labels": chosen}, "spec": POD}
-    job = {
-        "template": {"metadata": {"labels": pods or {}}, "spec": POD | {"restartPolicy": "Never"}}
-    }
-    selected = {"selector": {"matchLabels": chosen}, "template": template}
-    target = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "elsewhere"}
-    version, body = {
-        "Pod": ("v1", {"spec": POD}),
-        "ConfigMap": ("v1", {"data": {"a": "b"}}),
-        "Service": ("v1", {"spec": {"selector": chosen, "ports": [{"port": 80}]}}),
-        "ReplicationController": ("v1", {"spec": {"selector": chosen, "template": template}}),
-        "Deployment": ("apps/v1", {"spec": selected}),
-        "ReplicaSet": ("apps/v1", {"spec": selected}),
-        "DaemonSet": ("apps/v1", {"spec": selected}),
-        "StatefulSet": ("apps/v1", {"spec": selected | {"serviceName": name}}),
-        "ControllerRevision": ("apps/v1", {"revision": 1, "data": {}}),
-        "Job": ("batch/v1", {"spec": job}),
-        "CronJob": ("batch/v1", {"spec": {"schedule": "1 2 3 4 5", "jobTemplate": {"spec": job}}}),
-        "PodDisruptionBudget": (
-            "policy/v1",
-            {"spec": {"selector": {"matchLabels": chosen}, "maxUnavailable": 1}},
-        ),
-        "HorizontalPodAutoscaler": (
-            "autoscaling/v2",
-            {"spec": {"maxReplicas": 2, "scaleTargetRef": target}},
-        ),
-        "EndpointSlice": (
-            "discovery.k8s.io/v1",
-            {"addressType": "IPv4", "endpoints": [{"addresses": ["10.0.0.1"]}]},
-        ),
-    }[kind]
-    return {
-        "apiVersion": version,
-        "kind": kind,
-        "metadata": {"name": name, "namespace": SPACE, "labels": labels or {}},
-        **body,
-    }
-
-
-def controlled(
-    manifest: Manifest, kind: str = "RegisteredModel", group: str = "modelyard.io", **more: Any
-) -> Manifest:
-    """The object, with the model `fraud` as its controller, or with something else."""
-    reference = {
-        "apiVersion": f"{group}/v1alpha1",
-        "kind": kind,
-        "name": "fraud",
-        "uid": "uid-of-fraud",
-        "controller": True,
-    }
-    return manifest | {"metadata": manifest["metadata"] | {"ownerReferences": [reference | more]}}
-
-
-def plural_path(manifest: Manifest, name: str | None = None) -> str:
-    """The path of an object's kind, or of the object."""
-    plural = {"poddisruptionbudget": "poddisruptionbudgets"}.get(
-        manifest["kind"].lower(), manifest["kind"].lower() + "s"
-    )
-    return path_of(
-        f"{manifest['apiVersion']}/{plural}", manifest["metadata"].get("namespace"), name
-    )
-
-
-# --- what is there --------------------------------------------------------------------------------
-REFERENCES = [
-    {
-        "apiVersion": "v1",
-        "kind": "ConfigMap",
-        "name": name,
-        "uid": f"00000000-0000-0000-0000-00000000000{number}",
-    }
-    for number, name in enumerate(("first", "second"), 1)
-]
-LONG = "customer-churn-of-the-years"
-VERSIONS = {
-    "v1": {"trainingRun": "source-of-v1"},
-    "v2": {"runId": "r2"},
-    "v3": {"runId": "r3"},
-    "v5": {"runId": "r5"},
-}
-STAGES: Manifest = {
-    "production": {"version": "v1", "serving": {"replicas": 2}},
-    "staging": {"version": "v2"},
-    # Nothing declares v9 yet.
-    "waiting": {"version": "v9"},
-    "failing": {"version": "v4"},
-    "held": {"version": "v6"},
-    "idle": {},
-}
 THERE: list[Manifest] = [
-    ours("RegisteredModel", "fraud", {"versions": VERSIONS, "stages": STAGES}, labels={"team": "a"}),
+    ours("RegisteredModel", "fraud", {"versions": VERSIONS, "stages": STAGES},
+        labels={"team": "a"}),
     model("other", versions={"v1": {"runId": "r"}}, stages={"production": {"version": "v1"}}),
     model("empty", stages={"production": {}}),
     model("purging", deletionPolicy="Delete"),
     model(
         "overridden",
-        stages={"production": {"override": {"version": "v3", "reason": "incident 4711", "until": "2030-01-01T00:00:00Z"}}},
+        stages={"production": {"override": {"version": "v3", "reason": "incident 4711",
+            "until": "2030-01-01T00:00:00Z"}}},
     ),
-    ours("RegisteredModel", "owned", {"stages": {"production": {"version": "v1"}}}, ownerReferences=REFERENCES),
-    # What the operator holds, though the spec asks for nothing any more.
-    # What stages hold, are taking, or keep for a rollback; v4 was displaced long ago.
+    ours("RegisteredModel", "owned", {"stages": {"production": {"version": "v1"}}},
+        ownerReferences=REFERENCES),
+    # Versions that are effective, being promoted or kept for a rollback; v4 was displaced long ago.
     model(
         "guarded",
-        versions={name: {"trainingRun": f"trained-{name}"} for name in ("v1", "v2", "v3", "v4")} | {"v5": {"runId": "r"}},
+        versions={name: {"trainingRun": f"trained-{name}"} for name in ("v1", "v2", "v3",
+            "v4")} | {"v5": {"runId": "r"}},
         stages={
             "production": {"version": "v2", "rollback": {"window": "1h"}},
             "staging": {"version": "v3"},
@@ -284,7 +61,8 @@ THERE: list[Manifest] = [
     ),
     model("cleared", versions={"v1": {"runId": "r"}}, stages={"production": {}}),
     model("automatic", stages={"production": {"autoPromote": {"from": "newest"}}, "idle": {}}),
-    model("frozen", stages={"production": {}}, freeze=[{"schedule": "0 18 * * 5", "duration": "62h", "reason": "weekend"}]),
+    model("frozen", stages={"production": {}}, freeze=[{"schedule": "0 18 * * 5", "duration": "62h",
+        "reason": "weekend"}]),
     model("planned", stages={"production": {}}, dryRun=True),
     model(LONG, stages={"production": {}}),
     experiment("kept"),
@@ -303,7 +81,8 @@ THERE: list[Manifest] = [
     training_run("first-for-v9", "fraud/v9"),
     training_run("failed", "fraud/v4"),
     training_run("failed-holder", "fraud/v6"),
-    training_run("purging") | {"spec": {"experiment": "kept", "trainer": {"external": {}}, "deletionPolicy": "Delete"}},
+    training_run("purging") | {"spec": {"experiment": "kept", "trainer": {"external": {}},
+        "deletionPolicy": "Delete"}},
     *(
         workload(kind, f"serves-{kind.lower()}", served("production"), served("production"))
         for kind in (
@@ -316,13 +95,14 @@ THERE: list[Manifest] = [
     *(
         workload(kind, f"plain-{kind.lower()}")
         for kind in (
-            "Pod", "Service", "ReplicationController", "Deployment", "ReplicaSet", "StatefulSet", "DaemonSet",
-            "Job", "CronJob", "PodDisruptionBudget", "HorizontalPodAutoscaler", "EndpointSlice", "ConfigMap",
+            "Pod", "Service", "ReplicationController", "Deployment", "ReplicaSet", "StatefulSet",
+                "DaemonSet",
+            "Job", "CronJob", "PodDisruptionBudget", "HorizontalPodAutoscaler", "EndpointSlice",
+                "ConfigMap",
         )
     ),
 ]  # fmt: skip
-TRAFFIC = "modelyard.io/traffic"
-# What pods are told, by whom it may be; `marked-pod` serves nothing.
+# The pods' annotations, and the accounts that may set them; `marked-pod` does not serve a stage.
 TOLD = {
     "told-pod": ("op", {TRAFFIC: '{"revision":1}'}),
     "marked-pod": ("dora", {TRAFFIC: '{"revision":1}'}),
@@ -502,9 +282,3 @@ def world(folder: Path) -> Iterator[World]:
         install(server.kubeconfig, values)
         there.populate()
         yield there
-
-
-FRAUD, OTHER, EMPTY = (path_of(MODELS, SPACE, name) for name in ("fraud", "other", "empty"))
-ALL_MODELS, ALL_RUNS, ALL_EXPERIMENTS, ALL_APPROVALS = (
-    path_of(resource, SPACE) for resource in (MODELS, RUNS, EXPERIMENTS, APPROVALS)
-)

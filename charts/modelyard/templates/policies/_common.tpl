@@ -1,17 +1,17 @@
 {{/*
-What several policies share. Accounts are constants that the chart renders, not parameters: a missing
-parameter would refuse every request, or switch the policy off.
+Parts that several policies share. Accounts are constants that the chart renders, not parameters: with a missing
+parameter a policy would refuse every request, or be off.
 */}}
 
-{{/* The operator's own account, as the API server calls it. */}}
+{{/* The operator's own account, by its name in the API server. */}}
 {{- define "modelyard.policies.operator" -}}
 system:serviceaccount:{{ .Release.Namespace }}:{{ include "modelyard.serviceAccountName" . }}
 {{- end -}}
 
 {{/*
-Deletions by accounts that act for nobody: a namespace that is deleted takes its objects with it, and the garbage collector carries out
-an earlier decision. Neither has a person's rights. (The last is the name of both where the controller manager has no account for each of
-its controllers.)
+Excludes deletions by controllers: the namespace controller deletes the objects of a deleted namespace, and the garbage collector carries
+out an earlier decision. Neither has a user's rights. (The last account stands for both, where the controller manager has no separate account
+for each controller.)
 */}}
 {{- define "modelyard.policies.notDeletedByACollector" -}}
 - name: not-deleted-by-a-collector
@@ -20,7 +20,7 @@ its controllers.)
     'system:serviceaccount:kube-system:generic-garbage-collector', 'system:kube-controller-manager'])
 {{- end -}}
 
-{{/* Accounts that may change what serves: the operator's, Kubernetes' own, and those of policies.servingAccounts. */}}
+{{/* Accounts that may change objects that serve: the operator's, Kubernetes' own, and those of policies.servingAccounts. */}}
 {{- define "modelyard.policies.machinery" -}}
 {{- concat (list (include "modelyard.policies.operator" .) "system:kube-scheduler" "system:kube-controller-manager") .Values.policies.servingAccounts | toJson -}}
 {{- end -}}
@@ -31,8 +31,8 @@ its controllers.)
 {{- end -}}
 
 {{/*
-Variables that say whether the request sets an owner reference that can become a deletion: a new one, or one that remains after another was
-removed. apiVersion, kind and name count as much as the uid; controller, blockOwnerDeletion and the order do not.
+Variables for whether the request sets an owner reference that can lead to a deletion: a new one, or one that remains after another was
+removed. apiVersion, kind, name and uid are compared; controller, blockOwnerDeletion and the order are not.
 */}}
 {{- define "modelyard.policies.owners" -}}
 - name: owners
@@ -47,8 +47,8 @@ removed. apiVersion, kind and name count as much as the uid; controller, blockOw
 {{- end -}}
 
 {{/*
-Variables may0 to may7, and the expression over them: whether the user has a verb on each stage in `touched` of the model that `right` names.
-An expression may ask the authorizer twice, so each variable asks for two stages; 16 cost 5,600,000. Takes the verb.
+Variables may0 to may7: whether the user has a verb on each stage in `touched` of the model that `right` names. An expression may ask the
+authorizer twice, so each variable asks for two stages; 16 stages cost 5,600,000. Takes the verb.
 */}}
 {{- define "modelyard.policies.mayDo" -}}
 {{- $verb := . -}}
@@ -63,7 +63,7 @@ An expression may ask the authorizer twice, so each variable asks for two stages
 {{ include "modelyard.policies.mayDo" "promote" }}
 {{- end -}}
 
-{{/* What `promote` is needed on, for a message: an expression's list of stages as resources. */}}
+{{/* The resources that `promote` is needed on, for a message. Takes an expression with a list of stages. */}}
 {{- define "modelyard.policies.ofStages" -}}
 {{ . }}.map(s, 'registeredmodels/' + s).join(', ')
 {{- end -}}
@@ -73,19 +73,19 @@ variables.may0 && variables.may1 && variables.may2 && variables.may3 && variable
 {{- end -}}
 
 {{/*
-The table of ValidatingAdmissionPolicies. The spec of the policy NAME is the template modelyard.policies.NAME: a new one is a line here, a
+The table of ValidatingAdmissionPolicies. The spec of the policy NAME is the template modelyard.policies.NAME: a new policy is a line here, a
 template, a value and its rows in tests/chart/policies.
-  value     the value below `policies` that switches it on
-  scoped    it excepts this release's operator, so it holds only in the namespaces that this release serves: two releases would refuse
-            each other's operator. The others hold in the whole cluster.
+  value     the value under `policies` that enables it
+  scoped    it exempts this release's operator, so it applies only in the namespaces that this release watches: otherwise two releases would
+            refuse each other's operator. The others apply in the whole cluster.
   models    it reads every RegisteredModel of the request's namespace, as a parameter
 For all of them:
 - apiVersions names one version. Requests in other served versions are converted to it (matchPolicy: Equivalent, the default). With "*", a
   later version with renamed fields would pass unchecked.
 - CEL allows two authorizer checks per expression (350,000 each of 1,000,000) and 28 per policy (of 10,000,000). A variable is an
   expression of its own, so more checks need more variables.
-- A messageExpression has no authorizer, and no variable that has one. It is evaluated for every request, also for those that pass. If it
-  fails or exceeds 5 KiB, `message` is used.
+- A messageExpression cannot use the authorizer, or a variable that uses it. It is evaluated for every request, also for those that pass. If
+  it fails or exceeds 5 KiB, `message` is used.
 */}}
 {{- define "modelyard.policies.enabled" -}}
 {{- $table := list
@@ -130,7 +130,7 @@ paramRef:
 matchResources:
   namespaceSelector:
     matchExpressions:
-    # The API server sets this label, and nobody can change it.
+    # The API server sets this label, and no user can change it.
     - key: kubernetes.io/metadata.name
       operator: In
       values:
@@ -139,8 +139,8 @@ matchResources:
 {{- end -}}
 
 {{/*
-What the operator compares with the policies in force (operator/modelyard/kube/policies.py): name=<policy>/<binding>, each the first 16 digits
-of the SHA-256 of its spec as JSON.
+For the operator, which compares this with the policies in force (operator/modelyard/kube/policies.py): name=<policy>/<binding>, each the first
+16 digits of the SHA-256 of its spec as JSON.
 */}}
 {{- define "modelyard.policies.expected" -}}
 {{- $out := list -}}

@@ -1,15 +1,15 @@
-{{/* What a stage holds cannot be taken away: neither its declaration, nor the TrainingRun or Experiment that it came from. */}}
+{{/* Keep the declaration of a version that a stage uses, and the TrainingRun or Experiment that it came from. */}}
 
 {{/*
-Variable `held`: what stages do with the versions in `gone`, in words, by the status in `stages`. A candidate is what gates, approvals and soaks
-speak of; `previous` has an end while it is kept for a rollback, or is what a watch goes back to. Only the operator writes the status.
+Variable `held`: how stages use the versions in `gone`, in words, by the status in `stages`. Gates, approvals and soaks are about a candidate;
+`previous` has an end while it is kept for a rollback, or is what a watch rolls back to. Only the operator writes the status.
 */}}
 {{- define "modelyard.policies.held" -}}
 - name: held
   expression: >-
-    variables.stages.filter(s, variables.stages[s].?version.orValue('') in variables.gone).map(s, s + ' holds ' + variables.stages[s].version)
+    variables.stages.filter(s, variables.stages[s].?version.orValue('') in variables.gone).map(s, s + ' is at ' + variables.stages[s].version)
     + variables.stages.filter(s, variables.stages[s].?candidate.?version.orValue('') in variables.gone)
-    .map(s, s + ' is taking ' + variables.stages[s].candidate.version)
+    .map(s, s + ' is promoting ' + variables.stages[s].candidate.version)
     + variables.stages.filter(s, variables.stages[s].?previous.?version.orValue('') in variables.gone
     && (variables.stages[s].previous.?untilTime.hasValue() || variables.stages[s].?watch.?displaced.hasValue()))
     .map(s, s + ' keeps ' + variables.stages[s].previous.version + ' for a rollback until '
@@ -17,7 +17,7 @@ speak of; `previous` has an end while it is kept for a rollback, or is what a wa
 {{- end -}}
 
 {{- define "modelyard.policies.keep-versions" -}}
-# The declaration of a version that a stage holds, is taking, or keeps for a rollback is not removed, whoever asks.
+# No user can remove the declaration of a version that is effective in a stage, is being promoted, or is kept for a rollback.
 failurePolicy: Fail
 matchConstraints:
   resourceRules:
@@ -30,15 +30,15 @@ variables:
 validations:
 - expression: "variables.held.size() == 0"
   messageExpression: >-
-    'of ' + request.namespace + '/' + oldObject.metadata.name + ' ' + variables.held.join(', ')
-    + ': its declaration is kept until then. Give the stage another version first, or clear it, and remove the declaration when the status says so'
-  message: "a version that a stage holds, is taking, or keeps for a rollback is not removed from spec.versions: give the stage another version first"
+    'the declaration cannot be removed: of ' + request.namespace + '/' + oldObject.metadata.name + ' ' + variables.held.join(', ')
+    + '. Give the stage another version or clear it, and remove the declaration once the status shows it'
+  message: "a version that a stage is at, is promoting, or keeps for a rollback cannot be removed from spec.versions: give the stage another version first"
   reason: Forbidden
 {{- end -}}
 
 {{- define "modelyard.policies.keep-runs" -}}
-# Nor is the TrainingRun that such a version came from (gates read it), or an Experiment with deletionPolicy: Delete that has its files; the
-# garbage collector tries again. A namespace that is deleted takes everything with it, and a model that is being deleted holds nothing back.
+# Nor can a user delete the TrainingRun that such a version came from (gates read it), or an Experiment with deletionPolicy: Delete that has its
+# files; the garbage collector retries. Deleting the namespace deletes everything, and a model that is being deleted keeps nothing.
 failurePolicy: Fail
 paramKind: {apiVersion: modelyard.io/v1alpha1, kind: RegisteredModel}
 matchConstraints:
@@ -52,7 +52,7 @@ variables:
 - {name: thing, expression: "dyn(oldObject)"}
 - name: stages
   expression: "has(params.metadata.deletionTimestamp) ? dyn({}) : dyn(params).?status.?stages.orValue({})"
-# A TrainingRun of the same name that was made later is another one, by its MLflow run.
+# A TrainingRun of the same name that was created later is another one, as its MLflow run differs.
 - name: came
   expression: >-
     dyn(params).?status.?versions.orValue([]).filter(e, request.resource.resource == 'trainingruns'
@@ -64,9 +64,9 @@ variables:
 validations:
 - expression: "variables.held.size() == 0"
   messageExpression: >-
-    variables.thing.metadata.name + ' is kept: of ' + params.metadata.name + ' ' + variables.held.join(', ')
-    + (request.resource.resource == 'trainingruns' ? ', which it trained' : ', whose files would go with it')
-    + '. Give the stage another version first, or clear it, and delete it when the status says so'
-  message: "a stage holds, is taking, or keeps for a rollback a version that came from it: give the stage another version first"
+    variables.thing.metadata.name + ' cannot be deleted: of ' + params.metadata.name + ' ' + variables.held.join(', ')
+    + (request.resource.resource == 'trainingruns' ? ', which it trained' : ', whose files it would delete')
+    + '. Give the stage another version or clear it, and delete ' + variables.thing.metadata.name + ' once the status shows it'
+  message: "a stage is at, is promoting, or keeps for a rollback a version that came from it: give the stage another version first"
   reason: Forbidden
 {{- end -}}

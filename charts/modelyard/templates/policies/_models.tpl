@@ -1,8 +1,7 @@
 {{/* Policies that read the RegisteredModels of the request's namespace as parameters: one evaluation for each of them. */}}
 {{- define "modelyard.policies.runs" -}}
-# A TrainingRun that registers a version that a stage asks for, or that such a declared version comes from, is created and deleted only with
-# `promote` on the stage. The operator's own rule (the first declaration counts) remains necessary: parameters come from a watch and can be a
-# moment old.
+# Creating or deleting a TrainingRun that registers the desired version of a stage, or that such a declared version comes from, needs `promote`
+# on the stage. The operator's own rule (the first declaration counts) is still necessary, because parameters come from a watch and can be stale.
 failurePolicy: Fail
 paramKind: {apiVersion: modelyard.io/v1alpha1, kind: RegisteredModel}
 matchConstraints:
@@ -21,14 +20,14 @@ variables:
   expression: >-
     variables.versions.filter(v, variables.versions[v].?trainingRun.orValue('') == variables.run.metadata.name)
     + (variables.run.spec.?register.?model.orValue('') == params.metadata.name ? [variables.run.spec.register.version] : [])
-# What the model's status, which only the operator writes, has of these versions.
+# These versions in the model's status, which only the operator writes.
 - {name: known, expression: "dyn(params).?status.?versions.orValue([]).filter(e, e.name in variables.claimed)"}
 - name: failed
   expression: >-
     !variables.run.?status.?registered.hasValue()
     && variables.run.?status.?conditions.orValue([]).exists(c, c.type == 'Succeeded' && c.status == 'False')
-# Versions that this run neither is nor will be, so that its deletion changes nothing: another declaration has the name, or the run failed.
-# Not while it is recorded as what holds the name: a stage would wait for a holder that is gone.
+# Versions that this run is not and will not be, so that its deletion changes nothing: another declaration has the name, or the run failed.
+# Not while the run is recorded as the holder of the name: a stage would wait for a holder that no longer exists.
 - name: spare
   expression: >-
     request.operation != 'DELETE' ? [] : variables.claimed.filter(v,
@@ -47,20 +46,20 @@ validations:
 - expression: >-
     {{ include "modelyard.policies.mayPromoteAll" . }}
   messageExpression: >-
-    variables.touched.map(s, 'stage ' + s).join(', ') + ' of ' + params.metadata.name + ' asks for the version that ' + variables.run.metadata.name
+    variables.touched.map(s, 'stage ' + s).join(', ') + ' of ' + params.metadata.name + ' requests the version that ' + variables.run.metadata.name
     + ' registers: ' + request.userInfo.username + ' needs the verb promote on '
     + {{ include "modelyard.policies.ofStages" "variables.touched" }} + ' in group modelyard.io'
-  message: "a stage asks for the version that this TrainingRun registers: it needs the verb promote on registeredmodels/<stage> in group modelyard.io"
+  message: "a stage requests the version that this TrainingRun registers: this needs the verb promote on registeredmodels/<stage> in group modelyard.io"
   reason: Forbidden
 {{- end -}}
 
 {{- define "modelyard.policies.names" -}}
-# Names, where labels do not help. Deleting the stage's Service is free; an unlabelled Service created under its name would then receive its
-# traffic. An EndpointSlice can add addresses to the Service, and an autoscaler scales the Deployment through kube-system's controller. So the
-# names <model>-<stage> and <model>-<stage>-... are reserved for accounts that may promote the stage; so are Deployments' names that are
-# shortened with a digest, after 28 characters (operator/modelyard/kube/names.py). Services' are not: model and stage have room in them.
-# Ignore: if the CRD of paramKind is missing, Fail would reject every matched request of the cluster, kube-system's EndpointSlices too.
-# Nothing that a user writes may therefore make an expression fail: the checks are counted, two to a variable.
+# Names, where labels do not help. Any editor may delete the stage's Service; an unlabelled Service created under its name would then receive
+# its traffic. An EndpointSlice can add addresses to the Service, and an autoscaler scales the Deployment through kube-system's controller. So
+# the names <model>-<stage> and <model>-<stage>-... are reserved for accounts that may promote the stage; so are names of Deployments that are
+# shortened with a digest, after 28 characters (operator/modelyard/kube/names.py). Names of Services are long enough for model and stage.
+# Ignore: if the CRD of paramKind is missing, Fail would reject every matched request of the cluster, also for kube-system's EndpointSlices.
+# Therefore no input of a user may make an expression fail, for example by the number of authorizer checks: two per variable.
 failurePolicy: Ignore
 paramKind: {apiVersion: modelyard.io/v1alpha1, kind: RegisteredModel}
 matchConstraints:
@@ -81,7 +80,7 @@ variables:
   expression: >-
     [dyn(variables.after.metadata.name), dyn(variables.after.?spec.?scaleTargetRef.?name.orValue('')),
     dyn(variables.after.metadata.?labels[?'kubernetes.io/service-name'].orValue(''))]
-# Of each stage which of these names are its own: [its own name, what it scales, whose slice it is].
+# For each stage, which of these names belong to it: 0 the object's name, 1 what it scales, 2 the Service of a slice.
 - name: taken
   expression: >-
     variables.stages.map(s, {'stage': dyn(s), 'names': dyn([0, 1, 2].filter(i,
@@ -98,13 +97,13 @@ validations:
     {{ include "modelyard.policies.mayPromoteAll" . }}
   messageExpression: >-
     variables.why.map(i, [
-    'names that begin with ' + variables.touched.map(s, params.metadata.name + '-' + s).join(', ') + ' belong to what serves that stage',
+    'names that begin with ' + variables.touched.map(s, params.metadata.name + '-' + s).join(', ') + ' are reserved for the objects of that stage',
     'it scales ' + variables.names[1] + ', which serves stage ' + variables.touched.join(', ') + ' of ' + params.metadata.name,
     'it adds addresses to the Service ' + variables.names[2] + ', which serves stage ' + variables.touched.join(', ') + ' of '
     + params.metadata.name][i]).join('; ')
     + ': ' + request.userInfo.username + ' needs the verb promote on ' + {{ include "modelyard.policies.ofStages" "variables.touched" }}
-    + ' in group modelyard.io' + (1 in variables.why ? '. Or set serving.autoscaling of the stage, which the operator follows'
-    : variables.why == [0] ? ', or takes another name' : '')
-  message: "what serves a stage, and names that begin with <model>-<stage>, are the operator's: take another name or target"
+    + ' in group modelyard.io' + (1 in variables.why ? '. Or set serving.autoscaling of the stage instead'
+    : variables.why == [0] ? '. Or choose another name' : '')
+  message: "objects that serve a stage, and names that begin with <model>-<stage>, belong to the operator: choose another name or target"
   reason: Forbidden
 {{- end -}}

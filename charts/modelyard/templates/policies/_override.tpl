@@ -1,7 +1,7 @@
-{{/* Break-glass: a version takes a stage without gates. */}}
+{{/* Break-glass: an override puts a version into a stage without its gates. */}}
 {{- define "modelyard.policies.override" -}}
-# Setting, changing and removing the override of a stage needs the verb override on it, whoever may promote. That it ends a day after it was
-# set at the latest is the operator's to see: admission has no clock.
+# Setting, changing and removing the override of a stage needs the verb override on it; promote is not enough. The operator checks that it ends
+# within a day, because admission has no clock.
 failurePolicy: Fail
 matchConstraints:
   resourceRules:
@@ -20,7 +20,7 @@ variables:
 {{- include "modelyard.policies.mayDo" "override" }}
 validations:
 - expression: "variables.touched.size() <= 16"
-  message: "one request may change the override of 16 stages at most: split it"
+  message: "a request may change the override of at most 16 stages: split it"
 - expression: >-
     {{ include "modelyard.policies.mayPromoteAll" . }}
   messageExpression: >-

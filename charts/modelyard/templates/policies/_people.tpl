@@ -1,15 +1,15 @@
-{{/* Who asked, who registered, who approves: names that an object says must be its author's own. */}}
+{{/* Names of users in an object (who requested, registered or approved) must be the author's own. */}}
 {{- define "modelyard.policies.requester" -}}
-# requestedBy and registeredBy say whose approval is not counted. Whoever changes a stage's version or its requestedBy, declares a version or
-# creates a TrainingRun that registers one, writes no other name there than their own. Both are optional (the CRD asks for requestedBy where
-# the gate approvals is), and stay as long as the version does.
+# requestedBy and registeredBy name the users whose approval does not count. A user who changes a stage's version or its requestedBy, declares a
+# version or creates a TrainingRun that registers one, may write only their own name there. Both fields are optional (the CRD requires
+# requestedBy with the gate approvals), and stay as long as the version does.
 failurePolicy: Fail
 matchConstraints:
   resourceRules:
   - {apiGroups: [modelyard.io], apiVersions: [v1alpha1], operations: [CREATE, UPDATE], resources: [registeredmodels]}
   - {apiGroups: [modelyard.io], apiVersions: [v1alpha1], operations: [CREATE], resources: [trainingruns]}
 matchConditions:
-# GitOps controllers apply what Git says, whoever wrote it there: policies.requesterAccounts.
+# GitOps controllers apply what is in Git, whoever wrote it: policies.requesterAccounts.
 - {name: names-only-itself, expression: '!(request.userInfo.username in {{ .Values.policies.requesterAccounts | toJson }})'}
 variables:
 - {name: who, expression: "request.userInfo.username"}
@@ -29,7 +29,7 @@ variables:
   expression: >-
     variables.signed.filter(s, !variables.new[s].?requestedBy.hasValue() && !(s in variables.asked)
     && variables.new[s].?version.orValue(null) != null)
-# Declarations are immutable, so only new ones are judged; of a TrainingRun, what it registers.
+# Declarations are immutable, so only new ones are checked; for a TrainingRun, the version that it registers.
 - name: declared
   expression: >-
     variables.after.?versions.orValue({}).filter(v, variables.before.?versions[?v].orValue(null) != variables.after.versions[v]
@@ -38,36 +38,37 @@ variables:
 validations:
 - expression: "variables.strangers.size() == 0"
   messageExpression: >-
-    'requestedBy must be who changes the stage: write ' + variables.who + ' (stage ' + variables.strangers.join(', ') + ')'
-  message: "requestedBy must be who changes the stage"
+    'requestedBy must be the user who changes the stage: write ' + variables.who + ' (stage ' + variables.strangers.join(', ') + ')'
+  message: "requestedBy must be the user who changes the stage"
   reason: Forbidden
 - expression: "variables.removed.size() == 0"
   messageExpression: >-
-    'requestedBy cannot be removed while the version stays: it says whose approval does not count (stage ' + variables.removed.join(', ') + ')'
+    'requestedBy cannot be removed while the version stays: it names the user whose approval does not count (stage '
+    + variables.removed.join(', ') + ')'
   message: "requestedBy cannot be removed while the version stays"
   reason: Forbidden
 - expression: "variables.declared.size() == 0"
   messageExpression: >-
-    'registeredBy must be who declares the version: write ' + variables.who + ', or leave it out (' + variables.declared.join(', ') + ')'
-  message: "registeredBy must be who declares the version"
+    'registeredBy must be the user who declares the version: write ' + variables.who + ', or leave it out (' + variables.declared.join(', ') + ')'
+  message: "registeredBy must be the user who declares the version"
   reason: Forbidden
 {{- end -}}
 
 {{- define "modelyard.policies.approval" -}}
-# A ModelApproval carries its creator's own name; that it is immutable says the CRD. People need `approve` on registeredmodels/<stage>; who judges for a gate that
-# is named (spec.gate) needs `attest` on registeredmodels/<stage>/<gate>, so that neither right implies the other.
+# A ModelApproval has its creator's own name; the CRD makes it immutable. Approving a stage needs `approve` on registeredmodels/<stage>;
+# approving for a named gate (spec.gate) needs `attest` on registeredmodels/<stage>/<gate>. Neither right implies the other.
 failurePolicy: Fail
 matchConstraints:
   resourceRules:
   - {apiGroups: [modelyard.io], apiVersions: [v1alpha1], operations: [CREATE, UPDATE, DELETE], resources: [modelapprovals]}
 matchConditions:
 {{ include "modelyard.policies.notDeletedByACollector" . }}
-# One that no stage can use any more.
+# The operator deletes approvals that no stage can use any longer.
 - name: not-deleted-by-the-operator
   expression: "request.operation != 'DELETE' || request.userInfo.username != '{{ include "modelyard.policies.operator" . }}'"
 variables:
 - {name: who, expression: "request.userInfo.username"}
-# An update or a deletion is judged by the stored object.
+# An update or a deletion is checked against the stored object.
 - {name: approval, expression: "dyn(oldObject != null ? oldObject.spec : object.spec)"}
 - {name: verb, expression: "has(variables.approval.gate) ? 'attest' : 'approve'"}
 - {name: target, expression: "variables.approval.stage + (has(variables.approval.gate) ? '/' + variables.approval.gate : '')"}
@@ -76,25 +77,25 @@ variables:
 - {name: owners, expression: "object == null ? [] : object.metadata.?ownerReferences.orValue([]).map(r, [r.apiVersion, r.kind, r.name, r.uid])"}
 - name: ownersBefore
   expression: "oldObject == null ? [] : oldObject.metadata.?ownerReferences.orValue([]).map(r, [r.apiVersion, r.kind, r.name, r.uid])"
-# An owner that is not there would have it deleted, and a finalizer keeps it from being.
+# With an owner that does not exist the approval would be deleted, and a finalizer would prevent its deletion.
 - name: withdraws
   expression: >-
     request.operation == 'DELETE' || variables.who != 'system:serviceaccount:kube-system:generic-garbage-collector'
     && (variables.owners != variables.ownersBefore
     || object.metadata.?finalizers.orValue([]) != (oldObject == null ? [] : oldObject.metadata.?finalizers.orValue([])))
 validations:
-# The operator tries this one by a dry run, and knows it by its words (operator/modelyard/api/approvals.py).
+# The operator tests this one by a dry run, and recognizes its message (operator/modelyard/api/approvals.py).
 - expression: "request.operation != 'CREATE' || variables.approval.approver == variables.who"
   messageExpression: "'spec.approver must be who creates the approval: write ' + variables.who"
   message: "spec.approver must be who creates the approval"
   reason: Forbidden
 # The ClusterRole `edit` allows impersonating every service account of the namespace, and issuing tokens for it.
 - expression: "request.operation != 'CREATE' || !variables.who.startsWith('system:serviceaccount:' + request.namespace + ':')"
-  message: "a service account of this namespace cannot approve: every editor of the namespace may act as it. Bind the right to one of another namespace"
+  message: "a service account of this namespace cannot approve: every editor of the namespace can act as it. Use an account of another namespace"
   reason: Forbidden
-# What one commits, such an account would approve: it acts for whoever writes to its repository.
+# Such an account would approve whatever is committed: it acts for everyone who can write to its repository.
 - expression: 'request.operation != "CREATE" || !(variables.who in {{ .Values.policies.requesterAccounts | toJson }})'
-  message: "an account that may name others as requestedBy (policies.requesterAccounts) cannot approve: it acts for whoever writes to its repository"
+  message: "an account that may name others as requestedBy (policies.requesterAccounts) cannot approve: it acts for everyone who can write to its repository"
   reason: Forbidden
 - expression: "request.operation != 'CREATE' || variables.right.subresource(variables.target).check(variables.verb).allowed()"
   messageExpression: >-
@@ -110,7 +111,7 @@ validations:
   messageExpression: >-
     variables.who + ' may not withdraw the approval of ' + variables.approval.approver + ' by '
     + (request.operation == 'DELETE' ? 'deleting it' : 'its ownerReferences or finalizers') + ': only ' + variables.approval.approver
-    + ' may, and who has the verb override on registeredmodels/' + variables.approval.stage + ' in group modelyard.io'
-  message: "only its approver withdraws an approval, and who has the verb override on registeredmodels/<stage> in group modelyard.io"
+    + ' may, or a user who has the verb override on registeredmodels/' + variables.approval.stage + ' in group modelyard.io'
+  message: "only its approver may withdraw an approval, or a user who has the verb override on registeredmodels/<stage> in group modelyard.io"
   reason: Forbidden
 {{- end -}}

@@ -1,7 +1,7 @@
-{{/* Changing what a stage asks for, by any road, needs `promote` on that stage. */}}
+{{/* Changing the version or the guarded fields of a stage, in any way, needs `promote` on that stage. */}}
 {{- define "modelyard.policies.promote" -}}
-# Changing what a stage asks for, by any road, needs `promote` on that stage. The variable `changes` lists per stage what the request
-# changes. The operator is no exception: it never writes a spec.
+# Changing the version or the guarded fields of a stage, in any way, needs `promote` on that stage. The variable `changes` lists what the
+# request changes per stage. The operator is no exception: it never writes a spec.
 failurePolicy: Fail
 matchConstraints:
   resourceRules:
@@ -17,7 +17,7 @@ variables:
 - {name: old, expression: "variables.before.?stages.orValue({})"}
 - {name: effective, expression: "oldObject != null ? dyn(oldObject).?status.?stages.orValue({}) : dyn({})"}
 - {name: stages, expression: "variables.new.map(s, s) + variables.old.map(s, s).filter(s, !(s in variables.new))"}
-# Stages that ask for a version before this request, or take the newest, or have an effective one (only the operator writes the status).
+# Stages that requested a version or the newest one before this request, or have an effective version (only the operator writes the status).
 - name: held
   expression: >-
     variables.stages.filter(s, variables.old[?s].?version.orValue(null) != null || variables.old[?s].?autoPromote.orValue(null) != null
@@ -38,19 +38,19 @@ variables:
   expression: >-
     object == null ? [] : variables.defaults.filter(f,
     variables.after[?f].orValue(variables.defaults[f]) != variables.before[?f].orValue(variables.defaults[f]))
-# Freezes that are added, changed or taken away, and the stages that they are for: all of them where none is named.
+# Freezes that are added, changed or removed, and the stages that they apply to: all stages if a freeze names none.
 - {name: frozenAfter, expression: "object != null ? variables.after.?freeze.orValue([]) : variables.before.?freeze.orValue([])"}
 - {name: frozenBefore, expression: "variables.before.?freeze.orValue([])"}
 - name: windows
   expression: >-
     variables.frozenAfter.filter(w, !(w in variables.frozenBefore)) + variables.frozenBefore.filter(w, !(w in variables.frozenAfter))
 - {name: refrozen, expression: "variables.stages.filter(s, variables.windows.exists(w, w.?stages.orValue([]).size() == 0 || s in w.stages))"}
-# dryRun holds, or lets go, the changes of all stages.
+# dryRun affects the changes of all stages.
 - name: planned
   expression: "object != null && variables.after.?dryRun.orValue(false) != variables.before.?dryRun.orValue(false)"
 {{ include "modelyard.policies.owners" . }}
-# Fields of a stage and of its `serving` that are free, and the defaults of the others that the CRD sets. A field that is added to the API
-# later is guarded by default. `override` has a policy of its own; `reason` is words for the history. null, absent and the default are equal.
+# Fields of a stage and of its `serving` that do not need `promote`, and the CRD's defaults of the others. A field that is added to the API
+# later is guarded. `override` has its own policy; `reason` is only text for the history. null, absent and the default are equal.
 - {name: free, expression: "['serving', 'override', 'reason']"}
 - {name: freeOfServing, expression: "['replicas', 'autoscaling', 'resources', 'nodeSelector', 'tolerations']"}
 - {name: stageDefaults, expression: "dyn({'attempt': 0})"}
@@ -79,19 +79,19 @@ validations:
 - expression: "variables.touched.size() <= 16"
   messageExpression: >-
     'this request changes ' + string(variables.touched.size()) + ' stages of ' + request.namespace + '/' + variables.model
-    + ': one request may change 16 at most; split it'
-  message: "one request may change 16 stages at most: split it"
+    + ': a request may change at most 16; split it'
+  message: "a request may change at most 16 stages: split it"
 - expression: >-
     {{ include "modelyard.policies.mayPromoteAll" . }}
   messageExpression: >-
     request.userInfo.username + (object == null
     ? ' may not delete ' + request.namespace + '/' + variables.model + ': ' + variables.touched.map(s, 'stage ' + s
-    + (variables.effective[?s].?version.orValue(null) != null ? ' holds ' + variables.effective[s].version
-    : variables.old[?s].?version.orValue(null) != null ? ' asks for ' + variables.old[s].version
-    : variables.old[?s].?autoPromote.orValue(null) != null ? ' takes the newest' : ' is set up')).join(', ')
+    + (variables.effective[?s].?version.orValue(null) != null ? ' is at ' + variables.effective[s].version
+    : variables.old[?s].?version.orValue(null) != null ? ' requests ' + variables.old[s].version
+    : variables.old[?s].?autoPromote.orValue(null) != null ? ' takes the newest version' : ' is configured')).join(', ')
     : ' may not change ' + variables.changes.map(c, 'stage ' + c.stage + ' (' + c.fields.join(', ') + ')').join(', ')
     + ' of ' + request.namespace + '/' + variables.model)
     + ': it needs the verb promote on ' + {{ include "modelyard.policies.ofStages" "variables.touched" }} + ' in group modelyard.io'
-  message: "this changes what stages ask for: it needs the verb promote on registeredmodels/<stage> in group modelyard.io"
+  message: "this changes the version or guarded fields of stages: it needs the verb promote on registeredmodels/<stage> in group modelyard.io"
   reason: Forbidden
 {{- end -}}

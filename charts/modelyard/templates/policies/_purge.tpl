@@ -1,6 +1,6 @@
-{{/* What is deleted in MLflow and S3 cannot be restored. */}}
+{{/* Data that is deleted in MLflow and S3 cannot be restored. */}}
 {{- define "modelyard.policies.purge" -}}
-# Data that is deleted in MLflow and S3 cannot be restored: requesting that, doing it, and an owner reference that may cause it need `purge`.
+# Deleting data in MLflow and S3 cannot be undone: requesting it, doing it, and an owner reference that may cause it need `purge`.
 failurePolicy: Fail
 matchConstraints:
   resourceRules:
@@ -32,19 +32,19 @@ validations:
     .namespace(request.namespace).name(variables.subject).check('purge').allowed()
   messageExpression: >-
     request.userInfo.username + ' may not ' + variables.why.join(', ') + ' (' + request.resource.resource + ' ' + request.namespace + '/'
-    + variables.subject + '): what it made in MLflow would go too, which needs the verb purge on ' + request.resource.resource
-    + ' in group modelyard.io' + (object == null ? '; with deletionPolicy: Retain it would stay' : '')
-  message: "what it made in MLflow would go too: this needs the verb purge in group modelyard.io"
+    + variables.subject + '): its data in MLflow would be deleted too, which needs the verb purge on ' + request.resource.resource
+    + ' in group modelyard.io' + (object == null ? '; with deletionPolicy: Retain the data would be kept' : '')
+  message: "its data in MLflow would be deleted too: this needs the verb purge in group modelyard.io"
   reason: Forbidden
 {{- end -}}
 
 {{/*
-modelyard.policies.promote checks who adds an owner reference. It does not help if the reference was there before the stage was held: an
+modelyard.policies.promote checks who adds an owner reference. It does not help if the reference was added before the stage had a version: an
 editor adds it to an empty model, a release manager promotes, the editor deletes the owner.
 */}}
 {{- define "modelyard.policies.keep" -}}
-# The garbage collector deletes no model that holds a stage, and nothing that purges. It retries with back-off, and succeeds when the stages
-# are cleared. Deleting a namespace still works (another account does it). An owner that is deleted in the foreground waits as long.
+# The garbage collector may not delete a model whose stages request a version, or an object whose deletion purges. It retries with back-off, and
+# succeeds when the stages are cleared. Deleting a namespace still works (another account does it). A foreground deletion of the owner waits.
 failurePolicy: Fail
 matchConstraints:
   resourceRules:
@@ -59,9 +59,10 @@ variables:
 validations:
 - expression: "variables.held.size() == 0"
   messageExpression: >-
-    oldObject.metadata.name + ' holds ' + variables.held.join(', ') + ': the garbage collector does not delete it. Clear its stages, or delete it yourself'
+    oldObject.metadata.name + ' has versions for ' + variables.held.join(', ')
+    + ': the garbage collector may not delete it. Clear its stages, or delete it yourself'
   reason: Forbidden
 - expression: "dyn(oldObject.spec).?deletionPolicy.orValue('Retain') == 'Retain'"
-  messageExpression: "oldObject.metadata.name + ' has deletionPolicy: Delete: the garbage collector does not delete it. Delete it yourself'"
+  messageExpression: "oldObject.metadata.name + ' has deletionPolicy: Delete: the garbage collector may not delete it. Delete it yourself'"
   reason: Forbidden
 {{- end -}}

@@ -1,15 +1,15 @@
-{{/* Objects that serve a stage: who but the operator may write them. */}}
+{{/* Objects that serve a stage: which accounts other than the operator may write them. */}}
 {{- define "modelyard.policies.serving" -}}
 # Objects that serve a stage. The objectSelector is applied to the object before and after the change (removing the label counts), and excludes
-# all other pods of the cluster before any CEL is evaluated. Kubernetes' controllers and the kubelet pass by their groups. Other accounts may
-# change what does not affect serving (status, finalizers, foreign labels and annotations: CNI plugins, schedulers, Argo CD). Deletions and
-# evictions are not matched, so they stay free: the operator heals what was deleted.
-# The right is checked for the model that the label modelyard.io/model names; the selectors of Service and Deployment carry it.
+# all other pods of the cluster before any CEL is evaluated. Kubernetes' controllers and the kubelet are exempt by their groups. Other accounts
+# may change what does not affect serving (status, finalizers, other labels and annotations: CNI plugins, schedulers, Argo CD). Deletions and
+# evictions are not matched, so they are allowed: the operator replaces what was deleted.
+# The right is checked for the model in the label modelyard.io/model, which the selectors of Service and Deployment contain.
 failurePolicy: Fail
 matchConstraints:
   objectSelector: {matchExpressions: [{key: modelyard.io/stage, operator: Exists}]}
   resourceRules:
-  # */status can change labels and owners. pods/*: ephemeralcontainers and resize too. Bindings, evictions and exec have no labels and never match.
+  # */status can change labels and owners. pods/* includes ephemeralcontainers and resize. Bindings, evictions and exec have no labels and never match.
   - {apiGroups: [""], apiVersions: [v1], operations: [CREATE, UPDATE], resources: [pods, pods/*, services, services/*]}
   # The pod template that was rolled out is kept in a ControllerRevision.
   - {apiGroups: [apps], apiVersions: [v1], operations: [CREATE, UPDATE], resources: [controllerrevisions]}
@@ -17,7 +17,7 @@ matchConstraints:
   - {apiGroups: [policy], apiVersions: [v1], operations: [CREATE, UPDATE], resources: [poddisruptionbudgets, poddisruptionbudgets/status]}
   - {apiGroups: [discovery.k8s.io], apiVersions: [v1], operations: [CREATE, UPDATE], resources: [endpointslices]}
 matchConditions:
-# policies.servingAccounts extends the first list (VPA or KEDA outside of kube-system). Nodes may update pods; a node never creates a pod of a stage.
+# policies.servingAccounts extends the first list (VPA or KEDA outside kube-system). Nodes may update pods; a node never creates a pod of a stage.
 - name: not-by-the-machinery
   expression: >-
     {{- include "modelyard.policies.notByTheMachinery" . | nindent 4 }}
@@ -32,14 +32,14 @@ variables:
     !sets.equivalent(
     variables.labels.filter(k, k.startsWith('modelyard.io/') || k == 'app.kubernetes.io/managed-by').map(k, k + '=' + variables.labels[k]),
     variables.labelsBefore.filter(k, k.startsWith('modelyard.io/') || k == 'app.kubernetes.io/managed-by').map(k, k + '=' + variables.labelsBefore[k]))
-# How a pod splits its requests is the operator's to say. Before the change it counts only of a pod that served already.
-- {name: told, expression: "variables.after.metadata.?annotations[?'modelyard.io/traffic']"}
-- name: toldBefore
+# Only the operator decides how a pod splits its requests. The annotation before the change counts only if the pod already served a stage.
+- {name: rule, expression: "variables.after.metadata.?annotations[?'modelyard.io/traffic']"}
+- name: ruleBefore
   expression: >-
     'modelyard.io/stage' in variables.labelsBefore ? variables.before.metadata.?annotations[?'modelyard.io/traffic'] : optional.none()
 - name: harmless
   expression: >-
-    oldObject != null && !variables.relabelled && variables.told == variables.toldBefore
+    oldObject != null && !variables.relabelled && variables.rule == variables.ruleBefore
     && ['spec', 'data', 'revision', 'endpoints', 'ports', 'addressType'].all(f, variables.after[?f] == variables.before[?f])
     && variables.after.metadata.?ownerReferences == variables.before.metadata.?ownerReferences
 - name: served
@@ -50,21 +50,21 @@ validations:
     variables.harmless || variables.served.all(l, authorizer.group('modelyard.io').resource('registeredmodels').subresource(l['modelyard.io/stage'])
     .namespace(request.namespace).name(l[?'modelyard.io/model'].orValue('')).check('promote').allowed())
   messageExpression: >-
-    request.userInfo.username + ' may not ' + (oldObject == null ? 'create' : 'change') + ' what serves stage '
+    request.userInfo.username + ' may not ' + (oldObject == null ? 'create' : 'change') + ' objects that serve stage '
     + variables.served.map(l, l['modelyard.io/stage'] + ' of ' + l[?'modelyard.io/model'].orValue('(no label modelyard.io/model)')).join(', ')
-    + ': the operator does, and who has the verb promote on '
+    + ': only the operator may, or a user who has the verb promote on '
     + {{ include "modelyard.policies.ofStages" "variables.served.map(l, l['modelyard.io/stage'])" }} + ' in group modelyard.io'
-  message: "the operator changes what serves a stage, and who has the verb promote on registeredmodels/<stage> in group modelyard.io"
+  message: "only the operator may change objects that serve a stage, or a user who has the verb promote on registeredmodels/<stage> in group modelyard.io"
   reason: Forbidden
-# Without it a pod answers all requests itself, so it may be taken away with `promote`, also while the operator is down.
-- expression: "!variables.told.hasValue() || variables.told == variables.toldBefore"
-  message: "the operator alone sets the annotation modelyard.io/traffic: it says how much of a stage's traffic a candidate gets"
+# Without the annotation a pod answers all requests itself, so a user with `promote` may remove it, also while the operator is down.
+- expression: "!variables.rule.hasValue() || variables.rule == variables.ruleBefore"
+  message: "only the operator may set the annotation modelyard.io/traffic, by which a candidate gets a share of a stage's traffic"
   reason: Forbidden
 {{- end -}}
 
 {{- define "modelyard.policies.serving-workloads" -}}
-# Workloads. Controllers in kube-system create pods for every user, so the pod template is checked where a person writes it. Without this
-# policy, an unlabelled Deployment with the stage's labels in its template would receive production traffic. An objectSelector cannot look into
+# Workloads. Controllers in kube-system create pods for every user, so the pod template is checked where a user writes it. Without this
+# policy, an unlabelled Deployment with the stage's labels in its template would receive production traffic. An objectSelector cannot select by
 # a template, hence the matchCondition.
 failurePolicy: Fail
 matchConstraints:
@@ -72,7 +72,7 @@ matchConstraints:
   - {apiGroups: [apps], apiVersions: [v1], operations: [CREATE, UPDATE], resources: [deployments, replicasets, statefulsets, daemonsets]}
   - {apiGroups: [batch], apiVersions: [v1], operations: [CREATE, UPDATE], resources: [jobs, cronjobs]}
   - {apiGroups: [""], apiVersions: [v1], operations: [CREATE, UPDATE], resources: [replicationcontrollers]}
-  # By the status, owners of all of them can be changed, and labels of all but Deployments.
+  # Through the status, the owners of all of them can be changed, and the labels of all except Deployments.
   - apiGroups: [apps]
     apiVersions: [v1]
     operations: [UPDATE]
@@ -115,27 +115,27 @@ validations:
     variables.harmless
     || [variables.after.spec.?template, variables.after.spec.?jobTemplate.?spec.?template]
     .all(t, !t.?metadata.?annotations[?'modelyard.io/traffic'].hasValue())
-  message: "pods are not made with the annotation modelyard.io/traffic: the operator alone sets it, on pods that are there"
+  message: "pods must not be created with the annotation modelyard.io/traffic: only the operator sets it, on existing pods"
   reason: Forbidden
 - expression: "variables.harmless || variables.distinct.size() <= 2"
-  message: "an object and its pods serve one stage of one model"
+  message: "an object and its pods must have the labels of one stage of one model"
   reason: Invalid
 - expression: >-
     variables.harmless || variables.distinct.size() > 2 || variables.distinct.map(i, variables.served[i]).all(l,
     authorizer.group('modelyard.io').resource('registeredmodels').subresource(l['modelyard.io/stage'])
     .namespace(request.namespace).name(l[?'modelyard.io/model'].orValue('')).check('promote').allowed())
   messageExpression: >-
-    request.userInfo.username + ' may not ' + (oldObject == null ? 'create' : 'change') + ' what serves stage '
+    request.userInfo.username + ' may not ' + (oldObject == null ? 'create' : 'change') + ' objects that serve stage '
     + variables.distinct.map(i, variables.names[i]).join(', ')
-    + ': the operator does, and who has the verb promote on '
+    + ': only the operator may, or a user who has the verb promote on '
     + {{ include "modelyard.policies.ofStages" "variables.distinct.map(i, variables.served[i]['modelyard.io/stage'])" }} + ' in group modelyard.io'
-  message: "the operator changes what serves a stage, and who has the verb promote on registeredmodels/<stage> in group modelyard.io"
+  message: "only the operator may change objects that serve a stage, or a user who has the verb promote on registeredmodels/<stage> in group modelyard.io"
   reason: Forbidden
 {{- end -}}
 
 {{- define "modelyard.policies.serving-scale" -}}
-# kubectl scale, KEDA. The object of the subresource is a Scale, without labels. The API server fills its status.selector from the workload,
-# whatever the request contains, and that names stage and model.
+# kubectl scale, KEDA. The object of the subresource is a Scale, without labels. The API server sets its status.selector from the workload,
+# whatever the request contains, and the selector has the stage and the model.
 failurePolicy: Fail
 matchConstraints:
   resourceRules:
@@ -155,16 +155,16 @@ validations:
     authorizer.group('modelyard.io').resource('registeredmodels').subresource(variables.stage).namespace(request.namespace).name(variables.model)
     .check('promote').allowed()
   messageExpression: >-
-    request.userInfo.username + ' may not scale what serves stage ' + variables.stage + ' of ' + variables.model
+    request.userInfo.username + ' may not scale objects that serve stage ' + variables.stage + ' of ' + variables.model
     + ': it needs the verb promote on registeredmodels/' + variables.stage + ' in group modelyard.io'
   reason: Forbidden
 {{- end -}}
 
 
 {{- define "modelyard.policies.serving-evidence" -}}
-# The ConfigMap in which the operator keeps the analysis of a rollout. The operator believes one that a RegisteredModel controls, which an
-# objectSelector cannot see, hence the matchCondition; all other ConfigMaps of the cluster cost that alone. No right lets a person write
-# evidence. Deletions are not matched: the analysis begins anew.
+# The ConfigMap with the analysis of a rollout. The operator trusts one whose controller is a RegisteredModel, which an objectSelector cannot
+# match, hence the matchCondition; this is the only cost for other ConfigMaps of the cluster. No right allows a user to write evidence.
+# Deletions are not matched: the analysis then starts again.
 failurePolicy: Fail
 matchConstraints:
   resourceRules:
@@ -181,7 +181,7 @@ matchConditions:
 variables:
 - {name: after, expression: "dyn(object)"}
 - {name: before, expression: "oldObject == null ? dyn({'metadata': {}}) : dyn(oldObject)"}
-# Labels and annotations that are ours: [before, after] of each.
+# modelyard's labels and annotations: [before, after] of each.
 - name: notes
   expression: >-
     ['labels', 'annotations'].map(f, [variables.before, variables.after].map(o, o.metadata[?f].orValue({}))
@@ -195,10 +195,10 @@ validations:
 - expression: variables.harmless
   messageExpression: >-
     request.userInfo.username + ' may not ' + (oldObject == null ? 'create' : 'change') + ' the ConfigMap ' + variables.after.metadata.name
-    + ': the operator alone writes what the analysis of a rollout has found. To have the analysis begin anew, delete the ConfigMap;'
-    + ' one of your own has neither the label modelyard.io/stage nor a RegisteredModel as its controller'
+    + ': only the operator writes the analysis of a rollout. To restart the analysis, delete the ConfigMap. A ConfigMap of your own must not'
+    + ' have the label modelyard.io/stage or a RegisteredModel as its controller'
   message: >-
-    the operator alone writes what the analysis of a rollout has found: a ConfigMap of your own has neither the label modelyard.io/stage nor a
-    RegisteredModel as its controller
+    only the operator writes the analysis of a rollout: a ConfigMap of your own must not have the label modelyard.io/stage or a RegisteredModel
+    as its controller
   reason: Forbidden
 {{- end -}}

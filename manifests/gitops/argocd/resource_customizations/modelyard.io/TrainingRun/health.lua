@@ -1,9 +1,9 @@
--- What Argo CD shows of an object of modelyard.io; the same for every kind. docs/conditions.md says what the conditions mean.
+-- The health that Argo CD shows for an object of modelyard.io; the same for every kind. docs/conditions.md explains the conditions.
 local function is(status, message)
   return { status = status, message = message }
 end
 
-local function told(condition)
+local function reported(condition)
   if condition.message == nil or condition.message == "" then
     return condition.reason
   end
@@ -11,13 +11,13 @@ local function told(condition)
 end
 
 if obj.status == nil or obj.status.conditions == nil then
-  return is("Progressing", "modelyard has not looked at it yet.")
+  return is("Progressing", "modelyard has not observed this object yet.")
 end
 
--- What the conditions say of an earlier spec is no answer to this one.
+-- Conditions of an earlier spec do not apply to this one.
 local generation, observed = obj.metadata.generation, obj.status.observedGeneration
 if generation ~= nil and (observed == nil or observed < generation) then
-  return is("Progressing", "modelyard has not looked at this spec yet.")
+  return is("Progressing", "modelyard has not observed this spec yet.")
 end
 
 local found = {}
@@ -28,20 +28,20 @@ for _, condition in ipairs(obj.status.conditions) do
 end
 
 if found.Stalled ~= nil then
-  return is("Degraded", told(found.Stalled))
+  return is("Degraded", reported(found.Stalled))
 end
 if found.Reconciling ~= nil then
-  -- What a promotion waits for before it starts is no work of modelyard's: a gate, another stage, people. The stable version serves.
+  -- A promotion that waits for a gate, another stage or users is not progressing. The stable version is still serving.
   local waits = { GatesPending = true, WaitingForStage = true, ApprovalWanted = true, Frozen = true, Planned = true, RolloutPaused = true }
   if waits[found.Reconciling.reason] then
-    return is("Suspended", told(found.Reconciling))
+    return is("Suspended", reported(found.Reconciling))
   end
   if found.Reconciling.reason == "Suspended" and obj.spec.suspend == true then
-    return is("Suspended", told(found.Reconciling))
+    return is("Suspended", reported(found.Reconciling))
   end
-  return is("Progressing", told(found.Reconciling))
+  return is("Progressing", reported(found.Reconciling))
 end
 if found.Ready ~= nil then
-  return is("Healthy", told(found.Ready))
+  return is("Healthy", reported(found.Ready))
 end
-return is("Progressing", "modelyard has not come to an end yet.")
+return is("Progressing", "modelyard has not finished yet.")
