@@ -9,7 +9,7 @@ from modelyard.adapters import kubernetes_api, kubernetes_freeze
 from modelyard.adapters.bounds import Bounds, Limits
 from modelyard.adapters.cloud_events import DEPENDENCY, CloudEvents
 from modelyard.adapters.connection import Tenants
-from modelyard.adapters.instrument import Probe
+from modelyard.adapters.instrument import CallTimer
 from modelyard.adapters.kubernetes import Kubernetes, Leases
 from modelyard.adapters.kubernetes_address import api_addresses
 from modelyard.adapters.kubernetes_freeze import Freezes
@@ -129,7 +129,7 @@ def _events(settings: Settings, metrics: Metrics) -> CloudEvents | None:
         return None
     return CloudEvents(
         settings.events_sink,
-        Probe(DEPENDENCY, metrics.called),
+        CallTimer(DEPENDENCY, metrics.called),
         token_file=settings.events_token_file,
     )
 

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from modelyard.plan import Manifest
 
-__all__ = ["Answered", "Arm", "Interval", "Seen", "Split", "Traffic", "Watched"]
+__all__ = ["Answered", "Arm", "Interval", "Split", "SplitObservation", "Traffic", "Watched"]
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ class Interval:
 
 
 @dataclass(frozen=True)
-class Seen:
+class SplitObservation:
     """What the pods say that split their requests.
 
     Attributes:
@@ -128,7 +128,9 @@ class Traffic(Protocol):
         """
         ...
 
-    async def split(self, asked: Split, pods: Iterable[Manifest], now: datetime) -> Seen:
+    async def split(
+        self, asked: Split, pods: Iterable[Manifest], now: datetime
+    ) -> SplitObservation:
         """Return what pods say that split their requests: each is asked every time, for its
         revision.
 

@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from modelyard.adapters.bounds import Bounds, Limits
-from modelyard.adapters.instrument import Probe
+from modelyard.adapters.instrument import CallTimer
 from modelyard.adapters.mlflow import Credentials, Mlflow
 from modelyard.adapters.mlflow_rest import Answer, Oversized
 from modelyard.adapters.mlflow_search import Pace, Page
@@ -50,9 +50,9 @@ class World:
 
     def mlflow(self, how: str, deadline: float = 5.0) -> Mlflow:
         """One tenant's MLflow, which answers so."""
-        probe = Probe("MLflow", lambda *_: None)
+        timer = CallTimer("MLflow", lambda *_: None)
         made = Mlflow(
-            f"{self.server.url}/{how}", Credentials(), probe, deadline=deadline, limits=self.shared
+            f"{self.server.url}/{how}", Credentials(), timer, deadline=deadline, limits=self.shared
         )
         self.stack.push_async_callback(made.close)
         return made
@@ -62,7 +62,7 @@ class World:
         made = S3(
             Keys(f"{self.server.url}/{how}", "a", "b"),
             Reach("bucket", "risk"),
-            Probe("S3", lambda *_: None),
+            CallTimer("S3", lambda *_: None),
             clients=CLIENTS,
             pool=Pool("S3", 4),
             bulk=self.bulk,

@@ -13,7 +13,7 @@ from typing import Final
 import aiohttp
 from yarl import URL
 
-from modelyard.adapters.instrument import Probe
+from modelyard.adapters.instrument import CallTimer
 from modelyard.api.proxies import direct
 from modelyard.errors import Forbidden, Invalid, Unavailable
 from modelyard.plan import Manifest
@@ -38,13 +38,13 @@ class CloudEvents:
     """The way to one receiver. Make it inside of a running event loop."""
 
     def __init__(
-        self, url: str, probe: Probe, *, token_file: str = "", deadline: float = 10.0
+        self, url: str, timer: CallTimer, *, token_file: str = "", deadline: float = 10.0
     ) -> None:
         """Open the session; no request is made.
 
         Args:
             url: The receiver's address, http or https.
-            probe: Measures every request.
+            timer: Measures every request.
             token_file: A file with a bearer token, read for each event, for it may be replaced;
                 empty: none is sent.
             deadline: Seconds for one event.
@@ -52,7 +52,7 @@ class CloudEvents:
         """
         self._url = URL(url)
         self._subject = f"{self._url.scheme}://{self._url.host}"  # a path or a query may hold a key
-        self._probe = probe
+        self._timer = timer
         self._token_file = token_file
         self._session = aiohttp.ClientSession(
             # Events are rare: a connection that is kept would be closed by the receiver by the time
@@ -81,7 +81,7 @@ class CloudEvents:
             Unavailable: There is no clear answer, or one that says "later".
 
         """
-        with self._probe(_OPERATION):
+        with self._timer(_OPERATION):
             headers = await self._authorization()
             body = json.dumps(event, separators=(",", ":")).encode()
             try:

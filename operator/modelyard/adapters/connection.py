@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, replace
 
 from modelyard.adapters.bounds import Limits
 from modelyard.adapters.connection_secret import Connection, parse_connection
-from modelyard.adapters.instrument import Observe, Probe
+from modelyard.adapters.instrument import CallTimer, OnCall
 from modelyard.adapters.mlflow import Mlflow
 from modelyard.adapters.offload import Pool
 from modelyard.adapters.s3 import S3, Deadlines
@@ -82,7 +82,7 @@ class Tenants:
     def __init__(
         self,
         secret: ReadSecret,
-        observe: Observe,
+        on_call: OnCall,
         *,
         timing: Timing | None = None,
         limits: Limits | None = None,
@@ -94,7 +94,7 @@ class Tenants:
 
         Args:
             secret: Reads a Secret by name.
-            observe: Told of every call to MLflow and S3.
+            on_call: Told of every call to MLflow and S3.
             timing: How long things may take, and last.
             limits: Who may be connected to, and how much is taken in.
             denied: Asked once, before the first connection, for addresses that are denied besides.
@@ -104,7 +104,7 @@ class Tenants:
 
         """
         self._secret = secret
-        self._observe = observe
+        self._on_call = on_call
         self._timing = timing or Timing()
         self._clock = clock
         self._tls = ssl.create_default_context(cafile=ca_bundle) if ca_bundle else None
@@ -207,7 +207,7 @@ class Tenants:
         tracking = Mlflow(
             connection.tracking_url,
             connection.credentials,
-            Probe("MLflow", self._observe, refused),
+            CallTimer("MLflow", self._on_call, refused),
             deadline=self._timing.request,
             tls=self._tls,
             limits=self._limits,
@@ -215,7 +215,7 @@ class Tenants:
         store = S3(
             connection.keys,
             connection.reach,
-            Probe("S3", self._observe, refused),
+            CallTimer("S3", self._on_call, refused),
             clients=self._clients,
             pool=self._pool,
             bulk=self._bulk,

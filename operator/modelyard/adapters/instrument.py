@@ -18,9 +18,9 @@ from modelyard.errors import (
     Unavailable,
 )
 
-__all__ = ["Missing", "Observe", "Probe", "outcome"]
+__all__ = ["CallTimer", "Missing", "OnCall", "outcome"]
 
-Observe = Callable[[Dependency, str, str, float], None]
+OnCall = Callable[[Dependency, str, str, float], None]
 """Told of every call: dependency, operation (`create run`), outcome (see `outcome`), seconds."""
 
 # Most specific first: Forbidden is an Invalid, Ambiguous an Unavailable.
@@ -54,24 +54,24 @@ def outcome(error: BaseException | None) -> str:
     return next((name for kind, name in _OUTCOMES if isinstance(error, kind)), "error")
 
 
-class Probe:
+class CallTimer:
     """Measures one dependency's calls for one tenant, and says when the other side refused the
     credentials.
     """
 
     def __init__(
-        self, dependency: Dependency, observe: Observe, refused: Callable[[], None] = lambda: None
+        self, dependency: Dependency, on_call: OnCall, refused: Callable[[], None] = lambda: None
     ) -> None:
-        """Make a probe.
+        """Make a timer.
 
         Args:
             dependency: Who is called.
-            observe: Told of every call.
+            on_call: Told of every call.
             refused: Told when a call ended as `Forbidden` by the other side's word.
 
         """
         self.dependency: Dependency = dependency
-        self._observe = observe
+        self._on_call = on_call
         self._refused = refused
 
     @contextmanager
@@ -85,6 +85,6 @@ class Probe:
             error = raised
             raise
         finally:
-            self._observe(self.dependency, operation, outcome(error), time.monotonic() - begin)
+            self._on_call(self.dependency, operation, outcome(error), time.monotonic() - begin)
             if isinstance(error, Forbidden):
                 self._refused()

@@ -17,7 +17,7 @@ from kubernetes.aio import config
 from kubernetes.aio.client import Configuration
 from kubernetes.aio.client.rest import RESTClientObject
 
-from modelyard.adapters.instrument import Missing, Observe, Probe
+from modelyard.adapters.instrument import CallTimer, Missing, OnCall
 from modelyard.api.base import GROUP, VERSION
 from modelyard.api.kinds import KINDS as OWN
 from modelyard.api.text import printable
@@ -131,12 +131,12 @@ class Api:
 
     """
 
-    def __init__(self, configuration: Configuration, observe: Observe, *, deadline: float) -> None:
+    def __init__(self, configuration: Configuration, on_call: OnCall, *, deadline: float) -> None:
         """Open a session; connections are made when they are needed.
 
         Args:
             configuration: Address, TLS and credentials.
-            observe: Told of every request.
+            on_call: Told of every request.
             deadline: Seconds that one request may take.
 
         """
@@ -144,7 +144,7 @@ class Api:
         self.fence: Callable[[], None] = lambda: None
         self._configuration = configuration
         self._ssl = RESTClientObject(configuration).ssl_context
-        self._probe = Probe("Kubernetes", observe)
+        self._timer = CallTimer("Kubernetes", on_call)
         self._timeout = aiohttp.ClientTimeout(total=deadline, sock_connect=_CONNECT)
         self._session = self.session()
 
@@ -232,7 +232,7 @@ class Api:
         headers: Mapping[str, str] | None = None,
     ) -> Manifest:
         lost = Unavailable if data is None else Ambiguous
-        with self._probe(operation):
+        with self._timer(operation):
             try:
                 async with self._session.request(
                     method, path, params=params, data=data, headers=headers, timeout=self._timeout

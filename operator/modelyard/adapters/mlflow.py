@@ -8,7 +8,7 @@ HTTP does not belong here (`mlflow_rest`), nor do the endpoints (`mlflow_experim
 import ssl
 
 from modelyard.adapters.bounds import Limits
-from modelyard.adapters.instrument import Probe
+from modelyard.adapters.instrument import CallTimer
 from modelyard.adapters.mlflow_experiments import Experiments
 from modelyard.adapters.mlflow_registry import Registry
 from modelyard.adapters.mlflow_rest import Credentials, Rest
@@ -24,7 +24,7 @@ class Mlflow(Experiments, Runs, Registry):
         self,
         uri: str,
         credentials: Credentials,
-        probe: Probe,
+        timer: CallTimer,
         *,
         deadline: float = 10.0,
         tls: ssl.SSLContext | None = None,
@@ -35,13 +35,13 @@ class Mlflow(Experiments, Runs, Registry):
         Args:
             uri: MLflow's address.
             credentials: The tenant's own.
-            probe: Measures every request.
+            timer: Measures every request.
             deadline: Seconds for one call.
             tls: Whom to trust; None: OpenSSL's own rules.
             limits: Who may be connected to, and how much is taken in.
 
         """
-        super().__init__(Rest(uri, credentials, probe, deadline=deadline, tls=tls, limits=limits))
+        super().__init__(Rest(uri, credentials, timer, deadline=deadline, tls=tls, limits=limits))
 
     async def close(self) -> None:
         """Close the session when the calls in flight have ended."""

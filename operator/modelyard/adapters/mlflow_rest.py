@@ -17,7 +17,7 @@ import aiohttp
 from yarl import URL
 
 from modelyard.adapters.bounds import MIB, SMALL, Limits, TooLarge, document
-from modelyard.adapters.instrument import Probe
+from modelyard.adapters.instrument import CallTimer
 from modelyard.adapters.lookup import Resolver, sockets
 from modelyard.adapters.mlflow_errors import DEPENDENCY, NOBODY, Ask, broken, refusal
 from modelyard.errors import Ambiguous, Invalid, Unavailable
@@ -89,7 +89,7 @@ class Rest:
         self,
         uri: str,
         credentials: Credentials,
-        probe: Probe,
+        timer: CallTimer,
         *,
         deadline: float = 10.0,
         tls: ssl.SSLContext | None = None,
@@ -100,7 +100,7 @@ class Rest:
         Args:
             uri: MLflow's address, with a path if it is served below one.
             credentials: This tenant's own.
-            probe: Measures every request.
+            timer: Measures every request.
             deadline: Seconds for one call as a whole, from waiting for a connection to the parsed
                 answer.
             tls: Whom to trust; None: OpenSSL's own rules, which heed `SSL_CERT_FILE`.
@@ -109,7 +109,7 @@ class Rest:
         """
         limits = limits or Limits()
         self._base = URL(uri.rstrip("/")) / "api/2.0/mlflow"
-        self._probe = probe
+        self._timer = timer
         self._deadline = deadline
         self.bounds = limits.bounds
         self._parsing = limits.parsing.share(1)
@@ -214,7 +214,7 @@ class Rest:
         return (await self._call(ask, _Request(method, path, None, body, write=True), parse)).value
 
     async def _call(self, ask: Ask, request: _Request, parse: Callable[[Json], T]) -> Answer[T]:
-        with self._probe(ask.operation):
+        with self._timer(ask.operation):
             if self._session.closed:
                 raise Unavailable(
                     DEPENDENCY, ask.operation, ask.subject, "the connection was replaced meanwhile"

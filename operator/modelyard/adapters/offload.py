@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 
 from modelyard.errors import Ambiguous, Dependency, Unavailable
 
-__all__ = ["Abandoned", "Lifeline", "Pool", "Share", "lifeline"]
+__all__ = ["Abandoned", "CancelToken", "Pool", "Share", "current_token"]
 
 T = TypeVar("T")
 
@@ -26,10 +26,10 @@ _thread = threading.local()
 
 
 class Abandoned(Exception):
-    """Raised in a thread whose caller has left, by `Lifeline.check`."""
+    """Raised in a thread whose caller has left, by `CancelToken.check`."""
 
 
-class Lifeline:
+class CancelToken:
     """Binds a call in a thread to its caller: the caller sees progress, and can end the call."""
 
     def __init__(self) -> None:
@@ -40,7 +40,7 @@ class Lifeline:
         self._inode = 0
         self.moved = time.monotonic()
 
-    def cut(self) -> None:
+    def cancel(self) -> None:
         """Say that nobody waits any more, and end what the thread waits for."""
         self._cut.set()
         with self._lock:
@@ -82,9 +82,9 @@ class Lifeline:
             self._held = None
 
 
-def lifeline() -> Lifeline | None:
-    """Return the lifeline of the call that runs in this thread."""
-    return getattr(_thread, "lifeline", None)
+def current_token() -> CancelToken | None:
+    """Return the token of the call that runs in this thread."""
+    return getattr(_thread, "token", None)
 
 
 def _shut(connection: socket.socket) -> None:
@@ -175,7 +175,7 @@ class Share:
         self,
         operation: str,
         subject: str,
-        function: Callable[[Lifeline], T],
+        function: Callable[[CancelToken], T],
         *,
         deadline: float,
         write: bool = False,
@@ -186,7 +186,7 @@ class Share:
         Args:
             operation: What is asked, for the error's message.
             subject: What it is asked about.
-            function: Runs in the thread; a long one calls `Lifeline.check` between its steps.
+            function: Runs in the thread; a long one calls `CancelToken.check` between its steps.
             deadline: Seconds to wait, for a slot and for the result together.
             write: The function changes something outside.
             stall: Seconds between two steps after which the call is given up.
@@ -204,20 +204,20 @@ class Share:
                 self._dependency, operation, subject, "too many calls wait for an answer already"
             )
         result: asyncio.Future[T] = loop.create_future()
-        line = Lifeline()
+        token = CancelToken()
         self._idle.clear()
         try:
-            self._start(loop, result, function, line)
+            self._start(loop, result, function, token)
         except RuntimeError:
             self._end()
             raise Unavailable(
                 self._dependency, operation, subject, "this process can start no more threads"
             ) from None
         try:
-            await _settled(result, line, end, stall)
+            await _settled(result, token, end, stall)
         finally:
             if not result.done():
-                line.cut()
+                token.cancel()
                 result.add_done_callback(_forget)
         if result.done():
             return result.result()
@@ -233,8 +233,8 @@ class Share:
         self,
         loop: asyncio.AbstractEventLoop,
         result: "asyncio.Future[Any]",
-        function: Callable[[Lifeline], Any],
-        line: Lifeline,
+        function: Callable[[CancelToken], Any],
+        token: CancelToken,
     ) -> None:
         def settle(value: Any, error: BaseException | None) -> None:
             self._end()
@@ -248,14 +248,14 @@ class Share:
         def work() -> None:
             value: Any = None
             error: BaseException | None = None
-            _thread.lifeline = line
+            _thread.token = token
             try:
-                value = function(line)
+                value = function(token)
             except StopIteration as raised:  # a future refuses to carry it
                 error = RuntimeError(f"StopIteration from a blocking call: {raised}")
             except BaseException as raised:  # noqa: BLE001 - it is handed to whoever waits
                 error = raised
-            line.release()
+            token.release()
             try:
                 loop.call_soon_threadsafe(settle, value, error)
             except RuntimeError:
@@ -271,10 +271,12 @@ class Share:
             self._idle.set()
 
 
-async def _settled(result: "asyncio.Future[Any]", line: Lifeline, end: float, stall: float) -> None:
+async def _settled(
+    result: "asyncio.Future[Any]", token: CancelToken, end: float, stall: float
+) -> None:
     """Wait for a result, until `end` or until the thread takes no step for `stall` seconds."""
     while not result.done():
-        left = min(end, line.moved + stall) - time.monotonic()
+        left = min(end, token.moved + stall) - time.monotonic()
         if left <= 0:
             return
         # wait, not wait_for: a future that the thread will still settle must not be cancelled under

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from modelyard.adapters.pod_counters import Counters
-from modelyard.traffic import Arm, Interval, Seen, Split
+from modelyard.traffic import Arm, Interval, Split, SplitObservation
 
 __all__ = ["Splits"]
 
@@ -92,7 +92,7 @@ class Splits:
 
     def seen(
         self, asked: Split, said: Mapping[str, Counters], there: frozenset[str], now: datetime
-    ) -> Seen:
+    ) -> SplitObservation:
         """Take in what pods say now.
 
         Args:
@@ -113,7 +113,7 @@ class Splits:
         stable = candidate = Arm()
         for each in now_counted.values():
             stable, candidate = _plus(stable, each.stable), _plus(candidate, each.candidate)
-        return Seen(applied, stable, candidate, running.close(now))
+        return SplitObservation(applied, stable, candidate, running.close(now))
 
     def _of(self, asked: Split, now: datetime) -> _Running:
         """Return what runs, or begin: with a first question, other pods, or another revision."""

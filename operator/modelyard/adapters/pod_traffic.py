@@ -13,7 +13,7 @@ from typing import Protocol
 from modelyard.adapters.pod_counters import Counters
 from modelyard.adapters.pod_split import Splits
 from modelyard.plan import Manifest
-from modelyard.traffic import Answered, Seen, Split, Watched
+from modelyard.traffic import Answered, Split, SplitObservation, Watched
 
 __all__ = ["PodTraffic"]
 
@@ -94,7 +94,9 @@ class PodTraffic:
         }
         return found.total
 
-    async def split(self, asked: Split, pods: Iterable[Manifest], now: datetime) -> Seen:
+    async def split(
+        self, asked: Split, pods: Iterable[Manifest], now: datetime
+    ) -> SplitObservation:
         """Return what pods say that split their requests; they are asked each time."""
         there = tuple(pods)
         said = await self._pods.read(there)

@@ -10,8 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
-from modelyard.adapters.instrument import Missing, Probe
-from modelyard.adapters.offload import Lifeline, Pool, Share
+from modelyard.adapters.instrument import CallTimer, Missing
+from modelyard.adapters.offload import CancelToken, Pool, Share
 from modelyard.adapters.s3_blocking import (
     counted,
     create_object,
@@ -62,7 +62,7 @@ class S3:
         self,
         keys: Keys,
         reach: Reach,
-        probe: Probe,
+        timer: CallTimer,
         *,
         clients: Clients,
         pool: Pool,
@@ -74,7 +74,7 @@ class S3:
         Args:
             keys: The tenant's.
             reach: Where it may read and write.
-            probe: Measures every call of this port (not every request).
+            timer: Measures every call of this port (not every request).
             clients: Makes the client.
             pool: Threads for short calls.
             bulk: Threads for reading whole trees, apart from the others, which must not wait for
@@ -84,7 +84,7 @@ class S3:
         """
         self._keys = keys
         self._reach = reach
-        self._probe = probe
+        self._timer = timer
         self._clients = clients
         self._calls = pool.share(_CALLS)
         self._digests = bulk.share(_DIGESTS)
@@ -114,7 +114,7 @@ class S3:
         """
         place = self._writable(Location(bucket, ""), "create bucket")
 
-        def create(client: "S3Client", _: Lifeline) -> None:
+        def create(client: "S3Client", _: CancelToken) -> None:
             try:
                 if self._keys.region == "us-east-1":
                     client.create_bucket(Bucket=place.bucket)
@@ -139,9 +139,9 @@ class S3:
         """
         place = self._readable(parse_uri(uri, "count objects"), "count objects")
 
-        def count(client: "S3Client", lifeline: Lifeline) -> Usage | None:
+        def count(client: "S3Client", token: CancelToken) -> Usage | None:
             try:
-                return counted(client, place, lifeline, self._bounds)
+                return counted(client, place, token, self._bounds)
             except client.exceptions.NoSuchBucket:
                 return None
 
@@ -151,8 +151,8 @@ class S3:
         """List what lies below a prefix, sorted by path. One request for each 1000 objects."""
         place = self._readable(parse_uri(uri, "list objects"), "list objects")
 
-        def listing(client: "S3Client", lifeline: Lifeline) -> tuple[StoredObject, ...]:
-            return tuple(sorted(listed(client, place, lifeline, self._bounds)))
+        def listing(client: "S3Client", token: CancelToken) -> tuple[StoredObject, ...]:
+            return tuple(sorted(listed(client, place, token, self._bounds)))
 
         return await self._run("list objects", str(place), listing, self._deadlines.listing)
 
@@ -165,8 +165,8 @@ class S3:
         """
         place = self._readable(parse_uri(uri, "read object"), "read object")
 
-        def get(client: "S3Client", lifeline: Lifeline) -> bytes:
-            return read_object(client, place, limit, lifeline)
+        def get(client: "S3Client", token: CancelToken) -> bytes:
+            return read_object(client, place, limit, token)
 
         if not place.key or place.key.endswith("/"):
             return None
@@ -191,7 +191,7 @@ class S3:
                 "S3", operation, str(place), f"nothing is stored but below {self._reach.own}"
             )
 
-        def create(client: "S3Client", _: Lifeline) -> None:
+        def create(client: "S3Client", _: CancelToken) -> None:
             create_object(client, place, content, operation)
 
         await self._run(operation, str(place), create, self._deadlines.call, write=True)
@@ -210,7 +210,7 @@ class S3:
         """
         operation = "read artifacts"
         place = self._readable(parse_uri(uri, operation), operation)
-        with self._probe(operation):
+        with self._timer(operation):
             return await self._whole(
                 operation, place, asyncio.get_running_loop().time() + self._deadlines.digest
             )
@@ -243,8 +243,8 @@ class S3:
         if not place.key.endswith("/"):
             raise Invalid("S3", operation, str(place), "a prefix ends with a slash")
 
-        def delete(client: "S3Client", lifeline: Lifeline) -> None:
-            delete_below(client, place, lifeline, operation)
+        def delete(client: "S3Client", token: CancelToken) -> None:
+            delete_below(client, place, token, operation)
 
         await self._run(operation, str(place), delete, self._deadlines.listing, write=True)
 
@@ -266,12 +266,12 @@ class S3:
         self,
         operation: str,
         subject: str,
-        ask: "Callable[[S3Client, Lifeline], T]",
+        ask: "Callable[[S3Client, CancelToken], T]",
         deadline: float,
         *,
         write: bool = False,
     ) -> T:
-        with self._probe(operation):
+        with self._timer(operation):
             return await self._offload(self._calls, operation, subject, ask, deadline, write=write)
 
     async def _offload(
@@ -279,18 +279,18 @@ class S3:
         share: Share,
         operation: str,
         subject: str,
-        ask: "Callable[[S3Client, Lifeline], T]",
+        ask: "Callable[[S3Client, CancelToken], T]",
         deadline: float,
         *,
         write: bool = False,
     ) -> T:
-        def call(lifeline: Lifeline) -> T:
+        def call(token: CancelToken) -> T:
             opened: Opened | None = None
             try:
                 opened = self._made()
-                return ask(opened.client, lifeline)
+                return ask(opened.client, token)
             except BLOCKING_ERRORS as error:
-                lifeline.check()
+                token.check()
                 if opened is not None and strange(error):
                     self._forget(opened)
                 raise translate(error, operation, subject, write=write) from None
@@ -316,8 +316,8 @@ class S3:
         def left() -> float:
             return max(0.0, end - asyncio.get_running_loop().time())
 
-        def listing(client: "S3Client", lifeline: Lifeline) -> list[StoredObject]:
-            found = listed(client, place, lifeline, self._bounds)
+        def listing(client: "S3Client", token: CancelToken) -> list[StoredObject]:
+            found = listed(client, place, token, self._bounds)
             if complaint := unwritable(file.path for file in found):
                 raise Invalid(
                     "S3", operation, str(place), f"{complaint}; no pod could serve this tree"

@@ -8,7 +8,7 @@ from contextlib import closing
 from typing import TYPE_CHECKING
 
 from modelyard.adapters.bounds import Bounds, Room, TooLarge
-from modelyard.adapters.offload import Lifeline
+from modelyard.adapters.offload import CancelToken
 from modelyard.adapters.s3_http import STEP
 from modelyard.api.artifacts import Location, S3Kind, is_folder_mark, read_s3_error
 from modelyard.api.digest import FileDigest
@@ -30,13 +30,13 @@ _LARGEST = 2**50
 
 
 def pages(
-    client: "S3Client", place: Location, line: Lifeline
+    client: "S3Client", place: Location, token: CancelToken
 ) -> "Iterator[ListObjectsV2OutputTypeDef]":
     """List the objects below a place, page by page."""
     for page in client.get_paginator("list_objects_v2").paginate(
         Bucket=place.bucket, Prefix=place.prefix
     ):
-        line.check()
+        token.check()
         yield page
 
 
@@ -59,7 +59,7 @@ def stored(page: "ListObjectsV2OutputTypeDef", place: Location) -> Iterator[Stor
 
 
 def listed(
-    client: "S3Client", place: Location, line: Lifeline, bounds: Bounds
+    client: "S3Client", place: Location, token: CancelToken, bounds: Bounds
 ) -> list[StoredObject]:
     """List the objects below a place.
 
@@ -70,7 +70,7 @@ def listed(
     """
     found: list[StoredObject] = []
     room = Room(bounds)
-    for count, page in enumerate(pages(client, place, line)):
+    for count, page in enumerate(pages(client, place, token)):
         for each in stored(page, place):
             room.take(each.path, each.etag)
             found.append(each)
@@ -88,10 +88,10 @@ def listed(
     return found
 
 
-def counted(client: "S3Client", place: Location, line: Lifeline, bounds: Bounds) -> Usage:
+def counted(client: "S3Client", place: Location, token: CancelToken, bounds: Bounds) -> Usage:
     """Count the objects below a place, as far as the bounds go."""
     objects = size = 0
-    for count, page in enumerate(pages(client, place, line)):
+    for count, page in enumerate(pages(client, place, token)):
         for each in stored(page, place):
             objects, size = objects + 1, size + each.size
         if count + 1 >= bounds.pages and page.get("IsTruncated"):
@@ -99,7 +99,7 @@ def counted(client: "S3Client", place: Location, line: Lifeline, bounds: Bounds)
     return Usage(objects, size)
 
 
-def read_object(client: "S3Client", place: Location, limit: int, line: Lifeline) -> bytes:
+def read_object(client: "S3Client", place: Location, limit: int, token: CancelToken) -> bytes:
     """Read one object, however long the store says that it is.
 
     Raises:
@@ -110,7 +110,7 @@ def read_object(client: "S3Client", place: Location, limit: int, line: Lifeline)
     content = bytearray()
     with closing(answer["Body"]) as body:
         for chunk in body.iter_chunks(STEP):
-            line.check()
+            token.check()
             content += chunk
             if len(content) > limit:
                 raise Invalid("S3", "read object", str(place), f"it is larger than {limit} bytes")
@@ -140,19 +140,19 @@ def create_object(client: "S3Client", place: Location, content: bytes, operation
 
 def hash_object(
     place: Location, file: StoredObject
-) -> "Callable[[S3Client, Lifeline], FileDigest]":
+) -> "Callable[[S3Client, CancelToken], FileDigest]":
     """Return what streams one object and computes its SHA-256, if it is still the one that was
     listed.
     """
 
-    def read(client: "S3Client", line: Lifeline) -> FileDigest:
+    def read(client: "S3Client", token: CancelToken) -> FileDigest:
         digest, size = hashlib.sha256(), 0
         answer = client.get_object(
             Bucket=place.bucket, Key=place.prefix + file.path, IfMatch=f'"{file.etag}"'
         )
         with closing(answer["Body"]) as body:
             for chunk in body.iter_chunks(STEP):
-                line.check()
+                token.check()
                 digest.update(chunk)
                 size += len(chunk)
                 if size > file.size:
@@ -169,10 +169,10 @@ def hash_object(
     return read
 
 
-def delete_below(client: "S3Client", place: Location, line: Lifeline, operation: str) -> None:
+def delete_below(client: "S3Client", place: Location, token: CancelToken, operation: str) -> None:
     """Delete every object below a place, a thousand at a time; a bucket that is gone has none."""
     try:
-        for page in pages(client, place, line):
+        for page in pages(client, place, token):
             keys: list[ObjectIdentifierTypeDef] = [
                 {"Key": found["Key"]} for found in page.get("Contents", ())
             ]

@@ -16,7 +16,7 @@ import botocore.httpsession
 import urllib3.exceptions
 
 from modelyard.adapters.bounds import MIB, TRIED, Bounds, TooLarge, check_xml
-from modelyard.adapters.offload import lifeline
+from modelyard.adapters.offload import current_token
 from modelyard.api.addresses import Addresses
 
 __all__ = ["STEP", "Denied", "Redirected", "Session"]
@@ -141,15 +141,15 @@ def _pools(addresses: Addresses, seconds: float) -> dict[str, type]:
 
 
 def _step() -> None:
-    line = lifeline()
-    if line is not None:
-        line.check()
+    token = current_token()
+    if token is not None:
+        token.check()
 
 
 def _hold(connection: socket.socket) -> None:
-    line = lifeline()
-    if line is not None:
-        line.hold(connection)
+    token = current_token()
+    if token is not None:
+        token.hold(connection)
 
 
 def _connected(connection: Any, addresses: Addresses, seconds: float) -> socket.socket:

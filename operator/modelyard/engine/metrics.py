@@ -14,7 +14,7 @@ from modelyard.api.conditions import EngineReason
 from modelyard.api.kinds import KINDS
 from modelyard.api.registered_model import Outcome
 from modelyard.cache import Cache
-from modelyard.controller import Ended
+from modelyard.controller import Finished
 from modelyard.engine.promotion_metrics import OTHER as _OTHER
 from modelyard.engine.promotion_metrics import PLURAL as _MODELS
 from modelyard.engine.promotion_metrics import SERIES as _SERIES
@@ -26,7 +26,7 @@ from modelyard.engine.rollout_metrics import rollouts
 __all__ = ["Metrics"]
 
 Queued = Callable[[], Mapping[str, tuple[int, float]]]
-Away = Callable[[], Mapping[tuple[str, str], int]]
+Parked = Callable[[], Mapping[tuple[str, str], int]]
 Place = tuple[str, str, str]
 """Kind, namespace, reason."""
 
@@ -181,7 +181,7 @@ class Metrics:
         """
         self._cloud_events_waiting.set_function(waiting)
 
-    def ended(self, what: Ended) -> None:
+    def finished(self, what: Finished) -> None:
         """Count a change of a stage that ended."""
         self._promotions.labels(what.outcome).inc()
         if what.seconds is not None:
@@ -196,30 +196,32 @@ class Metrics:
         cache: Cache,
         kinds: Mapping[str, str],
         queue: Queued,
-        away: Away,
+        parked: Parked,
         dropped: Callable[[], int],
     ) -> None:
-        """Add what is counted when somebody asks: objects by kind and readiness, the queue, and who
-        waits for what is away.
+        """Add the metrics that are computed at each scrape: objects by kind and readiness, the
+        queue, and the objects that wait for a dependency.
 
         Args:
-            cache: Where the objects are.
+            cache: The objects.
             kinds: The kind of each plural.
             queue: Returns depth and oldest age, in seconds, by priority.
-            away: Returns how many objects wait, by namespace and what is away.
-            dropped: Returns how many events did not fit.
+            parked: Returns the number of waiting objects by namespace and dependency.
+            dropped: Returns how many events were dropped.
 
         """
         self._dropped.set_function(dropped)
-        self.registry.register(_OnDemand(cache, kinds, queue, away))
+        self.registry.register(_OnDemand(cache, kinds, queue, parked))
 
 
 class _OnDemand(Collector):
-    def __init__(self, cache: Cache, kinds: Mapping[str, str], queue: Queued, away: Away) -> None:
+    def __init__(
+        self, cache: Cache, kinds: Mapping[str, str], queue: Queued, parked: Parked
+    ) -> None:
         self._cache = cache
         self._kinds = kinds
         self._queue = queue
-        self._away = away
+        self._parked = parked
 
     def collect(self) -> Iterator[Metric]:
         yield from self._objects()
@@ -241,14 +243,14 @@ class _OnDemand(Collector):
             age.add_metric((priority,), seconds)
         yield depth
         yield age
-        away = GaugeMetricFamily(
+        waiting = GaugeMetricFamily(
             "modelyard_objects_waiting",
             "Objects that wait for what is away.",
             labels=("namespace", "dependency"),
         )
-        for place, count in self._away().items():
-            away.add_metric(place, count)
-        yield away
+        for place, count in self._parked().items():
+            waiting.add_metric(place, count)
+        yield waiting
 
     def _objects(self) -> Iterator[Metric]:
         objects = GaugeMetricFamily(

@@ -1,6 +1,6 @@
 """Figures of promotions, read from the statuses of RegisteredModels when Prometheus asks.
 
-What has ended is counted when it is written (`Metrics.ended`).
+What has ended is counted when it is written (`Metrics.finished`).
 """
 
 from collections import Counter as Tally

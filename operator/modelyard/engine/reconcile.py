@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from modelyard.api.conditions import CONNECTION_OPERATION, EngineReason
 from modelyard.cache import Cache, Key
-from modelyard.controller import FINALIZER, AnyController, Ended
+from modelyard.controller import FINALIZER, AnyController, Finished
 from modelyard.engine import report
 from modelyard.engine.clock import Clock
 from modelyard.engine.events import Recorder
@@ -88,7 +88,7 @@ class Reconciler:
         clock: Clock,
         recorder: Recorder,
         fence: Callable[[], None] = lambda: None,
-        ended: Callable[[Ended], None] = lambda _: None,
+        finished: Callable[[Finished], None] = lambda _: None,
         announce: Callable[[Manifest], None] = lambda _: None,
         rounds: int = 25,
         deadline: float = 60.0,
@@ -103,7 +103,7 @@ class Reconciler:
             clock: What time it is.
             recorder: Where Events are recorded.
             fence: Raises `Unavailable` when this process may no longer write.
-            ended: Counts what has ended.
+            finished: Counts what has finished.
             announce: Takes the CloudEvents about what was written.
             rounds: Rounds of one reconcile before other objects have their turn.
             deadline: Seconds that one reconcile may take.
@@ -116,7 +116,7 @@ class Reconciler:
         self._clock = clock
         self._recorder = recorder
         self._fence = fence
-        self._ended = ended
+        self._finished = finished
         self._announce = announce
         self._rounds = rounds
         self._deadline = deadline
@@ -257,8 +257,8 @@ class Reconciler:
         for said in (*report.transitions(old, new), *events):
             self._recorder.record(body, said)
         controller = self._controllers[key.plural]
-        for each in controller.ended(old, new):
-            self._ended(each)
+        for each in controller.finished(old, new):
+            self._finished(each)
         for event in controller.announced(body, old, new):
             self._announce(event)
         return True

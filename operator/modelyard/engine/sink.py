@@ -73,7 +73,7 @@ class Sink:
         *,
         timing: Timing = Timing(),
         length: int = LENGTH,
-        dice: Callable[[], float] = random.random,
+        jitter: Callable[[], float] = random.random,
     ) -> None:
         """Make one with nothing to send.
 
@@ -82,14 +82,14 @@ class Sink:
             counted: Told how each ended.
             timing: How long it waits.
             length: How many may wait.
-            dice: Where chance comes from.
+            jitter: Where chance comes from.
 
         """
         self._post = post
         self._counted = counted
         self._timing = timing
         self._length = length
-        self._dice = dice
+        self._jitter = jitter
         self._backlog: deque[Manifest] = deque()
         self._more = asyncio.Event()
 
@@ -121,7 +121,7 @@ class Sink:
                 log = logger.warning if failures == 1 else logger.debug
                 log("CloudEvents wait, and are sent again: %s", error)
                 pause = backoff(
-                    failures, self._dice, first=self._timing.first, longest=self._timing.longest
+                    failures, self._jitter, first=self._timing.first, longest=self._timing.longest
                 )
                 await asyncio.sleep(
                     min(self._timing.longest, max(pause, getattr(error, "retry_after", 0.0)))

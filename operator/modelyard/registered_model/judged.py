@@ -17,7 +17,7 @@ from modelyard.registered_model import build
 from modelyard.registered_model.judgement import Judgement, sees, verdict
 from modelyard.registered_model.progress import Progress, advanced, begun, key
 from modelyard.registered_model.view import StageView
-from modelyard.traffic import Seen
+from modelyard.traffic import SplitObservation
 
 __all__ = ["KEY", "Said", "intervals", "kept", "said", "unkept"]
 
@@ -69,7 +69,7 @@ def said(view: StageView, hold: timedelta | None = None, left: timedelta = timed
     )
     if asked is None or candidate is None or view.canary is None:
         return Said()
-    seen = view.evidence.split.get(view.name) or Seen()
+    seen = view.evidence.split.get(view.name) or SplitObservation()
     old = begun(
         key(asked, candidate.runtime.identity, view.attempt), view.evidence.progress.get(view.name)
     )
@@ -127,7 +127,7 @@ def _waits(view: StageView, progress: Progress, asked: Analysis) -> str:
     return ""
 
 
-def _advanced(view: StageView, old: Progress, seen: Seen, asked: Analysis) -> Progress:
+def _advanced(view: StageView, old: Progress, seen: SplitObservation, asked: Analysis) -> Progress:
     state = view.status.rollout
     if seen.interval is None or state is None or view.canary is None:
         return old
@@ -155,7 +155,9 @@ def _holds(found: Judgement, asked: Analysis) -> bool:
     return holds.get(found.verdict, False)
 
 
-def _sees(seen: Seen, asked: Analysis, progress: Progress, hold: timedelta, left: timedelta) -> str:
+def _sees(
+    seen: SplitObservation, asked: Analysis, progress: Progress, hold: timedelta, left: timedelta
+) -> str:
     """Say what the hold will have seen at its end, by the requests so far."""
     passed = (hold - left).total_seconds()
     if passed <= 0 or not seen.candidate.requests:
