@@ -226,7 +226,7 @@ async def test_at_the_end_what_a_receiver_does_not_take_is_lost_and_said(
         await rig.sink.close()
     assert (rig.sink.waiting, rig.ended, rig.calls) == (0, {"dropped": 2}, ["unavailable"])
     assert (
-        "lost, for the operator stops:"
+        "lost because the operator stops:"
         " /apis/modelyard.io/v1alpha1/namespaces/risk/registeredmodels/fraud uid/1" in caplog.text
     )
 

@@ -14,9 +14,10 @@ from modelyard.engine.backoff import RateLimiter
 from modelyard.engine.breaker import CircuitBreaker
 from modelyard.engine.clock import Clock
 from modelyard.engine.events import Recorder
+from modelyard.engine.fingerprint import fingerprint
 from modelyard.engine.metrics import Metrics
 from modelyard.engine.queue import Priority, Queue
-from modelyard.engine.reconcile import Reconciler, fingerprint
+from modelyard.engine.reconcile import Reconciler
 from modelyard.engine.report import conditions_of
 from modelyard.engine.result import Outcome
 from modelyard.engine.schedule import Schedule
@@ -315,7 +316,7 @@ class Engine:
 
     # --- state ------------------------------------------------------------------------------------
     def until_audit(self, least: float) -> float:
-        """Return the seconds until the next audit: `least`, or more where there are many objects."""
+        """Return the seconds until the next audit: `least`, or more if there are many objects."""
         return max(least, sum(map(self._cache.count, self._controllers)) / _AUDITED)
 
     def priorities(self) -> dict[str, tuple[int, float]]:
