@@ -179,7 +179,7 @@ async def test_mlflow_away_and_back(mlflow: World, name: str):
         mlflow.client.experiment(name),
         mlflow.client.create_experiment(name, "s3://b/", {}),
     ):
-        with pytest.raises(Unavailable, match="nobody answers") as caught:
+        with pytest.raises(Unavailable, match="nothing answers") as caught:
             await call
         assert type(caught.value) is Unavailable
     await mlflow.proxy.listen()

@@ -132,7 +132,7 @@ async def test_the_allowed_are_connected_to_and_what_does_not_answer_is_said_in_
         await ask(f"http://127.0.0.1:{listener.port}", limits())
         await ask(f"http://localhost:{listener.port}", limits(allow=("localhost",)))
     assert len(listener.seen) == 2
-    assert "nobody answers at its address" in await told(
+    assert "nothing answers at its address" in await told(
         ask, f"http://127.0.0.1:{free_port()}", limits()
     )
 

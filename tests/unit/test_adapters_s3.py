@@ -129,7 +129,7 @@ def make(endpoint: str, deadlines: Deadlines | None = None) -> S3:
 )
 async def test_nobody_listening_is_never_ambiguous(call: Callable):
     store = make(f"http://127.0.0.1:{free_port()}")
-    with pytest.raises(Unavailable, match="nobody answers") as caught:
+    with pytest.raises(Unavailable, match="nothing answers") as caught:
         await call(store)
     assert type(caught.value) is Unavailable
     await store.close()

@@ -1,6 +1,4 @@
-"""Conversations with S3 that take more than one request, for a thread. They raise what boto3
-raises; `s3` translates.
-"""
+"""Blocking calls of S3, for a thread. They raise boto3's errors; `s3` translates them."""
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
@@ -26,7 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["counted", "create_object", "delete_below", "hash_object", "listed", "read_object"]
 
 _LARGEST = 2**50
-"""Bytes of an object; S3's own limit is far below."""
+"""Maximum bytes of an object; S3's own limit is far below."""
 
 
 def pages(
@@ -41,11 +39,11 @@ def pages(
 
 
 def stored(page: "ListObjectsV2OutputTypeDef", place: Location) -> Iterator[StoredObject]:
-    """Return a page's objects, without the marks that show folders.
+    """Return a page's objects, without the empty ones that show folders.
 
     Raises:
-        KeyError: It lacks a key, a size or an ETag.
-        ValueError: No object has such a size.
+        KeyError: A key, a size or an ETag is missing.
+        ValueError: A size is impossible.
 
     """
     for found in page.get("Contents", ()):
@@ -64,8 +62,8 @@ def listed(
     """List the objects below a place.
 
     Raises:
-        TooLarge: There are more than a model has.
-        Unavailable: The listing has no end.
+        TooLarge: There are more objects than a model can have.
+        Unavailable: The listing did not end within the limits.
 
     """
     found: list[StoredObject] = []
@@ -76,20 +74,20 @@ def listed(
             found.append(each)
         if len(found) > bounds.objects:
             raise TooLarge(
-                f"more than {bounds.objects} objects lie there; no model has as many files"
+                f"it has more than {bounds.objects} objects, which is the maximum of a model"
             )
         if count >= bounds.pages:
             raise Unavailable(
                 "S3",
                 "list objects",
                 str(place),
-                f"the listing has no end within {bounds.pages} pages",
+                f"the listing did not end within {bounds.pages} pages",
             )
     return found
 
 
 def counted(client: "S3Client", place: Location, token: CancelToken, bounds: Bounds) -> Usage:
-    """Count the objects below a place, as far as the bounds go."""
+    """Count the objects below a place, within the limits."""
     objects = size = 0
     for count, page in enumerate(pages(client, place, token)):
         for each in stored(page, place):
@@ -100,7 +98,7 @@ def counted(client: "S3Client", place: Location, token: CancelToken, bounds: Bou
 
 
 def read_object(client: "S3Client", place: Location, limit: int, token: CancelToken) -> bytes:
-    """Read one object, however long the store says that it is.
+    """Read one object, whatever size the store announces.
 
     Raises:
         Invalid: It is longer than `limit` bytes.
@@ -118,10 +116,10 @@ def read_object(client: "S3Client", place: Location, limit: int, token: CancelTo
 
 
 def create_object(client: "S3Client", place: Location, content: bytes, operation: str) -> None:
-    """Store one object, if nothing lies there.
+    """Store one object unless one exists there.
 
     Raises:
-        Conflict: Something does.
+        Conflict: An object exists there.
 
     """
     try:
@@ -134,16 +132,14 @@ def create_object(client: "S3Client", place: Location, content: bytes, operation
         )
     except client.exceptions.ClientError as error:
         if read_s3_error(error.response).kind is S3Kind.CHANGED:
-            raise Conflict("S3", operation, str(place), "an object lies there already") from None
+            raise Conflict("S3", operation, str(place), "an object exists there already") from None
         raise
 
 
 def hash_object(
     place: Location, file: StoredObject
 ) -> "Callable[[S3Client, CancelToken], FileDigest]":
-    """Return what streams one object and computes its SHA-256, if it is still the one that was
-    listed.
-    """
+    """Return a function that streams one object, as it was listed, and computes its SHA-256."""
 
     def read(client: "S3Client", token: CancelToken) -> FileDigest:
         digest, size = hashlib.sha256(), 0
@@ -162,7 +158,7 @@ def hash_object(
                 "S3",
                 "read artifacts",
                 f"{place}",
-                "an object came back with another size than the listing says",
+                "an object's size differs from the listing",
             )
         return FileDigest(file.path, size, digest.hexdigest())
 
@@ -170,7 +166,7 @@ def hash_object(
 
 
 def delete_below(client: "S3Client", place: Location, token: CancelToken, operation: str) -> None:
-    """Delete every object below a place, a thousand at a time; a bucket that is gone has none."""
+    """Delete every object below a place, a thousand at a time; a missing bucket is no error."""
     try:
         for page in pages(client, place, token):
             keys: list[ObjectIdentifierTypeDef] = [
@@ -180,18 +176,18 @@ def delete_below(client: "S3Client", place: Location, token: CancelToken, operat
                 answer = client.delete_objects(
                     Bucket=place.bucket, Delete={"Objects": keys, "Quiet": True}
                 )
-                _complain(answer.get("Errors", ()), place, operation)
+                _check_deleted(answer.get("Errors", ()), place, operation)
     except client.exceptions.NoSuchBucket:
         return
 
 
-def _complain(errors: "Sequence[ErrorTypeDef]", place: Location, operation: str) -> None:
-    """Tell that the store kept some of them."""
+def _check_deleted(errors: "Sequence[ErrorTypeDef]", place: Location, operation: str) -> None:
+    """Raise if the store did not delete some of the objects."""
     if any(error.get("Code") == "AccessDenied" for error in errors):
         raise Forbidden(
             "S3", operation, str(place), "the connection's keys may not delete some of the objects"
         )
     if errors:
         raise Unavailable(
-            "S3", operation, str(place), f"the store kept {len(errors)} of the objects"
+            "S3", operation, str(place), f"the store did not delete {len(errors)} of the objects"
         )
