@@ -18,7 +18,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Self
 
-from modelyard.adapters.instrument import Probe
+from modelyard.adapters.instrument import CallTimer
 from modelyard.adapters.mlflow import Credentials, Mlflow
 from modelyard.adapters.offload import Pool
 from modelyard.adapters.s3 import S3, Deadlines
@@ -72,21 +72,21 @@ async def _attacked(url: str) -> dict[str, object]:
 
     def mlflow(how: str) -> Mlflow:
         made = Mlflow(
-            f"{url}/{how}", Credentials(), Probe("MLflow", lambda *_: None), limits=shared
+            f"{url}/{how}", Credentials(), CallTimer("MLflow", lambda *_: None), limits=shared
         )
         opened.append(made)
         return made
 
     def s3(how: str) -> S3:
-        keys, reach, probe = (
+        keys, reach, timer = (
             Keys(f"{url}/{how}", "a", "b"),
             Reach("bucket", "risk"),
-            Probe("S3", lambda *_: None),
+            CallTimer("S3", lambda *_: None),
         )
         made = S3(
             keys,
             reach,
-            probe,
+            timer,
             clients=clients,
             pool=Pool("S3", 4),
             bulk=Pool("S3", 4),

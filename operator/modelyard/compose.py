@@ -9,11 +9,12 @@ from modelyard.adapters import kubernetes_api, kubernetes_freeze
 from modelyard.adapters.bounds import Bounds, Limits
 from modelyard.adapters.cloud_events import DEPENDENCY, CloudEvents
 from modelyard.adapters.connection import Tenants
-from modelyard.adapters.instrument import Probe
-from modelyard.adapters.kubernetes import Kubernetes, Leases
+from modelyard.adapters.instrument import CallTimer
+from modelyard.adapters.kubernetes import Kubernetes
 from modelyard.adapters.kubernetes_address import api_addresses
 from modelyard.adapters.kubernetes_freeze import Freezes
 from modelyard.adapters.kubernetes_known import answers
+from modelyard.adapters.kubernetes_leases import Leases
 from modelyard.adapters.kubernetes_policies import Policies
 from modelyard.adapters.kubernetes_watch import WATCHED, Watch
 from modelyard.adapters.pod_counters import PodCounters
@@ -129,7 +130,7 @@ def _events(settings: Settings, metrics: Metrics) -> CloudEvents | None:
         return None
     return CloudEvents(
         settings.events_sink,
-        Probe(DEPENDENCY, metrics.called),
+        CallTimer(DEPENDENCY, metrics.called),
         token_file=settings.events_token_file,
     )
 

@@ -10,7 +10,7 @@ from modelyard.errors import ModelyardError
 from modelyard.plan import Finalize, Manifest, Plan, Rest
 from modelyard.ports import Cluster, Ports
 
-__all__ = ["FINALIZER", "AnyController", "Controller", "Ended", "Relation"]
+__all__ = ["FINALIZER", "AnyController", "Controller", "Finished", "Relation"]
 
 FINALIZER = "modelyard.io/external-cleanup"
 
@@ -34,7 +34,7 @@ class Relation:
 
 
 @dataclass(frozen=True)
-class Ended:
+class Finished:
     """Something that a status says has ended, for metrics.
 
     Attributes:
@@ -65,7 +65,7 @@ class Controller(Generic[ResourceT, ObservationT, StatusT]):
             `on_error`.
         reads_last: How long answers of MLflow and S3 may be used again while a change is under way
             (the status is not Ready) and only owned objects change; None: every reconcile reads.
-        ended: What a status that was written says has ended since the one before, as JSON. Pure.
+        finished: What a status that was written says has ended since the one before, as JSON. Pure.
         announced: The CloudEvents about an object, from its status before and the one that was
             written, as JSON. Pure.
 
@@ -80,7 +80,7 @@ class Controller(Generic[ResourceT, ObservationT, StatusT]):
     relations: tuple[Relation, ...] = ()
     survives_refusals: bool = False
     reads_last: timedelta | None = None
-    ended: Callable[[Manifest, Manifest], Iterable[Ended]] = lambda _before, _after: ()
+    finished: Callable[[Manifest, Manifest], Iterable[Finished]] = lambda _before, _after: ()
     announced: Callable[[Manifest, Manifest, Manifest], Iterable[Manifest]] = (
         lambda _body, _before, _after: ()
     )

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from modelyard.plan import Manifest
 
-__all__ = ["Answered", "Arm", "Interval", "Seen", "Split", "Traffic", "Watched"]
+__all__ = ["Answered", "Arm", "Interval", "Split", "SplitObservation", "Traffic", "Watched"]
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ class Interval:
 
 
 @dataclass(frozen=True)
-class Seen:
+class SplitObservation:
     """The answers of the pods that split their requests.
 
     Attributes:
@@ -126,7 +126,9 @@ class Traffic(Protocol):
         """
         ...
 
-    async def split(self, asked: Split, pods: Iterable[Manifest], now: datetime) -> Seen:
+    async def split(
+        self, asked: Split, pods: Iterable[Manifest], now: datetime
+    ) -> SplitObservation:
         """Ask every pod that splits its requests for its revision and its counts.
 
         An interval in which the revision changed, or before which an operator started, is dropped.

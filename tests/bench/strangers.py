@@ -16,7 +16,7 @@ from pathlib import Path
 
 from sqlalchemy import create_engine, text
 
-from modelyard.adapters.instrument import Probe
+from modelyard.adapters.instrument import CallTimer
 from modelyard.adapters.mlflow import Credentials, Mlflow
 from modelyard.api.run_status import RunStatus
 from modelyard.errors import Unavailable
@@ -93,7 +93,7 @@ async def _attacked() -> dict[str, dict[str, float]]:
 
 
 def _client(url: str) -> Mlflow:
-    return Mlflow(url, Credentials(), Probe("MLflow", lambda *_: None), limits=limits())
+    return Mlflow(url, Credentials(), CallTimer("MLflow", lambda *_: None), limits=limits())
 
 
 async def _logged(url: str, database: str) -> str:

@@ -17,7 +17,7 @@ from typing import Any
 
 import aiohttp
 
-from modelyard.adapters.instrument import Probe
+from modelyard.adapters.instrument import CallTimer
 from modelyard.adapters.mlflow import Credentials, Mlflow
 from tests.bench.figures import Samples
 from tests.cluster.console import Console
@@ -92,7 +92,7 @@ async def adapter(url: str, calls: list[object]) -> AsyncIterator[Life]:
     tracking = Mlflow(
         url,
         Credentials(),
-        Probe("MLflow", lambda *measured: calls.append(measured)),
+        CallTimer("MLflow", lambda *measured: calls.append(measured)),
         limits=limits(),
     )
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from modelyard.adapters.instrument import Probe
+from modelyard.adapters.instrument import CallTimer
 from modelyard.adapters.mlflow import Credentials, Mlflow
 from modelyard.adapters.offload import Pool
 from modelyard.adapters.s3 import S3, Deadlines
@@ -87,7 +87,7 @@ async def world(request: pytest.FixtureRequest) -> AsyncIterator[World]:
         return
     url = getattr(request.getfixturevalue("mlflows"), request.param)
     client = Mlflow(
-        url, Credentials(), Probe("MLflow", lambda *_: None), limits=limits(), deadline=DEADLINE
+        url, Credentials(), CallTimer("MLflow", lambda *_: None), limits=limits(), deadline=DEADLINE
     )
     yield RealWorld(client, url)
     await client.close()
@@ -111,11 +111,11 @@ async def store(request: pytest.FixtureRequest, name: str) -> AsyncIterator[Stor
     for bucket in (own, other):
         hand.create_bucket(Bucket=bucket)
     keys = Keys(server.url, server.access_key, server.secret_key)
-    probe = Probe("S3", lambda *_: None)
+    timer = CallTimer("S3", lambda *_: None)
     client = S3(
         keys,
         Reach(own, "risk", frozenset({Location(other, "")})),
-        probe,
+        timer,
         clients=Clients(limits=limits()),
         pool=Pool("S3", 8),
         bulk=Pool("S3", 4),

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from modelyard.adapters.instrument import Probe
+from modelyard.adapters.instrument import CallTimer
 from modelyard.adapters.mlflow import Credentials, Mlflow
 from modelyard.api.kinds import KINDS
 from modelyard.api.schema import crd
@@ -80,7 +80,7 @@ class Taker:
 
     async def _open(self, url: str) -> Mlflow:
         return Mlflow(
-            url, Credentials(), Probe("MLflow", lambda *_: None), limits=limits(), deadline=60.0
+            url, Credentials(), CallTimer("MLflow", lambda *_: None), limits=limits(), deadline=60.0
         )
 
     def do(self, call: Any) -> Any:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 import pytest
 
-from modelyard.adapters.instrument import Probe
+from modelyard.adapters.instrument import CallTimer
 from modelyard.adapters.mlflow import Credentials, Mlflow
 from modelyard.adapters.offload import Pool
 from modelyard.adapters.s3 import S3
@@ -64,7 +64,7 @@ async def world(
     tracking = Mlflow(
         mlflows.sqlite,
         Credentials(),
-        Probe("MLflow", lambda *_: None),
+        CallTimer("MLflow", lambda *_: None),
         limits=limits(),
         deadline=60.0,
     )
@@ -73,7 +73,7 @@ async def world(
     store = S3(
         keys,
         reach,
-        Probe("S3", lambda *_: None),
+        CallTimer("S3", lambda *_: None),
         clients=Clients(limits=limits()),
         pool=Pool("S3", 8),
         bulk=Pool("S3", 4),

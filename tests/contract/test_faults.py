@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from modelyard.adapters.instrument import Probe
+from modelyard.adapters.instrument import CallTimer
 from modelyard.adapters.mlflow import Credentials, Mlflow
 from modelyard.adapters.offload import Pool
 from modelyard.adapters.s3 import S3, Deadlines
@@ -65,16 +65,16 @@ class World:
 async def mlflow(mlflows: Mlflows, request: pytest.FixtureRequest) -> AsyncIterator[World]:
     observed: list[tuple[str, str]] = []
     async with fault_proxy(mlflows.sqlite) as proxy, AsyncExitStack() as stack:
-        probe = Probe(
+        timer = CallTimer(
             "MLflow", lambda _, operation, outcome, __: observed.append((operation, outcome))
         )
         client = Mlflow(
-            proxy.url, Credentials(), probe, limits=limits(), deadline=patience(request)
+            proxy.url, Credentials(), timer, limits=limits(), deadline=patience(request)
         )
         straight = Mlflow(
             mlflows.sqlite,
             Credentials(),
-            Probe("MLflow", lambda *_: None),
+            CallTimer("MLflow", lambda *_: None),
             limits=limits(),
             deadline=60.0,
         )
@@ -179,7 +179,7 @@ async def test_mlflow_away_and_back(mlflow: World, name: str):
         mlflow.client.experiment(name),
         mlflow.client.create_experiment(name, "s3://b/", {}),
     ):
-        with pytest.raises(Unavailable, match="nobody answers") as caught:
+        with pytest.raises(Unavailable, match="nothing answers") as caught:
             await call
         assert type(caught.value) is Unavailable
     await mlflow.proxy.listen()
@@ -190,7 +190,7 @@ async def test_mlflow_refuses_a_host_that_it_was_not_told_of(mlflow: World, mlfl
     client = Mlflow(
         mlflows.sqlite.replace("127.0.0.1", "mlflow.localhost"),
         Credentials(),
-        Probe("MLflow", lambda *_: None),
+        CallTimer("MLflow", lambda *_: None),
         limits=limits(),
     )
     with pytest.raises(ModelyardError) as caught:
@@ -228,7 +228,7 @@ async def s3(
         store = S3(
             Keys(proxy.url, minio.access_key, minio.secret_key),
             Reach(bucket, "risk"),
-            Probe("S3", lambda *_: None),
+            CallTimer("S3", lambda *_: None),
             clients=CLIENTS,
             pool=Pool("S3", 8),
             bulk=Pool("S3", 4),
@@ -291,7 +291,7 @@ async def test_a_stranger_is_not_asked_again_on_the_connection_that_led_to_it(
         store = S3(
             keys,
             reach,
-            Probe("S3", lambda *_: None),
+            CallTimer("S3", lambda *_: None),
             clients=CLIENTS,
             pool=Pool("S3", 4),
             bulk=Pool("S3", 4),
@@ -375,7 +375,7 @@ async def test_wrong_keys_are_told_from_a_missing_bucket(minio: servers.Minio, n
         return S3(
             Keys(minio.url, access, secret),
             reach,
-            Probe("S3", lambda *_: None),
+            CallTimer("S3", lambda *_: None),
             clients=CLIENTS,
             pool=Pool("S3", 4),
             bulk=Pool("S3", 4),

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from modelyard.adapters.instrument import Probe
+from modelyard.adapters.instrument import CallTimer
 from modelyard.adapters.mlflow import Credentials, Mlflow
 from modelyard.errors import Invalid
 from tests.contract.conftest import Mlflows
@@ -42,16 +42,16 @@ async def test_fewer_runs_a_page_are_asked_for_and_what_is_not_read_is_said(
     mlflows: Mlflows, name: str
 ):
     answers: list[str] = []
-    probe = Probe(
+    timer = CallTimer(
         "MLflow",
         lambda _, operation, outcome, __: (
             answers.append(outcome) if operation == "search runs of" else None
         ),
     )
     bounds = {"answer": 2 * RUN, "parsed": 100 * RUN}
-    plain = Mlflow(mlflows.sqlite, Credentials(), probe, limits=limits(**bounds))
-    brief = Mlflow(mlflows.sqlite, Credentials(), probe, limits=limits(**bounds, search=2 * RUN))
-    tight = Mlflow(mlflows.sqlite, Credentials(), probe, limits=limits(answer=RUN // 10))
+    plain = Mlflow(mlflows.sqlite, Credentials(), timer, limits=limits(**bounds))
+    brief = Mlflow(mlflows.sqlite, Credentials(), timer, limits=limits(**bounds, search=2 * RUN))
+    tight = Mlflow(mlflows.sqlite, Credentials(), timer, limits=limits(answer=RUN // 10))
     experiment = await plain.create_experiment(name, f"s3://mlflow-artifacts/risk/{name}", {})
     made = [
         await plain.create_run(experiment, f"r{number}", {"modelyard.io/name": f"r{number}"})

@@ -102,7 +102,7 @@ async def test_an_object_that_nobody_controls_is_never_taken_over(
     if not forged:
         del theirs["metadata"]["labels"]
     await ground.create(theirs)
-    with pytest.raises(Invalid, match="there is one already"):
+    with pytest.raises(Invalid, match="exists already, and has another owner"):
         await ground.port.apply(config_map(name, ground.owner, {"ours": "1"}))
     assert (await there(ground, MAPS, name))["data"] == {"theirs": "1"}
     assert names(ground) == set()
@@ -116,7 +116,7 @@ async def test_an_object_that_another_controls_is_never_taken_over(
     forged["metadata"]["ownerReferences"] = [controlled_by(other)]
     await ground.create(forged)
     with pytest.raises(
-        Invalid, match=f"there is one already, of the Experiment {name}-other; choose a name"
+        Invalid, match=f"the Experiment {name}-other owns an object of this name already; rename"
     ):
         await ground.port.apply(config_map(name, ground.owner, {"a": "2"}))
     assert names(ground) == set()

@@ -39,7 +39,7 @@ async def test_a_watch_heals(
 ) -> None:
     between.once(watch, fault, times=2)
     async with operator(between.kubeconfig(server.folder), MODELYARD_WATCH_SILENCE="2") as process:
-        await process.says("At work")
+        await process.says("Started reconciling")
         await admin.create("toy", value="red", outside=False)
         await admin.ready("toy", value="red")
         await admin.patch("toy", {"spec": {"value": "blue"}})
@@ -103,7 +103,7 @@ async def test_a_storm_of_faults_passes(
     faults = [*STREAMS.values(), *LOST.values(), Fault(status=409), Fault(status=422)]
     storm = lambda _request: dice.choice(faults) if dice.random() < 0.3 else None  # noqa: E731
     async with operator(between.kubeconfig(server.folder), MODELYARD_WATCH_SILENCE="2") as process:
-        await process.says("At work")
+        await process.says("Started reconciling")
         between.choose = storm
         names = [f"toy-{number}" for number in range(10)]
         for name in names:

@@ -17,9 +17,9 @@ async def test_the_second_replica_stands_by_and_takes_over_at_once_when_the_firs
         operator(server.kubeconfig, "one") as first,
         operator(server.kubeconfig, "two") as second,
     ):
-        await first.says("At work") if await until(
+        await first.says("Started reconciling") if await until(
             admin.holder, "somebody holds the lease"
-        ) == "one" else await second.says("At work")
+        ) == "one" else await second.says("Started reconciling")
         leader, other = (first, second) if await admin.holder() == "one" else (second, first)
         await other.says("Waiting for the lease")
         assert (await other.page("/readyz"))[0] == 200
@@ -28,7 +28,7 @@ async def test_the_second_replica_stands_by_and_takes_over_at_once_when_the_firs
         await admin.create("early", outside=False)
         await admin.ready("early")
         assert await leader.stop() == 0
-        await other.says("At work")
+        await other.says("Started reconciling")
         await admin.create("late", outside=False)
         await admin.ready("late")
 
@@ -37,12 +37,12 @@ async def test_the_second_replica_takes_over_when_the_first_is_killed(
     server: ApiServer, admin: User
 ) -> None:
     async with operator(server.kubeconfig, "one") as first:
-        await first.says("At work")
+        await first.says("Started reconciling")
         async with operator(server.kubeconfig, "two") as second:
             await second.says("Waiting for the lease")
             await admin.create("toy", outside=False)
             await first.kill()
-            await second.says("At work")
+            await second.says("Started reconciling")
             await admin.ready("toy")
 
 
@@ -50,14 +50,14 @@ async def test_a_leader_that_was_stopped_writes_nothing_when_it_goes_on(
     server: ApiServer, admin: User
 ) -> None:
     async with proxy(server) as ones, operator(ones.kubeconfig(server.folder), "one") as first:
-        await first.says("At work")
+        await first.says("Started reconciling")
         await admin.create("toy", children=3, outside=False)
         await admin.ready("toy")
         async with operator(server.kubeconfig, "two") as second:
             await second.says("Waiting for the lease")
             os.kill(first.process.pid, signal.SIGSTOP)
             try:
-                await second.says("At work")
+                await second.says("Started reconciling")
                 await admin.patch("toy", {"spec": {"value": "new"}})
                 await admin.ready("toy", value="new")
                 await admin.patch("toy", {"spec": {"value": "newer"}})
@@ -65,7 +65,7 @@ async def test_a_leader_that_was_stopped_writes_nothing_when_it_goes_on(
             finally:
                 os.kill(first.process.pid, signal.SIGCONT)
             assert await first.ended() == 1
-            assert any("Ending at once" in line for line in first.log)
+            assert any("Exiting immediately" in line for line in first.log)
             assert ones.writes == []
             await admin.ready("toy", value="newer")
 
@@ -77,12 +77,12 @@ async def test_a_leader_that_cannot_renew_stops_writing_and_goes_on_when_nobody_
         proxy(server) as between,
         operator(between.kubeconfig(server.folder), "one") as process,
     ):
-        await process.says("At work")
+        await process.says("Started reconciling")
         between.once(lambda request: "/leases/" in request.path, Fault(status=503), times=12)
-        await process.says("nothing is written")
+        await process.says("writes are blocked")
         between.trace.clear()
         await admin.create("toy", outside=False)
-        await process.says("going on")
+        await process.says("writes are allowed again")
         assert between.writes == [] or await admin.get("toy") is not None
         await admin.ready("toy")
         assert process.process.returncode is None

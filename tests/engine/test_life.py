@@ -152,7 +152,7 @@ async def test_a_restart_writes_nothing(server: ApiServer, admin: User, between:
     for _ in range(2):
         between.trace.clear()
         async with operator(config) as process:
-            await process.says("At work")
+            await process.says("Started reconciling")
             status, figures = await process.page("/readyz")
             assert status == 200, figures
 

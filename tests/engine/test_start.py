@@ -20,7 +20,7 @@ async def test_it_waits_for_the_crds_loudly_and_survives_an_api_server_that_dies
             await admin.namespace("modelyard-system")
             await admin.namespace("risk")
             await admin.install()
-            await process.says("At work")
+            await process.says("Started reconciling")
             assert (await process.page("/readyz"))[0] == 200
             for number in range(50):
                 await admin.create(f"toy-{number}", outside=False)

@@ -185,7 +185,9 @@ class FakeCluster:
                 self._cache.remove(*place, pod.uid)
                 return
             if live["metadata"]["uid"] != pod.uid:
-                raise Conflict("Kubernetes", "tell Pod", pod.name, "another one has its name now")
+                raise Conflict(
+                    "Kubernetes", "tell Pod", pod.name, "another object has its name now"
+                )
             body = copied(live)
             said = {
                 key: value

@@ -157,7 +157,7 @@ class World:
             options=self._options,
             metrics=self.metrics,
             announce=self.announced.append,
-            dice=lambda: 0.5,
+            jitter=lambda: 0.5,
         )
         engine.open()
         return engine

@@ -64,7 +64,7 @@ class World:
             clock=self.clock,
             options=self.options,
             metrics=self.metrics,
-            dice=lambda: 0.5,
+            jitter=lambda: 0.5,
             fence=self._fence,
         )
         self.engine.open()

@@ -13,7 +13,7 @@ from typing import Any
 from modelyard.errors import Forbidden
 from modelyard.kube.names import IDENTITY_LABEL, STAGE_LABEL, TRAFFIC_ANNOTATION
 from modelyard.plan import Action, Apply, Manifest, Tell
-from modelyard.traffic import Answered, Arm, Interval, Seen, Split, Watched
+from modelyard.traffic import Answered, Arm, Interval, Split, SplitObservation, Watched
 from tests.unit.builders import pod, terminated
 from tests.unit.model_world import ROUNDS, World
 
@@ -40,7 +40,9 @@ class SplitTraffic:
     async def answered(self, watched: Watched, pods: Iterable[Manifest], now: datetime) -> Answered:
         return Answered()
 
-    async def split(self, asked: Split, pods: Iterable[Manifest], now: datetime) -> Seen:
+    async def split(
+        self, asked: Split, pods: Iterable[Manifest], now: datetime
+    ) -> SplitObservation:
         revisions = {
             str(each["metadata"]["uid"]): self.world.applied.get(str(each["metadata"]["uid"]), 0)
             for each in pods
@@ -50,7 +52,7 @@ class SplitTraffic:
         if asked.judged < len(self.intervals) and now - begun >= asked.interval:
             stable, candidate = self.intervals[asked.judged]
             interval = Interval(asked.judged + 1, stable, candidate)
-        return Seen(revisions, candidate=Arm(self.requests), interval=interval)
+        return SplitObservation(revisions, candidate=Arm(self.requests), interval=interval)
 
 
 class RolloutWorld(World):

@@ -21,7 +21,7 @@ from pydantic import ValidationError
 from modelyard import compose
 from modelyard.adapters.bounds import Limits
 from modelyard.adapters.connection import Tenants
-from modelyard.adapters.instrument import Probe
+from modelyard.adapters.instrument import CallTimer
 from modelyard.adapters.mlflow import Credentials, Mlflow
 from modelyard.adapters.offload import Pool
 from modelyard.adapters.s3 import S3, Deadlines
@@ -70,7 +70,7 @@ Ask = Callable[[str, Limits], Awaitable[object]]
 
 
 async def mlflow(url: str, shared: Limits) -> object:
-    client = Mlflow(url, Credentials(), Probe("MLflow", lambda *_: None), limits=shared)
+    client = Mlflow(url, Credentials(), CallTimer("MLflow", lambda *_: None), limits=shared)
     try:
         return await client.delete_run("r")
     finally:
@@ -82,7 +82,7 @@ async def s3(url: str, shared: Limits) -> object:
     client = S3(
         keys,
         Reach("bucket", "risk"),
-        Probe("S3", lambda *_: None),
+        CallTimer("S3", lambda *_: None),
         clients=Clients(limits=shared),
         pool=pool,
         bulk=pool,
@@ -132,7 +132,7 @@ async def test_the_allowed_are_connected_to_and_what_does_not_answer_is_said_in_
         await ask(f"http://127.0.0.1:{listener.port}", limits())
         await ask(f"http://localhost:{listener.port}", limits(allow=("localhost",)))
     assert len(listener.seen) == 2
-    assert "nobody answers at its address" in await told(
+    assert "nothing answers at its address" in await told(
         ask, f"http://127.0.0.1:{free_port()}", limits()
     )
 
@@ -212,8 +212,8 @@ async def test_with_tls_too_a_connection_is_judged_used_again_and_ended_at_the_d
     def store(shared: Limits) -> S3:
         clients, pool = Clients(str(certificate), limits=shared), Pool("S3", 4)
         deadlines = Deadlines(listing=2.0)
-        reach, probe = Reach("bucket", "risk"), Probe("S3", lambda *_: None)
-        return S3(keys, reach, probe, clients=clients, pool=pool, bulk=pool, deadlines=deadlines)
+        reach, timer = Reach("bucket", "risk"), CallTimer("S3", lambda *_: None)
+        return S3(keys, reach, timer, clients=clients, pool=pool, bulk=pool, deadlines=deadlines)
 
     denied, allowed = store(Limits()), store(limits())
     with pytest.raises(Unavailable) as caught:

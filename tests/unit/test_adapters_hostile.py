@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from modelyard.adapters.bounds import Bounds, Limits
-from modelyard.adapters.instrument import Probe
+from modelyard.adapters.instrument import CallTimer
 from modelyard.adapters.mlflow import Credentials, Mlflow
 from modelyard.adapters.mlflow_rest import Answer, Oversized
 from modelyard.adapters.mlflow_search import Pace, Page
@@ -50,9 +50,9 @@ class World:
 
     def mlflow(self, how: str, deadline: float = 5.0) -> Mlflow:
         """One tenant's MLflow, which answers so."""
-        probe = Probe("MLflow", lambda *_: None)
+        timer = CallTimer("MLflow", lambda *_: None)
         made = Mlflow(
-            f"{self.server.url}/{how}", Credentials(), probe, deadline=deadline, limits=self.shared
+            f"{self.server.url}/{how}", Credentials(), timer, deadline=deadline, limits=self.shared
         )
         self.stack.push_async_callback(made.close)
         return made
@@ -62,7 +62,7 @@ class World:
         made = S3(
             Keys(f"{self.server.url}/{how}", "a", "b"),
             Reach("bucket", "risk"),
-            Probe("S3", lambda *_: None),
+            CallTimer("S3", lambda *_: None),
             clients=CLIENTS,
             pool=Pool("S3", 4),
             bulk=self.bulk,
@@ -228,7 +228,7 @@ async def test_an_object_without_its_length_is_read_and_one_that_is_longer_than_
     assert (await store.digest(TREE)).bytes == 3
     with pytest.raises(Invalid, match="larger than 100 bytes"):
         await world.s3("endless-object").read("s3://bucket/risk/m/a", 100)
-    with pytest.raises(Unavailable, match="another size"):
+    with pytest.raises(Unavailable, match="differs from the listing"):
         await world.s3("endless-object").digest(TREE)
 
 

@@ -11,7 +11,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from modelyard.adapters.instrument import Probe
+from modelyard.adapters.instrument import CallTimer
 from modelyard.adapters.mlflow import Credentials, Mlflow
 from modelyard.adapters.mlflow_shapes import quoted
 from modelyard.api.run_status import RunStatus
@@ -38,7 +38,7 @@ async def mlflow(
         client = Mlflow(
             f"http://127.0.0.1:{server.port}{path}",
             credentials,
-            Probe("MLflow", lambda *_: None),
+            CallTimer("MLflow", lambda *_: None),
             limits=limits(),
             deadline=deadline,
         )
@@ -198,10 +198,10 @@ async def test_nobody_listening_is_never_ambiguous():
     client = Mlflow(
         f"http://127.0.0.1:{free_port()}",
         Credentials(),
-        Probe("MLflow", lambda *_: None),
+        CallTimer("MLflow", lambda *_: None),
         limits=limits(),
     )
-    with pytest.raises(Unavailable, match="nobody answers") as caught:
+    with pytest.raises(Unavailable, match="nothing answers") as caught:
         await client.create_run("1", "r", {})
     assert type(caught.value) is Unavailable
     await client.close()
@@ -219,7 +219,7 @@ async def test_plain_text_where_tls_is_meant():
         client = Mlflow(
             f"https://127.0.0.1:{server.port}",
             Credentials(),
-            Probe("MLflow", lambda *_: None),
+            CallTimer("MLflow", lambda *_: None),
             limits=limits(),
         )
         with pytest.raises(Unavailable) as caught:
@@ -320,8 +320,8 @@ async def test_every_request_is_measured():
         seen.append((dependency, operation, outcome))
 
     async with TestServer(app) as server:
-        probe = Probe("MLflow", observe, lambda: refused.append(True))
-        client = Mlflow(f"http://127.0.0.1:{server.port}", Credentials(), probe, limits=limits())
+        timer = CallTimer("MLflow", observe, lambda: refused.append(True))
+        client = Mlflow(f"http://127.0.0.1:{server.port}", Credentials(), timer, limits=limits())
         await client.delete_run("x")
         await client.delete_run("x")
         for _ in range(2):
@@ -411,8 +411,8 @@ async def test_operations_are_few_fixed_texts():
     app.router.add_route("*", "/{tail:.*}", handler)
     async with TestServer(app) as server:
         for name, seen in operations.items():
-            probe = Probe("MLflow", lambda _, operation, *__, seen=seen: seen.add(operation))
-            client = Mlflow(f"http://127.0.0.1:{server.port}", ANONYMOUS, probe, limits=limits())
+            timer = CallTimer("MLflow", lambda _, operation, *__, seen=seen: seen.add(operation))
+            client = Mlflow(f"http://127.0.0.1:{server.port}", ANONYMOUS, timer, limits=limits())
             await client.set_alias(name, name, "1")
             await client.delete_alias(name, name)
             await client.transition(name, "1", "Staging" if name == "a" else "Production")

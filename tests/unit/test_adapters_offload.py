@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from modelyard.adapters.offload import Abandoned, Lifeline, Pool
+from modelyard.adapters.offload import Abandoned, CancelToken, Pool
 from modelyard.errors import Ambiguous, Unavailable
 
 SOON, LATE = 0.05, 20.0
@@ -21,7 +21,7 @@ class Stuck:
     def __init__(self) -> None:
         self.began, self.go, self.ended = threading.Event(), threading.Event(), threading.Event()
 
-    def __call__(self, _: Lifeline) -> str:
+    def __call__(self, _: CancelToken) -> str:
         self.began.set()
         self.go.wait(LATE)
         self.ended.set()
@@ -42,7 +42,7 @@ async def test_a_result_comes_back_from_another_thread():
 
 @pytest.mark.parametrize("error", [ValueError("x"), KeyboardInterrupt(), StopIteration()])
 async def test_what_a_call_raises_is_raised(error: BaseException):
-    def fail(_: Lifeline) -> None:
+    def fail(_: CancelToken) -> None:
         raise error
 
     share = Pool("S3", 1).share(1)
@@ -91,10 +91,10 @@ async def test_one_tenant_that_hangs_leaves_slots_to_the_others():
 async def test_a_long_call_learns_that_nobody_waits():
     ended = threading.Event()
 
-    def long(lifeline: Lifeline) -> None:
+    def long(token: CancelToken) -> None:
         try:
             while True:
-                lifeline.check()
+                token.check()
         except Abandoned:
             ended.set()
             raise
@@ -163,18 +163,18 @@ def test_a_hanging_call_does_not_keep_the_process():
 
 
 def test_a_call_of_many_requests_holds_one_descriptor_and_its_last_connection_is_the_one_that_ends():
-    line, pairs = Lifeline(), [socket.socketpair() for _ in range(50)]
+    token, pairs = CancelToken(), [socket.socketpair() for _ in range(50)]
     before = len([*Path("/proc/self/fd").iterdir()])
     for one, _ in pairs:
         for _ in range(10):
-            line.hold(one)
+            token.hold(one)
     assert len([*Path("/proc/self/fd").iterdir()]) == before + 1
-    line.cut()
+    token.cancel()
     assert pairs[-1][1].recv(1) == b""
     late = socket.socketpair()
-    line.hold(late[0])
+    token.hold(late[0])
     assert late[1].recv(1) == b""
-    line.release()
+    token.release()
     for each in (*pairs, late):
         for end in each:
             end.close()

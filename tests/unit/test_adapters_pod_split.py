@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from modelyard.adapters.pod_counters import Counters
 from modelyard.adapters.pod_traffic import PodTraffic
 from modelyard.plan import Manifest
-from modelyard.traffic import Arm, Interval, Seen, Split
+from modelyard.traffic import Arm, Interval, Split, SplitObservation
 from tests.fakes.pods import FakePods
 from tests.unit.builders import NOW
 
@@ -62,7 +62,7 @@ class Asked:
         self.pods, self.now, self.split = Pods(), NOW, ASKED
         self.traffic = PodTraffic(self.pods)
 
-    async def after(self, step: timedelta = STEP, **pages: Counters | None) -> Seen:
+    async def after(self, step: timedelta = STEP, **pages: Counters | None) -> SplitObservation:
         """Return what is seen when pods have said something, a while later; None: a pod is there
         and silent.
         """
@@ -76,7 +76,7 @@ class Asked:
         self.split = replace(self.split, judged=interval.number)
 
 
-def arm(seen: Seen) -> tuple[int, int] | None:
+def arm(seen: SplitObservation) -> tuple[int, int] | None:
     """Requests and failures of the candidate in the interval that is over."""
     return (
         None

@@ -11,7 +11,7 @@ import botocore.exceptions
 import pytest
 import urllib3.exceptions
 
-from modelyard.adapters.instrument import Missing, Probe
+from modelyard.adapters.instrument import CallTimer, Missing
 from modelyard.adapters.offload import Pool
 from modelyard.adapters.s3 import S3, Deadlines
 from modelyard.adapters.s3_client import BLOCKING_ERRORS, Clients, Keys, translate
@@ -104,11 +104,11 @@ CLIENTS = Clients(limits=limits())  # loads boto3's description of S3 once
 def make(endpoint: str, deadlines: Deadlines | None = None) -> S3:
     keys = Keys(endpoint, "the-access-key", "the-secret-key", "the-session-token")
     reach = Reach("bucket", "risk", frozenset({Location("datasets", "")}))
-    probe = Probe("S3", lambda *_: None)
+    timer = CallTimer("S3", lambda *_: None)
     return S3(
         keys,
         reach,
-        probe,
+        timer,
         clients=CLIENTS,
         pool=Pool("S3", 4),
         bulk=Pool("S3", 4),
@@ -129,7 +129,7 @@ def make(endpoint: str, deadlines: Deadlines | None = None) -> S3:
 )
 async def test_nobody_listening_is_never_ambiguous(call: Callable):
     store = make(f"http://127.0.0.1:{free_port()}")
-    with pytest.raises(Unavailable, match="nobody answers") as caught:
+    with pytest.raises(Unavailable, match="nothing answers") as caught:
         await call(store)
     assert type(caught.value) is Unavailable
     await store.close()
@@ -172,11 +172,11 @@ async def test_a_silent_store_ends_with_the_deadline_and_the_loop_goes_on():
 async def test_what_is_beyond_the_folder_is_refused_before_a_request(uri: str):
     calls: list[object] = []
     keys = Keys("http://127.0.0.1:9", "a", "b")
-    probe = Probe("S3", lambda *_: calls.append(1))
+    timer = CallTimer("S3", lambda *_: calls.append(1))
     store = S3(
         keys,
         Reach("bucket", "risk"),
-        probe,
+        timer,
         clients=CLIENTS,
         pool=Pool("S3", 4),
         bulk=Pool("S3", 4),

@@ -19,7 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from modelyard.adapters.bounds import Limits
-from modelyard.adapters.instrument import Probe
+from modelyard.adapters.instrument import CallTimer
 from modelyard.adapters.offload import Pool
 from modelyard.adapters.s3 import S3
 from modelyard.adapters.s3_client import Keys
@@ -222,7 +222,7 @@ def operator_takes(objects: dict[str, bytes], uri: str) -> list[str] | None:
         return await S3(
             Keys("http://s3", "a", "b"),
             reach,
-            Probe("S3", lambda *_: None),
+            CallTimer("S3", lambda *_: None),
             clients=bucket,
             pool=pool,
             bulk=pool,

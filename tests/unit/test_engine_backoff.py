@@ -7,8 +7,8 @@ from collections import Counter
 from datetime import timedelta
 
 from modelyard.cache import Key
-from modelyard.engine.backoff import Pacer, backoff
-from modelyard.engine.gate import Gate
+from modelyard.engine.backoff import RateLimiter, backoff
+from modelyard.engine.breaker import CircuitBreaker
 from modelyard.engine.queue import Queue
 from modelyard.engine.result import Outcome, ReconcileResult
 from modelyard.engine.schedule import Schedule
@@ -31,15 +31,15 @@ def test_chance_spreads_over_the_whole_bound_but_never_to_nothing() -> None:
 
 
 def test_resyncs_lie_an_interval_apart_give_or_take_a_tenth() -> None:
-    times = [Pacer(300, 50, random.Random(seed).random).next(1000.0) for seed in range(200)]
+    times = [RateLimiter(300, 50, random.Random(seed).random).next(1000.0) for seed in range(200)]
     assert min(times) >= 1262
     assert max(times) <= 1330
     assert len(set(times)) >= 7
 
 
 def test_the_first_resyncs_after_a_start_are_spread_over_the_whole_interval() -> None:
-    pacer = Pacer(300, 50, random.Random(1).random)
-    times = [pacer.first(0.0) for _ in range(10_000)]
+    limiter = RateLimiter(300, 50, random.Random(1).random)
+    times = [limiter.first(0.0) for _ in range(10_000)]
     seconds = Counter(int(time) for time in times)
     assert max(seconds.values()) <= 50
     assert max(times) < 310
@@ -47,29 +47,29 @@ def test_the_first_resyncs_after_a_start_are_spread_over_the_whole_interval() ->
 
 
 def test_resyncs_share_their_moments_so_that_a_process_wakes_every_eight_seconds_for_them() -> None:
-    pacer = Pacer(300, 50, random.Random(1).random)
-    times = [pacer.next(1000.1) for _ in range(250)]
+    limiter = RateLimiter(300, 50, random.Random(1).random)
+    times = [limiter.next(1000.1) for _ in range(250)]
     assert all(time % 8 == 0 for time in times)
     assert 7 <= len(set(times)) <= 9
 
 
 def test_the_resyncs_of_a_short_interval_do_not_all_share_one_moment() -> None:
-    pacer = Pacer(10, 50, random.Random(1).random)
-    assert {pacer.first(0.0) for _ in range(200)} == set(map(float, range(10)))
+    limiter = RateLimiter(10, 50, random.Random(1).random)
+    assert {limiter.first(0.0) for _ in range(200)} == set(map(float, range(10)))
 
 
 def _due(schedule: Schedule, result: ReconcileResult, number: int = 0) -> float:
     key = Key("experiments", "risk", f"e-{number}")
     schedule.after(key, result, 0.0)
-    return schedule._looks[key].due
+    return schedule._entries[key].due
 
 
 def test_an_object_that_stays_as_it_is_waits_as_long_as_its_kind_has_many_and_one_that_changed_does_not() -> (
     None
 ):
-    dice = random.Random(1).random
+    jitter = random.Random(1).random
     intervals = {"experiments": 6_000.0}
-    schedule = Schedule(Queue(20), Pacer(300, 50, dice), dice, intervals.__getitem__)
+    schedule = Schedule(Queue(20), RateLimiter(300, 50, jitter), jitter, intervals.__getitem__)
     assert 5_390 <= _due(schedule, ReconcileResult(Outcome.SETTLED, quiet=True)) <= 6_600
     assert 260 <= _due(schedule, ReconcileResult(Outcome.SETTLED)) <= 330
     soon = ReconcileResult(Outcome.SETTLED, requeue_after=timedelta(seconds=60), quiet=True)
@@ -77,61 +77,63 @@ def test_an_object_that_stays_as_it_is_waits_as_long_as_its_kind_has_many_and_on
     adopted = [Key("experiments", "risk", f"a-{number}") for number in range(500)]
     for key in adopted:
         schedule.adopt(key, 0, 0.0)
-    due = sorted(schedule._looks[key].due for key in adopted)
+    due = sorted(schedule._entries[key].due for key in adopted)
     assert due[-1] > 5_900
     assert 2_500 < due[250] < 3_500
 
 
 def test_a_full_second_sends_the_next_one_on() -> None:
-    pacer = Pacer(300, 2, lambda: 0.5)
-    assert [int(pacer.next(0.0)) for _ in range(5)] == [296, 296, 297, 297, 298]
+    limiter = RateLimiter(300, 2, lambda: 0.5)
+    assert [int(limiter.next(0.0)) for _ in range(5)] == [296, 296, 297, 297, 298]
 
 
 def test_the_calendar_forgets_what_is_past() -> None:
-    pacer = Pacer(10, 2, lambda: 0.5)
+    limiter = RateLimiter(10, 2, lambda: 0.5)
     for now in range(1000):
-        pacer.next(float(now))
-    assert len(pacer._booked) < 30
+        limiter.next(float(now))
+    assert len(limiter._booked) < 30
 
 
 def test_a_tenant_s_failures_are_tried_again_so_many_a_second_and_no_other_tenant_waits_for_them() -> (
     None
 ):
-    schedule = Schedule(Queue(20), Pacer(300, 50, random.Random(1).random), random.Random(1).random)
+    schedule = Schedule(
+        Queue(20), RateLimiter(300, 50, random.Random(1).random), random.Random(1).random
+    )
     many = [Key("experiments", "broken", f"e-{number}") for number in range(1000)]
     for key in many:
         schedule.after(key, ReconcileResult(Outcome.FAILED), 100.0)
-    seconds = Counter(int(schedule._looks[key].due) for key in many)
+    seconds = Counter(int(schedule._entries[key].due) for key in many)
     assert max(seconds.values()) == 20
     assert len(seconds) <= 52
     one = Key("experiments", "risk", "fraud")
     schedule.after(one, ReconcileResult(Outcome.FAILED), 100.0)
-    assert 100.1 <= schedule._looks[one].due <= 101
+    assert 100.1 <= schedule._entries[one].due <= 101
 
 
-def test_three_failures_in_a_row_shut_the_gate_and_one_success_opens_it() -> None:
-    gate = Gate()
-    gate.failed(0, 0)
-    gate.failed(0, 0)
-    assert not gate.blocks(0, held=5)
-    gate.failed(0, 0)
-    assert gate.blocks(0.1, held=0)
-    assert not gate.blocks(0.25, held=0)
-    assert gate.blocks(0.25, held=1)
-    gate.passed()
-    assert not gate.blocks(0.25, held=19)
+def test_three_failures_in_a_row_open_the_breaker_and_one_success_closes_it() -> None:
+    breaker = CircuitBreaker()
+    breaker.failed(0, 0)
+    breaker.failed(0, 0)
+    assert not breaker.blocks(0, held=5)
+    breaker.failed(0, 0)
+    assert breaker.blocks(0.1, held=0)
+    assert not breaker.blocks(0.25, held=0)
+    assert breaker.blocks(0.25, held=1)
+    breaker.succeeded()
+    assert not breaker.blocks(0.25, held=19)
 
 
-def test_a_shut_gate_is_tried_every_second_at_the_latest() -> None:
-    gate = Gate()
+def test_an_open_breaker_lets_one_try_every_second() -> None:
+    breaker = CircuitBreaker()
     for _ in range(50):
-        gate.failed(100.0, 0)
-    assert gate.until == 101.0
+        breaker.failed(100.0, 0)
+    assert breaker.until == 101.0
 
 
-def test_who_asks_to_be_left_alone_is() -> None:
-    gate = Gate()
+def test_the_breaker_respects_retry_after() -> None:
+    breaker = CircuitBreaker()
     for _ in range(3):
-        gate.failed(0.0, retry_after=30.0)
-    assert gate.blocks(29.0, held=0)
-    assert not gate.blocks(30.0, held=0)
+        breaker.failed(0.0, retry_after=30.0)
+    assert breaker.blocks(29.0, held=0)
+    assert not breaker.blocks(30.0, held=0)

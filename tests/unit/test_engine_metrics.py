@@ -12,7 +12,7 @@ from modelyard.api.conditions import EngineReason, progressing, ready, stalled
 from modelyard.api.registered_model import ModelReason, Outcome
 from modelyard.api.training_run import TrainingReason
 from modelyard.cache import Cache
-from modelyard.controller import Ended
+from modelyard.controller import Finished
 from modelyard.engine.metrics import Metrics
 from modelyard.registered_model import history
 
@@ -437,8 +437,8 @@ def test_series_of_rollouts_stay_few_and_odd_statuses_have_none():
 def test_promotions_are_counted_from_nothing_by_outcome_with_how_long_they_took():
     world = World()
     assert set(figures(world, "modelyard_promotions_total", "outcome").values()) == {0}
-    world.metrics.ended(Ended("Promoted", 40))
-    world.metrics.ended(Ended("Rejected"))
+    world.metrics.finished(Finished("Promoted", 40))
+    world.metrics.finished(Finished("Rejected"))
     counted = {
         outcome: value
         for (outcome,), value in figures(world, "modelyard_promotions_total", "outcome").items()
@@ -459,5 +459,8 @@ def test_what_a_status_says_has_ended_is_found_once():
     second = first | {"time": "2026-01-01T01:00:00Z", "outcome": "Refreshed"}
     third = first | {"time": "2026-01-01T01:01:00Z", "outcome": "Rejected", "durationSeconds": 30}
     before, after = {"history": [first]}, {"history": [first, second, third]}
-    assert list(history.ended(before, after)) == [Ended("Refreshed", 9), Ended("Rejected", 30)]
-    assert list(history.ended(after, after)) == []
+    assert list(history.finished(before, after)) == [
+        Finished("Refreshed", 9),
+        Finished("Rejected", 30),
+    ]
+    assert list(history.finished(after, after)) == []

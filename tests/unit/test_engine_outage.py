@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from modelyard.cache import Key
-from modelyard.engine.backoff import Pacer
+from modelyard.engine.backoff import RateLimiter
 from modelyard.engine.queue import Queue
 from modelyard.engine.result import Outcome, ReconcileResult
 from modelyard.engine.schedule import Schedule
@@ -58,7 +58,7 @@ async def test_one_asks_for_all_and_all_follow_it(world: World, error: Modelyard
     world.toys.raises.clear()
     await world.settle(within=timedelta(seconds=8))
     assert ready(world, MANY) == 100
-    assert world.engine.away == {}
+    assert world.engine.parked == {}
 
 
 async def test_a_short_line_asks_every_half_minute_at_least(world: World) -> None:
@@ -76,7 +76,7 @@ async def test_one_that_nobody_ever_answers_holds_no_other_up(world: World) -> N
         del world.toys.raises[name]
     await world.settle(within=MINUTE)
     assert ready(world, MANY[:5]) == 5
-    assert world.engine.away == {("risk", "MLflow"): 1}
+    assert world.engine.parked == {("risk", "MLflow"): 1}
 
 
 async def test_whose_turn_it_was_may_go_and_another_asks(world: World) -> None:
@@ -100,14 +100,14 @@ async def test_what_was_changed_is_looked_at_at_once(world: World) -> None:
 
 
 def test_who_waits_in_line_is_spared_until_it_is_its_turn_or_somebody_is_answered() -> None:
-    schedule = Schedule(Queue(4), Pacer(300, 50, lambda: 0.5), lambda: 0.5)
+    schedule = Schedule(Queue(4), RateLimiter(300, 50, lambda: 0.5), lambda: 0.5)
     first, second = KEYS[:2]
     for key in (first, second):
         schedule.after(key, ReconcileResult(Outcome.FAILED, 5, down="MLflow"), 100.0)
-    assert [schedule.spares(key, 5, 1000.0) for key in (first, second)] == [False, True]
-    assert not schedule.spares(second, 6, 100.0), "it was changed"
+    assert [schedule.may_skip(key, 5, 1000.0) for key in (first, second)] == [False, True]
+    assert not schedule.may_skip(second, 6, 100.0), "it was changed"
     schedule.after(first, ReconcileResult(Outcome.SETTLED, 5), 1000.0)
-    assert [schedule.spares(key, 5, 1000.5) for key in (first, second)] == [True, False]
+    assert [schedule.may_skip(key, 5, 1000.5) for key in (first, second)] == [True, False]
 
 
 async def test_who_waits_is_counted(world: World) -> None:
@@ -115,7 +115,7 @@ async def test_who_waits_is_counted(world: World) -> None:
     made(world, MANY[4:6], Unavailable("S3", "list", "x"))
     made(world, ["odd"], ZeroDivisionError("a bug"))
     await world.settle()
-    assert world.engine.away == {("risk", "MLflow"): 4, ("risk", "S3"): 2}
+    assert world.engine.parked == {("risk", "MLflow"): 4, ("risk", "S3"): 2}
     count = world.metrics.registry.get_sample_value
     assert count("modelyard_objects_waiting", {"namespace": "risk", "dependency": "MLflow"}) == 4
 
@@ -148,8 +148,8 @@ def test_in_every_line_somebody_is_to_ask_whatever_happens(
     ends: list[tuple[Key, ReconcileResult, int]],
 ) -> None:
     """And nobody who waits is lost: with everybody answered from some moment on, all get on."""
-    queue, dice = Queue(4), random.Random(1).random
-    schedule, now = Schedule(queue, Pacer(300, 50, dice), dice), 0.0
+    queue, jitter = Queue(4), random.Random(1).random
+    schedule, now = Schedule(queue, RateLimiter(300, 50, jitter), jitter), 0.0
     there = set[Key]()
     for key, result, pause in ends:
         now += pause
@@ -163,5 +163,5 @@ def test_in_every_line_somebody_is_to_ask_whatever_happens(
         schedule.after(key, ReconcileResult(Outcome.SETTLED), when)
         queue.done(key, when)
     assert got_on == there
-    assert not schedule.away()
-    assert all(look.due < math.inf for look in schedule._looks.values())
+    assert not schedule.parked()
+    assert all(entry.due < math.inf for entry in schedule._entries.values())

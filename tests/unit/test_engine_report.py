@@ -7,7 +7,7 @@ from typing import Any
 
 from modelyard.api.base import Status
 from modelyard.api.conditions import progressing, ready, stalled
-from modelyard.engine.report import conditions_of, dumped, ill, merge, transitions
+from modelyard.engine.report import conditions_of, dumped, merge, transitions, undecided
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 LATER = NOON + timedelta(minutes=5)
@@ -56,7 +56,7 @@ def test_the_order_of_conditions_never_changes() -> None:
 
 
 def test_a_message_is_never_longer_than_the_crd_lets_it_be() -> None:
-    new = merge({}, ill({}, "InvalidSpec", "x" * 5000, 1), 1, NOON)
+    new = merge({}, undecided({}, "InvalidSpec", "x" * 5000, 1), 1, NOON)
     assert len(conditions_of(new)["Ready"]["message"]) == 2048
 
 
@@ -84,7 +84,10 @@ def test_what_is_on_its_way_is_no_warning_and_what_is_ready_neither() -> None:
 
 def test_an_object_that_its_kind_cannot_read_keeps_what_was_known_and_is_stalled() -> None:
     new = merge(
-        WRITTEN | {"id": "7"}, ill(WRITTEN | {"id": "7"}, "InternalError", "A bug.", 1), 1, LATER
+        WRITTEN | {"id": "7"},
+        undecided(WRITTEN | {"id": "7"}, "InternalError", "A bug.", 1),
+        1,
+        LATER,
     )
     found = conditions_of(new)
     assert new["id"] == "7"
@@ -96,10 +99,10 @@ def test_an_object_that_its_kind_cannot_read_keeps_what_was_known_and_is_stalled
 
 
 def test_ready_does_not_outlive_the_generation_that_it_spoke_of() -> None:
-    found = conditions_of(ill(WRITTEN, "InvalidSpec", "No.", 2))
+    found = conditions_of(undecided(WRITTEN, "InvalidSpec", "No.", 2))
     assert (found["Ready"]["status"], found["Ready"]["reason"]) == ("Unknown", "InvalidSpec")
 
 
 def test_what_timed_out_is_on_its_way_not_stalled() -> None:
-    found = conditions_of(ill(WRITTEN, "ReconcileTimedOut", "Slow.", 1, stalled=False))
+    found = conditions_of(undecided(WRITTEN, "ReconcileTimedOut", "Slow.", 1, stalled=False))
     assert (found["Reconciling"]["status"], found["Stalled"]["status"]) == ("True", "False")

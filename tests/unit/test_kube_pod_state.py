@@ -252,7 +252,7 @@ def test_a_container_that_was_killed_with_its_pod_used_no_memory(sign: str, code
     found = pod_end(over)
     assert found is not None
     assert (found.reason, "memory" in found.text()) == (PodReason.POD_FAILED, False)
-    assert "its pod was ended from outside" in found.message
+    assert "was killed with its pod" in found.message
 
 
 def test_injected_containers_end_as_they_like():

@@ -14,7 +14,7 @@ from aiohttp import web
 from pydantic import ValidationError
 
 from modelyard.adapters.cloud_events import DEPENDENCY, CloudEvents
-from modelyard.adapters.instrument import Probe
+from modelyard.adapters.instrument import CallTimer
 from modelyard.engine.metrics import Metrics
 from modelyard.engine.sink import Sink, Timing
 from modelyard.errors import Forbidden, Invalid, Unavailable
@@ -70,7 +70,9 @@ async def sends(
     url: str, *, token_file: str = "", deadline: float = 30.0, length: int = 1000, run: bool = True
 ) -> AsyncIterator[Rig]:
     rig = Rig()
-    post = CloudEvents(url, Probe(DEPENDENCY, rig.called), token_file=token_file, deadline=deadline)
+    post = CloudEvents(
+        url, CallTimer(DEPENDENCY, rig.called), token_file=token_file, deadline=deadline
+    )
     rig.sink = Sink(post.post, rig.count, timing=QUICK, length=length)
     task = asyncio.create_task(rig.sink.run()) if run else None
     try:
@@ -115,7 +117,7 @@ async def test_what_the_receiver_cannot_take_now_is_sent_again_before_what_comes
 async def test_nobody_is_sent_events_by_a_redirect(status: int):
     async with receiver() as there, receiver() as elsewhere:
         there.answers(status, Location=elsewhere.url)
-        post = CloudEvents(there.url, Probe(DEPENDENCY, lambda *_: None))
+        post = CloudEvents(there.url, CallTimer(DEPENDENCY, lambda *_: None))
         with pytest.raises(
             Unavailable,
             match=rf"answered {status}; redirects are not followed: give the address that it leads"
@@ -153,7 +155,7 @@ async def test_what_the_receiver_refuses_holds_up_nothing(
 async def test_what_an_answer_means(status: int, error: type[Exception], later: float | None):
     async with receiver() as there:
         there.answers(status, **{"Retry-After": "17"})
-        post = CloudEvents(there.url, Probe(DEPENDENCY, lambda *_: None))
+        post = CloudEvents(there.url, CallTimer(DEPENDENCY, lambda *_: None))
         with pytest.raises(error) as raised:
             await post.post(event(0))
         await post.close()
@@ -224,7 +226,7 @@ async def test_at_the_end_what_a_receiver_does_not_take_is_lost_and_said(
         await rig.sink.close()
     assert (rig.sink.waiting, rig.ended, rig.calls) == (0, {"dropped": 2}, ["unavailable"])
     assert (
-        "lost, for the operator stops:"
+        "lost because the operator stops:"
         " /apis/modelyard.io/v1alpha1/namespaces/risk/registeredmodels/fraud uid/1" in caplog.text
     )
 
@@ -260,7 +262,7 @@ async def test_a_token_that_no_header_can_carry_is_not_sent(words: str, tmp_path
     token = tmp_path / "token"
     token.write_text(words)
     async with receiver() as there:
-        post = CloudEvents(there.url, Probe(DEPENDENCY, lambda *_: None), token_file=str(token))
+        post = CloudEvents(there.url, CallTimer(DEPENDENCY, lambda *_: None), token_file=str(token))
         with pytest.raises(Unavailable, match=r"check events\.tokenSecret"):
             await post.post(event(0))
         await post.close()
@@ -269,7 +271,8 @@ async def test_a_token_that_no_header_can_carry_is_not_sent(words: str, tmp_path
 
 async def test_a_path_or_query_with_a_key_is_not_shown():
     post = CloudEvents(
-        f"http://127.0.0.1:{free_port()}/hunter2?key=hunter2", Probe(DEPENDENCY, lambda *_: None)
+        f"http://127.0.0.1:{free_port()}/hunter2?key=hunter2",
+        CallTimer(DEPENDENCY, lambda *_: None),
     )
     with pytest.raises(Unavailable) as raised:
         await post.post(event(0))

@@ -168,7 +168,7 @@ def test_a_refused_job_of_a_later_attempt_is_that_attempt_s():
             "Kubernetes",
             "apply Job",
             "risk/fraud-1-1",
-            "there is one already, and it is not this object's; delete it",
+            "an object of this name exists already, and has another owner; delete it",
         ),
         Invalid(
             "Kubernetes",

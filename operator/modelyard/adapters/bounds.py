@@ -1,8 +1,7 @@
-"""How much of MLflow and S3 the operator takes in. The one place for these figures.
+"""Limits on answers of MLflow and S3, all in one place.
 
-Both belong to tenants, so an answer is a stranger's: it is weighed before it becomes Python
-objects, which take up to 27 times an answer's bytes. Which addresses may be connected to does not
-belong here (`api.addresses`).
+Both belong to tenants, so their answers are untrusted: the size is estimated before an answer
+becomes Python objects, which take up to 27 times its bytes.
 """
 
 import json
@@ -17,37 +16,37 @@ __all__ = ["MIB", "SMALL", "TRIED", "Bounds", "Limits", "Room", "TooLarge", "che
 
 MIB = 1024 * 1024
 SMALL = 64 * 1024
-"""Bytes of an answer that is parsed in the event loop: within milliseconds, at most 1.7 MB; and
-of an error, for its code.
+"""Maximum bytes of an answer that is parsed in the event loop: it takes milliseconds and at most
+1.7 MB. Also the bytes of an error that are read, for its code.
 """
 TRIED = 16
-"""Addresses of one name that are tried; a name server may answer with thousands."""
+"""Maximum addresses of one name that are tried; a name server may answer with thousands."""
 
 _WEIGHTS = ((b"{", 110), (b"[", 64), (b":", 90), (b",", 56))
 _PER_BYTE, _PER_ASCII = 8, 5
-"""Bytes of memory for each byte: its character in the text and in a string.
+"""Bytes of memory per byte of an answer: for its character in the text and in a string.
 
-One emoji makes every character of a text take four.
+One emoji makes every character of a text take four bytes.
 """
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
 @dataclass(frozen=True)
 class Bounds:
-    """Bounds of one call.
+    """Limits of one call.
 
     Attributes:
         answer: Bytes of one answer of MLflow.
         large: Bytes above which a namespace reads one answer at a time.
-        parsed: Bytes that one answer of MLflow may take as Python objects, by estimate.
+        parsed: Estimated bytes of one answer of MLflow as Python objects.
         search: Bytes of all pages of one search in MLflow.
-        seconds: Seconds that all pages of one search may take.
+        seconds: Seconds for all pages of one search.
         pages: Pages of one search in MLflow, or of one listing in S3.
         text: Characters of the keys and values that one call returns, and so keeps in memory.
-        metrics: Metrics that are kept of a run.
-        xml: Bytes of one answer of S3 that is no object; a page of 1000 long keys has 3 MB.
+        metrics: Metrics kept per run.
+        xml: Bytes of one answer of S3 other than an object; a page of 1000 long keys has 3 MB.
         tags: Tags of such an answer, and attributes; a page of 1000 objects has 26,000.
-        objects: Objects that a listing may name, and so files of a model.
+        objects: Objects in a listing, and so files of a model.
         stall: Seconds without 256 KiB of an object, or a page of a listing, that end a read.
 
     """
@@ -68,13 +67,14 @@ class Bounds:
 
 @dataclass(frozen=True)
 class Limits:
-    """What all tenants of one process share.
+    """Limits that all tenants of one process share.
 
     Attributes:
-        addresses: Who may be connected to.
-        bounds: How much is taken in.
-        lookups: Threads that resolve names: a name server of a tenant's may never answer.
-        parsing: The thread that parses large answers, one at a time: their memory is needed once.
+        addresses: The addresses that may be connected to.
+        bounds: The limits of one call.
+        lookups: Threads that resolve names: a tenant's name server may never answer.
+        parsing: The thread that parses large answers one at a time, so that their memory is needed
+            only once.
 
     """
 
@@ -85,21 +85,21 @@ class Limits:
 
 
 class TooLarge(Exception):
-    """An answer exceeds a bound; the text says which, for a message."""
+    """An answer exceeds a limit; the text names it, for a message."""
 
 
 class Room:
-    """How much text the rows of one call may still have."""
+    """Counts the characters that the rows of one call may still have."""
 
     def __init__(self, bounds: Bounds) -> None:
-        """Begin with all of it."""
+        """Start with `Bounds.text` characters."""
         self._left = self._all = bounds.text
 
     def take(self, *texts: str) -> None:
-        """Note the text of a row.
+        """Subtract the text of a row.
 
         Raises:
-            TooLarge: There was no more room.
+            TooLarge: The limit is exceeded.
 
         """
         self._left -= sum(map(len, texts))
@@ -110,12 +110,12 @@ class Room:
 
 
 def document(body: bytes | bytearray, bounds: Bounds) -> dict[str, Any]:
-    """Read an answer of MLflow.
+    """Parse an answer of MLflow.
 
     Raises:
-        TooLarge: It would become too many objects; nothing was parsed.
-        TypeError: It is no JSON object.
-        ValueError: It is no JSON, or deeper than Python's recursion goes.
+        TooLarge: Its objects would exceed `Bounds.parsed`; nothing was parsed.
+        TypeError: It is not a JSON object.
+        ValueError: It is not JSON, or is nested deeper than Python's recursion limit.
 
     """
     each_byte = _PER_ASCII if body.isascii() else _PER_BYTE
@@ -123,19 +123,19 @@ def document(body: bytes | bytearray, bounds: Bounds) -> dict[str, Any]:
     if weight > bounds.parsed:
         raise TooLarge(f"the answer has more values than fit into {bounds.parsed / MIB:g} MiB")
     try:
-        # A hook is Python: while it runs, the event loop gets its turn.
-        answer = json.loads(body, object_hook=None if len(body) <= SMALL else _kept)
+        # The hook runs in Python, so the parsing thread lets the event loop run.
+        answer = json.loads(body, object_hook=None if len(body) <= SMALL else _same)
         if _SURROGATE.search(body):
-            # Half of a pair is no text: it cannot be hashed, logged or sent on.
+            # A lone surrogate cannot be encoded: it could not be hashed, logged or sent.
             answer = json.loads(json.dumps(answer, ensure_ascii=False).encode("utf-8", "replace"))
     except RecursionError:
-        raise ValueError("no answer of MLflow is that deep") from None
+        raise ValueError("MLflow's answers are not nested that deeply") from None
     if not isinstance(answer, dict):
-        raise TypeError("MLflow answers with objects")
+        raise TypeError("MLflow answers with JSON objects")
     return answer
 
 
-def _kept(found: dict[str, Any]) -> dict[str, Any]:
+def _same(found: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
@@ -143,12 +143,12 @@ def check_xml(body: bytes, bounds: Bounds) -> None:
     """Check an answer of S3 before it is parsed.
 
     Raises:
-        TooLarge: It has more tags or attributes than any page of a listing, or declares entities.
+        TooLarge: It has more tags or attributes than a page of a listing can, or declares entities.
 
     """
     if body.count(b"<") > bounds.tags:
         raise TooLarge(f"an answer has more than {bounds.tags} tags")
-    # Two quotes each. A parser compares every attribute of a tag with the others.
+    # An attribute has two quotes. A parser compares every attribute of a tag with the others.
     if body.count(b'"') + body.count(b"'") > 2 * bounds.tags:
         raise TooLarge(f"an answer has more than {bounds.tags} attributes")
     if b"<!DOCTYPE" in body or b"<!ENTITY" in body:

@@ -1,8 +1,8 @@
-"""Sending CloudEvents to the receiver that the administrator names, by HTTP in structured mode.
+"""Send CloudEvents to the receiver that the administrator configured, by HTTP in structured mode.
 
 https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/bindings/http-protocol-binding.md.
-Nothing is retried here, no redirect is followed, no answer's body is read. The address is never a
-tenant's, so it is not judged as theirs are (`api.addresses`).
+Nothing is retried here, redirects are not followed, bodies of answers are not read. The address is
+never a tenant's, so the rules for tenants' addresses (`api.addresses`) do not apply.
 """
 
 import asyncio
@@ -13,7 +13,7 @@ from typing import Final
 import aiohttp
 from yarl import URL
 
-from modelyard.adapters.instrument import Probe
+from modelyard.adapters.instrument import CallTimer
 from modelyard.api.proxies import direct
 from modelyard.errors import Forbidden, Invalid, Unavailable
 from modelyard.plan import Manifest
@@ -23,8 +23,8 @@ __all__ = ["DEPENDENCY", "CloudEvents"]
 DEPENDENCY: Final = "CloudEvents"
 _OPERATION = "send event"
 _REFUSALS = frozenset({400, 413, 415, 422})
-"""Answers that speak of the event itself. All others, redirects too, speak of the receiver, or
-of what stands before it.
+"""Answers about the event itself. All others, including redirects, are about the receiver or a
+proxy before it.
 """
 _CREDENTIALS = frozenset({401, 403})
 _TOKEN = 16 * 1024
@@ -35,34 +35,33 @@ _HEADERS = {
 
 
 class CloudEvents:
-    """The way to one receiver. Make it inside of a running event loop."""
+    """A client of one receiver. Create it inside a running event loop."""
 
     def __init__(
-        self, url: str, probe: Probe, *, token_file: str = "", deadline: float = 10.0
+        self, url: str, timer: CallTimer, *, token_file: str = "", deadline: float = 10.0
     ) -> None:
         """Open the session; no request is made.
 
         Args:
             url: The receiver's address, http or https.
-            probe: Measures every request.
-            token_file: A file with a bearer token, read for each event, for it may be replaced;
-                empty: none is sent.
+            timer: Measures every request.
+            token_file: A file with a bearer token, read for each event since it may be replaced;
+                empty: no token is sent.
             deadline: Seconds for one event.
 
         """
         self._url = URL(url)
         self._subject = f"{self._url.scheme}://{self._url.host}"  # a path or a query may hold a key
-        self._probe = probe
+        self._timer = timer
         self._token_file = token_file
         self._session = aiohttp.ClientSession(
-            # Events are rare: a connection that is kept would be closed by the receiver by the time
-            # of the next one.
+            # Events are rare: the receiver would close an idle connection before the next one.
             connector=aiohttp.TCPConnector(limit=1, force_close=True),
             timeout=aiohttp.ClientTimeout(total=deadline),
             headers=_HEADERS,
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
-            # A proxy of the environment hears of addresses outside of the cluster alone.
+            # The environment's proxy is used for addresses outside the cluster only.
             trust_env=not direct(url, inside=True),
         )
 
@@ -71,17 +70,17 @@ class CloudEvents:
         await self._session.close()
 
     async def post(self, event: Manifest) -> None:
-        """Send one.
+        """Send one event.
 
         Args:
             event: The CloudEvent, in its JSON format.
 
         Raises:
             Invalid: The receiver refuses this event; `Forbidden` because of the token.
-            Unavailable: There is no clear answer, or one that says "later".
+            Unavailable: The answer is unclear, or asks to retry later.
 
         """
-        with self._probe(_OPERATION):
+        with self._timer(_OPERATION):
             headers = await self._authorization()
             body = json.dumps(event, separators=(",", ":")).encode()
             try:

@@ -1,9 +1,8 @@
-"""From a namespace to its clients: the Secret `modelyard-connection`, and one MLflow and one S3
-client for it.
+"""A namespace's clients of MLflow and S3, from its Secret `modelyard-connection`.
 
-Both Secrets are read by name; `modelyard-connection-pods` opens nothing here: that it exists
-counts, and that its credentials must not be shown. Clients are never shared between namespaces
-(I9), and no credential is logged or shown by a repr.
+`modelyard-connection-pods` opens no client: it only matters whether it exists, and that its
+credentials are kept out of texts. Clients are never shared between namespaces (I9), and no
+credential is logged or shown by a repr.
 """
 
 import asyncio
@@ -17,7 +16,7 @@ from dataclasses import dataclass, field, replace
 
 from modelyard.adapters.bounds import Limits
 from modelyard.adapters.connection_secret import Connection, parse_connection
-from modelyard.adapters.instrument import Observe, Probe
+from modelyard.adapters.instrument import CallTimer, OnCall
 from modelyard.adapters.mlflow import Mlflow
 from modelyard.adapters.offload import Pool
 from modelyard.adapters.s3 import S3, Deadlines
@@ -30,12 +29,12 @@ from modelyard.ports import Tenant
 __all__ = ["ReadSecret", "Tenants", "Timing"]
 
 ReadSecret = Callable[[str, str], Awaitable[Mapping[str, str] | None]]
-"""From namespace and name to a Secret's decoded data; None when there is none."""
+"""Returns a Secret's decoded data by namespace and name; None if it does not exist."""
 
 _S3_THREADS = 32
 _DIGEST_THREADS = 8
 _CREDENTIALS = 64
-"""How many credentials of a namespace are kept out of texts, those of earlier Secrets included."""
+"""Maximum credentials of a namespace that are kept out of texts, including earlier Secrets'."""
 
 
 @dataclass(frozen=True)
@@ -45,11 +44,11 @@ class Timing:
     Attributes:
         request: One request to MLflow.
         s3: Calls to S3.
-        reread: A Secret that was read is read again after this.
-        heal: ... but after this when it was wrong, the other side refused its keys, or pods miss
-            it.
-        idle: A namespace that asked for nothing for so long loses its clients.
-        close: At the end, calls under way have so long.
+        reread: After how long a Secret is read again.
+        heal: The same for a Secret that was invalid, whose credentials were refused, or that pods
+            could not find.
+        idle: After how long without a call a namespace's clients are closed.
+        close: How long calls under way may take when the process stops.
 
     """
 
@@ -63,7 +62,7 @@ class Timing:
 
 @dataclass
 class _Entry:
-    """What is known of one namespace."""
+    """The state of one namespace."""
 
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     read: float = 0.0
@@ -77,12 +76,12 @@ class _Entry:
 
 
 class Tenants:
-    """Opens tenants. Use it in one event loop, and close it there."""
+    """Opens and closes the namespaces' clients, in one event loop."""
 
     def __init__(
         self,
         secret: ReadSecret,
-        observe: Observe,
+        on_call: OnCall,
         *,
         timing: Timing | None = None,
         limits: Limits | None = None,
@@ -90,21 +89,21 @@ class Tenants:
         ca_bundle: str | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Make it; nothing is read.
+        """Create it without reading anything.
 
         Args:
             secret: Reads a Secret by name.
-            observe: Told of every call to MLflow and S3.
-            timing: How long things may take, and last.
-            limits: Who may be connected to, and how much is taken in.
-            denied: Asked once, before the first connection, for addresses that are denied besides.
-            ca_bundle: A file of authorities to trust for MLflow and S3; None: OpenSSL's own rules,
-                which heed `SSL_CERT_FILE`.
-            clock: Seconds that only grow.
+            on_call: Called after every call to MLflow and S3.
+            timing: Time limits.
+            limits: Permitted addresses, and limits on answers.
+            denied: Returns further denied addresses; called once, before the first connection.
+            ca_bundle: A file of certificate authorities to trust for MLflow and S3; None: OpenSSL's
+                defaults, which respect `SSL_CERT_FILE`.
+            clock: Monotonic seconds.
 
         """
         self._secret = secret
-        self._observe = observe
+        self._on_call = on_call
         self._timing = timing or Timing()
         self._clock = clock
         self._tls = ssl.create_default_context(cafile=ca_bundle) if ca_bundle else None
@@ -117,18 +116,19 @@ class Tenants:
         self._closing: set[asyncio.Task[None]] = set()
 
     async def tenant(self, namespace: str) -> Tenant:
-        """Return the namespace's clients; they stay the same as long as its Secret does. Reads the
-        Secret once a minute at most.
+        """Return the namespace's clients, which stay the same until its Secret changes.
+
+        The Secret is read at most once a minute.
 
         Raises:
-            Invalid: There is no Secret, or it lacks a key, or a value cannot be; `operation` is
+            Invalid: There is no Secret, a key is missing, or a value is invalid; `operation` is
                 `read connection`.
             Unavailable: Kubernetes did not answer.
 
         """
         entry = self._entries.setdefault(namespace, _Entry())
         entry.used = self._clock()
-        # One reader a namespace: the others wait for what it finds.
+        # One reader per namespace: concurrent callers wait for its result.
         async with entry.lock:
             if self._is_stale(entry):
                 await self._read(namespace, entry)
@@ -139,26 +139,23 @@ class Tenants:
             return entry.tenant
 
     def words(self, namespace: str) -> Words:
-        """Return what cleans a namespace's texts, by the Secrets as `tenant` read them last.
-        Reads nothing.
+        """Return the filter that removes credentials from a namespace's texts.
+
+        It uses the Secrets as `tenant` last read them, and reads nothing itself.
         """
         entry = self._entries.get(namespace)
         return entry.words if entry is not None else Words(unknown=True)
 
     def doubt(self, namespace: str) -> None:
-        """Have the next `tenant` read the namespace's Secrets again, if the last time is not a
-        moment ago (`Timing.heal`).
-        """
+        """Make the next `tenant` read the Secrets again, unless it did within `Timing.heal`."""
         if (entry := self._entries.get(namespace)) is not None:
             entry.refused = True
 
     async def close(self) -> None:
-        """Close all clients, each when its calls have ended; those that do not end in time are
-        cut off.
-        """
+        """Close all clients when their calls have ended, or after `Timing.close`."""
         entries, self._entries = list(self._entries.values()), {}
         for entry in entries:
-            self._retire(entry)
+            self._close(entry)
         closing = asyncio.gather(*self._closing)
         with suppress(TimeoutError):
             await asyncio.wait_for(closing, self._timing.close)
@@ -172,7 +169,7 @@ class Tenants:
         )
 
     async def _deny(self) -> None:
-        """Learn what is denied besides; no tenant is opened before."""
+        """Add the further denied addresses, before the first tenant is opened."""
         if self._denied is None:
             return
         addresses = self._limits.addresses
@@ -191,8 +188,8 @@ class Tenants:
             json.dumps([pods_secret, *sorted((values or {}).items())]).encode()
         ).hexdigest()
         if entry.tenant is None or digest != entry.digest:
-            # What the old Secret opened must not outlive it, whether or not the new one is right.
-            self._retire(entry)
+            # The old Secret's clients must not outlive it, whether or not the new one is valid.
+            self._close(entry)
             try:
                 self._open(entry, parse_connection(namespace, values), pods_secret)
             except Invalid as wrong:
@@ -207,7 +204,7 @@ class Tenants:
         tracking = Mlflow(
             connection.tracking_url,
             connection.credentials,
-            Probe("MLflow", self._observe, refused),
+            CallTimer("MLflow", self._on_call, refused),
             deadline=self._timing.request,
             tls=self._tls,
             limits=self._limits,
@@ -215,7 +212,7 @@ class Tenants:
         store = S3(
             connection.keys,
             connection.reach,
-            Probe("S3", self._observe, refused),
+            CallTimer("S3", self._on_call, refused),
             clients=self._clients,
             pool=self._pool,
             bulk=self._bulk,
@@ -230,8 +227,8 @@ class Tenants:
         )
         entry.close = close
 
-    def _retire(self, entry: _Entry) -> None:
-        """Close an entry's clients in the background: their calls may last."""
+    def _close(self, entry: _Entry) -> None:
+        """Close an entry's clients in the background, as their calls may take long."""
         close, entry.close, entry.tenant, entry.wrong = entry.close, None, None, None
         if close is not None:
             task = asyncio.ensure_future(close())
@@ -242,15 +239,13 @@ class Tenants:
         now = self._clock()
         for namespace, entry in list(self._entries.items()):
             if now - entry.used > self._timing.idle and not entry.lock.locked():
-                self._retire(self._entries.pop(namespace))
+                self._close(self._entries.pop(namespace))
 
 
 def _words(
     namespace: str, values: Mapping[str, str], pods: Mapping[str, str], before: Words
 ) -> Words:
-    """Return what cleans a namespace's texts: pods that began before the Secret was changed may
-    show the old values.
-    """
+    """Return a namespace's text filter, with earlier credentials that pods may still use."""
     names = {
         namespace,
         values.get("MODELYARD_BUCKET", ""),

@@ -1,6 +1,4 @@
-"""Reading the Secret `modelyard-connection`: which keys it must have, what they may look like.
-Clients do not belong here.
-"""
+"""Parse the Secret `modelyard-connection`: required keys and valid values."""
 
 import re
 from collections.abc import Mapping
@@ -37,7 +35,7 @@ _REGION = re.compile(r"[a-z0-9-]{1,32}")
 
 @dataclass(frozen=True)
 class Connection:
-    """What one namespace's Secret says; credentials stay out of its repr."""
+    """The values of one namespace's Secret; its repr shows no credentials."""
 
     tracking_url: str
     credentials: Credentials
@@ -46,15 +44,15 @@ class Connection:
 
 
 def parse_connection(namespace: str, values: Mapping[str, str] | None) -> Connection:
-    """Read a Secret's data.
+    """Parse a Secret's data.
 
     Args:
-        namespace: Whose Secret it is; its objects in the bucket lie below this name.
-        values: The decoded data; None when there is no Secret.
+        namespace: The Secret's namespace; its objects in the bucket lie below this name.
+        values: The decoded data; None if there is no Secret.
 
     Raises:
-        Invalid: There is none, it lacks a key, or a value cannot be. The message names keys, never
-            values.
+        Invalid: There is no Secret, a key is missing, or a value is invalid. The message names
+            keys, never values.
 
     """
     if values is None:
@@ -67,13 +65,13 @@ def parse_connection(namespace: str, values: Mapping[str, str] | None) -> Connec
     missing = [key for key in REQUIRED if not values.get(key)]
     if missing:
         raise _invalid(namespace, f"it lacks {', '.join(missing)}")
-    # Not cut off in silence: the pods get the same values, and would fail with them.
-    ragged = [
+    # Spaces are not stripped silently: the pods get the same values, and would fail with them.
+    padded = [
         key for key in (*REQUIRED, *OPTIONAL) if values.get(key, "").strip() != values.get(key, "")
     ]
-    if ragged:
+    if padded:
         raise _invalid(
-            namespace, f"{', '.join(ragged)} begins or ends with a space or a line break"
+            namespace, f"{', '.join(padded)} begins or ends with a space or a line break"
         )
     return Connection(
         tracking_url=_url(namespace, "MLFLOW_TRACKING_URI", values["MLFLOW_TRACKING_URI"]),
@@ -96,7 +94,7 @@ def _invalid(namespace: str, detail: str) -> Invalid:
 
 
 def _url(namespace: str, key: str, text: str) -> str:
-    """Return an http or https address without a slash at its end."""
+    """Return an http or https address without a trailing slash."""
     try:
         parts = urlsplit(text)
         fits = (
@@ -108,12 +106,10 @@ def _url(namespace: str, key: str, text: str) -> str:
         fits = False
     if not fits:
         raise _invalid(
-            namespace, f"{key} is no address: write http://<host>:<port> or https://<host>"
+            namespace, f"{key} is not an address: write http://<host>:<port> or https://<host>"
         )
     if "@" in parts.netloc:
-        raise _invalid(
-            namespace, f"{key} must not hold a user or password; they have keys of their own"
-        )
+        raise _invalid(namespace, f"{key} must not contain a user or password; use their own keys")
     if (
         parts.query
         or parts.fragment
@@ -122,18 +118,17 @@ def _url(namespace: str, key: str, text: str) -> str:
         or not text.isprintable()
         or " " in text
     ):
-        raise _invalid(namespace, f"{key} must not hold a query, a fragment or spaces")
+        raise _invalid(namespace, f"{key} must not contain a query, a fragment or spaces")
     return text.rstrip("/")
 
 
 def _endpoint(namespace: str, text: str) -> str:
-    """Return S3's address, which boto3 takes only with a host name that follows the rules."""
+    """Return S3's address; boto3 accepts only valid host names."""
     url = _url(namespace, "MLFLOW_S3_ENDPOINT_URL", text)
     if not (is_valid_endpoint_url(url) or is_valid_ipv6_endpoint_url(url)):
         raise _invalid(
             namespace,
-            "MLFLOW_S3_ENDPOINT_URL has a host name that no S3 client takes: letters, digits, dots"
-            " and dashes",
+            "MLFLOW_S3_ENDPOINT_URL has an invalid host name: use letters, digits, dots and dashes",
         )
     return url
 
@@ -147,14 +142,13 @@ def _credentials(namespace: str, values: Mapping[str, str]) -> Credentials:
     if bool(username) != bool(password):
         raise _invalid(
             namespace,
-            "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD belong together, and one is"
-            " missing",
+            "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD must be set together",
         )
     if not (username + password + token).isprintable() or not token.isascii() or ":" in username:
         raise _invalid(
             namespace,
-            "MLFLOW_TRACKING_USERNAME, _PASSWORD or _TOKEN has characters that no HTTP header can"
-            " carry",
+            "MLFLOW_TRACKING_USERNAME, _PASSWORD or _TOKEN has characters that are not allowed in"
+            " an HTTP header",
         )
     return Credentials(username, password, token)
 
@@ -163,8 +157,8 @@ def _bucket(namespace: str, name: str) -> str:
     if not is_bucket(name):
         raise _invalid(
             namespace,
-            "MODELYARD_BUCKET is no bucket name: 3 to 63 lower case letters, digits, dots and"
-            " dashes",
+            "MODELYARD_BUCKET is not a bucket name: use 3 to 63 lower case letters, digits, dots"
+            " and dashes",
         )
     return name
 
@@ -173,12 +167,12 @@ def _shared(namespace: str, values: Mapping[str, str]) -> frozenset[Location]:
     try:
         return read_places(values.get("MODELYARD_READ_BUCKETS", ""))
     except ValueError as error:
-        advice = f"write buckets or <bucket>/<folder>, separated by commas; of one of them, {error}"
-        raise _invalid(namespace, f"MODELYARD_READ_BUCKETS cannot be read: {advice}") from None
+        advice = f"write buckets or <bucket>/<folder>, separated by commas; {error}"
+        raise _invalid(namespace, f"MODELYARD_READ_BUCKETS is invalid: {advice}") from None
 
 
 def _region(namespace: str, values: Mapping[str, str]) -> str:
     region = values.get("AWS_DEFAULT_REGION") or "us-east-1"
     if _REGION.fullmatch(region) is None:
-        raise _invalid(namespace, "AWS_DEFAULT_REGION is no region, such as us-east-1")
+        raise _invalid(namespace, "AWS_DEFAULT_REGION is not a region such as us-east-1")
     return region

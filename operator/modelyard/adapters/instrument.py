@@ -1,8 +1,4 @@
-"""Measuring calls to the outside: who was asked for what, how it ended, how long it took.
-
-What is done with the figures does not belong here (`engine` owns the metrics), nor any decision
-about an error.
-"""
+"""Measure calls to dependencies: operation, outcome and duration."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -18,10 +14,10 @@ from modelyard.errors import (
     Unavailable,
 )
 
-__all__ = ["Missing", "Observe", "Probe", "outcome"]
+__all__ = ["CallTimer", "Missing", "OnCall", "outcome"]
 
-Observe = Callable[[Dependency, str, str, float], None]
-"""Told of every call: dependency, operation (`create run`), outcome (see `outcome`), seconds."""
+OnCall = Callable[[Dependency, str, str, float], None]
+"""Called after every call: dependency, operation (`create run`), `outcome`, seconds."""
 
 # Most specific first: Forbidden is an Invalid, Ambiguous an Unavailable.
 _OUTCOMES: tuple[tuple[type[ModelyardError], str], ...] = (
@@ -34,17 +30,18 @@ _OUTCOMES: tuple[tuple[type[ModelyardError], str], ...] = (
 
 
 class Missing(Invalid):
-    """The object is not there. Adapters catch it where absence is an answer; elsewhere it
-    crosses the port as `Invalid`.
+    """The object does not exist.
+
+    Adapters catch it where absence is an answer; elsewhere it crosses the port as `Invalid`.
     """
 
 
 def outcome(error: BaseException | None) -> str:
-    """Name how a call ended.
+    """Return the outcome of a call, by its error.
 
     Returns:
         `ok`, `missing`, `forbidden`, `invalid`, `ambiguous`, `unavailable` or `conflict`; `error`
-            for anything else, a cancellation too.
+            for anything else, including a cancellation.
 
     """
     if error is None:
@@ -54,29 +51,27 @@ def outcome(error: BaseException | None) -> str:
     return next((name for kind, name in _OUTCOMES if isinstance(error, kind)), "error")
 
 
-class Probe:
-    """Measures one dependency's calls for one tenant, and says when the other side refused the
-    credentials.
-    """
+class CallTimer:
+    """Measures one dependency's calls for one tenant, and reports refused credentials."""
 
     def __init__(
-        self, dependency: Dependency, observe: Observe, refused: Callable[[], None] = lambda: None
+        self, dependency: Dependency, on_call: OnCall, refused: Callable[[], None] = lambda: None
     ) -> None:
-        """Make a probe.
+        """Create a timer.
 
         Args:
-            dependency: Who is called.
-            observe: Told of every call.
-            refused: Told when a call ended as `Forbidden` by the other side's word.
+            dependency: The dependency.
+            on_call: Called after every call.
+            refused: Called when a call ended as `Forbidden`.
 
         """
         self.dependency: Dependency = dependency
-        self._observe = observe
+        self._on_call = on_call
         self._refused = refused
 
     @contextmanager
     def __call__(self, operation: str) -> Iterator[None]:
-        """Measure what happens inside of the block."""
+        """Measure the block as one call."""
         begin = time.monotonic()
         error: BaseException | None = None
         try:
@@ -85,6 +80,6 @@ class Probe:
             error = raised
             raise
         finally:
-            self._observe(self.dependency, operation, outcome(error), time.monotonic() - begin)
+            self._on_call(self.dependency, operation, outcome(error), time.monotonic() - begin)
             if isinstance(error, Forbidden):
                 self._refused()

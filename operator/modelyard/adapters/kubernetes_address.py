@@ -1,4 +1,4 @@
-"""Where the API server is: addresses that no tenant's MLflow or S3 may have."""
+"""The API server's addresses, which no tenant's MLflow or S3 may have."""
 
 import asyncio
 import socket
@@ -13,11 +13,11 @@ __all__ = ["api_addresses"]
 async def api_addresses(api: Api) -> tuple[str, ...]:
     """Return the API server's addresses: the one in use, and the one that it advertises.
 
-    Of several API servers only the one that answers says its own; an administrator denies the
-    others.
+    Of several API servers only the one that answers advertises its address; an administrator has to
+    deny the others.
 
     Raises:
-        Unavailable: It does not answer, or its host name is not known now.
+        Unavailable: It does not answer, or its host name cannot be resolved now.
 
     """
     try:
@@ -27,15 +27,12 @@ async def api_addresses(api: Api) -> tuple[str, ...]:
     advertised = [
         each.get("serverAddress", "") for each in versions.get("serverAddressByClientCIDRs") or ()
     ]
+    hosts = [urlsplit(api.host).hostname, *(urlsplit(f"//{each}").hostname for each in advertised)]
     found: set[str] = set()
-    for host in filter(
-        None,
-        (urlsplit(api.host).hostname, *(urlsplit(f"//{each}").hostname for each in advertised)),
-    ):
+    for host in filter(None, hosts):
+        loop = asyncio.get_running_loop()
         try:
-            resolved = await asyncio.get_running_loop().getaddrinfo(
-                host, None, type=socket.SOCK_STREAM
-            )
+            resolved = await loop.getaddrinfo(host, None, type=socket.SOCK_STREAM)
         except OSError:
             raise Unavailable(
                 "Kubernetes", "find", "the API server's address", "its host name is not known"

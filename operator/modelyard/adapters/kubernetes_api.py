@@ -1,9 +1,8 @@
-"""One request to the API server: address, credentials, deadline, errors. What is asked for does not
-belong here (`adapters.kubernetes`).
+"""One request to the API server: address, credentials, deadline, errors.
 
-Configuration, TLS and credentials come from the official client; requests go as JSON through a
-session of our own, for the client's models cost more CPU than the rest of a pass. There are no
-retries: those are the loop's.
+Configuration, TLS and credentials come from the official client; requests are sent as JSON through
+our own session, because the client's models cost more CPU than the rest of a reconcile. There are
+no retries here; the engine schedules them.
 """
 
 import json
@@ -17,7 +16,7 @@ from kubernetes.aio import config
 from kubernetes.aio.client import Configuration
 from kubernetes.aio.client.rest import RESTClientObject
 
-from modelyard.adapters.instrument import Missing, Observe, Probe
+from modelyard.adapters.instrument import CallTimer, Missing, OnCall
 from modelyard.api.base import GROUP, VERSION
 from modelyard.api.kinds import KINDS as OWN
 from modelyard.api.text import printable
@@ -37,14 +36,14 @@ _MESSAGE_LIMIT = 400
 
 @dataclass(frozen=True)
 class Kind:
-    """Where a kind's objects are found; all of ours are namespaced.
+    """The API paths of a kind; all kinds here are namespaced.
 
     Attributes:
         api_version: Group and version, as in manifests.
         kind: The kind.
         plural: Its name in paths.
-        metadata_only: Whether a watch asks for the metadata of its objects alone.
-        optional: Whether the API server may lack it.
+        metadata_only: Whether a watch requests only the metadata of its objects.
+        optional: Whether the API server may not serve it.
 
     """
 
@@ -63,13 +62,11 @@ class Kind:
 
     @property
     def scope(self) -> str:
-        """What the cache calls it."""
+        """The kind's scope in the cache."""
         return f"{self.api_version}/{self.kind}"
 
     def path(self, namespace: str | None, name: str = "", subresource: str = "") -> str:
-        """Return the path of an object, of a namespace's list, or without a namespace of the
-        whole cluster's.
-        """
+        """Return the path of an object, or of the list of a namespace or the whole cluster."""
         where = f"/namespaces/{namespace}" if namespace is not None else ""
         return "/".join(filter(None, (f"{self.root}{where}/{self.plural}", name, subresource)))
 
@@ -85,24 +82,23 @@ _TABLE = (
     Kind("events.k8s.io/v1", "Event", "events"),
 )
 KINDS: Mapping[tuple[str, str], Kind] = {(kind.api_version, kind.kind): kind for kind in _TABLE}
-"""Every kind that the operator reads or writes: what it owns, our own, and three more."""
+"""Every kind that the operator reads or writes: owned kinds, our own, and three more."""
 
 
 def kind_of(manifest: Manifest) -> Kind:
-    """Return where a manifest's object is found; a kind that is not in the table is a bug."""
+    """Return a manifest's kind; one that is not in the table is a bug."""
     return KINDS[manifest["apiVersion"], manifest["kind"]]
 
 
 class Gone(Unavailable):
-    """The list or stream that was to be continued is too old: begin anew."""
+    """The list or stream to continue has expired: start over."""
 
 
 async def configuration(kubeconfig: str | None = None) -> Configuration:
-    """Find the cluster: the one that a kubeconfig names, if one is given; else the one this pod
-    runs in; else the user's own kubeconfig.
+    """Find the cluster: by the given kubeconfig, else in this pod, else by the user's kubeconfig.
 
     Raises:
-        Invalid: There is none.
+        Invalid: No cluster is configured.
 
     """
     found = Configuration()
@@ -126,17 +122,17 @@ class Api:
 
     Attributes:
         host: Its address, `https://...`.
-        fence: Raises `Unavailable` when this process may not write any more; asked before each
+        fence: Raises `Unavailable` when this process may no longer write; called before each
             write.
 
     """
 
-    def __init__(self, configuration: Configuration, observe: Observe, *, deadline: float) -> None:
-        """Open a session; connections are made when they are needed.
+    def __init__(self, configuration: Configuration, on_call: OnCall, *, deadline: float) -> None:
+        """Open a session; connections are made on demand.
 
         Args:
             configuration: Address, TLS and credentials.
-            observe: Told of every request.
+            on_call: Called after every request.
             deadline: Seconds that one request may take.
 
         """
@@ -144,17 +140,16 @@ class Api:
         self.fence: Callable[[], None] = lambda: None
         self._configuration = configuration
         self._ssl = RESTClientObject(configuration).ssl_context
-        self._probe = Probe("Kubernetes", observe)
+        self._timer = CallTimer("Kubernetes", on_call)
         self._timeout = aiohttp.ClientTimeout(total=deadline, sock_connect=_CONNECT)
         self._session = self.session()
 
     def session(
         self, answers: type[aiohttp.ClientResponse] = aiohttp.ClientResponse
     ) -> aiohttp.ClientSession:
-        """Return a new session with the same server. Close it yourself.
+        """Return a new session with the same server, which the caller closes.
 
-        It carries the credentials, as fresh as the client keeps them; `answers` is the class of its
-        responses.
+        It sends the client's current credentials; `answers` is the class of its responses.
         """
         return aiohttp.ClientSession(
             base_url=self.host,
@@ -166,13 +161,13 @@ class Api:
         )
 
     async def close(self) -> None:
-        """End the session."""
+        """Close the session."""
         await self._session.close()
 
     async def _authorize(
         self, request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
     ) -> aiohttp.ClientResponse:
-        """Put the credentials in; with a client certificate there are none."""
+        """Add the credentials; with a client certificate there are none."""
         token = await self._configuration.get_api_key_with_prefix("BearerToken")
         if token:
             request.headers["Authorization"] = token
@@ -189,7 +184,7 @@ class Api:
         *,
         accept: str = JSON,
     ) -> Manifest:
-        """Get an object or a list, in the form that `accept` asks for."""
+        """Get an object or a list, in the form that `accept` names."""
         headers = {"Accept": accept}
         return await self._request("GET", path, operation, subject, params=params, headers=headers)
 
@@ -205,11 +200,11 @@ class Api:
         params: Mapping[str, str] | None = None,
         fenced: bool = True,
     ) -> Manifest:
-        """Change something.
+        """Send a write.
 
         Raises:
-            Ambiguous: It may have happened.
-            ModelyardError: It did not.
+            Ambiguous: The write may have happened.
+            ModelyardError: The write did not happen.
 
         """
         if fenced:
@@ -232,7 +227,7 @@ class Api:
         headers: Mapping[str, str] | None = None,
     ) -> Manifest:
         lost = Unavailable if data is None else Ambiguous
-        with self._probe(operation):
+        with self._timer(operation):
             try:
                 async with self._session.request(
                     method, path, params=params, data=data, headers=headers, timeout=self._timeout
@@ -248,7 +243,7 @@ class Api:
                 ) from error
             except (aiohttp.ClientError, TimeoutError, ValueError) as error:
                 raise lost(
-                    "Kubernetes", operation, subject, "the API server gave no whole answer"
+                    "Kubernetes", operation, subject, "the API server's answer was incomplete"
                 ) from error
             raise translated(status, raw, operation, subject, lost=lost, after=after)
 
@@ -256,11 +251,11 @@ class Api:
     async def stream(
         self, path: str, params: Mapping[str, str], operation: str, *, accept: str = JSON
     ) -> AsyncIterator[aiohttp.ClientResponse]:
-        """Open a stream that has no deadline of its own; whoever reads it sets one.
+        """Open a stream without a deadline; the reader sets one.
 
         Raises:
-            Gone: It cannot begin at this resourceVersion any more.
-            ModelyardError: It did not begin, or it broke.
+            Gone: This resourceVersion has expired.
+            ModelyardError: The stream did not start, or it broke.
 
         """
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT)
@@ -291,10 +286,10 @@ def translated(
     lost: type[Unavailable],
     after: str = "",
 ) -> ModelyardError:
-    """Return our error for an answer of the API server's.
+    """Return our error for an answer of the API server.
 
-    Its message is passed on, cut: it is the platform's own word to its users (a quota, an admission
-    rule, a verb that is missing), never another system's body.
+    Its message is passed on, truncated: it is meant for users of the cluster (a quota, an admission
+    rule, a missing verb), and never another system's body.
     """
     detail = _message(raw)
     match status:
@@ -305,10 +300,13 @@ def translated(
         case 409:
             return Conflict("Kubernetes", operation, subject, detail)
         case 410:
-            return Gone("Kubernetes", operation, subject, "too old to be continued")
+            return Gone("Kubernetes", operation, subject, "it has expired")
         case 429 | 503:
             error = Unavailable(
-                "Kubernetes", operation, subject, "the API server asks to be left alone for a while"
+                "Kubernetes",
+                operation,
+                subject,
+                "the API server is overloaded and asks for a pause",
             )
             error.retry_after = float(after) if after.isdigit() else 0.0
             return error

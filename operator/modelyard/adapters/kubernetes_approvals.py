@@ -1,8 +1,4 @@
-"""Whether the API server lets anybody approve in another's name: the dry run of creating such a
-ModelApproval.
-
-What a gate makes of the answer does not belong here (`registered_model.gates.approvals`).
-"""
+"""Test by a dry run whether the API server refuses a ModelApproval in another user's name."""
 
 from modelyard.adapters.kubernetes_api import KINDS, Api
 from modelyard.api.approvals import FORGED_IS_REFUSED, forged
@@ -19,8 +15,7 @@ UNGUARDED = (
 
 
 async def unguarded(api: Api, namespace: str) -> str | None:
-    """Return why approvals cannot be believed; None: one in another's name is refused by the
-    policy.
+    """Return why approvals cannot be trusted; None if the policy refuses a forged one.
 
     Raises:
         Unavailable: Kubernetes did not answer.

@@ -1,6 +1,4 @@
-"""The ConfigMap with the cluster's calendar of freezes, as a watch keeps it. What a freeze means
-does not belong here.
-"""
+"""The cluster's calendar of freezes, from a watched ConfigMap."""
 
 import logging
 from collections.abc import Callable, Iterable, Mapping
@@ -20,22 +18,22 @@ _KIND = replace(KINDS["v1", "ConfigMap"], metadata_only=False)
 
 
 class Freezes:
-    """The calendar as it is known now. A watch puts it in.
+    """The current calendar, maintained by a watch.
 
     Attributes:
         current: The calendar, or why it cannot be read.
-        changed: Called when `current` is another one.
+        changed: Called when `current` changes.
 
     """
 
     def __init__(self) -> None:
-        """Make one that knows of no freezes."""
+        """Create a calendar without freezes."""
         self.current: Calendar | str = Calendar()
         self.changed: Callable[[], None] = lambda: None
         self._place: dict[str, tuple[str, str]] = {}
 
     def uids(self, _scope: str, _namespace: str | None = None) -> Mapping[str, tuple[str, str]]:
-        """Return namespace and name of the ConfigMap, by its uid."""
+        """Return namespace and name of the ConfigMap by uid."""
         return dict(self._place)
 
     def settle(
@@ -45,7 +43,7 @@ class Freezes:
         listed: Iterable[str],
         _version: int = 0,
     ) -> int:
-        """Forget the ConfigMap if it is not in a list."""
+        """Remove the ConfigMap if it is not in a list."""
         gone = set(before) - set(listed)
         return sum(self.remove(scope, *before[uid], uid) for uid in gone)
 
@@ -60,7 +58,7 @@ class Freezes:
         return self._take(found)
 
     def remove(self, _scope: str, _namespace: str, _name: str, uid: str, _version: int = 0) -> bool:
-        """Forget the ConfigMap: there are no freezes without it."""
+        """Remove the ConfigMap; without it there are no freezes."""
         if uid not in self._place:
             return False
         self._place = {}
@@ -71,15 +69,11 @@ class Freezes:
             return False
         self.current = found
         if isinstance(found, str):
-            logger.error(
-                "The cluster's freezes cannot be read, so no version takes a stage: %s", found
-            )
+            logger.error("The cluster's freezes cannot be read, so no stage switches: %s", found)
         else:
-            stop = (
-                f"; the line is stopped until {found.stop.until}: {found.stop.reason}"
-                if found.stop
-                else ""
-            )
+            stop = ""
+            if found.stop:
+                stop = f"; all changes are stopped until {found.stop.until}: {found.stop.reason}"
             logger.info("The cluster has %d freezes%s", len(found.windows), stop)
         self.changed()
         return True
@@ -92,7 +86,7 @@ def watch(
     restarted: Callable[[str, str], None],
     silence: float,
 ) -> Watch:
-    """Return the watch of the ConfigMap, in the operator's own namespace."""
+    """Return the watch of the ConfigMap in the operator's namespace."""
     only = {"fieldSelector": f"metadata.name={FREEZE_CONFIG_MAP}"}
     return Watch(
         api, freezes, _KIND, namespace, selector=only, restarted=restarted, silence=silence

@@ -1,9 +1,8 @@
-"""Answers of the API server without what the cache knows already: for Kopf, to which each object
-costs a task and a millisecond.
+"""Filter the API server's answers for Kopf: leave out objects that the cache has already.
 
-Kopf lists all objects of our kinds when it starts and whenever its watch has expired, and hears of
-every write of ours a second time. The operator's own list and the answers to its writes are in the
-cache by then. What is left out is judged by uid and resourceVersion, so a change never is.
+Each object costs Kopf a task and a millisecond. Kopf lists all objects of our kinds when it starts
+and whenever its watch has expired, and receives every write of ours a second time; the cache has
+these by then. Objects are left out by uid and resourceVersion, so a change never is.
 """
 
 import json
@@ -19,17 +18,15 @@ __all__ = ["answers"]
 
 
 def answers(cache: Cache) -> type[aiohttp.ClientResponse]:
-    """Return the class of the answers of a session that lists and watches our own kinds.
+    """Return the response class of a session that lists and watches our own kinds.
 
     Args:
-        cache: What is known. It must have been filled by a list before the session is used.
+        cache: The known objects. A list must have filled it before the session is used.
 
     """
 
     class _Answer(aiohttp.ClientResponse):
-        """A list comes without the objects that are known; a change that is known comes as a
-        bookmark.
-        """
+        """Leaves known objects out of a list, and turns known changes into bookmarks."""
 
         async def json(self, **options: Any) -> Any:
             answer = await super().json(**options)
@@ -43,7 +40,7 @@ def answers(cache: Cache) -> type[aiohttp.ClientResponse]:
         async def start(self, connection: Any) -> aiohttp.ClientResponse:
             await super().start(connection)
             if self.status == 200 and self.url.query.get("watch") == "true":
-                # No StreamReader, but all that is asked of one for a watch.
+                # Not a StreamReader, but it has all that Kopf's watch uses.
                 self.content = _Changes(self.content, cache, self.url.name)  # type: ignore[assignment]
             return self
 
@@ -71,7 +68,7 @@ class _Changes:
             yield rest
 
     def _line(self, line: bytes) -> bytes:
-        """Return a line of the stream as it came, or as a bookmark of the same resourceVersion."""
+        """Return a line of the stream unchanged, or as a bookmark of the same resourceVersion."""
         try:
             event = json.loads(line)
             body = event["object"]
@@ -82,11 +79,11 @@ class _Changes:
             meta = {"resourceVersion": body["metadata"]["resourceVersion"]}
             return json.dumps({"type": "BOOKMARK", "object": {"metadata": meta}}).encode()
         except (ValueError, KeyError, TypeError):
-            return line  # Kopf says what it makes of it
+            return line  # Kopf handles it
 
 
 def _known(cache: Cache, plural: str, body: Manifest) -> bool:
-    """Tell whether the cache has this state of an object, or a later one."""
+    """Return whether the cache has this state of an object, or a later one."""
     meta = body["metadata"]
     found = cache.get(plural, meta["namespace"], meta["name"])
     if found is None or found["metadata"]["uid"] != meta["uid"]:

@@ -1,6 +1,4 @@
-"""The admission policies in the cluster, read by name. What is wrong with one is judged in
-`kube.policies`.
-"""
+"""Read the admission policies in the cluster by name, for `kube.policies`."""
 
 from collections.abc import Mapping
 
@@ -16,15 +14,15 @@ class Policies:
     """The policies that the release installed."""
 
     def __init__(self, api: Api, expected: Mapping[str, tuple[str, str]]) -> None:
-        """Name them, with the hashes of their specs."""
+        """Name the policies, with the hashes of their specs."""
         self._api = api
         self._expected = expected
 
     async def problems(self) -> dict[str, str | None]:
-        """Return why a policy is not in force, by its name; None for one that is.
+        """Return, by name, why a policy is not in force; None for one that is.
 
         Raises:
-            ModelyardError: The API server does not answer, or refuses to show them.
+            ModelyardError: The API server does not answer, or refuses the read.
 
         """
         return {

@@ -1,9 +1,8 @@
-"""Watching owned objects: a paged list, then a stream, again and again. What a change means does
-not belong here.
+"""Watch owned objects: a paged list, then a stream, repeatedly.
 
-Kopf cannot select by label on the server, and its watches end the process on an error in a stream:
-hence our own for everything but our own kinds. The labels only select what is worth knowing; whose
-an object is says `kube.owned`.
+Kopf cannot select by label on the server, and its watches end the process on an error in a stream,
+so it watches our own kinds only. The labels merely select candidates; `kube.owned` decides who owns
+an object.
 """
 
 import asyncio
@@ -30,10 +29,10 @@ logger = logging.getLogger("modelyard.watch")
 WATCHED: tuple[Kind, ...] = tuple(
     KINDS[each.api_version, each.kind] for each in OWNED if each.watched
 )
-"""The kinds of owned objects that are watched, each by the labels that all of them carry."""
+"""The owned kinds that are watched, each by the labels that all owned objects have."""
 
-_STREAM = 290  # seconds after which the API server ends a stream in good order
-_SILENCE = 75.0  # it sends a bookmark every minute
+_STREAM = 290  # seconds after which the API server ends a stream normally
+_SILENCE = 75.0  # seconds; the API server sends a bookmark every minute
 _SHORTEST_PAUSE = 0.2
 _LONGEST_PAUSE = 1.5
 _ABSENT = 30.0  # seconds between two attempts at an API that may be absent
@@ -42,10 +41,10 @@ _METADATA = JSON + ";as={};g=meta.k8s.io;v=v1"
 
 
 class Known(Protocol):
-    """Where a watch puts what it has learned, as `cache.Cache` has it."""
+    """What a watch maintains; `cache.Cache` is one."""
 
     def uids(self, scope: str, namespace: str | None = None) -> Mapping[str, tuple[str, str]]:
-        """Return namespace and name of all that is known, by uid."""
+        """Return namespace and name of all known objects, by uid."""
         ...
 
     def settle(
@@ -55,24 +54,23 @@ class Known(Protocol):
         listed: Iterable[str],
         version: int = ...,
     ) -> int:
-        """Forget what was known before a list began and is not in it."""
+        """Remove objects that were known before a list began and are not in it."""
         ...
 
     def put(self, scope: str, body: Manifest) -> bool:
-        """Take in what was seen."""
+        """Add or update an object."""
         ...
 
     def remove(self, scope: str, namespace: str, name: str, uid: str, version: int = ...) -> bool:
-        """Forget an object."""
+        """Remove an object."""
         ...
 
 
 class Watch:
-    """Keeps what is known of one kind up to date: of owned objects, in one namespace or in all, or
-    of what a selector names.
+    """Keeps the objects of one kind up to date, in one namespace or in all.
 
     Attributes:
-        synced: Set when the first list is whole; of an optional kind also when there is none.
+        synced: Set when the first list is complete; for an optional kind also if it is not served.
 
     """
 
@@ -89,18 +87,17 @@ class Watch:
         absent: float = _ABSENT,
         page_size: int = 500,
     ) -> None:
-        """Make one; `run` runs it.
+        """Create a watch; `run` runs it.
 
         Args:
             api: The session.
-            cache: What is kept up to date.
-            kind: What is watched.
-            namespace: Where; None for everywhere.
-            selector: Which of them, as parameters of the list and the watch.
-            restarted: Told the kind's plural and the reason when a stream ends otherwise than in
-                good order.
-            silence: Seconds without a byte after which a stream is given up.
-            absent: Seconds between two attempts at an optional kind that the API server lacks.
+            cache: Receives the objects.
+            kind: The kind.
+            namespace: The namespace; None for all.
+            selector: Parameters of the list and the watch that select objects.
+            restarted: Called with the kind's plural and the reason when a stream ends abnormally.
+            silence: Seconds without data after which a stream is closed.
+            absent: Seconds between two attempts at an optional kind that is not served.
             page_size: Objects in one page of the list.
 
         """
@@ -141,23 +138,19 @@ class Watch:
             except ModelyardError as error:
                 self._broken("broken", error)
             except Exception:
-                logger.exception("This is a bug: the watch of %s begins anew", self._kind.plural)
+                logger.exception("This is a bug: restarting the watch of %s", self._kind.plural)
                 self._version = ""
                 self._broken("bug")
-            if self._kind.optional:  # never a reason not to begin
+            if self._kind.optional:  # an absent kind must not block the start
                 self.synced.set()
             pause = min(pause, _SHORTEST_PAUSE * 2.0 ** min(self._failures, 8))
             await asyncio.sleep(random.uniform(0.1, 1.0) * pause)  # noqa: S311
 
     def _forget(self) -> None:
-        """Forget the objects of an optional kind that the API server does not serve, or no
-        longer.
-        """
+        """Remove the objects of an optional kind that the API server does not serve."""
         self._failures += 1
         if self._failures == 1:
-            logger.info(
-                "The API server does not serve %s; looked for again later", self._kind.plural
-            )
+            logger.info("The API server does not serve %s; it is retried", self._kind.plural)
         known = self._cache.uids(self._kind.scope, self._namespace)
         self._cache.settle(self._kind.scope, known, ())
 
@@ -165,10 +158,10 @@ class Watch:
         self._failures += 1
         self._restarted(self._kind.plural, reason)
         level = logging.WARNING if error is not None and self._failures > 1 else logging.INFO
-        logger.log(level, "The watch of %s begins anew: %s", self._kind.plural, error or reason)
+        logger.log(level, "Restarting the watch of %s: %s", self._kind.plural, error or reason)
 
     async def _list(self) -> None:
-        """Replace what is known by the API server's list, page by page."""
+        """Replace the known objects by the API server's list, page by page."""
         before = self._cache.uids(self._kind.scope, self._namespace)
         listed: set[str] = set()
         params = self._selector | {"limit": str(self._page_size)}
@@ -176,7 +169,7 @@ class Watch:
         accept = self._accept("PartialObjectMetadataList")
         while True:
             answer = await self._api.read(path, operation, self._where, params, accept=accept)
-            for body in answer["items"] or ():  # an empty list of metadata alone has null
+            for body in answer["items"] or ():  # null in an empty list of metadata
                 self._put(body)
                 listed.add(body["metadata"]["uid"])
             if not answer["metadata"].get("continue"):
@@ -186,7 +179,7 @@ class Watch:
         self._cache.settle(self._kind.scope, before, listed, version_of(answer))
 
     async def _follow(self) -> None:
-        """Take changes in until the stream ends."""
+        """Apply changes until the stream ends."""
         params = self._selector | {
             "watch": "true",
             "allowWatchBookmarks": "true",
@@ -202,27 +195,22 @@ class Watch:
                     body, meta = event["object"], event["object"]["metadata"]
                 except (ValueError, KeyError):
                     raise Gone(
-                        "Kubernetes", operation, self._where, "the stream makes no sense"
+                        "Kubernetes", operation, self._where, "the stream is not valid"
                     ) from None
                 match event["type"]:
                     case "ADDED" | "MODIFIED":
                         self._put(body)
                     case "DELETED":
-                        # Deleted, or without our labels any more, which a later event may undo.
+                        # Deleted, or our labels were removed, which a later event may undo.
                         place = (self._kind.scope, meta["namespace"], meta["name"])
                         self._cache.remove(*place, meta["uid"], version_of(body))
                     case "ERROR":
-                        raise Gone(
-                            "Kubernetes",
-                            operation,
-                            self._where,
-                            "the stream says that it is too old",
-                        )
+                        raise Gone("Kubernetes", operation, self._where, "the stream has expired")
                 self._version = str(meta["resourceVersion"])
                 self._failures = 0
 
     def _put(self, body: Manifest) -> None:
-        # Items of a list have neither, metadata alone has its own.
+        # Items of a list lack these fields, and metadata has PartialObjectMetadata's.
         body["apiVersion"], body["kind"] = self._kind.api_version, self._kind.kind
         self._cache.put(self._kind.scope, body)
 
@@ -230,8 +218,9 @@ class Watch:
         return _METADATA.format(form) if self._kind.metadata_only else JSON
 
     async def _lines(self, content: aiohttp.StreamReader) -> AsyncIterator[bytes]:
-        """Cut a stream into lines of any length, until it ends or falls silent. A last line that
-        is cut off is dropped: it comes again.
+        """Split a stream into lines of any length, until it ends or sends no data.
+
+        An incomplete last line is dropped; the next stream sends it again.
         """
         rest = b""
         while True:

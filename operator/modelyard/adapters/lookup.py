@@ -18,10 +18,10 @@ _SECONDS = 5.0
 
 
 class Resolver(AbstractResolver):
-    """Resolves in a namespace's own threads, not in those that the whole process shares."""
+    """Resolves names in a namespace's own threads, apart from the process's default ones."""
 
     def __init__(self, share: Share) -> None:
-        """Make it; `share` is the namespace's."""
+        """Create a resolver on a namespace's share of the threads."""
         self._share = share
 
     async def resolve(
@@ -30,7 +30,7 @@ class Resolver(AbstractResolver):
         """Resolve a name.
 
         Raises:
-            OSError: It is not known, or its name server does not answer in time.
+            OSError: It is unknown, or its name server does not answer in time.
 
         """
 
@@ -46,7 +46,7 @@ class Resolver(AbstractResolver):
         except ModelyardError as error:
             raise OSError(str(error)) from None
         except UnicodeError:
-            raise OSError("no host has such a name") from None
+            raise OSError("the host name is not valid") from None
         return [
             ResolveResult(
                 hostname=host,
@@ -60,13 +60,13 @@ class Resolver(AbstractResolver):
         ]
 
     async def close(self) -> None:
-        """Do nothing: the threads are the pool's."""
+        """Do nothing: the pool owns the threads."""
 
 
 def sockets(addresses: Addresses, host: str) -> Callable[[Any], socket.socket]:
     """Return aiohttp's socket factory for one host.
 
-    aiohttp asks it with every resolved address, right before it connects.
+    aiohttp calls it with every resolved address, right before it connects.
 
     Raises (the factory):
         Denied: The rule forbids the address.

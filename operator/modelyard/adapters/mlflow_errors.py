@@ -1,8 +1,7 @@
-"""What MLflow's errors mean, and connections that fail. Requests do not belong here
-(`mlflow_rest`).
+"""Translate MLflow's error answers and failed connections.
 
-No body reaches a message. What does not answer is told in one way: refused and filtered addresses
-look alike, because who reads the message wrote the address.
+No body of an answer reaches a message. Refused and filtered connections have the same message,
+because a tenant chooses the address and reads the message: it must not serve as a port scanner.
 """
 
 import json
@@ -16,11 +15,11 @@ from modelyard.adapters.instrument import Missing
 from modelyard.api.addresses import DENIED
 from modelyard.errors import Conflict, Forbidden, Invalid, ModelyardError, Unavailable
 
-__all__ = ["DEPENDENCY", "NOBODY", "Ask", "Denied", "broken", "refusal"]
+__all__ = ["DEPENDENCY", "NO_ANSWER", "Ask", "Denied", "broken", "refusal"]
 
 DEPENDENCY: Final = "MLflow"
-NOBODY = (
-    "nobody answers at its address; check that MLflow runs and that MLFLOW_TRACKING_URI names it"
+NO_ANSWER = (
+    "nothing answers at its address; check that MLflow runs and that MLFLOW_TRACKING_URI names it"
 )
 _UNKNOWN = "its host name is not known; check MLFLOW_TRACKING_URI"
 
@@ -28,22 +27,23 @@ _CONFLICTS = frozenset(
     {"RESOURCE_ALREADY_EXISTS", "ALREADY_EXISTS", "RESOURCE_CONFLICT", "ABORTED"}
 )
 _MISSING = frozenset({"RESOURCE_DOES_NOT_EXIST", "NOT_FOUND"})
-# MLflow answers 500 for a state that forbids the request: it was understood and refused all the
-# same.
+# MLflow answers 500 also for a request that it understood and refuses because of a state.
 _REFUSED = frozenset({"INVALID_STATE", "INVALID_PARAMETER_VALUE", "BAD_REQUEST", "NOT_IMPLEMENTED"})
 
 
 class Denied(OSError):
-    """The address is one that the operator does not connect to; nothing was sent."""
+    """The operator does not connect to this address; nothing was sent."""
 
 
 @dataclass(frozen=True)
 class Ask:
-    """What is asked, in words, for the message of an error; `hint` is said when MLflow refuses the
-    values.
+    """Describes a request in error messages.
 
-    An operation is one of a few fixed texts, for metrics are labelled with it; names belong into
-    the subject.
+    Attributes:
+        operation: One of a few fixed texts, since it is a metric label.
+        subject: The name of the object.
+        hint: The detail if MLflow refuses the values.
+
     """
 
     operation: str
@@ -52,7 +52,7 @@ class Ask:
 
 
 def broken(ask: Ask, later: type[Unavailable], error: Exception) -> Unavailable:
-    """Translate a connection that failed."""
+    """Translate a failed connection."""
     if isinstance(error, aiohttp.InvalidURL):
         return Unavailable(DEPENDENCY, ask.operation, ask.subject, _UNKNOWN)
     if isinstance(error, aiohttp.ClientConnectorError):
@@ -62,16 +62,16 @@ def broken(ask: Ask, later: type[Unavailable], error: Exception) -> Unavailable:
 
 
 def _unreachable(error: aiohttp.ClientConnectorError) -> str:
-    """Say why nothing was sent, in our words."""
+    """Return why nothing was sent."""
     if isinstance(error, aiohttp.ClientConnectorCertificateError | aiohttp.ClientConnectorSSLError):
         return "its TLS certificate is not trusted; give the operator the authority that signed it"
     if isinstance(error, aiohttp.ClientConnectorDNSError):
         return _UNKNOWN
-    return DENIED if isinstance(error.os_error, Denied) else NOBODY
+    return DENIED if isinstance(error.os_error, Denied) else NO_ANSWER
 
 
 def _code(content: bytes | bytearray) -> str | None:
-    """Return MLflow's error code; None when it was not MLflow that answered."""
+    """Return MLflow's error code; None if something else than MLflow answered."""
     try:
         found: Any = json.loads(content) if len(content) <= SMALL else None
         code = found["error_code"]
@@ -83,7 +83,7 @@ def _code(content: bytes | bytearray) -> str | None:
 def refusal(
     ask: Ask, status: int, content: bytes | bytearray, later: type[Unavailable]
 ) -> ModelyardError:
-    """Translate an answer that is no success."""
+    """Translate an answer that is not a success."""
     code = _code(content)
     kind: type[ModelyardError]
     if status in {401, 403}:
@@ -94,13 +94,13 @@ def refusal(
             "answers with a redirect; write the final address into MLFLOW_TRACKING_URI",
         )
     elif status == 404 and code is None:
-        # A proxy whose backend is away says this too, so it is never taken for MLflow's word that
-        # an object is missing.
+        # A proxy whose backend is down answers 404 too, so this never means that an object is
+        # missing.
         kind, detail = Unavailable, "no MLflow answers at this path; check MLFLOW_TRACKING_URI"
     elif code in _MISSING:
         kind, detail = Missing, "MLflow has no such object"
     elif code in _CONFLICTS or status == 409:
-        kind, detail = Conflict, "MLflow has one of that name already, or changed it meanwhile"
+        kind, detail = Conflict, "the name is taken already, or the object was changed meanwhile"
     elif code in _REFUSED or (400 <= status < 500 and status not in {408, 425, 429, 499}):
         kind, detail = Invalid, ask.hint
     else:

@@ -1,6 +1,4 @@
-"""MLflow's experiments, by REST. Names and tags are the caller's; nothing here knows what a tag
-means.
-"""
+"""MLflow's REST endpoints for experiments. Names and tags are the caller's."""
 
 from collections.abc import Iterable, Mapping
 
@@ -13,11 +11,12 @@ __all__ = ["Experiments"]
 
 
 class Experiments(Part):
-    """The part of `ports.Tracking` that speaks of experiments."""
+    """The experiments of `ports.Tracking`."""
 
     async def experiment(self, name: str) -> TrackedExperiment | None:
-        """Find an experiment by name, a soft-deleted one too; one that is not deleted wins, by
-        MLflow's own rule. One request.
+        """Find an experiment by name, including soft-deleted ones. One request.
+
+        MLflow prefers one that is not deleted.
         """
         try:
             return await self._rest.read(
@@ -30,7 +29,7 @@ class Experiments(Part):
             return None
 
     async def experiment_by_id(self, id_: str) -> TrackedExperiment | None:
-        """Return an experiment, soft-deleted ones too. One request."""
+        """Return an experiment, also if it is soft-deleted. One request."""
         try:
             return await self._rest.read(
                 Ask("read experiment", id_),
@@ -45,7 +44,7 @@ class Experiments(Part):
         """Create an experiment and return its id. One request.
 
         Raises:
-            Conflict: One of that name is there, soft-deleted ones included.
+            Conflict: The name is taken, possibly by a soft-deleted experiment.
 
         """
         body = {"name": name, "artifact_location": location, "tags": pairs(tags)}
@@ -57,10 +56,9 @@ class Experiments(Part):
         )
 
     async def restore_experiment(self, id_: str) -> None:
-        """Undo the soft deletion; restoring one that is active is no error. MLflow restores all of
-        its runs with it.
+        """Undo the soft deletion; restoring an active experiment is no error.
 
-        One request; two when there was nothing to restore.
+        MLflow restores all of its runs with it. One request; two if it was not deleted.
         """
         ask = Ask("restore experiment", id_)
         try:
@@ -68,13 +66,13 @@ class Experiments(Part):
                 ask, "experiments/restore", {"experiment_id": id_}, parse=nothing
             )
         except Missing:
-            # MLflow says the same of an experiment that is active and of one that is not there.
+            # MLflow gives the same answer for an active experiment and for one that does not exist.
             await self._rest.read(
                 ask, "experiments/get", query={"experiment_id": id_}, parse=_experiment
             )
 
     async def delete_experiment(self, id_: str) -> None:
-        """Soft-delete, with its runs; deleting twice is no error. One request."""
+        """Soft-delete an experiment with its runs; deleting twice is no error. One request."""
         try:
             await self._rest.write(
                 Ask("delete experiment", id_),
@@ -86,7 +84,7 @@ class Experiments(Part):
             return
 
     async def set_experiment_tags(self, id_: str, tags: Mapping[str, str]) -> None:
-        """Set tags. One request a tag: MLflow has no call for several."""
+        """Set tags. One request per tag: MLflow has no call for several."""
         ask = Ask(
             "tag experiment",
             id_,
@@ -97,7 +95,7 @@ class Experiments(Part):
             await self._rest.write(ask, "experiments/set-experiment-tag", body, parse=nothing)
 
     async def delete_experiment_tags(self, id_: str, keys: Iterable[str]) -> None:
-        """Take tags away; one that is gone is no error. One request a tag."""
+        """Delete tags; a missing one is no error. One request per tag."""
         ask = Ask("untag experiment", id_, "MLflow refuses to: the experiment is deleted")
         for key in keys:
             try:

@@ -1,4 +1,4 @@
-"""MLflow's model registry, by REST: registered models, versions, stages and aliases."""
+"""MLflow's REST endpoints for registered models, versions, stages and aliases."""
 
 from collections.abc import Awaitable, Iterable, Mapping
 from typing import get_args
@@ -26,7 +26,7 @@ _PAGE = 1000
 
 
 class Registry(Part):
-    """The part of `ports.Tracking` that speaks of registered models."""
+    """The model registry of `ports.Tracking`."""
 
     async def model(self, name: str) -> TrackedModel | None:
         """Return a registered model. One request."""
@@ -41,7 +41,7 @@ class Registry(Part):
         """Create a registered model. One request.
 
         Raises:
-            Conflict: One of that name is there.
+            Conflict: The name is taken.
 
         """
         body = {"name": name, "description": description, "tags": pairs(tags)}
@@ -52,9 +52,7 @@ class Registry(Part):
     async def set_model_tags(
         self, name: str, tags: Mapping[str, str], description: str | None
     ) -> None:
-        """Set tags, and the description unless it is None. One request a tag, and one for the
-        description.
-        """
+        """Set tags, and the description unless it is None. One request for each."""
         ask = Ask("tag model", name, "MLflow refuses the tag: its key or value is too long")
         for key, value in tags.items():
             await self._rest.write(
@@ -74,19 +72,20 @@ class Registry(Part):
             )
 
     async def delete_model_tags(self, name: str, keys: Iterable[str]) -> None:
-        """Take tags away; one that is gone is no error. One request a tag."""
+        """Delete tags; a missing one is no error. One request per tag."""
         for key in keys:
             await self._delete(
                 Ask("untag model", name), "registered-models/delete-tag", {"name": name, "key": key}
             )
 
     async def delete_model(self, name: str) -> None:
-        """Delete the model and its versions; one that is gone is no error. One request."""
+        """Delete a model and its versions; a missing one is no error. One request."""
         await self._delete(Ask("delete model", name), "registered-models/delete", {"name": name})
 
     async def versions(self, model: str) -> tuple[TrackedVersion, ...]:
-        """Return all versions of a model, oldest first. One request for each 1000 at most; a
-        model that is not there has none.
+        """Return all versions of a model, oldest first; none if the model does not exist.
+
+        One request per 1000 versions.
         """
         found = await self._search("read versions of", model, "name", model)
         return tuple(
@@ -97,8 +96,9 @@ class Registry(Part):
         )
 
     async def versions_of_run(self, run: str) -> tuple[TrackedVersion, ...]:
-        """Return the versions of any model that came from a run, by model and age. One request
-        for each 1000.
+        """Return the versions of any model that came from a run, by model and age.
+
+        One request per 1000 versions.
         """
         found = await self._search("read versions from run", run, "run_id", run)
         return tuple(
@@ -120,16 +120,17 @@ class Registry(Part):
 
         Args:
             model: The registered model.
-            source: Where the artifacts lie. With `logged_model` either `models:/<its id>`, as
-                MLflow's own client writes it, or their URI; MLflow resolves the former once, now.
-            run: The run that it came from; with `logged_model` MLflow knows it.
-            tags: Of the version.
-            logged_model: The id `m-...` that links the version with the logged model; a source
-                `models:/m-...` wants it.
+            source: The URI of the artifacts. With `logged_model` also `models:/<its id>`, as
+                MLflow's own client writes it; MLflow resolves it once, at registration.
+            run: The run that it came from; with `logged_model` MLflow finds it itself.
+            tags: The version's tags.
+            logged_model: The id `m-...` that links the version to the logged model; a source
+                `models:/m-...` requires it.
 
         Raises:
-            Invalid: There is no such model, or the source does not fit.
-            Ambiguous: MLflow does not know the logged model: it links it after it made the version.
+            Invalid: There is no such model, or the source is not allowed.
+            Ambiguous: MLflow does not know the logged model; it links it after creating the
+                version.
 
         """
         body: Json = {"name": model, "source": source, "tags": pairs(tags)}
@@ -158,7 +159,7 @@ class Registry(Part):
             ) from None
 
     async def set_version_tags(self, model: str, version: str, tags: Mapping[str, str]) -> None:
-        """Set tags. One request a tag."""
+        """Set tags. One request per tag."""
         ask = Ask(
             "tag version",
             f"{model}/{version}",
@@ -171,8 +172,9 @@ class Registry(Part):
     async def transition(
         self, model: str, version: str, stage: ModelStage, *, displacing: bool = False
     ) -> None:
-        """Move one version to an MLflow stage; no other moves, unless `displacing` archives
-        those that are in it. One request.
+        """Move one version to an MLflow stage. One request.
+
+        With `displacing`, MLflow archives the versions that are in the stage.
         """
         body = {
             "name": model,
@@ -188,17 +190,17 @@ class Registry(Part):
         )
 
     async def set_alias(self, model: str, alias: str, version: str) -> None:
-        """Point an alias at a version; it leaves the version that held it. One request."""
+        """Set an alias to a version, and so remove it from any other. One request."""
         ask = Ask(
             "set alias",
             f"{model}@{alias}",
-            "MLflow refuses the alias: latest, and v with a number, are its own",
+            "MLflow refuses the alias: latest, and v with a number, are reserved",
         )
         body = {"name": model, "alias": alias, "version": version}
         await self._rest.write(ask, "registered-models/alias", body, parse=nothing)
 
     async def delete_alias(self, model: str, alias: str) -> None:
-        """Remove an alias; one that is gone, or whose model is, is no error. One request."""
+        """Delete an alias; a missing alias or model is no error. One request."""
         await self._delete(
             Ask("delete alias", f"{model}@{alias}"),
             "registered-models/alias",
@@ -206,9 +208,7 @@ class Registry(Part):
         )
 
     async def delete_version(self, model: str, version: str) -> None:
-        """Delete a version with the aliases that point at it; one that is gone is no error. One
-        request.
-        """
+        """Delete a version with its aliases; a missing one is no error. One request."""
         await self._delete(
             Ask("delete version", f"{model}/{version}"),
             "model-versions/delete",
@@ -233,10 +233,8 @@ class Registry(Part):
                 "this name cannot be searched for: it has quotes of both kinds or control"
                 " characters",
             )
-        ask, query = (
-            Ask(operation, subject),
-            {"filter": f"{attribute} = {text_}", "order_by": "version_number ASC"},
-        )
+        ask = Ask(operation, subject)
+        query = {"filter": f"{attribute} = {text_}", "order_by": "version_number ASC"}
 
         def page(rows: int, token: str) -> Awaitable[Answer[Page[TrackedVersion]]]:
             more = {"max_results": str(rows)} | ({"page_token": token} if token else {})
@@ -292,5 +290,5 @@ def _stage(value: object) -> ModelStage:
     stages: tuple[ModelStage, ...] = get_args(ModelStage)
     stage = next((each for each in stages if each == value), None)
     if stage is None:
-        raise ValueError("MLflow has four stages")
+        raise ValueError("not one of MLflow's four stages")
     return stage

@@ -1,8 +1,6 @@
 """MLflow's REST API 2.0 over one aiohttp session: one request, one translated answer.
 
-What the endpoints mean does not belong here (`mlflow_experiments`, `mlflow_runs`,
-`mlflow_registry`), nor what an error means (`mlflow_errors`). Nothing is retried, no redirect is
-followed, nothing is decompressed, no body reaches a message.
+Redirects are not followed, answers are not decompressed, and no body reaches a message.
 """
 
 import asyncio
@@ -17,9 +15,9 @@ import aiohttp
 from yarl import URL
 
 from modelyard.adapters.bounds import MIB, SMALL, Limits, TooLarge, document
-from modelyard.adapters.instrument import Probe
+from modelyard.adapters.instrument import CallTimer
 from modelyard.adapters.lookup import Resolver, sockets
-from modelyard.adapters.mlflow_errors import DEPENDENCY, NOBODY, Ask, broken, refusal
+from modelyard.adapters.mlflow_errors import DEPENDENCY, NO_ANSWER, Ask, broken, refusal
 from modelyard.errors import Ambiguous, Invalid, Unavailable
 
 __all__ = ["Answer", "Ask", "Credentials", "Json", "Oversized", "Rest"]
@@ -32,24 +30,24 @@ _CONNECT = 5.0
 _CONNECTIONS = 16
 _LOOKUPS = 2
 _PIECES, _PIECE = 1000, 64
-"""Pieces of an answer, and their bytes on average above that number: each costs the event loop
-as much as a kilobyte.
+"""Pieces of an answer that may be small, and the minimum average bytes of the pieces above that
+number: each piece costs the event loop as much as a kilobyte.
 """
-# Below uvicorn's 5 s: a connection that the server is about to close is not taken for a write,
-# whose fate would then be unknown.
+# Below uvicorn's 5 s: a write must not use a connection that the server is about to close, since
+# its outcome would be unknown.
 _KEEP_ALIVE = 2.0
 
 
 @dataclass(frozen=True)
 class Credentials:
-    """How to prove who we are to one MLflow: user and password, or a token, or nothing."""
+    """Credentials for one MLflow: user and password, or a token, or nothing."""
 
     username: str = ""
     password: str = field(default="", repr=False)
     token: str = field(default="", repr=False)
 
     def headers(self) -> dict[str, str]:
-        """Return the header that carries them; user and password win, as in MLflow's own client."""
+        """Return the header; user and password have priority, as in MLflow's own client."""
         if self.username:
             pair = base64.b64encode(f"{self.username}:{self.password}".encode()).decode()
             return {"Authorization": f"Basic {pair}"}
@@ -57,12 +55,12 @@ class Credentials:
 
 
 class Oversized(Invalid):
-    """The answer is larger than the operator takes in; asking for less may help."""
+    """The answer exceeds a limit; asking for less may help."""
 
 
 @dataclass(frozen=True)
 class Answer(Generic[T]):
-    """What an answer says, and its size in bytes."""
+    """A parsed answer, and its size in bytes."""
 
     value: T
     size: int
@@ -78,18 +76,18 @@ class _Request:
 
     @property
     def later(self) -> type[Unavailable]:
-        """The error of an answer that leaves open what happened."""
+        """The error if the outcome is unclear."""
         return Ambiguous if self.write else Unavailable
 
 
 class Rest:
-    """One tenant's way to one MLflow. Make it inside of a running event loop."""
+    """One tenant's HTTP session with MLflow. Create it inside a running event loop."""
 
     def __init__(
         self,
         uri: str,
         credentials: Credentials,
-        probe: Probe,
+        timer: CallTimer,
         *,
         deadline: float = 10.0,
         tls: ssl.SSLContext | None = None,
@@ -99,17 +97,16 @@ class Rest:
 
         Args:
             uri: MLflow's address, with a path if it is served below one.
-            credentials: This tenant's own.
-            probe: Measures every request.
-            deadline: Seconds for one call as a whole, from waiting for a connection to the parsed
-                answer.
-            tls: Whom to trust; None: OpenSSL's own rules, which heed `SSL_CERT_FILE`.
-            limits: Who may be connected to, and how much is taken in; shared by all tenants.
+            credentials: This tenant's credentials.
+            timer: Measures every request.
+            deadline: Seconds for a whole call, from waiting for a connection to the parsed answer.
+            tls: The trusted authorities; None: OpenSSL's defaults, which respect `SSL_CERT_FILE`.
+            limits: Permitted addresses, and limits on answers; shared by all tenants.
 
         """
         limits = limits or Limits()
         self._base = URL(uri.rstrip("/")) / "api/2.0/mlflow"
-        self._probe = probe
+        self._timer = timer
         self._deadline = deadline
         self.bounds = limits.bounds
         self._parsing = limits.parsing.share(1)
@@ -121,7 +118,7 @@ class Rest:
             connector=aiohttp.TCPConnector(
                 limit=_CONNECTIONS,
                 keepalive_timeout=_KEEP_ALIVE,
-                # True is aiohttp's own context, made once a process: loading the system's
+                # True is aiohttp's own context, created once per process: loading the system's
                 # authorities takes longer than a request.
                 ssl=True if tls is None else tls,
                 resolver=Resolver(limits.lookups.share(_LOOKUPS)),
@@ -134,16 +131,17 @@ class Rest:
                 "User-Agent": "modelyard",
                 **credentials.headers(),
             },
-            auto_decompress=False,  # some kilobytes would become gigabytes
+            auto_decompress=False,  # a few kilobytes could become gigabytes
             cookie_jar=aiohttp.DummyCookieJar(),
             middlewares=(_once,),
-            # no proxy, no .netrc: a tenant's calls depend on the tenant's Secret alone
+            # no proxy and no .netrc: a tenant's calls depend on the tenant's Secret only
             trust_env=False,
         )
 
     async def close(self) -> None:
-        """Close the session when the calls in flight have ended, or when waiting for that is
-        cancelled; later calls are `Unavailable`.
+        """Close the session when the calls under way have ended, or when this is cancelled.
+
+        Later calls raise `Unavailable`.
         """
         try:
             await self._idle.wait()
@@ -159,21 +157,21 @@ class Rest:
         body: Json | None = None,
         parse: Callable[[Json], T],
     ) -> T:
-        """Ask for something: GET, or POST where MLflow searches by a body.
+        """Send a read: GET, or POST where MLflow searches by a body.
 
         Args:
-            ask: In words.
-            path: Below `api/2.0/mlflow/`.
-            query: Of a GET.
-            body: Of a POST.
-            parse: From the answer to the result; a KeyError, TypeError or ValueError of it means
-                that this is not MLflow's answer.
+            ask: Describes the request.
+            path: The path below `api/2.0/mlflow/`.
+            query: The parameters of a GET.
+            body: The body of a POST.
+            parse: Converts the answer; a KeyError, TypeError or ValueError means that the answer
+                is not MLflow's.
 
         Raises:
-            Missing: MLflow says that there is no such object.
+            Missing: MLflow has no such object.
             Invalid: MLflow understood and refused; `Forbidden` because of the credentials.
-            Oversized: The answer is larger than the bounds.
-            Unavailable: Anything else. An internal error is asked about once more before.
+            Oversized: The answer exceeds the limits.
+            Unavailable: Any other failure; an internal error is retried once first.
 
         """
         return (await self.page(ask, path, query=query, body=body, parse=parse)).value
@@ -187,7 +185,7 @@ class Rest:
         body: Json | None = None,
         parse: Callable[[Json], T],
     ) -> Answer[T]:
-        """Ask as `read` does, and say how large the answer was."""
+        """Send a read as `read` does, and return the size of the answer with it."""
         return await self._call(
             ask, _Request("GET" if body is None else "POST", path, query, body, write=False), parse
         )
@@ -201,20 +199,20 @@ class Rest:
         method: Method = "POST",
         parse: Callable[[Json], T],
     ) -> T:
-        """Change something.
+        """Send a write.
 
         Raises:
-            Missing: MLflow says that there is no such object.
+            Missing: MLflow has no such object.
             Conflict: The name is taken.
             Invalid: MLflow understood and refused; `Forbidden` because of the credentials.
-            Ambiguous: The request left, and no clear answer came back.
-            Unavailable: The request did not leave.
+            Ambiguous: The request was sent, and no clear answer arrived.
+            Unavailable: The request was not sent.
 
         """
         return (await self._call(ask, _Request(method, path, None, body, write=True), parse)).value
 
     async def _call(self, ask: Ask, request: _Request, parse: Callable[[Json], T]) -> Answer[T]:
-        with self._probe(ask.operation):
+        with self._timer(ask.operation):
             if self._session.closed:
                 raise Unavailable(
                     DEPENDENCY, ask.operation, ask.subject, "the connection was replaced meanwhile"
@@ -237,8 +235,8 @@ class Rest:
         self, ask: Ask, request: _Request, parse: Callable[[Json], T], held: AsyncExitStack
     ) -> Answer[T]:
         status, content = await self._exchange(ask, request, held)
-        # 3.17 without its auth app may fail when two search runs at once: both import it, and one
-        # sees half of it.
+        # MLflow 3.17 without its auth app may fail on two concurrent searches for runs: both
+        # import a module, and one sees half of it.
         if status == 500 and not request.write:
             status, content = await self._exchange(ask, request, held)
         if not 200 <= status < 300:
@@ -256,7 +254,7 @@ class Rest:
             return Answer(value, len(content))
         except (ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError):
             raise request.later(
-                DEPENDENCY, ask.operation, ask.subject, f"answered {status}, but not as MLflow does"
+                DEPENDENCY, ask.operation, ask.subject, f"answered {status}, but not like MLflow"
             ) from None
 
     async def _exchange(
@@ -271,14 +269,14 @@ class Rest:
         except _Broken as error:
             raise broken(ask, request.later, error.error) from None
         except aiohttp.ConnectionTimeoutError:
-            raise Unavailable(DEPENDENCY, ask.operation, ask.subject, NOBODY) from None
-        except TimeoutError:  # an OSError as well: that of the whole call
+            raise Unavailable(DEPENDENCY, ask.operation, ask.subject, NO_ANSWER) from None
+        except TimeoutError:  # the whole call's, which is an OSError too
             raise
         except (aiohttp.ClientError, OSError) as error:
             raise broken(ask, request.later, error) from None
 
     async def _content(self, response: aiohttp.ClientResponse, held: AsyncExitStack) -> bytearray:
-        """Read the body, up to the bound; of an error only what its code may be in."""
+        """Read the body up to the limit; of an error only the bytes that may hold its code."""
         done, large, parts = 200 <= response.status < 300, False, bytearray()
         limit = self.bounds.answer if done else SMALL
         if done and (response.content_length or 0) > limit:
@@ -309,9 +307,7 @@ class Rest:
 
 
 class _Broken(Exception):
-    """Carries an error past aiohttp, which sends a GET or a DELETE once more when a connection
-    breaks. Retrying is the engine's.
-    """
+    """Carries an error past aiohttp, which would resend a GET or DELETE on a broken connection."""
 
     def __init__(self, error: aiohttp.ClientError) -> None:
         super().__init__()

@@ -1,58 +1,53 @@
-"""MLflow's runs and the models that they logged, by REST."""
+"""MLflow's REST endpoints for runs and the models that they logged."""
 
 import time
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
-from dataclasses import replace
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from datetime import datetime
-from heapq import nsmallest
 from itertools import takewhile
 
-from modelyard.adapters.bounds import Bounds, Room, TooLarge
+from modelyard.adapters.bounds import Room, TooLarge
 from modelyard.adapters.instrument import Missing
 from modelyard.adapters.mlflow_rest import Answer, Ask, Json, Oversized, Rest
-from modelyard.adapters.mlflow_search import Pace, Page, endless, search
-from modelyard.adapters.mlflow_shapes import (
-    Part,
-    id_of,
-    moment,
-    nothing,
-    pairs,
-    quoted,
-    tags_of,
-    text,
+from modelyard.adapters.mlflow_run_shapes import (
+    attribute_filter,
+    brief_run,
+    logged_models,
+    tag_filter,
+    texts_of,
+    view_of,
+    whole_run,
 )
+from modelyard.adapters.mlflow_search import Pace, Page, endless, search
+from modelyard.adapters.mlflow_shapes import Part, id_of, nothing, pairs, text
 from modelyard.api.keys import bad_key
 from modelyard.api.run_status import RunStatus
 from modelyard.errors import Invalid
-from modelyard.kube.names import NAME_TAG
 from modelyard.ports import LoggedModel, RunList, TrackedRun
 
 __all__ = ["Runs"]
 
 _PAGE, _FIRST = 200, 25
-"""Runs of a page at most, and of an experiment's first one: MLflow itself takes long for many
-large runs.
+"""Maximum runs per page, and runs of an experiment's first page: MLflow is slow with many large
+runs.
 """
 _PACES = 1000
-"""Experiments whose pages are remembered."""
+"""Experiments whose page sizes are remembered."""
 _BATCH = 100
-_NAME_LIMIT = 256
-_OURS = "modelyard."
 _PARAMETER_LIMIT = 6000
 _TAG_LIMIT = 8000
 _MODELS = 50
 
 
 class Runs(Part):
-    """The part of `ports.Tracking` that speaks of runs and of what they logged."""
+    """The runs of `ports.Tracking`, and the models that they logged."""
 
     def __init__(self, rest: Rest) -> None:
-        """Speak through this."""
+        """Use this session."""
         super().__init__(rest)
         self._paces: dict[str, Pace] = {}
 
     async def run(self, id_: str) -> TrackedRun | None:
-        """Return a run, soft-deleted ones too. One request."""
+        """Return a run, also if it is soft-deleted. One request."""
         try:
             return await self._rest.read(
                 Ask("read run", id_),
@@ -71,33 +66,38 @@ class Runs(Part):
         deleted: bool | None = False,
         limit: int = 1000,
     ) -> tuple[TrackedRun, ...]:
-        """Return the newest runs of an experiment that have these tags, newest first; with
-        `deleted`, the soft-deleted ones instead, with None both.
+        """Return the newest runs of an experiment that have these tags, newest first.
 
-        One request for each 200 runs at most. An experiment that is not there has none.
+        One request per 200 runs. An experiment that does not exist has none.
+
+        Args:
+            experiment: Its id.
+            tags: Tags that the runs must have.
+            deleted: Whether soft-deleted runs are returned instead of active ones; None: both.
+            limit: Maximum number of runs.
 
         Raises:
-            Unavailable: They do not end within the bounds.
+            Unavailable: The search did not end within the limits.
 
         """
         wanted = dict(tags or {})
         room = Room(self._rest.bounds)
 
         def keep(run: TrackedRun) -> bool:
-            # Once more here: not every tag can be written into a filter, and some databases compare
-            # without case.
+            # Checked again here: not every tag can be part of a filter, and some databases ignore
+            # case.
             if not wanted.items() <= run.tags.items():
                 return False
-            room.take(*_texts(run))
+            room.take(*texts_of(run))
             return True
 
         try:
             found = await self._search_runs(
                 experiment,
-                _filter(wanted),
+                tag_filter(wanted),
                 "attributes.start_time DESC",
                 limit,
-                view=_view(deleted),
+                view=view_of(deleted),
                 keep=keep,
             )
         except TooLarge as large:
@@ -109,23 +109,22 @@ class Runs(Part):
     async def newest_runs(
         self, experiment: str, *, deleted: bool | None, limit: int, metric: str | None
     ) -> RunList:
-        """Return the newest runs, newest first, as far as the bounds go; of their metrics only
-        one.
-        """
+        """Return the newest runs within the limits, newest first, with one metric only."""
         return await self._search_runs(
             experiment,
             "",
             "attributes.start_time DESC",
             limit,
-            view=_view(deleted),
+            view=view_of(deleted),
             metric=metric or "",
         )
 
     async def ended_runs(
         self, experiment: str, before: datetime, *, limit: int, metric: str | None
     ) -> RunList:
-        """Return the runs that ended before a moment, those that did so first first, as far as
-        the bounds go; of their metrics only one.
+        """Return the runs that ended before a moment, within the limits, with one metric only.
+
+        The run that ended first comes first.
         """
         moment_ = int(before.timestamp() * 1000)
         return await self._search_runs(
@@ -139,11 +138,10 @@ class Runs(Part):
     async def best_runs(
         self, experiment: str, metric: str, *, greatest: bool, limit: int
     ) -> RunList:
-        """Return the finished runs with the greatest or least values of a metric, best first, as
-        far as the bounds go.
+        """Return the finished runs with the best values of a metric, best first, within the limits.
 
-        None when the name has a backtick. MLflow puts those without the metric last: they are the
-        end.
+        Empty if the metric's name has a backtick. MLflow sorts runs without the metric last, so the
+        search stops there.
         """
         if "`" in metric:
             return RunList((), complete=True)
@@ -161,7 +159,7 @@ class Runs(Part):
         return RunList(ranked, complete=found.complete)
 
     def _run(self, run: Json) -> TrackedRun:
-        return _run(run, self._rest.bounds)
+        return whole_run(run, self._rest.bounds)
 
     async def _search_runs(
         self,
@@ -184,7 +182,7 @@ class Runs(Part):
 
         def parse(answer: Json) -> Page[TrackedRun]:
             runs = [
-                self._run(run) if metric is None else _brief(run, metric)
+                self._run(run) if metric is None else brief_run(run, metric)
                 for run in answer.get("runs", ())
             ]
             return runs, "" if any(map(until, runs)) else text(answer.get("next_page_token", ""))
@@ -201,9 +199,7 @@ class Runs(Part):
         return RunList(tuple(found.rows), complete=found.complete)
 
     def _pace(self, experiment: str) -> Pace:
-        """Return how many runs of an experiment go into a page; forgotten when many others were
-        asked for since.
-        """
+        """Return an experiment's runs per page, kept for the `_PACES` last searched experiments."""
         pace = self._paces.pop(experiment, None) or Pace(_PAGE, _FIRST)
         self._paces[experiment] = pace
         if len(self._paces) > _PACES:
@@ -211,7 +207,7 @@ class Runs(Part):
         return pace
 
     async def create_run(self, experiment: str, name: str, tags: Mapping[str, str]) -> str:
-        """Create a run, in state RUNNING and started now, and return its id. One request."""
+        """Create a run in state RUNNING, started now, and return its id. One request."""
         _check_tags("create run", name, tags)
         body = {
             "experiment_id": experiment,
@@ -229,11 +225,11 @@ class Runs(Part):
         )
 
     async def log_parameters(self, run: str, parameters: Mapping[str, str]) -> None:
-        """Log parameters; one that is there with the same value stays. One request for each 100.
+        """Log parameters; logging the same value again is no error. One request per 100.
 
         Raises:
             Invalid: A parameter has another value already, or is longer than 6000 characters
-                (MLflow would cut it off silently).
+                (MLflow would truncate it silently).
 
         """
         hint = (
@@ -256,11 +252,11 @@ class Runs(Part):
             )
 
     async def set_run_tags(self, run: str, tags: Mapping[str, str]) -> None:
-        """Set tags. One request for each 100.
+        """Set tags. One request per 100.
 
         Raises:
-            Invalid: The run is deleted, or a tag is longer than 8000 characters (MLflow would cut
-                it off silently).
+            Invalid: The run is deleted, or a tag is longer than 8000 characters (MLflow would
+                truncate it silently).
 
         """
         _check_tags("tag run", run, tags)
@@ -282,14 +278,14 @@ class Runs(Part):
         )
 
     async def reopen_run(self, run: str) -> None:
-        """Have a run that was closed go on. MLflow keeps when it ended last. One request."""
+        """Set a closed run to RUNNING. MLflow keeps its last end time. One request."""
         ask = Ask("reopen run", run, "MLflow refuses it: the run is deleted")
         await self._rest.write(
             ask, "runs/update", {"run_id": run, "status": RunStatus.RUNNING}, parse=nothing
         )
 
     async def delete_run(self, run: str) -> None:
-        """Soft-delete; deleting twice, or one that is gone, is no error. One request."""
+        """Soft-delete a run; a deleted or missing one is no error. One request."""
         try:
             await self._rest.write(
                 Ask("delete run", run), "runs/delete", {"run_id": run}, parse=nothing
@@ -298,7 +294,7 @@ class Runs(Part):
             return
 
     async def restore_run(self, run: str) -> None:
-        """Undo the soft deletion; restoring one that is active is no error. One request."""
+        """Undo the soft deletion; restoring an active run is no error. One request."""
         await self._rest.write(
             Ask("restore run", run), "runs/restore", {"run_id": run}, parse=nothing
         )
@@ -306,14 +302,13 @@ class Runs(Part):
     async def logged_models(
         self, experiment: str, run: str, name: str | None = None
     ) -> tuple[LoggedModel, ...]:
-        """Return the newest 50 models that a run logged whole, of this name if one is given, newest
-        first. One request.
+        """Return the newest 50 complete models of a run, newest first. One request.
 
-        MLflow before version 3 does not know the question: ask it only of a run that names its
-        models.
+        MLflow before version 3 lacks this endpoint: call it only for a run that names its models.
+        With a name, only models of that name.
         """
         wanted = {"source_run_id": run} | ({} if name is None else {"name": name})
-        filter_ = _terms(wanted)
+        filter_ = attribute_filter(wanted)
         if filter_ is None:
             return ()
         body: Json = {
@@ -323,9 +318,9 @@ class Runs(Part):
             "order_by": [{"field_name": "creation_timestamp", "ascending": False}],
         }
         found = await self._rest.read(
-            Ask("search models of", run), "logged-models/search", body=body, parse=_logged_models
+            Ask("search models of", run), "logged-models/search", body=body, parse=logged_models
         )
-        # Once more here: some databases compare without case.
+        # Checked again here: some databases ignore case.
         return tuple(each for each in found if each.run == run and name in (None, each.name))
 
 
@@ -339,11 +334,9 @@ def _chunks(values: Mapping[str, str]) -> Iterator[dict[str, str]]:
 
 
 def _check_keys(operation: str, subject: str, values: Mapping[str, str]) -> None:
-    """Name the key that MLflow would refuse: of a hundred in a request it names none that
-    reaches anybody.
-    """
-    if (complaint := bad_key(values)) is not None:
-        raise Invalid("MLflow", operation, subject, complaint)
+    """Refuse a key that MLflow would refuse, and name it: MLflow's answer is not passed on."""
+    if (problem := bad_key(values)) is not None:
+        raise Invalid("MLflow", operation, subject, problem)
 
 
 def _check_tags(operation: str, subject: str, tags: Mapping[str, str]) -> None:
@@ -358,116 +351,5 @@ def _check_tags(operation: str, subject: str, tags: Mapping[str, str]) -> None:
             )
 
 
-def _filter(tags: Mapping[str, str]) -> str:
-    """Write what can be written; the caller checks every run once more."""
-    terms = (
-        (key, quoted(value))
-        for key, value in tags.items()
-        if "`" not in key and quoted(key) is not None
-    )
-    return " AND ".join(f"tags.`{key}` = {value}" for key, value in terms if value is not None)
-
-
-def _view(deleted: bool | None) -> str:
-    return "ALL" if deleted is None else "DELETED_ONLY" if deleted else "ACTIVE_ONLY"
-
-
-def _texts(run: TrackedRun) -> Iterator[str]:
-    """Go through the texts of a run, whose number and length its logger chooses."""
-    yield from (run.name, *run.tags, *run.tags.values(), *run.parameters, *run.parameters.values())
-
-
 def _search(experiment: str) -> Ask:
     return Ask("search runs of", experiment)
-
-
-def _run(run: Json, bounds: Bounds) -> TrackedRun:
-    """Read a whole run."""
-    info, data = run["info"], run.get("data", {})
-    outputs = run.get("outputs", {}).get("model_outputs", ())
-    found = replace(
-        _brief(run, None),
-        name=text(info.get("run_name", "")),
-        tags=tags_of(data.get("tags")),
-        parameters=tags_of(data.get("params")),
-        metrics=_metrics(data.get("metrics", ()), bounds.metrics),
-        artifact_uri=text(info.get("artifact_uri", "")),
-        models=tuple(
-            id_of(output["model_id"])
-            for output in sorted(outputs, key=lambda output: int(output.get("step", 0)))
-        ),
-    )
-    Room(bounds).take(*_texts(found))
-    return found
-
-
-def _brief(run: Json, metric: str | None) -> TrackedRun:
-    """Read what a list of runs shows: no parameters, no tags but our name, and of ten thousand
-    metrics one.
-    """
-    info, data = run["info"], run.get("data", {})
-    name = next(
-        (
-            text(tag["value"])[:_NAME_LIMIT]
-            for tag in data.get("tags", ())
-            if tag["key"] == NAME_TAG
-        ),
-        None,
-    )
-    return TrackedRun(
-        id=id_of(info["run_id"]),
-        experiment=id_of(info["experiment_id"]),
-        name=text(info.get("run_name", ""))[:_NAME_LIMIT],
-        status=RunStatus(info["status"]),
-        deleted=info["lifecycle_stage"] == "deleted",
-        start=moment(info.get("start_time")),
-        end=moment(info.get("end_time")),
-        tags={} if name is None else {NAME_TAG: name},
-        metrics={
-            each["key"]: float(each["value"])
-            for each in data.get("metrics", ())
-            if metric and each["key"] == metric
-        },
-    )
-
-
-def _metrics(listed: Iterable[Json], most: int) -> dict[str, float]:
-    """Read metrics; of very many ours, and those that sort first. System metrics come last."""
-    found = ((text(each["key"]), float(each["value"])) for each in listed)
-    return dict(
-        nsmallest(
-            most,
-            found,
-            key=lambda each: (
-                not each[0].startswith(_OURS),
-                each[0].startswith("system/"),
-                each[0],
-            ),
-        )
-    )
-
-
-def _terms(wanted: Mapping[str, str]) -> str | None:
-    """Write a filter over attributes; None when a value cannot be written."""
-    terms = {key: quoted(value) for key, value in wanted.items()}
-    return (
-        None
-        if None in terms.values()
-        else " AND ".join(f"{key} = {value}" for key, value in terms.items())
-    )
-
-
-def _logged_models(answer: Json) -> list[LoggedModel]:
-    found = [model["info"] for model in answer.get("models", ())]
-    # MLflow 3 cannot filter by status.
-    return [_logged_model(info) for info in found if info.get("status") == "LOGGED_MODEL_READY"]
-
-
-def _logged_model(info: Json) -> LoggedModel:
-    return LoggedModel(
-        id=id_of(info["model_id"]),
-        uri=text(info["artifact_uri"]),
-        name=text(info["name"]),
-        run=id_of(info.get("source_run_id") or "") or None,
-        created=moment(info.get("creation_timestamp_ms")),
-    )

@@ -1,8 +1,7 @@
-"""One search in MLflow, page by page, with an end whatever MLflow says.
+"""Search in MLflow page by page, within limits, whatever MLflow answers.
 
-MLflow returns every metric of every run, so a page of 200 runs may have hundreds of megabytes: a
-page has as many rows as answers have room for. What a page means does not belong here
-(`mlflow_runs`, `mlflow_registry`).
+MLflow returns every metric of every run, so a page of 200 runs may have hundreds of megabytes: the
+number of rows adapts to the size of the answers.
 """
 
 import asyncio
@@ -19,38 +18,36 @@ __all__ = ["Found", "Pace", "endless", "search"]
 
 T = TypeVar("T")
 Page = tuple[list[T], str]
-"""The rows of a page, and the token of the next one; empty: there is none."""
+"""The rows of a page, and the token of the next one; empty on the last page."""
 
 
 class Pace:
-    """How many rows a page has: half after one that was too large or late, twice after a small
-    one.
-    """
+    """The rows per page: halved after one that was too large or late, doubled after a small one."""
 
     def __init__(self, most: int, first: int | None = None) -> None:
-        """Begin with a first page of so many rows; None: with the most that a page may have."""
+        """Start with `first` rows, or with the maximum."""
         self._most = most
         self.rows = first or most
 
     def slower(self, rows: int) -> bool:
-        """Note that a page of so many rows was too much; return whether fewer can be asked for."""
+        """Record that a page of `rows` rows was too much; return whether fewer are possible."""
         self.rows = max(1, min(self.rows, rows // 2))
         return rows > 1
 
     def done(self, size: int, bound: int) -> None:
-        """Note the bytes of a page; below a quarter of the bound, twice as many rows fit."""
+        """Record the bytes of a page; below a quarter of the limit, the rows are doubled."""
         if size < bound // 4:
             self.rows = min(self._most, self.rows * 2)
 
 
 @dataclass(frozen=True)
 class Found(Generic[T]):
-    """What a search found.
+    """The result of a search.
 
     Attributes:
         rows: In MLflow's order.
-        complete: Whether all pages were read, or as many rows were found as were wanted;
-            otherwise a bound was reached.
+        complete: Whether all pages were read, or enough rows were found; otherwise a limit was
+            reached.
 
     """
 
@@ -66,14 +63,14 @@ async def search(
     wanted: int | None = None,
     keep: Callable[[T], bool] = lambda _: True,
 ) -> Found[T]:
-    """Read pages until there is no more, until enough is found, or until a bound is reached.
+    """Read pages until the last one, until enough rows are found, or until a limit is reached.
 
     Args:
-        page: Asks for a page of so many rows; the token is empty for the first.
-        bounds: Of pages, bytes and seconds.
-        pace: How many rows a page has; it is remembered from one search to the next.
+        page: Requests a page, by number of rows and token; the first token is empty.
+        bounds: Limits of pages, bytes and seconds.
+        pace: The rows per page; kept from one search to the next.
         wanted: How many rows are enough; None: all.
-        keep: Which rows count.
+        keep: Returns whether a row counts.
 
     Raises:
         Oversized: One row is too large.
@@ -95,7 +92,7 @@ async def search(
                 break
             raise
         except Unavailable:
-            # It may have been too much to do in time: whoever asks again asks for less.
+            # The page may have been too large to arrive in time: the next attempt asks for less.
             pace.slower(rows)
             raise
         read, token = answer.value
@@ -110,7 +107,7 @@ async def search(
 
 
 def endless(ask: Ask, bounds: Bounds) -> Unavailable:
-    """Return the error of a search whose end was not reached, for those that need all of it."""
+    """Return the error for callers that need all rows of an incomplete search."""
     detail = (
         f"the answer has no end within {bounds.pages} pages, {bounds.search / MIB:g} MiB and"
         f" {bounds.seconds:g} s"

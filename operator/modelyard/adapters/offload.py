@@ -1,9 +1,8 @@
-"""Blocking calls, off the event loop: a bounded pool per dependency, and a deadline that the caller
-can rely on.
+"""Run blocking calls in threads: a bounded pool per dependency, and a reliable deadline per call.
 
-What is called does not belong here. A thread cannot be killed; what it waits for can be: at the
-deadline the sockets that the call holds are shut down, so its thread returns. Each namespace has a
-thread of its own besides the pool's, so no namespace waits for another's.
+A thread cannot be killed, but its sockets can: at the deadline the sockets of the call are shut
+down, so its thread returns. Each namespace has one thread besides the pool's, so no namespace waits
+for another's calls.
 """
 
 import asyncio
@@ -18,7 +17,7 @@ from typing import Any, TypeVar
 
 from modelyard.errors import Ambiguous, Dependency, Unavailable
 
-__all__ = ["Abandoned", "Lifeline", "Pool", "Share", "lifeline"]
+__all__ = ["Abandoned", "CancelToken", "Pool", "Share", "current_token"]
 
 T = TypeVar("T")
 
@@ -26,53 +25,53 @@ _thread = threading.local()
 
 
 class Abandoned(Exception):
-    """Raised in a thread whose caller has left, by `Lifeline.check`."""
+    """Raised by `CancelToken.check` in a thread whose caller no longer waits."""
 
 
-class Lifeline:
-    """Binds a call in a thread to its caller: the caller sees progress, and can end the call."""
+class CancelToken:
+    """Connects a call in a thread to its caller, which observes progress and can cancel."""
 
     def __init__(self) -> None:
-        """Make one that holds."""
-        self._cut = threading.Event()
+        """Create a token that is not cancelled."""
+        self._cancelled = threading.Event()
         self._lock = threading.Lock()
         self._held: socket.socket | None = None
         self._inode = 0
         self.moved = time.monotonic()
 
-    def cut(self) -> None:
-        """Say that nobody waits any more, and end what the thread waits for."""
-        self._cut.set()
+    def cancel(self) -> None:
+        """Cancel the call, and shut down the connection that the thread waits for."""
+        self._cancelled.set()
         with self._lock:
             if self._held is not None:
                 _shut(self._held)
 
     def check(self) -> None:
-        """Note progress; or raise `Abandoned`."""
-        if self._cut.is_set():
+        """Record progress, or raise `Abandoned` if the call was cancelled."""
+        if self._cancelled.is_set():
             raise Abandoned
         self.moved = time.monotonic()
 
     def hold(self, connection: socket.socket) -> None:
-        """Shut a connection down when the caller leaves, whoever has its socket by then.
+        """Shut a connection down when the call is cancelled, even if a library wraps its socket.
 
-        A thread waits for one at a time: the last one counts, however many requests the call has.
+        A thread waits for one connection at a time: the last one counts.
         """
         with self._lock:
             inode = os.fstat(connection.fileno()).st_ino
             if self._held is None or inode != self._inode:
                 self._drop()
-                # A descriptor of its own: libraries wrap, detach and close theirs while an answer
-                # is still read.
+                # Our own descriptor: libraries wrap, detach and close theirs while an answer is
+                # still being read.
                 self._held, self._inode = (
                     socket.fromfd(connection.fileno(), connection.family, connection.type),
                     inode,
                 )
-            if self._cut.is_set():
+            if self._cancelled.is_set():
                 _shut(self._held)
 
     def release(self) -> None:
-        """Forget the connection: the call has ended."""
+        """Release the connection when the call has ended."""
         with self._lock:
             self._drop()
 
@@ -82,9 +81,9 @@ class Lifeline:
             self._held = None
 
 
-def lifeline() -> Lifeline | None:
-    """Return the lifeline of the call that runs in this thread."""
-    return getattr(_thread, "lifeline", None)
+def current_token() -> CancelToken | None:
+    """Return the token of the call that runs in this thread."""
+    return getattr(_thread, "token", None)
 
 
 def _shut(connection: socket.socket) -> None:
@@ -93,17 +92,15 @@ def _shut(connection: socket.socket) -> None:
 
 
 class Pool:
-    """Threads for one dependency: `size` of them, and one of its own for each share that is in
-    use.
-    """
+    """Threads for one dependency: `size` shared ones, and one more for each share in use."""
 
     def __init__(self, dependency: Dependency, size: int, *, own: bool = True) -> None:
-        """Make a pool; threads begin when they are needed.
+        """Create a pool; threads start on demand.
 
         Args:
-            dependency: Who is called.
-            size: Threads at a time.
-            own: Whether each share has one thread more, which no other can take.
+            dependency: The dependency that is called.
+            size: Maximum concurrent threads.
+            own: Whether each share has one more thread that no other share can use.
 
         """
         self.dependency: Dependency = dependency
@@ -112,11 +109,11 @@ class Pool:
         self._waiting: deque[tuple[Share, asyncio.Future[None]]] = deque()
 
     def share(self, size: int) -> "Share":
-        """Return one namespace's part: at most `size` threads."""
+        """Return one namespace's share: at most `size` threads."""
         return Share(self, size)
 
     async def enter(self, share: "Share", end: float) -> bool:
-        """Wait, until a time of the loop, for a thread; return whether there is one."""
+        """Wait for a thread until a time of the loop; return whether there is one."""
         if not any(other is share for other, _ in self._waiting) and self._take(share):
             return True
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -136,7 +133,7 @@ class Pool:
         return True
 
     def leave(self, share: "Share") -> None:
-        """Give a thread back, to those that wait for it the longest."""
+        """Give a thread back; the share that has waited longest gets it."""
         if share.running > self._own:
             self._free += 1
         share.running -= 1
@@ -157,7 +154,7 @@ class Share:
     """At most `size` threads at a time."""
 
     def __init__(self, pool: Pool, size: int) -> None:
-        """Make a share; `Pool.share` does."""
+        """Create a share; call `Pool.share` instead."""
         self.size = size
         self.running = 0
         self._pool = pool
@@ -166,16 +163,14 @@ class Share:
         self._idle.set()
 
     async def idle(self) -> None:
-        """Wait until every thread of this share has returned, those that nobody waits for among
-        them.
-        """
+        """Wait until every thread of this share has returned, including cancelled calls'."""
         await self._idle.wait()
 
     async def run(
         self,
         operation: str,
         subject: str,
-        function: Callable[[Lifeline], T],
+        function: Callable[[CancelToken], T],
         *,
         deadline: float,
         write: bool = False,
@@ -184,40 +179,40 @@ class Share:
         """Run a blocking function in a thread.
 
         Args:
-            operation: What is asked, for the error's message.
-            subject: What it is asked about.
-            function: Runs in the thread; a long one calls `Lifeline.check` between its steps.
-            deadline: Seconds to wait, for a slot and for the result together.
-            write: The function changes something outside.
-            stall: Seconds between two steps after which the call is given up.
+            operation: The operation, for the error's message.
+            subject: Its object, for the error's message.
+            function: Runs in the thread; a long one calls `CancelToken.check` between its steps.
+            deadline: Seconds to wait for a thread and for the result together.
+            write: Whether the function writes to the dependency.
+            stall: Seconds without a step after which the call is cancelled.
 
         Raises:
-            Unavailable: No slot came free in time, or nothing came back in time.
-            Ambiguous: It is a write, it began, and nothing came back in time.
-            Exception: Whatever the function raises.
+            Unavailable: No thread became free in time, or there was no result in time.
+            Ambiguous: It is a write, it started, and there was no result in time.
+            Exception: What the function raises.
 
         """
         loop = asyncio.get_running_loop()
         end = loop.time() + deadline
         if not await self._pool.enter(self, end):
             raise Unavailable(
-                self._dependency, operation, subject, "too many calls wait for an answer already"
+                self._dependency, operation, subject, "too many calls are waiting already"
             )
         result: asyncio.Future[T] = loop.create_future()
-        line = Lifeline()
+        token = CancelToken()
         self._idle.clear()
         try:
-            self._start(loop, result, function, line)
+            self._start(loop, result, function, token)
         except RuntimeError:
             self._end()
             raise Unavailable(
-                self._dependency, operation, subject, "this process can start no more threads"
+                self._dependency, operation, subject, "this process cannot start another thread"
             ) from None
         try:
-            await _settled(result, line, end, stall)
+            await _settled(result, token, end, stall)
         finally:
             if not result.done():
-                line.cut()
+                token.cancel()
                 result.add_done_callback(_forget)
         if result.done():
             return result.result()
@@ -225,7 +220,7 @@ class Share:
         late = (
             f"no answer within {deadline:.3g} s"
             if loop.time() >= end
-            else f"it sends almost nothing for {stall:g} s"
+            else f"it sent almost nothing for {stall:g} s"
         )
         raise kind(self._dependency, operation, subject, late)
 
@@ -233,8 +228,8 @@ class Share:
         self,
         loop: asyncio.AbstractEventLoop,
         result: "asyncio.Future[Any]",
-        function: Callable[[Lifeline], Any],
-        line: Lifeline,
+        function: Callable[[CancelToken], Any],
+        token: CancelToken,
     ) -> None:
         def settle(value: Any, error: BaseException | None) -> None:
             self._end()
@@ -248,21 +243,21 @@ class Share:
         def work() -> None:
             value: Any = None
             error: BaseException | None = None
-            _thread.lifeline = line
+            _thread.token = token
             try:
-                value = function(line)
-            except StopIteration as raised:  # a future refuses to carry it
+                value = function(token)
+            except StopIteration as raised:  # a future does not accept it
                 error = RuntimeError(f"StopIteration from a blocking call: {raised}")
-            except BaseException as raised:  # noqa: BLE001 - it is handed to whoever waits
+            except BaseException as raised:  # noqa: BLE001 - it is passed to the caller
                 error = raised
-            line.release()
+            token.release()
             try:
                 loop.call_soon_threadsafe(settle, value, error)
             except RuntimeError:
-                return  # the loop is closed: the process ends, nobody waits
+                return  # the loop is closed: the process ends
 
-        # Daemon threads, one a call: a hanging store must not keep the process from ending.
-        # Starting one costs 60 us, a call milliseconds.
+        # Daemon threads, one per call: a hanging store must not keep the process from exiting.
+        # Starting one costs 60 us, a call takes milliseconds.
         threading.Thread(target=work, name=f"modelyard-{self._dependency}", daemon=True).start()
 
     def _end(self) -> None:
@@ -271,18 +266,19 @@ class Share:
             self._idle.set()
 
 
-async def _settled(result: "asyncio.Future[Any]", line: Lifeline, end: float, stall: float) -> None:
+async def _settled(
+    result: "asyncio.Future[Any]", token: CancelToken, end: float, stall: float
+) -> None:
     """Wait for a result, until `end` or until the thread takes no step for `stall` seconds."""
     while not result.done():
-        left = min(end, line.moved + stall) - time.monotonic()
+        left = min(end, token.moved + stall) - time.monotonic()
         if left <= 0:
             return
-        # wait, not wait_for: a future that the thread will still settle must not be cancelled under
-        # it.
+        # wait, not wait_for, which would cancel a future that the thread still sets.
         await asyncio.wait({result}, timeout=left)
 
 
 def _forget(result: "asyncio.Future[Any]") -> None:
-    """Look at what nobody waits for, or asyncio would complain that nobody did."""
+    """Retrieve an unused exception, or asyncio would log that it was never retrieved."""
     if not result.cancelled():
         result.exception()

@@ -1,7 +1,6 @@
-"""GET /modelyard/traffic of serving pods: one request each, to permitted addresses, within bounds.
+"""Read /modelyard/traffic of serving pods: one request each, permitted addresses, within limits.
 
-What a pod says is a stranger's word: a model may run code of its own in it. What the counters mean
-does not belong here (`pod_traffic`).
+A pod's answer is untrusted: a model may run its own code in the pod.
 """
 
 import asyncio
@@ -21,16 +20,16 @@ from modelyard.traffic import Arm
 __all__ = ["PODS", "Counters", "PodCounters"]
 
 PODS = 1000
-"""Pods that are asked of one version, as many as a stage may have; those beyond are not. What they
-say takes 20 MB at most: 146 counts of each version and pod are kept, whatever an answer has."""
+"""Maximum pods of one version that are read, as many as a stage may have. Their counters take at
+most 20 MB: 146 counts per version and pod are kept, whatever an answer has."""
 _CONNECTIONS = 32
 _SECONDS, _ALL_SECONDS = 2.0, 3.0
 _BYTES = 64 * 1024
-"""A model server's page has 17 KiB with 20 digits in each count."""
+"""Maximum bytes of an answer; a model server's has 17 KiB with 20 digits in each count."""
 _MOST = 2**53
 _STARTED = 64
 _BUCKETS = len(LATENCY_EDGES) + 1
-"""The last one has what took longer than the last edge."""
+"""The last bucket counts answers that took longer than the last edge."""
 
 
 @dataclass(frozen=True)
@@ -38,12 +37,12 @@ class Counters:
     """The counters of one pod's process.
 
     Attributes:
-        started: Names the process: another one has begun at zero.
+        started: Identifies the process: another process starts at zero.
         requests: Requests that it answered.
-        failures: Those that failed.
-        revision: Of the rule by which it splits its requests, 0 without one; None: it does not
-            split, or what it says of that cannot be.
-        stable: What it has counted for the stable version under this revision.
+        failures: Requests that failed.
+        revision: The revision of the rule by which it splits requests, 0 without a rule; None: it
+            does not split, or its answer about that is invalid.
+        stable: The counts of the stable version under this revision.
         candidate: The same for the candidate.
 
     """
@@ -57,13 +56,13 @@ class Counters:
 
 
 class PodCounters:
-    """Asks pods."""
+    """Reads pods' counters."""
 
     def __init__(self, addresses: Addresses) -> None:
-        """Make it; no connection is made.
+        """Create it without connecting.
 
         Args:
-            addresses: Who may be connected to.
+            addresses: The permitted addresses.
 
         """
         self._addresses = addresses
@@ -71,14 +70,12 @@ class PodCounters:
         self._turn = asyncio.Semaphore(_CONNECTIONS)
 
     async def close(self) -> None:
-        """Close what is open."""
+        """Close the session."""
         if self._session is not None:
             await self._session.close()
 
     async def read(self, pods: Iterable[Manifest]) -> Mapping[str, Counters]:
-        """Return the counters of pods by their uid; one that has none, or gives none in time, is
-        left out. It takes 3 s at most.
-        """
+        """Return pods' counters by uid, within 3 s; pods without an answer are left out."""
         asked = sorted(pods, key=lambda pod: str(pod["metadata"]["uid"]))[:PODS]
         tasks = {str(pod["metadata"]["uid"]): asyncio.create_task(self._one(pod)) for pod in asked}
         if not tasks:
@@ -103,8 +100,8 @@ class PodCounters:
         host = f"[{where[0]}]" if ":" in where[0] else where[0]
         url = f"http://{host}:{where[1]}{TRAFFIC_PATH}"
         try:
-            # A pod's time begins when it is asked: those that hang take none from those that wait
-            # for their turn.
+            # A pod's timeout starts with its request, so that hanging pods take no time from those
+            # that wait for a connection.
             async with self._turn, self._open().get(url, allow_redirects=False) as answer:
                 if answer.status != 200:
                     return None
@@ -119,7 +116,7 @@ class PodCounters:
                 timeout=aiohttp.ClientTimeout(total=_SECONDS),
                 connector=aiohttp.TCPConnector(limit=_CONNECTIONS, force_close=True),
                 cookie_jar=aiohttp.DummyCookieJar(),
-                auto_decompress=False,  # what is bounded is what is read
+                auto_decompress=False,  # the limit is on the bytes read
                 trust_env=False,  # a pod is not behind a proxy
                 headers={"accept": "application/json", "accept-encoding": "identity"},
             )
@@ -127,8 +124,9 @@ class PodCounters:
 
 
 def _address(pod: Manifest) -> tuple[str, int] | None:
-    """Return where a pod's model server has its counters; None: it is not there yet, or of a
-    release that has none.
+    """Return host and port of a pod's counters.
+
+    None if the pod has no address yet, or its release has no counters.
     """
     host = str((pod.get("status") or {}).get("podIP") or "")
     server: Manifest = next(
@@ -140,7 +138,7 @@ def _address(pod: Manifest) -> tuple[str, int] | None:
 
 
 async def _bounded(content: aiohttp.StreamReader) -> bytes | None:
-    """Read an answer; None: it is too large."""
+    """Read an answer; None if it is too large."""
     body = bytearray()
     async for piece in content.iter_any():
         body += piece
@@ -150,7 +148,7 @@ async def _bounded(content: aiohttp.StreamReader) -> bytes | None:
 
 
 def _counters(body: bytes, identity: str | None) -> Counters | None:
-    """Read the counters of a process of this identity; an address may have gone to another pod."""
+    """Parse counters; None if they are invalid, or of another identity, as addresses are reused."""
     try:
         found = json.loads(body)
     except (ValueError, RecursionError):
@@ -161,41 +159,41 @@ def _counters(body: bytes, identity: str | None) -> Counters | None:
     if (
         not isinstance(started, str)
         or len(started) > _STARTED
-        or not (_counts(requests) and _counts(failures) and failures <= requests)
+        or not (_is_count(requests) and _is_count(failures) and failures <= requests)
     ):
         return None
     return Counters(started, requests, failures, *_split(found))
 
 
 def _split(found: dict[str, Any]) -> tuple[int, Arm, Arm] | tuple[()]:
-    """Read by which rule a process splits, and what it has counted under it; nothing: it does
-    not, or says what cannot be.
+    """Parse the revision of a process's rule and its counts; empty if it does not split, or the
+    answer is invalid.
     """
     revision, arms = found.get("revision"), found.get("arms")
-    if not _counts(revision) or not isinstance(arms, dict):
+    if not _is_count(revision) or not isinstance(arms, dict):
         return ()
     stable, candidate = _arm(arms.get("stable")), _arm(arms.get("candidate"))
     return () if stable is None or candidate is None else (revision, stable, candidate)
 
 
 def _arm(found: Any) -> Arm | None:
-    """Read what was counted for one version; None: it cannot be."""
+    """Parse the counts of one version; None if they are invalid."""
     if not isinstance(found, dict):
         return None
     requests, failures, refusals, latency = (
         found.get(name) for name in ("requests", "failures", "refusals", "latency")
     )
     if not (
-        _counts(requests)
-        and _counts(failures)
-        and _counts(refusals)
+        _is_count(requests)
+        and _is_count(failures)
+        and _is_count(refusals)
         and failures + refusals <= requests
     ):
         return None
     if (
         not isinstance(latency, dict)
         or not latency.keys() <= _NUMBERS.keys()
-        or not all(map(_counts, latency.values()))
+        or not all(map(_is_count, latency.values()))
     ):
         return None
     return Arm(
@@ -203,12 +201,10 @@ def _arm(found: Any) -> Arm | None:
     )
 
 
-# As JSON has them, which has no other keys than texts: so there are no more than these.
+# The bucket numbers as JSON keys, which are always text.
 _NUMBERS = {str(number): number for number in range(_BUCKETS)}
 
 
-def _counts(value: Any) -> TypeGuard[int]:
-    """Tell whether a value is a count: a JSON number without a fraction, within what every
-    reader of JSON keeps exact.
-    """
+def _is_count(value: Any) -> TypeGuard[int]:
+    """Return whether a value is a count: a JSON integer below 2**53, exact in every JSON parser."""
     return type(value) is int and 0 <= value < _MOST

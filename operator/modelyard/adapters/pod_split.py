@@ -1,11 +1,10 @@
-"""What pods that split their requests have counted, in intervals: deltas of answers, kept in
-memory. Asking pods is `pod_counters`.
+"""Counts of pods that split their requests, per interval: differences of answers, kept in memory.
 
-Every answer adds what its process has counted since its last answer under the same revision to the
-interval that runs. So a pod that is silent when an interval closes has in it what it said before,
-and in a later one what it counted meanwhile; a pod that was new, began again or has just taken the
-revision counts from its first answer on. Nothing counts twice. Lost is what no answer told: what a
-process counted after its last one, or before its first.
+Each answer adds to the current interval what its process has counted since its last answer under
+the same revision. If a pod does not answer when an interval closes, its counts since its last
+answer go into a later interval. A pod that is new, has restarted or has just applied the revision
+counts from its first answer on. Nothing counts twice. What a process counted before its first
+answer or after its last one is lost.
 """
 
 from collections.abc import Mapping
@@ -13,26 +12,24 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from modelyard.adapters.pod_counters import Counters
-from modelyard.traffic import Arm, Interval, Seen, Split
+from modelyard.traffic import Arm, Interval, Split, SplitObservation
 
 __all__ = ["Splits"]
 
 _FORGOTTEN = timedelta(hours=1)
-"""Counts that nothing asked for in this time are dropped: of a rollout that has ended, or a
-model that is gone.
-"""
+"""Counts not read for this time are dropped: the rollout has ended, or the model is gone."""
 
 
 @dataclass
 class _Running:
-    """What was counted of one split since its pods were told the same.
+    """The counts of one split under one revision.
 
     Attributes:
-        split: What was asked last.
+        split: The last request.
         asked: When that was.
-        opened: When the interval that runs began; None until a pod applies the revision.
-        last: By pod, what it said last under this revision.
-        stable: What the interval has so far.
+        opened: When the current interval started; None until a pod applies the revision.
+        last: Each pod's last answer under this revision.
+        stable: The counts of the current interval.
         candidate: The same for the candidate.
         closed: The interval before, until it is judged.
 
@@ -46,28 +43,27 @@ class _Running:
     candidate: Arm = field(default_factory=Arm)
     closed: Interval | None = None
 
-    def take(self, said: Mapping[str, Counters], there: frozenset[str], now: datetime) -> None:
+    def take(self, answers: Mapping[str, Counters], pods: frozenset[str], now: datetime) -> None:
         """Add answers to the interval.
 
         Args:
-            said: By pod, the answers that apply the revision.
-            there: The pods that may say something of it later: those that are there and apply no
-                other revision.
-            now: When they came.
+            answers: By pod, the answers of those that apply the revision.
+            pods: The pods whose last answer is kept: those that exist and apply no other revision.
+            now: When the answers came.
 
         """
-        for uid, counters in said.items():
+        for uid, counters in answers.items():
             before = self.last.get(uid)
             if before is not None and _continues(before, counters):
                 self.stable = _plus(self.stable, counters.stable, before.stable)
                 self.candidate = _plus(self.candidate, counters.candidate, before.candidate)
-        self.last = {uid: each for uid, each in self.last.items() if uid in there} | dict(said)
-        if self.opened is None and said:
+        self.last = {uid: each for uid, each in self.last.items() if uid in pods} | dict(answers)
+        if self.opened is None and answers:
             self.opened = now
 
     def close(self, now: datetime) -> Interval | None:
-        """Return the interval that is to be judged now, if there is one: the one before, or the
-        one that ran long enough.
+        """Return the interval to judge now, if any: the one before, or the current one if it is
+        long enough.
         """
         if self.closed is not None and self.closed.number != self.split.judged + 1:
             self.closed = None
@@ -84,39 +80,39 @@ class _Running:
 
 
 class Splits:
-    """Keeps the intervals of every stage whose pods split."""
+    """Keeps the intervals of every stage whose pods split requests."""
 
     def __init__(self) -> None:
-        """Begin with nothing counted."""
+        """Create it without counts."""
         self._running: dict[tuple[str, str], _Running] = {}
 
-    def seen(
-        self, asked: Split, said: Mapping[str, Counters], there: frozenset[str], now: datetime
-    ) -> Seen:
-        """Take in what pods say now.
+    def observed(
+        self, asked: Split, answers: Mapping[str, Counters], pods: frozenset[str], now: datetime
+    ) -> SplitObservation:
+        """Add the answers of one reading.
 
         Args:
-            asked: What is asked of them.
-            said: What those said that answered, by uid.
-            there: The uids of all of them.
+            asked: The split that is read.
+            answers: The answers by the pods' uid.
+            pods: The uids of all pods.
             now: The time.
 
         Returns:
-            What they apply, what they counted under the revision, and an interval that is over and
-                not judged.
+            The applied revisions, the counts under the asked revision, and an interval that is over
+                and not judged.
 
         """
-        applied = {uid: each.revision for uid, each in said.items() if each.revision is not None}
-        now_counted = {uid: each for uid, each in said.items() if each.revision == asked.revision}
+        applied = {uid: each.revision for uid, each in answers.items() if each.revision is not None}
+        current = {uid: each for uid, each in answers.items() if each.revision == asked.revision}
         running = self._of(asked, now)
-        running.take(now_counted, there - (said.keys() - now_counted.keys()), now)
+        running.take(current, pods - (answers.keys() - current.keys()), now)
         stable = candidate = Arm()
-        for each in now_counted.values():
+        for each in current.values():
             stable, candidate = _plus(stable, each.stable), _plus(candidate, each.candidate)
-        return Seen(applied, stable, candidate, running.close(now))
+        return SplitObservation(applied, stable, candidate, running.close(now))
 
     def _of(self, asked: Split, now: datetime) -> _Running:
-        """Return what runs, or begin: with a first question, other pods, or another revision."""
+        """Return the running counts; start over for other pods or another revision."""
         key = asked.uid, asked.stage
         found = self._running.get(key)
         if found is None or (found.split.identity, found.split.revision) != (
@@ -132,7 +128,7 @@ class Splits:
 
 
 def _continues(before: Counters, now: Counters) -> bool:
-    """Tell whether an answer is of the process of the one before: counters never fall."""
+    """Return whether two answers are of the same process: its counters never decrease."""
     pairs = ((before.stable, now.stable), (before.candidate, now.candidate))
     return before.started == now.started and all(_not_less(old, new) for old, new in pairs)
 
@@ -148,7 +144,7 @@ def _not_less(old: Arm, new: Arm) -> bool:
 
 
 def _plus(total: Arm, now: Arm, before: Arm | None = None) -> Arm:
-    """Return a total with what was counted between two answers."""
+    """Return a total plus the counts between two answers."""
     old = before or Arm()
     more = {number: count - old.latency.get(number, 0) for number, count in now.latency.items()}
     numbers = sorted(total.latency.keys() | {number for number, count in more.items() if count})
@@ -161,8 +157,6 @@ def _plus(total: Arm, now: Arm, before: Arm | None = None) -> Arm:
 
 
 def _possible(arm: Arm) -> Arm:
-    """Return counts that can be: a pod is read while it counts, so that a failure may come
-    before its request.
-    """
+    """Return consistent counts: a pod that is counting may show a failure before its request."""
     failures = min(arm.failures, arm.requests)
     return replace(arm, failures=failures, refusals=min(arm.refusals, arm.requests - failures))

@@ -1,8 +1,7 @@
-"""What serving pods answered, added up over pods and processes: the port `Traffic`.
+"""The port `Traffic`: requests that serving pods answered, added up over pods and processes.
 
-The sums of a watched version are kept in memory, where no write that fails can count a request
-twice; the status has a copy, from which an operator that comes back counts on. How a pod is asked
-does not belong here (`pod_counters`), nor what pods count that split their requests (`pod_split`).
+The sums of a watched version are kept in memory, where a failed write cannot count a request twice.
+The status has a copy, from which a restarted operator continues.
 """
 
 from collections.abc import Iterable, Mapping
@@ -13,21 +12,19 @@ from typing import Protocol
 from modelyard.adapters.pod_counters import Counters
 from modelyard.adapters.pod_split import Splits
 from modelyard.plan import Manifest
-from modelyard.traffic import Answered, Seen, Split, Watched
+from modelyard.traffic import Answered, Split, SplitObservation, Watched
 
 __all__ = ["PodTraffic"]
 
-_AGAIN = timedelta(seconds=10)
-"""A reconcile that comes sooner gets what was read last."""
+_INTERVAL = timedelta(seconds=10)
+"""An earlier reconcile gets the last sum."""
 _FORGOTTEN = timedelta(hours=1)
-"""Sums that nothing asked for in this time are dropped: of a watch that has ended, or a model
-that is gone.
-"""
+"""Sums that are not read for this time are dropped: the watch has ended, or the model is gone."""
 _MOST = 999_999_999_999
-"""Counts beyond it are cut: the status has room for so many digits."""
+"""Maximum count: the status has room for this many digits."""
 
 
-class _Asks(Protocol):
+class _Reads(Protocol):
     async def read(self, pods: Iterable[Manifest]) -> Mapping[str, Counters]: ...
 
 
@@ -37,11 +34,10 @@ class _Sum:
 
     Attributes:
         watched: What is counted.
-        first: When pods were asked first; what the pods of that time had answered by then does not
-            count.
-        asked: When they were asked last.
-        total: What was answered.
-        counters: By pod, what it said last.
+        first: When pods were first read; what they had answered before does not count.
+        asked: When they were last read.
+        total: The sum.
+        counters: Each pod's last answer.
 
     """
 
@@ -53,13 +49,13 @@ class _Sum:
 
 
 class PodTraffic:
-    """Adds up."""
+    """Adds up the counters of pods."""
 
-    def __init__(self, pods: _Asks) -> None:
-        """Begin with nothing counted.
+    def __init__(self, pods: _Reads) -> None:
+        """Create it without counts.
 
         Args:
-            pods: Who asks the pods.
+            pods: Reads the pods' counters.
 
         """
         self._pods = pods
@@ -67,7 +63,7 @@ class PodTraffic:
         self._splits = Splits()
 
     async def answered(self, watched: Watched, pods: Iterable[Manifest], now: datetime) -> Answered:
-        """Return what a version's pods answered; they are asked every 10 s at most."""
+        """Return what a version's pods answered; they are read at most every 10 s."""
         key = watched.uid, watched.stage
         found = self._sums.get(key)
         if found is None or (found.watched.since, found.watched.identity) != (
@@ -78,38 +74,41 @@ class PodTraffic:
                 each: kept for each, kept in self._sums.items() if now - kept.asked < _FORGOTTEN
             }
             found = self._sums[key] = _Sum(watched, now, now, watched.recorded)
-        elif now - found.asked < _AGAIN:
+        elif now - found.asked < _INTERVAL:
             return found.total
         found.asked = now
-        there = tuple(pods)
-        born = {str(pod["metadata"]["uid"]): _created(pod) for pod in there}
-        said = await self._pods.read(there)
-        for uid, counters in said.items():
-            found.total = _plus(found.total, counters, _before(found, uid, born[uid], counters))
-        # A pod that did not answer keeps what it said last: what it has answered since counts the
-        # next time.
-        kept = {uid: each for uid, each in found.counters.items() if uid in born}
+        current = tuple(pods)
+        created = {str(pod["metadata"]["uid"]): _created(pod) for pod in current}
+        answers = await self._pods.read(current)
+        for uid, counters in answers.items():
+            before = _before(found, uid, created[uid], counters)
+            found.total = _plus(found.total, counters, before)
+        # A pod that did not answer keeps its last answer: what it has counted since then is added
+        # the next time.
+        kept = {uid: each for uid, each in found.counters.items() if uid in created}
         found.counters = kept | {
-            uid: Counters(each.started, each.requests, each.failures) for uid, each in said.items()
+            uid: Counters(each.started, each.requests, each.failures)
+            for uid, each in answers.items()
         }
         return found.total
 
-    async def split(self, asked: Split, pods: Iterable[Manifest], now: datetime) -> Seen:
-        """Return what pods say that split their requests; they are asked each time."""
-        there = tuple(pods)
-        said = await self._pods.read(there)
-        return self._splits.seen(
-            asked, said, frozenset(str(pod["metadata"]["uid"]) for pod in there), now
-        )
+    async def split(
+        self, asked: Split, pods: Iterable[Manifest], now: datetime
+    ) -> SplitObservation:
+        """Return the counts of pods that split their requests; they are read each time."""
+        current = tuple(pods)
+        answers = await self._pods.read(current)
+        uids = frozenset(str(pod["metadata"]["uid"]) for pod in current)
+        return self._splits.observed(asked, answers, uids, now)
 
 
-def _before(sums: _Sum, uid: str, born: datetime | None, now: Counters) -> Counters | None:
-    """Return the counters of a pod from which the new ones count; None: from zero."""
+def _before(sums: _Sum, uid: str, created: datetime | None, now: Counters) -> Counters | None:
+    """Return the counters of a pod that are already counted; None for zero."""
     last = sums.counters.get(uid)
     if last is None:
-        # One that is new since the first time began at zero; another one may have been counted by
-        # the operator before.
-        return None if born is not None and born > sums.first else now
+        # A pod created after the first reading started at zero; an older one may have been counted
+        # before this process started.
+        return None if created is not None and created > sums.first else now
     is_same = (
         last.started == now.started
         and last.requests <= now.requests

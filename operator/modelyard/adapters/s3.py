@@ -1,8 +1,4 @@
-"""One tenant's S3: `ports.Store` on boto3, in threads that a deadline watches.
-
-Making clients and translating errors does not belong here (`s3_client`), nor the rules for URIs and
-paths (`api.artifacts`).
-"""
+"""One tenant's S3: `ports.Store` on boto3, in threads with a deadline."""
 
 import asyncio
 import threading
@@ -10,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
-from modelyard.adapters.instrument import Missing, Probe
-from modelyard.adapters.offload import Lifeline, Pool, Share
+from modelyard.adapters.instrument import CallTimer, Missing
+from modelyard.adapters.offload import CancelToken, Pool, Share
 from modelyard.adapters.s3_blocking import (
     counted,
     create_object,
@@ -40,13 +36,12 @@ _DIGESTS = 4
 
 @dataclass(frozen=True)
 class Deadlines:
-    """Seconds that a call may take, from waiting for a thread to its end.
+    """Seconds that a call may take, including the wait for a thread.
 
     Attributes:
         call: One request.
-        listing: A listing, or a deletion by prefix: as many requests as there are thousands of
-            objects.
-        digest: Reading a whole tree: models can be large.
+        listing: A listing, or a deletion by prefix: one request per thousand objects.
+        digest: Reading a whole tree, since models can be large.
 
     """
 
@@ -56,35 +51,34 @@ class Deadlines:
 
 
 class S3:
-    """`ports.Store`, with one tenant's keys."""
+    """`ports.Store` with one tenant's keys."""
 
     def __init__(
         self,
         keys: Keys,
         reach: Reach,
-        probe: Probe,
+        timer: CallTimer,
         *,
         clients: Clients,
         pool: Pool,
         bulk: Pool,
         deadlines: Deadlines | None = None,
     ) -> None:
-        """Make the store; no request is made, and the client only with the first call.
+        """Create the store; the client is created with the first call.
 
         Args:
-            keys: The tenant's.
-            reach: Where it may read and write.
-            probe: Measures every call of this port (not every request).
-            clients: Makes the client.
+            keys: The tenant's keys.
+            reach: Where the tenant may read and write.
+            timer: Measures every call of this port (not every request).
+            clients: Creates the client.
             pool: Threads for short calls.
-            bulk: Threads for reading whole trees, apart from the others, which must not wait for
-                them.
-            deadlines: How long calls may take.
+            bulk: Threads for reading whole trees, so that short calls do not wait for them.
+            deadlines: Time limits of calls.
 
         """
         self._keys = keys
         self._reach = reach
-        self._probe = probe
+        self._timer = timer
         self._clients = clients
         self._calls = pool.share(_CALLS)
         self._digests = bulk.share(_DIGESTS)
@@ -94,9 +88,7 @@ class S3:
         self._making = threading.Lock()
 
     async def close(self) -> None:
-        """Close the connections when the threads of all calls have returned, or when waiting for
-        that is cancelled.
-        """
+        """Close the connections when all calls have ended, or when this is cancelled."""
         try:
             await self._calls.idle()
             await self._digests.idle()
@@ -105,16 +97,16 @@ class S3:
                 self._opened.close()
 
     async def create_bucket(self, bucket: str) -> None:
-        """Create a bucket; one that is ours already is no error. One request.
+        """Create a bucket; one that this account owns already is no error. One request.
 
         Raises:
-            Conflict: Somebody else holds that name.
+            Conflict: Another account owns the name.
             Forbidden: It is not this tenant's own bucket, or the keys may not create it.
 
         """
         place = self._writable(Location(bucket, ""), "create bucket")
 
-        def create(client: "S3Client", _: Lifeline) -> None:
+        def create(client: "S3Client", _: CancelToken) -> None:
             try:
                 if self._keys.region == "us-east-1":
                     client.create_bucket(Bucket=place.bucket)
@@ -131,42 +123,41 @@ class S3:
         await self._run("create bucket", bucket, create, self._deadlines.call, write=True)
 
     async def usage(self, uri: str) -> Usage | None:
-        """Count what lies below a prefix; None when the bucket itself is not there. One request for
-        each 1000 objects, 1000 at most.
+        """Count the objects below a prefix; None if the bucket does not exist.
 
-        So it also answers whether there is a bucket. HEAD would not: its answer has no body, and so
-        no word that it is S3's.
+        One request per 1000 objects, at most 1000. It also tells whether the bucket exists: HEAD
+        could not, since its answer has no body that shows that S3 answered.
         """
         place = self._readable(parse_uri(uri, "count objects"), "count objects")
 
-        def count(client: "S3Client", lifeline: Lifeline) -> Usage | None:
+        def count(client: "S3Client", token: CancelToken) -> Usage | None:
             try:
-                return counted(client, place, lifeline, self._bounds)
+                return counted(client, place, token, self._bounds)
             except client.exceptions.NoSuchBucket:
                 return None
 
         return await self._run("count objects", str(place), count, self._deadlines.listing)
 
     async def objects(self, uri: str) -> tuple[StoredObject, ...]:
-        """List what lies below a prefix, sorted by path. One request for each 1000 objects."""
+        """List the objects below a prefix, sorted by path. One request per 1000 objects."""
         place = self._readable(parse_uri(uri, "list objects"), "list objects")
 
-        def listing(client: "S3Client", lifeline: Lifeline) -> tuple[StoredObject, ...]:
-            return tuple(sorted(listed(client, place, lifeline, self._bounds)))
+        def listing(client: "S3Client", token: CancelToken) -> tuple[StoredObject, ...]:
+            return tuple(sorted(listed(client, place, token, self._bounds)))
 
         return await self._run("list objects", str(place), listing, self._deadlines.listing)
 
     async def read(self, uri: str, limit: int) -> bytes | None:
-        """Read one object of at most `limit` bytes; none is None. One request.
+        """Read one object of at most `limit` bytes; None if it does not exist. One request.
 
         Raises:
-            Invalid: It is larger.
+            Invalid: The object is larger.
 
         """
         place = self._readable(parse_uri(uri, "read object"), "read object")
 
-        def get(client: "S3Client", lifeline: Lifeline) -> bytes:
-            return read_object(client, place, limit, lifeline)
+        def get(client: "S3Client", token: CancelToken) -> bytes:
+            return read_object(client, place, limit, token)
 
         if not place.key or place.key.endswith("/"):
             return None
@@ -176,10 +167,10 @@ class S3:
             return None
 
     async def create(self, uri: str, content: bytes) -> None:
-        """Store one object, if nothing lies there. One request.
+        """Store one object unless one exists there. One request.
 
         Raises:
-            Conflict: An object lies there, which stays as it is.
+            Conflict: An object exists there, and is unchanged.
             Forbidden: It is not in the namespace's own folder, or the keys may not write there.
             Ambiguous: It may have been stored.
 
@@ -188,41 +179,42 @@ class S3:
         place = self._writable(parse_uri(uri, operation), operation)
         if not place.is_below(self._reach.own) or place.key.endswith("/"):
             raise Forbidden(
-                "S3", operation, str(place), f"nothing is stored but below {self._reach.own}"
+                "S3", operation, str(place), f"objects are stored below {self._reach.own} only"
             )
 
-        def create(client: "S3Client", _: Lifeline) -> None:
+        def create(client: "S3Client", _: CancelToken) -> None:
             create_object(client, place, content, operation)
 
         await self._run(operation, str(place), create, self._deadlines.call, write=True)
 
     async def digest(self, uri: str) -> ArtifactTree | None:
-        """Read every byte below a prefix and compute the tree's digest; None when nothing is there.
+        """Read every byte below a prefix and compute the tree's digest; None if it is empty.
 
-        One request for each 1000 objects, and one for each object, four at a time. Zero-byte keys
-        that end with a slash, which consoles make to show folders, are no files.
+        One request per 1000 objects, and one per object, four at a time. Empty keys that end with a
+        slash, which consoles create to show folders, are not files.
 
         Raises:
             Invalid: No pod could write the tree; the message names the path.
-            Unavailable: It changed while it was read, the store sends almost nothing, or the
+            Unavailable: It changed while it was read, the store sent almost nothing, or the
                 deadline passed.
 
         """
         operation = "read artifacts"
         place = self._readable(parse_uri(uri, operation), operation)
-        with self._probe(operation):
+        with self._timer(operation):
             return await self._whole(
                 operation, place, asyncio.get_running_loop().time() + self._deadlines.digest
             )
 
     async def delete_prefix(self, uri: str) -> None:
-        """Delete everything below a prefix, which ends with a slash. Two requests for each 1000
-        objects. Older versions of a bucket that keeps them stay.
+        """Delete everything below a prefix, which ends with a slash.
+
+        Two requests per 1000 objects. In a versioned bucket, older versions remain.
 
         Raises:
-            Forbidden: It is not below `<own bucket>/<own folder>/<something>/`.
+            Forbidden: The prefix is not below `<own bucket>/<own folder>/<something>/`.
             Invalid: It does not end with a slash.
-            Ambiguous: Some may be left; deleting again goes on.
+            Ambiguous: Some objects may remain; delete again to continue.
 
         """
         operation = "delete artifacts"
@@ -235,20 +227,20 @@ class S3:
                 "S3",
                 operation,
                 str(place),
-                "nothing is deleted but below"
-                f" s3://{self._reach.bucket}/{self._reach.folder}/<name>/",
+                f"objects are deleted below s3://{self._reach.bucket}/{self._reach.folder}/<name>/"
+                " only",
             )
         if place.is_below(Location(self._reach.bucket, f"{self._reach.folder}/{KEPT}/")):
-            raise Forbidden("S3", operation, str(place), f"below {KEPT}/ nothing is deleted")
+            raise Forbidden("S3", operation, str(place), f"objects below {KEPT}/ are never deleted")
         if not place.key.endswith("/"):
-            raise Invalid("S3", operation, str(place), "a prefix ends with a slash")
+            raise Invalid("S3", operation, str(place), "the prefix must end with a slash")
 
-        def delete(client: "S3Client", lifeline: Lifeline) -> None:
-            delete_below(client, place, lifeline, operation)
+        def delete(client: "S3Client", token: CancelToken) -> None:
+            delete_below(client, place, token, operation)
 
         await self._run(operation, str(place), delete, self._deadlines.listing, write=True)
 
-    # --- where ------------------------------------------------------------------------------------
+    # --- permissions ------------------------------------------------------------------------------
     def _readable(self, place: Location, operation: str) -> Location:
         if not self._reach.reads(place):
             raise Forbidden("S3", operation, str(place), self._reach.outside)
@@ -261,17 +253,17 @@ class S3:
             )
         return place
 
-    # --- how --------------------------------------------------------------------------------------
+    # --- calls ------------------------------------------------------------------------------------
     async def _run(
         self,
         operation: str,
         subject: str,
-        ask: "Callable[[S3Client, Lifeline], T]",
+        ask: "Callable[[S3Client, CancelToken], T]",
         deadline: float,
         *,
         write: bool = False,
     ) -> T:
-        with self._probe(operation):
+        with self._timer(operation):
             return await self._offload(self._calls, operation, subject, ask, deadline, write=write)
 
     async def _offload(
@@ -279,18 +271,18 @@ class S3:
         share: Share,
         operation: str,
         subject: str,
-        ask: "Callable[[S3Client, Lifeline], T]",
+        ask: "Callable[[S3Client, CancelToken], T]",
         deadline: float,
         *,
         write: bool = False,
     ) -> T:
-        def call(lifeline: Lifeline) -> T:
+        def call(token: CancelToken) -> T:
             opened: Opened | None = None
             try:
                 opened = self._made()
-                return ask(opened.client, lifeline)
+                return ask(opened.client, token)
             except BLOCKING_ERRORS as error:
-                lifeline.check()
+                token.check()
                 if opened is not None and strange(error):
                     self._forget(opened)
                 raise translate(error, operation, subject, write=write) from None
@@ -306,7 +298,7 @@ class S3:
             return self._opened
 
     def _forget(self, opened: Opened) -> None:
-        """Open new connections for the next call; calls that are under way end on theirs."""
+        """Open new connections for the next call; calls under way keep theirs."""
         with self._making:
             if self._opened is opened:
                 self._opened = None
@@ -316,11 +308,11 @@ class S3:
         def left() -> float:
             return max(0.0, end - asyncio.get_running_loop().time())
 
-        def listing(client: "S3Client", lifeline: Lifeline) -> list[StoredObject]:
-            found = listed(client, place, lifeline, self._bounds)
-            if complaint := unwritable(file.path for file in found):
+        def listing(client: "S3Client", token: CancelToken) -> list[StoredObject]:
+            found = listed(client, place, token, self._bounds)
+            if problem := unwritable(file.path for file in found):
                 raise Invalid(
-                    "S3", operation, str(place), f"{complaint}; no pod could serve this tree"
+                    "S3", operation, str(place), f"{problem}; no pod could serve this tree"
                 )
             return found
 
@@ -328,7 +320,7 @@ class S3:
         waiting = iter(files)
 
         async def worker() -> list[FileDigest]:
-            # One iterator for all workers: each takes what is next.
+            # One iterator for all workers: each takes the next file.
             return [
                 await self._offload(
                     self._digests, operation, str(place), hash_object(place, file), left()

@@ -1,6 +1,4 @@
-"""Conversations with S3 that take more than one request, for a thread. They raise what boto3
-raises; `s3` translates.
-"""
+"""Blocking calls of S3, for a thread. They raise boto3's errors; `s3` translates them."""
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
@@ -8,7 +6,7 @@ from contextlib import closing
 from typing import TYPE_CHECKING
 
 from modelyard.adapters.bounds import Bounds, Room, TooLarge
-from modelyard.adapters.offload import Lifeline
+from modelyard.adapters.offload import CancelToken
 from modelyard.adapters.s3_http import STEP
 from modelyard.api.artifacts import Location, S3Kind, is_folder_mark, read_s3_error
 from modelyard.api.digest import FileDigest
@@ -26,26 +24,26 @@ if TYPE_CHECKING:
 __all__ = ["counted", "create_object", "delete_below", "hash_object", "listed", "read_object"]
 
 _LARGEST = 2**50
-"""Bytes of an object; S3's own limit is far below."""
+"""Maximum bytes of an object; S3's own limit is far below."""
 
 
 def pages(
-    client: "S3Client", place: Location, line: Lifeline
+    client: "S3Client", place: Location, token: CancelToken
 ) -> "Iterator[ListObjectsV2OutputTypeDef]":
     """List the objects below a place, page by page."""
     for page in client.get_paginator("list_objects_v2").paginate(
         Bucket=place.bucket, Prefix=place.prefix
     ):
-        line.check()
+        token.check()
         yield page
 
 
 def stored(page: "ListObjectsV2OutputTypeDef", place: Location) -> Iterator[StoredObject]:
-    """Return a page's objects, without the marks that show folders.
+    """Return a page's objects, without the empty ones that show folders.
 
     Raises:
-        KeyError: It lacks a key, a size or an ETag.
-        ValueError: No object has such a size.
+        KeyError: A key, a size or an ETag is missing.
+        ValueError: A size is impossible.
 
     """
     for found in page.get("Contents", ()):
@@ -59,39 +57,39 @@ def stored(page: "ListObjectsV2OutputTypeDef", place: Location) -> Iterator[Stor
 
 
 def listed(
-    client: "S3Client", place: Location, line: Lifeline, bounds: Bounds
+    client: "S3Client", place: Location, token: CancelToken, bounds: Bounds
 ) -> list[StoredObject]:
     """List the objects below a place.
 
     Raises:
-        TooLarge: There are more than a model has.
-        Unavailable: The listing has no end.
+        TooLarge: There are more objects than a model can have.
+        Unavailable: The listing did not end within the limits.
 
     """
     found: list[StoredObject] = []
     room = Room(bounds)
-    for count, page in enumerate(pages(client, place, line)):
+    for count, page in enumerate(pages(client, place, token)):
         for each in stored(page, place):
             room.take(each.path, each.etag)
             found.append(each)
         if len(found) > bounds.objects:
             raise TooLarge(
-                f"more than {bounds.objects} objects lie there; no model has as many files"
+                f"it has more than {bounds.objects} objects, which is the maximum of a model"
             )
         if count >= bounds.pages:
             raise Unavailable(
                 "S3",
                 "list objects",
                 str(place),
-                f"the listing has no end within {bounds.pages} pages",
+                f"the listing did not end within {bounds.pages} pages",
             )
     return found
 
 
-def counted(client: "S3Client", place: Location, line: Lifeline, bounds: Bounds) -> Usage:
-    """Count the objects below a place, as far as the bounds go."""
+def counted(client: "S3Client", place: Location, token: CancelToken, bounds: Bounds) -> Usage:
+    """Count the objects below a place, within the limits."""
     objects = size = 0
-    for count, page in enumerate(pages(client, place, line)):
+    for count, page in enumerate(pages(client, place, token)):
         for each in stored(page, place):
             objects, size = objects + 1, size + each.size
         if count + 1 >= bounds.pages and page.get("IsTruncated"):
@@ -99,8 +97,8 @@ def counted(client: "S3Client", place: Location, line: Lifeline, bounds: Bounds)
     return Usage(objects, size)
 
 
-def read_object(client: "S3Client", place: Location, limit: int, line: Lifeline) -> bytes:
-    """Read one object, however long the store says that it is.
+def read_object(client: "S3Client", place: Location, limit: int, token: CancelToken) -> bytes:
+    """Read one object, whatever size the store announces.
 
     Raises:
         Invalid: It is longer than `limit` bytes.
@@ -110,7 +108,7 @@ def read_object(client: "S3Client", place: Location, limit: int, line: Lifeline)
     content = bytearray()
     with closing(answer["Body"]) as body:
         for chunk in body.iter_chunks(STEP):
-            line.check()
+            token.check()
             content += chunk
             if len(content) > limit:
                 raise Invalid("S3", "read object", str(place), f"it is larger than {limit} bytes")
@@ -118,10 +116,10 @@ def read_object(client: "S3Client", place: Location, limit: int, line: Lifeline)
 
 
 def create_object(client: "S3Client", place: Location, content: bytes, operation: str) -> None:
-    """Store one object, if nothing lies there.
+    """Store one object unless one exists there.
 
     Raises:
-        Conflict: Something does.
+        Conflict: An object exists there.
 
     """
     try:
@@ -134,25 +132,23 @@ def create_object(client: "S3Client", place: Location, content: bytes, operation
         )
     except client.exceptions.ClientError as error:
         if read_s3_error(error.response).kind is S3Kind.CHANGED:
-            raise Conflict("S3", operation, str(place), "an object lies there already") from None
+            raise Conflict("S3", operation, str(place), "an object exists there already") from None
         raise
 
 
 def hash_object(
     place: Location, file: StoredObject
-) -> "Callable[[S3Client, Lifeline], FileDigest]":
-    """Return what streams one object and computes its SHA-256, if it is still the one that was
-    listed.
-    """
+) -> "Callable[[S3Client, CancelToken], FileDigest]":
+    """Return a function that streams one object, as it was listed, and computes its SHA-256."""
 
-    def read(client: "S3Client", line: Lifeline) -> FileDigest:
+    def read(client: "S3Client", token: CancelToken) -> FileDigest:
         digest, size = hashlib.sha256(), 0
         answer = client.get_object(
             Bucket=place.bucket, Key=place.prefix + file.path, IfMatch=f'"{file.etag}"'
         )
         with closing(answer["Body"]) as body:
             for chunk in body.iter_chunks(STEP):
-                line.check()
+                token.check()
                 digest.update(chunk)
                 size += len(chunk)
                 if size > file.size:
@@ -162,17 +158,17 @@ def hash_object(
                 "S3",
                 "read artifacts",
                 f"{place}",
-                "an object came back with another size than the listing says",
+                "an object's size differs from the listing",
             )
         return FileDigest(file.path, size, digest.hexdigest())
 
     return read
 
 
-def delete_below(client: "S3Client", place: Location, line: Lifeline, operation: str) -> None:
-    """Delete every object below a place, a thousand at a time; a bucket that is gone has none."""
+def delete_below(client: "S3Client", place: Location, token: CancelToken, operation: str) -> None:
+    """Delete every object below a place, a thousand at a time; a missing bucket is no error."""
     try:
-        for page in pages(client, place, line):
+        for page in pages(client, place, token):
             keys: list[ObjectIdentifierTypeDef] = [
                 {"Key": found["Key"]} for found in page.get("Contents", ())
             ]
@@ -180,18 +176,18 @@ def delete_below(client: "S3Client", place: Location, line: Lifeline, operation:
                 answer = client.delete_objects(
                     Bucket=place.bucket, Delete={"Objects": keys, "Quiet": True}
                 )
-                _complain(answer.get("Errors", ()), place, operation)
+                _check_deleted(answer.get("Errors", ()), place, operation)
     except client.exceptions.NoSuchBucket:
         return
 
 
-def _complain(errors: "Sequence[ErrorTypeDef]", place: Location, operation: str) -> None:
-    """Tell that the store kept some of them."""
+def _check_deleted(errors: "Sequence[ErrorTypeDef]", place: Location, operation: str) -> None:
+    """Raise if the store did not delete some of the objects."""
     if any(error.get("Code") == "AccessDenied" for error in errors):
         raise Forbidden(
             "S3", operation, str(place), "the connection's keys may not delete some of the objects"
         )
     if errors:
         raise Unavailable(
-            "S3", operation, str(place), f"the store kept {len(errors)} of the objects"
+            "S3", operation, str(place), f"the store did not delete {len(errors)} of the objects"
         )

@@ -1,6 +1,4 @@
-"""Making S3 clients, and translating what they raise. What is asked of S3 does not belong here
-(`s3`).
-"""
+"""Create S3 clients, and translate what they raise."""
 
 import logging
 import os
@@ -50,16 +48,15 @@ BLOCKING_ERRORS = (
     Redirected,
     *_NOT_S3S,
 )
-"""What a call of boto3 may raise for reasons outside of this process; `translate` knows them.
+"""What a call of boto3 may raise for external reasons; `translate` translates them.
 
-boto3 parses numbers and times of an answer as they come: one that is none is a ValueError of
-Python's.
+boto3 parses numbers and times of an answer without checks: an invalid one is a ValueError.
 """
 
 
 @dataclass(frozen=True)
 class Keys:
-    """Where one tenant's S3 is, and how to prove who we are."""
+    """The address of one tenant's S3, and the credentials."""
 
     endpoint: str
     access_key: str = field(repr=False)
@@ -81,39 +78,37 @@ class Opened(NamedTuple):
 
 
 class Clients:
-    """Makes clients from explicit keys, and from nothing else: no environment, no file, no
-    metadata service.
-    """
+    """Creates clients from explicit keys only: no environment, no file, no metadata service."""
 
     def __init__(self, ca_bundle: str | None = None, *, limits: Limits | None = None) -> None:
-        """Prepare; S3's description (some MB) is loaded once, with the first client.
+        """Prepare; botocore's description of S3 (some MB) is loaded with the first client.
 
         Args:
-            ca_bundle: A file of authorities to trust; None: the one that OpenSSL uses, which heeds
+            ca_bundle: A file of certificate authorities to trust; None: OpenSSL's, which respects
                 `SSL_CERT_FILE`.
-            limits: Who may be connected to, and how much is taken in.
+            limits: Permitted addresses, and limits on answers.
 
         """
         self.limits = limits or Limits()
-        # At DEBUG botocore logs whole requests, session tokens among them.
+        # At DEBUG botocore logs whole requests, including session tokens.
         logging.getLogger("botocore").setLevel(logging.INFO)
         self._verify: str | bool = ca_bundle or ssl.get_default_verify_paths().cafile or True
-        # Sessions are not thread-safe while they make a client; clients are.
+        # Sessions are not thread-safe while they create a client; clients are.
         self._lock = threading.Lock()
         self._session: boto3.Session | None = None
 
     def make(self, keys: Keys, connections: int) -> Opened:
-        """Make a client; it blocks for some 100 ms the first time, so call it in a thread.
+        """Create a client. The first call blocks for some 100 ms, so call it in a thread.
 
         Args:
-            keys: The tenant's.
-            connections: How many calls it may have under way at a time.
+            keys: The tenant's keys.
+            connections: Maximum concurrent calls.
 
         """
         with self._lock:
             if self._session is None:
                 self._session = boto3.Session(
-                    botocore_session=_deaf_session(), region_name=keys.region
+                    botocore_session=_isolated_session(), region_name=keys.region
                 )
             client = self._session.client(
                 "s3",
@@ -127,7 +122,7 @@ class Clients:
                     retries={"total_max_attempts": 1, "mode": "standard"},
                     s3={"addressing_style": "path"},
                     signature_version="s3v4",
-                    # Other stores than Amazon's do not all know the newer checksums.
+                    # Not every store knows the newer checksums.
                     request_checksum_calculation="when_required",
                     response_checksum_validation="when_required",
                 ),
@@ -144,10 +139,8 @@ class Clients:
         return Opened(client, session)
 
 
-def _deaf_session() -> botocore.session.Session:
-    """Return a session that takes no setting from the environment and reads no file of the
-    user's.
-    """
+def _isolated_session() -> botocore.session.Session:
+    """Return a session that ignores the environment and the user's configuration files."""
     session = botocore.session.Session()
     store = session.get_component("config_store")
     chains = botocore.configprovider.ConfigChainFactory(session=session, environ={})
@@ -178,14 +171,13 @@ _MEANS: dict[S3Kind, tuple[type[ModelyardError], str]] = {
     S3Kind.REDIRECT: (Invalid, _ELSEWHERE),
     S3Kind.REFUSED: (Invalid, ""),
 }
-"""The error of each answer, and what to do. Of all others it is unclear whether a write was
-done.
-"""
+"""The error for each answer, and what to do. After any other answer, a write may have happened."""
 
 
 def translate(error: BaseException, operation: str, subject: str, *, write: bool) -> ModelyardError:
-    """Translate what boto3 raised; `write` makes an unclear answer `Ambiguous`. A missing object
-    is `Missing`.
+    """Translate what boto3 raised.
+
+    An unclear answer to a write is `Ambiguous`; a missing object is `Missing`.
     """
     later: type[Unavailable] = Ambiguous if write else Unavailable
     if isinstance(error, botocore.exceptions.ClientError):
@@ -211,7 +203,7 @@ def translate(error: BaseException, operation: str, subject: str, *, write: bool
             _DEPENDENCY,
             operation,
             subject,
-            "nobody answers at its address; check the store and MLFLOW_S3_ENDPOINT_URL",
+            "nothing answers at its address; check the store and MLFLOW_S3_ENDPOINT_URL",
         )
     if isinstance(error, botocore.exceptions.SSLError):
         return Unavailable(
@@ -229,17 +221,16 @@ def translate(error: BaseException, operation: str, subject: str, *, write: bool
             _DEPENDENCY,
             operation,
             subject,
-            "what answers there does not answer as S3 does; check MLFLOW_S3_ENDPOINT_URL",
+            "its address answers, but not like S3; check MLFLOW_S3_ENDPOINT_URL",
         )
     return later(_DEPENDENCY, operation, subject, "the connection broke")
 
 
 def strange(error: BaseException) -> bool:
-    """Tell whether something else than S3 said that nothing is there: a proxy whose backend is
-    away, whoever has the address now.
+    """Return whether something else than S3 answered "not found", such as a proxy without backend.
 
-    It is never taken for S3's word, and its connection not used again: it would be asked for as
-    long as it is kept open.
+    That answer is never taken as S3's, and its connection is not used again: the same peer would
+    answer for as long as it stays open.
     """
     return (
         isinstance(error, botocore.exceptions.ClientError)

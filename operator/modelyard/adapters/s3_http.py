@@ -1,8 +1,7 @@
-"""HTTP for boto3: to permitted addresses, within bounds, on sockets that end with their call.
+"""HTTP for boto3: permitted addresses only, within limits, on sockets that end with their call.
 
-boto3 hands each request to a handler of its event `before-send`; the one here sends it by
-botocore's own session, with connections of ours. What is asked of S3 does not belong here (`s3`,
-`s3_blocking`).
+boto3 passes each request to a handler of its event `before-send`; the one here sends it by
+botocore's own session, with our connections.
 """
 
 import socket
@@ -16,43 +15,43 @@ import botocore.httpsession
 import urllib3.exceptions
 
 from modelyard.adapters.bounds import MIB, TRIED, Bounds, TooLarge, check_xml
-from modelyard.adapters.offload import lifeline
+from modelyard.adapters.offload import current_token
 from modelyard.api.addresses import Addresses
 
 __all__ = ["STEP", "Denied", "Redirected", "Session"]
 
 _CHUNK = 64 * 1024
 STEP = 256 * 1024
-"""Bytes that are progress; whoever sends fewer in `Bounds.stall` seconds sends almost nothing."""
+"""Bytes that count as progress; fewer in `Bounds.stall` seconds is "almost nothing"."""
 
 
 _REGION = "x-amz-bucket-region"
 
 
 class Redirected(Exception):
-    """The answer leads elsewhere, and not to the bucket's region."""
+    """The answer redirects elsewhere than to the bucket's region."""
 
 
 class Denied(urllib3.exceptions.NewConnectionError):
-    """The address is one that the operator does not connect to; nothing was sent."""
+    """The operator does not connect to this address; nothing was sent."""
 
 
 class Session(botocore.httpsession.URLLib3Session):
-    """Sends one tenant's requests; threads may share it."""
+    """Sends one tenant's requests; thread-safe."""
 
     _manager: Any
 
     def __init__(
         self, addresses: Addresses, bounds: Bounds, *, connect: float, read: float, **more: Any
     ) -> None:
-        """Make it; no connection is made.
+        """Create a session without connecting.
 
         Args:
-            addresses: Who may be connected to.
-            bounds: How large an answer may be that is no object.
-            connect: Seconds in which a connection is made, whatever number of addresses a name has.
+            addresses: The permitted addresses.
+            bounds: The limits of answers other than objects.
+            connect: Seconds to connect, for all addresses of a name together.
             read: Seconds without a byte.
-            more: Of botocore's session.
+            more: Arguments of botocore's session.
 
         """
         super().__init__(timeout=(connect, read), proxies={}, **more)  # type: ignore[arg-type] # the stubs miss it
@@ -60,7 +59,7 @@ class Session(botocore.httpsession.URLLib3Session):
         self._manager.pool_classes_by_scheme = _pools(addresses, connect)
 
     def answer(self, request: Any, **_: object) -> Any:
-        """Handle `before-send`: return the answer; all but an object's body is read and checked."""
+        """Handle `before-send`: send the request; read and check all answers but objects."""
         stream, request.stream_output = request.stream_output, True
         response = self.send(request)
         if 300 <= response.status_code < 400:
@@ -68,9 +67,9 @@ class Session(botocore.httpsession.URLLib3Session):
             if _REGION not in response.headers:
                 # boto3 would ask for the bucket's region, be redirected, and ask again.
                 raise Redirected
-            # boto3 asks once more, in the region that the headers name. On this connection, which
-            # who redirects may be closing at this moment, that request would break and hide the
-            # answer.
+            # boto3 repeats the request in the region that the headers name. This connection is
+            # closed, because the server may be closing it too, and the repeated request would break
+            # on it and hide the answer.
             response.raw = _Nothing()
             return response
         if not stream or response.status_code >= 300:
@@ -80,21 +79,21 @@ class Session(botocore.httpsession.URLLib3Session):
 
 
 class _Nothing:
-    """The body of an answer that is not read."""
+    """The empty body of an answer that is not read."""
 
     def stream(self) -> Iterator[bytes]:
-        """Read it: it is empty."""
+        """Yield nothing."""
         yield from ()
 
 
 class _Bounded:
-    """The body of an answer, whose reading fails when it is too long."""
+    """The body of an answer; reading it fails if it is too long."""
 
     def __init__(self, raw: Any, limit: int) -> None:
         self._raw, self._limit = raw, limit
 
     def stream(self) -> Iterator[bytes]:
-        """Read it, in chunks."""
+        """Yield the body in chunks."""
         size = moved = 0
         for chunk in self._raw.stream(_CHUNK):
             size += len(chunk)
@@ -108,10 +107,10 @@ class _Bounded:
 
 
 def _pools(addresses: Addresses, seconds: float) -> dict[str, type]:
-    """Return urllib3's pools of connections that follow a rule for addresses."""
+    """Return urllib3's connection pools by scheme, restricted to permitted addresses."""
 
     class Guarded:
-        """Resolves, judges and connects; and leaves its socket to the call that uses it."""
+        """Connects to permitted addresses, and registers its socket with the running call."""
 
         host: str
         port: int
@@ -141,22 +140,22 @@ def _pools(addresses: Addresses, seconds: float) -> dict[str, type]:
 
 
 def _step() -> None:
-    line = lifeline()
-    if line is not None:
-        line.check()
+    token = current_token()
+    if token is not None:
+        token.check()
 
 
 def _hold(connection: socket.socket) -> None:
-    line = lifeline()
-    if line is not None:
-        line.hold(connection)
+    token = current_token()
+    if token is not None:
+        token.hold(connection)
 
 
 def _connected(connection: Any, addresses: Addresses, seconds: float) -> socket.socket:
-    """Connect to the first address that answers, of those that are permitted.
+    """Connect to the first permitted address that answers.
 
     Raises:
-        urllib3.exceptions.NewConnectionError: None does; `Denied` when none is permitted.
+        urllib3.exceptions.NewConnectionError: None answers; `Denied` if none is permitted.
 
     """
     host, port, end = connection.host, connection.port, time.monotonic() + seconds
@@ -184,4 +183,4 @@ def _connected(connection: Any, addresses: Addresses, seconds: float) -> socket.
             continue
         sys.audit("http.client.connect", connection, host, port)
         return sock
-    raise urllib3.exceptions.NewConnectionError(connection, "nobody answers")
+    raise urllib3.exceptions.NewConnectionError(connection, "nothing answers")

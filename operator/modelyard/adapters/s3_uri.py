@@ -1,4 +1,4 @@
-"""Read `s3://<bucket>/<key>` with one of the operator's errors; the rule is in `api.artifacts`."""
+"""Parse `s3://<bucket>/<key>` by the rule of `api.artifacts`, with one of the operator's errors."""
 
 from modelyard.api import artifacts
 from modelyard.api.artifacts import Location
@@ -8,10 +8,10 @@ __all__ = ["parse_uri"]
 
 
 def parse_uri(uri: str, operation: str = "read URI") -> Location:
-    """Read a URI.
+    """Parse a URI.
 
     Raises:
-        Invalid: It is anything else. The message does not repeat it, for it may hold a password.
+        Invalid: It is not valid. The message does not repeat it, since it may hold a password.
 
     """
     try:

@@ -1,67 +1,61 @@
-"""When to look again: after a failure, and at the next resync. Pure, with the dice as an
-argument; the waiting is the queue's.
-"""
+"""When to reconcile again: after a failure, and at the next resync. Pure; jitter is an argument."""
 
 import math
 from collections.abc import Callable
 
-__all__ = ["Pacer", "backoff"]
+__all__ = ["RateLimiter", "backoff"]
 
-Dice = Callable[[], float]
+Jitter = Callable[[], float]
 """Returns a number from 0 to 1, as `random.random`."""
 
 _BEAT = 8.0
-"""Seconds, at most a tenth of the interval. The resyncs of one beat are done together: a look that
+"""Seconds, at most a tenth of the interval. The resyncs of one beat run together: a reconcile that
 finds nothing takes 0.08 ms beside others, and ten times as much where the process wakes for it
 alone and finds its caches cold."""
 
 
-def backoff(failures: int, dice: Dice, *, first: float = 1.0, longest: float = 60.0) -> float:
-    """Return the seconds to wait after so many failures in a row.
+def backoff(failures: int, jitter: Jitter, *, first: float = 1.0, longest: float = 60.0) -> float:
+    """Return the seconds to wait after a number of failures in a row.
 
-    Full jitter: anything up to the bound, which doubles from `first` to `longest`. A tenth of the
-    bound is always waited, so that a lucky roll does not hammer.
+    Full jitter: anything up to the bound, which doubles from `first` to `longest`. The minimum is
+    a tenth of the bound, so that a low random number does not retry at once.
     """
     bound = min(longest, first * 2.0 ** min(failures - 1, 30))
-    return bound * (0.1 + 0.9 * dice())
+    return bound * (0.1 + 0.9 * jitter())
 
 
-class Pacer:
-    """Spreads looks over time, so that no second gets more than `rate` of them: resyncs, each at a
-    random moment of the interval, or what is tried again."""
+class RateLimiter:
+    """Spreads reconciles over time, at most `rate` per second: resyncs, each at a random moment of
+    the interval, or retries."""
 
-    def __init__(self, interval: float, rate: int, dice: Dice) -> None:
-        """Make an empty calendar.
+    def __init__(self, interval: float, rate: int, jitter: Jitter) -> None:
+        """Create a limiter with nothing booked.
 
         Args:
-            interval: Seconds between two resyncs of an object, unless another is asked for; until
-                then the calendar keeps what is past.
-            rate: Looks a second at most.
-            dice: Where chance comes from.
+            interval: Seconds between two resyncs of an object, unless a call gives another; also
+                how often past seconds are dropped.
+            rate: Maximum reconciles per second.
+            jitter: Returns a random number from 0 to 1.
 
         """
         self._interval = interval
         self._rate = rate
-        self._dice = dice
+        self._jitter = jitter
         self._booked: dict[int, int] = {}
         self._first = 0
 
     def next(self, now: float, interval: float | None = None) -> float:
-        """Book the resync after one that happened now: an interval later, a tenth of it earlier
-        or later.
-        """
+        """Book the resync after one at `now`: an interval later, plus or minus a tenth of it."""
         interval = interval or self._interval
-        return self.at(now, _on_a_beat(now + interval * (0.9 + 0.2 * self._dice()), interval))
+        return self.at(now, _on_a_beat(now + interval * (0.9 + 0.2 * self._jitter()), interval))
 
     def first(self, now: float, interval: float | None = None) -> float:
-        """Book the first resync of an object that a start found settled: anywhere in the coming
-        interval.
-        """
+        """Book the first resync of an object found in sync at the start, within one interval."""
         interval = interval or self._interval
-        return self.at(now, _on_a_beat(now + interval * self._dice(), interval))
+        return self.at(now, _on_a_beat(now + interval * self._jitter(), interval))
 
     def at(self, now: float, wanted: float) -> float:
-        """Book a look at a moment, or in the first second after it that has room."""
+        """Book a reconcile at a time, or in the first second after it that has room."""
         self._forget(int(now))
         second = int(wanted)
         while self._booked.get(second, 0) >= self._rate:
@@ -70,9 +64,7 @@ class Pacer:
         return max(wanted, float(second))
 
     def _forget(self, now: int) -> None:
-        """Drop the seconds that are past: the calendar is never longer than an interval and what
-        overflowed it.
-        """
+        """Drop past seconds, once per interval, so that memory stays bounded."""
         if now - self._first > self._interval:
             self._booked = {
                 second: count for second, count in self._booked.items() if second >= now

@@ -1,4 +1,4 @@
-"""Time, as an argument: the only clock of the engine. What waits for it does not belong here."""
+"""The clocks, passed as an argument."""
 
 import time
 from datetime import UTC, datetime
@@ -8,24 +8,24 @@ __all__ = ["Clock", "SystemClock"]
 
 
 class Clock(Protocol):
-    """Two clocks: one that users read, one that never jumps."""
+    """The time of day, and a monotonic clock."""
 
     def now(self) -> datetime:
         """Return the time of day, in UTC."""
         ...
 
     def time(self) -> float:
-        """Return seconds that only ever grow; the same that the event loop counts in."""
+        """Return monotonic seconds, on the clock of the event loop."""
         ...
 
 
 class SystemClock:
-    """The machine's clocks."""
+    """The system's clocks."""
 
     def now(self) -> datetime:
         """Return the time of day, in UTC."""
         return datetime.now(UTC)
 
     def time(self) -> float:
-        """Return the monotonic clock, which asyncio's loop uses as well."""
+        """Return the monotonic clock, which asyncio's loop uses too."""
         return time.monotonic()

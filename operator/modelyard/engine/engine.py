@@ -1,8 +1,4 @@
-"""The loop: changes become keys, and keys become passes.
-
-What a pass does does not belong here (`engine.reconcile`), nor when the next is due
-(`engine.schedule`), nor where changes come from (`engine.kopf_app`, the adapters' watches).
-"""
+"""The control loop: changes become keys in the queue, and workers reconcile the keys."""
 
 import asyncio
 import contextlib
@@ -14,13 +10,14 @@ from dataclasses import dataclass
 
 from modelyard.cache import Cache, Change, Key
 from modelyard.controller import AnyController, Relation
-from modelyard.engine.backoff import Pacer
+from modelyard.engine.backoff import RateLimiter
+from modelyard.engine.breaker import CircuitBreaker
 from modelyard.engine.clock import Clock
 from modelyard.engine.events import Recorder
-from modelyard.engine.gate import Gate
+from modelyard.engine.fingerprint import fingerprint
 from modelyard.engine.metrics import Metrics
 from modelyard.engine.queue import Priority, Queue
-from modelyard.engine.reconcile import Reconciler, fingerprint
+from modelyard.engine.reconcile import Reconciler
 from modelyard.engine.report import conditions_of
 from modelyard.engine.result import Outcome
 from modelyard.engine.schedule import Schedule
@@ -32,12 +29,12 @@ __all__ = ["Engine", "Options"]
 
 logger = logging.getLogger("modelyard.engine")
 
-_LAST_WORDS = 3.0
-
+_FLUSH = 3.0
+"""Seconds that a stopping process spends on posting the remaining events."""
 _AUDITED = 5.0
-"""Objects a second that audits compare in the long run at most: one costs 0.2 ms of a core."""
-_AT_ONCE = 50
-"""Resyncs of one second at most: what was looked at together comes back together."""
+"""Maximum objects per second that audits compare on average: one costs 0.2 ms of a core."""
+_RESYNCS = 50
+"""Maximum resyncs in one second: objects that were reconciled together are due together."""
 
 
 @dataclass(frozen=True)
@@ -45,12 +42,12 @@ class Options:
     """How the engine runs.
 
     Attributes:
-        workers: Passes at a time.
-        resync: Seconds after which an object is looked at though nothing happened.
-        resyncs_per_second: Resyncs a second of the objects of one kind that stay as they are: where
-            there are many of these, each is looked at more rarely than every `resync`.
-        deadline: Seconds that one pass may take.
-        rounds: How often one pass goes round before others have their turn.
+        workers: Concurrent reconciles.
+        resync: Seconds after which an object is reconciled although nothing has changed.
+        resyncs_per_second: Maximum resyncs per second of unchanged objects of one kind: where there
+            are many, each is reconciled less often than every `resync`.
+        deadline: Seconds that one reconcile may take.
+        rounds: Rounds of one reconcile before other objects have their turn.
 
     """
 
@@ -62,7 +59,7 @@ class Options:
 
 
 class Engine:
-    """The loop. Made closed: it takes changes in from `open` on, when the cache is whole."""
+    """The control loop. It ignores changes until `open`, which is called when the cache is full."""
 
     def __init__(
         self,
@@ -76,21 +73,21 @@ class Engine:
         metrics: Metrics | None = None,
         announce: Callable[[Manifest], None] = lambda _: None,
         fence: Callable[[], None] = lambda: None,
-        dice: Callable[[], float] = random.random,
+        jitter: Callable[[], float] = random.random,
     ) -> None:
-        """Put one together.
+        """Create an engine.
 
         Args:
             controllers: The kinds.
             backends: Kubernetes, MLflow and S3.
-            objects: Where our own objects are listed and written.
-            cache: What the watches know; changes come from here.
-            clock: What time it is.
+            objects: Lists and writes our own objects.
+            cache: The objects that the watches maintain; the source of changes.
+            clock: The time.
             options: How it runs.
-            metrics: Where it is counted.
-            announce: Takes the CloudEvents about what was written.
-            fence: Raises `Unavailable` when this process may not write any more.
-            dice: Where chance comes from.
+            metrics: The process's metrics.
+            announce: Receives the CloudEvents about what was written.
+            fence: Raises `Unavailable` when this process may no longer write.
+            jitter: Returns a random number from 0 to 1.
 
         """
         self._controllers = {controller.plural: controller for controller in controllers}
@@ -100,9 +97,9 @@ class Engine:
         self._options = options
         self._metrics = metrics or Metrics()
         self._queue = Queue(options.workers)
-        self._gate = Gate()
+        self._breaker = CircuitBreaker()
         self._schedule = Schedule(
-            self._queue, Pacer(options.resync, _AT_ONCE, dice), dice, self._interval
+            self._queue, RateLimiter(options.resync, _RESYNCS, jitter), jitter, self._interval
         )
         self._workers = Workers(self.step, lambda: self.next_time, lambda: self._queue.held, clock)
         self._relations: dict[str, list[tuple[str, Relation]]] = defaultdict(list)
@@ -118,27 +115,25 @@ class Engine:
             clock=clock,
             recorder=self.recorder,
             fence=fence,
-            ended=self._metrics.ended,
+            finished=self._metrics.finished,
             announce=announce,
             rounds=options.rounds,
             deadline=options.deadline,
         )
         self._backends = backends
         self._open = False
-        self._moved = clock.time()
+        self._progressed = clock.time()
         cache.subscribe(self._changed)
         kinds = {
             plural: controller.resource.KIND for plural, controller in self._controllers.items()
         }
         self._metrics.watch_over(
-            cache, kinds, self.priorities, self._schedule.away, lambda: self.recorder.dropped
+            cache, kinds, self.priorities, self._schedule.parked, lambda: self.recorder.dropped
         )
 
     # --- changes become keys ----------------------------------------------------------------------
     def open(self) -> None:
-        """Take up work: everything that the cache holds is looked at, and every change from now
-        on.
-        """
+        """Start to work: reconcile every object in the cache, and react to each change."""
         self._open = True
         for plural in self._controllers:
             for body in self._cache.every(plural):
@@ -174,7 +169,7 @@ class Engine:
                 self.trigger(Key(plural, change.body["metadata"]["namespace"], name))
 
     def trigger(self, key: Key) -> None:
-        """Have an object looked at, even if nothing of its own has changed."""
+        """Reconcile an object although nothing of its own has changed."""
         if self._cache.get(*key) is None:
             return
         self._schedule.force(key, self._clock.time())
@@ -182,8 +177,8 @@ class Engine:
         self._add(key, Priority.HIGH)
 
     def trigger_waiting(self, plural: str) -> None:
-        """Have the objects of a kind looked at that are not Ready: something outside of all of
-        them has changed.
+        """Reconcile the objects of a kind that are not Ready: something they all depend on has
+        changed.
         """
         if not self._open:
             return
@@ -195,94 +190,95 @@ class Engine:
         self._queue.add(key, priority, self._clock.time())
         self._workers.wake()
 
-    # --- keys become passes -----------------------------------------------------------------------
+    # --- keys become reconciles -------------------------------------------------------------------
     async def settle(self) -> int:
-        """Work off what is ready now, one key after another, and post the events; return how
-        many passes it took. For tests.
+        """Reconcile what is ready now, one key after another, and post the events. For tests.
+
+        Returns:
+            The number of keys.
+
         """
-        passes = 0
+        steps = 0
         while await self.step() is not None:
-            passes += 1
+            steps += 1
         await self.recorder.flush()
-        return passes
+        return steps
 
     async def step(self) -> tuple[Key, Outcome] | None:
-        """Take one key, if one may be taken now, and do its pass."""
+        """Take one key, if one may be taken now, and reconcile it."""
         now = self._clock.time()
-        if self._gate.blocks(now, self._queue.held):
+        if self._breaker.blocks(now, self._queue.held):
             return None
         key = self._queue.take(now)
         if key is None:
             return None
         try:
-            return key, await self._look(key)
+            return key, await self._reconcile(key)
         finally:
-            self._moved = self._clock.time()
-            self._queue.done(key, self._moved)
+            self._progressed = self._clock.time()
+            self._queue.done(key, self._progressed)
 
-    async def _look(self, key: Key) -> Outcome:
+    async def _reconcile(self, key: Key) -> Outcome:
         begin = self._clock.time()
-        if self._spares(key, begin):
+        if self._may_skip(key, begin):
             self._metrics.reconciled(key.plural, Outcome.SKIPPED, 0.0)
             return Outcome.SKIPPED
         result = await self._reconciler.reconcile(key)
         end = self._clock.time()
         self._metrics.reconciled(key.plural, result.outcome, end - begin)
         if result.outcome is Outcome.UNAVAILABLE:
-            self._gate.failed(end, result.retry_after)
+            self._breaker.failed(end, result.retry_after)
         else:
-            self._gate.passed()
+            self._breaker.succeeded()
         self._schedule.after(key, result, end)
         return result.outcome
 
     def _interval(self, plural: str) -> float:
-        """Return the seconds between two looks at an object of a kind that stays as it is."""
+        """Return the seconds between two resyncs of an unchanged object of a kind."""
         return max(
             self._options.resync, self._cache.count(plural) / self._options.resyncs_per_second
         )
 
-    def _spares(self, key: Key, now: float) -> bool:
-        """Tell whether this look can be spared."""
+    def _may_skip(self, key: Key, now: float) -> bool:
+        """Return whether this reconcile would find nothing to do."""
         body = self._cache.get(*key)
         if body is None:
             return False
-        children = self._cache.owned(body["metadata"]["uid"])
-        mark = fingerprint(body, children)
+        owned = self._cache.owned(body["metadata"]["uid"])
+        current = fingerprint(body, owned)
         if self._schedule.knows(key):
-            return self._schedule.spares(key, mark, now)
-        if not self._settled(key, body, children):
+            return self._schedule.may_skip(key, current, now)
+        if not self._in_sync(key, body, owned):
             return False
-        self._schedule.adopt(key, mark, now)
+        self._schedule.adopt(key, current, now)
         return True
 
-    def _settled(self, key: Key, body: Manifest, children: tuple[Manifest, ...]) -> bool:
-        """Tell whether an object that this process has not looked at yet was left settled by the
-        one before.
-        """
+    def _in_sync(self, key: Key, body: Manifest, owned: tuple[Manifest, ...]) -> bool:
+        """Return whether an earlier process left this object in sync."""
         meta, status = body["metadata"], body.get("status") or {}
-        if "deletionTimestamp" in meta or status.get("observedGeneration") != meta.get(
-            "generation"
-        ):
+        if "deletionTimestamp" in meta:
+            return False
+        if status.get("observedGeneration") != meta.get("generation"):
             return False
         controller = self._controllers[key.plural]
         try:
-            return controller.in_sync(controller.resource.parse(body), children)
-        except ValueError:  # it does not fit its kind: the pass says so
+            return controller.in_sync(controller.resource.parse(body), owned)
+        except ValueError:  # the object does not fit its kind; the reconcile reports it
             return False
 
     # --- the workers ------------------------------------------------------------------------------
     def start(self) -> list["asyncio.Task[None]"]:
-        """Make the workers and the events' poster; they wait until `open`."""
+        """Start the workers and the task that posts events; they wait until `open`."""
         return [
             *self._workers.start(self._options.workers),
             asyncio.create_task(self.recorder.run(), name="events"),
         ]
 
     async def drain(self, tasks: Iterable["asyncio.Task[None]"], patience: float) -> None:
-        """Let what is under way end, for so many seconds; begin nothing new."""
+        """Start no new reconcile, and wait up to `patience` seconds for those under way."""
         await self._workers.drain(patience)
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_LAST_WORDS):
+            async with asyncio.timeout(_FLUSH):
                 await self.recorder.flush()
         for task in tasks:
             task.cancel()
@@ -290,11 +286,13 @@ class Engine:
 
     # --- what the watches may have lost -----------------------------------------------------------
     async def audit(self) -> int:
-        """Compare the cache with the API server's own list, page by page; return how much the
-        watches had lost.
+        """Compare the cache with the API server's list, page by page, and correct it.
+
+        Returns:
+            The number of changes that the watches had missed.
 
         Raises:
-            ModelyardError: The list could not be read to its end; nothing was forgotten.
+            ModelyardError: The list could not be read to its end; nothing was removed.
 
         """
         return sum([await self._audit(plural) for plural in self._controllers])
@@ -313,20 +311,16 @@ class Engine:
         news += self._cache.settle(plural, before, listed)
         if self._open and news:
             self._metrics.drifted(plural, news)
-            logger.info("The list of %s brought %d changes that no watch had told of", plural, news)
+            logger.info("The list of %s brought %d changes that the watch had missed", plural, news)
         return news
 
-    # --- asking -----------------------------------------------------------------------------------
+    # --- state ------------------------------------------------------------------------------------
     def until_audit(self, least: float) -> float:
-        """Return the seconds until the next audit, `least` or more: where there are many objects
-        it is rarer.
-        """
+        """Return the seconds until the next audit: `least`, or more if there are many objects."""
         return max(least, sum(map(self._cache.count, self._controllers)) / _AUDITED)
 
     def priorities(self) -> dict[str, tuple[int, float]]:
-        """Return, by priority, how many keys are ready, and for how many seconds the oldest has
-        been.
-        """
+        """Return, by priority, the number of ready keys and the age of the oldest in seconds."""
         now = self._clock.time()
         return {
             priority.value: (self._queue.depth(priority), self._queue.age(priority, now))
@@ -334,35 +328,35 @@ class Engine:
         }
 
     @property
-    def away(self) -> Mapping[tuple[str, str], int]:
-        """How many objects wait for what is away, by namespace and what it is."""
-        return self._schedule.away()
+    def parked(self) -> Mapping[tuple[str, str], int]:
+        """The number of objects that wait for a dependency, by namespace and dependency."""
+        return self._schedule.parked()
 
     @property
     def stuck(self) -> bool:
-        """Whether keys are ready, Kubernetes answers, and yet no pass has ended for longer than
-        three may take.
+        """Whether keys are ready and Kubernetes answers, but no reconcile has ended for three
+        deadlines.
         """
         ready = sum(self._queue.depth(priority) for priority in Priority)
         return (
             ready > 0
-            and not self._gate.shut
-            and self._clock.time() - self._moved > 3 * self._options.deadline
+            and not self._breaker.is_open
+            and self._clock.time() - self._progressed > 3 * self._options.deadline
         )
 
     @property
     def next_time(self) -> float | None:
-        """When the next key may be taken, if none may be now: the next that waits, or those that
-        a shut gate holds back.
+        """When the next key may be taken: the next waiting one, or when the open circuit breaker
+        allows the next attempt.
         """
         waiting = self._queue.next_time()
-        if not self._gate.shut:
+        if not self._breaker.is_open:
             return waiting
         if self._queue.held:
-            return None  # the one that tries says how it goes on
+            return None  # the attempt under way decides
         if any(self._queue.depth(priority) for priority in Priority):
-            return self._gate.until
-        return None if waiting is None else max(waiting, self._gate.until)
+            return self._breaker.until
+        return None if waiting is None else max(waiting, self._breaker.until)
 
 
 def _key(plural: str, body: Manifest) -> Key:

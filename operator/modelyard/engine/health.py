@@ -1,6 +1,4 @@
-"""Three pages over HTTP: is it alive, is it ready, its figures. What is counted does not belong
-here (`engine.metrics`).
-"""
+"""HTTP endpoints for liveness, readiness and metrics."""
 
 import logging
 from collections.abc import Callable, Mapping
@@ -14,21 +12,21 @@ __all__ = ["Health"]
 logger = logging.getLogger("modelyard.health")
 
 Checks = Callable[[], Mapping[str, bool]]
-"""Returns what is looked at, in a word or two, and whether it is well."""
+"""Returns the checks by name, and whether each passes."""
 
 
 class Health:
     """Serves /healthz and /readyz on one port, /metrics on another, or all on one."""
 
     def __init__(self, alive: Checks, ready: Checks, registry: CollectorRegistry) -> None:
-        """Make it; nothing is served yet."""
+        """Create the endpoints without serving them."""
         self._alive = alive
         self._ready = ready
         self._registry = registry
         self._runners: list[web.AppRunner] = []
 
     async def start(self, host: str, health: int, metrics: int) -> None:
-        """Serve; port 0 takes a free one.
+        """Start to serve; port 0 takes a free one.
 
         Raises:
             OSError: A port is taken.
@@ -50,7 +48,7 @@ class Health:
             logger.info("Serving %s at %s:%d", ", ".join(routes), *runner.addresses[0][:2])
 
     async def stop(self) -> None:
-        """Serve no more."""
+        """Stop serving."""
         for runner in self._runners:
             await runner.cleanup()
 
@@ -67,5 +65,5 @@ class Health:
 
 
 def _answer(checks: Mapping[str, bool]) -> web.Response:
-    lines = [f"[{'+' if well else '-'}] {name}" for name, well in checks.items()]
+    lines = [f"[{'+' if passes else '-'}] {name}" for name, passes in checks.items()]
     return web.Response(text="\n".join(lines) + "\n", status=200 if all(checks.values()) else 503)

@@ -1,9 +1,7 @@
-"""Kopf, and nothing but Kopf: it watches our own kinds and ends on a signal. The only module that
-imports it.
+"""Watch our own kinds with Kopf. The only module that imports it.
 
-What its limits are, and what was measured, says docs/decisions/0002. The queue, the workers, the
-lease and the probes are ours and live on when Kopf has to begin anew, for it gives a process up on
-errors that pass.
+docs/decisions/0002 has its limits and the measurements. The queue, the workers, the Lease and the
+probes are ours and survive a restart of Kopf, which ends on errors that are temporary.
 """
 
 import asyncio
@@ -22,20 +20,21 @@ __all__ = ["Endless", "watch"]
 
 logger = logging.getLogger("modelyard.kopf")
 
-_AGAIN = 2.0
+_RESTART = 2.0
 
 
 class Endless(Iterable[float]):
-    """Pauses without an end, to be gone through any number of times: Kopf takes the end of a
-    list for the end of all hope.
+    """Endless back-off pauses, iterable any number of times.
+
+    Kopf exits when its back-off list is exhausted; this one never is.
     """
 
     def __init__(self, *pauses: float) -> None:
-        """Make one: these pauses, then the last of them for ever."""
+        """Yield these pauses, then repeat the last one."""
         self._pauses = pauses
 
     def __iter__(self) -> Iterator[float]:
-        """Begin at the first pause."""
+        """Start at the first pause."""
         yield from self._pauses
         while True:
             yield self._pauses[-1]
@@ -52,18 +51,18 @@ async def watch(
     restarted: Callable[[str, str], None],
     silence: float = 70.0,
 ) -> None:
-    """Keep the cache's picture of our own kinds up to date, until it is told to stop.
+    """Keep our own kinds up to date in the cache until `stop` is set.
 
     Args:
-        cache: Where everything goes.
+        cache: Receives the objects.
         plurals: Our kinds.
-        namespaces: Those that are served; empty for all.
+        namespaces: The namespaces that are served; empty for all.
         connect: Returns the API server's address and a new session with it, which Kopf closes.
-        stop: Ends it.
-        signals: Takes the process's signals back: Kopf takes them each time it begins, and lets
-            them fall when it fails.
-        restarted: Told when Kopf had to begin anew.
-        silence: Seconds without a word after which a watch is begun anew.
+        stop: Ends the watch.
+        signals: Reinstalls the process's signal handlers: Kopf replaces them each time it starts,
+            and removes its own when it fails.
+        restarted: Called when Kopf had to be restarted.
+        silence: Seconds without data after which a watch is restarted.
 
     """
     plurals = tuple(plurals)
@@ -82,14 +81,14 @@ async def watch(
             await kopf.run_tasks(tasks, ignored=others)
         except Exception as error:
             logger.warning(
-                "Kopf gave up (%r); it begins anew in %g s",
+                "Kopf failed (%r); restarting it in %g s",
                 error,
-                _AGAIN,
+                _RESTART,
                 exc_info=logger.isEnabledFor(logging.DEBUG),
             )
             restarted(",".join(plurals), "kopf")
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(stop.wait(), _AGAIN)
+                await asyncio.wait_for(stop.wait(), _RESTART)
         else:
             return
 
@@ -120,9 +119,7 @@ def _registry(
 
 
 class _NoDiffs(kopf.DiffBaseStorage):
-    """Kopf copies every object twice to find out what has changed, though no handler asks: half
-    of what an event costs.
-    """
+    """Disable diffs: Kopf copies every object twice to compute them, half the cost of an event."""
 
     def build(self, **_: Any) -> Any:
         return {}
@@ -135,7 +132,7 @@ class _NoDiffs(kopf.DiffBaseStorage):
 
 
 class _NoProgress(kopf.ProgressStorage):
-    """No annotation of Kopf's on anybody's object."""
+    """Disable progress, which Kopf stores in annotations of the objects."""
 
     def fetch(self, **_: Any) -> None:
         return None
@@ -157,7 +154,7 @@ def _settings(silence: float) -> kopf.OperatorSettings:
     settings = kopf.OperatorSettings()
     settings.peering.standalone = True
     settings.posting.enabled = False
-    # The kinds are known and waited for; without the scan Kopf needs no right on CRDs and
+    # The process waits for the CRDs itself; without the scan Kopf needs no permission on CRDs and
     # namespaces.
     settings.scanning.disabled = True
     settings.watching.initial_streaming = False
@@ -171,6 +168,6 @@ def _settings(silence: float) -> kopf.OperatorSettings:
     settings.networking.error_backoffs = Endless(0.2, 0.5, 1)
     settings.persistence.diffbase_storage = _NoDiffs()
     settings.persistence.progress_storage = _NoProgress()
-    settings.queueing.idle_timeout = 0.5  # an object's task, and its queue, are memory
-    settings.process.ultimate_exiting_timeout = None  # it would count on after Kopf began anew
+    settings.queueing.idle_timeout = 0.5  # each object's task and queue take memory
+    settings.process.ultimate_exiting_timeout = None  # it would still run after a restart of Kopf
     return settings

@@ -1,12 +1,11 @@
-"""One replica works: a `coordination.k8s.io` Lease, held before anything is written. What the
-holder does does not belong here.
+"""Leader election by a `coordination.k8s.io` Lease, which is held before anything is written.
 
-Three times, in seconds: the holder renews every `period`; it stops writing when it could not for
-`deadline`; another may take over after `duration`. The deadline is the shorter one, and it counts
-from before the request that renewed, on a clock that goes on while the process is stopped: so a
-holder that was paused knows that it is late before it writes. A holder that is late and finds its
-Lease untouched goes on: nobody else can have written meanwhile. One that finds another's name in it
-has lost.
+Three times, in seconds: the holder renews every `period`; it stops writing when it could not renew
+for `deadline`; another replica may acquire the Lease after `duration`. The deadline is shorter than
+the duration, and counts from before the renewing request, on a clock that keeps running while the
+process is stopped: a holder that was paused knows that it is late before it writes. A late holder
+that finds its Lease untouched continues, since no other replica can have written meanwhile. A
+holder that finds another identity in the Lease has lost it.
 """
 
 import asyncio
@@ -26,15 +25,18 @@ logger = logging.getLogger("modelyard.lease")
 
 
 class LeaseStore(Protocol):
-    """Where the Lease is."""
+    """Reads and writes the Lease."""
 
     async def read(self) -> Manifest | None:
-        """Return the Lease; None when there is none."""
+        """Return the Lease; None if there is none."""
         ...
 
     async def write(self, old: Manifest | None, spec: Manifest) -> Manifest:
-        """Create it, or replace the spec of what was read; `Conflict` when somebody else wrote
-        it meanwhile.
+        """Create the Lease, or replace the spec of the one that was read.
+
+        Raises:
+            Conflict: Another client wrote it meanwhile.
+
         """
         ...
 
@@ -52,16 +54,16 @@ class Election:
         deadline: float = 10.0,
         period: float = 2.0,
     ) -> None:
-        """Stand for election; nothing is read yet.
+        """Create a candidate; nothing is read yet.
 
         Args:
-            store: Where the Lease is.
-            identity: Who we are; a restarted process of the same name takes its own lease up again
-                at once.
-            clock: What time it is.
-            duration: Seconds after which a lease that was not renewed may be taken.
+            store: Reads and writes the Lease.
+            identity: This replica's name; a restarted process of the same name gets its own Lease
+                back at once.
+            clock: The time.
+            duration: Seconds after which a Lease that was not renewed may be acquired.
             deadline: Seconds after which a holder that could not renew stops writing.
-            period: Seconds between two attempts; a quarter of it for a holder that is late.
+            period: Seconds between two attempts; a late holder waits a quarter of it.
 
         """
         assert period < deadline < duration, (
@@ -75,18 +77,18 @@ class Election:
         self._period = period
         self._lease: Manifest | None = None
         self._renewed = -deadline
-        self._seen: tuple[object, float] = (None, 0.0)
+        self._observed: tuple[object, float] = (None, 0.0)
 
     @property
     def held(self) -> bool:
-        """Whether we may write, now."""
+        """Whether this process may write now."""
         return self._clock.time() - self._renewed < self._deadline
 
     def fence(self) -> None:
-        """Let a write through, or stop it.
+        """Check that this process may write.
 
         Raises:
-            Unavailable: The lease is not ours, or not any more.
+            Unavailable: It does not hold the Lease.
 
         """
         if not self.held:
@@ -95,7 +97,7 @@ class Election:
             )
 
     async def acquire(self) -> None:
-        """Wait until the lease is ours."""
+        """Wait until this process holds the Lease."""
         logger.info("Waiting for the lease as %s", self._identity)
         while True:
             if await self.attempt():
@@ -104,10 +106,10 @@ class Election:
         logger.info("Holding the lease as %s", self._identity)
 
     async def keep(self, lost: Callable[[str], None]) -> None:
-        """Renew the lease for ever; tell `lost` when another one holds it."""
+        """Renew the Lease until cancelled; call `lost` if another replica holds it."""
         late = False
         while True:
-            # A holder that is late may write nothing until it has renewed, so it tries more often.
+            # A late holder may not write until it has renewed, so it tries more often.
             await asyncio.sleep(self._period / 4 if late else self._period)
             if not await self.attempt() and (holder := self._holder()) != self._identity:
                 lost(f"the lease is held by {holder or 'nobody'}")
@@ -115,13 +117,13 @@ class Election:
             if late == self.held:
                 late = not self.held
                 logger.warning(
-                    "The lease could not be renewed in time: nothing is written"
+                    "The lease could not be renewed in time: writes are blocked"
                     if late
-                    else "The lease is renewed: going on"
+                    else "The lease is renewed: writes are allowed again"
                 )
 
     async def release(self) -> None:
-        """Give the lease back, so that another need not wait; only if it is ours."""
+        """Give the Lease back if this process holds it, so that the next holder need not wait."""
         if not self.held or self._lease is None:
             return
         self._renewed = -self._deadline
@@ -132,17 +134,17 @@ class Election:
                     self._lease["spec"] | {"holderIdentity": "", "leaseDurationSeconds": 1},
                 )
             except ModelyardError as error:
-                # A renewal that the stop cut short may have gone through: what we hold is an older
-                # one then.
+                # A renewal that was cancelled at the stop may have reached the API server; then
+                # our copy of the Lease is outdated.
                 await self._reread()
                 if last or self._lease is None or self._holder() != self._identity:
-                    logger.info("The lease could not be given back: %s", error)
+                    logger.info("The lease could not be released: %s", error)
                     return
             else:
                 return
 
     async def attempt(self) -> bool:
-        """Take or renew the lease, if that may be; tell whether it is ours now."""
+        """Acquire or renew the Lease if possible; return whether this process holds it now."""
         begin = self._clock.time()
         try:
             if self._lease is None or self._holder() != self._identity or not self.held:
@@ -151,13 +153,17 @@ class Election:
                 return False
             self._lease = await self._store.write(self._lease, self._spec())
         except (Conflict, Ambiguous) as error:
-            # Somebody was faster, or our own write went through unheard: what stands there decides,
-            # next time.
-            logger.info("The lease: %s", error)
+            # Another replica was faster, or our own write succeeded without an answer. The stored
+            # Lease decides at the next attempt.
+            logger.info("The lease could not be written: %s", error)
             await self._reread()
             return False
         except ModelyardError as error:
-            logger.log(logging.WARNING if self.held else logging.INFO, "The lease: %s", error)
+            logger.log(
+                logging.WARNING if self.held else logging.INFO,
+                "The lease could not be read or written: %s",
+                error,
+            )
             return False
         self._renewed = begin
         return True
@@ -166,19 +172,20 @@ class Election:
         try:
             self._lease = await self._store.read()
         except ModelyardError as error:
-            logger.warning("The lease: %s", error)
+            logger.warning("The lease could not be read: %s", error)
 
     def _may_be_taken(self, spec: Manifest, now: float) -> bool:
-        """Tell whether it is ours or nobody's, or was not renewed for its duration by our own
-        clock, whatever the other's clock says.
+        """Return whether the Lease is free, ours, or expired.
+
+        Expired means not renewed for its duration by our clock; the holder's clock is ignored.
         """
         holder = spec.get("holderIdentity") or ""
         if holder in {"", self._identity}:
             return True
         what = (holder, spec.get("renewTime"))
-        if self._seen[0] != what:
-            self._seen = (what, now)
-        return now - self._seen[1] >= float(spec.get("leaseDurationSeconds") or self._duration)
+        if self._observed[0] != what:
+            self._observed = (what, now)
+        return now - self._observed[1] >= float(spec.get("leaseDurationSeconds") or self._duration)
 
     def _holder(self) -> str:
         return str((self._lease or {"spec": {}})["spec"].get("holderIdentity") or "")

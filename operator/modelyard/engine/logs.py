@@ -1,6 +1,4 @@
-"""Logging: one JSON object a line for machines, or lines for people; both name the object that a
-line is about.
-"""
+"""Configure logging: JSON lines, or text; both name the object that a line is about."""
 
 import json
 import logging
@@ -34,14 +32,14 @@ class _Text(logging.Formatter):
 
 
 def configure(style: str, level: str) -> None:
-    """Send all logs to standard error, as `json` or `text`, from this level on."""
+    """Send all logs of this level and above to standard error, as `json` or `text`."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
         _Json() if style == "json" else _Text("%(asctime)s %(levelname)-7s %(name)s: %(message)s")
     )
     logging.basicConfig(handlers=[handler], level=level, force=True)
-    # The HTTP clients tell of each connection. Kopf tells of each event; what it gives up over,
-    # `modelyard.kopf` says in a line.
+    # The HTTP clients log each connection, and Kopf logs each event. When Kopf fails,
+    # `modelyard.kopf` logs the reason in one line.
     for name in ("aiohttp", "botocore", "boto3", "urllib3", "kubernetes"):
         logging.getLogger(name).setLevel(max(logging.WARNING, logging.getLevelName(level)))
     logging.getLogger("kopf").setLevel(logging.CRITICAL if level != "DEBUG" else logging.INFO)

@@ -1,6 +1,4 @@
-"""The operator's own figures, for Prometheus. Serving them does not belong here
-(`engine.health`).
-"""
+"""The operator's Prometheus metrics."""
 
 from collections import Counter as Tally
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -14,7 +12,7 @@ from modelyard.api.conditions import EngineReason
 from modelyard.api.kinds import KINDS
 from modelyard.api.registered_model import Outcome
 from modelyard.cache import Cache
-from modelyard.controller import Ended
+from modelyard.controller import Finished
 from modelyard.engine.promotion_metrics import OTHER as _OTHER
 from modelyard.engine.promotion_metrics import PLURAL as _MODELS
 from modelyard.engine.promotion_metrics import SERIES as _SERIES
@@ -26,54 +24,43 @@ from modelyard.engine.rollout_metrics import rollouts
 __all__ = ["Metrics"]
 
 Queued = Callable[[], Mapping[str, tuple[int, float]]]
-Away = Callable[[], Mapping[tuple[str, str], int]]
+Parked = Callable[[], Mapping[tuple[str, str], int]]
 Place = tuple[str, str, str]
 """Kind, namespace, reason."""
 
 _REASONS = {kind.resource.KIND: {*kind.reasons, *EngineReason} for kind in KINDS}
-"""What a condition may give for a reason. A status may have been written by others: any other
-text is `_other`.
+"""The reasons that conditions may have, by kind. Other clients may write statuses: any other text
+counts as `_other`.
 """
 
 _CLOUD_EVENTS = ("delivered", "refused", "dropped")
-_LONG = (
-    5.0,
-    15.0,
-    30.0,
-    60.0,
-    120.0,
-    300.0,
-    900.0,
-    3600.0,
-    4 * 3600.0,
-    24 * 3600.0,
-    7 * 24 * 3600.0,
-)
+_HOUR = 3600.0
+_LONG = (5.0, 15.0, 30.0, 60.0, 120.0, 300.0, 900.0, _HOUR, 4 * _HOUR, 24 * _HOUR, 7 * 24 * _HOUR)
 _FAST = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 
 
 class Metrics:
-    """All metrics of one process, in a registry of their own."""
+    """All metrics of one process, in their own registry."""
 
     def __init__(self) -> None:
-        """Make them, all at zero."""
+        """Create the metrics, all at zero."""
         self.registry = CollectorRegistry()
         self._reconciles = Counter(
             "modelyard_reconciles",
-            "Passes over an object.",
+            "Reconciles of an object.",
             ("kind", "outcome"),
             registry=self.registry,
         )
         self._durations = Histogram(
             "modelyard_reconcile_duration_seconds",
-            "How long a pass took.",
+            "How long a reconcile took.",
             ("kind",),
             buckets=_FAST,
             registry=self.registry,
         )
         self._calls = Counter(
             "modelyard_external_calls",
-            "Calls to Kubernetes, MLflow, S3 and the sink of CloudEvents.",
+            "Calls to Kubernetes, MLflow, S3 and the CloudEvents sink.",
             ("dependency", "operation", "outcome"),
             registry=self.registry,
         )
@@ -86,35 +73,35 @@ class Metrics:
         )
         self._watches = Counter(
             "modelyard_watch_restarts",
-            "Streams that were begun anew.",
+            "Watch streams that were restarted.",
             ("resource", "reason"),
             registry=self.registry,
         )
         self._drift = Counter(
             "modelyard_watch_drift",
-            "Changes that only the paged list brought to light.",
+            "Changes that a watch missed and the paged list found.",
             ("kind",),
             registry=self.registry,
         )
         self._dropped = Gauge(
             "modelyard_events_dropped",
-            "Kubernetes events that did not fit the budget.",
+            "Kubernetes events that were dropped because too many waited.",
             registry=self.registry,
         )
         self._policies = Gauge(
             "modelyard_policy_in_force",
-            "1 when an admission policy stands in the cluster as it was installed, 0 when not.",
+            "1 if the cluster has an admission policy as it was installed, 0 if not.",
             ("policy",),
             registry=self.registry,
         )
         self._calendar = Gauge(
             "modelyard_cluster_freezes_invalid",
-            "1 while the cluster's freezes cannot be read: no version takes a stage.",
+            "1 while the cluster's freezes cannot be read: no stage switches.",
             registry=self.registry,
         )
         self._cloud_events = Counter(
             "modelyard_cloudevents",
-            "CloudEvents to the sink that have ended.",
+            "CloudEvents that were delivered, refused or dropped.",
             ("outcome",),
             registry=self.registry,
         )
@@ -127,68 +114,68 @@ class Metrics:
             self._cloud_events.labels(outcome)
         self._promotions = Counter(
             "modelyard_promotions",
-            "Changes of stages that ended.",
+            "Finished changes of stages.",
             ("outcome",),
             registry=self.registry,
         )
         self._promotion_durations = Histogram(
             "modelyard_promotion_duration_seconds",
-            "From the change of the spec until the stage had changed, or had rejected the version.",
+            "From the change of the spec until the stage has switched or rejected the version.",
             ("outcome",),
             buckets=_LONG,
             registry=self.registry,
         )
-        for outcome in Outcome:  # an alert on an increase sees the first one too
+        for outcome in Outcome:  # so that an alert on an increase sees the first one too
             self._promotions.labels(outcome)
         self.leader = Gauge(
-            "modelyard_leader", "1 when this process holds the lease.", registry=self.registry
+            "modelyard_leader", "1 if this process holds the lease.", registry=self.registry
         )
 
     def reconciled(self, kind: str, outcome: str, seconds: float) -> None:
-        """Count a pass."""
+        """Count a reconcile."""
         self._reconciles.labels(kind, outcome).inc()
         if outcome != "skipped":
             self._durations.labels(kind).observe(seconds)
 
     def called(self, dependency: str, operation: str, outcome: str, seconds: float) -> None:
-        """Count a call to the outside; adapters are given this function."""
+        """Count a call to a dependency; the adapters' `on_call`."""
         self._calls.labels(dependency, operation, outcome).inc()
         self._call_durations.labels(dependency).observe(seconds)
 
     def watch_restarted(self, resource: str, reason: str) -> None:
-        """Count a stream that ended otherwise than in good order."""
+        """Count a watch stream that was restarted."""
         self._watches.labels(resource, reason).inc()
 
     def policies_seen(self, problems: Mapping[str, str | None]) -> None:
-        """Say which policies are in force: those without a problem."""
+        """Record which policies are in force: those without a problem."""
         for name, problem in problems.items():
             self._policies.labels(name).set(problem is None)
 
     def calendar_seen(self, invalid: bool) -> None:
-        """Say whether the cluster's freezes cannot be read."""
+        """Record whether the cluster's freezes cannot be read."""
         self._calendar.set(invalid)
 
     def announced(self, outcome: str) -> None:
-        """Count a CloudEvent that has ended: `delivered`, `refused` or `dropped`."""
+        """Count the outcome of a CloudEvent: `delivered`, `refused` or `dropped`."""
         self._cloud_events.labels(outcome).inc()
 
     def announcing(self, waiting: Callable[[], int]) -> None:
-        """Add the number of CloudEvents that wait.
+        """Add the gauge of waiting CloudEvents.
 
         Args:
-            waiting: Returns it.
+            waiting: Returns their number.
 
         """
         self._cloud_events_waiting.set_function(waiting)
 
-    def ended(self, what: Ended) -> None:
-        """Count a change of a stage that ended."""
+    def finished(self, what: Finished) -> None:
+        """Count a finished change of a stage."""
         self._promotions.labels(what.outcome).inc()
         if what.seconds is not None:
             self._promotion_durations.labels(what.outcome).observe(what.seconds)
 
     def drifted(self, kind: str, count: int) -> None:
-        """Count what the watch had lost."""
+        """Count changes that the watch had missed."""
         self._drift.labels(kind).inc(count)
 
     def watch_over(
@@ -196,30 +183,32 @@ class Metrics:
         cache: Cache,
         kinds: Mapping[str, str],
         queue: Queued,
-        away: Away,
+        parked: Parked,
         dropped: Callable[[], int],
     ) -> None:
-        """Add what is counted when somebody asks: objects by kind and readiness, the queue, and who
-        waits for what is away.
+        """Add the metrics that are computed at each scrape: objects by kind and readiness, the
+        queue, and the objects that wait for a dependency.
 
         Args:
-            cache: Where the objects are.
+            cache: The objects.
             kinds: The kind of each plural.
             queue: Returns depth and oldest age, in seconds, by priority.
-            away: Returns how many objects wait, by namespace and what is away.
-            dropped: Returns how many events did not fit.
+            parked: Returns the number of waiting objects by namespace and dependency.
+            dropped: Returns how many events were dropped.
 
         """
         self._dropped.set_function(dropped)
-        self.registry.register(_OnDemand(cache, kinds, queue, away))
+        self.registry.register(_OnDemand(cache, kinds, queue, parked))
 
 
 class _OnDemand(Collector):
-    def __init__(self, cache: Cache, kinds: Mapping[str, str], queue: Queued, away: Away) -> None:
+    def __init__(
+        self, cache: Cache, kinds: Mapping[str, str], queue: Queued, parked: Parked
+    ) -> None:
         self._cache = cache
         self._kinds = kinds
         self._queue = queue
-        self._away = away
+        self._parked = parked
 
     def collect(self) -> Iterator[Metric]:
         yield from self._objects()
@@ -228,7 +217,7 @@ class _OnDemand(Collector):
             yield from rollouts(self._cache.every(_MODELS))
         depth = GaugeMetricFamily(
             "modelyard_queue_depth",
-            "Keys that are ready and wait for a worker.",
+            "Ready keys that wait for a worker.",
             labels=("priority",),
         )
         age = GaugeMetricFamily(
@@ -241,14 +230,14 @@ class _OnDemand(Collector):
             age.add_metric((priority,), seconds)
         yield depth
         yield age
-        away = GaugeMetricFamily(
+        waiting = GaugeMetricFamily(
             "modelyard_objects_waiting",
-            "Objects that wait for what is away.",
+            "Objects that wait for a dependency that is down.",
             labels=("namespace", "dependency"),
         )
-        for place, count in self._away().items():
-            away.add_metric(place, count)
-        yield away
+        for place, count in self._parked().items():
+            waiting.add_metric(place, count)
+        yield waiting
 
     def _objects(self) -> Iterator[Metric]:
         objects = GaugeMetricFamily(
@@ -266,17 +255,11 @@ class _OnDemand(Collector):
                 found = conditions.get("Stalled", {})
                 if found.get("status") != "True":
                     continue
-                place = (
-                    kind,
-                    str(body["metadata"]["namespace"]),
-                    _reason(kind, found.get("reason")),
-                )
-                if (
-                    conditions.get("Succeeded", {}).get("status") == "False"
-                ):  # it ended so, and stays so
-                    failed[place] = max(
-                        failed.get(place, 0.0), _seconds(status.get("completionTime"))
-                    )
+                namespace = str(body["metadata"]["namespace"])
+                place = (kind, namespace, _reason(kind, found.get("reason")))
+                if conditions.get("Succeeded", {}).get("status") == "False":  # final
+                    completed = _seconds(status.get("completionTime"))
+                    failed[place] = max(failed.get(place, 0.0), completed)
                 else:
                     stalled[place] += 1
             for ready, count in counts.items():
@@ -284,13 +267,13 @@ class _OnDemand(Collector):
         yield objects
         yield _family(
             "modelyard_objects_stalled",
-            "Objects that need action: Stalled, and not ended in failure.",
+            "Objects that need action: Stalled, and not finally failed.",
             stalled,
             sum,
         )
         help_ = (
-            "When an object last ended in failure, in seconds since 1970; an object that was"
-            " deleted does not count."
+            "When an object last failed finally, in seconds since 1970; deleted objects do not"
+            " count."
         )
         yield _family("modelyard_last_failure_timestamp_seconds", help_, failed, max)
 
@@ -302,8 +285,9 @@ def _reason(kind: str, reason: Any) -> str:
 def _family(
     name: str, help_: str, values: Mapping[Place, float], joined: Callable[[Iterable[float]], float]
 ) -> Metric:
-    """Return a gauge by kind, namespace and reason: the largest values each in a series, the
-    others joined by kind.
+    """Return a gauge by kind, namespace and reason.
+
+    The largest values have a series each; the others are joined into one per kind.
     """
     family = GaugeMetricFamily(name, help_, labels=("kind", "namespace", "reason"))
     largest = sorted(values.items(), key=lambda each: (-each[1], each[0]))

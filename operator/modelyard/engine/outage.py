@@ -1,9 +1,9 @@
-"""Which objects wait for MLflow or S3, of one namespace each: one of them asks, and the others are
-told when somebody answers.
+"""Circuit breaker per namespace and dependency (MLflow, S3): one object probes, the others are
+parked, and all are released when a probe succeeds.
 
-A plain data structure without a clock: the time is an argument, and who sets the times is
-`engine.schedule`. Whoever asked in vain goes to the end of the line, so that one object which
-nobody ever answers holds no other up.
+A plain data structure without a clock: the time is an argument, and `engine.schedule` sets the
+times. An object whose probe fails goes to the end of the line, so that an object whose calls
+always fail holds up no other.
 """
 
 from collections import OrderedDict
@@ -13,93 +13,99 @@ from dataclasses import dataclass, field
 from modelyard.cache import Key
 from modelyard.engine.backoff import backoff
 
-__all__ = ["Outages", "Turn"]
+__all__ = ["Outages", "Probe"]
 
 _LONGEST = 30.0
-"""Seconds from one question to the next at most: the first object heals so soon after an outage,
-and all others follow it.
+"""Maximum seconds between two probes: the first object recovers that soon after an outage, and
+the others follow it.
 """
 _ROUND = 300.0
-"""Seconds in which everybody in a line shall have asked: some may be answered though others are
-not.
-"""
+"""Seconds in which every parked object should probe once: some may succeed though others fail."""
 _SHORTEST = 0.5
-"""Seconds from one question to the next at least, however long the line is."""
+"""Minimum seconds between two probes, however many objects are parked."""
 
-Turn = tuple[Key, float]
-"""Who asks next, and when."""
+Probe = tuple[Key, float]
+"""The object that probes next, and when."""
 
 
 @dataclass(slots=True)
 class _Outage:
-    """The line, in the order in which they ask; the first is to ask at `until`."""
+    """The parked objects in the order in which they probe; the first probes at `until`."""
 
-    line: OrderedDict[Key, None] = field(default_factory=OrderedDict)
+    parked: OrderedDict[Key, None] = field(default_factory=OrderedDict)
     failures: int = 0
     until: float = 0.0
 
 
 class Outages:
-    """What is away, for whom."""
+    """The dependencies that are down, by namespace, and the objects that wait for each."""
 
-    def __init__(self, dice: Callable[[], float]) -> None:
-        """Make one in which nothing is away."""
-        self._dice = dice
+    def __init__(self, jitter: Callable[[], float]) -> None:
+        """Create one in which no dependency is down."""
+        self._jitter = jitter
         self._outages: dict[tuple[str, str], _Outage] = {}
         self._waits: dict[Key, tuple[str, str]] = {}
 
-    def failed(self, key: Key, what: str, now: float) -> list[Turn]:
-        """Note that an object asked in vain.
+    def park(self, key: Key, dependency: str, now: float) -> list[Probe]:
+        """Park an object whose calls to a dependency failed.
 
         Args:
             key: The object.
-            what: What is away: `MLflow`.
+            dependency: What is down: `MLflow`.
             now: The time.
 
         Returns:
-            Who asks next, and when: nobody new if it was not this one's turn, and two if it waited
-                for something else before.
+            The next probes: none if this object was not the one that probes, and two if it was
+                parked for another dependency before.
 
         """
-        place = (key.namespace, what)
-        turns = self.left(key, now) if self._waits.get(key, place) != place else []
+        place = (key.namespace, dependency)
+        probes = self.unpark(key, now) if self._waits.get(key, place) != place else []
         self._waits[key] = place
         outage = self._outages.setdefault(place, _Outage())
-        its_turn = not outage.line or next(iter(outage.line)) == key
-        outage.line[key] = None
-        outage.line.move_to_end(key)
-        if not its_turn:
-            return turns
+        is_probe = not outage.parked or next(iter(outage.parked)) == key
+        outage.parked[key] = None
+        outage.parked.move_to_end(key)
+        if not is_probe:
+            return probes
         outage.failures += 1
-        longest = min(_LONGEST, max(_SHORTEST, _ROUND / len(outage.line)))
-        outage.until = now + backoff(outage.failures, self._dice, longest=longest)
-        return [*turns, (next(iter(outage.line)), outage.until)]
+        longest = min(_LONGEST, max(_SHORTEST, _ROUND / len(outage.parked)))
+        outage.until = now + backoff(outage.failures, self._jitter, longest=longest)
+        return [*probes, (next(iter(outage.parked)), outage.until)]
 
-    def answered(self, key: Key) -> list[Key]:
-        """Note that an object got on; return the others that waited for the same."""
+    def release(self, key: Key) -> list[Key]:
+        """End the outage that an object was parked for, as its calls succeeded.
+
+        Returns:
+            The other objects that were parked for the same dependency.
+
+        """
         place = self._waits.get(key)
         if place is None:
             return []
-        line = self._outages.pop(place).line
-        for each in line:
+        parked = self._outages.pop(place).parked
+        for each in parked:
             del self._waits[each]
-        return [each for each in line if each != key]
+        return [each for each in parked if each != key]
 
-    def left(self, key: Key, now: float) -> list[Turn]:
-        """Note that an object waits no more, whatever is away; return who asks in its place, and
-        when, if it was its turn.
+    def unpark(self, key: Key, now: float) -> list[Probe]:
+        """Take one object out, whatever it is parked for; the outage lasts for the others.
+
+        Returns:
+            The next probe, if this object was the one that probes.
+
         """
         place = self._waits.pop(key, None)
         if place is None:
             return []
         outage = self._outages[place]
-        its_turn = next(iter(outage.line)) == key
-        del outage.line[key]
-        if not outage.line:
+        is_probe = next(iter(outage.parked)) == key
+        del outage.parked[key]
+        if not outage.parked:
             del self._outages[place]
             return []
-        return [(next(iter(outage.line)), max(outage.until, now))] if its_turn else []
+        return [(next(iter(outage.parked)), max(outage.until, now))] if is_probe else []
 
-    def waiting(self) -> Mapping[tuple[str, str], int]:
-        """Return how many objects wait, by namespace and what is away."""
-        return {place: len(outage.line) for place, outage in self._outages.items()}
+    def parked(self) -> Mapping[tuple[str, str], int]:
+        """Return the number of parked objects by namespace and dependency."""
+        return {place: len(outage.parked) for place, outage in self._outages.items()}

@@ -1,9 +1,10 @@
-"""Carry out one action by the one call it stands for."""
+"""Carry out one action by the one call that it stands for, and name what it changes."""
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from typing import assert_never
+from typing import Any, assert_never
 
 from modelyard.plan import (
+    Act,
     Action,
     Apply,
     ArchiveRun,
@@ -19,6 +20,7 @@ from modelyard.plan import (
     DeleteTags,
     FinishRun,
     LogParameters,
+    Plan,
     PutRecord,
     ReopenRun,
     RestoreExperiment,
@@ -31,7 +33,7 @@ from modelyard.plan import (
 )
 from modelyard.ports import Cluster, Tenant, Tracking
 
-__all__ = ["perform"]
+__all__ = ["perform", "subject_of", "written_by"]
 
 
 async def perform(
@@ -46,7 +48,7 @@ async def perform(
         tenant: Returns the namespace's clients.
 
     Raises:
-        ModelyardError: It did not happen, or whether it did is unknown.
+        ModelyardError: It failed, or whether it happened is unknown.
 
     """
     if isinstance(action, Apply):
@@ -130,3 +132,29 @@ async def _delete_tags(tracking: Tracking, target: TagTarget, keys: Iterable[str
             raise AssertionError(f"no decision deletes tags of a {target.kind}")
         case _:
             assert_never(target.kind)
+
+
+def subject_of(action: Apply | Tell) -> tuple[str, str]:
+    """Return kind and name of the object that an action writes."""
+    if isinstance(action, Tell):
+        return "Pod", action.name
+    return action.manifest["kind"], action.manifest["metadata"]["name"]
+
+
+def written_by(plan: Plan[Any]) -> str:
+    """Name what a plan writes, in the user's terms."""
+    return ", ".join(map(_written, plan.actions)) if isinstance(plan, Act) else "its status"
+
+
+def _written(action: Action) -> str:
+    match action:
+        case Apply(manifest):
+            return f"{manifest['kind']} {manifest['metadata']['name']}"
+        case Suspend(name):
+            return f"suspend of the Job {name}"
+        case Tell(name):
+            return f"the annotation of the Pod {name}"
+        case Delete():
+            return f"the deletion of {action.kind} {action.name}"
+        case _:
+            return f"{type(action).__name__} in MLflow or S3"

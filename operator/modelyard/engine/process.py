@@ -1,6 +1,4 @@
-"""One process's life: serve its health, stand by, take up the work, keep at it, stop in good
-order. The work itself is the engine's.
-"""
+"""The life of one process: serve health, stand by for the Lease, start to work, drain, stop."""
 
 import asyncio
 import logging
@@ -21,17 +19,17 @@ __all__ = ["Parts", "Process", "Watching"]
 
 logger = logging.getLogger("modelyard")
 
-_LOOK_AGAIN = 5.0
+_RETRY = 5.0
 
 
 class Watching(Protocol):
-    """A watch that runs for ever."""
+    """A watch that runs until cancelled."""
 
     synced: asyncio.Event
-    """Set when the first list is whole."""
+    """Set when the first list is complete."""
 
     async def run(self) -> None:
-        """Watch, for ever."""
+        """Watch until cancelled."""
         ...
 
 
@@ -40,19 +38,18 @@ class Parts:
     """What a process is made of.
 
     Attributes:
-        engine: Does the work.
-        watches: Tell the cache of children.
+        engine: Reconciles the objects.
+        watches: Keep owned objects up to date in the cache.
         unserved: Returns which of our kinds the API server does not serve.
-        kopf: Tells the cache of our own kinds until the event is set; given a function that takes
-            the process's signals back.
-        election: Who works; None: we do.
-        policies: Returns why an admission policy is not in force, by its name; None for one that
-            is.
-        metrics: Where it is counted.
-        sink: Sends CloudEvents; None: nobody is told.
-        audit: Seconds between two comparisons with the API server's own list, at least: many
-            objects are compared more rarely.
-        drain: Seconds that work under way is given to end.
+        kopf: Keeps our own kinds up to date in the cache until the event is set. It also receives
+            a function that reinstalls the process's signal handlers.
+        election: Leader election; None for a single replica.
+        policies: Returns, by name, why an admission policy is not in force; None for one that is.
+        metrics: The process's metrics.
+        sink: Sends CloudEvents; None if no sink is configured.
+        audit: Minimum seconds between two comparisons with the API server's own list; where there
+            are many objects, the interval is longer.
+        drain: Seconds that reconciles under way may take to end.
 
     """
 
@@ -69,17 +66,17 @@ class Parts:
 
 
 class Process:
-    """Runs once."""
+    """A process that runs once."""
 
     def __init__(self, parts: Parts) -> None:
-        """Make it; nothing runs."""
+        """Create the process without starting anything."""
         self._parts = parts
         self._stop = asyncio.Event()
         self._served = self._working = False
         parts.metrics.leader.set_function(lambda: float(self._holds and self._working))
 
     async def run(self, host: str, health: int, metrics: int) -> None:
-        """Run until a signal comes, with health and metrics at these ports.
+        """Run until SIGTERM or SIGINT, with health and metrics on these ports.
 
         Raises:
             OSError: A port is taken.
@@ -92,21 +89,21 @@ class Process:
         workers = parts.engine.start()
         tasks: list[asyncio.Task[None]] = []
         try:
-            if await self._cut_short(self._stand_by()):
+            if await self._stopped_during(self._stand_by()):
                 return
             if parts.election is not None:
                 tasks.append(asyncio.create_task(parts.election.keep(_end), name="lease"))
             if parts.sink is not None:
                 tasks.append(asyncio.create_task(parts.sink.run(), name="sink"))
             tasks += [asyncio.create_task(watch.run(), name="watch") for watch in parts.watches]
-            if await self._cut_short(self._take_up()):
+            if await self._stopped_during(self._start_work()):
                 return
             tasks.append(asyncio.create_task(self._audit(), name="audit"))
-            tasks.append(asyncio.create_task(self._look_at_policies(), name="policies"))
-            # Kopf leaves the tasks alone that it finds here; those that begin later end with it.
+            tasks.append(asyncio.create_task(self._check_policies(), name="policies"))
+            # Kopf cancels the tasks that start after it, when it ends.
             await parts.kopf(self._stop, self._take_signals)
         finally:
-            logger.info("Stopping: what is under way may end within %g s", parts.drain)
+            logger.info("Stopping: waiting up to %g s for reconciles under way", parts.drain)
             await parts.engine.drain(workers, parts.drain)
             for task in tasks:
                 task.cancel()
@@ -122,8 +119,8 @@ class Process:
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, self._stop.set)
 
-    async def _cut_short(self, work: Coroutine[Any, Any, None]) -> bool:
-        """Do something that a signal may cut short; tell whether one did."""
+    async def _stopped_during(self, work: Coroutine[Any, Any, None]) -> bool:
+        """Run a coroutine, cancelled by a signal; return whether a signal came."""
         task, stop = asyncio.create_task(work), asyncio.create_task(self._stop.wait())
         await asyncio.wait({task, stop}, return_when=asyncio.FIRST_COMPLETED)
         for each in (task, stop):
@@ -133,28 +130,28 @@ class Process:
             task.result()
         return self._stop.is_set()
 
-    # --- from standing by to work -----------------------------------------------------------------
+    # --- from standby to work ---------------------------------------------------------------------
     async def _stand_by(self) -> None:
-        """Wait for the CRDs, loudly, and for the lease."""
+        """Wait for the CRDs, with a warning, and for the Lease."""
         while True:
             try:
                 missing = await self._parts.unserved()
             except ModelyardError as error:
-                logger.warning("%s; trying again in %g s", error, _LOOK_AGAIN)
+                logger.warning("%s; trying again in %g s", error, _RETRY)
             else:
                 if not missing:
                     break
                 logger.warning(
-                    "The API server does not serve %s: are the CRDs installed? Looking again in 5 s",
+                    "The API server does not serve %s: are the CRDs installed? Retrying in 5 s",
                     ", ".join(missing),
                 )
-            await asyncio.sleep(_LOOK_AGAIN)
+            await asyncio.sleep(_RETRY)
         self._served = True
         if self._parts.election is not None:
             await self._parts.election.acquire()
 
-    async def _take_up(self) -> None:
-        """Learn what there is, then begin to work."""
+    async def _start_work(self) -> None:
+        """Fill the cache, then start to reconcile."""
         for watch in self._parts.watches:
             await watch.synced.wait()
         while True:
@@ -162,14 +159,14 @@ class Process:
                 await self._parts.engine.audit()
                 break
             except ModelyardError as error:
-                logger.warning("%s; trying again in %g s", error, _LOOK_AGAIN)
-                await asyncio.sleep(_LOOK_AGAIN)
+                logger.warning("%s; trying again in %g s", error, _RETRY)
+                await asyncio.sleep(_RETRY)
         self._parts.engine.open()
         self._working = True
-        logger.info("At work")
+        logger.info("Started reconciling")
 
     async def _audit(self) -> None:
-        """Compare what is known with the API server's list, again and again."""
+        """Compare the cache with the API server's list, until cancelled."""
         pause = self._parts.engine.until_audit(self._parts.audit)
         while True:
             await asyncio.sleep(pause)
@@ -177,14 +174,14 @@ class Process:
             try:
                 await self._parts.engine.audit()
             except ModelyardError as error:
-                logger.warning("The list could not be compared: %s", error)
-                pause = _LOOK_AGAIN
+                logger.warning("The cache could not be compared with the API server: %s", error)
+                pause = _RETRY
             except Exception:
-                logger.exception("This is a bug: the list could not be compared")
+                logger.exception("This is a bug: the cache could not be compared")
 
-    async def _look_at_policies(self) -> None:
-        """Compare the admission policies with those that were installed, again and again."""
-        told: Mapping[str, str | None] = {}
+    async def _check_policies(self) -> None:
+        """Compare the admission policies with those that were installed, until cancelled."""
+        logged: Mapping[str, str | None] = {}
         while True:
             try:
                 found = await self._parts.policies()
@@ -195,32 +192,30 @@ class Process:
             else:
                 self._parts.metrics.policies_seen(found)
                 for name, problem in found.items():
-                    if problem != told.get(name):
+                    if problem != logged.get(name):
                         state = f"is not in force: {problem}" if problem else "is in force again"
                         logger.warning("The admission policy %s %s", name, state)
-                told = found
+                logged = found
             await asyncio.sleep(self._parts.audit)
 
-    # --- being watched ----------------------------------------------------------------------------
+    # --- health -----------------------------------------------------------------------------------
     @property
     def _holds(self) -> bool:
         return self._served and (self._parts.election is None or self._parts.election.held)
 
     def _alive(self) -> dict[str, bool]:
-        return {"the queue moves": not self._parts.engine.stuck}
+        return {"queue progressing": not self._parts.engine.stuck}
 
     def _ready(self) -> dict[str, bool]:
-        """A replica that stands by is ready too; one that holds the lease is when it knows what
-        there is.
-        """
+        """A standby replica is ready; the holder of the Lease is, once its cache is full."""
         return {
-            "the CRDs are served": self._served,
-            "the watches are whole": self._working or not self._holds,
+            "CRDs served": self._served,
+            "caches synced": self._working or not self._holds,
         }
 
 
 def _end(reason: str) -> NoReturn:
-    """End at once: nothing that is under way may write any more."""
-    logger.critical("Ending at once: %s", reason)
+    """Exit immediately: reconciles under way may no longer write."""
+    logger.critical("Exiting immediately: %s", reason)
     logging.shutdown()
     os._exit(1)

@@ -1,6 +1,6 @@
-"""Figures of promotions, read from the statuses of RegisteredModels when Prometheus asks.
+"""Metrics of promotions, computed from the statuses of RegisteredModels at each scrape.
 
-What has ended is counted when it is written (`Metrics.ended`).
+Finished changes are counted when the status is written (`Metrics.finished`).
 """
 
 from collections import Counter as Tally
@@ -17,20 +17,20 @@ from modelyard.plan import Manifest
 __all__ = ["OTHER", "PLURAL", "SERIES", "promotions", "seconds"]
 
 PLURAL = RegisteredModel.PLURAL
-"""Whose objects `promotions` reads."""
+"""The kind that `promotions` reads."""
 
 SERIES = 500
-"""Series of one metric; what is beyond them is one series, with `OTHER` for each of its labels."""
+"""Maximum series of one metric; the rest is one series, with `OTHER` for each label."""
 OTHER = "_other"
 _VERDICTS = frozenset(Verdict)
 _ROLLED_BACK = frozenset({ModelReason.ROLLED_BACK, ModelReason.WATCH_FAILED})
 _FROZEN = frozenset({ModelReason.FROZEN, ModelReason.FREEZE_INVALID})
-_WORDS = frozenset({Verdict.PASS, Verdict.FAIL})
+_FINAL = frozenset({Verdict.PASS, Verdict.FAIL})
 
 
 def promotions(models: Iterable[Manifest]) -> Iterator[Metric]:
-    """Return what gates say now, what stages have rejected and wait for, what was verified, and
-    which histories wait for S3.
+    """Return the metrics of gates, of rejected and waiting stages, of verifications, and of history
+    entries that S3 does not have yet.
 
     Args:
         models: RegisteredModels as the API server has them.
@@ -51,9 +51,8 @@ def promotions(models: Iterable[Manifest]) -> Iterator[Metric]:
         )
         asked: Mapping[str, Manifest] = (body.get("spec") or {}).get("stages") or {}
         known: Mapping[str, Manifest] = (body.get("status") or {}).get("stages") or {}
-        for name in (
-            asked.keys() & known.keys()
-        ):  # a status may have been written by others; a spec was admitted
+        # Other clients may write a status; the spec was admitted.
+        for name in asked.keys() & known.keys():
             for gate in known[name].get("gates") or ():
                 if gate.get("verdict") in _VERDICTS:
                     gates[namespace, name, gate["verdict"]] += 1
@@ -64,25 +63,23 @@ def promotions(models: Iterable[Manifest]) -> Iterator[Metric]:
             planned[namespace, name] += reason == ModelReason.PLANNED
             if (since := _awaited_since(known[name])) is not None:
                 awaited[namespace, str(body["metadata"]["name"]), name] = since
-            word = (
-                (known[name].get("verification") or {}).get("verdict")
-                if asked[name].get("reverify")
-                else None
-            )
-            if word in _WORDS:
-                verified[namespace, str(body["metadata"]["name"]), name] = int(word == Verdict.PASS)
+            verification = known[name].get("verification") or {}
+            verdict = verification.get("verdict") if asked[name].get("reverify") else None
+            if verdict in _FINAL:
+                model = str(body["metadata"]["name"])
+                verified[namespace, model, name] = int(verdict == Verdict.PASS)
     yield _family(
-        "modelyard_gates", "Gates by what they say now.", ("namespace", "stage", "verdict"), gates
+        "modelyard_gates", "Gates by current verdict.", ("namespace", "stage", "verdict"), gates
     )
-    help_ = "Models whose stage has rejected the version that it asks for."
+    help_ = "Models whose stage has rejected its desired version."
     yield _family("modelyard_stages_rejected", help_, ("namespace", "stage"), +rejected)
     help_ = (
-        "Models whose stage went back by itself from the version that the spec asks for, or was to."
+        "Models whose stage was rolled back automatically from its desired version, or was to be."
     )
     yield _family("modelyard_stages_rolled_back", help_, ("namespace", "stage"), +rolled_back)
     help_ = "Models whose stage waits for the end of a freeze."
     yield _family("modelyard_stages_frozen", help_, ("namespace", "stage"), +frozen)
-    help_ = "Models whose stage has a change that spec.dryRun holds."
+    help_ = "Models whose stage has a change that spec.dryRun prevents."
     yield _family("modelyard_stages_planned", help_, ("namespace", "stage"), +planned)
     help_ = "Entries of a model's history that S3 does not have yet."
     yield _family("modelyard_history_pending", help_, ("namespace", "model"), +pending)
@@ -91,7 +88,7 @@ def promotions(models: Iterable[Manifest]) -> Iterator[Metric]:
 
 
 def _pending(record: Manifest) -> int:
-    """Return how many entries of a history are still to be stored."""
+    """Return the number of history entries that are not stored yet."""
     number, stored = record.get("number"), (record.get("stored") or {}).get("number") or 0
     return max(0, number - stored) if isinstance(number, int) and isinstance(stored, int) else 0
 
@@ -105,9 +102,7 @@ def _is_rejected(stage: Manifest) -> bool:
 
 
 def _awaited_since(stage: Manifest) -> float | None:
-    """Return since when a stage waits for people, or for another system, in seconds since 1970;
-    None: it does not.
-    """
+    """Return the Unix time since when a stage waits for an approval; None if it does not wait."""
     if (stage.get("blocked") or {}).get("reason") != ModelReason.APPROVAL_WANTED:
         return None
     step = next((each for each in stage.get("steps") or () if each.get("name") == "approval"), None)
@@ -115,13 +110,11 @@ def _awaited_since(stage: Manifest) -> float | None:
 
 
 def _awaited(since: Mapping[tuple[str, ...], float]) -> Metric:
-    """Return a gauge of the stages that wait the longest, each in a series; of the others the
-    longest wait.
-    """
+    """Return a gauge with a series for each of the longest waits, and one for the rest."""
     labels = ("namespace", "model", "stage")
     family = GaugeMetricFamily(
         "modelyard_approval_wanted_timestamp_seconds",
-        "Since when a stage waits for people or another system to approve, in seconds since 1970.",
+        "Since when a stage waits for an approval, in seconds since 1970.",
         labels=labels,
     )
     oldest = sorted(since.items(), key=lambda each: (each[1], each[0]))
@@ -133,7 +126,7 @@ def _awaited(since: Mapping[tuple[str, ...], float]) -> Metric:
 
 
 def seconds(time: Any) -> float:
-    """Read a time of a status as seconds since 1970; 0 if it is none."""
+    """Return a time of a status as seconds since 1970; 0 if it is not a time."""
     try:
         return datetime.fromisoformat(time).timestamp()
     except (ValueError, TypeError, OverflowError):
@@ -141,10 +134,11 @@ def seconds(time: Any) -> float:
 
 
 def _verified(values: Mapping[tuple[str, ...], int]) -> Metric:
-    """Return the last words of verifications; the failed ones come first, and what is beyond
-    `SERIES` is 0 where one of it failed.
+    """Return the last verdicts of verifications, failed ones first.
+
+    Those beyond `SERIES` are one series, which is 0 if any of them failed.
     """
-    help_ = "Whether what serves a stage passed its gates when they were asked again."
+    help_ = "Whether the effective version of a stage passed its gates when it was last verified."
     family = GaugeMetricFamily(
         "modelyard_stage_verified", help_, labels=("namespace", "model", "stage")
     )

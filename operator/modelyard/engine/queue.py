@@ -1,16 +1,15 @@
-"""Which object is next: keys that are ready, keys that wait for a time, keys that a worker holds.
-Waiting itself does not belong here.
+"""The work queue: keys that are ready, that wait for a time, or that a worker holds.
 
-A plain data structure without a lock, a task or a clock of its own: everything happens in the one
-event loop, and the time is an argument. Four rules:
+A plain data structure without a lock, a task or a clock: everything happens in one event loop, and
+the time is an argument. Four rules:
 
-- A key is held by one worker at most. What happens to it meanwhile is remembered, and it is ready
-  again when the worker is done.
-- Changes come before routine (resyncs and retries), but one pick in five is routine's, so that a
-  busy cluster still heals.
+- One worker at most holds a key. A key that is added meanwhile becomes ready when the worker is
+  done with it.
+- High priority (changes) comes before low (resyncs and retries), but one pick in five is low, so
+  that a busy cluster still recovers.
 - Namespaces take turns.
-- Routine holds at most half of the workers, a namespace at most three quarters: 5,000 failing
-  objects in one do not stop the others.
+- Low priority holds at most half of the workers, a namespace at most three quarters: 5,000 failing
+  objects in one namespace do not stop the others.
 """
 
 import heapq
@@ -22,7 +21,8 @@ from modelyard.cache import Key
 
 __all__ = ["Priority", "Queue"]
 
-_ROUTINE_TURN = 5
+_LOW_TURN = 5
+"""One pick in this many prefers low priority."""
 
 
 class Priority(Enum):
@@ -35,9 +35,7 @@ class Priority(Enum):
 
 
 class _Ready:
-    """The ready keys of one priority: first in, first out within a namespace; the namespaces
-    take turns.
-    """
+    """The ready keys of one priority: FIFO within a namespace, round-robin among namespaces."""
 
     def __init__(self) -> None:
         self._namespaces: OrderedDict[str, OrderedDict[Key, float]] = OrderedDict()
@@ -76,12 +74,10 @@ class _Ready:
 
 
 class Queue:
-    """The keys to look at, each in one place at a time: ready, or held, and possibly waiting for
-    a time besides.
-    """
+    """The keys to reconcile. Each is ready or held, and may also wait for a time."""
 
     def __init__(self, workers: int) -> None:
-        """Make an empty one for so many workers."""
+        """Create an empty queue for a number of workers."""
         self._by_priority = {priority: _Ready() for priority in Priority}
         self._ready: dict[Key, Priority] = {}
         self._held: dict[Key, Priority] = {}
@@ -92,12 +88,13 @@ class Queue:
         self._serial = itertools.count()
         self._picks = 0
         self._share = max(1, workers * 3 // 4)
-        self._routine = max(1, workers // 2)
+        self._low_share = max(1, workers // 2)
 
     # --- in ---------------------------------------------------------------------------------------
     def add(self, key: Key, priority: Priority, now: float) -> None:
-        """Make a key ready. One that is ready already moves up at most; one that a worker holds
-        comes again when it is done.
+        """Make a key ready; if a worker holds it, when the worker is done.
+
+        A key that is ready already keeps its place, or moves up to the higher priority.
         """
         if key in self._held:
             self._again[key] = _urgent(self._again.get(key, priority), priority)
@@ -111,7 +108,7 @@ class Queue:
         self._by_priority[priority].add(key, now)
 
     def add_at(self, key: Key, priority: Priority, when: float) -> None:
-        """Make a key ready at a time, instead of the time that was set before."""
+        """Make a key ready at a time, which replaces an earlier one."""
         serial = next(self._serial)
         self._waiting[key] = (when, serial, priority)
         heapq.heappush(self._timers, (when, serial, key))
@@ -120,23 +117,21 @@ class Queue:
             heapq.heapify(self._timers)
 
     def forget(self, key: Key) -> None:
-        """Drop the time that a key waits for: its object is gone."""
+        """Drop the time that a key waits for."""
         self._waiting.pop(key, None)
 
     # --- out --------------------------------------------------------------------------------------
     def take(self, now: float) -> Key | None:
-        """Hand out the next key, which is held until `done`; None when none may be handed out
-        now.
-        """
+        """Return the next key, held until `done`; None if none may be taken now."""
         self._ripen(now)
         self._picks += 1
         priorities = (
             (Priority.LOW, Priority.HIGH)
-            if self._picks % _ROUTINE_TURN == 0
+            if self._picks % _LOW_TURN == 0
             else (Priority.HIGH, Priority.LOW)
         )
         for priority in priorities:
-            if priority is Priority.LOW and self._busy_with_routine() >= self._routine:
+            if priority is Priority.LOW and self._held_low() >= self._low_share:
                 continue
             key = self._by_priority[priority].pop(self._namespaces, self._share)
             if key is not None:
@@ -147,7 +142,7 @@ class Queue:
         return None
 
     def done(self, key: Key, now: float) -> None:
-        """Give a key back; it is ready at once if something happened to it meanwhile."""
+        """Give a key back; it is ready at once if it was added meanwhile."""
         del self._held[key]
         self._namespaces[key.namespace] -= 1
         if not self._namespaces[key.namespace]:
@@ -164,12 +159,12 @@ class Queue:
                 del self._waiting[key]
                 self.add(key, waiting[2], now)
 
-    def _busy_with_routine(self) -> int:
+    def _held_low(self) -> int:
         return sum(priority is Priority.LOW for priority in self._held.values())
 
-    # --- asking -----------------------------------------------------------------------------------
+    # --- state ------------------------------------------------------------------------------------
     def next_time(self) -> float | None:
-        """Return when the next waiting key becomes ready; None when none waits."""
+        """Return when the next waiting key becomes ready; None if none waits."""
         while self._timers:
             when, serial, key = self._timers[0]
             waiting = self._waiting.get(key)
@@ -179,22 +174,22 @@ class Queue:
         return None
 
     def depth(self, priority: Priority) -> int:
-        """Return how many keys of a priority are ready."""
+        """Return the number of ready keys of a priority."""
         return self._by_priority[priority].size
 
     def age(self, priority: Priority, now: float) -> float:
-        """Return for how many seconds the oldest ready key of a priority has waited."""
+        """Return the age in seconds of the oldest ready key of a priority."""
         oldest = self._by_priority[priority].oldest()
         return 0.0 if oldest is None else max(0.0, now - oldest)
 
     @property
     def held(self) -> int:
-        """How many keys workers hold."""
+        """The number of keys that workers hold."""
         return len(self._held)
 
     @property
     def waiting(self) -> int:
-        """How many keys wait for a time."""
+        """The number of keys that wait for a time."""
         return len(self._waiting)
 
 

@@ -1,30 +1,32 @@
-"""The ports of one object: what MLflow and S3 answered is kept until the operator writes to
-them.
-"""
+"""Per-object read cache: keeps answers of MLflow and S3 until the operator writes to them."""
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import Any, Literal, cast
 
 from modelyard.api.text import Words
+from modelyard.cache import Key
 from modelyard.engine.clock import Clock
+from modelyard.engine.fingerprint import fingerprint
 from modelyard.errors import ModelyardError
+from modelyard.plan import Manifest, Rest
 from modelyard.ports import Backends, Cluster, Store, Tenant, Tracking
 from modelyard.traffic import Traffic
 
-__all__ = ["ObjectPorts"]
+__all__ = ["KeptReads", "ObjectPorts"]
 
 
 class ObjectPorts:
     """`ports.Ports` for one object.
 
     A reconcile observes once per round, and most rounds change nothing in MLflow or S3: an answer
-    is kept until the operator writes to the one that gave it, or the namespace's connection
-    changes. Writes do not come through here; `engine.perform` has the clients of `writers`.
+    is kept until the operator writes to the system that gave it, or the namespace's connection
+    changes. Writes bypass this class: `engine.perform` uses the clients of `writers`.
     """
 
     def __init__(self, backends: Backends, clock: Clock) -> None:
-        """Create them with nothing read."""
+        """Create ports without any kept answer."""
         self._backends = backends
         self._clock = clock
         self._tenants: dict[str, Tenant] = {}
@@ -35,7 +37,7 @@ class ObjectPorts:
 
     @property
     def cluster(self) -> Cluster:
-        """Kubernetes. What the watches know costs nothing, and is never kept here."""
+        """Kubernetes. Reads come from the watches' cache, so they are never kept here."""
         return self._backends.cluster
 
     @property
@@ -45,8 +47,8 @@ class ObjectPorts:
 
     @property
     def refusals(self) -> Mapping[tuple[str, str], ModelyardError]:
-        """What the API server refused in this reconcile, by kind and name, and failed
-        `PutRecord`s by URI.
+        """What the API server refused in this reconcile, by kind and name; failed `PutRecord`s by
+        URI.
         """
         return self._refusals
 
@@ -56,46 +58,44 @@ class ObjectPorts:
         return self._oldest
 
     async def tenant(self, namespace: str) -> Tenant:
-        """Return the namespace's clients, whose answers are kept."""
+        """Return the namespace's clients; their answers are kept."""
         clients = await self.writers(namespace)
-        tracking = _Kept("MLflow", clients.tracking, self._ask)
-        store = _Kept("S3", clients.store, self._ask)
+        tracking = _CachedPort("MLflow", clients.tracking, self._ask)
+        store = _CachedPort("S3", clients.store, self._ask)
         return replace(clients, tracking=cast("Tracking", tracking), store=cast("Store", store))
 
     async def writers(self, namespace: str) -> Tenant:
-        """Return the namespace's clients themselves, looked up once per reconcile."""
+        """Return the namespace's clients without the cache, looked up once per reconcile."""
         if namespace not in self._asked:
             clients = await self._backends.tenant(namespace)
-            if self._tenants.get(namespace) is not clients:  # the connection is another one
+            if self._tenants.get(namespace) is not clients:  # the connection has changed
                 self._drop()
             self._tenants[namespace] = clients
             self._asked.add(namespace)
         return self._tenants[namespace]
 
     def words(self, namespace: str) -> Words:
-        """Return what cleans the texts of the namespace's pods and of its MLflow."""
+        """Return the filter for texts of the namespace's pods and of its MLflow."""
         return self._backends.words(namespace)
 
     def doubt(self, namespace: str) -> None:
-        """Have the namespace's Secrets read again, before its clients are looked up in this
-        reconcile.
-        """
+        """Make the next look-up of the namespace's clients read its Secrets again."""
         self._backends.doubt(namespace)
 
     def refused(self, kind: str, name: str, error: ModelyardError) -> None:
-        """Note that the API server refused an `Apply` or a `Tell`, or that something could not
-        be stored.
+        """Record that the API server refused an `Apply` or a `Tell`, or that a `PutRecord`
+        failed.
         """
         self._refusals[kind, name] = error
 
     def written(self, dependency: Literal["MLflow", "S3"]) -> None:
-        """Drop the answers of MLflow or S3: it was written to."""
+        """Drop the answers of MLflow or S3 after a write to it."""
         self._answers = {
             key: answer for key, answer in self._answers.items() if key[0] != dependency
         }
 
     def stored(self, uri: str) -> None:
-        """Drop what was answered about one object in S3: it was written to."""
+        """Drop the answers about one object in S3 after a write to it."""
         self._answers = {key: answer for key, answer in self._answers.items() if uri not in key}
 
     def _drop(self) -> None:
@@ -103,7 +103,7 @@ class ObjectPorts:
         self._oldest = None
 
     def begin(self) -> None:
-        """Begin another reconcile: look the clients up again, and retry what was refused."""
+        """Start another reconcile: look the clients up again, and retry what was refused."""
         self._asked.clear()
         self._refusals.clear()
 
@@ -116,7 +116,7 @@ class ObjectPorts:
         return self._answers[key]
 
 
-class _Kept:
+class _CachedPort:
     """A port whose methods are called once for the same arguments."""
 
     def __init__(
@@ -142,3 +142,67 @@ class _Kept:
 
 def _hashable(value: Any) -> Any:
     return tuple(sorted(value.items())) if isinstance(value, Mapping) else value
+
+
+@dataclass
+class _Kept:
+    """The ports of an object whose change is under way, for the next reconciles of it."""
+
+    ports: ObjectPorts
+    fingerprint: int
+    expires: float
+
+
+class KeptReads:
+    """Keeps an object's ports, with their answers, from one reconcile to the next."""
+
+    def __init__(self, backends: Backends, clock: Clock) -> None:
+        """Create one that keeps nothing."""
+        self._backends = backends
+        self._clock = clock
+        self._kept: dict[Key, _Kept] = {}
+
+    def forget(self, key: Key) -> None:
+        """Drop what is kept of an object."""
+        self._kept.pop(key, None)
+
+    def take(self, key: Key, body: Manifest | None) -> ObjectPorts:
+        """Return an object's ports, with the answers of its last reconcile if they still hold."""
+        kept = self._kept.pop(key, None)
+        now = self._clock.time()
+        if (
+            kept is None
+            or body is None
+            or now >= kept.expires
+            or kept.fingerprint != fingerprint(body, ())
+        ):
+            return ObjectPorts(self._backends, self._clock)
+        kept.ports.begin()
+        return kept.ports
+
+    def keep(
+        self,
+        key: Key,
+        ports: ObjectPorts,
+        body: Manifest | None,
+        plan: Rest[Any],
+        reads_last: timedelta | None,
+    ) -> None:
+        """Keep answers while a change is under way: its pods do not change MLflow or S3.
+
+        Args:
+            key: The object.
+            ports: Its ports, with the answers.
+            body: The object as it is now.
+            plan: What it rests on.
+            reads_last: `Controller.reads_last`: no answer is older, however many reconciles use it.
+
+        """
+        in_sync = plan.status.is_true("Ready")
+        last = plan.reads_last if in_sync else reads_last
+        if last is None or body is None or ports.oldest is None:
+            return
+        expires = ports.oldest + last.total_seconds()
+        if plan.requeue_after is not None and not in_sync:
+            expires = min(expires, self._clock.time() + plan.requeue_after.total_seconds())
+        self._kept[key] = _Kept(ports, fingerprint(body, ()), expires)

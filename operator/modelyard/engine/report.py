@@ -1,8 +1,7 @@
-"""From what a decision says to what is written: the one status of an object, and the events that
-follow from it. Pure.
+"""Build the status to write from a decision, and the events that follow from it. Pure.
 
-Statuses are JSON here, as the API server holds them: a status that no longer parses can still be
-corrected. Writing does not belong here (`engine.reconcile`).
+Statuses are JSON here, as the API server holds them, so that a status that no longer parses can
+still be corrected.
 """
 
 from collections.abc import Iterable, Mapping
@@ -13,24 +12,23 @@ from modelyard.api.base import MESSAGE, Status
 from modelyard.api.text import printable
 from modelyard.plan import Event, Manifest
 
-__all__ = ["conditions_of", "dumped", "ill", "merge", "transitions"]
+__all__ = ["conditions_of", "dumped", "merge", "transitions", "undecided"]
 
 _FIRST = ("Ready", "Reconciling", "Stalled")
 
 
 def dumped(status: Status) -> Manifest:
-    """Return a status as JSON; what is None is absent."""
+    """Return a status as JSON, without fields that are None."""
     return status.model_dump(mode="json", by_alias=True, exclude_none=True)
 
 
 def merge(old: Manifest, new: Manifest, generation: int, now: datetime) -> Manifest:
-    """Return the status to write: `new`, with generation and transition times. It equals `old` when
-    there is nothing to write.
+    """Return `new` with generation and transition times; equal to `old` if nothing changed.
 
     Args:
-        old: The status as it stands.
-        new: The status as a decision wants it; its times and generations are not looked at.
-        generation: The spec's generation that the decision saw.
+        old: The current status.
+        new: The status that a decision wants; its times and generations are ignored.
+        generation: The spec's generation that the decision observed.
         now: The time of day.
 
     """
@@ -42,13 +40,13 @@ def merge(old: Manifest, new: Manifest, generation: int, now: datetime) -> Manif
     return new | {"observedGeneration": generation, "conditions": conditions}
 
 
-def ill(
+def undecided(
     old: Manifest, reason: str, message: str, generation: int, *, stalled: bool = True
 ) -> Manifest:
-    """Return the status of an object that its kind has no word for: what was known stays, and it is
-    stalled, or on its way.
+    """Return the status of an object about which its kind could not decide.
 
-    Ready stays only if it speaks of this very generation; else nobody knows.
+    The rest of the status stays; Stalled is set, or Reconciling. Ready stays only if it is about
+    this generation; otherwise it becomes Unknown.
     """
     conditions = conditions_of(old)
     ready = conditions.get("Ready")
@@ -70,22 +68,18 @@ def ill(
 
 
 def transitions(old: Manifest, new: Manifest) -> tuple[Event, ...]:
-    """Return what users are told about: each condition whose status or reason changed, and each
-    message once.
+    """Return an event for each condition whose status or reason changed, each message once.
 
-    Ready counts always, and so do the kind's own conditions; Reconciling and Stalled only when they
-    are True, for their end is another condition's beginning. Stalled is a warning, and so is what
-    is not Ready and not on its way either, or not Verified.
+    Ready and the kind's own conditions always count; Reconciling and Stalled only when they become
+    True, since their end shows as a change of another condition. Warnings are Stalled, Verified
+    that is False, and Ready that is False while nothing is reconciling.
     """
     before, after = conditions_of(old), conditions_of(new)
-    on_its_way = after.get("Reconciling", {}).get("status") == "True"
-    told: dict[tuple[str, str], Event] = {}
+    reconciling = after.get("Reconciling", {}).get("status") == "True"
+    events: dict[tuple[str, str], Event] = {}
     for condition in sorted(after.values(), key=_rank):
-        name, status, message = (
-            condition["type"],
-            condition["status"],
-            str(condition.get("message", "")),
-        )
+        name, status = condition["type"], condition["status"]
+        message = str(condition.get("message", ""))
         earlier = before.get(name, {})
         if (earlier.get("status"), earlier.get("reason")) == (status, condition["reason"]):
             continue
@@ -94,12 +88,12 @@ def transitions(old: Manifest, new: Manifest) -> tuple[Event, ...]:
         if status != "True" and (name in {"Reconciling", "Stalled"} or not message):
             continue
         warning = name == "Stalled" or (
-            status == "False" and (name == "Verified" or (name == "Ready" and not on_its_way))
+            status == "False" and (name == "Verified" or (name == "Ready" and not reconciling))
         )
-        told.setdefault(
+        events.setdefault(
             (condition["reason"], message), Event(condition["reason"], message, warning)
         )
-    return tuple(told.values())
+    return tuple(events.values())
 
 
 def conditions_of(status: Mapping[str, Any]) -> dict[str, Manifest]:

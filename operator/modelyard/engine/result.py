@@ -4,7 +4,10 @@ from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 
-__all__ = ["Outcome", "ReconcileResult"]
+from modelyard.api.conditions import CONNECTION_OPERATION
+from modelyard.errors import Conflict, Forbidden, ModelyardError, Unavailable
+
+__all__ = ["Outcome", "ReconcileResult", "down_dependency", "unreported"]
 
 
 class Outcome(StrEnum):
@@ -35,13 +38,13 @@ class ReconcileResult:
     """How one reconcile ended.
 
     Attributes:
-        outcome: In a word.
-        fingerprint: Of what the last round observed; None when there was none.
+        outcome: How it ended, in one word.
+        fingerprint: Of what the last round observed; None if nothing was observed.
         requeue_after: When the plan wants the next reconcile.
-        retry_after: Seconds that the other side asked us to wait.
+        retry_after: Seconds that the dependency asked us to wait.
         down: The dependency that refuses or does not answer this namespace: `MLflow`, `S3`, or
-            `connection` when there is none. It is down for all objects of the namespace.
-        quiet: Whether everything was found as it was, and nothing written.
+            `connection` without a usable Secret. It is down for all objects of the namespace.
+        quiet: Whether nothing had changed and nothing was written.
 
     """
 
@@ -51,3 +54,18 @@ class ReconcileResult:
     retry_after: float = 0.0
     down: str | None = None
     quiet: bool = False
+
+
+def down_dependency(error: ModelyardError) -> str | None:
+    """Return what is down for the whole namespace (`ReconcileResult.down`); None if nothing is."""
+    if error.operation == CONNECTION_OPERATION:
+        return "connection"
+    for_all = isinstance(error, Unavailable | Forbidden) and error.dependency != "Kubernetes"
+    return error.dependency if for_all else None
+
+
+def unreported(error: ModelyardError) -> ReconcileResult:
+    """Return the result of a reconcile whose status could not be written."""
+    if isinstance(error, Unavailable):
+        return ReconcileResult(Outcome.UNAVAILABLE, retry_after=error.retry_after)
+    return ReconcileResult(Outcome.CONFLICT if isinstance(error, Conflict) else Outcome.FAILED)

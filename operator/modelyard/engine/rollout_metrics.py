@@ -1,4 +1,4 @@
-"""Figures of rollouts in steps, read from the statuses of RegisteredModels when Prometheus asks."""
+"""Metrics of rollouts, computed from the statuses of RegisteredModels at each scrape."""
 
 from collections import Counter as Tally
 from collections.abc import Iterable, Iterator
@@ -18,12 +18,12 @@ _NONE = "None"
 """The verdict of a rollout without an analysis."""
 _VERDICTS = frozenset(AnalysisVerdict)
 _STEPS = 100
-"""No rollout has so many: a status may have been written by others."""
+"""More steps than any rollout has: other clients may write a status."""
 
 
 @dataclass(frozen=True)
 class _Rollout:
-    """One rollout that is under way."""
+    """A rollout under way."""
 
     weight: int
     step: int
@@ -32,11 +32,10 @@ class _Rollout:
 
 
 def rollouts(models: Iterable[Manifest]) -> Iterator[Metric]:
-    """Return weight, step and its age of the rollouts that are under way, and how many have which
-    verdict.
+    """Return weight, step and time of the rollouts under way, and their number by verdict.
 
-    Those that have been at their step for the longest have a series each; of the others, `SERIES`
-    and more, the weight is the largest and the time the oldest, in one series.
+    The `SERIES` rollouts that have been at their step the longest have a series each. The others
+    share one, with the largest weight and the oldest time.
 
     Args:
         models: RegisteredModels as the API server has them.
@@ -48,9 +47,8 @@ def rollouts(models: Iterable[Manifest]) -> Iterator[Metric]:
         namespace, name = str(body["metadata"]["namespace"]), str(body["metadata"]["name"])
         asked = (body.get("spec") or {}).get("stages") or {}
         known = (body.get("status") or {}).get("stages") or {}
-        for stage in (
-            asked.keys() & known.keys()
-        ):  # a status may have been written by others; a spec was admitted
+        # Other clients may write a status; the spec was admitted.
+        for stage in asked.keys() & known.keys():
             if (one := _rollout(asked[stage], known[stage].get("rollout"))) is not None:
                 found[namespace, name, stage] = one
                 verdict = known[stage]["rollout"].get("verdict")
@@ -63,25 +61,23 @@ def rollouts(models: Iterable[Manifest]) -> Iterator[Metric]:
     since |= {(OTHER, OTHER, OTHER): rest[0].since} if rest else {}
     yield _family(
         "modelyard_rollout_weight",
-        "Percent of the requests that the candidate of a rollout gets.",
+        "Percent of the requests that a rollout sends to the candidate.",
         weights,
     )
     yield _family(
         "modelyard_rollout_step",
-        "The step that a rollout is at, from 1.",
+        "The current step of a rollout, from 1.",
         {place: each.step for place, each in shown},
     )
-    help_ = "How many steps a rollout has, the last one of weight 100 among them."
+    help_ = "The number of steps of a rollout, including the last one of weight 100."
     yield _family("modelyard_rollout_steps", help_, {place: each.steps for place, each in shown})
-    help_ = "Since when a rollout is at its step, with its weight applied, in seconds since 1970."
+    help_ = "Since when the weight of a rollout's current step is applied, in seconds since 1970."
     yield _family("modelyard_rollout_step_timestamp_seconds", help_, since)
     yield _verdicts(verdicts)
 
 
 def _rollout(asked: Manifest, state: Any) -> _Rollout | None:
-    """Return what a status says of a rollout; None: there is none, or it says nothing that the
-    operator would write.
-    """
+    """Return a status's rollout; None if there is none, or the operator would not write it so."""
     if not isinstance(state, dict):
         return None
     steps = ((asked.get("rollout") or {}).get("steps") or ()) if isinstance(asked, dict) else ()
@@ -100,7 +96,7 @@ def _is_within(value: Any, most: int) -> bool:
 def _verdicts(counts: Tally[tuple[str, str, str]]) -> Metric:
     family = GaugeMetricFamily(
         "modelyard_rollouts",
-        "Rollouts that are under way, by what their analysis says now.",
+        "Rollouts under way, by the current verdict of their analysis.",
         labels=("namespace", "stage", "verdict"),
     )
     largest = sorted(counts.items(), key=lambda each: (-each[1], each[0]))

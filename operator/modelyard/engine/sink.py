@@ -1,9 +1,4 @@
-"""Telling other systems: CloudEvents, sent one after another in the background, and never at the
-cost of the work.
-
-What is worth a CloudEvent does not belong here (`Controller.announced`), nor how one is sent
-(`adapters.cloud_events`).
-"""
+"""Send CloudEvents to other systems, one after another, in the background."""
 
 import asyncio
 import logging
@@ -23,21 +18,20 @@ __all__ = ["Counted", "Post", "Sink", "Timing"]
 logger = logging.getLogger("modelyard.sink")
 
 LENGTH = 1000
-"""CloudEvents that wait at most; each has about a kilobyte."""
+"""Maximum number of waiting CloudEvents; each is about a kilobyte."""
 Counted = Callable[[str], None]
-"""Told how each CloudEvent ended: `delivered`, `refused` or `dropped`."""
+"""Called with the outcome of each CloudEvent: `delivered`, `refused` or `dropped`."""
 
 
 class Post(Protocol):
-    """How a CloudEvent is sent."""
+    """Sends a CloudEvent."""
 
     async def __call__(self, event: Manifest) -> None:
-        """Send one.
+        """Send one event.
 
         Raises:
-            Invalid: The receiver understood, and refuses this event; `Forbidden` because of the
-                credentials.
-            Unavailable: Anything else; sending it again may help.
+            Invalid: The receiver refuses this event; `Forbidden` because of the credentials.
+            Unavailable: Any other failure; sending it again may succeed.
 
         """
         ...
@@ -48,9 +42,9 @@ class Timing:
     """Seconds.
 
     Attributes:
-        first: The longest wait after a first failure; it doubles with each further one.
-        longest: The longest wait, also where the receiver asks for a longer one.
-        close: At the end, what waits is given so long.
+        first: Maximum wait after the first failure; it doubles with each further one.
+        longest: Maximum wait, also if the receiver asks for a longer one.
+        close: How long waiting events may still be sent when the process stops.
 
     """
 
@@ -60,10 +54,9 @@ class Timing:
 
 
 class Sink:
-    """Takes CloudEvents in at any rate, and sends them in order, each until the receiver has taken
-    it or refuses it.
+    """Accepts CloudEvents at any rate, and sends each in order until it is accepted or refused.
 
-    What does not fit is dropped, the oldest first, and counted. A receiver may get an event twice.
+    When the queue is full, the oldest is dropped and counted. A receiver may get an event twice.
     """
 
     def __init__(
@@ -73,33 +66,33 @@ class Sink:
         *,
         timing: Timing = Timing(),
         length: int = LENGTH,
-        dice: Callable[[], float] = random.random,
+        jitter: Callable[[], float] = random.random,
     ) -> None:
-        """Make one with nothing to send.
+        """Create a sink without events.
 
         Args:
-            post: Sends one.
-            counted: Told how each ended.
-            timing: How long it waits.
-            length: How many may wait.
-            dice: Where chance comes from.
+            post: Sends one event.
+            counted: Called with the outcome of each event.
+            timing: Waits and time limits.
+            length: Maximum number of waiting events.
+            jitter: Returns a random number from 0 to 1.
 
         """
         self._post = post
         self._counted = counted
         self._timing = timing
         self._length = length
-        self._dice = dice
+        self._jitter = jitter
         self._backlog: deque[Manifest] = deque()
         self._more = asyncio.Event()
 
     @property
     def waiting(self) -> int:
-        """How many wait, with the one that is being sent."""
+        """The number of waiting events, including the one that is being sent."""
         return len(self._backlog)
 
     def put(self, event: Manifest) -> None:
-        """Take one in; returns at once."""
+        """Queue an event; returns immediately."""
         if len(self._backlog) >= self._length:
             self._backlog.popleft()
             self._counted("dropped")
@@ -107,7 +100,7 @@ class Sink:
         self._more.set()
 
     async def run(self) -> None:
-        """Send what comes, for ever."""
+        """Send events until cancelled."""
         failures = 0
         while True:
             await self._more.wait()
@@ -119,18 +112,16 @@ class Sink:
                     continue
                 failures += 1
                 log = logger.warning if failures == 1 else logger.debug
-                log("CloudEvents wait, and are sent again: %s", error)
+                log("CloudEvents could not be sent and are retried: %s", error)
                 pause = backoff(
-                    failures, self._dice, first=self._timing.first, longest=self._timing.longest
+                    failures, self._jitter, first=self._timing.first, longest=self._timing.longest
                 )
                 await asyncio.sleep(
                     min(self._timing.longest, max(pause, getattr(error, "retry_after", 0.0)))
                 )
 
     async def close(self) -> None:
-        """Send what waits while the receiver takes it, for `Timing.close`; what is left is lost,
-        and logged. `run` has ended.
-        """
+        """Send waiting events for up to `Timing.close` after `run` has ended; log those lost."""
         with suppress(TimeoutError):
             async with asyncio.timeout(self._timing.close):
                 while self._backlog and await self._send() is None:
@@ -138,12 +129,14 @@ class Sink:
         for event in self._backlog:
             self._counted("dropped")
             logger.warning(
-                "A CloudEvent is lost, for the operator stops: %s %s", event["source"], event["id"]
+                "A CloudEvent was lost because the operator stops: %s %s",
+                event["source"],
+                event["id"],
             )
         self._backlog.clear()
 
     async def _send(self) -> Unavailable | Forbidden | None:
-        """Send the oldest; return why it has to wait, None when it has ended."""
+        """Send the oldest event; return the error if it must be retried, None if it is done."""
         event, outcome = self._backlog[0], "delivered"
         try:
             await self._post(event)
@@ -152,19 +145,18 @@ class Sink:
         except Invalid as error:
             outcome = "refused"
             logger.warning(
-                "A CloudEvent was refused and is lost: %s %s: %s",
+                "The receiver refused a CloudEvent: %s %s: %s",
                 event["source"],
                 event["id"],
                 error,
             )
-        except Exception:  # it must not hold up those after it
+        except Exception:  # it must not block the events after it
             outcome = "refused"
             logger.exception(
-                "This is a bug: a CloudEvent is lost: %s %s", event["source"], event["id"]
+                "This is a bug: a CloudEvent was lost: %s %s", event["source"], event["id"]
             )
-        if (
-            self._backlog and self._backlog[0] is event
-        ):  # otherwise it was dropped meanwhile, and counted
+        # Otherwise the event was dropped meanwhile, and counted.
+        if self._backlog and self._backlog[0] is event:
             self._backlog.popleft()
             self._counted(outcome)
         return None

@@ -1,8 +1,7 @@
-"""The workers: so many tasks that take one step after another, and rest when there is none. What a
-step is does not belong here.
+"""Worker tasks that run one step after another, and sleep while there is nothing to do.
 
-All of them are made before Kopf begins, for it ends what begins later. Nobody polls: a worker rests
-on a future, and an alarm is set for the next key that becomes ready by itself.
+All are created before Kopf starts, because Kopf cancels tasks that start later. No worker polls:
+it sleeps on a future, and a timer wakes one when the next waiting key becomes ready.
 """
 
 import asyncio
@@ -19,7 +18,7 @@ logger = logging.getLogger("modelyard.engine")
 
 
 class Workers:
-    """So many workers, asleep until `start`."""
+    """A number of workers, started by `start`."""
 
     def __init__(
         self,
@@ -28,13 +27,13 @@ class Workers:
         held: Callable[[], int],
         clock: Clock,
     ) -> None:
-        """Make them; no task begins.
+        """Create the workers without starting a task.
 
         Args:
-            step: Does one thing; returns None when there was nothing to do.
-            next_time: When there will be something by itself; None when nobody knows.
-            held: How many steps are under way.
-            clock: What time it is.
+            step: Does one thing; returns None if there was nothing to do.
+            next_time: Returns when the next waiting step becomes ready; None if none waits.
+            held: Returns the number of steps under way.
+            clock: The time.
 
         """
         self._step = step
@@ -42,52 +41,52 @@ class Workers:
         self._held = held
         self._clock = clock
         self._stopping = False
-        self._resting: deque[asyncio.Future[None]] = deque()
-        self._alarm: asyncio.TimerHandle | None = None
+        self._sleeping: deque[asyncio.Future[None]] = deque()
+        self._timer: asyncio.TimerHandle | None = None
 
     def start(self, count: int) -> list["asyncio.Task[None]"]:
-        """Begin."""
+        """Start `count` workers."""
         return [
             asyncio.create_task(self._work(), name=f"worker {number}") for number in range(count)
         ]
 
     def wake(self, count: int = 1) -> None:
-        """Say that there may be something to do."""
-        while count and self._resting:
-            waiter = self._resting.popleft()
+        """Wake up to `count` workers: there may be something to do."""
+        while count and self._sleeping:
+            waiter = self._sleeping.popleft()
             if not waiter.done():
                 waiter.set_result(None)
                 count -= 1
 
     async def drain(self, patience: float) -> None:
-        """Begin nothing new, and wait, for so many seconds, until what is under way has ended."""
+        """Start no new step, and wait up to `patience` seconds for the steps under way."""
         self._stopping = True
-        self.wake(len(self._resting))
+        self.wake(len(self._sleeping))
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(patience):
                 while self._held():
-                    await self._rest()
+                    await self._sleep()
 
     async def _work(self) -> None:
         while not self._stopping:
             try:
                 idle = await self._step() is None
             except Exception:
-                logger.exception("This is a bug of the engine; the worker goes on")
+                logger.exception("This is a bug in the engine; the worker continues")
                 idle = False
             if idle and not self._stopping:
-                await self._rest()
+                await self._sleep()
             else:
                 self.wake()  # there may be more than one
 
-    async def _rest(self) -> None:
+    async def _sleep(self) -> None:
         waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._resting.append(waiter)
-        if self._alarm is not None:
-            self._alarm.cancel()
+        self._sleeping.append(waiter)
+        if self._timer is not None:
+            self._timer.cancel()
         when = self._next_time()
         if when is not None:
-            self._alarm = asyncio.get_running_loop().call_later(
+            self._timer = asyncio.get_running_loop().call_later(
                 max(0.0, when - self._clock.time()), self.wake
             )
         await waiter

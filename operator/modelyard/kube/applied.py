@@ -1,13 +1,10 @@
-"""What we said of an owned object, kept on the object, and whether the live object still says it.
-Pure.
+"""Compare a live owned object with its manifest, in the fields that we own. Pure.
 
-Server-side apply keeps what other managers added, and takes away what we said before and no longer
-say. So an object is compared in the fields that we own: a field that another manager added is no
-difference, and the annotation `modelyard.io/applied` holds a hash of *which* fields we said, by
-which one that we no longer say is noticed. Their values are compared with the live object itself.
-(An object's managedFields say the same in several kilobytes, which the cache does not keep.)
-
-When an object is applied does not belong here, nor whose it is (`kube.owned`).
+Server-side apply keeps fields that other managers added, and removes fields that we applied before
+and no longer apply. So a field of another manager is no difference, and the annotation
+`modelyard.io/applied` holds a hash of *which* fields we applied, to notice a dropped one. The
+values are compared with the live object itself. (An object's managedFields hold the same in
+several kilobytes, which the cache does not keep.)
 """
 
 import hashlib
@@ -47,21 +44,19 @@ MERGE_KEYS: dict[str, tuple[tuple[str, ...], ...]] = {
     "volumeMounts": (("mountPath",),),
     "volumes": (("name",),),
 }
-"""Lists that Kubernetes merges, with the fields that tell their items apart, or the choice of them.
+"""Lists that Kubernetes merges, with the alternatives of fields that identify their items.
 
-Every other list is atomic: whoever applies it says all of it. A test compares this with the OpenAPI
-of a real API server.
+Every other list is atomic: an apply replaces all of it. A test compares this with the OpenAPI of a
+real API server.
 """
 _KEY_DEFAULTS = {"protocol": "TCP"}
 
 ATOMIC_MAPS = frozenset({"matchLabels", "nodeSelector", "selector"})
-"""Maps of strings of which whoever applies them says all: one more entry changes what they mean."""
+"""Maps of strings that an apply replaces as a whole: one more entry changes their meaning."""
 
 
 def stamped(manifest: Manifest) -> Manifest:
-    """Return a manifest as it is applied: with the hash of the fields that it says in an
-    annotation.
-    """
+    """Return a manifest as it is applied, with the hash of its fields in an annotation."""
     meta = manifest["metadata"]
     annotations = (meta.get("annotations") or {}) | {APPLIED_ANNOTATION: _fields_hash(manifest)}
     return manifest | {"metadata": meta | {"annotations": annotations}}
@@ -70,20 +65,20 @@ def stamped(manifest: Manifest) -> Manifest:
 def in_sync(manifest: Manifest, live: Manifest) -> bool:
     """Return whether an apply of this manifest would change nothing of the live object.
 
-    That is: the object was last applied with the same fields, and each of them still has our value.
-    An object without the annotation, applied by an older release, is not in sync. Not for a Job
-    whose template another release may have built otherwise: that is immutable, an apply would be
-    refused.
+    That is: the object was last applied with the same fields, and each still has our value. An
+    object without the annotation, applied by an older release, is not in sync. Do not use this for
+    a Job whose template another release may have built differently: the template is immutable, so
+    an apply would be refused.
     """
-    said = (live["metadata"].get("annotations") or {}).get(APPLIED_ANNOTATION)
-    return said == _fields_hash(manifest) and _holds(manifest, live)
+    applied = (live["metadata"].get("annotations") or {}).get(APPLIED_ANNOTATION)
+    return applied == _fields_hash(manifest) and _holds(manifest, live)
 
 
 def with_content(config_map: Manifest) -> Manifest:
     """Return a ConfigMap with a hash of its data in an annotation.
 
-    Only the metadata of ConfigMaps is watched: what their data was when it was applied, the
-    annotation says. Data that nobody may change afterwards is `immutable`.
+    Only the metadata of ConfigMaps is watched, so the annotation identifies the data as applied.
+    Data that must not change afterwards is `immutable`.
     """
     text = json.dumps(config_map["data"], sort_keys=True, separators=(",", ":"))
     annotations = {CONTENT_ANNOTATION: hashlib.sha256(text.encode()).hexdigest()[:16]}
@@ -93,9 +88,7 @@ def with_content(config_map: Manifest) -> Manifest:
 
 
 def same_content(config_map: Manifest, live: Manifest) -> bool:
-    """Return whether a live ConfigMap, of which only the metadata is known, was applied as this
-    one.
-    """
+    """Return whether a live ConfigMap was applied as this one, by its metadata alone."""
     ours, theirs = config_map["metadata"]["annotations"], live["metadata"].get("annotations") or {}
     expected = {
         APPLIED_ANNOTATION: _fields_hash(config_map),
@@ -104,12 +97,12 @@ def same_content(config_map: Manifest, live: Manifest) -> bool:
     return all(theirs.get(key) == value for key, value in expected.items())
 
 
-# --- which fields we say --------------------------------------------------------------------------
+# --- which fields we apply ------------------------------------------------------------------------
 def _fields_hash(manifest: Manifest) -> str:
-    """Return a hash of the paths of all fields that a manifest says, whatever their values.
+    """Return a hash of the paths of all fields of a manifest, without their values.
 
-    Values are left out: the number of replicas, say, may follow an autoscaler, and a value that
-    differs is seen in the live object.
+    A value may follow an autoscaler, such as the number of replicas, and a different value shows in
+    the live object.
     """
     meta = manifest["metadata"]
     annotations = dict(meta.get("annotations") or {})
@@ -123,7 +116,7 @@ def _fields_hash(manifest: Manifest) -> str:
 
 def _shape(value: Any, field: str) -> Any:
     if isinstance(value, dict) and value and field not in ATOMIC_MAPS:
-        # Most items are plain values: no call for those.
+        # Most items are plain values, which need no call.
         return {
             key: _shape(item, key) if isinstance(item, _NESTED) else None
             for key, item in value.items()
@@ -137,7 +130,7 @@ _NESTED = (dict, list)
 
 
 def item_key(field: str, items: list[Any]) -> Callable[[Manifest], Hashable] | None:
-    """Return what tells the items of a list apart, for a list that Kubernetes merges; else None."""
+    """Return the function that identifies items of a list that Kubernetes merges; else None."""
     for keys in MERGE_KEYS.get(field, ()):
         if all(isinstance(item, dict) and _has(item, keys) for item in items):
             return partial(_item_key, keys)
@@ -152,17 +145,17 @@ def _item_key(keys: tuple[str, ...], item: Manifest) -> Hashable:
     return tuple(item.get(key, _KEY_DEFAULTS.get(key)) for key in keys)
 
 
-# --- whether the values still stand ---------------------------------------------------------------
+# --- whether the values are the same --------------------------------------------------------------
 def _holds(ours: Any, live: Any, field: str = "") -> bool:
-    """Return whether everything that `ours` says stands in `live` too.
+    """Return whether `live` has everything that `ours` has.
 
-    Maps, and lists that Kubernetes merges, may hold more in `live`; atomic ones are equal. Resource
-    quantities compare by value: `1000m` is `1`. What is empty may be absent; a False or a 0 may
-    not, for its absence may mean another default.
+    Maps, and lists that Kubernetes merges, may have more in `live`; atomic ones must be equal.
+    Resource quantities are compared by value: `1000m` is `1`. Empty values may be absent; False and
+    0 may not, since their absence may mean another default.
     """
     if live is None:
         return ours is None or ours in ({}, [], "")
-    if ours == live:  # most of what is compared, and a hundred times cheaper than field by field
+    if ours == live:  # the usual case, and a hundred times cheaper than field by field
         return True
     if isinstance(ours, dict):
         return isinstance(live, dict) and _map_holds(ours, live, field)

@@ -1,8 +1,4 @@
-"""How a Job stands, and what runs in a pod, read from their status. Why a pod ended or does not
-start belongs to `pod_state`.
-
-Whose a Job is does not belong here either.
-"""
+"""Read the state of a Job, and times of its pods' containers, from their statuses. Pure."""
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
@@ -29,14 +25,14 @@ __all__ = [
 POD_COMES = timedelta(seconds=30)
 """A Job's first pod is created within a second; one that is missing after this long was refused."""
 POD_SAYS = timedelta(seconds=10)
-"""Job and pods are watched apart: one may be seen seconds before the other."""
+"""Jobs and pods have separate watches: one may be observed seconds before the other."""
 
 Manifest = dict[str, Any]
 
 
-def of_kind(children: Iterable[Manifest], kind: str) -> list[Manifest]:
-    """Return the children of a kind."""
-    return [child for child in children if child.get("kind") == kind]
+def of_kind(owned: Iterable[Manifest], kind: str) -> list[Manifest]:
+    """Return the owned objects of a kind."""
+    return [each for each in owned if each.get("kind") == kind]
 
 
 def _job_condition(job: Manifest, type_: str) -> dict[str, Any] | None:
@@ -46,25 +42,23 @@ def _job_condition(job: Manifest, type_: str) -> dict[str, Any] | None:
     )
 
 
-def succeeded(child: Manifest) -> bool:
-    """Tell whether this is a Job that is complete."""
-    return child.get("kind") == "Job" and _job_condition(child, "Complete") is not None
+def succeeded(owned: Manifest) -> bool:
+    """Return whether this is a Job that is complete."""
+    return owned.get("kind") == "Job" and _job_condition(owned, "Complete") is not None
 
 
 def failed(job: Manifest) -> dict[str, Any] | None:
-    """Return the condition that says why a Job failed, if it did."""
+    """Return a Job's condition Failed, which has the reason; None if it has not failed."""
     return _job_condition(job, "Failed")
 
 
 def completed(job: Manifest) -> datetime | None:
-    """Return when a Job was complete; None if it is not, or does not say."""
+    """Return when a Job completed; None if it has not, or its status has no time."""
     return _time((job.get("status") or {}).get("completionTime")) if succeeded(job) else None
 
 
 def asked_to_end(pod: Manifest) -> datetime | None:
-    """Return when a pod was first asked to end from outside: deleted, evicted, preempted; None
-    if it was not.
-    """
+    """Return when a pod was first deleted, evicted or preempted; None if it was not."""
     meta, conditions = pod["metadata"], (pod.get("status") or {}).get("conditions") or []
     times = [
         _time(c.get("lastTransitionTime"))
@@ -77,7 +71,7 @@ def asked_to_end(pod: Manifest) -> datetime | None:
 
 
 def ended_at(pod: Manifest, container: str) -> datetime | None:
-    """Return when a container ended; None when it has not, or does not say."""
+    """Return when a container ended; None if it has not, or its status has no time."""
     statuses: list[dict[str, Any]] = (pod.get("status") or {}).get("containerStatuses") or []
     return next(
         (
@@ -90,7 +84,7 @@ def ended_at(pod: Manifest, container: str) -> datetime | None:
 
 
 def failed_at(job: Manifest) -> datetime | None:
-    """Return when a Job failed; None if it did not, or does not say."""
+    """Return when a Job failed; None if it has not, or its status has no time."""
     return _time((failed(job) or {}).get("lastTransitionTime"))
 
 
@@ -102,17 +96,16 @@ def newest_of(pods: Iterable[Manifest]) -> Manifest | None:
 
 
 def interrupted(pod: Manifest, container: str) -> bool:
-    """Tell whether a pod was asked to end from outside before its container ended: what that
-    exits with then says nothing.
+    """Return whether a pod was deleted, evicted or preempted before its container ended.
+
+    The container's exit code then has no meaning.
     """
     asked, ended = asked_to_end(pod), ended_at(pod, container)
     return asked is not None and (ended is None or asked <= ended)
 
 
 def has_run(pod: Manifest, container: str) -> bool:
-    """Tell whether a container has ever been started. One of a pod that ended before that has no
-    time at which it began.
-    """
+    """Return whether a container has ever started: only then has its state a `startedAt`."""
     statuses: list[dict[str, Any]] = (pod.get("status") or {}).get("containerStatuses") or []
     states = [
         s.get(key) or {}
@@ -132,14 +125,14 @@ def _time(text: object) -> datetime | None:
 
 
 def image_id(pod: Manifest, container: str) -> str:
-    """Return the digest of the image that a container runs, once it runs."""
+    """Return the digest of a container's image; empty until it runs."""
     statuses: list[dict[str, Any]] = (pod.get("status") or {}).get("containerStatuses") or []
     found = next((status for status in statuses if status.get("name") == container), {})
     return str(found.get("imageID") or "")
 
 
 def running_since(pod: Manifest, container: str) -> datetime | None:
-    """Return since when a container runs; None when it does not."""
+    """Return since when a container runs; None if it does not run."""
     statuses: list[dict[str, Any]] = (pod.get("status") or {}).get("containerStatuses") or []
     since = next(
         (
@@ -153,7 +146,7 @@ def running_since(pod: Manifest, container: str) -> datetime | None:
 
 
 def podless_since(job: Manifest) -> datetime | None:
-    """Return since when a Job runs that has never had a pod; None for any other."""
+    """Return the start time of a Job that has never had a pod; None for any other Job."""
     status = job.get("status") or {}
     since = status.get("startTime")
     if not isinstance(since, str) or any(

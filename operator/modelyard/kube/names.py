@@ -1,8 +1,4 @@
-"""Every derived name, label, annotation and tag, in one place; names that pods know too are in
-`api.wire`.
-
-Building whole objects does not belong here.
-"""
+"""Every derived name, label, annotation and tag; those that pods use too are in `api.wire`."""
 
 import hashlib
 
@@ -53,8 +49,8 @@ CONNECTION_SECRET = "modelyard-connection"  # noqa: S105 - the name of a Secret,
 FREEZE_CONFIG_MAP = "modelyard-freeze"
 """The ConfigMap with the cluster's freezes, in the operator's own namespace."""
 PODS_SECRET = "modelyard-connection-pods"  # noqa: S105 - the name of a Secret, not a secret
-"""Optional: the connection of a namespace's pods, so that what trains holds no right on the
-registry.
+"""Optional: a separate connection for the namespace's pods, so that training needs no rights on
+the registry.
 """
 FIELD_MANAGER = "modelyard"
 MANAGED_BY = "app.kubernetes.io/managed-by"
@@ -65,10 +61,10 @@ MODEL_LABEL = "modelyard.io/model"
 STAGE_LABEL = "modelyard.io/stage"
 VERSION_LABEL = "modelyard.io/version"
 IDENTITY_LABEL = "modelyard.io/identity"
-"""Eight hex digits of (version, digest, image, revision): what a serving object serves."""
+"""On serving objects: eight hex digits of a hash of version, digest, image and revision."""
 GATE_LABEL = "modelyard.io/gate"
-"""On the Job of a gate and its pods: the gate's name. They have no identity, so no Service of a
-stage selects them.
+"""On a gate's Job and its pods: the gate's name. They have no identity, so no stage's Service
+selects them.
 """
 COMPONENT_LABEL = "app.kubernetes.io/component"
 ALLOW_CODE_LABEL = "modelyard.io/allow-code-models"
@@ -77,7 +73,7 @@ HEARTBEAT_ANNOTATION = "modelyard.io/heartbeat"
 APPLIED_ANNOTATION = "modelyard.io/applied"
 """On each owned object: a hash of the fields with which it was last applied (`kube.applied`)."""
 CONTENT_ANNOTATION = "modelyard.io/content"
-"""On a ConfigMap of ours: a hash of its data, which the operator does not keep in memory."""
+"""On our ConfigMaps: a hash of the data, which the operator does not keep in memory."""
 TRAFFIC_ANNOTATION = "modelyard.io/traffic"
 """On a serving pod: how it splits its requests (`wire.RULE_FILE`)."""
 
@@ -97,7 +93,7 @@ _LABEL_LIMIT = 63
 
 
 def bounded(name: str, limit: int = _LABEL_LIMIT) -> str:
-    """Keep a name that fits; shorten a longer one and tell it from its neighbours by a digest."""
+    """Return a name of at most `limit` characters; a shortened one ends with a digest."""
     if len(name) <= limit:
         return name
     digest = hashlib.sha256(name.encode()).hexdigest()[:8]
@@ -105,7 +101,7 @@ def bounded(name: str, limit: int = _LABEL_LIMIT) -> str:
 
 
 def owner_tags(namespace: str, name: str, uid: str) -> dict[str, str]:
-    """Return the tags that every object of ours outside of the cluster carries."""
+    """Return the tags that all our objects in MLflow have."""
     return {UID_TAG: uid, NAMESPACE_TAG: namespace, NAME_TAG: name}
 
 
@@ -115,45 +111,44 @@ def experiment_name(namespace: str, name: str) -> str:
 
 
 def experiment_prefix(bucket: str, namespace: str, name: str) -> str:
-    """Return where an experiment's artifacts lie; it ends with a slash."""
+    """Return the prefix of an experiment's artifacts, which ends with a slash."""
     return f"s3://{bucket}/{namespace}/{name}/"
 
 
 def mlflow_model_name(namespace: str, name: str) -> str:
-    """Return the registered model's name in MLflow. Namespaces have no dots, so two models never
-    share one.
-    """
+    """Return the registered model's name in MLflow, unique since namespaces have no dots."""
     return f"{namespace}.{name}"
 
 
 def job_name(run: str, attempt: int) -> str:
-    """Return the name of the Job of one attempt; its pods get six characters more."""
+    """Return the name of the Job of one attempt; its pods' names are six characters longer."""
     return bounded(f"{run}-{attempt}", 57)
 
 
 def gate_job(model: str, stage: str, gate: str, asked: str) -> str:
-    """Return the name of the Job of a gate; `asked` is a hash of what is asked. Its pods get six
-    characters more.
+    """Return the name of a gate's Job; its pods' names are six characters longer.
+
+    `asked` is a hash of the gate's input.
     """
     return f"{bounded(f'{model}-{stage}-{gate}', 48)}-{asked}"
 
 
 def serving_name(model: str, stage: str) -> str:
-    """Return the name of a stage's Service, autoscaler and disruption budget, which is its
-    address too.
-    """
+    """Return the name of a stage's Service (its host name), autoscaler and disruption budget."""
     return bounded(f"{model}-{stage}")
 
 
 def version_holder(run: str) -> str:
-    """Return what holds a version's name for a TrainingRun that does not exist yet; once it
-    does, its uid.
+    """Return the holder of a version's name for a TrainingRun that does not exist yet.
+
+    Once it exists, its uid is the holder.
     """
     return f"trainingruns/{run}"
 
 
 def version_workload(model: str, stage: str, version: str, identity: str) -> str:
-    """Return the name of the Deployment that serves a version in a stage; its pods get seventeen
-    characters more.
+    """Return the name of the Deployment that serves a version in a stage.
+
+    Its pods' names are seventeen characters longer.
     """
     return f"{bounded(f'{model}-{stage}-{version}'.lower(), 37)}-{identity}"

@@ -1,8 +1,7 @@
-"""The kinds of objects that the operator owns, and whose an object is. Pure.
+"""The kinds of objects that the operator owns, and the owner of an object. Pure.
 
-`OWNED` is the one table: the watches, the paths of the API and the operator's rights come from it,
-so a new owned kind is one line here. Building objects does not belong here, nor comparing them
-(`kube.applied`).
+The watches, the API paths and the operator's RBAC rules come from the table `OWNED`, so a new owned
+kind is one line here.
 """
 
 from collections.abc import Mapping
@@ -13,8 +12,8 @@ from modelyard.api.base import GROUP
 
 __all__ = ["BY_SCOPE", "OWNED", "OwnedKind", "Parent", "parent_of", "taken"]
 
-# Server-side apply is a patch, and a create too when the object does not exist; the get before the
-# first apply sees whether the name is free.
+# Server-side apply needs patch, and create if the object does not exist; the get before the first
+# apply checks that the name is free.
 _KEEP = ("get", "list", "watch", "create", "patch", "delete")
 _WATCH = ("list", "watch")
 _DEPLOYMENT, _REPLICA_SET, _JOB = "apps/v1/Deployment", "apps/v1/ReplicaSet", "batch/v1/Job"
@@ -28,14 +27,14 @@ class OwnedKind:
         api_version: Group and version, as in manifests.
         kind: The kind.
         plural: Its name in paths and roles.
-        verbs: What the operator may do to objects of this kind; those with `watch` are watched.
-        why: What the operator needs that for, in a sentence.
-        through: The scopes of the kinds that stand between such an object and ours, for what a
-            controller of Kubernetes makes. Empty: our own object is its controller.
-        metadata_only: Watched for its metadata alone; nothing else of it is kept in memory.
-        link: It only says whose the objects below it are, and is not itself among what
-            `Cluster.owned` returns.
-        optional: The cluster may lack this API. It is watched as soon as it is installed.
+        verbs: The RBAC verbs of the operator; kinds with `watch` are watched.
+        why: Why the operator needs them, in a sentence.
+        through: The scopes of the kinds between such an object and ours, for objects that a
+            controller of Kubernetes creates. Empty: our own object is its controller.
+        metadata_only: Only its metadata is watched and kept in memory.
+        link: It only connects the objects below it with their owner; `Cluster.owned` does not
+            return it.
+        optional: The cluster may not serve this API. It is watched as soon as it is installed.
 
     """
 
@@ -56,7 +55,7 @@ class OwnedKind:
 
     @property
     def scope(self) -> str:
-        """What the cache calls the kind."""
+        """The kind's scope in the cache."""
         return f"{self.api_version}/{self.kind}"
 
     @property
@@ -150,9 +149,9 @@ class Parent(NamedTuple):
 def parent_of(body: Mapping[str, Any]) -> Parent | None:
     """Return the object that an object belongs to, by its controller reference.
 
-    Labels are not looked at: anybody who can edit an object can write them. None when there is no
-    controller reference, or one to something that objects of this kind do not belong to. Whether
-    the parent exists, and whose that is, does not follow from the object alone (`cache`).
+    Labels are ignored, since any user who can edit an object can set them. None if there is no
+    controller reference, or one to a kind that objects of this kind do not belong to. Whether the
+    parent exists, and who owns it, does not follow from the object alone (`cache`).
     """
     meta, found = body["metadata"], _controller(body)
     if found is None:
@@ -170,22 +169,19 @@ def parent_of(body: Mapping[str, Any]) -> Parent | None:
 
 
 def taken(live: Mapping[str, Any]) -> str:
-    """Return why an object of ours cannot have the name of one that is not its own, and what to do.
+    """Return why an owned object cannot have the name of another object, and what to do.
 
-    Names are joined from others, so two of ours can meet: stage `eu-prod` of the model `fraud` and
-    stage `prod` of the model `fraud-eu` have one address.
+    Names are joined from other names, so two of ours can be equal: stage `eu-prod` of the model
+    `fraud` and stage `prod` of the model `fraud-eu` have the same address.
     """
     found = _controller(live)
     if found is None or not found["apiVersion"].startswith(f"{GROUP}/"):
         return (
-            "there is one already, and it is not this object's; delete it, or give this object"
-            " another name"
+            "an object of this name exists already, and has another owner; delete it, or rename"
+            " this object"
         )
     other = f"{found['kind']} {found['name']}"
-    return (
-        f"there is one already, of the {other}; choose a name for this object, or its stage, that"
-        " does not join to the same"
-    )
+    return f"the {other} owns an object of this name already; rename this object, or its stage"
 
 
 def _controller(body: Mapping[str, Any]) -> Mapping[str, Any] | None:

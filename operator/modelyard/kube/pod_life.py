@@ -1,8 +1,4 @@
-"""What became of a pod that was up: whether a container of it ended by itself, since when it does
-not answer any more. Pure.
-
-Why a pod does not start, or cannot be created, belongs to `pod_state`.
-"""
+"""Whether the container of a running pod crashed, or since when it no longer answers. Pure."""
 
 from datetime import datetime
 from typing import Any
@@ -14,18 +10,17 @@ __all__ = ["server_end", "unready_since"]
 Manifest = dict[str, Any]
 
 _OUTSIDE = {"Unknown", "ContainerStatusUnknown"}
-"""What containerd says of a container that was gone with its node's last boot, and the kubelet
-of one that it no longer finds.
+"""Containerd's reason for a container lost in a reboot of its node, and the kubelet's for one that
+it no longer finds.
 """
 
 
 def server_end(pod: Manifest, container: str, since: datetime) -> str | None:
-    """Say how a container ended by itself since a moment: by a crash, its memory's limit, its
-    liveness probe; None: it did not.
+    """Return how a container crashed since a moment, or None.
 
-    A pod that was deleted, evicted or preempted, or went with its node, says nothing of the program
-    in it. Nor does one that was never ready: it has answered nothing, and may lack what
-    `serving.resources` gives it now.
+    A crash is an exit, the memory limit, or the liveness probe. Ignored are pods that were deleted,
+    evicted, preempted or lost with their node, since that is not the program's fault; and pods that
+    were never ready, since they have answered nothing and may lack the current `serving.resources`.
 
     Args:
         pod: The pod.
@@ -54,16 +49,17 @@ def server_end(pod: Manifest, container: str, since: datetime) -> str | None:
 
 
 def unready_since(pod: Manifest, container: str) -> datetime | None:
-    """Return since when a pod does not answer that did before; None: it answers, never did yet, or
-    its node is away.
+    """Return since when a pod that answered before no longer answers.
+
+    None if it answers, has not answered yet, or its node is down.
 
     Args:
         pod: The pod.
-        container: The container with the probes; it has started once the startup probe has passed.
+        container: The container with the probes; it is `started` once its startup probe has passed.
 
     """
     ready, containers = _condition(pod, "Ready"), _condition(pod, "ContainersReady")
-    # Of a node that is away the node controller sets Ready alone; what the kubelet says is both.
+    # If a node is down, the node controller sets Ready only; the kubelet sets both.
     if ready.get("status") != "False" or containers.get("status") != "False":
         return None
     if asked_to_end(pod) is not None or not _of(pod, container).get("started"):
@@ -72,13 +68,9 @@ def unready_since(pod: Manifest, container: str) -> datetime | None:
 
 
 def _was_ready(pod: Manifest) -> bool:
-    """Tell whether a pod is ready, or was: its Ready has changed after its init containers were
-    through.
-    """
-    ready, begun = (
-        _condition(pod, "Ready"),
-        _time(_condition(pod, "Initialized").get("lastTransitionTime")),
-    )
+    """Return whether a pod is or was ready: Ready has changed after the init containers ended."""
+    ready = _condition(pod, "Ready")
+    begun = _time(_condition(pod, "Initialized").get("lastTransitionTime"))
     changed = _time(ready.get("lastTransitionTime"))
     return ready.get("status") == "True" or changed is None or begun is None or changed > begun
 

@@ -1,7 +1,6 @@
-"""Why a pod ended, does not start or cannot be created, as Kubernetes and the programs say. Pure.
+"""Why a pod ended, does not start or cannot be created, by its status and its programs. Pure.
 
-`pod_end` reads one pod, `workload_end` a Deployment or Job with its pods. The kinds decide what
-follows from it.
+`pod_end` reads one pod, `workload_end` a Deployment or Job with its pods.
 """
 
 import json
@@ -27,7 +26,7 @@ Manifest = dict[str, Any]
 
 _TEXT_LIMIT, _LOG_LIMIT = 2048, 4096
 _PROGRAMS = {reason.value: reason for reason in PodReason if reason.exit_code is not None}
-"""What a container may say of itself."""
+"""The reasons that our programs may report."""
 _PULL = {
     "ErrImagePull",
     "ImagePullBackOff",
@@ -37,18 +36,16 @@ _PULL = {
     "RegistryUnavailable",
 }
 _CREATE = {"CreateContainerConfigError", "CreateContainerError"}
-# The kubelet of a busy node (pkg/kubelet/util/manager) and containerd; they succeed a moment later.
+# Errors of a busy node's kubelet (pkg/kubelet/util/manager) and containerd; a retry succeeds.
 _LATE = re.compile(
     r"^failed to sync \S+ cache: |context deadline exceeded|failed to reserve container name",
 )
-# The pod's own limit, not the node's trouble (pkg/kubelet/eviction/eviction_manager.go).
+# The pod exceeded its own limit, not the node's (pkg/kubelet/eviction/eviction_manager.go).
 _OWN_LIMIT = re.compile(r"exceeds the (total )?limit|exceeded its local ephemeral storage limit")
 _KILLED = 137
 """128 + SIGKILL."""
 _LOST = "ContainerStatusUnknown"
-"""What the kubelet says of a container that it no longer finds, with an exit code of 137 that it
-makes up.
-"""
+"""The kubelet's reason for a container that it no longer finds; it invents the exit code 137."""
 _EVICTED = "Evicted"
 
 
@@ -59,10 +56,10 @@ class Termination:
     Attributes:
         container: Its name.
         exit_code: Its exit code.
-        reason: Kubernetes' word for it, such as OOMKilled.
-        said: The JSON object that the program left as termination message; empty if it left none.
-        log: The termination message as it is: that object, or the last lines of the log.
-        again: The container was started again since.
+        reason: Kubernetes' reason, such as OOMKilled.
+        said: The JSON object that the program wrote as termination message; empty without one.
+        log: The raw termination message: that object, or the last lines of the log.
+        again: Whether the container was restarted since.
 
     """
 
@@ -79,12 +76,12 @@ class PodEnd:
     """Why a pod ended, does not start or cannot be created.
 
     Attributes:
-        reason: Why; says whether another try may end differently, and what to do.
-        message: What is the case, without what to do about it.
-        container: The container that ended or waits; empty when it is the whole pod.
+        reason: The reason, which has what to do and whether a retry may succeed.
+        message: What happened, without what to do about it.
+        container: The container that ended or waits; empty for the whole pod.
         exit_code: The container's exit code, once it has ended.
-        log: Its last lines, unless the program itself said why.
-        ended: The pod or container has ended. False: Kubernetes still tries to start it.
+        log: Its last lines, unless the program reported a reason.
+        ended: Whether the pod or container has ended; otherwise Kubernetes still tries to start it.
 
     """
 
@@ -97,18 +94,18 @@ class PodEnd:
 
     @property
     def retryable(self) -> bool:
-        """Another try of the same version or run may end differently."""
+        """Whether a retry of the same version or run may succeed."""
         return self.reason.retryable
 
     @property
     def needs_action(self) -> bool:
-        """A user has to do something first."""
+        """Whether a user has to act first."""
         return self.reason.needs_action
 
     def text(self, limit: int = _TEXT_LIMIT) -> str:
-        """Return what is the case and what to do, in at most `limit` characters.
+        """Return what happened and what to do, in at most `limit` characters.
 
-        The message is cut, never the fix.
+        Only the message is truncated, never the fix.
         """
         room = limit - len(self.reason.fix) - 4
         message = self.message.strip().rstrip(".")
@@ -121,14 +118,14 @@ def workload_end(
     pods: Iterable[Manifest],
     containers: Collection[str] | None = None,
 ) -> PodEnd | None:
-    """Say why a Deployment or Job does not get on; None while nothing is known to be wrong.
+    """Return why a Deployment or Job makes no progress; None if no problem is known.
 
-    The newest pod counts first. A pod that failed before another one became ready is history.
+    The newest pod counts first. A failed pod that is older than a ready one is ignored.
 
     Args:
         workload: The Deployment or Job.
-        pods: Its pods, those of other templates or attempts left out.
-        containers: Containers whose end counts; all if None. Injected sidecars are none of ours.
+        pods: Its pods, without those of other templates or attempts.
+        containers: Containers whose end counts, without injected sidecars; None: all.
 
     """
     if (late := _deadline(workload)) is not None:
@@ -144,37 +141,35 @@ def workload_end(
 
 
 def pod_end(pod: Manifest, containers: Collection[str] | None = None) -> PodEnd | None:
-    """Say why a pod ended, or why it does not start; None while nothing is known to be wrong.
+    """Return why a pod ended, or does not start; None if no problem is known.
 
     Args:
         pod: The pod.
-        containers: Containers whose end counts; all if None.
+        containers: Containers whose end counts; None: all.
 
     """
     status = pod.get("status") or {}
     over = status.get("phase") == "Failed"
-    # Kubernetes ended it; how its containers took that says nothing.
+    # Kubernetes ended the pod, so how its containers ended has no meaning.
     if (over and status.get("reason")) or status.get("reason") == _EVICTED:
         return _failed(status)
     for ended in terminations(pod):
         if ended.exit_code == 0 or (containers is not None and ended.container not in containers):
             continue
-        stopped = (
-            ended.exit_code == Exit.STOPPED and not ended.said and asked_to_end(pod) is not None
-        )
-        outside = stopped or ended.reason == _LOST
-        if not outside and not _killed(ended, pod):
+        silent = ended.exit_code == Exit.STOPPED and not ended.said
+        disrupted = (silent and asked_to_end(pod) is not None) or ended.reason == _LOST
+        if not disrupted and not _killed(ended, pod):
             return _container_end(ended)
-        # The kubelet says that it evicts a pod when the pod's containers are gone, not before.
+        # The kubelet reports an eviction only after the pod's containers have ended.
         if over or ended.again:
-            return _ended_from_outside(ended, pod) if outside else _killed_end(ended, pod)
+            return _disrupted_end(ended, pod) if disrupted else _killed_end(ended, pod)
     return _failed(status) if over else _waiting(pod)
 
 
 def terminations(pod: Manifest) -> list[Termination]:
     """Return how the pod's containers ended, init containers first.
 
-    A container that was started again counts by its last end, until it is ready.
+    A restarted container counts by its last end until it is ready.
     """
     found = []
     for status in _statuses(pod):
@@ -197,29 +192,23 @@ def terminations(pod: Manifest) -> list[Termination]:
 
 
 def _killed(ended: Termination, pod: Manifest) -> bool:
-    """Tell whether a container was killed and nothing says why: containerd sometimes loses the
-    reason OOMKilled.
-    """
+    """Return whether a container was killed without a reason: containerd may lose OOMKilled."""
     silent = ended.reason != "OOMKilled" and not ended.said
     return ended.exit_code == _KILLED and silent and not _probed(pod, ended.container)
 
 
 def _killed_end(ended: Termination, pod: Manifest) -> PodEnd:
-    """Read a container that was killed: besides the kernel and probes only the end of its pod
-    does that.
-    """
-    return _out_of_memory(ended) if asked_to_end(pod) is None else _ended_from_outside(ended, pod)
+    """Read a killed container: besides the kernel and probes, only the end of its pod kills it."""
+    return _out_of_memory(ended) if asked_to_end(pod) is None else _disrupted_end(ended, pod)
 
 
-def _ended_from_outside(ended: Termination, pod: Manifest) -> PodEnd:
-    """Read a container whose pod was deleted, evicted or preempted, or which was gone with its
-    node.
-    """
+def _disrupted_end(ended: Termination, pod: Manifest) -> PodEnd:
+    """Read a container whose pod was deleted, evicted or preempted, or that its node lost."""
     found = _condition(pod, "DisruptionTarget", "True") or {}
     why = f"{found.get('reason') or 'Deleted'}: {found.get('message') or 'the pod was deleted'}"
     if ended.reason == _LOST and asked_to_end(pod) is None:
         why = f"{_LOST}: {ended.log[:_TEXT_LIMIT] or 'the container was gone'}"
-    text = f"The container {ended.container} was killed, for its pod was ended from outside: {why}"
+    text = f"The container {ended.container} was killed with its pod: {why}"
     return PodEnd(PodReason.POD_FAILED, text, ended.container, ended.exit_code)
 
 
@@ -231,25 +220,25 @@ def _out_of_memory(ended: Termination) -> PodEnd:
 
 
 def _container_end(ended: Termination) -> PodEnd:
-    said, words = ended.said.get("reason"), ended.said.get("message")
-    words = words if isinstance(words, str) else ""
-    if isinstance(said, str) and said in _PROGRAMS:
-        return PodEnd(_PROGRAMS[said], words or said, ended.container, ended.exit_code)
+    reason, text = ended.said.get("reason"), ended.said.get("message")
+    text = text if isinstance(text, str) else ""
+    if isinstance(reason, str) and reason in _PROGRAMS:
+        return PodEnd(_PROGRAMS[reason], text or reason, ended.container, ended.exit_code)
     log = ended.log[-_LOG_LIMIT:]
     if ended.reason == "OOMKilled":
         return _out_of_memory(ended)
     message = f"The container {ended.container} ended with exit code {ended.exit_code}"
     return PodEnd(
         PodReason.CONTAINER_FAILED,
-        f"{message}: {words}" if words else f"{message}.",
+        f"{message}: {text}" if text else f"{message}.",
         ended.container,
         ended.exit_code,
-        "" if words else log,
+        "" if text else log,
     )
 
 
 def _failed(status: Manifest) -> PodEnd:
-    """Read a pod that Kubernetes ended as a whole: an eviction, a node that went away."""
+    """Read a pod that Kubernetes ended as a whole, by an eviction or because its node was lost."""
     word, message = str(status.get("reason") or ""), str(status.get("message") or "")
     text = f"The pod failed: {word} {message}".strip().rstrip(":")
     if word != _EVICTED:
@@ -258,14 +247,11 @@ def _failed(status: Manifest) -> PodEnd:
 
 
 def _waiting(pod: Manifest) -> PodEnd | None:
-    """Read what the kubelet and the scheduler say of a pod that does not start."""
+    """Read why a pod does not start, from the kubelet and the scheduler."""
     for status in _statuses(pod):
         waiting = (status.get("state") or {}).get("waiting") or {}
-        word, message, name = (
-            waiting.get("reason") or "",
-            waiting.get("message") or "",
-            str(status.get("name", "")),
-        )
+        word, message = waiting.get("reason") or "", waiting.get("message") or ""
+        name = str(status.get("name", ""))
         if word in _PULL:
             text = f"{status.get('image')} (pull secrets: {_pull_secrets(pod)}): {message or word}"
             return PodEnd(PodReason.IMAGE_PULL_FAILED, text, name, ended=False)
@@ -281,7 +267,7 @@ def _waiting(pod: Manifest) -> PodEnd | None:
 
 
 def _refused(workload: Manifest) -> PodEnd | None:
-    """Read why a Deployment's pods cannot be created. Of a Job, only events say it."""
+    """Read why a Deployment's pods cannot be created. For a Job, only events have the reason."""
     found = _condition(workload, "ReplicaFailure", "True")
     if found is None:
         return None
@@ -289,22 +275,22 @@ def _refused(workload: Manifest) -> PodEnd | None:
 
 
 def not_created(message: str) -> PodEnd:
-    """Say why Kubernetes cannot create a pod, from what it says."""
+    """Return why Kubernetes cannot create a pod, from its message."""
     reason = PodReason.QUOTA_EXCEEDED if "exceeded quota" in message else PodReason.POD_REFUSED
     return PodEnd(reason, message, ended=False)
 
 
 def _deadline(workload: Manifest) -> PodEnd | None:
-    """Read a Job that took longer than it may; its pods were ended for that, whatever they say."""
+    """Read a Job that exceeded its deadline, which ended its pods, whatever their statuses say."""
     condition = _job_failure(workload)
     if condition is None or condition.get("reason") != "DeadlineExceeded":
         return None
-    message = condition.get("message") or "The Job took longer than it may."
+    message = condition.get("message") or "The Job exceeded its deadline."
     return PodEnd(PodReason.DEADLINE_EXCEEDED, message)
 
 
 def _job_end(workload: Manifest) -> PodEnd | None:
-    """Read a failed Job whose pods say nothing."""
+    """Read a failed Job whose pods have no reason."""
     condition = _job_failure(workload)
     if condition is None:
         return None
@@ -320,10 +306,7 @@ def _said(text: str) -> dict[str, Any]:
         return {}
     try:
         said = json.loads(text)
-    except (
-        ValueError,
-        RecursionError,
-    ):  # the text is the container's, and the container may be anyone's
+    except (ValueError, RecursionError):  # the container, which wrote the text, is untrusted
         return {}
     return said if isinstance(said, dict) else {}
 
@@ -340,7 +323,7 @@ def _condition(of: Manifest, type_: str, status: str) -> dict[str, Any] | None:
 
 
 def _pull_secrets(pod: Manifest) -> str:
-    """Return the names of a pod's pull secrets. The kubelet passes over one that is not there."""
+    """Return the names of a pod's pull secrets; the kubelet skips a missing one."""
     named = (pod.get("spec") or {}).get("imagePullSecrets") or []
     return ", ".join(str(each.get("name")) for each in named) or "none"
 
@@ -355,7 +338,7 @@ def _phase(pod: Manifest) -> str:
 
 
 def is_ready(pod: Manifest) -> bool:
-    """Tell whether a pod is ready."""
+    """Return whether a pod is ready."""
     return _condition(pod, "Ready", "True") is not None
 
 

@@ -1,6 +1,6 @@
-"""Clean what a pod, or a controller about it, says: no credentials, no invisible characters. Pure.
+"""Remove credentials and invisible characters from messages in owned objects' statuses. Pure.
 
-Done once, where owned objects are observed; what the texts mean belongs to `pod_state`.
+Done once, where owned objects are observed.
 """
 
 import json
@@ -14,24 +14,22 @@ __all__ = ["cleaned"]
 Manifest = dict[str, Any]
 _REASONS = frozenset(map(str, PodReason))
 _KEYS = frozenset({"reason", "message", "dataset", "digest", "rows"})
-"""What our programs say; a name in a stranger's object may be anything."""
+"""The keys of our programs' messages; in other programs' objects a key may be any text."""
 
 
 def cleaned(manifest: Manifest, words: Words) -> Manifest:
-    """Return an owned object whose status holds only clean texts; the object itself if it says
-    nothing.
-    """
+    """Return an owned object with cleaned messages in its status; itself if it has none."""
     status = manifest.get("status")
-    if not isinstance(status, dict) or not _says(status):
+    if not isinstance(status, dict) or not _has_message(status):
         return manifest
     return manifest | {"status": _clean(status, words)}
 
 
-def _says(value: Any) -> bool:
-    """Tell whether there is a message anywhere in a status."""
+def _has_message(value: Any) -> bool:
+    """Return whether there is a message anywhere in a status."""
     if isinstance(value, dict):
-        return bool(value.get("message")) or any(map(_says, value.values()))
-    return isinstance(value, list) and any(map(_says, value))
+        return bool(value.get("message")) or any(map(_has_message, value.values()))
+    return isinstance(value, list) and any(map(_has_message, value))
 
 
 def _clean(value: Any, words: Words) -> Any:
@@ -48,13 +46,11 @@ def _clean(value: Any, words: Words) -> Any:
 
 
 def _message(text: str, words: Words) -> str:
-    """Clean a message. That of one of our programs is JSON, and its reason is what decisions
-    rest on.
-    """
+    """Clean a message; that of our programs is JSON, whose reason decisions depend on."""
     if text.lstrip().startswith("{"):
         try:
             return json.dumps(_said(json.loads(text), words), ensure_ascii=False)
-        except (ValueError, RecursionError):  # it only looks like JSON, or is hostile
+        except (ValueError, RecursionError):  # it is not JSON after all, or hostile
             pass
     return words(text, lines=True)
 

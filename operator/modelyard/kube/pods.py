@@ -1,6 +1,4 @@
-"""What every generated pod has: security, environment, volumes. Which containers it has does not
-belong here.
-"""
+"""What every generated pod has: security, environment, volumes, labels. Pure."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -50,10 +48,10 @@ DEFAULT_RESOURCES: dict[str, dict[str, Any]] = {
 }
 STORAGE = "ephemeral-storage"
 DEFAULT_STORAGE = "20Gi"
-"""How much a pod may write to one of its folders."""
+"""The size limit of each of a pod's volumes."""
 
 _BASE_ENV = {
-    "HOME": "/tmp",  # noqa: S108 - an emptyDir of the pod, the only place it may write to besides /modelyard
+    "HOME": "/tmp",  # noqa: S108 - an emptyDir of the pod; only it and /modelyard are writable
     "PYTHONUNBUFFERED": "1",
     "MLFLOW_DISABLE_TELEMETRY": "true",
 }
@@ -69,24 +67,25 @@ _STORE_OPTIONAL = (
 
 @dataclass(frozen=True)
 class Runtime:
-    """What training and serving pods run: the image, when it is pulled, modelyard's own version."""
+    """The image of training and serving pods, its pull policy, and modelyard's version."""
 
     image: str
     pull_policy: str
     version: str
     pull_secrets: tuple[str, ...] = ()
-    """Names of Secrets, in the namespace of each pod, by which it may be pulled."""
+    """Names of pull secrets, in the namespace of each pod."""
 
 
 def literal(text: str) -> str:
-    """Return what the kubelet makes this text of, in a command or an environment: it expands
-    `$(NAME)`, also from a Secret, and `$$`.
+    """Escape a text for a command or an environment variable.
+
+    The kubelet expands `$(NAME)`, also from a Secret, and `$$`.
     """
     return text.replace("$", "$$")
 
 
 def env(values: Mapping[str, str]) -> list[dict[str, str]]:
-    """Return a container's environment: what every pod of ours has, and these, as they are."""
+    """Return a container's environment: that of all our pods, and these values unexpanded."""
     return [
         {"name": name, "value": literal(value)}
         for name, value in (_BASE_ENV | dict(values)).items()
@@ -99,11 +98,10 @@ def connection(secret: str = CONNECTION_SECRET) -> list[dict[str, Any]]:
 
 
 def store_keys(secret: str) -> list[dict[str, Any]]:
-    """Return the environment that leads to S3, key by key: what else is in the Secret does not
-    reach the container.
+    """Return the environment for S3, key by key, without the Secret's other keys.
 
-    For programs that are to do what we wrote, whoever may write the Secret: with `envFrom` a key
-    such as PYTHONWARNINGS or LD_PRELOAD has Python run something else before it runs us.
+    For programs that must run our code only, whoever may write the Secret: with `envFrom`, a key
+    such as PYTHONWARNINGS or LD_PRELOAD could make Python run other code first.
     """
     return [_secret_key(secret, name) for name in _STORE] + [
         _secret_key(secret, name, optional=True) for name in _STORE_OPTIONAL
@@ -111,9 +109,7 @@ def store_keys(secret: str) -> list[dict[str, Any]]:
 
 
 def store_reach(secret: str) -> list[dict[str, Any]]:
-    """Return the environment that says what a namespace may read of S3, for programs that are
-    given an address by a user.
-    """
+    """Return the environment with what a namespace may read in S3, for users' addresses."""
     return [
         _secret_key(secret, name, optional=True)
         for name in ("MODELYARD_BUCKET", "MODELYARD_READ_BUCKETS")
@@ -130,12 +126,11 @@ def pull_secrets(*names: str) -> list[dict[str, str]]:
 
 
 def resources(wanted: Resources) -> dict[str, Any]:
-    """Return a container's resources: the user's, with ours for what is missing; memory always has
-    a limit.
+    """Return a container's resources: the user's, and defaults for missing ones.
 
-    A request without its limit raises ours to itself where it is larger. A limit without its
-    request is left to Kubernetes, which requests as much. The processor has no limit of ours: it
-    would only slow down.
+    Memory always has a limit: the default, or a larger request. For a limit without a request,
+    Kubernetes requests the same amount. There is no default CPU limit, which would only slow the
+    container down.
     """
     requests, limits = dict(wanted.requests), dict(wanted.limits)
     if "cpu" not in requests and "cpu" not in limits:
@@ -154,9 +149,7 @@ def _larger(ours: str, theirs: int | str) -> int | str:
 def scratch_volumes(
     tmp: int | str = DEFAULT_STORAGE, data: int | str = DEFAULT_STORAGE
 ) -> list[dict[str, Any]]:
-    """Return the two places that a pod may write to, each with the size at which Kubernetes ends
-    the pod.
-    """
+    """Return a pod's two writable volumes; Kubernetes ends the pod when one exceeds its size."""
     return [
         {"name": name, "emptyDir": {"sizeLimit": size}}
         for name, size in (("tmp", tmp), ("modelyard", data))
@@ -164,12 +157,12 @@ def scratch_volumes(
 
 
 def scratch_mounts() -> list[dict[str, Any]]:
-    """Return where they are mounted."""
+    """Return the mounts of `scratch_volumes`."""
     return [{"name": "tmp", "mountPath": "/tmp"}, {"name": "modelyard", "mountPath": "/modelyard"}]  # noqa: S108 - see above
 
 
 def labels(uid: str, component: str, **more: str) -> dict[str, str]:
-    """Return a child's labels: who owns it, what it is."""
+    """Return the labels of an owned object: its owner and its component."""
     return {
         MANAGED_BY: FIELD_MANAGER,
         "app.kubernetes.io/name": "modelyard",
@@ -180,6 +173,6 @@ def labels(uid: str, component: str, **more: str) -> dict[str, str]:
 
 
 def owner(kind: str, name: str, uid: str) -> list[dict[str, Any]]:
-    """Return the owner reference by which a child goes with its object."""
+    """Return the controller reference of an owned object, deleted together with its owner."""
     reference = {"apiVersion": "modelyard.io/v1alpha1", "kind": kind, "name": name, "uid": uid}
     return [reference | {"controller": True, "blockOwnerDeletion": True}]

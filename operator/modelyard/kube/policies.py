@@ -1,8 +1,6 @@
-"""Whether the admission policies are in force: the specs that stand in the cluster against those
-that were installed. Pure.
+"""Whether the admission policies are in force: the specs in the cluster against the installed ones.
 
-The chart says what it installed, as hashes, in the operator's setting `policies`. Reading the
-objects does not belong here (`adapters.kubernetes_policies`).
+The chart passes hashes of the installed specs in the operator's setting `policies`. Pure.
 """
 
 import hashlib
@@ -33,27 +31,25 @@ NAMES = (
     "names",
     "operator-fence",
 )
-"""The policies of the chart; each one's object is named after the release, such as
-`modelyard-promote`.
-"""
+"""The chart's policies; their objects are prefixed with the release, as `modelyard-promote`."""
 _DEFAULTS: Mapping[str, Any] = {
     "matchPolicy": "Equivalent",
     "namespaceSelector": {},
     "objectSelector": {},
     "scope": "*",
 }
-"""What the API server writes into a spec that leaves it out."""
+"""The API server's defaults for missing fields of a spec."""
 _ESCAPED = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026"}
 
 
 def expected(setting: str) -> dict[str, tuple[str, str]]:
-    """Read the setting: the hashes of policy and binding, by the name of both.
+    """Parse the setting: the hashes of policy and binding by their name.
 
     Args:
-        setting: `name=<policy>/<binding>`, separated by commas; empty when none is installed.
+        setting: `name=<policy>/<binding>`, separated by commas; empty if none is installed.
 
     Raises:
-        ValueError: It is something else.
+        ValueError: It is malformed.
 
     """
     out = {}
@@ -77,11 +73,11 @@ def fingerprint(spec: Any) -> str:
 def problem(
     policy: Mapping[str, Any] | None, binding: Mapping[str, Any] | None, wanted: tuple[str, str]
 ) -> str | None:
-    """Say why a policy is not in force as it was installed; None when it is.
+    """Return why a policy is not in force as it was installed; None if it is.
 
     Args:
-        policy: The ValidatingAdmissionPolicy; None when there is none.
-        binding: Its binding; None when there is none.
+        policy: The ValidatingAdmissionPolicy; None if there is none.
+        binding: Its binding; None if there is none.
         wanted: The hashes of their specs.
 
     """

@@ -31,10 +31,9 @@ _FINEST, _GREATEST = Decimal("1e-9"), Decimal(2**63 - 1)
 
 
 def quantity(value: Any) -> Decimal | None:
-    """Return a quantity as the API server keeps it: rounded up to billionths, and no more than 63
-    bits.
+    """Return a quantity as the API server stores it; None if it is not a quantity.
 
-    None: it is no quantity.
+    The API server rounds up to billionths, and limits the value to 63 bits.
     """
     match = _QUANTITY.fullmatch(str(value))
     if match is None:

@@ -1,10 +1,9 @@
-"""Tags that follow a spec: which to set, and which to take away again. Pure; whose tags they are on
-is decided elsewhere.
+"""Tags in MLflow that follow a spec: which to set, and which to delete. Pure.
 
-Others may set tags on the same object in MLflow, and those stay. So what we set is remembered
-beside it, in a tag of ours that holds a short digest of each key (keys themselves may be too long
-for one value). It is written before what it speaks of and corrected after it: a crash in between
-leaves a record that names too much, never too little.
+Other clients may set tags on the same object, and theirs stay. So the keys that we set are recorded
+in a tag of their own, as a short digest of each (the keys may be too long for one value). The
+record is written before the tags and corrected after them: after a crash in between it names too
+many keys, never too few.
 """
 
 import hashlib
@@ -21,9 +20,9 @@ def missing(
     """Return the tags to set, the record first.
 
     Args:
-        wanted: All tags that there should be.
-        ours: Those of them that follow the spec, and go when it says them no more.
-        there: The tags as they are.
+        wanted: All tags that should exist.
+        ours: The keys among them that follow the spec, and are deleted with it.
+        there: The existing tags.
 
     """
     changed = {key: value for key, value in wanted.items() if there.get(key) != value}
@@ -36,15 +35,13 @@ def missing(
 
 
 def stale(ours: Iterable[str], there: Mapping[str, str]) -> tuple[str, ...]:
-    """Return the keys that we set once and that the spec says no more."""
+    """Return the keys that we set and that the spec no longer has."""
     wanted, old = set(ours), _record(there)
     return tuple(sorted(key for key in there if key not in wanted and _digest(key) in old))
 
 
 def recorded(keys: Iterable[str]) -> dict[str, str]:
-    """Return the record of these keys, for an object that is being created with them; nothing
-    when there are none.
-    """
+    """Return the record tag for an object created with these keys; empty without keys."""
     record = " ".join(sorted(map(_digest, keys)))
     return {RECORD_TAG: record} if record else {}
 

@@ -95,6 +95,6 @@ def controller(runtime: Runtime) -> Controller[RegisteredModel, Observation, Reg
         ),
         survives_refusals=True,
         reads_last=_READS_LAST,
-        ended=history.ended,
+        finished=history.finished,
         announced=announced,
     )

@@ -28,7 +28,7 @@ from modelyard.registered_model.observation import Evidence, RecordSeen
 from modelyard.registered_model.record import chain
 from modelyard.registered_model.restored import stage_of
 from modelyard.registered_model.view import identity_of
-from modelyard.traffic import Answered, Seen, Split, Traffic, Watched
+from modelyard.traffic import Answered, Split, SplitObservation, Traffic, Watched
 
 __all__ = ["answered", "creation_errors", "gather", "heard", "kept_analyses", "recorded", "splits"]
 
@@ -155,9 +155,9 @@ async def splits(
     progress: dict[str, str],
     traffic: Traffic,
     now: datetime,
-) -> dict[str, Seen]:
+) -> dict[str, SplitObservation]:
     """Return what the stable pods say of rollouts, by stage."""
-    found: dict[str, Seen] = {}
+    found: dict[str, SplitObservation] = {}
     for name, stage in model.status.stages.items():
         spec, stable = model.spec.stages.get(name), stage.effective
         if stage.rollout is None or stable is None or spec is None or spec.rollout is None:

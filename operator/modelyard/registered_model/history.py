@@ -19,7 +19,7 @@ from modelyard.api.registered_model import (
     StageStatus,
 )
 from modelyard.api.text import printable
-from modelyard.controller import Ended
+from modelyard.controller import Finished
 from modelyard.plan import Event, Manifest
 from modelyard.registered_model.gates.judging import asks_people
 from modelyard.registered_model.view import StageView
@@ -28,9 +28,9 @@ __all__ = [
     "AFTER_THE_SWITCH",
     "LENGTH",
     "aborted",
-    "ended",
     "entry",
     "event",
+    "finished",
     "gained",
     "outcome",
     "override_ended",
@@ -278,7 +278,7 @@ def gained(before: Manifest, after: Manifest) -> Iterator[Manifest]:
     return (each for each in after.get("history") or [] if each not in known)
 
 
-def ended(before: Manifest, after: Manifest) -> Iterator[Ended]:
+def finished(before: Manifest, after: Manifest) -> Iterator[Finished]:
     """Return the changes of stages that a status says have ended, and the one before it did not.
 
     Args:
@@ -287,4 +287,4 @@ def ended(before: Manifest, after: Manifest) -> Iterator[Ended]:
 
     """
     for each in gained(before, after):
-        yield Ended(each["outcome"], each.get("durationSeconds"))
+        yield Finished(each["outcome"], each.get("durationSeconds"))

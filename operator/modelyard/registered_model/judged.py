@@ -16,7 +16,7 @@ from modelyard.registered_model import build, ramp
 from modelyard.registered_model.judgement import Judgement, sees, verdict
 from modelyard.registered_model.progress import Progress, advanced, begun, key
 from modelyard.registered_model.view import StageView
-from modelyard.traffic import Seen
+from modelyard.traffic import SplitObservation
 
 __all__ = ["KEY", "Said", "intervals", "kept", "said", "unkept"]
 
@@ -73,7 +73,7 @@ def said(view: StageView, hold: timedelta | None = None, left: timedelta = timed
     state = view.status.rollout
     if state is not None and ramp.weight(view.canary.whole, state.index) == 0:
         return Said("The analysis begins with the first weight above 0.")
-    seen = view.evidence.split.get(view.name) or Seen()
+    seen = view.evidence.split.get(view.name) or SplitObservation()
     old = begun(
         key(asked, candidate.runtime.identity, view.attempt), view.evidence.progress.get(view.name)
     )
@@ -128,7 +128,7 @@ def _waits(view: StageView, progress: Progress, asked: Analysis) -> str:
     return ""
 
 
-def _advanced(view: StageView, old: Progress, seen: Seen, asked: Analysis) -> Progress:
+def _advanced(view: StageView, old: Progress, seen: SplitObservation, asked: Analysis) -> Progress:
     state = view.status.rollout
     if seen.interval is None or state is None or view.canary is None:
         return old
@@ -161,7 +161,9 @@ def _holds(found: Judgement, asked: Analysis) -> bool:
     return holds.get(found.verdict, False)
 
 
-def _sees(seen: Seen, asked: Analysis, progress: Progress, hold: timedelta, left: timedelta) -> str:
+def _sees(
+    seen: SplitObservation, asked: Analysis, progress: Progress, hold: timedelta, left: timedelta
+) -> str:
     """Return what the hold will have seen at its end, extrapolated from the requests so far."""
     passed = (hold - left).total_seconds()
     if passed <= 0 or not seen.candidate.requests:

@@ -15,7 +15,7 @@ from modelyard.kube.names import CONNECTION_SECRET
 from modelyard.plan import Manifest
 from modelyard.ports import ArtifactTree, TrackedModel, TrackedRun, TrackedVersion
 from modelyard.registered_model.declarations import Declaration
-from modelyard.traffic import Answered, Seen
+from modelyard.traffic import Answered, SplitObservation
 
 __all__ = ["Artifacts", "Evidence", "Observation", "RecordSeen", "Source", "is_empty"]
 
@@ -82,7 +82,7 @@ class Evidence:
     approvals: tuple[ModelApproval, ...] = ()
     unguarded: str | None = None
     answered: Mapping[str, Answered] = field(default_factory=dict)
-    split: Mapping[str, Seen] = field(default_factory=dict)
+    split: Mapping[str, SplitObservation] = field(default_factory=dict)
     progress: Mapping[str, str] = field(default_factory=dict)
 
 
