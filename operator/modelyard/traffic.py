@@ -55,6 +55,7 @@ class Arm:
         refusals: Requests that it answered with 400 to 499.
         latency: The other answers, counted by the number of the edge that bounds their duration
             (`wire.LATENCY_EDGES`).
+        drawn: Draws of the version, counted before its answers; 0 of older runtimes.
 
     """
 
@@ -62,6 +63,7 @@ class Arm:
     failures: int = 0
     refusals: int = 0
     latency: Mapping[int, int] = field(default_factory=dict)
+    drawn: int = 0
 
 
 @dataclass(frozen=True)

@@ -169,7 +169,14 @@ def test_the_revision_is_the_least_of_those_that_live(tmp_path: Path):
 
 def splitter(traffic: Traffic) -> Splitter:
     limits = Limits(body=1, one=1, work=1, held=1, connections=1)
-    found = Splitter("fraud", "v3", traffic.arms, Forwarder("v3", "{name}:80", limits), 3.0)
+    found = Splitter(
+        "fraud",
+        "v3",
+        traffic.arms,
+        traffic.callers,
+        Forwarder("v3", "{name}:80", limits),
+        longest=3.0,
+    )
     asyncio.run(found.apply(RULE))
     return found
 

@@ -196,9 +196,11 @@ def _arm(found: Any) -> Arm | None:
         or not all(map(_is_count, latency.values()))
     ):
         return None
-    return Arm(
-        requests, failures, refusals, {_NUMBERS[key]: count for key, count in latency.items()}
-    )
+    drawn = found.get("drawn", 0)
+    if not _is_count(drawn):
+        return None
+    by_edge = {_NUMBERS[key]: count for key, count in latency.items()}
+    return Arm(requests, failures, refusals, by_edge, drawn)
 
 
 # The bucket numbers as JSON keys, which are always text.

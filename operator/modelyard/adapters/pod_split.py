@@ -138,6 +138,7 @@ def _not_less(old: Arm, new: Arm) -> bool:
         (old.requests, new.requests),
         (old.failures, new.failures),
         (old.refusals, new.refusals),
+        (old.drawn, new.drawn),
     )
     buckets = ((count, new.latency.get(number, 0)) for number, count in old.latency.items())
     return all(before <= after for before, after in (*counts, *buckets))
@@ -153,6 +154,7 @@ def _plus(total: Arm, now: Arm, before: Arm | None = None) -> Arm:
         total.failures + now.failures - old.failures,
         total.refusals + now.refusals - old.refusals,
         {number: total.latency.get(number, 0) + more.get(number, 0) for number in numbers},
+        total.drawn + now.drawn - old.drawn,
     )
 
 

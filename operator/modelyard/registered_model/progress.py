@@ -290,10 +290,7 @@ def _split(old: SplitShare, interval: Interval, weight: int) -> SplitShare:
     """Return the split after one more interval; at weights 0 and 100 no draw takes place."""
     if not 0 < weight < 100:
         return old
-    drawn, others = (
-        min(max(interval.candidate.requests, 0), _TOTAL),
-        min(max(interval.stable.requests, 0), _TOTAL),
-    )
+    drawn, others = (min(max(each, 0), _TOTAL) for each in _draws(interval))
     share, both = weight / 100, min(drawn + others, _TOTAL)
     more = _tested(old.more, Counts(drawn, both), Limit(0, share))
     less = _tested(old.less, Counts(others, both), Limit(0, 1 - share))
@@ -304,6 +301,17 @@ def _split(old: SplitShare, interval: Interval, weight: int) -> SplitShare:
         requests=_total(old.requests, both),
         expected=min(old.expected + share * both, float(_TOTAL)),
     )
+
+
+def _draws(interval: Interval) -> tuple[int, int]:
+    """Return the draws of the candidate and of the stable version; of older runtimes the answers.
+
+    A candidate that hangs is drawn long before its requests are counted.
+    """
+    candidate, stable = interval.candidate, interval.stable
+    if candidate.drawn or stable.drawn:
+        return candidate.drawn, stable.drawn
+    return candidate.requests, stable.requests
 
 
 def _tested(old: _Tested, counts: Counts, limit: Limit) -> _Tested:

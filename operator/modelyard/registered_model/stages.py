@@ -1,13 +1,13 @@
 """The decisions about all stages of a model, within the places that the history has. Pure."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 
 from modelyard.api.model_status import STAGES
 from modelyard.api.registered_model import RegisteredModel, StageStatus, VersionStatus
 from modelyard.kube.pods import Runtime
-from modelyard.plan import Apply, Delete, Manifest
-from modelyard.registered_model import build, record, serving
+from modelyard.plan import Apply, Delete, Manifest, Tell
+from modelyard.registered_model import build, record, serving, split
 from modelyard.registered_model.build import Surroundings
 from modelyard.registered_model.observation import Observation
 from modelyard.registered_model.restored import stage_of
@@ -56,13 +56,18 @@ def decide_stages(
             blocker = record.full(model.metadata.name, view.desired, recorded)
             decision = StageDecision(
                 view.status.model_copy(update={"blocked": blocker}),
-                _healed(view),
+                (*_without_weight(view), *_healed(view)),
                 requeue_after=record.RETRY,
             )
         room -= decision.entry is not None
         views.append(view)
         decisions[name] = decision
     return views, decisions
+
+
+def _without_weight(view: StageView) -> Iterable[Tell]:
+    """Return what takes all requests from a candidate whose end cannot be recorded yet."""
+    return split.tells(view.of_kind("Pod"), None) if view.status.rollout is not None else ()
 
 
 def _healed(view: StageView) -> tuple[Apply | Delete, ...]:

@@ -88,7 +88,12 @@ class App:
         self.traffic = Traffic(identity.version, identity.runtime)
         forwarder = Forwarder(identity.version, service, limits)
         self.splitter = Splitter(
-            identity.name, identity.version, self.traffic.arms, forwarder, limits.timeout / 2
+            identity.name,
+            identity.version,
+            self.traffic.arms,
+            self.traffic.callers,
+            forwarder,
+            longest=limits.timeout / 2,
         )
         self.limits = limits
         self.connections: dict[BoundedProtocol, None] = {}

@@ -33,7 +33,7 @@ REVISION = 0
 """Index of the word with the rule's revision; 0 without a rule."""
 _WEIGHT, _KNOWN, _FIRST = range(1, 4)
 """Index of the rule's weight; of 1 once there was a rule; of the first arm."""
-_FAILURES, _REFUSALS, _BUCKETS = range(3)
+_FAILURES, _REFUSALS, _DRAWN, _BUCKETS = range(4)
 _ARM = _BUCKETS + len(EDGES) + 1
 _ANSWERS = tuple(_FIRST + arm * _ARM + _BUCKETS for arm in range(3))
 _BEFORE = _FIRST + 3 * _ARM
@@ -63,6 +63,10 @@ class Arms:
         words[_WEIGHT] = weight
         words[_KNOWN] = words[_KNOWN] or int(revision > 0)
         words[REVISION] = revision
+
+    def drew(self, arm: int) -> None:
+        """Count a draw. Its outcome is counted later: after a timeout, if the version hangs."""
+        self._words[_FIRST + arm * _ARM + _DRAWN] += 1
 
     def answered(self, arm: int, seconds: float) -> None:
         """Count an answer and its latency."""
@@ -131,7 +135,8 @@ def _places() -> Iterator[tuple[str, int]]:
 def _page(arms: Sequence[Sequence[int]]) -> dict[str, Any]:
     sums = [sum(column) for column in zip(*arms, strict=True)] or [0] * _ARM
     return {
-        "requests": sum(sums),
+        "drawn": sums[_DRAWN],
+        "requests": sum(sums) - sums[_DRAWN],
         "failures": sums[_FAILURES],
         "refusals": sums[_REFUSALS],
         "latency": {str(i): count for i, count in enumerate(sums[_BUCKETS:]) if count},
@@ -140,5 +145,5 @@ def _page(arms: Sequence[Sequence[int]]) -> dict[str, Any]:
 
 def _outcomes(words: Sequence[int], arm: int) -> tuple[int, int, int]:
     """Return the numbers of an arm's requests that were answered, failed and were refused."""
-    failures, refusals, *answers = words[_FIRST + arm * _ARM :][:_ARM]
+    failures, refusals, _, *answers = words[_FIRST + arm * _ARM :][:_ARM]
     return sum(answers), failures, refusals

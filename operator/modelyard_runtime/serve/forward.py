@@ -21,6 +21,7 @@ from modelyard_runtime.serve.predictor import Answer
 from modelyard_runtime.serve.reception import PIECE
 from modelyard_runtime.serve.rule import Rule
 from modelyard_runtime.serve.split import Headers
+from modelyard_runtime.serve.values import Refused
 
 if TYPE_CHECKING:
     import aiohttp
@@ -53,6 +54,9 @@ It is a list of allowed headers. A candidate that does not serve callers itself 
 their credentials and cookies, and a request must not set headers of the connection between the
 servers.
 """
+_TRACING = frozenset({b"x-request-id", b"traceparent", b"tracestate"})
+_LONGEST = 1024
+"""Bytes of a trace header: longer ones are not forwarded, nor those with bytes above 127."""
 _CONTENT_TYPE = re.compile(r"[\x21-\x7e][\x20-\x7e]{0,255}")
 _TIMED_OUT = 408
 """From the candidate: a failure, because this server had the whole body when it forwarded it."""
@@ -60,6 +64,10 @@ _TIMED_OUT = 408
 
 class Failed(Exception):
     """The candidate did not answer this request, or not as it should."""
+
+
+class NoMemory(Exception):
+    """This pod has no memory for the candidate's answer."""
 
 
 class Passed(NamedTuple):
@@ -129,6 +137,7 @@ class Forwarder:
         Raises:
             Failed: There is no answer in time, or it is not the candidate's; or the candidate was
                 unreachable a moment ago.
+            NoMemory: This pod has no memory for the answer beside the request.
 
         """
         if rule.revision != self._revision:  # the candidate may have changed
@@ -141,6 +150,10 @@ class Forwarder:
         try:
             async with asyncio.timeout(seconds):
                 answer, took = await self._tried(rule, asked, min(_CONNECT_SECONDS, seconds / 2))
+        except Refused as error:  # of this pod's own memory, which says nothing of the candidate
+            asked.held.exchange(size)
+            circuit.reached()
+            raise NoMemory(one_line(error)) from error
         except Exception as error:
             asked.held.exchange(size)
             if self._broken(error):
@@ -191,7 +204,7 @@ class Forwarder:
         passed = {
             name.decode("ascii"): value.decode("utf-8", "replace")
             for name, value in asked.headers
-            if name in _PASSED
+            if name in _PASSED and (name not in _TRACING or _is_short(value))
         }
         passed[FORWARDED_HEADER] = self._version
         url = f"http://{self._address.replace('{name}', rule.candidate)}{asked.path}"
@@ -320,3 +333,8 @@ def _took(headers: "CIMultiDictProxy[str]", longest: float) -> float | None:
     except ValueError:
         return None
     return seconds if 0 <= seconds <= longest else None
+
+
+def _is_short(value: bytes) -> bool:
+    """Tell whether a trace header fits in what a server reads at once, however it is encoded."""
+    return len(value) <= _LONGEST and value.isascii()

@@ -6,10 +6,12 @@ A request that the candidate fails is answered here, and counted for the candida
 import asyncio
 import random
 import time
+from hashlib import blake2b
 
 from modelyard_runtime.outcome import one_line
 from modelyard_runtime.serve.arms import CANDIDATE, INVITED, STABLE, Arms
-from modelyard_runtime.serve.forward import Failed, Forwarder, Passed
+from modelyard_runtime.serve.callers import Callers
+from modelyard_runtime.serve.forward import Failed, Forwarder, NoMemory, Passed
 from modelyard_runtime.serve.predictor import Answer
 from modelyard_runtime.serve.rule import Rule
 from modelyard_runtime.serve.split import Drawn, Headers, Split
@@ -17,7 +19,6 @@ from modelyard_runtime.serve.split import Drawn, Headers, Split
 __all__ = ["Splitter"]
 
 _REFUSED, _FAILED = 400, 500
-_KEYS = 10_000
 _QUIET = 10.0
 """Seconds between two log lines about failures of a candidate."""
 
@@ -26,7 +27,14 @@ class Splitter:
     """Splits the requests of one worker. Used only in the event loop."""
 
     def __init__(
-        self, name: str, version: str, arms: Arms, forwarder: Forwarder, longest: float
+        self,
+        name: str,
+        version: str,
+        arms: Arms,
+        callers: Callers,
+        forwarder: Forwarder,
+        *,
+        longest: float,
     ) -> None:
         """Start without a rule.
 
@@ -34,6 +42,7 @@ class Splitter:
             name: The model's name.
             version: The version of this server.
             arms: The counters.
+            callers: The users that are no longer counted, under `sticky`.
             forwarder: Asks the candidate.
             longest: Most seconds for either version's answer, unless the rule has less: half the
                 time limit of a prediction. So a failing candidate delays a caller by at most this;
@@ -48,9 +57,7 @@ class Splitter:
         self._forwarder = forwarder
         self._longest = self._allowed = longest
         """Seconds after which an answer counts as a failure: `longest`, or the rule's if lower."""
-        self._failed: dict[int, None] = {}
-        """Keys of users with a failed request in this rollout, the oldest first."""
-        self._rollout = ("", "")
+        self._callers = callers
         self._said = -_QUIET
 
     async def apply(self, rule: Rule | None) -> None:
@@ -72,9 +79,9 @@ class Splitter:
             self._arms.begin(0, 0)
             print("traffic: no rule, this pod answers all requests", flush=True)
             return
-        if (rollout := (rule.version, rule.runtime)) != self._rollout:
-            self._rollout = rollout
-            self._failed.clear()
+        if rule.header is not None or rule.cookie is not None:
+            rollout = blake2b(f"{rule.version} {rule.runtime}".encode(), digest_size=8).digest()
+            self._callers.begin(int.from_bytes(rollout) or 1)
         self._allowed = min(rule.timeout, self._longest)
         self._arms.begin(rule.revision, rule.weight)
         self.split = Split(rule, self._name, self._version)
@@ -102,10 +109,15 @@ class Splitter:
             return split.only
         if self._forwarder.full(size):
             return None
-        return split.draw(headers, random.random)
+        drawn = split.draw(headers, random.random)
+        if not drawn.invited:
+            self._arms.drew(CANDIDATE if drawn.candidate else STABLE)
+        return drawn
 
     async def asked(self, drawn: Drawn, asked: Passed) -> Answer | None:
-        """Return the candidate's answer; None: it failed, and this pod has to answer.
+        """Return the candidate's answer; None: there is none, and this pod has to answer.
+
+        Every failure of the candidate is counted; that this pod lacks memory for its answer is not.
 
         Args:
             drawn: The draw.
@@ -116,6 +128,8 @@ class Splitter:
             answer, took = await self._forwarder.ask(
                 drawn.rule, asked, min(drawn.rule.timeout, self._longest)
             )
+        except NoMemory:
+            return None
         except Failed as error:
             self.count(drawn, _FAILED, 0.0)
             self._say(drawn.rule, str(error))
@@ -136,11 +150,8 @@ class Splitter:
         if split is None or drawn.rule is not split.rule:  # drawn by an earlier rule
             return
         failed = status >= _FAILED or seconds > self._allowed
-        if (key := drawn.key) is not None:
-            if key in self._failed:
-                return
-            if failed:
-                self._remember(key)
+        if drawn.key is not None and not self._counts(drawn.key, failed or status >= _REFUSED):
+            return
         arm = INVITED if drawn.invited else CANDIDATE if drawn.candidate else STABLE
         if failed:
             self._arms.failed(arm)
@@ -149,11 +160,13 @@ class Splitter:
         else:
             self._arms.answered(arm, seconds)
 
-    def _remember(self, key: int) -> None:
-        """Remember a user with a failed request: one whose requests always fail counts once."""
-        if len(self._failed) >= _KEYS:
-            del self._failed[next(iter(self._failed))]
-        self._failed[key] = None
+    def _counts(self, user: int, is_bad: bool) -> bool:
+        """Tell whether a user's request counts: until the first failure or refusal, with that one.
+
+        The rule sends all requests of a user to one version, so a user whose requests always fail
+        must not count as often as they come.
+        """
+        return self._callers.add(user) if is_bad else user not in self._callers
 
     def _say(self, rule: Rule, why: str) -> None:
         """Print why a candidate fails, at most once in a while."""

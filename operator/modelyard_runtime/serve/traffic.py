@@ -21,6 +21,7 @@ import orjson
 from modelyard.api.wire import LATENCY_EDGES as EDGES
 from modelyard_runtime.serve import arms
 from modelyard_runtime.serve.arms import Arms
+from modelyard_runtime.serve.callers import Callers
 
 __all__ = ["Traffic"]
 
@@ -66,6 +67,8 @@ class Traffic:
         self._counts[_STARTED] = time.time_ns() // 1000
         self.arms = Arms(self._counts[_SIZE:])
         """The counters of a canary's draws."""
+        self.callers = Callers(self._folder)
+        """Callers that are no longer counted, under `sticky`."""
 
     def answered(self, status: int, seconds: float) -> None:
         """Count one answer."""
