@@ -4,7 +4,7 @@ import asyncio
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -73,7 +73,7 @@ def page(traffic: Traffic) -> dict[str, Any]:
 
 
 def counted(**more: Any) -> dict[str, Any]:
-    return {"requests": 0, "failures": 0, "refusals": 0, "latency": {}} | more
+    return {"drawn": 0, "requests": 0, "failures": 0, "refusals": 0, "latency": {}} | more
 
 
 def test_arms_are_counted_apart_and_begin_anew_with_a_revision():
@@ -225,18 +225,19 @@ def test_a_user_is_not_counted_any_more_once_a_request_has_failed(candidate: boo
 
 def test_users_who_failed_are_remembered_within_bounds_and_for_one_candidate():
     traffic = Traffic("v3", "1f2e3d4c")
-    by = splitter(traffic)
-    for key in [*range(10_001), 0, 10_000]:  # the first was forgotten for the last
-        by.count(Drawn(RULE, candidate=True, key=key), 500, 0.1)
-    assert page(traffic)["arms"]["candidate"]["failures"] == 10_002
+    by, slots = splitter(traffic), 1 << 15
 
-    def failures(rule: Rule) -> int:
+    def failures(keys: Iterable[int], **more: Any) -> int:
+        rule = replace(RULE, header=b"x-user", **more)
         asyncio.run(by.apply(rule))
-        by.count(Drawn(rule, candidate=True, key=10_000), 500, 0.1)
+        for key in keys:
+            by.count(Drawn(rule, candidate=True, key=key), 500, 0.1)
         return page(traffic)["arms"]["candidate"]["failures"]
 
-    assert failures(replace(RULE, revision=8, weight=50)) == 0
-    assert failures(replace(RULE, revision=9, runtime="3e4d5c6b")) == 1
+    # Eight slots hold nine keys: the ninth takes the place of another one.
+    assert failures([*(slots * n for n in range(1, 9)), 9 * slots, 9 * slots], revision=8) == 9
+    assert failures([9 * slots], revision=9, weight=50) == 0
+    assert failures([9 * slots], revision=10, runtime="3e4d5c6b") == 1
 
 
 def test_what_was_drawn_by_another_rule_is_not_counted():

@@ -19,6 +19,8 @@ from modelyard_runtime.serve.split import Drawn, Headers, Split
 __all__ = ["Splitter"]
 
 _REFUSED, _FAILED = 400, 500
+_REFUSALS = 0x5EF05A150FA115E7
+"""Makes of a user's key the one of their refusals."""
 _QUIET = 10.0
 """Seconds between two log lines about failures of a candidate."""
 
@@ -150,23 +152,28 @@ class Splitter:
         if split is None or drawn.rule is not split.rule:  # drawn by an earlier rule
             return
         failed = status >= _FAILED or seconds > self._allowed
-        if drawn.key is not None and not self._counts(drawn.key, failed or status >= _REFUSED):
+        refused = not failed and status >= _REFUSED
+        if drawn.key is not None and not self._counts(drawn.key, failed=failed, refused=refused):
             return
         arm = INVITED if drawn.invited else CANDIDATE if drawn.candidate else STABLE
         if failed:
             self._arms.failed(arm)
-        elif status >= _REFUSED:
+        elif refused:
             self._arms.refused(arm)
         else:
             self._arms.answered(arm, seconds)
 
-    def _counts(self, user: int, is_bad: bool) -> bool:
-        """Tell whether a user's request counts: until the first failure or refusal, with that one.
+    def _counts(self, user: int, *, failed: bool, refused: bool) -> bool:
+        """Tell whether a user's request counts: up to the first failure, and one refusal of each.
 
         The rule sends all requests of a user to one version, so a user whose requests always fail
         must not count as often as they come.
         """
-        return self._callers.add(user) if is_bad else user not in self._callers
+        if failed:
+            return self._callers.add(user)
+        if user in self._callers:
+            return False
+        return not refused or self._callers.add(user ^ _REFUSALS)
 
     def _say(self, rule: Rule, why: str) -> None:
         """Print why a candidate fails, at most once in a while."""
