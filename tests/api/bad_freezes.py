@@ -32,6 +32,6 @@ FREEZES = {
     "a freeze without a reason": (freeze(reason=None), "spec.freeze[0].reason: Required value"),
     "a freeze of a stage that is not there": (
         freeze(stages=["prod"]),
-        "a freeze names stages of this model",
+        "a freeze can only name stages of this model",
     ),
 }

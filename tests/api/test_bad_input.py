@@ -435,7 +435,7 @@ MODELS = {
     ),
     "path without a run": (
         model(versions={"v1": {"trainingRun": "fraud-001", "path": "model"}}),
-        "path belongs to runId",
+        "path needs runId",
     ),
     "path that climbs": (
         model(versions={"v1": {"runId": "a", "path": "../other"}}),
@@ -456,7 +456,7 @@ MODELS = {
     ),
     "source among histories": (
         model(versions={"v1": {"uri": "s3://artifacts/risk/.modelyard/history/u-1"}}),
-        "below .modelyard/ lies what the operator keeps",
+        ".modelyard/ is reserved for what the operator stores",
     ),
     "source with an empty segment": (
         model(versions={"v1": {"uri": "s3://models//fraud"}}),
@@ -584,7 +584,7 @@ MODELS = {
             (
                 "incumbent of another model",
                 [{"incumbent": {"metric": "f1", "stage": "canary"}}],
-                "a gate's stage is a stage of this model",
+                "a gate's stage must be a stage of this model",
             ),
             (
                 "incumbent with a negative tolerance",
@@ -604,17 +604,17 @@ MODELS = {
             (
                 "signature of another model",
                 [{"signature": {"stage": "canary"}}],
-                "a gate's stage is a stage of this model",
+                "a gate's stage must be a stage of this model",
             ),
             (
                 "soak of its own stage",
                 [{"soak": {"stage": "production", "for": "1h"}}],
-                "that of soak is another one",
+                "soak must name another stage than its own",
             ),
             (
                 "soak of another model",
                 [{"soak": {"stage": "canary", "for": "1h"}}],
-                "a gate's stage is a stage of this model",
+                "a gate's stage must be a stage of this model",
             ),
             ("soak without a time", [{"soak": {"stage": "staging"}}], "soak.for: Required value"),
             (
@@ -654,7 +654,7 @@ MODELS = {
     },
     "from its own stage": (
         model(stages={"production": {"from": "production"}}),
-        "from names another stage of this model",
+        "from must name another stage of this model",
     ),
     "stages from each other": (
         model(stages={"a": {"from": "b"}, "b": {"from": "a"}}),
@@ -680,7 +680,7 @@ MODELS = {
     ),
     "from a stage that is not there": (
         model(stages={"production": {"from": "staging"}}),
-        "from names another stage of this model",
+        "from must name another stage of this model",
     ),
     "gate with two kinds": (gate(signature={}, job={"image": "i"}), "a gate has exactly one of "),
     "job that takes a variable of ours": (
@@ -762,15 +762,15 @@ MODELS = {
         model(
             stages={"production": {"version": "v1", "gates": [{"name": "people", "approvals": {}}]}}
         ),
-        "write your user name as requestedBy beside version",
+        "needs requestedBy beside version: write your user name there",
     ),
     "a version beside autoPromote": (
         model(stages={"production": {"version": "v1", "autoPromote": {"from": "newest"}}}),
-        "a stage has version or autoPromote: remove one of the two",
+        "version and autoPromote exclude each other: remove one of them",
     ),
     "one who asks beside autoPromote": (
         model(stages={"production": {"requestedBy": "rita", "autoPromote": {"from": "newest"}}}),
-        "nobody asks for the versions of autoPromote: remove requestedBy",
+        "requestedBy does not apply to autoPromote: remove it",
     ),
     "the oldest version": (
         model(stages={"production": {"autoPromote": {"from": "oldest"}}}),

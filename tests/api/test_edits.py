@@ -49,7 +49,7 @@ APPROVAL_EDITS = {
     "approver": ({"approver": "eve@example.com"}, ONCE),
     "the same": ({"decision": "Approve"}, None),
 }
-WHO = "write your user name as requestedBy beside version"
+WHO = "needs requestedBy beside version: write your user name there"
 ASKED = model(
     "asked",
     stages={

@@ -202,8 +202,8 @@ def test_runs_are_found_by_their_experiment(seen: Cluster):
         ("mlrun.spec.trainer", "Who trains: exactly one."),
         ("mlrun.spec.dataset.digest", "sha256:<hex> of the file's bytes"),
         ("mlrun.status.failure.log", "The last lines of the failing container."),
-        ("mlmodel.spec.stages.version", "The version that holds the stage."),
-        ("mlmodel.spec.drift", "Revert: put it back and say so. Warn: only say so."),
+        ("mlmodel.spec.stages.version", "The version that the stage should serve."),
+        ("mlmodel.spec.drift", "Revert: undo the change and report it. Warn: only report it."),
         ("mlmodel.status.conditions", "Ready, Reconciling, Stalled and the kind's own."),
     ],
 )

@@ -47,26 +47,26 @@ __all__ = [
 ]
 
 STAGES = 16
-"""How many stages a model has, in its spec and in its status."""
+"""Greatest number of stages of a model, in its spec and in its status."""
 
 
 ATTEMPTS = 1_000_000
-"""How often `attempt` is raised at most."""
+"""Greatest value of `attempt`."""
 DETAIL = 72
 """Characters of a step's detail."""
 REMEMBERED = 248
-"""Characters of what a rejection remembers."""
+"""Characters of a rejection's message."""
 PLANNED = 22
-"""Rows of a plan."""
+"""Greatest number of rows of a plan."""
 DOES = 112
-"""Characters of what a row of a plan says."""
+"""Characters of the text in a row of a plan."""
 
 
 class OperatorRuntime(Schema):
-    """What the operator would serve a version with that is promoted or refreshed now."""
+    """The runtime that the operator gives a version that is promoted or refreshed now."""
 
     image: Annotated[str, Field(max_length=RUNTIME_IMAGE, description="Image of the model server.")]
-    revision: Annotated[int, Field(ge=0, le=9999, description="Number of the pod's shape.")]
+    revision: Annotated[int, Field(ge=0, le=9999, description="Revision of the pod template.")]
 
     def serves(self, runtime: ModelRuntime) -> bool:
         """Tell whether a stage's runtime is this one."""
@@ -74,39 +74,39 @@ class OperatorRuntime(Schema):
 
 
 class ServedVersion(Schema):
-    """What a promotion promotes: a version, its bytes, and the runtime that serves them."""
+    """What is promoted: a version, the digest of its artifacts, and the runtime that serves them."""
 
     version: Annotated[Name, Field(description="The version.")]
     digest: Annotated[str, Field(max_length=71, description="Digest of its artifact tree.")]
-    runtime: Annotated[ModelRuntime, Field(description="What serves it.")]
+    runtime: Annotated[ModelRuntime, Field(description="The runtime that serves it.")]
 
 
 class PreviousVersion(ServedVersion):
-    """The version that a stage's switch displaced last."""
+    """The version that the last switch of a stage replaced."""
 
     until_time: Annotated[
         datetime | None,
         Field(
-            description="Until when it keeps its pods and comes back at once (`rollback.window`);"
-            " absent without a window, and after it."
+            description="Until when its pods are kept, so that it can be restored at once"
+            " (`rollback.window`); absent without a window, and after it."
         ),
     ] = None
 
     @property
     def served(self) -> ServedVersion:
-        """What it was served as."""
+        """The same version without its `until_time`."""
         return ServedVersion(version=self.version, digest=self.digest, runtime=self.runtime)
 
     @classmethod
     def of(cls, what: ServedVersion, until_time: datetime | None = None) -> Self:
-        """Return what a switch displaces."""
+        """Return the previous version that a switch of the effective one leaves."""
         return cls(
             version=what.version, digest=what.digest, runtime=what.runtime, until_time=until_time
         )
 
 
 class HeldStage(Schema):
-    """A stage that a version holds, or has held; the newest time of each stage."""
+    """A stage in which a version is or was effective; only the latest period of each stage."""
 
     stage: Annotated[str, Field(max_length=30, description="The stage.")]
     digest: Annotated[
@@ -121,27 +121,30 @@ class HeldStage(Schema):
     ]
     until_time: Annotated[
         datetime | None,
-        Field(description="When it was displaced; absent while it holds the stage."),
+        Field(description="When it stopped being effective; absent while it is."),
     ] = None
     verified: Annotated[
         bool | None,
         Field(
-            description="What its verification in the stage said last (`reverify`). False: no stage"
-            " takes it from there."
+            description="Result of its latest verification in the stage (`reverify`). False: it"
+            " does not count for the `from` and `soak` of other stages."
         ),
     ] = None
 
 
 class VersionStatus(Schema):
-    """A version: what the operator recorded of it before it was registered, and where it stands.
+    """A version: what the operator recorded before it registered it, and its state.
 
-    The record, not MLflow's tags, says which bytes a version is.
+    This record, not MLflow's tags, decides which bytes a version has.
     """
 
     name: Annotated[Name, Field(description="Its name in the spec.")]
     mlflow_version: Annotated[
         str | None,
-        Field(max_length=16, description="MLflow's number; absent until it is registered."),
+        Field(
+            max_length=16,
+            description="Its version number in MLflow; absent until it is registered.",
+        ),
     ] = None
     run_id: Annotated[
         str | None, Field(max_length=64, description="The MLflow run that it came from.")
@@ -150,7 +153,7 @@ class VersionStatus(Schema):
         Name | None, Field(description="The TrainingRun that it came from.")
     ] = None
     logged_model: Annotated[
-        str | None, Field(max_length=64, description="MLflow's id of the logged model that it is.")
+        str | None, Field(max_length=64, description="Id of its logged model in MLflow.")
     ] = None
     uri: Annotated[
         str | None, Field(max_length=500, description="Where its artifact tree is stored.")
@@ -182,15 +185,16 @@ class VersionStatus(Schema):
         str | None,
         Field(
             max_length=8,
-            description="Hash of registeredBy, as it was declared: eight hex digits of its"
-            " SHA-256.",
+            description="First eight hex digits of the SHA-256 of registeredBy, as it was"
+            " declared.",
         ),
     ] = None
     held: Annotated[
         tuple[HeldStage, ...],
         Field(
             max_length=4,
-            description="Stages that it holds, and those that it held last.",
+            description="Stages in which it is effective, and those in which it was effective"
+            " last.",
             json_schema_extra=listed("stage"),
         ),
     ] = ()
@@ -198,8 +202,8 @@ class VersionStatus(Schema):
         str | None,
         Field(
             max_length=76,
-            description="The declaration that holds the name until the version is recorded: the"
-            " uid of a TrainingRun, trainingruns/<name> of one that does not exist yet, or a"
+            description="The declaration that reserves the name until the version is recorded:"
+            " the uid of a TrainingRun, trainingruns/<name> of one that does not exist yet, or a"
             " hash of the source in spec.versions.",
         ),
     ] = None
@@ -209,27 +213,27 @@ class VersionStatus(Schema):
 
     @property
     def stages(self) -> tuple[str, ...]:
-        """The stages that it holds now."""
+        """The stages in which it is effective now."""
         return tuple(held.stage for held in self.held if held.until_time is None)
 
 
 class KnownVersion(Schema):
-    """An older version, of which only the record is kept."""
+    """An older version, of which only name, digest and number are kept."""
 
     name: Annotated[Name, Field(description="Its name.")]
     digest: Annotated[str, Field(max_length=71, description="Digest of its artifact tree.")]
-    mlflow_version: Annotated[str | None, Field(max_length=16, description="MLflow's number.")] = (
-        None
-    )
+    mlflow_version: Annotated[
+        str | None, Field(max_length=16, description="Its version number in MLflow.")
+    ] = None
 
 
 class StepState(StrEnum):
-    """Where a step of a promotion stands."""
+    """State of a step of a promotion."""
 
     DONE = "Done"
     ACTIVE = "Active"
     WAITING = "Waiting"
-    """For a step before it, or for what its detail names."""
+    """It waits for an earlier step, or for what its detail names."""
     FAILED = "Failed"
 
 
@@ -245,9 +249,7 @@ class StepStatus(Schema):
         ),
     ]
     state: Annotated[StepState, Field(description="Done, Active, Waiting or Failed.")]
-    since_time: Annotated[datetime | None, Field(description="Since when it is in that state.")] = (
-        None
-    )
+    since_time: Annotated[datetime | None, Field(description="When it entered that state.")] = None
     detail: Annotated[
         str,
         cut(DETAIL),
@@ -264,35 +266,36 @@ class JudgedVersion(Schema):
         str | None,
         Field(
             max_length=8,
-            description="Identity of the runtime that the gates with pods were asked with.",
+            description="Identity of the runtime with which the gates that run pods were"
+            " evaluated.",
         ),
     ] = None
 
 
 class GateStatus(Schema):
-    """What a gate says of the version that is judged."""
+    """The verdict of a gate on the judged version."""
 
-    name: Annotated[str, Field(max_length=30, description="The gate.")]
+    name: Annotated[str, Field(max_length=30, description="Name of the gate.")]
     verdict: Annotated[Verdict, Field(description="Pass, Fail, Pending or Error.")]
     message: Annotated[str, Field(max_length=140, description="Why, with the figures.")]
-    time: Annotated[datetime, Field(description="When it was said.")]
+    time: Annotated[datetime, Field(description="When the gate gave the verdict.")]
     gate_hash: Annotated[
         str,
-        Field(max_length=8, description="Hash of the gate's spec: a changed gate is asked again."),
+        Field(
+            max_length=8, description="Hash of the gate's spec: a changed gate is evaluated again."
+        ),
     ]
     incumbent: Annotated[
         str | None,
         Field(
             max_length=8,
-            description="First digits of the digest of the version that it was compared with.",
+            description="First digits of the digest of the version it was compared with.",
         ),
     ] = None
 
 
 class Rejection(Schema):
-    """A version that a stage does not take: tried again when the stage's spec changes or
-    `attempt` is raised.
-    """
+    """A rejected version; retried when the stage's spec changes or its `attempt` is raised."""
 
     version: Annotated[Name, Field(description="The version.")]
     digest: Annotated[str, Field(max_length=71, description="Digest of its artifact tree.")]
@@ -302,29 +305,31 @@ class Rejection(Schema):
     spec_hash: Annotated[
         str,
         Field(
-            max_length=16, description="Hash of the stage, but for what takes no right to promote."
+            max_length=16,
+            description="Hash of the stage's spec, without the fields that can be"
+            " changed without the right to promote.",
         ),
     ]
     attempt: Annotated[
         int, Field(ge=0, le=ATTEMPTS, description="The stage's `attempt` at that time.")
     ] = 0
-    reason: Annotated[str, Field(max_length=32, description="Why, in a word.")]
+    reason: Annotated[str, Field(max_length=32, description="Why, as one CamelCase word.")]
     message: Annotated[
         str, cut(REMEMBERED), Field(max_length=REMEMBERED, description="Why, and what to do.")
     ]
-    time: Annotated[datetime, Field(description="When.")]
+    time: Annotated[datetime, Field(description="When it was rejected.")]
 
 
 class OverrideStatus(Schema):
-    """An override of a stage, from when it was first seen."""
+    """An override of a stage, as the operator first observed it."""
 
     version: Annotated[Name, Field(description="The version.")]
     digest: Annotated[
         str | None,
         Field(
             max_length=71,
-            description="Digest of its artifact tree then; absent if it was not registered: it"
-            " never counts.",
+            description="Digest of its artifact tree at that time; absent if it was not"
+            " registered, and then the override never takes effect.",
         ),
     ] = None
     attempt: Annotated[
@@ -332,57 +337,57 @@ class OverrideStatus(Schema):
         Field(
             ge=0,
             le=ATTEMPTS,
-            description="The spec's `attempt` then; raised above it the stage goes back to the"
-            " spec's version.",
+            description="The spec's `attempt` at that time; raising it further returns the stage"
+            " to the spec's version.",
         ),
     ] = 0
     before: Annotated[
         str | None,
         Field(
             max_length=71,
-            description="Digest of what the override before it has put into the stage, while that"
-            " is still there.",
+            description="Digest of the version that an earlier override promoted, while that"
+            " version is still effective.",
         ),
     ] = None
-    since_time: Annotated[datetime, Field(description="When it was first seen.")]
+    since_time: Annotated[datetime, Field(description="When the operator first observed it.")]
     until_time: Annotated[
         datetime,
         Field(
-            description="When it ends: as the spec says, a day after it was first seen at the"
-            " latest."
+            description="When it ends: as the spec says, but at most a day after it was first"
+            " observed."
         ),
     ]
     ends_soon: Annotated[
         bool | None,
         Field(
-            description="It ends within the hour, or within a tenth of its time if that is less; an"
-            " event has said so."
+            description="It ends within the hour, or within a tenth of its duration if that is"
+            " less; an event reported it."
         ),
     ] = None
     ended: Annotated[
         bool | None,
         Field(
-            description="It has ended, or was removed, while its version served; the history says"
-            " so."
+            description="It ended or was removed while its version was serving; recorded in the"
+            " history."
         ),
     ] = None
 
 
 class Draining(Schema):
-    """A displaced version whose pods still answer requests that were sent before the switch."""
+    """A replaced version whose pods still answer requests that were sent before the switch."""
 
     identity: Annotated[str, Field(max_length=8, description="Identity of its serving objects.")]
     until_time: Annotated[datetime, Field(description="When they are deleted.")]
 
 
 class StageStatus(Schema):
-    """Which version is effective in a stage, and how far a change of it is."""
+    """The effective version of a stage, and the progress of a change."""
 
     version: Annotated[Name | None, Field(description="The effective version.")] = None
     digest: Annotated[
         str | None, Field(max_length=71, description="Digest of its artifact tree.")
     ] = None
-    runtime: Annotated[ModelRuntime | None, Field(description="What serves it.")] = None
+    runtime: Annotated[ModelRuntime | None, Field(description="The runtime that serves it.")] = None
     desired: Annotated[Name | None, Field(description="The version that the spec asks for.")] = None
     candidate: Annotated[
         ServedVersion | None,
@@ -390,30 +395,33 @@ class StageStatus(Schema):
     ] = None
     previous: Annotated[
         PreviousVersion | None,
-        Field(description="The version displaced last, which a rollback restores whole."),
+        Field(
+            description="The version that the last switch replaced; a rollback restores it with"
+            " its digest and runtime."
+        ),
     ] = None
     attempt: Annotated[
-        int, Field(ge=0, le=ATTEMPTS, description="The `attempt` that was carried out.")
+        int, Field(ge=0, le=ATTEMPTS, description="The `attempt` that was carried out last.")
     ] = 0
     hold_time: Annotated[
         datetime | None,
         Field(
-            description="`autoPromote` takes only versions registered after it: when the newest"
-            " was, at the last rollback."
+            description="`autoPromote` considers only versions registered after this time: that"
+            " of the newest version at the last rollback."
         ),
     ] = None
     since_time: Annotated[
-        datetime | None, Field(description="Since when the version is effective.")
+        datetime | None, Field(description="When the version became effective.")
     ] = None
-    start_time: Annotated[
-        datetime | None, Field(description="When the change that is under way began.")
-    ] = None
-    url: Annotated[
-        str | None, Field(max_length=140, description="Where it answers, in the cluster.")
-    ] = None
-    ready_replicas: Annotated[int, Field(ge=0, le=999_999, description="Pods that answer.")] = 0
+    start_time: Annotated[datetime | None, Field(description="When the current change began.")] = (
+        None
+    )
+    url: Annotated[str | None, Field(max_length=140, description="Its URL inside the cluster.")] = (
+        None
+    )
+    ready_replicas: Annotated[int, Field(ge=0, le=999_999, description="Number of ready pods.")] = 0
     desired_replicas: Annotated[
-        int, Field(ge=0, le=999_999, description="Pods that there should be.")
+        int, Field(ge=0, le=999_999, description="Desired number of pods.")
     ] = 0
     steps: Annotated[
         tuple[StepStatus, ...],
@@ -430,49 +438,52 @@ class StageStatus(Schema):
         tuple[GateStatus, ...],
         Field(
             max_length=GATES,
-            description="What the gates say of it.",
+            description="Verdicts of the gates on that version.",
             json_schema_extra=listed("name"),
         ),
     ] = ()
     verification: Annotated[
         Verification | None,
         Field(
-            description="What the gates say of the effective version since; absent without"
-            " `reverify`."
+            description="Verdict of the gates on the effective version since its promotion;"
+            " absent without `reverify`."
         ),
     ] = None
     watch: Annotated[
         Watch | None,
         Field(
-            description="The watch of the effective version (`rollback.automatic`); absent when"
-            " none is on."
+            description="The watch of the effective version (`rollback.automatic`); absent while"
+            " it is not watched."
         ),
     ] = None
     rollout: Annotated[
         RolloutStatus | None,
-        Field(description="How far the candidate's rollout in steps is; absent without one."),
+        Field(description="Progress of the candidate's rollout in steps; absent without one."),
     ] = None
     traffic_revision: Annotated[
         int,
         Field(
             ge=0,
             le=999_999_999,
-            description="Number of what its pods were told last of splitting requests; it only"
-            " rises.",
+            description="Revision of the latest traffic rule of its pods; it only increases.",
         ),
     ] = 0
     override: Annotated[
         OverrideStatus | None,
-        Field(description="The override that put its version there, or is about to."),
+        Field(
+            description="The override that promoted the effective version, or is about to promote"
+            " one."
+        ),
     ] = None
     blocked: Annotated[
-        Blocker | None, Field(description="Why it is not as the spec asks; absent when it is.")
+        Blocker | None,
+        Field(description="Why the stage is not as its spec asks; absent when it is."),
     ] = None
     rejected: Annotated[
         tuple[Rejection, ...],
         Field(
             max_length=3,
-            description="Versions that the stage did not take, oldest first.",
+            description="Versions that the stage rejected, oldest first.",
             json_schema_extra=listed(),
         ),
     ] = ()
@@ -480,15 +491,15 @@ class StageStatus(Schema):
         tuple[Draining, ...],
         Field(
             max_length=4,
-            description="Displaced versions whose pods are about to be deleted.",
+            description="Replaced versions whose pods are about to be deleted.",
             json_schema_extra=listed(),
         ),
     ] = ()
 
     @property
     def kept(self) -> PreviousVersion | None:
-        """The version displaced last while it keeps its pods: inside its window, or while what
-        displaced it is watched.
+        """The previous version while its pods are kept: in its window, or while its successor is
+        watched.
         """
         is_watched = self.watch is not None and self.watch.displaced is not None
         return (
@@ -499,32 +510,34 @@ class StageStatus(Schema):
 
     @property
     def effective(self) -> ServedVersion | None:
-        """What is effective, if it is recorded whole."""
+        """The effective version, or None unless its digest and runtime are recorded too."""
         if self.version is None or self.digest is None or self.runtime is None:
             return None
         return ServedVersion(version=self.version, digest=self.digest, runtime=self.runtime)
 
 
 class PlannedStep(Schema):
-    """What a change that `dryRun` holds would do, or waits for, in one step."""
+    """One step of a change that `dryRun` holds back."""
 
     stage: Annotated[
         str,
-        Field(max_length=30, description="The stage; empty in a last row, of what found no place."),
+        Field(
+            max_length=30,
+            description="The stage; empty in a last row that summarizes the rows that do not fit.",
+        ),
     ]
     step: Annotated[
         str,
         Field(
-            max_length=10, description="The step: of the promotion, and what follows it in MLflow."
+            max_length=10,
+            description="The step of the promotion, or of the update of MLflow that follows it.",
         ),
     ]
     does: Annotated[str, Field(max_length=DOES, description="What it would do, or waits for.")]
 
 
 class RegisteredModelStatus(Status):
-    """What is registered, what is served, and how it came to be. It is the record of what was
-    promoted.
-    """
+    """What is registered and served, and how it changed: the record of what was promoted."""
 
     mlflow_name: Annotated[
         str | None, Field(max_length=256, description="Its name in MLflow: namespace.name.")
@@ -552,16 +565,16 @@ class RegisteredModelStatus(Status):
     operator_runtime: Annotated[
         OperatorRuntime | None,
         Field(
-            description="The operator's own runtime. A stage that serves with another one can be"
-            " refreshed (modelyard refresh)."
+            description="The operator's current runtime. A stage that serves with another one can"
+            " be refreshed (modelyard refresh)."
         ),
     ] = None
     plan: Annotated[
         tuple[PlannedStep, ...],
         Field(
             max_length=PLANNED,
-            description="With `dryRun`, what the changes would do that it holds, by stage and in"
-            " order.",
+            description="With `dryRun`: what the changes that it holds back would do, by stage"
+            " and in order.",
             json_schema_extra=listed(),
         ),
     ] = ()
@@ -574,7 +587,7 @@ class RegisteredModelStatus(Status):
         ),
     ] = ()
     record: Annotated[
-        RecordStatus | None, Field(description="The whole history, as it is stored in S3.")
+        RecordStatus | None, Field(description="How much of the history is stored in S3.")
     ] = None
     summary: Annotated[
         str, Field(max_length=512, description="Stages and their versions in one line.")
@@ -582,9 +595,7 @@ class RegisteredModelStatus(Status):
 
     @property
     def in_use(self) -> dict[str, str]:
-        """The versions that stages hold, are taking, or keep for a rollback, each with a stage
-        that does.
-        """
+        """Effective versions, candidates and versions kept for a rollback, each with a stage of it."""
         found: dict[str, str] = {}
         for name, stage in self.stages.items():
             versions = (
