@@ -195,23 +195,23 @@ RUNS = {
     ),
     "external with resources": (
         training_run(trainer=EXTERNAL, resources={"requests": {"cpu": 1}}),
-        "an external run has no pod: leave out",
+        "an external run has no pod: remove",
     ),
     "external with a node": (
         training_run(trainer=EXTERNAL, nodeSelector={"pool": "gpu"}),
-        "an external run has no pod: leave out",
+        "an external run has no pod: remove",
     ),
     "external with a toleration": (
         training_run(trainer=EXTERNAL, tolerations=[{"key": "gpu"}]),
-        "an external run has no pod: leave out",
+        "an external run has no pod: remove",
     ),
     "external with a pull secret": (
         training_run(trainer=EXTERNAL, imagePullSecrets=["registry"]),
-        "an external run has no pod: leave out",
+        "an external run has no pod: remove",
     ),
     "external with retries": (
         training_run(trainer=EXTERNAL, backoffLimit=1),
-        "an external run is not repeated by itself",
+        "an external run is not repeated automatically",
     ),
     "external and suspended": (
         training_run(trainer=EXTERNAL, suspend=True),
@@ -294,19 +294,19 @@ RUNS = {
     ),
     "parameters larger than an environment": (
         training_run(parameters={f"p{i:03}": "x" * 6000 for i in range(21)}),
-        "parameters take more than 120 KiB together: put large values into the dataset",
+        "parameters are larger than 120 KiB in total: put large values into the dataset",
     ),
     "digest without uri": (
         training_run(dataset={"name": "cards", "digest": DIGEST}),
-        "a digest belongs to a uri",
+        "digest needs uri",
     ),
     "dataset that is a folder": (
         training_run(dataset={"name": "c", "uri": "s3://data/cards.parquet/"}),
-        "dataset.uri names one file, and this is a folder",
+        "dataset.uri must name one file, and this is a folder",
     ),
     "rows with uri": (
         training_run(dataset={"name": "cards", "uri": "s3://data/c.csv", "rows": 50}),
-        "rows is for a synthetic dataset",
+        "rows only applies to a synthetic dataset",
     ),
     "too few rows": (
         training_run(dataset={"name": "cards", "rows": 1}),
@@ -732,7 +732,7 @@ MODELS = {
     ),
     "requests that are a folder": (
         gate(smoke={"requests": {"uri": "s3://data/k/", "digest": DIGEST}}),
-        "requests.uri names one file",
+        "requests.uri must name one file",
     ),
     "no keys": (keys(), "signed.keys in body should have at least 1 items"),
     "five keys": (keys(*[PUBLIC_KEY] * 5), "signed.keys: Too many: 5: must have at most 4 items"),

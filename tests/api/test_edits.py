@@ -10,7 +10,7 @@ from tests.api.objects import DIGEST, Manifest, approval, experiment, model, tra
 from tests.harness import Cluster
 
 RECORD = (
-    "a TrainingRun is a record: only suspend, ttlSecondsAfterFinished and deletionPolicy change;"
+    "a TrainingRun is immutable except for suspend, ttlSecondsAfterFinished and deletionPolicy:"
     " create another one to train again"
 )
 IMMUTABLE = "a version is immutable: declare another one"

@@ -199,7 +199,8 @@ def test_runs_are_found_by_their_experiment(seen: Cluster):
             "mlexp.spec.retention.keepBest",
             "How many of the best runs, by spec.objective, are kept whatever their age.",
         ),
-        ("mlrun.spec.trainer", "Who trains: exactly one."),
+        ("mlrun.spec.trainer", "The trainer: exactly one of xgboost, script, container and"
+                               " external."),
         ("mlrun.spec.dataset.digest", "sha256:<hex> of the file's bytes"),
         ("mlrun.status.failure.log", "The last lines of the failing container."),
         ("mlmodel.spec.stages.version", "The version that the stage should serve."),

@@ -1,4 +1,4 @@
-"""Gates of a stage: what a version must show before it takes the stage."""
+"""Promotion gates: checks that a version must pass before its stage switches to it."""
 
 from enum import StrEnum
 from typing import Annotated, Literal
@@ -28,7 +28,7 @@ __all__ = [
 ]
 
 GATES = 8
-"""How many gates a stage has."""
+"""Greatest number of gates of a stage."""
 
 StageName = Annotated[str, Field(max_length=30, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")]
 MetricName = Annotated[
@@ -37,15 +37,15 @@ MetricName = Annotated[
 
 
 class Verdict(StrEnum):
-    """What a gate says of a version."""
+    """The verdict of a gate on a version."""
 
     PASS = "Pass"  # noqa: S105 - a verdict, no password
     FAIL = "Fail"
     """The version is rejected; the stable one keeps serving."""
     PENDING = "Pending"
-    """It cannot be said yet; the message names what is waited for."""
+    """There is no verdict yet; the message names what the gate waits for."""
     ERROR = "Error"
-    """The question could not be asked; it is asked again by itself."""
+    """The gate could not be evaluated; it is retried automatically."""
 
 
 class MetricGate(Schema):
@@ -59,41 +59,41 @@ class MetricGate(Schema):
 
     name: Annotated[
         MetricName,
-        Field(
-            description="Name of the metric in MLflow. The gate waits while the run does not have"
-            " it."
-        ),
+        Field(description="Name of the metric in MLflow. The gate waits until the run has it."),
     ]
     at_least: Annotated[
-        Number | None, Field(description='Least value that passes, such as "0.90".')
+        Number | None, Field(description='Smallest value that passes, such as "0.90".')
     ] = None
     at_most: Annotated[
-        Number | None, Field(description='Greatest value that passes, such as "0.05".')
+        Number | None, Field(description='Largest value that passes, such as "0.05".')
     ] = None
 
 
 class Samples(Schema):
-    """How many samples a metric was computed on."""
+    """The number of samples on which a metric was computed."""
 
     metric: Annotated[
-        MetricName, Field(description="Name of the metric that counts them, in the same run.")
+        MetricName,
+        Field(description="Name of the metric with the number of samples, in the same run."),
     ]
     at_least: Annotated[
         int,
         Field(
             ge=1,
             le=1_000_000_000_000,
-            description="Fewest samples that the comparison is believed with.",
+            description="Smallest number of samples for which the comparison counts.",
         ),
     ]
 
 
 class IncumbentGate(Schema):
-    """A metric of the version, against the same metric of the version that holds a stage."""
+    """A metric of the version, compared with the same metric of a stage's effective version."""
 
     stage: Annotated[
         StageName | None,
-        Field(description="Whose effective version is the incumbent; this stage's if absent."),
+        Field(
+            description="The stage whose effective version is the incumbent. Absent: this stage."
+        ),
     ] = None
     metric: Annotated[
         MetricName, Field(description="Name of the metric in MLflow, in the runs of both versions.")
@@ -101,15 +101,15 @@ class IncumbentGate(Schema):
     direction: Annotated[
         Literal["Maximize", "Minimize"] | None,
         Field(
-            description="Maximize: more is better. Minimize: less is. Absent: as both versions were"
-            " trained, by the objective of their Experiments at that time, if it is of this"
-            " metric."
+            description="Maximize: a larger value is better. Minimize: a smaller one. Absent: the"
+            " objective that the Experiments of both versions had when they were trained, if it"
+            " uses this metric."
         ),
     ] = None
     tolerance: Annotated[
         Number,
         Field(
-            description="How much worse than the incumbent still passes.",
+            description="How much worse than the incumbent a version may be and still pass.",
             json_schema_extra=rules(
                 rule(
                     "!self.startsWith('-')", 'write a number that is not negative, such as "0.005"'
@@ -120,18 +120,20 @@ class IncumbentGate(Schema):
     samples: Annotated[
         Samples | None,
         Field(
-            description="How many samples both values must come from; with fewer the gate waits for"
-            " them."
+            description="The number of samples behind each of the two values; with fewer, the"
+            " gate waits."
         ),
     ] = None
 
 
 class SignatureGate(Schema):
-    """What the incumbent's inputs accept, the version accepts, and it answers the same columns."""
+    """The version accepts every input that the incumbent accepts, and returns the same columns."""
 
     stage: Annotated[
         StageName | None,
-        Field(description="Whose effective version is the incumbent; this stage's if absent."),
+        Field(
+            description="The stage whose effective version is the incumbent. Absent: this stage."
+        ),
     ] = None
 
 
@@ -140,8 +142,8 @@ _CURVES = (
     r"MHYwEAYHKoZIzj0CAQYFK4EEACIDYgAE[A-Za-z0-9+/]{128}",
     r"MIGbMBAGByqGSM49AgEGBSuBBAAjA4GGAAQ[A-Za-z0-9+/]{176}=",
 )
-"""SubjectPublicKeyInfo of a key on P-256, P-384 and P-521, in base64: what is the same in all of
-them, and how long it is.
+"""SubjectPublicKeyInfo of a key on P-256, P-384 and P-521 in base64: the fixed prefix, and the
+length.
 """
 _PUBLIC_KEY = (
     "self.replace(' ', '').replace('\\n', '').replace('\\r', '')"
@@ -155,8 +157,8 @@ _PUBLIC_KEY_ADVICE = (
 
 
 class SignedGate(Schema):
-    """An OpenSSF model signature over the version's files: `model.sig` at the root of them
-    covers every other one.
+    """An OpenSSF model signature over the version's files: `model.sig` at the root of them covers
+    all others.
     """
 
     keys: Annotated[
@@ -180,10 +182,12 @@ class SignedGate(Schema):
 
 
 class SoakGate(Schema):
-    """The version, with its present digest, has held a stage for some time without a break."""
+    """The version, with its current digest, has been effective in a stage for some time without a
+    break.
+    """
 
     stage: Annotated[StageName, Field(description="The stage.")]
-    for_: Annotated[Duration, Field(alias="for", description="How long, such as 24h.")]
+    for_: Annotated[Duration, Field(alias="for", description="For how long, such as 24h.")]
 
 
 class DatasetGate(Schema):
@@ -200,18 +204,21 @@ class DatasetGate(Schema):
     )
     max_age: Annotated[
         Duration | None,
-        Field(description="How long ago the training that read it began at most, such as 30d."),
+        Field(
+            description="Greatest age of the training that read it, counted from its start, such"
+            " as 30d."
+        ),
     ] = None
 
 
 class JobGate(Container):
-    """A pod that tries the version: it passes by exit code 0."""
+    """A pod that tests the version; exit code 0 passes."""
 
     env: Annotated[
         tuple[Variable, ...],
         Field(
             max_length=32,
-            description="Environment variables beside those of modelyard.",
+            description="Environment variables in addition to modelyard's own.",
             json_schema_extra=listed("name"),
         ),
     ] = ()
@@ -219,8 +226,8 @@ class JobGate(Container):
     timeout: Annotated[
         Duration,
         Field(
-            description="How long one try may take since its pod is on a node. A try that takes"
-            " longer has failed."
+            description="Time limit of one attempt, counted from when its pod is scheduled. An"
+            " attempt that takes longer fails."
         ),
     ] = "10m"
     retries: Annotated[
@@ -228,15 +235,15 @@ class JobGate(Container):
         Field(
             ge=0,
             le=5,
-            description="How many more tries follow one that failed. A pod that was evicted or"
-            " preempted costs none.",
+            description="How often a failed attempt is repeated. Pods that were evicted or"
+            " preempted are replaced without using up a retry.",
         ),
     ] = 1
     candidate: Annotated[
         Literal["None", "Served"],
         Field(
-            description="Served: a pod of the version runs, and MODELYARD_CANDIDATE_URL is its"
-            " address. None: only its files are there."
+            description="Served: a pod serves the version, and MODELYARD_CANDIDATE_URL is its"
+            " address. None: only its files are available."
         ),
     ] = "None"
 
@@ -254,8 +261,8 @@ class Requests(Schema):
             ),
             rule(
                 "!has(self.uri) || !self.uri.endsWith('/')",
-                "requests.uri names one file, and this is a folder: leave out the slash at its end,"
-                " or name the file in it",
+                "requests.uri must name one file, and this is a folder: remove the slash at its"
+                " end, or name a file in the folder",
             ),
         )
     }
@@ -274,38 +281,41 @@ class Requests(Schema):
     uri: Annotated[
         S3Uri | None,
         Field(
-            description="An object in S3, where this namespace may read:"
+            description="An object in S3 that this namespace may read:"
             " s3://bucket/namespace/cases.json."
         ),
     ] = None
     digest: Annotated[
         Digest,
-        Field(description="sha256:<hex> of the file's bytes: the gate fails when they are others."),
+        Field(
+            description="sha256:<hex> of the file's bytes. The gate fails if the file has another"
+            " digest."
+        ),
     ]
 
 
 class SmokeGate(Schema):
-    """Requests to a pod of the version: each is answered, as expected and soon enough."""
+    """Requests to a pod of the version: each must be answered, as expected and in time."""
 
     requests: Annotated[
         Requests | None,
         Field(
-            description="A JSON list of {request: body in V1 or V2, expect: answer}; what an answer"
-            " has beside `expect` is not compared. The input example that was logged with the"
-            " model is sent besides, or alone if this is absent."
+            description="A JSON list of {request: body in V1 or V2, expect: answer}; fields of an"
+            " answer that are not in `expect` are not compared. The input example that was logged"
+            " with the model is sent too. Absent: only the input example is sent."
         ),
     ] = None
     max_latency: Annotated[
         Latency | None,
         Field(
-            description="What the best of five answers to each request takes at most, such as 50ms,"
-            " measured by the gate's pod."
+            description="Longest time that the fastest of five answers to each request may take,"
+            " such as 50ms, measured by the gate's pod."
         ),
     ] = None
     tolerance: Annotated[
         Number,
         Field(
-            description="How far a number may lie from the expected one.",
+            description="How far a number may differ from the expected one.",
             json_schema_extra=rules(
                 rule(
                     "!self.startsWith('-')", 'write a number that is not negative, such as "0.001"'
@@ -316,16 +326,16 @@ class SmokeGate(Schema):
 
 
 class ApprovalsGate(Schema):
-    """People who may approve for the stage, by a ModelApproval each."""
+    """Approvals by people: each one is a ModelApproval."""
 
     at_least: Annotated[
-        int, Field(ge=1, le=8, description="How many people, each counted once.")
+        int, Field(ge=1, le=8, description="How many people must approve; each counts once.")
     ] = 1
     expire_after: Annotated[
         Duration | None,
         Field(
-            description="How long an approval counts after it was created, such as 7d. Absent:"
-            " until the version takes the stage.",
+            description="How long an approval counts after its creation, such as 7d. Absent:"
+            " until the version becomes effective.",
             json_schema_extra=rules(
                 rule("!self.matches('^0+[smhd]$')", "write a duration above zero, such as 7d")
             ),
@@ -334,15 +344,15 @@ class ApprovalsGate(Schema):
     exclude_registrar: Annotated[
         Literal["IfKnown", "Required"],
         Field(
-            description="The approval of who registered the version (its registeredBy) is not"
-            " counted. IfKnown: if the version says who. Required: a version that does not say"
-            " who fails the gate."
+            description="An approval by the user who registered the version (registeredBy) does"
+            " not count. IfKnown: only checked if the version names that user. Required: a"
+            " version that does not name one fails the gate."
         ),
     ] = "IfKnown"
 
 
 class ExternalGate(Schema):
-    """Another controller or a pipeline judges, by a ModelApproval that names the gate."""
+    """A verdict by another controller or a pipeline, as a ModelApproval that names the gate."""
 
 
 _KINDS = (
@@ -360,7 +370,7 @@ _KINDS = (
 
 
 class Gate(Schema):
-    """One gate: a name, and exactly one kind."""
+    """One promotion gate: a name, and exactly one kind."""
 
     model_config = Schema.model_config | {
         "json_schema_extra": rules(
@@ -376,47 +386,55 @@ class Gate(Schema):
         Field(
             max_length=30,
             pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$",
-            description="Its name, as status and events show it.",
+            description="Name of the gate, as shown in status and events.",
         ),
     ]
     metric: Annotated[MetricGate | None, Field(description="A metric of the version's run.")] = None
     incumbent: Annotated[
         IncumbentGate | None,
-        Field(description="A metric against that of the version that is there."),
+        Field(description="A metric, compared with that of the effective version."),
     ] = None
     signature: Annotated[
         SignatureGate | None,
-        Field(description="Inputs and outputs against those of the version that is there."),
+        Field(description="Inputs and outputs, compared with those of the effective version."),
     ] = None
-    soak: Annotated[SoakGate | None, Field(description="Time in another stage.")] = None
-    dataset: Annotated[DatasetGate | None, Field(description="What it was trained on.")] = None
-    job: Annotated[JobGate | None, Field(description="A pod that tries it, by its exit code.")] = (
+    soak: Annotated[
+        SoakGate | None,
+        Field(description="Time that the version must be effective in another stage."),
+    ] = None
+    dataset: Annotated[
+        DatasetGate | None, Field(description="The dataset that it was trained on.")
+    ] = None
+    job: Annotated[JobGate | None, Field(description="A pod that tests it, by its exit code.")] = (
         None
     )
-    smoke: Annotated[SmokeGate | None, Field(description="Requests that it must answer.")] = None
-    signed: Annotated[
-        SignedGate | None, Field(description="A signature over its files, by a key.")
+    smoke: Annotated[
+        SmokeGate | None, Field(description="Requests that a pod of it must answer.")
     ] = None
-    approvals: Annotated[ApprovalsGate | None, Field(description="People who approve.")] = None
+    signed: Annotated[
+        SignedGate | None,
+        Field(description="A signature over its files, verified with public keys."),
+    ] = None
+    approvals: Annotated[ApprovalsGate | None, Field(description="Approvals by people.")] = None
     external: Annotated[
         ExternalGate | None,
         Field(
-            description="Another controller or a pipeline, which says so in a ModelApproval that"
+            description="A verdict by another controller or a pipeline, as a ModelApproval that"
             " names this gate."
         ),
     ] = None
 
     @property
     def compared(self) -> IncumbentGate | SignatureGate | None:
-        """What it asks, if it compares with the version that holds a stage."""
+        """The gate's settings, if it compares with a stage's effective version."""
         return self.incumbent or self.signature
 
     @property
     def kind(self) -> str:
-        """The kind, as the spec writes it."""
+        """The kind, as the name of its field in the spec."""
         return next(kind for kind in _KINDS if getattr(self, kind) is not None)
 
     @property
     def asks_candidate(self) -> bool:
-        """Whether a pod of the version must run while the gate is asked."""
+        """Whether a pod must serve the version while the gate is evaluated."""
         return self.smoke is not None or (self.job is not None and self.job.candidate == "Served")
