@@ -30,7 +30,7 @@ def latency(**asked: object) -> Manifest:
 
 _KIND = "a metric has exactly one of errorRate, refusalRate and latency"
 _LIMIT = "write moreThanStable, timesStable or both; or atMost alone"
-_RESERVED = "only an errorRate is called errors and only a refusalRate refusals"
+_RESERVED = "the names errors and refusals are reserved for an errorRate and a refusalRate"
 
 ANALYSES = {
     **{

@@ -38,7 +38,7 @@ ROLLOUTS: dict[str, tuple[Manifest, str]] = {
     "a weight below nothing": (step(weight=-1), "greater than or equal to 0"),
     "a pause of a time": (
         step(pause={"duration": "5m"}),
-        "a pause has no fields: write pause: {}, or for a time hold: 5m",
+        "a pause has no fields: write pause: {}, or to wait for a time hold: 5m",
     ),
     "an analysis at weight 100": (
         rollout(strategy="Canary", steps=[{"weight": 100}, {"hold": "1h"}], analysis={}),

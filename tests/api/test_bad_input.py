@@ -685,7 +685,7 @@ MODELS = {
     "gate with two kinds": (gate(signature={}, job={"image": "i"}), "a gate has exactly one of "),
     "job that takes a variable of ours": (
         gate(job={"image": "i", "env": [{"name": "MODELYARD_CANDIDATE_URL"}]}),
-        "names that begin with MODELYARD_ are modelyard's own",
+        "names that begin with MODELYARD_ are reserved",
     ),
     "job that takes a name of no variable": (
         gate(job={"image": "i", "env": [{"name": "1"}]}),

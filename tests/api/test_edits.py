@@ -41,7 +41,7 @@ MODEL = model(
     stages={"staging": {"version": "v2"}, "production": {"version": "v1"}},
 )
 
-ONCE = "an approval is immutable: withdraw it (delete it), and create another one"
+ONCE = "an approval is immutable: delete it to withdraw it, and create another one"
 APPROVAL_EDITS = {
     "comment": ({"comment": "better words"}, ONCE),
     "decision": ({"decision": "Reject"}, ONCE),
