@@ -240,8 +240,8 @@ RUNS = {
     "signed by a Secret of another name": (
         training_run(trainer=SCRIPT | {"sign": SIGN | {"secret": "modelyard-connection"}}),
         (
-            "name a Secret that begins with modelyard-signing: no other Secret is mounted into a"
-            " training pod"
+            "name a Secret whose name begins with modelyard-signing: training pods mount no other"
+            " Secret"
         ),
     ),
     "signed by a Secret without a key": (
@@ -255,7 +255,7 @@ RUNS = {
     "signed by a container": (
         training_run(trainer={"container": {"image": "i"}, "sign": SIGN}),
         (
-            "sign is for xgboost and script. With container and external leave it out, and sign the"
+            "sign is for xgboost and script. With container or external remove it, and sign the"
             " model's folder yourself"
         ),
     ),
