@@ -29,6 +29,7 @@ __all__ = [
     "Resource",
     "S3Uri",
     "Schema",
+    "StageName",
     "Status",
     "Tags",
     "UserName",
@@ -43,6 +44,7 @@ VERSION = "v1alpha1"
 
 _NAME = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
 Name = Annotated[str, Field(min_length=1, max_length=63, pattern=_NAME)]
+StageName = Annotated[str, Field(max_length=30, pattern=_NAME)]
 Digest = Annotated[str, Field(max_length=71, pattern=r"^sha256:[0-9a-f]{64}$")]
 Duration = Annotated[str, Field(max_length=16, pattern=r"^[0-9]+(s|m|h|d)$")]
 S3Uri = Annotated[

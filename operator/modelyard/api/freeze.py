@@ -8,8 +8,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, AwareDatetime, Field, ValidationError
 
-from modelyard.api.base import Duration, Schema
-from modelyard.api.gates import StageName
+from modelyard.api.base import Duration, Schema, StageName
 from modelyard.api.rules import listed, rule, rules
 
 __all__ = ["CALENDAR_KEY", "FREEZES", "Calendar", "Freeze", "Stop", "parse_calendar"]

@@ -1,46 +1,41 @@
 """RegisteredModel: versions, stages, and how each stage is served."""
 
-from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from modelyard.api.artifacts import KEPT
 from modelyard.api.auto_promote import AutoPromote
-from modelyard.api.base import DeletionPolicy, Name, Resource, Schema, Tags, UserName
+from modelyard.api.base import DeletionPolicy, Resource, Schema, Tags
 from modelyard.api.freeze import FREEZES, Freeze
-from modelyard.api.gates import GATES, Gate, Verdict
-from modelyard.api.history import WHY
+from modelyard.api.gates import Gate, Verdict
+from modelyard.api.history import HistoryEntry, ModelRuntime, Outcome, RecordStatus
 from modelyard.api.model_reason import ModelReason
-from modelyard.api.model_status import (
-    STAGES,
+from modelyard.api.model_status import STAGES, PlannedStep, RegisteredModelStatus
+from modelyard.api.model_version import ModelVersionSpec
+from modelyard.api.rollback import Automatic, Rollback, Watch
+from modelyard.api.rules import listed, mlflow_text, rule, rules
+from modelyard.api.serving import Autoscaling, RuntimeUpdate, Serving, ServingRuntime
+from modelyard.api.stage import OVERRIDE_LASTS, Override, Stage
+from modelyard.api.stage_status import (
     Draining,
     GateStatus,
-    HeldStage,
-    HistoryEntry,
     JudgedVersion,
-    KnownVersion,
-    ModelRuntime,
-    OperatorRuntime,
-    Outcome,
     OverrideStatus,
-    PlannedStep,
-    PreviousVersion,
-    RecordStatus,
-    RegisteredModelStatus,
     Rejection,
-    ServedVersion,
     StageStatus,
     StepState,
     StepStatus,
+)
+from modelyard.api.verification import Reverify, Verification
+from modelyard.api.version_status import (
+    HeldStage,
+    KnownVersion,
+    OperatorRuntime,
+    PreviousVersion,
+    ServedVersion,
     VersionStatus,
 )
-from modelyard.api.rollback import Automatic, Rollback, Watch
-from modelyard.api.rollout import Rollout, Strategy
-from modelyard.api.rules import exactly_one, listed, mlflow_text, rule, rules
-from modelyard.api.serving import Autoscaling, RuntimeUpdate, Serving, ServingRuntime
-from modelyard.api.verification import Reverify, Verification
 
 __all__ = [
     "OVERRIDE_LASTS",
@@ -92,251 +87,6 @@ class Drift(StrEnum):
 
     REVERT = "Revert"
     WARN = "Warn"
-
-
-class ModelVersionSpec(Schema):
-    """The source of a version: exactly one of the fields `trainingRun`, `runId` and `uri`."""
-
-    model_config = Schema.model_config | {
-        "json_schema_extra": rules(
-            exactly_one(
-                ("trainingRun", "runId", "uri"),
-                "name exactly one source: trainingRun, runId or uri",
-            ),
-            rule(
-                "!has(self.path) || has(self.runId)",
-                "path needs runId: it is the model's artifact path in that run",
-            ),
-        )
-    }
-
-    training_run: Annotated[Name | None, Field(description="A TrainingRun in this namespace.")] = (
-        None
-    )
-    run_id: Annotated[
-        str | None,
-        Field(
-            min_length=1, max_length=64, pattern=r"^[a-zA-Z0-9_-]+$", description="An MLflow run."
-        ),
-    ] = None
-    path: Annotated[
-        str | None,
-        Field(
-            min_length=1,
-            max_length=256,
-            pattern=r"^[A-Za-z0-9_-][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*$",
-            description="The model's name or path in that run; model if absent.",
-        ),
-    ] = None
-    uri: Annotated[
-        str | None,
-        Field(
-            min_length=6,
-            max_length=500,
-            pattern=r"^s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]/[^%?#]+$",
-            description="An artifact tree in S3, with an MLmodel file.",
-            json_schema_extra=rules(
-                rule(
-                    f"!self.contains('/{KEPT}/')",
-                    f"{KEPT}/ is reserved for what the operator stores, such as histories: name"
-                    " another folder",
-                )
-            ),
-        ),
-    ] = None
-    tags: Annotated[Tags, Field(description="Tags of the version in MLflow.")] = Field(
-        default_factory=dict
-    )
-    registered_by: Annotated[
-        UserName | None,
-        Field(
-            description="The user who declares the version, which must be the user who sends the"
-            " request. Their own approval of it does not count. Accounts in the chart's"
-            " policies.requesterAccounts may name another user."
-        ),
-    ] = None
-
-    def contradicts(self, recorded: VersionStatus) -> bool:
-        """Tell whether a recorded version came from another source than this one.
-
-        Two artifact paths of one run are not distinguished: the record has no path.
-        """
-        if self.training_run is not None:
-            return self.training_run != recorded.training_run
-        if self.run_id is not None:
-            return self.run_id != recorded.run_id
-        return (self.uri or "").rstrip("/") != (recorded.uri or "").rstrip("/")
-
-
-OVERRIDE_LASTS = timedelta(days=1)
-"""Longest time that an override is in force, from when the operator first observed it."""
-
-
-class Override(Schema):
-    """Break-glass: promote a version at once, without gates."""
-
-    version: Annotated[Name, Field(description="A registered version.")]
-    reason: Annotated[
-        str,
-        Field(
-            min_length=1,
-            max_length=256,
-            description="Why, such as incident 4711; recorded in the history.",
-        ),
-    ]
-    until: Annotated[
-        datetime,
-        Field(
-            description="When the override ends, at most a day after it was set. Its version"
-            " keeps serving until a user changes the stage.",
-            # By format alone the API server accepts impossible timestamps: in the year 0, or 99
-            # hours from UTC.
-            json_schema_extra=rules(
-                rule(
-                    "self > timestamp('2000-01-01T00:00:00Z')",
-                    'write a timestamp, such as "2030-12-01T18:00:00Z"',
-                )
-            ),
-        ),
-    ]
-
-
-class Stage(Schema):
-    """A stage: the version that it should serve, how it switches to it, and how it serves it."""
-
-    model_config = Schema.model_config | {
-        "json_schema_extra": rules(
-            rule(
-                "!has(self.version) || has(self.requestedBy) || !has(self.gates) ||"
-                " !self.gates.exists(g, has(g.approvals))",
-                "a stage with the gate approvals needs requestedBy beside version: write your"
-                " user name there",
-            ),
-            rule(
-                "!has(self.autoPromote) || !has(self.version)",
-                "version and autoPromote exclude each other: remove one of them (in a patch, set"
-                " it to null)",
-            ),
-            rule(
-                "!has(self.autoPromote) || !has(self.requestedBy)",
-                "requestedBy does not apply to autoPromote: remove it (in a patch, set it to null)",
-            ),
-        )
-    }
-
-    version: Annotated[
-        Name | None,
-        # Without this, the API server refuses a server-side apply that sets null.
-        Field(
-            description="The version that the stage should serve. Null: none, and nothing is"
-            " served.",
-            json_schema_extra={"nullable": True},
-        ),
-    ] = None
-    auto_promote: Annotated[
-        AutoPromote | None,
-        Field(
-            description="Instead of `version`: promote each new version automatically. It passes"
-            " the same checks as a version that a user sets. Rejected versions and older ones are"
-            " skipped, and after a rollback also those registered before it. Setting `version`"
-            " instead ends this."
-        ),
-    ] = None
-    requested_by: Annotated[
-        UserName | None,
-        Field(
-            description="The user who asks for the version, which must be the user who changes"
-            " it. Their own approval does not count. Required with the gate approvals. Accounts"
-            " in the chart's policies.requesterAccounts, such as a GitOps controller's, may name"
-            " another user."
-        ),
-    ] = None
-    reason: Annotated[
-        str | None,
-        Field(
-            max_length=WHY,
-            description="Why the stage changes, recorded in the history. It applies to one"
-            " change: if it stays in the spec, it is not recorded again for the next one.",
-        ),
-    ] = None
-    attempt: Annotated[
-        int,
-        Field(
-            ge=0,
-            le=1_000_000,
-            description="Raise it to try a rejected version again, or, while the version is"
-            " effective, to serve it with the operator's current runtime image (modelyard"
-            " refresh).",
-        ),
-    ] = 0
-    from_: Annotated[
-        str | None,
-        Field(
-            alias="from",
-            max_length=30,
-            description="Another stage in which the version, with its current digest, must be or"
-            " have been effective before it is promoted to this one.",
-        ),
-    ] = None
-    gates: Annotated[
-        tuple[Gate, ...],
-        Field(
-            max_length=GATES,
-            description="Promotion gates: checks that a version must pass before the stage"
-            " switches to it. A version that fails one is rejected, and the stable version keeps"
-            " serving. The previous version can be restored without them.",
-            json_schema_extra=listed("name"),
-        ),
-    ] = ()
-    reverify: Annotated[
-        Reverify | None,
-        Field(
-            description="Evaluate the gates metric, dataset, job, smoke and signed again for the"
-            " effective version. A version that fails keeps serving, but does not count for"
-            " `soak` and `from` until it passes."
-        ),
-    ] = None
-    rollback: Annotated[
-        Rollback | None,
-        Field(
-            description="How long a switch can be undone at once, and when it is undone"
-            " automatically. Absent: the pods of the previous version are deleted after the"
-            " switch."
-        ),
-    ] = None
-    rollout: Annotated[
-        Rollout | None,
-        Field(
-            description="How the stage switches to a version: at once (Replace) or in steps"
-            " (Canary). Absent: Replace."
-        ),
-    ] = None
-    override: Annotated[
-        Override | None,
-        Field(
-            description="Break-glass: promote a version at once, without `from` and gates; its"
-            " digest and the readiness of its pods are still checked. Requires the verb override"
-            " on registeredmodels/<stage>."
-        ),
-    ] = None
-    serving: Annotated[Serving, Field(description="How the version is served.")] = Field(
-        default_factory=Serving
-    )
-
-    @property
-    def is_canary(self) -> bool:
-        """Whether the stage switches in steps."""
-        return self.rollout is not None and self.rollout.strategy is Strategy.CANARY
-
-    @property
-    def by_whom(self) -> str:
-        """JSON that a merge patch of `version` must add to name the requester; empty if none is
-        required.
-        """
-        names = self.requested_by is not None or any(
-            gate.approvals is not None for gate in self.gates
-        )
-        return ',"requestedBy":"<your user name>"' if names else ""
 
 
 def _waits(stage: str, other: str) -> str:

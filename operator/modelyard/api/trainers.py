@@ -1,6 +1,6 @@
 """The trainers: what each runs and learns with. Standard library only: pods import it.
 
-A new trainer is one entry here, its settings in `api.training_run.Trainer`, and its program.
+A new trainer is one entry here, its settings in `api.trainer_settings`, and its program.
 """
 
 from collections.abc import Mapping

@@ -1,14 +1,14 @@
 """TrainingRun: one training, as a Job, and the MLflow run that records it."""
 
-from enum import StrEnum
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
 from modelyard.api.base import DeletionPolicy, Digest, Name, Resource, S3Uri, Schema, UserName
 from modelyard.api.pods import Container, Labels, Resources, Toleration
-from modelyard.api.rules import exactly_one, immutable, listed, mlflow_pairs, rule, rules
-from modelyard.api.trainers import TRAINERS, TrainerKind
+from modelyard.api.rules import immutable, listed, mlflow_pairs, rule, rules
+from modelyard.api.trainer_settings import External, Script, Sign, Trainer, Xgboost
+from modelyard.api.training_reason import TrainingReason
 from modelyard.api.training_status import (
     PARAMETERS,
     DatasetStatus,
@@ -45,109 +45,6 @@ __all__ = [
     "TrainingRunStatus",
     "Xgboost",
 ]
-
-SIGNING_SECRETS = "modelyard-signing"
-"""Prefix of the names of Secrets that a training pod may mount; also in the chart's policies."""
-
-
-class TrainingReason(StrEnum):
-    """Why a TrainingRun is or is not Ready. It is Ready when it has succeeded and nothing is left
-    to do.
-    """
-
-    WAITING_FOR_EXPERIMENT = "WaitingForExperiment"
-    """The Experiment does not exist, or is not in MLflow yet; the run starts automatically when
-    it is.
-    """
-    SUSPENDED = "Suspended"
-    """spec.suspend is true."""
-    QUEUED = "Queued"
-    """A queue, such as Kueue's, holds the Job."""
-    SCHEDULING = "Scheduling"
-    """The pod is being scheduled and started."""
-    UNSCHEDULABLE = "Unschedulable"
-    """No node fits the pod; the message says why."""
-    IMAGE_PULL_FAILED = "ImagePullFailed"
-    """The image cannot be pulled."""
-    CONFIGURATION_MISSING = "ConfigurationMissing"
-    """The pod waits for a ConfigMap, Secret or key that does not exist."""
-    QUOTA_EXCEEDED = "QuotaExceeded"
-    """The namespace's quota does not allow the pod."""
-    POD_REFUSED = "PodRefused"
-    """Pod Security, a LimitRange or another admission rule refuses the pod."""
-    NO_POD = "NoPod"
-    """The Job has had no pod for 30 s, and Kubernetes gives no reason."""
-    TRAINING = "Training"
-    """The pod runs; with the trainer external, the MLflow run is open."""
-    INTERRUPTED = "Interrupted"
-    """The pod was terminated, as when its node is drained, and its container exited with 0; the
-    attempt is repeated.
-    """
-    RETRYING = "Retrying"
-    """The last attempt failed; another follows, with an MLflow run of its own."""
-    SUCCEEDED = "Succeeded"
-    """Trained, recorded, and registered if spec.register says so."""
-    REGISTERING = "Registering"
-    """Trained; the RegisteredModel has not registered the version yet."""
-    WAITING_FOR_MODEL = "WaitingForModel"
-    """Trained; the RegisteredModel that spec.register names does not exist."""
-    VERSION_TAKEN = "VersionTaken"
-    """Trained; the RegisteredModel already has another run's model as the version that
-    spec.register names.
-    """
-    VERSION_HELD = "VersionHeld"
-    """Trained; an earlier declaration reserves the version that spec.register names. If it fails,
-    this model is registered.
-    """
-    NO_MODEL = "NoModel"
-    """spec.register is set, but the run logged no model, or several at the same moment and none
-    named model.
-    """
-    FAILED = "Failed"
-    """The trainer failed in every attempt that spec.backoffLimit allows."""
-    OUT_OF_MEMORY = "OutOfMemory"
-    """The trainer was killed for using more memory than its limit."""
-    VOLUME_FULL = "VolumeFull"
-    """A volume of the pod is full, or the pod wrote more than its limit of ephemeral storage."""
-    DEADLINE_EXCEEDED = "DeadlineExceeded"
-    """spec.activeDeadlineSeconds passed."""
-    HEARTBEAT_LOST = "HeartbeatLost"
-    """A run that trains outside the cluster sent no heartbeat for 90 s; its MLflow run was closed
-    as failed.
-    """
-    SCRIPT_INVALID = "ScriptInvalid"
-    """The script cannot be run as Python; nothing was trained."""
-    INVALID_PARAMETERS = "InvalidParameters"
-    """The trainer does not accept a parameter, or they are too large for a pod; nothing was
-    trained.
-    """
-    INVALID_RESOURCES = "InvalidResources"
-    """Kubernetes refuses the Job for its resources, node selector or tolerations, as the message
-    says; nothing was trained.
-    """
-    SIGNING_KEY_UNUSABLE = "SigningKeyUnusable"
-    """The Secret of trainer.sign, or its key, does not exist, or holds no private EC key in PEM;
-    nothing was trained.
-    """
-    DATASET_DIGEST_MISMATCH = "DatasetDigestMismatch"
-    """The dataset does not have the digest spec.dataset.digest; nothing was trained."""
-    DATASET_UNAVAILABLE = "DatasetUnavailable"
-    """The dataset cannot be read."""
-    DATASET_INVALID = "DatasetInvalid"
-    """The dataset does not match the spec; nothing was trained."""
-    EXPERIMENT_GONE = "ExperimentGone"
-    """The MLflow run was deleted during training. The run continues if the MLflow run is restored.
-    """
-    CONNECTION_MISSING = "ConnectionMissing"
-    """The namespace has no usable Secret modelyard-connection."""
-    CONNECTION_REFUSED = "ConnectionRefused"
-    """MLflow or S3 refuses the credentials."""
-    MLFLOW_UNAVAILABLE = "MLflowUnavailable"
-    """MLflow does not answer."""
-    STORE_UNAVAILABLE = "StoreUnavailable"
-    """S3 does not answer."""
-    REQUEST_REFUSED = "RequestRefused"
-    """MLflow, S3 or Kubernetes understood a request and refused it; the message says which."""
 
 
 class Dataset(Schema):
@@ -200,136 +97,6 @@ class Dataset(Schema):
             description="Number of rows of a synthetic dataset. Absent: 2000.",
         ),
     ] = None
-
-
-class Xgboost(Schema):
-    """The tabular trainer that ships with modelyard."""
-
-    task: Annotated[
-        Literal["classification", "regression"],
-        Field(description="What is predicted: classification (a class) or regression (a number)."),
-    ] = "classification"
-
-
-class Script(Schema):
-    """Any Python file, on the runtime image; it needs no SDK."""
-
-    config_map: Annotated[
-        str, Field(min_length=1, max_length=253, description="The ConfigMap that holds the file.")
-    ]
-    key: Annotated[
-        str,
-        Field(
-            min_length=1,
-            max_length=253,
-            pattern=r"^[-._a-zA-Z0-9]+[.]py$",
-            description="The file's key in it, which ends in .py.",
-        ),
-    ] = "train.py"
-
-
-class External(Schema):
-    """Training happens elsewhere, such as in a notebook; the operator only opens and closes the
-    MLflow run.
-    """
-
-
-class Sign(Schema):
-    """A private key with which the logged model is signed: an OpenSSF model signature, `model.sig`
-    next to its files.
-
-    The pod mounts the key; the operator never reads it. Only Secrets with the reserved prefix can
-    be mounted, because a script can read what its pod mounts: otherwise a user who may create
-    TrainingRuns could read any Secret of the namespace.
-    """
-
-    secret: Annotated[
-        str,
-        Field(
-            max_length=253,
-            pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$",
-            description="Name of the Secret, in this namespace; it must begin with"
-            " modelyard-signing.",
-            json_schema_extra=rules(
-                rule(
-                    f"self.startsWith('{SIGNING_SECRETS}')",
-                    f"name a Secret whose name begins with {SIGNING_SECRETS}: training pods mount"
-                    " no other Secret",
-                )
-            ),
-        ),
-    ]
-    key: Annotated[
-        str,
-        Field(
-            max_length=253,
-            pattern=r"^[-._a-zA-Z0-9]+$",
-            description="Its key: a private EC key (P-256, P-384 or P-521) in PEM, not encrypted.",
-        ),
-    ]
-
-
-_SIGNING = tuple(name for name, kind in TRAINERS.items() if kind.program)
-"""Trainers that run a program of the runtime image, which signs the model that they logged."""
-
-
-class Trainer(Schema):
-    """Who trains: exactly one."""
-
-    model_config = Schema.model_config | {
-        "json_schema_extra": rules(
-            exactly_one(
-                TRAINERS,
-                f"name exactly one trainer: {', '.join([*TRAINERS][:-1])} or {[*TRAINERS][-1]}",
-            ),
-            rule(
-                f"!has(self.sign) || {' || '.join(f'has(self.{name})' for name in _SIGNING)}",
-                f"sign is for {' and '.join(_SIGNING)}. With container or external remove it, and"
-                " sign the model's folder yourself before you log it: model_signing sign key"
-                " --private_key KEY --signature FOLDER/model.sig FOLDER",
-            ),
-        )
-    }
-
-    xgboost: Annotated[
-        Xgboost | None, Field(description="The tabular trainer that ships with modelyard.")
-    ] = None
-    script: Annotated[
-        Script | None, Field(description="Any Python file, on the runtime image.")
-    ] = None
-    container: Annotated[Container | None, Field(description="Any image.")] = None
-    external: Annotated[
-        External | None,
-        Field(
-            description="The operator runs nothing: your own program trains elsewhere, logs to"
-            " the MLflow run and closes it."
-        ),
-    ] = None
-    sign: Annotated[
-        Sign | None,
-        Field(
-            description="Signs the model that xgboost or script logged; the gate signed verifies"
-            " it."
-        ),
-    ] = None
-
-    @property
-    def name(self) -> str:
-        """Name of the trainer that is set.
-
-        Raises:
-            ValueError: None or several are set: the installed CRDs are of another release.
-
-        """
-        named = [name for name in TRAINERS if getattr(self, name) is not None]
-        if len(named) != 1:
-            raise ValueError(f"exactly one of {', '.join(TRAINERS)} must be set, not {named}")
-        return named[0]
-
-    @property
-    def kind(self) -> TrainerKind:
-        """The entry of the trainer in `TRAINERS`."""
-        return TRAINERS[self.name]
 
 
 class Register(Schema):
