@@ -1,4 +1,4 @@
-"""The seam to what serving pods answered: the port, and the small values that cross it."""
+"""The port to the counters of serving pods, and its values."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -12,11 +12,11 @@ __all__ = ["Answered", "Arm", "Interval", "Seen", "Split", "Traffic", "Watched"]
 
 @dataclass(frozen=True)
 class Answered:
-    """What the pods of a version answered since the stage switched to it, as far as it was counted.
+    """Requests that a version's pods answered since the stage switched to it, as far as counted.
 
     Attributes:
-        requests: Requests that were answered.
-        failures: Those that failed: 500 and above, time-outs among them.
+        requests: Number of answered requests.
+        failures: Number of those that failed: status 500 and above, which includes time-outs.
 
     """
 
@@ -26,14 +26,14 @@ class Answered:
 
 @dataclass(frozen=True)
 class Watched:
-    """What is counted.
+    """The version whose requests are counted.
 
     Attributes:
         uid: Uid of the RegisteredModel.
         stage: The stage.
-        identity: Identity of the version's pods, which they give with their counters.
+        identity: Identity of the version's serving objects, which pods return with their counters.
         since: When the stage switched to it.
-        recorded: What the status has of it: an operator that comes back counts on from there.
+        recorded: The counts in the status, from which a restarted operator continues.
 
     """
 
@@ -46,14 +46,14 @@ class Watched:
 
 @dataclass(frozen=True)
 class Arm:
-    """Requests that were drawn for one version, whoever answered them in the end.
+    """Requests assigned to one version, whichever version finally answered them.
 
     Attributes:
-        requests: All of them.
-        failures: Those that the version failed: 500 and above, no connection, no answer in time,
-            skipped after such.
-        refusals: Those that it refused: 400 to 499.
-        latency: How many of the other answers took up to each edge, by its number
+        requests: Number of requests.
+        failures: Number that the version failed: status 500 and above, no connection, no answer in
+            time, or skipped after such a failure.
+        refusals: Number that it refused: status 400 to 499.
+        latency: Histogram of the other answers' latencies: count by index of the upper edge
             (`wire.LATENCY_EDGES`).
 
     """
@@ -66,16 +66,16 @@ class Arm:
 
 @dataclass(frozen=True)
 class Split:
-    """What is asked of pods that split their requests.
+    """A query for the counters of pods that split their requests.
 
     Attributes:
         uid: Uid of the RegisteredModel.
         stage: The stage.
         identity: Identity of the pods that split.
-        revision: What they were told last.
-        interval: How much time one interval of counts takes at least.
-        judged: How many intervals of this rollout are judged and recorded: the next one has the
-            number after it.
+        revision: Revision of the traffic rule last sent to them.
+        interval: Shortest length of one interval of counts.
+        judged: Number of intervals of this rollout that are judged and recorded; the next one has
+            this number plus one.
 
     """
 
@@ -89,7 +89,7 @@ class Split:
 
 @dataclass(frozen=True)
 class Interval:
-    """What was counted in one interval, within which the pods were told the same."""
+    """Counts of one interval, in which the traffic rule did not change."""
 
     number: int
     stable: Arm
@@ -98,15 +98,14 @@ class Interval:
 
 @dataclass(frozen=True)
 class Seen:
-    """What the pods say that split their requests.
+    """Counters of the pods that split their requests.
 
     Attributes:
-        revisions: What each of them applies, by the pod's uid: 0 is no rule. One that did not
-            answer is not there.
-        stable: What was counted under the revision that was asked about, added up over the pods
-            that apply it.
+        revisions: The revision that each pod applies, by the pod's uid; 0 means no rule. Pods that
+            did not answer are absent.
+        stable: Counts under the queried revision, summed over the pods that apply it.
         candidate: The same for the candidate.
-        interval: An interval that is over and not judged yet; the same one until it is.
+        interval: A complete interval that is not judged yet; the same one until it is judged.
 
     """
 
@@ -120,20 +119,20 @@ class Traffic(Protocol):
     """The counters of serving pods."""
 
     async def answered(self, watched: Watched, pods: Iterable[Manifest], now: datetime) -> Answered:
-        """Return what a version's pods answered. Pods are asked now and then only, and one that
-        does not answer in time counts nothing.
+        """Return the counts of a version's pods. Pods are queried occasionally; one that does not
+        answer in time adds nothing.
 
-        What was answered before the first time that its pods were asked is not counted, nor what
-        pods answered between the last time and their end. Raises nothing.
+        Requests before the first query, and those between a pod's last query and its end, are not
+        counted. Raises nothing.
         """
         ...
 
     async def split(self, asked: Split, pods: Iterable[Manifest], now: datetime) -> Seen:
-        """Return what pods say that split their requests: each is asked every time, for its
-        revision.
+        """Return the counters of pods that split their requests. Each pod is queried every time,
+        for its revision.
 
-        An interval in which the revision changed, or before which an operator started, is left out.
-        Counts are differences between two answers of one process of one pod under one revision.
-        Raises nothing.
+        An interval in which the revision changed, or before which the operator started, is left
+        out. Counts are differences between two answers of one process of one pod under one
+        revision. Raises nothing.
         """
         ...
