@@ -1,4 +1,4 @@
-"""The composition root: from settings to a running operator. Nothing is decided here."""
+"""The composition root: build a running operator from the settings."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
@@ -40,7 +40,7 @@ __all__ = ["controllers", "operate"]
 
 
 def controllers(settings: Settings) -> tuple[AnyController, ...]:
-    """Return the kinds that are served."""
+    """Return the controllers of all kinds."""
     runtime = Runtime(
         settings.runtime_image, settings.image_pull_policy, __version__, settings.image_pull_secrets
     )
@@ -54,7 +54,7 @@ def controllers(settings: Settings) -> tuple[AnyController, ...]:
 
 @dataclass(frozen=True)
 class _Ports:
-    """Everything outside of the operator that a kind may touch."""
+    """The external systems that the kinds use."""
 
     cluster: Cluster
     tenants: Tenants
@@ -71,15 +71,15 @@ class _Ports:
 
 
 async def operate(settings: Settings, kinds: Iterable[AnyController] | None = None) -> None:
-    """Run the operator until a signal ends it.
+    """Run the operator until it receives a signal.
 
     Args:
-        settings: How.
-        kinds: What is served; None for all that there is.
+        settings: The settings.
+        kinds: The controllers to run; None: all.
 
     Raises:
-        ModelyardError: There is no cluster to be found.
-        OSError: A port is taken.
+        ModelyardError: No cluster is configured or reachable.
+        OSError: A port is in use.
 
     """
     metrics = Metrics()

@@ -24,8 +24,6 @@ def test_the_longest_runtime_image_that_is_taken_fits_into_a_status():
 
 @pytest.mark.parametrize("image", ["", "i" * (RUNTIME_IMAGE + 1)], ids=["empty", "too long"])
 def test_a_runtime_image_that_no_status_has_room_for_is_refused_at_the_start(image: str):
-    said = (
-        f"an image of 1 to {RUNTIME_IMAGE} characters, this one has {len(image)}: .* shorter name"
-    )
-    with pytest.raises(ValidationError, match=said):
+    message = f"has {len(image)} characters and must have 1 to {RUNTIME_IMAGE}, .* shorter name"
+    with pytest.raises(ValidationError, match=message):
         Settings(runtime_image=image)
