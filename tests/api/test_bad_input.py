@@ -105,11 +105,11 @@ EXPERIMENTS = {
     ),
     "tag with a null": (
         experiment(tags={"note": "a\0b"}),
-        "MLflow's database takes no null character",
+        "MLflow's database does not accept the null character",
     ),
     "note with a null": (
         experiment(description="a\0b"),
-        "MLflow's database takes no null character",
+        "MLflow's database does not accept the null character",
     ),
     "objective that MLflow does not take": (
         experiment(objective={"metric": "error@0.7"}),
@@ -375,7 +375,7 @@ RUNS = {
     ),
     "quantity with a comma": (
         training_run(resources={"limits": {"memory": "1,5Gi"}}),
-        "write a quantity as pods have it, such as 500m",
+        "write a quantity as in pods, such as 500m",
     ),
     "registering without a version": (
         training_run(register={"model": "fraud"}),
@@ -476,7 +476,7 @@ MODELS = {
     ),
     "source with an odd space": (
         model(versions={"v1": {"uri": "s3://models/a\u00a0b"}}),
-        "spaces other than the usual one",
+        "spaces other than the ordinary one",
     ),
     "source at an address": (
         model(versions={"v1": {"uri": "s3://10.0.0.1/fraud"}}),

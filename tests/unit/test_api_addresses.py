@@ -97,6 +97,6 @@ def test_the_more_specific_entry_wins(rule: Addresses, host: str, address: str, 
 
 @pytest.mark.parametrize("entry", ["10.0.0.0/99", "1.2.3", "a b", "http://x", "*.example.com", ""])
 def test_what_is_no_entry_is_named(entry: str):
-    with pytest.raises(ValueError, match="is no host name, no address and no network") as caught:
+    with pytest.raises(ValueError, match="is not a host name, an address or a network") as caught:
         Addresses(allow=(entry,))
     assert repr(entry) in str(caught.value)

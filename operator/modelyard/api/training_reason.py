@@ -1,4 +1,4 @@
-"""Why a TrainingRun is as it is: the reasons of its conditions."""
+"""The reasons of a TrainingRun's conditions."""
 
 from enum import StrEnum
 
