@@ -251,7 +251,7 @@ class Cache:
             self._controlled.setdefault(after, {})[place] = None
 
     def _owners(self, *parents: Parent | None) -> tuple[Key, ...]:
-        """Return the objects of modelyard's kinds above these parents, as far as they are cached."""
+        """Return the cached objects of modelyard's kinds above these parents."""
         found = (self._owner(parent) for parent in dict.fromkeys(parents))
         return tuple(dict.fromkeys(key for key in found if key is not None))
 

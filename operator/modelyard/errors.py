@@ -1,11 +1,11 @@
 """The errors that ports raise. Any other exception is a bug, and is reported as one.
 
     ModelyardError
-    ├── Invalid        the other side understood and refused; asking again without a change is useless
+    ├── Invalid        understood and refused; the same request would be refused again
     │   └── Forbidden  ... because of the credentials
     ├── Unavailable    no answer, or an answer that says "later"; asking again may help
     │   └── Ambiguous  ... and the write may have happened: search before repeating it
-    └── Conflict       somebody else was faster, or holds the name
+    └── Conflict       another writer was faster, or holds the name
 
 Messages name the dependency, the operation and the object. They never contain a response body, a
 signed URL or a credential (design/api.md and I11 of bar/reliability.md).

@@ -39,7 +39,7 @@ def stale(root: Path, files: Files, owned: Sequence[str] = ()) -> list[str]:
 
 
 def write(root: Path, files: Files, owned: Sequence[str] = ()) -> list[str]:
-    """Write the files that differ, remove those no longer generated, and return the paths of both."""
+    """Write the files that differ, remove surplus ones, and return the paths of both."""
     changed = []
     for path, text in sorted(files.items()):
         target = root / path

@@ -3,7 +3,8 @@ it out.
 
 A round of a reconcile is one of four things:
 
-    Act        apply and delete any number of owned objects, and have at most one external effect; then observe again
+    Act        write any number of owned objects, and have at most one external effect;
+               then observe again
     Record     write this status first; then observe again
     Rest       nothing to do now; report this status
     Finalize   nothing external is left; remove the finalizer

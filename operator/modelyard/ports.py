@@ -134,7 +134,9 @@ class Objects(Protocol):
     """Objects of modelyard's kinds, for the engine. Kinds never use this port."""
 
     async def page(self, plural: str, token: str) -> tuple[list[Manifest], str]:
-        """List one page of a kind, uncached. The second value continues the list; empty at its end."""
+        """List one page of a kind, uncached, and return the token of the next one, empty at the
+        end.
+        """
         ...
 
     async def write_status(self, body: Manifest, status: Manifest) -> Manifest:
@@ -206,7 +208,7 @@ class Backends(Protocol):
         ...
 
     def doubt(self, namespace: str) -> None:
-        """Make the next `tenant` read the namespace's Secrets again, because they may have changed."""
+        """Make the next `tenant` read the namespace's Secrets again: they may have changed."""
         ...
 
 

@@ -37,7 +37,7 @@ class ArtifactTree:
 
 
 class Store(Protocol):
-    """One tenant's S3. Every URI is `s3://<bucket>/<key>`; `Forbidden` outside the tenant's reach."""
+    """One tenant's S3. URIs are `s3://<bucket>/<key>`; `Forbidden` outside the tenant's reach."""
 
     async def create_bucket(self, bucket: str) -> None:
         """Create a bucket; one that the tenant already owns is no error."""

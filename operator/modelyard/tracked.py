@@ -84,7 +84,7 @@ class RunList:
 
 @dataclass(frozen=True)
 class LoggedModel:
-    """A model that a run logged (MLflow 3): its id `m-...`, the URI of its artifacts, and its name."""
+    """A model that a run logged (MLflow 3): its id `m-...`, its artifacts' URI, and its name."""
 
     id: str
     uri: str
@@ -94,7 +94,7 @@ class LoggedModel:
 
 
 def logged_last(models: Iterable[LoggedModel]) -> tuple[LoggedModel, ...]:
-    """Return the model with the latest creation time, or several if they have the same millisecond."""
+    """Return the model with the latest creation time, or several of the same millisecond."""
     found = tuple(models)
     last = max((each.created for each in found if each.created is not None), default=None)
     return tuple(each for each in found if each.created == last) if last is not None else found

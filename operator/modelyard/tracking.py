@@ -79,7 +79,7 @@ class Tracking(Protocol):
     async def ended_runs(
         self, experiment: str, before: datetime, *, limit: int, metric: str | None
     ) -> RunList:
-        """Return the runs that ended before a time, earliest end first, with only the named metric."""
+        """Return the runs that ended before a time, earliest first, with only the named metric."""
         ...
 
     async def best_runs(

@@ -219,8 +219,10 @@ async def test_a_child_that_holds_its_owner_up_needs_the_right_on_its_finalizers
 
     def refusal(account: str) -> str | None:
         done = there.cluster.kubectl(
-            "--token", there.token(account), "--kubeconfig", "/dev/null", "--server", there.cluster.server.url,
-            "--certificate-authority", str(there.cluster.server.ca), "apply", "--server-side", "--dry-run=server", "-f", "-",
+            "--token", there.token(account), "--kubeconfig", "/dev/null",
+            "--server", there.cluster.server.url,
+            "--certificate-authority", str(there.cluster.server.ca),
+            "apply", "--server-side", "--dry-run=server", "-f", "-",
             stdin=yaml.safe_dump(manifest), check=False,
         )  # fmt: skip
         return done.stderr if done.returncode else None

@@ -23,7 +23,8 @@ flavors:
     model_class: xgboost.sklearn.XGBClassifier
 mlflow_version: 3.17.2
 signature:
-  inputs: '[{"type": "double", "name": "amount", "required": true}, {"type": "long", "name": "age", "required": true}]'
+  inputs: '[{"type": "double", "name": "amount", "required": true},
+    {"type": "long", "name": "age", "required": true}]'
   outputs: '[{"type": "long", "required": true}]'
   params: null
 utc_time_created: '2026-01-01 12:00:00.000000'

@@ -176,7 +176,7 @@ def test_nothing_is_made_for_a_dataset_that_the_namespace_may_not_read():
         training_run(), observed(dataset="it is outside what this namespace may read"), NOW
     )
     assert said(plan) == "Stalled DatasetUnavailable"
-    assert "spec.dataset.uri: it is outside of" in message(plan)
+    assert "spec.dataset.uri: it is outside" in message(plan)
     assert plan.requeue_after is not None, "no watch tells of the connection"
 
 

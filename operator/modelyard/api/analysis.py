@@ -152,7 +152,7 @@ class LatencyQuantile(Schema):
 
     @property
     def ratio(self) -> float | None:
-        """The limit as a multiple of the stable version's latency; None if the limit is absolute."""
+        """The limit as a multiple of the stable version's latency; None if it is absolute."""
         return float(self.ratio_to_stable) if self.ratio_to_stable is not None else None
 
     @property

@@ -218,7 +218,7 @@ def _ambiguous(path: str) -> bool:
 
 # --- trees ----------------------------------------------------------------------------------------
 def is_folder_mark(key: str, size: int) -> bool:
-    """Tell whether an object marks a folder in an S3 console: empty, and its key ends with a slash."""
+    """Tell whether an object marks a folder of a console: empty, and its key ends with a slash."""
     return key.endswith("/") and size == 0
 
 

@@ -1,4 +1,4 @@
-"""What all kinds share: metadata, spec and status of an object, durations, conditions.
+"""Types that all kinds share: objects with metadata, spec and status, durations, conditions.
 
 All models are immutable: a status is built, never edited.
 """

@@ -39,7 +39,7 @@ class Blocker(Schema):
 
 
 class VersionBlocker(Blocker):
-    """What blocks a version."""
+    """Why a version is blocked."""
 
     LIMIT: ClassVar[int] = 320  # a status holds those of many versions
 

@@ -37,7 +37,7 @@ def ready(reason: str, message: str) -> tuple[Condition, ...]:
 
 
 def progressing(reason: str, message: str) -> tuple[Condition, ...]:
-    """Return the conditions of an object that is not as its spec asks yet, and what it waits for."""
+    """Return the conditions of an object that is not as its spec asks yet."""
     return (
         condition("Ready", False, reason, message),
         condition("Reconciling", True, reason, message),

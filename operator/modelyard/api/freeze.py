@@ -97,7 +97,7 @@ class Freeze(Schema):
 
 
 def _sooner(moment: datetime) -> datetime:
-    """Return a time in UTC; outside the range that can be calculated with, the latest time in it."""
+    """Return a time in UTC, or `_LAST` if it is outside the range that can be calculated with."""
     return moment.astimezone(UTC) if _FIRST < moment.year < _LAST.year else _LAST
 
 

@@ -28,7 +28,7 @@ _CUT = re.compile(r"/\.{0,2}\Z")
 
 
 def bad_key(keys: Iterable[str]) -> str | None:
-    """Return why MLflow would refuse the first bad key, and what it accepts; None if all are good."""
+    """Return why MLflow would refuse the first bad key, and what it accepts, or None."""
     for key in keys:
         if len(key) > KEY_LIMIT or not _KEY.fullmatch(key):
             return f"{key[:KEY_LIMIT]!r}: {CHARACTERS_ADVICE}"

@@ -1,4 +1,4 @@
-"""Texts that mean a missing value in a CSV file, for the trainer, the model server and the client."""
+"""Texts that mean a missing value in a CSV file, for trainer, model server and client."""
 
 __all__ = ["MISSING_TEXTS"]
 

@@ -101,7 +101,7 @@ class RegisteredModelStatus(Status):
 
     @property
     def in_use(self) -> dict[str, str]:
-        """Effective versions, candidates and versions kept for a rollback, each with a stage of it."""
+        """Versions that are effective, candidate or kept for a rollback, each with one stage."""
         found: dict[str, str] = {}
         for name, stage in self.stages.items():
             versions = (

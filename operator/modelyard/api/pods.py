@@ -1,4 +1,4 @@
-"""Pod settings shared by training, serving and gates: image, resources, node labels, tolerations."""
+"""Pod settings of training, serving and gates: image, resources, node labels, tolerations."""
 
 from typing import Annotated, Literal
 

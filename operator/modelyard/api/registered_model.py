@@ -164,7 +164,8 @@ class RegisteredModelSpec(Schema):
                     " the stage",
                 ),
                 rule(
-                    "self.all(k, !has(self[k].from) || (self[k].from in self && self[k].from != k))",
+                    "self.all(k, !has(self[k].from)"
+                    " || (self[k].from in self && self[k].from != k))",
                     "from must name another stage of this model",
                 ),
                 rule(

@@ -226,7 +226,7 @@ class Rollout(Schema):
 
 
 class ArmStatus(Schema):
-    """Requests assigned to a version in this rollout at its current weight; updated occasionally."""
+    """Requests assigned to a version at the rollout's current weight; updated occasionally."""
 
     requests: Annotated[int, Field(ge=0, le=COUNTED, description="All requests.")] = 0
     failures: Annotated[int, Field(ge=0, le=COUNTED, description="Requests that it failed.")] = 0

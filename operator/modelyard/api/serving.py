@@ -63,7 +63,8 @@ class ServingRuntime(Schema):
     model_config = Schema.model_config | {
         "json_schema_extra": rules(
             rule(
-                "!has(self.maxBodyBytes) || type(self.maxBodyBytes) != int || self.maxBodyBytes > 0",
+                "!has(self.maxBodyBytes) || type(self.maxBodyBytes) != int"
+                " || self.maxBodyBytes > 0",
                 "write a number of bytes for maxBodyBytes, such as 8Mi",
             )
         )

@@ -39,7 +39,7 @@ class TrainingReason(StrEnum):
     attempt is repeated.
     """
     RETRYING = "Retrying"
-    """The last attempt failed; another follows, with an MLflow run of its own."""
+    """The last attempt failed; another follows, with its own MLflow run."""
     SUCCEEDED = "Succeeded"
     """Trained, recorded, and registered if spec.register says so."""
     REGISTERING = "Registering"

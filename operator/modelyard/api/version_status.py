@@ -32,7 +32,7 @@ class OperatorRuntime(Schema):
 
 
 class ServedVersion(Schema):
-    """What is promoted: a version, the digest of its artifacts, and the runtime that serves them."""
+    """The subject of a promotion: a version, its artifacts' digest, and its runtime."""
 
     version: Annotated[Name, Field(description="The version.")]
     digest: Annotated[str, Field(max_length=71, description="Digest of its artifact tree.")]
