@@ -45,9 +45,7 @@ def keys(*texts: str) -> Manifest:
 
 
 def gated(*gates: Manifest) -> Manifest:
-    """A model with staging, and these gates before production; those that say nothing of a name
-    are called quality.
-    """
+    """A model with staging, and these gates before production; `quality` is the default name."""
     named = [
         {key: value for key, value in ({"name": "quality"} | gate).items() if value is not None}
         for gate in gates

@@ -6,12 +6,12 @@ __all__ = ["MODELS"]
 
 
 def runtime(**fields: object) -> Manifest:
-    """A model whose stage says this of its server."""
+    """A model whose stage has these settings of the model server."""
     return model(stages={"p": {"serving": {"runtime": fields}}})
 
 
 def reverify(**asked: object) -> Manifest:
-    """A model whose stage is asked again like this."""
+    """A model whose stage has this `reverify`."""
     return model(stages={"production": {"reverify": asked}})
 
 

@@ -1,4 +1,4 @@
-"""What nobody may write of a rollout: rows of `test_bad_input`."""
+"""Invalid rollouts: rows of `test_bad_input`."""
 
 from tests.api.objects import Manifest, model
 
@@ -8,7 +8,7 @@ STEPS = [{"weight": 10}, {"hold": "10m"}]
 
 
 def rollout(**asked: object) -> Manifest:
-    """A model whose stage takes versions in this way."""
+    """A model whose stage has this rollout."""
     return model(stages={"production": {"rollout": asked}})
 
 

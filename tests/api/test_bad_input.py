@@ -41,7 +41,9 @@ TABLES = (EXPERIMENTS, RUNS, MODELS, GATES, ROLLBACKS, FREEZES, APPROVALS, ANALY
 
 
 @pytest.mark.parametrize(("manifest", "words"), [each for table in TABLES for each in rows(table)])
-def test_a_wrong_object_is_refused_in_words(manifest: Manifest, words: str, cluster: Cluster):
+def test_an_invalid_object_is_refused_with_a_message(
+    manifest: Manifest, words: str, cluster: Cluster
+):
     answer = cluster.check(manifest)
     assert not answer.ok
     assert words in answer.message
