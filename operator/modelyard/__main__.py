@@ -12,7 +12,7 @@ import sys
 
 __all__ = ["main"]
 
-_LIVING = 200_000
+_GC_THRESHOLD = 200_000
 """Threshold of the garbage collector for a command; with Python's default of 700 it would run a
 hundred times during the imports.
 """
@@ -27,17 +27,17 @@ def main(arguments: list[str] | None = None) -> int:
         return int(importlib.import_module(_GENERATORS[command]).main(rest) or 0)
     if command == "run":
         return _run(rest)
-    return _people(words)
+    return _command_line(words)
 
 
-def _people(words: list[str]) -> int:
+def _command_line(words: list[str]) -> int:
     """Run a user's command, with short start-up and exit times (decision 0010)."""
-    gc.set_threshold(_LIVING)
+    gc.set_threshold(_GC_THRESHOLD)
     os.environ.setdefault(
         "PYDANTIC_DISABLE_PLUGINS", "__all__"
     )  # looking for plugins reads the metadata of every installed package
     try:
-        from modelyard.cli.app import main as people  # noqa: PLC0415
+        from modelyard.cli.app import main as run_command  # noqa: PLC0415
         from modelyard.cli.program import called_as  # noqa: PLC0415
     except ModuleNotFoundError as error:
         if error.name != "typer":
@@ -47,7 +47,7 @@ def _people(words: list[str]) -> int:
             " supports run | crds | rbac | docs\n"
         )
         return 2
-    code = people(words, called_as())
+    code = run_command(words, called_as())
     # Skip the collection at exit: the process is about to end.
     gc.freeze()
     return code

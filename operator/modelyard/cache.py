@@ -95,7 +95,7 @@ class Cache:
         self._own = frozenset(self._objects)
         self._controlled: dict[Parent, dict[_Place, None]] = {}
         self._keys: dict[str, Key] = {}
-        self._gone: OrderedDict[str, int] = OrderedDict()
+        self._tombstones: OrderedDict[str, int] = OrderedDict()
         self._listeners: list[Callable[[Change], None]] = []
 
     def subscribe(self, listener: Callable[[Change], None]) -> None:
@@ -148,7 +148,8 @@ class Cache:
         meta = body["metadata"]
         namespace, name, uid = meta["namespace"], meta["name"], meta["uid"]
         old, version = self.get(scope, namespace, name), version_of(body)
-        if version <= self._gone.get(uid, -1) or (old is not None and version <= version_of(old)):
+        is_outdated = old is not None and version <= version_of(old)
+        if is_outdated or version <= self._tombstones.get(uid, -1):
             return False
         after = self._parent(scope, body)
         # Watches select by label, and anyone can set a label: of an object that no owner of
@@ -166,7 +167,7 @@ class Cache:
             self._move(_Place(scope, namespace, name), before, after)
         elif scope in _LINKS and old is not None and old["metadata"]["uid"] == uid:
             return True  # it has the same parent as before, and nothing else of it is read
-        self._tell(Change(scope, scope in self._own, old, body, owners))
+        self._notify(Change(scope, scope in self._own, old, body, owners))
         return True
 
     def remove(
@@ -187,9 +188,9 @@ class Cache:
         known = old is not None and old["metadata"]["uid"] == uid
         if old is not None and known and version < version_of(old):
             return False
-        self._gone[uid] = max(version, self._gone.get(uid, -1))
-        if len(self._gone) > _TOMBSTONES:
-            self._gone.popitem(last=False)
+        self._tombstones[uid] = max(version, self._tombstones.get(uid, -1))
+        if len(self._tombstones) > _TOMBSTONES:
+            self._tombstones.popitem(last=False)
         if old is None or not known:
             return False
         objects, parent = self._objects[scope], self._parent(scope, old)
@@ -200,7 +201,7 @@ class Cache:
         if scope in self._own:
             self._keys.pop(uid, None)
         self._move(_Place(scope, namespace, name), parent, None)
-        self._tell(Change(scope, scope in self._own, old, None, owners))
+        self._notify(Change(scope, scope in self._own, old, None, owners))
         return True
 
     def uids(self, scope: str, namespace: str | None = None) -> dict[str, tuple[str, str]]:
@@ -266,7 +267,7 @@ class Cache:
         key = self._keys.get(parent.uid)
         return key if key is not None and key[1:] == parent[1:3] else None
 
-    def _tell(self, change: Change) -> None:
+    def _notify(self, change: Change) -> None:
         for listener in self._listeners:
             listener(change)
 

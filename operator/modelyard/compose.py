@@ -172,11 +172,11 @@ def _parts(  # noqa: PLR0917 - the root holds everything
         fence=api.fence,
     )
 
-    def frozen() -> None:
+    def calendar_changed() -> None:
         metrics.calendar_seen(isinstance(freezes.current, str))
         engine.trigger_waiting(RegisteredModel.PLURAL)
 
-    freezes.changed = frozen
+    freezes.changed = calendar_changed
 
     def kopf(stop: asyncio.Event, signals: Callable[[], None]) -> Awaitable[None]:
         return kopf_app.watch(

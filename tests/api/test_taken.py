@@ -1,4 +1,4 @@
-"""Objects that the API server accepts: public keys in any format, and the largest possible models."""
+"""Objects that the API server accepts: public keys in any format, the largest possible models."""
 
 from __future__ import annotations
 

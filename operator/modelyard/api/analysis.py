@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from modelyard.api.base import Duration, Latency, Number, Schema, parse_duration
-from modelyard.api.rules import exactly_one, listed, rule, rules
+from modelyard.api.rules import exactly_one, list_type, rule, rules
 
 __all__ = ["METRICS", "Analysis", "AnalysisVerdict", "ErrorRate", "LatencyQuantile", "Metric"]
 
@@ -291,7 +291,7 @@ class Analysis(Schema):
             description="Metrics to judge. If none is an errorRate, one named errors is added,"
             ' with timesStable "1.5" and moreThanStable "0.001"; if none is a refusalRate, one'
             " named refusals is added, with the same limit.",
-            json_schema_extra=listed("name"),
+            json_schema_extra=list_type("name"),
         ),
     ] = ()
 

@@ -74,7 +74,7 @@ def _in_force(
         for each in calendar
         if (end := _end(each, now)) is not None and end > now
     ]
-    if stop is not None and stop.holds(now):
+    if stop is not None and stop.is_active(now):
         ends.append((stop.until, stop.reason))
     latest = max(ends, default=None)
     return None if latest is None else (latest[1], latest[0])

@@ -9,7 +9,7 @@ from typing import Annotated
 from pydantic import AfterValidator, AwareDatetime, Field, ValidationError
 
 from modelyard.api.base import Duration, Schema, StageName
-from modelyard.api.rules import listed, rule, rules
+from modelyard.api.rules import list_type, rule, rules
 
 __all__ = ["CALENDAR_KEY", "FREEZES", "Calendar", "Freeze", "Stop", "parse_calendar"]
 
@@ -79,7 +79,7 @@ class Freeze(Schema):
         Field(
             max_length=16,
             description="The stages to which it applies. Absent: all.",
-            json_schema_extra=listed(),
+            json_schema_extra=list_type(),
         ),
     ] = ()
     reason: Annotated[
@@ -116,7 +116,7 @@ class Stop(Schema):
     ]
     until: Annotated[AwareDatetime, AfterValidator(_sooner), Field(description="When it ends.")]
 
-    def holds(self, now: datetime) -> bool:
+    def is_active(self, now: datetime) -> bool:
         """Tell whether it is in force."""
         return now < self.until
 

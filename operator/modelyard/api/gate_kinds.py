@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from modelyard.api.base import Digest, Duration, Number, Schema, StageName
-from modelyard.api.rules import listed, metric_name, rule, rules
+from modelyard.api.rules import list_type, metric_name, rule, rules
 
 __all__ = [
     "ApprovalsGate",
@@ -152,7 +152,7 @@ class SignedGate(Schema):
             max_length=4,
             description="Public EC keys (P-256, P-384 or P-521) in PEM. One of them must have"
             " signed.",
-            json_schema_extra=listed(),
+            json_schema_extra=list_type(),
         ),
     ]
 

@@ -6,7 +6,7 @@ from pydantic import Field
 
 from modelyard.api.base import Digest, Duration, Latency, Number, S3Uri, Schema
 from modelyard.api.pods import Container, Resources, Variable
-from modelyard.api.rules import listed, rule, rules
+from modelyard.api.rules import list_type, rule, rules
 
 __all__ = ["JobGate", "Requests", "SmokeGate"]
 
@@ -19,7 +19,7 @@ class JobGate(Container):
         Field(
             max_length=32,
             description="Environment variables in addition to modelyard's own.",
-            json_schema_extra=listed("name"),
+            json_schema_extra=list_type("name"),
         ),
     ] = ()
     resources: Annotated[Resources, Field(description="Resources of its pod.")] = Resources()

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from modelyard.api.base import Schema, Status
 from modelyard.api.history import HistoryEntry, RecordStatus
-from modelyard.api.rules import listed
+from modelyard.api.rules import list_type
 from modelyard.api.stage_status import StageStatus
 from modelyard.api.version_status import KnownVersion, OperatorRuntime, VersionStatus
 
@@ -54,7 +54,7 @@ class RegisteredModelStatus(Status):
         Field(
             max_length=64,
             description="Versions, oldest first: those in use and the newest.",
-            json_schema_extra=listed("name"),
+            json_schema_extra=list_type("name"),
         ),
     ] = ()
     older_versions: Annotated[
@@ -62,7 +62,7 @@ class RegisteredModelStatus(Status):
         Field(
             max_length=448,
             description="The other versions, oldest first.",
-            json_schema_extra=listed("name"),
+            json_schema_extra=list_type("name"),
         ),
     ] = ()
     stages: Annotated[
@@ -81,7 +81,7 @@ class RegisteredModelStatus(Status):
             max_length=PLANNED,
             description="With `dryRun`: what the changes that it holds back would do, by stage"
             " and in order.",
-            json_schema_extra=listed(),
+            json_schema_extra=list_type(),
         ),
     ] = ()
     history: Annotated[
@@ -89,7 +89,7 @@ class RegisteredModelStatus(Status):
         Field(
             max_length=50,
             description="The last 50 changes, oldest first.",
-            json_schema_extra=listed(),
+            json_schema_extra=list_type(),
         ),
     ] = ()
     record: Annotated[

@@ -7,7 +7,7 @@ Standard library only, because pods import it. `kube.pod_state` reads a pod's st
 from enum import IntEnum, StrEnum
 from typing import NamedTuple, Self
 
-__all__ = ["Exit", "Outlook", "PodReason"]
+__all__ = ["Exit", "PodReason", "Resolution"]
 
 
 class Exit(IntEnum):
@@ -30,7 +30,7 @@ class Exit(IntEnum):
     """SIGTERM ended the program."""
 
 
-class Outlook(NamedTuple):
+class Resolution(NamedTuple):
     """How a reason can be resolved.
 
     Attributes:
@@ -43,9 +43,9 @@ class Outlook(NamedTuple):
     needs_action: bool
 
 
-_FINAL = Outlook(retryable=False, needs_action=True)
-_BLOCKED = Outlook(retryable=True, needs_action=True)
-_PASSING = Outlook(retryable=True, needs_action=False)
+_FINAL = Resolution(retryable=False, needs_action=True)
+_BLOCKED = Resolution(retryable=True, needs_action=True)
+_TRANSIENT = Resolution(retryable=True, needs_action=False)
 
 
 class PodReason(StrEnum):
@@ -65,12 +65,12 @@ class PodReason(StrEnum):
     needs_action: bool
     fix: str
 
-    def __new__(cls, value: str, exit_code: Exit | None, outlook: Outlook, fix: str) -> Self:
+    def __new__(cls, value: str, exit_code: Exit | None, resolution: Resolution, fix: str) -> Self:
         """Create a member that equals its text."""
         member = str.__new__(cls, value)
         member._value_ = value
         member.exit_code, member.fix = exit_code, fix
-        member.retryable, member.needs_action = outlook
+        member.retryable, member.needs_action = resolution
         return member
 
     # --- what programs say of a model's artifacts -------------------------------------------------
@@ -151,7 +151,7 @@ class PodReason(StrEnum):
     CANDIDATE_UNREACHABLE = (
         "CandidateUnreachable",
         Exit.UNREACHABLE,
-        _PASSING,
+        _TRANSIENT,
         "Another attempt succeeds when the candidate's Service answers.",
     )
     """The candidate's pod is ready, but its Service does not route to it."""
@@ -225,21 +225,21 @@ class PodReason(StrEnum):
     STORE_UNAVAILABLE = (
         "StoreUnavailable",
         Exit.UNREACHABLE,
-        _PASSING,
+        _TRANSIENT,
         "Another attempt succeeds when S3 answers.",
     )
     """S3 does not answer."""
     MLFLOW_UNAVAILABLE = (
         "MLflowUnavailable",
         Exit.UNREACHABLE,
-        _PASSING,
+        _TRANSIENT,
         "Another attempt succeeds when MLflow answers.",
     )
     """MLflow does not answer."""
     DATABASE_UNAVAILABLE = (
         "DatabaseUnavailable",
         Exit.UNREACHABLE,
-        _PASSING,
+        _TRANSIENT,
         "Another attempt succeeds when it answers.",
     )
     """MLflow's database does not answer the purger."""
@@ -265,7 +265,7 @@ class PodReason(StrEnum):
     """Kubernetes ended the pod for another reason."""
     OUT_OF_MEMORY = "OutOfMemory", None, _BLOCKED, "Raise resources.limits.memory."
     """A container was killed for using more memory than its limit."""
-    EVICTED = "Evicted", None, _PASSING, "Kubernetes starts another pod."
+    EVICTED = "Evicted", None, _TRANSIENT, "Kubernetes starts another pod."
     """The node ran out of a resource and evicted the pod."""
     DEADLINE_EXCEEDED = (
         "DeadlineExceeded",
@@ -301,7 +301,7 @@ class PodReason(StrEnum):
     UNSCHEDULABLE = (
         "Unschedulable",
         None,
-        _PASSING,
+        _TRANSIENT,
         "Free a node, add one or ask for less; the pod starts as soon as a node fits.",
     )
     """No node fits the pod."""

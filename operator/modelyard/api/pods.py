@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, WithJsonSchema
 
 from modelyard.api.base import Schema
-from modelyard.api.rules import listed, rule, rules
+from modelyard.api.rules import list_type, rule, rules
 
 __all__ = ["Argument", "Container", "Labels", "Quantity", "Resources", "Toleration", "Variable"]
 
@@ -80,11 +80,11 @@ class Container(Schema):
     ]
     command: Annotated[
         tuple[Argument, ...],
-        Field(max_length=64, description="Its entry point.", json_schema_extra=listed()),
+        Field(max_length=64, description="Its entry point.", json_schema_extra=list_type()),
     ] = ()
     args: Annotated[
         tuple[Argument, ...],
-        Field(max_length=256, description="Its arguments.", json_schema_extra=listed()),
+        Field(max_length=256, description="Its arguments.", json_schema_extra=list_type()),
     ] = ()
 
 

@@ -14,7 +14,7 @@ from modelyard.api.model_reason import ModelReason
 from modelyard.api.model_status import STAGES, PlannedStep, RegisteredModelStatus
 from modelyard.api.model_version import ModelVersionSpec
 from modelyard.api.rollback import Automatic, Rollback, Watch
-from modelyard.api.rules import listed, mlflow_text, rule, rules
+from modelyard.api.rules import list_type, mlflow_text, rule, rules
 from modelyard.api.serving import Autoscaling, RuntimeUpdate, Serving, ServingRuntime
 from modelyard.api.stage import OVERRIDE_LASTS, Override, Stage
 from modelyard.api.stage_status import (
@@ -193,7 +193,7 @@ class RegisteredModelSpec(Schema):
             " still served, healed and scaled. Clearing a stage, restoring the previous version"
             " and an override remain possible. Requires the verb promote on every stage that a"
             " window applies to.",
-            json_schema_extra=listed(),
+            json_schema_extra=list_type(),
         ),
     ] = ()
     dry_run: Annotated[

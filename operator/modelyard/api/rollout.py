@@ -10,7 +10,7 @@ from pydantic import Field
 
 from modelyard.api.analysis import Analysis, AnalysisVerdict
 from modelyard.api.base import Duration, Schema, parse_duration
-from modelyard.api.rules import exactly_one, listed, rule, rules
+from modelyard.api.rules import exactly_one, list_type, rule, rules
 
 __all__ = [
     "COUNTED",
@@ -188,7 +188,7 @@ class Rollout(Schema):
             max_length=STEPS,
             description="Steps of a canary, in order. After the last one the weight becomes 100,"
             " and then the stage switches.",
-            json_schema_extra=listed(),
+            json_schema_extra=list_type(),
         ),
     ] = ()
     sticky: Annotated[

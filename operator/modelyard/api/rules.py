@@ -11,7 +11,7 @@ from modelyard.api.keys import CHARACTERS_ADVICE, KEY_LIMIT, PATH_ADVICE
 __all__ = [
     "exactly_one",
     "immutable",
-    "listed",
+    "list_type",
     "metric_name",
     "mlflow_pairs",
     "mlflow_text",
@@ -54,7 +54,7 @@ def immutable(field: str, message: str) -> dict[str, str]:
     )
 
 
-def listed(*keys: str) -> dict[str, Any]:
+def list_type(*keys: str) -> dict[str, Any]:
     """Return the list type of a field: a map with these keys, or atomic without keys."""
     if keys:
         return {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": list(keys)}

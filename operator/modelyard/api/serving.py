@@ -7,7 +7,7 @@ from pydantic import Field, WithJsonSchema
 
 from modelyard.api.base import Schema
 from modelyard.api.pods import Labels, Resources, Toleration
-from modelyard.api.rules import listed, rule, rules
+from modelyard.api.rules import list_type, rule, rules
 
 __all__ = ["Autoscaling", "BodyBytes", "RuntimeUpdate", "Serving", "ServingRuntime"]
 
@@ -132,6 +132,8 @@ class Serving(Schema):
     tolerations: Annotated[
         tuple[Toleration, ...],
         Field(
-            max_length=16, description="Taints that the pods tolerate.", json_schema_extra=listed()
+            max_length=16,
+            description="Taints that the pods tolerate.",
+            json_schema_extra=list_type(),
         ),
     ] = ()

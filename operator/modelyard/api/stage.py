@@ -11,7 +11,7 @@ from modelyard.api.gates import GATES, Gate
 from modelyard.api.history import WHY
 from modelyard.api.rollback import Rollback
 from modelyard.api.rollout import Rollout, Strategy
-from modelyard.api.rules import listed, rule, rules
+from modelyard.api.rules import list_type, rule, rules
 from modelyard.api.serving import Serving
 from modelyard.api.verification import Reverify
 
@@ -135,7 +135,7 @@ class Stage(Schema):
             description="Promotion gates: checks that a version must pass before the stage"
             " switches to it. A version that fails one is rejected, and the stable version keeps"
             " serving. The previous version can be restored without them.",
-            json_schema_extra=listed("name"),
+            json_schema_extra=list_type("name"),
         ),
     ] = ()
     reverify: Annotated[

@@ -12,7 +12,7 @@ from modelyard.api.gates import GATES, Verdict
 from modelyard.api.history import ModelRuntime
 from modelyard.api.rollback import Watch
 from modelyard.api.rollout import RolloutStatus
-from modelyard.api.rules import listed
+from modelyard.api.rules import list_type
 from modelyard.api.verification import Verification
 from modelyard.api.version_status import PreviousVersion, ServedVersion
 
@@ -240,7 +240,7 @@ class StageStatus(Schema):
         Field(
             max_length=11,
             description="Steps of the promotion, in order.",
-            json_schema_extra=listed("name"),
+            json_schema_extra=list_type("name"),
         ),
     ] = ()
     judged: Annotated[
@@ -251,7 +251,7 @@ class StageStatus(Schema):
         Field(
             max_length=GATES,
             description="Verdicts of the gates on that version.",
-            json_schema_extra=listed("name"),
+            json_schema_extra=list_type("name"),
         ),
     ] = ()
     verification: Annotated[
@@ -296,7 +296,7 @@ class StageStatus(Schema):
         Field(
             max_length=3,
             description="Versions that the stage rejected, oldest first.",
-            json_schema_extra=listed(),
+            json_schema_extra=list_type(),
         ),
     ] = ()
     draining: Annotated[
@@ -304,7 +304,7 @@ class StageStatus(Schema):
         Field(
             max_length=4,
             description="Replaced versions whose pods are about to be deleted.",
-            json_schema_extra=listed(),
+            json_schema_extra=list_type(),
         ),
     ] = ()
 

@@ -6,7 +6,7 @@ from pydantic import Field
 
 from modelyard.api.base import DeletionPolicy, Digest, Name, Resource, S3Uri, Schema, UserName
 from modelyard.api.pods import Container, Labels, Resources, Toleration
-from modelyard.api.rules import immutable, listed, mlflow_pairs, rule, rules
+from modelyard.api.rules import immutable, list_type, mlflow_pairs, rule, rules
 from modelyard.api.trainer_settings import External, Script, Sign, Trainer, Xgboost
 from modelyard.api.training_reason import TrainingReason
 from modelyard.api.training_status import (
@@ -219,7 +219,9 @@ class TrainingRunSpec(Schema):
     tolerations: Annotated[
         tuple[Toleration, ...],
         Field(
-            max_length=16, description="Taints that the pod tolerates.", json_schema_extra=listed()
+            max_length=16,
+            description="Taints that the pod tolerates.",
+            json_schema_extra=list_type(),
         ),
     ] = ()
     image_pull_secrets: Annotated[
@@ -227,7 +229,7 @@ class TrainingRunSpec(Schema):
         Field(
             max_length=8,
             description="Names of Secrets for pulling the image.",
-            json_schema_extra=listed(),
+            json_schema_extra=list_type(),
         ),
     ] = ()
     workers: Annotated[

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from modelyard.api.base import Name, Schema, Status
-from modelyard.api.rules import listed
+from modelyard.api.rules import list_type
 
 __all__ = [
     "CANDIDATES",
@@ -167,7 +167,7 @@ class TrainingRunStatus(Status):
         Field(
             max_length=32,
             description="The newest values of its metrics.",
-            json_schema_extra=listed("name"),
+            json_schema_extra=list_type("name"),
         ),
     ] = ()
     progress: Annotated[Progress | None, Field(description="Progress of the run.")] = None
@@ -189,7 +189,7 @@ class TrainingRunStatus(Status):
             max_length=CANDIDATES,
             description="Models that it logged at the same moment, none of them named model, so"
             " the run's model is ambiguous.",
-            json_schema_extra=listed(),
+            json_schema_extra=list_type(),
         ),
     ] = ()
     registered: Annotated[

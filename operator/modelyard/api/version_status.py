@@ -8,7 +8,7 @@ from pydantic import Field
 from modelyard.api.base import Name, Schema
 from modelyard.api.blocker import VersionBlocker
 from modelyard.api.history import RUNTIME_IMAGE, ModelRuntime
-from modelyard.api.rules import listed
+from modelyard.api.rules import list_type
 
 __all__ = [
     "HeldStage",
@@ -153,7 +153,7 @@ class VersionStatus(Schema):
             max_length=4,
             description="Stages in which it is effective, and those in which it was effective"
             " last.",
-            json_schema_extra=listed("stage"),
+            json_schema_extra=list_type("stage"),
         ),
     ] = ()
     held_by: Annotated[
