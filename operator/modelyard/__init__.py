@@ -3,8 +3,8 @@ machine-learning models.
 
     from modelyard import Client
 
-The client and its errors are loaded when they are asked for: the operator, and what runs in pods,
-import this package too.
+The client and its errors are imported on first attribute access, because the operator and the
+programs in pods import this package too.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -43,7 +43,7 @@ __version__ = "0.1.0"
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib import import_module  # noqa: PLC0415 - as light as possible
+    from importlib import import_module  # noqa: PLC0415 - only when needed
 
     return getattr(import_module("modelyard.client"), name)
 

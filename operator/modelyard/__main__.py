@@ -1,8 +1,8 @@
-"""`modelyard ...`, `kubectl modelyard ...`; and `python -m modelyard run | crds | rbac | docs`.
-Each word is done elsewhere.
+"""Entry point of `modelyard`, `kubectl modelyard` and `python -m modelyard run | crds | rbac |
+docs`.
 
-The operator's image has the second kind of words only, and neither typer nor rich: what people say
-is loaded when they say it.
+The operator's image only supports the latter commands and has neither typer nor rich, so the
+command line is imported when it is used.
 """
 
 import gc
@@ -12,49 +12,49 @@ import sys
 
 __all__ = ["main"]
 
-_LIVING = 200_000
-"""New objects after which Python looks for garbage in a command; its own 700 would have it look
-through the imports a hundred times.
+_GC_THRESHOLD = 200_000
+"""Threshold of the garbage collector for a command; with Python's default of 700 it would run a
+hundred times during the imports.
 """
 _GENERATORS = {"crds": "modelyard.api.schema", "rbac": "modelyard.rbac", "docs": "modelyard.docs"}
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Do what the command line says; return the exit code."""
+    """Run the command line; return the exit code."""
     words = sys.argv[1:] if arguments is None else arguments
     command, rest = (words[0], words[1:]) if words else ("", [])
     if command in _GENERATORS:
         return int(importlib.import_module(_GENERATORS[command]).main(rest) or 0)
     if command == "run":
         return _run(rest)
-    return _people(words)
+    return _command_line(words)
 
 
-def _people(words: list[str]) -> int:
-    """Do what people say: begin at once, and end at once (decision 0010)."""
-    gc.set_threshold(_LIVING)
+def _command_line(words: list[str]) -> int:
+    """Run a user's command, with short start-up and exit times (decision 0010)."""
+    gc.set_threshold(_GC_THRESHOLD)
     os.environ.setdefault(
         "PYDANTIC_DISABLE_PLUGINS", "__all__"
-    )  # it would read every installed package's metadata for them
+    )  # looking for plugins reads the metadata of every installed package
     try:
-        from modelyard.cli.app import main as people  # noqa: PLC0415
+        from modelyard.cli.app import main as run_command  # noqa: PLC0415
         from modelyard.cli.program import called_as  # noqa: PLC0415
     except ModuleNotFoundError as error:
         if error.name != "typer":
             raise
         sys.stderr.write(
-            f"modelyard: there is no command line here ({error}); this is the operator's image: run"
-            " | crds | rbac | docs\n"
+            f"modelyard: the command line is not installed ({error}); the operator's image"
+            " supports run | crds | rbac | docs\n"
         )
         return 2
-    code = people(words, called_as())
-    # what is left goes with the process; Python would first look through all of it for garbage
+    code = run_command(words, called_as())
+    # Skip the collection at exit: the process is about to end.
     gc.freeze()
     return code
 
 
 def _run(rest: list[str]) -> int:
-    import asyncio  # noqa: PLC0415 - the other words need none of it
+    import asyncio  # noqa: PLC0415 - the other commands do not need it
 
     from pydantic import ValidationError  # noqa: PLC0415
 
@@ -65,7 +65,7 @@ def _run(rest: list[str]) -> int:
 
     if rest:
         sys.stderr.write(
-            "modelyard: run takes no arguments, it reads MODELYARD_* from the environment:"
+            "modelyard: run takes no arguments; set MODELYARD_* in the environment instead of"
             f" {' '.join(rest)}\n"
         )
         return 2

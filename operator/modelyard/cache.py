@@ -1,9 +1,8 @@
-"""What the watches know, in memory: our own objects and the objects that they own.
+"""The in-memory cache of the watches: objects of modelyard's kinds, and the objects that they own.
 
-A watch, the paged list and the answer to a write of ours put in what they have learned. What is
-older than what is known is dropped, whichever way it came, so a late event never undoes our own
-write. Asking the API server does not belong here, nor the rule that says whose an object is
-(`kube.owned`).
+Watches, paged lists and the answers to the operator's own writes add objects. An older version of a
+cached object is dropped whatever its source, so a late event never undoes a write of the operator.
+The ownership rule is in `kube.owned`.
 """
 
 import sys
@@ -27,31 +26,31 @@ _PARENTS = frozenset(scope for each in OWNED for scope in each.through)
 _IDENTITY = ("name", "namespace", "uid", "resourceVersion", "ownerReferences", "deletionTimestamp")
 _OUR_ANNOTATIONS = (APPLIED_ANNOTATION, CONTENT_ANNOTATION)
 _ANNOTATION = 80
-"""Characters that are kept of an annotation of ours, whose values are hashes."""
+"""Characters that are kept of modelyard's annotations, whose values are hashes."""
 _NEVER_READ = {"managedFields", "selfLink"}
 _LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 
 
 class Key(NamedTuple):
-    """The name of one of our own objects, as queues, metrics and logs use it."""
+    """The name of an object of modelyard's kinds, as in queues, metrics and logs."""
 
     plural: str
     namespace: str
     name: str
 
     def __str__(self) -> str:
-        """Write it as people do."""
+        """Return `<plural> <namespace>/<name>`."""
         return f"{self.plural} {self.namespace}/{self.name}"
 
 
 @dataclass(frozen=True)
 class Change:
-    """What became known: `old` is None when it is new to us, `new` is None when it is gone.
+    """A change of the cache: `old` is None for an added object, `new` is None for a removed one.
 
     Attributes:
-        scope: The plural of one of our own kinds, or `<apiVersion>/<Kind>` of an owned object.
-        own: Whether it is one of our own kinds.
-        owners: Those of our own objects that owned it before, or own it now.
+        scope: The plural of one of modelyard's kinds, or `<apiVersion>/<Kind>` of an owned object.
+        own: Whether it is one of modelyard's kinds.
+        owners: Objects of modelyard's kinds that owned it before or own it now.
 
     """
 
@@ -63,14 +62,14 @@ class Change:
 
     @property
     def body(self) -> Manifest:
-        """The newest that is known of the object."""
+        """The newest version of the object."""
         body = self.new if self.new is not None else self.old
         assert body is not None
         return body
 
 
 class _Place(NamedTuple):
-    """Where an object is: its scope, namespace and name."""
+    """An object's scope, namespace and name."""
 
     scope: str
     namespace: str
@@ -80,32 +79,32 @@ class _Place(NamedTuple):
 class Cache:
     """Objects by scope, namespace and name; owned objects also by the object that controls them.
 
-    A scope is the plural of one of our own kinds, or `<apiVersion>/<Kind>` of an owned object. Who
-    owns what is followed along the controller references at each question, so it does not matter in
-    which order a pod, its ReplicaSet and its Deployment become known, or go.
+    A scope is the plural of one of modelyard's kinds, or `<apiVersion>/<Kind>` of an owned object.
+    Each query follows the controller references again, so a pod, its ReplicaSet and its Deployment
+    can be added and removed in any order.
     """
 
     def __init__(self, own: Iterable[str]) -> None:
-        """Make an empty one.
+        """Create an empty cache.
 
         Args:
-            own: The plurals of our own kinds.
+            own: The plurals of modelyard's kinds.
 
         """
         self._objects: dict[str, dict[str, dict[str, Manifest]]] = {plural: {} for plural in own}
         self._own = frozenset(self._objects)
         self._controlled: dict[Parent, dict[_Place, None]] = {}
         self._keys: dict[str, Key] = {}
-        self._gone: OrderedDict[str, int] = OrderedDict()
+        self._tombstones: OrderedDict[str, int] = OrderedDict()
         self._listeners: list[Callable[[Change], None]] = []
 
     def subscribe(self, listener: Callable[[Change], None]) -> None:
-        """Have every change told, once, after it is in."""
+        """Call the listener once after each change."""
         self._listeners.append(listener)
 
     # --- reading ----------------------------------------------------------------------------------
     def get(self, scope: str, namespace: str, name: str) -> Manifest | None:
-        """Return an object; None when there is none that we know of."""
+        """Return a cached object, or None."""
         return self._objects.get(scope, {}).get(namespace, {}).get(name)
 
     def select(self, scope: str, namespace: str) -> tuple[Manifest, ...]:
@@ -113,19 +112,19 @@ class Cache:
         return tuple(self._objects.get(scope, {}).get(namespace, {}).values())
 
     def every(self, scope: str) -> Iterator[Manifest]:
-        """Go through all objects of a scope."""
+        """Iterate over all objects of a scope."""
         for objects in self._objects.get(scope, {}).values():
             yield from objects.values()
 
     def count(self, scope: str) -> int:
-        """Return how many objects of a scope there are."""
+        """Return the number of objects of a scope."""
         return sum(map(len, self._objects.get(scope, {}).values()))
 
     def owned(self, uid: str) -> tuple[Manifest, ...]:
-        """Return the objects that one of our own objects owns, pods included.
+        """Return the objects that an object of modelyard's kinds owns, pods included.
 
         An object is owned if it is in its owner's namespace and its controller reference names the
-        owner, or another owned object that its kind belongs to (`kube.owned`).
+        owner, or another owned object that may stand between them (`kube.owned`).
         """
         key = self._keys.get(uid)
         if key is None:
@@ -142,18 +141,19 @@ class Cache:
 
     # --- learning ---------------------------------------------------------------------------------
     def put(self, scope: str, body: Manifest) -> bool:
-        """Take in what was seen; return whether it was news.
+        """Add or update an object; return whether anything changed.
 
-        The body belongs to the cache from here on; do not change it.
+        The cache takes ownership of the body: do not change it afterwards.
         """
         meta = body["metadata"]
         namespace, name, uid = meta["namespace"], meta["name"], meta["uid"]
         old, version = self.get(scope, namespace, name), version_of(body)
-        if version <= self._gone.get(uid, -1) or (old is not None and version <= version_of(old)):
+        is_outdated = old is not None and version <= version_of(old)
+        if is_outdated or version <= self._tombstones.get(uid, -1):
             return False
         after = self._parent(scope, body)
-        # Labels select what is watched, and anybody writes them: what nothing of ours controls is
-        # known by its name alone, whatever it holds.
+        # Watches select by label, and anyone can set a label: of an object that no owner of
+        # modelyard's controls, only the metadata is kept.
         is_stranger = scope not in self._own and after is None
         body = _trimmed(body, metadata_only=is_stranger or scope in _METADATA_ONLY)
         before = None if old is None else self._parent(scope, old)
@@ -166,31 +166,31 @@ class Cache:
         elif before != after:
             self._move(_Place(scope, namespace, name), before, after)
         elif scope in _LINKS and old is not None and old["metadata"]["uid"] == uid:
-            return True  # it is below the same object as before, and nothing else of it is read
-        self._tell(Change(scope, scope in self._own, old, body, owners))
+            return True  # it has the same parent as before, and nothing else of it is read
+        self._notify(Change(scope, scope in self._own, old, body, owners))
         return True
 
     def remove(
         self, scope: str, namespace: str, name: str, uid: str, version: int = _FOREVER
     ) -> bool:
-        """Forget an object, if it is this one that is known; return whether it was news.
+        """Remove an object if the cached one has this uid; return whether anything changed.
 
         Args:
             scope: Of the object.
             namespace: Of the object.
             name: Of the object.
             uid: Of the object.
-            version: The resourceVersion up to which this holds. An object that only left a watch's
-                selector may come back with a later one; one that is deleted never does.
+            version: The resourceVersion up to which the removal holds. An object that only left a
+                watch's selector may return with a later one; a deleted one never does.
 
         """
         old = self.get(scope, namespace, name)
         known = old is not None and old["metadata"]["uid"] == uid
         if old is not None and known and version < version_of(old):
             return False
-        self._gone[uid] = max(version, self._gone.get(uid, -1))
-        if len(self._gone) > _TOMBSTONES:
-            self._gone.popitem(last=False)
+        self._tombstones[uid] = max(version, self._tombstones.get(uid, -1))
+        if len(self._tombstones) > _TOMBSTONES:
+            self._tombstones.popitem(last=False)
         if old is None or not known:
             return False
         objects, parent = self._objects[scope], self._parent(scope, old)
@@ -201,12 +201,12 @@ class Cache:
         if scope in self._own:
             self._keys.pop(uid, None)
         self._move(_Place(scope, namespace, name), parent, None)
-        self._tell(Change(scope, scope in self._own, old, None, owners))
+        self._notify(Change(scope, scope in self._own, old, None, owners))
         return True
 
     def uids(self, scope: str, namespace: str | None = None) -> dict[str, tuple[str, str]]:
-        """Return namespace and name of all that is known now, by uid: taken before a list
-        begins, handed to `settle` after it.
+        """Return namespace and name of all cached objects by uid: call before a list, and pass to
+        `settle` after it.
         """
         namespaces: Mapping[str, Any] = self._objects.get(scope, {})
         wanted = namespaces if namespace is None else {namespace} & namespaces.keys()
@@ -223,12 +223,13 @@ class Cache:
         listed: Iterable[str],
         version: int = _FOREVER,
     ) -> int:
-        """Forget what was known before a list began and is not in it; return how many.
+        """Remove the objects that were cached before a list began and are not in it; return their
+        number.
 
-        What came meanwhile stays.
+        Objects that were added meanwhile are kept.
 
         Args:
-            scope: What was listed.
+            scope: The scope that was listed.
             before: What `uids` returned before the list began.
             listed: The uids in the list.
             version: The list's resourceVersion, if the list selects: see `remove`.
@@ -242,7 +243,7 @@ class Cache:
         return None if scope in self._own else parent_of(body)
 
     def _move(self, place: _Place, before: Parent | None, after: Parent | None) -> None:
-        """Have an object below another parent."""
+        """Move an object below another parent."""
         if before is not None and (places := self._controlled.get(before)) is not None:
             places.pop(place, None)
             if not places:
@@ -251,7 +252,7 @@ class Cache:
             self._controlled.setdefault(after, {})[place] = None
 
     def _owners(self, *parents: Parent | None) -> tuple[Key, ...]:
-        """Return our own objects above these, as far as they are known."""
+        """Return the cached objects of modelyard's kinds above these parents."""
         found = (self._owner(parent) for parent in dict.fromkeys(parents))
         return tuple(dict.fromkeys(key for key in found if key is not None))
 
@@ -266,22 +267,22 @@ class Cache:
         key = self._keys.get(parent.uid)
         return key if key is not None and key[1:] == parent[1:3] else None
 
-    def _tell(self, change: Change) -> None:
+    def _notify(self, change: Change) -> None:
         for listener in self._listeners:
             listener(change)
 
 
 def version_of(body: Manifest) -> int:
-    """Return the resourceVersion as a number: within one resource a later write has a greater
-    one (KEP-5504).
+    """Return the resourceVersion as a number; within one resource it grows with each write
+    (KEP-5504).
     """
     return int(body["metadata"].get("resourceVersion") or 0)
 
 
 def _trimmed(body: Manifest, *, metadata_only: bool) -> Manifest:
-    """Drop what is never read, and share the strings that every object repeats.
+    """Drop what is never read, and intern the strings that every object repeats.
 
-    That is half of the memory at 10,000 objects.
+    This saves half of the memory at 10,000 objects.
     """
     meta: Manifest = body["metadata"]
     if metadata_only:

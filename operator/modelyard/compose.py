@@ -1,4 +1,4 @@
-"""The composition root: from settings to a running operator. Nothing is decided here."""
+"""The composition root: build a running operator from the settings."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
@@ -41,7 +41,7 @@ __all__ = ["controllers", "operate"]
 
 
 def controllers(settings: Settings) -> tuple[AnyController, ...]:
-    """Return the kinds that are served."""
+    """Return the controllers of all kinds."""
     runtime = Runtime(
         settings.runtime_image, settings.image_pull_policy, __version__, settings.image_pull_secrets
     )
@@ -55,7 +55,7 @@ def controllers(settings: Settings) -> tuple[AnyController, ...]:
 
 @dataclass(frozen=True)
 class _Ports:
-    """Everything outside of the operator that a kind may touch."""
+    """The external systems that the kinds use."""
 
     cluster: Cluster
     tenants: Tenants
@@ -72,15 +72,15 @@ class _Ports:
 
 
 async def operate(settings: Settings, kinds: Iterable[AnyController] | None = None) -> None:
-    """Run the operator until a signal ends it.
+    """Run the operator until it receives a signal.
 
     Args:
-        settings: How.
-        kinds: What is served; None for all that there is.
+        settings: The settings.
+        kinds: The controllers to run; None: all.
 
     Raises:
-        ModelyardError: There is no cluster to be found.
-        OSError: A port is taken.
+        ModelyardError: No cluster is configured or reachable.
+        OSError: A port is in use.
 
     """
     metrics = Metrics()
@@ -173,11 +173,11 @@ def _parts(  # noqa: PLR0917 - the root holds everything
         fence=api.fence,
     )
 
-    def frozen() -> None:
+    def calendar_changed() -> None:
         metrics.calendar_seen(isinstance(freezes.current, str))
         engine.trigger_waiting(RegisteredModel.PLURAL)
 
-    freezes.changed = frozen
+    freezes.changed = calendar_changed
 
     def kopf(stop: asyncio.Event, signals: Callable[[], None]) -> Awaitable[None]:
         return kopf_app.watch(

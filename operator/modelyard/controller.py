@@ -1,4 +1,4 @@
-"""The contract of a kind: a value of functions, which `engine.reconcile` runs."""
+"""The contract between a kind and the engine: a set of functions that `engine.reconcile` calls."""
 
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
@@ -21,11 +21,11 @@ StatusT = TypeVar("StatusT")
 
 @dataclass(frozen=True)
 class Relation:
-    """Which of our objects to reconcile when an object of another of our kinds changes.
+    """Which objects of a kind to reconcile when an object of another kind changes.
 
     Attributes:
         plural: The other kind.
-        keys: From the changed object and the cluster to names in the same namespace.
+        keys: Function from the changed object and the cluster to names in the same namespace.
 
     """
 
@@ -35,11 +35,11 @@ class Relation:
 
 @dataclass(frozen=True)
 class Finished:
-    """Something that a status says has ended, for metrics.
+    """Something that finished according to a status, for metrics.
 
     Attributes:
-        outcome: How, as one of few words.
-        seconds: How long it took, if that is known.
+        outcome: How it finished, as one of a few words.
+        seconds: How long it took, if known.
 
     """
 
@@ -49,25 +49,25 @@ class Finished:
 
 @dataclass(frozen=True)
 class Controller(Generic[ResourceT, ObservationT, StatusT]):
-    """One kind, as the engine runs it.
+    """One kind, as the engine sees it.
 
     Attributes:
         resource: The kind's class; `resource.PLURAL` names it.
-        observe: Read the world; change nothing.
-        decide: Return the next round. Pure; raises nothing.
+        observe: Read the cluster and the external systems; change nothing.
+        decide: Return the plan of the next round. Pure; raises nothing.
         finalize: The same for an object that is being deleted.
-        on_error: Return what users see when observing or an action failed. Pure.
-        in_sync: Tell whether nothing is under way, asked once for each object at start: its next
-            external read can wait for the resync. Pure.
-        relations: Which changes of other kinds concern this one.
-        survives_refusals: Whether `decide` goes on with an object of which the API server refused
-            an `Apply` or a `Tell` (`Ports.refusals`). Otherwise the refusal ends the reconcile in
-            `on_error`.
-        reads_last: How long answers of MLflow and S3 may be used again while a change is under way
-            (the status is not Ready) and only owned objects change; None: every reconcile reads.
-        finished: What a status that was written says has ended since the one before, as JSON. Pure.
-        announced: The CloudEvents about an object, from its status before and the one that was
-            written, as JSON. Pure.
+        on_error: Return the plan after a failed read or action. Pure.
+        in_sync: Tell whether nothing is in progress, so that the next external read can wait for
+            the resync. Called once per object at start. Pure.
+        relations: Which changes of other kinds affect this one.
+        survives_refusals: Whether `decide` is called again after the API server refused an `Apply`
+            or a `Tell` (`Ports.refusals`). Otherwise the reconcile ends with `on_error`.
+        reads_last: How long answers of MLflow and S3 may be used again while a change is in
+            progress (the status is not Ready) and only owned objects change; None: every reconcile
+            reads.
+        finished: What finished between the previous and the written status, both as JSON. Pure.
+        announced: The CloudEvents about an object, from its previous and its written status, as
+            JSON. Pure.
 
     """
 
@@ -87,9 +87,9 @@ class Controller(Generic[ResourceT, ObservationT, StatusT]):
 
     @property
     def plural(self) -> str:
-        """The kind's plural, which names it in queues, metrics and logs."""
+        """The kind's plural name, as in queues, metrics and logs."""
         return str(self.resource.PLURAL)
 
 
 AnyController = Controller[Any, Any, Any]
-"""A kind whose types do not matter to the code that passes it on."""
+"""A controller of any kind."""

@@ -1,14 +1,14 @@
-"""The errors that cross a port. Anything else that is raised is a bug, and is reported as one.
+"""The errors that ports raise. Any other exception is a bug, and is reported as one.
 
     ModelyardError
-    ├── Invalid        the other side understood and refused; asking again without a change is useless
+    ├── Invalid        understood and refused; the same request would be refused again
     │   └── Forbidden  ... because of the credentials
     ├── Unavailable    no answer, or an answer that says "later"; asking again may help
     │   └── Ambiguous  ... and the write may have happened: search before repeating it
-    └── Conflict       somebody else was faster, or holds the name
+    └── Conflict       another writer was faster, or holds the name
 
-Messages are ours: they name the dependency, the operation and the object, never a response body, a
-URL with a signature or a credential (design/api.md and I11 of bar/reliability.md).
+Messages name the dependency, the operation and the object. They never contain a response body, a
+signed URL or a credential (design/api.md and I11 of bar/reliability.md).
 """
 
 from typing import Literal
@@ -30,10 +30,10 @@ class ModelyardError(Exception):
     """Base of all errors that a port may raise.
 
     Attributes:
-        dependency: Who answered, or did not.
-        operation: What was asked, in words: `create experiment`.
-        subject: The object that it was asked about: `risk/fraud`.
-        detail: What the user can act on; empty when there is nothing to add.
+        dependency: The external system.
+        operation: The operation, in words: `create experiment`.
+        subject: The object of the operation: `risk/fraud`.
+        detail: What helps a user to act; may be empty.
 
     """
 
@@ -48,18 +48,18 @@ class ModelyardError(Exception):
 
 
 class Invalid(ModelyardError):
-    """The request was understood and refused."""
+    """The other side understood the request and refused it."""
 
 
 class Forbidden(Invalid):
-    """The credentials are wrong, or do not reach this object."""
+    """The credentials are wrong, or lack the right to this object."""
 
 
 class Unavailable(ModelyardError):
-    """Nobody answered in time, or the answer says that it is not now.
+    """There was no answer in time, or the answer says to retry later.
 
     Attributes:
-        retry_after: Seconds that the other side asks us to wait; 0 when it said nothing.
+        retry_after: Seconds after which to retry, if the other side gave a time; else 0.
 
     """
 
@@ -67,8 +67,8 @@ class Unavailable(ModelyardError):
 
 
 class Ambiguous(Unavailable):
-    """A write got no clear answer: it may have happened."""
+    """A write had no clear answer: it may have taken effect."""
 
 
 class Conflict(ModelyardError):
-    """The object changed under our hands, or the name is taken."""
+    """The object changed concurrently, or the name is taken."""

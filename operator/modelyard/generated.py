@@ -1,6 +1,4 @@
-"""Files that are generated and committed: written, or compared with what stands there. What they
-hold does not belong here.
-"""
+"""Write generated files, or compare them with the committed ones."""
 
 import argparse
 import difflib
@@ -11,18 +9,16 @@ from pathlib import Path
 __all__ = ["Files", "main", "stale", "write"]
 
 Files = Mapping[str, str]
-"""From a file's path, below the repository's root, to its text."""
+"""Text by path, relative to the repository's root."""
 
 
 def stale(root: Path, files: Files, owned: Sequence[str] = ()) -> list[str]:
-    """Say how the committed files differ from the generated ones: one unified diff each, none when
-    they agree.
+    """Return one unified diff for each committed file that differs from the generated one.
 
     Args:
         root: The repository's root.
-        files: What should be there.
-        owned: Globs below the root; a file that they match and that is not generated is one too
-            many.
+        files: The generated files.
+        owned: Globs below the root; a matching file that is not generated is reported as surplus.
 
     """
     found = []
@@ -38,16 +34,12 @@ def stale(root: Path, files: Files, owned: Sequence[str] = ()) -> list[str]:
                 lineterm="",
             )
             found.append("\n".join(lines))
-    found += [
-        f"{path} is not generated any more: remove it" for path in _surplus(root, files, owned)
-    ]
+    found += [f"{path} is no longer generated: remove it" for path in _surplus(root, files, owned)]
     return found
 
 
 def write(root: Path, files: Files, owned: Sequence[str] = ()) -> list[str]:
-    """Write the files that differ, remove those that are not generated any more, and return the
-    paths of both.
-    """
+    """Write the files that differ, remove surplus ones, and return the paths of both."""
     changed = []
     for path, text in sorted(files.items()):
         target = root / path
@@ -64,8 +56,8 @@ def write(root: Path, files: Files, owned: Sequence[str] = ()) -> list[str]:
 def main(
     name: str, what: str, files: Callable[[], Files], argv: Sequence[str], owned: Sequence[str] = ()
 ) -> int:
-    """Print, write or check one set of generated files; the exit code is 1 when the check finds
-    one stale.
+    """Print, write or check a set of generated files; return exit code 1 if the check finds a stale
+    one.
     """
     parser = argparse.ArgumentParser(prog=f"modelyard {name}", description=f"Print {what}.")
     mode = parser.add_mutually_exclusive_group()
@@ -96,7 +88,7 @@ def main(
                 "Generated files are stale: run `make crds` and commit what it writes.\n"
             )
         return 1 if differences else 0
-    # The same text may be meant for two places; it is printed once.
+    # A text that belongs into two files is printed once.
     sys.stdout.write("---\n".join(dict.fromkeys(generated.values())))
     return 0
 

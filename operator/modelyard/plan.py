@@ -1,8 +1,10 @@
-"""What a decision asks for: data, compared and printed, never run here (`engine.perform` runs it).
+"""Plans: what `decide` returns, as data that can be compared and printed. `engine.perform` carries
+it out.
 
 A round of a reconcile is one of four things:
 
-    Act        apply and delete any number of owned objects, and have at most one external effect; then observe again
+    Act        write any number of owned objects, and have at most one external effect;
+               then observe again
     Record     write this status first; then observe again
     Rest       nothing to do now; report this status
     Finalize   nothing external is left; remove the finalizer
@@ -67,7 +69,7 @@ class Apply:
 
 @dataclass(frozen=True)
 class Delete:
-    """Delete an owned object if it still has this uid. What it owns is deleted in the
+    """Delete an owned object if it still has this uid; its own dependents are deleted in the
     background.
     """
 
@@ -79,10 +81,10 @@ class Delete:
 
 @dataclass(frozen=True)
 class Suspend:
-    """Suspend or resume an owned Job, if it still has this uid; all else of it stays as it is.
+    """Suspend or resume an owned Job if it still has this uid; nothing else of it changes.
 
     A Job is never applied a second time: its template is immutable, and another release may build
-    it otherwise.
+    it differently.
     """
 
     name: str
@@ -92,14 +94,13 @@ class Suspend:
 
 @dataclass(frozen=True)
 class Tell:
-    """Tell a serving pod how it splits its requests, if it still has this uid: one annotation, and
-    nothing else of the pod.
+    """Set the traffic rule of a serving pod, as an annotation, if the pod still has this uid.
 
     Attributes:
         name: The pod.
         uid: Its uid.
-        rule: JSON, as the model server reads it (`modelyard_runtime.serve.rule`); None: it answers
-            all requests itself.
+        rule: JSON for the model server (`modelyard_runtime.serve.rule`); None: the pod answers all
+            requests itself.
 
     """
 
@@ -111,10 +112,10 @@ class Tell:
 # --- external effects: at most one in a round ---------------------------------------------------
 @dataclass(frozen=True)
 class TagTarget:
-    """The object in MLflow whose tags are meant.
+    """An object in MLflow that has tags.
 
     Attributes:
-        kind: What it is.
+        kind: The kind of object.
         id: The id of an experiment or run; the name of a registered model.
         version: MLflow's number of a model version; empty for everything else.
 
@@ -127,10 +128,10 @@ class TagTarget:
 
 @dataclass(frozen=True)
 class SetTags:
-    """Set these tags; tags that are not named stay.
+    """Set these tags; other tags are left alone.
 
-    An experiment's description is its tag `mlflow.note.content`; a registered model has a field for
-    it: `description` is set with the tags unless it is None.
+    `description` is set too, unless it is None. It is for a registered model; an experiment's
+    description is its tag `mlflow.note.content`.
     """
 
     target: TagTarget
@@ -140,7 +141,7 @@ class SetTags:
 
 @dataclass(frozen=True)
 class DeleteTags:
-    """Delete these tags; one that is not there is no error."""
+    """Delete these tags; a missing one is no error."""
 
     target: TagTarget
     keys: tuple[str, ...]
@@ -187,7 +188,7 @@ class CreateRun:
 
 @dataclass(frozen=True)
 class LogParameters:
-    """Log these parameters; a parameter that is there with the same value stays."""
+    """Log these parameters; one that is already logged with the same value is no error."""
 
     run: str
     parameters: Mapping[str, str]
@@ -195,14 +196,14 @@ class LogParameters:
 
 @dataclass(frozen=True)
 class ReopenRun:
-    """Have a run that was closed go on: another pod trains it."""
+    """Reopen a closed run, because another pod continues it."""
 
     run: str
 
 
 @dataclass(frozen=True)
 class FinishRun:
-    """Close a run that its process left open, or closed with another status than it ended with."""
+    """Close a run that its process left open or closed with the wrong status."""
 
     run: str
     status: RunStatus
@@ -226,8 +227,8 @@ class CreateModel:
 
 @dataclass(frozen=True)
 class DeleteModel:
-    """Delete the registered model and its versions (MLflow has no trash for models); artifacts
-    stay.
+    """Delete the registered model and its versions, which MLflow cannot restore; artifacts are
+    kept.
     """
 
     name: str
@@ -235,7 +236,7 @@ class DeleteModel:
 
 @dataclass(frozen=True)
 class CreateVersion:
-    """Register one version; the tag `modelyard.io/version` holds the name that users gave it."""
+    """Register one version; its tag `modelyard.io/version` is the version's name in the spec."""
 
     model: str
     source: str
@@ -259,7 +260,7 @@ class TransitionStage:
 
 @dataclass(frozen=True)
 class SetAlias:
-    """Point an alias at a version; it leaves the version that had it."""
+    """Point an alias at a version; no other version keeps it."""
 
     model: str
     alias: str
@@ -276,9 +277,9 @@ class DeleteAlias:
 
 @dataclass(frozen=True)
 class PutRecord:
-    """Store an entry of a model's history in S3, if nothing lies there yet.
+    """Store an entry of a model's history in S3, if no object has that URI yet.
 
-    What goes wrong is no error of the reconcile: `Ports.refusals` has it, below this name and the
+    A failure does not end the reconcile; it is in `Ports.refusals`, by this class's name and the
     URI.
     """
 
@@ -313,7 +314,7 @@ Action = Owned | External
 # --- the plan -----------------------------------------------------------------------------------
 @dataclass(frozen=True)
 class Event:
-    """A Kubernetes Event about the object, for what no condition's transition says."""
+    """A Kubernetes Event about the object, for what no condition's transition reports."""
 
     reason: str
     message: str
@@ -322,13 +323,13 @@ class Event:
 
 @dataclass(frozen=True)
 class Act:
-    """Do these actions, then observe again. The events are recorded when all actions succeeded."""
+    """Do these actions, then observe again. The events are recorded if all actions succeed."""
 
     actions: tuple[Action, ...]
     events: tuple[Event, ...] = ()
 
     def __post_init__(self) -> None:
-        """Check the rule that crash-safety rests on."""
+        """Check that there is at most one external effect, as crash safety requires."""
         external = [action for action in self.actions if not isinstance(action, Owned)]
         assert self.actions, "a round that does nothing is a Rest"
         assert len(external) <= 1, (
@@ -338,7 +339,7 @@ class Act:
 
 @dataclass(frozen=True)
 class Record(Generic[StatusT]):
-    """Write this status, then observe again: what follows relies on its being written."""
+    """Write this status, then observe again: the next steps rely on the written status."""
 
     status: StatusT
     events: tuple[Event, ...] = ()
@@ -346,14 +347,14 @@ class Record(Generic[StatusT]):
 
 @dataclass(frozen=True)
 class Rest(Generic[StatusT]):
-    """Nothing to do now: report this status.
+    """Do nothing now, and report this status.
 
     Attributes:
-        status: What users see.
-        requeue_after: Reconcile again after this time though nothing changed; None: at the resync.
+        status: The status to write.
+        requeue_after: Reconcile again after this time even if nothing changes; None: at the resync.
         events: Recorded when the status is written.
-        reads_last: How long what was read of MLflow and S3 may be used again though nothing is
-            under way: the next look is at something else.
+        reads_last: How long answers of MLflow and S3 may be used again although nothing is in
+            progress, because the next reconcile is about something else.
 
     """
 
@@ -365,7 +366,7 @@ class Rest(Generic[StatusT]):
 
 @dataclass(frozen=True)
 class Finalize:
-    """Nothing external is left: remove the finalizer."""
+    """Remove the finalizer, because nothing external is left to clean up."""
 
     events: tuple[Event, ...] = ()
 

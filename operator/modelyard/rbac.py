@@ -1,9 +1,9 @@
-"""The operator's rights: one table of what the code asks of Kubernetes, and why.
+"""The operator's RBAC rights: one table of the requests that the code sends to Kubernetes, and why.
 
-Roles are generated from it, and nowhere else. The rights to owned objects come from `kube.owned`.
+The chart's roles are generated from it. The rights to owned objects come from `kube.owned`.
 
-Rights of people (promote, purge, view) do not belong here; they are the chart's. Nothing here is
-`*`, nothing lists or watches Secrets, nothing reaches into a pod, nothing grants a right.
+The rights of users (promote, purge, view) are in the chart. No right here is `*`, lists or watches
+Secrets, executes in a pod, or grants a right.
 """
 
 from collections.abc import Sequence
@@ -23,29 +23,27 @@ __all__ = ["RIGHTS", "Right", "Scope", "allowed", "files", "main", "rules"]
 
 
 class Scope(StrEnum):
-    """Where a right holds."""
+    """Where a right applies."""
 
     SERVED = "served"
-    """In every namespace that the operator serves: all of them, or those that the chart's values
-    name.
-    """
+    """In every namespace that the operator serves: all, or those in the chart's values."""
     CLUSTER = "cluster"
-    """On objects that have no namespace."""
+    """On cluster-scoped objects."""
     OWN = "own"
-    """In the namespace that the operator runs in."""
+    """In the operator's own namespace."""
 
 
 @dataclass(frozen=True)
 class Right:
-    """What the code does to some resources of one group, and why it has to.
+    """A right to some resources of one API group, and why the operator needs it.
 
     Attributes:
-        scope: Where.
+        scope: Where it applies.
         group: API group; empty for the core group.
         resources: Plural names, with the subresource where there is one.
         verbs: Verbs of the API.
-        why: What it is for, in a sentence.
-        names: The only objects that it speaks of; empty: all.
+        why: What it is needed for, as a sentence.
+        names: Names of the only objects that it covers; empty: all.
 
     """
 
@@ -64,31 +62,31 @@ RIGHTS = (
         GROUP,
         _KINDS,
         ("get", "list", "watch", "patch"),
-        "Our own kinds are watched, and read after a conflict; a patch sets and removes our"
-        " finalizer, the spec is never written.",
+        "Objects of modelyard's kinds are watched, and read after a conflict. A patch sets and"
+        " removes the finalizer; the spec is never written.",
     ),
     Right(
         Scope.SERVED,
         GROUP,
         tuple(f"{kind}/status" for kind in _KINDS),
         ("patch",),
-        "What was observed is reported there.",
+        "The operator writes the status.",
     ),
     Right(
         Scope.SERVED,
         GROUP,
         (ModelApproval.PLURAL,),
         ("create", "delete"),
-        "A dry run tries whether an approval in another's name is refused; those that no stage can"
-        " use any more are deleted.",
+        "A dry run checks that an approval in another user's name is refused. Approvals that no"
+        " stage can use any longer are deleted.",
     ),
     Right(
         Scope.SERVED,
         GROUP,
         tuple(f"{kind}/finalizers" for kind in _KINDS),
         ("update",),
-        "Owned objects block their owner's deletion; some clusters (OpenShift) ask this right for"
-        " that.",
+        "Owned objects block their owner's deletion, for which some clusters (OpenShift) require"
+        " this right.",
     ),
     *(Right(Scope.SERVED, each.group, (each.plural,), each.verbs, each.why) for each in OWNED),
     Right(
@@ -96,8 +94,8 @@ RIGHTS = (
         "",
         ("secrets",),
         ("get",),
-        "The namespace's connection to MLflow and S3, and whether its pods have one of their own;"
-        " read by name: no list, no watch.",
+        "The namespace's connection to MLflow and S3, and the optional one for its pods. Read by"
+        " name: no list, no watch.",
         names=(CONNECTION_SECRET, PODS_SECRET),
     ),
     Right(
@@ -105,23 +103,22 @@ RIGHTS = (
         "events.k8s.io",
         ("events",),
         ("create", "list"),
-        "Transitions are told to users as events; those of a Job without a pod are asked why it has"
-        " none.",
+        "Transitions are reported as events. The events of a Job without a pod are read to find"
+        " out why it has none.",
     ),
     Right(
         Scope.CLUSTER,
         "",
         ("namespaces",),
         ("get",),
-        "Its label says whether models that run code of their own are allowed.",
+        "A label says whether models that run their own code are allowed.",
     ),
     Right(
         Scope.CLUSTER,
         policies.GROUP,
         (policies.POLICIES, policies.BINDINGS),
         ("get",),
-        "A metric says whether the policies that were installed are in force; the chart puts in"
-        " their names.",
+        "A metric reports whether the installed policies are in force.",
         names=tuple(f"modelyard-{name}" for name in policies.NAMES),
     ),
     Right(
@@ -129,28 +126,26 @@ RIGHTS = (
         "coordination.k8s.io",
         ("leases",),
         ("get", "create", "update"),
-        "One replica works, the others wait for its lease.",
+        "Leader election: one replica works, the others wait for the Lease.",
     ),
     Right(
         Scope.OWN,
         "",
         ("configmaps",),
         ("list", "watch"),
-        "The cluster's freezes, from the chart's values; by name.",
+        "The cluster's freeze windows, from the chart's values. By name.",
         names=(FREEZE_CONFIG_MAP,),
     ),
 )
 
 
 def rules(scope: Scope) -> list[dict[str, Any]]:
-    """Return the rules of a scope, as a Role or ClusterRole has them."""
+    """Return the rules of a scope, in the format of a Role or ClusterRole."""
     return [_rule(right) for right in RIGHTS if right.scope is scope]
 
 
 def allowed(scope: Scope, verb: str, group: str, resource: str, name: str = "") -> bool:
-    """Tell whether the table has a right; for tests that compare it with the requests that were
-    seen.
-    """
+    """Tell whether the table grants a right; for tests that compare it with recorded requests."""
     return any(
         right.scope is scope
         and right.group == group
@@ -162,22 +157,18 @@ def allowed(scope: Scope, verb: str, group: str, resource: str, name: str = "") 
 
 
 def files() -> generated.Files:
-    """Return the committed file, which the chart turns into roles: one list of rules for each
-    scope.
-    """
+    """Return the committed file, from which the chart builds roles: one list of rules per scope."""
     head = (
-        "# Generated from operator/modelyard/rbac.py by `make crds`. Never edit it.\n"
-        "# `served` holds in every namespace that the operator serves, `cluster` on what has no"
-        " namespace, `own` where it runs itself.\n"
+        "# Generated from operator/modelyard/rbac.py by `make crds`. Never edit it.\n# `served`"
+        " applies in every namespace that the operator serves, `cluster` to cluster-scoped"
+        " objects, `own` in the operator's namespace.\n"
     )
     return {"charts/modelyard/files/rbac.yaml": head + "".join(_section(scope) for scope in Scope)}
 
 
 def main(argv: Sequence[str]) -> int:
     """Run `modelyard rbac`."""
-    return generated.main(
-        "rbac", "the rules of the operator's roles, by where they hold", files, argv
-    )
+    return generated.main("rbac", "the rules of the operator's roles, by scope", files, argv)
 
 
 def _rule(right: Right) -> dict[str, Any]:
@@ -193,7 +184,7 @@ def _section(scope: Scope) -> str:
     lines = [f"{scope}:"]
     for right in RIGHTS:
         if right.scope is scope:
-            # Comments would not survive a YAML writer.
+            # Written by hand, because a YAML writer would drop the comments.
             lines.append(f"  # {right.why}")
             for index, (key, values) in enumerate(_rule(right).items()):
                 lines.append(

@@ -1,8 +1,7 @@
-"""What an administrator may set: the only reader of the environment. What the settings mean is done
-elsewhere.
+"""The operator's settings, from the environment.
 
-Every field is an environment variable: `MODELYARD_` and the field's name in capitals. Lists are
-JSON or separated by commas.
+Each field is read from the environment variable `MODELYARD_<FIELD>`. Lists are separated by commas,
+or JSON.
 """
 
 import os
@@ -30,10 +29,10 @@ class Settings(BaseSettings):
 
     # --- what is served ---------------------------------------------------------------------------
     namespaces: Names = Field(
-        (), description="Namespaces that are served, separated by commas. Empty: all of them."
+        (), description="Namespaces that the operator serves, separated by commas. Empty: all."
     )
     operator_namespace: str = Field(
-        "modelyard-system", description="Namespace that the operator itself runs in."
+        "modelyard-system", description="Namespace in which the operator runs."
     )
     runtime_image: str = Field(
         "modelyard/runtime:0.1.0", description="Image of training and serving pods."
@@ -43,110 +42,112 @@ class Settings(BaseSettings):
     )
     image_pull_secrets: Names = Field(
         (),
-        description="Names of the Secrets, in each tenant's namespace, by which training and"
-        " serving pods pull.",
+        description="Names of the pull Secrets of training and serving pods, in each tenant's"
+        " namespace.",
     )
 
     policies: str = Field(
         "",
-        description="Admission policies that were installed, `name=<hash of the policy>/<hash of"
-        " the binding>` with commas between.",
+        description="Installed admission policies, as `name=<hash of the policy>/<hash of the"
+        " binding>`, separated by commas.",
     )
 
     # --- the loop ---------------------------------------------------------------------------------
-    workers: int = Field(20, ge=1, le=200, description="Objects that are reconciled at a time.")
+    workers: int = Field(
+        20, ge=1, le=200, description="Number of objects that are reconciled concurrently."
+    )
     resync: Seconds = Field(
-        300.0, description="Seconds after which an object is looked at though nothing happened."
+        300.0, description="Seconds after which an object is reconciled even if nothing changed."
     )
     resyncs_per_second: float = Field(
         1.0,
         gt=0,
         le=50,
-        description="Resyncs a second of the objects of one kind that stay as they are; where"
-        " there are many, each waits longer.",
+        description="Greatest rate of resyncs of unchanged objects, per second and kind; with"
+        " many objects, each one's interval becomes longer.",
     )
     audit: Seconds = Field(
         300.0,
-        description="Seconds between two comparisons of the watches with the API server's own"
-        " list, at least.",
+        description="Shortest time in seconds between two comparisons of the watches with a full"
+        " list from the API server.",
     )
     pass_deadline: Seconds = Field(
         660.0,
-        description="Seconds that one pass may take; the digest of a large model alone takes up to"
-        " 600.",
+        description="Time limit in seconds for one reconcile; the digest of a large model alone"
+        " takes up to 600.",
     )
     drain: Seconds = Field(
-        20.0, description="Seconds that work under way is given to end when the operator stops."
+        20.0, description="Seconds that running reconciles have to finish when the operator stops."
     )
 
     # --- one active replica -----------------------------------------------------------------------
     leader_election: bool = Field(
         True,
-        description="Hold a Lease before working, so that one replica works and the others stand"
-        " by.",
+        description="Acquire a Lease before working, so that one replica works and the others"
+        " stand by.",
     )
     lease_name: str = Field("modelyard", description="Name of the Lease.")
     lease_identity: str = Field(
         default_factory=lambda: f"{socket.gethostname()}-{os.getpid()}",
-        description="Who holds it: the pod.",
+        description="Identity of the holder: the pod.",
     )
     lease_duration: Seconds = Field(
         15.0,
-        description="Seconds after which another replica may take a lease that was not renewed.",
+        description="Seconds after which another replica may acquire a Lease that was not renewed.",
     )
     lease_deadline: Seconds = Field(
-        10.0, description="Seconds without a renewal after which the holder gives up and ends."
+        10.0, description="Seconds without a renewal after which the holder exits."
     )
     lease_period: Seconds = Field(2.0, description="Seconds between two renewals.")
 
     # --- being watched ----------------------------------------------------------------------------
-    # Not `metrics_port`: Kubernetes gives pods MODELYARD_METRICS_PORT=tcp://... for a Service named
-    # modelyard-metrics.
+    # Not `metrics_port`: for a Service named modelyard-metrics, Kubernetes sets
+    # MODELYARD_METRICS_PORT=tcp://... in pods.
     listen_host: str = Field(
         "0.0.0.0",  # noqa: S104
-        description="Address that health and metrics are served at.",
+        description="Listen address of health and metrics.",
     )
     listen_health: int = Field(8080, ge=0, le=65535, description="Port of /healthz and /readyz.")
     listen_metrics: int = Field(
-        9090, ge=0, le=65535, description="Port of /metrics; it may be the same."
+        9090, ge=0, le=65535, description="Port of /metrics; it may be the same as the health port."
     )
     log_format: Literal["json", "text"] = Field(
-        "json", description="One JSON object a line, or lines for people."
+        "json", description="One JSON object per line, or plain text."
     )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
-        "INFO", description="Least level that is logged."
+        "INFO", description="Lowest level that is logged."
     )
 
     # --- Kubernetes -------------------------------------------------------------------------------
     kubernetes_deadline: Seconds = Field(
-        10.0, description="Seconds that one request to the API server may take."
+        10.0, description="Time limit in seconds for one request to the API server."
     )
     watch_silence: Seconds = Field(
         70.0,
-        description="Seconds without a word after which a watch is begun anew; bookmarks come"
+        description="Seconds without data after which a watch is restarted; bookmarks arrive"
         " every 60.",
     )
     page_size: int = Field(500, ge=1, description="Objects in one page of a list.")
 
     # --- telling other systems --------------------------------------------------------------------
     events_sink: str = Field(
-        "", description="URL that CloudEvents about promotions are sent to. Empty: none are sent."
+        "", description="URL to which CloudEvents about promotions are sent. Empty: none are sent."
     )
     events_token_file: str = Field(
-        "", description="File with the bearer token that is sent with them. Empty: none is sent."
+        "", description="File with the bearer token for that URL. Empty: no token is sent."
     )
 
     # --- MLflow and S3, which belong to tenants ---------------------------------------------------
     connections_allow: Names = Field(
         (),
-        description="Hosts, addresses and networks that may be connected to though they are"
-        " denied: loopback, link-local and metadata addresses, the API server, and"
-        " connections_deny. The more specific entry wins.",
+        description="Hosts, addresses and networks that are exceptions from the denied ones:"
+        " loopback, link-local and metadata addresses, the API server, and connections_deny. The"
+        " more specific entry wins.",
     )
     connections_deny: Names = Field(
-        (), description="Hosts, addresses and networks that are denied besides."
+        (), description="Further hosts, addresses and networks that are denied."
     )
-    connections_only: Names = Field((), description="If not empty, nothing else is connected to.")
+    connections_only: Names = Field((), description="If not empty, only these are connected to.")
     answer_bytes: int = Field(
         16 * 1024 * 1024,
         ge=65536,
@@ -181,8 +182,8 @@ class Settings(BaseSettings):
     def _image(cls, value: str) -> str:
         if not 0 < len(value) <= RUNTIME_IMAGE:
             raise ValueError(
-                f"an image of 1 to {RUNTIME_IMAGE} characters, this one has {len(value)}: every"
-                " model's status names it many times, and has no room for more; give the image a"
+                f"the image's name has {len(value)} characters and must have 1 to"
+                f" {RUNTIME_IMAGE}, because every model's status holds it many times: use a"
                 " shorter name"
             )
         return value

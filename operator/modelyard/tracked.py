@@ -1,4 +1,4 @@
-"""What MLflow has, as small frozen values: what `ports.Tracking` answers."""
+"""MLflow's entities as immutable values: what `ports.Tracking` returns."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -23,7 +23,7 @@ ModelStage = Literal["None", "Staging", "Production", "Archived"]
 
 @dataclass(frozen=True)
 class TrackedExperiment:
-    """An MLflow experiment as it is now."""
+    """An MLflow experiment."""
 
     id: str
     name: str
@@ -34,8 +34,8 @@ class TrackedExperiment:
 
 @dataclass(frozen=True)
 class TrackedRun:
-    """An MLflow run as it is now: parameters, the newest value of each metric, the logged models
-    that it put out.
+    """An MLflow run, with parameters, the newest value of each metric, and the ids of its logged
+    models.
     """
 
     id: str
@@ -53,28 +53,28 @@ class TrackedRun:
 
     @property
     def is_open(self) -> bool:
-        """Whether nothing has closed it."""
+        """Whether the run has not been closed."""
         return self.status in OPEN
 
     @property
     def has_finished(self) -> bool:
-        """Whether it was closed as trained."""
+        """Whether the run was closed as finished."""
         return self.status == RunStatus.FINISHED
 
     @property
     def has_failed(self) -> bool:
-        """Whether it was closed without a result."""
+        """Whether the run was closed as failed or killed."""
         return self.status in UNSUCCESSFUL
 
 
 @dataclass(frozen=True)
 class RunList:
-    """Runs that a search found.
+    """Result of a search for runs.
 
     Attributes:
-        runs: In the order that was asked for.
-        complete: Whether the search was read to its end, or to the number of runs that was asked
-            for; otherwise MLflow's answers became too large.
+        runs: In the requested order.
+        complete: Whether all results up to the requested number were read; False if MLflow's
+            answers became too large.
 
     """
 
@@ -84,9 +84,7 @@ class RunList:
 
 @dataclass(frozen=True)
 class LoggedModel:
-    """A model that a run logged (MLflow 3): its id `m-...`, where its artifacts lie, and the
-    name it was logged under.
-    """
+    """A model that a run logged (MLflow 3): its id `m-...`, its artifacts' URI, and its name."""
 
     id: str
     uri: str
@@ -96,9 +94,7 @@ class LoggedModel:
 
 
 def logged_last(models: Iterable[LoggedModel]) -> tuple[LoggedModel, ...]:
-    """Return the model with the latest creation time; several, if they were logged in the same
-    millisecond.
-    """
+    """Return the model with the latest creation time, or several of the same millisecond."""
     found = tuple(models)
     last = max((each.created for each in found if each.created is not None), default=None)
     return tuple(each for each in found if each.created == last) if last is not None else found
@@ -106,7 +102,7 @@ def logged_last(models: Iterable[LoggedModel]) -> tuple[LoggedModel, ...]:
 
 @dataclass(frozen=True)
 class TrackedModel:
-    """A registered model as it is now; aliases map to version numbers."""
+    """A registered model; aliases map to version numbers."""
 
     name: str
     description: str
@@ -116,7 +112,7 @@ class TrackedModel:
 
 @dataclass(frozen=True)
 class TrackedVersion:
-    """A registered version as it is now; `version` is MLflow's own number."""
+    """A registered version; `version` is MLflow's number."""
 
     model: str
     version: str

@@ -1,4 +1,4 @@
-"""What nobody may write of an analysis: rows of `test_bad_input`."""
+"""Invalid analyses: rows of `test_bad_input`."""
 
 from tests.api.objects import Manifest, model
 
@@ -19,18 +19,18 @@ def metric(name: str = "m", **kinds: object) -> Manifest:
 
 
 def errors(**asked: object) -> Manifest:
-    """A model whose stage has this limit of errors."""
+    """A model whose stage has this limit of the error rate."""
     return metric(errorRate=asked)
 
 
 def latency(**asked: object) -> Manifest:
-    """A model whose stage has this limit of latencies."""
+    """A model whose stage has this limit of latency."""
     return metric(latency=asked)
 
 
 _KIND = "a metric has exactly one of errorRate, refusalRate and latency"
 _LIMIT = "write moreThanStable, timesStable or both; or atMost alone"
-_RESERVED = "only an errorRate is called errors and only a refusalRate refusals"
+_RESERVED = "the names errors and refusals are reserved for an errorRate and a refusalRate"
 
 ANALYSES = {
     **{

@@ -1,4 +1,4 @@
-"""What nobody may write of a freeze: rows of `test_bad_input`."""
+"""Invalid freezes: rows of `test_bad_input`."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ __all__ = ["FREEZES"]
 
 
 def freeze(**more: Any) -> Manifest:
-    """A model with one freeze; None takes a field away."""
+    """A model with one freeze; None removes a field."""
     window = {"schedule": "0 18 * * 5", "duration": "62h", "reason": "weekend"} | more
     return model(
         stages={"production": {}},
@@ -32,6 +32,6 @@ FREEZES = {
     "a freeze without a reason": (freeze(reason=None), "spec.freeze[0].reason: Required value"),
     "a freeze of a stage that is not there": (
         freeze(stages=["prod"]),
-        "a freeze names stages of this model",
+        "a freeze can only name stages of this model",
     ),
 }

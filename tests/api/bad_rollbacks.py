@@ -1,4 +1,4 @@
-"""What nobody may write of going back: rows of `test_bad_input`."""
+"""Invalid rollbacks: rows of `test_bad_input`."""
 
 from tests.api.objects import Manifest, model
 
@@ -6,7 +6,7 @@ __all__ = ["ROLLBACKS"]
 
 
 def automatic(window: str | None = None, **asked: object) -> Manifest:
-    """A model whose stage goes back by itself like this."""
+    """A model whose stage has this automatic rollback."""
     rollback = {"automatic": asked} | ({"window": window} if window is not None else {})
     return model(stages={"production": {"rollback": rollback}})
 

@@ -1,4 +1,4 @@
-"""What nobody may write of a rollout: rows of `test_bad_input`."""
+"""Invalid rollouts: rows of `test_bad_input`."""
 
 from tests.api.objects import Manifest, model
 
@@ -8,7 +8,7 @@ STEPS = [{"weight": 10}, {"hold": "10m"}]
 
 
 def rollout(**asked: object) -> Manifest:
-    """A model whose stage takes versions in this way."""
+    """A model whose stage has this rollout."""
     return model(stages={"production": {"rollout": asked}})
 
 
@@ -38,7 +38,7 @@ ROLLOUTS: dict[str, tuple[Manifest, str]] = {
     "a weight below nothing": (step(weight=-1), "greater than or equal to 0"),
     "a pause of a time": (
         step(pause={"duration": "5m"}),
-        "a pause has no fields: write pause: {}, or for a time hold: 5m",
+        "a pause has no fields: write pause: {}, or to wait for a time hold: 5m",
     ),
     "an analysis at weight 100": (
         rollout(strategy="Canary", steps=[{"weight": 100}, {"hold": "1h"}], analysis={}),

@@ -1,4 +1,4 @@
-"""All of this folder asks an API server."""
+"""All tests of this folder need an API server."""
 
 import pytest
 

@@ -1,5 +1,5 @@
-"""Models with as many gates as there may be, each as long as it may be: what a rule in CEL, or a
-policy, costs at most.
+"""The largest possible models: as many and as long gates as allowed, for the greatest cost of CEL
+rules and policies.
 """
 
 from itertools import cycle, islice

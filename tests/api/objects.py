@@ -1,5 +1,5 @@
-"""Small valid objects of each kind, to be made wrong. Samples for users do not belong here
-(`manifests/samples`).
+"""Small valid objects of each kind, for tests that invalidate them. Samples for users are in
+`manifests/samples`.
 """
 
 import copy

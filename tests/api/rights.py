@@ -1,7 +1,6 @@
-"""An operator that has exactly the rights of the table, on an API server that writes down what it
-is asked for.
+"""An operator with exactly the rights of the table, on an API server with an audit log.
 
-What should be seen in the audit does not belong here (`test_rights`).
+Expectations about the audit log are in `test_rights`.
 """
 
 import json
@@ -31,7 +30,7 @@ RBAC = "/apis/rbac.authorization.k8s.io/v1"
 
 @dataclass(frozen=True, order=True)
 class Use:
-    """One thing that was done, or may be."""
+    """One request that was sent, or that a right allows."""
 
     verb: str
     group: str
@@ -39,7 +38,7 @@ class Use:
 
 
 def needed(rights: tuple[Right, ...] = RIGHTS) -> set[Use]:
-    """What a table allows."""
+    """The requests that a table allows."""
     return {
         Use(verb, right.group, resource)
         for right in rights
@@ -57,7 +56,7 @@ class Guarded:
     log: Path
 
     def seen(self) -> tuple[set[Use], list[Manifest]]:
-        """What the operator did, and the requests that were refused it."""
+        """The operator's requests, and those that were refused."""
         uses, refused = set(), []
         for line in self.log.read_text().splitlines():
             entry = json.loads(line)
@@ -75,7 +74,7 @@ class Guarded:
         return uses, refused
 
     def operator(self, out: Path) -> subprocess.Popen[bytes]:
-        """Starts the operator as that account."""
+        """Start the operator as that account."""
         environment = {
             key: value for key, value in os.environ.items() if not key.startswith("MODELYARD_")
         } | {
@@ -111,7 +110,7 @@ def _made(cluster: Cluster, path: str, body: Manifest) -> None:
 
 
 def grant(cluster: Cluster, rights: Manifest, account: str = "modelyard") -> None:
-    """Gives an account the rules of the committed file, as the chart does."""
+    """Give an account the rules of the committed file, as the chart does."""
     _made(
         cluster, f"/api/v1/namespaces/{OPERATOR}/serviceaccounts", {"metadata": {"name": account}}
     )

@@ -1,5 +1,5 @@
-"""Strategies that draw specs from a structural schema: everything that it allows, with a liking for
-its edges.
+"""Strategies that draw specs from a structural schema: everything that it allows, with a preference
+for edge cases.
 
 (hypothesis-jsonschema would do it, but does not work with the hypothesis of the lock file.)
 """
@@ -45,7 +45,7 @@ ODD: st.SearchStrategy[Any] = st.one_of(
     st.lists(st.text(max_size=3), max_size=2),
     st.dictionaries(st.text(max_size=3), st.text(max_size=3), max_size=2),
 )
-"""Values that fit some fields and most do not."""
+"""Values that are valid for few fields."""
 
 
 KEYS: st.SearchStrategy[str] = st.one_of(
@@ -78,11 +78,11 @@ MOMENTS: st.SearchStrategy[str] = st.datetimes().map(
 ) | st.sampled_from(
     ["0001-01-01T00:00:00Z", "9999-12-31T23:59:59-12:00", "2026-02-28T12:00:00.123456789+14:00"]
 )
-"""Moments as RFC 3339 writes them, at its edges."""
+"""Timestamps in RFC 3339, including edge cases."""
 
 
 def specs(schema: Manifest) -> st.SearchStrategy[Any]:
-    """Values that a structural schema allows; rules may refuse them still."""
+    """Values that a structural schema allows; rules may still refuse them."""
     if schema.get("x-kubernetes-int-or-string"):
         return st.integers(0, 2**31) | _matching(schema)
     if "enum" in schema:
@@ -134,7 +134,7 @@ def _text(schema: Manifest) -> st.SearchStrategy[str]:
 
 
 def paths(node: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
-    """Where a value can be changed."""
+    """A place where a value can be changed."""
     children = (
         node.items()
         if isinstance(node, dict)
@@ -148,7 +148,7 @@ def paths(node: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
 
 
 def changed(spec: Manifest, path: tuple[Any, ...], value: Any) -> Manifest:
-    """The spec with one value exchanged."""
+    """The spec with one value replaced."""
     out = copy.deepcopy(spec)
     node: Any = out
     for step in path[:-1]:

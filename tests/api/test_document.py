@@ -1,4 +1,4 @@
-"""YAML of ours beside kubectl's own reader of it."""
+"""YAML that modelyard writes and reads, compared with kubectl."""
 
 import json
 import string
@@ -26,14 +26,16 @@ PLAIN = st.text(NUMERIC, min_size=1, max_size=8).filter(
 )
 
 READ = [
-    "8e44", "1e-3", "1E5", "08", "017", "0o17", "0x1F", "0b11", "-0b11", "1_000", "1.", ".5", "+5", "-.5e-3", "1e999", "12:30", "1:2:3",
-    "2026-11-26", "2026-11-26T01:02:03Z", "y", "Y", "n", "N", "yes", "No", "on", "OFF", "true", "~", "null", "Null", "text", "0", "00",
+    "8e44", "1e-3", "1E5", "08", "017", "0o17", "0x1F", "0b11", "-0b11", "1_000", "1.", ".5", "+5",
+    "-.5e-3", "1e999", "12:30", "1:2:3",
+    "2026-11-26", "2026-11-26T01:02:03Z", "y", "Y", "n", "N", "yes", "No", "on", "OFF", "true",
+    "~", "null", "Null", "text", "0", "00",
     "1e", "0x", "0xg", "1__0", "_1", "e5", ".", "+", "1-2", "v1.0",
 ]  # fmt: skip
 
 
 def read_by_kubectl(cluster: Cluster, document: str) -> Any:
-    """What is in an object's `found`, without asking a server."""
+    """The field `found` of an object, read by kubectl without a server."""
     frame = "apiVersion: example.org/v1\nkind: Any\nmetadata: {name: any}\n"
     return json.loads(
         cluster.kubectl(
@@ -42,7 +44,7 @@ def read_by_kubectl(cluster: Cluster, document: str) -> Any:
     )["found"]
 
 
-def test_a_text_is_read_as_the_text_that_it_was(cluster: Cluster):
+def test_a_written_text_is_read_as_a_text(cluster: Cluster):
     odd = [
         "",
         " ",
@@ -74,7 +76,7 @@ def test_a_text_is_read_as_the_text_that_it_was(cluster: Cluster):
         max_size=200,
     )
 )
-def test_any_text_is(cluster: Cluster, texts: list[str]):
+def test_any_written_text_is_read_as_a_text(cluster: Cluster, texts: list[str]):
     assert read_by_kubectl(cluster, dumped({"found": texts})) == texts
 
 
@@ -87,11 +89,11 @@ def test_any_text_is(cluster: Cluster, texts: list[str]):
         max_size=60,
     )
 )
-def test_so_are_keys(cluster: Cluster, texts: dict[str, str]):
+def test_written_keys_are_read_as_texts(cluster: Cluster, texts: dict[str, str]):
     assert read_by_kubectl(cluster, dumped({"found": texts})) == texts
 
 
-def test_numbers_truths_and_nothing_stay_what_they_are(cluster: Cluster):
+def test_numbers_booleans_and_null_keep_their_type(cluster: Cluster):
     values = [
         0,
         5,
@@ -111,7 +113,7 @@ def test_numbers_truths_and_nothing_stay_what_they_are(cluster: Cluster):
     assert read_by_kubectl(cluster, dumped({"found": values})) == values
 
 
-def test_what_stands_twice_is_written_twice():
+def test_a_repeated_value_is_written_without_an_anchor():
     part = {"a": [1, 2]}
     assert "&" not in dumped({"one": part, "two": part})
 
@@ -126,7 +128,7 @@ def test_a_file_is_read_as_kubectl_reads_it(cluster: Cluster):
 
 @FEW
 @given(st.lists(PLAIN, min_size=50, max_size=200))
-def test_any_file_is(cluster: Cluster, plains: list[str]):
+def test_any_file_is_read_as_kubectl_reads_it(cluster: Cluster, plains: list[str]):
     document = "found:\n" + "".join(f"- {plain}\n" for plain in plains)
     assert loaded_all(document)[0]["found"] == read_by_kubectl(cluster, document)
 
@@ -145,6 +147,6 @@ def test_empty_documents_are_left_out():
         "? [a]\n: b",
     ],
 )
-def test_what_json_does_not_have_is_refused_as_yaml(text: str):
+def test_a_type_that_json_lacks_is_an_error(text: str):
     with pytest.raises(yaml.YAMLError):
         loaded_all(text)

@@ -1,6 +1,4 @@
-"""What may change after creation, and what a user reads who changes what may not. On a real API
-server.
-"""
+"""Which changes are allowed after creation, and the message for others. On a real API server."""
 
 from collections.abc import Iterator
 
@@ -10,7 +8,7 @@ from tests.api.objects import DIGEST, Manifest, approval, experiment, model, tra
 from tests.harness import Cluster
 
 RECORD = (
-    "a TrainingRun is a record: only suspend, ttlSecondsAfterFinished and deletionPolicy change;"
+    "a TrainingRun is immutable except for suspend, ttlSecondsAfterFinished and deletionPolicy:"
     " create another one to train again"
 )
 IMMUTABLE = "a version is immutable: declare another one"
@@ -41,7 +39,7 @@ MODEL = model(
     stages={"staging": {"version": "v2"}, "production": {"version": "v1"}},
 )
 
-ONCE = "an approval is immutable: withdraw it (delete it), and create another one"
+ONCE = "an approval is immutable: delete it to withdraw it, and create another one"
 APPROVAL_EDITS = {
     "comment": ({"comment": "better words"}, ONCE),
     "decision": ({"decision": "Reject"}, ONCE),
@@ -49,7 +47,7 @@ APPROVAL_EDITS = {
     "approver": ({"approver": "eve@example.com"}, ONCE),
     "the same": ({"decision": "Approve"}, None),
 }
-WHO = "write your user name as requestedBy beside version"
+WHO = "needs requestedBy beside version: write your user name there"
 ASKED = model(
     "asked",
     stages={
@@ -181,7 +179,7 @@ def stored(base: Manifest, cluster: Cluster) -> Iterator[Manifest]:
         *rows(ASKED, ASKED_EDITS),
     ],
 )
-def test_an_edit_is_allowed_or_refused_in_words(
+def test_an_edit_is_allowed_or_refused_with_a_message(
     base: Manifest, edit: Manifest, words: str | None, stored: Manifest, cluster: Cluster
 ):
     answer = cluster.patch(base["kind"], stored["metadata"]["name"], {"spec": edit})
@@ -208,7 +206,7 @@ def test_the_same_object_applied_again_changes_nothing(
 
 
 @pytest.mark.parametrize("base", [MODEL], ids=["RegisteredModel"])
-def test_a_stage_is_cleared_by_null_in_every_way_that_people_write_it(
+def test_null_clears_a_stage_however_it_is_written(
     base: Manifest, stored: Manifest, cluster: Cluster
 ):
     name = stored["metadata"]["name"]
@@ -234,7 +232,7 @@ def test_a_stage_is_cleared_by_null_in_every_way_that_people_write_it(
         assert answer.body["spec"]["stages"]["staging"].get("version") is None
 
 
-def test_a_refused_edit_leaves_the_object_as_it_was(cluster: Cluster):
+def test_a_refused_edit_leaves_the_object_unchanged(cluster: Cluster):
     before = cluster.create(BARE_RUN).body
     try:
         assert not cluster.patch(

@@ -1,5 +1,5 @@
-"""docs/gates: a page for every kind of gate. Each sample on them, and the policy for a bank, is
-taken by a real API server, by CEL too.
+"""docs/gates: a page for every kind of gate. A real API server accepts each sample on them, and the
+policy for a bank, CEL included.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ KINDS = sorted(Gate.model_fields.keys() - {"name"})
 
 
 def samples(page: Path) -> list[Manifest]:
-    """Every YAML block of a page."""
+    """All YAML blocks of a page."""
     texts = re.findall(r"^```yaml\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL)
     return [document for text in texts for document in yaml.safe_load_all(text)]
 
@@ -44,7 +44,7 @@ def test_every_kind_has_a_page_with_a_sample_and_the_list_links_it(kind: str):
 
 
 @pytest.mark.parametrize("page", sorted(PAGES.glob("*.md")), ids=lambda page: page.stem)
-def test_the_api_server_takes_what_a_page_shows(page: Path, cluster: Cluster):
+def test_the_api_server_accepts_the_samples_of_a_page(page: Path, cluster: Cluster):
     shown = samples(page)
     assert shown, "a page shows how it is written"
     for manifest in shown:
@@ -55,7 +55,7 @@ def test_the_api_server_takes_what_a_page_shows(page: Path, cluster: Cluster):
         assert answer.ok, answer.message
 
 
-def test_the_policy_for_a_bank_is_what_its_page_shows_and_is_taken(cluster: Cluster):
+def test_the_policy_for_a_bank_matches_its_page_and_is_accepted(cluster: Cluster):
     pages = PAGES.parent / "how-to"
     text = (pages / "files" / "policy-bank.yaml").read_text()
     assert f"```yaml\n{text}```" in (pages / "policy-bank.md").read_text()

@@ -1,8 +1,8 @@
 """Specs drawn from the CRDs' own schemas: valid, on the edge and wrong (recipe R8 at admission, on
 a real API server).
 
-What the API server takes, the operator can read; what it refuses for a rule, it refuses in our
-words; and it never fails.
+The operator can read what the API server accepts; a refusal by a rule has modelyard's message; and
+the API server never fails.
 """
 
 from collections.abc import Iterator
@@ -47,7 +47,7 @@ def spec_schema(kind: str) -> Manifest:
 
 
 def messages(node: Any) -> Iterator[str]:
-    """What all rules of a schema say."""
+    """The messages of all rules of a schema."""
     if isinstance(node, dict):
         for validation in node.get("x-kubernetes-validations", ()):
             yield validation["message"]
@@ -264,9 +264,7 @@ def read_as_the_operator_would(kind: str, stored: Manifest) -> None:
 
 
 @pytest.mark.parametrize("kind", SCHEMAS)
-def test_a_spec_that_fits_the_schema_is_taken_or_refused_by_a_rule_in_words(
-    kind: str, cluster: Cluster
-):
+def test_a_spec_of_the_schema_is_accepted_or_refused_by_a_rule(kind: str, cluster: Cluster):
     # A list that is keyed refuses a key that is there twice, and names it: the API server's own
     # words.
     words = {*messages(SCHEMAS[kind]), "Duplicate value: "}
@@ -286,7 +284,7 @@ def test_a_spec_that_fits_the_schema_is_taken_or_refused_by_a_rule_in_words(
 
 
 @pytest.mark.parametrize("kind", SCHEMAS)
-def test_whatever_is_written_into_one_field_is_refused_or_can_be_read(kind: str, cluster: Cluster):
+def test_any_value_of_a_field_is_refused_or_can_be_read(kind: str, cluster: Cluster):
     base = RICH[kind]
     assert cluster.check(base).ok
 
@@ -338,7 +336,7 @@ def test_every_field_of_the_schema_is_reached(kind: str):
     )
 
 
-def test_the_largest_objects_are_not_too_much_for_the_rules(cluster: Cluster):
+def test_the_largest_objects_stay_within_the_cost_budget_of_rules(cluster: Cluster):
     """Rules have a budget of cost at run time; an object as large as the API server stores must
     not exceed it, on an update neither.
     """

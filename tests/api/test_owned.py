@@ -1,5 +1,5 @@
-"""What the builders say, applied on a real API server by the adapter: in sync at once, and the
-rules of its lists are ours.
+"""Objects of the builders, applied to a real API server by the adapter: in sync at once, with the
+same merge keys of lists.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ SERVING: Manifest = {
 
 
 def built(model: RegisteredModel, run: TrainingRun) -> dict[str, Manifest]:
-    """Return everything that the builders make, with every field that they know."""
+    """Return all objects that the builders make, with every field set."""
     what = serving.served("v1", DIGEST, RUNTIME)
     rolled_out = serving.template(
         model, "production", what, "s3://models/fraud", RUNTIME.pull_policy
@@ -108,10 +108,10 @@ KINDS = [kind for kind in OWNED if not kind.through]
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.kind)
-async def test_what_we_build_is_in_sync_as_soon_as_it_is_applied(
+async def test_built_objects_are_in_sync_once_applied(
     kind: OwnedKind, made: dict[str, Manifest], kubernetes: Kubernetes, cluster: Cluster
 ) -> None:
-    """No default of the API server, and no other way to write a quantity, is a difference."""
+    """Defaults of the API server and other spellings of a quantity are no difference."""
     manifest = made[kind.kind]
     await kubernetes.apply(manifest)
     first = live(cluster, manifest)
@@ -167,7 +167,7 @@ def gated(cluster: Cluster) -> Iterator[list[Manifest]]:
     cluster.request("DELETE", cluster.path("RegisteredModel", "gated"))
 
 
-async def test_what_a_gate_needs_is_taken_and_in_sync_at_once(
+async def test_objects_of_gates_are_accepted_and_in_sync_at_once(
     gated: list[Manifest], kubernetes: Kubernetes, cluster: Cluster
 ) -> None:
     """A Job is applied again when an answer was lost: its template, which never changes, is then
@@ -221,7 +221,7 @@ DROPPED: dict[str, tuple[str | int, ...]] = {
 
 
 @pytest.mark.parametrize("path", DROPPED.values(), ids=DROPPED)
-async def test_what_leaves_a_deployments_manifest_leaves_the_object(
+async def test_a_field_removed_from_the_manifest_is_removed_from_the_deployment(
     path: tuple[str | int, ...], made: dict[str, Manifest], kubernetes: Kubernetes, cluster: Cluster
 ) -> None:
     more = made["Deployment"]
@@ -280,7 +280,7 @@ def walk(kind: OwnedKind, schemas: dict[str, Manifest], visit: Visit) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.kind)
-def test_lists_are_merged_by_the_keys_that_the_api_server_says(
+def test_lists_are_merged_by_the_keys_in_the_api_servers_schema(
     kind: OwnedKind, schemas: dict[str, dict[str, Manifest]]
 ) -> None:
     wrong: list[str] = []
@@ -312,7 +312,7 @@ def test_lists_are_merged_by_the_keys_that_the_api_server_says(
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.kind)
-def test_maps_that_the_api_server_replaces_whole_are_compared_whole(
+def test_atomic_maps_are_compared_as_a_whole(
     kind: OwnedKind, schemas: dict[str, dict[str, Manifest]]
 ) -> None:
     found: dict[str, bool] = {}

@@ -1,5 +1,5 @@
-"""What a user reads of the kinds: explanations, columns, defaults, status. On a real API server,
-by kubectl where that makes the words.
+"""How users read the kinds: explanations, columns, defaults, status. On a real API server, with
+kubectl where it writes the output.
 """
 
 import json
@@ -110,7 +110,7 @@ COLUMNS = {
 
 
 @pytest.mark.parametrize("short", COLUMNS)
-def test_columns_answer_whether_it_is_serving(short: str, seen: Cluster):
+def test_columns_show_whether_a_model_is_serving(short: str, seen: Cluster):
     head, row = seen.kubectl("get", short).stdout.splitlines()
     assert head.split() == COLUMNS[short][0]
     assert row.split()[:-1] == COLUMNS[short][1]
@@ -138,7 +138,7 @@ GATED = ready("False", "GatesPending") | {
 }
 
 
-def test_a_promotion_that_waits_for_a_gate_does_not_hide_what_serves(cluster: Cluster):
+def test_a_promotion_that_waits_for_a_gate_still_shows_the_serving_version(cluster: Cluster):
     stage = {
         "version": "v3",
         "gates": [{"name": "quality", "metric": {"name": "f1", "atLeast": "0.9"}}],
@@ -197,17 +197,20 @@ def test_runs_are_found_by_their_experiment(seen: Cluster):
         ("mlexp", "An experiment in MLflow, its prefix in S3, and what is kept of its runs."),
         (
             "mlexp.spec.retention.keepBest",
-            "How many of the best runs, by spec.objective, are kept whatever their age.",
+            "How many runs are kept whatever their age:",
         ),
-        ("mlrun.spec.trainer", "Who trains: exactly one."),
+        (
+            "mlrun.spec.trainer",
+            "The trainer: exactly one of xgboost, script, container and external.",
+        ),
         ("mlrun.spec.dataset.digest", "sha256:<hex> of the file's bytes"),
         ("mlrun.status.failure.log", "The last lines of the failing container."),
-        ("mlmodel.spec.stages.version", "The version that holds the stage."),
-        ("mlmodel.spec.drift", "Revert: put it back and say so. Warn: only say so."),
-        ("mlmodel.status.conditions", "Ready, Reconciling, Stalled and the kind's own."),
+        ("mlmodel.spec.stages.version", "The version that the stage should serve."),
+        ("mlmodel.spec.drift", "Revert: undo the change and report it. Warn: only report it."),
+        ("mlmodel.status.conditions", "Ready, Reconciling, Stalled and those of the kind."),
     ],
 )
-def test_explain_says_what_a_field_is(path: str, words: str, cluster: Cluster):
+def test_explain_describes_a_field(path: str, words: str, cluster: Cluster):
     said = " ".join(cluster.kubectl("explain", path).stdout.split())
     assert words in said
 
@@ -233,7 +236,7 @@ def test_defaults_show_in_the_object(cluster: Cluster):
     }
 
 
-def test_status_keeps_no_default_that_nobody_observed(cluster: Cluster):
+def test_a_stored_status_has_no_defaults(cluster: Cluster):
     stored = cluster.create(training_run("fresh"))
     try:
         assert stored.ok, stored.message
@@ -244,7 +247,7 @@ def test_status_keeps_no_default_that_nobody_observed(cluster: Cluster):
         cluster.delete("TrainingRun", "fresh")
 
 
-def test_spec_and_status_are_written_apart(seen: Cluster):
+def test_spec_and_status_are_written_separately(seen: Cluster):
     answer = seen.request(
         "PATCH",
         seen.path("RegisteredModel", "seen"),
@@ -264,14 +267,14 @@ def test_spec_and_status_are_written_apart(seen: Cluster):
 
 
 def within(part: object, whole: object) -> bool:
-    """Whether everything in one value is in the other as well; defaults may be there besides."""
+    """Whether everything in one value is also in the other, which may have more fields."""
     if isinstance(part, dict) and isinstance(whole, dict):
         return all(key in whole and within(value, whole[key]) for key, value in part.items())
     return part == whole
 
 
 @pytest.mark.parametrize("kind", MODELS)
-def test_what_is_stored_is_what_the_operator_reads(kind: str, seen: Cluster):
+def test_the_operator_reads_what_is_stored(kind: str, seen: Cluster):
     stored = seen.get(kind, "seen").body
     read = MODELS[kind].parse(stored)
     assert read.status.is_true("Ready") == (stored["status"]["conditions"][0]["status"] == "True")

@@ -1,4 +1,4 @@
-"""The table of rights against what the operator does: it needs all of them, and nothing else. On
+"""The table of rights compared with the operator's requests: it needs all rights, and no others. On
 a real API server with an audit log.
 """
 
@@ -49,7 +49,7 @@ CHILDREN = {
 
 
 def child(api_version: str, kind: str, parent: Manifest) -> Manifest:
-    """A child as the builders make it: labelled, and held by its owner."""
+    """An owned object as the builders make it: labelled, with an owner reference."""
     meta = parent["metadata"]
     return {
         "apiVersion": api_version,
@@ -129,7 +129,7 @@ def worked(
 
 @pytest.fixture
 def known() -> Cache:
-    """What the adapter has learned."""
+    """The adapter's cache."""
     return Cache(PLURALS)
 
 
@@ -195,14 +195,14 @@ async def test_the_operator_needs_all_of_its_rights_and_nothing_else(
     assert needed() - seen - FINALIZERS == set(), "in the table, and never done"
 
 
-async def test_only_the_connection_is_read_of_all_secrets(there: Guarded, kubernetes: Kubernetes):
+async def test_of_all_secrets_only_the_connection_is_read(there: Guarded, kubernetes: Kubernetes):
     assert await kubernetes.secret(SERVED, "modelyard-connection") is None
     with pytest.raises(Forbidden):
         await kubernetes.secret(SERVED, "somebody-elses")
 
 
 @pytest.mark.parametrize("kind", ["Experiment", "TrainingRun", "RegisteredModel"])
-async def test_a_child_that_holds_its_owner_up_needs_the_right_on_its_finalizers(
+async def test_an_object_that_blocks_its_owners_deletion_needs_the_right_on_finalizers(
     there: Guarded, parents: list[Manifest], kind: str
 ):
     rights = yaml.safe_load((ROOT / "charts" / "modelyard" / "files" / "rbac.yaml").read_text())
@@ -219,8 +219,10 @@ async def test_a_child_that_holds_its_owner_up_needs_the_right_on_its_finalizers
 
     def refusal(account: str) -> str | None:
         done = there.cluster.kubectl(
-            "--token", there.token(account), "--kubeconfig", "/dev/null", "--server", there.cluster.server.url,
-            "--certificate-authority", str(there.cluster.server.ca), "apply", "--server-side", "--dry-run=server", "-f", "-",
+            "--token", there.token(account), "--kubeconfig", "/dev/null",
+            "--server", there.cluster.server.url,
+            "--certificate-authority", str(there.cluster.server.ca),
+            "apply", "--server-side", "--dry-run=server", "-f", "-",
             stdin=yaml.safe_dump(manifest), check=False,
         )  # fmt: skip
         return done.stderr if done.returncode else None

@@ -1,6 +1,4 @@
-"""What the API server takes: keys however they are written, and the largest models that there
-may be.
-"""
+"""Objects that the API server accepts: public keys in any format, the largest possible models."""
 
 from __future__ import annotations
 
@@ -26,7 +24,7 @@ from tests.harness import Cluster
         LARGEST_KEY,
     ],
 )
-def test_public_keys_are_taken_however_their_lines_are_broken(text: str, cluster: Cluster):
+def test_public_keys_are_accepted_with_any_line_breaks(text: str, cluster: Cluster):
     answer = cluster.check(keys(text))
     assert answer.ok, answer.message
 
@@ -41,7 +39,7 @@ def test_public_keys_are_taken_however_their_lines_are_broken(text: str, cluster
         {"every": "1h", "attempt": 7},
     ],
 )
-def test_what_serves_is_asked_each_ten_minutes_at_most_or_when_somebody_says_so(
+def test_reverify_accepts_ten_minutes_or_more_and_an_attempt(
     asked: dict[str, object], cluster: Cluster
 ):
     answer = cluster.check(reverify(**asked))
@@ -51,16 +49,14 @@ def test_what_serves_is_asked_each_ten_minutes_at_most_or_when_somebody_says_so(
 @pytest.mark.parametrize(
     "asked", [{}, {"version": None}, {"gates": [{"name": "people", "approvals": {}}]}]
 )
-def test_a_stage_may_take_the_newest_version_and_say_that_it_names_none(
-    asked: dict[str, object], cluster: Cluster
-):
+def test_auto_promote_accepts_a_null_version(asked: dict[str, object], cluster: Cluster):
     answer = cluster.check(
         model(stages={"production": {"autoPromote": {"from": "newest"}} | asked})
     )
     assert answer.ok, answer.message
 
 
-def test_a_merge_patch_turns_it_on_and_off(cluster: Cluster):
+def test_a_merge_patch_turns_auto_promote_on_and_off(cluster: Cluster):
     answer = cluster.create(model("automatic", stages={"production": {"version": "v1"}}))
     assert answer.ok, answer.message
     automatic, named = (
@@ -78,8 +74,8 @@ def test_a_merge_patch_turns_it_on_and_off(cluster: Cluster):
 
 
 @pytest.mark.parametrize("kind", [*KINDS, EVERY])
-def test_the_largest_gates_are_within_what_the_rules_may_cost(kind: str, cluster: Cluster):
-    """Created, patched, applied and deleted: an update pays for the rules on the old object too."""
+def test_the_largest_gates_stay_within_the_cost_budget_of_rules(kind: str, cluster: Cluster):
+    """Create, patch, apply and delete: an update evaluates the rules on the old object too."""
     name = "m" * 32
     first, then = (
         model(name, stages=largest_stages(kind, version=version)) for version in ("v1", "v2")
@@ -97,7 +93,7 @@ def test_the_largest_gates_are_within_what_the_rules_may_cost(kind: str, cluster
 
 
 @pytest.mark.parametrize("over", [0, 1])
-def test_the_rule_on_parameters_draws_the_line_where_the_operator_does(over: int, cluster: Cluster):
+def test_the_rule_on_parameters_has_the_operators_limit(over: int, cluster: Cluster):
     parameters = {f"p{number:03}": "x" * 1000 for number in range(118)}
     left = 120 * 1024 - len("MODELYARD_PARAMETERS=" + json.dumps(parameters))
     parameters["p000"] += "x" * (left + over)

@@ -122,10 +122,10 @@ def test_what_was_done_to_it_is_found_and_is_the_exit_code(person: Person, kept:
     found = [(each["number"], each["message"][:28]) for each in json.loads(done.stdout)["findings"]]
     assert found == [
         (7, "It is missing."),
-        (20, "It is not what entry 21 was "),
+        (20, "It does not match the digest"),
         (31, "It holds the entry 30: entri"),
-        (31, "It is not what entry 32 was "),
-        (COUNT, "It is no JSON of an entry: i"),
+        (31, "It does not match the digest"),
+        (COUNT, "It is not an entry in JSON: "),
         (COUNT, "It has the digest sha256:1ab"),
     ]
     words = person.says("history", "verify", "fraud")

@@ -228,7 +228,7 @@ def test_an_image_of_ones_own_trains_and_its_job_goes(runs: Tenant):
     assert metrics == {"rows": "7"}
     runs.wait("its Job goes", lambda: runs.kube.get("Job", "own-image-1", runs.name) is None)
     assert condition(runs.get("TrainingRun", "own-image"), "Ready")["status"] == "True", (
-        "the TrainingRun stays as the record"
+        "the TrainingRun is kept as the record"
     )
 
 

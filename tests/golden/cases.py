@@ -1,4 +1,4 @@
-"""What is built, for every trainer and every option: by the name of its golden file."""
+"""The built objects for every trainer and option, by the name of the golden file."""
 
 from __future__ import annotations
 

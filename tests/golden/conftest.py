@@ -1,6 +1,6 @@
-"""Golden files: what is built is compared with a committed file, word for word.
+"""Golden files: built objects are compared with a committed file, byte by byte.
 
-pytest tests/golden --update-golden     writes them anew; read the difference before it is committed
+pytest tests/golden --update-golden     writes them again; review the diff before you commit it
 """
 
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Everything that is built, word for word, and what every pod of ours must be."""
+"""All built objects compared with golden files, and rules for every pod."""
 
 from copy import deepcopy
 from typing import Any

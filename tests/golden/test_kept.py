@@ -1,5 +1,5 @@
-"""Templates that earlier releases of the operator kept are applied as those releases applied
-them: an upgrade rolls no model.
+"""Templates stored by earlier releases are applied unchanged, so that an upgrade does not restart
+model servers.
 """
 
 from pathlib import Path

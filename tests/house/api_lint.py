@@ -1,8 +1,7 @@
-"""A linter for the API itself: what every field of every kind owes to its users. Kubernetes' own
-conventions, and the house's.
+"""A linter for the API: rules for every field of every kind, from Kubernetes' conventions and the
+project's.
 
-A rule is a function from a field to the complaint about it. What a rule excuses is listed beside
-it, with the reason.
+A rule is a function from a field to a complaint. Exceptions are in `EXCUSED`, with the reason.
 """
 
 import re
@@ -17,7 +16,7 @@ Node = dict[str, Any]
 
 @dataclass(frozen=True)
 class Field:
-    """One node of a schema: where it is, and whether users write it (spec) or read it (status)."""
+    """One node of a schema, with its path."""
 
     path: str
     name: str
@@ -26,14 +25,12 @@ class Field:
 
     @property
     def written(self) -> bool:
-        """Whether it is the user's."""
+        """Whether users write it (spec), as opposed to read it (status)."""
         return self.path.startswith("spec")
 
 
 def fields(schema: Node, path: str = "") -> Iterator[Field]:
-    """Every node below a schema, by its path: `spec.stages.*.version`,
-    `status.conditions[].type`.
-    """
+    """All nodes below a schema, by path: `spec.stages.*.version`, `status.conditions[].type`."""
     for name, child in schema.get("properties", {}).items():
         yield from _here(child, f"{path}.{name}".lstrip("."), name, schema)
     if isinstance(child := schema.get("additionalProperties"), dict):
@@ -49,7 +46,7 @@ def _here(child: Node, path: str, name: str, parent: Node) -> Iterator[Field]:
 
 # --- rules ----------------------------------------------------------------------------------------
 def described(field: Field) -> str | None:
-    """`kubectl explain` has a sentence for every field that has a name."""
+    """Every named field has a description that is a sentence."""
     text = field.node.get("description", "")
     if field.name in ("*", "[]", "metadata"):
         return None
@@ -68,7 +65,7 @@ def bounded_text(field: Field) -> str | None:
 
 
 def bounded_count(field: Field) -> str | None:
-    """A list and a map have a maximum count, without which CEL's cost has no bound either."""
+    """Lists and maps have a maximum count, which also bounds CEL's cost."""
     node = field.node
     if node.get("type") == "array" and "maxItems" not in node:
         return "is a list without maxItems"
@@ -78,7 +75,7 @@ def bounded_count(field: Field) -> str | None:
 
 
 def bounded_number(field: Field) -> str | None:
-    """A number that users write has a range; one that they read says how wide it may grow."""
+    """A number in a spec has a range; one in a status has a format."""
     node = field.node
     if node.get("type") != "integer":
         return None
@@ -95,7 +92,7 @@ def no_float(field: Field) -> str | None:
 
 
 def typed_list(field: Field) -> str | None:
-    """Server-side apply must know how a list merges; a map's keys are in every item."""
+    """Each list has a type for server-side apply; the keys of a list-map are required."""
     node = field.node
     if node.get("type") != "array":
         return None
@@ -119,9 +116,9 @@ def camel_case(field: Field) -> str | None:
 
 
 def enumerated(field: Field) -> str | None:
-    """Values of an enumeration are CamelCase, and the description says what each means."""
+    """Values of an enumeration are CamelCase, and the description mentions each."""
     values = field.node.get("enum", ())
-    # XGBoost's and everybody's words for it, and one that stands where names of stages do
+    # XGBoost's usual terms, and one that is used in place of a stage's name
     allowed = {"classification", "regression", "newest"}
     if wrong := [
         value
@@ -132,12 +129,12 @@ def enumerated(field: Field) -> str | None:
     if silent := [
         value for value in values if value.lower() not in field.node.get("description", "").lower()
     ]:
-        return f"its description does not speak of {', '.join(silent)}"
+        return f"its description does not mention {', '.join(silent)}"
     return None
 
 
 def conditions(field: Field) -> str | None:
-    """Conditions are a list-map by type, as kstatus and server-side apply read them."""
+    """Conditions are a list-map by type, as kstatus and server-side apply expect."""
     if field.name != "conditions":
         return None
     return (
@@ -153,8 +150,8 @@ def own_namespace(field: Field) -> str | None:
 
 
 def no_phase(field: Field) -> str | None:
-    """A phase is a condition that cannot grow. A step of a promotion has a state: the list of
-    steps is what grows.
+    """There is no phase, which could not be extended. A step of a promotion has a state, because
+    the list of steps can grow.
     """
     if field.path == "status.stages.*.steps[].state":
         return None
@@ -162,7 +159,7 @@ def no_phase(field: Field) -> str | None:
 
 
 def closed(field: Field) -> str | None:
-    """Nothing is kept that is not described."""
+    """Unknown fields are pruned."""
     node = field.node
     open_ = (
         node.get("x-kubernetes-preserve-unknown-fields") or node.get("additionalProperties") is True
@@ -172,11 +169,11 @@ def closed(field: Field) -> str | None:
         and not {"properties", "additionalProperties"} & set(node)
         and field.name != "metadata"
     )
-    return "keeps what is not described" if open_ or bare else None
+    return "keeps unknown fields" if open_ or bare else None
 
 
 def absent(field: Field) -> str | None:
-    """What the user must say has no default; what was observed has none either."""
+    """Required fields and fields of a status have no default."""
     if "default" not in field.node:
         return None
     if not field.written:
@@ -187,7 +184,7 @@ def absent(field: Field) -> str | None:
 
 
 def unruled(field: Field) -> str | None:
-    """Rules cost at every write of a status, and a status is not a user's to get wrong."""
+    """A status has no rules, which cost time at each write and check nothing that users write."""
     return (
         "is status and has a rule"
         if field.path.startswith("status") and "x-kubernetes-validations" in field.node
@@ -196,8 +193,8 @@ def unruled(field: Field) -> str | None:
 
 
 def advised(field: Field) -> str | None:
-    """A rule's message tells the user what to write instead: a sentence's worth, no full stop,
-    for the API server goes on after it.
+    """A rule's message says what to write instead, without a full stop, because the API server
+    continues after it.
     """
     for rule in field.node.get("x-kubernetes-validations", ()):
         message = rule.get("message", "")
@@ -234,12 +231,12 @@ EXCUSED = {
         "TrainingRun",
         "spec.workers",
         "bounded_number",
-    ): "a rule holds it at 1 and says so in words of its own; a maximum would hide them",
+    ): "a rule with its own message limits it to 1; a maximum would hide the message",
 }
 
 
 def complaints(schema: Node, kind: str = "") -> Iterator[tuple[str, str, str]]:
-    """What the rules have against a schema: the field's path, the rule's name, the complaint."""
+    """Apply the rules to a schema: yield the field's path, the rule's name and the complaint."""
     for field in fields(schema):
         for rule in RULES:
             if (text := rule(field)) and (kind, field.path, rule.__name__) not in EXCUSED:
@@ -247,7 +244,7 @@ def complaints(schema: Node, kind: str = "") -> Iterator[tuple[str, str, str]]:
 
 
 def lint(crd: Node) -> list[str]:
-    """What the rules have against a CustomResourceDefinition, one line each."""
+    """Apply the rules to a CustomResourceDefinition: return one line per complaint."""
     kind = crd["spec"]["names"]["kind"]
     found = []
     for version in crd["spec"]["versions"]:

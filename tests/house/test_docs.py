@@ -1,4 +1,4 @@
-"""What is generated of docs/: reasons are explained where they are defined, and no field of a
+"""The generated pages of docs/: reasons are explained where they are defined, and no field of a
 kind is left out.
 """
 
@@ -51,7 +51,7 @@ def test_a_reason_without_a_docstring_stops_the_generator():
     [EngineReason, *(kind.reasons for kind in KINDS)],
     ids=lambda reasons: reasons.__name__,
 )
-def test_every_reason_is_one_camel_case_word_and_stands_on_the_page(reasons: type[StrEnum]):
+def test_every_reason_is_one_camel_case_word_and_is_on_the_page(reasons: type[StrEnum]):
     page = files()["docs/conditions.md"]
     for row in explained(reasons):
         assert row.reason.isalnum()
@@ -78,7 +78,7 @@ def test_no_field_of_a_kind_is_left_out(kind: Kind):
             assert f"\n| `{field}` |" in sections[where], path
 
 
-def test_what_the_api_server_says_stands_where_it_is_written():
+def test_messages_of_rules_are_shown_with_their_fields():
     node = {
         "properties": {
             "names": {

@@ -1,5 +1,5 @@
-"""What every file owes: a size that can be read at a sitting, a docstring, `__all__`, and tests
-that neither sleep nor patch.
+"""Rules for every file: a limited size, a docstring, `__all__`, and tests that neither sleep nor
+patch.
 """
 
 import ast
@@ -16,7 +16,7 @@ LINES = 900
 
 PURE = {"api", "kube"}
 READS = {"observe", "sources", "evidence"}
-"""The modules of a kind that read the world; every other one is pure (.importlinter)."""
+"""The modules of a kind that do I/O; all others are pure (.importlinter)."""
 
 
 def sources(*folders: str) -> list[Path]:
@@ -37,20 +37,18 @@ ALL = sources("operator", "tests")
 
 
 @pytest.mark.parametrize("path", ALL, ids=name)
-def test_a_file_can_be_read_at_a_sitting(path: Path):
+def test_a_file_is_not_too_long(path: Path):
     lines = path.read_text().count("\n")
     assert lines <= LINES, "split it: a module has one subject"
 
 
 @pytest.mark.parametrize("path", [path for path in CODE if path.read_text().strip()], ids=name)
-def test_a_module_says_what_it_is_for(path: Path):
-    assert ast.get_docstring(ast.parse(path.read_text())), (
-        "write what it is for and what does not belong there"
-    )
+def test_a_module_has_a_docstring(path: Path):
+    assert ast.get_docstring(ast.parse(path.read_text())), "write what it is for"
 
 
 def public(tree: ast.Module) -> set[str]:
-    """Names that a module defines and does not hide."""
+    """The public names that a module defines."""
     found = set()
     for node in tree.body:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
@@ -63,7 +61,7 @@ def public(tree: ast.Module) -> set[str]:
 
 
 def exported(tree: ast.Module) -> list[str] | None:
-    """What `__all__` says."""
+    """The names in `__all__`."""
     for node in tree.body:
         if isinstance(node, ast.Assign) and any(
             isinstance(target, ast.Name) and target.id == "__all__" for target in node.targets
@@ -73,7 +71,7 @@ def exported(tree: ast.Module) -> list[str] | None:
 
 
 @pytest.mark.parametrize("path", [path for path in CODE if path.stem != "__main__"], ids=name)
-def test_a_public_module_says_what_others_may_use(path: Path):
+def test_a_public_module_has_dunder_all(path: Path):
     tree = ast.parse(path.read_text())
     names = exported(tree)
     if not public(tree):
@@ -86,21 +84,19 @@ def test_a_public_module_says_what_others_may_use(path: Path):
         for alias in node.names
     }
     assert set(names) <= public(tree) | imported | {"__version__"}, (
-        "names something that is not there"
+        "names something that does not exist"
     )
 
 
 def calls(tree: ast.Module) -> Iterator[tuple[str, int]]:
-    """The dotted name of everything that is called, with its line."""
+    """The dotted names of all calls, with their lines."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Call):
             yield ast.unparse(node.func), node.lineno
 
 
 def naps(node: ast.AST, *, polling: bool = False) -> Iterator[int]:
-    """Lines of sleeps that wait for nothing: neither in a loop on a condition, nor the zero that
-    lets other tasks run.
-    """
+    """Lines of sleeps that are neither in a loop on a condition nor of length zero."""
     for child in ast.iter_child_nodes(node):
         if (
             isinstance(child, ast.Call)
@@ -130,7 +126,7 @@ def test_no_test_sleeps_instead_of_waiting_for_something(path: Path):
     )
 
 
-def test_a_nap_is_told_from_waiting():
+def test_a_sleep_is_distinguished_from_waiting():
     assert list(naps(ast.parse("time.sleep(1)\nawait asyncio.sleep(0.1)"))) == [1, 2]
     assert list(naps(ast.parse("while not done():\n    sleep(0.05)\nawait asyncio.sleep(0)"))) == []
 
@@ -162,8 +158,8 @@ def test_no_test_patches_functions(path: Path):
 
 
 def pure(path: Path) -> bool:
-    """Tell whether a module has to be pure: plans, what they are made of, and all of a kind but
-    what reads the world.
+    """Tell whether a module must be pure: plans, the API, names, and the modules of a kind without
+    I/O.
     """
     folder = path.parent
     if folder == ROOT / "operator" / "modelyard":
@@ -212,7 +208,7 @@ def test_the_source_root_is_not_a_package():
 MACHINE = re.compile(r"(?<![\w.])/(work/(main|shared)|root/|home/\w+/)")
 
 
-def test_no_machine_is_spoken_of():
+def test_no_file_names_a_path_of_a_developers_machine():
     listed = subprocess.run(
         ["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True
     ).stdout.split("\0")

@@ -1,6 +1,4 @@
-"""What is generated and committed is what the code generates now; and the check that says so can
-fail.
-"""
+"""Committed generated files are up to date, and the check can fail."""
 
 from pathlib import Path
 
@@ -21,7 +19,7 @@ def test_committed_files_are_up_to_date(name: str, capsys: pytest.CaptureFixture
 
 
 @pytest.mark.parametrize("name", SETS)
-def test_writing_makes_them_so(name: str, tmp_path: Path):
+def test_writing_updates_the_files(name: str, tmp_path: Path):
     assert SETS[name].main(["--check", "--root", str(tmp_path)]) == 1
     assert SETS[name].main(["--write", "--root", str(tmp_path)]) == 0
     assert SETS[name].main(["--check", "--root", str(tmp_path)]) == 0
@@ -39,7 +37,7 @@ def test_an_edited_file_is_shown_as_a_diff(tmp_path: Path, capsys: pytest.Captur
     assert "make crds" in said
 
 
-def test_a_file_too_many_is_noticed_and_removed(tmp_path: Path):
+def test_a_surplus_file_is_reported_and_removed(tmp_path: Path):
     schema.main(["--write", "--root", str(tmp_path)])
     surplus = tmp_path / "crds" / "modelyard.io_others.yaml"
     surplus.write_text("kind: CustomResourceDefinition\n")
@@ -54,6 +52,6 @@ def test_an_unchanged_file_is_not_written_again(tmp_path: Path):
     assert generated.write(tmp_path, files) == []
 
 
-def test_printing_says_each_definition_once(capsys: pytest.CaptureFixture[str]):
+def test_printing_contains_each_definition_once(capsys: pytest.CaptureFixture[str]):
     assert schema.main([]) == 0
     assert capsys.readouterr().out.count("kind: CustomResourceDefinition\n") == len(KINDS)

@@ -1,4 +1,4 @@
-"""The import contracts hold, and each of them catches what it is there to catch."""
+"""The import contracts are kept, and each of them finds violations."""
 
 import os
 import re
@@ -13,7 +13,7 @@ from modelyard.api.kinds import KINDS
 
 ROOT = Path(__file__).parents[2]
 
-# A module, and an import in it that the house forbids; and the contract that has to notice.
+# By contract: a module, and a forbidden import in it.
 VIOLATIONS = {
     "Layers": [
         ("modelyard/errors.py", "import modelyard.api.base"),
@@ -90,7 +90,7 @@ def test_the_contracts_are_kept():
 
 @pytest.fixture(scope="module")
 def broken(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """What the linter says of a copy in which every contract is broken."""
+    """The linter's output for a copy in which every contract is broken."""
     root = copied(tmp_path_factory.mktemp("broken"))
     for module, line in (
         violation for violations in VIOLATIONS.values() for violation in violations
@@ -103,7 +103,7 @@ def broken(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 @pytest.mark.parametrize("contract", VIOLATIONS)
-def test_each_contract_is_seen_broken(contract: str, broken: str):
+def test_a_violation_of_each_contract_is_found(contract: str, broken: str):
     assert re.search(rf"^{re.escape(contract)}.*BROKEN", broken, re.MULTILINE), broken
 
 
@@ -117,7 +117,7 @@ def test_each_violation_is_named(module: str, line: str, broken: str):
     assert re.search(rf"{re.escape(importer)} -> {re.escape(target)}\b", broken), broken
 
 
-def test_what_reads_the_world_may_do_so(tmp_path: Path):
+def test_io_modules_of_a_kind_may_do_io(tmp_path: Path):
     root = copied(tmp_path)
     for module in ("experiment/observe", "training_run/evidence", "registered_model/sources"):
         with (root / "operator" / "modelyard" / f"{module}.py").open("a") as source:
@@ -126,7 +126,7 @@ def test_what_reads_the_world_may_do_so(tmp_path: Path):
     assert code == 0, said
 
 
-def test_the_contract_of_kinds_speaks_of_each_of_them():
+def test_the_contract_of_kinds_names_each_kind():
     text = (ROOT / ".importlinter").read_text()
     contract = text[text.index("importlinter:contract:kinds") :].split("forbidden_modules")[0]
     kinds = {path.parent.name for path in (ROOT / "operator" / "modelyard").glob("*/observe.py")}
@@ -138,7 +138,7 @@ def test_a_module_without_a_layer_is_named(broken: str):
     assert "modelyard.anything" in broken
 
 
-def test_the_pods_contract_speaks_of_every_part_of_the_operator():
+def test_the_contract_of_pods_names_every_part_of_the_operator():
     text = (ROOT / ".importlinter").read_text()
     forbidden = text[text.index("importlinter:contract:pods") :]
     parts = {

@@ -1,4 +1,4 @@
-"""The Makefile's words: none is undocumented, and no folder of tests is left out of `make test`."""
+"""The Makefile's targets: all are documented, and `make test` runs every folder of tests."""
 
 import os
 import re
@@ -12,14 +12,14 @@ MAKEFILE = (ROOT / "Makefile").read_text()
 WORDS = ("check", "unit", "test", "e2e", "demo", "demo-down", "bench", "crds", "docs")
 
 
-def test_help_prints_every_word():
+def test_help_prints_every_target():
     said = subprocess.run(
         ["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True
     ).stdout
     assert [word for word in WORDS if not re.search(rf"^  {word} +\S", said, re.MULTILINE)] == []
 
 
-def test_every_folder_of_tests_has_its_place_in_the_order():
+def test_every_folder_of_tests_is_in_the_order():
     order = re.search(r"^ORDER := (.*)$", MAKEFILE, re.MULTILINE)
     assert order
     there = {
@@ -46,7 +46,7 @@ def test_demo_and_tests_have_a_cluster_each(
     cluster: str,
     tmp_path: Path,
 ):
-    """Every program that a word starts says which cluster it was given."""
+    """Every program that a target starts prints its cluster."""
     for name in ("python", "pytest"):
         program = tmp_path / name
         program.write_text('#!/bin/sh\necho "cluster=${MODELYARD_CLUSTER:-modelyard}"\n')

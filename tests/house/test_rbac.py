@@ -1,5 +1,5 @@
-"""The operator asks for little: no wildcards, no reading of Secrets at large, nothing that leads
-to more rights.
+"""The operator's rights are minimal: no wildcards, no general access to Secrets, no way to more
+rights.
 """
 
 import pytest
@@ -39,7 +39,7 @@ FORBIDDEN_VERBS = {
 )
 def test_no_right_is_dangerous(right: Right):
     assert "*" not in (right.group, *right.resources)
-    # Admission is read, by name: whether the policies are in force.
+    # Admission policies are read by name, to find out whether they are in force.
     assert right.group not in FORBIDDEN_GROUPS or (
         right.group.startswith("admission") and right.verbs == ("get",) and right.names
     )
@@ -48,14 +48,14 @@ def test_no_right_is_dangerous(right: Right):
     assert right.why.endswith(".")
 
 
-def test_two_secrets_are_read_by_their_names_and_in_no_other_way():
+def test_secrets_are_only_read_by_two_names():
     secrets = [right for right in RIGHTS if "secrets" in right.resources]
     assert [(right.verbs, right.names) for right in secrets] == [
         (("get",), ("modelyard-connection", "modelyard-connection-pods"))
     ]
 
 
-def test_of_pods_nothing_is_written_but_by_a_patch():
+def test_pods_are_only_patched():
     """Which the policy operator-fence keeps to one annotation; a pod that the operator could
     create would be outside of its Deployments.
     """
@@ -81,7 +81,7 @@ def test_our_specs_are_never_written():
             assert not {"create", "update", "delete"} & set(right.verbs) - allowed
 
 
-def test_what_is_not_in_the_table_is_not_allowed():
+def test_a_right_outside_the_table_is_not_allowed():
     assert allowed(Scope.SERVED, "get", "", "secrets", "modelyard-connection")
     assert not allowed(Scope.SERVED, "get", "", "secrets", "other")
     assert not allowed(Scope.SERVED, "list", "", "secrets")
@@ -89,7 +89,7 @@ def test_what_is_not_in_the_table_is_not_allowed():
     assert allowed(Scope.OWN, "update", "coordination.k8s.io", "leases", "modelyard")
 
 
-def test_the_file_with_its_comments_says_what_the_table_says():
+def test_the_generated_file_matches_the_table():
     ((_, text),) = files().items()
     assert yaml.safe_load(text) == {scope.value: rules(scope) for scope in Scope}
     assert all(f"# {right.why}" in text for right in RIGHTS)

@@ -1,5 +1,5 @@
-"""What pods import of the operator's package: named by the image, standard library only, and
-nothing that costs them time.
+"""The modules of the operator's package that pods import: listed by the image, standard library
+only, and fast to import.
 """
 
 import ast
@@ -26,7 +26,7 @@ def imports(path: Path) -> set[str]:
 
 
 def shared() -> set[str]:
-    """Modules of `modelyard.api` that the pods' programs import, and those that these import."""
+    """Modules of `modelyard.api` that the pods' programs import, directly or indirectly."""
     names = {path.stem for path in API.glob("*.py")}
     found: set[str] = set()
     waiting = list((ROOT / "operator" / "modelyard_runtime").rglob("*.py"))
@@ -42,18 +42,18 @@ def shared() -> set[str]:
 SHARED = sorted(shared())
 
 
-def test_the_image_of_the_pods_holds_what_they_share_with_the_operator_and_no_more():
+def test_the_runtime_image_contains_exactly_the_shared_modules():
     dockerfile = (ROOT / "operator" / "runtime.Dockerfile").read_text()
     assert set(re.findall(r"operator/modelyard/api/(\w+)\.py", dockerfile)) == {"__init__", *SHARED}
 
 
 @pytest.mark.parametrize("name", SHARED)
-def test_what_is_shared_needs_the_standard_library_only(name: str):
+def test_shared_modules_need_only_the_standard_library(name: str):
     packages = {module.partition(".")[0] for module in imports(API / f"{name}.py")}
     assert packages - {"modelyard"} <= set(sys.stdlib_module_names)
 
 
-def test_what_is_shared_brings_nothing_else_of_the_operator_with_it():
+def test_shared_modules_import_nothing_else_of_the_operator():
     code = (
         f"import {', '.join(f'modelyard.api.{name}' for name in SHARED)}, sys;"
         " print(*sorted(sys.modules))"

@@ -21,7 +21,7 @@ KEYS = {"parameters": PARAMETER_NAME}
 
 
 def largest(node: dict[str, Any], field: str = "") -> int:
-    """Return how many bytes a value of this schema takes as JSON at most, of letters that take
+    """Return the greatest number of bytes of a value of this schema as JSON, with letters that take
     one byte.
     """
     if "enum" in node:

@@ -1,4 +1,4 @@
-"""The generator refuses what a CRD could not say, instead of dropping it."""
+"""The generator fails on keywords that a CRD does not support, instead of dropping them."""
 
 from typing import Annotated, Literal
 
@@ -54,7 +54,7 @@ class Pattern(Schema):
     value: Annotated[str, Field(pattern="^nobody has explained this$")]
 
 
-def test_references_are_inlined_and_null_is_gone():
+def test_references_are_inlined_and_null_is_removed():
     schema = structural(Whole, written=True)
     assert schema["properties"]["part"] == {
         "description": "One of it.",
@@ -106,7 +106,7 @@ def test_a_status_has_no_defaults():
         (Pattern, KeyError, "nobody has explained this"),
     ],
 )
-def test_what_a_crd_cannot_say_stops_the_generator(
+def test_an_unsupported_keyword_stops_the_generator(
     model: type[Schema], error: type[Exception], words: str
 ):
     with pytest.raises(error, match=words):

@@ -40,8 +40,10 @@ def test_every_trainer_has_its_settings_and_its_program():
     ] == []
 
 
-def test_no_module_of_the_operator_tells_tabular_trainers_apart():
-    """They ask `TrainerKind`: a second tabular trainer changes the table and its program."""
+def test_no_module_of_the_operator_names_a_tabular_trainer():
+    """They use `TrainerKind`, so that a second tabular trainer only changes the table and its
+    program.
+    """
     files = [
         *(ROOT / "operator" / "modelyard" / "training_run").glob("*.py"),
         *(ROOT / "operator" / "modelyard_runtime").glob("*.py"),

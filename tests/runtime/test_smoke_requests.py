@@ -149,7 +149,7 @@ def test_what_the_namespace_may_read_besides_is_read(kept: Minio):
             REACH,
             (
                 "RequestsMissing",
-                "it is outside of what this namespace may read, s3://datasets/risk/",
+                "it is outside what this namespace may read: s3://datasets/risk/",
             ),
         ),
         ("risk/cases", ASKED, None, None, ("InvalidConfiguration", "has no MODELYARD_BUCKET")),

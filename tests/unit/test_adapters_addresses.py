@@ -288,5 +288,5 @@ def test_an_administrator_s_settings_are_the_rule():
     assert rule.permits("mlflow.risk", "10.0.0.4")
     assert not rule.permits("mlflow.risk", "10.0.0.5")
     assert not rule.permits("mlflow.risk", "192.168.0.1")
-    with pytest.raises(ValidationError, match="is no host name, no address and no network"):
+    with pytest.raises(ValidationError, match="is not a host name, an address or a network"):
         Settings(connections_only="10.0.0.0/8/8")

@@ -183,7 +183,7 @@ async def test_what_is_beyond_the_folder_is_refused_before_a_request(uri: str):
     )
     for call in (store.usage(uri), store.objects(uri), store.read(uri, 10), store.digest(uri)):
         with pytest.raises(
-            Forbidden, match="outside of what this namespace may read, s3://bucket/risk/"
+            Forbidden, match="outside what this namespace may read: s3://bucket/risk/"
         ):
             await call
     assert calls == []

@@ -1,4 +1,4 @@
-"""Which addresses the operator connects to: a table."""
+"""Table of the addresses to which the operator connects."""
 
 from __future__ import annotations
 
@@ -50,22 +50,22 @@ OTHERS = [
     "address",
     [*METADATA, *MAPPED, *HERE, "224.0.0.1", "255.255.255.255", "ff02::1", "no address", ""],
 )
-def test_what_is_denied(address: str):
+def test_an_address_is_denied(address: str):
     assert not Addresses().permits("mlflow.example.com", address)
 
 
 @pytest.mark.parametrize("address", OTHERS)
-def test_what_is_not(address: str):
+def test_an_address_is_permitted(address: str):
     assert Addresses().permits("mlflow.example.com", address)
 
 
 @pytest.mark.parametrize("address", [*METADATA, *MAPPED])
-def test_link_local_is_what_metadata_services_have(address: str):
+def test_addresses_of_metadata_services_are_link_local(address: str):
     assert is_link_local(address)
 
 
 @pytest.mark.parametrize("address", [*HERE, *OTHERS, "mlflow.example.com"])
-def test_what_is_not_link_local(address: str):
+def test_other_addresses_are_not_link_local(address: str):
     assert not is_link_local(address)
 
 
@@ -96,7 +96,7 @@ def test_the_more_specific_entry_wins(rule: Addresses, host: str, address: str, 
 
 
 @pytest.mark.parametrize("entry", ["10.0.0.0/99", "1.2.3", "a b", "http://x", "*.example.com", ""])
-def test_what_is_no_entry_is_named(entry: str):
-    with pytest.raises(ValueError, match="is no host name, no address and no network") as caught:
+def test_an_invalid_entry_is_named(entry: str):
+    with pytest.raises(ValueError, match="is not a host name, an address or a network") as caught:
         Addresses(allow=(entry,))
     assert repr(entry) in str(caught.value)

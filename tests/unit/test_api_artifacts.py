@@ -1,5 +1,5 @@
-"""Addresses in S3, paths of a tree, S3's errors: the one rule, and that operator, pods and
-client keep it.
+"""URIs, paths of a tree and errors of S3: the shared rules, and that operator, pods and client
+follow them.
 """
 
 from __future__ import annotations
@@ -52,15 +52,20 @@ GOOD = {
     "s3://bucket/..a/b..": Location("bucket", "..a/b.."),
 }
 BAD = [
-    "", "bucket/x", "/etc/passwd", "file:///etc/passwd", "http://bucket/x", "S3://bucket/x", "s3a://bucket/x", "s3:/bucket/x", " s3://bucket/x",
-    "s3://", "s3:///x", "s3://b/x", "s3://BUCKET/x", "s3://bu_cket/x", "s3://bucket../x", "s3://-bucket/x", "s3://bucket-/x", "s3://10.0.0.1/x",
-    "s3://" + "b" * 64 + "/x", "s3://key:secret@bucket/x", "s3://user@bucket/x", "s3://bucket:9000/x", "s3://buck%65t/x",
-    "s3://bucket/a?versionId=1", "s3://bucket/a#b", "s3://bucket?x", "s3://bucket#x", "s3://bucket/a%2e%2e/b", "s3://bucket/%00", "s3://bucket/100%",
-    "s3://bucket//", "s3://bucket//a", "s3://bucket/a//b", "s3://bucket/a//", "s3://bucket/../x", "s3://bucket/a/../b", "s3://bucket/a/..",
-    "s3://bucket/./a", "s3://bucket/a/.", "s3://bucket/a\\b", "s3://bucket/a\0b", ("s3://bucket/a\n"
-        "b"), "s3://bucket/a\x7fb", "s3://bucket/\u202eabc",
-    "s3://bucket/" + "x" * 1025, "s3://bucket/" + "ü" * 513, ("s3://bucket\n"
-        "/x"), "s3://bucket\\@other/x", "s3://bucket/\udcff",
+    "", "bucket/x", "/etc/passwd", "file:///etc/passwd", "http://bucket/x", "S3://bucket/x",
+    "s3a://bucket/x", "s3:/bucket/x", " s3://bucket/x",
+    "s3://", "s3:///x", "s3://b/x", "s3://BUCKET/x", "s3://bu_cket/x", "s3://bucket../x",
+    "s3://-bucket/x", "s3://bucket-/x", "s3://10.0.0.1/x",
+    "s3://" + "b" * 64 + "/x", "s3://key:secret@bucket/x", "s3://user@bucket/x",
+    "s3://bucket:9000/x", "s3://buck%65t/x",
+    "s3://bucket/a?versionId=1", "s3://bucket/a#b", "s3://bucket?x", "s3://bucket#x",
+    "s3://bucket/a%2e%2e/b", "s3://bucket/%00", "s3://bucket/100%",
+    "s3://bucket//", "s3://bucket//a", "s3://bucket/a//b", "s3://bucket/a//", "s3://bucket/../x",
+    "s3://bucket/a/../b", "s3://bucket/a/..",
+    "s3://bucket/./a", "s3://bucket/a/.", "s3://bucket/a\\b", "s3://bucket/a\0b",
+    "s3://bucket/a\nb", "s3://bucket/a\x7fb", "s3://bucket/\u202eabc",
+    "s3://bucket/" + "x" * 1025, "s3://bucket/" + "ü" * 513,
+    "s3://bucket\n/x", "s3://bucket\\@other/x", "s3://bucket/\udcff",
 ]  # fmt: skip
 
 
@@ -81,13 +86,13 @@ def test_a_bad_uri_is_refused_and_not_repeated(uri: str):
 @pytest.mark.parametrize(
     "uri", ["s3://key:secret@bucket/x", "s3://user@bucket/x", "s3://bucket:9000/x"]
 )
-def test_who_writes_keys_into_an_address_is_told_where_they_belong(uri: str):
+def test_keys_in_an_address_are_refused_with_advice(uri: str):
     with pytest.raises(ValueError, match="the connection Secret"):
         parse_uri(uri)
 
 
 @given(st.text("ab.-/@:%0A ", max_size=12), st.text("ab./\\%?# \n\0ü", max_size=20))
-def test_what_is_accepted_means_one_place(bucket: str, key: str):
+def test_an_accepted_uri_is_unambiguous(bucket: str, key: str):
     """Whatever is written, an accepted URI stays in its bucket and below its prefix when any
     program joins it with others.
     """
@@ -159,14 +164,14 @@ def test_a_listing_of_deep_folders_takes_no_more_memory_than_its_text():
     assert peak < 5 * 600_000
 
 
-def test_a_long_path_is_not_repeated_whole():
+def test_a_long_path_is_shortened_in_the_message():
     assert len(unwritable(["../" + "x" * 1000])) < 200
 
 
 @pytest.mark.parametrize(
     ("key", "size", "mark"), [("a/", 0, True), ("a/", 1, False), ("a", 0, False), ("", 0, False)]
 )
-def test_what_shows_a_folder_is_an_empty_object_whose_key_ends_with_a_slash(
+def test_an_empty_object_whose_key_ends_with_a_slash_marks_a_folder(
     key: str, size: int, mark: bool
 ):
     assert is_folder_mark(key, size) is mark
@@ -275,7 +280,7 @@ PATHS = st.lists(SEGMENTS, min_size=1, max_size=3).map("/".join)
 
 @PROPERTY
 @given(st.dictionaries(PATHS, st.sampled_from([b"", b"x"]), max_size=4))
-def test_the_three_take_the_same_trees(paths: dict[str, bytes]):
+def test_operator_pods_and_client_accept_the_same_trees(paths: dict[str, bytes]):
     objects = {f"risk/m/{path}": data for path, data in paths.items()}
     uri = "s3://bucket/risk/m"
     registered, served, downloaded = (
@@ -314,7 +319,7 @@ def test_a_tree_that_is_accepted_can_be_written(paths: dict[str, bytes]):
         st.text("ab./:@%\\\n", max_size=12).map(lambda text: f"s3://bucket/{text}"),
     )
 )
-def test_the_three_read_the_same_addresses(uri: str):
+def test_operator_pods_and_client_read_the_same_uris(uri: str):
     try:
         place = operator_reads(uri)
     except Invalid:
@@ -360,7 +365,7 @@ def response(code: str, status: int) -> dict[str, Any]:
         ("Unknown", 0, S3Kind.UNCLEAR),
     ],
 )
-def test_what_s3_s_errors_mean(code: str, status: int, kind: S3Kind):
+def test_errors_of_s3_are_classified(code: str, status: int, kind: S3Kind):
     answer = read_s3_error(response(code, status))
     assert (answer.kind, answer.code, answer.status) == (kind, code, status)
     assert answer.detail
@@ -393,11 +398,11 @@ def test_an_answer_without_anything_is_unclear():
         ".Netrc",
     ],
 )
-def test_paths_that_a_tool_would_obey(path: str):
+def test_paths_that_a_tool_would_read_as_configuration(path: str):
     assert meddling(["MLmodel", path, "model.ubj"]) == path
 
 
-def test_paths_that_no_tool_obeys():
+def test_paths_that_no_tool_reads_as_configuration():
     paths = [
         "MLmodel",
         "data/x.ubj",

@@ -1,6 +1,4 @@
-"""What all kinds share: durations, conditions, what an error means to a user, the digest of a
-tree.
-"""
+"""Durations, conditions, conditions for errors, and the digest of a tree."""
 
 import itertools
 from datetime import timedelta
@@ -28,13 +26,13 @@ def test_a_duration_is_a_number_and_a_unit(text: str, seconds: int):
 @pytest.mark.parametrize(
     "text", ["", "5", "s", "1.5h", "-1h", "1h30m", "1w", " 1h", "1h\n", "\u0661h"]
 )
-def test_anything_else_is_none_and_says_how_to_write_one(text: str):
+def test_an_invalid_duration_is_an_error_with_advice(text: str):
     with pytest.raises(ValueError, match="such as 30m"):
         parse_duration(text)
 
 
 @pytest.mark.parametrize("text", ["9" * 15 + "d", "9999999d", "9" * 15 + "s"])
-def test_for_ever_can_be_written_and_subtracted(text: str):
+def test_a_very_long_duration_can_be_subtracted(text: str):
     """Sixteen characters are allowed; a calendar has fewer years."""
     assert (NOW - parse_duration(text)).year < 1100
 
@@ -62,7 +60,7 @@ def test_one_of_three_is_true(conditions, words):
     assert len({each.reason for each in conditions}) == 1
 
 
-def test_what_nobody_knows_is_unknown():
+def test_a_condition_can_be_unknown():
     assert condition("Synced", None, "MLflowUnavailable").status == "Unknown"
 
 
@@ -95,7 +93,7 @@ def test_what_nobody_knows_is_unknown():
         (Conflict("MLflow", "create model", "risk.fraud"), "Reconciling RequestRefused"),
     ],
 )
-def test_what_an_error_means_to_a_user(error: ModelyardError, words: str):
+def test_an_error_gives_conditions_and_a_message(error: ModelyardError, words: str):
     status = experiment().status.model_copy(update={"conditions": trouble(error)})
     assert said(status) == words
     found = status.condition("Ready")
@@ -111,7 +109,7 @@ def test_an_error_names_the_dependency_the_operation_and_the_object():
     )
 
 
-def test_an_object_reads_its_body_and_ignores_what_it_does_not_know():
+def test_parsing_an_object_ignores_unknown_fields():
     there = experiment(description="cards", retention={"runs": "90d"})
     text = body(there)
     text["spec"]["added_by_a_later_release"] = 1
@@ -129,7 +127,7 @@ files = st.builds(
 trees = st.lists(files, max_size=4, unique_by=lambda file: file.path)
 
 
-def test_a_tree_s_digest_is_what_the_contract_with_the_pods_says():
+def test_a_trees_digest_follows_the_contract_with_pods():
     """Computed once by other means: pods of another release check it."""
     found = tree_digest(
         [FileDigest("b/model.ubj", 12, "b" * 64), FileDigest("MLmodel", 3, "a" * 64)]

@@ -1,4 +1,4 @@
-"""A CSV file's head and truths mean to us what they mean to pandas, by which the trainer reads."""
+"""Column names and booleans of a CSV file are read as in pandas."""
 
 import csv
 import io
@@ -26,7 +26,7 @@ def test_columns_have_the_names_that_pandas_gives_them(seed: int):
         assert column_names(head) == list(read(head, ["1"] * len(head)).columns), head
 
 
-def test_a_name_that_is_there_often_costs_no_more_than_the_others():
+def test_many_repetitions_of_a_name_take_linear_time():
     many = ["a"] * 100_000 + [f"a.{number}" for number in range(100_000)]
     assert len(set(column_names(many))) == len(many)
 

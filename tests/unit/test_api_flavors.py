@@ -1,4 +1,4 @@
-"""Which models are data, by what their MLmodel file says and which files they have."""
+"""Which models are plain data, by their MLmodel file and their files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Names that MLflow takes, and those that it does not."""
+"""Names that MLflow accepts and refuses."""
 
 import pytest
 from hypothesis import given
@@ -23,7 +23,7 @@ FITTED = {
 
 
 @pytest.mark.parametrize("name", FITTED)
-def test_a_metric_s_name_is_made_fit(name: str):
+def test_a_metrics_name_is_adapted(name: str):
     assert fitting(name) == FITTED[name]
 
 
@@ -31,12 +31,12 @@ def test_a_metric_s_name_is_made_fit(name: str):
 @given(
     st.text(st.characters(exclude_categories=["Cs"]), max_size=300) | st.text("./@a", max_size=8)
 )
-def test_what_is_made_fit_is_taken_and_what_is_taken_stays(name: str):
+def test_an_adapted_name_is_accepted_and_an_accepted_one_unchanged(name: str):
     assert bad_key([fitting(name)]) is None
     assert bad_key([name]) is not None or fitting(name) == name
 
 
-def test_the_first_key_that_is_refused_is_named():
+def test_the_first_bad_key_is_named():
     assert bad_key(["depth", "a.b/c: d-e_f"]) is None
     assert (bad_key(["depth", "layers[0].units"]) or "").startswith(
         "'layers[0].units': MLflow takes keys of 1 to 250 letters"
@@ -46,6 +46,6 @@ def test_the_first_key_that_is_refused_is_named():
     )
 
 
-def test_a_name_that_is_cut_is_no_path_that_mlflow_refuses():
+def test_a_shortened_name_is_a_path_that_mlflow_accepts():
     for end in ("/.a", "/..a", "//.@", "/"):
         assert bad_key([fitting("x" * length + end) for length in range(244, 252)]) is None, end

@@ -1,6 +1,4 @@
-"""An MLmodel file is somebody else's text: what is true is read off it, and nothing in it can
-hurt.
-"""
+"""An MLmodel file is not trusted: it is read correctly, and cannot do harm."""
 
 import json
 
@@ -23,7 +21,8 @@ flavors:
     model_class: xgboost.sklearn.XGBClassifier
 mlflow_version: 3.17.2
 signature:
-  inputs: '[{"type": "double", "name": "amount", "required": true}, {"type": "long", "name": "age", "required": true}]'
+  inputs: '[{"type": "double", "name": "amount", "required": true},
+    {"type": "long", "name": "age", "required": true}]'
   outputs: '[{"type": "long", "required": true}]'
   params: null
 utc_time_created: '2026-01-01 12:00:00.000000'
@@ -40,7 +39,7 @@ def test_flavour_and_signature():
     assert read_mlmodel(XGBOOST) == MLModel("xgboost", "amount: double, age: long -> long")
 
 
-def test_the_flavour_is_the_model_s_own_if_it_has_one():
+def test_the_models_own_flavour_is_preferred():
     assert read_mlmodel(b"flavors: {python_function: {}}").flavor == "python_function"
     assert read_mlmodel(b"flavors: {python_function: {}, sklearn: {}}").flavor == "sklearn"
     assert read_mlmodel(b"flavors: {sklearn: {}, python_function: {}}").flavor == "sklearn"
@@ -67,7 +66,7 @@ def test_tensors_are_shown_by_type_and_shape():
     assert read_mlmodel(signed([tensor])).signature == "tensor(float32, [-1, 28, 28]) -> "
 
 
-def test_what_the_writer_shares_by_an_alias_is_read():
+def test_aliases_are_read():
     assert read_mlmodel(b"base: &b {xgboost: {}}\nflavors: *b\n").flavor == "xgboost"
 
 
@@ -86,7 +85,7 @@ def test_what_the_writer_shares_by_an_alias_is_read():
         b"%YAML 9.9\n---\na: b",
     ],
 )
-def test_what_is_no_mlmodel_says_nothing(text: bytes):
+def test_a_file_that_is_not_an_mlmodel_gives_an_empty_result(text: bytes):
     assert read_mlmodel(text) == NOTHING
 
 
@@ -105,7 +104,7 @@ def test_what_is_no_mlmodel_says_nothing(text: bytes):
         "<<",
     ],
 )
-def test_values_that_trip_other_readers_are_texts(value: str):
+def test_ambiguous_values_are_read_as_texts(value: str):
     assert (
         read_mlmodel(f"flavors: {{xgboost: {{data: {value}}}}}\nsignature: {value}".encode()).flavor
         == "xgboost"
@@ -127,7 +126,7 @@ def test_values_that_trip_other_readers_are_texts(value: str):
         f"[{'1' * 5000}]",
     ],
 )
-def test_a_malformed_signature_takes_nothing_else_with_it(inputs: str):
+def test_a_malformed_signature_does_not_affect_the_flavour(inputs: str):
     text = yaml.safe_dump(
         {
             "flavors": {"xgboost": {}},
@@ -139,7 +138,7 @@ def test_a_malformed_signature_takes_nothing_else_with_it(inputs: str):
     assert found.signature.endswith(" -> long")
 
 
-def test_what_a_terminal_would_obey_and_a_database_refuses_is_dropped():
+def test_control_and_null_characters_are_dropped():
     assert (
         read_mlmodel(signed([{"name": "a\x1b[31m\x00\ud800b", "type": "double"}])).signature
         == "ab: double -> "
@@ -147,7 +146,7 @@ def test_what_a_terminal_would_obey_and_a_database_refuses_is_dropped():
     assert read_mlmodel(b'flavors: {"xg\\e\\0boost": {}}').flavor == "xgboost"
 
 
-def test_what_is_said_is_bounded():
+def test_the_result_is_bounded():
     found = read_mlmodel(signed([{"name": "n" * 5000, "type": "t" * 5000}] * 20))
     assert len(found.signature) <= 1024
     assert len(read_mlmodel(b"flavors: {" + b"f" * 500 + b": {}}").flavor) == 64
@@ -166,11 +165,11 @@ FLAVOURED = b"flavors: {xgboost: {}}\n"
     ],
     ids=["deep lists", "deep maps", "deep blocks", "long"],
 )
-def test_a_file_that_takes_a_parser_minutes_is_not_read_to_its_end(text: bytes):
+def test_a_file_that_is_slow_to_parse_is_abandoned(text: bytes):
     assert read_mlmodel(FLAVOURED + text) == NOTHING
 
 
-def test_aliases_of_aliases_are_never_written_out():
+def test_aliases_of_aliases_are_not_expanded():
     laughs = b"".join(b"a%d: &a%d [*a%d, *a%d]\n" % (n, n, n - 1, n - 1) for n in range(1, 60))
     assert read_mlmodel(b"a0: &a0 [x, x]\n" + laughs + FLAVOURED).flavor == "xgboost"
 

@@ -1,4 +1,4 @@
-"""Texts of strangers: what a credential looks like in them, and what no reader could see."""
+"""Cleaning of untrusted texts: credentials in all forms, and invisible characters."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ WORDS = Words((SECRET,))
         ("a\u00a0b\u2028c", "a b c"),
     ],
 )
-def test_what_a_reader_cannot_see_is_dropped(text: str, kept: str):
+def test_invisible_characters_are_dropped(text: str, kept: str):
     assert printable(text) == kept
 
 
@@ -129,12 +129,12 @@ def test_two_credentials_of_which_one_holds_the_other():
     assert Words(("password", "password-of-anna"))("password-of-anna, password") == "***, ***"
 
 
-def test_without_the_credentials_nothing_is_shown():
+def test_without_the_credentials_the_text_is_hidden():
     assert Words(unknown=True)("Traceback") == HIDDEN
     assert Words(unknown=True)("") == ""
 
 
-def test_what_is_a_credential_says_its_key():
+def test_the_name_of_a_key_identifies_a_credential():
     values = {
         "AWS_SECRET_ACCESS_KEY": "secret-key-1",
         "AWS_SESSION_TOKEN": "session-token",
@@ -209,17 +209,19 @@ def test_a_repr_shows_no_credential():
         (base64.b64encode(b"modelyard").decode(), "***"),
     ],
 )
-def test_a_credential_that_is_part_of_a_name_of_ours_leaves_the_name(text: str, shown: str):
+def test_a_credential_that_is_part_of_one_of_our_names_does_not_mask_the_name(
+    text: str, shown: str
+):
     """Whoever chose `modelyard` as an access key still reads which Secret is missing."""
     assert Words(("modelyard",))(text, lines=True) == shown
 
 
-def test_a_credential_that_holds_a_name_of_ours_is_masked_whole():
+def test_a_credential_that_contains_one_of_our_names_is_masked_completely():
     words = Words(("modelyard", "s3 modelyard-connection key"))
     assert words("s3 modelyard-connection key, modelyard-connection") == "***, modelyard-connection"
 
 
-def test_the_names_of_ours_are_those_that_the_code_uses():
+def test_our_names_match_those_in_the_code():
     assert {CONNECTION_SECRET, PODS_SECRET, GROUP, *REQUIRED, *OPTIONAL} <= set(OUR_NAMES)
     assert all(
         not longer.startswith(name)

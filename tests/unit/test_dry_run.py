@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
-from modelyard.api.model_status import DETAIL, DOES, PLANNED
+from modelyard.api.model_status import DOES, PLANNED
 from modelyard.api.registered_model import RegisteredModel, StageStatus
+from modelyard.api.stage_status import DETAIL
 from modelyard.errors import Unavailable
 from modelyard.ports import TrackedVersion
 from modelyard.registered_model import plans

@@ -395,7 +395,7 @@ def altered(content: bytes) -> bytes:
         (lambda there: there.clear(), [(number, "It is missing.") for number in (1, 2, 3, 4)]),
         (
             lambda there: there.update({2: altered(there[2])}),
-            [(2, "It is not what entry 3 was chained to")],
+            [(2, "It does not match the digest in entry 3")],
         ),
         (lambda there: there.update({4: altered(there[4])}), [(4, "It has the digest sha256:")]),
         (
@@ -403,12 +403,12 @@ def altered(content: bytes) -> bytes:
             [
                 (2, "It holds the entry 3: entries were reordered."),
                 (3, "It holds the entry 2: entries were reordered."),
-                (3, "It is not what"),
+                (3, "It does not match"),
             ],
         ),
         (
             lambda there: there.update({4: b"[]"}),
-            [(4, "It is no JSON of an entry"), (4, "It has the digest")],
+            [(4, "It is not an entry in JSON"), (4, "It has the digest")],
         ),
         (
             lambda there: there.update({4: there[4].replace(b"uid-fraud", b"uid-other")}),
@@ -444,4 +444,4 @@ def test_a_record_that_was_rewritten_whole_is_found_by_a_head_that_was_kept_else
     assert findings(world) == []
     ((number, said),) = findings(world, n1=kept)
     assert number == 1
-    assert said.endswith(f"the head says {kept}: it, or one before it, was altered.")
+    assert said.endswith(f"the head says {kept}: it or an earlier entry was altered.")

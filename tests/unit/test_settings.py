@@ -1,4 +1,4 @@
-"""What the operator refuses at its start: a setting that it could not work with."""
+"""Settings that the operator refuses at its start."""
 
 import pytest
 from pydantic import ValidationError
@@ -11,7 +11,7 @@ from modelyard.settings import Settings
 DIGEST = f"sha256:{'a' * 64}"
 
 
-def test_the_longest_runtime_image_that_is_taken_fits_into_a_status():
+def test_the_longest_accepted_runtime_image_fits_into_a_status():
     runtime = Runtime(
         Settings(runtime_image="i" * RUNTIME_IMAGE).runtime_image, "IfNotPresent", "0.1.0"
     )
@@ -23,9 +23,7 @@ def test_the_longest_runtime_image_that_is_taken_fits_into_a_status():
 
 
 @pytest.mark.parametrize("image", ["", "i" * (RUNTIME_IMAGE + 1)], ids=["empty", "too long"])
-def test_a_runtime_image_that_no_status_has_room_for_is_refused_at_the_start(image: str):
-    said = (
-        f"an image of 1 to {RUNTIME_IMAGE} characters, this one has {len(image)}: .* shorter name"
-    )
-    with pytest.raises(ValidationError, match=said):
+def test_a_runtime_image_that_is_too_long_for_a_status_is_refused_at_the_start(image: str):
+    message = f"has {len(image)} characters and must have 1 to {RUNTIME_IMAGE}, .* shorter name"
+    with pytest.raises(ValidationError, match=message):
         Settings(runtime_image=image)

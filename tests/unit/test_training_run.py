@@ -173,10 +173,10 @@ def test_a_script_that_is_not_there_is_named_and_looked_for():
 
 def test_nothing_is_made_for_a_dataset_that_the_namespace_may_not_read():
     plan = decide(
-        training_run(), observed(dataset="it is outside of what this namespace may read"), NOW
+        training_run(), observed(dataset="it is outside what this namespace may read"), NOW
     )
     assert said(plan) == "Stalled DatasetUnavailable"
-    assert "spec.dataset.uri: it is outside of" in message(plan)
+    assert "spec.dataset.uri: it is outside" in message(plan)
     assert plan.requeue_after is not None, "no watch tells of the connection"
 
 

@@ -237,7 +237,7 @@ async def test_a_model_is_looked_for_in_what_the_namespace_may_read_only(artifac
         (f"s3://{BUCKET}/risk/cards.csv", ""),
         (
             f"s3://{BUCKET}/other/cards.csv",
-            f"outside of what this namespace may read, s3://{BUCKET}/risk/",
+            f"outside what this namespace may read: s3://{BUCKET}/risk/",
         ),
         ("s3://datasets/cards.csv", "MODELYARD_READ_BUCKETS"),
         ("s3://datasets/../keys.csv", "empty, . or .."),

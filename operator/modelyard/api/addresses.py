@@ -1,7 +1,7 @@
-"""Which addresses the operator may connect to, and which no program of ours may. Pure.
+"""Addresses to which the operator may connect, and link-local ones to which no program may.
 
-The operator connects to hosts that a tenant's Secret names. So each address is judged after it was
-resolved, when the connection is made: a name may resolve differently the next time.
+The operator connects to hosts that a tenant's Secret names. Each address is checked after its name
+was resolved, when the connection is made, because a name may resolve differently the next time.
 """
 
 import ipaddress
@@ -15,19 +15,19 @@ DENIED = (
     "the operator does not connect to loopback, link-local and metadata addresses, nor to the API"
     " server or what connections.deny names; the chart's connections.allow names exceptions"
 )
-"""What users read of a denied address, whatever listens there or does not."""
+"""The message for a denied address, whether or not anything listens there."""
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 _NAME = 129
-"""A name is more specific than every network."""
+"""The weight of a name, which is more specific than any network."""
 _EMBEDDING = tuple(
     map(
         ipaddress.IPv6Network,
         (
             "64:ff9b::/96",  # NAT64
-            "64:ff9b:1::/48",  # NAT64 of one's own, with prefixes of 96 bits
+            "64:ff9b:1::/48",  # local-use NAT64, with prefixes of 96 bits
             "::ffff:0:0:0/96",  # translated (RFC 2765)
         ),
     )
@@ -52,7 +52,7 @@ _HERE = tuple(
     map(
         ipaddress.ip_network,
         (
-            "0.0.0.0/8",  # Linux connects 0.0.0.0 to itself
+            "0.0.0.0/8",  # Linux connects 0.0.0.0 to the local host
             "127.0.0.0/8",
             "224.0.0.0/4",  # multicast
             "240.0.0.0/4",  # reserved, and broadcast
@@ -65,10 +65,10 @@ _HERE = tuple(
 
 
 def is_link_local(address: str) -> bool:
-    """Tell whether an address reaches only this machine's own link: where clouds serve metadata.
+    """Tell whether an address is link-local, or where a cloud serves metadata.
 
     Args:
-        address: An IPv4 or IPv6 address; a name is False.
+        address: An IPv4 or IPv6 address; the result for a name is False.
 
     """
     return any(found in network for found in _forms(address) for network in _LINK_LOCAL)
@@ -76,16 +76,17 @@ def is_link_local(address: str) -> bool:
 
 @dataclass(frozen=True)
 class Addresses:
-    """The rule of one operator. An entry is a host's name, an address or a network (`10.0.0.0/8`).
+    """Allow and deny lists. An entry is a host name, an address or a network (`10.0.0.0/8`).
 
-    Where both lists have an entry for an address, the more specific one wins: a name, then the
-    smaller network; `allow` if they are equal. So `10.0.0.0/8` does not open the API server in it.
+    If both lists have an entry for an address, the more specific one wins: a name, then the smaller
+    network; `allow` if they are equal. So allowing `10.0.0.0/8` does not allow the API server in
+    it.
 
     Attributes:
-        allow: Exceptions to what is denied. A host's name is allowed whatever it resolves to.
-        deny: Denied besides loopback, link-local, metadata and multicast addresses: the API
-            server's own, and what an administrator names.
-        only: If it has entries, whatever neither it nor `allow` covers is denied.
+        allow: Exceptions from the denied addresses. A host name is allowed whatever it resolves to.
+        deny: Denied in addition to loopback, link-local, metadata and multicast addresses: the API
+            server's, and those that an administrator names.
+        only: If not empty, addresses that neither it nor `allow` covers are denied.
 
     """
 
@@ -94,7 +95,7 @@ class Addresses:
     only: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        """Refuse what is neither a name, an address nor a network.
+        """Check that each entry is a name, an address or a network.
 
         Raises:
             ValueError: The message names the entry.
@@ -103,15 +104,15 @@ class Addresses:
         for entry in (*self.allow, *self.deny, *self.only):
             if _network(entry) is None and not _is_name(entry):
                 raise ValueError(
-                    f"{entry!r} is no host name, no address and no network such as 10.0.0.0/8"
+                    f"{entry!r} is not a host name, an address or a network such as 10.0.0.0/8"
                 )
 
     def permits(self, host: str, address: str) -> bool:
         """Tell whether a connection may be made.
 
         Args:
-            host: The name or address that was asked for.
-            address: The address that it was resolved to, and that is about to be connected to.
+            host: The requested name or address.
+            address: The resolved address, to which the connection is about to be made.
 
         """
         name, forms = host.rstrip(".").lower(), _forms(address)
@@ -137,7 +138,7 @@ class Addresses:
 
 @dataclass(frozen=True)
 class _Entries:
-    """Names and networks of one list, read once."""
+    """The parsed names and networks of one list."""
 
     names: frozenset[str]
     networks: tuple[Network, ...]
@@ -149,7 +150,7 @@ class _Entries:
         return cls(names, (*(network for _, network in read if network is not None), *more))
 
     def weight(self, name: str, forms: tuple[Address, ...]) -> int:
-        """Return how specific the entry is that covers an address; -1: none does."""
+        """Return how specific the entry is that covers an address; -1 if none does."""
         if name in self.names:
             return _NAME
         found = (_bits(network) for form in forms for network in self.networks if form in network)
@@ -157,12 +158,12 @@ class _Entries:
 
 
 def _bits(network: Network) -> int:
-    """Return the length of a network's prefix, as if it were one of IPv6."""
+    """Return the length of a network's prefix, as for IPv6."""
     return network.prefixlen + (96 if network.version == 4 else 0)
 
 
 def _forms(address: str) -> tuple[Address, ...]:
-    """Return an address, and the IPv4 address that its IPv6 form stands for; none of a name."""
+    """Return an address, and the IPv4 addresses embedded in it; empty for a name."""
     try:
         found = ipaddress.ip_address(address.partition("%")[0])
     except ValueError:
@@ -172,7 +173,7 @@ def _forms(address: str) -> tuple[Address, ...]:
     last = ipaddress.IPv4Address(int(found) & 0xFFFFFFFF)
     inner: list[Address | None] = [found.ipv4_mapped, found.sixtofour]
     inner.append(found.teredo[1] if found.teredo else None)
-    # ::1 is a loopback of its own, and no 0.0.0.1 in the deprecated compatible form.
+    # ::1 is the IPv6 loopback, not 0.0.0.1 in the deprecated compatible form.
     embeds = any(found in network for network in _EMBEDDING) or (
         found in _COMPATIBLE and int(found) > 1
     )
@@ -190,5 +191,5 @@ def _network(entry: str) -> Network | None:
 def _is_name(entry: str) -> bool:
     labels = entry.rstrip(".").split(".")
     plain = all(label and label.replace("-", "").replace("_", "").isalnum() for label in labels)
-    # What ends with digits was meant as an address.
+    # A name whose last label is a number was meant as an address.
     return plain and entry.isascii() and not labels[-1].isdigit()

@@ -1,7 +1,7 @@
-"""What a user reads whose text does not match a pattern: what to write instead. The API server
-alone would show the regular expression.
+"""Messages for texts that do not match a pattern: what to write instead. The API server alone would
+show the regular expression.
 
-The patterns are the models'; which field has one does not belong here.
+The models assign the patterns to fields.
 """
 
 from modelyard.api.rules import rule
@@ -26,27 +26,28 @@ _ADVICE = {
     " prints",
     r"^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$": "write letters, digits, dots, dashes and"
     " underscores, such as cards-2026.01",
-    r"^[A-Za-z_][A-Za-z0-9_]*$": "write letters, digits and underscores, with no digit at the"
-    " beginning, such as TEST_SUITE",
+    r"^[A-Za-z_][A-Za-z0-9_]*$": "write letters, digits and underscores, not beginning with a"
+    " digit, such as TEST_SUITE",
     r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$": "write lower case letters, digits, dashes and dots, such"
     " as cases-2026.01",
     r"^[-._a-zA-Z0-9]+$": "write letters, digits, dots, dashes and underscores, such as cases.json",
     r"^[-._a-zA-Z0-9]+[.]py$": "name a key of the ConfigMap that ends in .py, such as train.py",
-    r"^[0-9]+([.][0-9]+)?([eE][-+]?[0-9]+|[numkMGTPE]|[KMGTPE]i)?$": "write a quantity as pods"
-    ' have it, such as 500m, "1.5" or 2Gi',
+    r"^[0-9]+([.][0-9]+)?([eE][-+]?[0-9]+|[numkMGTPE]|[KMGTPE]i)?$": "write a quantity as in"
+    ' pods, such as 500m, "1.5"'
+    " or 2Gi",
 }
-# What `api.artifacts.parse_uri` refuses besides; the operator would refuse it later.
+# Further rules of `api.artifacts.parse_uri`, which the operator would enforce later.
 _MORE = {
     _S3: (
         rule(r"!self.matches(r'/[.][.]?(/|$)')", "write the key without . and .. between slashes"),
         rule(
             r"!self.matches(r'^s3://.*//')",
-            "write the key without empty segments, such as // makes",
+            "write the key without empty segments (//)",
         ),
         rule(
             r"!self.matches(r'[\\\p{Cc}\p{Cf}\p{Co}\p{Zl}\p{Zp}\x{a0}\x{1680}\x{2000}-\x{200a}\x{202f}\x{205f}\x{3000}]')",
-            "write the key without backslashes, control characters and spaces other than the usual"
-            " one",
+            "write the key without backslashes, control characters and spaces other than the"
+            " ordinary one",
         ),
         rule(
             r"!self.matches(r'^s3://([^/]*[.][.]|[0-9]{1,3}([.][0-9]{1,3}){3}/)')",
@@ -57,14 +58,14 @@ _MORE = {
 
 
 def advised(pattern: str, *, mixed: bool = False) -> list[dict[str, str]]:
-    """Return the rules that go beside a pattern.
+    """Return the rules that accompany a pattern.
 
     Args:
-        pattern: The pattern, in RE2's words.
-        mixed: The field is a number or a string; only strings match patterns.
+        pattern: The pattern, in RE2's syntax.
+        mixed: The field is a number or a string; only strings are checked.
 
     Raises:
-        KeyError: Nobody has said yet what to write instead.
+        KeyError: There is no message for this pattern yet.
 
     """
     matches = f"self.matches(r'{pattern}')"

@@ -1,5 +1,5 @@
-"""Which ModelApprovals count for a gate: one rule for the gate, for the approval's own status,
-and for the client. Pure.
+"""Which ModelApprovals count for a gate: one rule for gates, for the approvals' status and for the
+client.
 """
 
 import hashlib
@@ -27,7 +27,7 @@ __all__ = [
 ]
 
 FORGED_IS_REFUSED = "spec.approver must be who creates the approval"
-"""How the chart's policy `approval` begins its refusal of `forged`
+"""Beginning of the message with which the chart's policy `approval` refuses `forged`
 (charts/modelyard/templates/policies/_people.tpl).
 """
 
@@ -37,12 +37,12 @@ _TENTH = 10
 
 @dataclass(frozen=True)
 class Standing:
-    """How one approval stands.
+    """Whether one approval counts, and why.
 
     Attributes:
-        reason: In a word.
+        reason: The reason, as one CamelCase word.
         message: Why, and what to do.
-        next_time: When it stands otherwise though nothing changes; None: never.
+        next_time: When this changes by the passing of time; None: never.
 
     """
 
@@ -52,19 +52,19 @@ class Standing:
 
     @property
     def counts(self) -> bool:
-        """Whether its gate counts it."""
+        """Whether the approval counts for its gate."""
         return self.reason in {Reason.COUNTS, Reason.EXPIRES_SOON}
 
 
 @dataclass(frozen=True)
 class Asked:
-    """What a gate asks people about.
+    """A gate of a stage, and the version to approve.
 
     Attributes:
         name: The stage's name.
         stage: The stage.
-        gate: The gate of it.
-        version: The version that is to take the stage.
+        gate: The stage's gate.
+        version: The version to be promoted to the stage.
 
     """
 
@@ -75,10 +75,9 @@ class Asked:
 
 
 def registrar_of(user: str | None) -> str | None:
-    """Return the hash by which a version's status names who registered it.
+    """Return the hash that a version's status holds of the user who registered it.
 
-    Two users with one hash are rare, and then the gate counts one approval too few, never one too
-    many.
+    Collisions are rare, and then the gate counts one approval too few, never one too many.
     """
     return None if user is None else hashlib.sha256(user.encode()).hexdigest()[:8]
 
@@ -86,8 +85,8 @@ def registrar_of(user: str | None) -> str | None:
 def gate_of(approval: ModelApproval, stage: Stage) -> Gate | None:
     """Return the gate that an approval is for.
 
-    Without a name it is for the stage's gate `approvals`, if there is one only: of two, each is
-    another group's, with rights of its own.
+    If it names none, it is for the stage's only gate of kind `approvals`. With several it is for
+    none of them, because each has its own rights.
     """
     named, people = approval.spec.gate, [gate for gate in stage.gates if gate.approvals is not None]
     if named is None:
@@ -103,7 +102,7 @@ def gate_of(approval: ModelApproval, stage: Stage) -> Gate | None:
 
 
 def expiry(approval: ModelApproval, gate: Gate) -> datetime | None:
-    """Return when an approval stops counting; None: it does not. A Reject does not."""
+    """Return when an approval expires, or None. A Reject never expires."""
     after = gate.approvals.expire_after if gate.approvals is not None else None
     created = approval.metadata.creation_timestamp
     if after is None or created is None or approval.spec.decision is Decision.REJECT:
@@ -112,7 +111,7 @@ def expiry(approval: ModelApproval, gate: Gate) -> datetime | None:
 
 
 def own_work(user: str, stage: Stage, version: VersionStatus) -> str | None:
-    """Say why a user's approval is never counted, by four eyes; None: it may be."""
+    """Return why a user's approval cannot count (four-eyes principle), or None."""
     if user == stage.requested_by:
         return f"{user} asked for {version.name}"
     if version.registrar is not None and version.registrar == registrar_of(user):
@@ -123,9 +122,9 @@ def own_work(user: str, stage: Stage, version: VersionStatus) -> str | None:
 def heard(
     approvals: Iterable[ModelApproval], asked: Asked, now: datetime
 ) -> tuple[tuple[ModelApproval, Standing], ...]:
-    """Return the approvals that are for what a gate asks, and how each stands, the oldest first.
+    """Return the approvals for a gate's version and whether each counts, oldest first.
 
-    Of one approver one counts. What is being deleted is withdrawn, and not among them.
+    One approval per approver counts. An approval that is being deleted is withdrawn, and left out.
     """
     found = []
     before: set[tuple[str, Decision]] = set()
@@ -145,7 +144,7 @@ def heard(
 
 
 def _alone(approval: ModelApproval, asked: Asked, now: datetime) -> Standing:
-    """Return how an approval stands, whoever else approves."""
+    """Return whether an approval counts, regardless of other approvals."""
     spec, gate, version = approval.spec, asked.gate, asked.version
     if spec.digest != version.digest:
         message = (
@@ -176,7 +175,7 @@ def _alone(approval: ModelApproval, asked: Asked, now: datetime) -> Standing:
 
 
 def _is_for(approval: ModelApproval, asked: Asked) -> bool:
-    """Tell whether an approval is for what a gate asks; one that is being deleted is withdrawn."""
+    """Tell whether an approval is for a gate's version, and is not being deleted."""
     spec, gate = approval.spec, gate_of(approval, asked.stage)
     same = (
         (spec.stage, spec.version) == (asked.name, asked.version.name)
@@ -191,10 +190,10 @@ def _age(approval: ModelApproval) -> tuple[str, str]:
 
 
 def forged() -> dict[str, Any]:
-    """Return an approval in the name of a user that no authenticator knows: names with system: are
-    Kubernetes' own.
+    """Return an approval in the name of a user who cannot exist: names with system: are reserved by
+    Kubernetes.
 
-    Where a dry run of creating it is not refused, approvals say nothing of who approved.
+    If a dry run of creating it is not refused, the `approver` of approvals cannot be trusted.
     """
     spec = {
         "model": "modelyard",

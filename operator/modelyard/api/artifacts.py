@@ -1,7 +1,7 @@
-"""One rule for addresses in S3, who may read them, paths of an artifact tree and S3's errors.
+"""Rules for S3 that operator, pods and client share: URIs, read access, paths of a tree, errors.
 
-The operator, the pods and the client share it; standard library only, for pods import it. Requests
-belong to `adapters.s3`, `modelyard_runtime.s3` and `client.artifacts`.
+Standard library only, because pods import it. Requests are sent by `adapters.s3`,
+`modelyard_runtime.s3` and `client.artifacts`.
 """
 
 import re
@@ -28,17 +28,15 @@ __all__ = [
 ]
 
 KEPT = ".modelyard"
-"""Folder of a namespace's own in which the operator keeps what nothing deletes, such as
-histories.
-"""
+"""Folder in a namespace's own folder for objects that are never deleted, such as histories."""
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 _IP_ADDRESS = re.compile(r"[0-9]{1,3}(\.[0-9]{1,3}){3}")
 _KEY_LIMIT = 1024
-"""Bytes that S3 allows a key."""
+"""Greatest length of a key in S3, in bytes."""
 _NAME_LIMIT = 255
-"""Bytes that file systems allow a name."""
+"""Greatest length of a file's name, in bytes."""
 _HARMLESS_FOLDERS = frozenset({".cache", ".ipynb_checkpoints"})
-"""Folders that tools leave in a model's tree, and run nothing of."""
+"""Folders that tools leave in a model's tree, and in which nothing is executed."""
 _TOOL_FILES = frozenset(
     [
         ".git",
@@ -80,34 +78,36 @@ _TOOL_FILES = frozenset(
         ".lldbinit",
     ]
 )
-"""Files that a tool obeys in the folder where it is started, or that stand for one of its
+"""Files that a tool reads as configuration in its working directory, or that represent one of its
 folders.
 """
 _SHORT_GIT = re.compile(r"git~[0-9]+")
 """Windows' short name of `.git`."""
 _SHOWN = 120
-"""Characters of a path that a message repeats."""
+"""Greatest length of a path in a message, in characters."""
 
 
 # --- addresses ------------------------------------------------------------------------------------
 @dataclass(frozen=True)
 class Location:
-    """A place in S3; `key` is empty for the bucket itself, ends with a slash if the URI does."""
+    """A location in S3; `key` is empty for the bucket itself, and ends with a slash if the URI
+    does.
+    """
 
     bucket: str
     key: str
 
     @property
     def prefix(self) -> str:
-        """The key as a folder: every key below it starts with this."""
+        """The key as a folder: the prefix of every key below it."""
         return self.key if not self.key or self.key.endswith("/") else self.key + "/"
 
     def is_below(self, folder: "Location") -> bool:
-        """Tell whether this is in a folder, or is the folder itself."""
+        """Tell whether this is a folder or below it."""
         return self.bucket == folder.bucket and self.prefix.startswith(folder.prefix)
 
     def __str__(self) -> str:
-        """Write the URI."""
+        """Return the URI."""
         return f"s3://{self.bucket}/{self.key}"
 
 
@@ -115,13 +115,13 @@ class Location:
 class Reach:
     """The part of S3 that the objects of one namespace may name.
 
-    Keys may open more than that: one pair of keys may serve several namespaces. So a URI is held
-    against this before any request is made with them.
+    The access keys may allow more, because several namespaces may share them. So each URI is
+    checked against this before a request is made.
 
     Attributes:
-        bucket: Its own bucket: the only one that is ever written to.
-        folder: The first segment of its keys there, the namespace.
-        shared: What it may read besides: other buckets, or folders of any bucket.
+        bucket: The namespace's own bucket: the only one that is written to.
+        folder: The first segment of its keys in that bucket: the namespace.
+        shared: What it may read in addition: other buckets, or folders of any bucket.
 
     """
 
@@ -135,11 +135,11 @@ class Reach:
         return Location(self.bucket, f"{self.folder}/")
 
     def reads(self, place: Location) -> bool:
-        """Tell whether the namespace's objects may be read from here."""
+        """Tell whether the namespace may read from a location."""
         return any(place.is_below(folder) for folder in (self.own, *self.shared))
 
     def complaint(self, uri: str) -> str:
-        """Return why a URI may not be read, and what to do; empty: it may be."""
+        """Return why a URI may not be read, and what to do; empty if it may."""
         try:
             place = parse_uri(uri)
         except ValueError as error:
@@ -148,19 +148,19 @@ class Reach:
 
     @property
     def outside(self) -> str:
-        """What is wrong with a place that may not be read, and what to do."""
+        """The message for a location that may not be read."""
         return (
-            f"it is outside of what this namespace may read, {self.own} and what"
+            f"it is outside what this namespace may read: {self.own} and what"
             " MODELYARD_READ_BUCKETS of the Secret modelyard-connection names; add its bucket or"
             " folder there"
         )
 
 
 def read_places(text: str) -> frozenset[Location]:
-    """Read MODELYARD_READ_BUCKETS: buckets or `<bucket>/<folder>`, separated by commas.
+    """Parse MODELYARD_READ_BUCKETS: buckets or `<bucket>/<folder>`, separated by commas.
 
     Raises:
-        ValueError: One of them is neither. The message does not repeat it.
+        ValueError: An entry is neither. The message does not repeat it.
 
     """
     names = (name.strip() for name in text.split(","))
@@ -168,10 +168,11 @@ def read_places(text: str) -> frozenset[Location]:
 
 
 def parse_uri(uri: str) -> Location:
-    """Read `s3://<bucket>/<key>`, and refuse whatever two programs could read differently.
+    """Parse `s3://<bucket>/<key>` strictly, so that no two programs can read it differently.
 
     Raises:
-        ValueError: It is anything else. The message does not repeat it, for it may hold a password.
+        ValueError: The URI is invalid. The message does not repeat it, because it may contain a
+            password.
 
     """
     if complaint := _complaint(uri):
@@ -181,7 +182,9 @@ def parse_uri(uri: str) -> Location:
 
 
 def is_bucket(name: str) -> bool:
-    """Tell whether this can be a bucket: 3 to 63 of a-z, 0-9, dots and dashes; no IP address."""
+    """Tell whether this is a valid bucket name: 3 to 63 of a-z, 0-9, dots and dashes; no IP
+    address.
+    """
     if ".." in name or _IP_ADDRESS.fullmatch(name):
         return False
     return _BUCKET.fullmatch(name) is not None
@@ -206,31 +209,33 @@ def _complaint(uri: str) -> str:
 
 
 def _ambiguous(path: str) -> bool:
-    """Find what is read differently: empty and dot segments, backslashes, control characters."""
+    """Tell whether programs could read a path differently: empty or dot segments, backslashes,
+    control characters.
+    """
     dots = not {"", ".", ".."}.isdisjoint(path.split("/"))
     return dots or "\\" in path or not path.isprintable()
 
 
 # --- trees ----------------------------------------------------------------------------------------
 def is_folder_mark(key: str, size: int) -> bool:
-    """Tell whether an object is an S3 console's folder: empty, and its key ends with a slash."""
+    """Tell whether an object marks a folder of a console: empty, and its key ends with a slash."""
     return key.endswith("/") and size == 0
 
 
 def safe_path(path: str) -> bool:
-    """Tell whether a tree's path stays in its folder and names one file, on every file system."""
+    """Tell whether a path stays in its folder and names one file on every file system."""
     segments = path.split("/")
     fits = all(len(segment.encode("utf-8", "surrogatepass")) <= _NAME_LIMIT for segment in segments)
     return fits and not _ambiguous(path) and ":" not in segments[0]
 
 
 def unwritable(paths: Iterable[str]) -> str:
-    """Say why no program can write a tree of these paths, naming the path; empty: all can."""
+    """Return why a tree of these paths cannot be written, naming a path; empty if it can."""
     files = sorted(paths)
     unsafe = next((path for path in files if not safe_path(path)), None)
     if unsafe is not None:
         return f"{_shown(unsafe)} is not a path that can be written safely"
-    # What lies in a folder follows it at once when a slash sorts before all other characters.
+    # If a slash sorts before all other characters, a folder's content directly follows its name.
     sorted_ = sorted(path.replace("/", "\0") for path in files)
     clash = next((one for one, other in pairwise(sorted_) if other.startswith(f"{one}\0")), None)
     if clash is not None:
@@ -239,12 +244,12 @@ def unwritable(paths: Iterable[str]) -> str:
 
 
 def meddling(paths: Iterable[str]) -> str:
-    """Name a path that would change what a tool does in the folder that it is written to; empty:
-    none.
+    """Return a path that could change what a tool does in the folder it is written to, or an empty
+    text.
 
-    A folder whose name begins with a dot belongs to a tool, and what lies in it is often run: a
-    hook of Git, a task of an editor. So are some files. Upper case and dots at the end make no
-    difference, for some file systems ignore them.
+    A folder whose name begins with a dot belongs to a tool, which often executes what it holds: a
+    hook of Git, a task of an editor. Some files are executed too. Upper case and trailing dots are
+    ignored, as on some file systems.
     """
     return next(
         (path for path in sorted(paths) if _meddles([_folded(each) for each in path.split("/")])),
@@ -271,7 +276,7 @@ def _shown(path: str) -> str:
 
 # --- errors ---------------------------------------------------------------------------------------
 class S3Kind(Enum):
-    """What an S3 means that answers with an error."""
+    """The meaning of an error response."""
 
     NO_OBJECT = "there is no such object"
     NO_BUCKET = "there is no such bucket"
@@ -287,7 +292,7 @@ class S3Kind(Enum):
 
 @dataclass(frozen=True)
 class S3Answer:
-    """An error of S3: what it means, S3's own code and the HTTP status."""
+    """An error response of S3: meaning, S3's code and HTTP status."""
 
     kind: S3Kind
     code: str
@@ -295,7 +300,7 @@ class S3Answer:
 
     @property
     def detail(self) -> str:
-        """What is the case, for a message; it repeats nothing of the answer's body."""
+        """A text for messages; it repeats nothing of the response's body."""
         text = _DETAILS.get(self.code, self.kind.value)
         vague = self.kind in {S3Kind.BUSY, S3Kind.REFUSED}
         return f"{text} (status {self.status})" if vague else text
@@ -332,10 +337,10 @@ _KINDS = {
 
 
 def read_s3_error(response: Mapping[str, Any]) -> S3Answer:
-    """Read the response of a `botocore.exceptions.ClientError`.
+    """Classify the response of a `botocore.exceptions.ClientError`.
 
-    A 404 without one of S3's codes says nothing of the object: a proxy whose backend is away
-    answers so too.
+    A 404 without one of S3's codes does not mean that the object is missing: a proxy without a
+    backend answers 404 too.
     """
     code = str(response.get("Error", {}).get("Code", ""))
     status = int(response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0) or 0)

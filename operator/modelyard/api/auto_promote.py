@@ -1,4 +1,4 @@
-"""A stage that takes the newest version by itself."""
+"""Automatic promotion of the newest version."""
 
 from typing import Annotated, Literal
 
@@ -10,13 +10,13 @@ __all__ = ["AutoPromote"]
 
 
 class AutoPromote(Schema):
-    """Which versions a stage takes without a person who asks."""
+    """Which versions are promoted to a stage without a user's request."""
 
     from_: Annotated[
         Literal["newest"],
         Field(
             alias="from",
-            description="newest: the version that was registered last, of those that are newer"
+            description="newest: the version that was registered last, among those that are newer"
             " than the effective one and not rejected.",
         ),
     ]

@@ -1,6 +1,6 @@
-"""What all kinds share: the shape of an object, durations, conditions.
+"""Types that all kinds share: objects with metadata, spec and status, durations, conditions.
 
-A kind's own fields do not belong here. Everything is frozen: a status is built anew, never edited.
+All models are immutable: a status is built, never edited.
 """
 
 import re
@@ -29,6 +29,7 @@ __all__ = [
     "Resource",
     "S3Uri",
     "Schema",
+    "StageName",
     "Status",
     "Tags",
     "UserName",
@@ -43,6 +44,7 @@ VERSION = "v1alpha1"
 
 _NAME = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
 Name = Annotated[str, Field(min_length=1, max_length=63, pattern=_NAME)]
+StageName = Annotated[str, Field(max_length=30, pattern=_NAME)]
 Digest = Annotated[str, Field(max_length=71, pattern=r"^sha256:[0-9a-f]{64}$")]
 Duration = Annotated[str, Field(max_length=16, pattern=r"^[0-9]+(s|m|h|d)$")]
 S3Uri = Annotated[
@@ -53,12 +55,12 @@ S3Uri = Annotated[
 ]
 Latency = Annotated[str, Field(max_length=16, pattern=r"^[0-9]+(ms|s)$")]
 UserName = Annotated[str, Field(min_length=1, max_length=253)]
-"""A user as the API server calls it: bob@example.com, system:serviceaccount:ci:release."""
+"""A user as the API server names it: bob@example.com, system:serviceaccount:ci:release."""
 Number = Annotated[
     str, Field(max_length=32, pattern=r"^-?[0-9]+([.][0-9]+)?([eE][-+]?[0-9]{1,3})?$")
 ]
-"""A decimal number that a user writes. Its exponent is bounded: 1e999999999 as a fraction takes
-all memory there is.
+"""A decimal number in a spec. The exponent is bounded, because 1e999999999 as a fraction would take
+all memory.
 """
 TagValue = Annotated[str, Field(max_length=500)]
 Tags = Annotated[
@@ -68,8 +70,8 @@ Tags = Annotated[
         json_schema_extra=rules(
             rule(
                 "self.all(key, !key.startsWith('mlflow.') && !key.startsWith('modelyard.io/'))",
-                "keys that begin with mlflow. or modelyard.io/ are MLflow's and modelyard's own:"
-                " write another key, such as team.owner",
+                "keys that begin with mlflow. or modelyard.io/ are reserved: write another key,"
+                " such as team.owner",
             ),
             *mlflow_pairs(),
         ),
@@ -77,19 +79,17 @@ Tags = Annotated[
 ]
 ConditionStatus = Literal["True", "False", "Unknown"]
 MESSAGE = 2048
-"""Characters of a condition's message: sixteen stages may have something to say."""
+"""Greatest length of a condition's message in characters: it may have to name sixteen stages."""
 
 
 def cut(size: int) -> BeforeValidator:
-    """Cut a text on reading: an earlier release wrote a longer one, and its status is still
-    read.
-    """
+    """Cut a text on reading, because a status by an earlier release may hold a longer one."""
     return BeforeValidator(lambda text: text[:size] if isinstance(text, str) else text)
 
 
 class Schema(BaseModel):
-    """A part of a kind: camelCase outside, snake_case here; unknown fields are dropped, as the
-    API server would.
+    """A part of a kind: camelCase in JSON, snake_case in Python. Unknown fields are dropped, as the
+    API server does.
     """
 
     model_config = ConfigDict(
@@ -102,7 +102,7 @@ class Schema(BaseModel):
 
 
 class DeletionPolicy(StrEnum):
-    """What happens outside the cluster when the object is deleted."""
+    """What happens in MLflow when the object is deleted."""
 
     RETAIN = "Retain"
     DELETE = "Delete"
@@ -122,10 +122,10 @@ class Condition(Schema):
     message: Annotated[
         str,
         cut(MESSAGE),
-        Field(max_length=MESSAGE, description="What is the matter and what to do next, in words."),
+        Field(max_length=MESSAGE, description="What is the case, and what to do."),
     ] = ""
     observed_generation: Annotated[
-        int, Field(ge=0, description="The spec's generation that this speaks of.")
+        int, Field(ge=0, description="The metadata.generation that this condition is about.")
     ] = 0
     last_transition_time: Annotated[
         datetime | None, Field(description="When the status last changed.")
@@ -133,16 +133,16 @@ class Condition(Schema):
 
 
 class Status(Schema):
-    """What every kind's status has."""
+    """The fields that the status of every kind has."""
 
     observed_generation: Annotated[
-        int, Field(ge=0, description="The spec's generation that this status speaks of.")
+        int, Field(ge=0, description="The metadata.generation that this status is about.")
     ] = 0
     conditions: Annotated[
         tuple[Condition, ...],
         Field(
             max_length=6,
-            description="Ready, Reconciling, Stalled and the kind's own.",
+            description="Ready, Reconciling, Stalled and those of the kind.",
             json_schema_extra={
                 "x-kubernetes-list-type": "map",
                 "x-kubernetes-list-map-keys": ["type"],
@@ -151,17 +151,17 @@ class Status(Schema):
     ] = ()
 
     def condition(self, type_: str) -> Condition | None:
-        """Return the condition of this type, if it was ever set."""
+        """Return the condition of this type, or None."""
         return next((c for c in self.conditions if c.type == type_), None)
 
     def is_true(self, type_: str) -> bool:
-        """Tell whether the condition of this type is there and True."""
+        """Tell whether the condition of this type exists and is True."""
         found = self.condition(type_)
         return found is not None and found.status == "True"
 
 
 class Meta(Schema):
-    """The part of an object's metadata that decisions need."""
+    """The part of an object's metadata that the controllers need."""
 
     name: str
     namespace: str
@@ -180,7 +180,7 @@ StatusT = TypeVar("StatusT", bound=Status)
 
 
 class Resource(Schema, Generic[SpecT, StatusT]):
-    """An object of one of our kinds, as decisions see it."""
+    """An object of one of modelyard's kinds, as the controllers read it."""
 
     KIND: ClassVar[str]
     PLURAL: ClassVar[str]
@@ -191,11 +191,11 @@ class Resource(Schema, Generic[SpecT, StatusT]):
 
     @classmethod
     def parse(cls, body: dict[str, Any]) -> Self:
-        """Read an object as the API server gives it; a missing status is an empty one.
+        """Read an object from the API server; a missing status is read as an empty one.
 
         Raises:
-            pydantic.ValidationError: The object does not fit the CRD (which was changed under our
-                feet).
+            pydantic.ValidationError: The object does not match the model, such as when the
+                installed CRD is of another release.
 
         """
         return cls.model_validate(
@@ -208,22 +208,20 @@ class Resource(Schema, Generic[SpecT, StatusT]):
 
     @property
     def key(self) -> str:
-        """The object's name as people write it: `namespace/name`."""
+        """The object's name as `namespace/name`."""
         return f"{self.metadata.namespace}/{self.metadata.name}"
 
 
 def condition(type_: str, status: bool | None, reason: str, message: str = "") -> Condition:
-    """Build a condition, its message cut to what it may have; the engine adds generation and
-    transition time when it writes it.
+    """Build a condition, with its message cut to `MESSAGE` characters. `engine.report` adds
+    generation and transition time.
     """
     state: ConditionStatus = "Unknown" if status is None else "True" if status else "False"
     return Condition(type=type_, status=state, reason=reason, message=message[:MESSAGE])
 
 
 def as_name(text: str | None) -> str | None:
-    """Return a text that may stand where a `Name` does; None for any other: tags in MLflow may
-    be written by anybody.
-    """
+    """Return a text if it is a valid `Name`, else None: anyone can write tags in MLflow."""
     return text if text and len(text) <= 63 and re.fullmatch(_NAME, text) else None
 
 
@@ -232,11 +230,11 @@ _FOR_EVER = 1000 * 365 * 86400
 
 
 def parse_duration(text: str) -> timedelta:
-    """Read `30m`, `24h` or `90d`; more than 1000 years is 1000 years, which a calendar can still
-    subtract.
+    """Read `30m`, `24h` or `90d`. More than 1000 years become 1000 years, which a `datetime` can
+    still subtract.
 
     Raises:
-        ValueError: It is none of those; the CRD's pattern keeps users from here.
+        ValueError: The text is not a duration; the CRD's pattern rejects such a text earlier.
 
     """
     match = re.fullmatch(r"([0-9]+)([smhd])", text)

@@ -1,4 +1,4 @@
-"""Why something is not as its spec asks: a reason as data, from which conditions are derived."""
+"""A blocker: why something is not as its spec asks, as data from which conditions are derived."""
 
 from typing import Annotated, ClassVar, Self
 
@@ -11,7 +11,7 @@ __all__ = ["Blocker", "VersionBlocker", "blocked"]
 
 
 class Blocker(Schema):
-    """What stands between an object, a stage or a version and what its spec asks for."""
+    """Why an object, a stage or a version is not as its spec asks."""
 
     LIMIT: ClassVar[int] = 1024
     """Greatest length of the message, in characters."""
@@ -26,20 +26,20 @@ class Blocker(Schema):
         str, Field(max_length=LIMIT, description="What is the case, and what to do.")
     ]
     needs_action: Annotated[
-        bool, Field(description="True: it stays so until a user acts. False: it ends by itself.")
+        bool, Field(description="True: a user must act. False: it is resolved automatically.")
     ] = False
 
     @classmethod
     def of(cls, reason: str, message: str, *, needs_action: bool = False) -> Self:
-        """Return a blocker whose message is cut at the bound of the status, `LIMIT` characters.
+        """Return a blocker, with its message cut to `LIMIT` characters.
 
-        Messages quote names and errors of any length, so this is how decisions make blockers.
+        Messages quote names and errors of any length, so decisions create blockers with this.
         """
         return cls(reason=reason, message=message[: cls.LIMIT], needs_action=needs_action)
 
 
 class VersionBlocker(Blocker):
-    """What blocks a version."""
+    """Why a version is blocked."""
 
     LIMIT: ClassVar[int] = 320  # a status holds those of many versions
 
@@ -49,7 +49,5 @@ class VersionBlocker(Blocker):
 
 
 def blocked(blocker: Blocker) -> tuple[Condition, ...]:
-    """Return the three conditions of an object that waits: Stalled when a user has to act, else
-    Reconciling.
-    """
+    """Return the three conditions for a blocker: Stalled if a user must act, else Reconciling."""
     return (stalled if blocker.needs_action else progressing)(blocker.reason, blocker.message)

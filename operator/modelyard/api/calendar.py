@@ -1,9 +1,9 @@
-"""The calendar of freezes: when one is in force, until when, and which cannot be read. Pure.
+"""Evaluation of freeze windows: whether one is in force, until when, and which are invalid.
 
-A freeze begins where its schedule says, on the clocks of its time zone, and lasts for hours that
-pass: one that contains the night in which the clocks change is as long as any other. Where the
-schedule names a time that the clocks leave out or show twice, it begins as Debian's cron would
-(https://manpages.debian.org/cron#DESCRIPTION): once, right after the change.
+A freeze begins at local time in its time zone, and its length is elapsed time, so a change of the
+clocks does not make it longer or shorter. If the schedule names a local time that is skipped or
+occurs twice, the freeze begins as in Debian's cron (https://manpages.debian.org/cron#DESCRIPTION):
+once, right after the change.
 """
 
 from collections.abc import Iterable
@@ -20,20 +20,20 @@ from modelyard.api.freeze import Freeze, Stop
 __all__ = ["Frozen", "frozen", "unreadable"]
 
 _JOINED = 8
-"""How many freezes are followed that begin before another one has ended."""
+"""How many overlapping or adjacent freezes are followed."""
 _CLOCKS_CHANGE = timedelta(hours=3)
-"""More than clocks were ever set back by."""
+"""Longer than any change of the clocks."""
 
 
 @dataclass(frozen=True)
 class Frozen:
-    """A stage in a freeze.
+    """A freeze that is in force.
 
     Attributes:
-        reason: Why, as its author wrote it.
-        until: When the last of the freezes ends that follow one another without a gap; None: there
-            are too many to tell.
-        again: When to look again.
+        reason: The reason in its spec.
+        until: When the last of the freezes that follow one another without a gap ends; None: too
+            many follow to tell.
+        again: When to evaluate again.
 
     """
 
@@ -46,9 +46,9 @@ def frozen(freezes: Iterable[Freeze], now: datetime, stop: Stop | None = None) -
     """Return the freeze that is in force now.
 
     Args:
-        freezes: The calendar; it can be read.
-        now: The moment, with a time zone.
-        stop: Whether the line is stopped, and until when.
+        freezes: The calendar; all entries are valid.
+        now: The current time, with a time zone.
+        stop: The cluster-wide stop, if any.
 
     """
     calendar = tuple(freezes)
@@ -68,20 +68,20 @@ def frozen(freezes: Iterable[Freeze], now: datetime, stop: Stop | None = None) -
 def _in_force(
     calendar: tuple[Freeze, ...], stop: Stop | None, now: datetime
 ) -> tuple[str, datetime] | None:
-    """Return reason and end of the freeze that ends last of those that are in force."""
+    """Return reason and end of the freeze in force that ends last."""
     ends = [
         (end, each.reason)
         for each in calendar
         if (end := _end(each, now)) is not None and end > now
     ]
-    if stop is not None and stop.holds(now):
+    if stop is not None and stop.is_active(now):
         ends.append((stop.until, stop.reason))
     latest = max(ends, default=None)
     return None if latest is None else (latest[1], latest[0])
 
 
 def _end(each: Freeze, now: datetime) -> datetime | None:
-    """Return the end of the freeze that began last, past or to come."""
+    """Return the end, past or future, of the latest occurrence of a freeze."""
     lasts = parse_duration(each.duration)
     began = _began(
         each.schedule, each.time_zone, lasts, now.astimezone(UTC).replace(second=0, microsecond=0)
@@ -91,15 +91,14 @@ def _end(each: Freeze, now: datetime) -> datetime | None:
 
 @lru_cache(maxsize=4096)
 def _began(schedule: str, time_zone: str, lasts: timedelta, minute: datetime) -> datetime | None:
-    """Return the last moment at or before a minute at which a schedule says that something
-    begins; None: not within what it lasts.
+    """Return a schedule's latest start at or before a minute; None if it is longer ago than the
+    freeze lasts.
     """
-    # In the hour that the clocks show twice, what began in its first half is later on the clock
-    # than now.
+    # In the hour that occurs twice, the local time of an earlier start can be later than that of
+    # now.
     later = (minute + _CLOCKS_CHANGE).astimezone(ZoneInfo(time_zone))
     simulated = CronSim(schedule, later, reverse=True)
-    # It would search fifty years: of a schedule that has no day in the time that matters nothing is
-    # asked.
+    # CronSim would search fifty years: skip a schedule that has no day in the relevant period.
     days = (later.date() - timedelta(days=passed) for passed in range(lasts.days + 3))
     if not any(day.month in simulated.months and simulated.match_day(day) for day in days):
         return None
@@ -109,7 +108,7 @@ def _began(schedule: str, time_zone: str, lasts: timedelta, minute: datetime) ->
 
 @lru_cache(maxsize=1024)
 def unreadable(schedule: str, time_zone: str) -> str | None:
-    """Say why a schedule cannot be followed; None: it can."""
+    """Return why a schedule is invalid, or None."""
     try:
         zone = ZoneInfo(time_zone)
     except (KeyError, ValueError, OSError):  # a name that is a folder is an OSError

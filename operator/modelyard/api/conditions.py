@@ -1,7 +1,7 @@
-"""The three conditions that kstatus reads, and what an error means to a user.
+"""The three conditions that kstatus reads, and conditions for errors.
 
-Ready: the object is as its spec asks. Reconciling: it is not yet, and gets there automatically.
-Stalled: it is not, and a user has to act. Writing conditions to an object is `engine.report`'s.
+Ready: the object is as its spec asks. Reconciling: not yet, and the operator continues
+automatically. Stalled: it is not, and a user must act. `engine.report` writes them to the object.
 """
 
 from enum import StrEnum
@@ -15,22 +15,20 @@ CONNECTION_OPERATION = "read connection"
 
 
 class EngineReason(StrEnum):
-    """Why no kind could decide about an object. Any kind's conditions may give these reasons."""
+    """Reasons that the engine gives, for objects of any kind, when the kind could not decide."""
 
     INVALID_SPEC = "InvalidSpec"
-    """The object does not fit its kind: the CRDs and the operator are of different releases."""
+    """The object does not match its kind: the CRDs and the operator are of different releases."""
     RECONCILE_TIMED_OUT = "ReconcileTimedOut"
-    """A reconcile took longer than it may. It is retried automatically."""
+    """A reconcile exceeded its time limit. It is retried automatically."""
     NO_PROGRESS = "NoProgress"
-    """What the operator writes is changed back at once by something else. It is retried
-    automatically.
-    """
+    """Another program reverts what the operator writes. It is retried automatically."""
     INTERNAL_ERROR = "InternalError"
     """A bug of modelyard. It is retried automatically."""
 
 
 def ready(reason: str, message: str) -> tuple[Condition, ...]:
-    """Say that all is as the spec asks."""
+    """Return the conditions of an object that is as its spec asks."""
     return (
         condition("Ready", True, reason, message),
         condition("Reconciling", False, reason),
@@ -39,7 +37,7 @@ def ready(reason: str, message: str) -> tuple[Condition, ...]:
 
 
 def progressing(reason: str, message: str) -> tuple[Condition, ...]:
-    """Say that it is on its way, and what it waits for."""
+    """Return the conditions of an object that is not as its spec asks yet."""
     return (
         condition("Ready", False, reason, message),
         condition("Reconciling", True, reason, message),
@@ -48,7 +46,7 @@ def progressing(reason: str, message: str) -> tuple[Condition, ...]:
 
 
 def stalled(reason: str, message: str) -> tuple[Condition, ...]:
-    """Say what somebody has to do."""
+    """Return the conditions of an object that needs a user's action."""
     return (
         condition("Ready", False, reason, message),
         condition("Reconciling", False, reason),
@@ -57,7 +55,7 @@ def stalled(reason: str, message: str) -> tuple[Condition, ...]:
 
 
 def trouble(error: ModelyardError) -> tuple[Condition, ...]:
-    """Say what an error means to the user: which dependency, what was tried, what to do next."""
+    """Return the conditions for an error: which dependency, what was tried, what to do."""
     subject = f"{error.operation} {error.subject}"
     detail = f": {error.detail}" if error.detail else ""
     if error.operation == CONNECTION_OPERATION:
@@ -76,7 +74,7 @@ def trouble(error: ModelyardError) -> tuple[Condition, ...]:
     if isinstance(error, Conflict):
         return progressing(
             "RequestRefused",
-            f"{error.dependency}: {subject} met a conflict{detail}. It is tried again by itself.",
+            f"{error.dependency}: {subject} met a conflict{detail}. It is retried automatically.",
         )
     reason = {
         "MLflow": "MLflowUnavailable",
@@ -85,5 +83,5 @@ def trouble(error: ModelyardError) -> tuple[Condition, ...]:
     }[error.dependency]
     return progressing(
         reason,
-        f"{error.dependency} does not answer to {subject}{detail}. It is tried again by itself.",
+        f"{error.dependency} does not answer to {subject}{detail}. It is retried automatically.",
     )

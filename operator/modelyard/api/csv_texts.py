@@ -1,8 +1,7 @@
-"""What the head of a CSV file and its true and false mean, for the trainer, the model server and
-the client alike.
+"""Column names and booleans of a CSV file, for the trainer, the model server and the client.
 
-As pandas' `read_csv` has it, by which the trainer reads: a file that a model was trained on must be
-one that it predicts from. Standard library only. What stands for a missing value is `missing`.
+The same as in pandas' `read_csv`, with which the trainer reads: a model must be able to predict
+from the file it was trained on. Standard library only. Missing values are in `missing`.
 """
 
 from collections import Counter
@@ -14,8 +13,8 @@ _BOOLEANS = {"true": True, "false": False}
 
 
 def column_names(head: Sequence[str]) -> list[str]:
-    """Return the columns' names: `Unnamed: 0` for the first if it has none, `a`, `a.1`, `a.2`
-    for one that is there three times.
+    """Return the columns' names: `Unnamed: 0` for an empty first one, and `a`, `a.1`, `a.2` for a
+    repeated one.
     """
     names = [name or f"Unnamed: {place}" for place, name in enumerate(head)]
     if len(there := set(names)) == len(names):
@@ -23,7 +22,7 @@ def column_names(head: Sequence[str]) -> list[str]:
     times, used = Counter[str](), set[str]()
     for place in sorted(
         range(len(head)), key=lambda place: not head[place]
-    ):  # a name that was given comes first
+    ):  # given names take precedence
         given = name = names[place]
         while name in used or (times[given] and name in there):
             times[given] += 1
@@ -34,13 +33,13 @@ def column_names(head: Sequence[str]) -> list[str]:
 
 
 def booleans(texts: Sequence[str | None]) -> list[bool | None] | None:
-    """Return the values of a column of booleans; None if it holds anything else.
+    """Return the values of a column of booleans, or None if it is not one.
 
-    They are 1 and 0 to a model of numbers, and so the trainer has them. Of a column without a value
-    nothing is known.
+    A numeric model gets them as 1 and 0, as in training. The result for a column without any value
+    is None.
 
     Args:
-        texts: Its texts, without spaces around them; None is a missing value.
+        texts: The column's texts, stripped; None for a missing value.
 
     """
     found: list[bool | None] = []

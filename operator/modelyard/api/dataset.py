@@ -1,6 +1,6 @@
-"""A dataset's figures, and how MLflow has them: one count for the trainer's pod and for the client.
+"""Figures of a dataset and their form in MLflow, for the trainer's pod and the client.
 
-Standard library only, for pods import it: the caller hands pandas in. Reading a file belongs to
+Standard library only, because pods import it: the caller passes pandas in. Files are read by
 `modelyard_runtime.dataset` and `client.profile`.
 """
 
@@ -14,27 +14,30 @@ from modelyard.api.wire import DATASET_TAGS
 __all__ = ["Counter", "Figures", "described", "row_hashes", "tagged"]
 
 _CLASSES = 100
-"""A target with more values has no classes."""
+"""A target with more distinct values has no classes."""
 _DUPLICATES_OF = 10_000_000
-"""Rows of which duplicates are counted: eight bytes each are kept."""
+"""Number of rows among which duplicates are counted; each takes eight bytes."""
 _TYPES = {"f": "double", "i": "long", "u": "long", "b": "boolean", "M": "datetime"}
 _SCHEMA_LIMIT, _TAG_LIMIT = 1_048_575, 8000
-"""Characters of a schema and of a tag. MLflow refuses a longer schema and cuts a longer tag."""
+"""Greatest length of a schema and of a tag, in characters. MLflow refuses a longer schema and cuts
+a longer tag.
+"""
 _MLFLOW_DIGEST = 32
-"""Characters of a digest in MLflow, which has room for 36; the whole one is in a tag."""
+"""Characters of a digest in MLflow, which has room for 36; the full digest is in a tag."""
 
 
 @dataclass(frozen=True)
 class Figures:
-    """What a dataset is like.
+    """Figures of a dataset.
 
     Attributes:
-        rows: How many.
-        columns: MLflow's type of every column.
-        missing: Missing values of the columns that have any.
-        duplicates: Rows that equal an earlier one, among the first `duplicates_of`.
-        duplicates_of: How many rows that was counted of.
-        classes: Rows per value of the target; None without one, or if it has over 100 values.
+        rows: Number of rows.
+        columns: MLflow's type of each column.
+        missing: Number of missing values, for columns that have any.
+        duplicates: Number of rows that equal an earlier one, among the first `duplicates_of`.
+        duplicates_of: Number of rows among which duplicates were counted.
+        classes: Number of rows per value of the target; None without a target, or with over 100
+            values.
 
     """
 
@@ -47,14 +50,14 @@ class Figures:
 
 
 class Counter:
-    """Counts a dataset piece by piece, so that its size is not bounded by memory."""
+    """Counts a dataset piece by piece, so that it need not fit into memory."""
 
     def __init__(self, pandas: Any, target: str | None) -> None:
-        """Begin.
+        """Create a counter.
 
         Args:
-            pandas: The module.
-            target: The column whose values are counted; None: none is.
+            pandas: The module pandas.
+            target: The column whose values are counted, or None.
 
         """
         self._pandas, self._target = pandas, target
@@ -79,10 +82,10 @@ class Counter:
             self._hashes.append(row_hashes(self._pandas, piece.head(left)))
 
     def figures(self) -> Figures:
-        """Return what was counted.
+        """Return the figures of all pieces.
 
         Raises:
-            ValueError: There were no rows.
+            ValueError: The dataset has no rows.
 
         """
         if not self._rows:
@@ -99,10 +102,10 @@ class Counter:
 
 
 def row_hashes(pandas: Any, frame: Any) -> Any:
-    """Return a Series with one uint64 a row, the same for equal rows of any piece.
+    """Return a Series with one uint64 per row, equal for equal rows of all pieces.
 
-    A column may hold whole numbers in one piece and decimals in the next; nested values have no
-    hash of their own.
+    Numbers are hashed as floats, because a column may be whole in one piece and decimal in the
+    next; nested values, which have no hash, as texts.
     """
     types = pandas.api.types
 
@@ -119,14 +122,14 @@ def _type(values: Any) -> str:
 
 
 def _wider(known: str | None, now: str) -> str:
-    """Return the type that holds both pieces: CSV columns get theirs piece by piece."""
+    """Return the type that holds both pieces, because CSV columns are typed piece by piece."""
     if known in {None, now}:
         return now
     return "double" if {known, now} == {"double", "long"} else "string"
 
 
 def _counted(classes: dict[str, int], values: Any) -> dict[str, int] | None:
-    """Add a piece's target values; None when they are too many to be classes."""
+    """Add a piece's target values; None if there are too many for classes."""
     total = dict(classes)
     for value, count in values.value_counts().items():
         label = str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
@@ -142,14 +145,14 @@ def described(
     source_type: str,
     source: Mapping[str, Any],
 ) -> dict[str, str | None]:
-    """Return MLflow's `Dataset`, field by field. A schema that MLflow would not take is left out.
+    """Return the fields of MLflow's `Dataset`. A schema that is too long for MLflow is left out.
 
     Args:
         name: Its name.
         digest: `sha256:<hex>`.
         found: Its figures.
-        source_type: MLflow's word for the source, such as s3.
-        source: Where it comes from, as MLflow has it for that word.
+        source_type: MLflow's type of the source, such as s3.
+        source: The source, in MLflow's format for that type.
 
     """
     figures = {
@@ -180,7 +183,7 @@ def described(
 
 
 def tagged(name: str, digest: str, uri: str, found: Figures) -> dict[str, str]:
-    """Return the run's tags for its dataset. One that is too long for MLflow is left out."""
+    """Return the run's tags for its dataset, without those that are too long for MLflow."""
     values = {
         "name": name,
         "digest": digest,

@@ -1,6 +1,4 @@
-"""The digest of an artifact tree: one definition for the operator, which records it, and for the
-pods, which check it.
-"""
+"""The digest of an artifact tree, which the operator records and pods check."""
 
 import hashlib
 from collections.abc import Iterable
@@ -11,9 +9,7 @@ __all__ = ["FileDigest", "listing_digest", "tree_digest"]
 
 @dataclass(frozen=True, order=True)
 class FileDigest:
-    """One file of a tree: its relative POSIX path, its size in bytes, the SHA-256 of its bytes
-    in hex.
-    """
+    """One file of a tree: relative POSIX path, size in bytes, SHA-256 in hex."""
 
     path: str
     size: int
@@ -21,8 +17,7 @@ class FileDigest:
 
 
 def tree_digest(files: Iterable[FileDigest]) -> str:
-    """Return `sha256:<hex>` of a tree: every path, size and content counts, the order of the
-    listing does not.
+    """Return `sha256:<hex>` over all paths, sizes and contents of a tree, in any order.
 
     Args:
         files: The tree's files, each path once, in any order.

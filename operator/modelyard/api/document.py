@@ -1,8 +1,8 @@
-"""Objects as YAML that kubectl, Helm and the GitOps engines read as it was meant.
+"""Read and write YAML with the same meaning as kubectl, Helm and GitOps engines.
 
-PyYAML follows YAML 1.1 as it is written; they read a text without quotes as Go does
-(go.yaml.in/yaml/v2, resolve.go): `1e-3`, `08` and the Git revision `8e44` are numbers, `y` is true,
-`0o17` is 15. A parameter that PyYAML writes without quotes is refused by the API server.
+PyYAML follows YAML 1.1 strictly. They resolve unquoted texts as Go does (go.yaml.in/yaml/v2,
+resolve.go): `1e-3`, `08` and the Git revision `8e44` are numbers, `y` is true, `0o17` is 15.
+Without quotes, the API server would refuse such a text as a parameter.
 """
 
 import math
@@ -25,17 +25,15 @@ _TRUTH = re.compile(r"^[yYnN]$")
 
 
 class _Dumper(yaml.SafeDumper):
-    """Quotes what any reader would take for no text; writes everything out, for readers compare
-    by eye.
-    """
+    """Quotes texts that any reader could resolve to another type, and writes no anchors."""
 
     def ignore_aliases(self, data: Any) -> bool:
-        """Write no anchors."""
+        """Write repeated values in full."""
         del data
         return True
 
     def analyze_scalar(self, scalar: str) -> Any:
-        """Write a text with characters that cannot be seen in double quotes, which escape them."""
+        """Write a text with invisible characters in double quotes, which escape them."""
         analysis: Any = super().analyze_scalar(scalar)
         if printable(scalar, lines=True) != scalar:
             analysis.special_characters = True
@@ -44,7 +42,7 @@ class _Dumper(yaml.SafeDumper):
         return analysis
 
     def write_double_quoted(self, text: str, split: bool = True) -> None:
-        """Write a text in double quotes; where it hides characters, all but ASCII is escaped."""
+        """Write a text in double quotes; if it has invisible characters, escape all but ASCII."""
         unicode, self.allow_unicode = self.allow_unicode, printable(text, lines=True) == text
         super().write_double_quoted(text, split)
         self.allow_unicode = unicode
@@ -55,14 +53,12 @@ _Dumper.add_implicit_resolver(_BOOL, _TRUTH, list("yYnN"))
 
 
 class _Loader(yaml.SafeLoader):
-    """Reads `1e-3` as the number, `12:30` as no number, and leaves a date the text that it is:
-    JSON has none.
-    """
+    """Reads `1e-3` as a number, and `12:30` and dates as texts, because JSON has no dates."""
 
 
 def _number(loader: _Loader, node: yaml.ScalarNode) -> int | float | str:
     text = str(loader.construct_scalar(node)).replace("_", "").lower()
-    for base in (0, 8):  # 017 is octal, as 0o17 is; 08 is neither, and Go makes it 8.0
+    for base in (0, 8):  # 017 is octal like 0o17; 08 is neither, and Go reads it as 8.0
         try:
             return int(text, base)
         except ValueError:
@@ -80,20 +76,20 @@ _Loader.add_constructor(_FLOAT, _number)
 _Loader.add_implicit_resolver(_BOOL, _TRUTH, list("yYnN"))
 _Loader.yaml_constructors = {
     tag: made for tag, made in _Loader.yaml_constructors.items() if tag not in (_BINARY, _SET)
-}  # JSON has neither: the message says so
+}  # JSON has neither, so they are errors
 _Loader.bool_values = yaml.SafeLoader.bool_values | {"y": True, "n": False}
 
 
 def dumped(value: Any) -> str:
-    """Return one document."""
+    """Return a value as one YAML document."""
     return yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=140)
 
 
 def loaded_all(text: str) -> list[Any]:
-    """Return the documents of a stream; the empty ones are left out.
+    """Return the non-empty documents of a stream.
 
     Raises:
-        yaml.YAMLError: It is no YAML.
+        yaml.YAMLError: The text is not YAML.
 
     """
     return [document for document in yaml.load_all(text, Loader=_Loader) if document]

@@ -1,4 +1,4 @@
-"""Experiment: an MLflow experiment, its prefix in S3, and what is kept of its runs."""
+"""Experiment: an MLflow experiment, its prefix in S3, and the retention of its runs."""
 
 from enum import StrEnum
 from typing import Annotated, ClassVar, Literal
@@ -44,7 +44,7 @@ class ExperimentReason(StrEnum):
 
 
 class Objective(Schema):
-    """What makes a run better than another."""
+    """The metric by which runs are compared."""
 
     metric: Annotated[
         str,
@@ -57,32 +57,32 @@ class Objective(Schema):
     ]
     goal: Annotated[
         Literal["Maximize", "Minimize"],
-        Field(description="Maximize: more of it is better. Minimize: less of it."),
+        Field(description="Maximize: a larger value is better. Minimize: a smaller one."),
     ] = "Maximize"
 
 
 class Retention(Schema):
-    """Which runs are soft-deleted. A run that a model version came from is always kept, and so
-    is a run that goes on.
+    """Which runs are soft-deleted. Runs that a model version came from and runs that have not ended
+    are always kept.
     """
 
     runs: Annotated[
         Duration,
-        Field(description="Age, since its end, at which a run is soft-deleted, such as 90d."),
+        Field(description="Time after its end at which a run is soft-deleted, such as 90d."),
     ]
     keep_best: Annotated[
         int,
         Field(
             ge=0,
             le=1000,
-            description="How many of the best runs, by spec.objective, are kept whatever their"
-            " age. Without an objective, the newest.",
+            description="How many runs are kept whatever their age: the best ones by"
+            " spec.objective, or without an objective the newest ones.",
         ),
     ] = 0
 
 
 class ExperimentSpec(Schema):
-    """What a user wants of an experiment."""
+    """Desired state of an experiment."""
 
     description: Annotated[
         str,
@@ -93,19 +93,21 @@ class ExperimentSpec(Schema):
         ),
     ] = ""
     tags: Annotated[
-        Tags, Field(description="Tags of the MLflow experiment. Tags set in MLflow by others stay.")
+        Tags,
+        Field(description="Tags of the MLflow experiment. Tags that others set there are kept."),
     ] = Field(default_factory=dict)
     objective: Annotated[
-        Objective | None, Field(description="Names the best run in the status.")
+        Objective | None,
+        Field(description="How runs are compared; the status then names the best one."),
     ] = None
     retention: Annotated[
-        Retention | None, Field(description="What is kept of old runs. Absent: everything.")
+        Retention | None, Field(description="How long runs are kept. Absent: all runs are kept.")
     ] = None
     deletion_policy: Annotated[
         DeletionPolicy,
         Field(
-            description="Delete: soft-delete the MLflow experiment with this object (needs the verb"
-            " purge). Retain: leave it."
+            description="Delete: soft-delete the MLflow experiment with this object (requires the"
+            " verb purge). Retain: leave it."
         ),
     ] = DeletionPolicy.RETAIN
 
@@ -115,18 +117,18 @@ class MlflowExperiment(Schema):
 
     id: Annotated[str, Field(max_length=64, description="MLflow's id.")]
     name: Annotated[str, Field(max_length=256, description="Its name in MLflow: namespace/name.")]
-    url: Annotated[str, Field(max_length=2048, description="Where to look at it.")]
+    url: Annotated[str, Field(max_length=2048, description="Its page in MLflow.")]
 
 
 class Artifacts(Schema):
-    """What lies in S3, looked at every resync."""
+    """The objects in S3, counted at every resync."""
 
     uri: Annotated[str, Field(max_length=1024, description="The experiment's prefix.")]
     objects: Annotated[
         int,
         Field(
             ge=0,
-            description="How many objects lie below it.",
+            description="Number of objects below it.",
             json_schema_extra={"format": "int64"},
         ),
     ] = 0
@@ -134,23 +136,22 @@ class Artifacts(Schema):
         int, Field(ge=0, description="Their size in bytes.", json_schema_extra={"format": "int64"})
     ] = 0
     at_least: Annotated[
-        bool | None, Field(description="There are more: counting ended after a million objects.")
+        bool | None,
+        Field(description="True: counting stopped after a million objects, and there are more."),
     ] = None
 
 
 class RunCounts(Schema):
-    """How many MLflow runs are in which state: of the newest 1000, or of fewer where MLflow's
-    answers are very large.
-    """
+    """MLflow runs by state, among the newest 1000, or fewer if MLflow's answers are very large."""
 
     running: Annotated[int, Field(ge=0, description="Running or scheduled.")] = 0
-    finished: Annotated[int, Field(ge=0, description="Finished well.")] = 0
+    finished: Annotated[int, Field(ge=0, description="Finished successfully.")] = 0
     failed: Annotated[int, Field(ge=0, description="Failed or killed.")] = 0
     deleted: Annotated[
-        int, Field(ge=0, description="Soft-deleted: they can be restored until they are purged.")
+        int, Field(ge=0, description="Soft-deleted; they can be restored until they are purged.")
     ] = 0
     at_least: Annotated[
-        bool | None, Field(description="There are more runs than were counted.")
+        bool | None, Field(description="True: there are more runs than were counted.")
     ] = None
 
 
@@ -166,18 +167,18 @@ class BestRun(Schema):
 
 
 class ExperimentStatus(Status):
-    """What is there."""
+    """Observed state of an experiment."""
 
     mlflow: Annotated[MlflowExperiment | None, Field(description="The experiment in MLflow.")] = (
         None
     )
-    artifacts: Annotated[Artifacts | None, Field(description="What lies in S3.")] = None
-    runs: Annotated[RunCounts | None, Field(description="How many runs are in which state.")] = None
+    artifacts: Annotated[Artifacts | None, Field(description="Its objects in S3.")] = None
+    runs: Annotated[RunCounts | None, Field(description="MLflow runs by state.")] = None
     best_run: Annotated[BestRun | None, Field(description="The best run by spec.objective.")] = None
 
 
 class Experiment(Resource[ExperimentSpec, ExperimentStatus]):
-    """An experiment in MLflow, its prefix in S3, and what is kept of its runs."""
+    """An experiment in MLflow, its prefix in S3, and the retention of its runs."""
 
     KIND: ClassVar[str] = "Experiment"
     PLURAL: ClassVar[str] = "experiments"

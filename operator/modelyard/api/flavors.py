@@ -1,8 +1,7 @@
-"""Which models are data: their MLflow flavour is one that is loaded without running code of the
-model's own.
+"""Which models are plain data, so that loading them runs no code of their own.
 
-The model server and the client ask the same question before they load anything. Standard library
-only, for pods import it. Reading an MLmodel file and loading a model do not belong here.
+The model server and the client check this before they load a model. Standard library only, because
+pods import it.
 """
 
 from collections.abc import Collection, Mapping
@@ -11,16 +10,16 @@ from typing import Any, NamedTuple
 __all__ = ["MLMODEL", "XGBOOST_CLASSES", "why_code"]
 
 MLMODEL = "MLmodel"
-"""The file that says what a model is."""
+"""The file that describes a model."""
 
 
 class _Flavor(NamedTuple):
-    """A flavour that the runtime image has and whose files are data.
+    """A flavour that the runtime image supports and whose files are plain data.
 
     Attributes:
-        loader: The module that MLflow loads it with.
-        classes: What `model_class` may name; MLflow calls whatever stands there.
-        default: The class if nothing stands there.
+        loader: The module with which MLflow loads it.
+        classes: Allowed values of `model_class`; MLflow calls any name there.
+        default: The class if `model_class` is missing.
 
     """
 
@@ -40,17 +39,17 @@ _ESTIMATORS = (
     "XGBRFRegressor",
 )
 XGBOOST_CLASSES = frozenset({_BOOSTER, *(f"xgboost.sklearn.{name}" for name in _ESTIMATORS)})
-# Scikit-learn's formats are pickles, and of skops the model itself names the types to be trusted.
-# What is not named here is taken for code: so a new flavour of MLflow's is, until somebody has read
-# its loader.
+# Scikit-learn's formats are pickles, and with skops the model itself names the types to be trusted.
+# A flavour that is not listed here counts as code, such as a new one of MLflow's, until its loader
+# has been reviewed.
 _DATA_ONLY = {"xgboost": _Flavor("mlflow.xgboost", XGBOOST_CLASSES, _BOOSTER)}
 
 
 def why_code(flavors: Mapping[str, Mapping[str, Any]], files: Collection[str]) -> str:
-    """Say why loading a model may run code that came with it; empty: the model is data.
+    """Return why loading a model may run code that it contains; empty if it is plain data.
 
     Args:
-        flavors: As the MLmodel file at the tree's root has them.
+        flavors: The flavours in the MLmodel file at the tree's root.
         files: The paths of all files of the tree.
 
     """
@@ -97,5 +96,5 @@ def _why(
 
 
 def _is_mlmodel(path: str) -> bool:
-    """Tell whether a loader would find the file under that name; some file systems ignore case."""
+    """Tell whether a loader would find the file as MLmodel; some file systems ignore case."""
     return path.rpartition("/")[2].casefold() == MLMODEL.casefold()

@@ -1,4 +1,4 @@
-"""Freezes: times in which no version takes a stage, of one model and of a whole cluster."""
+"""Freeze windows of a model and of the whole cluster, in which no version is promoted."""
 
 import json
 import re
@@ -8,32 +8,32 @@ from typing import Annotated
 
 from pydantic import AfterValidator, AwareDatetime, Field, ValidationError
 
-from modelyard.api.base import Duration, Schema
-from modelyard.api.gates import StageName
-from modelyard.api.rules import listed, rule, rules
+from modelyard.api.base import Duration, Schema, StageName
+from modelyard.api.rules import list_type, rule, rules
 
 __all__ = ["CALENDAR_KEY", "FREEZES", "Calendar", "Freeze", "Stop", "parse_calendar"]
 
 FREEZES = 16
-"""How many freezes a calendar has."""
+"""Greatest number of freeze windows of a model."""
 CALENDAR_KEY = "calendar.json"
-"""The key of the ConfigMap that has the cluster's calendar."""
+"""Key of the cluster's calendar in its ConfigMap."""
 _WINDOWS, _SIZE = 64, 65_536
 _DURATION = "^([0-9]{1,4}[smh]|[0-9]{1,3}d)$"
 _FIRST, _LAST = 1900, datetime(3000, 1, 1, tzinfo=UTC)
-"""Years that a calendar can be counted with on both sides."""
+"""Bounds within which a `datetime` can be added to and subtracted from."""
 _FIELD = "[*0-9A-Za-z#]+(-[0-9A-Za-z]+)?(/[0-9]+)?"
 _SCHEDULE = f"^{_FIELD}(,{_FIELD})*( +{_FIELD}(,{_FIELD})*){{4}}$"
 
 
 class Freeze(Schema):
-    """A time that comes again and again, in which no version takes a stage."""
+    """A recurring window in which no version is promoted."""
 
     schedule: Annotated[
         str,
         Field(
             max_length=100,
-            description='When it begins, as five fields of cron: "0 18 * * 5" is Fridays at 18:00.',
+            description='When the window begins, as five fields of cron: "0 18 * * 5" is Fridays'
+            " at 18:00.",
             json_schema_extra=rules(
                 rule(
                     f"self.matches('{_SCHEDULE}')",
@@ -46,8 +46,8 @@ class Freeze(Schema):
     duration: Annotated[
         Duration,
         Field(
-            description="How long it lasts from then, in hours that pass: 62h from Friday 18:00 is"
-            " Monday 08:00, or 09:00 where the clocks are set forward in between.",
+            description="Length of the window in elapsed time: 62h from Friday 18:00 end on"
+            " Monday at 08:00, or at 09:00 if the clocks are set forward in between.",
             json_schema_extra=rules(
                 rule("!self.matches('^0+[smhd]$')", "write a duration above zero, such as 62h"),
                 rule(
@@ -61,11 +61,12 @@ class Freeze(Schema):
         str,
         Field(
             max_length=64,
-            description="Time zone of the schedule, as the IANA database names it, such as"
+            description="Time zone of the schedule, by its name in the IANA database, such as"
             " Europe/Berlin.",
             json_schema_extra=rules(
                 rule(
-                    # Of a zone that it does not know CEL says so by an error, which is a refusal.
+                    # For a zone that it does not know, CEL returns an error, and the API server
+                    # refuses the object.
                     "self.matches('^[A-Za-z][A-Za-z0-9_+/-]*$') &&"
                     " timestamp('2000-01-01T00:00:00Z').getFullYear(self) > 0",
                     "write a time zone of the IANA database, such as Europe/Berlin",
@@ -77,31 +78,31 @@ class Freeze(Schema):
         tuple[StageName, ...],
         Field(
             max_length=16,
-            description="The stages that it is for; all of them if absent.",
-            json_schema_extra=listed(),
+            description="The stages to which it applies. Absent: all.",
+            json_schema_extra=list_type(),
         ),
     ] = ()
     reason: Annotated[
         str,
         Field(
-            min_length=1, max_length=100, description="Why, as the status says it, such as weekend."
+            min_length=1,
+            max_length=100,
+            description="Why, as shown in the status, such as weekend.",
         ),
     ]
 
     def concerns(self, stage: str) -> bool:
-        """Tell whether it is for a stage."""
+        """Tell whether it applies to a stage."""
         return not self.stages or stage in self.stages
 
 
 def _sooner(moment: datetime) -> datetime:
-    """Return the moment in UTC; one that is too late for a calendar to add to is the last that
-    is not.
-    """
+    """Return a time in UTC, or `_LAST` if it is outside the range that can be calculated with."""
     return moment.astimezone(UTC) if _FIRST < moment.year < _LAST.year else _LAST
 
 
 class Stop(Schema):
-    """No version takes any stage of the cluster."""
+    """A stop of all promotions in the cluster."""
 
     model_config = Schema.model_config | {"extra": "forbid"}
 
@@ -110,20 +111,18 @@ class Stop(Schema):
         Field(
             min_length=1,
             max_length=100,
-            description="Why, as the status says it, such as incident 4711.",
+            description="Why, as shown in the status, such as incident 4711.",
         ),
     ]
-    until: Annotated[
-        AwareDatetime, AfterValidator(_sooner), Field(description="When it ends by itself.")
-    ]
+    until: Annotated[AwareDatetime, AfterValidator(_sooner), Field(description="When it ends.")]
 
-    def holds(self, now: datetime) -> bool:
+    def is_active(self, now: datetime) -> bool:
         """Tell whether it is in force."""
         return now < self.until
 
 
 class Calendar(Schema):
-    """The freezes of a whole cluster, as its administrator wrote them into the chart's values."""
+    """The cluster's freeze windows and stop, from the chart's values."""
 
     model_config = Schema.model_config | {"extra": "forbid"}
 
@@ -134,10 +133,10 @@ class Calendar(Schema):
 def parse_calendar(data: Mapping[str, str]) -> Calendar:
     """Read the ConfigMap with the cluster's calendar.
 
-    Whatever it says that is not understood is no freeze less, but an error.
+    Anything in it that cannot be read is an error, so that no freeze is ignored by mistake.
 
     Args:
-        data: Its data.
+        data: The ConfigMap's data.
 
     Raises:
         ValueError: It cannot be read; the message says where.

@@ -1,5 +1,5 @@
-"""What happened to a model's stages: the entries of `status.history`, and the chain of their
-copies in S3 (decision 0034).
+"""The history of a model's stages: entries of `status.history`, and the chain of their copies in S3
+(decision 0034).
 """
 
 from datetime import datetime
@@ -30,7 +30,7 @@ NAMES = 94
 USER = 64
 """Characters of `requestedBy`."""
 RUNTIME_IMAGE = 256
-"""Characters of an image of the model server: up to 99 of them are in a status (decision 0014)."""
+"""Greatest length of an image's name in characters: a status holds up to 99 (decision 0014)."""
 _Names = Annotated[str, cut(NAMES), Field(max_length=NAMES)]
 _User = Annotated[str, cut(USER), Field(max_length=USER)]
 CHAIN_DIGEST = 71
@@ -38,23 +38,23 @@ CHAIN_DIGEST = 71
 
 
 class ModelRuntime(Schema):
-    """What a version is served with."""
+    """The image and pod template that serve a version."""
 
     image: Annotated[str, Field(max_length=RUNTIME_IMAGE, description="Image of the model server.")]
     revision: Annotated[
         int,
         Field(
             ge=0,
-            description="Number of the pod's shape; the operator raises it when its meaning"
-            " changes.",
+            description="Revision of the pod template; a release of the operator that changes the"
+            " template raises it.",
         ),
     ]
     identity: Annotated[
         str,
         Field(
             max_length=8,
-            description="Eight hex digits of version, digest, image and revision; a label of the"
-            " serving objects.",
+            description="Eight hex digits of a hash of version, digest, image and revision; a"
+            " label of the serving objects.",
         ),
     ]
 
@@ -64,38 +64,40 @@ class Outcome(StrEnum):
 
     PROMOTED = "Promoted"
     ROLLED_BACK = "RolledBack"
-    """The version had held the stage before."""
+    """The version had been effective in the stage before."""
     REFRESHED = "Refreshed"
     """The same version, with another runtime."""
     CLEARED = "Cleared"
     """No version is effective now."""
     OVERRIDDEN = "Overridden"
-    """An override put the version there, without gates."""
+    """An override promoted the version, without gates."""
     AUTO_PROMOTED = "AutoPromoted"
-    """The stage took the version because it is the newest that passes its gates."""
+    """`autoPromote` promoted the version."""
     OVERRIDE_ENDED = "OverrideEnded"
-    """An override has ended, or was removed; the version that it put there is still serving."""
+    """An override ended or was removed; the version that it promoted is still serving."""
     REJECTED = "Rejected"
-    """The stage did not take the version."""
+    """The stage rejected the version."""
     ABORTED = "Aborted"
-    """The version was given up before it was effective: the spec asks for something else."""
+    """The promotion was cancelled because the spec changed."""
 
     @property
     def took_effect(self) -> bool:
-        """Whether another version, another runtime, or none became effective."""
+        """Whether the stage changed: another version, another runtime, or none is effective."""
         return self not in {Outcome.OVERRIDE_ENDED, Outcome.REJECTED, Outcome.ABORTED}
 
 
 class HistoryEntry(Schema):
-    """One change of a stage, or one that did not come about.
+    """One change of a stage, or an attempt that was rejected or aborted.
 
-    Its JSON is what is stored in S3: a field that is added is absent where it has no value, so that
-    an older entry keeps its bytes.
+    Its JSON is what is stored in S3: a field that a release adds is absent if it has no value, so
+    that older entries keep their bytes.
     """
 
     time: Annotated[
         datetime,
-        Field(description="When it ended; of a version that became effective: since when it was."),
+        Field(
+            description="When the change ended; for a version that became effective, when it did."
+        ),
     ]
     stage: Annotated[str, Field(max_length=30, description="The stage.")]
     from_: Annotated[
@@ -108,52 +110,58 @@ class HistoryEntry(Schema):
     to: Annotated[
         Name | None,
         Field(
-            description="The version that became effective; absent if the stage was cleared. Of"
-            " Rejected and Aborted: the version that did not. Of OverrideEnded: the version"
-            " that is still serving."
+            description="The version that became effective; absent if the stage was cleared. For"
+            " Rejected and Aborted: the version that did not become effective. For OverrideEnded:"
+            " the version that is still serving."
         ),
     ] = None
     digest: Annotated[
         str | None, Field(max_length=71, description="Digest of the artifact tree of `to`.")
     ] = None
-    runtime: Annotated[ModelRuntime | None, Field(description="What serves `to`.")] = None
+    runtime: Annotated[ModelRuntime | None, Field(description="The runtime that serves `to`.")] = (
+        None
+    )
     outcome: Annotated[
         Outcome,
         Field(
-            description="Promoted; RolledBack: the version had held the stage before; Refreshed:"
-            " the same version with another runtime; Cleared: no version is effective."
-            " Overridden: an override put the version there, without gates; OverrideEnded: it"
-            " has ended. AutoPromoted: the stage took the newest version. Rejected: the stage"
-            " did not take the version. Aborted: it was given up because the spec asks for"
-            " something else."
+            description="Promoted. RolledBack: to a version that had been effective before."
+            " Refreshed: the same version with another runtime. Cleared: no version is effective."
+            " Overridden: promoted by an override, without gates. OverrideEnded: the override"
+            " ended. AutoPromoted: promoted by autoPromote. Rejected: the stage rejected the"
+            " version. Aborted: cancelled because the spec changed."
         ),
     ]
     duration_seconds: Annotated[
         int | None,
-        Field(ge=0, le=999_999_999, description="Seconds from the change of the spec until then."),
+        Field(ge=0, le=999_999_999, description="Seconds from the change of the spec to `time`."),
     ] = None
     reason: Annotated[
         str | None,
         Field(
             max_length=WHY,
             description="Why, as the user who changed the stage wrote it: `reason` of the stage,"
-            " or of its override. Of Rejected: why the stage did not take the version.",
+            " or of its override. For Rejected: why the stage rejected the version.",
         ),
     ] = None
     requested_by: Annotated[
         _User | None,
-        Field(description="Who asked for it: `requestedBy` of the stage, its first 64 characters."),
+        Field(
+            description="The user who asked for it: the first 64 characters of the stage's"
+            " `requestedBy`."
+        ),
     ] = None
-    approved_by: Annotated[_Names | None, Field(description="Whose approvals counted.")] = None
+    approved_by: Annotated[_Names | None, Field(description="Users whose approvals counted.")] = (
+        None
+    )
     gates: Annotated[
-        _Names | None, Field(description="What the gates said, such as quality Pass.")
+        _Names | None, Field(description="Verdicts of the gates, such as quality Pass.")
     ] = None
     record: Annotated[
         int | None,
         Field(
             ge=1,
             le=999_999_999_999,
-            description="Its number in the record in S3; absent in entries of earlier releases.",
+            description="Its number in the record in S3; absent in entries from earlier releases.",
         ),
     ] = None
 
@@ -161,30 +169,31 @@ class HistoryEntry(Schema):
 class RecordedEntry(Schema):
     """An entry of the record in S3."""
 
-    number: Annotated[int, Field(ge=0, description="Its number; 0: there is none.")]
+    number: Annotated[int, Field(ge=0, description="Its number; 0 if there is none.")]
     digest: Annotated[
         str | None, Field(max_length=CHAIN_DIGEST, description="SHA-256 of its object.")
     ] = None
 
 
 class RecordStatus(Schema):
-    """The record of a model's history in S3: which entries it has, and which are still to be
-    stored.
-    """
+    """State of the history's record in S3: the newest entry, and the newest one that is stored."""
 
-    number: Annotated[int, Field(ge=0, description="Number of the newest entry; 0: there is none.")]
+    number: Annotated[
+        int, Field(ge=0, description="Number of the newest entry; 0 if there is none.")
+    ]
     digest: Annotated[
         str | None,
         Field(
             max_length=CHAIN_DIGEST,
-            description="SHA-256 of its object, which holds the digest of the one before.",
+            description="SHA-256 of its object, which contains the digest of the one before.",
         ),
     ] = None
     stored: Annotated[
-        RecordedEntry | None, Field(description="The newest entry that S3 has; absent: none.")
+        RecordedEntry | None,
+        Field(description="The newest entry that is stored in S3; absent if none is."),
     ] = None
 
     @property
     def pending(self) -> int:
-        """How many entries are still to be stored."""
+        """Number of entries that are not stored yet."""
         return max(0, self.number - (self.stored.number if self.stored is not None else 0))

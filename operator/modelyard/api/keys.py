@@ -1,9 +1,7 @@
-"""Keys that MLflow takes: names of parameters, metrics and tags, for admission, operator and pods
-alike.
+"""Keys that MLflow accepts: names of parameters, metrics and tags. For CRDs, operator and pods.
 
-Standard library only, for pods import it; the same in CEL is in `api.rules`. The rule is MLflow's
-own (`mlflow/utils/validation.py`): it may write a key as the name of a file, so a key is also a
-path.
+Standard library only, because pods import it; `api.rules` has the same in CEL. The rule is from
+`mlflow/utils/validation.py`: MLflow may use a key as a file name, so a key must also be a path.
 """
 
 import posixpath
@@ -26,11 +24,11 @@ PATH_ADVICE = (
 _KEY = re.compile(r"[\w./: -]+")
 _OTHER = re.compile(r"[^\w./: -]")
 _CUT = re.compile(r"/\.{0,2}\Z")
-"""What a cut may leave of a last part that is no file's name."""
+"""A truncated last segment that is not a file name."""
 
 
 def bad_key(keys: Iterable[str]) -> str | None:
-    """Return the first key that MLflow would refuse, with what it takes; None when it takes all."""
+    """Return why MLflow would refuse the first bad key, and what it accepts, or None."""
     for key in keys:
         if len(key) > KEY_LIMIT or not _KEY.fullmatch(key):
             return f"{key[:KEY_LIMIT]!r}: {CHARACTERS_ADVICE}"
@@ -40,7 +38,7 @@ def bad_key(keys: Iterable[str]) -> str | None:
 
 
 def fitting(name: str) -> str:
-    """Return a metric's name as MLflow takes it: `error_at_0.7` for `error@0.7`."""
+    """Return a metric's name in a form that MLflow accepts: `error_at_0.7` for `error@0.7`."""
     plain = _OTHER.sub("_", name.replace("@", "_at_"))
     parts = ["_" if part in {".", ".."} else part for part in plain.split("/") if part]
     joined = _CUT.sub("", "/".join(parts)[:KEY_LIMIT])

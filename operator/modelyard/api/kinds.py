@@ -1,6 +1,4 @@
-"""The kinds of the API: what each is called, listed and explained by, and how its objects are
-named.
-"""
+"""The table of modelyard's kinds: names, printer columns, reasons, and rules for objects' names."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -33,14 +31,15 @@ class Kind:
 
     Attributes:
         resource: The model.
-        reasons: The reasons that its conditions give, besides the engine's (`api.conditions`).
-        conditions: What each condition means that only this kind has, by type.
+        reasons: The reasons of its conditions, in addition to the engine's (`api.conditions`).
+        conditions: The meaning of each condition that only this kind has, by type.
         short: Its short name.
-        names: A regular expression (RE2) that the whole name of an object matches.
-        longest: The longest name; derived names (`kube.names`) then fit without being shortened.
-        advice: The message to a user whose object has another name.
-        columns: The columns of `kubectl get`, in their order.
-        selectable: Fields that `--field-selector` may name.
+        names: A regular expression (RE2) that an object's whole name must match.
+        longest: Greatest length of a name, for which derived names (`kube.names`) are not
+            shortened.
+        advice: The message for an object with an invalid name.
+        columns: The columns of `kubectl get`, in order.
+        selectable: Fields that `--field-selector` supports.
 
     """
 
@@ -59,7 +58,9 @@ _LABEL = "[a-z0-9]([-a-z0-9]*[a-z0-9])?"
 _SERVICE = "[a-z]([-a-z0-9]*[a-z0-9])?"
 
 READY = Column(
-    "Ready", '.status.conditions[?(@.type=="Ready")].status', "Whether all is as the spec asks."
+    "Ready",
+    '.status.conditions[?(@.type=="Ready")].status',
+    "Whether the object is as its spec asks.",
 )
 REASON = Column(
     "Reason",
@@ -72,7 +73,9 @@ MESSAGE = Column(
     "Why, and what to do next.",
     wide=True,
 )
-AGE = Column("Age", ".metadata.creationTimestamp", "Time since the object was made.", type="date")
+AGE = Column(
+    "Age", ".metadata.creationTimestamp", "Time since the object was created.", type="date"
+)
 
 KINDS = (
     Kind(
@@ -88,13 +91,16 @@ KINDS = (
             READY,
             REASON,
             Column(
-                "Runs", ".status.runs.finished", "MLflow runs that finished well.", type="integer"
+                "Runs",
+                ".status.runs.finished",
+                "MLflow runs that finished successfully.",
+                type="integer",
             ),
-            Column("Best", ".status.bestRun.value", "The best value of the objective's metric."),
+            Column("Best", ".status.bestRun.value", "Best value of the objective's metric."),
             Column(
                 "Best Run",
                 ".status.bestRun.trainingRun",
-                "The TrainingRun that reached it.",
+                "The TrainingRun that reached this value.",
                 wide=True,
             ),
             Column("MLflow", ".status.mlflow.name", "Its name in MLflow.", wide=True),
@@ -106,11 +112,11 @@ KINDS = (
         TrainingRun,
         reasons=TrainingReason,
         conditions={
-            "Succeeded": "Training itself ended well. False: it failed for good. Absent while"
-            " neither is known.",
-            "Interrupted": "The pod was ended from outside and exited with 0: the attempt trains"
-            " again. Absent otherwise.",
-            "Silent": "A run that trains outside of the cluster has had no heartbeat for a minute."
+            "Succeeded": "Training succeeded. False: it failed and is not repeated. Absent while"
+            " it is undecided.",
+            "Interrupted": "The pod was terminated and exited with 0, so the attempt is repeated."
+            " Absent otherwise.",
+            "Silent": "A run that trains outside the cluster has sent no heartbeat for a minute."
             " Absent otherwise.",
         },
         short="mlrun",
@@ -120,22 +126,24 @@ KINDS = (
         " fraud-003: its Jobs are named after it",
         columns=(
             Column("Experiment", ".spec.experiment", "The Experiment that it belongs to."),
-            Column(
-                "Attempt", ".status.attempt", "The attempt that runs or ran last.", type="integer"
-            ),
+            Column("Attempt", ".status.attempt", "The current or latest attempt.", type="integer"),
             READY,
             REASON,
             Column(
                 "Progress",
                 ".status.progress.percent",
-                "How much is done, in percent.",
+                "Percentage that is done.",
                 type="integer",
             ),
-            Column("Model", ".status.registered.model", "The RegisteredModel that took its model."),
+            Column(
+                "Model",
+                ".status.registered.model",
+                "The RegisteredModel in which its model is registered.",
+            ),
             Column(
                 "Version",
                 ".status.registered.version",
-                "The version that its model became.",
+                "The version as which its model is registered.",
                 wide=True,
             ),
             Column("Run", ".status.mlflow.runId", "MLflow's run id.", wide=True),
@@ -148,7 +156,7 @@ KINDS = (
         RegisteredModel,
         reasons=ModelReason,
         conditions={
-            "Synced": "MLflow's stages, aliases and tags agree with what the status says.",
+            "Synced": "MLflow's stages, aliases and tags agree with the status.",
             "Verified": "The effective versions of the stages with `reverify` pass their gates."
             " Absent where no stage has it.",
         },
@@ -159,16 +167,16 @@ KINDS = (
         " letters, digits and dashes, such as fraud: the Service of each stage is named"
         " <model>-<stage>",
         columns=(
-            Column("Stages", ".status.summary", "Stages and the versions that hold them."),
+            Column("Stages", ".status.summary", "Stages and their effective versions."),
             Column(
                 "Production",
                 ".status.stages.production.version",
-                "The version that holds production.",
+                "The effective version of the stage production.",
             ),
             Column(
                 "Pods",
                 ".status.stages.production.readyReplicas",
-                "Pods that answer for production.",
+                "Ready pods of the stage production.",
                 type="integer",
             ),
             READY,
@@ -176,13 +184,14 @@ KINDS = (
             Column(
                 "Verified",
                 '.status.conditions[?(@.type=="Verified")].status',
-                "Whether what serves passed its gates when they were asked again.",
+                "Whether the effective versions passed their gates when these were evaluated"
+                " again.",
                 wide=True,
             ),
             Column(
                 "URL",
                 ".status.stages.production.url",
-                "Where production answers, in the cluster.",
+                "URL of the stage production inside the cluster.",
                 wide=True,
             ),
             Column("MLflow", ".status.mlflowName", "Its name in MLflow.", wide=True),
@@ -201,19 +210,20 @@ KINDS = (
         " as fraud-production-v3-bob",
         columns=(
             Column("Model", ".spec.model", "The RegisteredModel."),
-            Column("Stage", ".spec.stage", "The stage that the version is to take."),
+            Column("Stage", ".spec.stage", "The stage to which the version is to be promoted."),
             Column("Version", ".spec.version", "The version."),
             Column("Decision", ".spec.decision", "Approve or Reject."),
-            Column("Approver", ".spec.approver", "Who says so."),
+            Column("Approver", ".spec.approver", "The user who decides."),
             READY,
             REASON,
-            Column("Gate", ".spec.gate", "The gate, if it names one.", wide=True),
-            Column("Expires", ".status.expireTime", "When it stops counting.", wide=True),
+            Column("Gate", ".spec.gate", "The gate, if one is named.", wide=True),
+            Column("Expires", ".status.expireTime", "When the approval stops counting.", wide=True),
             MESSAGE,
             AGE,
         ),
     ),
 )
-"""Every kind of the API. The CustomResourceDefinitions, the generated pages, the operator's rights
-and paths, and the client's names come from here; a new kind is one entry, a package and a line in
-`compose`."""
+"""All kinds. CustomResourceDefinitions, generated pages, the operator's rights and paths, and the
+client's names are derived from this table. A new kind is one entry here, a package and a line in
+`compose`.
+"""

@@ -1,6 +1,4 @@
-"""The texts that stand for a missing value in a CSV file, for the trainer, the model server and
-the client alike.
-"""
+"""Texts that mean a missing value in a CSV file, for trainer, model server and client."""
 
 __all__ = ["MISSING_TEXTS"]
 
@@ -20,4 +18,4 @@ MISSING_TEXTS = frozenset(
     }
     | {"N/A", "NA", "NULL", "NaN", "None", "n/a", "nan", "null"}
 )
-"""What pandas' `read_csv` takes for one: the trainer reads with it."""
+"""The texts that pandas' `read_csv`, with which the trainer reads, treats as missing."""

@@ -1,7 +1,6 @@
-"""The MLmodel file, as far as it may be trusted: plain data, read safely, nothing in it is ever
-run.
+"""Read an MLmodel file safely, as plain data; nothing in it is executed.
 
-Loading a model does not belong here, nor anywhere in the operator.
+The operator never loads a model.
 """
 
 import json
@@ -15,14 +14,14 @@ from modelyard.api.text import printable
 __all__ = ["MLMODEL_LIMIT", "Column", "MLModel", "Signature", "read_mlmodel", "read_signature"]
 
 MLMODEL_LIMIT = 1024 * 1024
-"""Bytes of MLmodel that are read; a signature of some thousand columns fits."""
+"""Greatest size of an MLmodel file in bytes; a signature of several thousand columns fits."""
 
 _SHOWN_COLUMNS = 6
 _INPUTS, _OUTPUTS = 128, 52
-"""Characters of the two sides of a signature in short; a status has room for 184 in all."""
+"""Characters of the two sides of a shortened signature; a status has room for 184 in total."""
 _DEPTH, _EVENTS = 32, 20_000
-"""A real MLmodel has a depth of five and some hundred events; parsers take minutes over a
-hostile one.
+"""Limits of depth and events. A real MLmodel has a depth of five and a few hundred events; parsing
+a hostile one could take minutes.
 """
 
 _LOADER = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
@@ -31,13 +30,13 @@ _NO_KEY = object()
 
 @dataclass(frozen=True)
 class MLModel:
-    """What an MLmodel file says.
+    """The content of an MLmodel file.
 
     Attributes:
-        flavor: The model's own flavour, such as `xgboost`; `python_function` when it has no other;
-            empty when the file is malformed.
-        signature: Inputs and outputs in short: `feature_00: double, ... (20) -> long`; empty when
-            it has none.
+        flavor: The model's own flavour, such as `xgboost`; `python_function` if it has no other;
+            empty if the file is malformed.
+        signature: Inputs and outputs, shortened: `feature_00: double, ... (20) -> long`; empty if
+            there are none.
 
     """
 
@@ -50,11 +49,11 @@ class Column:
     """One column, or tensor, of a signature.
 
     Attributes:
-        name: Its name, whole and as it is written there, or `column 0` by its position.
-        type: MLflow's type, such as `double` or `tensor(float64)`, with what is nested in it as
-            JSON; whole.
+        name: Its full name, or `column 0` by position.
+        type: Its full MLflow type, such as `double` or `tensor(float64)`, with nested types as
+            JSON.
         shape: Sizes of a tensor; -1 is any.
-        required: Whether a request must have it.
+        required: Whether a request must contain it.
 
     """
 
@@ -66,14 +65,14 @@ class Column:
 
 @dataclass(frozen=True)
 class Signature:
-    """What a model takes and answers, whole."""
+    """The inputs and outputs of a model, in full."""
 
     inputs: tuple[Column, ...]
     outputs: tuple[Column, ...]
 
 
 def read_mlmodel(text: bytes) -> MLModel:
-    """Read an MLmodel file; a malformed one says nothing."""
+    """Read an MLmodel file; the result for a malformed one is empty."""
     try:
         content = _document(text)
     except (yaml.YAMLError, ValueError):
@@ -94,7 +93,7 @@ def read_mlmodel(text: bytes) -> MLModel:
 
 
 def read_signature(text: bytes) -> Signature | None:
-    """Read the signature of an MLmodel file; None when it has none that can be read."""
+    """Read the signature of an MLmodel file; None if it has none or an unreadable one."""
     try:
         content = _document(text)
     except (yaml.YAMLError, ValueError):
@@ -118,9 +117,7 @@ def _columns(text: Any) -> tuple[Column, ...]:
 
 
 def _whole(number: int, column: dict[str, Any]) -> Column:
-    """Return a column whole. One without a name, of a tensor or an unnamed DataFrame, has its
-    position.
-    """
+    """Return a column in full; one without a name is named by its position."""
     name = column.get("name")
     spec = column.get("tensor-spec")
     if isinstance(spec, dict):
@@ -142,21 +139,20 @@ def _whole(number: int, column: dict[str, Any]) -> Column:
 
 
 def _document(text: bytes) -> Any:
-    """Read the first document as maps, lists and texts: no tag is heeded, no text becomes anything
-    else.
+    """Read the first document as maps, lists and texts: tags are ignored, texts are not converted.
 
     Raises:
-        yaml.YAMLError: It is no YAML.
-        ValueError: It is too deep, or too much.
+        yaml.YAMLError: The text is not YAML.
+        ValueError: The document is too deep or too long.
 
     """
     anchors: dict[str | None, Any] = {}
     within: list[
         tuple[Any, list[Any]]
-    ] = []  # the containers that are open, each with the key that waits for its value
+    ] = []  # open containers, each with the key whose value follows
     for count, event in enumerate(yaml.parse(text, Loader=_LOADER)):
         if count > _EVENTS or len(within) > _DEPTH:
-            raise ValueError("no MLmodel is that deep or that long")
+            raise ValueError("the document is too deep or too long for an MLmodel file")
         if isinstance(event, yaml.CollectionEndEvent):
             root, _ = within.pop()
             if not within:
@@ -173,9 +169,7 @@ def _document(text: bytes) -> Any:
 
 
 def _value(event: Any, anchors: dict[str | None, Any]) -> Any:
-    """What a node begins with; an alias is what its anchor stands for, the thing itself and no
-    copy.
-    """
+    """Return the initial value of a node; an alias is the same object as its anchor, not a copy."""
     if isinstance(event, yaml.AliasEvent):
         return anchors.get(event.anchor)
     value: Any = (
@@ -219,10 +213,10 @@ def _column(column: dict[str, Any]) -> str:
         if isinstance(spec, dict)
         else str(column.get("type"))
     )
-    name = column.get("name")  # a number, of a DataFrame without names
+    name = column.get("name")  # a number, for a DataFrame without column names
     return kind if name in (None, "") else f"{name}: {kind}"
 
 
 def _shown(text: str, limit: int) -> str:
-    """Cut it, and drop what no reader can see and no database takes."""
+    """Cut a text, and drop invisible characters, which databases do not accept."""
     return printable(text[:limit])

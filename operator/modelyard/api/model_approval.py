@@ -1,5 +1,5 @@
-"""ModelApproval: what one user, or one system, says of a version for a stage. Which of them
-count is `api.approvals`'.
+"""ModelApproval: one user's or system's decision on a version for a stage. `api.approvals` decides
+which ones count.
 """
 
 from datetime import datetime
@@ -21,51 +21,51 @@ __all__ = [
 
 
 class ApprovalReason(StrEnum):
-    """Why a ModelApproval is or is not Ready. It is Ready when it counts for its gate, or did
-    when the version took the stage.
+    """Why a ModelApproval is or is not Ready. It is Ready when it counts for its gate, or counted
+    when the version became effective.
     """
 
     COUNTS = "Counts"
-    """It counts for its gate. A Reject counts until the version takes the stage."""
+    """It counts for its gate. A Reject counts until the version becomes effective."""
     EXPIRES_SOON = "ExpiresSoon"
     """It counts, and expires within the hour, or within a tenth of the gate's expireAfter if
     that is less.
     """
     EXPIRED = "Expired"
-    """It was created longer ago than the gate's expireAfter."""
+    """It is older than the gate's expireAfter."""
     NOT_ASKED_FOR = "NotAskedFor"
-    """The stage does not ask for this version now; it counts when the stage does."""
+    """The stage does not ask for this version now; the approval counts when it does."""
     EFFECTIVE = "Effective"
-    """The version holds the stage: the approval is the record of it."""
+    """The version is effective in the stage; the approval is kept as a record."""
     NO_SUCH_GATE = "NoSuchGate"
-    """The model, the stage or the gate does not exist, or the stage has several gates approvals
-    and none is named.
+    """The model, stage or gate does not exist, or the stage has several gates of kind approvals and
+    this names none.
     """
     OTHER_DIGEST = "OtherDigest"
-    """The version has another digest than the one that was approved."""
+    """The version has another digest than the approved one."""
     OWN_WORK = "OwnWork"
     """The approver asked for the version (requestedBy) or registered it (registeredBy)."""
     DUPLICATE = "Duplicate"
     """An older approval of the same approver counts already."""
     REQUEST_REFUSED = "RequestRefused"
-    """It is of no use, and Kubernetes refuses its deletion; the message says why."""
+    """It is no longer needed, and Kubernetes refuses its deletion; the message says why."""
 
 
 class Decision(StrEnum):
-    """What is said of the version."""
+    """The decision on the version."""
 
     APPROVE = "Approve"
     REJECT = "Reject"
 
 
 class ModelApprovalSpec(Schema):
-    """Who says what of which version. It is immutable."""
+    """A decision by one user on one version for one stage. It is immutable."""
 
     model_config = Schema.model_config | {
         "json_schema_extra": rules(
             rule(
                 "self == oldSelf",
-                "an approval is immutable: withdraw it (delete it), and create another one",
+                "an approval is immutable: delete it to withdraw it, and create another one",
             )
         )
     }
@@ -84,8 +84,7 @@ class ModelApprovalSpec(Schema):
     digest: Annotated[
         Digest,
         Field(
-            description="Digest of the version's artifact tree, as status.versions of the model"
-            " says."
+            description="Digest of the version's artifact tree, from status.versions of the model."
         ),
     ]
     gate: Annotated[
@@ -93,25 +92,27 @@ class ModelApprovalSpec(Schema):
         Field(
             max_length=30,
             pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$",
-            description="The gate that it is for, which takes the verb attest on"
-            " registeredmodels/<stage>/<gate>. Absent: the stage's gate approvals, which takes"
-            " the verb approve on registeredmodels/<stage>.",
+            description="The gate that the decision is for; requires the verb attest on"
+            " registeredmodels/<stage>/<gate>. Absent: the stage's gate approvals; requires the"
+            " verb approve on registeredmodels/<stage>.",
         ),
     ] = None
     decision: Annotated[
-        Decision, Field(description="Approve, or Reject: the version does not take the stage.")
+        Decision, Field(description="Approve, or Reject: the version is not promoted to the stage.")
     ]
     approver: Annotated[
-        UserName, Field(description="Who says so: the user who creates the object.")
+        UserName,
+        Field(description="The user who decides, which must be the user who creates the object."),
     ]
     evidence: Annotated[
-        str | None, Field(max_length=1024, description="Where it can be read why, such as a URL.")
+        str | None,
+        Field(max_length=1024, description="Where the reasons can be found, such as a URL."),
     ] = None
-    comment: Annotated[str | None, Field(max_length=1024, description="Why, in words.")] = None
+    comment: Annotated[str | None, Field(max_length=1024, description="Why, as free text.")] = None
 
 
 class ModelApprovalStatus(Status):
-    """Whether it counts."""
+    """Whether the approval counts."""
 
     expire_time: Annotated[
         datetime | None,

@@ -1,4 +1,4 @@
-"""Why a RegisteredModel is as it is: the reasons of its conditions."""
+"""The reasons of a RegisteredModel's conditions."""
 
 from enum import StrEnum
 
@@ -11,9 +11,9 @@ class ModelReason(StrEnum):
     """
 
     SERVING = "Serving"
-    """Every stage serves what the spec asks for, and MLflow agrees."""
+    """Every stage serves the version that its spec asks for, and MLflow agrees."""
     SCALED_TO_ZERO = "ScaledToZero"
-    """A stage has a version and, as its spec asks, no pods: nobody answers for it."""
+    """A stage has a version but, as its spec asks, no pods, so it answers no requests."""
     REGISTERED = "Registered"
     """The model is in MLflow; no stage has a version, so nothing is served."""
     REGISTERING = "Registering"
@@ -23,21 +23,21 @@ class ModelReason(StrEnum):
     automatically when it is.
     """
     VERSION_UNKNOWN = "VersionUnknown"
-    """A stage asks for a version that nothing declares."""
+    """A stage asks for a version that neither spec.versions nor a TrainingRun declares."""
     VERSION_INVALID = "VersionInvalid"
     """A version cannot be registered from its source; the message says why."""
     VERSION_HELD = "VersionHeld"
-    """The declaration that holds the name of a version is gone, and a stage asks for the name;
-    the message says how to free it.
+    """A stage asks for a version whose name is reserved by a declaration that no longer exists; the
+    message says how to free the name.
     """
     VERSION_TAKEN = "VersionTaken"
-    """spec.versions declares a version that was registered from another source; the registered
-    one stays as it is.
+    """spec.versions declares a version that was already registered from another source; the
+    registered one is kept.
     """
     ARTIFACT_MISSING = "ArtifactMissing"
     """The artifacts of a version are no longer in S3."""
     ARTIFACT_DIGEST_MISMATCH = "ArtifactDigestMismatch"
-    """The artifacts of a version are not those that were registered; no new pod serves them."""
+    """The artifacts of a version differ from those that were registered; no new pod serves them."""
     PROMOTING = "Promoting"
     """A candidate is starting next to the stable version, or is about to receive all traffic."""
     ROLLING_OUT = "RollingOut"
@@ -45,22 +45,22 @@ class ModelReason(StrEnum):
     the step waits for.
     """
     ROLLOUT_PAUSED = "RolloutPaused"
-    """The rollout is at a pause; the message says how a person has it continue."""
+    """The rollout is at a pause; the message says how to resume it."""
     ROLLOUT_FAILED = "RolloutFailed"
     """The analysis of the rollout rejected the version; the stable version is still serving. The
     message has the figures.
     """
     WAITING_FOR_STAGE = "WaitingForStage"
-    """A stage takes only versions that have held another stage (`from`), and this one has not
-    yet.
+    """A stage accepts only versions that were effective in another stage (`from`), and this one was
+    not yet.
     """
     GATES_PENDING = "GatesPending"
-    """A gate cannot be judged yet; the message names what it waits for. The stable version is
-    still serving.
+    """A gate has no verdict yet; the message names what it waits for. The stable version is still
+    serving.
     """
     APPROVAL_WANTED = "ApprovalWanted"
-    """A version has passed every gate but those that people or another system decide; the
-    message says what is missing.
+    """A version has passed all gates except those that people or another system decide; the message
+    says what is missing.
     """
     GATE_FAILED = "GateFailed"
     """A gate rejected the version; the stable version is still serving. The message has the
@@ -77,36 +77,37 @@ class ModelReason(StrEnum):
     FREEZE_INVALID = "FreezeInvalid"
     """A freeze cannot be read, so nothing is promoted; the message says which one and why."""
     OVERRIDE_ENDED = "OverrideEnded"
-    """An override has ended or was removed; what it put there is still serving, and the message
-    has the patch for either way on.
+    """An override ended or was removed, and its version is still serving. The message has the
+    patches to keep it or to go back.
     """
     ROLLED_BACK = "RolledBack"
-    """The version was worse after the switch than `rollback.automatic` allows, so the one before it
-    serves again. The message has the figures, and the patch that makes the spec agree."""
+    """The version was worse after the switch than `rollback.automatic` allows, so the previous
+    version was restored. The message has the figures, and the patch that makes the spec agree.
+    """
     WATCH_FAILED = "WatchFailed"
-    """The version is worse after the switch than `rollback.automatic` allows, and nothing can
-    come back in its place; it keeps serving.
+    """The version is worse after the switch than `rollback.automatic` allows, but there is no
+    version to restore; it keeps serving.
     """
     RECORD_PENDING = "RecordPending"
-    """Entries of the history are not in S3 yet, and the message says why; with 40 of them no
-    promotion starts. What serves stays.
+    """Entries of the history are not in S3 yet; the message says why. With 40 of them no promotion
+    starts. Serving continues.
     """
     RECORD_CONFLICT = "RecordConflict"
-    """Something else lies in S3 where an entry of the history belongs; the message says what to
-    do. What serves stays.
+    """Another object has the URI of an entry of the history in S3; the message says what to do.
+    Serving continues.
     """
     VERIFIED = "Verified"
-    """The gates were asked again about what is effective, and it passes them."""
+    """The effective version passed its gates when they were evaluated again."""
     VERIFICATION_FAILED = "VerificationFailed"
-    """A gate fails what is effective, which is still serving: it does not count for `soak` and
+    """The effective version fails a gate. It is still serving, but does not count for `soak` and
     `from`. The message has the figures.
     """
     NOT_VERIFIED_YET = "NotVerifiedYet"
-    """A stage has `reverify`, and its gates have not answered yet about what is effective, or
-    not for longer than `every`.
+    """A stage has `reverify`, and its gates have no verdict on the effective version yet, or none
+    within `every`.
     """
     NOTHING_TO_VERIFY = "NothingToVerify"
-    """A stage has `reverify`, and no gate that can be asked about what is effective."""
+    """A stage has `reverify`, but no gate that can be evaluated again."""
     SERVING_FAILED = "ServingFailed"
     """The candidate cannot be served; the stable version is still serving. The message says why."""
     CODE_MODEL_FORBIDDEN = "CodeModelForbidden"
@@ -126,7 +127,7 @@ class ModelReason(StrEnum):
     VOLUME_FULL = "VolumeFull"
     """The volume of a pod is full, or the pod wrote more than its limit of ephemeral storage."""
     QUOTA_EXCEEDED = "QuotaExceeded"
-    """The namespace's quota refuses a pod."""
+    """The namespace's quota does not allow a pod."""
     POD_REFUSED = "PodRefused"
     """Pod Security, a LimitRange or another admission rule refuses a pod; the message says
     which.
@@ -135,10 +136,10 @@ class ModelReason(StrEnum):
     """A stage has too few ready pods."""
     NAME_TAKEN = "NameTaken"
     """MLflow has a model of this name that belongs to another object; the annotation
-    modelyard.io/adopt takes it over.
+    modelyard.io/adopt adopts it.
     """
     DRIFTED = "Drifted"
-    """A stage, an alias or a tag was changed in MLflow itself."""
+    """A stage, an alias or a tag was changed directly in MLflow."""
     SYNCED = "Synced"
     """MLflow agrees with the status."""
     CONNECTION_MISSING = "ConnectionMissing"
@@ -146,9 +147,9 @@ class ModelReason(StrEnum):
     CONNECTION_REFUSED = "ConnectionRefused"
     """MLflow or S3 refuses the credentials."""
     MLFLOW_UNAVAILABLE = "MLflowUnavailable"
-    """MLflow does not answer; what is served is still serving."""
+    """MLflow does not answer. Serving continues."""
     STORE_UNAVAILABLE = "StoreUnavailable"
-    """S3 does not answer; what is served is still serving."""
+    """S3 does not answer. Serving continues."""
     REQUEST_REFUSED = "RequestRefused"
     """MLflow, S3 or Kubernetes refused a request; the message says which."""
     DELETING = "Deleting"

@@ -1,41 +1,41 @@
-"""Why a pod ended or does not run: one enumeration for the pods' programs and for the operator.
+"""Reasons why a pod ended or does not run, for the programs in pods and for the operator.
 
-Standard library only, for pods import it. Reading a pod's status belongs to `kube.pod_state`,
-writing a termination message to `modelyard_runtime.outcome`.
+Standard library only, because pods import it. `kube.pod_state` reads a pod's status,
+`modelyard_runtime.outcome` writes the termination message.
 """
 
 from enum import IntEnum, StrEnum
 from typing import NamedTuple, Self
 
-__all__ = ["Exit", "Outlook", "PodReason"]
+__all__ = ["Exit", "PodReason", "Resolution"]
 
 
 class Exit(IntEnum):
-    """Exit codes of our programs, for people and for Jobs' failure policies.
+    """Exit codes of modelyard's programs, for users and for Jobs' failure policies.
 
-    The operator reads the reason.
+    The operator reads the reason instead.
     """
 
     MISMATCH = 65
-    """An input's bytes are not those whose digest was given."""
+    """An input does not have the given digest."""
     UNAVAILABLE = 66
     """An input is missing or cannot be read."""
     INVALID = 67
-    """An input is wrong: another try ends the same."""
+    """An input is invalid: another attempt would fail too."""
     UNREACHABLE = 69
-    """A service does not answer: another try may succeed."""
+    """A service does not answer: another attempt may succeed."""
     NO_SPACE = 73
     """The volume is full."""
     STOPPED = 143
     """SIGTERM ended the program."""
 
 
-class Outlook(NamedTuple):
-    """What becomes of a pod's trouble.
+class Resolution(NamedTuple):
+    """How a reason can be resolved.
 
     Attributes:
-        retryable: Another try of the same version or run may end differently.
-        needs_action: A user has to do something first.
+        retryable: Another attempt of the same version or run may succeed.
+        needs_action: A user must act first.
 
     """
 
@@ -43,19 +43,20 @@ class Outlook(NamedTuple):
     needs_action: bool
 
 
-_FINAL = Outlook(retryable=False, needs_action=True)
-_BLOCKED = Outlook(retryable=True, needs_action=True)
-_PASSING = Outlook(retryable=True, needs_action=False)
+_FINAL = Resolution(retryable=False, needs_action=True)
+_BLOCKED = Resolution(retryable=True, needs_action=True)
+_TRANSIENT = Resolution(retryable=True, needs_action=False)
 
 
 class PodReason(StrEnum):
     """Why a pod ended, does not start or cannot be created.
 
     Attributes:
-        exit_code: What our programs exit with for this reason; None: Kubernetes gives it.
-        retryable: Another try of the same version or run may end differently.
-        needs_action: A user has to do something first.
-        fix: What to do, in sentences that fit a TrainingRun and a RegisteredModel alike.
+        exit_code: Exit code of modelyard's programs for this reason; None: Kubernetes gives the
+            reason.
+        retryable: Another attempt of the same version or run may succeed.
+        needs_action: A user must act first.
+        fix: What to do, in sentences that fit both a TrainingRun and a RegisteredModel.
 
     """
 
@@ -64,12 +65,12 @@ class PodReason(StrEnum):
     needs_action: bool
     fix: str
 
-    def __new__(cls, value: str, exit_code: Exit | None, outlook: Outlook, fix: str) -> Self:
-        """Make a member that equals its text."""
+    def __new__(cls, value: str, exit_code: Exit | None, resolution: Resolution, fix: str) -> Self:
+        """Create a member that equals its text."""
         member = str.__new__(cls, value)
         member._value_ = value
         member.exit_code, member.fix = exit_code, fix
-        member.retryable, member.needs_action = outlook
+        member.retryable, member.needs_action = resolution
         return member
 
     # --- what programs say of a model's artifacts -------------------------------------------------
@@ -79,7 +80,7 @@ class PodReason(StrEnum):
         _FINAL,
         "Restore the files that were registered, or register the present ones as another version.",
     )
-    """The artifacts are not those that were registered."""
+    """The artifacts differ from those that were registered."""
     ARTIFACT_INVALID = (
         "ArtifactInvalid",
         Exit.INVALID,
@@ -93,7 +94,7 @@ class PodReason(StrEnum):
         _BLOCKED,
         "Restore the files, or use another version.",
     )
-    """There are no artifacts at the version's address."""
+    """There are no artifacts at the version's URI."""
     CODE_FORBIDDEN = (
         "CodeModelForbidden",
         Exit.INVALID,
@@ -104,7 +105,7 @@ class PodReason(StrEnum):
             " or log the model in a format without pickles."
         ),
     )
-    """Loading the model runs code that came with it, which the namespace does not allow."""
+    """Loading the model runs code that it contains, which the namespace does not allow."""
     LOAD_FAILED = (
         "LoadFailed",
         Exit.INVALID,
@@ -118,7 +119,7 @@ class PodReason(StrEnum):
         _FINAL,
         "Correct the model, signature or input example, and register it as another version.",
     )
-    """The model loads and cannot predict its own input example."""
+    """The model loads, but cannot predict its own input example."""
 
     # --- what the program of the gate `smoke` says ------------------------------------------------
     REQUESTS_MISSING = (
@@ -126,8 +127,8 @@ class PodReason(StrEnum):
         Exit.UNAVAILABLE,
         _BLOCKED,
         (
-            "Create the ConfigMap with that key, or the object in S3 where the namespace may read it;"
-            " the requests are then sent."
+            "Create the ConfigMap with that key, or the object in S3 where the namespace may read"
+            " it; the gate then continues."
         ),
     )
     """The ConfigMap of the requests, its key or their object in S3 does not exist, or may not be
@@ -139,21 +140,21 @@ class PodReason(StrEnum):
         _FINAL,
         "Restore the file, or name the digest of the present one.",
     )
-    """The bytes of the requests are not those of the gate's digest."""
+    """The requests do not have the gate's digest."""
     REQUESTS_FAILED = (
         "RequestsFailed",
         Exit.INVALID,
         _FINAL,
         "Correct the model and register it as another version, or correct the requests.",
     )
-    """A request was not answered, not as expected, or not soon enough."""
+    """A request was not answered, not as expected, or not in time."""
     CANDIDATE_UNREACHABLE = (
         "CandidateUnreachable",
         Exit.UNREACHABLE,
-        _PASSING,
-        "Another try succeeds when the candidate's Service answers.",
+        _TRANSIENT,
+        "Another attempt succeeds when the candidate's Service answers.",
     )
-    """The candidate's pod is ready, and its Service does not lead there."""
+    """The candidate's pod is ready, but its Service does not route to it."""
 
     # --- what the program of the gate `signed` says -----------------------------------------------
     SIGNATURE_MISSING = (
@@ -171,11 +172,11 @@ class PodReason(StrEnum):
         Exit.INVALID,
         _FINAL,
         (
-            "Sign the files as they are, with a key that the gate names, and register them as another"
+            "Sign the current files with a key that the gate names, and register them as another"
             " version."
         ),
     )
-    """The signature is none, is by another key, or is not of these files."""
+    """The signature is malformed, is by another key, or is for other files."""
 
     # --- what programs say of a dataset -----------------------------------------------------------
     DATASET_DIGEST_MISMATCH = (
@@ -184,7 +185,7 @@ class PodReason(StrEnum):
         _FINAL,
         "Restore the file, or name the digest of the present one.",
     )
-    """The dataset's bytes are not those of `spec.dataset.digest`."""
+    """The dataset does not have the digest `spec.dataset.digest`."""
     DATASET_UNAVAILABLE = (
         "DatasetUnavailable",
         Exit.UNAVAILABLE,
@@ -193,20 +194,20 @@ class PodReason(StrEnum):
     )
     """The dataset is missing, or the credentials may not read it."""
     DATASET_INVALID = "DatasetInvalid", Exit.INVALID, _FINAL, "Correct the dataset or spec.dataset."
-    """The dataset is not what the spec says."""
+    """The dataset does not match the spec."""
 
     # --- what programs say of themselves and of what they need ------------------------------------
     SCRIPT_INVALID = "ScriptInvalid", Exit.INVALID, _FINAL, "Correct the script."
-    """The script is not Python."""
+    """The script is not valid Python."""
     INVALID_PARAMETERS = "InvalidParameters", Exit.INVALID, _FINAL, "Correct spec.parameters."
-    """The trainer refuses a parameter."""
+    """The trainer does not accept a parameter."""
     INVALID_CONFIGURATION = (
         "InvalidConfiguration",
         Exit.INVALID,
         _FINAL,
         "Check that the operator and the runtime image are of the same release.",
     )
-    """The program's own files or environment are wrong."""
+    """The program's own files or environment are invalid."""
     SIGNING_KEY_UNUSABLE = (
         "SigningKeyUnusable",
         Exit.INVALID,
@@ -224,22 +225,22 @@ class PodReason(StrEnum):
     STORE_UNAVAILABLE = (
         "StoreUnavailable",
         Exit.UNREACHABLE,
-        _PASSING,
-        "Another try succeeds when S3 answers.",
+        _TRANSIENT,
+        "Another attempt succeeds when S3 answers.",
     )
     """S3 does not answer."""
     MLFLOW_UNAVAILABLE = (
         "MLflowUnavailable",
         Exit.UNREACHABLE,
-        _PASSING,
-        "Another try succeeds when MLflow answers.",
+        _TRANSIENT,
+        "Another attempt succeeds when MLflow answers.",
     )
     """MLflow does not answer."""
     DATABASE_UNAVAILABLE = (
         "DatabaseUnavailable",
         Exit.UNREACHABLE,
-        _PASSING,
-        "Another try succeeds when it answers.",
+        _TRANSIENT,
+        "Another attempt succeeds when it answers.",
     )
     """MLflow's database does not answer the purger."""
     CONNECTION_REFUSED = (
@@ -254,17 +255,17 @@ class PodReason(StrEnum):
 
     # --- what Kubernetes says ---------------------------------------------------------------------
     CONTAINER_FAILED = "ContainerFailed", None, _BLOCKED, "Its log says why."
-    """A container exited with a code other than 0, and gave no reason."""
+    """A container exited with another code than 0, without giving a reason."""
     POD_FAILED = (
         "PodFailed",
         None,
         _BLOCKED,
         "Try again; if it fails again, change what the message names.",
     )
-    """Kubernetes ended the pod, for a reason that has no member of its own."""
+    """Kubernetes ended the pod for another reason."""
     OUT_OF_MEMORY = "OutOfMemory", None, _BLOCKED, "Raise resources.limits.memory."
     """A container was killed for using more memory than its limit."""
-    EVICTED = "Evicted", None, _PASSING, "Kubernetes starts another pod."
+    EVICTED = "Evicted", None, _TRANSIENT, "Kubernetes starts another pod."
     """The node ran out of a resource and evicted the pod."""
     DEADLINE_EXCEEDED = (
         "DeadlineExceeded",
@@ -272,14 +273,14 @@ class PodReason(StrEnum):
         _FINAL,
         "Raise spec.activeDeadlineSeconds, or do less work.",
     )
-    """The Job took longer than it may."""
+    """The Job exceeded its time limit."""
     CRASH_LOOP = (
         "CrashLoop",
         None,
         _BLOCKED,
         "The container's log says why: kubectl logs --previous.",
     )
-    """A container ends again and again; the kubelet waits before it starts it again."""
+    """A container crashes repeatedly; the kubelet delays its next start."""
     IMAGE_PULL_FAILED = (
         "ImagePullFailed",
         None,
@@ -300,7 +301,7 @@ class PodReason(StrEnum):
     UNSCHEDULABLE = (
         "Unschedulable",
         None,
-        _PASSING,
+        _TRANSIENT,
         "Free a node, add one or ask for less; the pod starts as soon as a node fits.",
     )
     """No node fits the pod."""
@@ -310,7 +311,7 @@ class PodReason(StrEnum):
         _BLOCKED,
         "Raise the quota, free some of it or ask for less. Kubernetes retries automatically.",
     )
-    """The namespace's quota refuses the pod."""
+    """The namespace's quota does not allow the pod."""
     POD_REFUSED = (
         "PodRefused",
         None,

@@ -1,13 +1,11 @@
-"""What a user may ask of a pod, the same for training, serving and gates: an image, resources,
-the labels of its node, taints.
-"""
+"""Pod settings of training, serving and gates: image, resources, node labels, tolerations."""
 
 from typing import Annotated, Literal
 
 from pydantic import Field, WithJsonSchema
 
 from modelyard.api.base import Schema
-from modelyard.api.rules import listed, rule, rules
+from modelyard.api.rules import list_type, rule, rules
 
 __all__ = ["Argument", "Container", "Labels", "Quantity", "Resources", "Toleration", "Variable"]
 
@@ -35,16 +33,16 @@ class Resources(Schema):
         dict[str, Quantity],
         Field(
             max_length=16,
-            description="What it is given at least. Absent: 250m of a processor and 512Mi of"
-            " memory.",
+            description="Guaranteed resources. Absent: 250m of a CPU and 512Mi of memory.",
         ),
     ] = Field(default_factory=dict)
     limits: Annotated[
         dict[str, Quantity],
         Field(
             max_length=16,
-            description="What it gets at most. Absent: 2Gi of memory, or as much as it requests."
-            " ephemeral-storage is also the size of each folder that the pod may write to.",
+            description="Greatest resources. Absent: 2Gi of memory, or what is requested if that"
+            " is more. ephemeral-storage is also the size of each folder that the pod may write"
+            " to.",
         ),
     ] = Field(default_factory=dict)
 
@@ -53,37 +51,40 @@ class Toleration(Schema):
     """A taint that the pod tolerates, as in a pod."""
 
     key: Annotated[
-        str | None, Field(max_length=317, description="The taint's key; all if absent.")
+        str | None, Field(max_length=317, description="The taint's key. Absent: all keys.")
     ] = None
     operator: Annotated[
         Literal["Exists", "Equal"],
-        Field(description="Equal: the value is the taint's. Exists: whatever it is."),
+        Field(description="Equal: the taint has this value. Exists: any value."),
     ] = "Equal"
     value: Annotated[str | None, Field(max_length=63, description="The taint's value.")] = None
     effect: Annotated[
         Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] | None,
-        Field(description="The effect: NoSchedule, PreferNoSchedule or NoExecute; all if absent."),
+        Field(
+            description="The effect: NoSchedule, PreferNoSchedule or NoExecute. Absent: all"
+            " effects."
+        ),
     ] = None
 
 
 class Container(Schema):
-    """Any image."""
+    """A container from any image."""
 
     image: Annotated[
         str,
         Field(
             min_length=1,
             max_length=512,
-            description="The image; by digest it is the same tomorrow.",
+            description="The image. Name it by digest to always get the same one.",
         ),
     ]
     command: Annotated[
         tuple[Argument, ...],
-        Field(max_length=64, description="Its entry point.", json_schema_extra=listed()),
+        Field(max_length=64, description="Its entry point.", json_schema_extra=list_type()),
     ] = ()
     args: Annotated[
         tuple[Argument, ...],
-        Field(max_length=256, description="Its arguments.", json_schema_extra=listed()),
+        Field(max_length=256, description="Its arguments.", json_schema_extra=list_type()),
     ] = ()
 
 
@@ -100,7 +101,7 @@ class Variable(Schema):
             json_schema_extra=rules(
                 rule(
                     "!self.startsWith('MODELYARD_')",
-                    "names that begin with MODELYARD_ are modelyard's own: take another name",
+                    "names that begin with MODELYARD_ are reserved: write another name",
                 )
             ),
         ),
@@ -108,6 +109,7 @@ class Variable(Schema):
     value: Annotated[
         str,
         Field(
-            max_length=1024, description="Its value, as it is: no other variable is expanded in it."
+            max_length=1024,
+            description="Its literal value: references to other variables are not expanded.",
         ),
     ] = ""

@@ -1,10 +1,8 @@
-"""Which addresses are never asked through a proxy, whatever the environment says: those of this
-machine and of the cluster.
+"""Addresses that are never contacted through a proxy: those of this machine and of the cluster.
 
-A proxy is for the world outside. It would hear the credentials that MLflow and S3 are asked with,
-and cannot reach a port-forward or a Service anyway. All other addresses follow HTTP_PROXY,
-HTTPS_PROXY, ALL_PROXY and NO_PROXY. Standard library only, for pods import it. What the environment
-of this process says does not belong here.
+A proxy would see the credentials for MLflow and S3, and cannot reach a port-forward or a Service
+anyway. All other addresses follow HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY. Standard library
+only, because pods import it.
 """
 
 import ipaddress
@@ -15,12 +13,12 @@ __all__ = ["direct", "without_proxy"]
 
 
 def direct(url: str, *, inside: bool) -> bool:
-    """Tell whether an address is this machine's or the cluster's. Pure.
+    """Tell whether an address is this machine's or the cluster's.
 
     Args:
         url: An http or https URL.
-        inside: It is asked in a pod. There `mlflow` and `mlflow.risk` are Services; over TLS
-            `acme.ai` may be either, and is a host: a proxy hears nothing of it.
+        inside: The caller runs in a pod, where `mlflow` and `mlflow.risk` are Services. Over TLS,
+            `acme.ai` could be either and is treated as a host: the proxy sees only ciphertext.
 
     """
     parts = urlsplit(url)
@@ -35,11 +33,11 @@ def direct(url: str, *, inside: bool) -> bool:
 
 
 def without_proxy(environment: Mapping[str, str], urls: Iterable[str]) -> dict[str, str]:
-    """Return the variables by which requests, botocore and httpx ask these addresses directly, as
-    far as they are `direct`.
+    """Return the variables with which requests, botocore and httpx connect directly to those of
+    these addresses that are `direct`.
 
-    What the user exempts stays exempted. Both spellings are set, for each library reads another one
-    first.
+    The user's own exemptions are kept. Both spellings are set, because the libraries prefer
+    different ones.
     """
     inside = "KUBERNETES_SERVICE_HOST" in environment
     hosts = [urlsplit(url).hostname or "" for url in urls if url and direct(url, inside=inside)]
@@ -47,7 +45,7 @@ def without_proxy(environment: Mapping[str, str], urls: Iterable[str]) -> dict[s
         return {}
     known = ",".join(filter(None, (environment.get("no_proxy"), environment.get("NO_PROXY"))))
     entries = [entry for each in (*known.split(","), *hosts) if (entry := each.strip())]
-    # Alone it means every address; in a list requests and botocore take it for a host's name.
+    # `*` alone means every address; in a list, requests and botocore read it as a host name.
     exempted = (
         "*"
         if "*" in (environment.get("no_proxy"), environment.get("NO_PROXY"))

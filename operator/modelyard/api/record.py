@@ -1,8 +1,8 @@
-"""The record of a model's history in S3: how its objects are named and chained, and what is wrong
-with a chain. Pure.
+"""The record of a model's history in S3: names and chaining of its objects, and the check of a
+chain.
 
-Each object is JSON: an `entry` as `status.history` has it, its `number`, the `model`, and
-`previous`, the SHA-256 of the object before. So the digest of one object vouches for all before it.
+Each object is JSON: an `entry` as in `status.history`, its `number`, the `model`, and `previous`,
+the SHA-256 of the object before. So the digest of one object covers all objects before it.
 """
 
 import hashlib
@@ -30,18 +30,18 @@ __all__ = [
 ]
 
 LIMIT = 64 * 1024
-"""Bytes of an entry's object at most; what is larger is none of ours."""
+"""Greatest size of an entry's object in bytes; a larger object is not an entry."""
 _DIGITS = 10
 _SHA = 64
 
 
 @dataclass(frozen=True)
 class Finding:
-    """Something that is wrong with the record.
+    """A fault in the record.
 
     Attributes:
-        number: Of the entry that it is about.
-        message: What is wrong, as a sentence.
+        number: Number of the entry that it is about.
+        message: What is wrong, in sentences.
 
     """
 
@@ -50,17 +50,17 @@ class Finding:
 
 
 def folder(namespace: str, uid: str) -> str:
-    """Return the key below which the objects of a model lie, with a slash at the end."""
+    """Return the key prefix of a model's objects, with a slash at the end."""
     return f"{namespace}/{KEPT}/history/{uid}/"
 
 
 def name(number: int) -> str:
-    """Return the name of an entry's object; names sort as numbers do."""
+    """Return the name of an entry's object; names sort like numbers."""
     return f"{number:0{_DIGITS}}.json"
 
 
 def number_in(name_: str) -> int | None:
-    """Return the number of the entry that an object is named for; None: it is none."""
+    """Return the number of the entry in an object's name, or None."""
     stem = name_.removesuffix(".json")
     found = int(stem) if stem.isascii() and stem.isdecimal() and len(stem) == _DIGITS else 0
     return found if found and name(found) == name_ else None
@@ -72,7 +72,7 @@ def digest_of(content: bytes) -> str:
 
 
 def entry_in(content: bytes) -> HistoryEntry | None:
-    """Return the entry in an object, with its number; None: it is no entry."""
+    """Return the entry in an object, with its number, or None."""
     whole = _read(content)
     try:
         return HistoryEntry.model_validate(dict(whole["entry"]) | {"record": whole["number"]})
@@ -81,10 +81,10 @@ def entry_in(content: bytes) -> HistoryEntry | None:
 
 
 def read_head(text: str) -> tuple[int, str]:
-    """Read a head that was kept elsewhere: `12:sha256:...`, as Events have it.
+    """Read a head that was stored elsewhere: `12:sha256:...`, as in Events.
 
     Raises:
-        ValueError: It is no such text.
+        ValueError: The text is not a head.
 
     """
     number, _, digest = text.strip().partition(":")
@@ -104,13 +104,13 @@ def check(
     heads: Mapping[int, Mapping[str, str]],
     newest: int,
 ) -> Iterator[Finding]:
-    """Return what is wrong with a record: entries that are missing, altered, in another place or
-    not the operator's.
+    """Find the faults of a record: entries that are missing, altered, misplaced or not the
+    operator's.
 
     Args:
-        objects: Number, by the object's name, and bytes of each, in order of the numbers.
-        uid: The model's.
-        heads: By number of an entry, the digests that it should have, each by where that is said.
+        objects: Number (from the object's name) and bytes of each object, in order of the numbers.
+        uid: The model's uid.
+        heads: Expected digests by number of the entry, each by its source.
         newest: Number of the newest entry that S3 should have.
 
     """
@@ -129,8 +129,8 @@ def check(
             if digest != expected:
                 yield Finding(
                     number,
-                    f"It has the digest {digest}, and {source} says {expected}: it, or one before"
-                    " it, was altered.",
+                    f"It has the digest {digest}, but {source} says {expected}: it or an earlier"
+                    " entry was altered.",
                 )
         before = digest
     yield from (_missing(each) for each in range(last + 1, min(newest, last + _NAMED) + 1))
@@ -139,11 +139,11 @@ def check(
 
 
 _NAMED = 100
-"""Entries of one gap that are named one by one."""
+"""Greatest number of missing entries of one gap that are reported one by one."""
 
 
 def is_entry(content: bytes, number: int, uid: str) -> bool:
-    """Tell whether an object is the entry of a model that its name says."""
+    """Tell whether an object is the entry that its name says."""
     return _wrong(_read(content), number, uid) is None
 
 
@@ -153,16 +153,16 @@ def _missing(number: int) -> Finding:
 
 def _broken(number: int) -> str:
     if number == 1:
-        return "It says that an entry comes before it: those were removed, or it was altered."
+        return "It refers to an earlier entry: earlier entries were removed, or it was altered."
     return (
-        f"It is not what entry {number} was chained to: one of the two was altered, or exchanged."
+        f"It does not match the digest in entry {number}: one of the two was altered or replaced."
     )
 
 
 def _wrong(whole: Mapping[str, Any], number: int, uid: str) -> str | None:
-    """Say why an object is not the entry that its name says."""
+    """Return why an object is not the entry that its name says, or None."""
     if not whole:
-        return "It is no JSON of an entry: it was altered."
+        return "It is not an entry in JSON: it was altered."
     if whole.get("number") != number:
         return f"It holds the entry {str(whole.get('number'))[:20]}: entries were reordered."
     model = whole.get("model")

@@ -1,5 +1,5 @@
-"""What a stage asks for after a switch: how long the version displaced last can come back at
-once, and when it does so by itself.
+"""Rollback after a switch: how long the previous version can be restored at once, and when that
+happens automatically.
 """
 
 from datetime import datetime, timedelta
@@ -13,17 +13,17 @@ from modelyard.api.rules import rule, rules
 __all__ = ["COUNTED", "Automatic", "Rollback", "Watch"]
 
 COUNTED = 999_999_999_999
-"""Requests that are counted at most."""
+"""Greatest number of requests that is counted."""
 
 
 class Automatic(Schema):
-    """When the version displaced last comes back by itself."""
+    """When the previous version is restored automatically."""
 
     watch_for: Annotated[
         Duration,
         Field(
-            description="How long after the switch the new version is watched, such as 15m. So"
-            " long the version before it keeps its pods.",
+            description="How long after the switch the new version is watched, such as 15m. The"
+            " previous version's pods are kept until then.",
             json_schema_extra=rules(
                 rule(
                     "self.matches('^0*([6-9][0-9]|[1-9][0-9]{2,3}|[1-7][0-9]{4})s$|^0*[1-9][0-9]{0,2}m$|^0*([1-9]|1[0-9]|2[0-4])h$')",
@@ -35,9 +35,10 @@ class Automatic(Schema):
     max_error_rate: Annotated[
         Number,
         Field(
-            description='Share of the requests that may fail, such as "0.05". Counted is what the pods answer: 500 and above, time-outs'
-            " among them. A version within the limit is rolled back by this with a probability of at most 1 %, whatever its"
-            " traffic.",
+            description='Share of the requests that may fail, such as "0.05". A request fails if'
+            " a pod answers it with status 500 or above, which includes time-outs. A version"
+            " within the limit is rolled back by this with a probability of at most 1 %, whatever"
+            " its traffic.",
             json_schema_extra=rules(
                 rule(
                     "double(self) >= 0.0001 && double(self) <= 0.5",
@@ -51,14 +52,14 @@ class Automatic(Schema):
         Field(
             ge=1,
             le=1_000_000,
-            description="Requests that are counted before the error rate rolls back; crashes do"
-            " before.",
+            description="Number of requests before the error rate can cause a rollback. Crashes"
+            " cause one with fewer.",
         ),
     ] = 50
 
     @property
     def lasts(self) -> timedelta:
-        """How long it is watched."""
+        """Duration of the watch."""
         return parse_duration(self.watch_for)
 
     @property
@@ -68,21 +69,21 @@ class Automatic(Schema):
 
 
 def _seconds(of: str) -> str:
-    """Return a CEL expression: the seconds of a duration of few digits."""
+    """Return a CEL expression: the seconds of a duration that fits an integer."""
     unit = f"{of}.endsWith('s') ? 1 : {of}.endsWith('m') ? 60 : {of}.endsWith('h') ? 3600 : 86400"
     return f"int({of}.substring(0, {of}.size() - 1)) * ({unit})"
 
 
 class Rollback(Schema):
-    """How the version that was displaced last comes back."""
+    """How the previous version is restored."""
 
     model_config = Schema.model_config | {
         "json_schema_extra": rules(
             rule(
                 "!has(self.window) || !has(self.automatic) || self.window.size() > 10"
                 f" || {_seconds('self.window')} >= {_seconds('self.automatic.watchFor')}",
-                "write a window that is at least as long as automatic.watchFor: so long the version"
-                " before keeps its pods anyway",
+                "write a window that is at least as long as automatic.watchFor: the previous"
+                " version keeps its pods for that time anyway",
             )
         )
     }
@@ -90,10 +91,10 @@ class Rollback(Schema):
     window: Annotated[
         Duration | None,
         Field(
-            description="How long after the switch the version displaced last keeps its pods, such"
-            " as 1h. So long it comes back at once, without `from`, gates and freezes; after"
-            " it, it is promoted like any other. Absent: it keeps no pods, and may always come"
-            " back without `from`, gates and freezes.",
+            description="How long after a switch the previous version keeps its pods, such as 1h."
+            " In this time it can be restored at once, without `from`, gates and freezes; later"
+            " it is promoted like any other version. Absent: its pods are deleted, and it can"
+            " always be restored without `from`, gates and freezes.",
             json_schema_extra=rules(
                 rule("!self.matches('^0+[smhd]$')", "write a duration above zero, such as 1h"),
                 rule(
@@ -107,16 +108,17 @@ class Rollback(Schema):
     automatic: Annotated[
         Automatic | None,
         Field(
-            description="Watch a new version after the switch, and go back by itself to the version"
-            " before if pods of the new one crash or stop answering, or too many requests"
-            " fail. The new version is rejected then; the spec stays as it is, and differs"
-            " from what serves until a user changes it. Absent: nothing goes back by itself."
+            description="Watch a new version after the switch, and restore the previous one"
+            " automatically if pods of the new one crash or stop answering, or if too many"
+            " requests fail. The new version is then rejected. The spec is not changed, so it"
+            " differs from what is serving until a user changes it. Absent: no automatic"
+            " rollback."
         ),
     ] = None
 
     @property
     def lasts(self) -> timedelta | None:
-        """The window; None: there is none."""
+        """Length of the window, or None."""
         return parse_duration(self.window) if self.window is not None else None
 
 
@@ -129,8 +131,8 @@ class Watch(Schema):
         str | None,
         Field(
             max_length=8,
-            description="Identity of what served before it, and comes back on a breach; absent:"
-            " nothing did.",
+            description="Identity of the serving objects of the previous version, which a"
+            " rollback restores; absent if there is none.",
         ),
     ] = None
     requests: Annotated[
@@ -138,13 +140,15 @@ class Watch(Schema):
         Field(
             ge=0,
             le=COUNTED,
-            description="Requests that its pods answered, as far as they were counted.",
+            description="Number of requests that its pods answered, as far as counted.",
         ),
     ] = 0
-    failures: Annotated[int, Field(ge=0, le=COUNTED, description="Those that failed.")] = 0
+    failures: Annotated[
+        int, Field(ge=0, le=COUNTED, description="Number of those that failed.")
+    ] = 0
     restarts: Annotated[
         int,
         Field(
-            ge=0, le=9999, description="Pods whose model server ended by itself since the switch."
+            ge=0, le=9999, description="Number of pods whose model server crashed since the switch."
         ),
     ] = 0

@@ -1,5 +1,5 @@
-"""How a version takes a stage: at once, or in steps, each with a share of the requests; and how
-far that is.
+"""How a stage switches to a version: at once, or in steps with a share of the requests each; and
+the progress.
 """
 
 from datetime import datetime, timedelta
@@ -10,7 +10,7 @@ from pydantic import Field
 
 from modelyard.api.analysis import Analysis, AnalysisVerdict
 from modelyard.api.base import Duration, Schema, parse_duration
-from modelyard.api.rules import exactly_one, listed, rule, rules
+from modelyard.api.rules import exactly_one, list_type, rule, rules
 
 __all__ = [
     "COUNTED",
@@ -26,16 +26,16 @@ __all__ = [
 ]
 
 STEPS = 16
-"""Steps of a rollout."""
+"""Greatest number of steps of a rollout."""
 SAID = 250
-"""Characters of what the analysis says."""
+"""Greatest length of the analysis' message, in characters."""
 COUNTED = 999_999_999_999
-"""Requests that are counted at most."""
+"""Greatest number of requests that is counted."""
 _HEADER = r"^[A-Za-z0-9_-]+$"
 
 
 class Strategy(StrEnum):
-    """How a version takes a stage."""
+    """How a stage switches to a version."""
 
     REPLACE = "Replace"
     CANARY = "Canary"
@@ -58,15 +58,15 @@ class RolloutStep(Schema):
         Field(
             ge=0,
             le=100,
-            description="Percent of the requests that the candidate gets. It has the pods for them"
-            " before.",
+            description="Percentage of the requests that the candidate gets. Its pods for them"
+            " are started first.",
         ),
     ] = None
     hold: Annotated[
         Duration | None,
         Field(
-            description="Wait, such as 10m, counted from when all stable pods apply the weight."
-            " With an analysis the verdict decides at its end.",
+            description="Wait this long, such as 10m, counted from when all stable pods apply the"
+            " weight. With an analysis, its verdict decides at the end.",
             json_schema_extra=rules(
                 rule("!self.matches('^0+[smhd]$')", "write a duration above zero, such as 10m"),
                 rule(
@@ -80,12 +80,12 @@ class RolloutStep(Schema):
         dict[str, Annotated[str, Field(max_length=64)]] | None,
         Field(
             max_length=4,
-            description="Wait until a person has it continue: write {}. `resumed` is raised, or"
-            " modelyard resume.",
+            description="Wait until a user resumes the rollout, by modelyard resume or by raising"
+            " `resumed`: write {}.",
             json_schema_extra=rules(
                 rule(
                     "self.size() == 0",
-                    "a pause has no fields: write pause: {}, or for a time hold: 5m",
+                    "a pause has no fields: write pause: {}, or to wait for a time hold: 5m",
                 )
             ),
         ),
@@ -95,18 +95,18 @@ class RolloutStep(Schema):
         Field(
             ge=1,
             le=1000,
-            description="Pods that the candidate has from here on, instead of its share of the"
-            " stage's by the weight; the stage's at most.",
+            description="Number of the candidate's pods from this step on, instead of the"
+            " weight's share of the stage's pods; at most as many as the stage has.",
         ),
     ] = None
 
     @property
     def lasts(self) -> timedelta | None:
-        """How long a hold takes; None: the step is no hold."""
+        """Duration of a hold; None if the step is not a hold."""
         return parse_duration(self.hold) if self.hold is not None else None
 
     def __str__(self) -> str:
-        """As people read it."""
+        """Return the step as messages show it."""
         if self.weight is not None:
             return f"weight {self.weight}"
         if self.hold is not None:
@@ -115,7 +115,7 @@ class RolloutStep(Schema):
 
 
 class Sticky(Schema):
-    """By what one user stays on one version."""
+    """What identifies a user, so that they stay on one version."""
 
     model_config = Schema.model_config | {
         "json_schema_extra": rules(
@@ -136,7 +136,7 @@ class Sticky(Schema):
 
 
 class Invite(Schema):
-    """By what a caller asks for a version."""
+    """How a caller can choose the version."""
 
     header: Annotated[
         str,
@@ -144,14 +144,14 @@ class Invite(Schema):
             min_length=1,
             max_length=64,
             pattern=_HEADER,
-            description="A header with a version's name, candidate or stable as its value, such as"
+            description="A header whose value is a version's name, candidate or stable, such as"
             " x-modelyard-version.",
         ),
     ]
 
 
 class Rollout(Schema):
-    """How a version takes the stage."""
+    """How the stage switches to a version."""
 
     model_config = Schema.model_config | {
         "json_schema_extra": rules(
@@ -168,8 +168,8 @@ class Rollout(Schema):
             rule(
                 "!has(self.analysis) || !has(self.steps) || self.steps.all(s, !has(s.weight) ||"
                 " s.weight < 100)",
-                "with an analysis write weights below 100: at 100 nothing is left to compare with;"
-                " the stage switches after the last step",
+                "with an analysis write weights below 100: at 100 the stable version has no"
+                " requests to compare with; the stage switches after the last step",
             ),
         )
     }
@@ -177,36 +177,36 @@ class Rollout(Schema):
     strategy: Annotated[
         Strategy,
         Field(
-            description="Replace: the stage switches when the new pods are ready. Canary: the pods"
-            " of the stable version pass a share of the requests on to the new one, in steps;"
-            " a request that the new version fails is answered by the stable one."
+            description="Replace: the stage switches when the candidate's pods are ready. Canary:"
+            " the stable version's pods forward a share of the requests to the candidate, in"
+            " steps; they answer a request themselves if the candidate fails it."
         ),
     ] = Strategy.REPLACE
     steps: Annotated[
         tuple[RolloutStep, ...],
         Field(
             max_length=STEPS,
-            description="Of a canary, in order. After the last one the weight is 100, and then the"
-            " stage switches.",
-            json_schema_extra=listed(),
+            description="Steps of a canary, in order. After the last one the weight becomes 100,"
+            " and then the stage switches.",
+            json_schema_extra=list_type(),
         ),
     ] = ()
     sticky: Annotated[
         Sticky | None,
         Field(
-            description="Keep a user on one version while the weight grows. Absent: each request is"
-            " drawn."
+            description="Keep a user on one version while the weight grows. Absent: each request"
+            " is assigned at random."
         ),
     ] = None
     invite: Annotated[
         Invite | None,
-        Field(description="A header by which a caller asks for a version, whatever the weight."),
+        Field(description="A header with which a caller chooses the version, whatever the weight."),
     ] = None
     analysis: Annotated[
         Analysis | None,
         Field(
-            description="Judge the candidate by what it answers beside the stable version. Absent:"
-            " time and people decide."
+            description="Judge the candidate by comparing its answers with the stable version's."
+            " Absent: only holds and pauses decide."
         ),
     ] = None
     resumed: Annotated[
@@ -214,66 +214,72 @@ class Rollout(Schema):
         Field(
             ge=0,
             le=1_000_000,
-            description="Raising it passes the next pause of a rollout that is under way; a pause"
-            " that was passed is not taken back.",
+            description="Raise it to pass the next pause of the current rollout (modelyard"
+            " resume). Lowering it does not restore a pause.",
         ),
     ] = 0
 
     @property
     def whole(self) -> tuple[RolloutStep, ...]:
-        """The steps, with the last one that each rollout has: weight 100 with all pods. The
-        stage switches from there.
-        """
+        """The steps, followed by weight 100 with all pods, from which the stage switches."""
         return (*self.steps, RolloutStep(weight=100))
 
 
 class ArmStatus(Schema):
-    """Requests that were drawn for a version in this rollout, under its present weight; written
-    now and then.
-    """
+    """Requests assigned to a version at the rollout's current weight; updated occasionally."""
 
-    requests: Annotated[int, Field(ge=0, le=COUNTED, description="All of them.")] = 0
-    failures: Annotated[int, Field(ge=0, le=COUNTED, description="Those that it failed.")] = 0
+    requests: Annotated[int, Field(ge=0, le=COUNTED, description="All requests.")] = 0
+    failures: Annotated[int, Field(ge=0, le=COUNTED, description="Requests that it failed.")] = 0
 
 
 class RolloutStatus(Schema):
-    """How far a rollout in steps is."""
+    """Progress of a rollout in steps."""
 
     steps_hash: Annotated[
         str,
         Field(
             max_length=8,
-            description="Hash of its steps: with other steps the rollout starts again.",
+            description="Hash of its steps: if they change, the rollout starts again.",
         ),
     ]
-    index: Annotated[
-        int, Field(ge=0, le=STEPS + 1, description="The step that it is at, from 0.")
-    ] = 0
+    index: Annotated[int, Field(ge=0, le=STEPS + 1, description="The current step, from 0.")] = 0
     since_time: Annotated[
         datetime,
-        Field(description="Since when; of a hold, since all stable pods apply the weight."),
+        Field(
+            description="When the step began; for a hold, when all stable pods applied the weight."
+        ),
     ]
     weight: Annotated[
         int,
         Field(
             ge=0,
             le=100,
-            description="Percent of the requests that the stable pods are told to pass on.",
+            description="Percentage of the requests that the stable pods should forward.",
         ),
     ] = 0
     applied_by: Annotated[
-        int, Field(ge=0, le=9999, description="Stable pods that apply what they were told.")
+        int,
+        Field(
+            ge=0, le=9999, description="Number of stable pods that apply the current traffic rule."
+        ),
     ] = 0
-    of: Annotated[int, Field(ge=0, le=9999, description="Stable pods that are ready.")] = 0
+    of: Annotated[
+        int, Field(ge=0, le=9999, description="Number of stable pods that are ready.")
+    ] = 0
     replicas: Annotated[
         int,
         Field(
-            ge=0, le=9999, description="Stable pods when it began: an autoscaler leaves as many."
+            ge=0,
+            le=9999,
+            description="Number of stable pods when the rollout began; the"
+            " autoscaler keeps at least as many.",
         ),
     ] = 0
-    resumed: Annotated[int, Field(ge=0, le=1_000_000, description="`resumed` when it began.")] = 0
+    resumed: Annotated[
+        int, Field(ge=0, le=1_000_000, description="Value of `resumed` when the rollout began.")
+    ] = 0
     falls: Annotated[
-        int, Field(ge=0, le=9, description="How often the candidate has lost its last ready pod.")
+        int, Field(ge=0, le=9, description="How often the candidate lost its last ready pod.")
     ] = 0
     intervals: Annotated[
         int,
@@ -284,23 +290,23 @@ class RolloutStatus(Schema):
         ),
     ] = 0
     stable: Annotated[
-        ArmStatus, Field(description="Requests that were drawn for the stable version.")
+        ArmStatus, Field(description="Requests that were assigned to the stable version.")
     ] = Field(default_factory=ArmStatus)
     candidate: Annotated[
-        ArmStatus, Field(description="Requests that were drawn for the candidate.")
+        ArmStatus, Field(description="Requests that were assigned to the candidate.")
     ] = Field(default_factory=ArmStatus)
-    said: Annotated[str, Field(max_length=SAID, description="What the analysis says.")] = ""
+    said: Annotated[str, Field(max_length=SAID, description="Message of the analysis.")] = ""
     verdict: Annotated[
         AnalysisVerdict | None,
         Field(
-            description="The same in a word: Continue while a hold lasts, then Pass, Inconclusive"
+            description="Verdict of the analysis: Continue during a hold, then Pass, Inconclusive"
             " or NoData; Fail rejects the version."
         ),
     ] = None
 
     def resumes(self, rollout: Rollout) -> int:
-        """Return the least `resumed` that passes the pause it is at: one more than what the
-        pauses before it took.
+        """Return the smallest `resumed` that passes the current pause: one more than for the pause
+        before.
         """
         return (
             self.resumed + sum(step.pause is not None for step in rollout.steps[: self.index]) + 1

@@ -1,8 +1,6 @@
-"""CEL as the rule book: rules that the API server enforces, written beside the fields that they
-speak of (decision 0004).
+"""CEL rules that the API server enforces, declared with the fields they apply to (decision 0004).
 
-Rules that need anything but the object and its predecessor do not belong here; those are
-conditions.
+A rule sees only the object and its previous state; whatever needs more is a condition.
 """
 
 from collections.abc import Iterable
@@ -13,7 +11,7 @@ from modelyard.api.keys import CHARACTERS_ADVICE, KEY_LIMIT, PATH_ADVICE
 __all__ = [
     "exactly_one",
     "immutable",
-    "listed",
+    "list_type",
     "metric_name",
     "mlflow_pairs",
     "mlflow_text",
@@ -21,20 +19,20 @@ __all__ = [
     "rules",
 ]
 
-# `api.keys` in CEL, whose \w is ASCII: letters and digits of all languages are in MLflow's.
+# `api.keys` in CEL, whose \w is ASCII only; MLflow's includes letters and digits of all languages.
 _CHARACTERS, _NO_PATH = r"^[\p{L}\p{Nd}_./: -]+$", r"^/|//|/$|^[.][.]|(^|/)[.]{1,2}(/|$)"
-_NULL = "MLflow's database takes no null character (U+0000): leave it out"
+_NULL = "MLflow's database does not accept the null character (U+0000): remove it"
 
 
 def rule(expression: str, message: str) -> dict[str, str]:
-    """Return one validation: a CEL expression over `self` and `oldSelf`, and what to write
-    instead when it is false.
+    """Return one validation: a CEL expression over `self` and `oldSelf`, and the message if it is
+    false.
     """
     return {"rule": expression, "message": message}
 
 
 def exactly_one(fields: Iterable[str], message: str) -> dict[str, str]:
-    """Return a rule for a model: of these fields one is set, and no other."""
+    """Return a rule for a model: exactly one of these fields is set."""
     return rule(
         f"[{', '.join(f'has(self.{field})' for field in fields)}].filter(x, x).size() == 1", message
     )
@@ -46,7 +44,7 @@ def rules(*validations: dict[str, str]) -> dict[str, Any]:
 
 
 def immutable(field: str, message: str) -> dict[str, str]:
-    """Return a rule for a model: an optional field is neither set, changed nor removed after
+    """Return a rule for a model: an optional field cannot be set, changed or removed after
     creation.
     """
     return rule(
@@ -56,15 +54,15 @@ def immutable(field: str, message: str) -> dict[str, str]:
     )
 
 
-def listed(*keys: str) -> dict[str, Any]:
-    """Return the list type of a field: a map keyed by `keys`, or atomic when there are none."""
+def list_type(*keys: str) -> dict[str, Any]:
+    """Return the list type of a field: a map with these keys, or atomic without keys."""
     if keys:
         return {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": list(keys)}
     return {"x-kubernetes-list-type": "atomic"}
 
 
 def mlflow_pairs() -> tuple[dict[str, str], ...]:
-    """Return the rules of a map that becomes parameters or tags in MLflow."""
+    """Return the rules of a map that is written to MLflow as parameters or tags."""
     return (
         rule(f"self.all(key, {_characters('key')})", CHARACTERS_ADVICE),
         rule(f"self.all(key, {_path('key')})", PATH_ADVICE),
@@ -78,7 +76,7 @@ def metric_name() -> tuple[dict[str, str], ...]:
 
 
 def mlflow_text() -> dict[str, str]:
-    """Return the rule of any other text that goes to MLflow."""
+    """Return the rule of any other text that is written to MLflow."""
     return rule(r"!self.contains('\x00')", _NULL)
 
 

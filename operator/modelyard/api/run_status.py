@@ -1,11 +1,10 @@
-"""The status of an MLflow run, and what each means to the operator and the client. Standard library
-only.
+"""The status of an MLflow run. Standard library only.
 
     RUNNING, SCHEDULED    open: a process trains, or is expected to
     FINISHED              trained
     FAILED, KILLED        ended without a result: by an error, or by an interrupt
 
-MLflow does not check that an open run has a process; who closes one that has none is the operator.
+MLflow does not check that an open run has a process; the operator closes a run that has none.
 """
 
 from enum import StrEnum
@@ -14,7 +13,7 @@ __all__ = ["OPEN", "UNSUCCESSFUL", "RunStatus"]
 
 
 class RunStatus(StrEnum):
-    """The five of MLflow's API."""
+    """The five statuses of MLflow's API."""
 
     RUNNING = "RUNNING"
     SCHEDULED = "SCHEDULED"

@@ -1,7 +1,7 @@
 """The CustomResourceDefinitions of the kinds in `api.kinds`.
 
-The fields and their rules are the models'; turning a model into OpenAPI is `api.structural`'s.
-`python -m modelyard crds` prints them, `make crds` writes them to `crds/` and to the chart.
+`api.structural` converts a model to OpenAPI. `python -m modelyard crds` prints the CRDs; `make
+crds` writes them to `crds/` and to the chart.
 """
 
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ Manifest = dict[str, Any]
 
 
 def crd(kind: Kind) -> Manifest:
-    """Return the CustomResourceDefinition of a kind, whole."""
+    """Return the CustomResourceDefinition of a kind."""
     resource = kind.resource
     return {
         "apiVersion": "apiextensions.k8s.io/v1",
@@ -57,7 +57,7 @@ def crd(kind: Kind) -> Manifest:
 
 
 def files() -> generated.Files:
-    """Return the committed files: one a kind, in `crds/` and again in the chart."""
+    """Return the committed files: one per kind, in `crds/` and in the chart."""
     out = {}
     for kind in KINDS:
         text = (
@@ -92,7 +92,7 @@ def _root(kind: Kind) -> Manifest:
                 "type": "string",
             },
             "kind": {"description": f"The kind: {kind.resource.KIND}.", "type": "string"},
-            # Named only for the rule below, which speaks of it.
+            # Declared only for the rule below, which reads it.
             "metadata": {
                 "type": "object",
                 "properties": {

@@ -7,7 +7,7 @@ from pydantic import Field, WithJsonSchema
 
 from modelyard.api.base import Schema
 from modelyard.api.pods import Labels, Resources, Toleration
-from modelyard.api.rules import listed, rule, rules
+from modelyard.api.rules import list_type, rule, rules
 
 __all__ = ["Autoscaling", "BodyBytes", "RuntimeUpdate", "Serving", "ServingRuntime"]
 
@@ -32,13 +32,13 @@ class Autoscaling(Schema):
             alias="targetCPUUtilizationPercentage",
             ge=1,
             le=1000,
-            description="CPU use, of the request, that it aims at.",
+            description="Target CPU utilization, as a percentage of the CPU request.",
         ),
     ] = 80
 
 
 class RuntimeUpdate(StrEnum):
-    """When a stage gets the image of a newer operator."""
+    """When a stage gets the runtime image of a newer operator."""
 
     WITH_PROMOTION = "WithPromotion"
     ALWAYS = "Always"
@@ -63,18 +63,21 @@ class ServingRuntime(Schema):
     model_config = Schema.model_config | {
         "json_schema_extra": rules(
             rule(
-                "!has(self.maxBodyBytes) || type(self.maxBodyBytes) != int || self.maxBodyBytes > 0",
+                "!has(self.maxBodyBytes) || type(self.maxBodyBytes) != int"
+                " || self.maxBodyBytes > 0",
                 "write a number of bytes for maxBodyBytes, such as 8Mi",
             )
         )
     }
 
-    workers: Annotated[int, Field(ge=1, le=64, description="Processes in a pod.")] = 1
+    workers: Annotated[
+        int, Field(ge=1, le=64, description="Number of server processes in each pod.")
+    ] = 1
     max_body_bytes: Annotated[
         BodyBytes | None,
         Field(
-            description="Bytes that the body of a request may have, uncompressed, such as 8Mi; more"
-            " is answered with 413. Absent: a sixteenth of the memory of a process, at most"
+            description="Largest uncompressed body of a request, such as 8Mi; a larger one is"
+            " answered with 413. Absent: a sixteenth of the memory of a process, but at most"
             " 64Mi. A quarter of that memory is the limit in any case."
         ),
     ] = None
@@ -83,16 +86,16 @@ class ServingRuntime(Schema):
         Field(
             max_length=5,
             pattern=r"^[1-9][0-9]{0,3}(s|m)$",
-            description="Time for a request's body to arrive (408), for its prediction (503), and"
-            " for its answer to be read. Absent: 60s.",
+            description="Time limit for receiving a request's body (else 408), for its prediction"
+            " (else 503), and for sending the answer. Absent: 60s.",
         ),
     ] = None
     update: Annotated[
         RuntimeUpdate,
         Field(
-            description="When the stage gets the runtime image of a newer operator. WithPromotion:"
-            " with the next version, or when `attempt` is raised (modelyard refresh). Always:"
-            " at once, which replaces its pods."
+            description="When the stage gets the runtime image of a newer operator."
+            " WithPromotion: with the next version, or when `attempt` is raised (modelyard"
+            " refresh). Always: at once, which replaces the stage's pods."
         ),
     ] = RuntimeUpdate.WITH_PROMOTION
 
@@ -103,17 +106,21 @@ class Serving(Schema):
     replicas: Annotated[
         int,
         Field(
-            ge=0, le=1000, description="Pods that serve. 0: the registry moves, nothing is served."
+            ge=0,
+            le=1000,
+            description="Number of pods. 0: versions are promoted in MLflow, but"
+            " nothing is served.",
         ),
     ] = 1
     autoscaling: Annotated[
-        Autoscaling | None, Field(description="Scales between two numbers, instead of replicas.")
+        Autoscaling | None,
+        Field(description="Scale between two numbers of pods, instead of `replicas`."),
     ] = None
     resources: Annotated[
         Resources,
         Field(
-            description="Resources of the model server, and of the step before it that fetches the"
-            " model."
+            description="Resources of the model server, and of the init container that fetches"
+            " the model."
         ),
     ] = Field(default_factory=Resources)
     runtime: Annotated[ServingRuntime, Field(description="How the model server runs.")] = Field(
@@ -125,6 +132,8 @@ class Serving(Schema):
     tolerations: Annotated[
         tuple[Toleration, ...],
         Field(
-            max_length=16, description="Taints that the pods tolerate.", json_schema_extra=listed()
+            max_length=16,
+            description="Taints that the pods tolerate.",
+            json_schema_extra=list_type(),
         ),
     ] = ()

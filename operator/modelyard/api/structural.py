@@ -1,6 +1,6 @@
-"""From a pydantic model to a structural OpenAPI v3 schema, as a CustomResourceDefinition wants it.
+"""Convert a pydantic model to a structural OpenAPI v3 schema for a CustomResourceDefinition.
 
-What our kinds are called and how they are listed does not belong here (`api.schema`).
+Names and columns of the kinds are in `api.kinds`.
 """
 
 import inspect
@@ -14,8 +14,8 @@ __all__ = ["paragraphs", "structural"]
 
 Node = dict[str, Any]
 
-# Everything that our models may say; anything else would be lost or refused by the API server, so
-# it stops the generator.
+# All keywords that the models may use. The generator fails on any other, which the API server would
+# drop or refuse.
 _KEPT = (
     "type",
     "format",
@@ -54,23 +54,24 @@ _INT32 = 2**31 - 1
 
 
 def paragraphs(text: str) -> str:
-    """Return a docstring with each paragraph on one line: where its source wraps is no text."""
+    """Return a docstring with each paragraph on one line."""
     blocks = inspect.cleandoc(text).split("\n\n")
     return "\n\n".join(" ".join(block.split()) for block in blocks)
 
 
 def structural(model: type[Schema], *, written: bool) -> Node:
-    """Return the structural schema of a model: references inlined, null removed.
+    """Return the structural schema of a model, with references inlined and null removed.
 
     Args:
-        model: The model; its aliases are the names of the fields.
-        written: Whether users write it: then the API server fills in the models' defaults and
-            advises beside patterns. A status is what was observed and nothing else, and every rule
-            on it costs at each write. Empty defaults are left out: they say what absence says.
+        model: The model, whose aliases are the fields' names.
+        written: Whether users write it. Then the schema has the models' defaults, and rules that
+            accompany patterns. A status has neither: it holds only what was observed, and a rule
+            costs time at each write. Empty defaults are left out, because they mean the same as
+            absence.
 
     Raises:
-        TypeError: The model uses something that a structural schema cannot say.
-        KeyError: A pattern of it has no advice (`api.advice`).
+        TypeError: The model uses something that a structural schema does not support.
+        KeyError: A pattern has no message (`api.advice`).
 
     """
     document = model.model_json_schema(by_alias=True)
@@ -78,14 +79,14 @@ def structural(model: type[Schema], *, written: bool) -> Node:
 
 
 class _Walk:
-    """One document: the definitions that its references mean."""
+    """The conversion of one document with its definitions."""
 
     def __init__(self, definitions: Mapping[str, Node], *, written: bool) -> None:
         self.definitions = definitions
         self.written = written
 
     def node(self, raw: Node, where: str) -> Node:
-        """Translate one node and all below it."""
+        """Convert one node and all nodes below it."""
         raw = self._one_of(self._resolved(raw), where)
         if unknown := sorted(set(raw) - {*_KEPT, *_HANDLED}):
             raise TypeError(f"{where}: a CRD cannot say {', '.join(unknown)}")
@@ -126,16 +127,16 @@ class _Walk:
             out["items"] = self.node(raw["items"], f"{where}[]")
 
     def _resolved(self, raw: Node) -> Node:
-        """Replace a reference by what it means; what stands beside it wins, rules of both hold."""
+        """Replace a reference by its definition. Keywords beside it take precedence; rules are
+        combined.
+        """
         if "$ref" not in raw:
             return raw
         target = self._resolved(self.definitions[raw["$ref"].removeprefix("#/$defs/")])
         return _merged(target, {key: value for key, value in raw.items() if key != "$ref"})
 
     def _one_of(self, raw: Node, where: str) -> Node:
-        """Remove the null of an optional field: its absence says the same, and the API server
-        drops nulls by itself.
-        """
+        """Remove the null of an optional field, because the API server drops nulls anyway."""
         if "anyOf" not in raw or raw.get("x-kubernetes-int-or-string"):
             return raw
         choices = [choice for choice in raw["anyOf"] if choice != {"type": "null"}]
@@ -160,6 +161,6 @@ _LAST = ("required", "properties", "additionalProperties", "items", "x-kubernete
 
 
 def _ordered(node: Node) -> Node:
-    """Put what a reader looks for first, what is long last."""
+    """Order the keywords for readers: the important ones first, the long ones last."""
     middle = sorted(set(node) - {*_ORDER, *_LAST})
     return {key: node[key] for key in (*_ORDER, *middle, *_LAST) if key in node}

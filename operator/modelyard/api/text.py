@@ -1,8 +1,8 @@
-"""Text that others wrote: without credentials, and without characters that a reader cannot see.
+"""Clean texts from other programs: mask credentials, and remove invisible characters.
 
-A pod's log, MLflow's answer and an MLflow parameter are a stranger's words. They are cleaned where
-they enter the operator, and once more where the command line and a notebook print them. Standard
-library only, for pods import it. Which text is a stranger's belongs to the callers.
+A pod's log, MLflow's answer and an MLflow parameter are not trusted. They are cleaned where they
+enter the operator, and again where the command line and a notebook print them. Standard library
+only, because pods import it.
 """
 
 import base64
@@ -18,17 +18,17 @@ from urllib.parse import quote, quote_plus, unquote, urlsplit
 __all__ = ["HIDDEN", "MASK", "OUR_NAMES", "Words", "credentials", "escaped", "printable"]
 
 MASK = "***"
-"""What stands for a credential."""
+"""Replacement of a credential."""
 HIDDEN = (
     "(not shown: the namespace's Secrets could not be read, and the text may hold their values)"
 )
-"""What stands for a text whose credentials are unknown."""
+"""Replacement of a text whose credentials are unknown."""
 _SHORTEST = 8
-"""Characters of a value that is taken for a credential. Shorter ones are ordinary words."""
+"""Smallest length of a credential; shorter values are often ordinary words."""
 _PIECE, _PIECES = 1024, 32
-"""A longer value is looked for piece by piece, which bounds the work; so does their number."""
+"""Size and number of the pieces in which longer values are searched, which bounds the work."""
 _TORN = 4
-"""Characters of a credential that count where a text was cut within it."""
+"""Smallest part of a credential that is masked where a text was cut within it."""
 
 OUR_NAMES = (
     "modelyard-connection-pods",
@@ -47,13 +47,13 @@ OUR_NAMES = (
     "MODELYARD_BUCKET",
     "MODELYARD_READ_BUCKETS",
 )
-"""Names that are the same in every installation, in which nothing is masked: what the kubelet says
-of a Secret that is missing is of use only with its name. A name before another one that it begins
-with."""
+"""Names that are the same in every installation, and are never masked: a kubelet's message about a
+missing Secret is useless without its name. Longer names come before their prefixes.
+"""
 _OUR_NAME = re.compile(rf"(?<![\w-])(?:{'|'.join(map(re.escape, OUR_NAMES))})(?![\w-])")
 _FIRST = 0xE000
-"""Private characters stand for these names while a text is searched; `printable` leaves none in
-it.
+"""Private-use characters replace these names while a text is searched; `printable` has removed any
+others.
 """
 _HOLDERS = {name: chr(_FIRST + index) for index, name in enumerate(OUR_NAMES)}
 _HELD = re.compile(f"[{''.join(_HOLDERS.values())}]")
@@ -62,14 +62,14 @@ _CONTROL = re.compile(
     r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]"  # CSI: colours, cursor
     r"|(?:\x1b[\]PX^_]|[\x9d\x90\x98\x9e\x9f])[^\x07\x1b\x9c]*(?:\x07|\x1b\\|\x9c)"  # OSC, DCS, ...
 )
-"""Whole control sequences of terminals; what is left of a broken one loses its control
-characters.
+"""Complete control sequences of terminals; from a broken one only the control characters are
+removed.
 """
 _INVISIBLE = re.compile(
     "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
 )
-"""Printable in Unicode's eyes, and of no width: default-ignorable marks, fillers, the blank of
-Braille.
+"""Characters that Unicode calls printable but that have no width: default-ignorable marks, fillers,
+the Braille blank.
 """
 _ENCODED = re.compile("%[0-9A-F]{2}")
 _CAMEL = re.compile("(?<=[a-z0-9])(?=[A-Z])")
@@ -78,14 +78,14 @@ _CREDENTIAL = re.compile(
     r"|(?:^|[_.-])(?:PASS|PWD|KEY|AUTH|PAT|SAS|JWT|BEARER)(?:$|[_.-])",
     re.IGNORECASE,
 )
-"""In the name of a key, whose words in camel case are taken apart before."""
+"""Matches the names of keys that hold credentials; camel case is split first."""
 
 
 def printable(text: str, *, lines: bool = False) -> str:
-    """Return a text without what cannot be seen: control sequences, bidi and zero-width characters.
+    """Return a text without control sequences, bidi and zero-width characters.
 
     Args:
-        text: Anything.
+        text: Any text.
         lines: Keep line breaks and tabs; otherwise each becomes a space.
 
     """
@@ -96,9 +96,7 @@ def printable(text: str, *, lines: bool = False) -> str:
 
 
 def escaped(document: str) -> str:
-    r"""Return a JSON document in which no text hides a character: `\u202e` instead of the
-    character.
-    """
+    r"""Return a JSON document with invisible characters escaped, such as `\u202e`."""
     return "".join(
         char if char == "\n" or printable(char) == char else json.dumps(char)[1:-1]
         for char in document
@@ -106,13 +104,12 @@ def escaped(document: str) -> str:
 
 
 def credentials(values: Mapping[str, str], known: Collection[str] = ()) -> tuple[str, ...]:
-    """Return the values that prove who somebody is.
+    """Return the credentials among some values.
 
     Args:
-        values: A Secret's data, or a process's environment. A key's name says what its value is:
-            one with PASSWORD, TOKEN, SECRET, KEY and the like is a credential; so is the password
-            within an address.
-        known: Names that are everywhere and no secrets, such as the namespace's.
+        values: A Secret's data, or a process's environment. A value is a credential if its key
+            contains PASSWORD, TOKEN, SECRET, KEY or the like; so is a password in a URL.
+        known: Common values that are not secret, such as the namespace's name.
 
     """
     found = [value for key, value in values.items() if _CREDENTIAL.search(_CAMEL.sub("_", key))]
@@ -124,13 +121,12 @@ def credentials(values: Mapping[str, str], known: Collection[str] = ()) -> tuple
 
 @dataclass(frozen=True)
 class Words:
-    """Clean texts of one namespace: credentials become `***`, and `printable` does the rest. Whole
-    names of ours stay.
+    """Cleaner for the texts of one namespace: masks credentials as `***` and applies `printable`.
+    `OUR_NAMES` are not masked.
 
     Attributes:
-        values: The credentials; a text may hold them as they are, in base64, URL-encoded, in JSON
-            or XML.
-        unknown: The credentials could not be read: no text is shown.
+        values: The credentials; they are found in plain text, base64, URL encoding, JSON and XML.
+        unknown: The credentials could not be read, so every text is hidden.
 
     """
 
@@ -138,12 +134,12 @@ class Words:
     unknown: bool = False
 
     def __call__(self, text: str, *, lines: bool = False) -> str:
-        """Return a text that may be shown; see `printable` for `lines`."""
+        """Return the cleaned text; see `printable` for `lines`."""
         if not text:
             return text
         if self.unknown:
             return HIDDEN
-        # First of all what is invisible: it may stand within a credential.
+        # Remove invisible characters first, because they may interrupt a credential.
         clean = self._rare.masked(printable(text, lines=lines))
         if not self._common.values:
             return clean
@@ -156,21 +152,19 @@ class Words:
 
     @cached_property
     def _common(self) -> "_Search":
-        """What is a part of names of ours: within those it is no credential, for everybody knows
-        them.
-        """
+        """Credentials that are part of `OUR_NAMES`: within these names they are not masked."""
         return _Search(tuple(filter(_is_ours, self.values)))
 
 
 @dataclass(frozen=True)
 class _Search:
-    """What masks some credentials in a text that `printable` has cleaned."""
+    """Masks some credentials in a text that `printable` has cleaned."""
 
     values: tuple[str, ...] = field(repr=False)
 
     def masked(self, text: str) -> str:
-        """Return the text with the credentials masked: whole, wrapped over lines, and torn at
-        its ends.
+        """Return the text with the credentials masked: complete, wrapped over lines, or cut at its
+        ends.
         """
         for form in self._forms:
             text = text.replace(form, MASK)
@@ -178,15 +172,13 @@ class _Search:
 
     @cached_property
     def _forms(self) -> tuple[str, ...]:
-        """What to look for, the longest first: one form may hold another."""
+        """The forms to search for, longest first, because one may contain another."""
         return tuple(
             sorted({form for value in self.values for form in _forms(value)}, key=len, reverse=True)
         )
 
     def _wrapped(self, text: str) -> str:
-        """Mask a credential that a program has wrapped: over two lines, or with white space in
-        it.
-        """
+        """Mask a credential that a program wrapped over lines, or wrote with white space in it."""
         dense = "".join(text.split())
         found = sorted(span for form in self._dense for span in _spans(form, dense))
         if not found:
@@ -201,12 +193,12 @@ class _Search:
 
     @cached_property
     def _dense(self) -> tuple[str, ...]:
-        """The forms without white space, as far as enough is left of them."""
+        """The forms without white space, if they are still long enough."""
         dense = dict.fromkeys("".join(form.split()) for form in self._forms)
         return tuple(form for form in dense if len(form) >= _SHORTEST)
 
     def _torn(self, text: str) -> str:
-        """Mask what is left of a credential in which the text begins or ends: logs are cut
+        """Mask a part of a credential at the beginning or end of the text, because logs are cut
         anywhere.
         """
         head = max((_overlap(form, text) for form in self._forms), default=0)
@@ -221,7 +213,7 @@ def _is_ours(value: str) -> bool:
 
 
 def _pieces(value: str) -> Iterable[str]:
-    """Cut a value into pieces that are none of them too short to be looked for."""
+    """Cut a value into pieces, none of which is too short to search for."""
     last = max(0, len(value) - _SHORTEST)
     starts = [start for start in range(0, len(value), _PIECE) if start <= last]
     return (value[start:end] for start, end in zip(starts, [*starts[1:], len(value)], strict=True))
@@ -236,7 +228,7 @@ def _kept_in_line(char: str) -> str:
 
 
 def _passwords(value: str) -> Iterable[str]:
-    """Return the password within an address, as it is written and as it is meant."""
+    """Return the password in a URL, as written and decoded."""
     try:
         password = urlsplit(value).password if "://" in value else None
     except ValueError:
@@ -245,7 +237,7 @@ def _passwords(value: str) -> Iterable[str]:
 
 
 def _spans(form: str, text: str) -> Iterator[tuple[int, int]]:
-    """Go through the places of a form: its first and last character."""
+    """Yield the positions of a form's first and last character."""
     start = text.find(form)
     while start >= 0:
         yield start, start + len(form) - 1
@@ -271,11 +263,11 @@ def _forms(value: str) -> Iterable[str]:
 
 
 def _base64(value: str) -> Iterable[str]:
-    """Return what a value looks like within base64, behind 0, 1 or 2 bytes of something else."""
+    """Return a value's form within base64, after 0, 1 or 2 other bytes."""
     raw, forms = value.encode("utf-8", "surrogatepass"), set()
     for before in range(3):
         whole = base64.b64encode(bytes(before) + raw).decode().rstrip("=")
-        # The characters that share bits with the neighbours are left out.
+        # Characters that share bits with their neighbours are left out.
         first = (before * 8 + 5) // 6
         last = (before + len(raw)) * 8 // 6
         forms |= {whole[first:last], whole[first:last].translate(_URL_SAFE)}
@@ -286,7 +278,9 @@ _URL_SAFE = str.maketrans("+/", "-_")
 
 
 def _overlap(first: str, second: str) -> int:
-    """Return how many characters at the end of `first` are the beginning of `second`, if enough."""
+    """Return the length of the longest end of `first` that begins `second`; 0 if shorter than
+    `_TORN`.
+    """
     longest = min(len(first), len(second))
     return next(
         (size for size in range(longest, _TORN - 1, -1) if first.endswith(second[:size])), 0

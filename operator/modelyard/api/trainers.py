@@ -1,6 +1,6 @@
-"""The trainers: what each runs and learns with. Standard library only: pods import it.
+"""The table of trainers. Standard library only, because pods import it.
 
-A new trainer is one entry here, its settings in `api.training_run.Trainer`, and its program.
+A new trainer is one entry here, its settings in `api.trainer_settings`, and its program.
 """
 
 from collections.abc import Mapping
@@ -14,10 +14,12 @@ class TrainerKind:
     """One trainer.
 
     Attributes:
-        program: What its container runs, a module of modelyard_runtime; empty: the user's own.
-        in_cluster: A Job trains. False: training runs elsewhere, such as in a notebook.
-        estimators: For a tabular trainer, its estimator by task, as `module:class`.
-        aliases: For a tabular trainer, other common names of its parameters, to correct a user.
+        program: The module of modelyard_runtime that its container runs; empty: the user's own
+            image.
+        in_cluster: Whether a Job trains. False: training runs elsewhere, such as in a notebook.
+        estimators: For a tabular trainer: its estimator by task, as `module:class`.
+        aliases: For a tabular trainer: its parameters by other common names, for suggestions in
+            messages.
 
     """
 
@@ -28,8 +30,8 @@ class TrainerKind:
 
     @property
     def logs_itself(self) -> bool:
-        """A user's code trains, which may log parameters in its own words: MLflow takes each
-        once.
+        """Whether the user's code trains, which may log its own parameters: MLflow accepts each
+        only once.
         """
         return not self.estimators
 
@@ -41,7 +43,8 @@ TRAINERS: Mapping[str, TrainerKind] = {
             "classification": "xgboost:XGBClassifier",
             "regression": "xgboost:XGBRegressor",
         },
-        # XGBoost's own names for what its estimators call otherwise: difflib would not find them.
+        # Names of XGBoost's native API that differ from its estimators': difflib would not find
+        # them.
         aliases={
             "alpha": "reg_alpha",
             "eta": "learning_rate",
@@ -57,4 +60,4 @@ TRAINERS: Mapping[str, TrainerKind] = {
     "container": TrainerKind(),
     "external": TrainerKind(in_cluster=False),
 }
-"""Every trainer, by its name in `spec.trainer`."""
+"""All trainers by their name in `spec.trainer`."""

@@ -1,4 +1,4 @@
-"""The status of a TrainingRun: how far it is, and what came of it."""
+"""The status of a TrainingRun: its progress and its results."""
 
 from datetime import datetime
 from typing import Annotated, Literal
@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from modelyard.api.base import Name, Schema, Status
-from modelyard.api.rules import listed
+from modelyard.api.rules import list_type
 
 __all__ = [
     "CANDIDATES",
@@ -31,7 +31,7 @@ class MlflowRun(Schema):
 
     run_id: Annotated[str, Field(max_length=64, description="MLflow's run id.")]
     experiment_id: Annotated[str, Field(max_length=64, description="MLflow's experiment id.")]
-    url: Annotated[str, Field(max_length=2048, description="Where to look at it.")]
+    url: Annotated[str, Field(max_length=2048, description="Its page in MLflow.")]
 
 
 class Metric(Schema):
@@ -42,13 +42,13 @@ class Metric(Schema):
 
 
 class Progress(Schema):
-    """How far the run is: from the metric modelyard.progress (0 to 100), which the trainer logs
-    and any script may.
+    """Progress of the run, from the metric modelyard.progress (0 to 100). The built-in trainer logs
+    it, and any script can.
     """
 
-    percent: Annotated[int, Field(ge=0, le=100, description="How much is done.")]
+    percent: Annotated[int, Field(ge=0, le=100, description="Percentage that is done.")]
     eta_seconds: Annotated[
-        int | None, Field(ge=0, description="Seconds to the end, if it goes on like this.")
+        int | None, Field(ge=0, description="Estimated seconds to the end, at the current pace.")
     ] = None
     message: Annotated[str, Field(max_length=256, description="The same in words.")] = ""
 
@@ -58,24 +58,24 @@ class DatasetStatus(Schema):
 
     digest: Annotated[str, Field(max_length=71, description="sha256 of its bytes.")]
     rows: Annotated[
-        int, Field(ge=0, description="How many rows it has.", json_schema_extra={"format": "int64"})
+        int, Field(ge=0, description="Number of rows.", json_schema_extra={"format": "int64"})
     ]
 
 
 class ObjectiveStatus(Schema):
-    """What made a run better than another when the training began."""
+    """The objective of the Experiment when the training began."""
 
     metric: Annotated[str, Field(max_length=250, description="Name of the metric in MLflow.")]
     goal: Annotated[
         Literal["Maximize", "Minimize"],
-        Field(description="Maximize: more of it is better. Minimize: less of it."),
+        Field(description="Maximize: a larger value is better. Minimize: a smaller one."),
     ]
 
 
 class ModelArtifact(Schema):
     """The model that the run logged."""
 
-    uri: Annotated[str, Field(max_length=1024, description="Where its artifact tree lies.")]
+    uri: Annotated[str, Field(max_length=1024, description="Where its artifact tree is stored.")]
     digest: Annotated[str, Field(max_length=71, description="Digest of the tree.")]
     bytes: Annotated[
         int, Field(ge=0, description="Size of the tree.", json_schema_extra={"format": "int64"})
@@ -104,7 +104,7 @@ class Failure(Schema):
     """Why the last attempt failed."""
 
     attempt: Annotated[int, Field(ge=1, description="The attempt that failed.")] = 1
-    reason: Annotated[str, Field(max_length=63, description="One word.")]
+    reason: Annotated[str, Field(max_length=63, description="Why, as one CamelCase word.")]
     message: Annotated[str, Field(max_length=2048, description="What happened.")]
     exit_code: Annotated[int | None, Field(description="The container's exit code.")] = None
     log: Annotated[
@@ -113,17 +113,19 @@ class Failure(Schema):
 
 
 CANDIDATES = 8
-"""How many models a status names that a run logged at the same moment."""
+"""Greatest number of models in `candidates`."""
 PARAMETERS = 256
-"""How many parameters a status holds."""
+"""Greatest number of parameters in a status."""
 PARAMETER_NAME = 250
-"""Characters of a parameter's name at most, as in MLflow."""
+"""Greatest length of a parameter's name in characters, as in MLflow."""
 PARAMETER_VALUE = 1024
-"""Characters of a parameter's value that a status holds."""
+"""Greatest length of a parameter's value in a status, in characters."""
 
 
 def shortened(value: str) -> str:
-    """Return a parameter's value as the status has it: a long one is cut, and says by how much."""
+    """Return a parameter's value as the status holds it: a long one is cut and ends with how much
+    is missing.
+    """
     if len(value) <= PARAMETER_VALUE:
         return value
     kept = PARAMETER_VALUE - 40
@@ -131,43 +133,44 @@ def shortened(value: str) -> str:
 
 
 class TrainingRunStatus(Status):
-    """How far it is and what came of it."""
+    """Progress and results of the run."""
 
     mlflow: Annotated[
         MlflowRun | None, Field(description="The MLflow run of the current attempt.")
     ] = None
     attempt: Annotated[
-        int, Field(ge=0, description="The attempt that runs or ran last, counted from 1.")
+        int, Field(ge=0, description="The current or latest attempt, counted from 1.")
     ] = 0
-    job: Annotated[str | None, Field(max_length=63, description="Its Job.")] = None
+    job: Annotated[str | None, Field(max_length=63, description="Name of its Job.")] = None
     job_uid: Annotated[
         str | None,
         Field(
             alias="jobUID",
             max_length=64,
-            description="The uid of its Job; another Job of that name says nothing of the run.",
+            description="The uid of its Job; another Job of the same name is ignored.",
         ),
     ] = None
     parameters: Annotated[
         dict[str, Annotated[str, Field(max_length=PARAMETER_VALUE)]],
         Field(
             max_length=PARAMETERS,
-            description="Parameters as MLflow has them; long values are cut, and say so.",
+            description="Parameters as logged in MLflow; long values are shortened and marked as"
+            " such.",
         ),
     ] = Field(default_factory=dict)
     omitted_parameters: Annotated[
         int | None,
-        Field(ge=0, description="How many more parameters MLflow has, if there is no room."),
+        Field(ge=0, description="Number of parameters in MLflow that do not fit here."),
     ] = None
     metrics: Annotated[
         tuple[Metric, ...],
         Field(
             max_length=32,
             description="The newest values of its metrics.",
-            json_schema_extra=listed("name"),
+            json_schema_extra=list_type("name"),
         ),
     ] = ()
-    progress: Annotated[Progress | None, Field(description="How far it is.")] = None
+    progress: Annotated[Progress | None, Field(description="Progress of the run.")] = None
     dataset: Annotated[DatasetStatus | None, Field(description="The dataset as it was read.")] = (
         None
     )
@@ -175,8 +178,8 @@ class TrainingRunStatus(Status):
         ObjectiveStatus | None,
         Field(
             description="The objective of its Experiment when the training began. A gate"
-            " `incumbent` without a direction judges by it: the Experiment's own may be"
-            " changed later."
+            " `incumbent` without a direction uses it, because the Experiment's objective may"
+            " change later."
         ),
     ] = None
     model: Annotated[ModelArtifact | None, Field(description="The model that it logged.")] = None
@@ -184,18 +187,18 @@ class TrainingRunStatus(Status):
         tuple[Annotated[str, Field(max_length=320)], ...],
         Field(
             max_length=CANDIDATES,
-            description="Models that it logged at the same moment, none of them named model: which"
-            " one is its model, nothing says.",
-            json_schema_extra=listed(),
+            description="Models that it logged at the same moment, none of them named model, so"
+            " the run's model is ambiguous.",
+            json_schema_extra=list_type(),
         ),
     ] = ()
     registered: Annotated[
-        Registered | None, Field(description="The version that the model became.")
+        Registered | None, Field(description="The version as which the model was registered.")
     ] = None
     start_time: Annotated[datetime | None, Field(description="When the first attempt started.")] = (
         None
     )
     completion_time: Annotated[
-        datetime | None, Field(description="When it ended, well or not.")
+        datetime | None, Field(description="When it ended, with or without success.")
     ] = None
     failure: Annotated[Failure | None, Field(description="Why the last attempt failed.")] = None

@@ -1,4 +1,4 @@
-"""What serves, judged again: what a stage asks for (`reverify`), and what is recorded of it."""
+"""Re-verification of the effective version: the settings (`reverify`) and the recorded result."""
 
 from datetime import datetime
 from typing import Annotated, Literal
@@ -12,9 +12,9 @@ from modelyard.api.rules import rule, rules
 __all__ = ["SAID", "WAITING", "Reverify", "Verification"]
 
 SAID = 128
-"""Characters of the last word's message."""
+"""Greatest length of the verdict's message, in characters."""
 WAITING = 80
-"""Characters of what an open round waits for."""
+"""Greatest length of `waiting`, in characters."""
 
 _SECONDS = (
     "int(self.substring(0, self.size() - 1)) * (self.endsWith('s') ? 1 : self.endsWith('m') ? 60 :"
@@ -23,9 +23,7 @@ _SECONDS = (
 
 
 class Reverify(Schema):
-    """When the gates that say something of a version itself are asked again about the effective
-    one.
-    """
+    """When the gates that judge a version itself are evaluated again for the effective version."""
 
     model_config = Schema.model_config | {
         "json_schema_extra": rules(
@@ -39,10 +37,10 @@ class Reverify(Schema):
     every: Annotated[
         Duration | None,
         Field(
-            description="How long after one round ended the next begins, such as 24h. Absent: only"
-            " when `attempt` is raised.",
+            description="Time between the end of one verification and the start of the next, such"
+            " as 24h. Absent: only when `attempt` is raised.",
             json_schema_extra=rules(
-                # A number of more digits than these is no 64-bit integer.
+                # A number of more digits does not fit a 64-bit integer.
                 rule(f"self.size() > 10 || {_SECONDS} >= 600", "write at least 10m, such as 24h"),
                 rule(
                     "self.size() <= 10",
@@ -56,41 +54,44 @@ class Reverify(Schema):
         Field(
             ge=0,
             le=1_000_000,
-            description="Raise it to have what is effective judged now (modelyard verify).",
+            description="Raise it to verify the effective version now (modelyard verify).",
         ),
     ] = 0
 
 
 class Verification(Schema):
-    """What the gates said of the effective version when they were asked again."""
+    """Verdict of the gates on the effective version when they were evaluated again."""
 
     attempt: Annotated[
-        int, Field(ge=0, description="The `reverify.attempt` that the last round was begun with.")
+        int, Field(ge=0, description="The `reverify.attempt` of the latest verification.")
     ] = 0
-    start_time: Annotated[datetime | None, Field(description="When the last round began.")] = None
+    start_time: Annotated[
+        datetime | None, Field(description="When the latest verification began.")
+    ] = None
     waiting: Annotated[
         str | None,
         Field(
             max_length=WAITING,
-            description="What the open round waits for; absent when none is open.",
+            description="What the current verification waits for; absent when none is running.",
         ),
     ] = None
     verdict: Annotated[
         Literal[Verdict.PASS, Verdict.FAIL] | None,
         Field(
-            description="The last word. Pass: every gate passes. Fail: one does not; it keeps"
-            " serving, and no stage takes it from here."
+            description="The latest verdict. Pass: every gate passes. Fail: one does not; the"
+            " version keeps serving, but does not count for the `from` and `soak` of other"
+            " stages."
         ),
     ] = None
-    time: Annotated[datetime | None, Field(description="When that was said.")] = None
+    time: Annotated[datetime | None, Field(description="When the verdict was given.")] = None
     message: Annotated[str, Field(max_length=SAID, description="Why, with the figures.")] = ""
 
     @property
     def is_open(self) -> bool:
-        """Whether gates are being asked."""
+        """Whether a verification is running."""
         return self.waiting is not None
 
     @property
     def lacks_word(self) -> bool:
-        """Whether the last round was ended before its gates had answered."""
+        """Whether the latest verification ended before its gates gave a verdict."""
         return self.start_time is not None and (self.time is None or self.time < self.start_time)

@@ -1,7 +1,7 @@
-"""Names on both sides of a pod: what the operator writes into it and its programs read.
+"""Names that the operator and the programs in pods share: containers, variables, files, headers.
 
-Standard library only, for pods import it. Names that only one side knows stay there (`kube.names`,
-`modelyard_runtime`).
+Standard library only, because pods import it. Names that only one side uses are in `kube.names` or
+`modelyard_runtime`.
 """
 
 __all__ = [
@@ -56,18 +56,18 @@ __all__ = [
 
 # --- containers -----------------------------------------------------------------------------------
 DATA = "data"
-"""Init container of a training pod: fetches or makes the dataset."""
+"""Init container of a training pod: fetches or generates the dataset."""
 TRAINER = "trainer"
 FETCH = "fetch"
 """Init container of a serving pod: fetches the model."""
 MODEL = "model"
 """The model server."""
 GATE = "gate"
-"""The one container of a gate's pod."""
+"""The only container of a gate's pod."""
 
 
 def program(name: str, *arguments: str) -> list[str]:
-    """Return the command that runs one of our programs, such as `fetch`."""
+    """Return the command that runs one of modelyard's programs, such as `fetch`."""
     return ["python", "-m", f"modelyard_runtime.{name}", *arguments]
 
 
@@ -83,28 +83,30 @@ DATASET_PATH = "MODELYARD_DATASET_PATH"
 MODEL_NAME = "MODELYARD_MODEL"
 """The registered model's name in MLflow, `<namespace>.<name>`."""
 CANDIDATE_URI = "MODELYARD_CANDIDATE_URI"
-"""Where the files of the version are that a gate judges."""
+"""URI of the files of the version that a gate judges."""
 CANDIDATE_DIGEST = "MODELYARD_CANDIDATE_DIGEST"
 """Digest of its artifact tree."""
 CANDIDATE_VERSION = "MODELYARD_CANDIDATE_VERSION"
 """Its name."""
 CANDIDATE_RUN_ID = "MODELYARD_CANDIDATE_RUN_ID"
-"""The MLflow run that it came from, where it came from one: a gate's job may log metrics to it."""
+"""The MLflow run that it came from, if any: a gate's job may log metrics to it."""
 CANDIDATE_STAGE = "MODELYARD_CANDIDATE_STAGE"
-"""The stage that it is to take."""
+"""The stage to which it is to be promoted."""
 CANDIDATE_URL = "MODELYARD_CANDIDATE_URL"
-"""Where a pod of it answers, and nothing else does; only where the gate asks for that."""
+"""URL of a pod of this version only; set if the gate asks for one."""
 SIGNED_BY = "MODELYARD_SIGNED_BY"
-"""`<Secret>/<key>`: what the run's model is signed with, as messages name it; absent: it is not
-signed. The name says nothing of secrets: it would be masked in the pod's words."""
+"""`<Secret>/<key>` of the key that signs the run's model, for messages; absent: it is not signed.
+The variable's name does not mention secrets, because its value would then be masked in the pod's
+messages.
+"""
 WORKERS = "MODELYARD_WORKERS"
-"""Processes of a model server."""
+"""Number of processes of a model server."""
 MAX_BODY = "MODELYARD_MAX_REQUEST_BYTES"
-"""Bytes that a request's body may have, uncompressed."""
+"""Largest uncompressed body of a request, in bytes."""
 TIMEOUT = "MODELYARD_TIMEOUT_SECONDS"
-"""Seconds in which a request's body must arrive, and then those in which it must be predicted."""
+"""Time limit in seconds for receiving a request's body, and again for its prediction."""
 ALLOW_CODE = "MODELYARD_ALLOW_CODE_MODELS"
-"""`true`: models may be loaded that run code which came with them."""
+"""`true`: models that run their own code may be loaded."""
 
 # --- files ----------------------------------------------------------------------------------------
 CONFIG_FOLDER = "/etc/modelyard"
@@ -123,32 +125,29 @@ DATASET_FOLDER = "/modelyard/data"
 MODEL_FOLDER = "/modelyard/model"
 RULE_FOLDER = "/etc/modelyard-traffic"
 RULE_FILE = "rule.json"
-"""In RULE_FOLDER: how a serving pod splits its requests, from an annotation of the pod; empty or
-not there: it answers all itself.
+"""In RULE_FOLDER: the pod's traffic rule, from its annotation; empty or missing: it answers all
+requests itself.
 """
 
 # --- HTTP -----------------------------------------------------------------------------------------
 SERVING_PORT = 8080
 METRICS_PORT = 9090
-"""Of a model server."""
+"""Port of a model server's metrics."""
 READY_PATH = "/v2/health/ready"
 LIVE_PATH = "/v2/health/live"
 TRAFFIC_PATH = "/modelyard/traffic"
-"""At METRICS_PORT: what a pod answered, as counters in JSON."""
+"""At METRICS_PORT: counters of the pod's answers, as JSON."""
 LATENCY_EDGES = tuple(0.00025 * 2 ** (i / 8) for i in range(145))
-"""Upper edges of the buckets in which a pod counts how long answers took, in seconds; one bucket
-more has what took longer.
+"""Upper edges of the latency buckets of a pod, in seconds; one more bucket counts longer answers.
 """
 VERSION_HEADER = "modelyard-version"
 """Header of every answer: the version that gave it."""
 RUNTIME_HEADER = "modelyard-runtime"
-"""Header of every answer: the identity of what serves the version."""
+"""Header of every answer: the identity of the version's serving objects."""
 FORWARDED_HEADER = "modelyard-forwarded"
-"""Header of a request that another pod has passed on, or whose caller wants it neither split nor
-counted.
-"""
+"""Header of a request that another pod forwarded, or that should be neither split nor counted."""
 SECONDS_HEADER = "modelyard-seconds"
-"""Header of the answer to such a request: how long the model server took."""
+"""Header of the answer to such a request: the model server's time."""
 MODEL_HEADER = "modelyard-model"
 """Header of every answer: the registered model's name in MLflow."""
 

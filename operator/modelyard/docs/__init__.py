@@ -1,8 +1,7 @@
-"""The pages of docs/ that are generated and committed: the conditions and their reasons, and the
-kinds, field by field.
+"""The generated pages of docs/: conditions with their reasons, and the reference of the kinds.
 
-Pages that are written by hand do not belong here; neither does the site that is made of them
-(docs/conf.py).
+Pages written by hand are in docs/; the site is built by docs/conf.py. In reading order:
+`conditions`, `kinds`.
 """
 
 from collections.abc import Sequence
@@ -16,7 +15,7 @@ __all__ = ["Explained", "explained", "files", "main"]
 
 
 def files() -> generated.Files:
-    """Return the committed pages."""
+    """Return the generated pages."""
     return {"docs/conditions.md": conditions.page()} | {
         f"docs/reference/{kinds.name(kind)}.md": kinds.page(kind) for kind in KINDS
     }

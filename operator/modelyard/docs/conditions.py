@@ -1,7 +1,7 @@
-"""docs/conditions.md: every reason that a condition may give, from the docstrings under the members
-of the kinds' enumerations.
+"""docs/conditions.md: every reason of a condition, from the docstrings of the members of the kinds'
+enumerations.
 
-What to do about a reason is told in docs/troubleshooting.md, by hand.
+What to do about a reason is in docs/troubleshooting.md, which is written by hand.
 """
 
 import ast
@@ -22,21 +22,22 @@ _HEAD = """\
 
 Generated from the kinds in `operator/modelyard/api` by `make crds`. Never edit it.
 
-`kubectl wait --for=condition=Ready` works on every kind, and so do tools that read kstatus. A condition's `observedGeneration` names the
-spec that it speaks of, its `message` says what is the matter and what to do next, its `reason` is one of the words below.
-Why it happens and what to do is in [troubleshooting](troubleshooting.md).
+`kubectl wait --for=condition=Ready` works on every kind, and so do tools that read kstatus. A
+condition's `observedGeneration` names the generation of the spec that it is about, its `message`
+says what is the case and what to do, and its `reason` is one of those below. Why it happens and
+what to do is in [troubleshooting](troubleshooting.md).
 
 | condition | True means |
 |---|---|
-| Ready | All that the spec asks for is so. |
-| Reconciling | It is on its way. Nobody has to do anything. |
-| Stalled | It is not so, and will not be until somebody does what the message says. |
+| Ready | The object is as its spec asks. |
+| Reconciling | The object is not as its spec asks yet. The operator continues automatically. |
+| Stalled | The object is not as its spec asks, and a user must do what the message says. |
 """
 
 
 @dataclass(frozen=True)
 class Explained:
-    """A reason: what it means and, where there is something to do, what."""
+    """A reason, its meaning, and what to do, if anything."""
 
     reason: str
     meaning: str
@@ -44,11 +45,11 @@ class Explained:
 
 
 def explained(reasons: type[StrEnum]) -> list[Explained]:
-    """Read the docstrings under an enumeration's members: the first paragraph is the meaning, the
+    """Read the docstrings of an enumeration's members: the first paragraph is the meaning, the
     second the remedy.
 
     Raises:
-        ValueError: A member has none.
+        ValueError: A member has no docstring.
 
     """
     (body,) = ast.parse(textwrap.dedent(inspect.getsource(reasons))).body
@@ -83,7 +84,7 @@ def _section(title: str, reasons: type[StrEnum], own: Mapping[str, str]) -> str:
     lines = [f"\n## {title}\n", f"{paragraphs(reasons.__doc__ or '')}\n"]
     if own:
         lines += [
-            "| condition of its own | True means |",
+            "| further condition | True means |",
             "|---|---|",
             *(f"| {name} | {text} |" for name, text in own.items()),
             "",

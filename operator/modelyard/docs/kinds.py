@@ -1,7 +1,6 @@
-"""docs/reference/<kind>.md: every field of a kind, from the CustomResourceDefinition that the API
-server has.
+"""docs/reference/<kind>.md: every field of a kind, from its CustomResourceDefinition.
 
-What a field is for, seen from a task, is told by the pages that are written by hand.
+Pages written by hand explain the fields by task.
 """
 
 import json
@@ -23,15 +22,15 @@ _GENERATED = "Generated from the kinds in `operator/modelyard/api` by `make crds
 
 @dataclass(frozen=True)
 class Field:
-    """One field as a reader meets it.
+    """One field of an object.
 
     Attributes:
-        name: Its name in the object that has it.
-        type: What may be written: a type, or the values themselves.
-        required: Whether it must be written where the object that has it is.
-        default: What holds if it is not, as JSON; empty if nothing does.
+        name: Its name.
+        type: Its type, or the allowed values.
+        required: Whether it is required in its object.
+        default: Its default as JSON; empty if there is none.
         what: Its description.
-        refused: What the API server says of a value that breaks a rule.
+        refused: Messages of its rules: what the API server answers to an invalid value.
 
     """
 
@@ -45,8 +44,8 @@ class Field:
 
 @dataclass(frozen=True)
 class Object:
-    """An object with fields: its place, such as `spec.stages.<name>` (`[]` stands for the items
-    of a list), and what it is.
+    """An object with fields, its path, such as `spec.stages.<name>` (`[]` for the items of a list),
+    and its description.
     """
 
     path: str
@@ -86,7 +85,7 @@ def page(kind: Kind) -> str:
                 "## Status",
                 *map(_section, objects(schema["properties"]["status"], "status")),
                 "## Columns",
-                "What `kubectl get` shows; with `-o wide` all of them.",
+                "Columns of `kubectl get`; `-o wide` shows all of them.",
                 "\n".join(["| column | from | what |", "|---|---|---|", *columns]),
             ]
         )
@@ -97,12 +96,12 @@ def page(kind: Kind) -> str:
 def _intro(kind: str, plural: str, short: str) -> str:
     return (
         f"`apiVersion: {GROUP}/{VERSION}`, `kind: {kind}`; in kubectl `{plural}`, `{short}`, and"
-        f" with the others `modelyard`. The cluster says the same: `kubectl explain {short}.spec`."
+        f" in the category `modelyard`. In the cluster: `kubectl explain {short}.spec`."
     )
 
 
 def objects(schema: Node, path: str) -> Iterator[Object]:
-    """Return a node and the objects below it, each before those inside of it."""
+    """Return a node and the objects below it, parents first."""
     required = set(schema.get("required", ()))
     named = schema.get("properties", {})
     if named:
@@ -175,12 +174,10 @@ def _section(thing: Object) -> str:
     rules += [
         f"- `{field.name}`: {_cell(message)}" for field in thing.fields for message in field.refused
     ]
-    refused = ["Otherwise the API server says:", "\n".join(rules)] if rules else []
+    refused = ["The API server refuses other values with:", "\n".join(rules)] if rules else []
     return "\n\n".join([f"### `{thing.path}`", _cell(thing.what), "\n".join(lines), *refused])
 
 
 def _cell(text: str) -> str:
-    """Return a text as it may stand in Markdown: `<name>` is no tag there, and `|` no end of a
-    cell.
-    """
+    """Escape `<` and `|` for a cell of a Markdown table."""
     return text.replace("<", "\\<").replace("|", "\\|")

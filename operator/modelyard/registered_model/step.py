@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from modelyard.api.blocker import Blocker
-from modelyard.api.model_status import DETAIL, REMEMBERED
 from modelyard.api.registered_model import (
     Draining,
     Rejection,
@@ -14,6 +13,7 @@ from modelyard.api.registered_model import (
 )
 from modelyard.api.registered_model import ModelReason as Reason
 from modelyard.api.rollout import RolloutStatus
+from modelyard.api.stage_status import DETAIL, REMEMBERED
 from modelyard.errors import ModelyardError
 from modelyard.plan import Event, Owned
 from modelyard.registered_model import newest, serving
