@@ -532,7 +532,7 @@ def test_a_stage_that_serves_nothing_cannot_be_asked(client: Client, side: Side)
     )
     with pytest.raises(
         NotFound,
-        match=r"production of \S+/fraud holds v1, and has no pods: its serving.replicas is 0",
+        match=r"v1 is effective in production of \S+/fraud, and has no pods: its serving.replicas is 0",
     ):
         client.models.predict("fraud", [[1.0]])
 
