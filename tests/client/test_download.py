@@ -141,10 +141,10 @@ def test_nothing_there_is_missing(tree: Tree, tmp_path: Path):
         artifacts.fetch(tree.connection, "s3://no-such-bucket/none", tree.digest, tmp_path)
 
 
-def test_wrong_keys_are_not_allowed_and_nobody_is_unreachable(tree: Tree, tmp_path: Path):
+def test_wrong_keys_are_not_allowed_and_an_absent_server_is_unreachable(tree: Tree, tmp_path: Path):
     with pytest.raises(NotAllowed, match="Secret modelyard-connection"):
         tree.fetch(tmp_path, AWS_SECRET_ACCESS_KEY="wrong")
-    with pytest.raises(Unreachable, match="call again to go on"):
+    with pytest.raises(Unreachable, match="Call again to continue"):
         tree.fetch(tmp_path, MLFLOW_S3_ENDPOINT_URL="http://127.0.0.1:1")
 
 

@@ -119,7 +119,7 @@ def test_what_stands_in_the_way_is_said_before(kube: Kube, fake: Kubelet):
     fake.allowed = False
     with (
         pytest.raises(
-            NotAllowed, match="ask for the verb create on pods/portforward in the namespace n"
+            NotAllowed, match="Ask for the verb create on pods/portforward in the namespace n"
         ),
         kube.forward("s", 80),
     ):
@@ -139,7 +139,7 @@ def test_an_address_of_pods_leads_from_here_to_the_same_port(
     assert ask(url.split("/")[2], b"x") == b"x" * 20
     assert len(fake.asked) == 1
     assert reach.url(f"http://127.0.0.1:{target}") == f"http://127.0.0.1:{target}"
-    with pytest.raises(Unreachable, match=r"Nobody answers at 127\.0\.0\.1:1"):
+    with pytest.raises(Unreachable, match=r"Nothing answers at 127\.0\.0\.1:1"):
         reach.url("http://127.0.0.1:1")
     reach.close()
 

@@ -156,7 +156,7 @@ def test_what_somebody_else_keeps_is_named_with_its_keeper_and_taken_only_by_for
     assert answer.ok, answer.message
     with pytest.raises(Refused) as caught:
         kube.apply(manifest(description="mine"))
-    assert caught.value.problems == ("spec.description: kept by gitops",)
+    assert caught.value.problems == ("spec.description: owned by gitops",)
     assert kube.apply(manifest(description="mine"), force=True)["spec"]["description"] == "mine"
 
 
@@ -325,7 +325,7 @@ def test_a_watch_ends_when_its_time_is_over(kube: Kube):
 
 
 def test_a_wait_that_is_in_vain_says_for_what(kube: Kube):
-    with pytest.raises(TimedOut, match=r"in vain for the moon"):
+    with pytest.raises(TimedOut, match=r"waiting for the moon"):
         kube.until("Experiment", "fraud", lambda _: None, what="the moon", seconds=0.3)
 
 
@@ -339,7 +339,7 @@ def test_waiting_sees_an_object_that_comes_later(kube: Kube, side):
 
 def test_deleting_waits_for_the_finalizer(kube: Kube, side):
     side.ours("Experiment", "held", {}, metadata={"finalizers": ["example.com/held"]})
-    with pytest.raises(TimedOut, match="finalizers hold it"):
+    with pytest.raises(TimedOut, match="it has finalizers"):
         kube.delete("Experiment", "held", wait=0.3)
     side.ours("Experiment", "other", {}, metadata={"finalizers": ["example.com/held"]})
 

@@ -48,7 +48,7 @@ def automatic(
         (automatic("v2", rejected=[FAILED]), "takes the newest; v3 was rejected"),
         (
             automatic("v2", holdTime=NOW.isoformat()),
-            "takes the newest; v3 is held, for the stage was rolled back after it was registered",
+            "takes the newest; v3 is held: the stage was rolled back after it was registered",
         ),
         (automatic("v2", versions=[]), "takes the newest"),
         (model(), None),

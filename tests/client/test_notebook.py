@@ -285,11 +285,11 @@ def test_the_runs_of_the_last_object_of_a_name_come_back_and_no_others(yard: Yar
         assert lifecycle(yard, older) == "active"
         with pytest.raises(
             NotFound,
-            match=r"MLflow has no deleted run of a TrainingRun .*/r: it was not deleted there, and"
-            r" is there as",
+            match=r"MLflow has no deleted run of a TrainingRun .*/r: the run \w+ exists"
+            r" and is not deleted",
         ):
             client.runs.restore("r")
-        with pytest.raises(NotFound, match="/never: it was never made, or has been purged"):
+        with pytest.raises(NotFound, match="/never: it was never created, or has been purged"):
             client.runs.restore("never")
 
 

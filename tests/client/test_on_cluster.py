@@ -145,7 +145,5 @@ with Client({client.namespace!r}, kubeconfig={os.fspath(client.kube.kubeconfig)!
     assert run.status.dataset.rows == 40
     assert client.models.get("fraud", "v1").status.training_run == "here"
     client.runs.delete("here", wait=60)
-    with pytest.raises(
-        NotFound, match="it was not deleted there, and is there as"
-    ):  # a version came from it
+    with pytest.raises(NotFound, match="exists and is not deleted"):  # a version came from it
         client.runs.restore("here")

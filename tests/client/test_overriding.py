@@ -92,7 +92,9 @@ def test_one_that_has_been_in_force_for_a_day_cannot_be_made_longer_and_a_shorte
     since = NOW - timedelta(hours=23)
     whole = NOTED | {"sinceTime": since.isoformat(), "untilTime": (since + DAY).isoformat()}
     longer = overriding.Asked("v4", "x", NOW + timedelta(hours=4))
-    with pytest.raises(Refused, match=r"a day is the longest. Make v4 the version, or go back"):
+    with pytest.raises(
+        Refused, match=r"lasts a day at most. Set v4 as the stage's version, or roll back"
+    ):
         overriding.check(there(held("v4", before(hours=3), override=whole)), "production", longer)
     overriding.check(there(held("v4", before(hours=3), override=NOTED)), "production", longer)
 

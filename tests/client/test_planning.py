@@ -68,7 +68,7 @@ def test_a_first_version_is_taken_back_to_none():
             there(REST),
             ("production", "v2"),
             Refused,
-            "production of risk/fraud holds v2: there is nothing to plan",
+            "v2 is already effective in production of risk/fraud: nothing to plan",
         ),
         (there(HELD, "v3"), ("production", "v2"), Refused, r"is being changed \(production: v3\)"),
         (
@@ -99,7 +99,7 @@ def test_what_cannot_be_planned_is_refused(
 
 
 def test_only_the_plan_that_stands_is_carried_out():
-    with pytest.raises(Refused, match="has no plan that gives production to v3"):
+    with pytest.raises(Refused, match="has no plan to promote v3 to production"):
         planning.carry_out(there(REST), "production", "v3")
     with pytest.raises(Refused, match=r"has another plan \(production: v3\)"):
         planning.carry_out(there(HELD, "v3", dry_run=True), "production", "v2")
@@ -141,7 +141,7 @@ def test_it_is_there_when_the_operator_holds_the_change():
         ),
         (
             {"schedule": "0 * * * *", "duration": "1h", "reason": "always"},
-            "without an end that can be told: always",
+            "without a known end: always",
         ),
         (
             {"schedule": "0 25 * * *", "duration": "4h", "reason": "x"},

@@ -110,7 +110,7 @@ def found(*arguments: Any, **options: Any) -> rollouts.Rolling:
             "step 2 of 6: hold 10m, its time is over",
         ),
         (1, {"rollout": {"appliedBy": 1}}, "step 2 of 6: hold 10m"),
-        (2, {}, "step 3 of 6: pause, waits for a person"),
+        (2, {}, "step 3 of 6: pause, waits for a user"),
         (2, {"resumed": 1}, "step 3 of 6: pause"),
         (5, {}, "step 6 of 6: weight 100"),
         (9, {}, "step 6 of 6: weight 100"),
@@ -417,5 +417,5 @@ def test_a_notebook_shows_the_rollout(client: Client, side: Side):
     html = client.models.get("fraud")._repr_html_()
     assert "rollout of production" in html
     assert "5% to v3, applied by 2/2 pods" in html
-    assert "step 3 of 6: pause, waits for a person" in html
+    assert "step 3 of 6: pause, waits for a user" in html
     assert "9,120 requests, 3 failed (0.033 %)" in html

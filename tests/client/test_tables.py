@@ -149,7 +149,7 @@ def test_a_body_that_is_no_status_is_shown_as_it_is():
                 " modelyard-connection corrected."
             ),
         ),
-        (404, NotFound, "MLflow cannot log metrics, it has no such thing: why"),
+        (404, NotFound, "MLflow cannot log metrics: not found: why"),
         (408, Unreachable, "MLflow cannot log metrics now (408): why"),
         (429, Unreachable, "MLflow cannot log metrics now (429): why"),
         (503, Unreachable, "MLflow cannot log metrics now (503): why"),
@@ -396,7 +396,7 @@ def test_pieces_cover_a_file_and_an_empty_one_is_a_piece():
 )
 def test_a_host_names_a_service_or_does_not(host: str, service):
     found = named(host)
-    assert (found and (found.service, found.namespace, found.surely)) == service
+    assert (found and (found.service, found.namespace, found.certain)) == service
 
 
 def pod(name: str, ready: str = "True", **meta):

@@ -72,7 +72,7 @@ def test_values_that_databases_and_arrays_hold_are_those_of_the_protocols():
     days = {"day": np.array(["2026-01-01", "NaT"], dtype="datetime64[ns]")}
     assert predict.table(pd.DataFrame(given)).rows == ((1.5, "aGk=", [1, 2]), (None, "", [3]))
     assert predict.table(days).rows == (("2026-01-01T00:00:00",), (None,))
-    with pytest.raises(ValueError, match="a complex is no value that JSON has"):
+    with pytest.raises(ValueError, match="JSON cannot represent a complex"):
         predict.table([[1j]])
 
 

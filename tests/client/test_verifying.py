@@ -85,7 +85,7 @@ OVERRIDE = {"version": "v2", "sinceTime": EARLIER, "untilTime": EARLIER}
         (
             serving(asks={"attempt": 1}, stage={"override": OVERRIDE}),
             State.UNDER_WAY,
-            "an override decides until",
+            "an override is in force until",
         ),
         (
             serving(asks={"attempt": 1}, conditions=[*ready("Serving", ""), NOTHING]),

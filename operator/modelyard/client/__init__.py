@@ -30,7 +30,7 @@ In reading order:
       promotions    set_stage, refresh, retry, verify; refreshing, retrying, verifying: the patches
       decisions     approve, resume, abort, override; approving, aborting, overriding: the patches
       plans         plan, carry_out, take_back; planning: the patches
-      loading       download, load; artifacts: the files
+      loading       download, load; artifacts: the files; s3: S3
       inference     predict, url; predict: requests and answers; typed: types of the inputs
       recorded      history, verify_history
       sources       where a version comes from

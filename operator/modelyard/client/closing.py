@@ -52,7 +52,7 @@ class Closing:
                 client.set_tag(self._run.run_id, FAILURE_TAG, " ".join(why.split())[:_LONGEST])
             while self._mlflow.active_run() is not None:
                 self._mlflow.end_run(status)
-            # The loop above closes nothing on another thread: the active run belongs to the block's.
+            # On another thread than the block's no run is active, and the loop closes nothing.
             client.set_terminated(self._run.run_id, status)
 
     def failed(self, error: BaseException) -> None:

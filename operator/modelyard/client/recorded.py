@@ -10,14 +10,13 @@ from modelyard.api import record
 from modelyard.api.history import HistoryEntry, RecordStatus
 from modelyard.api.record import LIMIT, Finding
 from modelyard.api.registered_model import RegisteredModel
-from modelyard.client.artifacts import s3_client, told
 from modelyard.client.errors import Failed
 from modelyard.client.model_methods import ModelMethods
+from modelyard.client.s3 import STREAMS, s3_client, s3_errors
 
 __all__ = ["Recorded", "VerifiedHistory"]
 
 Seen = Callable[[int, int], None]
-_STREAMS = 8
 _AT_ONCE = 64
 """Objects that are read before they are passed on: the most in memory."""
 _MOST = 100_000
@@ -91,7 +90,8 @@ class Recorded(ModelMethods):
                 raise Failed(
                     model.key,
                     "RecordConflict",
-                    f"the object of entry {number} is no entry: modelyard history verify {name}",
+                    f"the object of entry {number} is not an entry. See: modelyard history verify"
+                    f" {name}",
                 )
             entries.append(entry)
         last = entries[-1].record or 0 if entries else 0
@@ -190,12 +190,12 @@ def objects(
         numbers = _listed(s3, bucket, folder)
 
         def get(number: int) -> bytes:
-            with told(f"s3://{bucket}/{folder}{record.name(number)}", _WHAT):
+            with s3_errors(f"s3://{bucket}/{folder}{record.name(number)}", _WHAT):
                 body = s3.get_object(Bucket=bucket, Key=folder + record.name(number))["Body"]
                 with closing(body):
                     return bytes(body.read(LIMIT + 1))
 
-        with ThreadPoolExecutor(_STREAMS, thread_name_prefix="modelyard-history") as pool:
+        with ThreadPoolExecutor(STREAMS, thread_name_prefix="modelyard-history") as pool:
             for start in range(0, len(numbers), _AT_ONCE):
                 batch = numbers[start : start + _AT_ONCE]
                 yield from zip(batch, pool.map(get, batch), strict=True)
@@ -205,7 +205,7 @@ def objects(
 
 def _listed(s3: Any, bucket: str, folder: str) -> list[int]:
     found: list[int] = []
-    with told(f"s3://{bucket}/{folder}", _WHAT):
+    with s3_errors(f"s3://{bucket}/{folder}", _WHAT):
         for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=folder):
             found += [
                 number
@@ -216,7 +216,7 @@ def _listed(s3: Any, bucket: str, folder: str) -> list[int]:
                 raise Failed(
                     f"s3://{bucket}/{folder}",
                     "RecordConflict",
-                    f"more than {_MOST} entries lie there.",
+                    f"it has more than {_MOST} entries.",
                 )
     return sorted(found)
 

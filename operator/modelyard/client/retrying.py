@@ -1,4 +1,4 @@
-"""Which rejection a retry ends, and the patch that ends it. Pure."""
+"""Retrying a rejected version: the rejection, and the patch that ends it. Pure."""
 
 from typing import Any
 
@@ -11,11 +11,11 @@ __all__ = ["patch", "rejection"]
 
 
 def rejection(model: RegisteredModel, stage: str) -> Rejection:
-    """Return the rejection in force of the version that a stage asks for.
+    """Return the rejection of the version that a stage's spec asks for.
 
     Raises:
         NotFound: The spec has no such stage.
-        Refused: Nothing that the stage asks for is rejected; the text says how it stands.
+        Refused: That version is not rejected; the text says what its state is.
 
     """
     if stage not in model.spec.stages:

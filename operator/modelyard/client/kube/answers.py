@@ -1,9 +1,8 @@
-"""What the API server's refusals mean to a person: one of our errors, without the boilerplate
-around the words that help. Pure.
+"""A refusal of the API server as an exception of the client, without boilerplate. Pure.
 
-    spec.trainer: Invalid value: "object": name exactly one trainer   ->   spec.trainer: name exactly one trainer
-
-Sending requests does not belong here.
+spec.trainer: Invalid value: "object": name exactly one trainer
+    becomes
+spec.trainer: name exactly one trainer
 """
 
 import json
@@ -19,15 +18,15 @@ __all__ = ["Asked", "error"]
 
 @dataclass(frozen=True)
 class Asked:
-    """A request, as far as its answer has to speak of it.
+    """What an error's text needs to know of the request.
 
     Attributes:
         verb: `get`, `create`, `patch`, ...
         resource: Plural, with the subresource: `pods/log`.
         group: API group; empty for the core group.
         kind: `Pod`.
-        namespace: Empty for the whole cluster.
-        name: Empty when many are asked for.
+        namespace: Namespace; empty for the whole cluster.
+        name: Name of the object; empty for a list.
         server: The API server's address.
         context: The kubeconfig's context, if one is used.
 
@@ -44,7 +43,7 @@ class Asked:
 
     @property
     def subject(self) -> str:
-        """What it was asked about: `TrainingRun risk/fraud-3`."""
+        """The object of the request: `TrainingRun risk/fraud-3`."""
         where = "/".join(part for part in (self.namespace, self.name) if part)
         return f"{self.kind} {where}".rstrip()
 
@@ -64,16 +63,16 @@ _UNCHECKED = "some validation rules were not checked"
 _OWNER = re.compile(r'conflict with "(?P<owner>[^"]*)"')
 _STRICT = "strict decoding error: "
 _UNTYPED = "failed to create typed patch object"
-"""What server-side apply says, with a 500, of a field that is not in the schema."""
+"""In the text of server-side apply's response, a 500, to a field that is not in the schema."""
 
 
 def error(asked: Asked, code: int, text: bytes) -> ClientError:
-    """Return the error that an answer of 400 and more stands for.
+    """Return the exception for a response of status 400 or more.
 
     Args:
-        asked: What was asked.
-        code: The answer's HTTP status code.
-        text: Its body: a `Status`, if the API server wrote it.
+        asked: The request.
+        code: The response's HTTP status code.
+        text: The response's body: a `Status`, if the API server wrote it.
 
     """
     try:
@@ -104,8 +103,8 @@ def error(asked: Asked, code: int, text: bytes) -> ClientError:
 def _unknown_user(asked: Asked) -> NotAllowed:
     where = f" of the context {asked.context}" if asked.context else ""
     return NotAllowed(
-        f"The API server at {asked.server} does not know you. Log in again, or correct the"
-        f" user{where} in the kubeconfig.",
+        f"The API server at {asked.server} does not accept your credentials. Log in again, or"
+        f" correct the user{where} in the kubeconfig.",
         resource=asked.resource,
         namespace=asked.namespace,
     )
@@ -116,7 +115,7 @@ def _forbidden(asked: Asked, message: str) -> ClientError:
         verb, resource, namespace = found["verb"], found["resource"], found["namespace"] or ""
         group = f" (group {found['group']})" if found["group"] else ""
         where = f"in the namespace {namespace}" if namespace else "in the whole cluster"
-        # Of Secrets the one that is needed: a Role names it (resourceNames).
+        # For a Secret ask for that one only, which a Role can name (resourceNames).
         needed = (
             f"the Secret {asked.name} alone"
             if resource == "secrets" and asked.name
@@ -168,18 +167,17 @@ def _conflict(asked: Asked, reason: str, causes: list[dict[str, Any]]) -> Refuse
     owners = [cause for cause in causes if cause.get("reason") == "FieldManagerConflict"]
     if owners:
         problems = tuple(
-            f"{str(each.get('field', '')).lstrip('.')}: kept by"
+            f"{str(each.get('field', '')).lstrip('.')}: owned by"
             f" {_owner(str(each.get('message', '')))}"
             for each in owners
         )
         return Refused(
-            f"Others keep fields of {asked.subject}: leave these out, change them there, or take"
-            " them over by force.",
+            f"Other managers own fields of {asked.subject}: leave these fields out, change them"
+            " there, or use force.",
             problems,
         )
     return Refused(
-        f"{asked.subject} was changed by somebody else at the same moment: look at it, and try"
-        " again."
+        f"{asked.subject} was changed by another user at the same time. Read it again, and retry."
     )
 
 
@@ -197,15 +195,18 @@ def _refused(asked: Asked, message: str, causes: list[dict[str, Any]]) -> Refuse
             r"^\s*\.(\S+): (.*)$", message.partition("): ")[2].removeprefix("errors:"), re.MULTILINE
         )
         return Refused(text, tuple(f"{field}: {words}" for field, words in found) or (message,))
-    told = [
+    named = [
         (
             str(cause.get("field") or "").removeprefix("<nil>"),
             _without_value(str(cause.get("message", ""))),
         )
         for cause in causes
     ]
-    advised = {field for field, words in told if _PATTERN not in words}
-    kept = [(field, words) for field, words in told if not (_PATTERN in words and field in advised)]
+    # A pattern helps less than a rule's message on the same field; "not checked" only if alone.
+    advised = {field for field, words in named if _PATTERN not in words}
+    kept = [
+        (field, words) for field, words in named if not (_PATTERN in words and field in advised)
+    ]
     checked = [each for each in kept if _UNCHECKED not in each[1]]
     problems = dict.fromkeys(
         f"{field}: {words}" if field else words for field, words in (checked or kept)
@@ -216,10 +217,10 @@ def _refused(asked: Asked, message: str, causes: list[dict[str, Any]]) -> Refuse
 
 
 def _without_value(message: str) -> str:
-    """Cut the value away, and say what is to be done about a text without quotes."""
+    """Remove the value, and explain a number or boolean that should be a text in quotes."""
     return _UNQUOTED.sub(r"is a \g<kind>, not a text: write it in quotes", _HEAD.sub("", message))
 
 
 def _without_head(message: str) -> str:
-    """Cut `experiments.modelyard.io "fraud" is forbidden: ` away."""
+    """Remove a prefix such as `experiments.modelyard.io "fraud" is forbidden: `."""
     return re.sub(r'^\S+ "[^"]*" is (?:forbidden|invalid): ', "", message)

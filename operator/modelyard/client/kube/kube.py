@@ -35,9 +35,7 @@ class Kube(Writing):
     """
 
     def close(self) -> None:
-        """Give the connections back. Asked again, it opens new ones. A process that ends needs
-        no farewell.
-        """
+        """Close the connections. A later call opens new ones; a process may end without `close`."""
         self._session.close()
 
     def __enter__(self) -> Self:
@@ -47,7 +45,7 @@ class Kube(Writing):
         self.close()
 
     def secret(self, name: str, namespace: str | None = None) -> dict[str, str]:
-        """Return a Secret's values as text."""
+        """Return a Secret's values, decoded from base64 to text."""
         return {
             key: base64.b64decode(value).decode()
             for key, value in (self.get("Secret", name, namespace).get("data") or {}).items()
@@ -68,20 +66,20 @@ class Kube(Writing):
         previous: bool = False,
         timestamps: bool = False,
     ) -> Iterator[str]:
-        """Go through the lines that a pod wrote, oldest first.
+        """Yield the lines of a container's log, oldest first.
 
         Args:
             pod: The pod.
             namespace: The client's own if absent.
-            container: Which container; the only one, or the default one, if absent.
-            follow: Go on with what it writes, until it ends.
-            tail: Only so many of the last lines.
-            previous: Those of the container that ran before a restart.
-            timestamps: Begin each line with its time, RFC 3339.
+            container: The container; the only one, or the default one, if absent.
+            follow: Keep yielding new lines until the container ends.
+            tail: Only the last `tail` lines.
+            previous: The log of the container before its last restart.
+            timestamps: Begin each line with its time (RFC 3339).
 
         Raises:
             NotFound: There is no such pod.
-            Refused: The container has not started yet, or there is none of that name.
+            Refused: The container has not started yet, or does not exist.
 
         """
         params = {
@@ -104,14 +102,15 @@ class Kube(Writing):
         group: str | None = None,
         all_namespaces: bool = False,
     ) -> bool:
-        """Tell whether the user may do something, as `kubectl auth can-i` does.
+        """Tell whether the user has a right, as `kubectl auth can-i` does.
 
         Args:
             verb: `create`, `promote`, ...
             resource: Plural, with the subresource: `registeredmodels/production`.
             name: One object; all if absent.
             namespace: The client's own if absent.
-            group: The API group; that of a kind that the client knows, if absent.
+            group: The API group. Absent: that of the client's kind with this plural, else the core
+                group.
             all_namespaces: In every namespace.
 
         """
@@ -135,19 +134,17 @@ class Kube(Writing):
             "kind": kind.name,
             "spec": {"resourceAttributes": attributes},
         }
-        return bool(
-            (self._session.ask("create", kind, "", None, body=body).get("status") or {}).get(
-                "allowed"
-            )
-        )
+        status = self._session.ask("create", kind, "", None, body=body).get("status") or {}
+        return bool(status.get("allowed"))
 
     @contextmanager
     def forward(self, service: str, port: int, namespace: str | None = None) -> Iterator[str]:
-        """Forward a local port to a Service for the length of a block; yields the local address,
-        `127.0.0.1:40123`.
+        """Forward a local port to a Service for the length of a block.
 
-        Each connection goes to a pod that is ready, and that the Service leads to, when it is
-        opened.
+        Each new connection goes to a pod that the Service selects and that is ready at that time.
+
+        Yields:
+            The local address, such as `127.0.0.1:40123`.
 
         Raises:
             NotFound: There is no such Service, or it has no such port.

@@ -38,7 +38,7 @@ class Reading:
 
     @property
     def namespace(self) -> str:
-        """The namespace that is meant when none is named."""
+        """The namespace of calls that name none."""
         return self._session.namespace
 
     @property
@@ -55,7 +55,7 @@ class Reading:
         """Return an object.
 
         Raises:
-            NotFound: It is not there, nor its kind.
+            NotFound: It does not exist, or the cluster does not have its kind.
 
         """
         return self._session.ask("get", kind_of(kind), name, namespace)
@@ -69,8 +69,7 @@ class Reading:
         labels: str = "",
         fields: str = "",
     ) -> list[Manifest]:
-        """Return all objects of a kind, in one namespace or in all; `kind` and `apiVersion` are set
-        on each.
+        """Return all objects of a kind, each with `kind` and `apiVersion`.
 
         Args:
             kind: `TrainingRun`, or a `Kind`.
@@ -80,10 +79,8 @@ class Reading:
             fields: A field selector, as kubectl's `--field-selector`.
 
         """
-        found, more = (
-            [],
-            {"labelSelector": labels, "fieldSelector": fields, "limit": str(self.PAGE)},
-        )
+        more = {"labelSelector": labels, "fieldSelector": fields, "limit": str(self.PAGE)}
+        found: list[Manifest] = []
         what = kind_of(kind)
         while True:
             page = self._session.ask(
@@ -107,14 +104,21 @@ class Reading:
         labels: str = "",
         seconds: float | None = None,
     ) -> Iterator[Event]:
-        """Go through what is there, as `Added`, and then through what happens, until `seconds` have
-        passed or the caller stops.
+        """Yield an `Added` event for each object that exists, then an event for each change.
 
-        A connection that ends is taken up again where it ended; what was missed for good (410) is
-        found by listing anew, and told as events too. Ends silently when the time is over.
+        The watch resumes after a broken connection. If the API server no longer has the events in
+        between (410), it lists again and yields the differences as events.
+
+        Args:
+            kind: `TrainingRun`, or a `Kind`.
+            name: One object; all if absent.
+            namespace: The client's own if absent.
+            all_namespaces: In every namespace.
+            labels: A label selector, as kubectl's `-l`.
+            seconds: When to stop, without an error; absent: never.
 
         Raises:
-            Unreachable: The API server was gone for half a minute.
+            Unreachable: The API server did not answer for half a minute.
 
         """
         stream = self._watched(
@@ -131,13 +135,12 @@ class Reading:
         *,
         seconds: float | None = None,
     ) -> Generator[Manifest | None, None, None]:
-        """Go through the states of one object: the one it is in, and each that it comes into; None
-        when it is not there.
+        """Yield the state of one object, then each new state; None when it does not exist.
 
-        Ends silently when `seconds` have passed.
+        Ends without an error after `seconds`.
 
         Raises:
-            Unreachable: The API server was gone for half a minute.
+            Unreachable: The API server did not answer for half a minute.
 
         """
         there = False
@@ -178,23 +181,23 @@ class Reading:
         seconds: float,
         namespace: str | None = None,
     ) -> T:
-        """Follow one object until `look` returns something, and return that.
+        """Follow one object until `look` returns a value other than None, and return that.
 
         Args:
             kind: Its kind.
             name: Its name.
-            look: Called with each state of it, None when it is not there; returns None to go on
-                waiting.
+            look: Called with each state, and with None when the object does not exist. Returns
+                None to keep waiting.
             what: What is waited for, for the error: "TrainingRun risk/fraud-3 to end".
-            seconds: How long.
+            seconds: How long to wait.
             namespace: The client's own if absent.
 
         Raises:
-            TimedOut: It did not come about.
+            TimedOut: `look` returned None for every state.
 
         """
         with closing(self.states(kind, name, namespace, seconds=seconds)) as states:
             for body in states:
                 if (found := look(body)) is not None:
                     return found
-        raise TimedOut(f"Waited {seconds:.0f} s in vain for {what}.", seconds)
+        raise TimedOut(f"Timed out after {seconds:.0f} s waiting for {what}.", seconds)

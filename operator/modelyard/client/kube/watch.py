@@ -1,8 +1,4 @@
-"""A watch that goes on: listed, streamed, resumed, listed again. Asynchronous; `Kube.watch` is what
-people use.
-
-What an object means does not belong here.
-"""
+"""An asynchronous watch that resumes after a broken connection. `Kube.watch` is its public form."""
 
 import asyncio
 import json
@@ -20,13 +16,17 @@ __all__ = ["PATIENCE", "Event", "watched"]
 Type = Literal["Added", "Modified", "Deleted"]
 _TYPES: Mapping[str, Type] = {"ADDED": "Added", "MODIFIED": "Modified", "DELETED": "Deleted"}
 PATIENCE = 8
-"""Failures in a row, each waited out twice as long as the one before, up to 8 s: half a minute."""
+"""Consecutive failures that a watch tolerates: half a minute, as pauses double up to 8 s each."""
 
 
 @dataclass(frozen=True)
 class Event:
-    """What happened to an object: it is there or came, it changed, it went (then as it was
-    last).
+    """A change of an object.
+
+    Attributes:
+        type: `Added` (also for each object that exists at the start), `Modified` or `Deleted`.
+        object: The object, if deleted in its last state.
+
     """
 
     type: Type
@@ -34,7 +34,7 @@ class Event:
 
 
 class _Gone(Exception):
-    """The API server has forgotten what happened since; list anew."""
+    """The API server no longer has the events since that resourceVersion (410): list again."""
 
 
 async def watched(
@@ -46,11 +46,14 @@ async def watched(
     *,
     patience: int = PATIENCE,
 ) -> AsyncGenerator[Event | None, None]:
-    """Yield what is there, then None, and then what happens, for ever; so many failures in a row
-    are too many: Unreachable.
+    """Yield an event for each object that exists, then None, then an event for each change.
 
-    None comes again behind each list that had to be asked for anew. What no event before it named
-    is not there.
+    None is yielded again after each further list. An object without an event before it does not
+    exist.
+
+    Raises:
+        Unreachable: There were more than `patience` consecutive failures.
+
     """
     known: dict[str, dict[str, Any]] = {}
     failures, version = 0, ""
@@ -116,7 +119,7 @@ async def _stream(
 
 
 def _ended(answer: transport.Response, asked: answers.Asked) -> Exception:
-    """Say why a watch ended: forgotten, broken, or refused."""
+    """Return why a watch ended: events no longer available, connection broken, or refused."""
     if answer.code == 410:
         return _Gone()
     if answer.code >= 500 or answer.code == 429:
@@ -127,7 +130,7 @@ def _ended(answer: transport.Response, asked: answers.Asked) -> Exception:
 def _differences(
     known: dict[str, dict[str, Any]], items: list[dict[str, Any]], kind: Kind
 ) -> list[Event]:
-    """Say what a list shows that is not known, as events; and know it."""
+    """Return the differences of a list from `known` as events, and update `known`."""
     found = {
         item["metadata"]["uid"]: {"apiVersion": kind.api_version, "kind": kind.name, **item}
         for item in items

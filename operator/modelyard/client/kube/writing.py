@@ -13,10 +13,14 @@ class Writing(Reading):
     """The part of `Kube` that writes."""
 
     def create(self, manifest: Manifest, *, dry_run: bool = False) -> Manifest:
-        """Create an object, in the client's namespace if it names none. Unknown fields are refused.
+        """Create an object, in the client's namespace if it names none, and return it.
+
+        Args:
+            manifest: The object.
+            dry_run: Validate only; nothing is stored.
 
         Raises:
-            Refused: It breaks a rule, or exists already.
+            Refused: A value is invalid, a field is unknown, or the object exists already.
 
         """
         meta = manifest.get("metadata") or {}
@@ -31,17 +35,19 @@ class Writing(Reading):
         )
 
     def apply(self, manifest: Manifest, *, force: bool = False, dry_run: bool = False) -> Manifest:
-        """Apply an object by server-side apply: what it says is so, what it no longer says goes,
-        what others say stays.
+        """Apply an object by server-side apply, and return it.
+
+        Fields in the manifest are set; fields that the client applied before and that are absent
+        now are removed; fields of other managers stay.
 
         Args:
-            manifest: The object, with what it is to have.
-            force: Take fields over that others keep (kubectl, GitOps, a colleague), instead of
-                being refused.
-            dry_run: Change nothing, but be refused where it would be, and return what it would be.
+            manifest: The object, with the fields to set.
+            force: Become the owner of fields that another manager owns (kubectl, GitOps, another
+                user), instead of being refused.
+            dry_run: Validate only, and return the object as it would be; nothing is stored.
 
         Raises:
-            Refused: It breaks a rule; or others keep a field: `problems` says who keeps which.
+            Refused: A value is invalid; or another manager owns a field: `problems` names them.
 
         """
         meta = manifest.get("metadata") or {}
@@ -66,12 +72,19 @@ class Writing(Reading):
         *,
         dry_run: bool = False,
     ) -> Manifest:
-        """Change some fields of an object by a merge patch (RFC 7386): None removes a field. Return
-        the object.
+        """Change fields of an object by a merge patch (RFC 7386), and return the object.
+
+        Args:
+            kind: Its kind.
+            name: Its name.
+            patch: The fields to change; None removes a field.
+            namespace: The client's own if absent.
+            dry_run: Validate only; nothing is stored.
 
         Raises:
-            NotFound: It is not there.
-            Refused: It would break a rule.
+            NotFound: It does not exist.
+            Refused: A value is invalid, or the object has changed since `patch` was made, where
+                that names a resourceVersion.
 
         """
         return self._session.ask(
@@ -93,18 +106,19 @@ class Writing(Reading):
             kind: Its kind.
             name: Its name.
             namespace: The client's own if absent.
-            wait: Seconds to wait until it is gone, which its finalizer decides; 0: do not wait.
+            wait: Seconds to wait until it is deleted, once its finalizers are removed; 0 returns
+                at once.
 
         Raises:
-            NotFound: It is not there.
-            TimedOut: It is being deleted, and still there.
+            NotFound: It does not exist.
+            TimedOut: Its finalizers are not removed yet.
 
         """
         body = {"kind": "DeleteOptions", "apiVersion": "v1", "propagationPolicy": "Background"}
         uid = self.get(kind, name, namespace)["metadata"]["uid"] if wait else ""
         self._session.ask("delete", kind_of(kind), name, namespace, body=body)
         if wait:
-            what = f"{kind_of(kind).name} {name} to go; its finalizers hold it"
+            what = f"{kind_of(kind).name} {name} to be deleted: it has finalizers"
 
             def gone(body: Manifest | None) -> bool | None:
                 return True if body is None or body["metadata"]["uid"] != uid else None
@@ -112,7 +126,7 @@ class Writing(Reading):
             self.until(kind, name, gone, what=what, seconds=wait, namespace=namespace)
 
     def _placed(self, manifest: Manifest) -> Manifest:
-        """Return the manifest with a namespace; one that it names stays."""
+        """Return the manifest with a namespace: its own, or the client's if it names none."""
         if not _kind(manifest).namespaced:
             return manifest
         meta = dict(manifest.get("metadata") or {})
