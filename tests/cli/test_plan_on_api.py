@@ -183,7 +183,7 @@ def test_a_notebook_plans_shows_carries_out_and_takes_back(side: Side, fraud: Ma
             "STEP   DOES",
             "admit  v1, sha256:111111111111, runs in runtime:1.2.3 (revision 1)",
             "start  2 pods of v1, next to 2 pods of v2, which keep serving",
-            "Nothing is done yet: .carry_out() does it, .take_back() forgets it.",
+            "Nothing is done yet: .carry_out() does it, .take_back() drops it.",
         ]
         html = plan._repr_html_()
         assert "next to 2 pods of v2" in html

@@ -357,7 +357,7 @@ def test_what_was_rejected_is_tried_again_by_a_word_and_what_was_not_is_refused(
     gated(side)
     refused = person.says("retry", "fraud", "--stage", "production")
     assert refused.returncode == 1
-    assert "There is nothing to try again in production" in refused.stderr
+    assert "There is nothing to retry in production" in refused.stderr
     side.patch("RegisteredModel", "fraud", {"spec": {"stages": {"production": {"version": "v1"}}}})
     rejected = {
         "version": "v1",

@@ -176,10 +176,10 @@ def test_a_tree_that_meddles_with_a_tool_is_not_written(tree: Tree, tmp_path: Pa
 @pytest.mark.parametrize("where", [".git", ".git/hooks", "repository/.hg/store"])
 def test_nothing_is_written_into_a_repository(tree: Tree, tmp_path: Path, where: str):
     (tmp_path / where).mkdir(parents=True)
-    with pytest.raises(Failed, match="Name another folder"):
+    with pytest.raises(Failed, match="Choose another folder"):
         tree.fetch(tmp_path / where)
     (tmp_path / "link").symlink_to(tmp_path / where)
-    with pytest.raises(Failed, match="Name another folder"):
+    with pytest.raises(Failed, match="Choose another folder"):
         tree.fetch(tmp_path / "link")
     assert there(tmp_path) == {}
 

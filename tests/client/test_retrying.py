@@ -79,7 +79,7 @@ def test_what_is_not_rejected_is_not_tried_again(
     with pytest.raises(Refused) as refused:
         rejection(model({"production": stage}, **more), "production")
     assert str(refused.value).startswith(
-        "There is nothing to try again in production of risk/fraud"
+        "There is nothing to retry in production of risk/fraud"
     )
     assert words in str(refused.value)
 

@@ -361,7 +361,7 @@ def test_a_dataset_that_is_none_is_said(tmp_path, frame):
         profile.profile(frame.head(0), None)
     with pytest.raises(ValueError, match=r"neither \.parquet nor \.csv"):
         profile.profile(tmp_path / "x.json", None)
-    with pytest.raises(ValueError, match="is no dataset"):
+    with pytest.raises(ValueError, match="is not a dataset"):
         profile.profile([1, 2], None)
 
 

@@ -52,7 +52,8 @@ def abort(model: RegisteredModel, stage: str) -> Abort:
     ):
         ends = f"modelyard override {model.metadata.name} --stage {stage} --end"
         raise Refused(
-            f"What {stage} of {model.key} has was put there by an override: {ends} takes it off."
+            f"The effective version of {stage} of {model.key} comes from an override. To end it:"
+            f" {ends}"
         )
     candidate = status.candidate
     given_up = candidate.version if candidate is not None else asked_for(model, stage).version
@@ -67,7 +68,7 @@ def abort(model: RegisteredModel, stage: str) -> Abort:
         )
     if spec.attempt <= status.attempt:
         raise Refused(
-            f"{stage} of {model.key} follows the operator's runtime: serving.runtime.update:"
-            " WithPromotion ends that."
+            f"{stage} of {model.key} follows the operator's runtime. To end that, set"
+            " serving.runtime.update: WithPromotion."
         )
     return Abort(given_up, status.version, {"attempt": status.attempt}, is_refresh=True)

@@ -301,7 +301,7 @@ def _check_target(uri: str, folder: Path, paths: Sequence[str]) -> None:
         raise Failed(
             uri,
             PodReason.ARTIFACT_INVALID,
-            f"{folder} lies in {tool}, which belongs to a tool. Name another folder.",
+            f"{folder} is in {tool}, which belongs to a tool. Choose another folder.",
         )
     leads_out = next(
         (path for path in paths if (root / path).parent.resolve() != root.joinpath(path).parent),
@@ -310,7 +310,7 @@ def _check_target(uri: str, folder: Path, paths: Sequence[str]) -> None:
     if leads_out is not None:
         message = (
             f"{leads_out[:120]!r} would be written elsewhere: a folder in {folder} is a symbolic"
-            " link. Name another folder."
+            " link. Choose another folder."
         )
         raise Failed(uri, PodReason.ARTIFACT_INVALID, message)
 

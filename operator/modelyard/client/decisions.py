@@ -135,7 +135,7 @@ class Decisions(ModelMethods):
         return waiting.changed(
             model,
             (found.change(model.object, stage),),
-            f"to give up {found.given_up}",
+            f"to abort {found.given_up}",
             seconds,
             seen,
         )

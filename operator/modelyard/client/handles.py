@@ -141,7 +141,7 @@ class Handle(Generic[ResourceT]):
         def looked(body: Manifest | None) -> bool | None:
             nonlocal last, found
             if body is None or body["metadata"]["uid"] != self.metadata.uid:
-                raise Failed(subject, "Deleted", "it was deleted while it was waited for.")
+                raise Failed(subject, "Deleted", "it was deleted during the wait.")
             last = type(self)(self._kube, body)
             move(last.progress(), f"{last.reason} {last.message}".strip())
             if seen is not None:

@@ -42,7 +42,7 @@ class Heartbeat(threading.Thread):
                 self.ended = Failed(
                     f"TrainingRun {self._namespace}/{self._name}",
                     "Deleted",
-                    "it was deleted while it was trained.",
+                    "it was deleted during the training.",
                 )
                 return
             except ClientError:

@@ -112,7 +112,7 @@ def ask(
     kind = rest.meaning(reply.code)
     if kind is NotFound:
         raise NotFound(
-            f"{subject} is not what answers at its address: {reply.said}",
+            f"{subject} is not served at its address: {reply.said}",
             name=name,
             namespace=namespace,
         )

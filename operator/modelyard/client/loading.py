@@ -106,8 +106,8 @@ class Loading(ModelMethods):
         if not allow_code and (why := artifacts.why_code_in(folder)):
             subject = f"{version.name} of {version.model.namespace}/{version.model.name}"
             raise Refused(
-                f"Loading {subject} runs code that came with it: {why}. If you trust who registered"
-                f" it, write client.models.load({name!r}, {which!r}, allow_code=True)."
+                f"Loading {subject} runs code that came with it: {why}. If you trust the user who"
+                f" registered it, call client.models.load({name!r}, {which!r}, allow_code=True)."
             )
         own = version.status.flavor or ""
         if flavor == "pyfunc" or (flavor == "auto" and own in {"", "python_function"}):

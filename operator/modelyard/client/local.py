@@ -45,7 +45,8 @@ def check() -> None:
     active = need("mlflow", "A run that trains here").active_run()
     if active is not None:
         raise Refused(
-            f"The MLflow run {active.info.run_id} is active here: end it first, mlflow.end_run()."
+            f"The MLflow run {active.info.run_id} is active here: end it first with"
+            " mlflow.end_run()."
         )
 
 

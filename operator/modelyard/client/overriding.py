@@ -99,7 +99,7 @@ def moment(until: str, for_: str) -> datetime | timedelta:
         return datetime.fromisoformat(until)
     except ValueError as error:
         raise ValueError(
-            f"{until!r} is no moment: write one such as 2030-12-01T18:00:00Z"
+            f"{until!r} is not a time: write one such as 2030-12-01T18:00:00Z"
         ) from error
 
 

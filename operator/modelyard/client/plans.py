@@ -84,7 +84,7 @@ class Plan:
         return (
             f"{self._title}\n"
             f"{self.steps!r}\n"
-            "Nothing is done yet: .carry_out() does it, .take_back() forgets it."
+            "Nothing is done yet: .carry_out() does it, .take_back() drops it."
         )
 
     def _repr_html_(self) -> str:
@@ -92,7 +92,7 @@ class Plan:
         return display.card(
             self._title,
             display.Badge("Planned", "busy"),
-            "Nothing is done yet: .carry_out() does it, .take_back() forgets it.",
+            "Nothing is done yet: .carry_out() does it, .take_back() drops it.",
             fields,
         )
 

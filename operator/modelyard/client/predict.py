@@ -83,8 +83,8 @@ def table(data: Any) -> Table:
         names, rows = _listed(data)
     else:
         raise ValueError(
-            f"a {kind} is no table: give rows as a list of lists, a dict of columns, a numpy array"
-            " or a DataFrame"
+            f"a {kind} is not a table: give rows as a list of lists, a dict of columns, a numpy"
+            " array or a DataFrame"
         )
     whole = tuple(tuple(_plain(value) for value in row) for row in rows)
     if len({len(row) for row in whole}) > 1:

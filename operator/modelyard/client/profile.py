@@ -56,8 +56,8 @@ def _read(data: Any) -> tuple[Any, str]:
         return data, ""
     if not isinstance(data, str | Path):
         raise ValueError(  # noqa: TRY004
-            f"a {type(data).__name__} is no dataset: give a DataFrame, or the path of a Parquet or"
-            " CSV file"
+            f"a {type(data).__name__} is not a dataset: give a DataFrame, or the path of a Parquet"
+            " or CSV file"
         )
     path = Path(data)
     readers = {".parquet": "read_parquet", ".csv": "read_csv"}

@@ -28,7 +28,7 @@ def rejection(model: RegisteredModel, stage: str) -> Rejection:
         return _of_the_newest(model, stage)
     wanted = asked_for(model, stage).version
     status = model.status.stages.get(stage) or StageStatus()
-    subject = f"There is nothing to try again in {stage} of {model.key}"
+    subject = f"There is nothing to retry in {stage} of {model.key}"
     if wanted is None:
         raise Refused(f"{subject}: the spec asks for no version there.")
     if model.status.observed_generation < model.metadata.generation or status.desired != wanted:
@@ -51,7 +51,7 @@ def _of_the_newest(model: RegisteredModel, stage: str) -> Rejection:
     found = newest.rejection(model, stage)
     if found is None:
         raise Refused(
-            f"There is nothing to try again in {stage} of {model.key}: it takes the newest version,"
+            f"There is nothing to retry in {stage} of {model.key}: it takes the newest version,"
             " and has rejected none."
         )
     return found

@@ -309,7 +309,7 @@ def _looked_up(run: RunHandle, name: str) -> Any:
     }
     if name not in simple:
         raise ValueError(
-            f"a filter knows no {name}: there are {', '.join(simple)}, metrics.<name>,"
+            f"a filter has no name {name}. Names: {', '.join(simple)}, metrics.<name>,"
             " parameters.<name>, labels.<key>"
         )
     return simple[name]

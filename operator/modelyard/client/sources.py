@@ -23,6 +23,6 @@ def source(text: str) -> dict[str, Any]:
     if text.startswith("s3://"):
         return {"uri": text}
     raise ValueError(
-        f"{text} is no source: write trainingruns/<name>, runs:/<run id>[/<path>] or"
+        f"{text} is not a source: write trainingruns/<name>, runs:/<run id>[/<path>] or"
         " s3://<bucket>/<key>"
     )

@@ -140,9 +140,7 @@ class ModelHandle(Handle[RegisteredModel]):
             found = there.get(which) or there.get(stage.version or "" if stage else "")
         if found is None:
             what = (
-                f"no version is registered of {self.namespace}/{self.name}"
-                if which == _LATEST
-                else f"no version {which}, and no stage of it"
+                "no version is registered" if which == _LATEST else f"no version or stage {which}"
             )
             known = (
                 f" Versions: {', '.join(there) or 'none'}; stages:"

@@ -65,7 +65,7 @@ def changed(
 def _paused(model: ModelHandle, stage: str, found: progress.Progress, waited: float) -> Paused:
     subject = f"{stage} of {model.namespace}/{model.name}"
     resumed = f"client.models.resume({model.name!r}, {stage!r})"
-    return Paused(f"{subject}: {found.reason}: {found.message} Here: {resumed}", waited)
+    return Paused(f"{subject}: {found.reason}: {found.message} In Python: {resumed}", waited)
 
 
 def followed(
