@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from modelyard.client.client import Client
 from modelyard.client.kube import Kube
 from tests.client.side import Side
 from tests.harness import ROOT, Cluster, manifests
@@ -84,6 +85,13 @@ def opened() -> Iterator[Callable[..., Kube]]:
 def kube(side: Side, opened: Callable[..., Kube]) -> Kube:
     """Kubernetes as the client sees it, in that namespace."""
     return opened(side.namespace, kubeconfig=str(side.server.kubeconfig))
+
+
+@pytest.fixture
+def client(side: Side) -> Iterator[Client]:
+    """A client of that namespace, with an administrator's rights."""
+    with Client(side.namespace, kubeconfig=str(side.server.kubeconfig)) as there:
+        yield there
 
 
 @pytest.fixture

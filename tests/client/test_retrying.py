@@ -78,9 +78,7 @@ def test_what_is_not_rejected_is_not_tried_again(
 ):
     with pytest.raises(Refused) as refused:
         rejection(model({"production": stage}, **more), "production")
-    assert str(refused.value).startswith(
-        "There is nothing to retry in production of risk/fraud"
-    )
+    assert str(refused.value).startswith("There is nothing to retry in production of risk/fraud")
     assert words in str(refused.value)
 
 

@@ -13,11 +13,11 @@ from typing import Any
 from modelyard.api.base import GROUP
 from modelyard.client.errors import ClientError, NotAllowed, NotFound, Refused, Unreachable
 
-__all__ = ["Asked", "error"]
+__all__ = ["Request", "error"]
 
 
 @dataclass(frozen=True)
-class Asked:
+class Request:
     """What an error's text needs to know of the request.
 
     Attributes:
@@ -66,11 +66,11 @@ _UNTYPED = "failed to create typed patch object"
 """In the text of server-side apply's response, a 500, to a field that is not in the schema."""
 
 
-def error(asked: Asked, code: int, text: bytes) -> ClientError:
+def error(request: Request, code: int, text: bytes) -> ClientError:
     """Return the exception for a response of status 400 or more.
 
     Args:
-        asked: The request.
+        request: The request.
         code: The response's HTTP status code.
         text: The response's body: a `Status`, if the API server wrote it.
 
@@ -85,40 +85,40 @@ def error(asked: Asked, code: int, text: bytes) -> ClientError:
     details = status.get("details") or {}
     causes = details.get("causes") or []
     if code == 401:
-        return _unknown_user(asked)
+        return _unknown_user(request)
     if code == 403:
-        return _forbidden(asked, message)
+        return _forbidden(request, message)
     if code == 404:
-        return _not_found(asked, message, details)
+        return _not_found(request, message, details)
     if code == 409:
-        return _conflict(asked, status.get("reason", ""), causes)
+        return _conflict(request, status.get("reason", ""), causes)
     if code in {400, 405, 406, 413, 415, 422} or _UNTYPED in message:
-        return _refused(asked, message, causes)
+        return _refused(request, message, causes)
     return Unreachable(
-        f"The API server at {asked.server} cannot {asked.verb} {asked.subject} now ({code}):"
+        f"The API server at {request.server} cannot {request.verb} {request.subject} now ({code}):"
         f" {message}. Try again later."
     )
 
 
-def _unknown_user(asked: Asked) -> NotAllowed:
-    where = f" of the context {asked.context}" if asked.context else ""
+def _unknown_user(request: Request) -> NotAllowed:
+    where = f" of the context {request.context}" if request.context else ""
     return NotAllowed(
-        f"The API server at {asked.server} does not accept your credentials. Log in again, or"
+        f"The API server at {request.server} does not accept your credentials. Log in again, or"
         f" correct the user{where} in the kubeconfig.",
-        resource=asked.resource,
-        namespace=asked.namespace,
+        resource=request.resource,
+        namespace=request.namespace,
     )
 
 
-def _forbidden(asked: Asked, message: str) -> ClientError:
+def _forbidden(request: Request, message: str) -> ClientError:
     if found := _RBAC.search(message):
         verb, resource, namespace = found["verb"], found["resource"], found["namespace"] or ""
         group = f" (group {found['group']})" if found["group"] else ""
         where = f"in the namespace {namespace}" if namespace else "in the whole cluster"
         # For a Secret ask for that one only, which a Role can name (resourceNames).
         needed = (
-            f"the Secret {asked.name} alone"
-            if resource == "secrets" and asked.name
+            f"the Secret {request.name} alone"
+            if resource == "secrets" and request.name
             else f"{resource}{group}"
         )
         text = (
@@ -127,16 +127,18 @@ def _forbidden(asked: Asked, message: str) -> ClientError:
         )
         return NotAllowed(text, verb=verb, resource=resource, namespace=namespace)
     if not (policy := _POLICY.search(message)):
-        return Refused(f"{asked.subject} was refused: {_without_head(message)}")
+        return Refused(f"{request.subject} was refused: {_without_head(message)}")
     text = policy["text"]
     if not (ours := _OURS.search(text)):
-        return Refused(f"{asked.subject} was refused: {text}")
-    return NotAllowed(text, verb=ours["verb"], resource=ours["resource"], namespace=asked.namespace)
+        return Refused(f"{request.subject} was refused: {text}")
+    return NotAllowed(
+        text, verb=ours["verb"], resource=ours["resource"], namespace=request.namespace
+    )
 
 
-def _not_found(asked: Asked, message: str, details: dict[str, Any]) -> NotFound:
-    if details.get("kind") == "namespaces" and asked.kind != "Namespace":
-        name = str(details.get("name") or asked.namespace)
+def _not_found(request: Request, message: str, details: dict[str, Any]) -> NotFound:
+    if details.get("kind") == "namespaces" and request.kind != "Namespace":
+        name = str(details.get("name") or request.namespace)
         return NotFound(
             f"There is no namespace {name} in this cluster.", kind="Namespace", name=name
         )
@@ -145,24 +147,27 @@ def _not_found(asked: Asked, message: str, details: dict[str, Any]) -> NotFound:
     ) or "page not found" in message:
         what = (
             "modelyard is not installed in this cluster"
-            if asked.group == GROUP
-            else f"This cluster has no {asked.resource}"
+            if request.group == GROUP
+            else f"This cluster has no {request.resource}"
         )
-        where = f" (context {asked.context})" if asked.context else ""
+        where = f" (context {request.context})" if request.context else ""
         return NotFound(
             f"{what}{where}: name another context, or have it installed.",
-            kind=asked.kind,
-            namespace=asked.namespace,
+            kind=request.kind,
+            namespace=request.namespace,
         )
     return NotFound(
-        f"There is no {asked.subject}.", kind=asked.kind, name=asked.name, namespace=asked.namespace
+        f"There is no {request.subject}.",
+        kind=request.kind,
+        name=request.name,
+        namespace=request.namespace,
     )
 
 
-def _conflict(asked: Asked, reason: str, causes: list[dict[str, Any]]) -> Refused:
+def _conflict(request: Request, reason: str, causes: list[dict[str, Any]]) -> Refused:
     if reason == "AlreadyExists":
         return Refused(
-            f"{asked.subject} exists already: choose another name, or change the one that is there."
+            f"{request.subject} exists already: choose another name, or change the one that is there."
         )
     owners = [cause for cause in causes if cause.get("reason") == "FieldManagerConflict"]
     if owners:
@@ -172,12 +177,12 @@ def _conflict(asked: Asked, reason: str, causes: list[dict[str, Any]]) -> Refuse
             for each in owners
         )
         return Refused(
-            f"Other managers own fields of {asked.subject}: leave these fields out, change them"
+            f"Other managers own fields of {request.subject}: leave these fields out, change them"
             " there, or use force.",
             problems,
         )
     return Refused(
-        f"{asked.subject} was changed by another user at the same time. Read it again, and retry."
+        f"{request.subject} was changed by another user at the same time. Read it again, and retry."
     )
 
 
@@ -186,8 +191,8 @@ def _owner(message: str) -> str:
     return found["owner"] if found else message
 
 
-def _refused(asked: Asked, message: str, causes: list[dict[str, Any]]) -> Refused:
-    text = f"{asked.subject} was refused:"
+def _refused(request: Request, message: str, causes: list[dict[str, Any]]) -> Refused:
+    text = f"{request.subject} was refused:"
     if _STRICT in message:
         return Refused(text, tuple(message.split(_STRICT, 1)[1].split(", ")))
     if _UNTYPED in message:

@@ -89,8 +89,8 @@ class Kube(Writing):
         }
         params |= {"container": container} if container else {}
         params |= {"tailLines": str(tail)} if tail is not None else {}
-        asked = self._session.asked("get", kind_of("Pod"), pod, namespace, subresource="log")
-        return self._session.lines(asked, f"{path(asked, kind_of('Pod'))}/log", params)
+        request = self._session.request("get", kind_of("Pod"), pod, namespace, subresource="log")
+        return self._session.lines(request, f"{path(request, kind_of('Pod'))}/log", params)
 
     def can(
         self,

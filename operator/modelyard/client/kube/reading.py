@@ -163,12 +163,12 @@ class Reading:
         seconds: float | None,
     ) -> Generator[Event | None, None, None]:
         what = kind_of(kind)
-        asked = self._session.asked("watch", what, name, namespace, everywhere=all_namespaces)
+        request = self._session.request("watch", what, name, namespace, everywhere=all_namespaces)
         login = self._session.login
         params = {"labelSelector": labels, "fieldSelector": f"metadata.name={name}" if name else ""}
-        where = path(asked, what, collection=True)
+        where = path(request, what, collection=True)
         return self._session.loop.stream(
-            lambda: watched(login, where, params, asked, what, patience=self.PATIENCE), seconds
+            lambda: watched(login, where, params, request, what, patience=self.PATIENCE), seconds
         )
 
     def until(

@@ -64,7 +64,7 @@ class Session:
                 self._open[0].run(transport.close(self._open[1]))
             self._open = None
 
-    def asked(
+    def request(
         self,
         verb: str,
         kind: Kind,
@@ -73,11 +73,11 @@ class Session:
         *,
         subresource: str = "",
         everywhere: bool = False,
-    ) -> answers.Asked:
+    ) -> answers.Request:
         """Describe a request, for the error that its response may be."""
         where = "" if everywhere or not kind.namespaced else namespace or self.namespace
         resource = f"{kind.plural}/{subresource}" if subresource else kind.plural
-        return answers.Asked(
+        return answers.Request(
             verb,
             resource,
             kind.group,
@@ -106,8 +106,8 @@ class Session:
             ClientError: The API server refuses the request, or does not answer.
 
         """
-        asked = self.asked(verb, kind, name, namespace, everywhere=everywhere)
-        where = path(asked, kind, collection=verb in {"list", "create"})
+        request = self.request(verb, kind, name, namespace, everywhere=everywhere)
+        where = path(request, kind, collection=verb in {"list", "create"})
         text = None if body is None else json.dumps(body).encode()
         given = {key: value for key, value in (params or {}).items() if value}
         try:
@@ -119,10 +119,12 @@ class Session:
         except transport.Broken as error:
             raise self._unreachable(error) from error
         if answer.code >= 400:
-            raise answers.error(asked, answer.code, answer.body)
+            raise answers.error(request, answer.code, answer.body)
         return dict(json.loads(answer.body))
 
-    def lines(self, asked: answers.Asked, where: str, params: Mapping[str, str]) -> Iterator[str]:
+    def lines(
+        self, request: answers.Request, where: str, params: Mapping[str, str]
+    ) -> Iterator[str]:
         """Yield the lines of a response. There is no limit on the time between two lines."""
         login = self.login
         try:
@@ -130,7 +132,7 @@ class Session:
                 lambda: transport.lines(login, where, params, silent=None)
             ):
                 if isinstance(line, transport.Response):
-                    raise answers.error(asked, line.code, line.body)
+                    raise answers.error(request, line.code, line.body)
                 yield line
         except transport.Broken as error:
             raise self._unreachable(error) from error
@@ -142,8 +144,8 @@ class Session:
         )
 
 
-def path(asked: answers.Asked, kind: Kind, *, collection: bool = False) -> str:
+def path(request: answers.Request, kind: Kind, *, collection: bool = False) -> str:
     """Return the URL path of an object, or of a collection."""
     root = f"/apis/{kind.api_version}" if "/" in kind.api_version else f"/api/{kind.api_version}"
-    place = f"/namespaces/{asked.namespace}" if asked.namespace else ""
-    return f"{root}{place}/{kind.plural}" + ("" if collection else f"/{asked.name}")
+    place = f"/namespaces/{request.namespace}" if request.namespace else ""
+    return f"{root}{place}/{kind.plural}" + ("" if collection else f"/{request.name}")

@@ -41,7 +41,7 @@ async def watched(
     to: transport.Login,
     path: str,
     params: Mapping[str, str],
-    asked: answers.Asked,
+    request: answers.Request,
     kind: Kind,
     *,
     patience: int = PATIENCE,
@@ -61,12 +61,12 @@ async def watched(
     while True:
         try:
             if not version:
-                listing = await _listed(to, path, given, asked)
+                listing = await _listed(to, path, given, request)
                 for event in _differences(known, listing["items"] or [], kind):
                     yield event
                 version = listing["metadata"]["resourceVersion"]
                 yield None
-            async with aclosing(_stream(to, path, given, version, asked)) as stream:
+            async with aclosing(_stream(to, path, given, version, request)) as stream:
                 async for type_, body in stream:
                     failures, version = 0, body["metadata"]["resourceVersion"]
                     if type_ != "BOOKMARK":
@@ -78,31 +78,35 @@ async def watched(
             failures += 1
             if failures > patience:
                 raise Unreachable(
-                    f"The API server at {asked.server} does not answer: {error}. Is it up, and the"
+                    f"The API server at {request.server} does not answer: {error}. Is it up, and the"
                     " right context?"
                 ) from error
             await asyncio.sleep(min(8.0, 0.25 * 2**failures))
 
 
 async def _listed(
-    to: transport.Login, path: str, params: Mapping[str, str], asked: answers.Asked
+    to: transport.Login, path: str, params: Mapping[str, str], request: answers.Request
 ) -> dict[str, Any]:
     answer = await transport.send(to, "GET", path, params=params)
     if answer.code >= 500:
         raise transport.Broken(f"HTTP {answer.code}")
     if answer.code >= 400:
-        raise answers.error(asked, answer.code, answer.body)
+        raise answers.error(request, answer.code, answer.body)
     return dict(json.loads(answer.body))
 
 
 async def _stream(
-    to: transport.Login, path: str, params: Mapping[str, str], version: str, asked: answers.Asked
+    to: transport.Login,
+    path: str,
+    params: Mapping[str, str],
+    version: str,
+    request: answers.Request,
 ) -> AsyncGenerator[tuple[str, dict[str, Any]], None]:
     more = {"watch": "true", "allowWatchBookmarks": "true", "resourceVersion": version}
     async with aclosing(transport.lines(to, path, {**params, **more})) as lines:
         async for line in lines:
             if isinstance(line, transport.Response):
-                raise _ended(line, asked)
+                raise _ended(line, request)
             try:
                 event = json.loads(line)
             except ValueError as error:
@@ -113,18 +117,18 @@ async def _stream(
                         int(event["object"].get("code") or 500),
                         json.dumps(event["object"]).encode(),
                     ),
-                    asked,
+                    request,
                 )
             yield event["type"], event["object"]
 
 
-def _ended(answer: transport.Response, asked: answers.Asked) -> Exception:
+def _ended(answer: transport.Response, request: answers.Request) -> Exception:
     """Return why a watch ended: events no longer available, connection broken, or refused."""
     if answer.code == 410:
         return _Gone()
     if answer.code >= 500 or answer.code == 429:
         return transport.Broken(f"HTTP {answer.code}")
-    return answers.error(asked, answer.code, answer.body)
+    return answers.error(request, answer.code, answer.body)
 
 
 def _differences(
