@@ -80,7 +80,7 @@ def test_a_purge_that_the_policy_denies_names_the_verb():
     assert (found.verb, found.resource, found.namespace) == ("purge", "experiments", "risk")
 
 
-def test_a_policy_of_somebody_else_is_a_refusal_not_a_right():
+def test_the_denial_of_another_policy_is_refused_and_not_a_missing_right():
     assert isinstance(
         answer(403, 'admission webhook "kyverno" denied request: no label team'), Refused
     )
@@ -88,11 +88,11 @@ def test_a_policy_of_somebody_else_is_a_refusal_not_a_right():
 
 
 @pytest.mark.parametrize("code", [429, 500, 503, 504])
-def test_an_answer_that_says_later_is_unreachable(code: int):
+def test_a_response_that_asks_to_retry_later_is_unreachable(code: int):
     assert isinstance(answer(code, "later"), Unreachable)
 
 
-def test_a_cluster_without_our_kinds_says_so():
+def test_a_cluster_without_the_crds_is_reported():
     for found in (
         answer(404, "the server could not find the requested resource"),
         error(REQUEST, 404, b"404 page not found\n"),
@@ -105,7 +105,7 @@ def test_a_cluster_without_our_kinds_says_so():
         )
 
 
-def test_a_body_that_is_no_status_is_shown_as_it_is():
+def test_a_body_that_is_not_a_status_is_shown_unchanged():
     assert "bad gateway" in str(error(REQUEST, 502, b"<html>bad gateway"))
 
 
@@ -137,7 +137,7 @@ def test_a_body_that_is_no_status_is_shown_as_it_is():
         (503, Unreachable, "MLflow cannot log metrics now (503): why"),
     ],
 )
-def test_a_status_of_mlflow_means_the_same_whoever_asked(
+def test_an_http_status_of_mlflow_raises_the_same_error_everywhere(
     code: int, kind: type[Exception] | None, words: str
 ):
     found = rest.mlflow_error(code, "why", "log metrics")

@@ -9,7 +9,7 @@ from modelyard.client.errors import Failed, TimedOut
 from tests.client.side import Side
 
 
-def test_an_experiment_is_made_and_waited_for(client: Client, side: Side):
+def test_create_waits_until_the_experiment_is_ready(client: Client, side: Side):
     mlflow = {"id": "1", "name": f"{side.namespace}/fraud", "url": "http://mlflow"}
     with side.meanwhile(
         "Experiment",
@@ -26,7 +26,7 @@ def test_an_experiment_is_made_and_waited_for(client: Client, side: Side):
     assert spec["retention"] == {"runs": "90d", "keepBest": 3}
 
 
-def test_what_stalls_is_raised_with_its_reason_and_what_to_do(client: Client, side: Side):
+def test_a_stalled_object_raises_its_reason_and_message(client: Client, side: Side):
     def stall(there: Side) -> None:
         there.status("Experiment", "fraud", "ConnectionMissing", "Create the Secret.", ready=False)
 
@@ -38,8 +38,8 @@ def test_what_stalls_is_raised_with_its_reason_and_what_to_do(client: Client, si
     )
 
 
-def test_a_status_of_an_older_spec_says_nothing(client: Client, side: Side):
-    """Ready, then changed: what is Ready is the spec before."""
+def test_a_status_of_an_older_generation_does_not_count(client: Client, side: Side):
+    """It was Ready, and its spec has changed since."""
     side.ours("Experiment", "fraud", {})
     side.status("Experiment", "fraud", "Synced", ready=True)
     side.patch("Experiment", "fraud", {"spec": {"description": "new"}})
@@ -50,15 +50,13 @@ def test_a_status_of_an_older_spec_says_nothing(client: Client, side: Side):
         found.wait(0.5)
 
 
-def test_an_operator_that_is_not_there_is_suspected(client: Client, side: Side):
+def test_a_timeout_without_a_status_asks_whether_the_operator_runs(client: Client, side: Side):
     side.ours("Experiment", "fraud", {})
     with pytest.raises(TimedOut, match=r"has not observed it yet\. Is the operator running"):
         client.experiments.get("fraud").wait(0.5)
 
 
-def test_an_object_that_is_replaced_while_it_is_waited_for_is_not_taken_for_it(
-    client: Client, side: Side
-):
+def test_an_object_that_is_replaced_during_the_wait_counts_as_deleted(client: Client, side: Side):
     side.ours("Experiment", "fraud", {})
     before = client.experiments.get("fraud")
     side.delete("Experiment", "fraud")

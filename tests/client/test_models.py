@@ -17,7 +17,7 @@ def version(name: str, **more):
     return {"name": name, **SEEN, **more}
 
 
-def test_a_version_is_declared_in_a_model_that_is_made_for_it(client: Client, side: Side):
+def test_register_creates_the_model_if_it_does_not_exist(client: Client, side: Side):
     def register(there: Side) -> None:
         there.status(
             "RegisteredModel",
@@ -73,7 +73,7 @@ def test_a_version_that_cannot_be_registered_is_raised_though_the_model_is_ready
     assert caught.value.reason == "ArtifactMissing"
 
 
-def test_a_version_that_somebody_else_has_is_not_taken_for_it(client: Client, side: Side):
+def test_a_version_registered_from_another_source_is_version_taken(client: Client, side: Side):
     def taken(there: Side) -> None:
         there.status(
             "RegisteredModel",
@@ -239,7 +239,7 @@ def test_a_refresh_raises_attempt_and_waits_for_the_operators_runtime(client: Cl
         client.models.refresh("fraud", "canary")
 
 
-def test_trouble_of_another_stage_is_not_this_ones(client: Client, side: Side):
+def test_a_blocked_stage_does_not_fail_a_change_of_another_stage(client: Client, side: Side):
     model(side, {"production": {"version": "v1"}, "staging": {"version": "v9"}})
 
     def half(there: Side) -> None:
@@ -277,7 +277,7 @@ def test_trouble_of_another_stage_is_not_this_ones(client: Client, side: Side):
         client.models.set_stage("fraud", "v9", "staging", seconds=120)
 
 
-def test_who_may_not_patch_is_told_what_to_ask_for(side: Side, as_user, tmp_path):
+def test_a_missing_right_is_named_by_verb_and_resource(side: Side, as_user, tmp_path):
     model(side)
     path = side.user(
         "bob",
@@ -311,7 +311,7 @@ def test_a_version_is_found_by_its_name_its_stage_or_as_the_latest(client: Clien
         client.models.get("fraud", "v4")
 
 
-def test_a_stage_that_serves_nothing_cannot_be_asked(client: Client, side: Side):
+def test_predicting_with_a_stage_that_serves_nothing_is_not_found(client: Client, side: Side):
     model(side)
     with pytest.raises(NotFound, match="Nothing serves production"):
         client.models.predict("fraud", [[1.0]])
@@ -333,7 +333,9 @@ def test_a_stage_that_serves_nothing_cannot_be_asked(client: Client, side: Side)
         client.models.predict("fraud", [[1.0]])
 
 
-def test_what_is_not_registered_cannot_be_downloaded(client: Client, side: Side, tmp_path):
+def test_a_version_that_is_not_registered_cannot_be_downloaded(
+    client: Client, side: Side, tmp_path
+):
     side.ours("RegisteredModel", "fraud", {"versions": {"v1": {"runId": "a"}}})
     side.status(
         "RegisteredModel", "fraud", "Registering", versions=[{"name": "v1", "blocked": WAITS}]

@@ -1,6 +1,4 @@
-"""What a stage that takes the newest version says of itself, and what becomes of a user's own
-choice.
-"""
+"""Stages with `autoPromote`: their text, and the effect of a version that a user sets."""
 
 from __future__ import annotations
 

@@ -1,8 +1,7 @@
-"""The client on the kind cluster: train, register, promote, predict, download, load, restore; and a
-training that happens here.
+"""The client on the kind cluster: train, register, promote, predict, download, load, restore.
 
 Everything goes through `modelyard.Client` with the cluster's kubeconfig, as on a laptop: MLflow, S3
-and models by port-forward.
+and models by port-forward. One training runs in the test's own process.
 """
 
 from __future__ import annotations

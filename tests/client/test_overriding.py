@@ -1,6 +1,4 @@
-"""An override before it is asked for, where a change by it stands, and the way back once it has
-ended.
-"""
+"""An override: its checks, the progress of a change by it, and the way back after its end."""
 
 from __future__ import annotations
 
@@ -81,7 +79,7 @@ def test_a_day_is_a_day_on_another_clock_too_and_more_is_refused():
         ),
     ],
 )
-def test_what_would_come_to_nothing_is_refused(
+def test_an_override_without_effect_is_refused(
     place: str, more: dict[str, Any], error: type[ClientError], words: str
 ):
     with pytest.raises(error, match=words):

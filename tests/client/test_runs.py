@@ -80,7 +80,7 @@ def test_a_script_whose_run_is_refused_leaves_nothing(client: Client, side: Side
     assert side.gone("ConfigMap", "fraud-1-script")
 
 
-def test_two_trainers_are_a_mistake(client: Client):
+def test_two_trainers_are_a_value_error(client: Client):
     with pytest.raises(ValueError, match="name one trainer"):
         client.runs.submit("fraud", task="regression", image="i")
 
@@ -107,13 +107,13 @@ def test_runs_are_filtered(client: Client, side: Side):
         names("colour = red")
 
 
-def test_a_run_that_failed_says_why_when_it_is_waited_for(client: Client, side: Side):
+def test_waiting_for_a_failed_run_raises_its_reason(client: Client, side: Side):
     run(side, "bad", reason="Failed")
     with pytest.raises(Failed, match="Failed: words"):
         client.runs.get("bad").wait(120)
 
 
-def test_a_run_without_pods_has_no_log_and_says_so(client: Client, side: Side):
+def test_a_run_without_pods_has_no_log(client: Client, side: Side):
     run(side, "done")
     with pytest.raises(NotFound, match="has no pod any more"):
         list(client.runs.get("done").logs())

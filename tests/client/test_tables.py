@@ -103,7 +103,7 @@ def test_a_frame_s_digest_is_that_of_its_values(frame):
     assert profile.profile(frame.rename(columns={"n": "m"}), "target").digest != first
 
 
-def test_a_dataset_that_is_none_is_said(tmp_path, frame):
+def test_data_that_is_not_a_dataset_is_a_value_error(tmp_path, frame):
     with pytest.raises(ValueError, match="it has x, t, n, target"):
         profile.profile(frame, "label")
     with pytest.raises(ValueError, match="no rows"):

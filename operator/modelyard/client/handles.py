@@ -151,32 +151,17 @@ class Handle(Generic[ResourceT]):
                 raise last.failed()
             return True if found is not None else None
 
-        with (
-            display.bar(subject)
-            if seen is None
-            else nullcontext(lambda _done, _words: None) as move
-        ):
+        bar = display.bar(subject) if seen is None else nullcontext(_no_bar)
+        kind = self.RESOURCE.KIND
+        with bar as move:
             try:
                 self._kube.until(
-                    self.RESOURCE.KIND,
-                    self.name,
-                    looked,
-                    what=subject,
-                    seconds=seconds,
-                    namespace=self.namespace,
+                    kind, self.name, looked, what=subject, seconds=seconds, namespace=self.namespace
                 )
             except Paused:  # its text says already what it waits for
                 raise
             except TimedOut:
-                state = (
-                    f"Its status is {last.reason}: {last.message}"
-                    if last and last.reason
-                    else "The operator has not observed it yet. Is the operator running?"
-                )
-                raise TimedOut(
-                    f"Timed out after {seconds:.0f} s waiting for {subject} {what}. {state}",
-                    seconds,
-                ) from None
+                raise _timed_out(f"{subject} {what}", seconds, last) from None
         assert found is not None
         return found
 
@@ -245,6 +230,20 @@ class Handle(Generic[ResourceT]):
             self.reason or "Unknown",
             self.message,
         )
+
+
+def _no_bar(_done: float | None, _words: str) -> None:
+    """Show nothing, where the caller has a display of its own."""
+
+
+def _timed_out(what: str, seconds: float, last: Handle[Any] | None) -> TimedOut:
+    """Return the error of a wait: what was waited for, and the last status."""
+    state = (
+        f"Its status is {last.reason}: {last.message}"
+        if last and last.reason
+        else "The operator has not observed it yet. Is the operator running?"
+    )
+    return TimedOut(f"Timed out after {seconds:.0f} s waiting for {what}. {state}", seconds)
 
 
 class _Listed(Protocol):

@@ -204,7 +204,7 @@ class Runs:
             run
             for run in found
             if (not experiment or run.object.spec.experiment == experiment)
-            and filters.matches(comparisons, partial(_looked_up, run))
+            and filters.matches(comparisons, partial(_value_of, run))
         ]
         kept.sort(
             key=lambda run: (run.metadata.creation_timestamp or _LONG_AGO, run.name), reverse=True
@@ -285,7 +285,7 @@ def _recorded(run: RunHandle) -> RunHandle | None:
     return run if run.object.status.mlflow is not None else None
 
 
-def _looked_up(run: RunHandle, name: str) -> Any:
+def _value_of(run: RunHandle, name: str) -> Any:
     """Return the value of a name in a filter."""
     status = run.object.status
     head, _, rest = name.partition(".")

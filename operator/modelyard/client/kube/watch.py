@@ -33,7 +33,7 @@ class Event:
     object: dict[str, Any]
 
 
-class _Gone(Exception):
+class _Expired(Exception):
     """The API server no longer has the events since that resourceVersion (410): list again."""
 
 
@@ -72,7 +72,7 @@ async def watched(
                     if type_ != "BOOKMARK":
                         _remember(known, type_, body)
                         yield Event(_TYPES[type_], body)
-        except _Gone:
+        except _Expired:
             version = ""
         except transport.Broken as error:
             failures += 1
@@ -125,7 +125,7 @@ async def _stream(
 def _ended(answer: transport.Response, request: answers.Request) -> Exception:
     """Return why a watch ended: events no longer available, connection broken, or refused."""
     if answer.code == 410:
-        return _Gone()
+        return _Expired()
     if answer.code >= 500 or answer.code == 429:
         return transport.Broken(f"HTTP {answer.code}")
     return answers.error(request, answer.code, answer.body)
