@@ -43,7 +43,7 @@ def side(cluster: Cluster) -> Iterator[Side]:
 
 @contextmanager
 def installed(side: Side, *names: str) -> Iterator[None]:
-    """Install these policies of the chart for the length of a block; other tests do not meet them."""
+    """Install these policies of the chart for the length of a block. Other tests run without."""
     found = [
         each
         for path in (ROOT / "manifests").rglob("*.yaml")

@@ -44,7 +44,9 @@ def along():
     WHAT
 
 thread = threading.Thread(target=along, daemon=True)
-atexit.register(thread.join)  # after the client has ended what is open: else the interpreter may be faster than the thread's last words
+# Joined after the client has ended its requests; without this the interpreter may end before the
+# thread's last output.
+atexit.register(thread.join)
 background()
 thread.start()
 there.wait()

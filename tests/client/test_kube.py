@@ -92,8 +92,8 @@ def test_a_broken_pattern_is_reported_by_what_to_write_instead(kube: Kube):
         kube.create(manifest("TrainingRun", "r", experiment="Fraud!", trainer={"xgboost": {}}))
     assert caught.value.problems == (
         (
-            "spec.experiment: write lower case letters, digits and dashes, with a letter or digit at"
-            " both ends, such as fraud-3"
+            "spec.experiment: write lower case letters, digits and dashes, with a letter or digit"
+            " at both ends, such as fraud-3"
         ),
     )
 
@@ -227,7 +227,9 @@ count = pathlib.Path({str(count)!r})
 calls = len(count.read_text()) if count.exists() else 0
 count.write_text("x" * (calls + 1))
 token = {good!r} if calls else "stale"
-print(json.dumps({{"apiVersion": "client.authentication.k8s.io/v1", "kind": "ExecCredential", "status": {{"token": token}}}}))
+status = {{"token": token}}
+version = "client.authentication.k8s.io/v1"
+print(json.dumps({{"apiVersion": version, "kind": "ExecCredential", "status": status}}))
 """)
     plugin.chmod(0o755)
     config = json.loads(kubeconfig(side.server.url, side.server.ca.read_bytes(), ""))

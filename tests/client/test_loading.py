@@ -28,7 +28,8 @@ with Client({namespace!r}, kubeconfig={kubeconfig!r}) as client:
     for which in {which!r}:
         for flavor in ("auto", "pyfunc"):
             try:
-                print(which, "loaded", type(client.models.load("fraud", which, flavor=flavor)).__name__, flush=True)
+                loaded = client.models.load("fraud", which, flavor=flavor)
+                print(which, "loaded", type(loaded).__name__, flush=True)
             except Refused as error:
                 print(which, "refused", error, flush=True)
 """

@@ -124,7 +124,8 @@ import pandas, xgboost
 from modelyard import Client
 with Client({client.namespace!r}, kubeconfig={os.fspath(client.kube.kubeconfig)!r}) as client:
     X = pandas.DataFrame({{"a": [0.0, 1.0] * 20, "b": [1.0, 0.0] * 20}})
-    with client.runs.start("fraud", "here", register=("fraud", "v1"), deletion_policy="Delete") as run:
+    more = {{"register": ("fraud", "v1"), "deletion_policy": "Delete"}}
+    with client.runs.start("fraud", "here", **more) as run:
         run.log_data(X, "toy")
         model = xgboost.XGBClassifier(n_estimators=2).fit(X, [0, 1] * 20)
         run.log_metrics({{"accuracy": 1.0}})

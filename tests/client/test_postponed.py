@@ -51,7 +51,8 @@ def test_a_module_is_loaded_on_first_attribute_access(importer: Path):
         with postponed("jsonpath", "cryptography.x509"):
             import importer
         print("jsonpath.path" in sys.modules, importer.found(), "jsonpath.path" in sys.modules)
-        print("cryptography.x509.base" in sys.modules, importer.x509.Certificate.__name__, "cryptography.x509.base" in sys.modules)
+        base = "cryptography.x509.base"
+        print(base in sys.modules, importer.x509.Certificate.__name__, base in sys.modules)
         """,
         importer,
     )
@@ -65,7 +66,8 @@ def test_other_imports_are_not_affected(importer: Path):
             import importer
         from jsonpath import findall
         import jsonpath
-        print(jsonpath is importer.jsonpath, type(jsonpath).__name__, findall is importer.jsonpath.findall)
+        same = jsonpath is importer.jsonpath
+        print(same, type(jsonpath).__name__, findall is importer.jsonpath.findall)
         """,
         importer,
     )
@@ -78,7 +80,8 @@ def test_a_name_that_is_imported_from_it_loads_it(importer: Path):
         with postponed("jsonpath"):
             from jsonpath import findall
             import jsonpath.pointer
-        print(findall("$.a", {"a": 1}), jsonpath.pointer.JSONPointer.__name__, type(sys.modules["jsonpath"]).__name__)
+        pointer = jsonpath.pointer.JSONPointer.__name__
+        print(findall("$.a", {"a": 1}), pointer, type(sys.modules["jsonpath"]).__name__)
         """,
         importer,
     )

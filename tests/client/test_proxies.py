@@ -129,8 +129,9 @@ import os, sys
 from pathlib import Path
 from modelyard.client import artifacts, errors
 connection = {key: os.environ[key] for key in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")}
+connection["MLFLOW_S3_ENDPOINT_URL"] = sys.argv[1]
 try:
-    print(artifacts.fetch(connection | {"MLFLOW_S3_ENDPOINT_URL": sys.argv[1]}, "s3://artifacts/behind", sys.argv[2], Path(sys.argv[3])))
+    print(artifacts.fetch(connection, "s3://artifacts/behind", sys.argv[2], Path(sys.argv[3])))
 except errors.Unreachable as error:
     print(type(error).__name__)
 """

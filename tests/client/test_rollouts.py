@@ -219,8 +219,8 @@ def test_a_resume_passes_one_pause_of_the_object_that_was_read(
         (
             at(1),
             (
-                r"There is nothing to resume in production of risk/fraud: v3 is at step 2 of 6: hold"
-                r" 10m, which is no pause\."
+                r"There is nothing to resume in production of risk/fraud: v3 is at step 2 of 6:"
+                r" hold 10m, which is no pause\."
             ),
         ),
         (at(2, resumed=1), "v3 has been resumed already, and continues"),

@@ -167,7 +167,7 @@ def _not_found(request: Request, message: str, details: dict[str, Any]) -> NotFo
 def _conflict(request: Request, reason: str, causes: list[dict[str, Any]]) -> Refused:
     if reason == "AlreadyExists":
         return Refused(
-            f"{request.subject} exists already: choose another name, or change the one that is there."
+            f"{request.subject} exists already: choose another name, or change the existing object."
         )
     owners = [cause for cause in causes if cause.get("reason") == "FieldManagerConflict"]
     if owners:

@@ -139,8 +139,8 @@ class Session:
 
     def _unreachable(self, error: Exception) -> ClientError:
         return Unreachable(
-            f"The API server at {self.login.server} does not answer: {error}. Is it up, and the"
-            " right context?"
+            f"The API server at {self.login.server} does not answer: {error}. Is it up, and is"
+            " the context right?"
         )
 
 

@@ -78,8 +78,8 @@ async def watched(
             failures += 1
             if failures > patience:
                 raise Unreachable(
-                    f"The API server at {request.server} does not answer: {error}. Is it up, and the"
-                    " right context?"
+                    f"The API server at {request.server} does not answer: {error}. Is it up, and is"
+                    " the context right?"
                 ) from error
             await asyncio.sleep(min(8.0, 0.25 * 2**failures))
 
