@@ -58,7 +58,7 @@ class Decisions(ModelMethods):
     ) -> ModelApproval:
         """Reject a version for a stage, in your own name: the version fails the gate.
 
-        Arguments and errors are those of `approve`, but for its Refused: you can always reject.
+        Arguments and errors are those of `approve`, but you may reject your own work too.
         """
         saying = approving.Saying(version, stage, Decision.REJECT, gate, comment, evidence)
         return approving.decide(self._kube, self._model(name).object, saying)

@@ -21,8 +21,8 @@ __all__ = ["Models"]
 class Models(Promotions, Decisions, Plans, Loading, Inference, Recorded):
     """The RegisteredModels of a namespace.
 
-    Unless `seconds` is 0, a method that changes a model returns when the change is complete. Each
-    can raise Unreachable, and NotAllowed if the user lacks a right.
+    Methods that register a version or change a stage wait until that is complete; pass `seconds=0`
+    to return at once. Every method can raise Unreachable, and NotAllowed if the user lacks a right.
     """
 
     def create(

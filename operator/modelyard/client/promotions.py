@@ -161,8 +161,8 @@ class Promotions(ModelMethods):
             NotFound: The model has no such stage.
             NotAllowed: The user lacks the verb `promote` on `registeredmodels/<stage>`.
             Refused: No version is effective there.
-            Failed: A gate fails. The version is still serving, but no other stage can be promoted
-                from this one. Reason `NothingToVerify`: the stage has no gate that can be asked
+            Failed: A gate fails. The version is still serving, but no stage with `from` this one
+                takes it. Reason `NothingToVerify`: the stage has no gate that can be asked
                 again.
             TimedOut: A gate has no verdict yet.
 

@@ -242,6 +242,7 @@ class Runs:
         Raises:
             NotFound: MLflow has no deleted run of that name, or has purged it.
             NotAllowed: The user may not read the Secret modelyard-connection.
+            Failed: The namespace has no connection (reason `ConnectionMissing`).
             Unreachable: MLflow does not answer.
 
         """
