@@ -111,7 +111,7 @@ def test_runs_are_filtered_and_limited(side: Side, person: Person):
     assert person.sees("runs", "list", "--filter", "name = nobody") == "No run matches.\n"
     wrong = person.says("runs", "list", "--filter", "accuracy > 0.9")
     assert wrong.returncode == 2
-    assert wrong.stderr.startswith("Error: a filter knows no accuracy: there are name, namespace,")
+    assert wrong.stderr.startswith("Error: a filter has no name accuracy. Names: name, namespace,")
 
 
 def test_everywhere_names_the_namespace(side: Side, person: Person):

@@ -159,7 +159,7 @@ def test_a_dry_run_changes_nothing_and_a_program_gets_the_object(
         (("v1", "--end"), "--end takes the override off that is there"),
         (
             ("v1", "--reason", "x", "--until", "tomorrow"),
-            "'tomorrow' is no moment: write one such as 2030-12-01T18:00:00Z",
+            "'tomorrow' is not a time: write one such as 2030-12-01T18:00:00Z",
         ),
         (("v1", "--reason", "x", "--until", "2199-01-01T00:00:00"), "has no time zone"),
         (("v1", "--reason", "x", "--until", LATER), "an override is in force for a day at most"),

@@ -113,9 +113,9 @@ def test_what_cannot_be_planned_or_carried_out_is_refused_and_nothing_is_written
     side: Side, person: Person, fraud: Manifest
 ):
     done = person.says(*PLAN[:-1], "--carry-out")
-    assert (done.returncode, "has no plan that gives production to v1" in done.stderr) == (1, True)
+    assert (done.returncode, "has no plan to promote v1 to production" in done.stderr) == (1, True)
     done = person.says("promote", "fraud", "v2", "--to", "production", "--plan")
-    assert (done.returncode, "holds v2: there is nothing to plan" in done.stderr) == (1, True)
+    assert (done.returncode, "v2 is already effective in production" in done.stderr) == (1, True)
     assert person.says(*PLAN, "--take-back").returncode == 2
     assert "nothing was changed" in person.sees(*PLAN, "--dry-run")
     side.patch("RegisteredModel", "fraud", {"spec": {"stages": {"production": {"version": "v1"}}}})
@@ -183,7 +183,7 @@ def test_a_notebook_plans_shows_carries_out_and_takes_back(side: Side, fraud: Ma
             "STEP   DOES",
             "admit  v1, sha256:111111111111, runs in runtime:1.2.3 (revision 1)",
             "start  2 pods of v1, next to 2 pods of v2, which keep serving",
-            "Nothing is done yet: .carry_out() does it, .take_back() forgets it.",
+            "Nothing is done yet: .carry_out() does it, .take_back() drops it.",
         ]
         html = plan._repr_html_()
         assert "next to 2 pods of v2" in html

@@ -187,13 +187,13 @@ def test_a_rollback_says_whether_the_version_is_warm_and_what_it_is_asked_when_i
         {"spec": {"stages": {"production": {"rollback": {"window": "1h"}}}}},
     )
     assert (
-        "The window of v1 is over (rollback.window): it is promoted like any other version."
+        "The window of v1 has ended (rollback.window): it is promoted like any other version."
         in person.sees("rollback", "fraud", "--stage", "production", "--dry-run")
     )
     warm = held("v2", previous=previous | {"untilTime": "2100-01-01T00:00:00Z"}, desiredReplicas=1)
     serves(side, "v2", versions=known, stages=warm)
     assert (
-        "v1 is warm until 2100-01-01 00:00 UTC: its pods are there, and it comes back at once."
+        "v1 is warm until 2100-01-01 00:00 UTC: its pods are running, and the switch is immediate."
         in person.sees("rollback", "fraud", "--stage", "production", "--dry-run")
     )
     assert "v1 warm until 2100-01-01 00:00 UTC" in person.sees("status", "fraud")
@@ -357,7 +357,7 @@ def test_what_was_rejected_is_tried_again_by_a_word_and_what_was_not_is_refused(
     gated(side)
     refused = person.says("retry", "fraud", "--stage", "production")
     assert refused.returncode == 1
-    assert "There is nothing to try again in production" in refused.stderr
+    assert "There is nothing to retry in production" in refused.stderr
     side.patch("RegisteredModel", "fraud", {"spec": {"stages": {"production": {"version": "v1"}}}})
     rejected = {
         "version": "v1",

@@ -252,7 +252,7 @@ FOUND = [
     doctor.Finding(
         "store",
         doctor.Verdict.BAD,
-        "Nobody answers at http://minio.risk:9000.",
+        "Nothing answers at http://minio.risk:9000.",
         "Correct MLFLOW_S3_ENDPOINT_URL.",
     ),
 ]

@@ -110,7 +110,7 @@ def test_help_lists_the_words_of_people_only(capsys: pytest.CaptureFixture[str])
             "trian.py is neither a Python file of this machine nor",
         ),
         (["train", "-e", "fraud", "--", "--epochs"], "belong to an image"),
-        (["train", "-e", "fraud", "--digest", "sha256:0"], "name the dataset that this is said of"),
+        (["train", "-e", "fraud", "--digest", "sha256:0"], "name the dataset that this belongs to"),
         (["predict", "fraud@"], "is not MODEL or MODEL@WHICH"),
         (["runs", "list", "--filter", "accuracy >"], "the filter cannot be read here"),
         (["runs", "list", "--limit", "0"], "greater than or equal to 1"),

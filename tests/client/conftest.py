@@ -1,4 +1,4 @@
-"""A client in a namespace of its own for each test."""
+"""Fixtures: a client and an empty namespace for each test."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from modelyard.client.client import Client
 from modelyard.client.kube import Kube
 from tests.client.side import Side
 from tests.harness import ROOT, Cluster, manifests
@@ -33,9 +34,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture
 def side(cluster: Cluster) -> Iterator[Side]:
-    """The other side of the API: an administrator who is the operator too, in an empty
-    namespace.
-    """
+    """An administrator in an empty namespace, who also plays the operator."""
     there = Side(cluster.server, f"t{next(numbers)}")
     there.create("v1", "Namespace", there.namespace)
     yield there
@@ -44,9 +43,7 @@ def side(cluster: Cluster) -> Iterator[Side]:
 
 @contextmanager
 def installed(side: Side, *names: str) -> Iterator[None]:
-    """Have these policies, as the chart installs them, for the length of a block; nobody else's
-    tests meet them.
-    """
+    """Install these policies of the chart for the length of a block. Other tests run without."""
     found = [
         each
         for path in (ROOT / "manifests").rglob("*.yaml")
@@ -68,29 +65,34 @@ def installed(side: Side, *names: str) -> Iterator[None]:
 
 @pytest.fixture
 def policies(side: Side) -> Iterator[None]:
-    """The policies on who promotes and purges, for the length of a test."""
+    """Install the policies for promoting and purging for the length of a test."""
     with installed(side, "modelyard-promote", "modelyard-purge"):
         yield
 
 
 @pytest.fixture
 def opened() -> Iterator[Callable[..., Kube]]:
-    """Makes clients that are closed at the test's end."""
+    """Return a function that opens clients, which are closed at the test's end."""
     with ExitStack() as stack:
         yield lambda *words, **more: stack.enter_context(Kube(*words, **more))
 
 
 @pytest.fixture
 def kube(side: Side, opened: Callable[..., Kube]) -> Kube:
-    """Kubernetes as the client sees it, in that namespace."""
+    """A Kubernetes client of that namespace."""
     return opened(side.namespace, kubeconfig=str(side.server.kubeconfig))
 
 
 @pytest.fixture
+def client(side: Side) -> Iterator[Client]:
+    """A client of that namespace, with an administrator's rights."""
+    with Client(side.namespace, kubeconfig=str(side.server.kubeconfig)) as there:
+        yield there
+
+
+@pytest.fixture
 def as_user(side: Side, tmp_path: Path, opened: Callable[..., Kube]):
-    """Makes a client of a user with only these rights in the namespace: rules as a Role has
-    them.
-    """
+    """Return a function that opens a client of a user with only these rules of a Role."""
     return lambda rules, name="alice": opened(
         side.namespace, kubeconfig=str(side.user(name, rules, tmp_path))
     )

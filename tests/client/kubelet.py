@@ -1,8 +1,7 @@
-"""A small API server of our own making, for the one thing that a real one without a kubelet cannot
-do: forwarding ports.
+"""A small API server that forwards ports, which a real one without a kubelet cannot do.
 
-It knows a Service, its pods, and streams to a port of this machine as the kubelet does. That the
-real thing does the same is seen on the cluster (`test_on_cluster`).
+It has a Service, its pods, and streams to a local port as the kubelet does. `test_on_cluster` tests
+the same on a real cluster.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
-"""An API server that says what it is told to, for what a real one cannot be made to say in time: a
-watch that breaks, or is forgotten.
+"""An API server with scripted responses: watches that break or expire.
 
-That a real one is understood is seen in `test_kube`.
+`test_kube` tests the client with a real API server.
 """
 
 from __future__ import annotations
@@ -56,7 +55,7 @@ class Script:
 
 @contextmanager
 def scripted(*answers: Any) -> Iterator[Script]:
-    """Runs one; when the script is over, watches are held open without a word."""
+    """Run one; when the script has ended, watches stay open without events."""
     script, over = Script(answers), threading.Event()
 
     class Handler(BaseHTTPRequestHandler):

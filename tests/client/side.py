@@ -1,7 +1,6 @@
-"""The other side of the API server in the client's tests: an administrator, who writes statuses as
-the operator would.
+"""The other side of the API server: an administrator who writes statuses as the operator would.
 
-What the client does belongs to the client: nothing here goes through it.
+It does not use the client that is tested.
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ GROUPS = {
 
 
 class Side:
-    """An administrator of one namespace. Not for several threads at once."""
+    """An administrator of one namespace, for one thread."""
 
     def __init__(self, server: ApiServer, namespace: str) -> None:
         self.server, self.namespace = server, namespace

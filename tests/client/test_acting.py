@@ -1,6 +1,4 @@
-"""Acting as another user: what a kubeconfig and a caller say, on a real API server, with the
-chart's own policies.
-"""
+"""Impersonation by kubeconfig and caller, on a real API server with the chart's policies."""
 
 from __future__ import annotations
 
@@ -34,12 +32,14 @@ def kubeconfig(side: Side, folder: Path, **user: Any) -> str:
 
 
 def who(kube: Kube) -> dict[str, Any]:
-    """Who the API server says that one is."""
+    """Return the user as the API server sees it."""
     review = {"apiVersion": REVIEW.api_version, "kind": REVIEW.name}
     return kube._session.ask("create", REVIEW, "", None, body=review)["status"]["userInfo"]
 
 
-def test_a_kubeconfigs_user_is_acted_as(side: Side, tmp_path: Path, opened: Callable[..., Kube]):
+def test_the_user_in_a_kubeconfig_is_impersonated(
+    side: Side, tmp_path: Path, opened: Callable[..., Kube]
+):
     extra = {"example.com/team": ["fraud", "risk"]}
     config = kubeconfig(
         side,
@@ -51,7 +51,7 @@ def test_a_kubeconfigs_user_is_acted_as(side: Side, tmp_path: Path, opened: Call
     assert set(seen["groups"]) == {"a", "b", "system:authenticated"}
 
 
-def test_what_a_caller_says_comes_before_the_kubeconfig(
+def test_the_caller_s_impersonation_overrides_the_kubeconfig(
     side: Side, tmp_path: Path, opened: Callable[..., Kube]
 ):
     config = kubeconfig(side, tmp_path, **{"as": "vera", "as-groups": ["a"]})
@@ -61,7 +61,7 @@ def test_what_a_caller_says_comes_before_the_kubeconfig(
     assert (seen["username"], set(seen["groups"])) == ("vera", {"b", "c", "system:authenticated"})
 
 
-def test_a_promotion_is_refused_to_the_user_that_is_acted_as(
+def test_a_promotion_is_refused_if_the_impersonated_user_lacks_the_right(
     side: Side, policies: None, tmp_path: Path
 ):
     side.ours(
@@ -87,7 +87,7 @@ def test_a_promotion_is_refused_to_the_user_that_is_acted_as(
         assert client.kube.can("patch", "registeredmodels")
 
 
-def test_who_may_not_act_as_another_is_told_so(
+def test_impersonation_without_the_right_is_not_allowed(
     side: Side, as_user: Callable[..., Kube], tmp_path: Path, opened: Callable[..., Kube]
 ):
     config = str(side.user("ada", EDIT, tmp_path))
@@ -120,7 +120,7 @@ def test_who_may_not_act_as_another_is_told_so(
     ],
     ids=["groups alone", "no list", "a number", "no map", "a line break"],
 )
-def test_what_cannot_be_acted_as_is_said_without_asking_anybody(
+def test_an_invalid_impersonation_is_refused_before_any_request(
     user: dict[str, Any], error: type, words: str, tmp_path: Path
 ):
     config = {

@@ -1,4 +1,4 @@
-"""The client's own thread: what is left open does not keep a process from ending."""
+"""The client's thread: open requests do not keep a process from ending."""
 
 import subprocess
 import sys
@@ -44,7 +44,9 @@ def along():
     WHAT
 
 thread = threading.Thread(target=along, daemon=True)
-atexit.register(thread.join)  # after the client has ended what is open: else the interpreter may be faster than the thread's last words
+# Joined after the client has ended its requests; without this the interpreter may end before the
+# thread's last output.
+atexit.register(thread.join)
 background()
 thread.start()
 there.wait()
@@ -57,13 +59,13 @@ LATE = "there.set(); list(iter(lambda: background().ended, True)); background().
 @pytest.mark.parametrize(
     "what", ["background().run(work())", "list(background().stream(numbers))", LATE]
 )
-def test_a_thread_that_works_along_ends_with_the_process_without_a_word(what: str):
-    """As the thread does that reads a run's log, when its reader presses Ctrl-C."""
+def test_a_thread_that_reads_ends_with_the_process_without_a_traceback(what: str):
+    """Like the thread that reads a run's log, when the user presses Ctrl-C."""
     assert ended(ALONG.replace("WHAT", what)) == (0, "", "")
 
 
 def ended(script: str) -> tuple[int, str, str]:
-    """How a Python process of its own ends, and what it says."""
+    """Return the exit code and the output of a Python process."""
     environment = {"PYTHONPATH": str(ROOT / "operator")}
     done = subprocess.run(
         [sys.executable, "-c", script],
@@ -76,8 +78,8 @@ def ended(script: str) -> tuple[int, str, str]:
     return done.returncode, done.stdout, done.stderr
 
 
-def test_a_process_ends_though_a_way_into_the_cluster_is_still_open():
-    """As a script does that never says `client.close()`: the loop's thread is gone before what
+def test_a_process_ends_while_a_port_forward_is_open():
+    """Like a script that never calls `client.close()`: the loop's thread is gone before what
     it held is let go.
     """
     assert ended(HELD) == (0, "something\n0\n", "")

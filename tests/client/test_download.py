@@ -1,6 +1,4 @@
-"""A version's tree on this machine, from a real MinIO: whole, resumed, checked; and what is
-raised when it is not to be had.
-"""
+"""Downloads from a real MinIO: complete, resumed, checked, and their errors."""
 
 from __future__ import annotations
 
@@ -20,7 +18,7 @@ FILES = {"MLmodel": b"flavors: {}", "data/model.bin": bytes(range(256)) * 400, "
 
 
 class Tree:
-    """A tree in the bucket, and how it is fetched."""
+    """A tree in the bucket, with a method that downloads it."""
 
     def __init__(self, s3, server: servers.Minio, files: dict[str, bytes]) -> None:
         self.s3, self.prefix = s3, f"risk/{uuid.uuid4().hex}"
@@ -62,7 +60,7 @@ def there(folder: Path) -> dict[str, bytes]:
     }
 
 
-def test_the_whole_tree_arrives_and_nothing_else_is_left(tree: Tree, tmp_path: Path):
+def test_the_complete_tree_is_downloaded_and_no_parts_remain(tree: Tree, tmp_path: Path):
     seen = tree.fetch(tmp_path / "model")
     assert there(tmp_path / "model") == FILES
     whole = sum(map(len, FILES.values()))
@@ -70,7 +68,7 @@ def test_the_whole_tree_arrives_and_nothing_else_is_left(tree: Tree, tmp_path: P
     assert [done for done, _ in seen] == sorted(done for done, _ in seen)
 
 
-def test_a_file_in_many_pieces_is_put_together(tree: Tree, tmp_path: Path):
+def test_the_pieces_of_a_file_are_joined(tree: Tree, tmp_path: Path):
     big = Tree(
         tree.s3,
         servers.Minio(tree.connection["MLFLOW_S3_ENDPOINT_URL"]),
@@ -80,8 +78,8 @@ def test_a_file_in_many_pieces_is_put_together(tree: Tree, tmp_path: Path):
     assert there(fetched) == big.files
 
 
-def test_a_part_is_gone_on_with(tree: Tree, tmp_path: Path):
-    """Half of a file is there from before; what is asked for is the other half."""
+def test_an_interrupted_download_is_resumed(tree: Tree, tmp_path: Path):
+    """Half of a file exists already: only the other half is requested."""
     content = FILES["data/model.bin"]
     mark = tree.s3.head_object(Bucket="artifacts", Key=f"{tree.prefix}/data/model.bin")["ETag"]
     item = artifacts.Item("data/model.bin", "", len(content), mark)
@@ -95,7 +93,7 @@ def test_a_part_is_gone_on_with(tree: Tree, tmp_path: Path):
     assert 60_000 in jumps, jumps
 
 
-def test_a_part_of_another_content_is_not_gone_on_with(tree: Tree, tmp_path: Path):
+def test_a_part_of_another_content_is_not_resumed(tree: Tree, tmp_path: Path):
     item = artifacts.Item("data/model.bin", "", 102_400, '"another"')
     (piece,) = artifacts.pieces([item])
     part = piece.part(tmp_path)
@@ -105,7 +103,7 @@ def test_a_part_of_another_content_is_not_gone_on_with(tree: Tree, tmp_path: Pat
     assert (tmp_path / "data/model.bin").read_bytes() == FILES["data/model.bin"]
 
 
-def test_what_is_there_is_not_fetched_again_and_what_is_wrong_is(tree: Tree, tmp_path: Path):
+def test_complete_files_are_kept_and_wrong_ones_downloaded_again(tree: Tree, tmp_path: Path):
     tree.fetch(tmp_path)
     before = (tmp_path / "MLmodel").stat().st_mtime_ns
     tree.fetch(tmp_path)
@@ -115,7 +113,7 @@ def test_what_is_there_is_not_fetched_again_and_what_is_wrong_is(tree: Tree, tmp
     assert there(tmp_path) == FILES
 
 
-def test_files_of_one_s_own_stay(tree: Tree, tmp_path: Path):
+def test_other_files_in_the_folder_are_not_changed(tree: Tree, tmp_path: Path):
     (tmp_path / "notes.txt").write_text("mine")
     tree.fetch(tmp_path)
     assert (tmp_path / "notes.txt").read_text() == "mine"
@@ -128,27 +126,27 @@ def test_other_bytes_than_those_that_were_registered_are_refused(tree: Tree, tmp
     assert tree.digest in str(caught.value)
 
 
-def test_a_file_more_is_another_tree(tree: Tree, tmp_path: Path):
+def test_an_additional_file_changes_the_digest(tree: Tree, tmp_path: Path):
     tree.s3.put_object(Bucket="artifacts", Key=f"{tree.prefix}/more", Body=b"")
     with pytest.raises(Failed, match="ArtifactDigestMismatch"):
         tree.fetch(tmp_path)
 
 
-def test_nothing_there_is_missing(tree: Tree, tmp_path: Path):
+def test_an_empty_tree_is_artifact_missing(tree: Tree, tmp_path: Path):
     with pytest.raises(Failed, match="ArtifactMissing"):
         artifacts.fetch(tree.connection, "s3://artifacts/none", tree.digest, tmp_path)
     with pytest.raises(Failed, match="ArtifactMissing"):
         artifacts.fetch(tree.connection, "s3://no-such-bucket/none", tree.digest, tmp_path)
 
 
-def test_wrong_keys_are_not_allowed_and_nobody_is_unreachable(tree: Tree, tmp_path: Path):
+def test_wrong_keys_are_not_allowed_and_an_absent_server_is_unreachable(tree: Tree, tmp_path: Path):
     with pytest.raises(NotAllowed, match="Secret modelyard-connection"):
         tree.fetch(tmp_path, AWS_SECRET_ACCESS_KEY="wrong")
-    with pytest.raises(Unreachable, match="call again to go on"):
+    with pytest.raises(Unreachable, match="Call again to continue"):
         tree.fetch(tmp_path, MLFLOW_S3_ENDPOINT_URL="http://127.0.0.1:1")
 
 
-def test_a_gateway_s_word_that_nothing_is_there_is_not_the_store_s(tree: Tree, tmp_path: Path):
+def test_a_404_of_a_gateway_is_not_a_404_of_s3(tree: Tree, tmp_path: Path):
     with nobody() as store, pytest.raises(Unreachable, match="No S3 answers"):
         tree.fetch(tmp_path / "model", MLFLOW_S3_ENDPOINT_URL=store.url)
 
@@ -158,7 +156,7 @@ def test_a_gateway_s_word_that_nothing_is_there_is_not_the_store_s(tree: Tree, t
     "path",
     [".git/hooks/post-checkout", "code/.vscode/tasks.json", ".git", "a/.GIT./config", ".envrc"],
 )
-def test_a_tree_that_meddles_with_a_tool_is_not_written(tree: Tree, tmp_path: Path, path: str):
+def test_a_tree_with_files_that_a_tool_obeys_is_not_written(tree: Tree, tmp_path: Path, path: str):
     hostile = Tree(
         tree.s3,
         servers.Minio(tree.connection["MLFLOW_S3_ENDPOINT_URL"]),
@@ -176,15 +174,15 @@ def test_a_tree_that_meddles_with_a_tool_is_not_written(tree: Tree, tmp_path: Pa
 @pytest.mark.parametrize("where", [".git", ".git/hooks", "repository/.hg/store"])
 def test_nothing_is_written_into_a_repository(tree: Tree, tmp_path: Path, where: str):
     (tmp_path / where).mkdir(parents=True)
-    with pytest.raises(Failed, match="Name another folder"):
+    with pytest.raises(Failed, match="Choose another folder"):
         tree.fetch(tmp_path / where)
     (tmp_path / "link").symlink_to(tmp_path / where)
-    with pytest.raises(Failed, match="Name another folder"):
+    with pytest.raises(Failed, match="Choose another folder"):
         tree.fetch(tmp_path / "link")
     assert there(tmp_path) == {}
 
 
-def test_a_link_in_the_folder_leads_nowhere_else(tree: Tree, tmp_path: Path):
+def test_a_symbolic_link_in_the_folder_is_not_followed(tree: Tree, tmp_path: Path):
     (tmp_path / ".git").mkdir()
     (tmp_path / "model").mkdir()
     (tmp_path / "model" / "data").symlink_to(tmp_path / ".git")

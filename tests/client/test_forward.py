@@ -1,4 +1,4 @@
-"""A port of this machine that leads to a Service, and what is asked through it."""
+"""Port-forwards to a Service, and requests through them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.client.kubelet import Kubelet, kubelet
 
 
 class Echo(BaseHTTPRequestHandler):
-    """Answers with what it was sent, twenty times."""
+    """Responds with the body of the request, twenty times."""
 
     protocol_version = "HTTP/1.1"
 
@@ -66,7 +66,7 @@ def ask(address: str, body: bytes) -> bytes:
     return found
 
 
-def test_large_bodies_go_both_ways_whole(kube: Kube):
+def test_large_bodies_are_forwarded_completely_in_both_directions(kube: Kube):
     body = bytes(range(256)) * 2000
     with kube.forward("s", 80) as address:
         found = ask(address, body)
@@ -81,7 +81,7 @@ def test_a_connection_goes_to_the_pod_that_is_ready_when_it_is_opened(kube: Kube
     assert [path.split("/")[-2] for path in fake.asked] == ["p-1", "p-2"]
 
 
-def test_connections_side_by_side(kube: Kube):
+def test_parallel_connections(kube: Kube):
     found: list[bytes] = []
     with kube.forward("s", 80) as address:
         threads = [
@@ -95,7 +95,7 @@ def test_connections_side_by_side(kube: Kube):
     assert sorted(found) == [b"a" * 20, b"b" * 20, b"c" * 20]
 
 
-def test_without_a_ready_pod_a_connection_ends_instead_of_hanging(kube: Kube, fake: Kubelet):
+def test_without_a_ready_pod_a_connection_is_closed(kube: Kube, fake: Kubelet):
     with kube.forward("s", 80) as address:
         fake.ready = {}
         with socket.create_connection(
@@ -106,20 +106,20 @@ def test_without_a_ready_pod_a_connection_ends_instead_of_hanging(kube: Kube, fa
                 assert there.recv(1) == b""
 
 
-def test_after_the_block_nobody_listens(kube: Kube):
+def test_after_the_block_the_port_is_closed(kube: Kube):
     with kube.forward("s", 80) as address:
         ask(address, b"x")
     with pytest.raises(ConnectionRefusedError):
         ask(address, b"x")
 
 
-def test_what_stands_in_the_way_is_said_before(kube: Kube, fake: Kubelet):
+def test_a_missing_port_or_right_is_reported_before_the_block(kube: Kube, fake: Kubelet):
     with pytest.raises(NotFound, match="has no port 81"), kube.forward("s", 81):
         pass
     fake.allowed = False
     with (
         pytest.raises(
-            NotAllowed, match="ask for the verb create on pods/portforward in the namespace n"
+            NotAllowed, match="Ask for the verb create on pods/portforward in the namespace n"
         ),
         kube.forward("s", 80),
     ):
@@ -129,9 +129,7 @@ def test_what_stands_in_the_way_is_said_before(kube: Kube, fake: Kubelet):
         pass
 
 
-def test_an_address_of_pods_leads_from_here_to_the_same_port(
-    kube: Kube, fake: Kubelet, target: int
-):
+def test_an_address_of_pods_is_reached_by_a_port_forward(kube: Kube, fake: Kubelet, target: int):
     reach = Reach(kube)
     url = reach.url("http://s.n/v1?x=1")
     assert url == reach.url("http://s.n/v1?x=1")
@@ -139,7 +137,7 @@ def test_an_address_of_pods_leads_from_here_to_the_same_port(
     assert ask(url.split("/")[2], b"x") == b"x" * 20
     assert len(fake.asked) == 1
     assert reach.url(f"http://127.0.0.1:{target}") == f"http://127.0.0.1:{target}"
-    with pytest.raises(Unreachable, match=r"Nobody answers at 127\.0\.0\.1:1"):
+    with pytest.raises(Unreachable, match=r"Nothing answers at 127\.0\.0\.1:1"):
         reach.url("http://127.0.0.1:1")
     reach.close()
 
@@ -147,15 +145,15 @@ def test_an_address_of_pods_leads_from_here_to_the_same_port(
 @pytest.mark.parametrize(
     "host", ["169.254.169.254", "[fe80::1]", "[::ffff:169.254.169.254]", "[fd00:ec2::254]"]
 )
-def test_a_metadata_service_is_not_asked(kube: Kube, host: str):
-    """The Secret that names it is another's; the credentials behind it are this machine's."""
+def test_no_request_is_sent_to_a_metadata_service(kube: Kube, host: str):
+    """Another user may write the Secret; the credentials at that address are this machine's."""
     reach = Reach(kube)
     with pytest.raises(Unreachable, match="link-local address"):
         reach.url(f"http://{host}/latest/meta-data/")
     reach.close()
 
 
-def test_who_is_acted_as_is_named_with_each_request(fake: Kubelet, tmp_path: Path):
+def test_each_request_names_the_impersonated_user(fake: Kubelet, tmp_path: Path):
     vera = Impersonation("vera", ("bé", "a"))
     with (
         Kube("n", kubeconfig=fake.kubeconfig(tmp_path), acting=vera) as kube,

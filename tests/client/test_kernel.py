@@ -1,4 +1,4 @@
-"""In a real kernel: a bar that moves in its place, tables as HTML, and nothing of it elsewhere."""
+"""In a real Jupyter kernel: progress bars and tables as HTML, and none of it elsewhere."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ with display.bar("Promoting <b>") as move:
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::RuntimeWarning")
-def test_a_bar_moves_in_its_place_in_a_notebook(tmp_path):
+def test_a_progress_bar_is_updated_in_place_in_a_notebook(tmp_path):
     environment = os.environ | {"PYTHONPATH": "operator", "IPYTHONDIR": str(tmp_path)}
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(BAR)])
     done = NotebookClient(notebook, timeout=240).execute(env=environment)
@@ -32,7 +32,7 @@ def test_a_bar_moves_in_its_place_in_a_notebook(tmp_path):
     assert "Promoting &lt;b&gt;" in html
 
 
-def test_elsewhere_there_is_no_bar(capsys):
+def test_there_is_no_progress_bar_outside_of_a_notebook(capsys):
     assert not display.in_notebook()
     with display.bar("x") as move:
         move(0.5, "half")

@@ -1,6 +1,4 @@
-"""Kubernetes through the client, on a real API server: reading, writing, watching, and what a
-refusal says.
-"""
+"""`Kube` on a real API server: reading, writing, watching, and the texts of refusals."""
 
 from __future__ import annotations
 
@@ -48,7 +46,7 @@ def test_an_object_is_created_read_changed_and_deleted(kube: Kube):
         kube.get("Experiment", "fraud")
 
 
-def test_a_list_is_narrowed_by_labels_and_fields_and_says_what_its_objects_are(kube: Kube, side):
+def test_a_list_is_filtered_by_selectors_and_its_objects_have_their_kind(kube: Kube, side):
     for name, team in (("a", "risk"), ("b", "risk"), ("c", "sales")):
         side.ours("Experiment", name, {}, metadata={"labels": {"team": team}})
     found = kube.list("Experiment", labels="team=risk")
@@ -65,7 +63,7 @@ def test_a_list_is_narrowed_by_labels_and_fields_and_says_what_its_objects_are(k
     assert kube.namespace in everywhere
 
 
-def test_a_list_of_many_pages_is_whole(kube: Kube, side):
+def test_a_list_of_many_pages_is_complete(kube: Kube, side):
     for number in range(12):
         side.create("v1", "ConfigMap", f"m{number:03}", data={"a": "b"})
     kube.PAGE = 5
@@ -74,7 +72,7 @@ def test_a_list_of_many_pages_is_whole(kube: Kube, side):
     ]
 
 
-def test_a_broken_rule_is_told_in_our_words_alone(kube: Kube):
+def test_a_broken_rule_is_reported_with_its_own_message_only(kube: Kube):
     with pytest.raises(Refused) as caught:
         kube.create(
             manifest(
@@ -89,13 +87,13 @@ def test_a_broken_rule_is_told_in_our_words_alone(kube: Kube):
     assert "Invalid value" not in str(caught.value)
 
 
-def test_a_pattern_is_told_by_what_to_write_instead(kube: Kube):
+def test_a_broken_pattern_is_reported_by_what_to_write_instead(kube: Kube):
     with pytest.raises(Refused) as caught:
         kube.create(manifest("TrainingRun", "r", experiment="Fraud!", trainer={"xgboost": {}}))
     assert caught.value.problems == (
         (
-            "spec.experiment: write lower case letters, digits and dashes, with a letter or digit at"
-            " both ends, such as fraud-3"
+            "spec.experiment: write lower case letters, digits and dashes, with a letter or digit"
+            " at both ends, such as fraud-3"
         ),
     )
 
@@ -132,7 +130,7 @@ def test_an_unknown_field_is_refused_not_dropped(kube: Kube):
         kube.patch("Experiment", "fraud", {"spec": {"descripton": "typo"}})
 
 
-def test_a_name_that_is_taken_is_said(kube: Kube):
+def test_a_name_that_is_taken_is_refused(kube: Kube):
     kube.create(manifest())
     with pytest.raises(Refused, match="exists already"):
         kube.create(manifest())
@@ -144,9 +142,7 @@ def test_an_immutable_field_says_what_to_do(kube: Kube):
         kube.patch("TrainingRun", "r", {"spec": {"experiment": "other"}})
 
 
-def test_what_somebody_else_keeps_is_named_with_its_keeper_and_taken_only_by_force(
-    kube: Kube, side
-):
+def test_a_field_of_another_manager_is_refused_with_its_owner_unless_forced(kube: Kube, side):
     body = manifest(description="theirs")
     body["metadata"]["namespace"] = side.namespace
     media = "application/apply-patch+yaml"
@@ -156,11 +152,11 @@ def test_what_somebody_else_keeps_is_named_with_its_keeper_and_taken_only_by_for
     assert answer.ok, answer.message
     with pytest.raises(Refused) as caught:
         kube.apply(manifest(description="mine"))
-    assert caught.value.problems == ("spec.description: kept by gitops",)
+    assert caught.value.problems == ("spec.description: owned by gitops",)
     assert kube.apply(manifest(description="mine"), force=True)["spec"]["description"] == "mine"
 
 
-def test_what_apply_no_longer_says_goes_and_what_others_say_stays(kube: Kube):
+def test_apply_removes_fields_that_it_no_longer_has_and_keeps_those_of_others(kube: Kube):
     kube.apply(manifest(description="mine", tags={"team": "risk"}))
     kube.patch("Experiment", "fraud", {"metadata": {"labels": {"theirs": "yes"}}})
     after = kube.apply(manifest(tags={"team": "risk"}))
@@ -198,7 +194,7 @@ def test_what_is_not_allowed_names_verb_resource_and_namespace(as_user):
     assert (caught.value.verb, caught.value.resource) == ("get", "secrets")
 
 
-def test_rights_can_be_asked_for(as_user):
+def test_can_tells_the_user_s_rights(as_user):
     promote = {
         "apiGroups": ["modelyard.io"],
         "resources": ["registeredmodels/staging"],
@@ -221,8 +217,8 @@ def test_an_unknown_user_is_told_to_log_in(side, opened, tmp_path: Path):
         opened("x", kubeconfig=str(path)).list("Experiment")
 
 
-def test_a_login_that_ran_out_is_renewed_by_itself(side, opened, tmp_path: Path):
-    """An exec plugin gives a stale token first; asked again, a good one."""
+def test_expired_credentials_are_renewed(side, opened, tmp_path: Path):
+    """An exec plugin returns an expired token first, and a valid one on its second run."""
     plugin = tmp_path / "plugin"
     good, count = side.server.token, tmp_path / "count"
     plugin.write_text(f"""#!{sys.executable}
@@ -231,7 +227,9 @@ count = pathlib.Path({str(count)!r})
 calls = len(count.read_text()) if count.exists() else 0
 count.write_text("x" * (calls + 1))
 token = {good!r} if calls else "stale"
-print(json.dumps({{"apiVersion": "client.authentication.k8s.io/v1", "kind": "ExecCredential", "status": {{"token": token}}}}))
+status = {{"token": token}}
+version = "client.authentication.k8s.io/v1"
+print(json.dumps({{"apiVersion": version, "kind": "ExecCredential", "status": status}}))
 """)
     plugin.chmod(0o755)
     config = json.loads(kubeconfig(side.server.url, side.server.ca.read_bytes(), ""))
@@ -246,14 +244,16 @@ print(json.dumps({{"apiVersion": "client.authentication.k8s.io/v1", "kind": "Exe
 
 
 # --- ways that lead nowhere -----------------------------------------------------------------------
-def test_nobody_at_the_address_is_unreachable(side, opened, tmp_path: Path):
+def test_an_address_without_a_server_is_unreachable(side, opened, tmp_path: Path):
     path = tmp_path / "config"
     path.write_text(kubeconfig("https://127.0.0.1:1", side.server.ca.read_bytes(), "t"))
     with pytest.raises(Unreachable, match=r"https://127\.0\.0\.1:1 does not answer"):
         opened("x", kubeconfig=str(path)).list("Experiment")
 
 
-def test_no_kubeconfig_and_a_wrong_context_are_told_apart(side, opened, tmp_path: Path):
+def test_a_missing_kubeconfig_and_a_wrong_context_have_different_errors(
+    side, opened, tmp_path: Path
+):
     with pytest.raises(Unreachable, match="There is no kubeconfig at"):
         opened("x", kubeconfig=str(tmp_path / "absent")).list("Experiment")
     with pytest.raises(Unreachable, match="has no context nowhere"):
@@ -275,8 +275,8 @@ def test_the_namespace_is_that_of_the_context_that_is_used(side, opened, tmp_pat
     assert opened(kubeconfig=str(side.server.kubeconfig)).namespace == "default"
 
 
-def test_two_clients_never_share_a_way(side, opened, tmp_path: Path):
-    """One leads nowhere: a client that took over its session would say so."""
+def test_two_clients_do_not_share_a_session(side, opened, tmp_path: Path):
+    """One has a wrong address: a client that reused its session would fail."""
     (tmp_path / "config").write_text(
         kubeconfig("https://127.0.0.1:1", side.server.ca.read_bytes(), "t")
     )
@@ -286,7 +286,7 @@ def test_two_clients_never_share_a_way(side, opened, tmp_path: Path):
     assert opened(side.namespace, kubeconfig=str(side.server.kubeconfig)).list("Experiment") == []
 
 
-def test_a_namespace_that_is_not_there_is_said(side, opened):
+def test_a_missing_namespace_is_not_found(side, opened):
     with pytest.raises(NotFound, match="There is no namespace nowhere in this cluster"):
         opened("nowhere", kubeconfig=str(side.server.kubeconfig)).create(manifest())
 
@@ -303,7 +303,7 @@ Kube({side.namespace!r}, kubeconfig={str(side.server.kubeconfig)!r}).list("Exper
 
 
 # --- watching -------------------------------------------------------------------------------------
-def test_a_watch_shows_what_is_there_and_then_what_happens(kube: Kube, side):
+def test_a_watch_yields_existing_objects_and_then_changes(kube: Kube, side):
     side.ours("Experiment", "a", {})
     events = kube.watch("Experiment", seconds=180)
     assert [(event.type, event.object["metadata"]["name"]) for event in (next(events),)] == [
@@ -324,12 +324,12 @@ def test_a_watch_ends_when_its_time_is_over(kube: Kube):
     assert list(kube.watch("Experiment", seconds=0.3)) == []
 
 
-def test_a_wait_that_is_in_vain_says_for_what(kube: Kube):
-    with pytest.raises(TimedOut, match=r"in vain for the moon"):
+def test_a_timeout_says_what_was_waited_for(kube: Kube):
+    with pytest.raises(TimedOut, match=r"waiting for the moon"):
         kube.until("Experiment", "fraud", lambda _: None, what="the moon", seconds=0.3)
 
 
-def test_waiting_sees_an_object_that_comes_later(kube: Kube, side):
+def test_a_wait_observes_an_object_that_is_created_later(kube: Kube, side):
     with side.meanwhile(
         "Namespace", side.namespace, lambda there: there.ours("Experiment", "late", {})
     ):
@@ -339,7 +339,7 @@ def test_waiting_sees_an_object_that_comes_later(kube: Kube, side):
 
 def test_deleting_waits_for_the_finalizer(kube: Kube, side):
     side.ours("Experiment", "held", {}, metadata={"finalizers": ["example.com/held"]})
-    with pytest.raises(TimedOut, match="finalizers hold it"):
+    with pytest.raises(TimedOut, match="it has finalizers"):
         kube.delete("Experiment", "held", wait=0.3)
     side.ours("Experiment", "other", {}, metadata={"finalizers": ["example.com/held"]})
 
@@ -355,7 +355,7 @@ def test_deleting_waits_for_the_finalizer(kube: Kube, side):
     assert side.gone("Experiment", "other")
 
 
-def test_many_threads_ask_at_once(kube: Kube, side):
+def test_many_threads_use_one_client(kube: Kube, side):
     side.ours("Experiment", "a", {})
     found: list[str] = []
     threads = [
@@ -384,8 +384,8 @@ def test_a_pod_that_is_not_there_has_no_log(kube: Kube):
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
-def test_a_fork_goes_a_way_of_its_own(side):
-    """As a notebook's worker processes: the loop's thread is not in the child."""
+def test_a_forked_process_opens_its_own_connection(side):
+    """Like a notebook's worker processes: the child does not have the loop's thread."""
     code = f"""
 import os
 from modelyard.client.kube import Kube

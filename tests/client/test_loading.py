@@ -1,5 +1,6 @@
-"""A model that is code is loaded only by whoever asks for it by name: a real program, API server
-and MinIO.
+"""A model with code is loaded only with `allow_code`.
+
+The tests use a real program, API server and MinIO.
 """
 
 from __future__ import annotations
@@ -27,7 +28,8 @@ with Client({namespace!r}, kubeconfig={kubeconfig!r}) as client:
     for which in {which!r}:
         for flavor in ("auto", "pyfunc"):
             try:
-                print(which, "loaded", type(client.models.load("fraud", which, flavor=flavor)).__name__, flush=True)
+                loaded = client.models.load("fraud", which, flavor=flavor)
+                print(which, "loaded", type(loaded).__name__, flush=True)
             except Refused as error:
                 print(which, "refused", error, flush=True)
 """
@@ -100,8 +102,8 @@ NAMED = {
 }
 
 
-def test_a_model_that_is_code_is_not_loaded_unasked(fraud: Side, tmp_path: Path):
-    """One process for all, for it imports MLflow for seconds; a model that was loaded would end
+def test_a_model_with_code_is_not_loaded_by_default(fraud: Side, tmp_path: Path):
+    """One process for all, as importing MLflow takes seconds; a model that was loaded would end
     it.
     """
     kept = {
@@ -134,7 +136,7 @@ def test_a_model_that_is_code_is_not_loaded_unasked(fraud: Side, tmp_path: Path)
             assert f"client.models.load('fraud', '{which}', allow_code=True)" in auto
 
 
-def test_whoever_asks_for_code_by_name_gets_it(fraud: Side, tmp_path: Path):
+def test_allow_code_loads_a_model_with_code(fraud: Side, tmp_path: Path):
     """The pickle is loaded: it ends the process."""
     environment = os.environ | {
         "PYTHONPATH": "operator",

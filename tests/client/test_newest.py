@@ -1,6 +1,4 @@
-"""What a stage that takes the newest version says of itself, and what becomes of a user's own
-choice.
-"""
+"""Stages with `autoPromote`: their text, and the effect of a version that a user sets."""
 
 from __future__ import annotations
 
@@ -48,7 +46,7 @@ def automatic(
         (automatic("v2", rejected=[FAILED]), "takes the newest; v3 was rejected"),
         (
             automatic("v2", holdTime=NOW.isoformat()),
-            "takes the newest; v3 is held, for the stage was rolled back after it was registered",
+            "takes the newest; v3 is held: the stage was rolled back after it was registered",
         ),
         (automatic("v2", versions=[]), "takes the newest"),
         (model(), None),

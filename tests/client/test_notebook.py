@@ -1,7 +1,7 @@
-"""A training that happens here, recorded: real programs against a real API server, MLflow and
-MinIO; the test is the operator.
+"""A run that trains in this process: real programs, API server, MLflow and MinIO.
 
-That the operator closes a run that is no longer heard of is its own affair (trainer external).
+The test plays the operator. That the operator closes a run without heartbeats is tested elsewhere
+(trainer external).
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ client = Client({namespace!r}, kubeconfig={kubeconfig!r})
 
 
 class Yard:
-    """The operator, MLflow and the notebooks of a test."""
+    """What plays the operator, with MLflow and the notebooks of a test."""
 
     def __init__(self, side: Side, mlflow: str, folder: Path) -> None:
         self.side, self.folder = side, folder
@@ -153,7 +153,7 @@ assert dict(os.environ) == before, "the environment is as it was"
     assert body["metadata"]["annotations"]["modelyard.io/heartbeat"].endswith("Z")
 
 
-def test_an_exception_fails_the_run_with_its_words_and_goes_on_up(yard: Yard):
+def test_an_exception_fails_the_run_with_its_text_and_is_raised(yard: Yard):
     done = yard.notebook("""
 with client.runs.start("fraud", "r"):
     raise ValueError("no such\\n column")
@@ -191,7 +191,7 @@ with client.runs.start('fraud', 'r'):
 
 
 @pytest.mark.parametrize("end", ["SIGTERM", "SIGTERM again and again", "SIGINT", "atexit"])
-def test_a_process_that_is_ended_leaves_nothing_open(yard: Yard, end: str):
+def test_ending_the_process_closes_the_run(yard: Yard, end: str):
     code = {
         "SIGTERM": TRAINS,
         "SIGTERM again and again": SIGNALLED_AGAIN,
@@ -209,7 +209,7 @@ def test_a_process_that_is_ended_leaves_nothing_open(yard: Yard, end: str):
     assert yard.tags()["modelyard.io/failure"] in {"the process ended", "interrupted"}
 
 
-def test_a_kernel_that_is_killed_says_nothing_and_leaves_the_rest_to_the_operator(yard: Yard):
+def test_a_killed_kernel_leaves_closing_the_run_to_the_operator(yard: Yard):
     with yard.side.meanwhile("TrainingRun", "r", yard.operate), yard.start(TRAINS) as process:
         assert process.stdout.readline() == "in\n", process.stderr.read()
         beaten = until(
@@ -222,7 +222,7 @@ def test_a_kernel_that_is_killed_says_nothing_and_leaves_the_rest_to_the_operato
     assert yard.side.get("TrainingRun", "r")["metadata"]["annotations"] == beaten
 
 
-def test_a_run_that_the_operator_gave_up_is_told_at_the_block_s_end(yard: Yard):
+def test_a_run_that_the_operator_has_closed_is_raised_at_the_block_s_end(yard: Yard):
     failure = {"attempt": 1, "reason": "HeartbeatLost", "message": "Nothing was heard of it."}
     done = yard.notebook(
         """
@@ -267,7 +267,7 @@ def lifecycle(yard: Yard, run: str) -> str:
     return next(each["info"]["lifecycle_stage"] for each in found if each["info"]["run_id"] == run)
 
 
-def test_the_runs_of_the_last_object_of_a_name_come_back_and_no_others(yard: Yard):
+def test_only_the_runs_of_the_last_object_of_a_name_are_restored(yard: Yard):
     older = yard.make_run("r", "uid-1")
     first, second = yard.make_run("r", "uid-2"), yard.make_run("r", "uid-2")
     other = yard.make_run("other", "uid-3")
@@ -285,14 +285,14 @@ def test_the_runs_of_the_last_object_of_a_name_come_back_and_no_others(yard: Yar
         assert lifecycle(yard, older) == "active"
         with pytest.raises(
             NotFound,
-            match=r"MLflow has no deleted run of a TrainingRun .*/r: it was not deleted there, and"
-            r" is there as",
+            match=r"MLflow has no deleted run of a TrainingRun .*/r: the run \w+ exists"
+            r" and is not deleted",
         ):
             client.runs.restore("r")
-        with pytest.raises(NotFound, match="/never: it was never made, or has been purged"):
+        with pytest.raises(NotFound, match="/never: it was never created, or has been purged"):
             client.runs.restore("never")
 
 
-def test_a_name_that_begins_alike_is_another_namespace_s(yard: Yard):
+def test_a_namespace_with_the_same_prefix_is_another_namespace(yard: Yard):
     assert restoring._experiments(yard.mlflow, yard.side.namespace) == [yard.experiment]
     assert restoring._experiments(yard.mlflow, "t") == []  # the tests' namespaces all begin so

@@ -1,8 +1,7 @@
-"""The client on the kind cluster: train, register, promote, predict, download, load, restore; and a
-training that happens here.
+"""The client on the kind cluster: train, register, promote, predict, download, load, restore.
 
 Everything goes through `modelyard.Client` with the cluster's kubeconfig, as on a laptop: MLflow, S3
-and models by port-forward.
+and models by port-forward. One training runs in the test's own process.
 """
 
 from __future__ import annotations
@@ -125,7 +124,8 @@ import pandas, xgboost
 from modelyard import Client
 with Client({client.namespace!r}, kubeconfig={os.fspath(client.kube.kubeconfig)!r}) as client:
     X = pandas.DataFrame({{"a": [0.0, 1.0] * 20, "b": [1.0, 0.0] * 20}})
-    with client.runs.start("fraud", "here", register=("fraud", "v1"), deletion_policy="Delete") as run:
+    more = {{"register": ("fraud", "v1"), "deletion_policy": "Delete"}}
+    with client.runs.start("fraud", "here", **more) as run:
         run.log_data(X, "toy")
         model = xgboost.XGBClassifier(n_estimators=2).fit(X, [0, 1] * 20)
         run.log_metrics({{"accuracy": 1.0}})
@@ -145,7 +145,5 @@ with Client({client.namespace!r}, kubeconfig={os.fspath(client.kube.kubeconfig)!
     assert run.status.dataset.rows == 40
     assert client.models.get("fraud", "v1").status.training_run == "here"
     client.runs.delete("here", wait=60)
-    with pytest.raises(
-        NotFound, match="it was not deleted there, and is there as"
-    ):  # a version came from it
+    with pytest.raises(NotFound, match="exists and is not deleted"):  # a version came from it
         client.runs.restore("here")

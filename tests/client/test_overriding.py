@@ -1,6 +1,4 @@
-"""An override before it is asked for, where a change by it stands, and the way back once it has
-ended.
-"""
+"""An override: its checks, the progress of a change by it, and the way back after its end."""
 
 from __future__ import annotations
 
@@ -81,7 +79,7 @@ def test_a_day_is_a_day_on_another_clock_too_and_more_is_refused():
         ),
     ],
 )
-def test_what_would_come_to_nothing_is_refused(
+def test_an_override_without_effect_is_refused(
     place: str, more: dict[str, Any], error: type[ClientError], words: str
 ):
     with pytest.raises(error, match=words):
@@ -92,7 +90,9 @@ def test_one_that_has_been_in_force_for_a_day_cannot_be_made_longer_and_a_shorte
     since = NOW - timedelta(hours=23)
     whole = NOTED | {"sinceTime": since.isoformat(), "untilTime": (since + DAY).isoformat()}
     longer = overriding.Asked("v4", "x", NOW + timedelta(hours=4))
-    with pytest.raises(Refused, match=r"a day is the longest. Make v4 the version, or go back"):
+    with pytest.raises(
+        Refused, match=r"lasts a day at most. Set v4 as the stage's version, or roll back"
+    ):
         overriding.check(there(held("v4", before(hours=3), override=whole)), "production", longer)
     overriding.check(there(held("v4", before(hours=3), override=NOTED)), "production", longer)
 

@@ -1,4 +1,4 @@
-"""A plan before it is asked for, where it stands, and how it is carried out or taken back."""
+"""A plan: its checks, its progress, and the patches that carry it out or take it back."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def there(
 REST = held("v2", BEFORE)
 
 
-def test_it_is_one_patch_for_the_object_as_it_was_seen():
+def test_a_plan_is_one_patch_with_the_resource_version_that_was_read():
     found = there(REST)
     planning.check(found, "production", "v3")
     meta = {"resourceVersion": found.metadata.resource_version}
@@ -68,7 +68,7 @@ def test_a_first_version_is_taken_back_to_none():
             there(REST),
             ("production", "v2"),
             Refused,
-            "production of risk/fraud holds v2: there is nothing to plan",
+            "v2 is already effective in production of risk/fraud: nothing to plan",
         ),
         (there(HELD, "v3"), ("production", "v2"), Refused, r"is being changed \(production: v3\)"),
         (
@@ -98,8 +98,8 @@ def test_what_cannot_be_planned_is_refused(
         planning.check(found, *asked)
 
 
-def test_only_the_plan_that_stands_is_carried_out():
-    with pytest.raises(Refused, match="has no plan that gives production to v3"):
+def test_only_the_existing_plan_is_carried_out():
+    with pytest.raises(Refused, match="has no plan to promote v3 to production"):
         planning.carry_out(there(REST), "production", "v3")
     with pytest.raises(Refused, match=r"has another plan \(production: v3\)"):
         planning.carry_out(there(HELD, "v3", dry_run=True), "production", "v2")
@@ -107,7 +107,7 @@ def test_only_the_plan_that_stands_is_carried_out():
         planning.take_back(there(HELD, "v3"), "production", "v3", {})
 
 
-def test_it_is_there_when_the_operator_holds_the_change():
+def test_a_plan_is_done_when_the_operator_reports_it():
     change = Change("production", "v3", 3)
     assert planning.standing(there(HELD, "v3", dry_run=True), change).state is State.DONE
     assert (
@@ -141,7 +141,7 @@ def test_it_is_there_when_the_operator_holds_the_change():
         ),
         (
             {"schedule": "0 * * * *", "duration": "1h", "reason": "always"},
-            "without an end that can be told: always",
+            "without a known end: always",
         ),
         (
             {"schedule": "0 25 * * *", "duration": "4h", "reason": "x"},
@@ -149,7 +149,7 @@ def test_it_is_there_when_the_operator_holds_the_change():
         ),
     ],
 )
-def test_a_freeze_of_the_model_is_told_before_a_promotion_is_asked_for(
+def test_a_freeze_window_of_the_model_is_shown_before_a_promotion(
     freeze: dict[str, Any], said: str | None
 ):
     assert frozen(model(freeze=[freeze]), "production", NOW) == said

@@ -1,5 +1,6 @@
-"""Imports that wait, with real modules: in processes of their own, for what a process has loaded
-it keeps.
+"""Lazy imports with real modules, each test in a process of its own.
+
+A process cannot unload a module.
 """
 
 import subprocess
@@ -44,27 +45,29 @@ def importer(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_a_module_is_loaded_when_something_of_it_is_used(importer: Path):
+def test_a_module_is_loaded_on_first_attribute_access(importer: Path):
     told = python(
         """
         with postponed("jsonpath", "cryptography.x509"):
             import importer
         print("jsonpath.path" in sys.modules, importer.found(), "jsonpath.path" in sys.modules)
-        print("cryptography.x509.base" in sys.modules, importer.x509.Certificate.__name__, "cryptography.x509.base" in sys.modules)
+        base = "cryptography.x509.base"
+        print(base in sys.modules, importer.x509.Certificate.__name__, base in sys.modules)
         """,
         importer,
     )
     assert told == "False [1] True\nFalse Certificate True\n"
 
 
-def test_everybody_else_imports_it_as_ever(importer: Path):
+def test_other_imports_are_not_affected(importer: Path):
     told = python(
         """
         with postponed("jsonpath"):
             import importer
         from jsonpath import findall
         import jsonpath
-        print(jsonpath is importer.jsonpath, type(jsonpath).__name__, findall is importer.jsonpath.findall)
+        same = jsonpath is importer.jsonpath
+        print(same, type(jsonpath).__name__, findall is importer.jsonpath.findall)
         """,
         importer,
     )
@@ -77,14 +80,15 @@ def test_a_name_that_is_imported_from_it_loads_it(importer: Path):
         with postponed("jsonpath"):
             from jsonpath import findall
             import jsonpath.pointer
-        print(findall("$.a", {"a": 1}), jsonpath.pointer.JSONPointer.__name__, type(sys.modules["jsonpath"]).__name__)
+        pointer = jsonpath.pointer.JSONPointer.__name__
+        print(findall("$.a", {"a": 1}), pointer, type(sys.modules["jsonpath"]).__name__)
         """,
         importer,
     )
     assert told == "[1] JSONPointer module\n"
 
 
-def test_what_is_loaded_already_stays(importer: Path):
+def test_a_loaded_module_is_not_affected(importer: Path):
     told = python(
         """
         import jsonpath
@@ -97,7 +101,7 @@ def test_what_is_loaded_already_stays(importer: Path):
     assert told == "True\n"
 
 
-def test_a_module_that_is_not_there_is_missed_where_it_is_used():
+def test_a_missing_module_raises_on_first_use():
     told = python(
         """
         with postponed("no_such_module"):

@@ -1,4 +1,4 @@
-"""Whether a change is through, decided by fields: tables of states, each with what it comes to."""
+"""Whether a change is complete, decided by fields: tables of states with their results."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ from modelyard.client.progress import (
     moving_steps,
     stage_blocker,
     stage_change,
-    version_registration,
 )
 from tests.cli.objects import (
     ASKED,
@@ -35,7 +34,6 @@ from tests.cli.objects import (
     served,
     stalled,
     steps,
-    version,
 )
 
 V3 = Change("production", "v3", 3)
@@ -64,7 +62,7 @@ def asked(
     others: dict[str, Any] | None = None,
     **more: Any,
 ) -> RegisteredModel:
-    """The model whose spec asks for v3 in production, with this status of the stage."""
+    """Return a model whose spec asks for v3 in production, with this status of the stage."""
     conditions = [*more.pop("conditions", SERVING), synced]
     return model(
         {"production": stage} | (others or {}), conditions=conditions, **({"wanted": "v3"} | more)
@@ -207,7 +205,7 @@ def test_where_a_change_of_a_stage_stands(name: str):
         ("another user has asked for another version", "Superseded"),
     ],
 )
-def test_a_change_that_will_not_come_about_is_an_error_with_its_reason(name: str, reason: str):
+def test_a_failed_or_superseded_change_is_an_error_with_its_reason(name: str, reason: str):
     there, _, message = STAGES[name]
     failed = stage_change(there, V3).failure("production of risk/fraud")
     assert failed is not None
@@ -215,7 +213,7 @@ def test_a_change_that_will_not_come_about_is_an_error_with_its_reason(name: str
     assert str(failed).startswith(f"production of risk/fraud: {reason}: ")
 
 
-def test_a_change_that_goes_on_or_is_through_is_no_error():
+def test_a_change_under_way_or_done_is_no_error():
     assert stage_change(asked(EFFECTIVE), V3).failure("") is None
     assert stage_change(asked(MOVING), V3).failure("") is None
     assert stage_change(asked(EFFECTIVE, observed=2), V3).failure("") is None
@@ -263,9 +261,7 @@ def gated(*gates: dict[str, Any], about: str = "v3", **more: Any) -> RegisteredM
     ],
     ids=str,
 )
-def test_what_waits_for_others_is_a_gate_that_the_operator_cannot_end_or_another_stage(
-    there: RegisteredModel, waits: bool
-):
+def test_whether_a_change_waits_for_a_user_or_another_stage(there: RegisteredModel, waits: bool):
     found = stage_change(there, V3)
     assert (found.state, found.waits_for_others) == (State.UNDER_WAY, waits)
 
@@ -362,7 +358,7 @@ def test_the_step_that_a_change_is_at():
     assert Progress(State.DONE, steps=stage_change(asked(EFFECTIVE), V3).steps).step is None
 
 
-def test_steps_and_blocker_are_shown_while_they_speak_of_what_is_asked_for():
+def test_steps_and_blocker_are_shown_for_the_present_change_only():
     assert [step.name for step in moving_steps(asked(MOVING), "production")] == [
         "admit",
         "start",
@@ -383,67 +379,10 @@ def test_steps_and_blocker_are_shown_while_they_speak_of_what_is_asked_for():
         assert stage_blocker(there, "production") is None
 
 
-def test_what_is_asked_for_is_the_specs():
+def test_the_desired_change_is_that_of_the_spec():
     there = model(spec_stages={"production": {"version": "v2", "attempt": 4}})
     assert asked_for(there, "production") == Change("production", "v2", 3, 4)
     assert asked_for(there, "canary") == Change("canary", None, 3, 0)
-
-
-# --- a version ------------------------------------------------------------------------------------
-BY_RUN = {"runId": "3" * 32}
-WAITS = {"reason": "WaitingForVersion", "message": "The run has not ended yet."}
-GONE = {"reason": "ArtifactMissing", "message": "There is no MLmodel file.", "needsAction": True}
-
-
-def declared(*versions: dict[str, Any], **more: Any) -> RegisteredModel:
-    return model(
-        {}, versions=list(versions), wanted=None, **({"spec_versions": {"v3": BY_RUN}} | more)
-    )
-
-
-VERSIONS: dict[str, tuple[RegisteredModel, State, str]] = {
-    "it is registered": (declared(version("v3")), State.DONE, ""),
-    "it is recorded, and MLflow has no number yet": (declared({"name": "v3"}), State.UNDER_WAY, ""),
-    "it has no status yet": (declared(), State.UNDER_WAY, ""),
-    "it waits": (declared({"name": "v3", "blocked": WAITS}), State.UNDER_WAY, ""),
-    "its source is gone": (
-        declared({"name": "v3", "blocked": GONE}),
-        State.FAILED,
-        "ArtifactMissing",
-    ),
-    "another source was registered under its name": (
-        declared(version("v3", runId="4" * 32)),
-        State.FAILED,
-        "VersionTaken",
-    ),
-    "the status is of an older spec": (declared(version("v3"), observed=2), State.UNSEEN, ""),
-    "the read is older than the write": (declared(version("v3"), generation=2), State.UNSEEN, ""),
-    "another user has removed it": (
-        declared(version("v3"), spec_versions={}),
-        State.SUPERSEDED,
-        "Superseded",
-    ),
-    "the model's name is taken": (
-        declared(conditions=stalled("NameTaken", "It is another's.")),
-        State.FAILED,
-        "NameTaken",
-    ),
-}
-
-
-@pytest.mark.parametrize("name", VERSIONS)
-def test_where_a_registration_stands(name: str):
-    there, state, reason = VERSIONS[name]
-    found = version_registration(there, "v3", BY_RUN, 3)
-    assert (found.state, found.reason) == (state, reason)
-
-
-def test_a_tree_is_the_same_with_and_without_a_slash_at_its_end():
-    there = declared(
-        version("v3", uri="s3://bucket/m/"), spec_versions={"v3": {"uri": "s3://bucket/m"}}
-    )
-    assert version_registration(there, "v3", {"uri": "s3://bucket/m"}, 3).state is State.DONE
-    assert version_registration(there, "v3", {"uri": "s3://bucket/n"}, 3).state is State.FAILED
 
 
 # --- overrides ------------------------------------------------------------------------------------
@@ -471,7 +410,7 @@ def overridden(stage: dict[str, Any], wanted: str | None = "v3") -> RegisteredMo
 
 
 @pytest.mark.parametrize("wanted", ["v2", "v3", None])
-def test_an_override_that_is_in_force_is_what_the_stage_is_to_have(wanted: str | None):
+def test_an_override_in_force_decides_the_desired_version(wanted: str | None):
     there = overridden(IN_FORCE, wanted)
     assert asked_for(there, "production").version == "v2"
     assert stage_change(there, asked_for(there, "production")).state is State.DONE
@@ -482,7 +421,7 @@ def test_an_override_that_is_in_force_is_what_the_stage_is_to_have(wanted: str |
     ) == ((), None, 1.0)
 
 
-def test_a_change_of_the_version_that_an_override_keeps_away_is_not_under_way():
+def test_a_version_that_an_override_blocks_is_superseded_or_failed():
     found = stage_change(overridden(IN_FORCE), V3)
     assert (found.state, found.reason) == (State.SUPERSEDED, "Superseded")
     assert (

@@ -1,6 +1,4 @@
-"""Behind HTTP_PROXY: what leads into the cluster is never asked through it, and everything else
-is.
-"""
+"""With HTTP_PROXY set: no request into the cluster uses the proxy, and all others do."""
 
 from __future__ import annotations
 
@@ -77,7 +75,7 @@ def test_addresses_of_this_machine_and_of_the_cluster_are_direct(
     assert (direct(url, inside=False), direct(url, inside=True)) == (outside, inside)
 
 
-def test_what_the_user_exempts_stays_exempted():
+def test_the_user_s_no_proxy_is_kept():
     exempted = "one.example.com,two.example.com,127.0.0.1"
     said = {"NO_PROXY": "two.example.com", "no_proxy": "one.example.com, 127.0.0.1"}
     there = ["http://127.0.0.1:5", "http://127.0.0.1:6", "https://mlflow.example.com", ""]
@@ -105,7 +103,7 @@ with Client(namespace=sys.argv[1], kubeconfig=sys.argv[2]) as client:
 
 
 @pytest.mark.contract
-def test_a_notebook_s_run_and_its_files_go_past_the_proxy(
+def test_a_local_run_and_its_artifacts_do_not_use_the_proxy(
     side: Side, proxy: Recorder, mlflow: str, minio: Minio, s3
 ):
     connection = {
@@ -131,15 +129,16 @@ import os, sys
 from pathlib import Path
 from modelyard.client import artifacts, errors
 connection = {key: os.environ[key] for key in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")}
+connection["MLFLOW_S3_ENDPOINT_URL"] = sys.argv[1]
 try:
-    print(artifacts.fetch(connection | {"MLFLOW_S3_ENDPOINT_URL": sys.argv[1]}, "s3://artifacts/behind", sys.argv[2], Path(sys.argv[3])))
+    print(artifacts.fetch(connection, "s3://artifacts/behind", sys.argv[2], Path(sys.argv[3])))
 except errors.Unreachable as error:
     print(type(error).__name__)
 """
 
 
 @pytest.mark.contract
-def test_a_download_goes_past_the_proxy_and_one_from_elsewhere_through_it(
+def test_a_download_uses_the_proxy_only_for_an_s3_outside(
     proxy: Recorder, minio: Minio, s3, tmp_path: Path
 ):
     s3.put_object(Bucket="artifacts", Key="behind/MLmodel", Body=b"flavors: {}")
@@ -168,7 +167,7 @@ except Unreachable as error:
 """
 
 
-def test_a_model_is_asked_through_the_proxy_only_where_it_is_elsewhere(proxy: Recorder):
+def test_a_prediction_uses_the_proxy_only_for_a_model_outside(proxy: Recorder):
     inside = proxy.environment | {"KUBERNETES_SERVICE_HOST": "10.0.0.1"}
     assert python(ASK, f"{proxy.url}/here", environment=proxy.environment) == "502\n"
     assert proxy.asked == ["/here"], "asked as a server, not as a proxy"

@@ -1,4 +1,4 @@
-"""Which stages a refresh concerns, and what it asks for."""
+"""Which stages a refresh concerns, and its patch."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""What a notebook shows of objects, on a real API server; the other side writes what the
-operator would.
-"""
+"""What a notebook shows of objects, on a real API server; the other side writes the status."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ def test_the_rejection_in_force_is_the_one_that_blocks_the_stage_and_attempt_is_
     assert patch(there, "production") == {"spec": {"stages": {"production": {"attempt": 5}}}}
 
 
-def test_a_runtime_that_was_rejected_is_tried_again_too():
+def test_a_rejected_runtime_is_retried_too():
     refresh = held("v2", BEFORE, blocked=BLOCKED, rejected=[REJECTION | {"version": "v2"}])
     assert rejection(model({"production": refresh}), "production").version == "v2"
 
@@ -73,14 +73,12 @@ UNSCHEDULABLE = {"reason": "Unschedulable", "message": "No node has room.", "nee
         ({}, {"wanted": None}, "the spec asks for no version there"),
     ],
 )
-def test_what_is_not_rejected_is_not_tried_again(
+def test_a_version_that_is_not_rejected_is_not_retried(
     stage: dict[str, Any], more: dict[str, Any], words: str
 ):
     with pytest.raises(Refused) as refused:
         rejection(model({"production": stage}, **more), "production")
-    assert str(refused.value).startswith(
-        "There is nothing to try again in production of risk/fraud"
-    )
+    assert str(refused.value).startswith("There is nothing to retry in production of risk/fraud")
     assert words in str(refused.value)
 
 

@@ -1,4 +1,4 @@
-"""The chart's own policies, as its manifests have them: what the client makes of their words."""
+"""The chart's policies, from its manifests, and the client's errors for their refusals."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def alice(side: Side, policies: None, tmp_path: Path) -> Iterator[Client]:
 
 
 def denied(what) -> NotAllowed:
-    """The refusal, as soon as the API server has taken the policies up."""
+    """Return the refusal, once the API server enforces the policies."""
 
     def refusal() -> NotAllowed | None:
         try:

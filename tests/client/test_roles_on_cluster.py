@@ -1,6 +1,4 @@
-"""The chart's three roles on the kind cluster: what each may do, all of it and no more, and what
-a refusal names.
-"""
+"""The chart's three roles on the kind cluster: exactly what each may do, and the refusals."""
 
 from __future__ import annotations
 
@@ -28,8 +26,8 @@ RUN = {
     "spec": {"experiment": "fraud", **QUICK},
 }
 
-# What is done, who may do it, and the (verb, resource) that somebody who may change the object is
-# told to be without.
+# An action, the roles that may do it, and the (verb, resource) that is missing for a user who may
+# otherwise change the object.
 ACTIONS: dict[str, tuple[Callable[[Client], Any], set[str], tuple[str, str]]] = {
     "look": (
         lambda client: (client.models.list(), client.runs.list(), client.experiments.list()),
@@ -100,7 +98,7 @@ def person(tenant: Tenant, role: str, folder: Path) -> Path:
 
 
 def missing(act: Callable[[Client], Any], client: Client) -> tuple[str, str, str] | None:
-    """The right that an action lacks, if it does: verb, resource, namespace."""
+    """Return the right that an action lacks: verb, resource, namespace; None if it succeeds."""
     try:
         act(client)
     except NotAllowed as error:
@@ -109,8 +107,9 @@ def missing(act: Callable[[Client], Any], client: Client) -> tuple[str, str, str
 
 
 def expected(tenant: Tenant, role: str) -> dict[str, tuple[str, str, str] | None]:
-    """What a role lacks for each action. Who may change nothing is told so, before anybody asks
-    which stage it is.
+    """Return the right that a role lacks, by action.
+
+    A role that may change nothing lacks `patch`, which is checked before the stage's verb.
     """
     lacks = {
         name: ("patch", resource.partition("/")[0])

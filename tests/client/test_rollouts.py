@@ -1,5 +1,6 @@
-"""A rollout in steps: how it stands, when it waits for a person, how it is resumed and given up.
-The last tests: on a real API server.
+"""A rollout in steps: its state, pauses, resuming and aborting.
+
+The last tests use a real API server.
 """
 
 from __future__ import annotations
@@ -70,7 +71,7 @@ def at(
     stage: dict[str, Any] | None = None,
     **more: Any,
 ) -> RegisteredModel:
-    """v2 holds production, and v3 is at a step of its rollout."""
+    """v2 is effective in production, and v3 is at a step of its rollout."""
     paused = "pause" in STEPS[index] if index < len(STEPS) else False
     rolling = {
         "desired": "v3",
@@ -110,7 +111,7 @@ def found(*arguments: Any, **options: Any) -> rollouts.Rolling:
             "step 2 of 6: hold 10m, its time is over",
         ),
         (1, {"rollout": {"appliedBy": 1}}, "step 2 of 6: hold 10m"),
-        (2, {}, "step 3 of 6: pause, waits for a person"),
+        (2, {}, "step 3 of 6: pause, waits for a user"),
         (2, {"resumed": 1}, "step 3 of 6: pause"),
         (5, {}, "step 6 of 6: weight 100"),
         (9, {}, "step 6 of 6: weight 100"),
@@ -120,7 +121,7 @@ def test_the_step_says_what_it_waits_for(index: int, more: dict[str, Any], words
     assert found(index, **more).words(NOW) == words
 
 
-def test_what_was_counted_is_told_with_its_share():
+def test_counts_are_shown_with_the_share_of_failures():
     assert found(1).counts == ()
     counted = found(1, rollout=COUNTS | {"candidate": {"requests": 480, "failures": 60}})
     assert counted.counts == (
@@ -165,7 +166,7 @@ def test_a_change_is_as_far_as_its_rollout():
         (at(2, stage={"blocked": blocked("RollingOut", "0 of 1 pods of it are ready.")}), False),
     ],
 )
-def test_a_pause_waits_for_a_person_until_resumed_is_raised_above_what_earlier_pauses_took(
+def test_a_pause_lasts_until_resumed_exceeds_that_of_earlier_pauses(
     there: RegisteredModel, is_paused: bool
 ):
     progress = stage_change(there, V3)
@@ -202,7 +203,7 @@ def test_a_change_is_followed_for_as_long_as_its_holds_take():
         ),  # set back meanwhile: one more would not pass it
     ],
 )
-def test_a_resume_passes_this_pause_and_no_other_for_the_object_as_it_was_seen(
+def test_a_resume_passes_one_pause_of_the_object_that_was_read(
     there: RegisteredModel, resumed: int
 ):
     patch = rollouts.resume(there, "production")
@@ -218,8 +219,8 @@ def test_a_resume_passes_this_pause_and_no_other_for_the_object_as_it_was_seen(
         (
             at(1),
             (
-                r"There is nothing to resume in production of risk/fraud: v3 is at step 2 of 6: hold"
-                r" 10m, which is no pause\."
+                r"There is nothing to resume in production of risk/fraud: v3 is at step 2 of 6:"
+                r" hold 10m, which is no pause\."
             ),
         ),
         (at(2, resumed=1), "v3 has been resumed already, and continues"),
@@ -310,7 +311,7 @@ def client(side: Side) -> Iterator[Client]:
 
 
 def made(side: Side) -> None:
-    """v2 holds production, which takes versions in steps."""
+    """v2 is effective in production, whose rollout has steps."""
     stage = {"version": "v2", "rollout": {"strategy": "Canary", "steps": STEPS}}
     side.ours(
         "RegisteredModel",
@@ -320,7 +321,7 @@ def made(side: Side) -> None:
 
 
 def rolls(side: Side, index: int, reason: str = "RollingOut") -> None:
-    """Write what the operator says at a step."""
+    """Write the operator's status at a step."""
     written = at(index, stage={"blocked": blocked(reason)}, rollout=COUNTS).status
     stages = {
         "production": written.stages["production"].model_dump(
@@ -385,7 +386,7 @@ def test_a_resume_is_one_patch_that_is_followed_to_the_next_pause_or_the_end(
     assert done.stages() == {"production": "v3"}
 
 
-def test_of_two_who_resume_one_passes_the_pause(client: Client, side: Side):
+def test_of_two_resumes_at_once_one_is_refused(client: Client, side: Side):
     made(side)
     side.patch("RegisteredModel", "fraud", {"spec": {"stages": {"production": {"version": "v3"}}}})
     rolls(side, 2, "RolloutPaused")
@@ -417,5 +418,5 @@ def test_a_notebook_shows_the_rollout(client: Client, side: Side):
     html = client.models.get("fraud")._repr_html_()
     assert "rollout of production" in html
     assert "5% to v3, applied by 2/2 pods" in html
-    assert "step 3 of 6: pause, waits for a person" in html
+    assert "step 3 of 6: pause, waits for a user" in html
     assert "9,120 requests, 3 failed (0.033 %)" in html

@@ -1,10 +1,7 @@
-"""What needs no server: filters, tables as requests, figures of a dataset, paths and pieces of a
-download, names of Services, badges.
-"""
+"""Parts that need no server: filters, datasets, pieces of a download, Services, values as text."""
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
@@ -13,153 +10,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from modelyard.client import display, filters, predict, profile, rest, text
+from modelyard.client import display, filters, profile, text
 from modelyard.client.artifacts import Item, pieces
-from modelyard.client.errors import Missing, NotAllowed, NotFound, Refused, Unreachable
-from modelyard.client.kube.answers import Asked, error
+from modelyard.client.errors import Missing, NotFound, Unreachable
 from modelyard.client.kube.forward import chosen, selector
 from modelyard.client.kube.reach import named
 from modelyard.client.local import flavor_of
 from modelyard.client.packages import need
 from modelyard.client.table import rows_table, table
 from modelyard_runtime import dataset
-from modelyard_runtime.serve import invocations, v1, v2
-from modelyard_runtime.serve.predictor import Request, answered
-
-ASKED = Asked(
-    "patch",
-    "registeredmodels",
-    "modelyard.io",
-    "RegisteredModel",
-    "risk",
-    "fraud",
-    "https://api",
-    "dev",
-)
-
-
-def answer(code: int, message: str = "", reason: str = "", **details):
-    return error(
-        ASKED,
-        code,
-        json.dumps(
-            {"kind": "Status", "message": message, "reason": reason, "details": details}
-        ).encode(),
-    )
-
-
-# --- refusals -------------------------------------------------------------------------------------
-def test_a_promotion_that_the_policy_denies_names_the_stages():
-    text = (
-        'registeredmodels.modelyard.io "fraud" is forbidden: ValidatingAdmissionPolicy'
-        " 'modelyard-promote' with binding 'modelyard-promote' denied request: alice may not"
-        " change stage production (version), stage staging (version, attempt) of risk/fraud: it"
-        " needs the verb promote on registeredmodels/production, registeredmodels/staging in group"
-        " modelyard.io"
-    )
-    found = answer(403, text, "Forbidden")
-    assert isinstance(found, NotAllowed)
-    assert (found.verb, found.resource) == (
-        "promote",
-        "registeredmodels/production, registeredmodels/staging",
-    )
-    assert str(found).startswith(
-        "alice may not change stage production (version), stage staging (version, attempt) of"
-        " risk/fraud"
-    )
-    assert "ValidatingAdmissionPolicy" not in str(found)
-
-
-def test_another_change_that_needs_promote_names_its_stages():
-    text = (
-        "denied request: stage production, stage staging of fraud requests the version that new"
-        " registers: alice needs the verb"
-    )
-    stages = "registeredmodels/production, registeredmodels/staging"
-    assert answer(403, f"{text} promote on {stages} in group modelyard.io").resource == stages
-    text = (
-        "denied request: alice may not scale objects that serve it: only the operator may, or a"
-        " user who has the verb promote on"
-    )
-    assert (
-        answer(403, f"{text} registeredmodels/production in group modelyard.io").resource
-        == "registeredmodels/production"
-    )
-
-
-def test_a_purge_that_the_policy_denies_names_the_verb():
-    text = (
-        "x denied request: alice may not delete it (experiments risk/fraud): its data in MLflow"
-        " would be deleted too, which needs the verb purge on experiments in group modelyard.io;"
-        " with deletionPolicy: Retain the data would be kept"
-    )
-    found = answer(403, text, "Forbidden")
-    assert (found.verb, found.resource, found.namespace) == ("purge", "experiments", "risk")
-
-
-def test_a_policy_of_somebody_else_is_a_refusal_not_a_right():
-    assert isinstance(
-        answer(403, 'admission webhook "kyverno" denied request: no label team'), Refused
-    )
-    assert isinstance(answer(403, 'pods "x" is forbidden: exceeded quota'), Refused)
-
-
-@pytest.mark.parametrize("code", [429, 500, 503, 504])
-def test_an_answer_that_says_later_is_unreachable(code: int):
-    assert isinstance(answer(code, "later"), Unreachable)
-
-
-def test_a_cluster_without_our_kinds_says_so():
-    for found in (
-        answer(404, "the server could not find the requested resource"),
-        error(ASKED, 404, b"404 page not found\n"),
-    ):
-        assert isinstance(found, NotFound)
-        assert (
-            str(found)
-            == "modelyard is not installed in this cluster (context dev): name another context, or"
-            " have it installed."
-        )
-
-
-def test_a_body_that_is_no_status_is_shown_as_it_is():
-    assert "bad gateway" in str(error(ASKED, 502, b"<html>bad gateway"))
-
-
-# --- MLflow's answers -----------------------------------------------------------------------------
-@pytest.mark.parametrize(
-    ("code", "kind", "words"),
-    [
-        (200, None, ""),
-        (302, Refused, "MLflow refuses to log metrics: why"),
-        (400, Refused, "MLflow refuses to log metrics: why"),
-        (
-            401,
-            NotAllowed,
-            (
-                "MLflow refuses to log metrics (401): have the credentials of the Secret"
-                " modelyard-connection corrected."
-            ),
-        ),
-        (
-            403,
-            NotAllowed,
-            (
-                "MLflow refuses to log metrics (403): have the credentials of the Secret"
-                " modelyard-connection corrected."
-            ),
-        ),
-        (404, NotFound, "MLflow cannot log metrics, it has no such thing: why"),
-        (408, Unreachable, "MLflow cannot log metrics now (408): why"),
-        (429, Unreachable, "MLflow cannot log metrics now (429): why"),
-        (503, Unreachable, "MLflow cannot log metrics now (503): why"),
-    ],
-)
-def test_a_status_of_mlflow_means_the_same_whoever_asked(
-    code: int, kind: type[Exception] | None, words: str
-):
-    found = rest.mlflow_error(code, "why", "log metrics")
-    assert found is None if kind is None else (type(found), str(found)) == (kind, words)
 
 
 # --- filters --------------------------------------------------------------------------------------
@@ -199,116 +58,6 @@ def test_a_name_in_backquotes_may_hold_anything():
     assert filters.parse("metrics.`val acc` > 1") == (
         filters.Comparison("metrics.val acc", ">", "1"),
     )
-
-
-# --- tables ---------------------------------------------------------------------------------------
-GIVEN = [
-    [[1.5, 2.0], [3.0, 4.0]],
-    {"a": [1.5, 3.0], "b": [2.0, 4.0]},
-    [{"a": 1.5, "b": 2.0}, {"a": 3.0, "b": 4.0}],
-    np.array([[1.5, 2.0], [3.0, 4.0]]),
-    pd.DataFrame({"a": [1.5, 3.0], "b": [2.0, 4.0]}),
-]
-
-
-class Sums:
-    """A model that adds its two columns up."""
-
-    def __init__(self, signature) -> None:
-        self.signature = signature
-
-    def given(self, table):
-        from modelyard_runtime.serve.values import columns_of  # noqa: PLC0415
-
-        return columns_of(table, self.signature.inputs)
-
-    def predict(self, given):
-        return np.array([a + b for a, b in zip(*given, strict=True)])
-
-    def invocations(self, body: bytes, _kind: str):
-        table = invocations.table(body, "application/json", self.signature.inputs)
-        return json.dumps({"predictions": self.predict(self.given(table)).tolist()}).encode()
-
-
-@pytest.fixture
-def sums():
-    from modelyard_runtime.serve.signature import parse  # noqa: PLC0415
-
-    inputs = json.dumps([{"name": "a", "type": "double"}, {"name": "b", "type": "double"}])
-    return Sums(parse({"inputs": inputs, "outputs": json.dumps([{"type": "double"}])}))
-
-
-@pytest.mark.parametrize("data", GIVEN, ids=["rows", "columns", "records", "array", "frame"])
-@pytest.mark.parametrize("protocol", ["v2", "v1", "invocations"])
-def test_the_cluster_s_own_server_reads_what_is_sent_and_its_answer_is_read(data, protocol, sums):
-    """Both ends meet: the request goes through the server's own parser."""
-    given = predict.table(data)
-    body = json.dumps(predict.request(protocol, given)).encode()
-    if (
-        protocol == "invocations" and not given.names
-    ):  # MLflow's rule: a model with names is asked by name
-        with pytest.raises(Exception, match="the rows have no column names"):
-            sums.invocations(body, "")
-        return
-    reply = {
-        "v2": lambda: answered(v2.infer(sums, "m", "v1", Request(body)), sums).body,
-        "v1": lambda: answered(v1.predict(sums, body), sums).body,
-        "invocations": lambda: sums.invocations(body, ""),
-    }[protocol]()
-    found = predict.answer(protocol, reply, given)
-    assert isinstance(found, np.ndarray) is isinstance(data, np.ndarray | pd.DataFrame)
-    assert list(found) == [3.5, 7.0]
-
-
-def test_one_row_may_come_without_its_list_and_missing_values_are_null():
-    assert predict.table([1.0, 2.0]).rows == ((1.0, 2.0),)
-    assert predict.table(np.array([1.0, 2.0])).rows == ((1.0, 2.0),)
-    assert predict.table(pd.Series({"a": 1.0, "b": 2.0})).names == ("a", "b")
-    assert predict.table(pd.DataFrame({"a": [np.nan], "t": [pd.Timestamp("2026-01-01")]})).rows == (
-        (None, "2026-01-01T00:00:00"),
-    )
-
-
-def test_a_tensor_has_the_narrowest_type_that_holds_it():
-    def types(data) -> list[str]:
-        return [each["datatype"] for each in predict.request("v2", predict.table(data))["inputs"]]
-
-    assert types(
-        {"i": [1, 2], "f": [1, 2.5], "b": [True, False], "s": ["x", None], "m": [1, None]}
-    ) == [
-        "INT64",
-        "FP64",
-        "BOOL",
-        "BYTES",
-        "FP64",
-    ]
-
-
-def test_several_outputs_come_by_name_and_in_shape():
-    outputs = [
-        {"name": "odds", "datatype": "FP64", "shape": [2, 2], "data": [0.1, 0.9, 0.8, 0.2]},
-        {"name": "label", "datatype": "INT64", "shape": [2], "data": [1, 0]},
-    ]
-    found = predict.answer("v2", json.dumps({"outputs": outputs}).encode(), predict.table([[1.0]]))
-    assert found == {"odds": [[0.1, 0.9], [0.8, 0.2]], "label": [1, 0]}
-
-
-@pytest.mark.parametrize(
-    "data",
-    [
-        "text",
-        3,
-        [],
-        [[1], [1, 2]],
-        {"a": [1], "b": [1, 2]},
-        np.float64(3),
-        pd.DataFrame({"a": []}),
-        {"a": []},
-    ],
-)
-def test_what_is_no_table_is_said(data: object):
-    with pytest.raises(ValueError, match=r"no table|differ in length|no rows"):
-        predict.table(data)
 
 
 # --- datasets -------------------------------------------------------------------------------------
@@ -354,14 +103,14 @@ def test_a_frame_s_digest_is_that_of_its_values(frame):
     assert profile.profile(frame.rename(columns={"n": "m"}), "target").digest != first
 
 
-def test_a_dataset_that_is_none_is_said(tmp_path, frame):
+def test_data_that_is_not_a_dataset_is_a_value_error(tmp_path, frame):
     with pytest.raises(ValueError, match="it has x, t, n, target"):
         profile.profile(frame, "label")
     with pytest.raises(ValueError, match="no rows"):
         profile.profile(frame.head(0), None)
     with pytest.raises(ValueError, match=r"neither \.parquet nor \.csv"):
         profile.profile(tmp_path / "x.json", None)
-    with pytest.raises(ValueError, match="is no dataset"):
+    with pytest.raises(ValueError, match="is not a dataset"):
         profile.profile([1, 2], None)
 
 
@@ -396,7 +145,7 @@ def test_pieces_cover_a_file_and_an_empty_one_is_a_piece():
 )
 def test_a_host_names_a_service_or_does_not(host: str, service):
     found = named(host)
-    assert (found and (found.service, found.namespace, found.surely)) == service
+    assert (found and (found.service, found.namespace, found.certain)) == service
 
 
 def pod(name: str, ready: str = "True", **meta):

@@ -62,7 +62,7 @@ def test_there_is_one_trainer(options: dict[str, Any], expected: dict[str, Any])
         ({"dataset": {"digest": "sha256:0"}}, "digest: name the dataset"),
     ],
 )
-def test_options_that_contradict_each_other_are_a_mistake(options: dict[str, Any], why: str):
+def test_contradicting_options_are_a_value_error(options: dict[str, Any], why: str):
     with pytest.raises(ValueError, match=why):
         made(**options)
 

@@ -1,6 +1,4 @@
-"""Values that leave their type open get the model's: texts of a CSV file, columns without a
-value, rows without names.
-"""
+"""The model's input types for CSV texts, columns without values and rows without names."""
 
 import json
 from decimal import Decimal
@@ -59,7 +57,7 @@ def test_a_column_without_a_value_and_mixed_rows_have_the_declared_types():
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b'{"inputs": 3}', b'{"inputs": [{"name": "x"}]}'])
-def test_metadata_that_is_none_declares_nothing(body: bytes):
+def test_invalid_metadata_declares_no_inputs(body: bytes):
     assert typed.inputs(body) == ()
 
 
@@ -72,11 +70,11 @@ def test_values_that_databases_and_arrays_hold_are_those_of_the_protocols():
     days = {"day": np.array(["2026-01-01", "NaT"], dtype="datetime64[ns]")}
     assert predict.table(pd.DataFrame(given)).rows == ((1.5, "aGk=", [1, 2]), (None, "", [3]))
     assert predict.table(days).rows == (("2026-01-01T00:00:00",), (None,))
-    with pytest.raises(ValueError, match="a complex is no value that JSON has"):
+    with pytest.raises(ValueError, match="JSON cannot represent a complex"):
         predict.table([[1j]])
 
 
 @pytest.mark.parametrize("data", [pd.DataFrame([[1, 2]], columns=["a", "a"]), {1: [1], "1": [2]}])
-def test_two_columns_of_one_name_are_told_and_none_is_lost(data: object):
+def test_two_columns_of_one_name_are_a_value_error(data: object):
     with pytest.raises(ValueError, match=r"several columns [a1]; give each"):
         predict.table(data)

@@ -1,4 +1,4 @@
-"""What a verification is asked for by, where it stands, and what people read of it."""
+"""A verification: its patch, its progress and its text."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ NOTHING = condition(
 def serving(
     verification: dict[str, Any] | None = None, *, asks: dict[str, Any] | None = None, **more: Any
 ) -> Any:
-    """v2 holds production, whose spec has `reverify` unless it is None."""
+    """v2 is effective in production, whose spec has `reverify` unless it is None."""
     spec = {"version": "v2"} | ({"reverify": asks} if asks is not None else {})
     stage = held(
         "v2",
@@ -85,7 +85,7 @@ OVERRIDE = {"version": "v2", "sinceTime": EARLIER, "untilTime": EARLIER}
         (
             serving(asks={"attempt": 1}, stage={"override": OVERRIDE}),
             State.UNDER_WAY,
-            "an override decides until",
+            "an override is in force until",
         ),
         (
             serving(asks={"attempt": 1}, conditions=[*ready("Serving", ""), NOTHING]),
@@ -138,19 +138,19 @@ def test_it_stands_where_the_status_says(there: Any, state: State, words: str):
         ),
     ],
 )
-def test_people_read_the_last_word_and_what_is_asked_now(known: Any, words: str, tone: str):
+def test_the_text_has_the_last_verdict_and_the_present_round(known: Any, words: str, tone: str):
     found = said_of(serving(known, asks={"every": "24h"}), "production", NOW)
     assert found is not None
     assert (found.words, found.tone) == (words, tone)
 
 
-def test_nothing_is_said_where_nothing_is_asked_or_nothing_serves():
+def test_there_is_no_text_without_reverify_or_an_effective_version():
     assert said_of(serving(PASS), "production", NOW) is None
     assert said_of(serving(asks={"every": "24h"}), "staging", NOW) is None
 
 
 # --- on a real API server -------------------------------------------------------------------------
-def test_a_fail_is_raised_with_its_figures_and_what_is_not_waited_for_is_asked_for(side: Side):
+def test_verify_raises_a_failed_gate_with_its_message_and_does_not_wait_with_seconds_0(side: Side):
     stages = {"production": {"version": "v1", "gates": [QUALITY]}}
     side.ours("RegisteredModel", "verified", {"stages": stages, "versions": {"v1": {"runId": "a"}}})
     known = {"version": "v1", "desired": "v1"}

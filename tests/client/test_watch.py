@@ -1,6 +1,4 @@
-"""Watches that break: resumed where they ended, listed anew when the API server has forgotten,
-given up in the end.
-"""
+"""Watches that break: resumed, listed again after events expired, or given up in the end."""
 
 from __future__ import annotations
 
@@ -24,7 +22,7 @@ def event(type_: str, body: dict) -> dict:
 
 
 def seen(script, folder: Path, count: int) -> list[tuple[str, str, str]]:
-    """The first events of a watch."""
+    """Return the first events of a watch."""
     with Kube("n", kubeconfig=script.kubeconfig(folder)) as kube:
         events = kube.watch("Experiment", seconds=180)
         found = [
@@ -41,7 +39,7 @@ def versions(script) -> list[str]:
     return [query["resourceVersion"][0] if "watch" in query else "list" for query in queries]
 
 
-def test_a_watch_that_ends_goes_on_where_it_ended_bookmarks_included(tmp_path: Path):
+def test_a_watch_resumes_where_it_ended_including_bookmarks(tmp_path: Path):
     first = [
         event("MODIFIED", obj("a", 6)),
         event("BOOKMARK", {"kind": "Experiment", "metadata": {"resourceVersion": "9"}}),
@@ -56,8 +54,8 @@ def test_a_watch_that_ends_goes_on_where_it_ended_bookmarks_included(tmp_path: P
 
 
 @pytest.mark.parametrize("forgotten", [[GONE], 410], ids=["in the stream", "at its start"])
-def test_what_was_forgotten_is_found_by_listing_and_told_as_it_happened(tmp_path: Path, forgotten):
-    """Meanwhile a changed, b went and c came."""
+def test_expired_events_are_recovered_by_listing_and_yielded_as_events(tmp_path: Path, forgotten):
+    """In the meantime a changed, b was deleted and c was created."""
     there = listing(5, obj("a", 4), obj("b", 5))
     with scripted(there, forgotten, listing(20, obj("a", 15), obj("c", 16)), []) as script:
         found = seen(script, tmp_path, 5)
@@ -71,7 +69,7 @@ def test_what_was_forgotten_is_found_by_listing_and_told_as_it_happened(tmp_path
 
 
 def test_the_states_of_an_object_say_when_it_is_not_there_however_it_went(tmp_path: Path):
-    """Before the first look, between two looks, while it was looked at."""
+    """Deleted before the first list, between two lists, and during the watch."""
     never, later = (
         listing(5),
         [
@@ -97,7 +95,7 @@ def test_the_states_of_an_object_say_when_it_is_not_there_however_it_went(tmp_pa
 
 
 def test_a_wait_looks_and_watches_by_one_list(tmp_path: Path):
-    """Between two lists an object can go unseen, and nothing would ever happen to it again."""
+    """An object deleted between two lists would be missed, and would have no further event."""
     with scripted(listing(5, obj("a", 4)), [event("DELETED", obj("a", 6))]) as script:
         with Kube("n", kubeconfig=script.kubeconfig(tmp_path)) as kube:
             assert kube.until(
@@ -107,19 +105,19 @@ def test_a_wait_looks_and_watches_by_one_list(tmp_path: Path):
 
 
 @pytest.mark.parametrize("trouble", ['{"type": "MOD', 500, 429], ids=["a cut line", "500", "429"])
-def test_what_breaks_is_taken_up_again(tmp_path: Path, trouble):
+def test_a_broken_watch_is_resumed(tmp_path: Path, trouble):
     broken = [trouble] if isinstance(trouble, str) else trouble
     with scripted(listing(5), broken, [event("ADDED", obj("a", 6))]) as script:
         assert seen(script, tmp_path, 1) == [("Added", "a", "6")]
         assert versions(script) == ["list", "5", "5"]
 
 
-def test_what_is_forbidden_is_raised_not_repeated(tmp_path: Path):
+def test_a_forbidden_watch_is_raised_and_not_retried(tmp_path: Path):
     with scripted(listing(5), 401, 401) as script, pytest.raises(NotAllowed):
         seen(script, tmp_path, 1)
 
 
-def test_a_server_that_is_gone_for_good_is_given_up(tmp_path: Path):
+def test_a_watch_of_an_absent_server_is_unreachable_in_the_end(tmp_path: Path):
     with scripted(listing(5)) as script:
         path = script.kubeconfig(tmp_path)
     with Kube("n", kubeconfig=path) as kube:
@@ -128,7 +126,7 @@ def test_a_server_that_is_gone_for_good_is_given_up(tmp_path: Path):
             next(kube.watch("Experiment", seconds=120))
 
 
-def test_whoever_stops_early_ends_the_stream(tmp_path: Path):
+def test_a_caller_that_stops_early_closes_the_stream(tmp_path: Path):
     ended = threading.Event()
 
     async def numbers():

@@ -1,13 +1,49 @@
-"""The Python client: the custom resources, typed, with the user's own kubeconfig and rights
-(decision 0008).
+"""The Python client: modelyard's custom resources as typed objects (decision 0008).
 
     from modelyard import Client
 
-    client = Client(namespace="risk") run = client.runs.submit("fraud", "fraud-3", dataset={"name":
-    "cards"}, register=("fraud", "v3")).wait() client.models.set_stage("fraud", "v3", "production")
+    client = Client(namespace="risk")
+    run = client.runs.submit(
+        "fraud", "fraud-3", dataset={"name": "cards"}, register=("fraud", "v3")
+    ).wait()
+    client.models.set_stage("fraud", "v3", "production")
     client.models.predict("fraud", [[0.1, -1.2]])
 
-What happened is what the objects say; nothing goes around them. docs/client.md tells the rest.
+It uses the user's own kubeconfig and rights, and changes nothing but the objects; what it reports
+is what they say. docs/client.md shows every call. What the command line prints does not belong
+here (`modelyard.cli`), nor anything that the operator decides: a module that says "Pure." reads
+fields and returns a value or a patch.
+
+In reading order:
+
+    client          Client: one cluster, one user, one namespace
+    errors          the exceptions, as a tree
+    handles         Handle, an object as it was read; Listing, several of them
+    experiments     client.experiments
+    runs            client.runs; run_handle: a TrainingRun
+      training      a TrainingRun from options
+      local         a run that trains in this process; heartbeat, closing, flavors, profile
+      filters       runs.list(filter=...)
+      restoring     soft-deleted MLflow runs
+    models          client.models; versions: a RegisteredModel and its versions
+      model_methods what its groups of methods share
+      promotions    set_stage, refresh, retry, verify; refreshing, retrying, verifying: the patches
+      decisions     approve, resume, abort, override; approving, aborting, overriding: the patches
+      plans         plan, carry_out, take_back; planning: the patches
+      loading       download, load; artifacts: the files; s3: S3
+      inference     predict, url; predict: requests and answers; typed: types of the inputs
+      recorded      history, verify_history
+      sources       where a version comes from
+    waiting         follow a model until a change is complete
+    progress        is a change complete? One rule for the client and the command line
+    rollouts, gates, freezing, newest, returning
+                    how a stage stands, in words: rollout, gates, freezes, autoPromote, rollback
+    oneself         the user's name, as the API server has it
+    display, table, text
+                    HTML for notebooks, tables for terminals, values as text
+    rest, proxies, tracking, packages
+                    HTTP, proxies, MLflow's own client, optional packages
+    kube            a Kubernetes client
 """
 
 from modelyard.client.client import Client

@@ -1,6 +1,4 @@
-"""Give up what a stage is on its way to: what it goes back to, and the patch that asks for it.
-Pure.
-"""
+"""Aborting a promotion or a refresh: what the stage's spec becomes. Pure."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -16,13 +14,13 @@ __all__ = ["Abort", "abort"]
 
 @dataclass(frozen=True)
 class Abort:
-    """What is given up, and what is asked for instead.
+    """What is aborted, and what is asked for instead.
 
     Attributes:
-        given_up: The version that was on its way; None: the stage was to be cleared.
-        version: The effective version, which stays; None: there is none.
-        wanted: What the stage's spec becomes.
-        is_refresh: Only the runtime was to change.
+        given_up: The version that was asked for; None: the stage was to be cleared.
+        version: The effective version, which keeps serving; None: there is none.
+        wanted: The changed fields of the stage's spec.
+        is_refresh: Whether only the runtime was to change.
 
     """
 
@@ -32,18 +30,17 @@ class Abort:
     is_refresh: bool = False
 
     def change(self, written: RegisteredModel, stage: str) -> Change:
-        """Return what is to be followed, from the API server's answer to the patch."""
+        """Return the change to follow, from the API server's answer to the patch."""
         attempt = self.wanted.get("attempt", 0)
         return Change(stage, self.version, written.metadata.generation, attempt)
 
 
 def abort(model: RegisteredModel, stage: str) -> Abort:
-    """Return what gives up the change of a stage that is under way, or was rejected: its spec asks
-    for the effective version.
+    """Return how to abort the change of a stage that is under way or was rejected.
 
     Raises:
         NotFound: The spec has no such stage.
-        Refused: Nothing is under way there; an override decides; or the stage follows the
+        Refused: Nothing is under way there; an override is in force; or the stage follows the
             operator's runtime.
 
     """
@@ -55,13 +52,11 @@ def abort(model: RegisteredModel, stage: str) -> Abort:
     ):
         ends = f"modelyard override {model.metadata.name} --stage {stage} --end"
         raise Refused(
-            f"What {stage} of {model.key} has was put there by an override: {ends} takes it off."
+            f"The effective version of {stage} of {model.key} comes from an override. To end it:"
+            f" {ends}"
         )
-    given_up = (
-        status.candidate.version
-        if status.candidate is not None
-        else asked_for(model, stage).version
-    )
+    candidate = status.candidate
+    given_up = candidate.version if candidate is not None else asked_for(model, stage).version
     if given_up != status.version:
         return Abort(
             given_up, status.version, {"version": status.version} | newest.stopped(model, stage)
@@ -73,7 +68,7 @@ def abort(model: RegisteredModel, stage: str) -> Abort:
         )
     if spec.attempt <= status.attempt:
         raise Refused(
-            f"{stage} of {model.key} follows the operator's runtime: serving.runtime.update:"
-            " WithPromotion ends that."
+            f"{stage} of {model.key} follows the operator's runtime. To end that, set"
+            " serving.runtime.update: WithPromotion."
         )
     return Abort(given_up, status.version, {"attempt": status.attempt}, is_refresh=True)

@@ -1,7 +1,6 @@
-"""Approving and rejecting a version for a stage: what a ModelApproval says, made from the model as
-it is.
+"""Approving and rejecting a version for a stage, by a ModelApproval.
 
-Whether it counts in the end is the operator's to say (`api.approvals`); what certainly does not is
+The operator decides whether an approval counts (`api.approvals`). What certainly would not count is
 refused here.
 """
 
@@ -23,15 +22,15 @@ __all__ = ["Saying", "decide", "gates_of"]
 
 @dataclass(frozen=True)
 class Saying:
-    """What a user says of a version for a stage.
+    """A user's approval or rejection of a version for a stage.
 
     Attributes:
-        version: The version; its digest is that of its record.
+        version: The version. The digest is taken from its status.
         stage: The stage.
         decision: Approve or Reject.
-        gate: The gate; the stage's gate `approvals` if empty.
+        gate: The gate; empty: the stage's only gate of the kind `approvals`.
         comment: Why.
-        evidence: Where it can be read why, such as a URL.
+        evidence: Where the reasons can be read, such as a URL.
 
     """
 
@@ -46,7 +45,7 @@ class Saying:
 def decide(
     kube: Kube, model: RegisteredModel, saying: Saying, *, dry_run: bool = False
 ) -> ModelApproval:
-    """Create the ModelApproval of the user; one that they made for the same before is replaced.
+    """Create the user's ModelApproval; it replaces an earlier one for the same version and gate.
 
     Raises:
         NotFound: There is no such stage, version or gate.
@@ -55,13 +54,13 @@ def decide(
 
     """
     version, stage, gate = saying.version, saying.stage, saying.gate
-    known, asked = _version(model, version), _stage(model, stage)
-    judged = _gate(model, stage, asked, gate)
-    who = oneself.user(kube)
+    status, spec_of_stage = _version(model, version), _stage(model, stage)
+    judged = _gate(model, stage, spec_of_stage, gate)
+    user = oneself.user(kube)
     if (
         saying.decision is Decision.APPROVE
         and judged.approvals is not None
-        and (why := own_work(who, asked, known))
+        and (why := own_work(user, spec_of_stage, status))
     ):
         raise Refused(
             f"{why}, so this approval would not count for {stage} of {model.key}: ask another user"
@@ -71,20 +70,14 @@ def decide(
         "model": model.metadata.name,
         "stage": stage,
         "version": version,
-        "digest": known.digest,
+        "digest": status.digest,
+        "decision": saying.decision.value,
+        "approver": user,
     }
-    spec |= {"decision": saying.decision.value, "approver": who}
-    spec |= {
-        key: value
-        for key, value in {
-            "gate": gate,
-            "comment": saying.comment,
-            "evidence": saying.evidence,
-        }.items()
-        if value
-    }
-    name = _name(model, stage, version, gate, who)
-    # A dry run leaves alone what the user said before, so it needs a name that is free.
+    optional = {"gate": gate, "comment": saying.comment, "evidence": saying.evidence}
+    spec |= {key: value for key, value in optional.items() if value}
+    name = _name(model, stage, version, gate, user)
+    # A dry run does not delete the earlier approval, so it needs another name.
     named = {"generateName": f"{name}-"} if dry_run else {"name": name}
     body = {
         "apiVersion": API_VERSION,
@@ -99,7 +92,7 @@ def decide(
 
 
 def gates_of(stage: Stage) -> tuple[Gate, ...]:
-    """Return the gates of a stage that a ModelApproval speaks to."""
+    """Return the gates of a stage that ModelApprovals decide."""
     return tuple(gate for gate in stage.gates if (gate.approvals or gate.external) is not None)
 
 
@@ -132,7 +125,7 @@ def _stage(model: RegisteredModel, name: str) -> Stage:
 
 
 def _gate(model: RegisteredModel, name: str, stage: Stage, gate: str) -> Gate:
-    """Return the gate that is meant: the named one, or the stage's only gate `approvals`."""
+    """Return the named gate, or the stage's only gate of the kind `approvals`."""
     every = gates_of(stage)
     people = [each for each in every if each.approvals is not None]
     names, groups = (", ".join(each.name for each in some) for some in (every, people))
@@ -154,7 +147,7 @@ def _gate(model: RegisteredModel, name: str, stage: Stage, gate: str) -> Gate:
 
 
 def _withdraw(kube: Kube, name: str, namespace: str) -> None:
-    """Delete what the user said before; a user renews an approval, or thinks better of it."""
+    """Delete the user's earlier approval or rejection, if there is one."""
     try:
         kube.delete(ModelApproval.KIND, name, namespace)
     except NotFound as error:
@@ -162,17 +155,7 @@ def _withdraw(kube: Kube, name: str, namespace: str) -> None:
             raise
 
 
-def _name(model: RegisteredModel, stage: str, version: str, gate: str, who: str) -> str:
-    """Return one name for what one user says of a version for a gate."""
-    return "-".join(
-        filter(
-            None,
-            (
-                model.metadata.name,
-                stage,
-                version,
-                gate,
-                hashlib.sha256(who.encode()).hexdigest()[:8],
-            ),
-        )
-    )
+def _name(model: RegisteredModel, stage: str, version: str, gate: str, user: str) -> str:
+    """Return the name of a user's ModelApproval: one per stage, version, gate and user."""
+    suffix = hashlib.sha256(user.encode()).hexdigest()[:8]
+    return "-".join(filter(None, (model.metadata.name, stage, version, gate, suffix)))

@@ -1,7 +1,7 @@
-"""The client itself: one cluster, one user, one namespace, and the three kinds. What each can do is
-in a module of its own.
+"""`Client`: one cluster, one user, one namespace.
 
-Those are loaded when they are asked for: the command line asks for one of them at most.
+`experiments`, `runs` and `models` are imported on first access: the command line needs one of them
+at most.
 """
 
 from collections.abc import Iterator
@@ -21,19 +21,21 @@ __all__ = ["Client"]
 
 
 class Client:
-    """What a person does with modelyard. Making one asks nobody; the first call does.
+    """A client for modelyard's objects in one namespace. It connects on the first call.
+
+    Use it as a context manager, or call `close`, to close its connections and port-forwards.
 
     Args:
-        namespace: Where to work; the context's namespace if absent.
+        namespace: The namespace; the context's namespace if absent.
         context: The kubeconfig's context; the current one if absent.
-        kubeconfig: Path of the kubeconfig; $KUBECONFIG, ~/.kube/config or the pod's account if
-            absent.
-        acting: The user to act as, as `kubectl --as`: `Impersonation("vera", groups=("team",))`.
-            What it does not say, the kubeconfig's user may (`as`, `as-groups`, `as-uid`,
-            `as-user-extra`).
+        kubeconfig: Path of the kubeconfig. Absent: $KUBECONFIG, else ~/.kube/config, else the
+            pod's service account.
+        acting: The user to impersonate, as with `kubectl --as`:
+            `Impersonation("vera", groups=("team",))`. What it leaves empty is taken from the
+            kubeconfig's user (`as`, `as-groups`, `as-uid`, `as-user-extra`).
 
     Attributes:
-        kube: Kubernetes itself, for what the rest does not do.
+        kube: The Kubernetes client, for objects of any kind.
 
     """
 
@@ -50,28 +52,28 @@ class Client:
 
     @cached_property
     def experiments(self) -> "Experiments":
-        """MLflow experiments and what is kept of them."""
-        from modelyard.client.experiments import Experiments  # noqa: PLC0415 - not before it is asked for (decision 0010)
+        """The Experiments: MLflow experiments and their retention."""
+        from modelyard.client.experiments import Experiments  # noqa: PLC0415 - imported on first use (decision 0010)
 
         return Experiments(self.kube)
 
     @cached_property
     def runs(self) -> "Runs":
-        """Trainings, in the cluster and here."""
-        from modelyard.client.runs import Runs  # noqa: PLC0415 - not before it is asked for (decision 0010)
+        """The TrainingRuns: trainings in the cluster and in this process."""
+        from modelyard.client.runs import Runs  # noqa: PLC0415 - imported on first use (decision 0010)
 
         return Runs(self.kube, self._reach)
 
     @cached_property
     def models(self) -> "Models":
-        """Registered models: versions, stages, serving."""
-        from modelyard.client.models import Models  # noqa: PLC0415 - not before it is asked for (decision 0010)
+        """The RegisteredModels: versions, stages, serving."""
+        from modelyard.client.models import Models  # noqa: PLC0415 - imported on first use (decision 0010)
 
         return Models(self.kube, self._reach)
 
     @property
     def namespace(self) -> str:
-        """The namespace that is worked in."""
+        """The namespace of the client's objects."""
         return self.kube.namespace
 
     def __repr__(self) -> str:
@@ -79,27 +81,31 @@ class Client:
 
     @contextmanager
     def mlflow(self) -> Iterator[Any]:
-        """Let MLflow's own client talk to the namespace's MLflow and S3, for the length of a block;
-        yields the module `mlflow`.
+        """Point the module `mlflow` at the namespace's MLflow and S3 for the length of a block.
 
             with client.mlflow() as mlflow:
                 model = mlflow.pyfunc.load_model("models:/risk.fraud/Production")
 
-        For reading what no object says. What is changed there goes around the objects, and is put
-        back by them.
+        Use it to read what the objects do not show. The operator reverts changes that are made
+        there to what an object declares.
+
+        Yields:
+            The module `mlflow`.
 
         Raises:
             Missing: MLflow is not installed.
             NotAllowed: The user may not read the Secret modelyard-connection.
+            Failed: The namespace has no connection (reason `ConnectionMissing`).
+            Unreachable: MLflow or S3 does not answer.
 
         """
-        from modelyard.client.tracking import connected  # noqa: PLC0415 - not before it is asked for (decision 0010)
+        from modelyard.client.tracking import connected  # noqa: PLC0415 - imported on first use (decision 0010)
 
         with connected(self.kube, self._reach, "MLflow's own client") as mlflow:
             yield mlflow
 
     def close(self) -> None:
-        """Give the connections back; `with Client(...) as client:` does it at the block's end."""
+        """Close the connections and port-forwards; a `with` block does so at its end."""
         self._reach.close()
         self.kube.close()
 

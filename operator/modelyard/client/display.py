@@ -1,8 +1,6 @@
-"""What a notebook shows: tables, cards, badges and bars as HTML. What they say does not belong
-here.
+"""HTML for notebooks: tables, cards, badges and progress bars. `table` draws them for terminals.
 
-No package is needed for it: IPython is asked only where it runs already. Elsewhere `table` draws
-the same rows.
+It needs no package: IPython is used only if it is loaded already.
 """
 
 import html
@@ -30,7 +28,7 @@ _CELL = "text-align:left;padding:2px 10px 2px 0;vertical-align:top"
 
 @dataclass(frozen=True)
 class Badge:
-    """A word with a colour: a stage, a reason."""
+    """A short text with a colour: a stage, a reason."""
 
     text: str
     tone: Tone = "quiet"
@@ -40,7 +38,7 @@ class Badge:
 
 
 Row = Mapping[str, Any]
-"""A table's row by column. A value is text, a number, None, a Badge, or several badges."""
+"""A table's row, by column. A value is a text, a number, None, a Badge or a list of badges."""
 
 
 def html_table(rows: Sequence[Row], empty: str) -> str:
@@ -58,7 +56,7 @@ def html_table(rows: Sequence[Row], empty: str) -> str:
 
 
 def card(title: str, badge: Badge | None, message: str, fields: Row) -> str:
-    """Return one object as HTML: what it is, where it stands, and what is to be known of it."""
+    """Return one object as HTML: title, badge, message and a table of fields."""
     said = f"<div>{_html(message)}</div>" if message else ""
     lines = "".join(
         f'<tr><th style="{_CELL}">{_html(name)}</th><td style="{_CELL}">{_cell(value)}</td></tr>'
@@ -96,25 +94,23 @@ def plain(value: Any) -> str:
 
 
 def in_notebook() -> bool:
-    """Tell whether this runs in a notebook, which shows HTML."""
+    """Tell whether this process runs in a notebook, which shows HTML."""
     ipython = sys.modules.get("IPython")
     shell = ipython.get_ipython() if ipython is not None else None
     return type(shell).__name__ == "ZMQInteractiveShell"
 
 
 Bar = Callable[[float | None, str], None]
-"""Called with how much is done, 0 to 1 (None: nobody knows), and a few words."""
+"""Called with how much is done, 0 to 1 (None if unknown), and a text."""
 
 
 @contextmanager
 def bar(title: str) -> Iterator[Bar]:
-    """Show a bar for the length of a block: in a notebook; elsewhere nothing, for who calls from
-    a program has its own way.
-    """
+    """Show a progress bar in a notebook for the length of a block; show nothing elsewhere."""
     if not in_notebook():
         yield lambda _done, _words: None
         return
-    ipython: Any = import_module("IPython.display")  # it runs already
+    ipython: Any = import_module("IPython.display")  # IPython is loaded already
     shown = ipython.display(ipython.HTML(_bar(title, None, "")), display_id=True)
     last = ""
 

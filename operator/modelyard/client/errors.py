@@ -1,18 +1,16 @@
-"""The errors of the client. Each says what to do next; which is raised where stands in the
-docstrings.
+"""The exceptions of the client.
 
     ClientError
-    ├── NotFound      the object is not there, or this cluster does not have our kinds
-    ├── Refused       admission said no: the API server's rules, in their own words, one a line
-    ├── NotAllowed    the user's rights do not reach it: `verb`, `resource` and `namespace` are what to ask for
-    ├── Unreachable   nobody answers: the API server, MLflow, S3 or a model; or there is no kubeconfig that leads to them
-    ├── Failed        it ended badly, or stalled until somebody acts: `reason` and `message` are the object's own
-    ├── TimedOut      it did not come about in the time that was given; it may still
-    │   └── Paused    a rollout in steps waits for a person, who resumes it
-    └── Missing       a Python package is needed for this
+    ├── NotFound      the object does not exist, or modelyard is not installed in this cluster
+    ├── Refused       the request was refused; `problems` lists what to change
+    ├── NotAllowed    the user lacks a right: `verb`, `resource` and `namespace` name it
+    ├── Unreachable   the API server, MLflow, S3 or a model does not answer, or no kubeconfig exists
+    ├── Failed        it failed, or needs a user's action: `reason` and `message` are the object's
+    ├── TimedOut      it is not complete after the time given; it continues
+    │   └── Paused    a rollout in steps is at a pause until a user resumes it
+    └── Missing       an optional Python package is not installed
 
-A wrong argument is a ValueError, as everywhere in Python. How an answer of the API server becomes
-one of these does not belong here (`client/kube/answers.py`).
+The text of each says what to do next. An invalid argument raises ValueError.
 """
 
 from modelyard.api.text import printable
@@ -31,9 +29,10 @@ __all__ = [
 
 
 class ClientError(Exception):
-    """Base of all errors that the client raises. Its text is for people, and ends with what to do.
+    """Base class of the client's exceptions. The text says what is the case and what to do.
 
-    What a model, MLflow or an object says in it has no control characters: it ends on a terminal.
+    Control characters in a text from a model, MLflow or an object are removed, since the text is
+    printed to terminals.
     """
 
     def __init__(self, text: str) -> None:
@@ -41,12 +40,12 @@ class ClientError(Exception):
 
 
 class NotFound(ClientError):
-    """The object is not there.
+    """The object does not exist.
 
     Attributes:
-        kind: `TrainingRun`, or empty where it is no object of the API: a stage, a version.
+        kind: Its kind, such as `TrainingRun`; empty for a part of an object, such as a stage.
         name: Its name.
-        namespace: Where it was looked for.
+        namespace: The namespace of the request.
 
     """
 
@@ -56,11 +55,10 @@ class NotFound(ClientError):
 
 
 class Refused(ClientError):
-    """The request was understood and refused; asking again without a change is useless.
+    """The request is invalid or not possible now. The same request would be refused again.
 
     Attributes:
-        problems: What is wrong and what to write instead, one sentence each: `spec.trainer: name
-            exactly one trainer ...`.
+        problems: What to change, one sentence each: `spec.trainer: name exactly one trainer ...`.
 
     """
 
@@ -72,13 +70,14 @@ class Refused(ClientError):
 
 
 class NotAllowed(ClientError):
-    """The user's rights do not reach it.
+    """The user lacks a right.
 
     Attributes:
-        verb: The verb that is missing: `patch`, `promote`, `purge`; empty when the API server does
-            not know the user at all.
-        resource: On what: `registeredmodels`, `registeredmodels/production`, `pods/portforward`.
-        namespace: Where; empty for the whole cluster.
+        verb: The missing verb: `patch`, `promote`, `purge`. Empty if the API server, MLflow or S3
+            does not accept the user's credentials.
+        resource: Its resource: `registeredmodels`, `registeredmodels/production`,
+            `pods/portforward`.
+        namespace: Its namespace; empty for the whole cluster.
 
     """
 
@@ -90,15 +89,15 @@ class NotAllowed(ClientError):
 
 
 class Unreachable(ClientError):
-    """Nobody answers, or the answer says "later"."""
+    """The API server, MLflow, S3 or a model does not answer, or cannot answer now. Try again."""
 
 
 class Failed(ClientError):
-    """It ended badly, or it goes no further until somebody changes something.
+    """It failed, or cannot continue until a user acts.
 
     Attributes:
-        reason: The object's reason, one word of docs/conditions.md: `OutOfMemory`,
-            `ArtifactDigestMismatch`.
+        reason: The object's reason, as in docs/conditions.md: `OutOfMemory`,
+            `ArtifactDigestMismatch`. `Superseded` if another user has changed the request since.
         message: The object's message, which says what to do.
 
     """
@@ -109,10 +108,10 @@ class Failed(ClientError):
 
 
 class TimedOut(ClientError):
-    """It did not come about in time.
+    """It is not complete after the time given. It continues, and can be waited for again.
 
     Attributes:
-        seconds: How long it was waited for.
+        seconds: How long the call waited, in seconds.
 
     """
 
@@ -122,13 +121,11 @@ class TimedOut(ClientError):
 
 
 class Paused(TimedOut):
-    """A rollout in steps is at a pause. It keeps its weight until a person resumes it, or sets
-    the version back.
-    """
+    """A rollout in steps is at a pause. It keeps its weight until a user resumes or aborts it."""
 
 
 class Missing(ClientError):
-    """A Python package is needed.
+    """An optional Python package is not installed.
 
     Attributes:
         package: Its name on PyPI.

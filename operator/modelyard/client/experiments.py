@@ -1,4 +1,4 @@
-"""Experiments: made, listed, looked at, deleted."""
+"""`client.experiments`: create, get, list, watch and delete Experiments."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -12,22 +12,22 @@ __all__ = ["ExperimentHandle", "Experiments"]
 
 
 class ExperimentHandle(Handle[Experiment]):
-    """An Experiment as it was read."""
+    """An Experiment as it was read. See `Handle` for what all kinds of objects have."""
 
     RESOURCE = Experiment
 
     @property
     def spec(self) -> ExperimentSpec:
-        """What is asked for."""
+        """The spec: what is asked for."""
         return self.object.spec
 
     @property
     def status(self) -> ExperimentStatus:
-        """What is so."""
+        """The status: what the operator has observed."""
         return self.object.status
 
     def row(self) -> dict[str, Any]:
-        """Return its line in a table."""
+        """Return the row of this experiment in a table."""
         status = self.object.status
         runs, best = status.runs, status.best_run
         return {
@@ -45,20 +45,14 @@ class ExperimentHandle(Handle[Experiment]):
         }
 
     def fields(self) -> dict[str, Any]:
-        """Return what is to be known of it."""
+        """Return the fields that a notebook shows, by title."""
         status = self.object.status
         more = {
             "mlflow": status.mlflow.url if status.mlflow else None,
             "artifacts": status.artifacts.uri if status.artifacts else None,
         }
-        return {
-            **{
-                key: value
-                for key, value in self.row().items()
-                if key not in {"namespace", "name", "status"}
-            },
-            **more,
-        }
+        row = self.row()
+        return {key: row[key] for key in row if key not in {"namespace", "name", "status"}} | more
 
 
 class Experiments:
@@ -80,22 +74,24 @@ class Experiments:
         deletion_policy: str = "Retain",
         seconds: float = 120,
     ) -> ExperimentHandle:
-        """Create an Experiment, and wait until MLflow has it.
+        """Create an Experiment, and wait until the experiment exists in MLflow.
 
         Args:
             name: Lower case letters, digits and dashes.
             description: Shown in MLflow.
             tags: Tags of the MLflow experiment.
-            objective: The metric that names the best run.
-            goal: Maximize or Minimize.
-            keep_runs: The age at which a run is soft-deleted, such as `90d`; never if absent.
-            keep_best: How many of the best runs are kept whatever their age.
-            deletion_policy: Retain, or Delete: the MLflow experiment goes with the object.
-            seconds: How long to wait; 0: not at all.
+            objective: The metric that decides which run is the best.
+            goal: `Maximize` or `Minimize` the objective.
+            keep_runs: The age at which a run is soft-deleted, such as `90d`; absent: never.
+            keep_best: Number of best runs that are never deleted.
+            deletion_policy: `Retain`, or `Delete` to delete the MLflow experiment with the object.
+            seconds: How long to wait; 0 returns at once.
 
         Raises:
-            Refused: It exists already, or breaks a rule.
-            Failed: It is stalled: no connection, or the name is somebody else's in MLflow.
+            Refused: It exists already, or a value is invalid.
+            Failed: The operator cannot continue until a user acts: the namespace has no
+                connection, or MLflow has an experiment of this name that is not modelyard's.
+            TimedOut: It is not Ready yet.
 
         """
         spec: dict[str, Any] = {
@@ -117,33 +113,52 @@ class Experiments:
         return made.wait(seconds) if seconds else made
 
     def get(self, name: str) -> ExperimentHandle:
-        """Return one.
+        """Return an experiment.
 
         Raises:
-            NotFound: There is none of that name.
+            NotFound: There is no such experiment.
 
         """
         return ExperimentHandle(self._kube, self._kube.get("Experiment", name))
 
     def list(self, *, all_namespaces: bool = False, labels: str = "") -> Listing[ExperimentHandle]:
-        """Return all, by namespace and name.
+        """Return all experiments, by namespace and name.
 
         Args:
-            all_namespaces: Of every namespace.
+            all_namespaces: In every namespace.
             labels: A label selector.
 
         """
         return listed(ExperimentHandle, self._kube, all_namespaces=all_namespaces, labels=labels)
 
     def delete(self, name: str, *, wait: float = 0) -> None:
-        """Delete one; see `Handle.delete`."""
+        """Delete an experiment. Its deletionPolicy decides what stays in MLflow.
+
+        Args:
+            name: The experiment.
+            wait: Seconds to wait until it is deleted; 0 returns at once.
+
+        Raises:
+            NotFound: There is no such experiment.
+            NotAllowed: With deletionPolicy Delete the user needs the verb `purge`.
+            TimedOut: It still exists.
+
+        """
         self._kube.delete("Experiment", name, wait=wait)
 
     def watch(
         self, name: str = "", *, all_namespaces: bool = False, seconds: float | None = None
     ) -> Iterator[tuple[str, ExperimentHandle]]:
-        """Go through what is there and then what happens: (`Added` | `Modified` | `Deleted`, the
-        object). Ends after `seconds`.
+        """Yield the experiments that exist, then each change, as (type, experiment).
+
+        Args:
+            name: One experiment; all if absent.
+            all_namespaces: In every namespace.
+            seconds: When to stop; absent: never.
+
+        Yields:
+            The type, `Added`, `Modified` or `Deleted`, and the experiment.
+
         """
         return changes(
             ExperimentHandle, self._kube, name, all_namespaces=all_namespaces, seconds=seconds

@@ -1,8 +1,8 @@
-"""What `runs.list(filter=...)` means: a line of comparisons, read and applied here. Pure.
+"""The filters of `runs.list(filter=...)`: parsed and applied. Pure.
 
     metrics.accuracy > 0.9 and parameters.max_depth = 6 and reason != Failed
 
-What the names on the left stand for does not belong here: the caller looks them up.
+The caller provides the values of the names on the left.
 """
 
 import re
@@ -21,7 +21,7 @@ _AND = re.compile(r"\s*(?:,|\band\b)\s*", re.IGNORECASE)
 
 @dataclass(frozen=True)
 class Comparison:
-    """One comparison: what stands on the left, the sign, what stands on the right."""
+    """One comparison: the name on the left, the operator, the value on the right."""
 
     name: str
     operator: str
@@ -29,10 +29,10 @@ class Comparison:
 
 
 def parse(text: str) -> tuple[Comparison, ...]:
-    """Read a filter; an empty one holds for everything.
+    """Parse a filter; an empty one matches everything.
 
     Raises:
-        ValueError: It cannot be read; the message shows where.
+        ValueError: A syntax error; the message shows where.
 
     """
     found: list[Comparison] = []
@@ -65,12 +65,12 @@ def _unreadable(text: str, position: int, advice: str) -> str:
 
 
 def matches(comparisons: tuple[Comparison, ...], look: Callable[[str], Any]) -> bool:
-    """Tell whether all comparisons hold; one with a value that is not there holds only for `!=`.
+    """Tell whether all comparisons hold. A missing value matches only `!=`.
 
     Args:
         comparisons: From `parse`.
-        look: Returns what a name stands for, or None; raises ValueError for a name that it does not
-            know.
+        look: Returns the value of a name, or None if it is missing. Raises ValueError for a name
+            that does not exist.
 
     """
     return all(_holds(each, look(each.name)) for each in comparisons)
@@ -88,7 +88,7 @@ def _holds(comparison: Comparison, found: Any) -> bool:
     if operator == "!=":
         return bool(left != right)
     if not isinstance(left, float) or not isinstance(right, float):
-        raise ValueError(  # noqa: TRY004 - what the user wrote has no such type
+        raise ValueError(  # noqa: TRY004 - it is the user's text that is wrong
             f"{comparison.name} {operator} {wanted}: {found} and {wanted} are not both numbers;"
             " compare with = != or ~"
         )
@@ -98,9 +98,7 @@ def _holds(comparison: Comparison, found: Any) -> bool:
 
 
 def _pair(found: Any, wanted: str) -> tuple[Any, Any]:
-    """Return both sides as numbers if they are, as truth values if the left is one, as text
-    otherwise.
-    """
+    """Return both sides as numbers or, if the left is one, as booleans; otherwise as text."""
     if isinstance(found, bool):
         return found, wanted.casefold() in {"true", "yes", "1"}
     try:

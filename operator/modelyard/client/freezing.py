@@ -1,6 +1,4 @@
-"""What a model's own freezes say of a stage. Those of the whole cluster are not seen from here:
-a plan tells of them. Pure.
-"""
+"""Freeze windows of a model. Those of the whole cluster are visible only in a plan. Pure."""
 
 from datetime import datetime
 
@@ -10,9 +8,7 @@ __all__ = ["frozen"]
 
 
 def frozen(model: RegisteredModel, stage: str, now: datetime) -> str | None:
-    """Say until when a freeze of the model holds what is promoted to a stage, and why; None:
-    none does.
-    """
+    """Say until when a freeze window of the model blocks a stage, and why; None: none does."""
     freezes = [each for each in model.spec.freeze if each.concerns(stage)]
     if not freezes:
         return None
@@ -31,6 +27,6 @@ def frozen(model: RegisteredModel, stage: str, now: datetime) -> str | None:
     until = (
         f"until {found.until:%Y-%m-%d %H:%M} UTC"
         if found.until is not None
-        else "without an end that can be told"
+        else "without a known end"
     )
     return f"{until}: {found.reason}"

@@ -1,9 +1,4 @@
-"""Gates of a stage as people read them: which are asked, what they said, and who has to do
-something. Pure.
-
-What a gate judges by does not belong here (`registered_model.gates`), nor how it is drawn
-(`cli.views.gates`, `display`).
-"""
+"""The gates of a stage for displays: their verdicts, and whether users have to act. Pure."""
 
 from dataclasses import dataclass
 
@@ -13,21 +8,22 @@ from modelyard.api.registered_model import GateStatus, RegisteredModel
 __all__ = ["Gates", "asked", "gates_of"]
 
 _BY_THE_OPERATOR = frozenset({"job", "signed", "smoke"})
-"""Kinds whose Pending ends by what the operator itself runs. What any other kind waits for is a
-person, another program, or time."""
+"""Kinds whose Pending ends with a Job or request of the operator. Any other kind waits for a user,
+another program, or time.
+"""
 _POLLED = frozenset({"metric", "incumbent", "signature"})
-"""Kinds that wait for what nobody reports: MLflow is asked."""
+"""Kinds that the operator asks again every minute, since MLflow does not report changes."""
 _PEOPLE = frozenset({"approvals", "external"})
 """Kinds that are decided by ModelApprovals."""
 
 
 @dataclass(frozen=True)
 class Gates:
-    """What the gates of a stage say of one version.
+    """The verdicts of a stage's gates on one version.
 
     Attributes:
         version: The version.
-        said: Each gate's answer, in the order of the spec.
+        said: Each gate's verdict and message, in the order of the spec.
         kinds: The kind of each gate that the spec still has, by name.
 
     """
@@ -38,13 +34,11 @@ class Gates:
 
     @property
     def open(self) -> tuple[GateStatus, ...]:
-        """Those that have not passed it."""
+        """The gates that the version has not passed."""
         return tuple(each for each in self.said if each.verdict is not Verdict.PASS)
 
     def words(self, gate: GateStatus) -> str:
-        """Return what a gate says and, of one that is open, when it is asked again where its
-        message does not say so.
-        """
+        """Return a gate's message, with when an open gate is asked again if that is missing."""
         if any(each.verdict is Verdict.FAIL for each in self.said):
             return gate.message  # the version is rejected
         kind = self.kinds.get(gate.name, "")
@@ -59,19 +53,17 @@ class Gates:
 
     @property
     def by_people(self) -> tuple[GateStatus, ...]:
-        """Those that people or other systems decide; their messages say who did."""
+        """The gates that users or other systems decide; their messages name them."""
         return tuple(each for each in self.said if self.kinds.get(each.name) in _PEOPLE)
 
     @property
     def summary(self) -> str:
-        """How many pass it: `2 of 3 pass v3`."""
+        """How many gates pass the version: `2 of 3 pass v3`."""
         return f"{len(self.said) - len(self.open)} of {len(self.said)} pass {self.version}"
 
     @property
     def wait_for_others(self) -> bool:
-        """Whether all that is left is Pending on what the operator does not do: a person, a
-        program, time.
-        """
+        """Whether every open gate is Pending on a user, another program or time."""
         return bool(self.open) and all(
             each.verdict is Verdict.PENDING
             and self.kinds.get(each.name, "job") not in _BY_THE_OPERATOR
@@ -80,7 +72,7 @@ class Gates:
 
 
 def gates_of(model: RegisteredModel, stage: str) -> Gates | None:
-    """Return what the gates of a stage say; None when none has been asked."""
+    """Return the verdicts of a stage's gates; None if no gate has been asked."""
     status = model.status.stages.get(stage)
     if status is None or status.judged is None or not status.gates:
         return None
@@ -90,9 +82,7 @@ def gates_of(model: RegisteredModel, stage: str) -> Gates | None:
 
 
 def asked(model: RegisteredModel, stage: str) -> tuple[str, ...]:
-    """Return what a stage asks of a version: the stage that it comes from, and gates by name and
-    kind.
-    """
+    """Return what a stage requires of a version: its `from` stage, and gates by name and kind."""
     spec = model.spec.stages[stage]
     from_ = [f"from {spec.from_}"] if spec.from_ else []
     return (*from_, *(f"{gate.name} ({gate.kind})" for gate in spec.gates))

@@ -1,11 +1,10 @@
-"""An object of ours in a person's hands: typed spec and status, as it was read, and what may be
-done with it.
+"""`Handle`: an object as it was read, with typed spec and status. `Listing`: several of them.
 
     run = client.runs.get("fraud-3")
     run.status.model.digest; run.ready; run.wait()
 
-A handle does not change by itself: `refresh` reads anew, and methods that change something return
-the new one. What only one kind can do does not belong here.
+A handle never changes: `refresh` reads the object again and returns a new handle, and so do the
+methods that change the object.
 """
 
 from collections.abc import Callable, Iterator
@@ -28,11 +27,11 @@ HandleT = TypeVar("HandleT", bound="Handle[Any]")
 
 
 class Handle(Generic[ResourceT]):
-    """An object as it was read.
+    """An object as it was read. It does not follow later changes.
 
     Attributes:
-        body: The object as the API server gave it.
-        object: The same, typed: `modelyard.api`.
+        body: The object as the API server returned it.
+        object: The same as a typed object of `modelyard.api`.
 
     """
 
@@ -41,16 +40,16 @@ class Handle(Generic[ResourceT]):
     def __init__(self, kube: Kube, body: Manifest) -> None:
         self._kube = kube
         self.body = body
-        self.object: ResourceT = self.RESOURCE.parse(body)  # type: ignore[assignment] # each kind of handle names its own
+        self.object: ResourceT = self.RESOURCE.parse(body)  # type: ignore[assignment] # set by each subclass
 
     @property
     def name(self) -> str:
-        """Its name."""
+        """Name of the object."""
         return self.metadata.name
 
     @property
     def namespace(self) -> str:
-        """Its namespace."""
+        """Namespace of the object."""
         return self.metadata.namespace
 
     @property
@@ -60,22 +59,22 @@ class Handle(Generic[ResourceT]):
 
     @property
     def fresh(self) -> bool:
-        """Its status speaks of its spec: the operator has seen the last change."""
+        """Whether the operator has observed the last change of the spec."""
         return bool(self.object.status.observed_generation >= self.metadata.generation)
 
     @property
     def ready(self) -> bool:
-        """Everything that its spec asks for is so."""
+        """Whether everything that the spec asks for is done (condition Ready)."""
         return self.fresh and bool(self.object.status.is_true("Ready"))
 
     @property
     def stalled(self) -> bool:
-        """It goes no further until somebody does something."""
+        """Whether the operator cannot continue until a user acts (condition Stalled)."""
         return self.fresh and bool(self.object.status.is_true("Stalled"))
 
     @property
     def condition(self) -> Condition | None:
-        """The condition that says most: Stalled if it is, else Ready."""
+        """The most relevant condition: Stalled if that is true, else Ready."""
         status = self.object.status
         found: Condition | None = (
             status.condition("Stalled") if self.stalled else status.condition("Ready")
@@ -84,36 +83,34 @@ class Handle(Generic[ResourceT]):
 
     @property
     def reason(self) -> str:
-        """One word on where it stands, of docs/conditions.md; empty before the operator has seen
-        it.
-        """
+        """The condition's reason, as in docs/conditions.md; empty before the first status."""
         return self.condition.reason if self.condition else ""
 
     @property
     def message(self) -> str:
-        """Where it stands and what to do next, in words."""
+        """The condition's message: what is the case, and what to do."""
         return self.condition.message if self.condition else ""
 
     def refresh(self) -> Self:
-        """Read it anew; return the new handle.
+        """Read the object again, and return a new handle.
 
         Raises:
-            NotFound: It is gone.
+            NotFound: It no longer exists.
 
         """
         return type(self)(self._kube, self._kube.get(self.RESOURCE.KIND, self.name, self.namespace))
 
     def wait(self, seconds: float = 600, *, seen: Callable[[Self], None] | None = None) -> Self:
-        """Wait until it is Ready for the spec that it has; return the new handle.
+        """Wait until the object is Ready, and return a new handle.
 
         Args:
-            seconds: How long.
-            seen: Called with every state of it, for a display. In a notebook a bar shows it, if
-                absent.
+            seconds: How long to wait.
+            seen: Called with a handle of every state, for a display. Absent: a notebook shows a
+                progress bar.
 
         Raises:
-            Failed: It is stalled, or was deleted: its reason and message.
-            TimedOut: It is still on its way.
+            Failed: The operator cannot continue until a user acts, or the object was deleted.
+            TimedOut: It is not Ready yet.
 
         """
         return self._until(lambda now: now if now.ready else None, "to be Ready", seconds, seen)
@@ -127,15 +124,14 @@ class Handle(Generic[ResourceT]):
         *,
         stalls: bool = True,
     ) -> Self:
-        """Follow the object until `look` returns a handle.
+        """Follow the object until `look` returns a handle, and return that.
 
         Args:
-            look: Called with each state; returns the handle that is the result, None to go on, or
-                raises.
-            what: What is waited for, behind the object's name.
-            seconds: How long.
+            look: Called with each state. Returns the result, or None to keep waiting; may raise.
+            what: What is waited for, for the error: `to be Ready`.
+            seconds: How long to wait.
             seen: Called with each state.
-            stalls: Whether a stalled object is the end.
+            stalls: Whether a stalled object raises Failed.
 
         """
         subject = f"{self.RESOURCE.KIND} {self.namespace}/{self.name}"
@@ -145,7 +141,7 @@ class Handle(Generic[ResourceT]):
         def looked(body: Manifest | None) -> bool | None:
             nonlocal last, found
             if body is None or body["metadata"]["uid"] != self.metadata.uid:
-                raise Failed(subject, "Deleted", "it was deleted while it was waited for.")
+                raise Failed(subject, "Deleted", "it was deleted during the wait.")
             last = type(self)(self._kube, body)
             move(last.progress(), f"{last.reason} {last.message}".strip())
             if seen is not None:
@@ -155,40 +151,26 @@ class Handle(Generic[ResourceT]):
                 raise last.failed()
             return True if found is not None else None
 
-        with (
-            display.bar(subject)
-            if seen is None
-            else nullcontext(lambda _done, _words: None) as move
-        ):
+        bar = display.bar(subject) if seen is None else nullcontext(_no_bar)
+        kind = self.RESOURCE.KIND
+        with bar as move:
             try:
                 self._kube.until(
-                    self.RESOURCE.KIND,
-                    self.name,
-                    looked,
-                    what=subject,
-                    seconds=seconds,
-                    namespace=self.namespace,
+                    kind, self.name, looked, what=subject, seconds=seconds, namespace=self.namespace
                 )
-            except Paused:  # `look` has said what it waits for
+            except Paused:  # its text says already what it waits for
                 raise
             except TimedOut:
-                stands = (
-                    f"It says {last.reason}: {last.message}"
-                    if last and last.reason
-                    else "The operator has not seen it yet: does it run?"
-                )
-                raise TimedOut(
-                    f"Waited {seconds:.0f} s in vain for {subject} {what}. {stands}", seconds
-                ) from None
+                raise _timed_out(f"{subject} {what}", seconds, last) from None
         assert found is not None
         return found
 
     def progress(self) -> float | None:
-        """Return how far it is, 0 to 1; None: nobody knows."""
+        """Return how much is done, 0 to 1; None if that is unknown."""
         return 1.0 if self.ready else None
 
     def row(self) -> dict[str, Any]:
-        """Return its line in a table, by column: text, numbers, badges."""
+        """Return the row of this object in a table, by column: text, numbers, badges."""
         return {
             "name": self.name,
             "namespace": self.namespace,
@@ -197,17 +179,17 @@ class Handle(Generic[ResourceT]):
         }
 
     def fields(self) -> dict[str, Any]:
-        """Return what is to be known of it, beside name and condition."""
+        """Return the fields that a notebook shows besides name and condition, by title."""
         return {"age": self.age}
 
     @property
     def age(self) -> str:
-        """How old it is: `3h`."""
+        """Time since its creation, such as `3h`."""
         return text.age(self.metadata.creation_timestamp, datetime.now(UTC))
 
     @property
     def badge(self) -> display.Badge:
-        """Its reason, coloured by whether it is Ready, on its way, or stalled."""
+        """The reason, coloured by whether the object is Ready, in progress or stalled."""
         tone: display.Tone = (
             "good" if self.ready else "bad" if self.stalled else "busy" if self.reason else "quiet"
         )
@@ -228,26 +210,40 @@ class Handle(Generic[ResourceT]):
         )
 
     def delete(self, *, wait: float = 0) -> None:
-        """Delete it; what it made outside goes or stays as its deletionPolicy says.
+        """Delete the object. Its deletionPolicy decides what stays in MLflow.
 
         Args:
-            wait: Seconds to wait until it is gone; 0: do not wait.
+            wait: Seconds to wait until it is deleted; 0 returns at once.
 
         Raises:
-            NotFound: It is gone already.
-            NotAllowed: With deletionPolicy Delete the verb `purge` is needed.
-            TimedOut: It is still there.
+            NotFound: It no longer exists.
+            NotAllowed: With deletionPolicy Delete the user needs the verb `purge`.
+            TimedOut: It still exists.
 
         """
         self._kube.delete(self.RESOURCE.KIND, self.name, self.namespace, wait=wait)
 
     def failed(self) -> Failed:
-        """Return what its condition says, as an error; for whoever waits by himself."""
+        """Return its condition as an error, for code that does its own waiting."""
         return Failed(
             f"{self.RESOURCE.KIND} {self.namespace}/{self.name}",
             self.reason or "Unknown",
             self.message,
         )
+
+
+def _no_bar(_done: float | None, _words: str) -> None:
+    """Show nothing, where the caller has a display of its own."""
+
+
+def _timed_out(what: str, seconds: float, last: Handle[Any] | None) -> TimedOut:
+    """Return the error of a wait: what was waited for, and the last status."""
+    state = (
+        f"Its status is {last.reason}: {last.message}"
+        if last and last.reason
+        else "The operator has not observed it yet. Is the operator running?"
+    )
+    return TimedOut(f"Timed out after {seconds:.0f} s waiting for {what}. {state}", seconds)
 
 
 class _Listed(Protocol):
@@ -258,19 +254,18 @@ ListedT = TypeVar("ListedT", bound=_Listed)
 
 
 class Listing(tuple[ListedT, ...], Generic[ListedT]):
-    """Several objects, shown as a table. `.rows()` gives the table's cells, `.frame()` a pandas
-    DataFrame.
-    """
+    """Several objects as a tuple, shown as a table. `.frame()` returns a pandas DataFrame."""
 
     __slots__ = ()
     EMPTY: ClassVar[str] = "nothing here"
+    """The text shown instead of an empty table."""
 
     def rows(self) -> list[dict[str, Any]]:
-        """Return a row for each, by column: text, numbers, badges."""
+        """Return one row per object, by column: text, numbers, badges."""
         return [each.row() for each in self]
 
     def frame(self) -> Any:
-        """Return the rows as a pandas DataFrame, badges as text.
+        """Return the rows as a pandas DataFrame of shape (objects, columns), with badges as text.
 
         Raises:
             Missing: pandas is not installed.
@@ -295,7 +290,7 @@ class Listing(tuple[ListedT, ...], Generic[ListedT]):
         return display.html_table(self.rows(), self.EMPTY)
 
     def __rich__(self) -> Any:
-        from modelyard.client.table import rows_table  # noqa: PLC0415 - rich is loaded by who draws
+        from modelyard.client.table import rows_table  # noqa: PLC0415 - loads rich, which only drawing needs
 
         return rows_table(self.rows(), self.EMPTY)
 
@@ -303,7 +298,7 @@ class Listing(tuple[ListedT, ...], Generic[ListedT]):
 def listed(
     handle: type[HandleT], kube: Kube, *, all_namespaces: bool, labels: str
 ) -> Listing[HandleT]:
-    """Return all objects of a kind, by namespace and name."""
+    """Return all objects of a kind, sorted by namespace and name."""
     bodies = kube.list(handle.RESOURCE.KIND, all_namespaces=all_namespaces, labels=labels)
     return Listing(
         sorted(
@@ -315,7 +310,7 @@ def listed(
 def changes(
     handle: type[HandleT], kube: Kube, name: str, *, all_namespaces: bool, seconds: float | None
 ) -> Iterator[tuple[str, HandleT]]:
-    """Go through what is there and then what happens to it."""
+    """Yield the objects that exist, then each change, as (type, object)."""
     for event in kube.watch(
         handle.RESOURCE.KIND, name, all_namespaces=all_namespaces, seconds=seconds
     ):

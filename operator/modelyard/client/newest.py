@@ -1,6 +1,4 @@
-"""Stages that take the newest version by themselves: what they say, and what a user's own choice
-changes of that. Pure.
-"""
+"""Stages with `autoPromote`, which promote the newest version automatically. Pure."""
 
 from modelyard.api.registered_model import RegisteredModel, Rejection, StageStatus, VersionStatus
 
@@ -8,22 +6,18 @@ __all__ = ["is_automatic", "rejection", "standing", "stopped"]
 
 
 def is_automatic(model: RegisteredModel, stage: str) -> bool:
-    """Tell whether a stage takes the newest version by itself."""
+    """Tell whether a stage promotes the newest version automatically."""
     spec = model.spec.stages.get(stage)
     return spec is not None and spec.auto_promote is not None
 
 
 def stopped(model: RegisteredModel, stage: str) -> dict[str, None]:
-    """Return what a merge patch that names a version says besides, so that the stage takes
-    nothing by itself any longer.
-    """
+    """Return what a merge patch that names a version adds, so that `autoPromote` is removed."""
     return {"autoPromote": None} if is_automatic(model, stage) else {}
 
 
 def rejection(model: RegisteredModel, stage: str) -> Rejection | None:
-    """Return why such a stage has not taken the version that is newest of those that it has
-    rejected; None: it has rejected none.
-    """
+    """Return the rejection of the newest version that such a stage has rejected; None: none."""
     status = model.status.stages.get(stage) or StageStatus()
     order = [version.name for version in _by_age(model)]
     found = [
@@ -33,9 +27,7 @@ def rejection(model: RegisteredModel, stage: str) -> Rejection | None:
 
 
 def standing(model: RegisteredModel, stage: str) -> str | None:
-    """Say that a stage takes the newest version by itself, and why it has not taken the newest
-    one; None: it does not do so.
-    """
+    """Say that a stage takes the newest version, and why not the present one; None: it does not."""
     if not is_automatic(model, stage):
         return None
     status = model.status.stages.get(stage) or StageStatus()
@@ -49,7 +41,7 @@ def standing(model: RegisteredModel, stage: str) -> str | None:
     )
     if held:
         return (
-            f"takes the newest; {newest.name} is held, for the stage was rolled back after it was"
+            f"takes the newest; {newest.name} is held: the stage was rolled back after it was"
             " registered"
         )
     if any(each.digest == newest.digest for each in status.rejected):
@@ -58,7 +50,7 @@ def standing(model: RegisteredModel, stage: str) -> str | None:
 
 
 def _by_age(model: RegisteredModel) -> list[VersionStatus]:
-    """Return the versions that MLflow has, in the order in which they were registered first."""
+    """Return the versions that are registered in MLflow, in the order of their registration."""
     there = [
         version
         for version in model.status.versions

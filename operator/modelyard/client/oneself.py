@@ -1,4 +1,4 @@
-"""Who the user is, as the API server has it; and where a change of a stage must say so."""
+"""The user's name, as the API server has it, and the changes of a stage that have to name it."""
 
 from modelyard.api.registered_model import RegisteredModel
 from modelyard.client.kube import Kube, Manifest
@@ -7,7 +7,7 @@ __all__ = ["requester", "user"]
 
 
 def user(kube: Kube) -> str:
-    """Return the user's name."""
+    """Return the user's name, from a SelfSubjectReview."""
     body: Manifest = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
     return str(
         ((kube.create(body).get("status") or {}).get("userInfo") or {}).get("username") or ""
@@ -15,8 +15,9 @@ def user(kube: Kube) -> str:
 
 
 def requester(kube: Kube, model: RegisteredModel, stage: str) -> dict[str, str]:
-    """Return `requestedBy` with the user's name, for a stage that names who asks for its
-    version; nothing for another one.
+    """Return `requestedBy` with the user's name, for a stage that requires it; else nothing.
+
+    A stage requires it if it has the field already, or a gate of the kind `approvals`.
     """
     spec = model.spec.stages.get(stage)
     if spec is None or not (

@@ -1,6 +1,4 @@
-"""Overriding a stage: what is asked for, what certainly comes to nothing, and the patches. Pure,
-but for the clock of `asked`.
-"""
+"""Overriding a stage: the checks and the patches. Pure, except for the clock of `asked`."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -31,9 +29,9 @@ __all__ = [
 ]
 
 USUAL = timedelta(hours=1)
-"""How long an override is in force if nobody says."""
+"""How long an override is in force by default."""
 _SLACK = timedelta(minutes=1)
-"""A day from now is a day, though the API server's clock is another."""
+"""Tolerance for a clock that differs from the API server's."""
 
 
 @dataclass(frozen=True)
@@ -55,17 +53,21 @@ class Asked:
 def asked(
     version: str, reason: str, until: datetime | timedelta, now: datetime | None = None
 ) -> Asked:
-    """Return what is asked for.
+    """Return the override that is asked for.
+
+    Args:
+        version: The version.
+        reason: Why.
+        until: When it ends (with a time zone), or how long it is in force.
+        now: The present time; absent: the clock's.
 
     Raises:
-        ValueError: There is no reason; or the end is past, more than a day away, or without a time
+        ValueError: `reason` is empty; or `until` is past, more than a day away, or without a time
             zone.
 
     """
     if not reason.strip():
-        raise ValueError(
-            "an override needs a reason, such as incident 4711: it stands in the history"
-        )
+        raise ValueError("an override needs a reason for the history, such as incident 4711")
     now = now or datetime.now(UTC)
     if isinstance(until, timedelta):
         until = now + until
@@ -81,11 +83,10 @@ def asked(
 
 
 def moment(until: str, for_: str) -> datetime | timedelta:
-    """Read when an override ends from words: a moment, or how long it is in force; an hour if there
-    are neither.
+    """Parse when an override ends: a time or a duration; an hour if both are empty.
 
     Raises:
-        ValueError: It is neither, or both are there.
+        ValueError: A text cannot be parsed, or both are given.
 
     """
     if until and for_:
@@ -98,12 +99,12 @@ def moment(until: str, for_: str) -> datetime | timedelta:
         return datetime.fromisoformat(until)
     except ValueError as error:
         raise ValueError(
-            f"{until!r} is no moment: write one such as 2030-12-01T18:00:00Z"
+            f"{until!r} is not a time: write one such as 2030-12-01T18:00:00Z"
         ) from error
 
 
 def check(model: RegisteredModel, stage: str, wanted: Asked) -> None:
-    """See that an override can come to something.
+    """Check that an override can take effect.
 
     Raises:
         NotFound: There is no such stage or version.
@@ -125,19 +126,17 @@ def check(model: RegisteredModel, stage: str, wanted: Asked) -> None:
     before = (model.status.stages.get(stage) or StageStatus()).override
     if before is None or before.version != wanted.version or wanted.until <= before.until_time:
         return
-    if (
-        before.until_time == before.since_time + OVERRIDE_LASTS
-    ):  # a later end would be cut there: the same override
+    # It is the same override, so that the operator would not record a later end.
+    if before.until_time == before.since_time + OVERRIDE_LASTS:
         since = f"{before.since_time:%Y-%m-%d %H:%M} UTC"
-        words = (
-            f"The override of {stage} by {wanted.version} was first seen at {since}, and a day is"
-            " the longest."
+        raise Refused(
+            f"The override of {stage} by {wanted.version} began at {since}, and lasts a day at"
+            f" most. Set {wanted.version} as the stage's version, or roll back."
         )
-        raise Refused(f"{words} Make {wanted.version} the version, or go back.")
 
 
 def ends(model: RegisteredModel, stage: str) -> None:
-    """See that a stage has an override.
+    """Check that a stage has an override.
 
     Raises:
         NotFound: There is no such stage, or it has none.
@@ -158,15 +157,15 @@ def patch(stage: str, wanted: Asked) -> dict[str, Any]:
 
 
 def end_patch(stage: str) -> dict[str, Any]:
-    """Return the merge patch that takes an override off."""
+    """Return the merge patch that removes an override."""
     return {"spec": {"stages": {stage: {"override": None}}}}
 
 
 def back(model: RegisteredModel, stage: str) -> dict[str, Any]:
-    """Return what a stage's spec becomes to go back to its own version: `attempt`, raised above
-    that of its override.
+    """Return the fields of a stage's spec with which it returns to the spec's version.
 
-    It is empty where no override, ended or removed, keeps the stage from it.
+    That is `attempt`, raised above that of the override. It is empty unless an override that has
+    ended or was removed keeps the stage from the spec's version.
     """
     spec, status = model.spec.stages.get(stage), model.status.stages.get(stage)
     if (
@@ -179,15 +178,14 @@ def back(model: RegisteredModel, stage: str) -> dict[str, Any]:
     has_ended = spec.override is None or (
         status.blocked is not None and status.blocked.reason == ModelReason.OVERRIDE_ENDED
     )
-    if (
-        not has_ended or status.desired != status.version or spec.attempt > status.override.attempt
-    ):  # in force, or on its way back
+    is_returning = status.desired != status.version or spec.attempt > status.override.attempt
+    if not has_ended or is_returning:
         return {}
     return {"attempt": max(spec.attempt, status.attempt, status.override.attempt) + 1}
 
 
 def standing(model: RegisteredModel, stage: str, now: datetime) -> str | None:
-    """Say which override has a stage, until when and why; None: none is in force."""
+    """Describe a stage's override that is in force: version, end, reason; None if there is none."""
     status, spec = model.status.stages.get(stage), model.spec.stages.get(stage)
     known = status.override if status is not None else None
     if (

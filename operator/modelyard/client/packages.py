@@ -1,7 +1,6 @@
-"""Packages that not everybody has: loaded when a call needs them, and said by name when they are
-missing.
+"""Optional packages: imported when a call needs them, and named in the error when missing.
 
-`pip install modelyard` brings none of MLflow, pandas and learners; `modelyard[notebook]` does.
+`pip install modelyard` installs none of MLflow, pandas and XGBoost; `modelyard[notebook]` does.
 """
 
 from importlib import import_module
@@ -13,14 +12,14 @@ __all__ = ["need"]
 
 
 def need(module: str, what: str) -> Any:
-    """Return a module.
+    """Import a module and return it.
 
     Args:
         module: `mlflow`, `mlflow.xgboost`.
-        what: What is being done, for the error: "Logging a model".
+        what: What needs it, for the error: "Logging a model".
 
     Raises:
-        Missing: It, or something that it needs, is not installed.
+        Missing: The module, or one that it imports, is not installed.
 
     """
     try:

@@ -1,6 +1,4 @@
-"""A plan of a promotion: when one can be asked for, the patches that ask for it, carry it out
-and take it back, and what it says. Pure.
-"""
+"""Planning a promotion: the checks, the patches and the plan's rows. Pure."""
 
 from dataclasses import replace
 from typing import Any
@@ -14,32 +12,28 @@ __all__ = ["carry_out", "check", "held", "patch", "rows", "standing", "stands", 
 
 
 def held(model: RegisteredModel) -> dict[str, str | None]:
-    """Return what the spec asks for in stages that have something else, or are on their way, by
-    stage.
-    """
+    """Return by stage the version that the spec asks for, where it is not in effect yet."""
     found = {}
     for name in sorted({*model.spec.stages, *model.status.stages}):
-        wanted, status = (
-            asked_for(model, name).version,
-            model.status.stages.get(name) or StageStatus(),
-        )
+        wanted = asked_for(model, name).version
+        status = model.status.stages.get(name) or StageStatus()
         if status.candidate is not None or wanted != status.version:
             found[name] = wanted
     return found
 
 
 def stands(model: RegisteredModel, stage: str, version: str) -> bool:
-    """Tell whether `dryRun` holds this change, and no other one."""
+    """Tell whether `dryRun` is set, and this change is the only one planned."""
     return model.spec.dry_run and held(model) == {stage: version}
 
 
 def check(model: RegisteredModel, stage: str, version: str) -> None:
-    """See that a plan can be asked for.
+    """Check that a plan can be asked for.
 
     Raises:
         NotFound: There is no such stage or version.
-        Refused: A promotion is under way, or another one is planned; the version holds the stage;
-            an override has it; it takes the newest.
+        Refused: A promotion is under way, or another one is planned; the version is already
+            effective; an override is in force; or the stage has `autoPromote`.
 
     """
     key, status = model.key, model.status.stages.get(stage) or StageStatus()
@@ -57,8 +51,8 @@ def check(model: RegisteredModel, stage: str, version: str) -> None:
     )
     if newest.is_automatic(model, stage):
         raise Refused(
-            f"{stage} of {key} takes the newest version by itself (autoPromote): with spec.dryRun:"
-            " true it is planned."
+            f"{stage} of {key} takes the newest version automatically (autoPromote). Set"
+            " spec.dryRun: true to have that planned."
         )
     if version not in known:
         raise NotFound(
@@ -72,30 +66,32 @@ def check(model: RegisteredModel, stage: str, version: str) -> None:
         )
     if status.override is not None and status.desired == status.override.version:
         raise Refused(
-            f"An override has {stage} of {key}: while it decides nothing else can be planned there."
+            f"An override is in force in {stage} of {key}. Nothing else can be planned there until"
+            " it ends."
         )
     if changes := held(model):
         said = ", ".join(f"{name}: {wanted or 'no version'}" for name, wanted in changes.items())
         if model.spec.dry_run:
             raise Refused(f"{key} has another plan ({said}). Carry it out or take it back first.")
-        raise Refused(f"{key} is being changed ({said}). Wait until it is through, or set it back.")
+        raise Refused(f"{key} is being changed ({said}). Wait until that is complete, or undo it.")
     if status.version == version:
-        raise Refused(f"{stage} of {key} holds {version}: there is nothing to plan.")
+        raise Refused(f"{version} is already effective in {stage} of {key}: nothing to plan.")
 
 
 def patch(model: RegisteredModel, stage: str, wanted: dict[str, Any]) -> dict[str, Any]:
-    """Return the merge patch that asks for a version, and for nothing to be done.
+    """Return the merge patch that asks for a version with `dryRun`.
 
-    It is for the object as it was looked at: if it changes meanwhile the API server refuses it.
+    It names the resourceVersion that was read: if the object has changed, the API server refuses
+    the patch.
     """
     return _of(model, dry_run=True, stages={stage: wanted})
 
 
 def carry_out(model: RegisteredModel, stage: str, version: str) -> dict[str, Any]:
-    """Return the merge patch that has a plan carried out.
+    """Return the merge patch that carries a plan out.
 
     Raises:
-        Refused: It is not planned, or something else is planned too.
+        Refused: There is no such plan, or another change is planned too.
 
     """
     _planned(model, stage, version)
@@ -105,8 +101,11 @@ def carry_out(model: RegisteredModel, stage: str, version: str) -> dict[str, Any
 def take_back(
     model: RegisteredModel, stage: str, version: str, requester: dict[str, str]
 ) -> dict[str, Any]:
-    """Return the merge patch that takes a plan back: the spec asks for what the stage has.
-    Errors as of `carry_out`.
+    """Return the merge patch that takes a plan back: the spec asks for the effective version.
+
+    Raises:
+        Refused: There is no such plan, or another change is planned too.
+
     """
     _planned(model, stage, version)
     effective = (model.status.stages.get(stage) or StageStatus()).version
@@ -130,7 +129,7 @@ def _planned(model: RegisteredModel, stage: str, version: str) -> None:
     )
     if not planned:
         raise Refused(
-            f"{model.key} has no plan that gives {stage} to {version}: modelyard promote ... --plan"
+            f"{model.key} has no plan to promote {version} to {stage}: modelyard promote ... --plan"
             " makes one."
         )
     raise Refused(
@@ -139,11 +138,11 @@ def _planned(model: RegisteredModel, stage: str, version: str) -> None:
 
 
 def standing(model: RegisteredModel, change: Change) -> Progress:
-    """Return where a plan stands: it is there when the operator holds the change."""
+    """Return where a plan stands: it is done when the stage is blocked with reason Planned."""
     found = stage_change(model, change)
     return replace(found, state=State.DONE) if found.reason == ModelReason.PLANNED else found
 
 
 def rows(model: RegisteredModel, stage: str) -> tuple[PlannedStep, ...]:
-    """Return what the plan says of a stage, and of what found no place."""
+    """Return the plan's rows for a stage, with those that belong to no stage."""
     return tuple(row for row in model.status.plan if row.stage in {stage, ""})

@@ -1,4 +1,4 @@
-"""Plans: what a promotion would do, before it is carried out or taken back."""
+"""The methods of `client.models` that plan a promotion (`spec.dryRun`)."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 from modelyard.api.registered_model import PlannedStep
 from modelyard.client import display, oneself, planning, waiting
 from modelyard.client.handles import Listing
-from modelyard.client.people import People
+from modelyard.client.model_methods import ModelMethods
 from modelyard.client.progress import Change, asked_for
 from modelyard.client.versions import ModelHandle
 
@@ -19,7 +19,7 @@ class PlanRow:
 
     Attributes:
         step: The step.
-        does: What it would do, or waits for.
+        does: What it would do, or what it waits for.
 
     """
 
@@ -27,18 +27,18 @@ class PlanRow:
     does: str
 
     def row(self) -> dict[str, Any]:
-        """Return its line in a table."""
+        """Return the table row of this step."""
         return {"step": self.step, "does": self.does}
 
 
 class Plan:
-    """What a promotion would do: shown as a table. `carry_out()` does it, `take_back()` forgets it.
+    """What a promotion would do, shown as a table. `carry_out()` does it, `take_back()` drops it.
 
     Attributes:
         model: The model as it was when the plan was made.
         stage: The stage.
-        version: The version that it would hold.
-        steps: What would be done, in order.
+        version: The version that would become effective.
+        steps: The steps, in order.
 
     """
 
@@ -51,11 +51,12 @@ class Plan:
     def carry_out(
         self, *, seconds: float | None = None, seen: waiting.Watching | None = None
     ) -> ModelHandle:
-        """Carry it out, and wait until the version is effective. Arguments and errors as of
-        `set_stage`.
+        """Carry the plan out, and wait until the version is effective.
+
+        Arguments and errors are those of `client.models.set_stage`; in addition:
 
         Raises:
-            Refused: It does not stand any more, or something else is planned too.
+            Refused: The plan no longer exists, or another change is planned too.
 
         """
         return self._client.carry_out(
@@ -63,19 +64,19 @@ class Plan:
         )
 
     def take_back(self) -> ModelHandle:
-        """Take it back: the spec asks for what the stage has.
+        """Take the plan back: the spec asks for the effective version again.
 
         Raises:
-            Refused: It does not stand any more, or something else is planned too.
+            Refused: The plan no longer exists, or another change is planned too.
 
         """
         return self._client.take_back(self.model.name, self.version, self.stage)
 
     @property
     def _title(self) -> str:
-        held = self.model.stages().get(self.stage)
+        effective = self.model.stages().get(self.stage) or "empty"
         return (
-            f"Plan of {self.model.namespace}/{self.model.name}, {self.stage}: {held or 'empty'} →"
+            f"Plan of {self.model.namespace}/{self.model.name}, {self.stage}: {effective} →"
             f" {self.version}"
         )
 
@@ -83,7 +84,7 @@ class Plan:
         return (
             f"{self._title}\n"
             f"{self.steps!r}\n"
-            "Nothing is done yet: .carry_out() does it, .take_back() forgets it."
+            "Nothing is done yet: .carry_out() does it, .take_back() drops it."
         )
 
     def _repr_html_(self) -> str:
@@ -91,13 +92,13 @@ class Plan:
         return display.card(
             self._title,
             display.Badge("Planned", "busy"),
-            "Nothing is done yet: .carry_out() does it, .take_back() forgets it.",
+            "Nothing is done yet: .carry_out() does it, .take_back() drops it.",
             fields,
         )
 
 
-class Plans(People):
-    """The part of `client.models` that plans."""
+class Plans(ModelMethods):
+    """Plan, carry out and take back."""
 
     def plan(
         self,
@@ -108,10 +109,10 @@ class Plans(People):
         seconds: float = 120,
         seen: waiting.Watching | None = None,
     ) -> Plan:
-        """Plan that a version takes a stage, and return what would be done; nothing is.
+        """Plan a promotion, and return what it would do. Nothing is done.
 
-        The spec asks for the version, and its `dryRun` holds it, until the plan is carried out or
-        taken back. A plan that stands is returned as it is.
+        The spec asks for the version with `dryRun: true`, so that the operator only plans, until
+        the plan is carried out or taken back. If this plan exists already, it is returned.
 
         Args:
             name: The model.
@@ -121,12 +122,13 @@ class Plans(People):
             seen: Called with every state of the model.
 
         Raises:
-            NotFound: There is no such stage or version.
-            Refused: A promotion is under way, or another one is planned; the version holds the
-                stage; an override has it.
-            NotAllowed: The user may not promote to every stage of the model.
-            Failed: The version cannot be promoted; the reason and message say why. The plan is
-                still to be taken back.
+            NotFound: There is no such model, stage or version.
+            Refused: A promotion is under way, or another one is planned; the version is already
+                effective; or an override is in force in the stage.
+            NotAllowed: The user lacks the verb `promote` on a stage of the model: it is needed on
+                every one.
+            Failed: The version cannot be promoted; `reason` and `message` say why. Take the plan
+                back.
             TimedOut: The operator has not made the plan yet.
 
         """
@@ -141,12 +143,12 @@ class Plans(People):
                 ),
             )
         change = Change(stage, version, model.metadata.generation)
-        looks: dict[str, waiting.Look] = {
+        checks: dict[str, waiting.Check] = {
             f"{stage} of {model.namespace}/{name}": lambda now: planning.standing(
                 now.object, change
             ),
         }
-        model = waiting.followed(model, looks, f"to plan {version} in {stage}", seconds, seen)
+        model = waiting.followed(model, checks, f"to plan {version} in {stage}", seconds, seen)
         return Plan(self, model, stage, version)
 
     def carry_out(
@@ -158,11 +160,12 @@ class Plans(People):
         seconds: float | None = None,
         seen: waiting.Watching | None = None,
     ) -> ModelHandle:
-        """Carry a plan out, and wait until the version is effective. Arguments and errors as of
-        `set_stage`.
+        """Carry a plan out, and wait until the version is effective.
+
+        Arguments and errors are those of `set_stage`; in addition:
 
         Raises:
-            Refused: It is not planned, or something else is planned too.
+            Refused: There is no such plan, or another change is planned too.
 
         """
         patch = planning.carry_out(self._model(name).object, stage, version)
@@ -176,7 +179,12 @@ class Plans(People):
         )
 
     def take_back(self, name: str, version: str, stage: str) -> ModelHandle:
-        """Take a plan back: the spec asks for what the stage has. Errors as of `carry_out`."""
+        """Take a plan back: the spec asks for the effective version again.
+
+        Raises:
+            Refused: There is no such plan, or another change is planned too.
+
+        """
         model = self._model(name)
         patch = planning.take_back(
             model.object, stage, version, oneself.requester(self._kube, model.object, stage)

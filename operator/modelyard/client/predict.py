@@ -1,10 +1,11 @@
-"""A table of a notebook as a request of a model server's protocol, and its answer as a table again.
-Pure.
+"""A table as a request in a model server's protocol, and the response as a table. Pure.
 
-    body("v2", [[0.1, 2.0]])      rows(...)      answer("v2", reply)
+    given = table([[0.1, 2.0]])
+    body = request("v2", given)
+    predictions = answer("v2", response, given)
 
-Sending it does not belong here. pandas and numpy are recognized, and needed only by those who use
-them.
+Arrays and DataFrames are recognized by the name of their class, so that numpy and pandas are needed
+only if they are used.
 """
 
 import base64
@@ -22,33 +23,37 @@ Protocol = Literal["v2", "v1", "invocations"]
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of input. `names` are empty where the columns have none; then the model takes them in
-    its own order.
+    """Rows of input.
+
+    Attributes:
+        names: Names of the columns; empty if they have none, and the model takes them in its own
+            order.
+        rows: The rows, each with one value per column.
+        arrays: Whether the input was an array or a DataFrame, so that the answer is an array too.
+        written: Whether the values are texts of a CSV file, which `typed` has yet to convert.
+        types: V2 datatypes that the model declares, by column. A type that the values have
+            themselves takes precedence.
+
     """
 
     names: tuple[str, ...]
     rows: tuple[tuple[Any, ...], ...]
     arrays: bool = False
-    """It came as an array or a DataFrame, and so does the answer."""
     written: bool = False
-    """Its values are texts as a CSV file has them, which the model's types are still to be given
-    to (`typed`).
-    """
     types: Mapping[str, str] = field(default_factory=dict)
-    """V2's datatype of a column, as the model declares it; what the values themselves say comes
-    first.
-    """
 
 
 def table(data: Any) -> Table:
-    """Read what a person has: a list of lists, of dicts or of numbers (one row), a dict of columns,
-    an array, a DataFrame, a Series.
+    """Return rows of input as a Table.
 
-    A `Table` is returned as it is.
+    Args:
+        data: A list of lists, of dicts or of numbers (one row); a dict of columns; a numpy array,
+            of which all dimensions but the first become columns; a DataFrame; a Series (one row);
+            or a Table, which is returned as it is.
 
     Raises:
-        ValueError: It is none of these, it has no rows or they differ in length, two of its columns
-            have one name, or JSON has no way to say one of its values.
+        ValueError: It is none of these, it has no rows, rows or columns differ in length, two
+            columns have the same name, or JSON cannot represent a value.
 
     """
     if isinstance(data, Table):
@@ -78,8 +83,8 @@ def table(data: Any) -> Table:
         names, rows = _listed(data)
     else:
         raise ValueError(
-            f"a {kind} is no table: give rows as a list of lists, a dict of columns, a numpy array"
-            " or a DataFrame"
+            f"a {kind} is not a table: give rows as a list of lists, a dict of columns, a numpy"
+            " array or a DataFrame"
         )
     whole = tuple(tuple(_plain(value) for value in row) for row in rows)
     if len({len(row) for row in whole}) > 1:
@@ -88,7 +93,7 @@ def table(data: Any) -> Table:
 
 
 def _checked(found: Table) -> Table:
-    """Return a table that has rows, and whose names say which column is meant."""
+    """Return the table if it has rows, and no two columns of one name."""
     if not found.rows:
         raise ValueError("the table has no rows")
     if len(set(found.names)) < len(found.names):
@@ -112,7 +117,7 @@ def _listed(data: Sequence[Any]) -> tuple[tuple[str, ...], list[Any]]:
 def _list(values: Any) -> list[Any]:
     if hasattr(values, "tolist"):
         if type(values).__module__ == "numpy" and values.dtype.kind == "M":
-            values = values.astype("datetime64[us]")  # numpy makes numbers of what is finer
+            values = values.astype("datetime64[us]")  # tolist() turns finer units into integers
         values = values.tolist()
     return (
         list(values) if isinstance(values, Sequence) and not isinstance(values, str) else [values]
@@ -120,11 +125,11 @@ def _list(values: Any) -> list[Any]:
 
 
 def _plain(value: Any) -> Any:
-    """JSON's own types; a missing value is null, bytes are base64, as the server has them."""
+    """Return a value as JSON: missing values as null, bytes as base64, as the server reads them."""
     if hasattr(value, "tolist"):
         value = value.tolist()
     if isinstance(value, Decimal):
-        value = float(value)  # all that JSON has
+        value = float(value)  # JSON has no decimals
     if isinstance(value, float) and math.isnan(value):
         return None
     if value is None or isinstance(value, str | int | float | bool):
@@ -140,12 +145,12 @@ def _plain(value: Any) -> Any:
     if hasattr(value, "isoformat"):
         return value.isoformat()
     raise ValueError(
-        f"a {type(value).__name__} is no value that JSON has: give numbers, texts, dates or bytes"
+        f"JSON cannot represent a {type(value).__name__}: give numbers, texts, dates or bytes"
     )
 
 
 def path(protocol: Protocol, model: str) -> str:
-    """Return where a protocol's requests go."""
+    """Return the URL path of a protocol's requests."""
     return {
         "v2": f"/v2/models/{model}/infer",
         "v1": f"/v1/models/{model}:predict",
@@ -154,7 +159,7 @@ def path(protocol: Protocol, model: str) -> str:
 
 
 def request(protocol: Protocol, given: Table) -> dict[str, Any]:
-    """Return the body of a request."""
+    """Return the body of a request, as JSON."""
     if protocol == "v1":
         return {
             "instances": [dict(zip(given.names, row, strict=True)) for row in given.rows]
@@ -188,9 +193,7 @@ def _rows(given: Table) -> list[list[Any]]:
 def _tensor(
     name: str, shape: list[int], values: list[Any], declared: str | None = None
 ) -> dict[str, Any]:
-    """Return a tensor of the type that its values have; of the declared one where they leave it
-    open.
-    """
+    """Return a V2 tensor with the type of its values, or the declared type if all are missing."""
     there = [value for value in values if value is not None]
     if declared == "BYTES" and not there:
         datatype = "BYTES"
@@ -214,11 +217,19 @@ def _tensor(
 
 
 def answer(protocol: Protocol, body: bytes, given: Table) -> Any:
-    """Return predictions: one entry a row; of several outputs a dict of them. Arrays, if arrays
-    were given and numpy is there.
+    """Return the predictions in a response: one entry per row.
+
+    Args:
+        protocol: The protocol of the request.
+        body: The response.
+        given: The request's table.
+
+    Returns:
+        A list, or a numpy array if the input was an array or a DataFrame. A dict of them by name
+        if the model has several outputs.
 
     Raises:
-        ValueError: It is no answer of this protocol.
+        ValueError: The response is not JSON.
 
     """
     content = json.loads(body)
@@ -244,6 +255,6 @@ def _shaped(data: list[Any], shape: list[int]) -> list[Any]:
 def _as_given(values: Any, given: Table) -> Any:
     if not given.arrays:
         return values
-    from modelyard.client.packages import need  # noqa: PLC0415 - arrays came, so numpy is there
+    from modelyard.client.packages import need  # noqa: PLC0415 - only for arrays
 
     return need("numpy", "Predicting from arrays").array(values)

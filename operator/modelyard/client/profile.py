@@ -1,8 +1,4 @@
-"""What a dataset is like: its digest, and the figures of `api.dataset`, which the cluster's trainer
-counts too.
-
-Telling MLflow does not belong here. pandas is what the data came with, or is needed to read a file.
-"""
+"""A dataset's digest and figures. The cluster's trainer uses the same `api.dataset`."""
 
 import hashlib
 import json
@@ -18,23 +14,26 @@ __all__ = ["Profile", "entity", "profile"]
 
 @dataclass(frozen=True)
 class Profile(Figures):
-    """A dataset's figures, and `digest`: `sha256:<hex>` of a file's bytes, or of a DataFrame's
-    columns, types and values.
+    """A dataset's figures and digest.
+
+    Attributes:
+        digest: `sha256:<hex>` of a file's bytes, or of a DataFrame's columns, types and values.
+
     """
 
     digest: str
 
 
 def profile(data: Any, target: str | None) -> Profile:
-    """Count.
+    """Return the figures and the digest of a dataset.
 
     Args:
         data: A DataFrame, or the path of a Parquet or CSV file.
         target: The column whose values are counted.
 
     Raises:
-        ValueError: It is neither, has no rows, or has no such column.
-        Missing: pandas is needed to read a file.
+        ValueError: `data` is neither, has no rows, or has no column `target`.
+        Missing: pandas is needed to read a file, and is not installed.
 
     """
     frame, digest = _read(data)
@@ -52,13 +51,13 @@ def profile(data: Any, target: str | None) -> Profile:
 
 
 def _read(data: Any) -> tuple[Any, str]:
-    """Return a DataFrame, and the digest of the file that it was read from."""
+    """Return a DataFrame, and the digest of its file; empty if `data` is a DataFrame already."""
     if hasattr(data, "columns") and hasattr(data, "isna"):
         return data, ""
     if not isinstance(data, str | Path):
         raise ValueError(  # noqa: TRY004
-            f"a {type(data).__name__} is no dataset: give a DataFrame, or the path of a Parquet or"
-            " CSV file"
+            f"a {type(data).__name__} is not a dataset: give a DataFrame, or the path of a Parquet"
+            " or CSV file"
         )
     path = Path(data)
     readers = {".parquet": "read_parquet", ".csv": "read_csv"}
@@ -66,20 +65,17 @@ def _read(data: Any) -> tuple[Any, str]:
         raise ValueError(f"{path} ends in neither .parquet nor .csv")
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return getattr(need("pandas", "Reading a dataset"), readers[path.suffix.lower()])(
-        path
-    ), f"sha256:{digest}"
+    read = getattr(need("pandas", "Reading a dataset"), readers[path.suffix.lower()])
+    return read(path), f"sha256:{digest}"
 
 
 def _content(pandas: Any, frame: Any) -> str:
     head = json.dumps([[str(name), str(values.dtype)] for name, values in frame.items()]).encode()
-    return (
-        "sha256:"
-        + hashlib.sha256(head + row_hashes(pandas, frame).to_numpy().tobytes()).hexdigest()
-    )
+    rows = row_hashes(pandas, frame).to_numpy().tobytes()
+    return f"sha256:{hashlib.sha256(head + rows).hexdigest()}"
 
 
 def entity(name: str, uri: str, found: Profile) -> dict[str, str | None]:
-    """Return MLflow's `Dataset` of it, field by field; without a `uri` it is a DataFrame."""
+    """Return the fields of MLflow's `Dataset`; without a `uri` the data is a DataFrame."""
     source = {"uri": uri} if uri else {"tags": {"mlflow.source.name": "a DataFrame"}}
     return described(name, found.digest, found, "local" if uri else "code", source)

@@ -1,10 +1,8 @@
-"""Whether a change is through: one rule for the client, the command line and every display. Pure.
+"""Whether a change is complete: one rule for the client and the command line. Pure.
 
-Each function looks at one state of a RegisteredModel, and decides by its fields: the generation
-that the operator has observed, the version and `attempt` that the spec asks for, what is effective,
-the steps, and `blocked.needsAction`. A message is shown, and decides nothing.
-
-Waiting for the next state does not belong here (`handles`, `cli.commands.live`).
+Each function decides by the fields of one state of a RegisteredModel: the generation that the
+operator has observed, the version and `attempt` that the spec asks for, the effective version, the
+steps, and `blocked.needsAction`. Messages are shown, but decide nothing.
 """
 
 from collections.abc import Mapping
@@ -51,7 +49,7 @@ class State(StrEnum):
     FAILED = "Failed"
     """It stays as it is until a user acts."""
     SUPERSEDED = "Superseded"
-    """Another user has asked for something else since."""
+    """Another user has since asked for another version."""
 
 
 @dataclass(frozen=True)
@@ -61,9 +59,8 @@ class Change:
     Attributes:
         stage: The stage.
         version: The version that it asks for; None clears the stage.
-        generation: The generation of the spec that asks for it; the API server gives it with its
-            answer.
-        attempt: For a refresh: the `attempt` that it was raised to.
+        generation: The generation of the spec that asks for it, from the API server's answer.
+        attempt: The `attempt` that the stage has to reach, as a refresh or a retry raises it.
 
     """
 
@@ -78,15 +75,14 @@ class Progress:
     """Where a change stands.
 
     Attributes:
-        state: The same in a word.
-        reason: Why it is not through, as one word of docs/conditions.md, or `Superseded`.
+        state: Its state.
         message: What it waits for, or why it failed.
+        reason: Why it is not complete: a reason of docs/conditions.md, or `Superseded`.
         steps: The steps of the promotion.
-        gates: What the gates say of the version that is asked for; None where none has been asked.
-        waits_for_others: Whether it goes on only when a person or another program has done
-            something, or a time is over: another version is promoted elsewhere, a gate is open,
-            a rollout is paused.
-        rollout: How its rollout in steps stands; None: none is under way.
+        gates: The gates' verdicts on the version that is asked for; None if no gate was asked.
+        waits_for_others: Whether it waits for a user, another program or a time: the version has
+            yet to be promoted elsewhere, a gate is open, or a rollout is paused.
+        rollout: The state of its rollout in steps; None if none is under way.
 
     """
 
@@ -100,12 +96,12 @@ class Progress:
 
     @property
     def is_done(self) -> bool:
-        """Whether it is through."""
+        """Whether the change is complete."""
         return self.state is State.DONE
 
     @property
     def fraction(self) -> float:
-        """How far it is, 0 to 1; after the last step MLflow follows."""
+        """How much of the change is done, 0 to 1. MLflow is updated after the last step."""
         if self.state is State.DONE:
             return 1.0
         done = sum(step.state is StepState.DONE for step in self.steps)
@@ -114,7 +110,7 @@ class Progress:
 
     @property
     def is_paused(self) -> bool:
-        """Whether it waits for a person who resumes its rollout."""
+        """Whether its rollout is at a pause and waits for a user to resume it."""
         return (
             self.reason == ModelReason.ROLLOUT_PAUSED
             and self.rollout is not None
@@ -123,11 +119,11 @@ class Progress:
 
     @property
     def step(self) -> StepStatus | None:
-        """The step that it is at."""
+        """The current step; None if all are done."""
         return next((step for step in self.steps if step.state is not StepState.DONE), None)
 
     def failure(self, subject: str) -> Failed | None:
-        """Return the error of a change that will not come about; None otherwise."""
+        """Return the error if the change has failed or was superseded, else None."""
         if self.state in {State.FAILED, State.SUPERSEDED}:
             return Failed(subject, self.reason, self.message)
         return None
@@ -137,15 +133,15 @@ class Progress:
 def stage_change(model: RegisteredModel, change: Change) -> Progress:
     """Return where a change of a stage stands.
 
-    It is through when the version is effective, nothing blocks the stage, and MLflow follows. What
-    blocks another stage is not its business.
+    It is complete when the version is effective, nothing blocks the stage, and MLflow agrees. Other
+    stages do not matter.
     """
     if model.metadata.generation < change.generation:  # a read that is older than the write
         return Progress(State.UNSEEN, _UNSEEN)
     if is_automatic(model, change.stage) and model.status.observed_generation < change.generation:
-        return Progress(State.UNSEEN, _UNSEEN)  # what it asks for, the operator chooses
-    if (refused := _not_chosen(model, change)) is not None:
-        return refused
+        return Progress(State.UNSEEN, _UNSEEN)  # the operator has yet to choose the version
+    if (rejected := _not_chosen(model, change)) is not None:
+        return rejected
     if (superseded := _superseded(model, change)) is not None:
         return superseded
     if model.status.observed_generation < change.generation:
@@ -196,9 +192,7 @@ _UNSEEN = "The operator has not observed it yet."
 
 
 def _not_chosen(model: RegisteredModel, change: Change) -> Progress | None:
-    """Return where a change stands of a stage that takes the newest by itself, and does not take
-    this one, for it has rejected it.
-    """
+    """Return a failed change if the stage has `autoPromote` and has rejected the version."""
     found = rejection(model, change.stage) if is_automatic(model, change.stage) else None
     if (
         found is None
@@ -223,14 +217,12 @@ def _superseded(model: RegisteredModel, change: Change) -> Progress | None:
 
 
 def _overridden(model: RegisteredModel, stage: StageStatus, change: Change) -> Progress | None:
-    """Return where a change of `spec.version` stands that an override keeps from the stage, in
-    force or not.
-    """
+    """Return where a change of `spec.version` stands that an override blocks, in force or ended."""
     if asked_for(model, change.stage).version == change.version or stage.override is None:
         return None
     if stage.blocked is not None and stage.blocked.reason == ModelReason.OVERRIDE_ENDED:
         return Progress(State.FAILED, stage.blocked.message, stage.blocked.reason)
-    if stage.override.version == change.version:  # it is this one, and has just been recorded
+    if stage.override.version == change.version:  # the change is this override, recorded just now
         return None
     until = f"{stage.override.until_time:%Y-%m-%d %H:%M} UTC"
     message = (
@@ -254,9 +246,10 @@ def _mlflow_follows(synced: Condition | None) -> bool:
 
 
 def _model_stalled(model: RegisteredModel) -> Condition | None:
-    """Return what stalls the model as a whole: its name is taken, its namespace has no connection.
+    """Return the Stalled condition if it concerns the whole model, else None.
 
-    Where a stage needs action for that reason, the condition is derived from the stage.
+    Examples: its name is taken, its namespace has no connection. If a stage needs action for the
+    same reason, the condition was derived from that stage.
     """
     found = model.status.condition("Stalled")
     if found is None or found.status != "True":
@@ -270,30 +263,26 @@ def _model_stalled(model: RegisteredModel) -> Condition | None:
 
 # --- for displays -------------------------------------------------------------------------------
 def asked_for(model: RegisteredModel, stage: str) -> Change:
-    """Return the change that a stage's spec asks for now: an override's version where that
-    decides, else its own or the newest.
-    """
+    """Return the change that a stage's spec asks for: the override's version, or the spec's own."""
     spec, status = model.spec.stages.get(stage), model.status.stages.get(stage)
     version, attempt = (model.asked(stage), spec.attempt) if spec else (None, 0)
     if spec is not None and status is not None and status.override is not None:
         blocked = status.blocked.reason if status.blocked is not None else ""
-        # In force, or ended with its version still there: the operator has said which, and no clock
-        # is needed here.
+        # The override is in force, or has ended with its version still serving. The status records
+        # which, so that no clock is needed here.
         decides = status.desired == status.override.version or blocked == ModelReason.OVERRIDE_ENDED
         version = status.desired if decides else version
     return Change(stage, version, model.metadata.generation, attempt)
 
 
 def moving_steps(model: RegisteredModel, stage: str) -> tuple[StepStatus, ...]:
-    """Return the steps of a promotion that is under way or has failed; none when nothing is
-    asked for.
-    """
+    """Return the steps of a promotion that is under way or has failed; empty if none is."""
     found = stage_change(model, asked_for(model, stage)).steps
     return found if any(step.state is not StepState.DONE for step in found) else ()
 
 
 def stage_blocker(model: RegisteredModel, stage: str) -> Blocker | None:
-    """Return what blocks a stage, if the operator has observed what the spec asks for."""
+    """Return what blocks a stage; None before the operator has observed what the spec asks for."""
     status = model.status.stages.get(stage)
     change = asked_for(model, stage)
     if (
@@ -306,8 +295,9 @@ def stage_blocker(model: RegisteredModel, stage: str) -> Blocker | None:
 
 
 def model_fraction(model: RegisteredModel) -> float | None:
-    """Return how far the change is that is behind the others, 0 to 1; None for a model without a
-    version in a stage.
+    """Return the fraction of the stage that is least complete, 0 to 1.
+
+    None if no stage has a version or asks for one.
     """
     changes = [asked_for(model, stage) for stage in model.spec.stages]
     found = [(stage_change(model, change), _is_empty(model, change)) for change in changes]

@@ -1,6 +1,4 @@
-"""How this process asks an address: directly, or as the proxies of its environment say. The rule
-is `modelyard.api.proxies`.
-"""
+"""Whether this process reaches an address through a proxy (`modelyard.api.proxies`)."""
 
 import os
 from urllib.parse import urlsplit
@@ -11,13 +9,13 @@ __all__ = ["by_proxy", "never_by_proxy"]
 
 
 def never_by_proxy(url: str) -> bool:
-    """Tell whether an address is this machine's or the cluster's, as this process sees it."""
+    """Tell whether an address belongs to this machine or the cluster, so that no proxy is used."""
     return direct(url, inside="KUBERNETES_SERVICE_HOST" in os.environ)
 
 
 def by_proxy(url: str) -> bool:
-    """Tell whether the environment leads an address through a proxy."""
-    from urllib.request import getproxies, proxy_bypass  # noqa: PLC0415 - 20 ms, which help and completion do without
+    """Tell whether the environment's proxy variables apply to an address."""
+    from urllib.request import getproxies, proxy_bypass  # noqa: PLC0415 - 20 ms, which help and completion do not need
 
     parts, proxies = urlsplit(url), getproxies()
     given = proxies.get(parts.scheme) or proxies.get("all")

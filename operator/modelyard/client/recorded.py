@@ -1,4 +1,4 @@
-"""The whole history of a model, as it is recorded in S3, and whether it is what was written."""
+"""The methods of `client.models` that read the history in S3, and verify that it is unchanged."""
 
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -10,34 +10,31 @@ from modelyard.api import record
 from modelyard.api.history import HistoryEntry, RecordStatus
 from modelyard.api.record import LIMIT, Finding
 from modelyard.api.registered_model import RegisteredModel
-from modelyard.client.artifacts import s3_client, told
 from modelyard.client.errors import Failed
-from modelyard.client.kube import Kube
-from modelyard.client.kube.reach import Reach
-from modelyard.client.people import People
+from modelyard.client.model_methods import ModelMethods
+from modelyard.client.s3 import STREAMS, s3_client, s3_errors
 
 __all__ = ["Recorded", "VerifiedHistory"]
 
 Seen = Callable[[int, int], None]
-_STREAMS = 8
 _AT_ONCE = 64
-"""Objects that are in memory at a time."""
+"""Objects that are read before they are passed on: the most in memory."""
 _MOST = 100_000
-"""Entries of a model that are read at most."""
+"""Entries of one model that are read at most."""
 _WHAT = "Reading a history"
 
 
 @dataclass(frozen=True)
 class VerifiedHistory:
-    """What a verification of a model's record found.
+    """The result of `verify_history`.
 
     Attributes:
         model: `<namespace>/<name>`.
-        entries: How many entries S3 has.
-        head: Number and digest of the newest entry of S3, as `12:sha256:...`; empty: there is none.
-            Kept elsewhere, it shows later whether the record was rewritten.
-        pending: Entries that are in the status alone: S3 did not take them yet.
-        findings: What is wrong, by number of the entry; empty: nothing is.
+        entries: Number of entries in S3.
+        head: Number and digest of the newest entry in S3, as `12:sha256:...`; empty if there is
+            none. Keep it elsewhere to detect later whether the record was rewritten.
+        pending: Number of entries that are only in the status, and not in S3 yet.
+        findings: What is wrong, by number of the entry; empty if nothing is.
 
     """
 
@@ -49,11 +46,11 @@ class VerifiedHistory:
 
     @property
     def ok(self) -> bool:
-        """Whether nothing is wrong."""
+        """Whether the record is complete and unchanged."""
         return not self.findings
 
     def __str__(self) -> str:
-        """Say it in a line, and what is wrong in one each."""
+        """Return the result in one line, followed by one line per finding."""
         if not self.ok:
             lines = [f"entry {each.number}: {each.message}" for each in self.findings]
             return "\n".join([f"The history of {self.model} is not what was recorded:", *lines])
@@ -65,25 +62,23 @@ class VerifiedHistory:
         )
 
 
-class Recorded(People):
-    """What is asked of a model's whole history."""
-
-    def __init__(self, kube: Kube, reach: Reach) -> None:
-        super().__init__(kube)
-        self._reach = reach
+class Recorded(ModelMethods):
+    """Read and verify the history."""
 
     def history(self, name: str, *, seen: Seen | None = None) -> tuple[HistoryEntry, ...]:
-        """Return a model's whole history, oldest first: from S3, and from the status what S3 does
-        not have yet.
+        """Return the whole history of a model, oldest entry first.
+
+        Most entries come from S3; those that are not in S3 yet come from the status.
 
         Args:
             name: The model.
-            seen: Called with (entries read, entries in all).
+            seen: Called with (entries read, entries in total).
 
         Raises:
+            NotFound: There is no such model.
             NotAllowed: The user may not read the Secret modelyard-connection.
-            Failed: More than 100,000 entries, or an object is no entry (`verify_history` says
-                more).
+            Failed: There are more than 100,000 entries, or an object is not an entry
+                (`verify_history` reports which).
             Unreachable: S3 does not answer.
 
         """
@@ -95,7 +90,8 @@ class Recorded(People):
                 raise Failed(
                     model.key,
                     "RecordConflict",
-                    f"the object of entry {number} is no entry: modelyard history verify {name}",
+                    f"the object of entry {number} is not an entry. See: modelyard history verify"
+                    f" {name}",
                 )
             entries.append(entry)
         last = entries[-1].record or 0 if entries else 0
@@ -107,21 +103,22 @@ class Recorded(People):
     def verify_history(
         self, name: str, *, head: str = "", seen: Seen | None = None
     ) -> VerifiedHistory:
-        """Check a model's record in S3: that no entry is missing, altered or reordered.
+        """Check that no entry of a model's history in S3 is missing, changed or reordered.
 
-        The status says which entry is the newest and what its digest is. Whoever can write both the
-        bucket and the status could rewrite the whole chain: `head`, from an Event or a CloudEvent,
-        shows that.
+        The status holds the number and digest of the newest entry. A user who can write both the
+        bucket and the status could rewrite the whole chain; pass a `head` from an Event or a
+        CloudEvent to detect that.
 
         Args:
             name: The model.
             head: A head that was kept elsewhere: `12:sha256:...`.
-            seen: Called with (entries read, entries in all).
+            seen: Called with (entries read, entries in total).
 
         Raises:
-            ValueError: `head` is no head.
+            ValueError: `head` does not have this form.
+            NotFound: There is no such model.
             NotAllowed: The user may not read the Secret modelyard-connection.
-            Failed: More than 100,000 entries.
+            Failed: There are more than 100,000 entries.
             Unreachable: S3 does not answer.
 
         """
@@ -138,13 +135,9 @@ class Recorded(People):
 
         found += record.check(objects(), model.metadata.uid, heads, newest)
         if model.status.record is not None:
-            beyond = (number for number, _ in read if number > known.number)
-            found += [
-                Finding(
-                    each, f"The status ends with {known.number}: the operator did not write it."
-                )
-                for each in beyond
-            ]
+            beyond = [number for number, _ in read if number > known.number]
+            message = f"The status ends with {known.number}: the operator did not write it."
+            found += [Finding(each, message) for each in beyond]
         last = f"{read[-1][0]}:{read[-1][1]}" if read else ""
         return VerifiedHistory(
             model.key,
@@ -175,17 +168,20 @@ class Recorded(People):
 def objects(
     connection: Mapping[str, str], bucket: str, folder: str, seen: Seen | None = None
 ) -> Iterator[tuple[int, bytes]]:
-    """Read the objects of a record in order, each with its number; of one that is too large only so
-    much that it is seen.
+    """Yield the objects of a record in order, as (number, content).
+
+    At most one byte more than `record.LIMIT` is read of each, which is enough to tell that it is
+    too large.
 
     Args:
-        connection: Keys and endpoint, as the Secret has them; the endpoint answers from here.
+        connection: The values of the connection's Secret, with an endpoint that this machine
+            reaches.
         bucket: The namespace's bucket.
-        folder: Where the objects lie, with a slash at the end.
-        seen: Called with (objects read, objects in all).
+        folder: Prefix of the objects' keys, with a slash at the end.
+        seen: Called with (objects read, objects in total).
 
     Raises:
-        Failed: There is no such bucket, or there are more than 100,000 objects.
+        Failed: There is no such bucket, or it has more than 100,000 objects below `folder`.
         NotAllowed: S3 refuses the keys.
         Unreachable: S3 does not answer.
 
@@ -194,12 +190,12 @@ def objects(
         numbers = _listed(s3, bucket, folder)
 
         def get(number: int) -> bytes:
-            with told(f"s3://{bucket}/{folder}{record.name(number)}", _WHAT):
+            with s3_errors(f"s3://{bucket}/{folder}{record.name(number)}", _WHAT):
                 body = s3.get_object(Bucket=bucket, Key=folder + record.name(number))["Body"]
                 with closing(body):
                     return bytes(body.read(LIMIT + 1))
 
-        with ThreadPoolExecutor(_STREAMS, thread_name_prefix="modelyard-history") as pool:
+        with ThreadPoolExecutor(STREAMS, thread_name_prefix="modelyard-history") as pool:
             for start in range(0, len(numbers), _AT_ONCE):
                 batch = numbers[start : start + _AT_ONCE]
                 yield from zip(batch, pool.map(get, batch), strict=True)
@@ -209,7 +205,7 @@ def objects(
 
 def _listed(s3: Any, bucket: str, folder: str) -> list[int]:
     found: list[int] = []
-    with told(f"s3://{bucket}/{folder}", _WHAT):
+    with s3_errors(f"s3://{bucket}/{folder}", _WHAT):
         for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=folder):
             found += [
                 number
@@ -220,7 +216,7 @@ def _listed(s3: Any, bucket: str, folder: str) -> list[int]:
                 raise Failed(
                     f"s3://{bucket}/{folder}",
                     "RecordConflict",
-                    f"more than {_MOST} entries lie there.",
+                    f"it has more than {_MOST} entries.",
                 )
     return sorted(found)
 
@@ -228,9 +224,7 @@ def _listed(s3: Any, bucket: str, folder: str) -> list[int]:
 def _expected(
     known: RecordStatus, kept: tuple[int, str] | None
 ) -> tuple[dict[int, dict[str, str]], int, list[Finding]]:
-    """Return by number which digests entries should have, the newest that S3 should have, and
-    what is wrong already.
-    """
+    """Return the digests that entries should have by number, the newest number, and findings."""
     heads: dict[int, dict[str, str]] = {}
     stored = known.stored.number if known.stored is not None else 0
     if known.stored is not None and known.stored.digest is not None:
@@ -239,28 +233,15 @@ def _expected(
         return heads, stored, []
     number, digest = kept
     if number > known.number:
-        return (
-            heads,
-            stored,
-            [
-                Finding(
-                    number,
-                    "It is missing: the head says that it was written, and the status ends with"
-                    f" {known.number}.",
-                )
-            ],
+        message = (
+            "It is missing: the head says that it was written, and the status ends with"
+            f" {known.number}."
         )
+        return heads, stored, [Finding(number, message)]
     if number == known.number and digest != known.digest:
-        return (
-            heads,
-            stored,
-            [
-                Finding(
-                    number,
-                    f"The status says {known.digest}, and the head says {digest}: the record was"
-                    " rewritten.",
-                )
-            ],
+        message = (
+            f"The status says {known.digest}, and the head says {digest}: the record was rewritten."
         )
+        return heads, stored, [Finding(number, message)]
     heads.setdefault(number, {})["the head"] = digest
     return heads, stored, []

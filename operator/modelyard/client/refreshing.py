@@ -1,6 +1,4 @@
-"""Which stages serve with another runtime than the operator's, and the patch that refreshes
-them. Pure.
-"""
+"""Which stages a refresh would update to the operator's runtime, and its patch. Pure."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -19,26 +17,26 @@ class RuntimeState(StrEnum):
 
     CURRENT = "Current"
     OLDER = "Older"
-    """It can be refreshed."""
+    """A refresh would update it."""
     EMPTY = "Empty"
     """No version is effective."""
     CHANGING = "Changing"
-    """The spec asks for another version than the effective one."""
+    """The spec asks for a version that is not effective yet."""
     OVERRIDDEN = "Overridden"
-    """An override of it has ended: raising `attempt` would go back to the spec's version."""
+    """An override has ended: raising `attempt` would return the stage to the spec's version."""
     UNKNOWN = "Unknown"
     """The operator has recorded neither its own runtime nor the stage's."""
 
 
 @dataclass(frozen=True)
 class Refresh:
-    """One stage.
+    """The runtime of one stage, compared with the operator's.
 
     Attributes:
-        stage: Its name.
-        state: How its runtime compares.
+        stage: Name of the stage.
+        state: The result of the comparison.
         version: The effective version.
-        image: What serves it now.
+        image: The image that serves it.
         to: The operator's image.
 
     """
@@ -51,7 +49,7 @@ class Refresh:
 
     @property
     def words(self) -> str:
-        """The same as text."""
+        """The comparison as text."""
         match self.state:
             case RuntimeState.CURRENT:
                 return f"{self.version} is served with the operator's runtime already, {self.image}"
@@ -79,7 +77,7 @@ class Refresh:
 
 
 def plan(model: RegisteredModel) -> tuple[Refresh, ...]:
-    """Return how each stage of the spec stands, by name."""
+    """Return the comparison of each stage of the spec, sorted by name."""
     return tuple(_stage(model, name) for name in sorted(model.spec.stages))
 
 
@@ -99,8 +97,7 @@ def _stage(model: RegisteredModel, name: str) -> Refresh:
 
 
 def stages_to_refresh(model: RegisteredModel, stage: str | None) -> list[str]:
-    """Return the stages to refresh: the one that is named, or all that are older; none if all are
-    current.
+    """Return the stages to refresh: the named one, or every older one; empty if all are current.
 
     Raises:
         NotFound: The spec has no such stage.
@@ -133,5 +130,5 @@ def _attempt(model: RegisteredModel, name: str) -> int:
 
 
 def changes(written: RegisteredModel, stages: Iterable[str]) -> tuple[Change, ...]:
-    """Return what a refresh has asked for, from the API server's answer to the patch."""
+    """Return the changes to follow, from the API server's answer to the patch."""
     return tuple(asked_for(written, name) for name in stages)

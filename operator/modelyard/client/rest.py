@@ -1,8 +1,4 @@
-"""HTTP with JSON, to a model server and to MLflow's REST API; and what an HTTP status of either
-means.
-
-How an address is reached does not belong here (`kube.reach`), nor what an answer's content means.
-"""
+"""HTTP with JSON, to a model server or MLflow's REST API, and its status codes as errors."""
 
 import base64
 import json
@@ -20,7 +16,7 @@ __all__ = ["Mlflow", "Reply", "ask", "meaning", "mlflow_error"]
 
 @dataclass(frozen=True)
 class Reply:
-    """An answer: status code, headers (lower case), body."""
+    """A response: status code, headers (names in lower case), body."""
 
     code: int
     headers: Mapping[str, str]
@@ -28,7 +24,7 @@ class Reply:
 
     @property
     def said(self) -> str:
-        """What an error says, in whichever form the protocols have for it."""
+        """The text of an error, from the fields that the protocols have for it."""
         try:
             content = json.loads(self.body)
         except ValueError:
@@ -48,23 +44,23 @@ def ask(
     headers: Mapping[str, str] | None = None,
     method: str = "",
 ) -> Reply:
-    """Send one request; a body makes it a POST. Whatever the answer is, it is returned.
+    """Send one request, and return the response, whatever its status code is.
 
     Args:
-        url: Where.
-        body: JSON.
-        who: Whom, for the error: "The model fraud in production".
-        seconds: How long the whole may take.
-        headers: More headers.
-        method: Instead of GET or POST.
+        url: The URL.
+        body: The body, sent as JSON; None sends a GET, else a POST.
+        who: What is asked, for the error: "The model fraud in production".
+        seconds: Timeout of each phase: connecting, sending, waiting for bytes.
+        headers: Additional headers.
+        method: The method, instead of GET or POST.
 
     Raises:
-        Unreachable: No answer.
+        Unreachable: There is no response.
 
     """
-    import httpx  # noqa: PLC0415 - kr8s brings it, and is not loaded before it has to be
+    import httpx  # noqa: PLC0415 - imported on first use (decision 0010)
 
-    # With a transport of its own httpx leaves the environment's proxies alone.
+    # With an explicit transport httpx ignores the environment's proxies.
     transport = httpx.HTTPTransport() if never_by_proxy(url) else None
     try:
         with httpx.Client(timeout=seconds, transport=transport) as client:
@@ -84,9 +80,7 @@ def ask(
 
 
 def meaning(code: int) -> type[ClientError] | None:
-    """Return what an HTTP status of MLflow or of a model server means as an error; None if the
-    request was done.
-    """
+    """Return the error class of an HTTP status of MLflow or a model server; None for a success."""
     if code in {401, 403}:
         return NotAllowed
     if code == 404:
@@ -97,11 +91,11 @@ def meaning(code: int) -> type[ClientError] | None:
 
 
 def mlflow_error(code: int, said: str, doing: str) -> ClientError | None:
-    """Return an HTTP status of MLflow as an error with its text; None if the request was done.
+    """Return an HTTP status of MLflow as an error with its text; None for a success.
 
     Args:
-        code: The status.
-        said: MLflow's own words.
+        code: The HTTP status.
+        said: MLflow's own text.
         doing: What was asked for, as a verb phrase: "log metrics".
 
     """
@@ -112,7 +106,7 @@ def mlflow_error(code: int, said: str, doing: str) -> ClientError | None:
         secret = f"the credentials of the Secret {CONNECTION_SECRET}"
         return NotAllowed(f"MLflow refuses to {doing} ({code}): have {secret} corrected.")
     if kind is NotFound:
-        return NotFound(f"MLflow cannot {doing}, it has no such thing: {said}")
+        return NotFound(f"MLflow cannot {doing}: not found: {said}")
     if kind is Unreachable:
         return Unreachable(f"MLflow cannot {doing} now ({code}): {said}")
     return Refused(f"MLflow refuses to {doing}: {said}")
@@ -120,13 +114,19 @@ def mlflow_error(code: int, said: str, doing: str) -> ClientError | None:
 
 @dataclass(frozen=True)
 class Mlflow:
-    """MLflow's REST API, at an address that answers from here, with a namespace's own credentials.
+    """MLflow's REST API, with a namespace's credentials.
 
-    `get` and `post` ask for `api/2.0/mlflow/<path>`, and raise:
-        NotFound: MLflow has no such thing.
-        NotAllowed: It refuses the credentials of the Secret.
-        Refused: It refuses the request.
-        Unreachable: It does not answer, or cannot now.
+    `get` and `post` send requests to `api/2.0/mlflow/<path>`.
+
+    Attributes:
+        url: MLflow's URL, as this machine reaches it.
+        connection: The values of the connection's Secret.
+
+    Raises:
+        NotFound: MLflow does not have the object.
+        NotAllowed: MLflow refuses the credentials of the Secret.
+        Refused: MLflow refuses the request.
+        Unreachable: MLflow does not answer, or cannot answer now.
 
     """
 
@@ -134,11 +134,11 @@ class Mlflow:
     connection: Mapping[str, str] = field(repr=False)
 
     def get(self, path: str, **query: str) -> dict[str, Any]:
-        """Read something."""
+        """Send a GET request with a query, and return the response."""
         return self._asked(path, f"?{urlencode(query)}", None)
 
     def post(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
-        """Search for something, or change it."""
+        """Send a POST request, which searches or changes, and return the response."""
         return self._asked(path, "", dict(body))
 
     def _asked(self, path: str, query: str, body: dict[str, Any] | None) -> dict[str, Any]:
@@ -149,10 +149,8 @@ class Mlflow:
         return dict(json.loads(reply.body or b"{}"))
 
     def _headers(self) -> dict[str, str]:
-        token, user = (
-            self.connection.get("MLFLOW_TRACKING_TOKEN"),
-            self.connection.get("MLFLOW_TRACKING_USERNAME"),
-        )
+        token = self.connection.get("MLFLOW_TRACKING_TOKEN")
+        user = self.connection.get("MLFLOW_TRACKING_USERNAME")
         if user:
             pair = f"{user}:{self.connection.get('MLFLOW_TRACKING_PASSWORD', '')}"
             return {"Authorization": "Basic " + base64.b64encode(pair.encode()).decode()}

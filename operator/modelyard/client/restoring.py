@@ -1,6 +1,4 @@
-"""Bringing MLflow runs back that were soft-deleted, found by the tags that they carry. What the
-objects say of it does not belong here.
-"""
+"""Restoring soft-deleted MLflow runs, found by modelyard's tags."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -15,16 +13,15 @@ _PAGE = 1000
 
 
 def restored(mlflow: Mlflow, namespace: str, name: str) -> str:
-    """Restore all deleted runs of a TrainingRun, each attempt's, and return the id of the newest.
+    """Restore the deleted runs of all attempts of a TrainingRun, and return the newest one's id.
 
     Args:
         mlflow: The namespace's MLflow.
         namespace: The TrainingRun's namespace.
-        name: Its name. Of several that had it, the last one's runs are restored.
+        name: Its name. If several TrainingRuns had it, the last one's runs are restored.
 
     Raises:
-        NotFound: There is none; the text says whether MLflow has runs of that name that are not
-            deleted.
+        NotFound: There is no deleted run; the text says whether one exists that is not deleted.
 
     """
     wanted = {NAMESPACE_TAG: namespace, NAME_TAG: name}
@@ -34,9 +31,9 @@ def restored(mlflow: Mlflow, namespace: str, name: str) -> str:
         text = f"MLflow has no deleted run of a TrainingRun {namespace}/{name}"
         if kept := _runs(mlflow, experiments, wanted, "ACTIVE_ONLY"):
             raise NotFound(
-                f"{text}: it was not deleted there, and is there as {kept[0]['info']['run_id']}."
+                f"{text}: the run {kept[0]['info']['run_id']} exists and is not deleted."
             )
-        raise NotFound(f"{text}: it was never made, or has been purged.")
+        raise NotFound(f"{text}: it was never created, or has been purged.")
     newest = max(found, key=lambda run: int(run["info"].get("start_time") or 0))
     uid = _tags(newest).get(UID_TAG)
     for run in found:
@@ -46,7 +43,7 @@ def restored(mlflow: Mlflow, namespace: str, name: str) -> str:
 
 
 def _experiments(mlflow: Mlflow, namespace: str) -> list[str]:
-    """The ids of a namespace's experiments, deleted ones included."""
+    """Return the ids of a namespace's experiments, including deleted ones."""
     prefix = experiment_name(namespace, "")
     body = {"filter": f"name LIKE '{prefix}%'", "view_type": "ALL", "max_results": _PAGE}
     return [
@@ -59,12 +56,11 @@ def _experiments(mlflow: Mlflow, namespace: str) -> list[str]:
 def _runs(
     mlflow: Mlflow, experiments: list[str], tags: Mapping[str, str], view: str
 ) -> list[dict[str, Any]]:
-    """The runs with these tags, newest first; `view`: DELETED_ONLY, ACTIVE_ONLY."""
+    """Return the runs with these tags, newest first; `view`: DELETED_ONLY, ACTIVE_ONLY."""
     if not experiments:
         return []
-    terms = " AND ".join(
-        f"tags.`{key}` = '{value}'" for key, value in tags.items()
-    )  # names of Kubernetes hold no quotes
+    # Names in Kubernetes contain no quotes.
+    terms = " AND ".join(f"tags.`{key}` = '{value}'" for key, value in tags.items())
     body = {
         "experiment_ids": experiments,
         "filter": terms,

@@ -1,4 +1,4 @@
-"""Which rejection a retry ends, and the patch that ends it. Pure."""
+"""Retrying a rejected version: the rejection, and the patch that ends it. Pure."""
 
 from typing import Any
 
@@ -11,11 +11,11 @@ __all__ = ["patch", "rejection"]
 
 
 def rejection(model: RegisteredModel, stage: str) -> Rejection:
-    """Return the rejection in force of the version that a stage asks for.
+    """Return the rejection of the version that a stage's spec asks for.
 
     Raises:
         NotFound: The spec has no such stage.
-        Refused: Nothing that the stage asks for is rejected; the text says how it stands.
+        Refused: That version is not rejected; the text says what its state is.
 
     """
     if stage not in model.spec.stages:
@@ -28,7 +28,7 @@ def rejection(model: RegisteredModel, stage: str) -> Rejection:
         return _of_the_newest(model, stage)
     wanted = asked_for(model, stage).version
     status = model.status.stages.get(stage) or StageStatus()
-    subject = f"There is nothing to try again in {stage} of {model.key}"
+    subject = f"There is nothing to retry in {stage} of {model.key}"
     if wanted is None:
         raise Refused(f"{subject}: the spec asks for no version there.")
     if model.status.observed_generation < model.metadata.generation or status.desired != wanted:
@@ -51,7 +51,7 @@ def _of_the_newest(model: RegisteredModel, stage: str) -> Rejection:
     found = newest.rejection(model, stage)
     if found is None:
         raise Refused(
-            f"There is nothing to try again in {stage} of {model.key}: it takes the newest version,"
+            f"There is nothing to retry in {stage} of {model.key}: it takes the newest version,"
             " and has rejected none."
         )
     return found

@@ -1,8 +1,4 @@
-"""The return of the version that a stage displaced last: whether it is asked for anything, and
-whether it is warm. Pure.
-
-Which version that is where none is recorded does not belong here (`cli.views.history`).
-"""
+"""Rolling back to the version that a stage displaced last: gates and freezes, warm pods. Pure."""
 
 from datetime import datetime
 
@@ -12,10 +8,10 @@ __all__ = ["returns", "said", "warm", "warm_until"]
 
 
 def returns(model: RegisteredModel, stage: str, version: str, now: datetime) -> bool:
-    """Tell whether a version is the one that the stage displaced last, byte for byte, and comes
-    back without gates and freezes.
+    """Tell whether a rollback to a version needs no gates and ignores freeze windows.
 
-    With a window (`rollback.window`) it does so inside the window only.
+    That is so if the stage displaced the version last, with the same digest, and if its window
+    (`rollback.window`) has not ended.
     """
     previous = _displaced(model, stage, version)
     return previous is not None and (
@@ -25,9 +21,7 @@ def returns(model: RegisteredModel, stage: str, version: str, now: datetime) -> 
 
 
 def warm_until(model: RegisteredModel, stage: str, now: datetime) -> datetime | None:
-    """Return until when the version that a stage displaced last keeps its pods; None: it has
-    none.
-    """
+    """Return until when the version that a stage displaced last keeps its pods; None: no pods."""
     status = model.status.stages.get(stage) or StageStatus()
     until = status.previous.until_time if status.previous is not None else None
     if until is None or until <= now or status.version is None or not status.desired_replicas:
@@ -36,7 +30,7 @@ def warm_until(model: RegisteredModel, stage: str, now: datetime) -> datetime | 
 
 
 def warm(model: RegisteredModel, stage: str, now: datetime) -> str | None:
-    """Say which version a stage keeps warm, and until when; None: none."""
+    """Say which version a stage keeps warm, and until when; None if there is none."""
     until, status = warm_until(model, stage, now), model.status.stages.get(stage) or StageStatus()
     if until is None or status.previous is None:
         return None
@@ -44,17 +38,17 @@ def warm(model: RegisteredModel, stage: str, now: datetime) -> str | None:
 
 
 def said(model: RegisteredModel, stage: str, version: str, now: datetime) -> str | None:
-    """Say how a version comes back; None: it is not the one that the stage displaced last."""
+    """Say how a rollback to a version proceeds; None: the stage did not displace it last."""
     if _displaced(model, stage, version) is None:
         return None
     if (until := warm_until(model, stage, now)) is not None:
         return (
-            f"{version} is warm until {until:%Y-%m-%d %H:%M} UTC: its pods are there, and it comes"
-            " back at once."
+            f"{version} is warm until {until:%Y-%m-%d %H:%M} UTC: its pods are running, and the"
+            " switch is immediate."
         )
     if not returns(model, stage, version, now):
         return (
-            f"The window of {version} is over (rollback.window): it is promoted like any other"
+            f"The window of {version} has ended (rollback.window): it is promoted like any other"
             " version."
         )
     serving = model.spec.stages[stage].serving

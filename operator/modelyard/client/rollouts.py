@@ -1,8 +1,4 @@
-"""A rollout in steps as people read it: where it stands, in values and in words, and the patch that
-continues one that is paused. Pure.
-
-How one is given up is in `aborting`, how it is drawn in `cli.views.rollouts`.
-"""
+"""A rollout in steps: its state, as values and text, and the patch that resumes it. Pure."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -18,29 +14,29 @@ from modelyard.client.text import lasted
 __all__ = ["USUAL", "Rolling", "longest", "resume", "rolling", "spec_of"]
 
 USUAL = 900.0
-"""Seconds for which a change is followed that waits for nothing but the operator."""
+"""Seconds to wait for a change that depends only on the operator."""
 
 
 @dataclass(frozen=True)
 class Rolling:
-    """A rollout that is under way.
+    """The state of a rollout that is under way.
 
     Attributes:
-        stable: The version that splits its requests.
+        stable: The stable version, whose pods split the requests.
         version: The candidate.
-        weight: Percent of the requests that the candidate gets.
-        applied_by: Stable pods that apply it.
-        of: Stable pods that are ready.
-        number: The step that it is at, from 1.
-        count: How many steps it has, with the last one, of weight 100.
-        step: The step.
-        ends: When its hold is over; None: it is no hold, or its weight is not applied yet.
-        is_paused: It is at a pause that no person has passed.
-        resumes: The value of `resumed` that passes it.
-        answered: Requests that were drawn for the stable version.
-        tried: Those that were drawn for the candidate.
-        said: What the analysis says.
-        verdict: The same in a word; None: there is no analysis.
+        weight: Percent of the requests that go to the candidate.
+        applied_by: Number of stable pods that apply the weight.
+        of: Number of stable pods that are ready.
+        number: Number of the current step, from 1.
+        count: Number of steps, including the last one, of weight 100.
+        step: The current step.
+        ends: When its hold ends; None: it is no hold, or its weight is not applied yet.
+        is_paused: Whether it is at a pause that no user has resumed.
+        resumes: The value of `resumed` that passes the pause.
+        answered: Requests under this weight that went to the stable version.
+        tried: Requests under this weight that went to the candidate.
+        said: Message of the analysis; empty if there is none.
+        verdict: Verdict of the analysis; None if there is none.
 
     """
 
@@ -62,12 +58,12 @@ class Rolling:
 
     @property
     def fraction(self) -> float:
-        """How far it is, 0 to 1."""
+        """How much of the rollout is done, 0 to 1."""
         return (self.number - 1) / self.count
 
     @property
     def is_applied(self) -> bool:
-        """Whether all stable pods apply the weight."""
+        """Whether all stable pods that are ready apply the weight."""
         return self.applied_by >= self.of > 0
 
     @property
@@ -77,13 +73,13 @@ class Rolling:
 
     @property
     def applied(self) -> str:
-        """Who splits so: `applied by 2/2 pods`."""
+        """How many pods apply the weight: `applied by 2/2 pods`."""
         return f"applied by {self.applied_by}/{self.of} pods"
 
     def words(self, now: datetime) -> str:
         """Return the step, and what it waits for: `step 2 of 5: hold 10m, 7m left`."""
         if self.is_paused:
-            return f"{self.at}, waits for a person"
+            return f"{self.at}, waits for a user"
         if self.ends is None:
             return self.at
         return (
@@ -94,7 +90,7 @@ class Rolling:
 
     @property
     def counts(self) -> tuple[tuple[str, str], ...]:
-        """What was counted under this weight, by version; nothing before the first request."""
+        """(version, counts) under this weight; empty before the first request."""
         if not self.answered.requests and not self.tried.requests:
             return ()
         candidate = (
@@ -118,7 +114,7 @@ def _counted(arm: ArmStatus) -> str:
 
 
 def rolling(model: RegisteredModel, stage: str) -> Rolling | None:
-    """Return how the rollout of a stage stands; None: none is under way."""
+    """Return the state of a stage's rollout; None if none is under way."""
     spec, status = model.spec.stages.get(stage), model.status.stages.get(stage)
     if spec is None or spec.rollout is None or not spec.is_canary or status is None:
         return None
@@ -126,9 +122,8 @@ def rolling(model: RegisteredModel, stage: str) -> Rolling | None:
     if state is None or candidate is None or stable is None:
         return None
     steps = spec.rollout.whole
-    index = min(
-        state.index, len(steps) - 1
-    )  # the operator may not have seen that the spec has fewer
+    # The spec may have fewer steps than the operator has observed.
+    index = min(state.index, len(steps) - 1)
     step, is_applied = steps[index], state.applied_by >= state.of > 0
     return Rolling(
         stable=stable,
@@ -150,9 +145,7 @@ def rolling(model: RegisteredModel, stage: str) -> Rolling | None:
 
 
 def longest(model: RegisteredModel, stages: Iterable[str]) -> float:
-    """Return for how many seconds changes of stages are followed if nobody says: `USUAL`, and as
-    long as the holds of one take.
-    """
+    """Return how long to wait for changes of stages by default: `USUAL` plus the longest holds."""
     return USUAL + max((_holds(model, stage).total_seconds() for stage in stages), default=0.0)
 
 
@@ -164,17 +157,17 @@ def _holds(model: RegisteredModel, stage: str) -> timedelta:
 
 
 def resume(model: RegisteredModel, stage: str) -> dict[str, Any]:
-    """Return the merge patch that has a rollout continue, for the object as it was looked at.
+    """Return the merge patch that resumes a rollout.
 
-    Two people who resume at once pass one pause: the second patch is refused, for the object is
-    another by then.
+    It names the resourceVersion that was read. If two users resume at once, the API server refuses
+    the second patch, so that only one pause is passed.
 
     Raises:
         NotFound: The spec has no such stage.
-        Refused: It is not at a pause, or has been resumed already.
+        Refused: The rollout is not at a pause, or has been resumed already.
 
     """
-    spec_of(model, stage)  # which says so where there is none
+    spec_of(model, stage)  # raises NotFound
     found, subject = rolling(model, stage), f"There is nothing to resume in {stage} of {model.key}"
     if found is None:
         raise Refused(f"{subject}: no rollout in steps is under way there.")

@@ -1,7 +1,4 @@
-"""TrainingRuns: started here, submitted to the cluster, listed, deleted, brought back.
-
-What a run that trains here logs does not belong here (`local`).
-"""
+"""`client.runs`: start, submit, list, suspend, delete and restore TrainingRuns."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -10,22 +7,15 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from modelyard.api.training_run import (
-    ModelArtifact,
-    TrainingReason,
-    TrainingRun,
-    TrainingRunSpec,
-    TrainingRunStatus,
-)
-from modelyard.client import filters, text
-from modelyard.client.errors import NotFound
-from modelyard.client.handles import Handle, Listing, changes
-from modelyard.client.kube import Kube, Manifest
+from modelyard.api.training_run import TrainingReason
+from modelyard.client import filters
+from modelyard.client.handles import Listing, changes
+from modelyard.client.kube import Kube
 from modelyard.client.kube.reach import Reach
 from modelyard.client.rest import Mlflow
 from modelyard.client.restoring import restored
+from modelyard.client.run_handle import RunHandle
 from modelyard.client.training import TrainingOptions, created, training_run
-from modelyard.kube.names import UID_LABEL
 
 if TYPE_CHECKING:
     from modelyard.client.local import LocalRun
@@ -33,146 +23,6 @@ if TYPE_CHECKING:
 __all__ = ["RunHandle", "Runs"]
 
 _LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
-_FEW = 3
-"""Metrics that a table shows of each run."""
-_TRAINER = "trainer"
-"""The container of a training pod that trains."""
-
-
-class RunHandle(Handle[TrainingRun]):
-    """A TrainingRun as it was read."""
-
-    RESOURCE = TrainingRun
-
-    @property
-    def spec(self) -> TrainingRunSpec:
-        """What is asked for."""
-        return self.object.spec
-
-    @property
-    def status(self) -> TrainingRunStatus:
-        """What is so."""
-        return self.object.status
-
-    @property
-    def ended(self) -> bool:
-        """It trains no more, well or not."""
-        return self.object.status.completion_time is not None
-
-    @property
-    def metrics(self) -> dict[str, float]:
-        """The newest values of its metrics."""
-        return {each.name: float(each.value) for each in self.object.status.metrics}
-
-    def progress(self) -> float | None:
-        """Return how far it is, 0 to 1; None: nobody knows."""
-        if self.ended:
-            return 1.0
-        return self.object.status.progress.percent / 100 if self.object.status.progress else None
-
-    def row(self) -> dict[str, Any]:
-        """Return its line in a table."""
-        status = self.object.status
-        done = status.progress.percent if status.progress and not self.ended else None
-        return {
-            "namespace": self.namespace,
-            "name": self.name,
-            "experiment": self.object.spec.experiment,
-            "status": self.badge,
-            "done": f"{done}%" if done is not None else None,
-            "metrics": text.metrics(self.metrics.items(), _FEW),
-            "model": f"{status.registered.model} {status.registered.version}"
-            if status.registered
-            else None,
-            "age": self.age,
-        }
-
-    def _omitted(self) -> list[str]:
-        omitted = self.object.status.omitted_parameters
-        return [f"and {omitted} more in MLflow"] if omitted else []
-
-    def fields(self) -> dict[str, Any]:
-        """Return what is to be known of it."""
-        status, spec = self.object.status, self.object.spec
-        return {
-            "experiment": spec.experiment,
-            "trainer": next(iter(self.object.trainer_settings()), None),
-            "parameters": [
-                *(f"{key}={value}" for key, value in self.object.parameters.items()),
-                *self._omitted(),
-            ],
-            "metrics": text.metrics(self.metrics.items()),
-            "model": _model(status.model),
-            "registered": f"{status.registered.model} {status.registered.version}"
-            if status.registered
-            else None,
-            "mlflow": status.mlflow.url if status.mlflow else None,
-            "failure": f"{status.failure.reason}: {status.failure.message}"
-            if status.failure
-            else None,
-            "age": self.age,
-        }
-
-    def logs(self, *, follow: bool = False, tail: int | None = None) -> Iterator[str]:
-        """Go through what its newest pod wrote.
-
-        Args:
-            follow: Go on until the run has ended, over the pods of all attempts to come; wait for
-                the first pod.
-            tail: Only so many of the last lines.
-
-        Raises:
-            NotFound: It has no pod: not yet, or no more (ttlSecondsAfterFinished);
-                `status.failure.log` keeps the last lines of a failure.
-
-        """
-        if not follow:
-            pods = self._pods()
-            if not pods:
-                when = "any more" if self.ended else "yet"
-                raise NotFound(
-                    f"The TrainingRun {self.namespace}/{self.name} has no pod {when}.",
-                    kind="Pod",
-                    namespace=self.namespace,
-                )
-            yield from self._kube.logs(
-                pods[-1]["metadata"]["name"], self.namespace, container=_TRAINER, tail=tail
-            )
-            return
-        read = set[str]()
-        # The object's changes say when to look: it changes when its pod starts, and when it has
-        # ended.
-        for body in self._kube.states("TrainingRun", self.name, self.namespace):
-            for pod in self._pods():
-                if (name := pod["metadata"]["name"]) not in read and _started(pod):
-                    read.add(name)
-                    yield from self._kube.logs(
-                        name, self.namespace, container=_TRAINER, follow=True, tail=tail
-                    )
-            if body is None or RunHandle(self._kube, body).ended:
-                return
-
-    def _pods(self) -> "list[Manifest]":
-        """The pods of all attempts that are still there, oldest first."""
-        pods = self._kube.list("Pod", self.namespace, labels=f"{UID_LABEL}={self.metadata.uid}")
-        return sorted(pods, key=lambda pod: str(pod["metadata"].get("creationTimestamp")))
-
-
-def _model(model: ModelArtifact | None) -> str | None:
-    return (
-        f"{model.flavor} {text.size(model.bytes)} {text.short_digest(model.digest)}"
-        if model
-        else None
-    )
-
-
-def _started(pod: Manifest) -> bool:
-    """Its trainer runs or ran: before that there is nothing to read."""
-    statuses = (pod.get("status") or {}).get("containerStatuses") or []
-    return any(
-        each["name"] == _TRAINER and not (each.get("state") or {}).get("waiting")
-        for each in statuses
-    )
 
 
 class Runs:
@@ -194,33 +44,42 @@ class Runs:
         deletion_policy: str = "Retain",
         seconds: float = 60,
     ) -> "Iterator[LocalRun]":
-        """Record a training that happens here, for the length of a block. It is closed on any exit;
-        `local` says how.
+        """Record a training in this process for the length of a block.
 
             with client.runs.start("fraud", parameters={"max_depth": 6}) as run:
                 model = fit(...)
                 run.log_metrics({"accuracy": 0.94})
                 run.log_model(model, input_example=X.head())
 
-        Makes a TrainingRun of the trainer `external`; the operator makes its MLflow run, to which
-        plain `mlflow.log_...` calls go too inside of the block.
+        This creates a TrainingRun of the trainer `external`, for which the operator creates an
+        MLflow run. Plain `mlflow.log_...` calls inside the block log to that run too. The MLflow
+        run is closed on every exit: FINISHED at the block's end, FAILED on an exception, KILLED
+        on an interrupt or when the process ends. If the process is killed, the operator closes
+        the run after 90 s.
 
         Args:
-            experiment: The Experiment that it belongs to.
+            experiment: The Experiment of the run.
             name: The run's name; `<experiment>-<5 random characters>` if absent.
-            parameters: Hyper-parameters: in the spec, and in MLflow.
-            register: (model, version) that the model is registered as, when the block ends well.
+            parameters: Hyper-parameters, for the spec and for MLflow.
+            register: (model, version) to register the model as, if the block ends without an
+                exception.
             labels: Labels of the TrainingRun.
-            deletion_policy: Retain, or Delete: the MLflow run goes with the object.
-            seconds: How long to wait for the operator to make the MLflow run.
+            deletion_policy: `Retain`, or `Delete` to delete the MLflow run with the object.
+            seconds: How long to wait for the operator to create the MLflow run.
+
+        Yields:
+            The run, with methods that log parameters, metrics, data and models.
 
         Raises:
             Missing: MLflow is not installed.
-            Failed: The operator cannot make the run: its reason.
-            TimedOut: The operator does not make it.
+            Refused: Another MLflow run is active in this process; or the name is taken, or a value
+                is invalid.
+            Failed: The operator cannot create the MLflow run; or, at the block's end, the
+                TrainingRun was deleted or has failed meanwhile. `reason` and `message` say why.
+            TimedOut: The operator has not created the MLflow run.
 
         """
-        from modelyard.client import local  # noqa: PLC0415 - not before it is asked for (decision 0010)
+        from modelyard.client import local  # noqa: PLC0415 - imported on first use (decision 0010)
 
         local.check()
         options = TrainingOptions(
@@ -258,29 +117,28 @@ class Runs:
         spec: Mapping[str, Any] | None = None,
         labels: Mapping[str, str] | None = None,
     ) -> RunHandle:
-        """Train in the cluster. Returns at once; `.wait()` waits, `.logs(follow=True)` reads along.
+        """Train in the cluster. Returns at once: call `.wait()` or `.logs(follow=True)` on the run.
 
         Args:
-            experiment: The Experiment that it belongs to.
+            experiment: The Experiment of the run.
             name: The run's name; `<experiment>-<5 random characters>` if absent.
-            task: classification or regression: the tabular trainer. The default, if neither script
-                nor image is given: classification.
-            script: A Python file of this machine, which goes into a ConfigMap that is deleted with
-                the run; or `<ConfigMap>[/<key>]` of one that exists.
-            image: An image that trains.
-            command: The image's entry point.
-            args: The image's arguments.
+            task: `classification` or `regression`, for the tabular trainer. Without a task, script
+                and image: `classification`.
+            script: A Python file of this machine, which is copied to a ConfigMap that is deleted
+                with the run; or `<ConfigMap>[/<key>]`, a ConfigMap that exists.
+            image: A container image that trains.
+            command: Entry point of the image.
+            args: Arguments of the image.
             parameters: Hyper-parameters.
             dataset: `{"name": ..., "uri": ..., "digest": ..., "target": ...}`.
-            register: (model, version) that the model is registered as.
-            requests: Resources that it is given at least: `{"cpu": "2", "memory": "4Gi"}`.
-            limits: Resources that it gets at most.
-            spec: Further fields of the TrainingRun's spec, as the API has them: `{"backoffLimit":
-                2}`.
+            register: (model, version) to register the model as.
+            requests: Resource requests of the pod: `{"cpu": "2", "memory": "4Gi"}`.
+            limits: Resource limits of the pod.
+            spec: Further fields of the TrainingRun's spec: `{"backoffLimit": 2}`.
             labels: Labels of the TrainingRun, such as Kueue's queue name.
 
         Raises:
-            Refused: It breaks a rule, or the name is taken.
+            Refused: A value is invalid, or the name is taken.
             ValueError: Several of task, script and image are given, or the script is no file.
 
         """
@@ -303,10 +161,10 @@ class Runs:
         return RunHandle(self._kube, created(self._kube, training_run(options)))
 
     def get(self, name: str) -> RunHandle:
-        """Return one.
+        """Return a run.
 
         Raises:
-            NotFound: There is none of that name.
+            NotFound: There is no such run.
 
         """
         return RunHandle(self._kube, self._kube.get("TrainingRun", name))
@@ -320,20 +178,21 @@ class Runs:
         all_namespaces: bool = False,
         labels: str = "",
     ) -> Listing[RunHandle]:
-        """Return the newest runs first.
+        """Return runs, newest first.
 
         Args:
-            max_results: At most so many; None: all.
-            filter: Comparisons, all of which hold: `metrics.accuracy > 0.9 and parameters.max_depth
-                = 6 and reason != Failed`. On the left: name, namespace, experiment, reason,
-                attempt, ready, running, failed, flavor, metrics.<name>, parameters.<name>,
-                labels.<key>. Between: = != > >= < <= ~ (contains). Text with spaces in quotes.
-            experiment: Only of this Experiment.
-            all_namespaces: Of every namespace.
+            max_results: The number of runs to return at most; None for all.
+            filter: Comparisons that must all hold, joined by `and`: `metrics.accuracy > 0.9 and
+                parameters.max_depth = 6 and reason != Failed`. Left side: name, namespace,
+                experiment, reason, attempt, ready, running, failed, flavor, metrics.<name>,
+                parameters.<name>, labels.<key>. Operators: = != > >= < <= ~ (contains). Write text
+                with spaces in quotes.
+            experiment: Only runs of this Experiment.
+            all_namespaces: In every namespace.
             labels: A label selector.
 
         Raises:
-            ValueError: The filter cannot be read; the message shows where.
+            ValueError: The filter has a syntax error; the message shows where.
 
         """
         comparisons = filters.parse(filter)
@@ -345,7 +204,7 @@ class Runs:
             run
             for run in found
             if (not experiment or run.object.spec.experiment == experiment)
-            and filters.matches(comparisons, partial(_looked_up, run))
+            and filters.matches(comparisons, partial(_value_of, run))
         ]
         kept.sort(
             key=lambda run: (run.metadata.creation_timestamp or _LONG_AGO, run.name), reverse=True
@@ -353,24 +212,38 @@ class Runs:
         return Listing(kept[:max_results])
 
     def delete(self, name: str, *, wait: float = 0) -> None:
-        """Delete one; with deletionPolicy Delete its MLflow run is soft-deleted, unless a model
-        version came from it.
+        """Delete a run.
+
+        With deletionPolicy Delete its MLflow run is soft-deleted too, unless a model version was
+        registered from it; `restore` undoes that.
+
+        Args:
+            name: The run.
+            wait: Seconds to wait until it is deleted; 0 returns at once.
+
+        Raises:
+            NotFound: There is no such run.
+            NotAllowed: With deletionPolicy Delete the user needs the verb `purge`.
+            TimedOut: It still exists.
+
         """
         self._kube.delete("TrainingRun", name, wait=wait)
 
     def restore(self, name: str) -> str:
-        """Bring back the MLflow runs of a TrainingRun, which were soft-deleted with it, by
-        retention or by hand; return the newest's id.
+        """Restore the soft-deleted MLflow runs of a TrainingRun, and return the newest one's id.
 
-        What is restored is the record in MLflow: metrics, parameters, artifacts. The TrainingRun
-        itself, once deleted, stays so; of several of that name the last one counts. Where the
-        Experiment's retention took the run, it takes it again at its next look: make
-        `spec.retention` longer first. A run whose Experiment was deleted from MLflow comes back
-        with that: apply it again.
+        This restores the record in MLflow: metrics, parameters, artifacts. It does not create the
+        TrainingRun again. If several TrainingRuns had the name, the last one's runs are restored.
+
+        If the Experiment's retention deleted the run, make `spec.retention` longer first, or the
+        next check deletes it again. If the Experiment was deleted in MLflow, its runs are restored
+        with it: apply the Experiment again.
 
         Raises:
-            NotFound: MLflow has no such run that is deleted, or has purged it.
+            NotFound: MLflow has no deleted run of that name, or has purged it.
             NotAllowed: The user may not read the Secret modelyard-connection.
+            Failed: The namespace has no connection (reason `ConnectionMissing`).
+            Unreachable: MLflow does not answer.
 
         """
         namespace = self._kube.namespace
@@ -380,13 +253,13 @@ class Runs:
         )
 
     def suspend(self, name: str) -> RunHandle:
-        """End its pod; nothing runs until `resume`."""
+        """Stop a run: its pod is deleted, and none is started until `resume`."""
         return RunHandle(
             self._kube, self._kube.patch("TrainingRun", name, {"spec": {"suspend": True}})
         )
 
     def resume(self, name: str) -> RunHandle:
-        """Let it run again, from the start of its attempt."""
+        """Continue a suspended run. Its attempt starts from the beginning."""
         return RunHandle(
             self._kube, self._kube.patch("TrainingRun", name, {"spec": {"suspend": False}})
         )
@@ -394,19 +267,27 @@ class Runs:
     def watch(
         self, name: str = "", *, all_namespaces: bool = False, seconds: float | None = None
     ) -> Iterator[tuple[str, RunHandle]]:
-        """Go through what is there and then what happens: (`Added` | `Modified` | `Deleted`, the
-        object). Ends after `seconds`.
+        """Yield the runs that exist, then each change, as (type, run).
+
+        Args:
+            name: One run; all if absent.
+            all_namespaces: In every namespace.
+            seconds: When to stop; absent: never.
+
+        Yields:
+            The type, `Added`, `Modified` or `Deleted`, and the run.
+
         """
         return changes(RunHandle, self._kube, name, all_namespaces=all_namespaces, seconds=seconds)
 
 
 def _recorded(run: RunHandle) -> RunHandle | None:
-    """It has its MLflow run."""
+    """Return the run if it has its MLflow run."""
     return run if run.object.status.mlflow is not None else None
 
 
-def _looked_up(run: RunHandle, name: str) -> Any:
-    """Return what a name of a filter stands for."""
+def _value_of(run: RunHandle, name: str) -> Any:
+    """Return the value of a name in a filter."""
     status = run.object.status
     head, _, rest = name.partition(".")
     if rest and head in {"metrics", "parameters", "params", "labels"}:
@@ -429,7 +310,7 @@ def _looked_up(run: RunHandle, name: str) -> Any:
     }
     if name not in simple:
         raise ValueError(
-            f"a filter knows no {name}: there are {', '.join(simple)}, metrics.<name>,"
+            f"a filter has no name {name}. Names: {', '.join(simple)}, metrics.<name>,"
             " parameters.<name>, labels.<key>"
         )
     return simple[name]

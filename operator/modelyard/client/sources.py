@@ -1,4 +1,4 @@
-"""Where a version comes from, as text and as the API has it. Pure."""
+"""The source of a version, parsed from text. Pure."""
 
 import re
 from typing import Any
@@ -10,10 +10,10 @@ _TRAINING_RUN = re.compile(r"trainingruns/(?P<name>[a-z0-9.-]+)")
 
 
 def source(text: str) -> dict[str, Any]:
-    """Return the source that a text names.
+    """Return the source as `spec.versions` has it, from `trainingruns/`, `runs:/` or `s3://`.
 
     Raises:
-        ValueError: It is none of the three forms.
+        ValueError: The text has none of these forms.
 
     """
     if found := _TRAINING_RUN.fullmatch(text):
@@ -23,6 +23,6 @@ def source(text: str) -> dict[str, Any]:
     if text.startswith("s3://"):
         return {"uri": text}
     raise ValueError(
-        f"{text} is no source: write trainingruns/<name>, runs:/<run id>[/<path>] or"
+        f"{text} is not a source: write trainingruns/<name>, runs:/<run id>[/<path>] or"
         " s3://<bucket>/<key>"
     )

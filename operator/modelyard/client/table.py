@@ -1,8 +1,6 @@
-"""Tables as kubectl prints them: no frames, two spaces between columns, names never cut; and facts,
-one a line.
+"""Tables as kubectl prints them, and lists of facts, for terminals.
 
-The command line prints them, and so does a handle outside of a notebook. What is in them does not
-belong here.
+Tables have no frames, two spaces between columns, and names that are never cut.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,21 +17,21 @@ __all__ = ["Cell", "facts", "rows_table", "table"]
 Cell = str | Text
 _GAP = 2
 _LAST = 16
-"""Characters that the last column has at least, however long the others are."""
+"""Minimum width of the last column, in characters."""
 _COLOURS: Mapping[Tone, str] = {"good": "green", "busy": "yellow", "bad": "red", "quiet": ""}
 
 
 def table(
     heads: Sequence[str], rows: Sequence[Sequence[Cell]], width: int | None, *, cut: bool = True
 ) -> Text:
-    """Draw rows below their heads.
+    """Draw rows below a line of heads.
 
     Args:
-        heads: One head for each column.
+        heads: One head per column.
         rows: The cells; a Text keeps its colours.
-        width: The screen's, in characters. None: no limit (`-o wide`, another program reads).
-        cut: Whether the last column may be cut to fit. The others never are: a name that is cut is
-            useless.
+        width: Width of the screen in characters; None: no limit (`-o wide`, or no terminal).
+        cut: Whether the last column may be cut to fit. Other columns are never cut, since they
+            hold names.
 
     """
     body = [[_text(cell) for cell in row] for row in rows]
@@ -61,10 +59,10 @@ def rows_table(rows: Sequence[Row], empty: str) -> Text:
     )
 
 
-def facts(told: Sequence[tuple[str, Cell]]) -> Text:
-    """Draw facts by their names, one a line, however long: addresses are there to be copied."""
-    longest = max(len(name) for name, _ in told)
-    lines = [Text.assemble((f"{name.ljust(longest)}  ", "dim"), cell) for name, cell in told]
+def facts(rows: Sequence[tuple[str, Cell]]) -> Text:
+    """Draw (name, value) pairs, one per line; lines are not cut, so that URLs can be copied."""
+    longest = max(len(name) for name, _ in rows)
+    lines = [Text.assemble((f"{name.ljust(longest)}  ", "dim"), cell) for name, cell in rows]
     return Text("\n", no_wrap=True, overflow="ignore").join(lines)
 
 

@@ -1,7 +1,4 @@
-"""Values as text, alike in the command line and in a notebook: ages, sizes, numbers, digests.
-
-Nothing here draws: tables are in `table`, what a notebook shows in `display`.
-"""
+"""Values as text, for the command line and notebooks: ages, sizes, numbers, digests."""
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
@@ -31,7 +28,7 @@ _LOOSE = " .,"
 
 
 def lasted(span: timedelta) -> str:
-    """Return a duration in the largest unit that is precise enough: 8s, 12m, 3h, 4d."""
+    """Return a duration in one unit: seconds below 2 min, minutes below 2 h, hours below 2 d."""
     seconds = max(0, int(span.total_seconds()))
     for unit, length, until in (("s", 1, 120), ("m", 60, 120 * 60), ("h", 3600, 48 * 3600)):
         if seconds < until:
@@ -45,17 +42,17 @@ def age(then: datetime | None, now: datetime) -> str:
 
 
 def ago(then: datetime | None, now: datetime) -> str:
-    """Return when something was, `3h ago`; empty if that is unknown."""
+    """Return how long ago something was, `3h ago`; empty if that is unknown."""
     return f"{age(then, now)} ago" if then else ""
 
 
 def size(count: int | None) -> str:
-    """Return a number of bytes, `1.2 MB`; a dash if it is unknown."""
+    """Return a number of bytes in a decimal unit, `1.2 MB`; a dash if it is unknown."""
     return UNKNOWN if count is None else decimal(count)
 
 
 def number(value: float | str) -> str:
-    """Return a metric's value as MLflow's page shows it, with six digits at most."""
+    """Return a metric's value with at most six significant digits, as MLflow's page shows it."""
     try:
         return f"{float(value):.6g}"
     except ValueError:
@@ -68,9 +65,7 @@ def as_text(value: Any) -> str:
 
 
 def metrics(values: Iterable[tuple[str, float | str]], limit: int | None = None) -> str:
-    """Return metrics in one line, `accuracy 0.941, auc 0.98`; an ellipsis if there are more than
-    `limit`.
-    """
+    """Return metrics as `accuracy 0.941, auc 0.98`; an ellipsis stands for those after `limit`."""
     every = [f"{name} {number(value)}" for name, value in values]
     more = ["…"] if limit is not None and len(every) > limit else []
     return ", ".join([*every[:limit], *more])
@@ -82,21 +77,19 @@ def short_digest(digest: str | None) -> str:
 
 
 def short_image(image: str) -> str:
-    """Return an image's name without its registry, and its digest in short: `runtime:1.2.3`."""
+    """Return an image without its registry, and with a short digest: `runtime:1.2.3`."""
     name, _, digest = image.rpartition("/")[2].partition("@")
     return f"{name}@{short_digest(digest)}" if digest else name
 
 
 def clip(text: str, width: int) -> str:
-    """Return the beginning of a text on one line; an ellipsis says that there was more."""
+    """Return a text on one line, cut to `width` characters with an ellipsis."""
     line = " ".join(text.split())
     return line if len(line) <= width else f"{line[: max(0, width - 1)].rstrip()}…"
 
 
 def squeezed(text: str, width: int) -> str:
-    """Return both ends of a text on one line, for signatures and addresses; an ellipsis stands
-    for the middle.
-    """
+    """Return both ends of a text on one line, with an ellipsis between; for addresses."""
     line = " ".join(text.split())
     if len(line) <= width:
         return line

@@ -1,7 +1,6 @@
-"""MLflow's own client, pointed at a namespace's MLflow and S3 for the length of a block.
+"""MLflow's own client, connected to a namespace's MLflow and S3 for the length of a block.
 
-It takes its credentials from the environment, so the whole process has them meanwhile. What is
-logged does not belong here (`local`).
+It reads its credentials from environment variables, so the whole process has them during the block.
 """
 
 import os
@@ -10,40 +9,46 @@ from contextlib import contextmanager
 from typing import Any
 
 from modelyard.api.proxies import without_proxy
+from modelyard.client.errors import Unreachable
 from modelyard.client.kube import Kube
 from modelyard.client.kube.reach import Reach
 from modelyard.client.packages import need
+from modelyard.client.rest import mlflow_error
 
-__all__ = ["connected"]
+__all__ = ["connected", "mlflow_errors"]
 
-_TOLD = (
+_CREDENTIALS = (
     "MLFLOW_TRACKING_USERNAME",
     "MLFLOW_TRACKING_PASSWORD",
     "MLFLOW_TRACKING_TOKEN",
     "AWS_ACCESS_KEY_ID",
     "AWS_SECRET_ACCESS_KEY",
 )
-_TOLD_IF_THERE = ("AWS_SESSION_TOKEN", "AWS_DEFAULT_REGION")
+"""Variables that are set, and unset if the connection does not have them."""
+_OPTIONAL = ("AWS_SESSION_TOKEN", "AWS_DEFAULT_REGION")
+"""Variables that are set only if the connection has them."""
 
 
 @contextmanager
 def connected(kube: Kube, reach: Reach, what: str) -> Iterator[Any]:
-    """Point MLflow's own client at the namespace's MLflow and S3 for the length of a block, by the
-    process's environment; yield it.
+    """Point the module `mlflow` at a namespace's MLflow and S3 for the length of a block.
 
     Args:
-        kube: The namespace.
-        reach: Ways there.
-        what: Who needs MLflow, for the error.
+        kube: The client, with its namespace.
+        reach: Makes the addresses reachable from this machine.
+        what: What needs MLflow, for the error: "A run that trains here".
+
+    Yields:
+        The module `mlflow`.
 
     """
     mlflow = need("mlflow", what)
     connection = reach.connection(kube.namespace)
     address = reach.url(connection["MLFLOW_TRACKING_URI"])
-    environment = {key: connection.get(key) for key in _TOLD} | {
-        key: connection[key] for key in _TOLD_IF_THERE if connection.get(key)
+    environment = {key: connection.get(key) for key in _CREDENTIALS} | {
+        key: connection[key] for key in _OPTIONAL if connection.get(key)
     }
-    # MLflow would print where to look at a run: an address that is gone with this block.
+    # MLflow prints the URL of a run; a port-forward's is not valid after the block.
     environment |= (
         {"MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true"}
         if address != connection["MLFLOW_TRACKING_URI"]
@@ -60,7 +65,7 @@ def connected(kube: Kube, reach: Reach, what: str) -> Iterator[Any]:
 
 @contextmanager
 def _environment(values: Mapping[str, str | None]) -> Iterator[None]:
-    """Set variables of the process, and put them back: MLflow reads its credentials from there."""
+    """Set environment variables for the length of a block; None unsets one."""
     before = {key: os.environ.get(key) for key in values}
     _set(values)
     try:
@@ -79,10 +84,28 @@ def _set(values: Mapping[str, str | None]) -> None:
 
 @contextmanager
 def _tracking(mlflow: Any, address: str) -> Iterator[None]:
-    """Point MLflow at an address, and back."""
+    """Set MLflow's tracking URI for the length of a block."""
     before = mlflow.get_tracking_uri()
     mlflow.set_tracking_uri(address)
     try:
         yield
     finally:
         mlflow.set_tracking_uri(before)
+
+
+@contextmanager
+def mlflow_errors(doing: str) -> Iterator[None]:
+    """Raise MLflow's errors as ClientErrors.
+
+    Args:
+        doing: What is done, for the message: "log metrics".
+
+    """
+    exceptions = need("mlflow.exceptions", "A run that trains here")
+    try:
+        yield
+    except exceptions.MlflowException as error:
+        code, said = error.get_http_status_code(), " ".join(str(error).split())[:600]
+        raise mlflow_error(code, said, doing) or Unreachable(
+            f"MLflow cannot {doing}: {said}"
+        ) from error

@@ -1,10 +1,7 @@
-"""A TrainingRun from options, the same for `client.runs.submit`, `client.runs.start` and `modelyard
-train`.
+"""A TrainingRun from options, for `client.runs.submit`, `client.runs.start` and `modelyard train`.
 
-    body = training_run(TrainingOptions(experiment="fraud", task="regression"))
-    created(kube, body)
-
-How a command line or a file is read does not belong here, nor what a run does (`runs`).
+training = training_run(TrainingOptions(experiment="fraud", task="regression"))
+created(kube, training)
 """
 
 import secrets
@@ -22,35 +19,35 @@ __all__ = ["Training", "TrainingOptions", "created", "training_run"]
 
 _API_VERSION = f"{GROUP}/{VERSION}"
 _SUFFIX = "bcdfghjklmnpqrstvwxz2456789"
-"""Characters that cannot be mistaken for each other, as Kubernetes' own generated names have
-them.
-"""
+"""Characters that are not confused with each other, as in names that Kubernetes generates."""
 _SUFFIX_LENGTH = 5
 _LONGEST_NAME = 50
-"""Characters that a TrainingRun's name may have."""
+"""Characters in the name of a TrainingRun at most."""
 
 
 @dataclass(frozen=True)
 class TrainingOptions:
-    """What a TrainingRun is made from. What is absent is left to a manifest that is changed, or to
-    the API's defaults.
+    """Options of a TrainingRun.
+
+    An absent option keeps the value of the manifest that is changed, or the API's default.
 
     Attributes:
-        experiment: The Experiment that it belongs to.
-        name: Its name; generated from the experiment's if absent.
-        task: classification or regression: the tabular trainer.
+        experiment: The Experiment of the run.
+        name: Its name; generated from the experiment's name if absent.
+        task: `classification` or `regression`, for the tabular trainer.
         script: A Python file of this machine, or `<ConfigMap>[/<key>]`.
-        image: An image that trains.
-        command: The image's entry point.
-        args: The image's arguments.
-        external: It is trained by whoever makes it, and only recorded.
-        parameters: Hyper-parameters, added to those of a manifest one by one.
-        dataset: `name`, `uri`, `digest`, `target`. Without a name it changes a manifest's dataset.
-        register: (model, version) that the model is registered as.
-        requests: Resources that it is given at least.
-        limits: Resources that it gets at most.
-        spec: Further fields of the spec, as the API has them.
-        labels: Labels.
+        image: A container image that trains.
+        command: Entry point of the image.
+        args: Arguments of the image.
+        external: Whether the client trains, so that the cluster only records the run.
+        parameters: Hyper-parameters, merged into those of the manifest.
+        dataset: `name`, `uri`, `digest`, `target`. Without a name it changes the manifest's
+            dataset.
+        register: (model, version) to register the model as.
+        requests: Resource requests of the pod.
+        limits: Resource limits of the pod.
+        spec: Further fields of the spec.
+        labels: Labels of the TrainingRun.
 
     """
 
@@ -77,8 +74,7 @@ class Training:
 
     Attributes:
         manifest: The TrainingRun.
-        files: Contents of the ConfigMap that its script is read from, if that has to be created
-            too.
+        files: Contents of its script's ConfigMap, by file name; empty if none has to be created.
 
     """
 
@@ -87,12 +83,11 @@ class Training:
 
 
 def training_run(options: TrainingOptions, manifest: Manifest | None = None) -> Training:
-    """Return the TrainingRun that the options ask for. Reads the script, if that is a file of this
-    machine.
+    """Return the TrainingRun that the options ask for. Reads the script if it is a local file.
 
     Args:
         options: The options.
-        manifest: A TrainingRun that the options change, instead of a new one.
+        manifest: A TrainingRun for the options to change; absent: a new one.
 
     Raises:
         ValueError: The options contradict each other, or the script is neither a file nor a
@@ -124,13 +119,13 @@ def training_run(options: TrainingOptions, manifest: Manifest | None = None) -> 
 
 
 def created(kube: Kube, training: Training, *, dry_run: bool = False) -> Manifest:
-    """Create a TrainingRun, and the ConfigMap with its script, which is deleted with it. Return the
-    TrainingRun.
+    """Create a TrainingRun and its script's ConfigMap, and return the TrainingRun.
 
-    The ConfigMap is created before the run, so that no pod waits for it.
+    The ConfigMap is created first, so that no pod waits for it, and is owned by the TrainingRun, so
+    that Kubernetes deletes it with the run.
 
     Raises:
-        Refused: The TrainingRun breaks a rule, or a name is taken.
+        Refused: A value is invalid, or a name is taken.
 
     """
     if dry_run or not training.files:
@@ -188,9 +183,7 @@ def _trainer(options: TrainingOptions, script: dict[str, str]) -> dict[str, Any]
 
 
 def _script(script: str | Path | None) -> tuple[dict[str, str], dict[str, str]]:
-    """Return the script as the trainer names it, and the contents of its ConfigMap if that is to
-    be created.
-    """
+    """Return `spec.trainer.script`, and the contents of its ConfigMap if one has to be created."""
     if script is None:
         return {}, {}
     path = Path(script)
@@ -208,24 +201,22 @@ def _script(script: str | Path | None) -> tuple[dict[str, str], dict[str, str]]:
     return {"configMap": config_map, **({"key": key} if key else {})}, {}
 
 
-def _dataset(said: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
-    if not said.get("name") and not given:
-        raise ValueError(f"{', '.join(said)}: name the dataset that this is said of")
-    return dict(said) if said.get("name") else {**given, **said}
+def _dataset(option: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    if not option.get("name") and not given:
+        raise ValueError(f"{', '.join(option)}: name the dataset that this belongs to")
+    return dict(option) if option.get("name") else {**given, **option}
 
 
 def _resources(options: TrainingOptions, given: Mapping[str, Any]) -> dict[str, Any]:
-    said = {"requests": options.requests, "limits": options.limits}
-    return {
-        **given,
-        **{key: {**(given.get(key) or {}), **values} for key, values in said.items() if values},
-    }
+    named = {"requests": options.requests, "limits": options.limits}
+    changed = {key: {**(given.get(key) or {}), **values} for key, values in named.items() if values}
+    return {**given, **changed}
 
 
 def _metadata(
     options: TrainingOptions, given: Mapping[str, Any], experiment: str, *, fixed: bool
 ) -> dict[str, Any]:
-    """Name the run. `fixed`: its name has to be known before it is created."""
+    """Return the run's metadata. `fixed`: its name must be known before it is created."""
     metadata = dict(given)
     if options.labels:
         metadata["labels"] = {**(given.get("labels") or {}), **options.labels}

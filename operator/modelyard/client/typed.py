@@ -1,10 +1,9 @@
-"""The types of a model's inputs, as its server declares them, given to a table whose own do not say
-enough. Pure.
+"""Converting a table to the input types that a model's server declares. Pure.
 
-    typed(table, inputs(reply))
+    typed(table, inputs(metadata))
 
-CSV has only texts, a column without a value has no type, and rows without names have no columns.
-Asking the server does not belong here, nor what a request looks like (`predict`).
+It is needed if the values alone do not give the types: a CSV file has only texts, a column without
+values has no type, and rows of mixed types without names do not say which column is which.
 """
 
 import json
@@ -29,8 +28,13 @@ _SHOWN = 60
 
 @dataclass(frozen=True)
 class Input:
-    """An input of a model: its name, V2's name of its type, and whether it is a column of a
-    table.
+    """An input of a model.
+
+    Attributes:
+        name: Its name.
+        datatype: Its V2 datatype, such as `FP64`.
+        column: Whether it is a column of a table, of shape (rows,).
+
     """
 
     name: str
@@ -39,9 +43,7 @@ class Input:
 
 
 def inputs(metadata: bytes) -> tuple[Input, ...]:
-    """Read the inputs from a V2 server's metadata of a model; none if the model has no
-    signature.
-    """
+    """Return the inputs in a V2 server's metadata of a model; empty if it has no signature."""
     try:
         found = json.loads(metadata).get("inputs") or ()
         return tuple(
@@ -52,7 +54,7 @@ def inputs(metadata: bytes) -> tuple[Input, ...]:
 
 
 def unclear(given: Table) -> bool:
-    """Tell whether the values alone leave open what the model takes."""
+    """Tell whether the values alone do not give the types of the columns."""
     if given.written:
         return True
     if given.names:
@@ -63,19 +65,18 @@ def unclear(given: Table) -> bool:
 
 
 def typed(given: Table, declared: Sequence[Input]) -> Table:
-    """Return the table with the types that the model declares; a column it does not declare keeps
-    its own.
+    """Return the table with the types that the model declares.
 
-    Of a model without a signature, a written column is numbers if every value of it is one that
-    loses nothing as a number: `01234` stays a text.
+    A column that the model does not declare keeps its type. Without a signature, a column of a CSV
+    file becomes numbers if no value loses anything by that: `01234` stays a text.
 
     Args:
         given: The table.
         declared: The model's inputs.
 
     Raises:
-        ValueError: A written value is not of the declared type; it names column, row (from 1) and
-            value.
+        ValueError: A value of a CSV file does not have the declared type. The text names its
+            column, its row (from 1) and the value.
 
     """
     names, width = given.names, len(given.rows[0]) if given.rows else 0
@@ -91,7 +92,7 @@ def typed(given: Table, declared: Sequence[Input]) -> Table:
 
 
 def _column(name: str, values: Sequence[Any], datatype: str | None) -> list[Any]:
-    """Return the values of a written column."""
+    """Return the values of a column of texts, converted to a datatype."""
     texts = [None if value is None or value.strip() in MISSING_TEXTS else value for value in values]
     if datatype is None:
         there = [text.strip() for text in texts if text is not None]
@@ -124,9 +125,7 @@ def _boolean(text: str) -> bool | None:
 
 
 def _number(datatype: str) -> Callable[[str], int | float | None]:
-    """Return what reads a number. A fraction for a whole number is one too: the server refuses
-    it, with its words.
-    """
+    """Return a parser of numbers. A fraction is accepted for an integer: the server refuses it."""
 
     def read(text: str) -> int | float | None:
         if "INT" in datatype and _INTEGER.fullmatch(text):

@@ -1,6 +1,4 @@
-"""What the verification of a stage says, how it is asked for, and where one that was asked for
-stands. Pure.
-"""
+"""Verifying the effective version of a stage: the patch, the progress and the result. Pure."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -21,10 +19,9 @@ class Verify:
 
     Attributes:
         stage: The stage.
-        version: The version that was effective then.
-        attempt: What `reverify.attempt` was raised to.
-        generation: The generation of the spec that asks for it; the API server gives it with its
-            answer.
+        version: The version that was effective at that time.
+        attempt: The value that `reverify.attempt` was raised to.
+        generation: The generation of the spec that asks for it, from the API server's answer.
 
     """
 
@@ -36,11 +33,11 @@ class Verify:
 
 @dataclass(frozen=True)
 class Said:
-    """What the verification of a stage says, for people.
+    """The verification of a stage for displays.
 
     Attributes:
-        words: `verified 3h ago`.
-        tone: As a display draws it.
+        words: The text, such as `verified 3h ago`.
+        tone: The tone of the badge.
 
     """
 
@@ -49,12 +46,11 @@ class Said:
 
 
 def patch(model: RegisteredModel, stage: str) -> tuple[Verify, dict[str, Any]]:
-    """Return what is asked for, and the merge patch that asks: it raises `reverify.attempt` of a
-    stage.
+    """Return a verification and its merge patch, which raises `reverify.attempt` of the stage.
 
     Raises:
         NotFound: The spec has no such stage.
-        Refused: Nothing is effective there.
+        Refused: No version is effective there.
 
     """
     if stage not in model.spec.stages:
@@ -63,10 +59,8 @@ def patch(model: RegisteredModel, stage: str) -> tuple[Verify, dict[str, Any]]:
             f" {', '.join(model.spec.stages) or 'none'}."
         )
         raise NotFound(text, name=stage, namespace=model.metadata.namespace)
-    status, asked = (
-        model.status.stages.get(stage) or StageStatus(),
-        model.spec.stages[stage].reverify,
-    )
+    status = model.status.stages.get(stage) or StageStatus()
+    asked = model.spec.stages[stage].reverify
     if status.version is None:
         raise Refused(
             f"There is nothing to verify in {stage} of {model.key}: no version is effective there."
@@ -79,13 +73,12 @@ def patch(model: RegisteredModel, stage: str) -> tuple[Verify, dict[str, Any]]:
 
 
 def standing(model: RegisteredModel, asked: Verify) -> Progress:
-    """Return where a verification stands: Done when every gate passes, Failed when one fails or
-    none can be asked.
+    """Return where a verification stands.
+
+    It is done when every gate passes; it fails when one fails, or when none can be asked.
     """
-    spec, status = (
-        model.spec.stages.get(asked.stage),
-        model.status.stages.get(asked.stage) or StageStatus(),
-    )
+    spec = model.spec.stages.get(asked.stage)
+    status = model.status.stages.get(asked.stage) or StageStatus()
     if model.metadata.generation < asked.generation:  # a read that is older than the write
         return Progress(State.UNSEEN, _UNSEEN)
     if spec is None or spec.reverify is None or spec.reverify.attempt < asked.attempt:
@@ -118,7 +111,7 @@ def _not_begun(model: RegisteredModel, status: StageStatus) -> Progress:
         until = f"{status.override.until_time:%Y-%m-%d %H:%M} UTC"
         return Progress(
             State.UNDER_WAY,
-            f"an override decides until {until} at the latest; it is asked after that",
+            f"an override is in force until {until} at the latest; the gates are asked after that",
         )
     if stalled is not None and stalled.status == "True":
         return Progress(State.UNDER_WAY, stalled.message)
@@ -126,9 +119,7 @@ def _not_begun(model: RegisteredModel, status: StageStatus) -> Progress:
 
 
 def said_of(model: RegisteredModel, stage: str, now: datetime) -> Said | None:
-    """Return what the verification of a stage says; None where the spec does not ask, or nothing
-    is effective.
-    """
+    """Return a stage's verification as text; None without `reverify` or an effective version."""
     spec, status = model.spec.stages.get(stage), model.status.stages.get(stage) or StageStatus()
     if spec is None or spec.reverify is None or status.version is None:
         return None

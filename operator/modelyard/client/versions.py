@@ -1,6 +1,4 @@
-"""A RegisteredModel and its versions, as they were read. What is done with them does not belong
-here (`models`).
-"""
+"""`ModelHandle` and `ModelVersion`: a RegisteredModel and its versions, as they were read."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -39,7 +37,7 @@ class ModelVersion:
 
     Attributes:
         model: The RegisteredModel that it belongs to.
-        status: What the operator says of it.
+        status: The version's status: digest, artifacts, number in MLflow, what blocks it.
 
     """
 
@@ -49,22 +47,22 @@ class ModelVersion:
 
     @property
     def name(self) -> str:
-        """Its name in the spec, such as v3."""
+        """Name of the version in the spec, such as v3."""
         return self.status.name
 
     @property
     def registered(self) -> bool:
-        """MLflow has it."""
+        """Whether the version is registered in MLflow."""
         return self.status.mlflow_version is not None
 
     @property
     def blocked(self) -> str | None:
-        """Why it is not registered or must not be served; None if nothing is wrong."""
+        """Why the version is not registered or not served, as `reason: message`; else None."""
         found = self.status.blocked
         return f"{found.reason}: {found.message}" if found else None
 
     def row(self) -> dict[str, Any]:
-        """Return its line in a table."""
+        """Return the row of this version in a table."""
         status = self.status
         return {
             "version": self.name,
@@ -105,18 +103,18 @@ class Versions(Listing[ModelVersion]):
 
 
 class ModelHandle(Handle[RegisteredModel]):
-    """A RegisteredModel as it was read."""
+    """A RegisteredModel as it was read. See `Handle` for what all kinds of objects have."""
 
     RESOURCE = RegisteredModel
 
     @property
     def spec(self) -> RegisteredModelSpec:
-        """What is asked for."""
+        """The spec: what is asked for."""
         return self.object.spec
 
     @property
     def status(self) -> RegisteredModelStatus:
-        """What is so."""
+        """The status: what the operator has observed."""
         return self.object.status
 
     def versions(self) -> Versions:
@@ -127,11 +125,11 @@ class ModelHandle(Handle[RegisteredModel]):
         """Return one version.
 
         Args:
-            which: Its name; a stage, for the version that holds it; or latest, for the one that was
-                registered last.
+            which: The version's name; a stage, for its effective version; or `latest`, for the
+                version that was registered last.
 
         Raises:
-            NotFound: There is none; the message lists those that are there.
+            NotFound: There is no such version; the message lists the versions and stages.
 
         """
         there = {each.name: each for each in self.versions()}
@@ -142,9 +140,7 @@ class ModelHandle(Handle[RegisteredModel]):
             found = there.get(which) or there.get(stage.version or "" if stage else "")
         if found is None:
             what = (
-                f"no version is registered of {self.namespace}/{self.name}"
-                if which == _LATEST
-                else f"no version {which}, and no stage of it"
+                "no version is registered" if which == _LATEST else f"no version or stage {which}"
             )
             known = (
                 f" Versions: {', '.join(there) or 'none'}; stages:"
@@ -158,7 +154,7 @@ class ModelHandle(Handle[RegisteredModel]):
         return found
 
     def stages(self) -> dict[str, str | None]:
-        """Return which version holds each stage now."""
+        """Return the effective version of each stage, None for an empty one."""
         names = dict.fromkeys((*self.object.spec.stages, *self.object.status.stages))
         return {
             name: stage.version if (stage := self.object.status.stages.get(name)) else None
@@ -166,7 +162,7 @@ class ModelHandle(Handle[RegisteredModel]):
         }
 
     def row(self) -> dict[str, Any]:
-        """Return its line in a table."""
+        """Return the row of this model in a table."""
         return {
             "namespace": self.namespace,
             "name": self.name,
@@ -177,7 +173,7 @@ class ModelHandle(Handle[RegisteredModel]):
         }
 
     def fields(self) -> dict[str, Any]:
-        """Return what is to be known of it."""
+        """Return the fields that a notebook shows, by title."""
         status = self.object.status
         urls = [f"{name}: {stage.url}" for name, stage in status.stages.items() if stage.url]
         history = [
@@ -193,38 +189,13 @@ class ModelHandle(Handle[RegisteredModel]):
             "mlflow": status.url,
         }
         for stage in sorted(self.object.spec.stages):
-            steps = progress.moving_steps(self.object, stage)
-            blocker = progress.stage_blocker(self.object, stage)
-            if steps:
-                found[f"steps of {stage}"] = [
-                    display.Badge(step_text(step), _STEP_TONES[step.state]) for step in steps
-                ]
-            if (rolling := rollouts.rolling(self.object, stage)) is not None:
-                found[f"rollout of {stage}"] = _rollout(rolling, datetime.now(UTC))
-            if (said := gates.gates_of(self.object, stage)) is not None:
-                found[f"gates of {stage}"] = [
-                    display.Badge(said.summary),
-                    *(_gate_badge(said, each) for each in said.said),
-                ]
-            if planned := [
-                f"{row.step}: {row.does}" for row in self.object.status.plan if row.stage == stage
-            ]:
-                found[f"plan of {stage}"] = planned
-            if (
-                overridden := overriding.standing(self.object, stage, datetime.now(UTC))
-            ) is not None:
-                found[f"override of {stage}"] = overridden
-            if (kept := returning.warm(self.object, stage, datetime.now(UTC))) is not None:
-                found[f"rollback of {stage}"] = kept
-            if (again := verifying.said_of(self.object, stage, datetime.now(UTC))) is not None:
-                found[f"verification of {stage}"] = display.Badge(again.words, again.tone)
-            if blocker is not None:
-                found[f"{stage} is blocked"] = f"{blocker.reason}: {blocker.message}"
+            found |= _stage_fields(self.object, stage, datetime.now(UTC))
         return found
 
     def progress(self) -> float | None:
-        """Return how far the change is that is behind the others, 0 to 1; None: there is no
-        stage.
+        """Return how much of the slowest stage's change is done, 0 to 1.
+
+        None if no stage has a version or asks for one.
         """
         return progress.model_fraction(self.object)
 
@@ -245,20 +216,45 @@ class ModelHandle(Handle[RegisteredModel]):
         return [one(name, version) for name, version in self.stages().items()]
 
 
+def _stage_fields(model: RegisteredModel, stage: str, now: datetime) -> dict[str, Any]:
+    """Return what a notebook shows of a stage, by title."""
+    found: dict[str, Any] = {}
+    if steps := progress.moving_steps(model, stage):
+        found[f"steps of {stage}"] = [
+            display.Badge(step_text(step), _STEP_TONES[step.state]) for step in steps
+        ]
+    if (rolling := rollouts.rolling(model, stage)) is not None:
+        found[f"rollout of {stage}"] = _rollout(rolling, now)
+    if (said := gates.gates_of(model, stage)) is not None:
+        found[f"gates of {stage}"] = [
+            display.Badge(said.summary),
+            *(_gate_badge(said, each) for each in said.said),
+        ]
+    if planned := [f"{row.step}: {row.does}" for row in model.status.plan if row.stage == stage]:
+        found[f"plan of {stage}"] = planned
+    if (overridden := overriding.standing(model, stage, now)) is not None:
+        found[f"override of {stage}"] = overridden
+    if (kept := returning.warm(model, stage, now)) is not None:
+        found[f"rollback of {stage}"] = kept
+    if (again := verifying.said_of(model, stage, now)) is not None:
+        found[f"verification of {stage}"] = display.Badge(again.words, again.tone)
+    if (blocker := progress.stage_blocker(model, stage)) is not None:
+        found[f"{stage} is blocked"] = f"{blocker.reason}: {blocker.message}"
+    return found
+
+
 def step_text(step: StepStatus) -> str:
-    """Return a step in a few words: `start: 1 of 2 pods are ready`."""
+    """Return a step and its detail, else its state: `start: 1 of 2 pods are ready`."""
     return f"{step.name}: {step.detail}" if step.detail else f"{step.name}: {step.state.lower()}"
 
 
 def gate_text(said: gates.Gates, gate: GateStatus) -> str:
-    """Return what a gate says in a few words: `quality Pass: accuracy is 0.95: at least 0.9`."""
+    """Return a gate's verdict and message: `quality Pass: accuracy is 0.95: at least 0.9`."""
     return f"{gate.name} {gate.verdict}: {said.words(gate)}"
 
 
 def _rollout(found: rollouts.Rolling, now: datetime) -> list[display.Badge]:
-    """Return how a rollout stands, in badges: the weight, the step, what was counted, what the
-    analysis says.
-    """
+    """Return a rollout's state as badges: weight, step, counts, message of the analysis."""
     said = [
         display.Badge(
             f"{found.weight}% to {found.version}, {found.applied}",

@@ -1,25 +1,26 @@
-"""A Kubernetes client: objects as manifests, read, written, watched, with the user's own kubeconfig
-and rights.
+"""A synchronous Kubernetes client with the user's own kubeconfig and rights.
 
     kube = Kube(namespace="risk")
     kube.get("TrainingRun", "fraud-3")["status"]
 
+Objects are manifests (dictionaries). What modelyard's kinds mean does not belong here
+(`experiments`, `runs`, `models`), nor the content of responses of MLflow or a model.
+
 In reading order:
 
-    kube          the class that the rest of the client and the command line use
-    kinds         the kinds that it knows, and where the API serves them
-    identity      the user that one may act as: impersonation
+    kube          Kube, for the rest of the client and the command line: logs, rights, forwards
+      reading     its methods get, list, watch, states, until
+      writing     its methods create, apply, patch, delete
+    kinds         the kinds that it knows, with their API group and plural
+    identity      Impersonation: acting as another user
     session       one connection to one API server, as one user
-    answers       how a refusal of the API server becomes one of our errors
+    answers       a refusal of the API server as an exception of the client
     watch         watches that resume
     forward       port-forwards to a Service's pods
-    reach         addresses that pods use, as addresses that answer from here
+    reach         addresses that pods use, as addresses that this machine reaches
     transport     requests through kr8s, which no other module imports
-    background    the event loop on a thread of its own that they run in
-    postponed     imports that wait until they are used
-
-What our kinds mean does not belong here (`experiments`, `runs`, `models`), nor what MLflow or a
-model answers.
+    background    the thread with the event loop that requests run in
+    postponed     imports that are loaded on first use
 """
 
 from modelyard.client.kube.identity import Impersonation

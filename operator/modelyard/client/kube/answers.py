@@ -1,9 +1,8 @@
-"""What the API server's refusals mean to a person: one of our errors, without the boilerplate
-around the words that help. Pure.
+"""A refusal of the API server as an exception of the client, without boilerplate. Pure.
 
-    spec.trainer: Invalid value: "object": name exactly one trainer   ->   spec.trainer: name exactly one trainer
-
-Sending requests does not belong here.
+spec.trainer: Invalid value: "object": name exactly one trainer
+    becomes
+spec.trainer: name exactly one trainer
 """
 
 import json
@@ -14,20 +13,20 @@ from typing import Any
 from modelyard.api.base import GROUP
 from modelyard.client.errors import ClientError, NotAllowed, NotFound, Refused, Unreachable
 
-__all__ = ["Asked", "error"]
+__all__ = ["Request", "error"]
 
 
 @dataclass(frozen=True)
-class Asked:
-    """A request, as far as its answer has to speak of it.
+class Request:
+    """What an error's text needs to know of the request.
 
     Attributes:
         verb: `get`, `create`, `patch`, ...
         resource: Plural, with the subresource: `pods/log`.
         group: API group; empty for the core group.
         kind: `Pod`.
-        namespace: Empty for the whole cluster.
-        name: Empty when many are asked for.
+        namespace: Namespace; empty for the whole cluster.
+        name: Name of the object; empty for a list.
         server: The API server's address.
         context: The kubeconfig's context, if one is used.
 
@@ -44,7 +43,7 @@ class Asked:
 
     @property
     def subject(self) -> str:
-        """What it was asked about: `TrainingRun risk/fraud-3`."""
+        """The object of the request: `TrainingRun risk/fraud-3`."""
         where = "/".join(part for part in (self.namespace, self.name) if part)
         return f"{self.kind} {where}".rstrip()
 
@@ -64,16 +63,16 @@ _UNCHECKED = "some validation rules were not checked"
 _OWNER = re.compile(r'conflict with "(?P<owner>[^"]*)"')
 _STRICT = "strict decoding error: "
 _UNTYPED = "failed to create typed patch object"
-"""What server-side apply says, with a 500, of a field that is not in the schema."""
+"""In the text of server-side apply's response, a 500, to a field that is not in the schema."""
 
 
-def error(asked: Asked, code: int, text: bytes) -> ClientError:
-    """Return the error that an answer of 400 and more stands for.
+def error(request: Request, code: int, text: bytes) -> ClientError:
+    """Return the exception for a response of status 400 or more.
 
     Args:
-        asked: What was asked.
-        code: The answer's HTTP status code.
-        text: Its body: a `Status`, if the API server wrote it.
+        request: The request.
+        code: The response's HTTP status code.
+        text: The response's body: a `Status`, if the API server wrote it.
 
     """
     try:
@@ -86,40 +85,40 @@ def error(asked: Asked, code: int, text: bytes) -> ClientError:
     details = status.get("details") or {}
     causes = details.get("causes") or []
     if code == 401:
-        return _unknown_user(asked)
+        return _unknown_user(request)
     if code == 403:
-        return _forbidden(asked, message)
+        return _forbidden(request, message)
     if code == 404:
-        return _not_found(asked, message, details)
+        return _not_found(request, message, details)
     if code == 409:
-        return _conflict(asked, status.get("reason", ""), causes)
+        return _conflict(request, status.get("reason", ""), causes)
     if code in {400, 405, 406, 413, 415, 422} or _UNTYPED in message:
-        return _refused(asked, message, causes)
+        return _refused(request, message, causes)
     return Unreachable(
-        f"The API server at {asked.server} cannot {asked.verb} {asked.subject} now ({code}):"
+        f"The API server at {request.server} cannot {request.verb} {request.subject} now ({code}):"
         f" {message}. Try again later."
     )
 
 
-def _unknown_user(asked: Asked) -> NotAllowed:
-    where = f" of the context {asked.context}" if asked.context else ""
+def _unknown_user(request: Request) -> NotAllowed:
+    where = f" of the context {request.context}" if request.context else ""
     return NotAllowed(
-        f"The API server at {asked.server} does not know you. Log in again, or correct the"
-        f" user{where} in the kubeconfig.",
-        resource=asked.resource,
-        namespace=asked.namespace,
+        f"The API server at {request.server} does not accept your credentials. Log in again, or"
+        f" correct the user{where} in the kubeconfig.",
+        resource=request.resource,
+        namespace=request.namespace,
     )
 
 
-def _forbidden(asked: Asked, message: str) -> ClientError:
+def _forbidden(request: Request, message: str) -> ClientError:
     if found := _RBAC.search(message):
         verb, resource, namespace = found["verb"], found["resource"], found["namespace"] or ""
         group = f" (group {found['group']})" if found["group"] else ""
         where = f"in the namespace {namespace}" if namespace else "in the whole cluster"
-        # Of Secrets the one that is needed: a Role names it (resourceNames).
+        # For a Secret ask for that one only, which a Role can name (resourceNames).
         needed = (
-            f"the Secret {asked.name} alone"
-            if resource == "secrets" and asked.name
+            f"the Secret {request.name} alone"
+            if resource == "secrets" and request.name
             else f"{resource}{group}"
         )
         text = (
@@ -128,16 +127,18 @@ def _forbidden(asked: Asked, message: str) -> ClientError:
         )
         return NotAllowed(text, verb=verb, resource=resource, namespace=namespace)
     if not (policy := _POLICY.search(message)):
-        return Refused(f"{asked.subject} was refused: {_without_head(message)}")
+        return Refused(f"{request.subject} was refused: {_without_head(message)}")
     text = policy["text"]
     if not (ours := _OURS.search(text)):
-        return Refused(f"{asked.subject} was refused: {text}")
-    return NotAllowed(text, verb=ours["verb"], resource=ours["resource"], namespace=asked.namespace)
+        return Refused(f"{request.subject} was refused: {text}")
+    return NotAllowed(
+        text, verb=ours["verb"], resource=ours["resource"], namespace=request.namespace
+    )
 
 
-def _not_found(asked: Asked, message: str, details: dict[str, Any]) -> NotFound:
-    if details.get("kind") == "namespaces" and asked.kind != "Namespace":
-        name = str(details.get("name") or asked.namespace)
+def _not_found(request: Request, message: str, details: dict[str, Any]) -> NotFound:
+    if details.get("kind") == "namespaces" and request.kind != "Namespace":
+        name = str(details.get("name") or request.namespace)
         return NotFound(
             f"There is no namespace {name} in this cluster.", kind="Namespace", name=name
         )
@@ -146,40 +147,42 @@ def _not_found(asked: Asked, message: str, details: dict[str, Any]) -> NotFound:
     ) or "page not found" in message:
         what = (
             "modelyard is not installed in this cluster"
-            if asked.group == GROUP
-            else f"This cluster has no {asked.resource}"
+            if request.group == GROUP
+            else f"This cluster has no {request.resource}"
         )
-        where = f" (context {asked.context})" if asked.context else ""
+        where = f" (context {request.context})" if request.context else ""
         return NotFound(
             f"{what}{where}: name another context, or have it installed.",
-            kind=asked.kind,
-            namespace=asked.namespace,
+            kind=request.kind,
+            namespace=request.namespace,
         )
     return NotFound(
-        f"There is no {asked.subject}.", kind=asked.kind, name=asked.name, namespace=asked.namespace
+        f"There is no {request.subject}.",
+        kind=request.kind,
+        name=request.name,
+        namespace=request.namespace,
     )
 
 
-def _conflict(asked: Asked, reason: str, causes: list[dict[str, Any]]) -> Refused:
+def _conflict(request: Request, reason: str, causes: list[dict[str, Any]]) -> Refused:
     if reason == "AlreadyExists":
         return Refused(
-            f"{asked.subject} exists already: choose another name, or change the one that is there."
+            f"{request.subject} exists already: choose another name, or change the existing object."
         )
     owners = [cause for cause in causes if cause.get("reason") == "FieldManagerConflict"]
     if owners:
         problems = tuple(
-            f"{str(each.get('field', '')).lstrip('.')}: kept by"
+            f"{str(each.get('field', '')).lstrip('.')}: owned by"
             f" {_owner(str(each.get('message', '')))}"
             for each in owners
         )
         return Refused(
-            f"Others keep fields of {asked.subject}: leave these out, change them there, or take"
-            " them over by force.",
+            f"Other managers own fields of {request.subject}: leave these fields out, change them"
+            " there, or use force.",
             problems,
         )
     return Refused(
-        f"{asked.subject} was changed by somebody else at the same moment: look at it, and try"
-        " again."
+        f"{request.subject} was changed by another user at the same time. Read it again, and retry."
     )
 
 
@@ -188,8 +191,8 @@ def _owner(message: str) -> str:
     return found["owner"] if found else message
 
 
-def _refused(asked: Asked, message: str, causes: list[dict[str, Any]]) -> Refused:
-    text = f"{asked.subject} was refused:"
+def _refused(request: Request, message: str, causes: list[dict[str, Any]]) -> Refused:
+    text = f"{request.subject} was refused:"
     if _STRICT in message:
         return Refused(text, tuple(message.split(_STRICT, 1)[1].split(", ")))
     if _UNTYPED in message:
@@ -197,15 +200,18 @@ def _refused(asked: Asked, message: str, causes: list[dict[str, Any]]) -> Refuse
             r"^\s*\.(\S+): (.*)$", message.partition("): ")[2].removeprefix("errors:"), re.MULTILINE
         )
         return Refused(text, tuple(f"{field}: {words}" for field, words in found) or (message,))
-    told = [
+    named = [
         (
             str(cause.get("field") or "").removeprefix("<nil>"),
             _without_value(str(cause.get("message", ""))),
         )
         for cause in causes
     ]
-    advised = {field for field, words in told if _PATTERN not in words}
-    kept = [(field, words) for field, words in told if not (_PATTERN in words and field in advised)]
+    # A pattern helps less than a rule's message on the same field; "not checked" only if alone.
+    advised = {field for field, words in named if _PATTERN not in words}
+    kept = [
+        (field, words) for field, words in named if not (_PATTERN in words and field in advised)
+    ]
     checked = [each for each in kept if _UNCHECKED not in each[1]]
     problems = dict.fromkeys(
         f"{field}: {words}" if field else words for field, words in (checked or kept)
@@ -216,10 +222,10 @@ def _refused(asked: Asked, message: str, causes: list[dict[str, Any]]) -> Refuse
 
 
 def _without_value(message: str) -> str:
-    """Cut the value away, and say what is to be done about a text without quotes."""
+    """Remove the value, and explain a number or boolean that should be a text in quotes."""
     return _UNQUOTED.sub(r"is a \g<kind>, not a text: write it in quotes", _HEAD.sub("", message))
 
 
 def _without_head(message: str) -> str:
-    """Cut `experiments.modelyard.io "fraud" is forbidden: ` away."""
+    """Remove a prefix such as `experiments.modelyard.io "fraud" is forbidden: `."""
     return re.sub(r'^\S+ "[^"]*" is (?:forbidden|invalid): ', "", message)

@@ -1,8 +1,7 @@
-"""One thread with an event loop, for a library that is asynchronous behind a client that is not.
+"""A thread with an event loop, which runs an asynchronous library for a synchronous client.
 
-kr8s can do so by itself; its synchronous half knows neither raw answers nor an end in the middle,
-and starts a thread that spins until the loop is there. What is asked of Kubernetes does not belong
-here.
+kr8s has a synchronous API too, but that returns no raw responses, cannot be interrupted, and starts
+a thread that spins until its loop runs.
 """
 
 import asyncio
@@ -18,19 +17,17 @@ from typing import Any, TypeVar
 __all__ = ["Background", "background"]
 
 T = TypeVar("T")
-_FAREWELL = 2.0
-"""Seconds that what is open is given to close when the process ends."""
+_CLOSING = 2.0
+"""Seconds that open requests have to close when the process ends."""
 _AHEAD = 128
-"""Items of a stream that are read before somebody asks for them."""
+"""Items of a stream that are read ahead of the consumer."""
 
 
 class Background:
-    """A loop on a thread of its own, which ends with the process. Any thread may use it, but for
-    its own.
+    """An event loop on its own thread, until the process ends. Any other thread may use it.
 
     Attributes:
-        ended: The process is ending, and nothing more is to be had: what is still open goes with
-            it.
+        ended: Whether the process is ending, so that no work is accepted.
 
     """
 
@@ -42,8 +39,8 @@ class Background:
         self._thread.start()
         self.ended = False
         self._process = os.getpid()
-        # Before the interpreter freezes the thread: whoever waited for it after that would wait for
-        # ever.
+        # This runs before the interpreter stops daemon threads. A caller that waited for the loop
+        # after that would never return.
         atexit.register(self._end)
 
     def _end(self) -> None:
@@ -51,20 +48,21 @@ class Background:
             return
         self.ended = True
         with suppress(Exception):
-            asyncio.run_coroutine_threadsafe(_all_cancelled(), self.loop).result(_FAREWELL)
+            asyncio.run_coroutine_threadsafe(_all_cancelled(), self.loop).result(_CLOSING)
 
     def run(self, work: Coroutine[Any, Any, T], seconds: float | None = None) -> T:
-        """Do it, and wait for it. An interrupt (Ctrl-C, a stopped cell) ends the work as well.
+        """Run a coroutine in the loop, and return its result.
+
+        An interrupt (Ctrl-C, a stopped cell) cancels the coroutine.
 
         Raises:
-            TimeoutError: It was not done in so many seconds, and has been ended.
-            SystemExit: The process ended meanwhile. The thread that works along while it does so
-                ends with it, without a word.
+            TimeoutError: It was not done after `seconds`, and was cancelled.
+            SystemExit: The process is ending. This ends the calling thread without a traceback.
 
         """
         future = asyncio.run_coroutine_threadsafe(work, self.loop)
-        # What came too late for the others' end would never have one. The main thread's last words
-        # (atexit) are still said.
+        # `_end` has cancelled all tasks, and would not cancel this one. The main thread may still
+        # work, in its atexit handlers.
         if self.ended and threading.current_thread() is not threading.main_thread():
             future.cancel()
             raise SystemExit
@@ -81,11 +79,11 @@ class Background:
     def stream(
         self, make: Callable[[], AsyncGenerator[T, None]], seconds: float | None = None
     ) -> Generator[T, None, None]:
-        """Go through an asynchronous generator; whoever stops early, or is interrupted, ends it.
+        """Yield the items of an asynchronous generator, which is closed if the caller stops early.
 
         Args:
-            make: Called once, in the loop.
-            seconds: When it ends at the latest, silently; never if absent.
+            make: Creates the generator; called once, in the loop.
+            seconds: When to stop, without an error; absent: never.
 
         """
         end = None if seconds is None else time.monotonic() + seconds
@@ -100,7 +98,7 @@ class Background:
                 except TimeoutError:
                     return
                 except SystemExit:
-                    if self.ended:  # a thread that reads along
+                    if self.ended:  # another thread, which reads until the end
                         return
                     raise
                 if not more:
@@ -117,7 +115,7 @@ class Background:
         """Enter an asynchronous context for the length of a block.
 
         Args:
-            make: Called once, in the loop.
+            make: Creates the context manager; called once, in the loop.
 
         """
 
@@ -143,14 +141,15 @@ async def _all_cancelled() -> None:
 async def _pumped(
     make: Callable[[], AsyncGenerator[Any, None]], items: "asyncio.Queue[tuple[bool, Any]]"
 ) -> None:
-    """Fill the queue; the last entry says how it ended. One task does it all: a response is
-    closed by whom it was opened.
+    """Put the generator's items into the queue; the last entry says how it ended.
+
+    A single task does this, since a response has to be closed by the task that opened it.
     """
     try:
         async with aclosing(make()) as there:
             async for item in there:
                 await items.put((True, item))
-    except Exception as error:  # noqa: BLE001 - it is raised again, where it was asked for
+    except Exception as error:  # noqa: BLE001 - `stream` raises it again
         await items.put((False, error))
     else:
         await items.put((False, None))
@@ -167,9 +166,7 @@ _making = threading.Lock()
 
 
 def background() -> Background:
-    """Return the loop of this process; a fork has none of its parent's threads, and gets its
-    own.
-    """
+    """Return the loop of this process. A forked process gets its own, as it has no threads yet."""
     with _making:
         if (pid := os.getpid()) not in _running:
             _running.clear()

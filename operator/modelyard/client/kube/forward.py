@@ -1,7 +1,6 @@
-"""A port of this machine that leads to a Service's pods, by the API server's port-forward: what
-`kubectl port-forward service/...` does.
+"""Port-forwards to the pods of a Service, as `kubectl port-forward service/...` does.
 
-kr8s has one of its own; it takes the pod's port for the Service's, and asks without end and without
+kr8s has port-forwards too, but takes the Service's port for the pod's, and retries forever without
 a pause when it is refused.
 """
 
@@ -25,10 +24,10 @@ Manifest = dict[str, Any]
 
 
 def chosen(service: Manifest, pods: Sequence[Manifest], port: int) -> tuple[str, int]:
-    """Return a ready pod of a Service, and the pod's port that a port of the Service leads to.
+    """Return the name of a ready pod of a Service, and its port for a port of the Service.
 
     Raises:
-        NotFound: The Service has no such port, or the pod none of that name.
+        NotFound: The Service has no such port, or the pod has no port of the target's name.
         Unreachable: No pod is ready.
 
     """
@@ -46,7 +45,7 @@ def selector(service: Manifest) -> str:
     """Return a Service's selector, as a label selector.
 
     Raises:
-        NotFound: It has none, so there is nothing to forward to.
+        NotFound: The Service has no selector, so that there is nothing to forward to.
 
     """
     labels = (service.get("spec") or {}).get("selector") or {}
@@ -61,23 +60,23 @@ def selector(service: Manifest) -> str:
 
 
 def may_forward(kube: "Kube", service: str, namespace: str) -> None:
-    """Ask whether the user may forward ports.
+    """Check that the user may forward ports.
 
     Raises:
-        NotAllowed: With what to ask for.
+        NotAllowed: The user lacks the verb `create` on `pods/portforward`.
 
     """
     if not kube.can("create", "pods/portforward", namespace=namespace):
         where = f"in the namespace {namespace}"
         text = (
-            f"{service} is reached by a port-forward, which is not yours to make: ask for the verb"
+            f"{service} is reached by a port-forward, which you may not create. Ask for the verb"
             f" create on pods/portforward {where}."
         )
         raise NotAllowed(text, verb="create", resource="pods/portforward", namespace=namespace)
 
 
 def ready(pod: Manifest) -> bool:
-    """Tell whether a pod answers."""
+    """Tell whether a pod is ready and not being deleted."""
     conditions = (pod.get("status") or {}).get("conditions") or []
     ended = pod["metadata"].get("deletionTimestamp")
     return not ended and any(
@@ -86,10 +85,10 @@ def ready(pod: Manifest) -> bool:
 
 
 def pod_port(service: Manifest, pod: Manifest, port: int) -> int:
-    """Return the port of a pod that a Service's port leads to.
+    """Return the port of a pod for a Service's port.
 
     Raises:
-        NotFound: The Service has no such port, or the pod none of that name.
+        NotFound: The Service has no such port, or the pod has no port of the target's name.
 
     """
     name = service["metadata"]["name"]
@@ -108,7 +107,7 @@ def pod_port(service: Manifest, pod: Manifest, port: int) -> int:
     }
     if target not in named:
         raise NotFound(
-            f"The Service {name} leads to a port {target}, which its pods do not have.",
+            f"The Service {name} targets a port {target}, which its pods do not have.",
             kind="Service",
             name=name,
         )
@@ -119,10 +118,12 @@ def pod_port(service: Manifest, pod: Manifest, port: int) -> int:
 async def listening(
     to: "Login", namespace: str, service: str, port: int
 ) -> AsyncGenerator[str, None]:
-    """Listen on a free port of this machine; each connection goes to a pod that the Service
-    leads to at that moment.
-    """
+    """Listen on a free local port. Each connection goes to a pod that is ready at that time.
 
+    Yields:
+        The local address, such as `127.0.0.1:40123`.
+
+    """
     open_ = set[asyncio.Task[None]]()
 
     async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -130,9 +131,9 @@ async def listening(
         assert task is not None
         open_.add(task)
         try:
-            # A stream that does not come about, or breaks: the local connection ends, as it would
-            # without anything in between. Nor is it told when the end of the block cancels it:
-            # Python 3.11 would print a trace.
+            # If the stream to the pod fails, the local connection is closed, as it would be without
+            # a forward. Cancellation at the end of the block is suppressed too, since Python 3.11
+            # would print a traceback.
             with suppress(Exception, asyncio.CancelledError):
                 pod, target = await _looked_up(to, f"/api/v1/namespaces/{namespace}", service, port)
                 await _piped(
@@ -153,22 +154,19 @@ async def listening(
 
 
 async def _looked_up(to: "Login", root: str, service: str, port: int) -> tuple[str, int]:
-    found = json.loads((await transport.send(to, "GET", f"{root}/services/{service}")).body)
-    pods = json.loads(
-        (
-            await transport.send(
-                to, "GET", f"{root}/pods", params={"labelSelector": selector(found)}
-            )
-        ).body
-    )
+    answer = await transport.send(to, "GET", f"{root}/services/{service}")
+    found = json.loads(answer.body)
+    labels = {"labelSelector": selector(found)}
+    pods = json.loads((await transport.send(to, "GET", f"{root}/pods", params=labels)).body)
     return chosen(found, pods["items"], port)
 
 
 async def _piped(
     to: "Login", path: str, port: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
 ) -> None:
-    """Copy both ways until one side ends. Channel 0 is data, 1 is errors; the first message of
-    each says which port it is.
+    """Copy in both directions until one side ends.
+
+    Channel 0 carries data and channel 1 errors. The first message of each contains its port.
     """
     asked: dict[str, Any] = {"params": {"ports": str(port)}, "headers": to.headers({})}
     async with to.api.open_websocket(version="", base=path, url="portforward", **asked) as socket:

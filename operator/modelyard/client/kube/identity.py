@@ -1,8 +1,6 @@
-"""Acting as another user, as kubectl does: `as` and its kin in a kubeconfig, `--as` and
-`--as-group` of a command. Pure.
+"""Acting as another user, as with kubectl's `--as` and a kubeconfig's `as`. Pure.
 
-The API server decides whether the user behind it may do so (verb `impersonate`); what is sent does
-not belong here (`transport`).
+The API server decides whether the kubeconfig's user may do so (verb `impersonate`).
 """
 
 from collections.abc import Iterator, Mapping
@@ -13,19 +11,19 @@ from urllib.parse import quote
 __all__ = ["Impersonation"]
 
 _LEGAL = "!#$&'*+-.^_`|~"
-"""Characters of a header's name beside letters and digits (RFC 9110, token), without `%`, which
-begins an escaped one.
+"""Characters of a header's name besides letters and digits (RFC 9110, token), without `%`, which
+begins an escaped character.
 """
 
 
 @dataclass(frozen=True)
 class Impersonation:
-    """The user that requests are made as; nobody else, if it is empty.
+    """The user to act as. If it is empty, requests are made as the kubeconfig's user.
 
     Attributes:
         user: User name; `system:serviceaccount:<namespace>:<name>` for a service account.
-        groups: Groups. Without any, a service account has its own, any other user
-            `system:authenticated` alone.
+        groups: Groups. If empty, a service account has its own groups, and any other user only
+            `system:authenticated`.
         uid: Uid of the user.
         extra: Further attributes, each with its values.
 
@@ -54,10 +52,10 @@ class Impersonation:
 
     @classmethod
     def of(cls, user: Mapping[str, Any]) -> "Impersonation":
-        """Return what a kubeconfig's user says: `as`, `as-groups`, `as-uid`, `as-user-extra`.
+        """Return the impersonation in a kubeconfig's user: `as`, `as-groups`, `as-uid`, and so on.
 
         Raises:
-            ValueError: One of them has another shape.
+            ValueError: A field has the wrong type.
 
         """
         extra = user.get("as-user-extra")
@@ -72,8 +70,7 @@ class Impersonation:
         )
 
     def over(self, other: "Impersonation") -> "Impersonation":
-        """Return this one, with the other's values where this one has none: as kubectl lays options
-        over a kubeconfig.
+        """Return this one with `other`'s values where it has none, as kubectl's options override.
 
         Raises:
             ValueError: The result has groups, a uid or attributes, and no user.
@@ -91,7 +88,7 @@ class Impersonation:
         return both
 
     def headers(self) -> Iterator[tuple[str, str]]:
-        """Go through the headers of a request; a name may come several times."""
+        """Yield the headers of a request, as (name, value). A name may occur several times."""
         if self.user:
             yield "Impersonate-User", self.user
             yield from (("Impersonate-Group", group) for group in self.groups)

@@ -1,6 +1,4 @@
-"""The kinds that the client asks for, and where the API has them. What is done with them does
-not belong here.
-"""
+"""The kinds that the client uses, with their API group and plural."""
 
 from dataclasses import dataclass
 
@@ -17,7 +15,7 @@ class Kind:
         api_version: `v1`, `modelyard.io/v1alpha1`.
         name: `Pod`.
         plural: `pods`.
-        namespaced: Its objects live in a namespace.
+        namespaced: Whether its objects have a namespace.
 
     """
 
@@ -33,8 +31,8 @@ class Kind:
 
 
 _OURS = f"{GROUP}/{VERSION}"
-# Our own are those of `api.kinds`, which is not imported here: loading every kind's models takes a
-# command line that needs one of them a third of a second more. tests/house compares the two.
+# modelyard's own kinds are those of `api.kinds`, which is not imported here: loading the models of
+# every kind would slow the command line down by a third of a second. tests/house compares the two.
 KINDS: dict[str, Kind] = {
     kind.name: kind
     for kind in (
@@ -62,7 +60,7 @@ def kind_of(kind: str | Kind) -> Kind:
     """Return a kind by its name.
 
     Raises:
-        ValueError: It is none that the client knows; pass a `Kind`.
+        ValueError: The client does not know the kind. Pass a `Kind`.
 
     """
     if isinstance(kind, Kind):
@@ -73,5 +71,5 @@ def kind_of(kind: str | Kind) -> Kind:
 
 
 def group_of(plural: str) -> str:
-    """Return the API group of a resource that the client knows; the core group for any other."""
+    """Return the API group of a resource of the client's kinds; the core group for any other."""
     return next((kind.group for kind in KINDS.values() if kind.plural == plural), "")

@@ -1,11 +1,10 @@
-"""Imports that wait: a library loads what it imports, its own imports only when it uses them.
+"""Lazy imports for a library: modules that it imports are loaded when it first uses them.
 
     with postponed("jsonpath"):
         import kr8s.asyncio
 
-Python will have it in the language (PEP 810, Python 3.15). `importlib.util.LazyLoader` would not
-do: a second `import` of the same module, anywhere, loads it (Python 3.11). What is worth postponing
-does not belong here (`transport`).
+Python 3.15 has this in the language (PEP 810). `importlib.util.LazyLoader` does not suffice: in
+Python 3.11 a second `import` of the same module, anywhere, loads it.
 """
 
 import sys
@@ -22,7 +21,7 @@ _one = threading.Lock()
 
 
 class _Later(ModuleType):
-    """Stands for a module until something of it is asked for."""
+    """Stands for a module until one of its attributes is accessed."""
 
     def __getattr__(self, name: str) -> Any:
         _forget(self)
@@ -31,12 +30,10 @@ class _Later(ModuleType):
 
 @contextmanager
 def postponed(*names: str) -> Iterator[None]:
-    """For the length of a block, importing these modules loads nothing; whoever did so gets each
-    when he first takes something from it.
+    """Load modules that are imported inside the block on first attribute access.
 
-    After the block they are imported as ever, by everybody else. A module that is loaded already
-    stays as it is, and so does one of which the block imports names (`from jsonpath import
-    findall`): that loads it, and costs what it always did.
+    Imports after the block are not affected, nor are modules that are loaded already. Importing
+    names (`from jsonpath import findall`) inside the block loads the module at once.
     """
     with _one:
         waiting = [_Later(name) for name in names if name not in sys.modules]

@@ -1,8 +1,7 @@
-"""From an address that pods use to one that answers from here: as it is, or by a port-forward to
-the Service that it names.
+"""Make an address that pods use reachable from this machine: directly, or by a port-forward.
 
-The Secret `modelyard-connection` says where MLflow and S3 are, a stage's status where its model
-answers; all of it as pods see it. Asking whoever answers there does not belong here.
+The addresses of MLflow and S3 come from the Secret `modelyard-connection`, a model's from the
+status of its stage.
 """
 
 import ipaddress
@@ -22,6 +21,7 @@ from modelyard.kube.names import CONNECTION_SECRET
 __all__ = ["Named", "Reach", "connects", "named"]
 
 _SECONDS = 3.0
+"""Timeout of a connection attempt."""
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 NEEDED = (
     "MLFLOW_TRACKING_URI",
@@ -29,48 +29,52 @@ NEEDED = (
     "AWS_ACCESS_KEY_ID",
     "AWS_SECRET_ACCESS_KEY",
 )
+"""Keys that the Secret `modelyard-connection` must have."""
 
 
 @dataclass(frozen=True)
 class Named:
-    """A Service, as an address names it. `surely`: `.svc` says that it is one; `mlflow.risk` may
-    be a host of that name as well.
+    """A Service in the host name of an address.
+
+    Attributes:
+        service: Name of the Service.
+        namespace: Namespace of the Service.
+        certain: Whether the name ends in `.svc`. `mlflow.risk` may also be an ordinary host.
+
     """
 
     service: str
     namespace: str
-    surely: bool
+    certain: bool
 
 
 def named(host: str) -> Named | None:
-    """Return the Service that a host's name stands for: `name.namespace[.svc[.cluster.domain]]`;
-    None for any other.
-    """
+    """Return the Service of a host `name.namespace[.svc[.cluster.domain]]`; None for any other."""
     try:
         ipaddress.ip_address(host.strip("[]"))
     except ValueError:
         labels = host.rstrip(".").split(".")
         if len(labels) == 2 and all(labels):
-            return Named(labels[0], labels[1], surely=False)
+            return Named(labels[0], labels[1], certain=False)
         if len(labels) > 2 and labels[2] == "svc":
-            return Named(labels[0], labels[1], surely=True)
+            return Named(labels[0], labels[1], certain=True)
     return None
 
 
 def connects(host: str, port: int, seconds: float = _SECONDS) -> bool:
-    """Tell whether somebody listens there.
+    """Tell whether a TCP connection to an address succeeds.
 
     Raises:
         Unreachable: It is a link-local address, where a cloud serves the credentials of this
-            machine: a Secret that somebody else wrote may name it. Nothing was sent.
+            machine, and which another user may have written into the Secret. Nothing was sent.
 
     """
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
         if any(is_link_local(str(address[0])) for *_, address in found):
             raise Unreachable(
-                f"{host}:{port} is a link-local address, and so no MLflow, S3 or model: it is not"
-                " asked. Correct the address."
+                f"{host}:{port} is a link-local address, and therefore no MLflow, S3 or model. No"
+                " request was sent. Correct the address."
             )
         with socket.create_connection((host, port), timeout=seconds):
             return True
@@ -79,8 +83,9 @@ def connects(host: str, port: int, seconds: float = _SECONDS) -> bool:
 
 
 class Reach:
-    """Ways from here into a cluster; those that were opened stay open until `close`. Any thread
-    may use it.
+    """Addresses in the cluster, and the port-forwards to them, which stay open until `close`.
+
+    Any thread may use it.
     """
 
     def __init__(self, kube: Kube) -> None:
@@ -90,17 +95,17 @@ class Reach:
         self._lock = threading.Lock()
 
     def url(self, address: str) -> str:
-        """Return an address that answers from here.
+        """Return the URL with which this machine reaches an address.
 
-        Outside of the cluster a name of two words that is a Service of it is never looked up as a
-        host: `mlflow.dev` may be somebody else's, and would be sent the password.
+        Outside of the cluster, `name.namespace` is never resolved by DNS if the cluster has that
+        Service: `mlflow.dev` may be a stranger's host, which would receive the password.
 
         Args:
             address: An http or https URL, as pods use it.
 
         Raises:
-            Unreachable: Nobody answers there, and it names no Service; or it is a link-local
-                address.
+            Unreachable: Nothing listens there, and it is no Service; it is a Service with TLS,
+                which a port-forward cannot reach; or it is a link-local address.
             NotAllowed: It is a Service, and the user may not forward ports.
 
         """
@@ -113,23 +118,23 @@ class Reach:
         parts = urlsplit(address)
         host, port = parts.hostname or "", parts.port or _DEFAULT_PORTS.get(parts.scheme, 80)
         service, inside = named(host), "KUBERNETES_SERVICE_HOST" in os.environ
-        if service is not None and not inside and (service.surely or self._there(service)):
-            if service.surely and connects(host, port):
+        if service is not None and not inside and (service.certain or self._exists(service)):
+            if service.certain and connects(host, port):
                 return address
             if parts.scheme == "https":
                 raise Unreachable(
-                    f"{address} is a Service with TLS, whose certificate does not hold for a"
-                    " port-forward: give it an address outside."
+                    f"{address} is a Service with TLS, whose certificate is not valid for a"
+                    " port-forward. Use an address outside of the cluster."
                 )
             local = self._stack.enter_context(
                 self._kube.forward(service.service, port, service.namespace)
             )
             return urlunsplit((parts.scheme, local, parts.path, parts.query, parts.fragment))
-        if by_proxy(address) or connects(host, port):  # behind a proxy nobody answers from here
+        if by_proxy(address) or connects(host, port):  # behind a proxy only the proxy can connect
             return address
-        raise Unreachable(f"Nobody answers at {host}:{port}.")
+        raise Unreachable(f"Nothing answers at {host}:{port}.")
 
-    def _there(self, service: Named) -> bool:
+    def _exists(self, service: Named) -> bool:
         try:
             self._kube.get("Service", service.service, service.namespace)
         except NotFound:
@@ -137,13 +142,13 @@ class Reach:
         return True
 
     def connection(self, namespace: str) -> dict[str, str]:
-        """Return what a namespace's connection says, for a program on this machine: as environment
-        variables.
+        """Return a namespace's connection to MLflow and S3, as environment variables.
+
+        Addresses are those that pods use: pass them to `url`.
 
         Raises:
-            NotAllowed: The user may not read the Secret: verb `get` on `secrets`.
-            Failed: ConnectionMissing: there is none, or it lacks something.
-            Unreachable: MLflow or S3 does not answer.
+            NotAllowed: The user lacks the verb `get` on the Secret.
+            Failed: Reason `ConnectionMissing`: the Secret does not exist, or lacks a key.
 
         """
         subject = f"The connection of the namespace {namespace}"
@@ -165,7 +170,7 @@ class Reach:
         return values
 
     def close(self) -> None:
-        """End all port-forwards."""
+        """Close all port-forwards."""
         with self._lock:
             self._ways.clear()
             self._stack.close()

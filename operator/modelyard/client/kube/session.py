@@ -1,8 +1,4 @@
-"""One way to one API server, as one user: opened when it is first asked, closed when nobody asks
-any more.
-
-What is asked for does not belong here (`kube`).
-"""
+"""One connection to one API server, as one user. It is opened by the first request."""
 
 import json
 import threading
@@ -21,7 +17,7 @@ _METHODS = {"get": "GET", "list": "GET", "create": "POST", "patch": "PATCH", "de
 
 
 class Session:
-    """See `Kube` for the arguments. Any thread may use it."""
+    """A connection to an API server. See `Kube` for the arguments. Any thread may use it."""
 
     def __init__(
         self,
@@ -37,21 +33,21 @@ class Session:
 
     @property
     def namespace(self) -> str:
-        """The namespace that is meant when none is named."""
+        """The namespace of calls that name none."""
         return self._namespace or self.login.namespace
 
     @property
     def login(self) -> transport.Login:
-        """The way to the API server."""
+        """The login at the API server."""
         return self._opened()[1]
 
     @property
     def loop(self) -> Background:
-        """The loop in which the way is gone."""
+        """The event loop that the requests run in."""
         return self._opened()[0]
 
     def _opened(self) -> tuple[Background, transport.Login]:
-        """Open the way, if it is not; a fork, whose loop is another, goes it anew."""
+        """Connect lazily; after a fork, reconnect on the child's event loop."""
         with self._opening:
             loop = background()
             if self._open is None or self._open[0] is not loop:
@@ -62,13 +58,13 @@ class Session:
             return self._open
 
     def close(self) -> None:
-        """Give the connections back."""
+        """Close the connections. The next request opens new ones."""
         with self._opening:
             if self._open is not None and self._open[0] is background():
                 self._open[0].run(transport.close(self._open[1]))
             self._open = None
 
-    def asked(
+    def request(
         self,
         verb: str,
         kind: Kind,
@@ -77,11 +73,11 @@ class Session:
         *,
         subresource: str = "",
         everywhere: bool = False,
-    ) -> answers.Asked:
-        """Say what is asked, for the answer's sake."""
+    ) -> answers.Request:
+        """Describe a request, for the error that its response may be."""
         where = "" if everywhere or not kind.namespaced else namespace or self.namespace
         resource = f"{kind.plural}/{subresource}" if subresource else kind.plural
-        return answers.Asked(
+        return answers.Request(
             verb,
             resource,
             kind.group,
@@ -104,9 +100,14 @@ class Session:
         media: str = "application/json",
         everywhere: bool = False,
     ) -> dict[str, Any]:
-        """Send a request, and return its answer or raise what its refusal means."""
-        asked = self.asked(verb, kind, name, namespace, everywhere=everywhere)
-        where = path(asked, kind, collection=verb in {"list", "create"})
+        """Send a request, and return the response.
+
+        Raises:
+            ClientError: The API server refuses the request, or does not answer.
+
+        """
+        request = self.request(verb, kind, name, namespace, everywhere=everywhere)
+        where = path(request, kind, collection=verb in {"list", "create"})
         text = None if body is None else json.dumps(body).encode()
         given = {key: value for key, value in (params or {}).items() if value}
         try:
@@ -118,31 +119,33 @@ class Session:
         except transport.Broken as error:
             raise self._unreachable(error) from error
         if answer.code >= 400:
-            raise answers.error(asked, answer.code, answer.body)
+            raise answers.error(request, answer.code, answer.body)
         return dict(json.loads(answer.body))
 
-    def lines(self, asked: answers.Asked, where: str, params: Mapping[str, str]) -> Iterator[str]:
-        """Go through an answer line by line; it may be silent for as long as it likes."""
+    def lines(
+        self, request: answers.Request, where: str, params: Mapping[str, str]
+    ) -> Iterator[str]:
+        """Yield the lines of a response. There is no limit on the time between two lines."""
         login = self.login
         try:
             for line in self.loop.stream(
                 lambda: transport.lines(login, where, params, silent=None)
             ):
                 if isinstance(line, transport.Response):
-                    raise answers.error(asked, line.code, line.body)
+                    raise answers.error(request, line.code, line.body)
                 yield line
         except transport.Broken as error:
             raise self._unreachable(error) from error
 
     def _unreachable(self, error: Exception) -> ClientError:
         return Unreachable(
-            f"The API server at {self.login.server} does not answer: {error}. Is it up, and the"
-            " right context?"
+            f"The API server at {self.login.server} does not answer: {error}. Is it up, and is"
+            " the context right?"
         )
 
 
-def path(asked: answers.Asked, kind: Kind, *, collection: bool = False) -> str:
-    """Return the path of an object, or of all of a kind."""
+def path(request: answers.Request, kind: Kind, *, collection: bool = False) -> str:
+    """Return the URL path of an object, or of a collection."""
     root = f"/apis/{kind.api_version}" if "/" in kind.api_version else f"/api/{kind.api_version}"
-    place = f"/namespaces/{asked.namespace}" if asked.namespace else ""
-    return f"{root}{place}/{kind.plural}" + ("" if collection else f"/{asked.name}")
+    place = f"/namespaces/{request.namespace}" if request.namespace else ""
+    return f"{root}{place}/{kind.plural}" + ("" if collection else f"/{request.name}")

@@ -1,12 +1,11 @@
-"""Requests to the API server, through kr8s: kubeconfig, exec plugins, in-cluster accounts, TLS. The
-only module that imports it.
+"""Requests to the API server through kr8s, which no other module imports.
 
     login(...) -> Login      once; then `send` and `lines` with it, in the background's loop
 
-kr8s is asked for raw answers, since it would ask four times, and run an exec plugin as often,
-before it says that something is forbidden. Its factory is passed by: without arguments it hands out
-whatever was made first, whichever cluster that leads to, and it asks for the server's version
-before anything else. What answers mean does not belong here (`answers`).
+kr8s handles kubeconfigs, exec plugins, in-cluster accounts and TLS. It is used for raw responses
+only: its own error handling sends a forbidden request four times, and runs an exec plugin each
+time. Its factory is bypassed: called without arguments it returns the first session that was made,
+whatever its cluster, and it requests the server's version first.
 """
 
 import asyncio
@@ -29,24 +28,21 @@ if TYPE_CHECKING:
 __all__ = ["Broken", "Login", "Response", "close", "lines", "login", "send"]
 
 _SECONDS = 30.0
-"""What one answer may take; a stream has no end, but must say something in `_SILENT`."""
+"""Timeout of a response."""
 _SILENT = 90.0
+"""Timeout between two lines of a watch."""
 _ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 _UNUSED = ("cryptography.x509", "httpx_ws", "jsonpath")
-"""What kr8s imports for calls that are not made here, but for port-forwards: 80 of its 140 ms
-(decision 0010).
-"""
+"""Modules that kr8s imports, and that only port-forwards need: 80 of its 140 ms (decision 0010)."""
 
 
 class Broken(Exception):
-    """The connection did not come about, or broke; asking again may help. It never leaves the
-    client.
-    """
+    """The connection failed or broke; a retry may succeed. Callers raise it as Unreachable."""
 
 
 @dataclass
 class Login:
-    """A way to an API server, as one user.
+    """A login at an API server, as one user.
 
     Attributes:
         api: kr8s' session.
@@ -55,9 +51,9 @@ class Login:
         namespace: The context's namespace, or the pod's.
         acting: Headers of each request that name the user to act as, as bytes; empty without
             impersonation.
-        door: Held while a session is opened: by the first request, and by one whose credentials ran
-            out.
-        opened: A session is there.
+        connecting: Held while a session is opened: by the first request, and by a request whose
+            credentials have expired.
+        opened: Whether a session is open.
 
     """
 
@@ -66,16 +62,16 @@ class Login:
     context: str
     namespace: str
     acting: tuple[tuple[bytes, bytes], ...]
-    door: asyncio.Lock
+    connecting: asyncio.Lock
     opened: bool = False
 
     @asynccontextmanager
     async def call(self, method: str, path: str, **how: Any) -> AsyncIterator["httpx.Response"]:
-        """Ask, by one of kr8s' calls; the first one is alone until it is answered."""
+        """Send a request through kr8s. Other requests wait until the first has its response."""
         parent, _, last = path.rpartition("/")
         how["headers"] = self.headers(how.get("headers") or {})
         async with AsyncExitStack() as stack:
-            async with nullcontext() if self.opened else self.door:
+            async with nullcontext() if self.opened else self.connecting:
                 response = await stack.enter_async_context(
                     self.api.call_api(method, version="", base=parent, url=last, **how)
                 )
@@ -85,9 +81,7 @@ class Login:
             yield response
 
     def headers(self, given: Mapping[str, str]) -> "httpx.Headers":
-        """Return a request's headers, with those of the user to act as: each request says it,
-        whichever session sends it.
-        """
+        """Return the headers of a request, with those that name the user to act as."""
         import httpx  # noqa: PLC0415 - kr8s' own
 
         return httpx.Headers(
@@ -97,33 +91,33 @@ class Login:
 
 @dataclass(frozen=True)
 class Response:
-    """An answer: HTTP status code and body."""
+    """A response: HTTP status code and body."""
 
     code: int
     body: bytes
 
 
 async def login(context: str | None, kubeconfig: str | None, acting: Impersonation) -> Login:
-    """Read the kubeconfig, run its exec plugin, or take the pod's account.
+    """Read the kubeconfig and run its exec plugin, or use the pod's service account.
 
     Args:
         context: The kubeconfig's context; the current one if absent.
         kubeconfig: Path of the kubeconfig.
-        acting: The user to act as; what it does not say, the kubeconfig's user may.
+        acting: The user to act as. What it leaves empty is taken from the kubeconfig's user.
 
     Raises:
-        Unreachable: There is neither, or it is not to be read; the text says what is missing.
-        ValueError: Groups or a uid to act with, and no user to act as.
+        Unreachable: There is neither, or the kubeconfig cannot be read; the text says why.
+        ValueError: There are groups or a uid to act with, but no user.
 
     """
     with postponed(*_UNUSED):
-        import kr8s.asyncio  # noqa: PLC0415 - help and completion need not wait for it
+        import kr8s.asyncio  # noqa: PLC0415 - help and completion do not need it
 
     path = kubeconfig or os.environ.get("KUBECONFIG") or "~/.kube/config"
     try:
         api = kr8s.asyncio.Api(bypass_factory=True, kubeconfig=path, context=context)
         await api.auth
-    except Exception as error:  # kr8s raises whatever reading a file, its YAML and a plugin may
+    except Exception as error:  # reading the file, parsing its YAML and running a plugin can fail
         raise Unreachable(_unusable(path, context, error)) from error
     active = api.auth.active_context
     try:
@@ -149,7 +143,7 @@ def _unusable(path: str, context: str | None, error: Exception) -> str:
 
 
 def _acting(api: "Api", context: str) -> Impersonation:
-    """Return the user that the kubeconfig says to act as, which kr8s does not read."""
+    """Return the user to act as from the kubeconfig, which kr8s does not read."""
     if not context:
         return Impersonation()
     return Impersonation.of(
@@ -158,9 +152,7 @@ def _acting(api: "Api", context: str) -> Impersonation:
 
 
 def _namespace(api: "Api", context: str) -> str:
-    """Return the context's own namespace; kr8s takes that of the current context, whichever is
-    used.
-    """
+    """Return the namespace of `context`; kr8s returns that of the current context."""
     if context:
         return str(api.auth.kubeconfig.get_context(context).get("namespace") or "default")
     with suppress(OSError):
@@ -177,11 +169,12 @@ async def send(
     params: Mapping[str, str] | None = None,
     media: str = "application/json",
 ) -> Response:
-    """Ask once, and once more when credentials ran out in the meantime, which the API server says
-    before it does anything.
+    """Send a request, and send it once more with new credentials if they have expired (401).
+
+    The retry is safe: the API server checks credentials before it does anything.
 
     Raises:
-        Broken: No answer in time, or the connection broke.
+        Broken: There is no response in time, or the connection broke.
 
     """
     headers = {"Content-Type": media, "Accept": "application/json"}
@@ -198,9 +191,7 @@ async def send(
 async def _again(
     to: Login, method: str, path: str, ask: dict[str, Any], before: Response
 ) -> Response:
-    """Ask so that kr8s reads the kubeconfig again, runs the plugin again, and opens a session
-    with what it finds.
-    """
+    """Send the request so that kr8s reads the kubeconfig and runs its plugin again."""
     import kr8s  # noqa: PLC0415
 
     to.opened = False
@@ -219,10 +210,10 @@ async def _again(
 async def lines(
     to: Login, path: str, params: Mapping[str, str], *, silent: float | None = _SILENT
 ) -> AsyncGenerator[str | Response, None]:
-    """Stream an answer line by line; an answer that is an error comes as a Response, alone.
+    """Yield the lines of a response; if it is an error, yield only the Response.
 
     Raises:
-        Broken: The connection did not come about, broke, or said nothing for `silent` seconds.
+        Broken: The connection failed, broke, or had no new line for `silent` seconds.
 
     """
     import httpx  # noqa: PLC0415 - kr8s' own
@@ -242,14 +233,14 @@ async def lines(
 
 
 async def close(to: Login) -> None:
-    """Give the connections back; kr8s has no word for it."""
+    """Close the connections, for which kr8s has no method."""
     session: httpx.AsyncClient | None = getattr(to.api, "_session", None)
     if session is not None:
         await session.aclose()
 
 
 def _why(error: Exception) -> str:
-    """Say in one line why nobody answered."""
+    """Say in one line why there is no response."""
     root: BaseException = error
     while root.__cause__ is not None:
         root = root.__cause__
@@ -261,17 +252,16 @@ def _why(error: Exception) -> str:
 
 
 def _forget_keys(api: "Api") -> None:
-    """Remove the temporary files that kr8s writes keys and certificates of a kubeconfig to, and
-    leaves; the session has read them.
+    """Delete the temporary files to which kr8s writes the keys and certificates of a kubeconfig.
+
+    kr8s does not delete them. The session has read them by now.
     """
     auth = api.auth
     if not auth.active_context:
         return
     context = auth.kubeconfig.get_context(auth.active_context)
-    user, cluster = (
-        auth.kubeconfig.get_user(context["user"]),
-        auth.kubeconfig.get_cluster(context["cluster"]),
-    )
+    user = auth.kubeconfig.get_user(context["user"])
+    cluster = auth.kubeconfig.get_cluster(context["cluster"])
     files: list[tuple[Any, Any]] = [
         (user.get("client-key-data"), auth.client_key_file),
         (user.get("client-certificate-data"), auth.client_cert_file),

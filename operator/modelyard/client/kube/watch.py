@@ -1,8 +1,4 @@
-"""A watch that goes on: listed, streamed, resumed, listed again. Asynchronous; `Kube.watch` is what
-people use.
-
-What an object means does not belong here.
-"""
+"""An asynchronous watch that resumes after a broken connection. `Kube.watch` is its public form."""
 
 import asyncio
 import json
@@ -20,37 +16,44 @@ __all__ = ["PATIENCE", "Event", "watched"]
 Type = Literal["Added", "Modified", "Deleted"]
 _TYPES: Mapping[str, Type] = {"ADDED": "Added", "MODIFIED": "Modified", "DELETED": "Deleted"}
 PATIENCE = 8
-"""Failures in a row, each waited out twice as long as the one before, up to 8 s: half a minute."""
+"""Consecutive failures that a watch tolerates: half a minute, as pauses double up to 8 s each."""
 
 
 @dataclass(frozen=True)
 class Event:
-    """What happened to an object: it is there or came, it changed, it went (then as it was
-    last).
+    """A change of an object.
+
+    Attributes:
+        type: `Added` (also for each object that exists at the start), `Modified` or `Deleted`.
+        object: The object, if deleted in its last state.
+
     """
 
     type: Type
     object: dict[str, Any]
 
 
-class _Gone(Exception):
-    """The API server has forgotten what happened since; list anew."""
+class _Expired(Exception):
+    """The API server no longer has the events since that resourceVersion (410): list again."""
 
 
 async def watched(
     to: transport.Login,
     path: str,
     params: Mapping[str, str],
-    asked: answers.Asked,
+    request: answers.Request,
     kind: Kind,
     *,
     patience: int = PATIENCE,
 ) -> AsyncGenerator[Event | None, None]:
-    """Yield what is there, then None, and then what happens, for ever; so many failures in a row
-    are too many: Unreachable.
+    """Yield an event for each object that exists, then None, then an event for each change.
 
-    None comes again behind each list that had to be asked for anew. What no event before it named
-    is not there.
+    None is yielded again after each further list. An object without an event before it does not
+    exist.
+
+    Raises:
+        Unreachable: There were more than `patience` consecutive failures.
+
     """
     known: dict[str, dict[str, Any]] = {}
     failures, version = 0, ""
@@ -58,48 +61,52 @@ async def watched(
     while True:
         try:
             if not version:
-                listing = await _listed(to, path, given, asked)
+                listing = await _listed(to, path, given, request)
                 for event in _differences(known, listing["items"] or [], kind):
                     yield event
                 version = listing["metadata"]["resourceVersion"]
                 yield None
-            async with aclosing(_stream(to, path, given, version, asked)) as stream:
+            async with aclosing(_stream(to, path, given, version, request)) as stream:
                 async for type_, body in stream:
                     failures, version = 0, body["metadata"]["resourceVersion"]
                     if type_ != "BOOKMARK":
                         _remember(known, type_, body)
                         yield Event(_TYPES[type_], body)
-        except _Gone:
+        except _Expired:
             version = ""
         except transport.Broken as error:
             failures += 1
             if failures > patience:
                 raise Unreachable(
-                    f"The API server at {asked.server} does not answer: {error}. Is it up, and the"
-                    " right context?"
+                    f"The API server at {request.server} does not answer: {error}. Is it up, and is"
+                    " the context right?"
                 ) from error
             await asyncio.sleep(min(8.0, 0.25 * 2**failures))
 
 
 async def _listed(
-    to: transport.Login, path: str, params: Mapping[str, str], asked: answers.Asked
+    to: transport.Login, path: str, params: Mapping[str, str], request: answers.Request
 ) -> dict[str, Any]:
     answer = await transport.send(to, "GET", path, params=params)
     if answer.code >= 500:
         raise transport.Broken(f"HTTP {answer.code}")
     if answer.code >= 400:
-        raise answers.error(asked, answer.code, answer.body)
+        raise answers.error(request, answer.code, answer.body)
     return dict(json.loads(answer.body))
 
 
 async def _stream(
-    to: transport.Login, path: str, params: Mapping[str, str], version: str, asked: answers.Asked
+    to: transport.Login,
+    path: str,
+    params: Mapping[str, str],
+    version: str,
+    request: answers.Request,
 ) -> AsyncGenerator[tuple[str, dict[str, Any]], None]:
     more = {"watch": "true", "allowWatchBookmarks": "true", "resourceVersion": version}
     async with aclosing(transport.lines(to, path, {**params, **more})) as lines:
         async for line in lines:
             if isinstance(line, transport.Response):
-                raise _ended(line, asked)
+                raise _ended(line, request)
             try:
                 event = json.loads(line)
             except ValueError as error:
@@ -110,24 +117,24 @@ async def _stream(
                         int(event["object"].get("code") or 500),
                         json.dumps(event["object"]).encode(),
                     ),
-                    asked,
+                    request,
                 )
             yield event["type"], event["object"]
 
 
-def _ended(answer: transport.Response, asked: answers.Asked) -> Exception:
-    """Say why a watch ended: forgotten, broken, or refused."""
+def _ended(answer: transport.Response, request: answers.Request) -> Exception:
+    """Return why a watch ended: events no longer available, connection broken, or refused."""
     if answer.code == 410:
-        return _Gone()
+        return _Expired()
     if answer.code >= 500 or answer.code == 429:
         return transport.Broken(f"HTTP {answer.code}")
-    return answers.error(asked, answer.code, answer.body)
+    return answers.error(request, answer.code, answer.body)
 
 
 def _differences(
     known: dict[str, dict[str, Any]], items: list[dict[str, Any]], kind: Kind
 ) -> list[Event]:
-    """Say what a list shows that is not known, as events; and know it."""
+    """Return the differences of a list from `known` as events, and update `known`."""
     found = {
         item["metadata"]["uid"]: {"apiVersion": kind.api_version, "kind": kind.name, **item}
         for item in items

@@ -1,26 +1,18 @@
-"""What people decide about a stage: they approve or reject a version, resume its rollout or give
-it up, or override what is asked of it.
-"""
+"""The methods of `client.models` with which users approve, resume, abort and override."""
 
 from datetime import datetime, timedelta
 
 from modelyard.api.model_approval import Decision, ModelApproval
 from modelyard.client import aborting, approving, oneself, overriding, rollouts, waiting
-from modelyard.client.kube import Kube
+from modelyard.client.model_methods import ModelMethods
 from modelyard.client.progress import Change, asked_for
 from modelyard.client.versions import ModelHandle
 
-__all__ = ["People"]
+__all__ = ["Decisions"]
 
 
-class People:
-    """The part of `client.models` in which people decide."""
-
-    def __init__(self, kube: Kube) -> None:
-        self._kube = kube
-
-    def _model(self, name: str) -> ModelHandle:
-        return ModelHandle(self._kube, self._kube.get("RegisteredModel", name))
+class Decisions(ModelMethods):
+    """Approve, reject, resume, abort and override."""
 
     def approve(
         self,
@@ -32,22 +24,23 @@ class People:
         comment: str = "",
         evidence: str = "",
     ) -> ModelApproval:
-        """Approve a version for a stage, as the user who asks; what they said of it before is
-        replaced.
+        """Approve a version for a stage, in your own name, by a ModelApproval.
+
+        It replaces your earlier approval or rejection of the version for the gate.
 
         Args:
             name: The model.
-            version: The version; its digest is that of its record.
+            version: The version. The approval is for the digest that its status records.
             stage: The stage.
-            gate: The gate; the stage's gate `approvals` if absent.
+            gate: The gate; absent: the stage's only gate of the kind `approvals`.
             comment: Why.
-            evidence: Where it can be read why, such as a URL.
+            evidence: Where the reasons can be read, such as a URL.
 
         Raises:
-            NotFound: There is no such version, stage or gate.
-            Refused: It would not count: the user asked for the version, or registered it.
-            NotAllowed: Verb `approve` on `registeredmodels/<stage>`; with a gate `attest` on
-                `registeredmodels/<stage>/<gate>`.
+            NotFound: There is no such model, version, stage or gate.
+            Refused: The approval would not count: you asked for the version, or registered it.
+            NotAllowed: The user lacks the verb `approve` on `registeredmodels/<stage>`, or for an
+                external gate the verb `attest` on `registeredmodels/<stage>/<gate>`.
 
         """
         saying = approving.Saying(version, stage, Decision.APPROVE, gate, comment, evidence)
@@ -63,8 +56,9 @@ class People:
         comment: str = "",
         evidence: str = "",
     ) -> ModelApproval:
-        """Reject a version for a stage, as the user who asks: it fails the gate. Arguments and
-        errors as of `approve`.
+        """Reject a version for a stage, in your own name: the version fails the gate.
+
+        Arguments and errors are those of `approve`, but you may reject your own work too.
         """
         saying = approving.Saying(version, stage, Decision.REJECT, gate, comment, evidence)
         return approving.decide(self._kube, self._model(name).object, saying)
@@ -77,24 +71,23 @@ class People:
         seconds: float | None = None,
         seen: waiting.Watching | None = None,
     ) -> ModelHandle:
-        """Have a rollout in steps continue that is at a pause, and follow it to its end or to the
-        next pause.
+        """Continue a rollout that is at a pause, and follow it to its end or to the next pause.
 
         Args:
             name: The model.
             stage: The stage.
-            seconds: How long to wait; 0: not at all. Absent: 900, and as long as its holds take;
-                the next pause ends the wait.
+            seconds: How long to wait; 0 returns at once. Absent: 900 s plus the holds of the
+                rollout, and the next pause raises Paused.
             seen: Called with every state of the model.
 
         Raises:
-            NotFound: There is no such stage.
-            Refused: It is not at a pause, has been resumed already, or has changed since it was
-                read: look again.
-            NotAllowed: Verb `promote` on `registeredmodels/<stage>`.
-            Paused: It is at the next pause.
-            Failed: The version was rejected; the stable one is still serving.
-            TimedOut: It is still on its way.
+            NotFound: There is no such model or stage.
+            Refused: The rollout is not at a pause, has been resumed already, or has changed in the
+                meantime: read it again.
+            NotAllowed: The user lacks the verb `promote` on `registeredmodels/<stage>`.
+            Paused: The rollout is at the next pause.
+            Failed: The version was rejected; the stable version is still serving.
+            TimedOut: The rollout is not complete yet. It continues.
 
         """
         patch = rollouts.resume(self._model(name).object, stage)
@@ -113,23 +106,23 @@ class People:
         seconds: float = 900,
         seen: waiting.Watching | None = None,
     ) -> ModelHandle:
-        """Give up the version that a stage is on its way to, or has rejected: its spec asks for the
-        effective one, which stays.
+        """Abort a promotion that is under way, or drop a version that the stage has rejected.
 
-        Of a refresh it is the runtime that stays: `attempt` is set back.
+        The spec asks for the effective version again, which keeps serving. Aborting a refresh
+        keeps the version's present runtime: `attempt` is set back.
 
         Args:
             name: The model.
             stage: The stage.
-            reason: Why, at most 256 characters. The reason of an earlier change is removed.
-            seconds: How long to wait until nothing of the candidate is left; 0: not at all.
+            reason: Why, at most 256 characters. It replaces the reason of the previous change.
+            seconds: How long to wait until the candidate is deleted; 0 returns at once.
             seen: Called with every state of the model.
 
         Raises:
-            NotFound: There is no such stage.
-            Refused: Nothing is under way there, or an override has put there what the stage has.
-            NotAllowed: Verb `promote` on `registeredmodels/<stage>`.
-            TimedOut: It is still on its way.
+            NotFound: There is no such model or stage.
+            Refused: Nothing is under way there, or the effective version comes from an override.
+            NotAllowed: The user lacks the verb `promote` on `registeredmodels/<stage>`.
+            TimedOut: The candidate still exists.
 
         """
         there = self._model(name).object
@@ -142,7 +135,7 @@ class People:
         return waiting.changed(
             model,
             (found.change(model.object, stage),),
-            f"to give up {found.given_up}",
+            f"to abort {found.given_up}",
             seconds,
             seen,
         )
@@ -158,28 +151,28 @@ class People:
         seconds: float = 900,
         seen: waiting.Watching | None = None,
     ) -> ModelHandle:
-        """Put a registered version into a stage at once, without `from` and gates, and wait until
-        it serves.
+        """Serve a registered version in a stage without its gates and `from`, and wait for that.
 
-        When the override ends, nothing switches: the version keeps serving until a person decides.
+        When the override ends, nothing switches: the version keeps serving until a user decides.
 
         Args:
             name: The model.
             version: A registered version.
             stage: The stage.
-            reason: Why, for the history and the event.
-            until: When it ends, or how long it is in force: a day at most.
-            seconds: How long to wait; 0: not at all.
+            reason: Why, for the history and the Event.
+            until: When the override ends (with a time zone), or how long it is in force; a day at
+                most.
+            seconds: How long to wait; 0 returns at once.
             seen: Called with every state of the model.
 
         Raises:
-            ValueError: There is no reason; or the end is past, more than a day away, or without a
+            ValueError: `reason` is empty; or `until` is past, more than a day away, or without a
                 time zone.
-            NotFound: There is no such stage or version.
+            NotFound: There is no such model, stage or version.
             Refused: The version is not registered, or its override has been in force for a day.
-            NotAllowed: Verb `override` on `registeredmodels/<stage>`.
-            Failed: Its pods cannot serve it; the stable version is still serving.
-            TimedOut: It is still on its way.
+            NotAllowed: The user lacks the verb `override` on `registeredmodels/<stage>`.
+            Failed: The version's pods cannot serve it; the stable version is still serving.
+            TimedOut: The version does not serve yet. The operator continues.
 
         """
         asked = overriding.asked(version, reason, until)
@@ -191,15 +184,13 @@ class People:
         return waiting.changed(model, changes, f"to put {version} into {stage}", seconds, seen)
 
     def end_override(self, name: str, stage: str) -> ModelHandle:
-        """Take the override off a stage. Nothing switches: what it put there keeps serving until a
-        person decides.
+        """Remove the override of a stage. Nothing switches: its version keeps serving.
 
-        To make it the version, `set_stage` it. To go back, raise the stage's `attempt`, as
-        `modelyard rollback` does.
+        To keep that version, or to return to the one of the spec, call `set_stage` with it.
 
         Raises:
-            NotFound: There is no such stage, or it has no override.
-            NotAllowed: Verb `override` on `registeredmodels/<stage>`.
+            NotFound: There is no such model or stage, or the stage has no override.
+            NotAllowed: The user lacks the verb `override` on `registeredmodels/<stage>`.
 
         """
         overriding.ends(self._model(name).object, stage)
