@@ -358,7 +358,7 @@ def test_it_stays_while_a_stage_has_a_version_out_of_it():
     assert isinstance(plan, Finalize)
     (left,) = plan.events
     assert (left.reason, left.warning) == ("LeftBehind", True)
-    assert "v2 in production of fraud came from it" in left.message
+    assert "that are in use: v2 in production of fraud." in left.message
 
 
 def test_somebody_else_s_experiment_is_never_deleted():

@@ -213,11 +213,11 @@ def test_what_the_registered_model_says_of_the_version(there: RegisteredModel | 
     assert said(plan) == words
     assert (status_of(plan).registered is not None) == (words == "Ready Succeeded")
     assert status_of(plan).is_true("Succeeded"), "training itself has ended well"
-    cure = (
-        "If the name is misspelt, declare it in the one that you mean:"
+    advice = (
+        "If the name is misspelt, declare the version in the right one:"
         " spec.versions.v1.trainingRun: fraud-1."
     )
-    assert (cure in message(plan)) == (there is None)
+    assert (advice in message(plan)) == (there is None)
 
 
 def test_a_run_that_logged_no_model_has_nothing_to_register():

@@ -159,12 +159,12 @@ def ended(run: TrainingRun, world: Observation) -> TrainingRun:
         (
             "FAILED",
             {},
-            f"Its MLflow run was closed as FAILED, and its tag {FAILURE_TAG} does not say why.",
+            f"Its MLflow run was closed as FAILED, without a reason in its tag {FAILURE_TAG}.",
         ),
         (
             "KILLED",
             {FAILURE_TAG: " \n"},
-            f"Its MLflow run was closed as KILLED, and its tag {FAILURE_TAG} does not say why.",
+            f"Its MLflow run was closed as KILLED, without a reason in its tag {FAILURE_TAG}.",
         ),
         ("FAILED", {FAILURE_TAG: "x" * 5000}, "x" * 1000),
     ],

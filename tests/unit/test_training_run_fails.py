@@ -184,7 +184,7 @@ def test_a_deadline_is_told_from_all_else():
     failure = decided(run, broken(run, terminated(143), reason="DeadlineExceeded")).status.failure
     assert failure
     assert failure.reason == "DeadlineExceeded"
-    assert "60 seconds" in failure.message
+    assert "activeDeadlineSeconds (60 s)" in failure.message
 
 
 def test_a_job_is_seen_to_fail_before_its_pod_says_that_it_was_evicted():
@@ -364,7 +364,7 @@ def test_a_job_that_vanished_after_its_run_was_closed_counts_as_a_failure_of_its
     failure = decided(first, world).status.failure
     assert failure
     assert (failure.reason, failure.attempt) == ("Failed", 2)
-    assert "before the operator observed how it ended" in failure.message
+    assert "before the operator observed its result" in failure.message
 
 
 def test_the_next_attempt_begins_with_a_clean_slate_and_the_last_failure_is_still_told():
