@@ -102,6 +102,7 @@ def test_to_verify_needs_the_right_to_promote(
     assert (
         f"dan may not change stage production (reverify) of {person.namespace}/fraud" in done.stderr
     )
+    assert not done.stdout
 
 
 def test_a_kubeconfig_that_acts_as_another_is_obeyed(
@@ -124,7 +125,7 @@ def test_doctor_tells_what_that_user_may(person: Person, fraud: Manifest, people
     assert any(
         each.startswith("to promote to production: you may not promote") for each in words
     ), words
-    assert words[-1] == "to look"
+    assert words[-1] == "to read"
 
 
 def test_hints_repeat_whom_one_acts_as(person: Person, fraud: Manifest, side: Side):

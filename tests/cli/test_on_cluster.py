@@ -61,7 +61,7 @@ def test_two_versions_are_trained_and_followed(there: Tenant, ada: Person):
         "fraud@v1",
     )
     assert seen.splitlines()[-1].startswith("fraud-1 succeeded")
-    assert "It is fraud@v1." in seen
+    assert "Registered as fraud@v1." in seen
     ada.sees(
         "train",
         "-e",
@@ -75,7 +75,7 @@ def test_two_versions_are_trained_and_followed(there: Tenant, ada: Person):
         "fraud@v2",
         "--no-follow",
     )
-    assert "It is fraud@v2." in ada.sees("runs", "follow", "fraud-2")
+    assert "Registered as fraud@v2." in ada.sees("runs", "follow", "fraud-2")
     assert there.status("TrainingRun", "fraud-2")["registered"] == {
         "model": "fraud",
         "version": "v2",

@@ -43,7 +43,10 @@ def test_rows_of_csv_are_its_texts():
 @pytest.mark.parametrize(
     ("text", "why"),
     [
-        ('a,b\n"1\n2",3\n4\n', "The row that ends in line 4 of the CSV has 1 fields, its head 2"),
+        (
+            'a,b\n"1\n2",3\n4\n',
+            "The row that ends in line 4 of the CSV has 1 fields, but the header has 2",
+        ),
         ('a\n"1', "Line 2 of the CSV: unexpected end of data"),
     ],
 )
@@ -70,9 +73,9 @@ def test_csv_has_the_names_that_the_trainer_gives_its_columns():
 @pytest.mark.parametrize(
     ("split", "why"),
     [
-        ({"columns": ["a"]}, "holds no rows"),
-        ({"columns": ["a"], "data": [1]}, "holds no rows"),
-        ({"columns": ["a", "b"], "data": [[1, 2], [1]]}, "as many values in every row"),
+        ({"columns": ["a"]}, "has no rows"),
+        ({"columns": ["a"], "data": [1]}, "has no rows"),
+        ({"columns": ["a", "b"], "data": [[1, 2], [1]]}, "one value per column in each row"),
         ({"columns": ["a", "a"], "data": [[1, 2]]}, "twice"),
     ],
 )

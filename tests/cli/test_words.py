@@ -90,7 +90,7 @@ def test_help_lists_the_words_of_people_only(capsys: pytest.CaptureFixture[str])
         if line[2:3] != " "
     ]
     assert sorted(listed) == sorted(COMMANDS)
-    assert "Exit codes: 0 done, 1 it ended badly" in out
+    assert "Exit codes: 0 done, 1 failed, 2 usage error" in out
 
 
 @pytest.mark.parametrize(
@@ -103,7 +103,7 @@ def test_help_lists_the_words_of_people_only(capsys: pytest.CaptureFixture[str])
         (["train"], "Say what to train"),
         (["train", "-e", "fraud", "-p", "max_depth"], "'max_depth' is not NAME=VALUE"),
         (["train", "-f", "/nowhere.yaml"], "/nowhere.yaml cannot be read"),
-        (["train", "-e", "fraud", "--register", "fraud"], "say under which version"),
+        (["train", "-e", "fraud", "--register", "fraud"], "name the version too"),
         (["train", "-e", "fraud", "--task", "regression", "--image", "i"], "name one trainer"),
         (
             ["train", "-e", "fraud", "--script", "trian.py"],
@@ -122,7 +122,7 @@ def test_wrong_words_are_told_without_asking_anybody(
     words: list[str], why: str, capsys: pytest.CaptureFixture[str]
 ):
     code, out, err = said(capsys, *words)
-    assert (code, out) == (Exit.WORDS, "")
+    assert (code, out) == (Exit.USAGE, "")
     assert why in err
     assert "Traceback" not in err
 
