@@ -45,7 +45,7 @@ from tests.unit.builders import (
     tree,
     written,
 )
-from tests.unit.test_training_run import OURS, attempt, decide, observed, training
+from tests.unit.training_run_world import OURS, attempt, decide, observed, training
 
 MODEL = FoundModel("s3://b/risk/fraud/models/m-1/artifacts", tree("a", 99), MLModel("xgboost", ""))
 REGISTER = {"model": "fraud", "version": "v1"}

@@ -39,8 +39,8 @@ from tests.unit.builders import (
     training_run,
     written,
 )
-from tests.unit.test_training_run import OURS, attempt, decide, observed
 from tests.unit.test_training_run_ends import MODEL
+from tests.unit.training_run_world import OURS, attempt, decide, observed
 
 FIRST = OURS | {"modelyard.io/attempt": "1"}
 

@@ -26,7 +26,7 @@ from tests.unit.builders import (
     training_run,
     written,
 )
-from tests.unit.test_training_run import attempt, decide, observed
+from tests.unit.training_run_world import attempt, decide, observed
 
 IMAGE = {"container": {"image": "team/train:1"}}
 RUN = training_run(trainer=IMAGE)

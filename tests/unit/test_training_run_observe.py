@@ -26,7 +26,7 @@ from tests.unit.builders import (
     training_run,
     written,
 )
-from tests.unit.test_training_run import OURS, decide
+from tests.unit.training_run_world import OURS, decide
 
 
 def made(id_: str = "1") -> Experiment:

@@ -24,8 +24,8 @@ from tests.unit.builders import (
     training_run,
     written,
 )
-from tests.unit.test_training_run import attempt, decide, observed
 from tests.unit.test_training_run_fails import CRASHED, broken
+from tests.unit.training_run_world import attempt, decide, observed
 
 LARGE = {f"p{number:03}": "y" * 1000 for number in range(118)}
 

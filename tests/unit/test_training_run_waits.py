@@ -9,7 +9,7 @@ from modelyard.api.training_run import TrainingRun
 from modelyard.plan import Manifest
 from modelyard.training_run.observation import Observation
 from tests.unit.builders import NOW, message, said, training_run, waiting
-from tests.unit.test_training_run import attempt, decide, running, training
+from tests.unit.training_run_world import attempt, decide, running, training
 
 
 @pytest.mark.parametrize(
