@@ -75,7 +75,7 @@ def test_the_version_before(
     )
 
 
-def test_a_version_that_the_stage_went_back_from_by_itself_is_none_to_go_back_to():
+def test_an_automatically_rolled_back_version_is_no_rollback_target():
     rejected = {
         "version": "v2",
         "digest": "sha256:b",
@@ -271,7 +271,7 @@ def test_a_job_from_the_cron_job_purges_these_runs_only():
     ]
 
 
-def test_a_dry_run_is_a_job_that_only_tells():
+def test_a_dry_run_is_a_job_that_only_prints():
     made = purge.job(CRON_JOB, ["1" * 32], "abc123", dry_run=True)
     assert made["spec"]["template"]["spec"]["containers"][0]["args"][-1] == "--dry-run"
 
@@ -405,7 +405,7 @@ def test_what_was_installed_is_read_from_the_operators_settings():
     assert doctor.installed(operator(None)) == doctor.installed(operator("nonsense")) == {}
 
 
-def test_objects_that_nobody_looks_at():
+def test_objects_that_are_not_observed():
     fresh: TrainingRun = run(status={})
     assert doctor.unobserved([fresh], NOW) == []
     old = model(conditions=[], observed=0)

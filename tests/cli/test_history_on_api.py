@@ -186,7 +186,7 @@ def test_a_record_that_was_rewritten_is_found_by_a_head_that_was_kept(person: Pe
         (("history", "a", "b"), "use modelyard history MODEL or modelyard history verify MODEL"),
     ],
 )
-def test_wrong_words_are_said(person: Person, kept: Any, words: tuple[str, ...], said: str):
+def test_usage_errors_are_printed(person: Person, kept: Any, words: tuple[str, ...], said: str):
     done = person.says(*words)
     assert done.returncode == 2, done.stderr
     assert said in " ".join(done.stderr.split()).replace("│ ", "").replace(" │", "")

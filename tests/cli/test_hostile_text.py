@@ -54,8 +54,8 @@ def test_a_screen_shows_no_hidden_character(capsys: pytest.CaptureFixture[str], 
     drawing = made(HOSTILE)
     screen.show(drawing)
     screen.show_table(drawing)
-    screen.tell(drawing)
-    Screen(Where(output=Format.JSON)).tell(drawing)
+    screen.message(drawing)
+    Screen(Where(output=Format.JSON)).message(drawing)
     with StatusLine(screen) as status:
         status.print(drawing)
         status.show(Text(HOSTILE), HOSTILE)

@@ -149,7 +149,7 @@ def test_what_is_not_there_ends_with_3(
     assert why in done.stderr
 
 
-def test_where_nothing_purges_it_is_told_what_to_ask_for(person: Person):
+def test_without_a_cron_job_the_error_says_what_to_ask_for(person: Person):
     done = Person(person.kubeconfig, "").says(
         "runs", "purge", "1" * 32, "--yes", "--operator-namespace", person.namespace
     )
@@ -184,7 +184,7 @@ def guarded(cluster: Cluster) -> Iterator[None]:
     admin.close()
 
 
-def test_who_may_only_look_is_told_what_is_missing(side: Side, fraud: Manifest, tmp_path: Path):
+def test_a_viewer_sees_which_rights_are_missing(side: Side, fraud: Manifest, tmp_path: Path):
     ada = Person(side.user("ada", LOOK, tmp_path), side.namespace)
     assert ada.sees("status", "fraud").startswith("fraud  ")
     done = ada.says("promote", "fraud", "v1", "--to", "production")
@@ -201,7 +201,7 @@ def test_who_may_only_look_is_told_what_is_missing(side: Side, fraud: Manifest, 
     assert "list trainingruns in the whole cluster" in done.stderr
 
 
-def test_who_may_write_but_not_promote_is_told_the_verb_and_the_stage(
+def test_an_editor_without_promote_sees_the_verb_and_the_stage(
     side: Side, fraud: Manifest, guarded: None, tmp_path: Path
 ):
     write = {
@@ -237,8 +237,8 @@ def test_the_doctor_names_what_is_missing_with_its_fix(side: Side, fraud: Manife
     }
     promote = [each for each in found if each["words"].startswith("to promote to production")]
     fix = (
-        "If you need this, ask for a Role with the verb promote on registeredmodels/production (group"
-        " modelyard.io), or "
+        "If you need this, ask for a Role with the verb promote on registeredmodels/production"
+        " (group modelyard.io), or "
     )
     assert [(each["verdict"], each["cure"].startswith(fix)) for each in promote] == [
         ("warning", True)
@@ -342,7 +342,7 @@ def test_the_doctor_looks_for_the_pull_secrets_of_the_namespace(
     )
 
 
-def test_nobody_answers(tmp_path: Path, side: Side):
+def test_an_unreachable_server_has_its_exit_code(tmp_path: Path, side: Side):
     path = tmp_path / "kubeconfig"
     path.write_text(
         kubeconfig(f"https://127.0.0.1:{free_ports(1)[0]}", side.server.ca.read_bytes(), "token")
@@ -352,7 +352,7 @@ def test_nobody_answers(tmp_path: Path, side: Side):
     assert "does not answer" in done.stderr
 
 
-def test_a_watch_draws_anew_when_something_changes_and_ends_at_an_interrupt(
+def test_a_watch_redraws_on_a_change_and_ends_at_an_interrupt(
     side: Side, person: Person, fraud: Manifest
 ):
     process = person.begins("status", "fraud", "--watch")

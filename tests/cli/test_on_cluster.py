@@ -115,7 +115,7 @@ def test_a_version_is_promoted_and_asked(there: Tenant, ada: Person, screen: Cal
     screen("status-of-one", ada.sees("status", "fraud"))
 
 
-def test_it_is_promoted_and_rolled_back_and_history_tells(ada: Person, screen: Callable[..., None]):
+def test_promote_rollback_and_history(ada: Person, screen: Callable[..., None]):
     screen("promote-the-next", steady(ada.sees("promote", "fraud", "v2", "--to", "production")))
     screen("rollback", steady(ada.sees("rollback", "fraud", "--stage", "production")))
     screen("history", ada.sees("history", "fraud"))

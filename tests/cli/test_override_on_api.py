@@ -169,7 +169,7 @@ def test_a_dry_run_changes_nothing_and_a_program_gets_the_object(
         (("v1", "--reason", "x", "--for", "1h", "--until", LATER), "not both"),
     ],
 )
-def test_wrong_words_are_told_before_the_cluster_is_asked(
+def test_usage_errors_are_reported_before_any_request(
     words: tuple[str, ...], message: str, capsys: pytest.CaptureFixture[str]
 ):
     code = main(["override", "fraud", *words, "--stage", "production"])
@@ -199,7 +199,7 @@ def guarded(side: Side) -> Iterator[None]:
         yield
 
 
-def test_whoever_may_only_promote_is_told_the_verb(
+def test_a_user_with_only_promote_sees_the_verb(
     side: Side, person: Person, fraud: Manifest, guarded: None, tmp_path: Path
 ):
     side.user("dan", EDIT, tmp_path)

@@ -67,7 +67,7 @@ def test_a_rejected_promotion_ends_with_its_reason(side: Side, person: Person, f
     )
 
 
-def test_the_steps_of_a_promotion_are_told_on_the_way(side: Side, person: Person, fraud: Manifest):
+def test_the_steps_of_a_promotion_are_printed(side: Side, person: Person, fraud: Manifest):
     process = person.begins("promote", "fraud", "v1", "--to", "production")
     until(lambda: asked_for(side, "v1"), "v1 is asked for")
     steps = [
@@ -384,8 +384,8 @@ def test_what_was_rejected_is_tried_again_by_a_word_and_what_was_not_is_refused(
         done = person.says("retry", "fraud", "--stage", "production")
     assert done.returncode == 0, done.stderr
     first = (
-        f"{side.namespace}/fraud  production: trying v1 again, which was rejected: GateFailed: quality: accuracy"
-        " is 0.8, below 0.9."
+        f"{side.namespace}/fraud  production: trying v1 again, which was rejected:"
+        " GateFailed: quality: accuracy is 0.8, below 0.9."
     )
     assert (done.stdout.splitlines()[0], done.stdout.splitlines()[-1]) == (
         first,

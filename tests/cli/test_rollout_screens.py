@@ -129,5 +129,5 @@ def test_a_rollout_that_is_through_says_what_it_came_to():
     assert "left" not in drawn
 
 
-def test_what_the_analysis_says_is_told_once():
+def test_the_analysis_is_shown_once():
     assert followed(ROLLS).plain.count(SAYS) == followed(PAUSED).plain.count(SAYS) == 1

@@ -50,7 +50,7 @@ def test_rows_of_csv_are_its_texts():
         ('a\n"1', "Line 2 of the CSV: unexpected end of data"),
     ],
 )
-def test_csv_that_is_none_is_told_with_its_place(text: str, why: str):
+def test_invalid_csv_is_reported_with_its_place(text: str, why: str):
     with pytest.raises(typer.BadParameter, match=why):
         rows(text, as_csv=True)
 
@@ -79,7 +79,7 @@ def test_csv_has_the_names_that_the_trainer_gives_its_columns():
         ({"columns": ["a", "a"], "data": [[1, 2]]}, "twice"),
     ],
 )
-def test_a_dataframe_split_that_is_none_is_told(split: dict[str, Any], why: str):
+def test_an_invalid_dataframe_split_is_reported(split: dict[str, Any], why: str):
     with pytest.raises(typer.BadParameter, match=why):
         rows(json.dumps({"dataframe_split": split}))
 
@@ -88,11 +88,11 @@ def test_a_dataframe_split_that_is_none_is_told(split: dict[str, Any], why: str)
     ("text", "csv"),
     [("a,b", False), ("[]", False), ("3", False), ("a,b\n", True), ("a,b\n1\n", True)],
 )
-def test_what_is_no_rows_is_told(text: str, csv: bool):
+def test_input_without_rows_is_reported(text: str, csv: bool):
     with pytest.raises(typer.BadParameter):
         rows(text, as_csv=csv)
 
 
-def test_a_body_of_v2_is_told_what_to_write_instead():
+def test_a_v2_body_is_reported_with_the_accepted_forms():
     with pytest.raises(typer.BadParameter, match="V2"):
         rows('{"inputs": [{"name": "x", "shape": [1], "datatype": "FP64", "data": [1]}]}')

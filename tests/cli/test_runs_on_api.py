@@ -116,7 +116,7 @@ def test_what_is_printed_as_yaml_can_be_applied(side: Side, person: Person):
     assert side.get("TrainingRun", "fraud-2")["spec"]["parameters"] == parameters
 
 
-def test_what_the_api_server_refuses_is_told_in_its_words(person: Person):
+def test_a_refusal_of_the_api_server_is_printed(person: Person):
     done = person.says("train", "-e", "Fraud")
     assert done.returncode == 1
     assert "spec.experiment" in done.stderr

@@ -82,7 +82,7 @@ def test_every_word_that_asks_the_cluster_has_the_common_options(
     assert "-n, --namespace" in out or "--operator-namespace" in out
 
 
-def test_help_lists_the_words_of_people_only(capsys: pytest.CaptureFixture[str]):
+def test_help_lists_only_user_commands(capsys: pytest.CaptureFixture[str]):
     _, out, _ = said(capsys, "--help")
     listed = [
         line.split()[0]
@@ -118,7 +118,7 @@ def test_help_lists_the_words_of_people_only(capsys: pytest.CaptureFixture[str])
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
-def test_wrong_words_are_told_without_asking_anybody(
+def test_usage_errors_need_no_request(
     words: list[str], why: str, capsys: pytest.CaptureFixture[str]
 ):
     code, out, err = said(capsys, *words)
@@ -166,7 +166,7 @@ def test_without_a_cluster_the_error_says_what_is_missing(tmp_path: Path):
     assert "Traceback" not in done.stderr
 
 
-def test_the_operators_words_stay():
+def test_the_operators_commands_stay():
     done = started("crds", "--check")
     assert done.returncode == 0, done.stderr
 

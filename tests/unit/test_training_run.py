@@ -41,7 +41,7 @@ from tests.unit.training_run_world import READY, attempt, decide, observed, runn
 
 
 # --- while it trains ------------------------------------------------------------------------------
-def test_while_it_trains_metrics_progress_and_what_is_left_are_told():
+def test_while_it_trains_metrics_progress_and_time_left_are_reported():
     run = training_run(parameters={"depth": "6"})
     ours = running(
         run,
@@ -61,7 +61,7 @@ def test_while_it_trains_metrics_progress_and_what_is_left_are_told():
 
 
 @pytest.mark.parametrize("value", [-1.0, 101.0, float("nan"), float("inf")])
-def test_progress_that_is_none_is_not_told(value: float):
+def test_invalid_progress_is_not_reported(value: float):
     run = training_run()
     assert (
         status_of(
@@ -119,7 +119,7 @@ def test_a_value_that_fits_stays_whole_and_a_name_that_does_not_is_left_out():
     )
 
 
-def test_the_image_that_runs_is_written_down_once():
+def test_the_running_image_is_recorded_once():
     run = training_run()
     ours = running(
         run,
@@ -135,7 +135,7 @@ def test_the_image_that_runs_is_written_down_once():
     assert actions(decide(run, replace(world, runs={1: tagged}), NOW)) == ()
 
 
-def test_a_configuration_that_somebody_deleted_or_changed_is_put_back():
+def test_a_deleted_or_changed_config_map_is_restored():
     """A pod that waits for it would wait for ever."""
     run = training_run()
     world = training(run)
@@ -190,7 +190,7 @@ def test_a_job_of_an_earlier_release_can_still_be_suspended_and_resumed(suspend:
     assert actions(plan) == (Suspend("fraud-1-1", there["metadata"]["uid"], suspend),)
 
 
-def test_a_suspended_run_says_the_same_for_ever():
+def test_a_suspended_run_keeps_its_status():
     """I6: no estimate that grows with the clock."""
     run = training_run(suspend=True)
     world = observed(
@@ -275,7 +275,7 @@ def test_only_jobs_and_configuration_of_ours_are_ever_written():
             assert action.manifest["metadata"]["ownerReferences"][0]["uid"] == "uid-fraud-1"
 
 
-def test_a_model_that_comes_has_the_runs_look_that_wait_for_it():
+def test_a_new_model_reconciles_the_runs_that_wait_for_it():
     relation = next(
         relation
         for relation in controller(RUNTIME).relations

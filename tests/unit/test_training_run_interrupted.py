@@ -80,7 +80,7 @@ INTERRUPTED = {
 
 @pytest.mark.parametrize("how", INTERRUPTED)
 @pytest.mark.parametrize("closed", ["RUNNING", "FINISHED", "FAILED"])
-def test_a_pod_that_was_ended_from_outside_is_trained_again(how: str, closed: str):
+def test_a_pod_that_was_terminated_from_outside_trains_again(how: str, closed: str):
     world = complete(*INTERRUPTED[how], status=closed)
     plan = decide(RUN, world, NOW)
     assert isinstance(plan, Record)
@@ -121,7 +121,7 @@ TRAINED = {
 
 
 @pytest.mark.parametrize("how", TRAINED)
-def test_a_pod_that_ended_by_itself_has_trained(how: str):
+def test_a_pod_that_exited_has_trained(how: str):
     assert status_of(decide(RUN, TRAINED[how], NOW)).is_true("Succeeded")
 
 

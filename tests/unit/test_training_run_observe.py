@@ -75,7 +75,7 @@ def the_job(condition: str = "", number: int = 1) -> Manifest:
     return job(build.job(training_run(), number, "r", RUNTIME), condition)
 
 
-async def test_without_an_experiment_nobody_is_asked():
+async def test_without_an_experiment_mlflow_is_not_read():
     there = Around(experiment())
     assert (await observe(training_run(), there, NOW)).runs == {}
     assert there.tenants.calls == []

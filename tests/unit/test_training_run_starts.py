@@ -116,7 +116,7 @@ def test_nothing_is_made_for_a_dataset_that_the_namespace_may_not_read():
     assert plan.requeue_after is not None, "no watch tells of the connection"
 
 
-def test_nothing_is_made_for_a_run_that_is_suspended_from_the_start():
+def test_nothing_is_created_for_a_run_that_starts_suspended():
     plan = decide(training_run(suspend=True), observed(), NOW)
     assert said(plan) == "Reconciling Suspended"
 
@@ -137,9 +137,7 @@ def test_parameters_are_logged_before_anything_trains():
     ids=["script", "container"],
 )
 @pytest.mark.parametrize("end", ["Complete", "Failed"])
-def test_a_user_s_code_may_log_parameters_in_its_own_words_and_the_rest_is_logged_at_its_end(
-    trainer: Any, end: str
-):
+def test_user_code_may_log_parameters_and_the_rest_is_logged_at_the_end(trainer: Any, end: str):
     run = training_run(
         parameters={"depth": "6", "subsample": "1"}, trainer=trainer, backoff_limit=1
     )
@@ -168,7 +166,7 @@ def test_then_the_job_is_made_beside_its_configuration():
     assert {"name": "MLFLOW_RUN_ID", "value": "r1"} in environment
 
 
-def test_a_job_that_somebody_deleted_is_made_again_for_the_same_attempt():
+def test_a_deleted_job_is_created_again_for_the_same_attempt():
     run = written(training_run(), decide(training_run(), training(training_run()), NOW))
     assert run.status.job_uid == "uid-job-fraud-1-1"
     gone = observed(live(build.config_map(run)), runs=(attempt(),))

@@ -42,7 +42,7 @@ class Screen:
             width=None if sys.stdout.isatty() else self._columns(),
             markup=False,
         )
-        self.told = _Console(stderr=True, highlight=False, markup=False)
+        self.err = _Console(stderr=True, highlight=False, markup=False)
         self.live = sys.stdout.isatty() and not where.document and not self.out.is_dumb_terminal
 
     @staticmethod
@@ -69,9 +69,9 @@ class Screen:
         """Print a table without wrapping its lines."""
         self.out.print(drawing, soft_wrap=True)
 
-    def tell(self, words: RenderableType) -> None:
+    def message(self, words: RenderableType) -> None:
         """Print progress without wrapping: some lines are commands to copy."""
-        (self.told if self.where.document else self.out).print(words, soft_wrap=True)
+        (self.err if self.where.document else self.out).print(words, soft_wrap=True)
 
     def document(self, value: Any) -> None:
         """Print data as JSON or YAML, as `-o` says."""

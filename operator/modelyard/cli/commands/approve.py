@@ -15,11 +15,13 @@ def decide(where: Where, name: str, saying: approving.Saying, *, dry_run: bool) 
     session = opened(where)
     model = session.model(name)
     made = approving.decide(session.kube, model, saying, dry_run=dry_run)
-    session.screen.tell(approvals.decided(model, made))
+    session.screen.message(approvals.decided(model, made))
     if dry_run:
-        session.screen.tell(Text(DRY_RUN))
+        session.screen.message(Text(DRY_RUN))
     else:
-        session.screen.tell(Text(f"To watch the stage: {session.hint(f'status {name} --watch')}"))
+        session.screen.message(
+            Text(f"To watch the stage: {session.hint(f'status {name} --watch')}")
+        )
     if session.where.document and not dry_run:
         session.print_objects(
             [session.kube.get(made.KIND, made.metadata.name, made.metadata.namespace)], single=True

@@ -13,7 +13,7 @@ from modelyard.api.gates import Verdict
 from modelyard.api.registered_model import RegisteredModel
 from modelyard.cli.commands.live import StatusLine, status_line
 from modelyard.cli.commands.session import Session, now
-from modelyard.cli.views.gates import told as gate_told
+from modelyard.cli.views.gates import verdict_line
 from modelyard.cli.views.steps import change_lines
 from modelyard.client import rollouts
 from modelyard.client.errors import NotFound, TimedOut
@@ -66,7 +66,7 @@ def watched(
     """Follow a model until all requests for its stages are done; for the rest see `followed`."""
     name, namespace = written["metadata"]["name"], written["metadata"]["namespace"]
     back = session.hint(f"status {name} --watch")
-    told: set[str] = set()
+    done: set[str] = set()
     verdicts: dict[tuple[str, str], Verdict] = {}
     begun, limit = (
         time.monotonic(),
@@ -81,20 +81,20 @@ def watched(
             model = RegisteredModel.parse(body)
             found = {stage: read(model) for stage, read in readers.items()}
             for stage, each in found.items():
-                _tell(status, stage, each, verdicts)
+                _print_verdicts(status, stage, each, verdicts)
                 if (failed := each.failure(f"{stage} of {model.key}")) is not None:
                     raise failed
-                if each.is_done and stage not in told:
-                    told.add(stage)
+                if each.is_done and stage not in done:
+                    done.add(stage)
                     status.print(Text(ended[stage], style="green"))
-            if len(told) == len(found):
+            if len(done) == len(found):
                 return body
-            waits = {stage: each for stage, each in found.items() if stage not in told}
+            waits = {stage: each for stage, each in found.items() if stage not in done}
             if seconds is None and all(each.waits_for_others for each in waits.values()):
                 raise TimedOut(_waits(model, waits, back), time.monotonic() - begun)
             left = {stage: each for stage, each in found.items() if not each.is_done}
             status.show(_Now(left), standing(left)[1])
-    stages = ", ".join(stage for stage in readers if stage not in told)
+    stages = ", ".join(stage for stage in readers if stage not in done)
     raise TimedOut(
         f"Timed out after {limit:.0f} s waiting for {stages} of {name}. The change continues in the"
         f" cluster. To watch it: {back}",
@@ -102,7 +102,7 @@ def watched(
     )
 
 
-def _tell(
+def _print_verdicts(
     status: StatusLine, stage: str, found: Progress, verdicts: dict[tuple[str, str], Verdict]
 ) -> None:
     """Print each new verdict of a gate."""
@@ -111,7 +111,7 @@ def _tell(
     for gate in found.gates.said:
         if verdicts.get((stage, gate.name)) is not gate.verdict:
             verdicts[stage, gate.name] = gate.verdict
-            status.print(gate_told(stage, found.gates.version, gate))
+            status.print(verdict_line(stage, found.gates.version, gate))
 
 
 def _waits(model: RegisteredModel, waits: Mapping[str, Progress], back: str) -> str:

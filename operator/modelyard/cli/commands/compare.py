@@ -66,10 +66,10 @@ def _drawn(session: Session, comparison: views.Comparison, pictures: Pictures) -
     """Write the requested pictures."""
     if pictures.png is not None:
         png(comparison, pictures.png)
-        session.screen.tell(Text(f"Written: {pictures.png}"))
+        session.screen.message(Text(f"Written: {pictures.png}"))
     if pictures.html is not None:
         pictures.html.write_text(page(comparison), encoding="utf-8")
-        session.screen.tell(Text(f"Written: {pictures.html}"))
+        session.screen.message(Text(f"Written: {pictures.html}"))
 
 
 def _side(

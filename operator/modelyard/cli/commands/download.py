@@ -44,7 +44,7 @@ def download(where: Where, text: str, path: Path) -> None:
         session.screen.document(facts)
     else:
         digest = version.digest if where.wide else short_digest(version.digest)
-        session.screen.tell(
+        session.screen.message(
             Text(
                 f"{target.model}@{name} is in {folder}: {size(version.bytes)}, digest {digest}"
                 " verified."

@@ -58,6 +58,6 @@ def delete(where: Where, names: list[str], *, yes: bool) -> None:
     confirm(session.screen, f"Delete {', '.join(names)}{also}", yes=yes)
     for name in names:
         session.kube.delete("Experiment", name, wait=120)
-        session.screen.tell(Text(f"{name} is deleted."))
+        session.screen.message(Text(f"{name} is deleted."))
     if where.document:
         session.print_objects(bodies)

@@ -58,7 +58,7 @@ def verify(where: Where, name: str, head: str) -> None:
         }
         session.screen.document(facts)
     else:
-        session.screen.tell(Text(str(found), style="" if found.ok else "red"))
+        session.screen.message(Text(str(found), style="" if found.ok else "red"))
     if not found.ok:
         raise SystemExit(Exit.FAILED)
 

@@ -60,7 +60,7 @@ class WatchedObjects:
 
         self.follow(watching)
 
-    def nudge(self) -> None:
+    def notify(self) -> None:
         """Report a change that is not an object's."""
         self._changed.set()
 
@@ -122,7 +122,7 @@ class StatusLine:
         if self._live:
             self._live.update(drawing, refresh=True)
         elif plain != self._last:
-            self._screen.tell(Text(plain))
+            self._screen.message(Text(plain))
         self._last = plain
 
     def print(self, words: RenderableType) -> None:
@@ -130,7 +130,7 @@ class StatusLine:
         if self._live:
             self._live.console.print(words, soft_wrap=True)
         else:
-            self._screen.tell(words)
+            self._screen.message(words)
 
 
 @contextmanager
@@ -140,5 +140,5 @@ def status_line(screen: Screen, interrupted: str) -> Iterator[StatusLine]:
         with StatusLine(screen) as status:
             yield status
     except KeyboardInterrupt:
-        screen.tell(Text(interrupted))
+        screen.message(Text(interrupted))
         raise

@@ -43,21 +43,21 @@ def override(where: Where, name: str, version: str, stage: str, asked: Asked) ->
     session = opened(where)
     model = session.model(name)
     overriding.check(model, session.stage_of(model, stage), wanted)
-    session.screen.tell(views.wanted(model, stage, wanted, now()))
+    session.screen.message(views.wanted(model, stage, wanted, now()))
     body = session.kube.patch(
         "RegisteredModel", name, overriding.patch(stage, wanted), dry_run=asked.dry_run
     )
     if asked.dry_run:
-        session.screen.tell(Text(DRY_RUN))
+        session.screen.message(Text(DRY_RUN))
     elif asked.wait:
         change = Change(stage, version, RegisteredModel.parse(body).metadata.generation)
         done = f"{stage} holds {version}, by an override until {wanted.until:%Y-%m-%d %H:%M} UTC."
         body = followed(session, body, [change], asked.timeout, {stage: done})
-        session.screen.tell(
+        session.screen.message(
             Text(f"To end it: {session.hint(f'override {name} --stage {stage} --end')}")
         )
     else:
-        session.screen.tell(session.requested(name))
+        session.screen.message(session.requested(name))
     if session.where.document:
         session.print_objects([body], single=True)
 
@@ -69,8 +69,8 @@ def end(where: Where, name: str, stage: str, *, dry_run: bool) -> None:
     overriding.ends(model, session.stage_of(model, stage))
     body = session.kube.patch("RegisteredModel", name, overriding.end_patch(stage), dry_run=dry_run)
     if dry_run:
-        session.screen.tell(Text(DRY_RUN))
+        session.screen.message(Text(DRY_RUN))
     else:
-        session.screen.tell(views.ended(model, stage, session.hint))
+        session.screen.message(views.ended(model, stage, session.hint))
     if session.where.document:
         session.print_objects([body], single=True)

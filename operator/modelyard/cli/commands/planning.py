@@ -25,22 +25,24 @@ def plan(where: Where, name: str, version: str, stage: str, asked: Asked) -> Non
     model = session.model(name)
     session.stage_of(model, stage)
     if planning.stands(model, stage, version):
-        session.screen.tell(
+        session.screen.message(
             Text(f"{model.key}  {stage}: {version} is planned already; nothing was changed.")
         )
         body = session.kube.get("RegisteredModel", name)
     else:
         planning.check(model, stage, version)
-        session.screen.tell(drawn(model, stage, version, now()))
+        session.screen.message(drawn(model, stage, version, now()))
         wanted: Manifest = {"version": version} | oneself.requester(session.kube, model, stage)
         patch = reasoned(planning.patch(model, stage, wanted), model, stage, asked.reason)
         body = session.kube.patch("RegisteredModel", name, patch, dry_run=asked.dry_run)
     if asked.dry_run:
-        session.screen.tell(Text(DRY_RUN))
+        session.screen.message(Text(DRY_RUN))
     elif asked.wait:
         body = _made(session, body, stage, version, asked.timeout)
     else:
-        session.screen.tell(Text(f"Requested. To see the plan: {session.hint(f'status {name}')}"))
+        session.screen.message(
+            Text(f"Requested. To see the plan: {session.hint(f'status {name}')}")
+        )
     if session.where.document:
         session.print_objects([body], single=True)
 
@@ -60,14 +62,14 @@ def _made(
         )
     except Failed:
         name = written["metadata"]["name"]
-        session.screen.tell(
+        session.screen.message(
             Text(
                 "To take it back:"
                 f" {session.hint(f'promote {name} {version} --to {stage} --take-back')}"
             )
         )
         raise
-    session.screen.tell(planned(RegisteredModel.parse(body), stage, version, session.hint))
+    session.screen.message(planned(RegisteredModel.parse(body), stage, version, session.hint))
     return body
 
 
@@ -82,12 +84,12 @@ def carry_out(where: Where, name: str, version: str, stage: str, asked: Asked) -
     patch = planning.carry_out(model, session.stage_of(model, stage), version)
     body = session.kube.patch("RegisteredModel", name, patch, dry_run=asked.dry_run)
     if asked.dry_run:
-        session.screen.tell(Text(DRY_RUN))
+        session.screen.message(Text(DRY_RUN))
     elif asked.wait:
         changes = [asked_for(RegisteredModel.parse(body), stage)]
         body = followed(session, body, changes, asked.timeout, {stage: f"{stage} holds {version}."})
     else:
-        session.screen.tell(session.requested(name))
+        session.screen.message(session.requested(name))
     if session.where.document:
         session.print_objects([body], single=True)
 
@@ -101,10 +103,10 @@ def take_back(where: Where, name: str, version: str, stage: str, asked: Asked) -
     patch = reasoned(planning.take_back(model, stage, version, requester), model, stage, "")
     body = session.kube.patch("RegisteredModel", name, patch, dry_run=asked.dry_run)
     if asked.dry_run:
-        session.screen.tell(Text(DRY_RUN))
+        session.screen.message(Text(DRY_RUN))
     else:
         holds = model.status.stages[stage].version if stage in model.status.stages else None
-        session.screen.tell(
+        session.screen.message(
             Text(
                 f"{stage}: the plan is taken back; it {f'holds {holds}' if holds else 'is empty'}."
             )

@@ -64,9 +64,9 @@ def rollback(where: Where, name: str, stage: str, version: str | None, asked: As
                 name=stage,
             )
         why = _cancelled(model, stage) if is_changing else "it was in the stage before"
-        session.screen.tell(Text(f"Back to {version}: {why}."))
+        session.screen.message(Text(f"Back to {version}: {why}."))
     if (how := returning.said(model, stage, version, now())) is not None:
-        session.screen.tell(Text(how))
+        session.screen.message(Text(how))
     _change(session, model, stage, version, asked)
 
 
@@ -85,13 +85,13 @@ def retry(where: Where, name: str, stage: str, asked: Asked) -> None:
     session = opened(where)
     model = session.model(name)
     rejected = retrying.rejection(model, session.stage_of(model, stage))
-    session.screen.tell(
+    session.screen.message(
         Text(
             f"{model.key}  {stage}: trying {rejected.version} again, which was rejected:"
             f" {rejected.reason}: {rejected.message}"
         )
     )
-    session.screen.tell(drawn(model, stage, rejected.version, now()))
+    session.screen.message(drawn(model, stage, rejected.version, now()))
     body = session.kube.patch(
         "RegisteredModel", model.metadata.name, retrying.patch(model, stage), dry_run=asked.dry_run
     )
@@ -117,15 +117,15 @@ def _change(
     else:
         wanted |= newest.stopped(model, stage) | oneself.requester(session.kube, model, stage)
     if wanted:
-        session.screen.tell(drawn(model, stage, version, now()))
+        session.screen.message(drawn(model, stage, version, now()))
         patch = reasoned({"spec": {"stages": {stage: wanted}}}, model, stage, asked.reason)
         body = session.kube.patch(
             "RegisteredModel", model.metadata.name, patch, dry_run=asked.dry_run
         )
         if newest.is_automatic(model, stage):
-            session.screen.tell(Text(MANUAL.format(stage)))
+            session.screen.message(Text(MANUAL.format(stage)))
     else:
-        session.screen.tell(
+        session.screen.message(
             Text(f"{model.key}  {stage}: the spec asks for {version} already; nothing was changed.")
         )
         body = session.kube.get("RegisteredModel", model.metadata.name)
@@ -135,7 +135,7 @@ def _change(
 def _ended(session: Session, body: Manifest, stage: str, version: str, asked: Asked) -> None:
     """Follow the change unless --no-wait was given, and print the object for programs."""
     if asked.dry_run:
-        session.screen.tell(
+        session.screen.message(
             Text(
                 f"{DRY_RUN} Freezes of the whole cluster are not checked here; --plan checks them."
             )
@@ -147,7 +147,7 @@ def _ended(session: Session, body: Manifest, stage: str, version: str, asked: As
             session, body, [change], asked.timeout, {stage: f"{stage} holds {version}."}
         )
     else:
-        session.screen.tell(session.requested(body["metadata"]["name"]))
+        session.screen.message(session.requested(body["metadata"]["name"]))
     if session.where.document:
         session.print_objects([body], single=True)
 

@@ -33,7 +33,7 @@ def purge(where: Where, run_ids: list[str], *, yes: bool, dry_run: bool, timeout
         )
     body = _created(session, job(template, run_ids, secrets.token_hex(3), dry_run=dry_run))
     name = body["metadata"]["name"]
-    session.screen.tell(Text(f"Job {name} created in {session.kube.namespace}."))
+    session.screen.message(Text(f"Job {name} created in {session.kube.namespace}."))
     ended = _followed(session, name, timeout)
     if where.document:
         session.print_objects([ended], single=True)

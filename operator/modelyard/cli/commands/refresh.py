@@ -38,7 +38,7 @@ def refresh(
     models = [RegisteredModel.parse(body) for body in bodies]
     todo = [(model, stages) for model in models if (stages := _print_states(session, model, stage))]
     if not todo:
-        session.screen.tell(Text("There is nothing to refresh; nothing was changed."))
+        session.screen.message(Text("There is nothing to refresh; nothing was changed."))
         done = bodies
     else:
         count = sum(len(stages) for _, stages in todo)
@@ -54,7 +54,7 @@ def _print_states(session: Session, model: RegisteredModel, stage: str | None) -
     stages = refreshing.stages_to_refresh(model, stage)
     for each in refreshing.plan(model):
         if stage in (None, each.stage):
-            session.screen.tell(
+            session.screen.message(
                 Text.assemble(
                     (f"{model.key}  {each.stage}: ", "bold"),
                     (each.words, _STYLES.get(each.state, "")),
@@ -73,10 +73,10 @@ def _refreshed(
         "RegisteredModel", meta.name, patch, meta.namespace, dry_run=asked.dry_run
     )
     if asked.dry_run:
-        session.screen.tell(Text(f"{model.key}: {DRY_RUN}"))
+        session.screen.message(Text(f"{model.key}: {DRY_RUN}"))
         return body
     if not asked.wait:
-        session.screen.tell(session.requested(meta.name))
+        session.screen.message(session.requested(meta.name))
         return body
     changes = refreshing.changes(RegisteredModel.parse(body), stages)
     ended = {each: f"{each} of {model.key} is refreshed." for each in stages}

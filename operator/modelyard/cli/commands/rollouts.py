@@ -23,14 +23,14 @@ def resume(where: Where, name: str, stage: str, asked: Asked) -> None:
     found = rollouts.rolling(model, stage)
     assert found is not None, "a rollout that can be resumed is under way"
     body = session.kube.patch("RegisteredModel", name, patch, dry_run=asked.dry_run)
-    session.screen.tell(
+    session.screen.message(
         Text.assemble(
             (f"{model.key}  {stage}: ", "bold"),
             f"{found.stable} → {found.version} continues after {found.at}",
         )
     )
     for line in (split_line(found), *rollout_lines(found)):
-        session.screen.tell(Text("  ") + line)
+        session.screen.message(Text("  ") + line)
     _ended(
         session,
         body,
@@ -58,11 +58,11 @@ def abort(where: Where, name: str, stage: str, asked: Asked) -> None:
         if found.is_refresh
         else f"{other} is given up, and {held} keeps the stage"
     )
-    session.screen.tell(Text.assemble((f"{model.key}  {stage}: ", "bold"), what))
+    session.screen.message(Text.assemble((f"{model.key}  {stage}: ", "bold"), what))
     if newest.is_automatic(model, stage) and not found.is_refresh:
-        session.screen.tell(Text(MANUAL.format(stage)))
+        session.screen.message(Text(MANUAL.format(stage)))
     if (rolling := rollouts.rolling(model, stage)) is not None:
-        session.screen.tell(Text("  ") + split_line(rolling))
+        session.screen.message(Text("  ") + split_line(rolling))
     _ended(
         session,
         body,
@@ -75,10 +75,10 @@ def abort(where: Where, name: str, stage: str, asked: Asked) -> None:
 def _ended(session: Session, body: Manifest, change: Change, done: str, asked: Asked) -> None:
     """Follow the change unless --no-wait was given, and print the object for programs."""
     if asked.dry_run:
-        session.screen.tell(Text(DRY_RUN))
+        session.screen.message(Text(DRY_RUN))
     elif asked.wait:
         body = followed(session, body, [change], asked.timeout, {change.stage: done})
     else:
-        session.screen.tell(session.requested(body["metadata"]["name"]))
+        session.screen.message(session.requested(body["metadata"]["name"]))
     if session.where.document:
         session.print_objects([body], single=True)

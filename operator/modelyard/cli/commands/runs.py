@@ -83,10 +83,10 @@ def delete(where: Where, names: list[str], *, mlflow: bool, yes: bool) -> None:
             session.kube.patch("TrainingRun", name, {"spec": {"deletionPolicy": "Delete"}})
         session.kube.delete("TrainingRun", name, wait=120)
         stays = "; its MLflow run stays" if name in recorded and name not in deleted else ""
-        session.screen.tell(Text(f"{name} is deleted{stays}."))
+        session.screen.message(Text(f"{name} is deleted{stays}."))
     if deleted:
         restore_them = session.hint(f"runs restore {' '.join(deleted)}")
-        session.screen.tell(Text(f"To restore the MLflow runs: {restore_them}"))
+        session.screen.message(Text(f"To restore the MLflow runs: {restore_them}"))
     if where.output is Format.NAME:
         session.screen.names([full_name(body) for body in bodies])
     elif where.document:
@@ -103,4 +103,4 @@ def restore(where: Where, names: list[str]) -> None:
         session.screen.document(ids)
     else:
         for name, run_id in ids.items():
-            session.screen.tell(Text(f"{name}: the MLflow run {run_id} is restored."))
+            session.screen.message(Text(f"{name}: the MLflow run {run_id} is restored."))

@@ -142,7 +142,7 @@ class Session:
     ) -> None:
         """Print a table, with a NAMESPACE column for all namespaces."""
         if not rows:
-            self.screen.tell(Text(none))
+            self.screen.message(Text(none))
             return
         if self.where.everywhere:
             heads = ("NAMESPACE", *heads)

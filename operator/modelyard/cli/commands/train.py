@@ -36,15 +36,15 @@ def train(where: Where, options: TrainOptions, following: Following) -> None:
     session = opened(where)
     body = created(session.kube, wanted, dry_run=following.dry_run)
     if following.dry_run:
-        session.screen.tell(Text("The API server would accept the run; nothing was created."))
+        session.screen.message(Text("The API server would accept the run; nothing was created."))
         session.print_objects([body], single=True)
         return
     name = body["metadata"]["name"]
-    session.screen.tell(Text(f"{full_name(body)} created."))
+    session.screen.message(Text(f"{full_name(body)} created."))
     if following.follow:
         body = _followed(session, name, following.timeout)
     else:
-        session.screen.tell(Text(f"To follow it: {session.hint(f'runs follow {name}')}"))
+        session.screen.message(Text(f"To follow it: {session.hint(f'runs follow {name}')}"))
     if where.document:
         session.print_objects([body], single=True)
 
@@ -109,7 +109,7 @@ class _Logs:
 
     def _say(self, line: str) -> None:
         self._lines.append(line)
-        self._watched.nudge()
+        self._watched.notify()
 
 
 def _followed(session: Session, name: str, seconds: float | None) -> Manifest:
@@ -130,7 +130,7 @@ def _followed(session: Session, name: str, seconds: float | None) -> Manifest:
                 seen = True
                 run = TrainingRun.parse(bodies[0])
                 found = result(run)
-                _tell(session, status, logs.taken(last=found is not None), run)
+                _print_progress(session, status, logs.taken(last=found is not None), run)
                 if isinstance(found, Failed):
                     raise found
                 if found:
@@ -145,7 +145,9 @@ def _followed(session: Session, name: str, seconds: float | None) -> Manifest:
     raise AssertionError("changes have no end")
 
 
-def _tell(session: Session, status: StatusLine, lines: list[str], run: TrainingRun) -> None:
+def _print_progress(
+    session: Session, status: StatusLine, lines: list[str], run: TrainingRun
+) -> None:
     for line in lines:
         status.print(Text(line, style="dim"))
     percent = f" {run.status.progress.percent}%" if run.status.progress else ""

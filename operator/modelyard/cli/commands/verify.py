@@ -22,10 +22,10 @@ def verify(where: Where, name: str, stage: str, asked: Asked) -> None:
     model = session.model(name)
     wanted, patch = verifying.patch(model, session.stage_of(model, stage))
     body = session.kube.patch("RegisteredModel", model.metadata.name, patch, dry_run=asked.dry_run)
-    session.screen.tell(Text(f"{model.key}  {stage}: the gates judge {wanted.version} again."))
+    session.screen.message(Text(f"{model.key}  {stage}: the gates judge {wanted.version} again."))
     wanted = replace(wanted, generation=body["metadata"]["generation"])
     if asked.dry_run:
-        session.screen.tell(Text(DRY_RUN))
+        session.screen.message(Text(DRY_RUN))
     elif asked.wait:
         read = partial(_read, wanted)
         body = watched(
@@ -36,7 +36,9 @@ def verify(where: Where, name: str, stage: str, asked: Asked) -> None:
             {stage: f"{stage}: {wanted.version} is verified."},
         )
     else:
-        session.screen.tell(Text(f"Requested. To see the result: {session.hint(f'status {name}')}"))
+        session.screen.message(
+            Text(f"Requested. To see the result: {session.hint(f'status {name}')}")
+        )
     if session.where.document:
         session.print_objects([body], single=True)
 

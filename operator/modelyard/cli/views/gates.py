@@ -10,7 +10,7 @@ from modelyard.api.registered_model import GateStatus
 from modelyard.client.gates import Gates
 from modelyard.client.text import age
 
-__all__ = ["asked_line", "gate_lines", "head", "told"]
+__all__ = ["asked_line", "gate_lines", "head", "verdict_line"]
 
 _MARKS = {
     Verdict.PASS: ("✓", "green"),
@@ -44,7 +44,7 @@ def gate_lines(gates: Gates, now: datetime, some: Sequence[GateStatus] | None = 
     return lines
 
 
-def told(stage: str, version: str, gate: GateStatus) -> Text:
+def verdict_line(stage: str, version: str, gate: GateStatus) -> Text:
     """Return a gate's new verdict, for a log."""
     mark, style = _MARKS[gate.verdict]
     return Text.assemble(

@@ -202,22 +202,22 @@ def _stage(root: Tree, model: RegisteredModel, name: str, now: datetime, *, wide
         planned = branch.add(Text("plan", style="yellow"))
         for row in rows:
             planned.add(row)
-    told = _gates(branch, model, name, now, wide=wide)
+    gates_drawn = _gates(branch, model, name, now, wide=wide)
     if (again := verifying.said_of(model, name, now)) is not None:
         branch.add(Text(again.words, style=_TONES[again.tone]))
-    if blocker is not None and not (told and blocker.reason == ModelReason.GATES_PENDING):
+    if blocker is not None and not (gates_drawn and blocker.reason == ModelReason.GATES_PENDING):
         branch.add(_blocked(blocker))
 
 
-def _steps(branch: Tree, model: RegisteredModel, name: str, now: datetime, told: str) -> None:
+def _steps(branch: Tree, model: RegisteredModel, name: str, now: datetime, nearby: str) -> None:
     """Draw the steps of a promotion, and the details of a rollout below its step."""
     moving, rollout = moving_steps(model, name), rolling(model, name)
     for step, line in zip(
-        moving, step_lines(stepped(moving, rollout, now), now, told), strict=True
+        moving, step_lines(stepped(moving, rollout, now), now, nearby), strict=True
     ):
         leaf = branch.add(line)
         if step.name == ROLLOUT and rollout is not None:
-            for detail in rollout_lines(rollout, told):
+            for detail in rollout_lines(rollout, nearby):
                 leaf.add(detail)
             if rollout.said and (judged := judged_line(model, name)) is not None:
                 leaf.add(judged)

@@ -50,12 +50,12 @@ def stepped(steps: Sequence[StepStatus], found: Rolling | None, now: datetime) -
     return [one(step) for step in steps]
 
 
-def rollout_lines(found: Rolling, told: str = "") -> list[Text]:
+def rollout_lines(found: Rolling, nearby: str = "") -> list[Text]:
     """Return a line for the counts of each version, and one for the analysis.
 
     Args:
         found: The rollout.
-        told: Text drawn next to them; the line of the analysis is left out if it has the same text.
+        nearby: Text drawn next to them; if it has the text of the analysis, that line is left out.
 
     """
     longest = max((len(name) for name, _ in found.counts), default=0)
@@ -63,7 +63,7 @@ def rollout_lines(found: Rolling, told: str = "") -> list[Text]:
         Text.assemble((name.ljust(longest), "dim"), f"  {counted}")
         for name, counted in found.counts
     ]
-    if found.said and found.said not in told:
+    if found.said and found.said not in nearby:
         lines.append(
             Text(
                 found.said,

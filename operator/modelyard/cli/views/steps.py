@@ -30,13 +30,13 @@ _MARKS = {
 _STATES = max(len(state) for state in StepState)
 
 
-def step_lines(steps: Sequence[StepStatus], now: datetime, told: str = "") -> list[Text]:
+def step_lines(steps: Sequence[StepStatus], now: datetime, nearby: str = "") -> list[Text]:
     """Return a line for each step: mark, name, state, age, and what it does or waits for.
 
     Args:
         steps: The steps.
         now: The time.
-        told: Text drawn next to them; a detail that this text starts with is left out.
+        nearby: Text drawn next to them; a detail that this text starts with is left out.
 
     """
     longest = max((len(step.name) for step in steps), default=0)
@@ -49,7 +49,7 @@ def step_lines(steps: Sequence[StepStatus], now: datetime, told: str = "") -> li
             (mark, style), f" {step.name.ljust(longest)}  ", (step.state.ljust(_STATES), style)
         )
         head.append(
-            f"  {since.rjust(widest)}  {'' if told.startswith(step.detail) else step.detail}"
+            f"  {since.rjust(widest)}  {'' if nearby.startswith(step.detail) else step.detail}"
         )
         head.rstrip()
         lines.append(head)

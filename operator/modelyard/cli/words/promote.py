@@ -55,7 +55,8 @@ def promote(
 ) -> None:
     """Promote a version to a stage, and follow it to the end.
 
-    Or only plan it (--plan), and then carry out the plan (--carry-out) or take it back (--take-back).
+    Or only plan it (--plan), and then carry out the plan (--carry-out) or take it back
+    (--take-back).
     """
     from modelyard.cli.commands import planning  # noqa: PLC0415
     from modelyard.cli.commands import promote as command  # noqa: PLC0415
