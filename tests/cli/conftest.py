@@ -1,6 +1,6 @@
-"""What people see, compared word for word with a committed file: 80 columns, no colour.
+"""Compare what users see word for word with committed files: 80 columns, no colour.
 
-pytest tests/cli --update-screens     writes the files anew; read the difference before it is committed
+`pytest tests/cli --update-screens` writes the files again; read the difference before you commit.
 """
 
 import io

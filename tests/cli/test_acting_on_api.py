@@ -102,6 +102,7 @@ def test_to_verify_needs_the_right_to_promote(
     assert (
         f"dan may not change stage production (reverify) of {person.namespace}/fraud" in done.stderr
     )
+    assert not done.stdout
 
 
 def test_a_kubeconfig_that_acts_as_another_is_obeyed(
@@ -115,7 +116,7 @@ def test_a_kubeconfig_that_acts_as_another_is_obeyed(
     assert "vera may not patch registeredmodels" in done.stderr
 
 
-def test_doctor_tells_what_that_user_may(person: Person, fraud: Manifest, people: dict[str, str]):
+def test_doctor_shows_that_user_s_rights(person: Person, fraud: Manifest, people: dict[str, str]):
     found = json.loads(person.says("doctor", "-o", "json", "--as", people["vera"]).stdout)
     words = [each["words"] for each in found if each["subject"] == "rights"]
     assert any(each.startswith("to train: you may not create trainingruns") for each in words), (
@@ -124,7 +125,7 @@ def test_doctor_tells_what_that_user_may(person: Person, fraud: Manifest, people
     assert any(
         each.startswith("to promote to production: you may not promote") for each in words
     ), words
-    assert words[-1] == "to look"
+    assert words[-1] == "to read"
 
 
 def test_hints_repeat_whom_one_acts_as(person: Person, fraud: Manifest, side: Side):
@@ -134,7 +135,7 @@ def test_hints_repeat_whom_one_acts_as(person: Person, fraud: Manifest, side: Si
     assert f"-n {side.namespace} {' '.join(words)}" in " ".join((done.stdout + done.stderr).split())
 
 
-def test_groups_without_a_user_are_wrong_words(person: Person):
+def test_groups_without_a_user_are_a_usage_error(person: Person):
     done = person.says("status", "--as-group", "team")
     assert done.returncode == 2
     assert "no user to act as: name the user too (--as; `as` in a kubeconfig)" in done.stderr

@@ -119,7 +119,7 @@ def test_what_would_not_count_is_refused_and_a_rejection_is_not(
         ),
     ],
 )
-def test_a_wrong_name_is_told_with_those_that_are_there(
+def test_an_unknown_name_is_reported_with_the_existing_ones(
     side: Side, person: Person, words: tuple[str, ...], message: str
 ):
     asking(side)

@@ -14,7 +14,7 @@ import yaml
 from modelyard.api.training_run import TrainingRun
 from modelyard.cli.commands import changing, doctor, purge, train
 from modelyard.cli.commands.compare import facts
-from modelyard.cli.commands.manifest import Words, training
+from modelyard.cli.commands.manifest import TrainOptions, training
 from modelyard.cli.options import Target, parts
 from modelyard.cli.views import pictures
 from modelyard.cli.views.doctor import Verdict
@@ -36,7 +36,8 @@ from tests.cli.objects import (
     served,
     version,
 )
-from tests.cli.test_screens import COMPARED, THREE
+from tests.cli.stage_screens import THREE
+from tests.cli.test_screens import COMPARED
 
 
 # --- rollback -------------------------------------------------------------------------------------
@@ -74,7 +75,7 @@ def test_the_version_before(
     )
 
 
-def test_a_version_that_the_stage_went_back_from_by_itself_is_none_to_go_back_to():
+def test_an_automatically_rolled_back_version_is_no_rollback_target():
     rejected = {
         "version": "v2",
         "digest": "sha256:b",
@@ -114,24 +115,24 @@ def test_where_changes_stand_is_a_sentence_for_each_stage(messages: dict[str, st
 
 # --- train ----------------------------------------------------------------------------------------
 def test_a_run_is_through_when_it_has_done_what_it_owes():
-    assert train.outcome(run()) is None
-    assert train.outcome(run(status=ended_status())) is True
+    assert train.result(run()) is None
+    assert train.result(run(status=ended_status())) is True
     registering = [
         *progressing("Registering", "Waits for the model."),
         condition("Succeeded", True, "Succeeded"),
     ]
-    assert train.outcome(run(status=ended_status(conditions=registering))) is None
+    assert train.result(run(status=ended_status(conditions=registering))) is None
 
 
 def test_a_failed_run_ends_with_its_reason_and_the_end_of_its_log():
-    found = train.outcome(run(status=failed_status()))
+    found = train.result(run(status=failed_status()))
     assert isinstance(found, Failed)
     assert found.reason == "Failed"
     assert "KeyError: 'is_fraud'" in str(found)
 
 
 def manifest(**words: Any) -> dict[str, Any]:
-    return training(Words(**words)).manifest
+    return training(TrainOptions(**words)).manifest
 
 
 def test_a_run_from_options():
@@ -203,7 +204,7 @@ def test_options_change_what_a_file_says(file: Path):
 def test_a_script_of_this_machine_may_change_a_file(file: Path):
     script = file.with_name("train.py")
     script.write_text("print(1)")
-    changed = training(Words(file=file, script=str(script)))
+    changed = training(TrainOptions(file=file, script=str(script)))
     assert changed.manifest["spec"]["trainer"] == {
         "script": {"configMap": "fraud-1-script", "key": "train.py"}
     }
@@ -213,8 +214,8 @@ def test_a_script_of_this_machine_may_change_a_file(file: Path):
 @pytest.mark.parametrize(
     ("text", "why"),
     [
-        ("kind: Experiment", "holds 0 TrainingRuns"),
-        ("kind: TrainingRun\n---\nkind: Experiment", "more than a TrainingRun"),
+        ("kind: Experiment", "has 0 TrainingRuns"),
+        ("kind: TrainingRun\n---\nkind: Experiment", "other objects besides the TrainingRun"),
         ("a: [", "cannot be read"),
     ],
 )
@@ -222,7 +223,7 @@ def test_a_file_that_is_not_one_run_is_refused(tmp_path: Path, text: str, why: s
     path = tmp_path / "run.yaml"
     path.write_text(text)
     with pytest.raises(typer.BadParameter, match=why):
-        training(Words(file=path))
+        training(TrainOptions(file=path))
 
 
 def test_targets():
@@ -270,7 +271,7 @@ def test_a_job_from_the_cron_job_purges_these_runs_only():
     ]
 
 
-def test_a_dry_run_is_a_job_that_only_tells():
+def test_a_dry_run_is_a_job_that_only_prints():
     made = purge.job(CRON_JOB, ["1" * 32], "abc123", dry_run=True)
     assert made["spec"]["template"]["spec"]["containers"][0]["args"][-1] == "--dry-run"
 
@@ -360,7 +361,7 @@ def deployment(ready_replicas: int, version_: str) -> dict[str, Any]:
 def test_the_operator_is_judged_by_its_deployment(found: list[dict[str, Any]], verdict: Verdict):
     judged = doctor.operator(found)
     assert judged.verdict is verdict
-    assert bool(judged.cure) is (verdict is not Verdict.GOOD)
+    assert bool(judged.fix) is (verdict is not Verdict.GOOD)
 
 
 ALL = {f"yard-{name}": None for name in NAMES}
@@ -389,7 +390,7 @@ def test_policies_are_judged_by_what_was_installed(
     judged = doctor.policies(problems)
     assert judged.verdict is verdict
     assert words in judged.words
-    assert bool(judged.cure) is (verdict is not Verdict.GOOD)
+    assert bool(judged.fix) is (verdict is not Verdict.GOOD)
 
 
 def test_what_was_installed_is_read_from_the_operators_settings():
@@ -404,8 +405,8 @@ def test_what_was_installed_is_read_from_the_operators_settings():
     assert doctor.installed(operator(None)) == doctor.installed(operator("nonsense")) == {}
 
 
-def test_objects_that_nobody_looks_at():
+def test_objects_that_are_not_observed():
     fresh: TrainingRun = run(status={})
-    assert doctor.unseen([fresh], NOW) == []
+    assert doctor.unobserved([fresh], NOW) == []
     old = model(conditions=[], observed=0)
-    assert doctor.unseen([fresh, old, model()], NOW) == ["RegisteredModel fraud"]
+    assert doctor.unobserved([fresh, old, model()], NOW) == ["RegisteredModel fraud"]

@@ -180,13 +180,13 @@ def test_a_record_that_was_rewritten_is_found_by_a_head_that_was_kept(person: Pe
         ),
         (
             ("history", "fraud", "--head", f"1:sha256:{'0' * 64}"),
-            "--head is for modelyard history verify fraud",
+            "use it with python -m modelyard history verify fraud --head NUMBER:DIGEST",
         ),
-        (("history", "verify", "fraud", "--all"), "leave out --stage and --all"),
-        (("history", "a", "b"), "write modelyard history MODEL, or modelyard history verify MODEL"),
+        (("history", "verify", "fraud", "--all"), "omit --stage and --all"),
+        (("history", "a", "b"), "use modelyard history MODEL or modelyard history verify MODEL"),
     ],
 )
-def test_wrong_words_are_said(person: Person, kept: Any, words: tuple[str, ...], said: str):
+def test_usage_errors_are_printed(person: Person, kept: Any, words: tuple[str, ...], said: str):
     done = person.says(*words)
     assert done.returncode == 2, done.stderr
     assert said in " ".join(done.stderr.split()).replace("│ ", "").replace(" │", "")
@@ -194,4 +194,4 @@ def test_wrong_words_are_said(person: Person, kept: Any, words: tuple[str, ...],
 
 def test_a_model_that_is_called_verify_has_a_history(person: Person, side: Side):
     side.ours("RegisteredModel", "verify", {"stages": {"production": {}}})
-    assert person.sees("history", "verify") == "Nothing was promoted yet.\n"
+    assert person.sees("history", "verify") == "No version has been promoted yet.\n"

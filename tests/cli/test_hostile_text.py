@@ -12,7 +12,7 @@ from rich.panel import Panel
 from rich.text import Text
 
 from modelyard.cli.app import main
-from modelyard.cli.commands.live import Teller
+from modelyard.cli.commands.live import StatusLine
 from modelyard.cli.options import Format, Where
 from modelyard.cli.screen import Screen
 from modelyard.client import display
@@ -54,11 +54,11 @@ def test_a_screen_shows_no_hidden_character(capsys: pytest.CaptureFixture[str], 
     drawing = made(HOSTILE)
     screen.show(drawing)
     screen.show_table(drawing)
-    screen.tell(drawing)
-    Screen(Where(output=Format.JSON)).tell(drawing)
-    with Teller(screen) as teller:
-        teller.line(drawing)
-        teller.now(Text(HOSTILE), HOSTILE)
+    screen.message(drawing)
+    Screen(Where(output=Format.JSON)).message(drawing)
+    with StatusLine(screen) as status:
+        status.print(drawing)
+        status.show(Text(HOSTILE), HOSTILE)
     out, err = capsys.readouterr()
     assert "abcde" in out
     assert "abcde" in err
@@ -69,9 +69,9 @@ def test_a_live_screen_moves_by_our_own_doing_only(capsys: pytest.CaptureFixture
     with environment(FORCE_COLOR="1", TERM="xterm"):
         screen = Screen(Where())
     screen.live = True
-    with Teller(screen) as teller:
-        teller.now(Text(HOSTILE, style="red"), "")
-        teller.line(Text(HOSTILE))
+    with StatusLine(screen) as status:
+        status.show(Text(HOSTILE, style="red"), "")
+        status.print(Text(HOSTILE))
     out = capsys.readouterr().out
     assert "abcde" in out
     assert "\x1b[31mabcde\x1b[0m" in out, "our own colour stays"

@@ -63,7 +63,8 @@ def test_history_is_newest_first_for_people_and_as_it_is_for_programs(
 
 
 def test_runs_and_experiments_are_listed_and_shown(side: Side, person: Person):
-    assert person.sees("runs", "list") == "No runs yet: `train` begins one.\n"
+    first = f"python -m modelyard train -e EXPERIMENT -n {side.namespace}"
+    assert person.sees("runs", "list") == f"No runs yet. To start one: {first}\n"
     assert json.loads(person.sees("runs", "list", "-o", "json"))["items"] == []
     side.ours("Experiment", "fraud", {"description": "Card fraud"})
     run(side)
@@ -135,7 +136,7 @@ def test_everywhere_names_the_namespace(side: Side, person: Person):
         (("history", "fraud", "--stage", "prod"), "Its stages: production."),
         (
             ("download", "fraud@v9", "/tmp/x"),
-            "has no stage v9, nor a version of that name: it has v1, v2.",
+            "has no stage v9, and no version of that name: it has v1, v2.",
         ),
     ],
     ids=lambda value: " ".join(value[:2]) if isinstance(value, tuple) else "",
@@ -148,7 +149,7 @@ def test_what_is_not_there_ends_with_3(
     assert why in done.stderr
 
 
-def test_where_nothing_purges_it_is_told_what_to_ask_for(person: Person):
+def test_without_a_cron_job_the_error_says_what_to_ask_for(person: Person):
     done = Person(person.kubeconfig, "").says(
         "runs", "purge", "1" * 32, "--yes", "--operator-namespace", person.namespace
     )
@@ -183,7 +184,7 @@ def guarded(cluster: Cluster) -> Iterator[None]:
     admin.close()
 
 
-def test_who_may_only_look_is_told_what_is_missing(side: Side, fraud: Manifest, tmp_path: Path):
+def test_a_viewer_sees_which_rights_are_missing(side: Side, fraud: Manifest, tmp_path: Path):
     ada = Person(side.user("ada", LOOK, tmp_path), side.namespace)
     assert ada.sees("status", "fraud").startswith("fraud  ")
     done = ada.says("promote", "fraud", "v1", "--to", "production")
@@ -200,7 +201,7 @@ def test_who_may_only_look_is_told_what_is_missing(side: Side, fraud: Manifest, 
     assert "list trainingruns in the whole cluster" in done.stderr
 
 
-def test_who_may_write_but_not_promote_is_told_the_verb_and_the_stage(
+def test_an_editor_without_promote_sees_the_verb_and_the_stage(
     side: Side, fraud: Manifest, guarded: None, tmp_path: Path
 ):
     write = {
@@ -223,9 +224,7 @@ def test_who_may_write_but_not_promote_is_told_the_verb_and_the_stage(
     assert "needs the verb promote on registeredmodels/production" in done.stderr
 
 
-def test_the_doctor_names_what_is_missing_with_its_cure(
-    side: Side, fraud: Manifest, tmp_path: Path
-):
+def test_the_doctor_names_what_is_missing_with_its_fix(side: Side, fraud: Manifest, tmp_path: Path):
     done = Person(side.user("ada", LOOK, tmp_path), side.namespace).says("doctor", "-o", "json")
     found = json.loads(done.stdout)
     assert {each["subject"] for each in found} >= {
@@ -237,11 +236,11 @@ def test_the_doctor_names_what_is_missing_with_its_cure(
         "storage",
     }
     promote = [each for each in found if each["words"].startswith("to promote to production")]
-    cure = (
-        "If you need it, ask for a Role with the verb promote on registeredmodels/production (group"
-        " modelyard.io), or "
+    fix = (
+        "If you need this, ask for a Role with the verb promote on registeredmodels/production"
+        " (group modelyard.io), or "
     )
-    assert [(each["verdict"], each["cure"].startswith(cure)) for each in promote] == [
+    assert [(each["verdict"], each["cure"].startswith(fix)) for each in promote] == [
         ("warning", True)
     ], promote
     purge = "to purge: you may not purge experiments, purge trainingruns, purge registeredmodels"
@@ -277,7 +276,7 @@ def test_the_doctor_of_an_administrator_finds_no_operator_here(person: Person, f
     assert done.returncode == 1
     assert "✗ operator" in done.stdout
     assert "docs/install.md" in done.stdout
-    assert "need a cure." in done.stdout.splitlines()[-1]
+    assert "found a problem." in done.stdout.splitlines()[-1]
 
 
 OPERATOR = {"app.kubernetes.io/name": "modelyard", "app.kubernetes.io/component": "operator"}
@@ -329,7 +328,7 @@ def test_the_doctor_looks_for_the_pull_secrets_of_the_namespace(
     found = images()
     assert found["verdict"] == "warning"
     assert (
-        "registry is no pull secret (kubernetes.io/dockerconfigjson); mirror is not there."
+        "registry is no pull Secret (kubernetes.io/dockerconfigjson); mirror does not exist."
         in found["words"]
     )
     assert "docs/install.md, Images of a private registry" in found["cure"]
@@ -339,11 +338,11 @@ def test_the_doctor_looks_for_the_pull_secrets_of_the_namespace(
         side.create("v1", "Secret", name, type="kubernetes.io/dockerconfigjson", data=data)
     assert (images()["verdict"], images()["words"]) == (
         "ok",
-        "the pull secrets registry, mirror are there",
+        "the pull Secrets registry, mirror exist",
     )
 
 
-def test_nobody_answers(tmp_path: Path, side: Side):
+def test_an_unreachable_server_has_its_exit_code(tmp_path: Path, side: Side):
     path = tmp_path / "kubeconfig"
     path.write_text(
         kubeconfig(f"https://127.0.0.1:{free_ports(1)[0]}", side.server.ca.read_bytes(), "token")
@@ -353,7 +352,7 @@ def test_nobody_answers(tmp_path: Path, side: Side):
     assert "does not answer" in done.stderr
 
 
-def test_a_watch_draws_anew_when_something_changes_and_ends_at_an_interrupt(
+def test_a_watch_redraws_on_a_change_and_ends_at_an_interrupt(
     side: Side, person: Person, fraud: Manifest
 ):
     process = person.begins("status", "fraud", "--watch")

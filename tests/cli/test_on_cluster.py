@@ -61,7 +61,7 @@ def test_two_versions_are_trained_and_followed(there: Tenant, ada: Person):
         "fraud@v1",
     )
     assert seen.splitlines()[-1].startswith("fraud-1 succeeded")
-    assert "It is fraud@v1." in seen
+    assert "Registered as fraud@v1." in seen
     ada.sees(
         "train",
         "-e",
@@ -75,7 +75,7 @@ def test_two_versions_are_trained_and_followed(there: Tenant, ada: Person):
         "fraud@v2",
         "--no-follow",
     )
-    assert "It is fraud@v2." in ada.sees("runs", "follow", "fraud-2")
+    assert "Registered as fraud@v2." in ada.sees("runs", "follow", "fraud-2")
     assert there.status("TrainingRun", "fraud-2")["registered"] == {
         "model": "fraud",
         "version": "v2",
@@ -115,7 +115,7 @@ def test_a_version_is_promoted_and_asked(there: Tenant, ada: Person, screen: Cal
     screen("status-of-one", ada.sees("status", "fraud"))
 
 
-def test_it_is_promoted_and_rolled_back_and_history_tells(ada: Person, screen: Callable[..., None]):
+def test_promote_rollback_and_history(ada: Person, screen: Callable[..., None]):
     screen("promote-the-next", steady(ada.sees("promote", "fraud", "v2", "--to", "production")))
     screen("rollback", steady(ada.sees("rollback", "fraud", "--stage", "production")))
     screen("history", ada.sees("history", "fraud"))

@@ -59,7 +59,7 @@ def test_it_is_one_patch_and_is_followed_from_its_record_to_its_end(
         done = person.says(*OVERRIDE, "--for", "30m")
     assert done.returncode == 0, done.stderr
     assert f"{side.namespace}/fraud  production: v2 → v1\n" in done.stdout
-    assert "then v1 keeps serving until a person decides\n  why    incident 4711\n" in done.stdout
+    assert "; v1 then stays until a person decides\n  why    incident 4711\n" in done.stdout
     assert "production holds v1, by an override until " in done.stdout
     assert (
         f"override fraud --stage production --end -n {side.namespace}"
@@ -116,11 +116,11 @@ def test_taken_off_it_leaves_what_serves_and_either_way_on_is_one_word(
     ended = ("override", "fraud", "--stage", "production", "--end")
     seen = person.sees(*ended)
     assert seen == (
-        f"{side.namespace}/fraud  production: the override is taken off. v1 is still serving:"
-        " nothing switches by itself.\n"
-        "  to make it the version  python -m modelyard promote fraud v1 --to production -n"
+        f"{side.namespace}/fraud  production: the override is ended. v1 is still serving:"
+        " nothing switches automatically.\n"
+        "  to keep v1        python -m modelyard promote fraud v1 --to production -n"
         f" {side.namespace}\n"
-        "  to go back to v2        python -m modelyard rollback fraud --stage production --to v2"
+        "  to go back to v2  python -m modelyard rollback fraud --stage production --to v2"
         f" -n {side.namespace}\n"
     )
     assert "override" not in stage(side)
@@ -153,10 +153,10 @@ def test_a_dry_run_changes_nothing_and_a_program_gets_the_object(
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("v1",), "say why, such as --reason 'incident 4711'"),
-        (("v1", "--reason", " "), "say why"),
-        ((), "name the version, or say --end"),
-        (("v1", "--end"), "--end takes the override off that is there"),
+        (("v1",), "give a reason, such as --reason 'incident 4711'"),
+        (("v1", "--reason", " "), "give a reason"),
+        ((), "name the version, or end the override with --end"),
+        (("v1", "--end"), "--end ends the override that is in force"),
         (
             ("v1", "--reason", "x", "--until", "tomorrow"),
             "'tomorrow' is not a time: write one such as 2030-12-01T18:00:00Z",
@@ -169,7 +169,7 @@ def test_a_dry_run_changes_nothing_and_a_program_gets_the_object(
         (("v1", "--reason", "x", "--for", "1h", "--until", LATER), "not both"),
     ],
 )
-def test_wrong_words_are_told_before_the_cluster_is_asked(
+def test_usage_errors_are_reported_before_any_request(
     words: tuple[str, ...], message: str, capsys: pytest.CaptureFixture[str]
 ):
     code = main(["override", "fraud", *words, "--stage", "production"])
@@ -199,7 +199,7 @@ def guarded(side: Side) -> Iterator[None]:
         yield
 
 
-def test_whoever_may_only_promote_is_told_the_verb(
+def test_a_user_with_only_promote_sees_the_verb(
     side: Side, person: Person, fraud: Manifest, guarded: None, tmp_path: Path
 ):
     side.user("dan", EDIT, tmp_path)
@@ -270,12 +270,12 @@ def test_doctor_says_whether_approvals_count_and_whether_one_may_approve_attest_
         ]
 
     (unguarded,) = found("approvals")
-    assert unguarded.startswith("bad: Anybody can approve in another's name here")
+    assert unguarded.startswith("bad: Any user can approve under another's name here")
     with installed(side, "modelyard-approval"):
         until(
             lambda: (
                 found("approvals")
-                == ["ok: nobody can approve in another's name, so approvals count here"]
+                == ["ok: no user can approve under another's name, so approvals count here"]
             ),
             "the policy is in force",
             60,

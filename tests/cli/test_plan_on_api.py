@@ -68,7 +68,7 @@ def test_a_plan_is_one_patch_and_is_printed_with_the_commands_that_end_it(
         "STEP   DOES",
         "admit  v1, sha256:111111111111, runs in runtime:1.2.3 (revision 1)",
         "start  2 pods of v1, next to 2 pods of v2, which keep serving",
-        "Nothing is done yet: spec.dryRun holds it.",
+        "Nothing was done: spec.dryRun holds the change.",
         (
             "  to carry it out  python -m modelyard promote fraud v1 --to production --carry-out -n"
             f" {side.namespace}"
@@ -79,7 +79,7 @@ def test_a_plan_is_one_patch_and_is_printed_with_the_commands_that_end_it(
         ),
     ]
     again = person.sees(*PLAN)
-    assert "v1 is planned already; nothing is written." in again
+    assert "v1 is planned already; nothing was changed." in again
     assert (
         side.get("RegisteredModel", "fraud")["metadata"]["resourceVersion"]
         == after["metadata"]["resourceVersion"]
@@ -169,7 +169,7 @@ def test_the_status_says_that_a_plan_stands(side: Side, person: Person, fraud: M
     with side.meanwhile("RegisteredModel", "fraud", plans):
         assert json.loads(person.sees(*PLAN, "-o", "json"))["spec"]["dryRun"] is True
     seen = person.sees("status", "fraud")
-    assert "dryRun: changes of versions are held, and only planned" in seen
+    assert "dryRun: changes of versions are only planned" in seen
     assert "start  2 pods of v1, next to 2 pods of v2" in seen
 
 

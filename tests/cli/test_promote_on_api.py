@@ -67,7 +67,7 @@ def test_a_rejected_promotion_ends_with_its_reason(side: Side, person: Person, f
     )
 
 
-def test_the_steps_of_a_promotion_are_told_on_the_way(side: Side, person: Person, fraud: Manifest):
+def test_the_steps_of_a_promotion_are_printed(side: Side, person: Person, fraud: Manifest):
     process = person.begins("promote", "fraud", "v1", "--to", "production")
     until(lambda: asked_for(side, "v1"), "v1 is asked for")
     steps = [
@@ -127,7 +127,7 @@ def test_a_promotion_that_is_not_waited_for_prints_the_object_for_programs(
 ):
     done = person.says("promote", "fraud", "v1", "--to", "production", "--no-wait", "-o", "json")
     assert json.loads(done.stdout)["spec"]["stages"]["production"]["version"] == "v1"
-    assert "Asked for." in done.stderr
+    assert "Requested." in done.stderr
 
 
 def test_a_dry_run_changes_nothing(side: Side, person: Person, fraud: Manifest):
@@ -145,8 +145,8 @@ def test_what_holds_the_stage_already_is_not_written_again(
 ):
     seen = person.sees("promote", "fraud", "v2", "--to", "production")
     assert (
-        seen == f"{side.namespace}/fraud  production: the spec asks for v2 already; nothing is"
-        " written.\n"
+        seen == f"{side.namespace}/fraud  production: the spec asks for v2 already; nothing was"
+        " changed.\n"
         "production holds v2.\n"
     )
     assert (
@@ -168,7 +168,7 @@ def test_a_rollback_goes_to_the_version_before_and_forgets_the_reason_of_the_las
 
     with side.meanwhile("RegisteredModel", "fraud", operator):
         seen = person.sees("rollback", "fraud", "--stage", "production")
-    assert seen.startswith("Back to v1: it held the stage before.\n")
+    assert seen.startswith("Back to v1: it was in the stage before.\n")
     assert "reason" not in side.get("RegisteredModel", "fraud")["spec"]["stages"]["production"]
 
 
@@ -204,7 +204,7 @@ def test_a_rollback_of_a_change_that_is_under_way_keeps_what_holds_the_stage(
 ):
     side.patch("RegisteredModel", "fraud", {"spec": {"stages": {"production": {"version": "v1"}}}})
     assert person.sees("rollback", "fraud", "--stage", "production", "--no-wait").startswith(
-        "Back to v2: it still holds the stage.\n"
+        "Back to v2: it is still effective, and v1 is given up.\n"
     )
     assert asked_for(side, "v2")
 
@@ -216,10 +216,8 @@ def test_a_rollback_ends_that_a_stage_takes_the_newest(side: Side, person: Perso
     assert "production  v2" in (seen := person.sees("status", "fraud"))
     assert "takes the newest" in seen
     seen = person.sees("rollback", "fraud", "--stage", "production", "--no-wait")
-    assert seen.startswith(
-        "Back to v1: it held the stage before.\n"
-        "production takes the newest version by itself no longer.\n"
-    )
+    assert seen.startswith("Back to v1: it was in the stage before.\n")
+    assert "\nproduction no longer takes the newest version automatically.\n" in seen
     assert {"version": "v1"}.items() <= side.get("RegisteredModel", "fraud")["spec"]["stages"][
         "production"
     ].items()
@@ -313,7 +311,7 @@ def test_a_promotion_that_waits_for_time_ends_and_says_what_it_waits_for_and_how
         in done.stderr
     )
     assert f"status fraud --watch -n {side.namespace}" in done.stderr
-    assert asked_for(side, "v1"), "it goes on"
+    assert asked_for(side, "v1"), "it continues"
 
 
 def test_a_promotion_is_waited_for_as_long_as_is_said(side: Side, person: Person, fraud: Manifest):
@@ -386,8 +384,8 @@ def test_what_was_rejected_is_tried_again_by_a_word_and_what_was_not_is_refused(
         done = person.says("retry", "fraud", "--stage", "production")
     assert done.returncode == 0, done.stderr
     first = (
-        f"{side.namespace}/fraud  production: v1 again, rejected as GateFailed: quality: accuracy"
-        " is 0.8, below 0.9."
+        f"{side.namespace}/fraud  production: trying v1 again, which was rejected:"
+        " GateFailed: quality: accuracy is 0.8, below 0.9."
     )
     assert (done.stdout.splitlines()[0], done.stdout.splitlines()[-1]) == (
         first,
@@ -413,7 +411,7 @@ def test_a_stage_with_the_operators_runtime_is_not_refreshed(
         f"{side.namespace}/fraud  production: v2 is served with the operator's runtime already,"
         f" {OLD}"
     )
-    assert seen == f"{first}\nNothing is to be refreshed; nothing is written.\n"
+    assert seen == f"{first}\nThere is nothing to refresh; nothing was changed.\n"
     assert attempt(side) == 0
 
 
@@ -449,7 +447,7 @@ def test_a_refresh_asks_first_and_needs_a_model_or_all(side: Side, person: Perso
     upgraded(side)
     done = person.says("refresh", "fraud")
     assert done.returncode == 2
-    assert "Refresh 1 stage? Nobody can be asked here: say --yes." in done.stderr
+    assert "Refresh 1 stage? There is no terminal to confirm this; use --yes." in done.stderr
     for words in ((), ("fraud", "--all"), ("--all", "--stage", "production")):
         wrong = person.says("refresh", *words)
         assert wrong.returncode == 2

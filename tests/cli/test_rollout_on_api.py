@@ -4,6 +4,7 @@ server.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +14,13 @@ from tests.cli.served import TIME, held, runtime, serves
 from tests.client.side import Side
 from tests.harness import Manifest, until
 
+VIEW = [
+    {
+        "apiGroups": ["modelyard.io"],
+        "resources": ["registeredmodels"],
+        "verbs": ["get", "list", "watch"],
+    }
+]
 STEPS = [{"weight": 5}, {"hold": "30m"}, {"pause": {}}, {"weight": 50}]
 COUNTED = {
     "stable": {"requests": 9120, "failures": 3},
@@ -186,6 +194,31 @@ def test_a_resume_is_one_patch_and_is_followed(side: Side, person: Person, stepp
     assert person.says("resume", "fraud", "--stage", "prod").returncode == 3
 
 
+# --- what is printed ------------------------------------------------------------------------------
+@pytest.mark.parametrize("command", ["resume", "abort"])
+def test_nothing_is_printed_before_the_api_server_accepts(
+    side: Side, person: Person, stepped: None, tmp_path: Path, command: str
+):
+    side.user("vera", VIEW, tmp_path)
+    side.patch("RegisteredModel", "fraud", {"spec": {"stages": {"production": {"version": "v1"}}}})
+    at(side, 2, "RolloutPaused", PAUSED)
+    vera = f"system:serviceaccount:{side.namespace}:vera"
+    done = person.says(command, "fraud", "--stage", "production", "--as", vera)
+    assert (done.returncode, done.stdout) == (4, "")
+    assert "vera may not patch registeredmodels" in done.stderr
+
+
+def test_a_rollback_at_a_pause_names_the_candidate_that_is_given_up(
+    side: Side, person: Person, stepped: None
+):
+    side.patch("RegisteredModel", "fraud", {"spec": {"stages": {"production": {"version": "v1"}}}})
+    at(side, 2, "RolloutPaused", PAUSED)
+    seen = person.sees("rollback", "fraud", "--stage", "production", "--no-wait")
+    first = "Back to v2: it is still effective, and v1 is given up at step 3 of 5: pause.\n"
+    assert seen.startswith(first)
+    assert is_asked(side, version="v2")
+
+
 # --- abort ----------------------------------------------------------------------------------------
 def test_an_abort_sets_the_version_back_and_is_followed_until_nothing_is_left(
     side: Side, person: Person, stepped: None
@@ -222,7 +255,7 @@ def test_an_abort_says_who_asks_where_people_approve(side: Side, person: Person,
     seen = person.sees(
         "abort", "fraud", "--stage", "production", "--no-wait", "--reason", "rather tomorrow"
     )
-    assert "Asked for. To see it happen:" in seen
+    assert "Requested. To watch it:" in seen
     assert is_asked(side, version="v2", requestedBy="admin", reason="rather tomorrow")
 
 

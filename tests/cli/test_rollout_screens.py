@@ -71,7 +71,7 @@ def rolling(index: int, state: str, blocked: dict[str, Any], **more: Any) -> dic
     )
 
 
-STEPPING = {"production": {"version": "v3", "rollout": {"strategy": "Canary", "steps": CANARY}}}
+P99 = {"metrics": [{"name": "p99", "latency": {"ratioToStable": "1.5"}}]}
 ROLLS = rolling(1, "Active", {"reason": "RollingOut", "message": HOLDS}, verdict="Continue")
 PAUSED = rolling(2, "Waiting", {"reason": "RolloutPaused", "message": PAUSES}, appliedBy=1)
 TURNS = {"reason": "Promoting", "message": "v3 is ready and receives all traffic now."}
@@ -84,14 +84,17 @@ PASSING = [
 PASSED = ROLLS | {"rollout": None, "steps": PASSING, "blocked": TURNS}
 
 
-def rolls(stage: dict[str, Any]) -> RegisteredModel:
+def rolls(stage: dict[str, Any], **rollout: Any) -> RegisteredModel:
+    """The model with v3 on its way to production, whose spec has `rollout` besides the steps."""
     blocked = stage["blocked"]
     conditions = [*progressing(blocked["reason"], f"production: {blocked['message']}"), SYNCED]
-    return model({"production": stage}, conditions=conditions, versions=THREE, spec_stages=STEPPING)
+    canary = {"strategy": "Canary", "steps": CANARY} | rollout
+    spec = {"production": {"version": "v3", "rollout": canary}}
+    return model({"production": stage}, conditions=conditions, versions=THREE, spec_stages=spec)
 
 
-def tree(stage: dict[str, Any]) -> RenderableType:
-    return models.status([rolls(stage)], (), NOW, 80)
+def tree(stage: dict[str, Any], **rollout: Any) -> RenderableType:
+    return models.status([rolls(stage, **rollout)], (), NOW, 80)
 
 
 def followed(stage: dict[str, Any]) -> Text:
@@ -101,6 +104,7 @@ def followed(stage: dict[str, Any]) -> Text:
 SCREENS: dict[str, RenderableType] = {
     "status-rollout": tree(ROLLS),
     "status-rollout-paused": tree(PAUSED),
+    "status-rollout-judged": tree(ROLLS, analysis=P99),
     "status-rollout-passed": tree(PASSED),
     "promote-followed-rollout": followed(ROLLS),
 }
@@ -125,5 +129,5 @@ def test_a_rollout_that_is_through_says_what_it_came_to():
     assert "left" not in drawn
 
 
-def test_what_the_analysis_says_is_told_once():
+def test_the_analysis_is_shown_once():
     assert followed(ROLLS).plain.count(SAYS) == followed(PAUSED).plain.count(SAYS) == 1

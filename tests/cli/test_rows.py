@@ -43,11 +43,14 @@ def test_rows_of_csv_are_its_texts():
 @pytest.mark.parametrize(
     ("text", "why"),
     [
-        ('a,b\n"1\n2",3\n4\n', "The row that ends in line 4 of the CSV has 1 fields, its head 2"),
+        (
+            'a,b\n"1\n2",3\n4\n',
+            "The row that ends in line 4 of the CSV has 1 fields, but the header has 2",
+        ),
         ('a\n"1', "Line 2 of the CSV: unexpected end of data"),
     ],
 )
-def test_csv_that_is_none_is_told_with_its_place(text: str, why: str):
+def test_invalid_csv_is_reported_with_its_place(text: str, why: str):
     with pytest.raises(typer.BadParameter, match=why):
         rows(text, as_csv=True)
 
@@ -70,13 +73,13 @@ def test_csv_has_the_names_that_the_trainer_gives_its_columns():
 @pytest.mark.parametrize(
     ("split", "why"),
     [
-        ({"columns": ["a"]}, "holds no rows"),
-        ({"columns": ["a"], "data": [1]}, "holds no rows"),
-        ({"columns": ["a", "b"], "data": [[1, 2], [1]]}, "as many values in every row"),
+        ({"columns": ["a"]}, "has no rows"),
+        ({"columns": ["a"], "data": [1]}, "has no rows"),
+        ({"columns": ["a", "b"], "data": [[1, 2], [1]]}, "one value per column in each row"),
         ({"columns": ["a", "a"], "data": [[1, 2]]}, "twice"),
     ],
 )
-def test_a_dataframe_split_that_is_none_is_told(split: dict[str, Any], why: str):
+def test_an_invalid_dataframe_split_is_reported(split: dict[str, Any], why: str):
     with pytest.raises(typer.BadParameter, match=why):
         rows(json.dumps({"dataframe_split": split}))
 
@@ -85,11 +88,11 @@ def test_a_dataframe_split_that_is_none_is_told(split: dict[str, Any], why: str)
     ("text", "csv"),
     [("a,b", False), ("[]", False), ("3", False), ("a,b\n", True), ("a,b\n1\n", True)],
 )
-def test_what_is_no_rows_is_told(text: str, csv: bool):
+def test_input_without_rows_is_reported(text: str, csv: bool):
     with pytest.raises(typer.BadParameter):
         rows(text, as_csv=csv)
 
 
-def test_a_body_of_v2_is_told_what_to_write_instead():
+def test_a_v2_body_is_reported_with_the_accepted_forms():
     with pytest.raises(typer.BadParameter, match="V2"):
         rows('{"inputs": [{"name": "x", "shape": [1], "datatype": "FP64", "data": [1]}]}')

@@ -35,7 +35,7 @@ def test_a_run_is_made_from_options(side: Side, person: Person):
         "fraud@v3",
         "--no-follow",
     )
-    assert seen.startswith("trainingrun.modelyard.io/fraud-7 made.\n")
+    assert seen.startswith("trainingrun.modelyard.io/fraud-7 created.\n")
     spec = side.get("TrainingRun", "fraud-7")["spec"]
     assert (spec["parameters"], spec["dataset"]["name"], spec["register"]) == (
         {"max_depth": "6"},
@@ -56,7 +56,7 @@ def test_a_run_is_made_from_a_file(side: Side, person: Person, sample: str, tmp_
     body["metadata"].pop("namespace", None)
     (tmp_path / "run.yaml").write_text(yaml.safe_dump(body))
     assert (
-        "nothing was made"
+        "nothing was created"
         in person.says("train", "-f", str(tmp_path / "run.yaml"), "--dry-run").stdout
     )
     assert side.gone("TrainingRun", body["metadata"]["name"])
@@ -95,7 +95,7 @@ def test_a_script_of_this_machine_goes_into_a_config_map(
 ):
     (tmp_path / "train.py").write_text("print('hello')\n")
     script = ("--script", str(tmp_path / "train.py"))
-    assert "nothing was made" in person.says("train", "-e", "fraud", *script, "--dry-run").stdout
+    assert "nothing was created" in person.says("train", "-e", "fraud", *script, "--dry-run").stdout
     name = (
         person.sees("train", "-e", "fraud", *script, "--no-follow", "-o", "name")
         .strip()
@@ -116,7 +116,7 @@ def test_what_is_printed_as_yaml_can_be_applied(side: Side, person: Person):
     assert side.get("TrainingRun", "fraud-2")["spec"]["parameters"] == parameters
 
 
-def test_what_the_api_server_refuses_is_told_in_its_words(person: Person):
+def test_a_refusal_of_the_api_server_is_printed(person: Person):
     done = person.says("train", "-e", "Fraud")
     assert done.returncode == 1
     assert "spec.experiment" in done.stderr
@@ -175,7 +175,7 @@ def test_an_interrupt_leaves_the_run_going_and_says_how_to_come_back(side: Side,
     process = person.begins("train", "-e", "fraud", "--name", "fraud-10")
     assert process.stdout is not None
     seen = process.stdout.readline()
-    assert "fraud-10 made." in seen
+    assert "fraud-10 created." in seen
     side.status("TrainingRun", "fraud-10", "Training", "The pod runs.")
     assert any(
         "Training" in process.stdout.readline() for _ in range(3)
@@ -191,7 +191,7 @@ def test_nothing_is_deleted_without_a_yes(side: Side, person: Person):
     run(side)
     done = person.says("runs", "delete", "fraud-1")
     assert done.returncode == 2
-    assert "say --yes" in done.stderr
+    assert "use --yes" in done.stderr
     assert not side.gone("TrainingRun", "fraud-1")
     assert "fraud-1 is deleted." in person.sees("runs", "delete", "fraud-1", "--yes")
     assert side.gone("TrainingRun", "fraud-1")
@@ -231,7 +231,7 @@ def purged(side: Side, ended: list[Manifest]) -> list[str]:
 @pytest.mark.parametrize(
     ("ended", "code", "words"),
     [
-        ([{"type": "SuccessCriteriaMet"}, {"type": "Complete"}], 0, "made in"),
+        ([{"type": "SuccessCriteriaMet"}, {"type": "Complete"}], 0, "created in"),
         (
             [{"type": "FailureTarget"}, {"type": "Failed", "reason": "BackoffLimitExceeded"}],
             1,

@@ -148,7 +148,7 @@ def test_a_hint_can_be_copied():
 
 def test_a_document_is_alone_on_standard_output(capsys: pytest.CaptureFixture[str]):
     screen = Screen(Where(output=Format.JSON))
-    screen.tell("on its way")
+    screen.message("on its way")
     screen.document({"a": 1})
     out, err = capsys.readouterr()
     assert out == '{\n  "a": 1\n}\n'

@@ -60,7 +60,7 @@ def test_it_ends_as_the_gates_say(
         done = person.says("verify", "fraud", "--stage", "production")
     assert done.returncode == code, done.stderr
     assert done.stdout.startswith(
-        f"{side.namespace}/fraud  production: the gates are asked again about v2.\n"
+        f"{side.namespace}/fraud  production: the gates judge v2 again.\n"
     )
     assert (done.stdout + done.stderr).endswith(last.format(side.namespace))
     assert attempt(side) == 1
@@ -74,7 +74,7 @@ def test_it_can_be_left_to_the_operator_tried_only_or_be_too_late(
         "verify", "fraud", "--stage", "production", "--dry-run"
     )
     assert attempt(side) == 0
-    assert "Asked for." in person.sees("verify", "fraud", "-s", "production", "--no-wait")
+    assert "Requested." in person.sees("verify", "fraud", "-s", "production", "--no-wait")
     assert attempt(side) == 1
     late = person.says("verify", "fraud", "--stage", "production", "--timeout", "1")
     assert (late.returncode, attempt(side)) == (6, 2)

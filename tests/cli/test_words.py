@@ -82,7 +82,7 @@ def test_every_word_that_asks_the_cluster_has_the_common_options(
     assert "-n, --namespace" in out or "--operator-namespace" in out
 
 
-def test_help_lists_the_words_of_people_only(capsys: pytest.CaptureFixture[str]):
+def test_help_lists_only_user_commands(capsys: pytest.CaptureFixture[str]):
     _, out, _ = said(capsys, "--help")
     listed = [
         line.split()[0]
@@ -90,7 +90,7 @@ def test_help_lists_the_words_of_people_only(capsys: pytest.CaptureFixture[str])
         if line[2:3] != " "
     ]
     assert sorted(listed) == sorted(COMMANDS)
-    assert "Exit codes: 0 done, 1 it ended badly" in out
+    assert "Exit codes: 0 done, 1 failed, 2 usage error" in out
 
 
 @pytest.mark.parametrize(
@@ -103,7 +103,7 @@ def test_help_lists_the_words_of_people_only(capsys: pytest.CaptureFixture[str])
         (["train"], "Say what to train"),
         (["train", "-e", "fraud", "-p", "max_depth"], "'max_depth' is not NAME=VALUE"),
         (["train", "-f", "/nowhere.yaml"], "/nowhere.yaml cannot be read"),
-        (["train", "-e", "fraud", "--register", "fraud"], "say under which version"),
+        (["train", "-e", "fraud", "--register", "fraud"], "name the version too"),
         (["train", "-e", "fraud", "--task", "regression", "--image", "i"], "name one trainer"),
         (
             ["train", "-e", "fraud", "--script", "trian.py"],
@@ -118,11 +118,11 @@ def test_help_lists_the_words_of_people_only(capsys: pytest.CaptureFixture[str])
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
-def test_wrong_words_are_told_without_asking_anybody(
+def test_usage_errors_need_no_request(
     words: list[str], why: str, capsys: pytest.CaptureFixture[str]
 ):
     code, out, err = said(capsys, *words)
-    assert (code, out) == (Exit.WORDS, "")
+    assert (code, out) == (Exit.USAGE, "")
     assert why in err
     assert "Traceback" not in err
 
@@ -166,7 +166,7 @@ def test_without_a_cluster_the_error_says_what_is_missing(tmp_path: Path):
     assert "Traceback" not in done.stderr
 
 
-def test_the_operators_words_stay():
+def test_the_operators_commands_stay():
     done = started("crds", "--check")
     assert done.returncode == 0, done.stderr
 

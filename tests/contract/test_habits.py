@@ -97,7 +97,7 @@ async def test_a_script_that_names_another_experiment_is_told_which_line(begin: 
     await attempt.settle()
     failure = attempt.run.status.failure
     assert failure
-    assert "mlflow.set_experiment named another experiment" in failure.message
+    assert "selected another experiment with mlflow.set_experiment" in failure.message
     assert 'train.py", line 4, in <module>' in failure.log
 
 
@@ -109,7 +109,7 @@ async def test_a_script_that_names_another_mlflow_is_told_which_line(
     await attempt.settle()
     assert attempt.run.status.failure, log
     assert (
-        "If mlflow.set_tracking_uri names another one, remove that line"
+        "If the script selects another server with mlflow.set_tracking_uri, remove that line"
         in attempt.run.status.failure.message
     )
 

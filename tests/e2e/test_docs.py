@@ -101,7 +101,7 @@ SAYS = {
         r"^modelyard_leader 1",
     ],
     "retention.md": [r'^\{"runs": \d+, .*"dry_run": true\}$'],
-    "how-to/upgrade.md": [r"works now$", r"^Nothing is to be refreshed; nothing is written\.$"],
+    "how-to/upgrade.md": [r"works now$", r"^There is nothing to refresh; nothing was changed\.$"],
 }
 """What a page must have printed, beyond that none of its commands failed: they wait for most of
 what they claim.

@@ -125,5 +125,5 @@ def test_a_failing_gate_keeps_production_serving_and_a_retry_promotes_without_a_
     # Back at once: the version displaced last is asked nothing.
     back = says(tenant, "rollback", "fraud", "--stage", "production")
     assert back.returncode == 0, back.stdout + back.stderr
-    assert "none: v1 is the version displaced last" in back.stdout
+    assert "none: v1 is the previous version" in back.stdout
     tenant.serves("v1")

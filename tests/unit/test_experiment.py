@@ -80,7 +80,7 @@ def test_an_experiment_is_made_below_its_own_prefix_and_marked_as_ours():
     )
 
 
-def test_nobody_takes_an_experiment_over_by_writing_our_tags():
+def test_our_tags_in_a_spec_take_over_no_experiment():
     plan = decide(
         experiment(tags={UID_TAG: "uid-other", NAME_TAG: "other"}), observed(tracked=None), NOW
     )
@@ -124,7 +124,7 @@ SOMEBODY_ELSES = tracked_experiment(**{UID_TAG: "uid-of-another"})
 
 
 @pytest.mark.parametrize("deleted", [False, True])
-def test_a_name_that_somebody_else_holds_is_never_taken_over(deleted: bool):
+def test_a_name_of_another_owner_is_never_taken_over(deleted: bool):
     plan = decide(
         experiment(tags={"team": "risk"}),
         observed(tracked=replace(SOMEBODY_ELSES, deleted=deleted)),
@@ -135,7 +135,7 @@ def test_a_name_that_somebody_else_holds_is_never_taken_over(deleted: bool):
     assert plan.requeue_after is not None, "nobody tells us when the name is free"
 
 
-def test_the_message_tells_an_earlier_object_from_somebody_else():
+def test_the_message_distinguishes_an_earlier_object_from_another_client():
     assert "an earlier object of this name" in message(
         decide(experiment(), observed(tracked=SOMEBODY_ELSES), NOW)
     )
@@ -144,7 +144,7 @@ def test_the_message_tells_an_earlier_object_from_somebody_else():
     )
 
 
-def test_what_another_holds_is_not_told_as_ours():
+def test_another_owner_s_experiment_is_not_in_the_status():
     """TrainingRuns read the id there, and would write into somebody else's experiment."""
     before = written(experiment(), decide(experiment(), observed(), NOW))
     assert before.status.mlflow is not None
@@ -231,7 +231,7 @@ def test_a_run_without_a_number_is_never_best(value: float | None):
 
 
 @pytest.mark.parametrize("name", ["Not A Name", "", "x" * 64])
-def test_a_tag_that_somebody_wrote_by_hand_is_no_training_run(name: str):
+def test_a_hand_written_tag_is_no_training_run(name: str):
     plan = decide(
         experiment(objective=BEST),
         observed(
@@ -279,7 +279,7 @@ def test_a_failed_run_grows_old_like_any_other():
     )
 
 
-def test_a_run_that_goes_on_is_kept_however_long_it_takes():
+def test_an_active_run_is_never_expired():
     running = tracked_run("running", "RUNNING", start=NOW - 200 * DAY)
     assert retained(running, retention=NINETY) is None
 
@@ -330,7 +330,7 @@ def test_while_runs_are_given_up_the_experiment_is_ready_and_says_so_first():
     assert said(decide(ours, observed(deleted_runs=2), NOW)) == "Ready Synced"
 
 
-def test_retention_for_ever_is_a_retention():
+def test_a_very_long_retention_is_valid():
     assert retained(OLD, retention={"runs": "9999999d"}) is None
 
 
@@ -344,7 +344,7 @@ def test_by_default_mlflow_keeps_its_experiment():
     assert plan == Finalize()
 
 
-def test_with_delete_our_experiment_goes_first_and_the_object_after_it():
+def test_with_delete_the_mlflow_experiment_is_deleted_first():
     first = finalize(leaving(), observed(), NOW)
     assert first == Act((DeleteExperiment("12"),))
     assert (
@@ -358,10 +358,10 @@ def test_it_stays_while_a_stage_has_a_version_out_of_it():
     assert isinstance(plan, Finalize)
     (left,) = plan.events
     assert (left.reason, left.warning) == ("LeftBehind", True)
-    assert "v2 in production of fraud came from it" in left.message
+    assert "that are in use: v2 in production of fraud." in left.message
 
 
-def test_somebody_else_s_experiment_is_never_deleted():
+def test_another_owner_s_experiment_is_never_deleted():
     plan = finalize(leaving(), observed(tracked=SOMEBODY_ELSES), NOW)
     assert plan == Finalize()
 

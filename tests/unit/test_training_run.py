@@ -1,5 +1,6 @@
-"""TrainingRun while it goes on: two values and a clock in, a plan out. How it fails and ends is
-in the files beside this one.
+"""A TrainingRun while it trains: two values and a clock in, a plan out.
+
+How it starts, fails and finishes is in the files next to this one.
 """
 
 from dataclasses import replace
@@ -7,13 +8,11 @@ from typing import Any
 
 import pytest
 
-from modelyard.api.experiment import ExperimentStatus, Objective
-from modelyard.api.training_run import ObjectiveStatus, TrainingRun
+from modelyard.api.experiment import Objective
+from modelyard.api.training_run import ObjectiveStatus
 from modelyard.errors import Forbidden, Invalid, ModelyardError, Unavailable
 from modelyard.plan import (
     Apply,
-    CreateRun,
-    LogParameters,
     Manifest,
     Owned,
     Plan,
@@ -21,10 +20,8 @@ from modelyard.plan import (
     Suspend,
     TagTarget,
 )
-from modelyard.ports import TrackedRun
 from modelyard.training_run import build, controller
-from modelyard.training_run.decide import decider, in_sync, on_error
-from modelyard.training_run.observation import Observation
+from modelyard.training_run.decide import in_sync, on_error
 from tests.unit.builders import (
     HOUR,
     NOW,
@@ -33,219 +30,18 @@ from tests.unit.builders import (
     actions,
     applied,
     deleted,
-    experiment,
-    job,
     live,
-    message,
-    outside,
-    pod,
     registered_model,
     said,
     status_of,
-    tracked_run,
     training_run,
     written,
 )
-
-decide = decider(RUNTIME)
-READY = experiment(
-    status=ExperimentStatus.model_validate(
-        {"mlflow": {"id": "12", "name": "risk/fraud", "url": URL}}
-    )
-)
-OURS = {
-    "modelyard.io/uid": "uid-fraud-1",
-    "modelyard.io/namespace": "risk",
-    "modelyard.io/name": "fraud-1",
-}
-
-
-def attempt(number: int = 1, status: Any = "RUNNING", **more: Any) -> TrackedRun:
-    return tracked_run(
-        f"r{number}", status, **({"tags": OURS | {"modelyard.io/attempt": str(number)}} | more)
-    )
-
-
-def observed(*children: Manifest, runs: tuple[TrackedRun, ...] = (), **more: Any) -> Observation:
-    by_attempt = {int(run.tags["modelyard.io/attempt"]): run for run in runs}
-    return Observation(
-        **(
-            {
-                "experiment": READY,
-                "registered_model": None,
-                "owned": children,
-                "runs": by_attempt,
-                "tracking_url": URL,
-            }
-            | more
-        )
-    )
-
-
-def training(run: TrainingRun, *pods: Manifest, number: int = 1, **more: Any) -> Observation:
-    """The world while an attempt's Job is active."""
-    there = job(build.job(run, number, f"r{number}", RUNTIME))
-    return observed(live(build.config_map(run)), there, *pods, runs=(attempt(number, **more),))
-
-
-def running(run: TrainingRun, number: int = 1, **status: Any) -> Manifest:
-    return pod(build.job(run, number, f"r{number}", RUNTIME), **status)
-
-
-# --- before it starts -----------------------------------------------------------------------------
-@pytest.mark.parametrize(
-    "there",
-    [
-        None,
-        experiment(),
-        READY.model_copy(
-            update={"metadata": READY.metadata.model_copy(update={"deletion_timestamp": NOW})}
-        ),
-    ],
-    ids=["none", "not in MLflow", "being deleted"],
-)
-def test_a_run_waits_for_its_experiment_and_says_so(there: Any):
-    plan = decide(training_run(), observed(experiment=there), NOW)
-    assert said(plan) == "Reconciling WaitingForExperiment"
-    assert "starts automatically" in message(plan)
-    assert ("If the name is misspelt, delete this TrainingRun" in message(plan)) == (there is None)
-
-
-def test_an_experiment_that_is_ready_wakes_the_runs_that_wait_for_it():
-    relation = next(
-        relation for relation in controller(RUNTIME).relations if relation.plural == "experiments"
-    )
-    runs = [
-        {"metadata": {"name": name}, "spec": {"experiment": of}, "status": status}
-        for name, of, status in NAMED
-    ]
-
-    class Cluster:
-        def select(self, plural: str, namespace: str) -> list[Manifest]:
-            return runs if (plural, namespace) == ("trainingruns", "risk") else []
-
-    assert list(relation.keys({"metadata": {"name": "fraud", "namespace": "risk"}}, Cluster())) == [
-        "waits",
-        "new",
-    ]  # type: ignore[arg-type]
-
-
-NAMED: list[tuple[str, str, Any]] = [
-    ("waits", "fraud", {}),
-    ("new", "fraud", None),
-    ("runs", "fraud", {"mlflow": {"runId": "r1"}}),
-    ("other", "else", {}),
-]
-
-
-def test_the_mlflow_run_is_made_first_and_says_whose_attempt_it_is_and_what_code_it_ran():
-    plan = decide(training_run(), observed(), NOW)
-    tags = OURS | {"modelyard.io/attempt": "1", "modelyard.io/code.version": "modelyard 1.2.3"}
-    assert actions(plan) == (CreateRun("12", "fraud-1", tags),)
-
-
-def test_a_script_s_code_version_is_the_digest_of_its_text():
-    plan = decide(
-        training_run(trainer={"script": {"config_map": "train"}}),
-        observed(script="sha256:abc"),
-        NOW,
-    )
-    action = outside(plan)
-    assert isinstance(action, CreateRun)
-    assert action.tags["modelyard.io/code.version"] == "sha256:abc"
-
-
-def test_an_image_s_code_version_is_the_image_s_own_business():
-    action = outside(decide(training_run(trainer={"container": {"image": "a:1"}}), observed(), NOW))
-    assert isinstance(action, CreateRun)
-    assert "modelyard.io/code.version" not in action.tags
-
-
-def test_a_script_that_is_not_there_is_named_and_looked_for():
-    plan = decide(
-        training_run(trainer={"script": {"config_map": "train", "key": "a.py"}}), observed(), NOW
-    )
-    assert said(plan) == "Stalled ConfigurationMissing"
-    assert "train" in message(plan)
-    assert "a.py" in message(plan)
-    assert plan.requeue_after is not None, "no watch tells of somebody's ConfigMap"
-
-
-def test_nothing_is_made_for_a_dataset_that_the_namespace_may_not_read():
-    plan = decide(
-        training_run(), observed(dataset="it is outside what this namespace may read"), NOW
-    )
-    assert said(plan) == "Stalled DatasetUnavailable"
-    assert "spec.dataset.uri: it is outside" in message(plan)
-    assert plan.requeue_after is not None, "no watch tells of the connection"
-
-
-def test_nothing_is_made_for_a_run_that_is_suspended_from_the_start():
-    plan = decide(training_run(suspend=True), observed(), NOW)
-    assert said(plan) == "Reconciling Suspended"
-
-
-def test_parameters_are_logged_before_anything_trains():
-    run = training_run(parameters={"depth": "6", "rate": "0.1"})
-    assert actions(decide(run, observed(runs=(attempt(),)), NOW)) == (
-        LogParameters("r1", {"depth": "6", "rate": "0.1"}),
-    )
-    assert actions(decide(run, observed(runs=(attempt(parameters={"depth": "6"}),)), NOW)) == (
-        LogParameters("r1", {"rate": "0.1"}),
-    )
-
-
-@pytest.mark.parametrize(
-    "trainer",
-    [{"script": {"config_map": "train"}}, {"container": {"image": "a:1"}}],
-    ids=["script", "container"],
-)
-@pytest.mark.parametrize("end", ["Complete", "Failed"])
-def test_a_user_s_code_may_log_parameters_in_its_own_words_and_the_rest_is_logged_at_its_end(
-    trainer: Any, end: str
-):
-    run = training_run(
-        parameters={"depth": "6", "subsample": "1"}, trainer=trainer, backoff_limit=1
-    )
-    logged = {"subsample": "1.0"}
-    assert list(applied(decide(run, observed(runs=(attempt(),), script="sha256:a"), NOW))) == [
-        "ConfigMap/fraud-1-config",
-        "Job/fraud-1-1",
-    ]
-    assert outside(decide(run, training(run, running(run), parameters=logged), NOW)) is None
-    there = job(build.job(run, 1, "r1", RUNTIME), end)
-    closed = attempt(1, "FINISHED" if end == "Complete" else "FAILED", parameters=logged)
-    for world in (observed(there, runs=(closed,)), observed(runs=(closed,))):
-        assert actions(decide(run, world, NOW)) == (LogParameters("r1", {"depth": "6"}),)
-
-
-def test_a_parameter_that_a_script_logged_otherwise_is_left_as_it_is():
-    """MLflow would refuse another value for ever."""
-    run = training_run(parameters={"depth": "6"})
-    assert outside(decide(run, observed(runs=(attempt(parameters={"depth": "7"}),)), NOW)) is None
-
-
-def test_then_the_job_is_made_beside_its_configuration():
-    plan = decide(training_run(), observed(runs=(attempt(),)), NOW)
-    assert list(applied(plan)) == ["ConfigMap/fraud-1-config", "Job/fraud-1-1"]
-    environment = applied(plan)["Job/fraud-1-1"]["spec"]["template"]["spec"]["containers"][0]["env"]
-    assert {"name": "MLFLOW_RUN_ID", "value": "r1"} in environment
-
-
-def test_a_job_that_somebody_deleted_is_made_again_for_the_same_attempt():
-    run = written(training_run(), decide(training_run(), training(training_run()), NOW))
-    assert run.status.job_uid == "uid-job-fraud-1-1"
-    gone = observed(live(build.config_map(run)), runs=(attempt(),))
-    # That the recorded one is gone is recorded first: the next one has another uid.
-    run = written(run, decide(run, gone, NOW))
-    assert run.status.job_uid is None
-    plan = decide(run, gone, NOW)
-    assert list(applied(plan)) == ["ConfigMap/fraud-1-config", "Job/fraud-1-1"]
-    assert deleted(plan) == ["ConfigMap/fraud-1-config"]
+from tests.unit.training_run_world import READY, attempt, decide, observed, running, training
 
 
 # --- while it trains ------------------------------------------------------------------------------
-def test_while_it_trains_metrics_progress_and_what_is_left_are_told():
+def test_while_it_trains_metrics_progress_and_time_left_are_reported():
     run = training_run(parameters={"depth": "6"})
     ours = running(
         run,
@@ -265,7 +61,7 @@ def test_while_it_trains_metrics_progress_and_what_is_left_are_told():
 
 
 @pytest.mark.parametrize("value", [-1.0, 101.0, float("nan"), float("inf")])
-def test_progress_that_is_none_is_not_told(value: float):
+def test_invalid_progress_is_not_reported(value: float):
     run = training_run()
     assert (
         status_of(
@@ -323,7 +119,7 @@ def test_a_value_that_fits_stays_whole_and_a_name_that_does_not_is_left_out():
     )
 
 
-def test_the_image_that_runs_is_written_down_once():
+def test_the_running_image_is_recorded_once():
     run = training_run()
     ours = running(
         run,
@@ -339,7 +135,7 @@ def test_the_image_that_runs_is_written_down_once():
     assert actions(decide(run, replace(world, runs={1: tagged}), NOW)) == ()
 
 
-def test_a_configuration_that_somebody_deleted_or_changed_is_put_back():
+def test_a_deleted_or_changed_config_map_is_restored():
     """A pod that waits for it would wait for ever."""
     run = training_run()
     world = training(run)
@@ -394,7 +190,7 @@ def test_a_job_of_an_earlier_release_can_still_be_suspended_and_resumed(suspend:
     assert actions(plan) == (Suspend("fraud-1-1", there["metadata"]["uid"], suspend),)
 
 
-def test_a_suspended_run_says_the_same_for_ever():
+def test_a_suspended_run_keeps_its_status():
     """I6: no estimate that grows with the clock."""
     run = training_run(suspend=True)
     world = observed(
@@ -479,7 +275,7 @@ def test_only_jobs_and_configuration_of_ours_are_ever_written():
             assert action.manifest["metadata"]["ownerReferences"][0]["uid"] == "uid-fraud-1"
 
 
-def test_a_model_that_comes_has_the_runs_look_that_wait_for_it():
+def test_a_new_model_reconciles_the_runs_that_wait_for_it():
     relation = next(
         relation
         for relation in controller(RUNTIME).relations

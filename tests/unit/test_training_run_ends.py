@@ -45,7 +45,7 @@ from tests.unit.builders import (
     tree,
     written,
 )
-from tests.unit.test_training_run import OURS, attempt, decide, observed, training
+from tests.unit.training_run_world import OURS, attempt, decide, observed, training
 
 MODEL = FoundModel("s3://b/risk/fraud/models/m-1/artifacts", tree("a", 99), MLModel("xgboost", ""))
 REGISTER = {"model": "fraud", "version": "v1"}
@@ -95,7 +95,7 @@ def broken(**spec: Any) -> TrainingRun:
 
 
 # --- the record -----------------------------------------------------------------------------------
-def test_an_end_is_written_down_whole():
+def test_a_result_is_recorded_completely():
     status = trained(dataset={"name": "cards"}).status
     assert status.is_true("Succeeded")
     assert status.completion_time == NOW - HOUR, "when the run ended, not when we looked"
@@ -150,7 +150,7 @@ def test_a_job_that_went_after_its_run_was_closed_well_has_ended_well():
     assert status_of(plan).model
 
 
-def test_an_end_stands_whatever_comes():
+def test_a_result_is_final():
     for run in (trained(), broken()):
         before = run.status
         for world in (observed(), observed(experiment=None), training(run)):
@@ -173,7 +173,7 @@ def test_models_of_one_moment_are_named_and_so_is_the_way_to_choose():
     assert "spec.versions.<name>: {runId: r1, path: <the model's name>}" in message(run.status)
 
 
-def test_trouble_comes_and_goes_and_the_end_is_told_again():
+def test_an_error_after_the_end_passes_and_the_result_is_shown_again():
     for ended, words in ((trained(), "Ready Succeeded"), (broken(), "Stalled Failed")):
         run = written(ended, decide(ended, observed(), NOW))
         assert said(run.status) == words
@@ -213,11 +213,11 @@ def test_what_the_registered_model_says_of_the_version(there: RegisteredModel | 
     assert said(plan) == words
     assert (status_of(plan).registered is not None) == (words == "Ready Succeeded")
     assert status_of(plan).is_true("Succeeded"), "training itself has ended well"
-    cure = (
-        "If the name is misspelt, declare it in the one that you mean:"
+    advice = (
+        "If the name is misspelt, declare the version in the right one:"
         " spec.versions.v1.trainingRun: fraud-1."
     )
-    assert (cure in message(plan)) == (there is None)
+    assert (advice in message(plan)) == (there is None)
 
 
 def test_a_run_that_logged_no_model_has_nothing_to_register():
@@ -227,14 +227,14 @@ def test_a_run_that_logged_no_model_has_nothing_to_register():
     assert said(decide(trained(), observed(), NOW)) == "Ready Succeeded"
 
 
-def test_a_version_that_is_taken_tells_how_to_declare_another():
+def test_a_taken_version_says_how_to_declare_another():
     run = trained(register=REGISTER)
     assert "spec.versions.<name>.trainingRun: fraud-1" in message(
         decide(run, observed(registered_model=model(trainingRun="fraud-2")), NOW)
     )
 
 
-def test_a_version_that_becomes_free_is_taken_after_all():
+def test_a_version_that_becomes_free_is_registered():
     run = trained(register=REGISTER)
     run = written(
         run,
@@ -245,7 +245,7 @@ def test_a_version_that_becomes_free_is_taken_after_all():
     assert said(decide(run, observed(registered_model=model()), NOW)) == "Ready Succeeded"
 
 
-def test_that_it_was_registered_is_on_record_though_the_model_goes():
+def test_a_registration_stays_recorded_when_the_model_is_deleted():
     run = trained(register=REGISTER)
     run = written(run, decide(run, observed(registered_model=model()), NOW))
     for there in (None, registered_model(), model(trainingRun="fraud-2", runId="r9")):
@@ -253,7 +253,7 @@ def test_that_it_was_registered_is_on_record_though_the_model_goes():
 
 
 # --- what is kept ---------------------------------------------------------------------------------
-def test_a_job_goes_when_its_time_is_up_and_not_before():
+def test_a_job_is_deleted_after_its_ttl():
     for run in (
         trained(ttl_seconds_after_finished=3600 + 60),
         broken(ttl_seconds_after_finished=3600 + 60),
@@ -288,7 +288,7 @@ def leaving(policy: str = "Retain", **spec: Any) -> TrainingRun:
     return training_run(about={"deleting": True}, deletion_policy=policy, **spec)
 
 
-def test_the_job_ends_then_the_run_is_closed_then_the_object_goes():
+def test_a_deletion_ends_the_job_then_closes_the_run_then_finalizes():
     run = leaving()
     world = training(run)
     assert deleted(finalize(run, world, NOW)) == ["Job/fraud-1-1"]
@@ -315,7 +315,7 @@ def test_a_run_that_a_version_came_from_is_never_deleted():
     assert plan == Finalize()
 
 
-def test_a_run_of_somebody_else_is_never_touched():
+def test_a_run_of_another_owner_is_never_changed():
     foreign = attempt(
         1, "RUNNING", tags={"modelyard.io/uid": "uid-of-another", "modelyard.io/attempt": "1"}
     )

@@ -39,8 +39,8 @@ from tests.unit.builders import (
     training_run,
     written,
 )
-from tests.unit.test_training_run import OURS, attempt, decide, observed
 from tests.unit.test_training_run_ends import MODEL
+from tests.unit.training_run_world import OURS, attempt, decide, observed
 
 FIRST = OURS | {"modelyard.io/attempt": "1"}
 
@@ -71,7 +71,7 @@ def silent(run: TrainingRun, world: Observation, ago: timedelta) -> TrainingRun:
 
 
 # --- its run, and nothing else --------------------------------------------------------------------
-def test_its_mlflow_run_is_made_as_any_other_and_says_of_no_code_what_nobody_knows():
+def test_its_mlflow_run_has_no_code_version():
     assert actions(decide(external(), observed(), NOW)) == (CreateRun("12", "fraud-1", FIRST),)
 
 
@@ -83,7 +83,7 @@ def test_what_it_has_not_logged_itself_of_its_parameters_is_logged_when_it_has_e
         assert actions(decide(run, world, NOW)) == (LogParameters("r1", {"depth": "6"}),)
 
 
-def test_nothing_is_applied_for_it_and_metrics_progress_and_what_is_left_are_told():
+def test_nothing_is_applied_for_it_and_metrics_and_progress_are_reported():
     metrics = {"accuracy": 0.9, "modelyard.progress": 50.0}
     plan = decide(external(SECOND), open_since(MINUTE, metrics=metrics), NOW)
     assert (said(plan), plan.requeue_after) == ("Reconciling Training", 10 * SECOND)
@@ -116,7 +116,7 @@ def test_a_dataset_is_said_and_makes_no_pod():
     ],
     ids=["told", "empty data", "another digest", "no number", "untold"],
 )
-def test_the_data_that_was_logged_is_told(digest: str, rows: str, found: int | None):
+def test_the_logged_dataset_is_reported(digest: str, rows: str, found: int | None):
     tags = {
         "modelyard.io/attempt": "1",
         "modelyard.io/dataset.digest": digest,
@@ -159,12 +159,12 @@ def ended(run: TrainingRun, world: Observation) -> TrainingRun:
         (
             "FAILED",
             {},
-            f"Its MLflow run was closed as FAILED, and its tag {FAILURE_TAG} does not say why.",
+            f"Its MLflow run was closed as FAILED, without a reason in its tag {FAILURE_TAG}.",
         ),
         (
             "KILLED",
             {FAILURE_TAG: " \n"},
-            f"Its MLflow run was closed as KILLED, and its tag {FAILURE_TAG} does not say why.",
+            f"Its MLflow run was closed as KILLED, without a reason in its tag {FAILURE_TAG}.",
         ),
         ("FAILED", {FAILURE_TAG: "x" * 5000}, "x" * 1000),
     ],
@@ -239,11 +239,11 @@ BEGAN = NOW - HOUR
         ("", BEGAN),
     ],
 )
-def test_when_it_was_last_heard_of(text: str, when: datetime):
+def test_the_last_heartbeat(text: str, when: datetime):
     assert last_heartbeat(external(text), tracked_run(status="RUNNING", start=BEGAN), NOW) == when
 
 
-def test_without_any_time_at_all_it_has_just_been_heard_of():
+def test_without_any_time_the_last_heartbeat_is_now():
     assert last_heartbeat(external(), tracked_run(status="RUNNING", start=None), NOW) == NOW
 
 
@@ -254,7 +254,7 @@ def test_it_has_time_to_begin():
         assert status_of(plan).condition("Silent") is None
 
 
-def test_a_silence_is_told_before_it_counts_and_ends_when_it_is_heard_of_again():
+def test_a_missing_heartbeat_is_reported_first_and_cleared_by_the_next_one():
     run, world = external(MINUTE), open_since()
     plan = decide(run, world, NOW)
     assert said(plan) == "Reconciling Training"
@@ -277,7 +277,7 @@ def test_a_silence_is_told_before_it_counts_and_ends_when_it_is_heard_of_again()
         (3600, 30, True, None),
     ],
 )
-def test_it_is_given_up_after_90_seconds_of_which_30_were_told(
+def test_it_is_closed_after_90_seconds_of_which_30_were_reported(
     beat: int, told: int, lost: bool, again: int | None
 ):
     world = open_since(2 * HOUR)
@@ -288,7 +288,7 @@ def test_it_is_given_up_after_90_seconds_of_which_30_were_told(
     assert again is None or plan.requeue_after == again * SECOND
 
 
-def test_a_run_that_is_given_up_is_closed_as_failed_and_told_what_to_do():
+def test_a_lost_run_is_closed_as_failed_and_says_what_to_do():
     world = open_since(2 * HOUR)
     run = silent(external(90 * SECOND), world, 30 * SECOND)
     run = written(run, decide(run, world, NOW))
@@ -304,7 +304,7 @@ def test_a_run_that_is_given_up_is_closed_as_failed_and_told_what_to_do():
         assert words in message(run.status)
 
 
-def test_one_that_is_heard_of_before_it_is_closed_trains_on_and_nothing_is_held_against_it():
+def test_a_heartbeat_before_the_run_is_closed_clears_the_failure():
     world = open_since(2 * HOUR)
     lost = silent(external(90 * SECOND), world, 30 * SECOND)
     lost = written(lost, decide(lost, world, NOW))
@@ -342,7 +342,7 @@ def test_that_mlflow_is_away_is_no_silence():
     assert (said(plan), status_of(plan).failure) == ("Reconciling Training", None)
 
 
-def test_while_it_goes_on_nothing_is_written_twice():
+def test_while_it_trains_nothing_is_written_twice():
     run = external(SECOND)
     run = written(run, decide(run, open_since(), NOW))
     assert written(run, decide(run, open_since(), NOW + 5 * SECOND), NOW + 5 * SECOND) == run

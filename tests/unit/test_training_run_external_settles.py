@@ -37,8 +37,8 @@ from tests.unit.builders import (
     training_run,
     written,
 )
-from tests.unit.test_training_run import READY, decide
 from tests.unit.test_training_run_ends import MODEL
+from tests.unit.training_run_world import READY, decide
 
 ENDS = {
     "well": "Ready Succeeded",
@@ -232,9 +232,7 @@ def test_settles_though_mlflow_is_away_now_and_then(fate: str, lasts: timedelta,
 
 @PROPERTY
 @given(long, st.integers(1, 900))
-def test_a_notebook_that_is_not_heard_of_while_kubernetes_is_away_trains_on(
-    lasts: timedelta, seconds: int
-):
+def test_a_notebook_without_heartbeats_during_an_outage_trains_on(lasts: timedelta, seconds: int):
     """Neither its heartbeats nor our own words arrive; when it is back, the notebook is heard of
     within 20 s.
     """

@@ -30,7 +30,7 @@ from tests.unit.builders import (
     training_run,
     written,
 )
-from tests.unit.test_training_run import attempt, decide, observed
+from tests.unit.training_run_world import attempt, decide, observed
 
 SECOND = timedelta(seconds=1)
 
@@ -166,7 +166,7 @@ def test_the_last_lines_of_the_log_are_kept_and_bounded():
     assert len(failure.log) == 4096
 
 
-def test_the_container_that_ended_first_tells_why():
+def test_the_container_that_ended_first_says_why():
     run = training_run(dataset={"name": "cards"})
     data = terminated(
         66,
@@ -179,12 +179,12 @@ def test_the_container_that_ended_first_tells_why():
     assert failure.reason == "DatasetUnavailable"
 
 
-def test_a_deadline_is_told_from_all_else():
+def test_a_deadline_has_its_own_reason():
     run = training_run(active_deadline_seconds=60)
     failure = decided(run, broken(run, terminated(143), reason="DeadlineExceeded")).status.failure
     assert failure
     assert failure.reason == "DeadlineExceeded"
-    assert "60 seconds" in failure.message
+    assert "activeDeadlineSeconds (60 s)" in failure.message
 
 
 def test_a_job_is_seen_to_fail_before_its_pod_says_that_it_was_evicted():
@@ -236,7 +236,7 @@ def test_a_pod_that_was_evicted_says_so_itself(text: str, reason: str, advice: s
     )
 
 
-def test_pods_of_an_earlier_attempt_do_not_tell_why_this_one_failed():
+def test_pods_of_an_earlier_attempt_are_ignored():
     run = training_run(backoff_limit=2)
     old = pod(
         build.job(run, 1, "r1", RUNTIME),
@@ -261,7 +261,7 @@ def test_what_a_pod_has_said_outlives_the_pod():
     assert status_of(decide(known, closed, NOW)).failure == known.status.failure
 
 
-def test_a_pod_that_is_heard_late_is_still_heard():
+def test_a_late_pod_status_still_counts():
     """The Job's end may come before the pod's does: two watches."""
     run = training_run(backoff_limit=1)
     known = decided(run, broken(run))
@@ -328,7 +328,7 @@ def test_a_suspended_run_begins_no_other_attempt():
     assert said(plan) == "Reconciling Suspended"
 
 
-def test_when_the_attempts_are_used_up_it_has_failed_for_good():
+def test_after_the_last_attempt_the_run_has_failed():
     run = training_run(backoff_limit=1)
     plan = failed(run, 2, SECOND)
     assert recorded(plan) == "Stalled Failed"
@@ -364,10 +364,10 @@ def test_a_job_that_vanished_after_its_run_was_closed_counts_as_a_failure_of_its
     failure = decided(first, world).status.failure
     assert failure
     assert (failure.reason, failure.attempt) == ("Failed", 2)
-    assert "before the operator observed how it ended" in failure.message
+    assert "before the operator observed its result" in failure.message
 
 
-def test_the_next_attempt_begins_with_a_clean_slate_and_the_last_failure_is_still_told():
+def test_the_next_attempt_starts_clean_and_the_last_failure_stays():
     run = training_run(backoff_limit=1)
     built = build.job(run, 1, "r1", RUNTIME)
     first = written(
@@ -411,7 +411,7 @@ def test_a_run_that_was_deleted_in_mlflow_is_waited_for():
     assert said(decide(written(known, plan), world, NOW)) == "Reconciling Scheduling"
 
 
-def test_a_run_that_is_gone_for_good_ends_it_and_no_second_run_is_made_for_the_attempt():
+def test_a_permanently_deleted_run_fails_it_without_a_second_run():
     """I1: at most one MLflow run per attempt."""
     run = training_run(backoff_limit=3)
     world = observed(
@@ -436,7 +436,7 @@ def test_a_failed_attempt_whose_run_retention_took_is_followed_by_the_next():
     assert action.tags["modelyard.io/attempt"] == "2"
 
 
-def test_a_training_goes_on_when_its_experiment_object_goes():
+def test_training_continues_when_its_experiment_is_deleted():
     """The Job runs, and MLflow has the run: what happened is written down."""
     run = training_run()
     world = observed(
@@ -449,7 +449,7 @@ def test_a_training_goes_on_when_its_experiment_object_goes():
     assert status_of(plan).is_true("Succeeded")
 
 
-def test_a_container_that_was_killed_and_nobody_says_why_ran_out_of_memory():
+def test_a_container_killed_without_a_reason_ran_out_of_memory():
     """Observation on a busy node: exit code 137, reason Error, no OOMKilled."""
     once = training_run(backoff_limit=0)
     assert (

@@ -26,7 +26,7 @@ from tests.unit.builders import (
     training_run,
     written,
 )
-from tests.unit.test_training_run import attempt, decide, observed
+from tests.unit.training_run_world import attempt, decide, observed
 
 IMAGE = {"container": {"image": "team/train:1"}}
 RUN = training_run(trainer=IMAGE)
@@ -80,7 +80,7 @@ INTERRUPTED = {
 
 @pytest.mark.parametrize("how", INTERRUPTED)
 @pytest.mark.parametrize("closed", ["RUNNING", "FINISHED", "FAILED"])
-def test_a_pod_that_was_ended_from_outside_is_trained_again(how: str, closed: str):
+def test_a_pod_that_was_terminated_from_outside_trains_again(how: str, closed: str):
     world = complete(*INTERRUPTED[how], status=closed)
     plan = decide(RUN, world, NOW)
     assert isinstance(plan, Record)
@@ -121,7 +121,7 @@ TRAINED = {
 
 
 @pytest.mark.parametrize("how", TRAINED)
-def test_a_pod_that_ended_by_itself_has_trained(how: str):
+def test_a_pod_that_exited_has_trained(how: str):
     assert status_of(decide(RUN, TRAINED[how], NOW)).is_true("Succeeded")
 
 

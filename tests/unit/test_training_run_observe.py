@@ -26,7 +26,7 @@ from tests.unit.builders import (
     training_run,
     written,
 )
-from tests.unit.test_training_run import OURS, decide
+from tests.unit.training_run_world import OURS, decide
 
 
 def made(id_: str = "1") -> Experiment:
@@ -75,7 +75,7 @@ def the_job(condition: str = "", number: int = 1) -> Manifest:
     return job(build.job(training_run(), number, "r", RUNTIME), condition)
 
 
-async def test_without_an_experiment_nobody_is_asked():
+async def test_without_an_experiment_mlflow_is_not_read():
     there = Around(experiment())
     assert (await observe(training_run(), there, NOW)).runs == {}
     assert there.tenants.calls == []

@@ -24,8 +24,8 @@ from tests.unit.builders import (
     training_run,
     written,
 )
-from tests.unit.test_training_run import attempt, decide, observed
 from tests.unit.test_training_run_fails import CRASHED, broken
+from tests.unit.training_run_world import attempt, decide, observed
 
 LARGE = {f"p{number:03}": "y" * 1000 for number in range(118)}
 
@@ -129,7 +129,7 @@ def test_a_refusal_names_the_field_of_our_own_spec(wrong: str, words: str):
 
 
 @pytest.mark.parametrize("known", [False, True], ids=["at once", "made again"])
-def test_a_job_that_kubernetes_refuses_for_its_resources_ends_the_run_in_words(known: bool):
+def test_a_job_that_is_refused_for_its_resources_fails_the_run(known: bool):
     run = training_run(backoff_limit=3)
     world = observed(live(build.config_map(run)), runs=(attempt(),))
     if known:

@@ -49,8 +49,8 @@ from tests.unit.builders import (
     training_run,
     written,
 )
-from tests.unit.test_training_run import READY, decide
 from tests.unit.test_training_run_ends import MODEL
+from tests.unit.training_run_world import READY, decide
 
 SAID = {"final": json.dumps({"reason": "InvalidParameters", "message": "no such parameter"})}
 PASSES = 20

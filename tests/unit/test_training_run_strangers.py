@@ -18,7 +18,7 @@ from tests.unit.builders import (
     training_run,
     written,
 )
-from tests.unit.test_training_run import attempt, decide, observed, training
+from tests.unit.training_run_world import attempt, decide, observed, training
 
 
 def strange(run: TrainingRun, mlflow_run: str = "none", **about: Any) -> Manifest:

@@ -9,7 +9,7 @@ from modelyard.api.training_run import TrainingRun
 from modelyard.plan import Manifest
 from modelyard.training_run.observation import Observation
 from tests.unit.builders import NOW, message, said, training_run, waiting
-from tests.unit.test_training_run import attempt, decide, running, training
+from tests.unit.training_run_world import attempt, decide, running, training
 
 
 @pytest.mark.parametrize(
@@ -81,7 +81,7 @@ def test_a_job_that_gets_no_pod_says_how_to_see_why():
 
 
 @pytest.mark.parametrize("count", ["active", "failed", "terminating", "succeeded"])
-def test_a_pod_that_nobody_has_told_us_of_yet_was_not_refused(count: str):
+def test_a_pod_that_is_not_observed_yet_was_not_refused(count: str):
     run = training_run()
     assert said(decide(run, began(run, 999, **{count: 1}), NOW)) == "Reconciling Scheduling"
 

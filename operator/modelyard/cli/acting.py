@@ -1,9 +1,8 @@
-"""kubectl's options to act as another user, which every word that asks the cluster has: `--as`,
-`--as-group`, `--as-uid`.
+"""kubectl's impersonation options for every command that uses the cluster: `--as`, `--as-group`
+and `--as-uid`.
 
-A word's function knows nothing of them: `with_acting` adds them to its signature and keeps what
-they say for the length of the word, where `Where` finds it. What they mean to the API server does
-not belong here (`client/kube/identity`).
+`with_acting` adds them to a command's signature and keeps their values in a context variable while
+the command runs; `Where` reads them there. `client/kube/identity` sends them to the API server.
 """
 
 import inspect
@@ -22,9 +21,7 @@ _User = Annotated[
 ]
 _Groups = Annotated[
     list[str],
-    typer.Option(
-        "--as-group", metavar="GROUP", help="Act as a member of this group; may be repeated."
-    ),
+    typer.Option("--as-group", metavar="GROUP", help="Act as a member of this group; repeatable."),
 ]
 _Uid = Annotated[
     str, typer.Option("--as-uid", metavar="UID", help="Act as the user with this uid.")
@@ -34,7 +31,7 @@ _OPTIONS = {"as_user": (_User, ""), "as_group": (_Groups, ()), "as_uid": (_Uid, 
 
 @dataclass(frozen=True)
 class Acting:
-    """The user to act as, as the options have it; what they do not say, the kubeconfig may."""
+    """The user to impersonate, by the options; the kubeconfig may name one too."""
 
     user: str = ""
     groups: tuple[str, ...] = ()
@@ -42,7 +39,7 @@ class Acting:
 
     @classmethod
     def of(cls, given: dict[str, Any]) -> "Acting":
-        """Return what a word's parameters say; they may hold more, and less."""
+        """Return the options among a command's parameters."""
         return cls(
             given.get("as_user") or "",
             tuple(given.get("as_group") or ()),
@@ -50,7 +47,7 @@ class Acting:
         )
 
     def words(self) -> tuple[tuple[str, str], ...]:
-        """Return it as options."""
+        """Return the options that were given, for a hint."""
         every = (
             ("--as", self.user),
             *(("--as-group", group) for group in self.groups),
@@ -60,19 +57,17 @@ class Acting:
 
 
 acting: ContextVar[Acting] = ContextVar("acting", default=Acting())  # noqa: B039 - it is frozen
-"""What the options of the word that is being said have."""
+"""The options of the command that is running."""
 
 
 def with_acting(function: Callable[..., None]) -> Callable[..., None]:
-    """Return a word's function with the options; one that does not ask the cluster (it has no
-    `context`) as it is.
-    """
+    """Add the options to a command's function if it uses the cluster (has --context)."""
     signature = inspect.signature(function, eval_str=True)
     if "context" not in signature.parameters:
         return function
 
     @wraps(function)
-    def said(*words: Any, **given: Any) -> None:
+    def wrapped(*words: Any, **given: Any) -> None:
         before = acting.set(Acting.of({name: given.pop(name, None) for name in _OPTIONS}))
         try:
             function(*words, **given)
@@ -88,9 +83,9 @@ def with_acting(function: Callable[..., None]) -> Callable[..., None]:
     parameters = [
         each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in signature.parameters.values()
     ]
-    said.__signature__ = signature.replace(parameters=[*parameters, *added])  # type: ignore[attr-defined] # read by `inspect`
-    said.__annotations__ = {
+    wrapped.__signature__ = signature.replace(parameters=[*parameters, *added])  # type: ignore[attr-defined] # read by `inspect`
+    wrapped.__annotations__ = {
         **function.__annotations__,
         **{each.name: each.annotation for each in added},
     }
-    return said
+    return wrapped

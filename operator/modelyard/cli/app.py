@@ -1,8 +1,7 @@
-"""The command line put together: every word, and how an error ends it. What a word does stands in
-`commands`.
+"""The command line put together: all commands, and how an error ends one.
 
-A word is a module of `words`, loaded when it is said. Nothing heavy is loaded here or there, so
-that `--help`, `--version` and completion come at once (decision 0008).
+Each command is a module of `cli.words`, imported on demand. Neither this module nor those import
+anything heavy, so that `--help`, `--version` and completion are fast (decision 0008).
 """
 
 import sys
@@ -20,15 +19,15 @@ __all__ = ["app", "main"]
 _EPILOG = (
     "--version prints the version.\n"
     "\n"
-    "Exit codes: 0 done, 1 it ended badly, 2 wrong words, 3 not found, 4 not allowed, 5 nobody"
-    " answers, 6 not in time or waiting for others, 130 interrupted.\n"
+    "Exit codes: 0 done, 1 failed, 2 usage error, 3 not found, 4 not allowed, 5 unreachable,"
+    " 6 timed out or waiting for others, 130 interrupted.\n"
     "\n"
-    "The words of the operator's image and of its repository: run, crds, rbac, docs."
+    "Commands of the operator's image and of its repository: run, crds, rbac, docs."
 )
 
 
 _COMPLETING = "_MODELYARD_COMPLETE"
-"""Set by the scripts of `completion` when the shell asks what to offer."""
+"""Set by the scripts of `completion` when the shell asks for candidates."""
 
 _WORDS = (
     "status",
@@ -52,7 +51,7 @@ _WORDS = (
     "experiments",
     "completion",
 )
-"""Each is a module of `words`, which has it as `command`."""
+"""Each is a module of `cli.words` with the command as `command`."""
 
 
 def _loaded(name: str) -> Any:
@@ -61,8 +60,8 @@ def _loaded(name: str) -> Any:
 
 app = group(
     "modelyard",
-    "Models, promoted by their spec: train, promote, roll back and ask them. With your own"
-    " kubeconfig and rights.",
+    "Train, promote, roll back and query models in Kubernetes. It uses your own kubeconfig and"
+    " rights.",
     {name: partial(_loaded, name) for name in _WORDS},
     epilog=_EPILOG,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
@@ -70,7 +69,7 @@ app = group(
 
 
 def main(arguments: list[str], program: str = "modelyard") -> int:
-    """Do what the words say; return the exit code. Errors are told in words, never as a trace.
+    """Run a command and return the exit code. Errors are printed without a traceback.
 
     Args:
         arguments: What follows the program's name.
@@ -94,13 +93,13 @@ def main(arguments: list[str], program: str = "modelyard") -> int:
         )
     except KeyboardInterrupt:
         return Exit.INTERRUPTED
-    except Exception as error:  # noqa: BLE001 - the last place where an error can be put into words
+    except Exception as error:  # noqa: BLE001 - the last place where an error can be printed
         return _ended_by(error)
     return Exit.DONE
 
 
 def _ended_by(error: Exception) -> int:
-    from modelyard.api.text import printable  # noqa: PLC0415 - a word of help does without
+    from modelyard.api.text import printable  # noqa: PLC0415 - not needed for help
     from modelyard.client.errors import ClientError  # noqa: PLC0415
 
     if isinstance(error, (ClientError, OSError, ValueError)) and "MODELYARD_DEBUG" not in environ:

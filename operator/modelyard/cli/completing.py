@@ -1,6 +1,4 @@
-"""What the shell offers after a tab: names in the cluster. No rights, no cluster: nothing is
-offered, nothing is said.
-"""
+"""Shell completion of names in the cluster. Errors are ignored: then nothing is offered."""
 
 from collections.abc import Callable
 from contextlib import suppress
@@ -15,7 +13,7 @@ __all__ = ["experiments", "gates", "models", "runs", "stages", "versions"]
 
 def _names(context: typer.Context, offered: Callable[[Any], list[str]], begun: str) -> list[str]:
     with suppress(Exception):
-        from modelyard.client import Client, Impersonation  # noqa: PLC0415 - a tab that offers options needs no cluster
+        from modelyard.client import Client, Impersonation  # noqa: PLC0415 - completing options needs no cluster
 
         given = context.params
         who = Acting.of(given)
@@ -47,21 +45,21 @@ def experiments(ctx: typer.Context, incomplete: str) -> list[str]:
 
 
 def stages(ctx: typer.Context, incomplete: str) -> list[str]:
-    """Offer the stages of the model that was named before."""
+    """Offer the stages of the model on the command line."""
     return _names(
         ctx, lambda client: list(client.models.get(ctx.params["model"]).spec.stages), incomplete
     )
 
 
 def versions(ctx: typer.Context, incomplete: str) -> list[str]:
-    """Offer the versions of the model that was named before."""
+    """Offer the versions of the model on the command line."""
     return _names(
         ctx, lambda client: _recorded(client.models.get(ctx.params["model"]).status), incomplete
     )
 
 
 def gates(ctx: typer.Context, incomplete: str) -> list[str]:
-    """Offer the gates that are approved, of the stage that was named before."""
+    """Offer the gates that take approvals, of the stage on the command line."""
 
     def offered(client: Any) -> list[str]:
         from modelyard.client.approving import gates_of  # noqa: PLC0415 - as above

@@ -1,4 +1,4 @@
-"""Exit codes, and how an error becomes one. Nothing here prints."""
+"""Exit codes, and which error leads to which."""
 
 from enum import IntEnum
 
@@ -6,38 +6,36 @@ __all__ = ["Exit", "code_of"]
 
 
 class Exit(IntEnum):
-    """What the command line's exit code says (decision 0008)."""
+    """The exit codes of the command line (decision 0008)."""
 
     DONE = 0
     """Done."""
     FAILED = 1
-    """It ended badly: training failed, a promotion was refused, the cluster said no."""
-    WORDS = 2
-    """Wrong words: an option, an argument or a file that cannot be read."""
+    """Failed: training failed, a version was rejected, or the API server refused the request."""
+    USAGE = 2
+    """Usage error: an option, an argument or a file that cannot be read."""
     NOT_FOUND = 3
-    """The object, the version or the stage is not there; or modelyard is not in the cluster."""
+    """The object, version or stage does not exist, or modelyard is not installed."""
     NOT_ALLOWED = 4
-    """The user's rights do not reach it; the message names verb and resource."""
+    """The user lacks a right; the message names the verb and the resource."""
     UNREACHABLE = 5
-    """Nobody answers: the API server, MLflow, S3 or a model."""
+    """The API server, MLflow, S3 or a model does not answer."""
     TIMED_OUT = 6
-    """It did not come about in the time that was given, or it waits for people, other programs
-    or time; it may still.
-    """
+    """Timed out, or waits for people, other programs or a time; it continues in the cluster."""
     INTERRUPTED = 130
-    """Ctrl-C. What was begun in the cluster goes on there."""
+    """Ctrl-C. What was started continues in the cluster."""
 
 
 def code_of(error: Exception) -> Exit:
-    """Return the exit code that an error stands for."""
-    from modelyard.client import errors  # noqa: PLC0415 - nothing of the client is loaded before it is needed
+    """Return the exit code for an error."""
+    from modelyard.client import errors  # noqa: PLC0415 - the client is loaded only when needed
 
     for kind, code in (
         (errors.NotFound, Exit.NOT_FOUND),
         (errors.NotAllowed, Exit.NOT_ALLOWED),
         (errors.Unreachable, Exit.UNREACHABLE),
         (errors.TimedOut, Exit.TIMED_OUT),
-        (ValueError, Exit.WORDS),
+        (ValueError, Exit.USAGE),
     ):
         if isinstance(error, kind):
             return code

@@ -1,8 +1,7 @@
-"""How words are made of functions, and groups of words: each is made when it is said (`Later`).
+"""Commands ("words") made from functions, and groups of commands, built on demand (`Later`).
 
-Words without options of their own are read at once: typer loads pydantic to read any option that
-was not given, --help too, which costs all help and every completion 0.2 s; so these words read
---help themselves. What the words are does not belong here.
+typer imports pydantic to parse any option that was not given, even --help. That costs 0.2 s for
+help and for every completion. So commands and groups without own options parse --help themselves.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -19,14 +18,14 @@ __all__ = ["Later", "Word", "Words", "group", "word", "words_of"]
 
 
 class _AtOnce:
-    """A word whose only option is --help."""
+    """A command whose only option is --help."""
 
     _reading = False
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Read the arguments."""
+        """Parse the arguments."""
         above: Any = super()
-        if not args and self.no_args_is_help:  # type: ignore[attr-defined] # what it is mixed with has it
+        if not args and self.no_args_is_help:  # type: ignore[attr-defined] # an attribute of the class that this is mixed into
             return list(above.parse_args(ctx, args))
         if args and args[0] in ctx.help_option_names:
             typer.echo(ctx.get_help())
@@ -38,20 +37,20 @@ class _AtOnce:
             self._reading = False
 
     def get_params(self, ctx: Any) -> list[Any]:
-        """Return the options: all of them where they are shown, none where they are read."""
+        """Return the options: all of them for help, none while arguments are parsed."""
         above: Any = super()
         return [] if self._reading else list(above.get_params(ctx))
 
 
 class Word(_AtOnce, TyperCommand):
-    """A word without arguments."""
+    """A command without arguments."""
 
 
 class Words(_AtOnce, TyperGroup):
-    """A group of words. An interrupt ends it with an exit code of its own."""
+    """A group of commands. An interrupt ends it with exit code 130."""
 
     def invoke(self, ctx: Any) -> Any:
-        """Do what the words say."""
+        """Run the command."""
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:
@@ -59,10 +58,10 @@ class Words(_AtOnce, TyperGroup):
 
 
 class Later(Mapping[str, Any]):
-    """The words of a group, each made when it is said.
+    """The commands of a group, each built on first use.
 
     Args:
-        makers: The words' names, in the order in which help lists them, and what returns each.
+        makers: For each command, in the order of the help text, a function that returns it.
 
     """
 
@@ -82,16 +81,14 @@ class Later(Mapping[str, Any]):
 def word(
     function: Callable[..., None], name: str | None = None, cls: type[TyperCommand] = TyperCommand
 ) -> Any:
-    """Return a word: a function's arguments and docstring, as typer reads them, and the options
-    to act as another user.
-    """
+    """Return a command for a function's arguments and docstring, with the options of `acting`."""
     app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
     app.command(name or function.__name__, cls=cls)(with_acting(function))
     return typer.main.get_command(app)
 
 
 def group(name: str, about: str, makers: Mapping[str, Callable[[], Any]], **more: Any) -> Words:
-    """Return a group of words, `<program> <name> <word>`."""
+    """Return a group of commands, `<program> <name> <command>`."""
     words: Any = Later(makers)
     return Words(
         name=name, help=about, commands=words, no_args_is_help=True, rich_markup_mode=None, **more
@@ -101,5 +98,5 @@ def group(name: str, about: str, makers: Mapping[str, Callable[[], Any]], **more
 def words_of(
     functions: Mapping[str, Callable[..., None]], cls: type[TyperCommand] = TyperCommand
 ) -> dict[str, Callable[[], Any]]:
-    """Return what makes words of functions, for `group`."""
+    """Return the makers of commands from functions, for `group`."""
     return {name: partial(word, function, name, cls) for name, function in functions.items()}

@@ -1,6 +1,4 @@
-"""Options that every command has, and what they come to. They are read before anything heavy is
-loaded.
-"""
+"""Options that commands share. Imported before anything heavy is loaded."""
 
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -32,7 +30,7 @@ __all__ = [
 
 
 class Format(StrEnum):
-    """What `-o` may say."""
+    """The values of `-o`."""
 
     JSON = "json"
     YAML = "yaml"
@@ -43,7 +41,7 @@ class Format(StrEnum):
 Namespace = Annotated[
     str | None,
     typer.Option(
-        "--namespace", "-n", metavar="NAME", help="The namespace; the context's own if absent."
+        "--namespace", "-n", metavar="NAME", help="The namespace. Default: the context's."
     ),
 ]
 AllNamespaces = Annotated[bool, typer.Option("--all-namespaces", "-A", help="All namespaces.")]
@@ -52,7 +50,7 @@ Context = Annotated[
     typer.Option(
         "--context",
         metavar="NAME",
-        help="The context of the kubeconfig; the current one if absent.",
+        help="The context of the kubeconfig. Default: the current one.",
     ),
 ]
 Output = Annotated[
@@ -60,8 +58,8 @@ Output = Annotated[
     typer.Option(
         "--output",
         "-o",
-        metavar="FORM",
-        help="For programs: json, yaml, name. For people: wide, which is more.",
+        metavar="FORMAT",
+        help="For programs: json, yaml or name. For people: wide.",
     ),
 ]
 Follow = Annotated[
@@ -70,30 +68,27 @@ Follow = Annotated[
         "--timeout",
         metavar="SECONDS",
         min=1,
-        help="Seconds to wait for the end at most. If absent: 900 and as long as the holds of a"
-        " rollout, and it ends at once when it waits for people, other programs, a soak, a"
-        " freeze or a pause.",
+        help="Seconds to follow at most. Default: 900 plus the holds of a rollout, or until the"
+        " promotion waits for people, other programs, a soak, a freeze or a pause.",
     ),
 ]
 Timeout = Annotated[
     float,
-    typer.Option(
-        "--timeout", metavar="SECONDS", min=1, help="Seconds to wait for the end at most."
-    ),
+    typer.Option("--timeout", metavar="SECONDS", min=1, help="Seconds to wait at most."),
 ]
-Reason = Annotated[str, typer.Option("--reason", metavar="WORDS", help="Why; kept with the model.")]
+Reason = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why; kept in the history.")]
 Wait = Annotated[
     bool,
-    typer.Option("--wait/--no-wait", help="Follow it to the end, or leave it to the operator."),
+    typer.Option("--wait/--no-wait", help="Follow it to the end, or return at once."),
 ]
 DryRun = Annotated[
     bool,
     typer.Option(
         "--dry-run",
-        help="Say what would change, ask the API server whether it may, change nothing.",
+        help="Change nothing: print what would change, and have the API server check it.",
     ),
 ]
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")]
 Model = Annotated[
     str,
     typer.Argument(metavar="MODEL", help="The RegisteredModel.", autocompletion=completing.models),
@@ -111,7 +106,7 @@ Run = Annotated[
 
 @dataclass(frozen=True)
 class Where:
-    """Where to look, and how to tell of it."""
+    """Which cluster and namespace to use, as whom, and how to print."""
 
     namespace: str | None = None
     context: str | None = None
@@ -121,18 +116,18 @@ class Where:
 
     @property
     def wide(self) -> bool:
-        """Tell whether people want more."""
+        """Whether `-o wide` was given."""
         return self.output is Format.WIDE
 
     @property
     def document(self) -> bool:
-        """Tell whether a program reads: nothing but the document goes to standard output."""
+        """Whether a program reads the output: only the document goes to standard output."""
         return self.output in (Format.JSON, Format.YAML, Format.NAME)
 
 
 @dataclass(frozen=True)
 class Target:
-    """`MODEL@WHICH`: a model and, after the @, a stage or a version."""
+    """`MODEL[@WHICH]`: a model, and a stage or a version."""
 
     model: str
     which: str | None = None

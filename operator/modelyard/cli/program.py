@@ -1,4 +1,4 @@
-"""How this program was called, for hints that people copy: `modelyard`, `kubectl modelyard`."""
+"""Commands for users to copy, with the program's name as it was called."""
 
 import sys
 from pathlib import PurePath
@@ -8,7 +8,7 @@ __all__ = ["called_as", "hint"]
 
 
 def called_as(path: str | None = None) -> str:
-    """Return the program's name as the user wrote it; a plugin of kubectl is a word of kubectl."""
+    """Return the program's name as it was called: `modelyard`, or `kubectl modelyard`."""
     name = PurePath(sys.argv[0] if path is None else path).name
     if name == "__main__.py":
         return "python -m modelyard"
@@ -18,9 +18,7 @@ def called_as(path: str | None = None) -> str:
 def hint(
     words: str, namespace: str | None = None, context: str | None = None, *more: tuple[str, str]
 ) -> str:
-    """Return a command that may be copied: with the program's name, the namespace and context
-    that were named, and further options.
-    """
+    """Return a command to copy, with the namespace, the context and other options as given."""
     options = (("-n", namespace), ("--context", context), *more)
     where = "".join(f" {option} {quote(value)}" for option, value in options if value)
     return f"{called_as()} {words}{where}"

@@ -1,6 +1,4 @@
-"""Standard output and standard error, for people and for programs. What is drawn does not belong
-here.
-"""
+"""Standard output and standard error, for people and for programs."""
 
 import json
 import sys
@@ -18,27 +16,23 @@ __all__ = ["Screen"]
 
 
 class _Console(Console):
-    """A console on which no text moves the cursor, colours or hides anything: only our own
-    styles do.
-    """
+    """A console that removes control characters from texts, so that only our styles apply."""
 
     def render(
         self, renderable: RenderableType, options: ConsoleOptions | None = None
     ) -> Iterator[Segment]:
-        """Draw; texts lose the characters that a reader cannot see."""
+        """Render without characters that a reader cannot see."""
         for segment in super().render(renderable, options):
             text, style, control = segment
             yield segment if control else Segment(printable(text, lines=True), style)
 
 
 _PLAIN_WIDTH = 80
-"""Where standard output is no screen, as in a pipe or a log."""
+"""Columns where standard output is no terminal: a pipe or a log."""
 
 
 class Screen:
-    """What was asked for goes to standard output; what is told along the way to standard error,
-    so that `-o json` stays a document.
-    """
+    """Standard output, and standard error for progress of `-o json`, `yaml` and `name`."""
 
     def __init__(self, where: Where) -> None:
         self.where = where
@@ -48,7 +42,7 @@ class Screen:
             width=None if sys.stdout.isatty() else self._columns(),
             markup=False,
         )
-        self.told = _Console(stderr=True, highlight=False, markup=False)
+        self.err = _Console(stderr=True, highlight=False, markup=False)
         self.live = sys.stdout.isatty() and not where.document and not self.out.is_dumb_terminal
 
     @staticmethod
@@ -59,32 +53,28 @@ class Screen:
 
     @property
     def width(self) -> int:
-        """How wide a drawing may be."""
+        """The width of a drawing."""
         return self.out.width
 
     @property
     def table_width(self) -> int | None:
-        """How wide a table may be: no limit where `-o wide` asks for everything or where no
-        screen would cut it.
-        """
+        """The width of a table; None for `-o wide`, and where there is no terminal to cut it."""
         return None if self.where.wide or not sys.stdout.isatty() else self.out.width
 
     def show(self, drawing: RenderableType) -> None:
-        """Draw for people: prose is wrapped. A line that must not be, with an address in it, is
-        the terminal's to break.
-        """
+        """Print a drawing. Prose is wrapped; a long word, such as an address, is not."""
         self.out.print(drawing, soft_wrap=False, crop=False)
 
     def show_table(self, drawing: RenderableType) -> None:
-        """Draw a table, whose lines are as long as they are."""
+        """Print a table without wrapping its lines."""
         self.out.print(drawing, soft_wrap=True)
 
-    def tell(self, words: RenderableType) -> None:
-        """Tell along the way. Lines are as long as they are: some are commands to copy."""
-        (self.told if self.where.document else self.out).print(words, soft_wrap=True)
+    def message(self, words: RenderableType) -> None:
+        """Print progress without wrapping: some lines are commands to copy."""
+        (self.err if self.where.document else self.out).print(words, soft_wrap=True)
 
     def document(self, value: Any) -> None:
-        """Print data as `-o` says: JSON or YAML."""
+        """Print data as JSON or YAML, as `-o` says."""
         if self.where.output is Format.YAML:
             sys.stdout.write(dumped(value))
         else:

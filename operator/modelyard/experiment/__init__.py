@@ -1,7 +1,7 @@
-"""Experiment, the kind. It imports no other kind.
+"""The Experiment kind. It imports no other kind.
 
-In reading order: `observation` (what is known of S3 and MLflow), `decide` (what to do next),
-`retention` (which runs are past their retention), `observe` (the only module that does I/O).
+The modules in reading order: `observation` (what was read from S3 and MLflow), `decide` (the next
+step), `retention` (which runs are past their retention), `observe` (the only module that does I/O).
 """
 
 from collections.abc import Iterable
@@ -18,13 +18,13 @@ __all__ = ["controller"]
 
 
 def _experiment_of_finished_run(run: Manifest, _cluster: Cluster) -> Iterable[str]:
-    """A run that has ended changes the counts, and perhaps the best run."""
+    """Yield the Experiment of a finished run: its counts and perhaps its best run change."""
     if (run.get("status") or {}).get("completionTime"):
         yield run["spec"]["experiment"]
 
 
 def controller() -> Controller[Experiment, Observation, ExperimentStatus]:
-    """Return the kind as the engine runs it."""
+    """Return the controller that the engine runs."""
     return Controller(
         resource=Experiment,
         observe=observe,

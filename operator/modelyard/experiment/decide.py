@@ -1,4 +1,4 @@
-"""Experiment: what to do next, given what was observed. Pure."""
+"""Decide the next step of an Experiment from what was observed. Pure."""
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
@@ -50,14 +50,14 @@ from modelyard.ports import TrackedExperiment, TrackedRun
 __all__ = ["decide", "finalize", "in_sync", "on_error"]
 
 NOTE_TAG = "mlflow.note.content"
-_NAMED = 300
-_NAME_TAKEN_AGAIN = timedelta(minutes=1)
+_NAMES_LIMIT = 300
+_NAME_TAKEN_POLL = timedelta(minutes=1)
 
 
 def decide(
     experiment: Experiment, observation: Observation, now: datetime
 ) -> Plan[ExperimentStatus]:
-    """Return the next step: the bucket, the MLflow experiment, its tags, then retention."""
+    """Create the bucket and the MLflow experiment, set its tags, then apply retention."""
     tracked = observation.tracked
     if not observation.bucket_exists:
         return Act((CreateBucket(observation.bucket),))
@@ -76,17 +76,15 @@ def decide(
 def finalize(
     experiment: Experiment, observation: Observation, _now: datetime
 ) -> Plan[ExperimentStatus]:
-    """With `deletionPolicy: Delete`, soft-delete our MLflow experiment first, unless a stage
-    needs a version out of it.
-    """
+    """Soft-delete our MLflow experiment if the policy is Delete and no stage needs its versions."""
     tracked = observation.tracked
     ours = tracked is not None and tracked.tags.get(UID_TAG) == experiment.metadata.uid
     delete = experiment.spec.deletion_policy is DeletionPolicy.DELETE
     if delete and tracked is not None and ours and not tracked.deleted:
         if observation.in_use:
             message = (
-                f"MLflow's experiment {tracked.name} was not deleted:"
-                f" {', '.join(observation.in_use)[:_NAMED]} came from it."
+                f"The MLflow experiment {tracked.name} was not deleted. It has files of versions"
+                f" that are in use: {', '.join(observation.in_use)[:_NAMES_LIMIT]}."
             )
             return Finalize((Event("LeftBehind", message, warning=True),))
         return Act((DeleteExperiment(tracked.id),))
@@ -98,26 +96,27 @@ def on_error(
 ) -> Rest[ExperimentStatus] | Finalize:
     """Report an error.
 
-    A deletion does not wait if MLflow is to keep everything, or can never be reached.
+    A deletion is not held up if the policy is Retain, or if MLflow cannot be reached because the
+    connection is gone.
     """
     deleting = experiment.metadata.deletion_timestamp is not None
     if deleting and experiment.spec.deletion_policy is DeletionPolicy.RETAIN:
         return Finalize()
     if deleting and error.operation == CONNECTION_OPERATION:
-        message = "The connection to MLflow is gone: the MLflow experiment was not deleted."
+        message = "The connection to MLflow is gone, so the MLflow experiment was not deleted."
         return Finalize((Event("LeftBehind", message, warning=True),))
     return Rest(_with(experiment.status, trouble(error)))
 
 
 def in_sync(experiment: Experiment, _owned: tuple[Manifest, ...]) -> bool:
-    """Tell whether the status says that the current spec was applied."""
+    """Tell whether the status says that the current spec is applied."""
     status = experiment.status
     return status.observed_generation == experiment.metadata.generation and status.is_true("Ready")
 
 
 # --- what is missing ----------------------------------------------------------------------------
 def _missing(experiment: Experiment, observation: Observation) -> External | None:
-    """Return the effect that brings MLflow one step closer to the spec."""
+    """Return the next external action that MLflow needs to match the spec; None if it does."""
     meta, tracked = experiment.metadata, observation.tracked
     if tracked is None:
         name = experiment_name(meta.namespace, meta.name)
@@ -136,26 +135,26 @@ def _missing(experiment: Experiment, observation: Observation) -> External | Non
 
 
 def _spec_tags(experiment: Experiment) -> tuple[str, ...]:
-    """Keys of the tags that are deleted when the spec no longer has them; never our own."""
+    """Return the keys of the user's tags, which are deleted when the spec no longer has them."""
     return tuple(key for key in experiment.spec.tags if not key.startswith(OUR_TAGS))
 
 
 def _tags(experiment: Experiment) -> dict[str, str]:
-    """The user's tags with ours on top: no spec can claim another object's experiment by tags."""
+    """Return the user's tags and ours; ours win, so a spec cannot claim another's experiment."""
     meta = experiment.metadata
     ours = owner_tags(meta.namespace, meta.name, meta.uid)
     return {NOTE_TAG: experiment.spec.description} | experiment.spec.tags | ours
 
 
 def _may_use(experiment: Experiment, tracked: TrackedExperiment) -> bool:
-    """Tell whether the MLflow experiment is ours, or the user has asked to adopt it."""
+    """Tell whether the MLflow experiment is ours, or the adopt annotation is set."""
     meta = experiment.metadata
     adopt = meta.annotations.get(ADOPT_ANNOTATION) == "true"
     return adopt or tracked.tags.get(UID_TAG) == meta.uid
 
 
 def _name_taken(experiment: Experiment, tracked: TrackedExperiment) -> Rest[ExperimentStatus]:
-    """Report the conflict with an empty status: TrainingRuns read the MLflow id from it."""
+    """Report the conflict in an empty status, from which TrainingRuns cannot read an MLflow id."""
     meta = experiment.metadata
     earlier = tracked.tags.get(NAME_TAG) == meta.name
     owner = "an earlier object of this name" if earlier else "another client"
@@ -165,21 +164,21 @@ def _name_taken(experiment: Experiment, tracked: TrackedExperiment) -> Rest[Expe
         f" -n {meta.namespace} {ADOPT_ANNOTATION}=true"
     )
     status = ExperimentStatus(conditions=stalled(Reason.NAME_TAKEN, message))
-    return Rest(status, requeue_after=_NAME_TAKEN_AGAIN)
+    return Rest(status, requeue_after=_NAME_TAKEN_POLL)
 
 
 # --- retention ----------------------------------------------------------------------------------
 def _retain(
     experiment: Experiment, status: ExperimentStatus, run: TrackedRun
 ) -> Plan[ExperimentStatus]:
-    """Soft-delete one run per round. There may be thousands, so the status says so first."""
+    """Soft-delete one run per round; report it in the status first, as there may be thousands."""
     shown = experiment.status.condition("Ready")
     if shown is None or shown.reason != Reason.RETAINING:
         message = "Runs past their retention are being soft-deleted."
         return Record(_with(status, ready(Reason.RETAINING, message)))
     message = (
-        f"Soft-deleted run {run.id}, which is past its retention; it can be restored until it is"
-        " purged."
+        f"Soft-deleted the MLflow run {run.id}, which is past its retention. It can be restored"
+        " until it is purged."
     )
     return Act((ArchiveRun(run.id),), (Event("RunExpired", message),))
 
@@ -190,7 +189,7 @@ def _with(status: ExperimentStatus, conditions: tuple[Condition, ...]) -> Experi
 
 
 def _status(experiment: Experiment, observation: Observation) -> ExperimentStatus:
-    """Return the status for what was observed; the caller adds the conditions."""
+    """Return the status with the observed values; the caller adds the conditions."""
     meta, tracked, usage = experiment.metadata, observation.tracked, observation.usage
     assert tracked is not None, "the MLflow experiment is created first"
     assert usage is not None, "the bucket is created first"

@@ -1,4 +1,4 @@
-"""What is known of S3 and MLflow when an Experiment is decided on."""
+"""What an Experiment depends on in S3 and MLflow, as a frozen value."""
 
 from dataclasses import dataclass
 
@@ -9,21 +9,21 @@ __all__ = ["Observation"]
 
 @dataclass(frozen=True)
 class Observation:
-    """S3 and MLflow at one moment, as far as an Experiment depends on them.
+    """What one reconcile round read from S3 and MLflow for an Experiment.
 
     Attributes:
         bucket: The tenant's bucket.
-        tracked: The MLflow experiment of our name, soft-deleted or not, ours or not.
+        tracked: The MLflow experiment with our name, soft-deleted or not, ours or not.
         tracking_url: The address of MLflow.
-        runs: Its newest runs (`observe.RUNS` at most) that are not soft-deleted.
-        all_runs: Whether these are all of them.
-        older: If there are more: the runs past their retention, and the best by the objective.
-        deleted_runs: The number of its soft-deleted runs.
-        all_deleted: Whether there are no more of them.
-        usage: What is stored below its prefix; None if the bucket does not exist.
-        in_use: Versions of models that have files below its prefix and that stages hold, are
-            taking, or keep for a rollback, in words; read when it is being deleted.
-        unreferenced: Runs past their retention that were checked: no model version came from them.
+        runs: Its newest runs that are not soft-deleted, at most `observe.RUNS`.
+        all_runs: Whether `runs` is complete.
+        older: If it is not: runs past their retention, and the best runs by the objective.
+        deleted_runs: The number of soft-deleted runs that were counted.
+        all_deleted: Whether that number is complete.
+        usage: Objects and bytes below its prefix; None if the bucket does not exist.
+        in_use: `VERSION in STAGE of MODEL` for each version with files below its prefix that is
+            effective, a candidate or a rollback target; read for a deletion.
+        unreferenced: Ids of expired runs that no model version was created from, as far as checked.
 
     """
 

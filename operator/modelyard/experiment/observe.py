@@ -1,4 +1,4 @@
-"""Read what an Experiment depends on: the bucket, the MLflow experiment, its runs."""
+"""Read what an Experiment depends on: the bucket, the MLflow experiment and its runs."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
@@ -15,16 +15,15 @@ from modelyard.ports import Ports, TrackedRun, Tracking
 __all__ = ["RUNS", "observe"]
 
 RUNS = 1000
-"""How many runs each reconcile reads; of an experiment with more, only what matters is asked
-for.
-"""
+"""How many runs a reconcile reads. Of a larger experiment it then asks only for the runs that are
+past their retention and for the best."""
 
 
 async def observe(experiment: Experiment, ports: Ports, now: datetime) -> Observation:
     """Read S3 and MLflow.
 
     Raises:
-        ModelyardError: One of them did not answer, or refused.
+        ModelyardError: One of them did not answer, or refused a request.
 
     """
     meta = experiment.metadata
@@ -48,7 +47,7 @@ async def observe(experiment: Experiment, ports: Ports, now: datetime) -> Observ
 
 
 def _in_use(models: Iterable[RegisteredModel], prefix: str) -> Iterator[str]:
-    """Go through the versions below a prefix that stages need."""
+    """Yield the versions with files below a prefix that stages need."""
     for model in models:
         stages = model.status.in_use
         for version in model.status.versions:
@@ -59,14 +58,14 @@ def _in_use(models: Iterable[RegisteredModel], prefix: str) -> Iterator[str]:
 async def _with_runs(
     experiment: Experiment, found: Observation, id_: str, tracking: Tracking
 ) -> Observation:
-    """Read the newest runs, and how many are deleted.
+    """Read the newest runs, and count the soft-deleted ones.
 
-    One search answers both, unless the experiment has too many runs for it.
+    One search answers both, unless the experiment has more than `RUNS` runs.
     """
     known, metric = experiment.status.runs, _metric(experiment)
     if known is None or known.running + known.finished + known.failed + known.deleted < RUNS:
         both = await tracking.newest_runs(id_, deleted=None, limit=RUNS, metric=metric)
-        # Where answers are too large to be read to their end, asking again would cost as much.
+        # Fewer than RUNS but incomplete: the answers were too large, and would be so again.
         if len(both.runs) < RUNS:
             kept = tuple(run for run in both.runs if not run.deleted)
             deleted = len(both.runs) - len(kept)
@@ -78,23 +77,23 @@ async def _with_runs(
                 all_deleted=both.complete,
             )
     newest = await tracking.newest_runs(id_, deleted=False, limit=RUNS, metric=metric)
-    gone = await tracking.newest_runs(id_, deleted=True, limit=RUNS, metric=None)
+    deleted_runs = await tracking.newest_runs(id_, deleted=True, limit=RUNS, metric=None)
     return replace(
         found,
         runs=newest.runs,
         all_runs=newest.complete and len(newest.runs) < RUNS,
-        deleted_runs=len(gone.runs),
-        all_deleted=gone.complete and len(gone.runs) < RUNS,
+        deleted_runs=len(deleted_runs.runs),
+        all_deleted=deleted_runs.complete and len(deleted_runs.runs) < RUNS,
     )
 
 
 async def _with_older(
     experiment: Experiment, found: Observation, id_: str, now: datetime, tracking: Tracking
 ) -> Observation:
-    """Look past the newest runs: those past their retention are there, and the best may be.
+    """Add runs beyond the newest: those past their retention, and the best by the objective.
 
-    A run that is not among the best of these is not among the best of all, so it may be deleted
-    though some runs were not read.
+    An expired run that is not among the best of these is not among the best of all. So it may be
+    deleted although some runs were not read.
     """
     retention, objective = experiment.spec.retention, experiment.spec.objective
     older: dict[str, TrackedRun] = {}
@@ -116,7 +115,7 @@ def _metric(experiment: Experiment) -> str | None:
 
 
 async def _unreferenced(runs: Iterable[TrackedRun], tracking: Tracking) -> frozenset[str]:
-    """Find the first run that may be deleted: a round deletes one, and asks about no more."""
+    """Return the first run that no model version was created from: a round deletes only one."""
     for run in runs:
         if not await tracking.versions_of_run(run.id):
             return frozenset({run.id})

@@ -1,4 +1,4 @@
-"""Which runs are best, and which are past their retention. Pure: the clock is an argument."""
+"""Rank runs by the objective, and find those past their retention. Pure."""
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
@@ -14,9 +14,9 @@ _LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def best_first(objective: Objective | None, runs: Iterable[TrackedRun]) -> list[TrackedRun]:
-    """Return the finished runs, best first by the objective; without an objective, newest first.
+    """Return the finished runs, best first by the objective; without one, newest first.
 
-    With an objective, runs without its metric are left out.
+    Runs without the objective's metric are left out.
     """
     finished = [run for run in runs if run.has_finished]
     if objective is None:
@@ -31,7 +31,7 @@ def best_first(objective: Objective | None, runs: Iterable[TrackedRun]) -> list[
 def expired(spec: ExperimentSpec, runs: Iterable[TrackedRun], now: datetime) -> list[TrackedRun]:
     """Return the runs past their retention, oldest first.
 
-    Such a run ended longer ago than `retention.runs`, and is not among the best that are kept.
+    Such a run ended longer ago than `retention.runs`, and is not among the `keepBest` best runs.
     """
     if spec.retention is None:
         return []

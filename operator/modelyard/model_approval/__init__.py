@@ -1,8 +1,8 @@
-"""ModelApproval, the kind. It imports no other kind.
+"""The ModelApproval kind. It imports no other kind.
 
-In reading order: `observation` (what it is held against), `decide` (whether it counts, and whether
-it is of any use), `observe` (which reads what the watches know). Which approvals count is a rule of
-`api.approvals`; what a promotion does with that is RegisteredModel's
+The modules in reading order: `observation` (what it depends on), `decide` (whether it counts, and
+when it is deleted), `observe` (reads the watch caches). Two things do not belong here: the rule
+which approvals count (`api.approvals`), and what a promotion does with them
 (`registered_model.gates.approvals`).
 """
 
@@ -20,7 +20,7 @@ __all__ = ["controller"]
 
 
 def _of_model(model: Manifest, cluster: Cluster) -> Iterable[str]:
-    """Return the approvals that name a model."""
+    """Return the approvals for a model."""
     meta = model["metadata"]
     return (
         each["metadata"]["name"]
@@ -30,21 +30,19 @@ def _of_model(model: Manifest, cluster: Cluster) -> Iterable[str]:
 
 
 def _siblings(approval: Manifest, cluster: Cluster) -> Iterable[str]:
-    """Return the other approvals of the same approver for the same version: of several, one
-    counts.
-    """
-    meta, about = approval["metadata"], _about(approval)
+    """Yield the same approver's other approvals for the same version: only one of them counts."""
+    meta, subject = approval["metadata"], _subject(approval)
     for each in cluster.select("modelapprovals", meta["namespace"]):
-        if each["metadata"]["name"] != meta["name"] and _about(each) == about:
+        if each["metadata"]["name"] != meta["name"] and _subject(each) == subject:
             yield each["metadata"]["name"]
 
 
-def _about(approval: Manifest) -> tuple[str, ...]:
+def _subject(approval: Manifest) -> tuple[str, ...]:
     return tuple(approval["spec"][field] for field in ("model", "stage", "version", "approver"))
 
 
 def controller() -> Controller[ModelApproval, Observation, ModelApprovalStatus]:
-    """Return the kind as the engine runs it."""
+    """Return the controller that the engine runs."""
     return Controller(
         resource=ModelApproval,
         observe=observe,

@@ -1,4 +1,4 @@
-"""What a ModelApproval is held against: frozen values, read by `observe`."""
+"""What a ModelApproval depends on, as a frozen value."""
 
 from dataclasses import dataclass
 
@@ -10,11 +10,11 @@ __all__ = ["Observation"]
 
 @dataclass(frozen=True)
 class Observation:
-    """The model that an approval names, and everything that was said of that.
+    """The model that an approval is for, and all approvals for it.
 
     Attributes:
-        model: The RegisteredModel; None: there is none.
-        approvals: The approvals that name it, this one too.
+        model: The RegisteredModel; None if it does not exist.
+        approvals: All approvals for the model, this one included.
 
     """
 

@@ -1,4 +1,4 @@
-"""Read what a ModelApproval is held against; the watches know it."""
+"""Read what a ModelApproval depends on, from the watch caches."""
 
 from datetime import datetime
 
@@ -11,7 +11,7 @@ __all__ = ["observe"]
 
 
 async def observe(approval: ModelApproval, ports: Ports, _now: datetime) -> Observation:
-    """Read the model, and the approvals that name it."""
+    """Read the model and all approvals for it."""
     namespace, name = approval.metadata.namespace, approval.spec.model
     body = ports.cluster.get("registeredmodels", namespace, name)
     about = (

@@ -1,14 +1,15 @@
-"""TrainingRun, the kind. It imports no other kind.
+"""The TrainingRun kind. It imports no other kind.
 
-In reading order: `observation` (what is known), `view` (the newest
-attempt with it), `decide` (which of the modules below decides),
-`start` (before an attempt), `attempt` (while it runs), `failed` (after it failed), `external`
-(an attempt that runs outside of the cluster), `ended` (after the last attempt), `interrupted` (a
-pod that was ended from outside), `outcome` (what a Job and its pods say), `report` (the status),
-`build` (the Job), `observe` (the only module that does I/O).
+The modules in reading order: `observation` (what was read), `view` (the newest attempt and its
+observation), `decide` (dispatches to the modules below), `start` (before an attempt), `attempt`
+(while it runs), `failed` (after it failed), `external` (an attempt that trains outside of the
+cluster), `finished` (after the last attempt), `interrupted` (a pod that was terminated from
+outside), `pods` (the state of a Job and its pods), `report` (the status), `build` (the Job and its
+ConfigMap), `jobs` (which owned Jobs count), `observe` (the only module that does I/O).
 
-Memory: the attempt that counts is the newest MLflow run, and an attempt is over when its run is
-closed. Until the TrainingRun ends, everything else is read off the Job.
+State lives in MLflow: the current attempt is the newest MLflow run with the TrainingRun's uid, and
+an attempt is over when its run is closed. Everything else is read from the Job until the
+TrainingRun finishes.
 """
 
 from collections.abc import Iterable
@@ -25,8 +26,8 @@ from modelyard.training_run.observe import observe
 __all__ = ["controller"]
 
 
-def _runs_that_wait(experiment: Manifest, cluster: Cluster) -> Iterable[str]:
-    """Runs of this Experiment that have no MLflow run yet."""
+def _waiting_runs(experiment: Manifest, cluster: Cluster) -> Iterable[str]:
+    """Yield the runs of an Experiment that have no MLflow run yet."""
     meta = experiment["metadata"]
     for run in cluster.select(TrainingRun.PLURAL, meta["namespace"]):
         started = (run.get("status") or {}).get("mlflow")
@@ -35,7 +36,7 @@ def _runs_that_wait(experiment: Manifest, cluster: Cluster) -> Iterable[str]:
 
 
 def _runs_to_register(model: Manifest, cluster: Cluster) -> Iterable[str]:
-    """Runs that have ended and are not registered with this RegisteredModel yet."""
+    """Yield the finished runs that are not registered with this RegisteredModel yet."""
     meta = model["metadata"]
     for run in cluster.select(TrainingRun.PLURAL, meta["namespace"]):
         status = run.get("status") or {}
@@ -45,10 +46,10 @@ def _runs_to_register(model: Manifest, cluster: Cluster) -> Iterable[str]:
 
 
 def controller(runtime: Runtime) -> Controller[TrainingRun, Observation, TrainingRunStatus]:
-    """Return the kind as the engine runs it.
+    """Return the controller that the engine runs.
 
-    It keeps no reads between reconciles (`reads_last`): how a run ended is recorded once, so it
-    is read after its Job has ended.
+    It caches no reads between reconciles (`reads_last`): how a run ended is recorded only once, so
+    it has to be read after the Job has ended.
     """
     return Controller(
         resource=TrainingRun,
@@ -58,7 +59,7 @@ def controller(runtime: Runtime) -> Controller[TrainingRun, Observation, Trainin
         on_error=on_error,
         in_sync=in_sync,
         relations=(
-            Relation("experiments", _runs_that_wait),
+            Relation("experiments", _waiting_runs),
             Relation("registeredmodels", _runs_to_register),
         ),
     )

@@ -1,4 +1,4 @@
-"""The newest attempt of a TrainingRun: its parameters, its Job, its end. Pure."""
+"""The newest attempt of a TrainingRun: its parameters, its Job, its result. Pure."""
 
 from datetime import timedelta
 
@@ -24,7 +24,7 @@ from modelyard.plan import (
     Suspend,
     TagTarget,
 )
-from modelyard.training_run import build, external, jobs, outcome
+from modelyard.training_run import build, external, jobs
 from modelyard.training_run.failed import (
     closed_as_failed,
     decide_failed,
@@ -33,7 +33,8 @@ from modelyard.training_run.failed import (
     why_failed,
 )
 from modelyard.training_run.interrupted import is_interrupted, reopen, train_again
-from modelyard.training_run.report import known
+from modelyard.training_run.pods import is_unsettled, waiting_for
+from modelyard.training_run.report import observed_status
 from modelyard.training_run.start import UNWATCHED_POLL, suspended
 from modelyard.training_run.view import AttemptView
 
@@ -41,25 +42,27 @@ __all__ = ["decide_attempt"]
 
 _SOON = timedelta(seconds=1)
 _METRICS_POLL = timedelta(seconds=10)
-"""How often a running training's metrics are read."""
+"""How often the metrics of a running attempt are read."""
 
 
 def decide_attempt(view: AttemptView) -> Plan[TrainingRunStatus]:
-    """Carry the newest attempt on, in the cluster or outside of it."""
+    """Return the next step of the newest attempt, inside or outside of the cluster."""
     if view.tracked.deleted and view.tracked.is_open:
         message = (
-            f"The MLflow run of attempt {view.attempt} was deleted in MLflow. Restore it there; the"
-            " run then continues automatically."
+            f"The MLflow run of attempt {view.attempt} was deleted in MLflow. Restore it there;"
+            " this TrainingRun then continues automatically."
         )
         conditions = stalled(Reason.EXPERIMENT_GONE, message)
-        return Rest(known(view.run, view.observation, conditions), requeue_after=UNWATCHED_POLL)
+        return Rest(
+            observed_status(view.run, view.observation, conditions), requeue_after=UNWATCHED_POLL
+        )
     if not view.run.spec.trainer.kind.in_cluster:
         return _external(view)
     return _in_cluster(view)
 
 
 def _external(view: AttemptView) -> Plan[TrainingRunStatus]:
-    """Carry on an attempt without a Job: its MLflow run says how it ended."""
+    """Return the next step of an external attempt: its MLflow run has the result."""
     if (log := _log_the_rest(view)) is not None:
         return log
     if view.tracked.has_finished:
@@ -69,7 +72,7 @@ def _external(view: AttemptView) -> Plan[TrainingRunStatus]:
 
 
 def _in_cluster(view: AttemptView) -> Plan[TrainingRunStatus]:
-    """Carry on an attempt whose Job says how it ended."""
+    """Return the next step of an attempt with a Job: the Job has the result."""
     run, observation = view.run, view.observation
     if (foreign := jobs.impostor(run, observation)) is not None:
         return _impostor(view, foreign)
@@ -86,10 +89,11 @@ def _in_cluster(view: AttemptView) -> Plan[TrainingRunStatus]:
     if succeeded(job):
         closed = closed_as_failed(view)
         return _complete(view) if closed is None else decide_failed(view, closed)
-    if outcome.is_unsettled(job, pods, view.now):
-        message = "The Job has failed; the last status of its pod says why, and is on its way."
+    if is_unsettled(job, pods, view.now):
+        message = "The Job has failed. Waiting for the final status of its pod, which says why."
         return Rest(
-            known(run, observation, progressing(Reason.TRAINING, message)), requeue_after=_SOON
+            observed_status(run, observation, progressing(Reason.TRAINING, message)),
+            requeue_after=_SOON,
         )
     if failed(job):
         failure = why_failed(view, job)
@@ -98,7 +102,7 @@ def _in_cluster(view: AttemptView) -> Plan[TrainingRunStatus]:
 
 
 def _without_job(view: AttemptView) -> Plan[TrainingRunStatus]:
-    """Create the Job, unless there was one and its MLflow run says how it ended."""
+    """Create the Job, unless an earlier Job ended and the MLflow run has its result."""
     if (opened := reopen(view)) is not None:
         return opened
     if (log := _log_the_rest(view)) is not None:
@@ -115,9 +119,11 @@ def _without_job(view: AttemptView) -> Plan[TrainingRunStatus]:
         return log
     if view.run.spec.suspend:
         return suspended(view.run, view.observation)
-    if jobs.is_recorded(view.run, view.attempt):  # the next one has another uid
-        message = "The Job was deleted; another is created."
-        return Record(known(view.run, view.observation, progressing(Reason.SCHEDULING, message)))
+    if jobs.is_recorded(view.run, view.attempt):  # clear the uid: the next Job has another
+        message = "The Job was deleted; another is being created."
+        return Record(
+            observed_status(view.run, view.observation, progressing(Reason.SCHEDULING, message))
+        )
     job = build.job(
         view.run, view.attempt, view.tracked.id, view.runtime, view.observation.pods_secret
     )
@@ -125,16 +131,18 @@ def _without_job(view: AttemptView) -> Plan[TrainingRunStatus]:
 
 
 def _impostor(view: AttemptView, job: Manifest) -> Plan[TrainingRunStatus]:
-    """Delete a Job that has the attempt's name, names this run its controller, and is not ours."""
+    """Delete a Job with the attempt's name that the operator did not create."""
     if not job["metadata"].get("deletionTimestamp"):
         return Act((jobs.delete(job),))
     name = job["metadata"]["name"]
-    message = f"Waiting until a Job {name} is gone that the operator did not create."
-    return Rest(known(view.run, view.observation, progressing(Reason.SCHEDULING, message)))
+    message = f"Waiting for the deletion of the Job {name}, which the operator did not create."
+    return Rest(
+        observed_status(view.run, view.observation, progressing(Reason.SCHEDULING, message))
+    )
 
 
 def _active(view: AttemptView, job: Manifest) -> Plan[TrainingRunStatus]:
-    """Suspend or resume a Job that has not ended, as the spec says; report what its pod does."""
+    """Suspend or resume an active Job as the spec says; report the state of its pod."""
     wanted = build.config_map(view.run)
     config = jobs.named(view.observation, wanted)
     if config is None or not same_content(wanted, config):
@@ -144,7 +152,7 @@ def _active(view: AttemptView, job: Manifest) -> Plan[TrainingRunStatus]:
     if view.run.spec.suspend:
         return suspended(view.run, view.observation)
     pods = jobs.pods_of(view.observation.owned, job)
-    waiting = outcome.waiting(
+    waiting = waiting_for(
         job,
         pods,
         view.now,
@@ -153,67 +161,67 @@ def _active(view: AttemptView, job: Manifest) -> Plan[TrainingRunStatus]:
     )
     if waiting is not None:
         conditions = (stalled if waiting.stalled else progressing)(waiting.reason, waiting.message)
-        return Rest(known(view.run, view.observation, conditions), requeue_after=waiting.again)
+        return Rest(
+            observed_status(view.run, view.observation, conditions), requeue_after=waiting.again
+        )
     image = next((found for pod in pods if (found := image_id(pod, build.TRAINER))), "")
     if image and view.tracked.tags.get(IMAGE_TAG) != image:
         return Act((SetTags(TagTarget("run", view.tracked.id), {IMAGE_TAG: image}),))
     message = f"Training, attempt {view.attempt}."
-    status = known(view.run, view.observation, progressing(Reason.TRAINING, message), view.now)
+    status = observed_status(
+        view.run, view.observation, progressing(Reason.TRAINING, message), view.now
+    )
     return Rest(status, requeue_after=_METRICS_POLL)
 
 
 def _config(view: AttemptView) -> tuple[Apply | Delete, ...]:
-    """Return what makes the ConfigMap. One that is there is replaced: its data cannot be
-    changed, and is not known.
-    """
+    """Return the actions that create the ConfigMap; one that exists is immutable, so replace it."""
     wanted = build.config_map(view.run)
-    there = jobs.named(view.observation, wanted)
-    gone = (
-        [jobs.delete(there)]
-        if there is not None and not there["metadata"].get("deletionTimestamp")
-        else []
-    )
-    return (*gone, Apply(wanted))
+    live = jobs.named(view.observation, wanted)
+    if live is None or live["metadata"].get("deletionTimestamp"):
+        return (Apply(wanted),)
+    return (jobs.delete(live), Apply(wanted))
 
 
 def _suspend_or_resume(run: TrainingRun, job: Manifest) -> Delete | Suspend | None:
-    """Make the Job's `suspend` as the spec says. A Job in a queue can only be deleted from it."""
+    """Set the Job's `suspend` to the spec's; a queue owns that field, so delete a queued Job."""
     if build.queued(run):
-        held = run.spec.suspend and not job["metadata"].get("deletionTimestamp")
-        return jobs.delete(job) if held else None
+        is_live = not job["metadata"].get("deletionTimestamp")
+        return jobs.delete(job) if run.spec.suspend and is_live else None
     if bool(job["spec"].get("suspend")) == run.spec.suspend:
         return None
     return Suspend(job["metadata"]["name"], job["metadata"]["uid"], run.spec.suspend)
 
 
 def _log_first(view: AttemptView) -> Act | None:
-    """Log the parameters before our own trainer starts."""
+    """Log the parameters before one of our own trainers starts."""
     return None if view.run.spec.trainer.kind.logs_itself else _unlogged(view)
 
 
 def _log_the_rest(view: AttemptView) -> Act | None:
     """Log the parameters that a user's code has not logged, once its MLflow run is closed.
 
-    MLflow takes each once: `log_params({"subsample": 1.0})` would fail over our text "1".
+    MLflow accepts each parameter once: if we had logged "1", the user's
+    `log_params({"subsample": 1.0})` would fail.
     """
     ours = not view.run.spec.trainer.kind.logs_itself
     return None if ours or view.tracked.is_open or view.tracked.deleted else _unlogged(view)
 
 
 def _unlogged(view: AttemptView) -> Act | None:
-    """Log the parameters that MLflow lacks. One with another value stays as it is there."""
+    """Log the parameters that MLflow lacks; a different value that is logged there stays."""
     logged = view.tracked.parameters
     missing = {key: value for key, value in view.run.spec.parameters.items() if key not in logged}
     return Act((LogParameters(view.tracked.id, missing),)) if missing else None
 
 
 def _complete(view: AttemptView) -> Plan[TrainingRunStatus]:
-    """Close the MLflow run if its process did not, and record the end (`ended` follows)."""
+    """Close the MLflow run if its process did not, and record success; `finished` follows."""
     if not view.tracked.has_finished:
         return Act((FinishRun(view.tracked.id, RunStatus.FINISHED),))
     conditions = (
         condition("Succeeded", True, Reason.SUCCEEDED, "Trained."),
-        *progressing(Reason.REGISTERING, "Trained; the registration is checked next."),
+        *progressing(Reason.REGISTERING, "Trained. The registration is checked next."),
     )
     update = {"completion_time": view.tracked.end or view.now, "failure": None}
-    return Record(known(view.run, view.observation, conditions).model_copy(update=update))
+    return Record(observed_status(view.run, view.observation, conditions).model_copy(update=update))

@@ -1,6 +1,4 @@
-"""Build the Job of one attempt and the ConfigMap beside it. Pure; when they are made is decided
-elsewhere.
-"""
+"""Build the Job of an attempt, and the ConfigMap that all attempts of a run share. Pure."""
 
 import json
 from typing import Any
@@ -28,50 +26,46 @@ from modelyard.kube.pods import (
 )
 from modelyard.plan import Manifest
 
-__all__ = ["DATA", "TRAINER", "config_map", "job", "queued", "refused", "too_large"]
+__all__ = ["DATA", "TRAINER", "config_map", "invalid", "job", "queued", "too_large"]
 
 _PARAMETERS_LIMIT = 120 * 1024
-"""Bytes of the environment variable, name and all. Linux starts no process with one of 128 KiB."""
+"""Bytes of the variable, with its name. Linux starts no process with one of 128 KiB."""
 _SIGNING, _KEY_MODE = "signing", 0o440
-"""Volume of the signing key; its file belongs to root and to the group of the pod's user."""
+"""Volume and file mode of the signing key, owned by root and the group of the pod's user."""
 _QUEUE_LABEL = "kueue.x-k8s.io/queue-name"
 
 
 def queued(run: TrainingRun) -> bool:
-    """Tell whether a queue, not we, decides when the Job starts (Kueue, by its label on the
-    TrainingRun).
-    """
+    """Tell whether Kueue decides when the Job starts, by its label on the TrainingRun."""
     return _QUEUE_LABEL in run.metadata.labels
 
 
-def refused(run: TrainingRun) -> str | None:
-    """Say why no attempt can be made with the parameters; None when one can."""
-    if (key := bad_key(run.spec.parameters)) is not None:  # admitted before there was a rule
+def invalid(run: TrainingRun) -> str | None:
+    """Return why no pod can take the parameters; None if they are valid."""
+    if (key := bad_key(run.spec.parameters)) is not None:  # created before the CRD had this rule
         return f"spec.parameters: {key}. Train again in another TrainingRun."
     return too_large(run)
 
 
 def too_large(run: TrainingRun) -> str | None:
-    """Say why the parameters do not fit into a pod's environment; None when they do. Without a
-    pod they always do.
-    """
+    """Return why the parameters do not fit into a pod's environment; None if they do, or no pod."""
     size = len(f"{wire.PARAMETERS}={_parameters(run)}")
     if not run.spec.trainer.kind.in_cluster or size <= _PARAMETERS_LIMIT:
         return None
     return (
-        f"The parameters take {size / 1024:.1f} KiB as JSON, and the environment of a pod holds"
-        f" {_PARAMETERS_LIMIT // 1024} KiB of them. Put large values into the dataset, or into a"
-        " ConfigMap that a script reads, and train again in another TrainingRun."
+        f"The parameters are too large: {size / 1024:.1f} KiB as JSON, and the environment of a pod"
+        f" has room for {_PARAMETERS_LIMIT // 1024} KiB. Put large values into the dataset or into"
+        " a ConfigMap that a script reads, and train again in another TrainingRun."
     )
 
 
 def _parameters(run: TrainingRun) -> str:
-    """The parameters as JSON, in ASCII: as many bytes as characters."""
+    """Return the parameters as ASCII JSON: one byte per character."""
     return json.dumps(dict(run.spec.parameters), sort_keys=True)
 
 
 def config_map(run: TrainingRun) -> Manifest:
-    """Return the files that every container of the run finds under /etc/modelyard."""
+    """Return the ConfigMap that every container of the run mounts at /etc/modelyard."""
     meta = run.metadata
     dataset = (
         run.spec.dataset.model_dump(by_alias=True, exclude_none=True) if run.spec.dataset else None
@@ -100,11 +94,10 @@ def job(
     runtime: Runtime,
     secret: str = CONNECTION_SECRET,
 ) -> Manifest:
-    """Return the Job of an attempt. It never repeats a pod by itself: another attempt has another
-    MLflow run.
+    """Return the Job of an attempt.
 
-    A pod that the cluster takes away (a drained node, a preemption) is replaced within the attempt,
-    as Kubernetes does it.
+    Its back-off limit is 0, because each attempt has its own MLflow run. A disrupted pod (drained
+    node, preemption) is replaced by Kubernetes within the attempt.
     """
     spec, metadata = run.spec, _metadata(run, job_name(run.metadata.name, attempt))
     metadata["labels"] |= {
@@ -178,9 +171,8 @@ def _pod(
         "image": runtime.image,
         "imagePullPolicy": runtime.pull_policy,
         "command": wire.program("data"),
-        "resources": resources(
-            spec.resources
-        ),  # a pod asks for the larger of the two, so they cost nothing
+        # A pod requests the larger of the two containers, so this costs nothing.
+        "resources": resources(spec.resources),
         "securityContext": CONTAINER_SECURITY,
         "volumeMounts": mounts,
     }
@@ -207,7 +199,7 @@ def _pod(
 
 
 def _trainer(run: TrainingRun, runtime: Runtime) -> dict[str, Any]:
-    """Return what the trainer's container runs: one of our programs, or the user's image."""
+    """Return the trainer's container: one of our programs, or the user's image."""
     trainer = run.spec.trainer
     if trainer.container is not None:
         return _users(trainer.container)
@@ -224,17 +216,20 @@ def _trainer(run: TrainingRun, runtime: Runtime) -> dict[str, Any]:
 
 
 def _signing(container: dict[str, Any], wanted: Sign) -> dict[str, Any]:
-    """Return the trainer's container with the key that it signs with; the step before it, which
-    reads the dataset, has none.
-    """
-    told = [*container["env"], {"name": wire.SIGNED_BY, "value": f"{wanted.secret}/{wanted.key}"}]
+    """Mount the signing key into the trainer's container; the init container does not get it."""
+    environment = [
+        *container["env"],
+        {"name": wire.SIGNED_BY, "value": f"{wanted.secret}/{wanted.key}"},
+    ]
     mount = {"name": _SIGNING, "mountPath": wire.SIGNING_FOLDER, "readOnly": True}
-    return container | {"env": told, "volumeMounts": [*container["volumeMounts"], mount]}
+    return container | {"env": environment, "volumeMounts": [*container["volumeMounts"], mount]}
 
 
 def _signing_key(wanted: Sign) -> dict[str, Any]:
-    """Return the volume with the key. Without the Secret it is empty: the program says that, and
-    the kubelet would not.
+    """Return the volume with the signing key.
+
+    It is optional, so that the program starts and reports a missing Secret; the kubelet would only
+    wait.
     """
     items = [{"key": wanted.key, "path": wire.SIGNING_FILE}]
     secret = {
@@ -250,7 +245,7 @@ def _users(wanted: Container) -> dict[str, Any]:
     container: dict[str, Any] = {
         "name": TRAINER,
         "image": wanted.image,
-        # A user's image may write beside itself; everything else that `restricted` asks for holds.
+        # A user's image may write to its root; otherwise the pod meets the `restricted` standard.
         "securityContext": CONTAINER_SECURITY | {"readOnlyRootFilesystem": False},
     }
     if wanted.command:

@@ -1,4 +1,4 @@
-"""TrainingRun: what to do next, given what was observed. Pure."""
+"""Decide the next step of a TrainingRun from what was observed. Pure."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -13,8 +13,8 @@ from modelyard.kube.pods import Runtime
 from modelyard.plan import Act, ArchiveRun, Event, Finalize, FinishRun, Manifest, Plan, Rest
 from modelyard.training_run import jobs
 from modelyard.training_run.attempt import decide_attempt
-from modelyard.training_run.ended import decide_ended
 from modelyard.training_run.failed import decide_lost, refused_job
+from modelyard.training_run.finished import decide_finished
 from modelyard.training_run.observation import Observation
 from modelyard.training_run.start import decide_start
 from modelyard.training_run.view import AttemptView
@@ -25,14 +25,14 @@ Decide = Callable[[TrainingRun, Observation, datetime], Plan[TrainingRunStatus]]
 
 
 def decider(runtime: Runtime) -> Decide:
-    """Return `decide` for pods of this runtime."""
+    """Return the `decide` function for pods with this runtime."""
 
     def decide(
         run: TrainingRun, observation: Observation, now: datetime
     ) -> Plan[TrainingRunStatus]:
-        """Return the next step: start an attempt, carry it on, or finish what has ended."""
+        """Start an attempt, continue it, or finish a run that has ended."""
         if run.status.completion_time is not None:
-            return decide_ended(run, observation, now)
+            return decide_finished(run, observation, now)
         if run.status.attempt > observation.attempt:
             return decide_lost(run, observation, now)
         if observation.newest is not None:
@@ -43,7 +43,7 @@ def decider(runtime: Runtime) -> Decide:
 
 
 def finalize(run: TrainingRun, observation: Observation, _now: datetime) -> Plan[TrainingRunStatus]:
-    """Delete the Jobs, close an open MLflow run; with policy Delete, soft-delete the runs."""
+    """Delete the Jobs and close open MLflow runs; with policy Delete, soft-delete the runs."""
     if found := jobs.not_deleted(run, observation):
         return Act(tuple(map(jobs.delete, found)))
     uid = run.metadata.uid
@@ -65,9 +65,10 @@ def finalize(run: TrainingRun, observation: Observation, _now: datetime) -> Plan
 def on_error(
     run: TrainingRun, error: ModelyardError, _now: datetime
 ) -> Rest[TrainingRunStatus] | Finalize:
-    """Report an error. How a run ended stays in the status.
+    """Report an error; keep the Succeeded condition of a finished run.
 
-    A deletion does not wait if nothing is left to do in MLflow, or MLflow can never be reached.
+    A deletion is not held up if nothing is left to do in MLflow, or if MLflow cannot be reached
+    because the connection is gone.
     """
     if run.metadata.deletion_timestamp is not None:
         ended = run.status.completion_time is not None
@@ -75,7 +76,7 @@ def on_error(
         if run.status.mlflow is None or (ended and retain):
             return Finalize()
         if error.operation == CONNECTION_OPERATION:
-            message = "The connection to MLflow is gone: the MLflow run was left as it is."
+            message = "The connection to MLflow is gone, so the MLflow run was left as it is."
             return Finalize((Event("LeftBehind", message, warning=True),))
     kept = tuple(each for each in run.status.conditions if each.type == "Succeeded")
     refused = refused_job(run, error)
@@ -88,7 +89,7 @@ def on_error(
 
 
 def in_sync(run: TrainingRun, _owned: tuple[Manifest, ...]) -> bool:
-    """Tell whether the run has ended and nothing is left to do for it."""
+    """Tell whether the run is finished and the operator has nothing left to do for it."""
     status = run.status
     current = status.observed_generation == run.metadata.generation
     return status.completion_time is not None and current and not status.is_true("Reconciling")

@@ -1,7 +1,7 @@
-"""An attempt that trains outside of the cluster, such as in a notebook. Pure.
+"""An attempt that trains outside of the cluster, for example in a notebook. Pure.
 
-All that is known of it is its MLflow run, which the trainer logs into and closes, and an
-annotation on the TrainingRun, its heartbeat, which the trainer renews every 20 s.
+The operator sees only two things of it: its MLflow run, which the trainer logs to and closes, and
+the heartbeat, an annotation on the TrainingRun that the trainer renews every 20 s.
 """
 
 import re
@@ -15,21 +15,21 @@ from modelyard.api.training_run import TrainingReason as Reason
 from modelyard.kube.names import FAILURE_TAG, HEARTBEAT_ANNOTATION
 from modelyard.plan import Rest
 from modelyard.ports import TrackedRun
-from modelyard.training_run import outcome
-from modelyard.training_run.report import known
+from modelyard.training_run.pods import closed_failure, deadline_exceeded
+from modelyard.training_run.report import observed_status
 from modelyard.training_run.view import AttemptView
 
 __all__ = ["failure", "last_heartbeat", "training"]
 
 _METRICS_POLL = timedelta(seconds=10)
-"""How often metrics are read, like those of a Job."""
+"""How often metrics are read, as for a Job."""
 _SILENT, _LOST = timedelta(seconds=60), timedelta(seconds=90)
-"""Without a heartbeat for this long the status says so; for this long, the run is closed."""
+"""After how long without a heartbeat the status says so, and the MLflow run is closed."""
 _NOTICE = timedelta(seconds=30)
-"""How long the status says so, at least, before the run is closed: time for another heartbeat
-after an outage of Kubernetes."""
+"""How long the status must say so before the run is closed: time for another heartbeat after an
+outage of Kubernetes."""
 _AHEAD = timedelta(minutes=5)
-"""A heartbeat further in the future does not count: it would keep a dead run open that long."""
+"""A heartbeat further in the future is ignored: it would keep a dead run open for that long."""
 _RFC3339 = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}([.][0-9]{1,9})?([Zz]|[+]00:00)"
 )
@@ -39,7 +39,7 @@ _SILENT_CONDITION = "Silent"
 def last_heartbeat(run: TrainingRun, tracked: TrackedRun, now: datetime) -> datetime:
     """Return the time of the last heartbeat.
 
-    The start of the MLflow run counts as one, so that the trainer has time to begin.
+    The start of the MLflow run counts as a heartbeat, so that the trainer has time to start.
     """
     beat = _time(run.metadata.annotations.get(HEARTBEAT_ANNOTATION, ""))
     usable = beat if beat is not None and beat <= now + _AHEAD else None
@@ -48,7 +48,7 @@ def last_heartbeat(run: TrainingRun, tracked: TrackedRun, now: datetime) -> date
 
 
 def failure(view: AttemptView) -> Failure | None:
-    """Return why the attempt has failed, or has to be given up; None while it trains."""
+    """Return why the attempt failed or is abandoned; None while it trains."""
     run, tracked, attempt, now = view.run, view.tracked, view.attempt, view.now
     recorded = run.status.failure
     if recorded is not None and recorded.attempt != attempt:
@@ -57,15 +57,15 @@ def failure(view: AttemptView) -> Failure | None:
         return _closed(tracked, view.observation.words, attempt, recorded)
     ends = _ends(run, tracked)
     if ends is not None and now >= ends:
-        found = outcome.too_late(run.spec.active_deadline_seconds)
+        found = deadline_exceeded(run.spec.active_deadline_seconds)
         return found.model_copy(update={"attempt": attempt})
     last = last_heartbeat(run, tracked, now)
     given_up = recorded is not None and recorded.reason == Reason.HEARTBEAT_LOST
     if now >= last + _LOST and (given_up or now >= (_noticed(run) or now) + _NOTICE):
         message = (
-            f"There has been no heartbeat since {_timestamp(last)}: the notebook or process that"
-            " trained has ended, cannot reach this cluster, or its clock is behind. Its MLflow run"
-            " keeps what it logged. Train again in another TrainingRun, and renew the annotation"
+            f"No heartbeat since {_timestamp(last)}: the notebook or process that trains has"
+            " ended, cannot reach this cluster, or its clock is slow. Its MLflow run keeps what was"
+            " logged. Train again in another TrainingRun, and renew the annotation"
             f" {HEARTBEAT_ANNOTATION} every 20 s while it trains."
         )
         return Failure(reason=Reason.HEARTBEAT_LOST, message=message, attempt=attempt)
@@ -73,44 +73,45 @@ def failure(view: AttemptView) -> Failure | None:
 
 
 def training(view: AttemptView) -> Rest[TrainingRunStatus]:
-    """Report that it trains, and reconcile again when that would change without any event.
+    """Report that the attempt trains; requeue for what changes without an event.
 
-    A missing heartbeat is written to the status before it counts. The API server refuses that write
-    if the object has changed since, and it is then observed again: a run whose heartbeats an
-    interrupted watch did not deliver is not closed.
+    A missing heartbeat is recorded in the status before the run is closed. The API server refuses
+    that write if the object has changed since it was read. So a run is not closed because an
+    interrupted watch did not deliver its heartbeats.
     """
     run, tracked, now = view.run, view.tracked, view.now
     last, ends = last_heartbeat(run, tracked, now), _ends(run, tracked)
     message = "Training runs outside of the cluster; the run ends when its MLflow run is closed."
     conditions = progressing(Reason.TRAINING, message)
-    turn = last + _SILENT
-    if now >= turn:
+    change = last + _SILENT
+    if now >= change:
         message = (
-            f"There has been no heartbeat since {_timestamp(last)}. After {_LOST.seconds} s without"
-            " one the run is closed as failed."
+            f"No heartbeat since {_timestamp(last)}. After {_LOST.seconds} s without one, the run"
+            " is closed as failed."
         )
         silent = condition(_SILENT_CONDITION, True, Reason.HEARTBEAT_LOST, message)
         conditions = (*progressing(Reason.TRAINING, message), silent)
-        turn = max(last + _LOST, (_noticed(run) or now) + _NOTICE)
-    waits = [_METRICS_POLL, turn - now, *([ends - now] if ends is not None else [])]
-    status = known(run, view.observation, conditions, now).model_copy(update={"failure": None})
+        change = max(last + _LOST, (_noticed(run) or now) + _NOTICE)
+    waits = [_METRICS_POLL, change - now, *([ends - now] if ends is not None else [])]
+    status = observed_status(run, view.observation, conditions, now).model_copy(
+        update={"failure": None}
+    )
     return Rest(status, requeue_after=min(waits))
 
 
 def _closed(tracked: TrackedRun, words: Words, attempt: int, recorded: Failure | None) -> Failure:
-    """Return the failure of an attempt whose MLflow run the trainer, or a user, closed."""
+    """Return the failure of an attempt whose MLflow run the trainer or a user closed."""
     message = (
-        f"Its MLflow run was closed as {tracked.status}, and its tag {FAILURE_TAG} does not say"
-        " why."
+        f"Its MLflow run was closed as {tracked.status}, without a reason in its tag {FAILURE_TAG}."
     )
     found = (
-        outcome.closed(tracked, words) or recorded or Failure(reason=Reason.FAILED, message=message)
+        closed_failure(tracked, words) or recorded or Failure(reason=Reason.FAILED, message=message)
     )
     return found.model_copy(update={"attempt": attempt})
 
 
 def _noticed(run: TrainingRun) -> datetime | None:
-    """Return since when the status says that heartbeats are missing."""
+    """Return since when the status says that heartbeats are missing; None if it does not."""
     found = run.status.condition(_SILENT_CONDITION)
     silent = found is not None and found.status == "True"
     return found.last_transition_time if found is not None and silent else None
@@ -130,7 +131,7 @@ def _time(text: str) -> datetime | None:
         return None
     try:
         return datetime.fromisoformat(text.upper())
-    except ValueError:  # such as the 30th of February
+    except ValueError:  # for example 30 February
         return None
 
 

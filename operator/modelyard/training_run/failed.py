@@ -1,4 +1,4 @@
-"""An attempt of a TrainingRun that failed: why, and whether another attempt follows. Pure."""
+"""A failed attempt: why it failed, and whether another attempt follows. Pure."""
 
 import re
 from datetime import datetime, timedelta
@@ -11,9 +11,10 @@ from modelyard.errors import Invalid, ModelyardError
 from modelyard.kube.jobs import failed, succeeded
 from modelyard.kube.names import job_name
 from modelyard.plan import Act, FinishRun, Manifest, Plan, Record, Rest
-from modelyard.training_run import jobs, outcome
+from modelyard.training_run import jobs
 from modelyard.training_run.observation import Observation
-from modelyard.training_run.report import failed_for_good, known
+from modelyard.training_run.pods import closed_failure, has_reason, is_final, job_failure
+from modelyard.training_run.report import failed_status, observed_status
 from modelyard.training_run.start import start_attempt
 from modelyard.training_run.view import AttemptView
 
@@ -28,28 +29,28 @@ __all__ = [
 ]
 
 _RETRY_BASE, _RETRY_CAP = timedelta(seconds=10), timedelta(minutes=6)
-"""The pause before the next attempt doubles with each attempt, as a Job's back-off does."""
+"""The back-off before the next attempt doubles with each attempt, as a Job's does."""
 _IN_POD = "spec.template.spec."
-"""How the API server names fields of a Job's pod."""
+"""Prefix of pod fields in the API server's messages about a Job."""
 
 
 def decide_failed(view: AttemptView, failure: Failure) -> Plan[TrainingRunStatus]:
-    """Record why the attempt failed, close its MLflow run, then start another or give up."""
+    """Record the failure, close the MLflow run, then start another attempt or fail the run."""
     run, observation = view.run, view.observation
     attempt, tracked = view.attempt, view.tracked
     message = f"Attempt {attempt} failed: {failure.message}"
     if run.status.failure != failure:
-        status = known(run, observation, progressing(Reason.RETRYING, message))
+        status = observed_status(run, observation, progressing(Reason.RETRYING, message))
         return Record(status.model_copy(update={"failure": failure}))
     if not tracked.has_failed or (tracked.end is None and not tracked.deleted):
         return Act((FinishRun(tracked.id, RunStatus.FAILED),))
-    if outcome.final(failure) or attempt > run.spec.backoff_limit:
-        return _give_up(view, failure)
+    if is_final(failure) or attempt > run.spec.backoff_limit:
+        return _fail(view, failure)
     pause = min(_RETRY_BASE * 2 ** (attempt - 1), _RETRY_CAP)
     wait = (tracked.end or view.now) + pause - view.now
     if wait > timedelta(0):
         message += f" Attempt {attempt + 1} of {run.spec.backoff_limit + 1} follows."
-        status = known(run, observation, progressing(Reason.RETRYING, message))
+        status = observed_status(run, observation, progressing(Reason.RETRYING, message))
         return Rest(status, requeue_after=wait)
     return start_attempt(run, observation, tracked.experiment, view.runtime)
 
@@ -57,7 +58,7 @@ def decide_failed(view: AttemptView, failure: Failure) -> Plan[TrainingRunStatus
 def decide_lost(
     run: TrainingRun, observation: Observation, now: datetime
 ) -> Plan[TrainingRunStatus]:
-    """End a run whose MLflow run was deleted permanently: an attempt never has a second one."""
+    """Fail a run whose MLflow run was deleted permanently: an attempt never gets a second one."""
     active = [
         job for job in jobs.not_deleted(run, observation) if not (succeeded(job) or failed(job))
     ]
@@ -68,47 +69,45 @@ def decide_lost(
         " another TrainingRun."
     )
     failure = Failure(reason=Reason.EXPERIMENT_GONE, message=message, attempt=run.status.attempt)
-    return Record(failed_for_good(run.status, failure, message, now))
+    return Record(failed_status(run.status, failure, message, now))
 
 
 def why_failed(view: AttemptView, job: Manifest) -> Failure:
-    """Say why a Job failed. What a pod said of its end stays recorded when the pod is gone."""
+    """Return why a Job failed; a reason recorded from its pod outlives the pod."""
     pods = jobs.pods_of(view.observation.owned, job)
-    found = outcome.failure(job, pods, view.run.spec.active_deadline_seconds)
+    found = job_failure(job, pods, view.run.spec.active_deadline_seconds)
     if found is None:
         found = vanished(view)
     found = found.model_copy(update={"attempt": view.attempt})
     recorded = recorded_failure(view)
-    return recorded if recorded is not None and not outcome.told(found) else found
+    return recorded if recorded is not None and not has_reason(found) else found
 
 
 def closed_as_failed(view: AttemptView) -> Failure | None:
-    """Return the failure of an attempt whose Job is complete, but whose MLflow run says that it
-    failed; None if it does not.
-    """
+    """Return the failure of an attempt with a complete Job and a failed MLflow run, if any."""
     if not view.tracked.has_failed:
         return None
-    found = outcome.closed(view.tracked, view.observation.words, exit_code=0)
+    found = closed_failure(view.tracked, view.observation.words, exit_code=0)
     return found.model_copy(update={"attempt": view.attempt}) if found else None
 
 
 def recorded_failure(view: AttemptView) -> Failure | None:
-    """Return the recorded failure if it is this attempt's."""
+    """Return the recorded failure if it belongs to this attempt."""
     recorded = view.run.status.failure
     return recorded if recorded and recorded.attempt == view.attempt else None
 
 
 def vanished(view: AttemptView) -> Failure:
-    """Return the failure of an attempt whose Job was deleted before its end was observed."""
-    message = "The Job was deleted before the operator observed how it ended."
+    """Return the failure of an attempt whose Job was deleted before its result was observed."""
+    message = "The Job was deleted before the operator observed its result."
     return Failure(reason=Reason.FAILED, message=message, attempt=view.attempt)
 
 
 def refused_job(run: TrainingRun, error: ModelyardError) -> Failure | None:
-    """Return the failure if Kubernetes refuses the Job for what the spec says about its pod.
+    """Return the failure if Kubernetes refuses the Job because of the pod in the spec.
 
-    Neither of the two can change. Any other refusal may end: a quota, a policy, or a Job of the
-    same name that somebody else owns.
+    The spec is immutable, so that is final. Any other refusal is temporary: a quota, a policy, or
+    a Job of the same name with another owner.
     """
     problem = error.detail.partition(" is invalid: ")[2]
     where = (error.dependency, error.operation)
@@ -121,14 +120,14 @@ def refused_job(run: TrainingRun, error: ModelyardError) -> Failure | None:
     )
     message = (
         f"Kubernetes refuses the Job: {fields.rstrip('.')[:1500]}. Correct that in another"
-        " TrainingRun; requests are at most as large as limits."
+        " TrainingRun; requests must not exceed limits."
     )
     attempt = newest if ours else newest + 1
     return Failure(reason=Reason.INVALID_RESOURCES, message=message, attempt=attempt)
 
 
-def _give_up(view: AttemptView, failure: Failure) -> Record[TrainingRunStatus]:
+def _fail(view: AttemptView, failure: Failure) -> Record[TrainingRunStatus]:
     tried = "" if view.attempt == 1 else f" This was attempt {view.attempt}."
-    status = known(view.run, view.observation, ())
+    status = observed_status(view.run, view.observation, ())
     end = view.tracked.end or view.now
-    return Record(failed_for_good(status, failure, failure.message + tried, end))
+    return Record(failed_status(status, failure, failure.message + tried, end))

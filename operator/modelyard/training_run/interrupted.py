@@ -1,9 +1,9 @@
-"""A Job that is complete though its pod was ended from outside: nothing is trained yet. Pure.
+"""A Job that is complete although its pod was terminated before training was done. Pure.
 
-A drained node, an eviction, a preemption or a deletion sends SIGTERM. An image of a user's own that
-saves its work then and exits with 0 has succeeded for Kubernetes, which replaces only pods that
-fail. Our own programs exit with 143, and what the Job controller ends itself, to suspend, it does
-not count.
+A drained node, an eviction, a preemption or a deletion sends SIGTERM. If a user's image then saves
+its work and exits with 0, Kubernetes counts the pod as succeeded and does not replace it. Our own
+programs exit with 143. Pods that the Job controller terminates itself, to suspend the Job, do not
+count as succeeded.
 """
 
 from collections.abc import Sequence
@@ -17,17 +17,17 @@ from modelyard.kube.jobs import completed, interrupted, newest_of, succeeded
 from modelyard.plan import Act, Manifest, Plan, Record, ReopenRun, Rest
 from modelyard.training_run import jobs
 from modelyard.training_run.build import TRAINER
-from modelyard.training_run.report import known
+from modelyard.training_run.report import observed_status
 from modelyard.training_run.view import AttemptView
 
 __all__ = ["is_interrupted", "is_recorded", "reopen", "train_again"]
 
 _CONDITION = "Interrupted"
 _JUST_NOW = timedelta(seconds=60)
-"""A pod that is gone this soon after its Job was complete was being deleted when it ended. Later
-others may have cleaned it up, or its node away."""
+"""A pod that is gone this soon after its Job completed was already being deleted. Later, a clean-up
+or the loss of its node may have removed it."""
 _MESSAGE = (
-    "The pod was ended from outside before training was through, as when its node is drained, and"
+    "The pod was terminated before training was done, for example because its node was drained, and"
     " exited with 0. The attempt trains again in another pod, with the same MLflow run."
 )
 
@@ -35,9 +35,7 @@ _MESSAGE = (
 def is_interrupted(
     run: TrainingRun, job: Manifest, pods: Sequence[Manifest], now: datetime
 ) -> bool:
-    """Tell whether an attempt's Job is complete only because its container exits with 0 on
-    SIGTERM.
-    """
+    """Tell whether the Job is complete only because its container exits with 0 on SIGTERM."""
     if run.spec.trainer.container is None or not succeeded(job):
         return False
     if is_recorded(run):
@@ -50,29 +48,23 @@ def is_interrupted(
 
 
 def is_recorded(run: TrainingRun) -> bool:
-    """Tell whether the status says that the attempt was interrupted, and its Job has not been
-    replaced since.
-    """
+    """Tell whether the status records an interruption whose Job has not been replaced yet."""
     return run.status.is_true(_CONDITION)
 
 
 def reopen(view: AttemptView) -> Act | None:
-    """Have the MLflow run of an interrupted attempt go on, which its container may have closed;
-    None when nothing is left to do.
-    """
+    """Reopen the MLflow run of an interrupted attempt if its container closed it."""
     closed = not view.tracked.is_open and not view.tracked.deleted
     return Act((ReopenRun(view.tracked.id),)) if is_recorded(view.run) and closed else None
 
 
 def train_again(view: AttemptView, job: Manifest) -> Plan[TrainingRunStatus]:
-    """Record it, so that it is known when the pod is gone; reopen the MLflow run; delete the
-    Job.
-    """
+    """Record the interruption before the pod is gone, reopen the MLflow run, delete the Job."""
     conditions = (
         *progressing(Reason.INTERRUPTED, _MESSAGE),
         condition(_CONDITION, True, Reason.INTERRUPTED, _MESSAGE),
     )
-    status = known(view.run, view.observation, conditions)
+    status = observed_status(view.run, view.observation, conditions)
     if not is_recorded(view.run):
         return Record(status)
     if (opened := reopen(view)) is not None:

@@ -1,9 +1,10 @@
-"""A TrainingRun's Jobs and their pods among its owned objects. Pure.
+"""Select a TrainingRun's Jobs and their pods among its owned objects. Pure.
 
-Owned is what names the TrainingRun as its controller, and whoever may edit the namespace can write
-that. So a Job counts as an attempt's only if it has the attempt's name and the uid that the status
-records; before that is recorded, if it trains the attempt's MLflow run, whose id cannot be known
-before the attempt begins. Any other Job of an attempt's name is deleted, and no other is looked at.
+An object counts as owned if it names the TrainingRun as its controller, and any editor of the
+namespace can write that. So a Job belongs to an attempt only if it has the attempt's name and the
+uid that the status records. Before a uid is recorded, it must train the attempt's MLflow run,
+whose id cannot be guessed before the attempt starts. Any other Job with an attempt's name is
+deleted; Jobs with other names are ignored.
 """
 
 from collections.abc import Iterable
@@ -21,19 +22,19 @@ __all__ = ["delete", "impostor", "is_recorded", "job_of_attempt", "named", "not_
 
 
 def job_of_attempt(run: TrainingRun, observation: Observation) -> Manifest | None:
-    """Return the Job of the newest attempt; None when there is none that the operator created."""
+    """Return the Job of the newest attempt; None if the operator has created none."""
     job = _named(run, observation)
     return job if job is not None and _counts(run, observation, job) else None
 
 
 def impostor(run: TrainingRun, observation: Observation) -> Manifest | None:
-    """Return the Job that has the name of the newest attempt's and is not it."""
+    """Return a Job with the newest attempt's name that the operator did not create."""
     job = _named(run, observation)
     return job if job is not None and not _counts(run, observation, job) else None
 
 
 def is_recorded(run: TrainingRun, attempt: int) -> bool:
-    """Tell whether the status records which Job is this attempt's."""
+    """Tell whether the status records the uid of this attempt's Job."""
     return run.status.attempt == attempt and run.status.job_uid is not None
 
 
@@ -54,9 +55,7 @@ def _counts(run: TrainingRun, observation: Observation, job: Manifest) -> bool:
 
 
 def _mlflow_run(job: Manifest) -> str | None:
-    """Return the MLflow run that a Job's trainer is told, as its template has it, which never
-    changes.
-    """
+    """Return the MLflow run id in the trainer's environment; a Job's template is immutable."""
     containers = job["spec"]["template"]["spec"].get("containers") or ()
     trainers = (each for each in containers if each.get("name") == wire.TRAINER)
     variables = (each for trainer in trainers for each in trainer.get("env") or ())
@@ -64,7 +63,7 @@ def _mlflow_run(job: Manifest) -> str | None:
 
 
 def not_deleted(run: TrainingRun, observation: Observation) -> list[Manifest]:
-    """Return the Jobs with the name of an attempt that no client has deleted yet."""
+    """Return the Jobs with an attempt's name that are not being deleted yet."""
     attempts = {*range(1, run.spec.backoff_limit + 2), run.status.attempt, observation.attempt}
     names = {job_name(run.metadata.name, attempt) for attempt in attempts}
     ours = (job for job in of_kind(observation.owned, "Job") if job["metadata"]["name"] in names)
@@ -72,7 +71,7 @@ def not_deleted(run: TrainingRun, observation: Observation) -> list[Manifest]:
 
 
 def pods_of(owned: Iterable[Manifest], job: Manifest | None) -> list[Manifest]:
-    """Return the pods that a Job controls; none without a Job."""
+    """Return the pods that a Job controls; an empty list if there is no Job."""
     if job is None:
         return []
     parents = ((pod, parent_of(pod)) for pod in of_kind(owned, "Pod"))
@@ -81,11 +80,11 @@ def pods_of(owned: Iterable[Manifest], job: Manifest | None) -> list[Manifest]:
 
 
 def named(observation: Observation, manifest: Manifest) -> Manifest | None:
-    """Return the owned object of a manifest's kind and name."""
+    """Return the owned object with a manifest's kind and name."""
     return _of_name(observation, manifest["kind"], manifest["metadata"]["name"])
 
 
 def delete(owned: Manifest) -> Delete:
-    """Return the action that deletes an owned object; a Job goes with its pods."""
+    """Return the action that deletes an owned object; a Job is deleted with its pods."""
     meta = owned["metadata"]
     return Delete(owned["apiVersion"], owned["kind"], meta["name"], meta["uid"])

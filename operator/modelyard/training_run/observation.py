@@ -1,4 +1,4 @@
-"""What is known of Kubernetes, MLflow and S3 when a TrainingRun is decided on."""
+"""What a TrainingRun depends on in Kubernetes, MLflow and S3, as frozen values."""
 
 from dataclasses import dataclass, field
 
@@ -15,7 +15,7 @@ __all__ = ["FoundModel", "Observation"]
 
 @dataclass(frozen=True)
 class FoundModel:
-    """The model that a run logged: its URI, its bytes, and its MLmodel file."""
+    """The model that a run logged: its URI, its artifact tree and its MLmodel file."""
 
     uri: str
     tree: ArtifactTree
@@ -24,23 +24,23 @@ class FoundModel:
 
 @dataclass(frozen=True)
 class Observation:
-    """Kubernetes, MLflow and S3 at one moment, as far as a TrainingRun depends on them.
+    """What one reconcile round read from Kubernetes, MLflow and S3 for a TrainingRun.
 
     Attributes:
-        experiment: The Experiment that it belongs to.
+        experiment: The Experiment that it belongs to; None if there is none.
         registered_model: The RegisteredModel that `spec.register` names.
-        owned: Its ConfigMap, Jobs and pods.
-        runs: Its MLflow runs by attempt; empty once it has ended, unless it is being deleted.
-        script: The digest of the script's text; None while the ConfigMap or its key is missing.
-        dataset: Why the namespace may not read `spec.dataset.uri`, and what to do; empty: it may.
+        owned: Its ConfigMap, Jobs and pods, with known credentials removed from their texts.
+        runs: Its MLflow runs by attempt; empty once it has finished, unless it is being deleted.
+        script: SHA-256 of the script's text; None while the ConfigMap or its key is missing.
+        dataset: Why the namespace may not read `spec.dataset.uri`, and what to do; empty if it may.
         model: The logged model; read when the Job is complete.
-        candidates: Logged models, `name (id)`, of which none is the run's more than the others.
-        referenced: Runs that a model version came from; read for a deletion.
+        candidates: Logged models, as `name (id)`, if the run logged several at the same moment.
+        referenced: Ids of runs that a model version was created from; read for a deletion.
         tracking_url: The address of MLflow.
-        pods_secret: The Secret with the connection of the pods.
-        creation_error: Why Kubernetes could not create a pod; read for a Job that has none for a
-            while.
-        words: Cleans what MLflow says; what pods say is clean in `owned`.
+        pods_secret: The Secret with the connection for the pods.
+        creation_error: Why Kubernetes could not create a pod; read when a Job has had no pod for
+            some time.
+        words: Removes credentials from texts of MLflow; texts of pods in `owned` are clean.
 
     """
 
@@ -60,10 +60,10 @@ class Observation:
 
     @property
     def attempt(self) -> int:
-        """The newest attempt, counted from 1; 0 before there is one."""
+        """The number of the newest attempt, from 1; 0 before the first."""
         return max(self.runs, default=0)
 
     @property
     def newest(self) -> TrackedRun | None:
-        """The newest attempt's MLflow run."""
+        """The MLflow run of the newest attempt."""
         return self.runs.get(self.attempt)

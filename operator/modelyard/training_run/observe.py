@@ -1,4 +1,4 @@
-"""Read what a TrainingRun depends on: its Experiment, Jobs and pods, MLflow runs, its model."""
+"""Read what a TrainingRun depends on: Experiment, Jobs, pods, MLflow runs, the logged model."""
 
 import hashlib
 import re
@@ -15,23 +15,24 @@ from modelyard.kube.names import ATTEMPT_TAG, UID_TAG
 from modelyard.kube.pod_words import cleaned
 from modelyard.ports import LoggedModel, Ports, Tenant, TrackedRun
 from modelyard.tracked import logged_last
-from modelyard.training_run import jobs, outcome
+from modelyard.training_run import jobs
 from modelyard.training_run.interrupted import is_interrupted, is_recorded
 from modelyard.training_run.observation import FoundModel, Observation
+from modelyard.training_run.pods import has_no_pod
 
 __all__ = ["observe"]
 
 _DEFAULT = "model"
-"""The name of a run's model, and its path below the artifacts of MLflow 2."""
+"""The default name of a run's model, and its path below the artifacts in MLflow 2."""
 _ATTEMPT = re.compile(r"[1-9][0-9]?")
-"""An attempt as its tag has it; `spec.backoffLimit` allows 21. Whoever trains can write tags."""
+"""The attempt tag: 1 to 99; `spec.backoffLimit` allows 21. User code can write any tag."""
 
 
 async def observe(run: TrainingRun, ports: Ports, now: datetime) -> Observation:
-    """Read Kubernetes, and MLflow and S3 unless the TrainingRun has ended.
+    """Read Kubernetes, and also MLflow and S3 unless the TrainingRun has finished.
 
     Raises:
-        ModelyardError: One of them did not answer, or refused.
+        ModelyardError: One of them did not answer, or refused a request.
 
     """
     meta, register = run.metadata, run.spec.register_
@@ -45,13 +46,13 @@ async def observe(run: TrainingRun, ports: Ports, now: datetime) -> Observation:
         runs={},
     )
     deleting = meta.deletion_timestamp is not None
-    ended = run.status.completion_time is not None and not deleting
+    finished = run.status.completion_time is not None and not deleting
     tracked_id = _tracked_experiment(run, observation.experiment)
-    if tracked_id is None or ended:
+    if tracked_id is None or finished:
         return _owned(observation, run, ports)
     tenant = await ports.tenant(meta.namespace)
     runs = await _runs(tenant, tracked_id, run)
-    observation = _owned(observation, run, ports)  # the Secret has been read now
+    observation = _owned(observation, run, ports)  # again: the credentials are known since `tenant`
     found = replace(
         observation, runs=runs, tracking_url=tenant.tracking_url, pods_secret=tenant.pods_secret
     )
@@ -71,16 +72,16 @@ async def observe(run: TrainingRun, ports: Ports, now: datetime) -> Observation:
 
 
 def _owned(observation: Observation, run: TrainingRun, ports: Ports) -> Observation:
-    """Read what the run owns, without the credentials that are known."""
+    """Add the owned objects, with known credentials removed from their texts."""
     words = ports.words(run.metadata.namespace)
     owned = tuple(cleaned(each, words) for each in ports.cluster.owned(run.metadata.uid))
     return replace(observation, owned=owned, words=words)
 
 
 def _tracked_experiment(run: TrainingRun, experiment: Experiment | None) -> str | None:
-    """Return the id of the MLflow experiment in which the run was created.
+    """Return the id of the MLflow experiment that the run was created in.
 
-    The Experiment may be gone since, or be another object of the same name.
+    The status comes first: the Experiment may have been deleted or recreated since.
     """
     if run.status.mlflow is not None:
         return run.status.mlflow.experiment_id
@@ -90,8 +91,8 @@ def _tracked_experiment(run: TrainingRun, experiment: Experiment | None) -> str 
 async def _runs(tenant: Tenant, experiment: str, run: TrainingRun) -> dict[int, TrackedRun]:
     """Return the MLflow runs by attempt.
 
-    MLflow has no unique key for a run, so of two runs of one attempt the older one counts. A run
-    that was soft-deleted in MLflow is still the attempt's run.
+    MLflow has no unique key for a run, so an attempt may have two runs; the older one counts. A
+    soft-deleted run still counts.
     """
     uid, recorded = run.metadata.uid, run.status.mlflow
     found = await tenant.tracking.runs(experiment, tags={UID_TAG: uid})
@@ -107,16 +108,16 @@ async def _runs(tenant: Tenant, experiment: str, run: TrainingRun) -> dict[int, 
 
 
 async def _referenced(tenant: Tenant, runs: dict[int, TrackedRun]) -> frozenset[str]:
-    """Return the runs that a model version came from."""
+    """Return the ids of the runs that a model version was created from."""
     ids = [run.id for run in runs.values()]
     return frozenset([id_ for id_ in ids if await tenant.tracking.versions_of_run(id_)])
 
 
 def _trained(run: TrainingRun, newest: TrackedRun, found: Observation, now: datetime) -> bool:
-    """Tell whether the model can no longer change.
+    """Tell whether training is over, so that the logged model can no longer change.
 
-    Its Job is complete and its MLflow run not closed as failed, or the Job was deleted after the
-    run was closed as finished.
+    Either the Job is complete and the MLflow run is not closed as failed, or the run is closed as
+    finished and its Job was deleted or has failed.
     """
     job = jobs.job_of_attempt(run, found)
     if job is not None and succeeded(job):
@@ -126,13 +127,13 @@ def _trained(run: TrainingRun, newest: TrackedRun, found: Observation, now: date
 
 
 async def _creation_error(
-    run: TrainingRun, ports: Ports, seen: Observation, now: datetime
+    run: TrainingRun, ports: Ports, observation: Observation, now: datetime
 ) -> str | None:
-    job = jobs.job_of_attempt(run, seen)
-    if job is None or not outcome.is_podless(job, now):
+    job = jobs.job_of_attempt(run, observation)
+    if job is None or not has_no_pod(job, now):
         return None
     error = await ports.cluster.creation_error(run.metadata.namespace, job["metadata"]["uid"])
-    return None if error is None else seen.words(error)
+    return None if error is None else observation.words(error)
 
 
 async def _script(run: TrainingRun, ports: Ports) -> str | None:
@@ -145,7 +146,7 @@ async def _script(run: TrainingRun, ports: Ports) -> str | None:
 
 
 def _dataset(run: TrainingRun, tenant: Tenant) -> str:
-    """Hold a dataset that a pod would read against what the namespace may read."""
+    """Return why the namespace may not read the dataset for a pod; empty if it may."""
     dataset = run.spec.dataset
     if dataset is None or dataset.uri is None or not run.spec.trainer.kind.in_cluster:
         return ""
@@ -153,11 +154,11 @@ def _dataset(run: TrainingRun, tenant: Tenant) -> str:
 
 
 async def _model(tenant: Tenant, run: TrackedRun) -> tuple[FoundModel | None, tuple[str, ...]]:
-    """Return the run's model: the one named `model`, else the one that was logged last.
+    """Return the run's model: the one named `model`, otherwise the one logged last.
 
-    Several of the same millisecond are returned by name instead. MLflow 3 has logged models; with
-    MLflow 2 the model is the run's artifact `model`. Where it is, a pod said: what the namespace
-    may not read is no model of this run.
+    Models that were logged in the same millisecond are returned by name instead. MLflow 3 has
+    logged models; in MLflow 2 the model is the run's artifact `model`. A pod can write any URI, so
+    a URI that the namespace may not read is ignored.
     """
     uri = f"{run.artifact_uri.rstrip('/')}/{_DEFAULT}"
     last = logged_last(await _logged(tenant, run))
@@ -174,7 +175,7 @@ async def _model(tenant: Tenant, run: TrackedRun) -> tuple[FoundModel | None, tu
 
 
 async def _logged(tenant: Tenant, run: TrackedRun) -> tuple[LoggedModel, ...]:
-    """Return the run's models named `model`; all, if none is."""
+    """Return the run's models named `model`, or all of them if none has that name."""
     if not run.models:
         return ()
     named = await tenant.tracking.logged_models(run.experiment, run.id, _DEFAULT)

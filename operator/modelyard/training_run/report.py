@@ -1,4 +1,4 @@
-"""The status of a TrainingRun for what was observed. Pure; the caller decides the conditions."""
+"""Build the status of a TrainingRun from what was observed. Pure."""
 
 import re
 from datetime import datetime
@@ -23,29 +23,30 @@ from modelyard.api.wire import DATASET_TAGS, PROGRESS_METRIC
 from modelyard.kube.jobs import running_since
 from modelyard.plan import Manifest
 from modelyard.ports import TrackedRun
-from modelyard.training_run import jobs, outcome
+from modelyard.training_run import jobs
 from modelyard.training_run.build import TRAINER
 from modelyard.training_run.observation import Observation
+from modelyard.training_run.pods import dataset_read
 
-__all__ = ["failed_for_good", "known"]
+__all__ = ["failed_status", "observed_status"]
 
 _METRICS_LIMIT = 32
 _DIGEST, _ROWS = re.compile(r"sha256:[0-9a-f]{64}"), re.compile(r"[0-9]{1,18}")
 
 
-def known(
+def observed_status(
     run: TrainingRun,
     observation: Observation,
     conditions: tuple[Condition, ...],
     now: datetime | None = None,
 ) -> TrainingRunStatus:
-    """Return the status with what was observed; what was not keeps its last value.
+    """Return the status with the observed values; a field that was not observed keeps its value.
 
     Args:
-        run: The object.
+        run: The TrainingRun.
         observation: What was observed.
-        conditions: Its conditions.
-        now: The time, for the estimate of what is left; None: no estimate, nothing trains.
+        conditions: The new conditions.
+        now: The time, for the estimate of the time left; None: nothing trains, so no estimate.
 
     """
     old = run.status
@@ -67,7 +68,7 @@ def known(
             **_parameters(run, tracked, observation.words),
             "metrics": _metrics(tracked, observation.words),
             "progress": progress or (old.progress if same else None),
-            "dataset": outcome.dataset(pods) or _dataset(tracked) or old.dataset,
+            "dataset": dataset_read(pods) or _dataset(tracked) or old.dataset,
             "objective": _objective(observation) if old.start_time is None else old.objective,
             "model": _artifact(observation) or old.model,
             "candidates": tuple(observation.words(each)[:320] for each in observation.candidates)
@@ -77,10 +78,10 @@ def known(
     )
 
 
-def failed_for_good(
+def failed_status(
     status: TrainingRunStatus, failure: Failure, message: str, end: datetime
 ) -> TrainingRunStatus:
-    """Return the status of a run that ended with this failure."""
+    """Return the status of a run that finished with this failure."""
     conditions = (
         condition("Succeeded", False, failure.reason, message),
         *stalled(failure.reason, message),
@@ -110,7 +111,7 @@ def _metrics(tracked: TrackedRun, words: Words) -> tuple[Metric, ...]:
 
 
 def _parameters(run: TrainingRun, tracked: TrackedRun, words: Words) -> dict[str, object]:
-    """Return those of the spec, then what a script logged, as far as the status has room."""
+    """Return the spec's parameters, then those that a script logged, up to the status' limit."""
     logged = tracked.parameters
     named = (name for name in logged if len(name) <= PARAMETER_NAME)
     ours_first = sorted(named, key=lambda name: (name not in run.spec.parameters, name))
@@ -122,7 +123,7 @@ def _parameters(run: TrainingRun, tracked: TrackedRun, words: Words) -> dict[str
 
 
 def _dataset(tracked: TrackedRun) -> DatasetStatus | None:
-    """Return the dataset that the trainer logged: an external one's, or one of a deleted pod."""
+    """Return the dataset that the trainer logged, for external runs and runs without their pod."""
     digest, rows = (tracked.tags.get(f"{DATASET_TAGS}{key}", "") for key in ("digest", "rows"))
     if not _DIGEST.fullmatch(digest) or not _ROWS.fullmatch(rows):
         return None
@@ -143,17 +144,17 @@ def _artifact(observation: Observation) -> ModelArtifact | None:
 
 
 def _began(run: TrainingRun, pods: list[Manifest], tracked: TrackedRun) -> datetime | None:
-    """Return when the trainer itself started; the MLflow run is older by the pod's start."""
+    """Return when the trainer itself started; its MLflow run is created before the pod starts."""
     if not run.spec.trainer.kind.in_cluster:
         return tracked.start
     return next((since for pod in pods if (since := running_since(pod, TRAINER))), None)
 
 
 def _progress(tracked: TrackedRun, began: datetime | None, now: datetime | None) -> Progress | None:
-    """Estimate linearly: each percent that is left takes as long as each percent before.
+    """Estimate the time left linearly, from the percentage done so far.
 
-    The estimate moves in steps of 10 s, so that the status does not change with every reconcile.
-    The first tenth is no basis: most of it is imports and reading the data.
+    It is rounded to 10 s, so that the status does not change with every reconcile. There is no
+    estimate below 10 %: most of that time is imports and reading the data.
     """
     value = tracked.metrics.get(PROGRESS_METRIC)
     if value is None or not 0 <= value <= 100:

@@ -1,4 +1,4 @@
-"""Everything that the decision about the newest attempt looks at: a frozen value. Pure."""
+"""The input of decisions about the newest attempt, as one frozen value. Pure."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,7 +16,7 @@ class AttemptView:
     """The newest attempt of a TrainingRun.
 
     Attributes:
-        run: The object.
+        run: The TrainingRun.
         observation: What was observed.
         tracked: The attempt's MLflow run.
         runtime: The runtime of this operator.
@@ -32,5 +32,5 @@ class AttemptView:
 
     @property
     def attempt(self) -> int:
-        """Its number, counted from 1."""
+        """The number of the attempt, from 1."""
         return self.observation.attempt

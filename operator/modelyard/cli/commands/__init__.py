@@ -1,3 +1,4 @@
-"""What the words do: ask the client, follow what happens, draw. Options belong to `words`,
-drawings to `views`.
+"""What each command does: call the client, follow progress, print.
+
+Options do not belong here (`cli.words`), and neither do drawings (`cli.views`).
 """

@@ -1,8 +1,8 @@
-"""`approve` and `reject`: one ModelApproval, with the version's digest and the user's own name."""
+"""`approve` and `reject`: create a ModelApproval with the version's digest and the user's name."""
 
 from rich.text import Text
 
-from modelyard.cli.commands.session import opened
+from modelyard.cli.commands.session import DRY_RUN, opened
 from modelyard.cli.options import Where
 from modelyard.cli.views import approvals
 from modelyard.client import approving
@@ -15,11 +15,13 @@ def decide(where: Where, name: str, saying: approving.Saying, *, dry_run: bool) 
     session = opened(where)
     model = session.model(name)
     made = approving.decide(session.kube, model, saying, dry_run=dry_run)
-    session.screen.tell(approvals.decided(model, made))
+    session.screen.message(approvals.decided(model, made))
     if dry_run:
-        session.screen.tell(Text("The API server would take it; nothing was changed."))
+        session.screen.message(Text(DRY_RUN))
     else:
-        session.screen.tell(Text(f"To see what it does: {session.hint(f'status {name} --watch')}"))
+        session.screen.message(
+            Text(f"To watch the stage: {session.hint(f'status {name} --watch')}")
+        )
     if session.where.document and not dry_run:
         session.print_objects(
             [session.kube.get(made.KIND, made.metadata.name, made.metadata.namespace)], single=True

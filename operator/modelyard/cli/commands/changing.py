@@ -1,7 +1,6 @@
-"""Following changes of stages to their end, for `promote`, `rollback`, `retry` and `refresh`, and
-what `verify` has asked for.
+"""Follow changes of stages to their end: of `promote`, `rollback`, `retry`, `refresh`, `verify`.
 
-What "through" means is in `client.progress`.
+When a change is done is decided in `client.progress`.
 """
 
 import time
@@ -12,9 +11,9 @@ from rich.text import Text
 
 from modelyard.api.gates import Verdict
 from modelyard.api.registered_model import RegisteredModel
-from modelyard.cli.commands.live import Teller, telling
+from modelyard.cli.commands.live import StatusLine, status_line
 from modelyard.cli.commands.session import Session, now
-from modelyard.cli.views.gates import told as gate_told
+from modelyard.cli.views.gates import verdict_line
 from modelyard.cli.views.steps import change_lines
 from modelyard.client import rollouts
 from modelyard.client.errors import NotFound, TimedOut
@@ -23,8 +22,8 @@ from modelyard.client.progress import Change, Progress, stage_change
 
 __all__ = ["followed", "standing", "watched"]
 
-Look = Callable[[RegisteredModel], Progress]
-"""Tells where something stands that a user has asked of a stage."""
+ReadProgress = Callable[[RegisteredModel], Progress]
+"""Returns the progress of what a user requested for a stage."""
 
 
 def followed(
@@ -34,23 +33,23 @@ def followed(
     seconds: float | None,
     ended: Mapping[str, str],
 ) -> Manifest:
-    """Follow changes of a model's stages until all are through; return the object.
+    """Follow changes of a model's stages until all are done; return the object.
 
     Args:
         session: The command's session.
-        written: The object as the API server answered.
-        changes: What was asked for.
-        seconds: How long. None: for 900 s and as long as the holds of a rollout take, and until it
-            waits for others (`Progress.waits_for_others`).
-        ended: What to say of each stage when it is through.
+        written: The object as the API server returned it.
+        changes: The requested changes.
+        seconds: The time limit. None: 900 s plus the holds of a rollout, and only until all changes
+            wait for others (`Progress.waits_for_others`).
+        ended: What to print for each stage when it is done.
 
     Raises:
-        Failed: One of them will not come about.
-        TimedOut: They may still come about: the time is over, or they wait for others.
+        Failed: One of the changes has failed.
+        TimedOut: The time is over, or the changes wait for others. They continue in the cluster.
 
     """
-    looks = {change.stage: partial(_change, change) for change in changes}
-    return watched(session, written, looks, seconds, ended)
+    readers = {change.stage: partial(_change, change) for change in changes}
+    return watched(session, written, readers, seconds, ended)
 
 
 def _change(change: Change, model: RegisteredModel) -> Progress:
@@ -60,63 +59,59 @@ def _change(change: Change, model: RegisteredModel) -> Progress:
 def watched(
     session: Session,
     written: Manifest,
-    looks: Mapping[str, Look],
+    readers: Mapping[str, ReadProgress],
     seconds: float | None,
     ended: Mapping[str, str],
 ) -> Manifest:
-    """Follow a model until what was asked of its stages is through. Arguments and errors as of
-    `followed`.
-    """
+    """Follow a model until all requests for its stages are done; for the rest see `followed`."""
     name, namespace = written["metadata"]["name"], written["metadata"]["namespace"]
     back = session.hint(f"status {name} --watch")
-    told: set[str] = set()
+    done: set[str] = set()
     verdicts: dict[tuple[str, str], Verdict] = {}
     begun, limit = (
         time.monotonic(),
-        seconds or rollouts.longest(RegisteredModel.parse(written), looks),
+        seconds or rollouts.longest(RegisteredModel.parse(written), readers),
     )
-    with telling(
-        session.screen, f"\nIt goes on in the cluster. To come back to it: {back}"
-    ) as teller:
+    with status_line(
+        session.screen, f"\nThe change continues in the cluster. To watch it: {back}"
+    ) as status:
         for body in session.kube.states("RegisteredModel", name, namespace, seconds=limit):
             if body is None:
-                raise NotFound(
-                    f"The model {name} was deleted meanwhile.", kind="RegisteredModel", name=name
-                )
+                raise NotFound(f"The model {name} was deleted.", kind="RegisteredModel", name=name)
             model = RegisteredModel.parse(body)
-            found = {stage: look(model) for stage, look in looks.items()}
+            found = {stage: read(model) for stage, read in readers.items()}
             for stage, each in found.items():
-                _tell(teller, stage, each, verdicts)
+                _print_verdicts(status, stage, each, verdicts)
                 if (failed := each.failure(f"{stage} of {model.key}")) is not None:
                     raise failed
-                if each.is_done and stage not in told:
-                    told.add(stage)
-                    teller.line(Text(ended[stage], style="green"))
-            if len(told) == len(found):
+                if each.is_done and stage not in done:
+                    done.add(stage)
+                    status.print(Text(ended[stage], style="green"))
+            if len(done) == len(found):
                 return body
-            waits = {stage: each for stage, each in found.items() if stage not in told}
+            waits = {stage: each for stage, each in found.items() if stage not in done}
             if seconds is None and all(each.waits_for_others for each in waits.values()):
                 raise TimedOut(_waits(model, waits, back), time.monotonic() - begun)
             left = {stage: each for stage, each in found.items() if not each.is_done}
-            teller.now(_Now(left), standing(left)[1])
-    stages = ", ".join(stage for stage in looks if stage not in told)
+            status.show(_Now(left), standing(left)[1])
+    stages = ", ".join(stage for stage in readers if stage not in done)
     raise TimedOut(
-        f"Timed out after {limit:.0f} s waiting for {stages} of {name}; it may still come. To see:"
-        f" {back}",
+        f"Timed out after {limit:.0f} s waiting for {stages} of {name}. The change continues in the"
+        f" cluster. To watch it: {back}",
         limit,
     )
 
 
-def _tell(
-    teller: Teller, stage: str, found: Progress, verdicts: dict[tuple[str, str], Verdict]
+def _print_verdicts(
+    status: StatusLine, stage: str, found: Progress, verdicts: dict[tuple[str, str], Verdict]
 ) -> None:
-    """Say each verdict that is new."""
+    """Print each new verdict of a gate."""
     if found.gates is None:
         return
     for gate in found.gates.said:
         if verdicts.get((stage, gate.name)) is not gate.verdict:
             verdicts[stage, gate.name] = gate.verdict
-            teller.line(gate_told(stage, found.gates.version, gate))
+            status.print(verdict_line(stage, found.gates.version, gate))
 
 
 def _waits(model: RegisteredModel, waits: Mapping[str, Progress], back: str) -> str:
@@ -126,19 +121,17 @@ def _waits(model: RegisteredModel, waits: Mapping[str, Progress], back: str) -> 
     )
     if all(each.is_paused for each in waits.values()):
         return (
-            f"{said} It keeps its weight until then. To see: {back}. With --timeout SECONDS this"
-            " command waits for it."
+            f"{said} It keeps its weight until then. To watch it: {back}. To wait here, use"
+            " --timeout SECONDS."
         )
     return (
-        f"{said} The promotion continues automatically. To see: {back}. With --timeout SECONDS this"
-        " command waits for it."
+        f"{said} The promotion continues automatically. To watch it: {back}. To wait here, use"
+        " --timeout SECONDS."
     )
 
 
 class _Now:
-    """Where changes stand when it is drawn: what is left of a hold grows less between two states
-    of the object.
-    """
+    """The progress at the time of drawing: the time left of a hold changes without an event."""
 
     def __init__(self, found: Mapping[str, Progress]) -> None:
         self._found = found
@@ -148,7 +141,7 @@ class _Now:
 
 
 def standing(found: Mapping[str, Progress]) -> tuple[Text, str]:
-    """Return where changes stand, for a screen and for a log."""
+    """Return the progress of changes, for a terminal and for a log."""
     drawing = Text("\n").join(change_lines(stage, each, now()) for stage, each in found.items())
     return drawing, "\n".join(
         f"{stage}: {_sentence(each.message)}" for stage, each in found.items()

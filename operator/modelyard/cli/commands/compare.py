@@ -1,6 +1,4 @@
-"""`compare`: what is known of two versions, side by side. What could not be asked, and why, is
-said with the rest.
-"""
+"""`compare`: two versions side by side. What could not be read is printed with the reason."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +7,7 @@ from rich.text import Text
 
 from modelyard.api.registered_model import RegisteredModel, VersionStatus
 from modelyard.api.training_run import TrainingRun
-from modelyard.cli.commands import outside
+from modelyard.cli.commands import mlflow_reader
 from modelyard.cli.commands.session import Session, now, opened
 from modelyard.cli.options import Format, Where, parts
 from modelyard.cli.views import compare as views
@@ -22,7 +20,7 @@ __all__ = ["Pictures", "compare", "facts"]
 
 @dataclass(frozen=True)
 class Pictures:
-    """What is drawn besides."""
+    """The pictures to draw: files, and whether with curves."""
 
     png: Path | None = None
     html: Path | None = None
@@ -30,7 +28,7 @@ class Pictures:
 
 
 def compare(where: Where, first: str, second: str, pictures: Pictures) -> None:
-    """Set two versions side by side."""
+    """Compare two versions."""
     session = opened(where)
     one, other = parts(first), parts(second.removeprefix("@"))
     if other.which is None:  # `compare fraud@v1 v2`
@@ -65,13 +63,13 @@ def compare(where: Where, first: str, second: str, pictures: Pictures) -> None:
 
 
 def _drawn(session: Session, comparison: views.Comparison, pictures: Pictures) -> None:
-    """Write the pictures that were asked for."""
+    """Write the requested pictures."""
     if pictures.png is not None:
         png(comparison, pictures.png)
-        session.screen.tell(Text(f"Drawn: {pictures.png}"))
+        session.screen.message(Text(f"Written: {pictures.png}"))
     if pictures.html is not None:
         pictures.html.write_text(page(comparison), encoding="utf-8")
-        session.screen.tell(Text(f"Written: {pictures.html}"))
+        session.screen.message(Text(f"Written: {pictures.html}"))
 
 
 def _side(
@@ -83,7 +81,7 @@ def _side(
     *,
     curves: bool,
 ) -> views.Side:
-    """Return what is known of one version: from its object, from its TrainingRun, from MLflow."""
+    """Collect one version's facts from its RegisteredModel, its TrainingRun and MLflow."""
     status = next(each for each in model.status.versions if each.name == version)
     run = _run(session, status)
     parameters = run.parameters if run else {}
@@ -92,7 +90,7 @@ def _side(
     histories: dict[str, list[tuple[float, float]]] = {}
     if curves and run_id:
         try:
-            tracked = outside.tracked(session, run_id)
+            tracked = mlflow_reader.tracked(session, run_id)
             parameters, metrics, histories = (
                 parameters | tracked.parameters,
                 tracked.metrics | metrics,
@@ -108,12 +106,12 @@ def _run(session: Session, version: VersionStatus) -> TrainingRun | None:
         return None
     try:
         return session.client.runs.get(version.training_run).object
-    except NotFound:  # its record may have been deleted; the version stays
+    except NotFound:  # a TrainingRun may be deleted while its version stays
         return None
 
 
 def facts(version: VersionStatus, run: TrainingRun | None) -> dict[str, str]:
-    """Return what tells a version from another, in words. Pure."""
+    """Return the facts that tell versions apart, by name. Pure."""
     found = {
         "from": version.training_run
         or (f"run {version.run_id}" if version.run_id else version.uri or "-"),

@@ -1,6 +1,4 @@
-"""`completion`: the script for a shell. kubectl asks a program of its own for a plugin's
-completions; that script is here too.
-"""
+"""`completion`: print a shell's completion script, and the one that kubectl runs for plugins."""
 
 import sys
 from importlib import import_module
@@ -8,7 +6,8 @@ from importlib import import_module
 __all__ = ["completion"]
 
 _KUBECTL = """#!/bin/sh
-# Save as kubectl_complete-modelyard, executable, on the PATH: kubectl asks it what to offer after `kubectl modelyard`.
+# Save as kubectl_complete-modelyard, executable, on the PATH: kubectl runs it to complete
+# `kubectl modelyard`.
 COMP_WORDS="modelyard $*" COMP_CWORD=$# _MODELYARD_COMPLETE=complete_bash modelyard
 echo :4
 """

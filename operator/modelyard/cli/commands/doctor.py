@@ -1,7 +1,6 @@
-"""`doctor`: the connection, the kinds, the user's rights, the operator, its policies, the store;
-each finding with its cure.
+"""`doctor`: check connection, kinds, rights, operator, policies and storage; print fixes.
 
-What cannot be looked at for lack of a right is said so, and is no illness.
+What the user has no right to read is reported as unknown, and is not a problem.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,7 +16,7 @@ from modelyard.api.experiment import Experiment
 from modelyard.api.kinds import KINDS
 from modelyard.api.registered_model import RegisteredModel
 from modelyard.api.training_run import TrainingRun
-from modelyard.cli.commands import outside, rights
+from modelyard.cli.commands import mlflow_reader, rights
 from modelyard.cli.commands.session import Session, now, opened
 from modelyard.cli.exits import Exit
 from modelyard.cli.options import Where
@@ -34,7 +33,7 @@ __all__ = [
     "operator",
     "policies",
     "pull_secrets",
-    "unseen",
+    "unobserved",
 ]
 
 _CRDS = Kind(
@@ -47,18 +46,16 @@ _POLICY = Kind(f"{ADMISSION}/v1", "ValidatingAdmissionPolicy", POLICIES, namespa
 _BINDING = Kind(f"{ADMISSION}/v1", "ValidatingAdmissionPolicyBinding", BINDINGS, namespaced=False)
 _OPERATOR = "app.kubernetes.io/name=modelyard,app.kubernetes.io/component=operator"
 _REPOSITORY = "in modelyard's repository"
-"""Whoever installed this program from a package does not have the pages."""
-_INSTALL = f"helm install modelyard charts/modelyard: docs/install.md {_REPOSITORY}"
-_PATIENCE = timedelta(minutes=2)
-"""How long a spec may be unseen before the operator is asked about; with a resync it has looked
-long before.
-"""
+"""A user who installed only the package does not have the documentation."""
+_INSTALL = f"Run helm install modelyard charts/modelyard. See docs/install.md {_REPOSITORY}."
+_OBSERVED_WITHIN = timedelta(minutes=2)
+"""How long a new spec may stay unobserved; a running operator observes it much sooner."""
 
 
 def doctor(where: Where) -> None:
-    """Look at everything, show it, and end with 1 if something needs a cure."""
+    """Check everything, print the findings, and exit with 1 if there is a problem."""
     session = opened(where)
-    found = list(_looked(session))
+    found = list(_checks(session))
     if where.document:
         session.screen.document(document(found))
     else:
@@ -67,8 +64,8 @@ def doctor(where: Where) -> None:
         raise typer.Exit(Exit.FAILED)
 
 
-def _looked(session: Session) -> Iterator[Finding]:
-    """Look from the outside in; what needs a part that is ill is not asked about."""
+def _checks(session: Session) -> Iterator[Finding]:
+    """Yield findings in order of dependence; a failed check ends those that depend on it."""
     try:
         server = (
             f"{session.kube.server}, context {session.kube.context or 'of the pod'}, namespace"
@@ -80,7 +77,7 @@ def _looked(session: Session) -> Iterator[Finding]:
             "connection",
             Verdict.BAD,
             str(error),
-            "See that `kubectl get namespace` answers with the same context.",
+            "Check that `kubectl get namespace` works with the same context.",
         )
         return
     yield Finding("connection", Verdict.GOOD, server)
@@ -92,11 +89,11 @@ def _looked(session: Session) -> Iterator[Finding]:
         try:
             objects += [kind.parse(body) for body in session.kube.list(kind.KIND)]
         except NotAllowed as error:
-            cure = (
-                "Ask for a binding to the ClusterRole modelyard-viewer, if you mean the namespace"
-                f" {session.kube.namespace}."
+            fix = (
+                "Ask for a binding to the ClusterRole modelyard-viewer in the namespace"
+                f" {session.kube.namespace}, or name another namespace (-n)."
             )
-            yield Finding(kind.PLURAL, Verdict.BAD, str(error), cure)
+            yield Finding(kind.PLURAL, Verdict.BAD, str(error), fix)
         except NotFound as error:
             yield Finding(kind.PLURAL, Verdict.BAD, str(error), _INSTALL)
             return
@@ -106,12 +103,13 @@ def _looked(session: Session) -> Iterator[Finding]:
     )
     yield from _operator(session)
     yield from _objects(objects, now())
-    yield from outside.findings(session)
+    yield from mlflow_reader.findings(session)
 
 
 def _absent(session: Session) -> Finding | None:
-    """Tell of a namespace that is not there: lists of it are empty, which looks like all is
-    well. Who may not see it is told later.
+    """Return a finding if the namespace does not exist: its lists would be empty, without errors.
+
+    Missing rights are reported later.
     """
     name = session.kube.namespace
     try:
@@ -121,7 +119,7 @@ def _absent(session: Session) -> Finding | None:
             "namespace",
             Verdict.BAD,
             f"There is no namespace {name}.",
-            "Name another one (-n), or create it.",
+            "Name another namespace (-n), or create it.",
         )
     except NotAllowed:
         pass
@@ -129,13 +127,13 @@ def _absent(session: Session) -> Finding | None:
 
 
 def _definitions(session: Session) -> Iterator[Finding]:
-    """Compare the kinds in the cluster with those that this program knows."""
+    """Compare the CRDs in the cluster with those of this program."""
     for wanted in map(schema.crd, KINDS):
         name = wanted["metadata"]["name"]
         try:
             there = session.kube.get(_CRDS, name)
         except (NotAllowed, NotFound) as error:
-            yield Finding("kinds", Verdict.UNKNOWN, f"Their versions were not looked at: {error}")
+            yield Finding("kinds", Verdict.UNKNOWN, f"Their versions were not checked: {error}")
             return
         if absent := missing_fields(wanted, there):
             words = (
@@ -147,14 +145,16 @@ def _definitions(session: Session) -> Iterator[Finding]:
                 "kinds",
                 Verdict.WARNING,
                 words,
-                "kubectl apply --server-side -f crds/ of this release, or use the older program.",
+                "Run kubectl apply --server-side -f crds/ of this release, or use that release.",
             )
             return
-    yield Finding("kinds", Verdict.GOOD, f"{GROUP}/{VERSION}, as modelyard {__version__} knows it")
+    yield Finding(
+        "kinds", Verdict.GOOD, f"{GROUP}/{VERSION}, with all fields of modelyard {__version__}"
+    )
 
 
 def missing_fields(wanted: Manifest, there: Manifest) -> list[str]:
-    """Return the fields of a definition that another one lacks, as paths. Pure."""
+    """Return the fields that a CRD in the cluster lacks, as paths. Pure."""
 
     def fields(definition: Manifest) -> set[str]:
         served = next(
@@ -184,12 +184,11 @@ def _operator(session: Session) -> Iterator[Finding]:
     try:
         found = session.kube.list("Deployment", all_namespaces=True, labels=_OPERATOR)
     except NotAllowed as error:
-        yield Finding("operator", Verdict.UNKNOWN, f"Its deployment was not looked at: {error}")
+        yield Finding("operator", Verdict.UNKNOWN, f"Its Deployment was not checked: {error}")
         yield Finding(
             "policies",
             Verdict.UNKNOWN,
-            "They were not looked at: which of them are installed is told by the operator's"
-            " deployment.",
+            "They were not checked: the operator's Deployment says which of them are installed.",
         )
         return
     yield operator(found)
@@ -200,7 +199,7 @@ def _operator(session: Session) -> Iterator[Finding]:
 
 
 def _pullable(session: Session, names: Sequence[str]) -> Finding:
-    """Look for the pull secrets of training and serving pods in the namespace."""
+    """Check the pull Secrets of training and serving pods in the namespace."""
     wrong = []
     try:
         for name in names:
@@ -208,26 +207,24 @@ def _pullable(session: Session, names: Sequence[str]) -> Finding:
                 if not str(session.kube.get("Secret", name).get("type")).startswith(
                     "kubernetes.io/dockerc"
                 ):
-                    wrong.append(f"{name} is no pull secret (kubernetes.io/dockerconfigjson)")
+                    wrong.append(f"{name} is no pull Secret (kubernetes.io/dockerconfigjson)")
             except NotFound:
-                wrong.append(f"{name} is not there")
+                wrong.append(f"{name} does not exist")
     except NotAllowed as error:
         return Finding(
             "images",
             Verdict.UNKNOWN,
-            f"The pull secrets {', '.join(names)} were not looked at: {error}",
+            f"The pull Secrets {', '.join(names)} were not checked: {error}",
         )
     if wrong:
-        words = (
-            f"The operator's pods of this namespace pull by Secrets in it, and {'; '.join(wrong)}."
-        )
+        words = f"Pods here pull images with Secrets of this namespace: {'; '.join(wrong)}."
         return Finding(
             "images",
             Verdict.WARNING,
             words,
-            "Create them here as well: docs/install.md, Images of a private registry.",
+            "Create them in this namespace. See docs/install.md, Images of a private registry.",
         )
-    return Finding("images", Verdict.GOOD, f"the pull secrets {', '.join(names)} are there")
+    return Finding("images", Verdict.GOOD, f"the pull Secrets {', '.join(names)} exist")
 
 
 def _policies(session: Session, wanted: Mapping[str, tuple[str, str]]) -> Finding:
@@ -245,13 +242,11 @@ def _policies(session: Session, wanted: Mapping[str, tuple[str, str]]) -> Findin
             }
         )
     except NotAllowed as error:
-        return Finding("policies", Verdict.UNKNOWN, f"They were not looked at: {error}")
+        return Finding("policies", Verdict.UNKNOWN, f"They were not checked: {error}")
 
 
 def installed(deployment: Manifest) -> dict[str, tuple[str, str]]:
-    """Return the policies that the chart installed with an operator, by the setting that tells
-    it of them. Pure.
-    """
+    """Return the policies that the chart installed, from the operator's settings. Pure."""
     try:
         return expected(_setting(deployment, "MODELYARD_POLICIES"))
     except ValueError:
@@ -259,7 +254,7 @@ def installed(deployment: Manifest) -> dict[str, tuple[str, str]]:
 
 
 def pull_secrets(deployment: Manifest) -> tuple[str, ...]:
-    """Return the pull secrets that an operator gives to the pods that it makes. Pure."""
+    """Return the pull Secrets that an operator gives to its pods. Pure."""
     names = _setting(deployment, "MODELYARD_IMAGE_PULL_SECRETS").split(",")
     return tuple(filter(None, map(str.strip, names)))
 
@@ -275,27 +270,27 @@ def _setting(deployment: Manifest, name: str) -> str:
 
 
 def policies(problems: Mapping[str, str | None]) -> Finding:
-    """Say whether the policies are in force. Pure."""
+    """Return whether the policies are in force. Pure."""
     page = f"docs/concepts/security.md {_REPOSITORY}"
-    cure = (
-        "Without them everybody who may edit may promote and purge: helm upgrade, with `policies`"
-        f" on ({page})."
+    fix = (
+        "Without them, every editor may promote and purge. Run helm upgrade with `policies` on"
+        f" ({page})."
     )
     if wrong := [f"{name}: {problem}" for name, problem in problems.items() if problem]:
         return Finding(
-            "policies", Verdict.BAD, f"Not in force as installed: {'; '.join(wrong)}.", cure
+            "policies", Verdict.BAD, f"Not in force as installed: {'; '.join(wrong)}.", fix
         )
     if lacking := [
         name for name in NAMES if not any(each.endswith(f"-{name}") for each in problems)
     ]:
-        return Finding("policies", Verdict.WARNING, f"Not installed: {', '.join(lacking)}.", cure)
+        return Finding("policies", Verdict.WARNING, f"Not installed: {', '.join(lacking)}.", fix)
     return Finding("policies", Verdict.GOOD, f"all {len(problems)} are in force")
 
 
 def operator(found: Sequence[Manifest]) -> Finding:
-    """Say how the operator's deployments are. Pure."""
+    """Return the state of the operator's Deployments. Pure."""
     if not found:
-        return Finding("operator", Verdict.BAD, "There is no deployment of it.", _INSTALL)
+        return Finding("operator", Verdict.BAD, "It has no Deployment in this cluster.", _INSTALL)
     for each in found:
         meta, status = each["metadata"], each.get("status") or {}
         where, version = (
@@ -307,16 +302,16 @@ def operator(found: Sequence[Manifest]) -> Finding:
             return Finding(
                 "operator",
                 Verdict.BAD,
-                f"{where}, version {version}: no pod of it is ready.",
+                f"{where}, version {version}, has no ready pod.",
                 f"See why: {look}",
             )
         if version not in (__version__, "unknown"):
-            cure = "Bring both to one release: pip install modelyard==<version>, or helm upgrade."
+            fix = "Use one release for both: pip install modelyard==<version>, or helm upgrade."
             return Finding(
                 "operator",
                 Verdict.WARNING,
-                f"{where} is version {version}, this program {__version__}.",
-                cure,
+                f"{where} has version {version}, this program has {__version__}.",
+                fix,
             )
     return Finding(
         "operator",
@@ -327,8 +322,8 @@ def operator(found: Sequence[Manifest]) -> Finding:
     )
 
 
-def unseen(objects: Sequence[Resource[Any, Any]], time: datetime) -> list[str]:
-    """Return the objects whose spec nobody has looked at for a while. Pure."""
+def unobserved(objects: Sequence[Resource[Any, Any]], time: datetime) -> list[str]:
+    """Return the objects whose spec has not been observed for a while. Pure."""
 
     def born(each: Resource[Any, Any]) -> datetime:
         return each.metadata.creation_timestamp or time
@@ -337,37 +332,36 @@ def unseen(objects: Sequence[Resource[Any, Any]], time: datetime) -> list[str]:
         f"{each.KIND} {each.metadata.name}"
         for each in objects
         if each.status.observed_generation == 0
-        and time - born(each) > _PATIENCE
+        and time - born(each) > _OBSERVED_WITHIN
         and each.metadata.deletion_timestamp is None
     ]
 
 
 def _objects(objects: Sequence[Resource[Any, Any]], time: datetime) -> Iterator[Finding]:
-    """What the operator itself says of the objects of this namespace, and whether it says
-    anything.
-    """
-    if waiting := unseen(objects, time):
-        cure = "See that the operator runs, and that its watchNamespaces hold this namespace."
+    """Yield unobserved and stalled objects of the namespace."""
+    if waiting := unobserved(objects, time):
+        fix = "Check that the operator runs, and that its watchNamespaces have this namespace."
         yield Finding(
             "objects",
             Verdict.BAD,
-            f"Nobody looks at {', '.join(waiting[:3])}{', …' if len(waiting) > 3 else ''}.",
-            cure,
+            "The operator has not observed"
+            f" {', '.join(waiting[:3])}{', …' if len(waiting) > 3 else ''}.",
+            fix,
         )
     stalled: list[tuple[Resource[Any, Any], Any]] = [
         (each, each.status.condition("Stalled"))
         for each in objects
         if each.status.is_true("Stalled")
     ]
-    ill = [pair for pair in stalled if pair[1].reason.startswith("Connection")]
-    for each, condition in ill[:1]:
+    disconnected = [pair for pair in stalled if pair[1].reason.startswith("Connection")]
+    for each, condition in disconnected[:1]:
         yield Finding(
             "objects",
             Verdict.BAD,
             f"{each.KIND} {each.metadata.name}: {condition.message}",
-            _CURES[condition.reason],
+            _FIXES[condition.reason],
         )
-    if others := [pair for pair in stalled if pair not in ill]:
+    if others := [pair for pair in stalled if pair not in disconnected]:
         each, condition = others[0]
         more = f", and {len(others) - 1} more" if len(others) > 1 else ""
         words = (
@@ -378,7 +372,7 @@ def _objects(objects: Sequence[Resource[Any, Any]], time: datetime) -> Iterator[
             "objects",
             Verdict.WARNING,
             words,
-            f"docs/conditions.md {_REPOSITORY} explains each reason.",
+            f"See docs/conditions.md {_REPOSITORY} for each reason.",
         )
     if not waiting and not stalled:
         yield Finding(
@@ -386,8 +380,8 @@ def _objects(objects: Sequence[Resource[Any, Any]], time: datetime) -> Iterator[
         )
 
 
-_CURES: dict[str, str] = {
-    "ConnectionMissing": "Make the Secret modelyard-connection, or have the chart make it:"
+_FIXES: dict[str, str] = {
+    "ConnectionMissing": "Create the Secret modelyard-connection, or have the chart create it. See"
     f" docs/install.md {_REPOSITORY}.",
     "ConnectionRefused": "Correct the keys in the Secret modelyard-connection.",
 }

@@ -1,12 +1,10 @@
-"""`download`: a version's whole artifact tree. Fetching, checking and resuming are the client's;
-the bar is drawn here.
-"""
+"""`download`: fetch all files of a version, with a progress bar."""
 
 from pathlib import Path
 
 from rich.text import Text
 
-from modelyard.cli.commands.live import telling
+from modelyard.cli.commands.live import status_line
 from modelyard.cli.commands.session import opened
 from modelyard.cli.options import Format, Where, parts
 from modelyard.cli.views.text import bar
@@ -16,17 +14,17 @@ __all__ = ["download"]
 
 
 def download(where: Where, text: str, path: Path) -> None:
-    """Fetch, and say what came."""
+    """Download a version, and print where it is."""
     target, session = parts(text), opened(where)
     model = session.model(target.model)
     name = session.version_of(model, target.which)
-    with telling(
-        session.screen, "\nWhat came so far is kept: the same command goes on from there."
-    ) as teller:
+    with status_line(
+        session.screen, "\nThe files so far are kept. Run the same command again to resume."
+    ) as status:
 
         def seen(done: int, total: int) -> None:
             percent = 100 * done // total if total else 100
-            teller.now(
+            status.show(
                 Text.assemble(bar(percent, 30), f" {percent}%  {size(done)} of {size(total)}"),
                 f"{percent // 10 * 10}%",
             )
@@ -46,9 +44,9 @@ def download(where: Where, text: str, path: Path) -> None:
         session.screen.document(facts)
     else:
         digest = version.digest if where.wide else short_digest(version.digest)
-        session.screen.tell(
+        session.screen.message(
             Text(
-                f"{target.model}@{name} is in {folder}: {size(version.bytes)}, digest {digest} is"
-                " right."
+                f"{target.model}@{name} is in {folder}: {size(version.bytes)}, digest {digest}"
+                " verified."
             )
         )

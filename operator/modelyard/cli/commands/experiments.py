@@ -1,11 +1,11 @@
-"""`experiments list | show | delete`."""
+"""`experiments list`, `show` and `delete`."""
 
 from rich.text import Text
 
 from modelyard.api.experiment import Experiment
 from modelyard.api.training_run import TrainingRun
+from modelyard.cli.commands.confirm import confirm
 from modelyard.cli.commands.session import now, opened
-from modelyard.cli.commands.sure import sure
 from modelyard.cli.options import Where
 from modelyard.cli.views import experiments as views
 
@@ -45,18 +45,19 @@ def show(where: Where, name: str) -> None:
 
 
 def delete(where: Where, names: list[str], *, yes: bool) -> None:
-    """Delete experiments, after asking."""
+    """Delete experiments, after confirmation."""
     session = opened(where)
     bodies = [session.kube.get("Experiment", name) for name in names]
-    outside = [
+    in_mlflow = [
         body["metadata"]["name"]
         for body in bodies
         if body["spec"].get("deletionPolicy") == "Delete"
     ]
-    also = f", and soft-delete in MLflow what {', '.join(outside)} holds" if outside else ""
-    sure(session.screen, f"Delete {', '.join(names)}{also}", yes=yes)
+    names_in_mlflow = ", ".join(in_mlflow)
+    also = f", and soft-delete the MLflow experiments of {names_in_mlflow}" if in_mlflow else ""
+    confirm(session.screen, f"Delete {', '.join(names)}{also}", yes=yes)
     for name in names:
         session.kube.delete("Experiment", name, wait=120)
-        session.screen.tell(Text(f"{name} is deleted."))
+        session.screen.message(Text(f"{name} is deleted."))
     if where.document:
         session.print_objects(bodies)

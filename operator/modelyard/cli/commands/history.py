@@ -1,4 +1,4 @@
-"""`history`: what happened to a model's stages, and whether the record of it is whole."""
+"""`history`: show the changes of a model's stages, or verify their record in S3."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from rich.text import Text
 
 from modelyard.api.history import HistoryEntry
-from modelyard.cli.commands.live import telling
+from modelyard.cli.commands.live import status_line
 from modelyard.cli.commands.session import Session, opened
 from modelyard.cli.exits import Exit
 from modelyard.cli.options import Format, Where
@@ -17,7 +17,7 @@ __all__ = ["history", "verify"]
 
 
 def history(where: Where, name: str, stage: str | None, *, every: bool = False) -> None:
-    """Show it, newest first; for programs the entries as the object has them, oldest first."""
+    """Print a table, newest first; for programs the entries of the object, oldest first."""
     session = opened(where)
     model = session.model(name)
     found: tuple[HistoryEntry, ...] = model.status.history
@@ -40,7 +40,7 @@ def history(where: Where, name: str, stage: str | None, *, every: bool = False) 
 
 
 def verify(where: Where, name: str, head: str) -> None:
-    """Check the record in S3; what is wrong is the exit code."""
+    """Check the record in S3; exit with 1 if it has findings."""
     session = opened(where)
     session.model(name)
     with _reading(session) as seen:
@@ -58,22 +58,22 @@ def verify(where: Where, name: str, head: str) -> None:
         }
         session.screen.document(facts)
     else:
-        session.screen.tell(Text(str(found), style="" if found.ok else "red"))
+        session.screen.message(Text(str(found), style="" if found.ok else "red"))
     if not found.ok:
         raise SystemExit(Exit.FAILED)
 
 
 @contextmanager
 def _reading(session: Session) -> Iterator[Callable[[int, int], None]]:
-    """Show how far the record is read, on a screen: a table in a pipe stays one."""
+    """Show a progress bar while the record is read, but only on a terminal."""
     if not session.screen.live:
         yield lambda _done, _total: None
         return
-    with telling(session.screen, "") as teller:
+    with status_line(session.screen, "") as status:
 
         def seen(done: int, total: int) -> None:
             percent = 100 * done // total if total else 100
-            teller.now(
+            status.show(
                 Text.assemble(bar(percent, 30), f" {percent}%  {done} of {total} entries"),
                 f"{percent // 10 * 10}%",
             )

@@ -1,6 +1,4 @@
-"""Following what happens: threads that watch, one thread that draws. What is drawn comes from
-`views`.
-"""
+"""Watch objects on threads, and redraw a live display from the main thread."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -15,17 +13,18 @@ from rich.text import Text
 from modelyard.cli.screen import Screen
 from modelyard.client.kube import Kube, Manifest
 
-__all__ = ["Board", "Teller", "telling"]
+__all__ = ["StatusLine", "WatchedObjects", "status_line"]
 
 _REDRAW = 1.0
-"""Seconds between two drawings: what changes faster nobody reads."""
+"""Seconds between redraws, at least."""
 _TICK = 5.0
-"""Seconds after which is drawn anew though nothing happened: ages grow."""
+"""Seconds between redraws without a change, because ages grow."""
 
 
-class Board:
-    """What watches know, shared between threads: objects by kind and uid. An error of a watch is
-    raised where the board is read.
+class WatchedObjects:
+    """Watched objects by kind and uid, shared between threads.
+
+    An error of a watch is raised in the thread that reads `changes`.
     """
 
     def __init__(self) -> None:
@@ -35,21 +34,19 @@ class Board:
         self._error: BaseException | None = None
 
     def follow(self, work: Callable[[], Any]) -> None:
-        """Do something on a thread that ends with the program; what it raises is raised by
-        `wait`.
-        """
+        """Run work on a daemon thread; `changes` raises its error."""
 
         def done() -> None:
             try:
                 work()
-            except BaseException as error:  # noqa: BLE001 - raised again in the thread that waits
+            except BaseException as error:  # noqa: BLE001 - raised again by `changes`
                 self._error = error
                 self._changed.set()
 
         threading.Thread(target=done, daemon=True).start()
 
     def watch(self, kube: Kube, kind: str, **what: Any) -> None:
-        """Keep up with the objects of a kind."""
+        """Watch the objects of a kind."""
 
         def watching() -> None:
             for event in kube.watch(kind, **what):
@@ -63,8 +60,8 @@ class Board:
 
         self.follow(watching)
 
-    def nudge(self) -> None:
-        """Say that something has changed which the board does not hold."""
+    def notify(self) -> None:
+        """Report a change that is not an object's."""
         self._changed.set()
 
     def of(self, kind: str) -> list[Manifest]:
@@ -76,9 +73,7 @@ class Board:
         )
 
     def changes(self, until: threading.Event | None = None) -> Iterator[bool]:
-        """Yield when something has changed (True) or when it is time to draw anew (False); never
-        twice within a second.
-        """
+        """Yield True after a change, False when it is time to redraw; at most once a second."""
         pause = until or threading.Event()
         while True:
             changed = self._changed.wait(_TICK)
@@ -89,8 +84,8 @@ class Board:
             pause.wait(_REDRAW)
 
 
-class Teller:
-    """One line that changes, on a screen; in a pipe or a log a line for each change."""
+class StatusLine:
+    """A line that is redrawn on a terminal; in a pipe or a log, a new line for each change."""
 
     def __init__(self, screen: Screen) -> None:
         self._screen = screen
@@ -115,35 +110,35 @@ class Teller:
         if self._live:
             self._live.stop()
 
-    def now(self, drawing: RenderableType, plain: str) -> None:
-        """Show where it stands.
+    def show(self, drawing: RenderableType, plain: str) -> None:
+        """Show the current state.
 
         Args:
-            drawing: For a screen, drawn over the one before, and again every second: what it
-                computes as it is drawn moves.
-            plain: For a log; told only when it is another than the one before, so it holds no age.
+            drawing: For a terminal: replaces the last one. It is redrawn every second, so it may
+                compute times while it is drawn.
+            plain: For a log: printed only if it differs from the last one, so it must have no ages.
 
         """
         if self._live:
             self._live.update(drawing, refresh=True)
         elif plain != self._last:
-            self._screen.tell(Text(plain))
+            self._screen.message(Text(plain))
         self._last = plain
 
-    def line(self, words: RenderableType) -> None:
-        """Say something that stays, above what changes."""
+    def print(self, words: RenderableType) -> None:
+        """Print a line that stays, above the one that is redrawn."""
         if self._live:
             self._live.console.print(words, soft_wrap=True)
         else:
-            self._screen.tell(words)
+            self._screen.message(words)
 
 
 @contextmanager
-def telling(screen: Screen, interrupted: str) -> Iterator[Teller]:
-    """Tell for the length of a block; on Ctrl-C say what goes on and how to come back."""
+def status_line(screen: Screen, interrupted: str) -> Iterator[StatusLine]:
+    """Show a status line during a block; on Ctrl-C print what continues and how to watch it."""
     try:
-        with Teller(screen) as teller:
-            yield teller
+        with StatusLine(screen) as status:
+            yield status
     except KeyboardInterrupt:
-        screen.tell(Text(interrupted))
+        screen.message(Text(interrupted))
         raise

@@ -1,7 +1,6 @@
-"""The TrainingRun that `modelyard train` asks for: from options, from a file, or from a file that
-options change.
+"""The TrainingRun of `modelyard train`: from options, a file, or a file that options change.
 
-How options become a TrainingRun is the client's (`client.training`); how they are written is here.
+This module parses the options; `client.training` makes the TrainingRun from them.
 """
 
 import sys
@@ -18,12 +17,12 @@ from modelyard.cli.options import parts
 from modelyard.client.kube import Manifest
 from modelyard.client.training import Training, TrainingOptions, training_run
 
-__all__ = ["Words", "training"]
+__all__ = ["TrainOptions", "training"]
 
 
 @dataclass(frozen=True)
-class Words:
-    """The options of `modelyard train` as they were written; None or empty where absent."""
+class TrainOptions:
+    """The options of `modelyard train` as given; None or empty where absent."""
 
     file: Path | None = None
     name: str | None = None
@@ -43,34 +42,34 @@ class Words:
     deadline: int | None = None
 
 
-def training(words: Words) -> Training:
-    """Return the TrainingRun. What the file says is kept, unless an option says otherwise.
+def training(given: TrainOptions) -> Training:
+    """Return the TrainingRun: the file's, with the options over it.
 
     Raises:
-        typer.BadParameter: The file or an option cannot be read, or something is missing. The API
-            server says the rest.
+        typer.BadParameter: The file or an option cannot be read, or is missing. The API server
+            checks the rest.
 
     """
-    if words.file is None and words.experiment is None:
+    if given.file is None and given.experiment is None:
         raise typer.BadParameter(
-            "Say what to train: --file FILE, or --experiment NAME and options."
+            "Say what to train: --file FILE, or --experiment NAME with options."
         )
     options = TrainingOptions(
-        experiment=words.experiment,
-        name=words.name,
-        task=words.task,
-        script=words.script,
-        image=words.image,
-        args=words.arguments,
-        parameters=dict(_pair(text) for text in words.parameters),
-        dataset=_dataset(words),
-        register=_register(words.register),
-        requests=_present(cpu=words.cpu, memory=words.memory),
-        limits=_present(memory=words.memory),
-        spec=_present(backoffLimit=words.retries, activeDeadlineSeconds=words.deadline),
+        experiment=given.experiment,
+        name=given.name,
+        task=given.task,
+        script=given.script,
+        image=given.image,
+        args=given.arguments,
+        parameters=dict(_pair(text) for text in given.parameters),
+        dataset=_dataset(given),
+        register=_register(given.register),
+        requests=_present(cpu=given.cpu, memory=given.memory),
+        limits=_present(memory=given.memory),
+        spec=_present(backoffLimit=given.retries, activeDeadlineSeconds=given.deadline),
     )
     try:
-        return training_run(options, _read(words.file) if words.file else None)
+        return training_run(options, _read(given.file) if given.file else None)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None
 
@@ -89,12 +88,12 @@ def _read(path: Path) -> Manifest:
     ]
     if len(runs) != 1:
         raise typer.BadParameter(
-            f"{path} holds {len(runs)} TrainingRuns; train takes a file with one."
+            f"{path} has {len(runs)} TrainingRuns; train takes a file with exactly one."
         )
     if len(found) > 1:
         raise typer.BadParameter(
-            f"{path} holds more than a TrainingRun: apply the rest first, by kubectl apply -f, and"
-            " give train the run alone."
+            f"{path} has other objects besides the TrainingRun. Apply those first with kubectl"
+            " apply -f, and give train a file with only the run."
         )
     return dict(runs[0])
 
@@ -106,9 +105,9 @@ def _pair(text: str) -> tuple[str, str]:
     return name, value
 
 
-def _dataset(words: Words) -> Mapping[str, Any]:
-    name, _, uri = (words.dataset or "").partition("=")
-    return _present(name=name or None, uri=uri or None, digest=words.digest, target=words.target)
+def _dataset(given: TrainOptions) -> Mapping[str, Any]:
+    name, _, uri = (given.dataset or "").partition("=")
+    return _present(name=name or None, uri=uri or None, digest=given.digest, target=given.target)
 
 
 def _register(text: str | None) -> tuple[str, str] | None:
@@ -116,7 +115,7 @@ def _register(text: str | None) -> tuple[str, str] | None:
         return None
     target = parts(text)
     if target.which is None:
-        raise typer.BadParameter(f"--register {text}: say under which version, {text}@v1")
+        raise typer.BadParameter(f"--register {text}: name the version too, such as {text}@v1")
     return target.model, target.which
 
 

@@ -1,4 +1,4 @@
-"""`override`: break-glass, set by one merge patch and followed to the end, or taken off."""
+"""`override`: set a break-glass override and follow it, or end it."""
 
 from dataclasses import dataclass
 
@@ -6,7 +6,7 @@ from rich.text import Text
 
 from modelyard.api.registered_model import RegisteredModel
 from modelyard.cli.commands.changing import followed
-from modelyard.cli.commands.session import now, opened
+from modelyard.cli.commands.session import DRY_RUN, now, opened
 from modelyard.cli.options import Where
 from modelyard.cli.views import overrides as views
 from modelyard.client import overriding
@@ -17,15 +17,15 @@ __all__ = ["Asked", "end", "override"]
 
 @dataclass(frozen=True)
 class Asked:
-    """How an override is asked for, in the words of the user.
+    """The options of `override`.
 
     Attributes:
         reason: Why.
-        until: When it ends; empty: by `for_`.
-        for_: How long it is in force; empty: by `until`, or an hour.
-        wait: Whether it is followed.
-        timeout: Seconds that it is followed at most.
-        dry_run: Whether nothing is changed.
+        until: When it ends; empty if `for_` says it.
+        for_: How long it is in force; empty if `until` says it, or for 1 h.
+        wait: Whether to follow it.
+        timeout: How many seconds to follow it at most.
+        dry_run: Whether to change nothing.
 
     """
 
@@ -38,41 +38,39 @@ class Asked:
 
 
 def override(where: Where, name: str, version: str, stage: str, asked: Asked) -> None:
-    """Put a version into a stage at once."""
+    """Put a version into a stage immediately."""
     wanted = overriding.asked(version, asked.reason, overriding.moment(asked.until, asked.for_))
     session = opened(where)
     model = session.model(name)
     overriding.check(model, session.stage_of(model, stage), wanted)
-    session.screen.tell(views.wanted(model, stage, wanted, now()))
+    session.screen.message(views.wanted(model, stage, wanted, now()))
     body = session.kube.patch(
         "RegisteredModel", name, overriding.patch(stage, wanted), dry_run=asked.dry_run
     )
     if asked.dry_run:
-        session.screen.tell(Text("The API server would take it; nothing was changed."))
+        session.screen.message(Text(DRY_RUN))
     elif asked.wait:
         change = Change(stage, version, RegisteredModel.parse(body).metadata.generation)
-        said = f"{stage} holds {version}, by an override until {wanted.until:%Y-%m-%d %H:%M} UTC."
-        body = followed(session, body, [change], asked.timeout, {stage: said})
-        session.screen.tell(
-            Text(f"To take it off: {session.hint(f'override {name} --stage {stage} --end')}")
+        done = f"{stage} holds {version}, by an override until {wanted.until:%Y-%m-%d %H:%M} UTC."
+        body = followed(session, body, [change], asked.timeout, {stage: done})
+        session.screen.message(
+            Text(f"To end it: {session.hint(f'override {name} --stage {stage} --end')}")
         )
     else:
-        session.screen.tell(
-            Text(f"Asked for. To see it happen: {session.hint(f'status {name} --watch')}")
-        )
+        session.screen.message(session.requested(name))
     if session.where.document:
         session.print_objects([body], single=True)
 
 
 def end(where: Where, name: str, stage: str, *, dry_run: bool) -> None:
-    """Take the override off, and say what serves and how to go on: nothing switches by itself."""
+    """End the override, and print what is serving: nothing switches automatically."""
     session = opened(where)
     model = session.model(name)
     overriding.ends(model, session.stage_of(model, stage))
     body = session.kube.patch("RegisteredModel", name, overriding.end_patch(stage), dry_run=dry_run)
     if dry_run:
-        session.screen.tell(Text("The API server would take it; nothing was changed."))
+        session.screen.message(Text(DRY_RUN))
     else:
-        session.screen.tell(views.ended(model, stage, session.hint))
+        session.screen.message(views.ended(model, stage, session.hint))
     if session.where.document:
         session.print_objects([body], single=True)

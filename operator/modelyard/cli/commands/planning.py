@@ -1,4 +1,4 @@
-"""`promote --plan`, and what comes after it: `--carry-out`, `--take-back`."""
+"""`promote --plan`, `--carry-out` and `--take-back`: make a plan, carry it out or take it back."""
 
 from functools import partial
 
@@ -7,7 +7,7 @@ from rich.text import Text
 from modelyard.api.registered_model import RegisteredModel
 from modelyard.cli.commands.changing import followed, watched
 from modelyard.cli.commands.promote import Asked, reasoned
-from modelyard.cli.commands.session import Session, now, opened
+from modelyard.cli.commands.session import DRY_RUN, Session, now, opened
 from modelyard.cli.options import Where
 from modelyard.cli.views.history import change as drawn
 from modelyard.cli.views.plans import planned
@@ -20,27 +20,29 @@ __all__ = ["carry_out", "plan", "take_back"]
 
 
 def plan(where: Where, name: str, version: str, stage: str, asked: Asked) -> None:
-    """Ask for a version and for nothing to be done, wait for the plan, print it."""
+    """Request a version with dryRun, wait for the plan and print it."""
     session = opened(where)
     model = session.model(name)
     session.stage_of(model, stage)
     if planning.stands(model, stage, version):
-        session.screen.tell(
-            Text(f"{model.key}  {stage}: {version} is planned already; nothing is written.")
+        session.screen.message(
+            Text(f"{model.key}  {stage}: {version} is planned already; nothing was changed.")
         )
         body = session.kube.get("RegisteredModel", name)
     else:
         planning.check(model, stage, version)
-        session.screen.tell(drawn(model, stage, version, now()))
+        session.screen.message(drawn(model, stage, version, now()))
         wanted: Manifest = {"version": version} | oneself.requester(session.kube, model, stage)
         patch = reasoned(planning.patch(model, stage, wanted), model, stage, asked.reason)
         body = session.kube.patch("RegisteredModel", name, patch, dry_run=asked.dry_run)
     if asked.dry_run:
-        session.screen.tell(Text("The API server would take it; nothing was changed."))
+        session.screen.message(Text(DRY_RUN))
     elif asked.wait:
         body = _made(session, body, stage, version, asked.timeout)
     else:
-        session.screen.tell(Text(f"Asked for. To see the plan: {session.hint(f'status {name}')}"))
+        session.screen.message(
+            Text(f"Requested. To see the plan: {session.hint(f'status {name}')}")
+        )
     if session.where.document:
         session.print_objects([body], single=True)
 
@@ -48,9 +50,7 @@ def plan(where: Where, name: str, version: str, stage: str, asked: Asked) -> Non
 def _made(
     session: Session, written: Manifest, stage: str, version: str, timeout: float | None
 ) -> Manifest:
-    """Wait for the plan and print it. Of one that cannot be carried out it is said how to take
-    it back.
-    """
+    """Wait for the plan and print it; if it cannot be carried out, print how to take it back."""
     change = Change(stage, version, written["metadata"]["generation"])
     try:
         body = watched(
@@ -62,14 +62,14 @@ def _made(
         )
     except Failed:
         name = written["metadata"]["name"]
-        session.screen.tell(
+        session.screen.message(
             Text(
                 "To take it back:"
                 f" {session.hint(f'promote {name} {version} --to {stage} --take-back')}"
             )
         )
         raise
-    session.screen.tell(planned(RegisteredModel.parse(body), stage, version, session.hint))
+    session.screen.message(planned(RegisteredModel.parse(body), stage, version, session.hint))
     return body
 
 
@@ -78,26 +78,24 @@ def _standing(change: Change, model: RegisteredModel) -> Progress:
 
 
 def carry_out(where: Where, name: str, version: str, stage: str, asked: Asked) -> None:
-    """Carry out what was planned, and follow it."""
+    """Carry out a plan, and follow it."""
     session = opened(where)
     model = session.model(name)
     patch = planning.carry_out(model, session.stage_of(model, stage), version)
     body = session.kube.patch("RegisteredModel", name, patch, dry_run=asked.dry_run)
     if asked.dry_run:
-        session.screen.tell(Text("The API server would take it; nothing was changed."))
+        session.screen.message(Text(DRY_RUN))
     elif asked.wait:
         changes = [asked_for(RegisteredModel.parse(body), stage)]
         body = followed(session, body, changes, asked.timeout, {stage: f"{stage} holds {version}."})
     else:
-        session.screen.tell(
-            Text(f"Asked for. To see it happen: {session.hint(f'status {name} --watch')}")
-        )
+        session.screen.message(session.requested(name))
     if session.where.document:
         session.print_objects([body], single=True)
 
 
 def take_back(where: Where, name: str, version: str, stage: str, asked: Asked) -> None:
-    """Forget what was planned."""
+    """Take a plan back."""
     session = opened(where)
     model = session.model(name)
     session.stage_of(model, stage)
@@ -105,10 +103,10 @@ def take_back(where: Where, name: str, version: str, stage: str, asked: Asked) -
     patch = reasoned(planning.take_back(model, stage, version, requester), model, stage, "")
     body = session.kube.patch("RegisteredModel", name, patch, dry_run=asked.dry_run)
     if asked.dry_run:
-        session.screen.tell(Text("The API server would take it; nothing was changed."))
+        session.screen.message(Text(DRY_RUN))
     else:
         holds = model.status.stages[stage].version if stage in model.status.stages else None
-        session.screen.tell(
+        session.screen.message(
             Text(
                 f"{stage}: the plan is taken back; it {f'holds {holds}' if holds else 'is empty'}."
             )

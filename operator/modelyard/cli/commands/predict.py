@@ -1,6 +1,4 @@
-"""`predict`: rows from a file or from standard input, asked of the model that serves a stage.
-How it is reached is the client's matter.
-"""
+"""`predict`: send rows from a file or standard input to a stage, and print the predictions."""
 
 import csv
 import io
@@ -30,14 +28,14 @@ _FORMS = (
 
 @dataclass(frozen=True)
 class Input:
-    """Where the rows come from: a file's path, JSON itself, or nothing or - for standard input."""
+    """Where the rows come from: a path, JSON itself, or empty or `-` for standard input."""
 
     source: str = ""
     csv: bool = False
 
 
 def predict(where: Where, text: str, given: Input, timeout: float) -> None:
-    """Ask, and print one prediction a line, or a document for programs."""
+    """Print one prediction per line, or one document for programs."""
     target, data = parts(text), _read(given)
     session = opened(where)
     model = session.model(target.model)
@@ -59,10 +57,10 @@ def predict(where: Where, text: str, given: Input, timeout: float) -> None:
 
 
 def _holding(model: RegisteredModel, which: str | None) -> str | None:
-    """Return the stage that is meant: what was named, or the stage that the named version holds.
+    """Return the named stage, or a stage in which the named version is served.
 
     Raises:
-        NotFound: The version holds none, so nothing serves it.
+        NotFound: The version is served in no stage.
 
     """
     if which in model.spec.stages or all(
@@ -71,7 +69,7 @@ def _holding(model: RegisteredModel, which: str | None) -> str | None:
         return which
     holding = [name for name, status in model.status.stages.items() if status.version == which]
     held = [name for name in holding if model.status.stages[name].url]
-    # One without pods is no answer, and the client says why.
+    # A stage without pods cannot answer; the client says why.
     held += [
         name
         for name in holding
@@ -79,8 +77,8 @@ def _holding(model: RegisteredModel, which: str | None) -> str | None:
     ]
     if not held:
         raise NotFound(
-            f"{which} of {model.key} holds no stage that serves it: promote it, or ask one of"
-            f" {', '.join(model.spec.stages)}."
+            f"{which} of {model.key} is not served in any stage. Promote it, or use one of the"
+            f" stages {', '.join(model.spec.stages)}."
         )
     return held[0]
 
@@ -96,7 +94,7 @@ def _read(given: Input) -> Any:
         return rows(given.source)
     named = given.source not in {"", "-"}
     try:
-        # As bytes: a text file's reader would turn a line break within quotes into another one.
+        # As bytes: reading as text would change line breaks inside quotes.
         text = (Path(given.source).read_bytes() if named else sys.stdin.buffer.read()).decode()
     except (OSError, UnicodeDecodeError) as error:
         subject = given.source if named else "Standard input"
@@ -105,21 +103,20 @@ def _read(given: Input) -> Any:
 
 
 def rows(text: str, *, as_csv: bool = False) -> Any:
-    """Read rows from JSON or CSV: a list of rows, columns by name, or the texts of a CSV file.
-    Pure.
+    """Parse rows from JSON or CSV: a list of rows, columns by name, or the texts of a CSV. Pure.
 
     Raises:
-        typer.BadParameter: It is neither.
+        typer.BadParameter: The text is neither.
 
     """
-    text = text.removeprefix("\ufeff")  # with this mark Excel begins what it saves as CSV in UTF-8
+    text = text.removeprefix("\ufeff")  # Excel writes this mark at the start of a UTF-8 CSV
     if as_csv:
         return _csv(text)
     try:
         value = json.loads(text)
     except ValueError as error:
         raise typer.BadParameter(
-            f"The input is not JSON ({error}); CSV is said by --csv or by a file that ends in .csv."
+            f"The input is not JSON ({error}). For CSV use --csv, or a file name that ends in .csv."
         ) from None
     if isinstance(value, dict):
         for form in ("instances", "inputs", "dataframe_records"):
@@ -134,39 +131,37 @@ def rows(text: str, *, as_csv: bool = False) -> Any:
             name: column if isinstance(column, list) else [column] for name, column in value.items()
         }
     if not isinstance(value, list) or not value:
-        raise typer.BadParameter(f"The input is no rows: give {_FORMS}.")
+        raise typer.BadParameter(f"The input has no rows: give {_FORMS}.")
     if all(isinstance(row, dict) for row in value):
         if {"name", "shape", "datatype"} <= set(value[0]):
-            raise typer.BadParameter(f"The input is a body of the V2 protocol; give {_FORMS}.")
+            raise typer.BadParameter(f"The input is a request of the V2 protocol; give {_FORMS}.")
         names = list(dict.fromkeys(name for row in value for name in row))
         return {name: [row.get(name) for row in value] for name in names}
     return value if all(isinstance(row, list) for row in value) else [value]
 
 
 def _split(split: dict[str, Any]) -> Any:
-    """Return the rows of a dataframe_split: columns by name, or a list of rows where it names
-    none.
-    """
+    """Return the rows of a dataframe_split: columns by name, or a list of rows without names."""
     data, names = split.get("data"), split.get("columns")
     if not isinstance(data, list) or not data or not all(isinstance(row, list) for row in data):
         raise typer.BadParameter(
-            "dataframe_split holds no rows: give data, a list of lists, and columns, their names."
+            "dataframe_split has no rows: give data, a list of lists, and columns, their names."
         )
     if names is None:
         return data
     if not isinstance(names, list) or any(len(row) != len(names) for row in data):
         raise typer.BadParameter(
-            "dataframe_split must have a list of columns, and as many values in every row of data."
+            "dataframe_split must have a list of columns, and one value per column in each row."
         )
     if len(set(map(str, names))) < len(names):
         raise typer.BadParameter(
-            "dataframe_split names a column twice; give each column a name of its own."
+            "dataframe_split names a column twice; give each column its own name."
         )
     return {str(name): [row[at] for row in data] for at, name in enumerate(names)}
 
 
 def _csv(text: str) -> Table:
-    """Return a CSV file's texts; what they mean is for the model's signature to say."""
+    """Return a CSV file's texts; the model's signature decides their types."""
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     try:
         found = [(reader.line_num, row) for row in reader if row]
@@ -174,13 +169,13 @@ def _csv(text: str) -> Table:
         raise typer.BadParameter(f"Line {reader.line_num} of the CSV: {error}.") from None
     if len(found) < 2:
         raise typer.BadParameter(
-            "The CSV has no rows: it begins with a head, one name for each column."
+            "The CSV has no rows: it needs a header line with column names, and rows below it."
         )
     (_, head), *body = found
     if odd := next(((line, row) for line, row in body if len(row) != len(head)), None):
         line, row = odd
         raise typer.BadParameter(
-            f"The row that ends in line {line} of the CSV has {len(row)} fields, its head"
+            f"The row that ends in line {line} of the CSV has {len(row)} fields, but the header has"
             f" {len(head)}."
         )
     return Table(tuple(column_names(head)), tuple(tuple(row) for _, row in body), written=True)

@@ -1,6 +1,7 @@
-"""`runs purge`: a Job from the chart's CronJob, as `kubectl create job --from` makes it, and its
-end. It alone may purge: MLflow's metadata and the artifacts go together, by the operator's rights,
-in the operator's namespace.
+"""`runs purge`: create a Job from the chart's CronJob, like `kubectl create job --from`; follow it.
+
+Only that Job may purge: it removes MLflow's metadata and the artifacts together, with the
+operator's rights in the operator's namespace.
 """
 
 import secrets
@@ -8,9 +9,9 @@ from typing import Any
 
 from rich.text import Text
 
-from modelyard.cli.commands.live import telling
+from modelyard.cli.commands.confirm import confirm
+from modelyard.cli.commands.live import status_line
 from modelyard.cli.commands.session import Session, opened
-from modelyard.cli.commands.sure import sure
 from modelyard.cli.options import Where
 from modelyard.client.errors import Failed, NotAllowed, NotFound, TimedOut
 from modelyard.client.kube import Kind, Manifest
@@ -23,14 +24,16 @@ _CONTAINER = "purge"
 
 
 def purge(where: Where, run_ids: list[str], *, yes: bool, dry_run: bool, timeout: float) -> None:
-    """Purge runs that were deleted, after asking."""
+    """Purge soft-deleted runs, after confirmation."""
     session = opened(where)
     template = _template(session)
     if not dry_run:
-        sure(session.screen, f"Remove {', '.join(run_ids)} from MLflow and S3 for good", yes=yes)
+        confirm(
+            session.screen, f"Permanently remove {', '.join(run_ids)} from MLflow and S3", yes=yes
+        )
     body = _created(session, job(template, run_ids, secrets.token_hex(3), dry_run=dry_run))
     name = body["metadata"]["name"]
-    session.screen.tell(Text(f"Job {name} made in {session.kube.namespace}."))
+    session.screen.message(Text(f"Job {name} created in {session.kube.namespace}."))
     ended = _followed(session, name, timeout)
     if where.document:
         session.print_objects([ended], single=True)
@@ -41,9 +44,9 @@ def job(template: Manifest, run_ids: list[str], suffix: str, *, dry_run: bool) -
 
     Args:
         template: The CronJob.
-        run_ids: What goes.
-        suffix: What tells this Job from others.
-        dry_run: Whether it only says what would go.
+        run_ids: The MLflow runs to purge.
+        suffix: Makes the Job's name unique.
+        dry_run: Whether the Job only prints what it would purge.
 
     """
     meta, inner = template["metadata"], template["spec"]["jobTemplate"]
@@ -76,8 +79,9 @@ def _template(session: Session) -> Manifest:
     found = session.kube.list(_CRON_JOB, labels=_LABELS)
     if not found:
         raise NotFound(
-            f"No CronJob in {place} purges: ask whoever installed modelyard for `purge.enabled` in"
-            " the chart's values, or name the operator's namespace by --operator-namespace.",
+            f"There is no CronJob for purging in {place}. Name the operator's namespace with"
+            " --operator-namespace, or ask an administrator to set purge.enabled in the chart's"
+            " values.",
             kind="CronJob",
             namespace=place,
         )
@@ -88,22 +92,22 @@ def _created(session: Session, body: Manifest) -> Manifest:
     try:
         return session.kube.create(body)
     except NotAllowed as error:
-        text = f"{error} Or ask who may: purging is done by a Job in the operator's namespace."
+        text = f"{error} Purging needs a Job in the operator's namespace: ask an administrator."
         raise NotAllowed(
             text, verb=error.verb, resource=error.resource, namespace=error.namespace
         ) from None
 
 
 def _followed(session: Session, name: str, seconds: float) -> Manifest:
-    """Follow the Job to its end, and show what its pod wrote."""
+    """Follow the Job to its end, and print its log."""
     back = f"kubectl -n {session.kube.namespace} logs job/{name}"
-    with telling(
-        session.screen, f"\nIt goes on in the cluster. To see what it did: {back}"
-    ) as teller:
+    with status_line(
+        session.screen, f"\nThe Job continues in the cluster. To see its log: {back}"
+    ) as status:
         for body in session.kube.states("Job", name, seconds=seconds):
             if body is None:
                 raise NotFound(
-                    f"The Job {name} was deleted meanwhile; what it had purged stays purged.",
+                    f"The Job {name} was deleted; what it has purged stays purged.",
                     kind="Job",
                     name=name,
                 )
@@ -112,10 +116,10 @@ def _followed(session: Session, name: str, seconds: float) -> Manifest:
                 for each in (body.get("status") or {}).get("conditions") or []
                 if each["status"] == "True"
             }
-            teller.now(Text(f"{name}  purging"), f"{name}  purging")
+            status.show(Text(f"{name}  purging"), f"{name}  purging")
             if "Complete" in conditions or "Failed" in conditions:
                 for line in _logs(session, name):
-                    teller.line(Text(line))
+                    status.print(Text(line))
             if "Complete" in conditions:
                 return body
             if (failed := conditions.get("Failed")) is not None:
@@ -125,7 +129,7 @@ def _followed(session: Session, name: str, seconds: float) -> Manifest:
                     f"{failed.get('message', '')} {back}".strip(),
                 )
     raise TimedOut(
-        f"The Job {name} has not ended after {seconds:.0f} s; it goes on. To see what it did:"
+        f"Timed out after {seconds:.0f} s. The Job {name} continues in the cluster. To see its log:"
         f" {back}",
         seconds,
     )

@@ -1,5 +1,6 @@
-"""`refresh`: serve what is effective with the operator's current runtime. It is a promotion of
-the same version.
+"""`refresh`: serve effective versions with the operator's current runtime.
+
+A refresh is a promotion of the same version.
 """
 
 from collections.abc import Sequence
@@ -9,9 +10,9 @@ from rich.text import Text
 
 from modelyard.api.registered_model import RegisteredModel
 from modelyard.cli.commands.changing import followed
+from modelyard.cli.commands.confirm import confirm
 from modelyard.cli.commands.promote import Asked
-from modelyard.cli.commands.session import Session, opened
-from modelyard.cli.commands.sure import sure
+from modelyard.cli.commands.session import DRY_RUN, Session, opened
 from modelyard.cli.options import Where
 from modelyard.client import refreshing
 from modelyard.client.kube import Manifest
@@ -25,11 +26,9 @@ _STYLES = {RuntimeState.CURRENT: "green", RuntimeState.OLDER: "yellow"}
 def refresh(
     where: Where, name: str | None, stage: str | None, asked: Asked, *, every: bool, yes: bool
 ) -> None:
-    """Refresh one stage, the stages of one model, or all of the namespace, one model after the
-    other.
-    """
+    """Refresh a stage, the stages of a model, or all models of the namespace one by one."""
     if every == (name is not None) or (every and stage is not None):
-        raise typer.BadParameter("name a MODEL, with or without --stage, or say --all")
+        raise typer.BadParameter("name a MODEL, with or without --stage, or use --all")
     session = opened(where)
     bodies = (
         session.every("RegisteredModel")
@@ -37,25 +36,25 @@ def refresh(
         else [session.kube.get("RegisteredModel", name)]
     )
     models = [RegisteredModel.parse(body) for body in bodies]
-    todo = [(model, stages) for model in models if (stages := _told(session, model, stage))]
+    todo = [(model, stages) for model in models if (stages := _print_states(session, model, stage))]
     if not todo:
-        session.screen.tell(Text("Nothing is to be refreshed; nothing is written."))
+        session.screen.message(Text("There is nothing to refresh; nothing was changed."))
         done = bodies
     else:
         count = sum(len(stages) for _, stages in todo)
         if not asked.dry_run:
-            sure(session.screen, f"Refresh {count} stage{'s' if count > 1 else ''}", yes=yes)
+            confirm(session.screen, f"Refresh {count} stage{'s' if count > 1 else ''}", yes=yes)
         done = [_refreshed(session, model, stages, asked) for model, stages in todo]
     if session.where.document:
         session.print_objects(done, single=name is not None)
 
 
-def _told(session: Session, model: RegisteredModel, stage: str | None) -> list[str]:
-    """Say how the stages stand; return those to refresh."""
+def _print_states(session: Session, model: RegisteredModel, stage: str | None) -> list[str]:
+    """Print the runtime state of each stage; return the stages to refresh."""
     stages = refreshing.stages_to_refresh(model, stage)
     for each in refreshing.plan(model):
         if stage in (None, each.stage):
-            session.screen.tell(
+            session.screen.message(
                 Text.assemble(
                     (f"{model.key}  {each.stage}: ", "bold"),
                     (each.words, _STYLES.get(each.state, "")),
@@ -67,21 +66,17 @@ def _told(session: Session, model: RegisteredModel, stage: str | None) -> list[s
 def _refreshed(
     session: Session, model: RegisteredModel, stages: Sequence[str], asked: Asked
 ) -> Manifest:
-    """Raise `attempt` of these stages, and follow it."""
+    """Raise `attempt` of these stages, and follow the refresh."""
     meta = model.metadata
     patch = refreshing.patch(model, stages)
     body = session.kube.patch(
         "RegisteredModel", meta.name, patch, meta.namespace, dry_run=asked.dry_run
     )
     if asked.dry_run:
-        session.screen.tell(
-            Text(f"{model.key}: the API server would take it; nothing was changed.")
-        )
+        session.screen.message(Text(f"{model.key}: {DRY_RUN}"))
         return body
     if not asked.wait:
-        session.screen.tell(
-            Text(f"Asked for. To see it happen: {session.hint(f'status {meta.name} --watch')}")
-        )
+        session.screen.message(session.requested(meta.name))
         return body
     changes = refreshing.changes(RegisteredModel.parse(body), stages)
     ended = {each: f"{each} of {model.key} is refreshed." for each in stages}

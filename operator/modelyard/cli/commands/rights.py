@@ -1,6 +1,4 @@
-"""The part of `doctor` about rights: what the user may do here, in the groups in which roles
-give it; and whether approvals count.
-"""
+"""The rights part of `doctor`: what the user may do here, and whether approvals count."""
 
 from collections.abc import Iterator, Sequence
 
@@ -17,13 +15,13 @@ from modelyard.client.errors import ClientError
 __all__ = ["findings"]
 
 _Right = tuple[str, str, list[tuple[str, str]]]
-"""What it is for, the role that gives it, and its verbs, each with a resource."""
+"""What a right is for, the role that grants it, and its (verb, resource) pairs."""
 
 
 def findings(session: Session, models: Sequence[RegisteredModel]) -> Iterator[Finding]:
-    """Say what the user may do and, where a gate asks for approvals, whether they can count."""
+    """Yield what the user may do and, if a gate needs approvals, whether they can count."""
     allowed = []
-    for words, role, verbs in (*_of_everybody(models), *_of_people(models)):
+    for words, role, verbs in (*_general_rights(models), *_decision_rights(models)):
         lacking = [
             f"{verb} {resource}" for verb, resource in verbs if not _can(session, verb, resource)
         ]
@@ -32,19 +30,19 @@ def findings(session: Session, models: Sequence[RegisteredModel]) -> Iterator[Fi
                 "rights",
                 Verdict.WARNING,
                 f"{words}: you may not {', '.join(lacking)}",
-                f"If you need it, ask for {role}.",
+                f"If you need this, ask for {role}.",
             )
         else:
             allowed.append(words)
     if allowed:
         yield Finding("rights", Verdict.GOOD, ", ".join(allowed))
     if any(gates_of(stage) for model in models for stage in model.spec.stages.values()):
-        yield _counted(session)
+        yield _approvals(session)
 
 
-def _of_everybody(models: Sequence[RegisteredModel]) -> Iterator[_Right]:
+def _general_rights(models: Sequence[RegisteredModel]) -> Iterator[_Right]:
     yield (
-        "to look",
+        "to read",
         "modelyard-viewer",
         [("list", "experiments"), ("watch", "trainingruns"), ("get", "registeredmodels")],
     )
@@ -61,7 +59,7 @@ def _of_everybody(models: Sequence[RegisteredModel]) -> Iterator[_Right]:
         [("get", "services"), ("list", "pods"), ("create", "pods/portforward")],
     )
     for stage in sorted({stage for model in models for stage in model.spec.stages}):
-        role = f"{_role('promote', stage)}, or modelyard-release-manager, which has every stage"
+        role = f"{_role('promote', stage)}, or modelyard-release-manager for every stage"
         yield f"to promote to {stage}", role, [("promote", f"registeredmodels/{stage}")]
     yield (
         "to purge",
@@ -70,8 +68,8 @@ def _of_everybody(models: Sequence[RegisteredModel]) -> Iterator[_Right]:
     )
 
 
-def _of_people(models: Sequence[RegisteredModel]) -> Iterator[_Right]:
-    """Return the rights of people who decide, for the stages and gates that there are."""
+def _decision_rights(models: Sequence[RegisteredModel]) -> Iterator[_Right]:
+    """Yield the rights to approve, attest and override, for the existing stages and gates."""
     approved, attested = set(), set()
     for name, stage in (
         (name, stage) for model in models for name, stage in model.spec.stages.items()
@@ -109,10 +107,8 @@ def _can(session: Session, verb: str, resource: str) -> bool:
     )
 
 
-def _counted(session: Session) -> Finding:
-    """Try to approve in another's name, by a dry run: where that is not refused, no approval
-    counts.
-    """
+def _approvals(session: Session) -> Finding:
+    """Try to approve under another user's name, in a dry run: if it is accepted, none counts."""
     try:
         session.kube.create(forged(), dry_run=True)
     except ClientError as error:
@@ -120,19 +116,19 @@ def _counted(session: Session) -> Finding:
             return Finding(
                 "approvals",
                 Verdict.GOOD,
-                "nobody can approve in another's name, so approvals count here",
+                "no user can approve under another's name, so approvals count here",
             )
         return Finding(
-            "approvals", Verdict.UNKNOWN, f"Whether they count here was not seen: {error}"
+            "approvals", Verdict.UNKNOWN, f"Whether they count here was not checked: {error}"
         )
     words = (
-        "Anybody can approve in another's name here: the policies are not in force, so no gate"
-        " approvals or external passes."
+        "Any user can approve under another's name here, because the policies are not in force. So"
+        " no approvals gate or external gate passes."
     )
     return Finding(
         "approvals",
         Verdict.BAD,
         words,
-        "helm upgrade, with policies.approvals on: docs/gates/approvals.md in modelyard's"
+        "Run helm upgrade with policies.approvals on. See docs/gates/approvals.md in modelyard's"
         " repository.",
     )

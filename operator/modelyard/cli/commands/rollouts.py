@@ -1,13 +1,11 @@
-"""`resume` and `abort`: a person has a rollout in steps continue, or gives up what a stage is on
-its way to.
-"""
+"""`resume` and `abort`: continue a paused rollout, or cancel a promotion that is under way."""
 
 from rich.text import Text
 
 from modelyard.api.registered_model import RegisteredModel
 from modelyard.cli.commands.changing import followed
-from modelyard.cli.commands.promote import Asked, reasoned
-from modelyard.cli.commands.session import Session, opened
+from modelyard.cli.commands.promote import MANUAL, Asked, reasoned
+from modelyard.cli.commands.session import DRY_RUN, Session, opened
 from modelyard.cli.options import Where
 from modelyard.cli.views.rollouts import rollout_lines, split_line
 from modelyard.client import aborting, newest, oneself, rollouts
@@ -18,21 +16,21 @@ __all__ = ["abort", "resume"]
 
 
 def resume(where: Where, name: str, stage: str, asked: Asked) -> None:
-    """Have a rollout continue that is at a pause, and follow it to its end or to the next pause."""
+    """Continue a rollout that is at a pause, and follow it to its end or the next pause."""
     session = opened(where)
     model = session.model(name)
     patch = rollouts.resume(model, session.stage_of(model, stage))
     found = rollouts.rolling(model, stage)
-    assert found is not None, "what is resumed is under way"
-    session.screen.tell(
+    assert found is not None, "a rollout that can be resumed is under way"
+    body = session.kube.patch("RegisteredModel", name, patch, dry_run=asked.dry_run)
+    session.screen.message(
         Text.assemble(
             (f"{model.key}  {stage}: ", "bold"),
             f"{found.stable} → {found.version} continues after {found.at}",
         )
     )
     for line in (split_line(found), *rollout_lines(found)):
-        session.screen.tell(Text("  ") + line)
-    body = session.kube.patch("RegisteredModel", name, patch, dry_run=asked.dry_run)
+        session.screen.message(Text("  ") + line)
     _ended(
         session,
         body,
@@ -43,23 +41,11 @@ def resume(where: Where, name: str, stage: str, asked: Asked) -> None:
 
 
 def abort(where: Where, name: str, stage: str, asked: Asked) -> None:
-    """Set a stage back to the version that is effective, and follow it until nothing of the
-    other one is left.
-    """
+    """Set a stage back to its effective version, and follow it until the candidate is deleted."""
     session = opened(where)
     model = session.model(name)
     found = aborting.abort(model, session.stage_of(model, stage))
     held, other = found.version or "no version", found.given_up or "no version"
-    what = (
-        f"{held} keeps its runtime"
-        if found.is_refresh
-        else f"{other} is given up, and {held} keeps the stage"
-    )
-    session.screen.tell(Text.assemble((f"{model.key}  {stage}: ", "bold"), what))
-    if newest.is_automatic(model, stage) and not found.is_refresh:
-        session.screen.tell(Text(f"{stage} takes the newest version by itself no longer."))
-    if (rolling := rollouts.rolling(model, stage)) is not None:
-        session.screen.tell(Text("  ") + split_line(rolling))
     wanted: Manifest = dict(found.wanted)
     if not found.is_refresh:
         wanted |= oneself.requester(session.kube, model, stage)
@@ -67,6 +53,16 @@ def abort(where: Where, name: str, stage: str, asked: Asked) -> None:
     body = session.kube.patch(
         "RegisteredModel", name, reasoned(patch, model, stage, asked.reason), dry_run=asked.dry_run
     )
+    what = (
+        f"{held} keeps its runtime"
+        if found.is_refresh
+        else f"{other} is given up, and {held} keeps the stage"
+    )
+    session.screen.message(Text.assemble((f"{model.key}  {stage}: ", "bold"), what))
+    if newest.is_automatic(model, stage) and not found.is_refresh:
+        session.screen.message(Text(MANUAL.format(stage)))
+    if (rolling := rollouts.rolling(model, stage)) is not None:
+        session.screen.message(Text("  ") + split_line(rolling))
     _ended(
         session,
         body,
@@ -77,15 +73,12 @@ def abort(where: Where, name: str, stage: str, asked: Asked) -> None:
 
 
 def _ended(session: Session, body: Manifest, change: Change, done: str, asked: Asked) -> None:
-    """Follow what was asked for, if it is followed, and print the object for programs."""
+    """Follow the change unless --no-wait was given, and print the object for programs."""
     if asked.dry_run:
-        session.screen.tell(Text("The API server would take it; nothing was changed."))
+        session.screen.message(Text(DRY_RUN))
     elif asked.wait:
         body = followed(session, body, [change], asked.timeout, {change.stage: done})
     else:
-        name = body["metadata"]["name"]
-        session.screen.tell(
-            Text(f"Asked for. To see it happen: {session.hint(f'status {name} --watch')}")
-        )
+        session.screen.message(session.requested(body["metadata"]["name"]))
     if session.where.document:
         session.print_objects([body], single=True)

@@ -1,4 +1,4 @@
-"""`runs list | show | delete | restore`. Purging, which is done by a Job, stands in `purge`."""
+"""`runs list`, `show`, `delete` and `restore`. `runs purge` is in `purge`."""
 
 from dataclasses import dataclass
 
@@ -6,8 +6,8 @@ from rich.text import Text
 
 from modelyard.api.base import DeletionPolicy
 from modelyard.api.training_run import TrainingRun
+from modelyard.cli.commands.confirm import confirm
 from modelyard.cli.commands.session import full_name, now, opened
-from modelyard.cli.commands.sure import sure
 from modelyard.cli.options import Format, Where
 from modelyard.cli.views import runs as views
 
@@ -16,7 +16,7 @@ __all__ = ["Selection", "delete", "listed", "restore", "show"]
 
 @dataclass(frozen=True)
 class Selection:
-    """Which runs are listed."""
+    """Which runs to list."""
 
     experiment: str | None = None
     filter: str = ""
@@ -38,13 +38,14 @@ def listed(where: Where, selection: Selection) -> None:
     runs = [run.object for run in found]
     heads = views.WIDE_HEADS if where.wide else views.HEADS
     selected = selection.filter or selection.experiment
-    none = "No run matches." if selected else "No runs yet: `train` begins one."
+    first = f"No runs yet. To start one: {session.hint('train -e EXPERIMENT')}"
+    none = "No run matches." if selected else first
     rows = [views.row(run, now(), wide=where.wide) for run in runs]
     session.print_table(heads, runs, rows, none)
 
 
 def show(where: Where, names: list[str]) -> None:
-    """Show runs, one after the other."""
+    """Show each run."""
     session = opened(where)
     bodies = [session.kube.get("TrainingRun", name) for name in names]
     if where.document:
@@ -57,34 +58,35 @@ def show(where: Where, names: list[str]) -> None:
 
 
 def delete(where: Where, names: list[str], *, mlflow: bool, yes: bool) -> None:
-    """Delete runs, after asking. `mlflow`: their deletionPolicy is set to Delete first, so that
-    the operator takes the MLflow run along.
+    """Delete runs, after confirmation.
+
+    With `mlflow`, their deletionPolicy is first set to Delete, so that the operator soft-deletes
+    the MLflow runs too.
     """
     session = opened(where)
     bodies = [session.kube.get("TrainingRun", name) for name in names]
     runs = [TrainingRun.parse(body) for body in bodies]
     also = [run for run in runs if mlflow or run.spec.deletion_policy is DeletionPolicy.DELETE]
-    going = [run.metadata.name for run in runs if not views.ended(run)]
+    active = [run.metadata.name for run in runs if not views.finished(run)]
     words = [f"Delete {', '.join(names)}"]
-    words += [f"(still training: {', '.join(going)})"] if going else []
+    words += [f"(still training: {', '.join(active)})"] if active else []
     words += (
         [f"and soft-delete the MLflow runs of {', '.join(run.metadata.name for run in also)}"]
         if also
         else []
     )
-    sure(session.screen, " ".join(words), yes=yes)
+    confirm(session.screen, " ".join(words), yes=yes)
     recorded = [run.metadata.name for run in runs if run.status.mlflow]
-    taken = [run.metadata.name for run in also if run.status.mlflow]
+    deleted = [run.metadata.name for run in also if run.status.mlflow]
     for name in names:
         if mlflow:
             session.kube.patch("TrainingRun", name, {"spec": {"deletionPolicy": "Delete"}})
         session.kube.delete("TrainingRun", name, wait=120)
-        stays = "; its MLflow run stays" if name in recorded and name not in taken else ""
-        session.screen.tell(Text(f"{name} is deleted{stays}."))
-    if taken:
-        session.screen.tell(
-            Text(f"To have the MLflow runs back: {session.hint('runs restore ' + ' '.join(taken))}")
-        )
+        stays = "; its MLflow run stays" if name in recorded and name not in deleted else ""
+        session.screen.message(Text(f"{name} is deleted{stays}."))
+    if deleted:
+        restore_them = session.hint(f"runs restore {' '.join(deleted)}")
+        session.screen.message(Text(f"To restore the MLflow runs: {restore_them}"))
     if where.output is Format.NAME:
         session.screen.names([full_name(body) for body in bodies])
     elif where.document:
@@ -92,7 +94,7 @@ def delete(where: Where, names: list[str], *, mlflow: bool, yes: bool) -> None:
 
 
 def restore(where: Where, names: list[str]) -> None:
-    """Bring back the MLflow runs of TrainingRuns; the objects themselves stay as they are."""
+    """Restore the MLflow runs of TrainingRuns; no Kubernetes object is changed."""
     session = opened(where)
     ids = {name: session.client.runs.restore(name) for name in names}
     if where.output is Format.NAME:
@@ -101,4 +103,4 @@ def restore(where: Where, names: list[str]) -> None:
         session.screen.document(ids)
     else:
         for name, run_id in ids.items():
-            session.screen.tell(Text(f"{name}: MLflow has the run {run_id} again."))
+            session.screen.message(Text(f"{name}: the MLflow run {run_id} is restored."))

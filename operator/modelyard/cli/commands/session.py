@@ -1,6 +1,4 @@
-"""One command's session: the API server, the screen, the clock; reading objects, and printing
-them as `-o` says.
-"""
+"""One command's session: the client, the screen and the clock; reads objects and prints them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,32 +17,33 @@ from modelyard.client.errors import NotFound
 from modelyard.client.kube import Impersonation, Kube, Manifest
 from modelyard.client.table import Cell, table
 
-__all__ = ["Session", "bare", "full_name", "now", "opened"]
+__all__ = ["DRY_RUN", "Session", "bare", "full_name", "now", "opened"]
+
+DRY_RUN = "The API server would accept the change; nothing was changed."
+"""What `--dry-run` prints after the API server has accepted the request."""
 
 R = TypeVar("R", bound="Resource[Any, Any]")
 
 
 def now() -> datetime:
-    """Return the time; views get it as an argument."""
+    """Return the current time; views get it as an argument."""
     return datetime.now(UTC)
 
 
 def bare(manifest: Manifest) -> Manifest:
-    """Return an object without `managedFields`, which kubectl does not show either."""
+    """Return an object without `managedFields`, as kubectl shows it."""
     meta = {key: value for key, value in manifest["metadata"].items() if key != "managedFields"}
     return manifest | {"metadata": meta}
 
 
 def full_name(manifest: Manifest) -> str:
-    """Return an object's name as `kubectl get -o name` prints it:
-    `trainingrun.modelyard.io/fraud-3`.
-    """
+    """Return an object's name as `kubectl get -o name` does: `trainingrun.modelyard.io/fraud-3`."""
     return f"{manifest['kind'].lower()}.{GROUP}/{manifest['metadata']['name']}"
 
 
 @dataclass(frozen=True)
 class Session:
-    """What every command has at hand."""
+    """What every command uses."""
 
     where: Where
     client: Client
@@ -52,12 +51,16 @@ class Session:
 
     @property
     def kube(self) -> Kube:
-        """Kubernetes itself, where raw objects are wanted."""
+        """The Kubernetes client, for raw objects."""
         return self.client.kube
 
     def hint(self, words: str) -> str:
-        """Return a command for people to copy."""
+        """Return a command to copy, with the namespace, context and user that were given."""
         return hint(words, self.where.namespace, self.where.context, *self.where.acting.words())
+
+    def requested(self, name: str) -> Text:
+        """Say that a change of a model is requested, and how to watch it."""
+        return Text(f"Requested. To watch it: {self.hint(f'status {name} --watch')}")
 
     def every(self, kind: str) -> list[Manifest]:
         """Return the objects of a kind, by namespace and name."""
@@ -71,11 +74,14 @@ class Session:
         return self.client.models.get(name).object
 
     def version_of(self, model: RegisteredModel, which: str | None) -> str:
-        """Return the version that a stage's or a version's name means; the only stage, or
-        production, if none is named.
+        """Return the named version, or the version that is effective in the named stage.
+
+        Args:
+            model: The model.
+            which: A version or a stage; None: the only stage, or production.
 
         Raises:
-            NotFound: There is neither such a stage nor such a version, or the stage is empty.
+            NotFound: There is no such stage or version, or the stage is empty.
 
         """
         if which is not None and any(version.name == which for version in model.status.versions):
@@ -84,8 +90,7 @@ class Session:
         held = model.status.stages[stage].version if stage in model.status.stages else None
         if held is None:
             raise NotFound(
-                f"No version holds the stage {stage} of {model.key}. It has the versions"
-                f" {_names(model)}.",
+                f"The stage {stage} of {model.key} is empty. The model has {_names(model)}.",
                 kind="",
                 name=stage,
             )
@@ -94,34 +99,31 @@ class Session:
     def stage_of(
         self, model: RegisteredModel, stage: str | None, *, or_version: bool = False
     ) -> str:
-        """Return a stage of the model; its only one, or production, if none is named.
+        """Return the name of a stage after checking that the model has it.
 
         Args:
             model: The model.
-            stage: Its name.
-            or_version: A version's name would have done as well, which the refusal says.
+            stage: The stage; None: the only one, or production.
+            or_version: Whether a version would have been accepted too; the error then says so.
 
         Raises:
-            NotFound: There is none of that name.
+            NotFound: The model has no such stage.
 
         """
         stages = sorted(model.spec.stages)
         chosen = stage or (stages[0] if len(stages) == 1 else "production")
         if chosen not in stages:
-            said = f"{model.key} has no stage {chosen}" + (
-                f", nor a version of that name: it has {_names(model)}"
-                if stage and or_version
-                else ""
-            )
+            nor = f", and no version of that name: it has {_names(model)}"
+            missing = f"{model.key} has no stage {chosen}{nor if stage and or_version else ''}"
             raise NotFound(
-                f"{said}. Its stages: {', '.join(stages) or 'none; they belong into its spec'}.",
+                f"{missing}. Its stages: {', '.join(stages) or 'none; add one to its spec'}.",
                 name=chosen,
             )
         return chosen
 
     # --- printing ---------------------------------------------------------------------------------
     def print_objects(self, manifests: Sequence[Manifest], *, single: bool = False) -> None:
-        """Print objects for a program: as they are, or their names."""
+        """Print objects for a program: as documents, or their names."""
         if self.where.output is Format.NAME:
             self.screen.names([full_name(manifest) for manifest in manifests])
         elif single:
@@ -138,9 +140,9 @@ class Session:
     def print_table(
         self, heads: Sequence[str], resources: Sequence[R], rows: Sequence[list[Cell]], none: str
     ) -> None:
-        """Print a table, with the namespace in front where all were asked for."""
+        """Print a table, with a NAMESPACE column for all namespaces."""
         if not rows:
-            self.screen.tell(Text(none))
+            self.screen.message(Text(none))
             return
         if self.where.everywhere:
             heads = ("NAMESPACE", *heads)
@@ -156,7 +158,7 @@ def _names(model: RegisteredModel) -> str:
 
 
 def opened(where: Where) -> Session:
-    """Begin: nobody is asked anything yet."""
-    who = where.acting
-    acting = Impersonation(who.user, who.groups, who.uid)
+    """Create a session, without any request yet."""
+    given = where.acting
+    acting = Impersonation(given.user, given.groups, given.uid)
     return Session(where, Client(where.namespace, where.context, acting=acting), Screen(where))

@@ -1,4 +1,4 @@
-"""`status`: every model as a tree, once or live."""
+"""`status`: models as trees, once or live."""
 
 from rich.console import RenderableType
 from rich.live import Live
@@ -6,7 +6,7 @@ from rich.text import Text
 
 from modelyard.api.registered_model import RegisteredModel
 from modelyard.api.training_run import TrainingRun
-from modelyard.cli.commands.live import Board
+from modelyard.cli.commands.live import WatchedObjects
 from modelyard.cli.commands.session import Session, now, opened
 from modelyard.cli.options import Where
 from modelyard.cli.views import models as views
@@ -17,7 +17,7 @@ __all__ = ["status"]
 
 
 def status(where: Where, model: str | None, *, watch: bool) -> None:
-    """Show one model or all, once, or until Ctrl-C."""
+    """Show one model or all, once or until Ctrl-C."""
     session = opened(where)
     if watch:
         _watch(session, model)
@@ -34,36 +34,38 @@ def status(where: Where, model: str | None, *, watch: bool) -> None:
 def _drawn(
     session: Session, models: list[Manifest], runs: list[Manifest], model: str | None
 ) -> RenderableType:
-    parsed, going = (
+    parsed, active = (
         [RegisteredModel.parse(body) for body in models],
         [TrainingRun.parse(body) for body in runs],
     )
     if model is not None:
-        going = [run for run in going if run.spec.register_ and run.spec.register_.model == model]
-    return views.status(parsed, going, now(), session.screen.width, wide=session.where.wide)
+        active = [run for run in active if run.spec.register_ and run.spec.register_.model == model]
+    return views.status(
+        parsed, active, now(), session.screen.width, session.hint, wide=session.where.wide
+    )
 
 
 def _watch(session: Session, model: str | None) -> None:
-    """Draw anew when a watch tells of a change; the last drawing stays when it ends."""
-    board, named = Board(), {"name": model} if model else {}
+    """Redraw on each change; the last drawing stays on the screen."""
+    watched, named = WatchedObjects(), {"name": model} if model else {}
     if model:
         session.kube.get("RegisteredModel", model)
-    board.watch(session.kube, "RegisteredModel", all_namespaces=session.where.everywhere, **named)
-    board.watch(session.kube, "TrainingRun", all_namespaces=session.where.everywhere)
+    watched.watch(session.kube, "RegisteredModel", all_namespaces=session.where.everywhere, **named)
+    watched.watch(session.kube, "TrainingRun", all_namespaces=session.where.everywhere)
     if session.where.document:
-        for changed in board.changes():
+        for changed in watched.changes():
             if changed:
-                session.print_objects(board.of("RegisteredModel"))
+                session.print_objects(watched.of("RegisteredModel"))
     seen = False
     with Live(console=session.screen.out, auto_refresh=False, vertical_overflow="visible") as live:
-        for changed in board.changes():
-            models = board.of("RegisteredModel")
+        for changed in watched.changes():
+            models = watched.of("RegisteredModel")
             seen = seen or bool(models)
             if model and seen and not models:
                 raise NotFound(
                     f"The model {model} was deleted.", kind="RegisteredModel", name=model
                 )
-            drawing = _drawn(session, models, board.of("TrainingRun"), model)
+            drawing = _drawn(session, models, watched.of("TrainingRun"), model)
             if session.screen.live:
                 live.update(drawing, refresh=True)
             elif changed:

@@ -1,3 +1,4 @@
-"""What is seen: values in, rows, trees and text out. Asking anybody, and the clock, do not
-belong here: `now` is an argument.
+"""What users see: pure functions from values to rows, trees and text.
+
+I/O and the clock do not belong here: the time is an argument.
 """

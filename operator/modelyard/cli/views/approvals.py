@@ -1,4 +1,4 @@
-"""What a user said of a version for a stage, and what the stage made of it so far."""
+"""A new approval or rejection, and what it means for the stage."""
 
 from rich.text import Text
 
@@ -12,9 +12,7 @@ _DIGEST = 19
 
 
 def decided(model: RegisteredModel, approval: ModelApproval) -> Text:
-    """Draw what was just said, by whom and of which bytes; and what it will, or will not, come
-    to.
-    """
+    """Draw a new decision: who decided on which bytes, for which gate, and if it counts now."""
     spec = approval.spec
     word, style = (
         ("approved", "green") if spec.decision is Decision.APPROVE else ("rejected", "red")
@@ -30,7 +28,7 @@ def decided(model: RegisteredModel, approval: ModelApproval) -> Text:
     ]
     if (gate := gate_of(approval, model.spec.stages[spec.stage])) is not None:
         needed = (
-            f", which takes {gate.approvals.at_least} approvals"
+            f", which needs {gate.approvals.at_least} approvals"
             if gate.approvals and gate.approvals.at_least > 1
             else ""
         )
@@ -52,6 +50,8 @@ def decided(model: RegisteredModel, approval: ModelApproval) -> Text:
     if model.asked(spec.stage) != spec.version:
         asks = model.asked(spec.stage) or "no version"
         lines.append(
-            Text(f"  {spec.stage} asks for {asks} now: it counts when {spec.version} is asked for.")
+            Text(
+                f"  {spec.stage} asks for {asks} now; this counts once it asks for {spec.version}."
+            )
         )
     return Text("\n").join(lines)

@@ -1,5 +1,7 @@
-"""Two versions side by side: parameters, metrics, data, signature, and the metrics' curves in the
-terminal. Where they come from does not belong here; pictures are drawn in `pictures`."""
+"""Two versions side by side in the terminal: facts, parameters, metrics and their curves.
+
+Pages and pictures are in `pictures`.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,22 +17,22 @@ from modelyard.client.text import number, squeezed
 __all__ = ["Comparison", "Side", "compare", "document", "plot"]
 
 _NARROWEST = 12
-"""Characters that a value has at least, however narrow the screen."""
+"""The least width of a value, in characters."""
 Points = Sequence[tuple[float, float]]
 _MARKS = ("●", "○", "◉")
-"""The first series, the second, both: told apart without colour."""
+"""Points of the first series, the second, and both, readable without colour."""
 
 
 @dataclass(frozen=True)
 class Side:
-    """One of the two.
+    """One version of a comparison.
 
     Attributes:
         name: The version.
-        facts: What else tells it apart, in words: source, data, signature, size.
-        parameters: As MLflow has them.
+        facts: Source, data, signature, size and others, by name.
+        parameters: The parameters in MLflow.
         metrics: The newest values.
-        curves: The history of each metric: step and value, by step.
+        curves: The history of each metric: (step, value) pairs by step.
 
     """
 
@@ -43,7 +45,7 @@ class Side:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two versions of a model. `missing` says, in words, what could not be looked at and why."""
+    """Two versions to compare. `missing` says what could not be read, and why."""
 
     model: str
     left: Side
@@ -51,7 +53,7 @@ class Comparison:
     missing: tuple[str, ...] = ()
 
     def curves(self) -> dict[str, tuple[Points, Points]]:
-        """Return the curves worth a picture, by metric: more than one point on a side."""
+        """Return the curves with more than one point on a side, by metric."""
         names = sorted({*self.left.curves, *self.right.curves})
         both = {
             name: (self.left.curves.get(name, ()), self.right.curves.get(name, ()))
@@ -61,13 +63,13 @@ class Comparison:
 
 
 def compare(comparison: Comparison, width: int, *, wide: bool = False) -> RenderableType:
-    """Draw the two versions, one table for each subject, then the curves.
+    """Draw one table for each subject, then the curves.
 
     Args:
-        comparison: The two.
-        width: Of the screen, in characters. What is longer keeps its beginning and its end; where
-            that differs, both follow whole.
-        wide: Nothing is shortened.
+        comparison: The versions.
+        width: Width in characters. A longer value is shortened in its middle; if the two values
+            differ, both follow in full below the table.
+        wide: Whether to shorten nothing.
 
     """
     left, right = comparison.left, comparison.right
@@ -113,7 +115,7 @@ def compare(comparison: Comparison, width: int, *, wide: bool = False) -> Render
 def _rows(
     one: Mapping[str, str], other: Mapping[str, str], names: tuple[str, str]
 ) -> list[list[Cell]]:
-    """Rows in the order of the first side, what only the second has after it."""
+    """Return rows in the order of the first side, then what only the second has."""
     every = [*one, *(key for key in other if key not in one)]
     return [
         [key, one.get(key, "-"), other.get(key, "-"), _mark(one.get(key), other.get(key), names)]
@@ -122,7 +124,7 @@ def _rows(
 
 
 def _short(row: list[Cell], room: int | None) -> list[Cell]:
-    """A row whose two values take no more room."""
+    """Shorten a row's two values to the available width."""
     return (
         row
         if room is None
@@ -133,7 +135,7 @@ def _short(row: list[Cell], room: int | None) -> list[Cell]:
 def _whole(
     one: Mapping[str, str], other: Mapping[str, str], names: tuple[str, str], room: int | None
 ) -> list[Text]:
-    """Both values of what differs and was shortened, one below the other."""
+    """Return both values in full where they differ and were shortened."""
     lines = []
     for key in one:
         both = (one[key], other.get(key, one[key]))
@@ -165,7 +167,7 @@ def _difference(left: Side, right: Side, name: str) -> Cell:
 
 
 def plot(pair: tuple[Points, Points], width: int, height: int = 8) -> Text:
-    """Draw two curves with characters: the value upwards, the step to the right."""
+    """Plot two curves with characters: steps on the x-axis, values on the y-axis."""
     points = [point for points in pair for point in points]
     steps, values = [step for step, _ in points], [value for _, value in points]
     low, high, first, last = min(values), max(values), min(steps), max(steps)
@@ -192,7 +194,7 @@ def plot(pair: tuple[Points, Points], width: int, height: int = 8) -> Text:
 
 
 def document(comparison: Comparison, now: datetime) -> dict[str, Any]:
-    """Return the same as data, for `-o json` and `-o yaml`."""
+    """Return the comparison as data, for `-o json` and `-o yaml`."""
     sides = {
         side.name: {
             "facts": dict(side.facts),

@@ -1,9 +1,7 @@
-"""What the doctor found: one line for each finding, its cure below it. Looking does not belong
-here.
-"""
+"""The findings of `doctor`: one line each, with the fix below it."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
@@ -15,13 +13,13 @@ __all__ = ["Finding", "Verdict", "document", "findings"]
 
 
 class Verdict(StrEnum):
-    """How a finding is meant."""
+    """The severity of a finding."""
 
     GOOD = "ok"
     WARNING = "warning"
     BAD = "bad"
     UNKNOWN = "unknown"
-    """It could not be looked at, mostly for lack of a right; that is told, and is no illness."""
+    """It could not be checked, mostly for lack of a right; this is not a problem."""
 
 
 _MARKS = {
@@ -34,24 +32,24 @@ _MARKS = {
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was looked at.
+    """The result of one check.
 
     Attributes:
-        subject: What was looked at, in a word or two.
-        verdict: How it is.
-        words: What was seen.
-        cure: What to do about it; for a good finding, nothing.
+        subject: What was checked, in a word or two.
+        verdict: The severity.
+        words: What was found.
+        fix: What to do about it; empty for a good finding.
 
     """
 
     subject: str
     verdict: Verdict
     words: str
-    cure: str = ""
+    fix: str = ""
 
 
 def findings(found: Sequence[Finding]) -> RenderableType:
-    """Draw the findings, and a sentence that sums them up."""
+    """Draw the findings, and a summary."""
     longest = max((len(each.subject) for each in found), default=0)
     parts: list[RenderableType] = []
     for each in found:
@@ -63,20 +61,22 @@ def findings(found: Sequence[Finding]) -> RenderableType:
                 longest,
             )
         )
-        if each.cure:
-            parts.append(Padding(Text(f"→ {each.cure}"), (0, 0, 0, longest + 4)))
-    bad = sum(each.verdict is Verdict.BAD for each in found)
+        if each.fix:
+            parts.append(Padding(Text(f"→ {each.fix}"), (0, 0, 0, longest + 4)))
     parts += [
         Text(),
-        Text(
-            f"{bad} of {len(found)} need a cure." if bad else "Nothing needs a cure.", style="bold"
-        ),
+        Text(_summary(found), style="bold"),
     ]
     return Group(*parts)
 
 
+def _summary(found: Sequence[Finding]) -> str:
+    bad = sum(each.verdict is Verdict.BAD for each in found)
+    return f"{bad} of {len(found)} checks found a problem." if bad else "No problems found."
+
+
 def _hanging(head: Text, words: Text, longest: int) -> RenderableType:
-    """A head with words that wrap below themselves, not below the head."""
+    """Return a head and a text that wraps beside it."""
     from rich.table import Table  # noqa: PLC0415 - for a grid, which is not our `table`
 
     grid = Table.grid(padding=(0, 2, 0, 0))
@@ -87,5 +87,13 @@ def _hanging(head: Text, words: Text, longest: int) -> RenderableType:
 
 
 def document(found: Sequence[Finding]) -> list[dict[str, Any]]:
-    """Return the same as data."""
-    return [asdict(each) | {"verdict": str(each.verdict)} for each in found]
+    """Return the findings as data. Programs know a fix as `cure`."""
+    return [
+        {
+            "subject": each.subject,
+            "verdict": str(each.verdict),
+            "words": each.words,
+            "cure": each.fix,
+        }
+        for each in found
+    ]

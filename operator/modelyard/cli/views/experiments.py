@@ -1,4 +1,4 @@
-"""Experiments: rows, and everything about one."""
+"""Experiments: table rows, and the details of one."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -51,7 +51,7 @@ def _best(experiment: Experiment) -> str:
 def show(
     experiment: Experiment, runs: Sequence[TrainingRun], now: datetime, width: int
 ) -> RenderableType:
-    """Draw everything that is known of an experiment, and its runs, newest first."""
+    """Draw an experiment and its runs, newest first."""
     word, condition = standing(experiment.status, experiment.metadata.generation)
     meta, status = experiment.metadata, experiment.status
     parts: list[RenderableType] = [
@@ -61,19 +61,19 @@ def show(
         parts.append(Text(experiment.spec.description))
     if condition and condition.message and word != "Ready":
         parts.append(Text(f"{condition.reason}: {condition.message}"))
-    told: list[tuple[str, Cell]] = []
+    shown: list[tuple[str, Cell]] = []
     if status.runs:
         counts = status.runs
         states = (
             f"{counts.finished} finished, {counts.failed} failed, {counts.running} running,"
             f" {counts.deleted} deleted"
         )
-        told.append(("runs", f"at least {states}" if counts.at_least else states))
+        shown.append(("runs", f"at least {states}" if counts.at_least else states))
     if status.best_run:
-        told.append(("best", _best(experiment)))
+        shown.append(("best", _best(experiment)))
     if status.artifacts:
         more = "at least " if status.artifacts.at_least else ""
-        told.append(
+        shown.append(
             (
                 "artifacts",
                 (
@@ -84,11 +84,11 @@ def show(
         )
     if experiment.spec.retention:
         kept = experiment.spec.retention
-        told.append(("retention", f"runs for {kept.runs}, the best {kept.keep_best} for ever"))
+        shown.append(("retention", f"runs for {kept.runs}, and the best {kept.keep_best} always"))
     if status.mlflow:
-        told.append(("mlflow", status.mlflow.url))
-    if told:
-        parts += [Text(), facts(told)]
+        shown.append(("mlflow", status.mlflow.url))
+    if shown:
+        parts += [Text(), facts(shown)]
     if runs:
         newest = sorted(
             runs,

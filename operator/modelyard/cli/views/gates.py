@@ -1,6 +1,4 @@
-"""Gates of a stage: a line for each, with its verdict, since when, and what it says or waits
-for.
-"""
+"""The gates of a stage: one line each, with verdict, age and message."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -12,7 +10,7 @@ from modelyard.api.registered_model import GateStatus
 from modelyard.client.gates import Gates
 from modelyard.client.text import age
 
-__all__ = ["asked_line", "gate_lines", "head", "told"]
+__all__ = ["asked_line", "gate_lines", "head", "verdict_line"]
 
 _MARKS = {
     Verdict.PASS: ("✓", "green"),
@@ -24,15 +22,13 @@ _VERDICTS = max(len(verdict) for verdict in Verdict)
 
 
 def head(gates: Gates) -> Text:
-    """Return how many gates pass which version."""
+    """Return a summary: how many gates have passed for which version."""
     style = "green" if not gates.open else "red" if _failed(gates) else "yellow"
     return Text.assemble("gates    ", (gates.summary, style))
 
 
 def gate_lines(gates: Gates, now: datetime, some: Sequence[GateStatus] | None = None) -> list[Text]:
-    """Return a line for each gate, or for some: a mark, its name, its verdict, since when, why,
-    and when it is asked again.
-    """
+    """Return a line for each gate, or for some: mark, name, verdict, age, message, next try."""
     said = gates.said if some is None else some
     longest = max((len(gate.name) for gate in said), default=0)
     ages = [age(gate.time, now) for gate in said]
@@ -48,8 +44,8 @@ def gate_lines(gates: Gates, now: datetime, some: Sequence[GateStatus] | None = 
     return lines
 
 
-def told(stage: str, version: str, gate: GateStatus) -> Text:
-    """Return what a gate has just said, for a log."""
+def verdict_line(stage: str, version: str, gate: GateStatus) -> Text:
+    """Return a gate's new verdict, for a log."""
     mark, style = _MARKS[gate.verdict]
     return Text.assemble(
         f"{stage}  ",
@@ -61,19 +57,17 @@ def told(stage: str, version: str, gate: GateStatus) -> Text:
 
 
 def asked_line(asked: tuple[str, ...], *, returns: str | None) -> Text | None:
-    """Say which gates a promotion will be asked for; None when the stage asks for nothing.
+    """Say which gates a promotion has to pass; None if the stage has none.
 
     Args:
-        asked: The stage that a version comes from, and gates.
-        returns: The version, if it was displaced last and comes back without being asked.
+        asked: The stage that the version has to come from, and the gates.
+        returns: The version, if it is the previous one and returns without gates.
 
     """
     if not asked:
         return None
     if returns is not None:
-        return Text(
-            f"  gates  none: {returns} is the version displaced last, and comes back without them"
-        )
+        return Text(f"  gates  none: {returns} is the previous version, and returns without gates")
     return Text(f"  gates  {', '.join(asked)}")
 
 

@@ -1,4 +1,4 @@
-"""What happened to a model's stages, and what a promotion or a rollback will change."""
+"""The history of a model's stages, and what a promotion or rollback will change."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -26,10 +26,10 @@ _ALWAYS = frozenset(HEADS[:6])
 
 
 def rows(entries: Sequence[HistoryEntry], *, wide: bool = False) -> list[list[Cell]]:
-    """Return what happened, newest first, below `HEADS`.
+    """Return the entries as rows below `HEADS`, newest first.
 
-    The runtime is that of a refresh, in short; with `wide` it is that of every change, whole, and
-    what the gates said is shown.
+    The runtime is shown for refreshes only, shortened. With `wide`, it is shown in full for every
+    entry, and the gates are shown too.
     """
     return [
         [
@@ -58,23 +58,21 @@ def _runtime(entry: HistoryEntry, *, wide: bool) -> str:
 def history(
     entries: Sequence[HistoryEntry], stage: str | None, width: int | None, *, wide: bool = False
 ) -> Text:
-    """Draw what happened to a model's stages, or to one of them. A column that says nothing is
-    left out.
-    """
+    """Draw the history of a model's stages, or of one, without empty columns."""
     entries = [entry for entry in entries if stage in (None, entry.stage)]
     if not entries:
-        return Text(f"Nothing was promoted yet{f' to {stage}' if stage else ''}.")
+        return Text(f"No version has been promoted{f' to {stage}' if stage else ''} yet.")
     drawn = rows(entries, wide=wide)
     used = [at for at, head in enumerate(HEADS) if head in _ALWAYS or any(row[at] for row in drawn)]
     return table([HEADS[at] for at in used], [[row[at] for at in used] for row in drawn], width)
 
 
 def before(model: RegisteredModel, stage: str) -> str | None:
-    """Return the version that a stage held before its effective one; None if none did.
+    """Return the version that was in a stage before the effective one; None if there was none.
 
-    It is the version displaced last, whose runtime a rollback restores too. Where that is the
-    effective one again, it is the version that held the stage last among the others, but for one
-    that the stage went back from by itself.
+    It is the recorded previous version, whose runtime a rollback restores too. If that version is
+    effective again, it is the latest other version that was in the stage and was not rolled back
+    automatically.
     """
     status = model.status.stages.get(stage) or StageStatus()
     if status.previous is not None and status.previous.version != status.version:
@@ -94,7 +92,7 @@ def before(model: RegisteredModel, stage: str) -> str | None:
 def change(
     model: RegisteredModel, stage: str, version: str | None, now: datetime, *, is_asked: bool = True
 ) -> Text:
-    """Say what a promotion will change, before it does; with `is_asked`, which gates are asked."""
+    """Draw what a promotion will change; with `is_asked`, also the gates and what holds it."""
     status = model.status.stages.get(stage) or StageStatus()
     held = status.version
     lines = [
@@ -104,25 +102,25 @@ def change(
         )
     ]
     known = {each.name: each for each in model.status.versions}
-    for name, does in ((held, "goes"), (version, "comes")):
+    for name, label in ((held, "now"), (version, "new")):
         found = known.get(name) if name else None
         if name and found:
             served = (
-                f", here since {lasted(now - status.since_time)}"
+                f", here for {lasted(now - status.since_time)}"
                 if name == held and status.since_time
                 else ""
             )
             source = f"from {found.training_run}, " if found.training_run else ""
             lines.append(
                 Text(
-                    f"  {does:<5}  {name}: {source}{found.flavor or '?'}, {size(found.bytes)},"
+                    f"  {label:<5}  {name}: {source}{found.flavor or '?'}, {size(found.bytes)},"
                     f" {short_digest(found.digest)}{served}"
                 )
             )
         elif name:
             lines.append(
                 Text(
-                    f"  {does:<5}  {name}: not registered yet; the stage waits for it",
+                    f"  {label:<5}  {name}: not registered yet; the stage will wait for it",
                     style="yellow",
                 )
             )
@@ -136,13 +134,14 @@ def change(
 
 
 def _held(model: RegisteredModel, stage: str, version: str, now: datetime) -> list[Text]:
-    """Say what of the model's own holds a promotion: a freeze, which does not hold the version
-    displaced last, and dryRun.
+    """Say what in the model's spec delays a promotion: a freeze window or dryRun.
+
+    A freeze does not delay the return of the previous version.
     """
     frozen = None if returns(model, stage, version, now) else freezing.frozen(model, stage, now)
     lines = [Text(f"  frozen {frozen}", style="yellow")] if frozen is not None else []
     return lines + (
-        [Text("  held   by spec.dryRun: it is only planned", style="yellow")]
+        [Text("  held   by spec.dryRun: the change is only planned", style="yellow")]
         if model.spec.dry_run
         else []
     )

@@ -1,8 +1,6 @@
-"""A RegisteredModel as a tree: its stages, who gets the traffic, what blocks and why, its
-versions, the runs that train for it.
-"""
+"""A RegisteredModel as a tree: stages, traffic, blockers, versions and active runs."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 
 from rich.console import Group, RenderableType
@@ -15,14 +13,20 @@ from modelyard.api.registered_model import (
     ModelReason,
     RegisteredModel,
     StageStatus,
-    StepStatus,
     VersionStatus,
 )
 from modelyard.api.training_run import TrainingRun
 from modelyard.cli.views import gates as gate_views
 from modelyard.cli.views import plans
 from modelyard.cli.views import runs as run_views
-from modelyard.cli.views.rollouts import ROLLOUT, part, rollout_lines, split_line, stepped
+from modelyard.cli.views.rollouts import (
+    ROLLOUT,
+    judged_line,
+    part,
+    rollout_lines,
+    split_line,
+    stepped,
+)
 from modelyard.cli.views.steps import roll_out, step_lines
 from modelyard.cli.views.text import standing, style_of
 from modelyard.client import newest, overriding, returning, verifying
@@ -36,11 +40,12 @@ __all__ = ["HEADS", "WIDE_HEADS", "row", "status", "traffic", "tree"]
 
 HEADS = ("NAME", "STATE", "STAGES", "AGE", "WHY")
 WIDE_HEADS = ("NAME", "STATE", "STAGES", "AGE", "VERSIONS", "MLFLOW", "WHY")
+Hint = Callable[[str], str]
+"""Makes a command to copy."""
+_PLAIN: Hint = "modelyard {}".format
 _TONES = {"good": "green", "busy": "yellow", "bad": "red", "quiet": "dim"}
 _VERSIONS = 5
-"""How many of the newest versions the tree shows besides those that hold a stage; the rest are
-counted.
-"""
+"""How many of the newest versions the tree shows, besides those in a stage; it counts the rest."""
 
 
 def row(model: RegisteredModel, now: datetime, *, wide: bool = False) -> list[Cell]:
@@ -60,9 +65,7 @@ def row(model: RegisteredModel, now: datetime, *, wide: bool = False) -> list[Ce
 
 
 def traffic(stage: StageStatus, rollout: Rolling | None = None) -> list[tuple[str, int]]:
-    """Say which percentage of a stage's requests the version gets that holds it: what its
-    rollout does not give to the candidate.
-    """
+    """Return the effective version of a stage with its percentage of the requests."""
     passed_on = rollout.weight if rollout is not None else 0
     return [(stage.version, 100 - passed_on)] if stage.version and stage.url else []
 
@@ -72,32 +75,30 @@ def status(
     runs: Sequence[TrainingRun],
     now: datetime,
     width: int,
+    hint: Hint = _PLAIN,
     *,
     wide: bool = False,
 ) -> RenderableType:
-    """Draw everything that `status` shows: a tree for each model, and the runs that go on and
-    belong to none of them.
-    """
+    """Draw a tree for each model, and one for the active runs that register with none of them."""
     named = {(model.metadata.namespace, model.metadata.name) for model in models}
-    going = [run for run in runs if not run_views.ended(run)]
+    active = [run for run in runs if not run_views.finished(run)]
     parts: list[RenderableType] = []
     for model in models:
         theirs = [
             run
-            for run in going
+            for run in active
             if _registers(run) == (model.metadata.namespace, model.metadata.name)
         ]
-        parts += [tree(model, theirs, now, width, wide=wide), Text()]
-    if others := [run for run in going if _registers(run) not in named]:
+        parts += [tree(model, theirs, now, width, hint, wide=wide), Text()]
+    if others := [run for run in active if _registers(run) not in named]:
         branch = Tree(Text("Training", style="bold"))
         for run in others:
             branch.add(run_views.line(run, now, width - 4))
         parts += [branch, Text()]
-    return (
-        Group(*parts[:-1])
-        if parts
-        else Text("No models yet: `train --register MODEL@VERSION` makes the first version.")
-    )
+    if not parts:
+        first = hint("train -e EXPERIMENT --register MODEL@VERSION")
+        return Text(f"No models yet. Train one: {first}")
+    return Group(*parts[:-1])
 
 
 def _registers(run: TrainingRun) -> tuple[str, str] | None:
@@ -109,6 +110,7 @@ def tree(
     runs: Sequence[TrainingRun],
     now: datetime,
     width: int,
+    hint: Hint = _PLAIN,
     *,
     wide: bool = False,
 ) -> Tree:
@@ -129,7 +131,9 @@ def tree(
     ):
         root.add(Text.assemble((f"{condition.reason}: ", style_of(word)), condition.message))
     if word == "Unknown":
-        root.add(Text("The operator has not looked at this spec yet. If that lasts: `doctor`."))
+        root.add(
+            Text(f"The operator has not observed this spec yet. If this lasts: {hint('doctor')}")
+        )
     synced = model.status.condition("Synced")
     if (
         synced is not None
@@ -139,7 +143,7 @@ def tree(
     ):
         root.add(Text.assemble((f"MLflow, {synced.reason}: ", "yellow"), synced.message))
     if model.spec.dry_run:
-        root.add(Text("dryRun: changes of versions are held, and only planned", style="yellow"))
+        root.add(Text("dryRun: changes of versions are only planned", style="yellow"))
     for name in sorted({*model.spec.stages, *model.status.stages}):
         _stage(root, model, name, now, wide=wide)
     if runs:
@@ -151,7 +155,7 @@ def tree(
 
 
 def _is_of_a_stage(model: RegisteredModel, condition: Condition) -> bool:
-    """Tell whether a condition is derived from what blocks a stage, where it is drawn."""
+    """Tell whether a condition repeats the blocker of a stage, which is drawn there."""
     blockers = (stage_blocker(model, name) for name in model.status.stages)
     return any(blocker is not None and blocker.reason == condition.reason for blocker in blockers)
 
@@ -185,7 +189,7 @@ def _stage(root: Tree, model: RegisteredModel, name: str, now: datetime, *, wide
     if rollout is not None:
         branch.add(Text("traffic  ") + split_line(rollout))
     if stage.version and not stage.url:
-        branch.add(Text("not served: its serving has replicas 0", style="dim"))
+        branch.add(Text("not served: serving.replicas is 0", style="dim"))
     if (kept := returning.warm(model, name, now)) is not None:
         branch.add(Text(f"kept     {kept}", style="dim"))
     if (overridden := overriding.standing(model, name, now)) is not None:
@@ -193,34 +197,35 @@ def _stage(root: Tree, model: RegisteredModel, name: str, now: datetime, *, wide
     blocker = stage_blocker(model, name)
     if (moving := roll_out(model, name, now)) is not None:
         steps = branch.add(moving)
-        _steps(steps, moving_steps(model, name), rollout, now, blocker.message if blocker else "")
+        _steps(steps, model, name, now, blocker.message if blocker else "")
     if rows := plans.lines(model, name):
         planned = branch.add(Text("plan", style="yellow"))
         for row in rows:
             planned.add(row)
-    told = _gates(branch, model, name, now, wide=wide)
+    gates_drawn = _gates(branch, model, name, now, wide=wide)
     if (again := verifying.said_of(model, name, now)) is not None:
         branch.add(Text(again.words, style=_TONES[again.tone]))
-    if blocker is not None and not (told and blocker.reason == ModelReason.GATES_PENDING):
+    if blocker is not None and not (gates_drawn and blocker.reason == ModelReason.GATES_PENDING):
         branch.add(_blocked(blocker))
 
 
-def _steps(
-    branch: Tree, moving: Sequence[StepStatus], rollout: Rolling | None, now: datetime, told: str
-) -> None:
-    """Draw the steps of a promotion, and below that of its rollout how far that is."""
+def _steps(branch: Tree, model: RegisteredModel, name: str, now: datetime, nearby: str) -> None:
+    """Draw the steps of a promotion, and the details of a rollout below its step."""
+    moving, rollout = moving_steps(model, name), rolling(model, name)
     for step, line in zip(
-        moving, step_lines(stepped(moving, rollout, now), now, told), strict=True
+        moving, step_lines(stepped(moving, rollout, now), now, nearby), strict=True
     ):
         leaf = branch.add(line)
         if step.name == ROLLOUT and rollout is not None:
-            for detail in rollout_lines(rollout, told):
+            for detail in rollout_lines(rollout, nearby):
                 leaf.add(detail)
+            if rollout.said and (judged := judged_line(model, name)) is not None:
+                leaf.add(judged)
 
 
 def _gates(branch: Tree, model: RegisteredModel, name: str, now: datetime, *, wide: bool) -> bool:
-    """Draw what a stage's gates say; return whether what is waited for is drawn. Passed ones are
-    counted, but for who approved.
+    """Draw a stage's gates; return whether open gates were drawn. Passed gates are only counted,
+    except those with approvals.
     """
     gates = gates_of(model, name)
     if gates is None:
@@ -261,13 +266,11 @@ def _versions(root: Tree, model: RegisteredModel, now: datetime, width: int, *, 
     for name in waiting:
         branch.add(Text(f"{name}  declared, not registered yet", style="yellow"))
     if hidden := len(every) - len(shown):
-        branch.add(Text(f"and {hidden} older: -o wide", style="dim"))
+        branch.add(Text(f"and {hidden} older (show them with -o wide)", style="dim"))
 
 
 def _rejections(model: RegisteredModel, version: VersionStatus, now: datetime) -> list[Text]:
-    """Return which stages have rejected a version, and why; without the stage that asks for it,
-    which says so itself.
-    """
+    """Return which stages have rejected a version and why, unless the stage itself says so."""
     found = []
     for name, stage in sorted(model.status.stages.items()):
         for each in stage.rejected:
@@ -285,7 +288,7 @@ def _version(
         version.training_run
         or (version.run_id and f"run {version.run_id[:8]}")
         or version.uri
-        or "nowhere"
+        or "unknown"
     )
     facts = [
         version.flavor or "?",

@@ -1,4 +1,4 @@
-"""An override of a stage: what it will do, and what is left when it is taken off."""
+"""An override of a stage: what it will do, and what to do after it ends."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -15,30 +15,37 @@ __all__ = ["ended", "wanted"]
 
 
 def wanted(model: RegisteredModel, stage: str, asked: Asked, now: datetime) -> Text:
-    """Say what an override will do, before it does: what it skips, when it ends, why."""
+    """Draw what an override will do: the gates that it skips, its end and its reason."""
     lines = [change(model, stage, asked.version, now, is_asked=False)]
     if skipped := gates.asked(model, stage):
         lines.append(Text(f"  skips  {', '.join(skipped)}", style="yellow"))
     end = f"{asked.until:%Y-%m-%d %H:%M} UTC, in {lasted(asked.until - now)}"
-    lines.append(Text(f"  until  {end}; then {asked.version} keeps serving until a person decides"))
+    lines.append(Text(f"  until  {end}; {asked.version} then stays until a person decides"))
     lines.append(Text(f"  why    {asked.reason}"))
     return Text("\n").join(lines)
 
 
 def ended(model: RegisteredModel, stage: str, hint: Callable[[str], str]) -> Text:
-    """Say what serves now that the override is taken off, and the two ways on; as the model was
-    just before.
+    """Say what is serving after an override was ended, and the two commands to go on.
+
+    Args:
+        model: The model just before the override was ended.
+        stage: The stage.
+        hint: Makes a command to copy.
+
     """
     spec, status = model.spec.stages[stage], model.status.stages.get(stage) or StageStatus()
     name, held = model.metadata.name, status.version
-    head = f"{model.key}  {stage}: the override is taken off."
+    head = f"{model.key}  {stage}: the override is ended."
     if status.override is None or held != status.override.version or held == spec.version:
         return Text(f"{head} {f'{held} is still serving' if held else 'Nothing is serving'}.")
-    ways = [("make it the version", f"promote {name} {held} --to {stage}")]
+    ways = [(f"keep {held}", f"promote {name} {held} --to {stage}")]
     if spec.version is not None:
         ways.append(
             (f"go back to {spec.version}", f"rollback {name} --stage {stage} --to {spec.version}")
         )
     longest = max(len(words) for words, _ in ways)
     lines = [f"  to {words.ljust(longest)}  {hint(command)}" for words, command in ways]
-    return Text("\n".join([f"{head} {held} is still serving: nothing switches by itself.", *lines]))
+    return Text(
+        "\n".join([f"{head} {held} is still serving: nothing switches automatically.", *lines])
+    )

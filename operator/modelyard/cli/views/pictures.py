@@ -1,6 +1,4 @@
-"""A comparison as a page and as a picture. The page needs nothing from anywhere: its curves are
-drawn in the page itself.
-"""
+"""A comparison as a self-contained HTML page, and as a PNG."""
 
 from collections.abc import Iterable
 from html import escape
@@ -15,7 +13,8 @@ __all__ = ["page", "png"]
 _COLOURS = ("#1f77b4", "#d95f02")
 _WIDTH, _HEIGHT, _EDGE = 560, 220, 44
 _STYLE = """
-body { font: 15px/1.45 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; color: #222; background: #fff }
+body { font: 15px/1.45 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto;
+  padding: 0 1rem; color: #222; background: #fff }
 table { border-collapse: collapse; margin: 1rem 0 }
 th, td { text-align: left; padding: .2rem 1.2rem .2rem 0; border-bottom: 1px solid #ddd }
 tr.differs td { font-weight: 600 }
@@ -26,7 +25,7 @@ text { font: 11px sans-serif; fill: #555 }
 
 
 def page(comparison: Comparison) -> str:
-    """Return an HTML page that stands by itself."""
+    """Return a self-contained HTML page."""
     left, right = comparison.left, comparison.right
     title = f"{comparison.model}: {left.name} and {right.name}"
     metrics = [
@@ -60,7 +59,8 @@ def _table(title: str, one: str, other: str, left: dict[str, str], right: dict[s
     if not names:
         return ""
     head = "".join(f"<th>{escape(each)}</th>" for each in ("", one, other))
-    return f"<h2>{title}</h2><table><tr>{head}</tr>{''.join(_row(name, left.get(name), right.get(name)) for name in names)}</table>"
+    rows = "".join(_row(name, left.get(name), right.get(name)) for name in names)
+    return f"<h2>{title}</h2><table><tr>{head}</tr>{rows}</table>"
 
 
 def _row(name: str, one: str | None, other: str | None) -> str:
@@ -109,14 +109,14 @@ def _span(values: Iterable[float]) -> tuple[float, float]:
 
 
 def png(comparison: Comparison, path: Path) -> None:
-    """Draw the curves, or the metrics as bars where there are no curves, into a file.
+    """Draw the curves into a PNG file, or the metrics as bars if there are no curves.
 
     Raises:
         Missing: matplotlib is not installed.
 
     """
     try:
-        from matplotlib.figure import Figure  # noqa: PLC0415 - half a second, and only for who asks for a picture
+        from matplotlib.figure import Figure  # noqa: PLC0415 - takes half a second
     except ImportError as error:
         raise Missing("matplotlib", "A PNG") from error
     curves, names = comparison.curves(), (comparison.left.name, comparison.right.name)

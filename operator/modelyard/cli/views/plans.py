@@ -1,4 +1,4 @@
-"""A plan: what a promotion would do."""
+"""A plan: what a promotion would do (dry run)."""
 
 from collections.abc import Callable
 
@@ -12,13 +12,13 @@ __all__ = ["lines", "planned"]
 
 
 def planned(model: RegisteredModel, stage: str, version: str, hint: Callable[[str], str]) -> Text:
-    """Draw a plan as a table, whole, and the two commands that carry it out or take it back."""
+    """Draw a plan as a table, and the two commands to carry it out or take it back."""
     rows = [[row.step, row.does] for row in planning.rows(model, stage)]
     command = f"promote {model.metadata.name} {version} --to {stage}"
     return Text("\n").join(
         [
             table(("STEP", "DOES"), rows, None),
-            Text("Nothing is done yet: spec.dryRun holds it."),
+            Text("Nothing was done: spec.dryRun holds the change."),
             Text(f"  to carry it out  {hint(f'{command} --carry-out')}"),
             Text(f"  to take it back  {hint(f'{command} --take-back')}"),
         ]

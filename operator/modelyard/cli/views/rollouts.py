@@ -1,6 +1,4 @@
-"""A rollout in steps: how the requests are split, at which step it is, what was counted, and
-what the analysis says.
-"""
+"""A rollout in steps: its split of the requests, its step, its counts and its analysis."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -8,14 +6,14 @@ from datetime import datetime
 from rich.text import Text
 
 from modelyard.api.analysis import AnalysisVerdict
-from modelyard.api.registered_model import StepState, StepStatus
+from modelyard.api.registered_model import RegisteredModel, StepState, StepStatus
 from modelyard.cli.views.text import bar
 from modelyard.client.rollouts import Rolling
 
-__all__ = ["ROLLOUT", "part", "rollout_lines", "split_line", "stepped"]
+__all__ = ["ROLLOUT", "judged_line", "part", "rollout_lines", "split_line", "stepped"]
 
 ROLLOUT = "rollout"
-"""The step of a promotion below which a rollout is drawn."""
+"""The step of a promotion that a rollout is drawn below."""
 _STYLES = {
     AnalysisVerdict.PASS: "green",
     AnalysisVerdict.FAIL: "red",
@@ -23,19 +21,17 @@ _STYLES = {
     AnalysisVerdict.INCONCLUSIVE: "yellow",
 }
 _WIDTH = 10
-"""Cells of a bar."""
+"""Characters of a bar."""
 
 
 def part(percent: int) -> Text:
-    """Return a share of the requests as a bar: neither empty nor full while there is another
-    share.
-    """
+    """Return a share of the requests as a bar; only 0 % is empty and only 100 % is full."""
     cell = 100 // _WIDTH
     return bar(percent if percent in {0, 100} else min(max(percent, cell), 100 - cell), _WIDTH)
 
 
 def split_line(found: Rolling) -> Text:
-    """Return what the candidate gets, as a bar, and how many pods split so."""
+    """Return the candidate's share as a bar, and how many stable pods apply it."""
     return Text.assemble(
         part(found.weight),
         f" {found.weight}% {found.version}  ",
@@ -44,9 +40,7 @@ def split_line(found: Rolling) -> Text:
 
 
 def stepped(steps: Sequence[StepStatus], found: Rolling | None, now: datetime) -> list[StepStatus]:
-    """Return the steps of a promotion; that of a rollout under way says what it waits for, and
-    for how long.
-    """
+    """Return the steps of a promotion, with the time left in the step of its rollout."""
 
     def one(step: StepStatus) -> StepStatus:
         if found is None or step.name != ROLLOUT or step.state is StepState.DONE:
@@ -56,12 +50,12 @@ def stepped(steps: Sequence[StepStatus], found: Rolling | None, now: datetime) -
     return [one(step) for step in steps]
 
 
-def rollout_lines(found: Rolling, told: str = "") -> list[Text]:
-    """Return a line for what was counted of each version, and for what the analysis says.
+def rollout_lines(found: Rolling, nearby: str = "") -> list[Text]:
+    """Return a line for the counts of each version, and one for the analysis.
 
     Args:
         found: The rollout.
-        told: What is drawn beside them; what the analysis says is left out where it is in there.
+        nearby: Text drawn next to them; if it has the text of the analysis, that line is left out.
 
     """
     longest = max((len(name) for name, _ in found.counts), default=0)
@@ -69,7 +63,7 @@ def rollout_lines(found: Rolling, told: str = "") -> list[Text]:
         Text.assemble((name.ljust(longest), "dim"), f"  {counted}")
         for name, counted in found.counts
     ]
-    if found.said and found.said not in told:
+    if found.said and found.said not in nearby:
         lines.append(
             Text(
                 found.said,
@@ -77,3 +71,16 @@ def rollout_lines(found: Rolling, told: str = "") -> list[Text]:
             )
         )
     return lines
+
+
+def judged_line(model: RegisteredModel, stage: str) -> Text | None:
+    """Return the names of the metrics that the analysis judges; None if it judges fewer than two.
+
+    The status has the figures of one metric only: the worst.
+    """
+    spec = model.spec.stages[stage]
+    analysis = spec.rollout.analysis if spec.rollout is not None else None
+    names = [metric.name for metric in analysis.judged] if analysis is not None else []
+    if len(names) < 2:
+        return None
+    return Text(f"judged: {', '.join(names)} (the worst is shown)", style="dim")

@@ -1,4 +1,4 @@
-"""TrainingRuns: rows, one line with a bar, and everything about one."""
+"""TrainingRuns: table rows, one line with a bar, and the details of one."""
 
 from datetime import datetime, timedelta
 
@@ -11,7 +11,7 @@ from modelyard.client import text
 from modelyard.client.table import Cell, facts, table
 from modelyard.client.text import age, ago, clip, lasted, number, short_digest, size
 
-__all__ = ["HEADS", "WIDE_HEADS", "ended", "eta", "line", "metrics", "row", "show", "word"]
+__all__ = ["HEADS", "WIDE_HEADS", "eta", "finished", "line", "metrics", "row", "show", "word"]
 
 HEADS = ("NAME", "EXPERIMENT", "STATE", "PROGRESS", "AGE", "METRICS")
 WIDE_HEADS = (
@@ -29,16 +29,14 @@ WIDE_HEADS = (
 _FEW = 3
 
 
-def ended(run: TrainingRun) -> bool:
-    """Tell whether nothing will be trained any more: it succeeded, or failed for good."""
+def finished(run: TrainingRun) -> bool:
+    """Tell whether a run is finished: it has succeeded, or failed permanently."""
     found = run.status.condition("Succeeded")
     return found is not None and found.status != "Unknown"
 
 
 def word(run: TrainingRun) -> str:
-    """Return where a run stands in one word: the reason of its Ready condition, which names it
-    best.
-    """
+    """Return the state of a run in one word: the reason of its Ready condition."""
     state, condition = standing(run.status, run.metadata.generation)
     return (
         "Deleting" if run.metadata.deletion_timestamp else condition.reason if condition else state
@@ -50,7 +48,7 @@ def _style(run: TrainingRun) -> str:
 
 
 def _percent(run: TrainingRun) -> int | None:
-    if ended(run):
+    if finished(run):
         return 100 if run.status.is_true("Succeeded") else None
     return run.status.progress.percent if run.status.progress else None
 
@@ -61,9 +59,9 @@ def metrics(run: TrainingRun, limit: int | None = None) -> str:
 
 
 def eta(run: TrainingRun) -> str:
-    """Say how long it will take, as the operator estimates it; nothing while nobody knows."""
+    """Return the operator's estimate of the time left; empty without one."""
     progress = run.status.progress
-    if progress is None or progress.eta_seconds is None or ended(run):
+    if progress is None or progress.eta_seconds is None or finished(run):
         return ""
     return f"about {lasted(timedelta(seconds=progress.eta_seconds))} to go"
 
@@ -89,7 +87,7 @@ def _trainer(run: TrainingRun) -> str:
 
 
 def line(run: TrainingRun, now: datetime, width: int) -> Text:
-    """Draw a run that goes on in one line: name, bar, what is left."""
+    """Draw an active run in one line: name, progress bar, state and time left."""
     percent = _percent(run)
     done = "   - " if percent is None else f" {percent:3d}%"
     head = Text.assemble(
@@ -106,35 +104,38 @@ def line(run: TrainingRun, now: datetime, width: int) -> Text:
 
 
 def show(run: TrainingRun, now: datetime, width: int) -> RenderableType:
-    """Draw everything that is known of a run."""
+    """Draw the details of a run."""
     state, condition = standing(run.status, run.metadata.generation)
     status, meta = run.status, run.metadata
     head = Text.assemble(
         (meta.name, "bold"), (f"  {meta.namespace}  ", "dim"), (word(run), style_of(state))
     )
-    told: list[tuple[str, Cell]] = [("experiment", run.spec.experiment), ("trainer", _trainer(run))]
+    shown: list[tuple[str, Cell]] = [
+        ("experiment", run.spec.experiment),
+        ("trainer", _trainer(run)),
+    ]
     if (data := run.spec.dataset) is not None:
         read = (
             f"  {status.dataset.rows} rows, {short_digest(status.dataset.digest)}"
             if status.dataset
             else ""
         )
-        told.append(("dataset", f"{data.name}  {data.uri or 'synthetic'}{read}"))
+        shown.append(("dataset", f"{data.name}  {data.uri or 'synthetic'}{read}"))
     if (percent := _percent(run)) is not None:
-        told.append(("progress", bar(percent) + f" {percent}%  {eta(run)}".rstrip()))
+        shown.append(("progress", bar(percent) + f" {percent}%  {eta(run)}".rstrip()))
     if status.start_time:
         end = status.completion_time or now
-        told.append(
+        shown.append(
             (
                 "time",
                 (
-                    f"{lasted(end - status.start_time)}, begun {ago(status.start_time, now)}, attempt"
-                    f" {status.attempt}"
+                    f"{lasted(end - status.start_time)}, started {ago(status.start_time, now)},"
+                    f" attempt {status.attempt}"
                 ),
             )
         )
     if status.model:
-        told.append(
+        shown.append(
             (
                 "model",
                 (
@@ -145,13 +146,15 @@ def show(run: TrainingRun, now: datetime, width: int) -> RenderableType:
         )
     if run.spec.register_:
         done = "registered" if status.registered else "not registered yet"
-        told.append(("version", f"{run.spec.register_.model}@{run.spec.register_.version}, {done}"))
+        shown.append(
+            ("version", f"{run.spec.register_.model}@{run.spec.register_.version}, {done}")
+        )
     if status.mlflow:
-        told.append(("mlflow", status.mlflow.url))
+        shown.append(("mlflow", status.mlflow.url))
     parts: list[RenderableType] = [head]
     if condition and condition.message:
         parts.append(Text(condition.message))
-    parts += [Text(), facts(told)]
+    parts += [Text(), facts(shown)]
     for title, values in (("parameters", run.parameters), ("metrics", _values(run))):
         if values:
             parts += [

@@ -1,6 +1,4 @@
-"""The steps of a promotion: a bar, a line for each step and each open gate. Waiting for the next
-state does not belong here.
-"""
+"""The steps of a promotion: a bar, and a line for each step and each open gate."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -32,14 +30,13 @@ _MARKS = {
 _STATES = max(len(state) for state in StepState)
 
 
-def step_lines(steps: Sequence[StepStatus], now: datetime, told: str = "") -> list[Text]:
-    """Return a line for each step: a mark, its name, its state, since when, what it does or waits
-    for.
+def step_lines(steps: Sequence[StepStatus], now: datetime, nearby: str = "") -> list[Text]:
+    """Return a line for each step: mark, name, state, age, and what it does or waits for.
 
     Args:
         steps: The steps.
         now: The time.
-        told: What is drawn beside them; a detail that is its beginning is left out.
+        nearby: Text drawn next to them; a detail that this text starts with is left out.
 
     """
     longest = max((len(step.name) for step in steps), default=0)
@@ -52,7 +49,7 @@ def step_lines(steps: Sequence[StepStatus], now: datetime, told: str = "") -> li
             (mark, style), f" {step.name.ljust(longest)}  ", (step.state.ljust(_STATES), style)
         )
         head.append(
-            f"  {since.rjust(widest)}  {'' if told.startswith(step.detail) else step.detail}"
+            f"  {since.rjust(widest)}  {'' if nearby.startswith(step.detail) else step.detail}"
         )
         head.rstrip()
         lines.append(head)
@@ -60,7 +57,7 @@ def step_lines(steps: Sequence[StepStatus], now: datetime, told: str = "") -> li
 
 
 def roll_out(model: RegisteredModel, name: str, now: datetime) -> Text | None:
-    """Return how far a change of a stage is, as a bar; None when none is under way."""
+    """Return the progress of a stage's change as a bar; None if none is under way."""
     change = progress.asked_for(model, name)
     stage = model.status.stages.get(name) or StageStatus()
     found = progress.stage_change(model, change)
@@ -103,9 +100,7 @@ def _words(
 
 
 def change_lines(stage: str, found: Progress, now: datetime) -> Text:
-    """Draw where a change stands while it is followed: a bar and what it waits for, the steps,
-    the gates.
-    """
+    """Draw the progress of a change that is followed: bar, message, steps and open gates."""
     has_open_gates = found.gates is not None and bool(found.gates.open)
     words = found.gates.summary if found.gates is not None and has_open_gates else found.message
     head = Text.assemble(

@@ -1,5 +1,6 @@
-"""How an object stands, its colour, and bars, for every view. Values as text are in
-`client.text`, tables in `client.table`.
+"""The state of an object, colours and bars, for every view.
+
+Values as text are in `client.text`, tables in `client.table`.
 """
 
 from rich.text import Text
@@ -12,11 +13,11 @@ _STYLES = {"Ready": "green", "Stalled": "red", "Reconciling": "yellow", "Unknown
 
 
 def standing(status: Status, generation: int) -> tuple[str, Condition | None]:
-    """Return how an object stands, in one word, and the condition that says why.
+    """Return the state of an object in one word, and the condition that says why.
 
     Returns:
-        Ready, Stalled, Reconciling or Unknown (the operator has not observed it, or not this
-            generation of its spec).
+        Ready, Stalled, Reconciling, or Unknown if the operator has not observed this generation
+            of the spec.
 
     """
     found = status.condition("Ready")
@@ -29,13 +30,11 @@ def standing(status: Status, generation: int) -> tuple[str, Condition | None]:
 
 
 def style_of(word: str) -> str:
-    """Return the colour of a state; it is never the only sign of it."""
+    """Return the colour of a state, which is always also written as a word."""
     return _STYLES.get(word, "")
 
 
 def bar(percent: float, width: int = 20, style: str = "green") -> Text:
-    """Draw a bar that is readable without colour too: the part that is done is thick, the rest
-    is thin.
-    """
+    """Draw a bar that is readable without colour: the done part is thick, the rest is thin."""
     done = round(max(0.0, min(100.0, percent)) / 100 * width)
     return Text.assemble(("━" * done, style), ("─" * (width - done), "dim"))

@@ -1,3 +1,5 @@
-"""The words that people say, with their arguments, options and help. What they do stands in
-`commands`, which is loaded when it is said.
+"""The commands that users type, one module each: arguments, options and help text.
+
+What a command does is in `cli.commands`, which is imported when the command runs. A docstring here
+is the help text.
 """

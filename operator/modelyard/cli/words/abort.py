@@ -1,4 +1,4 @@
-"""`modelyard abort`: give up the version that a stage is on its way to."""
+"""`modelyard abort`: cancel a promotion that is under way."""
 
 from modelyard.cli.groups import word
 from modelyard.cli.options import (
@@ -29,11 +29,10 @@ def abort(
     context: Context = None,
     output: Output = None,
 ) -> None:
-    """Give up the version that a stage is on its way to, or has rejected: the effective one keeps
-    the stage.
+    """Cancel a promotion that is under way or was rejected; the effective version keeps the stage.
 
-    Its spec asks for the effective version again. In a rollout the weight is 0 within half a
-    second, and no request is lost.
+    Sets the stage's spec back to the effective version. The weight of a rollout drops to 0 within
+    half a second, and no request is lost.
     """
     from modelyard.cli.commands import rollouts as command  # noqa: PLC0415
     from modelyard.cli.commands.promote import Asked  # noqa: PLC0415

@@ -1,4 +1,4 @@
-"""`modelyard approve`: say that a version may take a stage."""
+"""`modelyard approve`: approve a version for a stage."""
 
 from typing import Annotated
 
@@ -19,7 +19,7 @@ Stage = Annotated[
         "--stage",
         "-s",
         metavar="STAGE",
-        help="The stage that it is to take.",
+        help="The stage that the version is for.",
         autocompletion=completing.stages,
     ),
 ]
@@ -28,14 +28,12 @@ Gate = Annotated[
     typer.Option(
         "--gate",
         metavar="GATE",
-        help="The gate; the stage's gate approvals if absent.",
+        help="The gate. Default: the stage's approvals gate.",
         autocompletion=completing.gates,
     ),
 ]
-Comment = Annotated[str, typer.Option("--comment", metavar="WORDS", help="Why.")]
-Evidence = Annotated[
-    str, typer.Option("--evidence", metavar="URL", help="Where it can be read why.")
-]
+Comment = Annotated[str, typer.Option("--comment", metavar="TEXT", help="Why.")]
+Evidence = Annotated[str, typer.Option("--evidence", metavar="URL", help="A link to the evidence.")]
 
 
 def approve(
@@ -53,8 +51,8 @@ def approve(
 ) -> None:
     """Approve a version for a stage, in your own name.
 
-    It counts for the version's present bytes. Who asked for the version, or registered it, cannot
-    approve it.
+    The approval is for the version's current bytes. You cannot approve a version that you requested
+    or registered.
     """
     from modelyard.api.model_approval import Decision  # noqa: PLC0415
     from modelyard.cli.commands import approve as command  # noqa: PLC0415

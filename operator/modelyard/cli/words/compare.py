@@ -1,4 +1,4 @@
-"""`modelyard compare`: two versions side by side."""
+"""`modelyard compare`: compare two versions side by side."""
 
 from pathlib import Path
 from typing import Annotated
@@ -16,30 +16,31 @@ def compare(
         str,
         typer.Argument(
             metavar="MODEL@V1",
-            help="A version; a stage's name stands for the version that holds it.",
+            help="A version, or a stage for the version that is effective there.",
         ),
     ],
     second: Annotated[
-        str, typer.Argument(metavar="V2", help="Another one, of the same model or of another.")
+        str, typer.Argument(metavar="V2", help="The other version; MODEL@V2 for another model.")
     ],
     *,
     png: Annotated[
-        Path | None, typer.Option("--png", metavar="FILE", help="Draw the curves into a picture.")
+        Path | None,
+        typer.Option("--png", metavar="FILE", help="Also draw the curves into a PNG file."),
     ] = None,
     html: Annotated[
         Path | None,
-        typer.Option("--html", metavar="FILE", help="Write a page that needs nothing else."),
+        typer.Option("--html", metavar="FILE", help="Also write a self-contained HTML page."),
     ] = None,
     curves: Annotated[
-        bool, typer.Option("--curves/--no-curves", help="Ask MLflow for the metrics' curves.")
+        bool, typer.Option("--curves/--no-curves", help="Read the metrics' curves from MLflow.")
     ] = True,
     namespace: Namespace = None,
     context: Context = None,
     output: Output = None,
 ) -> None:
-    """Set two versions side by side.
+    """Compare two versions side by side.
 
-    Parameters, metrics, data, signature, and the metrics' curves.
+    Shows parameters, metrics, data, signature and the metrics' curves.
     """
     from modelyard.cli.commands import compare as command  # noqa: PLC0415
 

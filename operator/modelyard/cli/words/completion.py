@@ -1,5 +1,6 @@
-"""`modelyard completion SHELL`. A shell is a word, not an argument: typer would load pydantic to
-read that.
+"""`modelyard completion SHELL`: print a shell's completion script.
+
+Each shell is a command instead of an argument, because typer loads pydantic to read an argument.
 """
 
 from modelyard.cli.groups import Word, group, words_of
@@ -34,13 +35,13 @@ def powershell() -> None:
 
 
 def kubectl() -> None:
-    """For kubectl: save it as kubectl_complete-modelyard on the PATH."""
+    """For kubectl: save it as kubectl_complete-modelyard, executable, on the PATH."""
     _completion("kubectl")
 
 
 command = group(
     "completion",
-    "Print what lets a shell complete commands, options and names.",
+    "Print the completion script for a shell: commands, options and names.",
     words_of(
         {"bash": bash, "zsh": zsh, "fish": fish, "powershell": powershell, "kubectl": kubectl}, Word
     ),

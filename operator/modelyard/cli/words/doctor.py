@@ -1,4 +1,4 @@
-"""`modelyard doctor`: whether everything that modelyard needs is there."""
+"""`modelyard doctor`: check the installation, and say how to fix it."""
 
 from modelyard.cli.groups import word
 from modelyard.cli.options import Context, Namespace, Output, Where
@@ -7,7 +7,7 @@ __all__ = ["command"]
 
 
 def doctor(*, namespace: Namespace = None, context: Context = None, output: Output = None) -> None:
-    """Look whether everything is there that modelyard needs; each finding comes with its cure."""
+    """Check everything that modelyard needs, and print a fix for each problem."""
     from modelyard.cli.commands import doctor as command  # noqa: PLC0415
 
     command.doctor(Where(namespace, context, output))

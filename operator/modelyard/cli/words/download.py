@@ -1,4 +1,4 @@
-"""`modelyard download`: fetch a version's artifact tree."""
+"""`modelyard download`: download the files of a version."""
 
 from pathlib import Path
 from typing import Annotated
@@ -18,13 +18,13 @@ def download(
         typer.Argument(
             metavar="MODEL[@STAGE|VERSION]",
             autocompletion=completing.models,
-            help="What; production's version if absent.",
+            help="The version, or the stage that it is effective in. Default: production.",
         ),
     ],
     path: Annotated[
         Path,
         typer.Argument(
-            metavar="PATH", help="A folder; what is there already and whole is not fetched again."
+            metavar="PATH", help="The target folder. Complete files in it are not downloaded again."
         ),
     ],
     *,
@@ -32,9 +32,7 @@ def download(
     context: Context = None,
     output: Output = None,
 ) -> None:
-    """Fetch a version's whole artifact tree and check its digest. Goes on where it was
-    interrupted.
-    """
+    """Download all files of a version and check its digest. Resumes an interrupted download."""
     from modelyard.cli.commands import download as command  # noqa: PLC0415
 
     command.download(Where(namespace, context, output), model, path)

@@ -44,7 +44,7 @@ def experiments_show(
     context: Context = None,
     output: Output = None,
 ) -> None:
-    """Show everything about an experiment, and its runs."""
+    """Show an experiment and its runs."""
     from modelyard.cli.commands import experiments as command  # noqa: PLC0415
 
     command.show(Where(namespace, context, output), experiment)
@@ -58,7 +58,7 @@ def experiments_delete(
     context: Context = None,
     output: Output = None,
 ) -> None:
-    """Delete experiments. What they have in MLflow goes too if their deletionPolicy is Delete."""
+    """Delete experiments, and their MLflow experiments if deletionPolicy is Delete."""
     from modelyard.cli.commands import experiments as command  # noqa: PLC0415
 
     command.delete(Where(namespace, context, output), experiment, yes=yes)

@@ -1,4 +1,4 @@
-"""`modelyard history`: which version held which stage, and whether the record of it is whole."""
+"""`modelyard history`: show the changes of a model's stages, or verify their record."""
 
 from typing import Annotated
 
@@ -7,6 +7,7 @@ import typer
 from modelyard.cli import completing
 from modelyard.cli.groups import word
 from modelyard.cli.options import Context, Namespace, Output, Where
+from modelyard.cli.program import hint
 
 __all__ = ["command"]
 
@@ -19,7 +20,7 @@ def history(
         list[str],
         typer.Argument(
             metavar="[verify] MODEL",
-            help="The model; with verify before it, its record is checked.",
+            help="The model. After verify, its record in S3 is checked.",
         ),
     ],
     *,
@@ -29,48 +30,45 @@ def history(
             "--stage",
             "-s",
             metavar="STAGE",
-            help="Of one stage only.",
+            help="Only this stage.",
             autocompletion=completing.stages,
         ),
     ] = None,
     every: Annotated[
-        bool, typer.Option("--all", help="All of it, from S3; not only the newest 50.")
+        bool, typer.Option("--all", help="All entries, from S3, instead of the newest 50.")
     ] = False,
     head: Annotated[
         str,
         typer.Option(
             "--head",
             metavar="NUMBER:DIGEST",
-            help="With verify: an entry's number and digest, as its Event had them.",
+            help="With verify: an entry's number and digest, from its Event.",
         ),
     ] = "",
     namespace: Namespace = None,
     context: Context = None,
     output: Output = None,
 ) -> None:
-    """Show which version held which stage, and when, newest first. `history verify MODEL` checks
-    the record in S3.
+    """Show when which version was in which stage, newest first. `history verify MODEL` checks the
+    record in S3.
 
-    The record is a chain: each entry holds the digest of the one before. verify finds one that is
-    missing, altered or reordered; with --head, which was kept elsewhere, also a record that was
-    rewritten whole. Its exit code is 1 then.
+    The record is a chain: each entry holds the digest of the entry before it. verify finds entries
+    that are missing, altered or reordered. With --head, a copy kept elsewhere, it also finds a
+    record that was rewritten as a whole. The exit code is then 1.
     """
     from modelyard.cli.commands import history as command  # noqa: PLC0415
 
     where = Where(namespace, context, output)
     if len(words) == _BOTH and words[0] == _VERIFY:
         if stage is not None or every:
-            raise typer.BadParameter("verify checks the whole record: leave out --stage and --all.")
+            raise typer.BadParameter("verify checks the whole record: omit --stage and --all.")
         command.verify(where, words[1], head)
         return
     if len(words) != 1:
-        raise typer.BadParameter(
-            "write modelyard history MODEL, or modelyard history verify MODEL."
-        )
+        raise typer.BadParameter("use modelyard history MODEL or modelyard history verify MODEL.")
     if head:
-        raise typer.BadParameter(
-            f"--head is for modelyard history verify {words[0]}.", param_hint="'--head'"
-        )
+        verify = hint(f"history verify {words[0]} --head NUMBER:DIGEST", namespace, context)
+        raise typer.BadParameter(f"use it with {verify}.", param_hint="'--head'")
     command.history(where, words[0], stage, every=every)
 
 

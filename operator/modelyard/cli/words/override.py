@@ -1,6 +1,4 @@
-"""`modelyard override`: put a version into a stage at once, without its gates; and take the
-override off.
-"""
+"""`modelyard override`: put a version into a stage immediately, without gates (break-glass)."""
 
 from typing import Annotated
 
@@ -34,7 +32,7 @@ def override(
     reason: Annotated[
         str,
         typer.Option(
-            "--reason", metavar="WORDS", help="Why, such as incident 4711; kept in the history."
+            "--reason", metavar="TEXT", help="Why, such as incident 4711; kept in the history."
         ),
     ] = "",
     until: Annotated[
@@ -46,10 +44,10 @@ def override(
         typer.Option(
             "--for",
             metavar="DURATION",
-            help="How long it is in force, such as 4h; an hour if absent.",
+            help="How long it is in force, such as 4h. Default: 1h.",
         ),
     ] = "",
-    end: Annotated[bool, typer.Option("--end", help="Take the override off.")] = False,
+    end: Annotated[bool, typer.Option("--end", help="End the override that is in force.")] = False,
     wait: Wait = True,
     timeout: Timeout = 900,
     dry_run: DryRun = False,
@@ -57,9 +55,10 @@ def override(
     context: Context = None,
     output: Output = None,
 ) -> None:
-    """Put a registered version into a stage at once, without its gates, for a day at most.
+    """Put a registered version into a stage immediately, without gates, for at most a day.
 
-    When it ends nothing switches: a person decides. It needs the right to override.
+    When the override ends, nothing switches: its version stays until a person decides. Needs the
+    verb override.
     """
     from modelyard.cli.commands import override as command  # noqa: PLC0415
 
@@ -67,18 +66,17 @@ def override(
     if end:
         if version or reason or until or for_:
             raise typer.BadParameter(
-                "--end takes the override off that is there: say nothing but the model and the"
-                " stage."
+                "--end ends the override that is in force: give only the model and the stage."
             )
         command.end(where, model, stage, dry_run=dry_run)
         return
     if not version:
         raise typer.BadParameter(
-            "name the version, or say --end to take the override off.", param_hint="'VERSION'"
+            "name the version, or end the override with --end.", param_hint="'VERSION'"
         )
     if not reason.strip():
         raise typer.BadParameter(
-            "say why, such as --reason 'incident 4711': it is kept in the history.",
+            "give a reason, such as --reason 'incident 4711'; it is kept in the history.",
             param_hint="'--reason'",
         )
     command.override(

@@ -1,4 +1,4 @@
-"""`modelyard predict`: ask a model."""
+"""`modelyard predict`: send rows to a model and print its predictions."""
 
 from typing import Annotated
 
@@ -17,7 +17,7 @@ def predict(
         typer.Argument(
             metavar="MODEL[@STAGE]",
             autocompletion=completing.models,
-            help="The model; its only stage, or production, if absent.",
+            help="The model and its stage. Default: its only stage, or production.",
         ),
     ],
     *,
@@ -25,12 +25,14 @@ def predict(
         str,
         typer.Argument(
             metavar="FILE|JSON",
-            help="Rows: a file in JSON or CSV, or JSON itself; standard input if absent or -.",
+            help="Rows: a JSON or CSV file, or JSON itself. Default, or -: standard input.",
         ),
     ] = "",
     csv: Annotated[
         bool,
-        typer.Option("--csv", help="The input is CSV with a head, whatever the file is called."),
+        typer.Option(
+            "--csv", help="The input is CSV with a header line, whatever the file's name."
+        ),
     ] = False,
     timeout: Annotated[
         float,
@@ -40,9 +42,10 @@ def predict(
     context: Context = None,
     output: Output = None,
 ) -> None:
-    """Ask a model. From outside of the cluster through a port-forward.
+    """Send rows to a model and print its predictions, through a port-forward if needed.
 
-    JSON is a list of rows, a list of records, columns, or a body of the V1 protocol or of MLflow's.
+    JSON: a list of rows, a list of records, columns, or a request body of the V1 protocol or of
+    MLflow.
     """
     from modelyard.cli.commands import predict as command  # noqa: PLC0415
 

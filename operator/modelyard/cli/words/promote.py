@@ -1,4 +1,4 @@
-"""`modelyard promote`: give a stage to a version."""
+"""`modelyard promote`: promote a version to a stage, or only plan it."""
 
 from typing import Annotated
 
@@ -32,7 +32,7 @@ def promote(
         typer.Option(
             "--to",
             metavar="STAGE",
-            help="The stage that it takes.",
+            help="The stage.",
             autocompletion=completing.stages,
         ),
     ],
@@ -43,23 +43,20 @@ def promote(
     dry_run: DryRun = False,
     plan: Annotated[
         bool,
-        typer.Option(
-            "--plan", help="Ask for it with dryRun: say what would be done, and do nothing."
-        ),
+        typer.Option("--plan", help="Only plan it (dryRun): print what the operator would do."),
     ] = False,
     carry_out: Annotated[
-        bool, typer.Option("--carry-out", help="Carry out what --plan has planned, and follow it.")
+        bool, typer.Option("--carry-out", help="Carry out the plan, and follow it.")
     ] = False,
-    take_back: Annotated[
-        bool, typer.Option("--take-back", help="Forget what --plan has planned.")
-    ] = False,
+    take_back: Annotated[bool, typer.Option("--take-back", help="Take the plan back.")] = False,
     namespace: Namespace = None,
     context: Context = None,
     output: Output = None,
 ) -> None:
-    """Give a stage to a version, and follow it to the end.
+    """Promote a version to a stage, and follow it to the end.
 
-    Or only plan it (--plan), and carry that out (--carry-out) or take it back (--take-back).
+    Or only plan it (--plan), and then carry out the plan (--carry-out) or take it back
+    (--take-back).
     """
     from modelyard.cli.commands import planning  # noqa: PLC0415
     from modelyard.cli.commands import promote as command  # noqa: PLC0415
@@ -68,9 +65,9 @@ def promote(
     ways = {planning.plan: plan, planning.carry_out: carry_out, planning.take_back: take_back}
     chosen = [way for way, is_chosen in ways.items() if is_chosen]
     if len(chosen) > 1:
-        raise typer.BadParameter("say one of --plan, --carry-out and --take-back.")
+        raise typer.BadParameter("use only one of --plan, --carry-out and --take-back.")
     if reason and (carry_out or take_back):
-        raise typer.BadParameter("the reason is given with --plan.", param_hint="'--reason'")
+        raise typer.BadParameter("give the reason with --plan.", param_hint="'--reason'")
     way = chosen[0] if chosen else command.promote
     way(Where(namespace, context, output), model, version, to, asked)
 

@@ -1,4 +1,4 @@
-"""`modelyard refresh`: serve effective versions with the operator's current runtime."""
+"""`modelyard refresh`: move serving stages to the operator's current runtime."""
 
 from typing import Annotated
 
@@ -16,7 +16,7 @@ _Stage = Annotated[
         "--stage",
         "-s",
         metavar="STAGE",
-        help="The stage; all that are served with another runtime if absent.",
+        help="The stage. Default: all stages with another runtime.",
         autocompletion=completing.stages,
     ),
 ]
@@ -26,7 +26,7 @@ def refresh(
     model: Annotated[
         str | None,
         typer.Argument(
-            metavar="MODEL", autocompletion=completing.models, help="The RegisteredModel; or --all."
+            metavar="MODEL", autocompletion=completing.models, help="The RegisteredModel, or --all."
         ),
     ] = None,
     *,
@@ -35,7 +35,7 @@ def refresh(
         bool,
         typer.Option(
             "--all",
-            help="All models of the namespace, one after the other; the first failure ends it.",
+            help="All models of the namespace, one after the other, until one fails.",
         ),
     ] = False,
     yes: Yes = False,
@@ -48,8 +48,8 @@ def refresh(
 ) -> None:
     """Serve effective versions with the operator's current runtime.
 
-    After an upgrade of the operator a stage keeps the runtime that it was promoted with. A refresh
-    is a promotion of the same version, and needs the same right.
+    After an upgrade of the operator, a stage keeps the runtime that it was promoted with. A refresh
+    is a promotion of the same version, and needs the same verb, promote.
     """
     from modelyard.cli.commands import promote  # noqa: PLC0415
     from modelyard.cli.commands import refresh as command  # noqa: PLC0415

@@ -1,4 +1,4 @@
-"""`modelyard reject`: say that a version must not take a stage."""
+"""`modelyard reject`: reject a version for a stage."""
 
 from modelyard.cli.groups import word
 from modelyard.cli.options import Context, DryRun, Model, Namespace, Output, Where
@@ -20,8 +20,9 @@ def reject(
     context: Context = None,
     output: Output = None,
 ) -> None:
-    """Reject a version for a stage, in your own name: it fails the gate, and what serves keeps
-    serving.
+    """Reject a version for a stage, in your own name.
+
+    The version fails the gate, and the effective version is still serving.
     """
     from modelyard.api.model_approval import Decision  # noqa: PLC0415
     from modelyard.cli.commands import approve as command  # noqa: PLC0415

@@ -1,4 +1,4 @@
-"""`modelyard resume`: have a rollout in steps continue that is at a pause."""
+"""`modelyard resume`: continue a rollout that is at a pause."""
 
 from modelyard.cli.groups import word
 from modelyard.cli.options import (
@@ -27,10 +27,9 @@ def resume(
     context: Context = None,
     output: Output = None,
 ) -> None:
-    """Have a rollout in steps continue that is at a pause, and follow it to its end or to the next
-    pause.
+    """Continue a rollout that is at a pause, and follow it to its end or the next pause.
 
-    It raises the rollout's resumed, and needs the right to promote.
+    Raises resumed of the stage's rollout. Needs the verb promote.
     """
     from modelyard.cli.commands import rollouts as command  # noqa: PLC0415
     from modelyard.cli.commands.promote import Asked  # noqa: PLC0415

@@ -1,4 +1,4 @@
-"""`modelyard retry`: try a version again that a stage has rejected."""
+"""`modelyard retry`: try a rejected version again."""
 
 from modelyard.cli.groups import word
 from modelyard.cli.options import (
@@ -27,10 +27,9 @@ def retry(
     context: Context = None,
     output: Output = None,
 ) -> None:
-    """Try a version again that a stage has rejected: its gates are asked again, its pods start
-    again.
+    """Try a rejected version again: its gates are judged again, and its pods start again.
 
-    It raises the stage's attempt, and needs the right to promote.
+    Raises the stage's attempt. Needs the verb promote.
     """
     from modelyard.cli.commands import promote as command  # noqa: PLC0415
 

@@ -1,4 +1,4 @@
-"""`modelyard rollback`: give a stage back to the version before."""
+"""`modelyard rollback`: set a stage back to an earlier version."""
 
 from typing import Annotated
 
@@ -26,7 +26,8 @@ def rollback(
     stage: Stage,
     *,
     to: Annotated[
-        str | None, typer.Option("--to", metavar="VERSION", help="Which; the one before if absent.")
+        str | None,
+        typer.Option("--to", metavar="VERSION", help="The version. Default: the previous one."),
     ] = None,
     reason: Reason = "",
     wait: Wait = True,
@@ -36,7 +37,7 @@ def rollback(
     context: Context = None,
     output: Output = None,
 ) -> None:
-    """Give a stage back to the version that held it before."""
+    """Set a stage back to the version before, or cancel the promotion that is under way."""
     from modelyard.cli.commands import promote as command  # noqa: PLC0415
 
     asked = command.Asked(reason, wait=wait, timeout=timeout, dry_run=dry_run)

@@ -28,7 +28,7 @@ def runs_list(
             "--experiment",
             "-e",
             metavar="NAME",
-            help="Of one experiment.",
+            help="Only runs of this experiment.",
             autocompletion=completing.experiments,
         ),
     ] = None,
@@ -37,12 +37,12 @@ def runs_list(
         typer.Option(
             "--filter",
             metavar="COMPARISONS",
-            help="Such as 'metrics.accuracy > 0.9 and parameters.max_depth = 6'.",
+            help="A filter, such as 'metrics.accuracy > 0.9 and parameters.max_depth = 6'.",
         ),
     ] = "",
     limit: Annotated[
         int | None,
-        typer.Option("--limit", metavar="NUMBER", min=1, help="Only so many, the newest."),
+        typer.Option("--limit", metavar="NUMBER", min=1, help="Only the newest NUMBER runs."),
     ] = None,
     namespace: Namespace = None,
     every: AllNamespaces = False,
@@ -52,8 +52,8 @@ def runs_list(
     """List TrainingRuns, newest first.
 
     A filter compares name, namespace, experiment, reason, attempt, ready, running, failed, flavor,
-    metrics.NAME, parameters.NAME or labels.KEY by = != > >= < <= or ~ (contains); `and` stands
-    between comparisons.
+    metrics.NAME, parameters.NAME or labels.KEY with = != > >= < <= or ~ (contains). Join
+    comparisons with `and`.
     """
     from modelyard.cli.commands import runs as command  # noqa: PLC0415
 
@@ -64,7 +64,7 @@ def runs_list(
 def runs_show(
     run: Run, *, namespace: Namespace = None, context: Context = None, output: Output = None
 ) -> None:
-    """Show everything about runs: parameters, metrics, data, the model, why one failed."""
+    """Show runs: parameters, metrics, data, the model, and why a run failed."""
     from modelyard.cli.commands import runs as command  # noqa: PLC0415
 
     command.show(Where(namespace, context, output), run)
@@ -81,16 +81,14 @@ def runs_follow(
             "--timeout",
             metavar="SECONDS",
             min=1,
-            help="Seconds to follow at most; no limit if absent.",
+            help="Seconds to follow at most. Default: no limit.",
         ),
     ] = None,
     namespace: Namespace = None,
     context: Context = None,
     output: Output = None,
 ) -> None:
-    """Follow a run's logs, metrics and progress to its end. This is how to come back after
-    Ctrl-C.
-    """
+    """Follow a run's logs, metrics and progress to its end, for example after Ctrl-C."""
     from modelyard.cli.commands import train as command  # noqa: PLC0415
 
     command.follow(Where(namespace, context, output), run, timeout)
@@ -103,7 +101,7 @@ def runs_delete(
         bool,
         typer.Option(
             "--mlflow",
-            help="Its MLflow run too; `runs restore` brings that back until it is purged.",
+            help="Also soft-delete the MLflow runs; `runs restore` restores them until a purge.",
         ),
     ] = False,
     yes: Yes = False,
@@ -111,9 +109,7 @@ def runs_delete(
     context: Context = None,
     output: Output = None,
 ) -> None:
-    """Delete runs. Their MLflow runs stay, unless --mlflow or their deletionPolicy says
-    otherwise.
-    """
+    """Delete runs. Their MLflow runs stay, unless --mlflow or deletionPolicy says otherwise."""
     from modelyard.cli.commands import runs as command  # noqa: PLC0415
 
     command.delete(Where(namespace, context, output), run, mlflow=mlflow, yes=yes)
@@ -121,14 +117,14 @@ def runs_delete(
 
 def runs_restore(
     run: Annotated[
-        list[str], typer.Argument(metavar="RUN", help="TrainingRuns, there or deleted.")
+        list[str], typer.Argument(metavar="RUN", help="TrainingRuns, also deleted ones.")
     ],
     *,
     namespace: Namespace = None,
     context: Context = None,
     output: Output = None,
 ) -> None:
-    """Bring back deleted runs in MLflow, until they are purged."""
+    """Restore soft-deleted MLflow runs. Possible until they are purged."""
     from modelyard.cli.commands import runs as command  # noqa: PLC0415
 
     command.restore(Where(namespace, context, output), run)
@@ -136,24 +132,22 @@ def runs_restore(
 
 def runs_purge(
     run_id: Annotated[
-        list[str], typer.Argument(metavar="RUN_ID", help="MLflow's ids of deleted runs.")
+        list[str], typer.Argument(metavar="RUN_ID", help="MLflow ids of soft-deleted runs.")
     ],
     *,
     yes: Yes = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only print what would be purged.")
+    ] = False,
     operator_namespace: Annotated[
         str,
-        typer.Option(
-            "--operator-namespace", metavar="NAME", help="Where modelyard itself is installed."
-        ),
+        typer.Option("--operator-namespace", metavar="NAME", help="The namespace of the operator."),
     ] = "modelyard-system",
     timeout: Timeout = 900,
     context: Context = None,
     output: Output = None,
 ) -> None:
-    """Remove deleted MLflow runs for good, metadata and artifacts together. Nothing brings them
-    back.
-    """
+    """Permanently remove soft-deleted MLflow runs, with metadata and artifacts."""
     from modelyard.cli.commands import purge as command  # noqa: PLC0415
 
     command.purge(

@@ -1,4 +1,4 @@
-"""`modelyard status`: stages, versions, traffic, what blocks and why."""
+"""`modelyard status`: show models as trees, once or live."""
 
 from typing import Annotated
 
@@ -16,18 +16,18 @@ def status(
     model: Annotated[
         str | None,
         typer.Argument(
-            metavar="MODEL", autocompletion=completing.models, help="One model; all if absent."
+            metavar="MODEL", autocompletion=completing.models, help="One model. Default: all."
         ),
     ] = None,
     watch: Annotated[
-        bool, typer.Option("--watch", "-w", help="Stay, and draw anew when something changes.")
+        bool, typer.Option("--watch", "-w", help="Keep running, and redraw on each change.")
     ] = False,
     namespace: Namespace = None,
     every: AllNamespaces = False,
     context: Context = None,
     output: Output = None,
 ) -> None:
-    """Show stages, versions, traffic, what blocks and why."""
+    """Show each model's stages, versions and traffic, and what blocks a promotion."""
     from modelyard.cli.commands import status as command  # noqa: PLC0415
 
     command.status(Where(namespace, context, output, every), model, watch=watch)

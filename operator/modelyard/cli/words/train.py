@@ -1,4 +1,4 @@
-"""`modelyard train`: a TrainingRun from a file or from options, followed to its end."""
+"""`modelyard train`: create a TrainingRun from a file or options, and follow it."""
 
 from pathlib import Path
 from typing import Annotated
@@ -17,13 +17,15 @@ def train(
     file: Annotated[
         Path | None,
         typer.Option(
-            "--file", "-f", metavar="FILE", help="A TrainingRun in YAML; - is standard input."
+            "--file", "-f", metavar="FILE", help="A TrainingRun in YAML; - for standard input."
         ),
     ] = None,
     name: Annotated[
         str | None,
         typer.Option(
-            "--name", metavar="NAME", help="The run's name; made from the experiment's if absent."
+            "--name",
+            metavar="NAME",
+            help="The run's name. Default: made from the experiment's name.",
         ),
     ] = None,
     experiment: Annotated[
@@ -48,7 +50,7 @@ def train(
             "--dataset",
             "-d",
             metavar="NAME[=s3://...]",
-            help="What is trained on; without an address synthetic.",
+            help="The dataset to train on. Without an address: synthetic data.",
         ),
     ] = None,
     digest: Annotated[
@@ -69,7 +71,7 @@ def train(
         typer.Option(
             "--script",
             metavar="FILE.py|CONFIGMAP[/KEY]",
-            help="A Python file, of this machine or in a ConfigMap.",
+            help="A Python file, on this machine or in a ConfigMap.",
         ),
     ] = None,
     image: Annotated[
@@ -77,17 +79,13 @@ def train(
         typer.Option(
             "--image",
             metavar="IMAGE",
-            help="An image, instead of XGBoost. What follows -- are its arguments.",
+            help="Train with this image instead of XGBoost; its arguments follow --.",
         ),
     ] = None,
-    cpu: Annotated[
-        str | None, typer.Option("--cpu", metavar="CORES", help="CPU that it is given.")
-    ] = None,
+    cpu: Annotated[str | None, typer.Option("--cpu", metavar="CORES", help="CPU request.")] = None,
     memory: Annotated[
         str | None,
-        typer.Option(
-            "--memory", metavar="BYTES", help="Memory that it is given, and no more: 2Gi."
-        ),
+        typer.Option("--memory", metavar="BYTES", help="Memory request and limit, such as 2Gi."),
     ] = None,
     register: Annotated[
         str | None,
@@ -96,16 +94,19 @@ def train(
     retries: Annotated[
         int | None,
         typer.Option(
-            "--retries", metavar="TIMES", min=0, help="How often a failed attempt is repeated."
+            "--retries", metavar="TIMES", min=0, help="How often a failed attempt is retried."
         ),
     ] = None,
     deadline: Annotated[
         int | None,
-        typer.Option("--deadline", min=1, metavar="SECONDS", help="What one attempt may take."),
+        typer.Option("--deadline", min=1, metavar="SECONDS", help="Time limit of an attempt."),
     ] = None,
     follow: Annotated[
         bool,
-        typer.Option("--follow/--no-follow", help="Show logs, metrics and progress to the end."),
+        typer.Option(
+            "--follow/--no-follow",
+            help="Show logs, metrics and progress to the end, or return at once.",
+        ),
     ] = True,
     timeout: Annotated[
         float | None,
@@ -113,12 +114,15 @@ def train(
             "--timeout",
             metavar="SECONDS",
             min=1,
-            help="Seconds to follow at most; no limit if absent.",
+            help="Seconds to follow at most. Default: no limit.",
         ),
     ] = None,
     dry_run: Annotated[
         bool,
-        typer.Option("--dry-run", help="Show the TrainingRun as the API server would store it."),
+        typer.Option(
+            "--dry-run",
+            help="Create nothing; show the TrainingRun as the API server would store it.",
+        ),
     ] = False,
     command: Annotated[
         list[str] | None, typer.Argument(metavar="-- ARGUMENT", help="Arguments of --image.")
@@ -127,11 +131,11 @@ def train(
     context: Context = None,
     output: Output = None,
 ) -> None:
-    """Train, from a file or from options, and follow it. Ctrl-C leaves the run going."""
+    """Train from a file or from options, and follow the run. Ctrl-C does not stop the run."""
     from modelyard.cli.commands import manifest  # noqa: PLC0415
     from modelyard.cli.commands import train as doing  # noqa: PLC0415
 
-    words = manifest.Words(
+    options = manifest.TrainOptions(
         file=file,
         name=name,
         experiment=experiment,
@@ -151,7 +155,7 @@ def train(
     )
     doing.train(
         Where(namespace, context, output),
-        words,
+        options,
         doing.Following(follow=follow, timeout=timeout, dry_run=dry_run),
     )
 

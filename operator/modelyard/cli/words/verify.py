@@ -1,4 +1,4 @@
-"""`modelyard verify`: ask the gates of a stage again about what is effective."""
+"""`modelyard verify`: judge the effective version of a stage by its gates again."""
 
 from modelyard.cli.groups import word
 from modelyard.cli.options import (
@@ -27,11 +27,10 @@ def verify(
     context: Context = None,
     output: Output = None,
 ) -> None:
-    """Ask the gates of a stage again about the version that is effective: its metrics, its data,
-    its answers.
+    """Judge the effective version of a stage by its gates again: metrics, data, answers.
 
-    One that fails keeps serving, and no stage takes it from there. It raises reverify.attempt of
-    the stage, and needs the right to promote.
+    A version that fails is still serving, but is not promoted from this stage to another. Raises
+    reverify.attempt of the stage. Needs the verb promote.
     """
     from modelyard.cli.commands import verify as command  # noqa: PLC0415
     from modelyard.cli.commands.promote import Asked  # noqa: PLC0415

@@ -1,6 +1,6 @@
-"""A TrainingRun that has ended: whether its model is registered, and when its Job is deleted.
+"""A finished TrainingRun: the registration of its model, and the deletion of its Jobs. Pure.
 
-Pure. How the run ended never changes again.
+The result of the run is final.
 """
 
 from datetime import datetime, timedelta
@@ -15,13 +15,13 @@ from modelyard.plan import Act, Plan, Rest
 from modelyard.training_run import jobs
 from modelyard.training_run.observation import Observation
 
-__all__ = ["decide_ended"]
+__all__ = ["decide_finished"]
 
 
-def decide_ended(
+def decide_finished(
     run: TrainingRun, observation: Observation, now: datetime
 ) -> Plan[TrainingRunStatus]:
-    """Delete the Jobs when their time is up, and report how the run ended."""
+    """Delete the Jobs when their TTL has passed, and report the result and the registration."""
     ttl, end = run.spec.ttl_seconds_after_finished, run.status.completion_time
     left = jobs.not_deleted(run, observation)
     status = _status(run, observation)
@@ -39,36 +39,38 @@ def _status(run: TrainingRun, observation: Observation) -> TrainingRunStatus:
         conditions, registered = _registration(run, observation)
         update = {"conditions": (*kept, *conditions), "registered": registered}
         return run.status.model_copy(update=update)
-    # An error that came later, such as an outage of Kubernetes, gives way to how the run ended.
-    ended = tuple(each for failed in kept for each in stalled(failed.reason, failed.message))
-    return run.status.model_copy(update={"conditions": (*kept, *ended)})
+    # A later error, such as an outage of Kubernetes, must not hide why the run failed.
+    failure = tuple(each for failed in kept for each in stalled(failed.reason, failed.message))
+    return run.status.model_copy(update={"conditions": (*kept, *failure)})
 
 
 def _registration(
     run: TrainingRun, observation: Observation
 ) -> tuple[tuple[Condition, ...], Registered | None]:
-    """Return the conditions of a run that has trained, and the version that its model became."""
+    """Return the conditions of a run that has succeeded, and its registered version."""
     register, model = run.spec.register_, observation.registered_model
     if register is None:
         return ready(Reason.SUCCEEDED, "Trained."), None
-    if (done := run.status.registered) is not None:  # stays: the RegisteredModel may be deleted
+    if (
+        done := run.status.registered
+    ) is not None:  # final: the RegisteredModel may be deleted later
         return ready(Reason.SUCCEEDED, _registered(done)), done
     name = f"{register.version} of {register.model}"
     if run.status.model is None:
         return stalled(Reason.NO_MODEL, _no_model(run)), None
     if model is None:
         message = (
-            f"Trained. There is no RegisteredModel {register.model} in this namespace; the model is"
-            " registered as soon as there is."
+            f"Trained. Waiting for the RegisteredModel {register.model}, which does not exist in"
+            " this namespace; the model is registered as soon as it does."
         )
-        cure = f"spec.versions.{register.version}.trainingRun: {run.metadata.name}"
-        message += f" If the name is misspelt, declare it in the one that you mean: {cure}."
+        line = f"spec.versions.{register.version}.trainingRun: {run.metadata.name}"
+        message += f" If the name is misspelt, declare the version in the right one: {line}."
         return progressing(Reason.WAITING_FOR_MODEL, message), None
     version = next((v for v in model.status.versions if v.name == register.version), None)
     if version is not None and _is_held(run, version):
         message = (
-            f"Trained, but {name} is held by {_declarer(version)}, which was declared before this"
-            " one. If that fails, this one is registered. Or declare it under another version in"
+            f"Trained, but {name} is held by {_declarer(version)}, which was declared first."
+            " If that fails, this run is registered. Or declare this run under another version in"
             f" the RegisteredModel: spec.versions.<name>.trainingRun: {run.metadata.name}."
         )
         if version.blocked is not None and version.blocked.reason == Reason.VERSION_HELD:
@@ -76,13 +78,13 @@ def _registration(
         return stalled(Reason.VERSION_HELD, message), None
     if version is not None and _is_of_another(run, version):
         message = (
-            f"Trained, but {name} is already the model of {_holder(run, version)}. Delete this one,"
+            f"Trained, but {name} is already the model of {_holder(run, version)}. Delete this run,"
             " or declare it under another version in the RegisteredModel:"
             f" spec.versions.<name>.trainingRun: {run.metadata.name}"
         )
         return stalled(Reason.VERSION_TAKEN, message), None
     if version is None or version.mlflow_version is None:
-        return progressing(Reason.REGISTERING, f"Trained; being registered as {name}."), None
+        return progressing(Reason.REGISTERING, f"Trained, and being registered as {name}."), None
     if version.training_run is None:
         message = f"Trained, but spec.versions of {register.model} gives {name} another source."
         return stalled(Reason.VERSION_TAKEN, message), None
@@ -94,7 +96,7 @@ def _no_model(run: TrainingRun) -> str:
     mlflow = run.status.mlflow
     if not run.status.candidates or mlflow is None:
         return (
-            "Trained, but the run logged no model to register. Log one, for example with"
+            "Trained, but not registered: no model was logged. Log one, for example with"
             " mlflow.xgboost.log_model, in another TrainingRun."
         )
     return (
@@ -110,7 +112,7 @@ def _registered(registered: Registered) -> str:
 
 
 def _is_held(run: TrainingRun, version: VersionStatus) -> bool:
-    """Tell whether another declaration holds the name of a version that is not recorded yet."""
+    """Tell whether another declaration holds the name of a version that is not registered yet."""
     ours = {None, run.metadata.uid, version_holder(run.metadata.name)}
     return version.digest is None and version.mlflow_version is None and version.held_by not in ours
 
@@ -122,7 +124,7 @@ def _declarer(version: VersionStatus) -> str:
 
 
 def _is_of_another(run: TrainingRun, version: VersionStatus) -> bool:
-    """Tell whether the version came from another TrainingRun, or an earlier one of this name."""
+    """Tell whether another TrainingRun, or an earlier one of this name, made the version."""
     if version.training_run is None:
         return False
     return version.training_run != run.metadata.name or _is_of_an_earlier(run, version)

@@ -1,6 +1,4 @@
-"""What a TrainingRun's Job and pods say: waiting, running, failed and why. Pure; what to do
-about it is decided elsewhere.
-"""
+"""Read the state of a TrainingRun's Job and pods: waiting, running, failed and why. Pure."""
 
 import re
 from collections.abc import Iterable
@@ -20,38 +18,38 @@ from modelyard.training_run.build import DATA, TRAINER
 
 __all__ = [
     "Waiting",
-    "closed",
-    "dataset",
-    "failure",
-    "final",
-    "is_podless",
+    "closed_failure",
+    "dataset_read",
+    "deadline_exceeded",
+    "has_no_pod",
+    "has_reason",
+    "is_final",
     "is_unsettled",
-    "told",
-    "too_late",
-    "waiting",
+    "job_failure",
+    "waiting_for",
 ]
 
-_ASK_AGAIN = timedelta(minutes=1)
+_RECHECK = timedelta(minutes=1)
 _MESSAGE_LIMIT, _TAG_LIMIT = 2048, 1000
-_ANOTHER = " A corrected run is another TrainingRun."
+_NEW_RUN = " Correct it in another TrainingRun."
 _OTHER_EXPERIMENT = re.compile(r"active experiment ID does not match environment run ID")
 _OTHER_MLFLOW = re.compile(r"Run (with id=|')[0-9a-f]{32}'? not found")
-"""MLflow's words, in `mlflow.start_run`."""
+"""Error texts of `mlflow.start_run`."""
 _SET_EXPERIMENT = (
-    "mlflow.set_experiment named another experiment than the run's before mlflow.start_run. Remove"
-    " that line, which the log shows below: MLFLOW_RUN_ID says which run it is. An image of your"
-    " own may have created that experiment: delete it in MLflow."
+    "the script selected another experiment with mlflow.set_experiment before mlflow.start_run."
+    " Remove that line, which the log shows below: MLFLOW_RUN_ID already names the run. If the"
+    " image created that experiment, delete it in MLflow."
 )
 _SET_TRACKING_URI = (
-    "the MLflow that was asked does not have this attempt's run. If mlflow.set_tracking_uri names"
-    " another one, remove that line: MLFLOW_TRACKING_URI says where MLflow is, and MLFLOW_RUN_ID"
-    " which run it is."
+    "this MLflow server does not have the attempt's run. If the script selects another server with"
+    " mlflow.set_tracking_uri, remove that line: MLFLOW_TRACKING_URI already names the server, and"
+    " MLFLOW_RUN_ID the run."
 )
-_HABITS = ((_OTHER_EXPERIMENT, _SET_EXPERIMENT), (_OTHER_MLFLOW, _SET_TRACKING_URI))
-"""What the end of a log says, and what to do about it."""
+_KNOWN_ERRORS = ((_OTHER_EXPERIMENT, _SET_EXPERIMENT), (_OTHER_MLFLOW, _SET_TRACKING_URI))
+"""Errors at the end of a log, and what to do about them."""
 _CONTAINERS = frozenset({DATA, TRAINER})
 _REASONS = {reason: Reason(reason.value) for reason in PodReason if reason.value in set(Reason)}
-"""The TrainingRun's reason for a pod's. Any other end of a pod is Failed, with its own message."""
+"""Pod reasons that a TrainingRun has too; any other becomes Failed, with the pod's message."""
 _FINAL = {
     *(str(reason) for reason in PodReason if not reason.retryable),
     Reason.INVALID_RESOURCES,
@@ -61,8 +59,14 @@ _FINAL = {
 
 @dataclass(frozen=True)
 class Waiting:
-    """Why an active Job does not train yet. `stalled`: somebody has to do something. `again`:
-    when it may mean something else.
+    """Why an active Job does not train yet.
+
+    Attributes:
+        reason: The reason of the condition.
+        message: What it waits for, and what to do.
+        stalled: Whether it needs action by a user.
+        again: After how long to check again; None: a watch reports the change.
+
     """
 
     reason: Reason
@@ -71,25 +75,23 @@ class Waiting:
     again: timedelta | None = None
 
 
-def final(found: Failure) -> bool:
-    """Tell whether another attempt would only fail the same way."""
+def is_final(found: Failure) -> bool:
+    """Tell whether another attempt would fail the same way."""
     return found.reason in _FINAL
 
 
-def told(found: Failure) -> bool:
-    """Tell whether a failure says more than that there was one."""
+def has_reason(found: Failure) -> bool:
+    """Tell whether a failure says why: it has an exit code or a specific reason."""
     return found.exit_code is not None or found.reason != Reason.FAILED
 
 
-def is_podless(job: Manifest, now: datetime) -> bool:
-    """Tell whether a Job has had no pod for so long that something must keep Kubernetes from
-    creating one.
-    """
+def has_no_pod(job: Manifest, now: datetime) -> bool:
+    """Tell whether a Job has had no pod for so long that something must prevent its creation."""
     since = podless_since(job)
     return since is not None and now - since >= POD_COMES
 
 
-def waiting(
+def waiting_for(
     job: Manifest,
     pods: Iterable[Manifest],
     now: datetime,
@@ -97,19 +99,21 @@ def waiting(
     ran: bool,
     creation_error: str | None = None,
 ) -> Waiting | None:
-    """Say why an active Job does not train yet; None when it trains.
+    """Return why an active Job does not train yet; None if it trains.
 
     Args:
         job: The Job.
         pods: Its pods.
         now: The time.
-        ran: Whether a pod of it has trained before: the next one may take its time, which nothing
-            tells from a refusal.
-        creation_error: Why Kubernetes could not create a pod, if it said so.
+        ran: Whether a pod of it has trained before. Then a missing pod is not reported: a slow
+            replacement looks the same as a refused one.
+        creation_error: Why Kubernetes could not create a pod, from its events.
 
     """
     if job.get("spec", {}).get("suspend"):
-        return Waiting(Reason.QUEUED, "The Job is held by a queue and starts when that lets it.")
+        return Waiting(
+            Reason.QUEUED, "The Job waits in a queue, and starts when the queue admits it."
+        )
     there = list(pods)
     pods = [pod for pod in there if not pod["metadata"].get("deletionTimestamp")]
     for pod in pods:
@@ -129,37 +133,35 @@ def waiting(
 
 
 def _without_pod(job: Manifest, creation_error: str | None) -> Waiting:
-    """Say why a Job has no pod. Kubernetes tells it in events only, and keeps those for an hour."""
+    """Return why a Job has no pod. Kubernetes reports it only in events, kept for one hour."""
     if creation_error is not None:
         found = not_created(creation_error)
         return Waiting(
-            _REASONS[found.reason], found.text(), stalled=found.needs_action, again=_ASK_AGAIN
+            _REASONS[found.reason], found.text(), stalled=found.needs_action, again=_RECHECK
         )
     meta = job["metadata"]
     message = (
         f"Kubernetes has created no pod for the Job in {POD_COMES.seconds} s, and does not say why:"
         f" kubectl describe job {meta['name']} -n {meta['namespace']}."
-        " When the pod is admitted, the run continues automatically."
+        " The run continues automatically when the pod is created."
     )
-    return Waiting(Reason.NO_POD, message, stalled=True, again=_ASK_AGAIN)
+    return Waiting(Reason.NO_POD, message, stalled=True, again=_RECHECK)
 
 
-def dataset(pods: Iterable[Manifest]) -> DatasetStatus | None:
-    """Return the dataset as the init container read it."""
+def dataset_read(pods: Iterable[Manifest]) -> DatasetStatus | None:
+    """Return the digest and rows of the dataset that the init container read."""
     for pod in pods:
         for ended in terminations(pod):
-            said = ended.said.get("dataset")
-            if ended.container == DATA and ended.exit_code == 0 and isinstance(said, dict):
-                digest, rows = said.get("digest"), said.get("rows")
+            found = ended.said.get("dataset")
+            if ended.container == DATA and ended.exit_code == 0 and isinstance(found, dict):
+                digest, rows = found.get("digest"), found.get("rows")
                 if isinstance(digest, str) and isinstance(rows, int) and not isinstance(rows, bool):
                     return DatasetStatus(digest=digest[:71], rows=max(rows, 0))
     return None
 
 
 def is_unsettled(job: Manifest, pods: Iterable[Manifest], now: datetime) -> bool:
-    """Tell whether a Job has just failed and the last status of its pod, which says why, is
-    still on its way.
-    """
+    """Tell whether a Job has just failed and the pod status that says why is still pending."""
     since = failed_at(job)
     if since is None or now - since >= POD_SAYS:
         return False
@@ -169,21 +171,24 @@ def is_unsettled(job: Manifest, pods: Iterable[Manifest], now: datetime) -> bool
     )
 
 
-def failure(job: Manifest, pods: Iterable[Manifest], deadline: int | None) -> Failure | None:
-    """Say why a Job failed; None when it did not."""
+def job_failure(job: Manifest, pods: Iterable[Manifest], deadline: int | None) -> Failure | None:
+    """Return why a Job failed; None if it did not."""
     found = workload_end(job, pods, _CONTAINERS) if failed(job) else None
     if found is None:
         return None
     if found.reason is PodReason.DEADLINE_EXCEEDED:
-        return too_late(deadline)
+        return deadline_exceeded(deadline)
     reason = _REASONS.get(found.reason, Reason.FAILED)
     return Failure(reason=reason, message=_message(found), exit_code=found.exit_code, log=found.log)
 
 
-def closed(tracked: TrackedRun, words: Words, *, exit_code: int | None = None) -> Failure | None:
-    """Say why an attempt failed whose MLflow run the trainer, or a user, closed without a result.
+def closed_failure(
+    tracked: TrackedRun, words: Words, *, exit_code: int | None = None
+) -> Failure | None:
+    """Return why the trainer or a user closed the MLflow run of an attempt as failed.
 
-    None without a word of why: its tag says nothing, and no container exited with 0 all the same.
+    None if nothing says why: the run has no failure tag, and there is no container whose exit code
+    disagrees.
     """
     reason = words(tracked.tags.get(FAILURE_TAG, ""))[:_TAG_LIMIT].strip()
     if reason:
@@ -192,28 +197,26 @@ def closed(tracked: TrackedRun, words: Words, *, exit_code: int | None = None) -
         return None
     message = (
         f"The trainer exited with code {exit_code}, but its MLflow run was closed as"
-        f" {tracked.status}: by mlflow.end_run, or by an exception within mlflow.start_run that"
-        " the script caught. Nothing is registered. Exit with another code when training fails,"
-        " and close the run as FINISHED when it does not."
+        f" {tracked.status}: by mlflow.end_run, or by an exception inside mlflow.start_run that"
+        " the script caught. Nothing is registered. If training failed, exit with another code; if"
+        " it succeeded, close the run as FINISHED."
     )
     return Failure(reason=Reason.FAILED, message=message, exit_code=exit_code)
 
 
 def _message(found: PodEnd) -> str:
-    """Return what is the case and what to do; the spec never changes, so a correction is a new
-    object.
-    """
+    """Return what happened and what to do. The spec is immutable, so a fix is a new object."""
     if found.reason is PodReason.CONTAINER_FAILED:
-        for said, advice in _HABITS:
-            if said.search(found.log):
-                return f"{found.message.strip().rstrip('.')}: {advice}{_ANOTHER}"
-    another = _ANOTHER if found.reason in _REASONS and found.needs_action else ""
-    return f"{found.text(_MESSAGE_LIMIT - len(another))}{another}"
+        for error, advice in _KNOWN_ERRORS:
+            if error.search(found.log):
+                return f"{found.message.strip().rstrip('.')}: {advice}{_NEW_RUN}"
+    advice = _NEW_RUN if found.reason in _REASONS and found.needs_action else ""
+    return f"{found.text(_MESSAGE_LIMIT - len(advice))}{advice}"
 
 
-def too_late(deadline: int | None) -> Failure:
-    """Return the failure of an attempt that took longer than it may."""
+def deadline_exceeded(deadline: int | None) -> Failure:
+    """Return the failure of an attempt that exceeded its deadline."""
     return Failure(
         reason=Reason.DEADLINE_EXCEEDED,
-        message=f"It did not end within the {deadline} seconds of activeDeadlineSeconds.",
+        message=f"It did not finish within activeDeadlineSeconds ({deadline} s).",
     )

@@ -17,7 +17,7 @@ import pytest
 
 from modelyard import Client
 from modelyard.api.digest import FileDigest, tree_digest
-from modelyard.cli.commands.outside import thinned
+from modelyard.cli.commands.mlflow_reader import thinned
 from tests.cli.conftest import Person
 from tests.client.side import Side
 from tests.runtime.programs import Server
@@ -308,8 +308,8 @@ def test_what_is_not_served_cannot_be_asked(side: Side, person: Person):
     done = person.says("predict", "fraud@v1", "[[1, 2]]")
     assert done.returncode == 3
     assert (
-        "v1 of risk/fraud holds no stage that serves it: promote it, or ask one of production."
-        in done.stderr.replace(side.namespace, "risk")
+        "v1 of risk/fraud is not served in any stage. Promote it, or use one of the stages"
+        " production." in done.stderr.replace(side.namespace, "risk")
     )
 
 

@@ -1,7 +1,6 @@
-"""MLflow and the store, reached from here: a run's curves, and whether they answer. Drawing does
-not belong here.
+"""Read runs from MLflow, and check whether MLflow and S3 answer.
 
-Keys of the store are not tried: the operator does that for every Experiment, and says so there.
+S3 keys are not checked: the operator does that for every Experiment, and reports it there.
 """
 
 from collections.abc import Callable, Iterator
@@ -19,14 +18,14 @@ from modelyard.client.rest import Mlflow
 __all__ = ["Tracked", "findings", "thinned", "tracked"]
 
 _CURVES = 12
-"""So many metrics at most are asked for their curves; more nobody looks at side by side."""
+"""Metrics per run whose curves are read, at most."""
 _POINTS = 400
-"""A curve is thinned to so many points: more than a terminal or a picture of ours can show."""
+"""Points to which a curve is thinned: more than a terminal or a picture can show."""
 
 
 @dataclass(frozen=True)
 class Tracked:
-    """What MLflow has of a run."""
+    """A run in MLflow."""
 
     parameters: dict[str, str]
     metrics: dict[str, float]
@@ -35,7 +34,7 @@ class Tracked:
 
 @contextmanager
 def _mlflow(session: Session) -> Iterator[Mlflow]:
-    """The namespace's MLflow, for the length of a block."""
+    """Connect to the namespace's MLflow during a block."""
     reach = Reach(session.kube)
     try:
         values = reach.connection(session.kube.namespace)
@@ -48,7 +47,7 @@ def tracked(session: Session, run_id: str) -> Tracked:
     """Return a run's parameters, metrics and their histories.
 
     Raises:
-        ClientError: It cannot be asked; the text says why.
+        ClientError: MLflow cannot be read; the text says why.
 
     """
     with _mlflow(session) as mlflow:
@@ -82,26 +81,26 @@ def _history(mlflow: Mlflow, run_id: str, metric: str) -> list[tuple[float, floa
 
 
 def thinned(points: list[tuple[float, float]], limit: int = _POINTS) -> list[tuple[float, float]]:
-    """Keep the ends and so many points between them, evenly. Pure."""
+    """Keep both ends, and evenly spaced points between them, up to the limit. Pure."""
     if len(points) <= limit:
         return points
     return [points[round(at * (len(points) - 1) / (limit - 1))] for at in range(limit)]
 
 
 def findings(session: Session) -> Iterator[Finding]:
-    """Say whether MLflow and the store answer, from here."""
+    """Check whether MLflow and S3 answer from this machine."""
     reach = Reach(session.kube)
     try:
         values = reach.connection(session.kube.namespace)
     except NotAllowed as error:
-        yield Finding("storage", Verdict.UNKNOWN, f"MLflow and S3 were not looked at: {error}")
+        yield Finding("storage", Verdict.UNKNOWN, f"MLflow and S3 were not checked: {error}")
         return
     except ClientError as error:
         yield Finding(
             "storage",
             Verdict.BAD,
             str(error),
-            "docs/install.md in modelyard's repository, A namespace's connection.",
+            "See docs/install.md in modelyard's repository, A namespace's connection.",
         )
         return
     try:
@@ -133,6 +132,6 @@ def _answers(subject: str, address: str, tried: Callable[[str], Any], reach: Rea
             subject,
             Verdict.BAD,
             f"{address}: {error}",
-            "See that it runs, and that the Secret modelyard-connection names it.",
+            "Check that it runs, and that the Secret modelyard-connection has its address.",
         )
     return Finding(subject, Verdict.GOOD, f"{address} answers")
