@@ -366,7 +366,7 @@ def test_a_plan_says_that_the_steps_are_passed_and_why():
 
 def test_a_plan_of_clearing():
     assert planned(dry(stage_of(None, holds=A, desired_replicas=2)), *STABLE) == {
-        "clear": "the Service fraud-production is deleted, and 2 pods of va: nobody answers",
+        "clear": "the Service fraud-production is deleted, and 2 pods of va: no pod answers",
         "record": "no version is effective; va becomes previous; history: Cleared",
         "mlflow": "alias production is removed, stage Archived for va, tags of va",
     }

@@ -184,7 +184,7 @@ def test_a_version_waits_for_the_end_without_pods_and_says_until_when():
     assert waiting.status.blocked is not None
     assert waiting.status.blocked.message == (
         "vb waits: the stage is frozen until 2026-01-01 14:00 UTC (noon). va is still serving. It"
-        " goes on by itself then, with what its gates say then. An override does not wait:"
+        " continues automatically, if its gates pass then. An override does not wait:"
         " modelyard override fraud vb --stage production"
     )
     assert waiting.requeue_after == timedelta(hours=2)

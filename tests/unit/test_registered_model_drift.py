@@ -15,7 +15,7 @@ def test_with_warn_it_is_said_and_stays():
     assert synced
     assert (synced.status, synced.reason) == ("False", "Drifted")
     assert (
-        "the alias production is at version 2, which is v2, and the stage holds v1 (version 1)."
+        "the alias production is at version 2, which is v2, but v1 is effective (version 1)."
         in synced.message
     )
     assert (
@@ -29,6 +29,6 @@ def test_with_warn_an_alias_that_is_gone_is_said():
     world.alias("production", None)
     world.settle()
     assert (
-        "the alias production is gone, and the stage holds v1. Set spec.drift: Revert"
+        "the alias production is gone, but v1 is effective. Set spec.drift: Revert"
         in message(world.model.status, "Synced")
     )

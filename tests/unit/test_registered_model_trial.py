@@ -413,8 +413,8 @@ def test_a_job_says(owned: tuple[Manifest, ...], verdict: str, said: str):
 @pytest.mark.parametrize(
     ("owned", "verdict", "said"),
     [
-        ((job_of(MODEL, end="Complete", at=OLD),), "Pending", "its pod was ended from outside"),
-        ((COMPLETE, pod_of(COMPLETE, 0, **EVICTED)), "Pending", "its pod was ended from outside"),
+        ((job_of(MODEL, end="Complete", at=OLD),), "Pending", "its pod was interrupted"),
+        ((COMPLETE, pod_of(COMPLETE, 0, **EVICTED)), "Pending", "its pod was interrupted"),
         ((job_of(MODEL, end="Failed", at=OLD),), "Error", "its pods are gone"),
         (
             (

@@ -1,9 +1,8 @@
-"""Build the objects that serve a version in a stage. Pure; when they are applied is decided
-elsewhere.
+"""Build the objects that serve a version in a stage. Pure.
 
-What is rolled out is a pod template without the serving fields of the spec. It is kept whole in a
-ControllerRevision, so that an operator of another release applies the same template; `with_serving`
-adds what the spec says now.
+What is rolled out is a pod template without the serving fields of the spec. A ControllerRevision
+keeps it whole, so that another release of the operator applies the same template. `with_serving`
+adds the present serving fields of the spec.
 """
 
 import hashlib
@@ -80,28 +79,26 @@ __all__ = [
 ]
 
 REVISION = 4
-"""Raise it when the meaning of a serving pod changes: it is part of a runtime's identity."""
+"""Raise it when the meaning of a serving pod changes. It is part of a runtime's identity."""
 _SPLITS = 4
-"""The first revision whose pods read how they split their requests."""
+"""The first revision whose pods can split their requests."""
 TRAFFIC_VOLUME = "traffic"
-"""The volume in which a pod finds its own annotation."""
+"""The volume in which a pod reads its own annotation."""
 _GRACE_SECONDS = 30
 _MIN_READY_SECONDS = 1
-"""A kubelet on a busy node may revoke a new pod's readiness for a second."""
+"""On a busy node the kubelet may revoke a new pod's readiness for a second."""
 _TMP_SIZE, _GIB = "2Gi", 1024**3
 _SCRAPED = {
     "prometheus.io/scrape": "true",
     "prometheus.io/port": str(wire.METRICS_PORT),
     "prometheus.io/path": "/metrics",
 }
-"""By these annotations a Prometheus that is set up for them finds the pods."""
+"""Annotations by which a Prometheus with the usual configuration finds the pods."""
 
 
 @dataclass(frozen=True)
 class Surroundings:
-    """What serving pods get from their namespace and from the operator's settings, not from what
-    was promoted.
-    """
+    """What serving pods get from their namespace and the operator's settings."""
 
     allow_code: bool
     pods_secret: str
@@ -109,7 +106,7 @@ class Surroundings:
 
 
 def served(version: str, digest: str, runtime: Runtime) -> ServedVersion:
-    """Return what a promotion promotes that begins now, with its identity."""
+    """Return the version with this runtime and its identity, as a new promotion records it."""
     identity = hashlib.sha256(
         "\n".join((version, digest, runtime.image, str(REVISION))).encode()
     ).hexdigest()[:8]
@@ -121,9 +118,7 @@ def served(version: str, digest: str, runtime: Runtime) -> ServedVersion:
 
 
 def splits(what: ServedVersion) -> bool:
-    """Tell whether the pods that serve this can split their requests; those of an earlier
-    revision answer all themselves.
-    """
+    """Tell whether pods of this runtime can split requests; those of earlier revisions cannot."""
     return what.runtime.revision >= _SPLITS
 
 
@@ -162,7 +157,7 @@ def template(
             {"name": TRAFFIC_VOLUME, "mountPath": wire.RULE_FOLDER, "readOnly": True},
         ],
         "ports": [_port("http", PORT), _port("metrics", wire.METRICS_PORT)],
-        # A large model takes its time to start; a broken one says so and ends.
+        # A large model needs time to load; a broken one reports its error and exits.
         "startupProbe": _probe(wire.READY_PATH, period=1, failures=600),
         "readinessProbe": _probe(wire.READY_PATH, period=1, failures=3),
         "livenessProbe": _probe(wire.LIVE_PATH, period=10, failures=6),
@@ -183,8 +178,9 @@ def template(
 
 
 def _traffic() -> dict[str, Any]:
-    """Return the volume in which the kubelet shows a pod its annotation, anew within a second;
-    no token is needed for it.
+    """Return the volume in which the kubelet writes the pod's annotation, within a second.
+
+    The pod needs no token for it.
     """
     field = {"fieldPath": f"metadata.annotations['{TRAFFIC_ANNOTATION}']"}
     return {
@@ -198,8 +194,9 @@ def _port(name: str, number: int) -> dict[str, Any]:
 
 
 def _model_size(model: RegisteredModel, what: ServedVersion) -> str:
-    """Return room for the files of a version twice: those that are fetched again lie beside
-    those that were wrong.
+    """Return twice the size of a version's files.
+
+    Files that are fetched again are stored next to the wrong ones.
     """
     sizes = (version.bytes for version in model.status.versions if version.digest == what.digest)
     size = next((size for size in sizes if size is not None), None)
@@ -237,7 +234,7 @@ def _probe(path: str, *, period: int, failures: int) -> dict[str, Any]:
 
 
 def with_serving(rolled_out: Manifest, serving: Serving, around: Surroundings) -> Manifest:
-    """Return a template with what the spec says of serving, and with what the namespace gives."""
+    """Return a template with the spec's serving fields and the settings of the namespace."""
     whole = deepcopy(rolled_out)
     pod = whole["spec"]
     server = next(container for container in pod["containers"] if container["name"] == MODEL)
@@ -246,15 +243,16 @@ def with_serving(rolled_out: Manifest, serving: Serving, around: Surroundings) -
             container["env"] = [*container["env"], *store_keys(around.pods_secret)]
         else:
             container["envFrom"] = connection(around.pods_secret)
-        if (
-            container["name"] == FETCH
-        ):  # one that is kept from before has resources of its own: an upgrade rolls no model
+        if container["name"] == FETCH:
+            # A kept template may have resources: an upgrade must not restart a model.
             container.setdefault("resources", resources(serving.resources))
     server["resources"] = _resources(serving.resources, server)
-    told = _told(serving.runtime) | ({wire.ALLOW_CODE: "true"} if around.allow_code else {})
+    settings = _settings(serving.runtime)
+    if around.allow_code:
+        settings[wire.ALLOW_CODE] = "true"
     server["env"] = [
         *server["env"],
-        *({"name": name, "value": value} for name, value in told.items()),
+        *({"name": name, "value": value} for name, value in settings.items()),
     ]
     if STORAGE in serving.resources.limits:
         size = serving.resources.limits[STORAGE]
@@ -272,9 +270,10 @@ def with_serving(rolled_out: Manifest, serving: Serving, around: Surroundings) -
     return whole
 
 
-def _told(runtime: ServingRuntime) -> dict[str, str]:
-    """Return what the spec tells the model server. What it leaves out is left out here: a new
-    field restarts no pod.
+def _settings(runtime: ServingRuntime) -> dict[str, str]:
+    """Return the model server's environment variables that come from the spec.
+
+    An absent field sets no variable, so that a new field does not restart any pod.
     """
     found = {wire.WORKERS: str(runtime.workers)}
     if (size := quantity(runtime.max_body_bytes)) is not None:
@@ -284,21 +283,20 @@ def _told(runtime: ServingRuntime) -> dict[str, str]:
     return found
 
 
-# Kept templates of earlier revisions are applied as they were then: an upgrade of the operator
-# rolls no model. What was kept tells its revision better than the record, which a restored status
-# lacks.
+# Kept templates of earlier revisions are applied unchanged: an upgrade of the operator must not
+# restart a model. The revision is read from the template, because a restored status lacks it.
 def _is_of_revision_2(server: Manifest) -> bool:
-    """Tell whether a template is of revision 2 or later: those say resources."""
+    """Tell whether a template is of revision 2 or later: those have resources."""
     return "resources" in server
 
 
 def is_of_revision_3(server: Manifest) -> bool:
-    """Tell whether a template is of revision 3 or later: those have a port for metrics."""
+    """Tell whether a template is of revision 3 or later: those have a metrics port."""
     return any(port["containerPort"] == wire.METRICS_PORT for port in server.get("ports") or ())
 
 
 def _resources(wanted: Resources, server: Manifest) -> dict[str, Any]:
-    """Return the server's resources, filled in with ours."""
+    """Return the server's resources, completed with the operator's defaults."""
     said = {
         side: dict(values)
         for side, values in (("requests", wanted.requests), ("limits", wanted.limits))
@@ -337,7 +335,7 @@ def deployment(
 ) -> Manifest:
     """Return the Deployment that serves one version in one stage.
 
-    Its own rolling updates never take a pod away before another one is ready.
+    Its own rolling updates never delete a pod before another one is ready.
     """
     return {
         "apiVersion": "apps/v1",
@@ -358,14 +356,12 @@ def deployment(
 
 
 def service(model: RegisteredModel, stage: str, what: ServedVersion) -> Manifest:
-    """Return the stage's address, which routes to one version."""
+    """Return the stage's Service, which routes to one version."""
     return _service(model, stage, what, serving_name(model.metadata.name, stage))
 
 
 def private_service(model: RegisteredModel, stage: str, what: ServedVersion) -> Manifest:
-    """Return the candidate's own address, which has the name of its Deployment: what tries it
-    asks there.
-    """
+    """Return the candidate's own Service, at which gates ask it; named like its Deployment."""
     return _service(model, stage, what, workload_name(model, stage, what))
 
 
@@ -380,7 +376,7 @@ def _service(model: RegisteredModel, stage: str, what: ServedVersion, name: str)
 
 
 def disruption_budget(model: RegisteredModel, stage: str, what: ServedVersion) -> Manifest:
-    """Return the budget that lets node drains take one pod of a stage at a time."""
+    """Return the budget that lets node drains evict one pod of a stage at a time."""
     return {
         "apiVersion": "policy/v1",
         "kind": "PodDisruptionBudget",
@@ -392,15 +388,13 @@ def disruption_budget(model: RegisteredModel, stage: str, what: ServedVersion) -
 def autoscaler(
     model: RegisteredModel, stage: str, what: ServedVersion, least: int = 0
 ) -> Manifest | None:
-    """Return the stage's autoscaler, which scales the effective version; None when the spec has
-    none.
+    """Return the autoscaler of the effective version; None if the spec has none.
 
     Args:
         model: The object.
         stage: The stage.
-        what: What it scales.
-        least: Pods that it leaves there though fewer would do now: a part of the requests goes
-            elsewhere for a time.
+        what: The version that it scales.
+        least: Minimum number of pods during a rollout, which takes a share of the requests away.
 
     """
     wanted = model.spec.stages[stage].serving.autoscaling
@@ -428,13 +422,13 @@ def autoscaler(
 def config_map(
     model: RegisteredModel, stage: str, what: ServedVersion, data: dict[str, str]
 ) -> Manifest:
-    """Return the ConfigMap that keeps the analysis of a stage's rollout."""
+    """Return the ConfigMap that stores the analysis of a stage's rollout."""
     meta = _metadata(model, stage, rollout_name(model, stage), what)
     return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": meta, "data": data}
 
 
 def rollout_name(model: RegisteredModel, stage: str) -> str:
-    """Return the name of that ConfigMap."""
+    """Return the name of the ConfigMap of a stage's rollout."""
     return f"{serving_name(model.metadata.name, stage)}-rollout"
 
 

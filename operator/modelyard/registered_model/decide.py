@@ -1,8 +1,7 @@
-"""RegisteredModel: decide what happens next, given what is there. Pure: no I/O, no clock of its
-own.
+"""Decide what happens next to a RegisteredModel, from what was observed. Pure.
 
-Serving comes first, the registry after it, and neither stops for the other's problem: with MLflow
-or S3 away, what is effective is kept serving, and no stage switches.
+Serving comes first, the registry second, and a problem of one does not stop the other. While MLflow
+or S3 is unreachable, effective versions are kept serving and no stage switches.
 """
 
 from collections.abc import Callable, Mapping
@@ -55,12 +54,11 @@ from modelyard.registered_model.versions import known, next_registration, split,
 __all__ = ["Decide", "decider", "finalize", "in_sync", "in_sync_with", "on_error"]
 
 _LOOK_AGAIN = timedelta(seconds=15)
-"""How often something is checked that no watch reports: artifacts that are missing, MLflow that
-is away.
-"""
+"""How often to check what no watch reports: missing artifacts, an unreachable MLflow."""
 _WATCHED_READS = timedelta(minutes=1)
-"""How long answers of MLflow and S3 are used while a version is watched, which is looked at more
-often.
+"""How long answers of MLflow and S3 are reused while a version is watched after a switch.
+
+Such a model is reconciled more often than that.
 """
 
 ModelPlan = Plan[RegisteredModelStatus]
@@ -70,12 +68,12 @@ class Decide(Protocol):
     """What `decider` returns."""
 
     def __call__(self, model: RegisteredModel, seen: Observation, now: datetime) -> ModelPlan:
-        """Return the next round."""
+        """Return the plan of the next round."""
         ...
 
 
 def decider(runtime: Runtime) -> Decide:
-    """Return the decision for pods of this runtime."""
+    """Return the decision function of an operator with this runtime."""
 
     def decide(model: RegisteredModel, seen: Observation, now: datetime) -> ModelPlan:
         plan = planned(model, seen, now)
@@ -88,8 +86,8 @@ def decider(runtime: Runtime) -> Decide:
     def planned(model: RegisteredModel, seen: Observation, now: datetime) -> ModelPlan:
         taken = _taken(model, seen)
         if is_empty(model) and (seen.dependency_error is not None or taken is not None):
-            # A status that was lost is rebuilt once MLflow answers, or its model there is ours:
-            # until then it stays empty, and what serves is left alone.
+            # A lost status is rebuilt once MLflow answers and its model there is ours. Until then
+            # it stays empty, and the serving objects are left alone.
             return _out_of_reach(model, seen, taken)
         if (rebuilt := restored(model, seen, now)) is not None:
             return Record(rebuilt)
@@ -108,21 +106,21 @@ def decider(runtime: Runtime) -> Decide:
     return decide
 
 
-# --- the four ways a round can go -----------------------------------------------------------------
+# --- the kinds of round ---------------------------------------------------------------------------
 def _recording(
     model: RegisteredModel, status: RegisteredModelStatus, decisions: Mapping[str, StageDecision]
 ) -> ModelPlan:
-    """Write the status first: what a stage holds is recorded before the registry follows."""
+    """Write the status first: the effective version is recorded before MLflow is changed."""
     entries = tuple(decision.entry for decision in decisions.values() if decision.entry)
     if effective := tuple(made for made in entries if made.outcome.took_effect):
         said = (*conditions.changed(effective), conditions.following(Reason.PROMOTING))
     elif all(
-        decision.quiet or _goes_on(model, name, decision)
+        decision.quiet or _is_reported(model, name, decision)
         for name, decision in decisions.items()
         if decision.record
     ):
-        # A verdict: the next round says what comes of it, so that no Event tells of what is in
-        # between.
+        # Only a verdict is recorded. The next round reports its consequence, so the conditions
+        # stay, and no Event reports an intermediate state.
         said = model.status.conditions
     else:
         moving = {name: each for name, each in decisions.items() if each.record and not each.quiet}
@@ -138,8 +136,8 @@ def _recording(
     return Record(status.model_copy(update={"conditions": said}), events)
 
 
-def _goes_on(model: RegisteredModel, name: str, decision: StageDecision) -> bool:
-    """Tell whether a stage records more about the change that its conditions speak of already."""
+def _is_reported(model: RegisteredModel, name: str, decision: StageDecision) -> bool:
+    """Tell whether the conditions already report the promotion that a stage records more about."""
     before, ready = model.status.stages.get(name), model.status.condition("Ready")
     if before is None or before.candidate is None or ready is None or ready.status == "True":
         return False
@@ -155,7 +153,7 @@ def _without_dependencies(
     decisions: Mapping[str, StageDecision],
     error: ModelyardError,
 ) -> ModelPlan:
-    """MLflow or S3 is away: look after what serves."""
+    """Keep the serving objects in order while MLflow or S3 is unreachable."""
     if any(decision.record for decision in decisions.values()):
         return _recording(model, status, decisions)
     if actions := _actions(decisions):
@@ -166,7 +164,7 @@ def _without_dependencies(
 
 
 def _out_of_reach(model: RegisteredModel, seen: Observation, taken: str | None) -> ModelPlan:
-    """Wait for what a status is rebuilt from."""
+    """Wait for MLflow, from which a lost status is rebuilt."""
     if seen.dependency_error is None:
         return _name_taken(model, {}, taken or "")
     said = conditions.dependency_down(model, {}, seen.dependency_error)
@@ -191,7 +189,7 @@ def _registering(
     status: RegisteredModelStatus,
     decisions: Mapping[str, StageDecision],
 ) -> ModelPlan:
-    """Bring serving and registry forward, or rest."""
+    """Act on the serving objects and MLflow, or rest."""
     effective = {name: decision.status.version for name, decision in decisions.items()}
     external, synced, events = _registry(model, seen, effective)
     if _unrecorded(model, status):
@@ -200,7 +198,7 @@ def _registering(
     actions: tuple[Action, ...] = (*_actions(decisions), *([external] if external else []))
     if actions:
         return Act(actions, events)
-    # Last: what S3 does not take must not hold up a stage or MLflow.
+    # Last, so that a failing S3 does not hold up a stage or MLflow.
     step = record.step(model, seen)
     if step.put is not None:
         return Act((step.put,))
@@ -220,8 +218,9 @@ def _registering(
 
 
 def _unrecorded(model: RegisteredModel, status: RegisteredModelStatus) -> bool:
-    """Tell whether something must be recorded before MLflow is asked for it: the model's name, a
-    version's digest.
+    """Tell whether the status lacks what must be recorded before MLflow is changed.
+
+    That is the model's name, and the digest of each version.
     """
     before = {version.name for version in model.status.versions if version.digest}
     before |= {version.name for version in model.status.older_versions}
@@ -238,7 +237,7 @@ def _actions(decisions: Mapping[str, StageDecision]) -> tuple[Action, ...]:
 def _registry(
     model: RegisteredModel, seen: Observation, effective: Mapping[str, str | None]
 ) -> tuple[External | None, Condition, tuple[Event, ...]]:
-    """Return the next change in MLflow, the condition Synced, and what drifted."""
+    """Return the next change in MLflow, the condition Synced, and events about drift."""
     meta, name = model.metadata, mlflow_model_name(model.metadata.namespace, model.metadata.name)
     target = TagTarget("model", name)
     wanted_tags = dict(model.spec.tags) | owner_tags(meta.namespace, meta.name, meta.uid)
@@ -250,7 +249,7 @@ def _registry(
             (),
         )
     missing = tags.missing(wanted_tags, users, seen.model.tags)
-    if UID_TAG in missing:  # adopted: its versions are read when it is ours
+    if UID_TAG in missing:  # adopted: its versions are read once the tag says that it is ours
         return SetTags(target, missing, model.spec.description), conditions.following(), ()
     wanted = moves(model, seen, effective)
     drifted = next((move.action for move in wanted if move.drift), None)
@@ -263,7 +262,7 @@ def _registry(
             warning=True,
         )
         return drifted, conditions.following(Reason.PROMOTING), (event,)
-    # After the moves: a version or a tag that MLflow refuses must not hold up a stage.
+    # After the moves, so that a version or tag that MLflow refuses does not hold up a stage.
     if stale := tags.stale(users, seen.model.tags):
         return DeleteTags(target, stale), conditions.following(), ()
     if missing or seen.model.description != model.spec.description:
@@ -283,14 +282,12 @@ def _drift(
     move: External, seen: Observation, effective: Mapping[str, str | None], model: RegisteredModel
 ) -> str:
     """Say what MLflow has, what it should have, and what to do about it."""
-    cure = "Set spec.drift: Revert, which puts it back"
+    fix = "Set spec.drift: Revert, which puts it back"
     if not isinstance(move, SetAlias):
-        return f"{_words(move)} would put it back. {cure}, or do so in MLflow."
+        return f"{_words(move)} would put it back. {fix}, or do so in MLflow."
     there = seen.model.aliases.get(move.alias) if seen.model is not None else None
     if there is None:
-        return (
-            f"the alias {move.alias} is gone, and the stage holds {effective[move.alias]}. {cure}."
-        )
+        return f"the alias {move.alias} is gone, but {effective[move.alias]} is effective. {fix}."
     name = next(
         (
             name
@@ -302,12 +299,12 @@ def _drift(
     what = (
         f"version {there}, which is {name},"
         if name
-        else f"version {there}, which is none of this model's,"
+        else f"version {there}, not one of this model's,"
     )
     promote = f", or promote {name} to {move.alias}" if name else ""
     return (
-        f"the alias {move.alias} is at {what} and the stage holds {effective[move.alias]} (version"
-        f" {move.version}). {cure}{promote}."
+        f"the alias {move.alias} is at {what} but {effective[move.alias]} is effective (version"
+        f" {move.version}). {fix}{promote}."
     )
 
 
@@ -380,7 +377,7 @@ def _summary(stages: Mapping[str, StageStatus]) -> str:
 def _requeue_after(
     status: RegisteredModelStatus, decisions: Mapping[str, StageDecision]
 ) -> timedelta | None:
-    """Return when to look again; what a version waits for by itself is reported by a watch."""
+    """Return when to reconcile again; what else a version waits for is reported by a watch."""
     waits = [
         decision.requeue_after
         for decision in decisions.values()
@@ -399,10 +396,10 @@ def _kept(status: RegisteredModelStatus, type_: str) -> tuple[Condition, ...]:
 
 # --- deletion, errors, start --------------------------------------------------------------------
 def finalize(model: RegisteredModel, seen: Observation, _now: datetime) -> ModelPlan:
-    """Return what must go before the object may: with `deletionPolicy: Delete`, our model in
-    MLflow.
+    """Return what must happen before the object may be deleted.
 
-    The serving objects are deleted with their owner.
+    Pending entries of the history are stored; with `deletionPolicy: Delete` the model in MLflow is
+    deleted. Kubernetes deletes the serving objects with their owner.
     """
     step = record.step(model, seen)
     if step.put is not None:
@@ -434,9 +431,7 @@ def finalize(model: RegisteredModel, seen: Observation, _now: datetime) -> Model
 
 
 def _left(model: RegisteredModel) -> tuple[Event, ...]:
-    """Return the Event about entries of the history that are lost with the object: S3 did not
-    take them.
-    """
+    """Return the Event about entries of the history that S3 never stored."""
     recorded = model.status.record
     if recorded is None or not recorded.pending:
         return ()
@@ -450,9 +445,7 @@ def _left(model: RegisteredModel) -> tuple[Event, ...]:
 def on_error(
     model: RegisteredModel, error: ModelyardError, now: datetime
 ) -> Rest[RegisteredModelStatus] | Finalize:
-    """Return what an error means to users. What serves is still serving, so Ready stands; Synced
-    names the problem.
-    """
+    """Report an error: Synced names it; Ready stays, because what serves is still serving."""
     if error.dependency == "Kubernetes" or not model.status.is_true("Ready"):
         said = (*error_conditions(error), conditions.unknown(error))
     else:
@@ -466,7 +459,7 @@ def on_error(
 
 
 def in_sync(model: RegisteredModel, owned: tuple[Manifest, ...]) -> bool:
-    """Tell whether the status says that the spec was applied, and what serves it is there."""
+    """Tell whether the spec was applied and its serving objects exist, going by the status."""
     status = model.status
     if status.observed_generation != model.metadata.generation or not (
         status.is_true("Ready") and status.is_true("Synced")
@@ -478,22 +471,20 @@ def in_sync(model: RegisteredModel, owned: tuple[Manifest, ...]) -> bool:
     ):
         return False
     if any(stage.kept is not None for stage in status.stages.values()):
-        return False  # it keeps pods until then
+        return False  # a displaced version keeps its pods until its window or the watch ends
     if any(
         stage.verification is not None and stage.verification.is_open
         for stage in status.stages.values()
     ):
         return False
-    if any(each["kind"] == "Job" for each in owned):  # of a gate: it is to be read, or deleted
+    if any(each["kind"] == "Job" for each in owned):  # a gate's: it must be read or deleted
         return False
     serving = {stage_of(each) for each in owned if each["kind"] == "Deployment"}
     return all(name in serving for name, stage in status.stages.items() if stage.desired_replicas)
 
 
 def in_sync_with(runtime: Runtime) -> Callable[[RegisteredModel, tuple[Manifest, ...]], bool]:
-    """Return `in_sync` for an operator of this runtime, which the status must name as the
-    operator's.
-    """
+    """Return `in_sync` for an operator of this runtime, which the status must name."""
     current = operator_runtime(runtime)
 
     def check(model: RegisteredModel, owned: tuple[Manifest, ...]) -> bool:

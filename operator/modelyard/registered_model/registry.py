@@ -1,8 +1,7 @@
-"""What MLflow's registry lacks of what the status records: aliases, MLflow's own stages, tags.
-Pure.
+"""Changes that bring MLflow in line with the status: aliases, MLflow's own stages, tags. Pure.
 
 MLflow's stages are deprecated; they are moved while they still work (decision 0005). Aliases that
-are not names of our stages belong to others and stay.
+are not names of our stages belong to other clients and stay.
 """
 
 from collections.abc import Iterator, Mapping
@@ -35,7 +34,7 @@ class Move:
 
     Attributes:
         action: What to do.
-        drift: The operator had done it before, so another client has changed it since.
+        drift: The operator did it before, so another client has changed it since.
 
     """
 
@@ -45,7 +44,7 @@ class Move:
 
 @dataclass(frozen=True)
 class _Registry:
-    """The registry, and what it should say: `effective` maps each stage to its version."""
+    """The registry and its desired state: `effective` maps each stage to its version."""
 
     model: RegisteredModel
     seen: Observation
@@ -63,7 +62,7 @@ class _Registry:
         return sorted(stage for stage, held in self.effective.items() if held == version)
 
     def asks(self, stage: str) -> bool:
-        """Tell whether the spec asks for a version in the stage; of interest while it has none."""
+        """Tell whether the spec asks for a version in the stage; used while the stage has none."""
         wanted = self.model.spec.stages.get(stage)
         return wanted is not None and (
             wanted.version is not None or wanted.auto_promote is not None
@@ -73,10 +72,10 @@ class _Registry:
 def moves(
     model: RegisteredModel, seen: Observation, effective: Mapping[str, str | None]
 ) -> list[Move]:
-    """Return what to change in MLflow so that it agrees; the new version moves before the old one.
+    """Return the changes that bring MLflow in line; effective versions move before displaced ones.
 
-    An effective version that MLflow does not have is that version's own problem. A stage that waits
-    for its first version takes nothing from versions that others have registered.
+    An effective version that MLflow lacks is reported by that version's own blocker. While a stage
+    waits for its first version, aliases and stages of versions that other clients registered stay.
     """
     registry = _Registry(model, seen, effective, tracked_by_name(model, seen.versions))
     return [
@@ -127,9 +126,7 @@ def _displaced(version: VersionStatus) -> bool:
 
 
 def _versions_of_others(registry: _Registry) -> Iterator[Move]:
-    """Archive versions of others in an MLflow stage of ours: MLflow answers with the newest one
-    in it.
-    """
+    """Archive other clients' versions in our MLflow stages, where MLflow returns the newest."""
     ours = {version.version for version in registry.tracked.values()}
     taken = {
         _MLFLOW_STAGES[stage]
@@ -142,13 +139,13 @@ def _versions_of_others(registry: _Registry) -> Iterator[Move]:
 
 
 def _tags(registry: _Registry) -> Iterator[Move]:
-    """Set the users' tags, and put back the copies of the record."""
+    """Set the users' tags, and restore the copies of the record."""
     recorded = {version.name: version for version in registry.model.status.versions}
     for version, there in registry.tracked.items():
         target = TagTarget("version", registry.name, there.version)
         record = copied_tags(registry.model, recorded[version]) if version in recorded else {}
         if changed := {key: value for key, value in record.items() if there.tags.get(key) != value}:
-            # After a backup was restored the copies are of the object before.
+            # After a restored backup the copies have the uid of the earlier object: no drift.
             yield Move(
                 SetTags(target, changed),
                 drift=there.tags.get(UID_TAG) == registry.model.metadata.uid,
@@ -159,8 +156,9 @@ def _tags(registry: _Registry) -> Iterator[Move]:
 
 
 def _is_taken(seen: Observation, stage: ModelStage) -> bool:
-    """Whoever is in Production or Staging leaves it in the transaction that brings the next
-    version.
+    """Tell whether versions in Production or Staging must leave it when the next one enters.
+
+    MLflow archives them in the same transaction.
     """
     return stage in _MLFLOW_STAGES.values() and any(
         version.stage == stage for version in seen.versions
@@ -168,9 +166,7 @@ def _is_taken(seen: Observation, stage: ModelStage) -> bool:
 
 
 def _mlflow_stage(stages: list[str], now: ModelStage, *, displaced: bool) -> ModelStage:
-    """Return the highest of MLflow's stages that the version holds; Archived once it was
-    displaced.
-    """
+    """Return the MLflow stage of a version: its highest one, or Archived once it was displaced."""
     for stage in ("production", "staging"):
         if stage in stages:
             return _MLFLOW_STAGES[stage]

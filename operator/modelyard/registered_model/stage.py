@@ -1,6 +1,4 @@
-"""One stage: keep the stable version serving, and carry out the promotion that the spec asks
-for. Pure.
-"""
+"""One stage: keep the stable version serving and carry out the requested promotion. Pure."""
 
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -55,12 +53,12 @@ class StageDecision:
 
     Attributes:
         status: Its status now.
-        actions: Applies and deletes of what serves it.
-        entry: What the history gains; with it the status is written first.
-        record: Whether the status must be written before anything else is done.
-        events: What is told to users when it is.
-        quiet: What is recorded is no change of the stage: its conditions stay.
-        requeue_after: When to reconcile again though nothing changed.
+        actions: Applies and deletes of its serving objects.
+        entry: The new entry of the history; if there is one, the status is written first.
+        record: Whether the status must be written before any action.
+        events: Events to emit when the status is written.
+        quiet: The recorded fact does not change the stage, so its conditions stay.
+        requeue_after: When to reconcile again without any change.
 
     """
 
@@ -74,7 +72,7 @@ class StageDecision:
 
 
 def decide_stage(view: StageView, now: datetime) -> StageDecision:
-    """Return what a stage needs: recover its record, clear it, promote, or keep it serving."""
+    """Return what a stage needs: recover its record, clear, promote, or keep it serving."""
     decision = _decided(view, now)
     status = warm.recorded(view, decision.status)
     ends = [
@@ -106,11 +104,12 @@ def _decided(view: StageView, now: datetime) -> StageDecision:
     if (
         noted := overrides.noted(view.spec, view.status, view.versions.get(asked), now)
     ) is not None:
-        # It counts from here on, for the bytes that the version has now.
+        # The override is in force from here on, for the bytes that the version has now.
         was = view.status.override
+        # A blocker of an earlier override does not apply to this one.
         blocked = (
             view.status.blocked if was is not None and was.since_time == noted.since_time else None
-        )  # it spoke of the one before
+        )
         return StageDecision(
             view.status.model_copy(update={"override": noted, "blocked": blocked}), record=True
         )
@@ -118,8 +117,8 @@ def _decided(view: StageView, now: datetime) -> StageDecision:
         dropped = without_candidate(view, now).model_copy(
             update={"desired": view.desired, "blocked": None}
         )
-        # A plan that is taken back has begun nothing, and of what is only the newest by now nobody
-        # has asked for another.
+        # No history entry: a withdrawn plan has started nothing, and under `autoPromote` no user
+        # asked for the candidate that a newer version replaces.
         untold = view.is_automatic or any(step.name == "plan" for step in view.status.steps)
         return StageDecision(
             dropped, entry=None if untold else history.aborted(view, now), record=True
@@ -135,9 +134,7 @@ def _decided(view: StageView, now: datetime) -> StageDecision:
 
 
 def _watching(view: StageView, decision: StageDecision) -> StageDecision:
-    """Add what the watch of the effective version has counted; what a promotion records has a
-    watch of its own.
-    """
+    """Add the counts of the effective version's watch, unless a promotion is being recorded."""
     if decision.record:
         return decision
     looks = [each for each in (decision.requeue_after, watch.look_again(view)) if each is not None]
@@ -146,7 +143,7 @@ def _watching(view: StageView, decision: StageDecision) -> StageDecision:
 
 
 def _verifying(view: StageView, decision: StageDecision, now: datetime) -> StageDecision:
-    """Add what judges the effective version again; what a promotion records comes first."""
+    """Add the verification of the effective version, unless a promotion is being recorded."""
     if decision.record:
         return decision
     found = verification.again(view, now)
@@ -164,10 +161,10 @@ def _verifying(view: StageView, decision: StageDecision, now: datetime) -> Stage
 
 
 def _recovered(view: StageView) -> StageDecision | None:
-    """Record digest and runtime of a held stage that lacks them; None when it lacks nothing.
+    """Record digest and runtime of the effective version if they are missing; else return None.
 
-    They are those of the Deployment that serves it, never those of tags. Without a Deployment they
-    are the version's record and this operator's runtime.
+    They come from the Deployment that serves the version, never from tags. Without a Deployment:
+    from the version's record and this operator's runtime.
     """
     version = view.status.version
     if version is None or view.effective is not None:
@@ -198,7 +195,7 @@ def _recovered(view: StageView) -> StageDecision | None:
 
 
 def _cleared(view: StageView, now: datetime) -> StageDecision:
-    """No version is effective: nothing serves the stage."""
+    """Clear the stage: no version is effective, and all its serving objects are deleted."""
     stable = view.effective
     if stable is not None:
         if view.dependencies_down:
@@ -239,8 +236,9 @@ def _cleared(view: StageView, now: datetime) -> StageDecision:
 
 
 def _kept(view: StageView, why: Blocker, now: datetime) -> StageDecision:
-    """Keep a stage serving that is to be cleared later. One that the spec no longer has is left
-    alone: nothing says how it is served.
+    """Keep a stage serving that is to be cleared later.
+
+    A stage that the spec no longer has is left alone: nothing says how to serve it.
     """
     if view.spec is None:
         return StageDecision(view.status.model_copy(update={"desired": None, "blocked": why}))
@@ -255,9 +253,7 @@ def _kept(view: StageView, why: Blocker, now: datetime) -> StageDecision:
 
 
 def _steady(view: StageView, now: datetime) -> StageDecision:
-    """The spec asks for the effective version: keep it serving, and delete what is left of
-    others.
-    """
+    """Keep the effective version serving, and delete what is left of other versions."""
     stable = view.effective
     assert stable is not None, "a steady stage has an effective version"
     status = view.status.model_copy(
@@ -300,9 +296,7 @@ def _steady(view: StageView, now: datetime) -> StageDecision:
 
 
 def _changing(view: StageView, now: datetime) -> StageDecision:
-    """Another version, or another runtime, is asked for: keep the stable one, and take the next
-    step.
-    """
+    """Keep the stable version, and take the next step to the desired version or runtime."""
     steps, judged = promotion.steps(view, now), _judged(view, now)
     step, live = promotion.current(steps), promotion.attended(steps)
     if step.record is not None:
@@ -327,17 +321,18 @@ def _changing(view: StageView, now: datetime) -> StageDecision:
         )
     stable, status = view.effective, view.status.model_copy(update=judged)
     if _passed(status) - _passed(view.status):
-        # What passed is recorded before anything is done for it.
+        # A new Pass is recorded before any action depends on it.
         return StageDecision(
             status.model_copy(update={"steps": shown.shown(view, steps, now)}), record=True
         )
     candidate = status.candidate
-    # A Job must not fail for the pods that a freeze or dryRun has taken: it is made again.
+    # During a freeze or dryRun the candidate's pods are deleted. The Jobs that ask them are deleted
+    # too, so that they do not fail for that; they are created again later.
     asking = (
         frozenset[tuple[str, str]]() if step.name in {"freeze", "plan"} else trial.jobs(view, now)
     )
     kept = step.keeps | asking | verification.jobs(view, now)
-    # Approvals may last days: the candidate has no pods meanwhile, also when one was withdrawn.
+    # Approvals may take days: the candidate has no pods meanwhile, also when one was withdrawn.
     podless = step.without_pods or step.name == "approval"
     idle = podless and candidate is not None and not view.is_live
     starting = None if idle else candidate
@@ -358,8 +353,8 @@ def _changing(view: StageView, now: datetime) -> StageDecision:
         gone, left = serving.everything(view, but=_templates(view), keep=kept), None
         status = status.model_copy(update=_NO_PODS)
     elif view.routed not in {None, candidate.runtime.identity if candidate else None}:
-        # Another candidate was asked for just before the first one was recorded as effective.
-        gone = (*serving.fronts(view), *gone)
+        # The spec asked for another candidate just before the first one was recorded as effective.
+        gone = (*serving.routing(view), *gone)
     status = status.model_copy(
         update={
             "desired": view.desired,
@@ -380,7 +375,7 @@ def _changing(view: StageView, now: datetime) -> StageDecision:
     )
     if view.override is not None:
         status = status.model_copy(update={"override": overrides.kept(view.spec, view.status, now)})
-    # Also of the steps that are done: what a gate has passed may end by time.
+    # The steps that are done count too: a gate's Pass may expire.
     waits = [
         each
         for each in (left, *(each.requeue_after for each in steps), _until(view))
@@ -393,22 +388,20 @@ def _changing(view: StageView, now: datetime) -> StageDecision:
 
 
 def _warm(view: StageView, but: ServedVersion | None = None) -> tuple[Apply, ...]:
-    """Return what keeps warm what a switch displaced, unless it is another one's to start."""
+    """Return the applies that keep the pods of displaced versions, except those of `but`."""
     return tuple(
         action for what in warm.kept(view) if what != but for action in serving.workload(view, what)
     )
 
 
 def _until(view: StageView) -> timedelta | None:
-    """Return how long the override that decides now stands as it does: it ends soon, and it
-    ends.
-    """
+    """Return the time until the override in force ends soon, or ends; None without one."""
     time = overrides.next_time(view.spec, view.status, view.now)
     return time - view.now if time is not None else None
 
 
 def _judged(view: StageView, now: datetime) -> dict[str, object]:
-    """Return what the status says of the gates of the version that the stage is to take."""
+    """Return the status fields with the gates' verdicts on the version that is to be promoted."""
     wanted = view.wanted
     results = tuple(result.status for result in judge(view, now))
     if wanted is None or (view.is_refresh and not results):
@@ -426,8 +419,9 @@ def _judged(view: StageView, now: datetime) -> dict[str, object]:
 def _with_others(
     view: StageView, wanted: ServedVersion, asked: tuple[GateStatus, ...]
 ) -> tuple[GateStatus, ...]:
-    """Return what gates say of a refresh, and the verdicts by which the version holds the stage
-    of those that are not asked.
+    """Return the verdicts on a refresh, completed with those of gates that a refresh skips.
+
+    The skipped gates keep the verdicts with which the version became effective.
     """
     judged, spec = view.status.judged, view.spec
     about = judged is not None and (judged.version, judged.digest) == (
@@ -441,16 +435,14 @@ def _with_others(
 
 
 def _still_judged(view: StageView, stable: ServedVersion) -> dict[str, object]:
-    """Return the verdicts by which the effective version holds the stage; those about another
-    one go.
-    """
+    """Return the status fields that drop verdicts, if they are not about the effective version."""
     judged = view.status.judged
     about = judged is not None and (judged.version, judged.digest) == (
         stable.version,
         stable.digest,
     )
     if judged is not None and judged.runtime not in {None, stable.runtime.identity}:
-        about = False  # of a refresh that was rejected, and is no longer asked for
+        about = False  # about a refresh that was rejected and is no longer wanted
     return {} if about else {"judged": None, "gates": ()}
 
 
@@ -464,7 +456,7 @@ def _passed(status: StageStatus) -> set[tuple[str, str, str | None, str]]:
 
 
 def _start_time(view: StageView, now: datetime) -> datetime:
-    """Return since when the spec asks for what it asks for."""
+    """Return since when the spec asks for the present desired version."""
     begun = view.status.start_time
     return begun if begun is not None and view.status.desired == view.desired else now
 
@@ -477,9 +469,9 @@ def _templates(view: StageView) -> list[str]:
 def _acting(
     view: StageView, status: StageStatus, actions: tuple[Owned, ...], left: timedelta | None
 ) -> StageDecision:
-    """Leave out what the API server refused in this reconcile, and say so."""
+    """Leave out actions that the API server refused in this reconcile, and report the refusal."""
     tried = tuple(each for each in actions if serving.refused(view, [each]) is None)
-    # An apply that is refused comes first; that pods split as before is the lesser trouble.
+    # A refused apply is reported first: pods that split requests as before are a lesser problem.
     applied = serving.refused(view, [each for each in actions if not isinstance(each, Tell)])
     if (error := applied or serving.refused(view, actions)) is not None:
         step = (
@@ -494,14 +486,15 @@ def _acting(
 
 
 def _pods(view: StageView, what: ServedVersion) -> dict[str, object]:
-    """Return what the status says of the pods of the effective version."""
-    address = f"http://{serving_name(view.model.metadata.name, view.name)}.{view.model.metadata.namespace}"
+    """Return the status fields about the effective version's address and pods."""
+    meta = view.model.metadata
+    address = f"http://{serving_name(meta.name, view.name)}.{meta.namespace}"
     pods, wanted = serving.standing(view, what), serving.replicas(view, what)
     return {"url": address, "ready_replicas": pods.ready, "desired_replicas": wanted}
 
 
 def _unwell(view: StageView, stable: ServedVersion) -> Blocker | None:
-    """Return what is wrong with the effective version."""
+    """Return what is wrong with the effective version, if anything is."""
     known = view.versions.get(stable.version)
     if known is not None and known.digest not in {None, stable.digest}:
         message = (

@@ -1,4 +1,4 @@
-"""The decisions about all stages of a model, within the places that the history has. Pure."""
+"""The decisions about all stages of a model, within the capacity of the history. Pure."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -17,9 +17,7 @@ from modelyard.registered_model.view import StageView
 __all__ = ["decide_stages"]
 
 _STAGES_LEFT = 4
-"""Stages a round that only labels of owned objects name, such as those of a status that was
-lost.
-"""
+"""How many stages a round handles that only labels of owned objects name (after a lost status)."""
 
 
 def decide_stages(
@@ -32,8 +30,8 @@ def decide_stages(
 ) -> tuple[list[StageView], dict[str, StageDecision]]:
     """Return the stages, and what each needs.
 
-    A change that the history has no place for is not carried out: the stage stays as it is, and is
-    healed.
+    A change without a place in the history is not carried out: the stage keeps its version, and
+    lost serving objects are restored.
     """
     recorded = record.known(model, seen)
     room = record.room(recorded)
@@ -66,8 +64,9 @@ def decide_stages(
 
 
 def _healed(view: StageView) -> tuple[Apply | Delete, ...]:
-    """Return what brings back what receives requests, where it is lost: what the Service routes
-    to, else the effective version.
+    """Return the applies that restore lost objects of the version that receives requests.
+
+    That is the version that the Service routes to, else the effective version.
     """
     held = [each for each in (view.effective, view.status.candidate) if each is not None]
     live = next((each for each in held if each.runtime.identity == view.routed), view.effective)
@@ -82,7 +81,7 @@ def _healed(view: StageView) -> tuple[Apply | Delete, ...]:
 
 
 def _begun(model: RegisteredModel, decisions: Mapping[str, StageDecision]) -> int:
-    """Return how many promotions are under way: each of them ends with an entry in the history."""
+    """Return how many promotions are in progress: each ends with an entry in the history."""
     stages = dict(model.status.stages) | {
         name: decision.status for name, decision in decisions.items()
     }
@@ -124,8 +123,9 @@ def _view(
 
 
 def _keeps_its_analysis(model: RegisteredModel, stage: str, owned: Manifest) -> bool:
-    """Tell whether an object is the ConfigMap of a stage's rollout: the watch knows no labels of
-    ConfigMaps.
+    """Tell whether an object is the ConfigMap of a stage's rollout.
+
+    It is found by its name: the watch of ConfigMaps has no labels.
     """
     return (owned["kind"], owned["metadata"]["name"]) == (
         "ConfigMap",
@@ -134,11 +134,11 @@ def _keeps_its_analysis(model: RegisteredModel, stage: str, owned: Manifest) -> 
 
 
 def _stage_names(model: RegisteredModel, seen: Observation) -> list[str]:
-    """Return the stages to decide on: those of the spec, and those of which anything is left.
+    """Return the stages to decide on: those of the spec, and removed ones of which objects remain.
 
-    The status has room for as many as the spec. A removed stage keeps its place while it holds a
-    version (it is cleared when MLflow answers), and stages that are new in the spec wait for one.
-    Labels of owned objects name any number of others: a few in a round.
+    The status has room for as many stages as the spec. A removed stage keeps its place while it has
+    an effective version (it is cleared when MLflow answers); new stages of the spec wait for a free
+    place. Labels of owned objects may name any number of other stages: a few are handled a round.
     """
     kept = {
         name

@@ -1,7 +1,7 @@
-"""What is recorded of each version, and which one is registered next. Pure.
+"""The status of each version, and which one is registered next. Pure.
 
 A version is declared, then recorded (with its digest and uri), then registered in MLflow. The
-record is made before MLflow is asked, and is never replaced: a version in MLflow counts as ours
+record is written before MLflow is changed, and never replaced: a version in MLflow counts as ours
 only if its source is the recorded uri, whatever its tags say.
 """
 
@@ -67,7 +67,7 @@ def tracked_by_name(
     """Return the recorded versions that MLflow has, by name.
 
     A version is found by its recorded MLflow number, else by our tags, and only if its source is
-    the recorded uri. Of two with one name (a create that was repeated) the older counts.
+    the recorded uri. Of two with one name (a repeated create) the older counts.
     """
     there = sorted(versions, key=lambda each: int(each.version) if each.version.isdecimal() else 0)
     numbers = {each.version: each for each in there}
@@ -91,9 +91,9 @@ def tracked_by_name(
 
 
 def known(model: RegisteredModel, seen: Observation) -> tuple[VersionStatus, ...]:
-    """Return what is known of each version now; while MLflow or S3 is away, what was known before.
+    """Return the present status of each version; while MLflow or S3 is down, the recorded one.
 
-    Who holds the name of a version that is new is recorded then too.
+    New declarations get their status in both cases, so that the holder of a name is recorded.
     """
     if seen.dependency_error is not None:
         there = {version.name for version in model.status.versions} | {
@@ -125,7 +125,7 @@ def known(model: RegisteredModel, seen: Observation) -> tuple[VersionStatus, ...
 
 
 def _used(model: RegisteredModel) -> set[str | None]:
-    """Return the versions that a stage asks for, holds or remembers."""
+    """Return the versions that are desired, effective, candidate or previous in a stage."""
     used: set[str | None] = {*model.asks_for}
     for stage in model.status.stages.values():
         used |= {
@@ -136,9 +136,7 @@ def _used(model: RegisteredModel) -> set[str | None]:
 
 
 def _revived(older: KnownVersion, tracked: Mapping[str, TrackedVersion]) -> VersionStatus:
-    """Return an older version in full; where it is from is MLflow's word, its bytes are the
-    record's.
-    """
+    """Return the full status of an older version: its source from MLflow, its digest recorded."""
     there = tracked.get(older.name)
     if there is None:
         return VersionStatus(
@@ -163,7 +161,7 @@ def _observed(
         )
         blocked = VersionBlocker.of(Reason.VERSION_INVALID, message, needs_action=True)
     elif unread:
-        pass  # a version that is not in use is not read, so nothing is said of its bytes
+        pass  # the artifacts of an unused version are not read, so nothing is reported about them
     elif isinstance(artifacts, Blocker):
         blocked = artifacts
     elif artifacts is None:
@@ -187,8 +185,8 @@ def _observed(
     return version.model_copy(
         update={
             "mlflow_version": tracked.version if tracked else None,
-            # When it was registered first: one that MLflow has lost, and has again, is no newer for
-            # that.
+            # The first registration counts: a version that is registered again after MLflow lost it
+            # is not newer.
             "registered_time": registered,
             "listing_digest": listing,
             "registrar": version.registrar or _registrar(version, seen),
@@ -198,9 +196,7 @@ def _observed(
 
 
 def _registrar(version: VersionStatus, seen: Observation) -> str | None:
-    """Return who registered a version of whose record that was lost, or is older than the field:
-    as it is declared.
-    """
+    """Return the declared registrar of a version whose record lacks one (lost, or older)."""
     declared = seen.declarations.get(version.name)
     if declared is None or declared.source.contradicts(version):
         return None
@@ -208,14 +204,12 @@ def _registrar(version: VersionStatus, seen: Observation) -> str | None:
 
 
 def may_start(version: VersionStatus) -> bool:
-    """Tell whether new pods of a recorded version may start: its bytes are in place, as
-    recorded.
-    """
+    """Tell whether new pods of a recorded version may start: its bytes are as recorded."""
     return version.blocked is None or version.blocked.reason == Reason.VERSION_TAKEN
 
 
 def _declared(declaration: Declaration, seen: Observation, *, full: bool) -> VersionStatus:
-    """Return a version that is not recorded yet; with its source found it is recorded by this."""
+    """Return the first status of a declared version, with its digest if its source was found."""
     source, wanted = seen.sources.get(declaration.version), declaration.source
     status = VersionStatus(
         name=declaration.version,
@@ -252,12 +246,12 @@ def _declared(declaration: Declaration, seen: Observation, *, full: bool) -> Ver
 
 
 def rebuilt(model: RegisteredModel, seen: Observation) -> tuple[VersionStatus, ...]:
-    """Return the versions that MLflow's tags tell of, for a status that is empty altogether.
+    """Return the versions that MLflow's tags record, for a status that is entirely empty.
 
-    They are the only record left, of an object that was restored from a backup. Never otherwise:
-    whoever trains may be able to write tags. What else says which bytes a version is comes before
-    them: the source that it is declared with, the status of the TrainingRun that it is from, the
-    Deployment that serves it.
+    After an object was restored from a backup, the tags are the only record left. They are not used
+    otherwise, because a user who trains may be able to write tags. Better sources for a version's
+    bytes overrule them: its declared source, the status of its TrainingRun, the Deployment that
+    serves it.
     """
     if not is_empty(model) or not _may_rebuild(model, seen):
         return ()
@@ -277,10 +271,10 @@ def rebuilt(model: RegisteredModel, seen: Observation) -> tuple[VersionStatus, .
 
 
 def _may_rebuild(model: RegisteredModel, seen: Observation) -> bool:
-    """Tell whether the object has had a status: a user says so, or the operator has worked on it.
+    """Tell whether the object had a status: its annotation says so, or the operator worked on it.
 
-    The finalizer is set before the first write to MLflow. A model there with the uid of an object
-    that has none was made by someone else.
+    The finalizer is set before the first write to MLflow. If MLflow has a model with the uid of an
+    object without finalizer, another client created it.
     """
     meta = model.metadata
     if meta.annotations.get(ADOPT_ANNOTATION) == "true":
@@ -304,10 +298,9 @@ def _tells_of(model: RegisteredModel, there: TrackedVersion) -> bool:
 
 
 def _is_denied(told: VersionStatus, seen: Observation, *, is_served: bool) -> bool:
-    """Tell whether the declaration names another source, or the TrainingRun says that it logged
-    other bytes.
+    """Tell whether the declaration or the TrainingRun contradicts a version from tags.
 
-    A TrainingRun that was created after the version in MLflow is another one of its name.
+    A TrainingRun that was created after the version in MLflow is another run of the same name.
     """
     declaration = seen.declarations.get(told.name)
     source = (
@@ -345,10 +338,9 @@ def _told(name: str, digest: str, there: TrackedVersion) -> VersionStatus:
 def split(
     model: RegisteredModel, versions: tuple[VersionStatus, ...], stages: Mapping[str, StageStatus]
 ) -> tuple[tuple[VersionStatus, ...], tuple[KnownVersion, ...]]:
-    """Return the versions that are kept in full (those in use and the newest), and the record of
-    the others.
+    """Return the versions kept in full (in use, and the newest), and the short record of others.
 
-    Of those that wait to be recorded some are shown; all are declared, so none is forgotten.
+    Of the versions that wait to be recorded only some are kept; they are declared, so none is lost.
     """
     used = _used(
         model.model_copy(
@@ -385,7 +377,7 @@ def split(
 def next_registration(model: RegisteredModel, seen: Observation) -> CreateVersion | None:
     """Return the next recorded version to register; None when MLflow has them all.
 
-    A version that MLflow has lost is registered again only while its bytes are the recorded ones.
+    A version that MLflow has lost is registered again only if its bytes are the recorded ones.
     """
     name = mlflow_model_name(model.metadata.namespace, model.metadata.name)
     tracked = tracked_by_name(model, seen.versions)
@@ -400,16 +392,14 @@ def next_registration(model: RegisteredModel, seen: Observation) -> CreateVersio
 
 
 def users_tags(model: RegisteredModel, seen: Observation, version: str) -> dict[str, str]:
-    """Return the tags that the version's declaration asks for, without keys of ours."""
+    """Return the tags of the version's declaration, without the operator's own keys."""
     declared = seen.declarations.get(version)
     source = declared.source if declared else model.spec.versions.get(version, ModelVersionSpec())
     return {key: value for key, value in source.tags.items() if not key.startswith(OUR_TAGS)}
 
 
 def copied_tags(model: RegisteredModel, version: VersionStatus) -> dict[str, str]:
-    """Return the tags that copy the record into MLflow, which is backed up where a status may be
-    lost.
-    """
+    """Return the tags that copy the record into MLflow, whose backup may outlive the status."""
     meta = model.metadata
     record = {
         VERSION_TAG: version.name,
@@ -426,5 +416,5 @@ def copied_tags(model: RegisteredModel, version: VersionStatus) -> dict[str, str
 
 
 def told_stages(there: TrackedVersion) -> frozenset[str]:
-    """Return the stages that a version's tag names: how far MLflow was brought up to date."""
+    """Return the stages that a version's tag in MLflow names: what the operator wrote last."""
     return frozenset(stage for stage in there.tags.get(STAGES_TAG, "").split(",") if as_name(stage))

@@ -1,6 +1,4 @@
-"""Everything that the decision about one stage looks at: a frozen value, built once a round.
-Pure.
-"""
+"""All that the decision about one stage reads: a frozen value, built once a round. Pure."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -36,7 +34,7 @@ __all__ = ["Holder", "StageView", "holder_of", "identity_of"]
 
 @dataclass(frozen=True)
 class Holder:
-    """The version that holds a stage."""
+    """The effective version of a stage, as gates compare with it."""
 
     version: str
     digest: str
@@ -58,19 +56,19 @@ class StageView:
         versions: The model's versions as they are now, by name.
         owned: The stage's own serving objects and pods.
         runtime: The runtime of this operator.
-        around: What its pods get from the namespace.
-        now: The moment.
-        refusals: Applies that the API server refused in this reconcile, and pods that it did not
-            let tell, by kind and name.
+        around: What its pods get from the namespace and the operator's settings.
+        now: The current time.
+        refusals: Applies, and updates of pods, that the API server refused in this reconcile, by
+            kind and name.
         dependencies_down: MLflow or S3 is unreachable, so no stage switches.
         calendar: The freezes of the whole cluster, or why they cannot be read.
         evidence: What gates judge by.
-        neighbour: The model that has the stage's address; None: nobody else has it.
-        record_is_full: Too many entries of the history wait for S3: no promotion starts.
-        record_has_room: The history has a place for what comes: without one nothing begins that
-            ends with an entry.
-        round: When the round began in which gates are asked again about what is effective; None:
-            they are asked about what the stage is to take.
+        neighbour: The model that has the stage's address; None: no other model has it.
+        record_is_full: Too many entries of the history wait for S3, so no promotion starts.
+        record_has_room: The history has a place for another entry; without one, nothing starts
+            that ends with an entry.
+        round: When the open verification of the effective version began; None: gates judge the
+            version that is to be promoted.
 
     """
 
@@ -93,14 +91,12 @@ class StageView:
 
     @property
     def spec(self) -> Stage | None:
-        """The stage in the spec; None when it is no longer there."""
+        """The stage in the spec; None when the spec no longer has it."""
         return self.model.spec.stages.get(self.name)
 
     @cached_property
     def asked(self) -> str | None:
-        """The version that the spec asks for: the one that it names, or the newest that the
-        stage may take by itself.
-        """
+        """The version that the spec names, or with `autoPromote` the newest admissible one."""
         spec = self.spec
         if spec is None or spec.auto_promote is None:
             return spec.version if spec is not None else None
@@ -110,7 +106,7 @@ class StageView:
         ).version()
 
     def _identity(self, version: VersionStatus) -> str:
-        """Return the runtime's identity with which a version would be promoted now."""
+        """Return the identity of the runtime with which a version would be promoted now."""
         begun = self.status.candidate
         if begun is not None and (begun.version, begun.digest) == (version.name, version.digest):
             return begun.runtime.identity
@@ -118,27 +114,23 @@ class StageView:
 
     @property
     def is_automatic(self) -> bool:
-        """Whether no person asks for what the stage takes."""
+        """Whether the operator chooses the version (`autoPromote`)."""
         return self.spec is not None and self.spec.auto_promote is not None
 
     @property
     def desired(self) -> str | None:
-        """The version that the stage is to have: an override's while it is in force, else the
-        one that the spec asks for.
-        """
-        return self.back.version if self.back is not None else self._written
+        """The desired version: of an automatic rollback, of an override, or of the spec."""
+        return self.back.version if self.back is not None else self._in_spec
 
     @property
-    def _written(self) -> str | None:
-        """The version that the spec has the stage have, by itself or by an override."""
+    def _in_spec(self) -> str | None:
+        """The desired version according to the spec, overrides included."""
         return overrides.desired(self.spec, self.status, self.now, self.asked)
 
     @property
     def is_cleared(self) -> bool:
-        """Whether the stage is to have no version. While `dryRun` holds that, all stays as it
-        is.
-        """
-        return self._written is None and not self.model.spec.dry_run
+        """Whether the stage is to have no version; `dryRun` delays that."""
+        return self._in_spec is None and not self.model.spec.dry_run
 
     @property
     def override(self) -> OverrideStatus | None:
@@ -152,27 +144,27 @@ class StageView:
 
     @property
     def serving(self) -> Serving:
-        """How the spec wants it served."""
+        """The serving fields of the spec."""
         return self.spec.serving if self.spec else Serving(replicas=0)
 
     @property
     def is_served(self) -> bool:
-        """Whether there should be pods at all."""
+        """Whether the stage should have pods at all."""
         return self.serving.replicas > 0 or self.serving.autoscaling is not None
 
     @property
     def effective(self) -> ServedVersion | None:
-        """The stable version, if it is recorded whole."""
+        """The stable version, if its digest and runtime are recorded."""
         return self.status.effective
 
     @property
     def follows_operator(self) -> bool:
-        """Whether the stage gets a newer operator's runtime at once."""
+        """Whether the stage gets a new operator's runtime at once."""
         return self.serving.runtime.update is RuntimeUpdate.ALWAYS
 
     @cached_property
     def wanted(self) -> ServedVersion | None:
-        """What is to be promoted; None when nothing is, or when its digest is not known yet."""
+        """What is to be promoted; None if nothing is, or if its digest is not recorded yet."""
         if self.back is not None:
             return self.back
         version = self.versions.get(self.desired) if self.desired else None
@@ -190,8 +182,10 @@ class StageView:
 
     @property
     def _restorable(self) -> ServedVersion | None:
-        """The version displaced last with its runtime: not one that failed; where the stage
-        follows the operator, inside the window.
+        """The version displaced last, with its runtime, if it may return with that.
+
+        Not if the stage has rejected that runtime. If the stage follows the operator's runtime,
+        only inside the window.
         """
         previous = self.status.previous
         if previous is None or previous.runtime.identity in {
@@ -203,13 +197,11 @@ class StageView:
 
     @property
     def subject(self) -> ServedVersion | None:
-        """What gates are asked about: what is to be promoted, or in a round of a verification
-        what is effective.
-        """
+        """What gates judge: the version to promote, or in a verification the effective one."""
         return self.wanted if self.round is None else self.effective
 
     def _refreshed(self) -> ServedVersion | None:
-        """Return the effective version with the operator's runtime, if the spec asks for that."""
+        """Return the effective version with the operator's runtime, if the spec wants that."""
         stable = self.effective
         if stable is None or not (self.follows_operator or self.attempt > self.status.attempt):
             return None
@@ -221,7 +213,7 @@ class StageView:
 
     @property
     def is_changing(self) -> bool:
-        """Whether a promotion is asked for or under way."""
+        """Whether a promotion is wanted or in progress."""
         return self.desired is not None and (
             self.desired != self.status.version or self.wanted is not None
         )
@@ -231,19 +223,19 @@ class StageView:
         """Hash of what a rejection depends on (`spec_hash`)."""
         return spec_hash(self.spec or Stage())
 
-    # --- what gates compare with, and what they said ---------------------------------------------
+    # --- what gates compare with, and rejections -------------------------------------------------
     def holder(self, stage: str) -> Holder | None:
-        """Return what is effective in a stage of the model, as it is recorded."""
+        """Return the recorded effective version of any stage of the model."""
         return holder_of(self.model, stage)
 
     @property
     def is_refresh(self) -> bool:
-        """Whether the effective version gets another runtime, and nothing else changes."""
+        """Whether the effective version gets another runtime and nothing else changes."""
         return self.desired is not None and self.desired == self.status.version
 
     @property
     def called(self) -> str:
-        """What is to be promoted, in words."""
+        """What is to be promoted, as messages name it."""
         if self.back is not None:
             return f"{self.back.version}, which served before,"
         return (
@@ -252,9 +244,7 @@ class StageView:
 
     @property
     def returns(self) -> bool:
-        """Whether the version is the one displaced last, which comes back without what it was
-        asked before.
-        """
+        """Whether the version displaced last returns, without gates."""
         if self.back is not None:
             return True
         previous, wanted = self.status.previous, self.wanted
@@ -270,8 +260,9 @@ class StageView:
 
     @cached_property
     def window_end(self) -> datetime | None:
-        """When the window of the version displaced last ends, past or to come; None: there is
-        none, or the stage has rejected it.
+        """When the window of the version displaced last ends or ended.
+
+        None: it has no window, or the stage has rejected it.
         """
         previous = self.status.previous
         if previous is None or self.has_rejected(previous):
@@ -279,7 +270,7 @@ class StageView:
         return window.end(self.spec, self.name, self.status, self.versions.get(previous.version))
 
     def has_rejected(self, what: ServedVersion) -> bool:
-        """Tell whether a rejection is in force for what was or is to be served."""
+        """Tell whether a rejection of this version and runtime is in force."""
         if self.spec is None:
             return False
         return (
@@ -289,14 +280,14 @@ class StageView:
 
     @cached_property
     def rejection(self) -> Rejection | None:
-        """The rejection that is in force for what is wanted."""
+        """The rejection in force of what is to be promoted."""
         wanted = self.wanted
         if wanted is None or self.spec is None:
             return None
         found = rejection_of(
             self.spec, self.status, wanted.version, wanted.digest, wanted.runtime.identity
         )
-        # What its own pods said of it holds against an override too; what a gate said does not.
+        # An override ignores a rejection by a gate, but not one by the version's own pods.
         return (
             None
             if found is not None and found.runtime is None and self.override is not None
@@ -306,7 +297,8 @@ class StageView:
     # --- the watch after a switch (`watch`) -------------------------------------------------------
     @property
     def watched_until(self) -> datetime | None:
-        """When the watch of the effective version ends, past or to come, as the spec has it now;
+        """When the watch of the effective version ends or ended, by the present spec.
+
         None: it is not watched.
         """
         automatic = (
@@ -334,9 +326,7 @@ class StageView:
 
     @cached_property
     def displaced(self) -> ServedVersion | None:
-        """What the effective version displaced when its watch began: the version before, or of a
-        refresh the runtime before.
-        """
+        """What the effective version displaced: the version before, or its runtime before."""
         identity, previous = (
             self.status.watch.displaced if self.status.watch is not None else None,
             self.status.previous,
@@ -356,8 +346,9 @@ class StageView:
 
     @cached_property
     def can_return(self) -> ServedVersion | None:
-        """What the effective version displaced, unless the stage has rejected it, or its bytes
-        are no longer those.
+        """What the effective version displaced, if it may return.
+
+        Not if the stage has rejected it, or if its bytes have changed.
         """
         found = self.displaced
         known = self.versions.get(found.version) if found is not None else None
@@ -374,9 +365,7 @@ class StageView:
 
     @cached_property
     def back(self) -> ServedVersion | None:
-        """What the stage goes back to by itself, whatever the spec asks for; None: it does not
-        go back.
-        """
+        """The target of an automatic rollback, which overrules the spec; None: there is none."""
         found, candidate = self.can_return, self.status.candidate
         if (
             self.rolled_back is None
@@ -402,7 +391,7 @@ class StageView:
         return {(each["kind"], each["metadata"]["name"]): each for each in self.owned}
 
     def of_kind(self, kind: str, what: ServedVersion | None = None) -> list[Manifest]:
-        """Return the owned objects of a kind, of one identity where it is given."""
+        """Return the owned objects of a kind, optionally only those of one identity."""
         found = [each for each in self.owned if each["kind"] == kind]
         return (
             found
@@ -419,7 +408,7 @@ class StageView:
 
     @cached_property
     def canary(self) -> Rollout | None:
-        """The steps in which the candidate takes the stage; None: it takes it at once."""
+        """The rollout of the candidate; None: the stage switches at once."""
         spec = self.spec
         if spec is None or not spec.is_canary or self.returns or self.override is not None:
             return None
@@ -427,9 +416,7 @@ class StageView:
 
     @cached_property
     def straight(self) -> str | None:
-        """Why a candidate takes the stage without the steps that the spec has; None: nothing
-        keeps it from them.
-        """
+        """Why the candidate skips the rollout that the spec has; None: it does not skip it."""
         stable = self.effective
         if self.is_routed:
             return "passed: requests reach it already"
@@ -445,21 +432,19 @@ class StageView:
 
     @property
     def is_live(self) -> bool:
-        """Whether requests may have reached what is wanted: the Service routes to it, or its
-        rollout has begun.
-        """
+        """Whether requests may have reached what is wanted, by the Service or a rollout."""
         return self.is_routed or (
             self.status.rollout is not None and self.wanted == self.status.candidate
         )
 
     @property
     def is_routed(self) -> bool:
-        """Whether the Service routes to what is wanted: requests have reached it."""
+        """Whether the Service routes to what is to be promoted."""
         return self.wanted is not None and self.routed == self.wanted.runtime.identity
 
 
 def holder_of(model: RegisteredModel, stage: str) -> Holder | None:
-    """Return what is effective in a stage of a model, as it is recorded."""
+    """Return the recorded effective version of a stage of a model."""
     status = model.status.stages.get(stage)
     if status is None or status.version is None or status.digest is None:
         return None
