@@ -11,7 +11,7 @@ from modelyard.adapters.kubernetes_approvals import UNGUARDED
 from modelyard.api.wire import DATASET_TAGS
 from modelyard.errors import Forbidden
 from modelyard.plan import Manifest
-from tests.story.model_stories import registers
+from tests.story.model_acts import registers
 from tests.story.stories import MINUTE, RUNNING, Stories, answers
 from tests.story.world import World, manifest
 

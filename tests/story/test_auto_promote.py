@@ -12,7 +12,7 @@ import pytest
 from modelyard.plan import Manifest
 from tests.story.approval_stories import APPROVED
 from tests.story.killed import Life, Undisturbed, killed_after_each_write, lived, writes
-from tests.story.model_stories import freezes, watches
+from tests.story.model_acts import freezes, watches
 from tests.story.stories import TRAINER
 from tests.story.test_gates import QUALITY, ended, told
 from tests.story.world import World, manifest

@@ -11,7 +11,7 @@ import pytest
 
 from modelyard.api.freeze import Calendar
 from tests.story.killed import Life, Undisturbed, killed_after_each_write, lived, writes
-from tests.story.model_stories import freezes
+from tests.story.model_acts import freezes
 from tests.story.test_gates import serves_v1, told
 from tests.story.world import World
 

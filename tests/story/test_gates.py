@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 from tests.fakes.cluster import Killed
-from tests.story.model_stories import registers
+from tests.story.model_acts import registers
 from tests.story.stories import TRAINER
 from tests.story.test_crash_anywhere import WRITES, strike
 from tests.story.world import NAMESPACE, World, manifest

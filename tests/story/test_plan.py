@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.story.killed import Life, Undisturbed, killed_after_each_write, lived, writes
-from tests.story.model_stories import freezes, plans
+from tests.story.model_acts import freezes, plans
 from tests.story.test_crash_anywhere import WRITES
 from tests.story.test_gates import QUALITY, ended, serves_v1, told
 from tests.story.world import World

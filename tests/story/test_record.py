@@ -10,7 +10,7 @@ import pytest
 
 from modelyard.api.registered_model import RegisteredModel
 from modelyard.plan import Manifest
-from tests.story.model_stories import registers
+from tests.story.model_acts import registers
 from tests.story.stories import MINUTE, UNAVAILABLE, answers
 from tests.story.world import NAMESPACE, World
 

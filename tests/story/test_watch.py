@@ -11,7 +11,7 @@ import pytest
 
 from modelyard.errors import Unavailable
 from tests.story.killed import Life, Undisturbed, killed_after_each_write, lived, writes
-from tests.story.model_stories import watches
+from tests.story.model_acts import watches
 from tests.story.stories import answers
 from tests.story.test_gates import ended, serves_v1, told
 from tests.story.world import NAMESPACE, World

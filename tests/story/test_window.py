@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.story.killed import Life, Undisturbed, killed_after_each_write, lived, writes
-from tests.story.model_stories import freezes
+from tests.story.model_acts import freezes
 from tests.story.test_gates import serves_v1
 from tests.story.world import NAMESPACE, World
 

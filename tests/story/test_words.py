@@ -11,7 +11,7 @@ import logging
 import pytest
 
 from modelyard.kube.names import FAILURE_TAG
-from tests.story.model_stories import registers
+from tests.story.model_acts import registers
 from tests.story.stories import Fate, ends, trains
 from tests.story.world import World
 

@@ -26,9 +26,10 @@ from modelyard.plan import Apply, Delete, Manifest, Plan
 from modelyard.registered_model import build
 from modelyard.registered_model.build import Surroundings
 from modelyard.registered_model.decide import decider
+from modelyard.registered_model.decision import StageDecision
 from modelyard.registered_model.declarations import declarations
 from modelyard.registered_model.observation import Artifacts, Observation, Source
-from modelyard.registered_model.stage import StageDecision, decide_stage
+from modelyard.registered_model.stage import decide_stage
 from modelyard.registered_model.view import StageView
 from tests.unit.builders import (
     NOW,

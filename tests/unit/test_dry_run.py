@@ -16,8 +16,8 @@ from modelyard.errors import Unavailable
 from modelyard.ports import TrackedVersion
 from modelyard.registered_model import plans
 from modelyard.registered_model.conditions import news
+from modelyard.registered_model.decision import StageDecision
 from modelyard.registered_model.observation import Evidence
-from modelyard.registered_model.stage import StageDecision
 from tests.unit.builders import NOW, live, tracked_model, tracked_run, tracked_version
 from tests.unit.models import (
     NEWER,

@@ -18,7 +18,7 @@ from modelyard.api.calendar import _began, frozen
 from modelyard.api.freeze import Freeze
 from modelyard.api.registered_model import RegisteredModel
 from modelyard.plan import Apply, Manifest
-from modelyard.registered_model.stage import StageDecision
+from modelyard.registered_model.decision import StageDecision
 from tests.unit.builders import MINUTE, NOW, live
 from tests.unit.models import NEWER, A, B, after, decided, does, pods_of, served, stage_of
 

@@ -11,9 +11,9 @@ import pytest
 
 from modelyard.api.registered_model import RegisteredModel
 from modelyard.plan import Manifest
+from modelyard.registered_model.decision import StageDecision
 from modelyard.registered_model.observation import Evidence
 from modelyard.registered_model.observe import observe
-from modelyard.registered_model.stage import StageDecision
 from tests.unit.builders import DAY, MINUTE, NOW, Around, training_run
 from tests.unit.models import A, B, after, decided, does, pods_of, served, stage_of
 

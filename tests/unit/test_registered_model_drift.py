@@ -28,7 +28,6 @@ def test_with_warn_an_alias_that_is_gone_is_said():
     world = holding("v1", drift="Warn")
     world.alias("production", None)
     world.settle()
-    assert (
-        "the alias production is gone, but v1 is effective. Set spec.drift: Revert"
-        in message(world.model.status, "Synced")
+    assert "the alias production is gone, but v1 is effective. Set spec.drift: Revert" in message(
+        world.model.status, "Synced"
     )

@@ -12,9 +12,9 @@ import pytest
 from modelyard.api.base import condition
 from modelyard.api.registered_model import HeldStage, RegisteredModel, StageStatus
 from modelyard.plan import Manifest
+from modelyard.registered_model.decision import StageDecision
 from modelyard.registered_model.observation import Evidence
 from modelyard.registered_model.rejections import spec_hash
-from modelyard.registered_model.stage import StageDecision
 from modelyard.tracked import RunStatus, TrackedRun
 from tests.unit.builders import MINUTE, NOW
 from tests.unit.models import (

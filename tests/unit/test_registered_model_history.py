@@ -9,11 +9,11 @@ import pytest
 from modelyard.api.history import NAMES, HistoryEntry, Outcome
 from modelyard.api.registered_model import OverrideStatus, Rejection
 from modelyard.registered_model import history
+from modelyard.registered_model.decision import StageDecision
 from modelyard.registered_model.history import event
 from modelyard.registered_model.observation import Evidence
 from modelyard.registered_model.overrides import ended
 from modelyard.registered_model.rejections import spec_hash
-from modelyard.registered_model.stage import StageDecision
 from modelyard.registered_model.step import rejected
 from tests.unit.builders import NOW
 from tests.unit.model_world import World

@@ -15,9 +15,9 @@ from modelyard.api.registered_model import OverrideStatus, RegisteredModel, Reje
 from modelyard.plan import Manifest
 from modelyard.registered_model import overrides
 from modelyard.registered_model.conditions import news
-from modelyard.registered_model.decide import in_sync
+from modelyard.registered_model.decision import StageDecision
+from modelyard.registered_model.in_sync import in_sync
 from modelyard.registered_model.rejections import spec_hash
-from modelyard.registered_model.stage import StageDecision
 from tests.unit.builders import DAY, MINUTE, NOW
 from tests.unit.models import (
     NEWER,

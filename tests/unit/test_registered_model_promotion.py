@@ -10,8 +10,8 @@ from modelyard.api.blocker import Blocker
 from modelyard.api.registered_model import Draining, HeldStage, StepState
 from modelyard.api.registered_model import ModelReason as Reason
 from modelyard.registered_model import promotion
+from modelyard.registered_model.decision import StageDecision
 from modelyard.registered_model.serving import DRAIN
-from modelyard.registered_model.stage import StageDecision
 from tests.unit.builders import DAY, NOW, SECOND
 from tests.unit.models import (
     A,

@@ -12,9 +12,9 @@ import pytest
 from modelyard.api.registered_model import RegisteredModel, Verdict, Verification, VersionStatus
 from modelyard.plan import Apply, Manifest
 from modelyard.registered_model.conditions import with_verified
+from modelyard.registered_model.decision import StageDecision
 from modelyard.registered_model.gates import pods
 from modelyard.registered_model.gates.judging import open_again
-from modelyard.registered_model.stage import StageDecision
 from modelyard.registered_model.verification import carried
 from tests.unit.builders import MINUTE, NOW, SECOND, live, pod
 from tests.unit.models import (

@@ -20,8 +20,9 @@ from modelyard.api.registered_model import (
 from modelyard.errors import Unavailable
 from modelyard.plan import Rest
 from modelyard.registered_model.conditions import with_verified
-from modelyard.registered_model.decide import in_sync, on_error
+from modelyard.registered_model.decide import on_error
 from modelyard.registered_model.held import with_held
+from modelyard.registered_model.in_sync import in_sync
 from tests.unit.builders import NOW, SECOND
 from tests.unit.models import A, B, after, decided, does, pods_of, served, stage_of
 from tests.unit.test_registered_model_gates import GATE, VERSIONS

@@ -11,7 +11,7 @@ from modelyard.api.registered_model import ModelReason as Reason
 from modelyard.api.registered_model import RegisteredModel
 from modelyard.plan import Act, CreateVersion, Record, Rest, SetTags, TagTarget
 from modelyard.registered_model.observation import Artifacts, Observation
-from modelyard.registered_model.versions import known, tracked_by_name
+from modelyard.registered_model.versions import observed_versions, tracked_by_name
 from tests.unit.builders import (
     NOW,
     actions,
@@ -79,7 +79,7 @@ def test_who_registers_a_version_is_recorded_and_outlasts_the_declaration():
     model = written(model, decide(model, around(model, sources={"v3": source("v3", "c")}), NOW))
     assert model.status.versions[0].registrar == registrar_of("dana")
     gone = model.model_copy(update={"spec": model.spec.model_copy(update={"versions": {}})})
-    kept = known(gone, around(gone))[0]
+    kept = observed_versions(gone, around(gone))[0]
     assert kept.registrar == registrar_of("dana")
     # A record without it, as one that was rebuilt, takes it from the declaration; another one's
     # name does not replace it.
@@ -87,11 +87,11 @@ def test_who_registers_a_version_is_recorded_and_outlasts_the_declaration():
     rebuilt = model.model_copy(
         update={"status": model.status.model_copy(update={"versions": (lost,)})}
     )
-    assert known(rebuilt, around(rebuilt))[0].registrar == registrar_of("dana")
+    assert observed_versions(rebuilt, around(rebuilt))[0].registrar == registrar_of("dana")
     other = registered_model(
         versions={"v3": declared("v3")["v3"] | {"registeredBy": "eve"}}, status=model.status
     )
-    assert known(other, around(other))[0].registrar == registrar_of("dana")
+    assert observed_versions(other, around(other))[0].registrar == registrar_of("dana")
 
 
 # --- recorded, then registered --------------------------------------------------------------------

@@ -13,11 +13,11 @@ from modelyard.api.base import condition
 from modelyard.api.registered_model import Draining, HeldStage, RegisteredModel, Rejection
 from modelyard.kube.pods import Runtime
 from modelyard.plan import Manifest
-from modelyard.registered_model.decide import in_sync
+from modelyard.registered_model.decision import StageDecision
 from modelyard.registered_model.gates.judging import open_gates
+from modelyard.registered_model.in_sync import in_sync
 from modelyard.registered_model.rejections import spec_hash
 from modelyard.registered_model.serving import DRAIN
-from modelyard.registered_model.stage import StageDecision
 from tests.unit.builders import HOUR, MINUTE, NOW, SECOND
 from tests.unit.models import (
     NEWER,

@@ -5,11 +5,12 @@ does not belong here (`engine`, `adapters`), nor do rules that pods or clients s
 
 To read in this order:
 
-    decide        the decision about a model; with finalize, errors and in_sync
-    moves         its changes in MLflow's registry
+    decide        the decision about a model, its finalizer, and errors
+    syncing       the next change in MLflow, the condition Synced, drift
+    in_sync       whether an object needs no reconcile when the operator starts
     stages        the decisions about all stages, within the capacity of the history
-    stage         the decision about one stage
-    changing      its round while a promotion is in progress
+    stage         the decision about one stage; `decision` has its result
+    changing      the same while a promotion is wanted or in progress
     promotion     a promotion as a list of steps: a new rule is a step there
     step          one step, and how a candidate is rejected or dropped
     view          what the decision about a stage reads: `facts` and what follows from them
@@ -20,7 +21,8 @@ Steps of a promotion:
     freezes       `freeze`
     dry_run       `plan`; `plans` computes status.plan
     trial         `trial`: gates that need pods
-    rollout       `rollout`: a growing share of the requests; `ramp` has its arithmetic
+    rollout       `rollout`: a growing share of the requests; `ramp` has its arithmetic, `split`
+                  the rule by which pods split requests
     shown         the steps as the status shows them
     gates         one module per kind of gate
 
@@ -49,11 +51,12 @@ Objects of a stage:
 Versions, MLflow and the status:
 
     versions      the status of each version, and which one is registered next
-    rebuilt       the same, rebuilt from MLflow's tags
+    version_tags  the tags that a version has in MLflow
+    rebuilt       the versions of a lost status, rebuilt from those tags
     declarations  the declared versions, and which declaration owns a name
     held          the stages that each version holds or has held
     registry      which changes MLflow needs
-    restored      a lost status, rebuilt
+    restored      a lost status
     neighbours    other models with the address of a stage
     conditions    the conditions, derived from blockers
     history       entries of the history; `announced` makes CloudEvents of them
@@ -75,7 +78,8 @@ from modelyard.plan import Manifest
 from modelyard.ports import Cluster
 from modelyard.registered_model import history
 from modelyard.registered_model.announced import announced
-from modelyard.registered_model.decide import decider, finalize, in_sync_with, on_error
+from modelyard.registered_model.decide import decider, finalize, on_error
+from modelyard.registered_model.in_sync import in_sync_with
 from modelyard.registered_model.observation import Observation
 from modelyard.registered_model.observe import observe
 

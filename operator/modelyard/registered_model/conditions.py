@@ -29,8 +29,8 @@ __all__ = [
     "dependency_down",
     "following",
     "news",
+    "of_stages",
     "registering",
-    "standing",
     "synced",
     "unknown",
     "with_record",
@@ -41,7 +41,7 @@ _ANSWERS = timedelta(hours=1)
 """How long the gates of a verification may take before its last verdict is too old, at least."""
 
 
-def standing(model: RegisteredModel, stages: Mapping[str, StageStatus]) -> tuple[Condition, ...]:
+def of_stages(model: RegisteredModel, stages: Mapping[str, StageStatus]) -> tuple[Condition, ...]:
     """Return Ready, Reconciling and Stalled: first what needs action, then what is in progress."""
     blockers = [
         _of_stage(name, stage.blocked)
@@ -217,7 +217,7 @@ def dependency_down(
         Reason.REGISTERING,
     }:
         return (*error_conditions(error), unknown(error))
-    return (*standing(model, stages), unknown(error))
+    return (*of_stages(model, stages), unknown(error))
 
 
 def with_record(

@@ -4,7 +4,7 @@ Serving comes first, the registry second, and a problem of one does not stop the
 or S3 is unreachable, effective versions are kept serving and no stage switches.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -12,46 +12,28 @@ from typing import Protocol
 from modelyard.api.base import Condition, DeletionPolicy, condition
 from modelyard.api.conditions import CONNECTION_OPERATION, progressing, stalled
 from modelyard.api.conditions import trouble as error_conditions
+from modelyard.api.registered_model import ModelReason as Reason
 from modelyard.api.registered_model import (
-    Drift,
     RegisteredModel,
     RegisteredModelStatus,
     StageStatus,
     VersionStatus,
 )
-from modelyard.api.registered_model import ModelReason as Reason
 from modelyard.errors import ModelyardError
-from modelyard.kube import tags
-from modelyard.kube.names import ADOPT_ANNOTATION, OUR_TAGS, UID_TAG, mlflow_model_name, owner_tags
+from modelyard.kube.names import UID_TAG, mlflow_model_name
 from modelyard.kube.pods import Runtime
-from modelyard.plan import (
-    Act,
-    Action,
-    CreateModel,
-    DeleteModel,
-    DeleteTags,
-    Event,
-    External,
-    Finalize,
-    Manifest,
-    Plan,
-    Record,
-    Rest,
-    SetAlias,
-    SetTags,
-    TagTarget,
-)
+from modelyard.plan import Act, Action, DeleteModel, Event, Finalize, Plan, Record, Rest
 from modelyard.registered_model import conditions, history, plans, record
 from modelyard.registered_model.build import operator_runtime
+from modelyard.registered_model.decision import StageDecision
 from modelyard.registered_model.held import with_held
 from modelyard.registered_model.observation import Observation, is_empty
-from modelyard.registered_model.registry import moves
-from modelyard.registered_model.restored import restored, stage_of
-from modelyard.registered_model.stage import StageDecision
+from modelyard.registered_model.restored import restored
 from modelyard.registered_model.stages import decide_stages
-from modelyard.registered_model.versions import known, next_registration, split, tracked_by_name
+from modelyard.registered_model.syncing import next_change, taken_name
+from modelyard.registered_model.versions import observed_versions, split
 
-__all__ = ["Decide", "decider", "finalize", "in_sync", "in_sync_with", "on_error"]
+__all__ = ["Decide", "decider", "finalize", "on_error"]
 
 _LOOK_AGAIN = timedelta(seconds=15)
 """How often to check what no watch reports: missing artifacts, an unreachable MLflow."""
@@ -84,14 +66,14 @@ def decider(runtime: Runtime) -> Decide:
         )
 
     def planned(model: RegisteredModel, seen: Observation, now: datetime) -> ModelPlan:
-        taken = _taken(model, seen)
+        taken = taken_name(model, seen)
         if is_empty(model) and (seen.dependency_error is not None or taken is not None):
             # A lost status is rebuilt once MLflow answers and its model there is ours. Until then
             # it stays empty, and the serving objects are left alone.
             return _out_of_reach(model, seen, taken)
         if (rebuilt := restored(model, seen, now)) is not None:
             return Record(rebuilt)
-        versions = known(model, seen)
+        versions = observed_versions(model, seen)
         views, decisions = decide_stages(model, seen, versions, now, runtime=runtime)
         status = _status(model, seen, versions, decisions, now, runtime=runtime)
         status = status.model_copy(update={"plan": plans.rows(model, seen, views, now)})
@@ -191,7 +173,7 @@ def _registering(
 ) -> ModelPlan:
     """Act on the serving objects and MLflow, or rest."""
     effective = {name: decision.status.version for name, decision in decisions.items()}
-    external, synced, events = _registry(model, seen, effective)
+    external, synced, events = next_change(model, seen, effective)
     if _unrecorded(model, status):
         said = (*conditions.registering(), conditions.following())
         return Record(status.model_copy(update={"conditions": said}))
@@ -206,7 +188,7 @@ def _registering(
     news = conditions.news(model.status.stages, status.stages)
     if step.left:
         return Record(status.model_copy(update={"conditions": model.status.conditions}), news)
-    said = conditions.with_record((*conditions.standing(model, status.stages), synced), step.said)
+    said = conditions.with_record((*conditions.of_stages(model, status.stages), synced), step.said)
     waits = min(
         filter(None, (_requeue_after(status, decisions), record.RETRY if step.said else None)),
         default=None,
@@ -233,103 +215,6 @@ def _actions(decisions: Mapping[str, StageDecision]) -> tuple[Action, ...]:
     return tuple(action for decision in decisions.values() for action in decision.actions)
 
 
-# --- the registry -------------------------------------------------------------------------------
-def _registry(
-    model: RegisteredModel, seen: Observation, effective: Mapping[str, str | None]
-) -> tuple[External | None, Condition, tuple[Event, ...]]:
-    """Return the next change in MLflow, the condition Synced, and events about drift."""
-    meta, name = model.metadata, mlflow_model_name(model.metadata.namespace, model.metadata.name)
-    target = TagTarget("model", name)
-    wanted_tags = dict(model.spec.tags) | owner_tags(meta.namespace, meta.name, meta.uid)
-    users = [key for key in model.spec.tags if not key.startswith(OUR_TAGS)]
-    if seen.model is None:
-        return (
-            CreateModel(name, model.spec.description, tags.recorded(users) | wanted_tags),
-            conditions.following(),
-            (),
-        )
-    missing = tags.missing(wanted_tags, users, seen.model.tags)
-    if UID_TAG in missing:  # adopted: its versions are read once the tag says that it is ours
-        return SetTags(target, missing, model.spec.description), conditions.following(), ()
-    wanted = moves(model, seen, effective)
-    drifted = next((move.action for move in wanted if move.drift), None)
-    if (ours := next((move.action for move in wanted if not move.drift), None)) is not None:
-        return ours, conditions.following(Reason.PROMOTING), ()
-    if drifted is not None and model.spec.drift is Drift.REVERT:
-        event = Event(
-            "DriftReverted",
-            f"MLflow itself was changed; put back: {_words(drifted)}.",
-            warning=True,
-        )
-        return drifted, conditions.following(Reason.PROMOTING), (event,)
-    # After the moves, so that a version or tag that MLflow refuses does not hold up a stage.
-    if stale := tags.stale(users, seen.model.tags):
-        return DeleteTags(target, stale), conditions.following(), ()
-    if missing or seen.model.description != model.spec.description:
-        return SetTags(target, missing, model.spec.description), conditions.following(), ()
-    if (registration := next_registration(model, seen)) is not None:
-        return registration, conditions.following(), ()
-    if drifted is not None:
-        message = (
-            f"MLflow itself was changed: {_drift(drifted, seen, effective, model)} spec.drift is"
-            " Warn, so it stays."
-        )
-        return None, conditions.synced(message), ()
-    return None, conditions.synced(), ()
-
-
-def _drift(
-    move: External, seen: Observation, effective: Mapping[str, str | None], model: RegisteredModel
-) -> str:
-    """Say what MLflow has, what it should have, and what to do about it."""
-    fix = "Set spec.drift: Revert, which puts it back"
-    if not isinstance(move, SetAlias):
-        return f"{_words(move)} would put it back. {fix}, or do so in MLflow."
-    there = seen.model.aliases.get(move.alias) if seen.model is not None else None
-    if there is None:
-        return f"the alias {move.alias} is gone, but {effective[move.alias]} is effective. {fix}."
-    name = next(
-        (
-            name
-            for name, version in tracked_by_name(model, seen.versions).items()
-            if version.version == there
-        ),
-        None,
-    )
-    what = (
-        f"version {there}, which is {name},"
-        if name
-        else f"version {there}, not one of this model's,"
-    )
-    promote = f", or promote {name} to {move.alias}" if name else ""
-    return (
-        f"the alias {move.alias} is at {what} but {effective[move.alias]} is effective (version"
-        f" {move.version}). {fix}{promote}."
-    )
-
-
-def _words(move: External) -> str:
-    if isinstance(move, SetTags):
-        return f"SetTags (version {move.target.version}, {', '.join(sorted(move.tags))})"
-    values = ", ".join(f"{key} {value}" for key, value in vars(move).items() if value is not None)
-    return f"{type(move).__name__} ({values})"
-
-
-def _taken(model: RegisteredModel, seen: Observation) -> str | None:
-    meta = model.metadata
-    if (
-        seen.model is None
-        or seen.model.tags.get(UID_TAG) == meta.uid
-        or meta.annotations.get(ADOPT_ANNOTATION) == "true"
-    ):
-        return None
-    return (
-        f"MLflow already has the model {seen.model.name}, and it belongs to another object. Give"
-        " this RegisteredModel another name, or take that one over: kubectl annotate mlmodel"
-        f" {meta.name} -n {meta.namespace} {ADOPT_ANNOTATION}=true"
-    )
-
-
 # --- the status ---------------------------------------------------------------------------------
 def _status(
     model: RegisteredModel,
@@ -348,7 +233,7 @@ def _status(
     }
     full, older = split(model, with_held(versions, stages, now), stages)
     entries = tuple(decision.entry for decision in decisions.values() if decision.entry)
-    recorded, entries = record.numbered(model, record.known(model, seen), entries)
+    recorded, entries = record.numbered(model, record.current(model, seen), entries)
     return model.status.model_copy(
         update={
             "mlflow_name": name,
@@ -456,38 +341,3 @@ def on_error(
     return Rest(
         conditions.with_verified(model, model.status.model_copy(update={"conditions": said}), now)
     )
-
-
-def in_sync(model: RegisteredModel, owned: tuple[Manifest, ...]) -> bool:
-    """Tell whether the spec was applied and its serving objects exist, going by the status."""
-    status = model.status
-    if status.observed_generation != model.metadata.generation or not (
-        status.is_true("Ready") and status.is_true("Synced")
-    ):
-        return False
-    if any(
-        stage.candidate is not None or stage.draining or stage.override or stage.watch
-        for stage in status.stages.values()
-    ):
-        return False
-    if any(stage.kept is not None for stage in status.stages.values()):
-        return False  # a displaced version keeps its pods until its window or the watch ends
-    if any(
-        stage.verification is not None and stage.verification.is_open
-        for stage in status.stages.values()
-    ):
-        return False
-    if any(each["kind"] == "Job" for each in owned):  # a gate's: it must be read or deleted
-        return False
-    serving = {stage_of(each) for each in owned if each["kind"] == "Deployment"}
-    return all(name in serving for name, stage in status.stages.items() if stage.desired_replicas)
-
-
-def in_sync_with(runtime: Runtime) -> Callable[[RegisteredModel, tuple[Manifest, ...]], bool]:
-    """Return `in_sync` for an operator of this runtime, which the status must name."""
-    current = operator_runtime(runtime)
-
-    def check(model: RegisteredModel, owned: tuple[Manifest, ...]) -> bool:
-        return model.status.operator_runtime == current and in_sync(model, owned)
-
-    return check

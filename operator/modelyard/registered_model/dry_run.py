@@ -20,7 +20,10 @@ _CARRY_OUT = '{"spec":{"dryRun":false}}'
 def holds(view: StageView) -> bool:
     """Tell whether dryRun delays a change of the stage's version."""
     return (
-        view.model.spec.dry_run and view.override is None and view.back is None and not view.is_live
+        view.model.spec.dry_run
+        and view.override is None
+        and view.rollback_target is None
+        and not view.is_live
     )
 
 

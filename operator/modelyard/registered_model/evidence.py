@@ -23,14 +23,22 @@ from modelyard.kube.names import CONNECTION_SECRET, UID_TAG
 from modelyard.plan import Manifest
 from modelyard.ports import Cluster, Tenant, TrackedModel, TrackedRun
 from modelyard.registered_model import build, judged
+from modelyard.registered_model.facts import identity_of
 from modelyard.registered_model.gates.judging import asks_people, open_again, open_gates
 from modelyard.registered_model.observation import Evidence, RecordSeen
 from modelyard.registered_model.record import chain
 from modelyard.registered_model.restored import stage_of
-from modelyard.registered_model.view import identity_of
 from modelyard.traffic import Answered, Seen, Split, Traffic, Watched
 
-__all__ = ["answered", "creation_errors", "gather", "heard", "kept_analyses", "recorded", "splits"]
+__all__ = [
+    "answered",
+    "creation_errors",
+    "gather",
+    "kept_analyses",
+    "recorded",
+    "splits",
+    "with_kubernetes",
+]
 
 _SHOWN = 100
 _INTERVAL = timedelta(seconds=30)
@@ -182,7 +190,7 @@ async def splits(
     return found
 
 
-async def heard(
+async def with_kubernetes(
     model: RegisteredModel, cluster: Cluster, found: Evidence, now: datetime
 ) -> Evidence:
     """Add the evidence from Kubernetes (TrainingRuns, approvals), without MLflow or S3.

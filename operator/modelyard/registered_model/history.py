@@ -56,7 +56,7 @@ def entry(
     """
     ends = outcome(view, to)
     # `requestedBy` and approvals are about a change of the version that a user asks for.
-    asked = ends not in {Outcome.OVERRIDDEN, Outcome.REFRESHED} and view.back is None
+    asked = ends not in {Outcome.OVERRIDDEN, Outcome.REFRESHED} and view.rollback_target is None
     return _about(view, to, now).model_copy(
         update={
             "outcome": ends,
@@ -95,11 +95,11 @@ def aborted(view: StageView, now: datetime) -> HistoryEntry:
     """Return the entry for a candidate that is given up, because the spec has changed."""
     made = _about(view, view.status.candidate, now)
     # A reason belongs to one change: if another one follows, to that.
-    follows = view.back is None and view.desired != view.status.version
+    follows = view.rollback_target is None and view.desired != view.status.version
     update = {
         "reason": None if follows else _reason(view, is_override=view.override is not None),
         "requested_by": _requested_by(view)
-        if view.override is None and view.back is None
+        if view.override is None and view.rollback_target is None
         else None,
     }
     return made.model_copy(update=update | {"outcome": Outcome.ABORTED})
@@ -134,7 +134,7 @@ def outcome(view: StageView, to: ServedVersion | None) -> Outcome:
     """Return the outcome of a change after which `to` is effective."""
     if to is None:
         return Outcome.CLEARED
-    if view.back is not None:
+    if view.rollback_target is not None:
         return Outcome.ROLLED_BACK
     if to.version == view.status.version:
         return Outcome.REFRESHED
@@ -152,7 +152,7 @@ def _reason(view: StageView, *, is_override: bool) -> str | None:
 
     It stays in the spec after the change, so the same text counts once until another one is given.
     """
-    if view.back is not None and view.rolled_back is not None:
+    if view.rollback_target is not None and view.rolled_back is not None:
         return view.rolled_back.message[:WHY]
     spec = view.spec
     if is_override:
@@ -185,7 +185,7 @@ def _requested_by(view: StageView) -> str | None:
 
 def _is_asked_for(view: StageView) -> bool:
     """Tell whether `requestedBy` applies: not to an override, refresh or automatic rollback."""
-    return view.override is None and view.back is None and not view.is_refresh
+    return view.override is None and view.rollback_target is None and not view.is_refresh
 
 
 def _approved_by(view: StageView, to: ServedVersion | None) -> str | None:

@@ -30,10 +30,10 @@ from modelyard.registered_model.evidence import (
     answered,
     creation_errors,
     gather,
-    heard,
     kept_analyses,
     recorded,
     splits,
+    with_kubernetes,
 )
 from modelyard.registered_model.neighbours import neighbours
 from modelyard.registered_model.observation import Artifacts, Observation, Source
@@ -74,7 +74,9 @@ async def observe(model: RegisteredModel, ports: Ports, now: datetime) -> Observ
     except ModelyardError as error:
         found = replace(found, dependency_error=error)
     if meta.deletion_timestamp is None:
-        found = replace(found, evidence=await heard(model, ports.cluster, found.evidence, now))
+        found = replace(
+            found, evidence=await with_kubernetes(model, ports.cluster, found.evidence, now)
+        )
     words = ports.words(meta.namespace)  # after the tenant was read, so with its present Secret
     owned = tuple(cleaned(each, words) for each in ports.cluster.owned(meta.uid))
     errors = await creation_errors(owned, ports.cluster, words, now)

@@ -22,8 +22,8 @@ __all__ = [
     "desired",
     "end",
     "ended",
-    "has_put",
     "in_force",
+    "is_from_override",
     "kept",
     "next_time",
     "noted",
@@ -95,7 +95,7 @@ def ended(spec: Stage | None, status: StageStatus, now: datetime) -> OverrideSta
     if (
         known is None
         or known.ended
-        or not has_put(status)
+        or not is_from_override(status)
         or in_force(spec, status, now) is not None
     ):
         return None
@@ -180,7 +180,7 @@ def _ended(
         if asked is not None and now >= known.until_time
         else "was removed"
     )
-    took = "" if has_put(status) else f" before {known.version} took the stage"
+    took = "" if is_from_override(status) else f" before {known.version} took the stage"
     return f"The override {ended}{took}"
 
 
@@ -226,7 +226,7 @@ def carried_out(spec: Stage | None, status: StageStatus) -> OverrideStatus | Non
     )
 
 
-def has_put(status: StageStatus) -> bool:
+def is_from_override(status: StageStatus) -> bool:
     """Tell whether the recorded override made the effective version effective."""
     known = status.override
     return known is not None and (known.version, known.digest) == (status.version, status.digest)
@@ -247,7 +247,7 @@ def _lasts(spec: Stage, status: StageStatus) -> bool:
     known = status.override
     if known is None or status.digest is None:
         return False
-    if not has_put(status) and known.before != status.digest:
+    if not is_from_override(status) and known.before != status.digest:
         return False
     return spec.version != status.version and spec.attempt <= known.attempt
 

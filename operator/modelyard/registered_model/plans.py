@@ -175,7 +175,7 @@ def _recording(
     goes = (
         stable is not None
         and stable.version != wanted.version
-        and not overrides.has_put(view.status)
+        and not overrides.is_from_override(view.status)
     )
     before = f"; {stable.version} becomes previous" if stable is not None and goes else ""
     yield (
@@ -189,7 +189,7 @@ def _recording(
 def _drained(view: StageView, stable: ServedVersion, wanted: ServedVersion) -> str:
     """Say when the displaced pods are deleted; a window or a watch keeps them for longer."""
     asked = view.spec.rollback if view.spec is not None else None
-    has_passed = not overrides.has_put(view.status) and not view.has_rejected(stable)
+    has_passed = not overrides.is_from_override(view.status) and not view.has_rejected(stable)
     kept = (
         asked.lasts
         if asked is not None and has_passed and stable.version != wanted.version

@@ -152,7 +152,7 @@ def _admit(view: StageView, now: datetime) -> Step:
     assert wanted is not None, "an admissible version has a recorded digest"
     if view.status.candidate != wanted:
         waits = view.record_is_full and not view.returns and view.override is None
-        if waits or (not view.record_has_room and view.back is None):
+        if waits or (not view.record_has_room and view.rollback_target is None):
             full = record.full(view.model.metadata.name, wanted.version, view.model.status.record)
             return Step("admit", StepState.WAITING, full.message[:DETAIL], blocker=full)
         new = {"desired": view.desired, "candidate": wanted, "start_time": now, "blocked": None}
@@ -286,7 +286,7 @@ def _switch(view: StageView, now: datetime) -> Step:
     if not actions:
         return Step("switch", StepState.DONE, f"the Service routes to {candidate.version}")
     # An automatic rollback does not wait for MLflow and S3: its target still has its pods.
-    if view.dependencies_down and view.back is None:
+    if view.dependencies_down and view.rollback_target is None:
         return _waits_for_dependencies("switch", view)
     if (error := serving.refused(view, actions)) is not None:
         return refused_step("switch", view.name, error)
@@ -315,7 +315,9 @@ def _record(view: StageView, now: datetime) -> Step:
     # `previous`: it returns by another override, or through its gates. Nor does a version that an
     # automatic rollback leaves: the stage has rejected it.
     displaced = (
-        None if overrides.has_put(view.status) or view.back is not None else stable,
+        None
+        if overrides.is_from_override(view.status) or view.rollback_target is not None
+        else stable,
         view.status.previous,
     )
     is_rollback = history.outcome(view, candidate) is Outcome.ROLLED_BACK
@@ -353,7 +355,11 @@ def _record(view: StageView, now: datetime) -> Step:
 
 def _attempt(view: StageView) -> int:
     """Return the `attempt` that was carried out; the one before, if a refresh was rolled back."""
-    return max(view.attempt - 1, 0) if view.back is not None and view.is_refresh else view.attempt
+    return (
+        max(view.attempt - 1, 0)
+        if view.rollback_target is not None and view.is_refresh
+        else view.attempt
+    )
 
 
 _STEPS: dict[str, Callable[[StageView, datetime], Step]] = {

@@ -27,9 +27,9 @@ __all__ = [
     "Link",
     "Step",
     "chain",
+    "current",
     "full",
     "is_full",
-    "known",
     "new",
     "numbered",
     "room",
@@ -128,7 +128,7 @@ def _content(about: Meta, entry: HistoryEntry, previous: str | None) -> bytes:
 
 
 # --- numbers --------------------------------------------------------------------------------------
-def known(model: RegisteredModel, seen: Observation) -> RecordStatus | None:
+def current(model: RegisteredModel, seen: Observation) -> RecordStatus | None:
     """Return the record's status, else what S3 has of it; None: neither is known yet."""
     if model.status.record is not None:
         return model.status.record

@@ -13,12 +13,8 @@ from modelyard.kube.names import STAGES_TAG, UID_TAG, mlflow_model_name
 from modelyard.plan import DeleteAlias, SetAlias, SetTags, TagTarget, TransitionStage
 from modelyard.ports import ModelStage, TrackedVersion
 from modelyard.registered_model.observation import Observation
-from modelyard.registered_model.versions import (
-    copied_tags,
-    told_stages,
-    tracked_by_name,
-    users_tags,
-)
+from modelyard.registered_model.version_tags import copied_tags, stages_in_tag, users_tags
+from modelyard.registered_model.versions import tracked_by_name
 
 __all__ = ["Move", "moves"]
 
@@ -55,8 +51,8 @@ class _Registry:
     def name(self) -> str:
         return mlflow_model_name(self.model.metadata.namespace, self.model.metadata.name)
 
-    def told(self, version: str) -> frozenset[str]:
-        return told_stages(self.tracked[version])
+    def recorded_stages(self, version: str) -> frozenset[str]:
+        return stages_in_tag(self.tracked[version])
 
     def stages(self, version: str) -> list[str]:
         return sorted(stage for stage, held in self.effective.items() if held == version)
@@ -91,8 +87,8 @@ def _aliases(registry: _Registry) -> Iterator[Move]:
     aliases = registry.seen.model.aliases if registry.seen.model else {}
     for stage, version in sorted(registry.effective.items()):
         there = aliases.get(stage)
-        told = {each for each in registry.tracked if stage in registry.told(each)}
-        moved = told == ({version} if version else set())
+        recorded = {each for each in registry.tracked if stage in registry.recorded_stages(each)}
+        moved = recorded == ({version} if version else set())
         if version is None:
             if there is not None and (there in ours or not registry.asks(stage)):
                 yield Move(DeleteAlias(registry.name, stage), moved)
@@ -111,7 +107,7 @@ def _stages(registry: _Registry) -> Iterator[Move]:
             move = TransitionStage(
                 registry.name, there.version, wanted, _is_taken(registry.seen, wanted)
             )
-            yield Move(move, registry.told(version) == frozenset(stages))
+            yield Move(move, registry.recorded_stages(version) == frozenset(stages))
         if there.tags.get(STAGES_TAG, "") != ",".join(stages):
             yield Move(
                 SetTags(

@@ -19,8 +19,10 @@ from modelyard.registered_model import conditions
 from modelyard.registered_model.held import with_held
 from modelyard.registered_model.kept import served_by
 from modelyard.registered_model.observation import Observation, is_empty
-from modelyard.registered_model.record import known
-from modelyard.registered_model.versions import rebuilt, split, told_stages, tracked_by_name
+from modelyard.registered_model.rebuilt import rebuilt
+from modelyard.registered_model.record import current
+from modelyard.registered_model.version_tags import stages_in_tag
+from modelyard.registered_model.versions import split, tracked_by_name
 
 __all__ = ["restored", "stage_of"]
 
@@ -42,12 +44,12 @@ def restored(
             stages[stage] = StageStatus(**whole, since_time=now)
     if not versions and not stages:
         return None
-    told = model.model_copy(
+    with_versions = model.model_copy(
         update={"status": model.status.model_copy(update={"versions": versions})}
     )
     digests = {version.name: version.digest for version in versions}
-    for name, there in tracked_by_name(told, seen.versions).items():
-        for stage in told_stages(there):
+    for name, there in tracked_by_name(with_versions, seen.versions).items():
+        for stage in stages_in_tag(there):
             # A tag alone does not start a version that neither serves nor is in the spec.
             wanted = model.spec.stages.get(stage)
             if wanted is not None and wanted.version == name:
@@ -64,7 +66,7 @@ def restored(
         "stages": stages,
         "conditions": said,
     }
-    return model.status.model_copy(update=update | {"record": known(model, seen)})
+    return model.status.model_copy(update=update | {"record": current(model, seen)})
 
 
 def _serving(

@@ -10,10 +10,11 @@ from modelyard.kube.applied import in_sync
 from modelyard.kube.names import serving_name
 from modelyard.plan import Apply, Delete, Manifest, Owned, Tell
 from modelyard.registered_model import build, ramp, warm
+from modelyard.registered_model.facts import identity_of
 from modelyard.registered_model.kept import template_in
 from modelyard.registered_model.pods import Health, health
 from modelyard.registered_model.versions import may_start
-from modelyard.registered_model.view import StageView, identity_of
+from modelyard.registered_model.view import StageView
 
 __all__ = [
     "DRAIN",

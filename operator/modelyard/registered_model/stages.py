@@ -9,9 +9,10 @@ from modelyard.kube.pods import Runtime
 from modelyard.plan import Apply, Delete, Manifest
 from modelyard.registered_model import build, record, serving
 from modelyard.registered_model.build import Surroundings
+from modelyard.registered_model.decision import StageDecision
 from modelyard.registered_model.observation import Observation
 from modelyard.registered_model.restored import stage_of
-from modelyard.registered_model.stage import StageDecision, decide_stage
+from modelyard.registered_model.stage import decide_stage
 from modelyard.registered_model.view import StageView
 
 __all__ = ["decide_stages"]
@@ -33,7 +34,7 @@ def decide_stages(
     A change without a place in the history is not carried out: the stage keeps its version, and
     lost serving objects are restored.
     """
-    recorded = record.known(model, seen)
+    recorded = record.current(model, seen)
     room = record.room(recorded)
     views: list[StageView] = []
     decisions: dict[str, StageDecision] = {}

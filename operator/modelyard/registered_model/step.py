@@ -25,8 +25,8 @@ __all__ = [
     "RETRY_REFUSED",
     "Step",
     "drain",
+    "refused_split",
     "refused_step",
-    "refused_tell",
     "rejected",
     "rejecting",
     "stable",
@@ -207,7 +207,7 @@ def refused_step(name: str, stage: str, error: ModelyardError) -> Step:
     )
 
 
-def refused_tell(name: str, error: ModelyardError) -> Step:
+def refused_split(name: str, error: ModelyardError) -> Step:
     """Return a step whose update of a pod's split the API server refused; the spec is right."""
     message = (
         f"Kubernetes refused to tell Pod {error.subject} how it splits its requests:"

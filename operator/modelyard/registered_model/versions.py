@@ -8,57 +8,32 @@ only if its source is the recorded uri, whatever its tags say.
 from collections.abc import Iterable, Mapping
 
 from modelyard.api.approvals import registrar_of
-from modelyard.api.base import as_name
 from modelyard.api.blocker import Blocker, VersionBlocker
-from modelyard.api.registered_model import (
-    KnownVersion,
-    ModelVersionSpec,
-    RegisteredModel,
-    StageStatus,
-    VersionStatus,
-)
+from modelyard.api.registered_model import KnownVersion, RegisteredModel, StageStatus, VersionStatus
 from modelyard.api.registered_model import ModelReason as Reason
-from modelyard.api.text import printable
-from modelyard.controller import FINALIZER
-from modelyard.kube.names import (
-    ADOPT_ANNOTATION,
-    DIGEST_TAG,
-    NAME_TAG,
-    NAMESPACE_TAG,
-    OUR_TAGS,
-    STAGES_TAG,
-    UID_TAG,
-    VERSION_TAG,
-    mlflow_model_name,
-    owner_tags,
-)
+from modelyard.kube.names import UID_TAG, VERSION_TAG, mlflow_model_name
 from modelyard.plan import CreateVersion
 from modelyard.ports import TrackedVersion
 from modelyard.registered_model.declarations import Declaration, contradicted
-from modelyard.registered_model.kept import served_by
-from modelyard.registered_model.observation import Artifacts, Observation, Source, is_empty
+from modelyard.registered_model.observation import Artifacts, Observation, Source
+from modelyard.registered_model.version_tags import copied_tags, from_tags, users_tags
 
 __all__ = [
-    "copied_tags",
-    "known",
+    "KEPT",
+    "OLDER",
     "may_start",
     "next_registration",
-    "rebuilt",
+    "observed_versions",
     "split",
-    "told_stages",
     "tracked_by_name",
-    "users_tags",
 ]
 
-FLAVOR_TAG = "modelyard.io/flavor"
-SIGNATURE_TAG = "modelyard.io/signature"
-URI_TAG = "modelyard.io/uri"
-BYTES_TAG = "modelyard.io/bytes"
-TRAINING_RUN_TAG = "modelyard.io/training-run"
-
-_KEPT = 64
+KEPT = 64
+"""How many versions the status keeps in full."""
 _WAITING = 16
-_OLDER = 448
+"""How many versions that wait to be recorded it shows."""
+OLDER = 448
+"""How many older versions it keeps in short."""
 
 
 def tracked_by_name(
@@ -90,7 +65,7 @@ def tracked_by_name(
     return found
 
 
-def known(model: RegisteredModel, seen: Observation) -> tuple[VersionStatus, ...]:
+def observed_versions(model: RegisteredModel, seen: Observation) -> tuple[VersionStatus, ...]:
     """Return the present status of each version; while MLflow or S3 is down, the recorded one.
 
     New declarations get their status in both cases, so that the holder of a name is recorded.
@@ -115,7 +90,7 @@ def known(model: RegisteredModel, seen: Observation) -> tuple[VersionStatus, ...
     names = {version.name for version in found} | {
         version.name for version in model.status.older_versions
     }
-    full = len(names) >= _KEPT + _OLDER
+    full = len(names) >= KEPT + OLDER
     found += [
         _declared(each, seen, full=full)
         for each in seen.declarations.values()
@@ -142,8 +117,8 @@ def _revived(older: KnownVersion, tracked: Mapping[str, TrackedVersion]) -> Vers
         return VersionStatus(
             name=older.name, mlflow_version=older.mlflow_version, digest=older.digest
         )
-    told = _told(older.name, older.digest, there)
-    return told.model_copy(update={"mlflow_version": older.mlflow_version})
+    version = from_tags(older.name, older.digest, there)
+    return version.model_copy(update={"mlflow_version": older.mlflow_version})
 
 
 def _observed(
@@ -223,7 +198,7 @@ def _declared(declaration: Declaration, seen: Observation, *, full: bool) -> Ver
         return status.model_copy(update={"blocked": declaration.blocker})
     if full:
         message = (
-            f"This model has {_KEPT + _OLDER} versions, and no more are recorded. Register it in"
+            f"This model has {KEPT + OLDER} versions, and no more are recorded. Register it in"
             " another RegisteredModel."
         )
         blocked = VersionBlocker.of(Reason.VERSION_INVALID, message, needs_action=True)
@@ -242,96 +217,6 @@ def _declared(declaration: Declaration, seen: Observation, *, full: bool) -> Ver
             "flavor": source.mlmodel.flavor or None,
             "signature": source.mlmodel.signature or None,
         }
-    )
-
-
-def rebuilt(model: RegisteredModel, seen: Observation) -> tuple[VersionStatus, ...]:
-    """Return the versions that MLflow's tags record, for a status that is entirely empty.
-
-    After an object was restored from a backup, the tags are the only record left. They are not used
-    otherwise, because a user who trains may be able to write tags. Better sources for a version's
-    bytes overrule them: its declared source, the status of its TrainingRun, the Deployment that
-    serves it.
-    """
-    if not is_empty(model) or not _may_rebuild(model, seen):
-        return ()
-    served = {each.version: each.digest for each in map(served_by, seen.owned) if each is not None}
-    found: dict[str, VersionStatus] = {}
-    for there in seen.versions:
-        name, digest = as_name(there.tags.get(VERSION_TAG)), there.tags.get(DIGEST_TAG, "")
-        if not name or len(digest) != len("sha256:") + 64 or not _tells_of(model, there):
-            continue
-        told = _told(name, served.get(name, digest), there)
-        if not _is_denied(told, seen, is_served=name in served):
-            found.setdefault(name, told)
-    used = model.asks_for
-    idle = [name for name in found if name not in used]
-    dropped = set(idle[: max(0, len(found) - _KEPT - _OLDER)])
-    return tuple(version for name, version in found.items() if name not in dropped)
-
-
-def _may_rebuild(model: RegisteredModel, seen: Observation) -> bool:
-    """Tell whether the object had a status: its annotation says so, or the operator worked on it.
-
-    The finalizer is set before the first write to MLflow. If MLflow has a model with the uid of an
-    object without finalizer, another client created it.
-    """
-    meta = model.metadata
-    if meta.annotations.get(ADOPT_ANNOTATION) == "true":
-        return True
-    return (
-        FINALIZER in meta.finalizers
-        and seen.model is not None
-        and seen.model.tags.get(UID_TAG) == meta.uid
-    )
-
-
-def _tells_of(model: RegisteredModel, there: TrackedVersion) -> bool:
-    meta, tags = model.metadata, there.tags
-    if (tags.get(NAMESPACE_TAG), tags.get(NAME_TAG), tags.get(URI_TAG)) != (
-        meta.namespace,
-        meta.name,
-        there.source,
-    ):
-        return False
-    return tags.get(UID_TAG) == meta.uid or meta.annotations.get(ADOPT_ANNOTATION) == "true"
-
-
-def _is_denied(told: VersionStatus, seen: Observation, *, is_served: bool) -> bool:
-    """Tell whether the declaration or the TrainingRun contradicts a version from tags.
-
-    A TrainingRun that was created after the version in MLflow is another run of the same name.
-    """
-    declaration = seen.declarations.get(told.name)
-    source = (
-        declaration.source
-        if declaration is not None
-        else ModelVersionSpec(training_run=told.training_run)
-    )
-    run = seen.runs.get(source.training_run or "")
-    created = run.metadata.creation_timestamp if run is not None else None
-    if created is not None and told.registered_time is not None and created > told.registered_time:
-        return False
-    if declaration is not None and source.contradicts(told):
-        return True
-    logged = run.status.model if run is not None else None
-    return logged is not None and logged.digest != told.digest and not is_served
-
-
-def _told(name: str, digest: str, there: TrackedVersion) -> VersionStatus:
-    tags = there.tags
-    size = tags.get(BYTES_TAG, "")
-    return VersionStatus(
-        name=name,
-        mlflow_version=there.version,
-        run_id=(there.run or "")[:64] or None,
-        training_run=as_name(tags.get(TRAINING_RUN_TAG)),
-        uri=there.source[:500],
-        digest=digest,
-        bytes=int(size) if size.isdecimal() and len(size) < 19 else None,
-        flavor=printable(tags.get(FLAVOR_TAG, ""))[:64] or None,
-        signature=printable(tags.get(SIGNATURE_TAG, ""))[:184] or None,
-        registered_time=there.created,
     )
 
 
@@ -356,8 +241,8 @@ def split(
     waiting = [
         version.name for version in versions if version.digest is None and version.name not in used
     ]
-    waiting = waiting[: max(0, min(_WAITING, _KEPT - len(in_use)))]
-    room = max(0, _KEPT - len(in_use) - len(waiting))
+    waiting = waiting[: max(0, min(_WAITING, KEPT - len(in_use)))]
+    room = max(0, KEPT - len(in_use) - len(waiting))
     kept = in_use | set(waiting) | set(recorded[len(recorded) - min(room, len(recorded)) :])
     older = {
         each.name: each
@@ -370,7 +255,7 @@ def split(
                 name=version.name, digest=version.digest, mlflow_version=version.mlflow_version
             )
     return tuple(version for version in versions if version.name in kept), tuple(older.values())[
-        -_OLDER:
+        -OLDER:
     ]
 
 
@@ -389,32 +274,3 @@ def next_registration(model: RegisteredModel, seen: Observation) -> CreateVersio
             tags = users_tags(model, seen, version.name) | copied_tags(model, version)
             return CreateVersion(name, version.uri, version.run_id, tags, version.logged_model)
     return None
-
-
-def users_tags(model: RegisteredModel, seen: Observation, version: str) -> dict[str, str]:
-    """Return the tags of the version's declaration, without the operator's own keys."""
-    declared = seen.declarations.get(version)
-    source = declared.source if declared else model.spec.versions.get(version, ModelVersionSpec())
-    return {key: value for key, value in source.tags.items() if not key.startswith(OUR_TAGS)}
-
-
-def copied_tags(model: RegisteredModel, version: VersionStatus) -> dict[str, str]:
-    """Return the tags that copy the record into MLflow, whose backup may outlive the status."""
-    meta = model.metadata
-    record = {
-        VERSION_TAG: version.name,
-        URI_TAG: version.uri or "",
-        DIGEST_TAG: version.digest or "",
-        BYTES_TAG: "" if version.bytes is None else str(version.bytes),
-        FLAVOR_TAG: version.flavor or "",
-        SIGNATURE_TAG: version.signature or "",
-        TRAINING_RUN_TAG: version.training_run or "",
-    }
-    return {key: value for key, value in record.items() if value} | owner_tags(
-        meta.namespace, meta.name, meta.uid
-    )
-
-
-def told_stages(there: TrackedVersion) -> frozenset[str]:
-    """Return the stages that a version's tag in MLflow names: what the operator wrote last."""
-    return frozenset(stage for stage in there.tags.get(STAGES_TAG, "").split(",") if as_name(stage))

@@ -31,7 +31,9 @@ def kept(view: StageView) -> tuple[ServedVersion, ...]:
     )
     displaced = view.displaced if watched is not None and watched > view.now else None
     return tuple(
-        dict.fromkeys(each for each in (inside, view.back or displaced) if each is not None)
+        dict.fromkeys(
+            each for each in (inside, view.rollback_target or displaced) if each is not None
+        )
     )
 
 

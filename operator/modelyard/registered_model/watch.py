@@ -3,7 +3,7 @@
     begin    recorded together with the switch; what was displaced keeps its pods (`warm`)
     look     for model servers that exited, pods that stopped answering, and the error rate of the
              version's responses
-    breach   the version is rejected, which is recorded first; from then on `StageView.back` is the
+    breach   the version is rejected, which is recorded first; from then on `StageView.rollback_target` is the
              desired version
 
 The displaced version returns by the ordinary steps, without gates. The spec stays as it is.
@@ -51,7 +51,9 @@ def begun(view: StageView, candidate: ServedVersion, now: datetime) -> Watch | N
     # A version that only an override made effective has passed no gate: no rollback to it.
     displaced = (
         stable
-        if stable is not None and stable != candidate and not overrides.has_put(view.status)
+        if stable is not None
+        and stable != candidate
+        and not overrides.is_from_override(view.status)
         else None
     )
     return Watch(
@@ -76,7 +78,7 @@ def carried(view: StageView) -> Watch | None:
     An override of the effective version ends it, because a user wants that version.
     """
     watch = view.status.watch
-    if watch is None or (view.back is None and not _is_on(view)):
+    if watch is None or (view.rollback_target is None and not _is_on(view)):
         return None
     if view.override is not None and view.override.version == view.status.version:
         return None
@@ -131,7 +133,7 @@ def breached(view: StageView, now: datetime) -> tuple[StageStatus, tuple[Event, 
 
 def trouble(view: StageView) -> Blocker | None:
     """Return the problem of a watched version if no displaced version can return."""
-    if view.back is not None or view.effective is None:
+    if view.rollback_target is not None or view.effective is None:
         return None
     stable, rejection = view.effective, view.rolled_back
     if rejection is not None:

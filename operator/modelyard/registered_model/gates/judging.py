@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from modelyard.api.gates import Gate, Verdict
 from modelyard.api.registered_model import GateStatus, RegisteredModel, StageStatus, VersionStatus
 from modelyard.registered_model import window
+from modelyard.registered_model.facts import incumbent_in
 from modelyard.registered_model.gates import (
     approvals,
     dataset,
@@ -24,7 +25,7 @@ from modelyard.registered_model.gates import (
 )
 from modelyard.registered_model.gates.judged import Judged, erroneous, hash_of, pending
 from modelyard.registered_model.rejections import rejection_of
-from modelyard.registered_model.view import StageView, holder_of
+from modelyard.registered_model.view import StageView
 
 __all__ = [
     "REVERIFIED",
@@ -262,7 +263,7 @@ def _remembered(
         return None
     if gate.compared is None:
         return known
-    holder = holder_of(model, gate.compared.stage or stage)
+    holder = incumbent_in(model, gate.compared.stage or stage)
     return known if known.incumbent == (holder.short if holder else None) else None
 
 

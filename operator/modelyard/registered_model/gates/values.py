@@ -3,16 +3,17 @@
 import math
 
 from modelyard.api.registered_model import VersionStatus
+from modelyard.registered_model.facts import Incumbent
 from modelyard.registered_model.gates.judged import Judged, erroneous, failed, passed, pending
 from modelyard.registered_model.observation import Evidence
-from modelyard.registered_model.view import Holder, StageView
+from modelyard.registered_model.view import StageView
 
 __all__ = ["incumbent_of", "metric_of", "number"]
 
 
-def incumbent_of(view: StageView, stage: str, candidate: VersionStatus) -> Holder | Judged:
+def incumbent_of(view: StageView, stage: str, candidate: VersionStatus) -> Incumbent | Judged:
     """Return the version to compare with, or a Pass if there is none with other bytes."""
-    incumbent = view.holder(stage)
+    incumbent = view.incumbent_in(stage)
     if incumbent is None:
         return passed(f"{stage} has no version to compare with")
     if incumbent.digest == candidate.digest:
