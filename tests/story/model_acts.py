@@ -57,9 +57,7 @@ def takes_no_entry(world: World) -> None:
 
 
 def watches(world: World, version: str, failing: int) -> None:
-    """Give the pods of a version a hundred requests each time that they are asked, so many of
-    which fail.
-    """
+    """Give a version's pods 100 requests each time they are scraped, `failing` of which fail."""
     (deployment,) = [
         each
         for each in world.cluster.all("apps/v1/Deployment")

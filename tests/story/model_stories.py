@@ -1,9 +1,8 @@
-"""Small lives of RegisteredModels, and the reasons that each of them reaches. Every documented
-reason is reached by one (`test_reasons`).
+"""Short stories of RegisteredModels, and the reasons that each of them reaches.
 
-To add some: a coroutine that takes a world, under `@STORIES.reaching(...)` with what it reaches, as
-`<Kind> <Reason>`; the engine's own reasons are `Every kind <Reason>`. Whole lives do not belong
-here (`test_life`).
+Every documented reason is reached by one (`test_reasons`). To add one: a coroutine that takes a
+world, under `@STORIES.reaching(...)` with what it reaches, as `<Kind> <Reason>`; the engine's own
+reasons are `Every kind <Reason>`. `test_life` has the whole lives, `model_acts` what users do.
 """
 
 from __future__ import annotations

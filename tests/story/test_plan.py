@@ -1,6 +1,4 @@
-"""A plan, as a life: what would be done is said, nothing is done, and taking `dryRun` away
-carries out just that, wherever it is killed.
-"""
+"""A story of dryRun: nothing is done, and removing it carries out just what was planned."""
 
 from __future__ import annotations
 
@@ -63,7 +61,7 @@ def undisturbed() -> Undisturbed:
     return lived(LIFE)
 
 
-def test_it_is_carried_out_when_dry_run_is_taken_away(undisturbed: Undisturbed):
+def test_it_is_carried_out_when_dry_run_is_removed(undisturbed: Undisturbed):
     steps = [(name, "Done") for name in ("admit", "start", "switch", "record")]
     assert undisturbed.end == {
         "ready": ("True", "Serving"),

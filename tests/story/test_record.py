@@ -1,6 +1,4 @@
-"""The status is the record: what stands in it stays, and what serves stays while it cannot be
-read or written whole.
-"""
+"""The status is the record: it stays, and what serves stays while it cannot be read or written."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""What pods and scripts say is in statuses and events, without the namespace's credentials and
-hidden characters.
-"""
+"""Messages of pods and scripts lose credentials and hidden characters before users see them."""
 
 from __future__ import annotations
 

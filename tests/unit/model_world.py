@@ -1,7 +1,7 @@
-"""A small world for a RegisteredModel: Kubernetes, MLflow and S3 as values, observed by the real
-`observe`, changed by plans only.
+"""A small world for a RegisteredModel: Kubernetes, MLflow and S3 as values.
 
-Every round checks what must always hold; `check_end` what must hold when nothing is left to do.
+The real `observe` reads it, and only plans change it. Every round checks what must always hold;
+`check_end` checks what must hold when nothing is left to do.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ from tests.unit.builders import (
 )
 from tests.unit.model_world_edits import Edited
 from tests.unit.model_world_ports import WorldPorts, at_once
-from tests.unit.model_world_told import LOST, identity, is_served, moves_of
+from tests.unit.model_world_state import LOST, identity, is_served, moves_of
 from tests.unit.models import declared
 
 VERSIONS = ("v1", "v2", "v3", LOST)
@@ -449,7 +449,7 @@ class World(Edited):
 
     # --- users ----------------------------------------------------------------------------------
     def fork(self) -> World:
-        """Return a copy that goes its own way."""
+        """Return an independent copy."""
         other = copy(self)
         other.children, other.versions, other.events = (
             dict(self.children),

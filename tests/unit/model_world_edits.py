@@ -8,10 +8,10 @@ from modelyard.kube.pods import Runtime
 from tests.unit.builders import (
     registered_model,
 )
-from tests.unit.model_world_told import Told
+from tests.unit.model_world_state import State
 
 
-class Edited(Told):
+class Edited(State):
     """A world in which users change the object."""
 
     def edit(self, **stages: Any) -> None:

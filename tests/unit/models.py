@@ -1,6 +1,4 @@
-"""Builders for a RegisteredModel's tests: its record, what is observed of it, and what serves
-it. Values only.
-"""
+"""Builders for a RegisteredModel's tests: its record, its observation, its serving objects."""
 
 from __future__ import annotations
 
@@ -240,7 +238,7 @@ def view_of(
     runtime: Runtime = RUNTIME,
     **more: Any,
 ) -> StageView:
-    """Return what is seen of the stage production."""
+    """Return the view of the stage production."""
     status = model.status.stages.get("production") or StageStatus()
     known = {version.name: version for version in versions}
     return StageView(

@@ -267,7 +267,7 @@ OUT = Column("column 0", "long")
         ),
     ],
 )
-def test_whoever_can_ask_the_incumbent_can_ask_the_version(
+def test_every_request_to_the_incumbent_is_accepted_by_the_version(
     mine: Any, theirs: Any, missed: list[str]
 ):
     assert list(differences(Signature(mine, (OUT,)), Signature(theirs, (OUT,)))) == missed

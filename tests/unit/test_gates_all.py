@@ -26,7 +26,7 @@ from tests.unit.test_gates import (
 
 
 # --- all ------------------------------------------------------------------------------------------
-def test_every_kind_has_a_judge_and_with_mlflow_away_those_that_read_it_do_not_judge():
+def test_every_kind_has_a_judge_and_those_that_read_mlflow_do_not_judge_while_it_is_down():
     kinds = [
         name
         for name in Gate.model_fields

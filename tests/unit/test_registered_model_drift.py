@@ -6,7 +6,7 @@ from tests.unit.builders import message, said
 from tests.unit.test_registered_model_registry import aliases, holding
 
 
-def test_with_warn_it_is_said_and_stays():
+def test_with_warn_drift_is_reported_and_stays():
     world = holding("v1", drift="Warn")
     world.alias("production", "2")
     world.settle()
@@ -24,7 +24,7 @@ def test_with_warn_it_is_said_and_stays():
     assert said(world.model.status) == "Ready Serving", "what is served is as the spec says"
 
 
-def test_with_warn_an_alias_that_is_gone_is_said():
+def test_with_warn_a_missing_alias_is_reported():
     world = holding("v1", drift="Warn")
     world.alias("production", None)
     world.settle()

@@ -136,7 +136,7 @@ OLD = "2026-01-01T11:58:00Z"
 
 
 # --- how the Job looks ----------------------------------------------------------------------------
-def test_a_job_is_made_without_pods_of_the_candidate_and_is_told_what_it_judges():
+def test_a_job_is_created_without_pods_of_the_candidate_and_knows_what_it_judges():
     decision = decided(begun(JOB), *STABLE)
     assert does(decision) == ["apply Job/vb"]
     assert list(states(decision)) == ["admit", "trial", "start", "switch", "record"]
@@ -165,7 +165,7 @@ def test_a_job_is_made_without_pods_of_the_candidate_and_is_told_what_it_judges(
     )
 
 
-def test_a_job_is_told_the_run_that_the_version_came_from_and_the_gate_smoke_has_no_use_for_it():
+def test_a_job_gets_the_run_of_the_version_and_the_gate_smoke_does_not():
     trained = B.model_copy(update={"run_id": "run-7"})
     model = begun(JOB, SMOKE)
     view = view_of(model, versions=(A, trained))
@@ -242,7 +242,7 @@ def test_a_gate_that_asks_the_candidate_gets_one_pod_of_it_behind_a_service_of_i
     )
 
 
-def test_what_passed_is_started_whole_and_its_own_service_and_job_go():
+def test_after_a_pass_all_pods_start_and_the_private_service_and_the_job_are_deleted():
     model = begun(SMOKE, serving={"replicas": 3})
     job = job_of(model, end="Complete")
     there = (*pods_of(model, A, routed=True, replicas=3, ready=3), *pods_of(model, B, replicas=1))
@@ -368,7 +368,7 @@ def test_a_fail_rejects_keeps_the_job_with_its_log_and_tells_the_whole_message_i
     ]
 
 
-def test_jobs_of_a_cleared_or_a_settled_stage_go():
+def test_jobs_of_a_cleared_or_a_settled_stage_are_deleted():
     gone = f"delete Job/{FAILED['metadata']['name']}"
     assert gone in does(decided(stage_of(None, asked=[JOB]), FAILED))
     assert gone in does(decided(stage_of("va", holds=A, asked=[JOB]), *STABLE, FAILED))
@@ -381,7 +381,7 @@ def test_jobs_of_a_cleared_or_a_settled_stage_go():
     )
 
 
-def test_with_mlflow_away_no_job_is_made_and_none_is_deleted():
+def test_while_mlflow_is_down_no_job_is_created_or_deleted():
     away = decided(MODEL, *STABLE, dependencies_down=True)
     assert does(away) == []
     model = begun(SMOKE)
@@ -405,7 +405,7 @@ def test_gates_without_pods_come_first_and_a_candidate_of_an_earlier_trial_is_ke
     assert routes_to(waiting) is None
 
 
-def test_a_refused_service_of_the_candidate_is_said():
+def test_a_refused_service_of_the_candidate_is_reported():
     model = begun(SMOKE)
     name = build.workload_name(model, "production", served(B))
     refused = decided(model, *STABLE, *pods_of(model, B), refusals=refusing(("Service", name)))

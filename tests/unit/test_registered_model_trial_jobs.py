@@ -1,4 +1,4 @@
-"""What the Job of a gate says, from its state and its pods."""
+"""The result of a gate's Job, from its state and its pods."""
 
 from __future__ import annotations
 

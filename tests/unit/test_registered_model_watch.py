@@ -1,6 +1,4 @@
-"""After a switch: what is watched, for how long, what is a breach, and how the stage goes back
-by itself.
-"""
+"""The watch after a switch: what is watched, for how long, and what is a breach."""
 
 from __future__ import annotations
 
@@ -165,19 +163,19 @@ def test_a_stage_without_it_and_an_override_are_not_watched():
     assert (decision.record, decision.status.version, decision.status.watch) == (True, "vb", None)
 
 
-def test_what_comes_back_is_not_watched_and_a_refresh_is():
+def test_a_returning_version_is_not_watched_and_a_refresh_is():
     assert switched("va", to=A, holds=B, previous=served(A))[1].status.watch is None
     _, refreshed = switched("va", to=REFRESHED, holds=A, attempt=1, previous=served(C))
     assert watch_of(refreshed).displaced == served(A).runtime.identity
     assert refreshed.status.previous == PreviousVersion.of(served(C))
 
 
-def test_a_first_version_is_watched_though_nothing_could_come_back():
+def test_a_first_version_is_watched_though_nothing_can_return():
     _, first = switched(holds=None)
     assert watch_of(first).displaced is None
 
 
-def test_what_only_an_override_put_there_does_not_come_back_by_itself():
+def test_there_is_no_automatic_rollback_to_the_version_of_an_override():
     model, _ = switched(attempt=1)
     put = OverrideStatus(
         version="va", digest=A.digest, since_time=NOW - MINUTE, until_time=NOW, ended=True
@@ -228,7 +226,7 @@ def test_the_error_rate(answered: tuple[int, int] | None, breach: bool):
     decision = decide(watching(), answered=answered)
     assert bool(decision.events) is breach
     if breach:
-        assert "15 of 50 requests failed (30.00%; 5.00% may)" in decision.events[0].message
+        assert "15 of 50 requests failed (30.00% > 5.00%)" in decision.events[0].message
 
 
 def test_the_status_has_the_counts_as_they_grow():
@@ -342,7 +340,7 @@ async def test_the_pods_of_the_watched_stage_alone_are_asked_and_none_without_a_
     assert asked.asked == ["vb-1"]
 
 
-def test_an_operator_that_comes_back_looks_at_once_at_what_is_watched():
+def test_a_restarted_operator_checks_watched_versions_at_once():
     model = after(watching(), decide(watching()))
     status = model.status.model_copy(
         update={

@@ -1,4 +1,4 @@
-"""The automatic rollback: what the watch has rejected goes back to what it displaced."""
+"""The automatic rollback: the stage returns to what the rejected version displaced."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ from tests.unit.test_registered_model_watch import (
 )
 
 
-def test_a_breach_is_recorded_first_and_then_the_version_before_comes_back_though_the_spec_asks_for_the_other():
+def test_a_breach_is_recorded_first_and_then_the_version_before_returns_against_the_spec():
     model = breached()
     assert rejections(model) == [("vb", None, "RolledBack")]
     model, recorded = through(model)
@@ -54,7 +54,7 @@ def test_a_breach_is_recorded_first_and_then_the_version_before_comes_back_thoug
         "va",
         "vb",
     )
-    assert recorded.entry.reason == "After the switch 15 of 50 requests failed (30.00%; 5.00% may)."
+    assert recorded.entry.reason == "After the switch 15 of 50 requests failed (30.00% > 5.00%)."
     assert recorded.status.previous is None, (
         "what was rejected does not come back without its gates"
     )
@@ -82,7 +82,7 @@ def test_it_waits_for_no_gate_no_freeze_and_no_dependency():
     ]
 
 
-def test_of_a_refresh_the_runtime_before_comes_back_and_the_other_is_not_tried_again():
+def test_after_a_refresh_the_runtime_before_returns_and_the_new_one_is_not_retried():
     watch = Watch(
         since_time=SINCE, until_time=SINCE + 15 * MINUTE, displaced=served(A).runtime.identity
     )
@@ -136,7 +136,7 @@ def test_a_spec_that_agrees_ends_it_and_a_raised_attempt_tries_again_with_what_i
     assert names == ["admit", "gates", "start", "switch", "record"]
 
 
-def test_a_promotion_that_waits_is_given_up_until_the_version_before_is_back_and_one_that_runs_goes_on():
+def test_a_waiting_promotion_is_given_up_until_the_rollback_is_done_and_a_routed_one_continues():
     model = watching(version="vc", candidate=served(C))
     decision = decide(model, answered=(50, 15))
     assert decision.events
@@ -169,7 +169,7 @@ def test_an_override_and_a_cleared_stage_come_first():
         {"lost": True},
     ],
 )
-def test_where_nothing_can_come_back_it_says_so_and_keeps_serving(more: dict[str, Any]):
+def test_where_nothing_can_return_it_is_reported_and_keeps_serving(more: dict[str, Any]):
     versions = {"versions": (B, C)} if more.pop("lost", False) else {}
     if more.get("rejected"):
         hashed = spec_hash(watching().spec.stages["production"])
@@ -192,7 +192,7 @@ def test_where_nothing_can_come_back_it_says_so_and_keeps_serving(more: dict[str
     assert "15 of 50 requests failed" in blocked.message
 
 
-def test_when_what_comes_back_cannot_start_the_version_stays_and_it_says_so():
+def test_when_the_rollback_target_cannot_start_the_version_stays_and_it_is_reported():
     model = breached()
     model = after(model, decide(model))
     dead = [

@@ -49,7 +49,9 @@ ModelPlan = Plan[RegisteredModelStatus]
 class Decide(Protocol):
     """What `decider` returns."""
 
-    def __call__(self, model: RegisteredModel, seen: Observation, now: datetime) -> ModelPlan:
+    def __call__(
+        self, model: RegisteredModel, observation: Observation, now: datetime
+    ) -> ModelPlan:
         """Return the plan of the next round."""
         ...
 
@@ -57,33 +59,33 @@ class Decide(Protocol):
 def decider(runtime: Runtime) -> Decide:
     """Return the decision function of an operator with this runtime."""
 
-    def decide(model: RegisteredModel, seen: Observation, now: datetime) -> ModelPlan:
-        plan = planned(model, seen, now)
+    def decide(model: RegisteredModel, observation: Observation, now: datetime) -> ModelPlan:
+        plan = planned(model, observation, now)
         return (
             replace(plan, status=conditions.with_verified(model, plan.status, now))
             if isinstance(plan, Record | Rest)
             else plan
         )
 
-    def planned(model: RegisteredModel, seen: Observation, now: datetime) -> ModelPlan:
-        taken = taken_name(model, seen)
-        if is_empty(model) and (seen.dependency_error is not None or taken is not None):
+    def planned(model: RegisteredModel, observation: Observation, now: datetime) -> ModelPlan:
+        taken = taken_name(model, observation)
+        if is_empty(model) and (observation.dependency_error is not None or taken is not None):
             # A lost status is rebuilt once MLflow answers and its model there is ours. Until then
             # it stays empty, and the serving objects are left alone.
-            return _out_of_reach(model, seen, taken)
-        if (rebuilt := restored(model, seen, now)) is not None:
+            return _out_of_reach(model, observation, taken)
+        if (rebuilt := restored(model, observation, now)) is not None:
             return Record(rebuilt)
-        versions = observed_versions(model, seen)
-        views, decisions = decide_stages(model, seen, versions, now, runtime=runtime)
-        status = _status(model, seen, versions, decisions, now, runtime=runtime)
-        status = status.model_copy(update={"plan": plans.rows(model, seen, views, now)})
-        if seen.dependency_error is not None:
-            return _without_dependencies(model, status, decisions, seen.dependency_error)
+        versions = observed_versions(model, observation)
+        views, decisions = decide_stages(model, observation, versions, now, runtime=runtime)
+        status = _status(model, observation, versions, decisions, now, runtime=runtime)
+        status = status.model_copy(update={"plan": plans.rows(model, observation, views, now)})
+        if observation.dependency_error is not None:
+            return _without_dependencies(model, status, decisions, observation.dependency_error)
         if taken is not None:
             return _name_taken(model, decisions, taken)
         if any(decision.record for decision in decisions.values()):
             return _recording(model, status, decisions)
-        return _registering(model, seen, status, decisions)
+        return _registering(model, observation, status, decisions)
 
     return decide
 
@@ -145,11 +147,11 @@ def _without_dependencies(
     return Rest(status.model_copy(update={"conditions": said}), _LOOK_AGAIN, news)
 
 
-def _out_of_reach(model: RegisteredModel, seen: Observation, taken: str | None) -> ModelPlan:
+def _out_of_reach(model: RegisteredModel, observation: Observation, taken: str | None) -> ModelPlan:
     """Wait for MLflow, from which a lost status is rebuilt."""
-    if seen.dependency_error is None:
+    if observation.dependency_error is None:
         return _name_taken(model, {}, taken or "")
-    said = conditions.dependency_down(model, {}, seen.dependency_error)
+    said = conditions.dependency_down(model, {}, observation.dependency_error)
     return Rest(model.status.model_copy(update={"conditions": said}), requeue_after=_LOOK_AGAIN)
 
 
@@ -167,13 +169,13 @@ def _name_taken(
 
 def _registering(
     model: RegisteredModel,
-    seen: Observation,
+    observation: Observation,
     status: RegisteredModelStatus,
     decisions: Mapping[str, StageDecision],
 ) -> ModelPlan:
     """Act on the serving objects and MLflow, or rest."""
     effective = {name: decision.status.version for name, decision in decisions.items()}
-    external, synced, events = next_change(model, seen, effective)
+    external, synced, events = next_change(model, observation, effective)
     if _unrecorded(model, status):
         said = (*conditions.registering(), conditions.following())
         return Record(status.model_copy(update={"conditions": said}))
@@ -181,7 +183,7 @@ def _registering(
     if actions:
         return Act(actions, events)
     # Last, so that a failing S3 does not hold up a stage or MLflow.
-    step = record.step(model, seen)
+    step = record.step(model, observation)
     if step.put is not None:
         return Act((step.put,))
     status = step.applied(status)
@@ -218,7 +220,7 @@ def _actions(decisions: Mapping[str, StageDecision]) -> tuple[Action, ...]:
 # --- the status ---------------------------------------------------------------------------------
 def _status(
     model: RegisteredModel,
-    seen: Observation,
+    observation: Observation,
     versions: tuple[VersionStatus, ...],
     decisions: Mapping[str, StageDecision],
     now: datetime,
@@ -233,12 +235,12 @@ def _status(
     }
     full, older = split(model, with_held(versions, stages, now), stages)
     entries = tuple(decision.entry for decision in decisions.values() if decision.entry)
-    recorded, entries = record.numbered(model, record.current(model, seen), entries)
+    recorded, entries = record.numbered(model, record.current(model, observation), entries)
     return model.status.model_copy(
         update={
             "mlflow_name": name,
-            "url": f"{seen.tracking_url}/#/models/{name}"
-            if seen.tracking_url
+            "url": f"{observation.tracking_url}/#/models/{name}"
+            if observation.tracking_url
             else model.status.url,
             "versions": full,
             "older_versions": older,
@@ -280,13 +282,13 @@ def _kept(status: RegisteredModelStatus, type_: str) -> tuple[Condition, ...]:
 
 
 # --- deletion, errors, start --------------------------------------------------------------------
-def finalize(model: RegisteredModel, seen: Observation, _now: datetime) -> ModelPlan:
+def finalize(model: RegisteredModel, observation: Observation, _now: datetime) -> ModelPlan:
     """Return what must happen before the object may be deleted.
 
     Pending entries of the history are stored; with `deletionPolicy: Delete` the model in MLflow is
     deleted. Kubernetes deletes the serving objects with their owner.
     """
-    step = record.step(model, seen)
+    step = record.step(model, observation)
     if step.put is not None:
         return Act((step.put,))
     if step.stored is not None:
@@ -294,8 +296,8 @@ def finalize(model: RegisteredModel, seen: Observation, _now: datetime) -> Model
     left = _left(model)
     if model.spec.deletion_policy is DeletionPolicy.RETAIN:
         return Finalize(left)
-    if seen.dependency_error is not None:
-        if seen.dependency_error.operation == CONNECTION_OPERATION:
+    if observation.dependency_error is not None:
+        if observation.dependency_error.operation == CONNECTION_OPERATION:
             kept = Event(
                 "LeftBehind",
                 "There is no connection to MLflow any longer: its model was left as it is.",
@@ -303,16 +305,16 @@ def finalize(model: RegisteredModel, seen: Observation, _now: datetime) -> Model
             )
             return Finalize((kept, *left))
         status = model.status.model_copy(
-            update={"conditions": error_conditions(seen.dependency_error)}
+            update={"conditions": error_conditions(observation.dependency_error)}
         )
         return Rest(status, requeue_after=_LOOK_AGAIN)
-    if seen.model is None or seen.model.tags.get(UID_TAG) != model.metadata.uid:
+    if observation.model is None or observation.model.tags.get(UID_TAG) != model.metadata.uid:
         return Finalize(left)
     deleting = model.status.condition("Ready")
     if deleting is None or deleting.reason != Reason.DELETING:
         said = progressing(Reason.DELETING, "The model in MLflow is being deleted.")
         return Record(model.status.model_copy(update={"conditions": said}))
-    return Act((DeleteModel(seen.model.name),))
+    return Act((DeleteModel(observation.model.name),))
 
 
 def _left(model: RegisteredModel) -> tuple[Event, ...]:

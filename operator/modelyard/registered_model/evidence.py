@@ -25,7 +25,7 @@ from modelyard.ports import Cluster, Tenant, TrackedModel, TrackedRun
 from modelyard.registered_model import build, judged
 from modelyard.registered_model.facts import identity_of
 from modelyard.registered_model.gates.judging import asks_people, open_again, open_gates
-from modelyard.registered_model.observation import Evidence, RecordSeen
+from modelyard.registered_model.observation import Evidence, RecordObservation
 from modelyard.registered_model.record import chain
 from modelyard.registered_model.restored import stage_of
 from modelyard.traffic import Answered, Seen, Split, Traffic, Watched
@@ -300,7 +300,7 @@ _FOREIGN = 10
 # --- the record of the history --------------------------------------------------------------------
 async def recorded(
     model: RegisteredModel, tracked: TrackedModel | None, tenant: Tenant
-) -> RecordSeen:
+) -> RecordObservation:
     """Read what the record's next step needs: at most one object.
 
     If the status names no record (it was lost, or comes from an earlier release), S3 is listed.
@@ -314,11 +314,11 @@ async def recorded(
     place = f"s3://{tenant.reach.bucket}/{record.folder(tenant.reach.folder, model.metadata.uid)}"
     if model.status.record is None:
         if model.metadata.deletion_timestamp is not None:
-            return RecordSeen(place)
+            return RecordObservation(place)
         is_ours = tracked is not None and tracked.tags.get(UID_TAG) == model.metadata.uid
         # An object with the finalizer was in MLflow once, and may have been lost there too.
         was_ours = is_ours or FINALIZER in model.metadata.finalizers
-        return RecordSeen(
+        return RecordObservation(
             place,
             head=await _head(place, model.metadata.uid, tenant)
             if was_ours
@@ -326,14 +326,14 @@ async def recorded(
         )
     links = chain(model)
     if not links:
-        return RecordSeen(place)
+        return RecordObservation(place)
     try:
-        return RecordSeen(
+        return RecordObservation(
             place,
             content=await tenant.store.read(place + record.name(links[0].number), record.LIMIT),
         )
     except ModelyardError as error:
-        return RecordSeen(place, error=error)
+        return RecordObservation(place, error=error)
 
 
 async def _head(place: str, uid: str, tenant: Tenant) -> RecordedEntry:

@@ -17,7 +17,7 @@ from modelyard.ports import ArtifactTree, TrackedModel, TrackedRun, TrackedVersi
 from modelyard.registered_model.declarations import Declaration
 from modelyard.traffic import Answered, Seen
 
-__all__ = ["Artifacts", "Evidence", "Observation", "RecordSeen", "Source", "is_empty"]
+__all__ = ["Artifacts", "Evidence", "Observation", "RecordObservation", "Source", "is_empty"]
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ class Evidence:
 
 
 @dataclass(frozen=True)
-class RecordSeen:
+class RecordObservation:
     """What S3 has of the model's record.
 
     Attributes:
@@ -144,7 +144,7 @@ class Observation:
     allow_code: bool = False
     pods_secret: str = CONNECTION_SECRET
     tracking_url: str = ""
-    record: RecordSeen | None = None
+    record: RecordObservation | None = None
     dependency_error: ModelyardError | None = None
 
 

@@ -37,13 +37,13 @@ _ORDER = {Verdict.FAIL: 0, Verdict.ERROR: 1, Verdict.PENDING: 2, Verdict.PASS: 3
 
 
 def rows(
-    model: RegisteredModel, seen: Observation, views: Iterable[StageView], now: datetime
+    model: RegisteredModel, observation: Observation, views: Iterable[StageView], now: datetime
 ) -> tuple[PlannedStep, ...]:
     """Return the plan of a model: the steps of each stage whose change `dryRun` delays.
 
     Args:
         model: The object.
-        seen: The observation, which has the present state of MLflow.
+        observation: The observation, which has the present state of MLflow.
         views: Its stages.
         now: The current time.
 
@@ -53,7 +53,7 @@ def rows(
     found = [
         PlannedStep(stage=view.name, step=step, does=_cut(does))
         for view in views
-        for step, does in _of_stage(view, seen, now)
+        for step, does in _of_stage(view, observation, now)
     ]
     if len(found) <= PLANNED:
         return tuple(found)
@@ -63,12 +63,14 @@ def rows(
     return (*found[: PLANNED - 1], PlannedStep(stage="", step="more", does=more))
 
 
-def _of_stage(view: StageView, seen: Observation, now: datetime) -> Iterator[tuple[str, str]]:
+def _of_stage(
+    view: StageView, observation: Observation, now: datetime
+) -> Iterator[tuple[str, str]]:
     """Yield what a stage's change would do, by step; nothing if `dryRun` delays no change."""
     stable = view.effective
     if view.desired is None:
         if stable is not None and dry_run.holds(view):
-            yield from _clearing(view, stable, seen, now)
+            yield from _clearing(view, stable, observation, now)
         return
     if not view.is_changing or not dry_run.holds(view):
         return
@@ -88,7 +90,7 @@ def _of_stage(view: StageView, seen: Observation, now: datetime) -> Iterator[tup
     )
     yield from _asking(view, steps, now)
     yield from _serving(view, wanted, is_stepped="rollout" in steps)
-    yield from _recording(view, wanted, seen, now)
+    yield from _recording(view, wanted, observation, now)
     if stable is not None and view.is_served:
         yield (
             "drain",
@@ -168,7 +170,7 @@ def _stepped(view: StageView) -> str:
 
 
 def _recording(
-    view: StageView, wanted: ServedVersion, seen: Observation, now: datetime
+    view: StageView, wanted: ServedVersion, observation: Observation, now: datetime
 ) -> Iterator[tuple[str, str]]:
     stable = view.effective
     # A version that only an override made effective does not become `previous`.
@@ -183,7 +185,7 @@ def _recording(
         f"{wanted.version} is effective{before}; history: {entry(view, wanted, now).outcome}",
     )
     if not view.is_refresh:
-        yield "mlflow", _moved(view, wanted, seen, now)
+        yield "mlflow", _moved(view, wanted, observation, now)
 
 
 def _drained(view: StageView, stable: ServedVersion, wanted: ServedVersion) -> str:
@@ -206,7 +208,7 @@ def _drained(view: StageView, stable: ServedVersion, wanted: ServedVersion) -> s
 
 
 def _clearing(
-    view: StageView, stable: ServedVersion, seen: Observation, now: datetime
+    view: StageView, stable: ServedVersion, observation: Observation, now: datetime
 ) -> Iterator[tuple[str, str]]:
     if pods := len(view.of_kind("Pod", stable)) or view.status.desired_replicas:
         service = serving_name(view.model.metadata.name, view.name)
@@ -224,12 +226,14 @@ def _clearing(
             f" {entry(view, None, now).outcome}"
         ),
     )
-    yield "mlflow", _moved(view, None, seen, now)
+    yield "mlflow", _moved(view, None, observation, now)
 
 
-def _moved(view: StageView, wanted: ServedVersion | None, seen: Observation, now: datetime) -> str:
+def _moved(
+    view: StageView, wanted: ServedVersion | None, observation: Observation, now: datetime
+) -> str:
     """Say what changes in MLflow when this stage changes and all others stay as they are."""
-    if seen.dependency_error is not None or seen.model is None:
+    if observation.dependency_error is not None or observation.model is None:
         return "cannot be told: MLflow does not answer"
     stages = {**view.model.status.stages}
     before = {name: stage.version for name, stage in stages.items()}
@@ -242,10 +246,13 @@ def _moved(view: StageView, wanted: ServedVersion | None, seen: Observation, now
     after = view.model.model_copy(
         update={"status": view.model.status.model_copy(update={"versions": versions})}
     )
-    there = moves(view.model, seen, before)
-    wants = moves(after, seen, before | {view.name: wanted.version if wanted is not None else None})
+    there = moves(view.model, observation, before)
+    wants = moves(
+        after, observation, before | {view.name: wanted.version if wanted is not None else None}
+    )
     names = {
-        found.version: name for name, found in tracked_by_name(view.model, seen.versions).items()
+        found.version: name
+        for name, found in tracked_by_name(view.model, observation.versions).items()
     }
     said = [_words(move, names) for move in wants if move not in there]
     tagged = [

@@ -49,17 +49,21 @@ def health(deployment: Manifest | None, pods: Iterable[Manifest]) -> Health:
         return Health()
     status = deployment.get("status") or {}
     replicas = int(deployment["spec"].get("replicas", 1))
-    seen = int(status.get("observedGeneration", 0)) >= int(
+    is_observed = int(status.get("observedGeneration", 0)) >= int(
         deployment["metadata"].get("generation", 0)
     )
     ready, available = int(status.get("readyReplicas", 0)), int(status.get("availableReplicas", 0))
     updated = int(status.get("updatedReplicas", 0))
     # A pod of the new template counts as updated before it runs; until then a pod of the old
     # template remains.
-    current = seen and updated >= replicas and int(status.get("replicas", updated)) <= updated
+    current = (
+        is_observed and updated >= replicas and int(status.get("replicas", updated)) <= updated
+    )
     if ready >= replicas and current:
         return Health(ready, available, current)
-    found = workload_end(deployment, _current(deployment, pods) if seen else (), {FETCH, MODEL})
+    found = workload_end(
+        deployment, _current(deployment, pods) if is_observed else (), {FETCH, MODEL}
+    )
     if found is None:
         return Health(ready, available, current)
     reason = _REASONS.get(found.reason, Reason.NOT_SERVING if ready else Reason.SERVING_FAILED)

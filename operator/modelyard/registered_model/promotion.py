@@ -63,12 +63,10 @@ def steps(view: StageView, now: datetime) -> tuple[Step, ...]:
         is_next = all(each.state is StepState.DONE for each in found)
         if name == "rollout" and not is_next and view.is_live and view.canary is not None:
             found.append(rollout.rollout(view, now, is_held=True))
+        elif is_next or _is_shown(asked, found):
+            found.append(_STEPS[name](view, now))
         else:
-            found.append(
-                _STEPS[name](view, now)
-                if is_next or _is_shown(asked, found)
-                else Step(name, StepState.WAITING)
-            )
+            found.append(Step(name, StepState.WAITING))
     return tuple(found)
 
 
@@ -82,12 +80,9 @@ def _is_shown(asked: tuple[str, ...], found: list[Step]) -> bool:
 
 def current(progress: tuple[Step, ...]) -> Step:
     """Return the step that the promotion has reached."""
-    held = next(
-        (step for step in progress if step.name == "plan" and step.blocker is not None), None
-    )
-    found = held or next(
-        (step for step in progress if step.state is not StepState.DONE), progress[-1]
-    )
+    delayed = (step for step in progress if step.name == "plan" and step.blocker is not None)
+    undone = (step for step in progress if step.state is not StepState.DONE)
+    found = next(delayed, None) or next(undone, progress[-1])
     live = attended(progress)
     return live if live is not None and live.record is not None and found.record is None else found
 
@@ -98,13 +93,9 @@ def attended(progress: tuple[Step, ...]) -> Step | None:
     The candidate of such a rollout still receives requests.
     """
     later = [step for step in progress if step.state is not StepState.DONE][1:]
+    rollouts = (step for step in later if step.name == "rollout")
     return next(
-        (
-            step
-            for step in later
-            if step.name == "rollout" and (step.rollout is not None or step.record is not None)
-        ),
-        None,
+        (step for step in rollouts if step.rollout is not None or step.record is not None), None
     )
 
 
@@ -116,8 +107,8 @@ def names(view: StageView) -> tuple[str, ...]:
     pods: a new runtime can change only their verdicts. While `dryRun` is true, each promotion has
     the step `plan`.
     """
-    held = {"plan"} if dry_run.holds(view) else set[str]()
-    return tuple(name for name in _STEPS if name in _asked(view) | held)
+    plan = {"plan"} if dry_run.holds(view) else set[str]()
+    return tuple(name for name in _STEPS if name in _asked(view) | plan)
 
 
 def _asked(view: StageView) -> set[str]:
@@ -242,7 +233,7 @@ def _start(view: StageView, now: datetime) -> Step:
             StepState.DONE,
             detail=f"{min(pods.ready, replicas)} of {replicas} pods are ready",
         )
-    # No request depends on a first version yet, so `ready` is enough. A later version takes over
+    # No request depends on a first version yet, so `ready` is enough. A later version receives
     # live requests, so its pods must have been ready for `minReadySeconds`.
     steady = pods.available if view.status.version else pods.ready
     detail = f"{min(steady, replicas)} of {replicas} pods are ready"
@@ -262,8 +253,7 @@ def _without_address(view: StageView, neighbour: str) -> Step:
     address = serving_name(view.model.metadata.name, view.name)
     message = (
         f"The Service {address} is the address of a stage of the RegisteredModel {neighbour}; no"
-        " pods are started. Choose a name for this object, or its stage, that does not join to"
-        " the same."
+        " pods are started. Choose another name for this object or its stage."
     )
     blocker = Blocker.of(Reason.REQUEST_REFUSED, message, needs_action=True)
     return Step(
@@ -280,9 +270,9 @@ def _switch(view: StageView, now: datetime) -> Step:
             return _waits_for_dependencies("switch", view)
         return Step("switch", StepState.DONE, "the stage has no pods")
     actions = serving.routes(view, candidate)
-    if actions and (back := rollout.untold(view, now)):
+    if actions and (unsplit := rollout.untold(view, now)):
         # Pods that split requests for a rollout must answer all of them before they return.
-        return Step("switch", StepState.ACTIVE, "its pods are told to answer all requests", back)
+        return Step("switch", StepState.ACTIVE, "its pods are to answer all requests", unsplit)
     if not actions:
         return Step("switch", StepState.DONE, f"the Service routes to {candidate.version}")
     # An automatic rollback does not wait for MLflow and S3: its target still has its pods.
@@ -314,29 +304,22 @@ def _record(view: StageView, now: datetime) -> Step:
     # A version that only an override made effective has passed no gate, so it does not become
     # `previous`: it returns by another override, or through its gates. Nor does a version that an
     # automatic rollback leaves: the stage has rejected it.
-    displaced = (
-        None
-        if overrides.is_from_override(view.status) or view.rollback_target is not None
-        else stable,
-        view.status.previous,
-    )
+    may_return = not overrides.is_from_override(view.status) and view.rollback_target is None
+    displaced = (stable if may_return else None, view.status.previous)
+    others = (each for each in displaced if each is not None and each.version != candidate.version)
+    previous = next(others, None)
     is_rollback = history.outcome(view, candidate) is Outcome.ROLLED_BACK
-    kept = next(
-        (each for each in displaced if each is not None and each.version != candidate.version), None
-    )
+    hold_time = newest.held_until(view.versions.values()) if is_rollback else view.status.hold_time
+    is_same_version = stable is not None and stable.version == candidate.version
     status = StageStatus(
         version=candidate.version,
         digest=candidate.digest,
         runtime=candidate.runtime,
         desired=candidate.version,
-        previous=PreviousVersion.of(kept) if kept is not None else None,
+        previous=PreviousVersion.of(previous) if previous is not None else None,
         attempt=_attempt(view),
-        hold_time=newest.held_until(view.versions.values())
-        if is_rollback
-        else view.status.hold_time,
-        since_time=view.status.since_time
-        if stable is not None and stable.version == candidate.version
-        else now,
+        hold_time=hold_time,
+        since_time=view.status.since_time if is_same_version else now,
         url=view.status.url,
         rejected=tuple(
             each

@@ -20,7 +20,7 @@ from modelyard.registered_model.versions import KEPT, OLDER
 __all__ = ["rebuilt"]
 
 
-def rebuilt(model: RegisteredModel, seen: Observation) -> tuple[VersionStatus, ...]:
+def rebuilt(model: RegisteredModel, observation: Observation) -> tuple[VersionStatus, ...]:
     """Return the versions that MLflow's tags record, for a status that is entirely empty.
 
     After an object was restored from a backup, the tags are the only record left. They are not used
@@ -28,16 +28,18 @@ def rebuilt(model: RegisteredModel, seen: Observation) -> tuple[VersionStatus, .
     bytes overrule them: its declared source, the status of its TrainingRun, the Deployment that
     serves it.
     """
-    if not is_empty(model) or not _may_rebuild(model, seen):
+    if not is_empty(model) or not _may_rebuild(model, observation):
         return ()
-    served = {each.version: each.digest for each in map(served_by, seen.owned) if each is not None}
+    served = {
+        each.version: each.digest for each in map(served_by, observation.owned) if each is not None
+    }
     found: dict[str, VersionStatus] = {}
-    for there in seen.versions:
+    for there in observation.versions:
         name, digest = as_name(there.tags.get(VERSION_TAG)), there.tags.get(DIGEST_TAG, "")
         if not name or len(digest) != len("sha256:") + 64 or not _is_about(model, there):
             continue
         version = from_tags(name, served.get(name, digest), there)
-        if not _is_contradicted(version, seen, is_served=name in served):
+        if not _is_contradicted(version, observation, is_served=name in served):
             found.setdefault(name, version)
     used = model.asks_for
     idle = [name for name in found if name not in used]
@@ -45,7 +47,7 @@ def rebuilt(model: RegisteredModel, seen: Observation) -> tuple[VersionStatus, .
     return tuple(version for name, version in found.items() if name not in dropped)
 
 
-def _may_rebuild(model: RegisteredModel, seen: Observation) -> bool:
+def _may_rebuild(model: RegisteredModel, observation: Observation) -> bool:
     """Tell whether the object had a status: its annotation says so, or the operator worked on it.
 
     The finalizer is set before the first write to MLflow. If MLflow has a model with the uid of an
@@ -56,8 +58,8 @@ def _may_rebuild(model: RegisteredModel, seen: Observation) -> bool:
         return True
     return (
         FINALIZER in meta.finalizers
-        and seen.model is not None
-        and seen.model.tags.get(UID_TAG) == meta.uid
+        and observation.model is not None
+        and observation.model.tags.get(UID_TAG) == meta.uid
     )
 
 
@@ -73,18 +75,18 @@ def _is_about(model: RegisteredModel, there: TrackedVersion) -> bool:
     return tags.get(UID_TAG) == meta.uid or meta.annotations.get(ADOPT_ANNOTATION) == "true"
 
 
-def _is_contradicted(version: VersionStatus, seen: Observation, *, is_served: bool) -> bool:
+def _is_contradicted(version: VersionStatus, observation: Observation, *, is_served: bool) -> bool:
     """Tell whether the declaration or the TrainingRun contradicts a version from tags.
 
     A TrainingRun that was created after the version in MLflow is another run of the same name.
     """
-    declaration = seen.declarations.get(version.name)
+    declaration = observation.declarations.get(version.name)
     source = (
         declaration.source
         if declaration is not None
         else ModelVersionSpec(training_run=version.training_run)
     )
-    run = seen.runs.get(source.training_run or "")
+    run = observation.runs.get(source.training_run or "")
     created = run.metadata.creation_timestamp if run is not None else None
     if (
         created is not None

@@ -128,11 +128,11 @@ def _content(about: Meta, entry: HistoryEntry, previous: str | None) -> bytes:
 
 
 # --- numbers --------------------------------------------------------------------------------------
-def current(model: RegisteredModel, seen: Observation) -> RecordStatus | None:
+def current(model: RegisteredModel, observation: Observation) -> RecordStatus | None:
     """Return the record's status, else what S3 has of it; None: neither is known yet."""
     if model.status.record is not None:
         return model.status.record
-    head = seen.record.head if seen.record is not None else None
+    head = observation.record.head if observation.record is not None else None
     if head is None:
         return None
     return RecordStatus(
@@ -183,9 +183,9 @@ def is_full(record: RecordStatus | None, candidates: int) -> bool:
 
 
 # --- what comes next ------------------------------------------------------------------------------
-def step(model: RegisteredModel, seen: Observation) -> Step:
+def step(model: RegisteredModel, observation: Observation) -> Step:
     """Return the next step for the first pending entry; an empty one without entry or S3."""
-    links, there = chain(model), seen.record
+    links, there = chain(model), observation.record
     if not links or there is None:
         return Step()
     first, uri = links[0], there.folder + name(links[0].number)
@@ -195,7 +195,7 @@ def step(model: RegisteredModel, seen: Observation) -> Step:
         )
     if there.content is not None:
         return Step(said=_conflict(uri, first))
-    error = there.error or seen.refusals.get(("PutRecord", uri))
+    error = there.error or observation.refusals.get(("PutRecord", uri))
     if error is not None:
         return Step(
             said=(

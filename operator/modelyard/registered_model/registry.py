@@ -43,7 +43,7 @@ class _Registry:
     """The registry and its desired state: `effective` maps each stage to its version."""
 
     model: RegisteredModel
-    seen: Observation
+    observation: Observation
     effective: Mapping[str, str | None]
     tracked: dict[str, TrackedVersion]
 
@@ -66,14 +66,16 @@ class _Registry:
 
 
 def moves(
-    model: RegisteredModel, seen: Observation, effective: Mapping[str, str | None]
+    model: RegisteredModel, observation: Observation, effective: Mapping[str, str | None]
 ) -> list[Move]:
     """Return the changes that bring MLflow in line; effective versions move before displaced ones.
 
     An effective version that MLflow lacks is reported by that version's own blocker. While a stage
     waits for its first version, aliases and stages of versions that other clients registered stay.
     """
-    registry = _Registry(model, seen, effective, tracked_by_name(model, seen.versions))
+    registry = _Registry(
+        model, observation, effective, tracked_by_name(model, observation.versions)
+    )
     return [
         *_aliases(registry),
         *_stages(registry),
@@ -84,7 +86,7 @@ def moves(
 
 def _aliases(registry: _Registry) -> Iterator[Move]:
     ours = {version.version for version in registry.tracked.values()}
-    aliases = registry.seen.model.aliases if registry.seen.model else {}
+    aliases = registry.observation.model.aliases if registry.observation.model else {}
     for stage, version in sorted(registry.effective.items()):
         there = aliases.get(stage)
         recorded = {each for each in registry.tracked if stage in registry.recorded_stages(each)}
@@ -105,7 +107,7 @@ def _stages(registry: _Registry) -> Iterator[Move]:
         wanted = _mlflow_stage(stages, there.stage, displaced=version in displaced)
         if there.stage != wanted:
             move = TransitionStage(
-                registry.name, there.version, wanted, _is_taken(registry.seen, wanted)
+                registry.name, there.version, wanted, _is_taken(registry.observation, wanted)
             )
             yield Move(move, registry.recorded_stages(version) == frozenset(stages))
         if there.tags.get(STAGES_TAG, "") != ",".join(stages):
@@ -129,7 +131,7 @@ def _versions_of_others(registry: _Registry) -> Iterator[Move]:
         for stage, version in registry.effective.items()
         if stage in _MLFLOW_STAGES and (version or not registry.asks(stage))
     }
-    for there in registry.seen.versions:
+    for there in registry.observation.versions:
         if there.version not in ours and there.stage in taken:
             yield Move(TransitionStage(registry.name, there.version, "Archived"), drift=True)
 
@@ -146,18 +148,18 @@ def _tags(registry: _Registry) -> Iterator[Move]:
                 SetTags(target, changed),
                 drift=there.tags.get(UID_TAG) == registry.model.metadata.uid,
             )
-        users = users_tags(registry.model, registry.seen, version)
+        users = users_tags(registry.model, registry.observation, version)
         if missing := {key: value for key, value in users.items() if there.tags.get(key) != value}:
             yield Move(SetTags(target, missing))
 
 
-def _is_taken(seen: Observation, stage: ModelStage) -> bool:
+def _is_taken(observation: Observation, stage: ModelStage) -> bool:
     """Tell whether versions in Production or Staging must leave it when the next one enters.
 
     MLflow archives them in the same transaction.
     """
     return stage in _MLFLOW_STAGES.values() and any(
-        version.stage == stage for version in seen.versions
+        version.stage == stage for version in observation.versions
     )
 
 

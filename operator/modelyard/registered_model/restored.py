@@ -28,7 +28,7 @@ __all__ = ["restored", "stage_of"]
 
 
 def restored(
-    model: RegisteredModel, seen: Observation, now: datetime
+    model: RegisteredModel, observation: Observation, now: datetime
 ) -> RegisteredModelStatus | None:
     """Return the rebuilt status; None if the status is not empty, or nothing to rebuild is found.
 
@@ -37,8 +37,8 @@ def restored(
     """
     if not is_empty(model):
         return None
-    versions, stages = rebuilt(model, seen), {}
-    for stage, what in _serving(model, seen.owned):
+    versions, stages = rebuilt(model, observation), {}
+    for stage, what in _serving(model, observation.owned):
         if stage in model.spec.stages:
             whole = {"version": what.version, "digest": what.digest, "runtime": what.runtime}
             stages[stage] = StageStatus(**whole, since_time=now)
@@ -48,7 +48,7 @@ def restored(
         update={"status": model.status.model_copy(update={"versions": versions})}
     )
     digests = {version.name: version.digest for version in versions}
-    for name, there in tracked_by_name(with_versions, seen.versions).items():
+    for name, there in tracked_by_name(with_versions, observation.versions).items():
         for stage in stages_in_tag(there):
             # A tag alone does not start a version that neither serves nor is in the spec.
             wanted = model.spec.stages.get(stage)
@@ -66,7 +66,7 @@ def restored(
         "stages": stages,
         "conditions": said,
     }
-    return model.status.model_copy(update=update | {"record": current(model, seen)})
+    return model.status.model_copy(update=update | {"record": current(model, observation)})
 
 
 def _serving(

@@ -191,13 +191,13 @@ def expired(
         if what is not None
     }
     serving = kept | {each.identity for each in drains}
-    gone = [each for each in view.of_kind("Deployment") if identity_of(each) not in serving]
-    gone += [
+    deletes = [each for each in view.of_kind("Deployment") if identity_of(each) not in serving]
+    deletes += [
         each
         for each in view.of_kind("ControllerRevision")
         if identity_of(each) not in templates | serving
     ]
-    return _deletes(gone), min((each.until_time - now for each in drains), default=None)
+    return _deletes(deletes), min((each.until_time - now for each in drains), default=None)
 
 
 def draining(view: StageView, now: datetime) -> tuple[Draining, ...]:
@@ -230,10 +230,10 @@ def everything(
 
     """
     kept = set(but)
-    gone = [each for each in view.owned if each["kind"] in _ORDER and name_of(each) not in keep]
+    deletes = [each for each in view.owned if each["kind"] in _ORDER and name_of(each) not in keep]
     return _deletes(
         each
-        for each in gone
+        for each in deletes
         if each["kind"] != "ControllerRevision" or identity_of(each) not in kept
     )
 

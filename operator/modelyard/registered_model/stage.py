@@ -120,7 +120,7 @@ def _override_ended(view: StageView, now: datetime) -> StageDecision | None:
 
 
 def _override_observed(view: StageView, now: datetime) -> StageDecision | None:
-    """Record a new override: from then on it is in force, for the bytes that its version has now."""
+    """Record a new override: it is in force from then on, for the present bytes of its version."""
     override = view.spec.override if view.spec is not None else None
     version = view.versions.get(override.version if override is not None else "")
     observed = overrides.noted(view.spec, view.status, version, now)
@@ -181,7 +181,7 @@ def _verifying(view: StageView, decision: StageDecision, now: datetime) -> Stage
     )
 
 
-# --- keep serving, or clear ------------------------------------------------------------------------
+# --- keep serving, or clear -----------------------------------------------------------------------
 def _clearing(view: StageView, now: datetime) -> StageDecision:
     """Clear the stage: no version is effective, and all its serving objects are deleted."""
     stable = view.effective
@@ -194,12 +194,11 @@ def _clearing(view: StageView, now: datetime) -> StageDecision:
             )
         if dry_run.holds(view):
             return _kept_serving(view, dry_run.blocker(view), now)
+        is_from_override = overrides.is_from_override(view.status)
         empty = StageStatus(
             verification=verification.carried(view, "", ""),
             since_time=now,
-            previous=view.status.previous
-            if overrides.is_from_override(view.status)
-            else PreviousVersion.of(stable),
+            previous=view.status.previous if is_from_override else PreviousVersion.of(stable),
             attempt=view.attempt,
             hold_time=view.status.hold_time,
             traffic_revision=view.status.traffic_revision,
@@ -265,7 +264,7 @@ def _steady(view: StageView, now: datetime) -> StageDecision:
         )
     actions = (*serving.workload(view, stable), *serving.routes(view, stable), *warm_applies(view))
     expired, left = serving.expired(view, [stable, *warm.kept(view)], now)
-    gone: tuple[Owned, ...] = (
+    deletes: tuple[Owned, ...] = (
         *serving.unneeded(view, kept | rollout.keeps(view)),
         *expired,
         *rollout.untold(view, now),
@@ -280,7 +279,7 @@ def _steady(view: StageView, now: datetime) -> StageDecision:
     return acting(
         view,
         status,
-        (*actions, *gone),
+        (*actions, *deletes),
         min((each for each in (left, until_override(view)) if each is not None), default=None),
     )
 

@@ -23,7 +23,7 @@ _STAGES_LEFT = 4
 
 def decide_stages(
     model: RegisteredModel,
-    seen: Observation,
+    observation: Observation,
     versions: tuple[VersionStatus, ...],
     now: datetime,
     *,
@@ -34,15 +34,15 @@ def decide_stages(
     A change without a place in the history is not carried out: the stage keeps its version, and
     lost serving objects are restored.
     """
-    recorded = record.current(model, seen)
+    recorded = record.current(model, observation)
     room = record.room(recorded)
     views: list[StageView] = []
     decisions: dict[str, StageDecision] = {}
-    for name in _stage_names(model, seen):
+    for name in _stage_names(model, observation):
         begun = _begun(model, decisions)
         view = _view(
             model,
-            seen,
+            observation,
             versions,
             name,
             runtime=runtime,
@@ -91,7 +91,7 @@ def _begun(model: RegisteredModel, decisions: Mapping[str, StageDecision]) -> in
 
 def _view(
     model: RegisteredModel,
-    seen: Observation,
+    observation: Observation,
     versions: tuple[VersionStatus, ...],
     name: str,
     *,
@@ -107,17 +107,17 @@ def _view(
         versions={version.name: version for version in versions},
         owned=tuple(
             each
-            for each in seen.owned
+            for each in observation.owned
             if stage_of(each) == name or _keeps_its_analysis(model, name, each)
         ),
         runtime=runtime,
-        around=Surroundings(seen.allow_code, seen.pods_secret),
-        refusals=seen.refusals,
-        dependencies_down=seen.dependency_error is not None,
+        around=Surroundings(observation.allow_code, observation.pods_secret),
+        refusals=observation.refusals,
+        dependencies_down=observation.dependency_error is not None,
         now=now,
-        evidence=seen.evidence,
-        calendar=seen.calendar,
-        neighbour=seen.neighbours.get(name),
+        evidence=observation.evidence,
+        calendar=observation.calendar,
+        neighbour=observation.neighbours.get(name),
         record_is_full=is_full,
         record_has_room=has_room,
     )
@@ -134,7 +134,7 @@ def _keeps_its_analysis(model: RegisteredModel, stage: str, owned: Manifest) -> 
     )
 
 
-def _stage_names(model: RegisteredModel, seen: Observation) -> list[str]:
+def _stage_names(model: RegisteredModel, observation: Observation) -> list[str]:
     """Return the stages to decide on: those of the spec, and removed ones of which objects remain.
 
     The status has room for as many stages as the spec. A removed stage keeps its place while it has
@@ -148,7 +148,7 @@ def _stage_names(model: RegisteredModel, seen: Observation) -> list[str]:
     }
     new = sorted(model.spec.stages.keys() - kept)[: STAGES - len(kept)]
     labelled = (
-        {*filter(None, map(stage_of, seen.owned))}
+        {*filter(None, map(stage_of, observation.owned))}
         - model.spec.stages.keys()
         - model.status.stages.keys()
     )

@@ -198,8 +198,8 @@ def refused_step(name: str, stage: str, error: ModelyardError) -> Step:
     field = next((field for word, field in _FIELDS.items() if word in error.detail), "serving")
     message = (
         f"Kubernetes refused to {error.operation} {error.subject}: {error.detail}. Change what it"
-        f" names: what comes from the spec is spec.stages.{stage}.{field}. Until then it is tried"
-        f" again every {RETRY_REFUSED.seconds} s."
+        f" names: what comes from the spec is spec.stages.{stage}.{field}. It is retried every"
+        f" {RETRY_REFUSED.seconds} s."
     )
     blocker = Blocker.of(Reason.REQUEST_REFUSED, message, needs_action=True)
     return Step(
@@ -211,10 +211,9 @@ def refused_split(name: str, error: ModelyardError) -> Step:
     """Return a step whose update of a pod's split the API server refused; the spec is right."""
     message = (
         f"Kubernetes refused to tell Pod {error.subject} how it splits its requests:"
-        f" {error.detail}. It splits them as it did. Let the operator patch pods: upgrade the"
-        " chart together with the operator, for its roles allow it; if a webhook or a policy is"
-        " named, have that let the operator's account through. Until then it is tried again every"
-        f" {RETRY_REFUSED.seconds} s."
+        f" {error.detail}. It splits them as before. Allow the operator to patch pods: upgrade the"
+        " chart together with the operator, which updates its roles; if a webhook or a policy is"
+        f" named, exempt the operator's account. It is retried every {RETRY_REFUSED.seconds} s."
     )
     blocker = Blocker.of(Reason.REQUEST_REFUSED, message, needs_action=True)
     return Step(

@@ -17,23 +17,23 @@ __all__ = ["next_change", "taken_name"]
 
 
 def next_change(
-    model: RegisteredModel, seen: Observation, effective: Mapping[str, str | None]
+    model: RegisteredModel, observation: Observation, effective: Mapping[str, str | None]
 ) -> tuple[External | None, Condition, tuple[Event, ...]]:
     """Return the next change in MLflow, the condition Synced, and events about drift."""
     meta, name = model.metadata, mlflow_model_name(model.metadata.namespace, model.metadata.name)
     target = TagTarget("model", name)
     wanted_tags = dict(model.spec.tags) | owner_tags(meta.namespace, meta.name, meta.uid)
     users = [key for key in model.spec.tags if not key.startswith(OUR_TAGS)]
-    if seen.model is None:
+    if observation.model is None:
         return (
             CreateModel(name, model.spec.description, tags.recorded(users) | wanted_tags),
             conditions.following(),
             (),
         )
-    missing = tags.missing(wanted_tags, users, seen.model.tags)
+    missing = tags.missing(wanted_tags, users, observation.model.tags)
     if UID_TAG in missing:  # adopted: its versions are read once the tag says that it is ours
         return SetTags(target, missing, model.spec.description), conditions.following(), ()
-    wanted = moves(model, seen, effective)
+    wanted = moves(model, observation, effective)
     drifted = next((move.action for move in wanted if move.drift), None)
     if (ours := next((move.action for move in wanted if not move.drift), None)) is not None:
         return ours, conditions.following(Reason.PROMOTING), ()
@@ -45,35 +45,38 @@ def next_change(
         )
         return drifted, conditions.following(Reason.PROMOTING), (event,)
     # After the moves, so that a version or tag that MLflow refuses does not hold up a stage.
-    if stale := tags.stale(users, seen.model.tags):
+    if stale := tags.stale(users, observation.model.tags):
         return DeleteTags(target, stale), conditions.following(), ()
-    if missing or seen.model.description != model.spec.description:
+    if missing or observation.model.description != model.spec.description:
         return SetTags(target, missing, model.spec.description), conditions.following(), ()
-    if (registration := next_registration(model, seen)) is not None:
+    if (registration := next_registration(model, observation)) is not None:
         return registration, conditions.following(), ()
     if drifted is not None:
         message = (
-            f"MLflow itself was changed: {_drift(drifted, seen, effective, model)} spec.drift is"
-            " Warn, so it stays."
+            f"MLflow itself was changed: {_drift(drifted, observation, effective, model)}"
+            " spec.drift is Warn, so it stays."
         )
         return None, conditions.synced(message), ()
     return None, conditions.synced(), ()
 
 
 def _drift(
-    move: External, seen: Observation, effective: Mapping[str, str | None], model: RegisteredModel
+    move: External,
+    observation: Observation,
+    effective: Mapping[str, str | None],
+    model: RegisteredModel,
 ) -> str:
     """Say what MLflow has, what it should have, and what to do about it."""
     fix = "Set spec.drift: Revert, which puts it back"
     if not isinstance(move, SetAlias):
         return f"{_words(move)} would put it back. {fix}, or do so in MLflow."
-    there = seen.model.aliases.get(move.alias) if seen.model is not None else None
+    there = observation.model.aliases.get(move.alias) if observation.model is not None else None
     if there is None:
         return f"the alias {move.alias} is gone, but {effective[move.alias]} is effective. {fix}."
     name = next(
         (
             name
-            for name, version in tracked_by_name(model, seen.versions).items()
+            for name, version in tracked_by_name(model, observation.versions).items()
             if version.version == there
         ),
         None,
@@ -97,17 +100,17 @@ def _words(move: External) -> str:
     return f"{type(move).__name__} ({values})"
 
 
-def taken_name(model: RegisteredModel, seen: Observation) -> str | None:
+def taken_name(model: RegisteredModel, observation: Observation) -> str | None:
     """Return the message if the model in MLflow belongs to another object, else None."""
     meta = model.metadata
     if (
-        seen.model is None
-        or seen.model.tags.get(UID_TAG) == meta.uid
+        observation.model is None
+        or observation.model.tags.get(UID_TAG) == meta.uid
         or meta.annotations.get(ADOPT_ANNOTATION) == "true"
     ):
         return None
     return (
-        f"MLflow already has the model {seen.model.name}, and it belongs to another object. Give"
-        " this RegisteredModel another name, or take that one over: kubectl annotate mlmodel"
+        f"MLflow already has the model {observation.model.name}, and it belongs to another object."
+        " Give this RegisteredModel another name, or adopt that model: kubectl annotate mlmodel"
         f" {meta.name} -n {meta.namespace} {ADOPT_ANNOTATION}=true"
     )

@@ -34,9 +34,9 @@ def from_tags(name: str, digest: str, there: TrackedVersion) -> VersionStatus:
     )
 
 
-def users_tags(model: RegisteredModel, seen: Observation, version: str) -> dict[str, str]:
+def users_tags(model: RegisteredModel, observation: Observation, version: str) -> dict[str, str]:
     """Return the tags of the version's declaration, without the operator's own keys."""
-    declared = seen.declarations.get(version)
+    declared = observation.declarations.get(version)
     source = declared.source if declared else model.spec.versions.get(version, ModelVersionSpec())
     return {key: value for key, value in source.tags.items() if not key.startswith(OUR_TAGS)}
 

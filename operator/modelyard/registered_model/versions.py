@@ -65,35 +65,37 @@ def tracked_by_name(
     return found
 
 
-def observed_versions(model: RegisteredModel, seen: Observation) -> tuple[VersionStatus, ...]:
+def observed_versions(
+    model: RegisteredModel, observation: Observation
+) -> tuple[VersionStatus, ...]:
     """Return the present status of each version; while MLflow or S3 is down, the recorded one.
 
     New declarations get their status in both cases, so that the holder of a name is recorded.
     """
-    if seen.dependency_error is not None:
+    if observation.dependency_error is not None:
         there = {version.name for version in model.status.versions} | {
             version.name for version in model.status.older_versions
         }
-        new = [each for each in seen.declarations.values() if each.version not in there]
+        new = [each for each in observation.declarations.values() if each.version not in there]
         return (
             *model.status.versions,
-            *(_declared(each, seen, full=False) for each in new[:_WAITING]),
+            *(_declared(each, observation, full=False) for each in new[:_WAITING]),
         )
-    tracked = tracked_by_name(model, seen.versions)
+    tracked = tracked_by_name(model, observation.versions)
     used = _used(model)
     older = [_revived(each, tracked) for each in model.status.older_versions if each.name in used]
     recorded = [
         version for version in (*model.status.versions, *older) if version.digest is not None
     ]
-    found = [_observed(version, tracked.get(version.name), seen) for version in recorded]
+    found = [_observed(version, tracked.get(version.name), observation) for version in recorded]
     found = [contradicted(version, model.spec.versions.get(version.name)) for version in found]
     names = {version.name for version in found} | {
         version.name for version in model.status.older_versions
     }
     full = len(names) >= KEPT + OLDER
     found += [
-        _declared(each, seen, full=full)
-        for each in seen.declarations.values()
+        _declared(each, observation, full=full)
+        for each in observation.declarations.values()
         if each.version not in names
     ]
     return tuple(found)
@@ -122,10 +124,10 @@ def _revived(older: KnownVersion, tracked: Mapping[str, TrackedVersion]) -> Vers
 
 
 def _observed(
-    version: VersionStatus, tracked: TrackedVersion | None, seen: Observation
+    version: VersionStatus, tracked: TrackedVersion | None, observation: Observation
 ) -> VersionStatus:
-    artifacts = seen.artifacts.get(version.name)
-    unread = version.name not in seen.artifacts
+    artifacts = observation.artifacts.get(version.name)
+    unread = version.name not in observation.artifacts
     blocked: Blocker | None = None
     listing = version.listing_digest
     where = f"below {(version.uri or '')[:160]}"
@@ -164,15 +166,15 @@ def _observed(
             # is not newer.
             "registered_time": registered,
             "listing_digest": listing,
-            "registrar": version.registrar or _registrar(version, seen),
+            "registrar": version.registrar or _registrar(version, observation),
             "blocked": blocked,
         }
     )
 
 
-def _registrar(version: VersionStatus, seen: Observation) -> str | None:
+def _registrar(version: VersionStatus, observation: Observation) -> str | None:
     """Return the declared registrar of a version whose record lacks one (lost, or older)."""
-    declared = seen.declarations.get(version.name)
+    declared = observation.declarations.get(version.name)
     if declared is None or declared.source.contradicts(version):
         return None
     return registrar_of(declared.source.registered_by)
@@ -183,9 +185,9 @@ def may_start(version: VersionStatus) -> bool:
     return version.blocked is None or version.blocked.reason == Reason.VERSION_TAKEN
 
 
-def _declared(declaration: Declaration, seen: Observation, *, full: bool) -> VersionStatus:
+def _declared(declaration: Declaration, observation: Observation, *, full: bool) -> VersionStatus:
     """Return the first status of a declared version, with its digest if its source was found."""
-    source, wanted = seen.sources.get(declaration.version), declaration.source
+    source, wanted = observation.sources.get(declaration.version), declaration.source
     status = VersionStatus(
         name=declaration.version,
         training_run=wanted.training_run,
@@ -259,18 +261,18 @@ def split(
     ]
 
 
-def next_registration(model: RegisteredModel, seen: Observation) -> CreateVersion | None:
+def next_registration(model: RegisteredModel, observation: Observation) -> CreateVersion | None:
     """Return the next recorded version to register; None when MLflow has them all.
 
     A version that MLflow has lost is registered again only if its bytes are the recorded ones.
     """
     name = mlflow_model_name(model.metadata.namespace, model.metadata.name)
-    tracked = tracked_by_name(model, seen.versions)
+    tracked = tracked_by_name(model, observation.versions)
     for version in model.status.versions:
         if version.digest is None or version.uri is None or version.name in tracked:
             continue
-        artifacts = seen.artifacts.get(version.name)
+        artifacts = observation.artifacts.get(version.name)
         if isinstance(artifacts, Artifacts) and artifacts.digest == version.digest:
-            tags = users_tags(model, seen, version.name) | copied_tags(model, version)
+            tags = users_tags(model, observation, version.name) | copied_tags(model, version)
             return CreateVersion(name, version.uri, version.run_id, tags, version.logged_model)
     return None

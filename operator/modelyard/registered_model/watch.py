@@ -3,8 +3,8 @@
     begin    recorded together with the switch; what was displaced keeps its pods (`warm`)
     look     for model servers that exited, pods that stopped answering, and the error rate of the
              version's responses
-    breach   the version is rejected, which is recorded first; from then on `StageView.rollback_target` is the
-             desired version
+    breach   the version is rejected, which is recorded first; from then on the desired version is
+             `StageView.rollback_target`
 
 The displaced version returns by the ordinary steps, without gates. The spec stays as it is.
 """
@@ -124,7 +124,7 @@ def breached(view: StageView, now: datetime) -> tuple[StageStatus, tuple[Event, 
             update={"requests": counted.requests, "failures": counted.failures}
         )
     message = (
-        f"{view.name}: {what} is rolled back: after the switch {why}. {target.version} comes back."
+        f"{view.name}: {what} is rolled back: after the switch {why}. {target.version} returns."
     )
     return status.model_copy(update={"watch": watch}), (
         Event(Reason.ROLLED_BACK, message, warning=True),
@@ -138,7 +138,7 @@ def trouble(view: StageView) -> Blocker | None:
     stable, rejection = view.effective, view.rolled_back
     if rejection is not None:
         message = (
-            f"{stable.version} is still serving: what it displaced cannot come back."
+            f"{stable.version} is still serving: what it displaced cannot return."
             f" {rejection.message} Promote another version."
         )
         return Blocker.of(Reason.WATCH_FAILED, message, needs_action=True)
@@ -146,7 +146,7 @@ def trouble(view: StageView) -> Blocker | None:
     if why is None or view.can_return is not None:
         return None
     message = (
-        f"{AFTER_THE_SWITCH} {why}. {stable.version} is still serving: nothing can come back in its"
+        f"{AFTER_THE_SWITCH} {why}. {stable.version} is still serving: nothing can return in its"
         " place. Promote another version."
     )
     return Blocker.of(Reason.WATCH_FAILED, message, needs_action=True)
@@ -215,8 +215,7 @@ def _failing(view: StageView, asked: Automatic) -> str | None:
         return None
     rate = counted.failures / counted.requests
     return (
-        f"{counted.failures} of {counted.requests} requests failed ({rate:.2%}; {asked.limit:.2%}"
-        " may)"
+        f"{counted.failures} of {counted.requests} requests failed ({rate:.2%} > {asked.limit:.2%})"
     )
 
 
