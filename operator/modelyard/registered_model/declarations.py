@@ -224,11 +224,8 @@ def _end(status: VersionStatus, claims: list[_Claim], since: datetime | None) ->
     if holder is None:
         return "is gone"
     free = [claim for claim in claims if not claim.failed]
-    return (
-        "failed"
-        if holder.failed and free and not any(_is_later(claim, since) for claim in free)
-        else ""
-    )
+    has_heir = not free or any(_is_later(claim, since) for claim in free)
+    return "failed" if holder.failed and not has_heir else ""
 
 
 def _held(

@@ -249,13 +249,8 @@ def _open(
         for gate in open_gates(model, name, candidate, now):
             holder = model.status.stages.get(gate.compared.stage or name) if gate.compared else None
             held = versions.get(holder.version or "") if holder else None
-            yield (
-                gate,
-                candidate,
-                held
-                if held is not None and holder is not None and held.digest == holder.digest
-                else None,
-            )
+            is_same = held is not None and holder is not None and held.digest == holder.digest
+            yield gate, candidate, held if is_same else None
 
 
 async def _run(version: VersionStatus, tenant: Tenant) -> TrackedRun | str | None:
@@ -275,21 +270,17 @@ async def _signature(version: VersionStatus, tenant: Tenant) -> Signature | str 
         )
     except Invalid as error:
         return f"the MLmodel of {version.name} cannot be read: {str(error)[:_SHOWN]}"
-    return (
-        f"the MLmodel of {version.name} is no longer in S3"
-        if text is None
-        else read_signature(text)
-    )
+    if text is None:
+        return f"the MLmodel of {version.name} is no longer in S3"
+    return read_signature(text)
 
 
 def _training_run(
     version: VersionStatus, cluster: Cluster, model: RegisteredModel
 ) -> TrainingRun | None:
-    body = (
-        cluster.get("trainingruns", model.metadata.namespace, version.training_run)
-        if version.training_run
-        else None
-    )
+    if not version.training_run:
+        return None
+    body = cluster.get("trainingruns", model.metadata.namespace, version.training_run)
     return TrainingRun.parse(body) if body is not None else None
 
 

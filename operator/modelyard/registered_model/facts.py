@@ -9,6 +9,7 @@ from modelyard.api.freeze import Calendar
 from modelyard.api.registered_model import (
     OverrideStatus,
     RegisteredModel,
+    Rejection,
     RuntimeUpdate,
     ServedVersion,
     Serving,
@@ -136,11 +137,14 @@ class StageFacts:
 
     def has_rejected(self, what: ServedVersion) -> bool:
         """Tell whether a rejection of this version and runtime is in force."""
+        return self.rejection_for(what) is not None
+
+    def rejection_for(self, what: ServedVersion) -> Rejection | None:
+        """Return the rejection in force of this version and runtime."""
         if self.spec is None:
-            return False
-        return (
-            rejection_of(self.spec, self.status, what.version, what.digest, what.runtime.identity)
-            is not None
+            return None
+        return rejection_of(
+            self.spec, self.status, what.version, what.digest, what.runtime.identity
         )
 
     def live(self, kind: str, name: str) -> Manifest | None:
@@ -154,11 +158,9 @@ class StageFacts:
     def of_kind(self, kind: str, what: ServedVersion | None = None) -> list[Manifest]:
         """Return the owned objects of a kind, optionally only those of one identity."""
         found = [each for each in self.owned if each["kind"] == kind]
-        return (
-            found
-            if what is None
-            else [each for each in found if identity_of(each) == what.runtime.identity]
-        )
+        if what is None:
+            return found
+        return [each for each in found if identity_of(each) == what.runtime.identity]
 
     @property
     def routed(self) -> str | None:

@@ -55,11 +55,9 @@ def noted(
         # recorded at once, because the override may end while the pods start. `ended`: the
         # override was removed, and is set again unchanged.
         news = known.attempt != spec.attempt or bool(known.ended)
-        return (
-            known.model_copy(update={"attempt": spec.attempt, "ended": None})
-            if news and in_force(spec, status, now)
-            else None
-        )
+        if not news or in_force(spec, status, now) is None:
+            return None
+        return known.model_copy(update={"attempt": spec.attempt, "ended": None})
     digest = version.digest if version is not None and version.mlflow_version is not None else None
     return OverrideStatus(
         version=asked.version,
@@ -219,11 +217,9 @@ def _soon(known: OverrideStatus) -> datetime:
 
 def carried_out(spec: Stage | None, status: StageStatus) -> OverrideStatus | None:
     """Return what stays recorded of an override once the stage has its desired version."""
-    return (
-        status.override.model_copy(update={"before": None})
-        if status.override is not None and _is_named(spec, status)
-        else None
-    )
+    if status.override is None or not _is_named(spec, status):
+        return None
+    return status.override.model_copy(update={"before": None})
 
 
 def is_from_override(status: StageStatus) -> bool:

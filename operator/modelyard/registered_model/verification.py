@@ -222,11 +222,9 @@ def _record_of(view: StageView) -> VersionStatus | None:
     """Return the record of the effective version, if it has the digest that serves."""
     stable = view.effective
     known = view.versions.get(stable.version) if stable is not None else None
-    return (
-        known
-        if known is not None and stable is not None and known.digest == stable.digest
-        else None
-    )
+    if known is None or stable is None or known.digest != stable.digest:
+        return None
+    return known
 
 
 def _answers(view: StageView) -> bool:

@@ -17,7 +17,7 @@ from modelyard.api.rollout import Rollout
 from modelyard.registered_model import build, newest, overrides, window
 from modelyard.registered_model.facts import StageFacts, identity_of
 from modelyard.registered_model.kept import kept_in
-from modelyard.registered_model.rejections import is_in_force, rejection_of
+from modelyard.registered_model.rejections import is_in_force
 
 __all__ = ["StageView"]
 
@@ -174,18 +174,11 @@ class StageView(StageFacts):
     @cached_property
     def rejection(self) -> Rejection | None:
         """The rejection in force of what is to be promoted."""
-        wanted = self.wanted
-        if wanted is None or self.spec is None:
-            return None
-        found = rejection_of(
-            self.spec, self.status, wanted.version, wanted.digest, wanted.runtime.identity
-        )
+        found = self.rejection_for(self.wanted) if self.wanted is not None else None
         # An override ignores a rejection by a gate, but not one by the version's own pods.
-        return (
-            None
-            if found is not None and found.runtime is None and self.override is not None
-            else found
-        )
+        if found is not None and found.runtime is None and self.override is not None:
+            return None
+        return found
 
     # --- the watch after a switch (`watch`) -------------------------------------------------------
     @property
@@ -194,48 +187,28 @@ class StageView(StageFacts):
 
         None: it is not watched.
         """
-        automatic = (
-            self.spec.rollback.automatic
-            if self.spec is not None and self.spec.rollback is not None
-            else None
-        )
-        watch = self.status.watch
-        return (
-            watch.since_time + automatic.lasts
-            if watch is not None and automatic is not None
-            else None
-        )
+        watch, rollback = self.status.watch, self.spec.rollback if self.spec is not None else None
+        if watch is None or rollback is None or rollback.automatic is None:
+            return None
+        return watch.since_time + rollback.automatic.lasts
 
     @cached_property
     def rolled_back(self) -> Rejection | None:
         """The rejection of the effective version by its watch, while it is in force."""
-        stable = self.effective
-        if stable is None or self.spec is None:
-            return None
-        found = rejection_of(
-            self.spec, self.status, stable.version, stable.digest, stable.runtime.identity
-        )
+        found = self.rejection_for(self.effective) if self.effective is not None else None
         return found if found is not None and found.reason == ModelReason.ROLLED_BACK else None
 
     @cached_property
     def displaced(self) -> ServedVersion | None:
         """What the effective version displaced: the version before, or its runtime before."""
-        identity, previous = (
-            self.status.watch.displaced if self.status.watch is not None else None,
-            self.status.previous,
-        )
+        watch, previous = self.status.watch, self.status.previous
+        identity = watch.displaced if watch is not None else None
         if identity is None:
             return None
         if previous is not None and previous.runtime.identity == identity:
             return previous.served
-        return next(
-            (
-                kept_in(each)
-                for each in self.of_kind("ControllerRevision")
-                if identity_of(each) == identity
-            ),
-            None,
-        )
+        templates = self.of_kind("ControllerRevision")
+        return next((kept_in(each) for each in templates if identity_of(each) == identity), None)
 
     @cached_property
     def can_return(self) -> ServedVersion | None:
@@ -247,14 +220,7 @@ class StageView(StageFacts):
         known = self.versions.get(found.version) if found is not None else None
         if found is None or self.spec is None or known is None or known.digest != found.digest:
             return None
-        return (
-            found
-            if rejection_of(
-                self.spec, self.status, found.version, found.digest, found.runtime.identity
-            )
-            is None
-            else None
-        )
+        return None if self.has_rejected(found) else found
 
     @cached_property
     def rollback_target(self) -> ServedVersion | None:

@@ -30,11 +30,8 @@ def kept(view: StageView) -> tuple[ServedVersion, ...]:
         previous.served if previous is not None and ends is not None and ends > view.now else None
     )
     displaced = view.displaced if watched is not None and watched > view.now else None
-    return tuple(
-        dict.fromkeys(
-            each for each in (inside, view.rollback_target or displaced) if each is not None
-        )
-    )
+    found = (inside, view.rollback_target or displaced)
+    return tuple(dict.fromkeys(each for each in found if each is not None))
 
 
 def recorded(view: StageView, status: StageStatus) -> StageStatus:
@@ -45,8 +42,6 @@ def recorded(view: StageView, status: StageStatus) -> StageStatus:
     ends = window.end(view.spec, view.name, status, view.versions.get(previous.version))
     if ends is not None and (ends <= view.now or view.has_rejected(previous)):
         ends = None
-    return (
-        status
-        if previous.until_time == ends
-        else status.model_copy(update={"previous": PreviousVersion.of(previous, ends)})
-    )
+    if previous.until_time == ends:
+        return status
+    return status.model_copy(update={"previous": PreviousVersion.of(previous, ends)})

@@ -49,13 +49,9 @@ def begun(view: StageView, candidate: ServedVersion, now: datetime) -> Watch | N
         return None
     stable = view.effective
     # A version that only an override made effective has passed no gate: no rollback to it.
-    displaced = (
-        stable
-        if stable is not None
-        and stable != candidate
-        and not overrides.is_from_override(view.status)
-        else None
-    )
+    displaced = stable if stable != candidate else None
+    if overrides.is_from_override(view.status):
+        displaced = None
     return Watch(
         since_time=now,
         until_time=now + asked.lasts,
@@ -65,11 +61,8 @@ def begun(view: StageView, candidate: ServedVersion, now: datetime) -> Watch | N
 
 def automatic(view: StageView) -> Automatic | None:
     """Return the spec's automatic rollback."""
-    return (
-        view.spec.rollback.automatic
-        if view.spec is not None and view.spec.rollback is not None
-        else None
-    )
+    rollback = view.spec.rollback if view.spec is not None else None
+    return rollback.automatic if rollback is not None else None
 
 
 def carried(view: StageView) -> Watch | None:
@@ -200,11 +193,9 @@ def _unready(view: StageView, stable: ServedVersion) -> str | None:
     late = next(
         (name for name, time in since if time is not None and view.now - time >= _UNREADY), None
     )
-    return (
-        f"{ready} of {wanted} pods were ready; {late} was not for {_UNREADY.seconds} s"
-        if late is not None
-        else None
-    )
+    if late is None:
+        return None
+    return f"{ready} of {wanted} pods were ready; {late} was not for {_UNREADY.seconds} s"
 
 
 def _failing(view: StageView, asked: Automatic) -> str | None:

@@ -241,14 +241,9 @@ def _remembered(
     if known is None or status.judged is None:
         return None
     if known.verdict is Verdict.FAIL:
-        return (
-            known
-            if rejection_of(
-                model.spec.stages[stage], status, version.name, str(version.digest), runtime
-            )
-            is not None
-            else None
-        )
+        spec, digest = model.spec.stages[stage], str(version.digest)
+        rejection = rejection_of(spec, status, version.name, digest, runtime)
+        return known if rejection is not None else None
     if known.verdict is not Verdict.PASS or _may_end(gate):
         return None
     asked = status.judged.runtime
