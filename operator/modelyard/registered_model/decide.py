@@ -97,7 +97,7 @@ def _recording(
     """Write the status first: the effective version is recorded before MLflow is changed."""
     entries = tuple(decision.entry for decision in decisions.values() if decision.entry)
     if effective := tuple(made for made in entries if made.outcome.took_effect):
-        said = (*conditions.changed(effective), conditions.following(Reason.PROMOTING))
+        reported = (*conditions.changed(effective), conditions.following(Reason.PROMOTING))
     elif all(
         decision.quiet or _is_reported(model, name, decision)
         for name, decision in decisions.items()
@@ -105,19 +105,19 @@ def _recording(
     ):
         # Only a verdict is recorded. The next round reports its consequence, so the conditions
         # stay, and no Event reports an intermediate state.
-        said = model.status.conditions
+        reported = model.status.conditions
     else:
         moving = {name: each for name, each in decisions.items() if each.record and not each.quiet}
         message = " ".join(
             f"{name}: {each.status.desired} is being promoted." for name, each in moving.items()
         )
-        said = (*progressing(Reason.PROMOTING, message), *_kept(status, "Synced"))
+        reported = (*progressing(Reason.PROMOTING, message), *_kept(status, "Synced"))
     links = record.new(model.status, model.model_copy(update={"status": status}))
     events = (
         *(history.event(link.entry, link.digest) for link in links),
         *(event for decision in decisions.values() for event in decision.events),
     )
-    return Record(status.model_copy(update={"conditions": said}), events)
+    return Record(status.model_copy(update={"conditions": reported}), events)
 
 
 def _is_reported(model: RegisteredModel, name: str, decision: StageDecision) -> bool:
@@ -142,17 +142,17 @@ def _without_dependencies(
         return _recording(model, status, decisions)
     if actions := _actions(decisions):
         return Act(actions)
-    said = conditions.dependency_down(model, status.stages, error)
+    reported = conditions.dependency_down(model, status.stages, error)
     news = conditions.news(model.status.stages, status.stages)
-    return Rest(status.model_copy(update={"conditions": said}), _LOOK_AGAIN, news)
+    return Rest(status.model_copy(update={"conditions": reported}), _LOOK_AGAIN, news)
 
 
 def _out_of_reach(model: RegisteredModel, observation: Observation, taken: str | None) -> ModelPlan:
     """Wait for MLflow, from which a lost status is rebuilt."""
     if observation.dependency_error is None:
         return _name_taken(model, {}, taken or "")
-    said = conditions.dependency_down(model, {}, observation.dependency_error)
-    return Rest(model.status.model_copy(update={"conditions": said}), requeue_after=_LOOK_AGAIN)
+    reported = conditions.dependency_down(model, {}, observation.dependency_error)
+    return Rest(model.status.model_copy(update={"conditions": reported}), requeue_after=_LOOK_AGAIN)
 
 
 def _name_taken(
@@ -160,11 +160,11 @@ def _name_taken(
 ) -> ModelPlan:
     if actions := _actions(decisions):
         return Act(actions)
-    said = (
+    reported = (
         *stalled(Reason.NAME_TAKEN, message),
         condition("Synced", False, Reason.NAME_TAKEN, message),
     )
-    return Rest(model.status.model_copy(update={"conditions": said}), requeue_after=_LOOK_AGAIN)
+    return Rest(model.status.model_copy(update={"conditions": reported}), requeue_after=_LOOK_AGAIN)
 
 
 def _registering(
@@ -177,8 +177,8 @@ def _registering(
     effective = {name: decision.status.version for name, decision in decisions.items()}
     external, synced, events = next_change(model, observation, effective)
     if _unrecorded(model, status):
-        said = (*conditions.registering(), conditions.following())
-        return Record(status.model_copy(update={"conditions": said}))
+        reported = (*conditions.registering(), conditions.following())
+        return Record(status.model_copy(update={"conditions": reported}))
     actions: tuple[Action, ...] = (*_actions(decisions), *([external] if external else []))
     if actions:
         return Act(actions, events)
@@ -190,15 +190,17 @@ def _registering(
     news = conditions.news(model.status.stages, status.stages)
     if step.left:
         return Record(status.model_copy(update={"conditions": model.status.conditions}), news)
-    said = conditions.with_record((*conditions.of_stages(model, status.stages), synced), step.said)
+    reported = conditions.with_record(
+        (*conditions.of_stages(model, status.stages), synced), step.problem
+    )
     waits = min(
-        filter(None, (_requeue_after(status, decisions), record.RETRY if step.said else None)),
+        filter(None, (_requeue_after(status, decisions), record.RETRY if step.problem else None)),
         default=None,
     )
     watched = (
         _WATCHED_READS if any(stage.watch is not None for stage in status.stages.values()) else None
     )
-    return Rest(status.model_copy(update={"conditions": said}), waits, news, watched)
+    return Rest(status.model_copy(update={"conditions": reported}), waits, news, watched)
 
 
 def _unrecorded(model: RegisteredModel, status: RegisteredModelStatus) -> bool:
@@ -312,8 +314,8 @@ def finalize(model: RegisteredModel, observation: Observation, _now: datetime) -
         return Finalize(left)
     deleting = model.status.condition("Ready")
     if deleting is None or deleting.reason != Reason.DELETING:
-        said = progressing(Reason.DELETING, "The model in MLflow is being deleted.")
-        return Record(model.status.model_copy(update={"conditions": said}))
+        reported = progressing(Reason.DELETING, "The model in MLflow is being deleted.")
+        return Record(model.status.model_copy(update={"conditions": reported}))
     return Act((DeleteModel(observation.model.name),))
 
 
@@ -334,12 +336,14 @@ def on_error(
 ) -> Rest[RegisteredModelStatus] | Finalize:
     """Report an error: Synced names it; Ready stays, because what serves is still serving."""
     if error.dependency == "Kubernetes" or not model.status.is_true("Ready"):
-        said = (*error_conditions(error), conditions.unknown(error))
+        reported = (*error_conditions(error), conditions.unknown(error))
     else:
-        said = (
+        reported = (
             *(each for each in model.status.conditions if each.type != "Synced"),
             conditions.unknown(error),
         )
     return Rest(
-        conditions.with_verified(model, model.status.model_copy(update={"conditions": said}), now)
+        conditions.with_verified(
+            model, model.status.model_copy(update={"conditions": reported}), now
+        )
     )

@@ -57,25 +57,25 @@ __all__ = ["ALWAYS", "attended", "current", "names", "steps"]
 
 def steps(view: StageView, now: datetime) -> tuple[Step, ...]:
     """Return the steps of the promotion that the stage's spec asks for, in order."""
-    asked = names(view)
+    needed = names(view)
     found: list[Step] = []
-    for name in asked:
+    for name in needed:
         is_next = all(each.state is StepState.DONE for each in found)
         if name == "rollout" and not is_next and view.is_live and view.canary is not None:
             found.append(rollout.rollout(view, now, is_held=True))
-        elif is_next or _is_shown(asked, found):
+        elif is_next or _is_shown(needed, found):
             found.append(_STEPS[name](view, now))
         else:
             found.append(Step(name, StepState.WAITING))
     return tuple(found)
 
 
-def _is_shown(asked: tuple[str, ...], found: list[Step]) -> bool:
+def _is_shown(needed: tuple[str, ...], found: list[Step]) -> bool:
     """Tell whether the next step is shown before the one before it is done.
 
     That is so from the admission of the version up to `plan`.
     """
-    return "plan" in asked[len(found) :] and bool(found) and found[0].state is StepState.DONE
+    return "plan" in needed[len(found) :] and bool(found) and found[0].state is StepState.DONE
 
 
 def current(progress: tuple[Step, ...]) -> Step:
@@ -108,22 +108,23 @@ def names(view: StageView) -> tuple[str, ...]:
     the step `plan`.
     """
     plan = {"plan"} if dry_run.holds(view) else set[str]()
-    return tuple(name for name in _STEPS if name in _asked(view) | plan)
+    return tuple(name for name in _STEPS if name in _needed(view) | plan)
 
 
-def _asked(view: StageView) -> set[str]:
+def _needed(view: StageView) -> set[str]:
+    """Return the names of the steps, without `plan`."""
     spec = view.spec
     if spec is None or view.returns or view.override is not None:
         return {*ALWAYS}
-    asked = {
+    needed = {
         *ALWAYS,
         *(["from"] if spec.from_ else []),
         *steps_of(spec.gates),
         *(["rollout"] if spec.is_canary else []),
     }
     if view.is_refresh:
-        asked &= {*ALWAYS, "trial", "rollout"}
-    return asked | {"freeze"} if freezes.concern(view) else asked
+        needed &= {*ALWAYS, "trial", "rollout"}
+    return needed | {"freeze"} if freezes.concern(view) else needed
 
 
 # --- admit --------------------------------------------------------------------------------------

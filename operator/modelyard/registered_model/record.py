@@ -74,14 +74,14 @@ class Step:
         put: The object to store.
         stored: The entry that was found in S3.
         left: Whether other entries are pending too.
-        said: Conditions about a problem of the record; empty: there is none.
+        problem: Conditions about a problem of the record; empty: there is none.
 
     """
 
     put: PutRecord | None = None
     stored: RecordedEntry | None = None
     left: bool = False
-    said: tuple[Condition, ...] = ()
+    problem: tuple[Condition, ...] = ()
 
     def applied(self, status: RegisteredModelStatus) -> RegisteredModelStatus:
         """Return a status that names the newest stored entry."""
@@ -194,11 +194,11 @@ def step(model: RegisteredModel, observation: Observation) -> Step:
             stored=RecordedEntry(number=first.number, digest=first.digest), left=len(links) > 1
         )
     if there.content is not None:
-        return Step(said=_conflict(uri, first))
+        return Step(problem=_conflict(uri, first))
     error = there.error or observation.refusals.get(("PutRecord", uri))
     if error is not None:
         return Step(
-            said=(
+            problem=(
                 condition(
                     "Synced",
                     False,

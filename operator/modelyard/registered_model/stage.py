@@ -92,9 +92,9 @@ def _recovered(view: StageView) -> StageDecision | None:
         if found is not None and found.version == version
     }
     found = serving.get(view.routed or "") or next(iter(serving.values()), None)
-    known = view.versions.get(version)
-    if found is None and known is not None and known.digest is not None:
-        found = build.served(version, known.digest, view.runtime)
+    recorded = view.versions.get(version)
+    if found is None and recorded is not None and recorded.digest is not None:
+        found = build.served(version, recorded.digest, view.runtime)
     if found is not None:
         whole = {"digest": found.digest, "runtime": found.runtime}
         return StageDecision(view.status.model_copy(update=whole), record=True)
@@ -298,17 +298,17 @@ def _judged_fields(view: StageView, stable: ServedVersion) -> dict[str, object]:
 
 def _problem(view: StageView, stable: ServedVersion) -> Blocker | None:
     """Return what is wrong with the effective version, if anything is."""
-    known = view.versions.get(stable.version)
-    if known is not None and known.digest not in {None, stable.digest}:
+    recorded = view.versions.get(stable.version)
+    if recorded is not None and recorded.digest not in {None, stable.digest}:
         message = (
             f"{stable.version} is still serving, but its bytes are not those of its record. Promote"
             " another version."
         )
         return Blocker.of(Reason.ARTIFACT_DIGEST_MISMATCH, message, needs_action=True)
-    if known is None or (
-        known.mlflow_version is None and known.blocked is None and not view.dependencies_down
+    if recorded is None or (
+        recorded.mlflow_version is None and recorded.blocked is None and not view.dependencies_down
     ):
-        if known is None or known.digest is None:
+        if recorded is None or recorded.digest is None:
             message = (
                 f"{stable.version} is still serving, but its record is lost. Promote another"
                 " version."
@@ -318,10 +318,12 @@ def _problem(view: StageView, stable: ServedVersion) -> Blocker | None:
             f"{stable.version} is still serving. MLflow has lost it; it is being registered again."
         )
         return Blocker.of(Reason.REGISTERING, message)
-    if known.blocked is not None:
-        but = "" if may_start(known) else ", but no new pod of it could start"
-        message = f"{stable.version} is still serving{but}. {known.blocked.message}"
-        return Blocker.of(known.blocked.reason, message, needs_action=known.blocked.needs_action)
+    if recorded.blocked is not None:
+        but = "" if may_start(recorded) else ", but no new pod of it could start"
+        message = f"{stable.version} is still serving{but}. {recorded.blocked.message}"
+        return Blocker.of(
+            recorded.blocked.reason, message, needs_action=recorded.blocked.needs_action
+        )
     pods, wanted = serving.standing(view, stable), serving.replicas(view, stable)
     if pods.ready >= wanted and pods.current:
         return None

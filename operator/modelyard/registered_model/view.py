@@ -217,8 +217,13 @@ class StageView(StageFacts):
         Not if the stage has rejected it, or if its bytes have changed.
         """
         found = self.displaced
-        known = self.versions.get(found.version) if found is not None else None
-        if found is None or self.spec is None or known is None or known.digest != found.digest:
+        recorded = self.versions.get(found.version) if found is not None else None
+        if (
+            found is None
+            or self.spec is None
+            or recorded is None
+            or recorded.digest != found.digest
+        ):
             return None
         return None if self.has_rejected(found) else found
 
