@@ -7,7 +7,7 @@ To read in this order:
 
     decide        the decision about a model, its finalizer, and errors
     syncing       the next change in MLflow, the condition Synced, drift
-    in_sync       whether an object needs no reconcile when the operator starts
+    in_sync       whether nothing is in progress when the operator starts
     stages        the decisions about all stages, within the capacity of the history
     stage         the decision about one stage; `decision` has its result
     changing      the same while a promotion is wanted or in progress

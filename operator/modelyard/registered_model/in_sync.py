@@ -1,4 +1,4 @@
-"""Whether an object needs no reconcile when the operator starts. Pure."""
+"""Whether nothing is in progress: a starting operator then reads MLflow and S3 later. Pure."""
 
 from collections.abc import Callable
 
