@@ -1,6 +1,4 @@
-"""Lives of ModelApprovals, and of the stages that wait for them, under `@STORIES.reaching(...)`
-as in `model_stories`.
-"""
+"""Stories of ModelApprovals, and of stages that wait for them, as in `model_stories`."""
 
 from __future__ import annotations
 
@@ -11,7 +9,7 @@ from modelyard.adapters.kubernetes_approvals import UNGUARDED
 from modelyard.api.wire import DATASET_TAGS
 from modelyard.errors import Forbidden
 from modelyard.plan import Manifest
-from tests.story.model_stories import registers
+from tests.story.model_acts import registers
 from tests.story.stories import MINUTE, RUNNING, Stories, answers
 from tests.story.world import World, manifest
 
@@ -30,7 +28,7 @@ def asks(world: World, *gates: Manifest, **stage: Any) -> None:
 
 
 def approves(world: World, who: str, name: str = "", **spec: Any) -> None:
-    """Approve, or what `spec` says, as somebody."""
+    """Approve, or do what `spec` says."""
     digest = next(
         (
             each.get("digest")

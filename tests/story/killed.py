@@ -1,6 +1,4 @@
-"""A life that is lived once undisturbed, and again for each of its writes, with the operator
-killed after it: it must end alike.
-"""
+"""Run a story undisturbed, then kill the operator after each of its writes: the end is the same."""
 
 from __future__ import annotations
 

@@ -1,21 +1,19 @@
-"""Small lives of RegisteredModels, and the reasons that each of them reaches. Every documented
-reason is reached by one (`test_reasons`).
+"""Short stories of RegisteredModels, and the reasons that each of them reaches.
 
-To add some: a coroutine that takes a world, under `@STORIES.reaching(...)` with what it reaches, as
-`<Kind> <Reason>`; the engine's own reasons are `Every kind <Reason>`. Whole lives do not belong
-here (`test_life`).
+Every documented reason is reached by one (`test_reasons`). To add one: a coroutine that takes a
+world, under `@STORIES.reaching(...)` with what it reaches, as `<Kind> <Reason>`; the engine's own
+reasons are `Every kind <Reason>`. `test_life` has the whole lives, `model_acts` what users do.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 from modelyard.api.record import folder
 from modelyard.api.record import name as object_name
 from modelyard.errors import Forbidden, Invalid, Unavailable
 from modelyard.plan import Manifest
-from tests.fakes.calls import Phase
+from tests.story.model_acts import freezes, plans, registers, takes_no_entry, watches
 from tests.story.stories import (
     MINUTE,
     RUNNING,
@@ -34,16 +32,6 @@ from tests.story.world import NAMESPACE, Fate, World, manifest
 __all__ = ["STORIES", "freezes", "plans", "registers", "watches"]
 
 STORIES = Stories()
-
-
-# --- RegisteredModel ------------------------------------------------------------------------------
-def registers(
-    world: World, *, fate: Fate | None = None, production: str | None = None, **spec: Any
-) -> None:
-    """Apply a RegisteredModel, and a TrainingRun that registers its version v1."""
-    stages = {"production": {"version": production}} if production else {}
-    world.apply(manifest("RegisteredModel", "fraud", **({"stages": stages} | spec)))
-    trains(world, fate=fate, register={"model": "fraud", "version": "v1"})
 
 
 @STORIES.reaching(
@@ -152,17 +140,6 @@ async def a_version_has_not_held_the_stage_that_it_must_come_from(world: World) 
     await world.run()
 
 
-def freezes(world: World, duration: str, **more: Any) -> None:
-    """Freeze all stages of the model from this minute on."""
-    now = world.clock.now()
-    window = {
-        "schedule": f"{now.minute} {now.hour} {now.day} {now.month} *",
-        "duration": duration,
-        "reason": "audit",
-    }
-    world.patch("registeredmodels", "fraud", lambda spec: spec.update(freeze=[window | more]))
-
-
 @STORIES.reaching("RegisteredModel Frozen")
 async def a_freeze_holds_a_promotion(world: World) -> None:
     registers(world)
@@ -170,18 +147,6 @@ async def a_freeze_holds_a_promotion(world: World) -> None:
     freezes(world, "4h")
     world.promote("fraud", "production", "v1")
     await world.run()
-
-
-def plans(world: World, version: str | None, *, dry: bool = True) -> None:
-    """Ask for a version in production, and set `dryRun`, in one patch."""
-    world.patch(
-        "registeredmodels",
-        "fraud",
-        lambda spec: (
-            spec.update(dryRun=dry),
-            spec["stages"].setdefault("production", {}).update(version=version),
-        ),
-    )
 
 
 @STORIES.reaching("RegisteredModel Planned")
@@ -199,18 +164,6 @@ async def a_freeze_has_a_time_zone_that_nobody_knows(world: World) -> None:
     freezes(world, "4h", timeZone="Europe/Atlantis")
     world.promote("fraud", "production", "v1")
     await world.run()
-
-
-def takes_no_entry(world: World) -> None:
-    """Have S3 refuse every entry of the history from here on."""
-
-    def hook(operation: str, phase: Phase) -> None:
-        if (operation, phase) == ("create", "before"):
-            raise Forbidden(
-                "S3", "create object", "s3://mlflow-artifacts/risk", "the keys may not do this"
-            )
-
-    world.calls.on_call = hook
 
 
 @STORIES.reaching("RegisteredModel RecordPending")
@@ -280,19 +233,6 @@ async def an_override_of_a_minute_ends(world: World) -> None:
     assert told == ["Overridden", "OverrideEndsSoon", "OverrideEnded", "OverrideEnded"], (
         "one event for each, and of the end also what to do"
     )
-
-
-def watches(world: World, version: str, failing: int) -> None:
-    """Give the pods of a version a hundred requests each time that they are asked, so many of
-    which fail.
-    """
-    (deployment,) = [
-        each
-        for each in world.cluster.all("apps/v1/Deployment")
-        if each["metadata"]["labels"]["modelyard.io/version"] == version
-    ]
-    world.cluster.start_pod(deployment, phase="Running", podIP="10.0.0.7")
-    world.pods.load[version] = (100, failing)
 
 
 @STORIES.reaching("RegisteredModel RolledBack")

@@ -1,6 +1,4 @@
-"""What a story of one reason is, and the words that such stories share: apply a run, have its
-pod end so, have a call fail.
-"""
+"""`Stories`, and what they share: apply a run, end its pod, make a call fail."""
 
 from __future__ import annotations
 

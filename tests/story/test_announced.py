@@ -1,6 +1,4 @@
-"""What other systems are told of a model's life: a CloudEvent for each entry of its history,
-once.
-"""
+"""CloudEvents: one for each entry of a model's history."""
 
 from __future__ import annotations
 
@@ -19,7 +17,7 @@ async def lives(world: World) -> None:
         await world.run()
 
 
-async def test_each_entry_of_the_history_is_told_once_with_all_that_it_says():
+async def test_each_entry_of_the_history_is_sent_once_and_whole():
     world = World()
     await lives(world)
     history = world.status("registeredmodels", "fraud")["history"]
@@ -41,7 +39,7 @@ async def test_each_entry_of_the_history_is_told_once_with_all_that_it_says():
     assert all(event["id"].startswith(f"{uid}/") for event in events)
 
 
-async def test_an_operator_that_comes_back_tells_nothing_twice():
+async def test_a_restarted_operator_sends_nothing_twice():
     world = World()
     strike(world, 12, "after", Killed, WRITES)
     await lives(world)

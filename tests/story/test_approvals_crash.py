@@ -1,6 +1,4 @@
-"""Kill the operator after every write of a promotion that people approve and withdraw from: it
-ends alike, and never without them.
-"""
+"""Kill the operator after every write of a promotion with approvals: no approval is bypassed."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""Stages that take the newest version by themselves, as lives: what passes is taken, wherever
-the operator is killed on the way.
-"""
+"""Stories of `autoPromote`, with the operator killed anywhere."""
 
 from __future__ import annotations
 
@@ -12,7 +10,7 @@ import pytest
 from modelyard.plan import Manifest
 from tests.story.approval_stories import APPROVED
 from tests.story.killed import Life, Undisturbed, killed_after_each_write, lived, writes
-from tests.story.model_stories import freezes, watches
+from tests.story.model_acts import freezes, watches
 from tests.story.stories import TRAINER
 from tests.story.test_gates import QUALITY, ended, told
 from tests.story.world import World, manifest
@@ -119,7 +117,7 @@ async def test_it_ends_alike_wherever_the_operator_is_killed(part: int, undistur
     await killed_after_each_write(LIFE, undisturbed, part, SLICES)
 
 
-async def test_a_version_that_fails_is_told_of_with_its_figures_and_leaves_the_stage_ready():
+async def test_a_version_that_fails_gets_an_event_with_its_figures_and_the_stage_stays_ready():
     world = World()
     begins(world, production=NEWEST | {"gates": [QUALITY]})
     await registers(world, "v1", 0.95)
@@ -266,7 +264,7 @@ async def test_what_its_stage_before_did_not_take_keeps_nothing_waiting():
     assert [stage(world, name)["version"] for name in ("staging", "production")] == ["v3", "v3"]
 
 
-async def test_a_version_whose_bytes_are_gone_is_said_so_and_a_newer_one_is_taken():
+async def test_a_version_whose_bytes_are_missing_is_reported_and_a_newer_one_is_taken():
     world = World()
     begins(world, production=NEWEST)
     await registers(world, "v1")
@@ -322,7 +320,7 @@ async def test_a_version_that_mlflow_lost_and_has_again_is_no_newer_for_that():
     assert stage(world)["version"] == "v2"
 
 
-async def test_an_override_decides_and_when_it_has_ended_a_person_says_what_comes_next():
+async def test_an_override_is_in_force_and_when_it_has_ended_a_user_decides():
     world = World()
     begins(world, production=NEWEST)
     for version in ("v1", "v2"):
@@ -351,7 +349,7 @@ async def test_a_stage_that_is_cleared_stays_clear():
     assert (stage(world).get("version"), world.serving("fraud-production")) == (None, None)
 
 
-async def test_one_that_fails_after_the_switch_is_gone_back_from_and_the_next_is_taken():
+async def test_one_that_fails_after_the_switch_is_rolled_back_and_the_next_is_taken():
     world = World()
     begins(world, production=NEWEST | {"rollback": {"automatic": {}}})
     await registers(world, "v1")

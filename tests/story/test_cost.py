@@ -1,6 +1,4 @@
-"""What a life costs MLflow and S3: a model's bytes are read once by the operator, and a
-promotion reads no more than it must.
-"""
+"""The reads of MLflow and S3 that a story costs: a model's bytes are read once."""
 
 from __future__ import annotations
 
@@ -40,7 +38,7 @@ async def test_a_promotion_reads_the_registry_once_more_after_each_of_its_own_wr
     assert (cost["objects"], cost["digest"]) == (3, 0)
 
 
-async def test_a_world_at_rest_asks_no_more_than_once_per_resync():
+async def test_a_world_at_rest_asks_at_most_once_per_resync():
     world = World()
     fraud(world)
     world.promote("fraud", "production", "v1")

@@ -1,9 +1,8 @@
-"""Kill the operator before and after every write that it makes in a story, and ask for the same
-end, with nothing made twice outside.
+"""Kill the operator before and after every write of a story: the end must be the same.
 
-The story is the whole one: experiment, a failed attempt and its repetition, two versions,
-promotion, promotion, roll-back, deletion. Commit-then-error is the same walk with an ambiguous
-answer instead of a death.
+Nothing may be created twice in MLflow or S3. The story is the whole one: experiment, a failed
+attempt and its repetition, two versions, promotion, promotion, rollback, deletion.
+Commit-then-error is the same walk with an ambiguous answer instead of a crash.
 """
 
 from __future__ import annotations
@@ -212,9 +211,7 @@ def undisturbed() -> tuple[dict[str, Any], int]:
 
 @pytest.mark.parametrize("part", range(SLICES))
 async def test_killed_after_any_write(part: int, undisturbed):
-    """After write n is before write n+1: between the two are only reads, and the operator's
-    memory is gone either way.
-    """
+    """After write n is the same as before write n+1: between them are only reads."""
     wanted, writes = undisturbed
     for number in range(1 + part, writes + 1, SLICES):
         world = World()

@@ -1,7 +1,6 @@
-"""Lives of runs that train in a notebook, through the real engine: they end well, badly, or nobody
-hears of them any more.
+"""Stories of runs that train in a notebook: they succeed, fail, or fall silent.
 
-The operator is killed at every write of them; its watch is deaf; Kubernetes is away.
+The operator is killed at every write; its watch is silent; Kubernetes is unreachable.
 """
 
 from __future__ import annotations
@@ -78,7 +77,7 @@ async def end(world: World) -> dict[str, Any]:
     }
 
 
-async def test_each_notebook_s_end_is_told_and_the_good_one_s_model_is_served():
+async def test_each_notebook_s_end_is_reported_and_the_good_one_s_model_is_served():
     world = World()
     await live(world)
     found = await end(world)
@@ -117,7 +116,7 @@ def seconds(stamp: str) -> float:
     return int(hours) * 3600 + int(minutes) * 60 + int(rest)
 
 
-async def test_while_a_notebook_trains_its_metrics_are_seen_and_its_object_can_be_deleted():
+async def test_while_a_notebook_trains_its_metrics_are_shown_and_its_object_can_be_deleted():
     world = World()
     begin(world)
     world.notebooks["good"] = ["beat"]
@@ -137,7 +136,7 @@ async def test_while_a_notebook_trains_its_metrics_are_seen_and_its_object_can_b
 
 
 async def test_a_notebook_that_only_our_watch_does_not_hear_is_not_given_up():
-    """R7: what is closed for good is not decided on what a silent watch has kept from us."""
+    """R7: a final decision is not based on what a silent watch has missed."""
     world = World()
     begin(world)
     world.notebooks["good"] = ["beat"] * 40 + ["well"]
@@ -150,8 +149,8 @@ async def test_a_notebook_that_only_our_watch_does_not_hear_is_not_given_up():
     assert world.condition("trainingruns", "good") == ("True", "Succeeded")
 
 
-async def test_a_notebook_is_not_given_up_because_kubernetes_was_away():
-    """It could not say a word, and is heard of again within 20 s."""
+async def test_a_notebook_is_not_given_up_because_kubernetes_was_down():
+    """It could not report for a while, and must do so again within 20 s."""
     world = World()
     begin(world)
     world.notebooks["good"] = [*["beat"] * 3, *["quiet"] * 20, *["beat"] * 6, "well"]
@@ -171,7 +170,7 @@ async def test_a_notebook_is_not_given_up_because_kubernetes_was_away():
     assert world.condition("trainingruns", "good") == ("True", "Succeeded")
 
 
-async def test_mlflow_that_is_away_fails_no_notebook():
+async def test_an_unreachable_mlflow_fails_no_notebook():
     world = World()
     begin(world)
     world.notebooks["good"] = [*["beat"] * 20, "well"]

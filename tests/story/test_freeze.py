@@ -1,6 +1,4 @@
-"""Freezes, as lives: a promotion waits and goes on by itself, wherever the operator is killed on
-the way; a stopped line.
-"""
+"""Stories of freezes: a promotion waits and continues automatically; a cluster-wide stop."""
 
 from __future__ import annotations
 
@@ -11,7 +9,7 @@ import pytest
 
 from modelyard.api.freeze import Calendar
 from tests.story.killed import Life, Undisturbed, killed_after_each_write, lived, writes
-from tests.story.model_stories import freezes
+from tests.story.model_acts import freezes
 from tests.story.test_gates import serves_v1, told
 from tests.story.world import World
 
@@ -58,7 +56,7 @@ def undisturbed() -> Undisturbed:
     return lived(LIFE)
 
 
-def test_it_goes_on_by_itself_at_the_end(undisturbed: Undisturbed):
+def test_it_continues_automatically_at_the_end(undisturbed: Undisturbed):
     steps = [(name, "Done") for name in ("admit", "freeze", "start", "switch", "record")]
     assert undisturbed.end == {
         "ready": ("True", "Serving"),
@@ -73,7 +71,7 @@ async def test_killed_after_any_write(part: int, undisturbed: Undisturbed):
     await killed_after_each_write(LIFE, undisturbed, part, SLICES)
 
 
-async def test_users_are_told_once_and_waiting_costs_no_write():
+async def test_one_event_is_emitted_and_waiting_costs_no_write():
     world = World()
     await serves_v1(world)
     freezes(world, "8h")

@@ -1,4 +1,4 @@
-"""Lives with gates: what serves stays, users are told once, and what ended is counted."""
+"""Stories with gates: stable is still serving, one Event each, and outcomes are counted."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 from tests.fakes.cluster import Killed
-from tests.story.model_stories import registers
+from tests.story.model_acts import registers
 from tests.story.stories import TRAINER
 from tests.story.test_crash_anywhere import WRITES, strike
 from tests.story.world import NAMESPACE, World, manifest
@@ -58,7 +58,7 @@ async def serves_v1(world: World, *gates: dict[str, Any], **stage: Any) -> str:
     return str(world.status("trainingruns", "second")["mlflow"]["runId"])
 
 
-async def test_a_version_that_waits_for_its_gates_is_told_of_once_and_one_that_fails_with_its_figures():
+async def test_a_version_that_waits_for_its_gates_gets_one_event_and_one_that_fails_has_its_figures():
     world = World()
     run = await serves_v1(world, QUALITY, ROWS)
     world.cluster.events.clear()
@@ -96,7 +96,7 @@ async def test_a_version_that_waits_for_its_gates_is_told_of_once_and_one_that_f
     ) == 1
 
 
-async def test_each_stage_that_a_gate_stops_is_told_of():
+async def test_each_stage_that_a_gate_stops_gets_an_event():
     world = World()
     run = await serves_v1(world, QUALITY)
     world.patch(

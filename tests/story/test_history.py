@@ -1,6 +1,4 @@
-"""Lives whose history is stored in S3: an S3 that refuses, operators that die between storing
-and recording, and two that write.
-"""
+"""Stories of the record: S3 refuses, operators die between storing and recording, two write."""
 
 from __future__ import annotations
 
@@ -66,7 +64,7 @@ def uri(world: World, number: int) -> str:
 
 
 @pytest.mark.parametrize("blow", BLOWS.values(), ids=BLOWS)
-async def test_while_s3_takes_no_entry_promotions_go_on_and_all_are_stored_when_it_does(
+async def test_while_s3_refuses_entries_promotions_continue_and_all_are_stored_later(
     blow: Callable[[], ModelyardError],
 ):
     world = World()

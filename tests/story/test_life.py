@@ -1,6 +1,4 @@
-"""Whole lives through the real engine: an experiment, its runs, a model that is promoted and
-rolled back.
-"""
+"""Whole stories through the real engine: an experiment, its runs, promotions, a rollback."""
 
 from datetime import timedelta
 
@@ -95,7 +93,7 @@ async def test_a_settled_world_is_left_alone():
     assert [c.operation for c in world.calls.named(*writes)][before:] == []
 
 
-async def test_clearing_a_stage_takes_its_serving_away():
+async def test_clearing_a_stage_deletes_its_serving_objects():
     world = World()
     fraud(world)
     world.promote("fraud", "production", "v1")
@@ -151,7 +149,7 @@ async def test_a_run_waits_for_its_experiment():
     assert world.condition("trainingruns", "early") == ("True", "Succeeded")
 
 
-async def test_what_somebody_moves_in_mlflow_is_put_back():
+async def test_what_another_client_moves_in_mlflow_is_put_back():
     world = World()
     fraud(world)
     world.promote("fraud", "production", "v1")

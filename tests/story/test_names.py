@@ -1,4 +1,4 @@
-"""A name that waits is held by the declaration that was there first, whoever is ready first."""
+"""A name that waits belongs to the first declaration, whichever run finishes first."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ async def test_what_is_ready_first_is_not_in_production_if_it_was_not_there_firs
     assert world.condition("trainingruns", "evil") == ("False", "VersionTaken")
 
 
-async def test_whoever_fails_frees_the_name_for_the_next():
+async def test_a_failed_run_frees_the_name_for_the_next():
     world = World()
     model(world)
     world.fates["legit"] = ends(1)
@@ -143,7 +143,7 @@ async def test_a_version_that_is_removed_and_declared_again_is_another():
     assert world.status("registeredmodels", "fraud")["stages"]["production"]["version"] == "v2"
 
 
-async def test_a_name_that_no_stage_asks_for_is_free_when_its_holder_is_gone():
+async def test_a_name_that_no_stage_asks_for_is_free_when_its_holder_is_deleted():
     world = World()
     model(world, stages={})
     world.apply(run("legit", suspend=True))
@@ -157,7 +157,7 @@ async def test_a_name_that_no_stage_asks_for_is_free_when_its_holder_is_gone():
     )
 
 
-async def test_who_was_there_first_is_recorded_while_mlflow_is_away():
+async def test_the_first_holder_is_recorded_while_mlflow_is_down():
     world = World()
     model(world)
     await world.run()

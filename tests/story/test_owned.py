@@ -1,6 +1,4 @@
-"""What others do to what we own, and what only looks as if we owned it: nothing is taken, lost,
-or asked without end.
-"""
+"""Other clients change owned objects, or create objects that look owned."""
 
 from __future__ import annotations
 
@@ -201,7 +199,7 @@ async def test_a_deployment_with_our_labels_is_neither_deleted_nor_waited_for() 
 
 
 async def test_a_pod_with_our_labels_says_nothing_about_our_version() -> None:
-    """A candidate is not rejected for what somebody's pod says of itself."""
+    """A candidate is not rejected for the message of another user's pod."""
     world = await served()
     world.promote("fraud", "production", "v2")
     theirs = {

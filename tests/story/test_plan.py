@@ -1,6 +1,4 @@
-"""A plan, as a life: what would be done is said, nothing is done, and taking `dryRun` away
-carries out just that, wherever it is killed.
-"""
+"""A story of dryRun: nothing is done, and removing it carries out just what was planned."""
 
 from __future__ import annotations
 
@@ -10,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.story.killed import Life, Undisturbed, killed_after_each_write, lived, writes
-from tests.story.model_stories import freezes, plans
+from tests.story.model_acts import freezes, plans
 from tests.story.test_crash_anywhere import WRITES
 from tests.story.test_gates import QUALITY, ended, serves_v1, told
 from tests.story.world import World
@@ -63,7 +61,7 @@ def undisturbed() -> Undisturbed:
     return lived(LIFE)
 
 
-def test_it_is_carried_out_when_dry_run_is_taken_away(undisturbed: Undisturbed):
+def test_it_is_carried_out_when_dry_run_is_removed(undisturbed: Undisturbed):
     steps = [(name, "Done") for name in ("admit", "start", "switch", "record")]
     assert undisturbed.end == {
         "ready": ("True", "Serving"),

@@ -1,6 +1,4 @@
-"""Every documented reason is given by the status of an object in some story, and every reason
-that a story gives is documented.
-"""
+"""Every documented reason is reached by a story, and every reason of a story is documented."""
 
 import pytest
 

@@ -1,6 +1,4 @@
-"""The status is the record: what stands in it stays, and what serves stays while it cannot be
-read or written whole.
-"""
+"""The status is the record: it stays, and what serves stays while it cannot be read or written."""
 
 from __future__ import annotations
 
@@ -10,7 +8,7 @@ import pytest
 
 from modelyard.api.registered_model import RegisteredModel
 from modelyard.plan import Manifest
-from tests.story.model_stories import registers
+from tests.story.model_acts import registers
 from tests.story.stories import MINUTE, UNAVAILABLE, answers
 from tests.story.world import NAMESPACE, World
 

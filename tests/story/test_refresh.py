@@ -1,6 +1,4 @@
-"""A refresh with a gate that has pods: it fails, is tried again and succeeds, wherever the
-operator is killed on the way.
-"""
+"""A story of a refresh with a gate that has pods: it fails, is retried and succeeds."""
 
 from __future__ import annotations
 

@@ -1,8 +1,7 @@
-"""Objects that say they are ours: nothing that a stranger makes decides what becomes of a run or a
-model.
+"""Foreign objects that claim to be owned: they must not decide anything about a run or a model.
 
-The stranger knows the uid of ours. In another namespace nothing that names it counts. In ours a
-user who may edit can name ours as the controller; what then counts is what the status records.
+Their creator knows the uid of our object. In another namespace no reference to it counts. In ours a
+user who may edit can name our object as the controller; then only the status counts.
 """
 
 from __future__ import annotations
@@ -137,7 +136,7 @@ async def test_a_job_that_takes_the_place_of_ours_does_not_end_a_run():
         ("theirs", False, 1000),
     ],
 )
-async def test_ten_thousand_strangers_are_neither_deleted_nor_waited_for(
+async def test_ten_thousand_foreign_objects_are_neither_deleted_nor_waited_for(
     namespace: str, *, forged: bool, many: int
 ):
     world = World()
@@ -157,7 +156,9 @@ async def test_ten_thousand_strangers_are_neither_deleted_nor_waited_for(
 
 
 @pytest.mark.parametrize("stages", [1, 80])
-async def test_a_model_s_strangers_are_deleted_a_few_at_a_time_and_fit_its_status(stages: int):
+async def test_a_model_s_foreign_objects_are_deleted_a_few_at_a_time_and_fit_its_status(
+    stages: int,
+):
     """They name our model their controller, so they are ours to delete; what serves does not
     wait for them.
     """

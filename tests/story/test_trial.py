@@ -1,6 +1,4 @@
-"""A promotion with gates that have pods: it fails, is tried again and succeeds, wherever the
-operator is killed on the way.
-"""
+"""A story of gates with pods: one fails, is retried and succeeds, with the operator killed."""
 
 from __future__ import annotations
 
@@ -135,7 +133,7 @@ def test_it_ends_with_both_verdicts_and_nothing_left_over(undisturbed: Undisturb
     assert "Job" not in found["left"]
 
 
-async def test_a_version_whose_files_were_changed_after_they_were_signed_keeps_out_and_a_store_that_is_away_is_asked_again():
+async def test_a_version_whose_files_changed_after_signing_is_rejected_and_an_unreachable_store_is_asked_again():
     world = World()
     await begin(world)
     world.patch(

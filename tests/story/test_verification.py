@@ -1,6 +1,4 @@
-"""What serves is judged again: it fails, production takes nothing from its stage, it passes
-again; killed anywhere on the way.
-"""
+"""A story of `reverify`: it fails, production takes nothing from that stage, it passes again."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""The watch after a switch, as lives: what fails goes by itself, wherever the operator is killed
-on the way; what is well stays.
-"""
+"""Stories of the watch after a switch: a bad version is rolled back, a good one stays."""
 
 from __future__ import annotations
 
@@ -11,7 +9,7 @@ import pytest
 
 from modelyard.errors import Unavailable
 from tests.story.killed import Life, Undisturbed, killed_after_each_write, lived, writes
-from tests.story.model_stories import watches
+from tests.story.model_acts import watches
 from tests.story.stories import answers
 from tests.story.test_gates import ended, serves_v1, told
 from tests.story.world import NAMESPACE, World
@@ -35,7 +33,7 @@ def deployments(world: World) -> list[str]:
 
 
 async def switched(world: World, failing: int) -> None:
-    """v2 takes the stage from v1, and so many of a hundred requests fail."""
+    """v2 takes the stage from v1, and `failing` of a hundred requests fail."""
     await serves_v1(world, rollback=ROLLBACK)
     world.promote("fraud", "production", "v2")
     await world.run(MINUTE)
@@ -50,7 +48,7 @@ async def begin(world: World) -> None:
 
 
 async def live(world: World) -> None:
-    """v2 fails, and v1 comes back."""
+    """v2 fails, and v1 returns."""
     await world.run()
 
 
@@ -90,7 +88,7 @@ def undisturbed() -> Undisturbed:
     return lived(LIFE)
 
 
-def test_what_fails_goes_by_itself_and_the_spec_is_left_alone(undisturbed: Undisturbed):
+def test_what_fails_is_rolled_back_and_the_spec_is_left_alone(undisturbed: Undisturbed):
     assert undisturbed.end == {
         "ready": ("False", "RolledBack"),
         "stalled": ("True", "RolledBack"),
@@ -109,7 +107,7 @@ async def test_killed_after_any_write(part: int, undisturbed: Undisturbed):
     await killed_after_each_write(LIFE, undisturbed, part, SLICES)
 
 
-async def test_what_is_well_stays_without_a_write_or_a_question_to_anybody_for_each_look():
+async def test_a_good_version_stays_and_its_checks_cost_no_write_and_no_read_of_mlflow_or_s3():
     world = World()
     await switched(world, 0)
     await world.run(MINUTE)
@@ -138,7 +136,7 @@ async def test_what_is_well_stays_without_a_write_or_a_question_to_anybody_for_e
     )
 
 
-async def test_it_goes_back_while_mlflow_and_s3_are_away_and_users_are_told_once():
+async def test_it_rolls_back_while_mlflow_and_s3_are_down_with_one_event():
     world = World()
     await switched(world, 0)
     away = Unavailable("MLflow", "search", "risk/fraud", "no answer")

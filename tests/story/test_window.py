@@ -1,6 +1,4 @@
-"""The window of a rollback, as a life: the version displaced last stays warm and comes back at
-once, and its pods go at the end.
-"""
+"""A story of the rollback window: the displaced version stays warm and returns at once."""
 
 from __future__ import annotations
 
@@ -10,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.story.killed import Life, Undisturbed, killed_after_each_write, lived, writes
-from tests.story.model_stories import freezes
+from tests.story.model_acts import freezes
 from tests.story.test_gates import serves_v1
 from tests.story.world import NAMESPACE, World
 
@@ -38,9 +36,7 @@ def asks(world: World, **fields: Any) -> None:
 
 
 async def live(world: World) -> None:
-    """v2 takes the stage, and ten minutes later v1 comes back, through a freeze and past a gate
-    that it would not pass.
-    """
+    """v2 takes the stage, and ten minutes later v1 returns, despite a freeze and a failing gate."""
     await serves_v1(world)
     asks(world, rollback={"window": "30m"})
     world.promote("fraud", "production", "v2")
@@ -82,7 +78,9 @@ def undisturbed() -> Undisturbed:
     return lived(LIFE)
 
 
-def test_it_comes_back_at_once_and_what_is_warm_goes_when_its_window_ends(undisturbed: Undisturbed):
+def test_it_returns_at_once_and_warm_pods_are_deleted_when_the_window_ends(
+    undisturbed: Undisturbed,
+):
     steps = [(name, "Done") for name in ("admit", "start", "switch", "record")]
     assert undisturbed.end == {
         "ready": ("True", "Serving"),
@@ -98,7 +96,7 @@ async def test_killed_after_any_write(part: int, undisturbed: Undisturbed):
     await killed_after_each_write(LIFE, undisturbed, part, SLICES)
 
 
-async def test_what_is_warm_is_healed_costs_no_write_and_is_looked_after_by_an_operator_that_comes_back():
+async def test_warm_pods_are_restored_also_by_a_restarted_operator_and_cost_no_write():
     world = World()
     await serves_v1(world)
     asks(world, rollback={"window": "30m"})

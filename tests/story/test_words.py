@@ -1,6 +1,4 @@
-"""What pods and scripts say is in statuses and events, without the namespace's credentials and
-hidden characters.
-"""
+"""Messages of pods and scripts lose credentials and hidden characters before users see them."""
 
 from __future__ import annotations
 
@@ -11,7 +9,7 @@ import logging
 import pytest
 
 from modelyard.kube.names import FAILURE_TAG
-from tests.story.model_stories import registers
+from tests.story.model_acts import registers
 from tests.story.stories import Fate, ends, trains
 from tests.story.world import World
 

@@ -1,9 +1,8 @@
-"""The world of a story: a cluster, MLflow and S3 in memory, the operator that works on them, and
-everybody else in it.
+"""The world of a story: a cluster, MLflow and S3 in memory, the operator, and all other actors.
 
-Everybody else is the kubelet and its controllers: Jobs train (they log a model, or fail as the
-story says), Deployments get ready pods; and notebooks, which train what no Job does. They act
-between the operator's passes, never within one.
+The other actors are Kubernetes' controllers (Jobs train: they log a model, or fail as the story
+says; Deployments get ready pods) and notebooks, which train without a Job. They act between the
+operator's reconciles, never within one.
 """
 
 from __future__ import annotations
@@ -163,15 +162,16 @@ class World:
         return engine
 
     def restart(self) -> None:
-        """Have the operator come back with an empty memory."""
+        """Restart the operator with an empty memory."""
         self.restarts += 1
         self._cache = Cache(_PLURALS)
         self.cluster.attach(self._cache)
         self._engine = self._operator()
 
     async def run(self, within: timedelta = timedelta(minutes=3)) -> None:
-        """Let everybody act in turn until nobody has anything to do within this time; an
-        operator that is killed comes back.
+        """Let all actors act in turn until none has work within this time.
+
+        An operator that is killed is restarted.
         """
         for _ in range(200):
             try:
@@ -361,7 +361,7 @@ class World:
         return True
 
     def _notebook(self, name: str) -> bool:
-        """Heartbeats go on for ever, so they are nothing that a story waits for the end of."""
+        """Heartbeats never end, so a story does not wait for them."""
         status, now = self.status("trainingruns", name), self.clock.time()
         if "mlflow" not in status or now < self._turns.get(name, now):
             return False

@@ -1,6 +1,4 @@
-"""Small builders: objects of our kinds, their children, what MLflow and S3 have. Values only;
-deciding is what the tests are about.
-"""
+"""Small builders: our objects, their owned objects, and the state of MLflow and S3."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""A small world for a RegisteredModel: Kubernetes, MLflow and S3 as values, observed by the real
-`observe`, changed by plans only.
+"""A small world for a RegisteredModel: Kubernetes, MLflow and S3 as values.
 
-Every round checks what must always hold; `check_end` what must hold when nothing is left to do.
+The real `observe` reads it, and only plans change it. Every round checks what must always hold;
+`check_end` checks what must hold when nothing is left to do.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ from modelyard.api.registered_model import RegisteredModel
 from modelyard.controller import FINALIZER
 from modelyard.errors import Invalid, ModelyardError, Unavailable
 from modelyard.kube.names import IDENTITY_LABEL, STAGE_LABEL, UID_TAG, VERSION_LABEL, VERSION_TAG
-from modelyard.kube.pods import Runtime
 from modelyard.plan import (
     Act,
     Action,
@@ -53,8 +52,9 @@ from tests.unit.builders import (
     terminated,
     written,
 )
+from tests.unit.model_world_edits import Edited
 from tests.unit.model_world_ports import WorldPorts, at_once
-from tests.unit.model_world_told import LOST, Told, identity, is_served, moves_of
+from tests.unit.model_world_state import LOST, identity, is_served, moves_of
 from tests.unit.models import declared
 
 VERSIONS = ("v1", "v2", "v3", LOST)
@@ -72,7 +72,7 @@ ROUNDS = 80
 _SAME_PLAN = 2
 
 
-class World(Told):
+class World(Edited):
     """One RegisteredModel and everything around it.
 
     Attributes:
@@ -448,57 +448,8 @@ class World(Told):
         return changed
 
     # --- users ----------------------------------------------------------------------------------
-    def edit(self, **stages: Any) -> None:
-        """Change stages: a version, None to clear, a dict of fields, `...` to remove it."""
-        spec = {
-            name: stage.model_dump(exclude_none=True)
-            for name, stage in self.model.spec.stages.items()
-        }
-        for name, wanted in stages.items():
-            if wanted is ...:
-                spec.pop(name, None)
-            else:
-                spec[name] = spec.get(name, {}) | (
-                    wanted if isinstance(wanted, dict) else {"version": wanted}
-                )
-        self.patch(stages=spec)
-
-    def refresh(self, stage: str) -> None:
-        """Raise a stage's `attempt`."""
-        if (there := self.model.spec.stages.get(stage)) is not None:
-            self.edit(**{stage: {"attempt": there.attempt + 1}})
-
-    def patch(self, **spec: Any) -> None:
-        """Change other fields of the spec."""
-        about = self.model.metadata.model_dump() | {
-            "generation": self.model.metadata.generation + 1
-        }
-        whole = self.model.spec.model_dump(exclude_none=True) | spec
-        self.model = registered_model(
-            about={k: v for k, v in about.items() if k != "name"}, status=self.model.status, **whole
-        )
-
-    def annotate(self, **annotations: str) -> None:
-        """Set annotations; dots and slashes of their keys are the caller's."""
-        about = self.model.metadata.model_copy(update={"annotations": annotations})
-        self.model = self.model.model_copy(update={"metadata": about})
-
-    def upgrade(self, tag: str = "1.3.0") -> None:
-        """Replace the operator by a release with another runtime image."""
-        self.runtime = Runtime(f"modelyard/runtime:{tag}", "IfNotPresent", tag)
-
-    def restore(self, uid: str = "uid-restored") -> None:
-        """Restore the object from a backup: a new uid, no status, nothing that it owned."""
-        about = self.model.metadata.model_copy(
-            update={"uid": uid, "annotations": {"modelyard.io/adopt": "true"}}
-        )
-        self.model = self.model.model_copy(
-            update={"status": type(self.model.status)(), "metadata": about}
-        )
-        self.children = {}
-
     def fork(self) -> World:
-        """Return a copy that goes its own way."""
+        """Return an independent copy."""
         other = copy(self)
         other.children, other.versions, other.events = (
             dict(self.children),

@@ -11,7 +11,7 @@ from modelyard.api.text import Words
 from modelyard.errors import Unavailable
 from modelyard.ports import ArtifactTree, StoredObject, Tenant, TrackedModel, TrackedVersion, Usage
 from tests.unit.builders import BUCKET, NAMESPACE, URL
-from tests.unit.model_world_told import LOST
+from tests.unit.model_world_state import LOST
 from tests.unit.models import digest
 
 ResultT = TypeVar("ResultT")

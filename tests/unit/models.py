@@ -1,6 +1,4 @@
-"""Builders for a RegisteredModel's tests: its record, what is observed of it, and what serves
-it. Values only.
-"""
+"""Builders for a RegisteredModel's tests: its record, its observation, its serving objects."""
 
 from __future__ import annotations
 
@@ -26,9 +24,10 @@ from modelyard.plan import Apply, Delete, Manifest, Plan
 from modelyard.registered_model import build
 from modelyard.registered_model.build import Surroundings
 from modelyard.registered_model.decide import decider
+from modelyard.registered_model.decision import StageDecision
 from modelyard.registered_model.declarations import declarations
 from modelyard.registered_model.observation import Artifacts, Observation, Source
-from modelyard.registered_model.stage import StageDecision, decide_stage
+from modelyard.registered_model.stage import decide_stage
 from modelyard.registered_model.view import StageView
 from tests.unit.builders import (
     NOW,
@@ -239,7 +238,7 @@ def view_of(
     runtime: Runtime = RUNTIME,
     **more: Any,
 ) -> StageView:
-    """Return what is seen of the stage production."""
+    """Return the view of the stage production."""
     status = model.status.stages.get("production") or StageStatus()
     known = {version.name: version for version in versions}
     return StageView(

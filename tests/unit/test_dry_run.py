@@ -1,6 +1,4 @@
-"""`dryRun`: every change of a version is held, what serves is kept, and the plan says what would
-be done.
-"""
+"""`dryRun`: changes wait, what serves is kept, and the plan says what would be done."""
 
 from __future__ import annotations
 
@@ -17,8 +15,8 @@ from modelyard.errors import Unavailable
 from modelyard.ports import TrackedVersion
 from modelyard.registered_model import plans
 from modelyard.registered_model.conditions import news
+from modelyard.registered_model.decision import StageDecision
 from modelyard.registered_model.observation import Evidence
-from modelyard.registered_model.stage import StageDecision
 from tests.unit.builders import NOW, live, tracked_model, tracked_run, tracked_version
 from tests.unit.models import (
     NEWER,
@@ -87,7 +85,7 @@ def test_a_version_is_admitted_and_waits_without_pods():
     assert again.status == held.status, "waiting costs no write"
 
 
-def test_users_are_told_once_also_when_a_gate_fails():
+def test_one_event_is_emitted_also_when_a_gate_fails():
     held = decided(begun(), *STABLE)
     told = news({"production": StageStatus()}, {"production": held.status})
     assert [event.reason for event in told] == ["Planned"]
@@ -135,7 +133,7 @@ def _private(model: RegisteredModel, *owned: Any) -> list[Any]:
     ]
 
 
-def test_what_is_routed_to_goes_on():
+def test_a_version_that_is_routed_to_continues():
     ready = pods_of(begun(), B, routed=True)
     routed = decided(
         begun(),
@@ -179,7 +177,7 @@ def test_clearing_is_held_and_what_serves_is_healed_and_scaled_meanwhile():
     assert does(more) == ["apply Deployment/va"]
 
 
-def test_while_mlflow_is_away_a_stage_that_is_to_be_cleared_is_healed_too():
+def test_while_mlflow_is_down_a_stage_that_is_to_be_cleared_is_restored_too():
     lost = decided(
         stage_of(None, holds=A),
         *(each for each in STABLE if each["kind"] != "Deployment"),
@@ -367,7 +365,7 @@ def test_a_plan_says_that_the_steps_are_passed_and_why():
 
 def test_a_plan_of_clearing():
     assert planned(dry(stage_of(None, holds=A, desired_replicas=2)), *STABLE) == {
-        "clear": "the Service fraud-production is deleted, and 2 pods of va: nobody answers",
+        "clear": "the Service fraud-production is deleted, and 2 pods of va: no pod answers",
         "record": "no version is effective; va becomes previous; history: Cleared",
         "mlflow": "alias production is removed, stage Archived for va, tags of va",
     }
@@ -411,7 +409,7 @@ def test_a_plan_says_that_mlflow_does_not_answer():
     )
 
 
-def test_a_plan_of_many_stages_is_bounded_and_says_what_found_no_place():
+def test_a_plan_of_many_stages_is_bounded_and_says_how_many_rows_are_left_out():
     spec = {f"s{number:02}": {"version": "vb"} for number in range(16)}
     base = dry(stage_of("vb"))
     model = base.model_copy(

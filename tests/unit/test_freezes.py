@@ -1,6 +1,4 @@
-"""Freezes: when they begin and end, on clocks that change; and a promotion that waits for the
-end of one.
-"""
+"""Freezes: when they begin and end, with daylight saving; a promotion waits for the end."""
 
 from __future__ import annotations
 
@@ -18,7 +16,7 @@ from modelyard.api.calendar import _began, frozen
 from modelyard.api.freeze import Freeze
 from modelyard.api.registered_model import RegisteredModel
 from modelyard.plan import Apply, Manifest
-from modelyard.registered_model.stage import StageDecision
+from modelyard.registered_model.decision import StageDecision
 from tests.unit.builders import MINUTE, NOW, live
 from tests.unit.models import NEWER, A, B, after, decided, does, pods_of, served, stage_of
 
@@ -93,7 +91,7 @@ def test_freezes_that_follow_one_another_without_a_gap_have_one_end():
     assert until("2026-02-09T08:00:00+00:00", weekend, monday) == "Mon 12:00"
 
 
-def test_of_one_that_never_ends_no_end_is_told():
+def test_a_freeze_that_never_ends_has_no_known_end():
     assert until("2026-02-09T08:00:00+00:00", window("0 * * * *", "1h")) == "?"
 
 
@@ -184,7 +182,7 @@ def test_a_version_waits_for_the_end_without_pods_and_says_until_when():
     assert waiting.status.blocked is not None
     assert waiting.status.blocked.message == (
         "vb waits: the stage is frozen until 2026-01-01 14:00 UTC (noon). va is still serving. It"
-        " goes on by itself then, with what its gates say then. An override does not wait:"
+        " continues automatically, if its gates pass then. An override does not wait:"
         " modelyard override fraud vb --stage production"
     )
     assert waiting.requeue_after == timedelta(hours=2)
@@ -197,7 +195,7 @@ def test_a_version_waits_for_the_end_without_pods_and_says_until_when():
     assert does(ended), "it starts"
 
 
-def test_one_that_begins_while_a_candidate_starts_takes_its_pods_and_one_that_is_routed_to_goes_on():
+def test_one_that_begins_while_a_candidate_starts_deletes_its_pods_and_a_routed_one_continues():
     starting = decided(begun(NOON), *STABLE, *pods_of(begun(), B, ready=0))
     assert states(starting)["freeze"] == "Waiting"
     assert does(starting) == [f"delete Deployment/fraud-production-vb-{served(B).runtime.identity}"]
@@ -294,7 +292,7 @@ def test_a_refresh_waits_too():
         ({"timeZone": "../etc/passwd"}, "there is no time zone ../etc/passwd"),
     ],
 )
-def test_one_that_cannot_be_read_holds_everything_and_says_so_while_nothing_is_promoted_too(
+def test_one_that_cannot_be_read_delays_everything_and_is_reported_also_without_a_promotion(
     wrong: dict[str, Any], words: str
 ):
     held = decided(begun(NOON | wrong), *STABLE)

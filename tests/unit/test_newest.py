@@ -1,4 +1,4 @@
-"""Which version a stage takes by itself: tables, and that it comes to rest whatever is rejected."""
+"""`autoPromote`: which version a stage takes, and that it settles whatever is rejected."""
 
 from __future__ import annotations
 
@@ -169,7 +169,7 @@ def test_with_from_it_takes_only_what_has_held_that_stage(held: tuple[HeldStage,
     assert chosen(holds(1), V1, V2.model_copy(update={"held": held}), V3, spec=spec) == wanted
 
 
-def test_two_of_one_second_are_told_apart_by_mlflow_s_number():
+def test_two_of_one_second_are_ordered_by_mlflow_s_number():
     first, second = (
         record(name, number, name, registered_time=NOW)
         for name, number in (("a", "9"), ("b", "10"))
@@ -223,7 +223,7 @@ def test_rejections_that_no_longer_count_make_room_first():
     assert [each.version for each in kept] == ["v5", "v6", "v2"], "oldest first"
 
 
-def test_rejections_of_versions_that_are_gone_make_room_before_others():
+def test_rejections_of_deleted_versions_make_room_before_others():
     every = tuple(rejection(number, at=number) for number in (2, 3, 4, 9))
     versions = {each.name: each for each in map(version, range(1, 5))}
     assert [each.version for each in remembered(every, versions, lambda _: True)] == [

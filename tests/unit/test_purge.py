@@ -1,6 +1,4 @@
-"""What is purged and what is kept, on an MLflow and an S3 of dictionaries. The real ones are in
-tests/contract/test_purge.py.
-"""
+"""What is purged and kept, on fakes; tests/contract/test_purge.py has the real services."""
 
 from __future__ import annotations
 
@@ -272,7 +270,7 @@ def run(world: World, **options) -> tuple[Summary, list[str]]:
     return purge(world, world, Options(**{"before": NOW, **options}), lines.append), lines
 
 
-def test_all_goes_and_nothing_else():
+def test_everything_is_deleted_and_nothing_else():
     world = full()
     summary, lines = run(world)
     assert summary.as_dict() == {
@@ -350,7 +348,7 @@ def test_what_a_version_came_from_stays_whole_and_so_does_its_experiment(needed)
     assert (summary.kept, summary.failed) == (3, 0)
 
 
-def test_a_soft_deleted_model_that_a_version_came_from_stays_by_itself():
+def test_a_soft_deleted_model_that_a_version_came_from_stays():
     world = full()
     world.models = {
         THIRD: LoggedModel(
@@ -414,7 +412,7 @@ def test_what_is_younger_stays():
     assert (lines, world.steps, summary.kept) == ([], 0, 0)
 
 
-def test_a_strangers_things_stay_unless_all_is_said():
+def test_foreign_objects_stay_without_the_option_all():
     world = full()
     world.runs[OTHER] = replace(world.runs[OTHER], owner=Owner())
     world.experiments["3"] = Experiment("3", "notebook", Owner(), OLD)
@@ -471,7 +469,7 @@ def test_a_named_run_that_is_not_deleted_is_refused():
 
 
 @pytest.mark.parametrize("closed", [RUN, OTHER])
-def test_what_fails_is_told_and_the_others_go_on(closed):
+def test_a_failure_is_reported_and_the_others_continue(closed):
     world = full()
     world.closed = closed
     summary, lines = run(world)

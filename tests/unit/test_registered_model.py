@@ -20,8 +20,9 @@ from modelyard.plan import (
     SetTags,
     TagTarget,
 )
-from modelyard.registered_model.decide import finalize, in_sync, on_error
+from modelyard.registered_model.decide import finalize, on_error
 from modelyard.registered_model.declarations import declarations
+from modelyard.registered_model.in_sync import in_sync
 from modelyard.registered_model.observation import Observation
 from tests.unit.builders import (
     MINUTE,

@@ -1,6 +1,4 @@
-"""What a gate has passed and time takes back: a dataset that gets too old while the promotion
-waits for something else.
-"""
+"""A Pass that expires: a dataset gets too old while the promotion waits for something else."""
 
 from __future__ import annotations
 
@@ -11,9 +9,9 @@ import pytest
 
 from modelyard.api.registered_model import RegisteredModel
 from modelyard.plan import Manifest
+from modelyard.registered_model.decision import StageDecision
 from modelyard.registered_model.observation import Evidence
 from modelyard.registered_model.observe import observe
-from modelyard.registered_model.stage import StageDecision
 from tests.unit.builders import DAY, MINUTE, NOW, Around, training_run
 from tests.unit.models import A, B, after, decided, does, pods_of, served, stage_of
 
@@ -85,7 +83,7 @@ def test_it_is_rejected_while_its_pods_start_and_not_once_the_service_routes_to_
     assert (routed.status.version, verdict(routed)) == ("vb", "Pass")
 
 
-def test_with_mlflow_away_it_gets_old_all_the_same():
+def test_it_expires_also_while_mlflow_is_down():
     model, stable = passed(FRESH, PIPELINE)
     assert verdict(decide(model, *stable, dependencies_down=True)) == "Pass"
     assert verdict(decide(model, *stable, dependencies_down=True, now=LATE)) == "Fail"
@@ -100,7 +98,7 @@ def test_a_dataset_without_an_age_is_remembered(now: datetime):
 
 @pytest.mark.parametrize("away", [False, True])
 async def test_its_training_run_is_read_whether_or_not_mlflow_has_the_model(away: bool):
-    """Otherwise "not read" would be taken for "gone", and the version rejected for good."""
+    """Otherwise "not read" would be taken for "missing", and the version rejected."""
     known = begun(FRESH).status.model_copy(update={"versions": (A, TRAINED)})
     model = begun(FRESH).model_copy(update={"status": known})
     there = Around(evidence().training_runs["fraud-b"])

@@ -88,7 +88,7 @@ def test_a_run_that_still_trains_is_waited_for_and_one_that_failed_is_not():
 
 
 def test_a_version_that_is_recorded_keeps_its_source():
-    """An earlier run may come back: restored from a backup, applied again."""
+    """An earlier run may exist again: restored from a backup, applied again."""
     runs = [run("early", age=2 * MINUTE), run("late", age=MINUTE)]
     recorded = recording(registered_model(), record("v1", "1", training_run="late"))
     assert declarations(recorded, runs)["v1"].source.training_run == "late"
@@ -114,7 +114,7 @@ def waiting(
     )
 
 
-def test_who_held_the_name_first_holds_it_though_another_was_there_earlier_or_has_finished():
+def test_the_first_holder_of_a_name_keeps_it_though_another_run_is_older_or_has_finished():
     held = waiting("uid-legit", training_run="legit")
     runs = [run("legit", ended=None, age=MINUTE), run("evil", age=2 * MINUTE)]
     found = declarations(held, runs)["v1"]
@@ -146,7 +146,7 @@ def test_a_holder_that_fails_frees_the_name_that_no_stage_asks_for():
     assert (alone.source.training_run, alone.held_by, alone.blocker) == ("legit", None, None)
 
 
-def test_who_waits_behind_a_holder_that_fails_does_not_get_into_the_stage():
+def test_a_run_that_waits_behind_a_holder_that_fails_does_not_get_into_the_stage():
     """It takes no right to register under a name that no stage asks for yet."""
     runs = [run("legit", well=False, age=5 * MINUTE), run("evil", age=4 * MINUTE)]
     holder = waiting("uid-legit", training_run="legit", versions=LEGIT)
@@ -216,7 +216,7 @@ def test_a_holder_that_is_gone_holds_the_name_as_long_as_a_stage_asks_for_it(wha
     assert free is None or (free.blocker, free.held_by == found.held_by) == (None, False)
 
 
-def test_a_declaration_that_comes_back_as_it_was_holds_the_name():
+def test_a_declaration_that_is_restored_unchanged_holds_the_name():
     versions = {"v1": {"runId": "r1", "tags": {"team": "fraud"}}}
     first = declarations(registered_model(versions=versions), [])["v1"]
     again = waiting(first.held_by, run_id="r1", versions={"v1": {"runId": "r1", "path": "model"}})

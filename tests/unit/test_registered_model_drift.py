@@ -6,7 +6,7 @@ from tests.unit.builders import message, said
 from tests.unit.test_registered_model_registry import aliases, holding
 
 
-def test_with_warn_it_is_said_and_stays():
+def test_with_warn_drift_is_reported_and_stays():
     world = holding("v1", drift="Warn")
     world.alias("production", "2")
     world.settle()
@@ -15,7 +15,7 @@ def test_with_warn_it_is_said_and_stays():
     assert synced
     assert (synced.status, synced.reason) == ("False", "Drifted")
     assert (
-        "the alias production is at version 2, which is v2, and the stage holds v1 (version 1)."
+        "the alias production is at version 2, which is v2, but v1 is effective (version 1)."
         in synced.message
     )
     assert (
@@ -24,11 +24,10 @@ def test_with_warn_it_is_said_and_stays():
     assert said(world.model.status) == "Ready Serving", "what is served is as the spec says"
 
 
-def test_with_warn_an_alias_that_is_gone_is_said():
+def test_with_warn_a_missing_alias_is_reported():
     world = holding("v1", drift="Warn")
     world.alias("production", None)
     world.settle()
-    assert (
-        "the alias production is gone, and the stage holds v1. Set spec.drift: Revert"
-        in message(world.model.status, "Synced")
+    assert "the alias production is gone, but v1 is effective. Set spec.drift: Revert" in message(
+        world.model.status, "Synced"
     )

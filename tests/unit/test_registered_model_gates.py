@@ -1,6 +1,4 @@
-"""A promotion with gates: asked before any pod starts, remembered, asked again when what they
-compare with has changed.
-"""
+"""A promotion with gates: before any pod starts, and again when the incumbent has changed."""
 
 from __future__ import annotations
 
@@ -12,9 +10,9 @@ import pytest
 from modelyard.api.base import condition
 from modelyard.api.registered_model import HeldStage, RegisteredModel, StageStatus
 from modelyard.plan import Manifest
+from modelyard.registered_model.decision import StageDecision
 from modelyard.registered_model.observation import Evidence
 from modelyard.registered_model.rejections import spec_hash
-from modelyard.registered_model.stage import StageDecision
 from modelyard.tracked import RunStatus, TrackedRun
 from tests.unit.builders import MINUTE, NOW
 from tests.unit.models import (
@@ -87,7 +85,7 @@ def reason(decision: StageDecision) -> str | None:
     return decision.status.blocked.reason if decision.status.blocked else None
 
 
-def test_without_a_verdict_no_pod_starts_and_the_stage_says_what_it_waits_for_and_when_it_looks_again():
+def test_without_a_verdict_no_pod_starts_and_the_stage_reports_what_it_waits_for():
     waiting = decide(begun(asked=GATE), *STABLE)
     assert does(waiting) == []
     assert not waiting.record
@@ -248,7 +246,7 @@ def test_a_pass_against_another_incumbent_is_judged_again_before_the_switch():
     assert failing.status.version == "vc"
 
 
-def test_the_version_displaced_last_comes_back_without_gates_and_a_refresh_is_not_asked_either():
+def test_the_version_displaced_last_returns_without_gates_and_so_does_a_refresh():
     back = recorded_first(
         stage_of("vb", holds=A, previous=served(B), asked=GATE, **{"from": "staging"}),
         *STABLE,

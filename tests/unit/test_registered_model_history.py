@@ -9,11 +9,11 @@ import pytest
 from modelyard.api.history import NAMES, HistoryEntry, Outcome
 from modelyard.api.registered_model import OverrideStatus, Rejection
 from modelyard.registered_model import history
+from modelyard.registered_model.decision import StageDecision
 from modelyard.registered_model.history import event
 from modelyard.registered_model.observation import Evidence
 from modelyard.registered_model.overrides import ended
 from modelyard.registered_model.rejections import spec_hash
-from modelyard.registered_model.stage import StageDecision
 from modelyard.registered_model.step import rejected
 from tests.unit.builders import NOW
 from tests.unit.model_world import World
@@ -39,7 +39,7 @@ def entry_of(decision: Any) -> HistoryEntry:
     return HistoryEntry.model_validate(decision.entry.model_dump(by_alias=True))
 
 
-def test_a_reason_is_told_of_one_change_and_not_of_the_next():
+def test_a_reason_is_recorded_for_one_change_only():
     world = World(stages={"production": {"version": "v1"}})
     world.settle()
     told = [
@@ -64,7 +64,7 @@ def test_a_reason_is_told_of_one_change_and_not_of_the_next():
     ]
 
 
-def test_the_reason_of_a_change_that_was_rejected_is_told_when_it_succeeds():
+def test_the_reason_of_a_rejected_change_is_recorded_when_it_succeeds():
     world = World(stages={"production": {"version": "v1"}})
     world.settle()
     world.edit(production={"version": "v3", "reason": "faster"})
@@ -144,7 +144,7 @@ def test_a_candidate_that_is_given_up_is_in_the_history(desired: str | None, out
     assert made.reason == ("wrong data" if desired == "va" else None)
 
 
-def test_the_reason_of_a_change_is_told_of_it_and_not_of_the_candidate_that_it_displaces():
+def test_the_reason_of_a_change_is_not_recorded_for_the_candidate_that_it_displaces():
     world = World(stages={"production": {"version": "v1"}})
     world.broken.clear()
     world.settle()
@@ -160,7 +160,7 @@ def test_the_reason_of_a_change_is_told_of_it_and_not_of_the_candidate_that_it_d
     assert told == [("Aborted", "v2", None, "rita"), ("Promoted", "v3", "better", "rita")]
 
 
-def test_nobody_asked_for_an_override_that_is_rejected():
+def test_a_rejected_override_has_no_requested_by():
     until = NOW + HOUR
     over = OverrideStatus(version="vc", digest=C.digest, since_time=NOW, until_time=until)
     asked = {"version": "vc", "reason": "incident", "until": until.isoformat()}

@@ -1,6 +1,4 @@
-"""What a RegisteredModel looks at, how it finds where a version lies, and what it spares MLflow
-and S3.
-"""
+"""What `observe` reads for a RegisteredModel, and which reads of MLflow and S3 it avoids."""
 
 from dataclasses import replace
 from typing import Any
@@ -64,7 +62,7 @@ async def test_a_model_that_mlflow_does_not_have_is_a_world_too():
     )
 
 
-async def test_into_a_model_of_somebody_else_nobody_looks():
+async def test_a_model_of_another_object_is_not_read():
     there = await registry(tags={"modelyard.io/uid": "uid-of-another"})
     seen = await observe(registered_model(versions={"v1": {"uri": uri("v1")}}), there, NOW)
     assert seen.model
@@ -81,7 +79,7 @@ async def test_whether_the_namespace_allows_code(labels: dict[str, str], allowed
     ).allow_code == allowed
 
 
-async def test_what_is_away_is_a_value_and_what_kubernetes_knows_is_seen_all_the_same():
+async def test_an_unreachable_dependency_is_a_value_and_kubernetes_is_observed_anyway():
     there = await registry()
     there.tenants.wrong["risk"] = "there is no Secret"
     seen = await observe(registered_model(versions={"v1": {"uri": uri("v1")}}), there, NOW)
@@ -97,7 +95,7 @@ async def test_what_is_away_is_a_value_and_what_kubernetes_knows_is_seen_all_the
     assert isinstance((await observe(registered_model(), there, NOW)).dependency_error, Unavailable)
 
 
-async def test_versions_of_an_earlier_object_are_not_ours_and_are_registered_anew():
+async def test_versions_of_an_earlier_object_are_not_ours_and_are_registered_again():
     """Deleted, created again, adopted: the names are the same, the uid is another."""
     there = await registry()
     there.put_model(uri("v1"))
@@ -112,7 +110,7 @@ async def test_versions_of_an_earlier_object_are_not_ours_and_are_registered_ane
     assert isinstance(seen.sources["v1"], Source)
 
 
-async def test_a_pass_reads_the_bytes_of_no_more_than_it_registers():
+async def test_a_round_reads_only_the_bytes_that_it_registers():
     there = await registry()
     names = [f"v{number}" for number in range(5)]
     for name in names[1:]:
@@ -161,7 +159,7 @@ async def test_bytes_are_read_once_and_after_that_only_when_the_listing_changes(
     assert changed.digest != model.status.versions[0].digest
 
 
-async def test_artifacts_that_are_gone_are_none_and_those_that_s3_refuses_are_a_problem_of_the_version():
+async def test_missing_artifacts_are_none_and_those_that_s3_refuses_block_the_version():
     there = await registry()
     model = await known(there)
     there.tenants.world[BUCKET].clear()
@@ -182,7 +180,7 @@ async def test_only_versions_in_use_are_looked_after():
     assert (await observe(idle, there, NOW)).artifacts == {}
 
 
-async def test_a_version_that_mlflow_lost_comes_back_only_with_its_bytes():
+async def test_a_version_that_mlflow_lost_is_registered_again_only_with_its_bytes():
     there = await registry()
     model = await known(there)
     await there.tracking.delete_version("risk.fraud", "1")
@@ -445,7 +443,7 @@ def test_runs_wake_the_models_that_they_register_with_and_those_that_name_them()
     ],
 )
 async def test_a_pod_that_misses_its_secret_has_it_read_again(container: Any, doubted: bool):
-    """The Secrets are not watched; what the operator read last may be gone for nearly a minute."""
+    """The Secrets are not watched: the operator's copy may be nearly a minute old."""
     model = stage_of("va", holds=A)
     deployment = deployment_in(pods_of(model, A))
     missing = pod(deployment, "Pending", statuses=[container | {"init": True}])

@@ -1,6 +1,4 @@
-"""Break-glass: an override takes a stage at once, and when it ends a person says what comes
-next.
-"""
+"""Overrides: a version takes a stage at once, and when the override ends a user decides."""
 
 from __future__ import annotations
 
@@ -15,9 +13,9 @@ from modelyard.api.registered_model import OverrideStatus, RegisteredModel, Reje
 from modelyard.plan import Manifest
 from modelyard.registered_model import overrides
 from modelyard.registered_model.conditions import news
-from modelyard.registered_model.decide import in_sync
+from modelyard.registered_model.decision import StageDecision
+from modelyard.registered_model.in_sync import in_sync
 from modelyard.registered_model.rejections import spec_hash
-from modelyard.registered_model.stage import StageDecision
 from tests.unit.builders import DAY, MINUTE, NOW
 from tests.unit.models import (
     NEWER,
@@ -139,7 +137,7 @@ def test_when_it_ends_nothing_switches_and_the_message_has_both_ways_on(
     assert once_more.status.desired == "va"
 
 
-def test_what_an_override_put_there_does_not_come_back_without_gates():
+def test_the_version_of_an_override_does_not_return_without_gates():
     ended = overridden()
     back = spec(ended, version="va", attempt=1, asked=GATE)
     model, _ = settled(back, *PODS["B"], now=NOW + HOUR)
@@ -153,7 +151,7 @@ def test_what_an_override_put_there_does_not_come_back_without_gates():
     assert again.status.stages["production"].version == "va"
 
 
-def test_one_that_is_removed_leaves_what_it_put_there():
+def test_an_override_that_is_removed_leaves_its_version_serving():
     model = spec(overridden(), version="va", asked=GATE)
     removed, kept = settled(model, *PODS["B"])
     assert kept.status.version == "vb"
@@ -231,7 +229,7 @@ def test_a_cleared_stage_may_be_overridden_and_stays_so_until_it_ends():
 
 
 @pytest.mark.parametrize("until", ["past", "too late", "unregistered"])
-def test_what_one_has_put_there_stays_when_the_next_one_takes_nothing(until: str):
+def test_the_version_of_an_override_stays_when_the_next_one_has_no_effect(until: str):
     model = overridden()
     next_one = (
         override("v9")
@@ -259,7 +257,7 @@ def test_a_refresh_while_it_is_in_force_does_not_go_back_when_it_ends_before_the
     assert ended.status.desired == "vb"
 
 
-def test_a_refresh_of_what_it_put_there_is_told_as_a_refresh():
+def test_a_refresh_of_its_version_is_recorded_as_a_refresh():
     held = overridden()
     model, _ = settled(
         spec(held, version="va", override=override(), attempt=1), *PODS["B"], runtime=NEWER
@@ -286,7 +284,7 @@ def test_its_end_wakes_a_stage_whose_pods_are_still_starting():
         ("0001-01-01T00:00:00+12:00", "1970-01-01 00:00:00"),
     ],
 )
-def test_any_moment_that_can_be_written_ends_it_and_is_told_in_utc(until: str, shown: str):
+def test_any_valid_time_ends_it_and_is_shown_in_utc(until: str, shown: str):
     model = stage_of("va", holds=A, override=override("v9") | {"until": until})
     noted = decided(model, *PODS["A"], versions=VERSIONS).status.override
     assert noted is not None
@@ -295,7 +293,7 @@ def test_any_moment_that_can_be_written_ends_it_and_is_told_in_utc(until: str, s
 
 
 @pytest.mark.parametrize(("until", "soon"), [(HOUR, timedelta(minutes=6)), (3 * DAY, HOUR)])
-def test_people_are_told_once_before_it_ends(until: timedelta, soon: timedelta):
+def test_one_event_is_emitted_before_it_ends(until: timedelta, soon: timedelta):
     now = NOW + MINUTE  # the displaced version has drained
     model, kept = settled(overridden(until=until), *PODS["B"], now=now)
     last = NOW + min(until, DAY)
@@ -324,7 +322,7 @@ def test_people_are_told_once_before_it_ends(until: timedelta, soon: timedelta):
     assert renewed.status.override.ends_soon is None
 
 
-def test_people_are_told_while_its_pods_still_start():
+def test_the_event_is_emitted_while_its_pods_still_start():
     model, _ = settled(stage_of("va", holds=A, override=override()), *PODS["A"])
     late = settled(model, *PODS["A"], now=NOW + HOUR - MINUTE)[1]
     assert late.status.override is not None
@@ -345,8 +343,8 @@ def test_a_restarted_operator_looks_at_a_stage_that_has_one_for_its_end_is_due()
     )
 
 
-def test_what_is_said_of_one_that_ended_does_not_stand_beside_the_next_one():
-    """Who follows the next one would take it for its end."""
+def test_the_blocker_of_an_override_that_ended_is_removed_by_the_next_one():
+    """A client that follows the next one would take it for its end."""
     ended, said = settled(overridden(), *PODS["B"], now=NOW + HOUR)
     assert said.status.blocked is not None
     assert (
@@ -362,7 +360,7 @@ def test_what_is_said_of_one_that_ended_does_not_stand_beside_the_next_one():
     assert (noted.status.override.version, noted.status.blocked) == ("vc", None)
 
 
-def test_the_patch_of_a_message_names_who_asks_where_somebody_has_to_be_named():
+def test_the_patch_of_a_message_has_requested_by_where_it_is_required():
     for more, said in (({}, {}), ({"requestedBy": "rita"}, {"requestedBy": "<your user name>"})):
         model = stage_of("va", holds=A, **more)
         spec = model.spec.stages["production"]

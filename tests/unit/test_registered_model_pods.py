@@ -13,7 +13,7 @@ def there(**status: object) -> Manifest:
     return deployment_in(pods_of(stage_of("va"), A, ready=0, **status))
 
 
-def test_the_health_of_a_version_is_told_by_its_newest_pods_only():
+def test_the_state_of_a_version_comes_from_its_newest_pods_only():
     deployment = there()
     died = [terminated(67, '{"reason": "LoadFailed", "message": "no booster"}', name="model")]
     old = pod(deployment, name="old", statuses=died)
@@ -110,7 +110,7 @@ def test_a_pod_that_no_node_has_room_for_is_unschedulable():
     assert "Insufficient cpu" in found.message
 
 
-def test_a_new_template_s_pod_that_waits_is_seen_though_the_one_before_is_ready():
+def test_a_waiting_pod_of_a_new_template_is_reported_though_the_old_one_is_ready():
     """Kubernetes counts it as updated before it runs, and the pod of the template before as
     ready.
     """

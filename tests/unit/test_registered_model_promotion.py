@@ -1,6 +1,4 @@
-"""A promotion: admit, start, switch, record; one step a round, and the stable version is serving
-meanwhile.
-"""
+"""A promotion: admit, start, switch, record; one step a round, while stable is still serving."""
 
 from typing import Any
 
@@ -10,8 +8,8 @@ from modelyard.api.blocker import Blocker
 from modelyard.api.registered_model import Draining, HeldStage, StepState
 from modelyard.api.registered_model import ModelReason as Reason
 from modelyard.registered_model import promotion
+from modelyard.registered_model.decision import StageDecision
 from modelyard.registered_model.serving import DRAIN
-from modelyard.registered_model.stage import StageDecision
 from tests.unit.builders import DAY, NOW, SECOND
 from tests.unit.models import (
     A,
@@ -316,7 +314,7 @@ def test_a_to_b_to_a_after_the_service_has_switched_switches_it_back_and_b_drain
     ]
 
 
-def test_b_to_c_midway_is_c_and_b_goes_while_a_serves():
+def test_a_change_from_b_to_c_midway_promotes_c_and_deletes_b_while_a_serves():
     model = stage_of("vc", holds=A, desired="vb", candidate=served(B), start_time=NOW - 60 * SECOND)
     there = (*pods_of(model, A, routed=True), *pods_of(model, B, ready=0))
     model = recorded_first(model, *there)
@@ -387,7 +385,7 @@ def test_two_promotions_within_the_drain_let_both_drain():
     ] * 2  # type: ignore[union-attr]
 
 
-def test_nobody_is_the_previous_version_of_itself():
+def test_no_version_is_its_own_previous_version():
     """Cleared, then promoted again: a rollback would change nothing."""
     model = stage_of("va", candidate=served(A), previous=served(A))
     assert decided(model, *pods_of(model, A, routed=True)).status.previous is None

@@ -1,6 +1,4 @@
-"""The record: every entry of the history in S3, chained, by an operator that may die at any
-moment and an S3 that may refuse.
-"""
+"""The record in S3: an operator that may die at any moment, and an S3 that may refuse."""
 
 from __future__ import annotations
 
@@ -53,7 +51,7 @@ def promoted(*versions: str, **more: Any) -> World:
 
 
 def pending(count: int, **status: Any) -> RegisteredModel:
-    """A model with so many entries that S3 does not have."""
+    """Return a model with `count` entries that S3 does not have."""
     entries = [
         HistoryEntry(
             time=NOW, stage="production", to="v1", outcome=Outcome.PROMOTED, record=number + 1
@@ -136,7 +134,7 @@ def test_a_new_object_asks_s3_nothing_and_one_of_an_earlier_release_what_is_ther
     assert new.model.status.record == RecordStatus(number=0), "nothing was read"
 
 
-def test_a_status_that_was_lost_goes_on_where_its_record_ends():
+def test_a_lost_status_continues_where_its_record_ends():
     world = promoted("v1", "v2")
     world.model = world.model.model_copy(update={"status": RegisteredModelStatus()})
     world.settle()
@@ -146,7 +144,7 @@ def test_a_status_that_was_lost_goes_on_where_its_record_ends():
     assert findings(world) == []
 
 
-def test_a_status_that_was_lost_with_its_model_in_mlflow_goes_on_where_its_record_ends_too():
+def test_a_status_lost_together_with_its_model_in_mlflow_continues_where_its_record_ends():
     world = promoted("v1", "v2")
     world.model = world.model.model_copy(update={"status": RegisteredModelStatus()})
     world.tracked, world.versions = None, {}
@@ -323,7 +321,7 @@ def test_promotions_that_are_under_way_have_their_places():
     assert not record.is_full(None, 16)
 
 
-def test_another_object_in_the_place_of_an_entry_is_said_and_stays():
+def test_another_object_in_the_place_of_an_entry_is_reported_and_stays():
     world = promoted("v1")
     world.records[PLACE + name(2)] = b"{}"
     world.edit(production="v2")

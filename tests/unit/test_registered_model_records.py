@@ -52,7 +52,7 @@ WAITS = VersionBlocker(
 
 # --- many versions --------------------------------------------------------------------------------
 def many(count: int, **stages: StageStatus) -> RegisteredModel:
-    """Return a model with so many versions recorded."""
+    """Return a model with this number of recorded versions."""
     versions = [record(f"v{n}", str(n + 1)) for n in range(count)]
     spec = {name: {"version": stage.version} for name, stage in stages.items()}
     full, older = split(recording(registered_model(stages=spec)), tuple(versions), stages)
@@ -270,9 +270,7 @@ def test_tags_that_contradict_what_is_known_are_not_believed():
 def test_tags_do_not_say_which_bytes_a_training_run_logged(
     tags: dict[str, str], is_registering: bool
 ):
-    """Who may annotate the object and write to MLflow would decide what a release manager
-    promotes as v1.
-    """
+    """A user who may annotate the object and write to MLflow must not decide what v1 is."""
     forged = replace(THERE[0], tags={**THERE[0].tags, "modelyard.io/digest": digest("e"), **tags})
     model = restored(
         **PRODUCTION,
@@ -308,7 +306,7 @@ def test_tags_do_not_say_which_bytes_a_training_run_logged(
 
 
 def test_a_stage_that_a_tag_names_is_held_only_if_the_spec_asks_for_it_or_it_is_served():
-    """A version is not started because somebody wrote a tag."""
+    """A tag alone does not start a version."""
     for spec in (
         {"stages": {"production": {"version": "v2"}}},
         {"stages": {"staging": {"version": "v1"}}},
@@ -361,7 +359,7 @@ def test_stages_that_were_tagged_before_a_stage_existed_are_ignored():
         {"modelyard.io/stages": "NOT,,a name," + "x" * 3000},
     ],
 )
-def test_tags_that_somebody_has_written_over_harm_nothing(tags: dict[str, str]):
+def test_tags_that_another_client_overwrote_do_no_harm(tags: dict[str, str]):
     there = replace(tracked_version("1", "v1"), tags={**tracked_version("1", "v1").tags, **tags})
     model = restored(**PRODUCTION)
     written(model, decide(model, observed(versions=(there,)), NOW))

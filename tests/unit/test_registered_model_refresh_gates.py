@@ -1,6 +1,4 @@
-"""A refresh with gates: those with pods are asked about the new runtime; a Fail rejects it for
-that runtime alone.
-"""
+"""A refresh with gates: those with pods judge the new runtime; a Fail rejects only that runtime."""
 
 from __future__ import annotations
 
@@ -159,7 +157,7 @@ def test_what_asks_a_server_asks_the_pod_with_the_new_runtime():
     assert container["image"] == NEWER.image
 
 
-def test_a_pass_is_recorded_for_the_runtime_and_the_refresh_goes_on():
+def test_a_pass_is_recorded_for_the_runtime_and_the_refresh_continues():
     model = begun(serving(JOB, *GATE, attempt=1))
     passes = decided(model, *STABLE, *job_of(model, "Complete"), **RUN)
     assert passes.record

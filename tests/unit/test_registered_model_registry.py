@@ -1,6 +1,4 @@
-"""What MLflow is told of the stages, what is taken for drift, and what holds while something is
-wrong: whole lives in a small world.
-"""
+"""What the operator writes to MLflow about stages, what is drift, and what holds during errors."""
 
 from dataclasses import replace
 from typing import Any
@@ -168,7 +166,7 @@ def test_a_stage_that_is_cleared_or_removed_leaves_nothing_behind(how: Any):
     )
 
 
-def test_a_stage_that_was_removed_while_mlflow_was_away_is_taken_from_mlflow_when_it_is_back():
+def test_a_stage_removed_while_mlflow_was_down_is_removed_there_when_it_answers():
     world = holding("v1")
     world.away = "MLflow"
     world.edit(production=...)
@@ -236,7 +234,7 @@ def test_restored_with_other_bytes_in_the_bucket_it_serves_none_of_them():
 
 
 # --- drift ----------------------------------------------------------------------------------------
-def test_what_somebody_moved_in_mlflow_is_put_back_and_said():
+def test_what_another_client_moved_in_mlflow_is_put_back_and_reported():
     world = holding("v1")
     world.alias("production", "2")
     assert moves(world) == [SetAlias("risk.fraud", "production", "1")]
@@ -245,7 +243,7 @@ def test_what_somebody_moved_in_mlflow_is_put_back_and_said():
 
 
 @pytest.mark.parametrize("stage", ["None", "Staging", "Archived"])
-def test_a_stage_of_mlflow_s_that_somebody_moved_is_put_back(stage: Any):
+def test_an_mlflow_stage_that_another_client_moved_is_put_back(stage: Any):
     world = holding("v1")
     world.versions["1"] = replace(world.versions["1"], stage=stage)
     assert moves(world) == [TransitionStage("risk.fraud", "1", "Production")]
@@ -260,7 +258,7 @@ def test_a_promotion_is_no_drift():
     assert "DriftReverted" not in world.events
 
 
-def test_with_warn_it_stays_though_mlflow_was_away_meanwhile():
+def test_with_warn_it_stays_though_mlflow_was_down_meanwhile():
     world = holding("v1", drift="Warn")
     world.alias("production", "2")
     world.settle()
@@ -406,7 +404,7 @@ def test_a_version_of_others_never_answers_for_a_stage_of_ours():
     assert "DriftReverted" in world.events
 
 
-def test_a_model_that_is_adopted_goes_on_answering_until_our_first_version_is_up():
+def test_an_adopted_model_keeps_its_aliases_until_our_first_version_is_effective():
     world = World(stages={"production": {"version": "v1"}})
     for _ in range(2):
         world.look()

@@ -1,6 +1,4 @@
-"""What is promoted is (version, digest, runtime): upgrades of the operator, refreshes,
-rollbacks, rejections.
-"""
+"""Runtimes: upgrades of the operator, refreshes, rollbacks and rejections."""
 
 from typing import Any
 

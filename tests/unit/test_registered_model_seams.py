@@ -134,7 +134,7 @@ def test_a_plan_of_a_return_says_that_its_pods_are_there_already():
     )
 
 
-def test_a_plan_does_not_promise_a_return_to_what_only_an_override_put_there():
+def test_a_plan_does_not_promise_a_return_to_the_version_of_an_override():
     model = begun()
     put = OverrideStatus(
         version="va", digest=A.digest, since_time=NOW - MINUTE, until_time=NOW, ended=True

@@ -1,6 +1,4 @@
-"""RegisteredModel from many starts: carry out each plan in a small world until nothing is left
-to do, and check every round.
-"""
+"""RegisteredModel from many starts: reconcile until nothing is left to do, checking every round."""
 
 from __future__ import annotations
 
@@ -15,7 +13,7 @@ from hypothesis import strategies as st
 from tests.unit.builders import PROPERTY, artifacts
 from tests.unit.model_world import BROKEN, QUIET, ROUNDS, SERVED, VERSIONS, World
 from tests.unit.model_world_crashes import crashes
-from tests.unit.model_world_told import STAGES
+from tests.unit.model_world_state import STAGES
 
 SOME, FEWER = settings(PROPERTY, max_examples=20), settings(PROPERTY, max_examples=10)
 """A world is dear: each round of it checks everything that must hold."""
@@ -50,7 +48,7 @@ def look(world: World, rounds: int) -> None:
 
 @SOME
 @given(edits, st.booleans())
-def test_settles_however_the_spec_goes_to_and_fro(changes: list[tuple[str, Any, int]], eager: bool):
+def test_settles_however_the_spec_changes(changes: list[tuple[str, Any, int]], eager: bool):
     world = World()
     world.eager = eager
     for stage, version, rounds in changes:
@@ -130,7 +128,7 @@ def check_upgrade(world: World) -> None:
 @given(
     edits, st.lists(st.integers(1, 10), min_size=1, max_size=4), st.sampled_from(["MLflow", "S3"])
 )
-def test_settles_though_a_dependency_is_away_now_and_then_and_nothing_switches_meanwhile(
+def test_settles_though_dependencies_are_down_at_times_and_nothing_switches_meanwhile(
     changes: list[tuple[str, Any, int]], turns: list[int], away: str
 ):
     world = World(stages={"production": {"version": "v1"}})
@@ -148,9 +146,7 @@ def test_settles_though_a_dependency_is_away_now_and_then_and_nothing_switches_m
 
 
 def check_frozen(world: World, routed: dict[str, str | None]) -> None:
-    """While MLflow is away no Service comes to select anything else but what is stable, or was
-    routed to already.
-    """
+    """While MLflow is down, each Service selects only what is stable or was routed to before."""
     for name in STAGES:
         effective = world.status(name).effective
         stable = effective.runtime.identity if effective else None

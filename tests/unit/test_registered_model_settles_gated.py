@@ -1,6 +1,4 @@
-"""RegisteredModel with gates and overrides from many starts: it settles, and no version takes a
-stage past its gates.
-"""
+"""RegisteredModel with gates and overrides: it settles, and no version bypasses its gates."""
 
 from __future__ import annotations
 
@@ -189,7 +187,9 @@ def change(world: GatedWorld, stage: str, what: str, value: Any) -> None:
 
 @FEWER
 @given(changes, st.booleans())
-def test_settles_with_gates_and_overrides_and_nothing_goes_past_them(does: list[Any], eager: bool):
+def test_settles_with_gates_and_overrides_and_no_version_bypasses_them(
+    does: list[Any], eager: bool
+):
     world = gated()
     world.eager = eager
     for (what, value), stage, rounds in does:
@@ -210,7 +210,7 @@ def test_settles_with_gates_and_overrides_and_nothing_goes_past_them(does: list[
     st.sampled_from(["v2", "v3"]),
     st.sampled_from(["v9", "v3", "v4", None, "end"]),
 )
-def test_nothing_switches_by_itself_when_an_override_ends_or_is_replaced_by_one_that_takes_nothing(
+def test_nothing_switches_when_an_override_ends_or_is_replaced_by_one_without_effect(
     does: list[Any], stage: str, version: str, after: str | None
 ):
     world = gated()

@@ -1,6 +1,4 @@
-"""RegisteredModel with `reverify` from many starts: it settles, and what failed in staging takes
-no stage that asks for staging's word.
-"""
+"""RegisteredModel with `reverify`: it settles, and what failed in staging goes no further."""
 
 from __future__ import annotations
 

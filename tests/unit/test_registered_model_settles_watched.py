@@ -1,6 +1,4 @@
-"""RegisteredModel with `rollback.automatic` from many starts: it settles, keeps nothing too
-long, and survives a crash anywhere.
-"""
+"""RegisteredModel with `rollback.automatic`: it settles, also after a crash anywhere."""
 
 from __future__ import annotations
 

@@ -88,7 +88,7 @@ def test_the_template_of_the_previous_version_stays_and_that_of_one_before_it_do
     ]
 
 
-def test_what_is_neither_effective_nor_draining_goes_at_once():
+def test_what_is_neither_effective_nor_draining_is_deleted_at_once():
     drains = (Draining(identity=served(A).runtime.identity, until_time=NOW + DRAIN),)
     model = stage_of("vb", holds=B, draining=drains, previous=served(A))
     decision = decided(
@@ -101,7 +101,7 @@ def test_what_is_neither_effective_nor_draining_goes_at_once():
 
 
 # --- cleared --------------------------------------------------------------------------------------
-def test_clearing_a_stage_is_recorded_and_then_all_that_serves_it_goes_what_answers_first():
+def test_clearing_a_stage_is_recorded_and_then_its_objects_are_deleted_the_service_first():
     model = stage_of(None, holds=A)
     there = pods_of(stage_of("va"), A, routed=True)
     cleared = decided(model, *there)
@@ -131,7 +131,7 @@ def test_a_stage_that_was_removed_keeps_not_even_the_template():
     ]
 
 
-def test_a_stage_is_not_cleared_while_mlflow_is_away_and_says_so():
+def test_a_stage_is_not_cleared_while_mlflow_is_down_and_reports_that():
     model = stage_of(None, holds=A)
     decision = decided(model, *pods_of(stage_of("va"), A, routed=True), dependencies_down=True)
     assert (decision.actions, decision.record, decision.status.effective) == ((), False, served(A))
@@ -338,7 +338,7 @@ def test_while_a_candidate_starts_the_autoscaler_still_scales_the_stable_version
     )
 
 
-def test_an_autoscaler_that_is_no_longer_wanted_goes():
+def test_an_autoscaler_that_is_no_longer_wanted_is_deleted():
     scaled, plain = (
         stage_of("va", holds=A, serving=SCALED),
         stage_of("va", holds=A, serving={"replicas": 2}),
@@ -391,7 +391,7 @@ def test_a_refused_limit_names_the_field_of_the_stage():
 LOST = Blocker(reason=Reason.ARTIFACT_MISSING, message="Nothing is stored.", needs_action=True)
 
 
-def test_a_version_whose_bytes_are_gone_is_still_serving_and_gets_no_new_pods():
+def test_a_version_whose_bytes_are_missing_is_still_serving_and_gets_no_new_pods():
     model = stage_of("va", holds=A)
     gone = (A.model_copy(update={"blocked": LOST}),)
     decision = decided(model, *pods_of(model, A, routed=True), versions=gone)

@@ -6,17 +6,14 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-import pytest
-
 from modelyard.api.registered_model import RegisteredModel
 from modelyard.kube.names import IDENTITY_LABEL
 from modelyard.plan import Apply, Manifest
 from modelyard.registered_model import build
+from modelyard.registered_model.decision import StageDecision
 from modelyard.registered_model.gates import pods
 from modelyard.registered_model.gates.judging import judge
-from modelyard.registered_model.observation import Evidence
-from modelyard.registered_model.stage import StageDecision
-from tests.unit.builders import MINUTE, NOW, SECOND, live, pod
+from tests.unit.builders import NOW, SECOND, live, pod
 from tests.unit.models import (
     A,
     B,
@@ -133,8 +130,13 @@ def applied(decision: StageDecision, kind: str) -> Manifest:
     return found[0]
 
 
+MODEL = begun(JOB)
+RUNS, FAILED, COMPLETE = job_of(MODEL), job_of(MODEL, end="Failed"), job_of(MODEL, end="Complete")
+OLD = "2026-01-01T11:58:00Z"
+
+
 # --- how the Job looks ----------------------------------------------------------------------------
-def test_a_job_is_made_without_pods_of_the_candidate_and_is_told_what_it_judges():
+def test_a_job_is_created_without_pods_of_the_candidate_and_knows_what_it_judges():
     decision = decided(begun(JOB), *STABLE)
     assert does(decision) == ["apply Job/vb"]
     assert list(states(decision)) == ["admit", "trial", "start", "switch", "record"]
@@ -163,7 +165,7 @@ def test_a_job_is_made_without_pods_of_the_candidate_and_is_told_what_it_judges(
     )
 
 
-def test_a_job_is_told_the_run_that_the_version_came_from_and_the_gate_smoke_has_no_use_for_it():
+def test_a_job_gets_the_run_of_the_version_and_the_gate_smoke_does_not():
     trained = B.model_copy(update={"run_id": "run-7"})
     model = begun(JOB, SMOKE)
     view = view_of(model, versions=(A, trained))
@@ -240,7 +242,7 @@ def test_a_gate_that_asks_the_candidate_gets_one_pod_of_it_behind_a_service_of_i
     )
 
 
-def test_what_passed_is_started_whole_and_its_own_service_and_job_go():
+def test_after_a_pass_all_pods_start_and_the_private_service_and_the_job_are_deleted():
     model = begun(SMOKE, serving={"replicas": 3})
     job = job_of(model, end="Complete")
     there = (*pods_of(model, A, routed=True, replicas=3, ready=3), *pods_of(model, B, replicas=1))
@@ -336,167 +338,6 @@ def test_a_candidate_starts_with_as_many_pods_as_the_autoscaler_gave_the_stable_
     assert applied(starting, "Deployment")["spec"]["replicas"] == 6
 
 
-# --- what a Job says ------------------------------------------------------------------------------
-MODEL = begun(JOB)
-RUNS, FAILED, COMPLETE = job_of(MODEL), job_of(MODEL, end="Failed"), job_of(MODEL, end="Complete")
-EVICTED = {
-    "conditions": [
-        {"type": "DisruptionTarget", "status": "True", "lastTransitionTime": "2026-01-01T11:59:57Z"}
-    ]
-}
-UNSCHEDULABLE = [
-    {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/3 nodes"}
-]
-PULL = [
-    {
-        "name": "gate",
-        "image": "team/test:1",
-        "state": {"waiting": {"reason": "ErrImagePull", "message": "no such tag"}},
-    }
-]
-FULL = 'Usage of EmptyDir volume "tmp" exceeds the limit "20Gi"'
-OLD = "2026-01-01T11:58:00Z"
-
-
-@pytest.mark.parametrize(
-    ("owned", "verdict", "said"),
-    [
-        ((), "Pending", "its Job has not begun"),
-        ((RUNS,), "Pending", "its pod is starting"),
-        ((RUNS, pod_of(RUNS)), "Pending", "its Job runs since 11:59:58 UTC"),
-        ((COMPLETE, pod_of(COMPLETE, 0)), "Pass", "exit code 0"),
-        ((COMPLETE, pod_of(COMPLETE, 0, '{"rows": 7}')), "Pass", 'exit code 0: {"rows": 7}'),
-        ((COMPLETE,), "Pending", "its Job is complete; its pod is about to say how"),
-        ((FAILED, pod_of(FAILED, 3, "a\nb  c")), "Fail", "exit code 3: a b c"),
-        (
-            (FAILED, pod_of(FAILED, 137, why="OOMKilled")),
-            "Fail",
-            "it used more memory than its limit",
-        ),
-        ((FAILED, pod_of(FAILED, 137, why="Error")), "Fail", "it used more memory than its limit"),
-        (
-            (FAILED, pod_of(FAILED, 137, "boom", reason="Evicted", message=FULL)),
-            "Fail",
-            f"The pod failed: Evicted {FULL}: boom",
-        ),
-        (
-            (FAILED, pod_of(FAILED, 143, reason="DeadlineExceeded")),
-            "Fail",
-            "it did not end within the 10m of its timeout",
-        ),
-        (
-            (FAILED, pod_of(FAILED, 0, reason="DeadlineExceeded", phase="Failed")),
-            "Fail",
-            "it did not end within the 10m of its timeout",
-        ),
-        ((FAILED,), "Pending", "its Job has failed; its pod is about to say why"),
-        (
-            (RUNS, pod(RUNS, "Pending", statuses=PULL)),
-            "Error",
-            "ImagePullFailed: team/test:1 (pull secrets: none): no such tag.",
-        ),
-        (
-            (RUNS, pod(RUNS, "Pending", conditions=UNSCHEDULABLE)),
-            "Pending",
-            "Unschedulable: 0/3 nodes.",
-        ),
-    ],
-)
-def test_a_job_says(owned: tuple[Manifest, ...], verdict: str, said: str):
-    found = told(MODEL, *owned)
-    assert found[0] == verdict
-    assert found[1].startswith(said)
-    decision = decided(MODEL, *STABLE, *owned)
-    assert not [each for each in does(decision) if each.startswith("delete")]
-
-
-@pytest.mark.parametrize(
-    ("owned", "verdict", "said"),
-    [
-        ((job_of(MODEL, end="Complete", at=OLD),), "Pending", "its pod was ended from outside"),
-        ((COMPLETE, pod_of(COMPLETE, 0, **EVICTED)), "Pending", "its pod was ended from outside"),
-        ((job_of(MODEL, end="Failed", at=OLD),), "Error", "its pods are gone"),
-        (
-            (
-                job_of(MODEL, end="Failed", at=OLD),
-                pod_of(FAILED, 137, started=None, reason="DeadlineExceeded"),
-            ),
-            "Error",
-            "its pod was never",
-        ),
-    ],
-)
-def test_a_job_that_has_not_judged_the_version_is_replaced(
-    owned: tuple[Manifest, ...], verdict: str, said: str
-):
-    found = told(MODEL, *owned)
-    assert found[0] == verdict
-    assert found[1].startswith(said)
-    assert does(decided(MODEL, *STABLE, *owned)) == [f"delete Job/{owned[0]['metadata']['name']}"]
-
-
-def test_what_is_missing_is_not_asked_for_at_once():
-    fresh = decided(MODEL, *STABLE, FAILED, pod_of(FAILED, 137, started=None))
-    assert (does(fresh), fresh.status.gates[0].verdict.value, fresh.requeue_after) == (
-        [],
-        "Error",
-        58 * SECOND,
-    )
-    job = job_of(MODEL, end="Failed", at=OLD)
-    forged = told(MODEL, job, pod_of(job, 66, '{"reason": "RequestsMissing", "message": "why"}'))
-    assert forged[:2] == ("Fail", "exit code 66: why"), (
-        "the words of our program count for our program only"
-    )
-
-
-def test_a_job_without_a_pod_says_why_and_one_that_is_refused_is_made_in_the_next_reconcile():
-    job = job_of(MODEL, startTime="2026-01-01T11:59:00Z")
-    assert told(MODEL, job)[:2] == (
-        "Error",
-        (
-            "Kubernetes creates no pod for its Job and does not say why: kubectl describe job"
-            f" {job['metadata']['name']}"
-        ),
-    )
-    found = told(
-        MODEL,
-        job,
-        evidence=Evidence(creation_errors={"uid-job": "pods are forbidden: exceeded quota: team"}),
-    )
-    assert found[1].startswith("QuotaExceeded: pods are forbidden: exceeded quota: team.")
-    assert found[2] == MINUTE
-    refused = decided(MODEL, *STABLE, refusals=refusing(("Job", job["metadata"]["name"])))
-    assert does(refused) == []
-    assert (
-        refused.status.gates[0].message == "Kubernetes refuses its Job: admission webhook said no"
-    )
-    assert refused.status.blocked is not None
-    assert (refused.status.blocked.reason, refused.requeue_after) == ("GatesPending", MINUTE)
-
-
-def test_a_job_that_only_has_the_name_and_the_owner_is_not_believed():
-    forged = live(
-        {
-            **COMPLETE,
-            "metadata": COMPLETE["metadata"] | {"labels": {"modelyard.io/stage": "production"}},
-        },
-        COMPLETE["status"],
-    )
-    assert told(MODEL, forged, pod_of(forged, 0))[0] == "Pending"
-
-
-def test_which_try_it_is_and_how_the_one_before_ended():
-    job = job_of(MODEL, failed=1)
-    first = pod_of(job, 3, "boom")
-    first["metadata"] |= {"name": "first", "creationTimestamp": OLD}
-    assert (
-        told(MODEL, job, first, pod_of(job))[1]
-        == "its Job runs since 11:59:58 UTC, try 2 of 2; the one before: exit code 3"
-    )
-    failed = job_of(MODEL, end="Failed", failed=2)
-    assert told(MODEL, failed, pod_of(failed, 3))[1] == "exit code 3 (2 tries)"
-
-
 # --- what follows ---------------------------------------------------------------------------------
 def test_a_fail_rejects_keeps_the_job_with_its_log_and_tells_the_whole_message_in_an_event():
     failing = decided(MODEL, *STABLE, FAILED, pod_of(FAILED, 1, "x" * 390))
@@ -527,7 +368,7 @@ def test_a_fail_rejects_keeps_the_job_with_its_log_and_tells_the_whole_message_i
     ]
 
 
-def test_jobs_of_a_cleared_or_a_settled_stage_go():
+def test_jobs_of_a_cleared_or_a_settled_stage_are_deleted():
     gone = f"delete Job/{FAILED['metadata']['name']}"
     assert gone in does(decided(stage_of(None, asked=[JOB]), FAILED))
     assert gone in does(decided(stage_of("va", holds=A, asked=[JOB]), *STABLE, FAILED))
@@ -540,7 +381,7 @@ def test_jobs_of_a_cleared_or_a_settled_stage_go():
     )
 
 
-def test_with_mlflow_away_no_job_is_made_and_none_is_deleted():
+def test_while_mlflow_is_down_no_job_is_created_or_deleted():
     away = decided(MODEL, *STABLE, dependencies_down=True)
     assert does(away) == []
     model = begun(SMOKE)
@@ -564,7 +405,7 @@ def test_gates_without_pods_come_first_and_a_candidate_of_an_earlier_trial_is_ke
     assert routes_to(waiting) is None
 
 
-def test_a_refused_service_of_the_candidate_is_said():
+def test_a_refused_service_of_the_candidate_is_reported():
     model = begun(SMOKE)
     name = build.workload_name(model, "production", served(B))
     refused = decided(model, *STABLE, *pods_of(model, B), refusals=refusing(("Service", name)))

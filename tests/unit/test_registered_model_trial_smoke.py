@@ -1,4 +1,4 @@
-"""The gate `smoke`: what its pod is told, and what it says that is a verdict."""
+"""The gate `smoke`: its pod, and which of its messages are a verdict."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def test_the_smoke_job_runs_in_the_operators_runtime_and_gets_the_keys_of_s3_one
     ],
     ids=["in S3", "the input example alone"],
 )
-def test_without_a_config_map_nothing_is_mounted_and_the_program_is_told_which_files_are_the_versions(
+def test_without_a_config_map_nothing_is_mounted_and_the_program_knows_the_version_s_listing(
     requests: dict[str, Any], arguments: list[str]
 ):
     container, volumes = smoke_container({"name": "answers", "smoke": requests})

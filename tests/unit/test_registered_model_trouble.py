@@ -24,7 +24,7 @@ def test_a_version_that_cannot_be_loaded_never_takes_the_stage_and_leaves_nothin
     )
 
 
-def test_a_first_version_that_cannot_be_loaded_is_taken_away_too():
+def test_a_first_version_that_cannot_be_loaded_is_deleted_too():
     world = World(stages={"production": {"version": BROKEN}})
     world.settle()
     world.check_end()
@@ -84,7 +84,7 @@ def test_on_to_another_version_all_is_well_too():
 
 
 # --- artifacts ------------------------------------------------------------------------------------
-def test_a_version_whose_artifacts_are_gone_is_not_promoted():
+def test_a_version_whose_artifacts_are_missing_is_not_promoted():
     world = holding("v1")
     world.edit(production=LOST)
     world.settle()
@@ -93,7 +93,7 @@ def test_a_version_whose_artifacts_are_gone_is_not_promoted():
     assert world.effective("production") == "v1"
 
 
-def test_a_version_that_serves_when_its_artifacts_go_is_still_serving_and_says_so():
+def test_a_version_whose_artifacts_are_deleted_is_still_serving_and_reports_it():
     world = holding("v1")
     uids = world.uids()
     kept = world.stored.pop(artifacts("v1"))
@@ -124,7 +124,7 @@ def test_a_version_that_mlflow_loses_is_registered_again_though_nothing_declares
 
 
 # --- MLflow away ----------------------------------------------------------------------------------
-def test_while_mlflow_is_away_what_serves_is_looked_after_and_ready():
+def test_while_mlflow_is_down_what_serves_is_restored_and_ready():
     world = holding("v1")
     world.away = "MLflow"
     world.settle()
@@ -138,10 +138,10 @@ def test_while_mlflow_is_away_what_serves_is_looked_after_and_ready():
 
 @pytest.mark.parametrize("away", ["MLflow", "S3"])
 @pytest.mark.parametrize("looks", range(12))
-def test_while_a_dependency_is_away_a_new_version_starts_and_nothing_switches(
+def test_while_a_dependency_is_down_a_new_version_starts_and_nothing_switches(
     looks: int, away: str
 ):
-    """At whatever point of the promotion it went away."""
+    """At any point of the promotion."""
     world = holding("v1")
     world.edit(production="v2")
     for _ in range(looks):

@@ -1,6 +1,4 @@
-"""What serves, judged again: when a round begins, what it asks, what its word takes back and
-gives back.
-"""
+"""`reverify`: when a round begins, what it asks, and what its verdict withdraws or restores."""
 
 from __future__ import annotations
 
@@ -12,9 +10,9 @@ import pytest
 from modelyard.api.registered_model import RegisteredModel, Verdict, Verification, VersionStatus
 from modelyard.plan import Apply, Manifest
 from modelyard.registered_model.conditions import with_verified
+from modelyard.registered_model.decision import StageDecision
 from modelyard.registered_model.gates import pods
 from modelyard.registered_model.gates.judging import open_again
-from modelyard.registered_model.stage import StageDecision
 from modelyard.registered_model.verification import carried
 from tests.unit.builders import MINUTE, NOW, SECOND, live, pod
 from tests.unit.models import (
@@ -195,7 +193,7 @@ def test_gates_that_judge_a_change_are_not_asked_again(gates: tuple[dict[str, An
     assert (found.status, found.reason) == ("Unknown", "NothingToVerify")
 
 
-def test_no_round_begins_with_mlflow_away_or_while_an_override_decides():
+def test_no_round_begins_while_mlflow_is_down_or_an_override_is_in_force():
     assert not decide(holding(*GATE), dependencies_down=True).record
     override = {"version": "vb", "reason": "incident", "until": (NOW + MINUTE).isoformat()}
     overridden = holding(*GATE, override=override, verification=OPEN)
@@ -238,7 +236,7 @@ def test_a_metric_is_read_again_and_its_word_is_recorded_with_figures():
     assert later.requeue_after == DAY - MINUTE
 
 
-def test_a_pass_gives_back_what_a_fail_took_and_says_so_once():
+def test_a_pass_restores_what_a_fail_withdrew_with_one_event():
     model = holding(
         *GATE, verification=FAILED.model_copy(update={"start_time": NOW, "waiting": "asked"})
     )
@@ -251,7 +249,7 @@ def test_a_pass_gives_back_what_a_fail_took_and_says_so_once():
 
 
 @pytest.mark.parametrize("known", [PASSED, FAILED])
-def test_what_cannot_be_said_yet_leaves_the_last_word(known: Verification):
+def test_pending_and_error_keep_the_last_verdict(known: Verification):
     model = holding(
         *GATE, verification=known.model_copy(update={"start_time": NOW, "waiting": "asked"})
     )
@@ -373,7 +371,7 @@ def test_one_fail_ends_the_round_while_others_still_run():
     assert does(decide(after(model, fails), job_of(model)))[0].startswith("delete Job/")
 
 
-def test_a_raised_attempt_begins_an_open_round_anew():
+def test_a_raised_attempt_restarts_an_open_round():
     model = holding(
         JOB,
         reverify={"attempt": 1},
@@ -396,7 +394,7 @@ def test_a_version_whose_record_has_other_bytes_is_not_judged_by_it():
         assert word(lost).waiting == "integration: the record of the version is lost"
 
 
-def test_the_job_of_a_round_that_was_given_up_goes_at_once():
+def test_the_job_of_an_abandoned_round_is_deleted_at_once():
     override = {"version": "va", "reason": "incident", "until": (NOW + MINUTE).isoformat()}
     model = holding(JOB, override=override, verification=OPEN)
     noted = after(model, decide(model))
@@ -407,7 +405,7 @@ def test_the_job_of_a_round_that_was_given_up_goes_at_once():
 
 
 # --- a promotion meanwhile ----------------------------------------------------------------------
-def test_rounds_go_on_while_a_promotion_waits_or_was_rejected():
+def test_rounds_continue_while_a_promotion_waits_or_was_rejected():
     """It may wait for people for days, and a version that was rejected may stay in the spec for
     ever.
     """

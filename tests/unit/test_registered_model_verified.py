@@ -1,6 +1,4 @@
-"""What a verification takes back and gives back: the record of versions, other stages, the
-condition.
-"""
+"""What a verification withdraws and restores: record, other stages, the condition."""
 
 from __future__ import annotations
 
@@ -20,8 +18,9 @@ from modelyard.api.registered_model import (
 from modelyard.errors import Unavailable
 from modelyard.plan import Rest
 from modelyard.registered_model.conditions import with_verified
-from modelyard.registered_model.decide import in_sync, on_error
+from modelyard.registered_model.decide import on_error
 from modelyard.registered_model.held import with_held
+from modelyard.registered_model.in_sync import in_sync
 from tests.unit.builders import NOW, SECOND
 from tests.unit.models import A, B, after, decided, does, pods_of, served, stage_of
 from tests.unit.test_registered_model_gates import GATE, VERSIONS
@@ -71,7 +70,7 @@ HELD = HeldStage(stage="staging", digest=A.digest, since_time=NOW - DAY)
         ),
     ],
 )
-def test_what_a_stage_says_of_a_version_is_its_last_word(
+def test_the_record_of_a_version_has_its_last_verdict(
     known: Verification | None, before: HeldStage | None, verified: bool | None
 ):
     found = held_after(known, before)
@@ -177,7 +176,7 @@ def test_the_condition_says_what_the_stages_that_ask_have_come_to(
     assert found[2].startswith(message)
 
 
-def test_a_verdict_says_nothing_any_more_when_its_gates_do_not_answer_for_longer_than_every():
+def test_a_verdict_is_too_old_when_its_gates_do_not_answer_for_longer_than_every():
     waits = PASSED.model_copy(
         update={"start_time": NOW, "waiting": "answers: waits for the key cases.json"}
     )

@@ -11,7 +11,7 @@ from modelyard.api.registered_model import ModelReason as Reason
 from modelyard.api.registered_model import RegisteredModel
 from modelyard.plan import Act, CreateVersion, Record, Rest, SetTags, TagTarget
 from modelyard.registered_model.observation import Artifacts, Observation
-from modelyard.registered_model.versions import known, tracked_by_name
+from modelyard.registered_model.versions import observed_versions, tracked_by_name
 from tests.unit.builders import (
     NOW,
     actions,
@@ -72,14 +72,14 @@ def lost(model: RegisteredModel, *names: str, **more: Any) -> Observation:
 
 
 # --- who registered it ----------------------------------------------------------------------------
-def test_who_registers_a_version_is_recorded_and_outlasts_the_declaration():
+def test_the_registrar_of_a_version_is_recorded_and_outlasts_the_declaration():
     model = recording(
         registered_model(versions={"v3": declared("v3")["v3"] | {"registeredBy": "dana"}})
     )
     model = written(model, decide(model, around(model, sources={"v3": source("v3", "c")}), NOW))
     assert model.status.versions[0].registrar == registrar_of("dana")
     gone = model.model_copy(update={"spec": model.spec.model_copy(update={"versions": {}})})
-    kept = known(gone, around(gone))[0]
+    kept = observed_versions(gone, around(gone))[0]
     assert kept.registrar == registrar_of("dana")
     # A record without it, as one that was rebuilt, takes it from the declaration; another one's
     # name does not replace it.
@@ -87,11 +87,11 @@ def test_who_registers_a_version_is_recorded_and_outlasts_the_declaration():
     rebuilt = model.model_copy(
         update={"status": model.status.model_copy(update={"versions": (lost,)})}
     )
-    assert known(rebuilt, around(rebuilt))[0].registrar == registrar_of("dana")
+    assert observed_versions(rebuilt, around(rebuilt))[0].registrar == registrar_of("dana")
     other = registered_model(
         versions={"v3": declared("v3")["v3"] | {"registeredBy": "eve"}}, status=model.status
     )
-    assert known(other, around(other))[0].registrar == registrar_of("dana")
+    assert observed_versions(other, around(other))[0].registrar == registrar_of("dana")
 
 
 # --- recorded, then registered --------------------------------------------------------------------
@@ -148,7 +148,7 @@ def test_a_registered_version_is_told_from_its_record():
     assert known.registered_time == tracked_version("7", "v3").created
 
 
-def test_a_version_whose_declaration_is_gone_stays_recorded():
+def test_a_version_whose_declaration_is_removed_stays_recorded():
     """The TrainingRun was deleted, the line removed from the spec."""
     model = registered(registered_model(), ("7", "v3"))
     assert set(versions_of(decide(model, around(model), NOW))) == {"v3"}
@@ -164,7 +164,7 @@ def test_versions_of_others_are_not_ours():
 
 
 def test_a_version_with_our_tags_and_another_source_is_not_ours():
-    """Tags can be written by whoever trains; the uri is recorded."""
+    """Tags can be written by a user who trains; the uri is recorded."""
     model = recording(registered_model(versions=declared("v1")), record("v1"))
     forged = replace(tracked_version("1", "v1"), source="s3://b/forged")
     assert tracked_by_name(model, (forged,)) == {}
@@ -197,9 +197,7 @@ def test_the_recorded_number_counts_before_any_tag():
 
 
 def test_the_user_s_tags_are_kept_equal_and_cannot_touch_the_record():
-    """A digest or a uid that a user could write would be no record; stages that one could write
-    would be written for ever.
-    """
+    """Users must not write our tags: digest and uid are the record, and stages would never settle."""
     ours = {
         "modelyard.io/digest": "sha256:0",
         "modelyard.io/stages": "production",
@@ -271,7 +269,7 @@ def test_a_name_that_is_declared_again_with_another_source_is_what_was_recorded(
         (CHANGED, "Stalled ArtifactDigestMismatch"),
     ],
 )
-def test_a_stage_that_wants_it_says_why_and_whether_somebody_has_to_act(
+def test_a_stage_that_asks_for_it_reports_why_and_whether_it_needs_action(
     blocker: Blocker, words: str
 ):
     model = recording(

@@ -1,10 +1,7 @@
-"""After a switch: what is watched, for how long, what is a breach, and how the stage goes back
-by itself.
-"""
+"""The watch after a switch: what is watched, for how long, and what is a breach."""
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -13,23 +10,20 @@ from modelyard.adapters.pod_traffic import PodTraffic
 from modelyard.api.base import condition
 from modelyard.api.registered_model import (
     HeldStage,
-    Outcome,
     OverrideStatus,
     PreviousVersion,
     RegisteredModel,
-    Rejection,
     ServedVersion,
     StageStatus,
     Watch,
 )
 from modelyard.plan import Manifest
-from modelyard.registered_model.conditions import standing
-from modelyard.registered_model.decide import in_sync
+from modelyard.registered_model.conditions import of_stages
+from modelyard.registered_model.decision import StageDecision
 from modelyard.registered_model.evidence import answered
 from modelyard.registered_model.held import with_held
+from modelyard.registered_model.in_sync import in_sync
 from modelyard.registered_model.observation import Evidence
-from modelyard.registered_model.rejections import spec_hash
-from modelyard.registered_model.stage import StageDecision
 from modelyard.traffic import Answered
 from tests.fakes.pods import FakePods
 from tests.unit.builders import MINUTE, NOW, SECOND, pod
@@ -169,19 +163,19 @@ def test_a_stage_without_it_and_an_override_are_not_watched():
     assert (decision.record, decision.status.version, decision.status.watch) == (True, "vb", None)
 
 
-def test_what_comes_back_is_not_watched_and_a_refresh_is():
+def test_a_returning_version_is_not_watched_and_a_refresh_is():
     assert switched("va", to=A, holds=B, previous=served(A))[1].status.watch is None
     _, refreshed = switched("va", to=REFRESHED, holds=A, attempt=1, previous=served(C))
     assert watch_of(refreshed).displaced == served(A).runtime.identity
     assert refreshed.status.previous == PreviousVersion.of(served(C))
 
 
-def test_a_first_version_is_watched_though_nothing_could_come_back():
+def test_a_first_version_is_watched_though_nothing_can_return():
     _, first = switched(holds=None)
     assert watch_of(first).displaced is None
 
 
-def test_what_only_an_override_put_there_does_not_come_back_by_itself():
+def test_there_is_no_automatic_rollback_to_the_version_of_an_override():
     model, _ = switched(attempt=1)
     put = OverrideStatus(
         version="va", digest=A.digest, since_time=NOW - MINUTE, until_time=NOW, ended=True
@@ -232,7 +226,7 @@ def test_the_error_rate(answered: tuple[int, int] | None, breach: bool):
     decision = decide(watching(), answered=answered)
     assert bool(decision.events) is breach
     if breach:
-        assert "15 of 50 requests failed (30.00%; 5.00% may)" in decision.events[0].message
+        assert "15 of 50 requests failed (30.00% > 5.00%)" in decision.events[0].message
 
 
 def test_the_status_has_the_counts_as_they_grow():
@@ -259,7 +253,7 @@ def test_nothing_is_judged_without_a_watch(changed: dict[str, Any]):
     assert (decision.record, decision.events) == (False, ())
 
 
-# --- going back -----------------------------------------------------------------------------------
+# --- a stage whose watch has rejected the version --------------------------------------------------
 def breached(**more: Any) -> RegisteredModel:
     """The breach was recorded."""
     model = watching(**more)
@@ -307,187 +301,10 @@ def through(
     return after(model, recorded), recorded
 
 
-def test_a_breach_is_recorded_first_and_then_the_version_before_comes_back_though_the_spec_asks_for_the_other():
-    model = breached()
-    assert rejections(model) == [("vb", None, "RolledBack")]
-    model, recorded = through(model)
-    assert recorded.entry is not None
-    assert (recorded.entry.outcome, recorded.entry.to, recorded.entry.from_) == (
-        Outcome.ROLLED_BACK,
-        "va",
-        "vb",
-    )
-    assert recorded.entry.reason == "After the switch 15 of 50 requests failed (30.00%; 5.00% may)."
-    assert recorded.status.previous is None, (
-        "what was rejected does not come back without its gates"
-    )
-    rests = decide(model, owned=pods_of(model, A, routed=True))
-    blocked = rests.status.blocked
-    assert (does(rests), rests.record, rests.status.version, rests.status.desired) == (
-        [],
-        False,
-        "va",
-        "vb",
-    )
-    assert blocked is not None
-    assert (blocked.reason, blocked.needs_action) == ("RolledBack", True)
-    assert (
-        """kubectl patch mlmodel fraud --type merge -p '{"spec":{"stages":{"production":{"version":"va"}}}}'"""
-        in blocked.message
-    )
-
-
-def test_it_waits_for_no_gate_no_freeze_and_no_dependency():
-    gates = [{"name": "quality", "metric": {"name": "accuracy", "atLeast": "0.9"}}]
-    model = breached(asked=gates, **{"from": "staging"})
-    assert rejections(through(model, calendar="it cannot be read", dependencies_down=True)[0]) == [
-        ("vb", None, "RolledBack")
-    ]
-
-
-def test_of_a_refresh_the_runtime_before_comes_back_and_the_other_is_not_tried_again():
-    watch = Watch(
-        since_time=SINCE, until_time=SINCE + 15 * MINUTE, displaced=served(A).runtime.identity
-    )
-    model = stage_of(
-        "va",
-        holds=REFRESHED,
-        since=MINUTE,
-        previous=served(C),
-        watch=watch,
-        rollback=AUTOMATIC,
-        attempt=1,
-    )
-    model = after(model, model_attempt(model, 1))
-    owned = pods(model, stable=REFRESHED)
-    decision = decide(model, answered=(50, 15), owned=owned)
-    model = after(model, decision)
-    assert rejections(model) == [("va", REFRESHED.runtime.identity, "RolledBack")]
-    model, recorded = through(model, stable=REFRESHED)
-    assert (recorded.status.previous, recorded.status.attempt) == (PreviousVersion.of(served(C)), 0)
-    assert recorded.entry is not None
-    assert (recorded.entry.outcome, recorded.entry.to) == (Outcome.ROLLED_BACK, "va")
-    rests = decided(model, *pods_of(model, A, routed=True), runtime=NEWER)
-    assert rests.status.blocked is not None
-    assert (does(rests), rests.status.blocked.reason, rests.status.blocked.needs_action) == (
-        [],
-        "RolledBack",
-        True,
-    )
-
-
-def model_attempt(model: RegisteredModel, attempt: int) -> StageDecision:
-    """The stage's status with the `attempt` that was carried out."""
-    return StageDecision(model.status.stages["production"].model_copy(update={"attempt": attempt}))
-
-
-def test_a_spec_that_agrees_ends_it_and_a_raised_attempt_tries_again_with_what_it_was_asked_before():
-    model, _ = through(breached())
-    status = model.status.stages["production"]
-    agrees = carried(stage_of("va", rollback=AUTOMATIC), status)
-    assert decide(agrees, owned=pods_of(agrees, A, routed=True)).status.blocked is None
-    gates = [{"name": "quality", "metric": {"name": "accuracy", "atLeast": "0.9"}}]
-    again = carried(stage_of("vb", rollback=AUTOMATIC, attempt=1, asked=gates), status)
-    decision = decide(again, owned=pods_of(again, A, routed=True))
-    assert decision.status.candidate == served(B)
-    names = [
-        step.name
-        for step in decide(
-            after(again, decision), owned=pods_of(again, A, routed=True)
-        ).status.steps
-    ]
-    assert names == ["admit", "gates", "start", "switch", "record"]
-
-
 def carried(model: RegisteredModel, status: StageStatus) -> RegisteredModel:
     return model.model_copy(
         update={"status": watching().status.model_copy(update={"stages": {"production": status}})}
     )
-
-
-def test_a_promotion_that_waits_is_given_up_until_the_version_before_is_back_and_one_that_runs_goes_on():
-    model = watching(version="vc", candidate=served(C))
-    decision = decide(model, answered=(50, 15))
-    assert decision.events
-    gone = decide(after(model, decision))
-    assert (gone.record, gone.status.candidate, gone.status.desired) == (True, None, "va")
-    running = (*pods_of(model, C, routed=True), *pods_of(model, B), *pods_of(model, A))
-    assert decide(model, answered=(50, 15), owned=running).events == ()
-
-
-def test_an_override_and_a_cleared_stage_come_first():
-    until = NOW + MINUTE
-    override = {"version": "vc", "reason": "incident 4711", "until": until.isoformat()}
-    model = breached()
-    status = model.status.stages["production"]
-    asked = carried(stage_of("vb", rollback=AUTOMATIC, override=override), status)
-    noted = after(asked, decide(asked))
-    assert decide(noted).status.candidate == served(C)
-    cleared = carried(stage_of(None, rollback=AUTOMATIC), status)
-    assert decide(cleared).entry is not None
-
-
-@pytest.mark.parametrize(
-    "more",
-    [
-        {
-            "watch": Watch(since_time=SINCE, until_time=SINCE + 15 * MINUTE),
-            "previous": None,
-        },  # the first version
-        {"rejected": "va"},
-        {"lost": True},
-    ],
-)
-def test_where_nothing_can_come_back_it_says_so_and_keeps_serving(more: dict[str, Any]):
-    versions = {"versions": (B, C)} if more.pop("lost", False) else {}
-    if more.get("rejected"):
-        hashed = spec_hash(watching().spec.stages["production"])
-        more["rejected"] = (
-            Rejection(
-                version="va",
-                digest=A.digest,
-                spec_hash=hashed,
-                reason="LoadFailed",
-                message="no.",
-                time=NOW,
-            ),
-        )
-    model = watching(**more)
-    decision = decide(model, answered=(50, 15), **versions)
-    blocked = decision.status.blocked
-    assert (decision.record, decision.entry, decision.status.version) == (False, None, "vb")
-    assert blocked is not None
-    assert (blocked.reason, blocked.needs_action) == ("WatchFailed", True)
-    assert "15 of 50 requests failed" in blocked.message
-
-
-def test_when_what_comes_back_cannot_start_the_version_stays_and_it_says_so():
-    model = breached()
-    model = after(model, decide(model))
-    dead = [
-        {
-            "name": "model",
-            "state": {
-                "terminated": {
-                    "exitCode": 67,
-                    "message": '{"reason": "LoadFailed", "message": "no."}',
-                }
-            },
-        }
-    ]
-    warm = pods_of(model, A, ready=0)
-    owned = (*pods(model, warm=None), *warm, pod(deployment_in(warm), name="va-1", statuses=dead))
-    model = after(model, decide(model, owned=owned))
-    assert rejections(model)[-1] == ("va", served(A).runtime.identity, "ServingFailed")
-    stays = decide(model, owned=pods(model, warm=None))
-    assert stays.status.blocked is not None
-    assert (stays.status.version, stays.status.blocked.reason) == ("vb", "WatchFailed")
-
-
-def test_an_old_watch_waits_for_the_end_of_going_back():
-    model = breached()
-    late = decide(model, now=SINCE + timedelta(hours=1))
-    assert (late.record, late.status.candidate) == (True, served(A))
 
 
 # --- what follows from it elsewhere ---------------------------------------------------------------
@@ -523,7 +340,7 @@ async def test_the_pods_of_the_watched_stage_alone_are_asked_and_none_without_a_
     assert asked.asked == ["vb-1"]
 
 
-def test_an_operator_that_comes_back_looks_at_once_at_what_is_watched():
+def test_a_restarted_operator_checks_watched_versions_at_once():
     model = after(watching(), decide(watching()))
     status = model.status.model_copy(
         update={
@@ -545,7 +362,7 @@ def test_an_operator_that_comes_back_looks_at_once_at_what_is_watched():
 
 def test_the_condition_says_until_when_it_is_watched():
     model = watching()
-    (said, *_) = standing(model, {"production": decide(model).status})
+    (said, *_) = of_stages(model, {"production": decide(model).status})
     assert (said.status, said.message) == (
         "True",
         "production: vb (watched until 2026-01-01 12:14 UTC).",

@@ -1,6 +1,4 @@
-"""The window of the version displaced last: it keeps its pods, and comes back at once inside it
-only.
-"""
+"""The window of the version displaced last: it keeps its pods, and may return at once."""
 
 from __future__ import annotations
 
@@ -13,11 +11,11 @@ from modelyard.api.base import condition
 from modelyard.api.registered_model import Draining, HeldStage, RegisteredModel, Rejection
 from modelyard.kube.pods import Runtime
 from modelyard.plan import Manifest
-from modelyard.registered_model.decide import in_sync
+from modelyard.registered_model.decision import StageDecision
 from modelyard.registered_model.gates.judging import open_gates
+from modelyard.registered_model.in_sync import in_sync
 from modelyard.registered_model.rejections import spec_hash
 from modelyard.registered_model.serving import DRAIN
-from modelyard.registered_model.stage import StageDecision
 from tests.unit.builders import HOUR, MINUTE, NOW, SECOND
 from tests.unit.models import (
     NEWER,
@@ -77,7 +75,7 @@ def test_the_displaced_version_keeps_its_pods_until_the_window_ends_and_its_temp
     assert (until(ended), ended.requeue_after) == (None, None)
 
 
-def test_without_a_window_they_go():
+def test_without_a_window_the_pods_are_deleted():
     model = switched(rollback=None)
     assert [words.split("/")[0] for words in does(decided(model, *there(model)))] == [
         "delete Deployment"
@@ -93,7 +91,7 @@ def test_the_switch_records_until_when():
     )
 
 
-def test_what_is_deleted_of_it_is_put_back_and_what_the_spec_says_of_serving_counts_for_it_too():
+def test_its_deleted_objects_are_restored_and_changed_serving_fields_apply_to_it():
     model = switched()
     revision, deployment, *rest = there(model)
     assert does(decided(model, revision, *rest)) == ["apply Deployment/va"]
@@ -133,13 +131,13 @@ def test_the_autoscaler_scales_the_effective_version_alone_and_the_other_keeps_a
     assert routes_to(returning) == "va", "it comes back with the pods that it has"
 
 
-def test_a_stage_without_pods_keeps_none_and_still_lets_it_come_back():
+def test_a_stage_without_pods_keeps_none_and_still_allows_the_return():
     model = switched(serving={"replicas": 0})
     decision = decided(model, *pods_of(model, A)[:1], *pods_of(model, B)[:1])
     assert (does(decision), until(decision)) == ([], NOW + 50 * MINUTE)
 
 
-def test_a_cleared_stage_keeps_no_pods_and_lets_what_it_held_come_back():
+def test_a_cleared_stage_keeps_no_pods_and_allows_the_return_of_its_version():
     model = stage_of(None, holds=B, previous=displaced(A), rollback=WINDOW)
     cleared = decided(model, *there(model))
     assert (cleared.status.previous, cleared.status.version) == (displaced(B, NOW + HOUR), None)
@@ -256,7 +254,7 @@ def test_a_model_with_a_warm_version_is_looked_at_when_the_operator_starts():
 ASKED = {"asked": GATE, "from": "staging"}
 
 
-def test_inside_the_window_it_comes_back_by_one_change_of_the_service_and_is_asked_nothing():
+def test_inside_the_window_it_returns_by_one_change_of_the_service_without_gates():
     model = recorded_first(switched("va", **ASKED), *there(switched()))
     back = decided(model, *there(model))
     assert (does(back), states(back)) == (
@@ -286,7 +284,7 @@ def test_what_was_begun_after_the_window_is_asked_to_the_end():
     assert decision.entry is None
 
 
-def test_inside_the_window_it_comes_back_with_its_runtime_though_the_stage_follows_the_operator():
+def test_inside_the_window_it_returns_with_its_runtime_though_the_stage_follows_the_operator():
     always = {"serving": {"runtime": {"update": "Always"}}}
     model = stage_of(
         "va", holds=served(B, NEWER), since=MINUTE, previous=displaced(A), rollback=WINDOW, **always

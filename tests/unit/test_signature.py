@@ -1,6 +1,4 @@
-"""OpenSSF model signatures: ours against those of the format's own library, both ways, and what
-is no signature of these files.
-"""
+"""OpenSSF model signatures: ours against the format's own library, and invalid ones."""
 
 from __future__ import annotations
 
@@ -101,9 +99,7 @@ def test_the_formats_own_library_verifies_what_we_sign_and_we_what_it_signs(
 
 
 def test_what_the_library_leaves_unsigned_is_named(tmp_path: Path):
-    """It ignores git's files, and verifies a tree to which some were added: a stage takes no
-    file that nobody signed.
-    """
+    """It ignores git's files and accepts added ones; a stage takes no file that is not signed."""
     model, key = tree(tmp_path), tmp_path / "key.pem"
     key.write_bytes(private(KEY))
     model_signing.signing.Config().use_elliptic_key_signer(private_key=key).sign(
@@ -301,7 +297,7 @@ def test_what_is_no_signature_says_so(name: str):
     assert len(str(found.value)) < 400
 
 
-def test_another_key_is_said_with_what_it_is_known_by():
+def test_another_key_is_reported_with_its_id():
     with pytest.raises(BadSignature) as found:
         verify(GOOD, [THEIRS])
     assert (

@@ -1,41 +1,71 @@
-"""RegisteredModel, the kind. It imports no other kind.
+"""RegisteredModel: register versions, promote them to stages, and serve each stage.
+
+Everything here is pure but `observe`, `sources` and `evidence`, which read the world. Writing to it
+does not belong here (`engine`, `adapters`), nor do rules that pods or clients share (`api`).
 
 To read in this order:
 
-    decide          the whole decision, about the model
-    stage           the decision about one stage
-    promotion       a promotion as a list of steps: a new rule goes there
-    shown           the same as the status shows it
-    checks, trial   its steps that ask gates: at once, and by Jobs
-    step            one step of a promotion, and what it leaves in the status when it rejects
-    newest          which version a stage takes by itself
-    rollout, ramp   its step that gives the candidate a share of the requests, and the arithmetic of that
-    judged          what the analysis says of the candidate meanwhile
-    overrides       which version an override puts there, and what is said when it has ended
-    freezes         its step that waits for the end of a freeze
-    dry_run, plans  its step that waits for people to have seen what it would do, and what it would do
-    circles         stages that wait for one another
-    gates           one module a kind of gate; `tries` reads the Jobs that ask some of them
-    verification    what serves, asked again
-    sequential      the test of failure rates, which may be looked at as often as one likes
-    counted, progress, judgement   what an interval counts for a metric; what is kept of all; what is said of the candidate
-    watch           what serves after a switch, and when it is rejected for that
-    window, warm    until when the version displaced last comes back at once, and which pods stay for it
-    view            what all of these look at
-    rejections      which rejection is in force
-    serving, build  which objects serve a stage, and how they look
-    kept            which version a pod template serves
-    pods            how pods stand
-    versions        what is recorded of versions
-    held            which stages they hold or have held
-    restored        the same, rebuilt after the status was lost
-    registry        what MLflow lacks of it
-    neighbours      which stage has an address that another model has
-    conditions, history
-    announced       what other systems are told of the history
-    record          the history as a chain of objects in S3
-    stages          the decisions about all stages, within the places that the history has
-    declarations, observation, observe, sources, evidence   what is read, and from where (the last three do I/O)
+    decide        the decision about a model, its finalizer, and errors
+    syncing       the next change in MLflow, the condition Synced, drift
+    in_sync       whether nothing is in progress when the operator starts
+    stages        the decisions about all stages, within the capacity of the history
+    stage         the decision about one stage; `decision` has its result
+    changing      the same while a promotion is wanted or in progress
+    promotion     a promotion as a list of steps: a new rule is a step there
+    step          one step, and how a candidate is rejected or dropped
+    view          what the decision about a stage reads: `facts` and what follows from them
+
+Steps of a promotion:
+
+    checks        `from`, `gates` and `approval`; `cycles` finds stages that wait for one another
+    freezes       `freeze`
+    dry_run       `plan`; `plans` computes status.plan
+    trial         `trial`: gates that need pods
+    rollout       `rollout`: a growing share of the requests; `ramp` has its arithmetic, `split`
+                  the rule by which pods split requests
+    shown         the steps as the status shows them
+    gates         one module per kind of gate
+
+What decides which version a stage should have:
+
+    newest        the version that `autoPromote` chooses
+    overrides     the version of an override
+    rejections    the rejection that is in force
+    watch         the watch after a switch, which may roll a version back
+    window        until when the version displaced last may return at once
+    warm          which displaced versions keep their pods until then
+
+Judging while and after a version serves:
+
+    judged        the analysis of a rollout: judgement (the verdict), counted (an interval of a
+                  metric), progress (what is kept of all), sequential (the test of failure rates)
+    verification  the gates asked again about the effective version
+
+Objects of a stage:
+
+    serving       which objects a stage lacks, and which to delete
+    build         how they look; `template` builds their pods
+    kept          which version a pod template serves
+    pods          the state of a version's pods
+
+Versions, MLflow and the status:
+
+    versions      the status of each version, and which one is registered next
+    version_tags  the tags that a version has in MLflow
+    rebuilt       the versions of a lost status, rebuilt from those tags
+    declarations  the declared versions, and which declaration owns a name
+    held          the stages that each version holds or has held
+    registry      which changes MLflow needs
+    restored      a lost status
+    neighbours    other models with the address of a stage
+    conditions    the conditions, derived from blockers
+    history       entries of the history; `announced` makes CloudEvents of them
+    record        the history as a chain of objects in S3
+
+Input of the decision:
+
+    observation   the frozen values
+    observe, sources, evidence   the reads of Kubernetes, MLflow and S3 (I/O)
 """
 
 from collections.abc import Iterable
@@ -48,7 +78,8 @@ from modelyard.plan import Manifest
 from modelyard.ports import Cluster
 from modelyard.registered_model import history
 from modelyard.registered_model.announced import announced
-from modelyard.registered_model.decide import decider, finalize, in_sync_with, on_error
+from modelyard.registered_model.decide import decider, finalize, on_error
+from modelyard.registered_model.in_sync import in_sync_with
 from modelyard.registered_model.observation import Observation
 from modelyard.registered_model.observe import observe
 
@@ -58,8 +89,9 @@ _READS_LAST = timedelta(seconds=15)
 
 
 def _models_of_run(run: Manifest, cluster: Cluster) -> Iterable[str]:
-    """Return the model that a run registers with, and those that name it: when it is new, when
-    it has ended, and when it goes.
+    """Return the models that a TrainingRun concerns, if it is new, finished or being deleted.
+
+    These are the model that it registers with, and the models that name it.
     """
     meta, status = run["metadata"], run.get("status") or {}
     if status.get("attempt") and not (
@@ -76,12 +108,12 @@ def _models_of_run(run: Manifest, cluster: Cluster) -> Iterable[str]:
 
 
 def _model_of_approval(approval: Manifest, _cluster: Cluster) -> Iterable[str]:
-    """Return the model that an approval names: it may be what a stage waits for."""
+    """Return the model that an approval names: one of its stages may wait for it."""
     yield approval["spec"]["model"]
 
 
 def controller(runtime: Runtime) -> Controller[RegisteredModel, Observation, RegisteredModelStatus]:
-    """Return the kind as the engine runs it."""
+    """Return the controller of RegisteredModels."""
     return Controller(
         resource=RegisteredModel,
         observe=observe,

@@ -1,8 +1,7 @@
-"""The CloudEvents about the entries that a model's history has gained. Pure. Sending them does not
-belong here (`engine.sink`).
+"""CloudEvents about new entries of a model's history. Pure; `engine.sink` sends them.
 
 CloudEvents 1.0, https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/spec.md: `source` and
-`id` together name an event, however often it is sent.
+`id` together identify an event, however often it is sent.
 """
 
 from collections.abc import Iterator
@@ -19,7 +18,7 @@ _TYPE = "io.modelyard.promotion."
 
 
 def announced(body: Manifest, before: Manifest, after: Manifest) -> Iterator[Manifest]:
-    """Return a CloudEvent, in its JSON format, for each entry that the history has gained.
+    """Return a CloudEvent, in its JSON format, for each new entry of the history.
 
     Args:
         body: The RegisteredModel.
@@ -28,7 +27,8 @@ def announced(body: Manifest, before: Manifest, after: Manifest) -> Iterator[Man
 
     """
     meta = body["metadata"]
-    where = f"/apis/{body['apiVersion']}/namespaces/{meta['namespace']}/{RegisteredModel.PLURAL}/{meta['name']}"
+    namespace = f"/apis/{body['apiVersion']}/namespaces/{meta['namespace']}"
+    source = f"{namespace}/{RegisteredModel.PLURAL}/{meta['name']}"
     digests = _digests(body, before, after)
     for entry in gained(before, after):
         number = entry.get("record")
@@ -38,7 +38,7 @@ def announced(body: Manifest, before: Manifest, after: Manifest) -> Iterator[Man
         yield {
             "specversion": "1.0",
             "type": _TYPE + str(entry["outcome"]).lower(),
-            "source": where,
+            "source": source,
             "id": f"{meta['uid']}/{_number(entry)}",
             "subject": entry["stage"],
             "time": entry["time"],
@@ -48,8 +48,9 @@ def announced(body: Manifest, before: Manifest, after: Manifest) -> Iterator[Man
 
 
 def _digests(body: Manifest, before: Manifest, after: Manifest) -> dict[int, str]:
-    """Return by its number the digest of each new entry's object in S3: kept elsewhere, it shows
-    that the record was rewritten.
+    """Return the digest of each new entry's object in S3, by the entry's number.
+
+    A receiver that keeps the digests can detect that the record was rewritten.
     """
     if not any(gained(before, after)):
         return {}
@@ -61,9 +62,7 @@ def _digests(body: Manifest, before: Manifest, after: Manifest) -> dict[int, str
 
 
 def _number(entry: Manifest) -> Any:
-    """Return what names an entry among those of its model: its number, or of one without, what
-    there is once in a second.
-    """
+    """Return an id of the entry, unique in its model: its number, else stage, time and outcome."""
     return (
         entry.get("record") or f"{entry['stage']}/{entry['time']}/{str(entry['outcome']).lower()}"
     )

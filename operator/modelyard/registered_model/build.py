@@ -1,60 +1,32 @@
-"""Build the objects that serve a version in a stage. Pure; when they are applied is decided
-elsewhere.
+"""Build the objects that serve a version in a stage. Pure.
 
-What is rolled out is a pod template without the serving fields of the spec. It is kept whole in a
-ControllerRevision, so that an operator of another release applies the same template; `with_serving`
-adds what the spec says now.
+The pods are built in `template`. A ControllerRevision keeps the template of each version that was
+rolled out, so that another release of the operator applies the same one.
 """
 
 import hashlib
-from copy import deepcopy
-from dataclasses import dataclass
 from typing import Any
 
-from modelyard.api import wire
-from modelyard.api.base import parse_duration
-from modelyard.api.pods import Resources
 from modelyard.api.registered_model import (
     ModelRuntime,
     OperatorRuntime,
     RegisteredModel,
     ServedVersion,
-    Serving,
-    ServingRuntime,
 )
 from modelyard.api.wire import FETCH, MODEL
 from modelyard.api.wire import SERVING_PORT as PORT
-from modelyard.kube.names import (
-    IDENTITY_LABEL,
-    MODEL_LABEL,
-    STAGE_LABEL,
-    TRAFFIC_ANNOTATION,
-    UID_LABEL,
-    VERSION_LABEL,
-    bounded,
-    mlflow_model_name,
-    serving_name,
-    version_workload,
-)
-from modelyard.kube.pods import (
-    CONTAINER_SECURITY,
-    DEFAULT_STORAGE,
-    POD_SECURITY,
-    STORAGE,
-    Runtime,
-    connection,
-    env,
-    labels,
-    literal,
-    owner,
-    pull_secrets,
-    resources,
-    scratch_mounts,
-    scratch_volumes,
-    store_keys,
-)
-from modelyard.kube.quantities import quantity
+from modelyard.kube.names import serving_name, version_workload
+from modelyard.kube.pods import Runtime, owner
 from modelyard.plan import Manifest
+from modelyard.registered_model.template import (
+    TRAFFIC_VOLUME,
+    Surroundings,
+    is_of_revision_3,
+    selector,
+    serving_labels,
+    template,
+    with_serving,
+)
 
 __all__ = [
     "FETCH",
@@ -80,36 +52,15 @@ __all__ = [
 ]
 
 REVISION = 4
-"""Raise it when the meaning of a serving pod changes: it is part of a runtime's identity."""
+"""Raise it when the meaning of a serving pod changes. It is part of a runtime's identity."""
 _SPLITS = 4
-"""The first revision whose pods read how they split their requests."""
-TRAFFIC_VOLUME = "traffic"
-"""The volume in which a pod finds its own annotation."""
-_GRACE_SECONDS = 30
+"""The first revision whose pods can split their requests."""
 _MIN_READY_SECONDS = 1
-"""A kubelet on a busy node may revoke a new pod's readiness for a second."""
-_TMP_SIZE, _GIB = "2Gi", 1024**3
-_SCRAPED = {
-    "prometheus.io/scrape": "true",
-    "prometheus.io/port": str(wire.METRICS_PORT),
-    "prometheus.io/path": "/metrics",
-}
-"""By these annotations a Prometheus that is set up for them finds the pods."""
-
-
-@dataclass(frozen=True)
-class Surroundings:
-    """What serving pods get from their namespace and from the operator's settings, not from what
-    was promoted.
-    """
-
-    allow_code: bool
-    pods_secret: str
-    pull_secrets: tuple[str, ...] = ()
+"""On a busy node the kubelet may revoke a new pod's readiness for a second."""
 
 
 def served(version: str, digest: str, runtime: Runtime) -> ServedVersion:
-    """Return what a promotion promotes that begins now, with its identity."""
+    """Return the version with this runtime and its identity, as a new promotion records it."""
     identity = hashlib.sha256(
         "\n".join((version, digest, runtime.image, str(REVISION))).encode()
     ).hexdigest()[:8]
@@ -121,195 +72,13 @@ def served(version: str, digest: str, runtime: Runtime) -> ServedVersion:
 
 
 def splits(what: ServedVersion) -> bool:
-    """Tell whether the pods that serve this can split their requests; those of an earlier
-    revision answer all themselves.
-    """
+    """Tell whether pods of this runtime can split requests; those of earlier revisions cannot."""
     return what.runtime.revision >= _SPLITS
 
 
 def operator_runtime(runtime: Runtime) -> OperatorRuntime:
     """Return the operator's own runtime as the status shows it."""
     return OperatorRuntime(image=runtime.image, revision=REVISION)
-
-
-# --- the template -------------------------------------------------------------------------------
-def template(
-    model: RegisteredModel, stage: str, what: ServedVersion, uri: str, pull_policy: str
-) -> Manifest:
-    """Return the pod template that serves a version, without the serving fields of the spec."""
-    common = {
-        "image": what.runtime.image,
-        "imagePullPolicy": pull_policy,
-        "securityContext": CONTAINER_SECURITY,
-        "terminationMessagePolicy": "FallbackToLogsOnError",
-        "volumeMounts": scratch_mounts(),
-    }
-    fetch = {
-        "name": FETCH,
-        "command": wire.program(
-            "fetch", "--uri", literal(uri), "--digest", what.digest, "--to", wire.MODEL_FOLDER
-        ),
-        "env": env({}),
-    }
-    name = mlflow_model_name(model.metadata.namespace, model.metadata.name)
-    server = {
-        "name": MODEL,
-        "command": _server_command(model, what),
-        "env": env({wire.MODEL_NAME: name}),
-        "resources": resources(Resources()),
-        "volumeMounts": [
-            *scratch_mounts(),
-            {"name": TRAFFIC_VOLUME, "mountPath": wire.RULE_FOLDER, "readOnly": True},
-        ],
-        "ports": [_port("http", PORT), _port("metrics", wire.METRICS_PORT)],
-        # A large model takes its time to start; a broken one says so and ends.
-        "startupProbe": _probe(wire.READY_PATH, period=1, failures=600),
-        "readinessProbe": _probe(wire.READY_PATH, period=1, failures=3),
-        "livenessProbe": _probe(wire.LIVE_PATH, period=10, failures=6),
-    }
-    pod = {
-        "automountServiceAccountToken": False,
-        "enableServiceLinks": False,
-        "terminationGracePeriodSeconds": _GRACE_SECONDS,
-        "securityContext": POD_SECURITY,
-        "initContainers": [common | fetch],
-        "containers": [common | server],
-        "volumes": [*scratch_volumes(_TMP_SIZE, _model_size(model, what)), _traffic()],
-    }
-    return {
-        "metadata": {"labels": _labels(model, stage, what), "annotations": _SCRAPED},
-        "spec": pod,
-    }
-
-
-def _traffic() -> dict[str, Any]:
-    """Return the volume in which the kubelet shows a pod its annotation, anew within a second;
-    no token is needed for it.
-    """
-    field = {"fieldPath": f"metadata.annotations['{TRAFFIC_ANNOTATION}']"}
-    return {
-        "name": TRAFFIC_VOLUME,
-        "downwardAPI": {"items": [{"path": wire.RULE_FILE, "fieldRef": field}]},
-    }
-
-
-def _port(name: str, number: int) -> dict[str, Any]:
-    return {"name": name, "containerPort": number, "protocol": "TCP"}
-
-
-def _model_size(model: RegisteredModel, what: ServedVersion) -> str:
-    """Return room for the files of a version twice: those that are fetched again lie beside
-    those that were wrong.
-    """
-    sizes = (version.bytes for version in model.status.versions if version.digest == what.digest)
-    size = next((size for size in sizes if size is not None), None)
-    return DEFAULT_STORAGE if size is None else f"{2 * size // _GIB + 1}Gi"
-
-
-def _server_command(model: RegisteredModel, what: ServedVersion) -> list[str]:
-    names = [
-        "--name",
-        model.metadata.name,
-        "--version",
-        what.version,
-        "--runtime",
-        what.runtime.identity,
-    ]
-    return wire.program(
-        "serve",
-        "--model-dir",
-        wire.MODEL_FOLDER,
-        *names,
-        "--port",
-        str(PORT),
-        "--metrics-port",
-        str(wire.METRICS_PORT),
-    )
-
-
-def _probe(path: str, *, period: int, failures: int) -> dict[str, Any]:
-    return {
-        "httpGet": {"path": path, "port": PORT},
-        "periodSeconds": period,
-        "timeoutSeconds": 2,
-        "failureThreshold": failures,
-    }
-
-
-def with_serving(rolled_out: Manifest, serving: Serving, around: Surroundings) -> Manifest:
-    """Return a template with what the spec says of serving, and with what the namespace gives."""
-    whole = deepcopy(rolled_out)
-    pod = whole["spec"]
-    server = next(container for container in pod["containers"] if container["name"] == MODEL)
-    for container in pod["initContainers"]:
-        if is_of_revision_3(server):
-            container["env"] = [*container["env"], *store_keys(around.pods_secret)]
-        else:
-            container["envFrom"] = connection(around.pods_secret)
-        if (
-            container["name"] == FETCH
-        ):  # one that is kept from before has resources of its own: an upgrade rolls no model
-            container.setdefault("resources", resources(serving.resources))
-    server["resources"] = _resources(serving.resources, server)
-    told = _told(serving.runtime) | ({wire.ALLOW_CODE: "true"} if around.allow_code else {})
-    server["env"] = [
-        *server["env"],
-        *({"name": name, "value": value} for name, value in told.items()),
-    ]
-    if STORAGE in serving.resources.limits:
-        size = serving.resources.limits[STORAGE]
-        pod["volumes"] = [
-            _sized(each, size) if each["name"] == "tmp" else each for each in pod["volumes"]
-        ]
-    if around.pull_secrets:
-        pod["imagePullSecrets"] = pull_secrets(*around.pull_secrets)
-    if serving.node_selector:
-        pod["nodeSelector"] = dict(serving.node_selector)
-    if serving.tolerations:
-        pod["tolerations"] = [
-            each.model_dump(by_alias=True, exclude_none=True) for each in serving.tolerations
-        ]
-    return whole
-
-
-def _told(runtime: ServingRuntime) -> dict[str, str]:
-    """Return what the spec tells the model server. What it leaves out is left out here: a new
-    field restarts no pod.
-    """
-    found = {wire.WORKERS: str(runtime.workers)}
-    if (size := quantity(runtime.max_body_bytes)) is not None:
-        found[wire.MAX_BODY] = str(int(size))
-    if runtime.timeout is not None:
-        found[wire.TIMEOUT] = str(int(parse_duration(runtime.timeout).total_seconds()))
-    return found
-
-
-# Kept templates of earlier revisions are applied as they were then: an upgrade of the operator
-# rolls no model. What was kept tells its revision better than the record, which a restored status
-# lacks.
-def _is_of_revision_2(server: Manifest) -> bool:
-    """Tell whether a template is of revision 2 or later: those say resources."""
-    return "resources" in server
-
-
-def is_of_revision_3(server: Manifest) -> bool:
-    """Tell whether a template is of revision 3 or later: those have a port for metrics."""
-    return any(port["containerPort"] == wire.METRICS_PORT for port in server.get("ports") or ())
-
-
-def _resources(wanted: Resources, server: Manifest) -> dict[str, Any]:
-    """Return the server's resources, filled in with ours."""
-    said = {
-        side: dict(values)
-        for side, values in (("requests", wanted.requests), ("limits", wanted.limits))
-        if values
-    }
-    return resources(wanted) if _is_of_revision_2(server) or not said else said
-
-
-def _sized(volume: Manifest, size: int | str) -> Manifest:
-    limited = "sizeLimit" in volume.get("emptyDir", {})
-    return volume | {"emptyDir": {"sizeLimit": size}} if limited else volume
 
 
 def revision(
@@ -337,7 +106,7 @@ def deployment(
 ) -> Manifest:
     """Return the Deployment that serves one version in one stage.
 
-    Its own rolling updates never take a pod away before another one is ready.
+    Its own rolling updates never delete a pod before another one is ready.
     """
     return {
         "apiVersion": "apps/v1",
@@ -351,21 +120,19 @@ def deployment(
                 "type": "RollingUpdate",
                 "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1},
             },
-            "selector": {"matchLabels": _selector(model, stage, what)},
+            "selector": {"matchLabels": selector(model, stage, what)},
             "template": with_serving(rolled_out, model.spec.stages[stage].serving, around),
         },
     }
 
 
 def service(model: RegisteredModel, stage: str, what: ServedVersion) -> Manifest:
-    """Return the stage's address, which routes to one version."""
+    """Return the stage's Service, which routes to one version."""
     return _service(model, stage, what, serving_name(model.metadata.name, stage))
 
 
 def private_service(model: RegisteredModel, stage: str, what: ServedVersion) -> Manifest:
-    """Return the candidate's own address, which has the name of its Deployment: what tries it
-    asks there.
-    """
+    """Return the candidate's own Service, at which gates ask it; named like its Deployment."""
     return _service(model, stage, what, workload_name(model, stage, what))
 
 
@@ -375,32 +142,30 @@ def _service(model: RegisteredModel, stage: str, what: ServedVersion, name: str)
         "apiVersion": "v1",
         "kind": "Service",
         "metadata": _metadata(model, stage, name, what),
-        "spec": {"type": "ClusterIP", "selector": _selector(model, stage, what), "ports": [port]},
+        "spec": {"type": "ClusterIP", "selector": selector(model, stage, what), "ports": [port]},
     }
 
 
 def disruption_budget(model: RegisteredModel, stage: str, what: ServedVersion) -> Manifest:
-    """Return the budget that lets node drains take one pod of a stage at a time."""
+    """Return the budget that lets node drains evict one pod of a stage at a time."""
     return {
         "apiVersion": "policy/v1",
         "kind": "PodDisruptionBudget",
         "metadata": _metadata(model, stage, serving_name(model.metadata.name, stage), what),
-        "spec": {"maxUnavailable": 1, "selector": {"matchLabels": _selector(model, stage, what)}},
+        "spec": {"maxUnavailable": 1, "selector": {"matchLabels": selector(model, stage, what)}},
     }
 
 
 def autoscaler(
     model: RegisteredModel, stage: str, what: ServedVersion, least: int = 0
 ) -> Manifest | None:
-    """Return the stage's autoscaler, which scales the effective version; None when the spec has
-    none.
+    """Return the autoscaler of the effective version; None if the spec has none.
 
     Args:
         model: The object.
         stage: The stage.
-        what: What it scales.
-        least: Pods that it leaves there though fewer would do now: a part of the requests goes
-            elsewhere for a time.
+        what: The version that it scales.
+        least: Minimum number of pods during a rollout, which takes a share of the requests away.
 
     """
     wanted = model.spec.stages[stage].serving.autoscaling
@@ -428,13 +193,13 @@ def autoscaler(
 def config_map(
     model: RegisteredModel, stage: str, what: ServedVersion, data: dict[str, str]
 ) -> Manifest:
-    """Return the ConfigMap that keeps the analysis of a stage's rollout."""
+    """Return the ConfigMap that stores the analysis of a stage's rollout."""
     meta = _metadata(model, stage, rollout_name(model, stage), what)
     return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": meta, "data": data}
 
 
 def rollout_name(model: RegisteredModel, stage: str) -> str:
-    """Return the name of that ConfigMap."""
+    """Return the name of the ConfigMap of a stage's rollout."""
     return f"{serving_name(model.metadata.name, stage)}-rollout"
 
 
@@ -443,25 +208,11 @@ def workload_name(model: RegisteredModel, stage: str, what: ServedVersion) -> st
     return version_workload(model.metadata.name, stage, what.version, what.runtime.identity)
 
 
-def _selector(model: RegisteredModel, stage: str, what: ServedVersion) -> dict[str, str]:
-    return {
-        UID_LABEL: model.metadata.uid,
-        MODEL_LABEL: bounded(model.metadata.name),
-        STAGE_LABEL: stage,
-        IDENTITY_LABEL: what.runtime.identity,
-    }
-
-
-def _labels(model: RegisteredModel, stage: str, what: ServedVersion) -> dict[str, str]:
-    selector = _selector(model, stage, what)
-    return labels(model.metadata.uid, "serving", **(selector | {VERSION_LABEL: what.version}))
-
-
 def _metadata(model: RegisteredModel, stage: str, name: str, what: ServedVersion) -> dict[str, Any]:
     meta = model.metadata
     return {
         "name": name,
         "namespace": meta.namespace,
-        "labels": _labels(model, stage, what),
+        "labels": serving_labels(model, stage, what),
         "ownerReferences": owner(model.KIND, meta.name, meta.uid),
     }

@@ -1,4 +1,4 @@
-"""Steps of a promotion that only ask: the stage that a version comes from, and gates. Pure."""
+"""Steps of a promotion that only check: `from`, `gates` and `approval`. Pure."""
 
 from collections.abc import Iterable
 from datetime import datetime
@@ -7,7 +7,7 @@ from modelyard.api.blocker import Blocker
 from modelyard.api.gates import Verdict
 from modelyard.api.registered_model import HeldStage, StepState
 from modelyard.api.registered_model import ModelReason as Reason
-from modelyard.registered_model.circles import trapped
+from modelyard.registered_model.cycles import unreachable
 from modelyard.registered_model.gates.judging import Result, asked_in, judge
 from modelyard.registered_model.step import DETAIL, Step, rejected, stable
 from modelyard.registered_model.view import StageView
@@ -16,9 +16,7 @@ __all__ = ["approval", "asked", "comes_from", "gates"]
 
 
 def comes_from(view: StageView, _now: datetime) -> Step:
-    """Wait until the version, with these bytes, holds or has held the stage that it must come
-    from.
-    """
+    """Wait until the version, with these bytes, has held the stage that it must come from."""
     wanted, stage = view.wanted, view.spec.from_ if view.spec else None
     assert wanted is not None, "the step before admits it"
     version = view.versions[wanted.version]
@@ -30,7 +28,7 @@ def comes_from(view: StageView, _now: datetime) -> Step:
         return Step("from", StepState.DONE, f"{wanted.version} has held {stage}")
     if held is not None:
         return _unverified(view, held)
-    if (stuck := _in_a_circle("from", view)) is not None:
+    if (stuck := _in_a_cycle("from", view)) is not None:
         return stuck
     message = (
         f"{wanted.version} has not held {stage}, and {view.name} takes only what has"
@@ -44,7 +42,7 @@ def comes_from(view: StageView, _now: datetime) -> Step:
 
 
 def _unverified(view: StageView, held: HeldStage) -> Step:
-    """Wait for a version that has failed its verification in the stage that it comes from."""
+    """Wait for a version that failed its verification in the stage that it comes from."""
     version, stage, model = view.desired, held.stage, view.model.metadata.name
     again = f"modelyard verify {model} --stage {stage}"
     if held.until_time is not None:
@@ -64,12 +62,12 @@ def gates(view: StageView, now: datetime) -> Step:
 
 
 def approval(view: StageView, now: datetime) -> Step:
-    """Ask people and other systems, last: they see what the other gates say."""
+    """Ask people and other systems: last, so that they see the verdicts of the other gates."""
     return asked("approval", view, now)
 
 
 def asked(step: str, view: StageView, now: datetime) -> Step:
-    """Ask the gates of a step: one Fail rejects, and all have to pass."""
+    """Ask the gates of a step: all must pass, and one Fail rejects the version."""
     names = asked_in(step, view.spec.gates if view.spec else ())
     results = [result for result in judge(view, now) if result.status.name in names]
     failed = [result for result in results if result.status.verdict is Verdict.FAIL]
@@ -83,7 +81,7 @@ def asked(step: str, view: StageView, now: datetime) -> Step:
     again = min((result.again for result in results if result.again is not None), default=None)
     if not open_:
         return Step(step, StepState.DONE, passed, requeue_after=again)
-    if step == "gates" and (stuck := _in_a_circle(step, view)) is not None:
+    if step == "gates" and (stuck := _in_a_cycle(step, view)) is not None:
         return stuck
     wanted = view.wanted
     assert wanted is not None, "the step before admits it"
@@ -104,13 +102,11 @@ def asked(step: str, view: StageView, now: datetime) -> Step:
     return Step(step, StepState.WAITING, detail[:DETAIL], blocker=blocker, requeue_after=again)
 
 
-def _in_a_circle(step: str, view: StageView) -> Step | None:
-    """Return a step that no version can pass, because the stages wait for one another; None: it
-    can be passed.
-    """
+def _in_a_cycle(step: str, view: StageView) -> Step | None:
+    """Return the failed step if the stages wait for one another and this one can never pass."""
     wanted = view.wanted
     assert wanted is not None, "the step before admits it"
-    why = trapped(view.model.spec.stages, view.name, view.versions[wanted.version])
+    why = unreachable(view.model.spec.stages, view.name, view.versions[wanted.version])
     if why is None:
         return None
     blocker = Blocker.of(Reason.WAITING_FOR_STAGE, f"{why} {stable(view)}.", needs_action=True)

@@ -1,6 +1,4 @@
-"""The conditions of a RegisteredModel: one ladder from what blocks its stages and versions.
-Pure.
-"""
+"""The conditions of a RegisteredModel: one ladder from the blockers of its stages. Pure."""
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
@@ -31,8 +29,8 @@ __all__ = [
     "dependency_down",
     "following",
     "news",
+    "of_stages",
     "registering",
-    "standing",
     "synced",
     "unknown",
     "with_record",
@@ -40,13 +38,11 @@ __all__ = [
 ]
 
 _ANSWERS = timedelta(hours=1)
-"""How long gates may take to answer in a round of a verification, at least."""
+"""How long the gates of a verification may take before its last verdict is too old, at least."""
 
 
-def standing(model: RegisteredModel, stages: Mapping[str, StageStatus]) -> tuple[Condition, ...]:
-    """Return Ready, Reconciling and Stalled. What needs action comes first, then what is under
-    way.
-    """
+def of_stages(model: RegisteredModel, stages: Mapping[str, StageStatus]) -> tuple[Condition, ...]:
+    """Return Ready, Reconciling and Stalled: first what needs action, then what is in progress."""
     blockers = [
         _of_stage(name, stage.blocked)
         for name, stage in stages.items()
@@ -67,17 +63,16 @@ def standing(model: RegisteredModel, stages: Mapping[str, StageStatus]) -> tuple
         for name, stage in held.items()
     )
     if idle := [name for name, stage in held.items() if not stage.desired_replicas]:
-        message = f"{said}. Nobody answers for {' and '.join(idle)}: serving.replicas is 0."
+        message = f"{said}. No pod answers for {' and '.join(idle)}: serving.replicas is 0."
         return ready(Reason.SCALED_TO_ZERO, message)
     return ready(Reason.SERVING, f"{said}.")
 
 
 def news(before: Mapping[str, StageStatus], after: Mapping[str, StageStatus]) -> tuple[Event, ...]:
-    """Return an Event for each stage that begins to wait for another stage or for gates, whose gate
-    failed, or whose override ends.
+    """Return an Event per stage that starts to wait, whose gate failed, or whose override ends.
 
-    The conditions name one stage, or all in one sentence. Where theirs is the same sentence it is
-    told once.
+    The conditions name only one stage, or all stages in one message, so each stage gets an Event of
+    its own. An Event with the same message as a condition's is emitted once.
     """
     events = []
     for name, stage in after.items():
@@ -97,9 +92,7 @@ def news(before: Mapping[str, StageStatus], after: Mapping[str, StageStatus]) ->
 
 
 def _ends_soon(name: str, before: StageStatus, after: StageStatus) -> Event | None:
-    """Return the Event about an override that ends soon; None: it does not, or that has been
-    said.
-    """
+    """Return the Event about an override that ends soon; None: not so, or already reported."""
     override = after.override
     if (
         override is None
@@ -109,7 +102,7 @@ def _ends_soon(name: str, before: StageStatus, after: StageStatus) -> Event | No
         return None
     message = (
         f"{name}: the override ends at {override.until_time:%Y-%m-%d %H:%M:%S} UTC."
-        f" {after.version or 'Nothing'} keeps serving then, and a person decides: make it the"
+        f" {after.version or 'Nothing'} keeps serving then, until you decide: make it the"
         f" version (spec.stages.{name}.version), go back by raising attempt, or set the override"
         " again."
     )
@@ -117,7 +110,7 @@ def _ends_soon(name: str, before: StageStatus, after: StageStatus) -> Event | No
 
 
 def _waits(stage: StageStatus) -> bool:
-    """Tell whether a stage is at a step that only some stages have, and waits there."""
+    """Tell whether a stage waits at one of the optional steps."""
     step = next((each for each in stage.steps if each.state is not StepState.DONE), None)
     return step is not None and step.state is StepState.WAITING and step.name not in ALWAYS
 
@@ -147,7 +140,7 @@ def _watched(stage: StageStatus) -> str:
 def with_verified(
     model: RegisteredModel, status: RegisteredModelStatus, now: datetime
 ) -> RegisteredModelStatus:
-    """Return a status with the condition Verified as its stages have it."""
+    """Return a status with the condition Verified, derived from its stages."""
     found = _verified(model, status.stages, now)
     if found is None and status.condition("Verified") is None:
         return status
@@ -161,8 +154,9 @@ def with_verified(
 def _verified(
     model: RegisteredModel, stages: Mapping[str, StageStatus], now: datetime
 ) -> Condition | None:
-    """Return Verified: False when one stage failed, True when all that are asked pass, in time;
-    None where no stage asks.
+    """Return the condition Verified; None if no stage has `reverify`.
+
+    False: one stage failed. True: all stages with `reverify` passed, and recently enough.
     """
     asked = [name for name, stage in model.spec.stages.items() if stage.reverify is not None]
     if not asked:
@@ -197,9 +191,7 @@ def _verified(
 
 
 def _is_late(asked: Reverify | None, word: Verification, now: datetime) -> bool:
-    """Tell whether gates have not answered for so long that the last verdict says nothing any
-    more.
-    """
+    """Tell whether an open verification has taken so long that the last verdict is too old."""
     if asked is None or word.start_time is None or not word.is_open:
         return False
     return now - word.start_time > max(
@@ -216,9 +208,7 @@ def _open(word: Verification) -> str:
 def dependency_down(
     model: RegisteredModel, stages: Mapping[str, StageStatus], error: ModelyardError
 ) -> tuple[Condition, ...]:
-    """Return the conditions while MLflow or S3 is away: what serves is Ready as long as it
-    serves.
-    """
+    """Return the conditions while MLflow or S3 is unreachable: what serves stays Ready."""
     waiting = {stage.blocked.reason for stage in stages.values() if stage.blocked is not None}
     if not model.status.versions or waiting & {
         Reason.VERSION_UNKNOWN,
@@ -227,14 +217,15 @@ def dependency_down(
         Reason.REGISTERING,
     }:
         return (*error_conditions(error), unknown(error))
-    return (*standing(model, stages), unknown(error))
+    return (*of_stages(model, stages), unknown(error))
 
 
 def with_record(
     said: tuple[Condition, ...], record: tuple[Condition, ...]
 ) -> tuple[Condition, ...]:
-    """Return conditions with what is wrong with the record: Synced says it, and where a person
-    has to act the others do, after stages.
+    """Return conditions with the problem of the record, if it has one.
+
+    Synced always reports it. Stalled and Ready report it if it needs action and no stage does.
     """
     urgent = any(each.type == "Stalled" and each.status == "True" for each in said)
     news = [each for each in record if each.type == "Synced" or not urgent]
@@ -247,7 +238,7 @@ def registering() -> tuple[Condition, ...]:
 
 
 def changed(entries: tuple[HistoryEntry, ...]) -> tuple[Condition, ...]:
-    """Return the conditions when stages have just changed hands."""
+    """Return the conditions right after stages have switched."""
     said = " ".join(
         f"{each.stage}: {each.to or 'nothing'} is effective instead of {each.from_ or 'nothing'}."
         for each in entries

@@ -1,11 +1,11 @@
-"""Which versions there should be, the source of each, and which declaration holds a name. Pure.
+"""The declared versions, the source of each, and which declaration owns a name. Pure.
 
-Until a version is recorded, its name is held by the declaration that was there first, and the
-status says by which (`heldBy`). So a stage that waits for a name gets what it was first declared
-with, not what happens to be finished first. The hold ends when the holder has failed or is gone and
-no stage asks for the name: whoever may change the stage decides that. While one asks, only a
-TrainingRun that was created since then follows a holder that failed, for that takes the right to
-promote (policy `runs`).
+Until a version is recorded, its name belongs to the declaration that came first; the status records
+which one (`heldBy`). So a stage that waits for a name gets what was declared first, not what
+happens to finish first. The name is free again when its holder has failed or is gone and no stage
+asks for the name: that is decided by a user who may change the stage. While a stage asks, only a
+TrainingRun that was created after that may replace a holder that failed, because creating such a
+run takes the right to promote (policy `runs`).
 """
 
 import hashlib
@@ -26,7 +26,7 @@ _URI = 84
 """Characters of a URI in a message that names two of them."""
 
 _SHOWN = 120
-"""Characters of a source that a message repeats."""
+"""Characters of a source in a message."""
 
 
 @dataclass(frozen=True)
@@ -37,10 +37,9 @@ class Declaration:
         version: The version's name.
         source: Where it comes from.
         ignored: TrainingRuns that register under the same name and lose.
-        held_by: What holds the name: the uid of a TrainingRun, or a hash of the source; None:
-            nothing.
-        blocker: Why the version cannot be registered, though it is declared: another declaration
-            holds its name.
+        held_by: The holder of the name: the uid of a TrainingRun, or a hash of the source; None:
+            there is none.
+        blocker: Why the declared version cannot be registered: another declaration has its name.
 
     """
 
@@ -53,20 +52,25 @@ class Declaration:
 
 @dataclass(frozen=True)
 class _Claim:
-    """One declaration of a version: its source, what it holds the name with, whether it failed,
-    its age.
+    """One declaration that competes for a version's name.
+
+    Attributes:
+        source: Where the version comes from.
+        key: What `heldBy` records for it.
+        failed: Whether its TrainingRun failed.
+        created: When its TrainingRun was created; None for an entry in `spec.versions`.
+
     """
 
     source: ModelVersionSpec
     key: str
     failed: bool = False
     created: datetime | None = None
-    """When, of a TrainingRun; an entry in `spec.versions` does not say."""
 
     def holds(self, held_by: str | None) -> bool:
         """Tell whether the recorded holder is this declaration.
 
-        A TrainingRun that did not exist yet is recorded by its name, and by its uid from then on.
+        A TrainingRun is recorded by its name until it exists, and by its uid afterwards.
         """
         run = self.source.training_run
         return held_by is not None and (
@@ -78,8 +82,8 @@ def declarations(model: RegisteredModel, runs: Iterable[TrainingRun]) -> dict[st
     """Return the declaration of each version.
 
     For a recorded version `spec.versions` comes first, then the TrainingRun that it came from. For
-    one that waits, the recorded holder; without one, `spec.versions`, then the oldest TrainingRun
-    that registers under the name. A TrainingRun that still trains is waited for.
+    one that waits, the recorded holder comes first, then `spec.versions`, then the oldest
+    TrainingRun that registers under the name, even while it still trains.
     """
     claims = _claims(model, list(runs))
     statuses = {version.name: version for version in model.status.versions}
@@ -112,9 +116,9 @@ def _asked(model: RegisteredModel) -> dict[str, list[str]]:
     return asked
 
 
-# --- who declares ---------------------------------------------------------------------------------
+# --- the competing declarations -------------------------------------------------------------------
 def _claims(model: RegisteredModel, runs: list[TrainingRun]) -> dict[str, list[_Claim]]:
-    """Return the declarations of each version, in the order in which they come."""
+    """Return the declarations of each version, in order of precedence."""
     by_name = {run.metadata.name: run for run in runs}
     claims = {name: [_declared(source, by_name)] for name, source in model.spec.versions.items()}
     for run in sorted(_registering(model, runs), key=_age):
@@ -156,20 +160,19 @@ def _age(run: TrainingRun) -> tuple[str, str]:
 
 
 def _hash(source: ModelVersionSpec) -> str:
-    """Return a hash of where a version comes from; tags are not part of it."""
+    """Return a hash of a version's source, without its tags."""
     where = json.dumps([source.run_id, source.path or "model", source.uri])
     return f"sha256:{hashlib.sha256(where.encode()).hexdigest()[:16]}"
 
 
-# --- who holds ------------------------------------------------------------------------------------
+# --- the holder of a name -------------------------------------------------------------------------
 def _first(
     name: str, claims: list[_Claim], status: VersionStatus | None, since: datetime | None
 ) -> Declaration:
-    """Return the declaration that holds a name: the recorded holder, else the first that has not
-    failed.
+    """Return the declaration that gets a name: the recorded holder, else the first not failed.
 
-    Of a name that stages ask for `since` then, a run that was created later follows a holder that
-    failed before any older declaration does.
+    If stages have asked for the name `since` a time, a run that was created later replaces a failed
+    holder before any older declaration does.
     """
     free = [claim for claim in claims if not claim.failed]
     held_by = status.held_by if status is not None else None
@@ -185,9 +188,7 @@ def _is_later(claim: _Claim, since: datetime | None) -> bool:
 
 
 def _since(model: RegisteredModel, stages: Iterable[str]) -> datetime | None:
-    """Return since when all of these stages are known to ask for the version that they ask for
-    now.
-    """
+    """Return since when all of these stages have asked for their present version, if recorded."""
     found = [model.status.stages.get(name) for name in stages]
     times = [
         stage.start_time
@@ -202,7 +203,7 @@ def _since(model: RegisteredModel, stages: Iterable[str]) -> datetime | None:
 def _recorded(
     name: str, claims: list[_Claim], status: VersionStatus, *, is_declared: bool
 ) -> Declaration:
-    """Return the declaration of a version that is recorded: nothing else can become it."""
+    """Return the declaration of a recorded version, which keeps its source."""
     same = (claim for claim in claims if claim.source.training_run == status.training_run)
     winner = claims[0] if is_declared else next(same, claims[0])
     return Declaration(name, winner.source, _others(claims, winner), status.held_by)
@@ -216,26 +217,21 @@ def _others(claims: list[_Claim], winner: _Claim) -> tuple[str, ...]:
 
 
 def _end(status: VersionStatus, claims: list[_Claim], since: datetime | None) -> str:
-    """Return what became of the recorded holder, if the name must not go to who waits for it;
-    else nothing.
-    """
+    """Return how the recorded holder ended, if the name must stay blocked; else an empty string."""
     if status.held_by is None:
         return ""
     holder = next((claim for claim in claims if claim.holds(status.held_by)), None)
     if holder is None:
         return "is gone"
     free = [claim for claim in claims if not claim.failed]
-    return (
-        "failed"
-        if holder.failed and free and not any(_is_later(claim, since) for claim in free)
-        else ""
-    )
+    has_heir = not free or any(_is_later(claim, since) for claim in free)
+    return "failed" if holder.failed and not has_heir else ""
 
 
 def _held(
     name: str, claims: list[_Claim], status: VersionStatus, stages: list[str], ended: str
 ) -> Declaration:
-    """Return the declaration of a name whose holder has ended, so that none registers."""
+    """Return the blocked declaration of a name whose holder has ended."""
     source = ModelVersionSpec.model_construct(
         training_run=status.training_run, run_id=status.run_id, uri=status.uri
     )
@@ -258,11 +254,11 @@ def _holder(status: VersionStatus) -> str:
     return f"a declaration of {(status.uri or '')[:_SHOWN]}"
 
 
-# --- what is recorded already ---------------------------------------------------------------------
+# --- recorded versions ----------------------------------------------------------------------------
 def contradicted(version: VersionStatus, declared: ModelVersionSpec | None) -> VersionStatus:
     """Return a recorded version, blocked if `spec.versions` declares it from another source.
 
-    A version that is blocked already says why.
+    A version that is already blocked keeps its blocker.
     """
     if declared is None or version.blocked is not None or not declared.contradicts(version):
         return version
@@ -275,7 +271,7 @@ def contradicted(version: VersionStatus, declared: ModelVersionSpec | None) -> V
 
 
 def _source(of: VersionStatus | ModelVersionSpec, against: ModelVersionSpec | None = None) -> str:
-    """Name a source; by its URI if the other one is a URI."""
+    """Name a source; by its URI if the other source is a URI."""
     if against is not None and against.uri is not None:
         return _short(of.uri or "")
     if of.training_run is not None:

@@ -1,9 +1,7 @@
-"""`spec.dryRun`: a change of a version waits, and nothing is done for it but what needs no pods.
-Pure.
+"""`spec.dryRun`: a change of a version waits, and only what needs no pods is done for it. Pure.
 
-What such a change would do is in `plans`. What is not held here: an override, which is for
-emergencies, what goes back by itself after a switch (`watch`), and a version that requests reach
-already.
+`plans` says what such a change would do. dryRun does not delay an override (it is for emergencies),
+an automatic rollback (`watch`), or a version that requests reach already.
 """
 
 from datetime import datetime
@@ -20,21 +18,24 @@ _CARRY_OUT = '{"spec":{"dryRun":false}}'
 
 
 def holds(view: StageView) -> bool:
-    """Tell whether a change of the stage's version, if one is asked for, is held."""
+    """Tell whether dryRun delays a change of the stage's version."""
     return (
-        view.model.spec.dry_run and view.override is None and view.back is None and not view.is_live
+        view.model.spec.dry_run
+        and view.override is None
+        and view.rollback_target is None
+        and not view.is_live
     )
 
 
 def plan(view: StageView, _now: datetime) -> Step:
-    """Wait until `dryRun` is taken away. The candidate has no pods meanwhile."""
+    """Wait until `dryRun` is false. The candidate has no pods meanwhile."""
     return Step(
         "plan", StepState.WAITING, "spec.dryRun holds it", blocker=blocker(view), without_pods=True
     )
 
 
 def blocker(view: StageView) -> Blocker:
-    """Return why the stage is not as its spec asks."""
+    """Return the blocker of a stage whose change dryRun delays."""
     waits = f"{view.called} waits" if view.desired is not None else "The stage is not cleared"
     message = (
         f"{waits}: spec.dryRun is true. {stable(view)}. status.plan says what would be done. To"

@@ -1,7 +1,7 @@
-"""Read what gates judge by (runs, signatures, TrainingRuns, objectives, approvals; only of what is
-not judged yet) and the record in S3.
+"""Read what gates, analyses and watches judge by, and the record in S3. I/O.
 
-Verdicts do not belong here (`gates`).
+For gates: runs, signatures, TrainingRuns, objectives and approvals, only where no lasting verdict
+is recorded yet.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -23,22 +23,30 @@ from modelyard.kube.names import CONNECTION_SECRET, UID_TAG
 from modelyard.plan import Manifest
 from modelyard.ports import Cluster, Tenant, TrackedModel, TrackedRun
 from modelyard.registered_model import build, judged
+from modelyard.registered_model.facts import identity_of
 from modelyard.registered_model.gates.judging import asks_people, open_again, open_gates
-from modelyard.registered_model.observation import Evidence, RecordSeen
+from modelyard.registered_model.observation import Evidence, RecordObservation
 from modelyard.registered_model.record import chain
 from modelyard.registered_model.restored import stage_of
-from modelyard.registered_model.view import identity_of
 from modelyard.traffic import Answered, Split, SplitObservation, Traffic, Watched
 
-__all__ = ["answered", "creation_errors", "gather", "heard", "kept_analyses", "recorded", "splits"]
+__all__ = [
+    "answered",
+    "creation_errors",
+    "gather",
+    "kept_analyses",
+    "recorded",
+    "splits",
+    "with_kubernetes",
+]
 
 _SHOWN = 100
 _INTERVAL = timedelta(seconds=30)
-"""Of counts that nothing judges."""
+"""The interval of counts of a rollout without analysis."""
 
 
 async def gather(model: RegisteredModel, tenant: Tenant, now: datetime) -> Evidence:
-    """Read from MLflow and S3 what the gates judge by that have not answered.
+    """Read from MLflow and S3 what gates without a lasting verdict judge by.
 
     Raises:
         Unavailable: MLflow or S3 did not answer.
@@ -62,8 +70,7 @@ async def gather(model: RegisteredModel, tenant: Tenant, now: datetime) -> Evide
 async def creation_errors(
     owned: Iterable[Manifest], cluster: Cluster, words: Words, now: datetime
 ) -> dict[str, str]:
-    """Return why Kubernetes creates no pod for Jobs that should have one by now, by their uid. It
-    tells that in events only.
+    """Return why Kubernetes creates no pod for overdue Jobs, by uid; only its events say that.
 
     Raises:
         Unavailable: Kubernetes did not answer.
@@ -82,8 +89,9 @@ async def creation_errors(
 async def answered(
     model: RegisteredModel, owned: Iterable[Manifest], traffic: Traffic, now: datetime
 ) -> dict[str, Answered]:
-    """Return what the pods of versions answered that are watched after a switch, by stage. No
-    pod is asked without a watch.
+    """Return requests and failures of the versions that are watched after a switch, by stage.
+
+    Without a watch no pod is asked.
     """
     found: dict[str, Answered] = {}
     for name, stage in model.status.stages.items():
@@ -101,7 +109,7 @@ async def answered(
         identity = stable.runtime.identity
         recorded = Answered(watch.requests, watch.failures)
         watched = Watched(model.metadata.uid, name, identity, watch.since_time, recorded)
-        # Two stages may serve the same with the same runtime.
+        # Two stages may serve the same version with the same runtime.
         pods = [
             each
             for each in of_kind(owned, "Pod")
@@ -114,8 +122,9 @@ async def answered(
 async def kept_analyses(
     model: RegisteredModel, owned: Iterable[Manifest], cluster: Cluster
 ) -> dict[str, str]:
-    """Return what is kept of analyses, by stage. Only a ConfigMap that the model owns is read:
-    anybody may make one of that name.
+    """Return the stored state of analyses, by stage.
+
+    Only a ConfigMap that the model owns is read: other users may create one of that name.
 
     Raises:
         ModelyardError: Kubernetes did not answer.
@@ -142,8 +151,9 @@ async def kept_analyses(
 
 
 def _controlled(owned: Manifest, model: RegisteredModel) -> bool:
-    """Tell whether the controller reference names our kind, as the policy `serving-evidence`
-    asks; to be owned, the group is enough.
+    """Tell whether the controller reference names our kind, as policy `serving-evidence` demands.
+
+    An owned object in general needs only a reference to our API group.
     """
     references = owned["metadata"].get("ownerReferences") or ()
     return any(each.get("controller") and each["kind"] == model.KIND for each in references)
@@ -156,7 +166,7 @@ async def splits(
     traffic: Traffic,
     now: datetime,
 ) -> dict[str, SplitObservation]:
-    """Return what the stable pods say of rollouts, by stage."""
+    """Return what the stable pods report about rollouts, by stage."""
     found: dict[str, SplitObservation] = {}
     for name, stage in model.status.stages.items():
         spec, stable = model.spec.stages.get(name), stage.effective
@@ -180,11 +190,10 @@ async def splits(
     return found
 
 
-async def heard(
+async def with_kubernetes(
     model: RegisteredModel, cluster: Cluster, found: Evidence, now: datetime
 ) -> Evidence:
-    """Return the evidence with what Kubernetes has: where versions were trained, and what people
-    say. It takes neither MLflow nor S3.
+    """Add the evidence from Kubernetes (TrainingRuns, approvals), without MLflow or S3.
 
     Raises:
         ModelyardError: Kubernetes did not answer.
@@ -204,9 +213,7 @@ async def heard(
 
 
 def _trained(model: RegisteredModel, cluster: Cluster, found: Evidence, now: datetime) -> Evidence:
-    """Return the evidence with the TrainingRuns that versions came from, and their objectives,
-    where a gate judges by them.
-    """
+    """Add the TrainingRuns and objectives of versions, where a gate judges by them."""
     training_runs: dict[str, TrainingRun] = {}
     objectives: dict[str, ObjectiveStatus] = {}
     for gate, candidate, holder in _open(model, now):
@@ -216,8 +223,8 @@ def _trained(model: RegisteredModel, cluster: Cluster, found: Evidence, now: dat
             if version is None or (run := _training_run(version, cluster, model)) is None:
                 continue
             training_runs[run.metadata.name] = run
-            # One that was deleted and made again under its name is another run, and may be of
-            # another Experiment.
+            # A TrainingRun that was deleted and created again is another run, perhaps of another
+            # Experiment.
             is_its = run.status.mlflow is not None and run.status.mlflow.run_id == version.run_id
             if is_its and run.status.objective is not None:
                 objectives[version.name] = run.status.objective
@@ -227,9 +234,7 @@ def _trained(model: RegisteredModel, cluster: Cluster, found: Evidence, now: dat
 def _open(
     model: RegisteredModel, now: datetime
 ) -> Iterator[tuple[Gate, VersionStatus, VersionStatus | None]]:
-    """Return the gates that are to be asked, each with the version and the one that it is
-    compared with.
-    """
+    """Return the gates to ask, each with the version and the one that it is compared with."""
     versions: Mapping[str, VersionStatus] = {
         version.name: version for version in model.status.versions
     }
@@ -244,13 +249,8 @@ def _open(
         for gate in open_gates(model, name, candidate, now):
             holder = model.status.stages.get(gate.compared.stage or name) if gate.compared else None
             held = versions.get(holder.version or "") if holder else None
-            yield (
-                gate,
-                candidate,
-                held
-                if held is not None and holder is not None and held.digest == holder.digest
-                else None,
-            )
+            is_same = held is not None and holder is not None and held.digest == holder.digest
+            yield gate, candidate, held if is_same else None
 
 
 async def _run(version: VersionStatus, tenant: Tenant) -> TrackedRun | str | None:
@@ -270,50 +270,46 @@ async def _signature(version: VersionStatus, tenant: Tenant) -> Signature | str 
         )
     except Invalid as error:
         return f"the MLmodel of {version.name} cannot be read: {str(error)[:_SHOWN]}"
-    return (
-        f"the MLmodel of {version.name} is no longer in S3"
-        if text is None
-        else read_signature(text)
-    )
+    if text is None:
+        return f"the MLmodel of {version.name} is no longer in S3"
+    return read_signature(text)
 
 
 def _training_run(
     version: VersionStatus, cluster: Cluster, model: RegisteredModel
 ) -> TrainingRun | None:
-    body = (
-        cluster.get("trainingruns", model.metadata.namespace, version.training_run)
-        if version.training_run
-        else None
-    )
+    if not version.training_run:
+        return None
+    body = cluster.get("trainingruns", model.metadata.namespace, version.training_run)
     return TrainingRun.parse(body) if body is not None else None
 
 
 _FOREIGN = 10
-"""Objects that are no entries and are passed over where the newest entry is looked for."""
+"""How many objects that are not entries may be skipped in the search for the newest entry."""
 
 
 # --- the record of the history --------------------------------------------------------------------
 async def recorded(
     model: RegisteredModel, tracked: TrackedModel | None, tenant: Tenant
-) -> RecordSeen:
+) -> RecordObservation:
     """Read what the record's next step needs: at most one object.
 
-    A status that names no record was lost, or comes from an earlier release: what S3 has is listed.
-    No entry is made before the model is ours in MLflow, so a new object costs no request.
+    If the status names no record (it was lost, or comes from an earlier release), S3 is listed.
+    No entry is made before the model in MLflow is ours, so a new RegisteredModel costs no request.
 
     Raises:
-        ModelyardError: The newest entry could not be read. What goes wrong with one that is to be
-            stored is a value.
+        ModelyardError: The newest entry could not be read. An error about a pending entry is
+            returned as a value.
 
     """
     place = f"s3://{tenant.reach.bucket}/{record.folder(tenant.reach.folder, model.metadata.uid)}"
     if model.status.record is None:
         if model.metadata.deletion_timestamp is not None:
-            return RecordSeen(place)
+            return RecordObservation(place)
         is_ours = tracked is not None and tracked.tags.get(UID_TAG) == model.metadata.uid
-        # With the finalizer it was in MLflow once, and may have been lost there too.
+        # An object with the finalizer was in MLflow once, and may have been lost there too.
         was_ours = is_ours or FINALIZER in model.metadata.finalizers
-        return RecordSeen(
+        return RecordObservation(
             place,
             head=await _head(place, model.metadata.uid, tenant)
             if was_ours
@@ -321,20 +317,18 @@ async def recorded(
         )
     links = chain(model)
     if not links:
-        return RecordSeen(place)
+        return RecordObservation(place)
     try:
-        return RecordSeen(
+        return RecordObservation(
             place,
             content=await tenant.store.read(place + record.name(links[0].number), record.LIMIT),
         )
     except ModelyardError as error:
-        return RecordSeen(place, error=error)
+        return RecordObservation(place, error=error)
 
 
 async def _head(place: str, uid: str, tenant: Tenant) -> RecordedEntry:
-    """Return the newest entry of a model; what lies there under such a name and is none is
-    passed over.
-    """
+    """Return the newest entry of a model, skipping objects that only have the name of an entry."""
     there = await tenant.store.usage(place)
     if there is None or not there.objects:
         return RecordedEntry(number=0)

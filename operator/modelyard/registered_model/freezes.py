@@ -1,7 +1,6 @@
-"""Freezes: the step that waits for the end of one, and what is wrong with those that cannot be
-read. Pure.
+"""Freezes: the step that waits for the end of a freeze, and freezes that cannot be read. Pure.
 
-When a freeze is in force is in `modelyard.api.calendar`.
+`modelyard.api.calendar` computes when a freeze is in force.
 """
 
 from collections.abc import Iterable
@@ -19,9 +18,7 @@ __all__ = ["concern", "freeze", "trouble"]
 
 
 def concern(view: StageView) -> bool:
-    """Tell whether there are freezes for a stage, in force or not: its promotions have the step
-    then.
-    """
+    """Tell whether a stage has freezes, in force or not: then its promotions have the step."""
     calendar = view.calendar
     return isinstance(calendar, str) or calendar.stop is not None or bool(_for(view, calendar))
 
@@ -35,7 +32,7 @@ def _of_stage(view: StageView, freezes: Iterable[Freeze]) -> tuple[Freeze, ...]:
 
 
 def freeze(view: StageView, now: datetime) -> Step:
-    """Wait for the end of a freeze. A version that requests reach already goes on."""
+    """Wait for the end of a freeze. A version that requests reach already continues."""
     wanted = view.wanted
     assert wanted is not None, "the step before admits it"
     if view.is_live:
@@ -52,11 +49,11 @@ def freeze(view: StageView, now: datetime) -> Step:
     until = (
         f"until {found.until:%Y-%m-%d %H:%M} UTC"
         if found.until is not None
-        else "without an end that can be told"
+        else "without a known end"
     )
     message = (
         f"{wanted.version} waits: the stage is frozen {until} ({found.reason}). {stable(view)}. It"
-        " goes on by itself then, with what its gates say then. An override does not wait:"
+        " continues automatically, if its gates pass then. An override does not wait:"
         f" modelyard override {view.model.metadata.name} {wanted.version} --stage {view.name}"
     )
     blocker = Blocker.of(Reason.FROZEN, message)
@@ -72,9 +69,7 @@ def freeze(view: StageView, now: datetime) -> Step:
 
 
 def trouble(view: StageView) -> Blocker | None:
-    """Return what is wrong with the model's freezes of the stage, which hold every promotion
-    until they are mended.
-    """
+    """Return what is wrong with the model's own freezes, which delay all promotions until fixed."""
     wrong = _wrong(_of_stage(view, view.model.spec.freeze))
     if wrong is None:
         return None
@@ -85,21 +80,22 @@ def trouble(view: StageView) -> Blocker | None:
 
 
 def _cluster_trouble(view: StageView, calendar: Calendar | str) -> Blocker | None:
-    """Return what is wrong with the cluster's freezes. Only who administers modelyard can mend
-    it: it is said where it holds something.
+    """Return what is wrong with the cluster's freezes.
+
+    Only an administrator of modelyard can fix them, so only a waiting promotion reports it.
     """
     wrong = calendar if isinstance(calendar, str) else _wrong(_of_stage(view, calendar.windows))
     if wrong is None:
         return None
     message = (
-        f"No version takes {view.name} while the cluster's freezes cannot be read: {wrong}. Who"
-        " administers modelyard corrects them."
+        f"No version takes {view.name} while the cluster's freezes cannot be read: {wrong}. An"
+        " administrator has to correct them."
     )
     return Blocker.of(Reason.FREEZE_INVALID, message, needs_action=True)
 
 
 def _wrong(freezes: Iterable[Freeze]) -> str | None:
-    """Say why one of these cannot be followed; None: all can."""
+    """Return why one of these cannot be read; None: all can."""
     return next(
         (
             found

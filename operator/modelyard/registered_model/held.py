@@ -1,4 +1,4 @@
-"""Which stages each version holds, or has held, and what their verification says of it. Pure.
+"""The stages in which each version is or was effective, and whether it is verified there. Pure.
 
 `from` and `soak` read this record, never the history.
 """
@@ -17,13 +17,13 @@ from modelyard.api.registered_model import (
 __all__ = ["with_held"]
 
 _HELD = 4
-"""Stages that are known of one version."""
+"""How many stages are recorded of one version."""
 
 
 def with_held(
     versions: Iterable[VersionStatus], stages: Mapping[str, StageStatus], now: datetime
 ) -> tuple[VersionStatus, ...]:
-    """Return the versions with the stages that they hold, or have held until now."""
+    """Return the versions with their record of stages brought up to date."""
     return tuple(_with_held(version, stages, now) for version in versions)
 
 
@@ -37,14 +37,14 @@ def _with_held(
         ):
             held[name] = entry.model_copy(
                 update={"until_time": now}
-                | ({"verified": False} if _went(version, entry, stages) else {})
+                | ({"verified": False} if _was_rolled_back(version, entry, stages) else {})
             )
     for name, stage in stages.items():
         if stage.version != version.name:
             continue
         before = held.get(name)
         if before is None or before.until_time is not None:
-            # A Fail is not lifted by holding the stage again: the version is asked at once.
+            # A Fail stays when the version becomes effective again: it is verified at once.
             failed = (
                 False
                 if before is not None and before.digest == stage.digest and before.verified is False
@@ -61,10 +61,10 @@ def _with_held(
     return version.model_copy(update={"held": tuple(sorted(newest, key=lambda each: each.stage))})
 
 
-def _went(version: VersionStatus, held: HeldStage, stages: Mapping[str, StageStatus]) -> bool:
-    """Tell whether a stage went back from a version by itself: no other stage takes it from
-    there.
-    """
+def _was_rolled_back(
+    version: VersionStatus, held: HeldStage, stages: Mapping[str, StageStatus]
+) -> bool:
+    """Tell whether a stage rolled a version back automatically: its time there does not count."""
     rejected = stages[held.stage].rejected if held.stage in stages else ()
     return any(
         (each.version, each.digest, each.reason)
@@ -74,10 +74,9 @@ def _went(version: VersionStatus, held: HeldStage, stages: Mapping[str, StageSta
 
 
 def _verified(held: HeldStage, stage: StageStatus, now: datetime) -> HeldStage:
-    """Return what a stage says of the version that holds it, with the last word of its
-    verification.
+    """Return the record of an effective version, with the last verdict of its verification.
 
-    After a Fail the time in the stage begins again with the Pass.
+    A Pass after a Fail restarts the time in the stage.
     """
     if stage.verification is None:
         return held.model_copy(update={"verified": None})

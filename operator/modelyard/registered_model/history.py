@@ -1,7 +1,6 @@
-"""The entries that the history gains when a stage changes or does not, the Events about them, and
-what is counted. Pure.
+"""New entries of the history, the Events about them, and what metrics count of them. Pure.
 
-The history is for people: no rule reads it. How its entries get into S3 is `record`'s.
+The history is for people: no rule reads it. `record` stores its entries in S3.
 """
 
 from collections.abc import Iterable, Iterator
@@ -39,7 +38,7 @@ __all__ = [
 
 LENGTH = 50
 AFTER_THE_SWITCH = "After the switch"
-"""How the reason of a rollback begins that nobody asked for."""
+"""How the reason of an automatic rollback begins."""
 
 
 # --- entries --------------------------------------------------------------------------------------
@@ -51,13 +50,13 @@ def entry(
     Args:
         view: The stage as it was before.
         to: What becomes effective.
-        now: The moment.
-        gates: What its gates said.
+        now: The current time.
+        gates: The verdicts of its gates.
 
     """
     ends = outcome(view, to)
-    # `requestedBy` and approvals are for a change of the version that a person asks for.
-    asked = ends not in {Outcome.OVERRIDDEN, Outcome.REFRESHED} and view.back is None
+    # `requestedBy` and approvals are about a change of the version that a user asks for.
+    asked = ends not in {Outcome.OVERRIDDEN, Outcome.REFRESHED} and view.rollback_target is None
     return _about(view, to, now).model_copy(
         update={
             "outcome": ends,
@@ -70,9 +69,7 @@ def entry(
 
 
 def rejected(view: StageView, after: StageStatus, now: datetime) -> HistoryEntry | None:
-    """Return the entry for a stage whose status becomes `after`, if that has a rejection that is
-    new; None: it has none.
-    """
+    """Return the entry for a new rejection in a stage's status `after`; None: there is none."""
     new = next(
         (each for each in reversed(after.rejected) if each not in view.status.rejected), None
     )
@@ -95,25 +92,21 @@ def rejected(view: StageView, after: StageStatus, now: datetime) -> HistoryEntry
 
 
 def aborted(view: StageView, now: datetime) -> HistoryEntry:
-    """Return the entry for a stage whose candidate is given up, because the spec asks for
-    something else.
-    """
+    """Return the entry for a candidate that is given up, because the spec has changed."""
     made = _about(view, view.status.candidate, now)
-    # A reason is told of one change: of that which comes instead, if there is one.
-    follows = view.back is None and view.desired != view.status.version
+    # A reason belongs to one change: if another one follows, to that.
+    follows = view.rollback_target is None and view.desired != view.status.version
     update = {
         "reason": None if follows else _reason(view, is_override=view.override is not None),
         "requested_by": _requested_by(view)
-        if view.override is None and view.back is None
+        if view.override is None and view.rollback_target is None
         else None,
     }
     return made.model_copy(update=update | {"outcome": Outcome.ABORTED})
 
 
 def override_ended(view: StageView, now: datetime) -> HistoryEntry:
-    """Return the entry for a stage whose override has ended, or was removed, while its version
-    serves.
-    """
+    """Return the entry for an override that ended or was removed while its version serves."""
     return _about(view, view.effective, now).model_copy(
         update={"outcome": Outcome.OVERRIDE_ENDED, "duration_seconds": None}
     )
@@ -138,10 +131,10 @@ def _is(what: ServedVersion, rejection: Rejection) -> bool:
 
 
 def outcome(view: StageView, to: ServedVersion | None) -> Outcome:
-    """Return how a change of a stage ends whose effective version becomes `to`."""
+    """Return the outcome of a change after which `to` is effective."""
     if to is None:
         return Outcome.CLEARED
-    if view.back is not None:
+    if view.rollback_target is not None:
         return Outcome.ROLLED_BACK
     if to.version == view.status.version:
         return Outcome.REFRESHED
@@ -155,11 +148,11 @@ def outcome(view: StageView, to: ServedVersion | None) -> Outcome:
 
 
 def _reason(view: StageView, *, is_override: bool) -> str | None:
-    """Return the user's reason, if the history has not told it of a change before.
+    """Return the user's reason, unless the history has it of an earlier change.
 
-    It stays in the spec, so the same text counts once, until another one was told.
+    It stays in the spec after the change, so the same text counts once until another one is given.
     """
-    if view.back is not None and view.rolled_back is not None:
+    if view.rollback_target is not None and view.rolled_back is not None:
         return view.rolled_back.message[:WHY]
     spec = view.spec
     if is_override:
@@ -175,7 +168,7 @@ def _reason(view: StageView, *, is_override: bool) -> str | None:
 
 
 def _is_of_the_spec(made: HistoryEntry) -> bool:
-    """Tell whether an entry's reason is what somebody wrote as `reason` of the stage."""
+    """Tell whether an entry's reason is the stage's `reason` in the spec."""
     return made.outcome not in {Outcome.REJECTED, Outcome.OVERRIDDEN} and not (
         made.reason or ""
     ).startswith(AFTER_THE_SWITCH)
@@ -191,14 +184,12 @@ def _requested_by(view: StageView) -> str | None:
 
 
 def _is_asked_for(view: StageView) -> bool:
-    """Tell whether what the stage is to take is what `requestedBy` speaks of: neither an
-    override, nor a refresh, nor what goes back.
-    """
-    return view.override is None and view.back is None and not view.is_refresh
+    """Tell whether `requestedBy` applies: not to an override, refresh or automatic rollback."""
+    return view.override is None and view.rollback_target is None and not view.is_refresh
 
 
 def _approved_by(view: StageView, to: ServedVersion | None) -> str | None:
-    """Return whose approvals count for a version, by any of the stage's gates."""
+    """Return the approvers that count for a version, by any of the stage's gates."""
     version = view.versions.get(to.version) if to is not None else None
     if view.spec is None or version is None:
         return None
@@ -223,7 +214,7 @@ def _said(gates: Iterable[GateStatus]) -> str | None:
 
 
 def _joined(words: Iterable[str]) -> str | None:
-    """Join words; of what does not fit the number is said."""
+    """Join words; replace those that do not fit by their number."""
     all_ = list(words)
     for left in range(len(all_)):
         text = ", ".join([*all_[: len(all_) - left], *([f"{left} more"] if left else [])])
@@ -232,10 +223,11 @@ def _joined(words: Iterable[str]) -> str | None:
     return all_[0][:NAMES] if all_ else None
 
 
-# --- what is told, and counted --------------------------------------------------------------------
+# --- events and metrics ---------------------------------------------------------------------------
 def event(made: HistoryEntry, digest: str | None = None) -> Event:
-    """Return the Event about an entry; with the digest of its object in S3, by which a rewritten
-    record is found.
+    """Return the Event about an entry.
+
+    The digest of its object in S3, if given, lets a reader detect that the record was rewritten.
     """
     is_warning = made.outcome in {Outcome.OVERRIDDEN, Outcome.OVERRIDE_ENDED, Outcome.REJECTED}
     said = (
@@ -266,8 +258,7 @@ def _words(made: HistoryEntry) -> str:
 
 
 def gained(before: Manifest, after: Manifest) -> Iterator[Manifest]:
-    """Return the entries of the history that a status has and the one before it had not, oldest
-    first.
+    """Return the entries of the history that are new in a status, oldest first.
 
     Args:
         before: The status before, as JSON.
@@ -279,7 +270,7 @@ def gained(before: Manifest, after: Manifest) -> Iterator[Manifest]:
 
 
 def finished(before: Manifest, after: Manifest) -> Iterator[Finished]:
-    """Return the changes of stages that a status says have ended, and the one before it did not.
+    """Return the changes of stages that have ended since the status before.
 
     Args:
         before: The status before, as JSON.

@@ -1,6 +1,4 @@
-"""Read back which version a pod template serves: of a ControllerRevision that keeps it, or of a
-Deployment. Pure.
-"""
+"""Read which version a pod template serves, from its ControllerRevision or Deployment. Pure."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -14,16 +12,14 @@ __all__ = ["kept_in", "served_by", "template_in"]
 
 
 def template_in(kept: Mapping[str, Any], what: ServedVersion) -> Manifest | None:
-    """Return the template that a ControllerRevision keeps, if it serves this version with this
-    digest and image.
-    """
+    """Return the template in a ControllerRevision, if its digest and image are those of `what`."""
     found: Manifest = (kept.get("data") or {}).get("template") or {}
     there = _read(found)
     return found if there == (what.digest, what.runtime.image) else None
 
 
 def kept_in(kept: Mapping[str, Any]) -> ServedVersion | None:
-    """Return what the template of a ControllerRevision of ours serves; None when it is not one."""
+    """Return what a ControllerRevision's template serves; None if it is not the operator's."""
     found: Manifest = (kept.get("data") or {}).get("template") or {}
     there, labelled = _read(found), kept["metadata"].get("labels") or {}
     if there is None or not {VERSION_LABEL, IDENTITY_LABEL} <= labelled.keys():
@@ -36,9 +32,7 @@ def kept_in(kept: Mapping[str, Any]) -> ServedVersion | None:
 
 
 def served_by(deployment: Mapping[str, Any]) -> ServedVersion | None:
-    """Return what a Deployment of ours serves, read from its pod template; None when it is not
-    one.
-    """
+    """Return what a Deployment's template serves; None if it is not the operator's."""
     found: Manifest = (deployment.get("spec") or {}).get("template") or {}
     there, labelled = _read(found), (found.get("metadata") or {}).get("labels") or {}
     if there is None or not {VERSION_LABEL, IDENTITY_LABEL} <= labelled.keys():
@@ -51,8 +45,9 @@ def served_by(deployment: Mapping[str, Any]) -> ServedVersion | None:
 
 
 def _revision_of(pod: Mapping[str, Any]) -> int:
-    """Return the revision of a template in use, as far as it shows: who takes an older one for
-    ours would have it split.
+    """Return the revision of a template in use, read from its parts.
+
+    If an older template were taken for the present revision, its pods would be asked to split.
     """
     if any(volume["name"] == build.TRAFFIC_VOLUME for volume in pod.get("volumes") or ()):
         return build.REVISION
@@ -61,9 +56,7 @@ def _revision_of(pod: Mapping[str, Any]) -> int:
 
 
 def _read(found: Mapping[str, Any]) -> tuple[str, str] | None:
-    """Return digest and image of a template of ours, in which others may have put more
-    containers.
-    """
+    """Return digest and image of an operator's template; others may have added containers to it."""
     try:
         pod = found["spec"]
         fetch = next(each for each in pod["initContainers"] if each["name"] == build.FETCH)

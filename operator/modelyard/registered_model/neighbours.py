@@ -1,8 +1,7 @@
-"""Models whose stages have the address of one of ours: stage `eu-canary` of `fraud` and stage
-`canary` of `fraud-eu`. Pure.
+"""Other models with the address of a stage, as `fraud`/`eu-canary` and `fraud-eu`/`canary`. Pure.
 
-Only one Service can have a name. Who comes second hears so before any pod of it starts; what meets
-at the same moment is refused when it is applied (`kube.owned.taken`).
+Only one Service can have a name. The second stage is blocked before any of its pods starts. If two
+start at the same moment, the apply of one is refused (`kube.owned.taken`).
 """
 
 from collections.abc import Iterable
@@ -17,12 +16,11 @@ __all__ = ["neighbours"]
 
 
 def neighbours(model: RegisteredModel, others: Iterable[Manifest]) -> dict[str, str]:
-    """Return the stages of a model whose address another one has, or is about to have, each with
-    that one's name.
+    """Return the stages whose address another model has or is about to have, with its name.
 
     Args:
         model: The model.
-        others: The RegisteredModels of its namespace; itself among them is passed over.
+        others: The RegisteredModels of its namespace; the model itself is skipped.
 
     """
     meta, found = model.metadata, dict[str, str]()
@@ -52,6 +50,6 @@ def _is_served(stage: Manifest) -> bool:
 
 
 def _rank(version: Any, created: datetime | str | None, name: str) -> tuple[bool, float, str]:
-    """Who holds a version comes first, then who is older."""
+    """Return the precedence of a stage: an effective version comes first, then the older model."""
     time = datetime.fromisoformat(created) if isinstance(created, str) else created
     return (version is None, time.timestamp() if time else 0, name)

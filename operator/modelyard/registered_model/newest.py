@@ -1,9 +1,8 @@
-"""Which version a stage takes by itself (`autoPromote`): the newest that it has not rejected. Pure.
+"""The version that `autoPromote` chooses: the newest that the stage has not rejected. Pure.
 
-It chooses what a person would have written as `version`; all that stands between a written version
-and the stage (`from`, freezes, gates, people) stands before this one too. Versions are ordered by
-when they were first registered, as MLflow tells the time, so that the operator's clock does not
-matter.
+It replaces only the `version` of the spec: `from`, freezes, gates and approvals apply as usual.
+Versions are ordered by their first registration, by MLflow's clock, so that the operator's clock
+does not matter.
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping
@@ -15,17 +14,17 @@ from modelyard.api.registered_model import Rejection, Stage, StageStatus, StepSt
 __all__ = ["REJECTIONS", "Choice", "held_until", "remembered"]
 
 REJECTIONS = 3
-"""How many rejections a stage remembers."""
+"""How many rejections a stage records."""
 _FIRST = datetime(1970, 1, 1, tzinfo=UTC)
 _WAITS_FOR_TIME = frozenset({"freeze", "plan"})
-"""Steps that come before people are asked, and that may begin to wait again afterwards."""
+"""Steps before `approval` that may wait again after people were asked."""
 
 Age = tuple[datetime, int]
 
 
 @dataclass(frozen=True)
 class Choice:
-    """What is looked at to choose.
+    """The input of the choice.
 
     Attributes:
         spec: The stage, with `autoPromote`.
@@ -33,7 +32,7 @@ class Choice:
         versions: The model's versions, by name.
         routed: The identity that the stage's Service selects.
         rejections: The stage's rejections that are in force.
-        identity: Returns the runtime's identity with which a version would be promoted.
+        identity: Returns the identity of the runtime with which a version would be promoted.
 
     """
 
@@ -45,16 +44,13 @@ class Choice:
     identity: Callable[[VersionStatus], str]
 
     def version(self) -> str | None:
-        """Return the version that the stage is to have: the effective one if none is to replace
-        it.
-        """
+        """Return the version to promote; the effective one if none is to replace it."""
         status = self.status
         if status.version is not None and status.version not in self.versions:
             return status.version  # its record is lost: nothing says what is newer
         found = {each.name: each for each in self.versions.values() if self._may_take(each)}
-        # People who were asked about one version are not asked about another in the middle; what
-        # has requests is not taken back. Anything else that is on its way makes room for a newer
-        # version at once.
+        # A candidate keeps its place if people have been asked about it, or if it receives
+        # requests. Any other candidate is replaced by a newer version at once.
         if (
             status.candidate is not None
             and status.candidate.version in found
@@ -66,9 +62,9 @@ class Choice:
     def _may_take(self, version: VersionStatus) -> bool:
         if version.digest is None or version.mlflow_version is None:
             return False
-        # What is chosen stays so though its artifacts are missing, and says so. Of what is not
-        # chosen they are not read: to choose another one would forget them, and come back to this
-        # one.
+        # A chosen version stays chosen though its artifacts are missing, and reports that. The
+        # artifacts of other versions are not read, so dropping this one would only cause it to be
+        # chosen again.
         if version.blocked is not None and version.name != self.status.desired:
             return False
         effective = self.versions.get(self.status.version or "")
@@ -79,8 +75,9 @@ class Choice:
         return self._has_held_from(version) and not self._is_rejected(version)
 
     def _has_held_from(self, version: VersionStatus) -> bool:
-        """Tell whether `from` lets it through: what has not been there may be rejected there,
-        and must not keep the others waiting.
+        """Tell whether the version passes `from`.
+
+        One that has not held that stage may be rejected there, so others must not wait for it.
         """
         asked = self.spec.from_
         held = (
@@ -89,19 +86,20 @@ class Choice:
         return asked is None or any(each.verified is not False for each in held)
 
     def _is_rejected(self, version: VersionStatus) -> bool:
-        """Tell whether a rejection is in force, or was and has been forgotten: those that are
-        remembered are of the newest versions.
+        """Tell whether the stage rejects the version, even if that rejection is no longer recorded.
+
+        Only rejections of the newest versions are recorded, so an older version than those may have
+        been rejected.
         """
-        # That of the effective version is remembered whatever its age (`remembered`).
+        # The effective version's own rejection is kept whatever its age (`remembered`).
         others = (each for each in self.rejections if each.version != self.status.version)
         ages = [
             _age(known) for each in others if (known := self.versions.get(each.version)) is not None
         ]
         if len(self.rejections) >= REJECTIONS and ages and _age(version) < min(ages):
             return True
-        about = [
-            each for each in self.rejections if each.digest == version.digest
-        ]  # the same bytes under another name too
+        # By digest, so that the same bytes are rejected under another name too.
+        about = [each for each in self.rejections if each.digest == version.digest]
         return any(each.runtime is None for each in about) or self.identity(version) in {
             each.runtime for each in about
         }
@@ -114,7 +112,7 @@ class Choice:
 
 
 def _people_were_asked(status: StageStatus) -> bool:
-    """Tell whether the promotion has come to the step in which people decide, or past it."""
+    """Tell whether the promotion has reached the step in which people decide."""
     names = [step.name for step in status.steps]
     if "approval" not in names:
         return False
@@ -128,17 +126,16 @@ def remembered(
     in_force: Callable[[Rejection], bool],
     effective: str | None = None,
 ) -> tuple[Rejection, ...]:
-    """Return the rejections that such a stage remembers, oldest first: those in force of the newest
-    versions.
+    """Return the rejections to keep, oldest first: those in force, of the newest versions.
 
-    By time alone the newest version would be forgotten once older ones are tried and fail as well,
-    and be tried again for ever. The newest one of the effective version stays too, by which the
-    stage goes back from it.
+    If the latest rejections were kept instead, the newest version's would be lost once older
+    versions fail too, and it would be tried again without end. The latest rejection of the
+    effective version is kept too: an automatic rollback follows from it.
 
     Args:
-        rejections: All, oldest first.
+        rejections: All rejections, oldest first.
         versions: The model's versions, by name.
-        in_force: Whether one is.
+        in_force: Tells whether a rejection is in force.
         effective: The effective version.
 
     """
@@ -161,18 +158,14 @@ def remembered(
 
 
 def held_until(versions: Iterable[VersionStatus]) -> datetime | None:
-    """Return when the newest version was registered: after a rollback only later ones are taken.
-    None: there is none.
-    """
+    """Return when the newest version was registered; a rollback excludes versions until then."""
     return max(
         (_age(each)[0] for each in versions if each.registered_time is not None), default=None
     )
 
 
 def _age(version: VersionStatus) -> Age:
-    """Return what versions are ordered by: when it was registered, in the seconds that a status
-    has, and MLflow's number.
-    """
+    """Return the sort key of versions: the time of registration in seconds, and MLflow's number."""
     number = version.mlflow_version or ""
     return (version.registered_time or _FIRST).replace(microsecond=0), int(
         number

@@ -1,4 +1,4 @@
-"""What a RegisteredModel's decision is made from: frozen values, read by `observe`."""
+"""The input of a RegisteredModel's decision: frozen values, read by `observe`."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -17,17 +17,17 @@ from modelyard.ports import ArtifactTree, TrackedModel, TrackedRun, TrackedVersi
 from modelyard.registered_model.declarations import Declaration
 from modelyard.traffic import Answered, SplitObservation
 
-__all__ = ["Artifacts", "Evidence", "Observation", "RecordSeen", "Source", "is_empty"]
+__all__ = ["Artifacts", "Evidence", "Observation", "RecordObservation", "Source", "is_empty"]
 
 
 @dataclass(frozen=True)
 class Source:
-    """Where a version is stored, and what its bytes are.
+    """Where a version is stored, and its digest.
 
     Attributes:
         uri: The artifact tree.
         tree: Its digest and size.
-        mlmodel: What its MLmodel file says.
+        mlmodel: Its MLmodel file.
         run: The MLflow run that it came from.
         training_run: The TrainingRun that it came from.
         logged_model: MLflow's id of the logged model.
@@ -44,8 +44,7 @@ class Source:
 
 @dataclass(frozen=True)
 class Artifacts:
-    """The artifacts of a recorded version in S3: digest of their listing, and digest of their
-    bytes.
+    """The artifacts of a recorded version in S3: the digests of their listing and of their bytes.
 
     The bytes are read only when the listing has changed.
     """
@@ -56,21 +55,20 @@ class Artifacts:
 
 @dataclass(frozen=True)
 class Evidence:
-    """What gates judge by. A text in place of a value says why it could not be read.
+    """What gates, analyses and watches judge by. A string in place of a value is a read error.
 
     Attributes:
         runs: MLflow runs by id; None: there is none.
         signatures: By digest of the version; None: the model has none.
         training_runs: TrainingRuns by name.
-        objectives: By version, the objective of the Experiment that it came from, when its training
-            began.
+        objectives: By version, the objective of its Experiment when its training began.
         creation_errors: By the uid of a gate's Job that has no pod, why Kubernetes can create none.
         approvals: The ModelApprovals that name the model.
-        unguarded: Why they cannot be believed; None: the API server takes none in another's name.
-        split: What the stable pods say that split their requests, by stage.
-        progress: What is kept of the analysis of a rollout, by stage: text of our own, which others
-            may have changed.
-        answered: What the pods of a version that is watched answered since the switch, by stage.
+        unguarded: Why they cannot be trusted; None: the API server guards who approves.
+        split: What the stable pods that split requests report, by stage.
+        progress: The stored state of the analysis of a rollout, by stage: text that the operator
+            wrote and another client may have changed.
+        answered: Requests and failures of a watched version's pods since the switch, by stage.
 
     """
 
@@ -87,14 +85,13 @@ class Evidence:
 
 
 @dataclass(frozen=True)
-class RecordSeen:
+class RecordObservation:
     """What S3 has of the model's record.
 
     Attributes:
-        folder: Where its objects lie: `s3://bucket/namespace/.modelyard/history/uid/`.
-        head: The newest entry there, read where the status does not name the record; its number is
-            0 where there is none.
-        content: The object that the first pending entry should have; None: nothing lies there.
+        folder: Where its objects are: `s3://bucket/namespace/.modelyard/history/uid/`.
+        head: The newest entry there, read only if the status does not name it; number 0: none.
+        content: The object at the place of the first pending entry; None: there is none.
         error: Why that could not be read.
 
     """
@@ -107,29 +104,29 @@ class RecordSeen:
 
 @dataclass(frozen=True)
 class Observation:
-    """The world at one moment, as far as a RegisteredModel is concerned.
+    """All that was observed about a RegisteredModel at one moment.
 
     Attributes:
-        declarations: The versions that there should be.
+        declarations: The declared versions.
         owned: Its Deployments, Services, autoscalers, budgets, ControllerRevisions, Jobs of gates,
             and pods.
-        refusals: Applies that the API server refused in this reconcile, and pods that it did not
-            let tell, by kind and name.
-        model: The registered model of our name in MLflow, whoever it belongs to.
+        refusals: Applies, and updates of pods, that the API server refused in this reconcile, by
+            kind and name.
+        model: The registered model of our name in MLflow, whichever object it belongs to.
         versions: Its versions there, oldest first.
         sources: For versions that are not recorded: where they are stored, or what blocks them. The
-            first one that can be recorded ends the search: a round records one.
+            search ends at the first one that can be recorded, because a round records one.
         artifacts: For recorded versions in use, and those that MLflow has lost: what is in S3; None
             when nothing is; a Blocker when S3 refuses.
         runs: The TrainingRuns that versions may come from, by name.
-        evidence: What gates judge by that are not judged yet.
+        evidence: What gates that have no lasting verdict yet judge by.
         calendar: The freezes of the whole cluster, or why they cannot be read.
         neighbours: Stages whose address another model of the namespace has, with its name.
-        allow_code: Whether the namespace allows models whose loading runs code.
+        allow_code: Whether the namespace allows models that run code when they are loaded.
         pods_secret: The Secret with the connection of the pods.
         tracking_url: MLflow's address.
-        record: What S3 has of the record; None: it was not asked.
-        dependency_error: Why MLflow or S3 could not be read; everything external is unknown then.
+        record: What S3 has of the record; None: it was not read.
+        dependency_error: Why MLflow or S3 could not be read; all external state is unknown then.
 
     """
 
@@ -147,15 +144,15 @@ class Observation:
     allow_code: bool = False
     pods_secret: str = CONNECTION_SECRET
     tracking_url: str = ""
-    record: RecordSeen | None = None
+    record: RecordObservation | None = None
     dependency_error: ModelyardError | None = None
 
 
 def is_empty(model: RegisteredModel) -> bool:
-    """Tell whether the status records nothing at all, as that of an object restored from a backup.
+    """Tell whether the status is empty, as after the object was restored from a backup.
 
-    The name in MLflow is recorded before the model is created there, so a status without it was
-    lost or is new.
+    The name in MLflow is recorded before the model is created there, so a status without it is new
+    or was lost.
     """
     status = model.status
     return not (

@@ -1,7 +1,6 @@
-"""Read what a RegisteredModel is about: MLflow's registry, the artifacts in S3, its serving
-objects.
+"""Observe a RegisteredModel: MLflow's registry, the artifacts in S3, its owned objects. I/O.
 
-MLflow or S3 being away is a value here, not an error: what is served is looked after all the same.
+An unreachable MLflow or S3 is a value here, not an error: serving objects are reconciled anyway.
 """
 
 from collections.abc import Iterable
@@ -31,10 +30,10 @@ from modelyard.registered_model.evidence import (
     answered,
     creation_errors,
     gather,
-    heard,
     kept_analyses,
     recorded,
     splits,
+    with_kubernetes,
 )
 from modelyard.registered_model.neighbours import neighbours
 from modelyard.registered_model.observation import Artifacts, Observation, Source
@@ -75,8 +74,10 @@ async def observe(model: RegisteredModel, ports: Ports, now: datetime) -> Observ
     except ModelyardError as error:
         found = replace(found, dependency_error=error)
     if meta.deletion_timestamp is None:
-        found = replace(found, evidence=await heard(model, ports.cluster, found.evidence, now))
-    words = ports.words(meta.namespace)  # by the Secret as it was read now
+        found = replace(
+            found, evidence=await with_kubernetes(model, ports.cluster, found.evidence, now)
+        )
+    words = ports.words(meta.namespace)  # after the tenant was read, so with its present Secret
     owned = tuple(cleaned(each, words) for each in ports.cluster.owned(meta.uid))
     errors = await creation_errors(owned, ports.cluster, words, now)
     counted = await answered(model, owned, ports.traffic, now)
@@ -89,10 +90,9 @@ async def observe(model: RegisteredModel, ports: Ports, now: datetime) -> Observ
 
 
 def _lacks_connection(owned: Manifest) -> bool:
-    """Tell whether a pod does not start because a Secret with its connection is gone, or a key in
-    it.
+    """Tell whether a pod cannot start because its connection Secret, or a key in it, is missing.
 
-    The Secrets are not watched: the kubelet is the first who says so.
+    The Secrets are not watched: the kubelet is the first to report it.
     """
     found = pod_end(owned) if owned.get("kind") == "Pod" else None
     return (
@@ -103,7 +103,7 @@ def _lacks_connection(owned: Manifest) -> bool:
 
 
 def _concerns(model: RegisteredModel, run: Manifest) -> bool:
-    """Checked before a run is parsed: a namespace may hold thousands of runs."""
+    """Tell whether a run concerns the model, before it is parsed: there may be thousands."""
     named = any(
         source.training_run == run["metadata"]["name"] for source in model.spec.versions.values()
     )
@@ -156,9 +156,7 @@ async def _sources(
 
 
 def _to_read(model: RegisteredModel, versions: Iterable[TrackedVersion]) -> list[VersionStatus]:
-    """Return the recorded versions whose artifacts matter now: in use, or about to be
-    registered.
-    """
+    """Return the recorded versions whose artifacts to read: in use, or about to be registered."""
     used: set[str | None] = {*model.asks_for}
     for stage in model.status.stages.values():
         used |= {stage.version, stage.candidate.version if stage.candidate else None}
@@ -168,9 +166,9 @@ def _to_read(model: RegisteredModel, versions: Iterable[TrackedVersion]) -> list
 
 
 async def _artifacts(version: VersionStatus, tenant: Tenant) -> Artifacts | Blocker | None:
-    """Read the listing, and the bytes only when the listing is not the recorded one.
+    """Read the listing; read the bytes only if the listing is not the recorded one.
 
-    What S3 refuses is this version's own blocker: the others can still be read.
+    A refusal by S3 blocks this version only: the others can still be read.
     """
     try:
         objects = await tenant.store.objects(str(version.uri))

@@ -1,8 +1,7 @@
-"""Break-glass: a version that takes a stage at once, for a time. Pure.
+"""Overrides (break-glass): a version that takes a stage at once, for a limited time. Pure.
 
-An override is for the version and the bytes that were recorded when it was first seen, for a day at
-most from then. When it ends nothing switches by itself: what serves keeps serving, and a person
-says what comes next.
+An override is for one version, with the bytes recorded when the operator first observed it, for at
+most a day from then. When it ends nothing switches: its version keeps serving until a user decides.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -23,8 +22,8 @@ __all__ = [
     "desired",
     "end",
     "ended",
-    "has_put",
     "in_force",
+    "is_from_override",
     "kept",
     "next_time",
     "noted",
@@ -32,43 +31,38 @@ __all__ = [
 ]
 
 _SOON, _TENTH = timedelta(hours=1), 10
-"""How long before its end people are told: an hour, or a tenth of its time if that is less."""
+"""When an override ends soon: an hour, or a tenth of its duration if less, before its end."""
 _FIRST = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def noted(
     spec: Stage | None, status: StageStatus, version: VersionStatus | None, now: datetime
 ) -> OverrideStatus | None:
-    """Return what is to be recorded of an override that was not seen before; None when there is
-    nothing new.
+    """Return what to record of a new override in the spec; None if all is recorded.
 
     Args:
         spec: The stage.
         status: What is recorded of it.
-        version: The version that the override names, if there is one.
-        now: The moment.
+        version: The version that the override names, if it exists.
+        now: The current time.
 
     """
     asked, known = spec.override if spec is not None else None, status.override
     if spec is None or asked is None:
         return None
     if known is not None and _is(known, asked):
-        # A refresh meanwhile is no wish to go back; seen at once, for the override may end while
-        # the pods start.
-        news = known.attempt != spec.attempt or bool(
-            known.ended
-        )  # it was removed, and is set again as it was
-        return (
-            known.model_copy(update={"attempt": spec.attempt, "ended": None})
-            if news and in_force(spec, status, now)
-            else None
-        )
+        # An `attempt` raised during an override asks for a refresh, not for going back. It is
+        # recorded at once, because the override may end while the pods start. `ended`: the
+        # override was removed, and is set again unchanged.
+        news = known.attempt != spec.attempt or bool(known.ended)
+        if not news or in_force(spec, status, now) is None:
+            return None
+        return known.model_copy(update={"attempt": spec.attempt, "ended": None})
     digest = version.digest if version is not None and version.mlflow_version is not None else None
     return OverrideStatus(
         version=asked.version,
         digest=digest,
-        # What the one before has put there stays until a person decides, whatever comes of this
-        # one.
+        # The version of an earlier override stays until a user decides, even if this one fails.
         before=status.digest if _lasts(spec, status) else None,
         attempt=spec.attempt,
         since_time=now,
@@ -77,7 +71,7 @@ def noted(
 
 
 def in_force(spec: Stage | None, status: StageStatus, now: datetime) -> OverrideStatus | None:
-    """Return the override that decides now."""
+    """Return the override that is in force now."""
     asked, known = spec.override if spec is not None else None, status.override
     if (
         asked is None
@@ -91,16 +85,15 @@ def in_force(spec: Stage | None, status: StageStatus, now: datetime) -> Override
 
 
 def ended(spec: Stage | None, status: StageStatus, now: datetime) -> OverrideStatus | None:
-    """Return what is to be recorded of an override that has ended, or was removed, while its
-    version serves.
+    """Return what to record of an override that ended or was removed while its version serves.
 
-    None when there is nothing new. One whose end is moved has not ended.
+    None: nothing to record. An override whose end was moved has not ended.
     """
     known, asked = status.override, spec.override if spec is not None else None
     if (
         known is None
         or known.ended
-        or not has_put(status)
+        or not is_from_override(status)
         or in_force(spec, status, now) is not None
     ):
         return None
@@ -112,15 +105,15 @@ def ended(spec: Stage | None, status: StageStatus, now: datetime) -> OverrideSta
 def desired(
     spec: Stage | None, status: StageStatus, now: datetime, asked: str | None
 ) -> str | None:
-    """Return the version that a stage is to have.
+    """Return the desired version of a stage.
 
-    While an override is in force, its own. After that what it has put there, until the spec's
-    version is the same or `attempt` is raised, which goes back to what the spec asks for.
+    While an override is in force, its version. After that its version stays, until the spec names
+    the same version or `attempt` is raised: then the spec's version.
 
     Args:
         spec: The stage.
         status: What is recorded of it.
-        now: The moment.
+        now: The current time.
         asked: The version that the spec asks for.
 
     """
@@ -134,7 +127,7 @@ def desired(
 def trouble(
     model: str, name: str, spec: Stage | None, status: StageStatus, now: datetime
 ) -> Blocker | None:
-    """Return what a person has to do about an override of a model's stage that is not in force."""
+    """Return the blocker of an override that is not in force but needs action."""
     if spec is None or in_force(spec, status, now) is not None:
         return None
     known, asked = status.override, spec.override
@@ -142,8 +135,9 @@ def trouble(
         return None
     if _lasts(spec, status):
         ends = '"autoPromote":null,' if spec.auto_promote is not None else ""
-        patch = f'{{"spec":{{"stages":{{"{name}":{{{ends}"override":null,"version":"{status.version}"{spec.by_whom}}}}}}}}}'
-        back = f'{{"spec":{{"stages":{{"{name}":{{"override":null,"attempt":{max(spec.attempt, known.attempt) + 1}}}}}}}}}'
+        version, attempt = status.version, max(spec.attempt, known.attempt) + 1
+        patch = _patch(name, f'{ends}"override":null,"version":"{version}"{spec.by_whom}')
+        back = _patch(name, f'"override":null,"attempt":{attempt}')
         kept = f"modelyard promote {model} {status.version} --to {name}"
         left = (
             f"modelyard rollback {model} --stage {name} --to {spec.version}, or -p '{back}'"
@@ -164,10 +158,15 @@ def trouble(
     )
 
 
+def _patch(stage: str, fields: str) -> str:
+    """Return a merge patch of a stage's spec."""
+    return f'{{"spec":{{"stages":{{"{stage}":{{{fields}}}}}}}}}'
+
+
 def _ended(
     known: OverrideStatus, asked: Override | None, status: StageStatus, now: datetime
 ) -> str:
-    """Say why an override decides nothing, without the end of the sentence."""
+    """Return why an override is not in force, as a sentence without its full stop."""
     if asked is not None and known.digest is None:
         return (
             f"The override asks for {asked.version}, which was not registered when the override was"
@@ -179,14 +178,12 @@ def _ended(
         if asked is not None and now >= known.until_time
         else "was removed"
     )
-    took = "" if has_put(status) else f" before {known.version} took the stage"
+    took = "" if is_from_override(status) else f" before {known.version} took the stage"
     return f"The override {ended}{took}"
 
 
 def end(spec: Stage | None, status: StageStatus) -> OverrideStatus | None:
-    """Return what stays recorded of an override: nothing once the spec agrees with what it did
-    and no longer names it.
-    """
+    """Return what stays recorded of an override; None once the spec agrees and omits it."""
     known = status.override
     if known is None or spec is None:
         return None
@@ -194,8 +191,9 @@ def end(spec: Stage | None, status: StageStatus) -> OverrideStatus | None:
 
 
 def kept(spec: Stage | None, status: StageStatus, now: datetime) -> OverrideStatus | None:
-    """Return what stays recorded of an override, with whether it ends soon: people are told
-    once, when that is recorded.
+    """Return what stays recorded of an override, with whether it ends soon.
+
+    An Event is emitted once, when that is recorded.
     """
     known = end(spec, status)
     if known is None or in_force(spec, status, now) is None or now < _soon(known):
@@ -204,9 +202,7 @@ def kept(spec: Stage | None, status: StageStatus, now: datetime) -> OverrideStat
 
 
 def next_time(spec: Stage | None, status: StageStatus, now: datetime) -> datetime | None:
-    """Return when an override that is in force stands otherwise though nothing changes: when it
-    ends soon, and when it ends.
-    """
+    """Return when to look at an override in force again: when it ends soon, then when it ends."""
     known = in_force(spec, status, now)
     return (
         None
@@ -220,18 +216,14 @@ def _soon(known: OverrideStatus) -> datetime:
 
 
 def carried_out(spec: Stage | None, status: StageStatus) -> OverrideStatus | None:
-    """Return what stays recorded of an override once the stage has what it is to have: its own
-    version, or another one after it.
-    """
-    return (
-        status.override.model_copy(update={"before": None})
-        if status.override is not None and _is_named(spec, status)
-        else None
-    )
+    """Return what stays recorded of an override once the stage has its desired version."""
+    if status.override is None or not _is_named(spec, status):
+        return None
+    return status.override.model_copy(update={"before": None})
 
 
-def has_put(status: StageStatus) -> bool:
-    """Tell whether the effective version is what the recorded override has put there."""
+def is_from_override(status: StageStatus) -> bool:
+    """Tell whether the recorded override made the effective version effective."""
     known = status.override
     return known is not None and (known.version, known.digest) == (status.version, status.digest)
 
@@ -247,11 +239,11 @@ def _is_named(spec: Stage | None, status: StageStatus) -> bool:
 
 
 def _lasts(spec: Stage, status: StageStatus) -> bool:
-    """Tell whether the stage still has what an override put there, against the spec's version."""
+    """Tell whether the version of an override is still effective, against the spec's version."""
     known = status.override
     if known is None or status.digest is None:
         return False
-    if not has_put(status) and known.before != status.digest:
+    if not is_from_override(status) and known.before != status.digest:
         return False
     return spec.version != status.version and spec.attempt <= known.attempt
 
@@ -261,7 +253,7 @@ def _is(known: OverrideStatus, asked: Override) -> bool:
 
 
 def _until(asked: Override, since: datetime) -> datetime:
-    # Any offset is one moment, and a moment of the first or last year may have none in UTC.
+    # Compared before it is converted: a time in the first or last year may not exist in UTC.
     last = since + OVERRIDE_LASTS
     return (
         last

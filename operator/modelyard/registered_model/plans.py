@@ -1,8 +1,8 @@
-"""`status.plan`: what each change that `dryRun` holds would do, step by step. Pure.
+"""`status.plan`: what each change that `dryRun` delays would do, step by step. Pure.
 
-The rows come from what carries a change out: the steps of the promotion, the builders of what
-serves, the moves in MLflow. What certainly comes first (a version that is not registered, a
-rejection) is the last row of its stage.
+The rows come from the code that carries a change out: the steps of the promotion, the builders of
+the serving objects, the moves in MLflow. A blocker that certainly comes first (a version that is
+not registered, a rejection) is the last row of its stage.
 """
 
 from collections.abc import Iterable, Iterator
@@ -37,15 +37,15 @@ _ORDER = {Verdict.FAIL: 0, Verdict.ERROR: 1, Verdict.PENDING: 2, Verdict.PASS: 3
 
 
 def rows(
-    model: RegisteredModel, seen: Observation, views: Iterable[StageView], now: datetime
+    model: RegisteredModel, observation: Observation, views: Iterable[StageView], now: datetime
 ) -> tuple[PlannedStep, ...]:
-    """Return the plan of a model: for each stage whose change is held the steps that carry it out.
+    """Return the plan of a model: the steps of each stage whose change `dryRun` delays.
 
     Args:
         model: The object.
-        seen: What was observed: what MLflow has decides what changes there.
+        observation: The observation, which has the present state of MLflow.
         views: Its stages.
-        now: The moment.
+        now: The current time.
 
     """
     if not model.spec.dry_run:
@@ -53,7 +53,7 @@ def rows(
     found = [
         PlannedStep(stage=view.name, step=step, does=_cut(does))
         for view in views
-        for step, does in _of_stage(view, seen, now)
+        for step, does in _of_stage(view, observation, now)
     ]
     if len(found) <= PLANNED:
         return tuple(found)
@@ -63,21 +63,21 @@ def rows(
     return (*found[: PLANNED - 1], PlannedStep(stage="", step="more", does=more))
 
 
-def _of_stage(view: StageView, seen: Observation, now: datetime) -> Iterator[tuple[str, str]]:
-    """Go through what a stage's change would do, by step; nothing for a stage of which no change
-    is held.
-    """
+def _of_stage(
+    view: StageView, observation: Observation, now: datetime
+) -> Iterator[tuple[str, str]]:
+    """Yield what a stage's change would do, by step; nothing if `dryRun` delays no change."""
     stable = view.effective
     if view.desired is None:
         if stable is not None and dry_run.holds(view):
-            yield from _clearing(view, stable, seen, now)
+            yield from _clearing(view, stable, observation, now)
         return
     if not view.is_changing or not dry_run.holds(view):
         return
     steps = {step.name: step for step in promotion.steps(view, now)}
     wanted = view.wanted
     if wanted is None or steps["admit"].state is not StepState.DONE:
-        if steps["admit"].blocker is not None:  # else it is about to be recorded
+        if steps["admit"].blocker is not None:  # without a blocker it is about to be recorded
             yield "admit", _waits(steps["admit"])
         return
     runtime = wanted.runtime
@@ -90,7 +90,7 @@ def _of_stage(view: StageView, seen: Observation, now: datetime) -> Iterator[tup
     )
     yield from _asking(view, steps, now)
     yield from _serving(view, wanted, is_stepped="rollout" in steps)
-    yield from _recording(view, wanted, seen, now)
+    yield from _recording(view, wanted, observation, now)
     if stable is not None and view.is_served:
         yield (
             "drain",
@@ -99,9 +99,7 @@ def _of_stage(view: StageView, seen: Observation, now: datetime) -> Iterator[tup
 
 
 def _asking(view: StageView, steps: dict[str, Step], now: datetime) -> Iterator[tuple[str, str]]:
-    """Go through what is asked before a pod serves: the stage before, the calendar, and gates
-    with what they say now.
-    """
+    """Yield what is asked before a pod serves: `from`, freezes, and gates with their verdicts."""
     for name in ("from", "freeze"):
         if name in steps:
             yield name, _waits(steps[name])
@@ -123,7 +121,7 @@ def _asking(view: StageView, steps: dict[str, Step], now: datetime) -> Iterator[
 
 
 def _verdicts(gates: list[Gate], said: dict[str, GateStatus]) -> str:
-    """Return gates with what they say now, what keeps the version from the stage first."""
+    """Return gates with their present verdicts, the worst first."""
     ordered = sorted((said[gate.name] for gate in gates), key=lambda each: _ORDER[each.verdict])
     return ", ".join(
         f"{each.name} {each.verdict}"
@@ -161,7 +159,7 @@ def _serving(
 
 
 def _stepped(view: StageView) -> str:
-    """Say in which steps the version takes the stage, or why it takes it without them."""
+    """Return the steps of the rollout, or why there are none."""
     if view.canary is None:
         return view.straight or ""
     steps, judged = (
@@ -172,14 +170,14 @@ def _stepped(view: StageView) -> str:
 
 
 def _recording(
-    view: StageView, wanted: ServedVersion, seen: Observation, now: datetime
+    view: StageView, wanted: ServedVersion, observation: Observation, now: datetime
 ) -> Iterator[tuple[str, str]]:
     stable = view.effective
-    # What only an override put there is not what the stage goes back to.
+    # A version that only an override made effective does not become `previous`.
     goes = (
         stable is not None
         and stable.version != wanted.version
-        and not overrides.has_put(view.status)
+        and not overrides.is_from_override(view.status)
     )
     before = f"; {stable.version} becomes previous" if stable is not None and goes else ""
     yield (
@@ -187,13 +185,13 @@ def _recording(
         f"{wanted.version} is effective{before}; history: {entry(view, wanted, now).outcome}",
     )
     if not view.is_refresh:
-        yield "mlflow", _moved(view, wanted, seen, now)
+        yield "mlflow", _moved(view, wanted, observation, now)
 
 
 def _drained(view: StageView, stable: ServedVersion, wanted: ServedVersion) -> str:
-    """Say when what is displaced loses its pods: a window keeps them, and a watch of what comes."""
+    """Say when the displaced pods are deleted; a window or a watch keeps them for longer."""
     asked = view.spec.rollback if view.spec is not None else None
-    has_passed = not overrides.has_put(view.status) and not view.has_rejected(stable)
+    has_passed = not overrides.is_from_override(view.status) and not view.has_rejected(stable)
     kept = (
         asked.lasts
         if asked is not None and has_passed and stable.version != wanted.version
@@ -210,14 +208,14 @@ def _drained(view: StageView, stable: ServedVersion, wanted: ServedVersion) -> s
 
 
 def _clearing(
-    view: StageView, stable: ServedVersion, seen: Observation, now: datetime
+    view: StageView, stable: ServedVersion, observation: Observation, now: datetime
 ) -> Iterator[tuple[str, str]]:
     if pods := len(view.of_kind("Pod", stable)) or view.status.desired_replicas:
         service = serving_name(view.model.metadata.name, view.name)
         yield (
             "clear",
             (
-                f"the Service {service} is deleted, and {_pods(pods)} of {stable.version}: nobody"
+                f"the Service {service} is deleted, and {_pods(pods)} of {stable.version}: no pod"
                 " answers"
             ),
         )
@@ -228,12 +226,14 @@ def _clearing(
             f" {entry(view, None, now).outcome}"
         ),
     )
-    yield "mlflow", _moved(view, None, seen, now)
+    yield "mlflow", _moved(view, None, observation, now)
 
 
-def _moved(view: StageView, wanted: ServedVersion | None, seen: Observation, now: datetime) -> str:
-    """Say what changes in MLflow when a stage has what is wanted, and all others what they have."""
-    if seen.dependency_error is not None or seen.model is None:
+def _moved(
+    view: StageView, wanted: ServedVersion | None, observation: Observation, now: datetime
+) -> str:
+    """Say what changes in MLflow when this stage changes and all others stay as they are."""
+    if observation.dependency_error is not None or observation.model is None:
         return "cannot be told: MLflow does not answer"
     stages = {**view.model.status.stages}
     before = {name: stage.version for name, stage in stages.items()}
@@ -246,10 +246,13 @@ def _moved(view: StageView, wanted: ServedVersion | None, seen: Observation, now
     after = view.model.model_copy(
         update={"status": view.model.status.model_copy(update={"versions": versions})}
     )
-    there = moves(view.model, seen, before)
-    wants = moves(after, seen, before | {view.name: wanted.version if wanted is not None else None})
+    there = moves(view.model, observation, before)
+    wants = moves(
+        after, observation, before | {view.name: wanted.version if wanted is not None else None}
+    )
     names = {
-        found.version: name for name, found in tracked_by_name(view.model, seen.versions).items()
+        found.version: name
+        for name, found in tracked_by_name(view.model, observation.versions).items()
     }
     said = [_words(move, names) for move in wants if move not in there]
     tagged = [
@@ -275,7 +278,7 @@ def _words(move: Move, names: dict[str, str]) -> str:
 
 
 def _waits(step: Step) -> str:
-    """Return how a step stands: its reason and message while it is not done."""
+    """Return a step's detail; while it is not done, with its state."""
     if step.blocker is None:
         return step.detail
     return (
@@ -284,7 +287,7 @@ def _waits(step: Step) -> str:
 
 
 def _stable(view: StageView, stable: ServedVersion) -> str:
-    """Name what serves; a refresh has two pods of one version."""
+    """Name the stable version; in a refresh both runtimes serve the same version."""
     return f"{stable.version} as it runs now" if view.is_refresh else stable.version
 
 

@@ -1,6 +1,4 @@
-"""How a version's Deployment and pods stand. Pure; what follows from it is decided in
-`promotion` and `stage`.
-"""
+"""The state of a version's Deployment and pods. Pure."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -15,24 +13,23 @@ __all__ = ["Health", "health"]
 
 _MESSAGE_LIMIT, _LOG_LIMIT = 1000, 400
 _REASONS = {reason: Reason(reason.value) for reason in PodReason if reason.value in set(Reason)}
-"""The RegisteredModel's reason for a pod's. Any other is ServingFailed; NotServing if others are
-ready.
+"""The reason of a RegisteredModel by that of a pod; else ServingFailed, or NotServing if some pods
+are ready.
 """
 
 
 @dataclass(frozen=True)
 class Health:
-    """How a version is served.
+    """The state of a version's pods.
 
     Attributes:
-        ready: Pods that are ready, of the Deployment's current template.
-        available: Of those, how many have been ready for the Deployment's `minReadySeconds` without
-            a break.
-        current: Whether the Deployment's controller has seen what was applied last, and all its
-            pods are of it.
-        message: Why it is not ready, as far as anything says so.
-        reason: The same in a word.
-        stalled: Somebody has to do something.
+        ready: Number of ready pods of the Deployment's current template.
+        available: Of those, how many have been ready for the Deployment's `minReadySeconds`.
+        current: Whether the Deployment's controller has observed the last apply and all pods are of
+            that template.
+        message: Why they are not ready, if Kubernetes or a pod reports it.
+        reason: The reason of the condition.
+        stalled: A user has to act.
         refused: Another try would end the same way.
 
     """
@@ -47,22 +44,26 @@ class Health:
 
 
 def health(deployment: Manifest | None, pods: Iterable[Manifest]) -> Health:
-    """Read how a version is served off its Deployment and, where that is not ready, its pods."""
+    """Return the state of a version's pods, from its Deployment and, if not ready, the pods."""
     if deployment is None:
         return Health()
     status = deployment.get("status") or {}
     replicas = int(deployment["spec"].get("replicas", 1))
-    seen = int(status.get("observedGeneration", 0)) >= int(
+    is_observed = int(status.get("observedGeneration", 0)) >= int(
         deployment["metadata"].get("generation", 0)
     )
     ready, available = int(status.get("readyReplicas", 0)), int(status.get("availableReplicas", 0))
     updated = int(status.get("updatedReplicas", 0))
-    # A pod of the new template counts as updated before it runs; until it does, one of the old
-    # template is left.
-    current = seen and updated >= replicas and int(status.get("replicas", updated)) <= updated
+    # A pod of the new template counts as updated before it runs; until then a pod of the old
+    # template remains.
+    current = (
+        is_observed and updated >= replicas and int(status.get("replicas", updated)) <= updated
+    )
     if ready >= replicas and current:
         return Health(ready, available, current)
-    found = workload_end(deployment, _current(deployment, pods) if seen else (), {FETCH, MODEL})
+    found = workload_end(
+        deployment, _current(deployment, pods) if is_observed else (), {FETCH, MODEL}
+    )
     if found is None:
         return Health(ready, available, current)
     reason = _REASONS.get(found.reason, Reason.NOT_SERVING if ready else Reason.SERVING_FAILED)
@@ -78,9 +79,7 @@ def health(deployment: Manifest | None, pods: Iterable[Manifest]) -> Health:
 
 
 def _current(deployment: Manifest, pods: Iterable[Manifest]) -> list[Manifest]:
-    """The pods that speak of what was applied last: of the newest template, and not of a
-    Deployment of the same name before this one.
-    """
+    """Return the pods of the newest template, not those of an earlier Deployment of this name."""
     born = str(deployment["metadata"].get("creationTimestamp", ""))
     if not int((deployment.get("status") or {}).get("updatedReplicas", 0)):
         return []

@@ -1,19 +1,20 @@
 """A promotion as a list of steps: what stands between the desired and the effective version. Pure.
 
-    admit    the version exists, its bytes are recorded, and the stage has not rejected it
-    from     it has held the stage that it must come from, if the spec names one
-    freeze   no freeze holds the stage, if the spec has any for it
-    gates    the gates that need no pods have passed it, if the spec has any
-    plan     while `dryRun` stands: nothing after it is begun, and the steps before it are shown, done or not
-    trial    the gates that need pods have passed it, if the spec has any
-    approval people and other systems approve it, if the spec asks them
-    start    its pods are starting next to those of the stable version, until they are available
-    rollout  it gets a share of the requests, step by step, if the spec has it (`rollout`)
-    switch   the Service routes to it
-    record   it is effective; from then on it is watched, if the spec has it (`watch`)
+    admit     the version exists, its bytes are recorded, and the stage has not rejected it
+    from      it has held the stage that it must come from (if the spec names one)
+    freeze    no freeze is in force for the stage (if the spec or the cluster has any for it)
+    gates     the gates that need no pods have passed (if the spec has any)
+    plan      only while `dryRun` is true: no later step begins; the earlier ones are shown,
+              done or not
+    trial     the gates that need pods have passed (if the spec has any)
+    approval  people and other systems have approved the version (if the spec asks them)
+    start     the candidate's pods start next to the stable version's, until they are available
+    rollout   the candidate gets a growing share of the requests (if the spec has `rollout`)
+    switch    the Service routes to the candidate
+    record    the candidate is effective; from then on it is watched (if the spec has a watch)
 
-All steps are computed in every round, each from the view alone. The same tuple is the next action,
-the progress in the status and the condition's message. A new rule is another step here.
+Every round computes all steps, each from the view alone. The same tuple is the next action, the
+progress in the status and the condition's message. A new rule is another step here.
 """
 
 from collections.abc import Callable
@@ -56,90 +57,84 @@ __all__ = ["ALWAYS", "attended", "current", "names", "steps"]
 
 def steps(view: StageView, now: datetime) -> tuple[Step, ...]:
     """Return the steps of the promotion that the stage's spec asks for, in order."""
-    asked = names(view)
+    needed = names(view)
     found: list[Step] = []
-    for name in asked:
+    for name in needed:
         is_next = all(each.state is StepState.DONE for each in found)
         if name == "rollout" and not is_next and view.is_live and view.canary is not None:
             found.append(rollout.rollout(view, now, is_held=True))
+        elif is_next or _is_shown(needed, found):
+            found.append(_STEPS[name](view, now))
         else:
-            found.append(
-                _STEPS[name](view, now)
-                if is_next or _is_shown(asked, found)
-                else Step(name, StepState.WAITING)
-            )
+            found.append(Step(name, StepState.WAITING))
     return tuple(found)
 
 
-def _is_shown(asked: tuple[str, ...], found: list[Step]) -> bool:
-    """Tell whether the next step is shown though the one before it may not be done: once the
-    version is admitted, up to `plan`.
+def _is_shown(needed: tuple[str, ...], found: list[Step]) -> bool:
+    """Tell whether the next step is shown before the one before it is done.
+
+    That is so from the admission of the version up to `plan`.
     """
-    return "plan" in asked[len(found) :] and bool(found) and found[0].state is StepState.DONE
+    return "plan" in needed[len(found) :] and bool(found) and found[0].state is StepState.DONE
 
 
 def current(progress: tuple[Step, ...]) -> Step:
-    """Return the step that the promotion is at."""
-    held = next(
-        (step for step in progress if step.name == "plan" and step.blocker is not None), None
-    )
-    found = held or next(
-        (step for step in progress if step.state is not StepState.DONE), progress[-1]
-    )
+    """Return the step that the promotion has reached."""
+    delayed = (step for step in progress if step.name == "plan" and step.blocker is not None)
+    undone = (step for step in progress if step.state is not StepState.DONE)
+    found = next(delayed, None) or next(undone, progress[-1])
     live = attended(progress)
     return live if live is not None and live.record is not None and found.record is None else found
 
 
 def attended(progress: tuple[Step, ...]) -> Step | None:
-    """Return the step `rollout` where it has begun and a step before it waits again: its
-    candidate has requests all the same.
+    """Return the step `rollout` if it has begun and an earlier step waits again, else None.
+
+    The candidate of such a rollout still receives requests.
     """
     later = [step for step in progress if step.state is not StepState.DONE][1:]
+    rollouts = (step for step in later if step.name == "rollout")
     return next(
-        (
-            step
-            for step in later
-            if step.name == "rollout" and (step.rollout is not None or step.record is not None)
-        ),
-        None,
+        (step for step in rollouts if step.rollout is not None or step.record is not None), None
     )
 
 
 def names(view: StageView) -> tuple[str, ...]:
     """Return the names of the steps, in order.
 
-    The return of the version displaced last is not asked what it was asked before (with a window
-    inside it only), and an override is asked nothing. A refresh waits for the end of a freeze, and
-    is asked what its runtime may answer otherwise: the gates with pods. While `dryRun` holds it
-    each has the step `plan`.
+    The version displaced last returns without gates (if the stage has a window: only inside it),
+    and so does an override. A refresh waits for the end of a freeze and asks only the gates with
+    pods: a new runtime can change only their verdicts. While `dryRun` is true, each promotion has
+    the step `plan`.
     """
-    held = {"plan"} if dry_run.holds(view) else set[str]()
-    return tuple(name for name in _STEPS if name in _asked(view) | held)
+    plan = {"plan"} if dry_run.holds(view) else set[str]()
+    return tuple(name for name in _STEPS if name in _needed(view) | plan)
 
 
-def _asked(view: StageView) -> set[str]:
+def _needed(view: StageView) -> set[str]:
+    """Return the names of the steps, without `plan`."""
     spec = view.spec
     if spec is None or view.returns or view.override is not None:
         return {*ALWAYS}
-    asked = {
+    needed = {
         *ALWAYS,
         *(["from"] if spec.from_ else []),
         *steps_of(spec.gates),
         *(["rollout"] if spec.is_canary else []),
     }
     if view.is_refresh:
-        asked &= {*ALWAYS, "trial", "rollout"}
-    return asked | {"freeze"} if freezes.concern(view) else asked
+        needed &= {*ALWAYS, "trial", "rollout"}
+    return needed | {"freeze"} if freezes.concern(view) else needed
 
 
 # --- admit --------------------------------------------------------------------------------------
 def _admit(view: StageView, now: datetime) -> Step:
-    """Check the version, and record it as the candidate."""
+    """Check the version and record it as the candidate."""
     wanted = view.wanted
     blocker = _inadmissible(view)
     if blocker is not None:
         state = StepState.FAILED if blocker.needs_action else StepState.WAITING
-        # A version that cannot take the stage keeps no pods; one that only waits does.
+        # A version that cannot take the stage loses its pods; one that only waits keeps them.
         dropped = (
             without_candidate(view, now)
             if blocker.needs_action and view.status.candidate is not None
@@ -149,7 +144,7 @@ def _admit(view: StageView, now: datetime) -> Step:
     assert wanted is not None, "an admissible version has a recorded digest"
     if view.status.candidate != wanted:
         waits = view.record_is_full and not view.returns and view.override is None
-        if waits or (not view.record_has_room and view.back is None):
+        if waits or (not view.record_has_room and view.rollback_target is None):
             full = record.full(view.model.metadata.name, wanted.version, view.model.status.record)
             return Step("admit", StepState.WAITING, full.message[:DETAIL], blocker=full)
         new = {"desired": view.desired, "candidate": wanted, "start_time": now, "blocked": None}
@@ -185,7 +180,7 @@ def _inadmissible(view: StageView) -> Blocker | None:
 
 
 def _rejection(view: StageView) -> Blocker | None:
-    """Return what a rejection says that is in force."""
+    """Return the blocker of the rejection that is in force, if there is one."""
     rejection = view.rejection
     if rejection is None:
         return None
@@ -212,7 +207,7 @@ def _rejection(view: StageView) -> Blocker | None:
 
 # --- start --------------------------------------------------------------------------------------
 def _start(view: StageView, now: datetime) -> Step:
-    """Start the candidate's pods, and wait until they are available."""
+    """Start the candidate's pods and wait until they are available."""
     candidate = view.wanted
     if candidate is None or not view.is_served:
         return Step("start", StepState.DONE, "the stage has no pods")
@@ -220,9 +215,8 @@ def _start(view: StageView, now: datetime) -> Step:
         return _without_address(view, view.neighbour)
     actions = serving.workload(view, candidate)
     keeps = frozenset[tuple[str, str]]()
-    if (
-        view.canary is not None
-    ):  # made with its pods: every node has it before requests are passed on there
+    if view.canary is not None:
+        # Created with the pods, so that every node knows this Service before requests use it.
         actions += serving.private_route(view, candidate)
         keeps = frozenset({("Service", build.workload_name(view.model, view.name, candidate))})
     if (error := serving.refused(view, actions)) is not None:
@@ -234,15 +228,14 @@ def _start(view: StageView, now: datetime) -> Step:
             view, "start", reason, pods.message, now, runtime=candidate.runtime.identity
         )
     if view.status.rollout is not None and view.canary is not None:
-        # Its pods come and go with its share of the requests from here on, which is the next
-        # step's.
+        # From here on the step `rollout` sets the number of pods, by the share of the requests.
         return Step(
             "start",
             StepState.DONE,
             detail=f"{min(pods.ready, replicas)} of {replicas} pods are ready",
         )
-    # No request depends on a first version yet; later ones must not meet a pod that is ready for a
-    # moment only.
+    # No request depends on a first version yet, so `ready` is enough. A later version receives
+    # live requests, so its pods must have been ready for `minReadySeconds`.
     steady = pods.available if view.status.version else pods.ready
     detail = f"{min(steady, replicas)} of {replicas} pods are ready"
     if actions or steady < replicas or not pods.current:
@@ -257,12 +250,11 @@ def _start(view: StageView, now: datetime) -> Step:
 
 
 def _without_address(view: StageView, neighbour: str) -> Step:
-    """Return the step of a stage whose Service could not be made: no pod of it would be reached."""
+    """Return the step of a stage whose Service name is taken: its pods could not be reached."""
     address = serving_name(view.model.metadata.name, view.name)
     message = (
         f"The Service {address} is the address of a stage of the RegisteredModel {neighbour}; no"
-        " pods are started. Choose a name for this object, or its stage, that does not join to"
-        " the same."
+        " pods are started. Choose another name for this object or its stage."
     )
     blocker = Blocker.of(Reason.REQUEST_REFUSED, message, needs_action=True)
     return Step(
@@ -272,25 +264,21 @@ def _without_address(view: StageView, neighbour: str) -> Step:
 
 # --- switch -------------------------------------------------------------------------------------
 def _switch(view: StageView, now: datetime) -> Step:
-    """Have the Service route to the candidate."""
+    """Route the Service to the candidate."""
     candidate = view.wanted
     if candidate is None or not view.is_served:
-        held = view.dependencies_down
-        return (
-            _held("switch", view)
-            if held
-            else Step("switch", StepState.DONE, "the stage has no pods")
-        )
+        if view.dependencies_down:
+            return _waits_for_dependencies("switch", view)
+        return Step("switch", StepState.DONE, "the stage has no pods")
     actions = serving.routes(view, candidate)
-    if actions and (back := rollout.untold(view, now)):
-        # What comes back from a rollout that it split answers everything itself first.
-        return Step("switch", StepState.ACTIVE, "its pods are told to answer all requests", back)
+    if actions and (unsplit := rollout.untold(view, now)):
+        # Pods that split requests for a rollout must answer all of them before they return.
+        return Step("switch", StepState.ACTIVE, "its pods are to answer all requests", unsplit)
     if not actions:
         return Step("switch", StepState.DONE, f"the Service routes to {candidate.version}")
-    if (
-        view.dependencies_down and view.back is None
-    ):  # what goes back by itself has its pods, and waits for nobody
-        return _held("switch", view)
+    # An automatic rollback does not wait for MLflow and S3: its target still has its pods.
+    if view.dependencies_down and view.rollback_target is None:
+        return _waits_for_dependencies("switch", view)
     if (error := serving.refused(view, actions)) is not None:
         return refused_step("switch", view.name, error)
     blocker = Blocker.of(
@@ -299,7 +287,7 @@ def _switch(view: StageView, now: datetime) -> Step:
     return Step("switch", StepState.ACTIVE, blocker.message[:DETAIL], actions, blocker)
 
 
-def _held(name: str, view: StageView) -> Step:
+def _waits_for_dependencies(name: str, view: StageView) -> Step:
     message = f"{view.desired} is ready, and the stage switches to it when MLflow and S3 answer."
     return Step(
         name, StepState.WAITING, message[:DETAIL], blocker=Blocker.of(Reason.PROMOTING, message)
@@ -314,29 +302,25 @@ def _record(view: StageView, now: datetime) -> Step:
     drains = serving.draining(view, now)
     if stable is not None:
         drains = drain(drains, stable, now)
-    # What only an override put there has passed no gate: it comes back by another override, or by
-    # its gates. What was worse than it is rejected.
-    displaced = (
-        None if overrides.has_put(view.status) or view.back is not None else stable,
-        view.status.previous,
-    )
+    # A version that only an override made effective has passed no gate, so it does not become
+    # `previous`: it returns by another override, or through its gates. Nor does a version that an
+    # automatic rollback leaves: the stage has rejected it.
+    may_return = not overrides.is_from_override(view.status) and view.rollback_target is None
+    displaced = (stable if may_return else None, view.status.previous)
+    others = (each for each in displaced if each is not None and each.version != candidate.version)
+    previous = next(others, None)
     is_rollback = history.outcome(view, candidate) is Outcome.ROLLED_BACK
-    kept = next(
-        (each for each in displaced if each is not None and each.version != candidate.version), None
-    )
+    hold_time = newest.held_until(view.versions.values()) if is_rollback else view.status.hold_time
+    is_same_version = stable is not None and stable.version == candidate.version
     status = StageStatus(
         version=candidate.version,
         digest=candidate.digest,
         runtime=candidate.runtime,
         desired=candidate.version,
-        previous=PreviousVersion.of(kept) if kept is not None else None,
+        previous=PreviousVersion.of(previous) if previous is not None else None,
         attempt=_attempt(view),
-        hold_time=newest.held_until(view.versions.values())
-        if is_rollback
-        else view.status.hold_time,
-        since_time=view.status.since_time
-        if stable is not None and stable.version == candidate.version
-        else now,
+        hold_time=hold_time,
+        since_time=view.status.since_time if is_same_version else now,
         url=view.status.url,
         rejected=tuple(
             each
@@ -347,15 +331,19 @@ def _record(view: StageView, now: datetime) -> Step:
         verification=verification.carried(view, candidate.version, candidate.digest),
         watch=watch.begun(view, candidate, now),
         traffic_revision=view.status.traffic_revision,
-        # One that has ended stays known while the spec names it: it does not begin again.
+        # An override that has ended stays recorded while the spec names it, so it does not restart.
         override=overrides.carried_out(view.spec, view.status),
     )
     return Step("record", StepState.ACTIVE, f"{candidate.version} becomes effective", record=status)
 
 
 def _attempt(view: StageView) -> int:
-    """Return which `attempt` was carried out: of a refresh that was rolled back, the one before."""
-    return max(view.attempt - 1, 0) if view.back is not None and view.is_refresh else view.attempt
+    """Return the `attempt` that was carried out; the one before, if a refresh was rolled back."""
+    return (
+        max(view.attempt - 1, 0)
+        if view.rollback_target is not None and view.is_refresh
+        else view.attempt
+    )
 
 
 _STEPS: dict[str, Callable[[StageView, datetime], Step]] = {
@@ -372,4 +360,4 @@ _STEPS: dict[str, Callable[[StageView, datetime], Step]] = {
     "record": _record,
 }
 ALWAYS = ("admit", "start", "switch", "record")
-"""Steps that every promotion has."""
+"""The steps that every promotion has."""

@@ -1,10 +1,9 @@
-"""The record: each entry of the history as an object in S3, chained by digests (decision 0034).
-Pure.
+"""The record: each entry of the history as an object in S3, chained by digests. Pure.
 
-An object is written once, and never changed or deleted by the operator. Its bytes follow from the
-status alone, so that an operator that died writes the same bytes again. The status names the newest
-entry with the digest of its object, and the newest that S3 has; what is between is pending, and
-stays in the status.
+The operator writes an object once and never changes or deletes it. Its bytes follow from the status
+alone, so that after a crash the operator writes the same bytes again. The status names the newest
+entry with the digest of its object, and the newest one that S3 has. The entries in between are
+pending, and stay in the status (decision 0034).
 """
 
 import json
@@ -28,9 +27,9 @@ __all__ = [
     "Link",
     "Step",
     "chain",
+    "current",
     "full",
     "is_full",
-    "known",
     "new",
     "numbered",
     "room",
@@ -38,9 +37,12 @@ __all__ = [
 ]
 
 RETRY = timedelta(seconds=30)
-"""How often storing an entry is tried again."""
+"""How often storing an entry is retried."""
 _FULL = 40
-"""With so many pending entries no promotion starts. The other places are for what must not wait."""
+"""Number of pending entries at which no promotion starts.
+
+The other places are for changes that must not wait.
+"""
 
 
 @dataclass(frozen=True)
@@ -70,19 +72,19 @@ class Step:
 
     Attributes:
         put: The object to store.
-        stored: The entry that turned out to be stored.
-        left: Whether others are pending besides it.
-        said: Conditions that say what is wrong with the record; empty: nothing is.
+        stored: The entry that was found in S3.
+        left: Whether other entries are pending too.
+        problem: Conditions about a problem of the record; empty: there is none.
 
     """
 
     put: PutRecord | None = None
     stored: RecordedEntry | None = None
     left: bool = False
-    said: tuple[Condition, ...] = ()
+    problem: tuple[Condition, ...] = ()
 
     def applied(self, status: RegisteredModelStatus) -> RegisteredModelStatus:
-        """Return a status with what is stored."""
+        """Return a status that names the newest stored entry."""
         if self.stored is None or status.record is None:
             return status
         return status.model_copy(
@@ -92,9 +94,7 @@ class Step:
 
 # --- the chain ------------------------------------------------------------------------------------
 def chain(model: RegisteredModel) -> tuple[Link, ...]:
-    """Return the pending entries as they are stored, oldest first; among them are those that the
-    last write of the status brought.
-    """
+    """Return the pending entries as objects, oldest first, including those just recorded."""
     record = model.status.record
     if record is None:
         return ()
@@ -116,7 +116,7 @@ def _linked(
 
 
 def _content(about: Meta, entry: HistoryEntry, previous: str | None) -> bytes:
-    """Return an entry's object: canonical JSON, in which what has no value is absent."""
+    """Return an entry's object: canonical JSON without fields that have no value."""
     whole: dict[str, object] = {
         "entry": entry.model_dump(
             mode="json", by_alias=True, exclude_none=True, exclude={"record"}
@@ -128,13 +128,11 @@ def _content(about: Meta, entry: HistoryEntry, previous: str | None) -> bytes:
 
 
 # --- numbers --------------------------------------------------------------------------------------
-def known(model: RegisteredModel, seen: Observation) -> RecordStatus | None:
-    """Return what is known of the record: from the status, or from S3 where the status says
-    nothing; None: nothing yet.
-    """
+def current(model: RegisteredModel, observation: Observation) -> RecordStatus | None:
+    """Return the record's status, else what S3 has of it; None: neither is known yet."""
     if model.status.record is not None:
         return model.status.record
-    head = seen.record.head if seen.record is not None else None
+    head = observation.record.head if observation.record is not None else None
     if head is None:
         return None
     return RecordStatus(
@@ -145,9 +143,7 @@ def known(model: RegisteredModel, seen: Observation) -> RecordStatus | None:
 def numbered(
     model: RegisteredModel, record: RecordStatus | None, entries: tuple[HistoryEntry, ...]
 ) -> tuple[RecordStatus | None, tuple[HistoryEntry, ...]]:
-    """Return the record and the history with new entries, each with its number. Without a record
-    there are none (`room`).
-    """
+    """Return the record and the history with numbered new entries; none without a record."""
     if record is None:
         return None, model.status.history
     new_ = tuple(
@@ -162,16 +158,15 @@ def numbered(
 
 
 def new(before: RegisteredModelStatus, model: RegisteredModel) -> tuple[Link, ...]:
-    """Return the entries of a model's status that the one before did not have, as they are
-    stored.
-    """
+    """Return the entries that are new in a model's status, as objects."""
     last = before.record.number if before.record is not None else 0
     return tuple(link for link in chain(model) if link.number > last)
 
 
 def room(record: RecordStatus | None) -> int:
-    """Return how many entries the history can take: a pending one never leaves it, and none has
-    a number before the record is known.
+    """Return how many more entries the history can take.
+
+    A pending entry stays in it, and before the record is known no entry can get a number.
     """
     return LENGTH - record.pending if record is not None else 0
 
@@ -180,19 +175,17 @@ def is_full(record: RecordStatus | None, candidates: int) -> bool:
     """Tell whether no promotion may start.
 
     Args:
-        record: What is known of the record.
-        candidates: Promotions that are under way: each ends with an entry.
+        record: The record's status.
+        candidates: Number of promotions in progress: each ends with an entry.
 
     """
     return record is not None and record.pending + candidates >= _FULL
 
 
 # --- what comes next ------------------------------------------------------------------------------
-def step(model: RegisteredModel, seen: Observation) -> Step:
-    """Return what comes next for the first pending entry; nothing when none is, or when S3 was
-    not asked.
-    """
-    links, there = chain(model), seen.record
+def step(model: RegisteredModel, observation: Observation) -> Step:
+    """Return the next step for the first pending entry; an empty one without entry or S3."""
+    links, there = chain(model), observation.record
     if not links or there is None:
         return Step()
     first, uri = links[0], there.folder + name(links[0].number)
@@ -201,24 +194,24 @@ def step(model: RegisteredModel, seen: Observation) -> Step:
             stored=RecordedEntry(number=first.number, digest=first.digest), left=len(links) > 1
         )
     if there.content is not None:
-        return Step(said=_conflict(uri, first))
-    error = there.error or seen.refusals.get(("PutRecord", uri))
+        return Step(problem=_conflict(uri, first))
+    error = there.error or observation.refusals.get(("PutRecord", uri))
     if error is not None:
         return Step(
-            said=(
+            problem=(
                 condition(
                     "Synced",
                     False,
                     Reason.RECORD_PENDING,
-                    f"{_waiting(len(links))}: {error}. {_CURE}",
+                    f"{_waiting(len(links))}: {error}. {_EFFECT}",
                 ),
             )
         )
     return Step(PutRecord(uri, first.content))
 
 
-_CURE = (
-    f"What serves is not affected. It is tried again every {RETRY.seconds} s; with {_FULL} of"
+_EFFECT = (
+    f"What serves is not affected. It is retried every {RETRY.seconds} s; with {_FULL} of"
     f" {LENGTH} waiting no promotion starts."
 )
 
@@ -233,10 +226,10 @@ def _waiting(count: int) -> str:
 def _conflict(uri: str, link: Link) -> tuple[Condition, ...]:
     message = (
         f"{uri} is not entry {link.number} of the history, which should have {link.digest}:"
-        " something else wrote there. Nothing was deleted, and what serves is still serving. Look"
-        " at it (modelyard history verify), copy it elsewhere and delete it with the namespace's"
-        f" keys: then the operator writes its own. With {_FULL} of {LENGTH} entries waiting no"
-        " promotion starts."
+        " another client wrote it. Nothing was deleted, and what serves is still serving. Look at"
+        " it (modelyard history verify), copy it elsewhere and delete it with the namespace's keys:"
+        f" then the operator writes its own. With {_FULL} of {LENGTH} entries waiting no promotion"
+        " starts."
     )
     return (
         *stalled(Reason.RECORD_CONFLICT, message),
@@ -245,7 +238,7 @@ def _conflict(uri: str, link: Link) -> tuple[Condition, ...]:
 
 
 def full(model: str, version: str | None, record: RecordStatus | None) -> Blocker:
-    """Return why a promotion does not start, or a stage does not change."""
+    """Return the blocker of a stage that cannot change before S3 stores or names its entries."""
     if record is None:
         return Blocker.of(
             Reason.RECORD_PENDING,

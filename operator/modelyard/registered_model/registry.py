@@ -1,8 +1,7 @@
-"""What MLflow's registry lacks of what the status records: aliases, MLflow's own stages, tags.
-Pure.
+"""Changes that bring MLflow in line with the status: aliases, MLflow's own stages, tags. Pure.
 
 MLflow's stages are deprecated; they are moved while they still work (decision 0005). Aliases that
-are not names of our stages belong to others and stay.
+are not names of our stages belong to other clients and stay.
 """
 
 from collections.abc import Iterator, Mapping
@@ -14,12 +13,8 @@ from modelyard.kube.names import STAGES_TAG, UID_TAG, mlflow_model_name
 from modelyard.plan import DeleteAlias, SetAlias, SetTags, TagTarget, TransitionStage
 from modelyard.ports import ModelStage, TrackedVersion
 from modelyard.registered_model.observation import Observation
-from modelyard.registered_model.versions import (
-    copied_tags,
-    told_stages,
-    tracked_by_name,
-    users_tags,
-)
+from modelyard.registered_model.version_tags import copied_tags, stages_in_tag, users_tags
+from modelyard.registered_model.versions import tracked_by_name
 
 __all__ = ["Move", "moves"]
 
@@ -35,7 +30,7 @@ class Move:
 
     Attributes:
         action: What to do.
-        drift: The operator had done it before, so another client has changed it since.
+        drift: The operator did it before, so another client has changed it since.
 
     """
 
@@ -45,10 +40,10 @@ class Move:
 
 @dataclass(frozen=True)
 class _Registry:
-    """The registry, and what it should say: `effective` maps each stage to its version."""
+    """The registry and its desired state: `effective` maps each stage to its version."""
 
     model: RegisteredModel
-    seen: Observation
+    observation: Observation
     effective: Mapping[str, str | None]
     tracked: dict[str, TrackedVersion]
 
@@ -56,14 +51,14 @@ class _Registry:
     def name(self) -> str:
         return mlflow_model_name(self.model.metadata.namespace, self.model.metadata.name)
 
-    def told(self, version: str) -> frozenset[str]:
-        return told_stages(self.tracked[version])
+    def recorded_stages(self, version: str) -> frozenset[str]:
+        return stages_in_tag(self.tracked[version])
 
     def stages(self, version: str) -> list[str]:
         return sorted(stage for stage, held in self.effective.items() if held == version)
 
     def asks(self, stage: str) -> bool:
-        """Tell whether the spec asks for a version in the stage; of interest while it has none."""
+        """Tell whether the spec asks for a version in the stage; used while the stage has none."""
         wanted = self.model.spec.stages.get(stage)
         return wanted is not None and (
             wanted.version is not None or wanted.auto_promote is not None
@@ -71,14 +66,16 @@ class _Registry:
 
 
 def moves(
-    model: RegisteredModel, seen: Observation, effective: Mapping[str, str | None]
+    model: RegisteredModel, observation: Observation, effective: Mapping[str, str | None]
 ) -> list[Move]:
-    """Return what to change in MLflow so that it agrees; the new version moves before the old one.
+    """Return the changes that bring MLflow in line; effective versions move before displaced ones.
 
-    An effective version that MLflow does not have is that version's own problem. A stage that waits
-    for its first version takes nothing from versions that others have registered.
+    An effective version that MLflow lacks is reported by that version's own blocker. While a stage
+    waits for its first version, aliases and stages of versions that other clients registered stay.
     """
-    registry = _Registry(model, seen, effective, tracked_by_name(model, seen.versions))
+    registry = _Registry(
+        model, observation, effective, tracked_by_name(model, observation.versions)
+    )
     return [
         *_aliases(registry),
         *_stages(registry),
@@ -89,11 +86,11 @@ def moves(
 
 def _aliases(registry: _Registry) -> Iterator[Move]:
     ours = {version.version for version in registry.tracked.values()}
-    aliases = registry.seen.model.aliases if registry.seen.model else {}
+    aliases = registry.observation.model.aliases if registry.observation.model else {}
     for stage, version in sorted(registry.effective.items()):
         there = aliases.get(stage)
-        told = {each for each in registry.tracked if stage in registry.told(each)}
-        moved = told == ({version} if version else set())
+        recorded = {each for each in registry.tracked if stage in registry.recorded_stages(each)}
+        moved = recorded == ({version} if version else set())
         if version is None:
             if there is not None and (there in ours or not registry.asks(stage)):
                 yield Move(DeleteAlias(registry.name, stage), moved)
@@ -110,9 +107,9 @@ def _stages(registry: _Registry) -> Iterator[Move]:
         wanted = _mlflow_stage(stages, there.stage, displaced=version in displaced)
         if there.stage != wanted:
             move = TransitionStage(
-                registry.name, there.version, wanted, _is_taken(registry.seen, wanted)
+                registry.name, there.version, wanted, _is_taken(registry.observation, wanted)
             )
-            yield Move(move, registry.told(version) == frozenset(stages))
+            yield Move(move, registry.recorded_stages(version) == frozenset(stages))
         if there.tags.get(STAGES_TAG, "") != ",".join(stages):
             yield Move(
                 SetTags(
@@ -127,50 +124,47 @@ def _displaced(version: VersionStatus) -> bool:
 
 
 def _versions_of_others(registry: _Registry) -> Iterator[Move]:
-    """Archive versions of others in an MLflow stage of ours: MLflow answers with the newest one
-    in it.
-    """
+    """Archive other clients' versions in our MLflow stages, where MLflow returns the newest."""
     ours = {version.version for version in registry.tracked.values()}
     taken = {
         _MLFLOW_STAGES[stage]
         for stage, version in registry.effective.items()
         if stage in _MLFLOW_STAGES and (version or not registry.asks(stage))
     }
-    for there in registry.seen.versions:
+    for there in registry.observation.versions:
         if there.version not in ours and there.stage in taken:
             yield Move(TransitionStage(registry.name, there.version, "Archived"), drift=True)
 
 
 def _tags(registry: _Registry) -> Iterator[Move]:
-    """Set the users' tags, and put back the copies of the record."""
+    """Set the users' tags, and restore the copies of the record."""
     recorded = {version.name: version for version in registry.model.status.versions}
     for version, there in registry.tracked.items():
         target = TagTarget("version", registry.name, there.version)
         record = copied_tags(registry.model, recorded[version]) if version in recorded else {}
         if changed := {key: value for key, value in record.items() if there.tags.get(key) != value}:
-            # After a backup was restored the copies are of the object before.
+            # After a restored backup the copies have the uid of the earlier object: no drift.
             yield Move(
                 SetTags(target, changed),
                 drift=there.tags.get(UID_TAG) == registry.model.metadata.uid,
             )
-        users = users_tags(registry.model, registry.seen, version)
+        users = users_tags(registry.model, registry.observation, version)
         if missing := {key: value for key, value in users.items() if there.tags.get(key) != value}:
             yield Move(SetTags(target, missing))
 
 
-def _is_taken(seen: Observation, stage: ModelStage) -> bool:
-    """Whoever is in Production or Staging leaves it in the transaction that brings the next
-    version.
+def _is_taken(observation: Observation, stage: ModelStage) -> bool:
+    """Tell whether versions in Production or Staging must leave it when the next one enters.
+
+    MLflow archives them in the same transaction.
     """
     return stage in _MLFLOW_STAGES.values() and any(
-        version.stage == stage for version in seen.versions
+        version.stage == stage for version in observation.versions
     )
 
 
 def _mlflow_stage(stages: list[str], now: ModelStage, *, displaced: bool) -> ModelStage:
-    """Return the highest of MLflow's stages that the version holds; Archived once it was
-    displaced.
-    """
+    """Return the MLflow stage of a version: its highest one, or Archived once it was displaced."""
     for stage in ("production", "staging"):
         if stage in stages:
             return _MLFLOW_STAGES[stage]

@@ -1,7 +1,7 @@
-"""A status that was lost, rebuilt from what serves and from MLflow's tags. Pure.
+"""Rebuild a lost status from the serving objects and MLflow's tags. Pure.
 
-Nothing else says what serves: without its status a promoted version is one that nobody promoted,
-and its pods would be deleted as left over. So the status is rebuilt before any stage is decided on.
+Without its status a promoted version looks like one that was never promoted, and its pods would be
+deleted as left over. So the status is rebuilt before any stage is decided on.
 """
 
 from collections.abc import Iterator
@@ -19,36 +19,38 @@ from modelyard.registered_model import conditions
 from modelyard.registered_model.held import with_held
 from modelyard.registered_model.kept import served_by
 from modelyard.registered_model.observation import Observation, is_empty
-from modelyard.registered_model.record import known
-from modelyard.registered_model.versions import rebuilt, split, told_stages, tracked_by_name
+from modelyard.registered_model.rebuilt import rebuilt
+from modelyard.registered_model.record import current
+from modelyard.registered_model.version_tags import stages_in_tag
+from modelyard.registered_model.versions import split, tracked_by_name
 
 __all__ = ["restored", "stage_of"]
 
 
 def restored(
-    model: RegisteredModel, seen: Observation, now: datetime
+    model: RegisteredModel, observation: Observation, now: datetime
 ) -> RegisteredModelStatus | None:
-    """Return the rebuilt status; None unless it is empty altogether and something tells of it.
+    """Return the rebuilt status; None if the status is not empty, or nothing to rebuild is found.
 
-    A stage of the spec whose Service routes to a Deployment of ours holds what that serves. The
-    versions, and stages that have no pods, are those that MLflow's tags tell of.
+    If the Service of a stage routes to a Deployment of ours, that one's version is effective. The
+    versions, and the stages without pods, come from MLflow's tags.
     """
     if not is_empty(model):
         return None
-    versions, stages = rebuilt(model, seen), {}
-    for stage, what in _serving(model, seen.owned):
+    versions, stages = rebuilt(model, observation), {}
+    for stage, what in _serving(model, observation.owned):
         if stage in model.spec.stages:
             whole = {"version": what.version, "digest": what.digest, "runtime": what.runtime}
             stages[stage] = StageStatus(**whole, since_time=now)
     if not versions and not stages:
         return None
-    told = model.model_copy(
+    with_versions = model.model_copy(
         update={"status": model.status.model_copy(update={"versions": versions})}
     )
     digests = {version.name: version.digest for version in versions}
-    for name, there in tracked_by_name(told, seen.versions).items():
-        for stage in told_stages(there):
-            # A version that neither serves nor is asked for is not started because a tag says so.
+    for name, there in tracked_by_name(with_versions, observation.versions).items():
+        for stage in stages_in_tag(there):
+            # A tag alone does not start a version that neither serves nor is in the spec.
             wanted = model.spec.stages.get(stage)
             if wanted is not None and wanted.version == name:
                 stages.setdefault(
@@ -64,14 +66,15 @@ def restored(
         "stages": stages,
         "conditions": said,
     }
-    return model.status.model_copy(update=update | {"record": known(model, seen)})
+    return model.status.model_copy(update=update | {"record": current(model, observation)})
 
 
 def _serving(
     model: RegisteredModel, owned: tuple[Manifest, ...]
 ) -> Iterator[tuple[str, ServedVersion]]:
-    """Go through the stages whose Service routes to a Deployment, with what that serves. A
-    candidate has a Service of its own.
+    """Yield the stages whose Service routes to a Deployment, with what that serves.
+
+    A candidate's private Service does not count.
     """
     routed = set()
     for each in owned:

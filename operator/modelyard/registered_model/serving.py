@@ -1,4 +1,4 @@
-"""Which serving objects a stage lacks, and which of them expire. Pure."""
+"""The serving objects that a stage lacks, and those to delete. Pure."""
 
 from collections.abc import Collection, Iterable
 from dataclasses import replace
@@ -10,30 +10,29 @@ from modelyard.kube.applied import in_sync
 from modelyard.kube.names import serving_name
 from modelyard.plan import Apply, Delete, Manifest, Owned, Tell
 from modelyard.registered_model import applied, build, ramp, warm
+from modelyard.registered_model.facts import identity_of
 from modelyard.registered_model.kept import template_in
 from modelyard.registered_model.pods import Health, health
 from modelyard.registered_model.versions import may_start
-from modelyard.registered_model.view import StageView, identity_of
+from modelyard.registered_model.view import StageView
 
 __all__ = [
     "DRAIN",
     "draining",
     "everything",
     "expired",
-    "fronts",
     "private_route",
     "refused",
     "replicas",
     "routes",
+    "routing",
     "standing",
     "unneeded",
     "workload",
 ]
 
 DRAIN = timedelta(seconds=15)
-"""How long a displaced version keeps its pods: by then every node's proxy has seen the Service
-change.
-"""
+"""How long a displaced version keeps its pods: until every node's proxy has the new routes."""
 
 _ORDER = {
     "Service": 0,
@@ -48,13 +47,15 @@ _ORDER = {
 pod.
 """
 _DELETES = 50
-"""Deletions of one stage in a round: more objects than that are not the operator's own work, and
-what serves must not wait for them."""
-_FRONTS = {"Service", "HorizontalPodAutoscaler", "PodDisruptionBudget"}
+"""Limit of deletions for one stage in a round.
+
+The operator itself never creates more; serving must not wait for those that other clients created.
+"""
+_ROUTING = {"Service", "HorizontalPodAutoscaler", "PodDisruptionBudget"}
 
 
 def standing(view: StageView, what: ServedVersion) -> Health:
-    """Return how the pods of a version stand."""
+    """Return the state of a version's pods."""
     deployment = next(iter(view.of_kind("Deployment", what)), None)
     return health(deployment, view.of_kind("Pod", what))
 
@@ -62,9 +63,8 @@ def standing(view: StageView, what: ServedVersion) -> Health:
 def replicas(view: StageView, what: ServedVersion) -> int:
     """Return how many pods a version should have.
 
-    With an autoscaler it is what that has come to; for a candidate, at least what the stable
-    version has, but one that has kept its pods comes back with those. A canary has them by its
-    step.
+    With an autoscaler: its present number. A candidate gets at least the stable version's number,
+    unless it still has its own pods. In a rollout the number follows from the step.
     """
     whole = _whole(view, what)
     canary, state = view.canary, view.status.rollout
@@ -74,13 +74,13 @@ def replicas(view: StageView, what: ServedVersion) -> int:
     wanted = ramp.pods(asked, index, whole)
     if state is not None and state.weight <= ramp.weight(asked, index) and applied.is_applied(view):
         return wanted
-    # On the way down pods are deleted after the stable pods apply the smaller weight.
+    # When the weight falls, pods are deleted only after all stable pods apply it.
     live = next(iter(view.of_kind("Deployment", what)), None)
     return max(wanted, int(live["spec"].get("replicas", 1)) if live is not None else 0)
 
 
 def _whole(view: StageView, what: ServedVersion) -> int:
-    """Return how many pods a version has that gets all requests."""
+    """Return how many pods a version with all requests has."""
     scaling = view.serving.autoscaling
     if scaling is None:
         return view.serving.replicas
@@ -96,9 +96,9 @@ def _whole(view: StageView, what: ServedVersion) -> int:
 
 
 def workload(view: StageView, what: ServedVersion, count: int | None = None) -> tuple[Apply, ...]:
-    """Return the applies that bring a version's pods to where they should be.
+    """Return the applies that bring a version's pods to their desired state.
 
-    A version that must not be served gets no new pods, and the pods that it has are left alone.
+    A version that must not start gets no new pods; its existing pods are left alone.
 
     Args:
         view: The stage.
@@ -120,10 +120,10 @@ def workload(view: StageView, what: ServedVersion, count: int | None = None) -> 
 
 
 def _pull_secrets(view: StageView, what: ServedVersion) -> tuple[str, ...]:
-    """Return the pull secrets of a version's pods: the operator's, but those that its Deployment
-    has if it is effective or kept warm.
+    """Return the pull secrets of a version's pods.
 
-    Another setting rolls no model, and reaches a candidate that cannot be pulled without it.
+    An effective version, or one that is kept warm, keeps those of its Deployment, so that a changed
+    setting does not restart it. Any other gets the operator's, so that its image can be pulled.
     """
     live = (
         next(iter(view.of_kind("Deployment", what)), None)
@@ -138,9 +138,7 @@ def _pull_secrets(view: StageView, what: ServedVersion) -> tuple[str, ...]:
 
 
 def _template(view: StageView, what: ServedVersion, uri: str) -> Manifest:
-    """Return the template that was rolled out, which another release of the operator may have
-    built.
-    """
+    """Return the template that was rolled out, perhaps by another release, else a new one."""
     for kept in view.of_kind("ControllerRevision", what):
         found = template_in(kept, what)
         if found is not None:
@@ -149,7 +147,7 @@ def _template(view: StageView, what: ServedVersion, uri: str) -> Manifest:
 
 
 def routes(view: StageView, what: ServedVersion) -> tuple[Apply | Delete, ...]:
-    """Return what makes the stage's Service, budget and autoscaler select a version."""
+    """Return the actions that make the stage's Service, budget and autoscaler select a version."""
     state = view.status.rollout
     least = (
         state.replicas
@@ -166,14 +164,12 @@ def routes(view: StageView, what: ServedVersion) -> tuple[Apply | Delete, ...]:
 
 
 def private_route(view: StageView, what: ServedVersion) -> tuple[Apply, ...]:
-    """Return what makes a candidate's own Service select it."""
+    """Return the apply of a candidate's private Service, if it is missing or differs."""
     return _missing(view, [build.private_service(view.model, view.name, what)])
 
 
 def refused(view: StageView, actions: Iterable[Owned]) -> ModelyardError | None:
-    """Return why the API server refused one of these applies in this reconcile, or that one of
-    these pods is told something.
-    """
+    """Return why the API server refused one of these actions in this reconcile; None: none."""
     names = [name_of(each.manifest) for each in actions if isinstance(each, Apply)]
     names += [("Pod", each.name) for each in actions if isinstance(each, Tell)]
     return next((view.refusals[name] for name in names if name in view.refusals), None)
@@ -182,11 +178,10 @@ def refused(view: StageView, actions: Iterable[Owned]) -> ModelyardError | None:
 def expired(
     view: StageView, keep: Iterable[ServedVersion | None], now: datetime
 ) -> tuple[tuple[Delete, ...], timedelta | None]:
-    """Return what to delete of versions that are neither kept nor draining, and when the next is
-    due.
+    """Return deletions of versions neither kept nor draining, and the time until the next ones.
 
-    The template of the previous version stays: a rollback restores it whole. So does that of the
-    candidate, which may have no pods while people are asked.
+    The templates of the previous version and of the candidate stay: a rollback restores the former,
+    and the latter may have no pods while people are asked.
     """
     kept = {what.runtime.identity for what in keep if what is not None}
     drains = draining(view, now)
@@ -196,13 +191,13 @@ def expired(
         if what is not None
     }
     serving = kept | {each.identity for each in drains}
-    gone = [each for each in view.of_kind("Deployment") if identity_of(each) not in serving]
-    gone += [
+    deletes = [each for each in view.of_kind("Deployment") if identity_of(each) not in serving]
+    deletes += [
         each
         for each in view.of_kind("ControllerRevision")
         if identity_of(each) not in templates | serving
     ]
-    return _deletes(gone), min((each.until_time - now for each in drains), default=None)
+    return _deletes(deletes), min((each.until_time - now for each in drains), default=None)
 
 
 def draining(view: StageView, now: datetime) -> tuple[Draining, ...]:
@@ -211,8 +206,12 @@ def draining(view: StageView, now: datetime) -> tuple[Draining, ...]:
 
 
 def unneeded(view: StageView, keep: Collection[tuple[str, str]] = ()) -> tuple[Delete, ...]:
-    """Return what to delete of what tries versions: Jobs of gates, private Services, analyses;
-    these, by kind and name, stay.
+    """Return the deletions of gates' Jobs, private Services and analyses, except those to keep.
+
+    Args:
+        view: The stage.
+        keep: Objects that stay, by kind and name.
+
     """
     public = serving_name(view.model.metadata.name, view.name)
     found = (each for each in view.owned if each["kind"] in {"Job", "Service", "ConfigMap"})
@@ -222,25 +221,30 @@ def unneeded(view: StageView, keep: Collection[tuple[str, str]] = ()) -> tuple[D
 def everything(
     view: StageView, *, but: Iterable[str] = (), keep: Collection[tuple[str, str]] = ()
 ) -> tuple[Delete, ...]:
-    """Return the deletion of all that serves the stage, in order; templates of some identities,
-    and objects by kind and name, stay.
+    """Return the deletions of all serving objects of the stage, in order.
+
+    Args:
+        view: The stage.
+        but: Identities whose templates stay.
+        keep: Objects that stay, by kind and name.
+
     """
     kept = set(but)
-    gone = [each for each in view.owned if each["kind"] in _ORDER and name_of(each) not in keep]
+    deletes = [each for each in view.owned if each["kind"] in _ORDER and name_of(each) not in keep]
     return _deletes(
         each
-        for each in gone
+        for each in deletes
         if each["kind"] != "ControllerRevision" or identity_of(each) not in kept
     )
 
 
-def fronts(view: StageView) -> tuple[Delete, ...]:
-    """Return the deletion of what routes to the stage, and of what belongs to that."""
+def routing(view: StageView) -> tuple[Delete, ...]:
+    """Return the deletions of the stage's Service, autoscaler and budget."""
     public = serving_name(view.model.metadata.name, view.name)
     return _deletes(
         each
         for each in view.owned
-        if each["kind"] in _FRONTS and each["metadata"]["name"] == public
+        if each["kind"] in _ROUTING and each["metadata"]["name"] == public
     )
 
 

@@ -1,4 +1,4 @@
-"""Find where the artifacts of a declared version are stored, before it is recorded."""
+"""Find where the artifacts of a declared version are stored, before it is recorded. I/O."""
 
 from collections.abc import Mapping
 
@@ -17,7 +17,7 @@ from modelyard.tracked import logged_last
 __all__ = ["resolve"]
 
 _SHOWN = 4
-"""Models that a message names."""
+"""How many models a message names."""
 
 
 async def resolve(
@@ -96,8 +96,8 @@ async def _run(run_id: str, path: str, tenant: Tenant, namespace: str) -> Source
         )
     if not whose:
         return _invalid(
-            f"The run {run_id} says of no namespace that it is its. In MLflow, set the tag"
-            f" {NAMESPACE_TAG} of the run or of its experiment to {namespace}."
+            f"The run {run_id} belongs to no namespace. In MLflow, set the tag {NAMESPACE_TAG} of"
+            f" the run or of its experiment to {namespace}."
         )
     last = logged_last(await _logged(tenant, tracked, path))
     if len(last) > 1:
@@ -118,8 +118,8 @@ async def _run(run_id: str, path: str, tenant: Tenant, namespace: str) -> Source
 async def _namespace_of(run: TrackedRun, tenant: Tenant) -> str:
     """Return the namespace that a run belongs to; empty: none.
 
-    The run's own tag says it, else its experiment's: what a notebook logs into an Experiment of
-    ours has no tag of its own. A run of another system that says neither is not everybody's.
+    The run's own tag counts, else its experiment's: a run that a notebook logs into an Experiment
+    of ours has no tag of its own. A run with neither tag belongs to no namespace.
     """
     if own := run.tags.get(NAMESPACE_TAG):
         return own
@@ -136,9 +136,7 @@ async def _logged(
 async def _tree(
     uri: str, tenant: Tenant, known: ArtifactTree | None = None, listing: str | None = None
 ) -> Source | Blocker:
-    """Read a tree. One whose listing is still the one that `known` was read with is not read
-    again.
-    """
+    """Read a tree, unless its listing is still the one that `known` was read with."""
     text = await tenant.store.read(f"{uri.rstrip('/')}/MLmodel", MLMODEL_LIMIT)
     tree = None
     if text is not None and known is not None and listing is not None:

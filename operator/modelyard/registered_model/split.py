@@ -10,7 +10,8 @@ from modelyard.api.rollout import Rollout, RolloutStatus
 from modelyard.kube.names import TRAFFIC_ANNOTATION
 from modelyard.plan import Manifest, Tell
 from modelyard.registered_model import build, serving
-from modelyard.registered_model.view import StageView, identity_of
+from modelyard.registered_model.facts import identity_of
+from modelyard.registered_model.view import StageView
 
 __all__ = ["differs", "keeps", "rule", "tells", "told", "untold"]
 

@@ -1,4 +1,4 @@
-"""The decisions about all stages of a model, within the places that the history has. Pure."""
+"""The decisions about all stages of a model, within the capacity of the history. Pure."""
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
@@ -9,22 +9,21 @@ from modelyard.kube.pods import Runtime
 from modelyard.plan import Apply, Delete, Manifest, Tell
 from modelyard.registered_model import build, record, serving, split
 from modelyard.registered_model.build import Surroundings
+from modelyard.registered_model.decision import StageDecision
 from modelyard.registered_model.observation import Observation
 from modelyard.registered_model.restored import stage_of
-from modelyard.registered_model.stage import StageDecision, decide_stage
+from modelyard.registered_model.stage import decide_stage
 from modelyard.registered_model.view import StageView
 
 __all__ = ["decide_stages"]
 
 _STAGES_LEFT = 4
-"""Stages a round that only labels of owned objects name, such as those of a status that was
-lost.
-"""
+"""How many stages a round handles that only labels of owned objects name (after a lost status)."""
 
 
 def decide_stages(
     model: RegisteredModel,
-    seen: Observation,
+    observation: Observation,
     versions: tuple[VersionStatus, ...],
     now: datetime,
     *,
@@ -32,18 +31,18 @@ def decide_stages(
 ) -> tuple[list[StageView], dict[str, StageDecision]]:
     """Return the stages, and what each needs.
 
-    A change that the history has no place for is not carried out: the stage stays as it is, and is
-    healed.
+    A change without a place in the history is not carried out: the stage keeps its version, and
+    lost serving objects are restored.
     """
-    recorded = record.known(model, seen)
+    recorded = record.current(model, observation)
     room = record.room(recorded)
     views: list[StageView] = []
     decisions: dict[str, StageDecision] = {}
-    for name in _stage_names(model, seen):
+    for name in _stage_names(model, observation):
         begun = _begun(model, decisions)
         view = _view(
             model,
-            seen,
+            observation,
             versions,
             name,
             runtime=runtime,
@@ -71,8 +70,9 @@ def _without_weight(view: StageView) -> Iterable[Tell]:
 
 
 def _healed(view: StageView) -> tuple[Apply | Delete, ...]:
-    """Return what brings back what receives requests, where it is lost: what the Service routes
-    to, else the effective version.
+    """Return the applies that restore lost objects of the version that receives requests.
+
+    That is the version that the Service routes to, else the effective version.
     """
     held = [each for each in (view.effective, view.status.candidate) if each is not None]
     live = next((each for each in held if each.runtime.identity == view.routed), view.effective)
@@ -87,7 +87,7 @@ def _healed(view: StageView) -> tuple[Apply | Delete, ...]:
 
 
 def _begun(model: RegisteredModel, decisions: Mapping[str, StageDecision]) -> int:
-    """Return how many promotions are under way: each of them ends with an entry in the history."""
+    """Return how many promotions are in progress: each ends with an entry in the history."""
     stages = dict(model.status.stages) | {
         name: decision.status for name, decision in decisions.items()
     }
@@ -96,7 +96,7 @@ def _begun(model: RegisteredModel, decisions: Mapping[str, StageDecision]) -> in
 
 def _view(
     model: RegisteredModel,
-    seen: Observation,
+    observation: Observation,
     versions: tuple[VersionStatus, ...],
     name: str,
     *,
@@ -112,25 +112,26 @@ def _view(
         versions={version.name: version for version in versions},
         owned=tuple(
             each
-            for each in seen.owned
+            for each in observation.owned
             if stage_of(each) == name or _keeps_its_analysis(model, name, each)
         ),
         runtime=runtime,
-        around=Surroundings(seen.allow_code, seen.pods_secret),
-        refusals=seen.refusals,
-        dependencies_down=seen.dependency_error is not None,
+        around=Surroundings(observation.allow_code, observation.pods_secret),
+        refusals=observation.refusals,
+        dependencies_down=observation.dependency_error is not None,
         now=now,
-        evidence=seen.evidence,
-        calendar=seen.calendar,
-        neighbour=seen.neighbours.get(name),
+        evidence=observation.evidence,
+        calendar=observation.calendar,
+        neighbour=observation.neighbours.get(name),
         record_is_full=is_full,
         record_has_room=has_room,
     )
 
 
 def _keeps_its_analysis(model: RegisteredModel, stage: str, owned: Manifest) -> bool:
-    """Tell whether an object is the ConfigMap of a stage's rollout: the watch knows no labels of
-    ConfigMaps.
+    """Tell whether an object is the ConfigMap of a stage's rollout.
+
+    It is found by its name: the watch of ConfigMaps has no labels.
     """
     return (owned["kind"], owned["metadata"]["name"]) == (
         "ConfigMap",
@@ -138,12 +139,12 @@ def _keeps_its_analysis(model: RegisteredModel, stage: str, owned: Manifest) -> 
     )
 
 
-def _stage_names(model: RegisteredModel, seen: Observation) -> list[str]:
-    """Return the stages to decide on: those of the spec, and those of which anything is left.
+def _stage_names(model: RegisteredModel, observation: Observation) -> list[str]:
+    """Return the stages to decide on: those of the spec, and removed ones of which objects remain.
 
-    The status has room for as many as the spec. A removed stage keeps its place while it holds a
-    version (it is cleared when MLflow answers), and stages that are new in the spec wait for one.
-    Labels of owned objects name any number of others: a few in a round.
+    The status has room for as many stages as the spec. A removed stage keeps its place while it has
+    an effective version (it is cleared when MLflow answers); new stages of the spec wait for a free
+    place. Labels of owned objects may name any number of other stages: a few are handled a round.
     """
     kept = {
         name
@@ -152,7 +153,7 @@ def _stage_names(model: RegisteredModel, seen: Observation) -> list[str]:
     }
     new = sorted(model.spec.stages.keys() - kept)[: STAGES - len(kept)]
     labelled = (
-        {*filter(None, map(stage_of, seen.owned))}
+        {*filter(None, map(stage_of, observation.owned))}
         - model.spec.stages.keys()
         - model.status.stages.keys()
     )

@@ -1,4 +1,4 @@
-"""One step of a promotion, and how a candidate leaves it that does not take the stage. Pure."""
+"""One step of a promotion, and how a candidate is rejected or dropped. Pure."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -25,8 +25,8 @@ __all__ = [
     "RETRY_REFUSED",
     "Step",
     "drain",
+    "refused_split",
     "refused_step",
-    "refused_tell",
     "rejected",
     "rejecting",
     "stable",
@@ -38,28 +38,28 @@ _FIELDS = {
     word: f"serving.{word}"
     for word in ("resources", "nodeSelector", "tolerations", "autoscaling", "replicas")
 }
-"""By a word of the API server's refusal the field of a stage that it is about."""
+"""The field of a stage that a refusal by the API server is about, by a word of its message."""
 _DRAINS = 4
+"""How many draining versions a stage records."""
 
 
 @dataclass(frozen=True)
 class Step:
-    """One step, as it stands now.
+    """The present state of one step.
 
     Attributes:
         name: The step.
         state: Done, Active, Waiting or Failed.
         detail: What it does, or waits for.
-        actions: What moves it on.
+        actions: What brings it forward.
         blocker: Why it is not done.
-        requeue_after: When to look at it again though nothing changed.
-        record: The stage's status to write before anything else is done.
-        events: What is told to users when `record` is written.
-        keeps: What it needs of Jobs and private Services, and of all objects of a stage without
-            pods, by kind and name.
-        rollout: What the status shows of a rollout in steps.
-        without_pods: While the promotion is at this step the candidate has no pods: nothing asks
-            them.
+        requeue_after: When to reconcile again without any change.
+        record: The stage's status, to be written before any action.
+        events: Events to emit when `record` is written.
+        keeps: Jobs and private Services that it needs (in a stage without pods: any objects), by
+            kind and name.
+        rollout: The status of the rollout.
+        without_pods: The candidate has no pods during this step, which does not need them.
 
     """
 
@@ -77,20 +77,17 @@ class Step:
 
 
 def stable(view: StageView) -> str:
-    """Say what serves while a promotion waits, as a sentence without its end."""
+    """Say what serves while a promotion waits, as a sentence without its full stop."""
     return (
         f"{view.status.version} is still serving" if view.status.version else "Nothing is serving"
     )
 
 
 def without_candidate(view: StageView, now: datetime) -> StageStatus:
-    """Return the stage's status without its candidate, whose pods drain if requests may reach
-    them.
-    """
+    """Return the status without its candidate, whose pods drain if requests may reach them."""
     dropped, drains = view.status.candidate, serving.draining(view, now)
-    shared = (
-        view.status.rollout is not None
-    )  # stable pods may pass requests on until they are told otherwise
+    # During a rollout the stable pods may still forward requests to the candidate.
+    shared = view.status.rollout is not None
     if (
         dropped is not None
         and (shared or view.routed == dropped.runtime.identity)
@@ -103,7 +100,7 @@ def without_candidate(view: StageView, now: datetime) -> StageStatus:
 
 
 def drain(drains: tuple[Draining, ...], what: ServedVersion, now: datetime) -> tuple[Draining, ...]:
-    """Return the draining versions with one more; those that drain the longest come first."""
+    """Return the draining versions with another one, oldest first."""
     identity = what.runtime.identity
     others = tuple(each for each in drains if each.identity != identity)
     return (*others, Draining(identity=identity, until_time=now + serving.DRAIN))[-_DRAINS:]
@@ -118,15 +115,15 @@ def rejected(
     *,
     runtime: str | None = None,
 ) -> Step:
-    """Return a step that records that the stage does not take the candidate.
+    """Return a step that records the rejection of the candidate.
 
     Args:
         view: The stage.
         name: The step.
-        reason: Why, in a word.
+        reason: The reason of the condition.
         message: Why, and what to do.
-        now: The moment.
-        runtime: Identity of the runtime whose pods said so; None: it is rejected with any.
+        now: The current time.
+        runtime: Identity of the runtime that the rejection is limited to; None: any runtime.
 
     """
     candidate = view.wanted
@@ -137,13 +134,13 @@ def rejected(
     whole = Event(
         str(reason), f"{view.name} does not take {candidate.version}. {message}", warning=True
     )
-    # The condition's own event has what is remembered. Where the stage goes on to another version,
-    # no condition speaks of this one.
+    # The condition's own Event has the recorded message. This one is needed if that is cut, and
+    # with `autoPromote`: the stage continues with another version, so no condition names this one.
     events = (whole,) if len(message) > REMEMBERED or view.is_automatic else ()
     return Step(name, StepState.FAILED, message[:DETAIL], record=status, events=events)
 
 
-def rejecting(  # noqa: PLR0917 - what a rejection has
+def rejecting(  # noqa: PLR0917 - the parts of a rejection
     view: StageView,
     status: StageStatus,
     what: ServedVersion,
@@ -153,16 +150,16 @@ def rejecting(  # noqa: PLR0917 - what a rejection has
     *,
     runtime: str | None = None,
 ) -> StageStatus:
-    """Return a stage's status with a version that it does not take.
+    """Return a stage's status with another rejected version.
 
     Args:
         view: The stage.
         status: Its status.
         what: The version.
-        reason: Why, in a word.
+        reason: The reason of the condition.
         message: Why, and what to do.
-        now: The moment.
-        runtime: Identity of the runtime that it is rejected with; None: with any.
+        now: The current time.
+        runtime: Identity of the runtime that the rejection is limited to; None: any runtime.
 
     """
     rejection = Rejection(
@@ -184,15 +181,15 @@ def rejecting(  # noqa: PLR0917 - what a rejection has
 
 
 def _with(view: StageView, rejections: tuple[Rejection, ...]) -> dict[str, object]:
-    """Return what changes of a stage's status with a rejection."""
+    """Return the status fields that a new rejection changes."""
     spec = view.spec
     if spec is None or not view.is_automatic:
         return {"rejected": rejections[-newest.REJECTIONS :]}
     kept = newest.remembered(
         rejections, view.versions, lambda each: is_in_force(spec, each), view.status.version
     )
-    # The stage does not stay at this version: an `attempt` that was raised for it is carried out,
-    # and asks for no refresh.
+    # The stage does not stay at this version, so an `attempt` that was raised for it counts as
+    # carried out, and does not cause a refresh.
     return {"rejected": kept} if view.is_refresh else {"rejected": kept, "attempt": view.attempt}
 
 
@@ -201,8 +198,8 @@ def refused_step(name: str, stage: str, error: ModelyardError) -> Step:
     field = next((field for word, field in _FIELDS.items() if word in error.detail), "serving")
     message = (
         f"Kubernetes refused to {error.operation} {error.subject}: {error.detail}. Change what it"
-        f" names: what comes from the spec is spec.stages.{stage}.{field}. Until then it is tried"
-        f" again every {RETRY_REFUSED.seconds} s."
+        f" names: what comes from the spec is spec.stages.{stage}.{field}. It is retried every"
+        f" {RETRY_REFUSED.seconds} s."
     )
     blocker = Blocker.of(Reason.REQUEST_REFUSED, message, needs_action=True)
     return Step(
@@ -210,16 +207,13 @@ def refused_step(name: str, stage: str, error: ModelyardError) -> Step:
     )
 
 
-def refused_tell(name: str, error: ModelyardError) -> Step:
-    """Return a step one of whose pods the API server does not let tell how it splits its
-    requests: nothing of the spec is wrong.
-    """
+def refused_split(name: str, error: ModelyardError) -> Step:
+    """Return a step whose update of a pod's split the API server refused; the spec is right."""
     message = (
         f"Kubernetes refused to tell Pod {error.subject} how it splits its requests:"
-        f" {error.detail}. It splits them as it did. Let the operator patch pods: upgrade the"
-        " chart together with the operator, for its roles allow it; if a webhook or a policy is"
-        " named, have that let the operator's account through. Until then it is tried again every"
-        f" {RETRY_REFUSED.seconds} s."
+        f" {error.detail}. It splits them as before. Allow the operator to patch pods: upgrade the"
+        " chart together with the operator, which updates its roles; if a webhook or a policy is"
+        f" named, exempt the operator's account. It is retried every {RETRY_REFUSED.seconds} s."
     )
     blocker = Blocker.of(Reason.REQUEST_REFUSED, message, needs_action=True)
     return Step(

@@ -1,7 +1,6 @@
-"""The step `trial`: the gates that need pods, and the pod of the candidate that some of them ask.
-Pure.
+"""The step `trial`: the gates that need pods, and the candidate's pod that some of them ask. Pure.
 
-A candidate that a gate asks has one pod behind a Service of its own, and `start` takes it over.
+A candidate that a gate asks has one pod behind a private Service; the step `start` scales it up.
 """
 
 from dataclasses import replace
@@ -23,9 +22,7 @@ __all__ = ["jobs", "trial"]
 
 
 def trial(view: StageView, now: datetime) -> Step:
-    """Have the gates that need pods ask: start what they ask, make their Jobs, and wait for what
-    those say.
-    """
+    """Start the candidate's pod and the gates' Jobs, and wait for their verdicts."""
     step, candidate = checks.asked("trial", view, now), view.wanted
     assert candidate is not None, "the step before admits it"
     if step.state is not StepState.WAITING:
@@ -52,10 +49,9 @@ def trial(view: StageView, now: datetime) -> Step:
 
 
 def jobs(view: StageView, now: datetime) -> frozenset[tuple[str, str]]:
-    """Return the Jobs that a stage needs, by kind and name: of its gates that have not passed what
-    it is to take.
+    """Return the Jobs that a stage needs, by kind and name: of gates without a Pass.
 
-    The Job of a gate that failed stays with its log until the stage asks for something else, or
+    The Job of a gate that failed stays with its log until the desired version changes, or
     Kubernetes deletes it.
     """
     return frozenset(("Job", pods.job_name(view, gate)) for gate in _open(view, now))
@@ -80,7 +76,7 @@ def _served(view: StageView, candidate: ServedVersion) -> frozenset[tuple[str, s
 
 
 def _starting(step: Step, health: Health) -> Step:
-    """Return the step with what keeps the candidate's pod from starting."""
+    """Return the step with the reason why the candidate's pod does not start."""
     blocker = step.blocker
     if not health.message or blocker is None:
         return step

@@ -1,13 +1,13 @@
-"""What serves, judged again: rounds in which the gates of a stage are asked about its effective
-version. Pure.
+"""`reverify`: the gates of a stage judge its effective version again. Pure.
 
-    due     `every` has passed since the last word, or `attempt` was raised: the round is recorded, and only then anything is asked
-    open    metrics are read again, Jobs run; Pending and Error leave the last word as it is
-    ended   one Fail, or every gate passes: recorded with the time and the figures
+    due     `every` has passed since the last verdict, or `attempt` was raised: the round is
+            recorded before any gate is asked
+    open    metrics are read again and Jobs run; Pending and Error do not change the last verdict
+    ended   one Fail, or all gates pass: recorded with the time and the figures
 
-A Fail withdraws what the stage said of the version (`status.versions[].held[].verified`), which
-keeps serving. Rounds go on while a promotion asks or waits, which may take days; an override that
-is in force ends them.
+A Fail withdraws the stage's record of the version (`status.versions[].held[].verified`); the
+version is still serving. Rounds continue during a promotion, which may take days. An override that
+is in force ends them. A round here is one verification, not a round of a reconcile.
 """
 
 from collections.abc import Iterable
@@ -35,14 +35,14 @@ _NOW = timedelta(0)
 
 @dataclass(frozen=True)
 class Round:
-    """What the verification of a stage needs in this round.
+    """What the verification of a stage needs now.
 
     Attributes:
-        status: What the status says of it.
-        record: Whether that must be written before anything else is done.
-        actions: What moves it on.
-        events: What is told to users when it is recorded.
-        requeue_after: When to look again though nothing changed.
+        status: Its status.
+        record: Whether that must be written before any action.
+        actions: What brings it forward.
+        events: Events to emit when it is recorded.
+        requeue_after: When to reconcile again without any change.
 
     """
 
@@ -54,7 +54,7 @@ class Round:
 
 
 def again(view: StageView, now: datetime) -> Round:
-    """Begin a round that is due, carry on with one that is open, or say when the next is due."""
+    """Begin a round that is due, continue an open one, or return when the next is due."""
     asked = view.spec.reverify if view.spec is not None else None
     if view.spec is None or asked is None:
         return Round(None)
@@ -71,8 +71,9 @@ def again(view: StageView, now: datetime) -> Round:
 
 
 def carried(view: StageView, version: str, digest: str) -> Verification | None:
-    """Return what stays recorded when a version becomes effective: all of it for the same bytes,
-    else which `attempt` was carried out.
+    """Return what stays recorded when a version becomes effective.
+
+    Everything, if it has the same bytes; else only the `attempt` that was carried out.
     """
     known, stable = view.status.verification, view.effective
     if view.spec is None or view.spec.reverify is None:
@@ -85,8 +86,7 @@ def carried(view: StageView, version: str, digest: str) -> Verification | None:
 
 
 def jobs(view: StageView, now: datetime) -> frozenset[tuple[str, str]]:
-    """Return the Jobs that the verification needs, by kind and name: of an open round, and those
-    with which the last one failed.
+    """Return the Jobs that the verification needs, by kind and name: of an open or failed round.
 
     A Job that failed stays with its log until the next round begins, or Kubernetes deletes it.
     """
@@ -108,13 +108,13 @@ def jobs(view: StageView, now: datetime) -> frozenset[tuple[str, str]]:
 
 
 def failure(stage: str, status: StageStatus, model: str, why: str = "") -> str:
-    """Say that what serves a stage is not verified, why, and what to do.
+    """Return the message that a stage's version failed its verification, why, and what to do.
 
     Args:
         stage: The stage.
         status: Its status.
         model: The model's name.
-        why: The whole message; what the status has of it if empty.
+        why: The whole message; if empty, the cut one in the status.
 
     """
     known = status.verification or Verification()
@@ -128,7 +128,7 @@ def failure(stage: str, status: StageStatus, model: str, why: str = "") -> str:
 
 
 def success(stage: str, status: StageStatus) -> str:
-    """Say when what serves a stage passed, or that it was not asked about yet."""
+    """Return the message when a stage's version passed, or that it was not verified yet."""
     known = status.verification or Verification()
     if known.verdict is None or known.time is None:
         return f"{stage}: {status.version} has not been asked about since it took the stage"
@@ -137,7 +137,7 @@ def success(stage: str, status: StageStatus) -> str:
 
 # --- one round ----------------------------------------------------------------------------------
 def _left(view: StageView, asked: Reverify, known: Verification, now: datetime) -> timedelta | None:
-    """Return how long until a round begins; None: none will, unless the spec says so."""
+    """Return the time until the next round; None: none begins, unless the spec changes."""
     if asked.attempt > known.attempt:
         return _NOW
     if known.is_open:
@@ -151,7 +151,7 @@ def _left(view: StageView, asked: Reverify, known: Verification, now: datetime) 
 
 
 def _withdrawn(view: StageView) -> bool:
-    """Tell whether the version failed when it held the stage before: it is asked at once."""
+    """Tell whether the version failed when it was effective before: it is verified at once."""
     known = _record_of(view)
     return known is not None and any(
         (each.stage, each.digest, each.verified) == (view.name, known.digest, False)
@@ -173,7 +173,7 @@ def _open(view: StageView, known: Verification, now: datetime) -> Round:
         if gate.name in names and (not gate.asks_candidate or _answers(of_round))
     ]
     if _record_of(view) is None:
-        with_pods = []  # nothing says where its files are
+        with_pods = []  # without its record the location of its files is unknown
     waits = known.model_copy(update={"waiting": _words(left)[:WAITING]})
     looks = [judged.again for _, judged in left if judged.again is not None]
     return Round(
@@ -182,8 +182,9 @@ def _open(view: StageView, known: Verification, now: datetime) -> Round:
 
 
 def _said(of_round: StageView, now: datetime) -> tuple[tuple[Gate, Judged], ...]:
-    """Return what each gate says. What asks the Service says nothing of the version while that
-    routes elsewhere.
+    """Return each gate's verdict.
+
+    A gate that asks the Service is pending while that routes to another version.
     """
     found = []
     for gate, judged in judge_again(of_round, _record_of(of_round), now):
@@ -218,18 +219,16 @@ def _ended(
 
 
 def _record_of(view: StageView) -> VersionStatus | None:
-    """Return the record of the effective version, if it speaks of the bytes that serve."""
+    """Return the record of the effective version, if it has the digest that serves."""
     stable = view.effective
     known = view.versions.get(stable.version) if stable is not None else None
-    return (
-        known
-        if known is not None and stable is not None and known.digest == stable.digest
-        else None
-    )
+    if known is None or stable is None or known.digest != stable.digest:
+        return None
+    return known
 
 
 def _answers(view: StageView) -> bool:
-    """Tell whether what is effective answers at the stage's Service."""
+    """Tell whether the effective version answers at the stage's Service."""
     stable = view.effective
     return stable is not None and _is_routed(view) and serving.standing(view, stable).available > 0
 

@@ -1,64 +1,39 @@
-"""What is recorded of each version, and which one is registered next. Pure.
+"""The status of each version, and which one is registered next. Pure.
 
 A version is declared, then recorded (with its digest and uri), then registered in MLflow. The
-record is made before MLflow is asked, and is never replaced: a version in MLflow counts as ours
+record is written before MLflow is changed, and never replaced: a version in MLflow counts as ours
 only if its source is the recorded uri, whatever its tags say.
 """
 
 from collections.abc import Iterable, Mapping
 
 from modelyard.api.approvals import registrar_of
-from modelyard.api.base import as_name
 from modelyard.api.blocker import Blocker, VersionBlocker
-from modelyard.api.registered_model import (
-    KnownVersion,
-    ModelVersionSpec,
-    RegisteredModel,
-    StageStatus,
-    VersionStatus,
-)
+from modelyard.api.registered_model import KnownVersion, RegisteredModel, StageStatus, VersionStatus
 from modelyard.api.registered_model import ModelReason as Reason
-from modelyard.api.text import printable
-from modelyard.controller import FINALIZER
-from modelyard.kube.names import (
-    ADOPT_ANNOTATION,
-    DIGEST_TAG,
-    NAME_TAG,
-    NAMESPACE_TAG,
-    OUR_TAGS,
-    STAGES_TAG,
-    UID_TAG,
-    VERSION_TAG,
-    mlflow_model_name,
-    owner_tags,
-)
+from modelyard.kube.names import UID_TAG, VERSION_TAG, mlflow_model_name
 from modelyard.plan import CreateVersion
 from modelyard.ports import TrackedVersion
 from modelyard.registered_model.declarations import Declaration, contradicted
-from modelyard.registered_model.kept import served_by
-from modelyard.registered_model.observation import Artifacts, Observation, Source, is_empty
+from modelyard.registered_model.observation import Artifacts, Observation, Source
+from modelyard.registered_model.version_tags import copied_tags, from_tags, users_tags
 
 __all__ = [
-    "copied_tags",
-    "known",
+    "KEPT",
+    "OLDER",
     "may_start",
     "next_registration",
-    "rebuilt",
+    "observed_versions",
     "split",
-    "told_stages",
     "tracked_by_name",
-    "users_tags",
 ]
 
-FLAVOR_TAG = "modelyard.io/flavor"
-SIGNATURE_TAG = "modelyard.io/signature"
-URI_TAG = "modelyard.io/uri"
-BYTES_TAG = "modelyard.io/bytes"
-TRAINING_RUN_TAG = "modelyard.io/training-run"
-
-_KEPT = 64
+KEPT = 64
+"""How many versions the status keeps in full."""
 _WAITING = 16
-_OLDER = 448
+"""How many versions that wait to be recorded it shows."""
+OLDER = 448
+"""How many older versions it keeps in short."""
 
 
 def tracked_by_name(
@@ -67,7 +42,7 @@ def tracked_by_name(
     """Return the recorded versions that MLflow has, by name.
 
     A version is found by its recorded MLflow number, else by our tags, and only if its source is
-    the recorded uri. Of two with one name (a create that was repeated) the older counts.
+    the recorded uri. Of two with one name (a repeated create) the older counts.
     """
     there = sorted(versions, key=lambda each: int(each.version) if each.version.isdecimal() else 0)
     numbers = {each.version: each for each in there}
@@ -90,42 +65,44 @@ def tracked_by_name(
     return found
 
 
-def known(model: RegisteredModel, seen: Observation) -> tuple[VersionStatus, ...]:
-    """Return what is known of each version now; while MLflow or S3 is away, what was known before.
+def observed_versions(
+    model: RegisteredModel, observation: Observation
+) -> tuple[VersionStatus, ...]:
+    """Return the present status of each version; while MLflow or S3 is down, the recorded one.
 
-    Who holds the name of a version that is new is recorded then too.
+    New declarations get their status in both cases, so that the holder of a name is recorded.
     """
-    if seen.dependency_error is not None:
+    if observation.dependency_error is not None:
         there = {version.name for version in model.status.versions} | {
             version.name for version in model.status.older_versions
         }
-        new = [each for each in seen.declarations.values() if each.version not in there]
+        new = [each for each in observation.declarations.values() if each.version not in there]
         return (
             *model.status.versions,
-            *(_declared(each, seen, full=False) for each in new[:_WAITING]),
+            *(_declared(each, observation, full=False) for each in new[:_WAITING]),
         )
-    tracked = tracked_by_name(model, seen.versions)
+    tracked = tracked_by_name(model, observation.versions)
     used = _used(model)
     older = [_revived(each, tracked) for each in model.status.older_versions if each.name in used]
     recorded = [
         version for version in (*model.status.versions, *older) if version.digest is not None
     ]
-    found = [_observed(version, tracked.get(version.name), seen) for version in recorded]
+    found = [_observed(version, tracked.get(version.name), observation) for version in recorded]
     found = [contradicted(version, model.spec.versions.get(version.name)) for version in found]
     names = {version.name for version in found} | {
         version.name for version in model.status.older_versions
     }
-    full = len(names) >= _KEPT + _OLDER
+    full = len(names) >= KEPT + OLDER
     found += [
-        _declared(each, seen, full=full)
-        for each in seen.declarations.values()
+        _declared(each, observation, full=full)
+        for each in observation.declarations.values()
         if each.version not in names
     ]
     return tuple(found)
 
 
 def _used(model: RegisteredModel) -> set[str | None]:
-    """Return the versions that a stage asks for, holds or remembers."""
+    """Return the versions that are desired, effective, candidate or previous in a stage."""
     used: set[str | None] = {*model.asks_for}
     for stage in model.status.stages.values():
         used |= {
@@ -136,23 +113,21 @@ def _used(model: RegisteredModel) -> set[str | None]:
 
 
 def _revived(older: KnownVersion, tracked: Mapping[str, TrackedVersion]) -> VersionStatus:
-    """Return an older version in full; where it is from is MLflow's word, its bytes are the
-    record's.
-    """
+    """Return the full status of an older version: its source from MLflow, its digest recorded."""
     there = tracked.get(older.name)
     if there is None:
         return VersionStatus(
             name=older.name, mlflow_version=older.mlflow_version, digest=older.digest
         )
-    told = _told(older.name, older.digest, there)
-    return told.model_copy(update={"mlflow_version": older.mlflow_version})
+    version = from_tags(older.name, older.digest, there)
+    return version.model_copy(update={"mlflow_version": older.mlflow_version})
 
 
 def _observed(
-    version: VersionStatus, tracked: TrackedVersion | None, seen: Observation
+    version: VersionStatus, tracked: TrackedVersion | None, observation: Observation
 ) -> VersionStatus:
-    artifacts = seen.artifacts.get(version.name)
-    unread = version.name not in seen.artifacts
+    artifacts = observation.artifacts.get(version.name)
+    unread = version.name not in observation.artifacts
     blocked: Blocker | None = None
     listing = version.listing_digest
     where = f"below {(version.uri or '')[:160]}"
@@ -163,7 +138,7 @@ def _observed(
         )
         blocked = VersionBlocker.of(Reason.VERSION_INVALID, message, needs_action=True)
     elif unread:
-        pass  # a version that is not in use is not read, so nothing is said of its bytes
+        pass  # the artifacts of an unused version are not read, so nothing is reported about them
     elif isinstance(artifacts, Blocker):
         blocked = artifacts
     elif artifacts is None:
@@ -187,36 +162,32 @@ def _observed(
     return version.model_copy(
         update={
             "mlflow_version": tracked.version if tracked else None,
-            # When it was registered first: one that MLflow has lost, and has again, is no newer for
-            # that.
+            # The first registration counts: a version that is registered again after MLflow lost it
+            # is not newer.
             "registered_time": registered,
             "listing_digest": listing,
-            "registrar": version.registrar or _registrar(version, seen),
+            "registrar": version.registrar or _registrar(version, observation),
             "blocked": blocked,
         }
     )
 
 
-def _registrar(version: VersionStatus, seen: Observation) -> str | None:
-    """Return who registered a version of whose record that was lost, or is older than the field:
-    as it is declared.
-    """
-    declared = seen.declarations.get(version.name)
+def _registrar(version: VersionStatus, observation: Observation) -> str | None:
+    """Return the declared registrar of a version whose record lacks one (lost, or older)."""
+    declared = observation.declarations.get(version.name)
     if declared is None or declared.source.contradicts(version):
         return None
     return registrar_of(declared.source.registered_by)
 
 
 def may_start(version: VersionStatus) -> bool:
-    """Tell whether new pods of a recorded version may start: its bytes are in place, as
-    recorded.
-    """
+    """Tell whether new pods of a recorded version may start: its bytes are as recorded."""
     return version.blocked is None or version.blocked.reason == Reason.VERSION_TAKEN
 
 
-def _declared(declaration: Declaration, seen: Observation, *, full: bool) -> VersionStatus:
-    """Return a version that is not recorded yet; with its source found it is recorded by this."""
-    source, wanted = seen.sources.get(declaration.version), declaration.source
+def _declared(declaration: Declaration, observation: Observation, *, full: bool) -> VersionStatus:
+    """Return the first status of a declared version, with its digest if its source was found."""
+    source, wanted = observation.sources.get(declaration.version), declaration.source
     status = VersionStatus(
         name=declaration.version,
         training_run=wanted.training_run,
@@ -229,7 +200,7 @@ def _declared(declaration: Declaration, seen: Observation, *, full: bool) -> Ver
         return status.model_copy(update={"blocked": declaration.blocker})
     if full:
         message = (
-            f"This model has {_KEPT + _OLDER} versions, and no more are recorded. Register it in"
+            f"This model has {KEPT + OLDER} versions, and no more are recorded. Register it in"
             " another RegisteredModel."
         )
         blocked = VersionBlocker.of(Reason.VERSION_INVALID, message, needs_action=True)
@@ -251,104 +222,12 @@ def _declared(declaration: Declaration, seen: Observation, *, full: bool) -> Ver
     )
 
 
-def rebuilt(model: RegisteredModel, seen: Observation) -> tuple[VersionStatus, ...]:
-    """Return the versions that MLflow's tags tell of, for a status that is empty altogether.
-
-    They are the only record left, of an object that was restored from a backup. Never otherwise:
-    whoever trains may be able to write tags. What else says which bytes a version is comes before
-    them: the source that it is declared with, the status of the TrainingRun that it is from, the
-    Deployment that serves it.
-    """
-    if not is_empty(model) or not _may_rebuild(model, seen):
-        return ()
-    served = {each.version: each.digest for each in map(served_by, seen.owned) if each is not None}
-    found: dict[str, VersionStatus] = {}
-    for there in seen.versions:
-        name, digest = as_name(there.tags.get(VERSION_TAG)), there.tags.get(DIGEST_TAG, "")
-        if not name or len(digest) != len("sha256:") + 64 or not _tells_of(model, there):
-            continue
-        told = _told(name, served.get(name, digest), there)
-        if not _is_denied(told, seen, is_served=name in served):
-            found.setdefault(name, told)
-    used = model.asks_for
-    idle = [name for name in found if name not in used]
-    dropped = set(idle[: max(0, len(found) - _KEPT - _OLDER)])
-    return tuple(version for name, version in found.items() if name not in dropped)
-
-
-def _may_rebuild(model: RegisteredModel, seen: Observation) -> bool:
-    """Tell whether the object has had a status: a user says so, or the operator has worked on it.
-
-    The finalizer is set before the first write to MLflow. A model there with the uid of an object
-    that has none was made by someone else.
-    """
-    meta = model.metadata
-    if meta.annotations.get(ADOPT_ANNOTATION) == "true":
-        return True
-    return (
-        FINALIZER in meta.finalizers
-        and seen.model is not None
-        and seen.model.tags.get(UID_TAG) == meta.uid
-    )
-
-
-def _tells_of(model: RegisteredModel, there: TrackedVersion) -> bool:
-    meta, tags = model.metadata, there.tags
-    if (tags.get(NAMESPACE_TAG), tags.get(NAME_TAG), tags.get(URI_TAG)) != (
-        meta.namespace,
-        meta.name,
-        there.source,
-    ):
-        return False
-    return tags.get(UID_TAG) == meta.uid or meta.annotations.get(ADOPT_ANNOTATION) == "true"
-
-
-def _is_denied(told: VersionStatus, seen: Observation, *, is_served: bool) -> bool:
-    """Tell whether the declaration names another source, or the TrainingRun says that it logged
-    other bytes.
-
-    A TrainingRun that was created after the version in MLflow is another one of its name.
-    """
-    declaration = seen.declarations.get(told.name)
-    source = (
-        declaration.source
-        if declaration is not None
-        else ModelVersionSpec(training_run=told.training_run)
-    )
-    run = seen.runs.get(source.training_run or "")
-    created = run.metadata.creation_timestamp if run is not None else None
-    if created is not None and told.registered_time is not None and created > told.registered_time:
-        return False
-    if declaration is not None and source.contradicts(told):
-        return True
-    logged = run.status.model if run is not None else None
-    return logged is not None and logged.digest != told.digest and not is_served
-
-
-def _told(name: str, digest: str, there: TrackedVersion) -> VersionStatus:
-    tags = there.tags
-    size = tags.get(BYTES_TAG, "")
-    return VersionStatus(
-        name=name,
-        mlflow_version=there.version,
-        run_id=(there.run or "")[:64] or None,
-        training_run=as_name(tags.get(TRAINING_RUN_TAG)),
-        uri=there.source[:500],
-        digest=digest,
-        bytes=int(size) if size.isdecimal() and len(size) < 19 else None,
-        flavor=printable(tags.get(FLAVOR_TAG, ""))[:64] or None,
-        signature=printable(tags.get(SIGNATURE_TAG, ""))[:184] or None,
-        registered_time=there.created,
-    )
-
-
 def split(
     model: RegisteredModel, versions: tuple[VersionStatus, ...], stages: Mapping[str, StageStatus]
 ) -> tuple[tuple[VersionStatus, ...], tuple[KnownVersion, ...]]:
-    """Return the versions that are kept in full (those in use and the newest), and the record of
-    the others.
+    """Return the versions kept in full (in use, and the newest), and the short record of others.
 
-    Of those that wait to be recorded some are shown; all are declared, so none is forgotten.
+    Of the versions that wait to be recorded only some are kept; they are declared, so none is lost.
     """
     used = _used(
         model.model_copy(
@@ -364,8 +243,8 @@ def split(
     waiting = [
         version.name for version in versions if version.digest is None and version.name not in used
     ]
-    waiting = waiting[: max(0, min(_WAITING, _KEPT - len(in_use)))]
-    room = max(0, _KEPT - len(in_use) - len(waiting))
+    waiting = waiting[: max(0, min(_WAITING, KEPT - len(in_use)))]
+    room = max(0, KEPT - len(in_use) - len(waiting))
     kept = in_use | set(waiting) | set(recorded[len(recorded) - min(room, len(recorded)) :])
     older = {
         each.name: each
@@ -378,53 +257,22 @@ def split(
                 name=version.name, digest=version.digest, mlflow_version=version.mlflow_version
             )
     return tuple(version for version in versions if version.name in kept), tuple(older.values())[
-        -_OLDER:
+        -OLDER:
     ]
 
 
-def next_registration(model: RegisteredModel, seen: Observation) -> CreateVersion | None:
+def next_registration(model: RegisteredModel, observation: Observation) -> CreateVersion | None:
     """Return the next recorded version to register; None when MLflow has them all.
 
-    A version that MLflow has lost is registered again only while its bytes are the recorded ones.
+    A version that MLflow has lost is registered again only if its bytes are the recorded ones.
     """
     name = mlflow_model_name(model.metadata.namespace, model.metadata.name)
-    tracked = tracked_by_name(model, seen.versions)
+    tracked = tracked_by_name(model, observation.versions)
     for version in model.status.versions:
         if version.digest is None or version.uri is None or version.name in tracked:
             continue
-        artifacts = seen.artifacts.get(version.name)
+        artifacts = observation.artifacts.get(version.name)
         if isinstance(artifacts, Artifacts) and artifacts.digest == version.digest:
-            tags = users_tags(model, seen, version.name) | copied_tags(model, version)
+            tags = users_tags(model, observation, version.name) | copied_tags(model, version)
             return CreateVersion(name, version.uri, version.run_id, tags, version.logged_model)
     return None
-
-
-def users_tags(model: RegisteredModel, seen: Observation, version: str) -> dict[str, str]:
-    """Return the tags that the version's declaration asks for, without keys of ours."""
-    declared = seen.declarations.get(version)
-    source = declared.source if declared else model.spec.versions.get(version, ModelVersionSpec())
-    return {key: value for key, value in source.tags.items() if not key.startswith(OUR_TAGS)}
-
-
-def copied_tags(model: RegisteredModel, version: VersionStatus) -> dict[str, str]:
-    """Return the tags that copy the record into MLflow, which is backed up where a status may be
-    lost.
-    """
-    meta = model.metadata
-    record = {
-        VERSION_TAG: version.name,
-        URI_TAG: version.uri or "",
-        DIGEST_TAG: version.digest or "",
-        BYTES_TAG: "" if version.bytes is None else str(version.bytes),
-        FLAVOR_TAG: version.flavor or "",
-        SIGNATURE_TAG: version.signature or "",
-        TRAINING_RUN_TAG: version.training_run or "",
-    }
-    return {key: value for key, value in record.items() if value} | owner_tags(
-        meta.namespace, meta.name, meta.uid
-    )
-
-
-def told_stages(there: TrackedVersion) -> frozenset[str]:
-    """Return the stages that a version's tag names: how far MLflow was brought up to date."""
-    return frozenset(stage for stage in there.tags.get(STAGES_TAG, "").split(",") if as_name(stage))

@@ -1,106 +1,35 @@
-"""Everything that the decision about one stage looks at: a frozen value, built once a round.
-Pure.
+"""`StageView`: the facts about one stage, and what follows from them. Pure.
+
+The decision reads nothing else. It is a frozen value, built once a round.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 
-from modelyard.api.freeze import Calendar
 from modelyard.api.registered_model import (
     ModelReason,
-    OverrideStatus,
-    RegisteredModel,
     Rejection,
-    RuntimeUpdate,
     ServedVersion,
-    Serving,
-    Stage,
-    StageStatus,
     VersionStatus,
 )
 from modelyard.api.rollout import Rollout
-from modelyard.errors import ModelyardError
-from modelyard.kube.names import IDENTITY_LABEL, serving_name
-from modelyard.kube.pods import Runtime
-from modelyard.plan import Manifest
 from modelyard.registered_model import build, newest, overrides, window
-from modelyard.registered_model.build import Surroundings
+from modelyard.registered_model.facts import StageFacts, identity_of
 from modelyard.registered_model.kept import kept_in
-from modelyard.registered_model.observation import Evidence
-from modelyard.registered_model.rejections import is_in_force, rejection_of, spec_hash
+from modelyard.registered_model.rejections import is_in_force
 
-__all__ = ["Holder", "StageView", "holder_of", "identity_of"]
-
-
-@dataclass(frozen=True)
-class Holder:
-    """The version that holds a stage."""
-
-    version: str
-    digest: str
-
-    @property
-    def short(self) -> str:
-        """The first eight hex digits of its digest."""
-        return self.digest.removeprefix("sha256:")[:8]
+__all__ = ["StageView"]
 
 
 @dataclass(frozen=True)
-class StageView:
-    """One stage.
+class StageView(StageFacts):
+    """One stage, with the version that it should have and how it gets there."""
 
-    Attributes:
-        name: The stage.
-        model: The object.
-        status: What is recorded of the stage.
-        versions: The model's versions as they are now, by name.
-        owned: The stage's own serving objects and pods.
-        runtime: The runtime of this operator.
-        around: What its pods get from the namespace.
-        now: The moment.
-        refusals: Applies that the API server refused in this reconcile, and pods that it did not
-            let tell, by kind and name.
-        dependencies_down: MLflow or S3 is unreachable, so no stage switches.
-        calendar: The freezes of the whole cluster, or why they cannot be read.
-        evidence: What gates judge by.
-        neighbour: The model that has the stage's address; None: nobody else has it.
-        record_is_full: Too many entries of the history wait for S3: no promotion starts.
-        record_has_room: The history has a place for what comes: without one nothing begins that
-            ends with an entry.
-        round: When the round began in which gates are asked again about what is effective; None:
-            they are asked about what the stage is to take.
-
-    """
-
-    name: str
-    model: RegisteredModel
-    status: StageStatus
-    versions: Mapping[str, VersionStatus]
-    owned: tuple[Manifest, ...]
-    runtime: Runtime
-    around: Surroundings
-    now: datetime
-    refusals: Mapping[tuple[str, str], ModelyardError] = field(default_factory=dict)
-    dependencies_down: bool = False
-    evidence: Evidence = field(default_factory=Evidence)
-    neighbour: str | None = None
-    calendar: Calendar | str = field(default_factory=Calendar)
-    record_is_full: bool = False
-    record_has_room: bool = True
-    round: datetime | None = None
-
-    @property
-    def spec(self) -> Stage | None:
-        """The stage in the spec; None when it is no longer there."""
-        return self.model.spec.stages.get(self.name)
-
+    # --- the desired version and what is to be promoted ----------------------------------------
     @cached_property
     def asked(self) -> str | None:
-        """The version that the spec asks for: the one that it names, or the newest that the
-        stage may take by itself.
-        """
+        """The version that the spec names, or with `autoPromote` the newest admissible one."""
         spec = self.spec
         if spec is None or spec.auto_promote is None:
             return spec.version if spec is not None else None
@@ -110,71 +39,32 @@ class StageView:
         ).version()
 
     def _identity(self, version: VersionStatus) -> str:
-        """Return the runtime's identity with which a version would be promoted now."""
+        """Return the identity of the runtime with which a version would be promoted now."""
         begun = self.status.candidate
         if begun is not None and (begun.version, begun.digest) == (version.name, version.digest):
             return begun.runtime.identity
         return build.served(version.name, version.digest or "", self.runtime).runtime.identity
 
     @property
-    def is_automatic(self) -> bool:
-        """Whether no person asks for what the stage takes."""
-        return self.spec is not None and self.spec.auto_promote is not None
-
-    @property
-    def desired(self) -> str | None:
-        """The version that the stage is to have: an override's while it is in force, else the
-        one that the spec asks for.
-        """
-        return self.back.version if self.back is not None else self._written
-
-    @property
-    def _written(self) -> str | None:
-        """The version that the spec has the stage have, by itself or by an override."""
+    def _in_spec(self) -> str | None:
+        """The desired version according to the spec, overrides included."""
         return overrides.desired(self.spec, self.status, self.now, self.asked)
 
     @property
+    def desired(self) -> str | None:
+        """The desired version: of an automatic rollback, of an override, or of the spec."""
+        return self.rollback_target.version if self.rollback_target is not None else self._in_spec
+
+    @property
     def is_cleared(self) -> bool:
-        """Whether the stage is to have no version. While `dryRun` holds that, all stays as it
-        is.
-        """
-        return self._written is None and not self.model.spec.dry_run
-
-    @property
-    def override(self) -> OverrideStatus | None:
-        """The override that is in force."""
-        return overrides.in_force(self.spec, self.status, self.now)
-
-    @property
-    def attempt(self) -> int:
-        """The spec's `attempt`."""
-        return self.spec.attempt if self.spec else 0
-
-    @property
-    def serving(self) -> Serving:
-        """How the spec wants it served."""
-        return self.spec.serving if self.spec else Serving(replicas=0)
-
-    @property
-    def is_served(self) -> bool:
-        """Whether there should be pods at all."""
-        return self.serving.replicas > 0 or self.serving.autoscaling is not None
-
-    @property
-    def effective(self) -> ServedVersion | None:
-        """The stable version, if it is recorded whole."""
-        return self.status.effective
-
-    @property
-    def follows_operator(self) -> bool:
-        """Whether the stage gets a newer operator's runtime at once."""
-        return self.serving.runtime.update is RuntimeUpdate.ALWAYS
+        """Whether the stage is to have no version; `dryRun` delays that."""
+        return self._in_spec is None and not self.model.spec.dry_run
 
     @cached_property
     def wanted(self) -> ServedVersion | None:
-        """What is to be promoted; None when nothing is, or when its digest is not known yet."""
-        if self.back is not None:
-            return self.back
+        """What is to be promoted; None if nothing is, or if its digest is not recorded yet."""
+        if self.rollback_target is not None:
+            return self.rollback_target
         version = self.versions.get(self.desired) if self.desired else None
         if self.desired is not None and self.desired == self.status.version:
             return self._refreshed()
@@ -190,8 +80,10 @@ class StageView:
 
     @property
     def _restorable(self) -> ServedVersion | None:
-        """The version displaced last with its runtime: not one that failed; where the stage
-        follows the operator, inside the window.
+        """The version displaced last, with its runtime, if it may return with that.
+
+        Not if the stage has rejected that runtime. If the stage follows the operator's runtime,
+        only inside the window.
         """
         previous = self.status.previous
         if previous is None or previous.runtime.identity in {
@@ -201,15 +93,8 @@ class StageView:
         is_inside = self.window_end is not None and self.now < self.window_end
         return None if self.follows_operator and not is_inside else previous.served
 
-    @property
-    def subject(self) -> ServedVersion | None:
-        """What gates are asked about: what is to be promoted, or in a round of a verification
-        what is effective.
-        """
-        return self.wanted if self.round is None else self.effective
-
     def _refreshed(self) -> ServedVersion | None:
-        """Return the effective version with the operator's runtime, if the spec asks for that."""
+        """Return the effective version with the operator's runtime, if the spec wants that."""
         stable = self.effective
         if stable is None or not (self.follows_operator or self.attempt > self.status.attempt):
             return None
@@ -220,42 +105,49 @@ class StageView:
         return current if current.runtime.identity != stable.runtime.identity else None
 
     @property
+    def subject(self) -> ServedVersion | None:
+        """What gates judge: the version to promote, or in a verification the effective one."""
+        return self.wanted if self.round is None else self.effective
+
+    # --- what kind of change that is -----------------------------------------------------------
+    @property
     def is_changing(self) -> bool:
-        """Whether a promotion is asked for or under way."""
+        """Whether a promotion is wanted or in progress."""
         return self.desired is not None and (
             self.desired != self.status.version or self.wanted is not None
         )
 
-    @cached_property
-    def spec_hash(self) -> str:
-        """Hash of what a rejection depends on (`spec_hash`)."""
-        return spec_hash(self.spec or Stage())
-
-    # --- what gates compare with, and what they said ---------------------------------------------
-    def holder(self, stage: str) -> Holder | None:
-        """Return what is effective in a stage of the model, as it is recorded."""
-        return holder_of(self.model, stage)
-
     @property
     def is_refresh(self) -> bool:
-        """Whether the effective version gets another runtime, and nothing else changes."""
+        """Whether the effective version gets another runtime and nothing else changes."""
         return self.desired is not None and self.desired == self.status.version
 
     @property
     def called(self) -> str:
-        """What is to be promoted, in words."""
-        if self.back is not None:
-            return f"{self.back.version}, which served before,"
+        """What is to be promoted, as messages name it."""
+        if self.rollback_target is not None:
+            return f"{self.rollback_target.version}, which served before,"
         return (
             f"{self.desired} with the operator's runtime" if self.is_refresh else str(self.desired)
         )
 
     @property
+    def is_routed(self) -> bool:
+        """Whether the Service routes to what is to be promoted."""
+        return self.wanted is not None and self.routed == self.wanted.runtime.identity
+
+    @property
+    def is_live(self) -> bool:
+        """Whether requests may have reached what is wanted, by the Service or a rollout."""
+        return self.is_routed or (
+            self.status.rollout is not None and self.wanted == self.status.candidate
+        )
+
+    # --- the version displaced last (`window`), and rejections -----------------------------------
+    @property
     def returns(self) -> bool:
-        """Whether the version is the one displaced last, which comes back without what it was
-        asked before.
-        """
-        if self.back is not None:
+        """Whether the version displaced last returns, without gates."""
+        if self.rollback_target is not None:
             return True
         previous, wanted = self.status.previous, self.wanted
         if (
@@ -270,113 +162,74 @@ class StageView:
 
     @cached_property
     def window_end(self) -> datetime | None:
-        """When the window of the version displaced last ends, past or to come; None: there is
-        none, or the stage has rejected it.
+        """When the window of the version displaced last ends or ended.
+
+        None: it has no window, or the stage has rejected it.
         """
         previous = self.status.previous
         if previous is None or self.has_rejected(previous):
             return None
         return window.end(self.spec, self.name, self.status, self.versions.get(previous.version))
 
-    def has_rejected(self, what: ServedVersion) -> bool:
-        """Tell whether a rejection is in force for what was or is to be served."""
-        if self.spec is None:
-            return False
-        return (
-            rejection_of(self.spec, self.status, what.version, what.digest, what.runtime.identity)
-            is not None
-        )
-
     @cached_property
     def rejection(self) -> Rejection | None:
-        """The rejection that is in force for what is wanted."""
-        wanted = self.wanted
-        if wanted is None or self.spec is None:
+        """The rejection in force of what is to be promoted."""
+        found = self.rejection_for(self.wanted) if self.wanted is not None else None
+        # An override ignores a rejection by a gate, but not one by the version's own pods.
+        if found is not None and found.runtime is None and self.override is not None:
             return None
-        found = rejection_of(
-            self.spec, self.status, wanted.version, wanted.digest, wanted.runtime.identity
-        )
-        # What its own pods said of it holds against an override too; what a gate said does not.
-        return (
-            None
-            if found is not None and found.runtime is None and self.override is not None
-            else found
-        )
+        return found
 
     # --- the watch after a switch (`watch`) -------------------------------------------------------
     @property
     def watched_until(self) -> datetime | None:
-        """When the watch of the effective version ends, past or to come, as the spec has it now;
+        """When the watch of the effective version ends or ended, by the present spec.
+
         None: it is not watched.
         """
-        automatic = (
-            self.spec.rollback.automatic
-            if self.spec is not None and self.spec.rollback is not None
-            else None
-        )
-        watch = self.status.watch
-        return (
-            watch.since_time + automatic.lasts
-            if watch is not None and automatic is not None
-            else None
-        )
+        watch, rollback = self.status.watch, self.spec.rollback if self.spec is not None else None
+        if watch is None or rollback is None or rollback.automatic is None:
+            return None
+        return watch.since_time + rollback.automatic.lasts
 
     @cached_property
     def rolled_back(self) -> Rejection | None:
         """The rejection of the effective version by its watch, while it is in force."""
-        stable = self.effective
-        if stable is None or self.spec is None:
-            return None
-        found = rejection_of(
-            self.spec, self.status, stable.version, stable.digest, stable.runtime.identity
-        )
+        found = self.rejection_for(self.effective) if self.effective is not None else None
         return found if found is not None and found.reason == ModelReason.ROLLED_BACK else None
 
     @cached_property
     def displaced(self) -> ServedVersion | None:
-        """What the effective version displaced when its watch began: the version before, or of a
-        refresh the runtime before.
-        """
-        identity, previous = (
-            self.status.watch.displaced if self.status.watch is not None else None,
-            self.status.previous,
-        )
+        """What the effective version displaced: the version before, or its runtime before."""
+        watch, previous = self.status.watch, self.status.previous
+        identity = watch.displaced if watch is not None else None
         if identity is None:
             return None
         if previous is not None and previous.runtime.identity == identity:
             return previous.served
-        return next(
-            (
-                kept_in(each)
-                for each in self.of_kind("ControllerRevision")
-                if identity_of(each) == identity
-            ),
-            None,
-        )
+        templates = self.of_kind("ControllerRevision")
+        return next((kept_in(each) for each in templates if identity_of(each) == identity), None)
 
     @cached_property
     def can_return(self) -> ServedVersion | None:
-        """What the effective version displaced, unless the stage has rejected it, or its bytes
-        are no longer those.
+        """What the effective version displaced, if it may return.
+
+        Not if the stage has rejected it, or if its bytes have changed.
         """
         found = self.displaced
-        known = self.versions.get(found.version) if found is not None else None
-        if found is None or self.spec is None or known is None or known.digest != found.digest:
+        recorded = self.versions.get(found.version) if found is not None else None
+        if (
+            found is None
+            or self.spec is None
+            or recorded is None
+            or recorded.digest != found.digest
+        ):
             return None
-        return (
-            found
-            if rejection_of(
-                self.spec, self.status, found.version, found.digest, found.runtime.identity
-            )
-            is None
-            else None
-        )
+        return None if self.has_rejected(found) else found
 
     @cached_property
-    def back(self) -> ServedVersion | None:
-        """What the stage goes back to by itself, whatever the spec asks for; None: it does not
-        go back.
-        """
+    def rollback_target(self) -> ServedVersion | None:
+        """The target of an automatic rollback, which overrules the spec; None: there is none."""
         found, candidate = self.can_return, self.status.candidate
         if (
             self.rolled_back is None
@@ -392,34 +245,10 @@ class StageView:
         )
         return None if runs else found
 
-    # --- the serving objects --------------------------------------------------------------------
-    def live(self, kind: str, name: str) -> Manifest | None:
-        """Return an owned object by kind and name."""
-        return self._live.get((kind, name))
-
-    @cached_property
-    def _live(self) -> dict[tuple[str, str], Manifest]:
-        return {(each["kind"], each["metadata"]["name"]): each for each in self.owned}
-
-    def of_kind(self, kind: str, what: ServedVersion | None = None) -> list[Manifest]:
-        """Return the owned objects of a kind, of one identity where it is given."""
-        found = [each for each in self.owned if each["kind"] == kind]
-        return (
-            found
-            if what is None
-            else [each for each in found if identity_of(each) == what.runtime.identity]
-        )
-
-    @property
-    def routed(self) -> str | None:
-        """The identity that the stage's Service selects."""
-        service = self.live("Service", serving_name(self.model.metadata.name, self.name))
-        selector: Mapping[str, str] = ((service or {}).get("spec") or {}).get("selector") or {}
-        return selector.get(IDENTITY_LABEL)
-
+    # --- the rollout ------------------------------------------------------------------------------
     @cached_property
     def canary(self) -> Rollout | None:
-        """The steps in which the candidate takes the stage; None: it takes it at once."""
+        """The rollout of the candidate; None: the stage switches at once."""
         spec = self.spec
         if spec is None or not spec.is_canary or self.returns or self.override is not None:
             return None
@@ -427,9 +256,7 @@ class StageView:
 
     @cached_property
     def straight(self) -> str | None:
-        """Why a candidate takes the stage without the steps that the spec has; None: nothing
-        keeps it from them.
-        """
+        """Why the candidate skips the rollout that the spec has; None: it does not skip it."""
         stable = self.effective
         if self.is_routed:
             return "passed: requests reach it already"
@@ -442,31 +269,3 @@ class StageView:
                 f"passed: the runtime of {stable.version} is too old to split (modelyard refresh)"
             )
         return None
-
-    @property
-    def is_live(self) -> bool:
-        """Whether requests may have reached what is wanted: the Service routes to it, or its
-        rollout has begun.
-        """
-        return self.is_routed or (
-            self.status.rollout is not None and self.wanted == self.status.candidate
-        )
-
-    @property
-    def is_routed(self) -> bool:
-        """Whether the Service routes to what is wanted: requests have reached it."""
-        return self.wanted is not None and self.routed == self.wanted.runtime.identity
-
-
-def holder_of(model: RegisteredModel, stage: str) -> Holder | None:
-    """Return what is effective in a stage of a model, as it is recorded."""
-    status = model.status.stages.get(stage)
-    if status is None or status.version is None or status.digest is None:
-        return None
-    return Holder(status.version, status.digest)
-
-
-def identity_of(owned: Manifest) -> str | None:
-    """Return the identity of a serving object."""
-    found: str | None = (owned["metadata"].get("labels") or {}).get(IDENTITY_LABEL)
-    return found

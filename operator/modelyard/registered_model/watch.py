@@ -1,12 +1,12 @@
-"""After a switch: the effective version is watched for a time, and goes if it is worse than the
-stage allows. Pure.
+"""The watch after a switch: a version that is worse than the spec allows is rolled back. Pure.
 
-    begin    the record of a switch has the watch with it, and what was displaced keeps its pods (`warm`)
-    look     pods of the version whose server ended by itself, pods that stopped answering, the error rate of what its pods answered
-    breach   it is rejected; that is recorded first. From then on `StageView.back` is what the stage is to have
+    begin    recorded together with the switch; what was displaced keeps its pods (`warm`)
+    look     for model servers that exited, pods that stopped answering, and the error rate of the
+             version's responses
+    breach   the version is rejected, which is recorded first; from then on the desired version is
+             `StageView.rollback_target`
 
-What comes back does so by the ordinary steps, without what it was asked before. The spec stays as
-it is.
+The displaced version returns by the ordinary steps, without gates. The spec stays as it is.
 """
 
 from collections.abc import Iterable
@@ -26,34 +26,32 @@ from modelyard.registered_model.view import StageView
 __all__ = ["LOOK", "begun", "breached", "carried", "look_again", "trouble"]
 
 LOOK = timedelta(seconds=10)
-"""How often the version is looked at."""
+"""How often a watched version is checked."""
 _UNREADY = timedelta(seconds=30)
-"""How long a pod that was ready may not answer: ten times what its probe needs to say so, half
-of what ends a server that hangs.
+"""How long a pod that was ready may not answer.
+
+Ten times what its readiness probe needs to fail, half of what the liveness probe needs to restart a
+server that hangs.
 """
 _GROWS = 1.25
-"""The status is written when a count has grown by so much: it is a copy, for an operator that
-comes back.
-"""
+"""The status is written when a count has grown by this factor: a restarted operator needs it."""
 _RESTARTS = 9999
 
 
 def begun(view: StageView, candidate: ServedVersion, now: datetime) -> Watch | None:
     """Return the watch that begins when a candidate becomes effective; None: it is not watched.
 
-    What comes back is not, for nothing could come back in its place; nor is an override, by which a
-    person has just decided.
+    A returning version is not watched, because no other could replace it; nor is an override,
+    because a user has just decided.
     """
     asked = automatic(view)
     if asked is None or view.returns or view.override is not None or not view.is_served:
         return None
     stable = view.effective
-    # What only an override put there has passed no gate: it does not come back by itself.
-    displaced = (
-        stable
-        if stable is not None and stable != candidate and not overrides.has_put(view.status)
-        else None
-    )
+    # A version that only an override made effective has passed no gate: no rollback to it.
+    displaced = stable if stable != candidate else None
+    if overrides.is_from_override(view.status):
+        displaced = None
     return Watch(
         since_time=now,
         until_time=now + asked.lasts,
@@ -62,20 +60,18 @@ def begun(view: StageView, candidate: ServedVersion, now: datetime) -> Watch | N
 
 
 def automatic(view: StageView) -> Automatic | None:
-    """Return what the spec says of going back by itself."""
-    return (
-        view.spec.rollback.automatic
-        if view.spec is not None and view.spec.rollback is not None
-        else None
-    )
+    """Return the spec's automatic rollback."""
+    rollback = view.spec.rollback if view.spec is not None else None
+    return rollback.automatic if rollback is not None else None
 
 
 def carried(view: StageView) -> Watch | None:
-    """Return what the status says of the watch; None: none is on. An override of the effective
-    version ends it: a person wants that.
+    """Return the status of the watch; None: there is none.
+
+    An override of the effective version ends it, because a user wants that version.
     """
     watch = view.status.watch
-    if watch is None or (view.back is None and not _is_on(view)):
+    if watch is None or (view.rollback_target is None and not _is_on(view)):
         return None
     if view.override is not None and view.override.version == view.status.version:
         return None
@@ -91,19 +87,17 @@ def carried(view: StageView) -> Watch | None:
 
 
 def look_again(view: StageView) -> timedelta | None:
-    """Return when to look again though nothing changed; None: no watch is on."""
+    """Return when to check the version again; None: it is not watched."""
     end = view.watched_until
     return min(LOOK, end - view.now) if end is not None and _is_on(view) else None
 
 
 def breached(view: StageView, now: datetime) -> tuple[StageStatus, tuple[Event, ...]] | None:
-    """Return the status with the effective version rejected, and what users are told; None:
-    nothing is to come back.
-    """
+    """Return the status with the effective version rejected, and Events; None: no rollback."""
     why, stable = _why(view), view.effective
     if why is None or stable is None or (target := view.can_return) is None:
         return None
-    # A version is rejected with any runtime; of a refresh the runtime is what is worse.
+    # A version is rejected with any runtime; in a refresh only the new runtime is rejected.
     is_refresh = (target.version, target.digest) == (stable.version, stable.digest)
     runtime = stable.runtime.identity if is_refresh else None
     what = f"the runtime {stable.runtime.image}" if is_refresh else stable.version
@@ -123,7 +117,7 @@ def breached(view: StageView, now: datetime) -> tuple[StageStatus, tuple[Event, 
             update={"requests": counted.requests, "failures": counted.failures}
         )
     message = (
-        f"{view.name}: {what} is rolled back: after the switch {why}. {target.version} comes back."
+        f"{view.name}: {what} is rolled back: after the switch {why}. {target.version} returns."
     )
     return status.model_copy(update={"watch": watch}), (
         Event(Reason.ROLLED_BACK, message, warning=True),
@@ -131,13 +125,13 @@ def breached(view: StageView, now: datetime) -> tuple[StageStatus, tuple[Event, 
 
 
 def trouble(view: StageView) -> Blocker | None:
-    """Return what is wrong with the effective version where nothing can come back in its place."""
-    if view.back is not None or view.effective is None:
+    """Return the problem of a watched version if no displaced version can return."""
+    if view.rollback_target is not None or view.effective is None:
         return None
     stable, rejection = view.effective, view.rolled_back
     if rejection is not None:
         message = (
-            f"{stable.version} is still serving, for what it displaced cannot come back."
+            f"{stable.version} is still serving: what it displaced cannot return."
             f" {rejection.message} Promote another version."
         )
         return Blocker.of(Reason.WATCH_FAILED, message, needs_action=True)
@@ -145,7 +139,7 @@ def trouble(view: StageView) -> Blocker | None:
     if why is None or view.can_return is not None:
         return None
     message = (
-        f"{AFTER_THE_SWITCH} {why}. {stable.version} is still serving: nothing can come back in its"
+        f"{AFTER_THE_SWITCH} {why}. {stable.version} is still serving: nothing can return in its"
         " place. Promote another version."
     )
     return Blocker.of(Reason.WATCH_FAILED, message, needs_action=True)
@@ -158,9 +152,7 @@ def _is_on(view: StageView) -> bool:
 
 
 def _why(view: StageView) -> str | None:
-    """Say why the effective version is worse than the stage allows; None: it is not, or nobody
-    asks.
-    """
+    """Return why the effective version is worse than the spec allows; None: it is not."""
     watch, asked, stable = view.status.watch, automatic(view), view.effective
     if watch is None or asked is None or stable is None or not _is_on(view):
         return None
@@ -174,8 +166,9 @@ def _why(view: StageView) -> str | None:
 
 
 def _crashed(view: StageView, watch: Watch) -> str | None:
-    """Say which pod's server ended by itself: one that was up and verified does not, and what it
-    was answering is lost.
+    """Return which pod's model server exited.
+
+    A server that had started does not exit unless it fails, and its open requests are lost.
     """
     ended = _ended(view, watch)
     return f"the model server of pod {ended[0][0]} ended ({ended[0][1]})" if ended else None
@@ -189,8 +182,9 @@ def _ended(view: StageView, watch: Watch) -> list[tuple[str, str]]:
 
 
 def _unready(view: StageView, stable: ServedVersion) -> str | None:
-    """Say which pod answered once and does not any more. One that is new says nothing of the
-    version: of a drained node, of more pods.
+    """Return which pod was ready and is no longer.
+
+    A new pod that is not ready yet (after a node drain, or a scale-up) proves nothing.
     """
     ready, wanted = serving.standing(view, stable).ready, serving.replicas(view, stable)
     if ready >= wanted:
@@ -199,11 +193,9 @@ def _unready(view: StageView, stable: ServedVersion) -> str | None:
     late = next(
         (name for name, time in since if time is not None and view.now - time >= _UNREADY), None
     )
-    return (
-        f"{ready} of {wanted} pods were ready; {late} was not for {_UNREADY.seconds} s"
-        if late is not None
-        else None
-    )
+    if late is None:
+        return None
+    return f"{ready} of {wanted} pods were ready; {late} was not for {_UNREADY.seconds} s"
 
 
 def _failing(view: StageView, asked: Automatic) -> str | None:
@@ -214,13 +206,12 @@ def _failing(view: StageView, asked: Automatic) -> str | None:
         return None
     rate = counted.failures / counted.requests
     return (
-        f"{counted.failures} of {counted.requests} requests failed ({rate:.2%}; {asked.limit:.2%}"
-        " may)"
+        f"{counted.failures} of {counted.requests} requests failed ({rate:.2%} > {asked.limit:.2%})"
     )
 
 
 def _pods(view: StageView) -> Iterable[Manifest]:
-    """Return the pods of the effective version that nobody is ending."""
+    """Return the pods of the effective version that are not terminating."""
     return (
         pod
         for pod in view.of_kind("Pod", view.effective)

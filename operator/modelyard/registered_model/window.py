@@ -1,7 +1,6 @@
-"""How long the version that a switch displaced can come back at once. Pure.
+"""The window in which the version displaced last can return at once. Pure.
 
-The window counts from when it was displaced, and is as long as the spec says now. Whether it keeps
-pods meanwhile is decided in `warm`.
+It begins when the version was displaced, and lasts as long as the present spec says.
 """
 
 from datetime import datetime
@@ -14,8 +13,7 @@ __all__ = ["end", "is_open"]
 def end(
     spec: Stage | None, name: str, status: StageStatus, version: VersionStatus | None
 ) -> datetime | None:
-    """Return when the window of the version displaced last ends, past or to come; None: there is
-    none.
+    """Return when the window of the version displaced last ends or ended; None: there is none.
 
     Args:
         spec: The stage.
@@ -28,8 +26,7 @@ def end(
     previous = status.previous
     if lasts is None or previous is None or status.since_time is None:
         return None
-    # By the record of what it has held: after two overrides it is not the last switch that
-    # displaced it.
+    # By the version's own record: after two overrides, the last switch displaced another version.
     held = (
         each
         for each in (version.held if version is not None else ())
@@ -49,17 +46,17 @@ def is_open(
     *,
     is_routed: bool = False,
 ) -> bool:
-    """Tell whether the version displaced last comes back without what it was asked before.
+    """Tell whether the version displaced last returns without gates.
 
-    Without a window it always does. What the Service routes to when the window ends is not asked on
-    the way.
+    Without a window it always does. A return that the Service routes to when the window ends is
+    completed without gates.
 
     Args:
         spec: The stage.
         status: What is recorded of it.
         ends: When the window ends.
-        now: The moment.
-        is_routed: Whether the Service routes to that version already.
+        now: The current time.
+        is_routed: Whether the Service already routes to that version.
 
     """
     if spec is None or spec.rollback is None or spec.rollback.lasts is None:

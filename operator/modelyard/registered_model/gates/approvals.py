@@ -1,6 +1,4 @@
-"""The gates `approvals` and `external`: what people and other systems say, in ModelApprovals.
-Pure.
-"""
+"""The gates `approvals` and `external`: ModelApprovals by people and other systems. Pure."""
 
 from collections.abc import Iterable
 from datetime import datetime
@@ -20,7 +18,7 @@ _WORDS = 80
 
 
 def approvals(gate: Gate, view: StageView, candidate: VersionStatus, now: datetime) -> Judged:
-    """Pass when enough people approve, each counted once, and nobody rejects."""
+    """Pass when enough people approve, each counted once, and none rejects."""
     asked = gate.approvals
     assert asked is not None, "the table sends each gate to its kind"
     assert view.spec is not None, "a stage that is judged is in the spec"
@@ -48,7 +46,7 @@ def approvals(gate: Gate, view: StageView, candidate: VersionStatus, now: dateti
 
 
 def external(gate: Gate, view: StageView, candidate: VersionStatus, now: datetime) -> Judged:
-    """Pass when the system that judges approves, and it does not reject."""
+    """Pass when the external system approves and does not reject."""
     assert view.spec is not None, "a stage that is judged is in the spec"
     if view.evidence.unguarded is not None:
         return erroneous(view.evidence.unguarded)
@@ -63,7 +61,7 @@ def external(gate: Gate, view: StageView, candidate: VersionStatus, now: datetim
 
 
 def _rejected(found: Iterable[ModelApproval]) -> str | None:
-    """Say who rejects, and why; None: nobody does."""
+    """Return who rejects, and why; None: there is no rejection."""
     no = next((each for each in found if each.spec.decision is Decision.REJECT), None)
     if no is None:
         return None

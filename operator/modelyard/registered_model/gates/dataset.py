@@ -1,4 +1,4 @@
-"""The gate `dataset`: what the version's TrainingRun read, and when. Pure."""
+"""The gate `dataset`: which dataset the version's TrainingRun read, and when. Pure."""
 
 from datetime import datetime, timedelta
 
@@ -14,7 +14,7 @@ _SECOND = timedelta(seconds=1)
 
 
 def judge(gate: Gate, view: StageView, candidate: VersionStatus, now: datetime) -> Judged:
-    """Pass when the dataset is the one that is pinned, and was not read too long ago."""
+    """Pass when the dataset is the pinned one and was read recently enough."""
     asked = gate.dataset
     assert asked is not None, "the table sends each gate to its kind"
     if candidate.training_run is None:

@@ -1,4 +1,4 @@
-"""The gate `incumbent`: a metric against that of the version that holds a stage. Pure."""
+"""The gate `incumbent`: a metric compared with that of a stage's effective version. Pure."""
 
 from datetime import datetime
 from fractions import Fraction
@@ -46,7 +46,7 @@ def _compared(
     if abs(mine) == float("inf") or abs(theirs) == float("inf"):
         worse = mine < theirs if direction == "Maximize" else mine > theirs
         return failed(said, short) if worse else passed(said, short)
-    # In fractions of what people wrote: 0.938 - 0.005 is not 0.933 in binary.
+    # In exact decimal fractions: 0.938 - 0.005 is not 0.933 in binary.
     loss = (
         Fraction(repr(theirs)) - Fraction(repr(mine))
         if direction == "Maximize"
@@ -64,9 +64,7 @@ def _compared(
 
 
 def _number(value: Fraction) -> str:
-    """Write a difference for people; two values that a double holds may differ by more than it
-    holds.
-    """
+    """Format a difference, which may be greater than a double can hold."""
     try:
         return number(float(value))
     except OverflowError:
@@ -78,8 +76,8 @@ def _direction(
 ) -> str | Judged:
     """Return the direction in which both versions were trained, as their TrainingRuns recorded it.
 
-    Who trains may write an Experiment, and change its objective; the gate is theirs who may
-    promote.
+    It is not read from the Experiment: a user who trains may change its objective, but the gate
+    belongs to those who may promote.
     """
     goals = []
     for version in versions:
@@ -104,7 +102,7 @@ def _direction(
 def _samples(
     asked: IncumbentGate, versions: tuple[VersionStatus, VersionStatus], evidence: Evidence
 ) -> Judged | None:
-    """Return what the gate says while a value comes from too few samples."""
+    """Return the gate's answer while a value comes from too few samples, else None."""
     if asked.samples is None:
         return None
     for version in versions:
@@ -120,7 +118,7 @@ def _samples(
 
 
 def _without(said: Judged, version: str) -> Judged:
-    """What is wrong with a metric of the incumbent is no fault of the version that is judged."""
+    """Return an Error instead of a Fail: the incumbent's metric is not the candidate's fault."""
     return (
         said if said.again is not None else erroneous(f"{version}, to compare with: {said.message}")
     )

@@ -1,4 +1,4 @@
-"""What a gate says, before it is recorded. Pure."""
+"""A gate's answer, before it is recorded. Pure."""
 
 import hashlib
 import json
@@ -10,7 +10,7 @@ from modelyard.api.gates import Gate, Verdict
 __all__ = ["Judged", "erroneous", "failed", "hash_of", "passed", "pending"]
 
 _AGAIN = timedelta(minutes=1)
-"""When what nobody reports is looked at again: a metric in MLflow, an answer of S3."""
+"""How often to ask again what no watch reports: a metric in MLflow, an answer of S3."""
 
 
 @dataclass(frozen=True)
@@ -18,12 +18,11 @@ class Judged:
     """One gate's answer.
 
     Attributes:
-        verdict: In a word.
+        verdict: Pass, Fail, Pending or Error.
         message: Why, with the figures; the list of gates in the status cuts it at 140 characters,
             conditions and events do not.
         incumbent: First digits of the digest of the version that it was compared with.
-        again: When it is looked at again, though nothing changed: a Pending, an Error, a Pass that
-            ends.
+        again: When to ask again without any change, for a Pending, an Error or a Pass that expires.
 
     """
 
@@ -34,7 +33,7 @@ class Judged:
 
 
 def passed(message: str, incumbent: str | None = None, *, again: timedelta | None = None) -> Judged:
-    """Return a Pass; `again` is None unless it ends by time alone."""
+    """Return a Pass; `again` is None unless it expires."""
     return Judged(Verdict.PASS, message, incumbent, again)
 
 
@@ -44,12 +43,12 @@ def failed(message: str, incumbent: str | None = None) -> Judged:
 
 
 def pending(message: str, again: timedelta | None = _AGAIN) -> Judged:
-    """Return a Pending; `again` is None where a watch reports what it waits for."""
+    """Return a Pending; `again` is None if a watch reports what the gate waits for."""
     return Judged(Verdict.PENDING, message, again=again)
 
 
 def erroneous(message: str) -> Judged:
-    """Return an Error, which is neither a Pass nor a Fail and heals by itself."""
+    """Return an Error, which is neither a Pass nor a Fail: the gate is asked again."""
     return Judged(Verdict.ERROR, message, again=_AGAIN)
 
 

@@ -1,9 +1,9 @@
-"""The gates of a stage, asked about the version that it is to take. Pure.
+"""Ask the gates of a stage about the version that is to be promoted. Pure.
 
-A verdict is for a version, its digest, the gate's spec and, where there is one, the incumbent. A
-Pass and a Fail are remembered; Pending and Error are asked again. What ends without a change of the
-version, a Pass by people and one with an age, is remembered only from the switch on. A Fail is
-asked again when the rejection that came of it is no longer in force.
+A verdict is for a version, its digest, the gate's spec and, if there is one, the incumbent. A Pass
+and a Fail are recorded and kept; after a Pending or an Error the gate is asked again. A Pass that
+may be withdrawn or expire (by people, or with a maximum age) is kept only from the switch on. After
+a Fail the gate is asked again once the rejection that came of it is no longer in force.
 """
 
 from collections.abc import Callable
@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from modelyard.api.gates import Gate, Verdict
 from modelyard.api.registered_model import GateStatus, RegisteredModel, StageStatus, VersionStatus
 from modelyard.registered_model import window
+from modelyard.registered_model.facts import incumbent_in
 from modelyard.registered_model.gates import (
     approvals,
     dataset,
@@ -24,7 +25,7 @@ from modelyard.registered_model.gates import (
 )
 from modelyard.registered_model.gates.judged import Judged, erroneous, hash_of, pending
 from modelyard.registered_model.rejections import rejection_of
-from modelyard.registered_model.view import StageView, holder_of
+from modelyard.registered_model.view import StageView
 
 __all__ = [
     "REVERIFIED",
@@ -50,12 +51,12 @@ class _Kind:
     """A kind of gate.
 
     Attributes:
-        judge: Who judges.
+        judge: The function that judges.
         step: The step of the promotion in which it is asked.
-        by_people: It is judged by ModelApprovals.
-        is_local: It is judged from objects of Kubernetes alone, also while MLflow or S3 is away.
-        reverifies: It says something of a version by itself, so that it can be asked again about
-            one that holds the stage; the others judge a change.
+        by_people: It judges by ModelApprovals.
+        is_local: It reads only Kubernetes objects, so it is asked also while MLflow or S3 is down.
+        reverifies: It judges a version alone, so that it can be asked again about the effective
+            version; the other kinds judge a change.
 
     """
 
@@ -82,7 +83,7 @@ _KINDS: dict[str, _Kind] = {
 
 _AGAIN = sorted(kind for kind, each in _KINDS.items() if each.reverifies)
 REVERIFIED = f"{', '.join(_AGAIN[:-1])} or {_AGAIN[-1]}"
-"""The kinds that can be asked again about what is effective, in words."""
+"""The kinds that can be asked again about the effective version, for messages."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +92,7 @@ class Result:
 
     Attributes:
         status: The answer.
-        again: When to look again; None when a watch tells, or nothing is left to ask.
+        again: When to ask again; None if a watch reports a change, or nothing is left to ask.
         message: The whole message, which may be longer than the one in the status.
 
     """
@@ -102,7 +103,7 @@ class Result:
 
 
 def judge(view: StageView, now: datetime) -> tuple[Result, ...]:
-    """Ask every gate of the stage, side by side; those that have answered are not asked again."""
+    """Ask all gates of the stage that have no lasting verdict; return all answers."""
     wanted = view.wanted
     version = view.versions.get(wanted.version) if wanted is not None else None
     if (
@@ -126,9 +127,7 @@ def steps_of(gates: tuple[Gate, ...]) -> frozenset[str]:
 
 
 def _is_for_a_runtime(gate: Gate) -> bool:
-    """Tell whether a gate asks by pods, so that another runtime may make its verdict another: a
-    refresh is asked these.
-    """
+    """Tell whether a gate asks pods, so that its verdict may depend on the runtime (a refresh)."""
     return _KINDS[gate.kind].step == "trial"
 
 
@@ -151,9 +150,8 @@ def _result(gate: Gate, view: StageView, version: VersionStatus, now: datetime) 
     if stays and before is not None and (view.is_routed or not asks_people(gate)):
         return Result(before, message=before.message)
     said = _said(gate, view, version, now)
-    if (
-        stays and before is not None and said.verdict is not Verdict.FAIL
-    ):  # somebody's Reject counts until the switch
+    # A Reject by a person counts until the switch.
+    if stays and before is not None and said.verdict is not Verdict.FAIL:
         return Result(before, message=before.message)
     same = before is not None and (before.verdict, before.message) == (
         said.verdict,
@@ -178,15 +176,15 @@ def asks_people(gate: Gate) -> bool:
 def _said(gate: Gate, view: StageView, version: VersionStatus, now: datetime) -> Judged:
     if view.dependencies_down and not _KINDS[gate.kind].is_local:
         return _AWAY
-    # Evidence is read for versions of the status only: without it a judge would take "not read" for
-    # "there is none".
+    # Evidence is read only for versions in the status. For any other version a gate would take "not
+    # read" for "does not exist".
     if not any(
         (each.name, each.digest) == (version.name, version.digest)
         for each in view.model.status.versions
     ):
         return _UNRECORDED
     if view.round is None and view.model.asked(view.name) != version.name and view.is_automatic:
-        # chosen in this round: what is read is read for what is recorded as asked for
+        # The version was chosen in this round; evidence was read for the recorded choice.
         return _UNRECORDED
     return _KINDS[gate.kind].judge(gate, view, version, now)
 
@@ -194,9 +192,7 @@ def _said(gate: Gate, view: StageView, version: VersionStatus, now: datetime) ->
 def open_gates(
     model: RegisteredModel, stage: str, version: VersionStatus, now: datetime
 ) -> tuple[Gate, ...]:
-    """Return the gates of a stage that are to be asked about a version: what is read for them is
-    evidence.
-    """
+    """Return the gates of a stage to ask about a version; `evidence` reads what they need."""
     spec, status = model.spec.stages[stage], model.status.stages.get(stage) or StageStatus()
     held, ends = status.previous, window.end(spec, stage, status, version)
     is_held = held is not None and (held.version, held.digest) == (version.name, version.digest)
@@ -209,14 +205,12 @@ def open_gates(
 
 
 def reverified(gates: tuple[Gate, ...]) -> tuple[Gate, ...]:
-    """Return the gates that can be asked again about the version that holds a stage."""
+    """Return the gates that can be asked again about a stage's effective version."""
     return tuple(gate for gate in gates if _KINDS[gate.kind].reverifies)
 
 
 def open_again(model: RegisteredModel, stage: str) -> tuple[Gate, ...]:
-    """Return the gates that are asked in the open round of a stage's verification: what is read
-    for them is evidence.
-    """
+    """Return the gates of a stage's open verification; `evidence` reads what they need."""
     known = (model.status.stages.get(stage) or StageStatus()).verification
     return reverified(model.spec.stages[stage].gates) if known is not None and known.is_open else ()
 
@@ -224,13 +218,12 @@ def open_again(model: RegisteredModel, stage: str) -> tuple[Gate, ...]:
 def judge_again(
     view: StageView, version: VersionStatus | None, now: datetime
 ) -> tuple[tuple[Gate, Judged], ...]:
-    """Ask about what is effective, in a round of its verification. No answer is one that was given
-    before.
+    """Ask all gates about the effective version, in a verification; no earlier verdict counts.
 
     Args:
-        view: The stage, of that round.
-        version: The record of what is effective; None when it is lost.
-        now: The moment.
+        view: The stage, with `round` set.
+        version: The record of the effective version; None when it is lost.
+        now: The current time.
 
     """
     gates = reverified(view.spec.gates) if view.spec is not None else ()
@@ -242,20 +235,15 @@ def judge_again(
 def _remembered(
     gate: Gate, model: RegisteredModel, stage: str, version: VersionStatus, runtime: str | None
 ) -> GateStatus | None:
-    """Return the recorded answer of a gate, if it still holds for the version with this runtime."""
+    """Return the recorded verdict of a gate, if it still counts for the version and runtime."""
     status = model.status.stages.get(stage) or StageStatus()
     known = _recorded(gate, status, version)
     if known is None or status.judged is None:
         return None
     if known.verdict is Verdict.FAIL:
-        return (
-            known
-            if rejection_of(
-                model.spec.stages[stage], status, version.name, str(version.digest), runtime
-            )
-            is not None
-            else None
-        )
+        spec, digest = model.spec.stages[stage], str(version.digest)
+        rejection = rejection_of(spec, status, version.name, digest, runtime)
+        return known if rejection is not None else None
     if known.verdict is not Verdict.PASS or _may_end(gate):
         return None
     asked = status.judged.runtime
@@ -270,15 +258,14 @@ def _remembered(
         return None
     if gate.compared is None:
         return known
-    holder = holder_of(model, gate.compared.stage or stage)
+    holder = incumbent_in(model, gate.compared.stage or stage)
     return known if known.incumbent == (holder.short if holder else None) else None
 
 
 def _may_end(gate: Gate) -> bool:
-    """Tell whether a Pass may end though version and incumbent stay: it is withdrawn with what it
-    came from, or by time.
+    """Tell whether a Pass may be withdrawn or expire while version and incumbent stay the same.
 
-    It is judged in every round until the Service routes to the version.
+    Such a gate is asked in every round until the Service routes to the version.
     """
     return _KINDS[gate.kind].by_people or (
         gate.dataset is not None and gate.dataset.max_age is not None

@@ -12,7 +12,7 @@ __all__ = ["judge"]
 
 
 def judge(gate: Gate, view: StageView, candidate: VersionStatus, _now: datetime) -> Judged:
-    """Pass when the value lies within the bounds, both included."""
+    """Pass when the value is within the bounds, both included."""
     asked = gate.metric
     assert asked is not None, "the table sends each gate to its kind"
     value = metric_of(candidate, asked.name, view.evidence)

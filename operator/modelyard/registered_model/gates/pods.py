@@ -1,8 +1,7 @@
-"""The Job that asks a gate: its name, and how it looks. Pure; when it is made is decided in
-`trial`.
+"""Build the Job of a gate. Pure.
 
-Its pods carry the stage's labels, by which the policies of the chart guard them, and no identity:
-no Service of the stage selects them.
+Its pods have the stage's labels, by which the chart's policies guard them, but no identity label,
+so that no Service of the stage selects them.
 """
 
 import hashlib
@@ -52,18 +51,15 @@ __all__ = ["job", "job_name", "live_job", "pods_of", "timeout_of"]
 _SMOKE_TIMEOUT, _SIGNED_TIMEOUT = timedelta(minutes=10), timedelta(hours=1)
 """`signed` reads the whole model once: 360 GB at 100 MB a second."""
 _KEPT_SECONDS = 24 * 60 * 60
-"""How long Kubernetes keeps a Job that has ended, for its log; the operator deletes most of them
-before.
-"""
+"""How long Kubernetes keeps a finished Job for its log; the operator deletes most Jobs earlier."""
 _REQUESTS = "requests"
 
 
 def job_name(view: StageView, gate: Gate) -> str:
-    """Return the name of the Job that asks a gate.
+    """Return the name of a gate's Job.
 
-    It is another one for another version, runtime, gate or spec of the stage, and for another
-    `attempt`: a Job that has failed answers no question but its own. Each round of a verification
-    has Jobs of its own.
+    It depends on version, runtime, gate, spec of the stage and `attempt`, so that a finished Job is
+    never taken for the answer to another question. Each verification has its own Jobs.
     """
     what, verification = view.subject, view.status.verification
     assert what is not None, "gates are asked about a version"
@@ -81,11 +77,11 @@ def job_name(view: StageView, gate: Gate) -> str:
 
 
 def live_job(view: StageView, gate: Gate) -> Manifest | None:
-    """Return the Job of a gate.
+    """Return the existing Job of a gate.
 
-    Anybody who may edit the namespace can write an owner reference. The labels are what only the
-    operator writes, and who may promote the stage; the Job of another gate of this name has another
-    hash in its name.
+    A user who may edit the namespace can write an owner reference, so that does not count. The
+    labels can be written only by the operator and by users who may promote the stage. The Job of an
+    earlier gate of the same name has another hash in its name.
     """
     live = view.live("Job", job_name(view, gate))
     said = (live["metadata"].get("labels") or {}) if live is not None else {}
@@ -105,18 +101,18 @@ def pods_of(view: StageView, live: Manifest) -> list[Manifest]:
 
 
 def timeout_of(gate: Gate) -> timedelta:
-    """Return how long one try may take."""
+    """Return the time limit of one try."""
     if gate.job is not None:
         return max(parse_duration(gate.job.timeout), timedelta(seconds=1))
     return _SIGNED_TIMEOUT if gate.signed is not None else _SMOKE_TIMEOUT
 
 
 def job(view: StageView, gate: Gate) -> Manifest:
-    """Return the Job that asks a gate.
+    """Return the Job of a gate.
 
-    A pod that the cluster takes away (a drained node, an eviction, a preemption) is replaced
-    without costing a retry. The time limit is the pod's, not the Job's: a pod that waits for a node
-    or for quota has not been tried yet.
+    A pod that the cluster removes (a drained node, an eviction, a preemption) is replaced without
+    counting as a retry. The time limit is the pod's, not the Job's: waiting for a node or for quota
+    does not count.
     """
     meta = view.model.metadata
     return {
@@ -169,14 +165,14 @@ def _pod(view: StageView, gate: Gate) -> Manifest:
         "volumeMounts": scratch_mounts(),
     }
     version = view.versions[what.version]
-    told = _told(view, gate, what, version)
+    variables = _environment(view, gate, what, version)
     if spec is not None:
-        container = common | _users(spec, told, view.around.pods_secret)
+        container = common | _users(spec, variables, view.around.pods_secret)
     elif gate.signed is not None:
-        container = common | _signed(view, gate.signed, told)
+        container = common | _signed(view, gate.signed, variables)
     else:
         assert gate.smoke is not None, "only these kinds have pods"
-        container = common | _smoke(view, gate.smoke, told, version)
+        container = common | _smoke(view, gate.smoke, variables, version)
         if gate.smoke.requests is not None and gate.smoke.requests.uri is None:
             container["volumeMounts"] = [
                 *scratch_mounts(),
@@ -197,10 +193,10 @@ def _pod(view: StageView, gate: Gate) -> Manifest:
     return pod
 
 
-def _told(
+def _environment(
     view: StageView, gate: Gate, what: ServedVersion, version: VersionStatus
 ) -> dict[str, str]:
-    """Return the environment that says what is judged."""
+    """Return the environment variables that say which version is judged."""
     meta = view.model.metadata
     found = {
         wire.MODEL_NAME: mlflow_model_name(meta.namespace, meta.name),
@@ -212,21 +208,20 @@ def _told(
     if gate.job is not None and version.run_id is not None:
         found[wire.CANDIDATE_RUN_ID] = version.run_id
     if gate.asks_candidate:
+        # A candidate answers at its private Service, the effective version at the stage's.
         own = build.workload_name(view.model, view.name, what)
-        address = (
-            own if view.round is None else serving_name(meta.name, view.name)
-        )  # what is effective answers there
+        address = own if view.round is None else serving_name(meta.name, view.name)
         found[wire.CANDIDATE_URL] = f"http://{address}.{meta.namespace}"
     return found
 
 
-def _users(wanted: JobGate, told: dict[str, str], secret: str) -> dict[str, Any]:
+def _users(wanted: JobGate, variables: dict[str, str], secret: str) -> dict[str, Any]:
     container: dict[str, Any] = {
         "image": wanted.image,
-        # A user's image may write beside itself; everything else that `restricted` asks for holds.
+        # A user's program may write to its root file system; the rest of `restricted` applies.
         "securityContext": CONTAINER_SECURITY | {"readOnlyRootFilesystem": False},
         "envFrom": connection(secret),
-        "env": env(told | {each.name: each.value for each in wanted.env}),
+        "env": env(variables | {each.name: each.value for each in wanted.env}),
         "resources": resources(wanted.resources),
     }
     if wanted.command:
@@ -237,13 +232,13 @@ def _users(wanted: JobGate, told: dict[str, str], secret: str) -> dict[str, Any]
 
 
 def _smoke(
-    view: StageView, wanted: SmokeGate, told: dict[str, str], version: VersionStatus
+    view: StageView, wanted: SmokeGate, variables: dict[str, str], version: VersionStatus
 ) -> dict[str, Any]:
-    """Return what sends the requests, in the operator's own runtime image: arguments and program
-    are of one release.
+    """Return the container that sends the requests.
 
-    Of the connection it gets S3's keys, one by one, and what the namespace may read: it reads the
-    input example, and the requests.
+    It runs the operator's own runtime image, so that arguments and program are of one release. Of
+    the connection Secret it gets only the S3 keys, and the locations that the namespace may read:
+    it reads the input example and the requests.
     """
     meta = view.model.metadata
     arguments = [
@@ -259,17 +254,17 @@ def _smoke(
         "imagePullPolicy": view.runtime.pull_policy,
         "command": wire.program("smoke", *map(literal, arguments)),
         "securityContext": CONTAINER_SECURITY,
-        "env": [*env(told), *store_keys(secret), *store_reach(secret)],
+        "env": [*env(variables), *store_keys(secret), *store_reach(secret)],
         "resources": resources(Resources()),
     }
 
 
-def _signed(view: StageView, wanted: SignedGate, told: dict[str, str]) -> dict[str, Any]:
-    """Return what verifies the signature, in the operator's present runtime image: no model is run,
-    so the candidate's is not needed.
+def _signed(view: StageView, wanted: SignedGate, variables: dict[str, str]) -> dict[str, Any]:
+    """Return the container that verifies the signature.
 
-    Of the namespace's Secret it has the keys of S3 and nothing else: who may write the Secret
-    cannot have another program run.
+    It runs the operator's present runtime image: no model is run, so the candidate's is not needed.
+    Of the connection Secret it gets only the S3 keys, so that a user who may write the Secret
+    cannot change what is run.
     """
     arguments = [argument for key in wanted.keys for argument in ("--key", key)]
     return {
@@ -277,15 +272,13 @@ def _signed(view: StageView, wanted: SignedGate, told: dict[str, str]) -> dict[s
         "imagePullPolicy": view.runtime.pull_policy,
         "command": wire.program("signed", *map(literal, arguments)),
         "securityContext": CONTAINER_SECURITY,
-        "env": [*env(told), *store_keys(view.around.pods_secret)],
+        "env": [*env(variables), *store_keys(view.around.pods_secret)],
         "resources": resources(Resources()),
     }
 
 
 def _requests(wanted: Requests) -> tuple[str, ...]:
-    """Return the arguments that say where the requests are; the API server takes one of the two
-    places.
-    """
+    """Return the arguments for the location of the requests; the API allows only one of the two."""
     where = (
         ("--uri", wanted.uri)
         if wanted.uri is not None
@@ -295,8 +288,9 @@ def _requests(wanted: Requests) -> tuple[str, ...]:
 
 
 def _mounted(wanted: Requests) -> dict[str, Any]:
-    """Return the volume with the requests. Without the ConfigMap it is empty: the program says
-    that, and the kubelet would not.
+    """Return the volume with the requests.
+
+    It is optional, so that without the ConfigMap the program starts and reports that it is missing.
     """
     items = [{"key": wanted.key, "path": wire.REQUESTS_FILE}]
     return {

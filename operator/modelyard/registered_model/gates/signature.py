@@ -1,4 +1,4 @@
-"""The gate `signature`: whoever can ask the incumbent can ask the version. Pure."""
+"""The gate `signature`: the version accepts every request that the incumbent accepts. Pure."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -15,13 +15,14 @@ from modelyard.registered_model.view import StageView
 __all__ = ["differences", "judge"]
 
 _WIDER = {("integer", "long"), ("integer", "double"), ("float", "double")}
-"""Types whose values MLflow takes for a column of the second type:
-https://mlflow.org/docs/latest/ml/model/signatures (safe conversions)."""
+"""Pairs of types: MLflow accepts values of the first for a column of the second
+(https://mlflow.org/docs/latest/ml/model/signatures, safe conversions).
+"""
 _NAMED = 4
 
 
 def judge(gate: Gate, view: StageView, candidate: VersionStatus, _now: datetime) -> Judged:
-    """Pass when every request that the incumbent takes, the version takes, and answers alike."""
+    """Pass when the version accepts all that the incumbent accepts, with the same outputs."""
     asked = gate.signature
     assert asked is not None, "the table sends each gate to its kind"
     stage = asked.stage or view.name
@@ -30,8 +31,8 @@ def judge(gate: Gate, view: StageView, candidate: VersionStatus, _now: datetime)
         return incumbent
     read = view.evidence.signatures
     if incumbent.digest not in read:
-        # Only what has a record with these bytes says where they are; "not read" is not "it has
-        # none".
+        # Without a record of these bytes their location is unknown, so nothing was read. That does
+        # not mean that the incumbent has no signature.
         return erroneous(
             f"the record of {incumbent.version}, which holds {stage}, is lost or of other bytes:"
             " there is nothing to compare with"
@@ -55,7 +56,7 @@ def judge(gate: Gate, view: StageView, candidate: VersionStatus, _now: datetime)
 
 
 def differences(mine: Signature, theirs: Signature) -> Iterator[str]:
-    """Name what a request to the incumbent, or a reader of its answers, would miss."""
+    """Yield the differences that break a client of the incumbent."""
     there, before = _named(mine.inputs), _named(theirs.inputs)
     for name, column in before.items():
         if name not in there:
@@ -76,7 +77,7 @@ def differences(mine: Signature, theirs: Signature) -> Iterator[str]:
 
 
 def _named(columns: tuple[Column, ...]) -> dict[str, Column]:
-    """Return columns by name; the second of one name is another column, by its place among them."""
+    """Return columns by name; a repeated name gets a number."""
     found: dict[str, Column] = {}
     again: Counter[str] = Counter()
     for column in columns:
@@ -88,7 +89,7 @@ def _named(columns: tuple[Column, ...]) -> dict[str, Column]:
 
 
 def _takes(mine: Column, theirs: Column) -> bool:
-    """Tell whether a column takes every value that another one takes."""
+    """Tell whether a column accepts every value that another one accepts."""
     if mine.type != theirs.type and (theirs.type, mine.type) not in _WIDER:
         return False
     if mine.shape is None or theirs.shape is None:
@@ -104,5 +105,5 @@ def _shown(column: Column) -> str:
 
 
 def _cut(name: str) -> str:
-    """Return a name as a message has room for it; what is compared is the whole one."""
+    """Return a name cut for a message; names are compared uncut."""
     return printable(name[:80])

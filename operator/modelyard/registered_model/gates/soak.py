@@ -1,6 +1,4 @@
-"""The gate `soak`: how long the version has held another stage. It reads the record of versions,
-never the history. Pure.
-"""
+"""The gate `soak`: how long the version has held another stage, by its own record. Pure."""
 
 from datetime import datetime
 
@@ -14,9 +12,7 @@ __all__ = ["is_withdrawn", "judge"]
 
 
 def judge(gate: Gate, _view: StageView, candidate: VersionStatus, now: datetime) -> Judged:
-    """Pass when the newest time that it held the stage, with its present digest, was long
-    enough.
-    """
+    """Pass when the version, with its present digest, last held the stage for long enough."""
     asked = gate.soak
     assert asked is not None, "the table sends each gate to its kind"
     held = _held(asked, candidate)
@@ -49,9 +45,7 @@ def judge(gate: Gate, _view: StageView, candidate: VersionStatus, now: datetime)
 
 
 def is_withdrawn(asked: SoakGate, candidate: VersionStatus) -> bool:
-    """Tell whether the time in that stage does not count any longer: the version failed its
-    verification there.
-    """
+    """Tell whether the version failed its verification there, so that its time does not count."""
     held = _held(asked, candidate)
     return held is not None and held.verified is False
 

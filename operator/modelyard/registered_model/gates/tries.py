@@ -1,8 +1,6 @@
-"""How the Job of a gate stands: not there, waiting, running, ended and how. Pure; what is done
-about it is decided in `trial`.
+"""Read the result of a gate's Job: absent, waiting, running, or how it ended. Pure.
 
-What the pods say is a stranger's text: it was cleaned where it was observed (`kube.pod_words`), and
-it is bounded here.
+The pods' messages are untrusted text: `observe` has cleaned it (`kube.pod_words`); it is cut here.
 """
 
 from collections.abc import Iterable, Sequence
@@ -38,25 +36,21 @@ __all__ = ["Standing", "asking", "judge", "standing"]
 
 _SECOND, _MINUTE = timedelta(seconds=1), timedelta(minutes=1)
 _SHOWN, _LAST = 700, 400
-"""Characters of what a pod says, and of a log's end."""
+"""Characters of a pod's message, and of a log's end."""
 _OF_REQUESTS = {PodReason.REQUESTS_MISMATCH, PodReason.REQUESTS_FAILED}
-"""What the program of a gate `smoke` says of the version; whatever else it says, or how it
-breaks, is no verdict.
-"""
+"""Reasons with which a gate `smoke` fails. Any other end of its program is no verdict."""
 _OF_SIGNATURE = {PodReason.SIGNATURE_MISSING, PodReason.SIGNATURE_INVALID}
 _OF_FILES = {*_OF_SIGNATURE, PodReason.DIGEST_MISMATCH, PodReason.ARTIFACT_INVALID}
-"""All that fails a gate `signed`. Any other end of its pod, such as that of a slow store, says
-nothing of the version.
-"""
+"""Reasons with which a gate `signed` fails. Any other end (a slow store) is no verdict."""
 
 
 @dataclass(frozen=True)
 class Standing:
-    """What a gate's Job says.
+    """The result of a gate's Job.
 
     Attributes:
-        judged: What the gate says of it.
-        replace: It can say nothing of the version: it is deleted, and another one is made.
+        judged: The gate's answer.
+        replace: The Job can give no verdict: it is deleted and created again.
 
     """
 
@@ -65,18 +59,15 @@ class Standing:
 
 
 def judge(gate: Gate, view: StageView, _candidate: VersionStatus, now: datetime) -> Judged:
-    """Judge by the Job: a gate `job` by its exit code, `smoke` and `signed` by what our program
-    says.
-    """
+    """Judge by the Job: `job` by its exit code, `smoke` and `signed` by our program's reason."""
     return standing(gate, view, now).judged
 
 
 def asking(view: StageView, gates: Iterable[Gate], now: datetime) -> tuple[Apply | Delete, ...]:
-    """Return what makes the Jobs that are missing, and deletes those that can say nothing of the
-    version.
+    """Return the applies of missing Jobs, and the deletions of Jobs that can give no verdict.
 
-    A Job that the API server refused in this reconcile is made in the next one; with MLflow or S3
-    away none is.
+    A Job that the API server refused in this reconcile is applied again in the next one. While
+    MLflow or S3 is down no Job is created.
     """
     found: list[Apply | Delete] = []
     for gate in gates if not view.dependencies_down else ():
@@ -115,9 +106,7 @@ def _not_begun(gate: Gate, view: StageView) -> Judged:
 
 
 def _complete(gate: Gate, job: Manifest, there: Sequence[Manifest], now: datetime) -> Standing:
-    """Read a Job that exited with 0; a pod that was ended from outside and exits with 0 on
-    SIGTERM has shown nothing.
-    """
+    """Read a Job that exited with 0; a pod that did so on SIGTERM (interrupted) proves nothing."""
     pod, since = newest_of(there), completed(job)
     ended = _end_of(pod)
     if pod is not None and ended is not None and not interrupted(pod, GATE):
@@ -127,9 +116,7 @@ def _complete(gate: Gate, job: Manifest, there: Sequence[Manifest], now: datetim
     if ended is None and since is not None and now - since < POD_SAYS:
         return Standing(pending("its Job is complete; its pod is about to say how", _SECOND))
     return Standing(
-        pending(
-            "its pod was ended from outside before it was through; another one is started", None
-        ),
+        pending("its pod was interrupted before it finished; another one is started", None),
         replace=True,
     )
 
@@ -146,7 +133,7 @@ def _failed(gate: Gate, job: Manifest, there: Sequence[Manifest], now: datetime)
             replace=True,
         )
     if (other := _no_verdict(gate, pod)) is not None:
-        left = _MINUTE - age  # not at once: what is missing is not there any sooner
+        left = _MINUTE - age  # not at once: a retry does not provide what is missing
         return Standing(replace(other, again=max(left, _SECOND)), replace=left <= timedelta(0))
     tries = int((job.get("status") or {}).get("failed", 1))
     how, said = _how(gate, pod)
@@ -155,7 +142,7 @@ def _failed(gate: Gate, job: Manifest, there: Sequence[Manifest], now: datetime)
 
 
 def _no_verdict(gate: Gate, pod: Manifest) -> Judged | None:
-    """Return what a gate says of a last try that has not judged the version; None when it has."""
+    """Return the answer to a last try that gave no verdict; None if it gave one."""
     if not has_run(pod, GATE):
         found = pod_end(pod, {GATE})
         why = f": {found.message}" if found is not None else ""
@@ -180,7 +167,7 @@ def _no_verdict(gate: Gate, pod: Manifest) -> Judged | None:
 
 
 def _how(gate: Gate, pod: Manifest) -> tuple[str, str]:
-    """Return how the last try ended, and what it said."""
+    """Return how the last try ended, and its message."""
     status, ended = pod.get("status") or {}, _end_of(pod)
     said = _said(ended) if ended is not None else ""
     if status.get("reason") == "DeadlineExceeded":
@@ -191,9 +178,8 @@ def _how(gate: Gate, pod: Manifest) -> tuple[str, str]:
         )
         return f"it did not end within {limit}", said
     found = pod_end(pod, {GATE})
-    if (
-        ended is None or ended.exit_code == 0 or status.get("reason")
-    ):  # Kubernetes ended it, such as for what it wrote to its volumes
+    # Kubernetes ended the pod, for example because it filled its volumes.
+    if ended is None or ended.exit_code == 0 or status.get("reason"):
         return (found.message[:_SHOWN] if found is not None else "its pod failed"), said
     if found is not None and found.reason is PodReason.OUT_OF_MEMORY:
         return "it used more memory than its limit", said
@@ -206,7 +192,7 @@ def _how(gate: Gate, pod: Manifest) -> tuple[str, str]:
 def _active(
     gate: Gate, job: Manifest, there: Sequence[Manifest], view: StageView, now: datetime
 ) -> Judged:
-    """Say what a Job does that has not ended."""
+    """Return the answer of a Job that has not finished."""
     before = _tried(gate, job, there)
     pod = newest_of(each for each in there if not each["metadata"].get("deletionTimestamp"))
     if pod is not None and (since := running_since(pod, GATE)) is not None:
@@ -235,7 +221,7 @@ def _without_pod(job: Manifest, view: StageView) -> Judged:
 
 
 def _tried(gate: Gate, job: Manifest, there: Iterable[Manifest]) -> str:
-    """Say which try this is, and how the one before ended."""
+    """Return which try this is, and how the one before ended."""
     count = int((job.get("status") or {}).get("failed", 0))
     if not count or gate.job is None:
         return ""
@@ -250,15 +236,13 @@ def _end_of(pod: Manifest | None) -> Termination | None:
 
 
 def _reason(ended: Termination | None) -> str:
-    """Return the reason that a program of ours gave; empty if it gave none."""
+    """Return the reason that the operator's own program gave; empty if it gave none."""
     reason = ended.said.get("reason") if ended is not None else None
     return reason if isinstance(reason, str) else ""
 
 
 def _said(ended: Termination) -> str:
-    """Return the evidence that a container left, in one line: its message, its JSON, or the end
-    of its log.
-    """
+    """Return a container's evidence in one line: its message, its JSON, or the end of its log."""
     message = ended.said.get("message")
     if isinstance(message, str) and message:
         return " ".join(message.split())[:_SHOWN]

@@ -1,22 +1,19 @@
-"""What several gates read: the version that holds a stage, a metric of the run that a version
-came from. Pure.
-"""
+"""Values that several gates read: an effective version, a metric of a version's run. Pure."""
 
 import math
 
 from modelyard.api.registered_model import VersionStatus
+from modelyard.registered_model.facts import Incumbent
 from modelyard.registered_model.gates.judged import Judged, erroneous, failed, passed, pending
 from modelyard.registered_model.observation import Evidence
-from modelyard.registered_model.view import Holder, StageView
+from modelyard.registered_model.view import StageView
 
 __all__ = ["incumbent_of", "metric_of", "number"]
 
 
-def incumbent_of(view: StageView, stage: str, candidate: VersionStatus) -> Holder | Judged:
-    """Return the version to compare with, or what the gate says where there is none but the
-    candidate's own bytes.
-    """
-    incumbent = view.holder(stage)
+def incumbent_of(view: StageView, stage: str, candidate: VersionStatus) -> Incumbent | Judged:
+    """Return the version to compare with, or a Pass if there is none with other bytes."""
+    incumbent = view.incumbent_in(stage)
     if incumbent is None:
         return passed(f"{stage} has no version to compare with")
     if incumbent.digest == candidate.digest:
@@ -25,7 +22,7 @@ def incumbent_of(view: StageView, stage: str, candidate: VersionStatus) -> Holde
 
 
 def metric_of(version: VersionStatus, name: str, evidence: Evidence) -> float | Judged:
-    """Return the newest value of a metric, or what the gate says instead of it."""
+    """Return the newest value of a metric, or the gate's answer if there is none."""
     if version.run_id is None:
         return failed(f"{version.name} came from no MLflow run, so it has no metric {name}")
     run = evidence.runs.get(version.run_id)
@@ -44,5 +41,5 @@ def metric_of(version: VersionStatus, name: str, evidence: Evidence) -> float | 
 
 
 def number(value: float) -> str:
-    """Write a value for people, with six digits that count."""
+    """Format a value with six significant digits."""
     return f"{value:.6g}"

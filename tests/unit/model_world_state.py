@@ -1,6 +1,4 @@
-"""What a small world for a RegisteredModel says of itself, and what must hold in it when nothing
-is left to do.
-"""
+"""The state of a small world for a RegisteredModel, and what must hold in it at the end."""
 
 from __future__ import annotations
 
@@ -43,8 +41,8 @@ def moves_of(plan: Plan[Any]) -> Any:
     return recorded if isinstance(plan, Record) else []
 
 
-class Told:
-    """The part of a world that is asked; `tests.unit.model_world` is the whole."""
+class State:
+    """The part of a world that tests read; `tests.unit.model_world` is the whole."""
 
     model: RegisteredModel
     children: dict[tuple[str, str], Manifest]
@@ -83,9 +81,7 @@ class Told:
         return str(service["metadata"]["labels"][VERSION_LABEL]) if service else None
 
     def tell(self, action: Tell) -> None:
-        """Set or remove the annotation of a pod; one that is gone, or that another has replaced,
-        is left alone.
-        """
+        """Set or remove a pod's annotation, unless the pod was deleted or replaced."""
         there = self.children.get(("Pod", action.name))
         if there is None or there["metadata"]["uid"] != action.uid:
             return

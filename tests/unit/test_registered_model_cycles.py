@@ -1,4 +1,4 @@
-"""Stages that wait for one another: no version could ever take one, so a person is told."""
+"""Stages that wait for one another: no version can ever reach one, and the condition says so."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from modelyard.api.registered_model import HeldStage, RegisteredModel, Stage
-from modelyard.registered_model.circles import circle, trapped
+from modelyard.registered_model.cycles import cycle, unreachable
 from tests.unit.builders import NOW
 from tests.unit.models import A, B, decided, does, pods_of, served, stage_of
 
@@ -46,18 +46,18 @@ def stages(**needed: str) -> dict[str, Stage]:
         ({"a": "b"}, ""),
     ],
 )
-def test_the_shortest_circle_is_found(needed: dict[str, str], found: str):
-    assert "".join(circle(stages(**needed), "a")) == found
+def test_the_shortest_cycle_is_found(needed: dict[str, str], found: str):
+    assert "".join(cycle(stages(**needed), "a")) == found
 
 
 @given(
     st.dictionaries(st.sampled_from(NAMES), st.text(st.sampled_from(NAMES), max_size=3), max_size=6)
 )
-def test_a_circle_leads_from_a_stage_back_to_it_and_is_found_where_there_is_one(
+def test_a_cycle_leads_from_a_stage_back_to_it_and_is_found_where_there_is_one(
     needed: dict[str, str],
 ):
     asked = stages(**needed)
-    found = circle(asked, "a")
+    found = cycle(asked, "a")
     ring = (*found, "a")
     assert all(then in needed.get(each, "") for each, then in pairwise(ring))
     reached = set(needed.get("a", ""))
@@ -66,19 +66,13 @@ def test_a_circle_leads_from_a_stage_back_to_it_and_is_found_where_there_is_one(
     assert bool(found) == ("a" in reached)
 
 
-def test_a_version_that_has_held_one_of_them_goes_on_from_there():
+def test_a_version_that_has_held_one_of_them_continues_from_there():
     three = stages(a="b", b="c", c="a")
     held = HeldStage(stage="c", digest=B.digest, since_time=NOW)
-    assert "a -> b -> c -> a wait for one another" in (trapped(three, "a", B) or "")
-    assert trapped(three, "a", B.model_copy(update={"held": (held,)})) is None
-    assert (
-        trapped(
-            three,
-            "a",
-            B.model_copy(update={"held": (held.model_copy(update={"digest": A.digest}),)}),
-        )
-        is not None
-    )
+    assert "a -> b -> c -> a wait for one another" in (unreachable(three, "a", B) or "")
+    assert unreachable(three, "a", B.model_copy(update={"held": (held,)})) is None
+    other_bytes = held.model_copy(update={"digest": A.digest})
+    assert unreachable(three, "a", B.model_copy(update={"held": (other_bytes,)})) is not None
 
 
 @pytest.mark.parametrize(
@@ -88,7 +82,7 @@ def test_a_version_that_has_held_one_of_them_goes_on_from_there():
         ({"asked": [{"name": "s", "soak": {"stage": "canary", "for": "1h"}}]}, "gates"),
     ],
 )
-def test_a_stage_in_a_circle_is_stalled_and_says_what_to_remove(way: dict[str, Any], step: str):
+def test_a_stage_in_a_cycle_is_stalled_and_says_what_to_remove(way: dict[str, Any], step: str):
     model = stage_of("vb", holds=A, candidate=served(B), start_time=NOW, **way)
     model = with_others(model, canary={"from": "staging"}, staging={"from": "production"})
     waiting = decided(model, *pods_of(model, A, routed=True), versions=(A, B))
