@@ -1,4 +1,4 @@
-"""What is written, and what users are told."""
+"""The status that is written, and the events."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The whole engine, step by step, with a toy kind, in memory: what it does when things go wrong."""
+"""The whole engine in memory with a toy kind: its behaviour in failures."""
 
 from __future__ import annotations
 
