@@ -173,11 +173,11 @@ def _parts(  # noqa: PLR0917 - the root holds everything
         fence=api.fence,
     )
 
-    def frozen() -> None:
-        metrics.calendar_seen(isinstance(freezes.current, str))
+    def on_freezes() -> None:
+        metrics.calendar_read(isinstance(freezes.current, str))
         engine.trigger_waiting(RegisteredModel.PLURAL)
 
-    freezes.changed = frozen
+    freezes.changed = on_freezes
 
     def kopf(stop: asyncio.Event, signals: Callable[[], None]) -> Awaitable[None]:
         return kopf_app.watch(
