@@ -1,4 +1,4 @@
-"""The Secret `modelyard-connection`: its keys, when it is read again, and the life of its clients."""
+"""The Secret `modelyard-connection`: its keys, when it is read again, and its clients' life."""
 
 from __future__ import annotations
 
