@@ -174,7 +174,7 @@ def _parts(  # noqa: PLR0917 - the root holds everything
     )
 
     def calendar_changed() -> None:
-        metrics.calendar_seen(isinstance(freezes.current, str))
+        metrics.calendar_read(isinstance(freezes.current, str))
         engine.trigger_waiting(RegisteredModel.PLURAL)
 
     freezes.changed = calendar_changed

@@ -161,7 +161,7 @@ async def test_the_operator_needs_all_of_its_rights_and_nothing_else(
     await kubernetes.tell(SERVED, Tell("absent", "uid", "{}"))
     await kubernetes.namespace_labels(SERVED)
     await kubernetes.config_map(SERVED, "absent")
-    assert "anybody may approve in another's name here" in str(
+    assert "any user may approve in another's name here" in str(
         await kubernetes.unguarded(SERVED)
     ), "no policy is installed here"
     assert await kubernetes.creation_error(SERVED, run["metadata"]["uid"]) is None

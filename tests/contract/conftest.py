@@ -1,5 +1,5 @@
-"""Real servers, started once for the session and only when a test asks for them; and the worlds
-that the contract runs against.
+"""Real servers, started once per session and on demand; and the worlds that the contract runs
+against.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ from tests.cluster.apiserver import running
 
 
 def wait_for_the_end() -> None:
-    """Say that everything runs, and wait."""
+    """Report that everything runs, and wait."""
     Path(os.environ["ENDLESS_READY"]).touch()
     threading.Event().wait()
 

@@ -1,6 +1,4 @@
-"""An address where somebody else answers first, on connections that stay open; then those that
-are new lead to the right server.
-"""
+"""An address where a stranger answers first; new connections reach the right server."""
 
 from __future__ import annotations
 
@@ -76,7 +74,7 @@ async def _through(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, u
 
 @asynccontextmanager
 async def stranger() -> AsyncIterator[Door]:
-    """Open the door for the length of a block."""
+    """Serve the address for the length of a block."""
     door = Door()
     server = await asyncio.start_server(door.open, "127.0.0.1", 0)
     door.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"

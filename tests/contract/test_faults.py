@@ -352,8 +352,8 @@ async def test_a_deletion_whose_answer_is_lost_is_ambiguous_and_goes_on(s3: Stor
 
 async def test_a_store_that_keeps_objects_is_believed(s3: StoreWorld):
     kept = (
-        "<?xml"
-        ' version="1.0"?><DeleteResult><Error><Key>risk/fraud/a</Key><Code>{}</Code></Error></DeleteResult>'
+        '<?xml version="1.0"?><DeleteResult><Error>'
+        "<Key>risk/fraud/a</Key><Code>{}</Code></Error></DeleteResult>"
     )
     for code, kind in (("AccessDenied", Forbidden), ("InternalError", Unavailable)):
         answer = Fault(

@@ -23,7 +23,8 @@ import mlflow
 mlflow.set_experiment("churn-of-a-laptop")
 with mlflow.start_run():
     given = json.loads(os.environ["MODELYARD_PARAMETERS"])
-    mlflow.log_params({name: float(value) for name, value in given.items() if name not in {"seed", "note"}})
+    numbers = given.keys() - {"seed", "note"}
+    mlflow.log_params({name: float(given[name]) for name in numbers})
     mlflow.log_metric("accuracy", 0.9)
     print("the note is", given["note"])
 """
@@ -54,7 +55,7 @@ with mlflow.start_run():
 async def begin(
     mlflows: Mlflows, minio: servers.Minio, name: str, tmp_path: Path
 ) -> AsyncIterator[Begin]:
-    """Makes a TrainingRun of an experiment of its own, whose Job is there to train."""
+    """Create a TrainingRun in its own experiment, with a Job ready to train."""
     connection = {
         "MLFLOW_TRACKING_URI": mlflows.sqlite,
         "MODELYARD_BUCKET": "mlflow-artifacts",

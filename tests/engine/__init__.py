@@ -1,1 +1,1 @@
-"""The engine: a toy kind, and what the engine does with it on a real API server."""
+"""The engine with a toy kind, on a real API server."""

@@ -1,4 +1,4 @@
-"""One API server for all of this folder, with the toy's definition on it."""
+"""One API server for this folder, with the toy's CRD."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def server() -> Iterator[ApiServer]:
 
 @pytest.fixture
 async def admin(server: ApiServer) -> AsyncIterator[User]:
-    """A user; what the test leaves behind is removed, finalizers and all."""
+    """A user; remaining objects are removed after the test, with their finalizers."""
     async with user(server) as made:
         yield made
         await made.clear()

@@ -85,7 +85,7 @@ POLICY: dict[str, Manifest] = {
 
 
 class Ground(Protocol):
-    """A cluster with its ports, and what users do in it."""
+    """A cluster with its ports, and the actions of users."""
 
     port: Kubernetes | FakeCluster
     cache: Cache
@@ -150,7 +150,7 @@ class Fake:
 
 
 class Real:
-    """No watch runs here: what the cache knows, it knows by our own writes."""
+    """The adapter without watches: only our own writes fill the cache."""
 
     def __init__(self, api: Api, admin: User) -> None:
         self.cache = Cache([TOYS])
@@ -246,7 +246,7 @@ async def real(server: ApiServer) -> AsyncIterator[Real]:
 
 
 def meta(name: str, owner: Manifest, labels: dict[str, str] | None = None) -> Manifest:
-    """Return the metadata of an object that is owned."""
+    """Return the metadata of an owned object."""
     ours = {UID_LABEL: owner["metadata"]["uid"], MANAGED_BY: FIELD_MANAGER}
     about = {"name": name, "namespace": "risk", "labels": ours | (labels or {})}
     return about | {"ownerReferences": [controlled_by(owner)]}

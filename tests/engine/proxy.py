@@ -50,7 +50,7 @@ class Fault:
 
 @dataclass(frozen=True)
 class Request:
-    """One request that came by."""
+    """One request through the proxy."""
 
     method: str
     path: str
@@ -69,7 +69,7 @@ class Request:
 
 @dataclass
 class Proxy:
-    """The proxy.
+    """A proxy that records requests and injects faults.
 
     Attributes:
         url: Its address.
@@ -86,11 +86,11 @@ class Proxy:
 
     @property
     def writes(self) -> list[Request]:
-        """Requests that change something: leases and events are not counted."""
+        """Return the writes, without leases and events."""
         return [request for request in self.trace if request.writes]
 
     def quiet(self, seconds: float) -> bool:
-        """Whether nothing was changed for so long."""
+        """Return whether there was no write for this long."""
         writes = self.writes
         return time.monotonic() - (writes[-1].time if writes else self.since) > seconds
 
@@ -112,7 +112,7 @@ class Proxy:
         return path
 
     def once(self, matches: Callable[[Request], bool], fault: Fault, times: int = 1) -> None:
-        """Let the next requests that match have a fault."""
+        """Inject a fault into the next matching requests."""
         before, left = self.choose, times
 
         def choose(request: Request) -> Fault | None:

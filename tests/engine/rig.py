@@ -37,9 +37,7 @@ T = TypeVar("T")
 
 
 async def until(condition: Callable[[], Awaitable[T | None]], what: str, seconds: float = 180) -> T:
-    """The first value of a condition that is neither None nor False; fails when there is none in
-    time.
-    """
+    """Return the first value of a condition that is neither None nor False; fail on a timeout."""
     try:
         async with asyncio.timeout(seconds):
             while True:
@@ -53,7 +51,7 @@ async def until(condition: Callable[[], Awaitable[T | None]], what: str, seconds
 
 @dataclass
 class User:
-    """Somebody with a client of their own."""
+    """A user with a separate client."""
 
     session: aiohttp.ClientSession
 
@@ -118,7 +116,7 @@ class User:
         return list((await self.must("GET", f"{OURS}/experiments"))["items"])
 
     async def clear(self) -> None:
-        """Remove all toys, finalizers and all."""
+        """Remove all toys with their finalizers."""
         for body in await self.toys():
             meta = body["metadata"]
             if meta.get("finalizers"):
@@ -159,7 +157,7 @@ class User:
         await until(is_gone, f"{name} is gone")
 
     async def holder(self) -> str | None:
-        """Who holds the lease; None for nobody."""
+        """Return the holder of the lease; None if there is none."""
         path = "/apis/coordination.k8s.io/v1/namespaces/modelyard-system/leases/modelyard"
         status, body = await self.request("GET", path)
         return (body["spec"].get("holderIdentity") or None) if status == 200 else None
@@ -189,7 +187,7 @@ class Operator:
             self.log.append(line.decode().rstrip())
 
     async def says(self, words: str, seconds: float = 180) -> str:
-        """Wait until it has logged these words; return the line."""
+        """Wait for a log line with these words, and return it."""
 
         async def said() -> str | None:
             return next((line for line in self.log if words in line), None)
@@ -200,7 +198,7 @@ class Operator:
             raise AssertionError(f"{error}; it said\n" + "\n".join(self.log[-30:])) from None
 
     async def page(self, path: str) -> tuple[int, str]:
-        """Ask one of its pages."""
+        """Get one of its pages."""
         line = await self.says("Serving /healthz")
         port = int(line.rsplit(":", 1)[1])
         async with (
@@ -210,7 +208,7 @@ class Operator:
             return answer.status, await answer.text()
 
     async def ended(self, seconds: float = 180) -> int:
-        """Wait for its end; return its exit code."""
+        """Wait until the process exits; return its exit code."""
         try:
             async with asyncio.timeout(seconds):
                 return await self.process.wait()
@@ -218,12 +216,12 @@ class Operator:
             raise AssertionError("it does not end; it said\n" + "\n".join(self.log[-50:])) from None
 
     async def stop(self) -> int:
-        """End it as Kubernetes does."""
+        """Send SIGTERM, as Kubernetes does."""
         self.process.send_signal(signal.SIGTERM)
         return await self.ended()
 
     async def kill(self) -> None:
-        """End it without a word."""
+        """Send SIGKILL."""
         self.process.kill()
         await self.ended()
 
@@ -235,7 +233,7 @@ async def operator(
     module: str = "tests.engine.toy_operator",
     **settings: str,
 ) -> AsyncIterator[Operator]:
-    """Run an operator for the length of a block; what is left of it is killed."""
+    """Run an operator for the length of a block, then kill what is left of it."""
     environment = os.environ | {
         "KUBECONFIG": str(kubeconfig),
         "PYTHONPATH": f"{ROOT / 'operator'}{os.pathsep}{ROOT}",

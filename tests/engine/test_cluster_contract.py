@@ -37,7 +37,7 @@ from tests.fakes.cluster import controlled_by
 
 
 # --- apply ----------------------------------------------------------------------------------------
-async def test_apply_creates_and_is_seen_at_once(ground: Ground, name: str) -> None:
+async def test_apply_creates_and_the_cache_has_it_at_once(ground: Ground, name: str) -> None:
     await ground.port.apply(config_map(name, ground.owner, {"a": "1"}))
     seen = owned(ground)
     assert [(child["apiVersion"], child["kind"]) for child in seen] == [("v1", "ConfigMap")]
@@ -56,9 +56,7 @@ async def test_applying_the_same_again_changes_nothing(ground: Ground, name: str
     assert before["metadata"]["resourceVersion"] == after["metadata"]["resourceVersion"]
 
 
-async def test_what_is_said_no_more_goes_and_what_others_said_stays(
-    ground: Ground, name: str
-) -> None:
+async def test_dropped_fields_are_removed_and_others_fields_stay(ground: Ground, name: str) -> None:
     await ground.port.apply(
         config_map(name, ground.owner, {"ours": "1", "dropped": "1"}, {"ours": "1"})
     )
@@ -85,7 +83,7 @@ async def test_containers_merge_by_name(ground: Ground, name: str) -> None:
     assert live["metadata"]["generation"] == 2
 
 
-async def test_what_may_not_change_is_refused(ground: Ground, name: str) -> None:
+async def test_a_change_of_an_immutable_field_is_refused(ground: Ground, name: str) -> None:
     await ground.port.apply(deployment(name, ground.owner, [{"name": "one", "image": "a"}]))
     with pytest.raises(Invalid, match="immutable"):
         await ground.port.apply(
@@ -94,7 +92,7 @@ async def test_what_may_not_change_is_refused(ground: Ground, name: str) -> None
 
 
 @pytest.mark.parametrize("forged", [False, True], ids=["without our labels", "with our labels"])
-async def test_an_object_that_nobody_controls_is_never_taken_over(
+async def test_an_object_without_a_controller_is_never_adopted(
     ground: Ground, name: str, forged: bool
 ) -> None:
     theirs = config_map(name, ground.owner, {"theirs": "1"})
@@ -108,9 +106,7 @@ async def test_an_object_that_nobody_controls_is_never_taken_over(
     assert names(ground) == set()
 
 
-async def test_an_object_that_another_controls_is_never_taken_over(
-    ground: Ground, name: str
-) -> None:
+async def test_an_object_of_another_controller_is_never_adopted(ground: Ground, name: str) -> None:
     other = await ground.create(manifest(f"{name}-other"))
     forged = config_map(name, ground.owner, {"a": "1"})
     forged["metadata"]["ownerReferences"] = [controlled_by(other)]
@@ -155,7 +151,7 @@ async def test_another_job_of_the_same_name_is_not_suspended(ground: Ground, nam
     assert (await there(ground, JOBS, name))["spec"]["suspend"] is False
 
 
-async def test_a_job_that_is_gone_is_not_suspended_and_is_forgotten(
+async def test_a_deleted_job_is_not_suspended_and_leaves_the_cache(
     ground: Ground, name: str
 ) -> None:
     await ground.port.apply(job(name, ground.owner))
@@ -173,7 +169,7 @@ def told(ground: Ground, name: str) -> list[str | None]:
     return [(body["metadata"].get("annotations") or {}).get(TRAFFIC_ANNOTATION) for body in ours]
 
 
-async def test_a_pod_is_told_once_more_and_no_longer_and_nothing_else_of_it_changes(
+async def test_only_the_traffic_annotation_of_a_pod_is_set_and_removed(
     ground: Ground, name: str
 ) -> None:
     name_of = (made := await pod(ground, name))["metadata"]["name"]
@@ -192,13 +188,13 @@ async def test_a_pod_is_told_once_more_and_no_longer_and_nothing_else_of_it_chan
         assert told(ground, name_of) == [rule], "the answer is known at once"
 
 
-async def test_a_pod_that_was_never_told_is_told_nothing(ground: Ground, name: str) -> None:
+async def test_removing_a_missing_annotation_changes_nothing(ground: Ground, name: str) -> None:
     made = await pod(ground, name)
     await ground.port.tell("risk", Tell(made["metadata"]["name"], made["metadata"]["uid"], None))
     assert "annotations" not in (await there(ground, PODS, made["metadata"]["name"]))["metadata"]
 
 
-async def test_another_pod_of_the_same_name_is_not_told(ground: Ground, name: str) -> None:
+async def test_another_pod_of_the_same_name_is_not_annotated(ground: Ground, name: str) -> None:
     made = await pod(ground, name)
     with pytest.raises(Conflict):
         await ground.port.tell(
@@ -207,7 +203,7 @@ async def test_another_pod_of_the_same_name_is_not_told(ground: Ground, name: st
     assert "annotations" not in (await there(ground, PODS, made["metadata"]["name"]))["metadata"]
 
 
-async def test_telling_a_pod_that_is_gone_is_no_error_and_it_is_forgotten(
+async def test_annotating_a_deleted_pod_is_no_error_and_it_leaves_the_cache(
     ground: Ground, name: str
 ) -> None:
     made = await pod(ground, name)
@@ -220,7 +216,7 @@ async def test_telling_a_pod_that_is_gone_is_no_error_and_it_is_forgotten(
 
 
 # --- delete ---------------------------------------------------------------------------------------
-async def test_a_child_goes_and_is_gone_at_once(ground: Ground, name: str) -> None:
+async def test_a_deleted_owned_object_leaves_the_cache_at_once(ground: Ground, name: str) -> None:
     await ground.port.apply(config_map(name, ground.owner, {}))
     (uid,) = [child["metadata"]["uid"] for child in owned(ground)]
     await ground.port.delete("risk", Delete("v1", "ConfigMap", name, uid))
@@ -228,17 +224,19 @@ async def test_a_child_goes_and_is_gone_at_once(ground: Ground, name: str) -> No
     assert names(ground) == set()
 
 
-async def test_another_of_the_same_name_is_left_alone(ground: Ground, name: str) -> None:
+async def test_another_object_of_the_same_name_is_not_deleted(ground: Ground, name: str) -> None:
     await ground.port.apply(config_map(name, ground.owner, {}))
     await ground.port.delete("risk", Delete("v1", "ConfigMap", name, "another-uid"))
     assert await ground.live(MAPS, name) is not None
 
 
-async def test_deleting_what_is_gone_is_no_error(ground: Ground, name: str) -> None:
+async def test_deleting_a_missing_object_is_no_error(ground: Ground, name: str) -> None:
     await ground.port.delete("risk", Delete("v1", "ConfigMap", name, "uid"))
 
 
-async def test_a_child_with_a_finalizer_is_seen_on_its_way_out(ground: Ground, name: str) -> None:
+async def test_an_owned_object_with_a_finalizer_stays_in_the_cache_as_deleting(
+    ground: Ground, name: str
+) -> None:
     body = config_map(name, ground.owner, {})
     body["metadata"]["finalizers"] = ["test.example/holds"]
     made = await ground.create(body)
@@ -275,7 +273,7 @@ async def test_a_status_does_not_reach_another_object_of_the_same_name(
     assert "status" not in live
 
 
-async def test_a_status_of_what_is_gone_is_a_conflict_and_is_forgotten(
+async def test_a_status_of_a_deleted_object_is_a_conflict_and_it_leaves_the_cache(
     ground: Ground, name: str
 ) -> None:
     made = await ground.create(manifest(name))
@@ -290,7 +288,7 @@ async def test_a_status_of_what_is_gone_is_a_conflict_and_is_forgotten(
     [{"spec": {"value": "y"}}, {"metadata": {"annotations": {"a": "1"}}}],
     ids=["spec", "annotation"],
 )
-async def test_a_status_that_was_decided_on_an_older_version_is_a_conflict(
+async def test_a_status_for_an_older_resource_version_is_a_conflict(
     ground: Ground, name: str, change: Manifest
 ) -> None:
     made = await ground.create(manifest(name, value="x"))
@@ -321,7 +319,7 @@ async def test_finalizers_need_the_newest_version(ground: Ground, name: str) -> 
     assert not live["metadata"].get("finalizers")
 
 
-async def test_an_object_goes_with_its_last_finalizer_and_takes_no_new_one(
+async def test_an_object_is_deleted_with_its_last_finalizer_and_accepts_no_new_one(
     ground: Ground, name: str
 ) -> None:
     made = await ground.port.set_finalizers(
@@ -354,7 +352,7 @@ async def test_all_pages_together_are_all_objects(ground: Ground, name: str) -> 
     assert names <= found
 
 
-async def test_the_generation_counts_changes_of_the_spec_alone(ground: Ground, name: str) -> None:
+async def test_only_changes_of_the_spec_raise_the_generation(ground: Ground, name: str) -> None:
     await ground.create(manifest(name))
     labelled = await ground.edit(TOYS, name, {"metadata": {"labels": {"a": "b"}}})
     changed = await ground.edit(TOYS, name, {"spec": {"value": "x"}})
@@ -367,7 +365,9 @@ async def test_a_secret_is_read_by_name(ground: Ground) -> None:
     assert await ground.port.secret("risk", "nowhere") is None
 
 
-async def test_why_a_job_has_no_pod_is_what_was_told_last(ground: Ground, name: str) -> None:
+async def test_the_creation_error_of_a_job_is_that_of_its_newest_event(
+    ground: Ground, name: str
+) -> None:
     made = await ground.create(manifest(name))
     uid = made["metadata"]["uid"]
     assert await ground.port.creation_error("risk", uid) is None
@@ -379,15 +379,13 @@ async def test_why_a_job_has_no_pod_is_what_was_told_last(ground: Ground, name: 
     assert await ground.port.creation_error("risk", "another") is None
 
 
-async def test_an_event_is_recorded_or_forgotten_but_never_an_error(
-    ground: Ground, name: str
-) -> None:
+async def test_a_refused_event_is_dropped_without_an_error(ground: Ground, name: str) -> None:
     made = await ground.create(manifest(name))
     await ground.port.event(made, "Reason", "A message.", warning=False)
     await ground.port.event(made, "not a reason" * 50, "x" * 5000, warning=True)
 
 
-async def test_approvals_are_believed_while_the_policies_are_in_force(ground: Ground) -> None:
+async def test_approvals_are_trusted_while_the_policies_are_in_force(ground: Ground) -> None:
     await ground.guard(in_force=True)
     try:
         assert await ground.port.unguarded("risk") is None

@@ -58,7 +58,7 @@ async def test_a_watch_heals(
 @pytest.mark.parametrize(
     "fault", [Fault(status=410), Fault(status=500), Fault(status=429), Fault(reset=True)], ids=str
 )
-async def test_a_list_that_fails_is_tried_again(
+async def test_a_failed_list_is_retried(
     server: ApiServer, admin: User, between: Proxy, fault: Fault
 ) -> None:
     await admin.create("toy", value="red", outside=False)
@@ -82,7 +82,7 @@ LOST = {
 
 
 @pytest.mark.parametrize("fault", LOST.values(), ids=LOST.keys())
-async def test_a_write_whose_answer_is_lost_is_not_harmful(
+async def test_a_write_whose_answer_is_lost_does_no_harm(
     server: ApiServer, admin: User, between: Proxy, fault: Fault
 ) -> None:
     between.once(lambda request: request.writes, fault, times=4)
@@ -123,7 +123,7 @@ async def test_a_storm_of_faults_passes(
         assert process.process.returncode is None
 
 
-async def test_an_api_server_that_is_away_is_not_hammered(
+async def test_an_api_server_that_is_down_is_not_hammered(
     server: ApiServer, admin: User, between: Proxy
 ) -> None:
     async with operator(between.kubeconfig(server.folder)) as process:

@@ -42,7 +42,7 @@ def version(body: Manifest) -> str:
     return str(body["metadata"]["resourceVersion"])
 
 
-async def test_a_list_comes_without_what_is_known(server: ApiServer, admin: User) -> None:
+async def test_a_list_leaves_out_known_objects(server: ApiServer, admin: User) -> None:
     names = [f"known-{uuid4().hex[:8]}" for _ in range(3)]
     made = [await admin.create(name) for name in names]
     async with (
@@ -61,7 +61,7 @@ async def test_a_list_comes_without_what_is_known(server: ApiServer, admin: User
         assert set(names) & (await listed(session, admin.path()))[0] == set(names[:2])
 
 
-async def test_a_change_that_is_known_comes_as_a_bookmark_and_what_is_news_as_it_is(
+async def test_a_known_change_becomes_a_bookmark_and_news_is_unchanged(
     server: ApiServer, admin: User
 ) -> None:
     ours, theirs = f"known-{uuid4().hex[:8]}", f"known-{uuid4().hex[:8]}"
@@ -89,7 +89,7 @@ async def test_a_change_that_is_known_comes_as_a_bookmark_and_what_is_news_as_it
     ] == [ours]
 
 
-async def test_an_answer_that_is_no_list_comes_as_it_is(server: ApiServer, admin: User) -> None:
+async def test_other_answers_are_unchanged(server: ApiServer, admin: User) -> None:
     async with (
         operating(server.kubeconfig) as side,
         side.api.session(answers(side.cache)) as session,
@@ -99,7 +99,7 @@ async def test_an_answer_that_is_no_list_comes_as_it_is(server: ApiServer, admin
         assert (await answer.json())["reason"] == "NotFound"
 
 
-async def test_the_api_server_says_where_it_is(server: ApiServer) -> None:
+async def test_the_api_server_advertises_its_address(server: ApiServer) -> None:
     """It advertises an address besides the one that is used; on this machine both may be the
     same.
     """

@@ -1,4 +1,4 @@
-"""Two replicas and one Lease, as processes (R12, I10)."""
+"""Two replicas as processes, and one Lease (R12, I10)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tests.engine.proxy import Fault, proxy
 from tests.engine.rig import User, operator, until
 
 
-async def test_the_second_replica_stands_by_and_takes_over_at_once_when_the_first_is_stopped(
+async def test_the_standby_replica_takes_the_lease_at_once_when_the_leader_stops(
     server: ApiServer, admin: User
 ) -> None:
     async with (
@@ -33,7 +33,7 @@ async def test_the_second_replica_stands_by_and_takes_over_at_once_when_the_firs
         await admin.ready("late")
 
 
-async def test_the_second_replica_takes_over_when_the_first_is_killed(
+async def test_the_standby_replica_takes_the_lease_when_the_leader_is_killed(
     server: ApiServer, admin: User
 ) -> None:
     async with operator(server.kubeconfig, "one") as first:
@@ -46,7 +46,7 @@ async def test_the_second_replica_takes_over_when_the_first_is_killed(
             await admin.ready("toy")
 
 
-async def test_a_leader_that_was_stopped_writes_nothing_when_it_goes_on(
+async def test_a_paused_leader_writes_nothing_when_it_continues(
     server: ApiServer, admin: User
 ) -> None:
     async with proxy(server) as ones, operator(ones.kubeconfig(server.folder), "one") as first:
@@ -70,7 +70,7 @@ async def test_a_leader_that_was_stopped_writes_nothing_when_it_goes_on(
             await admin.ready("toy", value="newer")
 
 
-async def test_a_leader_that_cannot_renew_stops_writing_and_goes_on_when_nobody_took_its_place(
+async def test_a_leader_that_cannot_renew_stops_writing_until_it_can(
     server: ApiServer, admin: User
 ) -> None:
     async with (

@@ -1,4 +1,4 @@
-"""Lives of objects on a real API server, through Kopf, the watches and the lease."""
+"""Life cycles of objects on a real API server, with Kopf, the watches and the Lease."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.engine.rig import Operator, User, operator, until
 QUIET = {"outside": False}
 
 
-async def test_an_object_lives_changes_and_goes(server: ApiServer, admin: User) -> None:
+async def test_an_object_is_created_changed_and_deleted(server: ApiServer, admin: User) -> None:
     async with operator(server.kubeconfig) as process:
         await admin.create("fraud", value="red", children=2, outside=False)
         body = await admin.ready("fraud", value="red")
@@ -41,7 +41,9 @@ async def test_an_object_lives_changes_and_goes(server: ApiServer, admin: User) 
         assert await process.stop() == 0
 
 
-async def test_what_others_do_to_children_is_undone_at_once(server: ApiServer, admin: User) -> None:
+async def test_changes_of_others_to_owned_objects_are_reverted_at_once(
+    server: ApiServer, admin: User
+) -> None:
     async with operator(server.kubeconfig):
         await admin.create("fraud", value="red", children=2, outside=False)
         await admin.ready("fraud")
@@ -67,7 +69,7 @@ async def test_what_others_do_to_children_is_undone_at_once(server: ApiServer, a
         await until(repaired, "both children are as they should be")
 
 
-async def test_what_others_add_to_what_we_own_is_left_alone_and_costs_nothing(
+async def test_fields_that_others_add_to_owned_objects_stay_and_cause_no_write(
     server: ApiServer, admin: User, between: Proxy
 ) -> None:
     async with operator(between.kubeconfig(server.folder)) as process:
@@ -121,7 +123,7 @@ async def test_users_see_what_happened_as_events(server: ApiServer, admin: User)
         assert await until(told, "events") == ["Synced", "Toy"]
 
 
-async def test_an_object_of_which_nothing_was_made_outside_is_not_held(
+async def test_an_object_without_external_resources_has_no_finalizer(
     server: ApiServer, admin: User
 ) -> None:
     # There is no Secret here, so nothing could be made.
@@ -188,9 +190,7 @@ async def test_statuses_are_written_past_other_writers(server: ApiServer, admin:
         await admin.ready("fraud", value="v19")
 
 
-async def test_only_the_namespaces_that_are_named_are_served(
-    server: ApiServer, admin: User
-) -> None:
+async def test_only_the_configured_namespaces_are_served(server: ApiServer, admin: User) -> None:
     async with operator(server.kubeconfig, MODELYARD_NAMESPACES="fraud,modelyard-system"):
         await admin.create("outside", "risk", **QUIET)
         await admin.create("inside", "fraud", children=1, **QUIET)

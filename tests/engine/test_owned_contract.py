@@ -25,7 +25,7 @@ from tests.engine.ground import (
 
 
 # --- what is owned --------------------------------------------------------------------------------
-async def test_what_lies_in_another_namespace_is_not_owned(ground: Ground, name: str) -> None:
+async def test_an_object_in_another_namespace_is_not_owned(ground: Ground, name: str) -> None:
     forged = config_map(name, ground.owner, {})
     forged["metadata"]["namespace"] = "fraud"
     await ground.create(forged)
@@ -43,7 +43,7 @@ async def test_pods_are_owned_through_the_replica_set_of_our_deployment(
 
 
 # --- what is in sync ------------------------------------------------------------------------------
-async def test_what_was_applied_is_in_sync(ground: Ground, name: str) -> None:
+async def test_an_applied_object_is_in_sync(ground: Ground, name: str) -> None:
     for scope, made in {
         MAPS: config_map(name, ground.owner, {"a": "1"}),
         SERVICES: service(name, ground.owner),
@@ -56,7 +56,7 @@ async def test_what_was_applied_is_in_sync(ground: Ground, name: str) -> None:
     assert all(APPLIED_ANNOTATION in body["metadata"]["annotations"] for body in owned(ground))
 
 
-async def test_what_others_add_is_no_difference_and_stays(ground: Ground, name: str) -> None:
+async def test_fields_that_others_add_are_no_difference_and_stay(ground: Ground, name: str) -> None:
     """`kubectl set env`, `kubectl label`, `kubectl annotate`, a sidecar."""
     made = deployment(
         name,
@@ -90,9 +90,7 @@ async def test_what_others_add_is_no_difference_and_stays(ground: Ground, name: 
     assert after["metadata"]["generation"] == 2
 
 
-async def test_a_field_that_we_no_longer_say_is_a_difference_and_goes(
-    ground: Ground, name: str
-) -> None:
+async def test_a_dropped_field_is_a_difference_and_is_removed(ground: Ground, name: str) -> None:
     container = {
         "name": "one",
         "image": "a",
@@ -112,7 +110,7 @@ async def test_a_field_that_we_no_longer_say_is_a_difference_and_goes(
     assert not in_sync(more, live)
 
 
-async def test_a_field_of_ours_that_another_changes_is_a_difference_and_is_put_back(
+async def test_a_changed_field_of_ours_is_a_difference_and_is_reverted(
     ground: Ground, name: str
 ) -> None:
     made = deployment(
@@ -135,7 +133,7 @@ async def test_a_field_of_ours_that_another_changes_is_a_difference_and_is_put_b
     assert after["spec"]["template"]["spec"]["containers"][0]["command"] == ["run"]
 
 
-async def test_a_label_more_in_a_selector_is_a_difference_and_goes(
+async def test_an_extra_label_in_a_selector_is_a_difference_and_is_removed(
     ground: Ground, name: str
 ) -> None:
     made = service(name, ground.owner)
@@ -148,9 +146,7 @@ async def test_a_label_more_in_a_selector_is_a_difference_and_goes(
     assert in_sync(made, after)
 
 
-async def test_what_a_release_applied_that_stamped_nothing_is_applied_once_more(
-    ground: Ground, name: str
-) -> None:
+async def test_objects_without_a_stamp_are_applied_once_more(ground: Ground, name: str) -> None:
     made = deployment(name, ground.owner, [{"name": "one", "image": "a"}])
     await ground.older(made)
     before = await there(ground, DEPLOYMENTS, name)

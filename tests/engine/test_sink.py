@@ -1,4 +1,4 @@
-"""The whole process, with a receiver of CloudEvents that is named by its settings."""
+"""The whole process, with a receiver of CloudEvents from its settings."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.engine.rig import User, operator
 from tests.receiver import receiver
 
 
-async def test_what_ends_is_sent_and_a_receiver_that_hangs_holds_up_no_work(
+async def test_finished_changes_are_sent_and_a_hanging_receiver_blocks_no_work(
     server: ApiServer, admin: User, tmp_path: Path
 ) -> None:
     token = tmp_path / "token"

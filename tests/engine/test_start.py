@@ -1,4 +1,4 @@
-"""Starts that go wrong: each says why, in a line, and none shows a trace."""
+"""Failing starts: each logs the reason in one line, without a traceback."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.cluster.apiserver import ApiServer, kill, running
 from tests.engine.rig import User, operator, until, user
 
 
-async def test_it_waits_for_the_crds_loudly_and_survives_an_api_server_that_dies() -> None:
+async def test_it_warns_about_missing_crds_and_survives_an_api_server_that_stops() -> None:
     with running() as server:
         async with user(server) as admin, operator(server.kubeconfig) as process:
             await process.says("The API server does not serve experiments: are the CRDs installed?")
@@ -58,7 +58,7 @@ async def _answers(admin: User) -> bool:
         ({"KUBECONFIG": "/nowhere"}, "find the cluster: neither in a pod nor by a kubeconfig"),
     ],
 )
-async def test_what_is_wrong_is_said_in_a_line(
+async def test_a_wrong_configuration_is_reported_in_one_line(
     settings: dict[str, str], words: str, tmp_path: Path
 ) -> None:
     config = Path(settings.pop("KUBECONFIG", str(tmp_path)))
@@ -68,7 +68,7 @@ async def test_what_is_wrong_is_said_in_a_line(
         assert not any("Traceback" in line for line in process.log)
 
 
-async def test_a_port_that_is_taken_is_said_in_a_line(server: ApiServer) -> None:
+async def test_an_occupied_port_is_reported_in_one_line(server: ApiServer) -> None:
     async with operator(server.kubeconfig, "one") as first:
         port = (await first.says("Serving /healthz")).rsplit(":", 1)[1]
         async with operator(

@@ -130,9 +130,7 @@ async def family(side: Side, admin: User, name: str) -> tuple[Manifest, Manifest
     return toy, replica_set, pod
 
 
-async def test_a_pod_is_known_before_its_replica_set_and_owned_as_soon_as_that_is(
-    side: Side, admin: User
-) -> None:
+async def test_a_pod_is_owned_as_soon_as_its_replica_set_is_known(side: Side, admin: User) -> None:
     name = f"watch-{uuid4().hex[:8]}"
     toy, replica_set, pod = await family(side, admin, name)
     await side.watch(PODS)
@@ -174,7 +172,7 @@ async def test_replica_sets_come_as_metadata_alone_in_list_and_stream(
 
 
 @pytest.mark.parametrize("kind", WATCHED, ids=lambda kind: kind.kind)
-async def test_where_there_is_nothing_the_list_is_whole_at_once(side: Side, kind: Kind) -> None:
+async def test_an_empty_list_is_complete_at_once(side: Side, kind: Kind) -> None:
     await side.watch(kind, namespace="fraud")
     assert side.restarts == []
 
@@ -206,7 +204,7 @@ async def test_a_pods_change_and_end_wake_its_owner(side: Side, admin: User) -> 
     await until(gone, "the pod is gone")
 
 
-async def test_what_lacks_one_of_our_labels_is_not_even_read(side: Side, admin: User) -> None:
+async def test_objects_without_our_labels_are_not_read(side: Side, admin: User) -> None:
     name = f"watch-{uuid4().hex[:8]}"
     toy = await admin.create(name, outside=False)
     for number, labels in enumerate(
@@ -220,9 +218,7 @@ async def test_what_lacks_one_of_our_labels_is_not_even_read(side: Side, admin: 
     assert {each for each in names if each.startswith(name)} == {f"{name}-2"}
 
 
-async def test_an_object_whose_label_another_takes_away_is_put_back_by_one_apply(
-    side: Side, admin: User
-) -> None:
+async def test_a_removed_label_is_restored_by_one_apply(side: Side, admin: User) -> None:
     """It leaves the watch's selector, which is told like an end, and is the same object when it
     is back.
     """
@@ -288,9 +284,7 @@ DEFINITION: Manifest = {
 }
 
 
-async def test_an_optional_api_is_watched_when_it_is_installed_and_forgotten_when_it_is_served_no_more(
-    side: Side, admin: User
-) -> None:
+async def test_an_optional_api_is_watched_while_it_is_served(side: Side, admin: User) -> None:
     name = f"watch-{uuid4().hex[:8]}"
     toy = await admin.create(name, outside=False)
     await side.watch(WIDGETS, MAPS)  # it is absent, and no reason not to begin
@@ -317,7 +311,7 @@ async def test_an_optional_api_is_watched_when_it_is_installed_and_forgotten_whe
     await admin.must("DELETE", path)
 
 
-async def test_an_api_that_is_not_optional_is_waited_for(side: Side) -> None:
+async def test_a_required_api_is_waited_for(side: Side) -> None:
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(1):  # not for a condition: so long it is not there
             await side.watch(replace(WIDGETS, plural="gadgets", optional=False))

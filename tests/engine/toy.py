@@ -66,7 +66,7 @@ class Observation:
 
 @dataclass
 class Toys:
-    """The kind, and a count of its rounds.
+    """The toy kind, with a count of rounds.
 
     Attributes:
         rounds: How often each object was observed.

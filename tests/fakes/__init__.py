@@ -1,3 +1,3 @@
-"""The world outside, in memory. As honest as `tests/contract` makes them: the same suite runs
-against these and the real servers.
+"""In-memory fakes of Kubernetes, MLflow and S3. `tests/contract` runs the same suite against these
+and the real servers.
 """

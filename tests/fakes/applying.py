@@ -1,4 +1,4 @@
-"""What server-side apply makes of an object."""
+"""Server-side apply for the fake cluster."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ __all__ = ["copied", "merged"]
 
 
 def merged(live: Any, desired: Any, previous: Any, field: str = "") -> Any:
-    """Server-side apply by one manager: ours win, what we said before and say no more goes, what
-    others said stays.
+    """Merge as server-side apply by one manager does.
+
+    Our values win, fields that we no longer apply are removed, fields of others stay.
     """
     if isinstance(live, dict) and isinstance(desired, dict) and field not in ATOMIC_MAPS:
         before = previous if isinstance(previous, dict) else {}

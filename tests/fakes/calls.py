@@ -1,6 +1,4 @@
-"""What all fakes have: a log of their calls, and a hook by which a test kills or confuses at a
-call.
-"""
+"""The log of a fake's calls, and a hook that lets a test fail or kill at any call."""
 
 from __future__ import annotations
 
@@ -13,16 +11,16 @@ __all__ = ["Call", "Calls", "Hook", "Phase"]
 
 Phase = Literal["before", "after"]
 Hook = Callable[[str, Phase], None]
-"""Told of every call of a port, by the name of its method, before and after it took effect.
+"""Called with the method of every call of a port, before and after it took effect.
 
-What it raises is what the caller gets: a BaseException to kill, `Ambiguous` after a write for
+The caller gets what it raises: a BaseException to kill, `Ambiguous` after a write for
 commit-then-error, `Unavailable` before for an outage.
 """
 
 
 @dataclass(frozen=True)
 class Call:
-    """One call of a port; `arguments` as they were given, by position."""
+    """One call of a port, with its positional arguments."""
 
     operation: str
     arguments: tuple[Any, ...]
@@ -30,16 +28,14 @@ class Call:
 
 @dataclass
 class Calls:
-    """The log and the hook; fakes that belong to one story share one."""
+    """The log and the hook; the fakes of one story share one."""
 
     on_call: Hook = lambda _operation, _phase: None
     log: list[Call] = field(default_factory=list)
 
     @asynccontextmanager
     async def __call__(self, operation: str, *arguments: Any) -> AsyncIterator[None]:
-        """Log a call and tell the hook; a call that the fake itself refuses has no "after": it
-        had no effect.
-        """
+        """Log a call and call the hook; a call that the fake refuses has no "after"."""
         self.log.append(Call(operation, arguments))
         self.on_call(operation, "before")
         yield

@@ -1,4 +1,4 @@
-"""A clock that stands still until it is told to go on."""
+"""A clock that only a test advances."""
 
 from __future__ import annotations
 
@@ -25,14 +25,12 @@ class FakeClock:
         return self._seconds
 
     def advance(self, by: timedelta | float) -> None:
-        """Let so much time pass; a number is seconds."""
+        """Advance the clock; a number is seconds."""
         self._seconds += by.total_seconds() if isinstance(by, timedelta) else by
 
 
 async def settle(engine: Engine, clock: FakeClock, within: timedelta = timedelta()) -> int:
-    """Work everything off, letting the time pass from one look to the next as long as it stays
-    `within`; return the number of passes.
-    """
+    """Reconcile everything that is due `within` a time, advancing the clock; return the number."""
     end = clock.time() + within.total_seconds()
     passes = 0
     while True:

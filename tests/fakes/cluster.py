@@ -1,10 +1,10 @@
 """Kubernetes in memory: `modelyard.ports.Cluster` and `Objects` with the API server's own rules,
 and what users and controllers do there.
 
-What it keeps: uids, resourceVersions and generations, preconditions, the status subresource,
+It implements uids, resourceVersions and generations, preconditions, the status subresource,
 server-side apply by one field manager, finalizers, garbage collection by owner references, and the
-ReplicaSet between a Deployment and its pods. Watches are the cache: every change is in it at once,
-unless the fake is `deaf`.
+ReplicaSet between a Deployment and its pods. Every change is in the cache at once, as by a
+watch, unless the fake is `deaf`.
 """
 
 from __future__ import annotations
@@ -41,24 +41,24 @@ _PAGE = 500
 
 
 class Killed(BaseException):
-    """The operator's process is gone, in the middle of whatever it did."""
+    """The operator's process was killed at this point."""
 
 
 class FakeCluster:
-    """One cluster, which outlives operators: give it the next one's cache with `attach`.
+    """One cluster, which survives operators; `attach` gives it the next operator's cache.
 
     Attributes:
         calls: The log of calls of the two ports, `Call(operation, arguments)`.
-        events: What users were told: kind, name, reason, message, whether it is a warning.
+        events: The posted events: kind, name, reason, message, whether it is a warning.
         secrets: Data by namespace and name.
         labels: Labels by namespace.
-        refuses: What a quota, a policy or validation says to an apply, or of a pod that is told
-            something, by kind and name.
+        refuses: Errors of a quota, a policy or validation for an apply or a `Tell`, by kind and
+            name.
         creation_errors: Why Kubernetes cannot create a Job's pod, by the Job's uid.
-        guarded: The policies that guard approvals are in force.
+        guarded: Whether the policies for approvals are in force.
         freezes: What `calendar` returns.
-        deaf: While True, no change reaches the cache, except our own writes' answers. `relisten`
-            brings it up to date.
+        deaf: While True, only the answers to our own writes reach the cache. `relisten` brings
+            it up to date.
 
     """
 
@@ -95,7 +95,7 @@ class FakeCluster:
         self._call.on_call = hook
 
     def fail_next(self, operation: str, error: BaseException, *, after: bool = False) -> None:
-        """Have the next call of a method fail; `after` it took effect, for commit-then-error."""
+        """Make the next call of a method fail; `after` it took effect, for commit-then-error."""
         hook = self.on_call
         done = False
 
@@ -270,7 +270,7 @@ class FakeCluster:
         )
 
     def live(self, scope: str, namespace: str, name: str) -> Manifest | None:
-        """Return an object as the API server has it, whatever the cache believes."""
+        """Return an object as the API server has it, whatever is in the cache."""
         return copied(self._objects.get((scope, namespace, name)))
 
     def all(self, scope: str) -> list[Manifest]:
@@ -278,21 +278,19 @@ class FakeCluster:
         return [copied(body) for (each, _, _), body in self._objects.items() if each == scope]
 
     def peek(self, scope: str) -> list[Manifest]:
-        """Return all objects of a scope themselves: to be looked at, never changed."""
+        """Return all objects of a scope without copying them; do not change them."""
         return [body for (each, _, _), body in self._objects.items() if each == scope]
 
     def edit(
         self, scope: str, namespace: str, name: str, change: Callable[[Manifest], Any]
     ) -> Manifest:
-        """Change an object in place, status and spec alike; the generation goes up when the spec
-        changed.
-        """
+        """Change an object's spec or status; a change of the spec raises the generation."""
         body = copied(self._objects[scope, namespace, name])
         change(body)
         return copied(self._store(body))
 
     def remove(self, scope: str, namespace: str, name: str) -> None:
-        """Delete an object; with a finalizer it only begins to go."""
+        """Delete an object; with a finalizer it only gets a deletionTimestamp."""
         self._delete((scope, namespace, name))
 
     def start_pod(self, owner: Manifest, name: str = "", **status: Any) -> Manifest:
@@ -320,7 +318,7 @@ class FakeCluster:
         return self.edit(*place_of(pod), lambda body: body.update(status=status)) if status else pod
 
     def _replica_set(self, deployment: Manifest) -> Manifest:
-        """Return the ReplicaSet of a Deployment's template, made if there is none."""
+        """Return the ReplicaSet of a Deployment's template; create it if there is none."""
         meta, template = deployment["metadata"], deployment["spec"]["template"]
         digest = hashlib.sha256(json.dumps(template, sort_keys=True).encode()).hexdigest()[:10]
         labels = template["metadata"]["labels"] | {"pod-template-hash": digest}
@@ -338,12 +336,12 @@ class FakeCluster:
         return self.live(*place_of(body)) or self.create(body)
 
     def attach(self, cache: Cache) -> None:
-        """Give the cluster the next operator's cache, filled as its watches would."""
+        """Use the next operator's cache, and fill it as its watches would."""
         self._cache = cache
         self.relisten()
 
     def relisten(self) -> None:
-        """Bring the cache up to date, as a list does after a stream broke."""
+        """Bring the cache up to date, as a list does after a broken stream."""
         self.deaf = False
         for scope in {*OWN.values(), *(place[0] for place in self._objects)}:
             before = self._cache.uids(scope)
@@ -367,7 +365,7 @@ class FakeCluster:
         }
 
     def _newest(self, body: Manifest, operation: str) -> Manifest:
-        """Return the object, if it is the one of `body` and has not changed since."""
+        """Return the object if it has the uid and resourceVersion of `body`."""
         live = self._objects.get(place_of(body))
         if live is None or live["metadata"]["uid"] != body["metadata"]["uid"]:
             meta = body["metadata"]
@@ -379,7 +377,7 @@ class FakeCluster:
         return live
 
     def _store(self, body: Manifest) -> Manifest:
-        """Take a body in: nothing happens when nothing changed, as in life."""
+        """Store a body; without a change nothing happens, as on a real API server."""
         place = place_of(body)
         old = self._objects.get(place)
         if old is not None and old == body:
@@ -413,7 +411,7 @@ class FakeCluster:
             self._delete(place)
 
     def _collect(self) -> None:
-        """Delete what belongs to an object that is gone, and what belongs to that."""
+        """Delete the objects of missing owners, and theirs in turn."""
         if self._collecting:
             return
         self._collecting = True

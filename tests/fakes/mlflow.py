@@ -30,7 +30,7 @@ _STAGES = {"None", "Staging", "Production", "Archived"}
 
 
 def _ticking() -> Callable[[], datetime]:
-    """Return a clock that goes on by a second each time it is read."""
+    """Return a clock that advances by a second at each reading."""
     begin, ticks = datetime(2026, 1, 1, tzinfo=UTC), iter(range(10**9))
     return lambda: begin + timedelta(seconds=next(ticks))
 
@@ -43,7 +43,7 @@ class _Model:
 
 
 class FakeTracking:
-    """One MLflow server. Namespaces may share it, as they may in life.
+    """One MLflow server. Namespaces may share it.
 
     Attributes:
         calls: The log of calls, `Call(operation, arguments)`.
@@ -189,7 +189,7 @@ class FakeTracking:
             )
 
     def _list(self, runs: Sequence[TrackedRun], metric: str | None) -> RunList:
-        """Return what a list shows: no parameters, no tags but our name, one metric."""
+        """Return a run as a list shows it: no parameters, our name as the only tag, one metric."""
         names = [{key: value for key, value in run.tags.items() if key == NAME_TAG} for run in runs]
         values = [
             {key: value for key, value in run.metrics.items() if key == metric} for run in runs
@@ -416,7 +416,7 @@ class FakeTracking:
         self.runs_by_id[run] = replace(found, metrics={**found.metrics, key: value})
 
     def end_run(self, run: str, status: RunStatus, tags: Mapping[str, str] | None = None) -> None:
-        """Close a run, as whoever trains does it."""
+        """Close a run, as a training script does."""
         found = self.runs_by_id[run]
         self.runs_by_id[run] = replace(
             found, status=status, end=self._clock(), tags={**found.tags, **(tags or {})}

@@ -1,6 +1,4 @@
-"""Rules of the API server that look at one object or two: what its place is, what may change,
-what goes with what.
-"""
+"""Rules of the API server about one or two objects: place, immutable fields, owners."""
 
 from __future__ import annotations
 
@@ -36,7 +34,7 @@ def is_orphan(body: Manifest, uids: set[str]) -> bool:
 
 
 def controlled_by(owner: Manifest) -> Manifest:
-    """Return the reference by which an object is controlled by another."""
+    """Return the controller reference to an object."""
     meta = owner["metadata"]
     reference = {"name": meta["name"], "uid": meta["uid"], "controller": True}
     return {"apiVersion": owner["apiVersion"], "kind": owner["kind"]} | reference

@@ -129,7 +129,7 @@ class FakeStore:
 
     # --- what pods and people do ------------------------------------------------------------------
     def put(self, uri: str, data: bytes) -> None:
-        """Store an object, making its bucket if need be; whatever key is given."""
+        """Store an object under any key; create the bucket if it does not exist."""
         bucket, _, key = uri.removeprefix("s3://").partition("/")
         self.world.setdefault(bucket, {})[key] = data
 

@@ -81,12 +81,12 @@ class FakeTenants:
         return self._tenants[namespace]
 
     def words(self, namespace: str) -> Words:
-        """Return what cleans the texts of a namespace."""
+        """Return the text filter of a namespace."""
         return Words(self.credentials)
 
     def doubt(self, namespace: str) -> None:
-        """Note that the Secrets of a namespace are to be read again."""
+        """Record that the Secrets of a namespace are to be read again."""
         self.doubted.append(namespace)
 
     async def close(self) -> None:
-        """Close nothing."""
+        """Do nothing."""

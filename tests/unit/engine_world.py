@@ -28,7 +28,7 @@ DOWN = Unavailable("MLflow", "find experiment", "risk/fraud")
 
 @dataclass
 class World:
-    """A cluster and an MLflow that outlive operators, and the operator that runs now."""
+    """A cluster and an MLflow that survive operators, and the current operator."""
 
     toys: Toys = field(default_factory=Toys)
     relations: tuple[Relation, ...] = ()
@@ -44,13 +44,13 @@ class World:
         self.restart()
 
     def connect(self, tracking: FakeTracking) -> None:
-        """Have the namespace's connection lead to this MLflow."""
+        """Connect the namespace to this MLflow."""
         self.tracking = tracking
         store = FakeStore("bucket", "risk", calls=self.calls, world={"bucket": {}})
         self.tenant_now = Tenant(tracking, store, store.reach, "http://mlflow.test")
 
     def restart(self) -> None:
-        """Begin a new operator, which knows nothing."""
+        """Start a new operator with an empty cache."""
         self.calls.on_call = lambda _operation, _phase: None
         cache = Cache(["experiments", "trainingruns"])
         self.cluster.attach(cache)
@@ -85,7 +85,7 @@ class World:
         return Words()
 
     def doubt(self, namespace: str) -> None:
-        """There are no Secrets here."""
+        """Do nothing: there are no Secrets here."""
 
     async def settle(self, within: timedelta = timedelta()) -> int:
         return await settle(self.engine, self.clock, within)
@@ -107,5 +107,5 @@ class World:
 
     @property
     def outside(self) -> list[str]:
-        """Who was called, in order."""
+        """Return the called methods, in order."""
         return self.calls.names

@@ -115,7 +115,7 @@ async def test_a_name_is_judged_by_the_address_that_is_connected_to(ask: Ask, ho
 
 
 @ASKS
-async def test_a_denied_address_says_nothing_of_who_listens_there(ask: Ask):
+async def test_a_denied_address_does_not_reveal_what_listens_there(ask: Ask):
     async with listening(Listener()) as listener:
         opened = await told(ask, f"http://127.0.0.1:{listener.port}", Limits())
     closed = await told(ask, f"http://127.0.0.1:{free_port()}", Limits())
@@ -124,7 +124,7 @@ async def test_a_denied_address_says_nothing_of_who_listens_there(ask: Ask):
 
 
 @ASKS
-async def test_the_allowed_are_connected_to_and_what_does_not_answer_is_said_in_one_way(ask: Ask):
+async def test_allowed_addresses_are_connected_to_and_failures_look_alike(ask: Ask):
     body = b"{}" if ask is mlflow else b"<a/>"
     async with listening(
         Listener(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n%s" % (len(body), body))
@@ -142,7 +142,7 @@ async def test_the_allowed_are_connected_to_and_what_does_not_answer_is_said_in_
     "status", [b"301 Moved", b"302 Found", b"307 Temporary Redirect", b"308 Permanent Redirect"]
 )
 async def test_no_redirect_leads_to_a_denied_address(ask: Ask, status: bytes):
-    """Ours is the only address that is allowed; the other one is of this machine, too."""
+    """Only our address is allowed; the other one is of this machine too."""
     async with listening(Listener(), "127.0.0.2") as other:
         there = b"http://127.0.0.2:%d/" % other.port
         headers = (
@@ -156,7 +156,7 @@ async def test_no_redirect_leads_to_a_denied_address(ask: Ask, status: bytes):
     assert other.seen == []
 
 
-async def test_what_follows_a_redirect_is_asked_on_a_connection_of_its_own():
+async def test_a_request_after_a_redirect_uses_a_new_connection():
     """A store that redirects may close at any moment: a request on that connection would break,
     and hide what the store answered.
     """
@@ -172,7 +172,7 @@ async def test_what_follows_a_redirect_is_asked_on_a_connection_of_its_own():
 
 @pytest.fixture(scope="module")
 def authority(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """A certificate for this machine that signs itself, and its key."""
+    """Return a self-signed certificate for this machine, and its key."""
     folder = tmp_path_factory.mktemp("tls")
     words = (
         "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=here"
@@ -187,7 +187,7 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     return folder / "cert", folder / "key"
 
 
-async def test_with_tls_too_a_connection_is_judged_used_again_and_ended_at_the_deadline(
+async def test_with_tls_a_connection_is_checked_reused_and_ended_at_the_deadline(
     authority: tuple[Path, Path],
 ):
     certificate, key = authority
@@ -242,7 +242,7 @@ SECRET = {
 
 
 async def test_the_api_server_is_denied_before_the_first_connection():
-    """Its address is learned from itself; while it does not say it, no tenant is opened."""
+    """The API server gives its own address; until then no tenant is opened."""
     answers: list[tuple[str, ...] | Unavailable] = [
         Unavailable("Kubernetes", "find", "the API server"),
         ("127.0.0.1",),
@@ -281,7 +281,7 @@ async def test_the_api_server_is_denied_before_the_first_connection():
     assert listener.seen == []
 
 
-def test_an_administrator_s_settings_are_the_rule():
+def test_the_administrator_s_settings_are_respected():
     told = {"connections_allow": "127.0.0.1, minio.storage", "connections_deny": "10.0.0.5"}
     rule = compose._limits(Settings(**told, connections_only="10.0.0.0/8")).addresses
     assert rule.permits("minio.storage", "127.0.0.1")

@@ -1,6 +1,4 @@
-"""The Secret `modelyard-connection`: what it must hold, how long it is believed, what becomes of
-clients when it changes.
-"""
+"""The Secret `modelyard-connection`: its keys, when it is read again, and its clients' life."""
 
 from __future__ import annotations
 
@@ -34,7 +32,7 @@ SECRETS = ("the-password", "the-access-key", "the-secret-key", "the-token", "the
 
 @dataclass
 class Kubernetes:
-    """Secrets by namespace, and who asked for them."""
+    """Secrets by namespace, and the reads of them."""
 
     secrets: dict[str, Mapping[str, str] | None] = field(default_factory=dict, repr=False)
     asked: list[tuple[str, str]] = field(default_factory=list)
@@ -57,12 +55,12 @@ class Kubernetes:
 
     @property
     def readings(self) -> int:
-        """How often the connection itself was read."""
+        """Return how often the connection itself was read."""
         return sum(name == "modelyard-connection" for _, name in self.asked)
 
 
 class World:
-    """Tenants on secrets and a clock that a test moves."""
+    """Tenants on secrets, with a fake clock."""
 
     def __init__(self) -> None:
         self.kubernetes = Kubernetes({"risk": GOOD})
@@ -80,7 +78,7 @@ async def world() -> AsyncIterator[World]:
 
 
 # --- what it holds ------------------------------------------------------------------------------
-def test_a_good_secret_is_read():
+def test_a_valid_secret_is_read():
     found = parse_connection(
         "risk",
         {
@@ -159,7 +157,7 @@ def test_missing_keys_are_named(key: str, value: str | None):
         ("MLFLOW_TRACKING_TOKEN", "the-tokän", "an HTTP header"),
     ],
 )
-def test_bad_values_are_refused_and_not_repeated(key: str, value: str, complaint: str):
+def test_invalid_values_are_refused_and_not_repeated(key: str, value: str, complaint: str):
     with pytest.raises(Invalid, match=complaint) as caught:
         parse_connection("risk", {**GOOD, key: value})
     assert key.rsplit("_", 1)[0] in caught.value.detail
@@ -194,7 +192,7 @@ async def test_a_tenant_is_opened_once_and_its_secret_read_once_a_minute(world: 
     assert world.kubernetes.readings == 2
 
 
-async def test_pods_get_a_secret_of_their_own_where_it_exists(world: World):
+async def test_pods_get_their_own_secret_if_it_exists(world: World):
     assert (await world.tenants.tenant("risk")).pods_secret == "modelyard-connection"
     world.kubernetes.for_pods.add("risk")
     world.now += 60
@@ -204,7 +202,7 @@ async def test_pods_get_a_secret_of_their_own_where_it_exists(world: World):
     assert (await world.tenants.tenant("risk")).pods_secret == "modelyard-connection"
 
 
-async def test_a_secret_that_pods_miss_is_read_again_before_the_minute_is_over(world: World):
+async def test_a_secret_that_pods_miss_is_read_again_within_the_minute(world: World):
     world.kubernetes.for_pods.add("risk")
     assert (await world.tenants.tenant("risk")).pods_secret == "modelyard-connection-pods"
     world.kubernetes.for_pods.clear()
@@ -230,7 +228,7 @@ async def test_namespaces_share_nothing(world: World):
     assert risk.store is not cards.store
 
 
-async def test_a_changed_secret_opens_new_clients_and_closes_the_old(world: World):
+async def test_a_changed_secret_opens_new_clients_and_closes_the_old_ones(world: World):
     old = await world.tenants.tenant("risk")
     world.kubernetes.secrets["risk"] = {**GOOD, "AWS_SECRET_ACCESS_KEY": "another"}
     world.now += 60
@@ -242,7 +240,7 @@ async def test_a_changed_secret_opens_new_clients_and_closes_the_old(world: Worl
         await old.tracking.experiment("x")
 
 
-async def test_many_at_once_read_the_secret_once(world: World):
+async def test_concurrent_callers_read_the_secret_once(world: World):
     world.kubernetes.gate = asyncio.Event()
     waiting = [asyncio.create_task(world.tenants.tenant("risk")) for _ in range(20)]
     await asyncio.sleep(0)
@@ -254,7 +252,7 @@ async def test_many_at_once_read_the_secret_once(world: World):
     assert world.kubernetes.readings <= 2, "the cancelled reader's, and one for all others"
 
 
-async def test_a_missing_secret_is_found_soon_after_it_was_made(world: World):
+async def test_a_new_secret_is_found_soon(world: World):
     for _ in range(3):
         with pytest.raises(Invalid, match="create this Secret"):
             await world.tenants.tenant("cards")
@@ -266,7 +264,7 @@ async def test_a_missing_secret_is_found_soon_after_it_was_made(world: World):
     assert (await world.tenants.tenant("cards")).reach.bucket == "mlflow-artifacts"
 
 
-async def test_a_secret_that_goes_wrong_closes_what_it_opened(world: World):
+async def test_a_secret_that_becomes_invalid_closes_its_clients(world: World):
     await world.tenants.tenant("risk")
     world.kubernetes.secrets["risk"] = None
     world.now += 60
@@ -277,7 +275,7 @@ async def test_a_secret_that_goes_wrong_closes_what_it_opened(world: World):
     assert (await world.tenants.tenant("risk")).reach.bucket == "mlflow-artifacts"
 
 
-async def test_kubernetes_away_is_said_and_heals(world: World):
+async def test_an_outage_of_kubernetes_is_reported_and_recovers(world: World):
     world.kubernetes.error = Unavailable("Kubernetes", "read secret", "risk/modelyard-connection")
     for _ in range(2):
         with pytest.raises(Unavailable):
@@ -296,7 +294,7 @@ async def test_idle_namespaces_lose_their_clients(world: World):
 
 # --- on the wire ----------------------------------------------------------------------------------
 class Gateway:
-    """Something before MLflow that knows one password."""
+    """A gateway before MLflow that accepts one password."""
 
     def __init__(self, password: str) -> None:
         self.expected = {"Authorization": Credentials("anna", password).headers()["Authorization"]}
@@ -321,7 +319,7 @@ async def gateway() -> AsyncIterator[tuple[Gateway, str]]:
         yield made, f"http://127.0.0.1:{server.port}"
 
 
-async def test_a_refusal_makes_corrected_keys_count_soon(
+async def test_corrected_credentials_are_used_soon_after_a_refusal(
     world: World, gateway: tuple[Gateway, str]
 ):
     world.kubernetes.secrets["risk"] = {**GOOD, "MLFLOW_TRACKING_URI": gateway[1]}
@@ -345,7 +343,7 @@ async def test_a_refusal_makes_corrected_keys_count_soon(
     assert await new.tracking.experiment("x") is None
 
 
-async def test_a_refusal_of_our_own_reads_nothing_again(world: World):
+async def test_our_own_refusal_does_not_reread_the_secret(world: World):
     tenant = await world.tenants.tenant("risk")
     with pytest.raises(Forbidden):
         await tenant.store.usage("s3://elsewhere/x/")
@@ -375,7 +373,7 @@ async def test_calls_in_flight_end_before_their_client_is_closed(
     assert await call is None
 
 
-async def test_the_end_does_not_wait_for_a_call_that_does_not_end(gateway: tuple[Gateway, str]):
+async def test_closing_does_not_wait_for_an_endless_call(gateway: tuple[Gateway, str]):
     gate, url = gateway
     gate.release.clear()
     kubernetes = Kubernetes({"risk": {**GOOD, "MLFLOW_TRACKING_URI": url}})

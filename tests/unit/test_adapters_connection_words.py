@@ -18,7 +18,7 @@ async def world() -> AsyncIterator[World]:
     await made.tenants.close()
 
 
-async def test_texts_are_cleaned_by_the_secrets_that_are_read_anyway(world: World):
+async def test_texts_are_cleaned_with_the_secrets_that_tenant_read(world: World):
     assert world.tenants.words("risk")("the-password") == HIDDEN
     world.kubernetes.pods["risk"] = {"AWS_SECRET_ACCESS_KEY": "the-pods-key"}
     await world.tenants.tenant("risk")
@@ -32,7 +32,7 @@ async def test_texts_are_cleaned_by_the_secrets_that_are_read_anyway(world: Worl
     assert world.kubernetes.asked == asked, "no Secret is read for it"
 
 
-async def test_pods_of_before_a_rotation_may_show_the_old_keys(world: World):
+async def test_texts_are_cleaned_of_old_keys_after_a_rotation(world: World):
     await world.tenants.tenant("risk")
     world.kubernetes.secrets["risk"] = GOOD | {"AWS_SECRET_ACCESS_KEY": "another-key"}
     world.now += 61
@@ -40,7 +40,7 @@ async def test_pods_of_before_a_rotation_may_show_the_old_keys(world: World):
     assert world.tenants.words("risk")("the-secret-key, another-key") == "***, ***"
 
 
-async def test_a_secret_that_opens_nothing_still_cleans(world: World):
+async def test_an_invalid_secret_still_cleans_texts(world: World):
     await world.tenants.tenant("risk")
     world.kubernetes.secrets["risk"] = {"AWS_SECRET_ACCESS_KEY": "another-key"}
     world.now += 61

@@ -41,7 +41,7 @@ CLIENTS = Clients(limits=limits(pages=30, stall=1.5))  # loads boto3's descripti
 
 @dataclass
 class World:
-    """The server, and what all tenants of an operator share."""
+    """The server, and the limits that all tenants share."""
 
     server: Hostile
     shared: Limits
@@ -49,7 +49,7 @@ class World:
     stack: AsyncExitStack
 
     def mlflow(self, how: str, deadline: float = 5.0) -> Mlflow:
-        """One tenant's MLflow, which answers so."""
+        """Return one tenant's MLflow, which answers in this way."""
         timer = CallTimer("MLflow", lambda *_: None)
         made = Mlflow(
             f"{self.server.url}/{how}", Credentials(), timer, deadline=deadline, limits=self.shared
@@ -58,7 +58,7 @@ class World:
         return made
 
     def s3(self, how: str, deadlines: Deadlines | None = None) -> S3:
-        """One tenant's S3, which answers so."""
+        """Return one tenant's S3, which answers in this way."""
         made = S3(
             Keys(f"{self.server.url}/{how}", "a", "b"),
             Reach("bucket", "risk"),
@@ -116,7 +116,7 @@ def versions(client: Mlflow) -> Awaitable[object]:
         ("endless-runs", search, Unavailable),
     ],
 )
-async def test_what_no_mlflow_answers_is_an_error_of_ours(
+async def test_answers_that_are_not_mlflow_s_are_our_errors(
     world: World, how: str, call: Call, kind: type[ModelyardError]
 ):
     with pytest.raises(kind) as caught:
@@ -126,7 +126,7 @@ async def test_what_no_mlflow_answers_is_an_error_of_ours(
 
 
 @pytest.mark.parametrize("how", ["start-1e30", "start-10-to-30", "start-text", "start-nan"])
-async def test_a_time_that_no_calendar_has_is_unknown(world: World, how: str):
+async def test_an_impossible_time_is_unknown(world: World, how: str):
     """A client writes its runs' times; one that writes nanoseconds does not hide the
     experiment's other runs.
     """
@@ -175,7 +175,7 @@ async def test_a_slow_mlflow_ends_with_the_deadline_and_its_connection_is_closed
         ("headers", Unavailable),
     ],
 )
-async def test_what_no_s3_answers_is_an_error_of_ours(
+async def test_answers_that_are_not_s3_s_are_our_errors(
     world: World, how: str, kind: type[ModelyardError]
 ):
     store = world.s3(how)
@@ -187,7 +187,7 @@ async def test_what_no_s3_answers_is_an_error_of_ours(
             assert "larger than 8 MiB" in caught.value.detail
 
 
-async def test_a_redirect_is_asked_for_once(world: World):
+async def test_a_redirect_is_requested_once(world: World):
     """Without the header that names a bucket's region boto3 asks for it, is redirected, and asks
     for it.
     """
@@ -196,7 +196,7 @@ async def test_a_redirect_is_asked_for_once(world: World):
     assert world.server.redirected == 1
 
 
-async def test_pages_that_are_too_large_end_with_the_search_s_time():
+async def test_pages_that_are_too_large_end_at_the_search_s_time_limit():
     asked: list[int] = []
 
     async def page(rows: int, _: str) -> Answer[Page[str]]:
@@ -208,11 +208,11 @@ async def test_pages_that_are_too_large_end_with_the_search_s_time():
 
 
 @pytest.mark.parametrize("how", ["no-xml", "deep-xml"])
-async def test_what_names_no_object_is_an_empty_listing(world: World, how: str):
+async def test_a_listing_without_keys_is_empty(world: World, how: str):
     assert await world.s3(how).objects(TREE) == ()
 
 
-async def test_counting_objects_without_an_end_says_how_many_at_least(world: World):
+async def test_an_endless_count_returns_a_minimum(world: World):
     found = await world.s3("endless-listing").usage("s3://bucket/risk/")
     assert found is not None
     assert (found.objects, found.complete) == (30, False)
@@ -242,7 +242,7 @@ async def test_a_slow_s3_ends_with_the_deadline_and_gives_its_thread_back(world:
         await store.close()
 
 
-async def test_objects_that_drip_hold_no_thread_of_a_healthy_tenant(world: World):
+async def test_slow_objects_take_no_thread_of_another_tenant(world: World):
     """Three tenants want twelve of the eight threads; a fourth one has its own."""
     slow = [world.s3("dripping-object") for _ in range(3)]
     reading = [asyncio.create_task(each.digest(TREE)) for each in slow for _ in range(4)]
@@ -258,8 +258,8 @@ async def test_objects_that_drip_hold_no_thread_of_a_healthy_tenant(world: World
             await each.close()
 
 
-async def test_attacks_cost_little_memory_and_others_are_answered_meanwhile(world: World):
-    """In a process of its own, whose peak of memory is then known."""
+async def test_attacks_take_little_memory_and_other_tenants_are_served(world: World):
+    """Run in a separate process, so that its peak memory is known."""
     child = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",

@@ -194,7 +194,7 @@ async def test_dripping_ends_with_the_deadline():
         done.set()
 
 
-async def test_nobody_listening_is_never_ambiguous():
+async def test_a_refused_connection_is_never_ambiguous():
     client = Mlflow(
         f"http://127.0.0.1:{free_port()}",
         Credentials(),
@@ -382,7 +382,7 @@ async def test_a_page_that_is_lost_loses_nothing_in_silence():
             await client.runs("1")
 
 
-async def test_a_read_that_mlflow_failed_at_is_asked_once_more_and_a_write_is_not():
+async def test_a_read_is_retried_once_after_an_internal_error_and_a_write_is_not():
     asked: list[str] = []
 
     async def handler(request: web.Request) -> web.StreamResponse:

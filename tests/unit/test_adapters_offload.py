@@ -1,4 +1,4 @@
-"""The bounded pool: deadlines, slots, and what happens to threads that nobody waits for."""
+"""The bounded pool: deadlines, threads, and cancelled calls."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SOON, LATE = 0.05, 20.0
 
 
 class Stuck:
-    """A call that hangs until it is let go."""
+    """A call that hangs until it is released."""
 
     def __init__(self) -> None:
         self.began, self.go, self.ended = threading.Event(), threading.Event(), threading.Event()
@@ -88,7 +88,7 @@ async def test_one_tenant_that_hangs_leaves_slots_to_the_others():
     assert await asyncio.gather(*hanging) == ["done"] * 4
 
 
-async def test_a_long_call_learns_that_nobody_waits():
+async def test_a_long_call_is_cancelled_when_its_caller_leaves():
     ended = threading.Event()
 
     def long(token: CancelToken) -> None:
@@ -135,7 +135,7 @@ async def test_idle_means_that_every_thread_returned():
     assert stuck.ended.is_set()
 
 
-async def test_the_loop_goes_on_while_calls_block():
+async def test_the_event_loop_runs_while_calls_block():
     stuck = Stuck()
     task = asyncio.create_task(Pool("S3", 1).share(1).run("read", "x", stuck, deadline=LATE))
     await until(stuck.began.is_set)
@@ -145,9 +145,7 @@ async def test_the_loop_goes_on_while_calls_block():
 
 
 def test_a_hanging_call_does_not_keep_the_process():
-    """The thread outlives its loop: nothing is raised there, and the interpreter does not wait
-    for it.
-    """
+    """The thread survives its loop: it raises nothing, and the interpreter does not wait for it."""
     stuck = Stuck()
 
     async def leave() -> None:
@@ -162,7 +160,7 @@ def test_a_hanging_call_does_not_keep_the_process():
     assert stuck.ended.wait(LATE)
 
 
-def test_a_call_of_many_requests_holds_one_descriptor_and_its_last_connection_is_the_one_that_ends():
+def test_a_call_holds_one_descriptor_and_cancelling_shuts_its_last_connection():
     token, pairs = CancelToken(), [socket.socketpair() for _ in range(50)]
     before = len([*Path("/proc/self/fd").iterdir()])
     for one, _ in pairs:

@@ -86,7 +86,7 @@ def arm(seen: SplitObservation) -> tuple[int, int] | None:
 
 
 # --- what they apply and have counted -----------------------------------------------------------
-async def test_each_pod_that_answers_is_seen_with_what_it_applies_and_the_rest_is_not():
+async def test_only_pods_that_answer_have_an_applied_revision():
     asked = Asked()
     seen = await asked.after(
         a=said(5, 1), b=said(7, revision=6), c=said(0, revision=0), d=said(9, revision=None), e=None
@@ -104,14 +104,14 @@ async def test_the_sums_are_of_the_pods_that_apply_the_revision():
     assert seen.interval is None
 
 
-async def test_pods_are_asked_each_time():
+async def test_pods_of_a_split_are_read_each_time():
     asked = Asked()
     await asked.after(a=said(5))
     assert (await asked.after(timedelta(), a=said(6))).candidate.requests == 6
 
 
 # --- intervals ----------------------------------------------------------------------------------
-async def test_an_interval_has_what_was_counted_since_the_first_answer_and_closes_when_it_is_long_enough():
+async def test_an_interval_counts_from_the_first_answer_and_closes_when_it_is_long_enough():
     asked = Asked()
     assert arm(await asked.after(a=said(50, 5))) is None
     assert arm(await asked.after(a=said(60, 5))) is None
@@ -120,7 +120,7 @@ async def test_an_interval_has_what_was_counted_since_the_first_answer_and_close
     assert seen.interval == Interval(1, NONE, Arm(40, 3, 0, {3: 37}))
 
 
-async def test_an_interval_stays_the_same_until_it_is_judged_and_what_is_counted_meanwhile_is_the_next_one_s():
+async def test_a_closed_interval_is_unchanged_until_it_is_judged():
     asked = Asked()
     await asked.after(a=said(0))
     first = await asked.after(INTERVAL, a=said(10))
@@ -134,7 +134,7 @@ async def test_an_interval_stays_the_same_until_it_is_judged_and_what_is_counted
     assert (second.interval.number, arm(second)) == (2, (19, 1))
 
 
-async def test_an_interval_is_numbered_by_what_was_judged_and_one_that_no_longer_follows_is_dropped():
+async def test_an_interval_follows_the_last_judged_one_or_is_dropped():
     asked = Asked()
     asked.split = replace(ASKED, judged=40)
     await asked.after(a=said(0))
@@ -147,7 +147,7 @@ async def test_an_interval_is_numbered_by_what_was_judged_and_one_that_no_longer
         assert arm(await asked.after(INTERVAL, a=said(11 + judged))) is not None
 
 
-async def test_nothing_is_over_before_a_pod_applies_the_revision():
+async def test_no_interval_closes_before_a_pod_applies_the_revision():
     asked = Asked()
     for _ in range(5):
         assert arm(await asked.after(INTERVAL, a=said(9, revision=6))) is None
@@ -156,14 +156,14 @@ async def test_nothing_is_over_before_a_pod_applies_the_revision():
     assert arm(await asked.after(INTERVAL, a=said(6))) == (4, 0)
 
 
-async def test_an_interval_without_requests_is_over_all_the_same():
+async def test_an_interval_without_requests_closes_too():
     asked = Asked()
     await asked.after(a=said(5))
     assert arm(await asked.after(INTERVAL, a=said(5))) == (0, 0)
 
 
 # --- what pods do -------------------------------------------------------------------------------
-async def test_what_a_silent_pod_counts_is_in_the_interval_in_which_it_answers_again():
+async def test_counts_of_a_silent_pod_go_into_the_interval_of_its_next_answer():
     asked = Asked()
     await asked.after(a=said(0), b=said(0))
     await asked.after(a=said(1), b=said(100))
@@ -174,7 +174,7 @@ async def test_what_a_silent_pod_counts_is_in_the_interval_in_which_it_answers_a
     assert arm(second) == (61, 20)
 
 
-async def test_a_process_that_began_again_counts_from_its_first_answer_and_what_it_counted_before_stays():
+async def test_a_restarted_process_counts_from_its_first_answer_and_earlier_counts_stay():
     asked = Asked()
     # The last one has counted more than the one before when it is asked.
     for process, requests in (("1", 10), ("1", 30), ("2", 25), ("2", 26), ("3", 500)):
@@ -182,7 +182,7 @@ async def test_a_process_that_began_again_counts_from_its_first_answer_and_what_
     assert arm(await asked.after(INTERVAL, a=said(503, process="3"))) == (24, 0)
 
 
-async def test_counters_that_fall_are_another_process_whatever_it_calls_itself():
+async def test_decreasing_counters_are_those_of_another_process():
     for fallen in (
         said(9),
         said(20, stable=Arm(8, 0, 0, {3: 8})),
@@ -197,7 +197,7 @@ async def test_counters_that_fall_are_another_process_whatever_it_calls_itself()
         )
 
 
-async def test_a_pod_that_is_new_counts_from_its_first_answer_and_one_that_went_stays_counted():
+async def test_a_new_pod_counts_from_its_first_answer_and_counts_of_a_deleted_one_stay():
     asked = Asked()
     await asked.after(a=said(0))
     await asked.after(a=said(5))
@@ -205,7 +205,7 @@ async def test_a_pod_that_is_new_counts_from_its_first_answer_and_one_that_went_
     assert arm(await asked.after(INTERVAL, b=said(1001))) == (6, 0)
 
 
-async def test_a_pod_that_applied_another_revision_meanwhile_counts_from_its_next_answer():
+async def test_a_pod_that_applied_another_revision_counts_from_its_next_answer():
     asked = Asked()
     await asked.after(a=said(10))
     await asked.after(a=said(0, revision=0))
@@ -213,7 +213,7 @@ async def test_a_pod_that_applied_another_revision_meanwhile_counts_from_its_nex
     assert arm(await asked.after(INTERVAL, a=said(16))) == (1, 0)
 
 
-async def test_another_revision_and_other_pods_begin_a_new_interval_and_drop_the_one_before():
+async def test_another_revision_or_other_pods_start_a_new_interval():
     changes: tuple[dict[str, Any], ...] = ({"revision": 8}, {"identity": "00000000"})
     for change in changes:
         asked = Asked()
@@ -225,7 +225,7 @@ async def test_another_revision_and_other_pods_begin_a_new_interval_and_drop_the
         assert arm(await asked.after(INTERVAL, a=said(23, revision=asked.split.revision))) == (3, 0)
 
 
-async def test_an_operator_that_comes_back_begins_a_new_interval():
+async def test_a_restarted_operator_starts_a_new_interval():
     asked = Asked()
     await asked.after(a=said(0))
     asked.traffic = PodTraffic(asked.pods)
@@ -233,7 +233,7 @@ async def test_an_operator_that_comes_back_begins_a_new_interval():
     assert arm(await asked.after(INTERVAL, a=said(12))) == (2, 0)
 
 
-async def test_stages_do_not_share_what_is_counted():
+async def test_stages_do_not_share_counts():
     asked = Asked()
     await asked.after(a=said(0))
     asked.split = replace(ASKED, stage="staging")
@@ -242,14 +242,14 @@ async def test_stages_do_not_share_what_is_counted():
     assert arm(await asked.after(timedelta(), a=said(9))) == (9, 0)
 
 
-async def test_a_failure_that_is_read_before_its_request_makes_no_impossible_interval():
+async def test_a_failure_read_before_its_request_keeps_the_interval_consistent():
     asked = Asked()
     await asked.after(a=said(10, 2))
     seen = await asked.after(INTERVAL, a=Counters("1", 0, 0, 7, NONE, Arm(10, 3, 0, {3: 8})))
     assert arm(seen) == (0, 0)
 
 
-async def test_what_nothing_asks_for_any_more_is_dropped():
+async def test_unread_counts_are_dropped():
     asked = Asked()
     for number in range(100):
         await asked.traffic.split(replace(ASKED, uid=f"uid-{number}"), [], NOW)
@@ -257,7 +257,7 @@ async def test_what_nothing_asks_for_any_more_is_dropped():
     assert len(asked.traffic._splits._running) == 1
 
 
-async def test_no_more_is_kept_of_pods_than_there_are():
+async def test_only_existing_pods_are_kept():
     asked = Asked()
     for number in range(100):
         await asked.after(**{f"pod-{number}": said(number)})
@@ -410,7 +410,7 @@ async def test_intervals_never_have_more_than_pods_counted_under_their_revision(
 
 
 @given(moves)
-async def test_what_pods_that_only_fall_silent_have_counted_is_in_an_interval_at_last(
+async def test_counts_of_pods_that_were_silent_reach_an_interval(
     steps: list[tuple[list[tuple[str, int, int]], int, bool]],
 ):
     rollout = Rollout()
@@ -428,7 +428,7 @@ async def test_what_pods_that_only_fall_silent_have_counted_is_in_an_interval_at
 
 
 # --- the fake -----------------------------------------------------------------------------------
-async def test_the_fake_of_pods_splits_as_they_were_told():
+async def test_the_fake_pods_split_by_their_annotation():
     pods, now = FakePods(), NOW
     pods.drawn["v1"] = (Arm(90, 1, 0, {3: 89}), Arm(10, 2, 0, {4: 8}))
     told = {

@@ -113,7 +113,7 @@ async def test_a_pod_gives_its_counters_at_the_port_that_its_container_names():
         saying(json.dumps(WELL | {"started": "x" * 65}).encode()),
     ],
 )
-async def test_what_is_no_counters_is_no_data(answer: Handler):
+async def test_invalid_counters_are_ignored(answer: Handler):
     async with listening(answer) as port:
         assert await read(pod(port)) == {}
 
@@ -162,13 +162,13 @@ async def test_a_pod_that_splits_gives_its_rule_s_revision_and_what_it_drew_for_
         split(stable=ARM | {"latency": {str(number): 1 for number in range(147)}}),
     ],
 )
-async def test_a_pod_that_says_of_its_split_what_cannot_be_does_not_split(page: bytes):
+async def test_a_pod_with_an_invalid_split_does_not_split(page: bytes):
     """What it says of all its answers counts as before."""
     async with listening(saying(page)) as port:
         assert await read(pod(port)) == {"uid-a": Counters(str(WELL["started"]), 9, 2)}
 
 
-async def test_a_pod_that_never_ends_its_answer_keeps_nobody_waiting():
+async def test_a_pod_with_an_endless_answer_blocks_no_other():
     gone = asyncio.Event()
 
     async def endless(request: web.Request) -> web.StreamResponse:
@@ -183,7 +183,7 @@ async def test_a_pod_that_never_ends_its_answer_keeps_nobody_waiting():
         gone.set()
 
 
-async def test_only_pods_that_may_have_counters_are_asked_and_no_address_of_this_machine():
+async def test_only_pods_with_counters_at_permitted_addresses_are_read():
     async with listening(saying(json.dumps(WELL).encode())) as port:
         silent = (
             pod(None, "uid-old"),
@@ -202,7 +202,7 @@ async def test_only_pods_that_may_have_counters_are_asked_and_no_address_of_this
         )
 
 
-async def test_pods_that_hang_take_no_time_from_those_that_wait_for_their_turn():
+async def test_hanging_pods_take_no_time_from_waiting_ones():
     gone = asyncio.Event()
 
     async def hangs(request: web.Request) -> web.StreamResponse:
@@ -255,28 +255,28 @@ class Counted:
         return found.requests, found.failures
 
 
-async def test_what_pods_answered_before_they_were_asked_first_does_not_count():
+async def test_answers_before_the_first_reading_do_not_count():
     counted = Counted()
     assert await counted.after(a=("1", 100, 50), b=("1", 3, 0)) == (0, 0)
     assert await counted.after(a=("1", 110, 51), b=("1", 3, 0)) == (10, 1)
     assert await counted.after(a=("1", 110, 51), b=("1", 8, 5)) == (15, 6)
 
 
-async def test_a_pod_that_is_new_counts_from_zero_one_that_was_silent_from_its_first_word():
+async def test_a_new_pod_counts_from_zero_and_a_silent_one_from_its_first_answer():
     counted = Counted()
     assert await counted.after(a=("1", 5, 0), b=None) == (0, 0)
     assert await counted.after(a=("1", 5, 0), b=("1", 90, 90), new=("1", 4, 1)) == (4, 1)
     assert await counted.after(a=("1", 5, 0), b=("1", 91, 90), new=("1", 4, 1)) == (5, 1)
 
 
-async def test_what_a_pod_answered_while_it_was_silent_counts_later():
+async def test_answers_of_a_silent_pod_count_later():
     counted = Counted()
     await counted.after(a=("1", 5, 0))
     assert await counted.after(a=None) == (0, 0)
     assert await counted.after(a=("1", 9, 3)) == (4, 3)
 
 
-async def test_a_process_that_began_again_counts_from_zero_and_a_pod_that_went_stays_counted():
+async def test_a_restarted_process_counts_from_zero_and_a_deleted_pod_s_counts_stay():
     counted = Counted()
     await counted.after(a=("1", 5, 0), b=("1", 0, 0))
     assert await counted.after(a=("1", 15, 2), b=("1", 7, 0)) == (17, 2)
@@ -287,13 +287,13 @@ async def test_a_process_that_began_again_counts_from_zero_and_a_pod_that_went_s
     )
 
 
-async def test_an_operator_that_comes_back_counts_on_from_the_status_and_nothing_twice():
+async def test_a_restarted_operator_continues_from_the_status_without_double_counts():
     counted = Counted(Answered(40, 4))
     assert await counted.after(a=("1", 100, 50)) == (40, 4)
     assert await counted.after(a=("1", 101, 51)) == (41, 5)
 
 
-async def test_pods_are_asked_every_ten_seconds_at_most_and_another_watch_begins_anew():
+async def test_pods_are_read_every_ten_seconds_at_most_and_another_watch_starts_over():
     counted = Counted()
     await counted.after(a=("1", 5, 0))
     await counted.after(a=("1", 9, 0))
@@ -308,7 +308,7 @@ async def test_pods_are_asked_every_ten_seconds_at_most_and_another_watch_begins
     ) == Answered(0, 0)
 
 
-async def test_sums_that_nothing_asks_for_any_more_are_dropped():
+async def test_unread_sums_are_dropped():
     traffic = PodTraffic(Pods())
     for number in range(100):
         await traffic.answered(

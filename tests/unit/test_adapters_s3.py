@@ -127,7 +127,7 @@ def make(endpoint: str, deadlines: Deadlines | None = None) -> S3:
         lambda s3: s3.delete_prefix("s3://bucket/risk/x/"),
     ],
 )
-async def test_nobody_listening_is_never_ambiguous(call: Callable):
+async def test_a_refused_connection_is_never_ambiguous(call: Callable):
     store = make(f"http://127.0.0.1:{free_port()}")
     with pytest.raises(Unavailable, match="nothing answers") as caught:
         await call(store)

@@ -1,4 +1,4 @@
-"""When to look again."""
+"""When to reconcile again: back-off, resyncs, the circuit breaker."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ def test_the_bound_doubles_up_to_a_minute() -> None:
     ]
 
 
-def test_chance_spreads_over_the_whole_bound_but_never_to_nothing() -> None:
+def test_jitter_spreads_from_a_tenth_of_the_bound_to_the_whole() -> None:
     assert backoff(7, lambda: 0.0) == 6.0
     assert backoff(7, lambda: 0.5) == 33.0
 
 
-def test_resyncs_lie_an_interval_apart_give_or_take_a_tenth() -> None:
+def test_resyncs_are_an_interval_apart_plus_or_minus_a_tenth() -> None:
     times = [RateLimiter(300, 50, random.Random(seed).random).next(1000.0) for seed in range(200)]
     assert min(times) >= 1262
     assert max(times) <= 1330
@@ -46,7 +46,7 @@ def test_the_first_resyncs_after_a_start_are_spread_over_the_whole_interval() ->
     assert len(seconds) > 200
 
 
-def test_resyncs_share_their_moments_so_that_a_process_wakes_every_eight_seconds_for_them() -> None:
+def test_resyncs_are_due_together_every_eight_seconds() -> None:
     limiter = RateLimiter(300, 50, random.Random(1).random)
     times = [limiter.next(1000.1) for _ in range(250)]
     assert all(time % 8 == 0 for time in times)
@@ -64,9 +64,7 @@ def _due(schedule: Schedule, result: ReconcileResult, number: int = 0) -> float:
     return schedule._entries[key].due
 
 
-def test_an_object_that_stays_as_it_is_waits_as_long_as_its_kind_has_many_and_one_that_changed_does_not() -> (
-    None
-):
+def test_the_resync_of_an_unchanged_object_depends_on_their_number() -> None:
     jitter = random.Random(1).random
     intervals = {"experiments": 6_000.0}
     schedule = Schedule(Queue(20), RateLimiter(300, 50, jitter), jitter, intervals.__getitem__)
@@ -82,21 +80,19 @@ def test_an_object_that_stays_as_it_is_waits_as_long_as_its_kind_has_many_and_on
     assert 2_500 < due[250] < 3_500
 
 
-def test_a_full_second_sends_the_next_one_on() -> None:
+def test_a_full_second_moves_the_next_resync_on() -> None:
     limiter = RateLimiter(300, 2, lambda: 0.5)
     assert [int(limiter.next(0.0)) for _ in range(5)] == [296, 296, 297, 297, 298]
 
 
-def test_the_calendar_forgets_what_is_past() -> None:
+def test_the_limiter_drops_past_seconds() -> None:
     limiter = RateLimiter(10, 2, lambda: 0.5)
     for now in range(1000):
         limiter.next(float(now))
     assert len(limiter._booked) < 30
 
 
-def test_a_tenant_s_failures_are_tried_again_so_many_a_second_and_no_other_tenant_waits_for_them() -> (
-    None
-):
+def test_retries_are_limited_per_namespace() -> None:
     schedule = Schedule(
         Queue(20), RateLimiter(300, 50, random.Random(1).random), random.Random(1).random
     )

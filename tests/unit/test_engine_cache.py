@@ -1,4 +1,4 @@
-"""What the watches know."""
+"""The cache of watched objects."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def cache() -> tuple[Cache, list[Change]]:
     return made, told
 
 
-def test_something_older_never_undoes_something_newer() -> None:
+def test_an_older_version_never_replaces_a_newer_one() -> None:
     known, told = cache()
     assert known.put("toys", body(version=10, spec=1))
     assert not known.put("toys", body(version=9, spec=2))
@@ -38,7 +38,7 @@ def test_something_older_never_undoes_something_newer() -> None:
     assert len(told) == 1
 
 
-def test_a_change_tells_what_was_and_what_is() -> None:
+def test_a_change_has_the_old_and_the_new_object() -> None:
     known, told = cache()
     known.put("toys", body(version=1))
     known.put("toys", body(version=2))
@@ -48,7 +48,7 @@ def test_a_change_tells_what_was_and_what_is() -> None:
     assert all(change.own for change in told)
 
 
-def test_the_end_of_an_earlier_object_does_not_take_its_successor_along() -> None:
+def test_removing_an_earlier_object_keeps_its_successor() -> None:
     known, _ = cache()
     known.put("toys", body(uid="u1", version=1))
     known.put("toys", body(uid="u2", version=5))
@@ -68,14 +68,14 @@ def test_the_end_of_an_earlier_object_does_not_take_its_successor_along() -> Non
     assert [each["metadata"]["name"] for each in known.owned("u2")] == ["of-u2"]
 
 
-def test_what_is_gone_does_not_rise_again_by_a_late_answer() -> None:
+def test_a_late_answer_does_not_restore_a_deleted_object() -> None:
     known, _ = cache()
     known.remove("toys", "a", "x", "u1")
     assert not known.put("toys", body(uid="u1", version=99))
     assert known.get("toys", "a", "x") is None
 
 
-def test_what_only_left_a_watchs_selector_comes_back_with_a_later_version() -> None:
+def test_an_object_that_left_the_selector_may_return_with_a_later_version() -> None:
     known, _ = cache()
     known.put("toys", body(version=5))
     assert known.remove("toys", "a", "x", "u1", 6)
@@ -83,7 +83,7 @@ def test_what_only_left_a_watchs_selector_comes_back_with_a_later_version() -> N
     assert known.put("toys", body(version=7))
 
 
-def test_a_late_word_that_it_left_does_not_undo_that_it_is_back() -> None:
+def test_a_late_event_that_it_left_does_not_remove_a_returned_object() -> None:
     known, _ = cache()
     known.put("toys", body(version=7))
     assert not known.remove("toys", "a", "x", "u1", 6)
@@ -93,7 +93,7 @@ def test_a_late_word_that_it_left_does_not_undo_that_it_is_back() -> None:
     assert known.settle("toys", known.uids("toys"), [], 9) == 1
 
 
-def test_a_list_takes_away_what_it_lacks_but_not_what_came_after_it_began() -> None:
+def test_a_list_removes_missing_objects_but_not_ones_created_after_it_began() -> None:
     known, _ = cache()
     known.put("toys", body("gone", "u1"))
     known.put("toys", body("stays", "u2"))
@@ -112,7 +112,7 @@ def test_a_list_of_one_namespace_leaves_the_others_alone() -> None:
     assert known.uids("toys", "nowhere") == {}
 
 
-def test_what_nobody_reads_is_not_kept() -> None:
+def test_fields_that_are_never_read_are_dropped() -> None:
     known, _ = cache()
     made = body()
     made["metadata"] |= {
@@ -134,7 +134,7 @@ def test_objects_are_found_by_namespace() -> None:
     assert known.select("toys", "c") == ()
 
 
-def test_of_a_config_map_only_the_metadata_is_kept_and_of_its_annotations_what_is_ours() -> None:
+def test_only_metadata_and_our_annotations_of_a_config_map_are_kept() -> None:
     known, _ = cache()
     known.put("toys", body("fraud", "u1"))
     owner = {
@@ -164,7 +164,7 @@ def test_of_a_config_map_only_the_metadata_is_kept_and_of_its_annotations_what_i
     }
 
 
-def test_of_what_nothing_of_ours_controls_only_the_name_is_kept() -> None:
+def test_only_metadata_of_unowned_objects_is_kept() -> None:
     """Labels select what is watched, and anybody writes them: 700 Jobs of a megabyte are not
     kept.
     """
@@ -187,7 +187,7 @@ def test_of_what_nothing_of_ours_controls_only_the_name_is_kept() -> None:
     assert all(change.owners == () for change in told)
 
 
-def test_of_a_pod_of_ours_what_it_was_told_is_kept_whole() -> None:
+def test_the_traffic_annotation_of_our_pods_is_kept_whole() -> None:
     known, told = cache()
     set_ = body("set", "s1", kind="ReplicaSet", apiVersion="apps/v1")
     pod = body("pod", "p1", kind="Pod", apiVersion="v1", spec={"containers": []})

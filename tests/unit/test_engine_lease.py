@@ -1,4 +1,4 @@
-"""The election: two candidates, one Lease, a clock that a test moves."""
+"""The election: two candidates, one Lease, a fake clock."""
 
 from __future__ import annotations
 
@@ -59,9 +59,7 @@ def heals(store: Store) -> None:
     store.call.on_call = lambda _name, _phase: None
 
 
-async def test_the_first_one_holds_it_and_the_second_does_not(
-    store: Store, clock: FakeClock
-) -> None:
+async def test_only_the_first_replica_holds_the_lease(store: Store, clock: FakeClock) -> None:
     one, two = Election(store, "one", clock), Election(store, "two", clock)
     assert await one.attempt()
     assert not await two.attempt()
@@ -81,7 +79,7 @@ async def test_a_holder_that_renews_keeps_it(store: Store, clock: FakeClock) -> 
     assert store.lease["spec"]["leaseTransitions"] == 1
 
 
-async def test_another_takes_over_when_it_was_not_renewed_for_its_duration_and_not_before(
+async def test_another_replica_acquires_the_lease_only_after_its_duration(
     store: Store, clock: FakeClock
 ) -> None:
     one, two = Election(store, "one", clock), Election(store, "two", clock)
@@ -93,7 +91,9 @@ async def test_another_takes_over_when_it_was_not_renewed_for_its_duration_and_n
     assert await two.attempt()
 
 
-async def test_the_holder_stops_before_another_may_begin(store: Store, clock: FakeClock) -> None:
+async def test_the_holder_stops_writing_before_another_replica_may_start(
+    store: Store, clock: FakeClock
+) -> None:
     one, two = Election(store, "one", clock), Election(store, "two", clock)
     await one.attempt()
     await two.attempt()
@@ -106,7 +106,7 @@ async def test_the_holder_stops_before_another_may_begin(store: Store, clock: Fa
     assert held[-1] == (False, True)
 
 
-async def test_a_holder_that_was_stopped_writes_nothing_when_it_goes_on(
+async def test_a_paused_holder_writes_nothing_when_it_continues(
     store: Store, clock: FakeClock
 ) -> None:
     one, two = Election(store, "one", clock), Election(store, "two", clock)
@@ -120,7 +120,7 @@ async def test_a_holder_that_was_stopped_writes_nothing_when_it_goes_on(
         one.fence()
 
 
-async def test_a_holder_that_nobody_replaced_goes_on(store: Store, clock: FakeClock) -> None:
+async def test_a_late_holder_without_a_successor_continues(store: Store, clock: FakeClock) -> None:
     one = Election(store, "one", clock)
     await one.attempt()
     fails(store, Unavailable("Kubernetes", "renew Lease", "x"))
@@ -132,7 +132,7 @@ async def test_a_holder_that_nobody_replaced_goes_on(store: Store, clock: FakeCl
     assert one.held
 
 
-async def test_the_time_counts_from_before_the_request_that_renewed(
+async def test_the_deadline_counts_from_before_the_renewing_request(
     store: Store, clock: FakeClock
 ) -> None:
     one = Election(store, "one", clock)
@@ -148,7 +148,7 @@ async def test_the_time_counts_from_before_the_request_that_renewed(
     assert not one.held
 
 
-async def test_a_write_that_was_not_heard_of_is_looked_up(store: Store, clock: FakeClock) -> None:
+async def test_an_ambiguous_write_is_read_back(store: Store, clock: FakeClock) -> None:
     one = Election(store, "one", clock)
     fails(store, Ambiguous("Kubernetes", "create Lease", "x"), phase="after")
     assert not await one.attempt()
@@ -156,7 +156,7 @@ async def test_a_write_that_was_not_heard_of_is_looked_up(store: Store, clock: F
     assert await one.attempt()
 
 
-async def test_one_of_two_that_write_at_a_time_wins(store: Store, clock: FakeClock) -> None:
+async def test_one_of_two_concurrent_writers_wins(store: Store, clock: FakeClock) -> None:
     one, two = Election(store, "one", clock), Election(store, "two", clock)
     await two.attempt()
     await two.release()
@@ -182,7 +182,7 @@ async def test_one_of_two_that_write_at_a_time_wins(store: Store, clock: FakeClo
     assert (one.held, two.held) == (False, True)
 
 
-async def test_a_lease_that_is_given_back_is_free_at_once(store: Store, clock: FakeClock) -> None:
+async def test_a_released_lease_is_free_at_once(store: Store, clock: FakeClock) -> None:
     one, two = Election(store, "one", clock), Election(store, "two", clock)
     await one.attempt()
     await one.release()
@@ -190,7 +190,7 @@ async def test_a_lease_that_is_given_back_is_free_at_once(store: Store, clock: F
     assert await two.attempt()
 
 
-async def test_what_is_not_ours_is_not_given_back(store: Store, clock: FakeClock) -> None:
+async def test_only_the_holder_releases_the_lease(store: Store, clock: FakeClock) -> None:
     one, two = Election(store, "one", clock), Election(store, "two", clock)
     await one.attempt()
     await two.release()
@@ -205,7 +205,7 @@ async def test_a_restarted_process_of_the_same_name_need_not_wait(
     assert await Election(store, "one", clock).attempt()
 
 
-async def test_a_lease_that_somebody_deleted_is_made_anew(store: Store, clock: FakeClock) -> None:
+async def test_a_deleted_lease_is_created_again(store: Store, clock: FakeClock) -> None:
     one = Election(store, "one", clock)
     await one.attempt()
     store.lease = None
@@ -213,7 +213,7 @@ async def test_a_lease_that_somebody_deleted_is_made_anew(store: Store, clock: F
     assert await one.attempt()
 
 
-async def test_a_renewal_that_the_stop_cut_short_does_not_keep_the_lease_from_the_next_one(
+async def test_a_renewal_that_was_cancelled_at_the_stop_does_not_block_the_release(
     store: Store, clock: FakeClock
 ) -> None:
     one, two = Election(store, "one", clock), Election(store, "two", clock)
@@ -224,7 +224,7 @@ async def test_a_renewal_that_the_stop_cut_short_does_not_keep_the_lease_from_th
     assert await two.attempt()
 
 
-async def test_a_lease_that_another_one_took_is_left_alone(store: Store, clock: FakeClock) -> None:
+async def test_a_lease_of_another_holder_is_left_alone(store: Store, clock: FakeClock) -> None:
     one, two = Election(store, "one", clock), Election(store, "two", clock)
     assert await one.attempt()
     assert store.lease is not None

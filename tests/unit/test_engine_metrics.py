@@ -23,7 +23,7 @@ STALLED, FAILURE = "modelyard_objects_stalled", "modelyard_last_failure_timestam
 
 
 class World:
-    """Objects with statuses, and what Prometheus is told of them."""
+    """Objects with statuses, and their metrics."""
 
     def __init__(self) -> None:
         self.cache = Cache(KINDS)
@@ -39,7 +39,7 @@ class World:
         *,
         namespace: str = "risk",
     ) -> None:
-        """Have an object as the operator writes it."""
+        """Add an object as the operator writes it."""
         status: dict[str, Any] = {
             "conditions": [each.model_dump(mode="json", by_alias=True) for each in conditions]
         }
@@ -68,7 +68,7 @@ def failed(reason: TrainingReason) -> tuple[Condition, ...]:
     return (condition("Succeeded", False, reason, "x"), *stalled(reason, "x"))
 
 
-def test_what_trains_serves_or_has_failed_needs_no_action_and_what_is_stalled_does():
+def test_only_stalled_objects_need_action():
     world = World()
     world.put(RUNS, "trains", progressing(TrainingReason.TRAINING, "x"))
     world.put(RUNS, "failed", failed(TrainingReason.FAILED), TIME)
@@ -91,7 +91,7 @@ def test_what_trains_serves_or_has_failed_needs_no_action_and_what_is_stalled_do
     }
 
 
-def test_a_failure_is_told_with_its_time_so_that_an_alert_on_it_ends():
+def test_a_failure_is_reported_with_its_time_so_that_its_alert_ends():
     world = World()
     for name, hours in (("first", 1), ("last", 5), ("second", 2)):
         world.put(RUNS, name, failed(TrainingReason.FAILED), TIME + timedelta(hours=hours))
@@ -119,7 +119,7 @@ def test_series_stay_few_whatever_statuses_say():
     )
 
 
-def test_the_documented_alerts_name_metrics_that_there_are():
+def test_the_documented_alerts_name_existing_metrics():
     page = (Path(__file__).parents[2] / "docs" / "how-to" / "observe.md").read_text()
     (alerts,) = re.findall(r"```promql\n(.*?)```", page, re.DOTALL)
     world = World()
@@ -144,7 +144,7 @@ def gated(
     stage: str = "production",
     **status: Any,
 ) -> None:
-    """Have a model whose stage is judged."""
+    """Add a model whose stage has verdicts of gates."""
     gates = [{"name": f"g{number}", "verdict": verdict} for number, verdict in enumerate(verdicts)]
     meta = {
         "namespace": namespace,
@@ -183,7 +183,7 @@ REJECTED = {
 }
 
 
-def test_gates_are_counted_by_what_they_say_now_and_stages_that_have_rejected_what_they_ask_for():
+def test_gates_are_counted_by_verdict_and_stages_that_have_rejected_their_version():
     world = World()
     gated(world, "waits", "Pass", "Pending", "Pending")
     gated(world, "fails", "Pass", "Fail", **REJECTED)
@@ -264,7 +264,7 @@ def verified(world: World, name: str, verdict: str, namespace: str = "risk", **s
     )
 
 
-def test_the_last_word_of_a_verification_is_a_figure_where_one_is_asked_for():
+def test_the_last_verdict_of_a_verification_is_a_metric_if_reverify_is_set():
     world = World()
     verified(world, "good", "Pass")
     verified(world, "bad", "Fail")
@@ -313,7 +313,7 @@ def waits(since: Any, reason: str = "ApprovalWanted") -> dict[str, Any]:
 AWAITED = "modelyard_approval_wanted_timestamp_seconds"
 
 
-def test_it_is_told_since_when_people_are_awaited_and_nothing_where_they_are_not():
+def test_stages_that_wait_for_an_approval_report_since_when():
     world = World()
     gated(world, "waits", "Pending", **waits("2026-01-01T00:00:00Z"))
     gated(world, "elsewhere", "Pending", **waits("2026-01-01T01:00:00+01:00"))
@@ -329,7 +329,7 @@ def test_it_is_told_since_when_people_are_awaited_and_nothing_where_they_are_not
     assert figures(after, AWAITED, "namespace", "model", "stage") == {}
 
 
-def test_of_many_that_wait_for_people_the_oldest_have_a_series_each():
+def test_the_longest_waits_for_approval_have_a_series_each():
     world = World()
     for number in range(700):
         gated(
@@ -392,7 +392,7 @@ def test_a_rollout_has_its_weight_its_step_and_since_when():
     }
 
 
-def test_rollouts_are_counted_by_what_their_analysis_says():
+def test_rollouts_are_counted_by_the_verdict_of_their_analysis():
     world = World()
     for name, verdict in (("a", "Continue"), ("b", "Continue"), ("c", "NoData"), ("d", "made-up")):
         rolls(world, name, verdict=verdict)
@@ -434,7 +434,7 @@ def test_series_of_rollouts_stay_few_and_odd_statuses_have_none():
     assert (len(counted), counted[others]) == (501, 200)
 
 
-def test_promotions_are_counted_from_nothing_by_outcome_with_how_long_they_took():
+def test_promotions_are_counted_from_zero_by_outcome_with_their_duration():
     world = World()
     assert set(figures(world, "modelyard_promotions_total", "outcome").values()) == {0}
     world.metrics.finished(Finished("Promoted", 40))
@@ -449,7 +449,7 @@ def test_promotions_are_counted_from_nothing_by_outcome_with_how_long_they_took(
     }
 
 
-def test_what_a_status_says_has_ended_is_found_once():
+def test_a_finished_change_in_a_status_is_found_once():
     first = {
         "time": "2026-01-01T00:00:00Z",
         "stage": "production",

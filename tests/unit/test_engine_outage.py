@@ -1,6 +1,4 @@
-"""MLflow or S3 is away for a whole namespace: one object asks, and all are looked at when
-somebody is answered.
-"""
+"""MLflow or S3 is down for a namespace: one object probes, and all are released on success."""
 
 from __future__ import annotations
 
@@ -46,7 +44,9 @@ def ready(world: World, names: list[str]) -> int:
 @pytest.mark.parametrize(
     "error", [DOWN, Unavailable("S3", "list", "x"), Forbidden("MLflow", "find", "x"), CONNECTION]
 )
-async def test_one_asks_for_all_and_all_follow_it(world: World, error: ModelyardError) -> None:
+async def test_one_parked_object_probes_and_its_success_releases_all(
+    world: World, error: ModelyardError
+) -> None:
     made(world, MANY, error)
     await world.settle()
     assert ready(world, MANY) == 0
@@ -61,7 +61,7 @@ async def test_one_asks_for_all_and_all_follow_it(world: World, error: Modelyard
     assert world.engine.parked == {}
 
 
-async def test_a_short_line_asks_every_half_minute_at_least(world: World) -> None:
+async def test_few_parked_objects_probe_every_half_minute_at_least(world: World) -> None:
     made(world, MANY[:3])
     await world.settle(within=10 * MINUTE)
     world.toys.raises.clear()
@@ -69,7 +69,7 @@ async def test_a_short_line_asks_every_half_minute_at_least(world: World) -> Non
     assert ready(world, MANY[:3]) == 3
 
 
-async def test_one_that_nobody_ever_answers_holds_no_other_up(world: World) -> None:
+async def test_an_object_that_always_fails_does_not_hold_up_the_others(world: World) -> None:
     made(world, ["bad", *MANY[:5]])
     await world.settle(within=5 * MINUTE)
     for name in MANY[:5]:
@@ -79,7 +79,7 @@ async def test_one_that_nobody_ever_answers_holds_no_other_up(world: World) -> N
     assert world.engine.parked == {("risk", "MLflow"): 1}
 
 
-async def test_whose_turn_it_was_may_go_and_another_asks(world: World) -> None:
+async def test_if_the_probing_object_is_deleted_another_probes(world: World) -> None:
     made(world, MANY)
     await world.settle()
     for name in MANY[:99]:
@@ -90,7 +90,7 @@ async def test_whose_turn_it_was_may_go_and_another_asks(world: World) -> None:
     assert ready(world, MANY[99:]) == 1
 
 
-async def test_what_was_changed_is_looked_at_at_once(world: World) -> None:
+async def test_a_changed_object_is_reconciled_at_once_while_it_is_parked(world: World) -> None:
     made(world, MANY)
     await world.settle(within=5 * MINUTE)
     rounds = world.toys.rounds["toy-7"]
@@ -99,7 +99,7 @@ async def test_what_was_changed_is_looked_at_at_once(world: World) -> None:
     assert world.toys.rounds["toy-7"] == rounds + 1
 
 
-def test_who_waits_in_line_is_spared_until_it_is_its_turn_or_somebody_is_answered() -> None:
+def test_a_parked_object_is_skipped_until_it_probes_or_is_released() -> None:
     schedule = Schedule(Queue(4), RateLimiter(300, 50, lambda: 0.5), lambda: 0.5)
     first, second = KEYS[:2]
     for key in (first, second):
@@ -110,7 +110,7 @@ def test_who_waits_in_line_is_spared_until_it_is_its_turn_or_somebody_is_answere
     assert [schedule.may_skip(key, 5, 1000.5) for key in (first, second)] == [True, False]
 
 
-async def test_who_waits_is_counted(world: World) -> None:
+async def test_parked_objects_are_counted(world: World) -> None:
     made(world, MANY[:4])
     made(world, MANY[4:6], Unavailable("S3", "list", "x"))
     made(world, ["odd"], ZeroDivisionError("a bug"))
@@ -144,10 +144,10 @@ ENDS = [
         st.tuples(st.sampled_from(KEYS), st.sampled_from(ENDS), st.integers(0, 40)), max_size=60
     )
 )
-def test_in_every_line_somebody_is_to_ask_whatever_happens(
+def test_every_outage_has_a_next_probe_whatever_happens(
     ends: list[tuple[Key, ReconcileResult, int]],
 ) -> None:
-    """And nobody who waits is lost: with everybody answered from some moment on, all get on."""
+    """And no parked object is lost: once all calls succeed, each is reconciled."""
     queue, jitter = Queue(4), random.Random(1).random
     schedule, now = Schedule(queue, RateLimiter(300, 50, jitter), jitter), 0.0
     there = set[Key]()

@@ -11,7 +11,7 @@ def key(name: str, namespace: str = "a") -> Key:
 
 
 def drain(queue: Queue, now: float = 0.0) -> list[str]:
-    """Take and give back until nothing is left."""
+    """Take and return keys until none is left."""
     out = []
     while (taken := queue.take(now)) is not None:
         out.append(taken.name)
@@ -19,14 +19,14 @@ def drain(queue: Queue, now: float = 0.0) -> list[str]:
     return out
 
 
-def test_a_key_that_is_added_many_times_is_handed_out_once() -> None:
+def test_a_key_that_is_added_many_times_is_taken_once() -> None:
     queue = Queue(4)
     for _ in range(5):
         queue.add(key("x"), Priority.HIGH, 0)
     assert drain(queue) == ["x"]
 
 
-def test_a_key_is_held_by_one_worker_and_comes_again_when_something_happened_meanwhile() -> None:
+def test_a_held_key_that_is_added_is_ready_again_when_it_is_done() -> None:
     queue = Queue(4)
     queue.add(key("x"), Priority.HIGH, 0)
     held = queue.take(0)
@@ -37,7 +37,7 @@ def test_a_key_is_held_by_one_worker_and_comes_again_when_something_happened_mea
     assert drain(queue, 2) == ["x"]
 
 
-def test_changes_come_before_routine_but_one_pick_in_five_is_routines() -> None:
+def test_high_priority_comes_first_but_one_pick_in_five_is_low() -> None:
     queue = Queue(10)
     for number in range(10):
         queue.add(key(f"routine-{number}"), Priority.LOW, 0)
@@ -48,7 +48,7 @@ def test_changes_come_before_routine_but_one_pick_in_five_is_routines() -> None:
     ] * 4 + ["routine"]
 
 
-def test_a_change_moves_a_routine_key_up() -> None:
+def test_a_change_raises_the_priority_of_a_ready_key() -> None:
     queue = Queue(4)
     queue.add(key("slow"), Priority.LOW, 0)
     queue.add(key("x"), Priority.LOW, 0)
@@ -66,7 +66,7 @@ def test_namespaces_take_turns() -> None:
     assert drain(queue)[:3] == ["a0", "b0", "c0"]
 
 
-def test_routine_holds_at_most_half_of_the_workers() -> None:
+def test_low_priority_holds_at_most_half_of_the_workers() -> None:
     queue = Queue(4)
     for namespace in "abcd":
         queue.add(key("x", namespace), Priority.LOW, 0)
@@ -99,7 +99,7 @@ def test_a_key_that_waits_becomes_ready_at_its_time() -> None:
     assert queue.next_time() is None
 
 
-def test_a_later_time_replaces_the_one_that_was_set_before() -> None:
+def test_a_new_time_replaces_the_earlier_one() -> None:
     queue = Queue(4)
     queue.add_at(key("x"), Priority.LOW, 10)
     queue.add_at(key("x"), Priority.LOW, 20)
@@ -110,7 +110,7 @@ def test_a_later_time_replaces_the_one_that_was_set_before() -> None:
     assert queue.take(30) is None
 
 
-def test_times_that_are_set_over_and_over_do_not_pile_up() -> None:
+def test_replaced_times_do_not_accumulate() -> None:
     queue = Queue(4)
     for number in range(10_000):
         queue.add_at(key("x"), Priority.LOW, 100.0 + number)

@@ -1,4 +1,4 @@
-"""What is written, and what users are told."""
+"""The status that is written, and the events."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SYNCED = status(*ready("Synced", "All is well."))
 WRITTEN = merge({}, SYNCED, 1, NOON)
 
 
-def test_a_status_that_says_the_same_is_not_written_again() -> None:
+def test_an_equal_status_is_not_written_again() -> None:
     assert merge(WRITTEN, SYNCED, 1, LATER) == WRITTEN
 
 
@@ -55,23 +55,23 @@ def test_the_order_of_conditions_never_changes() -> None:
     assert names == ["Ready", "Reconciling", "Stalled", "Alpha"]
 
 
-def test_a_message_is_never_longer_than_the_crd_lets_it_be() -> None:
+def test_a_message_is_never_longer_than_the_crd_allows() -> None:
     new = merge({}, undecided({}, "InvalidSpec", "x" * 5000, 1), 1, NOON)
     assert len(conditions_of(new)["Ready"]["message"]) == 2048
 
 
-def test_each_transition_is_told_once() -> None:
+def test_each_transition_is_an_event_once() -> None:
     told = transitions(WRITTEN, status(*stalled("NameTaken", "Choose another name.")))
     assert [(event.reason, event.message, event.warning) for event in told] == [
         ("NameTaken", "Choose another name.", True)
     ]
 
 
-def test_nothing_is_told_when_only_the_words_change() -> None:
+def test_a_changed_message_alone_is_no_event() -> None:
     assert transitions(WRITTEN, status(*ready("Synced", "42 runs."))) == ()
 
 
-def test_what_is_on_its_way_is_no_warning_and_what_is_ready_neither() -> None:
+def test_an_object_that_is_reconciling_or_ready_has_no_warning() -> None:
     assert [
         (e.reason, e.warning)
         for e in transitions({}, status(*progressing("Creating", "Making it.")))
@@ -82,7 +82,7 @@ def test_what_is_on_its_way_is_no_warning_and_what_is_ready_neither() -> None:
     ] == [("Synced", False)]
 
 
-def test_an_object_that_its_kind_cannot_read_keeps_what_was_known_and_is_stalled() -> None:
+def test_an_object_that_does_not_fit_its_kind_keeps_its_status_and_is_stalled() -> None:
     new = merge(
         WRITTEN | {"id": "7"},
         undecided(WRITTEN | {"id": "7"}, "InternalError", "A bug.", 1),
@@ -98,11 +98,11 @@ def test_an_object_that_its_kind_cannot_read_keeps_what_was_known_and_is_stalled
     )
 
 
-def test_ready_does_not_outlive_the_generation_that_it_spoke_of() -> None:
+def test_ready_becomes_unknown_with_another_generation() -> None:
     found = conditions_of(undecided(WRITTEN, "InvalidSpec", "No.", 2))
     assert (found["Ready"]["status"], found["Ready"]["reason"]) == ("Unknown", "InvalidSpec")
 
 
-def test_what_timed_out_is_on_its_way_not_stalled() -> None:
+def test_a_timed_out_reconcile_is_reconciling_not_stalled() -> None:
     found = conditions_of(undecided(WRITTEN, "ReconcileTimedOut", "Slow.", 1, stalled=False))
     assert (found["Reconciling"]["status"], found["Stalled"]["status"]) == ("True", "False")

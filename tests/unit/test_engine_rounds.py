@@ -33,7 +33,7 @@ def change_spec(world: World, **spec: object) -> None:
 
 
 def touch_owned(world: World) -> None:
-    """Have an owned object change in a way that asks for nothing."""
+    """Change an owned object in a way that needs no action."""
 
     def touch(body: Manifest) -> None:
         body["metadata"].setdefault("annotations", {})["example.com/touched"] = f"{next(_NUMBERS)}"
@@ -66,8 +66,8 @@ async def test_one_reconcile_reads_mlflow_and_s3_once_and_again_only_after_its_o
     ], "what S3 said still holds"
 
 
-async def test_a_write_that_got_no_answer_is_read_after_too(world: World) -> None:
-    """It may have happened."""
+async def test_an_ambiguous_write_drops_kept_answers_too(world: World) -> None:
+    """The write may have happened."""
     world.cluster.create(manifest(children=0))
     world.cluster.fail_next(
         "create_experiment", Ambiguous("MLflow", "create experiment", "risk/fraud"), after=True
@@ -92,7 +92,7 @@ async def test_without_reads_last_every_reconcile_reads(world: World) -> None:
 
 @pytest.fixture
 async def under_way() -> World:
-    """A world in which a change is under way, and has been read just now."""
+    """Return a world in which a change is under way, and answers were read just now."""
     world = World(Toys(reads_last=timedelta(seconds=30)))
     world.cluster.create(manifest(busy=True, stored=True))
     await world.settle()
@@ -100,7 +100,7 @@ async def under_way() -> World:
     return world
 
 
-async def test_while_a_change_is_under_way_owned_objects_wake_no_reads(under_way: World) -> None:
+async def test_while_a_change_is_under_way_owned_objects_cause_no_reads(under_way: World) -> None:
     for _ in range(3):
         rounds = under_way.toys.rounds["fraud"]
         under_way.clock.advance(5)
@@ -124,7 +124,7 @@ async def test_an_answer_is_never_older_than_reads_last_however_often_it_is_used
     assert under_way.count(*READS) == 2, "30 s"
 
 
-async def test_a_plan_that_asks_to_be_reconciled_again_reads_then() -> None:
+async def test_a_requeued_plan_reads_again() -> None:
     world = World(Toys(reads_last=timedelta(seconds=30)))
     world.cluster.create(manifest(busy=True, again=10))
     await world.settle()
@@ -138,19 +138,19 @@ async def test_a_plan_that_asks_to_be_reconciled_again_reads_then() -> None:
     assert world.count("experiment") == before + 1
 
 
-async def test_a_changed_spec_drops_what_was_read(under_way: World) -> None:
+async def test_a_changed_spec_drops_kept_answers(under_way: World) -> None:
     change_spec(under_way, value="red")
     await under_way.settle()
     assert under_way.count(*READS) == 2
 
 
-async def test_a_trigger_drops_what_was_read(under_way: World) -> None:
+async def test_a_trigger_drops_kept_answers(under_way: World) -> None:
     under_way.engine.trigger(under_way.engine_key())
     await under_way.settle()
     assert under_way.count(*READS) == 2
 
 
-async def test_a_write_of_ours_drops_what_was_read(under_way: World) -> None:
+async def test_our_own_write_drops_kept_answers(under_way: World) -> None:
     under_way.toys.restless["fraud"] = Act(
         (SetTags(TagTarget("experiment", "1"), {"team": "risk"}),)
     )
@@ -165,7 +165,7 @@ async def test_a_write_of_ours_drops_what_was_read(under_way: World) -> None:
     ]
 
 
-async def test_another_connection_drops_what_was_read(under_way: World) -> None:
+async def test_another_connection_drops_kept_answers(under_way: World) -> None:
     another = FakeTracking(calls=under_way.calls)
     another.experiments |= under_way.tracking.experiments
     under_way.connect(another)
@@ -174,7 +174,7 @@ async def test_another_connection_drops_what_was_read(under_way: World) -> None:
     assert under_way.count(*READS) == 2
 
 
-async def test_an_error_drops_what_was_read(under_way: World) -> None:
+async def test_an_error_drops_kept_answers(under_way: World) -> None:
     under_way.toys.raises["fraud"] = DOWN
     touch_owned(under_way)
     await under_way.settle()
@@ -205,7 +205,7 @@ async def test_an_object_of_the_same_name_inherits_no_reads(under_way: World) ->
 
 
 # --- plans that come back -------------------------------------------------------------------------
-async def test_an_act_that_comes_back_is_carried_out_twice_and_then_ends_the_reconcile(
+async def test_a_repeated_act_is_carried_out_twice_and_then_ends_the_reconcile(
     world: World,
 ) -> None:
     config = manifest() | {
@@ -224,7 +224,7 @@ async def test_an_act_that_comes_back_is_carried_out_twice_and_then_ends_the_rec
     assert world.engine.next_time > world.clock.time(), "it is retried, but not at once"
 
 
-async def test_a_record_that_comes_back_ends_the_reconcile_too(world: World) -> None:
+async def test_a_repeated_record_ends_the_reconcile_too(world: World) -> None:
     world.cluster.create(manifest(outside=False))
     world.toys.restless["fraud"] = Record(
         toy_status(Toy.parse(world.toy()), None, *progressing("Noted", "Noted."))
@@ -240,8 +240,8 @@ def rewritten(child: Manifest) -> None:
     child["metadata"]["annotations"].pop("modelyard.io/content")
 
 
-async def test_what_another_controller_reverts_each_time_ends_the_reconcile(world: World) -> None:
-    """The plans between differ: what counts is that one of them comes back."""
+async def test_changes_that_another_controller_reverts_end_the_reconcile(world: World) -> None:
+    """The plans between differ: one of them comes back."""
 
     world.cluster.create(manifest(children=2, outside=False))
     await world.settle()
@@ -261,7 +261,7 @@ async def test_what_another_controller_reverts_each_time_ends_the_reconcile(worl
     assert world.condition("Reconciling") == ("True", "NoProgress")
 
 
-async def test_what_makes_progress_again_is_ready_again(world: World) -> None:
+async def test_an_object_that_makes_progress_again_becomes_ready(world: World) -> None:
     world.cluster.create(manifest(outside=False))
     world.toys.restless["fraud"] = Record(
         toy_status(Toy.parse(world.toy()), None, *progressing("Noted", "Noted."))
@@ -275,7 +275,7 @@ async def test_what_makes_progress_again_is_ready_again(world: World) -> None:
     )
 
 
-async def test_a_status_that_is_recorded_is_written_before_what_follows(world: World) -> None:
+async def test_a_recorded_status_is_written_before_the_next_round(world: World) -> None:
     seen: list[tuple[str, str]] = []
     world.cluster.create(manifest(noted=True, children=0))
 
@@ -294,7 +294,7 @@ async def test_a_status_that_is_recorded_is_written_before_what_follows(world: W
 
 # --- applies that are refused ---------------------------------------------------------------------
 def refuse(world: World, name: str, error: ModelyardError) -> None:
-    """Have the API server refuse every apply of one ConfigMap."""
+    """Make the API server refuse every apply of one ConfigMap."""
     world.cluster.refuses["ConfigMap", name] = error
 
 
@@ -345,9 +345,7 @@ async def test_a_refusal_is_retried_by_the_next_reconcile() -> None:
 @pytest.mark.parametrize(
     "error", [Conflict("Kubernetes", "apply", "x"), Unavailable("Kubernetes", "apply", "x")]
 )
-async def test_an_apply_that_merely_failed_stops_the_rest(
-    world: World, error: ModelyardError
-) -> None:
+async def test_a_failed_apply_stops_the_rest(world: World, error: ModelyardError) -> None:
     refuse(world, "fraud-0", error)
     world.cluster.create(manifest(children=3))
     await world.engine.step()
@@ -355,7 +353,7 @@ async def test_an_apply_that_merely_failed_stops_the_rest(
     assert "status" not in world.toy(), "it is repeated, not reported"
 
 
-async def test_a_refused_effect_outside_of_kubernetes_always_ends_the_reconcile() -> None:
+async def test_a_refused_external_action_always_ends_the_reconcile() -> None:
     world = World(Toys(survives_refusals=True))
     world.cluster.create(manifest(children=0))
     world.cluster.fail_next(
@@ -406,7 +404,7 @@ async def test_an_error_may_finalize_too(world: World) -> None:
     assert world.count("delete_experiment") == 0
 
 
-async def test_an_object_that_nobody_deletes_is_never_finalized(
+async def test_only_a_deleted_object_is_finalized(
     world: World, caplog: pytest.LogCaptureFixture
 ) -> None:
     world.toys.restless["fraud"] = Finalize()

@@ -1,4 +1,4 @@
-"""The whole engine, step by step, with a toy kind, in memory: what it does when things go wrong."""
+"""The whole engine in memory with a toy kind: its behaviour in failures."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def world() -> World:
 
 
 # --- the bad way ----------------------------------------------------------------------------------
-async def test_an_error_is_told_and_tried_again_ever_more_slowly(world: World) -> None:
+async def test_an_error_is_reported_and_retried_with_back_off(world: World) -> None:
     world.toys.raises["fraud"] = DOWN
     world.cluster.create(manifest())
     await world.settle()
@@ -40,7 +40,7 @@ async def test_an_error_is_told_and_tried_again_ever_more_slowly(world: World) -
     assert world.count("write_status") == 1
 
 
-async def test_what_heals_is_ready_again_and_its_failures_are_forgotten(world: World) -> None:
+async def test_a_recovered_object_is_ready_and_its_back_off_starts_over(world: World) -> None:
     world.toys.raises["fraud"] = DOWN
     world.cluster.create(manifest())
     await world.settle(within=2 * MINUTE)
@@ -53,7 +53,7 @@ async def test_what_heals_is_ready_again_and_its_failures_are_forgotten(world: W
     assert world.engine.next_time == pytest.approx(world.clock.time() + 0.55)
 
 
-async def test_who_asks_to_be_left_alone_is(world: World) -> None:
+async def test_retry_after_is_respected(world: World) -> None:
     error = Unavailable("MLflow", "find experiment", "risk/fraud")
     error.retry_after = 42.0
     world.toys.raises["fraud"] = error
@@ -62,7 +62,7 @@ async def test_who_asks_to_be_left_alone_is(world: World) -> None:
     assert world.engine.next_time == world.clock.time() + 42.0
 
 
-async def test_an_event_does_not_cut_a_back_off_short_but_a_change_does(world: World) -> None:
+async def test_a_change_ends_a_back_off_but_an_event_does_not(world: World) -> None:
     world.toys.raises["fraud"] = DOWN
     world.cluster.create(manifest())
     await world.settle(within=MINUTE)
@@ -77,7 +77,7 @@ async def test_an_event_does_not_cut_a_back_off_short_but_a_change_does(world: W
     assert world.toys.rounds["fraud"] == rounds + 1
 
 
-async def test_a_create_that_was_not_heard_of_is_searched_for_and_not_repeated(
+async def test_an_ambiguous_create_is_searched_for_and_not_repeated(
     world: World,
 ) -> None:
     world.cluster.create(manifest())
@@ -102,7 +102,7 @@ async def test_each_error_reaches_the_status(world: World, error: ModelyardError
     assert error.dependency in conditions_of(world.toy()["status"])["Ready"]["message"]
 
 
-async def test_a_conflict_is_tried_again_soon_and_not_told(world: World) -> None:
+async def test_a_conflict_is_retried_soon_and_not_reported(world: World) -> None:
     world.cluster.create(manifest())
     world.cluster.fail_next("apply", Conflict("Kubernetes", "apply", "x"))
     await world.settle(within=timedelta(seconds=1))
@@ -110,7 +110,7 @@ async def test_a_conflict_is_tried_again_soon_and_not_told(world: World) -> None
     assert world.count("write_status") == 1
 
 
-async def test_a_bug_is_told_and_nobody_dies_of_it(
+async def test_a_bug_is_reported_and_stops_no_other_object(
     world: World, caplog: pytest.LogCaptureFixture
 ) -> None:
     world.toys.raises["fraud"] = ZeroDivisionError("oops")
@@ -127,7 +127,9 @@ async def test_a_bug_is_told_and_nobody_dies_of_it(
     assert world.condition("Stalled") == ("False", "Synced")
 
 
-async def test_an_object_that_does_not_fit_its_kind_is_told_what_is_wrong(world: World) -> None:
+async def test_an_object_that_does_not_fit_its_kind_has_the_problem_in_its_status(
+    world: World,
+) -> None:
     world.cluster.create(manifest(children="many"))
     await world.settle()
     assert world.condition("Stalled") == ("True", "InvalidSpec")
@@ -154,7 +156,7 @@ async def test_a_reconcile_that_takes_too_long_is_stopped(world: World) -> None:
     assert world.condition("Reconciling") == ("True", "ReconcileTimedOut")
 
 
-async def test_nobody_writes_without_the_lease(world: World) -> None:
+async def test_nothing_is_written_without_the_lease(world: World) -> None:
     world.fence.append(Unavailable("Kubernetes", "write", "anything", "no lease"))
     world.cluster.create(manifest())
     await world.settle(within=MINUTE)
@@ -181,7 +183,7 @@ async def test_while_kubernetes_does_not_answer_only_one_tries_at_a_time(world: 
     }
 
 
-async def test_an_object_that_has_more_to_do_than_one_pass_lets_others_have_their_turn(
+async def test_a_busy_object_lets_others_have_their_turn(
     world: World,
 ) -> None:
     world = World(options=Options(rounds=2))
@@ -197,7 +199,7 @@ async def test_an_object_that_has_more_to_do_than_one_pass_lets_others_have_thei
 
 
 # --- what watches lose ----------------------------------------------------------------------------
-async def test_a_lost_event_comes_to_light_by_the_list(world: World) -> None:
+async def test_the_audit_finds_a_lost_event(world: World) -> None:
     world.cluster.create(manifest("stays"))
     world.cluster.create(manifest("goes"))
     await world.settle()
@@ -219,7 +221,7 @@ async def test_a_lost_event_comes_to_light_by_the_list(world: World) -> None:
     assert await world.engine.audit() == 0
 
 
-async def test_many_objects_are_compared_more_rarely(world: World) -> None:
+async def test_many_objects_are_audited_less_often(world: World) -> None:
     assert world.engine.until_audit(1.0) == 1.0
     for number in range(10):
         world.cluster.create(manifest(f"n{number}"))
@@ -227,7 +229,7 @@ async def test_many_objects_are_compared_more_rarely(world: World) -> None:
     assert world.engine.until_audit(300.0) == 300.0
 
 
-async def test_a_stale_view_makes_no_duplicate_and_harms_no_successor(world: World) -> None:
+async def test_a_stale_cache_causes_no_duplicate_and_harms_no_successor(world: World) -> None:
     world.cluster.create(manifest())
     await world.settle()
     world.cluster.deaf = True
@@ -244,7 +246,7 @@ async def test_a_stale_view_makes_no_duplicate_and_harms_no_successor(world: Wor
     assert world.toy()["status"]["value"] == "successor"
 
 
-async def test_a_related_change_causes_a_look_though_nothing_of_its_own_changed() -> None:
+async def test_a_related_change_causes_a_reconcile() -> None:
     world = World(
         relations=(Relation("trainingruns", lambda run, _cluster: [run["spec"]["experiment"]]),)
     )
@@ -262,7 +264,7 @@ async def test_a_related_change_causes_a_look_though_nothing_of_its_own_changed(
     assert world.toys.rounds["fraud"] == rounds + 2
 
 
-async def test_a_relation_that_fails_is_logged_and_stops_nobody(
+async def test_a_failing_relation_is_logged_and_stops_nothing(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     world = World(
@@ -277,7 +279,7 @@ CRASH_POINTS = [(number, phase) for number in range(1, 13) for phase in ("before
 
 
 async def _life(world: World) -> None:
-    """A whole life: made, changed, deleted."""
+    """Create, change and delete an object."""
     world.cluster.create(manifest(children=2))
     await world.settle(within=MINUTE)
     world.cluster.edit(
@@ -287,7 +289,7 @@ async def _life(world: World) -> None:
 
 
 @pytest.mark.parametrize(("number", "phase"), CRASH_POINTS)
-async def test_a_crash_anywhere_changes_nothing_of_the_end(number: int, phase: str) -> None:
+async def test_a_crash_anywhere_leads_to_the_same_end(number: int, phase: str) -> None:
     expected = World()
     await _life(expected)
     world = World()

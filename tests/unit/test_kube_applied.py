@@ -43,7 +43,7 @@ def container(**resources: object) -> Json:
 
 
 # --- the stamp ------------------------------------------------------------------------------------
-def test_what_was_applied_is_in_sync() -> None:
+def test_an_applied_object_is_in_sync() -> None:
     assert in_sync(manifest(data={"a": "1"}), stamped(manifest(data={"a": "1"})))
 
 
@@ -109,7 +109,7 @@ DROPPED: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("change", DROPPED.values(), ids=DROPPED)
-def test_what_we_no_longer_say_is_a_difference_both_ways(change: Any) -> None:
+def test_a_dropped_field_is_a_difference_both_ways(change: Any) -> None:
     less = deepcopy(FULL)
     change(less["spec"])
     assert not says(FULL, less)
@@ -117,7 +117,7 @@ def test_what_we_no_longer_say_is_a_difference_both_ways(change: Any) -> None:
     assert says(less, less)
 
 
-def test_the_order_of_keys_and_of_merged_items_says_nothing() -> None:
+def test_the_order_of_keys_and_of_merged_items_does_not_matter() -> None:
     turned = {"spec": dict(reversed(FULL["spec"].items()))}
     turned["spec"]["containers"] = [
         dict(reversed(each.items())) for each in reversed(FULL["spec"]["containers"])
@@ -125,7 +125,7 @@ def test_the_order_of_keys_and_of_merged_items_says_nothing() -> None:
     assert says(FULL, turned)
 
 
-def test_a_value_is_compared_with_what_stands_there_and_not_with_what_we_said() -> None:
+def test_a_value_is_compared_with_the_live_object_not_with_the_last_apply() -> None:
     """An autoscaler moved the number of replicas, and the manifest follows it: there is nothing
     to apply.
     """
@@ -168,7 +168,7 @@ def test_other_lists_are_equal(field: str) -> None:
 
 
 @pytest.mark.parametrize("field", ["selector", "matchLabels", "nodeSelector"])
-def test_maps_that_choose_something_are_equal(field: str) -> None:
+def test_atomic_maps_must_be_equal(field: str) -> None:
     """One more label in a Service's selector, and it selects nothing."""
     assert holds({"spec": {field: {"a": "1"}}}, {"spec": {field: {"a": "1"}}})
     assert not holds({"spec": {field: {"a": "1"}}}, {"spec": {field: {"a": "1", "theirs": "2"}}})
@@ -197,9 +197,7 @@ def test_ports_of_containers_and_services_have_keys_of_their_own() -> None:
     assert not holds({"ports": [of_service]}, {"ports": [{"containerPort": 80}]})
 
 
-def test_what_others_add_to_a_deployment_of_ours_costs_nothing_and_each_change_of_ours_is_seen() -> (
-    None
-):
+def test_additions_to_a_deployment_are_no_difference_and_each_change_of_ours_is_one() -> None:
     """A sidecar, a variable, a label: the Deployment that `kubectl set env` once made us apply
     without end.
     """
@@ -273,12 +271,12 @@ def test_what_is_empty_may_be_absent(ours: object) -> None:
 
 
 @pytest.mark.parametrize("ours", [False, 0])
-def test_no_and_none_at_all_are_said_outright_and_stay(ours: object) -> None:
+def test_false_and_zero_may_not_be_absent(ours: object) -> None:
     """Of a field such as automountServiceAccountToken absence means true."""
     assert not holds({"spec": {"field": ours}}, {"spec": {}})
 
 
-def test_another_type_in_its_place_is_a_difference() -> None:
+def test_a_value_of_another_type_is_a_difference() -> None:
     assert not holds({"spec": {"a": 1}}, {"spec": []})
     assert not holds({"spec": ["a"]}, {"spec": {"a": 1}})
     assert not holds({"spec": {"a": 1}}, {"spec": None})
@@ -321,6 +319,6 @@ def test_any_two_things_can_be_compared(one: Json, other: Json) -> None:
 
 @PROPERTY
 @given(manifests, keys)
-def test_a_field_that_is_dropped_is_always_noticed(made: Json, field: str) -> None:
+def test_a_dropped_field_is_always_noticed(made: Json, field: str) -> None:
     less = {key: value for key, value in made.items() if key != field}
     assert in_sync(less, stamped(made)) == (less == made)

@@ -1,4 +1,4 @@
-"""How Jobs stand, what runs in their pods, and what every pod of ours has."""
+"""The state of Jobs, the containers of their pods, and what every generated pod has."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ from tests.unit.builders import RUNTIME, job, pod, training_run
 JOB = build.job(training_run(), 1, "r1", RUNTIME)
 
 
-def test_a_job_says_how_it_ended():
+def test_a_job_s_state_is_read_from_its_conditions():
     assert succeeded(job(JOB, "Complete"))
     assert not succeeded(job(JOB, "Failed"))
     assert not succeeded(job(JOB))
@@ -27,11 +27,11 @@ def test_a_job_that_is_about_to_fail_has_not_failed():
     assert not succeeded(job(JOB, "SuccessCriteriaMet"))
 
 
-def test_a_pod_that_is_complete_is_no_job():
+def test_a_complete_pod_is_not_a_job():
     assert not succeeded(pod(JOB, conditions=[{"type": "Complete", "status": "True"}]))
 
 
-def test_children_by_kind():
+def test_owned_objects_by_kind():
     children = (job(JOB), pod(JOB))
     assert [child["kind"] for child in of_kind(children, "Pod")] == ["Pod"]
 
@@ -81,12 +81,12 @@ def test_the_image_that_runs():
         ),
     ],
 )
-def test_what_resources_lack_is_filled_in(said: dict[str, Any], got: dict[str, Any]):
+def test_missing_resources_get_defaults(said: dict[str, Any], got: dict[str, Any]):
     """No request is above its limit: such a pod would be refused."""
     assert resources(training_run(resources=said).spec.resources) == got
 
 
-def test_children_name_their_owner_by_uid():
+def test_owned_objects_reference_their_owner_by_uid():
     assert labels("u1", "serving", **{"modelyard.io/stage": "production"}) == {
         "app.kubernetes.io/managed-by": "modelyard",
         "app.kubernetes.io/name": "modelyard",

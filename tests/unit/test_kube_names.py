@@ -1,4 +1,4 @@
-"""Derived names fit where they go, stay the same, and tell their owners apart."""
+"""Derived names fit their limits, are stable, and are unique per owner."""
 
 import re
 
@@ -36,7 +36,7 @@ def test_a_name_that_fits_is_kept():
     assert names.bounded("a" * 63) == "a" * 63
 
 
-def test_a_longer_name_is_cut_and_told_from_its_neighbours():
+def test_a_longer_name_is_shortened_with_a_digest():
     one, other = names.bounded("a" * 64), names.bounded("a" * 65)
     assert one != other
     assert len(one) == len(other) == 63
@@ -45,7 +45,7 @@ def test_a_longer_name_is_cut_and_told_from_its_neighbours():
 
 @PROPERTY
 @given(labels(80))
-def test_a_cut_name_is_still_a_name(text: str):
+def test_a_shortened_name_is_a_valid_name(text: str):
     assert LABEL.fullmatch(names.bounded(text, 20))
     assert len(names.bounded(text, 20)) <= 20
 
@@ -99,7 +99,7 @@ def test_models_of_two_namespaces_never_share_a_name_in_mlflow():
     assert names.experiment_prefix("bucket", "risk", "fraud") == "s3://bucket/risk/fraud/"
 
 
-def test_everything_outside_is_marked_with_its_owner():
+def test_external_objects_are_tagged_with_their_owner():
     assert names.owner_tags("risk", "fraud", "u1") == {
         "modelyard.io/uid": "u1",
         "modelyard.io/namespace": "risk",
@@ -107,7 +107,7 @@ def test_everything_outside_is_marked_with_its_owner():
     }
 
 
-def test_a_stage_and_a_version_that_join_to_the_same_words_have_deployments_of_their_own():
+def test_names_that_join_to_the_same_text_have_separate_deployments():
     one, other = (
         served(version, "sha256:a", RUNTIME).runtime.identity for version in ("canary-v1", "v1")
     )

@@ -1,6 +1,4 @@
-"""Whose an object is: by controller references in one namespace, never by labels, in any order
-of arrival.
-"""
+"""The owner of an object: by controller references in one namespace, never by labels."""
 
 from __future__ import annotations
 
@@ -74,7 +72,7 @@ def owned(cache: Cache, uid: str = "uid-fraud") -> set[str]:
 
 # --- the table ------------------------------------------------------------------------------------
 @pytest.mark.parametrize("kind", OWNED, ids=lambda kind: kind.kind)
-def test_one_line_of_the_table_makes_watch_path_and_rights(kind: Any) -> None:
+def test_one_line_of_the_table_defines_watch_path_and_rights(kind: Any) -> None:
     found = KINDS[kind.api_version, kind.kind]
     assert (found in WATCHED) == kind.watched
     assert (found.metadata_only, found.optional) == (kind.metadata_only, kind.optional)
@@ -83,7 +81,7 @@ def test_one_line_of_the_table_makes_watch_path_and_rights(kind: Any) -> None:
         assert allowed(Scope.SERVED, verb, kind.group, kind.plural) == (verb in kind.verbs)
 
 
-def test_what_controllers_of_kubernetes_make_is_never_written_by_us() -> None:
+def test_objects_of_kubernetes_controllers_are_never_written() -> None:
     for kind in OWNED:
         if kind.through:
             # A pod is told how it splits its requests: one annotation, to which the policy
@@ -123,7 +121,7 @@ def test_what_controllers_of_kubernetes_make_is_never_written_by_us() -> None:
         },
     ],
 )
-def test_without_a_controller_that_its_kind_can_have_an_object_belongs_to_nothing(
+def test_an_object_without_a_valid_controller_has_no_owner(
     body: Json,
 ) -> None:
     assert parent_of(body) is None
@@ -132,7 +130,7 @@ def test_without_a_controller_that_its_kind_can_have_an_object_belongs_to_nothin
     assert told[-1].owners == ()
 
 
-def test_of_several_owners_the_controller_counts() -> None:
+def test_only_the_controller_reference_counts() -> None:
     body = obj(
         "v1/ConfigMap",
         "x",
@@ -160,7 +158,7 @@ def test_a_pod_is_owned_through_its_replica_set_in_whatever_order_they_come(
     list(permutations(FAMILY[1:])),
     ids=lambda order: " ".join(each["kind"] for each in order),
 )
-def test_in_whatever_order_they_go_nothing_is_left(order: tuple[Json, ...]) -> None:
+def test_in_any_order_of_deletion_nothing_is_left(order: tuple[Json, ...]) -> None:
     cache, told = known(*FAMILY)
     for body in order:
         meta = body["metadata"]
@@ -250,7 +248,7 @@ FOREIGN = {
 
 
 @pytest.mark.parametrize("bodies", FOREIGN.values(), ids=FOREIGN)
-def test_what_only_carries_our_labels_is_not_ours(bodies: tuple[Json, ...]) -> None:
+def test_an_object_with_only_our_labels_is_not_owned(bodies: tuple[Json, ...]) -> None:
     cache, told = known(ANOTHER, *FAMILY)
     told.clear()
     for body in bodies:
@@ -299,7 +297,7 @@ STEPS = st.lists(
 
 @PROPERTY
 @given(STEPS)
-def test_after_any_history_the_index_says_what_a_walk_over_all_objects_says(
+def test_after_any_history_the_index_equals_a_walk_over_all_objects(
     steps: list[tuple[int, str]],
 ) -> None:
     cache, _ = known()

@@ -1,6 +1,4 @@
-"""Whether a container of a pod that was up ended by itself, and since when a pod does not answer
-any more.
-"""
+"""Whether a running pod's container crashed, and since when a pod no longer answers."""
 
 from __future__ import annotations
 

@@ -112,7 +112,7 @@ def test_what_a_program_says_is_read_as_it_says_it(reason: PodReason):
 
 
 @pytest.mark.parametrize("reason", KUBERNETES)
-def test_what_kubernetes_says_is_told_apart(reason: PodReason):
+def test_reasons_of_kubernetes_are_distinguished(reason: PodReason):
     found = KUBERNETES[reason]()
     assert found is not None
     assert found.reason is reason
@@ -120,7 +120,7 @@ def test_what_kubernetes_says_is_told_apart(reason: PodReason):
 
 @pytest.mark.parametrize("reason", KUBERNETES)
 def test_a_container_cannot_give_kubernetes_reasons(reason: PodReason):
-    """The trainer's image may be anyone's."""
+    """The trainer's image is untrusted."""
     found = ended(3, json.dumps({"reason": reason, "message": "so it is"}))
     assert found == PodEnd(
         PodReason.CONTAINER_FAILED,
@@ -170,7 +170,7 @@ def test_what_a_container_says_may_be_anything(text: str):
     "said",
     [{"reason": ["x"], "message": {}}, {"reason": "Sabotage", "message": 3}, {"message": None}],
 )
-def test_words_that_are_none_are_not_repeated(said: dict[str, Any]):
+def test_empty_messages_are_not_repeated(said: dict[str, Any]):
     assert (
         ended(1, json.dumps(said)) or PodEnd(PodReason.EVICTED, "")
     ).message == "The container trainer ended with exit code 1."
@@ -255,7 +255,7 @@ def test_a_container_that_was_killed_with_its_pod_used_no_memory(sign: str, code
     assert "was killed with its pod" in found.message
 
 
-def test_injected_containers_end_as_they_like():
+def test_ends_of_injected_containers_are_ignored():
     sidecar = terminated(143, "", "Error", name="proxy")
     broken = pod(JOB, "Running", statuses=[sidecar])
     assert pod_end(broken, {"data", "trainer"}) is None
@@ -364,7 +364,7 @@ def test_a_container_that_is_on_its_way_is_in_no_trouble(word: str, text: str):
     assert stuck(word, text) is None
 
 
-def test_a_pod_that_fits_nowhere():
+def test_a_pod_that_fits_no_node_is_unschedulable():
     assert pod_end(pod(JOB, "Pending", conditions=[NO_NODE])) == PodEnd(
         PodReason.UNSCHEDULABLE, NO_NODE["message"], ended=False
     )
@@ -391,7 +391,7 @@ def test_pods_that_cannot_be_created_say_who_refuses(message: str, reason: str):
     assert found.message == (message or "Its pods cannot be created.")
 
 
-def test_a_refusal_that_is_over_is_none():
+def test_a_past_refusal_is_ignored():
     there = refused(QUOTA)
     there["status"]["conditions"][0]["status"] = "False"
     assert workload_end(there, []) is None
@@ -446,7 +446,7 @@ def test_a_deadline_outweighs_what_the_pods_say_that_it_ended():
 
 # --- what users read ------------------------------------------------------------------------------
 @pytest.mark.parametrize("reason", list(PodReason))
-def test_a_text_is_cut_in_what_is_the_case_and_never_in_what_to_do(reason: PodReason):
+def test_a_text_truncates_the_message_and_never_the_fix(reason: PodReason):
     found = PodEnd(reason, "word " * 900)
     assert len(found.text(300)) <= 300
     assert found.text(300).endswith(f"... {reason.fix}")

@@ -1,4 +1,4 @@
-"""What pods say reaches decisions without credentials, and with its reason."""
+"""Messages of pods reach decisions without credentials, and with their reason."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_json_of_others_is_cleaned_throughout():
     assert "level" in found.log
 
 
-def test_what_only_looks_like_json_is_text():
+def test_invalid_json_is_cleaned_as_text():
     for log in (
         '{"a": the-secret-key',
         "{" * 4000 + "the-secret-key",
@@ -87,7 +87,7 @@ def test_all_messages_of_a_status_are_cleaned_and_nothing_else_is_touched():
     assert before["status"]["message"] == "the-secret-key"
 
 
-def test_an_object_that_says_nothing_is_itself():
+def test_an_object_without_messages_is_returned_unchanged():
     quiet = {
         "kind": "Job",
         "metadata": {"name": "j"},

@@ -69,7 +69,7 @@ def test_defaults_that_the_api_server_adds_make_no_difference():
         ),
     ],
 )
-def test_what_is_wrong_is_said(
+def test_the_problem_of_a_policy_is_returned(
     policy: dict[str, Any] | None, binding: dict[str, Any] | None, words: str
 ):
     said = problem(policy, binding, WANTED)
@@ -77,7 +77,7 @@ def test_what_is_wrong_is_said(
     assert words in said
 
 
-def test_the_setting_is_read_or_refused():
+def test_the_setting_is_parsed_or_refused():
     assert expected("") == {}
     assert expected("a=1/2,b=3/4") == {"a": ("1", "2"), "b": ("3", "4")}
     for wrong in ("a", "a=1", "a=1/", "=1/2", "a=/2"):

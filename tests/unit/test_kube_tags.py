@@ -14,7 +14,7 @@ OWNER = {"modelyard.io/uid": "u1"}
 
 
 def pass_over(there: dict[str, str], spec: dict[str, str], writes: int) -> bool:
-    """One pass that dies after so many writes; tells whether there was nothing to do."""
+    """Run once and fail after a number of writes; return whether there was nothing to do."""
     if gone := stale(spec, there):
         for key in gone[:writes]:
             del there[key]
@@ -34,9 +34,7 @@ def pass_over(there: dict[str, str], spec: dict[str, str], writes: int) -> bool:
 def test_the_tags_are_the_last_spec_s_and_the_strangers_whatever_dies_in_between(
     first, edits, strangers
 ):
-    """Somebody else's tag stays, unless the spec has said the same key meanwhile: then it is
-    ours.
-    """
+    """Other clients' tags stay, unless the spec has had the same key: then it is ours."""
     theirs = {f"their-{key}": value for key, value in strangers.items()}
     there = theirs | first | OWNER | recorded(first)
     for spec, deaths in edits:

@@ -9,7 +9,7 @@ __all__ = ["UNGUARDED", "unguarded"]
 
 _KIND = KINDS[f"{GROUP}/{VERSION}", "ModelApproval"]
 UNGUARDED = (
-    "anybody may approve in another's name here: the policies are not in force. Install the chart"
+    "any user may approve in another's name here: the policies are not in force. Install the chart"
     " with policies.approvals"
 )
 

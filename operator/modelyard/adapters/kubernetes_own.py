@@ -25,12 +25,12 @@ REPLACED = "another object has its name now"
 
 
 class OwnObjects:
-    """The writes of the port `Objects`; each answer goes into the cache."""
+    """The port `Objects` without events: pages, statuses and finalizers."""
 
     def __init__(
         self, api: Api, cache: Cache, *, namespaces: tuple[str, ...], page_size: int
     ) -> None:
-        """Create the port's first half.
+        """Create the port.
 
         Args:
             api: The session.

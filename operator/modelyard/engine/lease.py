@@ -112,7 +112,7 @@ class Election:
             # A late holder may not write until it has renewed, so it tries more often.
             await asyncio.sleep(self._period / 4 if late else self._period)
             if not await self.attempt() and (holder := self._holder()) != self._identity:
-                lost(f"the lease is held by {holder or 'nobody'}")
+                lost(f"the lease is held by {holder or 'no process'}")
                 return
             if late == self.held:
                 late = not self.held

@@ -146,12 +146,12 @@ class Metrics:
         """Count a watch stream that was restarted."""
         self._watches.labels(resource, reason).inc()
 
-    def policies_seen(self, problems: Mapping[str, str | None]) -> None:
+    def policies_checked(self, problems: Mapping[str, str | None]) -> None:
         """Record which policies are in force: those without a problem."""
         for name, problem in problems.items():
             self._policies.labels(name).set(problem is None)
 
-    def calendar_seen(self, invalid: bool) -> None:
+    def calendar_read(self, invalid: bool) -> None:
         """Record whether the cluster's freezes cannot be read."""
         self._calendar.set(invalid)
 

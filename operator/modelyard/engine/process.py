@@ -190,7 +190,7 @@ class Process:
             except Exception:
                 logger.exception("This is a bug: the admission policies could not be compared")
             else:
-                self._parts.metrics.policies_seen(found)
+                self._parts.metrics.policies_checked(found)
                 for name, problem in found.items():
                     if problem != logged.get(name):
                         state = f"is not in force: {problem}" if problem else "is in force again"

@@ -5,6 +5,7 @@ Finished changes are counted when the status is written (`Metrics.finished`).
 
 from collections import Counter as Tally
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -28,6 +29,49 @@ _FROZEN = frozenset({ModelReason.FROZEN, ModelReason.FREEZE_INVALID})
 _FINAL = frozenset({Verdict.PASS, Verdict.FAIL})
 
 
+@dataclass
+class _Counts:
+    """What is counted over all models, by the labels of each metric."""
+
+    gates: Tally[tuple[str, ...]] = field(default_factory=Tally)
+    rejected: Tally[tuple[str, ...]] = field(default_factory=Tally)
+    frozen: Tally[tuple[str, ...]] = field(default_factory=Tally)
+    rolled_back: Tally[tuple[str, ...]] = field(default_factory=Tally)
+    planned: Tally[tuple[str, ...]] = field(default_factory=Tally)
+    pending: Tally[tuple[str, ...]] = field(default_factory=Tally)
+    awaited: dict[tuple[str, ...], float] = field(default_factory=dict)
+    verified: dict[tuple[str, ...], int] = field(default_factory=dict)
+
+    def add_model(self, body: Manifest) -> None:
+        """Count one RegisteredModel."""
+        namespace, model = str(body["metadata"]["namespace"]), str(body["metadata"]["name"])
+        status = body.get("status") or {}
+        self.pending[namespace, model] += _pending(status.get("record") or {})
+        asked: Mapping[str, Manifest] = (body.get("spec") or {}).get("stages") or {}
+        known: Mapping[str, Manifest] = status.get("stages") or {}
+        # Other clients may write a status; the spec was admitted.
+        for stage in asked.keys() & known.keys():
+            self._add_stage(namespace, model, stage, asked[stage], known[stage])
+
+    def _add_stage(
+        self, namespace: str, model: str, stage: str, asked: Manifest, known: Manifest
+    ) -> None:
+        for gate in known.get("gates") or ():
+            if gate.get("verdict") in _VERDICTS:
+                self.gates[namespace, stage, gate["verdict"]] += 1
+        self.rejected[namespace, stage] += _is_rejected(known)
+        reason = (known.get("blocked") or {}).get("reason")
+        self.frozen[namespace, stage] += reason in _FROZEN
+        self.rolled_back[namespace, stage] += reason in _ROLLED_BACK
+        self.planned[namespace, stage] += reason == ModelReason.PLANNED
+        if (since := _awaited_since(known)) is not None:
+            self.awaited[namespace, model, stage] = since
+        verification = known.get("verification") or {}
+        verdict = verification.get("verdict") if asked.get("reverify") else None
+        if verdict in _FINAL:
+            self.verified[namespace, model, stage] = int(verdict == Verdict.PASS)
+
+
 def promotions(models: Iterable[Manifest]) -> Iterator[Metric]:
     """Return the metrics of gates, of rejected and waiting stages, of verifications, and of history
     entries that S3 does not have yet.
@@ -36,55 +80,25 @@ def promotions(models: Iterable[Manifest]) -> Iterator[Metric]:
         models: RegisteredModels as the API server has them.
 
     """
-    gates: Tally[tuple[str, ...]] = Tally()
-    rejected: Tally[tuple[str, ...]] = Tally()
-    frozen: Tally[tuple[str, ...]] = Tally()
-    rolled_back: Tally[tuple[str, ...]] = Tally()
-    planned: Tally[tuple[str, ...]] = Tally()
-    pending: Tally[tuple[str, ...]] = Tally()
-    awaited: dict[tuple[str, ...], float] = {}
-    verified: dict[tuple[str, ...], int] = {}
+    counts = _Counts()
     for body in models:
-        namespace = str(body["metadata"]["namespace"])
-        pending[namespace, str(body["metadata"]["name"])] += _pending(
-            (body.get("status") or {}).get("record") or {}
-        )
-        asked: Mapping[str, Manifest] = (body.get("spec") or {}).get("stages") or {}
-        known: Mapping[str, Manifest] = (body.get("status") or {}).get("stages") or {}
-        # Other clients may write a status; the spec was admitted.
-        for name in asked.keys() & known.keys():
-            for gate in known[name].get("gates") or ():
-                if gate.get("verdict") in _VERDICTS:
-                    gates[namespace, name, gate["verdict"]] += 1
-            rejected[namespace, name] += _is_rejected(known[name])
-            reason = (known[name].get("blocked") or {}).get("reason")
-            frozen[namespace, name] += reason in _FROZEN
-            rolled_back[namespace, name] += reason in _ROLLED_BACK
-            planned[namespace, name] += reason == ModelReason.PLANNED
-            if (since := _awaited_since(known[name])) is not None:
-                awaited[namespace, str(body["metadata"]["name"]), name] = since
-            verification = known[name].get("verification") or {}
-            verdict = verification.get("verdict") if asked[name].get("reverify") else None
-            if verdict in _FINAL:
-                model = str(body["metadata"]["name"])
-                verified[namespace, model, name] = int(verdict == Verdict.PASS)
-    yield _family(
-        "modelyard_gates", "Gates by current verdict.", ("namespace", "stage", "verdict"), gates
-    )
+        counts.add_model(body)
+    stage, model = ("namespace", "stage"), ("namespace", "model")
+    yield _family("modelyard_gates", "Gates by current verdict.", (*stage, "verdict"), counts.gates)
     help_ = "Models whose stage has rejected its desired version."
-    yield _family("modelyard_stages_rejected", help_, ("namespace", "stage"), +rejected)
+    yield _family("modelyard_stages_rejected", help_, stage, +counts.rejected)
     help_ = (
         "Models whose stage was rolled back automatically from its desired version, or was to be."
     )
-    yield _family("modelyard_stages_rolled_back", help_, ("namespace", "stage"), +rolled_back)
+    yield _family("modelyard_stages_rolled_back", help_, stage, +counts.rolled_back)
     help_ = "Models whose stage waits for the end of a freeze."
-    yield _family("modelyard_stages_frozen", help_, ("namespace", "stage"), +frozen)
+    yield _family("modelyard_stages_frozen", help_, stage, +counts.frozen)
     help_ = "Models whose stage has a change that spec.dryRun prevents."
-    yield _family("modelyard_stages_planned", help_, ("namespace", "stage"), +planned)
+    yield _family("modelyard_stages_planned", help_, stage, +counts.planned)
     help_ = "Entries of a model's history that S3 does not have yet."
-    yield _family("modelyard_history_pending", help_, ("namespace", "model"), +pending)
-    yield _awaited(awaited)
-    yield _verified(verified)
+    yield _family("modelyard_history_pending", help_, model, +counts.pending)
+    yield _awaited(counts.awaited)
+    yield _verified(counts.verified)
 
 
 def _pending(record: Manifest) -> int:

@@ -104,7 +104,7 @@ async def test_the_operator_sees_whether_approvals_can_be_believed(there: World)
         assert [await each.unguarded(SPACE) for each in (always, kept)] == [None, None]
         assert there.admin.delete(path).code == 200
         wait(there, "approval", refuses=False)
-        assert "anybody may approve in another's name here" in str(await always.unguarded(SPACE))
+        assert "any user may approve in another's name here" in str(await always.unguarded(SPACE))
         assert await kept.unguarded(SPACE) is None
         assert "cannot be asked" in str(await always.unguarded("nowhere"))
     finally:

@@ -1,6 +1,4 @@
-"""One reconcile whose pods are told something: what the API server refuses of it does not stop
-the rest.
-"""
+"""A reconcile that annotates pods: a refusal of the API server does not stop the other actions."""
 
 from __future__ import annotations
 
@@ -34,8 +32,8 @@ WEBHOOK = Invalid(
 
 
 @dataclass
-class Tellers(Toys):
-    """Tells pods once, before it makes its ConfigMaps.
+class AnnotatingToys(Toys):
+    """Annotates pods once, before it creates its ConfigMaps.
 
     Attributes:
         pods: Their uids, by name.
@@ -55,7 +53,7 @@ class Tellers(Toys):
 
 def refusing(error: ModelyardError, *, survives: bool = True) -> World:
     """A world with three pods, of which the first may not be told anything."""
-    toys = Tellers(survives_refusals=survives)
+    toys = AnnotatingToys(survives_refusals=survives)
     world = World(toys)
     for name in PODS:
         made = world.cluster.create(
@@ -76,7 +74,7 @@ def told(world: World) -> list[str]:
 
 
 @pytest.mark.parametrize("error", [RBAC, WEBHOOK], ids=["rbac", "webhook"])
-async def test_a_pod_that_may_not_be_told_stops_no_other_action(error: Invalid) -> None:
+async def test_a_refused_annotation_stops_no_other_action(error: Invalid) -> None:
     world = refusing(error)
     await world.settle()
     assert told(world) == ["fraud-b", "fraud-c"]
@@ -86,7 +84,7 @@ async def test_a_pod_that_may_not_be_told_stops_no_other_action(error: Invalid) 
     )
 
 
-async def test_for_a_kind_that_does_not_survive_it_the_reconcile_ends() -> None:
+async def test_without_survives_refusals_a_refused_annotation_ends_the_reconcile() -> None:
     world = refusing(RBAC, survives=False)
     await world.engine.step()
     assert told(world) == []
@@ -96,7 +94,7 @@ async def test_for_a_kind_that_does_not_survive_it_the_reconcile_ends() -> None:
 @pytest.mark.parametrize(
     "error", [Conflict("Kubernetes", "tell Pod", "x"), Unavailable("Kubernetes", "tell Pod", "x")]
 )
-async def test_one_that_merely_failed_stops_the_rest(error: ModelyardError) -> None:
+async def test_a_failed_annotation_stops_the_rest(error: ModelyardError) -> None:
     world = refusing(error)
     await world.engine.step()
     assert told(world) == []

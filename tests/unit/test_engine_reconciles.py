@@ -1,6 +1,4 @@
-"""The whole engine, step by step, with a toy kind, in memory: what it writes and what it asks
-when all goes well.
-"""
+"""The whole engine in memory with a toy kind: its reads and writes without failures."""
 
 from __future__ import annotations
 
@@ -20,7 +18,7 @@ def world() -> World:
 
 
 # --- the good way ---------------------------------------------------------------------------------
-async def test_an_object_is_brought_about_with_the_fewest_writes(world: World) -> None:
+async def test_an_object_is_created_with_the_fewest_writes(world: World) -> None:
     world.cluster.create(manifest())
     await world.settle()
     assert world.outside == [
@@ -39,7 +37,7 @@ async def test_an_object_is_brought_about_with_the_fewest_writes(world: World) -
     assert world.toy()["status"]["observedGeneration"] == 1
 
 
-async def test_the_finalizer_stands_before_anything_is_made_outside(world: World) -> None:
+async def test_the_finalizer_is_set_before_any_external_write(world: World) -> None:
     world.cluster.create(manifest())
     seen = []
 
@@ -58,7 +56,7 @@ async def test_transitional_statuses_are_not_written(world: World) -> None:
     assert world.count("write_status") == 1
 
 
-async def test_our_own_writes_cause_no_second_look(world: World) -> None:
+async def test_our_own_writes_cause_no_second_reconcile(world: World) -> None:
     world.cluster.create(manifest())
     await world.settle()
     rounds = dict(world.toys.rounds)
@@ -67,7 +65,7 @@ async def test_our_own_writes_cause_no_second_look(world: World) -> None:
     assert world.toys.rounds == rounds == {"fraud": 3}
 
 
-async def test_an_idle_object_is_looked_at_once_a_resync_and_not_written(world: World) -> None:
+async def test_an_idle_object_is_reconciled_once_per_resync_and_not_written(world: World) -> None:
     world.cluster.create(manifest())
     await world.settle()
     world.calls.log.clear()
@@ -75,9 +73,7 @@ async def test_an_idle_object_is_looked_at_once_a_resync_and_not_written(world: 
     assert world.outside == ["experiment", "experiment"]
 
 
-async def test_of_many_objects_each_is_looked_at_more_rarely_but_one_that_changed_outside_soon_again() -> (
-    None
-):
+async def test_many_unchanged_objects_are_resynced_less_often_but_a_changed_one_soon() -> None:
     world = World(options=Options(resync=300.0, resyncs_per_second=0.01))
     for number in range(12):  # at most 0.01 a second: each after 1,200 s
         world.cluster.create(manifest(f"toy-{number}"))
@@ -93,7 +89,7 @@ async def test_of_many_objects_each_is_looked_at_more_rarely_but_one_that_change
     assert 36 <= world.count("experiment") <= 48
 
 
-async def test_a_restart_asks_nobody_anything_until_the_resync(world: World) -> None:
+async def test_a_restart_reads_nothing_external_until_the_resync(world: World) -> None:
     for number in range(20):
         world.cluster.create(manifest(f"toy-{number}"))
     await world.settle()
@@ -107,7 +103,7 @@ async def test_a_restart_asks_nobody_anything_until_the_resync(world: World) -> 
     assert len(world.outside) >= 20
 
 
-async def test_a_restart_looks_at_once_at_what_was_under_way(world: World) -> None:
+async def test_a_restart_reconciles_changes_under_way_at_once(world: World) -> None:
     world.cluster.create(manifest())
     world.toys.raises["fraud"] = DOWN
     await world.settle()
@@ -139,7 +135,9 @@ def rewritten(child: Manifest) -> None:
     child["metadata"]["annotations"].pop("modelyard.io/content")
 
 
-async def test_a_child_that_somebody_changed_or_deleted_is_repaired_at_once(world: World) -> None:
+async def test_an_owned_object_that_was_changed_or_deleted_is_repaired_at_once(
+    world: World,
+) -> None:
     world.cluster.create(manifest(value="red", children=2))
     await world.settle()
     world.cluster.edit("v1/ConfigMap", "risk", "fraud-0", rewritten)
@@ -151,7 +149,7 @@ async def test_a_child_that_somebody_changed_or_deleted_is_repaired_at_once(worl
     ]
 
 
-async def test_a_child_too_many_goes(world: World) -> None:
+async def test_a_surplus_owned_object_is_deleted(world: World) -> None:
     world.cluster.create(manifest(children=2))
     await world.settle()
     world.cluster.edit("experiments", "risk", "fraud", lambda body: body["spec"].update(children=1))
@@ -160,7 +158,7 @@ async def test_a_child_too_many_goes(world: World) -> None:
     assert world.count("delete") == 1
 
 
-async def test_a_plan_that_wants_another_look_gets_it(world: World) -> None:
+async def test_a_plan_with_requeue_after_is_reconciled_then(world: World) -> None:
     world.cluster.create(manifest(again=30))
     await world.settle()
     rounds = world.toys.rounds["fraud"]
@@ -168,14 +166,14 @@ async def test_a_plan_that_wants_another_look_gets_it(world: World) -> None:
     assert world.toys.rounds["fraud"] == rounds + 4
 
 
-async def test_a_namespaces_clients_are_looked_up_once_a_pass(world: World) -> None:
+async def test_a_namespaces_clients_are_looked_up_once_per_reconcile(world: World) -> None:
     world.cluster.create(manifest())
     await world.settle()
     assert world.tenants == 1
     assert world.toys.rounds["fraud"] == 3
 
 
-async def test_a_deleted_object_is_let_go_when_nothing_is_left_outside(world: World) -> None:
+async def test_a_deleted_object_is_finalized_when_nothing_external_is_left(world: World) -> None:
     world.cluster.create(manifest())
     await world.settle()
     world.cluster.remove("experiments", "risk", "fraud")
@@ -188,7 +186,7 @@ async def test_a_deleted_object_is_let_go_when_nothing_is_left_outside(world: Wo
     ].index("set_finalizers")
 
 
-async def test_an_object_that_others_hold_on_to_is_left_alone_after_its_release(
+async def test_an_object_with_other_finalizers_is_left_alone_once_it_is_finalized(
     world: World,
 ) -> None:
     body = manifest()
@@ -203,7 +201,7 @@ async def test_an_object_that_others_hold_on_to_is_left_alone_after_its_release(
     assert world.outside == []
 
 
-async def test_a_name_that_is_used_again_is_another_object(world: World) -> None:
+async def test_a_reused_name_is_another_object(world: World) -> None:
     world.cluster.create(manifest())
     await world.settle()
     world.cluster.remove("experiments", "risk", "fraud")
@@ -215,7 +213,7 @@ async def test_a_name_that_is_used_again_is_another_object(world: World) -> None
 
 
 # --- events ---------------------------------------------------------------------------------------
-async def test_users_are_told_of_each_transition_once(world: World) -> None:
+async def test_each_transition_is_one_event(world: World) -> None:
     world.cluster.create(manifest())
     await world.settle(within=30 * MINUTE)
     assert world.cluster.events == [
@@ -225,7 +223,7 @@ async def test_users_are_told_of_each_transition_once(world: World) -> None:
     ]
 
 
-async def test_what_flips_to_and_fro_is_told_once_in_ten_minutes(world: World) -> None:
+async def test_a_flapping_condition_is_one_event_in_ten_minutes(world: World) -> None:
     world.cluster.create(manifest())
     await world.settle()
     for _ in range(5):
@@ -247,7 +245,7 @@ async def test_what_flips_to_and_fro_is_told_once_in_ten_minutes(world: World) -
     assert [event[2] for event in world.cluster.events].count("MLflowUnavailable") == 2
 
 
-async def test_an_event_that_cannot_be_told_stops_nobody(world: World) -> None:
+async def test_an_event_that_cannot_be_posted_blocks_nothing(world: World) -> None:
     world.cluster.create(manifest())
     world.cluster.fail_next("event", ValueError("oops"))
     await world.settle()
@@ -255,7 +253,7 @@ async def test_an_event_that_cannot_be_told_stops_nobody(world: World) -> None:
     assert world.condition("Ready") == ("True", "Synced")
 
 
-async def test_an_event_waits_while_kubernetes_takes_none(world: World) -> None:
+async def test_an_event_waits_while_kubernetes_is_unavailable(world: World) -> None:
     world.cluster.create(manifest())
     world.cluster.fail_next(
         "event", Unavailable("Kubernetes", "record Event", "risk/fraud", "away")
