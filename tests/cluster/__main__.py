@@ -20,8 +20,8 @@ def parser() -> argparse.ArgumentParser:
         description="A real Kubernetes cluster for the tests and the demo.",
     )
     commands = top.add_subparsers(dest="command", required=True, metavar="command")
-    commands.add_parser("up", help="bring the cluster up; does nothing when it is")
-    commands.add_parser("ready", help="bring the cluster up, with every image in it")
+    commands.add_parser("up", help="bring up the cluster, if it is not running")
+    commands.add_parser("ready", help="bring up the cluster and load every image")
     images = commands.add_parser(
         "images", help="build the project's images and load them into the cluster"
     )
@@ -29,7 +29,7 @@ def parser() -> argparse.ArgumentParser:
     images.add_argument("names", nargs="*", metavar="image", help=any_of)
     tools = commands.add_parser(
         "tools",
-        help="print the folder of kubectl, helm, kind, etcd and the rest; build what is missing",
+        help="print the folder of kubectl, helm, kind, etcd and others; build what is missing",
     )
     tools.add_argument(
         "names",
@@ -37,7 +37,7 @@ def parser() -> argparse.ArgumentParser:
         metavar="program",
         help="only these: kubectl helm; all when none is named",
     )
-    commands.add_parser("status", help="say what is there")
+    commands.add_parser("status", help="show the cache, the engine, the clusters and the images")
     commands.add_parser("down", help="delete the clusters of demo and tests; the cache stays")
     return top
 

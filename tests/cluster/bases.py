@@ -182,7 +182,7 @@ def base_steps(settings: Settings, engine: Engine) -> list[Step]:
             image_done(engine, DEBIAN, foreign=True),
             inputs=(SUITE, "2"),
             after=("engine",),
-            doing=f"debootstrap of {SUITE} as {DEBIAN}",
+            doing=f"building {DEBIAN} with debootstrap from {SUITE}",
         ),
         Step(
             "python",
@@ -194,6 +194,6 @@ def base_steps(settings: Settings, engine: Engine) -> list[Step]:
                 pip_configuration(),
             ),
             after=("debian",),
-            doing=f"{PYTHON} from Debian's own Python",
+            doing=f"building {PYTHON} with Debian's own Python",
         ),
     ]

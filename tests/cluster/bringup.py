@@ -1,6 +1,4 @@
-"""The commands: which steps they want, under which lock, and what they say. How a step is done
-does not belong here.
-"""
+"""The commands: which steps they run, under which lock, and their messages."""
 
 from __future__ import annotations
 
@@ -26,9 +24,9 @@ from tests.cluster.steps import Plan, Step
 __all__ = ["IMAGES", "Bringup", "locked"]
 
 PULL_SECONDS = 600.0
-# What takes less is not announced.
+# Shorter builds are not announced.
 LONG_SECONDS = 60.0
-# To make the cluster and to load the images, on two cores.
+# The time to create the cluster and to load the images, on two cores.
 CREATE_SECONDS, LOAD_SECONDS = 45.0, 60.0
 IMAGES = (*PROJECT, "minio")
 CLUSTER_PROGRAMS = ("kind", "kubectl")
@@ -36,7 +34,7 @@ CLUSTER_PROGRAMS = ("kind", "kubectl")
 
 @contextlib.contextmanager
 def locked(path: Path, console: Console, *, shared: bool = False) -> Iterator[bool]:
-    """Hold a file's lock, alone or with all who share it; say so when another process holds it.
+    """Hold a file's lock, exclusive or shared; report when another process holds it.
 
     Yields:
         Whether no other process held the lock, not even shared, when this one took it.
@@ -54,7 +52,7 @@ def locked(path: Path, console: Console, *, shared: bool = False) -> Iterator[bo
 
 
 def at_once(handle: IO[str], kind: int) -> bool:
-    """Take a lock if that is possible without waiting; whether it was."""
+    """Try to take a lock without waiting; return whether it was taken."""
     try:
         fcntl.flock(handle, kind | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -85,7 +83,7 @@ class Bringup:
         return self.programs(["kubectl", "helm"])
 
     def up(self) -> None:
-        """Brings the cluster up; does nothing when it is."""
+        """Bring up the cluster, if it is not running."""
         if not self.cluster.troubles():
             self._console.say(f"the cluster is up; kubeconfig: {self._settings.kubeconfig}")
             return
@@ -106,10 +104,10 @@ class Bringup:
         log = Log(self._settings.logs / "cluster.log")
         self.plan(False).run(CLUSTER_PROGRAMS)
         if self.cluster.container() is not None:
-            self._console.say("cluster: there is one and it is not healthy; bringing it back")
+            self._console.say("cluster: it exists and is not healthy; restarting it")
             if self.cluster.revive(log):
                 return
-            self._console.say("cluster: it does not come back; deleting it, and making it anew")
+            self._console.say("cluster: the restart failed; deleting and creating it again")
         self.cluster.delete(log)
         building = self._building_now()
         if building:
@@ -123,19 +121,19 @@ class Bringup:
             raise Failed(f"cluster: {error}\n--- log: {log.path}") from error
 
     def engine(self) -> None:
-        """Sees to an engine that answers. The Go toolchain is wanted first only where the
-        machine needs the wrapper of runc.
+        """Install and start a Docker engine if none answers. Only a machine that needs the wrapper
+        of runc needs the Go toolchain first.
         """
         if not self._engine.answers():
             Plan(self._engine_steps(), self._settings.cache, self._console).run(["engine"])
 
     def tools(self) -> Path:
-        """The folder with the programs, which are built when they are missing."""
+        """Return the folder with the programs; build those that are missing."""
         return self.programs(["kube", *(tool for tool in TOOLS if tool not in KUBE_NAMES)])
 
     def programs(self, names: Sequence[str]) -> Path:
-        """The folder with the named programs, which are built when they are missing or their
-        sources changed.
+        """Return the folder with the named programs; build those that are missing or whose sources
+        changed.
         """
         if self.plan(False).missing(names):
             self.announce(names)
@@ -144,7 +142,7 @@ class Bringup:
         return self._settings.bin
 
     def images(self, names: Sequence[str]) -> None:
-        """Builds images whose inputs changed and loads those that the cluster's node has not."""
+        """Build images whose inputs changed, and load those that the node does not have."""
         self.announce(self._for_images(names))
         with self.lock():
             self.engine()
@@ -157,7 +155,7 @@ class Bringup:
                 log = Log(self._settings.logs / f"load-{name}.log")
                 sent = put_into_node(self._settings, self._engine, name, log)
                 what = (
-                    "the node has it"
+                    "already in the node"
                     if sent is None
                     else f"loaded in {self._console.elapsed - start:.0f} s, {sent / 1e6:.0f} MB"
                     " sent"
@@ -168,7 +166,7 @@ class Bringup:
         self._console.say(f"images: done in {self._console.elapsed:.0f} s")
 
     def clusters(self) -> dict[str, Cluster]:
-        """Every cluster that there can be, by name."""
+        """Return all possible clusters by name."""
         settings = {name: replace(self._settings, cluster=name) for name in CLUSTERS}
         return {name: Cluster(each, self._engine, self._console) for name, each in settings.items()}
 
@@ -180,7 +178,7 @@ class Bringup:
         self._console.say(f"both clusters are deleted; the cache stays in {self._settings.cache}")
 
     def status(self) -> list[str]:
-        """What is there, in words."""
+        """Return lines about the cache, the engine, the clusters and the images."""
         size = sum(
             file.stat().st_size
             for file in self._settings.cache.rglob("*")
@@ -228,7 +226,7 @@ class Bringup:
         return [engine, *go_steps(self._settings)]
 
     def plan(self, building: bool) -> Plan:
-        """Every step there is, with those that build images from nothing if ``building``."""
+        """Return all steps, with those that build every image if ``building``."""
         steps = [*self._engine_steps(), *image_steps(self._settings, self._engine, building)]
         if building:
             steps += [
@@ -238,7 +236,7 @@ class Bringup:
         return Plan(steps, self._settings.cache, self._console)
 
     def _for_cluster(self, there: bool) -> list[str]:
-        """The steps that the cluster needs; the node's image only to make a cluster."""
+        """Return the steps that the cluster needs; the node's image only to create a cluster."""
         building = not there and self._probably_building()
         return [*CLUSTER_PROGRAMS, *(["node"] if building else [])]
 
@@ -246,11 +244,12 @@ class Bringup:
         return [f"image-{name}" for name in names]
 
     def announce(self, wanted: Sequence[str], there: bool = True) -> None:
-        """Say what has to be built and how long it takes, if that is long and not said yet.
+        """Print what has to be built and how long it takes, once, if it takes long.
 
         Args:
-            wanted: names of steps.
-            there: whether there is a cluster; it has to be made otherwise.
+            wanted: Names of steps.
+            there: Whether the cluster exists; otherwise it has to be created.
+
         """
         if self._announced:
             return
@@ -262,28 +261,26 @@ class Bringup:
             self._console.say(forecast.words(seconds))
 
     def _probably_building(self) -> bool:
-        """Whether images are built here; asks no registry, unlike ``_building_now``."""
+        """Tell whether images are built here; ask no registry, unlike ``_building_now``."""
         if self._building is not None or self._settings.mode != "auto":
             return self._building or self._settings.mode == "build"
         pulled = self._answer.exists() and self._answer.read_text() == "yes"
         return not pulled and self._engine.image_id(PULLED_NODE_IMAGE) is None
 
     def _building_now(self) -> bool:
-        """Whether images are built here; in the mode ``auto`` one pull is tried, once for a
-        cache.
-        """
+        """Tell whether images are built here; in the mode ``auto`` try one pull per cache."""
         if self._building is None:
             self._building = self._settings.mode == "build" or not self._pulled()
         return self._building
 
     @property
     def _answer(self) -> Path:
-        """The file that holds whether the registry answered."""
+        """The file that records whether the registry answered."""
         return self._settings.cache / "registry-answer"
 
     def _pulled(self) -> bool:
-        """Whether the public node image is there; raises ``Failed`` in the mode ``pull`` when it
-        cannot be had.
+        """Tell whether the public node image is available; raise ``Failed`` in the mode ``pull`` if
+        it is not.
         """
         if self._engine.image_id(PULLED_NODE_IMAGE):
             return True
@@ -303,7 +300,7 @@ class Bringup:
             )
             error = done.stderr.decode().strip() if done.returncode else ""
         except subprocess.TimeoutExpired:
-            error = f"no end after {PULL_SECONDS:.0f} s"
+            error = f"timed out after {PULL_SECONDS:.0f} s"
         if error and self._settings.mode == "pull":
             raise Failed(f"{PULLED_NODE_IMAGE} cannot be pulled: {error}")
         answer.write_text("no" if error else "yes")

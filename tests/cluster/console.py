@@ -1,6 +1,4 @@
-"""Plain lines of progress, and commands whose output goes to a log. Which commands are run does
-not belong here.
-"""
+"""Lines of progress, and commands whose output goes to a log."""
 
 from __future__ import annotations
 
@@ -16,13 +14,11 @@ __all__ = ["Console", "Failed", "Log", "tail"]
 
 
 class Failed(RuntimeError):
-    """A step could not be done; the message says which, why and where its log is."""
+    """A step failed; the message says which, why and where its log is."""
 
 
 class Console:
-    """Prints lines that begin with the seconds since it was made. Safe to use from several
-    threads.
-    """
+    """Prints lines that begin with the elapsed seconds; thread-safe."""
 
     def __init__(self, out: IO[str]) -> None:
         self._start = time.monotonic()
@@ -31,7 +27,7 @@ class Console:
 
     @property
     def elapsed(self) -> float:
-        """Seconds since the console was made."""
+        """Seconds since the console was created."""
         return time.monotonic() - self._start
 
     def say(self, text: str) -> None:
@@ -40,7 +36,7 @@ class Console:
 
 
 def tail(path: Path, lines: int = 25) -> str:
-    """The last ``lines`` lines of a log; empty where there is none."""
+    """Return the last ``lines`` lines of a log; empty without a log."""
     if not path.exists():
         return ""
     return "\n".join(path.read_text(errors="replace").splitlines()[-lines:])
@@ -67,9 +63,7 @@ class Log:
         stdin: IO[bytes] | None = None,
         timeout: float | None = None,
     ) -> None:
-        """Runs a command with its output in the log; raises ``Failed`` when it does not end with
-        0.
-        """
+        """Run a command with its output in the log; raise ``Failed`` unless it exits with 0."""
         words = [str(word) for word in command]
         self.write("$ " + " ".join(words))
         with self.path.open("ab") as out:
@@ -96,9 +90,7 @@ class Log:
         env: Mapping[str, str] | None = None,
         cwd: Path | None = None,
     ) -> str:
-        """The standard output of a command; its errors go to the log, and an end other than 0
-        raises ``Failed``.
-        """
+        """Return a command's output; log its errors, and raise ``Failed`` unless it exits with 0."""
         words = [str(word) for word in command]
         self.write("$ " + " ".join(words))
         with self.path.open("ab") as out:
@@ -117,5 +109,5 @@ class Log:
 
 
 def merged(env: Mapping[str, str] | None) -> dict[str, str]:
-    """The process's own environment with ``env`` laid over it."""
+    """Return the process's environment, updated with ``env``."""
     return {**os.environ, **(env or {})}

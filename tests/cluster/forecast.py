@@ -1,4 +1,4 @@
-"""How long a build takes, said before it begins. Building does not belong here."""
+"""Estimate how long a build takes, before it begins."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from tests.cluster.steps import HEAVY_AT_ONCE, Step
 
 __all__ = ["SECONDS", "Forecast"]
 
-# How long the slow steps take on two cores with another one beside them: their shares of a build
-# from nothing, which takes a quarter of an hour there.
+# How long the slow steps take on two cores, with another step at the same time: their shares of a
+# build without a cache, which takes a quarter of an hour there.
 SECONDS: dict[str, float] = {
     "coredns": 125,
     "debian": 65,
@@ -34,13 +34,13 @@ NAMED = 3
 
 @dataclass(frozen=True)
 class Forecast:
-    """The steps that have to be done, each after those that it needs."""
+    """The steps to run, each after its dependencies."""
 
     steps: tuple[Step, ...]
 
     @property
     def seconds(self) -> float:
-        """The time on two cores: all work side by side, but never less than its longest chain."""
+        """The time on two cores: all work in parallel, but at least the longest chain of steps."""
         chains: dict[str, float] = {}
         for step in self.steps:
             before = max((chains.get(name, 0.0) for name in step.after), default=0.0)
@@ -49,24 +49,25 @@ class Forecast:
         return max([work / HEAVY_AT_ONCE, *chains.values()])
 
     def words(self, seconds: float) -> str:
-        """One line for people.
+        """Return the estimate as one line.
 
         Args:
-            seconds: how long everything takes, with what is no step.
+            seconds: How long everything takes, including work that is not a step.
+
         """
         slowest = sorted(self.steps, key=expected, reverse=True)[:NAMED]
         named = ", ".join(f"{step.name} ({duration(expected(step))})" for step in slowest)
         return (
             f"{len(self.steps)} steps to build first: about {duration(seconds)} on two cores. "
-            f"The slowest: {named}. What is built is kept and not built again."
+            f"The slowest: {named}. They are cached for the next time."
         )
 
 
 def expected(step: Step) -> float:
-    """The seconds that a step takes."""
+    """Return how many seconds a step takes."""
     return SECONDS.get(step.name, OTHERS)
 
 
 def duration(seconds: float) -> str:
-    """A time to go by: minutes, or seconds below one and a half of them."""
+    """Return a rough time: in minutes, or in seconds below 90 s."""
     return f"{round(seconds / 60)} min" if seconds >= 90 else f"{round(seconds)} s"

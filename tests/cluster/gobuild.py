@@ -180,7 +180,7 @@ def toolchain_step(settings: Settings) -> Step:
         "go",
         lambda log, key: install_go(settings, log),
         lambda key: find_go(settings) is not None,
-        doing="looking for a Go toolchain",
+        doing="finding a Go toolchain",
     )
 
 

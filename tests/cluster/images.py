@@ -117,5 +117,5 @@ def put_into_node(settings: Settings, engine: Engine, name: str, log: Log) -> in
     folder.mkdir(parents=True, exist_ok=True)
     image_id = engine.image_id(tag)
     if image_id is None:
-        raise Failed(f"there is no image {tag}")
+        raise Failed(f"the image {tag} does not exist")
     return None if node_has(settings.node, tag, image_id) else load(settings.node, tag, log, folder)

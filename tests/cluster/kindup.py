@@ -128,7 +128,7 @@ class Cluster:
         return done.stdout.decode() if done.returncode == 0 else None
 
     def troubles(self) -> list[str]:
-        """What keeps the cluster from being healthy, in words; empty when nothing does."""
+        """Return why the cluster is not healthy; empty if it is."""
         if not self._settings.kubeconfig.exists():
             return ["there is no kubeconfig"]
         since = self._engine.read("inspect", "--format", "{{.State.StartedAt}}", self.node)
@@ -160,7 +160,7 @@ class Cluster:
         if state is None:
             return False
         if state != "running":
-            self._console.say(f"cluster: its node is {state}; starting it again")
+            self._console.say(f"cluster: its node is {state}; restarting it")
             if self._engine.read("start", self.node) is None:
                 return False
         if not self.export(log):
@@ -195,7 +195,7 @@ class Cluster:
             time.sleep(0.5)
 
     def create(self, log: Log, image: str, pulled: bool) -> None:
-        """Makes the cluster and waits until it is healthy; raises ``Failed``."""
+        """Create the cluster and wait until it is healthy; raises ``Failed``."""
         folder = self._settings.here / "kind"
         config = (folder / ("pull.yaml" if pulled else "build.yaml")).read_text()
         if lacks_sys_resource():
@@ -213,7 +213,7 @@ class Cluster:
             )
 
     def delete(self, log: Log) -> None:
-        """Deletes the cluster, its container and volumes; what is not there is no error."""
+        """Delete the cluster, its container and volumes, if they exist."""
         if self._engine.answers() and self.container() is not None:
             self._kind(log, "delete", "cluster")
             if self.container() is not None:
@@ -221,7 +221,7 @@ class Cluster:
         self._settings.kubeconfig.unlink(missing_ok=True)
 
     def export(self, log: Log) -> bool:
-        """Writes the kubeconfig anew; the API server's port may be another after a restart."""
+        """Write the kubeconfig again; the API server's port may change on a restart."""
         try:
             self._kind(log, "export", "kubeconfig")
         except Failed:

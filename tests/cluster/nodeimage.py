@@ -172,7 +172,7 @@ def single_step(settings: Settings, engine: Engine, tag: str, program: str) -> S
         image_done(engine, tag),
         inputs=(hash_files([dockerfile], dockerfile.parent),),
         after=("engine", program, *(("debian",) if program == "kube" else ())),
-        doing=f"an image of {program}",
+        doing=f"building the image of {program}",
     )
 
 
@@ -188,13 +188,13 @@ def node_steps(settings: Settings, engine: Engine) -> list[Step]:
             image_done(engine, BARE),
             inputs=(hash_files([node], node), KUBERNETES),
             after=("debian", "kube", "kubeadm", "kubectl", "modelyard-runc"),
-            doing="systemd, containerd and the kubelet on Debian",
+            doing="building the node: systemd, containerd and the kubelet on Debian",
         ),
         Step(
             "node",
             lambda log, key: import_images(settings, engine, log, key),
             image_done(engine, NODE_IMAGE),
             after=("node-bare", *(f"image-{program}" for program in images.values())),
-            doing=f"the control plane's images into {NODE_IMAGE}",
+            doing=f"adding the control plane's images to {NODE_IMAGE}",
         ),
     ]

@@ -187,7 +187,7 @@ class Plan:
     def _one(self, step: Step, key: str) -> None:
         log = Log(self.cache / "logs" / f"{step.name}.log")
         start = time.monotonic()
-        self.console.say(f"{step.name}: {step.doing or 'at work'}")
+        self.console.say(f"{step.name}: {step.doing or 'running'}")
         try:
             step.run(log, key)
         except (Failed, OSError) as error:
@@ -198,7 +198,7 @@ class Plan:
                 f"--- the whole log: {log.path}"
             ) from error
         if not step.done(key):
-            raise Failed(f"{step.name} ended but its output is not there; log: {log.path}")
+            raise Failed(f"{step.name} ended, but its output is missing; log: {log.path}")
         stamp = self.stamp(step.name)
         stamp.parent.mkdir(parents=True, exist_ok=True)
         stamp.write_text(key)

@@ -1,3 +1,1 @@
-"""The demo: the whole story on a real cluster, told while it happens. `python -m tests.demo up |
-down`.
-"""
+"""The demo on a real cluster, with a line for each step. `python -m tests.demo up | down`."""

@@ -14,10 +14,10 @@ __all__ = ["main"]
 
 
 def up(screen: Screen) -> None:
-    """Everything, from nothing."""
+    """Bring up the cluster and run the demo."""
     screen.title(
-        "modelyard: from an empty machine to a model that answers, and to the next version without"
-        " a lost request."
+        "modelyard: from an empty machine to a served model, and to the next version without a"
+        " lost request."
     )
     screen.step("1. A cluster: kind, with the project's own images")
     kube = install.cluster(Console(sys.stdout))
@@ -25,21 +25,21 @@ def up(screen: Screen) -> None:
 
 
 def down(screen: Screen) -> None:
-    """Remove what `up` made, except for the cluster."""
+    """Remove what `up` created, except the cluster."""
     settings = Settings.read()
     if not settings.kubeconfig.exists():
-        screen.say("There is no cluster, and so nothing of the demo.")
+        screen.say("There is no cluster, so there is nothing to remove.")
         return
     kube = Kube(settings.bin, settings.kubeconfig)
-    screen.say("Removing the release, its objects, its kinds and its namespaces")
+    screen.say("Removing the release, its objects, CRDs and namespaces")
     install.uninstall(kube)
-    screen.good("Nothing of the demo is left. The cluster stays; make down deletes it.")
+    screen.good("The demo is removed. The cluster stays; make down deletes it.")
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Tell the story, or clear it away; 1 when something failed."""
+    """Run the demo or remove it; return 1 if something failed."""
     parser = argparse.ArgumentParser(
-        prog="python -m tests.demo", description="The whole story on a real cluster."
+        prog="python -m tests.demo", description="Run the demo on a real cluster, or remove it."
     )
     parser.add_argument("command", choices=["up", "down"])
     options = parser.parse_args(arguments)
@@ -50,7 +50,7 @@ def main(arguments: list[str] | None = None) -> int:
         screen.bad(str(error))
         return 1
     except KeyboardInterrupt:
-        screen.bad("stopped by hand. make demo goes on from here.")
+        screen.bad("interrupted. make demo continues from here.")
         return 130
     return 0
 

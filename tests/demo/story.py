@@ -1,6 +1,4 @@
-"""The story that the demo tells: an experiment, a training, a promotion, an answer; a second
-version under load, and back.
-"""
+"""The steps of the demo: train, promote, predict; promote a second version under load, roll back."""
 
 import json
 from datetime import datetime
@@ -30,14 +28,14 @@ def seconds_between(first: str | None, last: str | None) -> float:
 
 
 class Story:
-    """Tells it, step by step. What is there already is found and said, not made again."""
+    """Runs the demo step by step, and reuses what an earlier run has created."""
 
     def __init__(self, kube: Kube, screen: Screen) -> None:
         self.kube, self.screen = kube, screen
         self.table = rows(3)
 
     def tell(self) -> None:
-        """Everything."""
+        """Run all steps."""
         begun = self.screen.elapsed
         self.install()
         self.apply()
@@ -48,19 +46,17 @@ class Story:
         self.train_second()
         self.promote_under_load(
             "v2",
-            "6. The second version, under load: 50 requests a second, from inside of the cluster",
+            "6. Promote v2 under load: 50 requests a second from inside the cluster",
         )
-        self.promote_under_load(
-            "v1", "7. Back again, under load: the same patch with the older version"
-        )
+        self.promote_under_load("v1", "7. Roll back under load: the same patch with v1")
         self.history()
         self.look_around()
 
     # --- the steps --------------------------------------------------------------------------------
     def install(self) -> None:
-        """The operator, with an MLflow and a MinIO to work with."""
+        """Install the operator, MLflow and MinIO."""
         self.screen.step(
-            "2. The operator, by its Helm chart, with an MLflow and a MinIO to try it with"
+            "2. Install the operator with its Helm chart, and MLflow and MinIO with it"
         )
         self.screen.command(f"helm {' '.join(install.COMMAND)}")
         install.install(self.kube)
@@ -69,23 +65,23 @@ class Story:
             self.screen.good(f"{words} is ready")
 
     def apply(self) -> None:
-        """The sample's experiment, first training and model."""
-        self.screen.step("3. Three objects: an experiment, a training, a model")
+        """Apply the sample's experiment, first training and model."""
+        self.screen.step("3. Apply an Experiment, a TrainingRun and a RegisteredModel")
         self.show(
             "kubectl apply"
             f" {' '.join(f'-f {SAMPLES}/{name}.yaml' for name in ('experiment', 'training-run-v1', 'registered-model'))}"
         )
 
     def show(self, command: str) -> None:
-        """A command of kubectl and what it prints."""
+        """Run a kubectl command and show its output."""
         self.screen.command(command)
         self.screen.block(self.kube.kubectl(*command.split()[1:]))
 
     def train(self, name: str) -> None:
-        """Follows a training to its end."""
+        """Follow a training to its end."""
         body = self.kube.get("TrainingRun", name, NAMESPACE)
         if condition(body, "Ready").get("status") == "True":
-            self.screen.say(f"{name} has trained already, in an earlier demo.")
+            self.screen.say(f"{name} was trained in an earlier demo.")
         else:
             body = self.kube.wait(
                 f"TrainingRun {name} trains",
@@ -96,12 +92,12 @@ class Story:
             self.screen.close()
             status = body["status"]
             took = seconds_between(status.get("startTime"), status.get("completionTime"))
-            self.screen.good(f"{name} has trained, in {took:.0f} s")
+            self.screen.good(f"{name} was trained in {took:.0f} s")
         metrics = {
             each["name"]: each["value"] for each in (body or {})["status"].get("metrics", [])
         }
         self.screen.say(
-            "Judged by rows that it did not see: "
+            "Metrics on the validation rows: "
             + ", ".join(
                 f"{key} {metrics[key]}" for key in ("accuracy", "roc_auc") if key in metrics
             )
@@ -109,7 +105,7 @@ class Story:
         self.show(f"kubectl get modelyard -n {NAMESPACE}")
 
     def look_at_training(self, name: str) -> Manifest | None:
-        """The TrainingRun when it has ended well; says how far it is."""
+        """Return the TrainingRun if it has succeeded; show the progress."""
         body = self.kube.get("TrainingRun", name, NAMESPACE)
         ready, status = condition(body, "Ready"), (body or {}).get("status") or {}
         if condition(body, "Succeeded").get("status") == "False":
@@ -123,12 +119,13 @@ class Story:
         progress = status.get("progress") or {}
         eta = f" About {progress['etaSeconds']} s to go." if progress.get("etaSeconds") else ""
         self.screen.progress(
-            progress.get("percent", 0), f"{name}: {ready.get('message') or 'Not seen yet.'}{eta}"
+            progress.get("percent", 0),
+            f"{name}: {ready.get('message') or 'Not reconciled yet.'}{eta}",
         )
         return None
 
     def promote(self, version: str) -> None:
-        """One patch; follows it until the version holds the stage."""
+        """Patch the version, and wait until it holds the stage."""
         self.screen.step(f"4. Promote {version} to {STAGE}: one patch")
         begun = self.screen.elapsed
         self.patch(version)
@@ -139,7 +136,7 @@ class Story:
         self.show(f"kubectl get mlmodel,deployment,service -n {NAMESPACE}")
 
     def patch(self, version: str) -> None:
-        """The promotion: and it is all of it."""
+        """Patch one line: this is the whole promotion."""
         patch = json.dumps(
             {"spec": {"stages": {STAGE: {"version": version}}}}, separators=(",", ":")
         )
@@ -151,7 +148,7 @@ class Story:
         )
 
     def follow(self, version: str) -> None:
-        """Says what the object says until it is Ready with the version."""
+        """Show the messages of the object until it is Ready with the version."""
         told = ""
 
         def look() -> bool:
@@ -182,7 +179,7 @@ class Story:
         )
 
     def ask(self) -> tuple[str, list[Any]]:
-        """A prediction over HTTP: the version that answered, and what it says."""
+        """Predict over HTTP; return the version that answered and the predictions."""
         code, headers, body = self.kube.service(
             NAMESPACE, f"{MODEL}-{STAGE}", f"v1/models/{MODEL}:predict", {"instances": self.table}
         )
@@ -194,10 +191,10 @@ class Story:
         return headers.get("modelyard-version", "?"), body["predictions"]
 
     def predict(self) -> None:
-        """Asks the model, and says how anybody can."""
+        """Predict, and show the same request as commands."""
         version, predictions = self.ask()
         self.screen.good(f"Three rows, answered by {version}: {predictions}")
-        self.screen.say("The same by hand, with a port-forward in another terminal:")
+        self.screen.say("To do the same by hand, with a port-forward in another terminal:")
         self.screen.command(f"kubectl port-forward -n {NAMESPACE} service/{MODEL}-{STAGE} 8080:80")
         body = json.dumps({"instances": self.table}, separators=(",", ":"))
         self.screen.command(
@@ -206,25 +203,25 @@ class Story:
         )
 
     def train_second(self) -> None:
-        """Another training with other parameters, which registers the second version."""
-        self.screen.step("5. A second training: deeper trees, and more of them")
+        """Train again with other parameters, which registers the second version."""
+        self.screen.step("5. Train v2: deeper trees, and more of them")
         self.show(f"kubectl apply -f {SAMPLES}/training-run-v2.yaml")
         self.train(SECOND)
 
     def promote_under_load(self, version: str, title: str) -> Result:
-        """One patch while the model is asked all the time; says who answered, and what was lost."""
+        """Patch the version during a steady load; show the answers by version and lost requests."""
         self.screen.step(title)
         url = f"http://{MODEL}-{STAGE}.{NAMESPACE}/v1/models/{MODEL}:predict"
         with steady_load(
             self.kube, install.RUNTIME, NAMESPACE, url, {"instances": self.table}, RATE
         ) as load:
-            self.screen.say(f"Asking {url}, {RATE} times a second")
+            self.screen.say(f"Sending {RATE} requests a second to {url}")
             self.patch(version)
             self.follow(version)
             load.wait_for(version, RATE * 2)
-            # The displaced pods go some seconds later: that is part of it.
+            # The displaced pods are deleted some seconds later, still under load.
             self.kube.wait(
-                "the displaced version's pods go",
+                "the displaced version's pods are deleted",
                 lambda: self.only_serving(version),
                 SERVING_SECONDS,
                 lambda: self.kube.explain_pods(NAMESPACE),
@@ -243,7 +240,7 @@ class Story:
         return result
 
     def only_serving(self, version: str) -> bool:
-        """Whether all pods of the stage are of one version."""
+        """Tell whether all pods of the stage have this version."""
         labels = f"modelyard.io/model={MODEL},modelyard.io/stage={STAGE}"
         return {
             pod["metadata"]["labels"]["modelyard.io/version"]
@@ -251,8 +248,8 @@ class Story:
         } == {version}
 
     def history(self) -> None:
-        """What the object and MLflow remember."""
-        self.screen.step("8. What the object remembers, and what MLflow says")
+        """Show the history, and what MLflow's client loads."""
+        self.screen.step("8. The history in the status, and the stage in MLflow")
         self.screen.command(
             f"kubectl get mlmodel {MODEL} -n {NAMESPACE} -o jsonpath='{{.status.history}}'"
         )
@@ -284,9 +281,9 @@ class Story:
             self.screen.good(words)
 
     def look_around(self) -> None:
-        """What to type next."""
+        """Show commands to try next."""
         system = install.NAMESPACE
-        self.screen.step(f"Done, after {self.screen.elapsed:.0f} s. To look around:")
+        self.screen.step(f"Done in {self.screen.elapsed:.0f} s. To look around:")
         self.screen.command(
             f"export KUBECONFIG={self.kube.kubeconfig} PATH={self.kube.tools}:$PATH"
         )
@@ -300,4 +297,4 @@ class Story:
             f"kubectl port-forward -n {NAMESPACE} service/{MODEL}-{STAGE} 8080:80       #"
             f" http://localhost:8080/v2/models/{MODEL}"
         )
-        self.screen.say("To remove it: make demo-down. To tell it again: make demo.")
+        self.screen.say("To remove the demo: make demo-down. To run it again: make demo.")

@@ -158,7 +158,7 @@ def test_a_step_whose_run_failed_is_not_done_though_an_older_output_is_there(
 
 
 def test_a_step_that_leaves_no_output_has_failed(tmp_path: Path) -> None:
-    with pytest.raises(Failed, match="output is not there"):
+    with pytest.raises(Failed, match="output is missing"):
         plan(tmp_path, Step("a", lambda log, key: None, lambda key: False)).run(["a"])
 
 
