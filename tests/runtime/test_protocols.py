@@ -183,7 +183,7 @@ REFUSED_V1 = [
     ("no rows", {"instances": []}, "instances"),
     ("no list", {"instances": 3}, "instances"),
     ("ragged rows", {"instances": [[1, 2], [3]]}, "length"),
-    ("rows of two kinds", {"instances": [{"amount": 1}, [1]]}, "both"),
+    ("rows of two kinds", {"instances": [{"amount": 1}, [1]]}, "all objects or all lists"),
     ("a row too narrow", {"instances": [[1, 2]]}, "5 columns"),
     (
         "a column too few",

@@ -52,8 +52,8 @@ def table(body: bytes, content_type: str, columns: Sequence[Column]) -> Table:
     for name, _, value in (parameter.partition("=") for parameter in parameters):
         if name.lower() != "charset" or value.lower().strip('"') != "utf-8":
             raise Refused(
-                f"the content type {content_type} is not supported: the only parameter that the"
-                " server takes is charset=utf-8",
+                f"the content type {content_type} is not supported: the only parameter may be"
+                " charset=utf-8, as the server takes only UTF-8",
                 415,
             )
     if kind == "text/csv":
