@@ -119,8 +119,9 @@ class Traffic(Protocol):
     """The counters of serving pods."""
 
     async def answered(self, watched: Watched, pods: Iterable[Manifest], now: datetime) -> Answered:
-        """Return the counts of a version's pods. Pods are queried occasionally; one that does not
-        answer in time adds nothing.
+        """Return the counts of a version's pods.
+
+        Pods are queried occasionally; one that does not answer in time adds nothing.
 
         Requests before the first query, and those between a pod's last query and its end, are not
         counted. Raises nothing.
@@ -128,8 +129,9 @@ class Traffic(Protocol):
         ...
 
     async def split(self, asked: Split, pods: Iterable[Manifest], now: datetime) -> Seen:
-        """Return the counters of pods that split their requests. Each pod is queried every time,
-        for its revision.
+        """Return the counters of pods that split their requests.
+
+        Each pod is queried every time, for its revision.
 
         An interval in which the revision changed, or before which the operator started, is left
         out. Counts are differences between two answers of one process of one pod under one
