@@ -1,5 +1,4 @@
-"""modelyard: a Kubernetes operator that makes custom resources the source of truth for
-machine-learning models.
+"""modelyard: a Kubernetes operator for machine-learning models, declared as custom resources.
 
     from modelyard import Client
 

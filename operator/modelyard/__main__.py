@@ -1,5 +1,4 @@
-"""Entry point of `modelyard`, `kubectl modelyard` and `python -m modelyard run | crds | rbac |
-docs`.
+"""Entry point of `modelyard`, `kubectl modelyard` and `python -m modelyard run|crds|rbac|docs`.
 
 The operator's image only supports the latter commands and has neither typer nor rich, so the
 command line is imported when it is used.

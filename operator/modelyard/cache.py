@@ -205,8 +205,9 @@ class Cache:
         return True
 
     def uids(self, scope: str, namespace: str | None = None) -> dict[str, tuple[str, str]]:
-        """Return namespace and name of all cached objects by uid: call before a list, and pass to
-        `settle` after it.
+        """Return namespace and name of all cached objects by uid.
+
+        Call it before a list, and pass the result to `settle` after it.
         """
         namespaces: Mapping[str, Any] = self._objects.get(scope, {})
         wanted = namespaces if namespace is None else {namespace} & namespaces.keys()
@@ -223,8 +224,7 @@ class Cache:
         listed: Iterable[str],
         version: int = _FOREVER,
     ) -> int:
-        """Remove the objects that were cached before a list began and are not in it; return their
-        number.
+        """Remove objects that were cached before a list and are not in it; return their number.
 
         Objects that were added meanwhile are kept.
 
@@ -273,9 +273,7 @@ class Cache:
 
 
 def version_of(body: Manifest) -> int:
-    """Return the resourceVersion as a number; within one resource it grows with each write
-    (KEP-5504).
-    """
+    """Return the resourceVersion as a number, which grows with each write (KEP-5504)."""
     return int(body["metadata"].get("resourceVersion") or 0)
 
 

@@ -56,9 +56,7 @@ def write(root: Path, files: Files, owned: Sequence[str] = ()) -> list[str]:
 def main(
     name: str, what: str, files: Callable[[], Files], argv: Sequence[str], owned: Sequence[str] = ()
 ) -> int:
-    """Print, write or check a set of generated files; return exit code 1 if the check finds a stale
-    one.
-    """
+    """Print, write or check a set of generated files; return 1 if the check finds a stale one."""
     parser = argparse.ArgumentParser(prog=f"modelyard {name}", description=f"Print {what}.")
     mode = parser.add_mutually_exclusive_group()
     mode.add_argument("--write", action="store_true", help="write the committed files instead")

@@ -1,5 +1,6 @@
-"""Plans: what `decide` returns, as data that can be compared and printed. `engine.perform` carries
-it out.
+"""Plans: what `decide` returns, as data that can be compared and printed.
+
+`engine.perform` carries it out.
 
 A round of a reconcile is one of four things:
 
@@ -69,9 +70,7 @@ class Apply:
 
 @dataclass(frozen=True)
 class Delete:
-    """Delete an owned object if it still has this uid; its own dependents are deleted in the
-    background.
-    """
+    """Delete an owned object if it still has this uid, and its dependents in the background."""
 
     api_version: str
     kind: str
@@ -227,9 +226,7 @@ class CreateModel:
 
 @dataclass(frozen=True)
 class DeleteModel:
-    """Delete the registered model and its versions, which MLflow cannot restore; artifacts are
-    kept.
-    """
+    """Delete the registered model and its versions, irreversibly; artifacts are kept."""
 
     name: str
 

@@ -50,8 +50,9 @@ __all__ = [
 
 # --- Kubernetes -----------------------------------------------------------------------------------
 class Cluster(Protocol):
-    """Kubernetes, for the kinds. `get`, `select` and `owned` read the cache of the watches and send
-    no request.
+    """Kubernetes, for the kinds.
+
+    `get`, `select` and `owned` read the cache of the watches and send no request.
     """
 
     def get(self, plural: str, namespace: str, name: str) -> Manifest | None:
@@ -76,8 +77,9 @@ class Cluster(Protocol):
         ...
 
     async def apply(self, manifest: Manifest) -> None:
-        """Apply server-side with modelyard's field manager, by force. The answer is visible to
-        `owned` at once.
+        """Apply server-side with modelyard's field manager, by force.
+
+        The answer is visible to `owned` at once.
 
         The adapter adds the hashes of `kube.applied`. `Invalid` if an object of that name exists
         that the manifest's owner does not control.
@@ -101,7 +103,7 @@ class Cluster(Protocol):
         ...
 
     async def creation_error(self, namespace: str, uid: str) -> str | None:
-        """Return why Kubernetes last failed to create a pod for a Job, at most 1,024 characters, or
+        """Return why Kubernetes could not create a pod for a Job, in at most 1,024 characters, or
         None.
 
         The text comes from Events, which any user of the namespace may write: use it in messages
@@ -122,8 +124,9 @@ class Cluster(Protocol):
         ...
 
     async def unguarded(self, namespace: str) -> str | None:
-        """Return why ModelApprovals of a namespace cannot be trusted, or None if the API server
-        refuses approvals in another user's name.
+        """Return why ModelApprovals of a namespace cannot be trusted, or None.
+
+        They can be trusted if the API server refuses approvals in another user's name.
 
         Found by a dry run of creating one; the answer is at most a resync old.
         """
@@ -134,14 +137,11 @@ class Objects(Protocol):
     """Objects of modelyard's kinds, for the engine. Kinds never use this port."""
 
     async def page(self, plural: str, token: str) -> tuple[list[Manifest], str]:
-        """List one page of a kind, uncached, and return the token of the next one, empty at the
-        end.
-        """
+        """List one page of a kind, uncached, and return the next page's token; empty at the end."""
         ...
 
     async def write_status(self, body: Manifest, status: Manifest) -> Manifest:
-        """Replace an object's status in one write if uid and resourceVersion are still those of
-        `body`.
+        """Replace an object's status if uid and resourceVersion are still those of `body`.
 
         Otherwise `Conflict`: the cache then holds the current object, for which the status is
         decided again.
@@ -202,8 +202,9 @@ class Backends(Protocol):
         ...
 
     def words(self, namespace: str) -> Words:
-        """Return the cleaner of a namespace's texts, for the credentials that `tenant` read last;
-        before the first read it hides every text.
+        """Return the cleaner of a namespace's texts.
+
+        It masks the credentials that `tenant` read last; before the first read it hides every text.
         """
         ...
 

@@ -26,9 +26,7 @@ class StoredObject:
 
 @dataclass(frozen=True)
 class ArtifactTree:
-    """A completely read artifact tree: digest, size in bytes, number of files, digest of the
-    listing.
-    """
+    """A fully read artifact tree: digest, size in bytes, number of files, listing digest."""
 
     digest: str
     bytes: int

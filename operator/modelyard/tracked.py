@@ -34,9 +34,7 @@ class TrackedExperiment:
 
 @dataclass(frozen=True)
 class TrackedRun:
-    """An MLflow run, with parameters, the newest value of each metric, and the ids of its logged
-    models.
-    """
+    """An MLflow run with parameters, the newest value of each metric, and ids of logged models."""
 
     id: str
     experiment: str

@@ -22,9 +22,7 @@ class Tracking(Protocol):
     """One tenant's MLflow."""
 
     async def experiment(self, name: str) -> TrackedExperiment | None:
-        """Find an experiment by name, including soft-deleted ones; one that is not deleted is
-        preferred.
-        """
+        """Find an experiment by name, preferring one that is not soft-deleted."""
         ...
 
     async def experiment_by_id(self, id_: str) -> TrackedExperiment | None:
@@ -63,16 +61,18 @@ class Tracking(Protocol):
         deleted: bool | None = False,
         limit: int = 1000,
     ) -> tuple[TrackedRun, ...]:
-        """Return the newest runs of an experiment with these tags: active, soft-deleted (`deleted`)
-        or both (None).
+        """Return the newest runs of an experiment with these tags.
+
+        `deleted`: only the soft-deleted ones; None: both.
         """
         ...
 
     async def newest_runs(
         self, experiment: str, *, deleted: bool | None, limit: int, metric: str | None
     ) -> RunList:
-        """Return the newest runs, as many as can be read, with only the named metric; `deleted` as
-        in `runs`.
+        """Return the newest runs, as many as can be read.
+
+        Only the named metric is read; `deleted` is as in `runs`.
         """
         ...
 
@@ -85,8 +85,9 @@ class Tracking(Protocol):
     async def best_runs(
         self, experiment: str, metric: str, *, greatest: bool, limit: int
     ) -> RunList:
-        """Return the finished runs with the greatest or smallest values of a metric, best first,
-        with only this metric.
+        """Return the finished runs with the best values of a metric, best first.
+
+        Only this metric is read.
         """
         ...
 
@@ -121,9 +122,7 @@ class Tracking(Protocol):
     async def logged_models(
         self, experiment: str, run: str, name: str | None = None
     ) -> tuple[LoggedModel, ...]:
-        """Return the newest 50 completely logged models of a run, newest first, optionally of one
-        name.
-        """
+        """Return a run's newest 50 completely logged models, newest first, optionally of one name."""
         ...
 
     async def model(self, name: str) -> TrackedModel | None:
@@ -174,9 +173,7 @@ class Tracking(Protocol):
     async def transition(
         self, model: str, version: str, stage: ModelStage, *, displacing: bool = False
     ) -> None:
-        """Move one version to an MLflow stage; with `displacing`, archive the versions in it in the
-        same call.
-        """
+        """Move one version to an MLflow stage; with `displacing`, archive those in it at once."""
         ...
 
     async def set_alias(self, model: str, alias: str, version: str) -> None:

@@ -1,5 +1,6 @@
-"""Messages for texts that do not match a pattern: what to write instead. The API server alone would
-show the regular expression.
+"""Messages for texts that do not match a pattern.
+
+They say what to write instead; the API server alone would show the regular expression.
 
 The models assign the patterns to fields.
 """

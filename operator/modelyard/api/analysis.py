@@ -1,5 +1,4 @@
-"""The analysis of a canary: the metrics that compare a candidate with the stable version, and what
-follows.
+"""The analysis of a canary: metrics that compare a candidate with the stable version.
 
 The statistical test is in `registered_model.sequential`; its guarantee and assumptions are in
 docs/concepts/analysis.md.

@@ -1,5 +1,6 @@
-"""Which ModelApprovals count for a gate: one rule for gates, for the approvals' status and for the
-client.
+"""Which ModelApprovals count for a gate.
+
+One rule for gates, for the approvals' status and for the client.
 """
 
 import hashlib
@@ -190,8 +191,9 @@ def _age(approval: ModelApproval) -> tuple[str, str]:
 
 
 def forged() -> dict[str, Any]:
-    """Return an approval in the name of a user who cannot exist: names with system: are reserved by
-    Kubernetes.
+    """Return an approval in the name of a user who cannot exist.
+
+    Names with system: are reserved by Kubernetes.
 
     If a dry run of creating it is not refused, the `approver` of approvals cannot be trusted.
     """

@@ -90,8 +90,9 @@ _SHOWN = 120
 # --- addresses ------------------------------------------------------------------------------------
 @dataclass(frozen=True)
 class Location:
-    """A location in S3; `key` is empty for the bucket itself, and ends with a slash if the URI
-    does.
+    """A location in S3.
+
+    `key` is empty for the bucket itself, and ends with a slash if the URI does.
     """
 
     bucket: str
@@ -182,9 +183,7 @@ def parse_uri(uri: str) -> Location:
 
 
 def is_bucket(name: str) -> bool:
-    """Tell whether this is a valid bucket name: 3 to 63 of a-z, 0-9, dots and dashes; no IP
-    address.
-    """
+    """Tell whether a bucket name is valid: 3 to 63 of a-z, 0-9, dots and dashes; no IP address."""
     if ".." in name or _IP_ADDRESS.fullmatch(name):
         return False
     return _BUCKET.fullmatch(name) is not None
@@ -209,8 +208,9 @@ def _complaint(uri: str) -> str:
 
 
 def _ambiguous(path: str) -> bool:
-    """Tell whether programs could read a path differently: empty or dot segments, backslashes,
-    control characters.
+    """Tell whether programs could read a path differently.
+
+    Such paths have empty or dot segments, backslashes or control characters.
     """
     dots = not {"", ".", ".."}.isdisjoint(path.split("/"))
     return dots or "\\" in path or not path.isprintable()
@@ -244,8 +244,7 @@ def unwritable(paths: Iterable[str]) -> str:
 
 
 def meddling(paths: Iterable[str]) -> str:
-    """Return a path that could change what a tool does in the folder it is written to, or an empty
-    text.
+    """Return a path that could change what a tool does in its folder, or an empty text.
 
     A folder whose name begins with a dot belongs to a tool, which often executes what it holds: a
     hook of Git, a task of an editor. Some files are executed too. Upper case and trailing dots are

@@ -88,8 +88,9 @@ def cut(size: int) -> BeforeValidator:
 
 
 class Schema(BaseModel):
-    """A part of a kind: camelCase in JSON, snake_case in Python. Unknown fields are dropped, as the
-    API server does.
+    """A part of a kind: camelCase in JSON, snake_case in Python.
+
+    Unknown fields are dropped, as the API server does.
     """
 
     model_config = ConfigDict(
@@ -213,8 +214,9 @@ class Resource(Schema, Generic[SpecT, StatusT]):
 
 
 def condition(type_: str, status: bool | None, reason: str, message: str = "") -> Condition:
-    """Build a condition, with its message cut to `MESSAGE` characters. `engine.report` adds
-    generation and transition time.
+    """Build a condition, with its message cut to `MESSAGE` characters.
+
+    `engine.report` adds generation and transition time.
     """
     state: ConditionStatus = "Unknown" if status is None else "True" if status else "False"
     return Condition(type=type_, status=state, reason=reason, message=message[:MESSAGE])
@@ -230,8 +232,9 @@ _FOR_EVER = 1000 * 365 * 86400
 
 
 def parse_duration(text: str) -> timedelta:
-    """Read `30m`, `24h` or `90d`. More than 1000 years become 1000 years, which a `datetime` can
-    still subtract.
+    """Read a duration such as `30m`, `24h` or `90d`.
+
+    More than 1000 years become 1000 years, which a `datetime` can still subtract.
 
     Raises:
         ValueError: The text is not a duration; the CRD's pattern rejects such a text earlier.

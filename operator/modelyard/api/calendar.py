@@ -91,8 +91,9 @@ def _end(each: Freeze, now: datetime) -> datetime | None:
 
 @lru_cache(maxsize=4096)
 def _began(schedule: str, time_zone: str, lasts: timedelta, minute: datetime) -> datetime | None:
-    """Return a schedule's latest start at or before a minute; None if it is longer ago than the
-    freeze lasts.
+    """Return a schedule's latest start at or before a minute, or None.
+
+    It is None if the start is longer ago than the freeze lasts.
     """
     # In the hour that occurs twice, the local time of an earlier start can be later than that of
     # now.

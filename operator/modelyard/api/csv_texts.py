@@ -13,8 +13,9 @@ _BOOLEANS = {"true": True, "false": False}
 
 
 def column_names(head: Sequence[str]) -> list[str]:
-    """Return the columns' names: `Unnamed: 0` for an empty first one, and `a`, `a.1`, `a.2` for a
-    repeated one.
+    """Return the columns' names.
+
+    An empty first one becomes `Unnamed: 0`, a repeated one `a`, `a.1`, `a.2`.
     """
     names = [name or f"Unnamed: {place}" for place, name in enumerate(head)]
     if len(there := set(names)) == len(names):

@@ -1,6 +1,4 @@
-"""The history of a model's stages: entries of `status.history`, and the chain of their copies in S3
-(decision 0034).
-"""
+"""The history of a model's stages, and the chain of its copies in S3 (decision 0034)."""
 
 from datetime import datetime
 from enum import StrEnum

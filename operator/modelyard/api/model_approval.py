@@ -1,5 +1,6 @@
-"""ModelApproval: one user's or system's decision on a version for a stage. `api.approvals` decides
-which ones count.
+"""ModelApproval: one user's or system's decision on a version for a stage.
+
+`api.approvals` decides which ones count.
 """
 
 from datetime import datetime

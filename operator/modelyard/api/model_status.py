@@ -1,6 +1,4 @@
-"""The status of a RegisteredModel: the record of what was registered and promoted (decision
-0012).
-"""
+"""The status of a RegisteredModel: the record of registrations and promotions (decision 0012)."""
 
 from typing import Annotated
 

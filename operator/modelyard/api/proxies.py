@@ -33,8 +33,9 @@ def direct(url: str, *, inside: bool) -> bool:
 
 
 def without_proxy(environment: Mapping[str, str], urls: Iterable[str]) -> dict[str, str]:
-    """Return the variables with which requests, botocore and httpx connect directly to those of
-    these addresses that are `direct`.
+    """Return variables that exempt the `direct` ones of these addresses from proxies.
+
+    They are for requests, botocore and httpx.
 
     The user's own exemptions are kept. Both spellings are set, because the libraries prefer
     different ones.

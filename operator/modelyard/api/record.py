@@ -1,5 +1,4 @@
-"""The record of a model's history in S3: names and chaining of its objects, and the check of a
-chain.
+"""The record of a model's history in S3: names, chaining and check of its objects.
 
 Each object is JSON: an `entry` as in `status.history`, its `number`, the `model`, and `previous`,
 the SHA-256 of the object before. So the digest of one object covers all objects before it.
@@ -104,8 +103,7 @@ def check(
     heads: Mapping[int, Mapping[str, str]],
     newest: int,
 ) -> Iterator[Finding]:
-    """Find the faults of a record: entries that are missing, altered, misplaced or not the
-    operator's.
+    """Find entries of a record that are missing, altered, misplaced or not the operator's.
 
     Args:
         objects: Number (from the object's name) and bytes of each object, in order of the numbers.

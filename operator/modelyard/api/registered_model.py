@@ -228,9 +228,7 @@ class RegisteredModel(Resource[RegisteredModelSpec, RegisteredModelStatus]):
     PLURAL: ClassVar[str] = "registeredmodels"
 
     def asked(self, stage: str) -> str | None:
-        """Return the version that a stage asks for: the spec's, or the recorded choice of
-        `autoPromote`.
-        """
+        """Return the version that a stage asks for: the spec's, or `autoPromote`'s recorded one."""
         spec, status = self.spec.stages.get(stage), self.status.stages.get(stage)
         if spec is None or spec.auto_promote is None:
             return spec.version if spec is not None else None

@@ -1,6 +1,4 @@
-"""Rollback after a switch: how long the previous version can be restored at once, and when that
-happens automatically.
-"""
+"""Rollback after a switch: how long it is possible at once, and when it is automatic."""
 
 from datetime import datetime, timedelta
 from typing import Annotated

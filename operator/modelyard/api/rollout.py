@@ -1,6 +1,4 @@
-"""How a stage switches to a version: at once, or in steps with a share of the requests each; and
-the progress.
-"""
+"""How a stage switches to a version: at once, or in steps with a share of the requests."""
 
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -305,9 +303,7 @@ class RolloutStatus(Schema):
     ] = None
 
     def resumes(self, rollout: Rollout) -> int:
-        """Return the smallest `resumed` that passes the current pause: one more than for the pause
-        before.
-        """
+        """Return the smallest `resumed` that passes the current pause: one more than the last."""
         return (
             self.resumed + sum(step.pause is not None for step in rollout.steps[: self.index]) + 1
         )

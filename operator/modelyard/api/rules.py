@@ -25,9 +25,7 @@ _NULL = "MLflow's database does not accept the null character (U+0000): remove i
 
 
 def rule(expression: str, message: str) -> dict[str, str]:
-    """Return one validation: a CEL expression over `self` and `oldSelf`, and the message if it is
-    false.
-    """
+    """Return a validation: a CEL expression over `self` and `oldSelf`, and its message if false."""
     return {"rule": expression, "message": message}
 
 
@@ -44,9 +42,7 @@ def rules(*validations: dict[str, str]) -> dict[str, Any]:
 
 
 def immutable(field: str, message: str) -> dict[str, str]:
-    """Return a rule for a model: an optional field cannot be set, changed or removed after
-    creation.
-    """
+    """Return a rule for a model: an optional field cannot be set, changed or removed later."""
     return rule(
         f"has(self.{field}) == has(oldSelf.{field}) && (!has(self.{field}) || self.{field} =="
         f" oldSelf.{field})",

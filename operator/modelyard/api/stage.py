@@ -180,9 +180,7 @@ class Stage(Schema):
 
     @property
     def by_whom(self) -> str:
-        """JSON that a merge patch of `version` must add to name the requester; empty if none is
-        required.
-        """
+        """JSON that a merge patch of `version` must add to name the requester, or empty."""
         names = self.requested_by is not None or any(
             gate.approvals is not None for gate in self.gates
         )

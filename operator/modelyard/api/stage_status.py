@@ -310,8 +310,9 @@ class StageStatus(Schema):
 
     @property
     def kept(self) -> PreviousVersion | None:
-        """The previous version while its pods are kept: in its window, or while its successor is
-        watched.
+        """The previous version while its pods are kept.
+
+        They are kept during its window, and while its successor is watched.
         """
         is_watched = self.watch is not None and self.watch.displaced is not None
         return (

@@ -127,8 +127,9 @@ class _Walk:
             out["items"] = self.node(raw["items"], f"{where}[]")
 
     def _resolved(self, raw: Node) -> Node:
-        """Replace a reference by its definition. Keywords beside it take precedence; rules are
-        combined.
+        """Replace a reference by its definition.
+
+        Keywords beside it take precedence; rules are combined.
         """
         if "$ref" not in raw:
             return raw

@@ -122,6 +122,7 @@ def credentials(values: Mapping[str, str], known: Collection[str] = ()) -> tuple
 @dataclass(frozen=True)
 class Words:
     """Cleaner for the texts of one namespace: masks credentials as `***` and applies `printable`.
+
     `OUR_NAMES` are not masked.
 
     Attributes:
@@ -163,9 +164,7 @@ class _Search:
     values: tuple[str, ...] = field(repr=False)
 
     def masked(self, text: str) -> str:
-        """Return the text with the credentials masked: complete, wrapped over lines, or cut at its
-        ends.
-        """
+        """Return the text with complete, wrapped and cut credentials masked."""
         for form in self._forms:
             text = text.replace(form, MASK)
         return self._torn(self._wrapped(text))
@@ -198,9 +197,7 @@ class _Search:
         return tuple(form for form in dense if len(form) >= _SHORTEST)
 
     def _torn(self, text: str) -> str:
-        """Mask a part of a credential at the beginning or end of the text, because logs are cut
-        anywhere.
-        """
+        """Mask a part of a credential at either end of the text, because logs are cut anywhere."""
         head = max((_overlap(form, text) for form in self._forms), default=0)
         if head:
             text = MASK + text[head:]
@@ -278,9 +275,7 @@ _URL_SAFE = str.maketrans("+/", "-_")
 
 
 def _overlap(first: str, second: str) -> int:
-    """Return the length of the longest end of `first` that begins `second`; 0 if shorter than
-    `_TORN`.
-    """
+    """Return the length of the longest end of `first` that begins `second`, or 0 below `_TORN`."""
     longest = min(len(first), len(second))
     return next(
         (size for size in range(longest, _TORN - 1, -1) if first.endswith(second[:size])), 0

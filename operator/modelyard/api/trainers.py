@@ -30,8 +30,9 @@ class TrainerKind:
 
     @property
     def logs_itself(self) -> bool:
-        """Whether the user's code trains, which may log its own parameters: MLflow accepts each
-        only once.
+        """Whether the user's code trains, which may log its own parameters.
+
+        MLflow accepts each only once.
         """
         return not self.estimators
 

@@ -296,8 +296,9 @@ class TrainingRun(Resource[TrainingRunSpec, TrainingRunStatus]):
 
     @property
     def parameters(self) -> dict[str, str]:
-        """The parameters: as logged in MLflow, and until the run has ended, the spec's for those
-        not logged yet.
+        """The parameters as logged in MLflow.
+
+        Until the run has ended, the spec's for those not logged yet.
 
         A value that the status shortened is complete if it is the spec's.
         """

@@ -123,8 +123,9 @@ PARAMETER_VALUE = 1024
 
 
 def shortened(value: str) -> str:
-    """Return a parameter's value as the status holds it: a long one is cut and ends with how much
-    is missing.
+    """Return a parameter's value as the status holds it.
+
+    A long one is cut and ends with how much is missing.
     """
     if len(value) <= PARAMETER_VALUE:
         return value

@@ -1,5 +1,4 @@
-"""docs/conditions.md: every reason of a condition, from the docstrings of the members of the kinds'
-enumerations.
+"""docs/conditions.md: all reasons of conditions, from the docstrings of enumerations' members.
 
 What to do about a reason is in docs/troubleshooting.md, which is written by hand.
 """
@@ -45,8 +44,9 @@ class Explained:
 
 
 def explained(reasons: type[StrEnum]) -> list[Explained]:
-    """Read the docstrings of an enumeration's members: the first paragraph is the meaning, the
-    second the remedy.
+    """Read the docstrings of an enumeration's members.
+
+    The first paragraph is the meaning, the second the remedy.
 
     Raises:
         ValueError: A member has no docstring.

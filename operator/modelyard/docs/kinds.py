@@ -44,8 +44,9 @@ class Field:
 
 @dataclass(frozen=True)
 class Object:
-    """An object with fields, its path, such as `spec.stages.<name>` (`[]` for the items of a list),
-    and its description.
+    """An object with fields.
+
+    Its path looks like `spec.stages.<name>`, with `[]` for the items of a list.
     """
 
     path: str
