@@ -38,11 +38,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--update-screens", action="store_true", help="write what is drawn anew")
+    parser.addoption("--update-screens", action="store_true", help="write the screens again")
 
 
 def drawn(drawing: RenderableType, width: int = WIDTH, *, table: bool = False) -> str:
-    """What a screen of that width would show, without colour."""
+    """Return what a terminal of that width would show, without colour."""
     out = io.StringIO()
     Console(file=out, width=width, no_color=True, highlight=False, markup=False).print(
         drawing, soft_wrap=table, crop=False
@@ -109,14 +109,12 @@ def told(request: pytest.FixtureRequest) -> Callable[..., None]:
 
 @dataclass(frozen=True)
 class Person:
-    """Somebody at a terminal that is none: what they say goes through the program as it is
-    installed.
-    """
+    """A user whose commands run through the installed program, without a terminal."""
 
     kubeconfig: Path
     namespace: str
     seconds: float = 240
-    """What a command may take."""
+    """Time limit of a command."""
 
     def _command(self, *words: str) -> list[str]:
         return [
@@ -132,7 +130,7 @@ class Person:
         return os.environ | {"KUBECONFIG": str(self.kubeconfig), "NO_COLOR": "1", "COLUMNS": "80"}
 
     def says(self, *words: str, stdin: str = "") -> "subprocess.CompletedProcess[str]":
-        """Says it, and waits for the end."""
+        """Run a command and wait for its end."""
         done = subprocess.run(
             self._command(*words),
             env=self._environment,
@@ -146,13 +144,13 @@ class Person:
         return done
 
     def sees(self, *words: str) -> str:
-        """Says it; it has to end well. Returns what is seen."""
+        """Run a command that must succeed; return its output."""
         done = self.says(*words)
         assert done.returncode == 0, done.stderr
         return done.stdout
 
     def begins(self, *words: str) -> "subprocess.Popen[str]":
-        """Says it, and goes on meanwhile."""
+        """Start a command without waiting for it."""
         return subprocess.Popen(
             self._command(*words),
             env=self._environment,
@@ -164,7 +162,7 @@ class Person:
 
     @staticmethod
     def interrupts(process: "subprocess.Popen[str]") -> tuple[int, str, str]:
-        """Ctrl-C; returns the exit code and what was seen."""
+        """Send Ctrl-C; return the exit code and the output."""
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=240)
         assert "Traceback" not in err, err
