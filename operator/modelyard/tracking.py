@@ -122,7 +122,7 @@ class Tracking(Protocol):
     async def logged_models(
         self, experiment: str, run: str, name: str | None = None
     ) -> tuple[LoggedModel, ...]:
-        """Return a run's newest 50 completely logged models, newest first, optionally of one name."""
+        """Return a run's newest 50 completely logged models, newest first; optionally by name."""
         ...
 
     async def model(self, name: str) -> TrackedModel | None:
