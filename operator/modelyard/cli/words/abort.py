@@ -29,10 +29,10 @@ def abort(
     context: Context = None,
     output: Output = None,
 ) -> None:
-    """Cancel a promotion that is under way or was rejected; the effective version keeps the stage.
+    """Cancel a promotion that is under way or was rejected.
 
-    Sets the stage's spec back to the effective version. The weight of a rollout drops to 0 within
-    half a second, and no request is lost.
+    Sets the stage's spec back to the effective version, which keeps the stage. The weight of a
+    rollout drops to 0 within half a second, and no request is lost.
     """
     from modelyard.cli.commands import rollouts as command  # noqa: PLC0415
     from modelyard.cli.commands.promote import Asked  # noqa: PLC0415

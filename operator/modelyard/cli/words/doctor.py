@@ -7,7 +7,7 @@ __all__ = ["command"]
 
 
 def doctor(*, namespace: Namespace = None, context: Context = None, output: Output = None) -> None:
-    """Check everything that modelyard needs, and print a fix for each problem."""
+    """Check everything that modelyard needs, with a fix for each problem."""
     from modelyard.cli.commands import doctor as command  # noqa: PLC0415
 
     command.doctor(Where(namespace, context, output))

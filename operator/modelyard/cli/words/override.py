@@ -55,10 +55,10 @@ def override(
     context: Context = None,
     output: Output = None,
 ) -> None:
-    """Put a registered version into a stage immediately, without gates, for at most a day.
+    """Put a registered version into a stage immediately, without gates.
 
-    When the override ends, nothing switches: its version stays until a person decides. Needs the
-    verb override.
+    An override is in force for at most a day. When it ends, nothing switches: its version stays
+    until a person decides. Needs the verb override.
     """
     from modelyard.cli.commands import override as command  # noqa: PLC0415
 

@@ -42,10 +42,10 @@ def predict(
     context: Context = None,
     output: Output = None,
 ) -> None:
-    """Send rows to a model and print its predictions, through a port-forward if needed.
+    """Send rows to a model and print its predictions.
 
-    JSON: a list of rows, a list of records, columns, or a request body of the V1 protocol or of
-    MLflow.
+    From outside of the cluster it uses a port-forward. JSON: a list of rows, a list of records,
+    columns, or a request body of the V1 protocol or of MLflow.
     """
     from modelyard.cli.commands import predict as command  # noqa: PLC0415
 

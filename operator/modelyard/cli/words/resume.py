@@ -27,9 +27,10 @@ def resume(
     context: Context = None,
     output: Output = None,
 ) -> None:
-    """Continue a rollout that is at a pause, and follow it to its end or the next pause.
+    """Continue a rollout that is at a pause.
 
-    Raises resumed of the stage's rollout. Needs the verb promote.
+    Follows it to its end or the next pause. Raises resumed of the stage's rollout. Needs the verb
+    promote.
     """
     from modelyard.cli.commands import rollouts as command  # noqa: PLC0415
     from modelyard.cli.commands.promote import Asked  # noqa: PLC0415

@@ -27,9 +27,10 @@ def retry(
     context: Context = None,
     output: Output = None,
 ) -> None:
-    """Try a rejected version again: its gates are judged again, and its pods start again.
+    """Try a rejected version again.
 
-    Raises the stage's attempt. Needs the verb promote.
+    Its gates are judged again, and its pods start again. Raises the stage's attempt. Needs the verb
+    promote.
     """
     from modelyard.cli.commands import promote as command  # noqa: PLC0415
 

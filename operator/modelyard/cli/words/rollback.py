@@ -37,7 +37,10 @@ def rollback(
     context: Context = None,
     output: Output = None,
 ) -> None:
-    """Set a stage back to the version before, or cancel the promotion that is under way."""
+    """Set a stage back to the version before.
+
+    While another version is being promoted, it cancels that promotion instead.
+    """
     from modelyard.cli.commands import promote as command  # noqa: PLC0415
 
     asked = command.Asked(reason, wait=wait, timeout=timeout, dry_run=dry_run)

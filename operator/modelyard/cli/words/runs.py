@@ -147,7 +147,10 @@ def runs_purge(
     context: Context = None,
     output: Output = None,
 ) -> None:
-    """Permanently remove soft-deleted MLflow runs, with metadata and artifacts."""
+    """Permanently remove soft-deleted MLflow runs, with metadata and artifacts.
+
+    They cannot be restored afterwards.
+    """
     from modelyard.cli.commands import purge as command  # noqa: PLC0415
 
     command.purge(

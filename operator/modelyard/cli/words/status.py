@@ -27,7 +27,7 @@ def status(
     context: Context = None,
     output: Output = None,
 ) -> None:
-    """Show each model's stages, versions and traffic, and what blocks a promotion."""
+    """Show each model's stages, versions and traffic, and what blocks it."""
     from modelyard.cli.commands import status as command  # noqa: PLC0415
 
     command.status(Where(namespace, context, output, every), model, watch=watch)

@@ -27,10 +27,11 @@ def verify(
     context: Context = None,
     output: Output = None,
 ) -> None:
-    """Judge the effective version of a stage by its gates again: metrics, data, answers.
+    """Judge the effective version of a stage by its gates again.
 
-    A version that fails is still serving, but is not promoted from this stage to another. Raises
-    reverify.attempt of the stage. Needs the verb promote.
+    The gates check its metrics, data and answers. A version that fails is still serving, but is not
+    promoted from this stage to another. Raises reverify.attempt of the stage. Needs the verb
+    promote.
     """
     from modelyard.cli.commands import verify as command  # noqa: PLC0415
     from modelyard.cli.commands.promote import Asked  # noqa: PLC0415
