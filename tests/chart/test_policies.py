@@ -350,7 +350,7 @@ def test_the_garbage_collector_deletes_no_held_model_until_its_stage_is_cleared(
     )
     assert admin.delete(path_of("v1/configmaps", "risk", made_owner["name"])).code == 200
     said, log = (
-        f"{path.rsplit('/', 1)[1]} holds production: the garbage collector",
+        f"{path.rsplit('/', 1)[1]} has versions for production: the garbage collector",
         installed.folder / "kube-controller-manager.log",
     )
     eventually(lambda: said in log.read_text(), "the collector was refused")
