@@ -118,7 +118,7 @@ def test_what_stands_outside_of_docs_is_shown_in_place(site: Path):
     assert "cards-production" in tutorial
     assert "What you get" not in tutorial
     assert "watchNamespaces" in (site / "reference" / "values.html").read_text()
-    assert "Back again is the same call." in (site / "start" / "tutorial.html").read_text()
+    assert "The same call rolls back." in (site / "start" / "tutorial.html").read_text()
     # And links to it lead to the page, not to a copy of the file.
     assert 'href="reference/values.html"' in (site / "install.html").read_text()
 
