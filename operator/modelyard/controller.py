@@ -61,8 +61,8 @@ class Controller(Generic[ResourceT, ObservationT, StatusT]):
             the resync. Called once per object at start. Pure.
         relations: Which changes of other kinds affect this one.
         survives_refusals: Whether `decide` is called again after the API server refused an `Apply`
-            or a `Tell` (`Ports.refusals`). Otherwise the reconcile ends with `on_error`.
-        reads_last: How long answers of MLflow and S3 may be used again while a change is in
+            or a `SetTrafficRule` (`Ports.refusals`). Otherwise the reconcile ends with `on_error`.
+        reads_valid_for: How long answers of MLflow and S3 may be used again while a change is in
             progress (the status is not Ready) and only owned objects change; None: every reconcile
             reads.
         finished: What finished between the previous and the written status, both as JSON. Pure.
@@ -79,7 +79,7 @@ class Controller(Generic[ResourceT, ObservationT, StatusT]):
     in_sync: Callable[[ResourceT, tuple[Manifest, ...]], bool]
     relations: tuple[Relation, ...] = ()
     survives_refusals: bool = False
-    reads_last: timedelta | None = None
+    reads_valid_for: timedelta | None = None
     finished: Callable[[Manifest, Manifest], Iterable[Finished]] = lambda _before, _after: ()
     announced: Callable[[Manifest, Manifest, Manifest], Iterable[Manifest]] = (
         lambda _body, _before, _after: ()

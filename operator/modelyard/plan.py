@@ -50,9 +50,9 @@ __all__ = [
     "RestoreExperiment",
     "SetAlias",
     "SetTags",
+    "SetTrafficRule",
     "Suspend",
     "TagTarget",
-    "Tell",
     "TransitionStage",
 ]
 
@@ -92,7 +92,7 @@ class Suspend:
 
 
 @dataclass(frozen=True)
-class Tell:
+class SetTrafficRule:
     """Set the traffic rule of a serving pod, as an annotation, if the pod still has this uid.
 
     Attributes:
@@ -304,7 +304,7 @@ External = (
     | DeleteAlias
     | PutRecord
 )
-Owned = Apply | Delete | Suspend | Tell
+Owned = Apply | Delete | Suspend | SetTrafficRule
 Action = Owned | External
 
 
@@ -350,7 +350,7 @@ class Rest(Generic[StatusT]):
         status: The status to write.
         requeue_after: Reconcile again after this time even if nothing changes; None: at the resync.
         events: Recorded when the status is written.
-        reads_last: How long answers of MLflow and S3 may be used again although nothing is in
+        reads_valid_for: How long answers of MLflow and S3 may be used again although nothing is in
             progress, because the next reconcile is about something else.
 
     """
@@ -358,7 +358,7 @@ class Rest(Generic[StatusT]):
     status: StatusT
     requeue_after: timedelta | None = None
     events: tuple[Event, ...] = ()
-    reads_last: timedelta | None = None
+    reads_valid_for: timedelta | None = None
 
 
 @dataclass(frozen=True)

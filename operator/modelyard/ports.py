@@ -13,7 +13,7 @@ from modelyard.api.freeze import Calendar
 from modelyard.api.text import Words
 from modelyard.errors import ModelyardError
 from modelyard.kube.names import CONNECTION_SECRET
-from modelyard.plan import Delete, Manifest, Suspend, Tell
+from modelyard.plan import Delete, Manifest, SetTrafficRule, Suspend
 from modelyard.store import ArtifactTree, Store, StoredObject, Usage
 from modelyard.tracked import (
     LoggedModel,
@@ -94,7 +94,7 @@ class Cluster(Protocol):
         """Set only `suspend` of an owned Job; `Conflict` if the Job no longer has that uid."""
         ...
 
-    async def tell(self, namespace: str, pod: Tell) -> None:
+    async def tell(self, namespace: str, pod: SetTrafficRule) -> None:
         """Set or remove a serving pod's annotation with its traffic rule; a missing pod is no
         error.
 
@@ -218,7 +218,7 @@ class Ports(Backends, Protocol):
 
     @property
     def refusals(self) -> Mapping[tuple[str, str], ModelyardError]:
-        """Errors of this reconcile's actions (`Controller.survives_refusals`): `Apply` and `Tell`
+        """Errors of this reconcile's actions (`Controller.survives_refusals`): `Apply` and `SetTrafficRule`
         by kind and name, failed `PutRecord`s by URI.
         """
         ...

@@ -19,7 +19,7 @@ from modelyard.controller import FINALIZER
 from modelyard.errors import Conflict, Forbidden
 from modelyard.kube.names import MANAGED_BY, UID_LABEL
 from modelyard.kube.pods import owner
-from modelyard.plan import Delete, Tell
+from modelyard.plan import Delete, SetTrafficRule
 from tests.api.objects import Manifest, approval, experiment, model, training_run
 from tests.api.rights import OPERATOR, ROOT, SERVED, Guarded, Use, grant, guarded, needed
 from tests.harness import until
@@ -158,7 +158,7 @@ async def test_the_operator_needs_all_of_its_rights_and_nothing_else(
         await kubernetes.delete(
             SERVED, Delete(api_version, kind, manifest["metadata"]["name"], uid)
         )
-    await kubernetes.tell(SERVED, Tell("absent", "uid", "{}"))
+    await kubernetes.tell(SERVED, SetTrafficRule("absent", "uid", "{}"))
     await kubernetes.namespace_labels(SERVED)
     await kubernetes.config_map(SERVED, "absent")
     assert "any user may approve in another's name here" in str(

@@ -14,7 +14,7 @@ import pytest
 from modelyard.adapters.kubernetes_approvals import UNGUARDED
 from modelyard.errors import Conflict, Invalid, Unavailable
 from modelyard.kube.names import FIELD_MANAGER, MANAGED_BY, TRAFFIC_ANNOTATION, UID_LABEL
-from modelyard.plan import Delete, Manifest, Suspend, Tell
+from modelyard.plan import Delete, Manifest, SetTrafficRule, Suspend
 from tests.cluster.apiserver import ApiServer
 from tests.engine.ground import (
     DEPLOYMENTS,
@@ -177,7 +177,7 @@ async def test_only_the_traffic_annotation_of_a_pod_is_set_and_removed(
         PODS, name_of, {"metadata": {"annotations": {"cni.example/address": "10.0.0.7"}}}
     )
     for rule in ('{"revision":1}', '{"revision":2,"weight":50}', None, None):
-        await ground.port.tell("risk", Tell(name_of, made["metadata"]["uid"], rule))
+        await ground.port.tell("risk", SetTrafficRule(name_of, made["metadata"]["uid"], rule))
         after = await there(ground, PODS, name_of)
         said = {"cni.example/address": "10.0.0.7"} | ({TRAFFIC_ANNOTATION: rule} if rule else {})
         assert after["metadata"]["annotations"] == said
@@ -190,7 +190,9 @@ async def test_only_the_traffic_annotation_of_a_pod_is_set_and_removed(
 
 async def test_removing_a_missing_annotation_changes_nothing(ground: Ground, name: str) -> None:
     made = await pod(ground, name)
-    await ground.port.tell("risk", Tell(made["metadata"]["name"], made["metadata"]["uid"], None))
+    await ground.port.tell(
+        "risk", SetTrafficRule(made["metadata"]["name"], made["metadata"]["uid"], None)
+    )
     assert "annotations" not in (await there(ground, PODS, made["metadata"]["name"]))["metadata"]
 
 
@@ -198,7 +200,7 @@ async def test_another_pod_of_the_same_name_is_not_annotated(ground: Ground, nam
     made = await pod(ground, name)
     with pytest.raises(Conflict):
         await ground.port.tell(
-            "risk", Tell(made["metadata"]["name"], "another-uid", '{"revision":1}')
+            "risk", SetTrafficRule(made["metadata"]["name"], "another-uid", '{"revision":1}')
         )
     assert "annotations" not in (await there(ground, PODS, made["metadata"]["name"]))["metadata"]
 
@@ -209,7 +211,7 @@ async def test_annotating_a_deleted_pod_is_no_error_and_it_leaves_the_cache(
     made = await pod(ground, name)
     await ground.remove(PODS, made["metadata"]["name"])
     await ground.port.tell(
-        "risk", Tell(made["metadata"]["name"], made["metadata"]["uid"], '{"revision":1}')
+        "risk", SetTrafficRule(made["metadata"]["name"], made["metadata"]["uid"], '{"revision":1}')
     )
     assert await ground.live(PODS, made["metadata"]["name"]) is None
     assert names(ground) == {name}
@@ -411,7 +413,7 @@ async def test_nothing_is_written_behind_the_fence(server: ApiServer, name: str)
             lambda: made.port.apply(config_map(name, made.owner, {})),
             lambda: made.port.delete("risk", Delete("v1", "ConfigMap", name, "x")),
             lambda: made.port.suspend("risk", Suspend(name, "x", suspend=True)),
-            lambda: made.port.tell("risk", Tell(name, "x", None)),
+            lambda: made.port.tell("risk", SetTrafficRule(name, "x", None)),
             lambda: made.port.write_status(made.owner, {}),
             lambda: made.port.set_finalizers(made.owner, ()),
         ]

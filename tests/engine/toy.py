@@ -72,7 +72,7 @@ class Toys:
         rounds: How often each object was observed.
         raises: What observing an object raises, by name.
         restless: By name, the plan that comes back whatever was done.
-        reads_last: `Controller.reads_last`.
+        reads_valid_for: `Controller.reads_valid_for`.
         survives_refusals: `Controller.survives_refusals`; refused ConfigMaps are named in the
             status.
 
@@ -81,7 +81,7 @@ class Toys:
     rounds: dict[str, int] = field(default_factory=dict)
     raises: dict[str, BaseException] = field(default_factory=dict)
     restless: dict[str, Plan[ToyStatus]] = field(default_factory=dict)
-    reads_last: timedelta | None = None
+    reads_valid_for: timedelta | None = None
     survives_refusals: bool = False
 
     async def observe(self, toy: Toy, ports: Ports, _now: datetime) -> Observation:
@@ -114,7 +114,7 @@ class Toys:
             in_sync=in_sync,
             relations=relations,
             survives_refusals=self.survives_refusals,
-            reads_last=self.reads_last,
+            reads_valid_for=self.reads_valid_for,
             announced=announced,
         )
 

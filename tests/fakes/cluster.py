@@ -21,7 +21,7 @@ from modelyard.errors import Conflict, Invalid, ModelyardError
 from modelyard.kube.applied import stamped
 from modelyard.kube.names import TRAFFIC_ANNOTATION
 from modelyard.kube.owned import parent_of, taken
-from modelyard.plan import Delete, Manifest, Suspend, Tell
+from modelyard.plan import Delete, Manifest, SetTrafficRule, Suspend
 from tests.fakes.applying import copied, merged
 from tests.fakes.calls import Call, Calls, Hook
 from tests.fakes.clock import FakeClock
@@ -52,7 +52,7 @@ class FakeCluster:
         events: The posted events: kind, name, reason, message, whether it is a warning.
         secrets: Data by namespace and name.
         labels: Labels by namespace.
-        refuses: Errors of a quota, a policy or validation for an apply or a `Tell`, by kind and
+        refuses: Errors of a quota, a policy or validation for an apply or a `SetTrafficRule`, by kind and
             name.
         creation_errors: Why Kubernetes cannot create a Job's pod, by the Job's uid.
         guarded: Whether the policies for approvals are in force.
@@ -175,7 +175,7 @@ class FakeCluster:
             )
         self._cache.put(place[0], copied(body))
 
-    async def tell(self, namespace: str, pod: Tell) -> None:
+    async def tell(self, namespace: str, pod: SetTrafficRule) -> None:
         place = ("v1/Pod", namespace, pod.name)
         async with self._call("tell", namespace, pod):
             if (refusal := self.refuses.get(("Pod", pod.name))) is not None:

@@ -9,14 +9,14 @@ from modelyard.api.registered_model import RegisteredModel
 from modelyard.kube.names import CONNECTION_SECRET, PODS_SECRET
 from modelyard.plan import Manifest
 from modelyard.registered_model import build as serving
-from modelyard.registered_model.build import Surroundings
+from modelyard.registered_model.build import PodSettings
 from modelyard.registered_model.gates import pods as gates
 from modelyard.training_run import build as training
 from tests.unit.builders import NOW, RUNTIME, artifacts, registered_model, training_run, tree
 from tests.unit.models import B, stage_of, view_of
 from tests.unit.models import served as candidate
 
-PLAIN = Surroundings(allow_code=False, pods_secret=CONNECTION_SECRET)
+PLAIN = PodSettings(allow_code=False, pods_secret=CONNECTION_SECRET)
 TOLERATION = {"key": "gpu", "operator": "Exists", "effect": "NoSchedule"}
 
 
@@ -102,11 +102,11 @@ def served(
     stage: str = "production",
     *,
     replicas: int = 1,
-    around: Surroundings = PLAIN,
+    around: PodSettings = PLAIN,
 ) -> list[Manifest]:
     template = serving.template(model, stage, WHAT, artifacts("v3"), RUNTIME.pull_policy)
     built = [
-        serving.deployment(model, stage, WHAT, template, replicas=replicas, around=around),
+        serving.deployment(model, stage, WHAT, template, replicas=replicas, pod_settings=around),
         serving.revision(model, stage, WHAT, template),
         serving.service(model, stage, WHAT),
         serving.disruption_budget(model, stage, WHAT),
@@ -154,7 +154,7 @@ SERVING = {
         ),
         "staging",
         replicas=3,
-        around=Surroundings(allow_code=True, pods_secret=PODS_SECRET),
+        pod_settings=PodSettings(allow_code=True, pods_secret=PODS_SECRET),
     ),
 }
 
@@ -163,7 +163,9 @@ def gate(pods_secret: str = CONNECTION_SECRET, **kind: Any) -> list[Manifest]:
     """The Job of a gate of production, and the Service of the candidate that it asks."""
     asked = {"name": "integration", **kind}
     model = stage_of("vb", candidate=candidate(B), asked=[asked])
-    view = replace(view_of(model), around=Surroundings(allow_code=False, pods_secret=pods_secret))
+    view = replace(
+        view_of(model), pod_settings=PodSettings(allow_code=False, pods_secret=pods_secret)
+    )
     assert view.spec is not None
     built = [gates.job(view, view.spec.gates[0])]
     return (

@@ -11,7 +11,7 @@ from modelyard.api.registered_model import ModelRuntime, ServedVersion
 from modelyard.kube.names import IDENTITY_LABEL, PODS_SECRET, VERSION_LABEL
 from modelyard.plan import Manifest
 from modelyard.registered_model import build
-from modelyard.registered_model.build import REVISION, Surroundings
+from modelyard.registered_model.build import REVISION, PodSettings
 from modelyard.registered_model.kept import kept_in, served_by, template_in
 from tests.golden.cases import PLAIN, SERVING, TOLERATION, WHAT
 from tests.unit.builders import registered_model
@@ -39,7 +39,7 @@ MODEL = registered_model(
 )
 # The model, its stage, how many pods it has, and what its namespace gives.
 CASES = {
-    "everything": (MODEL, "staging", 3, Surroundings(allow_code=True, pods_secret=PODS_SECRET)),
+    "everything": (MODEL, "staging", 3, PodSettings(allow_code=True, pods_secret=PODS_SECRET)),
     "plain": (MODEL, "production", 1, PLAIN),
     "partial": (PARTIAL, "production", 1, PLAIN),
 }
@@ -75,7 +75,7 @@ def test_a_template_of_an_earlier_revision_is_applied_as_it_was(number: int, cas
     template = template_in(kept, served)
     assert template is not None
     assert (
-        build.deployment(model, stage, served, template, replicas=replicas, around=around)
+        build.deployment(model, stage, served, template, replicas=replicas, pod_settings=around)
         == deployment
     )
     assert build.revision(model, stage, served, template) == kept
@@ -111,9 +111,9 @@ def test_a_new_field_of_the_spec_reaches_a_template_of_before():
     model = registered_model(
         stages={"staging": stage | {"serving": stage["serving"] | {"runtime": runtime}}}
     )
-    around = Surroundings(allow_code=False, pods_secret=PODS_SECRET)
+    around = PodSettings(allow_code=False, pods_secret=PODS_SECRET)
     built = build.deployment(
-        model, "staging", what(kept, 2), kept["data"]["template"], replicas=3, around=around
+        model, "staging", what(kept, 2), kept["data"]["template"], replicas=3, pod_settings=around
     )
     (server,) = built["spec"]["template"]["spec"]["containers"]
     told = {each["name"]: each["value"] for each in server["env"]}

@@ -33,7 +33,7 @@ from modelyard.plan import (
     Rest,
     SetAlias,
     SetTags,
-    Tell,
+    SetTrafficRule,
     TransitionStage,
 )
 from modelyard.ports import TrackedModel, TrackedVersion
@@ -223,7 +223,7 @@ class World(Edited):
             return self.apply(action.manifest)
         if isinstance(action, Delete):
             return self.delete(action)
-        if isinstance(action, Tell):
+        if isinstance(action, SetTrafficRule):
             return self.tell(action)
         if isinstance(action, PutRecord):
             return self.store(action)
@@ -350,7 +350,7 @@ class World(Edited):
         """Tell whether the API server refuses an action, or S3 an entry of the history."""
         if isinstance(action, PutRecord):
             return self.away == "S3" or not self.storing
-        if isinstance(action, Tell):
+        if isinstance(action, SetTrafficRule):
             return ("Pod", action.name) in self.refused
         return (
             isinstance(action, Apply)

@@ -12,7 +12,7 @@ from modelyard.kube.names import (
     TRAFFIC_ANNOTATION,
     VERSION_LABEL,
 )
-from modelyard.plan import Act, Apply, Delete, Manifest, Plan, Record, Rest, Tell
+from modelyard.plan import Act, Apply, Delete, Manifest, Plan, Record, Rest, SetTrafficRule
 from modelyard.ports import TrackedModel, TrackedVersion
 from tests.unit.builders import said
 from tests.unit.models import digest
@@ -80,7 +80,7 @@ class State:
         service = self.children.get(("Service", f"fraud-{stage}"))
         return str(service["metadata"]["labels"][VERSION_LABEL]) if service else None
 
-    def tell(self, action: Tell) -> None:
+    def tell(self, action: SetTrafficRule) -> None:
         """Set or remove a pod's annotation, unless the pod was deleted or replaced."""
         there = self.children.get(("Pod", action.name))
         if there is None or there["metadata"]["uid"] != action.uid:

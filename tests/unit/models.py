@@ -22,7 +22,7 @@ from modelyard.kube.names import IDENTITY_LABEL
 from modelyard.kube.pods import Runtime
 from modelyard.plan import Apply, Delete, Manifest, Plan
 from modelyard.registered_model import build
-from modelyard.registered_model.build import Surroundings
+from modelyard.registered_model.build import PodSettings
 from modelyard.registered_model.decide import decider
 from modelyard.registered_model.decision import StageDecision
 from modelyard.registered_model.declarations import declarations
@@ -42,7 +42,7 @@ from tests.unit.builders import (
     tree,
 )
 
-AROUND = Surroundings(allow_code=False, pods_secret="modelyard-connection")
+AROUND = PodSettings(allow_code=False, pods_secret="modelyard-connection")
 NEWER = Runtime("modelyard/runtime:1.3.0", "IfNotPresent", "1.3.0")
 """The runtime of the operator's next release."""
 
@@ -207,7 +207,9 @@ def pods_of(
     uri = next(each.uri for each in (A, B, C) if each.name == what.version)
     rolled_out = build.template(model, "production", what, str(uri), RUNTIME.pull_policy)
     there = live(
-        build.deployment(model, "production", what, rolled_out, replicas=replicas, around=AROUND)
+        build.deployment(
+            model, "production", what, rolled_out, replicas=replicas, pod_settings=AROUND
+        )
     )
     there["metadata"]["creationTimestamp"] = "2026-01-01T11:00:00Z"
     there["status"] = {

@@ -12,7 +12,7 @@ from typing import Any
 
 from modelyard.errors import Forbidden
 from modelyard.kube.names import IDENTITY_LABEL, STAGE_LABEL, TRAFFIC_ANNOTATION
-from modelyard.plan import Action, Apply, Manifest, Tell
+from modelyard.plan import Action, Apply, Manifest, SetTrafficRule
 from modelyard.traffic import Answered, Arm, Interval, Split, SplitObservation, Watched
 from tests.unit.builders import pod, terminated
 from tests.unit.model_world import ROUNDS, World
@@ -75,7 +75,7 @@ class RolloutWorld(World):
         return self.maps.get(name)
 
     def perform(self, action: Action) -> None:
-        if not isinstance(action, Tell):
+        if not isinstance(action, SetTrafficRule):
             return super().perform(action)
         self.done.append(action)
         if self.refuses(action):
@@ -134,7 +134,7 @@ class RolloutWorld(World):
         ):
             super().left_by(old, new)
 
-    def check_told(self, there: Manifest, action: Tell) -> None:
+    def check_told(self, there: Manifest, action: SetTrafficRule) -> None:
         """No requests are given to a version without a ready pod, nor by what is not the stable
         version.
         """

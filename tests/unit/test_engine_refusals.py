@@ -11,7 +11,7 @@ import pytest
 from modelyard.engine.report import conditions_of
 from modelyard.errors import Conflict, Forbidden, Invalid, ModelyardError, Unavailable
 from modelyard.kube.names import TRAFFIC_ANNOTATION
-from modelyard.plan import Act, Plan, Tell
+from modelyard.plan import Act, Plan, SetTrafficRule
 from tests.engine.toy import Observation, Toy, Toys, ToyStatus, manifest
 from tests.unit.engine_world import World
 
@@ -48,7 +48,9 @@ class AnnotatingToys(Toys):
         if self.told or not isinstance(plan, Act) or observation.tracked is None:
             return plan
         self.told = True
-        return Act((*(Tell(name, uid, RULE) for name, uid in self.pods.items()), *plan.actions))
+        return Act(
+            (*(SetTrafficRule(name, uid, RULE) for name, uid in self.pods.items()), *plan.actions)
+        )
 
 
 def refusing(error: ModelyardError, *, survives: bool = True) -> World:

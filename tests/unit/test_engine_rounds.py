@@ -80,7 +80,7 @@ async def test_an_ambiguous_write_drops_kept_answers_too(world: World) -> None:
     ) == (("True", "Synced"), 1, 2)
 
 
-async def test_without_reads_last_every_reconcile_reads(world: World) -> None:
+async def test_without_reads_valid_for_every_reconcile_reads(world: World) -> None:
     world.cluster.create(manifest(busy=True))
     await world.settle()
     for _ in range(2):
@@ -93,7 +93,7 @@ async def test_without_reads_last_every_reconcile_reads(world: World) -> None:
 @pytest.fixture
 async def under_way() -> World:
     """Return a world in which a change is under way, and answers were read just now."""
-    world = World(Toys(reads_last=timedelta(seconds=30)))
+    world = World(Toys(reads_valid_for=timedelta(seconds=30)))
     world.cluster.create(manifest(busy=True, stored=True))
     await world.settle()
     world.calls.log.clear()
@@ -110,7 +110,7 @@ async def test_while_a_change_is_under_way_owned_objects_cause_no_reads(under_wa
     assert under_way.count(*READS) == 0
 
 
-async def test_an_answer_is_never_older_than_reads_last_however_often_it_is_used(
+async def test_an_answer_is_never_older_than_reads_valid_for_however_often_it_is_used(
     under_way: World,
 ) -> None:
     for _ in range(5):
@@ -125,7 +125,7 @@ async def test_an_answer_is_never_older_than_reads_last_however_often_it_is_used
 
 
 async def test_a_requeued_plan_reads_again() -> None:
-    world = World(Toys(reads_last=timedelta(seconds=30)))
+    world = World(Toys(reads_valid_for=timedelta(seconds=30)))
     world.cluster.create(manifest(busy=True, again=10))
     await world.settle()
     before = world.count("experiment")
@@ -331,7 +331,7 @@ async def test_a_kind_that_survives_refusals_decides_what_follows(error: Invalid
 
 
 async def test_a_refusal_is_retried_by_the_next_reconcile() -> None:
-    world = World(Toys(survives_refusals=True, reads_last=timedelta(minutes=10)))
+    world = World(Toys(survives_refusals=True, reads_valid_for=timedelta(minutes=10)))
     refuse(world, "fraud-1", QUOTA)
     world.cluster.create(manifest(children=2))
     await world.settle()

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from modelyard.registered_model.build import Surroundings, served, template, with_serving
+from modelyard.registered_model.build import PodSettings, served, template, with_serving
 from modelyard.training_run import build
 from tests.unit.builders import RUNTIME, registered_model, training_run
 
@@ -18,7 +18,7 @@ RESOURCES: list[Any] = [
         "limits": {"cpu": "4", "memory": "16Gi", "nvidia.com/gpu": 1},
     },
 ]
-AROUND = Surroundings(allow_code=False, pods_secret="modelyard-connection")
+AROUND = PodSettings(allow_code=False, pods_secret="modelyard-connection")
 
 
 @pytest.mark.parametrize("resources", RESOURCES)

@@ -29,7 +29,7 @@ MODEL = registered_model(stages={"production": {"version": "va"}})
 WHAT = served(A)
 TEMPLATE = serving.template(MODEL, "production", WHAT, str(A.uri), RUNTIME.pull_policy)
 DEPLOYMENT = live(
-    serving.deployment(MODEL, "production", WHAT, TEMPLATE, replicas=2, around=AROUND), {}
+    serving.deployment(MODEL, "production", WHAT, TEMPLATE, replicas=2, pod_settings=AROUND), {}
 )
 
 NO_NODE = {

@@ -141,7 +141,7 @@ def test_without_a_version_that_serves_steps_are_passed():
     world = RolloutWorld(stages={"production": {"version": "v1", "rollout": CANARY}})
     world.settle(LIMIT)
     assert world.effective("production") == "v1"
-    assert not [each for each in world.done if type(each).__name__ == "Tell"]
+    assert not [each for each in world.done if type(each).__name__ == "SetTrafficRule"]
     passed = next(step for step in world.status("production").steps if step.name == "rollout")
     assert passed.state == "Done"
 

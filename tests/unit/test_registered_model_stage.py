@@ -8,7 +8,7 @@ from modelyard.api.registered_model import ModelReason as Reason
 from modelyard.errors import Invalid, ModelyardError
 from modelyard.plan import Apply
 from modelyard.registered_model import build
-from modelyard.registered_model.build import Surroundings
+from modelyard.registered_model.build import PodSettings
 from modelyard.registered_model.serving import DRAIN
 from modelyard.registered_model.stage import decide_stage
 from tests.unit.builders import DAY, NOW, RUNTIME, SECOND, live
@@ -216,7 +216,7 @@ def test_a_namespace_s_second_secret_is_what_pods_get():
     view = view_of(model, *pods_of(model, A, routed=True))
     what = build.template(model, "production", served(A), str(A.uri), RUNTIME.pull_policy)
     whole = build.with_serving(
-        what, view.serving, Surroundings(allow_code=True, pods_secret="modelyard-connection-pods")
+        what, view.serving, PodSettings(allow_code=True, pods_secret="modelyard-connection-pods")
     )
     (fetch,) = whole["spec"]["initContainers"]
     assert "envFrom" not in fetch, (

@@ -20,7 +20,7 @@ from modelyard.errors import Ambiguous, Conflict, Invalid, ModelyardError, Unava
 from modelyard.kube.applied import stamped
 from modelyard.kube.names import FIELD_MANAGER, TRAFFIC_ANNOTATION
 from modelyard.kube.owned import parent_of, taken
-from modelyard.plan import Delete, Manifest, Suspend, Tell
+from modelyard.plan import Delete, Manifest, SetTrafficRule, Suspend
 
 __all__ = ["Kubernetes"]
 
@@ -154,7 +154,7 @@ class Kubernetes(OwnObjects):
             raise
         self._cache.put(kind.scope, answer)
 
-    async def tell(self, namespace: str, pod: Tell) -> None:
+    async def tell(self, namespace: str, pod: SetTrafficRule) -> None:
         """Set or remove a pod's annotation, if the pod still has that uid.
 
         The API server refuses a merge patch that would change the uid.

@@ -26,9 +26,9 @@ from modelyard.plan import (
     RestoreExperiment,
     SetAlias,
     SetTags,
+    SetTrafficRule,
     Suspend,
     TagTarget,
-    Tell,
     TransitionStage,
 )
 from modelyard.ports import Cluster, Tenant, Tracking
@@ -60,7 +60,7 @@ async def perform(
     if isinstance(action, Suspend):
         await cluster.suspend(namespace, action)
         return
-    if isinstance(action, Tell):
+    if isinstance(action, SetTrafficRule):
         await cluster.tell(namespace, action)
         return
     clients = await tenant()
@@ -134,9 +134,9 @@ async def _delete_tags(tracking: Tracking, target: TagTarget, keys: Iterable[str
             assert_never(target.kind)
 
 
-def subject_of(action: Apply | Tell) -> tuple[str, str]:
+def subject_of(action: Apply | SetTrafficRule) -> tuple[str, str]:
     """Return kind and name of the object that an action writes."""
-    if isinstance(action, Tell):
+    if isinstance(action, SetTrafficRule):
         return "Pod", action.name
     return action.manifest["kind"], action.manifest["metadata"]["name"]
 
@@ -152,7 +152,7 @@ def _written(action: Action) -> str:
             return f"{manifest['kind']} {manifest['metadata']['name']}"
         case Suspend(name):
             return f"suspend of the Job {name}"
-        case Tell(name):
+        case SetTrafficRule(name):
             return f"the annotation of the Pod {name}"
         case Delete():
             return f"the deletion of {action.kind} {action.name}"

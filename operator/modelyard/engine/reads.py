@@ -83,7 +83,7 @@ class ObjectPorts:
         self._backends.doubt(namespace)
 
     def refused(self, kind: str, name: str, error: ModelyardError) -> None:
-        """Record that the API server refused an `Apply` or a `Tell`, or that a `PutRecord`
+        """Record that the API server refused an `Apply` or a `SetTrafficRule`, or that a `PutRecord`
         failed.
         """
         self._refusals[kind, name] = error
@@ -186,7 +186,7 @@ class KeptReads:
         ports: ObjectPorts,
         body: Manifest | None,
         plan: Rest[Any],
-        reads_last: timedelta | None,
+        reads_valid_for: timedelta | None,
     ) -> None:
         """Keep answers while a change is under way: its pods do not change MLflow or S3.
 
@@ -195,11 +195,11 @@ class KeptReads:
             ports: Its ports, with the answers.
             body: The object as it is now.
             plan: What it rests on.
-            reads_last: `Controller.reads_last`: no answer is older, however many reconciles use it.
+            reads_valid_for: `Controller.reads_valid_for`: no answer is older, however many reconciles use it.
 
         """
         in_sync = plan.status.is_true("Ready")
-        last = plan.reads_last if in_sync else reads_last
+        last = plan.reads_valid_for if in_sync else reads_valid_for
         if last is None or body is None or ports.oldest is None:
             return
         expires = ports.oldest + last.total_seconds()

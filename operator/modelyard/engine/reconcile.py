@@ -31,7 +31,7 @@ from modelyard.plan import (
     PutRecord,
     Record,
     Rest,
-    Tell,
+    SetTrafficRule,
 )
 from modelyard.ports import Backends, Objects
 
@@ -154,7 +154,9 @@ class Reconciler:
                     await self._report(key, body, report.dumped(status), events)
                 case Rest(status, requeue_after, events):
                     news = await self._report(key, body, report.dumped(status), events)
-                    self._reads.keep(key, ports, self._cache.get(*key), plan, controller.reads_last)
+                    self._reads.keep(
+                        key, ports, self._cache.get(*key), plan, controller.reads_valid_for
+                    )
                     return ReconcileResult(
                         Outcome.SETTLED, observed, requeue_after, quiet=not (news or carried_out)
                     )
@@ -186,7 +188,7 @@ class Reconciler:
 
         Two failures do not stop the actions that follow: a history entry that cannot be stored,
         since serving, registry and status come first; and, where `Controller.survives_refusals`,
-        an `Apply` or a `Tell` that the API server refused.
+        an `Apply` or a `SetTrafficRule` that the API server refused.
         """
         try:
             await perform(
@@ -199,7 +201,7 @@ class Reconciler:
                 )
                 ports.refused("PutRecord", action.uri, error)
             elif (
-                isinstance(action, Apply | Tell)
+                isinstance(action, Apply | SetTrafficRule)
                 and isinstance(error, Invalid)
                 and controller.survives_refusals
             ):

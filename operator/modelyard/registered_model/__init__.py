@@ -126,7 +126,7 @@ def controller(runtime: Runtime) -> Controller[RegisteredModel, Observation, Reg
             Relation("modelapprovals", _model_of_approval),
         ),
         survives_refusals=True,
-        reads_last=_READS_LAST,
+        reads_valid_for=_READS_LAST,
         finished=history.finished,
         announced=announced,
     )

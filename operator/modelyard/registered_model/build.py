@@ -20,7 +20,7 @@ from modelyard.kube.pods import Runtime, owner
 from modelyard.plan import Manifest
 from modelyard.registered_model.template import (
     TRAFFIC_VOLUME,
-    Surroundings,
+    PodSettings,
     is_of_revision_3,
     selector,
     serving_labels,
@@ -34,7 +34,7 @@ __all__ = [
     "PORT",
     "REVISION",
     "TRAFFIC_VOLUME",
-    "Surroundings",
+    "PodSettings",
     "autoscaler",
     "config_map",
     "deployment",
@@ -102,7 +102,7 @@ def deployment(
     rolled_out: Manifest,
     *,
     replicas: int,
-    around: Surroundings,
+    pod_settings: PodSettings,
 ) -> Manifest:
     """Return the Deployment that serves one version in one stage.
 
@@ -121,7 +121,7 @@ def deployment(
                 "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1},
             },
             "selector": {"matchLabels": selector(model, stage, what)},
-            "template": with_serving(rolled_out, model.spec.stages[stage].serving, around),
+            "template": with_serving(rolled_out, model.spec.stages[stage].serving, pod_settings),
         },
     }
 

@@ -125,7 +125,7 @@ def _objects(view: StageView, step: Step, now: datetime) -> _Objects:
     starting = None if is_idle else candidate
     expired, left = serving.expired(view, [stable, starting, *warm.kept(view)], now)
     unneeded = serving.unneeded(view, kept | rollout.keeps(view))
-    deletes: tuple[Owned, ...] = (*rollout.untold(view, now), *unneeded, *expired)
+    deletes: tuple[Owned, ...] = (*rollout.rule_removals(view, now), *unneeded, *expired)
     if stable is None:
         if view.routed not in {None, candidate.runtime.identity if candidate else None}:
             # The spec changed again just before the first candidate was recorded as effective.

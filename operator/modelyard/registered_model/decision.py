@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from modelyard.api.registered_model import HistoryEntry, ServedVersion, StageStatus
 from modelyard.kube.names import serving_name
-from modelyard.plan import Apply, Event, Owned, Tell
+from modelyard.plan import Apply, Event, Owned, SetTrafficRule
 from modelyard.registered_model import overrides, serving, warm
 from modelyard.registered_model.step import refused_split, refused_step
 from modelyard.registered_model.view import StageView
@@ -73,7 +73,9 @@ def acting(
     """Leave out actions that the API server refused in this reconcile, and report the refusal."""
     tried = tuple(each for each in actions if serving.refused(view, [each]) is None)
     # A refused apply is reported first: pods that split requests as before are a lesser problem.
-    applied = serving.refused(view, [each for each in actions if not isinstance(each, Tell)])
+    applied = serving.refused(
+        view, [each for each in actions if not isinstance(each, SetTrafficRule)]
+    )
     if (error := applied or serving.refused(view, actions)) is not None:
         step = (
             refused_step("start", view.name, error)

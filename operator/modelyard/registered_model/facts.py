@@ -22,7 +22,7 @@ from modelyard.kube.names import IDENTITY_LABEL, serving_name
 from modelyard.kube.pods import Runtime
 from modelyard.plan import Manifest
 from modelyard.registered_model import overrides
-from modelyard.registered_model.build import Surroundings
+from modelyard.registered_model.build import PodSettings
 from modelyard.registered_model.observation import Evidence
 from modelyard.registered_model.rejections import rejection_of, spec_hash
 
@@ -53,7 +53,7 @@ class StageFacts:
         versions: The model's versions as they are now, by name.
         owned: The stage's own serving objects and pods.
         runtime: The runtime of this operator.
-        around: What its pods get from the namespace and the operator's settings.
+        pod_settings: What its pods get from the namespace and the operator's settings.
         now: The current time.
         refusals: Applies, and updates of pods, that the API server refused in this reconcile, by
             kind and name.
@@ -75,7 +75,7 @@ class StageFacts:
     versions: Mapping[str, VersionStatus]
     owned: tuple[Manifest, ...]
     runtime: Runtime
-    around: Surroundings
+    pod_settings: PodSettings
     now: datetime
     refusals: Mapping[tuple[str, str], ModelyardError] = field(default_factory=dict)
     dependencies_down: bool = False

@@ -271,7 +271,7 @@ def _switch(view: StageView, now: datetime) -> Step:
             return _waits_for_dependencies("switch", view)
         return Step("switch", StepState.DONE, "the stage has no pods")
     actions = serving.routes(view, candidate)
-    if actions and (unsplit := rollout.untold(view, now)):
+    if actions and (unsplit := rollout.rule_removals(view, now)):
         # Pods that split requests for a rollout must answer all of them before they return.
         return Step("switch", StepState.ACTIVE, "its pods are to answer all requests", unsplit)
     if not actions:

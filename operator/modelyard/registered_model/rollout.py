@@ -24,14 +24,14 @@ from modelyard.api.blocker import Blocker
 from modelyard.api.registered_model import ModelReason as Reason
 from modelyard.api.registered_model import ServedVersion, StepState
 from modelyard.api.rollout import COUNTED, SAID, ArmStatus, Rollout, RolloutStatus, RolloutStep
-from modelyard.plan import Manifest, Owned, Tell
+from modelyard.plan import Manifest, Owned, SetTrafficRule
 from modelyard.registered_model import applied, judged, ramp, serving, split
 from modelyard.registered_model.pods import Health
-from modelyard.registered_model.split import keeps, untold
+from modelyard.registered_model.split import keeps, rule_removals
 from modelyard.registered_model.step import DETAIL, Step, refused_step, rejected
 from modelyard.registered_model.view import StageView
 
-__all__ = ["keeps", "rollout", "untold"]
+__all__ = ["keeps", "rollout", "rule_removals"]
 
 _LOOK = timedelta(seconds=5)
 """Time between two reads of the splitting pods' counters while a step waits."""
@@ -125,7 +125,10 @@ class _Round:
         return found
 
     def _active(
-        self, actions: Iterable[Owned | Tell], waits: Blocker, again: timedelta | None = None
+        self,
+        actions: Iterable[Owned | SetTrafficRule],
+        waits: Blocker,
+        again: timedelta | None = None,
     ) -> Step:
         return Step("rollout", StepState.ACTIVE, self._detail, tuple(actions), waits, again)
 
@@ -149,10 +152,10 @@ class _Round:
         rule = split.rule(self.view, self.asked, self.state, self.candidate)
         if split.differs(self._pods, rule, view.status.traffic_revision):
             return self._told(self.state.weight)
-        tells = tuple(split.tells(self._pods, rule))
-        if tells and (not rises or any(map(split.told, self._pods))):
+        writes = tuple(split.rule_writes(self._pods, rule))
+        if writes and (not rises or any(map(split.told, self._pods))):
             # First: a smaller weight takes the requests, then pods are deleted.
-            return self._active((*tells, *objects), self._blocker("is written to its pods"))
+            return self._active((*rule_writes, *objects), self._blocker("is written to its pods"))
         if (error := serving.refused(view, objects)) is not None:
             return refused_step("rollout", view.name, error)
         if (rises and short) or not self._alive:

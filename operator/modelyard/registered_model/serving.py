@@ -8,7 +8,7 @@ from modelyard.api.registered_model import Draining, ServedVersion
 from modelyard.errors import ModelyardError
 from modelyard.kube.applied import in_sync
 from modelyard.kube.names import serving_name
-from modelyard.plan import Apply, Delete, Manifest, Owned, Tell
+from modelyard.plan import Apply, Delete, Manifest, Owned, SetTrafficRule
 from modelyard.registered_model import applied, build, ramp, warm
 from modelyard.registered_model.facts import identity_of
 from modelyard.registered_model.kept import template_in
@@ -111,10 +111,12 @@ def workload(view: StageView, what: ServedVersion, count: int | None = None) -> 
         return ()
     template = _template(view, what, known.uri)
     wanted = [build.revision(view.model, view.name, what, template)]
-    around = replace(view.around, pull_secrets=_pull_secrets(view, what))
+    pod_settings = replace(view.pod_settings, pull_secrets=_pull_secrets(view, what))
     number = replicas(view, what) if count is None else count
     wanted.append(
-        build.deployment(view.model, view.name, what, template, replicas=number, around=around)
+        build.deployment(
+            view.model, view.name, what, template, replicas=number, pod_settings=pod_settings
+        )
     )
     return _missing(view, wanted)
 
@@ -171,7 +173,7 @@ def private_route(view: StageView, what: ServedVersion) -> tuple[Apply, ...]:
 def refused(view: StageView, actions: Iterable[Owned]) -> ModelyardError | None:
     """Return why the API server refused one of these actions in this reconcile; None: none."""
     names = [name_of(each.manifest) for each in actions if isinstance(each, Apply)]
-    names += [("Pod", each.name) for each in actions if isinstance(each, Tell)]
+    names += [("Pod", each.name) for each in actions if isinstance(each, SetTrafficRule)]
     return next((view.refusals[name] for name in names if name in view.refusals), None)
 
 

@@ -8,12 +8,12 @@ from modelyard.api.base import parse_duration
 from modelyard.api.registered_model import ServedVersion
 from modelyard.api.rollout import Rollout, RolloutStatus
 from modelyard.kube.names import TRAFFIC_ANNOTATION
-from modelyard.plan import Manifest, Tell
+from modelyard.plan import Manifest, SetTrafficRule
 from modelyard.registered_model import build, serving
 from modelyard.registered_model.facts import identity_of
 from modelyard.registered_model.view import StageView
 
-__all__ = ["differs", "keeps", "rule", "tells", "told", "untold"]
+__all__ = ["differs", "keeps", "rule", "rule_removals", "rule_writes", "told"]
 
 _TIMEOUT_MS = 2000
 """Time that a candidate has for an answer, where the spec sets none for a prediction."""
@@ -39,7 +39,7 @@ def rule(view: StageView, asked: Rollout, state: RolloutStatus, candidate: Serve
     return json.dumps(found, separators=(",", ":"), sort_keys=True)
 
 
-def untold(view: StageView, now: datetime) -> tuple[Tell, ...]:
+def rule_removals(view: StageView, now: datetime) -> tuple[SetTrafficRule, ...]:
     """Return what removes the rule from every pod but a canary's stable ones and those that drain.
 
     A displaced version that drains still forwards the requests that reach it.
@@ -50,7 +50,9 @@ def untold(view: StageView, now: datetime) -> tuple[Tell, ...]:
         if state is not None and view.canary is not None and view.effective
         else set()
     )
-    return tuple(tells((pod for pod in view.of_kind("Pod") if identity_of(pod) not in kept), None))
+    return tuple(
+        rule_writes((pod for pod in view.of_kind("Pod") if identity_of(pod) not in kept), None)
+    )
 
 
 def keeps(view: StageView) -> frozenset[tuple[str, str]]:
@@ -65,11 +67,11 @@ def keeps(view: StageView) -> frozenset[tuple[str, str]]:
     return frozenset({*services, ("ConfigMap", build.rollout_name(view.model, view.name))})
 
 
-def tells(pods: Iterable[Manifest], rule: str | None) -> Iterable[Tell]:
+def rule_writes(pods: Iterable[Manifest], rule: str | None) -> Iterable[SetTrafficRule]:
     """Return what writes a rule to the pods that do not have it yet."""
     for pod in pods:
         if told(pod) != rule and not pod["metadata"].get("deletionTimestamp"):
-            yield Tell(pod["metadata"]["name"], str(pod["metadata"]["uid"]), rule)
+            yield SetTrafficRule(pod["metadata"]["name"], str(pod["metadata"]["uid"]), rule)
 
 
 def differs(pods: Iterable[Manifest], rule: str, revision: int) -> bool:

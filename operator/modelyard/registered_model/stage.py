@@ -265,7 +265,7 @@ def _steady(view: StageView, now: datetime) -> StageDecision:
     actions = (*serving.workload(view, stable), *serving.routes(view, stable), *warm_applies(view))
     expired, left = serving.expired(view, [stable, *warm.kept(view)], now)
     deletes: tuple[Owned, ...] = (
-        *rollout.untold(view, now),
+        *rollout.rule_removals(view, now),
         *serving.unneeded(view, kept | rollout.keeps(view)),
         *expired,
     )

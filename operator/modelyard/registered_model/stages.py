@@ -6,9 +6,9 @@ from datetime import datetime
 from modelyard.api.model_status import STAGES
 from modelyard.api.registered_model import RegisteredModel, StageStatus, VersionStatus
 from modelyard.kube.pods import Runtime
-from modelyard.plan import Apply, Delete, Manifest, Tell
+from modelyard.plan import Apply, Delete, Manifest, SetTrafficRule
 from modelyard.registered_model import build, record, serving, split
-from modelyard.registered_model.build import Surroundings
+from modelyard.registered_model.build import PodSettings
 from modelyard.registered_model.decision import StageDecision
 from modelyard.registered_model.observation import Observation
 from modelyard.registered_model.restored import stage_of
@@ -64,9 +64,9 @@ def decide_stages(
     return views, decisions
 
 
-def _without_weight(view: StageView) -> Iterable[Tell]:
+def _without_weight(view: StageView) -> Iterable[SetTrafficRule]:
     """Return what takes all requests from a candidate whose end cannot be recorded yet."""
-    return split.tells(view.of_kind("Pod"), None) if view.status.rollout is not None else ()
+    return split.rule_writes(view.of_kind("Pod"), None) if view.status.rollout is not None else ()
 
 
 def _healed(view: StageView) -> tuple[Apply | Delete, ...]:
@@ -116,7 +116,7 @@ def _view(
             if stage_of(each) == name or _keeps_its_analysis(model, name, each)
         ),
         runtime=runtime,
-        around=Surroundings(observation.allow_code, observation.pods_secret),
+        pod_settings=PodSettings(observation.allow_code, observation.pods_secret),
         refusals=observation.refusals,
         dependencies_down=observation.dependency_error is not None,
         now=now,

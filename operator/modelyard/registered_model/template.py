@@ -44,7 +44,7 @@ from modelyard.plan import Manifest
 
 __all__ = [
     "TRAFFIC_VOLUME",
-    "Surroundings",
+    "PodSettings",
     "is_of_revision_3",
     "selector",
     "serving_labels",
@@ -65,7 +65,7 @@ _SCRAPED = {
 
 
 @dataclass(frozen=True)
-class Surroundings:
+class PodSettings:
     """What serving pods get from their namespace and the operator's settings."""
 
     allow_code: bool
@@ -179,22 +179,22 @@ def _probe(path: str, *, period: int, failures: int) -> dict[str, Any]:
     }
 
 
-def with_serving(rolled_out: Manifest, serving: Serving, around: Surroundings) -> Manifest:
+def with_serving(rolled_out: Manifest, serving: Serving, pod_settings: PodSettings) -> Manifest:
     """Return a template with the spec's serving fields and the settings of the namespace."""
     whole = deepcopy(rolled_out)
     pod = whole["spec"]
     server = next(container for container in pod["containers"] if container["name"] == MODEL)
     for container in pod["initContainers"]:
         if is_of_revision_3(server):
-            container["env"] = [*container["env"], *store_keys(around.pods_secret)]
+            container["env"] = [*container["env"], *store_keys(pod_settings.pods_secret)]
         else:
-            container["envFrom"] = connection(around.pods_secret)
+            container["envFrom"] = connection(pod_settings.pods_secret)
         if container["name"] == FETCH:
             # A kept template may have resources: an upgrade must not restart a model.
             container.setdefault("resources", resources(serving.resources))
     server["resources"] = _resources(serving.resources, server)
     settings = _settings(serving.runtime)
-    if around.allow_code:
+    if pod_settings.allow_code:
         settings[wire.ALLOW_CODE] = "true"
     server["env"] = [
         *server["env"],
@@ -205,8 +205,8 @@ def with_serving(rolled_out: Manifest, serving: Serving, around: Surroundings) -
         pod["volumes"] = [
             _sized(each, size) if each["name"] == "tmp" else each for each in pod["volumes"]
         ]
-    if around.pull_secrets:
-        pod["imagePullSecrets"] = pull_secrets(*around.pull_secrets)
+    if pod_settings.pull_secrets:
+        pod["imagePullSecrets"] = pull_secrets(*pod_settings.pull_secrets)
     if serving.node_selector:
         pod["nodeSelector"] = dict(serving.node_selector)
     if serving.tolerations:

@@ -167,7 +167,7 @@ def _pod(view: StageView, gate: Gate) -> Manifest:
     version = view.versions[what.version]
     variables = _environment(view, gate, what, version)
     if spec is not None:
-        container = common | _users(spec, variables, view.around.pods_secret)
+        container = common | _users(spec, variables, view.pod_settings.pods_secret)
     elif gate.signed is not None:
         container = common | _signed(view, gate.signed, variables)
     else:
@@ -188,7 +188,7 @@ def _pod(view: StageView, gate: Gate) -> Manifest:
         "containers": [container],
         "volumes": volumes,
     }
-    if names := (*view.around.pull_secrets, *view.runtime.pull_secrets):
+    if names := (*view.pod_settings.pull_secrets, *view.runtime.pull_secrets):
         pod["imagePullSecrets"] = pull_secrets(*names)
     return pod
 
@@ -248,7 +248,7 @@ def _smoke(
         *("--tolerance", wanted.tolerance),
         *(("--max-latency", wanted.max_latency) if wanted.max_latency is not None else ()),
     ]
-    secret = view.around.pods_secret
+    secret = view.pod_settings.pods_secret
     return {
         "image": view.runtime.image,
         "imagePullPolicy": view.runtime.pull_policy,
@@ -272,7 +272,7 @@ def _signed(view: StageView, wanted: SignedGate, variables: dict[str, str]) -> d
         "imagePullPolicy": view.runtime.pull_policy,
         "command": wire.program("signed", *map(literal, arguments)),
         "securityContext": CONTAINER_SECURITY,
-        "env": [*env(variables), *store_keys(view.around.pods_secret)],
+        "env": [*env(variables), *store_keys(view.pod_settings.pods_secret)],
         "resources": resources(Resources()),
     }
 
