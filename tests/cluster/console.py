@@ -90,7 +90,7 @@ class Log:
         env: Mapping[str, str] | None = None,
         cwd: Path | None = None,
     ) -> str:
-        """Return a command's output; log its errors, and raise ``Failed`` unless it exits with 0."""
+        """Return a command's output; log errors, and raise ``Failed`` unless it exits with 0."""
         words = [str(word) for word in command]
         self.write("$ " + " ".join(words))
         with self.path.open("ab") as out:

@@ -1,4 +1,4 @@
-"""The steps of the demo: train, promote, predict; promote a second version under load, roll back."""
+"""The steps of the demo: train, promote, predict, promote under load, roll back."""
 
 import json
 from datetime import datetime
@@ -67,10 +67,9 @@ class Story:
     def apply(self) -> None:
         """Apply the sample's experiment, first training and model."""
         self.screen.step("3. Apply an Experiment, a TrainingRun and a RegisteredModel")
-        self.show(
-            "kubectl apply"
-            f" {' '.join(f'-f {SAMPLES}/{name}.yaml' for name in ('experiment', 'training-run-v1', 'registered-model'))}"
-        )
+        names = ("experiment", "training-run-v1", "registered-model")
+        files = " ".join(f"-f {SAMPLES}/{name}.yaml" for name in names)
+        self.show(f"kubectl apply {files}")
 
     def show(self, command: str) -> None:
         """Run a kubectl command and show its output."""
