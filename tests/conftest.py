@@ -2,10 +2,10 @@
 side.
 
     not kind                            needs no cluster
-    pages                               what is written, as a reader does it: documentation, first use, notebook
+    pages                               the documentation as a reader does it, first use, notebook
     faults                              what goes wrong: most of it is waiting
     kind, and none of the others        what the operator does, by kubectl, command line and client
-    alone                               takes something away from everybody on the cluster, and comes after all the others
+    alone                               takes away what all tests need, and comes after them
 
 The fixtures of the cluster are everybody's, and so are the servers of tests/shared.py.
 """

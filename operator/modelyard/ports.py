@@ -218,7 +218,8 @@ class Ports(Backends, Protocol):
 
     @property
     def refusals(self) -> Mapping[tuple[str, str], ModelyardError]:
-        """Errors of this reconcile's actions (`Controller.survives_refusals`): `Apply` and `SetTrafficRule`
-        by kind and name, failed `PutRecord`s by URI.
+        """Errors of this reconcile's actions (`Controller.survives_refusals`).
+
+        An `Apply` and a `SetTrafficRule` by kind and name, a `PutRecord` by its URI.
         """
         ...

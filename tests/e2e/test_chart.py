@@ -72,7 +72,8 @@ def test_an_upgrade_that_was_killed_is_done_again(operator: Kube):
 
 def left_behind(kube: Kube) -> list[str]:
     """What of ours is in the cluster, namespaces included."""
-    kinds = "crd,clusterrole,clusterrolebinding,validatingadmissionpolicy,validatingadmissionpolicybinding,namespace,pv"
+    kinds = "crd,clusterrole,clusterrolebinding,validatingadmissionpolicy,"
+    kinds += "validatingadmissionpolicybinding,namespace,pv"
     names = kube.kubectl("get", kinds, "-o", "name").split()
     claims = kube.kubectl(
         "get", "persistentvolumes", "-o", "jsonpath={.items[*].spec.claimRef.namespace}"

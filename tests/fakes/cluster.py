@@ -52,8 +52,7 @@ class FakeCluster:
         events: The posted events: kind, name, reason, message, whether it is a warning.
         secrets: Data by namespace and name.
         labels: Labels by namespace.
-        refuses: Errors of a quota, a policy or validation for an apply or a `SetTrafficRule`, by kind and
-            name.
+        refuses: Errors of a quota, a policy or validation, by kind and name.
         creation_errors: Why Kubernetes cannot create a Job's pod, by the Job's uid.
         guarded: Whether the policies for approvals are in force.
         freezes: What `calendar` returns.

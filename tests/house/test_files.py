@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-LINES = 900
+LINES = {"operator": 400, "tests": 500}
+"""The greatest size of a file, by top-level folder."""
 
 PURE = {"api", "kube"}
 READS = {"observe", "sources", "evidence"}
@@ -39,7 +40,8 @@ ALL = sources("operator", "tests")
 @pytest.mark.parametrize("path", ALL, ids=name)
 def test_a_file_is_not_too_long(path: Path):
     lines = path.read_text().count("\n")
-    assert lines <= LINES, "split it: a module has one subject"
+    most = LINES[path.relative_to(ROOT).parts[0]]
+    assert lines <= most, "split it: a module has one subject"
 
 
 @pytest.mark.parametrize("path", [path for path in CODE if path.read_text().strip()], ids=name)

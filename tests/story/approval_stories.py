@@ -71,9 +71,8 @@ def effective(world: World) -> str | None:
 
 
 @STORIES.reaching(
-    "RegisteredModel ApprovalWanted", "RegisteredModel Serving", "ModelApproval Counts", "ModelApproval"
-        " OwnWork",
-    "ModelApproval Duplicate", "ModelApproval Effective",
+    "RegisteredModel ApprovalWanted", "RegisteredModel Serving", "ModelApproval Counts",
+    "ModelApproval OwnWork", "ModelApproval Duplicate", "ModelApproval Effective",
 )  # fmt: skip
 async def two_others_approve_what_one_asked_for(world: World) -> None:
     asks(world, APPROVED)

@@ -25,10 +25,11 @@ from tests.story.world import NAMESPACE, World, manifest
 TRAINER = {"xgboost": {"task": "classification"}}
 WRITES = frozenset(
     {
-        "apply", "delete", "write_status", "set_finalizers", "create_bucket", "create_experiment", "set_experiment_tags", "create_run",
-        "log_parameters", "set_run_tags", "finish_run", "reopen_run", "delete_run", "create_model", "set_model_tags", "create_version",
-        "set_version_tags", "transition", "set_alias", "delete_alias", "delete_experiment", "delete_model_tags", "delete_experiment_tags",
-        "create",
+        "apply", "delete", "write_status", "set_finalizers", "create_bucket", "create_experiment",
+        "set_experiment_tags", "create_run", "log_parameters", "set_run_tags", "finish_run",
+        "reopen_run", "delete_run", "create_model", "set_model_tags", "create_version",
+        "set_version_tags", "transition", "set_alias", "delete_alias", "delete_experiment",
+        "delete_model_tags", "delete_experiment_tags", "create",
     }
 )  # fmt: skip
 SLICES = 8

@@ -99,7 +99,7 @@ async def test_a_stopped_line_holds_every_stage_until_it_is_taken_back():
     assert world.serving("fraud-production") == "v2"
 
 
-async def test_a_calendar_that_cannot_be_read_holds_what_is_promoted_and_says_nothing_of_what_serves():
+async def test_a_calendar_that_cannot_be_read_holds_promotions_and_nothing_else():
     world = World()
     await serves_v1(world)
     world.cluster.freezes = "modelyard-system/modelyard-freeze: windows.0.schedule: Field required"

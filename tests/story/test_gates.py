@@ -58,7 +58,7 @@ async def serves_v1(world: World, *gates: dict[str, Any], **stage: Any) -> str:
     return str(world.status("trainingruns", "second")["mlflow"]["runId"])
 
 
-async def test_a_version_that_waits_for_its_gates_gets_one_event_and_one_that_fails_has_its_figures():
+async def test_waiting_for_gates_is_one_event_and_a_failed_gate_gives_its_figures():
     world = World()
     run = await serves_v1(world, QUALITY, ROWS)
     world.cluster.events.clear()

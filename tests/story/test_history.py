@@ -60,7 +60,8 @@ def listings(world: World) -> list[Any]:
 
 def uri(world: World, number: int) -> str:
     """Where an entry of the history is stored."""
-    return f"s3://{world.tenants.bucket}/{folder(NAMESPACE, world.get('registeredmodels', 'fraud')['metadata']['uid'])}{name(number)}"
+    uid = world.get("registeredmodels", "fraud")["metadata"]["uid"]
+    return f"s3://{world.tenants.bucket}/{folder(NAMESPACE, uid)}{name(number)}"
 
 
 @pytest.mark.parametrize("blow", BLOWS.values(), ids=BLOWS)

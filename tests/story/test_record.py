@@ -62,7 +62,7 @@ async def test_a_version_that_is_declared_again_from_another_source_stays_what_i
     assert world.serving("fraud-staging") == "v1"
 
 
-async def test_a_version_that_is_removed_from_the_spec_and_declared_again_is_compared_with_what_was_registered():
+async def test_a_version_that_is_removed_and_declared_again_is_compared_with_its_record():
     world = World()
     world.store.put(f"{OTHER}/MLmodel", b"flavors:\n  xgboost: {}\n")
     registers(world, versions={"v2": {"uri": OTHER}}, production="v2")

@@ -133,7 +133,7 @@ def test_it_ends_with_both_verdicts_and_nothing_left_over(undisturbed: Undisturb
     assert "Job" not in found["left"]
 
 
-async def test_a_version_whose_files_changed_after_signing_is_rejected_and_an_unreachable_store_is_asked_again():
+async def test_files_changed_after_signing_are_rejected_and_an_unreachable_store_is_asked_again():
     world = World()
     await begin(world)
     world.patch(

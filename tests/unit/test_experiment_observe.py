@@ -213,7 +213,7 @@ async def test_of_more_runs_than_are_read_the_oldest_go_and_the_best_of_all_is_k
     assert outside(decide(asked, found, NOW)) == ArchiveRun(runs[1])
 
 
-async def test_runs_with_very_many_metrics_are_counted_at_least_and_the_best_and_the_oldest_are_found():
+async def test_runs_with_many_metrics_are_counted_at_least_and_best_and_oldest_are_found():
     """As of MLflow's answers that are too large to be read to their end."""
     around = Around()
     id_ = await tracked(around)

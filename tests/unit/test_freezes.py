@@ -68,7 +68,7 @@ def test_a_night_in_which_the_clocks_change_makes_it_neither_longer_nor_shorter(
     )
 
 
-def test_a_time_that_the_clocks_leave_out_comes_right_after_and_one_that_they_show_twice_comes_once():
+def test_a_skipped_hour_starts_right_after_and_a_repeated_one_starts_once():
     night = window("30 2 * * *", "45m", timeZone=BERLIN)
     assert until("2026-03-29T00:59:00+00:00", night) is None
     assert until("2026-03-29T01:00:00+00:00", night) == "Sun 01:45", (
@@ -209,7 +209,7 @@ def test_one_that_begins_while_a_candidate_starts_deletes_its_pods_and_a_routed_
     assert (routed.status.version, routed.entry is not None) == ("vb", True)
 
 
-def test_one_that_begins_while_a_gate_asks_the_candidate_takes_the_job_too_which_would_fail_without_its_pods():
+def test_one_that_begins_while_a_gate_asks_the_candidate_deletes_the_job_too():
     asked = [{"name": "answers", "smoke": {}}]
     off, on = begun(asked=asked), begun(NOON, asked=asked)
     there = [*STABLE, *pods_of(off, B)]
@@ -255,7 +255,7 @@ def frozen_model(model: RegisteredModel, *freezes: dict[str, Any]) -> Registered
     )
 
 
-def test_what_serves_is_kept_and_clearing_the_return_of_what_was_displaced_and_an_override_do_not_wait():
+def test_serving_clearing_returning_and_an_override_do_not_wait():
     steady = decided(frozen_model(stage_of("va", holds=A), ALWAYS), *STABLE)
     assert (blocked(steady), does(steady)) == (None, [])
     cleared = decided(frozen_model(stage_of(None, holds=A), ALWAYS), *STABLE)

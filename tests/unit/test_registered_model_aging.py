@@ -56,7 +56,7 @@ def verdict(decision: StageDecision) -> str:
     return decision.status.gates[0].verdict.value
 
 
-def test_a_promotion_that_waits_for_another_gate_is_looked_at_when_its_dataset_gets_too_old_and_is_rejected():
+def test_a_waiting_promotion_is_rejected_when_its_dataset_gets_too_old():
     model, stable = passed(FRESH, PIPELINE)
     waiting = decide(model, *stable, now=NOW + MINUTE)
     assert waiting.status.blocked is not None

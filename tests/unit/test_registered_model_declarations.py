@@ -223,7 +223,7 @@ def test_a_declaration_that_is_restored_unchanged_holds_the_name():
     assert declarations(again, [])["v1"].blocker is None
 
 
-def test_a_training_run_that_is_named_before_it_exists_holds_the_name_by_its_name_and_then_by_its_uid():
+def test_a_training_run_that_is_declared_before_it_exists_has_the_name_then_its_uid():
     named = {"v1": {"trainingRun": "legit"}}
     first = declarations(registered_model(versions=named), [])["v1"]
     assert first.held_by == "trainingruns/legit"

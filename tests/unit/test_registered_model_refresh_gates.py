@@ -242,7 +242,7 @@ def unnamed(model: RegisteredModel) -> RegisteredModel:
     return model.model_copy(update={"status": model.status.model_copy(update={"stages": stages})})
 
 
-def test_verdicts_without_a_runtime_count_for_the_promotion_that_they_are_about_and_not_for_a_refresh():
+def test_verdicts_without_a_runtime_count_for_their_promotion_and_not_for_a_refresh():
     refresh = begun(unnamed(serving(JOB, attempt=1)))
     assert {gate.verdict.value for gate in decided(refresh, *STABLE, **RUN).status.gates} == {
         "Pending"

@@ -1,4 +1,4 @@
-"""Rollouts that turn back, change or wait late: requests before pods, and no weight without an end."""
+"""Rollouts that turn back, change or wait late: requests move before pods are deleted."""
 
 from __future__ import annotations
 

@@ -442,7 +442,8 @@ def test_rounds_continue_while_a_promotion_waits_or_was_rejected():
 def test_with_another_version_the_word_is_forgotten_but_not_which_attempt_was_carried_out():
     model = stage_of(
         "vb", holds=A, candidate=served(B), start_time=NOW, asked=[JOB], reverify={"attempt": 3},
-        verification=FAILED.model_copy(update={"attempt": 3}), judged={"version": "vb", "digest": B.digest},
+        verification=FAILED.model_copy(update={"attempt": 3}),
+        judged={"version": "vb", "digest": B.digest},
     )  # fmt: skip
     known = carried_by(model, B)
     assert known == Verification(attempt=3)

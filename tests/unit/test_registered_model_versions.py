@@ -197,7 +197,7 @@ def test_the_recorded_number_counts_before_any_tag():
 
 
 def test_the_user_s_tags_are_kept_equal_and_cannot_touch_the_record():
-    """Users must not write our tags: digest and uid are the record, and stages would never settle."""
+    """Users must not write our tags: digest and uid are the record."""
     ours = {
         "modelyard.io/digest": "sha256:0",
         "modelyard.io/stages": "production",

@@ -253,7 +253,7 @@ def test_nothing_is_judged_without_a_watch(changed: dict[str, Any]):
     assert (decision.record, decision.events) == (False, ())
 
 
-# --- a stage whose watch has rejected the version --------------------------------------------------
+# --- a stage whose watch has rejected the version ----------------------------------------------
 def breached(**more: Any) -> RegisteredModel:
     """The breach was recorded."""
     model = watching(**more)

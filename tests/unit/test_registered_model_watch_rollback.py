@@ -69,8 +69,8 @@ def test_a_breach_is_recorded_first_and_then_the_version_before_returns_against_
     assert blocked is not None
     assert (blocked.reason, blocked.needs_action) == ("RolledBack", True)
     assert (
-        """kubectl patch mlmodel fraud --type merge -p '{"spec":{"stages":{"production":{"version":"va"}}}}'"""
-        in blocked.message
+        "kubectl patch mlmodel fraud --type merge -p"
+        """ '{"spec":{"stages":{"production":{"version":"va"}}}}'""" in blocked.message
     )
 
 
@@ -118,7 +118,7 @@ def model_attempt(model: RegisteredModel, attempt: int) -> StageDecision:
     return StageDecision(model.status.stages["production"].model_copy(update={"attempt": attempt}))
 
 
-def test_a_spec_that_agrees_ends_it_and_a_raised_attempt_tries_again_with_what_it_was_asked_before():
+def test_a_spec_that_agrees_ends_it_and_a_raised_attempt_tries_again():
     model, _ = through(breached())
     status = model.status.stages["production"]
     agrees = carried(stage_of("va", rollback=AUTOMATIC), status)

@@ -106,7 +106,7 @@ def test_it_has_neither_a_route_nor_a_budget_nor_a_say_in_what_is_ready():
     assert (does(decision), decision.status.blocked) == ([], None)
 
 
-def test_the_autoscaler_scales_the_effective_version_alone_and_the_other_keeps_as_many_pods_as_it_had():
+def test_the_autoscaler_scales_the_effective_version_and_the_other_keeps_its_pods():
     scaled = {"autoscaling": {"minReplicas": 2, "maxReplicas": 9}}
     model = switched(serving=scaled)
     owned = (
@@ -185,7 +185,7 @@ def test_a_refresh_changes_nothing_of_it():
     )
 
 
-def test_an_override_keeps_it_warm_and_after_two_of_them_its_time_counts_from_when_it_was_displaced():
+def test_overrides_keep_it_warm_and_its_time_counts_from_its_displacement():
     """What only an override has put there is no previous version: that stays the one before."""
     left = HeldStage(
         stage="production", digest=A.digest, since_time=NOW - HOUR, until_time=NOW - 40 * MINUTE

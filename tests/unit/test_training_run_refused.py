@@ -83,7 +83,8 @@ def test_without_a_pod_parameters_are_as_large_as_the_object_may_be():
 
 
 REFUSED = (
-    'Job.batch "fraud-1-1" is invalid: spec.template.spec.containers[0].resources.requests: Invalid value: "2Gi":'
+    'Job.batch "fraud-1-1" is invalid: spec.template.spec.containers[0].resources.requests:'
+    ' Invalid value: "2Gi":'
     " must be less than or equal to memory limit of 1Gi"
 )
 

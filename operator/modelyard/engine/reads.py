@@ -83,9 +83,7 @@ class ObjectPorts:
         self._backends.doubt(namespace)
 
     def refused(self, kind: str, name: str, error: ModelyardError) -> None:
-        """Record that the API server refused an `Apply` or a `SetTrafficRule`, or that a `PutRecord`
-        failed.
-        """
+        """Record a refused `Apply` or `SetTrafficRule`, or a failed `PutRecord`."""
         self._refusals[kind, name] = error
 
     def written(self, dependency: Literal["MLflow", "S3"]) -> None:
@@ -195,7 +193,7 @@ class KeptReads:
             ports: Its ports, with the answers.
             body: The object as it is now.
             plan: What it rests on.
-            reads_valid_for: `Controller.reads_valid_for`: no answer is older, however many reconciles use it.
+            reads_valid_for: As in `Controller`: no answer is older, in any reconcile.
 
         """
         in_sync = plan.status.is_true("Ready")

@@ -8,7 +8,7 @@ __all__ = ["applied", "is_applied", "ready", "splitting"]
 
 
 def splitting(view: StageView) -> list[Manifest]:
-    """Return the stable pods that are not terminating: those finish their requests by their rule."""
+    """Return the stable pods that are not terminating: those keep their rule to the end."""
     pods = view.of_kind("Pod", view.effective) if view.effective is not None else ()
     return [pod for pod in pods if not pod["metadata"].get("deletionTimestamp")]
 

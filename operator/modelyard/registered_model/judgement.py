@@ -161,7 +161,7 @@ def _broken(progress: Progress) -> str:
     )[:MESSAGE]
 
 
-# --- what a hold can find ---------------------------------------------------------------------------
+# --- what a hold can find ----------------------------------------------------------------------
 def sees(requests: int, analysis: Analysis, progress: Progress) -> str:
     """Return what a hold finds: `this hold sees about 100 requests: enough to find 8 % errors`.
 

@@ -155,7 +155,7 @@ class _Round:
         writes = tuple(split.rule_writes(self._pods, rule))
         if writes and (not rises or any(map(split.told, self._pods))):
             # First: a smaller weight takes the requests, then pods are deleted.
-            return self._active((*rule_writes, *objects), self._blocker("is written to its pods"))
+            return self._active((*writes, *objects), self._blocker("is written to its pods"))
         if (error := serving.refused(view, objects)) is not None:
             return refused_step("rollout", view.name, error)
         if (rises and short) or not self._alive:

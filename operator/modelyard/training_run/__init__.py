@@ -48,8 +48,8 @@ def _runs_to_register(model: Manifest, cluster: Cluster) -> Iterable[str]:
 def controller(runtime: Runtime) -> Controller[TrainingRun, Observation, TrainingRunStatus]:
     """Return the controller that the engine runs.
 
-    It caches no reads between reconciles (`reads_valid_for`): how a run ended is recorded only once, so
-    it has to be read after the Job has ended.
+    It caches no reads between reconciles (`reads_valid_for`): the end of a run is recorded only
+    once, so it has to be read after the Job has ended.
     """
     return Controller(
         resource=TrainingRun,
