@@ -45,11 +45,13 @@ def built(model: RegisteredModel, run: TrainingRun) -> dict[str, Manifest]:
     rolled_out = serving.template(
         model, "production", what, "s3://models/fraud", RUNTIME.pull_policy
     )
-    around = serving.PodSettings(allow_code=True, pods_secret="modelyard-connection-pods")
+    pod_settings = serving.PodSettings(allow_code=True, pods_secret="modelyard-connection-pods")
     scaler = serving.autoscaler(model, "production", what)
     assert scaler is not None
     found = [
-        serving.deployment(model, "production", what, rolled_out, replicas=2, pod_settings=around),
+        serving.deployment(
+            model, "production", what, rolled_out, replicas=2, pod_settings=pod_settings
+        ),
         serving.revision(model, "production", what, rolled_out),
         serving.service(model, "production", what),
         serving.disruption_budget(model, "production", what),
@@ -153,10 +155,10 @@ def gated(cluster: Cluster) -> Iterator[list[Manifest]]:
     assert answer.ok, answer.message
     there = RegisteredModel.parse(answer.body)
     version = VersionStatus(name="v2", uri="s3://models/fraud", digest=DIGEST)
-    around = serving.PodSettings(allow_code=False, pods_secret="modelyard-connection")
+    pod_settings = serving.PodSettings(allow_code=False, pods_secret="modelyard-connection")
     status = StageStatus(candidate=serving.served("v2", DIGEST, RUNTIME))
     view = StageView(
-        "production", there, status, {"v2": version}, (), RUNTIME, around, datetime.now(UTC)
+        "production", there, status, {"v2": version}, (), RUNTIME, pod_settings, datetime.now(UTC)
     )
     assert view.wanted is not None
     assert view.spec is not None

@@ -102,11 +102,13 @@ def served(
     stage: str = "production",
     *,
     replicas: int = 1,
-    around: PodSettings = PLAIN,
+    pod_settings: PodSettings = PLAIN,
 ) -> list[Manifest]:
     template = serving.template(model, stage, WHAT, artifacts("v3"), RUNTIME.pull_policy)
     built = [
-        serving.deployment(model, stage, WHAT, template, replicas=replicas, pod_settings=around),
+        serving.deployment(
+            model, stage, WHAT, template, replicas=replicas, pod_settings=pod_settings
+        ),
         serving.revision(model, stage, WHAT, template),
         serving.service(model, stage, WHAT),
         serving.disruption_budget(model, stage, WHAT),

@@ -70,12 +70,14 @@ def what(kept: Manifest, number: int) -> ServedVersion:
 @pytest.mark.parametrize("number", range(1, REVISION))
 def test_a_template_of_an_earlier_revision_is_applied_as_it_was(number: int, case: str):
     kept, deployment = read(number, case)
-    model, stage, replicas, around = CASES[case]
+    model, stage, replicas, pod_settings = CASES[case]
     served = what(kept, number)
     template = template_in(kept, served)
     assert template is not None
     assert (
-        build.deployment(model, stage, served, template, replicas=replicas, pod_settings=around)
+        build.deployment(
+            model, stage, served, template, replicas=replicas, pod_settings=pod_settings
+        )
         == deployment
     )
     assert build.revision(model, stage, served, template) == kept
@@ -111,9 +113,14 @@ def test_a_new_field_of_the_spec_reaches_a_template_of_before():
     model = registered_model(
         stages={"staging": stage | {"serving": stage["serving"] | {"runtime": runtime}}}
     )
-    around = PodSettings(allow_code=False, pods_secret=PODS_SECRET)
+    pod_settings = PodSettings(allow_code=False, pods_secret=PODS_SECRET)
     built = build.deployment(
-        model, "staging", what(kept, 2), kept["data"]["template"], replicas=3, pod_settings=around
+        model,
+        "staging",
+        what(kept, 2),
+        kept["data"]["template"],
+        replicas=3,
+        pod_settings=pod_settings,
     )
     (server,) = built["spec"]["template"]["spec"]["containers"]
     told = {each["name"]: each["value"] for each in server["env"]}

@@ -238,7 +238,7 @@ def test_a_namespace_s_second_secret_is_what_pods_get():
     # One that an operator kept before revision 3, which has no port for metrics, is applied as it
     # was.
     what["spec"]["containers"][0]["ports"].pop()
-    (fetch,) = build.with_serving(what, view.serving, view.around)["spec"]["initContainers"]
+    (fetch,) = build.with_serving(what, view.serving, view.pod_settings)["spec"]["initContainers"]
     assert fetch["envFrom"] == [{"secretRef": {"name": "modelyard-connection"}}]
 
 
