@@ -1,4 +1,4 @@
-"""Analyses and intervals, for tests of what is kept and what is said."""
+"""Analyses and intervals, for tests of the stored analysis and its messages."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ def interval(number: int, candidate: Arm, stable: Arm) -> Interval:
 def after(
     asked: Analysis, intervals: Iterable[tuple[Arm, Arm]], *, weight: int = 0, sticky: bool = False
 ) -> Progress:
-    """What is known after intervals of a candidate and a stable arm; at weight 0 nothing is held
-    against the split.
+    """Return the progress after intervals of a candidate and a stable arm; at weight 0 the split is
+    not tested.
     """
     found = Progress(key="k")
     for number, (candidate, stable) in enumerate(intervals, 1):

@@ -133,7 +133,7 @@ def body(resource: Resource[Any, Any]) -> Manifest:
     } | ({"status": report.dumped(resource.status)} if resource.status.conditions else {})
 
 
-# --- what a plan says -----------------------------------------------------------------------------
+# --- parts of a plan ------------------------------------------------------------------------------
 def status_of(of: Plan[Any] | Status) -> Any:
     """Return the status that a plan writes; a plan that acts or finalizes writes none."""
     if isinstance(of, Status):
@@ -143,15 +143,15 @@ def status_of(of: Plan[Any] | Status) -> Any:
 
 
 def said(of: Plan[Any] | Status) -> str:
-    """Return how it stands in two words, such as `Ready Synced`; exactly one of the three
-    conditions is True.
+    """Return a status in two words, such as `Ready Synced`; exactly one of three conditions is
+    True.
     """
     assert not isinstance(of, Record), f"this is not the end of it: {of}"
     return _words(status_of(of))
 
 
 def recorded(of: Plan[Any]) -> str:
-    """Return the same of a status that is written before the next round."""
+    """Return the same words for a status that is written before the next round."""
     assert isinstance(of, Record), f"this is not written first: {of}"
     return _words(of.status)
 
@@ -165,14 +165,14 @@ def _words(status: Status) -> str:
 
 
 def message(of: Plan[Any] | Status, type_: str = "Ready") -> str:
-    """Return what a condition tells the user."""
+    """Return the message of a condition."""
     found = status_of(of).condition(type_)
     assert found is not None, f"there is no condition {type_}"
     return str(found.message)
 
 
 def actions(plan: Plan[Any]) -> tuple[Action, ...]:
-    """Return what a plan does."""
+    """Return the actions of a plan."""
     return plan.actions if isinstance(plan, Act) else ()
 
 
@@ -207,8 +207,8 @@ def _schema(plural: str) -> Validator:
 
 
 def written(resource: ResourceT, plan: Plan[Any], now: datetime = NOW) -> ResourceT:
-    """Return the object with the plan's status written as the engine does it; the API server
-    would take it.
+    """Return the object with the plan's status, as the engine writes it; the CRD's schema accepts
+    it.
     """
     old = report.dumped(resource.status) if resource.status.conditions else {}
     new = report.merge(old, report.dumped(status_of(plan)), resource.metadata.generation, now)
@@ -296,7 +296,7 @@ def pod(
 
 
 def waiting(reason: str, text: str = "", **more: Any) -> Manifest:
-    """Return the status of a container that waits."""
+    """Return the status of a waiting container."""
     return {
         "name": "trainer",
         "image": "registry/image:1",
@@ -305,7 +305,7 @@ def waiting(reason: str, text: str = "", **more: Any) -> Manifest:
 
 
 def terminated(code: int, text: str = "", reason: str = "", **more: Any) -> Manifest:
-    """Return the status of a container that has ended."""
+    """Return the status of a terminated container."""
     return {
         "name": "trainer",
         "state": {"terminated": {"exitCode": code, "message": text, "reason": reason}},
@@ -343,7 +343,7 @@ def tracked_run(
 
 
 def tree(text: str = "a", size: int = 3) -> ArtifactTree:
-    """Return an artifact tree whose digest is made of one character."""
+    """Return an artifact tree whose digest repeats one character."""
     return ArtifactTree("sha256:" + text * 64, size, 1)
 
 
@@ -400,7 +400,7 @@ def tracked_version(
 
 # --- for observing --------------------------------------------------------------------------------
 class Around:
-    """`modelyard.ports.Ports` over values: our own objects and their children as given, MLflow
+    """`modelyard.ports.Ports` over values: our objects and the objects they own as given, MLflow
     and S3 in memory.
     """
 
@@ -471,7 +471,7 @@ class Around:
         return None
 
     def log_model(self, run: str, data: bytes = b"booster", name: str = "model") -> str:
-        """Log a model with its files, as `mlflow.xgboost.log_model` does; return where it lies."""
+        """Log a model with its files, as `mlflow.xgboost.log_model` does; return its URI."""
         uri = self.tracking.log_model(run, name).uri
         self.put_model(uri, data)
         return uri

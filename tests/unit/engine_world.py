@@ -28,7 +28,7 @@ DOWN = Unavailable("MLflow", "find experiment", "risk/fraud")
 
 @dataclass
 class World:
-    """A cluster and an MLflow that survive operators, and the current operator."""
+    """A cluster and an MLflow that outlive an operator, and the current operator."""
 
     toys: Toys = field(default_factory=Toys)
     relations: tuple[Relation, ...] = ()

@@ -77,13 +77,13 @@ class World(Edited):
 
     Attributes:
         model: The object, as the API server has it.
-        away: The dependency that does not answer; empty when both do.
+        away: The dependency that is down; empty when both are up.
         broken: Versions that cannot be loaded, whatever the runtime.
-        refused: Kinds and names whose apply the API server refuses, and pods that it does not let
-            tell.
+        refused: Kinds and names whose apply the API server refuses, and pods whose annotation it
+            refuses.
         stored: The bytes in S3: one character for each tree.
         records: The entries of the history in S3, by URI.
-        storing: S3 takes them.
+        storing: S3 accepts new entries.
         eager: Other controllers act after every round, not only when the operator rests.
 
     """
@@ -113,7 +113,7 @@ class World(Edited):
         self.pods = FakePods()
         self.traffic = PodTraffic(self.pods)
 
-    # --- the ports, as `observe` reads them -----------------------------------------------------
+    # --- the ports, as `observe` reads them -------------------------------------------------------
     @property
     def cluster(self) -> Any:
         return self
@@ -128,7 +128,7 @@ class World(Edited):
         return Calendar()
 
     def signed(self, text: str) -> bytes:
-        """Return what the MLmodel of a tree says of its signature."""
+        """Return the signature in the MLmodel file of a tree."""
         return b""
 
     async def namespace_labels(self, namespace: str) -> dict[str, str]:
@@ -141,9 +141,9 @@ class World(Edited):
         """Return what `observe` sees; none of it waits for anything."""
         return at_once(observe(self.model, WorldPorts(self), self.now))
 
-    # --- one round ------------------------------------------------------------------------------
+    # --- one round --------------------------------------------------------------------------------
     def look(self) -> bool:
-        """Carry out one round, then let others act. Tell whether anything changed."""
+        """Carry out one round, then let others act. Return whether anything changed."""
         self.rounds += 1
         plan = self.plan()
         before = self.model
@@ -179,7 +179,7 @@ class World(Edited):
         return plan
 
     def check_sources(self, plan: Plan[Any], seen: Observation) -> None:
-        """No rule reads the history, and none the copies of the record in MLflow's tags."""
+        """No decision depends on the history or on the copies of the record in MLflow's tags."""
         if self.rounds % 3:
             return
         assert plan == decider(self.runtime)(self.model, seen, self.now), "a decision is pure"
@@ -202,8 +202,8 @@ class World(Edited):
             assert moves_of(decided) == moves_of(plan), "a rule reads MLflow's tags"
 
     def rests(self, plan: Rest[Any]) -> None:
-        """The engine reconciles again when children change or when a plan asks for it: what is
-        left to do otherwise would stay.
+        """The engine reconciles again only when owned objects change or a plan asks for it: check
+        that nothing else is left to do.
         """
         if plan.requeue_after is None and not self.fork().others():
             left = decider(self.runtime)(self.model, self.observed(), self.now)
@@ -283,7 +283,7 @@ class World(Edited):
                 raise AssertionError(action)
 
     def create(self, name: str, uri: str, run: str | None, tags: dict[str, str]) -> str:
-        """Register a version; a version that is recorded is registered once."""
+        """Register a version; a recorded version is registered only once."""
         same = [
             each
             for each in self.versions.values()
@@ -347,7 +347,7 @@ class World(Edited):
         self.children[kind, name] = there
 
     def refuses(self, action: Action) -> bool:
-        """Tell whether the API server refuses an action, or S3 an entry of the history."""
+        """Return whether the API server refuses an action, or S3 an entry of the history."""
         if isinstance(action, PutRecord):
             return self.away == "S3" or not self.storing
         if isinstance(action, SetTrafficRule):
@@ -394,7 +394,7 @@ class World(Edited):
                 if key[0] != "Pod" or not key[1].startswith(action.name)
             }
 
-    # --- what must always hold ------------------------------------------------------------------
+    # --- what must always hold --------------------------------------------------------------------
     def check_switch(self, manifest: Manifest, old: Manifest | None) -> None:
         """A Service never selects a version that is not ready."""
         stage = manifest["metadata"]["labels"][STAGE_LABEL]
@@ -411,7 +411,7 @@ class World(Edited):
         )
         assert deployment["status"]["observedGeneration"] == deployment["metadata"]["generation"]
 
-    # --- what others do -------------------------------------------------------------------------
+    # --- what others do ---------------------------------------------------------------------------
     def others(self) -> bool:
         """The Deployments' controller and the kubelet: each Deployment comes one step further."""
         changed = False
@@ -447,7 +447,7 @@ class World(Edited):
                 changed = True
         return changed
 
-    # --- users ----------------------------------------------------------------------------------
+    # --- users ------------------------------------------------------------------------------------
     def fork(self) -> World:
         """Return an independent copy."""
         other = copy(self)

@@ -12,7 +12,7 @@ def crashes(world: World, each: int = 1, first: int = 0) -> list[World]:
     write what it had decided.
 
     Args:
-        each: Of so many looks one such world is kept,
+        each: Of this many rounds one crashed world is kept,
         first: those whose number leaves this rest.
 
     """

@@ -18,7 +18,7 @@ ResultT = TypeVar("ResultT")
 
 
 def at_once(coroutine: Coroutine[Any, Any, ResultT]) -> ResultT:
-    """Run a coroutine that waits for nothing."""
+    """Run a coroutine that never suspends."""
     try:
         coroutine.send(None)
     except StopIteration as end:

@@ -23,7 +23,7 @@ LOST = "v4"
 
 
 def is_served(stage: Stage) -> bool:
-    """Tell whether a stage should have pods."""
+    """Return whether a stage should have pods."""
     return stage.serving.replicas > 0 or stage.serving.autoscaling is not None
 
 
@@ -33,7 +33,7 @@ def identity(manifest: Manifest) -> str:
 
 
 def moves_of(plan: Plan[Any]) -> Any:
-    """Return what a plan does to serving objects and to the record of versions and stages."""
+    """Return a plan's changes of serving objects and of the record of versions and stages."""
     if isinstance(plan, Act):
         return [action for action in plan.actions if isinstance(action, Apply | Delete)]
     assert isinstance(plan, Record | Rest)
@@ -97,7 +97,7 @@ class State:
         }
 
     def number(self, version: str | None) -> str | None:
-        """Return MLflow's number of a recorded version."""
+        """Return the number that MLflow gave a recorded version."""
         return next(
             (each.mlflow_version for each in self.model.status.versions if each.name == version),
             None,
@@ -113,7 +113,7 @@ class State:
         )
 
     def uids(self) -> dict[tuple[str, str], Any]:
-        """Return uid and generation of what serves: it differs when anything was replaced or
+        """Return uid and generation of the serving objects: they differ when one was replaced or
         rolled.
         """
         return {
@@ -123,7 +123,7 @@ class State:
         }
 
     def told(self) -> Any:
-        """Return what users can tell of the end, but for the time it took."""
+        """Return what users see of the end state, without times."""
         history = [
             (entry.stage, entry.from_, entry.to, entry.outcome)
             for entry in self.model.status.history
@@ -138,15 +138,15 @@ class State:
             self.model.status.summary,
         )
 
-    # --- the end --------------------------------------------------------------------------------
+    # --- the end ----------------------------------------------------------------------------------
     def check_end(self) -> None:
-        """Check what must hold when nothing is left to do, whatever happened on the way."""
+        """Check what must hold when nothing is left to do, whatever happened before."""
         self.check_registry()
         self.check_serving()
         bad = False
         for stage, spec in self.model.spec.stages.items():
             status = self.status(stage)
-            # A rejection does not end because the stage is scaled to nothing.
+            # Scaling a stage to zero does not end a rejection.
             rejected = status.blocked is not None and spec.version in {
                 each.version for each in status.rejected
             }
@@ -182,7 +182,9 @@ class State:
                 assert there.stage in ({"None"} if held else {"None", "Archived"})
 
     def check_serving(self) -> None:
-        """Check that exactly what is effective is served, from the template that was rolled out."""
+        """Check that exactly the effective version is served, from the template that was rolled
+        out.
+        """
         serving = {
             s: self.status(s)
             for s in self.model.spec.stages
@@ -221,7 +223,7 @@ class State:
             assert {identity(each) for each in self.of_kind("ControllerRevision", stage)} <= kept
 
     def check_window(self, wanted: Stage, stage: str, gone: str) -> None:
-        """What was displaced last keeps its pods for as long as the spec says."""
+        """Check that the version displaced last keeps its pods for as long as the spec says."""
         status = self.status(stage)
         if (
             wanted.rollback is None

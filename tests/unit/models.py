@@ -49,7 +49,7 @@ NEWER = Runtime("modelyard/runtime:1.3.0", "IfNotPresent", "1.3.0")
 decide = decider(RUNTIME)
 
 
-# --- versions -----------------------------------------------------------------------------------
+# --- versions -------------------------------------------------------------------------------------
 def declared(*names: str, **tags: str) -> dict[str, Any]:
     """Return `spec.versions` with these versions."""
     return {name: {"uri": artifacts(name), "tags": tags} for name in names}
@@ -103,8 +103,8 @@ def observed(**more: Any) -> Observation:
 
 
 def around(model: RegisteredModel, **more: Any) -> Observation:
-    """Return what is observed when MLflow has what the status records, and the other declared
-    versions can be recorded.
+    """Return an observation: MLflow has what the status records, and the other declared versions
+    can be recorded.
     """
     there = tuple(
         tracked_version(each.mlflow_version, each.name)
@@ -118,7 +118,7 @@ def around(model: RegisteredModel, **more: Any) -> Observation:
 
 
 def intact(version: VersionStatus) -> Artifacts:
-    """Return what is in S3 when it is what was recorded."""
+    """Return the trees in S3 when they match the record."""
     return Artifacts("sha256:listing", version.digest)
 
 
@@ -127,7 +127,7 @@ def versions_of(plan: Plan[Any]) -> dict[str, VersionStatus]:
     return {version.name: version for version in status_of(plan).versions}
 
 
-# --- one stage ----------------------------------------------------------------------------------
+# --- one stage ------------------------------------------------------------------------------------
 A, B, C = (
     record(name, number, name[-1], uri=f"s3://b/{name}")
     for name, number in (("va", "1"), ("vb", "2"), ("vc", "3"))
@@ -135,12 +135,12 @@ A, B, C = (
 
 
 def served(version: VersionStatus, runtime: Runtime = RUNTIME) -> ServedVersion:
-    """Return a version with the runtime that serves it."""
+    """Return a version's record in the status, with the runtime that serves it."""
     return build.served(version.name, str(version.digest), runtime)
 
 
 def displaced(version: VersionStatus, until: datetime | None = None) -> PreviousVersion:
-    """Return a version as the one displaced last, which keeps its pods until a moment."""
+    """Return a version as the one displaced last, which keeps its pods until this time."""
     return PreviousVersion.of(served(version), until)
 
 
@@ -151,7 +151,7 @@ def stage_of(
     since: timedelta = timedelta(days=1),
     **more: Any,
 ) -> RegisteredModel:
-    """Return a model whose stage production asks for `version`, and is held since so long ago.
+    """Return a model whose stage production wants `version`; its effective version is that old.
 
     Of the rest `serving`, `attempt`, `from`, `override`, `reason`, `requestedBy`, `reverify`,
     `rollback`, `asked` (its gates) and `canary` (its rollout) are the spec's, everything else the
@@ -265,8 +265,8 @@ def after(model: RegisteredModel, decision: StageDecision) -> RegisteredModel:
 
 
 def recorded_first(model: RegisteredModel, *owned: Manifest, **more: Any) -> RegisteredModel:
-    """Return the model after what a stage records before it does anything: a candidate admitted
-    or dropped.
+    """Return the model after the stage's first write, before any action: a candidate admitted or
+    dropped.
     """
     decision = decided(model, *owned, **more)
     assert decision.record, f"nothing is recorded: {decision}"
@@ -275,8 +275,8 @@ def recorded_first(model: RegisteredModel, *owned: Manifest, **more: Any) -> Reg
 
 
 def does(decision: StageDecision) -> list[str]:
-    """Return what a decision does, in words: `apply Deployment/va`, with the version instead of
-    the object's name.
+    """Return a decision's actions as text: `apply Deployment/va`, with the version instead of the
+    object's name.
     """
     return [_words(action) for action in decision.actions]
 

@@ -1,5 +1,5 @@
-"""A small world in which stages take versions in steps: pods by replica, what they are told, and
-what they say of it.
+"""A small world in which stages roll out in steps: one pod per replica, the pods' traffic rules,
+and the counters that they report.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ CANARY = {
 
 
 class SplitTraffic:
-    """Pods that apply what they were told, one look later where they are slow."""
+    """Pods that apply their traffic rule, slow ones one round later."""
 
     def __init__(self, world: RolloutWorld) -> None:
         self.world = world
@@ -56,10 +56,10 @@ class SplitTraffic:
 
 
 class RolloutWorld(World):
-    """Pods of a Deployment are as many as its replicas.
+    """A world in which a Deployment has as many pods as replicas.
 
     Attributes:
-        applied: By uid of a pod, the revision that it applies.
+        applied: The revision that each pod applies, by the pod's uid.
         down: Versions whose pods run and are not ready.
 
     """
@@ -89,7 +89,7 @@ class RolloutWorld(World):
             if each["metadata"].get("uid") == action.uid
         ]
         if not found:
-            return None  # one that is gone is no error
+            return None  # deleting a missing pod is no error
         key, there = found[0]
         self.check_told(there, action)
         there = deepcopy(there)
@@ -110,7 +110,7 @@ class RolloutWorld(World):
         super().apply(manifest)
 
     def owned(self, uid: str) -> tuple[Manifest, ...]:
-        """The watch knows no labels of ConfigMaps."""
+        """Return owned objects; the watch drops the labels of ConfigMaps."""
         there = super().owned(uid)
         return tuple(
             each | {"metadata": each["metadata"] | {"labels": {}}}
@@ -119,14 +119,14 @@ class RolloutWorld(World):
             for each in there
         )
 
-    # --- what must always hold ------------------------------------------------------------------
+    # --- what must always hold --------------------------------------------------------------------
     def check_switch(self, manifest: Manifest, old: Manifest | None) -> None:
         """The candidate has a Service of its own before its pods are ready."""
         if manifest["metadata"]["name"] == f"fraud-{manifest['metadata']['labels'][STAGE_LABEL]}":
             super().check_switch(manifest, old)
 
     def left_by(self, old: Manifest | None, new: Manifest | None) -> None:
-        """Requests of callers come by the stage's Service."""
+        """Callers send their requests to the stage's Service."""
         there = new if old is None else old
         if (
             there is not None
@@ -135,9 +135,7 @@ class RolloutWorld(World):
             super().left_by(old, new)
 
     def check_told(self, there: Manifest, action: SetTrafficRule) -> None:
-        """No requests are given to a version without a ready pod, nor by what is not the stable
-        version.
-        """
+        """Check that only stable pods forward requests, and only to a version with a ready pod."""
         if action.rule is None:
             return
         rule, stage = json.loads(action.rule), there["metadata"]["labels"][STAGE_LABEL]
@@ -156,7 +154,7 @@ class RolloutWorld(World):
         deployment = self.deployment(stage, identity)
         return int(deployment["status"].get("readyReplicas") or 0) if deployment is not None else 0
 
-    # --- what others do -------------------------------------------------------------------------
+    # --- what others do ---------------------------------------------------------------------------
     def others(self) -> bool:
         changed = super().others()
         for (kind, name), there in list(self.children.items()):
@@ -174,7 +172,7 @@ class RolloutWorld(World):
         return changed
 
     def _pods(self, name: str, there: Manifest) -> bool:
-        """Have as many pods as replicas; those of a version that is down are not ready."""
+        """Create as many pods as replicas; pods of a version that is down are not ready."""
         version = there["metadata"]["labels"]["modelyard.io/version"]
         ready = there["status"].get("readyReplicas", 0) if version not in self.down else 0
         if version in self.down and there["status"].get("readyReplicas"):
@@ -226,13 +224,13 @@ class RolloutWorld(World):
         other.traffic = traffic
         return other
 
-    # --- what a test asks -----------------------------------------------------------------------
+    # --- queries of tests -------------------------------------------------------------------------
     def maps_there(self) -> list[str]:
-        """Return the ConfigMaps that are there."""
+        """Return the ConfigMaps that exist."""
         return [name for kind, name in self.children if kind == "ConfigMap"]
 
     def rules(self, version: str) -> list[dict[str, Any]]:
-        """Return what the pods of a version are told."""
+        """Return the traffic rules of a version's pods."""
         pods = (
             each
             for each in self.of_kind("Pod")
@@ -244,7 +242,7 @@ class RolloutWorld(World):
         return [json.loads(each) for each in found if each is not None]
 
     def weights(self, version: str) -> set[int]:
-        """Return the weights that the pods of a version are told."""
+        """Return the weights in the traffic rules of a version's pods."""
         return {rule["weight"] for rule in self.rules(version)}
 
     def replicas(self, version: str) -> int:
@@ -267,7 +265,7 @@ class RolloutWorld(World):
 
 
 def rolled_out(replicas: int = 2, rollout: Any = CANARY, **production: Any) -> RolloutWorld:
-    """v1 holds production, which takes versions in steps."""
+    """v1 is effective in production, which rolls out in steps."""
     stage = {"version": "v1", "serving": {"replicas": replicas}, "rollout": rollout} | production
     world = RolloutWorld(stages={"production": stage})
     world.settle(ROUNDS * 3)

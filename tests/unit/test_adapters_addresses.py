@@ -1,8 +1,8 @@
-"""Addresses at the adapters: judged when the connection is made, whatever name led there, and
-without a word about who listens.
+"""Addresses in the adapters: checked when the connection is made, whatever the name, without
+revealing what listens there.
 
-A rebinding name server is not needed: each connection is judged by the address that it is made to
-(`test_a_name_is_judged...`).
+No rebinding name server is needed: each connection is checked by its peer's address
+(`test_a_name_is_checked...`).
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ from tests.servers import free_port
 
 @dataclass
 class Listener:
-    """Counts connections, and answers each request the same, on a connection that it then closes
-    unless it is to be kept.
+    """Counts connections and gives each request the same answer, then closes the connection unless
+    told to keep it.
     """
 
     keeps: bool = field(default=False, kw_only=True)
@@ -107,7 +107,7 @@ ASKS = pytest.mark.parametrize("ask", [mlflow, s3])
 @pytest.mark.parametrize(
     "host", ["127.0.0.1", "localhost", "[::ffff:127.0.0.1]", "0.0.0.0", "2130706433", "127.1"]
 )
-async def test_a_name_is_judged_by_the_address_that_is_connected_to(ask: Ask, host: str):
+async def test_a_name_is_checked_by_the_address_that_is_connected_to(ask: Ask, host: str):
     async with listening(Listener()) as listener:
         detail = await told(ask, f"http://{host}:{listener.port}", Limits())
     assert detail == DENIED or (host[0].isdigit() and "host name is not known" in detail)
@@ -142,7 +142,7 @@ async def test_allowed_addresses_are_connected_to_and_failures_look_alike(ask: A
     "status", [b"301 Moved", b"302 Found", b"307 Temporary Redirect", b"308 Permanent Redirect"]
 )
 async def test_no_redirect_leads_to_a_denied_address(ask: Ask, status: bytes):
-    """Only our address is allowed; the other one is of this machine too."""
+    """Only our address is allowed; the other one also belongs to this machine."""
     async with listening(Listener(), "127.0.0.2") as other:
         there = b"http://127.0.0.2:%d/" % other.port
         headers = (
@@ -157,8 +157,8 @@ async def test_no_redirect_leads_to_a_denied_address(ask: Ask, status: bytes):
 
 
 async def test_a_request_after_a_redirect_uses_a_new_connection():
-    """A store that redirects may close at any moment: a request on that connection would break,
-    and hide what the store answered.
+    """A store that redirects may close the connection at any moment: the next request on it would
+    fail, and hide the store's answer.
     """
     headers = b"x-amz-bucket-region: eu-west-1\r\ncontent-length: 2\r\n\r\n{}"
     async with listening(
@@ -202,7 +202,7 @@ async def test_with_tls_a_connection_is_checked_reused_and_ended_at_the_deadline
             while len(requests) < 2:
                 requests.append(await reader.readuntil(b"\r\n\r\n"))
                 writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 21\r\n\r\n<ListBucketResult />\n")
-            await reader.read()  # the third request, and no answer; then the end
+            await reader.read()  # the third request gets no answer; then the connection closes
             await reader.read()
         writer.close()
 

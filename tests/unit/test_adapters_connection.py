@@ -1,4 +1,6 @@
-"""The Secret `modelyard-connection`: its keys, when it is read again, and its clients' life."""
+"""The Secret `modelyard-connection`: its keys, when it is read again, and the life of its
+clients.
+"""
 
 from __future__ import annotations
 
@@ -55,7 +57,7 @@ class Kubernetes:
 
     @property
     def readings(self) -> int:
-        """Return how often the connection itself was read."""
+        """Return how often the Secret `modelyard-connection` was read."""
         return sum(name == "modelyard-connection" for _, name in self.asked)
 
 
@@ -77,7 +79,7 @@ async def world() -> AsyncIterator[World]:
     await made.tenants.close()
 
 
-# --- what it holds ------------------------------------------------------------------------------
+# --- its keys -------------------------------------------------------------------------------------
 def test_a_valid_secret_is_read():
     found = parse_connection(
         "risk",
@@ -174,7 +176,7 @@ def test_good_addresses(url: str):
     assert connection.tracking_url == connection.keys.endpoint == url.rstrip("/")
 
 
-# --- how long it is believed ----------------------------------------------------------------------
+# --- how long it is cached ------------------------------------------------------------------------
 async def test_a_tenant_is_opened_once_and_its_secret_read_once_a_minute(world: World):
     first = await world.tenants.tenant("risk")
     assert (first.reach.bucket, first.tracking_url) == (
@@ -202,7 +204,7 @@ async def test_pods_get_their_own_secret_if_it_exists(world: World):
     assert (await world.tenants.tenant("risk")).pods_secret == "modelyard-connection"
 
 
-async def test_a_secret_that_pods_miss_is_read_again_within_the_minute(world: World):
+async def test_a_secret_that_pods_lack_is_read_again_within_a_minute(world: World):
     world.kubernetes.for_pods.add("risk")
     assert (await world.tenants.tenant("risk")).pods_secret == "modelyard-connection-pods"
     world.kubernetes.for_pods.clear()
@@ -213,7 +215,7 @@ async def test_a_secret_that_pods_miss_is_read_again_within_the_minute(world: Wo
     world.tenants.doubt("risk")
     world.tenants.doubt("unknown")
     assert (await world.tenants.tenant("risk")).pods_secret == "modelyard-connection"
-    # Not with every look while a pod waits.
+    # Not in every round while a pod waits.
     readings = world.kubernetes.readings
     world.now += 1
     world.tenants.doubt("risk")
@@ -294,7 +296,7 @@ async def test_idle_namespaces_lose_their_clients(world: World):
 
 # --- on the wire ----------------------------------------------------------------------------------
 class Gateway:
-    """A gateway before MLflow that accepts one password."""
+    """A gateway in front of MLflow that accepts one password."""
 
     def __init__(self, password: str) -> None:
         self.expected = {"Authorization": Credentials("anna", password).headers()["Authorization"]}
@@ -343,7 +345,7 @@ async def test_corrected_credentials_are_used_soon_after_a_refusal(
     assert await new.tracking.experiment("x") is None
 
 
-async def test_our_own_refusal_does_not_reread_the_secret(world: World):
+async def test_a_request_that_we_refuse_ourselves_does_not_reread_the_secret(world: World):
     tenant = await world.tenants.tenant("risk")
     with pytest.raises(Forbidden):
         await tenant.store.usage("s3://elsewhere/x/")

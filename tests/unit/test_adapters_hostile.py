@@ -1,8 +1,8 @@
-"""A tenant's MLflow and S3 that are sick or hostile: an error of ours, soon, and nobody else
-notices.
+"""A tenant's MLflow or S3 is broken or hostile: the call soon fails with an error of ours, and no
+other tenant is affected.
 
-Every answer is sent over a real socket (`tests.hostile`). What they cost in memory is measured in a
-process of its own.
+Every answer is sent over a real socket (`tests.hostile`). Their memory use is measured in a
+separate process.
 """
 
 from __future__ import annotations
@@ -127,15 +127,15 @@ async def test_answers_that_are_not_mlflow_s_are_our_errors(
 
 @pytest.mark.parametrize("how", ["start-1e30", "start-10-to-30", "start-text", "start-nan"])
 async def test_an_impossible_time_is_unknown(world: World, how: str):
-    """A client writes its runs' times; one that writes nanoseconds does not hide the
-    experiment's other runs.
+    """Clients write their runs' times; a client that writes nanoseconds does not hide the other
+    runs.
     """
     found = await world.mlflow(how).run("r")
     assert found is not None
     assert found.start is None
 
 
-async def test_a_metric_without_bounds_and_half_a_character_are_read(world: World):
+async def test_infinite_metrics_and_lone_surrogates_are_read(world: World):
     found = await world.mlflow("metric-1e400").run("r")
     assert found is not None
     assert found.metrics == {"m": float("inf")}
@@ -188,8 +188,8 @@ async def test_answers_that_are_not_s3_s_are_our_errors(
 
 
 async def test_a_redirect_is_requested_once(world: World):
-    """Without the header that names a bucket's region boto3 asks for it, is redirected, and asks
-    for it.
+    """Without the header with the bucket's region, boto3 requests the region, is redirected, and
+    requests it again.
     """
     with pytest.raises(Invalid, match="redirect"):
         await world.s3("elsewhere").objects(TREE)

@@ -1,4 +1,4 @@
-"""What comes back from MLflow, or from what stands before it, and which error it becomes."""
+"""Answers of MLflow, or of a proxy in front of it, and the errors that they become."""
 
 from __future__ import annotations
 
@@ -209,7 +209,7 @@ async def test_a_refused_connection_is_never_ambiguous():
         await client.create_run("1", "r", {})
 
 
-async def test_plain_text_where_tls_is_meant():
+async def test_a_server_without_tls_at_an_https_address():
     async def handler(_: web.Request) -> web.StreamResponse:
         return web.Response()
 
@@ -229,7 +229,7 @@ async def test_plain_text_where_tls_is_meant():
 
 
 @pytest.mark.parametrize("status", [*RunStatus, "PAUSED"])
-async def test_a_run_has_one_of_the_statuses_of_mlflow_or_this_is_not_mlflow(status: str):
+async def test_a_run_status_that_mlflow_does_not_have_is_an_error(status: str):
     info = {"run_id": "r1", "experiment_id": "1", "status": status, "lifecycle_stage": "active"}
     async with mlflow(answering(200, json.dumps({"run": {"info": info}}))) as client:
         if status == "PAUSED":
@@ -370,7 +370,7 @@ async def test_pages_are_joined_until_the_last():
     assert asked == [("name = 'm'", None), ("name = 'm'", "more")]
 
 
-async def test_a_page_that_is_lost_loses_nothing_in_silence():
+async def test_a_lost_page_is_an_error_not_a_short_result():
     pages = iter([({"runs": [], "next_page_token": "more"}, 200), ({}, 503)])
 
     async def handler(_: web.Request) -> web.StreamResponse:
@@ -401,7 +401,7 @@ async def test_a_read_is_retried_once_after_an_internal_error_and_a_write_is_not
 
 
 async def test_operations_are_few_fixed_texts():
-    """Metrics are labelled with them."""
+    """They are labels of metrics."""
     operations: dict[str, set[str]] = {"a": set(), "b": set()}
 
     async def handler(_: web.Request) -> web.StreamResponse:

@@ -34,7 +34,7 @@ async def until(condition) -> None:
             await asyncio.sleep(0.001)
 
 
-async def test_a_result_comes_back_from_another_thread():
+async def test_a_call_runs_in_another_thread_and_returns_its_result():
     share = Pool("S3", 2).share(1)
     ident = await share.run("read", "x", lambda _: threading.get_ident(), deadline=LATE)
     assert ident != threading.get_ident()
@@ -61,7 +61,7 @@ async def test_a_deadline_ends_the_wait(write: bool, kind: type[Unavailable]):
     await until(stuck.ended.is_set)
 
 
-async def test_a_slot_comes_back_only_with_its_thread():
+async def test_a_slot_is_free_only_when_its_thread_returns():
     stuck = Stuck()
     share = Pool("S3", 1).share(1)
     with pytest.raises(Unavailable):
@@ -144,8 +144,10 @@ async def test_the_event_loop_runs_while_calls_block():
     assert await task == "done"
 
 
-def test_a_hanging_call_does_not_keep_the_process():
-    """The thread survives its loop: it raises nothing, and the interpreter does not wait for it."""
+def test_a_hanging_call_does_not_keep_the_process_alive():
+    """The thread outlives its event loop: it raises nothing, and the interpreter does not wait for
+    it.
+    """
     stuck = Stuck()
 
     async def leave() -> None:

@@ -1,5 +1,5 @@
-"""What pods that split have counted: intervals that add up to what was counted, whatever pods
-do, and nothing twice.
+"""Counters of pods that split: the intervals add up to what pods counted, whatever pods do, and
+count nothing twice.
 """
 
 from __future__ import annotations
@@ -38,14 +38,14 @@ def said(
     revision: int | None = 7,
     stable: Arm = NONE,
 ) -> Counters:
-    """A page of a pod whose candidate has so many requests and failures."""
+    """Return the metrics page of a pod whose candidate has these requests and failures."""
     return Counters(
         process, 0, 0, revision, stable, Arm(requests, failures, 0, {3: requests - failures})
     )
 
 
 class Pods:
-    """What pods say, one after another."""
+    """Pods and the pages that they answer with, one after another."""
 
     def __init__(self) -> None:
         self.said: dict[str, Counters] = {}
@@ -56,15 +56,15 @@ class Pods:
 
 
 class Asked:
-    """A split that is asked of again and again."""
+    """A split whose pods are read again and again."""
 
     def __init__(self) -> None:
         self.pods, self.now, self.split = Pods(), NOW, ASKED
         self.traffic = PodTraffic(self.pods)
 
     async def after(self, step: timedelta = STEP, **pages: Counters | None) -> SplitObservation:
-        """Return what is seen when pods have said something, a while later; None: a pod is there
-        and silent.
+        """Return the observation after pods answered, some time later; None: the pod exists and
+        does not answer.
         """
         self.now += step
         self.pods.said = {uid: page for uid, page in pages.items() if page is not None}
@@ -77,7 +77,7 @@ class Asked:
 
 
 def arm(seen: SplitObservation) -> tuple[int, int] | None:
-    """Requests and failures of the candidate in the interval that is over."""
+    """Return requests and failures of the candidate in the closed interval."""
     return (
         None
         if seen.interval is None
@@ -85,7 +85,7 @@ def arm(seen: SplitObservation) -> tuple[int, int] | None:
     )
 
 
-# --- what they apply and have counted -----------------------------------------------------------
+# --- applied revisions and counters ---------------------------------------------------------------
 async def test_only_pods_that_answer_have_an_applied_revision():
     asked = Asked()
     seen = await asked.after(
@@ -94,7 +94,7 @@ async def test_only_pods_that_answer_have_an_applied_revision():
     assert seen.revisions == {"a": 7, "b": 6, "c": 0}
 
 
-async def test_the_sums_are_of_the_pods_that_apply_the_revision():
+async def test_only_pods_that_apply_the_revision_are_summed():
     asked = Asked()
     well = Arm(100, 2, 3, {3: 90, 4: 5})
     seen = await asked.after(
@@ -110,7 +110,7 @@ async def test_pods_of_a_split_are_read_each_time():
     assert (await asked.after(timedelta(), a=said(6))).candidate.requests == 6
 
 
-# --- intervals ----------------------------------------------------------------------------------
+# --- intervals ------------------------------------------------------------------------------------
 async def test_an_interval_counts_from_the_first_answer_and_closes_when_it_is_long_enough():
     asked = Asked()
     assert arm(await asked.after(a=said(50, 5))) is None
@@ -127,7 +127,7 @@ async def test_a_closed_interval_is_unchanged_until_it_is_judged():
     assert arm(first) == (10, 0)
     assert (await asked.after(a=said(25, 1))).interval == first.interval
     asked.judge(first.interval)
-    # Its interval began when the one before closed.
+    # Its interval began when the previous one closed.
     assert arm(await asked.after(timedelta(seconds=19), a=said(27, 1))) is None
     second = await asked.after(timedelta(seconds=1), a=said(29, 1))
     assert second.interval is not None
@@ -141,7 +141,7 @@ async def test_an_interval_follows_the_last_judged_one_or_is_dropped():
     seen = await asked.after(INTERVAL, a=said(10))
     assert seen.interval is not None
     assert seen.interval.number == 41
-    for judged in (0, 44):  # a state that was lost, or is another operator's
+    for judged in (0, 44):  # the state was lost, or belongs to another operator
         asked.split = replace(ASKED, judged=judged)
         assert arm(await asked.after(a=said(11))) is None
         assert arm(await asked.after(INTERVAL, a=said(11 + judged))) is not None
@@ -162,7 +162,7 @@ async def test_an_interval_without_requests_closes_too():
     assert arm(await asked.after(INTERVAL, a=said(5))) == (0, 0)
 
 
-# --- what pods do -------------------------------------------------------------------------------
+# --- what pods do ---------------------------------------------------------------------------------
 async def test_counts_of_a_silent_pod_go_into_the_interval_of_its_next_answer():
     asked = Asked()
     await asked.after(a=said(0), b=said(0))
@@ -176,7 +176,7 @@ async def test_counts_of_a_silent_pod_go_into_the_interval_of_its_next_answer():
 
 async def test_a_restarted_process_counts_from_its_first_answer_and_earlier_counts_stay():
     asked = Asked()
-    # The last one has counted more than the one before when it is asked.
+    # When the last process is read, it has counted more than the one before.
     for process, requests in (("1", 10), ("1", 30), ("2", 25), ("2", 26), ("3", 500)):
         await asked.after(timedelta(seconds=1), a=said(requests, process=process))
     assert arm(await asked.after(INTERVAL, a=said(503, process="3"))) == (24, 0)
@@ -265,10 +265,10 @@ async def test_only_existing_pods_are_kept():
     assert set(running.last) == {"pod-99"}
 
 
-# --- whatever happens ---------------------------------------------------------------------------
+# --- any history ----------------------------------------------------------------------------------
 @dataclass
 class Life:
-    """A pod that counts honestly: from zero in each process, and under each revision."""
+    """A pod that counts correctly: from zero in each process and under each revision."""
 
     uid: str
     revision: int = 7
@@ -345,7 +345,7 @@ KINDS = [
 
 
 class Rollout:
-    """Three pods, what becomes of them, and an operator that asks them and judges."""
+    """Three pods, what happens to them, and an operator that reads and judges them."""
 
     def __init__(self) -> None:
         self.asked = Asked()
@@ -422,12 +422,12 @@ async def test_counts_of_pods_that_were_silent_reach_an_interval(
         await rollout.ask(seconds, judge=judge)
     for life in rollout.pods:
         life.answers = True
-    for _ in range(2):  # one may be over and not judged
+    for _ in range(2):  # one may be closed and not judged yet
         await rollout.ask(30, judge=True)
     assert +rollout.judged[7] == +rollout.counted.get(7, Counter())
 
 
-# --- the fake -----------------------------------------------------------------------------------
+# --- the fake -------------------------------------------------------------------------------------
 async def test_the_fake_pods_split_by_their_annotation():
     pods, now = FakePods(), NOW
     pods.drawn["v1"] = (Arm(90, 1, 0, {3: 89}), Arm(10, 2, 0, {4: 8}))

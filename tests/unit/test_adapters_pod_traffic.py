@@ -1,5 +1,5 @@
-"""What serving pods answered: asked within bounds, whatever a pod says; added up over pods and
-processes, nothing twice.
+"""Traffic counters of serving pods: read within bounds, whatever a pod answers, and summed over
+pods and processes without counting twice.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def pod(port: int | None, uid: str = "uid-a", ip: str = "127.0.0.1", born: Any =
 
 @asynccontextmanager
 async def listening(handler: Handler) -> AsyncIterator[int]:
-    """A pod's port, with what answers there."""
+    """A pod's port, with a server on it."""
     app = web.Application()
     app.router.add_route("*", "/{path:.*}", handler)
     runner = web.AppRunner(app)
@@ -80,7 +80,7 @@ def saying(body: bytes, status: int = 200, **headers: str) -> Handler:
     return answer
 
 
-# --- one pod ------------------------------------------------------------------------------------
+# --- one pod --------------------------------------------------------------------------------------
 async def test_a_pod_gives_its_counters_at_the_port_that_its_container_names():
     asked: list[tuple[str, str]] = []
 
@@ -96,7 +96,7 @@ async def test_a_pod_gives_its_counters_at_the_port_that_its_container_names():
 @pytest.mark.parametrize(
     "answer",
     [
-        saying(b'{"error": "only /metrics is at this port"}', 404),  # of a release before
+        saying(b'{"error": "only /metrics is at this port"}', 404),  # of an earlier release
         saying(b"", 302, location="/metrics"),
         saying(b"not json"),
         saying(b"[" * 100_000),
@@ -104,7 +104,7 @@ async def test_a_pod_gives_its_counters_at_the_port_that_its_container_names():
         saying(json.dumps(WELL).encode() + b" " * 300_000),
         saying(
             json.dumps(WELL | {"runtime": "00000000"}).encode()
-        ),  # the address has gone to another pod
+        ),  # another pod has the address now
         saying(json.dumps(WELL | {"failures": 10}).encode()),
         saying(json.dumps(WELL | {"requests": -1, "failures": -1}).encode()),
         saying(json.dumps(WELL | {"requests": True}).encode()),
@@ -123,13 +123,13 @@ EMPTY = {"requests": 0, "failures": 0, "refusals": 0, "latency": {}}
 
 
 def split(revision: Any = 7, **arms: Any) -> bytes:
-    """The page of a pod that splits, with another arm."""
+    """Return the page of a pod that splits, with another arm."""
     return json.dumps(
         WELL | {"revision": revision, "arms": {"stable": ARM, "candidate": EMPTY} | arms}
     ).encode()
 
 
-async def test_a_pod_that_splits_gives_its_rule_s_revision_and_what_it_drew_for_each_version():
+async def test_a_pod_that_splits_reports_its_rule_s_revision_and_counts_for_each_version():
     async with listening(saying(split())) as port:
         found = (await read(pod(port)))["uid-a"]
     assert found == Counters(str(WELL["started"]), 9, 2, 7, Arm(9, 2, 1, {0: 4, 145: 2}), Arm())
@@ -163,7 +163,7 @@ async def test_a_pod_that_splits_gives_its_rule_s_revision_and_what_it_drew_for_
     ],
 )
 async def test_a_pod_with_an_invalid_split_does_not_split(page: bytes):
-    """What it says of all its answers counts as before."""
+    """Its totals count as before."""
     async with listening(saying(page)) as port:
         assert await read(pod(port)) == {"uid-a": Counters(str(WELL["started"]), 9, 2)}
 
@@ -216,9 +216,9 @@ async def test_hanging_pods_take_no_time_from_waiting_ones():
     assert set(found) == {"uid-99"}
 
 
-# --- the sum ------------------------------------------------------------------------------------
+# --- the sum --------------------------------------------------------------------------------------
 class Pods:
-    """What pods say, one after another."""
+    """Pods and the pages that they answer with, one after another."""
 
     def __init__(self) -> None:
         self.said: dict[str, Counters] = {}
@@ -234,7 +234,7 @@ class Pods:
 
 
 class Counted:
-    """A sum that goes on, ten seconds at a time."""
+    """A sum that is continued, ten seconds at a time."""
 
     def __init__(self, recorded: Answered | None = None) -> None:
         self.pods, self.now = Pods(), NOW
@@ -242,8 +242,8 @@ class Counted:
         self.watched = Watched("uid-1", "production", "1f2e3d4c", NOW, recorded or Answered())
 
     async def after(self, **said: tuple[str, int, int] | None) -> tuple[int, int]:
-        """Return the sum when pods have said something: their process, requests, failures; None:
-        nothing.
+        """Return the sum after pods answered with process, requests and failures; None: no
+        answer.
         """
         self.now += STEP
         self.pods.said = {uid: Counters(*each) for uid, each in said.items() if each is not None}

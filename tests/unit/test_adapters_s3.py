@@ -1,4 +1,4 @@
-"""Errors and keys of S3; URIs and paths are in test_api_artifacts, what the store does in
+"""Errors and credentials of S3; URIs and paths are in test_api_artifacts, what the store does in
 tests/contract.
 """
 
@@ -86,7 +86,7 @@ def answer(code: str, status: int) -> botocore.exceptions.ClientError:
         (ConnectionResetError(), Unavailable, Ambiguous),
     ],
 )
-def test_what_boto_raises_is_translated(
+def test_errors_of_boto_are_translated(
     error: Exception, on_read: type[ModelyardError], on_write: type[ModelyardError]
 ):
     assert isinstance(error, BLOCKING_ERRORS)
@@ -135,7 +135,7 @@ async def test_a_refused_connection_is_never_ambiguous(call: Callable):
     await store.close()
 
 
-async def test_a_silent_store_ends_with_the_deadline_and_the_loop_goes_on():
+async def test_a_silent_store_ends_with_the_deadline_and_does_not_block_the_loop():
     asked, release = asyncio.Event(), asyncio.Event()
 
     async def silent(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -169,7 +169,7 @@ async def test_a_silent_store_ends_with_the_deadline_and_the_loop_goes_on():
         "s3://another/risk/x",
     ],
 )
-async def test_what_is_beyond_the_folder_is_refused_before_a_request(uri: str):
+async def test_a_path_outside_the_folder_is_refused_before_a_request(uri: str):
     calls: list[object] = []
     keys = Keys("http://127.0.0.1:9", "a", "b")
     timer = CallTimer("S3", lambda *_: calls.append(1))

@@ -1,5 +1,5 @@
 """Whole rollouts at three traffic levels: healthy candidates are seldom stopped, and bad ones are
-found about when the rule says.
+found about when the formula predicts.
 
 The seed is fixed. A band is so wide that another seed leaves it with a probability of 1e-6. Full
 size: `tests/bench/analysis.py`.
@@ -41,7 +41,7 @@ RARE = 1e-6
 
 
 def most(n: int, p: float) -> int:
-    """The largest count of so many trials that is not rarer than `RARE`."""
+    """Return the largest count in this many trials whose probability is at least `RARE`."""
     tail = 1.0
     for k in range(n + 1):
         tail -= comb(n, k) * p**k * (1 - p) ** (n - k)
@@ -83,7 +83,7 @@ def test_a_candidate_within_its_limit_is_seldom_stopped(
     ],
     ids=["a base rate that drifts, with outages", "a weight and a base rate that grow together"],
 )
-def test_what_happens_to_both_versions_stops_none(world: World):
+def test_failures_of_both_versions_alike_stop_no_candidate(world: World):
     rng = np.random.default_rng(15)
     found = [
         until_fail(rng, world, Limit(1, 0), alpha=ALPHA, most=INTERVALS)[1] < inf
@@ -102,7 +102,7 @@ OWN = analysis({"name": "errors", "errorRate": {"atMost": "0.01"}})
 @pytest.mark.parametrize(
     "asked", [analysis(), MARGIN, EQUAL, OWN], ids=["default", "margin", "equal", "own"]
 )
-def test_nine_tenths_are_found_by_the_requests_that_a_hold_says(
+def test_nine_of_ten_bad_candidates_are_found_within_the_predicted_requests(
     asked: Analysis, stable: float, times: int, requests: int
 ):
     known = Judged(

@@ -1,4 +1,4 @@
-"""An analysis under `sticky`: pods count callers as they do, the operator judges what they count.
+"""An analysis under `sticky`: real pods' counting of callers, judged by the operator.
 
 Both versions give one caller the same answer, or the candidate alone is bad. Simulated callers, the
 real splitter and the real test.
@@ -27,7 +27,7 @@ Answers = Callable[[int, bool], int]
 
 
 class NoCandidate:
-    """Nothing is forwarded."""
+    """A candidate that no request is forwarded to."""
 
     loaded = True
 
@@ -88,7 +88,9 @@ def rollout(
     weight: int = 50,
     intervals: int = 6,
 ) -> str:
-    """The verdict at the end of a hold in which each caller asks four times an interval."""
+    """Return the verdict at the end of a hold in which each caller sends four requests per
+    interval.
+    """
     chance, there = random.Random(run), Pods(pods, workers, weight)
     progress, before, asked = Progress(key="k"), (Arm(), Arm()), Analysis()
     for number in range(1, intervals + 1):
@@ -122,7 +124,7 @@ def test_a_candidate_that_fails_a_third_of_the_callers_is_rejected(pods: int, us
 
 @pytest.mark.parametrize("status", [400, 500])
 @pytest.mark.parametrize(("pods", "workers"), [(1, 6), (3, 2)])
-def test_a_caller_whom_both_versions_answer_badly_rejects_no_candidate(
+def test_a_caller_whose_requests_fail_on_both_versions_rejects_no_candidate(
     status: int, pods: int, workers: int
 ):
     """The caller is drawn for the candidate in about half of the runs."""

@@ -93,8 +93,8 @@ def test_keys_in_an_address_are_refused_with_advice(uri: str):
 
 @given(st.text("ab.-/@:%0A ", max_size=12), st.text("ab./\\%?# \n\0ü", max_size=20))
 def test_an_accepted_uri_is_unambiguous(bucket: str, key: str):
-    """Whatever is written, an accepted URI stays in its bucket and below its prefix when any
-    program joins it with others.
+    """Any accepted URI stays in its bucket and below its prefix, whatever program joins it with a
+    path.
     """
     try:
         place = parse_uri(f"s3://{bucket}/{key}")
@@ -153,8 +153,8 @@ def test_a_name_cannot_be_a_file_and_a_folder():
 
 
 def test_a_listing_of_deep_folders_takes_no_more_memory_than_its_text():
-    """A stranger's listing: 500 keys of 512 folders have half a megabyte; all folders together
-    had a hundred.
+    """A hostile listing: 500 keys with 512 folders each are half a megabyte; all their folders
+    together were a hundred.
     """
     paths = [f"{number:03}/" + "a/" * 510 + "f" for number in range(500)]
     tracemalloc.start()
@@ -179,7 +179,7 @@ def test_an_empty_object_whose_key_ends_with_a_slash_marks_a_folder(
 
 # --- three programs, one rule ---------------------------------------------------------------------
 class Bucket:
-    """What operator, pods and client use of a boto3 client, over a dictionary."""
+    """The calls of a boto3 client that operator, pods and client use, over a dictionary."""
 
     class _Exceptions:
         NoSuchBucket = botocore.exceptions.ClientError
@@ -218,7 +218,7 @@ class Bucket:
 
 
 def operator_takes(objects: dict[str, bytes], uri: str) -> list[str] | None:
-    """How many files and bytes the operator registers; None: it refuses."""
+    """Return how many files and bytes the operator registers; None: it refuses."""
     bucket: Any = Bucket(objects)
 
     async def digest() -> Any:
@@ -372,7 +372,7 @@ def test_errors_of_s3_are_classified(code: str, status: int, kind: S3Kind):
     assert "leaked" not in answer.detail
 
 
-def test_an_answer_without_anything_is_unclear():
+def test_an_empty_error_answer_is_ambiguous():
     assert read_s3_error({}).kind is S3Kind.UNCLEAR
 
 

@@ -128,7 +128,7 @@ trees = st.lists(files, max_size=4, unique_by=lambda file: file.path)
 
 
 def test_a_trees_digest_follows_the_contract_with_pods():
-    """Computed once by other means: pods of another release check it."""
+    """The expected digest was computed independently: pods of other releases check it."""
     found = tree_digest(
         [FileDigest("b/model.ubj", 12, "b" * 64), FileDigest("MLmodel", 3, "a" * 64)]
     )
@@ -137,11 +137,11 @@ def test_a_trees_digest_follows_the_contract_with_pods():
 
 @PROPERTY
 @given(trees)
-def test_the_order_of_a_listing_does_not_count(tree):
+def test_the_order_of_a_listing_does_not_change_the_digest(tree):
     assert len({tree_digest(order) for order in itertools.permutations(tree)}) == 1
 
 
 @PROPERTY
 @given(trees, trees)
-def test_every_path_size_and_content_counts(one, other):
+def test_every_path_size_and_content_changes_the_digest(one, other):
     assert (tree_digest(one) == tree_digest(other)) == (set(one) == set(other))

@@ -1,4 +1,4 @@
-"""An MLmodel file is not trusted: it is read correctly, and cannot do harm."""
+"""MLmodel files are untrusted input: they are read correctly and cannot do harm."""
 
 import json
 

@@ -97,10 +97,10 @@ def test_a_credential_within_base64_is_masked(before: str, encode):
     [
         ('/t+k"ey=<ü> 1 was wrong', "*** was wrong"),
         ("the key is s3cr/t+", "the key is ***"),
-        ("the key is s3c", "the key is s3c"),  # three characters say nothing
+        ("the key is s3c", "the key is s3c"),  # three characters reveal nothing
     ],
 )
-def test_a_credential_in_which_a_log_was_cut_is_masked(text: str, kept: str):
+def test_a_credential_that_a_log_cuts_in_two_is_masked(text: str, kept: str):
     assert WORDS(text) == kept
 
 
@@ -111,7 +111,7 @@ def test_base64_that_is_wrapped_after_76_characters_is_masked():
         masked = Words((secret,))(shown, lines=True)
         assert "***" in masked
         for part in map("".join, map(str.split, masked.split("***"))):
-            # Where a part begins says nothing of where a group of four does.
+            # A fragment need not start at a group of four characters.
             shifted = (part[start:] for start in range(4))
             assert not any(
                 b"horse" in base64.b64decode(each[: len(each) // 4 * 4]) for each in shifted
@@ -119,7 +119,7 @@ def test_base64_that_is_wrapped_after_76_characters_is_masked():
 
 
 def test_two_credentials_of_which_one_holds_the_other_over_two_lines():
-    """What is wrapped is masked from its first to its last character."""
+    """A wrapped credential is masked from its first to its last character."""
     words = Words(("password", "password-of-anna", "anna-and-more"))
     assert words("a pass\nword-of-an\nna-and-more b", lines=True) == "a *** b"
     assert words("a pass\nword and pass\nword-of-\nanna b", lines=True) == "a *** and *** b"
@@ -212,7 +212,7 @@ def test_a_repr_shows_no_credential():
 def test_a_credential_that_is_part_of_one_of_our_names_does_not_mask_the_name(
     text: str, shown: str
 ):
-    """Whoever chose `modelyard` as an access key still reads which Secret is missing."""
+    """A user whose access key is `modelyard` still reads which Secret is missing."""
     assert Words(("modelyard",))(text, lines=True) == shown
 
 

@@ -1,4 +1,4 @@
-"""Which ModelApprovals count, and what the gates that ask people make of them."""
+"""Which ModelApprovals count, and the verdicts of approval gates."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ PIPELINE = {"name": "pipeline", "external": {}}
 def says(
     who: str, *, age: timedelta = HOUR, name: str = "", deleted: bool = False, **spec: Any
 ) -> ModelApproval:
-    """What somebody says of vb for production."""
+    """Return a ModelApproval of vb for production."""
     about = {
         "model": "fraud",
         "stage": "production",
@@ -60,7 +60,7 @@ def verdict(
     candidate: Any = CANDIDATE,
     **evidence: Any,
 ) -> tuple[str, str]:
-    """What the first gate of production says, which rita asked for."""
+    """Return the verdict of production's first gate, for a promotion that rita requested."""
     model = stage_of(
         "vb", holds=A, candidate=served(candidate), asked=list(gates), requestedBy="rita"
     )
@@ -124,8 +124,8 @@ def verdict(
         ),
     ],
 )
-def test_who_is_counted(said: list[ModelApproval], verdict_: str, message: str):
-    """MLflow is away in all of them: people are heard all the same."""
+def test_which_approvals_count(said: list[ModelApproval], verdict_: str, message: str):
+    """MLflow is down in all cases: approvals count all the same."""
     assert verdict(*said, gates=(TWO, PIPELINE)) == (verdict_, message)
 
 
@@ -151,11 +151,11 @@ def test_who_is_counted(said: list[ModelApproval], verdict_: str, message: str):
         ),
     ],
 )
-def test_another_system_judges(said: list[ModelApproval], verdict_: str, message: str):
+def test_another_system_may_judge_too(said: list[ModelApproval], verdict_: str, message: str):
     assert verdict(*said, gates=(PIPELINE, TWO)) == (verdict_, message)
 
 
-def test_of_two_groups_each_is_approved_by_name():
+def test_two_approval_gates_need_approvals_for_each_by_name():
     groups = (TWO | {"approvals": {"atLeast": 1}}, {"name": "legal", "approvals": {"atLeast": 1}})
     assert verdict(says("bob"), gates=groups) == ("Pending", "0 of 1")
     assert verdict(says("bob", gate="people"), gates=groups) == ("Pass", "1 of 1: bob")
@@ -188,8 +188,8 @@ SAID = st.lists(
 
 @given(SAID)
 def test_four_eyes_always_hold(said: list[tuple[str, int, Decision, bool]]):
-    """A Pass has two approvers who neither asked nor registered, whose approvals are fresh, of
-    these bytes; and nobody rejects.
+    """A Pass needs two fresh approvals for these bytes, by users who neither requested nor
+    registered the version, and no rejection.
     """
     every = [
         says(
@@ -223,7 +223,7 @@ def heard_of(*said: ModelApproval) -> dict[str, Any]:
     return {"versions": VERSIONS, "evidence": Evidence(approvals=said)}
 
 
-def test_while_people_are_awaited_the_candidate_has_no_pods_and_the_stage_says_how_to_approve():
+def test_while_approvals_are_missing_the_candidate_has_no_pods_and_the_stage_says_how_to_approve():
     waiting = decided(BEGUN, *STABLE, *pods_of(BEGUN, CANDIDATE), **heard_of())
     assert [each for each in does(waiting) if "Deployment" in each] == [
         f"delete Deployment/fraud-production-vb-{served(CANDIDATE).runtime.identity}"
@@ -263,7 +263,7 @@ def test_a_pass_is_withdrawn_until_the_service_routes_to_the_version_and_not_aft
     )
 
 
-def test_a_change_of_who_asks_does_not_lift_a_rejection():
+def test_another_requester_does_not_lift_a_rejection():
     rejected = after(BEGUN, decided(BEGUN, *STABLE, **heard_of(says("olga", decision="Reject"))))
     other = rejected.model_copy(update={"spec": stage_of("vb", asked=ONE, requestedBy="fred").spec})
     found = decided(other, *STABLE, **heard_of())
@@ -272,7 +272,7 @@ def test_a_change_of_who_asks_does_not_lift_a_rejection():
 
 
 # --- the approval itself --------------------------------------------------------------------------
-def test_one_that_is_of_no_use_is_deleted_when_it_is_an_hour_old_and_no_sooner():
+def test_a_useless_approval_is_deleted_when_it_is_an_hour_old_and_no_sooner():
     young, old = (
         says("bob", age=HOUR - timedelta(seconds=1), model="gone"),
         says("bob", age=HOUR, model="gone"),
@@ -294,11 +294,11 @@ def test_one_that_is_of_no_use_is_deleted_when_it_is_an_hour_old_and_no_sooner()
     )
     assert not isinstance(decide(recorded, Observation(model, (recorded,)), NOW), Act)
     assert isinstance(decide(other, Observation(model, (other,)), NOW), Act)
-    # A status that was lost, or is not written yet, says nothing of what is recorded.
+    # A status that was lost or not yet written does not show what is recorded.
     assert not isinstance(decide(other, Observation(registered_model(), (other,)), NOW), Act)
 
 
-def test_each_waits_for_the_moment_at_which_it_stands_otherwise():
+def test_each_approval_is_reconciled_when_its_state_changes_next():
     stage = BEGUN.spec.stages["production"]
     gate = stage.gates[0].model_copy(
         update={"approvals": stage.gates[0].approvals.model_copy(update={"expire_after": "2h"})}
@@ -318,7 +318,7 @@ def test_each_waits_for_the_moment_at_which_it_stands_otherwise():
         ), age
 
 
-def test_an_approval_wakes_others_of_its_approver_and_a_model_those_that_name_it():
+def test_an_approval_reconciles_others_of_its_approver_and_a_model_those_that_name_it():
     assert {relation.plural for relation in controller().relations} == {
         "registeredmodels",
         "modelapprovals",

@@ -1,5 +1,5 @@
-"""The guard of what a prediction costs: a fifth more than in any run that is known is said, less
-is not.
+"""The guard of a prediction's cost: it reports a fifth more than in any recorded run, and nothing
+less.
 """
 
 from tests.bench import costs
@@ -15,7 +15,7 @@ def samples(ours: float, before: float) -> Samples:
     return found
 
 
-def test_what_costs_a_fifth_more_than_ever_is_said():
+def test_a_cost_a_fifth_above_every_recorded_run_is_reported():
     known = {f"{costs.BEFORE} {costs.CELLS[0]}": (0.18, 0.20)}
     assert costs.worse(samples(0.23, 1), known) == []
     (said,) = costs.worse(samples(0.25, 1), known)

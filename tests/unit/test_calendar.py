@@ -1,5 +1,5 @@
-"""The cluster's freezes, as a ConfigMap has them: what is not understood is no freeze less, but
-an error; and what a watch makes of it.
+"""The cluster's freezes from a ConfigMap: an invalid entry is an error, never a missing freeze; and
+how a watch follows it.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def test_windows_and_a_stop_are_read():
         ({CALENDAR_KEY: " " * 70_000}, "more than 65536 characters"),
     ],
 )
-def test_what_is_not_understood_is_an_error(data: dict[str, str], words: str):
+def test_an_invalid_calendar_is_an_error(data: dict[str, str], words: str):
     with pytest.raises(ValueError, match=words):
         parse_calendar(data)
 
@@ -71,7 +71,7 @@ def test_what_is_not_understood_is_an_error(data: dict[str, str], words: str):
 @pytest.mark.parametrize(
     "until", ["9999-12-31T23:59:59Z", "9999-12-31T23:59:59-12:00", "0001-01-01T00:00:00+12:00"]
 )
-def test_a_stop_for_ever_is_one_that_can_be_counted_with(until: str):
+def test_an_unlimited_stop_has_a_finite_end_to_calculate_with(until: str):
     found = calendar(stop={"reason": "incident", "until": until}, windows=[WEEKEND])
     held = frozen(found.windows, datetime(2026, 2, 8, tzinfo=UTC), found.stop)
     assert held is not None
@@ -85,7 +85,7 @@ def body(data: dict[str, str], uid: str = "u") -> dict[str, Any]:
     }
 
 
-def test_a_watch_tells_of_each_change_once_and_of_what_it_cannot_read():
+def test_a_watch_reports_each_change_once_and_what_it_cannot_read():
     freezes, told = Freezes(), []
     freezes.changed = lambda: told.append(freezes.current)
     assert not freezes.put("v1/ConfigMap", body({CALENDAR_KEY: "{}"})), "no freezes, as before"

@@ -1,4 +1,4 @@
-"""What a Dockerfile takes from the repository, and what of it changes the image."""
+"""Which files a Dockerfile takes from the repository, and which of them change the image's hash."""
 
 import io
 import subprocess
@@ -39,7 +39,7 @@ def test_sources_of_a_dockerfile(dockerfile: str, sources: list[str]) -> None:
     assert context.copied(dockerfile) == sources
 
 
-def test_a_source_that_only_a_build_could_tell_is_refused() -> None:
+def test_a_source_that_only_a_build_can_resolve_is_refused() -> None:
     with pytest.raises(ValueError, match=r"\$WHEEL"):
         context.copied("ARG WHEEL\nCOPY $WHEEL /w")
 
@@ -58,7 +58,7 @@ def test_a_folder_gives_its_files_without_what_git_ignores(tmp_path: Path) -> No
     assert relative(root, context.files_of(root, ["src"])) == ["src/a.py", "src/deep/b.py"]
 
 
-def test_a_file_named_outright_counts_though_git_ignores_it(tmp_path: Path) -> None:
+def test_a_file_named_explicitly_is_included_though_git_ignores_it(tmp_path: Path) -> None:
     root = repository(tmp_path, **{".gitignore": "dist\n", "dist__wheel.whl": "1"})
     assert relative(root, context.files_of(root, ["dist/wheel.whl"])) == ["dist/wheel.whl"]
 
@@ -69,7 +69,7 @@ def test_patterns_and_the_whole_folder(tmp_path: Path) -> None:
     assert relative(root, context.files_of(root, ["."])) == ["a.toml", "b.toml", "c.lock"]
 
 
-def test_without_git_caches_stay_out(tmp_path: Path) -> None:
+def test_caches_are_left_out_without_git_too(tmp_path: Path) -> None:
     (tmp_path / "src" / "__pycache__").mkdir(parents=True)
     (tmp_path / "src" / "a.py").write_text("1")
     (tmp_path / "src" / "__pycache__" / "a.pyc").write_text("1")

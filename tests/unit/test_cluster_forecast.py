@@ -1,4 +1,6 @@
-"""A build says how long it takes and what is slow before it begins, and nothing if it is short."""
+"""Before a long build starts, the forecast of its duration and its slow steps; a short build has
+none.
+"""
 
 import io
 from dataclasses import replace
@@ -22,7 +24,7 @@ def empty(cache: Path) -> Settings:
     return replace(Settings.read(), cache=cache, mode="build")
 
 
-def test_work_side_by_side_takes_half_of_its_sum_and_a_chain_all_of_it() -> None:
+def test_parallel_work_takes_half_of_its_sum_and_a_chain_all_of_it() -> None:
     three = ("coredns", "helm", "kubectl")
     side_by_side = Forecast(tuple(step(name) for name in three))
     assert side_by_side.seconds == sum(SECONDS[name] for name in three) / 2
@@ -37,14 +39,14 @@ def test_the_slowest_are_named_with_their_times() -> None:
     assert ", ".join(slowest) in said
 
 
-def test_what_is_built_already_takes_no_time(tmp_path: Path) -> None:
+def test_finished_steps_take_no_time(tmp_path: Path) -> None:
     steps = [step("go"), step("kube", "go"), step("minio")]
     plan = Plan(steps, tmp_path, Console(io.StringIO()))
     plan.run(["kube"])
     assert [each.name for each in Forecast(tuple(plan.todo(["kube", "minio"]))).steps] == ["minio"]
 
 
-def test_on_an_empty_machine_the_whole_is_said_once_and_first(tmp_path: Path) -> None:
+def test_on_an_empty_machine_the_total_is_announced_once_and_first(tmp_path: Path) -> None:
     said = io.StringIO()
     bringup = Bringup(empty(tmp_path), Console(said))
     images = [f"image-{name}" for name in IMAGES]
@@ -55,13 +57,13 @@ def test_on_an_empty_machine_the_whole_is_said_once_and_first(tmp_path: Path) ->
     assert "kube (" in line
 
 
-def test_what_is_short_is_not_announced(tmp_path: Path) -> None:
+def test_a_short_build_is_not_announced(tmp_path: Path) -> None:
     said = io.StringIO()
     Bringup(empty(tmp_path), Console(said)).announce(["pause"])
     assert said.getvalue() == ""
 
 
-def test_every_step_that_is_known_to_be_slow_is_a_step(tmp_path: Path) -> None:
+def test_every_step_with_a_known_duration_exists(tmp_path: Path) -> None:
     bringup = Bringup(empty(tmp_path), Console(io.StringIO()))
     assert SECONDS.keys() <= {each.name for each in bringup.plan(building=True).steps}
 
@@ -70,5 +72,5 @@ TIMES = [(3, "3 s"), (89, "89 s"), (91, "2 min"), (1020, "17 min")]
 
 
 @pytest.mark.parametrize(("seconds", "words"), TIMES)
-def test_a_time_to_go_by(seconds: float, words: str) -> None:
+def test_a_duration_is_rounded_for_people(seconds: float, words: str) -> None:
     assert duration(seconds) == words

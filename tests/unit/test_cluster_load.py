@@ -1,6 +1,4 @@
-"""An image on its way into the node: only what the node lacks is sent, and what arrives names
-everything.
-"""
+"""Loading an image into the node: only missing layers are sent, with a complete manifest."""
 
 import gzip
 import hashlib
@@ -70,8 +68,8 @@ def saved_by_new_engine(path: Path) -> tuple[Archive, list[bytes]]:
 def sent(
     archive: Archive, has: list[str]
 ) -> tuple[int, dict[str, bytes], dict[str, Any], dict[str, Any]]:
-    """What is written: the bytes of layers, every file, the manifest and its entry in the index.
-    Every blob must be what its name says.
+    """Return what is written: the bytes of layers, every file, the manifest and its entry in the
+    index. Every blob's digest must match its name.
     """
     out = io.BytesIO()
     size = write_missing(archive, "docker.io/modelyard/runtime:dev", has, out)

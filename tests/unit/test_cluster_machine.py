@@ -1,4 +1,4 @@
-"""What the test cluster reads off the machine and off a cluster, and what it makes of it."""
+"""What the test cluster detects on the machine and in a cluster, and its conclusions."""
 
 import copy
 import fcntl
@@ -86,7 +86,7 @@ def test_a_healthy_cluster_has_no_trouble() -> None:
         ("pod", {"status": {}}, "pod etcd is not ready"),
     ],
 )
-def test_what_is_wrong_with_a_cluster_is_said(
+def test_problems_of_a_cluster_are_reported(
     part: str, change: dict[str, Any] | None, trouble: str
 ) -> None:
     objects = copy.deepcopy(healthy())
@@ -114,7 +114,7 @@ def test_the_missing_capability_is_read_off_the_bounding_set(bounding: str, lack
     assert lacks_sys_resource(f"Name:\tcat\nCapEff:\t{'f' * 16}\nCapBnd:\t{bounding}\n") is lacks
 
 
-def test_a_pid_file_speaks_for_a_daemon_only_when_the_process_is_there_and_is_that_daemon(
+def test_a_pid_file_counts_only_while_its_process_runs_and_is_that_daemon(
     tmp_path: Path,
 ) -> None:
     own = Path("/proc/self/stat").read_text().partition("(")[2].rpartition(")")[0]
@@ -129,7 +129,7 @@ def test_a_pid_file_speaks_for_a_daemon_only_when_the_process_is_there_and_is_th
     assert not daemon_lives(file, own)
 
 
-def test_a_dead_daemon_that_nobody_has_buried_does_not_live(tmp_path: Path) -> None:
+def test_a_zombie_daemon_is_not_running(tmp_path: Path) -> None:
     file = tmp_path / "pid"
     with subprocess.Popen(["true"]) as dead:
         file.write_text(str(dead.pid))
@@ -139,7 +139,7 @@ def test_a_dead_daemon_that_nobody_has_buried_does_not_live(tmp_path: Path) -> N
 
 
 def test_a_machine_without_an_engine_s_client_has_no_image(tmp_path: Path) -> None:
-    """A cache may outlive the engine: its stamps ask whether an image is there."""
+    """A cache may outlive the engine: its stamps check whether an image exists."""
     script = """if True:
         import io
         from tests.cluster.console import Console
@@ -194,7 +194,7 @@ def test_the_version_of_a_toolchain(text: str, version: tuple[int, int] | None) 
     assert version_of(text) == version
 
 
-def test_kubernetes_is_told_its_version_in_both_places() -> None:
+def test_the_version_of_kubernetes_is_compiled_in_at_both_places() -> None:
     flags = kube_flags("v1.34.4")
     assert "-X k8s.io/component-base/version.gitVersion=v1.34.4" in flags
     assert "-X k8s.io/client-go/pkg/version.gitMinor=34" in flags
@@ -218,7 +218,7 @@ def test_every_image_of_kubeadm_has_a_stand_in() -> None:
         pick_images(["registry.k8s.io/kube-novelty:v1.34.4"])
 
 
-def test_the_cache_is_outside_the_repository_and_a_mode_that_there_is_not_is_refused(
+def test_the_cache_is_outside_the_repository_and_an_unknown_mode_is_refused(
     tmp_path: Path,
 ) -> None:
     settings = Settings.read({})
@@ -249,7 +249,7 @@ def test_the_tests_never_have_the_demo_s_cluster() -> None:
     assert Settings.read().cluster == "modelyard-tests"
 
 
-def test_a_command_that_fails_leaves_its_words_in_the_log(tmp_path: Path) -> None:
+def test_the_output_of_a_failing_command_is_in_the_log(tmp_path: Path) -> None:
     log = Log(tmp_path / "logs" / "a.log")
     log.run(["sh", "-c", "echo first"])
     with pytest.raises(Failed, match="sh ended with 3"):
@@ -260,7 +260,7 @@ def test_a_command_that_fails_leaves_its_words_in_the_log(tmp_path: Path) -> Non
         log.run(["no-such-program"])
 
 
-def test_the_lock_is_held_for_the_block_and_no_longer(tmp_path: Path) -> None:
+def test_the_lock_is_held_for_the_length_of_the_block(tmp_path: Path) -> None:
     path = tmp_path / "deep" / "lock"
     console = Console(io.StringIO())
     with locked(path, console), path.open() as other, pytest.raises(BlockingIOError):
@@ -269,7 +269,7 @@ def test_the_lock_is_held_for_the_block_and_no_longer(tmp_path: Path) -> None:
         fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
-def test_who_shares_a_lock_is_told_whether_somebody_held_it(tmp_path: Path) -> None:
+def test_a_shared_lock_reports_whether_it_was_held(tmp_path: Path) -> None:
     console = Console(io.StringIO())
     path = tmp_path / "lock"
     with locked(path, console, shared=True) as first, locked(path, console, shared=True) as second:

@@ -1,4 +1,4 @@
-"""Which steps of the test cluster run, in which order, and when they are done already."""
+"""Which steps of the test cluster run, in which order, and when a step counts as done."""
 
 import io
 import threading
@@ -43,7 +43,7 @@ def names(steps: list[Step]) -> list[str]:
     return [each.name for each in steps]
 
 
-def test_order_puts_every_step_after_what_it_hangs_on_and_leaves_out_what_nobody_wants(
+def test_order_puts_every_step_after_its_dependencies_and_leaves_out_unneeded_steps(
     tmp_path: Path,
 ) -> None:
     steps = [
@@ -57,7 +57,7 @@ def test_order_puts_every_step_after_what_it_hangs_on_and_leaves_out_what_nobody
     assert names(order(steps, ["kube", "node"])) == ["go", "kube", "base", "node"]
 
 
-def test_order_refuses_a_ring_and_an_unknown_name(tmp_path: Path) -> None:
+def test_order_refuses_a_cycle_and_an_unknown_name(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="ring: a -> b -> a"):
         order([step(tmp_path, "a", after=("b",)), step(tmp_path, "b", after=("a",))], ["a"])
     with pytest.raises(ValueError, match="'c'"):
@@ -105,7 +105,7 @@ def test_a_lost_output_is_made_again_and_what_was_made_from_it_is_kept(tmp_path:
     assert plan(tmp_path, *steps).run(["b"]) == ["a"]
 
 
-def test_a_changed_input_runs_the_step_and_all_that_follow(tmp_path: Path) -> None:
+def test_a_changed_input_runs_the_step_and_all_its_dependents(tmp_path: Path) -> None:
     plan(tmp_path, step(tmp_path, "a"), step(tmp_path, "b", after=("a",)), step(tmp_path, "c")).run(
         ["b", "c"]
     )
@@ -119,7 +119,7 @@ def test_a_changed_input_runs_the_step_and_all_that_follow(tmp_path: Path) -> No
     assert again.run(["b", "c"]) == ["a", "b"]
 
 
-def test_a_failing_step_names_its_log_and_shows_its_end_and_what_hangs_on_it_never_runs(
+def test_a_failing_step_names_its_log_and_shows_its_end_and_its_dependents_never_run(
     tmp_path: Path,
 ) -> None:
     def broken(log: Log, key: str) -> None:
@@ -134,7 +134,7 @@ def test_a_failing_step_names_its_log_and_shows_its_end_and_what_hangs_on_it_nev
     assert not (tmp_path / "out" / "b").exists()
 
 
-def test_a_step_whose_run_failed_is_not_done_though_an_older_output_is_there(
+def test_a_step_whose_run_failed_is_not_done_though_an_older_output_exists(
     tmp_path: Path,
 ) -> None:
     output = tmp_path / "output"
@@ -153,7 +153,7 @@ def test_a_step_whose_run_failed_is_not_done_though_an_older_output_is_there(
     fail = True
     with pytest.raises(Failed):
         plan(tmp_path, steps("2")).run(["a"])
-    # The stamp of version 1 went before the work on 2 began: what is there may be half of it.
+    # The stamp of version 1 was removed before the work on 2 began: the output may be incomplete.
     assert plan(tmp_path, steps("1")).missing(["a"]) == ["a"]
 
 
@@ -162,8 +162,8 @@ def test_a_step_that_leaves_no_output_has_failed(tmp_path: Path) -> None:
         plan(tmp_path, Step("a", lambda log, key: None, lambda key: False)).run(["a"])
 
 
-def test_independent_steps_run_side_by_side(tmp_path: Path) -> None:
-    # Neither gets past the barrier before the other has come to it.
+def test_independent_steps_run_in_parallel(tmp_path: Path) -> None:
+    # Neither passes the barrier before the other has reached it.
     barrier = threading.Barrier(2, timeout=30)
     seen: set[str] = set()
 
@@ -178,8 +178,8 @@ def test_independent_steps_run_side_by_side(tmp_path: Path) -> None:
 
 
 def test_heavy_steps_leave_room_for_others(tmp_path: Path) -> None:
-    """Three heavy steps: two run, and the third waits until one has ended, while a light one
-    that they wait for gets its turn.
+    """Of three heavy steps two run and the third waits for one of them; a light step runs
+    meanwhile.
     """
     light_ran, two_at_once = threading.Event(), threading.Event()
     heavy_now, most = [0], [0]

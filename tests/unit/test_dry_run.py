@@ -1,4 +1,4 @@
-"""`dryRun`: changes wait, what serves is kept, and the plan says what would be done."""
+"""`dryRun`: changes wait, the serving version is kept, and the plan shows what would be done."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def dry(model: RegisteredModel) -> RegisteredModel:
 
 
 def begun(**stage: Any) -> RegisteredModel:
-    """The stage holds va, asks for vb, and vb is recorded as its candidate; `dryRun` stands."""
+    """va is effective, vb is desired and recorded as the candidate; `dryRun` is set."""
     return dry(stage_of("vb", holds=A, **({"candidate": served(B), "start_time": NOW} | stage)))
 
 
@@ -68,7 +68,7 @@ def blocked(decision: StageDecision) -> tuple[str, bool] | None:
     )
 
 
-# --- what is held ---------------------------------------------------------------------------------
+# --- what waits -----------------------------------------------------------------------------------
 def test_a_version_is_admitted_and_waits_without_pods():
     asked = dry(stage_of("vb", holds=A))
     held = decided(recorded_first(asked, *STABLE), *STABLE)
@@ -98,7 +98,7 @@ def test_one_event_is_emitted_also_when_a_gate_fails():
     )
 
 
-def test_turned_off_it_carries_out_what_was_recorded_though_the_operator_is_another_one():
+def test_turned_off_a_new_operator_carries_out_what_was_recorded():
     model = begun()
     off = model.model_copy(update={"spec": model.spec.model_copy(update={"dry_run": False})})
     starts = decided(off, *STABLE, runtime=NEWER)
@@ -106,7 +106,7 @@ def test_turned_off_it_carries_out_what_was_recorded_though_the_operator_is_anot
     assert does(starts) == ["apply ControllerRevision/vb", "apply Deployment/vb"]
 
 
-def test_one_that_is_set_while_a_candidate_starts_takes_its_pods_and_its_jobs():
+def test_set_while_a_candidate_starts_it_deletes_the_candidate_s_pods_and_jobs():
     model = begun(asked=[ASKS])
     off = model.model_copy(update={"spec": model.spec.model_copy(update={"dry_run": False})})
     ready = pods_of(off, B)
@@ -143,7 +143,7 @@ def test_a_version_that_is_routed_to_continues():
     assert (routed.status.version, routed.entry is not None) == ("vb", True)
 
 
-def test_an_override_is_not_held_and_its_version_is_not_planned():
+def test_an_override_does_not_wait_and_its_version_is_not_planned():
     override = {"version": "vb", "reason": "incident", "until": NOW + timedelta(hours=1)}
     asked = dry(stage_of("va", holds=A, override=override))
     pulled = decided(after(asked, decided(asked, *STABLE)), *STABLE)
@@ -152,7 +152,7 @@ def test_an_override_is_not_held_and_its_version_is_not_planned():
     assert does(starts) == ["apply ControllerRevision/vb", "apply Deployment/vb"]
 
 
-def test_the_return_of_what_was_displaced_and_a_refresh_are_held():
+def test_the_return_of_a_displaced_version_and_a_refresh_wait():
     back = decided(
         dry(stage_of("vb", holds=A, previous=served(B), candidate=served(B), start_time=NOW)),
         *STABLE,
@@ -165,7 +165,7 @@ def test_the_return_of_what_was_displaced_and_a_refresh_are_held():
     assert (blocked(waiting), does(waiting)) == (("Planned", False), [])
 
 
-def test_clearing_is_held_and_what_serves_is_healed_and_scaled_meanwhile():
+def test_clearing_waits_and_the_serving_version_is_healed_and_scaled_meanwhile():
     held = decided(dry(stage_of(None, holds=A)), *STABLE)
     assert (held.entry, does(held), blocked(held)) == (None, [], ("Planned", False))
     assert (held.status.version, held.status.desired, held.status.ready_replicas) == ("va", None, 1)
@@ -177,7 +177,7 @@ def test_clearing_is_held_and_what_serves_is_healed_and_scaled_meanwhile():
     assert does(more) == ["apply Deployment/va"]
 
 
-def test_while_mlflow_is_down_a_stage_that_is_to_be_cleared_is_restored_too():
+def test_while_mlflow_is_down_a_stage_whose_clearing_waits_is_restored_too():
     lost = decided(
         stage_of(None, holds=A),
         *(each for each in STABLE if each["kind"] != "Deployment"),
@@ -186,7 +186,7 @@ def test_while_mlflow_is_down_a_stage_that_is_to_be_cleared_is_restored_too():
     assert (does(lost), blocked(lost)) == (["apply Deployment/va"], ("Promoting", False))
 
 
-def test_a_stage_that_the_spec_no_longer_has_is_left_as_it_is():
+def test_a_stage_removed_from_the_spec_is_left_as_it_is():
     model = dry(stage_of("va", holds=A))
     gone = model.model_copy(update={"spec": model.spec.model_copy(update={"stages": {}})})
     held = decided(gone, *STABLE)
@@ -199,7 +199,7 @@ def test_a_candidate_that_is_cleared_instead_is_dropped():
     assert (dropped.record, dropped.status.candidate, dropped.status.version) == (True, None, "va")
 
 
-def test_what_serves_is_kept_healed_and_scaled():
+def test_the_serving_version_is_kept_healed_and_scaled():
     assert blocked(decided(dry(stage_of("va", holds=A)), *STABLE)) is None
     scaled = decided(begun(serving={"replicas": 3}), *STABLE)
     assert does(scaled) == ["apply Deployment/va"]
@@ -228,7 +228,7 @@ def test_a_gate_that_fails_is_shown_and_rejects_nothing():
 @pytest.mark.parametrize(
     "freeze", [None, {"schedule": "0 10 * * *", "duration": "4h", "reason": "noon"}]
 )
-def test_steps_before_it_are_all_shown_though_one_waits(freeze: dict[str, Any] | None):
+def test_all_steps_before_dry_run_are_shown_though_one_waits(freeze: dict[str, Any] | None):
     model = begun(**{"from": "staging", "asked": [PEOPLE]})
     if freeze is not None:
         spec = type(model.spec).model_validate(
@@ -261,12 +261,12 @@ def planned(model: RegisteredModel, *owned: Any, **more: Any) -> dict[str, str]:
 
 
 def _tracked(number: str, name: str) -> TrackedVersion:
-    """Return a version in MLflow; va holds production there."""
+    """Return a version in MLflow, where va is in production."""
     held: dict[str, Any] = {"stage": "Production", "stages": "production"} if name == "va" else {}
     return tracked_version(number, name, text=name[-1], **held)
 
 
-def test_a_plan_says_what_each_step_would_do():
+def test_a_plan_shows_what_each_step_would_do():
     model = begun(**{"from": "staging", "asked": [ASKS, PEOPLE], "serving": {"replicas": 2}})
     assert planned(model, *STABLE) == {
         "admit": f"vb, {digest('b')[:19]}, runs in runtime:1.2.3 (revision"
@@ -283,7 +283,7 @@ def test_a_plan_says_what_each_step_would_do():
     }
 
 
-def test_a_plan_of_a_first_version_of_a_return_of_a_refresh_and_of_nothing_to_serve():
+def test_plans_of_a_first_version_a_return_a_refresh_and_zero_replicas():
     first = planned(dry(stage_of("vb", candidate=served(B), start_time=NOW)))
     assert (first["start"], first["switch"]) == (
         "1 pod of vb",
@@ -322,7 +322,7 @@ CANARY = {
 }
 
 
-def test_a_plan_says_the_steps_of_a_rollout_and_with_how_many_pods_it_begins():
+def test_a_plan_shows_the_steps_of_a_rollout_and_its_first_number_of_pods():
     model = begun(canary=CANARY, serving={"replicas": 4})
     rows = planned(model, *STABLE)
     assert list(rows) == ["admit", "start", "rollout", "switch", "record", "mlflow", "drain"]
@@ -337,7 +337,7 @@ def test_a_plan_says_the_steps_of_a_rollout_and_with_how_many_pods_it_begins():
     assert len(planned(long, *STABLE)["rollout"]) == DOES
 
 
-def test_a_plan_says_that_the_steps_are_passed_and_why():
+def test_a_plan_shows_that_rollout_steps_are_skipped_and_why():
     first = planned(dry(stage_of("vb", candidate=served(B), start_time=NOW, canary=CANARY)))
     assert (first["rollout"], first["start"]) == (
         "passed: no version serves that could split its requests",
@@ -371,7 +371,7 @@ def test_a_plan_of_clearing():
     }
 
 
-def test_a_plan_ends_with_what_comes_first():
+def test_a_plan_ends_at_the_first_thing_that_blocks_it():
     assert list(planned(dry(stage_of("v9", holds=A)), *STABLE)) == ["admit"]
     assert planned(dry(stage_of("v9", holds=A)), *STABLE)["admit"].startswith(
         "Failed: Nothing declares the version v9."
@@ -432,7 +432,7 @@ def test_a_plan_of_many_stages_is_bounded_and_says_how_many_rows_are_left_out():
     assert max(len(row.does) for row in found) <= DOES
 
 
-def test_a_row_is_cut_where_names_are_long():
+def test_a_row_with_long_names_is_truncated():
     long = record("v" * 63, "2", "b", uri="s3://b/long")
     model = dry(stage_of(long.name, holds=A, candidate=served(long), start_time=NOW))
     model = recording(model, A, long, stages=model.status.stages)

@@ -80,7 +80,7 @@ def test_the_resync_of_an_unchanged_object_depends_on_their_number() -> None:
     assert 2_500 < due[250] < 3_500
 
 
-def test_a_full_second_moves_the_next_resync_on() -> None:
+def test_a_full_second_moves_the_next_resync_to_a_later_one() -> None:
     limiter = RateLimiter(300, 2, lambda: 0.5)
     assert [int(limiter.next(0.0)) for _ in range(5)] == [296, 296, 297, 297, 298]
 

@@ -219,7 +219,7 @@ async def test_a_renewal_that_was_cancelled_at_the_stop_does_not_block_the_relea
     one, two = Election(store, "one", clock), Election(store, "two", clock)
     assert await one.attempt()
     assert store.lease is not None
-    store.lease["version"] += 1  # the API server has taken a renewal whose answer nobody heard
+    store.lease["version"] += 1  # the API server accepted a renewal whose answer was lost
     await one.release()
     assert await two.attempt()
 

@@ -1,5 +1,5 @@
-"""What the alerts of docs/how-to/observe.md rest on: who needs action, and what failed lately;
-in series that stay few.
+"""Metrics behind the alerts of docs/how-to/observe.md: objects that need action and recent
+failures, in few series.
 """
 
 import re
@@ -53,7 +53,7 @@ class World:
         self.cache.put(plural, {"kind": KINDS[plural], "metadata": meta, "status": status})
 
     def told(self, name: str) -> dict[tuple[str, ...], float]:
-        """A metric's values by kind, namespace and reason."""
+        """Return a metric's values by kind, namespace and reason."""
         found = {}
         for family in self.metrics.registry.collect():
             for sample in family.samples:
@@ -102,7 +102,7 @@ def test_a_failure_is_reported_with_its_time_so_that_its_alert_ends():
     }
 
 
-def test_series_stay_few_whatever_statuses_say():
+def test_the_number_of_series_is_bounded_whatever_statuses_contain():
     world = World()
     for number in range(700):
         world.put(
@@ -218,7 +218,7 @@ def test_gates_are_counted_by_verdict_and_stages_that_have_rejected_their_versio
     }
 
 
-def test_stages_that_wait_for_a_freeze_and_those_that_are_planned_are_counted_apart():
+def test_stages_that_wait_for_a_freeze_and_those_in_dry_run_are_counted_separately():
     world = World()
     gated(world, "frozen", blocked={"reason": "Frozen"})
     gated(world, "unreadable", blocked={"reason": "FreezeInvalid"})
@@ -231,7 +231,7 @@ def test_stages_that_wait_for_a_freeze_and_those_that_are_planned_are_counted_ap
     }
 
 
-def test_entries_that_s3_does_not_have_are_counted_by_model():
+def test_entries_that_are_not_in_s3_yet_are_counted_by_model():
     world = World()
     for name, record in (
         ("all", {"number": 3, "stored": {"number": 3}}),
@@ -250,7 +250,7 @@ def test_entries_that_s3_does_not_have_are_counted_by_model():
 
 
 def verified(world: World, name: str, verdict: str, namespace: str = "risk", **stage: Any) -> None:
-    """Have a model whose stage production is judged again."""
+    """Add a model whose stage production has a verification."""
     meta = {
         "namespace": namespace,
         "name": name,
@@ -290,7 +290,7 @@ def test_the_last_verdict_of_a_verification_is_a_metric_if_reverify_is_set():
     )
 
 
-def test_series_of_gates_stay_few_whatever_statuses_say():
+def test_the_number_of_gate_series_is_bounded_whatever_statuses_contain():
     world = World()
     gated(world, "made-up", "Perhaps", stage="production")
     gated(world, "no-stage", "Pending", stage="not-in-the-spec")
@@ -302,7 +302,7 @@ def test_series_of_gates_stay_few_whatever_statuses_say():
 
 
 def waits(since: Any, reason: str = "ApprovalWanted") -> dict[str, Any]:
-    """The status of a stage that waits at its step `approval`."""
+    """Return the status of a stage that waits at its step `approval`."""
     steps = [
         {"name": "gates", "state": "Done", "sinceTime": "2020-01-01T00:00:00Z"},
         {"name": "approval", "sinceTime": since},
@@ -349,7 +349,7 @@ STEPS = [{"weight": 5}, {"hold": "10m"}, {"pause": {}}]
 def rolls(
     world: World, name: str, *, namespace: str = "risk", steps: Any = STEPS, **state: Any
 ) -> None:
-    """Have a model whose production is at a step of a rollout."""
+    """Add a model whose stage production is at a step of a rollout."""
     meta = {
         "namespace": namespace,
         "name": name,
@@ -404,7 +404,7 @@ def test_rollouts_are_counted_by_the_verdict_of_their_analysis():
     }
 
 
-def test_series_of_rollouts_stay_few_and_odd_statuses_have_none():
+def test_the_number_of_rollout_series_is_bounded_and_invalid_statuses_have_none():
     world = World()
     rolls(world, "heavy", weight=10**9)
     rolls(world, "far", index="3")

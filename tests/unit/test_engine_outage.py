@@ -53,7 +53,7 @@ async def test_one_parked_object_probes_and_its_success_releases_all(
     looks = sum(world.toys.rounds.values())
     await world.settle(within=5 * MINUTE)
     assert 100 <= sum(world.toys.rounds.values()) - looks <= 200, (
-        "everybody asks within five minutes, and nobody much more often"
+        "every object probes within five minutes, and none much more often"
     )
     world.toys.raises.clear()
     await world.settle(within=timedelta(seconds=8))

@@ -118,7 +118,7 @@ def test_replaced_times_do_not_accumulate() -> None:
     assert queue.next_time() == 100.0 + 9_999
 
 
-def test_depth_and_age_tell_what_waits() -> None:
+def test_depth_and_age_describe_the_waiting_keys() -> None:
     queue = Queue(4)
     queue.add(key("x", "a"), Priority.HIGH, 3)
     queue.add(key("y", "b"), Priority.HIGH, 1)

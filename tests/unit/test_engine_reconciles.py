@@ -85,7 +85,7 @@ async def test_many_unchanged_objects_are_resynced_less_often_but_a_changed_one_
     world.calls.log.clear()
     await world.settle(within=25 * MINUTE)
     assert world.count("create_experiment") == 12
-    # The look that creates, the one after it, and one five minutes later.
+    # The round that creates, the one after it, and one five minutes later.
     assert 36 <= world.count("experiment") <= 48
 
 
@@ -128,14 +128,14 @@ async def test_a_change_of_the_spec_is_carried_out_at_once(world: World) -> None
 
 
 def rewritten(child: Manifest) -> None:
-    """Have another client apply other data to a ConfigMap of ours; the annotation is all that is
-    watched of it.
+    """Have another client apply other data to a ConfigMap of ours; only its annotation is
+    watched.
     """
     child["data"] = {"value": "theirs"}
     child["metadata"]["annotations"].pop("modelyard.io/content")
 
 
-async def test_an_owned_object_that_was_changed_or_deleted_is_repaired_at_once(
+async def test_a_changed_or_deleted_owned_object_is_repaired_at_once(
     world: World,
 ) -> None:
     world.cluster.create(manifest(value="red", children=2))
@@ -201,7 +201,7 @@ async def test_an_object_with_other_finalizers_is_left_alone_once_it_is_finalize
     assert world.outside == []
 
 
-async def test_a_reused_name_is_another_object(world: World) -> None:
+async def test_an_object_recreated_under_the_same_name_is_another_object(world: World) -> None:
     world.cluster.create(manifest())
     await world.settle()
     world.cluster.remove("experiments", "risk", "fraud")

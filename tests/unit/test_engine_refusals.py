@@ -54,7 +54,7 @@ class AnnotatingToys(Toys):
 
 
 def refusing(error: ModelyardError, *, survives: bool = True) -> World:
-    """A world with three pods, of which the first may not be told anything."""
+    """A world with three pods; the API server refuses annotations of the first."""
     toys = AnnotatingToys(survives_refusals=survives)
     world = World(toys)
     for name in PODS:

@@ -1,5 +1,5 @@
-"""One reconcile, round by round: what it reads and how often, plans that come back, applies that
-are refused, finalizing.
+"""One reconcile, round by round: what it reads and how often, repeated plans, refused applies,
+finalizing.
 """
 
 from __future__ import annotations
@@ -204,7 +204,7 @@ async def test_an_object_of_the_same_name_inherits_no_reads(under_way: World) ->
     assert under_way.count(*READS) == 2
 
 
-# --- plans that come back -------------------------------------------------------------------------
+# --- repeated plans -------------------------------------------------------------------------------
 async def test_a_repeated_act_is_carried_out_twice_and_then_ends_the_reconcile(
     world: World,
 ) -> None:
@@ -240,8 +240,8 @@ def rewritten(child: Manifest) -> None:
     child["metadata"]["annotations"].pop("modelyard.io/content")
 
 
-async def test_changes_that_another_controller_reverts_end_the_reconcile(world: World) -> None:
-    """The plans between differ: one of them comes back."""
+async def test_a_change_that_another_controller_reverts_ends_the_reconcile(world: World) -> None:
+    """Consecutive plans differ, but one of them repeats."""
 
     world.cluster.create(manifest(children=2, outside=False))
     await world.settle()
@@ -292,7 +292,7 @@ async def test_a_recorded_status_is_written_before_the_next_round(world: World) 
     )
 
 
-# --- applies that are refused ---------------------------------------------------------------------
+# --- refused applies ------------------------------------------------------------------------------
 def refuse(world: World, name: str, error: ModelyardError) -> None:
     """Make the API server refuse every apply of one ConfigMap."""
     world.cluster.refuses["ConfigMap", name] = error
@@ -414,7 +414,7 @@ async def test_only_a_deleted_object_is_finalized(
     assert "only an object that is being deleted is finalized" in caplog.text
 
 
-async def test_a_rest_while_it_is_being_deleted_keeps_the_finalizer(world: World) -> None:
+async def test_an_idle_plan_during_deletion_keeps_the_finalizer(world: World) -> None:
     world.cluster.create(manifest())
     await world.settle()
     world.cluster.fail_next("delete_experiment", DOWN)

@@ -166,7 +166,9 @@ async def test_nothing_is_written_without_the_lease(world: World) -> None:
     assert world.condition("Ready") == ("True", "Synced")
 
 
-async def test_while_kubernetes_does_not_answer_only_one_tries_at_a_time(world: World) -> None:
+async def test_while_kubernetes_does_not_answer_only_one_object_tries_at_a_time(
+    world: World,
+) -> None:
     def down(operation: str, _phase: str) -> None:
         if operation in {"apply", "write_status", "set_finalizers"}:
             raise Unavailable("Kubernetes", operation, "x")
@@ -183,7 +185,7 @@ async def test_while_kubernetes_does_not_answer_only_one_tries_at_a_time(world: 
     }
 
 
-async def test_a_busy_object_lets_others_have_their_turn(
+async def test_a_busy_object_does_not_starve_others(
     world: World,
 ) -> None:
     world = World(options=Options(rounds=2))

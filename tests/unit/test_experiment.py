@@ -55,12 +55,12 @@ def observed(**more) -> Observation:
 
 
 # --- what is missing ------------------------------------------------------------------------------
-def test_a_bucket_that_is_not_there_is_made_first():
+def test_a_missing_bucket_is_created_first():
     plan = decide(experiment(), observed(usage=None, tracked=None), NOW)
     assert plan == Act((CreateBucket(BUCKET),))
 
 
-def test_an_experiment_is_made_below_its_own_prefix_and_marked_as_ours():
+def test_an_experiment_is_created_below_its_own_prefix_and_marked_as_ours():
     plan = decide(
         experiment(description="cards", tags={"team": "risk"}), observed(tracked=None), NOW
     )
@@ -80,7 +80,7 @@ def test_an_experiment_is_made_below_its_own_prefix_and_marked_as_ours():
     )
 
 
-def test_our_tags_in_a_spec_take_over_no_experiment():
+def test_our_tags_in_a_spec_do_not_take_over_an_experiment():
     plan = decide(
         experiment(tags={UID_TAG: "uid-other", NAME_TAG: "other"}), observed(tracked=None), NOW
     )
@@ -89,14 +89,14 @@ def test_our_tags_in_a_spec_take_over_no_experiment():
     assert (action.tags[UID_TAG], action.tags[NAME_TAG]) == ("uid-fraud", "fraud")
 
 
-def test_one_that_was_deleted_in_mlflow_is_restored_before_anything_is_set():
+def test_an_experiment_deleted_in_mlflow_is_restored_before_anything_is_set():
     plan = decide(
         experiment(description="new"), observed(tracked=tracked_experiment(deleted=True)), NOW
     )
     assert actions(plan) == (RestoreExperiment("12"),)
 
 
-def test_tags_are_made_equal_and_those_of_others_stay():
+def test_our_tags_follow_the_spec_and_other_tags_stay():
     there = tracked_experiment(team="old", theirs="kept")
     plan = decide(
         experiment(tags={"team": "risk"}, description="cards"), observed(tracked=there), NOW
@@ -108,18 +108,18 @@ def test_tags_are_made_equal_and_those_of_others_stay():
     )
 
 
-def test_a_tag_that_the_spec_says_no_more_is_taken_away_and_those_of_others_stay():
+def test_a_tag_removed_from_the_spec_is_deleted_and_other_tags_stay():
     there = tracked_experiment(team="risk", theirs="kept", **tags.recorded(["team"]))
     plan = decide(experiment(), observed(tracked=there), NOW)
     assert actions(plan) == (DeleteTags(TARGET, ("team",)),)
 
 
-def test_nothing_to_do_asks_for_nothing():
+def test_nothing_to_do_has_no_actions():
     plan = decide(experiment(), observed(), NOW)
     assert (plan.requeue_after, said(plan)) == (None, "Ready Synced")
 
 
-# --- names that are taken -------------------------------------------------------------------------
+# --- names in use ---------------------------------------------------------------------------------
 SOMEBODY_ELSES = tracked_experiment(**{UID_TAG: "uid-of-another"})
 
 
@@ -132,7 +132,7 @@ def test_a_name_of_another_owner_is_never_taken_over(deleted: bool):
     )
     assert said(plan) == "Stalled NameTaken"
     assert "kubectl annotate mlexp fraud -n risk modelyard.io/adopt=true" in message(plan)
-    assert plan.requeue_after is not None, "nobody tells us when the name is free"
+    assert plan.requeue_after is not None, "no event says when the name is free"
 
 
 def test_the_message_distinguishes_an_earlier_object_from_another_client():
@@ -145,7 +145,7 @@ def test_the_message_distinguishes_an_earlier_object_from_another_client():
 
 
 def test_another_owner_s_experiment_is_not_in_the_status():
-    """TrainingRuns read the id there, and would write into somebody else's experiment."""
+    """TrainingRuns read the id there, and would write into another owner's experiment."""
     before = written(experiment(), decide(experiment(), observed(), NOW))
     assert before.status.mlflow is not None
     assert status_of(decide(before, observed(tracked=SOMEBODY_ELSES), NOW)).mlflow is None
@@ -161,7 +161,7 @@ def test_adoption_is_explicit_and_marks_it_as_ours():
 
 
 # --- what is seen ---------------------------------------------------------------------------------
-def test_the_status_says_what_is_there():
+def test_the_status_shows_runs_and_artifacts():
     runs = (
         tracked_run("a", metrics={"accuracy": 0.91}),
         tracked_run("b", metrics={"accuracy": 0.93}, tags={NAME_TAG: "fraud-2"}),
@@ -211,7 +211,7 @@ def test_the_best_run_by_either_goal(goal: str, best: str):
     assert found.run_id == best
 
 
-def test_of_two_equals_the_earlier_run_is_best_and_stays_it():
+def test_of_two_equal_runs_the_earlier_one_is_and_stays_the_best():
     runs = [
         tracked_run("new", metrics={"accuracy": 0.9}),
         tracked_run("old", metrics={"accuracy": 0.9}, ended=DAY),
@@ -246,7 +246,7 @@ def test_a_hand_written_tag_is_no_training_run(name: str):
 
 # --- retention ------------------------------------------------------------------------------------
 def retained(*runs: TrackedRun, unreferenced: tuple[str, ...] | None = None, **spec) -> str | None:
-    """The run that is given up; the world has looked which of them no model version came from."""
+    """Return the run to delete; the observation says which runs no model version came from."""
     free = frozenset(run.id for run in runs) if unreferenced is None else frozenset(unreferenced)
     ours, world = experiment(**spec), observed(runs=runs, unreferenced=free)
     plan = decide(ours, world, NOW)
@@ -265,12 +265,12 @@ def test_without_retention_everything_is_kept():
     assert retained(OLD) is None
 
 
-def test_a_run_is_given_up_after_its_time_the_oldest_first():
+def test_an_expired_run_is_deleted_the_oldest_first():
     assert retained(tracked_run("young", ended=89 * DAY), OLD, OLDER, retention=NINETY) == "older"
     assert retained(tracked_run("exact", ended=90 * DAY), retention=NINETY) is None
 
 
-def test_a_failed_run_grows_old_like_any_other():
+def test_a_failed_run_expires_like_any_other():
     assert (
         retained(
             tracked_run("failed", "FAILED", ended=91 * DAY), retention=NINETY | {"keep_best": 5}
@@ -298,18 +298,18 @@ def test_without_an_objective_the_newest_are_kept():
     assert retained(*runs, retention=NINETY | {"keep_best": 2}) == "r2"
 
 
-def test_a_run_that_a_model_version_came_from_is_never_given_up():
+def test_a_run_that_a_model_version_came_from_is_never_deleted():
     assert retained(OLD, OLDER, unreferenced=("old",), retention=NINETY) == "old"
     assert retained(OLD, OLDER, unreferenced=(), retention=NINETY) is None
 
 
-def test_a_run_of_which_that_is_not_known_is_kept():
-    """The world looks at some at a time; a run that it has not looked at may be a version's."""
+def test_a_run_not_yet_checked_for_model_versions_is_kept():
+    """Observing checks some runs at a time; an unchecked run may be the source of a version."""
     runs = [tracked_run(f"r{n:02}", ended=(200 - n) * DAY) for n in range(40)]
     assert retained(*runs, unreferenced=(), retention=NINETY) is None
 
 
-def test_while_runs_are_given_up_the_experiment_is_ready_and_says_so_first():
+def test_while_runs_are_deleted_the_experiment_is_ready_and_says_so_first():
     ours, world = (
         experiment(retention=NINETY),
         observed(runs=(OLD, OLDER), unreferenced=frozenset({"older"})),
@@ -334,7 +334,7 @@ def test_a_very_long_retention_is_valid():
     assert retained(OLD, retention={"runs": "9999999d"}) is None
 
 
-# --- deletion and trouble -------------------------------------------------------------------------
+# --- deletion and errors --------------------------------------------------------------------------
 def leaving(policy: str = "Delete", **more) -> Experiment:
     return experiment(about={"deleting": True}, deletion_policy=policy, **more)
 
@@ -353,7 +353,7 @@ def test_with_delete_the_mlflow_experiment_is_deleted_first():
     assert finalize(leaving(), observed(tracked=None), NOW) == Finalize()
 
 
-def test_it_stays_while_a_stage_has_a_version_out_of_it():
+def test_an_experiment_stays_while_a_stage_has_a_version_from_it():
     plan = finalize(leaving(), observed(in_use=("v2 in production of fraud",)), NOW)
     assert isinstance(plan, Finalize)
     (left,) = plan.events
@@ -378,7 +378,7 @@ ERRORS = [
 
 
 @pytest.mark.parametrize(("error", "words"), ERRORS)
-def test_trouble_says_what_it_is_and_forgets_nothing(error: ModelyardError, words: str):
+def test_an_error_names_its_cause_and_keeps_the_status(error: ModelyardError, words: str):
     before = written(experiment(), decide(experiment(), observed(usage=Usage(3, 9)), NOW))
     plan = on_error(before, error, NOW)
     assert (plan.requeue_after, said(plan)) == (None, words)
@@ -389,7 +389,7 @@ def test_trouble_says_what_it_is_and_forgets_nothing(error: ModelyardError, word
 @pytest.mark.parametrize(
     ("error", "policy"), [*product([error for error, _ in ERRORS], ["Retain", "Delete"])]
 )
-def test_a_deletion_waits_for_what_it_owes_and_only_while_it_can_be_paid(
+def test_a_deletion_waits_for_external_cleanup_only_while_it_is_possible(
     error: ModelyardError, policy: str
 ):
     plan = on_error(leaving(policy), error, NOW)
@@ -399,7 +399,7 @@ def test_a_deletion_waits_for_what_it_owes_and_only_while_it_can_be_paid(
     )
 
 
-def test_a_restart_looks_only_at_what_is_not_settled():
+def test_a_restart_reconciles_only_objects_with_something_to_do():
     ready = written(experiment(), decide(experiment(), observed(), NOW))
     assert in_sync(ready, ())
     assert not in_sync(
@@ -410,7 +410,7 @@ def test_a_restart_looks_only_at_what_is_not_settled():
     assert not in_sync(experiment(), ())
 
 
-def test_a_run_that_has_ended_has_its_experiment_look_again():
+def test_a_finished_run_reconciles_its_experiment():
     (relation,) = controller().relations
     run = {"spec": {"experiment": "fraud"}}
     assert list(relation.keys(run, None)) == []  # type: ignore[arg-type]

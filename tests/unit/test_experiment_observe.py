@@ -1,4 +1,4 @@
-"""What an Experiment looks at, and what it spares MLflow and S3."""
+"""What observing an Experiment reads, and which reads of MLflow and S3 it avoids."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -49,7 +49,7 @@ async def old_run(around: Around, id_: str, number: int) -> str:
     return run
 
 
-async def test_nothing_there_is_a_world_too():
+async def test_an_empty_mlflow_and_s3_can_be_observed():
     around = Around()
     around.tenants.world.clear()
     found = await observe(experiment(), around, NOW)
@@ -78,7 +78,7 @@ async def test_runs_and_artifacts_are_counted():
     ) == (["one"], 1, 1, 3)
 
 
-async def test_of_a_deleted_experiment_nothing_more_is_asked():
+async def test_nothing_else_is_read_of_a_deleted_experiment():
     around = Around()
     await around.tracking.delete_experiment(await tracked(around))
     around.tenants.calls.clear()
@@ -99,7 +99,7 @@ async def test_of_a_deleted_experiment_nothing_more_is_asked():
         ({"version": "v2", "previous": WAS_V1}, ()),
     ],
 )
-async def test_of_one_that_is_being_deleted_it_is_asked_which_stages_have_versions_out_of_it(
+async def test_stages_with_versions_from_an_experiment_are_read_while_it_is_being_deleted(
     stage: dict[str, Any], found: tuple[str, ...]
 ):
     places = (("v1", "fraud"), ("v2", "fraudulent"))
@@ -116,10 +116,10 @@ async def test_of_one_that_is_being_deleted_it_is_asked_which_stages_have_versio
     await tracked(around)
     leaving = experiment(about={"deleting": True}, deletion_policy="Delete")
     assert (await observe(leaving, around, NOW)).in_use == found
-    assert (await observe(experiment(), around, NOW)).in_use == (), "nobody asks it otherwise"
+    assert (await observe(experiment(), around, NOW)).in_use == (), "it is read only then"
 
 
-async def test_a_look_at_an_experiment_is_three_calls():
+async def test_observing_an_experiment_takes_three_calls():
     around = Around()
     id_ = await tracked(around)
     await around.tracking.delete_run(await around.tracking.create_run(id_, "gone", {}))
@@ -129,7 +129,7 @@ async def test_a_look_at_an_experiment_is_three_calls():
     assert (found.runs, found.deleted_runs) == ((), 1)
 
 
-async def test_of_many_runs_those_that_are_there_are_asked_for_at_once():
+async def test_existing_runs_are_read_in_one_call_however_many_there_are():
     around = Around()
     await tracked(around)
     many = experiment(
@@ -145,7 +145,7 @@ async def test_of_many_runs_those_that_are_there_are_asked_for_at_once():
     ]
 
 
-async def test_deleted_runs_take_no_place_from_those_that_are_there():
+async def test_deleted_runs_do_not_crowd_out_existing_ones():
     around = Around()
     id_ = await tracked(around)
     kept = await around.tracking.create_run(id_, "kept", {})
@@ -157,7 +157,7 @@ async def test_deleted_runs_take_no_place_from_those_that_are_there():
     assert ([run.id for run in found.runs], found.deleted_runs) == ([kept], RUNS)
 
 
-async def test_a_run_that_a_version_came_from_is_passed_over_however_many_there_are():
+async def test_runs_that_versions_came_from_are_skipped_however_many_there_are():
     around = Around()
     id_ = await tracked(around)
     runs = [await old_run(around, id_, number) for number in range(30)]
@@ -173,7 +173,7 @@ async def test_a_run_that_a_version_came_from_is_passed_over_however_many_there_
     assert said(decide(retaining, await observe(retaining, around, NOW), NOW)) == "Ready Synced"
 
 
-async def test_no_more_runs_are_asked_about_than_a_pass_can_give_up():
+async def test_no_more_runs_are_checked_than_one_round_can_delete():
     around = Around()
     id_ = await tracked(around)
     for number in range(5):
@@ -184,7 +184,7 @@ async def test_no_more_runs_are_asked_about_than_a_pass_can_give_up():
     assert [call.operation for call in around.tenants.calls].count("versions_of_run") == 1
 
 
-async def test_of_more_runs_than_are_read_the_oldest_go_and_the_best_of_all_is_kept():
+async def test_with_more_runs_than_are_read_the_oldest_are_deleted_and_the_best_of_all_is_kept():
     around = Around()
     id_ = await tracked(around)
     runs = [await old_run(around, id_, number) for number in range(3)]
@@ -213,8 +213,8 @@ async def test_of_more_runs_than_are_read_the_oldest_go_and_the_best_of_all_is_k
     assert outside(decide(asked, found, NOW)) == ArchiveRun(runs[1])
 
 
-async def test_runs_with_many_metrics_are_counted_at_least_and_best_and_oldest_are_found():
-    """As of MLflow's answers that are too large to be read to their end."""
+async def test_with_oversized_answers_the_count_is_a_minimum_and_best_and_oldest_are_found():
+    """MLflow's answers for runs with many metrics are too large to be read completely."""
     around = Around()
     id_ = await tracked(around)
     runs = [await old_run(around, id_, number) for number in range(6)]

@@ -1,5 +1,5 @@
-"""Experiment to its end, from many starts: apply each plan to a small model of the world until
-nothing is left to do.
+"""Experiment from many initial states: apply each plan to a small model of the world until nothing
+is left to do.
 """
 
 from dataclasses import replace
@@ -75,7 +75,7 @@ specs = st.fixed_dictionaries(
 
 
 def performed(world: Observation, action) -> Observation:
-    """The world after an action, as MLflow would have it."""
+    """Return the world after MLflow carried out an action."""
     match action:
         case CreateBucket():
             return replace(world, usage=Usage(0, 0))
@@ -116,8 +116,8 @@ def performed(world: Observation, action) -> Observation:
 @PROPERTY
 @given(worlds, specs, st.frozensets(st.sampled_from(["r0", "r1", "r2", "r3"])))
 def test_settles_from_anywhere(world: Observation, spec, versions: frozenset[str]):
-    """Every start ends Ready within six rounds and one for each run; then the same is said for
-    ever.
+    """Every initial state is Ready within six rounds plus one per run; after that the status never
+    changes.
     """
     world = replace(world, unreferenced=frozenset(run.id for run in world.runs) - versions)
     ours, limit = experiment(**spec), 6 + len(world.runs)

@@ -47,18 +47,18 @@ def until(moment: str, *freezes: Freeze) -> str | None:
         ("2026-02-09T08:00:00+00:00", None),
     ],
 )
-def test_it_begins_with_its_minute_and_is_over_at_its_end(moment: str, end: str | None):
+def test_a_freeze_begins_with_its_minute_and_is_over_at_its_end(moment: str, end: str | None):
     assert until(moment, window()) == end
 
 
-def test_its_schedule_is_read_by_the_clocks_of_its_time_zone():
+def test_a_schedule_is_read_in_its_time_zone():
     weekend = window(timeZone=BERLIN)
     assert until("2026-02-06T17:30:00+01:00", weekend) is None
     assert until("2026-02-06T18:00:00+01:00", weekend) == "Mon 07:00", "in UTC; 08:00 in Berlin"
     assert until("2026-07-03T18:00:00+02:00", weekend) == "Mon 06:00"
 
 
-def test_a_night_in_which_the_clocks_change_makes_it_neither_longer_nor_shorter():
+def test_daylight_saving_changes_make_a_freeze_neither_longer_nor_shorter():
     weekend = window(timeZone=BERLIN)
     assert until("2026-03-28T12:00:00+01:00", weekend) == "Mon 07:00", (
         "09:00 in Berlin, where it is summer by then"
@@ -95,14 +95,14 @@ def test_a_freeze_that_never_ends_has_no_known_end():
     assert until("2026-02-09T08:00:00+00:00", window("0 * * * *", "1h")) == "?"
 
 
-def test_one_that_comes_on_a_day_that_is_rare_is_found():
+def test_a_freeze_on_a_rare_day_is_found():
     assert until("2028-02-29T12:00:00+00:00", window("0 0 29 2 *", "1d")) == "Wed 00:00"
     assert until("2026-02-28T12:00:00+00:00", window("0 0 29 2 *", "1d")) is None
 
 
-def test_what_a_tenant_may_write_is_bounded_in_what_it_costs():
-    """Its calendar is followed in the loop that serves everybody: 16 freezes that come rarely,
-    and one that comes each minute.
+def test_the_cost_of_a_tenant_s_calendar_is_bounded():
+    """It is evaluated in the event loop that all tenants share: 16 rare freezes, and one every
+    minute.
     """
     rare = [window(f"{minute} 0 31 2 7#5", "999d", timeZone=BERLIN) for minute in range(15)]
     _began.cache_clear()
@@ -122,10 +122,10 @@ SCHEDULES = ["0 18 * * 5", "30 2 * * *", "*/20 1-3 * * *", "15 */2 * * *", "0 3 
     st.integers(0, 525_600).map(lambda minutes: NOW + timedelta(minutes=minutes)),
     st.integers(1, 200),
 )
-def test_it_is_in_force_exactly_when_it_began_less_than_its_duration_ago(
+def test_a_freeze_is_in_force_exactly_when_it_began_less_than_its_duration_ago(
     schedule: str, zone: str, now: datetime, hours: int
 ):
-    """Against the schedule followed forward, as cron does."""
+    """Compared with following the schedule forward, as cron does."""
     first = (now - timedelta(hours=hours, minutes=1)).astimezone(ZoneInfo(zone))
     begins = takewhile(
         lambda moment: moment <= now, (each.astimezone(UTC) for each in CronSim(schedule, first))
@@ -142,7 +142,7 @@ NOON = {"schedule": "0 10 * * *", "duration": "4h", "reason": "noon"}
 
 
 def begun(*freezes: dict[str, Any], **stage: Any) -> RegisteredModel:
-    """The stage holds va, asks for vb, and vb is recorded as its candidate."""
+    """va is effective, vb is desired and recorded as the candidate."""
     found = stage_of("vb", holds=A, **({"candidate": served(B), "start_time": NOW} | stage))
     return found.model_copy(
         update={
@@ -168,7 +168,7 @@ def blocked(decision: StageDecision) -> tuple[str, bool] | None:
     )
 
 
-def test_a_version_waits_for_the_end_without_pods_and_says_until_when():
+def test_a_candidate_waits_without_pods_until_the_freeze_ends_and_the_stage_says_until_when():
     waiting = decided(begun(NOON), *STABLE)
     assert does(waiting) == []
     assert states(waiting) == {
@@ -195,7 +195,7 @@ def test_a_version_waits_for_the_end_without_pods_and_says_until_when():
     assert does(ended), "it starts"
 
 
-def test_one_that_begins_while_a_candidate_starts_deletes_its_pods_and_a_routed_one_continues():
+def test_a_freeze_that_begins_while_a_candidate_starts_deletes_its_pods_unless_it_is_routed():
     starting = decided(begun(NOON), *STABLE, *pods_of(begun(), B, ready=0))
     assert states(starting)["freeze"] == "Waiting"
     assert does(starting) == [f"delete Deployment/fraud-production-vb-{served(B).runtime.identity}"]
@@ -209,7 +209,7 @@ def test_one_that_begins_while_a_candidate_starts_deletes_its_pods_and_a_routed_
     assert (routed.status.version, routed.entry is not None) == ("vb", True)
 
 
-def test_one_that_begins_while_a_gate_asks_the_candidate_deletes_the_job_too():
+def test_a_freeze_that_begins_while_a_gate_tests_the_candidate_deletes_the_job_too():
     asked = [{"name": "answers", "smoke": {}}]
     off, on = begun(asked=asked), begun(NOON, asked=asked)
     there = [*STABLE, *pods_of(off, B)]
@@ -230,7 +230,7 @@ def test_one_that_begins_while_a_gate_asks_the_candidate_deletes_the_job_too():
     ]
 
 
-def test_one_of_another_stage_is_no_step_of_this_one():
+def test_a_freeze_of_another_stage_is_no_step_of_this_one():
     elsewhere = NOON | {"stages": ["staging"]}
     assert "freeze" not in states(decided(begun(elsewhere), *STABLE))
     assert (
@@ -241,7 +241,7 @@ def test_one_of_another_stage_is_no_step_of_this_one():
     )
 
 
-def test_without_one_the_steps_are_what_they_were():
+def test_without_a_freeze_the_steps_are_unchanged():
     assert list(states(decided(begun(), *STABLE))) == ["admit", "start", "switch", "record"]
 
 
@@ -292,7 +292,7 @@ def test_a_refresh_waits_too():
         ({"timeZone": "../etc/passwd"}, "there is no time zone ../etc/passwd"),
     ],
 )
-def test_one_that_cannot_be_read_delays_everything_and_is_reported_also_without_a_promotion(
+def test_an_unreadable_calendar_delays_all_changes_and_is_reported_also_without_a_promotion(
     wrong: dict[str, Any], words: str
 ):
     held = decided(begun(NOON | wrong), *STABLE)

@@ -89,7 +89,7 @@ def test_a_tag_that_the_spec_no_longer_says_is_taken_away_and_those_of_others_st
     assert decide(known(), observed(model=there), NOW) == Act((DeleteTags(TARGET, ("team",)),))
 
 
-def test_nothing_to_do_asks_for_nothing():
+def test_nothing_to_do_has_no_actions():
     plan = decide(known(), observed(), NOW)
     assert isinstance(plan, Rest)
     assert (plan.requeue_after, said(plan)) == (None, "Ready Registered")

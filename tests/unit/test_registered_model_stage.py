@@ -37,7 +37,7 @@ ROUTES = ["apply Service/va", "apply PodDisruptionBudget/va"]
 
 
 # --- nothing to do --------------------------------------------------------------------------------
-def test_nothing_to_do_asks_for_nothing():
+def test_nothing_to_do_has_no_actions():
     model = stage_of("va", holds=A)
     decision = decided(model, *pods_of(model, A, routed=True))
     assert (decision.actions, decision.status.blocked) == ((), None)

@@ -246,7 +246,7 @@ def test_a_queued_job_that_is_to_be_suspended_is_taken_from_its_queue():
         ),
     ],
 )
-def test_trouble_says_what_it_is_and_forgets_nothing(error: ModelyardError, words: str):
+def test_an_error_names_its_cause_and_keeps_the_status(error: ModelyardError, words: str):
     run = training_run()
     before = written(run, decide(run, training(run, running(run), metrics={"accuracy": 0.9}), NOW))
     plan = on_error(before, error, NOW)

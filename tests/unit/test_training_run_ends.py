@@ -366,7 +366,7 @@ RUNNING = written(training_run(), decide(training_run(), training(training_run()
         "ended, to go, no connection",
     ],
 )
-def test_a_deletion_waits_for_what_it_owes_and_only_while_it_can_be_paid(
+def test_a_deletion_waits_for_external_cleanup_only_while_it_is_possible(
     run: TrainingRun, error: ModelyardError, finalized: bool, told: bool
 ):
     plan = on_error(run, error, NOW)
