@@ -12,8 +12,8 @@ def crashes(world: World, each: int = 1, first: int = 0) -> list[World]:
     write what it had decided.
 
     Args:
-        each: Of this many rounds one crashed world is kept,
-        first: those whose number leaves this rest.
+        each: Keep one crashed world of this many rounds,
+        first: those whose round number has this remainder.
 
     """
     found, quiet = [], 0

@@ -372,7 +372,7 @@ def test_errors_of_s3_are_classified(code: str, status: int, kind: S3Kind):
     assert "leaked" not in answer.detail
 
 
-def test_an_empty_error_answer_is_ambiguous():
+def test_an_empty_error_answer_is_unclear():
     assert read_s3_error({}).kind is S3Kind.UNCLEAR
 
 

@@ -79,7 +79,7 @@ def test_a_skipped_hour_starts_right_after_and_a_repeated_one_starts_once():
     assert until("2026-10-25T01:30:00+00:00", night) is None, "02:30 for the second time"
 
 
-def test_freezes_that_follow_one_another_without_a_gap_have_one_end():
+def test_consecutive_freezes_without_a_gap_have_one_end():
     weekend, monday = window(), window("0 8 * * 1", "4h", reason="release of the month")
     found = frozen((weekend, monday), at("2026-02-08T12:00:00+00:00"))
     assert found is not None
@@ -100,8 +100,8 @@ def test_a_freeze_on_a_rare_day_is_found():
     assert until("2026-02-28T12:00:00+00:00", window("0 0 29 2 *", "1d")) is None
 
 
-def test_the_cost_of_a_tenant_s_calendar_is_bounded():
-    """It is evaluated in the event loop that all tenants share: 16 rare freezes, and one every
+def test_the_cost_of_a_tenant_s_freezes_is_bounded():
+    """They are evaluated in the event loop that all tenants share: 16 rare ones, and one every
     minute.
     """
     rare = [window(f"{minute} 0 31 2 7#5", "999d", timeZone=BERLIN) for minute in range(15)]
@@ -255,7 +255,7 @@ def frozen_model(model: RegisteredModel, *freezes: dict[str, Any]) -> Registered
     )
 
 
-def test_serving_clearing_returning_and_an_override_do_not_wait():
+def test_changes_of_serving_clearing_a_return_and_an_override_do_not_wait():
     steady = decided(frozen_model(stage_of("va", holds=A), ALWAYS), *STABLE)
     assert (blocked(steady), does(steady)) == (None, [])
     cleared = decided(frozen_model(stage_of(None, holds=A), ALWAYS), *STABLE)
@@ -292,7 +292,7 @@ def test_a_refresh_waits_too():
         ({"timeZone": "../etc/passwd"}, "there is no time zone ../etc/passwd"),
     ],
 )
-def test_an_unreadable_calendar_delays_all_changes_and_is_reported_also_without_a_promotion(
+def test_an_invalid_freeze_delays_all_changes_and_is_reported_also_without_a_promotion(
     wrong: dict[str, Any], words: str
 ):
     held = decided(begun(NOON | wrong), *STABLE)

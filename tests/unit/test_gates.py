@@ -1,4 +1,4 @@
-"""Each kind of gate: what it says of which evidence, and of none."""
+"""Each kind of gate: its verdict for given evidence, and for missing evidence."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ def said(
     holds: VersionStatus | None = HELD,
     **evidence: Any,
 ) -> tuple[str, str, timedelta | None]:
-    """What a gate of production says of vb, which va holds: verdict, message, and when it is
-    asked again.
+    """Return a gate's verdict on vb, its message, and when it is evaluated again; va is
+    effective.
     """
     model = stage_of("vb", holds=holds, candidate=served(candidate), asked=[{"name": "g"} | gate])
     model = model.model_copy(
@@ -73,14 +73,14 @@ def of_runs(**metrics: dict[str, float]) -> dict[str, Any]:
         ({"atMost": "1"}, float("-inf"), "Pass", "accuracy is -inf: at most 1"),
     ],
 )
-def test_a_metric_lies_within_its_bounds(
+def test_a_metric_is_within_its_bounds(
     bounds: dict[str, str], value: float, verdict: str, message: str
 ):
     found = said({"metric": {"name": "accuracy"} | bounds}, **of_runs(b={"accuracy": value}))
     assert found == (verdict, message, None)
 
 
-def test_a_metric_that_is_not_there_yet_is_waited_for_and_a_run_that_cannot_be_read_is_an_error():
+def test_a_missing_metric_is_pending_and_an_unreadable_run_is_an_error():
     gate = {"metric": {"name": "accuracy", "atLeast": "0"}}
     minute = timedelta(minutes=1)
     assert said(gate, **of_runs(b={"f1": 1.0})) == (
@@ -151,7 +151,7 @@ def trained_for(**goals: str) -> dict[str, ObjectiveStatus]:
     }
 
 
-def test_the_direction_is_the_one_in_which_both_were_trained_unless_it_is_given():
+def test_the_direction_is_that_of_both_trainings_unless_it_is_given():
     gate: dict[str, Any] = {"incumbent": {"metric": "loss"}}
     runs = of_runs(b={"loss": 0.1}, a={"loss": 0.2})
     found = said(gate, **runs)
@@ -177,12 +177,12 @@ def test_the_direction_is_the_one_in_which_both_were_trained_unless_it_is_given(
     assert said(gate, objectives=trained_for(a="Minimize", b="Minimize"), **runs)[0] == "Fail"
 
 
-def test_without_an_incumbent_there_is_nothing_to_be_worse_than():
+def test_without_an_incumbent_a_version_passes():
     gate = {"incumbent": {"metric": "f1", "direction": "Maximize"}}
     assert said(gate, holds=None)[:2] == ("Pass", "production has no version to compare with")
 
 
-def test_what_the_incumbent_lacks_is_no_fault_of_the_version():
+def test_a_value_that_the_incumbent_lacks_does_not_fail_the_version():
     gate = {"incumbent": {"metric": "f1", "direction": "Maximize"}}
     assert said(gate, **of_runs(b={"f1": 1.0}, a={}))[:2] == (
         "Pending",
@@ -273,7 +273,7 @@ def test_every_request_to_the_incumbent_is_accepted_by_the_version(
     assert list(differences(Signature(mine, (OUT,)), Signature(theirs, (OUT,)))) == missed
 
 
-def test_outputs_are_kept_too():
+def test_outputs_must_stay_compatible_too():
     found = differences(
         Signature((X,), (replace(OUT, type="double"), X)), Signature((X,), (OUT, Y))
     )
@@ -281,7 +281,7 @@ def test_outputs_are_kept_too():
     assert list(differences(Signature((X,), (OUT, X)), Signature((X,), (OUT,)))) == []
 
 
-def test_the_gate_names_what_is_missed_and_says_so_when_there_is_nothing_to_compare():
+def test_the_gate_names_what_is_missing_and_says_when_there_is_nothing_to_compare():
     gate: dict[str, Any] = {"signature": {}}
     mine, theirs = Signature((X,), (OUT,)), Signature((X, Y), (OUT,))
     both = {"signatures": {str(ASKED.digest): mine, str(HELD.digest): theirs}}
@@ -333,7 +333,7 @@ def soaked(
         (ASKED, "Pending", None),
     ],
 )
-def test_a_version_holds_another_stage_long_enough(
+def test_a_version_was_effective_in_another_stage_long_enough(
     candidate: VersionStatus, verdict: str, again: timedelta | None
 ):
     found = said({"soak": {"stage": "staging", "for": "24h"}}, candidate=candidate)
@@ -376,7 +376,7 @@ def test_the_dataset_is_the_pinned_one_and_fresh(
     assert said({"dataset": asked}, **evidence)[0] == verdict
 
 
-def test_a_dataset_is_looked_at_again_when_it_gets_too_old():
+def test_a_dataset_is_checked_again_when_it_gets_too_old():
     verdict, message, again = said({"dataset": {"maxAge": "1d"}}, **trained())
     assert (verdict, message.rpartition("; ")[2]) == ("Pass", "too old after 2026-01-02 11:00 UTC")
     assert again == DAY - HOUR + timedelta(seconds=1)

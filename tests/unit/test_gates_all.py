@@ -1,4 +1,4 @@
-"""What holds for every kind of gate, and values at the ends of their ranges."""
+"""Rules for every kind of gate, and values at the ends of their ranges."""
 
 from __future__ import annotations
 
@@ -71,9 +71,9 @@ def test_another_stage_s_incumbent_is_read_from_its_record():
     assert result.status.incumbent == what.digest.removeprefix("sha256:")[:8]
 
 
-def test_what_was_not_read_is_never_taken_for_what_is_not_there():
-    """A version that is recorded in this very round, and an incumbent whose record is lost or of
-    other bytes.
+def test_unread_evidence_is_never_treated_as_missing():
+    """A version recorded in the same round, and an incumbent whose record is lost or has other
+    bytes.
     """
     model = stage_of("vb", holds=HELD, asked=[{"name": "g", "signature": {}}])
     view = view_of(model, versions=(HELD, ASKED))
@@ -93,7 +93,7 @@ def test_what_was_not_read_is_never_taken_for_what_is_not_there():
     )
 
 
-def test_the_samples_of_the_incumbent_are_no_fault_of_the_version():
+def test_too_few_samples_of_the_incumbent_do_not_fail_the_version():
     gate = {
         "incumbent": {
             "metric": "f1",
@@ -107,7 +107,7 @@ def test_the_samples_of_the_incumbent_are_no_fault_of_the_version():
     assert said(gate, **mine)[0] == "Fail"
 
 
-def test_values_at_the_ends_of_what_a_double_holds_are_compared():
+def test_the_largest_and_smallest_doubles_are_compared():
     gate = {"incumbent": {"metric": "f1", "direction": "Maximize", "tolerance": "1e-999"}}
     assert said(gate, **of_runs(a={"f1": 1.7e308}, b={"f1": -1.7e308}))[0] == "Fail"
     assert said(gate, **of_runs(a={"f1": -1.7e308}, b={"f1": 1.7e308}))[0] == "Pass"
@@ -125,7 +125,7 @@ def test_the_exponent_of_a_number_is_bounded(field: dict[str, Any]):
         Gate.model_validate({"name": "g"} | field)
 
 
-def test_names_and_types_are_compared_whole_and_a_name_that_stands_twice_is_two_columns():
+def test_names_and_types_are_compared_whole_and_a_repeated_name_is_two_columns():
     long, nested = "x" * 90, "object" + "y" * 2000
     two = Signature((Column(f"{long}1", "double"), Column(f"{long}2", "double")), ())
     assert list(differences(Signature((Column(f"{long}1", "double"),), ()), two)) == [
@@ -146,7 +146,7 @@ def test_names_and_types_are_compared_whole_and_a_name_that_stands_twice_is_two_
 
 
 @pytest.mark.parametrize("depth", [300, 900, 5_000, 100_000])
-def test_a_type_that_is_nested_without_an_end_is_read_or_left_out(depth: int):
+def test_a_deeply_nested_type_is_read_or_left_out(depth: int):
     for nested in ('{"type": ' * depth + '"x"' + "}" * depth, '{"a": [' * depth + "]}" * depth):
         text = json.dumps(f'[{{"name": "a", "type": {nested}, "items": {nested}}}]')
         found = read_signature(f"signature:\n  inputs: {text}\n".encode())

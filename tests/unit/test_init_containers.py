@@ -1,5 +1,5 @@
-"""What runs before a trainer or a model server has its resources: no quota and no table asks for
-others.
+"""Init containers have the resources of the trainer or model server that they run before, so the
+pod's request stays the same.
 """
 
 from typing import Any
@@ -22,7 +22,7 @@ AROUND = PodSettings(allow_code=False, pods_secret="modelyard-connection")
 
 
 @pytest.mark.parametrize("resources", RESOURCES)
-def test_the_data_step_has_the_trainer_s(resources: Any):
+def test_the_data_step_has_the_trainer_s_resources(resources: Any):
     run = training_run(dataset={"name": "cards"}, resources=resources)
     pod = build.job(run, 1, "r1", RUNTIME)["spec"]["template"]["spec"]
     assert pod["initContainers"][0]["resources"] == pod["containers"][0]["resources"]
@@ -33,7 +33,7 @@ def test_the_data_step_has_the_trainer_s(resources: Any):
 
 
 @pytest.mark.parametrize("resources", RESOURCES)
-def test_the_fetch_step_has_the_model_server_s(resources: Any):
+def test_the_fetch_step_has_the_model_server_s_resources(resources: Any):
     model = registered_model(
         stages={"production": {"version": "v1", "serving": {"resources": resources}}}
     )
@@ -44,7 +44,7 @@ def test_the_fetch_step_has_the_model_server_s(resources: Any):
     assert pod["initContainers"][0]["resources"] == pod["containers"][0]["resources"]
 
 
-def test_a_template_that_was_kept_before_stays_as_it_is():
+def test_a_template_kept_by_an_earlier_release_is_unchanged():
     model = registered_model(
         stages={"production": {"version": "v1", "serving": {"resources": RESOURCES[2]}}}
     )

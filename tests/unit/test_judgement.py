@@ -1,4 +1,4 @@
-"""What is said of a candidate: the table of verdicts row by row, and the words."""
+"""An analysis' verdict on a candidate: the table of verdicts row by row, and the messages."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ BROKEN = after(POINTS, [(arm(500), arm(500))] * 8, weight=10)
 @pytest.mark.parametrize(
     ("progress", "hold_over", "requests", "found"),
     [
-        # A Fail needs neither the end of a hold nor minRequests.
+        # A Fail waits neither for the end of the hold nor for minRequests.
         (BAD, False, 240, FAIL),
         (BAD, True, 240, FAIL),
         (BAD, True, 100_000, FAIL),
-        # Before the hold is over nothing else is said.
+        # Before the hold is over there is no other verdict.
         (EMPTY, False, 0, CONTINUE),
         (FEW, False, 100_000, CONTINUE),
         (CLEAN, False, 100_000, CONTINUE),
@@ -53,7 +53,7 @@ def test_the_table_of_verdicts(
 
 
 def worst(first: Arm, second: Arm, *, hold_over: bool = True, requests: int = 1000) -> Judgement:
-    """What is said after ten intervals; the second metric is of the refusals."""
+    """Return the verdict after ten intervals; the second metric is the refusal rate."""
     stable = arm(9900, 4, 4)
     asked, intervals = POINTS, [(first, stable), (second, stable)] * 5
     return verdict(after(asked, intervals), asked, hold_over=hold_over, requests=requests)
@@ -100,7 +100,7 @@ def test_no_exact_excess_of_zero_is_shown():
     assert verdict(found, asked, hold_over=True, requests=10_000).verdict is INCONCLUSIVE
 
 
-# --- words ---------------------------------------------------------------------------------------
+# --- words ----------------------------------------------------------------------------------------
 def said(
     progress: Progress, asked: Analysis = POINTS, *, hold_over: bool = True, requests: int = 1000
 ) -> str:
@@ -108,7 +108,7 @@ def said(
 
 
 def with_evidence(value: float, asked: Analysis = POINTS, **counted: Any) -> Progress:
-    """What is known when a metric has so much evidence."""
+    """Return the progress when a metric has this much evidence."""
     name = asked.judged[0].name
     judged = Judged(intervals=9999, bets=(value - 1e-4,) * 7, **counted)
     return Progress(key="k", intervals=9999, metrics={name: judged})
@@ -206,8 +206,8 @@ def test_a_fail_before_the_split_broke_stays():
 
 
 def inconclusive(asked: Analysis, **counted: int) -> Progress:
-    """What is known when only the metric that the analysis names is not shown to be within its
-    limit.
+    """Return the progress when only the metric that the analysis names is not shown to be within
+    its limit.
     """
     within, other = Judged(intervals=9, sums=((0.0, -1e9),) * 7), Judged(intervals=9, **counted)
     return Progress(
@@ -244,7 +244,7 @@ def test_a_message_with_usual_figures_is_whole():
         assert said(inconclusive(asked, **counted), asked).endswith(" stable.")
 
 
-def test_the_metric_speaks_that_has_most_evidence():
+def test_the_message_is_about_the_metric_with_most_evidence():
     little, much = Judged(intervals=9, bets=(0.5,) * 7), Judged(intervals=9, bets=(50.0,) * 7)
     for errors, refusals, found in (
         (little, much, "refusals"),
@@ -255,8 +255,8 @@ def test_the_metric_speaks_that_has_most_evidence():
         assert verdict(progress, POINTS, hold_over=False, requests=0).metric == found
 
 
-# --- what can be found ---------------------------------------------------------------------------
-def test_what_a_hold_sees():
+# --- what can be found ----------------------------------------------------------------------------
+def test_the_excess_that_a_hold_finds():
     assert (
         sees(100, POINTS, EMPTY) == "this hold sees about 100 requests: enough to find 10 % errors"
     )
@@ -280,6 +280,6 @@ def test_more_requests_find_less_and_a_worse_stable_version_hides_more():
     assert (finds(1000, POINTS, worse) or 0) > (finds(1000, POINTS, EMPTY) or 0)
 
 
-def test_without_a_margin_and_without_failures_there_is_a_least_rate_still():
+def test_without_a_margin_and_failures_there_still_is_a_smallest_rate():
     asked = analysis({"name": "errors", "errorRate": {"moreThanStable": "0"}})
     assert 0.003 < (finds(1000, asked, EMPTY) or 0) < 0.01

@@ -1,5 +1,5 @@
-"""When an owned object is as we would apply it: in the fields that we say, and in no field that
-we no longer say.
+"""When an owned object is in sync with our manifest: the fields that we set match, and the fields
+that we dropped are gone.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ def manifest(**fields: Any) -> Json:
 
 
 def holds(ours: Json, theirs: Json) -> bool:
-    """Whether what was applied as `ours` is in sync, now that its fields are `theirs`."""
+    """Return whether an object applied as `ours` is in sync, now that its fields are `theirs`."""
     live = manifest(**theirs) | {"metadata": stamped(manifest(**ours))["metadata"]}
     return in_sync(manifest(**ours), live)
 
 
 def says(said: Json, now: Json) -> bool:
-    """Whether an object that was applied as `said` is in sync with a manifest that says `now`."""
+    """Return whether an object applied as `said` is in sync with the manifest `now`."""
     return in_sync(manifest(**now), stamped(manifest(**said)))
 
 
@@ -47,7 +47,7 @@ def test_an_applied_object_is_in_sync() -> None:
     assert in_sync(manifest(data={"a": "1"}), stamped(manifest(data={"a": "1"})))
 
 
-def test_the_stamp_stands_beside_other_annotations_and_leaves_the_manifest_alone() -> None:
+def test_the_stamp_keeps_other_annotations_and_does_not_change_the_manifest() -> None:
     made = manifest()
     made["metadata"]["annotations"] = {"a": "1"}
     before = deepcopy(made)
@@ -58,7 +58,7 @@ def test_the_stamp_stands_beside_other_annotations_and_leaves_the_manifest_alone
     assert len(applied["metadata"]["annotations"][APPLIED_ANNOTATION]) == 16
 
 
-def test_stamping_twice_is_stamping_once() -> None:
+def test_stamping_is_idempotent() -> None:
     assert stamped(stamped(manifest(data={}))) == stamped(manifest(data={}))
 
 
@@ -71,7 +71,7 @@ def test_an_object_without_our_stamp_is_not_in_sync(annotations: Json | None) ->
     assert not in_sync(manifest(), live)
 
 
-# --- what we no longer say ------------------------------------------------------------------------
+# --- dropped fields -------------------------------------------------------------------------------
 FULL: Json = {
     "spec": {
         "nodeSelector": {"pool": "a"},
@@ -126,8 +126,8 @@ def test_the_order_of_keys_and_of_merged_items_does_not_matter() -> None:
 
 
 def test_a_value_is_compared_with_the_live_object_not_with_the_last_apply() -> None:
-    """An autoscaler moved the number of replicas, and the manifest follows it: there is nothing
-    to apply.
+    """An autoscaler changed the number of replicas and the manifest follows it: nothing to
+    apply.
     """
     assert in_sync(
         manifest(spec={"replicas": 3}),
@@ -169,7 +169,7 @@ def test_other_lists_are_equal(field: str) -> None:
 
 @pytest.mark.parametrize("field", ["selector", "matchLabels", "nodeSelector"])
 def test_atomic_maps_must_be_equal(field: str) -> None:
-    """One more label in a Service's selector, and it selects nothing."""
+    """With one more label in its selector a Service selects nothing."""
     assert holds({"spec": {field: {"a": "1"}}}, {"spec": {field: {"a": "1"}}})
     assert not holds({"spec": {field: {"a": "1"}}}, {"spec": {field: {"a": "1", "theirs": "2"}}})
     assert not holds({"spec": {field: {}}}, {"spec": {field: {"theirs": "2"}}})
@@ -198,8 +198,8 @@ def test_ports_of_containers_and_services_have_keys_of_their_own() -> None:
 
 
 def test_additions_to_a_deployment_are_no_difference_and_each_change_of_ours_is_one() -> None:
-    """A sidecar, a variable, a label: the Deployment that `kubectl set env` once made us apply
-    without end.
+    """A sidecar, a variable, a label: `kubectl set env` once made us apply a Deployment
+    endlessly.
     """
     ours = deployment_in(pods_of(stage_of("va"), A))
     ours = {key: value for key, value in ours.items() if key != "status"}
@@ -231,7 +231,7 @@ def test_additions_to_a_deployment_are_no_difference_and_each_change_of_ours_is_
         ("1E", "1000P"),
         ("1.5Gi", "1536Mi"),
         ("0.0000000001", "1n"),  # the API server rounds up to billionths
-        ("100E", "9223372036854775807"),  # and ends at 2^63 - 1
+        ("100E", "9223372036854775807"),  # and its maximum is 2^63 - 1
         ("1e999999999", "9223372036854775807"),
         ("1e99999999999999999999999999", "9223372036854775807"),
     ],
@@ -244,7 +244,7 @@ def test_quantities_compare_by_value(ours: object, theirs: object) -> None:
     ("ours", "theirs"),
     [("1", "1001m"), ("1Gi", "1G"), ("1", None), ("1Gi", "a lot"), ("a lot", "plenty")],
 )
-def test_quantities_that_differ_are_seen(ours: object, theirs: object) -> None:
+def test_different_quantities_are_a_difference(ours: object, theirs: object) -> None:
     assert not holds(container(memory=ours), container(memory=theirs))
 
 
@@ -266,13 +266,13 @@ def test_defaults_that_the_api_server_adds_are_no_difference() -> None:
 
 
 @pytest.mark.parametrize("ours", [{}, [], ""])
-def test_what_is_empty_may_be_absent(ours: object) -> None:
+def test_empty_values_may_be_absent(ours: object) -> None:
     assert holds({"spec": {"field": ours}}, {"spec": {}})
 
 
 @pytest.mark.parametrize("ours", [False, 0])
 def test_false_and_zero_may_not_be_absent(ours: object) -> None:
-    """Of a field such as automountServiceAccountToken absence means true."""
+    """For a field such as automountServiceAccountToken, absence means true."""
     assert not holds({"spec": {"field": ours}}, {"spec": {}})
 
 
@@ -306,14 +306,14 @@ manifests = st.dictionaries(keys, values, max_size=4).map(lambda fields: manifes
 
 @PROPERTY
 @given(manifests)
-def test_everything_is_in_sync_as_it_was_applied(made: Json) -> None:
+def test_every_manifest_is_in_sync_right_after_its_apply(made: Json) -> None:
     assert in_sync(made, stamped(made))
     assert in_sync(stamped(made), stamped(made))
 
 
 @PROPERTY
 @given(manifests, manifests)
-def test_any_two_things_can_be_compared(one: Json, other: Json) -> None:
+def test_any_two_values_can_be_compared(one: Json, other: Json) -> None:
     assert in_sync(one, stamped(other)) in (True, False)
 
 

@@ -1,4 +1,4 @@
-"""What users write arrives in a pod as they wrote it, whatever the kubelet expands."""
+"""Users' values reach the pod unchanged, although the kubelet expands `$(VAR)`."""
 
 import json
 
@@ -32,7 +32,7 @@ def test_parameters_arrive_as_they_were_written(parameters: dict[str, str]):
 
 @PROPERTY
 @given(TEXT)
-def test_a_model_is_fetched_from_where_it_lies(path: str):
+def test_a_model_is_fetched_from_its_exact_uri(path: str):
     uri = f"s3://bucket/{path}"
     rolled_out = template(
         registered_model(), "production", served("v1", "sha256:a", RUNTIME), uri, "Always"
@@ -41,7 +41,7 @@ def test_a_model_is_fetched_from_where_it_lies(path: str):
     assert command[command.index("--uri") + 1] == uri
 
 
-def test_a_job_is_the_attempt_s_whatever_mlflow_calls_its_run():
+def test_a_job_belongs_to_its_attempt_whatever_mlflow_calls_the_run():
     run = training_run()
     built = job(build.job(run, 1, "r$(HOME)", RUNTIME))
     tracked = tracked_run("r$(HOME)", "RUNNING", tags={ATTEMPT_TAG: "1"})

@@ -22,7 +22,7 @@ def test_a_job_s_state_is_read_from_its_conditions():
 
 
 def test_a_job_that_is_about_to_fail_has_not_failed():
-    """FailureTarget comes first, while its pods still end."""
+    """FailureTarget is set first, while its pods are still terminating."""
     assert failed(job(JOB, "FailureTarget")) is None
     assert not succeeded(job(JOB, "SuccessCriteriaMet"))
 
@@ -36,7 +36,7 @@ def test_owned_objects_by_kind():
     assert [child["kind"] for child in of_kind(children, "Pod")] == ["Pod"]
 
 
-def test_the_image_that_runs():
+def test_the_running_image_is_read_from_the_pod():
     running: Manifest = {
         "name": "trainer",
         "imageID": "registry/image@sha256:1",
@@ -82,7 +82,7 @@ def test_the_image_that_runs():
     ],
 )
 def test_missing_resources_get_defaults(said: dict[str, Any], got: dict[str, Any]):
-    """No request is above its limit: such a pod would be refused."""
+    """No request exceeds its limit: the API server would refuse such a pod."""
     assert resources(training_run(resources=said).spec.resources) == got
 
 

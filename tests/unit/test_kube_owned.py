@@ -149,7 +149,7 @@ def test_a_pod_is_owned_through_its_replica_set_in_whatever_order_they_come(
 ) -> None:
     cache, told = known(*order)
     assert owned(cache) == {"fraud-v1", "fraud-v1-abc-x"}
-    # Whatever came last made the family whole, and our object reconciles because of it.
+    # The last object completed the chain, and our object reconciles because of it.
     assert told[-1].own or told[-1].owners == (OURS,)
 
 
@@ -158,7 +158,7 @@ def test_a_pod_is_owned_through_its_replica_set_in_whatever_order_they_come(
     list(permutations(FAMILY[1:])),
     ids=lambda order: " ".join(each["kind"] for each in order),
 )
-def test_in_any_order_of_deletion_nothing_is_left(order: tuple[Json, ...]) -> None:
+def test_after_deletions_in_any_order_the_index_is_empty(order: tuple[Json, ...]) -> None:
     cache, told = known(*FAMILY)
     for body in order:
         meta = body["metadata"]
@@ -174,7 +174,7 @@ def test_a_pod_belongs_to_a_job_too() -> None:
     assert told[-1].owners == (OURS,)
 
 
-def test_a_pods_change_wakes_our_object_and_a_replica_sets_status_does_not() -> None:
+def test_a_pod_s_change_reconciles_our_object_and_a_replica_set_s_status_does_not() -> None:
     cache, told = known(*FAMILY)
     told.clear()
     assert cache.put("v1/Pod", POD | {"metadata": POD["metadata"] | {"resourceVersion": "2"}})
@@ -257,7 +257,7 @@ def test_an_object_with_only_our_labels_is_not_owned(bodies: tuple[Json, ...]) -
     assert OURS not in {owner for change in told for owner in change.owners}
 
 
-def test_an_object_that_changes_its_owner_wakes_both() -> None:
+def test_an_object_that_changes_its_owner_reconciles_both() -> None:
     body = obj("v1/ConfigMap", "x", MODEL)
     cache, told = known(MODEL, ANOTHER, body)
     assert owned(cache) == {"x"}
@@ -324,8 +324,8 @@ def test_after_any_history_the_index_equals_a_walk_over_all_objects(
 
 
 def _walk(body: Json, now: dict[str, Json], own: str) -> bool:
-    """Whether an object is below one of ours, and not itself only a step between; by nothing but
-    uids.
+    """Return whether an object is owned by one of ours, not counting ReplicaSets in between; by
+    uids alone.
     """
     if body["kind"] in {"RegisteredModel", "ReplicaSet"}:
         return False

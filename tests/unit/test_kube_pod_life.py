@@ -35,7 +35,7 @@ def pod(*statuses: Any, deleted: bool = False, **status: Any) -> Any:
 
 
 def life(ready: str, changed: str) -> list[dict[str, str]]:
-    """The conditions of a pod whose init containers were through at BEFORE."""
+    """Return the conditions of a pod whose init containers had finished at BEFORE."""
     return [
         {"type": "Ready", "status": ready, "lastTransitionTime": changed},
         {"type": "Initialized", "status": "True", "lastTransitionTime": BEFORE},
@@ -52,11 +52,11 @@ def life(ready: str, changed: str) -> list[dict[str, str]]:
         (
             pod(ended("Completed", 0)),
             "exit code 0",
-        ),  # its liveness probe failed, and it went in good order
+        ),  # its liveness probe failed, and it ended cleanly
         (pod(ended("OOMKilled", 137)), "OOMKilled"),
         (pod(ended(at=BEFORE)), None),  # before the switch
         (pod(ended(name="sidecar")), None),
-        (pod(ended("Unknown", 255)), None),  # its node was booted
+        (pod(ended("Unknown", 255)), None),  # its node was rebooted
         (pod(ended("ContainerStatusUnknown", 137)), None),
         (pod(ended(), deleted=True), None),
         (pod(ended(), phase="Failed", reason="Evicted"), None),
@@ -97,11 +97,11 @@ def conditions(ready: str, containers: str) -> list[dict[str, str]]:
         (
             pod({"name": "model", "started": True}, conditions=conditions("False", "True")),
             None,
-        ),  # its node is away
+        ),  # its node is unreachable
         (
             pod({"name": "model", "started": False}, conditions=conditions("False", "False")),
             None,
-        ),  # it starts: of a scale-up, of a drain
+        ),  # it is starting: a scale-up or a node drain
         (
             pod(
                 {"name": "model", "started": True},

@@ -1,5 +1,5 @@
-"""Why pods end, do not start or cannot be created: what Kubernetes and the programs say, and
-what it is read as.
+"""Why pods end, do not start or cannot be created: the words of Kubernetes and of our programs, and
+the reason read from them.
 """
 
 import json
@@ -99,13 +99,13 @@ KUBERNETES = {
 
 
 # --- every reason ---------------------------------------------------------------------------------
-def test_every_reason_is_a_program_s_or_kubernetes():
+def test_every_reason_comes_from_a_program_or_from_kubernetes():
     assert {*PROGRAMS, *KUBERNETES} == set(PodReason)
     assert len(PROGRAMS) + len(KUBERNETES) == len(PodReason)
 
 
 @pytest.mark.parametrize("reason", PROGRAMS)
-def test_what_a_program_says_is_read_as_it_says_it(reason: PodReason):
+def test_a_reason_from_a_program_is_read_unchanged(reason: PodReason):
     found = ended(int(reason.exit_code or 0), json.dumps({"reason": reason, "message": "so it is"}))
     assert found == PodEnd(reason, "so it is", "trainer", int(reason.exit_code or 0))
     assert (found.retryable, found.needs_action) == (reason.retryable, reason.needs_action)
@@ -160,8 +160,8 @@ def test_containers_say_how_they_ended_init_containers_first():
     "text",
     ["", "plain", "[1]", "{", '{"a":' + "[" * 4000, '{"a": ' + "1" * 5000 + "}", '"text"', "null"],
 )
-def test_what_a_container_says_may_be_anything(text: str):
-    """The text is the container's, and the container may be anyone's."""
+def test_a_termination_message_may_be_anything(text: str):
+    """The text comes from the container, and the container may be anyone's."""
     (found,) = terminations(pod(JOB, statuses=[terminated(1, text)]))
     assert (found.said, found.log) == ({}, text)
 
@@ -177,12 +177,12 @@ def test_empty_messages_are_not_repeated(said: dict[str, Any]):
 
 
 def again(now: Manifest, **more: Any) -> Manifest:
-    """A container that ran out of memory and was started again."""
+    """Return the status of a container that ran out of memory and was restarted."""
     last = {"terminated": {"exitCode": 137, "reason": "OOMKilled", "message": ""}}
     return {"name": "model", "state": now, "lastState": last, "ready": False} | more
 
 
-def test_a_container_that_was_started_again_counts_by_its_last_end_until_it_is_ready():
+def test_a_restarted_container_counts_by_its_last_termination_until_it_is_ready():
     for state in ({"waiting": {"reason": "CrashLoopBackOff"}}, {"running": {}}):
         found = pod_end(pod(DEPLOYMENT, statuses=[again(state)]))
         assert (found and found.reason) is PodReason.OUT_OF_MEMORY
@@ -203,9 +203,9 @@ def test_a_killed_container_ran_out_of_memory_unless_a_probe_may_have_killed_it(
     assert (spoke and spoke.reason) is PodReason.CONTAINER_FAILED
 
 
-def test_a_killed_container_of_a_pod_that_is_not_over_says_nothing_yet():
-    """An eviction for the disk: the kubelet kills the containers, and says why when they are
-    gone.
+def test_a_killed_container_of_an_unfinished_pod_has_no_reason_yet():
+    """Eviction for disk pressure: the kubelet kills the containers first and reports the reason
+    afterwards.
     """
     killed = terminated(137, "", "Error")
     assert pod_end(pod(JOB, "Running", statuses=[killed])) is None
@@ -223,7 +223,7 @@ def test_a_killed_container_of_a_pod_that_is_not_over_says_nothing_yet():
     assert (found and found.reason) is PodReason.OUT_OF_MEMORY
 
 
-def test_a_container_that_is_gone_with_its_node_used_no_memory():
+def test_a_container_lost_with_its_node_did_not_run_out_of_memory():
     lost = terminated(
         137,
         "The container could not be located when the pod was terminated",
@@ -237,7 +237,7 @@ def test_a_container_that_is_gone_with_its_node_used_no_memory():
 
 @pytest.mark.parametrize("code", [137, 143])
 @pytest.mark.parametrize("sign", ["condition", "deletion"])
-def test_a_container_that_was_killed_with_its_pod_used_no_memory(sign: str, code: int):
+def test_a_container_killed_with_its_pod_did_not_run_out_of_memory(sign: str, code: int):
     over = pod(JOB, "Failed", statuses=[terminated(code, "", "Error")])
     if sign == "condition":
         moved = {
@@ -264,15 +264,15 @@ def test_ends_of_injected_containers_are_ignored():
 
 # --- pods that Kubernetes ended -------------------------------------------------------------------
 @pytest.mark.parametrize("message", [POD_LIMIT, CONTAINER_LIMIT, VOLUME_LIMIT])
-def test_a_pod_that_wrote_more_than_it_may_filled_its_volume(message: str):
+def test_a_pod_evicted_for_its_own_writes_filled_its_volume(message: str):
     found = evicted(message)
     assert found is not None
     assert (found.reason, found.needs_action) == (PodReason.VOLUME_FULL, True)
     assert message.strip().rstrip(".") in found.text()
 
 
-def test_how_containers_take_an_eviction_says_nothing():
-    """The kubelet kills them: 137, as a container that used too much memory."""
+def test_exit_codes_of_an_eviction_are_ignored():
+    """The kubelet kills the containers: 137, like one that used too much memory."""
     killed = pod(
         JOB, "Failed", reason="Evicted", message=POD_LIMIT, statuses=[terminated(137, "", "Error")]
     )
@@ -281,14 +281,14 @@ def test_how_containers_take_an_eviction_says_nothing():
     assert (workload_end(job(JOB, "Failed", "BackoffLimitExceeded"), [killed]) or found) == found
 
 
-def test_a_node_s_trouble_is_not_the_pod_s():
+def test_an_eviction_for_a_problem_of_the_node_is_not_the_pod_s_fault():
     found = evicted(NODE_LOW)
     assert found is not None
     assert (found.reason, found.needs_action, found.retryable) == (PodReason.EVICTED, False, True)
 
 
 # --- pods that do not start -----------------------------------------------------------------------
-def test_an_image_that_cannot_be_pulled_is_told_with_the_pull_secrets_of_the_pod():
+def test_a_failed_image_pull_is_reported_with_the_pod_s_pull_secrets():
     there = pod(JOB, "Pending", statuses=[waiting("ErrImagePull", "401 Unauthorized")])
     there |= {
         "spec": there["spec"] | {"imagePullSecrets": [{"name": "registry"}, {"name": "mirror"}]}
@@ -360,7 +360,7 @@ def test_why_a_container_waits(word: str, text: str, reason: PodReason, message:
         ),
     ],
 )
-def test_a_container_that_is_on_its_way_is_in_no_trouble(word: str, text: str):
+def test_a_starting_container_has_no_problem(word: str, text: str):
     assert stuck(word, text) is None
 
 
@@ -374,7 +374,7 @@ def test_a_pod_that_fits_no_node_is_unschedulable():
     assert pod_end(pod(JOB, "Pending", conditions=[NO_NODE | {"status": "True"}])) is None
 
 
-def test_a_pod_of_which_nothing_is_known_yet_is_in_no_trouble():
+def test_a_pod_without_a_status_has_no_problem():
     assert pod_end({"kind": "Pod", "metadata": {"name": "a"}}) is None
     assert terminations({"kind": "Pod", "metadata": {"name": "a"}, "status": None}) == []
 
@@ -384,7 +384,7 @@ def test_a_pod_of_which_nothing_is_known_yet_is_in_no_trouble():
     ("message", "reason"),
     [(QUOTA, "QuotaExceeded"), (SECURITY, "PodRefused"), (RANGE, "PodRefused"), ("", "PodRefused")],
 )
-def test_pods_that_cannot_be_created_say_who_refuses(message: str, reason: str):
+def test_the_reason_for_uncreatable_pods_names_who_refuses(message: str, reason: str):
     found = workload_end(refused(message), [])
     assert found is not None
     assert (found.reason, found.ended, found.needs_action) == (reason, False, True)
@@ -403,7 +403,7 @@ def aged(second: int, **status: Any) -> Manifest:
     return found
 
 
-def test_the_newest_pod_in_trouble_counts_whatever_the_order():
+def test_the_newest_failing_pod_counts_whatever_the_order():
     old, new = (
         aged(1, statuses=[terminated(1, name="model")]),
         aged(2, phase="Pending", conditions=[NO_NODE]),
@@ -418,7 +418,7 @@ def test_the_newest_pod_in_trouble_counts_whatever_the_order():
     ).reason is PodReason.CONTAINER_FAILED
 
 
-def test_a_pod_that_failed_before_another_one_was_ready_is_history():
+def test_a_pod_that_failed_before_another_was_ready_is_ignored():
     gone = aged(1, phase="Failed", reason="Evicted", message=POD_LIMIT)
     assert (
         workload_end(DEPLOYMENT, [gone, aged(3, phase="Pending")]) or PodEnd(PodReason.EVICTED, "")
@@ -429,7 +429,7 @@ def test_a_pod_that_failed_before_another_one_was_ready_is_history():
     )
 
 
-def test_a_failed_job_says_what_its_newest_pod_says():
+def test_a_failed_job_has_the_reason_of_its_newest_pod():
     there = job(JOB, "Failed", "BackoffLimitExceeded")
     found = workload_end(there, [pod(JOB, "Failed", statuses=[terminated(137, "", "OOMKilled")])])
     assert (found and found.reason) is PodReason.OUT_OF_MEMORY
@@ -437,7 +437,7 @@ def test_a_failed_job_says_what_its_newest_pod_says():
     assert workload_end(job(JOB), []) is None
 
 
-def test_a_deadline_outweighs_what_the_pods_say_that_it_ended():
+def test_a_deadline_outweighs_the_reasons_of_the_pods_that_it_ended():
     found = workload_end(
         job(JOB, "Failed", "DeadlineExceeded"), [pod(JOB, "Failed", statuses=[terminated(143)])]
     )

@@ -1,4 +1,4 @@
-"""Messages of pods reach decisions without credentials, and with their reason."""
+"""Messages of pods reach decisions with their reason and without credentials."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""Whether a policy is in force: its spec as the API server gives it, against the hash of what
-was installed.
+"""Whether a policy is in force: its spec from the API server against the hash of the installed
+one.
 """
 
 from copy import deepcopy
@@ -28,7 +28,7 @@ def there(spec: dict[str, Any], **metadata: str) -> dict[str, Any]:
     return {"metadata": {"name": "modelyard-keep", **metadata}, "spec": spec}
 
 
-def test_the_hash_is_that_of_helm():
+def test_the_hash_equals_helm_s():
     """`toJson | sha256sum | trunc 16`: keys in order, and three characters escaped."""
     assert fingerprint({"b": ["<&>é"], "a": 1}) == "ce044fc6c610f0b3"
 

@@ -31,10 +31,10 @@ def pass_over(there: dict[str, str], spec: dict[str, str], writes: int) -> bool:
     st.lists(st.tuples(SPECS, st.lists(st.integers(0, 3), max_size=3)), min_size=1, max_size=4),
     SPECS,
 )
-def test_the_tags_are_the_last_spec_s_and_the_strangers_whatever_dies_in_between(
+def test_the_final_tags_are_the_last_spec_s_and_other_clients_whatever_crashes(
     first, edits, strangers
 ):
-    """Other clients' tags stay, unless the spec has had the same key: then it is ours."""
+    """Other clients' tags stay, unless the spec has had the same key: then the tag is ours."""
     theirs = {f"their-{key}": value for key, value in strangers.items()}
     there = theirs | first | OWNER | recorded(first)
     for spec, deaths in edits:

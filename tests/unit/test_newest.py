@@ -1,4 +1,4 @@
-"""`autoPromote`: which version a stage takes, and that it settles whatever is rejected."""
+"""`autoPromote`: which version a stage promotes, and that it settles whatever is rejected."""
 
 from __future__ import annotations
 
@@ -140,14 +140,14 @@ FROZEN_THEN = steps(
     ],
     ids=lambda value: value.replace(" ", "-") if isinstance(value, str) else "",
 )
-def test_what_a_stage_takes(
+def test_which_version_a_stage_promotes(
     says: str, wanted: str | None, status: StageStatus, versions: tuple[VersionStatus, ...]
 ):
     spec = SPEC.model_copy(update={"attempt": 1}) if "attempt was raised" in says else SPEC
     assert chosen(status, *versions, spec=spec) == wanted, says
 
 
-def test_what_has_requests_is_not_taken_back():
+def test_a_version_with_traffic_is_not_replaced():
     status = holds(1, **BEGUN, steps=steps(admit="Done", start="Done", switch="Active"))
     assert chosen(status, V1, V2, V3, routed=served(V2).runtime.identity) == "v2"
     assert chosen(status, V1, V2, V3, routed="00000000") == "v3"
@@ -164,12 +164,14 @@ def test_what_has_requests_is_not_taken_back():
         ((STAGED.model_copy(update={"verified": False}),), "v1"),
     ],
 )
-def test_with_from_it_takes_only_what_has_held_that_stage(held: tuple[HeldStage, ...], wanted: str):
+def test_with_from_only_versions_that_were_in_that_stage_are_promoted(
+    held: tuple[HeldStage, ...], wanted: str
+):
     spec = SPEC.model_copy(update={"from_": "staging"})
     assert chosen(holds(1), V1, V2.model_copy(update={"held": held}), V3, spec=spec) == wanted
 
 
-def test_two_of_one_second_are_ordered_by_mlflow_s_number():
+def test_two_versions_of_one_second_are_ordered_by_mlflow_s_number():
     first, second = (
         record(name, number, name, registered_time=NOW)
         for name, number in (("a", "9"), ("b", "10"))
@@ -187,11 +189,11 @@ def test_the_same_moment_counts_whether_it_was_read_from_mlflow_or_from_a_status
 
 
 @given(st.permutations(range(2, 9)), st.sets(st.integers(2, 8)), st.integers(1, 4))
-def test_each_version_is_tried_once_however_they_come_and_whatever_fails(
+def test_each_version_is_tried_once_in_any_order_and_whatever_fails(
     come: list[int], passing: set[int], at_once: int
 ):
-    """Versions appear in any order, some at a time; each that is chosen passes, or is rejected
-    and remembered as a stage does.
+    """Versions appear in any order, some at a time; each chosen one passes, or is rejected and
+    recorded as the stage does it.
     """
     there, status, tried = {1: V1}, holds(1), []
     for begin in range(0, len(come), at_once):
@@ -233,5 +235,5 @@ def test_rejections_of_deleted_versions_make_room_before_others():
     ]
 
 
-def test_a_rejection_stays_in_force_when_the_stage_begins_or_ends_to_take_the_newest():
+def test_a_rejection_outlives_turning_auto_promote_on_or_off():
     assert spec_hash(SPEC) == spec_hash(Stage(version="v1")) == spec_hash(Stage())

@@ -1,4 +1,4 @@
-"""What is kept of an analysis: no interval counts twice, and a damaged text begins again."""
+"""The stored progress of an analysis: no interval counts twice, and a damaged text starts over."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ STABLE = arm(1000, failures=1)
 SLOW = {"name": "slow", "latency": {"quantile": "0.99", "ratioToStable": "2"}}
 
 
-# --- which metrics, which limits -----------------------------------------------------------------
-def test_errors_and_refusals_are_judged_though_nobody_writes_them():
+# --- which metrics, which limits ------------------------------------------------------------------
+def test_errors_and_refusals_are_judged_by_default():
     assert [metric.name for metric in DEFAULT.judged] == ["errors", "refusals"]
     assert DEFAULT.alpha == 0.005
     with_latency = analysis(SLOW, falseAlarms="0.03")
@@ -47,7 +47,7 @@ def test_errors_and_refusals_are_judged_though_nobody_writes_them():
         ({"latency": {"quantile": "0.75", "atMost": "50ms"}}, Limit(0, 0.25)),
     ],
 )
-def test_a_metric_is_a_limit(written: dict[str, object], limit: Limit):
+def test_a_metric_becomes_a_limit(written: dict[str, object], limit: Limit):
     assert counted.limit(Metric.model_validate({"name": "m", **written})) == limit
 
 
@@ -60,7 +60,7 @@ def test_a_metric_is_a_limit(written: dict[str, object], limit: Limit):
         ({"latency": {"atMost": "900us"}}, None),
     ],
 )
-def test_what_an_interval_counts(written: dict[str, object], counts: Counts | None):
+def test_the_counts_of_an_interval(written: dict[str, object], counts: Counts | None):
     candidate, stable = Arm(40, 3, 2, {16: 31, 17: 4}), Arm(900, 7, 5, {16: 800, 17: 80, 145: 8})
     if counts is None:
         with pytest.raises(ValueError, match="pattern"):
@@ -125,7 +125,7 @@ def test_older_latencies_weigh_less_and_are_forgotten():
     assert set(found) == {11}
 
 
-def test_pods_that_say_nonsense_are_bounded():
+def test_absurd_counters_of_pods_are_bounded():
     nonsense = Arm(-5, 10**30, -1, {-3: 5, 999: 7, 5: -9})
     asked = analysis(SLOW, {"name": "fast", "latency": {"atMost": "1s"}})
     for candidate, stable in (
@@ -137,14 +137,14 @@ def test_pods_that_say_nonsense_are_bounded():
         assert Progress.load(found.dump()) == found
 
 
-# --- intervals -----------------------------------------------------------------------------------
+# --- intervals ------------------------------------------------------------------------------------
 def test_an_interval_counts_once():
     once = after(DEFAULT, [(BAD, STABLE)])
     assert advanced(once, interval(1, BAD, STABLE), DEFAULT, weight=10, sticky=False) is once
     assert advanced(once, interval(0, BAD, STABLE), DEFAULT, weight=10, sticky=False) is once
 
 
-def test_an_interval_that_was_lost_is_left_out():
+def test_a_lost_interval_is_left_out():
     both = after(DEFAULT, [(GOOD, STABLE), (BAD, STABLE)])
     first = after(DEFAULT, [(GOOD, STABLE)])
     skipped = advanced(first, interval(7, BAD, STABLE), DEFAULT, weight=0, sticky=False)
@@ -152,7 +152,7 @@ def test_an_interval_that_was_lost_is_left_out():
     assert skipped.metrics == both.metrics
 
 
-def test_an_interval_without_data_is_none():
+def test_an_interval_without_data_does_not_count():
     found = after(DEFAULT, [(GOOD, STABLE), (Arm(), STABLE), (GOOD, Arm())])
     assert found.intervals == 3
     assert found.metrics == after(DEFAULT, [(GOOD, STABLE)]).metrics
@@ -164,7 +164,7 @@ def test_after_a_fail_nothing_is_judged():
     assert advanced(found, interval(3, GOOD, STABLE), DEFAULT, weight=10, sticky=False) is found
 
 
-def test_a_restart_between_any_two_intervals_changes_nothing():
+def test_a_restart_between_two_intervals_changes_nothing():
     asked = analysis(SLOW)
     intervals = [
         (
@@ -181,7 +181,7 @@ def test_a_restart_between_any_two_intervals_changes_nothing():
     assert found.metrics["slow"].intervals == 11, "the first interval only says what is slow"
 
 
-# --- the text ------------------------------------------------------------------------------------
+# --- the text -------------------------------------------------------------------------------------
 counts = st.integers(0, 10**15)
 weights = st.floats(0, 1e15)
 sums = st.tuples(st.floats(-1e18, 1e18), st.floats(-1e18, 1e18))
@@ -206,7 +206,7 @@ progresses = st.builds(
 
 @given(progresses)
 @settings(max_examples=50, deadline=None, derandomize=True)
-def test_what_is_written_is_read(progress: Progress):
+def test_a_written_text_is_read_back(progress: Progress):
     assert Progress.load(progress.dump()) == progress
 
 
@@ -232,7 +232,7 @@ WHOLE = after(analysis(SLOW), [(GOOD, STABLE)] * 3, weight=10).dump()
 
 
 def changed(path: str, value: object) -> str:
-    """The text with one value replaced; a path that ends in + is added to a list."""
+    """Return the text with one value replaced; a path that ends in + appends to a list."""
     document = json.loads(WHOLE)
     *folders, last = path.split(".")
     node = document
@@ -285,19 +285,19 @@ def changed(path: str, value: object) -> str:
         changed("split.drawn", -1),
     ],
 )
-def test_a_damaged_text_begins_again(text: str):
+def test_a_damaged_text_starts_over(text: str):
     assert Progress.load(WHOLE) is not None
     assert Progress.load(text) is None
     assert begun("k", text) == Progress(key="k")
 
 
-def test_the_text_of_another_rollout_begins_again():
+def test_the_text_of_another_rollout_starts_over():
     assert begun("k", WHOLE) == Progress.load(WHOLE)
     assert begun("other", WHOLE) == Progress(key="other")
     assert begun("k", None) == Progress(key="k")
 
 
-def test_what_changes_the_test_begins_again_and_nothing_else():
+def test_only_a_change_of_the_test_starts_over():
     mine = key(DEFAULT, "1f2e3d4c", 0)
     other_tests = [
         key(analysis(falseAlarms="0.02"), "1f2e3d4c", 0),
@@ -314,7 +314,7 @@ def test_what_changes_the_test_begins_again_and_nothing_else():
     assert key(same, "1f2e3d4c", 0) == mine
 
 
-# --- the split -----------------------------------------------------------------------------------
+# --- the split ------------------------------------------------------------------------------------
 def split(
     drawn: int, others: int, intervals: int, *, weight: int = 10, sticky: bool = False
 ) -> Progress:
@@ -330,7 +330,7 @@ def split(
         (50, 950, 10, False, True),
         (0, 1000, 10, False, True),
         (1000, 0, 10, False, True),
-        (200, 800, 10, True, False),  # one caller may ask much
+        (200, 800, 10, True, False),  # one caller may send many requests
         (1000, 0, 0, False, False),  # nothing is drawn
         (1000, 0, 100, False, False),
         (1, 99, 1, False, False),

@@ -1,4 +1,4 @@
-"""What is purged and kept, on fakes; tests/contract/test_purge.py has the real services."""
+"""What is purged and what is kept, on fakes; tests/contract/test_purge.py has the real services."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ OLD, NOW = 1_000, 9_000
         (f"{BASE}/{RUN}", f"risk/fraud/{RUN}/"),
     ],
 )
-def test_a_location_that_ends_with_its_id_is_believed(location, key):
+def test_a_location_that_ends_with_its_id_is_accepted(location, key):
     assert place(location, RUN, "risk") == Location("mlflow-artifacts", key)
 
 
@@ -86,7 +86,7 @@ def test_every_other_location_is_refused(location, why):
     assert why in found
 
 
-def test_an_id_that_others_may_have_in_their_names_is_none():
+def test_an_id_that_may_be_part_of_other_names_is_refused():
     assert "does not end with its id" in str(place("s3://mlflow-artifacts/risk", "risk", "risk"))
     assert "where histories of models are kept" in str(
         place(f"s3://mlflow-artifacts/risk/.modelyard/history/{RUN}", RUN, "risk")
@@ -115,7 +115,7 @@ PREFIX = Location("mlflow-artifacts", f"risk/fraud/{RUN}/artifacts/")
         (OTHER, "", False),
     ],
 )
-def test_a_version_needs_a_run_that_it_names_or_lies_in(run, source, needs):
+def test_a_version_needs_the_run_that_it_names_or_is_stored_in(run, source, needs):
     thing = Run(RUN, str(PREFIX), "1", OURS, OLD)
     said = needed_by(thing, PREFIX, Ties((Version("risk.fraud", 3, run, (source, "")),)))
     assert said == ("version 3 of the registered model risk.fraud came from it" if needs else "")
@@ -140,13 +140,13 @@ def test_a_version_needs_a_logged_model_by_its_id_or_its_runs_name(source, needs
 
 # --- the whole ------------------------------------------------------------------------------------
 class Killed(BaseException):
-    """The process ends here."""
+    """Raised where the process is killed."""
 
 
 @dataclass
 class World:
-    """MLflow's database and S3; `steps` counts what changes them, and the one of number `dies`
-    is the last.
+    """MLflow's database and S3; `steps` counts the changes, and the process dies at number
+    `dies`.
     """
 
     runs: dict[str, Run] = field(default_factory=dict)
@@ -157,7 +157,7 @@ class World:
     closed: str = ""
     """What has this in its name cannot be deleted."""
     restores: str = ""
-    """What somebody restores right after it was listed."""
+    """An object that a user restores right after it was listed."""
     steps: int = 0
     dies: int = -1
 
@@ -241,8 +241,8 @@ class World:
 
 
 def full() -> World:
-    """A deleted experiment of ours with a run, its logged model and one without a run; and a
-    living one with a deleted run.
+    """A deleted experiment of ours with a run, its logged model and a model without a run; and an
+    active experiment with a deleted run.
     """
     world = World()
     world.experiments = {
@@ -292,7 +292,7 @@ def test_everything_is_deleted_and_nothing_else():
     assert len(lines) == 4
 
 
-def test_a_dry_run_says_the_same_and_changes_nothing():
+def test_a_dry_run_reports_the_same_and_changes_nothing():
     world, wet = full(), full()
     summary, lines = run(world, dry_run=True)
     _, said = run(wet)
@@ -305,7 +305,7 @@ def test_a_dry_run_says_the_same_and_changes_nothing():
 def test_killed_anywhere_and_started_again_the_end_is_the_same(dies):
     world, calm = full(), full()
     for each in (world, calm):
-        # In the experiment that is not deleted: without its run nothing would lead to it.
+        # In the experiment that is not deleted: without its run nothing would refer to the model.
         each.models[THIRD] = LoggedModel(
             THIRD, f"s3://mlflow-artifacts/risk/cards/models/{THIRD}/artifacts", "2", OTHER, None
         )
@@ -315,7 +315,7 @@ def test_killed_anywhere_and_started_again_the_end_is_the_same(dies):
     world.dies = dies
     with pytest.raises(Killed):
         run(world)
-    # A record that is gone leaves no artifacts behind.
+    # A deleted record leaves no artifacts behind.
     for id_ in (RUN, OTHER, MODEL, LONE, THIRD):
         if id_ not in world.runs and id_ not in world.models:
             assert not [key for key in world.objects if id_ in key]
@@ -331,7 +331,7 @@ def test_killed_anywhere_and_started_again_the_end_is_the_same(dies):
 
 
 @pytest.mark.parametrize("needed", [RUN, MODEL])
-def test_what_a_version_came_from_stays_whole_and_so_does_its_experiment(needed):
+def test_the_source_of_a_version_stays_whole_and_so_does_its_experiment(needed):
     world = full()
     before = {key for key in world.objects if RUN in key or MODEL in key}
     world.tied = {needed: Ties((Version("risk.fraud", 1, "", (f"models:/{needed}",)),))}
@@ -375,7 +375,7 @@ def test_a_soft_deleted_model_that_a_version_came_from_stays():
         (Ties(lodgers=("run x",)), "run x has artifacts under"),
     ],
 )
-def test_what_others_use_or_live_in_stays(ties, said):
+def test_locations_that_others_use_stay(ties, said):
     world = full()
     world.tied = {OTHER: ties}
     _, lines = run(world)
@@ -383,7 +383,7 @@ def test_what_others_use_or_live_in_stays(ties, said):
     assert any(said in line for line in lines)
 
 
-def test_what_was_restored_meanwhile_stays():
+def test_a_run_restored_meanwhile_stays():
     world = full()
     world.restores = RUN
     _, lines = run(world)
@@ -406,7 +406,7 @@ def test_an_experiment_or_a_model_that_was_restored_meanwhile_stays_too():
     assert f"kept logged model {THIRD}: it was restored, or deleted again, in the meantime" in lines
 
 
-def test_what_is_younger_stays():
+def test_younger_objects_stay():
     world = full()
     summary, lines = run(world, before=OLD - 1)
     assert (lines, world.steps, summary.kept) == ([], 0, 0)
@@ -427,7 +427,7 @@ def test_foreign_objects_stay_without_the_option_all():
     assert (world.runs, set(world.experiments)) == ({}, {"2"})
 
 
-def test_the_untagged_runs_of_an_experiment_of_ours_go_with_it_and_within_its_prefix():
+def test_untagged_runs_of_an_experiment_of_ours_are_purged_with_it_within_its_prefix():
     world = full()
     world.runs[RUN] = replace(world.runs[RUN], owner=Owner())
     run(world)
@@ -443,13 +443,13 @@ def test_the_untagged_runs_of_an_experiment_of_ours_go_with_it_and_within_its_pr
     )
 
 
-def test_the_experiment_that_mlflow_makes_stays():
+def test_the_default_experiment_of_mlflow_stays():
     world = World(experiments={"0": Experiment("0", "Default", Owner(), OLD)})
     _, lines = run(world, everybody=True)
     assert lines == ["kept experiment 0: it is MLflow's default experiment"]
 
 
-def test_named_runs_go_and_nothing_besides():
+def test_only_named_runs_are_purged():
     world = full()
     summary, _ = run(world, run_ids=(RUN,))
     assert set(world.runs) == {OTHER}

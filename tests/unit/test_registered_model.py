@@ -66,7 +66,7 @@ def known(**spec: object) -> RegisteredModel:
 
 
 # --- the model ------------------------------------------------------------------------------------
-def test_the_name_is_recorded_first_and_the_model_is_made_and_marked_as_ours():
+def test_the_name_is_recorded_first_then_the_model_is_created_and_marked_as_ours():
     model = registered_model(description="cards", tags={"team": "risk"})
     plan = decide(model, observed(model=None), NOW)
     assert recorded(plan) == "Reconciling Registering"
@@ -78,13 +78,13 @@ def test_the_name_is_recorded_first_and_the_model_is_made_and_marked_as_ours():
     )
 
 
-def test_description_and_tags_are_made_equal_and_those_of_others_stay():
+def test_description_and_tags_follow_the_spec_and_tags_of_others_stay():
     there = tracked_model(team="old", theirs="kept")
     plan = decide(known(description="cards", tags={"team": "risk"}), observed(model=there), NOW)
     assert plan == Act((SetTags(TARGET, {**tags.recorded(["team"]), "team": "risk"}, "cards"),))
 
 
-def test_a_tag_that_the_spec_no_longer_says_is_taken_away_and_those_of_others_stay():
+def test_a_tag_removed_from_the_spec_is_deleted_and_tags_of_others_stay():
     there = tracked_model(team="risk", theirs="kept", **tags.recorded(["team"]))
     assert decide(known(), observed(model=there), NOW) == Act((DeleteTags(TARGET, ("team",)),))
 
@@ -119,8 +119,8 @@ def test_a_name_that_belongs_to_another_object_is_never_taken_over(empty: bool):
     assert plan.status.mlflow_name == model.status.mlflow_name
 
 
-def test_a_name_that_was_lost_forgets_no_version_and_what_serves_is_kept():
-    """Somebody wrote another uid into MLflow's model."""
+def test_a_lost_name_drops_no_version_and_keeps_serving():
+    """Another client wrote another uid into MLflow's model."""
     model = stage_of("va", holds=A)
     lost = replace(tracked_model(), tags={"modelyard.io/uid": "uid-of-another"})
     plan = decide(model, observed(model=lost, owned=pods_of(model, A, routed=True)[:3]), NOW)
@@ -157,7 +157,9 @@ LOST = Invalid("Kubernetes", "read connection", "risk/modelyard-connection", "th
         (LOST, "Stalled ConnectionMissing"),
     ],
 )
-def test_a_model_of_which_nothing_is_known_yet_says_what_is_away(error: ModelyardError, words: str):
+def test_a_model_without_a_status_names_the_dependency_that_is_down(
+    error: ModelyardError, words: str
+):
     model = registered_model(versions=declared("v1"))
     plan = decide(
         model, Observation(declarations=declarations(model, ()), dependency_error=error), NOW
@@ -167,7 +169,7 @@ def test_a_model_of_which_nothing_is_known_yet_says_what_is_away(error: Modelyar
     assert plan.requeue_after is not None
 
 
-def test_what_was_known_stands_while_mlflow_is_away():
+def test_the_status_is_kept_while_mlflow_is_down():
     model = registered(registered_model(versions=declared("v1")), ("1", "v1"))
     before = written(model, decide(model, around(model), NOW))
     plan = decide(
@@ -191,7 +193,7 @@ def test_what_was_known_stands_while_mlflow_is_away():
     ],
     ids=str,
 )
-def test_an_action_that_failed_is_reported_and_forgets_nothing(error: ModelyardError):
+def test_a_failed_action_is_reported_and_keeps_the_status(error: ModelyardError):
     model = registered(registered_model(versions=declared("v1")), ("1", "v1"))
     ready = written(model, decide(model, around(model), NOW))
     for before in (registered_model(versions=declared("v1")), ready):
@@ -215,7 +217,7 @@ def test_by_default_mlflow_keeps_its_model():
     assert finalize(leaving("Retain"), observed(dependency_error=AWAY), NOW) == Finalize()
 
 
-def test_with_delete_our_model_goes_first_and_the_object_after_it():
+def test_with_delete_our_model_is_deleted_before_the_object_is_finalized():
     model = leaving("Delete")
     said_first = finalize(model, observed(), NOW)
     assert recorded(said_first) == "Reconciling Deleting"
@@ -231,7 +233,7 @@ def test_with_delete_our_model_goes_first_and_the_object_after_it():
     [(AWAY, False), (LOST, True), (Forbidden("MLflow", "read model", "x"), False)],
     ids=str,
 )
-def test_a_deletion_waits_for_what_it_owes_and_only_while_it_can_be_done(
+def test_a_deletion_waits_for_external_cleanup_while_it_is_possible(
     error: ModelyardError, released: bool
 ):
     plan = finalize(leaving("Delete"), observed(dependency_error=error), NOW)
@@ -244,7 +246,7 @@ def test_a_deletion_waits_for_what_it_owes_and_only_while_it_can_be_done(
 
 
 # --- restarts -------------------------------------------------------------------------------------
-def test_a_restart_looks_only_at_what_is_not_in_sync():
+def test_a_restart_reconciles_only_what_is_not_in_sync():
     model = known()
     ready = written(model, decide(model, observed(), NOW))
     assert in_sync(ready, ())
@@ -256,7 +258,7 @@ def test_a_restart_looks_only_at_what_is_not_in_sync():
     )
 
 
-def test_a_restart_looks_at_what_should_serve_and_is_not_there_and_at_what_drains():
+def test_a_restart_reconciles_missing_serving_objects_and_draining_versions():
     model = known(stages={"production": {"version": "va"}})
     ready = written(model, decide(known(), observed(), NOW))
     what = served(A)
@@ -279,7 +281,7 @@ def test_a_restart_looks_at_what_should_serve_and_is_not_there_and_at_what_drain
     assert not in_sync(with_stage(candidate=what), owned)
 
 
-def test_nothing_flaps_two_reconciles_of_one_world_say_the_same():
+def test_two_reconciles_of_one_world_write_the_same_status():
     model = registered(
         registered_model(versions=declared("v1", "v2"), stages={"production": {"version": "v9"}}),
         ("1", "v1"),

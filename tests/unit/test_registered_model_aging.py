@@ -24,7 +24,7 @@ LATE = NOW + DAY + SECOND
 
 
 def evidence() -> Evidence:
-    """Its training began now."""
+    """Return evidence of a training that began now."""
     status = {
         "mlflow": {"runId": "run-b", "experimentId": "1", "url": "http://m"},
         "dataset": {"digest": "sha256:" + "1" * 64, "rows": 10},
@@ -90,7 +90,7 @@ def test_it_expires_also_while_mlflow_is_down():
 
 
 @pytest.mark.parametrize("now", [NOW, LATE])
-def test_a_dataset_without_an_age_is_remembered(now: datetime):
+def test_a_pass_of_a_dataset_without_an_age_is_kept(now: datetime):
     model, stable = passed(PINNED, PIPELINE)
     waiting = decide(model, *stable, now=now, evidence=Evidence())
     assert (verdict(waiting), waiting.requeue_after) == ("Pass", None)

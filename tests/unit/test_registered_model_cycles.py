@@ -1,4 +1,4 @@
-"""Stages that wait for one another: no version can ever reach one, and the condition says so."""
+"""Stages that wait for one another: no version can ever reach them, and the condition says so."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ NAMES = "abcdef"
 
 
 def stages(**needed: str) -> dict[str, Stage]:
-    """Stages by what they wait for: `bc` is from b, and a gate soak in c."""
+    """Return stages by what they wait for: `bc` is `from: b` and a gate soak in c."""
     return {
         name: Stage.model_validate(
             ({"from": of[0]} if of else {})
@@ -53,7 +53,7 @@ def test_the_shortest_cycle_is_found(needed: dict[str, str], found: str):
 @given(
     st.dictionaries(st.sampled_from(NAMES), st.text(st.sampled_from(NAMES), max_size=3), max_size=6)
 )
-def test_a_cycle_leads_from_a_stage_back_to_it_and_is_found_where_there_is_one(
+def test_a_cycle_leads_from_a_stage_back_to_it_and_is_found_wherever_it_exists(
     needed: dict[str, str],
 ):
     asked = stages(**needed)
@@ -66,7 +66,7 @@ def test_a_cycle_leads_from_a_stage_back_to_it_and_is_found_where_there_is_one(
     assert bool(found) == ("a" in reached)
 
 
-def test_a_version_that_has_held_one_of_them_continues_from_there():
+def test_a_version_that_was_in_one_of_the_stages_continues_from_there():
     three = stages(a="b", b="c", c="a")
     held = HeldStage(stage="c", digest=B.digest, since_time=NOW)
     assert "a -> b -> c -> a wait for one another" in (unreachable(three, "a", B) or "")
@@ -106,7 +106,7 @@ def test_a_stage_in_a_cycle_is_stalled_and_says_what_to_remove(way: dict[str, An
 
 
 def with_others(model: RegisteredModel, **others: dict[str, Any]) -> RegisteredModel:
-    """The model with other stages in its spec."""
+    """Return the model with other stages in its spec."""
     found = {name: Stage.model_validate(each) for name, each in others.items()}
     return model.model_copy(
         update={"spec": model.spec.model_copy(update={"stages": model.spec.stages | found})}

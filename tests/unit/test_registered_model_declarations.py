@@ -1,4 +1,4 @@
-"""Which versions there should be, and the source of each: objects in, declarations out."""
+"""Which versions should exist, and the source of each: objects in, declarations out."""
 
 from datetime import datetime, timedelta
 from typing import Any
@@ -27,7 +27,7 @@ def run(
     model: str = "fraud",
     age: timedelta = timedelta(days=1),
 ) -> TrainingRun:
-    """Return a TrainingRun that registers a version, was created and finished so long ago."""
+    """Return a TrainingRun that registers a version, with the ages of its creation and its end."""
     status = (
         TrainingRunStatus()
         if ended is None
@@ -53,7 +53,7 @@ def test_a_version_comes_from_the_spec_or_from_the_run_that_registers_it():
     }
 
 
-def test_the_spec_comes_before_any_run():
+def test_the_spec_takes_precedence_over_any_run():
     assert declarations(registered_model(versions=declared("v1")), [run("fraud-1")])[
         "v1"
     ].ignored == ("fraud-1",)
@@ -65,8 +65,8 @@ def test_the_spec_comes_before_any_run():
     )
 
 
-def test_of_several_runs_the_one_that_was_there_first_declares_the_version_whatever_their_order():
-    """Which of them has finished does not matter: who comes later may be quicker."""
+def test_of_several_runs_the_first_created_declares_the_version_whatever_their_order():
+    """Which of them has finished does not matter: a later run may be quicker."""
     runs = [
         run("a-late", ended=2 * MINUTE, age=MINUTE),
         run("early", ended=None, age=3 * MINUTE),
@@ -79,7 +79,7 @@ def test_of_several_runs_the_one_that_was_there_first_declares_the_version_whate
         assert found.held_by == "uid-early"
 
 
-def test_a_run_that_still_trains_is_waited_for_and_one_that_failed_is_not():
+def test_an_unfinished_run_is_waited_for_and_a_failed_one_is_not():
     assert (
         declarations(registered_model(), [run("trains", ended=None)])["v1"].source.training_run
         == "trains"
@@ -88,7 +88,7 @@ def test_a_run_that_still_trains_is_waited_for_and_one_that_failed_is_not():
 
 
 def test_a_version_that_is_recorded_keeps_its_source():
-    """An earlier run may exist again: restored from a backup, applied again."""
+    """An earlier run may exist again: restored from a backup or applied again."""
     runs = [run("early", age=2 * MINUTE), run("late", age=MINUTE)]
     recorded = recording(registered_model(), record("v1", "1", training_run="late"))
     assert declarations(recorded, runs)["v1"].source.training_run == "late"
@@ -106,7 +106,9 @@ def waiting(
     versions: dict[str, Any] | None = None,
     **source: Any,
 ) -> RegisteredModel:
-    """Return a model whose v1 waits, held by this; production asks for it, if it does."""
+    """Return a model whose v1 waits and is held by this declaration; with `asked`, production wants
+    it.
+    """
     stages = {"production": {"version": "v1" if asked else None}}
     model = registered_model(stages=stages, versions=versions or {})
     return recording(
@@ -130,24 +132,24 @@ LEGIT = {"v1": {"trainingRun": "legit"}}
 
 
 def asking(model: RegisteredModel, since: datetime, version: str = "v1") -> RegisteredModel:
-    """Return a model of which it is recorded that production asks for a version since then."""
+    """Return a model whose status records since when production wants a version."""
     stages = {"production": StageStatus(desired=version, start_time=since)}
     return model.model_copy(update={"status": model.status.model_copy(update={"stages": stages})})
 
 
-def test_a_holder_that_fails_frees_the_name_that_no_stage_asks_for():
+def test_a_failed_holder_frees_a_name_that_no_stage_wants():
     runs = [run("legit", well=False, age=2 * MINUTE), run("next", age=MINUTE)]
     found = declarations(
         waiting("uid-legit", asked=False, training_run="legit", versions=LEGIT), runs
     )["v1"]
     assert (found.source.training_run, found.held_by, found.blocker) == ("next", "uid-next", None)
-    # With no other, the failed one stands as what it is, and holds nothing.
+    # Without another one, the failed one is declared and holds nothing.
     alone = declarations(waiting("uid-legit", training_run="legit", versions=LEGIT), runs[:1])["v1"]
     assert (alone.source.training_run, alone.held_by, alone.blocker) == ("legit", None, None)
 
 
-def test_a_run_that_waits_behind_a_holder_that_fails_does_not_get_into_the_stage():
-    """It takes no right to register under a name that no stage asks for yet."""
+def test_a_run_that_waits_behind_a_failed_holder_does_not_get_into_the_stage():
+    """Registering under a name that no stage wants yet needs no right to promote."""
     runs = [run("legit", well=False, age=5 * MINUTE), run("evil", age=4 * MINUTE)]
     holder = waiting("uid-legit", training_run="legit", versions=LEGIT)
     for model in (
@@ -163,7 +165,7 @@ def test_a_run_that_waits_behind_a_holder_that_fails_does_not_get_into_the_stage
             "legit",
         )
         assert "the TrainingRun legit (uid uid-legit), which failed" in found.blocker.message
-    # Creating one now takes the right to promote; it comes before who waited.
+    # Creating one now needs the right to promote; it takes precedence over those that waited.
     heir = declarations(
         asking(holder, NOW - 3 * MINUTE), [*runs, run("again", ended=None, age=MINUTE)]
     )["v1"]
@@ -201,7 +203,7 @@ LOST: dict[str, tuple[RegisteredModel, list[TrainingRun], str]] = {
 
 
 @pytest.mark.parametrize("what", LOST)
-def test_a_holder_that_is_gone_holds_the_name_as_long_as_a_stage_asks_for_it(what: str):
+def test_a_deleted_holder_keeps_the_name_as_long_as_a_stage_wants_it(what: str):
     model, runs, holder = LOST[what]
     found = declarations(model, runs)["v1"]
     assert found.blocker is not None
@@ -209,7 +211,7 @@ def test_a_holder_that_is_gone_holds_the_name_as_long_as_a_stage_asks_for_it(wha
     assert holder in found.blocker.message
     assert "set production to another version" in found.blocker.message
     assert found.held_by == model.status.versions[0].held_by
-    # When the stage lets go, the name is free, for who is there.
+    # When no stage wants it any longer, the name is free for existing declarations.
     idle = model.model_copy(update={"spec": model.spec.model_copy(update={"stages": {}})})
     free = declarations(idle, runs).get("v1")
     assert (free is None) == (what == "nothing")
@@ -223,7 +225,7 @@ def test_a_declaration_that_is_restored_unchanged_holds_the_name():
     assert declarations(again, [])["v1"].blocker is None
 
 
-def test_a_training_run_that_is_declared_before_it_exists_has_the_name_then_its_uid():
+def test_a_training_run_declared_before_it_exists_is_held_by_name_then_by_uid():
     named = {"v1": {"trainingRun": "legit"}}
     first = declarations(registered_model(versions=named), [])["v1"]
     assert first.held_by == "trainingruns/legit"

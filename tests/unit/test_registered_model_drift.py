@@ -1,4 +1,4 @@
-"""What is said of MLflow when others changed it, and `spec.drift` is Warn."""
+"""Reports of changes that others made in MLflow, with `spec.drift: Warn`."""
 
 from __future__ import annotations
 

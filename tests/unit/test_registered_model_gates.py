@@ -35,7 +35,7 @@ VERSIONS = tuple(version.model_copy(update={"run_id": version.name}) for version
 
 
 def values(**accuracy: float) -> Evidence:
-    """What MLflow says of the runs of some versions; the others have no value yet."""
+    """Return what MLflow has of the runs of some versions; the others have no value yet."""
     found = {
         version.name: TrackedRun(
             version.name,
@@ -66,7 +66,7 @@ def decide(
 
 
 def begun(**stage: Any) -> RegisteredModel:
-    """The stage holds va, asks for vb, and vb is recorded as its candidate."""
+    """va is effective, vb is desired and recorded as the candidate."""
     return stage_of("vb", holds=A, candidate=served(B), start_time=NOW, **stage)
 
 
@@ -85,7 +85,7 @@ def reason(decision: StageDecision) -> str | None:
     return decision.status.blocked.reason if decision.status.blocked else None
 
 
-def test_without_a_verdict_no_pod_starts_and_the_stage_reports_what_it_waits_for():
+def test_without_a_verdict_no_pod_starts_and_the_stage_reports_the_gates_that_it_waits_for():
     waiting = decide(begun(asked=GATE), *STABLE)
     assert does(waiting) == []
     assert not waiting.record
@@ -113,7 +113,7 @@ def test_without_a_verdict_no_pod_starts_and_the_stage_reports_what_it_waits_for
     )
 
 
-def test_a_pass_is_recorded_before_anything_is_done_for_it_and_is_not_asked_for_again():
+def test_a_pass_is_recorded_before_it_has_an_effect_and_its_gate_is_not_evaluated_again():
     model = begun(asked=GATE)
     passing = decide(model, *STABLE, evidence=values(vb=0.95))
     assert passing.record
@@ -123,7 +123,7 @@ def test_a_pass_is_recorded_before_anything_is_done_for_it_and_is_not_asked_for_
     starting = decide(after(model, passing), *STABLE, evidence=Evidence())
     assert does(starting) == ["apply ControllerRevision/vb", "apply Deployment/vb"]
     assert states(starting)["gates"] == "Done"
-    # And by these verdicts it holds the stage, until something else does.
+    # And these verdicts stay in the status while the version is effective.
     last = decide(
         after(model, starting), *STABLE, *pods_of(model, B, routed=True), evidence=Evidence()
     )
@@ -163,7 +163,7 @@ def test_a_fail_rejects_the_version_and_the_stable_one_keeps_serving():
 
 
 @pytest.mark.parametrize("change", ["attempt", "gates"])
-def test_a_fail_is_asked_again_when_the_rejection_ends(change: str):
+def test_a_failed_gate_is_evaluated_again_when_the_rejection_ends(change: str):
     model = begun(asked=GATE)
     rejected = after(model, decide(model, *STABLE, evidence=values(vb=0.8)))
     spec = (
@@ -182,9 +182,9 @@ def test_a_fail_is_asked_again_when_the_rejection_ends(change: str):
     assert list(verdicts(passing).values()) == ["Pass"]
 
 
-def test_what_blocked_the_stage_before_does_not_speak_of_another_attempt_or_another_version():
-    """A reader takes a status for what it says: a rejection that has ended must not stand beside
-    the change that ended it.
+def test_an_old_blocker_is_not_reported_for_another_attempt_or_version():
+    """Readers trust the status: a rejection that has ended must not be shown with the change that
+    ended it.
     """
     model = begun(asked=GATE)
     rejected = after(model, decide(model, *STABLE, evidence=values(vb=0.8)))
@@ -201,7 +201,7 @@ def test_what_blocked_the_stage_before_does_not_speak_of_another_attempt_or_anot
     assert (other.record, other.status.desired, other.status.blocked) == (True, "vc", None)
 
 
-def test_one_fail_is_enough_while_others_still_wait_and_an_error_is_neither():
+def test_one_fail_rejects_while_others_are_pending_and_an_error_does_not():
     two = [*GATE, {"name": "soaked", "soak": {"stage": "staging", "for": "1h"}}]
     failing = decide(begun(asked=two), *STABLE, evidence=values(vb=0.1))
     assert verdicts(failing) == {"quality": "Fail", "soaked": "Pending"}
@@ -222,7 +222,7 @@ def test_a_pass_against_another_incumbent_is_judged_again_before_the_switch():
     model = after(model, passing)
     ready = (*STABLE, *pods_of(model, B))
     assert does(decide(model, *ready, evidence=Evidence()))[0] == "apply Service/vb"
-    # The stage is put to vc behind its back, which is better than vb.
+    # Meanwhile vc, which is better than vb, becomes effective.
     other = served(C)
     moved = model.status.stages["production"].model_copy(
         update={
@@ -266,7 +266,7 @@ def test_the_version_displaced_last_returns_without_gates_and_so_does_a_refresh(
     ]
 
 
-def test_a_version_comes_from_the_stage_that_it_must_come_from_with_the_same_bytes():
+def test_a_version_must_have_been_in_the_from_stage_with_the_same_bytes():
     model = begun(**{"from": "staging"})
     waiting = decide(model, *STABLE)
     assert (reason(waiting), does(waiting)) == ("WaitingForStage", [])
@@ -288,7 +288,7 @@ def test_a_version_comes_from_the_stage_that_it_must_come_from_with_the_same_byt
     assert states(started)["from"] == "Done"
 
 
-def test_verdicts_about_a_version_that_is_no_longer_asked_for_are_forgotten():
+def test_verdicts_on_a_version_that_is_no_longer_desired_are_dropped():
     model = begun(asked=GATE)
     waiting = after(model, decide(model, *STABLE))
     back = waiting.model_copy(update={"spec": stage_of("va", asked=GATE).spec})
@@ -306,7 +306,9 @@ def test_verdicts_about_a_version_that_is_no_longer_asked_for_are_forgotten():
         {"reverify": {"attempt": 1}},
     ],
 )
-def test_what_takes_no_right_to_promote_and_a_verification_lift_no_fail(more: dict[str, Any]):
+def test_changes_without_the_right_to_promote_and_verifications_do_not_lift_a_fail(
+    more: dict[str, Any],
+):
     failing = decide(begun(asked=GATE), *STABLE, evidence=values(vb=0.8))
     (rejection,) = failing.status.rejected
     assert rejection.spec_hash == spec_hash(begun(asked=GATE, **more).spec.stages["production"])
@@ -328,5 +330,5 @@ def test_a_status_of_the_release_before_with_longer_texts_is_still_read():
     assert (len(found.rejected[0].message), len(found.steps[0].detail)) == (248, 72)
 
 
-def test_a_model_with_something_to_say_of_every_stage_says_what_has_room():
+def test_a_message_about_many_stages_is_truncated_to_its_bound():
     assert len(condition("Ready", False, "Frozen", "x" * 5000).message) == 2048

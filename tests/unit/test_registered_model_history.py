@@ -1,4 +1,4 @@
-"""What the history says of a stage that changes, and of one that does not."""
+"""The history entries of a stage that changes, and of one that does not."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ PEOPLE = {"name": "people", "approvals": {"atLeast": 1, "expireAfter": "7d"}}
 
 
 def entry_of(decision: Any) -> HistoryEntry:
-    """The entry that a decision makes."""
+    """Return the history entry that a decision adds."""
     assert decision.entry is not None, "the history gains nothing"
     return HistoryEntry.model_validate(decision.entry.model_dump(by_alias=True))
 
@@ -79,13 +79,13 @@ def test_the_reason_of_a_rejected_change_is_recorded_when_it_succeeds():
     )
 
 
-def test_what_a_reason_says_lifts_no_rejection():
+def test_another_reason_does_not_lift_a_rejection():
     assert spec_hash(stage_of("va", reason="x").spec.stages["production"]) == spec_hash(
         stage_of("va").spec.stages["production"]
     )
 
 
-def test_a_promotion_says_who_asked_who_approved_and_what_the_gates_said():
+def test_the_entry_of_a_promotion_has_requester_approvers_and_gate_results():
     model = stage_of(
         "vb",
         holds=A,
@@ -124,7 +124,7 @@ def test_a_rejection_is_in_the_history_with_its_figures():
 @pytest.mark.parametrize(
     ("desired", "outcomes"), [("va", ["Aborted"]), (None, ["Aborted", "Cleared"])]
 )
-def test_a_candidate_that_is_given_up_is_in_the_history(desired: str | None, outcomes: list[str]):
+def test_an_abandoned_candidate_is_in_the_history(desired: str | None, outcomes: list[str]):
     model = stage_of(desired, holds=A, candidate=served(B), requestedBy="rita", reason="wrong data")
     found = []
     for _ in outcomes:
@@ -140,7 +140,7 @@ def test_a_candidate_that_is_given_up_is_in_the_history(desired: str | None, out
         served(B).runtime,
     )
     assert (found[-1].reason, made.requested_by) == ("wrong data", "rita")
-    # A reason is told once: of what comes instead of the candidate, if anything does.
+    # A reason is recorded once: for the candidate's replacement, if there is one.
     assert made.reason == ("wrong data" if desired == "va" else None)
 
 
@@ -190,7 +190,7 @@ def test_an_override_that_ends_is_in_the_history_once():
     model, kept = settled(model, *PODS["B"], now=late)
     assert kept.entry is None
     assert kept.status.blocked is not None
-    # Set again it is another override, and ends again.
+    # Set again, it is another override and ends again.
     again = spec(model, override=override(until=4 * HOUR))
     again, _ = settled(again, *PODS["B"], now=late)
     assert (
@@ -205,7 +205,7 @@ def test_an_override_whose_end_is_moved_has_not_ended():
     assert (decision.record, decision.entry) == (True, None)
 
 
-def test_one_that_is_removed_and_set_again_as_it_was_ends_again():
+def test_an_override_removed_and_set_again_unchanged_ends_again():
     model = after(overridden(), decided(spec(overridden()), *PODS["B"], versions=VERSIONS))
     assert model.status.stages["production"].override is not None
     assert model.status.stages["production"].override.ended
@@ -214,7 +214,7 @@ def test_one_that_is_removed_and_set_again_as_it_was_ends_again():
     assert ended(stage, model.status.stages["production"], NOW) is not None
 
 
-def test_what_gates_said_fits_its_field():
+def test_gate_results_fit_their_field():
     many = [QUALITY | {"name": f"gate-of-a-long-name-{number}"} for number in range(8)]
     model = stage_of("vb", holds=A, candidate=served(B), asked=many)
     made = entry_of(
@@ -249,7 +249,7 @@ def test_each_outcome_has_an_event_with_the_digest_of_its_object(outcome: Outcom
     assert told.message.endswith(f"(record 7, sha256:{'0' * 64})")
 
 
-def test_a_rejection_that_is_known_is_no_news():
+def test_a_recorded_rejection_is_not_recorded_again():
     model = stage_of("vb", holds=A, candidate=served(B))
     known = Rejection(
         version="vb",

@@ -51,8 +51,8 @@ def asked(there: Around, *operations: str) -> list[str]:
     return [str(call.arguments[0]) for call in there.tenants.calls if call.operation in operations]
 
 
-# --- what is looked at ----------------------------------------------------------------------------
-async def test_a_model_that_mlflow_does_not_have_is_a_world_too():
+# --- what is read ---------------------------------------------------------------------------------
+async def test_a_model_that_mlflow_does_not_have_can_be_observed():
     seen = await observe(registered_model(), Around(), NOW)
     assert (seen.model, seen.versions, seen.dependency_error, seen.tracking_url) == (
         None,
@@ -96,7 +96,7 @@ async def test_an_unreachable_dependency_is_a_value_and_kubernetes_is_observed_a
 
 
 async def test_versions_of_an_earlier_object_are_not_ours_and_are_registered_again():
-    """Deleted, created again, adopted: the names are the same, the uid is another."""
+    """After delete, create and adopt the names are the same and the uid differs."""
     there = await registry()
     there.put_model(uri("v1"))
     await there.tracking.create_version(
@@ -127,7 +127,7 @@ async def test_a_round_reads_only_the_bytes_that_it_registers():
 
 # --- bytes ----------------------------------------------------------------------------------------
 async def known(there: Around, **spec: Any) -> RegisteredModel:
-    """Return a model whose version v1 is recorded and registered, and asked for by production."""
+    """Return a model whose version v1 is recorded, registered and desired in production."""
     there.put_model(uri("v1"))
     model = recording(
         registered_model(
@@ -170,7 +170,7 @@ async def test_missing_artifacts_are_none_and_those_that_s3_refuses_block_the_ve
     assert isinstance(seen.artifacts["v1"], Blocker)
 
 
-async def test_only_versions_in_use_are_looked_after():
+async def test_only_versions_in_use_are_checked():
     there = await registry()
     model = await known(there)
     idle = model.model_copy(
@@ -192,9 +192,9 @@ async def test_a_version_that_mlflow_lost_is_registered_again_only_with_its_byte
     assert (blocked.reason, blocked.needs_action) == ("ArtifactDigestMismatch", True)
 
 
-async def test_a_model_that_is_adopted_is_read_before_it_is_ours():
-    """What MLflow's tags tell of an object that was restored from a backup is read while the uid
-    there is still the old one.
+async def test_an_adopted_model_is_read_before_it_is_ours():
+    """For an object restored from a backup, MLflow's tags are read while they still have the old
+    uid.
     """
     there = await registry(tags={"modelyard.io/uid": "uid-old"})
     await there.tracking.create_version(
@@ -215,7 +215,7 @@ async def resolved(there: Around, **version: Any) -> Source | Blocker:
 
 
 def ended(run_id: str, lies: str, digest: str, *, well: bool = True) -> TrainingRun:
-    """A TrainingRun that logged a model."""
+    """Return a finished TrainingRun that logged a model."""
     status = TrainingRunStatus(
         conditions=(condition("Succeeded", well, "Succeeded" if well else "Failed"),),
         completion_time=NOW,
@@ -226,13 +226,13 @@ def ended(run_id: str, lies: str, digest: str, *, well: bool = True) -> Training
 
 
 async def logged(there: Around) -> tuple[str, str]:
-    """A run that logged a model: its id, and where the model lies."""
+    """Log a model in a run; return the run's id and the model's URI."""
     id_ = await there.tracking.create_experiment("risk/fraud", f"s3://{BUCKET}/risk/fraud", {})
     run = await there.tracking.create_run(id_, "fraud-1", {"modelyard.io/namespace": "risk"})
     return run, there.log_model(run)
 
 
-async def test_of_a_training_run_it_is_the_model_that_it_logged():
+async def test_the_source_from_a_training_run_is_the_model_that_it_logged():
     there = await registry()
     run, lies = await logged(there)
     tree = await there.store.digest(lies)
@@ -282,7 +282,7 @@ async def test_a_training_run_that_has_no_model_yet_or_never_will(
     assert (found.reason, found.needs_action) == (reason, not waiting)
 
 
-async def test_of_an_mlflow_run_it_is_the_model_of_that_name_or_what_lies_at_that_path():
+async def test_the_source_from_an_mlflow_run_is_the_model_of_that_name_or_path():
     there = await registry()
     run, lies = await logged(there)
     found = await resolved(there, run_id=run)
@@ -297,14 +297,14 @@ async def test_of_an_mlflow_run_it_is_the_model_of_that_name_or_what_lies_at_tha
     )
 
 
-async def test_of_models_of_one_name_the_last_counts_and_two_of_one_moment_are_refused_in_words():
+async def test_of_models_of_one_name_the_last_counts_and_two_of_one_moment_are_refused():
     there = await registry()
     run, _ = await logged(there)
     last = there.log_model(run)
     ids = there.tracking.runs_by_id[run].models
     there.tracking.runs_by_id[run] = replace(
         there.tracking.runs_by_id[run], models=ids[::-1]
-    )  # MLflow's order is any
+    )  # MLflow returns them in any order
     found = await resolved(there, run_id=run)
     assert isinstance(found, Source)
     assert found.uri == last
@@ -317,7 +317,7 @@ async def test_of_models_of_one_name_the_last_counts_and_two_of_one_moment_are_r
     assert last in blocked.message
 
 
-async def test_a_run_of_another_namespace_is_none_of_ours():
+async def test_a_run_of_another_namespace_is_not_used():
     there = await registry()
     run, _ = await logged(there)
     await there.tracking.set_run_tags(run, {"modelyard.io/namespace": "other"})
@@ -351,7 +351,7 @@ async def test_a_tree_that_no_pod_could_write_is_not_registered_and_the_path_is_
     ],
     ids=["empty", "another bucket", "another namespace", "a name that begins so", "no folder"],
 )
-async def test_an_address_without_a_model_or_beyond_the_tenant_s_folder_is_refused(
+async def test_a_uri_without_a_model_or_outside_the_tenant_s_folder_is_refused(
     lies: str, reason: str
 ):
     there = await registry()
@@ -361,7 +361,7 @@ async def test_an_address_without_a_model_or_beyond_the_tenant_s_folder_is_refus
     found = await resolved(there, uri=lies)
     assert isinstance(found, Blocker)
     assert found.reason == reason
-    # What is beyond its folder is not asked for: the keys of several namespaces may be the same.
+    # No request is made outside its folder: several namespaces may have the same keys.
     assert reason == "ArtifactMissing" or not [
         call for call in there.tenants.calls if call.operation in {"read", "objects", "digest"}
     ]
@@ -378,7 +378,7 @@ async def test_an_address_without_a_model_or_beyond_the_tenant_s_folder_is_refus
         ("other", "risk", False),
     ],
 )
-async def test_a_run_of_mlflow_is_of_the_namespace_that_it_or_its_experiment_names(
+async def test_an_mlflow_run_belongs_to_the_namespace_that_it_or_its_experiment_names(
     run_says: str | None, experiment_says: str | None, *, takes: bool
 ):
     there = await registry()
@@ -406,7 +406,7 @@ async def test_artifacts_without_an_mlmodel_file_are_no_model():
 
 
 # --- who wakes it ---------------------------------------------------------------------------------
-def test_runs_wake_the_models_that_they_register_with_and_those_that_name_them():
+def test_runs_reconcile_the_models_that_they_register_with_and_those_that_name_them():
     relation = next(each for each in controller(RUNTIME).relations if each.plural == "trainingruns")
     models = (
         registered_model("names", versions={"v1": {"training_run": "fraud-1"}}),
@@ -442,8 +442,10 @@ def test_runs_wake_the_models_that_they_register_with_and_those_that_name_them()
         (waiting("ImagePullBackOff", "modelyard-connection"), False),
     ],
 )
-async def test_a_pod_that_misses_its_secret_has_it_read_again(container: Any, doubted: bool):
-    """The Secrets are not watched: the operator's copy may be nearly a minute old."""
+async def test_a_pod_that_lacks_its_secret_causes_it_to_be_read_again(
+    container: Any, doubted: bool
+):
+    """Secrets are not watched: the operator's copy may be nearly a minute old."""
     model = stage_of("va", holds=A)
     deployment = deployment_in(pods_of(model, A))
     missing = pod(deployment, "Pending", statuses=[container | {"init": True}])

@@ -1,4 +1,4 @@
-"""The operator's own runtime in the status: by it users see which stages a refresh concerns."""
+"""The operator's own runtime in the status: it shows users which stages a refresh would change."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ CURRENT = OperatorRuntime(image=RUNTIME.image, revision=build.REVISION)
 
 
 def steady() -> World:
-    """A world in which v1 is effective in production, and nothing is left to do."""
+    """Return a world in which v1 is effective in production and nothing is left to do."""
     world = World(stages={"production": {"version": "v1"}})
     world.settle()
     return world

@@ -1,4 +1,4 @@
-"""Overrides: a version takes a stage at once, and when the override ends a user decides."""
+"""Overrides: a version becomes effective at once, and when the override ends a user decides."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def override(version: str = "vb", *, until: timedelta = HOUR, **more: Any) -> di
 def settled(
     model: RegisteredModel, *owned: Manifest, now: Any = NOW, **more: Any
 ) -> tuple[RegisteredModel, StageDecision]:
-    """Record what is to be recorded, then return the next decision."""
+    """Record the status if a decision asks for it, then return the next decision."""
     more = {"versions": VERSIONS} | more
     for _ in range(6):
         decision = decided(model, *owned, now=now, **more)
@@ -59,12 +59,12 @@ def settled(
 
 
 def spec(model: RegisteredModel, **stage: Any) -> RegisteredModel:
-    """The same model with another spec of the stage."""
+    """Return the same model with another spec of the stage."""
     return model.model_copy(update={"spec": stage_of(stage.pop("version", "va"), **stage).spec})
 
 
 def overridden(**more: Any) -> RegisteredModel:
-    """vb holds the stage by an override of an hour; the spec's own version is va."""
+    """vb is effective by an override of an hour; the spec's own version is va."""
     model, starting = settled(
         stage_of("va", holds=A, asked=GATE, override=override(**more)), *PODS["A"]
     )
@@ -79,7 +79,7 @@ def overridden(**more: Any) -> RegisteredModel:
     return after(model, recorded)
 
 
-def test_it_takes_the_stage_without_gates_and_says_so():
+def test_an_override_becomes_effective_without_gates_and_says_so():
     model = overridden()
     held, kept = settled(model, *PODS["A"], *PODS["B"])
     assert (kept.status.version, kept.status.desired, kept.status.blocked) == ("vb", "vb", None)
@@ -90,7 +90,7 @@ def test_it_takes_the_stage_without_gates_and_says_so():
     assert held.status.stages["production"].gates == ()
 
 
-def test_it_begins_when_it_is_recorded_and_its_time_does_not_move():
+def test_an_override_begins_when_it_is_recorded_and_its_time_does_not_move():
     first = decided(stage_of("va", holds=A, override=override()), *PODS["A"], versions=VERSIONS)
     assert first.record
     assert does(first) == []
@@ -105,7 +105,7 @@ def test_it_begins_when_it_is_recorded_and_its_time_does_not_move():
 
 
 @pytest.mark.parametrize(("until", "last"), [(HOUR, HOUR), (3 * DAY, DAY)])
-def test_when_it_ends_nothing_switches_and_the_message_has_both_ways_on(
+def test_when_an_override_ends_nothing_switches_and_the_message_has_both_options(
     until: timedelta, last: timedelta
 ):
     model = overridden(until=until)
@@ -123,11 +123,11 @@ def test_when_it_ends_nothing_switches_and_the_message_has_both_ways_on(
         "Go back to va" in after_it.status.blocked.message
         or "go back to va" in after_it.status.blocked.message
     )
-    # The one way: it becomes the version.
+    # One option: it becomes the spec's version.
     kept, quiet = settled(spec(ended, version="vb", asked=GATE), *everything, now=NOW + last)
     assert (quiet.status.version, quiet.status.blocked, quiet.status.override) == ("vb", None, None)
     assert kept.spec.stages["production"].version == "vb"
-    # The other: back to the spec's version, by attempt; it does not turn round half-way.
+    # The other: back to the spec's version by raising attempt; that is not reverted half-way.
     back = spec(ended, version="va", attempt=1, asked=GATE)
     going, starting = settled(back, *everything, now=NOW + last)
     assert does(starting)[:1] == ["apply ControllerRevision/va"]
@@ -160,7 +160,7 @@ def test_an_override_that_is_removed_leaves_its_version_serving():
     assert removed.status.stages["production"].version == "vb"
 
 
-def test_one_that_has_ended_does_not_begin_again_when_the_stage_goes_back():
+def test_an_override_that_has_ended_does_not_begin_again_when_the_stage_goes_back():
     ended = overridden(until=3 * DAY)
     back = spec(ended, version="va", attempt=1, override=override(until=3 * DAY), asked=GATE)
     model, _ = settled(back, *PODS["B"], now=NOW + DAY)
@@ -177,12 +177,12 @@ def test_a_version_that_is_not_registered_is_not_waited_for():
     assert (kept.status.version, kept.status.desired) == ("va", "va")
     assert kept.status.blocked is not None
     assert "was not registered when the override was first seen" in kept.status.blocked.message
-    # Who registers the name afterwards gains nothing.
+    # Registering the name afterwards has no effect.
     _, still = settled(model, *PODS["A"], versions=(*VERSIONS, record("v9", "9")))
     assert still.status.desired == "va"
 
 
-def test_other_bytes_than_those_when_it_was_set_do_not_take_the_stage():
+def test_other_bytes_than_when_the_override_was_set_do_not_become_effective():
     model = stage_of("va", holds=A, override=override())
     noted = after(model, decided(model, *PODS["A"], versions=VERSIONS))
     other = VERSIONS[1].model_copy(update={"digest": C.digest})
@@ -192,7 +192,7 @@ def test_other_bytes_than_those_when_it_was_set_do_not_take_the_stage():
     assert does(refused) == []
 
 
-def test_what_a_gate_rejected_may_be_overridden_and_what_its_pods_said_may_not():
+def test_a_rejection_by_a_gate_may_be_overridden_and_one_by_its_pods_may_not():
     model = stage_of("va", holds=A, asked=GATE, override=override())
     hash_ = spec_hash(model.spec.stages["production"])
     by_gate = Rejection(
@@ -248,7 +248,7 @@ def test_the_version_of_an_override_stays_when_the_next_one_has_no_effect(until:
     assert back.status.desired == "va"
 
 
-def test_a_refresh_while_it_is_in_force_does_not_go_back_when_it_ends_before_the_pods_are_ready():
+def test_a_refresh_during_an_override_is_not_reverted_when_it_ends_before_the_pods_are_ready():
     held = overridden()
     raised = spec(held, version="va", override=override(), attempt=1)
     model, refreshing = settled(raised, *PODS["B"], runtime=NEWER)
@@ -257,7 +257,7 @@ def test_a_refresh_while_it_is_in_force_does_not_go_back_when_it_ends_before_the
     assert ended.status.desired == "vb"
 
 
-def test_a_refresh_of_its_version_is_recorded_as_a_refresh():
+def test_a_refresh_of_an_override_s_version_is_recorded_as_a_refresh():
     held = overridden()
     model, _ = settled(
         spec(held, version="va", override=override(), attempt=1), *PODS["B"], runtime=NEWER
@@ -270,7 +270,7 @@ def test_a_refresh_of_its_version_is_recorded_as_a_refresh():
     assert (done.entry.outcome, done.entry.reason) == ("Refreshed", None)
 
 
-def test_its_end_wakes_a_stage_whose_pods_are_still_starting():
+def test_the_end_of_an_override_reconciles_a_stage_whose_pods_are_still_starting():
     _, starting = settled(stage_of("va", holds=A, override=override()), *PODS["A"])
     assert starting.requeue_after is not None
     assert starting.requeue_after <= HOUR
@@ -284,7 +284,7 @@ def test_its_end_wakes_a_stage_whose_pods_are_still_starting():
         ("0001-01-01T00:00:00+12:00", "1970-01-01 00:00:00"),
     ],
 )
-def test_any_valid_time_ends_it_and_is_shown_in_utc(until: str, shown: str):
+def test_any_valid_time_ends_an_override_and_is_shown_in_utc(until: str, shown: str):
     model = stage_of("va", holds=A, override=override("v9") | {"until": until})
     noted = decided(model, *PODS["A"], versions=VERSIONS).status.override
     assert noted is not None
@@ -293,7 +293,7 @@ def test_any_valid_time_ends_it_and_is_shown_in_utc(until: str, shown: str):
 
 
 @pytest.mark.parametrize(("until", "soon"), [(HOUR, timedelta(minutes=6)), (3 * DAY, HOUR)])
-def test_one_event_is_emitted_before_it_ends(until: timedelta, soon: timedelta):
+def test_one_event_is_emitted_before_an_override_ends(until: timedelta, soon: timedelta):
     now = NOW + MINUTE  # the displaced version has drained
     model, kept = settled(overridden(until=until), *PODS["B"], now=now)
     last = NOW + min(until, DAY)
@@ -313,7 +313,7 @@ def test_one_event_is_emitted_before_it_ends(until: timedelta, soon: timedelta):
         f"production: the override ends at {last:%Y-%m-%d %H:%M:%S} UTC. vb keeps serving then"
     )
     assert news(after_it, after_it) == ()
-    # One that is set again has another end, of which people are told again.
+    # An override that is set again has another end, which gets another event.
     longer = spec(
         after(model, due), version="va", asked=GATE, override=override(until=DAY - MINUTE)
     )
@@ -322,14 +322,14 @@ def test_one_event_is_emitted_before_it_ends(until: timedelta, soon: timedelta):
     assert renewed.status.override.ends_soon is None
 
 
-def test_the_event_is_emitted_while_its_pods_still_start():
+def test_the_event_is_emitted_also_while_pods_still_start():
     model, _ = settled(stage_of("va", holds=A, override=override()), *PODS["A"])
     late = settled(model, *PODS["A"], now=NOW + HOUR - MINUTE)[1]
     assert late.status.override is not None
     assert (late.status.override.ends_soon, late.status.version) == (True, "va")
 
 
-def test_a_restarted_operator_looks_at_a_stage_that_has_one_for_its_end_is_due():
+def test_a_restarted_operator_reconciles_a_stage_whose_override_may_be_due():
     held, kept = settled(overridden(), *PODS["B"], now=NOW + MINUTE)
     model = after(held, kept)
     ready = tuple(condition(name, True, "Serving") for name in ("Ready", "Synced"))
@@ -344,7 +344,7 @@ def test_a_restarted_operator_looks_at_a_stage_that_has_one_for_its_end_is_due()
 
 
 def test_the_blocker_of_an_override_that_ended_is_removed_by_the_next_one():
-    """A client that follows the next one would take it for its end."""
+    """A client that follows the next override would read it as its end."""
     ended, said = settled(overridden(), *PODS["B"], now=NOW + HOUR)
     assert said.status.blocked is not None
     assert (

@@ -1,4 +1,4 @@
-"""How a version's Deployment and pods stand."""
+"""The state of a version's Deployment and pods."""
 
 import pytest
 
@@ -9,7 +9,7 @@ from tests.unit.models import A, deployment_in, pods_of, stage_of
 
 
 def there(**status: object) -> Manifest:
-    """A Deployment without a ready pod."""
+    """Return a Deployment without a ready pod."""
     return deployment_in(pods_of(stage_of("va"), A, ready=0, **status))
 
 
@@ -110,10 +110,8 @@ def test_a_pod_that_no_node_has_room_for_is_unschedulable():
     assert "Insufficient cpu" in found.message
 
 
-def test_a_waiting_pod_of_a_new_template_is_reported_though_the_old_one_is_ready():
-    """Kubernetes counts it as updated before it runs, and the pod of the template before as
-    ready.
-    """
+def test_a_waiting_pod_of_a_new_template_is_reported_though_one_of_the_old_is_ready():
+    """Kubernetes counts it as updated before it runs, and the previous template's pod as ready."""
     deployment = deployment_in(pods_of(stage_of("va"), A, ready=1))
     deployment["status"] |= {"replicas": 2, "updatedReplicas": 1, "unavailableReplicas": 1}
     no_node = {
@@ -129,7 +127,7 @@ def test_a_waiting_pod_of_a_new_template_is_reported_though_the_old_one_is_ready
     assert health(deployment, []).current
 
 
-def test_pods_that_cannot_even_be_created_say_why():
+def test_pods_that_cannot_be_created_have_a_reason():
     quota = {
         "type": "ReplicaFailure",
         "status": "True",
@@ -141,5 +139,5 @@ def test_pods_that_cannot_even_be_created_say_why():
     assert "exceeded quota" in found.message
 
 
-def test_a_deployment_that_is_not_there_has_no_pods():
+def test_a_missing_deployment_has_no_pods():
     assert (health(None, []).ready, health(None, []).current) == (0, False)
