@@ -333,7 +333,7 @@ def soaked(
         (ASKED, "Pending", None),
     ],
 )
-def test_a_version_was_effective_in_another_stage_long_enough(
+def test_soak_passes_after_long_enough_in_another_stage(
     candidate: VersionStatus, verdict: str, again: timedelta | None
 ):
     found = said({"soak": {"stage": "staging", "for": "24h"}}, candidate=candidate)

@@ -36,8 +36,7 @@ BROKEN = after(POINTS, [(arm(500), arm(500))] * 8, weight=10)
         (FEW, False, 100_000, CONTINUE),
         (CLEAN, False, 100_000, CONTINUE),
         (BROKEN, False, 100_000, CONTINUE),
-        # Too few requests in this step, whatever was seen before it; or no interval that says
-        # anything.
+        # Too few requests in this step, whatever came before it; or no interval with data.
         (EMPTY, True, 0, NO_DATA),
         (EMPTY, True, 100_000, NO_DATA),
         (CLEAN, True, 499, NO_DATA),

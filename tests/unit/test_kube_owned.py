@@ -84,8 +84,8 @@ def test_one_line_of_the_table_defines_watch_path_and_rights(kind: Any) -> None:
 def test_objects_of_kubernetes_controllers_are_never_written() -> None:
     for kind in OWNED:
         if kind.through:
-            # A pod is told how it splits its requests: one annotation, to which the policy
-            # operator-fence keeps the operator.
+            # The operator writes one annotation of a pod, its traffic rule; the policy
+            # operator-fence allows no other.
             assert set(kind.verbs) == {"list", "watch"} | (
                 {"patch"} if kind.kind == "Pod" else set()
             )

@@ -34,17 +34,17 @@ ROUTES = ["apply Service/", "apply PodDisruptionBudget/"]
 
 
 def up(version: str) -> list[str]:
-    """What brings a version's pods up."""
+    """Return the actions that start a version's pods."""
     return [f"{words}{version}" for words in UP]
 
 
 def routes(version: str) -> list[str]:
-    """What routes to a version."""
+    """Return the action that routes to a version."""
     return [f"{words}{version}" for words in ROUTES]
 
 
 def states(decision: StageDecision) -> dict[str, str]:
-    """The steps, as the status shows them."""
+    """Return the steps and their states, as the status shows them."""
     return {step.name: step.state.value for step in decision.status.steps}
 
 
@@ -72,7 +72,7 @@ def test_a_first_version_starts_before_anything_routes_to_it():
     assert (recorded.status.effective, recorded.status.since_time) == (served(A), NOW)
 
 
-def test_a_new_version_starts_next_to_the_one_that_serves():
+def test_a_new_version_starts_next_to_the_serving_one():
     model = recorded_first(stage_of("vb", holds=A), *pods_of(stage_of("va"), A, routed=True))
     old = pods_of(model, A, routed=True)
     assert does(decided(model, *old)) == up("vb")
@@ -90,7 +90,7 @@ def test_a_new_version_starts_next_to_the_one_that_serves():
     assert routes_to(switch) == "vb"
 
 
-def test_it_takes_the_traffic_when_all_its_pods_are_ready_and_of_what_was_applied_last():
+def test_a_candidate_gets_the_traffic_when_all_its_pods_are_ready_and_of_the_last_template():
     model = stage_of("vb", holds=A, candidate=served(B), serving={"replicas": 3})
     old = pods_of(model, A, ready=3, replicas=3, routed=True)
     for status in (
@@ -105,9 +105,9 @@ def test_it_takes_the_traffic_when_all_its_pods_are_ready_and_of_what_was_applie
     assert routes_to(decided(model, *old, *pods_of(model, B, ready=3, replicas=3))) == "vb"
 
 
-def test_it_takes_the_traffic_when_its_pods_stay_ready_and_a_first_one_at_once():
-    """A kubelet may call a new pod ready, take that back, and say it again; those who ask in
-    between are refused.
+def test_a_candidate_gets_the_traffic_when_its_pods_stay_ready_and_a_first_version_at_once():
+    """A kubelet may report a new pod ready, then not ready, then ready again; requests in between
+    fail.
     """
     model = stage_of("vb", holds=A, candidate=served(B))
     old = pods_of(model, A, routed=True)
@@ -143,7 +143,7 @@ def test_the_change_is_recorded_with_how_long_it_took():
 
 
 def test_every_step_is_shown_with_its_state_and_since_when():
-    """The same tuple is the next action, the progress and the condition's message."""
+    """The same tuple gives the next action, the progress and the condition's message."""
     model = stage_of("vb", holds=A)
     assert states(decided(model)) == {
         "admit": "Active",
@@ -212,7 +212,7 @@ BLOCKED = Blocker(reason=Reason.ARTIFACT_MISSING, message="Nothing is stored.", 
     ],
     ids=["nothing declares it", "blocked", "not registered", "not recorded"],
 )
-def test_what_cannot_be_admitted_is_not_recorded_as_the_candidate(
+def test_a_version_that_cannot_be_admitted_is_not_recorded_as_the_candidate(
     versions: Any, reason: str, needs_action: bool
 ):
     model = stage_of("vb", holds=A)
@@ -227,7 +227,7 @@ def test_what_cannot_be_admitted_is_not_recorded_as_the_candidate(
     assert decision.status.effective == served(A)
 
 
-def test_a_candidate_that_only_waits_keeps_its_pods_and_one_that_cannot_take_the_stage_does_not():
+def test_a_waiting_candidate_keeps_its_pods_and_one_that_can_never_be_promoted_does_not():
     model = stage_of("vb", holds=A, candidate=served(B), start_time=NOW)
     there = (*pods_of(model, A, routed=True), *pods_of(model, B, ready=0))
     waits = decided(model, *there, versions=(A, B.model_copy(update={"mlflow_version": None})))
@@ -243,9 +243,7 @@ def test_a_candidate_that_only_waits_keeps_its_pods_and_one_that_cannot_take_the
 
 
 def test_a_candidate_that_is_blocked_after_the_switch_drains():
-    """Its bytes vanish between the switch and the record: requests may still be on their way to
-    its pods.
-    """
+    """Its bytes vanish between the switch and the record: requests may still reach its pods."""
     model = stage_of("vb", holds=A, candidate=served(B), start_time=NOW)
     there = (*pods_of(model, A), *pods_of(model, B, routed=True))
     bad = (A, B.model_copy(update={"blocked": BLOCKED}))
@@ -259,8 +257,8 @@ def test_a_candidate_that_is_blocked_after_the_switch_drains():
 
 
 # --- back, sideways, away -------------------------------------------------------------------------
-def test_going_back_is_a_promotion_that_is_named_as_what_it_is():
-    """Whether it held the stage is in the version's record, not in the history."""
+def test_going_back_is_a_promotion_that_is_called_a_rollback():
+    """The version's record, not the history, says that it was effective before."""
     once = A.model_copy(
         update={"held": (HeldStage(stage="production", since_time=NOW - DAY, until_time=NOW),)}
     )
@@ -272,14 +270,14 @@ def test_going_back_is_a_promotion_that_is_named_as_what_it_is():
     assert decision.entry.outcome == "RolledBack"
 
 
-def test_a_version_that_still_drains_takes_the_traffic_again_at_once():
+def test_a_draining_version_gets_the_traffic_again_at_once():
     drains = (Draining(identity=served(A).runtime.identity, until_time=NOW + 10 * SECOND),)
     model = stage_of("va", holds=B, candidate=served(A), previous=served(A), draining=drains)
     decision = decided(model, *pods_of(model, A), *pods_of(model, B, routed=True))
     assert (does(decision), routes_to(decision)) == (routes("va"), "va")
 
 
-def test_a_to_b_to_a_before_b_is_ready_is_a_and_nothing_of_b_is_left():
+def test_a_to_b_to_a_before_b_is_ready_keeps_a_and_deletes_all_of_b():
     model = stage_of("va", holds=A, desired="vb", start_time=NOW, candidate=served(B))
     there = (*pods_of(model, A, routed=True), *pods_of(model, B, ready=0))
     dropped = recorded_first(model, *there)
@@ -355,8 +353,8 @@ def test_b_to_c_after_the_service_has_switched_to_b_lets_b_drain(waiting: bool):
     ]
 
 
-def test_another_first_version_takes_the_address_only_when_it_is_ready():
-    """The first candidate had been routed to, and was not effective yet."""
+def test_another_first_version_is_routed_to_only_when_it_is_ready():
+    """The first candidate was routed to and not effective yet."""
     model = stage_of("vb", desired="va", candidate=served(A))
     there = pods_of(model, A, routed=True)
     model = recorded_first(recorded_first(model, *there), *there)
@@ -394,7 +392,7 @@ def test_no_version_is_its_own_previous_version():
 
 
 # --- refused by the API server --------------------------------------------------------------------
-def test_what_the_api_server_refuses_for_a_candidate_is_named_and_tried_again():
+def test_an_object_of_a_candidate_that_the_api_server_refuses_is_named_and_retried():
     model = stage_of("vb", holds=A, candidate=served(B))
     name = deployment_in(pods_of(model, B))["metadata"]["name"]
     decision = decided(
@@ -429,7 +427,7 @@ def test_while_a_dependency_is_down_a_candidate_starts_and_the_stage_does_not_sw
     assert "when MLflow and S3 answer" in held.status.blocked.message
 
 
-def test_without_pods_a_stage_does_not_switch_either():
+def test_while_a_dependency_is_down_a_stage_with_zero_replicas_does_not_switch_either():
     model = stage_of("vb", holds=A, candidate=served(B), serving={"replicas": 0})
     assert not decided(model, dependencies_down=True).record
     assert decided(model).record

@@ -1,4 +1,4 @@
-"""The record in S3: an operator that may die at any moment, and an S3 that may refuse."""
+"""The record in S3: an operator that may die at any moment, and an S3 that may refuse entries."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ PLACE = f"s3://{BUCKET}/{folder(NAMESPACE, 'uid-fraud')}"
 
 
 def findings(world: World, **heads: str) -> list[tuple[int, str]]:
-    """What is wrong with a world's record."""
+    """Return the problems of a world's record."""
     objects = sorted(
         (number_in(uri.removeprefix(PLACE)) or 0, content) for uri, content in world.records.items()
     )
@@ -39,7 +39,7 @@ def findings(world: World, **heads: str) -> list[tuple[int, str]]:
 
 
 def promoted(*versions: str, **more: Any) -> World:
-    """A world in which these versions held production, one after the other."""
+    """Return a world in which these versions were effective in production, one after the other."""
     world = World(stages={"production": {"version": versions[0]}})
     for attribute, value in more.items():
         setattr(world, attribute, value)
@@ -120,7 +120,7 @@ def test_an_entry_of_an_earlier_release_keeps_its_bytes():
     assert record.chain(again) == (link,), "as the API server gives it back"
 
 
-def test_a_new_object_asks_s3_nothing_and_one_of_an_earlier_release_what_is_there():
+def test_a_new_object_reads_nothing_from_s3_and_one_of_an_earlier_release_reads_its_record():
     world = promoted("v1")
     before = world.model.status.record
     world.model = world.model.model_copy(
@@ -155,7 +155,7 @@ def test_a_status_lost_together_with_its_model_in_mlflow_continues_where_its_rec
     assert findings(world) == []
 
 
-def test_an_object_that_is_no_entry_is_not_taken_for_the_newest_one():
+def test_an_s3_object_that_is_no_entry_is_not_read_as_the_newest_one():
     world = promoted("v1", "v2")
     foreign = PLACE + name(9_999_999_999)
     world.records[foreign] = b"{}"
@@ -168,7 +168,7 @@ def test_an_object_that_is_no_entry_is_not_taken_for_the_newest_one():
 
 
 # --- what is not stored ---------------------------------------------------------------------------
-def test_an_s3_that_takes_nothing_stops_neither_serving_nor_mlflow_nor_the_status():
+def test_an_s3_that_refuses_writes_stops_neither_serving_nor_mlflow_nor_the_status():
     world = promoted("v1", "v2", storing=False)
     status = world.model.status
     assert world.routed("production") == status.stages["production"].runtime.identity  # type: ignore[union-attr] # it is effective
@@ -189,7 +189,7 @@ def test_an_s3_that_takes_nothing_stops_neither_serving_nor_mlflow_nor_the_statu
     assert findings(world) == []
 
 
-def test_with_forty_pending_no_promotion_starts_and_what_must_not_wait_does_not():
+def test_with_forty_pending_entries_no_promotion_starts_and_urgent_changes_do_not_wait():
     world = promoted("v1", "v2")
     world.storing = False
     others = pending(42).status.history[2:]
@@ -231,7 +231,7 @@ def test_with_forty_pending_no_promotion_starts_and_what_must_not_wait_does_not(
     assert numbers == list(range(1, world.model.status.record.number + 1)), "none was lost"
 
 
-def test_a_change_that_the_history_has_no_place_for_is_not_carried_out():
+def test_a_change_without_room_in_the_history_is_not_carried_out():
     assert (
         record.room(pending(49).status.record),
         record.room(pending(50).status.record),
@@ -257,7 +257,7 @@ def test_a_change_that_the_history_has_no_place_for_is_not_carried_out():
     )
 
 
-def test_without_a_place_in_the_history_an_override_does_not_begin_and_moves_no_traffic():
+def test_without_room_in_the_history_an_override_does_not_begin_and_moves_no_traffic():
     world = promoted("v1", "v2")
     world.storing = False
     known = world.model.status.record
@@ -286,7 +286,7 @@ def test_without_a_place_in_the_history_an_override_does_not_begin_and_moves_no_
 
 
 @pytest.mark.parametrize("wants", ["cleared", "override ended"])
-def test_what_serves_is_healed_though_the_history_has_no_place(wants: str):
+def test_serving_objects_are_healed_though_the_history_has_no_room(wants: str):
     world = promoted("v1", "v2")
     world.storing = False
     if wants != "cleared":
@@ -315,13 +315,13 @@ def test_what_serves_is_healed_though_the_history_has_no_place(wants: str):
     assert world.model.status.stages["production"].version == ("v2" if wants == "cleared" else "v1")
 
 
-def test_promotions_that_are_under_way_have_their_places():
+def test_promotions_under_way_have_reserved_room():
     assert record.is_full(pending(39).status.record, 1)
     assert not record.is_full(pending(39).status.record, 0)
     assert not record.is_full(None, 16)
 
 
-def test_another_object_in_the_place_of_an_entry_is_reported_and_stays():
+def test_another_object_at_the_key_of_an_entry_is_reported_and_stays():
     world = promoted("v1")
     world.records[PLACE + name(2)] = b"{}"
     world.edit(production="v2")
@@ -338,7 +338,7 @@ def test_another_object_in_the_place_of_an_entry_is_reported_and_stays():
     assert findings(world) == []
 
 
-def test_the_same_object_in_the_place_of_an_entry_is_done():
+def test_the_same_object_at_the_key_of_an_entry_counts_as_stored():
     world = promoted("v1")
     other = world.fork()
     for each in (world, other):
@@ -352,7 +352,7 @@ def test_the_same_object_in_the_place_of_an_entry_is_done():
 
 # --- the end of an object -------------------------------------------------------------------------
 @pytest.mark.parametrize("takes", [True, False])
-def test_an_object_that_is_deleted_has_its_entries_stored_if_s3_takes_them(takes: bool):
+def test_a_deleted_object_s_entries_are_stored_if_s3_accepts_them(takes: bool):
     world = promoted("v1", "v2", storing=False)
     world.storing, world.refusals = takes, {}
     deleting = world.model.metadata.model_copy(update={"deletion_timestamp": NOW})
@@ -379,7 +379,7 @@ def test_an_object_that_is_deleted_has_its_entries_stored_if_s3_takes_them(takes
     )
 
 
-# --- what a check finds ---------------------------------------------------------------------------
+# --- checking a record ----------------------------------------------------------------------------
 def altered(content: bytes) -> bytes:
     return content.replace(b'"stage":"production"', b'"stage":"staging"')
 
@@ -414,7 +414,7 @@ def altered(content: bytes) -> bytes:
         ),
     ],
 )
-def test_what_was_done_to_a_record_is_found_with_its_number(
+def test_tampering_with_a_record_is_found_with_the_entry_s_number(
     tamper: Any, found: list[tuple[int, str]]
 ):
     world = promoted("v1", "v2", "v1", "v2")
@@ -427,7 +427,7 @@ def test_what_was_done_to_a_record_is_found_with_its_number(
     ] == found
 
 
-def test_a_record_that_was_rewritten_whole_is_found_by_a_head_that_was_kept_elsewhere():
+def test_a_completely_rewritten_record_is_found_by_a_head_kept_elsewhere():
     world = promoted("v1", "v2")
     kept = digest_of(world.records[PLACE + name(1)])
     model = world.model.model_copy(update={"status": pending(2).status})

@@ -1,4 +1,4 @@
-"""What is kept of many versions, and what is rebuilt from MLflow's tags."""
+"""What the status keeps of many versions, and what is rebuilt from MLflow's tags."""
 
 from dataclasses import replace
 from typing import Any
@@ -59,7 +59,7 @@ def many(count: int, **stages: StageStatus) -> RegisteredModel:
     return recording(registered_model(stages=spec), *full, older_versions=older, stages=stages)
 
 
-def test_the_newest_versions_are_kept_whole_and_of_the_others_the_record():
+def test_the_newest_versions_are_kept_whole_and_older_ones_as_a_record():
     model = many(70)
     assert [version.name for version in model.status.versions] == [f"v{n}" for n in range(6, 70)]
     assert model.status.older_versions[0] == KnownVersion(
@@ -68,7 +68,7 @@ def test_the_newest_versions_are_kept_whole_and_of_the_others_the_record():
     assert [each.name for each in model.status.older_versions] == [f"v{n}" for n in range(6)]
 
 
-def test_no_version_is_forgotten_as_others_come():
+def test_new_versions_do_not_push_out_old_ones():
     model = many(65)
     for n in range(65, 75):
         new = (*model.status.versions, record(f"v{n}", str(n + 1)))
@@ -116,7 +116,7 @@ def test_an_older_version_can_be_promoted_with_the_bytes_that_were_recorded():
     assert status_of(forged).stages["production"].candidate is None
 
 
-def test_an_older_version_that_mlflow_lost_says_so():
+def test_an_older_version_that_mlflow_lost_is_reported():
     model = many(70)
     spec = registered_model(stages={"production": {"version": "v0"}}).spec
     plan = decide(model.model_copy(update={"spec": spec}), observed(), NOW)
@@ -131,7 +131,7 @@ def test_an_older_name_cannot_be_declared_again():
     assert "v0" not in versions_of(decide(model, seen, NOW))
 
 
-def test_the_status_has_room_for_all_that_it_may_hold():
+def test_the_largest_status_fits_the_limit():
     """64 declared versions and 300 TrainingRuns that have not finished; 512 versions recorded."""
     model = many(512)
     assert (len(model.status.versions), len(model.status.older_versions)) == (64, 448)
@@ -178,7 +178,7 @@ THERE = (tracked_version("1", "v1", stages="production"), tracked_version("2", "
 PRODUCTION = {"stages": {"production": {"version": "v1"}}}
 
 
-def test_a_status_that_is_empty_altogether_is_rebuilt_from_tags():
+def test_an_empty_status_is_rebuilt_from_tags():
     model = restored(**PRODUCTION)
     plan = decide(model, observed(versions=THERE), NOW)
     assert isinstance(plan, Record)
@@ -217,10 +217,8 @@ def test_nothing_is_rebuilt_when_the_status_records_anything(field: str):
     assert not names & {"v1", "v2"}
 
 
-def test_without_the_annotation_only_an_object_that_the_operator_has_worked_on_is_rebuilt():
-    """A model in MLflow with the uid of an object that was just created was made by someone
-    else.
-    """
+def test_without_the_annotation_only_an_object_already_reconciled_is_rebuilt():
+    """If MLflow already has a model with a new object's uid, another client wrote it."""
     ours = tuple(
         replace(each, tags=dict(each.tags) | {"modelyard.io/uid": "uid-new"}) for each in THERE
     )
@@ -234,7 +232,7 @@ def test_without_the_annotation_only_an_object_that_the_operator_has_worked_on_i
         assert bool(plan.status.stages["production"].version) == rebuilt
 
 
-def test_tags_that_contradict_what_is_known_are_not_believed():
+def test_tags_that_contradict_other_sources_are_ignored():
     moved = replace(THERE[0], source="s3://b/forged")
     short = replace(THERE[1], tags=dict(THERE[1].tags) | {"modelyard.io/digest": "sha256:1"})
     other = replace(
@@ -267,7 +265,7 @@ def test_tags_that_contradict_what_is_known_are_not_believed():
     [{}, {"modelyard.io/training-run": "fraud-001"}, {"modelyard.io/training-run": "other"}],
     ids=str,
 )
-def test_tags_do_not_say_which_bytes_a_training_run_logged(
+def test_tags_do_not_decide_which_bytes_a_training_run_logged(
     tags: dict[str, str], is_registering: bool
 ):
     """A user who may annotate the object and write to MLflow must not decide what v1 is."""
@@ -305,7 +303,7 @@ def test_tags_do_not_say_which_bytes_a_training_run_logged(
     assert versions_of(decide(model, seen, NOW))["v1"].digest == digest()
 
 
-def test_a_stage_that_a_tag_names_is_held_only_if_the_spec_asks_for_it_or_it_is_served():
+def test_a_tagged_version_is_effective_only_if_the_spec_wants_it_or_it_is_serving():
     """A tag alone does not start a version."""
     for spec in (
         {"stages": {"production": {"version": "v2"}}},
@@ -333,7 +331,7 @@ def test_a_stage_that_a_tag_names_is_held_only_if_the_spec_asks_for_it_or_it_is_
     )
 
 
-def test_stages_that_were_tagged_before_a_stage_existed_are_ignored():
+def test_stage_tags_older_than_the_stage_are_ignored():
     model = registered(registered_model(**PRODUCTION), ("1", "v1"), ("2", "v2"))
     tagged = tuple(
         replace(each, tags=dict(each.tags) | {"modelyard.io/stages": "production,canary"})
@@ -369,7 +367,7 @@ def test_tags_that_another_client_overwrote_do_no_harm(tags: dict[str, str]):
     written(model, plan)
 
 
-def test_more_versions_in_mlflow_than_a_status_holds_are_rebuilt_as_far_as_it_does():
+def test_of_more_versions_in_mlflow_than_a_status_holds_as_many_as_fit_are_rebuilt():
     model = restored(stages={"production": {"version": "v0"}})
     plan = decide(
         model,

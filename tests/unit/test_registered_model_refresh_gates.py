@@ -40,7 +40,7 @@ ALWAYS = {"serving": {"runtime": {"update": "Always"}}}
 
 
 def serving(*gates: dict[str, Any], **stage: Any) -> RegisteredModel:
-    """va holds the stage by the verdicts of its gates, and its runtime is to be refreshed."""
+    """va is effective with its gates' verdicts recorded, and its runtime is to be refreshed."""
     model = stage_of("va", **({"holds": A, "asked": list(gates)} | (stage or {"attempt": 1})))
     passed = [
         {
@@ -72,7 +72,7 @@ def begun(model: RegisteredModel, **more: Any) -> RegisteredModel:
 
 
 def job_of(model: RegisteredModel, end: str, runtime: Runtime = NEWER) -> tuple[Manifest, Manifest]:
-    """The Job of the first gate, ended, and its pod."""
+    """Return the finished Job of the first gate, and its pod."""
     view = view_of(model, *STABLE, runtime=runtime)
     assert view.spec is not None
     ends = [
@@ -100,7 +100,7 @@ def job_of(model: RegisteredModel, end: str, runtime: Runtime = NEWER) -> tuple[
 
 
 @pytest.mark.parametrize("wish", [{"attempt": 1}, ALWAYS])
-def test_the_gates_with_pods_are_asked_about_the_new_runtime_and_no_other(wish: dict[str, Any]):
+def test_gates_with_pods_judge_the_new_runtime_only(wish: dict[str, Any]):
     model = begun(serving(JOB, *GATE, **wish, **{"from": "staging"}))
     decision = decided(model, *STABLE, **RUN)
     asks = decided(after(model, decision), *STABLE, **RUN) if decision.record else decision
@@ -124,14 +124,14 @@ def test_the_gates_with_pods_are_asked_about_the_new_runtime_and_no_other(wish: 
     )
 
 
-def test_without_such_gates_it_is_as_before_and_an_override_is_asked_nothing():
+def test_without_gates_with_pods_a_refresh_has_no_gates_and_neither_has_an_override():
     plain = decided(begun(serving(*GATE, attempt=1)), *STABLE, **RUN)
     assert [step.name for step in plain.status.steps] == ["admit", "start", "switch", "record"]
     assert does(plain) == ["apply ControllerRevision/va", "apply Deployment/va"]
     assert [gate.verdict.value for gate in plain.status.gates] == ["Pass"]
 
 
-def test_what_asks_a_server_asks_the_pod_with_the_new_runtime():
+def test_gates_that_send_requests_send_them_to_the_pod_with_the_new_runtime():
     model = begun(serving(SMOKE, attempt=1))
     model = after(model, decided(model, *STABLE, **RUN))
     starts = decided(model, *STABLE, **RUN)
@@ -200,7 +200,7 @@ def test_a_fail_rejects_that_runtime_alone_and_the_stable_one_keeps_serving(wish
     assert rests.status.blocked.message.startswith(
         "va with the operator's runtime was rejected, and va is still serving. integration: exit"
     )
-    # Another runtime, and another attempt, are asked anew.
+    # Another runtime or another attempt is judged again.
     newest = recorded_first(rejected, *STABLE, **(RUN | {"runtime": NEWEST}))
     assert newest.status.stages["production"].candidate == served(A, NEWEST)
     again = rejected.model_copy(update={"spec": serving(JOB, **(wish | {"attempt": 2})).spec})
@@ -209,7 +209,7 @@ def test_a_fail_rejects_that_runtime_alone_and_the_stable_one_keeps_serving(wish
     assert "apply Job/va" in does(asks) or asks.record
 
 
-def test_a_refresh_that_was_rejected_and_is_given_up_leaves_no_verdict_of_it():
+def test_a_rejected_and_abandoned_refresh_leaves_no_verdict():
     model = begun(serving(JOB, attempt=1))
     failed = job_of(model, "Failed")
     rejected = after(model, decided(model, *STABLE, *failed, **RUN))
@@ -218,7 +218,7 @@ def test_a_refresh_that_was_rejected_and_is_given_up_leaves_no_verdict_of_it():
     assert (steady.status.blocked, steady.status.gates, steady.status.judged) == (None, (), None)
 
 
-def test_a_promotion_remembers_its_passes_with_the_runtime_that_it_began_with():
+def test_a_promotion_records_its_passes_with_the_runtime_that_it_began_with():
     candidate: ServedVersion = served(VERSIONS[1])
     model = stage_of("vb", holds=A, candidate=candidate, start_time=NOW, asked=[JOB])
     view = view_of(model, runtime=NEWER)
@@ -232,8 +232,8 @@ def test_a_promotion_remembers_its_passes_with_the_runtime_that_it_began_with():
 
 
 def unnamed(model: RegisteredModel) -> RegisteredModel:
-    """As an earlier release recorded it: verdicts, without the runtime that they were given
-    with.
+    """Return the status of an earlier release: verdicts without the runtime that they were given
+    for.
     """
     stage = model.status.stages["production"]
     assert stage.judged is not None

@@ -1,4 +1,6 @@
-"""What the operator writes to MLflow about stages, what is drift, and what holds during errors."""
+"""What the operator writes to MLflow about stages, what counts as drift, and what holds during
+errors.
+"""
 
 from dataclasses import replace
 from typing import Any
@@ -30,12 +32,12 @@ def settled(**spec: Any) -> World:
 
 
 def holding(version: str = "v1", **more: Any) -> World:
-    """Return a world in which production holds a version, and all is well."""
+    """Return a world in which a version is effective in production and nothing is left to do."""
     return settled(stages={"production": {"version": version}}, **more)
 
 
 def moves(world: World) -> list[Any]:
-    """Return what is changed in MLflow until nothing is left to change."""
+    """Return the changes of MLflow until nothing is left to change."""
     before = len(world.done)
     for _ in range(60):
         world.look()
@@ -51,10 +53,10 @@ def aliases(world: World) -> dict[str, str]:
     return dict(world.tracked.aliases)
 
 
-# --- what is moved, and in which order ------------------------------------------------------------
-def test_a_promotion_moves_alias_stage_and_tag_the_new_holder_first():
-    """At no moment has a stage no holder, or two; the tag comes last, for by it an unfinished
-    move is known.
+# --- moves and their order ------------------------------------------------------------------------
+def test_a_promotion_moves_alias_stage_and_tag_the_new_version_first():
+    """A stage always has exactly one version; the tag is written last, so an unfinished move is
+    recognized by it.
     """
     world = holding("v1")
     world.edit(production="v2")
@@ -90,7 +92,7 @@ def test_a_rollback_moves_everything_back():
     ]
 
 
-def test_only_production_and_staging_have_a_stage_of_mlflow_s_and_every_stage_has_an_alias():
+def test_only_production_and_staging_have_an_mlflow_stage_and_every_stage_has_an_alias():
     world = settled(
         stages={
             "production": {"version": "v1"},
@@ -105,7 +107,7 @@ def test_only_production_and_staging_have_a_stage_of_mlflow_s_and_every_stage_ha
     assert (world.versions["2"].stage, world.versions["2"].tags[STAGES_TAG]) == ("None", "canary")
 
 
-def test_a_version_in_two_stages_has_the_higher_one_of_mlflow_s_and_both_aliases():
+def test_a_version_in_two_stages_has_the_higher_mlflow_stage_and_both_aliases():
     world = settled(stages={"production": {"version": "v1"}, "staging": {"version": "v1"}})
     assert (aliases(world), world.versions["1"].stage) == (
         {"production": "1", "staging": "1"},
@@ -119,7 +121,7 @@ def test_a_version_in_two_stages_has_the_higher_one_of_mlflow_s_and_both_aliases
     assert known.stages == ("staging",)
 
 
-def test_a_version_says_since_when_and_until_when_it_held_each_stage():
+def test_a_version_s_tags_say_since_when_and_until_when_it_was_in_each_stage():
     world = holding("v1")
     world.edit(production="v2")
     world.settle()
@@ -179,8 +181,8 @@ def test_a_stage_removed_while_mlflow_was_down_is_removed_there_when_it_answers(
     assert aliases(world) == {}
 
 
-def test_a_status_that_is_lost_is_rebuilt_and_no_pod_notices():
-    """The tags in MLflow and the serving objects say what was."""
+def test_a_lost_status_is_rebuilt_and_no_pod_is_touched():
+    """It is rebuilt from the tags in MLflow and the serving objects."""
     world = settled(stages={"production": {"version": "v1"}, "staging": {"version": "v2"}})
     uids = world.uids()
     world.edit(staging=...)
@@ -193,7 +195,7 @@ def test_a_status_that_is_lost_is_rebuilt_and_no_pod_notices():
 
 
 @pytest.mark.parametrize("away", ["", "MLflow"])
-def test_what_serves_without_a_status_is_replaced_and_never_dropped(away: str):
+def test_a_serving_version_without_a_status_is_replaced_and_never_dropped(away: str):
     world = holding("v1")
     world.model = world.model.model_copy(update={"status": type(world.model.status)()})
     world.away = away
@@ -206,8 +208,8 @@ def test_what_serves_without_a_status_is_replaced_and_never_dropped(away: str):
     assert world.effective("production") == "v2"
 
 
-def test_an_object_restored_from_a_backup_is_what_it_was():
-    """A new uid, no status, nothing that it owned; the annotation says that MLflow's model is
+def test_an_object_restored_from_a_backup_has_its_old_state():
+    """It has a new uid, no status and no owned objects; the annotation says that MLflow's model is
     its own.
     """
     world = settled(stages={"production": {"version": "v1"}, "staging": {"version": "v2"}})
@@ -224,7 +226,7 @@ def test_an_object_restored_from_a_backup_is_what_it_was():
     assert "DriftReverted" not in world.events
 
 
-def test_restored_with_other_bytes_in_the_bucket_it_serves_none_of_them():
+def test_restored_with_other_bytes_in_the_bucket_it_does_not_serve_them():
     world = holding("v1")
     world.stored[artifacts("v1")] = "f"
     world.restore()
@@ -234,7 +236,7 @@ def test_restored_with_other_bytes_in_the_bucket_it_serves_none_of_them():
 
 
 # --- drift ----------------------------------------------------------------------------------------
-def test_what_another_client_moved_in_mlflow_is_put_back_and_reported():
+def test_aliases_that_another_client_moved_in_mlflow_are_put_back_and_reported():
     world = holding("v1")
     world.alias("production", "2")
     assert moves(world) == [SetAlias("risk.fraud", "production", "1")]
@@ -250,7 +252,7 @@ def test_an_mlflow_stage_that_another_client_moved_is_put_back(stage: Any):
     assert "DriftReverted" in world.events
 
 
-def test_a_promotion_is_no_drift():
+def test_a_promotion_is_not_drift():
     world = holding("v1")
     for version in ("v2", None, "v1"):
         world.edit(production=version)
@@ -258,7 +260,7 @@ def test_a_promotion_is_no_drift():
     assert "DriftReverted" not in world.events
 
 
-def test_with_warn_it_stays_though_mlflow_was_down_meanwhile():
+def test_with_warn_drift_stays_though_mlflow_was_down_meanwhile():
     world = holding("v1", drift="Warn")
     world.alias("production", "2")
     world.settle()
@@ -270,7 +272,7 @@ def test_with_warn_it_stays_though_mlflow_was_down_meanwhile():
     assert message(world.model.status, "Synced").startswith("MLflow itself was changed")
 
 
-def test_with_warn_a_promotion_still_moves_and_nothing_but_what_was_promoted():
+def test_with_warn_a_promotion_moves_only_what_was_promoted():
     world = settled(
         stages={"production": {"version": "v1"}, "staging": {"version": "v1"}}, drift="Warn"
     )
@@ -285,8 +287,10 @@ def test_with_warn_a_promotion_still_moves_and_nothing_but_what_was_promoted():
     assert world.model.status.is_true("Synced")
 
 
-def test_an_outage_in_the_middle_of_a_promotion_is_no_drift():
-    """With Warn the other half would never be moved. A promotion has four moves."""
+def test_an_outage_in_the_middle_of_a_promotion_is_not_drift():
+    """If it counted as drift, Warn would never move the rest. A promotion has four
+    moves.
+    """
     for after in range(1, 5):
         world = holding("v1", drift="Warn")
         world.edit(production="v2")
@@ -302,7 +306,7 @@ def test_an_outage_in_the_middle_of_a_promotion_is_no_drift():
 
 
 def test_tags_of_the_version_in_production_are_put_back_and_roll_nothing():
-    """Whoever trains may write tags; the status says which bytes are in production."""
+    """Users who train may write tags; the status says which bytes are in production."""
     world = holding("v1")
     uids = world.uids()
     world.tag(
@@ -333,7 +337,7 @@ def test_bytes_and_digest_tag_that_are_overwritten_together_are_a_mismatch():
     world.check_end()
 
 
-def test_a_version_deleted_in_mlflow_and_declared_again_with_another_source_is_the_recorded_one():
+def test_a_version_deleted_in_mlflow_and_redeclared_with_another_source_stays_the_recorded_one():
     world = holding("v1")
     uids = world.uids()
     del world.versions["1"]
@@ -396,8 +400,8 @@ def test_aliases_and_versions_of_others_are_left_alone():
     assert aliases(world) == {"production": "1", "champion": "9", "staging": "9"}
 
 
-def test_a_version_of_others_never_answers_for_a_stage_of_ours():
-    """models:/risk.fraud/Production is the newest version there."""
+def test_a_version_of_others_never_has_the_mlflow_stage_of_ours():
+    """models:/risk.fraud/Production resolves to the newest version in that MLflow stage."""
     world = holding("v1")
     by_hand(world, stage="Production")
     assert moves(world) == [TransitionStage("risk.fraud", "9", "Archived")]

@@ -1,4 +1,6 @@
-"""RegisteredModel with `rollout`: weights, pods and what stable pods are told, step by step."""
+"""RegisteredModel with `rollout`: weights, pods and the stable pods' traffic rules, step by
+step.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +36,7 @@ def at(world: RolloutWorld, weight: int) -> None:
     world.until(there, LIMIT)
 
 
-def test_a_version_takes_the_stage_step_by_step():
+def test_a_version_is_rolled_out_step_by_step():
     world = rolled_out()
     seen: list[tuple[set[int], int]] = []
     world.edit(production="v2")
@@ -59,7 +61,7 @@ def test_a_version_takes_the_stage_step_by_step():
     assert world.model.status.history[-1].outcome is Outcome.PROMOTED
 
 
-def test_pods_are_there_before_the_weight_rises():
+def test_pods_exist_before_the_weight_rises():
     world = rolled_out(replicas=4)
     world.edit(production="v2")
     at(world, 5)
@@ -71,7 +73,7 @@ def test_pods_are_there_before_the_weight_rises():
     assert world.replicas("v2") == 4
 
 
-def test_setting_the_version_back_is_the_abort():
+def test_setting_the_version_back_aborts_the_rollout():
     world = rolled_out()
     world.edit(production="v2")
     at(world, 50)
@@ -97,7 +99,7 @@ def test_a_candidate_without_a_ready_pod_has_weight_0():
     at(world, 50)
 
 
-def test_other_steps_begin_anew():
+def test_changed_steps_start_over():
     world = rolled_out()
     world.edit(production="v2")
     at(world, 50)
@@ -111,7 +113,7 @@ def test_other_steps_begin_anew():
     assert not world.rules("v1")
 
 
-def test_a_pause_waits_for_a_person():
+def test_a_pause_waits_for_a_user():
     steps: list[dict[str, Any]] = [{"weight": 10}, {"pause": {}}, {"pause": {}}]
     world = rolled_out(rollout=CANARY | {"steps": steps, "resumed": 3})
     world.edit(production="v2")
@@ -137,7 +139,7 @@ def test_a_pause_waits_for_a_person():
     assert world.effective("production") == "v2"
 
 
-def test_without_a_version_that_serves_steps_are_passed():
+def test_without_a_serving_version_steps_are_skipped():
     world = RolloutWorld(stages={"production": {"version": "v1", "rollout": CANARY}})
     world.settle(LIMIT)
     assert world.effective("production") == "v1"
@@ -150,7 +152,7 @@ def test_without_a_version_that_serves_steps_are_passed():
 JUDGED = CANARY | {"analysis": {"interval": "10s", "minRequests": 100}}
 
 
-def test_a_candidate_that_is_worse_is_rejected_with_figures_and_gets_no_more_requests():
+def test_a_worse_candidate_is_rejected_with_figures_and_gets_no_further_requests():
     world = rolled_out(rollout=JUDGED)
     world.traffic.intervals = [(Arm(950, 1), Arm(50, 40)), (Arm(950, 2), Arm(50, 45))]
     world.edit(production="v2")
@@ -167,7 +169,7 @@ def test_a_candidate_that_is_worse_is_rejected_with_figures_and_gets_no_more_req
     assert world.model.status.history[-1].outcome is Outcome.REJECTED
 
 
-def test_each_interval_is_kept_before_the_next_and_the_rollout_ends():
+def test_each_interval_is_stored_before_the_next_and_the_rollout_ends():
     world = rolled_out(rollout=JUDGED | {"steps": [{"weight": 50}, {"hold": "30s"}]})
     world.traffic.intervals = [(Arm(500, 1), Arm(500, 1))] * 12
     world.traffic.requests = 600
@@ -195,10 +197,10 @@ FORGER: dict[str, tuple[str, dict[str, Any]] | None] = {
 
 
 @pytest.mark.parametrize("owner", FORGER.values(), ids=FORGER)
-def test_evidence_that_the_model_does_not_own_is_not_believed(
+def test_evidence_that_the_model_does_not_own_is_ignored(
     owner: tuple[str, dict[str, Any]] | None,
 ):
-    """Anybody may make a ConfigMap of that name, also before the first interval is judged."""
+    """Any user may create a ConfigMap of that name, even before the first interval is judged."""
     name = "fraud-production-rollout"
     kept: Any = rolled_out(rollout=JUDGED)
     kept.traffic.intervals = [(Arm(500, 1), Arm(500, 1))] * 2
@@ -225,7 +227,7 @@ def test_evidence_that_the_model_does_not_own_is_not_believed(
     assert asyncio.run(kept_analyses(kept.model, [], kept)) == {}
 
 
-def test_a_hold_without_enough_requests_lasts():
+def test_a_hold_without_enough_requests_continues():
     world = rolled_out(rollout=JUDGED | {"steps": [{"weight": 50}, {"hold": "30s"}]})
     world.traffic.intervals = [(Arm(), Arm())] * 99
     world.edit(production="v2")
@@ -238,8 +240,8 @@ def test_a_hold_without_enough_requests_lasts():
     )
 
 
-# --- what else changes meanwhile ------------------------------------------------------------------
-def test_an_autoscaler_leaves_the_stable_version_the_pods_that_it_had():
+# --- other changes meanwhile ----------------------------------------------------------------------
+def test_the_stable_version_keeps_its_pods_while_it_has_an_autoscaler():
     scaled = {"autoscaling": {"minReplicas": 2, "maxReplicas": 6}}
     world = rolled_out(serving=scaled, rollout=CANARY)
     deployment = next(iter(world.of_kind("Deployment")))
@@ -273,7 +275,7 @@ def test_a_change_of_serving_reaches_both_versions_and_steps_continue():
     assert world.status("production").rollout is not None
 
 
-def test_a_stable_pod_that_is_new_is_told_what_the_others_are():
+def test_a_new_stable_pod_gets_the_same_rule_as_the_others():
     world = rolled_out()
     world.edit(production="v2")
     at(world, 50)
@@ -306,7 +308,7 @@ def test_a_stage_whose_runtime_cannot_split_says_so_and_switches():
     assert passed.detail == "" or "refresh" in passed.detail
 
 
-def test_a_freeze_does_not_hold_what_gets_requests_and_an_override_does_not_wait():
+def test_a_freeze_does_not_stop_a_candidate_with_traffic_or_an_override():
     world = rolled_out(rollout=CANARY | {"steps": [{"weight": 10}, {"pause": {}}]})
     world.edit(production="v2")
     at(world, 10)
@@ -323,12 +325,12 @@ def test_a_freeze_does_not_hold_what_gets_requests_and_an_override_does_not_wait
 
 # --- pods that may not be told --------------------------------------------------------------------
 def blocked(world: RolloutWorld) -> str:
-    """Return what keeps production from going on, as its user reads it."""
+    """Return what blocks production, as users read it."""
     found = world.status("production").blocked
     return f"{found.reason} {found.message}" if found is not None and found.needs_action else ""
 
 
-def test_a_pod_that_may_not_be_told_stops_no_other_and_is_named():
+def test_a_pod_whose_rule_is_refused_stops_no_other_and_is_named():
     world = rolled_out(replicas=2)
     first, second = sorted(each["metadata"]["name"] for each in world.of_kind("Pod"))
     world.refused = {("Pod", first)}
@@ -340,14 +342,14 @@ def test_a_pod_that_may_not_be_told_stops_no_other_and_is_named():
     )
     assert "upgrade the chart together with the operator" in blocked(world)
     assert "spec" not in blocked(world), "nothing of it is wrong"
-    assert [rule["weight"] for rule in world.rules("v1")] == [5], f"{second} is told"
+    assert [rule["weight"] for rule in world.rules("v1")] == [5], f"{second} has the rule"
     assert world.replicas("v2") == 1, "and the candidate has its pod"
     world.refused = set()
     at(world, 5)
     assert blocked(world) == ""
 
 
-def test_a_pod_that_keeps_its_rule_after_an_abort_is_said_and_tried_again():
+def test_a_pod_that_keeps_its_rule_after_an_abort_is_reported_and_retried():
     world = rolled_out(replicas=2)
     world.edit(production="v2")
     at(world, 50)

@@ -1,6 +1,4 @@
-"""RegisteredModel with `rollout`, where somebody or something is in the way: what an attack
-found.
-"""
+"""RegisteredModel with `rollout` under interference: cases that an adversarial review found."""
 
 from __future__ import annotations
 
@@ -21,7 +19,7 @@ SERVICE = ("Service", "fraud-production")
 
 
 def looks(world: RolloutWorld, number: int = 20, seconds: float = 0) -> None:
-    """Reconcile so often."""
+    """Reconcile this many times."""
     for _ in range(number):
         world.look()
         world.now += timedelta(seconds=seconds)
@@ -47,7 +45,7 @@ def test_a_service_that_is_deleted_comes_back_for_the_stable_version():
         )
 
 
-def test_a_stage_without_pods_in_the_middle_passes_no_step():
+def test_a_stage_scaled_to_zero_during_a_rollout_completes_no_step():
     world = rolled_out()
     world.edit(production="v2")
     at(world, 5)
@@ -60,7 +58,7 @@ def test_a_stage_without_pods_in_the_middle_passes_no_step():
     assert world.effective("production") == "v1"
 
 
-def test_a_status_that_is_lost_in_the_middle_is_that_of_the_stable_version():
+def test_a_status_lost_during_a_rollout_is_rebuilt_with_the_stable_version():
     world = rolled_out(rollout=PAUSED)
     world.edit(production="v2")
     at(world, 50)
@@ -69,7 +67,7 @@ def test_a_status_that_is_lost_in_the_middle_is_that_of_the_stable_version():
     assert world.effective("production") == "v1"
 
 
-def test_a_candidate_that_turns_bad_at_the_end_of_a_hold_does_not_pass_it():
+def test_a_candidate_that_turns_bad_at_the_end_of_a_hold_does_not_complete_it():
     world = rolled_out(
         rollout=JUDGED
         | {
@@ -84,7 +82,7 @@ def test_a_candidate_that_turns_bad_at_the_end_of_a_hold_does_not_pass_it():
     assert world.effective("production") == "v1"
 
 
-def test_a_hold_lasts_for_two_intervals_at_the_least():
+def test_a_hold_lasts_at_least_two_intervals():
     world = rolled_out(
         rollout=JUDGED
         | {
@@ -98,7 +96,7 @@ def test_a_hold_lasts_for_two_intervals_at_the_least():
     assert world.effective("production") == "v1"
 
 
-def test_what_cannot_be_kept_holds_the_rollout_and_a_dead_candidate_still_has_weight_0():
+def test_an_unwritable_analysis_stops_the_rollout_and_a_dead_candidate_still_has_weight_0():
     world = rolled_out(rollout=JUDGED | {"steps": [{"weight": 50}, {"hold": "30s"}]})
     world.refused = {("ConfigMap", "fraud-production-rollout")}
     world.traffic.intervals, world.traffic.requests = [GOOD] * 50, 3000
@@ -135,7 +133,7 @@ def test_other_steps_take_the_weight_away_before_they_wait_for_pods():
     assert world.weights("v1") == {0}
 
 
-def test_a_gate_that_is_new_holds_the_steps_and_not_the_care():
+def test_a_new_gate_stops_the_steps_and_not_the_healing():
     world = rolled_out(
         rollout=JUDGED | {"steps": [{"weight": 50}, {"hold": "30s"}, {"weight": 60}]}
     )
@@ -152,7 +150,7 @@ def test_a_gate_that_is_new_holds_the_steps_and_not_the_care():
     world.down.clear()
 
 
-def test_a_candidate_that_falls_over_and_over_is_rejected():
+def test_a_candidate_that_crashes_repeatedly_is_rejected():
     world = rolled_out(rollout=PAUSED)
     world.edit(production="v2")
     for _ in range(3):
@@ -183,7 +181,7 @@ def test_without_a_ready_stable_pod_no_step_ends():
     assert "waits for a ready pod of v1" in message(world.model.status)
 
 
-def test_another_way_to_draw_is_told_under_another_revision():
+def test_another_way_to_draw_is_a_rule_of_another_revision():
     world = rolled_out(rollout=PAUSED)
     world.edit(production="v2")
     at(world, 50)

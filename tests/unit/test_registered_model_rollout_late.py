@@ -1,4 +1,4 @@
-"""Rollouts that turn back, change or wait late: requests move before pods are deleted."""
+"""Rollouts that are reverted, changed or delayed late: traffic moves before pods are deleted."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ PAUSED: dict[str, Any] = CANARY | {"steps": [{"weight": 50}, {"pause": {}}]}
 
 
 class Watching(RolloutWorld):
-    """Notes what the stable pods' rules are when pods of the candidate or its Service are deleted.
+    """Records the stable pods' rules when the candidate's pods or its Service are deleted.
 
     Attributes:
-        scaled: How many pods the candidate is scaled down to, by which weights, and whether all
+        scaled: The number of pods the candidate is scaled down to, the weights, and whether all
             stable pods apply the recorded revision.
-        early: The Service that was deleted while a rule with a weight named it.
+        early: A Service that was deleted while a rule with a weight named it.
 
     """
 
@@ -68,7 +68,7 @@ def begun(replicas: int, rollout: Any) -> Watching:
 
 
 def cut_off(world: Watching) -> None:
-    """The API server refuses to write to one stable pod from now on."""
+    """Have the API server refuse writes to one stable pod from now on."""
     world.refused = {("Pod", min(pod["metadata"]["name"] for pod in world.stable_pods()))}
 
 
@@ -93,7 +93,7 @@ def test_other_steps_with_a_smaller_weight_are_applied_before_pods_are_deleted()
     assert all(weights <= {0, 5} and applied for _, weights, applied in world.scaled), world.scaled
 
 
-def test_pods_stay_while_a_stable_pod_cannot_be_told_the_smaller_weight():
+def test_pods_stay_while_a_stable_pod_cannot_get_the_smaller_weight():
     world = begun(4, CANARY | {"steps": DOWN})
     at(world, 80)
     cut_off(world)
@@ -135,7 +135,7 @@ def test_another_timeout_is_a_rule_of_another_revision():
 
 
 # --- holds ----------------------------------------------------------------------------------------
-def test_a_hold_at_weight_0_ends_by_its_time_though_nothing_can_be_judged():
+def test_a_hold_at_weight_0_ends_on_time_though_nothing_can_be_judged():
     steps = [{"weight": 0}, {"hold": "1m"}, {"weight": 5}, {"hold": "1h"}]
     asked = {"steps": steps, "analysis": {"interval": "10s"}}
     world = rolled_out(rollout=CANARY | asked)
@@ -145,7 +145,7 @@ def test_a_hold_at_weight_0_ends_by_its_time_though_nothing_can_be_judged():
     assert rollout(world).index > 1, message(world.model.status)
 
 
-def test_an_analysis_that_begins_anew_in_a_late_hold_extends_it_by_its_intervals_alone():
+def test_an_analysis_that_starts_over_in_a_late_hold_extends_it_by_its_own_intervals_only():
     steps = [{"weight": 5}, {"hold": "10m"}, {"hold": "20s"}]
     fast = {"interval": "10s", "minRequests": 1}
     world = rolled_out(rollout=CANARY | {"steps": steps, "analysis": fast})
@@ -165,7 +165,7 @@ def test_an_analysis_that_begins_anew_in_a_late_hold_extends_it_by_its_intervals
         world.now += timedelta(seconds=2)
 
 
-def test_a_candidate_that_hangs_longer_than_an_interval_fails_and_is_no_broken_split():
+def test_a_candidate_that_hangs_longer_than_an_interval_fails_and_is_not_a_broken_split():
     asked, progress, each = Analysis(interval="30s"), Progress(key="k"), 15
     for number in range(1, 20):
         failed = each if number > 5 else 0  # the first time-outs, after 150 s
@@ -180,7 +180,7 @@ def test_a_candidate_that_hangs_longer_than_an_interval_fails_and_is_no_broken_s
 
 # --- a history without room -----------------------------------------------------------------------
 def full(world: RolloutWorld) -> None:
-    """Fill the history with another stage's changes while S3 takes no entries."""
+    """Fill the history with another stage's changes while S3 refuses entries."""
     world.storing = False
     for number in range(300):
         world.edit(staging=("v1", None)[number % 2])
@@ -191,7 +191,7 @@ def full(world: RolloutWorld) -> None:
     raise AssertionError("it is never full")
 
 
-def test_an_abort_that_the_history_has_no_room_for_takes_the_requests():
+def test_an_abort_without_room_in_the_history_still_stops_requests_to_the_candidate():
     world = rolled_out(rollout=PAUSED)
     world.edit(production="v2", staging={"serving": {"replicas": 0}})
     at(world, 50)
@@ -204,7 +204,7 @@ def test_an_abort_that_the_history_has_no_room_for_takes_the_requests():
     assert world.status("production").rollout is None
 
 
-def test_a_failure_that_the_history_has_no_room_for_takes_the_requests():
+def test_a_failure_without_room_in_the_history_still_stops_requests_to_the_candidate():
     world = rolled_out(rollout=JUDGED | {"steps": [{"weight": 5}, {"pause": {}}]})
     world.edit(production="v2", staging={"serving": {"replicas": 0}})
     at(world, 5)

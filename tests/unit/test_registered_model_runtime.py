@@ -23,12 +23,12 @@ from tests.unit.models import (
 
 
 def up(version: str) -> list[str]:
-    """What brings a version's pods up."""
+    """Return the actions that start a version's pods."""
     return [f"apply {kind}/{version}" for kind in ("ControllerRevision", "Deployment")]
 
 
 def routes(version: str) -> list[str]:
-    """What routes to a version."""
+    """Return the action that routes to a version."""
     return [f"apply {kind}/{version}" for kind in ("Service", "PodDisruptionBudget")]
 
 
@@ -45,8 +45,8 @@ def test_a_candidate_keeps_the_runtime_that_its_promotion_began_with():
     assert later.status.candidate == served(B)
 
 
-def test_a_rollback_restores_version_digest_and_runtime_whole_by_an_operator_with_another_image():
-    """The template is the ControllerRevision's, whatever this release would build."""
+def test_a_rollback_by_an_operator_with_another_image_restores_version_digest_and_runtime():
+    """The template comes from the ControllerRevision, whatever this release would build."""
     model = stage_of("va", holds=served(B, NEWER), previous=served(A))
     kept, gone = pods_of(model, A)
     marked = kept | {
@@ -76,7 +76,7 @@ def test_a_rollback_restores_version_digest_and_runtime_whole_by_an_operator_wit
 
 
 def build_metadata(manifest: dict[str, Any]) -> dict[str, Any]:
-    """The metadata that the operator applied, without what the API server added."""
+    """Return the metadata that the operator applied, without additions of the API server."""
     return {
         key: value
         for key, value in manifest["metadata"].items()
@@ -120,7 +120,7 @@ def test_attempt_raised_while_the_version_is_effective_refreshes_its_runtime():
     assert [each.identity for each in status.draining] == [served(A).runtime.identity]
 
 
-def test_a_refresh_of_what_runs_already_is_none():
+def test_a_refresh_to_the_running_runtime_does_nothing():
     model = stage_of("va", holds=A, attempt=1)
     decision = decided(model, *pods_of(model, A, routed=True))
     assert (decision.actions, decision.record, decision.status.attempt) == ((), False, 1)
@@ -143,7 +143,7 @@ def test_an_attempt_that_is_lowered_again_ends_a_refresh():
 
 
 def test_an_attempt_that_was_raised_for_another_version_refreshes_nothing():
-    """Raised to try vb again; vb did not work out, and va was asked for again."""
+    """It was raised to retry vb; vb failed again, and the spec went back to va."""
     model = stage_of("vb", holds=A, attempt=1)
     waits = decided(
         model,
@@ -162,7 +162,7 @@ DIED = [terminated(67, '{"reason": "LoadFailed", "message": "no booster"}', name
 
 
 def dead(model: Any, what: Any) -> tuple[Any, ...]:
-    """A version whose pod says that it cannot be loaded."""
+    """Return a version whose pod reports that it cannot be loaded."""
     there = pods_of(model, what, ready=0)
     return (*there, pod(deployment_in(there), statuses=DIED))
 
@@ -172,7 +172,7 @@ def rejected(**more: Any) -> Any:
     return recorded_first(model, *pods_of(model, A, routed=True), *dead(model, B))
 
 
-def test_what_a_candidate_s_own_pods_refuse_is_rejected_and_nothing_of_it_is_left():
+def test_a_candidate_that_its_own_pods_cannot_load_is_rejected_and_deleted():
     model = rejected()
     (rejection,) = model.status.stages["production"].rejected
     assert (rejection.version, rejection.digest, rejection.runtime) == (
@@ -198,7 +198,7 @@ def test_what_a_candidate_s_own_pods_refuse_is_rejected_and_nothing_of_it_is_lef
     assert not decided(after(model, decision), *pods_of(model, A, routed=True)).record
 
 
-def test_what_waits_for_a_node_or_an_image_is_not_rejected():
+def test_a_candidate_that_waits_for_a_node_or_an_image_is_not_rejected():
     model = stage_of("vb", holds=A, candidate=served(B), start_time=NOW)
     there = pods_of(model, B, ready=0)
     slow = pod(
@@ -254,7 +254,7 @@ def test_a_rejection_is_for_these_bytes():
     assert decision.status.candidate.digest == other.digest
 
 
-def test_a_raised_attempt_that_fails_again_is_one_rejection():
+def test_a_raised_attempt_that_fails_again_leaves_one_rejection():
     first = rejected()
     again = stage_of("vb", attempt=3).model_copy(update={"status": first.status})
     there = pods_of(again, A, routed=True)
@@ -288,7 +288,7 @@ def test_a_previous_runtime_that_was_rejected_is_replaced_by_this_operator_s():
     ].candidate == served(A, NEWER)
 
 
-def test_what_takes_the_stage_is_no_longer_rejected():
+def test_a_version_that_becomes_effective_is_no_longer_rejected():
     model = rejected()
     status = model.status.stages["production"].model_copy(update={"candidate": served(B)})
     model = model.model_copy(

@@ -20,7 +20,7 @@ BAD = Evidence(answered={"production": Answered(50, 15)})
 
 
 def automatic(model: RegisteredModel) -> RegisteredModel:
-    """Return the model whose stage takes the newest version."""
+    """Return the model whose stage promotes the newest version."""
     stage = model.spec.stages["production"].model_copy(
         update={
             "version": None,
@@ -32,7 +32,7 @@ def automatic(model: RegisteredModel) -> RegisteredModel:
     )
 
 
-def test_a_breach_is_remembered_also_where_three_newer_versions_were_rejected():
+def test_a_breach_stays_recorded_though_three_newer_versions_were_rejected():
     kept = (A, B, C, record("vd", "4", "d"), record("ve", "5", "e"))
     versions = tuple(
         each.model_copy(update={"registered_time": NOW - timedelta(days=9 - day)})
@@ -67,7 +67,7 @@ def test_a_breach_is_remembered_also_where_three_newer_versions_were_rejected():
     ) == ("va", "va")
 
 
-def test_a_clearing_that_dry_run_holds_leaves_what_is_warm_and_the_watch_as_they_are():
+def test_a_clearing_that_waits_for_dry_run_keeps_the_warm_version_and_the_watch():
     for model in (
         watching(version=None),
         stage_of(None, holds=B, since=MINUTE, previous=served(A), rollback={"window": "1h"}),
@@ -103,7 +103,7 @@ def test_a_clearing_that_dry_run_holds_leaves_what_is_warm_and_the_watch_as_they
         ),  # a return is not watched
     ],
 )
-def test_a_plan_says_how_long_what_is_displaced_keeps_its_pods(
+def test_a_plan_says_how_long_the_displaced_version_keeps_its_pods(
     rollback: dict[str, Any] | None, more: dict[str, Any], when: str
 ):
     model = begun(**({"rollback": rollback} if rollback else {}), **more)
@@ -113,7 +113,7 @@ def test_a_plan_says_how_long_what_is_displaced_keeps_its_pods(
     )
 
 
-def test_an_override_of_the_effective_version_ends_its_watch_and_nothing_goes_back_when_it_ends():
+def test_an_override_of_the_effective_version_ends_its_watch_and_its_end_rolls_nothing_back():
     until = NOW + MINUTE
     model = watching(override={"version": "vb", "reason": "incident", "until": until.isoformat()})
     for _ in range(2):
@@ -124,7 +124,7 @@ def test_an_override_of_the_effective_version_ends_its_watch_and_nothing_goes_ba
     assert (rests.record, rests.status.version, rests.status.rejected) == (False, "vb", ())
 
 
-def test_a_plan_of_a_return_says_that_its_pods_are_there_already():
+def test_a_plan_of_a_return_says_that_its_pods_exist_already():
     model = begun(previous=served(B), rollback={"window": "1h"}, since=MINUTE)
     there = planned(model, *pods_of(model, A, routed=True), *pods_of(model, B))
     assert (

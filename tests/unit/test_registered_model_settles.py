@@ -1,4 +1,6 @@
-"""RegisteredModel from many starts: reconcile until nothing is left to do, checking every round."""
+"""RegisteredModel from many initial states: reconcile until nothing is left to do, checking every
+round.
+"""
 
 from __future__ import annotations
 
@@ -97,7 +99,7 @@ def test_settles_through_upgrades_refreshes_and_rejections(
         not [stage for stage in world.model.status.stages.values() if stage.rejected]
         or world.broken
     ):
-        world.check_end()  # what was rejected stays so, though it could be loaded by now
+        world.check_end()  # a rejected version stays rejected, though it could be loaded by now
     always = [
         name
         for name, stage in world.model.spec.stages.items()
@@ -112,9 +114,7 @@ def test_settles_through_upgrades_refreshes_and_rejections(
 
 
 def check_upgrade(world: World) -> None:
-    """Once no stage follows the operator and none is rejected, another release of it rolls
-    nothing.
-    """
+    """If no stage follows the operator and none is rejected, another release rolls nothing."""
     for name in world.model.spec.stages:
         world.edit(**{name: {"version": world.effective(name), "serving": {"runtime": {}}}})
     world.settle(ROUNDS)
@@ -210,7 +210,7 @@ meddling = st.lists(
 
 @FEWER
 @given(meddling)
-def test_whatever_others_change_is_put_back_and_rolls_nothing(
+def test_changes_by_others_are_put_back_and_roll_nothing(
     hands: list[tuple[str, str, int, int]],
 ):
     world = World(stages={"production": {"version": "v1"}, "staging": {"version": "v2"}})
@@ -275,7 +275,7 @@ def meddle(world: World, what: str, stage: str, number: str) -> None:
     ids=str,
 )
 def test_a_crash_between_any_two_steps_changes_nothing(route: tuple[Any, ...]):
-    """The operator's memory is the world: a status that was never written is decided again."""
+    """The operator keeps no state of its own: a status that was never written is decided again."""
     world = World()
     for turn in route:
         if turn == "upgrade":

@@ -37,7 +37,7 @@ BLOCKED = {
 
 
 class GatedWorld(World):
-    """A world whose trees have signatures, and that checks who takes a stage."""
+    """A world whose trees have signatures; it checks which versions become effective."""
 
     def signed(self, text: str) -> bytes:
         inputs = [{"name": name, "type": "double", "required": True} for name in WIDE[text]]
@@ -62,7 +62,9 @@ class GatedWorld(World):
     def returns(
         self, before: RegisteredModel, name: str, stage: StageStatus, old: StageStatus
     ) -> bool:
-        """Whether the version displaced last came back; where the stage has a window, inside it."""
+        """Return whether the version displaced last came back; if the stage has a window, within
+        it.
+        """
         if old.previous is None or old.previous.served != stage.effective:
             return False
         rollback = self.model.spec.stages[name].rollback
@@ -74,7 +76,7 @@ class GatedWorld(World):
         return (old.start_time or self.now) < left + rollback.lasts
 
     def is_overridden(self, name: str, stage: StageStatus) -> bool:
-        """Whether the stage's override decides, by its record and its spec."""
+        """Return whether the stage's override decides, by its record and its spec."""
         known, asked = stage.override, self.model.spec.stages[name].override
         return (
             known is not None
@@ -230,8 +232,10 @@ def test_nothing_switches_when_an_override_ends_or_is_replaced_by_one_without_ef
     assert world.effective(stage) in {effective, "v4"}
 
 
-def test_a_version_that_is_declared_and_asked_for_at_once_is_asked_by_its_gates():
-    """As an apply of files does it: in the round that records it, nothing was read of it yet."""
+def test_a_version_that_is_declared_and_desired_at_once_is_judged_by_its_gates():
+    """`kubectl apply` of files does this: in the round that records the version, nothing of it was
+    read yet.
+    """
     world = GatedWorld(
         versions=declared("v1"), stages={"production": {"version": "v1", "gates": [SIGNATURE]}}
     )

@@ -1,5 +1,5 @@
-"""RegisteredModel with `rollout` from many starts: it settles, leaves no pod with a rule, and
-survives a crash anywhere.
+"""RegisteredModel with `rollout` from many initial states: it settles, leaves no pod with a rule,
+and survives a crash anywhere.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def test_settles_whatever_happens(does: list[Any], eager: bool):
     world.down = set()
     world.edit(production={"rollout": CANARY, "override": None, "serving": {"replicas": 1}})
     world.settle(ROUNDS * 4 + 25 * len(does))
-    for _ in range(3):  # two holds, and what waits for a day
+    for _ in range(3):  # two holds, and a wait of a day
         world.now += timedelta(hours=30)
         world.settle(ROUNDS * 4)
     kept = world.model
@@ -77,7 +77,7 @@ def test_settles_whatever_happens(does: list[Any], eager: bool):
     stage = world.status("production")
     assert stage.rollout is None, "a rollout ends"
     assert not [each for version in ("v1", "v2", "v3") for each in world.rules(version)], (
-        "nobody splits for nothing"
+        "no pod splits without a rollout"
     )
     identities = {
         each["metadata"]["labels"]["modelyard.io/identity"] for each in world.of_kind("Deployment")

@@ -1,4 +1,6 @@
-"""RegisteredModel with `reverify`: it settles, and what failed in staging goes no further."""
+"""RegisteredModel with `reverify`: it settles, and a version that failed in staging is not
+promoted.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,7 @@ from tests.unit.test_registered_model_settles_gated import (
 
 
 class VerifiedWorld(GatedWorld):
-    """A world that checks that no stage takes what failed where it must come from."""
+    """A world that checks that no stage promotes a version that failed in its `from` stage."""
 
     def check_gates(self, before: RegisteredModel, name: str, stage: StageStatus) -> None:
         super().check_gates(before, name, stage)
@@ -69,7 +71,7 @@ class VerifiedWorld(GatedWorld):
 
     @property
     def routed_before(self) -> set[str]:
-        """Stages whose Service routes to their candidate already."""
+        """Return the stages whose Service routes to their candidate already."""
         stages = self.model.status.stages.items()
         return {
             name
@@ -119,7 +121,7 @@ changes = st.lists(st.tuples(does, st.integers(0, 12)), min_size=2, max_size=9)
 
 
 def verified(**staging: Any) -> VerifiedWorld:
-    """v1 holds both stages; staging is asked again."""
+    """v1 is effective in both stages; staging is verified again."""
     stages = {
         "production": {"version": "v1"},
         "staging": {"version": "v1", "reverify": {"every": "1h"}} | staging,
@@ -131,7 +133,7 @@ def verified(**staging: Any) -> VerifiedWorld:
 
 @FEWER
 @given(changes, st.booleans())
-def test_settles_whatever_is_asked_again_and_nothing_is_taken_that_failed(
+def test_settles_whatever_is_verified_again_and_promotes_nothing_that_failed(
     does: list[Any], eager: bool
 ):
     world = verified()
@@ -140,7 +142,7 @@ def test_settles_whatever_is_asked_again_and_nothing_is_taken_that_failed(
         change(world, what, value)
         for _ in range(rounds):
             world.look()
-    world.edit(staging={"reverify": None})  # else a round follows the other
+    world.edit(staging={"reverify": None})  # otherwise one round follows the other
     world.settle(ROUNDS + 25 * len(does))
     kept = world.model
     world.settle(QUIET)

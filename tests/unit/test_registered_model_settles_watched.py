@@ -18,10 +18,10 @@ AUTOMATIC = {"automatic": {"watchFor": "10m"}}
 
 
 class WatchedWorld(World):
-    """A world in which servers of some versions end when requests reach them.
+    """A world in which the servers of some versions exit when requests reach them.
 
     Attributes:
-        failing: These versions.
+        failing: The names of these versions.
 
     """
 
@@ -32,7 +32,7 @@ class WatchedWorld(World):
         return super().look()
 
     def fail(self) -> None:
-        """Have the servers of versions end that fail, where the Service routes to them."""
+        """End the servers of failing versions where the Service routes to them."""
         at = f"{self.now:%Y-%m-%dT%H:%M:%SZ}"
         ended = {
             "name": "model",
@@ -77,7 +77,7 @@ changes = st.lists(st.tuples(does, st.integers(0, 12)), min_size=2, max_size=9)
 
 
 def watched(**production: Any) -> WatchedWorld:
-    """v1 holds production, and what takes it is watched."""
+    """v1 is effective in production, and its successors are watched."""
     world = WatchedWorld(
         stages={"production": {"version": "v1", "rollback": AUTOMATIC} | production}
     )

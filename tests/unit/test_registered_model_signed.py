@@ -1,4 +1,4 @@
-"""The gate `signed` in the step `trial`: its Job, and which of its words fail a version."""
+"""The gate `signed` in the step `trial`: its Job, and which of its messages fail a version."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def test_the_signed_job_reads_the_version_with_the_keys_of_s3_and_nothing_else_o
         ({"reason": "DeadlineExceeded"}, "Error", "it did not end within 60 minutes"),
     ],
 )
-def test_only_a_word_about_the_files_fails_a_signed_gate_and_anything_else_is_asked_again(
+def test_only_a_message_about_the_files_fails_a_signed_gate_and_anything_else_is_retried(
     ended: dict[str, Any], verdict: str, said: str
 ):
     model = begun(SIGNED)
@@ -92,7 +92,7 @@ def test_only_a_word_about_the_files_fails_a_signed_gate_and_anything_else_is_as
     assert later == ([f"delete Job/{job['metadata']['name']}"] if verdict == "Error" else [])
 
 
-def test_a_signed_version_passes_by_the_name_of_its_key_and_is_not_asked_twice():
+def test_a_signed_version_passes_with_the_name_of_its_key_and_is_not_checked_twice():
     model = begun(SIGNED)
     job = job_of(model, end="Complete")
     passing = decided(

@@ -48,7 +48,7 @@ def test_nothing_to_do_has_no_actions():
     ]
 
 
-def test_what_serves_is_put_back_when_it_is_deleted_or_changed():
+def test_deleted_or_changed_serving_objects_are_put_back():
     model = stage_of("va", holds=A)
     whole = pods_of(model, A, routed=True)
     for index, words in enumerate([*UP, *ROUTES]):
@@ -61,7 +61,7 @@ def test_what_serves_is_put_back_when_it_is_deleted_or_changed():
 
 
 # --- displaced versions ---------------------------------------------------------------------------
-def test_a_displaced_version_is_serving_until_no_request_is_routed_to_it_and_is_deleted_then():
+def test_a_displaced_version_serves_until_no_request_is_routed_to_it_and_is_deleted_then():
     drains = (Draining(identity=served(A).runtime.identity, until_time=NOW + 10 * SECOND),)
     model = stage_of("vb", holds=B, since=5 * SECOND, previous=served(A), draining=drains)
     there = (*pods_of(model, A), *pods_of(model, B, routed=True))
@@ -88,7 +88,7 @@ def test_the_template_of_the_previous_version_stays_and_that_of_one_before_it_do
     ]
 
 
-def test_what_is_neither_effective_nor_draining_is_deleted_at_once():
+def test_pods_that_are_neither_effective_nor_draining_are_deleted_at_once():
     drains = (Draining(identity=served(A).runtime.identity, until_time=NOW + DRAIN),)
     model = stage_of("vb", holds=B, draining=drains, previous=served(A))
     decision = decided(
@@ -182,7 +182,7 @@ def test_without_replicas_a_promotion_that_cannot_be_admitted_keeps_no_pods_eith
     )
 
 
-def test_a_changed_serving_spec_is_rolled_out_and_said_until_it_is():
+def test_a_changed_serving_spec_is_rolled_out_and_reported_until_it_is():
     model = stage_of("va", holds=A, serving={"resources": {"limits": {"memory": "4Gi"}}})
     assert does(decided(model, *pods_of(stage_of("va"), A, routed=True))) == UP[1:]
     rolling = decided(model, *pods_of(model, A, routed=True, updatedReplicas=0))
@@ -195,7 +195,7 @@ def test_a_changed_serving_spec_is_rolled_out_and_said_until_it_is():
     )
 
 
-def test_a_serving_field_that_the_spec_no_longer_says_is_taken_away():
+def test_a_serving_field_removed_from_the_spec_is_removed_from_the_deployment():
     old = stage_of(
         "va",
         holds=A,
@@ -211,7 +211,7 @@ STORE = ("MLFLOW_S3_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
 IF_THERE = ("AWS_SESSION_TOKEN", "AWS_DEFAULT_REGION", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
 
 
-def test_a_namespace_s_second_secret_is_what_pods_get():
+def test_pods_get_a_namespace_s_second_secret():
     model = stage_of("va", holds=A)
     view = view_of(model, *pods_of(model, A, routed=True))
     what = build.template(model, "production", served(A), str(A.uri), RUNTIME.pull_policy)
@@ -220,7 +220,7 @@ def test_a_namespace_s_second_secret_is_what_pods_get():
     )
     (fetch,) = whole["spec"]["initContainers"]
     assert "envFrom" not in fetch, (
-        "whoever may write the Secret would set PYTHONWARNINGS and run his own code"
+        "anyone who may write the Secret could set PYTHONWARNINGS and run their own code"
     )
     given = {
         each["name"]: each["valueFrom"]["secretKeyRef"]["name"]
@@ -242,13 +242,13 @@ def test_a_namespace_s_second_secret_is_what_pods_get():
     assert fetch["envFrom"] == [{"secretRef": {"name": "modelyard-connection"}}]
 
 
-def test_pull_secrets_reach_what_starts_and_roll_nothing_that_serves():
-    """With an operator that was given their names: the candidate starts with them, and what is
-    effective stays as it is.
+def test_pull_secrets_reach_new_pods_and_roll_no_serving_ones():
+    """With an operator that was given their names, the candidate starts with them and the effective
+    version is unchanged.
     """
     runtime = replace(RUNTIME, pull_secrets=("registry", "mirror"))
     starting = stage_of("vb", holds=A, candidate=served(B))
-    # A candidate that could not be pulled before the names were set is mended too.
+    # A candidate whose image could not be pulled before the names were set is repaired too.
     begun = pods_of(starting, B, ready=0)
     there = (*pods_of(starting, A, routed=True), *begun)
     decision = decide_stage(replace(view_of(starting, *there), runtime=runtime), NOW)
@@ -296,7 +296,7 @@ def test_an_autoscaler_s_number_is_left_to_it_within_its_bounds():
         assert ("apply Deployment/va" in does(decision)) == (now != wanted)
 
 
-def test_a_candidate_starts_with_as_many_pods_as_the_stable_version_has_come_to():
+def test_a_candidate_starts_with_as_many_pods_as_the_stable_version_has_now():
     model = stage_of("vb", holds=A, candidate=served(B), serving=SCALED)
     decision = decided(model, *pods_of(model, A, ready=6, replicas=6))
     deployment = next(
@@ -350,7 +350,7 @@ def test_an_autoscaler_that_is_no_longer_wanted_is_deleted():
 
 
 # --- refused, unwell ------------------------------------------------------------------------------
-def test_what_the_api_server_refuses_is_named_and_the_rest_is_done():
+def test_an_apply_that_the_api_server_refuses_is_named_and_the_rest_is_done():
     model = stage_of("va", holds=A)
     there = pods_of(model, A)
     decision = decided(
@@ -370,7 +370,7 @@ def test_what_the_api_server_refuses_is_named_and_the_rest_is_done():
 
 
 def test_a_refused_limit_names_the_field_of_the_stage():
-    """As the API server says it of a limit below what is requested."""
+    """The API server's message for a limit below the request."""
     model = stage_of("va", holds=A, serving={"resources": {"limits": {"memory": "16Mi"}}})
     name = deployment_in(pods_of(model, A))["metadata"]["name"]
     said = (
@@ -421,9 +421,9 @@ def test_a_version_that_mlflow_has_lost_is_still_serving_and_says_what_happens()
     assert "va is still serving" in unknown.status.blocked.message
 
 
-# --- a record that is not whole -------------------------------------------------------------------
+# --- an incomplete record -------------------------------------------------------------------------
 def half(version: str | None = "va") -> RegisteredModel:
-    """A stage that va holds without a recorded digest."""
+    """Return a stage whose effective version va has no recorded digest."""
     model = stage_of(version, desired="va")
     status = model.status.stages["production"].model_copy(update={"version": "va"})
     return model.model_copy(
@@ -447,7 +447,7 @@ def test_a_stage_without_a_recorded_digest_takes_it_from_its_deployment_never_fr
     )
 
 
-def test_of_two_deployments_the_one_that_is_routed_to_counts():
+def test_of_two_deployments_the_routed_one_counts():
     there = (*pods_of(half(), A), *pods_of(half(), served(A, NEWER), routed=True))
     for order in (there, there[::-1]):
         assert recorded_first(half(), *order).status.stages["production"].effective == served(
@@ -455,11 +455,11 @@ def test_of_two_deployments_the_one_that_is_routed_to_counts():
         )
 
 
-def test_without_a_deployment_it_is_the_version_s_record():
+def test_without_a_deployment_the_digest_is_that_of_the_version_s_record():
     assert recorded_first(half()).status.stages["production"].effective == served(A)
 
 
-def test_without_either_it_says_so_and_another_version_can_be_promoted():
+def test_without_either_the_stage_says_so_and_another_version_can_be_promoted():
     decision = decided(half(), versions=(B,))
     assert (decision.actions, decision.record) == ((), False)
     assert decision.status.blocked
@@ -476,7 +476,7 @@ def test_without_either_it_says_so_and_another_version_can_be_promoted():
     assert cleared.status.version is None
 
 
-def test_a_displaced_version_is_no_longer_effective_since_then():
+def test_the_since_time_of_a_stage_is_that_of_its_switch():
     model = stage_of("vb", holds=A, candidate=served(B))
     decision = decided(model, *pods_of(model, A), *pods_of(model, B, routed=True))
     assert (decision.status.since_time, model.status.stages["production"].since_time) == (

@@ -1,4 +1,4 @@
-"""The step `trial`: gates with pods, what they ask, and what their Jobs say."""
+"""The step `trial`: gates with pods, the requests that they send, and the results of their Jobs."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ THEN, STAMP = NOW - 2 * SECOND, "2026-01-01T11:59:58Z"
 
 
 def begun(*gates: dict[str, Any], **stage: Any) -> RegisteredModel:
-    """The stage holds va, asks for vb, and vb is recorded as its candidate."""
+    """va is effective, vb is desired and recorded as the candidate."""
     return stage_of(
         "vb",
         **({"holds": A, "candidate": served(B), "start_time": NOW, "asked": list(gates)} | stage),
@@ -64,7 +64,7 @@ STABLE = pods_of(begun(), A, routed=True)
 def job_of(
     model: RegisteredModel, *, end: str = "", at: str = STAMP, index: int = 0, **status: Any
 ) -> Manifest:
-    """The Job of a gate; `end` is Complete or Failed."""
+    """Return the Job of a gate; `end` is Complete or Failed."""
     view = view_of(model)
     assert view.spec is not None
     conditions = (
@@ -94,7 +94,7 @@ def pod_of(
     started: str | None = STAMP,
     **status: Any,
 ) -> Manifest:
-    """A pod of a Job, whose container runs or has ended."""
+    """Return a pod of a Job, whose container runs or has ended."""
     ended = {
         "exitCode": code,
         "message": text,
@@ -111,7 +111,7 @@ def pod_of(
 def told(
     model: RegisteredModel, *owned: Manifest, **more: Any
 ) -> tuple[str, str, timedelta | None]:
-    """What the gate says: verdict, the whole message, and when it is asked again."""
+    """Return the gate's verdict, whole message, and when it is evaluated again."""
     (result,) = judge(view_of(model, *owned, **more), NOW)
     return result.status.verdict.value, result.message, result.again
 
@@ -135,8 +135,8 @@ RUNS, FAILED, COMPLETE = job_of(MODEL), job_of(MODEL, end="Failed"), job_of(MODE
 OLD = "2026-01-01T11:58:00Z"
 
 
-# --- how the Job looks ----------------------------------------------------------------------------
-def test_a_job_is_created_without_pods_of_the_candidate_and_knows_what_it_judges():
+# --- the Job --------------------------------------------------------------------------------------
+def test_a_job_is_created_without_pods_of_the_candidate_and_with_what_it_judges():
     decision = decided(begun(JOB), *STABLE)
     assert does(decision) == ["apply Job/vb"]
     assert list(states(decision)) == ["admit", "trial", "start", "switch", "record"]
@@ -191,7 +191,7 @@ def test_no_service_of_a_stage_selects_the_pods_of_a_gate():
             assert not service["spec"]["selector"].items() <= labels.items()
 
 
-def test_the_name_of_a_job_is_another_for_whatever_is_asked_otherwise():
+def test_a_job_has_another_name_for_every_changed_input():
     model = begun(JOB)
     names = {
         job_of(each)["metadata"]["name"]
@@ -213,7 +213,7 @@ def test_the_name_of_a_job_is_another_for_whatever_is_asked_otherwise():
 
 
 # --- the candidate's own pod ----------------------------------------------------------------------
-def test_a_gate_that_asks_the_candidate_gets_one_pod_of_it_behind_a_service_of_its_own():
+def test_a_gate_that_sends_requests_gets_one_candidate_pod_behind_a_private_service():
     model = begun(SMOKE, serving={"replicas": 3})
     stable = pods_of(model, A, routed=True, replicas=3, ready=3)
     starting = decided(model, *stable)
@@ -238,7 +238,7 @@ def test_a_gate_that_asks_the_candidate_gets_one_pod_of_it_behind_a_service_of_i
         "value": f"http://{service['metadata']['name']}.risk",
     } in container["env"]
     assert view_of(model, own, *stable).routed == served(A).runtime.identity, (
-        "the stage's Service is told by its name"
+        "the stage's Service is recognized by its name"
     )
 
 
@@ -267,8 +267,8 @@ def test_after_a_pass_all_pods_start_and_the_private_service_and_the_job_are_del
     assert states(starting)["trial"] == "Done"
 
 
-def test_while_nothing_asks_the_candidate_it_has_no_pods():
-    """As when the gate that asked has passed, and another one has not."""
+def test_while_no_gate_sends_requests_the_candidate_has_no_pods():
+    """For example when the gate that sends requests has passed, and another one has not."""
     model = begun(SMOKE, JOB)
     job = job_of(model, end="Complete")
     there = (
@@ -288,7 +288,7 @@ def test_while_nothing_asks_the_candidate_it_has_no_pods():
     )
 
 
-def test_a_stage_without_pods_of_its_own_has_one_to_ask_and_none_afterwards():
+def test_a_stage_with_zero_replicas_has_one_pod_during_the_trial_and_none_afterwards():
     model = begun(ASKS, serving={"replicas": 0})
     starting = decided(model)
     assert does(starting) == [
@@ -339,7 +339,7 @@ def test_a_candidate_starts_with_as_many_pods_as_the_autoscaler_gave_the_stable_
 
 
 # --- what follows ---------------------------------------------------------------------------------
-def test_a_fail_rejects_keeps_the_job_with_its_log_and_tells_the_whole_message_in_an_event():
+def test_a_fail_rejects_keeps_the_job_with_its_log_and_emits_the_whole_message_as_an_event():
     failing = decided(MODEL, *STABLE, FAILED, pod_of(FAILED, 1, "x" * 390))
     assert failing.record
     assert (
@@ -368,7 +368,7 @@ def test_a_fail_rejects_keeps_the_job_with_its_log_and_tells_the_whole_message_i
     ]
 
 
-def test_jobs_of_a_cleared_or_a_settled_stage_are_deleted():
+def test_jobs_of_a_cleared_or_a_finished_stage_are_deleted():
     gone = f"delete Job/{FAILED['metadata']['name']}"
     assert gone in does(decided(stage_of(None, asked=[JOB]), FAILED))
     assert gone in does(decided(stage_of("va", holds=A, asked=[JOB]), *STABLE, FAILED))

@@ -86,7 +86,7 @@ FULL = 'Usage of EmptyDir volume "tmp" exceeds the limit "20Gi"'
         ),
     ],
 )
-def test_a_job_says(owned: tuple[Manifest, ...], verdict: str, said: str):
+def test_the_result_of_a_job(owned: tuple[Manifest, ...], verdict: str, said: str):
     found = told(MODEL, *owned)
     assert found[0] == verdict
     assert found[1].startswith(said)
@@ -119,7 +119,7 @@ def test_a_job_that_has_not_judged_the_version_is_replaced(
     assert does(decided(MODEL, *STABLE, *owned)) == [f"delete Job/{owned[0]['metadata']['name']}"]
 
 
-def test_what_is_missing_is_not_asked_for_at_once():
+def test_a_job_that_failed_without_a_verdict_is_not_replaced_at_once():
     fresh = decided(MODEL, *STABLE, FAILED, pod_of(FAILED, 137, started=None))
     assert (does(fresh), fresh.status.gates[0].verdict.value, fresh.requeue_after) == (
         [],
@@ -133,7 +133,7 @@ def test_what_is_missing_is_not_asked_for_at_once():
     )
 
 
-def test_a_job_without_a_pod_says_why_and_one_that_is_refused_is_made_in_the_next_reconcile():
+def test_a_job_without_a_pod_says_why_and_a_refused_job_is_created_in_the_next_reconcile():
     job = job_of(MODEL, startTime="2026-01-01T11:59:00Z")
     assert told(MODEL, job)[:2] == (
         "Error",
@@ -158,7 +158,7 @@ def test_a_job_without_a_pod_says_why_and_one_that_is_refused_is_made_in_the_nex
     assert (refused.status.blocked.reason, refused.requeue_after) == ("GatesPending", MINUTE)
 
 
-def test_a_job_that_only_has_the_name_and_the_owner_is_not_believed():
+def test_a_job_that_only_has_the_right_name_and_owner_is_ignored():
     forged = live(
         {
             **COMPLETE,
@@ -169,7 +169,7 @@ def test_a_job_that_only_has_the_name_and_the_owner_is_not_believed():
     assert told(MODEL, forged, pod_of(forged, 0))[0] == "Pending"
 
 
-def test_which_try_it_is_and_how_the_one_before_ended():
+def test_the_number_of_the_try_and_the_end_of_the_previous_one():
     job = job_of(MODEL, failed=1)
     first = pod_of(job, 3, "boom")
     first["metadata"] |= {"name": "first", "creationTimestamp": OLD}

@@ -19,8 +19,8 @@ THERE = (*STABLE, *pods_of(MODEL, B), live(build.private_service(MODEL, "product
 
 
 def smoke_container(gate: dict[str, Any]) -> tuple[Manifest, list[str]]:
-    """The container that sends the requests of a gate, of an operator that was upgraded
-    meanwhile; and the volumes of its pod.
+    """Return the container that sends a gate's requests, built by an upgraded operator, and its
+    pod's volumes.
     """
     listed = B.model_copy(update={"listing_digest": DIGEST})
     view = view_of(
@@ -110,7 +110,7 @@ def test_without_a_config_map_nothing_is_mounted_and_the_program_knows_the_versi
         ('{"reason": "RequestsFailed", "message": "why"}', "Fail", "why"),
     ],
 )
-def test_only_what_is_said_of_the_version_is_a_verdict_and_the_rest_is_asked_again(
+def test_only_a_message_about_the_version_is_a_verdict_and_the_rest_is_retried(
     said: str, verdict: str, message: str
 ):
     fresh, old = job_of(MODEL, end="Failed"), job_of(MODEL, end="Failed", at=OLD)

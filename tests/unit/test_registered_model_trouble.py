@@ -1,4 +1,4 @@
-"""What holds of a RegisteredModel while something is wrong: whole lives in a small world."""
+"""A RegisteredModel while something is wrong: whole life cycles in a small world."""
 
 import pytest
 
@@ -9,7 +9,7 @@ from tests.unit.test_registered_model_registry import aliases, holding, settled
 
 
 # --- a candidate that fails -----------------------------------------------------------------------
-def test_a_version_that_cannot_be_loaded_never_takes_the_stage_and_leaves_nothing_behind():
+def test_a_version_that_cannot_be_loaded_never_becomes_effective_and_leaves_nothing_behind():
     world = holding("v1")
     world.edit(production=BROKEN)
     world.settle()
@@ -62,7 +62,7 @@ def test_it_is_tried_once_and_again_when_attempt_is_raised_or_the_stage_changes(
     assert said(world.model.status) == "Stalled ServingFailed"
 
 
-def test_back_to_the_old_version_all_is_well_again():
+def test_going_back_to_the_stable_version_settles():
     world = holding("v1")
     (history, *before), uids = world.told(), world.uids()
     for version in (BROKEN, "v1"):
@@ -74,7 +74,7 @@ def test_back_to_the_old_version_all_is_well_again():
     assert (status.candidate, status.blocked, status.start_time) == (None, None, None)
 
 
-def test_on_to_another_version_all_is_well_too():
+def test_going_on_to_another_version_settles_too():
     world = holding("v1")
     for version in (BROKEN, "v2"):
         world.edit(production=version)
@@ -124,7 +124,7 @@ def test_a_version_that_mlflow_loses_is_registered_again_though_nothing_declares
 
 
 # --- MLflow away ----------------------------------------------------------------------------------
-def test_while_mlflow_is_down_what_serves_is_restored_and_ready():
+def test_while_mlflow_is_down_serving_objects_are_restored_and_ready():
     world = holding("v1")
     world.away = "MLflow"
     world.settle()

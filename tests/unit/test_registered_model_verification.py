@@ -1,4 +1,6 @@
-"""`reverify`: when a round begins, what it asks, and what its verdict withdraws or restores."""
+"""`reverify`: when a verification begins, what it evaluates, and what its verdict withdraws or
+restores.
+"""
 
 from __future__ import annotations
 
@@ -55,7 +57,7 @@ OPEN = Verification(start_time=NOW, waiting="its gates are being asked")
 
 
 def holding(*gates: dict[str, Any], reverify: Any = DAILY, **stage: Any) -> RegisteredModel:
-    """The stage holds va, and asks for it."""
+    """va is effective and desired."""
     return stage_of("va", **({"holds": A, "asked": list(gates), "reverify": reverify} | stage))
 
 
@@ -74,7 +76,7 @@ def word(decision: StageDecision) -> Verification:
 
 
 def job_of(model: RegisteredModel, end: str = "", index: int = 0) -> Manifest:
-    """The Job of a gate in the open round, or the last one; `end` is Complete or Failed."""
+    """Return the Job of a gate in the open round, or the last one; `end` is Complete or Failed."""
     known = model.status.stages["production"].verification
     assert known is not None
     view = view_of(model, *STABLE, round=known.start_time)
@@ -106,8 +108,8 @@ def ended_pod(job: Manifest, code: int, text: str = "") -> Manifest:
     )
 
 
-# --- when a round begins ------------------------------------------------------------------------
-def test_a_stage_without_reverify_has_no_verification_and_looks_for_nothing():
+# --- when a round begins --------------------------------------------------------------------------
+def test_a_stage_without_reverify_has_no_verification_and_reads_nothing():
     decision = decide(holding(*GATE, reverify=None))
     assert (decision.status.verification, decision.requeue_after, decision.record) == (
         None,
@@ -119,7 +121,7 @@ def test_a_stage_without_reverify_has_no_verification_and_looks_for_nothing():
 @pytest.mark.parametrize(
     ("reverify", "known", "begins", "again"),
     [
-        ({"every": "24h"}, None, True, None),  # held for a day: since then nothing was said
+        ({"every": "24h"}, None, True, None),  # effective for a day: no verdict since then
         ({"every": "25h"}, None, False, timedelta(hours=1)),
         ({"every": "24h"}, PASSED, True, None),
         ({"every": "2d"}, PASSED, False, DAY),
@@ -138,10 +140,10 @@ def test_a_stage_without_reverify_has_no_verification_and_looks_for_nothing():
             PASSED.model_copy(update={"start_time": NOW - MINUTE}),
             True,
             None,
-        ),  # a round without a word
+        ),  # a round without a verdict
     ],
 )
-def test_a_round_begins_when_it_is_due_or_asked_for(
+def test_a_round_begins_when_it_is_due_or_requested(
     reverify: Any, known: Verification | None, begins: bool, again: timedelta | None
 ):
     decision = decide(holding(*GATE, reverify=reverify, verification=known))
@@ -163,7 +165,7 @@ def test_a_round_begins_when_it_is_due_or_asked_for(
         )
 
 
-def test_between_rounds_nothing_is_written_read_or_done():
+def test_between_rounds_nothing_is_read_or_written():
     model = holding(*GATE, verification=PASSED.model_copy(update={"time": NOW}))
     rests = decide(model, evidence=values())
     assert (rests.actions, rests.record, rests.status.verification) == (
@@ -177,7 +179,7 @@ def test_between_rounds_nothing_is_written_read_or_done():
 @pytest.mark.parametrize(
     "gates", [(), (SOAK,), ({"name": "same", "signature": {}}, {"name": "ok", "approvals": {}})]
 )
-def test_gates_that_judge_a_change_are_not_asked_again(gates: tuple[dict[str, Any], ...]):
+def test_gates_that_judge_a_change_are_not_evaluated_again(gates: tuple[dict[str, Any], ...]):
     model = holding(
         *gates, requestedBy="rita", reverify={"every": "10m", "attempt": 3}, verification=OPEN
     )
@@ -203,7 +205,7 @@ def test_no_round_begins_while_mlflow_is_down_or_an_override_is_in_force():
     assert noted.status.stages["production"].override is not None
     assert given_up.status.verification is not None
     assert not given_up.status.verification.is_open
-    # Back on va once the override has ended, it is asked at once: the round has had no word.
+    # Back on va after the override, it is verified at once: the round has no verdict yet.
     back = noted.model_copy(update={"spec": holding(*GATE, reverify={"every": "100d"}).spec})
     lasting = {"candidate": None, "verification": given_up.status.verification, "override": None}
     status = noted.status.stages["production"].model_copy(update=lasting)
@@ -213,8 +215,8 @@ def test_no_round_begins_while_mlflow_is_down_or_an_override_is_in_force():
     assert decide(back, now=NOW + 5 * MINUTE).record
 
 
-# --- what it asks and says ----------------------------------------------------------------------
-def test_a_metric_is_read_again_and_its_word_is_recorded_with_figures():
+# --- evaluation and verdict -----------------------------------------------------------------------
+def test_a_metric_is_read_again_and_its_verdict_is_recorded_with_figures():
     model = holding(*GATE, verification=OPEN)
     assert [gate.name for gate in open_again(model, "production")] == ["quality"]
     fails = decide(model, evidence=values(va=0.8))
@@ -314,7 +316,7 @@ def test_the_job_of_a_fail_stays_with_its_log_until_the_next_round():
     ]
 
 
-def test_what_asks_a_server_asks_the_stage_s_own_service_and_with_this_operator_s_program():
+def test_requests_go_to_the_stage_s_own_service_from_this_operator_s_program():
     model = holding(SMOKE, verification=OPEN)
     decision = decide(model, runtime=NEWER)
     (job,) = [each.manifest for each in decision.actions if isinstance(each, Apply)]
@@ -328,7 +330,7 @@ def test_what_asks_a_server_asks_the_stage_s_own_service_and_with_this_operator_
     assert model.status.stages["production"].runtime != NEWER.image
 
 
-def test_a_job_that_asks_a_server_waits_for_a_pod_and_for_the_service():
+def test_a_job_that_sends_requests_waits_for_a_pod_and_for_the_service():
     model = holding(ASKS, verification=OPEN)
     starting = decided(model, *pods_of(model, A, routed=True, ready=0))
     assert "apply Job/va" not in does(starting)
@@ -358,7 +360,7 @@ def test_a_job_that_the_api_server_refuses_is_an_error_that_says_so():
     assert word(refused).verdict == "Pass"
 
 
-def test_the_jobs_of_a_stage_without_pods_stay_while_they_are_read():
+def test_the_jobs_of_a_stage_with_zero_replicas_stay_while_they_are_read():
     model = holding(JOB, verification=OPEN, serving={"replicas": 0})
     assert does(decided(model)) == ["apply Job/va"]
     assert does(decided(model, job_of(model))) == []
@@ -404,10 +406,10 @@ def test_the_job_of_an_abandoned_round_is_deleted_at_once():
     assert does(decide(unasked, job)) == [f"delete Job/{job['metadata']['name']}"]
 
 
-# --- a promotion meanwhile ----------------------------------------------------------------------
+# --- a promotion meanwhile ------------------------------------------------------------------------
 def test_rounds_continue_while_a_promotion_waits_or_was_rejected():
-    """It may wait for people for days, and a version that was rejected may stay in the spec for
-    ever.
+    """It may wait for approvals for days, and a rejected version may stay in the spec
+    indefinitely.
     """
     asks = {"name": "ok", "external": {}}
     model = stage_of(
@@ -425,7 +427,7 @@ def test_rounds_continue_while_a_promotion_waits_or_was_rejected():
     assert view.spec is not None
     there = live(pods.job(view, view.spec.gates[0]), {"startTime": STAMP}, uid="uid-job")
     assert does(decide(model, there)) == ["apply Job/vb"]
-    # vb waits only for a system outside; the Job that asks about va is no Job of the promotion, and
+    # vb waits only for an external system; the Job that verifies va is not the promotion's and
     # stays.
     without = stage_of(
         "vb",
@@ -439,7 +441,7 @@ def test_rounds_continue_while_a_promotion_waits_or_was_rejected():
     assert does(decide(without, there)) == [f"delete Job/{there['metadata']['name']}"]
 
 
-def test_with_another_version_the_word_is_forgotten_but_not_which_attempt_was_carried_out():
+def test_with_another_version_the_verdict_is_dropped_but_not_the_attempt_that_was_carried_out():
     model = stage_of(
         "vb", holds=A, candidate=served(B), start_time=NOW, asked=[JOB], reverify={"attempt": 3},
         verification=FAILED.model_copy(update={"attempt": 3}),

@@ -1,4 +1,4 @@
-"""What a verification withdraws and restores: record, other stages, the condition."""
+"""What a verification withdraws and restores: the record, other stages, the condition."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ from tests.unit.test_registered_model_verification import (
 )
 
 
-# --- what it takes back -------------------------------------------------------------------------
+# --- withdrawn verdicts ---------------------------------------------------------------------------
 def held_after(
     known: Verification | None, before: HeldStage | None = None, *, at: Any = NOW
 ) -> HeldStage:
@@ -60,7 +60,7 @@ HELD = HeldStage(stage="staging", digest=A.digest, since_time=NOW - DAY)
         (FAILED, HELD.model_copy(update={"verified": True}), False),
         (Verification(), HELD.model_copy(update={"verified": False}), False),
         (None, HELD.model_copy(update={"verified": False}), None),  # `reverify` was removed
-        # It holds the stage again: a Fail is not lifted by that.
+        # It is effective again: that does not lift a Fail.
         (Verification(), HELD.model_copy(update={"verified": False, "until_time": NOW}), False),
         (Verification(), HELD.model_copy(update={"verified": True, "until_time": NOW}), None),
         (
@@ -84,7 +84,7 @@ def test_the_time_in_a_stage_begins_again_with_the_pass_after_a_fail():
     assert held_after(passed, found, at=NOW + DAY) == found, "once"
 
 
-def test_a_version_that_failed_when_it_held_the_stage_before_is_asked_at_once():
+def test_a_version_that_failed_when_it_was_effective_before_is_verified_at_once():
     failed = HELD.model_copy(update={"stage": "production", "verified": False})
     versions = (VERSIONS[0].model_copy(update={"held": (failed,)}),)
     model = holding(*GATE, reverify={"every": "100d"}, verification=Verification(), since=SECOND)
@@ -102,7 +102,7 @@ TRUSTED = STAGED.model_copy(
 
 
 @pytest.mark.parametrize("wants", [{"from": "staging"}, {"asked": [SOAK]}])
-def test_no_stage_takes_from_a_stage_what_failed_there(wants: dict[str, Any]):
+def test_no_stage_promotes_a_version_that_failed_in_its_from_stage(wants: dict[str, Any]):
     model = stage_of("vb", holds=A, candidate=served(B), start_time=NOW, **wants)
     refused = decide(model, versions=(VERSIONS[0], STAGED))
     assert (does(refused), refused.record) == ([], False)
@@ -114,7 +114,7 @@ def test_no_stage_takes_from_a_stage_what_failed_there(wants: dict[str, Any]):
 
 
 @pytest.mark.parametrize("wants", [{"from": "staging"}, {"asked": [SOAK]}])
-def test_what_was_done_or_remembered_is_asked_again_until_the_service_routes_to_it(
+def test_past_verdicts_are_checked_again_until_the_service_routes_to_the_version(
     wants: dict[str, Any],
 ):
     model = stage_of("vb", holds=A, candidate=served(B), start_time=NOW, **wants)
@@ -126,14 +126,14 @@ def test_what_was_done_or_remembered_is_asked_again_until_the_service_routes_to_
     withdrawn = decide(begun, *ready, versions=(VERSIONS[0], STAGED))
     assert "apply Service/vb" not in does(withdrawn)
     assert withdrawn.status.blocked is not None
-    # Requests have reached it: going back is a roll-back, and a person's to decide.
+    # Requests have reached it: going back is a rollback, which a user decides.
     routed = decided(
         begun, *pods_of(model, A), *pods_of(model, B, routed=True), versions=(VERSIONS[0], STAGED)
     )
     assert (routed.record, routed.status.version) == (True, "vb")
 
 
-# --- the condition ------------------------------------------------------------------------------
+# --- the condition --------------------------------------------------------------------------------
 def verified(model: RegisteredModel) -> tuple[str, str, str]:
     found = with_verified(model, model.status, NOW).condition("Verified")
     return (found.status, found.reason, found.message) if found is not None else ("", "", "")
@@ -168,7 +168,7 @@ def verified(model: RegisteredModel) -> tuple[str, str, str]:
         ),
     ],
 )
-def test_the_condition_says_what_the_stages_that_ask_have_come_to(
+def test_the_condition_summarizes_the_stages_with_reverify(
     known: Verification, status: str, reason: str, message: str
 ):
     found = verified(holding(*GATE, verification=known))
@@ -176,7 +176,7 @@ def test_the_condition_says_what_the_stages_that_ask_have_come_to(
     assert found[2].startswith(message)
 
 
-def test_a_verdict_is_too_old_when_its_gates_do_not_answer_for_longer_than_every():
+def test_a_verdict_is_too_old_when_its_gates_give_none_for_longer_than_every():
     waits = PASSED.model_copy(
         update={"start_time": NOW, "waiting": "answers: waits for the key cases.json"}
     )
@@ -187,7 +187,7 @@ def test_a_verdict_is_too_old_when_its_gates_do_not_answer_for_longer_than_every
         assert (found.status, "waits for the key" in found.message) == (status, True)
 
 
-def test_there_is_no_condition_where_no_stage_asks():
+def test_there_is_no_condition_where_no_stage_has_reverify():
     assert verified(holding(*GATE, reverify=None)) == ("", "", "")
     asked = holding(*GATE, verification=PASSED)
     known = with_verified(asked, asked.status, NOW)
@@ -200,7 +200,7 @@ def test_there_is_no_condition_where_no_stage_asks():
     )
 
 
-def test_an_open_round_is_looked_at_when_the_operator_starts():
+def test_an_open_round_is_reconciled_when_the_operator_starts():
     model = holding(*GATE, verification=PASSED)
     said = tuple(condition(name, True, "Serving") for name in ("Ready", "Synced"))
     there = model.model_copy(
@@ -219,7 +219,7 @@ def test_an_open_round_is_looked_at_when_the_operator_starts():
 
 
 @pytest.mark.parametrize("dependency", ["Kubernetes", "MLflow"])
-def test_the_condition_stays_when_something_does_not_answer(dependency: str):
+def test_the_condition_stays_while_a_dependency_is_down(dependency: str):
     plan = on_error(
         holding(*GATE, verification=FAILED), Unavailable(dependency, "read", "x", "no answer"), NOW
     )

@@ -1,4 +1,4 @@
-"""What is recorded of versions, how they are registered, and what is rebuilt from MLflow's tags."""
+"""What is recorded of versions, how they are registered, and what blocks them."""
 
 from dataclasses import replace
 from typing import Any
@@ -72,7 +72,7 @@ def lost(model: RegisteredModel, *names: str, **more: Any) -> Observation:
 
 
 # --- who registered it ----------------------------------------------------------------------------
-def test_the_registrar_of_a_version_is_recorded_and_outlasts_the_declaration():
+def test_the_user_who_registered_a_version_is_recorded_and_outlasts_the_declaration():
     model = recording(
         registered_model(versions={"v3": declared("v3")["v3"] | {"registeredBy": "dana"}})
     )
@@ -81,8 +81,8 @@ def test_the_registrar_of_a_version_is_recorded_and_outlasts_the_declaration():
     gone = model.model_copy(update={"spec": model.spec.model_copy(update={"versions": {}})})
     kept = observed_versions(gone, around(gone))[0]
     assert kept.registrar == registrar_of("dana")
-    # A record without it, as one that was rebuilt, takes it from the declaration; another one's
-    # name does not replace it.
+    # A rebuilt record without it takes it from the declaration; another user's name does not
+    # replace it.
     lost = model.status.versions[0].model_copy(update={"registrar": None, "uri": artifacts("v3")})
     rebuilt = model.model_copy(
         update={"status": model.status.model_copy(update={"versions": (lost,)})}
@@ -95,7 +95,7 @@ def test_the_registrar_of_a_version_is_recorded_and_outlasts_the_declaration():
 
 
 # --- recorded, then registered --------------------------------------------------------------------
-def test_a_version_is_recorded_before_it_is_registered_with_all_that_must_be_known_of_it():
+def test_a_version_is_recorded_completely_before_it_is_registered():
     model = recording(registered_model(versions=declared("v3", team="risk")))
     there = source("v3", "c", run="r1", training_run="fraud-3", logged_model="m-1")
     plan = decide(model, around(model, sources={"v3": there}), NOW)
@@ -133,7 +133,7 @@ def test_a_version_is_recorded_before_it_is_registered_with_all_that_must_be_kno
     )
 
 
-def test_a_registered_version_is_told_from_its_record():
+def test_a_registered_version_is_identified_by_its_record():
     model = recording(registered_model(versions=declared("v3")), record("v3"))
     known = versions_of(decide(model, around(model, versions=(tracked_version("7", "v3"),)), NOW))[
         "v3"
@@ -176,8 +176,8 @@ def test_a_version_with_our_tags_and_another_source_is_not_ours():
     assert both["v1"].version == "2"
 
 
-def test_of_two_versions_of_one_name_the_older_one_counts():
-    """A create that got no answer is repeated, and both may be there."""
+def test_of_two_versions_of_one_name_the_first_created_counts():
+    """A create without an answer is repeated, and both may exist."""
     model = recording(registered_model(), record("v1"))
     for there in (
         (tracked_version("2", "v1"), tracked_version("10", "v1")),
@@ -196,7 +196,7 @@ def test_the_recorded_number_counts_before_any_tag():
     )
 
 
-def test_the_user_s_tags_are_kept_equal_and_cannot_touch_the_record():
+def test_the_user_s_tags_follow_the_spec_and_cannot_change_the_record():
     """Users must not write our tags: digest and uid are the record."""
     ours = {
         "modelyard.io/digest": "sha256:0",
@@ -218,7 +218,7 @@ def test_the_user_s_tags_are_kept_equal_and_cannot_touch_the_record():
 
 
 # --- lost -----------------------------------------------------------------------------------------
-def test_a_version_that_mlflow_lost_is_registered_again_once_with_the_bytes_that_it_had():
+def test_a_version_that_mlflow_lost_is_registered_again_once_with_its_recorded_bytes():
     model = registered(registered_model(versions=declared("v3")), ("7", "v3"))
     action = outside(decide(model, lost(model, "v3"), NOW))
     assert isinstance(action, CreateVersion)
@@ -245,9 +245,9 @@ def test_a_version_that_mlflow_lost_is_not_registered_with_other_bytes(there: An
     assert plan.requeue_after is not None
 
 
-def test_a_name_that_is_declared_again_with_another_source_is_what_was_recorded():
-    """Deleted in MLflow, and declared again: the recorded uri and digest are registered, or
-    nothing is.
+def test_a_name_declared_again_with_another_source_keeps_its_record():
+    """After a deletion in MLflow and a new declaration, only the recorded uri and digest are
+    registered.
     """
     model = registered(
         registered_model(versions={"v3": {"uri": "s3://mlflow-artifacts/risk/fraud/forged"}}),
@@ -269,7 +269,7 @@ def test_a_name_that_is_declared_again_with_another_source_is_what_was_recorded(
         (CHANGED, "Stalled ArtifactDigestMismatch"),
     ],
 )
-def test_a_stage_that_asks_for_it_reports_why_and_whether_it_needs_action(
+def test_a_stage_that_wants_a_blocked_version_reports_why_and_whether_it_needs_action(
     blocker: Blocker, words: str
 ):
     model = recording(
@@ -302,7 +302,7 @@ def test_a_message_of_any_length_fits_the_status():
         written(model, decide(model, around(model, versions=(there,), artifacts={"v3": lies}), NOW))
 
 
-def test_what_blocked_a_version_is_forgotten_when_it_is_recorded():
+def test_a_blocker_of_a_version_is_dropped_when_it_is_recorded():
     model = recording(registered_model(versions=declared("v3")))
     before = written(model, decide(model, around(model, sources={"v3": WAITS}), NOW))
     assert before.status.versions[0].blocked == WAITS
@@ -311,7 +311,7 @@ def test_what_blocked_a_version_is_forgotten_when_it_is_recorded():
     assert versions_of(plan)["v3"].blocked is None
 
 
-def test_a_version_that_mlflow_has_not_made_ready_is_waited_for():
+def test_a_version_that_is_not_ready_in_mlflow_is_waited_for():
     model = registered(
         registered_model(versions=declared("v3"), stages={"production": {"version": "v3"}}),
         ("1", "v3"),
@@ -322,7 +322,7 @@ def test_a_version_that_mlflow_has_not_made_ready_is_waited_for():
     assert said(plan) == "Reconciling WaitingForVersion"
 
 
-def test_a_version_that_nothing_declares_is_named_beside_those_there_are():
+def test_an_undeclared_version_is_named_with_the_declared_ones():
     model = registered_model(
         versions=declared("v1", "v2"), stages={"production": {"version": "v9"}}
     )
@@ -334,7 +334,7 @@ def test_a_version_that_nothing_declares_is_named_beside_those_there_are():
     assert "v1, v2" in message(plan)
 
 
-def test_one_bad_version_holds_up_no_other():
+def test_one_bad_version_does_not_block_others():
     model = recording(registered_model(versions=declared("v1", "v2")))
     plan = decide(model, around(model, sources={"v1": GONE, "v2": source("v2")}), NOW)
     assert isinstance(plan, Record)
@@ -355,7 +355,7 @@ def test_one_bad_version_holds_up_no_other():
         (Artifacts("sha256:s", digest()), None),
     ],
 )
-def test_what_is_in_s3_is_compared_with_the_record(lies: Any, word: str | None):
+def test_the_bytes_in_s3_are_compared_with_the_record(lies: Any, word: str | None):
     """The bytes and MLflow's digest tag may be overwritten together: neither is the record."""
     model = registered(
         registered_model(versions=declared("v1"), stages={"production": {"version": "v1"}}),

@@ -49,7 +49,7 @@ REFRESHED = served(A, NEWER)
 
 
 def watching(**more: Any) -> RegisteredModel:
-    """vb took the stage from va a minute ago, and is watched."""
+    """vb displaced va a minute ago, and is watched."""
     watch = Watch(
         since_time=SINCE, until_time=SINCE + 15 * MINUTE, displaced=served(A).runtime.identity
     )
@@ -66,7 +66,9 @@ def watching(**more: Any) -> RegisteredModel:
 def pods(
     model: RegisteredModel, *, ready: int = 1, stable: Any = B, warm: Any = A, **status: Any
 ) -> tuple[Manifest, ...]:
-    """What serves: the watched version with a pod, and the one before, which keeps its own."""
+    """Return what serves: the watched version with a pod, and the previous one, which keeps its
+    pods.
+    """
     there = pods_of(model, stable, routed=True, ready=ready)
     one = pod(
         deployment_in(there),
@@ -117,7 +119,7 @@ def unready(since: str, *, started: bool = True, containers: str = "False") -> d
 def switched(
     version: str = "vb", *, to: Any = B, holds: Any = A, **more: Any
 ) -> tuple[RegisteredModel, StageDecision]:
-    """A candidate's switch is recorded."""
+    """Return the decision that records a candidate's switch."""
     candidate = to if isinstance(to, ServedVersion) else served(to)
     model = stage_of(
         version, **({"holds": holds, "candidate": candidate, "rollback": AUTOMATIC} | more)
@@ -129,7 +131,7 @@ def switched(
     return model, decided(model, *owned)
 
 
-def test_a_switch_begins_a_watch_and_what_it_displaced_keeps_its_pods():
+def test_a_switch_begins_a_watch_and_the_displaced_version_keeps_its_pods():
     model, decision = switched()
     begun = Watch(
         since_time=NOW, until_time=NOW + 15 * MINUTE, displaced=served(A).runtime.identity
@@ -147,13 +149,13 @@ def test_a_switch_begins_a_watch_and_what_it_displaced_keeps_its_pods():
     )
 
 
-def test_what_was_displaced_is_healed_while_the_watch_lasts():
+def test_the_displaced_version_is_healed_while_the_watch_lasts():
     model = watching()
     lost = [each for each in pods(model) if each not in pods_of(model, A)]
     assert does(decided(model, *lost)) == ["apply ControllerRevision/va", "apply Deployment/va"]
 
 
-def test_a_stage_without_it_and_an_override_are_not_watched():
+def test_without_automatic_rollback_and_with_an_override_nothing_is_watched():
     assert switched(rollback=None)[1].status.watch is None
     until = NOW + MINUTE
     override = {"version": "vb", "reason": "incident 4711", "until": until.isoformat()}
@@ -199,15 +201,15 @@ def test_the_watch_is_as_long_as_the_spec_says_now_and_ends_with_it():
     [
         ({"statuses": ended()}, "the model server of pod vb-1 ended (OOMKilled)"),
         ({"statuses": ended("2026-01-01T11:00:00Z")}, None),  # before the switch
-        ({"statuses": ended(reason="Unknown")}, None),  # its node was booted
+        ({"statuses": ended(reason="Unknown")}, None),  # its node was rebooted
         ({"ready": 0, **unready(STAMP)}, "0 of 1 pods were ready; vb-1 was not for 30 s"),
         ({"ready": 0, **unready(LATER)}, None),  # for 29 s
         ({"ready": 1, **unready(STAMP)}, None),  # enough others are ready
         (
             {"ready": 0, **unready(STAMP, started=False)},
             None,
-        ),  # one that starts: a node was drained, or there are more pods
-        ({"ready": 0, **unready(STAMP, containers="True")}, None),  # its node is away
+        ),  # it is starting: a node was drained, or the stage was scaled up
+        ({"ready": 0, **unready(STAMP, containers="True")}, None),  # its node is unreachable
     ],
 )
 def test_crashes_and_pods_that_stop_answering(found: dict[str, Any], says: str | None):
@@ -253,9 +255,9 @@ def test_nothing_is_judged_without_a_watch(changed: dict[str, Any]):
     assert (decision.record, decision.events) == (False, ())
 
 
-# --- a stage whose watch has rejected the version ----------------------------------------------
+# --- a stage whose watch has rejected the version -------------------------------------------------
 def breached(**more: Any) -> RegisteredModel:
-    """The breach was recorded."""
+    """Return the model with the breach recorded."""
     model = watching(**more)
     decision = decide(model, answered=(50, 15))
     assert (decision.record, decision.quiet, decision.actions, decision.entry) == (
@@ -278,7 +280,7 @@ def rejections(model: RegisteredModel) -> list[tuple[str, str | None, str]]:
 def through(
     model: RegisteredModel, *, warm: Any = A, stable: Any = B, **more: Any
 ) -> tuple[RegisteredModel, StageDecision]:
-    """The stage goes back, step by step; returns what is recorded in the end."""
+    """Carry the rollback out step by step; return the status at the end."""
     began = decide(model, owned=pods(model, stable=stable, warm=warm), **more)
     what = warm if isinstance(warm, ServedVersion) else served(warm)
     assert (began.record, began.status.candidate, began.entry) == (True, what, None)
@@ -307,8 +309,8 @@ def carried(model: RegisteredModel, status: StageStatus) -> RegisteredModel:
     )
 
 
-# --- what follows from it elsewhere ---------------------------------------------------------------
-def test_what_was_rolled_back_does_not_count_for_other_stages():
+# --- effects elsewhere ----------------------------------------------------------------------------
+def test_a_rolled_back_version_does_not_count_for_other_stages():
     _, recorded = through(breached())
     held = HeldStage(stage="production", digest=B.digest, since_time=SINCE)
     (version,) = with_held(
@@ -320,7 +322,7 @@ def test_what_was_rolled_back_does_not_count_for_other_stages():
     assert [(each.until_time, each.verified) for each in version.held] == [(NOW, None)]
 
 
-async def test_the_pods_of_the_watched_stage_alone_are_asked_and_none_without_a_watch():
+async def test_only_pods_of_the_watched_stage_are_read_and_none_without_a_watch():
     asked = FakePods()
     asked.said = {"vb": (7, 0)}
     model = watching()
@@ -360,7 +362,7 @@ def test_a_restarted_operator_checks_watched_versions_at_once():
     assert in_sync(ready, pods(ready))
 
 
-def test_the_condition_says_until_when_it_is_watched():
+def test_the_condition_says_until_when_a_version_is_watched():
     model = watching()
     (said, *_) = of_stages(model, {"production": decide(model).status})
     assert (said.status, said.message) == (

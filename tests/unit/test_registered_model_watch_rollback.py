@@ -44,7 +44,7 @@ from tests.unit.test_registered_model_watch import (
 )
 
 
-def test_a_breach_is_recorded_first_and_then_the_version_before_returns_against_the_spec():
+def test_a_breach_is_recorded_first_and_then_the_previous_version_returns_against_the_spec():
     model = breached()
     assert rejections(model) == [("vb", None, "RolledBack")]
     model, recorded = through(model)
@@ -74,7 +74,7 @@ def test_a_breach_is_recorded_first_and_then_the_version_before_returns_against_
     )
 
 
-def test_it_waits_for_no_gate_no_freeze_and_no_dependency():
+def test_an_automatic_rollback_waits_for_no_gate_no_freeze_and_no_dependency():
     gates = [{"name": "quality", "metric": {"name": "accuracy", "atLeast": "0.9"}}]
     model = breached(asked=gates, **{"from": "staging"})
     assert rejections(through(model, calendar="it cannot be read", dependencies_down=True)[0]) == [
@@ -82,7 +82,7 @@ def test_it_waits_for_no_gate_no_freeze_and_no_dependency():
     ]
 
 
-def test_after_a_refresh_the_runtime_before_returns_and_the_new_one_is_not_retried():
+def test_after_a_refresh_the_previous_runtime_returns_and_the_new_one_is_not_retried():
     watch = Watch(
         since_time=SINCE, until_time=SINCE + 15 * MINUTE, displaced=served(A).runtime.identity
     )
@@ -114,11 +114,11 @@ def test_after_a_refresh_the_runtime_before_returns_and_the_new_one_is_not_retri
 
 
 def model_attempt(model: RegisteredModel, attempt: int) -> StageDecision:
-    """The stage's status with the `attempt` that was carried out."""
+    """Return the stage's status with the `attempt` that was carried out."""
     return StageDecision(model.status.stages["production"].model_copy(update={"attempt": attempt}))
 
 
-def test_a_spec_that_agrees_ends_it_and_a_raised_attempt_tries_again():
+def test_a_spec_with_the_rolled_back_version_ends_the_rollback_and_a_raised_attempt_retries():
     model, _ = through(breached())
     status = model.status.stages["production"]
     agrees = carried(stage_of("va", rollback=AUTOMATIC), status)
@@ -136,7 +136,7 @@ def test_a_spec_that_agrees_ends_it_and_a_raised_attempt_tries_again():
     assert names == ["admit", "gates", "start", "switch", "record"]
 
 
-def test_a_waiting_promotion_is_given_up_until_the_rollback_is_done_and_a_routed_one_continues():
+def test_a_waiting_promotion_is_dropped_until_the_rollback_is_done_and_a_routed_one_continues():
     model = watching(version="vc", candidate=served(C))
     decision = decide(model, answered=(50, 15))
     assert decision.events
@@ -146,7 +146,7 @@ def test_a_waiting_promotion_is_given_up_until_the_rollback_is_done_and_a_routed
     assert decide(model, answered=(50, 15), owned=running).events == ()
 
 
-def test_an_override_and_a_cleared_stage_come_first():
+def test_an_override_and_a_cleared_stage_take_precedence():
     until = NOW + MINUTE
     override = {"version": "vc", "reason": "incident 4711", "until": until.isoformat()}
     model = breached()
@@ -169,7 +169,9 @@ def test_an_override_and_a_cleared_stage_come_first():
         {"lost": True},
     ],
 )
-def test_where_nothing_can_return_it_is_reported_and_keeps_serving(more: dict[str, Any]):
+def test_where_nothing_can_return_the_breach_is_reported_and_the_version_keeps_serving(
+    more: dict[str, Any],
+):
     versions = {"versions": (B, C)} if more.pop("lost", False) else {}
     if more.get("rejected"):
         hashed = spec_hash(watching().spec.stages["production"])
@@ -215,7 +217,7 @@ def test_when_the_rollback_target_cannot_start_the_version_stays_and_it_is_repor
     assert (stays.status.version, stays.status.blocked.reason) == ("vb", "WatchFailed")
 
 
-def test_an_old_watch_waits_for_the_end_of_going_back():
+def test_an_old_watch_waits_for_the_end_of_a_rollback():
     model = breached()
     late = decide(model, now=SINCE + timedelta(hours=1))
     assert (late.record, late.status.candidate) == (True, served(A))

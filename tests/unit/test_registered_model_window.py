@@ -49,7 +49,7 @@ def switched(
 
 
 def there(model: RegisteredModel, **more: Any) -> tuple[Manifest, ...]:
-    """Return what serves: vb, and next to it va."""
+    """Return the serving objects: vb's, and next to them va's."""
     return (*pods_of(model, A, **more), *pods_of(model, B, routed=True))
 
 
@@ -82,7 +82,7 @@ def test_without_a_window_the_pods_are_deleted():
     ]
 
 
-def test_the_switch_records_until_when():
+def test_the_switch_records_until_when_pods_are_kept():
     model = stage_of("vb", holds=A, candidate=served(B), start_time=NOW, rollback=WINDOW)
     decision = decided(model, *pods_of(model, A), *pods_of(model, B, routed=True))
     assert (decision.status.version, until(decision)) == ("vb", NOW + HOUR)
@@ -91,7 +91,7 @@ def test_the_switch_records_until_when():
     )
 
 
-def test_its_deleted_objects_are_restored_and_changed_serving_fields_apply_to_it():
+def test_deleted_objects_of_a_warm_version_are_restored_and_serving_fields_apply_to_it():
     model = switched()
     revision, deployment, *rest = there(model)
     assert does(decided(model, revision, *rest)) == ["apply Deployment/va"]
@@ -100,7 +100,7 @@ def test_its_deleted_objects_are_restored_and_changed_serving_fields_apply_to_it
     assert does(decided(more, *there(model))) == ["apply Deployment/vb", "apply Deployment/va"]
 
 
-def test_it_has_neither_a_route_nor_a_budget_nor_a_say_in_what_is_ready():
+def test_a_warm_version_has_no_route_and_no_budget_and_does_not_affect_readiness():
     model = switched()
     decision = decided(model, *there(model, ready=0))
     assert (does(decision), decision.status.blocked) == ([], None)
@@ -131,7 +131,7 @@ def test_the_autoscaler_scales_the_effective_version_and_the_other_keeps_its_pod
     assert routes_to(returning) == "va", "it comes back with the pods that it has"
 
 
-def test_a_stage_without_pods_keeps_none_and_still_allows_the_return():
+def test_a_stage_with_zero_replicas_keeps_no_pods_and_still_allows_the_return():
     model = switched(serving={"replicas": 0})
     decision = decided(model, *pods_of(model, A)[:1], *pods_of(model, B)[:1])
     assert (does(decision), until(decision)) == ([], NOW + 50 * MINUTE)
@@ -167,7 +167,7 @@ def test_a_second_promotion_inside_the_window_keeps_it_until_the_switch():
     ]
 
 
-def test_a_refresh_changes_nothing_of_it():
+def test_a_refresh_does_not_change_the_window():
     model = recorded_first(switched(attempt=1), *there(switched()), runtime=NEWER)
     new = served(B, NEWER)
     starting = decided(model, *there(model), runtime=NEWER)
@@ -185,8 +185,8 @@ def test_a_refresh_changes_nothing_of_it():
     )
 
 
-def test_overrides_keep_it_warm_and_its_time_counts_from_its_displacement():
-    """What only an override has put there is no previous version: that stays the one before."""
+def test_overrides_keep_the_warm_version_and_its_time_counts_from_its_displacement():
+    """A version that was effective only by an override does not become the previous version."""
     left = HeldStage(
         stage="production", digest=A.digest, since_time=NOW - HOUR, until_time=NOW - 40 * MINUTE
     )
@@ -209,7 +209,7 @@ def test_the_window_is_as_long_as_the_spec_says_now():
     assert does(cold) == ["apply Deployment/va"], "the level counts, not what was there before"
 
 
-def test_one_that_the_stage_has_rejected_keeps_no_pods():
+def test_a_displaced_version_that_the_stage_has_rejected_keeps_no_pods():
     model = switched()
     rejection = Rejection(
         version="va",
@@ -227,7 +227,7 @@ def test_one_that_the_stage_has_rejected_keeps_no_pods():
     )
 
 
-def test_a_setting_of_the_operator_does_not_restart_its_pods():
+def test_a_changed_setting_of_the_operator_does_not_restart_warm_pods():
     model = switched()
     elsewhere = Runtime(
         "modelyard/runtime:1.2.3", "IfNotPresent", "1.2.3", pull_secrets=("mirror",)
@@ -235,7 +235,7 @@ def test_a_setting_of_the_operator_does_not_restart_its_pods():
     assert does(decided(model, *there(model), runtime=elsewhere)) == []
 
 
-def test_a_model_with_a_warm_version_is_looked_at_when_the_operator_starts():
+def test_a_model_with_a_warm_version_is_reconciled_when_the_operator_starts():
     model = switched()
     kept = after(model, decided(model, *there(model)))
     whole = kept.model_copy(
@@ -250,11 +250,11 @@ def test_a_model_with_a_warm_version_is_looked_at_when_the_operator_starts():
     assert in_sync(ended, pods_of(model, B, routed=True))
 
 
-# --- its right to come back -----------------------------------------------------------------------
+# --- its return -----------------------------------------------------------------------------------
 ASKED = {"asked": GATE, "from": "staging"}
 
 
-def test_inside_the_window_it_returns_by_one_change_of_the_service_without_gates():
+def test_inside_the_window_a_version_returns_by_one_change_of_the_service_without_gates():
     model = recorded_first(switched("va", **ASKED), *there(switched()))
     back = decided(model, *there(model))
     assert (does(back), states(back)) == (
@@ -263,7 +263,7 @@ def test_inside_the_window_it_returns_by_one_change_of_the_service_without_gates
     )
 
 
-def test_after_the_window_it_is_promoted_like_any_other():
+def test_after_the_window_a_version_is_promoted_like_any_other():
     late = switched("va", ago=HOUR, **ASKED)
     model = recorded_first(late, *there(late))
     waits = decided(model, *there(model))
@@ -272,19 +272,19 @@ def test_after_the_window_it_is_promoted_like_any_other():
     assert waits.status.blocked.reason == "WaitingForStage"
 
 
-def test_what_the_service_routes_to_when_the_window_ends_is_not_asked_on_the_way():
+def test_a_returning_version_routed_to_when_the_window_ends_is_not_judged():
     model = switched("va", ago=HOUR, candidate=served(A), start_time=NOW - SECOND, **ASKED)
     recorded = decided(model, *pods_of(model, A, routed=True), *pods_of(model, B))
     assert (recorded.status.version, recorded.status.previous) == ("va", displaced(B, NOW + HOUR))
 
 
-def test_what_was_begun_after_the_window_is_asked_to_the_end():
+def test_a_promotion_begun_after_the_window_is_judged_to_the_end():
     model = switched("va", ago=2 * HOUR, candidate=served(A), start_time=NOW, **ASKED)
     decision = decided(model, *pods_of(model, A, routed=True), *pods_of(model, B))
     assert decision.entry is None
 
 
-def test_inside_the_window_it_returns_with_its_runtime_though_the_stage_follows_the_operator():
+def test_inside_the_window_a_version_returns_with_its_runtime_in_a_stage_with_update_always():
     always = {"serving": {"runtime": {"update": "Always"}}}
     model = stage_of(
         "va", holds=served(B, NEWER), since=MINUTE, previous=displaced(A), rollback=WINDOW, **always
@@ -304,7 +304,9 @@ def test_inside_the_window_it_returns_with_its_runtime_though_the_stage_follows_
 @pytest.mark.parametrize(
     ("ago", "asked"), [(10 * MINUTE, ()), (HOUR, ("quality",)), (2 * HOUR, ("quality",))]
 )
-def test_what_gates_judge_by_is_read_when_they_are_asked(ago: timedelta, asked: tuple[str, ...]):
+def test_evidence_for_gates_is_read_only_when_they_are_evaluated(
+    ago: timedelta, asked: tuple[str, ...]
+):
     model = switched("va", ago=ago, asked=GATE)
     assert tuple(gate.name for gate in open_gates(model, "production", A, NOW)) == asked
 
