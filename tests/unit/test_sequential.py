@@ -1,5 +1,5 @@
-"""The test of failure rates keeps its promise: shown exactly, by adding up all courses that small
-counts can take.
+"""The sequential test of failure rates keeps its bound: shown exactly, by summing over all outcomes
+of small counts.
 
 Power and false alarms of whole rollouts are simulated in `test_analysis_simulated`.
 """
@@ -38,24 +38,26 @@ ROUNDING = 1 + 1e-9
 
 
 def binomial(n: int, rate: float) -> list[float]:
-    """The probabilities of 0 to n failures."""
+    """Return the probabilities of 0 to n failures."""
     return [comb(n, k) * rate**k * (1 - rate) ** (n - k) for k in range(n + 1)]
 
 
 def independent(nc: int, pc: float, ns: int, ps: float) -> Iterator[tuple[float, Counts]]:
-    """All counts of an interval whose requests fail independently, each with its probability."""
+    """Return all counts of an interval whose requests fail independently, with their
+    probabilities.
+    """
     for (fc, one), (fs, other) in product(enumerate(binomial(nc, pc)), enumerate(binomial(ns, ps))):
         yield one * other, Counts(fc, nc, fs, ns)
 
 
 def shared(nc: int, ns: int, failing: int) -> Iterator[tuple[float, Counts]]:
-    """All counts of an interval in which the same requests fail with either version."""
+    """Return all counts of an interval in which the same requests fail with either version."""
     for fc in range(max(0, failing - ns), min(nc, failing) + 1):
         probability = comb(nc, fc) * comb(ns, failing - fc) / comb(nc + ns, failing)
         yield probability, Counts(fc, nc, failing - fc, ns)
 
 
-# --- one factor ----------------------------------------------------------------------------------
+# --- one factor -----------------------------------------------------------------------------------
 ARMS = ((1, 1), (3, 3), (2, 9), (9, 2), (12, 4))
 
 
@@ -86,7 +88,7 @@ def test_a_factor_is_at_most_one_on_average_when_both_versions_fail_the_same_req
 
 
 def test_one_failure_of_either_version_is_no_evidence_on_average():
-    """The bound is attained: a factor that were larger by anything would break the promise."""
+    """The bound is attained: any larger factor would break it."""
     for phi, (nc, ns) in product(WORSE, ARMS):
         expected = fsum(p * exp(log_factor(phi, c, Limit(1, 0))) for p, c in shared(nc, ns, 1))
         assert isclose(expected, 1, rel_tol=1e-12)
@@ -113,8 +115,8 @@ def test_with_no_margin_it_is_the_likelihood_ratio_of_which_version_has_the_next
     assert isclose(log_factor(phi, counts, Limit(1, 0)), found)
 
 
-# --- the evidence of a rollout -------------------------------------------------------------------
-def test_it_begins_at_one_and_its_starts_weigh_one_in_all():
+# --- the evidence of a rollout --------------------------------------------------------------------
+def test_the_evidence_begins_at_one_and_its_starts_weigh_one_in_total():
     assert Evidence().value == 1
     quiet = Counts(0, 1, 0, 10**9)
     evidence = Evidence()
@@ -144,7 +146,9 @@ def test_no_interval_adds_evidence_on_average_whatever_came_before(
     failing: int,
     failure_limit: int,
 ):
-    """So it does not matter how intervals are cut, which are lost, and when an operator starts."""
+    """So it does not matter how intervals are cut, which ones are lost, or when an operator
+    starts.
+    """
     nc, ns = arms
     worlds = [
         independent(nc, min(limit.times * stable + limit.plus, 1), ns, stable),
@@ -158,7 +162,7 @@ def test_no_interval_adds_evidence_on_average_whatever_came_before(
         assert after <= old.value * ROUNDING
 
 
-def test_an_interval_in_two_parts_keeps_the_promise_too():
+def test_an_interval_in_two_parts_keeps_the_bound_too():
     limit, parts = Limit(1, 0.05), ((2, 5), (3, 4))
     rates = (0.1 + 0.05, 0.1)
     value = 0.0
@@ -191,7 +195,7 @@ def test_an_absolute_limit_needs_no_stable_version():
 
 @pytest.mark.parametrize("alpha", [0.05, 0.01, 0.0001])
 @pytest.mark.parametrize("failure_limit", [0, 1, 3, 10])
-def test_so_many_bad_intervals_do_not_fail_it_and_one_more_does(failure_limit: int, alpha: float):
+def test_this_many_bad_intervals_do_not_fail_and_one_more_does(failure_limit: int, alpha: float):
     worst, evidence = Counts(10**6, 10**6, 0, 10**9), Evidence()
     while evidence.value < 1 / alpha:
         evidence = advance(evidence, worst, Limit(1, 0), alpha=alpha, failure_limit=failure_limit)
@@ -210,7 +214,7 @@ def test_no_number_overflows_and_underflow_is_right():
     assert 0 < found.value < inf
 
 
-def test_after_an_hour_of_good_behaviour_it_is_found_almost_as_soon():
+def test_after_a_good_hour_a_bad_candidate_is_found_almost_as_soon():
     good, bad, limit = Counts(3, 300, 297, 29_700), Counts(15, 300, 297, 29_700), Limit(1, 0.005)
 
     def until_fail(evidence: Evidence) -> int:
@@ -228,7 +232,7 @@ def test_after_an_hour_of_good_behaviour_it_is_found_almost_as_soon():
 
 @pytest.mark.parametrize("limit", [Limit(1, 0), Limit(1, 0.005), Limit(1.5, 0.001), Limit(0, 0.03)])
 @pytest.mark.parametrize("ns", [400, 1000])
-def test_nine_of_ten_rollouts_have_the_evidence_that_is_foreseen(ns: int, limit: Limit):
+def test_nine_of_ten_rollouts_reach_the_predicted_evidence(ns: int, limit: Limit):
     nc, pc, ps = 400, 0.1, 0.03
     foreseen = log_foreseen(Counts(nc * pc, nc, ns * ps, ns), limit)
 
@@ -244,7 +248,7 @@ def test_nine_of_ten_rollouts_have_the_evidence_that_is_foreseen(ns: int, limit:
     assert 0.88 < fsum(p for p, counts in likely if evidence(counts) >= foreseen) < 0.94
 
 
-# --- the bound -----------------------------------------------------------------------------------
+# --- the bound ------------------------------------------------------------------------------------
 @pytest.mark.parametrize("times", [1, 1.5, 3])
 @pytest.mark.parametrize(("nc", "ns"), ARMS)
 def test_the_evidence_against_an_excess_is_at_most_one_on_average(nc: int, ns: int, times: float):
@@ -254,7 +258,7 @@ def test_the_evidence_against_an_excess_is_at_most_one_on_average(nc: int, ns: i
         assert found <= ROUNDING
 
 
-def test_the_bound_is_where_what_is_excluded_begins():
+def test_the_bound_is_the_smallest_excluded_excess():
     sums = added(NO_SUMS, Counts(5, 1000, 500, 99_000), Limit(1, 0))
     bound = upper(sums)
     assert excludes(sums, bound)
@@ -295,10 +299,10 @@ def test_more_failures_exclude_less():
     assert bounds == sorted(bounds)
 
 
-# --- totals against a limit of their own ---------------------------------------------------------
+# --- totals against a limit of their own ----------------------------------------------------------
 @pytest.mark.parametrize("limit", LIMITS)
 @pytest.mark.parametrize("share", [1, 0.5])
-def test_its_expectation_is_one_at_the_limit_and_less_below(limit: float, share: float):
+def test_the_expected_evidence_is_one_at_the_limit_and_less_below(limit: float, share: float):
     for n in (1, 7, 60):
         expected = fsum(
             each * exp(log_evidence(k, n, limit))
@@ -308,7 +312,7 @@ def test_its_expectation_is_one_at_the_limit_and_less_below(limit: float, share:
 
 
 @pytest.mark.parametrize("limit", LIMITS)
-def test_a_version_at_its_limit_is_hardly_ever_accused_though_it_is_judged_after_each_request(
+def test_a_version_at_its_limit_hardly_ever_fails_though_it_is_judged_after_each_request(
     limit: float,
 ):
     alive, accused = [1.0], 0.0

@@ -1,4 +1,4 @@
-"""OpenSSF model signatures: ours against the format's own library, and invalid ones."""
+"""OpenSSF model signatures: ours against the format's reference library, and invalid ones."""
 
 from __future__ import annotations
 
@@ -51,9 +51,9 @@ def private(key: Any, encryption: Any = None) -> bytes:
     return bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, encryption or NoEncryption()))
 
 
-# --- the format's own library ---------------------------------------------------------------------
+# --- the reference library ------------------------------------------------------------------------
 def tree(folder: Path) -> Path:
-    """A model's folder as MLflow writes them."""
+    """Create a model's folder as MLflow writes it."""
     for path, text in {
         "MLmodel": "flavors: {}",
         "data/model.ubj": "x" * 3000,
@@ -67,7 +67,7 @@ def tree(folder: Path) -> Path:
 
 
 @pytest.mark.parametrize("curve", CURVES, ids=lambda curve: str(curve.name))
-def test_the_formats_own_library_verifies_what_we_sign_and_we_what_it_signs(
+def test_the_reference_library_verifies_our_signatures_and_we_verify_its(
     tmp_path: Path, curve: ec.EllipticCurve
 ):
     key, model = ec.generate_private_key(curve), tree(tmp_path)
@@ -98,8 +98,8 @@ def test_the_formats_own_library_verifies_what_we_sign_and_we_what_it_signs(
         verify(signature.read_bytes(), [THEIRS])
 
 
-def test_what_the_library_leaves_unsigned_is_named(tmp_path: Path):
-    """It ignores git's files and accepts added ones; a stage takes no file that is not signed."""
+def test_files_that_the_library_leaves_unsigned_are_named(tmp_path: Path):
+    """The library ignores git's files and accepts added ones; a stage accepts no unsigned file."""
     model, key = tree(tmp_path), tmp_path / "key.pem"
     key.write_bytes(private(KEY))
     model_signing.signing.Config().use_elliptic_key_signer(private_key=key).sign(
@@ -111,7 +111,7 @@ def test_what_the_library_leaves_unsigned_is_named(tmp_path: Path):
     assert differences(said.files, local_tree(model)) == [".git/evil.pkl is not signed"]
 
 
-def test_other_hashes_of_the_library_are_refused_with_what_to_do(tmp_path: Path):
+def test_other_hashes_of_the_library_are_refused_with_advice(tmp_path: Path):
     model, key = tree(tmp_path), tmp_path / "key.pem"
     key.write_bytes(private(KEY))
     hashing = model_signing.hashing.Config().use_shard_serialization(hashing_algorithm="blake2")
@@ -126,16 +126,16 @@ def test_other_hashes_of_the_library_are_refused_with_what_to_do(tmp_path: Path)
         verify((tmp_path / FILE).read_bytes(), [MINE])
 
 
-# --- what is no signature of these files ----------------------------------------------------------
+# --- invalid signatures ---------------------------------------------------------------------------
 def bundle(change: Callable[[dict[str, Any]], Any]) -> bytes:
-    """A bundle that was changed from outside."""
+    """Return a bundle that was changed after signing."""
     found = json.loads(GOOD)
     change(found)
     return json.dumps(found).encode()
 
 
 def signed(change: Callable[[dict[str, Any]], Any] | bytes) -> bytes:
-    """A bundle whose statement the holder of the key wrote so."""
+    """Return a bundle whose statement the holder of the key signed."""
     found = json.loads(GOOD)
     payload = change
     if callable(change):
@@ -288,7 +288,7 @@ BAD = {
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_what_is_no_signature_says_so(name: str):
+def test_an_invalid_signature_is_reported_as_one(name: str):
     data, said = BAD[name]
     with pytest.raises(BadSignature) as found:
         verify(data, [MINE])
@@ -307,7 +307,7 @@ def test_another_key_is_reported_with_its_id():
     )
 
 
-def test_the_hint_decides_nothing():
+def test_the_key_hint_decides_nothing():
     forged = bundle(lambda found: found["verificationMaterial"]["publicKey"].update(hint="00"))
     assert verify(forged, [MINE]).files == {file.path: file.sha256 for file in FILES}
 
@@ -349,9 +349,7 @@ JSON = st.recursive(
     key=st.integers(0, 5),
     value=JSON,
 )
-def test_whatever_stands_in_a_bundle_it_is_a_signature_or_is_refused(
-    where: str, key: int, value: Any
-):
+def test_any_bundle_is_a_signature_or_is_refused(where: str, key: int, value: Any):
     found = json.loads(GOOD)
     inner = found[where] if where else found
     inner[sorted(inner)[key % len(inner)]] = value
@@ -359,7 +357,7 @@ def test_whatever_stands_in_a_bundle_it_is_a_signature_or_is_refused(
 
 
 @given(where=st.sampled_from(["", "predicate", "subject"]), key=st.integers(0, 5), value=JSON)
-def test_whatever_the_holder_of_the_key_signed(where: str, key: int, value: Any):
+def test_any_signed_statement_is_a_signature_or_is_refused(where: str, key: int, value: Any):
     def change(statement: dict[str, Any]) -> None:
         inner = (
             statement["subject"][0]
@@ -374,7 +372,7 @@ def test_whatever_the_holder_of_the_key_signed(where: str, key: int, value: Any)
 
 
 @given(st.binary(max_size=64))
-def test_whatever_bytes_there_are(data: bytes):
+def test_any_bytes_are_a_signature_or_are_refused(data: bytes):
     _verified_or_refused(data)
 
 
@@ -441,7 +439,7 @@ def test_other_public_keys_are_refused(text: str, said: str):
         ),
     ],
 )
-def test_other_private_keys_are_refused_and_nothing_of_them_is_said(data: bytes, said: str):
+def test_other_private_keys_are_refused_and_not_shown(data: bytes, said: str):
     with pytest.raises(BadSignature) as found:
         private_key(data)
     assert str(found.value).startswith(said)

@@ -1,4 +1,4 @@
-"""CloudEvents to a real HTTP receiver, which answers well, late, wrongly or not at all."""
+"""CloudEvents to a real HTTP receiver, which answers correctly, late, wrongly or not at all."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def event(number: int) -> Manifest:
 
 @dataclass
 class Rig:
-    """A sink at work, and what it counted: how events ended, and how each request did."""
+    """A running sink and its counts: the outcome of each event and of each request."""
 
     sink: Sink = field(init=False)
     ended: Counter[str] = field(default_factory=Counter)
@@ -103,7 +103,7 @@ async def test_events_arrive_in_order_and_whole():
 
 
 @pytest.mark.parametrize("status", [302, 401, 403, 404, 408, 410, 429, 500, 503])
-async def test_what_the_receiver_cannot_take_now_is_sent_again_before_what_comes_after(status: int):
+async def test_a_temporarily_refused_event_is_sent_again_before_later_ones(status: int):
     async with receiver() as there, sends(there.url) as rig:
         there.answers(status, status, Location=there.url)
         rig.sink.put(event(0))
@@ -114,7 +114,7 @@ async def test_what_the_receiver_cannot_take_now_is_sent_again_before_what_comes
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-async def test_nobody_is_sent_events_by_a_redirect(status: int):
+async def test_redirects_are_not_followed(status: int):
     async with receiver() as there, receiver() as elsewhere:
         there.answers(status, Location=elsewhere.url)
         post = CloudEvents(there.url, CallTimer(DEPENDENCY, lambda *_: None))
@@ -129,7 +129,7 @@ async def test_nobody_is_sent_events_by_a_redirect(status: int):
 
 
 @pytest.mark.parametrize("status", [400, 413, 415, 422])
-async def test_what_the_receiver_refuses_holds_up_nothing(
+async def test_a_refused_event_does_not_block_later_ones(
     status: int, caplog: pytest.LogCaptureFixture
 ):
     async with receiver() as there, sends(there.url) as rig:
@@ -152,7 +152,7 @@ async def test_what_the_receiver_refuses_holds_up_nothing(
         (422, Invalid, None),
     ],
 )
-async def test_what_an_answer_means(status: int, error: type[Exception], later: float | None):
+async def test_the_meaning_of_an_answer(status: int, error: type[Exception], later: float | None):
     async with receiver() as there:
         there.answers(status, **{"Retry-After": "17"})
         post = CloudEvents(there.url, CallTimer(DEPENDENCY, lambda *_: None))
@@ -171,7 +171,7 @@ async def test_a_receiver_that_asks_for_a_year_is_asked_again_sooner():
     assert there.ids == ["uid/0", "uid/0"]
 
 
-async def test_a_receiver_that_hangs_is_given_up_and_asked_again():
+async def test_a_request_to_a_hanging_receiver_times_out_and_is_retried():
     async with receiver() as there, sends(there.url, deadline=1.0) as rig:
 
         async def once(_: web.Request) -> web.StreamResponse:
@@ -203,7 +203,7 @@ async def test_an_answer_without_end_is_not_read():
     assert (there.ids, rig.ended) == (["uid/0"], {"delivered": 1})
 
 
-async def test_where_nobody_listens_the_oldest_of_what_does_not_fit_are_dropped_and_counted():
+async def test_without_a_receiver_the_oldest_events_beyond_the_buffer_are_dropped_and_counted():
     async with sends(f"http://127.0.0.1:{free_port()}", length=3) as rig:
         for number in range(5):
             rig.sink.put(event(number))
@@ -217,7 +217,7 @@ async def test_where_nobody_listens_the_oldest_of_what_does_not_fit_are_dropped_
     assert rig.ended == {"dropped": 2, "delivered": 3}
 
 
-async def test_at_the_end_what_a_receiver_does_not_take_is_lost_and_said(
+async def test_at_shutdown_undelivered_events_are_lost_and_reported(
     caplog: pytest.LogCaptureFixture,
 ):
     async with sends(f"http://127.0.0.1:{free_port()}", run=False) as rig:
@@ -283,12 +283,12 @@ async def test_a_path_or_query_with_a_key_is_not_shown():
 @pytest.mark.parametrize(
     "url", ["sink", "ftp://sink", "https://user:password@sink", "https://", "https://sink/#part"]
 )
-def test_an_address_that_cannot_be_is_refused_at_the_start(url: str):
+def test_an_invalid_address_is_refused_at_the_start(url: str):
     with pytest.raises(ValidationError, match="write an http or https URL"):
         Settings(events_sink=url)
 
 
-def test_what_ended_and_what_waits_is_counted():
+def test_finished_and_waiting_events_are_counted():
     metrics = Metrics()
     metrics.announcing(lambda: 7)
     metrics.announced("dropped")

@@ -1,6 +1,6 @@
 """A TrainingRun while it trains: two values and a clock in, a plan out.
 
-How it starts, fails and finishes is in the files next to this one.
+Its start, failures and end are in the files next to this one.
 """
 
 from dataclasses import replace
@@ -71,9 +71,9 @@ def test_invalid_progress_is_not_reported(value: float):
     )
 
 
-def test_a_status_has_room_for_what_a_script_logs():
-    """Autologging logs hundreds; the API server refuses a status that has more than the schema
-    says.
+def test_what_a_script_logs_fits_into_the_status():
+    """Autologging logs hundreds of metrics; the API server refuses a status with more than the
+    schema allows.
     """
     run = training_run(parameters={"zz": "1"})
     logged = {f"p{n:03}": "x" * 7000 for n in range(300)} | {"zz": "1"}
@@ -136,7 +136,7 @@ def test_the_running_image_is_recorded_once():
 
 
 def test_a_deleted_or_changed_config_map_is_restored():
-    """A pod that waits for it would wait for ever."""
+    """Without it a waiting pod would never start."""
     run = training_run()
     world = training(run)
     config, there = world.owned
@@ -181,8 +181,8 @@ def test_pods_pull_by_the_secrets_of_the_run_and_by_those_of_the_operator():
 
 @pytest.mark.parametrize("suspend", [False, True])
 def test_a_job_of_an_earlier_release_can_still_be_suspended_and_resumed(suspend: bool):
-    """A Job's template never changes, and this release would build it with another image:
-    nothing else of it is said.
+    """A Job's template is immutable, and this release would build another image: only `suspend` is
+    applied.
     """
     run, before = training_run(suspend=suspend), training_run(suspend=not suspend)
     there = live(build.job(before, 1, "r1", replace(RUNTIME, image="modelyard/runtime:0.9")))
@@ -191,7 +191,7 @@ def test_a_job_of_an_earlier_release_can_still_be_suspended_and_resumed(suspend:
 
 
 def test_a_suspended_run_keeps_its_status():
-    """I6: no estimate that grows with the clock."""
+    """I6: the status has no estimate that changes with the clock."""
     run = training_run(suspend=True)
     world = observed(
         live(build.config_map(run)),
@@ -221,7 +221,7 @@ def test_a_queue_decides_when_its_job_starts():
 
 
 def test_a_queued_job_that_is_to_be_suspended_is_taken_from_its_queue():
-    """Were it only suspended, the queue would start it again."""
+    """If it were only suspended, the queue would start it again."""
     run = training_run(about=QUEUED, suspend=True)
     world = training(run, running(run))
     assert deleted(decide(run, world, NOW)) == ["Job/fraud-1-1"]
@@ -229,7 +229,7 @@ def test_a_queued_job_that_is_to_be_suspended_is_taken_from_its_queue():
     assert said(decide(run, gone, NOW)) == "Reconciling Suspended"
 
 
-# --- trouble --------------------------------------------------------------------------------------
+# --- errors ---------------------------------------------------------------------------------------
 @pytest.mark.parametrize(
     ("error", "words"),
     [
@@ -258,8 +258,8 @@ def test_an_error_names_its_cause_and_keeps_the_status(error: ModelyardError, wo
     )
 
 
-def test_nothing_is_asked_twice_of_an_unchanged_world():
-    """Two looks at one world say the same, status and all."""
+def test_an_unchanged_world_gives_the_same_plan_twice():
+    """Two reconciles of one world give the same plan, including the status."""
     run = training_run(dataset={"name": "cards"})
     world = training(run, running(run), metrics={"modelyard.progress": 50.0})
     first: Plan[Any] = decide(run, world, NOW)
@@ -313,7 +313,7 @@ def test_a_new_model_reconciles_the_runs_that_wait_for_it():
 
 
 def test_the_objective_is_recorded_as_it_was_when_the_training_began():
-    """A gate judges by it, and who trains may change the Experiment's own."""
+    """A gate uses it, and users who train may change the Experiment's objective."""
     run = training_run()
     spec = READY.spec.model_copy(update={"objective": Objective(metric="f1")})
     first = status_of(
@@ -327,7 +327,7 @@ def test_the_objective_is_recorded_as_it_was_when_the_training_began():
             status_of(decide(begun, replace(training(run), experiment=there), NOW)).objective
             == first.objective
         )
-    # One that was set later says nothing of a training that had begun.
+    # An objective set later does not apply to a training that had begun.
     without = run.model_copy(update={"status": status_of(decide(run, training(run), NOW))})
     assert (
         status_of(

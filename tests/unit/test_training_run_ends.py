@@ -1,5 +1,5 @@
-"""TrainingRun at its end: the record, its registration, what is kept for how long, its deletion,
-and a restart after it.
+"""TrainingRun at its end: the record, its registration, retention, deletion, and a restart
+afterwards.
 """
 
 from dataclasses import replace
@@ -54,7 +54,7 @@ REGISTER = {"model": "fraud", "version": "v1"}
 def complete(
     run: TrainingRun, *, model: FoundModel | None = MODEL, status: str = "FINISHED", **more: Any
 ) -> Observation:
-    """The world when the Job is complete."""
+    """Return the world when the Job is complete."""
     built = build.job(run, 1, "r1", RUNTIME)
     ended = pod(
         built,
@@ -75,13 +75,13 @@ def complete(
 
 
 def trained(**spec: Any) -> TrainingRun:
-    """A run that has ended well."""
+    """Return a run that has succeeded."""
     run = training_run(**spec)
     return written(run, decide(run, complete(run), NOW))
 
 
 def broken(**spec: Any) -> TrainingRun:
-    """A run that has failed for good, in its second attempt."""
+    """Return a run that has failed permanently, in its second attempt."""
     run = training_run(**({"backoff_limit": 1} | spec))
     built = build.job(run, 2, "r2", RUNTIME)
     world = observed(
@@ -129,7 +129,7 @@ def test_a_run_that_its_script_closed_as_failed_has_failed_whatever_the_exit_cod
     assert (run.status.failure.exit_code, run.status.model) == (0, None)
 
 
-def test_a_run_that_its_script_closed_as_failed_is_repeated_and_says_why_if_its_tag_does():
+def test_a_run_that_its_script_closed_as_failed_is_retried_with_the_reason_in_its_tag():
     run = training_run(backoff_limit=1)
     world = complete(
         run,
@@ -142,7 +142,7 @@ def test_a_run_that_its_script_closed_as_failed_is_repeated_and_says_why_if_its_
     assert isinstance(outside(decide(run, world, NOW)), CreateRun)
 
 
-def test_a_job_that_went_after_its_run_was_closed_well_has_ended_well():
+def test_a_job_deleted_after_its_run_was_closed_as_finished_has_succeeded():
     run = training_run()
     world = replace(complete(run), owned=())
     plan = decide(run, world, NOW)
@@ -163,7 +163,7 @@ def test_a_result_is_final():
             assert after.condition("Succeeded") == before.condition("Succeeded")
 
 
-def test_models_of_one_moment_are_named_and_so_is_the_way_to_choose():
+def test_models_logged_at_the_same_moment_are_named_with_the_way_to_choose():
     run = training_run(register=REGISTER)
     world = replace(complete(run, model=None), candidates=("scaler (m-1)", "booster (m-2)"))
     run = written(run, decide(run, world, NOW))
@@ -173,7 +173,7 @@ def test_models_of_one_moment_are_named_and_so_is_the_way_to_choose():
     assert "spec.versions.<name>: {runId: r1, path: <the model's name>}" in message(run.status)
 
 
-def test_an_error_after_the_end_passes_and_the_result_is_shown_again():
+def test_after_a_temporary_error_the_result_is_shown_again():
     for ended, words in ((trained(), "Ready Succeeded"), (broken(), "Stalled Failed")):
         run = written(ended, decide(ended, observed(), NOW))
         assert said(run.status) == words
@@ -207,7 +207,9 @@ def model(**version: Any) -> RegisteredModel:
         (model(runId="r-of-an-earlier-run-of-this-name"), "Stalled VersionTaken"),
     ],
 )
-def test_what_the_registered_model_says_of_the_version(there: RegisteredModel | None, words: str):
+def test_the_registration_as_the_registered_model_reports_it(
+    there: RegisteredModel | None, words: str
+):
     run = trained(register=REGISTER)
     plan = decide(run, observed(registered_model=there), NOW)
     assert said(plan) == words
@@ -227,7 +229,7 @@ def test_a_run_that_logged_no_model_has_nothing_to_register():
     assert said(decide(trained(), observed(), NOW)) == "Ready Succeeded"
 
 
-def test_a_taken_version_says_how_to_declare_another():
+def test_a_version_name_in_use_is_reported_with_how_to_declare_another():
     run = trained(register=REGISTER)
     assert "spec.versions.<name>.trainingRun: fraud-1" in message(
         decide(run, observed(registered_model=model(trainingRun="fraud-2")), NOW)
@@ -252,7 +254,7 @@ def test_a_registration_stays_recorded_when_the_model_is_deleted():
         assert written(run, decide(run, observed(registered_model=there), NOW)) == run
 
 
-# --- what is kept ---------------------------------------------------------------------------------
+# --- retention ------------------------------------------------------------------------------------
 def test_a_job_is_deleted_after_its_ttl():
     for run in (
         trained(ttl_seconds_after_finished=3600 + 60),
@@ -265,19 +267,19 @@ def test_a_job_is_deleted_after_its_ttl():
         assert isinstance(decide(run, observed(), NOW + MINUTE), Rest)
 
 
-def test_all_attempts_jobs_go():
+def test_the_jobs_of_all_attempts_are_deleted():
     run = trained(ttl_seconds_after_finished=0, backoff_limit=1)
     jobs = [job(build.job(run, number, f"r{number}", RUNTIME), "Failed") for number in (1, 2)]
     assert deleted(decide(run, observed(*jobs), NOW)) == ["Job/fraud-1-1", "Job/fraud-1-2"]
 
 
-def test_a_job_that_is_going_is_not_deleted_again():
+def test_a_terminating_job_is_not_deleted_again():
     run = trained(ttl_seconds_after_finished=0)
     going = live(build.job(run, 1, "r1", RUNTIME), {}, deletionTimestamp="2026-01-01T12:00:00Z")
     assert said(decide(run, observed(going), NOW)) == "Ready Succeeded"
 
 
-def test_without_a_time_jobs_are_kept():
+def test_without_a_ttl_jobs_are_kept():
     run = trained(ttl_seconds_after_finished=None)
     plan = decide(run, observed(*complete(run).owned), NOW + 1000 * HOUR)
     assert plan == Rest(status_of(plan))
@@ -298,7 +300,7 @@ def test_a_deletion_ends_the_job_then_closes_the_run_then_finalizes():
     assert plan == Finalize()
 
 
-def test_with_retain_mlflow_keeps_its_runs_and_with_delete_they_go_one_by_one():
+def test_with_retain_mlflow_keeps_its_runs_and_with_delete_they_are_deleted_one_by_one():
     runs = (attempt(1, "FAILED"), attempt(2, "FINISHED"))
     assert finalize(leaving(), observed(runs=runs), NOW) == Finalize()
     assert actions(finalize(leaving("Delete"), observed(runs=runs), NOW)) == (ArchiveRun("r1"),)
@@ -324,7 +326,7 @@ def test_a_run_of_another_owner_is_never_changed():
 
 
 @pytest.mark.parametrize("status", ["RUNNING", "FINISHED"])
-def test_a_run_that_is_deleted_already_is_done_with(status: str):
+def test_an_already_deleted_run_needs_no_cleanup(status: str):
     """MLflow refuses to close a run that is deleted."""
     plan = finalize(leaving("Delete"), observed(runs=(attempt(1, status, deleted=True),)), NOW)
     assert plan == Finalize()
@@ -335,7 +337,7 @@ AWAY = Unavailable("MLflow", "search runs", "12")
 
 
 def deleting(run: TrainingRun, policy: str) -> TrainingRun:
-    """A run as it is, but being deleted."""
+    """Return the run, being deleted."""
     return run.model_copy(
         update={
             "metadata": leaving().metadata,
@@ -374,7 +376,7 @@ def test_a_deletion_waits_for_external_cleanup_only_while_it_is_possible(
 
 
 # --- a restart ------------------------------------------------------------------------------------
-def test_a_restart_looks_only_at_what_is_not_done():
+def test_a_restart_reconciles_only_unfinished_runs():
     done = written(trained(), decide(trained(), observed(), NOW))
     assert in_sync(done, ())
     waits = trained(register=REGISTER)
@@ -383,8 +385,8 @@ def test_a_restart_looks_only_at_what_is_not_done():
     assert not in_sync(training_run(), ())
 
 
-def test_an_ended_run_is_looked_at_without_a_word_to_mlflow():
-    """Nothing in the world but Kubernetes is needed to know that nothing is to do."""
+def test_a_finished_run_is_reconciled_without_a_request_to_mlflow():
+    """Kubernetes alone shows that nothing is left to do."""
     done = written(trained(), decide(trained(), observed(), NOW))
     bare = Observation(experiment=None, registered_model=None, owned=(), runs={})
     assert written(done, decide(done, bare, NOW + SECOND), NOW + SECOND) == done

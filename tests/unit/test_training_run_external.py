@@ -1,6 +1,4 @@
-"""TrainingRun that trains elsewhere: its MLflow run and its heartbeat say how it stands, and how
-it ended.
-"""
+"""TrainingRun that trains elsewhere: its MLflow run and its heartbeat are its state and its end."""
 
 from __future__ import annotations
 
@@ -50,14 +48,14 @@ def stamp(moment: datetime) -> str:
 
 
 def external(beat: timedelta | str | None = None, **spec: Any) -> TrainingRun:
-    """A run of the trainer external whose last heartbeat was so long ago, or says this."""
+    """Return a run of the external trainer whose last heartbeat is this old, or has this text."""
     text = beat if isinstance(beat, str) or beat is None else stamp(NOW - beat)
     annotations = {} if text is None else {HEARTBEAT_ANNOTATION: text}
     return training_run(about={"annotations": annotations}, trainer={"external": {}}, **spec)
 
 
 def open_since(ago: timedelta = HOUR, **more: Any) -> Observation:
-    """The world while the MLflow run is open, begun so long ago."""
+    """Return the world while the MLflow run is open, begun this long ago."""
     return observed(runs=(attempt(start=NOW - ago, **more),))
 
 
@@ -66,16 +64,17 @@ def closed(status: str = "FINISHED", **more: Any) -> Observation:
 
 
 def silent(run: TrainingRun, world: Observation, ago: timedelta) -> TrainingRun:
-    """The run after its silence was written down, so long ago."""
+    """Return the run whose silence was recorded this long ago."""
     return written(run, decide(run, world, NOW - ago), NOW - ago)
 
 
-# --- its run, and nothing else --------------------------------------------------------------------
+# --- its MLflow run, and nothing else
+# ---------------------------------------------------------------------
 def test_its_mlflow_run_has_no_code_version():
     assert actions(decide(external(), observed(), NOW)) == (CreateRun("12", "fraud-1", FIRST),)
 
 
-def test_what_it_has_not_logged_itself_of_its_parameters_is_logged_when_it_has_ended():
+def test_parameters_that_it_did_not_log_itself_are_logged_at_its_end():
     run = external(parameters={"depth": "6", "rate": "1"})
     assert said(decide(run, open_since(SECOND), NOW)) == "Reconciling Training"
     for status in ("FINISHED", "FAILED"):
@@ -96,7 +95,7 @@ def test_nothing_is_applied_for_it_and_metrics_and_progress_are_reported():
     assert (status.mlflow.run_id, status.mlflow.url) == ("r1", f"{URL}/#/experiments/12/runs/r1")
 
 
-def test_a_dataset_is_said_and_makes_no_pod():
+def test_a_declared_dataset_is_reported_and_needs_no_pod():
     run = external(
         SECOND,
         dataset={"name": "cards", "uri": "s3://data/cards.parquet", "digest": "sha256:" + "a" * 64},
@@ -127,7 +126,7 @@ def test_the_logged_dataset_is_reported(digest: str, rows: str, found: int | Non
 
 
 # --- how it ends ----------------------------------------------------------------------------------
-def test_a_run_that_was_closed_well_has_succeeded_with_its_model():
+def test_a_run_closed_as_finished_has_succeeded_with_its_model():
     plan = decide(external(HOUR), replace(closed(), model=MODEL), NOW)
     assert status_of(plan).is_true("Succeeded")
     assert status_of(plan).model
@@ -138,7 +137,7 @@ def test_a_run_that_was_closed_well_has_succeeded_with_its_model():
 
 
 def ended(run: TrainingRun, world: Observation) -> TrainingRun:
-    """The run after its failure and then its end are written down."""
+    """Return the run after its failure and then its end were recorded."""
     for _ in range(2):
         plan = decide(run, world, NOW)
         run = written(run, plan)
@@ -169,7 +168,7 @@ def ended(run: TrainingRun, world: Observation) -> TrainingRun:
         ("FAILED", {FAILURE_TAG: "x" * 5000}, "x" * 1000),
     ],
 )
-def test_a_run_that_was_closed_otherwise_has_failed_and_its_tag_says_why(
+def test_a_run_closed_with_another_status_has_failed_with_the_reason_in_its_tag(
     status: str, tags: dict[str, str], words: str
 ):
     run = ended(external(HOUR), closed(status, tags=FIRST | tags))
@@ -187,12 +186,12 @@ def test_a_run_that_was_closed_otherwise_has_failed_and_its_tag_says_why(
     assert in_sync(written(run, decide(run, observed(), NOW)), ())
 
 
-def test_one_that_was_closed_without_a_time_gets_one():
+def test_a_run_closed_without_an_end_time_gets_one():
     run = written(external(), decide(external(), closed("FAILED", end=None), NOW))
     assert actions(decide(run, closed("FAILED", end=None), NOW)) == (FinishRun("r1", "FAILED"),)
 
 
-def test_it_may_stay_open_for_so_long_and_no_longer():
+def test_a_run_may_stay_open_until_its_deadline():
     run = external(SECOND, active_deadline_seconds=3600)
     before = decide(run, open_since(HOUR - 3 * SECOND), NOW)
     assert (said(before), before.requeue_after) == ("Reconciling Training", 3 * SECOND)
@@ -201,7 +200,7 @@ def test_it_may_stay_open_for_so_long_and_no_longer():
     assert said(ended(run, closed("FAILED")).status) == "Stalled DeadlineExceeded"
 
 
-def test_one_that_is_deleted_in_mlflow_is_waited_for_and_one_that_is_gone_ends_it():
+def test_a_run_deleted_in_mlflow_is_waited_for_and_a_purged_one_ends_it():
     run = written(external(SECOND), decide(external(SECOND), open_since(), NOW))
     assert said(decide(run, open_since(deleted=True), NOW)) == "Stalled ExperimentGone"
     gone = decide(run, observed(), NOW)
@@ -227,7 +226,7 @@ BEGAN = NOW - HOUR
         ("2026-01-01T11:59:30.123456789Z", NOW - 30 * SECOND + timedelta(microseconds=123456)),
         ("2026-01-01T12:05:00Z", NOW + 5 * MINUTE),
         ("2026-01-01T12:05:01Z", BEGAN),  # a clock that far ahead is wrong
-        ("2026-01-01T10:00:00Z", BEGAN),  # of somebody before
+        ("2026-01-01T10:00:00Z", BEGAN),  # of an earlier object
         ("2026-01-01T11:59:30", BEGAN),
         ("2026-01-01T11:59:30+02:00", BEGAN),
         ("2026-02-30T11:59:30Z", BEGAN),
@@ -247,7 +246,7 @@ def test_without_any_time_the_last_heartbeat_is_now():
     assert last_heartbeat(external(), tracked_run(status="RUNNING", start=None), NOW) == NOW
 
 
-def test_it_has_time_to_begin():
+def test_a_new_run_has_time_for_its_first_heartbeat():
     for ago, again in ((59, 1), (55, 5), (0, 10)):
         plan = decide(external(), open_since(ago * SECOND), NOW)
         assert (said(plan), plan.requeue_after) == ("Reconciling Training", again * SECOND)
@@ -271,7 +270,7 @@ def test_a_missing_heartbeat_is_reported_first_and_cleared_by_the_next_one():
     [
         (89, 29, False, 1),
         (90, 30, True, None),
-        (90, 29, False, 1),  # the operator was away, or Kubernetes: it may be heard of any moment
+        (90, 29, False, 1),  # after an outage of the operator or Kubernetes one may still arrive
         (3600, 0, False, 10),
         (3600, 29, False, 1),
         (3600, 30, True, None),
@@ -316,7 +315,7 @@ def test_a_heartbeat_before_the_run_is_closed_clears_the_failure():
     assert (well.status.is_true("Succeeded"), well.status.failure) == (True, None)
 
 
-def test_what_it_said_of_its_failure_counts_more_than_that_it_fell_silent():
+def test_a_reported_failure_takes_precedence_over_silence():
     world = open_since(2 * HOUR)
     run = silent(external(90 * SECOND), world, 30 * SECOND)
     run = written(run, decide(run, world, NOW))
@@ -326,7 +325,7 @@ def test_what_it_said_of_its_failure_counts_more_than_that_it_fell_silent():
     )
 
 
-def test_parameters_that_mlflow_refuses_keep_no_dead_run_open():
+def test_parameters_that_mlflow_refuses_do_not_keep_a_dead_run_open():
     run = external(90 * SECOND, parameters={"a b": "6"})
     world = open_since(2 * HOUR)
     late = silent(external(90 * SECOND), world, 30 * SECOND)
@@ -334,7 +333,7 @@ def test_parameters_that_mlflow_refuses_keep_no_dead_run_open():
     assert status_of(decide(late, world, NOW)).failure
 
 
-def test_that_mlflow_is_away_is_no_silence():
+def test_an_mlflow_outage_does_not_count_as_silence():
     run = written(external(SECOND), decide(external(SECOND), open_since(), NOW))
     hurt = written(run, on_error(run, Unavailable("MLflow", "search runs", "12"), NOW))
     assert said(hurt.status) == "Reconciling MLflowUnavailable"

@@ -1,5 +1,5 @@
-"""TrainingRun that trains elsewhere, to its end: apply each plan to a small model of MLflow and
-a notebook until nothing is left to do.
+"""TrainingRun that trains elsewhere: apply each plan to a small model of MLflow and a notebook
+until nothing is left to do.
 """
 
 from __future__ import annotations
@@ -51,11 +51,11 @@ PASSES = 120
 
 
 class World:
-    """MLflow, and a notebook that trains for so long and then meets its fate: well, raises, stops
-    (closed by hand), dies (not a word).
+    """MLflow, and a notebook that trains for some time and then meets its fate: well, raises, stops
+    (closed by hand), dies (silently).
 
-    It speaks in heartbeats that come late, or not for a while, as `gaps` says; none lasts long
-    enough to be given up.
+    Its heartbeats come late or pause, as `gaps` says; no gap is long enough for the run to be
+    closed.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class World:
 
     # --- the notebook -----------------------------------------------------------------------------
     def notebook(self) -> None:
-        """Begin when the run is known; say that it is alive while it is; close the run as its
+        """Begin when the run id is in the status, send heartbeats while alive, close the run as its
         fate says.
         """
         if (
@@ -105,8 +105,8 @@ class World:
 
     # --- the operator -----------------------------------------------------------------------------
     def look(self) -> bool:
-        """One look; the notebook acts every second until the next one is due. Tell whether
-        another one is.
+        """Carry out one round, then let the notebook act every second until the next one is due;
+        return whether one is.
         """
         self.passes += 1
         if self.away:
@@ -145,7 +145,7 @@ class World:
             return True
         if plan.requeue_after is None:
             assert self.run.status.completion_time is not None or self.run.status.mlflow is None, (
-                "open, and nobody looks"
+                "open, and no round is due"
             )
             return self.run.status != before.status
         self.wait(plan.requeue_after)
@@ -220,7 +220,7 @@ def test_settles_however_the_notebook_ends(
 
 @PROPERTY
 @given(FATES, long, st.sets(st.integers(0, 60), max_size=30))
-def test_settles_though_mlflow_is_away_now_and_then(fate: str, lasts: timedelta, away: set[int]):
+def test_settles_though_mlflow_is_down_now_and_then(fate: str, lasts: timedelta, away: set[int]):
     world = World(fate, lasts)
     for step in range(60):
         world.away = step in away and world.run.status.completion_time is None
@@ -233,7 +233,7 @@ def test_settles_though_mlflow_is_away_now_and_then(fate: str, lasts: timedelta,
 @PROPERTY
 @given(long, st.integers(1, 900))
 def test_a_notebook_without_heartbeats_during_an_outage_trains_on(lasts: timedelta, seconds: int):
-    """Neither its heartbeats nor our own words arrive; when it is back, the notebook is heard of
+    """Neither heartbeats nor our own writes arrive; when Kubernetes is back, a heartbeat arrives
     within 20 s.
     """
     world = World("well", lasts + 30 * SECOND)
@@ -272,7 +272,7 @@ def test_a_deadline_ends_it_whatever_it_says(fate: str, lasts: timedelta, deadli
 
 @pytest.mark.parametrize("fate", ENDS)
 def test_a_crash_between_any_two_steps_changes_nothing(fate: str):
-    """A status that was never written is made again."""
+    """A status that was never written is computed again."""
     plain = World(fate, 100 * SECOND, parameters={"depth": "6"})
     plain.settle()
     for lost in range(plain.passes):

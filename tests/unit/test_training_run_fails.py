@@ -1,4 +1,6 @@
-"""TrainingRun when an attempt fails: why, whether another follows and when, and how it is told."""
+"""TrainingRun when an attempt fails: the reason, whether and when another follows, and the
+reports.
+"""
 
 import json
 from dataclasses import replace
@@ -42,7 +44,9 @@ def broken(
     reason: str = "BackoffLimitExceeded",
     **more: Any,
 ) -> Observation:
-    """The world when an attempt's Job has failed: its pod's containers ended so."""
+    """Return the world when an attempt's Job has failed and its pod's containers ended like
+    this.
+    """
     built = build.job(run, number, f"r{number}", RUNTIME)
     pods = [pod(built, "Failed", name=f"pod-{number}", statuses=statuses)] if statuses else []
     runs = tuple(attempt(n, "FAILED", ended=DAY) for n in range(1, number))
@@ -55,14 +59,15 @@ def broken(
 
 
 def decided(run: TrainingRun, world: Observation) -> TrainingRun:
-    """The run after what is observed is written down."""
+    """Return the run after the observation is recorded."""
     return written(run, decide(run, world, NOW))
 
 
 CRASHED = terminated(1, "Traceback: boom", "Error")
 
 
-# --- why ------------------------------------------------------------------------------------------
+# --- reasons
+# -------------------------------------------------------------------------------------------
 @pytest.mark.parametrize(
     ("status", "reason", "text"),
     [
@@ -146,7 +151,9 @@ CRASHED = terminated(1, "Traceback: boom", "Error")
         (terminated(1, json.dumps({"reason": ["x"], "message": {}})), "Failed", "exit code 1"),
     ],
 )
-def test_why_an_attempt_failed_is_what_its_container_says(status: Manifest, reason: str, text: str):
+def test_the_reason_of_a_failed_attempt_is_that_of_its_container(
+    status: Manifest, reason: str, text: str
+):
     run = training_run(backoff_limit=1)
     failure = decided(run, broken(run, status)).status.failure
     assert failure
@@ -166,7 +173,7 @@ def test_the_last_lines_of_the_log_are_kept_and_bounded():
     assert len(failure.log) == 4096
 
 
-def test_the_container_that_ended_first_says_why():
+def test_the_reason_is_that_of_the_container_that_ended_first():
     run = training_run(dataset={"name": "cards"})
     data = terminated(
         66,
@@ -187,9 +194,9 @@ def test_a_deadline_has_its_own_reason():
     assert "activeDeadlineSeconds (60 s)" in failure.message
 
 
-def test_a_job_is_seen_to_fail_before_its_pod_says_that_it_was_evicted():
-    """Both are watched apart. The container was killed; that it was for the disk, the pod says a
-    moment later.
+def test_a_job_s_failure_may_be_observed_before_its_pod_s_eviction():
+    """Jobs and pods have separate watches: the container was killed, and the pod reports disk
+    pressure a moment later.
     """
     run = training_run()
     built = build.job(run, 1, "r1", RUNTIME)
@@ -222,7 +229,7 @@ OWN_LIMIT = "Pod ephemeral local storage usage exceeds the total limit of contai
         (OWN_LIMIT, "VolumeFull", "limits.ephemeral-storage"),
     ],
 )
-def test_a_pod_that_was_evicted_says_so_itself(text: str, reason: str, advice: str):
+def test_an_evicted_pod_s_own_reason_counts(text: str, reason: str, advice: str):
     run = training_run()
     built = build.job(run, 1, "r1", RUNTIME)
     evicted = pod(built, "Failed", reason="Evicted", message=text)
@@ -250,7 +257,7 @@ def test_pods_of_an_earlier_attempt_are_ignored():
     assert (failure.reason, failure.attempt) == ("Failed", 2)
 
 
-def test_what_a_pod_has_said_outlives_the_pod():
+def test_a_recorded_reason_outlives_its_pod():
     run = training_run(backoff_limit=1)
     known = decided(run, broken(run, terminated(137, "", "OOMKilled")))
     later = broken(run)
@@ -262,7 +269,7 @@ def test_what_a_pod_has_said_outlives_the_pod():
 
 
 def test_a_late_pod_status_still_counts():
-    """The Job's end may come before the pod's does: two watches."""
+    """The Job's end may be observed before the pod's: there are two watches."""
     run = training_run(backoff_limit=1)
     known = decided(run, broken(run))
     failure = decided(known, broken(run, CRASHED)).status.failure
@@ -270,8 +277,9 @@ def test_a_late_pod_status_still_counts():
     assert failure.exit_code == 1
 
 
-# --- and then -------------------------------------------------------------------------------------
-def test_a_failed_attempt_s_run_is_closed_and_not_as_it_would_like():
+# --- the next attempt
+# --------------------------------------------------------------------------------------
+def test_a_failed_attempt_s_run_is_closed_as_failed_whatever_its_script_wrote():
     """A script may have closed it as finished, and failed after that."""
     run = training_run(backoff_limit=1)
     for status in ("RUNNING", "FINISHED"):
@@ -291,7 +299,9 @@ def test_a_run_that_was_closed_without_a_time_gets_one():
 
 
 def failed(run: TrainingRun, number: int, ago: timedelta, *statuses: Manifest) -> Plan[Any]:
-    """What follows when the attempt's failure is known and its run closed so long ago."""
+    """Return the plan when the attempt's failure is recorded and its run was closed this long
+    ago.
+    """
     world = broken(run, *(statuses or (CRASHED,)), number=number, status="FAILED", ended=ago)
     return decide(decided(run, world), world, NOW)
 
@@ -340,7 +350,7 @@ def test_after_the_last_attempt_the_run_has_failed():
 @pytest.mark.parametrize(
     "reason", ["DatasetDigestMismatch", "DatasetInvalid", "ScriptInvalid", "InvalidParameters"]
 )
-def test_what_would_only_fail_again_is_not_tried_again(reason: str):
+def test_a_failure_that_would_only_repeat_is_not_retried(reason: str):
     run = training_run(backoff_limit=5)
     plan = failed(run, 1, SECOND, terminated(67, json.dumps({"reason": reason, "message": "no"})))
     assert (recorded(plan), status_of(plan).completion_time is not None) == (
@@ -357,7 +367,7 @@ def test_a_deadline_is_not_tried_again_either():
 
 @pytest.mark.parametrize("status", ["FAILED", "KILLED"])
 def test_a_job_that_vanished_after_its_run_was_closed_counts_as_a_failure_of_its_own(status: str):
-    """What an earlier attempt died of says nothing of this one."""
+    """The reason of an earlier attempt does not apply to this one."""
     run = training_run(backoff_limit=3)
     first = decided(run, broken(run, terminated(137, "", "OOMKilled")))
     world = observed(live(build.config_map(run)), runs=(attempt(1, "FAILED"), attempt(2, status)))
@@ -407,11 +417,11 @@ def test_a_run_that_was_deleted_in_mlflow_is_waited_for():
     plan = decide(known, replace(world, runs={1: replace(world.runs[1], deleted=True)}), NOW)
     assert said(plan) == "Stalled ExperimentGone"
     assert "Restore it" in message(plan)
-    assert plan.requeue_after is not None, "nobody tells us"
+    assert plan.requeue_after is not None, "no event comes"
     assert said(decide(written(known, plan), world, NOW)) == "Reconciling Scheduling"
 
 
-def test_a_permanently_deleted_run_fails_it_without_a_second_run():
+def test_a_permanently_deleted_run_fails_the_attempt_without_a_second_run():
     """I1: at most one MLflow run per attempt."""
     run = training_run(backoff_limit=3)
     world = observed(
@@ -427,7 +437,7 @@ def test_a_permanently_deleted_run_fails_it_without_a_second_run():
     assert said(decide(ended, replace(gone, owned=()), NOW)) == "Stalled ExperimentGone"
 
 
-def test_a_failed_attempt_whose_run_retention_took_is_followed_by_the_next():
+def test_a_failed_attempt_whose_run_was_deleted_by_retention_is_followed_by_the_next():
     run = training_run(backoff_limit=1)
     known = decided(run, broken(run, CRASHED, status="FAILED"))
     world = broken(run, CRASHED, status="FAILED", deleted=True)
@@ -437,7 +447,7 @@ def test_a_failed_attempt_whose_run_retention_took_is_followed_by_the_next():
 
 
 def test_training_continues_when_its_experiment_is_deleted():
-    """The Job runs, and MLflow has the run: what happened is written down."""
+    """The Job runs and MLflow has the run: what happens is still recorded."""
     run = training_run()
     world = observed(
         live(build.config_map(run)),
@@ -450,7 +460,7 @@ def test_training_continues_when_its_experiment_is_deleted():
 
 
 def test_a_container_killed_without_a_reason_ran_out_of_memory():
-    """Observation on a busy node: exit code 137, reason Error, no OOMKilled."""
+    """Observed on a busy node: exit code 137, reason Error, no OOMKilled."""
     once = training_run(backoff_limit=0)
     assert (
         status_of(failed(once, 1, SECOND, terminated(137, "", "Error"))).failure.reason

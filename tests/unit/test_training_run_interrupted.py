@@ -1,4 +1,4 @@
-"""A container that exits with 0 on SIGTERM: its Job is complete, and nothing is trained."""
+"""A container that exits with 0 on SIGTERM: its Job is complete, but the training is not."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def at(seconds: int) -> str:
 def complete(
     *pods: Manifest, run: Any = RUN, ago: int = 1, status: str = "FINISHED", **about: Any
 ) -> Observation:
-    """The world when the Job of the first attempt is complete, since so many seconds."""
+    """Return the world when the first attempt's Job has been complete for this many seconds."""
     there = job(build.job(run, 1, "r1", RUNTIME), "Complete")
     there["status"]["completionTime"] = at(-ago)
     there["metadata"] |= about
@@ -55,7 +55,7 @@ def ended(
     grace: int = 30,
     run: Any = RUN,
 ) -> Manifest:
-    """The pod whose container exited with 0, and what asked it to end: seconds from now."""
+    """Return the pod whose container exited with 0, and what terminated it: seconds from now."""
     state = {"exitCode": 0, "finishedAt": at(finished), "message": "", "reason": "Completed"}
     conditions = [] if disrupted is None else [EVICTED | {"lastTransitionTime": at(disrupted)}]
     statuses = [{"name": "trainer", "state": {"terminated": state}}]
@@ -87,7 +87,7 @@ def test_a_pod_that_was_terminated_from_outside_trains_again(how: str, closed: s
     run = written(RUN, plan)
     assert (said(run.status), status_of(plan).model) == ("Reconciling Interrupted", None)
     assert "trains again in another pod" in message(run.status)
-    # Recorded, it holds though the pod is gone and time passes.
+    # Once recorded, the result stays though the pod is gone and time passes.
     later, when = complete(ago=600, status=closed), NOW + 10 * MINUTE
     if closed != "RUNNING":
         assert actions(decide(run, later, when)) == (ReopenRun("r1"),)
@@ -128,7 +128,7 @@ def test_a_pod_that_exited_has_trained(how: str):
 @pytest.mark.parametrize(
     "trainer", [{"xgboost": {}}, {"script": {"config_map": "train"}}], ids=["xgboost", "script"]
 )
-def test_our_own_programs_say_by_their_exit_code_that_a_signal_ended_them(trainer: Any):
+def test_our_own_programs_report_a_signal_by_their_exit_code(trainer: Any):
     run = training_run(trainer=trainer)
     assert status_of(
         decide(run, complete(ended(-5, deleted_at=-10, run=run), run=run), NOW)

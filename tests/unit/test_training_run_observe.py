@@ -1,4 +1,4 @@
-"""What a TrainingRun looks at, and what it spares MLflow and S3."""
+"""What observing a TrainingRun reads, and which reads of MLflow and S3 it avoids."""
 
 from dataclasses import replace
 from typing import Any
@@ -30,7 +30,7 @@ from tests.unit.training_run_world import OURS, decide
 
 
 def made(id_: str = "1") -> Experiment:
-    """The Experiment, in MLflow."""
+    """Return the Experiment, created in MLflow."""
     there = MlflowExperiment(id=id_, name="risk/fraud", url=URL)
     return experiment(
         status=ExperimentStatus(mlflow=there, conditions=ready("Synced", "All is well."))
@@ -38,14 +38,14 @@ def made(id_: str = "1") -> Experiment:
 
 
 async def around(*objects: Any, children: tuple[Manifest, ...] = (), **more: Any) -> Around:
-    """A world with the experiment."""
+    """Return a world with the experiment."""
     there = Around(made(), *objects, children=children, **more)
     await there.tracking.create_experiment("risk/fraud", f"s3://{BUCKET}/risk/fraud", {})
     return there
 
 
 async def began(there: Around, number: int = 1, **changes: Any) -> TrackedRun:
-    """An attempt's run in MLflow."""
+    """Create an attempt's run in MLflow."""
     id_ = await there.tracking.create_run(
         "1", f"fraud-1-{number}", OURS | {"modelyard.io/attempt": str(number)}
     )
@@ -55,19 +55,19 @@ async def began(there: Around, number: int = 1, **changes: Any) -> TrackedRun:
 
 
 def _training(child: Manifest, number: int, run: str) -> Manifest:
-    """Return the attempt's Job as it trains this MLflow run; anything else as it is."""
+    """Return a Job of the attempt for this MLflow run; other objects unchanged."""
     if child["kind"] != "Job" or child["metadata"]["name"] != f"fraud-1-{number}":
         return child
     return live(build.job(training_run(), number, run, RUNTIME), child["status"])
 
 
 def recorded(run: TrainingRun, world: Observation) -> TrainingRun:
-    """The run after what is known of its active Job was written to the status."""
+    """Return the run after its active Job was recorded in the status."""
     return written(run, decide(run, world, NOW))
 
 
 def active() -> tuple[Manifest, ...]:
-    """The Job of the first attempt and its configuration."""
+    """Return the Job of the first attempt and its configuration."""
     return live(build.config_map(training_run())), the_job()
 
 
@@ -94,7 +94,7 @@ async def test_runs_are_ours_by_uid_and_counted_by_attempt():
 
 
 async def test_of_two_runs_of_one_attempt_the_older_one_counts():
-    """A create that got no answer is repeated, and both may be there."""
+    """A create without an answer is repeated, and both may exist."""
     there = await around()
     first, _ = await began(there), await began(there)
     assert (await observe(training_run(), there, NOW)).runs == {1: first}
@@ -113,7 +113,7 @@ async def test_a_run_that_was_soft_deleted_is_still_the_attempt_s():
     assert (await observe(run, there, NOW)).newest is None
 
 
-async def test_where_the_run_was_made_counts_though_the_experiment_is_another_by_now():
+async def test_the_recorded_experiment_counts_though_the_name_is_another_s_by_now():
     there = await around(children=active())
     first = await began(there)
     run = recorded(training_run(), await observe(training_run(), there, NOW))
@@ -122,7 +122,7 @@ async def test_where_the_run_was_made_counts_though_the_experiment_is_another_by
         assert (await observe(run, there, NOW)).newest == first
 
 
-async def test_an_ended_run_asks_mlflow_and_s3_nothing():
+async def test_a_finished_run_reads_nothing_from_mlflow_and_s3():
     there = await around(children=(the_job("Complete"),))
     await began(there, status="FINISHED")
     run = recorded(training_run(), await observe(training_run(), there, NOW))
@@ -136,11 +136,11 @@ async def test_an_ended_run_asks_mlflow_and_s3_nothing():
     ("status", "condition", "found"),
     [
         ("RUNNING", "", False),
-        ("FINISHED", "", False),  # the script has closed it, and may go on
+        ("FINISHED", "", False),  # the script has closed it and may still be running
         ("RUNNING", "Complete", True),
         ("FINISHED", "Complete", True),
         ("FAILED", "Complete", False),  # the script says that it failed
-        ("FINISHED", None, True),  # the Job went before anybody looked
+        ("FINISHED", None, True),  # the Job was deleted before it was observed
         ("RUNNING", None, False),
     ],
 )
@@ -184,13 +184,13 @@ async def test_of_several_models_it_is_the_one_named_model_or_else_the_last(
     ids = there.tracking.runs_by_id[run.id].models
     there.tracking.runs_by_id[run.id] = replace(
         there.tracking.runs_by_id[run.id], models=ids[::-1]
-    )  # MLflow's order is any
+    )  # MLflow returns them in any order
     model = (await observe(training_run(), there, NOW)).model
     assert model
     assert model.uri == logged[chosen]
 
 
-async def test_of_models_that_were_logged_at_the_same_moment_none_is_chosen_and_all_are_named():
+async def test_of_models_logged_at_the_same_moment_none_is_chosen_and_all_are_named():
     there = await around(children=(the_job("Complete"),))
     run = await began(there, status="FINISHED")
     for name in ("scaler", "booster"):
@@ -203,7 +203,7 @@ async def test_of_models_that_were_logged_at_the_same_moment_none_is_chosen_and_
     assert sorted(each.split()[0] for each in world.candidates) == ["booster", "scaler"]
 
 
-async def test_a_model_of_an_older_mlflow_lies_below_its_run():
+async def test_a_model_of_an_older_mlflow_is_stored_below_its_run():
     there = await around(children=(the_job("Complete"),))
     run = await began(there, status="FINISHED")
     there.put_model(f"{run.artifact_uri}/model")
@@ -222,8 +222,10 @@ async def test_a_model_of_an_older_mlflow_lies_below_its_run():
         "s3://other/risk",
     ],
 )
-async def test_a_model_is_looked_for_in_what_the_namespace_may_read_only(artifacts: str):
-    """Where a run's artifacts are, MLflow says, which everybody who trains may write to."""
+async def test_a_model_is_looked_for_only_where_the_namespace_may_read(artifacts: str):
+    """The location of a run's artifacts comes from MLflow, where every user who trains may
+    write.
+    """
     there = await around(children=(the_job("Complete"),))
     await began(there, status="FINISHED", artifact_uri=artifacts)
     if artifacts.startswith("s3://"):
@@ -244,19 +246,19 @@ async def test_a_model_is_looked_for_in_what_the_namespace_may_read_only(artifac
         (None, ""),
     ],
 )
-async def test_a_dataset_is_held_against_what_the_namespace_may_read(uri: str | None, says: str):
+async def test_a_dataset_must_be_where_the_namespace_may_read(uri: str | None, says: str):
     there = await around()
     dataset = {"name": "cards"} | ({"uri": uri} if uri else {})
     found = (await observe(training_run(dataset=dataset), there, NOW)).dataset
     assert says in found
     assert bool(found) == bool(says)
-    # A notebook's run names its dataset, and nothing of ours reads it.
+    # A notebook's run names its dataset, which no pod of ours reads.
     elsewhere = training_run(dataset=dataset, trainer={"external": {}})
     assert (await observe(elsewhere, there, NOW)).dataset == ""
 
 
 @pytest.mark.parametrize(("text", "found"), [("print(1)", True), ("", True), (None, False)])
-async def test_a_script_is_known_by_its_digest(text: str | None, found: bool):
+async def test_a_script_is_identified_by_its_digest(text: str | None, found: bool):
     run = training_run(trainer={"script": {"config_map": "train", "key": "a.py"}})
     there = await around(
         config_maps={"train": {"other.py": "x"} if text is None else {"a.py": text}}
@@ -275,7 +277,7 @@ async def test_the_registered_model_that_it_registers_with_is_seen():
     ).registered_model is None
 
 
-async def test_for_a_deletion_it_is_known_which_runs_are_versions():
+async def test_for_a_deletion_runs_that_are_versions_are_observed():
     there = await around()
     first, second = await began(there), await began(there, 2)
     await there.tracking.create_model("risk.fraud", "", {})
@@ -289,7 +291,7 @@ async def test_for_a_deletion_it_is_known_which_runs_are_versions():
     ("status", "found"),
     [("RUNNING", False), ("FINISHED", True), ("FAILED", False), ("KILLED", False)],
 )
-async def test_the_model_of_a_run_that_trains_elsewhere_is_looked_for_when_it_was_closed_well(
+async def test_the_model_of_an_external_run_is_looked_for_when_it_was_closed_as_finished(
     status: str, found: bool
 ):
     there = await around()

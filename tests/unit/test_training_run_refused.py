@@ -1,4 +1,4 @@
-"""TrainingRun that nothing can train: parameters that no pod takes, a Job that Kubernetes
+"""TrainingRuns that cannot be trained: parameters too large for a pod, a Job that Kubernetes
 refuses.
 """
 
@@ -31,13 +31,13 @@ LARGE = {f"p{number:03}": "y" * 1000 for number in range(118)}
 
 
 def room(run: TrainingRun) -> int:
-    """Characters that the parameters may still grow by."""
+    """Return the number of characters by which the parameters may still grow."""
     env = build.job(run, 1, "r1", RUNTIME)["spec"]["template"]["spec"]["containers"][0]["env"]
     value = next(each["value"] for each in env if each["name"] == "MODELYARD_PARAMETERS")
     return 120 * 1024 - len(f"MODELYARD_PARAMETERS={value}".encode())
 
 
-def test_parameters_that_no_process_could_be_started_with_are_refused_before_anything_is_made():
+def test_parameters_too_large_for_a_process_are_refused_before_anything_is_created():
     left = room(training_run(parameters=LARGE))
     fits = training_run(parameters=LARGE | {"p099": "y" * (1000 + left)})
     assert isinstance(outside(decide(fits, observed(), NOW)), CreateRun)
@@ -53,7 +53,7 @@ def test_parameters_that_no_process_could_be_started_with_are_refused_before_any
 
 
 def test_bytes_count_not_characters():
-    """JSON writes an umlaut in six."""
+    """JSON writes an umlaut in six bytes."""
     assert (
         recorded(
             decide(
@@ -66,7 +66,7 @@ def test_bytes_count_not_characters():
     )
 
 
-def test_an_experiment_that_is_not_there_is_not_waited_for_in_vain():
+def test_a_run_that_cannot_start_does_not_wait_for_a_missing_experiment():
     assert (
         recorded(
             decide(
@@ -77,7 +77,7 @@ def test_an_experiment_that_is_not_there_is_not_waited_for_in_vain():
     )
 
 
-def test_without_a_pod_parameters_are_as_large_as_the_object_may_be():
+def test_without_a_pod_the_parameters_may_be_as_large_as_the_object():
     run = training_run(parameters=LARGE | {"b": "y" * 5000}, trainer={"external": {}})
     assert isinstance(outside(decide(run, observed(), NOW)), CreateRun)
 
@@ -150,7 +150,7 @@ def test_a_job_that_is_refused_for_its_resources_fails_the_run(known: bool):
     )
 
 
-def test_a_refused_job_of_a_later_attempt_is_that_attempt_s():
+def test_a_refused_job_of_a_later_attempt_fails_that_attempt():
     run = training_run(backoff_limit=3)
     run = written(run, decide(run, broken(run, CRASHED), NOW))
     refused = written(
@@ -192,6 +192,6 @@ def test_a_refused_job_of_a_later_attempt_is_that_attempt_s():
     ],
     ids=["another one's Job", "another field", "another object", "a quota"],
 )
-def test_any_other_refusal_may_be_taken_back(error: Invalid):
+def test_other_refusals_do_not_fail_the_run(error: Invalid):
     plan = on_error(training_run(), error, NOW)
     assert (said(plan), status_of(plan).failure) == ("Stalled RequestRefused", None)

@@ -1,5 +1,5 @@
-"""TrainingRun to its end, from many starts: apply each plan to a small model of the world until
-nothing is left to do.
+"""TrainingRun from many initial states: apply each plan to a small model of the world until nothing
+is left to do.
 """
 
 from __future__ import annotations
@@ -60,8 +60,8 @@ PASSES = 20
 class World:
     """Kubernetes, MLflow and the trainer, as far as a TrainingRun is concerned.
 
-    `fates` says how the Jobs end, one after another; the last one goes on: well, open (well, but
-    the run stays open), crash, oom, final (would only fail again), vanish (somebody deletes the Job
+    `fates` says how the Jobs end, one after another; the last fate repeats: well, open (well, but
+    the run stays open), crash, oom, final (would only fail again), vanish (a user deletes the Job
     while it runs).
     """
 
@@ -97,7 +97,7 @@ class World:
 
     # --- what is done -----------------------------------------------------------------------------
     def look(self) -> bool:
-        """One look: act, or write the status down; tell whether anything changed."""
+        """Carry out one round: act, or write the status; return whether anything changed."""
         self.passes += 1
         observed = self.observed()
         deleting = self.run.metadata.deletion_timestamp is not None
@@ -126,9 +126,9 @@ class World:
             return True
         if (
             plan.requeue_after is None and not deleting and not self.active()
-        ):  # the engine looks again when a Job moves, or when it is asked to
+        ):  # the engine reconciles when a Job changes or a requeue is due
             assert actions(decide(self.run, self.observed(), self.now)) == (), (
-                "left to do, and nobody looks"
+                "left to do, and no round is due"
             )
         if self.run.status != before.status:
             return True
@@ -185,8 +185,8 @@ class World:
 
     # --- what others do ---------------------------------------------------------------------------
     def others(self) -> bool:
-        """The Job's controller and the trainer: a pod starts, then ends as its fate says; the
-        RegisteredModel takes versions up.
+        """Act as the Job controller and the trainer: a pod starts, then ends as its fate says; the
+        RegisteredModel registers versions.
         """
         for there in self.active():
             if there["spec"]["suspend"]:
@@ -241,7 +241,7 @@ class World:
         if fate == "well":
             self.change(newest, status="FINISHED", end=self.now)
 
-    # --- what always holds ------------------------------------------------------------------------
+    # --- invariants -------------------------------------------------------------------------------
     def check(self, before: TrainingRun) -> None:
         old, new = before.status, self.run.status
         assert new.attempt >= old.attempt
@@ -252,7 +252,8 @@ class World:
         if new.completion_time is None:
             assert not new.is_true("Ready")
 
-    # --- small words ------------------------------------------------------------------------------
+    # --- small helpers
+    # -------------------------------------------------------------------------------
     def active(self) -> list[Manifest]:
         return [
             child
@@ -286,7 +287,7 @@ class World:
 
 
 def expected(fates: tuple[str, ...], backoff: int) -> tuple[str, int]:
-    """How it must end, and in which attempt, read off the fates alone."""
+    """Return the expected end and its attempt, derived from the fates alone."""
     left, attempt = [fate for fate in fates if fate != "vanish"], 1
     while True:
         fate = left.pop(0) if len(left) > 1 else left[0]
@@ -377,7 +378,7 @@ def test_can_be_deleted_at_any_time(
 
 @PROPERTY
 @given(fates, specs, st.sets(st.integers(0, 30), max_size=5))
-def test_settles_though_mlflow_is_away_now_and_then(
+def test_settles_though_mlflow_is_down_now_and_then(
     ends: tuple[str, ...], spec: dict[str, Any], away: set[int]
 ):
     world = World(training_run(**spec), ends)
@@ -397,7 +398,7 @@ def test_settles_though_mlflow_is_away_now_and_then(
 
 @pytest.mark.parametrize("ends", [("well",), ("crash",), ("vanish", "open")])
 def test_a_crash_between_any_two_steps_changes_nothing(ends: tuple[str, ...]):
-    """The operator's memory is the world: a status that was never written is made again."""
+    """The operator keeps no state of its own: a status that was never written is computed again."""
     plain = World(training_run(backoff_limit=1), ends)
     plain.settle(4 * PASSES)
     for lost in range(plain.passes):

@@ -47,7 +47,7 @@ def test_a_run_waits_for_its_experiment_and_says_so(there: Any):
     assert ("If the name is misspelt, delete this TrainingRun" in message(plan)) == (there is None)
 
 
-def test_an_experiment_that_is_ready_wakes_the_runs_that_wait_for_it():
+def test_a_ready_experiment_reconciles_the_runs_that_wait_for_it():
     relation = next(
         relation for relation in controller(RUNTIME).relations if relation.plural == "experiments"
     )
@@ -74,7 +74,7 @@ NAMED: list[tuple[str, str, Any]] = [
 ]
 
 
-def test_the_mlflow_run_is_made_first_and_says_whose_attempt_it_is_and_what_code_it_ran():
+def test_the_mlflow_run_is_created_first_with_tags_for_its_attempt_and_code_version():
     plan = decide(training_run(), observed(), NOW)
     tags = OURS | {"modelyard.io/attempt": "1", "modelyard.io/code.version": "modelyard 1.2.3"}
     assert actions(plan) == (CreateRun("12", "fraud-1", tags),)
@@ -91,23 +91,23 @@ def test_a_script_s_code_version_is_the_digest_of_its_text():
     assert action.tags["modelyard.io/code.version"] == "sha256:abc"
 
 
-def test_an_image_s_code_version_is_the_image_s_own_business():
+def test_a_run_with_an_image_gets_no_code_version_from_us():
     action = outside(decide(training_run(trainer={"container": {"image": "a:1"}}), observed(), NOW))
     assert isinstance(action, CreateRun)
     assert "modelyard.io/code.version" not in action.tags
 
 
-def test_a_script_that_is_not_there_is_named_and_looked_for():
+def test_a_missing_script_is_named_and_looked_for_again():
     plan = decide(
         training_run(trainer={"script": {"config_map": "train", "key": "a.py"}}), observed(), NOW
     )
     assert said(plan) == "Stalled ConfigurationMissing"
     assert "train" in message(plan)
     assert "a.py" in message(plan)
-    assert plan.requeue_after is not None, "no watch tells of somebody's ConfigMap"
+    assert plan.requeue_after is not None, "no watch reports a user's ConfigMap"
 
 
-def test_nothing_is_made_for_a_dataset_that_the_namespace_may_not_read():
+def test_nothing_is_created_for_a_dataset_that_the_namespace_may_not_read():
     plan = decide(
         training_run(), observed(dataset="it is outside what this namespace may read"), NOW
     )
@@ -137,7 +137,9 @@ def test_parameters_are_logged_before_anything_trains():
     ids=["script", "container"],
 )
 @pytest.mark.parametrize("end", ["Complete", "Failed"])
-def test_user_code_may_log_parameters_and_the_rest_is_logged_at_the_end(trainer: Any, end: str):
+def test_user_code_may_log_parameters_and_the_operator_logs_the_rest_at_the_end(
+    trainer: Any, end: str
+):
     run = training_run(
         parameters={"depth": "6", "subsample": "1"}, trainer=trainer, backoff_limit=1
     )
@@ -154,12 +156,12 @@ def test_user_code_may_log_parameters_and_the_rest_is_logged_at_the_end(trainer:
 
 
 def test_a_parameter_that_a_script_logged_otherwise_is_left_as_it_is():
-    """MLflow would refuse another value for ever."""
+    """MLflow would always refuse another value."""
     run = training_run(parameters={"depth": "6"})
     assert outside(decide(run, observed(runs=(attempt(parameters={"depth": "7"}),)), NOW)) is None
 
 
-def test_then_the_job_is_made_beside_its_configuration():
+def test_the_job_is_created_together_with_its_configuration():
     plan = decide(training_run(), observed(runs=(attempt(),)), NOW)
     assert list(applied(plan)) == ["ConfigMap/fraud-1-config", "Job/fraud-1-1"]
     environment = applied(plan)["Job/fraud-1-1"]["spec"]["template"]["spec"]["containers"][0]["env"]
@@ -170,7 +172,7 @@ def test_a_deleted_job_is_created_again_for_the_same_attempt():
     run = written(training_run(), decide(training_run(), training(training_run()), NOW))
     assert run.status.job_uid == "uid-job-fraud-1-1"
     gone = observed(live(build.config_map(run)), runs=(attempt(),))
-    # That the recorded one is gone is recorded first: the next one has another uid.
+    # First the loss of the recorded Job is recorded: the next one has another uid.
     run = written(run, decide(run, gone, NOW))
     assert run.status.job_uid is None
     plan = decide(run, gone, NOW)

@@ -1,4 +1,4 @@
-"""Jobs and pods that say they are a TrainingRun's, and that the operator did not create."""
+"""Jobs and pods that claim to belong to a TrainingRun, and that the operator did not create."""
 
 from typing import Any
 
@@ -30,7 +30,7 @@ def strange(run: TrainingRun, mlflow_run: str = "none", **about: Any) -> Manifes
     )
 
 
-def test_a_complete_job_that_trains_another_mlflow_run_says_nothing_and_is_deleted():
+def test_a_complete_job_for_another_mlflow_run_is_ignored_and_deleted():
     run = training_run()
     world = observed(
         live(build.config_map(run)), strange(run, uid="uid-strange"), runs=(attempt(),)
@@ -39,21 +39,21 @@ def test_a_complete_job_that_trains_another_mlflow_run_says_nothing_and_is_delet
     assert actions(plan) == (Delete("batch/v1", "Job", "fraud-1-1", "uid-strange"),)
 
 
-def test_a_complete_job_that_took_the_recorded_one_s_place_says_nothing_and_is_deleted():
+def test_a_complete_job_that_replaced_the_recorded_one_is_ignored_and_deleted():
     run = written(training_run(), decide(training_run(), training(training_run()), NOW))
     world = observed(
         live(build.config_map(run)), strange(run, "r1", uid="uid-strange"), runs=(attempt(),)
     )
     plan = decide(run, world, NOW)
     assert actions(plan) == (Delete("batch/v1", "Job", "fraud-1-1", "uid-strange"),)
-    # One that cannot go is waited for, and deleted once.
+    # A Job whose deletion hangs is waited for, and deleted only once.
     going = strange(run, "r1", uid="uid-strange", deletionTimestamp="2026-01-01T12:00:00Z")
     plan = decide(run, observed(live(build.config_map(run)), going, runs=(attempt(),)), NOW)
     assert said(plan) == "Reconciling Scheduling"
     assert actions(plan) == ()
 
 
-def test_jobs_of_other_names_and_their_pods_are_not_looked_at():
+def test_jobs_of_other_names_and_their_pods_are_ignored():
     run = training_run()
     others = [
         live(

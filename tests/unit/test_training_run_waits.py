@@ -1,4 +1,4 @@
-"""A TrainingRun whose pod does not start, or does not come."""
+"""A TrainingRun whose pod does not start or is not created."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -50,7 +50,7 @@ def test_a_pod_that_does_not_start_says_why_and_what_to_do(
 
 
 def began(run: TrainingRun, seconds: int, *pods: Manifest, **counts: int) -> Observation:
-    """The world so long after the Job was let go."""
+    """Return the world this long after the Job's start."""
     world = training(run, *pods)
     config, there = world.owned[:2]
     started = (NOW - timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -81,12 +81,12 @@ def test_a_job_that_gets_no_pod_says_how_to_see_why():
 
 
 @pytest.mark.parametrize("count", ["active", "failed", "terminating", "succeeded"])
-def test_a_pod_that_is_not_observed_yet_was_not_refused(count: str):
+def test_a_pod_that_is_not_observed_yet_does_not_count_as_refused(count: str):
     run = training_run()
     assert said(decide(run, began(run, 999, **{count: 1}), NOW)) == "Reconciling Scheduling"
 
 
-def test_a_pod_that_a_drained_node_took_with_it_was_not_refused():
+def test_a_pod_lost_with_a_drained_node_does_not_count_as_refused():
     run = training_run()
     going = running(run, phase="Pending")
     going["metadata"]["deletionTimestamp"] = "2026-01-01T12:00:00Z"
@@ -96,7 +96,7 @@ def test_a_pod_that_a_drained_node_took_with_it_was_not_refused():
     assert said(decide(run, ran, NOW)) == "Reconciling Scheduling"
 
 
-def test_a_pod_of_an_earlier_attempt_says_nothing_of_this_one():
+def test_a_pod_of_an_earlier_attempt_is_ignored():
     run = training_run(backoff_limit=1)
     old = running(run, 1, phase="Pending", statuses=[waiting("ImagePullBackOff")])
     assert (
@@ -105,7 +105,7 @@ def test_a_pod_of_an_earlier_attempt_says_nothing_of_this_one():
     )
 
 
-def test_a_pod_that_is_going_says_nothing_either():
+def test_a_terminating_pod_is_ignored_too():
     run = training_run()
     going = running(run, phase="Pending", statuses=[waiting("ImagePullBackOff")])
     going["metadata"]["deletionTimestamp"] = "2026-01-01T12:00:00Z"

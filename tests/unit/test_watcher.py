@@ -1,4 +1,4 @@
-"""What ends with a test run: every process that carries its mark, and no other."""
+"""The watcher ends every process that carries a test run's mark, and no other."""
 
 import os
 import signal
@@ -15,7 +15,7 @@ WILLING = "echo ready; read line"
 
 @contextmanager
 def process(mark: str, script: str) -> Iterator["subprocess.Popen[bytes]"]:
-    """A shell that carries a mark and runs, with a pipe that says nothing."""
+    """Start a shell that carries a mark, with a silent pipe."""
     command = ["bash", "-c", script]
     environment = os.environ | {watcher.MARK: mark}
     pipe = subprocess.PIPE
@@ -28,7 +28,7 @@ def process(mark: str, script: str) -> Iterator["subprocess.Popen[bytes]"]:
             shell.kill()
 
 
-def test_this_run_is_marked_and_what_outlives_it_is_not() -> None:
+def test_this_run_s_processes_are_marked_and_those_that_outlive_it_are_not() -> None:
     script = f"echo ${watcher.MARK}"
     inherited = subprocess.run(["sh", "-c", script], capture_output=True, check=True)
     assert inherited.stdout.decode().strip() == os.environ[watcher.MARK]

@@ -57,7 +57,7 @@ def observed(*children: Manifest, runs: tuple[TrackedRun, ...] = (), **more: Any
 
 
 def training(run: TrainingRun, *pods: Manifest, number: int = 1, **more: Any) -> Observation:
-    """The world while an attempt's Job is active."""
+    """Return the world while an attempt's Job is active."""
     there = job(build.job(run, number, f"r{number}", RUNTIME))
     return observed(live(build.config_map(run)), there, *pods, runs=(attempt(number, **more),))
 
