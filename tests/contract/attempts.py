@@ -1,7 +1,8 @@
-"""One TrainingRun on a real MLflow and S3: the operator decides and acts as it does, and its script
-is a real process.
+"""One TrainingRun on a real MLflow and S3, with the operator's real decisions and actions, and a
+real process for its script.
 
-Kubernetes is values here: what is applied is there, and the Job ends as the process did.
+Kubernetes is simulated by values: applied objects exist at once, and the Job ends as its process
+did.
 """
 
 from __future__ import annotations
@@ -50,7 +51,7 @@ class Attempt:
     """A TrainingRun whose trainer is a script.
 
     Attributes:
-        run: The object, as its status was written last.
+        run: The object with its last written status.
         tracking: The tenant's MLflow.
 
     """
@@ -69,7 +70,7 @@ class Attempt:
         return self._connection if name == CONNECTION_SECRET else None
 
     async def begin(self, name: str) -> Attempt:
-        """Create the experiment that it belongs to."""
+        """Create the experiment of the run."""
         self._tenant = await self._tenants.tenant(NAMESPACE)
         self.tracking = self._tenant.tracking
         self.experiment = await self.tracking.create_experiment(
@@ -154,7 +155,7 @@ class Attempt:
 
 
 class _Ports:
-    """What `observe` reads from: values, and the real clients."""
+    """The ports of `observe`: values, and the real clients."""
 
     def __init__(self, around: Around, tenant: Tenant) -> None:
         self._around, self._tenant = around, tenant

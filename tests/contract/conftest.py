@@ -59,8 +59,8 @@ def minio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[servers.Minio]:
 
 @pytest.fixture(scope="session")
 def mlflows(tmp_path_factory: pytest.TempPathFactory, minio: servers.Minio) -> Iterator[Mlflows]:
-    """Real MLflow servers, on SQLite and on PostgreSQL; they take 15 s to start, so they start
-    side by side.
+    """Real MLflow servers, on SQLite and on PostgreSQL; they take 15 s to start, so they start in
+    parallel.
     """
     folder: Path = tmp_path_factory.mktemp("mlflow")
     with ExitStack() as stack, ThreadPoolExecutor() as threads:
@@ -75,7 +75,7 @@ def mlflows(tmp_path_factory: pytest.TempPathFactory, minio: servers.Minio) -> I
 
 @pytest.fixture
 def name() -> str:
-    """A name that no other test uses."""
+    """Return a name that no other test uses."""
     return f"t{uuid.uuid4().hex[:12]}"
 
 

@@ -1,4 +1,4 @@
-"""Tests that never end, with every server that a test can start. `test_ended.py` ends them."""
+"""Tests that never end, with every server that a test can start. `test_ended.py` kills them."""
 
 import os
 import signal
@@ -11,7 +11,7 @@ from tests.cluster.apiserver import running
 
 
 def wait_for_the_end() -> None:
-    """Report that everything runs, and wait."""
+    """Report that everything is running, then wait."""
     Path(os.environ["ENDLESS_READY"]).touch()
     threading.Event().wait()
 
@@ -26,8 +26,8 @@ def test_with_every_server(tmp_path: Path) -> None:
         wait_for_the_end()
 
 
-def test_before_a_few_servers_somebody_leaves_the_signal_to_the_system() -> None:
-    """As asyncio's `remove_signal_handler` does it."""
+def test_before_a_few_servers_the_default_signal_handler_is_restored() -> None:
+    """As asyncio's `remove_signal_handler` does."""
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 

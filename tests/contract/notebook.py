@@ -1,8 +1,8 @@
-"""A user's notebook: MLflow's own client in a process of its own, for it takes its credentials from
-the environment.
+"""A user's notebook: MLflow's own client in a separate process, because it reads its credentials
+from the environment.
 
-Speaks lines of JSON: `["log", run]`, `["register", uri, name]`, `["load", uri]`, `["version", name,
-version]`; each is answered by one.
+The protocol is lines of JSON: `["log", run]`, `["register", uri, name]`, `["load", uri]`,
+`["version", name, version]`; each gets one line as its answer.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 class Notebook:
-    """The near end of the conversation."""
+    """The test's end of the connection."""
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self._process = process
 
     def ask(self, *words: Any) -> Any:
-        """Do something there, and return what came of it; an error there is a RuntimeError here,
-        with its message.
+        """Run a command in the notebook and return its result; its error becomes a RuntimeError
+        with the message.
         """
         assert self._process.stdin is not None
         assert self._process.stdout is not None
@@ -46,8 +46,8 @@ class Notebook:
 def notebook(
     url: str, environment: Mapping[str, str], folder: Path, module: str = "tests.contract.notebook"
 ) -> Iterator[Notebook]:
-    """Open one, in a folder of its own: MLflow would take this project's requirements for the
-    model's. `module` is the far end.
+    """Start a notebook in a separate folder, or MLflow would record this project's requirements for
+    the model. `module` is its program.
     """
     ours = {
         "MLFLOW_TRACKING_URI": url,
@@ -65,8 +65,8 @@ def notebook(
 
 
 def main() -> None:
-    """Be the far end."""
-    answers, sys.stdout = sys.stdout, sys.stderr  # MLflow prints
+    """Run the notebook's end of the connection."""
+    answers, sys.stdout = sys.stdout, sys.stderr  # MLflow prints to stdout
     warnings.simplefilter("ignore")
     import mlflow  # noqa: PLC0415 - slow, and only here
     import mlflow.xgboost  # noqa: PLC0415
@@ -116,7 +116,7 @@ def main() -> None:
 
 
 def serve(actions: Mapping[str, Callable[..., Any]], answers: TextIO) -> None:
-    """Answer until nobody asks any more."""
+    """Answer until the input ends."""
     for line in sys.stdin:
         name, *arguments = json.loads(line)
         try:

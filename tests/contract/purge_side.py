@@ -1,5 +1,5 @@
-"""MLflow's own client on a database, for tests of purging: it makes things, soft-deletes and
-restores them, and says what it sees.
+"""MLflow's own client on a database, for tests of purging: it creates, soft-deletes and restores
+objects, and reports what it sees.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from tests.contract.notebook import serve
 
 
 def main() -> None:
-    """Be the far end of a `Notebook`."""
-    answers, sys.stdout = sys.stdout, sys.stderr  # MLflow prints
+    """Run the program's end of a `Notebook`."""
+    answers, sys.stdout = sys.stdout, sys.stderr  # MLflow prints to stdout
     warnings.simplefilter("ignore")
     from mlflow import MlflowClient  # noqa: PLC0415 - slow, and only here
     from mlflow.entities import LoggedModelOutput  # noqa: PLC0415
@@ -67,12 +67,14 @@ def main() -> None:
 
     def version_elsewhere(registry: str, name: str, source: str) -> str:
         there = MlflowClient(registry, registry)
-        there.search_experiments()  # makes its own, as every server does
+        there.search_experiments()  # creates its tables, as every server does
         there.create_registered_model(name)
         return str(there.create_model_version(name, source).version)
 
     def purge(words: list[str], environment: dict[str, str]) -> tuple[int, list[str], str]:
-        """The program's own main, in this process: another one would import MLflow for seconds."""
+        """Run the program's main in this process: another one would spend seconds on importing
+        MLflow.
+        """
         sys.argv, before = ["purge", *words], dict(os.environ)
         os.environ.update(environment)
         with redirect_stdout(io.StringIO()) as out, redirect_stderr(io.StringIO()) as errors:

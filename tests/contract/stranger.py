@@ -1,4 +1,4 @@
-"""An address where a stranger answers first; new connections reach the right server."""
+"""An address where a foreign server answers first; new connections reach the right server."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ NOT_FOUND = b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n"
 
 
 class Door:
-    """The address.
+    """The address and its connections.
 
     Attributes:
         url: Where it is.
-        leads_to: The server that new connections reach; empty: they reach somebody who knows of
-            nothing.
+        leads_to: The server that new connections reach; empty: a foreign server that has no
+            objects.
 
     """
 
@@ -27,7 +27,7 @@ class Door:
         self._visits: set[asyncio.Task[None]] = set()
 
     async def open(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """One connection, for as long as whoever came keeps it."""
+        """Handle one connection, for as long as the client keeps it."""
         visit = asyncio.current_task()
         assert visit is not None
         self._visits.add(visit)
@@ -43,7 +43,7 @@ class Door:
             self._visits.discard(visit)
 
     async def shut(self) -> None:
-        """End what is open."""
+        """Close the open connections."""
         for visit in (*self._visits,):
             visit.cancel()
         await asyncio.gather(*self._visits, return_exceptions=True)

@@ -1,5 +1,5 @@
-"""What the CRDs admit, MLflow takes: objects drawn from our own schemas, a real API server that
-judges them, and a real MLflow.
+"""MLflow accepts what the CRDs admit: objects drawn from our own schemas, a real API server that
+validates them, and a real MLflow.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ pytestmark = [pytest.mark.contract, pytest.mark.api]
 
 SETTINGS = settings(
     max_examples=80,
-    deadline=None,  # other processes answer
+    deadline=None,  # other processes do the work
     derandomize=True,
     suppress_health_check=[
         HealthCheck.too_slow,
@@ -60,8 +60,8 @@ VERSION_TAGS = specs(
 
 
 class Taker:
-    """MLflow on PostgreSQL, the strictest of its databases, with one of each thing that tags
-    belong to.
+    """MLflow on PostgreSQL, the strictest of its databases, with one of each object that has
+    tags.
     """
 
     def __init__(self, url: str) -> None:
@@ -143,7 +143,7 @@ def test_tags_and_descriptions_of_a_model_and_its_versions(cluster: Cluster, mlf
 
 
 def test_metrics_of_an_objective(cluster: Cluster, mlflow: Taker):
-    """A metric of this name can be there, and is found."""
+    """A metric of this name can be logged, and is found."""
 
     @SETTINGS
     @given(name=METRICS)

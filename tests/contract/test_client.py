@@ -1,5 +1,5 @@
-"""What MLflow's own client sees of our calls: the URIs that users load models by, on a model
-that was really logged.
+"""Our calls as MLflow's own client sees them: the URIs that users load models by, on a really
+logged model.
 """
 
 from __future__ import annotations
@@ -47,8 +47,8 @@ def user(
 
 @pytest.fixture(scope="module")
 def logged_once() -> list[tuple[str, str, str]]:
-    """The run and the logged model that all tests share, once the first has made them: logging
-    takes seconds.
+    """The run and the logged model that all tests share, created by the first one: logging takes
+    seconds.
     """
     return []
 
@@ -94,7 +94,7 @@ async def world(
         yield World(tracking, store, user, run, logged, f"risk.{name}")
 
 
-async def test_a_logged_model_is_seen_where_it_lies(world: World):
+async def test_a_logged_model_is_found_where_it_is_stored(world: World):
     run = await world.tracking.run(world.run)
     assert run is not None
     assert run.models == (world.logged.id,)
@@ -107,7 +107,7 @@ async def test_a_logged_model_is_seen_where_it_lies(world: World):
     assert b"xgboost" in (await world.store.read(f"{world.logged.uri}/MLmodel", 100_000) or b"")
 
 
-async def test_our_registration_is_as_mlflow_s_own(world: World):
+async def test_our_registration_equals_mlflow_s_own(world: World):
     """`mlflow.register_model("models:/m-...")` and ours leave the same version behind."""
     theirs = world.notebook.ask("register", f"models:/{world.logged.id}", world.model)
     ours = await world.tracking.create_version(
@@ -150,8 +150,8 @@ async def test_models_load_by_version_alias_and_stage(world: World, source: str)
 
 
 async def test_a_promotion_and_its_rollback_are_seen(world: World):
-    """Of two versions in one stage MLflow's client takes the higher number, so who was there
-    leaves in the same move.
+    """Of two versions in one stage MLflow's client uses the higher number, so the old one leaves in
+    the same move.
     """
     for _ in range(2):
         await world.tracking.create_version(

@@ -1,4 +1,4 @@
-"""However a test run is ended, none of its processes is left: server, command, or their child."""
+"""However a test run ends, none of its processes is left: server, command, or their children."""
 
 import os
 import signal
@@ -17,7 +17,7 @@ pytestmark = [pytest.mark.api, pytest.mark.contract, pytest.mark.timeout(1200)]
 ROOT = Path(__file__).parents[2]
 ENDLESS = "tests/contract/endless.py"
 PYTEST = [sys.executable, "-m", "pytest"]
-# What would be made first is there: this test runs in its environment.
+# What would be built first exists: this test runs in its environment.
 MAKE = ["make", "test", f"TESTS={ENDLESS}", f"BIN={Path(sys.executable).parent}"]
 MAKE += [word for made in ("images", ".venv/.synced") for word in ("-o", made)]
 
@@ -25,7 +25,7 @@ Process = tuple[int, str]
 
 
 def stat(process: int) -> tuple[int, str] | None:
-    """The parent of a process and when it was started; None if it has ended."""
+    """Return the parent of a process and its start time; None if it has ended."""
     try:
         text = Path(f"/proc/{process}/stat").read_text()
     except OSError:
@@ -35,14 +35,14 @@ def stat(process: int) -> tuple[int, str] | None:
 
 
 def processes() -> dict[Process, int]:
-    """Every process that runs, with its parent's number."""
+    """Return every running process with its parent's id."""
     numbers = [int(each.name) for each in Path("/proc").iterdir() if each.name.isdigit()]
     found = {number: stat(number) for number in numbers}
     return {(number, at[1]): at[0] for number, at in found.items() if at}
 
 
 def words(process: int) -> list[str]:
-    """The command line of a process; empty if it has ended."""
+    """Return the command line of a process; empty if it has ended."""
     try:
         return Path(f"/proc/{process}/cmdline").read_text().split("\0")
     except OSError:
@@ -50,14 +50,14 @@ def words(process: int) -> list[str]:
 
 
 def watched(process: int) -> int | None:
-    """The process that a watcher watches; None for another program."""
+    """Return the process that a watcher watches; None for another program."""
     line = words(process)
     at = next((index for index, word in enumerate(line) if word.endswith("/watcher.py")), None)
     return None if at is None else int(line[at + 1])
 
 
 def family(process: int) -> set[Process]:
-    """A process, those that it and its children started, and those that watch one of them."""
+    """Return a process, its descendants, and the watchers of any of them."""
     everybody = processes()
     found = {each for each in everybody if each[0] == process}
     numbers = {process}
@@ -69,7 +69,7 @@ def family(process: int) -> set[Process]:
 
 @contextmanager
 def run(command: Sequence[str], folder: Path) -> Iterator["subprocess.Popen[bytes]"]:
-    """A run that has started what it starts; in a session of its own, as in a terminal."""
+    """A run that has started all its servers; in a separate session, as in a terminal."""
     ready, log = folder / "ready", folder / "log"
     with log.open("wb") as out:
         process = subprocess.Popen(
@@ -95,12 +95,12 @@ def run(command: Sequence[str], folder: Path) -> Iterator["subprocess.Popen[byte
 
 
 def programs(members: set[Process]) -> set[str]:
-    """The names of the programs that run."""
+    """Return the names of the running programs."""
     return {Path(words(number)[0]).name for number, _ in members if words(number)}
 
 
 def family_with(wanted: set[str], process: "subprocess.Popen[bytes]") -> set[Process]:
-    """The family of a run when these programs are part of it."""
+    """Return the family of a run once these programs are part of it."""
 
     def look() -> set[Process] | None:
         found = family(process.pid)
@@ -121,15 +121,15 @@ ENDS: dict[str, tuple[Sequence[str], Callable[[int], None]]] = {
     "make-ctrl-c": (MAKE, lambda process: os.killpg(process, signal.SIGINT)),
 }
 
-# 2: fixtures have ended what they started. make has codes of its own, and none of them is 0.
+# 2: fixtures have ended what they started. make has its own codes, none of which is 0.
 CODES = {"pytest-sigterm": {2}, "pytest-sigkill": {-signal.SIGKILL}, "script-sigterm": {143}}
 
 
 @pytest.mark.parametrize("how", ENDS)
 def test_no_server_is_left(how: str, tmp_path: Path) -> None:
     command, end = ENDS[how]
-    # What a script has to do is to tell pytest; an API server more says nothing of that, and takes
-    # seconds.
+    # A script only has to forward the signal to pytest; another API server would not test that, and
+    # takes seconds.
     alone = command is PYTEST
     chosen = "few_servers" if alone else "one_server"
     which = [f"ARGS=-k {chosen}"] if command is MAKE else [ENDLESS, "-k", chosen]
@@ -150,7 +150,7 @@ def test_no_server_of_any_kind_is_left_when_pytest_is_killed(tmp_path: Path) -> 
         wait_until_all_have_ended(members)
 
 
-def test_what_a_command_put_into_a_session_of_its_own_is_not_left(tmp_path: Path) -> None:
+def test_a_process_in_a_session_of_its_own_is_not_left(tmp_path: Path) -> None:
     with run([*PYTEST, ENDLESS, "-k", "session_of_its_own"], tmp_path) as process:
         members = family_with({"sleep"}, process)
         process.kill()

@@ -1,4 +1,4 @@
-"""MLflow's experiments, as `modelyard.ports.Tracking` promises them: one suite for the fake and
+"""MLflow's experiments, as `modelyard.ports.Tracking` specifies them: one suite for the fake and
 the real servers.
 """
 
@@ -19,7 +19,7 @@ async def test_an_unknown_name_is_none(world: World, name: str):
 
 
 @pytest.mark.parametrize("form", ["risk/{}", "it's {}", 'say "{}"', "Größe {} & co?", "a=b;{}#%20"])
-async def test_what_was_created_is_found(world: World, name: str, form: str):
+async def test_a_created_experiment_is_found(world: World, name: str, form: str):
     full = form.format(name)
     id_ = await world.tracking.create_experiment(full, f"s3://mlflow-artifacts/{name}", TAGS)
     there = TrackedExperiment(id_, full, f"s3://mlflow-artifacts/{name}", deleted=False, tags=TAGS)
@@ -28,7 +28,7 @@ async def test_what_was_created_is_found(world: World, name: str, form: str):
     assert await world.tracking.experiment_by_id("987654321") is None
 
 
-async def test_a_name_is_given_once(world: World, name: str):
+async def test_a_name_is_unique(world: World, name: str):
     await world.tracking.create_experiment(name, "s3://mlflow-artifacts/a", TAGS)
     with pytest.raises(Conflict, match=name):
         await world.tracking.create_experiment(name, "s3://mlflow-artifacts/b", {})
@@ -44,7 +44,7 @@ async def test_a_deleted_experiment_keeps_its_name_and_is_found(world: World, na
         await world.tracking.create_experiment(name, "s3://mlflow-artifacts/a", TAGS)
 
 
-async def test_deleting_twice_and_restoring_twice_are_no_errors(world: World, name: str):
+async def test_deleting_and_restoring_are_idempotent(world: World, name: str):
     id_ = await world.tracking.create_experiment(name, "s3://mlflow-artifacts/a", TAGS)
     await world.tracking.delete_experiment(id_)
     await world.tracking.delete_experiment(id_)
@@ -83,7 +83,7 @@ async def test_tags_of_a_deleted_or_unknown_experiment_are_refused(world: World,
             await world.tracking.set_experiment_tags(each, {"a": "b"})
 
 
-async def test_tags_are_taken_away_once_or_twice(world: World, name: str):
+async def test_deleting_tags_is_idempotent(world: World, name: str):
     id_ = await world.tracking.create_experiment(
         name, "s3://mlflow-artifacts/a", {"a": "1", "b": "2", "c": "3"}
     )
@@ -95,8 +95,8 @@ async def test_tags_are_taken_away_once_or_twice(world: World, name: str):
 
 
 async def test_runs_are_deleted_and_restored_with_their_experiment(world: World, name: str):
-    """Those that were deleted before come back as well: that is MLflow's way, and retention must
-    take them again.
+    """Runs that were deleted before come back as well: MLflow does so, and retention must delete
+    them again.
     """
     id_ = await world.tracking.create_experiment(name, "s3://mlflow-artifacts/a", TAGS)
     old = await world.tracking.create_run(id_, "old", {})

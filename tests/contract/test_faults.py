@@ -1,5 +1,5 @@
-"""R3, R4 and R11 at the adapters: the request arrives and the answer is spoiled. What each error
-promises, on real servers.
+"""R3, R4 and R11 at the adapters: the request arrives and the answer is spoiled. The guarantee of
+each error, on real servers.
 """
 
 from __future__ import annotations
@@ -44,8 +44,8 @@ SPOILED = {
 
 
 def patience(request: pytest.FixtureRequest) -> float:
-    """Seconds for a call: only silence is waited for to its end, and everything else comes
-    sooner or later on a busy machine.
+    """Return the seconds for a call: only silence uses them up; every other answer comes, late on a
+    busy machine.
     """
     parameters = request.node.callspec.params if hasattr(request.node, "callspec") else {}
     return 5.0 if parameters.get("fault") == "silence" else 60.0
@@ -53,7 +53,7 @@ def patience(request: pytest.FixtureRequest) -> float:
 
 @dataclass
 class World:
-    """A client behind the proxy, and one that goes straight to the server."""
+    """A client behind the proxy, and one that connects directly to the server."""
 
     proxy: FaultProxy
     client: Mlflow
@@ -87,7 +87,7 @@ async def mlflow(mlflows: Mlflows, request: pytest.FixtureRequest) -> AsyncItera
 async def test_a_write_that_was_done_is_ambiguous_and_is_found(
     mlflow: World, name: str, fault: str
 ):
-    """R3: no duplicate, and the search after it finds what was made."""
+    """R3: no duplicate, and the search after it finds the created object."""
     mlflow.proxy.next(SPOILED[fault])
     with pytest.raises(Ambiguous) as caught:
         await mlflow.client.create_experiment(
@@ -173,7 +173,7 @@ async def test_a_gateway_s_refusals(mlflow: World, status: int, kind: type[Model
         assert type(caught.value) is kind
 
 
-async def test_mlflow_away_and_back(mlflow: World, name: str):
+async def test_an_mlflow_outage_and_its_end(mlflow: World, name: str):
     await mlflow.proxy.refuse()
     for call in (
         mlflow.client.experiment(name),
@@ -186,7 +186,7 @@ async def test_mlflow_away_and_back(mlflow: World, name: str):
     assert await mlflow.client.experiment(name) is None
 
 
-async def test_mlflow_refuses_a_host_that_it_was_not_told_of(mlflow: World, mlflows: Mlflows):
+async def test_mlflow_refuses_a_host_that_it_does_not_allow(mlflow: World, mlflows: Mlflows):
     client = Mlflow(
         mlflows.sqlite.replace("127.0.0.1", "mlflow.localhost"),
         Credentials(),
@@ -260,8 +260,10 @@ async def test_reads_of_s3_are_unavailable(s3: StoreWorld, fault: str):
 NOBODY = Fault("answer", status=404, body=b"", forward=False)
 
 
-async def test_a_stranger_s_word_that_nothing_is_there_is_not_believed(s3: StoreWorld):
-    """A proxy whose backend is away: taken for S3, it would unmake models and buckets."""
+async def test_not_found_from_a_foreign_server_is_not_believed(s3: StoreWorld):
+    """A proxy without its backend: if its answers counted as S3's, models and buckets would seem
+    deleted.
+    """
     for call in (
         lambda: s3.store.usage(f"s3://{s3.bucket}/risk/"),
         lambda: s3.store.create_bucket(s3.bucket),
@@ -277,11 +279,9 @@ async def test_a_stranger_s_word_that_nothing_is_there_is_not_believed(s3: Store
     assert len(s3.keys()) == 3
 
 
-async def test_a_stranger_is_not_asked_again_on_the_connection_that_led_to_it(
-    minio: servers.Minio, name: str
-):
-    """It keeps connections open; the same address leads to the right server now. (Those to
-    MLflow are closed after 2 s.)
+async def test_a_connection_to_a_foreign_server_is_not_reused(minio: servers.Minio, name: str):
+    """The foreign server keeps connections open; the same address now leads to the right server.
+    (Connections to MLflow are closed after 2 s.)
     """
     async with stranger() as door:
         keys, reach = (
@@ -318,7 +318,7 @@ async def test_half_an_object_gives_no_digest(s3: StoreWorld):
         assert type(caught.value) is Unavailable
 
 
-async def test_an_object_that_changes_or_goes_while_a_tree_is_read(
+async def test_an_object_that_changes_or_is_deleted_while_a_tree_is_read(
     s3: StoreWorld, minio: servers.Minio
 ):
     hand = minio.s3()
@@ -341,7 +341,9 @@ async def test_an_object_that_changes_or_goes_while_a_tree_is_read(
 @pytest.mark.parametrize(
     "fault", [each for each in SPOILED if each not in {"login page", "truncated"}]
 )
-async def test_a_deletion_whose_answer_is_lost_is_ambiguous_and_goes_on(s3: StoreWorld, fault: str):
+async def test_a_deletion_whose_answer_is_lost_is_ambiguous_and_can_be_continued(
+    s3: StoreWorld, fault: str
+):
     s3.proxy.choose = lambda seen: SPOILED[fault] if seen.method == "POST" else None
     with pytest.raises(Ambiguous):
         await s3.store.delete_prefix(f"s3://{s3.bucket}/risk/fraud/")
@@ -350,7 +352,7 @@ async def test_a_deletion_whose_answer_is_lost_is_ambiguous_and_goes_on(s3: Stor
     assert s3.keys() == set()
 
 
-async def test_a_store_that_keeps_objects_is_believed(s3: StoreWorld):
+async def test_a_store_that_refuses_to_delete_objects_is_reported(s3: StoreWorld):
     kept = (
         '<?xml version="1.0"?><DeleteResult><Error>'
         "<Key>risk/fraud/a</Key><Code>{}</Code></Error></DeleteResult>"
@@ -369,7 +371,7 @@ async def test_a_store_that_keeps_objects_is_believed(s3: StoreWorld):
     assert len(s3.keys()) == 3
 
 
-async def test_wrong_keys_are_told_from_a_missing_bucket(minio: servers.Minio, name: str):
+async def test_wrong_keys_are_distinguished_from_a_missing_bucket(minio: servers.Minio, name: str):
     def store(access: str, secret: str) -> S3:
         reach = Reach(f"none-{name}", "risk")
         return S3(

@@ -1,4 +1,4 @@
-"""Scripts as people write them, on a real MLflow and MinIO: what becomes of the TrainingRun."""
+"""Scripts as users write them, on a real MLflow and MinIO: the outcome of the TrainingRun."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ async def begin(
         yield made
 
 
-async def test_a_plain_script_logs_into_its_run_by_its_own_words(begin: Begin):
+async def test_a_plain_script_logs_into_its_run_with_plain_mlflow_calls(begin: Begin):
     note = "$$5 and $(AWS_SECRET_ACCESS_KEY)"
     attempt = await begin(
         PLAIN, parameters={"subsample": "1", "max_depth": "3", "seed": "7", "note": note}
@@ -91,7 +91,7 @@ async def test_a_plain_script_logs_into_its_run_by_its_own_words(begin: Begin):
     assert "no experiment churn-of-a-laptop is created" in log
 
 
-async def test_a_script_that_names_another_experiment_is_told_which_line(begin: Begin):
+async def test_a_script_that_names_another_experiment_gets_the_line_in_the_message(begin: Begin):
     attempt = await begin(OTHER)
     await attempt.tracking.create_experiment("of-somebody-else", "s3://mlflow-artifacts/else", {})
     attempt.train()
@@ -102,7 +102,7 @@ async def test_a_script_that_names_another_experiment_is_told_which_line(begin: 
     assert 'train.py", line 4, in <module>' in failure.log
 
 
-async def test_a_script_that_names_another_mlflow_is_told_which_line(
+async def test_a_script_that_names_another_mlflow_gets_the_line_in_the_message(
     begin: Begin, mlflows: Mlflows
 ):
     attempt = await begin(LAPTOP.format(address=mlflows.postgresql))

@@ -1,5 +1,5 @@
-"""Nothing but the tenant's Secret decides how a tenant is served: not the operator's
-environment, not its home folder.
+"""Only the tenant's Secret decides how a tenant is served, not the operator's environment or home
+folder.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
-"""Runs with very many metrics, of all of which MLflow returns every one: real servers, and a
-bound that a few runs exceed.
+"""Runs with very many metrics, all of which MLflow returns: real servers, and a bound that a few
+runs exceed.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ RUN = 30_000
 
 
 def log(url: str, run: str, score: float) -> None:
-    """Log metrics, one of which counts, in one request, as MLflow allows."""
+    """Log metrics, one of which is the objective, in one request, as MLflow allows."""
     now = time.time_ns() // 1_000_000
     values = {f"metric-{number:04}": 0.5 for number in range(METRICS - 1)} | {"score": score}
     metrics = [
@@ -38,9 +38,7 @@ def log(url: str, run: str, score: float) -> None:
     urllib.request.urlopen(request).close()
 
 
-async def test_fewer_runs_a_page_are_asked_for_and_what_is_not_read_is_said(
-    mlflows: Mlflows, name: str
-):
+async def test_pages_get_smaller_and_unread_runs_are_reported(mlflows: Mlflows, name: str):
     answers: list[str] = []
     timer = CallTimer(
         "MLflow",

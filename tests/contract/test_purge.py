@@ -1,5 +1,5 @@
-"""Purging on MLflow's real stores and a real S3: the program as a process, and MLflow's own
-client, which says what it sees.
+"""Purging on MLflow's real stores and a real S3: the program as a process, and MLflow's own client
+to check.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ BUCKET = "mlflow-artifacts"
 
 @dataclass
 class Done:
-    """What the program said."""
+    """The program's result and output."""
 
     code: int
     lines: list[str]
@@ -39,14 +39,14 @@ class Done:
         return json.loads(self.lines[-1])
 
     def line(self, id_: str) -> str:
-        """The only line about something."""
+        """Return the only line about something."""
         (found,) = [line for line in self.lines if f" {id_}: " in line]
         return found
 
 
 @dataclass
 class World:
-    """One database of MLflow's, S3, and somebody who uses them."""
+    """One MLflow database, S3, and a user of both."""
 
     uri: str
     store: servers.Minio
@@ -74,7 +74,7 @@ class World:
         )
 
     def run(self, experiment: str, *, ours: bool = True, deleted: bool = True) -> tuple[str, str]:
-        """A run with two artifacts: its id and where they lie."""
+        """Create a run with two artifacts; return its id and their location."""
         id_, uri = self.user.ask("run", experiment, self.tags(ours=ours))
         self.put(uri, "plot.png", "deep/er/table.json")
         if deleted:
@@ -82,7 +82,7 @@ class World:
         return id_, uri
 
     def model(self, experiment: str, run: str = "") -> tuple[str, str]:
-        """A logged model with two artifacts: its id and where they lie."""
+        """Create a logged model with two artifacts; return its id and their location."""
         id_, uri = self.user.ask("model", experiment, run)
         self.put(uri, "MLmodel", "model.ubj")
         return id_, uri
@@ -104,11 +104,11 @@ class World:
         return str(self.user.ask(f"see {kind}", id_))
 
     def purge(self, *words: str, **environment: str) -> Done:
-        """The program's main, in the user's process."""
+        """Run the program's main in the user's process."""
         return Done(*self.user.ask("purge", words, environment))
 
     def program(self, *words: str) -> Done:
-        """The program itself, as its pod runs it: once a database, for it imports MLflow for
+        """Run the program as its pod does: once per database, because importing MLflow takes
         seconds.
         """
         kept = {
@@ -127,7 +127,7 @@ class World:
         return Done(done.returncode, done.stdout.splitlines(), done.stderr)
 
     def sql(self, statement: str, **values: Any) -> list[Any]:
-        """Does what no API does."""
+        """Execute SQL that no API call offers."""
         engine = sa.create_engine(self.uri)
         with engine.begin() as connection:
             done = connection.execute(sa.text(statement), values)
@@ -140,7 +140,7 @@ class World:
 def database(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[str]:
-    """A database of its own: what is older than nothing is purged here, whoever deleted it."""
+    """A separate database: here everything soft-deleted is purged, whatever its age and owner."""
     if request.param == "sqlite":
         yield f"sqlite:///{tmp_path_factory.mktemp('purge')}/mlflow.db"
         return
@@ -152,7 +152,7 @@ def database(
 def user(
     database: str, minio: servers.Minio, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Notebook]:
-    # The purger writes its summary for Kubernetes too.
+    # The purger also writes its summary as a termination message.
     environment = minio.environment | {
         "MLFLOW_BACKEND_STORE_URI": database,
         "MODELYARD_TERMINATION_LOG": os.devnull,
@@ -203,7 +203,7 @@ def test_a_purged_run_is_gone_with_its_logged_model_and_its_bytes(world: World):
         assert world.sql(f"SELECT * FROM {table} WHERE {key} = :id", id=id_) == []
 
 
-def test_by_age_the_old_go_and_the_young_stay(world: World):
+def test_by_age_old_runs_are_purged_and_young_ones_stay(world: World):
     experiment = world.experiment()
     run, at = world.run(experiment)
     young = world.purge("--older-than", "1h")
@@ -229,7 +229,7 @@ def test_by_age_the_old_go_and_the_young_stay(world: World):
         "the run's name of it",
     ],
 )
-def test_what_a_version_came_from_stays_whole(world: World, how: str):
+def test_the_source_of_a_version_stays_whole(world: World, how: str):
     experiment = world.experiment()
     run, at = world.run(experiment, deleted=False)
     model, model_at = world.model(experiment, run)
@@ -247,7 +247,7 @@ def test_what_a_version_came_from_stays_whole(world: World, how: str):
     assert done.code == 0, done.errors
     assert f"version 1 of the registered model risk.{world.name} came from it" in done.line(run)
     assert (world.sees("run", run), world.objects(at), world.objects(model_at)) == ("deleted", 2, 2)
-    # MLflow keeps a row of a deleted version.
+    # MLflow keeps the row of a deleted version.
     world.user.ask("drop version", f"risk.{world.name}", version)
     assert world.purge("--run-ids", run).summary["runs"] == 1
     assert (world.sees("run", run), world.sees("model", model)) == ("gone", "gone")
@@ -266,7 +266,7 @@ def test_a_logged_model_that_another_run_uses_stays(world: World):
     assert world.purge("--run-ids", run).summary["runs"] == 1
 
 
-def test_what_others_keep_below_its_artifacts_stays(world: World):
+def test_files_of_others_below_its_artifacts_stay(world: World):
     experiment = world.experiment()
     run, at = world.run(experiment)
     lodger = world.user.ask("experiment", f"lodger/{world.name}", {}, f"{at}/deep")
@@ -275,7 +275,7 @@ def test_what_others_keep_below_its_artifacts_stays(world: World):
     assert (world.sees("run", run), world.objects(at)) == ("deleted", 4)
 
 
-def test_a_registry_with_a_database_of_its_own_is_asked(world: World, tmp_path: Path):
+def test_a_registry_in_a_separate_database_is_read(world: World, tmp_path: Path):
     experiment = world.experiment()
     run, at = world.run(experiment)
     registry = f"sqlite:///{tmp_path}/registry.db"
@@ -313,7 +313,7 @@ def test_a_restored_run_and_one_that_was_never_deleted_are_refused(world: World)
     assert (world.sees("run", restored), world.objects(at)) == ("active", 2)
 
 
-def test_a_strangers_run_stays_unless_all_is_said(world: World):
+def test_a_foreign_run_stays_without_the_option_all(world: World):
     experiment = world.experiment(ours=False)
     run, at = world.run(experiment, ours=False)
     world.user.ask("delete experiment", experiment)
@@ -335,7 +335,7 @@ def test_a_strangers_run_stays_unless_all_is_said(world: World):
     )
 
 
-def test_an_experiment_goes_when_nothing_of_it_is_kept(world: World):
+def test_an_experiment_is_purged_when_nothing_of_it_is_kept(world: World):
     experiment = world.experiment()
     run, _ = world.run(experiment, deleted=False)
     untagged, untagged_at = world.run(experiment, ours=False, deleted=False)
@@ -363,7 +363,7 @@ def test_an_experiment_goes_when_nothing_of_it_is_kept(world: World):
     assert world.experiment(), "the name is free again"
 
 
-def test_a_logged_model_that_was_soft_deleted_goes_by_itself(world: World):
+def test_a_soft_deleted_logged_model_is_purged_without_its_run(world: World):
     experiment = world.experiment()
     run, at = world.run(experiment, deleted=False)
     model, model_at = world.model(experiment, run)
@@ -387,7 +387,7 @@ def test_a_logged_model_that_was_soft_deleted_goes_by_itself(world: World):
         "s3://mlflow-artifacts/credit/{id}/artifacts",
     ],
 )
-def test_a_location_that_somebody_moved_takes_nothing_along(world: World, location: str):
+def test_a_run_with_a_changed_location_deletes_nothing_there(world: World, location: str):
     experiment = world.experiment()
     run, at = world.run(experiment)
     everything = world.objects(f"s3://{BUCKET}/")
@@ -415,7 +415,7 @@ def test_killed_between_artifacts_and_record_it_is_purged_the_next_time(world: W
     assert world.sees("run", run) == "gone"
 
 
-def test_where_s3_refuses_the_record_stays_and_the_others_go_on(world: World):
+def test_if_s3_refuses_the_record_stays_and_the_others_continue(world: World):
     experiment = world.experiment()
     refused, _ = world.run(experiment)
     run, _ = world.run(experiment)
@@ -449,7 +449,7 @@ def test_more_objects_than_s3_deletes_at_a_time(world: World):
         ("postgresql://modelyard:top-secret@127.0.0.1:1/mlflow", "DatabaseUnavailable"),
     ],
 )
-def test_a_database_that_is_none_is_refused_and_none_is_made(world: World, uri: str, said: str):
+def test_an_invalid_database_is_refused_and_none_is_created(world: World, uri: str, said: str):
     done = world.purge("--older-than", "0s", MLFLOW_BACKEND_STORE_URI=uri)
     assert done.code not in (0, 1)
     assert said in done.errors
@@ -468,6 +468,6 @@ def test_a_database_that_is_none_is_refused_and_none_is_made(world: World, uri: 
         ["--older-than", "1d", "--everything"],
     ],
 )
-def test_wrong_words_change_nothing(world: World, words: list[str]):
+def test_usage_errors_change_nothing(world: World, words: list[str]):
     done = world.purge(*words)
     assert (done.code, done.lines) == (2, [])

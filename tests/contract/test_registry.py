@@ -1,4 +1,4 @@
-"""MLflow's registry, as `modelyard.ports.Tracking` promises it: one suite for the fake and the
+"""MLflow's registry, as `modelyard.ports.Tracking` specifies it: one suite for the fake and the
 real servers.
 """
 
@@ -53,7 +53,7 @@ async def test_a_bad_name_is_refused(world: World, bad: str):
         await world.tracking.create_model(bad, "", {})
 
 
-async def test_an_unknown_model_is_none_and_takes_nothing(world: World, name: str):
+async def test_an_unknown_model_is_none_and_refuses_writes(world: World, name: str):
     assert await world.tracking.model(name) is None
     assert await world.tracking.versions(name) == ()
     with pytest.raises(Invalid):
@@ -70,7 +70,7 @@ async def test_an_unknown_model_is_none_and_takes_nothing(world: World, name: st
         await world.tracking.set_alias(name, "production", "1")
 
 
-async def test_removing_what_is_gone_is_no_error(world: World, model: str, name: str):
+async def test_removing_a_missing_object_is_no_error(world: World, model: str, name: str):
     await world.tracking.delete_alias(model, "production")
     await world.tracking.delete_alias(f"no.{name}", "production")
     await world.tracking.delete_version(model, "7")
@@ -78,7 +78,7 @@ async def test_removing_what_is_gone_is_no_error(world: World, model: str, name:
     await world.tracking.delete_model(f"no.{name}")
 
 
-async def test_tags_and_description_are_set_apart(world: World, model: str):
+async def test_tags_and_description_are_set_separately(world: World, model: str):
     await world.tracking.set_model_tags(model, {"team": "risk", "empty": ""}, None)
     found = await world.tracking.model(model)
     assert found == TrackedModel(
@@ -91,7 +91,7 @@ async def test_tags_and_description_are_set_apart(world: World, model: str):
     assert (found.description, found.tags["team"]) == ("", "cards")
 
 
-async def test_tags_of_a_model_are_taken_away_once_or_twice(world: World, model: str):
+async def test_deleting_tags_of_a_model_is_idempotent(world: World, model: str):
     await world.tracking.set_model_tags(model, {"a": "1", "b": "2"}, None)
     for _ in range(2):
         await world.tracking.delete_model_tags(model, ["a", "never"])
@@ -188,8 +188,10 @@ async def test_a_source_that_is_not_the_logged_model_s_is_refused(
     assert await world.tracking.versions(model) == ()
 
 
-async def test_an_unknown_logged_model_leaves_it_open_what_happened(world: World, model: str):
-    """MLflow links a version with its logged model after it made it, so the caller has to look."""
+async def test_registering_an_unknown_logged_model_is_ambiguous(world: World, model: str):
+    """MLflow creates the version before it links it with its logged model, so the caller has to
+    check.
+    """
     with pytest.raises(Ambiguous):
         await world.tracking.create_version(model, SOURCE, None, {}, UNKNOWN_MODEL)
     with pytest.raises(Ambiguous):
@@ -225,7 +227,7 @@ async def test_a_transition_moves_one_version_and_no_other(world: World, model: 
         await world.tracking.transition(model, "9", "Production")
 
 
-async def test_a_transition_that_displaces_archives_who_is_there_and_no_other(
+async def test_a_transition_that_displaces_archives_only_the_version_in_the_stage(
     world: World, model: str
 ):
     for _ in range(3):
@@ -258,7 +260,7 @@ async def test_reserved_aliases_are_refused(world: World, model: str, alias: str
         await world.tracking.set_alias(model, alias, "1")
 
 
-async def test_an_alias_needs_its_version_and_goes_with_it(world: World, model: str):
+async def test_an_alias_needs_its_version_and_is_deleted_with_it(world: World, model: str):
     with pytest.raises(Invalid):
         await world.tracking.set_alias(model, "production", "1")
     await world.tracking.create_version(model, SOURCE, None, {}, None)
@@ -270,7 +272,9 @@ async def test_an_alias_needs_its_version_and_goes_with_it(world: World, model: 
         await world.tracking.transition(model, "1", "Production")
 
 
-async def test_a_model_goes_with_everything_and_begins_anew(world: World, model: str, run: str):
+async def test_a_model_is_deleted_with_everything_and_can_be_created_again(
+    world: World, model: str, run: str
+):
     await world.tracking.create_version(model, SOURCE, run, {}, None)
     await world.tracking.set_alias(model, "production", "1")
     await world.tracking.delete_model(model)

@@ -1,5 +1,5 @@
-"""MLflow's runs, as `modelyard.ports.Tracking` promises them: one suite for the fake and the
-real servers.
+"""MLflow's runs, as `modelyard.ports.Tracking` specifies them: one suite for the fake and the real
+servers.
 """
 
 from __future__ import annotations
@@ -132,7 +132,7 @@ async def test_the_newest_runs_come_first_and_pages_are_joined(world: World, exp
     assert len(await world.tracking.runs(experiment, limit=3)) == 3
 
 
-async def test_runs_that_ended_before_a_moment_come_first_to_end_first(
+async def test_runs_that_ended_before_a_time_come_in_order_of_their_end(
     world: World, experiment: str
 ):
     runs = [await world.tracking.create_run(experiment, f"r{number}", {}) for number in range(4)]
@@ -189,7 +189,7 @@ async def test_parameters_are_logged_once(world: World, experiment: str):
     assert found.parameters == {**many, "new": "x"}
 
 
-async def test_what_mlflow_would_cut_off_is_refused(world: World, experiment: str):
+async def test_values_that_mlflow_would_truncate_are_refused(world: World, experiment: str):
     run = await world.tracking.create_run(experiment, "r", TAGS)
     await world.tracking.log_parameters(run, {"long": "x" * 6000})
     await world.tracking.set_run_tags(run, {"long": "x" * 8000})
@@ -225,7 +225,7 @@ async def test_a_run_is_closed(world: World, experiment: str, status):
     assert found.end >= found.start
 
 
-async def test_a_run_is_closed_otherwise_than_it_ended(world: World, experiment: str):
+async def test_a_closed_run_can_be_closed_with_another_status(world: World, experiment: str):
     run = await world.tracking.create_run(experiment, "r", TAGS)
     await world.tracking.finish_run(run, "FINISHED")
     await world.tracking.finish_run(run, "FAILED")
@@ -235,7 +235,7 @@ async def test_a_run_is_closed_otherwise_than_it_ended(world: World, experiment:
 
 
 @pytest.mark.parametrize("status", ["FINISHED", "FAILED", "KILLED"])
-async def test_a_run_that_was_closed_goes_on(world: World, experiment: str, status):
+async def test_a_closed_run_can_be_reopened(world: World, experiment: str, status):
     run = await world.tracking.create_run(experiment, "r", TAGS)
     await world.tracking.finish_run(run, status)
     for _ in range(2):
@@ -245,7 +245,9 @@ async def test_a_run_that_was_closed_goes_on(world: World, experiment: str, stat
         assert (found.status, found.is_open) == ("RUNNING", True)
 
 
-async def test_a_deleted_run_is_kept_apart_and_comes_back(world: World, experiment: str):
+async def test_a_deleted_run_is_listed_separately_and_can_be_restored(
+    world: World, experiment: str
+):
     run = await world.tracking.create_run(experiment, "r", TAGS)
     await world.tracking.delete_run(run)
     await world.tracking.delete_run(run)
@@ -262,9 +264,7 @@ async def test_a_deleted_run_is_kept_apart_and_comes_back(world: World, experime
     assert [found.id for found in await world.tracking.runs(experiment)] == [run]
 
 
-async def test_deleted_runs_and_those_that_are_there_come_in_one_answer(
-    world: World, experiment: str
-):
+async def test_deleted_and_existing_runs_come_in_one_answer(world: World, experiment: str):
     gone, there = [
         await world.tracking.create_run(experiment, name, {}) for name in ("gone", "there")
     ]
@@ -276,7 +276,7 @@ async def test_deleted_runs_and_those_that_are_there_come_in_one_answer(
     assert len(await world.tracking.runs(experiment, deleted=None, limit=1)) == 1
 
 
-async def test_a_deleted_or_unknown_run_takes_nothing(world: World, experiment: str):
+async def test_a_deleted_or_unknown_run_refuses_writes(world: World, experiment: str):
     run = await world.tracking.create_run(experiment, "r", TAGS)
     await world.tracking.delete_run(run)
     for each in (run, UNKNOWN):
@@ -308,7 +308,7 @@ async def test_the_newest_value_of_a_metric_counts(world: World, experiment: str
     assert [each.metrics["accuracy"] for each in await world.tracking.runs(experiment)] == [0.75]
 
 
-async def test_the_models_that_a_run_logged_are_known(world: World, experiment: str, name: str):
+async def test_the_models_that_a_run_logged_are_found(world: World, experiment: str, name: str):
     run = await world.tracking.create_run(experiment, "r", TAGS)
     logged = world.log_model(run, "model")
     found = await world.tracking.run(run)
@@ -339,7 +339,7 @@ async def test_the_models_of_a_run_come_newest_first_whatever_their_names(
     assert await world.tracking.logged_models(experiment, "no' run") == ()
 
 
-async def test_a_model_that_was_not_logged_whole_is_none(world: World, experiment: str):
+async def test_an_incompletely_logged_model_is_none(world: World, experiment: str):
     run = await world.tracking.create_run(experiment, "r", TAGS)
     world.log_model(run, "model", ready=False)
     assert await world.tracking.logged_models(experiment, run) == ()

@@ -1,4 +1,4 @@
-"""S3, as `modelyard.ports.Store` promises it: one suite for the fake and the real MinIO."""
+"""S3, as `modelyard.ports.Store` specifies it: one suite for the fake and the real MinIO."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def digest_of(tree: dict[str, bytes]) -> str:
     )
 
 
-async def test_a_bucket_is_there_or_not(store: StoreWorld):
+async def test_a_bucket_exists_or_not(store: StoreWorld):
     uri = f"s3://{store.own}/risk/fraud/"
     assert await store.store.usage(uri) == Usage(0, 0)
     assert await store.store.usage(f"s3://{store.other}/risk/fraud/") == Usage(0, 0)
@@ -61,7 +61,7 @@ async def test_only_the_own_folder_and_named_buckets_are_touched(store: StoreWor
             await call
 
 
-async def test_usage_counts_what_is_below_and_not_beside(store: StoreWorld):
+async def test_usage_counts_only_objects_below_the_prefix(store: StoreWorld):
     uri = put_tree(store, store.own, "risk/fraud/")
     store.put(store.own, "risk/fraud-2/x", b"beside")
     expected = Usage(4, sum(map(len, TREE.values())))
@@ -86,7 +86,7 @@ async def test_objects_are_listed_by_relative_path(store: StoreWorld):
 
 
 async def listing_of(store: StoreWorld, uri: str) -> str:
-    """The digest of what is listed below a prefix now."""
+    """Return the digest of the current listing below a prefix."""
     return listing_digest(
         (each.path, each.size, each.etag) for each in await store.store.objects(uri)
     )
@@ -124,7 +124,7 @@ async def test_large_objects_are_streamed(store: StoreWorld):
     assert await store.store.digest(uri) == expected
 
 
-async def test_folder_marks_are_no_files(store: StoreWorld):
+async def test_folder_markers_are_not_files(store: StoreWorld):
     uri = put_tree(store, store.own, "risk/marked/")
     store.put(store.own, "risk/marked/", b"")
     store.put(store.own, "risk/marked/code/", b"")
@@ -171,7 +171,7 @@ async def test_an_object_is_read_up_to_a_limit(store: StoreWorld):
     assert await store.store.read(f"s3://{store.other}", 5) is None
 
 
-async def test_an_object_is_created_once_and_never_written_over(store: StoreWorld):
+async def test_an_object_is_created_once_and_never_overwritten(store: StoreWorld):
     uri = f"s3://{store.own}/risk/.modelyard/history/u-1/0000000001.json"
     await store.store.create(uri, b"one")
     for content in (b"one", b"two"):
@@ -192,7 +192,7 @@ async def test_an_object_is_created_once_and_never_written_over(store: StoreWorl
         await store.store.create(uri, b"one")
 
 
-async def test_a_bucket_that_is_gone_is_said_and_nothing_is_left_to_delete(store: StoreWorld):
+async def test_a_missing_bucket_is_reported_and_nothing_is_left_to_delete(store: StoreWorld):
     store.drop_bucket(store.own)
     uri = f"s3://{store.own}/risk/fraud/"
     assert await store.store.usage(uri) is None
@@ -202,7 +202,7 @@ async def test_a_bucket_that_is_gone_is_said_and_nothing_is_left_to_delete(store
     await store.store.delete_prefix(uri)
 
 
-async def test_what_is_below_a_prefix_is_deleted_and_nothing_beside(store: StoreWorld):
+async def test_only_objects_below_the_prefix_are_deleted(store: StoreWorld):
     uri = put_tree(store, store.own, "risk/fraud/")
     store.put(store.own, "risk/fraud/", b"")
     beside = {"risk/fraud-2/x", "risk/frau", "risk/other/fraud/x", "cards/fraud/x"}

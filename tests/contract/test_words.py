@@ -1,5 +1,5 @@
-"""What real servers answer a pod's program does not carry the namespace's credentials into its
-termination message.
+"""Answers of real servers to a pod's program: its termination message does not contain the
+namespace's credentials.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ DATASET = {"name": "cards", "rows": 50}
 
 
 def data(folder: Path, run: str, **environment: str) -> Ended:
-    """Run the init container's program on a run that MLflow does not have: its answer repeats
-    the run's id.
+    """Run the init container's program for a run that MLflow does not have: the answer repeats the
+    run's id.
     """
     (folder / "run.json").write_text(
         json.dumps({"trainer": {"xgboost": {"task": "classification"}}, "dataset": DATASET})
@@ -38,7 +38,7 @@ def data(folder: Path, run: str, **environment: str) -> Ended:
 
 
 @pytest.mark.parametrize("key", ["MLFLOW_TRACKING_TOKEN", "AWS_SECRET_ACCESS_KEY"])
-def test_what_mlflow_answers_is_said_without_credentials(
+def test_answers_of_mlflow_are_reported_without_credentials(
     mlflows: Mlflows, tmp_path: Path, key: str
 ):
     ended = data(tmp_path, SECRET, MLFLOW_TRACKING_URI=mlflows.sqlite, **{key: SECRET})
@@ -48,12 +48,12 @@ def test_what_mlflow_answers_is_said_without_credentials(
     assert SECRET not in ended.log + json.dumps(ended.said)
 
 
-def test_what_is_no_credential_stays(mlflows: Mlflows, tmp_path: Path):
+def test_other_texts_stay(mlflows: Mlflows, tmp_path: Path):
     ended = data(tmp_path, SECRET, MLFLOW_TRACKING_URI=mlflows.sqlite)
     assert SECRET in ended.said["message"]
 
 
-def test_what_s3_answers_is_said_without_credentials(minio: Minio, tmp_path: Path):
+def test_answers_of_s3_are_reported_without_credentials(minio: Minio, tmp_path: Path):
     """MinIO's answer repeats the key id, and botocore's message the address."""
     environment = minio.environment | {
         "AWS_ACCESS_KEY_ID": "the-key-of-risk",

@@ -1,5 +1,5 @@
-"""A port and its other side: what a training script or a person does there, on the fake and on
-the real server.
+"""A port and its other side: the actions of a training script or a user, on the fake and on the
+real server.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ __all__ = ["FakeStoreWorld", "FakeWorld", "RealStoreWorld", "RealWorld", "StoreW
 
 
 class World(Protocol):
-    """MLflow, and a training script's hand in it."""
+    """MLflow, and the actions of a training script."""
 
     tracking: Tracking
 
@@ -86,7 +86,7 @@ class RealWorld:
 
 
 class StoreWorld(Protocol):
-    """S3, and a pod's hand in it. `own` is the tenant's bucket, `other` one that it may only
+    """S3, and the actions of a pod. `own` is the tenant's bucket, `other` one that it may only
     read.
     """
 

@@ -159,7 +159,7 @@ def test_a_script_that_is_no_python_is_told_apart(runs: Tenant):
     assert "broken.py, line 1" in failure["message"]
 
 
-def test_a_failed_attempt_is_repeated_with_a_run_of_its_own(runs: Tenant):
+def test_a_failed_attempt_is_retried_with_its_own_run(runs: Tenant):
     body = runs.ready("TrainingRun", "second-try", 240)
     assert body["status"]["attempt"] == 2
     assert "failure" not in body["status"]

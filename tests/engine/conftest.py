@@ -46,7 +46,7 @@ async def admin(server: ApiServer) -> AsyncIterator[User]:
 
 @pytest.fixture
 async def between(server: ApiServer) -> AsyncIterator[Proxy]:
-    """A proxy between the operator and the server."""
+    """A proxy between the operator and the API server."""
     async with proxy(server) as made:
         yield made
 

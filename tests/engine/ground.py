@@ -1,4 +1,4 @@
-"""A cluster that a contract speaks of, twice: in memory, and the adapter with a real API server
+"""The cluster of the contract tests, twice: in memory, and the adapter with a real API server
 behind it.
 """
 
@@ -98,13 +98,13 @@ class Ground(Protocol):
     async def remove(self, scope: str, name: str) -> None: ...
     async def older(self, body: Manifest) -> None: ...
     async def tell(self, body: Manifest, reason: str, note: str, minute: int) -> None:
-        """Record an event about an object as Kubernetes' controllers do, at a minute of an hour."""
+        """Record an event about an object as Kubernetes' controllers do, at a minute of a fixed
+        hour.
+        """
         ...
 
     async def guard(self, in_force: bool) -> None:
-        """The policy that lets nobody approve in another's name is in force from now on, or no
-        longer.
-        """
+        """Install or remove the policy that stops users from approving in another user's name."""
         ...
 
 
@@ -136,7 +136,7 @@ class Fake:
         self.port.remove(scope, "risk", name)
 
     async def older(self, body: Manifest) -> None:
-        """Apply as a release did that stamped nothing."""
+        """Apply as an earlier release did, without a stamp."""
         self.port.create(body)
 
     async def tell(self, body: Manifest, reason: str, note: str, minute: int) -> None:
@@ -204,8 +204,8 @@ class Real:
         await self.admin.must("PATCH", f"{path}?fieldManager={FIELD_MANAGER}", body, media)
 
     async def guard(self, in_force: bool) -> None:
-        """Install the kind and a policy that is as the chart's `approval` in what is asked here,
-        or remove the policy.
+        """Install the kind and a policy like the chart's `approval` in all that is checked here, or
+        remove it.
         """
         definition = Path(__file__).parents[2] / "crds" / "modelyard.io_modelapprovals.yaml"
         await self.admin.request("POST", CRDS, yaml.safe_load(definition.read_text()))
@@ -288,7 +288,7 @@ def service(name: str, owner: Manifest) -> Manifest:
 
 
 async def pod(ground: Ground, name: str, *, ours: bool = True) -> Manifest:
-    """Make a Deployment, its ReplicaSet and a pod of that, named `<name>-abc-x`; return the pod."""
+    """Create a Deployment, its ReplicaSet and its pod, named `<name>-abc-x`; return the pod."""
     made = deployment(name, ground.owner, [{"name": "one", "image": "a"}])
     if ours:
         await ground.port.apply(made)

@@ -1,7 +1,7 @@
-"""A proxy before the API server, in the test's own loop: it sees every request, and spoils what it
-is told to.
+"""A proxy in front of the API server, in the test's own event loop: it sees every request and
+injects faults.
 
-It speaks plain HTTP to the operator, which needs no credentials with it, and streams watches
+It speaks plain HTTP to the operator, which needs no credentials for it, and streams watches
 through.
 """
 
@@ -31,12 +31,12 @@ class Fault:
 
     Attributes:
         status: Answer with this code in place of the server's; None to let its answer through.
-        forward: Let the server do it first: then only the answer is lost.
-        headers: Of that answer.
-        reset: Break the connection in place of an answer.
+        forward: Let the server handle the request first, so that only the answer is lost.
+        headers: Headers of that answer.
+        reset: Break the connection instead of answering.
         stream: How a watch ends: `cut` in the middle of a line, `stall` without a word, `expired`
             by an event with code 410.
-        events: After how many lines of the watch.
+        events: The number of lines after which the watch ends.
 
     """
 
@@ -74,7 +74,7 @@ class Proxy:
     Attributes:
         url: Its address.
         trace: Every request, in order.
-        choose: Asked for each request which fault it gets.
+        choose: Returns the fault of each request.
 
     """
 
@@ -209,7 +209,7 @@ async def _spoiled(
 
 @asynccontextmanager
 async def proxy(server: ApiServer) -> AsyncIterator[Proxy]:
-    """Run a proxy for the length of a block."""
+    """Run a proxy for the duration of a block."""
     made = Proxy(server)
     await made._open()
     app = web.Application(client_max_size=2**26)

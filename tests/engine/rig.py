@@ -1,4 +1,4 @@
-"""A real API server with the toy's definition, operators as processes of their own, and a user."""
+"""A real API server with the toy's CRD, operators as separate processes, and a user."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ class User:
         return answer
 
     async def install(self) -> None:
-        """Install the toy's definition; return when it is served."""
+        """Install the toy's CRD; return when it is served."""
         await self.must("POST", CRDS, yaml.safe_load((ROOT / "tests/engine/crd.yaml").read_text()))
         await until(self._served, "the toy is served")
 
@@ -84,7 +84,7 @@ class User:
         await self.must("POST", "/api/v1/namespaces", {"metadata": {"name": name}})
 
     async def takes_pods(self, name: str) -> None:
-        """Wait until pods may be created in a namespace: they need its service account."""
+        """Wait until pods can be created in a namespace: they need its service account."""
 
         async def has_account() -> bool:
             path = f"/api/v1/namespaces/{name}/serviceaccounts/default"
@@ -134,7 +134,7 @@ class User:
     async def ready(
         self, name: str, namespace: str = "risk", value: str | None = None, seconds: float = 180
     ) -> Manifest:
-        """Wait until the operator has done what the spec says."""
+        """Wait until the operator has carried out the spec."""
 
         async def is_ready() -> Manifest | None:
             body = await self.get(name, namespace)

@@ -1,7 +1,7 @@
-"""What keeps the fake cluster honest: one suite against it and against the adapter with a real API
-server behind it.
+"""One suite against the fake cluster and against the adapter with a real API server, so that the
+fake stays true.
 
-What is owned, and what is in sync, is in `test_owned_contract`.
+Ownership and being in sync are in `test_owned_contract`.
 """
 
 from __future__ import annotations
@@ -162,9 +162,10 @@ async def test_a_deleted_job_is_not_suspended_and_leaves_the_cache(
     assert names(ground) == set()
 
 
-# --- tell -----------------------------------------------------------------------------------------
+# --- pod annotations
+# ------------------------------------------------------------------------------------------
 def told(ground: Ground, name: str) -> list[str | None]:
-    """What the operator knows of the annotation of a pod of ours."""
+    """Return the annotation of a pod of ours, as the cache has it."""
     ours = (body for body in owned(ground) if body["metadata"]["name"] == name)
     return [(body["metadata"].get("annotations") or {}).get(TRAFFIC_ANNOTATION) for body in ours]
 
@@ -248,7 +249,7 @@ async def test_an_owned_object_with_a_finalizer_stays_in_the_cache_as_deleting(
 
 
 # --- our own objects ------------------------------------------------------------------------------
-async def test_a_status_is_replaced_whole_whether_or_not_there_was_one(
+async def test_a_status_is_replaced_as_a_whole_whether_or_not_it_existed(
     ground: Ground, name: str
 ) -> None:
     made = await ground.create(
@@ -298,7 +299,7 @@ async def test_a_status_for_an_older_resource_version_is_a_conflict(
     with pytest.raises(Conflict):
         await ground.port.write_status(made, {"decided": "on what is no longer so"})
     assert "status" not in await there(ground, TOYS, name)
-    # What it is decided on next is known, though no watch runs here.
+    # The cache has the version for the next decision, though no watch runs here.
     known = ground.port.get(TOYS, "risk", name)
     assert known is not None
     assert known["metadata"]["resourceVersion"] == newer["metadata"]["resourceVersion"]
@@ -361,7 +362,8 @@ async def test_only_changes_of_the_spec_raise_the_generation(ground: Ground, nam
     assert (labelled["metadata"]["generation"], changed["metadata"]["generation"]) == (1, 2)
 
 
-# --- the rest -------------------------------------------------------------------------------------
+# --- Secrets, events, policies
+# --------------------------------------------------------------------------------------
 async def test_a_secret_is_read_by_name(ground: Ground) -> None:
     assert await ground.port.secret("risk", "there") == {"KEY": "value"}
     assert await ground.port.secret("risk", "nowhere") is None
@@ -402,7 +404,7 @@ async def test_the_adapter_reads_what_the_api_server_serves(server: ApiServer) -
         assert "kubernetes.io/metadata.name" in await made.port.namespace_labels("risk")
 
 
-async def test_nothing_is_written_behind_the_fence(server: ApiServer, name: str) -> None:
+async def test_nothing_is_written_without_the_lease(server: ApiServer, name: str) -> None:
     async with real(server) as made:
 
         def closed() -> None:

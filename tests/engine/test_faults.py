@@ -1,5 +1,5 @@
-"""A connection that breaks in every way that it can (R3, R4, R5): each heals by itself, and
-nothing is made twice.
+"""A connection that fails in every way (R3, R4, R5): the operator recovers from each, and nothing
+is created twice.
 """
 
 from __future__ import annotations
@@ -111,7 +111,7 @@ async def test_a_storm_of_faults_passes(
         for round_ in range(10):
             for name in names:
                 await admin.patch(name, {"spec": {"value": f"v{round_}"}})
-            await asyncio.sleep(0.5)  # not for a condition: the storm lasts so long
+            await asyncio.sleep(0.5)  # not for a condition: this is how long the storm lasts
         between.choose = lambda _request: None
         for name in names:
             await admin.ready(name, value="v9")
@@ -138,10 +138,9 @@ async def test_an_api_server_that_is_down_is_not_hammered(
                 between.choose = lambda request: Fault(reset=True) if not request.watches else None
                 between.trace.clear()
         begin = asyncio.get_running_loop().time()
-        # Whichever comes first: a write that does not get through, or the end of a lease that
-        # cannot be renewed.
+        # Whichever comes first: a write that fails, or the end of a lease that cannot be renewed.
         await process.says("Kubernetes: write")
-        await asyncio.sleep(5)  # not for a condition: it is away so long
+        await asyncio.sleep(5)  # not for a condition: this is how long it is down
         seconds = asyncio.get_running_loop().time() - begin
         assert len(between.writes) < 30 + 3 * seconds
         between.choose = lambda _request: None

@@ -1,4 +1,4 @@
-"""What Kopf hears of on a real API server: all that is news, and nothing that the cache knows."""
+"""Events that reach Kopf on a real API server: all news, and nothing that the cache already has."""
 
 import asyncio
 import json
@@ -26,7 +26,7 @@ async def listed(session: aiohttp.ClientSession, path: str) -> tuple[set[str], s
 
 
 async def streamed(answer: aiohttp.ClientResponse, count: int) -> list[Any]:
-    """Return so many events of a watch, read as Kopf reads them."""
+    """Return this many events of a watch, read as Kopf reads them."""
     found: list[Any] = []
     rest = b""
     async with asyncio.timeout(90):
@@ -100,7 +100,7 @@ async def test_other_answers_are_unchanged(server: ApiServer, admin: User) -> No
 
 
 async def test_the_api_server_advertises_its_address(server: ApiServer) -> None:
-    """It advertises an address besides the one that is used; on this machine both may be the
+    """It advertises an address in addition to the one in use; on this machine both may be the
     same.
     """
     async with operating(server.kubeconfig) as side:

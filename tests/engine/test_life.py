@@ -126,7 +126,7 @@ async def test_users_see_what_happened_as_events(server: ApiServer, admin: User)
 async def test_an_object_without_external_resources_has_no_finalizer(
     server: ApiServer, admin: User
 ) -> None:
-    # There is no Secret here, so nothing could be made.
+    # There is no Secret here, so nothing could be created.
     async with operator(server.kubeconfig):
         await admin.create("fraud")
 
@@ -173,7 +173,7 @@ async def test_a_restart_writes_nothing(server: ApiServer, admin: User, between:
     } == before
 
 
-async def test_statuses_are_written_past_other_writers(server: ApiServer, admin: User) -> None:
+async def test_statuses_are_written_despite_other_writers(server: ApiServer, admin: User) -> None:
     async with operator(server.kubeconfig):
         await admin.create("fraud", **QUIET)
         await admin.ready("fraud")

@@ -1,6 +1,4 @@
-"""What is owned and what is in sync: one suite against the fake cluster and against a real API
-server.
-"""
+"""Ownership and being in sync: one suite against the fake cluster and against a real API server."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Failing starts: each logs the reason in one line, without a traceback."""
+"""Failing starts: each logs its reason in one line, without a traceback."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ async def test_it_warns_about_missing_crds_and_survives_an_api_server_that_stops
                 await admin.create(f"toy-{number}", outside=False)
             await admin.ready("toy-49")
             command = kill(server)
-            await asyncio.sleep(5)  # not for a condition: it is away so long
+            await asyncio.sleep(5)  # not for a condition: this is how long it is down
             again = await asyncio.create_subprocess_exec(
                 *command, cwd=server.folder, stderr=asyncio.subprocess.DEVNULL
             )

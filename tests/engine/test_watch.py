@@ -1,5 +1,5 @@
-"""The watches of owned objects, on a real API server: what they select, in which form, and an
-API that is absent.
+"""The watches of owned objects, on a real API server: what they select, in which form, and a
+missing API.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ WIDGETS = Kind("example.modelyard.io/v1", "Widget", "widgets", optional=True)
 
 
 class Side:
-    """The operator's side: a cache, the adapter, and the watches that run."""
+    """The operator's side: a cache, the adapter, and its running watches."""
 
     def __init__(self, api: Api) -> None:
         self.api, self.cache = api, Cache([TOYS])
@@ -44,7 +44,7 @@ class Side:
         self.tasks: list[asyncio.Task[None]] = []
 
     async def watch(self, *kinds: Kind, namespace: str | None = None) -> None:
-        """Begin to watch; return when the first lists are whole."""
+        """Start watching; return when the first lists are complete."""
         note = lambda plural, reason: self.restarts.append(f"{plural} {reason}")  # noqa: E731
         watches = [
             Watch(self.api, self.cache, kind, namespace, absent=0.2, restarted=note)
@@ -59,7 +59,7 @@ class Side:
         return {body["metadata"]["name"] for body in self.cache.owned(owner["metadata"]["uid"])}
 
     def sockets(self) -> list[TransportSocket]:
-        """Return those that requests are using now; aiohttp closes them without waiting."""
+        """Return the sockets that requests are using now; aiohttp closes them without waiting."""
         connector = self.api._session.connector
         assert connector is not None
         transports = [each.transport for each in connector._acquired]
@@ -98,8 +98,8 @@ async def side(server: ApiServer) -> AsyncIterator[Side]:
 
 
 async def family(side: Side, admin: User, name: str) -> tuple[Manifest, Manifest, Manifest]:
-    """Create a toy with a Deployment, and what its controllers make; return toy, ReplicaSet and
-    pod.
+    """Create a toy with a Deployment and the objects that its controllers create; return toy,
+    ReplicaSet and pod.
     """
     toy = await admin.create(name, outside=False)
     side.cache.put(TOYS, toy)
@@ -145,7 +145,7 @@ async def test_a_pod_is_owned_as_soon_as_its_replica_set_is_known(side: Side, ad
     assert (kept["apiVersion"], kept["kind"]) == ("apps/v1", "ReplicaSet")
 
 
-async def test_replica_sets_come_as_metadata_alone_in_list_and_stream(
+async def test_replica_sets_come_as_metadata_only_in_list_and_stream(
     server: ApiServer, admin: User, between: Proxy
 ) -> None:
     async with operating(between.kubeconfig(server.folder)) as side:
@@ -177,7 +177,7 @@ async def test_an_empty_list_is_complete_at_once(side: Side, kind: Kind) -> None
     assert side.restarts == []
 
 
-async def test_a_pods_change_and_end_wake_its_owner(side: Side, admin: User) -> None:
+async def test_a_pod_s_change_and_deletion_reconcile_its_owner(side: Side, admin: User) -> None:
     name = f"watch-{uuid4().hex[:8]}"
     toy, _, pod = await family(side, admin, name)
     await side.watch(*WATCHED)
@@ -219,8 +219,8 @@ async def test_objects_without_our_labels_are_not_read(side: Side, admin: User) 
 
 
 async def test_a_removed_label_is_restored_by_one_apply(side: Side, admin: User) -> None:
-    """It leaves the watch's selector, which is told like an end, and is the same object when it
-    is back.
+    """The object leaves the watch's selector, which arrives as a deletion, and is the same object
+    when it is back.
     """
     name = f"watch-{uuid4().hex[:8]}"
     toy = await admin.create(name, outside=False)
@@ -241,7 +241,7 @@ async def test_a_removed_label_is_restored_by_one_apply(side: Side, admin: User)
     await until(left, "it has left the selector")
     await side.port.apply(made)
     assert side.owned(toy) == {name}
-    # The watch's own word that it is back comes later, and changes nothing.
+    # The watch's event that it is back comes later and changes nothing.
     await side.port.apply(config_map(f"{name}-later", toy, {}))
     await until(lambda: side.knows(MAPS, f"{name}-later"), "the watch has caught up")
     (known,) = [
@@ -287,7 +287,7 @@ DEFINITION: Manifest = {
 async def test_an_optional_api_is_watched_while_it_is_served(side: Side, admin: User) -> None:
     name = f"watch-{uuid4().hex[:8]}"
     toy = await admin.create(name, outside=False)
-    await side.watch(WIDGETS, MAPS)  # it is absent, and no reason not to begin
+    await side.watch(WIDGETS, MAPS)  # it is missing, which does not delay the start
     assert side.restarts == []
     await admin.must("POST", CRDS, DEFINITION)
 
@@ -299,7 +299,7 @@ async def test_an_optional_api_is_watched_while_it_is_served(side: Side, admin: 
 
     await until(created, "the API is served")
     await side.knows(WIDGETS, name)
-    # Not served any more, its objects stay: no watch says that they end.
+    # When it is no longer served its objects stay: no watch reports their deletion.
     path = f"{CRDS}/{DEFINITION['metadata']['name']}"
     served = [{"op": "replace", "path": "/spec/versions/0/served", "value": False}]
     await admin.must("PATCH", path, served, "application/json-patch+json")
@@ -313,6 +313,6 @@ async def test_an_optional_api_is_watched_while_it_is_served(side: Side, admin: 
 
 async def test_a_required_api_is_waited_for(side: Side) -> None:
     with pytest.raises(TimeoutError):
-        async with asyncio.timeout(1):  # not for a condition: so long it is not there
+        async with asyncio.timeout(1):  # not for a condition: this is how long it is missing
             await side.watch(replace(WIDGETS, plural="gadgets", optional=False))
     assert "gadgets absent" in side.restarts

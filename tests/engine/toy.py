@@ -1,5 +1,5 @@
-"""A kind that is small enough to test an engine with: one experiment in MLflow, some ConfigMaps,
-nothing of the real kinds.
+"""A small kind for testing the engine: one experiment in MLflow, some ConfigMaps, nothing of the
+real kinds.
 """
 
 from __future__ import annotations
@@ -70,8 +70,8 @@ class Toys:
 
     Attributes:
         rounds: How often each object was observed.
-        raises: What observing an object raises, by name.
-        restless: By name, the plan that comes back whatever was done.
+        raises: The error that observing an object raises, by name.
+        restless: By name, the plan that repeats whatever was done.
         reads_valid_for: `Controller.reads_valid_for`.
         survives_refusals: `Controller.survives_refusals`; refused ConfigMaps are named in the
             status.

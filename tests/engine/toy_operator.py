@@ -1,5 +1,5 @@
-"""`python -m tests.engine.toy_operator`: the operator as it is, with the toy in place of the
-real kinds.
+"""`python -m tests.engine.toy_operator`: the real operator, with the toy instead of the real
+kinds.
 """
 
 from __future__ import annotations

@@ -21,14 +21,14 @@ HALF_AN_HOUR = timedelta(minutes=30)
 
 
 def asks(world: World, *gates: Manifest, **stage: Any) -> None:
-    """Apply a model whose stage production asks for v1, registered by dana, requested by rita."""
+    """Apply a model whose stage production wants v1, registered by dana and requested by rita."""
     stage = {"version": "v1", "requestedBy": "rita", "gates": list(gates)} | stage
     registers(world, stages={"production": stage})
     world.patch("trainingruns", "run", lambda spec: spec["register"].update(registeredBy="dana"))
 
 
 def approves(world: World, who: str, name: str = "", **spec: Any) -> None:
-    """Approve, or do what `spec` says."""
+    """Create a ModelApproval that approves, unless `spec` says otherwise."""
     digest = next(
         (
             each.get("digest")
@@ -52,13 +52,13 @@ def approves(world: World, who: str, name: str = "", **spec: Any) -> None:
 
 
 async def passes(world: World, hours: int) -> None:
-    """Let some hours pass, and what is due in them."""
+    """Let some hours pass, with everything that becomes due in them."""
     for _ in range(2 * hours):
         await world.run(HALF_AN_HOUR)
 
 
 def verdict(world: World) -> tuple[str, str]:
-    """Return what the first gate of production says."""
+    """Return the verdict of production's first gate."""
     gate = world.status("registeredmodels", "fraud")["stages"]["production"]["gates"][0]
     return gate["verdict"], gate["message"]
 
@@ -213,7 +213,7 @@ async def the_deletion_of_what_no_stage_can_use_is_refused(world: World) -> None
 
 @STORIES.reaching("RegisteredModel ApprovalWanted", "RegisteredModel GateFailed")
 async def a_dataset_gets_too_old_while_people_are_awaited(world: World) -> None:
-    """The model is looked at when that is so, though nothing else happens."""
+    """The model is reconciled at that time, though nothing else happens."""
     world.notebooks["run"] = ["beat"]
     asks(world, {"name": "fresh", "dataset": {"maxAge": "2h"}}, APPROVED)
     world.patch("trainingruns", "run", lambda spec: spec.update(trainer={"external": {}}))

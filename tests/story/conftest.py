@@ -1,4 +1,4 @@
-"""No story passes over a bug: what the engine survives and logs as an error fails the test."""
+"""An error that the engine survives and logs fails the story's test."""
 
 import logging
 

@@ -20,12 +20,12 @@ async def _nothing(_world: World) -> None:
 
 @dataclass(frozen=True)
 class Life:
-    """What happens in a world.
+    """A story to live, and to kill the operator in.
 
     Attributes:
-        live: What the operator is killed in.
-        end: What it must end with, in words that do not depend on how it came there.
-        begin: What is there before.
+        live: The part in which the operator is killed.
+        end: Returns the end state, without what a crash may change.
+        begin: Prepares the world.
 
     """
 
@@ -35,7 +35,7 @@ class Life:
 
 
 class Undisturbed(NamedTuple):
-    """How a life ends when nothing is in the way, and the writes between which it is lived."""
+    """The end of an undisturbed life, and the range of writes that it makes."""
 
     end: dict[str, Any]
     first: int
@@ -43,7 +43,7 @@ class Undisturbed(NamedTuple):
 
 
 def lived(life: Life) -> Undisturbed:
-    """Live it once, with nothing in the way."""
+    """Run the life once, undisturbed."""
 
     async def once() -> Undisturbed:
         world = World()
@@ -59,8 +59,8 @@ def lived(life: Life) -> Undisturbed:
 async def killed_after_each_write(
     life: Life, undisturbed: Undisturbed, part: int, slices: int
 ) -> None:
-    """Live it again for each of its writes, or for each one of `slices`, from the one that
-    `part` says.
+    """Run the life again for each of its writes; with `slices`, for every n-th one, from number
+    `part`.
     """
     for number in range(undisturbed.first + 1 + part, undisturbed.last + 1, slices):
         world = World()
@@ -74,5 +74,5 @@ async def killed_after_each_write(
 
 
 def writes(world: World) -> int:
-    """Count the writes so far, wherever they went."""
+    """Count all writes so far."""
     return len(world.calls.named(*WRITES))

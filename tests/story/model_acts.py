@@ -33,7 +33,7 @@ def freezes(world: World, duration: str, **more: Any) -> None:
 
 
 def plans(world: World, version: str | None, *, dry: bool = True) -> None:
-    """Ask for a version in production, and set `dryRun`, in one patch."""
+    """Set a version in production together with `dryRun`, in one patch."""
     world.patch(
         "registeredmodels",
         "fraud",

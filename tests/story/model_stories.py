@@ -2,7 +2,8 @@
 
 Every documented reason is reached by one (`test_reasons`). To add one: a coroutine that takes a
 world, under `@STORIES.reaching(...)` with what it reaches, as `<Kind> <Reason>`; the engine's own
-reasons are `Every kind <Reason>`. `test_life` has the whole lives, `model_acts` what users do.
+reasons are `Every kind <Reason>`. `test_life` has whole life cycles, `model_acts` the actions of
+users.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Stories of stages that take versions in steps."""
+"""Stories of stages that roll out in steps."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ STORIES = Stories()
 
 
 def splits(world: World, version: str, failing: int = 0) -> None:
-    """Give a version a pod that is ready, and splits: each time that it is asked it has drawn 900
-    requests for itself and 100 for the candidate, so many of which fail.
+    """Give a version a ready pod that splits: per scrape 900 more requests for itself and 100 for
+    the candidate, of which `failing` fail.
     """
     (deployment,) = [
         each
@@ -35,7 +35,7 @@ def splits(world: World, version: str, failing: int = 0) -> None:
 
 
 async def rolls_out(world: World, *steps: Manifest, failing: int = 0, **rollout: Any) -> None:
-    """v1 serves, and v2 is to take the stage in these steps."""
+    """v1 is serving, and v2 is rolled out in these steps."""
     registers(world, production="v1")
     world.apply(
         manifest(

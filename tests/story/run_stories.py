@@ -1,11 +1,11 @@
-"""Small lives of Experiments and TrainingRuns, and the reasons that each of them reaches.
+"""Short stories of Experiments and TrainingRuns, and the reasons that each of them reaches.
 
-Every documented reason is reached by one (`test_reasons`); what the engine says of every kind is
+Every documented reason is reached by one (`test_reasons`); the engine's reasons for every kind are
 here too.
 
 To add some: a coroutine that takes a world, under `@STORIES.reaching(...)` with what it reaches, as
-`<Kind> <Reason>`; the engine's own reasons are `Every kind <Reason>`. Whole lives do not belong
-here (`test_life`).
+`<Kind> <Reason>`; the engine's own reasons are `Every kind <Reason>`. Whole life cycles are in
+`test_life`.
 """
 
 from __future__ import annotations
@@ -334,7 +334,8 @@ async def a_run_logs_no_model(world: World) -> None:
     await world.run()
 
 
-# --- what the engine says of every kind -----------------------------------------------------------
+# --- the engine's reasons for every kind
+# ------------------------------------------------------------
 @STORIES.reaching("Every kind InvalidSpec")
 async def the_crd_is_of_another_release(world: World) -> None:
     world.apply(manifest("Experiment", "fraud", retention={"runs": 90}))

@@ -1,4 +1,4 @@
-"""`Stories`, and what they share: apply a run, end its pod, make a call fail."""
+"""`Stories`, and their shared steps: apply a run, end its pod, make a call fail."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ UNAVAILABLE = Unavailable("MLflow", "search", "risk/fraud", "no answer")
 
 @dataclass(frozen=True)
 class Story:
-    """A life.
+    """One story.
 
     Attributes:
-        live: Lives it.
+        live: Runs it.
         reaches: The reasons that some status gives on the way.
         logs: Whether the operator logs an error in it.
         deadline: Seconds that a reconcile may take.
@@ -57,7 +57,7 @@ class Stories(dict[str, Story]):
     def reaching(
         self, *reaches: str, logs: bool = False, deadline: float = 60.0
     ) -> Callable[[Live], Live]:
-        """Put a life into the table."""
+        """Add a story to the table."""
 
         def add(live: Live) -> Live:
             self[getattr(live, "__name__", "")] = Story(live, frozenset(reaches), logs, deadline)

@@ -14,7 +14,7 @@ SLICES = 4
 
 
 async def live(world: World) -> None:
-    """One approves and withdraws it, two others approve, and the version takes the stage."""
+    """One user approves and withdraws, two others approve, and the version becomes effective."""
     asks(world, APPROVED)
     await world.run()
     approves(world, "bob")

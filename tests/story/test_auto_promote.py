@@ -26,7 +26,7 @@ def begins(world: World, **stages: Any) -> None:
 
 
 async def registers(world: World, version: str, f1: float | None = None, **more: Any) -> None:
-    """Have a version trained and registered, a minute after the one before."""
+    """Train and register a version, a minute after the previous one."""
     world.clock.advance(60)
     register = {"model": "fraud", "version": version} | more
     world.apply(
@@ -98,7 +98,7 @@ def undisturbed() -> Undisturbed:
     return lived(LIFE)
 
 
-def test_what_passes_is_taken_and_what_fails_is_skipped(undisturbed: Undisturbed):
+def test_versions_that_pass_are_promoted_and_those_that_fail_are_skipped(undisturbed: Undisturbed):
     assert undisturbed.end == {
         "ready": ("True", "Serving"),
         "stage": ("v3", "v3", 1),
@@ -113,7 +113,9 @@ def test_what_passes_is_taken_and_what_fails_is_skipped(undisturbed: Undisturbed
 
 
 @pytest.mark.parametrize("part", range(SLICES))
-async def test_it_ends_alike_wherever_the_operator_is_killed(part: int, undisturbed: Undisturbed):
+async def test_the_end_is_the_same_wherever_the_operator_is_killed(
+    part: int, undisturbed: Undisturbed
+):
     await killed_after_each_write(LIFE, undisturbed, part, SLICES)
 
 
@@ -136,7 +138,7 @@ async def test_a_version_that_fails_gets_an_event_with_its_figures_and_the_stage
     assert writes(world) == before, "what was rejected is not tried again"
 
 
-async def test_nothing_is_said_of_a_version_before_it_was_read():
+async def test_nothing_is_reported_of_a_version_before_it_was_read():
     world = World()
     accurate = {"name": "accurate", "metric": {"name": "accuracy", "atLeast": "0.85"}}
     begins(world, production=NEWEST | {"gates": [accurate]})
@@ -154,7 +156,7 @@ async def test_nothing_is_said_of_a_version_before_it_was_read():
     }
 
 
-async def test_a_rejected_version_is_tried_again_when_attempt_is_raised_and_nothing_is_refreshed():
+async def test_a_rejected_version_is_retried_when_attempt_is_raised_and_nothing_is_refreshed():
     world = World()
     begins(world, production=NEWEST | {"gates": [QUALITY]})
     await registers(world, "v1", 0.95)
@@ -174,7 +176,7 @@ async def test_a_rejected_version_is_tried_again_when_attempt_is_raised_and_noth
     assert history(world) == [(None, "v1", "AutoPromoted"), *tries]
 
 
-async def test_after_a_rollback_by_hand_only_what_is_registered_later_is_taken():
+async def test_after_a_manual_rollback_only_later_versions_are_promoted():
     world = World()
     begins(world, production=NEWEST)
     for version in ("v1", "v2"):
@@ -198,7 +200,7 @@ async def test_after_a_rollback_by_hand_only_what_is_registered_later_is_taken()
     assert history(world)[-2:] == [("v3", "v2", "RolledBack"), ("v2", "v4", "AutoPromoted")]
 
 
-async def test_a_freeze_holds_it_and_at_its_end_the_newest_alone_is_taken():
+async def test_promotions_wait_for_a_freeze_and_at_its_end_only_the_newest_is_promoted():
     world = World()
     begins(world, production=NEWEST)
     await registers(world, "v1")
@@ -215,7 +217,7 @@ async def test_a_freeze_holds_it_and_at_its_end_the_newest_alone_is_taken():
     assert history(world) == [(None, "v1", "AutoPromoted"), ("v1", "v3", "AutoPromoted")]
 
 
-async def test_people_who_were_asked_decide_about_that_version_before_a_newer_one_is_asked():
+async def test_a_pending_approval_is_decided_before_a_newer_version_is_tried():
     world = World()
     begins(world, production=NEWEST | {"gates": [APPROVED]})
     await registers(world, "v1", registeredBy="dana")
@@ -240,7 +242,7 @@ async def test_people_who_were_asked_decide_about_that_version_before_a_newer_on
     ), "and then about the next"
 
 
-async def test_a_newer_version_takes_the_place_of_one_that_waits_for_its_gates():
+async def test_a_newer_version_replaces_one_that_waits_for_its_gates():
     world = World()
     begins(world, production=NEWEST | {"gates": [QUALITY]})
     await registers(world, "v1")
@@ -251,7 +253,7 @@ async def test_a_newer_version_takes_the_place_of_one_that_waits_for_its_gates()
     assert stage(world)["version"] == "v2", "never an older one"
 
 
-async def test_what_its_stage_before_did_not_take_keeps_nothing_waiting():
+async def test_a_version_that_was_never_in_the_from_stage_blocks_no_other():
     world = World()
     begins(world, staging=NEWEST | {"gates": [QUALITY]}, production=NEWEST | {"from": "staging"})
     for version, f1 in (("v1", 0.95), ("v2", 0.5)):
@@ -264,7 +266,7 @@ async def test_what_its_stage_before_did_not_take_keeps_nothing_waiting():
     assert [stage(world, name)["version"] for name in ("staging", "production")] == ["v3", "v3"]
 
 
-async def test_a_version_whose_bytes_are_missing_is_reported_and_a_newer_one_is_taken():
+async def test_a_version_whose_bytes_are_missing_is_reported_and_a_newer_one_is_promoted():
     world = World()
     begins(world, production=NEWEST)
     await registers(world, "v1")
@@ -292,7 +294,7 @@ async def test_a_version_whose_bytes_are_missing_is_reported_and_a_newer_one_is_
     )
 
 
-async def test_a_version_that_mlflow_lost_and_has_again_is_no_newer_for_that():
+async def test_a_version_registered_again_after_mlflow_lost_it_does_not_count_as_newer():
     world = World()
     begins(world, production=NEWEST)
     for version in ("v1", "v2"):
@@ -320,7 +322,7 @@ async def test_a_version_that_mlflow_lost_and_has_again_is_no_newer_for_that():
     assert stage(world)["version"] == "v2"
 
 
-async def test_an_override_is_in_force_and_when_it_has_ended_a_user_decides():
+async def test_during_an_override_nothing_is_promoted_and_afterwards_a_user_decides():
     world = World()
     begins(world, production=NEWEST)
     for version in ("v1", "v2"):
@@ -349,7 +351,7 @@ async def test_a_stage_that_is_cleared_stays_clear():
     assert (stage(world).get("version"), world.serving("fraud-production")) == (None, None)
 
 
-async def test_one_that_fails_after_the_switch_is_rolled_back_and_the_next_is_taken():
+async def test_a_version_that_fails_after_the_switch_is_rolled_back_and_the_next_is_promoted():
     world = World()
     begins(world, production=NEWEST | {"rollback": {"automatic": {}}})
     await registers(world, "v1")

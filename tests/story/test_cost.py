@@ -32,13 +32,13 @@ async def test_a_promotion_reads_the_registry_once_more_after_each_of_its_own_wr
     writes = len(world.calls.named("set_alias", "transition", "set_version_tags"))
     assert writes == 4
     cost = Counter(call.operation for call in world.calls.named(*READS))
-    # When it begins, after each write, and once more when the drained pods are deleted.
+    # At the beginning, after each write, and once more when the drained pods are deleted.
     assert (cost["model"], cost["versions"]) == (writes + 2, writes + 2)
-    # Of v1 and v2 when it begins, and of v2 alone when it is effective.
+    # Of v1 and v2 at the beginning, and of v2 alone when it is effective.
     assert (cost["objects"], cost["digest"]) == (3, 0)
 
 
-async def test_a_world_at_rest_asks_at_most_once_per_resync():
+async def test_a_settled_world_reads_at_most_once_per_resync():
     world = World()
     fraud(world)
     world.promote("fraud", "production", "v1")

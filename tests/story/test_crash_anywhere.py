@@ -2,7 +2,7 @@
 
 Nothing may be created twice in MLflow or S3. The story is the whole one: experiment, a failed
 attempt and its repetition, two versions, promotion, promotion, rollback, deletion.
-Commit-then-error is the same walk with an ambiguous answer instead of a crash.
+A second walk has ambiguous answers (commit, then error) instead of crashes.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ GATES = [
 
 
 async def live(world: World) -> None:
-    """The story: what users do, each when the world has come to rest."""
+    """The story: what users do, each step when the world has settled."""
     world.failing["fraud-001"] = 1
     world.apply(
         manifest(
@@ -77,8 +77,8 @@ async def live(world: World) -> None:
 
 
 async def end(world: World) -> dict[str, Any]:
-    """What users see in the end, without what a crash may change: times, ids, how often
-    something was looked at.
+    """Return what users see in the end, without what a crash may change: times, ids, numbers of
+    reads.
     """
     model = await world.tracking.model(f"{NAMESPACE}.fraud")
     versions = await world.tracking.versions(f"{NAMESPACE}.fraud")
@@ -121,8 +121,8 @@ async def end(world: World) -> dict[str, Any]:
 
 
 def recorded(world: World, name: str = "fraud") -> list[tuple[int, str]]:
-    """Number and outcome of each entry of a model's history in S3, whose chain is whole and is
-    what the status says.
+    """Return number and outcome of each entry of a model's history in S3; check its chain against
+    the status.
     """
     body = world.get("registeredmodels", name)
     uid, record = body["metadata"]["uid"], body["status"]["record"]
@@ -142,7 +142,7 @@ def recorded(world: World, name: str = "fraud") -> list[tuple[int, str]]:
 
 
 def nameless(child: Manifest) -> str:
-    """The name without its identity: a model that another attempt trained has another digest."""
+    """Return the name without its identity: a model from another attempt has another digest."""
     name: str = child["metadata"]["name"]
     return name.removesuffix(f"-{child['metadata']['labels'].get('modelyard.io/identity', '')}")
 
@@ -160,7 +160,7 @@ def children(world: World) -> list[Manifest]:
 
 
 async def nothing_twice(world: World) -> None:
-    """I1: one experiment, one run an attempt, one MLflow version a version."""
+    """Check I1: one experiment, one run per attempt, one MLflow version per version."""
     assert len(world.tracking.experiments) == 1
     runs = Counter(
         (r.tags["modelyard.io/uid"], r.tags["modelyard.io/attempt"])
@@ -180,7 +180,7 @@ def strike(
     blow: Callable[[], BaseException],
     only: frozenset[str] | None = None,
 ) -> None:
-    """Have the n-th call (of these methods) meet its fate, once."""
+    """Have the n-th call (of these methods) crash or fail, once."""
     seen = 0
     done = False
 
@@ -199,7 +199,7 @@ def strike(
 
 @pytest.fixture(scope="module")
 def undisturbed() -> tuple[dict[str, Any], int]:
-    """How the story ends when nothing is in its way, and how many writes it takes."""
+    """How the undisturbed story ends, and how many writes it takes."""
 
     async def lived() -> tuple[dict[str, Any], int]:
         world = World()
@@ -212,7 +212,7 @@ def undisturbed() -> tuple[dict[str, Any], int]:
 
 @pytest.mark.parametrize("part", range(SLICES))
 async def test_killed_after_any_write(part: int, undisturbed):
-    """After write n is the same as before write n+1: between them are only reads."""
+    """ "After write n" equals "before write n+1": between them are only reads."""
     wanted, writes = undisturbed
     for number in range(1 + part, writes + 1, SLICES):
         world = World()
@@ -232,7 +232,7 @@ async def test_killed_before_the_first_write(undisturbed):
 
 
 @pytest.mark.parametrize("part", range(SLICES))
-async def test_a_write_that_happened_and_was_not_acknowledged(part: int, undisturbed):
+async def test_an_unacknowledged_write(part: int, undisturbed):
     wanted, writes = undisturbed
     for number in range(1 + part, writes + 1, SLICES):
         world = World()

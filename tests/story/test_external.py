@@ -1,6 +1,6 @@
-"""Stories of runs that train in a notebook: they succeed, fail, or fall silent.
+"""Stories of runs that train in a notebook: they succeed, fail, or stop sending heartbeats.
 
-The operator is killed at every write; its watch is silent; Kubernetes is unreachable.
+Also: the operator is killed at every write, its watch is silent, Kubernetes is unreachable.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ RUNS = {
 
 
 def begin(world: World) -> None:
-    """Three notebooks, and a model that takes the good one's up."""
+    """Three notebooks, and a model that registers the successful one's version."""
     register = {"model": "fraud", "version": "v1"}
     world.apply(
         manifest("Experiment", "fraud"),
@@ -55,7 +55,7 @@ async def live(world: World) -> None:
 
 
 async def end(world: World) -> dict[str, Any]:
-    """What users see in the end, without times and ids."""
+    """Return what users see in the end, without times and ids."""
     statuses = {name: world.status("trainingruns", name) for name in RUNS}
     runs = world.tracking.runs_by_id
     return {
@@ -96,7 +96,7 @@ async def test_each_notebook_s_end_is_reported_and_the_good_one_s_model_is_serve
     assert found["jobs"] == []
 
 
-async def test_one_that_falls_silent_is_closed_after_90_seconds_and_not_before():
+async def test_a_silent_run_is_closed_after_90_seconds_and_not_before():
     world = World()
     begin(world)
     await world.run(timedelta(minutes=5))
@@ -111,7 +111,7 @@ async def test_one_that_falls_silent_is_closed_after_90_seconds_and_not_before()
 
 
 def seconds(stamp: str) -> float:
-    """A time of day as seconds of the world's clock, which begins at midnight."""
+    """Return a time of day as seconds of the world's clock, which begins at midnight."""
     hours, minutes, rest = stamp.partition("T")[2].rstrip("Z").split(":")
     return int(hours) * 3600 + int(minutes) * 60 + int(rest)
 
@@ -135,8 +135,8 @@ async def test_while_a_notebook_trains_its_metrics_are_shown_and_its_object_can_
     assert world.tracking.runs_by_id[run].status == "KILLED"
 
 
-async def test_a_notebook_that_only_our_watch_does_not_hear_is_not_given_up():
-    """R7: a final decision is not based on what a silent watch has missed."""
+async def test_a_notebook_whose_heartbeats_only_our_watch_misses_is_not_closed():
+    """R7: no final decision is based on what a silent watch has missed."""
     world = World()
     begin(world)
     world.notebooks["good"] = ["beat"] * 40 + ["well"]
@@ -149,8 +149,8 @@ async def test_a_notebook_that_only_our_watch_does_not_hear_is_not_given_up():
     assert world.condition("trainingruns", "good") == ("True", "Succeeded")
 
 
-async def test_a_notebook_is_not_given_up_because_kubernetes_was_down():
-    """It could not report for a while, and must do so again within 20 s."""
+async def test_a_notebook_is_not_closed_because_kubernetes_was_down():
+    """It could not report for a while, and must report again within 20 s."""
     world = World()
     begin(world)
     world.notebooks["good"] = [*["beat"] * 3, *["quiet"] * 20, *["beat"] * 6, "well"]
@@ -192,7 +192,7 @@ async def test_an_unreachable_mlflow_fails_no_notebook():
 # --- crash-anywhere -------------------------------------------------------------------------------
 @pytest.fixture(scope="module")
 def undisturbed() -> tuple[dict[str, Any], int]:
-    """How the story ends when nothing is in its way, and how many writes it takes."""
+    """How the undisturbed story ends, and how many writes it takes."""
 
     async def lived() -> tuple[dict[str, Any], int]:
         world = World()

@@ -18,7 +18,7 @@ SLICES = 2
 
 
 async def live(world: World) -> None:
-    """v2 waits for twenty minutes."""
+    """v2 waits twenty minutes for the end of a freeze."""
     await serves_v1(world)
     freezes(world, "20m")
     world.promote("fraud", "production", "v2")
@@ -56,7 +56,7 @@ def undisturbed() -> Undisturbed:
     return lived(LIFE)
 
 
-def test_it_continues_automatically_at_the_end(undisturbed: Undisturbed):
+def test_a_promotion_continues_automatically_at_the_end(undisturbed: Undisturbed):
     steps = [(name, "Done") for name in ("admit", "freeze", "start", "switch", "record")]
     assert undisturbed.end == {
         "ready": ("True", "Serving"),
@@ -83,7 +83,7 @@ async def test_one_event_is_emitted_and_waiting_costs_no_write():
     assert told(world, "Frozen") == [("Frozen", False)]
 
 
-async def test_a_stopped_line_holds_every_stage_until_it_is_taken_back():
+async def test_a_cluster_wide_stop_delays_every_stage_until_it_is_removed():
     world = World()
     await serves_v1(world)
     stop = {"reason": "incident 4711", "until": world.clock.now() + 20 * WHILE}
@@ -99,7 +99,7 @@ async def test_a_stopped_line_holds_every_stage_until_it_is_taken_back():
     assert world.serving("fraud-production") == "v2"
 
 
-async def test_a_calendar_that_cannot_be_read_holds_promotions_and_nothing_else():
+async def test_an_unreadable_calendar_delays_promotions_and_nothing_else():
     world = World()
     await serves_v1(world)
     world.cluster.freezes = "modelyard-system/modelyard-freeze: windows.0.schedule: Field required"

@@ -1,4 +1,4 @@
-"""Stories with gates: stable is still serving, one Event each, and outcomes are counted."""
+"""Stories with gates: stable keeps serving, each outcome is one Event, and outcomes are counted."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ROWS: dict[str, Any] = {"name": "rows", "metric": {"name": "rows", "atLeast": "1
 
 
 def told(world: World, *reasons: str) -> list[tuple[str, bool]]:
-    """Reason and kind of each Event about the model, in order; the reasons that are named."""
+    """Return reason and type of each Event about the model, in order, for the given reasons."""
     return [
         (reason, warning)
         for kind, _, reason, _, warning in world.cluster.events
@@ -25,7 +25,7 @@ def told(world: World, *reasons: str) -> list[tuple[str, bool]]:
 
 
 def ended(world: World) -> dict[str, float]:
-    """How many changes of stages ended, by outcome."""
+    """Return the number of finished changes of stages, by outcome."""
     found = {}
     for family in world.metrics.registry.collect():
         for sample in family.samples:
@@ -35,8 +35,8 @@ def ended(world: World) -> dict[str, float]:
 
 
 async def serves_v1(world: World, *gates: dict[str, Any], **stage: Any) -> str:
-    """Has v1 serve production and a second version registered; returns the run of v2, which has
-    no metric yet.
+    """Make v1 effective in production and register v2; return the run of v2, which has no metric
+    yet.
     """
     registers(world, production="v1")
     await world.run()
@@ -116,7 +116,7 @@ async def test_each_stage_that_a_gate_stops_gets_an_event():
     assert failed == {"production", "staging"}
 
 
-async def test_what_ended_is_counted_by_outcome_and_a_retry_is_another_promotion():
+async def test_finished_promotions_are_counted_by_outcome_and_a_retry_is_another_promotion():
     world = World()
     run = await serves_v1(world, QUALITY)
     world.tracking.log_metric(run, "f1", 0.8)
@@ -143,8 +143,8 @@ async def test_what_ended_is_counted_by_outcome_and_a_retry_is_another_promotion
 
 
 async def retried(world: World, run: str) -> None:
-    """A promotion that waits for a gate, is rejected by another, and is tried again with a
-    better figure.
+    """A promotion that waits for a gate, is rejected by another, and is retried with a better
+    metric.
     """
     world.tracking.log_metric(run, "rows", 20)
     world.promote("fraud", "production", "v2")
@@ -159,7 +159,7 @@ async def retried(world: World, run: str) -> None:
 
 
 def seen(world: World) -> dict[str, Any]:
-    """What users see in the end, without times."""
+    """Return what users see in the end, without times."""
     status = world.status("registeredmodels", "fraud")
     stage = status["stages"]["production"]
     return {
@@ -179,7 +179,7 @@ def seen(world: World) -> dict[str, Any]:
     }
 
 
-async def test_an_operator_that_is_killed_after_any_write_comes_to_the_same_end():
+async def test_an_operator_killed_after_any_write_reaches_the_same_end():
     world = World()
     run = await serves_v1(world, QUALITY, ROWS)
     before = len(world.calls.named(*WRITES))

@@ -26,7 +26,7 @@ BLOWS: dict[str, Callable[[], ModelyardError]] = {
 
 
 def refuses(world: World, blow: Callable[[], ModelyardError] | None) -> None:
-    """Have S3 take no entry of a history from here on; None: it does again."""
+    """Have S3 refuse entries of a history from now on; None: accept them again."""
 
     def hook(operation: str, phase: Phase) -> None:
         if blow is not None and operation == "create" and phase == "before":
@@ -41,7 +41,7 @@ def record(world: World) -> Manifest:
 
 
 def waiting(world: World) -> list[str]:
-    """The events that tell that entries wait."""
+    """Return the events that report waiting entries."""
     return [
         message
         for kind, _, reason, message, _ in world.cluster.events
@@ -50,7 +50,7 @@ def waiting(world: World) -> list[str]:
 
 
 def listings(world: World) -> list[Any]:
-    """What was listed of records."""
+    """Return the listings of records."""
     return [
         call
         for call in world.calls.named("usage", "objects")
@@ -59,7 +59,7 @@ def listings(world: World) -> list[Any]:
 
 
 def uri(world: World, number: int) -> str:
-    """Where an entry of the history is stored."""
+    """Return the URI of a history entry."""
     uid = world.get("registeredmodels", "fraud")["metadata"]["uid"]
     return f"s3://{world.tenants.bucket}/{folder(NAMESPACE, uid)}{name(number)}"
 
@@ -89,7 +89,7 @@ async def test_while_s3_refuses_entries_promotions_continue_and_all_are_stored_l
     world.check_statuses()
 
 
-async def test_an_object_that_cannot_be_read_stops_nothing_either():
+async def test_an_unreadable_object_blocks_nothing_either():
     world = World()
     await serves_v1(world)
 
@@ -138,7 +138,7 @@ async def test_an_operator_that_dies_between_the_object_and_the_status_stores_it
         assert recorded(world) == [(1, "Promoted"), (2, "Promoted")]
 
 
-async def test_what_another_writer_has_put_in_an_entry_s_place_is_never_written_over():
+async def test_another_writer_s_object_at_an_entry_s_key_is_never_overwritten():
     world = World()
     await serves_v1(world)
     world.store.put(uri(world, 2), b'{"number": 2}')
@@ -155,14 +155,14 @@ async def test_what_another_writer_has_put_in_an_entry_s_place_is_never_written_
     assert recorded(world) == [(1, "Promoted"), (2, "Promoted")]
 
 
-async def test_of_two_writers_the_second_finds_what_the_first_has_stored():
+async def test_of_two_writers_the_second_finds_the_entry_of_the_first():
     world = World()
     await serves_v1(world)
     content: list[bytes] = []
 
     def another(operation: str, phase: Phase) -> None:
-        # At the very moment at which this operator stores it another one does: with these bytes,
-        # for they follow from the status.
+        # Another operator stores the entry at the same moment, with the same bytes, which follow
+        # from the status.
         if operation == "create" and phase == "before" and not content:
             content.append(world.calls.named("create")[-1].arguments[1])
             world.store.put(uri(world, 2), content[0])
@@ -189,7 +189,8 @@ async def test_each_event_of_a_change_has_the_number_and_digest_of_its_entry():
     assert said == f"production: v1 -> v2 (record 2, {record(world)['digest']})"
 
 
-# --- killed after every write, with S3 away for a while -------------------------------------------
+# --- killed after every write, with S3 down for a while
+# --------------------------------------------
 async def _begin(world: World) -> None:
     await serves_v1(world)
     refuses(world, BLOWS["away"])
@@ -213,7 +214,7 @@ async def _end(world: World) -> dict[str, Any]:
     }
 
 
-async def test_an_operator_that_is_killed_after_any_write_with_entries_pending_stores_each_once():
+async def test_an_operator_killed_after_any_write_with_entries_pending_stores_each_once():
     life = Life(live=_live, end=_end, begin=_begin)
     undisturbed = await asyncio.to_thread(lived, life)
     assert undisturbed.end["record"] == [

@@ -37,7 +37,7 @@ def fraud(world: World) -> None:
 
 
 def deployed(world: World) -> list[str]:
-    """The versions that have a Deployment."""
+    """Return the versions that have a Deployment."""
     return [
         each["metadata"]["labels"]["modelyard.io/version"]
         for each in world.cluster.all("apps/v1/Deployment")
@@ -107,7 +107,7 @@ async def test_clearing_a_stage_deletes_its_serving_objects():
     assert model.aliases == {}
 
 
-async def test_a_version_that_cannot_be_loaded_leaves_the_old_one_serving():
+async def test_a_version_that_cannot_be_loaded_leaves_the_stable_one_serving():
     world = World()
     fraud(world)
     world.promote("fraud", "production", "v1")
@@ -124,7 +124,7 @@ async def test_a_version_that_cannot_be_loaded_leaves_the_old_one_serving():
     assert world.condition("registeredmodels", "fraud") == ("True", "Serving")
 
 
-async def test_a_failed_attempt_is_repeated_with_a_run_of_its_own():
+async def test_a_failed_attempt_is_retried_with_its_own_run():
     world = World()
     world.failing["again"] = 2
     world.apply(
@@ -149,7 +149,7 @@ async def test_a_run_waits_for_its_experiment():
     assert world.condition("trainingruns", "early") == ("True", "Succeeded")
 
 
-async def test_what_another_client_moves_in_mlflow_is_put_back():
+async def test_changes_of_another_client_in_mlflow_are_put_back():
     world = World()
     fraud(world)
     world.promote("fraud", "production", "v1")
@@ -188,7 +188,7 @@ async def test_deleting_everything_leaves_nothing_in_the_cluster():
     assert await world.tracking.model(f"{NAMESPACE}.fraud") is not None
 
 
-async def test_a_job_that_kubernetes_refuses_for_its_resources_ends_its_run_for_good():
+async def test_a_job_that_kubernetes_refuses_for_its_resources_fails_its_run_permanently():
     world = World()
     detail = (
         'Job.batch "greedy-1" is invalid: spec.template.spec.containers[0].resources.requests:'
@@ -209,7 +209,7 @@ async def test_a_job_that_kubernetes_refuses_for_its_resources_ends_its_run_for_
     assert world.cluster.all("batch/v1/Job") == []
 
 
-async def test_parameters_that_no_pod_can_be_given_end_a_run_before_anything_is_made():
+async def test_parameters_too_large_for_a_pod_end_a_run_before_anything_is_created():
     world = World()
     parameters = {f"p{number}": "x" * 5000 for number in range(30)}
     world.apply(

@@ -1,4 +1,4 @@
-"""A name that waits belongs to the first declaration, whichever run finishes first."""
+"""A waiting version name belongs to the first declaration, whichever run finishes first."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def run(name: str, *, suspend: bool = False, register: dict[str, str] | None = F
 
 
 def notebook(world: World, name: str) -> Manifest:
-    """Return a run that trains elsewhere, and is through at once."""
+    """Apply a run that trains elsewhere and finishes at once."""
     world.notebooks[name] = ["well"]
     return manifest(
         "TrainingRun", name, experiment="fraud", trainer={"external": {}}, register=FRAUD
@@ -57,7 +57,7 @@ def message(world: World, plural: str, name: str) -> str:
     return str(next(found)["message"])
 
 
-async def test_what_is_ready_first_is_not_in_production_if_it_was_not_there_first():
+async def test_the_first_declaration_gets_into_production_not_the_first_finished_one():
     world = World()
     model(world)
     world.apply(run("legit", suspend=True))
@@ -92,8 +92,8 @@ async def test_a_failed_run_frees_the_name_for_the_next():
 
 @pytest.mark.parametrize("declared", [False, True], ids=["registers", "is named"])
 async def test_a_training_run_of_the_same_name_is_another(*, declared: bool):
-    """The one that v2 was declared with is deleted while it trains, and another is created under
-    its name.
+    """The run that declared v2 is deleted while it trains, and another is created under its
+    name.
     """
     world = World()
     model(world, **({"versions": {"v2": {"trainingRun": "legit"}}} if declared else {}))
@@ -108,8 +108,8 @@ async def test_a_training_run_of_the_same_name_is_another(*, declared: bool):
 
 
 async def released(world: World) -> None:
-    """Nothing serves, the model and its runs say who holds the name, and it is free when the
-    stage lets go and asks again.
+    """Check that nothing serves, that the model and its runs name the holder, and that clearing and
+    setting the stage frees the name.
     """
     assert served(world) is None
     assert world.condition("registeredmodels", "fraud") == ("False", "VersionHeld")
@@ -143,7 +143,7 @@ async def test_a_version_that_is_removed_and_declared_again_is_another():
     assert world.status("registeredmodels", "fraud")["stages"]["production"]["version"] == "v2"
 
 
-async def test_a_name_that_no_stage_asks_for_is_free_when_its_holder_is_deleted():
+async def test_a_name_that_no_stage_wants_is_free_when_its_holder_is_deleted():
     world = World()
     model(world, stages={})
     world.apply(run("legit", suspend=True))

@@ -22,7 +22,7 @@ SELECTOR = {"pool": "serving"}
 
 
 async def served(**serving: Any) -> World:
-    """Return a world in which v1 serves production."""
+    """Return a world in which v1 is effective in production."""
     world = World()
     fraud(world)
     stage = {"version": "v1", "serving": {"replicas": 1} | serving}
@@ -34,7 +34,7 @@ async def served(**serving: Any) -> World:
 
 
 def identity(world: World, version: str) -> str:
-    """Return the identity of what serves a version."""
+    """Return the identity of a version's serving objects."""
     found = next(
         each
         for each in world.status("registeredmodels", "fraud")["versions"]
@@ -63,7 +63,8 @@ def pod_of(body: Manifest) -> Manifest:
     return spec
 
 
-# --- what others add, and what we no longer say ---------------------------------------------------
+# --- fields of others, and fields that we dropped
+# ----------------------------------------------------
 ADDED: dict[str, Callable[[Manifest], Any]] = {
     "a variable": lambda body: pod_of(body)["containers"][0]["env"].append(
         {"name": "THEIRS", "value": "1"}
@@ -80,7 +81,7 @@ ADDED: dict[str, Callable[[Manifest], Any]] = {
 
 
 @pytest.mark.parametrize("change", ADDED.values(), ids=ADDED)
-async def test_what_another_controller_adds_to_a_deployment_is_left_alone_and_costs_nothing(
+async def test_fields_that_another_controller_adds_to_a_deployment_stay_and_cause_no_write(
     change: Callable[[Manifest], Any],
 ) -> None:
     world = await served()
@@ -93,7 +94,7 @@ async def test_what_another_controller_adds_to_a_deployment_is_left_alone_and_co
         edited["spec"],
         edited["metadata"]["labels"],
     )
-    # And statuses are written as ever.
+    # And statuses are written as always.
     world.patch(
         "registeredmodels",
         "fraud",
@@ -108,7 +109,9 @@ async def test_what_another_controller_adds_to_a_deployment_is_left_alone_and_co
     [{"nodeSelector": SELECTOR}, {"tolerations": [{"key": "gpu", "operator": "Exists"}]}],
     ids=str,
 )
-async def test_a_field_that_leaves_the_spec_leaves_the_deployment(given: Manifest) -> None:
+async def test_a_field_removed_from_the_spec_is_removed_from_the_deployment(
+    given: Manifest,
+) -> None:
     (field,) = given
     world = await served(**given)
     assert pod_of(live(world, DEPLOYMENT, NAME))[field] == given[field]
@@ -144,7 +147,7 @@ CHANGED: dict[str, tuple[str, str, Callable[[Manifest], Any]]] = {
 
 
 @pytest.mark.parametrize(("scope", "name", "change"), CHANGED.values(), ids=CHANGED)
-async def test_what_another_changes_of_ours_is_put_back_by_one_apply(
+async def test_a_changed_field_of_ours_is_put_back_by_one_apply(
     scope: str, name: str, change: Callable[[Manifest], Any]
 ) -> None:
     world = await served(nodeSelector=SELECTOR)
@@ -160,7 +163,8 @@ async def test_what_another_changes_of_ours_is_put_back_by_one_apply(
     assert len(world.calls.named("apply")) == 1
 
 
-# --- what only looks like ours --------------------------------------------------------------------
+# --- objects that only look owned
+# ---------------------------------------------------------------------
 def forged(
     body: Manifest, name: str, namespace: str = NAMESPACE, owner: Manifest | None = None
 ) -> Manifest:
@@ -198,7 +202,7 @@ async def test_a_deployment_with_our_labels_is_neither_deleted_nor_waited_for() 
     }
 
 
-async def test_a_pod_with_our_labels_says_nothing_about_our_version() -> None:
+async def test_a_pod_with_our_labels_does_not_affect_our_version() -> None:
     """A candidate is not rejected for the message of another user's pod."""
     world = await served()
     world.promote("fraud", "production", "v2")
@@ -256,7 +260,7 @@ async def test_a_job_with_our_labels_outlives_our_run() -> None:
     ]
 
 
-async def test_a_name_that_another_has_is_not_taken_though_it_carries_our_labels() -> None:
+async def test_another_owner_s_object_with_our_labels_is_not_taken_over() -> None:
     world = await served()
     theirs = forged(live(world, DEPLOYMENT, NAME), named(world, DEPLOYMENT, "v2"))
     world.cluster.create(theirs)

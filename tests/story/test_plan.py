@@ -1,4 +1,4 @@
-"""A story of dryRun: nothing is done, and removing it carries out just what was planned."""
+"""A story of dryRun: nothing is done, and removing it carries out exactly the plan."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def carry_out(world: World) -> None:
 
 
 async def live(world: World) -> None:
-    """v2 is planned, and then carried out."""
+    """v2 is planned, then promoted."""
     plans(world, "v2")
     await world.run(WHILE)
     assert (stage(world)["version"], world.serving("fraud-production")) == ("v1", "v1")
@@ -61,7 +61,7 @@ def undisturbed() -> Undisturbed:
     return lived(LIFE)
 
 
-def test_it_is_carried_out_when_dry_run_is_removed(undisturbed: Undisturbed):
+def test_the_plan_is_carried_out_when_dry_run_is_removed(undisturbed: Undisturbed):
     steps = [(name, "Done") for name in ("admit", "start", "switch", "record")]
     assert undisturbed.end == {
         "ready": ("True", "Serving"),
@@ -96,7 +96,7 @@ async def test_a_plan_changes_nothing_but_its_own_status_and_waiting_costs_no_wr
     assert writes(world) == count
 
 
-async def test_what_carries_it_out_moves_what_the_plan_said():
+async def test_carrying_a_plan_out_does_what_it_said():
     world = World()
     await serves_v1(world)
     plans(world, "v2")
@@ -118,7 +118,7 @@ async def test_what_carries_it_out_moves_what_the_plan_said():
     )
 
 
-async def test_a_gate_that_fails_is_in_the_plan_and_is_not_remembered():
+async def test_a_failing_gate_is_in_the_plan_and_rejects_nothing():
     world = World()
     run = await serves_v1(world, QUALITY)
     world.tracking.log_metric(run, "f1", 0.8)
@@ -141,7 +141,7 @@ async def test_a_gate_that_fails_is_in_the_plan_and_is_not_remembered():
     assert world.serving("fraud-production") == "v2"
 
 
-async def test_a_freeze_is_in_the_plan_and_holds_it_afterwards():
+async def test_a_freeze_is_in_the_plan_and_delays_the_promotion_afterwards():
     world = World()
     await serves_v1(world)
     freezes(world, "20m")
@@ -160,7 +160,7 @@ async def test_a_freeze_is_in_the_plan_and_holds_it_afterwards():
     assert world.serving("fraud-production") == "v2"
 
 
-async def test_taken_back_it_leaves_nothing():
+async def test_an_abandoned_plan_leaves_nothing_behind():
     world = World()
     await serves_v1(world)
     plans(world, "v2")
@@ -175,7 +175,7 @@ async def test_taken_back_it_leaves_nothing():
     assert ended(world) == {"Promoted": 1}
 
 
-async def test_what_serves_is_healed_and_scaled_and_a_clearing_is_planned():
+async def test_serving_objects_are_healed_and_scaled_and_a_clearing_is_planned():
     world = World()
     await serves_v1(world)
     plans(world, None)

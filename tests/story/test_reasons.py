@@ -23,7 +23,7 @@ OWED: set[str] = set()
 
 
 @pytest.mark.parametrize("name", STORIES)
-async def test_a_story_gives_the_reasons_that_it_names_and_none_that_is_not_documented(
+async def test_a_story_reaches_the_reasons_that_it_names_and_none_that_is_undocumented(
     name: str, caplog: pytest.LogCaptureFixture
 ):
     story = STORIES[name]

@@ -1,4 +1,6 @@
-"""The status is the record: it stays, and what serves stays while it cannot be read or written."""
+"""The status is the record: it stays, and serving objects stay while MLflow or S3 cannot be read or
+written.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +36,7 @@ def declare(world: World, **versions: Manifest) -> None:
 
 
 # --- a version that is declared again -------------------------------------------------------------
-async def test_a_version_that_is_declared_again_from_another_source_stays_what_it_was():
+async def test_a_version_declared_again_from_another_source_keeps_its_record():
     world = await served()
     (before,) = world.status("registeredmodels", "fraud")["versions"]
     declare(world, v1={"uri": OTHER})
@@ -103,7 +105,7 @@ MODEL = f"{NAMESPACE}.fraud"
 
 
 def lose_the_status(world: World) -> None:
-    """Have the object be as it is after a restore that left out its status."""
+    """Put the object into the state after a restore without its status."""
     world.cluster.edit("registeredmodels", NAMESPACE, "fraud", lambda body: body.update(status={}))
 
 
@@ -123,7 +125,7 @@ async def another_has_the_name(world: World) -> None:
 
 
 @pytest.mark.parametrize("is_lost", [False, True], ids=["status", "no-status"])
-async def test_what_serves_stays_while_another_object_has_the_name(is_lost: bool):
+async def test_serving_objects_stay_while_another_object_has_the_name(is_lost: bool):
     world = await served()
     before = serving_objects(world)
     await another_has_the_name(world)
@@ -145,10 +147,10 @@ def adopting(body: Manifest) -> None:
 
 
 @pytest.mark.parametrize("is_declared", [True, False])
-async def test_what_serves_stays_though_neither_the_status_nor_mlflow_tells_of_it(
+async def test_serving_objects_stay_though_neither_the_status_nor_mlflow_has_a_record(
     is_declared: bool,
 ):
-    """The Deployment says which bytes it serves; the version is registered again if its source
+    """The Deployment records which bytes it serves; the version is registered again if its source
     still has them.
     """
     world = await served()
@@ -171,7 +173,7 @@ async def test_what_serves_stays_though_neither_the_status_nor_mlflow_tells_of_i
         assert "v1 is still serving, but its record is lost" in message(world)
 
 
-async def test_what_serves_stays_though_a_tag_says_that_another_version_does():
+async def test_serving_objects_stay_though_a_tag_names_another_version():
     world = await served()
     before = serving_objects(world)
     (version,) = await world.tracking.versions(MODEL)
@@ -207,7 +209,7 @@ def rename(world: World, prefix: str) -> None:
 
 
 @pytest.mark.parametrize("is_down", [False, True], ids=["", "mlflow-down"])
-async def test_sixteen_held_stages_are_renamed_at_once(is_down: bool):
+async def test_sixteen_stages_with_versions_are_renamed_at_once(is_down: bool):
     world = await with_every_stage_held()
     if is_down:
         answers(world, UNAVAILABLE, "model", "versions")

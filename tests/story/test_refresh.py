@@ -23,7 +23,7 @@ def stage(world: World) -> dict[str, Any]:
 
 
 async def begin(world: World) -> None:
-    """v1 holds production, which has a gate by then, and the operator is one of the next
+    """v1 is effective in production, a gate was added since, and the operator is of the next
     release.
     """
     await serves_v1(world, ASKS)
@@ -45,7 +45,7 @@ def attempt(world: World, number: int) -> None:
 
 
 async def live(world: World) -> None:
-    """The gate fails with the new runtime, is corrected outside, and is asked again."""
+    """The gate fails with the new runtime, its cause is fixed elsewhere, and it is retried."""
     world.fates["integration"] = failing()
     attempt(world, 1)
     await world.run()
@@ -95,7 +95,7 @@ def undisturbed() -> Undisturbed:
     return lived(LIFE)
 
 
-def test_it_ends_refreshed_with_the_verdict_about_the_new_runtime(undisturbed: Undisturbed):
+def test_the_stage_ends_refreshed_with_the_verdict_on_the_new_runtime(undisturbed: Undisturbed):
     found = undisturbed.end
     assert found["stage"] == ("v1", NEWER.image, 2, None)
     assert (found["ready"], found["gates"]) == (("True", "Serving"), [("integration", "Pass")])

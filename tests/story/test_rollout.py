@@ -1,4 +1,4 @@
-"""A rollout in steps, as lives: wherever the operator is killed on the way, it ends alike."""
+"""Stories of a rollout in steps: wherever the operator is killed, the end is the same."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ LAST = timedelta(minutes=4)
 
 
 async def live(world: World) -> None:
-    """v2 takes the stage in steps."""
+    """v2 is rolled out in steps."""
     await world.run(LAST)
 
 
 async def begin(world: World) -> None:
-    """v1 serves, and v2 is asked for."""
+    """v1 is serving, and v2 is desired."""
     await rolls_out(world, *STEPS, analysis={"interval": "10s", "minRequests": 100})
     world.restarts = 0
 
 
 async def fails(world: World) -> None:
-    """The same, and v2 fails more than half of its requests."""
+    """The same, but v2 fails more than half of its requests."""
     await rolls_out(world, *STEPS, failing=60, analysis={"interval": "10s", "minRequests": 100})
     world.restarts = 0
 
@@ -75,7 +75,7 @@ def ill() -> Undisturbed:
     return lived(ILL)
 
 
-def test_it_ends_with_the_new_version_and_nothing_is_left(well: Undisturbed):
+def test_a_rollout_ends_with_the_new_version_and_nothing_left_over(well: Undisturbed):
     assert well.end | {"services": [], "history": []} == {
         "ready": ("True", "Serving"),
         "version": "v2",
@@ -91,7 +91,7 @@ def test_it_ends_with_the_new_version_and_nothing_is_left(well: Undisturbed):
     assert well.end["services"] == ["fraud-production"]
 
 
-def test_a_candidate_that_fails_leaves_nothing(ill: Undisturbed):
+def test_a_failing_candidate_leaves_nothing_behind(ill: Undisturbed):
     found = ill.end
     assert (found["version"], found["rejected"], found["deployments"]) == (
         "v1",
@@ -106,12 +106,12 @@ def test_a_candidate_that_fails_leaves_nothing(ill: Undisturbed):
 
 
 @pytest.mark.parametrize("part", range(SLICES))
-async def test_killed_after_any_write_it_ends_alike(part: int, well: Undisturbed):
+async def test_killed_after_any_write_the_end_is_the_same(part: int, well: Undisturbed):
     await killed_after_each_write(WELL, well, part, SLICES)
 
 
 @pytest.mark.parametrize("part", range(SLICES))
-async def test_killed_after_any_write_a_failing_candidate_is_rejected_alike(
+async def test_killed_after_any_write_a_failing_candidate_is_rejected_all_the_same(
     part: int, ill: Undisturbed
 ):
     await killed_after_each_write(ILL, ill, part, SLICES)

@@ -1,7 +1,7 @@
 """Foreign objects that claim to be owned: they must not decide anything about a run or a model.
 
-Their creator knows the uid of our object. In another namespace no reference to it counts. In ours a
-user who may edit can name our object as the controller; then only the status counts.
+Their creator knows the uid of our object. References from another namespace do not count. In our
+namespace a user who may edit can name our object as the controller; then only the status counts.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def stranger(
 
 
 def completes(world: World, job: Manifest) -> None:
-    """Create a Job, complete, with a pod that ended and says why."""
+    """Create a complete Job with a pod that ended with a message."""
     made, meta = world.cluster.create(job), job["metadata"]
     world.cluster.edit(
         JOB,
@@ -72,7 +72,7 @@ def completes(world: World, job: Manifest) -> None:
 
 
 def told(world: World) -> str:
-    """Return all that the run's statuses have ever said."""
+    """Return everything that the run's statuses have ever contained."""
     return str([call.arguments[1] for call in world.calls.named("write_status")])
 
 
@@ -87,7 +87,7 @@ WHERE: dict[str, tuple[str, bool, str]] = {
 
 @pytest.mark.parametrize("where", WHERE)
 async def test_a_job_that_the_operator_did_not_create_does_not_end_a_run(where: str):
-    """It is there before the run's own, which waits for its Experiment."""
+    """It exists before the run's own Job, because the run waits for its Experiment."""
     namespace, forged, name = WHERE[where]
     world = World()
     world.fates["run"] = RUNNING
@@ -108,7 +108,7 @@ async def test_a_job_that_the_operator_did_not_create_does_not_end_a_run(where: 
     )
 
 
-async def test_a_job_that_takes_the_place_of_ours_does_not_end_a_run():
+async def test_a_job_that_replaces_ours_does_not_end_a_run():
     world = World()
     trains(world, fate=RUNNING)
     await world.run()
@@ -118,7 +118,7 @@ async def test_a_job_that_takes_the_place_of_ours_does_not_end_a_run():
     theirs["spec"]["template"]["spec"]["containers"][0]["env"] = [
         {"name": "MLFLOW_RUN_ID", "value": run}
     ]
-    world.cluster.deaf = True  # the operator sees the one, and then the other
+    world.cluster.deaf = True  # the operator observes one, then the other
     world.cluster.remove(JOB, NAMESPACE, "run-1")
     completes(world, theirs)
     world.cluster.relisten()
@@ -159,8 +159,8 @@ async def test_ten_thousand_foreign_objects_are_neither_deleted_nor_waited_for(
 async def test_a_model_s_foreign_objects_are_deleted_a_few_at_a_time_and_fit_its_status(
     stages: int,
 ):
-    """They name our model their controller, so they are ours to delete; what serves does not
-    wait for them.
+    """They name our model as controller, so the operator deletes them; serving does not wait for
+    that.
     """
     world = World()
     world.apply(manifest("RegisteredModel", "fraud"))

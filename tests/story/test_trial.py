@@ -25,7 +25,7 @@ SLICES = 4
 
 
 def failing(code: int = 1, message: str = "no column amount", **more: str) -> Fate:
-    """The container of a gate that ran and ended with a code."""
+    """Return the container of a gate that ended with this exit code."""
     fate = ends(code, container="gate", message=message, **more)
     assert fate.pod is not None
     for status in fate.pod["containerStatuses"]:
@@ -37,7 +37,7 @@ def failing(code: int = 1, message: str = "no column amount", **more: str) -> Fa
 
 
 async def begin(world: World) -> None:
-    """v1 holds production, which has gates by then; v2 is registered."""
+    """v1 is effective in production, gates were added since; v2 is registered."""
     runs = [
         manifest(
             "TrainingRun",
@@ -61,7 +61,7 @@ async def begin(world: World) -> None:
 
 
 async def live(world: World) -> None:
-    """v2 fails its integration test, is corrected outside, and is tried again."""
+    """v2 fails its integration test, the cause is fixed elsewhere, and v2 is retried."""
     world.fates["integration"] = failing()
     world.promote("fraud", "production", "v2")
     await world.run()
@@ -80,7 +80,7 @@ async def live(world: World) -> None:
 
 
 def kinds(world: World) -> list[str]:
-    """What there is besides what serves the effective version, and the Jobs of TrainingRuns."""
+    """Return all owned objects but those of the effective version and the Jobs of TrainingRuns."""
     stage = world.status("registeredmodels", "fraud")["stages"]["production"]
     there = [
         each for each in children(world) if each["metadata"]["labels"].get("modelyard.io/stage")
@@ -120,7 +120,7 @@ def undisturbed() -> Undisturbed:
     return lived(LIFE)
 
 
-def test_it_ends_with_both_verdicts_and_nothing_left_over(undisturbed: Undisturbed):
+def test_a_trial_ends_with_both_verdicts_and_nothing_left_over(undisturbed: Undisturbed):
     found = undisturbed.end
     assert found["stage"] == ("v2", 1, None, ["admit", "trial", "start", "switch", "record"])
     assert [each[:2] for each in found["gates"]] == [
@@ -133,7 +133,7 @@ def test_it_ends_with_both_verdicts_and_nothing_left_over(undisturbed: Undisturb
     assert "Job" not in found["left"]
 
 
-async def test_files_changed_after_signing_are_rejected_and_an_unreachable_store_is_asked_again():
+async def test_files_changed_after_signing_are_rejected_and_an_unreachable_store_is_retried():
     world = World()
     await begin(world)
     world.patch(

@@ -1,4 +1,6 @@
-"""A story of `reverify`: it fails, production takes nothing from that stage, it passes again."""
+"""A story of `reverify`: a version fails in staging, is not promoted to production, then passes
+again.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,7 @@ def stage(world: World, name: str) -> dict[str, Any]:
 
 
 def held(world: World) -> dict[str, Any]:
-    """What is recorded of v2 in staging."""
+    """Return the record of v2 in staging."""
     versions = {
         each["name"]: each for each in world.status("registeredmodels", "fraud")["versions"]
     }
@@ -38,7 +40,7 @@ def held(world: World) -> dict[str, Any]:
 
 
 async def begin(world: World, every: str = "7d") -> None:
-    """v1 holds production, v2 staging, whose gates are asked again."""
+    """v1 is effective in production and v2 in staging, which has `reverify`."""
     stages = {
         "staging": {"version": "v2", "gates": [QUALITY, ASKS], "reverify": {"every": every}},
         "production": {"version": "v1"},
@@ -72,8 +74,8 @@ def verify(world: World, attempt: int) -> None:
 
 
 async def live(world: World) -> None:
-    """v2 fails in staging when it is asked again, and is refused; then it passes, soaks, and
-    takes production.
+    """v2 fails its verification in staging and is not promoted; then it passes, soaks, and is
+    promoted to production.
     """
     world.fates["integration"] = failing()
     verify(world, 1)
@@ -131,7 +133,7 @@ def undisturbed() -> Undisturbed:
     return lived(LIFE)
 
 
-def test_it_ends_verified_and_promoted_with_nothing_left_over(undisturbed: Undisturbed):
+def test_the_version_ends_verified_and_promoted_with_nothing_left_over(undisturbed: Undisturbed):
     found = undisturbed.end
     assert found["stages"] == [("staging", "v2", None), ("production", "v2", None)]
     assert (found["ready"], found["verified"]) == (("True", "Serving"), ("True", "Verified"))
@@ -144,7 +146,7 @@ async def test_killed_after_any_write(part: int, undisturbed: Undisturbed):
     await killed_after_each_write(LIFE, undisturbed, part, SLICES)
 
 
-async def test_a_round_each_ten_minutes_tells_of_a_fail_and_of_the_pass_after_it():
+async def test_rounds_every_ten_minutes_report_a_fail_and_the_pass_after_it():
     world = World()
     await begin(world, "10m")
     assert world.condition("registeredmodels", "fraud", "Verified") == ("Unknown", "NotVerifiedYet")

@@ -25,7 +25,7 @@ def stage(world: World) -> dict[str, Any]:
 
 
 def deployments(world: World) -> list[str]:
-    """The versions that have pods."""
+    """Return the versions that have pods."""
     return sorted(
         each["metadata"]["labels"]["modelyard.io/version"]
         for each in world.cluster.all("apps/v1/Deployment")
@@ -33,7 +33,7 @@ def deployments(world: World) -> list[str]:
 
 
 async def switched(world: World, failing: int) -> None:
-    """v2 takes the stage from v1, and `failing` of a hundred requests fail."""
+    """v2 displaces v1, and `failing` of a hundred requests fail."""
     await serves_v1(world, rollback=ROLLBACK)
     world.promote("fraud", "production", "v2")
     await world.run(MINUTE)
@@ -42,7 +42,7 @@ async def switched(world: World, failing: int) -> None:
 
 
 async def begin(world: World) -> None:
-    """v2 has a pod that answers."""
+    """Prepare a pod of v2 that answers."""
     await switched(world, 60)
     world.restarts = 0
 
@@ -88,7 +88,7 @@ def undisturbed() -> Undisturbed:
     return lived(LIFE)
 
 
-def test_what_fails_is_rolled_back_and_the_spec_is_left_alone(undisturbed: Undisturbed):
+def test_a_failing_version_is_rolled_back_and_the_spec_is_left_alone(undisturbed: Undisturbed):
     assert undisturbed.end == {
         "ready": ("False", "RolledBack"),
         "stalled": ("True", "RolledBack"),
@@ -107,7 +107,7 @@ async def test_killed_after_any_write(part: int, undisturbed: Undisturbed):
     await killed_after_each_write(LIFE, undisturbed, part, SLICES)
 
 
-async def test_a_good_version_stays_and_its_checks_cost_no_write_and_no_read_of_mlflow_or_s3():
+async def test_a_good_version_stays_and_its_checks_cause_no_write_and_no_read_of_mlflow_or_s3():
     world = World()
     await switched(world, 0)
     await world.run(MINUTE)
@@ -136,7 +136,7 @@ async def test_a_good_version_stays_and_its_checks_cost_no_write_and_no_read_of_
     )
 
 
-async def test_it_rolls_back_while_mlflow_and_s3_are_down_with_one_event():
+async def test_a_version_is_rolled_back_while_mlflow_and_s3_are_down_with_one_event():
     world = World()
     await switched(world, 0)
     away = Unavailable("MLflow", "search", "risk/fraud", "no answer")
@@ -155,7 +155,7 @@ async def test_it_rolls_back_while_mlflow_and_s3_are_down_with_one_event():
     assert ended(world) == {"Promoted": 2, "RolledBack": 1}, "one entry says both"
 
 
-async def test_the_spec_that_agrees_is_ready_and_the_version_can_be_tried_again():
+async def test_a_spec_with_the_rolled_back_version_is_ready_and_the_other_can_be_retried():
     world = World()
     await switched(world, 60)
     await world.run()

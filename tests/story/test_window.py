@@ -36,7 +36,7 @@ def asks(world: World, **fields: Any) -> None:
 
 
 async def live(world: World) -> None:
-    """v2 takes the stage, and ten minutes later v1 returns, despite a freeze and a failing gate."""
+    """v2 is promoted, and ten minutes later v1 returns, despite a freeze and a failing gate."""
     await serves_v1(world)
     asks(world, rollback={"window": "30m"})
     world.promote("fraud", "production", "v2")
@@ -78,7 +78,7 @@ def undisturbed() -> Undisturbed:
     return lived(LIFE)
 
 
-def test_it_returns_at_once_and_warm_pods_are_deleted_when_the_window_ends(
+def test_a_version_returns_at_once_and_warm_pods_are_deleted_when_the_window_ends(
     undisturbed: Undisturbed,
 ):
     steps = [(name, "Done") for name in ("admit", "start", "switch", "record")]
@@ -96,7 +96,7 @@ async def test_killed_after_any_write(part: int, undisturbed: Undisturbed):
     await killed_after_each_write(LIFE, undisturbed, part, SLICES)
 
 
-async def test_warm_pods_are_restored_also_by_a_restarted_operator_and_cost_no_write():
+async def test_warm_pods_are_restored_also_by_a_restarted_operator_and_cause_no_write():
     world = World()
     await serves_v1(world)
     asks(world, rollback={"window": "30m"})
@@ -124,7 +124,7 @@ async def test_warm_pods_are_restored_also_by_a_restarted_operator_and_cost_no_w
     )
 
 
-async def test_after_its_window_it_waits_for_its_gates_like_any_other():
+async def test_after_its_window_a_version_waits_for_its_gates_like_any_other():
     world = World()
     await serves_v1(world)
     asks(world, rollback={"window": "30m"}, gates=[UNPASSED])

@@ -19,7 +19,7 @@ HOSTILE = f"\x1b]52;c;cm0gLXJm\x07{SECRET}\u202e {BASIC} \x9b31mred"
 
 
 def shown(world: World, plural: str, name: str, caplog: pytest.LogCaptureFixture) -> str:
-    """Everything that users and the operator's log see."""
+    """Return everything that users and the operator's log see."""
     events = [list(event) for event in world.cluster.events]
     logged = [record.getMessage() for record in caplog.records]
     return json.dumps([world.status(plural, name), events, logged], ensure_ascii=False)

@@ -85,8 +85,8 @@ class _Ports:
 
 @dataclass(frozen=True)
 class Fate:
-    """What happens to a TrainingRun's Jobs instead of training, or to a version's Deployments
-    instead of serving.
+    """What happens to a TrainingRun's Jobs or a version's Deployments instead of training or
+    serving.
 
     Attributes:
         pod: The status of the pod; None: there is none.
@@ -111,10 +111,10 @@ class World:
             s or more: `beat` says that it is alive, `quiet` does nothing, any other word ends it.
             `well` logs a model and closes the run, `fails` closes it and says why.
         broken: Versions whose pods end with this termination message instead of becoming ready.
-        pods: What serving pods say of what they answered.
+        pods: The counters of serving pods.
         restarts: How often the operator was killed and came back.
         runtime: The runtime of the operator that comes back next.
-        announced: The CloudEvents of all operators, in order.
+        announced: The CloudEvents of all operators, in order of arrival.
 
     """
 
@@ -187,7 +187,7 @@ class World:
             except Killed:
                 self.restart()
                 continue
-            if self.clock.time() == before:  # nobody wants a look that soon
+            if self.clock.time() == before:  # nothing is due that soon
                 self.clock.advance(16)
             within -= timedelta(seconds=self.clock.time() - before)
             if within <= timedelta() and not self._everybody_else():
@@ -233,7 +233,7 @@ class World:
 
     @property
     def reasons(self) -> set[str]:
-        """Every reason that a status write gave, as `TrainingRun Scheduling`."""
+        """Return every reason that a status write contained, as `TrainingRun Scheduling`."""
         writes = (call.arguments for call in self.calls.named("write_status"))
         return {
             f"{body['kind']} {condition['reason']}"
@@ -242,7 +242,7 @@ class World:
         }
 
     def check_statuses(self) -> None:
-        """Check that the API server would have taken every status that was written."""
+        """Check that the CRD's schema accepts every status that was written."""
         for body, status in {
             json.dumps(call.arguments): call.arguments for call in self.calls.named("write_status")
         }.values():
@@ -303,7 +303,7 @@ class World:
         return True
 
     def _gate(self, job: Manifest, gate: str) -> bool:
-        """Run the Job of a gate: it passes, unless a fate is its."""
+        """Run the Job of a gate: it passes, unless it has a fate."""
         candidate = {
             each["name"]: each.get("value")
             for each in job["spec"]["template"]["spec"]["containers"][0]["env"]
@@ -361,7 +361,7 @@ class World:
         return True
 
     def _notebook(self, name: str) -> bool:
-        """Heartbeats never end, so a story does not wait for them."""
+        """Act as a notebook; heartbeats never end, so a story does not wait for them."""
         status, now = self.status("trainingruns", name), self.clock.time()
         if "mlflow" not in status or now < self._turns.get(name, now):
             return False
@@ -370,7 +370,7 @@ class World:
         if len(self.notebooks[name]) > 1 or step not in {
             "beat",
             "quiet",
-        }:  # the last of these goes on
+        }:  # the last of these repeats
             self.notebooks[name].pop(0)
         if step == "beat":
             beat = {"modelyard.io/heartbeat": self.clock.now().strftime("%Y-%m-%dT%H:%M:%SZ")}
@@ -390,7 +390,7 @@ class World:
         return step in {"well", "fails"}
 
     def train(self, run: str, content: bytes = b"trees") -> str:
-        """Do what a trainer does in MLflow and S3; return where the model lies."""
+        """Do what a trainer does in MLflow and S3; return the model's URI."""
         self.tracking.log_metric(run, "accuracy", 0.9)
         self.tracking.log_metric(run, "modelyard.progress", 100.0)
         logged = self.tracking.log_model(run)
@@ -432,7 +432,7 @@ class World:
         return True
 
     def _version_s(self, version: str) -> Fate | None:
-        """Return what happens to a version's Deployments; None: they serve."""
+        """Return the fate of a version's Deployments; None: they serve."""
         broken = self.broken.get(version)
         if broken is None:
             return self.fates.get(version)
