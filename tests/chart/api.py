@@ -99,7 +99,7 @@ class Api:
         self._connection.request(method, path, data, self._headers | {"Content-Type": content})
         answer = self._connection.getresponse()
         text = answer.read().decode()
-        # Where it serves no such kind at all, it answers in plain words.
+        # If it does not serve such a kind at all, its answer is plain text.
         return Answer(
             answer.status, json.loads(text) if text.startswith("{") else {"message": text}
         )
@@ -122,9 +122,7 @@ class Api:
 
 
 def eventually(condition: Callable[[], Any], what: str) -> None:
-    """Waits until something is so, which is whatever is true; fails after a long time, and says
-    what is instead.
-    """
+    """Wait until a function returns something true; on a timeout fail with its last result."""
     deadline = time.monotonic() + SECONDS
     while not (found := condition()):
         assert time.monotonic() < deadline, (
@@ -134,12 +132,12 @@ def eventually(condition: Callable[[], Any], what: str) -> None:
 
 
 def wait_storage(admin: Api) -> None:
-    """Returns when our kinds that are there can be listed.
+    """Return when our installed kinds can be listed.
 
-    A CRD that is deleted within the second in which its storage starts ends minutes later: the API
-    server's finalizer gets "storage is (re)initializing", and where its note of that conflicts it
-    forgets the CRD until the next resync (operator-framework/operator-controller#1437). Nobody
-    deletes kinds that were never used, but tests do.
+    A CRD that is deleted within the second in which its storage starts is gone only minutes later:
+    the API server's finalizer gets "storage is (re)initializing", and if its status write of that
+    conflicts, it drops the CRD until the next resync (operator-framework/operator-controller#1437).
+    Users do not delete kinds that were never used, but tests do.
     """
     for resource in (EXPERIMENTS, RUNS, MODELS, APPROVALS):
         path = path_of(resource)

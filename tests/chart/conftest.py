@@ -75,13 +75,13 @@ def installed() -> Iterator[ApiServer]:
         yield started
 
 
-# Namespaces that releases of these tests make.
+# Namespaces that releases of these tests create.
 MADE = ("risk", "credit")
 
 
 @pytest.fixture
 def clean(server) -> Iterator[ApiServer]:
-    """The bare server; afterwards what the test left of its release is removed, without hooks."""
+    """The bare server; afterwards the remains of the test's release are removed, without hooks."""
     yield server
     if RELEASE in helm(
         "list", "--short", "--all", "--namespace", NAMESPACE, kubeconfig=server.kubeconfig

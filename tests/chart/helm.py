@@ -75,19 +75,19 @@ def run(
 
 
 def helm(*words: str | Path, kubeconfig: Path | None = None) -> str:
-    """The output of helm; raises ``Refused``."""
+    """Return the output of helm; raises ``Refused``."""
     return run("helm", *words, *(["--kubeconfig", kubeconfig] if kubeconfig else []))
 
 
 def kubectl(*words: str | Path, kubeconfig: Path | None = None, stdin: str | None = None) -> str:
-    """The output of kubectl; raises ``Refused``."""
+    """Return the output of kubectl; raises ``Refused``."""
     return run(
         "kubectl", *(["--kubeconfig", kubeconfig] if kubeconfig else []), *words, stdin=stdin
     )
 
 
 def install(kubeconfig: Path, *files: Path, words: Iterable[str] = ()) -> str:
-    """Installs the chart as ``helm install`` does, and gives what it says; raises ``Refused``."""
+    """Install the chart with ``helm install`` and return its output; raises ``Refused``."""
     values = [word for file in files for word in ("--values", str(file))]
     return helm(
         "install",
@@ -128,13 +128,13 @@ def render_text(
     hooks: bool = True,
     time: int = 0,
 ) -> str:
-    """What ``helm template`` prints for some values; raises ``Refused``.
+    """Return the output of ``helm template`` for some values; raises ``Refused``.
 
     Args:
-        values: as a values file would say them.
-        files: values files besides.
-        hooks: with the objects that only live while helm works.
-        time: asked twice for the same and the same time, the first answer is given again.
+        values: as in a values file.
+        files: further values files.
+        hooks: include the objects of helm's hooks.
+        time: the result is cached for the same arguments and the same time.
     """
     return template(json.dumps(values or {}), tuple(files), hooks, time)
 
@@ -150,7 +150,9 @@ def parsed(text: str) -> bytes:
 
 
 def render(values: Mapping[str, Any] | None = None, **how: Any) -> list[Manifest]:
-    """What the chart makes of some values, the caller's own to change; raises ``Refused``."""
+    """Return the chart's objects for some values, which the caller may change; raises
+    ``Refused``.
+    """
     # Pickle copies objects in a twentieth of the time that reading them as YAML takes.
     found: list[Manifest] = pickle.loads(parsed(render_text(values, **how)))
     return found
@@ -159,7 +161,7 @@ def render(values: Mapping[str, Any] | None = None, **how: Any) -> list[Manifest
 def find(
     objects: Iterable[Manifest], kind: str, name: str, namespace: str | None = None
 ) -> Manifest:
-    """The only object of that kind and name."""
+    """Return the only object of that kind and name."""
     found = [
         each
         for each in objects
@@ -172,7 +174,7 @@ def find(
 
 
 def pod_templates(objects: Iterable[Manifest]) -> dict[str, Manifest]:
-    """Every pod that the objects lead to, as ``{metadata, spec}``, by kind and name."""
+    """Return every pod that the objects create, as ``{metadata, spec}``, by kind and name."""
     out = {}
     for each in objects:
         name = f"{each['kind']}/{each['metadata']['name']}"

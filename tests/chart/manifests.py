@@ -16,7 +16,7 @@ from tests.chart.helm import CHART, ROOT, render_text
 
 __all__ = ["DEMO_VALUES", "files", "main", "write_or_check"]
 
-# kustomize cannot generate random passwords: its Secrets come from the files beside it.
+# kustomize cannot generate random passwords: its Secrets come from the files next to it.
 DEMO_VALUES: dict[str, Any] = {
     "demo": {"enabled": True, "minio": {"existingSecret": "modelyard-minio"}}
 }

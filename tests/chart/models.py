@@ -27,7 +27,7 @@ def model(name: str, stages: dict[str, Any] | None = None, **spec: Any) -> Manif
 def made(
     admin: Api, stages: dict[str, Any] | None = None, name: str | None = None, **spec: Any
 ) -> str:
-    """The path of a model that the administrator made."""
+    """Create a model as the administrator; return its path."""
     body = model(name or next(names), stages, **spec)
     assert admin.create(path_of(MODELS, "risk"), body).code == 201
     return path_of(MODELS, "risk", body["metadata"]["name"])
@@ -38,7 +38,7 @@ def held(stage: str, version: str | None) -> Manifest:
 
 
 def refused(answer: Answer, *words: str) -> bool:
-    """Whether it is the policy that refused, in these words."""
+    """Return whether the policy refused the request, with these words."""
     assert answer.code == 403, (answer.code, answer.message)
     for word in words:
         assert word in answer.message

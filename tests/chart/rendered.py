@@ -1,4 +1,4 @@
-"""Looking things up in what the chart renders."""
+"""Look up objects and fields in the rendered chart."""
 
 from __future__ import annotations
 

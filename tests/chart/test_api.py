@@ -14,14 +14,14 @@ from tests.chart.values import SETS
 pytestmark = pytest.mark.api
 
 every_set = pytest.mark.parametrize("values", SETS.values(), ids=SETS.keys())
-# The Prometheus operator's; its CRD is not ours to bring.
+# A kind of the Prometheus operator, whose CRD the chart does not install.
 FOREIGN = ("ServiceMonitor", "PrometheusRule")
 
 
 @pytest.fixture(scope="module")
 def prepared(server):
-    """The server, with every namespace that some set of values speaks of, and one that lets in
-    only restricted pods.
+    """The server, with every namespace that a set of values names, and one that admits only
+    restricted pods.
     """
     admin = Api(server)
     names = {NAMESPACE} | {
@@ -50,15 +50,15 @@ def prepared(server):
 
 @pytest.fixture(scope="module")
 def taken() -> set[str]:
-    """What the server took of another set: most objects are the same in all, and a CRD takes it
+    """Objects that the server has accepted already: most are the same in all sets, and a CRD takes
     half a second.
     """
     return set()
 
 
 @every_set
-def test_the_api_server_takes_every_object(prepared, taken, values):
-    """Asked as kubectl asks it, which reads the whole OpenAPI document first, each time."""
+def test_the_api_server_accepts_every_object(prepared, taken, values):
+    """Sent like kubectl does, which however reads the whole OpenAPI document each time."""
     admin = Api(prepared)
     objects = {
         json.dumps(each, sort_keys=True): each
@@ -75,7 +75,7 @@ def test_the_api_server_takes_every_object(prepared, taken, values):
 
 
 def place(manifest: Manifest) -> str:
-    """The path of an object of the chart."""
+    """Return the path of an object of the chart."""
     plural = re.sub("y$", "ie", manifest["kind"].lower()) + "s"
     return path_of(
         f"{manifest['apiVersion']}/{plural}",
@@ -85,7 +85,7 @@ def place(manifest: Manifest) -> str:
 
 
 def test_strict_validation_would_find_a_wrong_field(prepared):
-    """The test above can fail."""
+    """Shows that the test above can fail."""
     deployment = next(each for each in render() if each["kind"] == "Deployment")
     deployment["spec"]["template"]["spec"]["containerz"] = []
     answer = Api(prepared).apply(
@@ -117,7 +117,7 @@ def test_pod_security_admits_every_pod_as_restricted(prepared, values):
         assert answer.code == 201, f"{name}: {answer.message}"
 
 
-def test_pod_security_would_refuse_a_pod_that_is_not(prepared):
+def test_pod_security_would_refuse_an_unrestricted_pod(prepared):
     template = pod_templates(render())["Deployment/modelyard"]
     del template["spec"]["containers"][0]["securityContext"]["capabilities"]
     answer = Api(prepared).create(

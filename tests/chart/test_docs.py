@@ -72,7 +72,7 @@ def test_its_kustomization_takes_other_images(tmp_path):
 
 
 @pytest.mark.api
-def test_its_role_gives_what_it_says(installed):
+def test_its_role_grants_what_it_says(installed):
     (role,) = (each for each in OBJECTS if each["kind"] == "Role")
     admin = Api(installed)
     assert admin.create(path_of("rbac.authorization.k8s.io/v1/roles", "risk"), role).code == 201
@@ -119,7 +119,7 @@ def test_it_names_every_key_of_a_connection():
     assert set(re.findall(r"`((?:MLFLOW|AWS|MODELYARD)_[A-Z0-9_]+)`", PAGE)) == known
 
 
-def test_the_roles_and_values_that_it_names_are_there():
+def test_the_roles_and_values_that_it_names_exist():
     roles = {each["metadata"]["name"] for each in render() if each["kind"] == "ClusterRole"}
     people = {
         f"modelyard-{who}"
@@ -144,7 +144,7 @@ def test_the_roles_and_values_that_it_names_are_there():
 
 
 def test_its_commands_can_be_typed():
-    """Every flag of helm and kubectl that it names is one of theirs, and every path is there."""
+    """Every flag of helm and kubectl on the page exists, and so does every path."""
     lines = [
         line for block in blocks("sh") for line in re.sub(r"\\\n", " ", block).splitlines() if line
     ]

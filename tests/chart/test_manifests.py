@@ -48,19 +48,19 @@ def test_a_stale_file_would_be_noticed():
     assert text.replace("replicas: 1", "replicas: 2") != text
 
 
-def test_the_base_is_what_the_chart_makes_of_its_defaults():
+def test_the_base_equals_the_chart_with_default_values():
     made = by_name(built("base"))
     namespace = made.pop(("Namespace", "", NAMESPACE))
     assert namespace["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] == "restricted"
     assert made == by_name(relabelled(render(hooks=False)))
 
 
-def test_the_demo_is_what_the_chart_makes_of_its_demo_and_its_secrets():
+def test_the_demo_equals_the_chart_s_demo_with_its_secrets():
     made = by_name(built("demo"))
     del made["Namespace", "", NAMESPACE]
     secrets = [made.pop(key) for key in [key for key in made if key[0] == "Secret"]]
     assert made == by_name(relabelled(render(manifests.DEMO_VALUES, hooks=False)))
-    # The Secrets of an installation by helm have the same names and keys.
+    # The Secrets of an installation with helm have the same names and keys.
     others = [each for each in render({"demo": {"enabled": True}}) if each["kind"] == "Secret"]
     assert {key: set(each["data"]) for key, each in by_name(secrets).items()} == {
         key: set(each["data"]) for key, each in by_name(others).items()
@@ -78,7 +78,7 @@ def test_the_demo_is_what_the_chart_makes_of_its_demo_and_its_secrets():
         assert connection[key] == expected[key]
 
 
-def test_every_container_is_bound_to_a_version():
+def test_every_image_has_a_version():
     for name in ("base", "demo"):
         images = set(re.findall(r"image: (\S+)", kubectl("kustomize", MANIFESTS / name)))
         assert images
@@ -89,7 +89,7 @@ def test_every_container_is_bound_to_a_version():
 
 @pytest.mark.api
 @pytest.mark.parametrize("name", ["base", "demo"])
-def test_applied_and_taken_away_nothing_is_left(server, name):
+def test_after_apply_and_delete_nothing_is_left(server, name):
     admin = Api(server)
     config = server.kubeconfig
     kubectl(
@@ -137,7 +137,7 @@ def test_the_page_of_the_samples_names_them_all():
     }
 
 
-def test_no_two_samples_get_in_each_others_way():
+def test_no_two_samples_conflict():
     seen = [
         (each["kind"], each["metadata"]["name"]) for folder in SAMPLES for each in sample(folder)
     ]
@@ -166,7 +166,7 @@ def test_a_samples_references_are_within_it(folder):
 
 @pytest.mark.api
 @every_sample
-def test_the_api_server_takes_a_sample_as_it_is(installed, folder):
+def test_the_api_server_accepts_a_sample_unchanged(installed, folder):
     out = kubectl(
         "apply",
         "--server-side",
@@ -180,7 +180,7 @@ def test_the_api_server_takes_a_sample_as_it_is(installed, folder):
 
 
 @pytest.mark.api
-def test_the_api_server_would_refuse_a_field_that_is_not_there(installed):
+def test_the_api_server_would_refuse_an_unknown_field(installed):
     text = (
         (MANIFESTS / "samples" / "fraud" / "registered-model.yaml")
         .read_text()
@@ -199,9 +199,9 @@ def test_the_api_server_would_refuse_a_field_that_is_not_there(installed):
         )
 
 
-# --- what the samples run -------------------------------------------------------------------------
-# One process for all: it makes the run as the operator does, runs the code as a training pod does,
-# and says what MLflow has then.
+# --- code of the samples --------------------------------------------------------------------------
+# One process for all: it creates the run as the operator does, runs the code as a training pod
+# does, and prints what MLflow has then.
 DRIVER = """
 import json, os, sys
 import mlflow
@@ -228,7 +228,7 @@ make_synthetic(sys.argv[1], "classification", int(sys.argv[2]), Path(sys.argv[3]
 
 @pytest.fixture(scope="module")
 def tracking(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The tracking store of all samples: its tables take two seconds to make."""
+    """The tracking store of all samples: creating its tables takes two seconds."""
     return f"sqlite:///{tmp_path_factory.mktemp('samples')}/mlflow.db"
 
 
@@ -255,7 +255,8 @@ def trained(folder: Path, tracking: str, code: str, parameters: dict[str, str]) 
     (folder / "code.py").write_text(code)
     environment = {
         "MLFLOW_TRACKING_URI": tracking,
-        # Or MLflow loads the model in another process, for seconds, to find out what it imports.
+        # Otherwise MLflow spends seconds on loading the model in another process to find its
+        # imports.
         "MLFLOW_REQUIREMENTS_INFERENCE_TIMEOUT": "0",
         "MODELYARD_PARAMETERS": json.dumps(parameters),
         "MODELYARD_DATASET_PATH": str(folder),

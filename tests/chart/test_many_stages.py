@@ -28,7 +28,9 @@ RIGHTS = "rbac.authorization.k8s.io"
 
 @pytest.fixture(scope="module")
 def people(installed) -> Api:
-    """The administrator, once there is an editor for each stage who may promote every other one."""
+    """The administrator's client; there is an editor for each stage, who may promote all other
+    stages.
+    """
     admin = Api(installed)
     for user, lacking in LACKING.items():
         resources = [f"registeredmodels/{stage}" for stage in STAGES if stage != lacking]
@@ -57,7 +59,7 @@ def people(installed) -> Api:
 
 
 def full(version: str) -> dict[str, Any]:
-    """Every stage that a model can have, with a version."""
+    """Return as many stages as a model can have, each with a version."""
     return {stage: {"version": version} for stage in STAGES}
 
 
@@ -96,7 +98,7 @@ def delete_collection(admin: Api, person: Api) -> Answer:
 
 
 def everything(admin: Api, person: Api) -> Answer:
-    """All that is guarded, of all stages of a model with as many versions as it can have."""
+    """Change every guarded field of all stages, in a model with as many versions as possible."""
     declared = {f"v{number}": {"runId": f"run-{number}"} for number in range(1, 65)}
     owner = {"apiVersion": "v1", "kind": "ConfigMap", "name": "kube-root-ca.crt", "uid": "made-up"}
     other = {
@@ -148,7 +150,7 @@ def test_a_release_manager_who_is_no_editor_does_too(people, change: Change):
 
 
 @each_change
-def test_an_editor_changes_none_of_them_and_is_told_which(people, change: Change):
+def test_an_editor_may_change_none_of_them_and_the_message_names_them(people, change: Change):
     answer = change(people, people.as_user("dora-the-data-scientist"))
     assert refused(
         answer, "dora-the-data-scientist may not ", "stage ", "the verb promote", *STAGES
@@ -157,9 +159,7 @@ def test_an_editor_changes_none_of_them_and_is_told_which(people, change: Change
 
 @each_change
 @pytest.mark.parametrize("user", LACKING)
-def test_a_right_that_is_missing_for_one_stage_refuses_the_request(
-    people, change: Change, user: str
-):
+def test_a_missing_right_for_one_stage_refuses_the_request(people, change: Change, user: str):
     """Each of the 16 stages is checked, wherever it is in the request."""
     answer = change(people, people.as_user(user))
     assert refused(
@@ -176,7 +176,7 @@ def test_the_other_fifteen_stages_are_changed_without_it(people, user: str):
 
 
 def test_more_than_sixteen_stages_in_one_request_are_refused_in_a_sentence(people):
-    """A model has at most 16 stages: only one that changes their names reaches further."""
+    """A model has at most 16 stages: only a request that changes their names affects more."""
     path = made(people, full("v1"))
     name = path.rsplit("/", 1)[1]
     renamed = {f"other-{stage}": {"version": "v1"} for stage in STAGES}
@@ -191,7 +191,7 @@ def test_more_than_sixteen_stages_in_one_request_are_refused_in_a_sentence(peopl
 
 
 @pytest.mark.parametrize("kind", [*KINDS, EVERY])
-def test_sixteen_stages_with_eight_of_the_largest_gates_are_not_too_much_for_the_policies(
+def test_sixteen_stages_with_eight_of_the_largest_gates_are_within_the_policies_budget(
     people, kind: str
 ):
     lea = people.as_user("lea-the-lead")
@@ -220,9 +220,9 @@ def served(number: int, **more: Any) -> Manifest:
     } | more
 
 
-def test_what_sixteen_stages_hold_take_and_keep_is_kept(people):
-    """As many versions as there may be, with the longest names; all of them are taken away in
-    one request, and the run of one.
+def test_versions_that_sixteen_stages_use_cannot_be_removed(people):
+    """As many versions as possible, with the longest names; one request removes them all, another
+    the run of one.
     """
     operator, rita = people.as_user(OPERATOR), people.as_user("rita-the-release-manager")
     every = [served(number)["version"] for number in range(64)]
@@ -276,7 +276,7 @@ def run(registers: str) -> Manifest:
     }
 
 
-def test_a_training_run_that_every_stage_asks_for(people):
+def test_a_training_run_whose_version_every_stage_wants(people):
     name = made(people, full("v1")).rsplit("/", 1)[1]
     path = path_of(RUNS, "risk")
     assert refused(
@@ -293,9 +293,9 @@ def test_a_training_run_that_every_stage_asks_for(people):
         assert person.delete(path_of(RUNS, "risk", body["metadata"]["name"])).code == 200
 
 
-def test_a_name_that_belongs_to_fifteen_stages(people):
+def test_an_object_name_that_may_belong_to_fifteen_stages(people):
     """The policy ignores its own failures, so it must not fail, however many stages it has to
-    ask about.
+    check.
     """
     stages = ["-".join("a" * length) for length in range(1, 16)]
     name = made(people, {stage: {} for stage in stages}).rsplit("/", 1)[1]

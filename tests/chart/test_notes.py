@@ -51,8 +51,10 @@ def test_the_notes_say_the_next_command(server, values, content, said):
     ("content", "namespace"),
     [(SETS["demo of other images"], "play"), ({"tenants": [CREDIT]}, "credit")],
 )
-def test_the_command_of_the_notes_makes_the_sample(clean, values, tmp_path, content, namespace):
-    """As the notes have it, by a shell in the repository, in whatever namespace the tenant has."""
+def test_the_command_of_the_notes_creates_the_sample(clean, values, tmp_path, content, namespace):
+    """The command runs as printed, in a shell in the repository, whatever the tenant's
+    namespace.
+    """
     admin = Api(clean)
     kubectl("apply", "--server-side", "--filename", ROOT / "crds", kubeconfig=clean.kubeconfig)
     file = values(content | {"crds": {"install": False}})

@@ -19,7 +19,7 @@ def admin(installed) -> Api:
 
 
 # --- promotion ------------------------------------------------------------------------------------
-def test_a_data_scientist_may_not_promote_by_patch_and_is_told_what_is_missing(admin):
+def test_a_data_scientist_may_not_promote_by_patch_and_the_message_names_the_missing_right(admin):
     path = made(admin, {"production": {"version": "v1"}})
     answer = admin.as_user("dora-the-data-scientist").merge(path, held("production", "v2"))
     name = path.rsplit("/", 1)[1]
@@ -54,7 +54,7 @@ def test_a_release_manager_promotes_rolls_back_and_clears_any_stage(admin):
         ("rita-the-release-manager", True),
     ],
 )
-def test_server_side_apply_is_judged_alike(admin, user, allowed):
+def test_server_side_apply_is_judged_the_same_way(admin, user, allowed):
     path = made(admin, {"production": {"version": "v1"}})
     body = model(path.rsplit("/", 1)[1], {"production": {"version": "v2"}})
     answer = admin.as_user(user).apply(path, body)
@@ -63,7 +63,7 @@ def test_server_side_apply_is_judged_alike(admin, user, allowed):
     )
 
 
-def test_an_update_is_judged_alike(admin):
+def test_an_update_is_judged_the_same_way(admin):
     path = made(admin, {"production": {"version": "v1"}})
     body = admin.get(path).body
     body["spec"]["stages"]["production"]["version"] = "v2"
@@ -246,7 +246,7 @@ DELETE, RETAIN = {"spec": {"deletionPolicy": "Delete"}}, {"spec": {"deletionPoli
 @pytest.mark.parametrize(
     ("resource", "plural"), [(EXPERIMENTS, "experiments"), (MODELS, "registeredmodels")]
 )
-def test_asking_for_deletion_outside_needs_the_verb_purge(admin, resource, plural):
+def test_requesting_deletion_in_mlflow_needs_the_verb_purge(admin, resource, plural):
     dora, lea = admin.as_user("dora-the-data-scientist"), admin.as_user("lea-the-lead")
 
     def body(name: str, policy: str) -> Manifest:
@@ -268,7 +268,7 @@ def test_asking_for_deletion_outside_needs_the_verb_purge(admin, resource, plura
     assert refused(dora.merge(path, DELETE), "may not set deletionPolicy: Delete")
     assert refused(dora.apply(path, body(name, "Delete")), "may not set deletionPolicy: Delete")
     assert lea.merge(path, DELETE).code == 200
-    # What stands there already is not asked for again.
+    # A field that is set already is not checked again.
     assert dora.merge(path, {"spec": {"description": "other words"}}).code == 200
     assert refused(
         dora.delete(path),
@@ -301,7 +301,7 @@ def test_purging_by_collection_is_no_way_around(admin):
         "system:kube-controller-manager",
     ],
 )
-def test_what_ends_namespaces_is_not_asked(admin, user):
+def test_controllers_that_delete_namespaces_are_exempt(admin, user):
     """They have no right to promote or purge, and would retry without end."""
     collector = admin.as_user(user)
     body = model(next(names), {"production": {"version": "v1"}}, deletionPolicy="Delete")
@@ -332,8 +332,8 @@ def test_what_ends_namespaces_is_not_asked(admin, user):
 
 
 def test_the_garbage_collector_deletes_no_held_model_until_its_stage_is_cleared(admin, installed):
-    """The owner was there before the stage was held: an editor added it to an idle model, and
-    deletes it.
+    """The owner is older than the stage's version: an editor added it to an idle model, and deletes
+    it.
     """
     owner = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": next(names)}}
     made_owner = admin.create(path_of("v1/configmaps", "risk"), owner).body["metadata"]
@@ -361,7 +361,7 @@ def test_the_garbage_collector_deletes_no_held_model_until_its_stage_is_cleared(
     eventually(lambda: admin.get(path).code == 404, "the idle model is collected")
 
 
-def test_those_are_asked_like_everybody_when_they_write(admin):
+def test_exempt_controllers_are_checked_like_all_others_when_they_write(admin):
     collector = admin.as_user("system:serviceaccount:kube-system:generic-garbage-collector")
     path = made(admin, {"production": {"version": "v1"}})
     assert refused(collector.merge(path, held("production", "v2")), "the verb promote")
@@ -402,7 +402,7 @@ EXPECTED = {
 
 
 @pytest.mark.parametrize("user", EXPECTED)
-def test_a_role_gives_what_it_says_and_nothing_else(admin, user):
+def test_a_role_grants_what_it_says_and_nothing_else(admin, user):
     given = {
         (verb, kind)
         for verb in (*READ, *WRITE, "purge")
@@ -424,7 +424,7 @@ def test_a_role_gives_what_it_says_and_nothing_else(admin, user):
         assert not may(admin, user, "attest", "registeredmodels", f"{stage}/pipeline")
 
 
-def test_the_roles_join_those_that_everybody_knows(admin):
+def test_the_roles_aggregate_to_view_and_edit(admin):
     def joins(name: str) -> set[str]:
         labels = admin.get(
             path_of("rbac.authorization.k8s.io/v1/clusterroles", name=f"{RELEASE}-{name}")
@@ -441,8 +441,8 @@ def test_the_roles_join_those_that_everybody_knows(admin):
     assert joins("approver") == set()
 
 
-def test_people_do_their_work(admin):
-    """The roles together with the policies: each does a day's work, and no other's."""
+def test_each_role_can_do_its_work(admin):
+    """Roles together with the policies: each may do its own work, and not that of another role."""
     vera, dora, rita, _ = (admin.as_user(name) for name in EXPECTED)
     name = next(names)
     run = {

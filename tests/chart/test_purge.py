@@ -30,7 +30,7 @@ def container(values: dict[str, Any]) -> Manifest:
     return only
 
 
-def test_it_is_off_and_in_the_demo_on():
+def test_purging_is_off_by_default_and_on_in_the_demo():
     assert named(render(), "CronJob") == named(render(SETS["tenants"]), "CronJob") == []
     assert (
         named(render(SETS["demo"]), "CronJob") == named(render(SETS["purge"]), "CronJob") == [NAME]
@@ -38,7 +38,7 @@ def test_it_is_off_and_in_the_demo_on():
     assert named(render(SETS["demo without purging"]), "CronJob") == []
 
 
-def test_not_where_it_cannot_read_the_database():
+def test_there_is_no_cron_job_where_it_cannot_read_the_database():
     assert named(render(SETS["demo without claims"]), "CronJob") == [], (
         "the database goes with MLflow's pod"
     )
@@ -49,7 +49,7 @@ def test_not_where_it_cannot_read_the_database():
 
 
 @every_set
-def test_one_at_a_time_and_none_stays(values):
+def test_one_job_runs_at_a_time_and_none_is_kept(values):
     for each in render(values):
         if each["kind"] == "CronJob":
             spec = each["spec"]
@@ -62,7 +62,7 @@ def test_one_at_a_time_and_none_stays(values):
             assert spec["jobTemplate"]["spec"]["template"]["spec"]["restartPolicy"] == "Never"
 
 
-def test_it_is_told_what_the_values_say():
+def test_arguments_follow_the_values():
     assert job(SETS["demo"])["schedule"] == "17 3 * * *"
     assert container(SETS["demo"])["command"] == [
         "python",
@@ -76,9 +76,9 @@ def test_it_is_told_what_the_values_say():
 
 
 @pytest.mark.parametrize("name", ["demo", "purge"])
-def test_the_program_understands_its_words(name):
+def test_the_program_accepts_its_arguments(name):
     words = container(SETS[name])["command"][3:]
-    # Without a database it ends after it has read them, with another code than for wrong ones.
+    # Without a database it exits after reading them, with another code than for invalid ones.
     command = [sys.executable, "-m", "modelyard_runtime.purge", *words]
     done = subprocess.run(
         command,
@@ -91,7 +91,7 @@ def test_the_program_understands_its_words(name):
     assert done.returncode == 67
 
 
-def test_in_the_demo_it_shares_the_volume_and_so_the_node():
+def test_in_the_demo_the_job_shares_mlflow_s_volume_and_so_its_node():
     spec = pod(SETS["demo"])
     deployment = find(render(SETS["demo"]), "Deployment", f"{RELEASE}-mlflow")["spec"]["template"]
     server = deployment["spec"]["containers"][0]
@@ -130,12 +130,12 @@ def test_a_database_needs_no_volume(name, secret):
     assert [volume["name"] for volume in pod(SETS[name])["volumes"]] == ["tmp"]
 
 
-def test_without_the_demo_all_comes_from_the_secret():
+def test_without_the_demo_all_settings_come_from_the_secret():
     assert container(SETS["purge"])["envFrom"] == [{"secretRef": {"name": "database"}}]
     assert "env" not in container(SETS["purge"])
 
 
-def test_it_asks_dns_the_database_and_s3_only():
+def test_it_connects_to_dns_the_database_and_s3_only():
     def ports(values: dict[str, Any]) -> set[int | str]:
         policy = find(render(values), "NetworkPolicy", NAME, NAMESPACE)["spec"]
         assert policy["policyTypes"] == ["Ingress", "Egress"]

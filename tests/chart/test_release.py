@@ -40,7 +40,7 @@ NOISE = {"events", "leases", "apiservices", "componentstatuses", "ipaddresses"}
 
 
 def everything(server: ApiServer) -> set[str]:
-    """Every object of every kind as `plural.group/name`, but for those that Kubernetes writes by
+    """Return every object of every kind as `plural.group/name`, except those that Kubernetes writes
     itself.
     """
     admin = Api(server)
@@ -49,7 +49,7 @@ def everything(server: ApiServer) -> set[str]:
     ]
     found = set()
     for version in ["v1", *groups]:
-        # A kind may go between one question and the next: it has no objects then.
+        # A kind may be deleted between two requests: then it has no objects.
         for each in admin.get(f"/apis/{version}" if "/" in version else f"/api/{version}").body.get(
             "resources", []
         ):
@@ -66,8 +66,8 @@ def secret(admin: Api, name: str, namespace: str) -> dict[str, str]:
 
 
 class Left:
-    """What is there that was not before: true when it is what it should be, and says what it is
-    when it is not.
+    """Objects compared with the expected ones: true if equal; otherwise the repr shows the
+    difference.
     """
 
     def __init__(self, found: set[str], expected: set[str]) -> None:
@@ -81,7 +81,7 @@ class Left:
 
 
 def prepared(server: ApiServer) -> set[str]:
-    """Sees to the release's namespace, and gives everything that is there then."""
+    """Prepare the release's namespace; return everything that exists then."""
     admin = Api(server)
     admin.create(path_of("v1/namespaces"), {"metadata": {"name": NAMESPACE}})
     eventually(
@@ -142,7 +142,7 @@ def test_the_crds_and_their_objects_outlive_the_release_and_the_next_one_takes_t
     assert secret(admin, "modelyard-connection", "credit")["MODELYARD_BUCKET"] == "credit-artifacts"
 
 
-def test_an_upgrade_keeps_the_keys_and_touches_no_pod_that_it_need_not(clean, values):
+def test_an_upgrade_keeps_the_keys_and_replaces_no_pod_without_need(clean, values):
     admin = Api(clean)
     install(clean.kubeconfig, TEST_VALUES)
     keys = secret(admin, f"{RELEASE}-minio", NAMESPACE)
@@ -199,7 +199,7 @@ def test_an_upgrade_brings_the_crds_up_to_date(clean, tmp_path):
     )
 
 
-def test_a_tenant_that_is_taken_out_loses_its_connection_and_keeps_its_namespace(clean, values):
+def test_a_removed_tenant_loses_its_connection_and_keeps_its_namespace(clean, values):
     admin = Api(clean)
     install(clean.kubeconfig, values({"tenants": [CREDIT]}))
     assert admin.get(path_of("v1/secrets", "credit", "modelyard-connection")).code == 200
@@ -208,7 +208,7 @@ def test_a_tenant_that_is_taken_out_loses_its_connection_and_keeps_its_namespace
     assert admin.get(path_of("v1/namespaces", name="credit")).body["status"]["phase"] == "Active"
 
 
-def test_a_name_that_is_taken_is_refused_before_anything_is_made(clean):
+def test_a_name_in_use_is_refused_before_anything_is_created(clean):
     kubectl(
         "create",
         "clusterrole",
@@ -228,9 +228,9 @@ def test_a_name_that_is_taken_is_refused_before_anything_is_made(clean):
 TRAINING = {"experiment": "fraud", "trainer": {"xgboost": {}}}
 
 
-def test_where_the_crd_of_models_is_missing_only_our_own_kinds_are_refused(clean, values):
-    """A policy whose parameters are of a kind that is not there fails: those on foreign kinds
-    ignore that.
+def test_without_the_crd_of_models_only_our_own_kinds_are_refused(clean, values):
+    """A policy whose parameter kind is missing fails; policies on foreign kinds ignore that
+    failure.
     """
     admin = Api(clean)
     kubectl(
@@ -247,8 +247,7 @@ def test_where_the_crd_of_models_is_missing_only_our_own_kinds_are_refused(clean
         "kind": "TrainingRun",
         "spec": TRAINING,
     }
-    # How it says that the parameters' kind is missing depends on whether this server has ever had
-    # it.
+    # The message about the missing parameter kind depends on whether this server has ever had it.
     refused = re.compile(r"'modelyard-runs' denied request: failed to configure \w+: .*paramKind")
     path = path_of(RUNS, "default") + "?dryRun=All"
     eventually(

@@ -87,9 +87,9 @@ NUMBERED_DEMO: dict[str, Any] = {
     ],
     ids=["operator", "demo", "purge"],
 )
-def test_names_that_read_as_numbers_are_texts(values: dict[str, Any]):
-    """As Go reads YAML: without quotes `1e3` is 1000.0, and the release would be refused. The
-    chart has no fractions of its own.
+def test_names_that_look_like_numbers_are_strings(values: dict[str, Any]):
+    """Go's YAML reads an unquoted `1e3` as 1000.0, and the release would be refused. The chart
+    itself has no fractions.
     """
     text = run(
         "helm",
@@ -179,7 +179,7 @@ def test_long_running_pods_have_all_three_probes(values):
 
 
 @every_set
-def test_selectors_find_the_pods_that_they_mean(values):
+def test_selectors_match_the_intended_pods(values):
     objects = render(values)
     labels = {name: pod["metadata"]["labels"] for name, pod in pod_templates(objects).items()}
 
@@ -202,7 +202,7 @@ def test_selectors_find_the_pods_that_they_mean(values):
 
 
 @every_set
-def test_named_ports_are_there(values):
+def test_named_ports_exist(values):
     objects = render(values)
     pods = pod_templates(objects)
     for each in objects:
@@ -217,7 +217,7 @@ def test_named_ports_are_there(values):
 
 
 @every_set
-def test_no_secret_value_stands_outside_of_a_secret(values):
+def test_no_secret_value_is_outside_of_a_secret(values):
     text = json.dumps(values)
     planted = set(re.findall(r"[a-z0-9]+-(?:secret|token)(?:-of-[a-z]+)?", text))
     for each in render(values):

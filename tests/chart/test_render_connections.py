@@ -17,7 +17,7 @@ METADATA = (
 )
 
 
-def test_the_operator_is_told_whom_it_may_connect_to():
+def test_the_operator_gets_the_addresses_that_it_may_connect_to():
     told = {
         "allow": ["minio.storage", "127.0.0.1"],
         "deny": ["10.0.0.5"],

@@ -27,8 +27,8 @@ from tests.chart.helm import (
 from tests.chart.rendered import env, every_set, named
 from tests.chart.values import SETS
 
-# One process for all: each line is an environment, and is answered by the settings that the
-# operator reads from it.
+# One process for all: each line is an environment; the answer is the settings that the operator
+# reads from it.
 READER = """
 import json, os, sys
 from modelyard.settings import Settings
@@ -43,7 +43,7 @@ for line in sys.stdin:
 
 @pytest.fixture(scope="module")
 def understood() -> Iterator[Callable[[dict[str, str]], dict[str, Any]]]:
-    """Gives what the operator makes of an environment."""
+    """Return a function that parses an environment into the operator's settings."""
     clean = {key: value for key, value in os.environ.items() if not key.startswith("MODELYARD_")}
     environment = clean | {"PYTHONPATH": str(ROOT / "operator")}
     pipe = subprocess.PIPE
@@ -106,7 +106,7 @@ def test_a_budget_comes_with_the_second_replica():
     )
 
 
-def test_everything_of_a_pod_reaches_it():
+def test_every_pod_setting_reaches_the_pod():
     values = SETS["everything of a pod"]
     pods = pod_templates(render(values))
     for pod in pods.values():
@@ -135,7 +135,7 @@ def test_without_namespaces_the_operator_has_a_cluster_role():
     assert named(objects, "Role") == [f"{RELEASE}-own"]
 
 
-def test_with_namespaces_it_has_roles_there_and_next_to_nothing_elsewhere():
+def test_with_namespaces_it_has_roles_there_and_few_rights_elsewhere():
     objects = render(SETS["some namespaces"])
     generated = yaml.safe_load((CHART / "files" / "rbac.yaml").read_text())
     assert rules_of(objects, "ClusterRole", RELEASE) == generated["cluster"]
@@ -223,7 +223,7 @@ def test_the_operator_reaches_the_sink_of_its_events(sink: str, port: int):
     assert rule["to"], "but not everywhere"
 
 
-def test_the_token_of_the_sink_is_a_file_that_no_model_waits_for():
+def test_the_token_of_the_sink_is_an_optional_file():
     pod = find(render(SETS["events"]), "Deployment", RELEASE)["spec"]["template"]["spec"]
     (container,) = pod["containers"]
     (volume,) = [each for each in pod["volumes"] if each["name"] == "events"]
@@ -247,7 +247,7 @@ def test_the_token_of_the_sink_is_a_file_that_no_model_waits_for():
         "https://",
     ],
 )
-def test_an_address_that_is_no_sink_is_refused(sink: str):
+def test_an_invalid_sink_address_is_refused(sink: str):
     with pytest.raises(Refused, match="/events/sink"):
         render({"events": {"sink": sink}})
 
@@ -269,7 +269,7 @@ def test_metrics_can_be_scraped():
     assert named(render(), "ServiceMonitor") == []
 
 
-def test_the_alerts_are_those_of_the_page_and_say_where_to_look():
+def test_the_alerts_are_those_of_the_page_and_link_to_it():
     objects = render(SETS["metrics"])
     rule = find(objects, "PrometheusRule", RELEASE)
     assert rule["metadata"]["labels"]["release"] == "prometheus"

@@ -1,4 +1,4 @@
-"""What the chart renders for tenants, the demo and the uninstallation."""
+"""What the chart renders for tenants, for the demo and for uninstalling."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from tests.golden.cases import PODS
 
 
 # --- tenants --------------------------------------------------------------------------------------
-def test_each_tenant_gets_its_own_connection_and_nobody_elses():
+def test_each_tenant_gets_only_its_own_connection():
     objects = render(SETS["tenants"])
     assert secret(objects, "modelyard-connection", "risk") == {
         "MLFLOW_TRACKING_URI": "https://mlflow.example.com",
@@ -78,7 +78,7 @@ def test_the_operator_reads_every_connection_that_the_chart_writes():
         assert done.returncode == 0, done.stderr
 
 
-def test_a_namespace_is_made_when_asked_for_and_stays():
+def test_a_namespace_is_created_on_request_and_stays():
     objects = render(SETS["tenants"])
     assert named(objects, "Namespace") == ["credit"]
     metadata = find(objects, "Namespace", "credit")["metadata"]
@@ -111,7 +111,7 @@ def test_a_tenants_pods_reach_what_they_need():
         {"key": "modelyard.io/gate", "operator": "DoesNotExist"},
     ]
     assert serving["podSelector"] == {"matchExpressions": served}
-    # A pod of the stable version passes requests on to those of the candidate.
+    # A pod of the stable version forwards requests to those of the candidate.
     candidate = {
         "ports": [{"protocol": "TCP", "port": 8080}],
         "to": [{"podSelector": {"matchExpressions": served}}],
@@ -146,7 +146,7 @@ def test_a_tenants_pods_reach_what_they_need():
         assert find(objects, "NetworkPolicy", "modelyard-training", namespace)
 
 
-def test_peers_may_ask_for_what_they_are_named_for():
+def test_peers_may_reach_what_they_are_named_for():
     network = SETS["network"]["networkPolicy"]
     objects = render({**SETS["network"], "tenants": [RISK]})
     asked, scraped = find(objects, "NetworkPolicy", "modelyard-serving", "risk")["spec"]["ingress"]
@@ -206,7 +206,7 @@ def test_the_tenants_addresses_are_the_services():
         )
 
 
-def test_drawn_keys_are_the_same_everywhere_and_never_twice_the_same():
+def test_generated_keys_are_consistent_and_differ_between_releases():
     first, second = render(SETS["demo"], time=1), render(SETS["demo"], time=2)
     keys = secret(first, f"{RELEASE}-minio", NAMESPACE)
     assert len(keys["MINIO_ROOT_PASSWORD"]) == 32
@@ -220,9 +220,9 @@ def test_drawn_keys_are_the_same_everywhere_and_never_twice_the_same():
     )
 
 
-def test_no_annotation_is_made_of_a_password():
-    """Whoever may read pods could try passwords against it. That pods start anew with other keys
-    is `test_release`'s.
+def test_no_annotation_is_derived_from_a_password():
+    """Users who may read pods could try passwords against it. `test_release` tests that pods
+    restart with other keys.
     """
 
     def annotations(password: str) -> list[dict[str, str]]:
@@ -245,7 +245,7 @@ def test_no_annotation_is_made_of_a_password():
         ("demo on a database in a Secret", {"secretKeyRef": {"name": "database", "key": "uri"}}),
     ],
 )
-def test_mlflow_keeps_its_records_where_it_is_told(name, expected):
+def test_mlflow_stores_its_records_in_the_configured_place(name, expected):
     objects = render(SETS[name])
     container = find(objects, "Deployment", f"{RELEASE}-mlflow")["spec"]["template"]["spec"][
         "containers"
@@ -258,7 +258,7 @@ def test_mlflow_keeps_its_records_where_it_is_told(name, expected):
         }
 
 
-def test_mlflow_is_one_quiet_process_that_serves_no_artifacts():
+def test_mlflow_is_one_process_that_serves_no_artifacts():
     container = find(render(SETS["demo"]), "Deployment", f"{RELEASE}-mlflow")["spec"]["template"][
         "spec"
     ]["containers"][0]
@@ -272,7 +272,7 @@ def test_mlflow_is_one_quiet_process_that_serves_no_artifacts():
     assert container["image"] == "modelyard/runtime:0.1.0"
 
 
-def test_claims_are_there_unless_told_otherwise():
+def test_volume_claims_exist_unless_disabled():
     assert named(render(SETS["demo"]), "PersistentVolumeClaim") == [
         f"{RELEASE}-minio",
         f"{RELEASE}-mlflow",
@@ -286,7 +286,7 @@ def test_claims_are_there_unless_told_otherwise():
     )
 
 
-def test_keys_in_a_secret_of_yours_are_copied_nowhere():
+def test_keys_in_an_existing_secret_are_copied_nowhere():
     objects = render(SETS["demo with a Secret"])
     assert named(objects, "Secret") == []
     pods = pod_templates(objects)
@@ -317,7 +317,7 @@ def test_only_the_release_and_its_tenants_reach_the_demo():
     assert policies[f"{RELEASE}-minio"]["egress"] == []
 
 
-def test_helm_test_asks_everything_that_the_release_runs_by_every_name():
+def test_helm_test_sends_requests_to_all_that_the_release_runs_by_every_name():
     asked = find(render(SETS["demo"]), "Pod", f"{RELEASE}-test")["spec"]["containers"][0][
         "command"
     ][3:]
@@ -341,7 +341,7 @@ def uninstaller(values: dict[str, Any]) -> list[str] | None:
     return jobs[0]["spec"]["template"]["spec"]["containers"][0]["command"][2:] if jobs else None
 
 
-def test_before_the_operator_goes_what_goes_with_the_release_is_cleaned_up():
+def test_objects_are_cleaned_up_before_the_operator_is_uninstalled():
     assert uninstaller({}) is None
     assert uninstaller(SETS["tenants"]) is None
     assert uninstaller(SETS["demo"]) == ["risk"]
@@ -351,7 +351,7 @@ def test_before_the_operator_goes_what_goes_with_the_release_is_cleaned_up():
 
 
 @every_set
-def test_what_the_uninstaller_needs_is_a_hook_and_goes_with_it(values):
+def test_the_uninstaller_s_objects_are_hooks_and_are_deleted_with_it(values):
     for each in render(values):
         if each["metadata"]["name"].endswith("-uninstall"):
             annotations = each["metadata"]["annotations"]

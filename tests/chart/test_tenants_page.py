@@ -25,8 +25,8 @@ RBAC = "rbac.authorization.k8s.io/v1"
 
 
 def section(heading: str) -> list[Block]:
-    """The blocks below a heading, up to the next of its level or above. (One `#` is a comment in
-    a block.)
+    """Return the blocks below a heading, up to the next of its level or above. (One `#` is a
+    comment in a block.)
     """
     text = TENANTS.read_text()
     begin = text[: text.index(f"\n{heading}\n")].count("\n") + 1
@@ -40,8 +40,8 @@ def section(heading: str) -> list[Block]:
 
 
 def typed(server: ApiServer, script: str, folder: Path = ROOT) -> str:
-    """What a shell prints that is given a script of the page. No pod runs here, so nothing waits
-    for one.
+    """Return the output of a script from the page in a shell. No pod runs here, so waiting for pods
+    is left out.
     """
     env = os.environ | {
         "KUBECONFIG": str(server.kubeconfig),
@@ -64,7 +64,7 @@ def typed(server: ApiServer, script: str, folder: Path = ROOT) -> str:
 
 # --- roles ----------------------------------------------------------------------------------------
 def bound(admin: Api, user: str, *roles: str) -> Api:
-    """A user with ClusterRoles in the namespace `risk`."""
+    """Return a user with ClusterRoles in the namespace `risk`."""
     for role in roles:
         binding = {
             "metadata": {"name": f"{user}-{role}".replace(":", "-")},
@@ -80,8 +80,7 @@ def bound(admin: Api, user: str, *roles: str) -> Api:
 
 
 def test_the_role_for_training_has_no_right_on_secrets_and_edit_has(installed: ApiServer):
-    # `view` and `edit` are put together by a controller that does not run here; these are what they
-    # are put together of.
+    # A controller that does not run here aggregates `view` and `edit`; these are their parts.
     admin = Api(installed)
     tina = bound(admin, "tina", "system:aggregate-to-view", "modelyard-editor")
     eddy = bound(admin, "eddy", "system:aggregate-to-edit", "modelyard-editor")
@@ -133,7 +132,7 @@ def test_a_release_manager_of_one_stage_changes_that_stage_and_harmless_fields(
         == 200
     )
 
-    # What `patch` without `promote` may not.
+    # Not allowed with `patch` without `promote`.
     staging = [
         {"version": "v2"},
         {"version": None},
@@ -157,7 +156,7 @@ def test_a_release_manager_of_one_stage_changes_that_stage_and_harmless_fields(
     ):
         assert refused(rose.merge(path, change), "stage staging"), change
     assert refused(rose.merge(path, {"spec": {"deletionPolicy": "Delete"}}), "the verb purge")
-    # Nor anything that `patch` does not cover.
+    # Nor is anything that `patch` does not cover.
     assert rose.merge(f"{path}/status", {"status": {}}).code == 403
     assert (rose.delete(path).code, rose.create(path_of(MODELS, "risk"), {}).code) == (403, 403)
     body = {
@@ -170,7 +169,7 @@ def test_a_release_manager_of_one_stage_changes_that_stage_and_harmless_fields(
         "an apply of what is not there is a creation"
     )
 
-    # What the page says that it may.
+    # Allowed, as the page says.
     serving = {
         "replicas": 2,
         "autoscaling": {"maxReplicas": 3},
@@ -190,16 +189,16 @@ def test_a_release_manager_of_one_stage_changes_that_stage_and_harmless_fields(
         == 200
     )
 
-    # Asking a model goes through a port-forward, by a websocket: its request is a GET. There is no
-    # such pod, and that is what is said.
+    # Requests to a model go through a port-forward over a websocket, which is a GET. The expected
+    # answer is that there is no such pod.
     forward = path_of("v1/pods", "risk", "none") + "/portforward"
     assert (rose.get(forward).code, rose.create(forward, {}).code) == (404, 404)
     assert admin.as_user("dora-the-data-scientist").get(forward).code == 403
 
 
-def test_what_the_page_types_about_rights_does_what_it_says(installed: ApiServer):
-    """The operator is not needed for it. `view` is empty here, so who looks gets it from the
-    other roles.
+def test_the_commands_about_rights_do_what_the_page_says(installed: ApiServer):
+    """No operator is needed. `view` is empty here, so the viewer gets its rights from the other
+    roles.
     """
     script = "".join(each.text for each in section("## Who may promote"))
     try:
@@ -220,7 +219,7 @@ def test_what_the_page_types_about_rights_does_what_it_says(installed: ApiServer
         for each in left
         if re.match("(ann|rosa)(-|$)", each["metadata"]["name"])
     ]
-    # The question that the page warns of: it is about a model of the stage's name, so a right on
+    # The command that the page warns of: it asks about a model with the stage's name, so a right on
     # the stage does not count.
     asking = ("auth", "can-i", "promote", "-n", "risk", "--as=stan-of-staging")
     assert (
@@ -245,7 +244,7 @@ def test_what_the_page_types_about_rights_does_what_it_says(installed: ApiServer
     assert "verb 'promote' is not a known verb" in asked.stderr
 
 
-def test_the_quota_is_taken(installed: ApiServer):
+def test_the_quota_is_accepted(installed: ApiServer):
     (block,) = (each.text for each in section("## Quotas"))
     assert "created" in kubectl(
         "apply", "--dry-run=server", "-f", "-", kubeconfig=installed.kubeconfig, stdin=block
@@ -254,8 +253,8 @@ def test_the_quota_is_taken(installed: ApiServer):
 
 # --- who promoted ---------------------------------------------------------------------------------
 def token_of_the_operator(server: ApiServer) -> str:
-    """A token of its account, which may do everything here: an audit policy does not count who
-    is impersonated as its user.
+    """Return a token of the operator's account, which may do everything here: an audit policy
+    matches the real user, not the impersonated one.
     """
     account = f"{NAMESPACE}:{RELEASE}"
     kubectl("create", "namespace", NAMESPACE, kubeconfig=server.kubeconfig)
@@ -314,7 +313,8 @@ def test_the_audit_policy_records_who_promotes_and_nothing_else(tmp_path: Path):
     assert events[1]["objectRef"]["name"] == path.rsplit("/", 1)[1]
 
 
-# --- a tenant comes, and goes (last: if the commands are wrong, `risk` goes) ----------------------
+# --- adding and removing a tenant (last: with wrong commands `risk` is deleted)
+# -----------------------
 def test_a_tenant_is_added_to_the_demo_and_removed(installed: ApiServer, tmp_path: Path):
     admin = Api(installed)
     (tmp_path / "charts").symlink_to(ROOT / "charts")

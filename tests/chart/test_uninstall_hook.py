@@ -37,7 +37,7 @@ def uninstaller(
     seconds: int = 60,
     policies: str = "",
 ) -> subprocess.Popen[str]:
-    """The script of the hook, as its pod would run it."""
+    """Return the hook's script, as its pod would run it."""
     folder.mkdir()
     (folder / "token").write_text(token or server.token)
     (folder / "ca.crt").write_bytes(server.ca.read_bytes())
@@ -68,7 +68,7 @@ OBJECTS = {
 
 
 def populate(admin: Api, namespace: str) -> list[str]:
-    """One object of each kind, with the operator's finalizer; their paths."""
+    """Create one object of each kind, with the operator's finalizer; return their paths."""
     for resource, body in OBJECTS.items():
         metadata = {"name": "fraud", "finalizers": ["modelyard.io/external-cleanup"]}
         answer = admin.create(
@@ -80,7 +80,7 @@ def populate(admin: Api, namespace: str) -> list[str]:
 
 
 def left_of(admin: Api, plural: str) -> set[str]:
-    """Names of the objects of a kind of admission."""
+    """Return the names of the objects of an admission kind."""
     return {
         each["metadata"]["name"]
         for each in admin.get(path_of(f"admissionregistration.k8s.io/v1/{plural}")).body["items"]
@@ -110,7 +110,7 @@ def test_the_hook_deletes_waits_for_the_operator_and_leaves_other_namespaces_alo
     assert not any(is_deleted(admin, path) for path in others)
 
 
-def test_the_hook_says_what_does_not_go(clean, tmp_path):
+def test_the_hook_names_objects_that_are_not_deleted(clean, tmp_path):
     admin = Api(clean)
     install(clean.kubeconfig, TEST_VALUES)
     paths = populate(admin, "risk")
@@ -125,7 +125,7 @@ def test_the_hook_says_what_does_not_go(clean, tmp_path):
     assert all(is_deleted(admin, path) for path in paths)
 
 
-def test_the_hook_has_nothing_to_do_where_there_are_no_crds(clean, tmp_path):
+def test_without_crds_the_hook_has_nothing_to_do(clean, tmp_path):
     script = uninstaller(clean, tmp_path / "account", "--all")
     out, _ = script.communicate(timeout=240)
     assert (script.returncode, out.strip()) == (
@@ -135,12 +135,12 @@ def test_the_hook_has_nothing_to_do_where_there_are_no_crds(clean, tmp_path):
 
 
 def test_the_hooks_rights_suffice(clean, values, tmp_path):
-    """The hook's own account, its own roles: it deletes what holds every stage that a model can
-    have, and what is purged.
+    """With the hook's own account and roles: it deletes a model with versions in all possible
+    stages, and objects with purging.
     """
     admin = Api(clean)
     install(clean.kubeconfig, TEST_VALUES)
-    # Helm would make these only while it uninstalls.
+    # Helm would create these only while it uninstalls.
     manifest = helm("get", "hooks", RELEASE, "--namespace", NAMESPACE, kubeconfig=clean.kubeconfig)
     kubectl("apply", "--filename", "-", kubeconfig=clean.kubeconfig, stdin=manifest)
     kubectl(
@@ -188,7 +188,7 @@ def test_the_hooks_rights_suffice(clean, values, tmp_path):
     )
 
 
-def test_the_hook_deletes_the_policies_where_the_crds_go(clean, values, tmp_path):
+def test_the_hook_deletes_the_policies_if_the_crds_are_deleted(clean, values, tmp_path):
     admin = Api(clean)
     install(clean.kubeconfig, values(SETS["nothing kept"]))
     manifest = helm("get", "hooks", RELEASE, "--namespace", NAMESPACE, kubeconfig=clean.kubeconfig)

@@ -28,7 +28,7 @@ def schema_of(path: tuple[str, ...]) -> dict[str, Any]:
 
 
 def described(node: Any, path: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
-    """Every property in the schema, inside lists too."""
+    """Yield every property in the schema, inside lists too."""
     for key, child in node.get("properties", {}).items():
         yield f"{path}.{key}", child
         yield from described(child, f"{path}.{key}")
@@ -36,7 +36,7 @@ def described(node: Any, path: str = "") -> Iterator[tuple[str, dict[str, Any]]]
         yield from described(node["items"], f"{path}[]")
 
 
-def test_every_value_is_explained_where_it_stands_and_in_the_schema():
+def test_every_value_is_described_in_values_yaml_and_in_the_schema():
     said = comments(VALUES)
     paths = set(leaves(yaml.safe_load(VALUES)))
     assert len(paths) > 80
@@ -44,7 +44,7 @@ def test_every_value_is_explained_where_it_stands_and_in_the_schema():
     assert {path: schema_of(path)["description"] for path in paths} == said
 
 
-def test_the_schema_knows_no_value_that_is_not_there():
+def test_the_schema_has_no_value_that_does_not_exist():
     def properties(node: dict[str, Any], path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
         for key, child in node.get("properties", {}).items():
             if (*path, key) in inner:
@@ -57,7 +57,7 @@ def test_the_schema_knows_no_value_that_is_not_there():
     assert set(properties(SCHEMA)) - {("global",)} == set(leaves(values))
 
 
-def test_every_property_is_described_and_no_object_takes_unknown_ones():
+def test_every_property_is_described_and_no_object_accepts_unknown_ones():
     for path, node in described(SCHEMA):
         assert node.get("description", "").endswith((".", "]")), path
         if "properties" in node:
@@ -72,7 +72,7 @@ def tenant(**changes: Any) -> dict[str, Any]:
 
 
 def runtime(characters: int) -> dict[str, Any]:
-    """Values with a runtime image whose whole name has so many characters."""
+    """Return values with a runtime image whose whole name has this many characters."""
     tag = "t" * 16
     repository = "registry.example.com/".ljust(characters - len(tag) - 1, "r")
     return {"runtime": {"image": {"repository": repository, "tag": tag}}}
@@ -171,7 +171,7 @@ def runtime(characters: int) -> dict[str, Any]:
         ),
     ],
 )
-def test_a_wrong_value_is_refused_by_its_name(values, said):
+def test_an_invalid_value_is_refused_with_its_name(values, said):
     with pytest.raises(Refused) as refusal:
         render(values)
     assert said in str(refusal.value)

@@ -1,4 +1,4 @@
-"""Sets of values that the chart must render well, one for each thing that it can do."""
+"""Sets of values that the chart must render correctly, one for each of its features."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ def side(cluster: Cluster) -> Iterator[Side]:
 
 @contextmanager
 def installed(side: Side, *names: str) -> Iterator[None]:
-    """Install these policies of the chart for the length of a block. Other tests run without."""
+    """Install these policies of the chart for the duration of a block. Other tests run without."""
     found = [
         each
         for path in (ROOT / "manifests").rglob("*.yaml")
@@ -79,7 +79,7 @@ def opened() -> Iterator[Callable[..., Kube]]:
 
 @pytest.fixture
 def kube(side: Side, opened: Callable[..., Kube]) -> Kube:
-    """A Kubernetes client of that namespace."""
+    """A `Kube` of that namespace."""
     return opened(side.namespace, kubeconfig=str(side.server.kubeconfig))
 
 

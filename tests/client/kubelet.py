@@ -85,7 +85,9 @@ class Kubelet:
         await send({"type": "http.response.body", "body": json.dumps(body).encode()})
 
     async def forward(self, scope, receive, send) -> None:
-        """Channel 0 is data, 1 is errors; the first message of each says the port."""
+        """Forward a port: channel 0 is data, 1 is errors; the first message of each has the
+        port.
+        """
         self.asked.append(scope["path"])
         assert (await receive())["type"] == "websocket.connect"
         await send({"type": "websocket.accept"})
@@ -116,7 +118,7 @@ class Kubelet:
 
 @contextmanager
 def kubelet(target: int) -> Iterator[Kubelet]:
-    """Runs one, in front of a port of this machine."""
+    """Run one, in front of a port of this machine."""
     app = Kubelet(target)
     server = uvicorn.Server(
         uvicorn.Config(app, port=0, ws="wsproto", lifespan="off", log_level="error")

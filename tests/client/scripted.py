@@ -35,7 +35,7 @@ def listing(version: int, *items: dict[str, Any]) -> dict[str, Any]:
 
 
 class Script:
-    """What is answered, in order: a dict is an answer, a list of dicts a watch's lines, an int a
+    """The responses, in order: a dict is an answer, a list of dicts a watch's lines, an int a
     status code, text a cut line.
     """
 

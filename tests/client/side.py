@@ -52,11 +52,11 @@ class Side:
         return self._cluster.request(*words, **more)
 
     def apply(self, text: str) -> None:
-        """As `kubectl apply -f FILE` does it."""
+        """Apply an object as `kubectl apply -f FILE` does."""
         self._cluster.kubectl("apply", "-n", self.namespace, "-f", "-", stdin=text)
 
     def create(self, version: str, kind: str, name: str, **more: Any) -> Manifest:
-        """Creates an object; `metadata` is added to."""
+        """Create an object; `metadata` is merged in."""
         metadata = {"name": name, **more.pop("metadata", {})}
         answer = self.request(
             "POST",
@@ -95,8 +95,8 @@ class Side:
         also: dict[str, bool] | None = None,
         **status: Any,
     ) -> Manifest:
-        """Writes a status for the spec as it is: Ready, stalled, or (None) on its way; `also`:
-        more conditions.
+        """Write a status for the present spec: Ready, stalled, or (None) reconciling; `also`: more
+        conditions.
         """
         generation = self.get(kind, name)["metadata"]["generation"]
         words = {
@@ -126,7 +126,7 @@ class Side:
         assert answer.ok, answer.message
 
     def user(self, name: str, rules: list[Manifest], folder: Path) -> Path:
-        """A service account with these rights in the namespace; returns its kubeconfig."""
+        """Create a service account with these rights in the namespace; return its kubeconfig."""
         self.create("v1", "ServiceAccount", name)
         self.create("rbac.authorization.k8s.io/v1", "Role", name, rules=rules)
         subject = {"kind": "ServiceAccount", "name": name, "namespace": self.namespace}
@@ -152,8 +152,8 @@ class Side:
 
     @contextmanager
     def meanwhile(self, kind: str, name: str, act: Callable[[Side], None]) -> Iterator[None]:
-        """Acts, on a thread and a connection of its own, as soon as an object is there; what it
-        raises is raised at the block's end.
+        """Act on a separate thread and connection as soon as an object exists; its errors are
+        raised at the end of the block.
         """
         other = Side(self.server, self.namespace)
         errors: list[BaseException] = []

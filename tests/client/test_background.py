@@ -79,7 +79,7 @@ def ended(script: str) -> tuple[int, str, str]:
 
 
 def test_a_process_ends_while_a_port_forward_is_open():
-    """Like a script that never calls `client.close()`: the loop's thread is gone before what
-    it held is let go.
+    """Like a script that never calls `client.close()`: the loop's thread ends before its objects
+    are released.
     """
     assert ended(HELD) == (0, "something\n0\n", "")

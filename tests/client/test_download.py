@@ -119,7 +119,7 @@ def test_other_files_in_the_folder_are_not_changed(tree: Tree, tmp_path: Path):
     assert (tmp_path / "notes.txt").read_text() == "mine"
 
 
-def test_other_bytes_than_those_that_were_registered_are_refused(tree: Tree, tmp_path: Path):
+def test_bytes_that_differ_from_the_registered_ones_are_refused(tree: Tree, tmp_path: Path):
     tree.s3.put_object(Bucket="artifacts", Key=f"{tree.prefix}/MLmodel", Body=b"flavors: {!")
     with pytest.raises(Failed, match="ArtifactDigestMismatch") as caught:
         tree.fetch(tmp_path)
@@ -151,12 +151,15 @@ def test_a_404_of_a_gateway_is_not_a_404_of_s3(tree: Tree, tmp_path: Path):
         tree.fetch(tmp_path / "model", MLFLOW_S3_ENDPOINT_URL=store.url)
 
 
-# --- what must not be written ---------------------------------------------------------------------
+# --- files that must not be written
+# ----------------------------------------------------------------------
 @pytest.mark.parametrize(
     "path",
     [".git/hooks/post-checkout", "code/.vscode/tasks.json", ".git", "a/.GIT./config", ".envrc"],
 )
-def test_a_tree_with_files_that_a_tool_obeys_is_not_written(tree: Tree, tmp_path: Path, path: str):
+def test_a_tree_with_files_that_configure_a_tool_is_not_written(
+    tree: Tree, tmp_path: Path, path: str
+):
     hostile = Tree(
         tree.s3,
         servers.Minio(tree.connection["MLFLOW_S3_ENDPOINT_URL"]),

@@ -130,7 +130,7 @@ def test_an_unknown_field_is_refused_not_dropped(kube: Kube):
         kube.patch("Experiment", "fraud", {"spec": {"descripton": "typo"}})
 
 
-def test_a_name_that_is_taken_is_refused(kube: Kube):
+def test_a_name_in_use_is_refused(kube: Kube):
     kube.create(manifest())
     with pytest.raises(Refused, match="exists already"):
         kube.create(manifest())
@@ -172,7 +172,7 @@ def test_a_dry_run_is_refused_like_the_real_one_and_changes_nothing(kube: Kube):
 
 
 # --- rights ---------------------------------------------------------------------------------------
-def test_what_is_not_allowed_names_verb_resource_and_namespace(as_user):
+def test_a_forbidden_request_names_verb_resource_and_namespace(as_user):
     alice = as_user(READ)
     with pytest.raises(NotAllowed) as caught:
         alice.create(manifest())
@@ -194,7 +194,7 @@ def test_what_is_not_allowed_names_verb_resource_and_namespace(as_user):
     assert (caught.value.verb, caught.value.resource) == ("get", "secrets")
 
 
-def test_can_tells_the_user_s_rights(as_user):
+def test_can_returns_the_user_s_rights(as_user):
     promote = {
         "apiGroups": ["modelyard.io"],
         "resources": ["registeredmodels/staging"],
@@ -243,7 +243,7 @@ print(json.dumps({{"apiVersion": version, "kind": "ExecCredential", "status": st
     assert len(count.read_text()) == 2
 
 
-# --- ways that lead nowhere -----------------------------------------------------------------------
+# --- failing connections --------------------------------------------------------------------------
 def test_an_address_without_a_server_is_unreachable(side, opened, tmp_path: Path):
     path = tmp_path / "config"
     path.write_text(kubeconfig("https://127.0.0.1:1", side.server.ca.read_bytes(), "t"))
@@ -378,14 +378,14 @@ def test_config_maps_and_secrets_are_text(kube: Kube, side):
     assert kube.config_map("m") == {"a": "b"}
 
 
-def test_a_pod_that_is_not_there_has_no_log(kube: Kube):
+def test_a_missing_pod_has_no_log(kube: Kube):
     with pytest.raises(NotFound, match="There is no Pod"):
         list(kube.logs("absent"))
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
 def test_a_forked_process_opens_its_own_connection(side):
-    """Like a notebook's worker processes: the child does not have the loop's thread."""
+    """As in a notebook's worker processes, the child does not have the loop's thread."""
     code = f"""
 import os
 from modelyard.client.kube import Kube

@@ -66,7 +66,7 @@ TREES: dict[str, dict[str, bytes]] = {
 
 @pytest.fixture
 def fraud(side: Side, minio: servers.Minio) -> Side:
-    """A model whose versions are these trees."""
+    """Return a model whose versions are these trees."""
     side.secret(
         "modelyard-connection",
         {
@@ -103,8 +103,8 @@ NAMED = {
 
 
 def test_a_model_with_code_is_not_loaded_by_default(fraud: Side, tmp_path: Path):
-    """One process for all, as importing MLflow takes seconds; a model that was loaded would end
-    it.
+    """One process for all, because importing MLflow takes seconds; a loaded model would end the
+    process.
     """
     kept = {
         key: value for key, value in os.environ.items() if not key.startswith(("MLFLOW_", "AWS_"))

@@ -48,7 +48,7 @@ def test_a_second_version_leaves_the_first_alone(client: Client, side: Side):
     assert "production" in spec["stages"]
 
 
-def test_a_version_cannot_be_declared_again_as_another(client: Client, side: Side):
+def test_a_version_cannot_be_redeclared_with_another_source(client: Client, side: Side):
     side.ours("RegisteredModel", "fraud", {"versions": {"v1": {"runId": "abc"}}})
     with pytest.raises(Refused, match=r"a version is immutable|name exactly one source"):
         client.models.register("fraud", "s3://bucket/other", "v1")
@@ -141,7 +141,7 @@ def test_a_promotion_is_one_patch_and_is_followed_to_its_end(client: Client, sid
     assert {"Promoting", "Serving"} <= {each.reason for each in seen}
 
 
-def test_a_promotion_that_is_rejected_is_raised_with_why(client: Client, side: Side):
+def test_a_rejected_promotion_is_raised_with_its_reason(client: Client, side: Side):
     model(side)
 
     def refuse(there: Side) -> None:

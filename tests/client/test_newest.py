@@ -52,11 +52,11 @@ def automatic(
         (model(), None),
     ],
 )
-def test_what_a_stage_says(there: RegisteredModel, said: str | None):
+def test_the_text_of_a_stage(there: RegisteredModel, said: str | None):
     assert newest.standing(there, "production") == said
 
 
-def test_a_version_that_a_user_names_ends_it_and_only_there():
+def test_a_version_set_by_a_user_ends_auto_promote_in_that_stage_only():
     assert newest.stopped(automatic(), "production") == {"autoPromote": None}
     assert (
         newest.stopped(automatic(), "staging")
@@ -66,7 +66,7 @@ def test_a_version_that_a_user_names_ends_it_and_only_there():
     )
 
 
-def test_a_retry_is_of_the_newest_that_was_rejected_whenever_that_was():
+def test_a_retry_is_of_the_newest_rejected_version():
     assert rejection(automatic("v1", rejected=[FAILED, V2_FAILED]), "production").version == "v3"
     assert patch(automatic("v1", rejected=[FAILED]), "production") == {
         "spec": {"stages": {"production": {"attempt": 1}}}
@@ -75,7 +75,7 @@ def test_a_retry_is_of_the_newest_that_was_rejected_whenever_that_was():
         rejection(automatic("v3", rejected=[FAILED]), "production")
 
 
-def test_it_asks_for_what_the_operator_has_chosen():
+def test_a_stage_wants_the_version_that_the_operator_has_chosen():
     there = automatic("v2", desired="v3", blocked=FROZEN)
     assert asked_for(there, "production").version == "v3"
     blocker = stage_blocker(there, "production")
@@ -93,6 +93,6 @@ def test_it_asks_for_what_the_operator_has_chosen():
         (automatic("v2"), State.SUPERSEDED, "Superseded"),
     ],
 )
-def test_whether_a_version_is_through(there: RegisteredModel, state: State, reason: str):
+def test_whether_a_version_s_promotion_is_over(there: RegisteredModel, state: State, reason: str):
     found = stage_change(there, Change("production", "v3", 3))
     assert (found.state, found.reason) == (state, reason)

@@ -1,7 +1,7 @@
 """A run that trains in this process: real programs, API server, MLflow and MinIO.
 
-The test plays the operator. That the operator closes a run without heartbeats is tested elsewhere
-(trainer external).
+The test plays the operator. Closing a run without heartbeats is tested with the operator (trainer
+external).
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ client = Client({namespace!r}, kubeconfig={kubeconfig!r})
 
 
 class Yard:
-    """What plays the operator, with MLflow and the notebooks of a test."""
+    """Plays the operator, with MLflow and the notebooks of a test."""
 
     def __init__(self, side: Side, mlflow: str, folder: Path) -> None:
         self.side, self.folder = side, folder
@@ -53,7 +53,9 @@ class Yard:
         return str(self.mlflow.post("runs/create", body)["run"]["info"]["run_id"])
 
     def operate(self, side: Side, **status: Any) -> str:
-        """What the operator does for an external run: an MLflow run, and its id in the status."""
+        """Act as the operator for an external run: create an MLflow run and write its id to the
+        status.
+        """
         body = side.get("TrainingRun", "r")
         run = self.make_run("r", body["metadata"]["uid"])
         mlflow = {"runId": run, "experimentId": self.experiment, "url": "http://mlflow"}
@@ -84,7 +86,8 @@ class Yard:
         environment = kept | {
             "PYTHONPATH": str(Path("operator").resolve()),
             "MLFLOW_DISABLE_TELEMETRY": "true",
-            # Or MLflow loads a model in another process, for seconds, to find out what it imports.
+            # Otherwise MLflow spends seconds on loading a model in another process to find its
+            # imports.
             "MLFLOW_REQUIREMENTS_INFERENCE_TIMEOUT": "0",
             "HOME": str(self.folder),
         }
@@ -100,7 +103,7 @@ class Yard:
         )
 
     def notebook(self, code: str, **status: Any) -> subprocess.CompletedProcess[str]:
-        """Runs a program to its end, as the operator looks on."""
+        """Run a program to its end while the operator acts."""
         with (
             self.side.meanwhile("TrainingRun", "r", lambda there: self.operate(there, **status)),
             self.start(code) as process,
@@ -164,7 +167,7 @@ with client.runs.start("fraud", "r"):
     assert yard.tags()["modelyard.io/failure"] == "ValueError: no such column"
 
 
-# Short waits: Python looks at a signal that comes just before a wait when the wait is over.
+# Short waits: Python handles a signal that comes just before a wait only after the wait.
 TRAINS = (
     "with client.runs.start('fraud', 'r'):\n"
     "    print('in', flush=True)\n"
@@ -295,4 +298,4 @@ def test_only_the_runs_of_the_last_object_of_a_name_are_restored(yard: Yard):
 
 def test_a_namespace_with_the_same_prefix_is_another_namespace(yard: Yard):
     assert restoring._experiments(yard.mlflow, yard.side.namespace) == [yard.experiment]
-    assert restoring._experiments(yard.mlflow, "t") == []  # the tests' namespaces all begin so
+    assert restoring._experiments(yard.mlflow, "t") == []  # all test namespaces begin like this

@@ -38,7 +38,7 @@ def fraud(client: Client, tenant: Tenant, trained: Trained) -> Client:
     return client
 
 
-def test_from_an_experiment_to_a_version_in_five_calls(client: Client, tenant: Tenant):
+def test_five_calls_lead_from_an_experiment_to_a_version(client: Client, tenant: Tenant):
     client.experiments.create("fraud", objective="accuracy")
     client.models.create("fraud")
     run = client.runs.submit(
@@ -59,7 +59,9 @@ def test_from_an_experiment_to_a_version_in_five_calls(client: Client, tenant: T
     assert [each.name for each in client.runs.list(filter="metrics.accuracy > 0.5")] == ["fraud-1"]
 
 
-def test_a_promoted_version_answers_in_every_protocol_and_back(fraud: Client, tenant: Tenant):
+def test_a_promoted_version_answers_in_every_protocol_and_can_be_rolled_back(
+    fraud: Client, tenant: Tenant
+):
     answers = {
         protocol: fraud.models.predict("fraud", TABLE, protocol=protocol)
         for protocol in ("v2", "v1")
@@ -77,7 +79,7 @@ def test_a_promoted_version_answers_in_every_protocol_and_back(fraud: Client, te
         fraud.models.predict("fraud", [["text"] * 20])
 
 
-def test_a_version_is_downloaded_whole_and_loaded_here(fraud: Client, tmp_path: Path):
+def test_a_version_is_downloaded_completely_and_loaded_here(fraud: Client, tmp_path: Path):
     folder = fraud.models.download("fraud", tmp_path / "model", "production")
     assert (folder / "MLmodel").is_file()
     code = f"""
@@ -103,7 +105,7 @@ assert list(found) == list(served), (found, served)
     assert done.returncode == 0, done.stderr
 
 
-def test_what_cannot_be_promoted_says_so(fraud: Client):
+def test_a_version_that_cannot_be_promoted_is_an_error(fraud: Client):
     with pytest.raises(Failed, match="VersionUnknown"):
         fraud.models.set_stage("fraud", "v9", "production", seconds=120)
     with pytest.raises(Failed, match="MODELYARD_READ_BUCKETS"):

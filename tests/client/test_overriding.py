@@ -38,13 +38,13 @@ def there(
     versions: Any = VERSIONS,
     **more: Any,
 ) -> Any:
-    """The model whose spec asks for v2 in production."""
+    """Return the model whose spec wants v2 in production."""
     spec = {"version": "v2", "attempt": attempt} | ({"override": SPEC} if override else {})
     return model({"production": stage}, spec_stages={"production": spec}, versions=versions, **more)
 
 
-# --- what is asked for ----------------------------------------------------------------------------
-def test_an_end_is_a_moment_in_utc_or_how_long_it_is_in_force():
+# --- requests -------------------------------------------------------------------------------------
+def test_an_end_is_a_time_in_utc_or_a_duration():
     assert overriding.asked("v4", "x", timedelta(hours=1), NOW).until == UNTIL
     assert (
         overriding.asked(
@@ -57,7 +57,7 @@ def test_an_end_is_a_moment_in_utc_or_how_long_it_is_in_force():
     assert overriding.moment("2026-01-02T13:00:00Z", "") == UNTIL
 
 
-def test_a_day_is_a_day_on_another_clock_too_and_more_is_refused():
+def test_the_limit_of_a_day_allows_for_another_clock_and_more_is_refused():
     assert overriding.asked("v4", "x", NOW + DAY, NOW - timedelta(seconds=30)).until == NOW + DAY
     for until in (DAY + timedelta(hours=1), timedelta(0), NOW.replace(tzinfo=None)):
         with pytest.raises(ValueError, match=r"a day at most|which is past|no time zone"):
@@ -86,7 +86,7 @@ def test_an_override_without_effect_is_refused(
         overriding.check(there(held("v2", before(hours=3)), **more), place, ASKED)
 
 
-def test_one_that_has_been_in_force_for_a_day_cannot_be_made_longer_and_a_shorter_one_can():
+def test_an_override_a_day_old_cannot_be_extended_and_a_younger_one_can():
     since = NOW - timedelta(hours=23)
     whole = NOTED | {"sinceTime": since.isoformat(), "untilTime": (since + DAY).isoformat()}
     longer = overriding.Asked("v4", "x", NOW + timedelta(hours=4))
@@ -97,7 +97,7 @@ def test_one_that_has_been_in_force_for_a_day_cannot_be_made_longer_and_a_shorte
     overriding.check(there(held("v4", before(hours=3), override=NOTED)), "production", longer)
 
 
-def test_the_patches_set_it_and_take_it_off():
+def test_the_patches_set_and_remove_an_override():
     override = {"version": "v4", "reason": "incident 4711", "until": "2026-01-02T13:00:00Z"}
     assert overriding.patch("production", ASKED) == {
         "spec": {"stages": {"production": {"override": override}}}
@@ -110,7 +110,7 @@ def test_the_patches_set_it_and_take_it_off():
         overriding.ends(there({}, override=False), "production")
 
 
-# --- where it stands ------------------------------------------------------------------------------
+# --- its progress ---------------------------------------------------------------------------------
 STARTING = {"reason": "Promoting", "message": "v4 is starting next to v2."}
 UNREGISTERED = ENDED | {
     "message": "The override asks for v4, which was not registered when the override was first"
@@ -143,7 +143,9 @@ UNREGISTERED = ENDED | {
         ),
     ],
 )
-def test_where_a_change_by_an_override_stands(stage: dict[str, Any], observed: int, state: State):
+def test_the_progress_of_a_change_by_an_override(
+    stage: dict[str, Any], observed: int, state: State
+):
     conditions = [
         *(progressing if state is State.UNDER_WAY else ready)("Serving", "production"),
         SYNCED,
@@ -152,7 +154,7 @@ def test_where_a_change_by_an_override_stands(stage: dict[str, Any], observed: i
     assert stage_change(found, Change("production", "v4", 3)).state is state
 
 
-# --- the way back ---------------------------------------------------------------------------------
+# --- going back -----------------------------------------------------------------------------------
 @pytest.mark.parametrize(
     ("stage", "more", "wanted"),
     [

@@ -22,7 +22,7 @@ ROW = {"stage": "production", "step": "admit", "does": "v3 is admitted"}
 def there(
     stage: dict[str, Any], wanted: str | None = "v2", *, dry_run: bool = False, **more: Any
 ) -> Any:
-    """The model whose spec asks for a version in production."""
+    """Return the model whose spec wants a version in production."""
     found = model({"production": stage}, wanted=wanted, versions=VERSIONS, **more)
     return found.model_copy(update={"spec": found.spec.model_copy(update={"dry_run": dry_run})})
 
@@ -50,7 +50,7 @@ def test_a_plan_is_one_patch_with_the_resource_version_that_was_read():
     assert planning.take_back(planned, "production", "v3", {}) == {"metadata": meta, "spec": back}
 
 
-def test_a_first_version_is_taken_back_to_none():
+def test_taking_back_the_plan_of_a_first_version_sets_none():
     first = there(
         {"desired": "v3", "candidate": served("v3"), "blocked": PLANNED}, "v3", dry_run=True
     )
@@ -91,7 +91,7 @@ def test_a_first_version_is_taken_back_to_none():
         ),
     ],
 )
-def test_what_cannot_be_planned_is_refused(
+def test_changes_that_cannot_be_planned_are_refused(
     found: Any, asked: tuple[str, str], error: type[Exception], words: str
 ):
     with pytest.raises(error, match=words):

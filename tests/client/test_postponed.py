@@ -1,4 +1,4 @@
-"""Lazy imports with real modules, each test in a process of its own.
+"""Lazy imports with real modules, each test in a separate process.
 
 A process cannot unload a module.
 """
@@ -22,7 +22,9 @@ IMPORTER = (
 
 
 def python(code: str, *path: Path) -> str:
-    """What the code prints, in a process that can import the client, and what lies on the path."""
+    """Return what the code prints in a process that can import the client and the modules on the
+    path.
+    """
     before = (
         f"import sys; sys.path[:0] = {[str(ROOT / 'operator'), *map(str, path)]!r}\n"
         "from modelyard.client.kube.postponed import postponed\n"
@@ -116,7 +118,7 @@ def test_a_missing_module_raises_on_first_use():
     assert told == "No module named 'no_such_module'\nFalse\n"
 
 
-def test_an_error_in_the_block_leaves_nothing_behind():
+def test_an_error_in_the_block_restores_normal_imports():
     told = python(
         """
         try:

@@ -22,7 +22,7 @@ GIVEN = [
 
 
 class Sums:
-    """A model that adds its two columns up."""
+    """A model that adds its two columns."""
 
     def __init__(self, signature) -> None:
         self.signature = signature
@@ -51,12 +51,12 @@ def sums():
 @pytest.mark.parametrize("data", GIVEN, ids=["rows", "columns", "records", "array", "frame"])
 @pytest.mark.parametrize("protocol", ["v2", "v1", "invocations"])
 def test_the_cluster_s_own_server_reads_what_is_sent_and_its_answer_is_read(data, protocol, sums):
-    """Both ends meet: the request goes through the server's own parser."""
+    """The request goes through the server's own parser."""
     given = predict.table(data)
     body = json.dumps(predict.request(protocol, given)).encode()
     if (
         protocol == "invocations" and not given.names
-    ):  # MLflow's rule: a model with names is asked by name
+    ):  # MLflow's rule: a model with named columns gets them by name
         with pytest.raises(Exception, match="the rows have no column names"):
             sums.invocations(body, "")
         return

@@ -62,7 +62,7 @@ def asked(
     others: dict[str, Any] | None = None,
     **more: Any,
 ) -> RegisteredModel:
-    """Return a model whose spec asks for v3 in production, with this status of the stage."""
+    """Return a model whose spec wants v3 in production, with this status of the stage."""
     conditions = [*more.pop("conditions", SERVING), synced]
     return model(
         {"production": stage} | (others or {}), conditions=conditions, **({"wanted": "v3"} | more)
@@ -189,7 +189,7 @@ STAGES: dict[str, tuple[RegisteredModel, State, str]] = {
 
 
 @pytest.mark.parametrize("name", STAGES)
-def test_where_a_change_of_a_stage_stands(name: str):
+def test_the_progress_of_a_change(name: str):
     there, state, message = STAGES[name]
     found = stage_change(there, V3)
     assert found.state is state
@@ -266,7 +266,7 @@ def test_whether_a_change_waits_for_a_user_or_another_stage(there: RegisteredMod
     assert (found.state, found.waits_for_others) == (State.UNDER_WAY, waits)
 
 
-def test_gates_are_those_of_the_version_that_is_asked_for():
+def test_gates_are_those_of_the_desired_version():
     found = stage_change(gated(PASS, OPEN), V3).gates
     assert found is not None
     assert (found.version, found.summary, [gate.name for gate in found.open]) == (
@@ -292,7 +292,7 @@ CLEAR = Change("production", None, 3)
         (held("v2", before(hours=1), desired=None), SYNCED, State.UNDER_WAY),
     ],
 )
-def test_where_the_clearing_of_a_stage_stands(
+def test_the_progress_of_a_clearing(
     stage: dict[str, Any] | None, synced: dict[str, Any], state: State
 ):
     stages = {} if stage is None else {"production": stage}
@@ -316,7 +316,7 @@ REFRESH = Change("production", "v2", 3, attempt=2)
         (2, {"attempt": 1, "blocked": REJECTED}, State.FAILED),
     ],
 )
-def test_where_a_refresh_stands(asked_attempt: int, more: dict[str, Any], state: State):
+def test_the_progress_of_a_refresh(asked_attempt: int, more: dict[str, Any], state: State):
     stages = {"production": {"version": "v2", "attempt": asked_attempt}}
     there = model({"production": held("v2", before(hours=3), **more)}, spec_stages=stages)
     assert stage_change(there, REFRESH).state is state
@@ -334,12 +334,12 @@ def test_where_a_refresh_stands(asked_attempt: int, more: dict[str, Any], state:
         (model({}, wanted="v3"), 0.0),
     ],
 )
-def test_how_far_a_change_is(there: RegisteredModel, fraction: float):
+def test_the_progress_fraction_of_a_change(there: RegisteredModel, fraction: float):
     assert stage_change(there, V3).fraction == pytest.approx(fraction)
     assert model_fraction(there) == pytest.approx(fraction)
 
 
-def test_a_model_is_as_far_as_its_slowest_stage_and_no_figure_without_versions():
+def test_a_model_s_fraction_is_that_of_its_slowest_stage_and_none_without_versions():
     both = {"production": {"version": "v3"}, "staging": {"version": "v1"}}
     assert model_fraction(
         asked(MOVING, spec_stages=both, others={"staging": held("v1", before(hours=1))})
@@ -348,7 +348,7 @@ def test_a_model_is_as_far_as_its_slowest_stage_and_no_figure_without_versions()
     assert model_fraction(model({}, wanted=None)) is None
 
 
-def test_the_step_that_a_change_is_at():
+def test_the_current_step_of_a_change():
     found = stage_change(asked(MOVING), V3)
     assert found.step is not None
     assert (found.step.name, [step.state for step in found.steps]) == (
@@ -442,7 +442,7 @@ def test_a_version_that_an_override_blocks_is_superseded_or_failed():
     )
 
 
-def test_a_change_that_the_operator_has_not_observed_is_not_judged_by_the_override_before_it():
+def test_a_change_not_yet_observed_is_not_judged_by_an_earlier_override():
     there = overridden(IN_FORCE)
     later = there.model_copy(
         update={"metadata": there.metadata.model_copy(update={"generation": 4})}

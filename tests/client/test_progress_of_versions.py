@@ -52,13 +52,13 @@ VERSIONS: dict[str, tuple[RegisteredModel, State, str]] = {
 
 
 @pytest.mark.parametrize("name", VERSIONS)
-def test_where_a_registration_stands(name: str):
+def test_the_progress_of_a_registration(name: str):
     there, state, reason = VERSIONS[name]
     found = version_registration(there, "v3", BY_RUN, 3)
     assert (found.state, found.reason) == (state, reason)
 
 
-def test_a_tree_is_the_same_with_and_without_a_slash_at_its_end():
+def test_a_trailing_slash_does_not_make_another_tree():
     there = declared(
         version("v3", uri="s3://bucket/m/"), spec_versions={"v3": {"uri": "s3://bucket/m"}}
     )

@@ -28,7 +28,7 @@ def proxy() -> Iterator[Recorder]:
 
 
 def python(code: str, *words: str, environment: Mapping[str, str]) -> str:
-    """What a program of a user prints, in a process of its own: a proxy is a matter of its
+    """Return the output of a user's program in a separate process, because proxies come from its
     environment.
     """
     kept = {
@@ -138,7 +138,7 @@ except errors.Unreachable as error:
 
 
 @pytest.mark.contract
-def test_a_download_uses_the_proxy_only_for_an_s3_outside(
+def test_a_download_uses_the_proxy_only_for_an_external_s3(
     proxy: Recorder, minio: Minio, s3, tmp_path: Path
 ):
     s3.put_object(Bucket="artifacts", Key="behind/MLmodel", Body=b"flavors: {}")
@@ -167,7 +167,7 @@ except Unreachable as error:
 """
 
 
-def test_a_prediction_uses_the_proxy_only_for_a_model_outside(proxy: Recorder):
+def test_a_prediction_uses_the_proxy_only_for_an_external_model(proxy: Recorder):
     inside = proxy.environment | {"KUBERNETES_SERVICE_HOST": "10.0.0.1"}
     assert python(ASK, f"{proxy.url}/here", environment=proxy.environment) == "502\n"
     assert proxy.asked == ["/here"], "asked as a server, not as a proxy"

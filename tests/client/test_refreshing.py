@@ -1,4 +1,4 @@
-"""Which stages a refresh concerns, and its patch."""
+"""Which stages a refresh changes, and its patch."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def stage_state(
         ),
     ],
 )
-def test_how_a_stage_s_runtime_compares(
+def test_how_a_stage_s_runtime_compares_with_the_operator_s(
     status: dict[str, Any] | None, more: dict[str, Any], state: RuntimeState, words: str
 ):
     found, said = stage_state(status, **more)
@@ -106,7 +106,7 @@ THREE = model(
 )
 
 
-def test_all_older_stages_are_refreshed_or_the_one_that_is_named():
+def test_all_older_stages_or_the_named_one_are_refreshed():
     assert stages_to_refresh(THREE, None) == ["production", "staging"]
     assert stages_to_refresh(THREE, "staging") == ["staging"]
     assert stages_to_refresh(THREE, "canary") == []
@@ -124,17 +124,17 @@ def test_a_stage_that_cannot_be_refreshed_is_refused_by_name():
         stages_to_refresh(THREE, "empty")
 
 
-def test_a_refresh_raises_attempt_above_the_spec_s_and_above_what_was_carried_out():
+def test_a_refresh_raises_attempt_above_the_spec_s_and_the_status_s():
     assert patch(THREE, ["production", "staging"]) == {
         "spec": {"stages": {"production": {"attempt": 2}, "staging": {"attempt": 5}}}
     }
 
 
-def test_what_was_asked_for_is_read_from_the_answer():
+def test_the_requested_attempt_is_read_from_the_answer():
     assert changes(THREE, ["production"]) == (Change("production", "v2", 3, 1),)
 
 
-def test_a_stage_whose_override_has_ended_is_not_refreshed_for_that_would_go_back():
+def test_a_stage_whose_override_has_ended_is_not_refreshed_because_that_would_roll_back():
     blocked = {"reason": "OverrideEnded", "message": "The override ended.", "needsAction": True}
     override = {"version": "v2", "sinceTime": BEFORE, "untilTime": BEFORE}
     ended, words = stage_state(held("v2", BEFORE, override=override, blocked=blocked), wanted="v1")

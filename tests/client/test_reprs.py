@@ -1,4 +1,4 @@
-"""What a notebook shows of objects, on a real API server; the other side writes the status."""
+"""How a notebook shows objects, on a real API server; the other side writes the status."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_a_notebook_shows_tables_and_badges_and_escapes_what_others_wrote(side: 
         assert "v1" in client.models.versions("fraud")._repr_html_()
 
 
-def test_a_notebook_shows_what_gates_say_and_escapes_it(side: Side):
+def test_a_notebook_shows_messages_of_gates_and_escapes_them(side: Side):
     gate = {"name": "quality", "metric": {"name": "f1", "atLeast": "0.9"}}
     stages = {"production": {"version": "v1", "gates": [gate]}}
     side.ours("RegisteredModel", "gated", {"stages": stages, "versions": {"v1": {"runId": "a"}}})
@@ -59,7 +59,7 @@ def test_a_notebook_shows_what_gates_say_and_escapes_it(side: Side):
     assert "quality Pending: waits for &lt;b&gt;f1&lt;/b&gt; (asked again every minute)" in html
 
 
-def test_a_notebook_shows_who_approved_and_an_override_and_sets_one_and_takes_it_off(side: Side):
+def test_a_notebook_shows_approvals_and_overrides_and_sets_and_removes_an_override(side: Side):
     approved = {"name": "approved", "approvals": {}}
     stages = {"production": {"version": "v2", "requestedBy": "rita", "gates": [approved]}}
     side.ours(
@@ -113,7 +113,7 @@ def test_a_notebook_shows_who_approved_and_an_override_and_sets_one_and_takes_it
             .override
             is None
         )
-        # Nothing switched: going back is an attempt of its own.
+        # Nothing switched: going back is a separate attempt.
         side.status(
             "RegisteredModel",
             "overridden",
@@ -127,7 +127,7 @@ def test_a_notebook_shows_who_approved_and_an_override_and_sets_one_and_takes_it
         )
 
 
-def test_a_notebook_shows_that_what_serves_failed_its_verification(side: Side):
+def test_a_notebook_shows_that_the_serving_version_failed_its_verification(side: Side):
     stages = {"production": {"version": "v1", "reverify": {"every": "24h"}}}
     side.ours("RegisteredModel", "verified", {"stages": stages, "versions": {"v1": {"runId": "a"}}})
     failed = {

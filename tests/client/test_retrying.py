@@ -82,7 +82,7 @@ def test_a_version_that_is_not_rejected_is_not_retried(
     assert words in str(refused.value)
 
 
-def test_a_stage_that_is_not_there_is_named_with_those_that_are():
+def test_a_missing_stage_is_named_with_the_existing_ones():
     with pytest.raises(
         NotFound, match=r"risk/fraud has no stage prod\. Its stages: production, staging"
     ):

@@ -72,8 +72,8 @@ ACTIONS: dict[str, tuple[Callable[[Client], Any], set[str], tuple[str, str]]] = 
 
 
 def person(tenant: Tenant, role: str, folder: Path) -> Path:
-    """The kubeconfig of a service account that has one of the chart's roles in the namespace,
-    and nothing else.
+    """Return the kubeconfig of a service account that has only this role of the chart in the
+    namespace.
     """
     tenant.kube.kubectl("-n", tenant.name, "create", "serviceaccount", role)
     binding = [
@@ -123,7 +123,7 @@ def expected(tenant: Tenant, role: str) -> dict[str, tuple[str, str, str] | None
     }
 
 
-def test_each_role_may_do_what_it_says_and_no_more(tenant: Tenant, tmp_path: Path):
+def test_each_role_may_do_exactly_what_it_says(tenant: Tenant, tmp_path: Path):
     tenant.experiment()
     tenant.run("old", suspend=True)
     tenant.model(versions={"v1": {"runId": "a"}})

@@ -46,7 +46,7 @@ COUNTS = {
 
 
 def state(index: int, **more: Any) -> dict[str, Any]:
-    """`status.stages.<name>.rollout`, with its weight applied."""
+    """Return `status.stages.<name>.rollout`, with its weight applied."""
     return {
         "stepsHash": "0",
         "index": index,
@@ -71,7 +71,7 @@ def at(
     stage: dict[str, Any] | None = None,
     **more: Any,
 ) -> RegisteredModel:
-    """v2 is effective in production, and v3 is at a step of its rollout."""
+    """Return a model with v2 effective in production and v3 at a step of its rollout."""
     paused = "pause" in STEPS[index] if index < len(STEPS) else False
     rolling = {
         "desired": "v3",
@@ -99,7 +99,7 @@ def found(*arguments: Any, **options: Any) -> rollouts.Rolling:
     return rolling
 
 
-# --- how it stands --------------------------------------------------------------------------------
+# --- progress -------------------------------------------------------------------------------------
 @pytest.mark.parametrize(
     ("index", "more", "words"),
     [
@@ -117,7 +117,7 @@ def found(*arguments: Any, **options: Any) -> rollouts.Rolling:
         (9, {}, "step 6 of 6: weight 100"),
     ],
 )
-def test_the_step_says_what_it_waits_for(index: int, more: dict[str, Any], words: str):
+def test_a_step_says_what_it_waits_for(index: int, more: dict[str, Any], words: str):
     assert found(index, **more).words(NOW) == words
 
 
@@ -146,7 +146,7 @@ def test_without_a_rollout_there_is_none():
     assert rollouts.rolling(model(), "production") is None
 
 
-def test_a_change_is_as_far_as_its_rollout():
+def test_a_change_s_fraction_is_that_of_its_rollout():
     far = [stage_change(at(index), V3).fraction for index in range(len(STEPS) + 1)]
     assert far == sorted(set(far))
     assert (far[0], far[-1]) == (pytest.approx(2 / 6), pytest.approx((2 + 5 / 6) / 6))
@@ -200,12 +200,10 @@ def test_a_change_is_followed_for_as_long_as_its_holds_take():
         (
             at(4, rollout={"resumed": 7}, resumed=0),
             9,
-        ),  # set back meanwhile: one more would not pass it
+        ),  # set back meanwhile: raising by one would not pass it
     ],
 )
-def test_a_resume_passes_one_pause_of_the_object_that_was_read(
-    there: RegisteredModel, resumed: int
-):
+def test_a_resume_ends_one_pause_of_the_object_that_was_read(there: RegisteredModel, resumed: int):
     patch = rollouts.resume(there, "production")
     assert patch == {
         "metadata": {"resourceVersion": there.metadata.resource_version},
@@ -229,7 +227,7 @@ def test_a_resume_passes_one_pause_of_the_object_that_was_read(
         (at(2, stage={"rollout": None}), "no rollout in steps is under way"),
     ],
 )
-def test_what_is_not_paused_is_not_resumed(there: RegisteredModel, words: str):
+def test_a_rollout_that_is_not_paused_is_not_resumed(there: RegisteredModel, words: str):
     with pytest.raises(Refused, match=words):
         rollouts.resume(there, "production")
     with pytest.raises(NotFound, match="has no stage prod"):
@@ -237,13 +235,13 @@ def test_what_is_not_paused_is_not_resumed(there: RegisteredModel, words: str):
 
 
 # --- abort ----------------------------------------------------------------------------------------
-def test_an_abort_asks_for_the_effective_version():
+def test_an_abort_sets_the_effective_version():
     given_up = aborting.abort(at(1), "production")
     assert (given_up.given_up, given_up.version, given_up.wanted) == ("v3", "v2", {"version": "v2"})
     assert given_up.change(at(1), "production") == Change("production", "v2", 3)
 
 
-def test_an_abort_of_what_was_rejected_makes_the_spec_agree():
+def test_an_abort_after_a_rejection_sets_the_spec_to_the_effective_version():
     rejected = at(
         1,
         stage={
@@ -274,7 +272,7 @@ def test_an_abort_of_a_refresh_sets_attempt_back():
         aborting.abort(follows, "production")
 
 
-def test_an_abort_of_a_stage_that_takes_the_newest_ends_that():
+def test_an_abort_in_a_stage_with_auto_promote_ends_auto_promote():
     newest = model(
         {"production": held("v2", before(hours=3), desired="v3", candidate=served("v3"))},
         spec_stages={"production": {"autoPromote": {"from": "newest"}}},
@@ -282,7 +280,7 @@ def test_an_abort_of_a_stage_that_takes_the_newest_ends_that():
     assert aborting.abort(newest, "production").wanted == {"version": "v2", "autoPromote": None}
 
 
-def test_where_nothing_is_under_way_or_an_override_decides_there_is_nothing_to_abort():
+def test_without_a_change_or_during_an_override_there_is_nothing_to_abort():
     with pytest.raises(
         Refused, match=r"There is nothing to abort in production of risk/fraud: v2 is effective\."
     ):
@@ -399,7 +397,7 @@ def test_of_two_resumes_at_once_one_is_refused(client: Client, side: Side):
         client.models.resume("fraud", "production")
 
 
-def test_an_abort_sets_the_version_back_and_forgets_the_reason(client: Client, side: Side):
+def test_an_abort_sets_the_version_back_and_clears_the_reason(client: Client, side: Side):
     made(side)
     side.patch(
         "RegisteredModel",

@@ -26,7 +26,7 @@ def run(
     )
 
 
-def test_a_run_is_submitted_with_what_it_was_given(client: Client, side: Side):
+def test_a_run_is_submitted_with_its_arguments(client: Client, side: Side):
     made = client.runs.submit(
         "fraud",
         "fraud-1",
@@ -60,7 +60,7 @@ def test_a_run_of_an_experiment_with_the_longest_name_gets_one(client: Client, t
         assert len(client.runs.submit("e" * 63, script=script).name) == 50
 
 
-def test_a_script_of_this_machine_goes_into_a_config_map_that_goes_with_the_run(
+def test_a_local_script_goes_into_a_config_map_that_is_deleted_with_the_run(
     client: Client, side: Side, tmp_path
 ):
     (tmp_path / "train.py").write_text("print('hello')\n")

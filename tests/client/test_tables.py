@@ -45,7 +45,7 @@ def test_a_filter_that_cannot_be_read_shows_where(text: str):
         ("x = false", True, False),
     ],
 )
-def test_a_comparison_holds_or_not(text: str, found: object, holds: bool):
+def test_the_result_of_a_comparison(text: str, found: object, holds: bool):
     assert filters.matches(filters.parse(text), lambda _: found) is holds
 
 
@@ -54,7 +54,7 @@ def test_text_is_not_greater_than_text():
         filters.matches(filters.parse("x > 3"), lambda _: "abc")
 
 
-def test_a_name_in_backquotes_may_hold_anything():
+def test_a_name_in_backquotes_may_contain_anything():
     assert filters.parse("metrics.`val acc` > 1") == (
         filters.Comparison("metrics.val acc", ">", "1"),
     )
@@ -117,7 +117,7 @@ def test_data_that_is_not_a_dataset_is_a_value_error(tmp_path, frame):
 # --- downloads ------------------------------------------------------------------------------------
 
 
-def test_pieces_cover_a_file_and_an_empty_one_is_a_piece():
+def test_pieces_cover_a_file_and_an_empty_file_is_one_piece():
     def item(size: int) -> Item:
         return Item("f", "k", size, "e")
 
@@ -130,7 +130,8 @@ def test_pieces_cover_a_file_and_an_empty_one_is_a_piece():
     assert [(each.start, each.end) for each in pieces([item(0)], 10)] == [(0, 0)]
 
 
-# --- ways -----------------------------------------------------------------------------------------
+# --- Services
+# ------------------------------------------------------------------------------------------
 @pytest.mark.parametrize(
     ("host", "service"),
     [
@@ -143,7 +144,7 @@ def test_pieces_cover_a_file_and_an_empty_one_is_a_piece():
         ("::1", None),
     ],
 )
-def test_a_host_names_a_service_or_does_not(host: str, service):
+def test_whether_a_host_names_a_service(host: str, service):
     found = named(host)
     assert (found and (found.service, found.namespace, found.certain)) == service
 
@@ -176,8 +177,9 @@ def test_a_service_leads_to_a_pod_that_is_ready_by_number_and_by_name():
         selector(service("http"))
 
 
-# --- the rest -------------------------------------------------------------------------------------
-def test_a_package_that_is_missing_is_named_with_what_brings_it():
+# --- texts and tables
+# --------------------------------------------------------------------------------------
+def test_a_missing_package_is_named_with_the_extra_that_installs_it():
     with pytest.raises(
         Missing,
         match=r"needs the Python package nothing_of_the_kind: pip install 'modelyard\[notebook\]'",
@@ -185,7 +187,7 @@ def test_a_package_that_is_missing_is_named_with_what_brings_it():
         need("nothing_of_the_kind.at_all", "Dreaming")
 
 
-def test_a_flavour_is_that_of_the_class_or_of_what_it_is_made_of():
+def test_a_flavour_is_that_of_the_class_or_of_a_base_class():
     from sklearn.linear_model import LogisticRegression  # noqa: PLC0415
     from xgboost import XGBClassifier  # noqa: PLC0415
 
@@ -213,7 +215,7 @@ def test_ages_and_sizes_are_in_their_largest_unit():
     assert sizes == ["-", "0 bytes", "1 byte", "999 bytes", "1.0 kB", "1.4 MB"]
 
 
-def test_metrics_that_are_left_out_leave_an_ellipsis():
+def test_omitted_metrics_leave_an_ellipsis():
     values = [("accuracy", 0.12345678), ("auc", "0.5"), ("note", "n/a")]
     assert text.metrics(values) == "accuracy 0.123457, auc 0.5, note n/a"
     assert text.metrics(values, 2) == "accuracy 0.123457, auc 0.5, …"
@@ -231,7 +233,7 @@ ROWS: list[display.Row] = [
 ]
 
 
-def test_a_table_of_a_notebook_is_the_command_lines_table():
+def test_a_notebook_s_table_is_the_command_line_s_table():
     drawn = rows_table(ROWS, "nothing")
     lines = ["NAME   STAGES   BEST  AUC", "fraud  a v1, b  -     0.98", "図     -        x     1"]
     assert drawn.plain.splitlines() == lines
@@ -246,7 +248,7 @@ def test_a_table_of_a_notebook_is_the_command_lines_table():
     assert rows_table([], "nothing").plain == "nothing"
 
 
-def test_a_table_of_a_notebook_says_the_same_in_html():
+def test_a_notebook_s_table_has_the_same_content_in_html():
     html = display.html_table(ROWS, "nothing")
     assert html.count(">-</td>") == 2
     assert ">0.98</td>" in html

@@ -39,7 +39,7 @@ def trainer(**options: Any) -> Any:
         ({"external": True}, {"external": {}}),
     ],
 )
-def test_there_is_one_trainer(options: dict[str, Any], expected: dict[str, Any]):
+def test_exactly_one_trainer_is_allowed(options: dict[str, Any], expected: dict[str, Any]):
     assert trainer(**options) == expected
 
 
@@ -72,7 +72,7 @@ def test_parameters_are_text():
     assert spec["parameters"] == {"fast": "true", "rate": "0.1", "depth": "6"}
 
 
-def test_further_fields_stand_last():
+def test_further_fields_come_last():
     spec = made(requests={"cpu": "1"}, spec={"backoffLimit": 2, "resources": {}}).manifest["spec"]
     assert (spec["backoffLimit"], spec["resources"]) == (2, {})
 
@@ -104,7 +104,7 @@ def test_a_generated_name_is_short_enough_for_a_run(tmp_path: Path, fixed: bool)
     assert len(metadata["name"]) == 50 if fixed else len(metadata["generateName"]) == 45
 
 
-def test_a_run_says_how_many_parameters_its_status_leaves_out_and_shows_those_of_the_spec_whole():
+def test_a_run_counts_parameters_that_its_status_omits_and_shows_those_of_the_spec_completely():
     body = made(parameters={"text": "x" * 2000}).manifest
     about = {
         "name": "fraud-1",

@@ -22,7 +22,7 @@ DECLARED = json.dumps(
 NAMES = ("zip", "size", "age", "member")
 
 
-def test_written_values_have_the_declared_types_or_without_any_those_that_lose_nothing():
+def test_texts_get_the_declared_types_or_else_lossless_ones():
     given = predict.Table(
         NAMES, (("01234", "7", "042", "True"), ("NA", "", "1.5", "0")), written=True
     )
@@ -41,7 +41,7 @@ def test_written_values_have_the_declared_types_or_without_any_those_that_lose_n
         typed.typed(wrong, typed.inputs(DECLARED))
 
 
-def test_the_server_is_asked_for_types_only_where_the_values_leave_them_open():
+def test_the_server_is_asked_for_types_only_if_the_values_are_ambiguous():
     clear = [[[1, 2.5]], {"a": [1], "b": ["x"]}, {"a": [None, "x"]}]
     assert not any(typed.unclear(predict.table(data)) for data in clear)
     open_ = [[[1, "x"]], {"a": [1], "b": [None]}, predict.Table(("a",), (("1",),), written=True)]
@@ -61,7 +61,7 @@ def test_invalid_metadata_declares_no_inputs(body: bytes):
     assert typed.inputs(body) == ()
 
 
-def test_values_that_databases_and_arrays_hold_are_those_of_the_protocols():
+def test_values_of_databases_and_arrays_are_converted_for_the_protocols():
     given = {
         "price": [Decimal("1.5"), None],
         "key": [b"hi", b""],

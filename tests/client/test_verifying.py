@@ -32,7 +32,9 @@ NOTHING = condition(
 def serving(
     verification: dict[str, Any] | None = None, *, asks: dict[str, Any] | None = None, **more: Any
 ) -> Any:
-    """v2 is effective in production, whose spec has `reverify` unless it is None."""
+    """Return a model with v2 effective in production, whose spec has `reverify` unless it is
+    None.
+    """
     spec = {"version": "v2"} | ({"reverify": asks} if asks is not None else {})
     stage = held(
         "v2",
@@ -55,7 +57,7 @@ def serving(
         ({"attempt": 1}, PASS | {"attempt": 6}, 7),
     ],
 )
-def test_the_attempt_is_raised_above_what_was_asked_for_and_what_was_carried_out(
+def test_the_attempt_is_raised_above_the_spec_s_and_the_status_s(
     asks: Any, known: Any, attempt: int
 ):
     asked, found = patch(serving(known, asks=asks), "production")
@@ -63,7 +65,7 @@ def test_the_attempt_is_raised_above_what_was_asked_for_and_what_was_carried_out
     assert (asked.stage, asked.version, asked.attempt) == ("production", "v2", attempt)
 
 
-def test_a_stage_that_serves_nothing_or_is_not_there_is_refused():
+def test_a_stage_that_is_empty_or_missing_is_refused():
     with pytest.raises(Refused, match="no version is effective there"):
         patch(serving(), "staging")
     with pytest.raises(NotFound, match="has no stage prod"):
@@ -120,7 +122,7 @@ OVERRIDE = {"version": "v2", "sinceTime": EARLIER, "untilTime": EARLIER}
         ),
     ],
 )
-def test_it_stands_where_the_status_says(there: Any, state: State, words: str):
+def test_the_progress_of_a_verification(there: Any, state: State, words: str):
     found = standing(there, ASKED)
     assert (found.state, words in found.message) == (state, True), found
 

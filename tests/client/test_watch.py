@@ -1,4 +1,4 @@
-"""Watches that break: resumed, listed again after events expired, or given up in the end."""
+"""Watches that break: resumed, listed again after events expired, or ended with an error."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def seen(script, folder: Path, count: int) -> list[tuple[str, str, str]]:
 
 
 def versions(script) -> list[str]:
-    """Where each watch began; `list` for a list."""
+    """Return the version at which each watch began; `list` for a list."""
     queries = [parse_qs(urlsplit(path).query) for path in script.asked]
     return [query["resourceVersion"][0] if "watch" in query else "list" for query in queries]
 
@@ -68,7 +68,7 @@ def test_expired_events_are_recovered_by_listing_and_yielded_as_events(tmp_path:
         ]
 
 
-def test_the_states_of_an_object_say_when_it_is_not_there_however_it_went(tmp_path: Path):
+def test_the_states_of_an_object_include_its_deletion_whenever_it_happens(tmp_path: Path):
     """Deleted before the first list, between two lists, and during the watch."""
     never, later = (
         listing(5),
@@ -94,7 +94,7 @@ def test_the_states_of_an_object_say_when_it_is_not_there_however_it_went(tmp_pa
         states.close()
 
 
-def test_a_wait_looks_and_watches_by_one_list(tmp_path: Path):
+def test_a_wait_reads_and_watches_from_one_list(tmp_path: Path):
     """An object deleted between two lists would be missed, and would have no further event."""
     with scripted(listing(5, obj("a", 4)), [event("DELETED", obj("a", 6))]) as script:
         with Kube("n", kubeconfig=script.kubeconfig(tmp_path)) as kube:
@@ -142,7 +142,7 @@ def test_a_caller_that_stops_early_closes_the_stream(tmp_path: Path):
     assert ended.wait(120)
 
 
-def test_what_a_stream_raises_is_raised_where_it_is_read():
+def test_an_error_of_a_stream_is_raised_where_it_is_read():
     async def broken():
         yield 1
         raise KeyError("x")

@@ -404,7 +404,7 @@ async def test_the_adapter_reads_what_the_api_server_serves(server: ApiServer) -
         assert "kubernetes.io/metadata.name" in await made.port.namespace_labels("risk")
 
 
-async def test_nothing_is_written_without_the_lease(server: ApiServer, name: str) -> None:
+async def test_nothing_is_written_while_the_fence_is_closed(server: ApiServer, name: str) -> None:
     async with real(server) as made:
 
         def closed() -> None:

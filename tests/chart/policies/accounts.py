@@ -8,8 +8,8 @@ from tests.chart.helm import NAMESPACE, RELEASE
 __all__ = ["GROUPS", "PEOPLE", "ROLES"]
 
 KUBE_SYSTEM = "system:serviceaccount:kube-system"
-# Each may change everything of Kubernetes and of modelyard in the namespace, by RBAC: only the
-# policies stand between. The second is the verb promote, and the third may purge.
+# RBAC lets each change all objects of Kubernetes and modelyard in the namespace, so only the
+# policies refuse. The second also has the verb promote, and the third may purge.
 PEOPLE: dict[str, tuple[str, tuple[str, ...]]] = {
     "dora": ("dora", ()),
     "stan": ("stan", ("promote-staging",)),

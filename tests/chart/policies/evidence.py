@@ -24,7 +24,7 @@ from tests.chart.policies.serving import FOREIGN, MACHINERY, STAGE, at, labelled
 __all__ = ["ROWS"]
 
 evidence = partial(Row, "serving-evidence")
-# Whatever right they have: no user may promote by their own evidence.
+# Whatever their rights: no user may promote with evidence that they wrote.
 NOT, MACHINES = "dora stan fred rita olga gitops unnamed admin node", f"named gc {MACHINERY}"
 SERVES, OWNED, PLAIN = (at("ConfigMap", name) for name in ("serves", "owned", "plain"))
 REFERENCES = controlled(workload("ConfigMap", "a"))["metadata"]["ownerReferences"]

@@ -41,14 +41,12 @@ class _Injector(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, *_: object) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
 @contextmanager
 def injecting(folder: Path) -> Iterator[Manifest]:
-    """Runs one for the length of a block; gives the configuration by which an API server asks
-    it.
-    """
+    """Run the webhook for the duration of a block; yield its configuration for an API server."""
     key, certificate = folder / "injector.key", folder / "injector.crt"
     names = ["-subj", "/CN=injector", "-addext", "subjectAltName=IP:127.0.0.1", "-days", "1"]
     files = ["-keyout", str(key), "-out", str(certificate)]

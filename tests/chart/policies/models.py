@@ -39,7 +39,8 @@ from tests.chart.policies.row import (
 
 __all__ = ["ROWS"]
 
-# Who may promote production of `fraud`, and who may not. The operator's own fence refuses it too.
+# Accounts that may promote production of `fraud`, and accounts that may not. The operator's own
+# fence refuses it too.
 promote, override, status = (partial(Row, policy) for policy in ("promote", "override", "status"))
 NOT, MAY = "dora stan named unnamed gc", "fred rita gitops admin"
 WEEKEND = {"schedule": "0 18 * * 5", "duration": "62h", "reason": "weekend"}

@@ -50,7 +50,7 @@ def experiment(name: str, **spec: Any) -> Manifest:
 
 
 def training_run(name: str, registers: str = "", **metadata: Any) -> Manifest:
-    """A TrainingRun that registers `model/version`, or nothing."""
+    """Return a TrainingRun that registers `model/version`, or nothing."""
     spec: Manifest = {"experiment": "kept", "trainer": {"external": {}}}
     if registers:
         spec["register"] = dict(zip(("model", "version"), registers.split("/"), strict=True))
@@ -58,7 +58,7 @@ def training_run(name: str, registers: str = "", **metadata: Any) -> Manifest:
 
 
 def approval(name: str, person: str, *, stage: str = "production", **more: Any) -> Manifest:
-    """An approval of v3 of `fraud` in the name of one of the people."""
+    """Return an approval of v3 of `fraud` in the name of a user."""
     spec = {
         "model": "fraud",
         "stage": stage,
@@ -72,7 +72,7 @@ def approval(name: str, person: str, *, stage: str = "production", **more: Any) 
 
 
 def served(stage: str, model: str | None = "fraud") -> dict[str, str]:
-    """The labels of what serves a stage."""
+    """Return the labels of a stage's serving objects."""
     labels = {
         "modelyard.io/uid": "uid-of-fraud",
         "modelyard.io/stage": stage,
@@ -89,7 +89,7 @@ POD: Manifest = {
 def workload(
     kind: str, name: str, labels: dict[str, str] | None = None, pods: dict[str, str] | None = None
 ) -> Manifest:
-    """An object of Kubernetes, with labels, and with others on its pods.
+    """Return an object of Kubernetes, with labels, and with other labels on its pods.
 
     Args:
         kind: `Pod`, `Deployment`, ...
@@ -141,7 +141,7 @@ def workload(
 def controlled(
     manifest: Manifest, kind: str = "RegisteredModel", group: str = "modelyard.io", **more: Any
 ) -> Manifest:
-    """The object, with the model `fraud` as its controller, or with something else."""
+    """Return the object with the model `fraud`, or another owner, as its controller."""
     reference = {
         "apiVersion": f"{group}/v1alpha1",
         "kind": kind,
@@ -153,7 +153,7 @@ def controlled(
 
 
 def plural_path(manifest: Manifest, name: str | None = None) -> str:
-    """The path of an object's kind, or of the object."""
+    """Return the path of an object's kind, or of the object."""
     plural = {"poddisruptionbudget": "poddisruptionbudgets"}.get(
         manifest["kind"].lower(), manifest["kind"].lower() + "s"
     )
@@ -181,7 +181,7 @@ VERSIONS = {
 STAGES: Manifest = {
     "production": {"version": "v1", "serving": {"replicas": 2}},
     "staging": {"version": "v2"},
-    # Nothing declares v9 yet.
+    # No declaration of v9 exists yet.
     "waiting": {"version": "v9"},
     "failing": {"version": "v4"},
     "held": {"version": "v6"},

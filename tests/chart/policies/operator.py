@@ -30,12 +30,12 @@ BUILT = {name: objects for name, objects in CASES.items() if name != "training/l
 
 
 def applied(manifest: Manifest) -> Request:
-    """As the operator writes its objects."""
+    """Return a request that applies an object as the operator does."""
     return apply(plural_path(manifest, manifest["metadata"]["name"]), manifest)
 
 
 def picked(name: str, kind: str) -> Manifest:
-    """A copy of an object that the operator makes."""
+    """Return a request for a changed copy of an object that the operator creates."""
     return copy.deepcopy(next(each for each in CASES[name] if each["kind"] == kind))
 
 
@@ -53,17 +53,17 @@ def changed(manifest: Manifest, change: Callable[[Manifest], Any]) -> Request:
 
 
 def pod(**fields: Any) -> Request:
-    """A Job whose pods differ from ours in these fields."""
+    """Return a request for a Job whose pods differ from ours in these fields."""
     return changed(JOB, lambda job: job["spec"]["template"]["spec"].update(fields))
 
 
 def container(place: str = "containers", **fields: Any) -> Request:
-    """... or whose containers do."""
+    """Return a request for a Job whose containers differ from ours in these fields."""
     return changed(JOB, lambda job: job["spec"]["template"]["spec"][place][0].update(fields))
 
 
 def volume(**source: Any) -> Request:
-    """... or that has one volume more."""
+    """Return a request for a Job with one more volume."""
     return changed(
         JOB,
         lambda job: job["spec"]["template"]["spec"]["volumes"].append({"name": "more", **source}),
@@ -71,7 +71,7 @@ def volume(**source: Any) -> Request:
 
 
 def security(place: str = "containers", **fields: Any) -> Request:
-    """... or whose containers have another security context."""
+    """Return a request for a Job whose containers have another security context."""
     return changed(
         JOB, lambda job: job["spec"]["template"]["spec"][place][0]["securityContext"].update(fields)
     )

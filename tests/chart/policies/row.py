@@ -1,4 +1,4 @@
-"""A case of the matrix: one request, and the accounts that are refused and allowed."""
+"""A case of the matrix: one request, with the accounts that it is refused to and allowed to."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ class Request:
     Attributes:
         method: The HTTP method.
         path: The path, with a query if it has one.
-        body: What is sent. A function makes it from the object that is there.
-        content: The type of the body.
+        body: The body, or a function that makes it from the existing object.
+        content: The content type of the body.
         dry: Whether it is a dry run.
 
     """
@@ -49,7 +49,7 @@ class Request:
     dry: bool = True
 
     def real(self) -> Request:
-        """The same, not as a dry run."""
+        """Return the same request, not as a dry run."""
         return replace(self, dry=False)
 
     def send(self, admin: Api, person: Api) -> Answer:
@@ -62,28 +62,28 @@ class Request:
 
 
 def merge(path: str, body: Manifest) -> Request:
-    """A JSON merge patch."""
+    """Return a JSON merge patch."""
     return Request("PATCH", path, body, _MERGE)
 
 
 def strategic(path: str, body: Manifest) -> Request:
-    """A strategic merge patch, as `kubectl patch` and `kubectl set env` send it."""
+    """Return a strategic merge patch, as `kubectl patch` and `kubectl set env` send it."""
     return Request("PATCH", path, body, _STRATEGIC)
 
 
 def json_patch(path: str, *operations: tuple[str, str, Any] | tuple[str, str]) -> Request:
-    """A JSON patch: operations, each with path and value."""
+    """Return a JSON patch: operations, each with path and value."""
     body = [dict(zip(("op", "path", "value"), each, strict=False)) for each in operations]
     return Request("PATCH", path, body, _JSON)
 
 
 def apply(path: str, body: Manifest) -> Request:
-    """A server-side apply."""
+    """Return a server-side apply."""
     return Request("PATCH", f"{path}?fieldManager=matrix&force=true", body, _APPLY)
 
 
 def put(path: str, change: Callable[[Manifest], Manifest | None]) -> Request:
-    """A replacement of the object that is there, changed in place."""
+    """Return a replacement of the existing object, changed in place."""
 
     def changed(body: Manifest) -> Manifest:
         return change(body) or body
@@ -92,23 +92,23 @@ def put(path: str, change: Callable[[Manifest], Manifest | None]) -> Request:
 
 
 def create(path: str, body: Manifest) -> Request:
-    """A creation."""
+    """Return a creation."""
     return Request("POST", path, body)
 
 
 def generate(path: str, body: Manifest) -> Request:
-    """A creation whose name the API server makes up."""
+    """Return a creation whose name the API server generates."""
     meta = {key: value for key, value in body["metadata"].items() if key != "name"}
     return Request("POST", path, body | {"metadata": meta | {"generateName": "made-up-"}})
 
 
 def delete(path: str) -> Request:
-    """A deletion."""
+    """Return a deletion."""
     return Request("DELETE", path)
 
 
 def sweep(path: str, label: str) -> Request:
-    """A deletion of a collection, by a label's `key=value`."""
+    """Return a deletion of a collection, by a label's `key=value`."""
     return Request("DELETE", f"{path}?labelSelector={label.replace('=', '%3D')}")
 
 
@@ -120,10 +120,10 @@ class Row:
         policy: The policy that refuses it, without the release's name; several where two may be
             the first to refuse, with a bar between them.
         what: The case in words.
-        request: What is sent.
-        refused: Who is refused, with spaces between them.
-        allowed: Who is not.
-        says: What the refusal must say besides.
+        request: The request to send.
+        refused: The accounts that are refused, separated by spaces.
+        allowed: The accounts that are allowed.
+        says: What the refusal must also contain.
 
     """
 
@@ -136,13 +136,13 @@ class Row:
 
     @property
     def people(self) -> Mapping[str, bool]:
-        """Everybody who sends it, and whether it is allowed."""
+        """Return all accounts that send it, and whether each is allowed."""
         return dict.fromkeys(self.refused.split(), False) | dict.fromkeys(
             self.allowed.split(), True
         )
 
 
 def refused_by(answer: Answer) -> str:
-    """The policy that refused a request, without the release's name; empty if none did."""
+    """Return the policy that refused a request, without the release's name; empty if none did."""
     found = re.search(r"ValidatingAdmissionPolicy 'modelyard-([a-z-]+)'", answer.message)
     return found[1] if found and answer.code in {403, 422} else ""

@@ -22,7 +22,7 @@ from tests.chart.policies.row import (
 
 __all__ = ["ROWS"]
 
-# Who may promote production of `fraud`, or is machinery; and who may not.
+# Accounts that may promote production of `fraud` or are controllers; and accounts that may not.
 NOT, MAY = "dora stan unnamed", "fred rita admin named"
 MACHINERY = "replicasets hpa scheduler manager"
 serving, workloads, scale, names = (
@@ -64,7 +64,7 @@ GATE = {
 
 
 def at(kind: str, name: str, subresource: str = "") -> str:
-    """The path of an object that is there: `serves` or `plain`."""
+    """Return the path of an existing object: `serves` or `plain`."""
     path = plural_path(workload(kind, "x"), f"{name}-{kind.lower()}")
     return f"{path}/{subresource}" if subresource else path
 
@@ -72,7 +72,9 @@ def at(kind: str, name: str, subresource: str = "") -> str:
 def annotated(
     kind: str, labels: dict[str, str] | None = None, pods: dict[str, str] | None = None
 ) -> Any:
-    """Create an object whose pods would be born with a split; a Pod is one itself."""
+    """Return a creation of an object whose pods would start with a traffic rule; a Pod is one
+    itself.
+    """
     body = workload(kind, "new", labels, pods)
     spec = body["spec"]
     made = {
@@ -301,7 +303,7 @@ NONE = {"spec": {"replicas": 0}}
 
 
 def forged(body: Manifest) -> None:
-    """A Scale that says that it scales something else."""
+    """Change a Scale so that it claims to scale something else."""
     body["spec"]["replicas"] = 0
     body["status"]["selector"] = "app=other"
 
@@ -326,7 +328,7 @@ def targets(deployment: str) -> Manifest:
 
 
 HPA, SLICE = at("HorizontalPodAutoscaler", "plain"), at("EndpointSlice", "plain")
-# Names of four stages in one object: more than one expression could ask about.
+# Names of four stages in one object: more than one expression could check.
 FOUR = workload(
     "HorizontalPodAutoscaler", "fraud-staging", {"kubernetes.io/service-name": "fraud-production"}
 )

@@ -49,7 +49,7 @@ def there(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
 
 
 def wait(there: World, policy: str, *, refuses: bool) -> None:
-    """A policy takes effect, or loses it, a moment after its binding: wait for that."""
+    """Wait until a policy takes or loses effect, which is a moment after its binding changes."""
     probe = BY_POLICY[policy][0]
     person = there.people[probe.refused.split()[0]]
     eventually(
@@ -58,14 +58,14 @@ def wait(there: World, policy: str, *, refuses: bool) -> None:
     )
 
 
-def test_each_case_is_told_apart():
+def test_each_case_has_its_own_name():
     named = [(row.policy, row.what) for row in ROWS]
     assert len(named) == len(set(named))
     assert all(row.people for row in ROWS)
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: f"{row.policy}: {row.what}")
-def test_a_case_is_refused_to_whom_it_should_be_and_to_nobody_else(there: World, row: Row):
+def test_a_case_is_refused_to_exactly_the_named_accounts(there: World, row: Row):
     wrong = []
     for name, allowed in row.people.items():
         answer = row.request.send(there.admin, there.people[name])
@@ -76,7 +76,7 @@ def test_a_case_is_refused_to_whom_it_should_be_and_to_nobody_else(there: World,
     assert not wrong, "\n".join(wrong)
 
 
-def test_they_are_in_force_as_the_operator_is_told(there: World):
+def test_the_policies_in_force_match_the_operator_s_settings(there: World):
     """The hashes are Helm's, the specs the API server's, with its defaults."""
     deployment = there.admin.get(path_of("apps/v1/deployments", NAMESPACE, RELEASE)).body
     wanted = installed(deployment)
@@ -92,9 +92,9 @@ def test_they_are_in_force_as_the_operator_is_told(there: World):
         assert problem(policy, binding, hashes) == "the policy is not the one that was installed"
 
 
-async def test_the_operator_sees_whether_approvals_can_be_believed(there: World):
-    """By a dry run, which the policy refuses in words that the adapter knows; the answer is kept
-    for a resync.
+async def test_the_operator_detects_whether_approvals_can_be_trusted(there: World):
+    """It sends a dry run, which the policy refuses with a known message; the answer is cached for a
+    resync.
     """
     path = path_of(BINDINGS, name="modelyard-approval")
     binding = there.admin.get(path).body
@@ -119,7 +119,7 @@ async def session(kubeconfig: str) -> Api:
     return Api(await configuration(kubeconfig), lambda *_: None, deadline=10)
 
 
-def test_a_viewer_changes_nothing_of_all_this(there: World):
+def test_a_viewer_may_send_none_of_these_requests(there: World):
     for row in ROWS:
         answer = row.request.send(there.admin, there.viewer)
         assert answer.code == 403, row
@@ -128,8 +128,8 @@ def test_a_viewer_changes_nothing_of_all_this(there: World):
 
 
 @pytest.mark.parametrize("policy", POLICIES)
-def test_without_its_policy_every_case_would_pass(there: World, policy: str):
-    """No case is refused for another reason, such as a right in RBAC or a name that is taken."""
+def test_without_its_policy_every_case_is_allowed(there: World, policy: str):
+    """No case is refused for another reason, such as a missing RBAC right or a name in use."""
     path = path_of(BINDINGS, name=f"modelyard-{policy}")
     binding = there.admin.get(path).body
     assert there.admin.delete(path).code == 200
@@ -149,10 +149,10 @@ def test_without_its_policy_every_case_would_pass(there: World, policy: str):
     assert [each for each in passed if not each[2]] == []
 
 
-def test_a_mesh_puts_its_container_into_pods_that_serve_and_nobody_gets_in_by_it(
+def test_a_service_mesh_may_add_its_container_to_serving_pods_and_users_cannot_exploit_that(
     there: World, tmp_path: Path
 ):
-    """The policies judge a pod as webhooks leave it, by who asked for it."""
+    """The policies see a pod after the webhooks, and the account that sent it."""
     path, pod = (
         path_of("v1/pods", SPACE) + "?dryRun=All",
         workload("Pod", "meshed", served("production")),

@@ -75,7 +75,7 @@ THERE: list[Manifest] = [
     training_run("source-of-v1", labels={"team": "a"}),
     training_run("source-of-v2", "fraud/v2"),
     training_run("source-of-v8", "fraud/v8"),
-    # Of these the status says what came of them: RECORDED and ENDED.
+    # The status records these and how they ended: RECORDED and ENDED.
     training_run("late-for-v2", "fraud/v2"),
     training_run("late-for-v9", "fraud/v9"),
     training_run("first-for-v9", "fraud/v9"),
@@ -107,7 +107,7 @@ TOLD = {
     "told-pod": ("op", {TRAFFIC: '{"revision":1}'}),
     "marked-pod": ("dora", {TRAFFIC: '{"revision":1}'}),
 }
-# What carries its author's name, and so is made by them.
+# Objects that contain their author's name, so their author creates them.
 SIGNED: dict[str, list[Manifest]] = {
     "rita": [
         model(
@@ -132,8 +132,8 @@ def _served(version: str) -> Manifest:
     }
 
 
-# What the operator recorded of versions: v2 came from a run, v9 is held by one that trains, v6
-# still by one that failed.
+# The operator's record of versions: v2 came from a run, v9 is held by a run that trains, v6 still
+# by a failed one.
 RECORDED: list[Manifest] = [
     {"name": "v2", "trainingRun": "source-of-v2", "digest": f"sha256:{'2' * 64}"},
     {"name": "v9", "trainingRun": "first-for-v9", "heldBy": "first-for-v9"},
@@ -167,7 +167,7 @@ displaced without either is free.
 
 
 class World:
-    """The API server with the chart, and everybody's client."""
+    """The API server with the chart, and a client for each account."""
 
     def __init__(self, server: ApiServer) -> None:
         self.server = server
@@ -178,7 +178,7 @@ class World:
         self.viewer = admin.as_user("vera")
 
     def populate(self) -> None:
-        """Make roles, bindings, and what is there."""
+        """Create roles, bindings and the initial objects."""
         for name, rule in ROLES.items():
             self.made(
                 path_of(f"{RBAC}/clusterroles"), {"metadata": {"name": name}, "rules": [rule]}
@@ -188,7 +188,7 @@ class World:
                 self._bind(f"{name}-{role}", user, role)
         self._bind("vera", "vera", "view")
         self._bind("vera-of-ours", "vera", f"{RELEASE}-viewer")
-        # The fence is tried where the operator could do harm.
+        # The fence is tested in a namespace where the operator could do harm.
         self._bind("op-everywhere", PEOPLE["op"][0], "wide", namespace=None)
         for manifest in THERE:
             self.made(plural_path(manifest), manifest)
@@ -222,7 +222,7 @@ class World:
             self._status(path_of(RUNS, SPACE, name), conditions=[ended])
 
     def _guard(self) -> None:
-        """Record which versions stages have, from which TrainingRuns; that of v4 was made again
+        """Record which versions stages have, from which TrainingRuns; that of v4 was recreated
         under its name.
         """
         for name in ("sources", "retained"):
@@ -270,14 +270,14 @@ class World:
 
 @contextmanager
 def world(folder: Path) -> Iterator[World]:
-    """Run an API server with the chart, people and objects, for the length of a block."""
+    """Run an API server with the chart, accounts and objects, for the duration of a block."""
     values = folder / "values.json"
     tenant = {"namespace": SPACE, "existingSecret": True}
     policies = {"servingAccounts": [PEOPLE["named"][0]], "requesterAccounts": [PEOPLE["gitops"][0]]}
     values.write_text(json.dumps({"tenants": [tenant], "policies": policies}))
     with running(arguments=["--allow-privileged=true"]) as server:
         there = World(server)
-        # Not by the chart: Pod Security would refuse what the policies are to refuse.
+        # Not created by the chart: Pod Security would refuse what the policies should refuse.
         there.made(path_of("v1/namespaces"), {"metadata": {"name": SPACE}})
         install(server.kubeconfig, values)
         there.populate()
