@@ -1,13 +1,13 @@
-"""Which tests are on the one kind cluster, and in which of the sessions that .ci/test runs side by
-side.
+"""Which tests need the one kind cluster, and in which of the parallel sessions of .ci/test they
+run.
 
     not kind                            needs no cluster
-    pages                               the documentation as a reader does it, first use, notebook
-    faults                              what goes wrong: most of it is waiting
+    pages                               the documentation as a reader follows it, first use, notebook
+    faults                              failures: mostly waiting
     kind, and none of the others        what the operator does, by kubectl, command line and client
-    alone                               takes away what all tests need, and comes after them
+    alone                               removes what all tests need, and runs last
 
-The fixtures of the cluster are everybody's, and so are the servers of tests/shared.py.
+The fixtures of the cluster and the servers of tests/shared.py are available to all tests.
 """
 
 import os
@@ -19,18 +19,17 @@ import pytest
 from tests import watcher
 from tests.cluster.settings import TESTS_CLUSTER
 
-# For this process and all that it starts: no test runs on the demo's cluster.
+# For this process and all its children: no test runs on the demo's cluster.
 os.environ["MODELYARD_CLUSTER"] = TESTS_CLUSTER
-# Threads of XGBoost that wait for each other sleep. By default they spin: where other processes
-# have the cores, for seconds a training.
+# Waiting threads of XGBoost sleep. By default they spin: on busy cores, for seconds per training.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 pytest_plugins = ["tests.shared", "tests.e2e.fixtures"]
-# Else a failure of it would not show what differs.
+# Otherwise its failures would not show the difference.
 pytest.register_assert_rewrite("tests.goldens")
 
-# A shell lets what it starts in the background ignore Ctrl-C, and so would every program that a
-# test starts and interrupts.
+# Background processes of a shell ignore Ctrl-C, and so would every program that a test starts and
+# interrupts.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
@@ -39,7 +38,7 @@ SESSIONS = {
     "pages": {"notebook", "test_docs.py", "test_first_use.py"},
     "faults": {"test_external.py", "test_failing_parts.py", "test_refused.py"},
 }
-# What uninstalls the operator comes last.
+# Tests that uninstall the operator come last.
 LAST = ("test_readme.py", "test_chart.py")
 
 
@@ -54,7 +53,9 @@ def pytest_sessionstart() -> None:
 
 
 def pytest_runtest_logstart() -> None:
-    """Before every test: event loops that handled the signal leave it to the system."""
+    """Before every test, because event loops that handled the signal restore the system's
+    default.
+    """
     end_on_sigterm()
 
 
@@ -76,6 +77,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                     item.add_marker(name)
         if on_cluster:
             limit = item.get_closest_marker("timeout") or pytest.mark.timeout(1800).mark
-            # The fixtures wait for another session or for images, however long that takes.
+            # The fixtures wait for another session or for images without a limit.
             item.add_marker(pytest.mark.timeout(*limit.args, func_only=True), append=False)
     items.sort(key=lambda item: LAST.index(item.path.name) + 1 if item.path.name in LAST else 0)

@@ -1,5 +1,5 @@
-"""What the kubelet makes of a container's environment and command, by the rule of Kubernetes'
-reference (`Container.env.value`).
+"""The kubelet's expansion of a container's environment and command, by Kubernetes' reference
+(`Container.env.value`).
 
 "Variable references $(VAR_NAME) are expanded using the previously defined environment variables in
 the container and any service environment variables. If a variable cannot be resolved, the reference
@@ -20,7 +20,9 @@ def expand(text: str, known: Mapping[str, str]) -> str:
 
 
 def expanded(env: Sequence[Mapping[str, str]], secrets: Mapping[str, str]) -> dict[str, str]:
-    """A container's environment: `envFrom` first, then each variable with those before it."""
+    """Return a container's environment: `envFrom` first, then each variable expanded with the
+    earlier ones.
+    """
     known = dict(secrets)
     for each in env:
         known[each["name"]] = expand(each["value"], known)

@@ -1,7 +1,7 @@
-"""A proxy before a real server that breaks answers: it forwards the request, so what was asked has
-happened, and spoils what comes back.
+"""A proxy in front of a real server that breaks answers: it forwards the request, so that the
+server carries it out, and spoils the answer.
 
-One request a connection, HTTP/1.1 only. It listens on this machine alone.
+One request per connection, HTTP/1.1 only. It listens on the loopback only.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Fault:
         kind: `answer`: another answer in place of the server's; `reset`: the connection is reset;
             `close`: it is closed without a word; `truncate`: the first half of the server's body,
             then the end; `hang`: nothing, until the client gives up.
-        forward: The server gets the request first, and does what it says.
+        forward: The server gets the request first and carries it out.
         status: Of `answer`.
         headers: Of `answer`.
         body: Of `answer`.
@@ -44,7 +44,7 @@ class Fault:
 
 @dataclass(frozen=True)
 class Seen:
-    """One request that came by; names of headers in lower case."""
+    """One request through the proxy; names of headers in lower case."""
 
     method: str
     target: str
@@ -58,7 +58,7 @@ class FaultProxy:
     Attributes:
         url: Its address.
         seen: Every request, in order.
-        choose: Asked for each request which fault it gets; None: none.
+        choose: Returns the fault of each request; None: no fault.
 
     """
 
@@ -76,7 +76,7 @@ class FaultProxy:
         return f"http://127.0.0.1:{self._port}"
 
     def next(self, *faults: Fault | None) -> None:
-        """Give the next requests these faults, one each; those after them none."""
+        """Give the next requests these faults, one each; later ones none."""
         waiting = iter(faults)
         self.choose = lambda _: next(waiting, None)
 
@@ -173,7 +173,7 @@ class FaultProxy:
             case "hang":
                 await reader.read()
             case "reset":
-                # A linger of zero seconds makes the closing a reset.
+                # A linger of zero seconds turns the close into a reset.
                 raw: socket.socket = writer.get_extra_info("socket")
                 raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
                 writer.transport.abort()
@@ -182,7 +182,7 @@ class FaultProxy:
 
 
 async def _close(writer: asyncio.StreamWriter) -> None:
-    """Close, and wait until it is closed: nothing is left to the end of the event loop."""
+    """Close, and wait until it is closed, so that nothing is left at the end of the event loop."""
     writer.close()
     with suppress(ConnectionError):
         await writer.wait_closed()
@@ -190,7 +190,7 @@ async def _close(writer: asyncio.StreamWriter) -> None:
 
 @asynccontextmanager
 async def fault_proxy(upstream: str) -> AsyncIterator[FaultProxy]:
-    """Run a proxy before a server, given by its address `http://<host>:<port>`."""
+    """Run a proxy in front of a server, given by its address `http://<host>:<port>`."""
     proxy = FaultProxy(upstream)
     await proxy.listen()
     try:

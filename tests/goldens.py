@@ -1,4 +1,4 @@
-"""A text beside the committed file that says what it should be."""
+"""Comparison of texts with committed files."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ __all__ = ["compare"]
 
 
 def compare(path: Path, text: str, command: str, *, anew: bool) -> None:
-    """Assert that a file holds a text; write it before, if it is to be written anew.
+    """Assert that a file has this text; with `anew`, write the file first.
 
     Args:
         path: The file.
-        text: What it should hold.
-        command: That writes it anew, for whoever reads the failure.
-        anew: Write it.
+        text: The expected text.
+        command: The command that updates the file, for the failure's message.
+        anew: Write the file.
 
     """
     if anew:

@@ -1,11 +1,11 @@
-"""An API server with our kinds installed, and a small client that shows what a user would read. For
-tests that need no kubelet.
+"""An API server with our kinds installed, and a small client that shows users' messages. For tests
+that need no kubelet.
 
     def test_...(cluster: Cluster):
         answer = cluster.create({...})
 
-`tests.cluster.apiserver` starts the processes; `tests.shared` has the fixture. What starts MLflow
-or MinIO does not belong here (`tests.servers`).
+`tests.cluster.apiserver` starts the processes; `tests.shared` has the fixture. `tests.servers`
+starts MLflow and MinIO.
 """
 
 import http.client
@@ -42,11 +42,9 @@ T = TypeVar("T")
 
 
 def until(condition: Callable[[], T | None], what: str, seconds: float = 180) -> T:
-    """The first value of a condition that is neither None nor False; fails when there is none in
-    time.
+    """Return the first value of a condition that is neither None nor False; fail on a timeout.
 
-    The limit is long because the tests may share their machine: what is waited for comes at once on
-    an idle one.
+    The limit is long because the tests may share their machine: on an idle one there is no wait.
     """
     deadline = time.monotonic() + seconds
     while True:
@@ -58,15 +56,13 @@ def until(condition: Callable[[], T | None], what: str, seconds: float = 180) ->
 
 
 def manifests(path: Path) -> list[Manifest]:
-    """The objects in a file of YAML."""
+    """Return the objects in a YAML file."""
     return [document for document in yaml.safe_load_all(path.read_text()) if document]
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What the API server answered: the status code and the object, or the `Status` that says
-    why not.
-    """
+    """The API server's answer: the status code and the object, or a `Status` with the reason."""
 
     code: int
     body: Manifest
@@ -77,13 +73,13 @@ class Answer:
 
     @property
     def message(self) -> str:
-        """What kubectl would print of a refusal."""
+        """The text that kubectl would print for a refusal."""
         return "" if self.ok else str(self.body.get("message", self.body))
 
 
 class Cluster:
-    """Our kinds on one API server, as an administrator. One connection, kept open; not for
-    several threads.
+    """A client of one API server with our kinds, as an administrator. One connection, kept open;
+    not thread-safe.
     """
 
     def __init__(self, server: ApiServer) -> None:
@@ -99,7 +95,7 @@ class Cluster:
         media: str = "application/json",
         **query: str,
     ) -> Answer:
-        """One request. A connection that the server closed meanwhile is opened again."""
+        """Send one request. A connection that the server closed meanwhile is opened again."""
         if query:
             path = f"{path}?{urllib.parse.urlencode(query)}"
         headers = {
@@ -143,19 +139,19 @@ class Cluster:
         return f"{OURS}/namespaces/{namespace}/{PLURALS[kind]}" + (f"/{name}" if name else "")
 
     def create(self, manifest: Manifest, **query: str) -> Answer:
-        """As `kubectl create` does it: with strict validation of fields."""
+        """Create an object as `kubectl create` does: with strict validation of fields."""
         return self.request(
             "POST", self.path(manifest["kind"]), manifest, fieldValidation="Strict", **query
         )
 
     def check(self, manifest: Manifest) -> Answer:
-        """Creates nothing, but is refused where a creation would be, and answers with the object
-        as it would be stored.
+        """Create an object as a dry run: it is refused like a creation, and the answer is the
+        object as it would be stored.
         """
         return self.create(manifest, dryRun="All")
 
     def apply(self, manifest: Manifest) -> Answer:
-        """As `kubectl apply --server-side` does it."""
+        """Apply an object as `kubectl apply --server-side` does."""
         path = self.path(manifest["kind"], manifest["metadata"]["name"])
         media = "application/apply-patch+yaml"
         return self.request(
@@ -169,7 +165,7 @@ class Cluster:
         )
 
     def patch(self, kind: str, name: str, patch: Manifest) -> Answer:
-        """As `kubectl patch --type merge` does it."""
+        """Patch an object as `kubectl patch --type merge` does."""
         return self.request(
             "PATCH",
             self.path(kind, name),
@@ -179,7 +175,7 @@ class Cluster:
         )
 
     def replace(self, manifest: Manifest) -> Answer:
-        """As `kubectl replace` does it, whatever the object was meanwhile."""
+        """Replace an object as `kubectl replace` does, whatever its present version."""
         return self.request(
             "PUT",
             self.path(manifest["kind"], manifest["metadata"]["name"]),
@@ -205,7 +201,7 @@ class Cluster:
     def kubectl(
         self, *arguments: str, stdin: str = "", check: bool = True
     ) -> subprocess.CompletedProcess[str]:
-        """Runs kubectl; without `check` a failure is returned, not raised."""
+        """Run kubectl; without `check` a failure is returned, not raised."""
         program = _kubectl()
         environment = os.environ | {"KUBECONFIG": str(self.server.kubeconfig)}
         done = subprocess.run(
@@ -220,7 +216,7 @@ class Cluster:
         return done
 
     def install(self, folder: Path = ROOT / "crds") -> None:
-        """Installs our kinds and waits until each is served."""
+        """Install our kinds and wait until each is served."""
         for path in sorted(folder.glob("*.yaml")):
             for definition in manifests(path):
                 answer = self.request("POST", CRDS, definition)
@@ -242,7 +238,7 @@ def _kubectl() -> Path:
 
 @contextmanager
 def serving(*, controllers: bool = False) -> Iterator[Cluster]:
-    """An API server with our kinds, for the length of a block."""
+    """Run an API server with our kinds for the duration of a block."""
     with running(controllers=controllers) as server:
         cluster = Cluster(server)
         cluster.install()

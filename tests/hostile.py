@@ -1,8 +1,8 @@
-"""A server that answers as no MLflow and no S3 does: too much, too deep, without an end, or one
+"""A server that answers as no real MLflow or S3 does: too much, too deep, without an end, or one
 byte at a time.
 
 The first segment of a request's path says how it answers, so one server is many tenants' MLflow or
-S3. Plain sockets; it listens on this machine alone.
+S3. Plain sockets; it listens on the loopback only.
 """
 
 from __future__ import annotations
@@ -208,7 +208,7 @@ class Hostile:
             b"\r\n" % len(body) + body
         )
         await writer.drain()
-        await reader.read()  # until the other side closes: an early end would be a reset
+        await reader.read()  # until the client closes: an earlier close would be a reset
         return None
 
     async def _send(self, writer: asyncio.StreamWriter, data: bytes) -> None:
@@ -216,7 +216,7 @@ class Hostile:
         await writer.drain()
 
     async def _drip(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """A byte a second, until the other side closes or the test is over."""
+        """Send a byte per second, until the client closes or the test is over."""
         self.dripping.set()
         gone = asyncio.ensure_future(reader.read())
         over = asyncio.ensure_future(self.over.wait())
@@ -229,7 +229,7 @@ class Hostile:
                 each.cancel()
 
     async def shut(self) -> None:
-        """End what is open."""
+        """Close the open connections."""
         self.over.set()
         for visit in (*self._visits,):
             visit.cancel()
@@ -238,7 +238,7 @@ class Hostile:
 
 @asynccontextmanager
 async def hostile() -> AsyncIterator[Hostile]:
-    """Run it for the length of a block."""
+    """Run the server for the duration of a block."""
     there = Hostile()
     server = await asyncio.start_server(there.serve, "127.0.0.1", 0)
     there.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"

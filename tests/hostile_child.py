@@ -1,11 +1,10 @@
-"""A process that is attacked by `tests.hostile` at the address that it is given; it says what that
-cost.
+"""A process that `tests.hostile` attacks at the given address; it reports what the attacks cost.
 
     python -m tests.hostile_child http://127.0.0.1:1234
 
-Prints JSON: `outcomes` by attack, `grew` (MiB of the peak above what the process needs when it has
-done nothing but be attacked by nobody), `answered` (calls of a healthy tenant that ended while an
-attack was under way), `costs` by attack, see `Meter`.
+Prints JSON: `outcomes` by attack, `grew` (MiB of the peak above that of the process without an
+attack), `answered` (calls of a healthy tenant that ended while an attack was under way), `costs` by
+attack, see `Meter`.
 """
 
 from __future__ import annotations
@@ -31,8 +30,8 @@ TREE = "s3://bucket/risk/m/"
 
 
 class Meter:
-    """What happens to this process meanwhile: `grown` (MiB), `seconds`, `lag` (seconds for which
-    the event loop was held).
+    """Measurements of this process during a block: `grown` (MiB), `seconds`, `lag` (seconds for
+    which the event loop was blocked).
     """
 
     def __init__(self) -> None:
@@ -58,7 +57,9 @@ class Meter:
 
 
 def _peak(*, anew: bool = False) -> float:
-    """The peak of memory so far, in MiB; `anew`: from now on, so it is what the process holds."""
+    """Return the peak of memory so far, in MiB; `anew`: reset it first, so that it is the present
+    use.
+    """
     if anew:
         Path("/proc/self/clear_refs").write_text("5")
     status = Path("/proc/self/status").read_text()

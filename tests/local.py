@@ -1,6 +1,4 @@
-"""Limits under which the adapters connect to servers on this machine, as tests and a developer's
-operator set them.
-"""
+"""Limits of the adapters for servers on this machine, as in tests and in a developer's operator."""
 
 from __future__ import annotations
 
@@ -15,5 +13,5 @@ HERE = ("127.0.0.1", "::1")
 
 
 def limits(*, allow: tuple[str, ...] = HERE, deny: tuple[str, ...] = (), **bounds: Any) -> Limits:
-    """Return limits with loopback allowed, and some bounds of one's own."""
+    """Return limits with loopback allowed, and these bounds changed."""
     return Limits(addresses=Addresses(allow=allow, deny=deny), bounds=Bounds(**bounds))

@@ -1,7 +1,6 @@
-"""What stands in the pages of docs/: their fenced blocks, and which of them are to be run. Running
-them does not belong here.
+"""The pages of docs/: their fenced blocks, and which of them are run.
 
-A block says by the words after its fence what it is: ```` ```sh ```` is run as it is written, ````
+The words after a block's fence decide: ```` ```sh ```` is run as written, ````
 ```sh not-run: <why> ```` is not. A code host shows both alike.
 """
 
@@ -22,8 +21,8 @@ _FENCE = re.compile(
 
 @dataclass(frozen=True)
 class Block:
-    """A fenced block: where it stands, its language, why it is not run (None: it is, where its
-    language can be), its text.
+    """A fenced block: its place, its language, why it is not run (None: it is run, if its language
+    can be), its text.
     """
 
     page: str
@@ -33,12 +32,12 @@ class Block:
     text: str
 
     def __str__(self) -> str:
-        """Where it stands, as an editor takes it."""
+        """Return its place in the form that editors open."""
         return f"{self.page}:{self.line}"
 
 
 def pages() -> list[Path]:
-    """All pages, in their order on the front page; those that it does not name come last."""
+    """Return all pages in their order on the front page; pages that it does not name come last."""
     listed = re.findall(
         r"^- \[[^\]]+\]\(([^)]+[.]md)\)", (DOCS / "index.md").read_text(), re.MULTILINE
     )
@@ -47,7 +46,7 @@ def pages() -> list[Path]:
 
 
 def blocks(page: Path) -> list[Block]:
-    """The fenced blocks of a page, in their order."""
+    """Return the fenced blocks of a page, in order."""
     text, found = page.read_text(), []
     for fence in _FENCE.finditer(text):
         language, _, rest = fence["info"].strip().partition(" ")
@@ -58,7 +57,7 @@ def blocks(page: Path) -> list[Block]:
 
 
 def script(page: Path, language: str = "sh") -> str:
-    """What a reader of the page types into one shell, or one Python; empty if there is nothing."""
+    """Return what a reader of the page types into one shell, or one Python; empty if nothing."""
     return "\n".join(
         block.text for block in blocks(page) if block.language == language and block.not_run is None
     )

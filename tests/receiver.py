@@ -1,5 +1,5 @@
-"""A receiver of CloudEvents: an HTTP server on this machine that reads them with the format's
-own library.
+"""A receiver of CloudEvents: an HTTP server on this machine that parses them with the format's own
+library.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 async def taken(_: web.Request) -> web.StreamResponse:
-    """Take an event."""
+    """Accept an event."""
     return web.Response(status=202)
 
 
 @dataclass
 class Receiver:
-    """What it was sent.
+    """A running receiver and the events that it got.
 
     Attributes:
         url: Its address.
         answer: How it answers.
-        events: What it was sent, in order, whatever it answered.
+        events: All events sent to it, in order, whatever it answered.
         tokens: The header Authorization of each.
 
     """
@@ -45,11 +45,11 @@ class Receiver:
 
     @property
     def ids(self) -> list[str]:
-        """The ids of what it was sent."""
+        """Return the ids of the events sent to it."""
         return [event["id"] for event in self.events]
 
     def answers(self, *statuses: int, **headers: str) -> None:
-        """Give the next events these answers, one each; those after them are taken."""
+        """Give the next events these answers, one each; later ones are accepted."""
         waiting = iter(statuses)
 
         async def answer(_: web.Request) -> web.StreamResponse:
@@ -63,14 +63,14 @@ class Receiver:
         self.answer = answer
 
     async def until(self, count: int) -> None:
-        """Wait until it was sent so many."""
+        """Wait until this many events were sent to it."""
         async with asyncio.timeout(60):
             while len(self.events) < count:
                 self._came.clear()
                 await self._came.wait()
 
     async def take(self, request: web.Request) -> web.StreamResponse:
-        """Read one as the library does, and answer."""
+        """Parse an event with the library, and answer."""
         self.events.append(from_http(dict(request.headers), await request.read()))
         self.tokens.append(request.headers.get("Authorization"))
         self._came.set()
@@ -79,7 +79,7 @@ class Receiver:
 
 @asynccontextmanager
 async def receiver() -> AsyncIterator[Receiver]:
-    """Run one for the length of a block."""
+    """Run a receiver for the duration of a block."""
     made, app = Receiver(), web.Application()
     app.router.add_post("/{tail:.*}", made.take)
     async with TestServer(app, shutdown_timeout=0.1) as server:

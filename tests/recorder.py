@@ -1,6 +1,4 @@
-"""A proxy that forwards nothing: it writes down what it is asked for, with its headers, and
-answers 502.
-"""
+"""A proxy that forwards nothing: it records each request with its headers, and answers 502."""
 
 from __future__ import annotations
 
@@ -13,11 +11,11 @@ __all__ = ["Recorder", "recorder"]
 
 
 class Recorder:
-    """A running one.
+    """A running recorder.
 
     Attributes:
         url: Its address, for HTTP_PROXY.
-        heads: The head of each request, as it came.
+        heads: The head of each request, unchanged.
 
     """
 
@@ -27,18 +25,20 @@ class Recorder:
 
     @property
     def asked(self) -> list[str]:
-        """What was asked for: addresses, or `host:port` of a tunnel."""
+        """Return the requested addresses, or `host:port` of a tunnel."""
         return [head.split()[1] for head in self.heads]
 
     @property
     def environment(self) -> Mapping[str, str]:
-        """The environment of somebody whose http goes through it, and who exempts nothing."""
+        """Return the environment of a user whose HTTP goes through this proxy, without
+        exemptions.
+        """
         return {"HTTP_PROXY": self.url, "http_proxy": self.url, "NO_PROXY": "", "no_proxy": ""}
 
 
 @contextmanager
 def recorder() -> Iterator[Recorder]:
-    """Run one on this machine."""
+    """Run a recorder on this machine."""
 
     class Handler(socketserver.StreamRequestHandler):
         def handle(self) -> None:

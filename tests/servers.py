@@ -1,7 +1,7 @@
 """Real servers as processes of this machine: MLflow on SQLite or PostgreSQL, MinIO. Context
 managers, for fixtures of any test folder.
 
-Nothing is skipped: what is missing is installed or built, or the start fails with its log.
+Nothing is skipped: missing programs are installed or built, or the start fails with its log.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 __all__ = ["Minio", "free_port", "minio", "mlflow", "postgres"]
 
 ROOT = Path(__file__).resolve().parents[1]
-PATIENCE = 300.0  # a busy machine needs two minutes for what takes fifteen seconds alone
+PATIENCE = 300.0  # a busy machine needs two minutes for what takes fifteen seconds on an idle one
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,9 @@ class Minio:
 
     @property
     def environment(self) -> dict[str, str]:
-        """What a program needs to reach it, MLflow's client and server among them."""
+        """Return the environment that programs need to reach it, also MLflow's client and
+        server.
+        """
         return {
             "MLFLOW_S3_ENDPOINT_URL": self.url,
             "AWS_ACCESS_KEY_ID": self.access_key,
@@ -53,8 +55,8 @@ class Minio:
         }
 
     def s3(self) -> S3Client:
-        """Return a plain client with the administrator's keys, as one makes it: the tests' own
-        hand, none of ours.
+        """Return a plain boto3 client with the administrator's keys: for the tests' own actions,
+        without our adapters.
         """
         return boto3.session.Session(
             self.access_key, self.secret_key, region_name="us-east-1"
@@ -66,7 +68,7 @@ class Minio:
 
 
 def free_port() -> int:
-    """Return a port that nobody listens on now, nor will by chance."""
+    """Return a port that is unused and that no process gets by chance."""
     (port,) = free_ports(1)
     return port
 
@@ -80,7 +82,7 @@ def minio(folder: Path) -> Iterator[Minio]:
         / "bin"
         / "minio"
     )
-    if not binary.exists():  # asked first, for building waits for whoever builds something else
+    if not binary.exists():  # checked first, because building waits for other builds
         binary = (
             Path(_output([sys.executable, "-m", "tests.cluster", "tools"]).splitlines()[-1])
             / "minio"
@@ -106,11 +108,11 @@ def minio(folder: Path) -> Iterator[Minio]:
 
 @contextmanager
 def postgres() -> Iterator[str]:
-    """Run PostgreSQL in a folder of its own, as an unprivileged user; yields a SQLAlchemy URI of
-    an empty database.
+    """Run PostgreSQL in a separate folder, as an unprivileged user; yields a SQLAlchemy URI of an
+    empty database.
     """
     binaries = _postgres_binaries()
-    # Not below pytest's folders: only root may enter those.
+    # Not in pytest's folders: only root may enter those.
     folder = Path(tempfile.mkdtemp(prefix="modelyard-postgres-"))
     user = "postgres" if os.geteuid() == 0 else None
     if user:
@@ -158,9 +160,9 @@ def mlflow(
     Args:
         folder: For its log.
         database: A SQLAlchemy URI.
-        artifacts: Where experiments without a location of their own put theirs: `s3://...`.
-        store: Where that is.
-        arguments: More of `mlflow server`'s.
+        artifacts: The default location of artifacts: `s3://...`.
+        store: The S3 of that location.
+        arguments: Further arguments of `mlflow server`.
 
     """
     port = free_port()
@@ -204,13 +206,13 @@ def _process(
     environment: Mapping[str, str],
     user: str | None = None,
 ) -> Iterator[Callable[[], None]]:
-    """Run a program with its output in a log; yields what fails, with the log's end, when it has
-    ended.
+    """Run a program with its output in a log; yields a check that fails with the log's end once it
+    has ended.
     """
     log = folder / f"{name}.log"
     folder.mkdir(parents=True, exist_ok=True)
     with log.open("wb") as output:
-        # A group of its own: MLflow's server starts others, and all of them end with it.
+        # A separate process group: MLflow's server starts others, and all are ended with it.
         process = subprocess.Popen(
             command,
             stdout=output,
@@ -231,11 +233,11 @@ def _process(
     try:
         yield alive
     finally:
-        _end(process, gently=name == "postgres")  # PostgreSQL gives its shared memory back
+        _end(process, gently=name == "postgres")  # PostgreSQL frees its shared memory
 
 
 def _end(process: subprocess.Popen[bytes], *, gently: bool) -> None:
-    """End the whole group; what is thrown away needs no farewell."""
+    """Kill the whole group; temporary data needs no clean shutdown."""
     for number in (signal.SIGINT, signal.SIGKILL) if gently else (signal.SIGKILL,):
         try:
             os.killpg(process.pid, number)

@@ -1,9 +1,9 @@
-"""Servers that the tests of several folders share: each is started once a run, when a test first
-asks for it.
+"""Servers that the tests of several folders share: each is started once per run, when a test first
+needs it.
 
-On the API server a test works in a namespace of its own, named by the next of `numbers`, or asks
-for nothing but judgement. A plugin of tests/conftest.py; a folder whose fixture has the same name
-has a server of its own.
+On the API server a test works in its own namespace, named by the next of `numbers`, or sends only
+dry runs. A plugin of tests/conftest.py; a folder with a fixture of the same name has its own
+server.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def mlflow(tmp_path_factory: pytest.TempPathFactory, minio: servers.Minio) -> It
 
 @pytest.fixture
 def s3(minio: servers.Minio):
-    """The administrator's hand in MinIO."""
+    """A client of MinIO with the administrator's keys."""
     hand = minio.s3()
     yield hand
     hand.close()

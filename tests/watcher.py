@@ -1,9 +1,9 @@
-"""Ends every process of a test run once the run has ended, however it ended.
+"""End every process of a test run after the run, however it ended.
 
-Fixtures end what they started, unless pytest is killed before they can. So a second process waits
-for pytest to end, and then ends whatever carries the run's mark in its environment: servers, their
-children, commands that a test was waiting for. Every process inherits the mark; only what must
-outlive the run is started without it.
+Fixtures end the processes that they started, unless pytest is killed first. So a second process
+waits for pytest to end, and then ends all processes that carry the run's mark in their environment:
+servers, their children, commands that a test was waiting for. Every process inherits the mark; only
+processes that must outlive the run are started without it.
 
     python watcher.py PID MARK      watch in the background; returns when it watches
 """
@@ -22,13 +22,13 @@ from pathlib import Path
 __all__ = ["MARK", "marked", "unmarked", "watch"]
 
 MARK = "MODELYARD_TEST_RUN"
-# How long a process may take to end itself: helm marks an upgrade as failed, servers close files.
+# How long a process may take to exit: helm marks an upgrade as failed, servers close files.
 GRACE_SECONDS = 10.0
 POLL_SECONDS = 0.05
 
 
 def watch() -> None:
-    """Mark what this process starts from now on, and end it when this process has ended."""
+    """Mark all processes started from now on, and end them when this process has ended."""
     mark = secrets.token_hex(16)
     # Without an environment: the watcher of an outer test run would end it too early.
     command = [sys.executable, "-I", "-S", __file__, str(os.getpid()), mark]
@@ -37,12 +37,12 @@ def watch() -> None:
 
 
 def unmarked() -> dict[str, str]:
-    """The environment for a process that outlives the test run."""
+    """Return the environment for a process that outlives the test run."""
     return {name: value for name, value in os.environ.items() if name != MARK}
 
 
 def marked(mark: str, proc: Path = Path("/proc")) -> set[int]:
-    """The processes that carry a mark, and may be looked at."""
+    """Return the readable processes that carry a mark."""
     wanted = f"{MARK}={mark}".encode()
     found = set()
     for entry in proc.iterdir():
@@ -55,7 +55,7 @@ def marked(mark: str, proc: Path = Path("/proc")) -> set[int]:
 
 
 def end(mark: str, grace: float = GRACE_SECONDS) -> None:
-    """Ask every process with the mark to end, and kill those that do not."""
+    """Send SIGTERM to every process with the mark, and kill those that do not exit."""
     asked: set[int] = set()
     deadline = time.monotonic() + grace
     while left := marked(mark):
@@ -74,7 +74,7 @@ def send(process: int, number: signal.Signals) -> None:
 
 
 def main(process: int, mark: str) -> None:
-    """Watch a process from the background."""
+    """Watch a process in the background."""
     ended = os.pidfd_open(process)
     if os.fork():
         os._exit(0)

@@ -8,23 +8,23 @@ STEPS = [{"weight": 10}, {"hold": "10m"}]
 
 
 def analysis(**asked: object) -> Manifest:
-    """A model whose stage has this analysis."""
+    """Return a model whose stage has this analysis."""
     rollout = {"strategy": "Canary", "steps": STEPS, "analysis": asked}
     return model(stages={"production": {"rollout": rollout}})
 
 
 def metric(name: str = "m", **kinds: object) -> Manifest:
-    """A model whose stage judges one metric."""
+    """Return a model whose stage judges one metric."""
     return analysis(metrics=[{"name": name, **kinds}])
 
 
 def errors(**asked: object) -> Manifest:
-    """A model whose stage has this limit of the error rate."""
+    """Return a model whose stage has this limit of the error rate."""
     return metric(errorRate=asked)
 
 
 def latency(**asked: object) -> Manifest:
-    """A model whose stage has this limit of latency."""
+    """Return a model whose stage has this limit of latency."""
     return metric(latency=asked)
 
 

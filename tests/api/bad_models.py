@@ -6,7 +6,7 @@ __all__ = ["MODELS"]
 
 
 def runtime(**fields: object) -> Manifest:
-    """A model whose stage has these settings of the model server."""
+    """Return a model whose stage has these settings of the model server."""
     return model(stages={"p": {"serving": {"runtime": fields}}})
 
 

@@ -12,7 +12,7 @@ __all__ = ["EVERY", "KINDS", "LARGEST_KEY", "largest_stages"]
 
 STAGES = 16
 _METRIC, _NUMBER, _LONG = "m" * 250, "-" + "9" * 31, "9" * 15 + "d"
-# On P-521, the largest, with as much white space as there may be.
+# On P-521, the largest curve, with as much white space as possible.
 LARGEST_KEY = (
     "-----BEGIN PUBLIC KEY-----\nMIGbMBAGByqGSM49AgEGBSuBBAAjA4GGAAQ"
     + "A" * 176
@@ -30,8 +30,8 @@ _LARGEST: dict[str, Manifest] = {
     "signature": {"stage": ""},
     "soak": {"stage": "", "for": _LONG},
     "dataset": {"digest": DIGEST, "maxAge": _LONG},
-    # 128 of these, with who wrote what, are as much as etcd takes: fewer variables and quantities
-    # than there may be.
+    # 128 of these, with managed fields, are as much as etcd accepts: fewer variables and quantities
+    # than possible.
     "job": {
         "image": "i" * 512,
         "command": ["c"] * 64,
@@ -74,8 +74,8 @@ EVERY = "every kind"
 
 
 def largest_stages(kind: str, **more: Any) -> dict[str, Manifest]:
-    """As many stages as a model may have, with as many gates of this kind as each may have, or
-    of every kind in turn.
+    """Return as many stages as possible, each with as many gates as possible, of this kind or of
+    every kind in turn.
     """
     kinds = cycle(KINDS if kind == EVERY else (kind,))
     names = [f"{number:02}{'s' * 28}" for number in range(STAGES)]

@@ -30,7 +30,7 @@ RBAC = "/apis/rbac.authorization.k8s.io/v1"
 
 @dataclass(frozen=True, order=True)
 class Use:
-    """One request that was sent, or that a right allows."""
+    """A request that was sent, or that a right allows."""
 
     verb: str
     group: str
@@ -69,7 +69,7 @@ class Guarded:
             resource = "/".join(filter(None, (about["resource"], about.get("subresource"))))
             uses.add(Use(entry["verb"], about.get("apiGroup", ""), resource))
             if entry["verb"] == "patch" and code == 201:
-                # Server-side apply of what was not there: the API server asks for `create` too.
+                # Server-side apply of a missing object: the API server checks `create` too.
                 uses.add(Use("create", about.get("apiGroup", ""), resource))
         return uses, refused
 
@@ -135,7 +135,7 @@ def grant(cluster: Cluster, rights: Manifest, account: str = "modelyard") -> Non
 
 @contextmanager
 def guarded(folder: Path) -> Iterator[Guarded]:
-    """Runs the API server with our kinds, two namespaces and the account, for the length of a
+    """Run the API server with our kinds, two namespaces and the account, for the duration of a
     block.
     """
     policy, log = folder / "audit.yaml", folder / "audit.log"
@@ -148,7 +148,7 @@ def guarded(folder: Path) -> Iterator[Guarded]:
     arguments = [
         f"--audit-policy-file={policy}",
         f"--audit-log-path={log}",
-        # Off by default, on in OpenShift: it asks for rights on an owner's finalizers.
+        # Off by default, on in OpenShift: it checks rights on an owner's finalizers.
         "--enable-admission-plugins=OwnerReferencesPermissionEnforcement",
     ]
     with running(arguments=arguments) as server:

@@ -1,5 +1,5 @@
-"""Strategies that draw specs from a structural schema: everything that it allows, with a preference
-for edge cases.
+"""Strategies that draw specs from a structural schema: all that it allows, with a preference for
+edge cases.
 
 (hypothesis-jsonschema would do it, but does not work with the hypothesis of the lock file.)
 """
@@ -127,14 +127,14 @@ def _matching(schema: Manifest) -> st.SearchStrategy[str]:
 
 def _text(schema: Manifest) -> st.SearchStrategy[str]:
     low, high = schema.get("minLength", 0), schema["maxLength"]
-    # Surrogates are no text: JSON cannot carry them.
+    # Surrogates are not text: JSON cannot carry them.
     characters = st.characters(exclude_categories=["Cs"])
     edges = ["x" * low, "x" * high, *(text for text in ("a\0b",) if low <= len(text) <= high)]
     return st.text(characters, min_size=low, max_size=min(high, 20)) | st.sampled_from(edges)
 
 
 def paths(node: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
-    """A place where a value can be changed."""
+    """Yield the places where a value can be changed."""
     children = (
         node.items()
         if isinstance(node, dict)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from modelyard.api.document import dumped, loaded_all
 from tests.harness import Cluster
 
-# A list that fails says which of its texts does: making it shorter would take minutes of kubectl.
+# A failing list names its failing text: shrinking the list would take minutes of kubectl.
 FEW = settings(
     max_examples=25,
     deadline=None,

@@ -1,5 +1,5 @@
-"""Specs drawn from the CRDs' own schemas: valid, on the edge and wrong (recipe R8 at admission, on
-a real API server).
+"""Specs drawn from the CRDs' own schemas: valid, edge cases and invalid (R8 at admission, on a real
+API server).
 
 The operator can read what the API server accepts; a refusal by a rule has modelyard's message; and
 the API server never fails.
@@ -29,8 +29,8 @@ from tests.harness import Cluster
 
 SETTINGS = settings(
     max_examples=60,
-    deadline=None,  # another process answers
-    derandomize=True,  # the same specs in every run: a red build is red again
+    deadline=None,  # another process does the work
+    derandomize=True,  # the same specs in every run: a failing build fails again
     suppress_health_check=[
         HealthCheck.too_slow,
         HealthCheck.data_too_large,
@@ -61,7 +61,7 @@ RESOURCES: dict[str, type[Resource[Any, Any]]] = {
     kind.resource.KIND: kind.resource for kind in KINDS
 }
 
-# Bases that are valid and say everything, so that a change of one value reaches every field.
+# Valid bases with every field set, so that a change of one value reaches every field.
 ROLLOUT = {
     "strategy": "Canary",
     "steps": [{"replicas": 1}, {"weight": 5}, {"hold": "10m"}, {"pause": {}}],
@@ -265,8 +265,7 @@ def read_as_the_operator_would(kind: str, stored: Manifest) -> None:
 
 @pytest.mark.parametrize("kind", SCHEMAS)
 def test_a_spec_of_the_schema_is_accepted_or_refused_by_a_rule(kind: str, cluster: Cluster):
-    # A list that is keyed refuses a key that is there twice, and names it: the API server's own
-    # words.
+    # A list map refuses a duplicate key and names it, in the API server's own words.
     words = {*messages(SCHEMAS[kind]), "Duplicate value: "}
 
     @SETTINGS
@@ -337,8 +336,8 @@ def test_every_field_of_the_schema_is_reached(kind: str):
 
 
 def test_the_largest_objects_stay_within_the_cost_budget_of_rules(cluster: Cluster):
-    """Rules have a budget of cost at run time; an object as large as the API server stores must
-    not exceed it, on an update neither.
+    """Rules have a cost budget at run time; the largest storable object must not exceed it, on
+    updates too.
     """
     tags = {f"tag-{i:02}": "x" * 500 for i in range(40)}
     largest = [

@@ -1,5 +1,5 @@
 """Objects of the builders, applied to a real API server by the adapter: in sync at once, with the
-same merge keys of lists.
+API server's merge keys.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ SERVING: Manifest = {
 
 
 def built(model: RegisteredModel, run: TrainingRun) -> dict[str, Manifest]:
-    """Return all objects that the builders make, with every field set."""
+    """Return all objects of the builders, with every field set."""
     what = serving.served("v1", DIGEST, RUNTIME)
     rolled_out = serving.template(
         model, "production", what, "s3://models/fraud", RUNTIME.pull_policy
@@ -147,7 +147,9 @@ GATES: list[Manifest] = [
 
 @pytest.fixture(scope="module")
 def gated(cluster: Cluster) -> Iterator[list[Manifest]]:
-    """Jobs of gates, and the Service of the candidate that they ask, of a model that exists."""
+    """Return Jobs of gates, and the candidate's Service that they send requests to, of an existing
+    model.
+    """
     spec = {"version": "v2", "gates": GATES}
     answer = cluster.create(
         model("gated", versions={"v2": {"uri": "s3://models/fraud"}}, stages={"production": spec})
@@ -172,8 +174,8 @@ def gated(cluster: Cluster) -> Iterator[list[Manifest]]:
 async def test_objects_of_gates_are_accepted_and_in_sync_at_once(
     gated: list[Manifest], kubernetes: Kubernetes, cluster: Cluster
 ) -> None:
-    """A Job is applied again when an answer was lost: its template, which never changes, is then
-    no difference.
+    """A Job is applied again after a lost answer: its immutable template must not be a difference
+    then.
     """
     for manifest in gated:
         await kubernetes.apply(manifest)
@@ -326,7 +328,7 @@ def test_atomic_maps_are_compared_as_a_whole(
             )
 
     walk(kind, schemas[kind.api_version], visit)
-    # A LabelSelector is replaced whole, and with it its one map.
+    # A LabelSelector is replaced as a whole, and its only map with it.
     assert {field for field, atomic in found.items() if atomic} | {"matchLabels"} <= ATOMIC_MAPS
     assert {field for field, atomic in found.items() if not atomic} - {
         "matchLabels"

@@ -1,5 +1,5 @@
 """How users read the kinds: explanations, columns, defaults, status. On a real API server, with
-kubectl where it writes the output.
+kubectl for its own output.
 """
 
 import json
@@ -267,14 +267,14 @@ def test_spec_and_status_are_written_separately(seen: Cluster):
 
 
 def within(part: object, whole: object) -> bool:
-    """Whether everything in one value is also in the other, which may have more fields."""
+    """Return whether everything in one value is also in the other, which may have more fields."""
     if isinstance(part, dict) and isinstance(whole, dict):
         return all(key in whole and within(value, whole[key]) for key, value in part.items())
     return part == whole
 
 
 @pytest.mark.parametrize("kind", MODELS)
-def test_the_operator_reads_what_is_stored(kind: str, seen: Cluster):
+def test_the_operator_reads_stored_objects(kind: str, seen: Cluster):
     stored = seen.get(kind, "seen").body
     read = MODELS[kind].parse(stored)
     assert read.status.is_true("Ready") == (stored["status"]["conditions"][0]["status"] == "True")

@@ -49,7 +49,7 @@ CHILDREN = {
 
 
 def child(api_version: str, kind: str, parent: Manifest) -> Manifest:
-    """An owned object as the builders make it: labelled, with an owner reference."""
+    """Return an owned object as the builders create it: labelled, with an owner reference."""
     meta = parent["metadata"]
     return {
         "apiVersion": api_version,
@@ -88,8 +88,8 @@ def parents(there: Guarded) -> list[Manifest]:
 def worked(
     there: Guarded, parents: list[Manifest], tmp_path_factory: pytest.TempPathFactory
 ) -> str:
-    """What the operator logs that starts with those rights, takes the lease, watches, and
-    reports what it misses.
+    """The log of an operator that starts with those rights, takes the lease, watches, and reports
+    missing rights.
     """
     out = tmp_path_factory.mktemp("operator") / "log"
     process = there.operator(out)
@@ -187,7 +187,7 @@ async def test_the_operator_needs_all_of_its_rights_and_nothing_else(
         == 404
     )
 
-    # There is none of its name, and the operator looks for it when it begins to work.
+    # It does not exist, and the operator reads it when it starts working.
     assert "modelyard-promote is not in force: the policy is missing" in worked
     seen, refused = there.seen()
     assert [(each["verb"], each["requestURI"]) for each in refused] == []

@@ -1,6 +1,6 @@
-"""Compare what users see word for word with committed files: 80 columns, no colour.
+"""Compare users' screens word for word with committed files: 80 columns, no colour.
 
-`pytest tests/cli --update-screens` writes the files again; read the difference before you commit.
+`pytest tests/cli --update-screens` writes the files again; review the difference before you commit.
 """
 
 import io
@@ -42,7 +42,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def drawn(drawing: RenderableType, width: int = WIDTH, *, table: bool = False) -> str:
-    """Return what a terminal of that width would show, without colour."""
+    """Return the screen of a terminal of that width, without colour."""
     out = io.StringIO()
     Console(file=out, width=width, no_color=True, highlight=False, markup=False).print(
         drawing, soft_wrap=table, crop=False
@@ -52,7 +52,7 @@ def drawn(drawing: RenderableType, width: int = WIDTH, *, table: bool = False) -
 
 @pytest.fixture
 def seen(request: pytest.FixtureRequest) -> Seen:
-    """Compare a drawing with the file of that name, or write it."""
+    """Compare a screen with the file of that name, or write the file."""
 
     def compare(
         name: str, drawing: RenderableType, *, table: bool = False, width: int = WIDTH
@@ -68,12 +68,12 @@ def seen(request: pytest.FixtureRequest) -> Seen:
     return compare
 
 
-# What is another in every cluster and at every hour, by what it is called in the file. Columns are
-# as wide as what is in them, so runs of spaces are told as two.
+# Texts that differ per cluster and time, with their placeholder in the file. Columns are as wide as
+# their contents, so runs of spaces become two.
 CHANGING = (
     (r"\x1b\[[0-9;]*m", "A COLOUR"),
     (r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d(:\d\d)?", "TIME"),
-    (r"TIME +TIME  +differs", "TIME  TIME"),  # unless they came in one minute
+    (r"TIME +TIME  +differs", "TIME  TIME"),  # unless they happened in the same minute
     (r"#/experiments/\d+", "#/experiments/NUMBER"),
     (r"(?<=/runs/)[0-9a-f]+\n[0-9a-f]+", "RUN-ID"),
     (r"\b[0-9a-f]{32}\b", "RUN-ID"),
@@ -81,14 +81,16 @@ CHANGING = (
     (r"https?://[\d.]+:\d+", "ADDRESS"),
     (r"\b\d+(\.\d+)? [kM]?B\b", "SIZE"),
     (r"(?<![\w.])\d+[smhd](\d+[smhd])?\b", "AGE"),
-    (r"\b0\.\d{5,}\b", "METRIC"),  # another processor, another last digit
+    (r"\b0\.\d{5,}\b", "METRIC"),  # the last digit depends on the processor
     (r"(?<=\S)  +", "  "),
 )
 
 
 @pytest.fixture
 def told(request: pytest.FixtureRequest) -> Callable[..., None]:
-    """Compare what a command printed on a real cluster with the file of that name, or write it."""
+    """Compare a command's output on a real cluster with the file of that name, or write the
+    file.
+    """
 
     def compare(name: str, text: str, **names: str) -> None:
         for word, value in names.items():
@@ -177,5 +179,5 @@ def person(side: Side) -> Person:
 
 @pytest.fixture
 def fraud(side: Side) -> Manifest:
-    """The model fraud, with v2 in production and v1 before it."""
+    """The model fraud, with v2 in production after v1."""
     return served_model(side)

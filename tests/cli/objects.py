@@ -1,4 +1,4 @@
-"""Objects at fixed times, as the operator writes them: what the drawings are made of."""
+"""Objects at fixed times, as the operator writes them, for the screens."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -77,7 +77,7 @@ def version(name: str, **more: Any) -> dict[str, Any]:
 
 
 def holds(stage: str, since: str, until: str | None = None) -> dict[str, Any]:
-    """An entry of `versions[].held`."""
+    """Return an entry of `versions[].held`."""
     return {"stage": stage, "sinceTime": since} | ({"untilTime": until} if until else {})
 
 
@@ -92,7 +92,7 @@ def runtime(image: str = OLD, identity: str = "0a1b2c3d") -> dict[str, Any]:
 
 
 def served(version_: str, image: str = OLD) -> dict[str, Any]:
-    """A version with its bytes and its runtime: a candidate, or the previous one."""
+    """Return a version with its bytes and its runtime: a candidate, or the previous one."""
     return {"version": version_, "digest": version(version_)["digest"], "runtime": runtime(image)}
 
 
@@ -102,8 +102,8 @@ STEPS = ("admit", "start", "switch", "record")
 def steps(
     *states: str, detail: str = "", since: str = before(seconds=40), names: tuple[str, ...] = STEPS
 ) -> list[dict[str, Any]]:
-    """The steps of a promotion in these states; those that are left wait. `detail` is that of
-    the last one named.
+    """Return the steps of a promotion in these states; the others are waiting. `detail` belongs to
+    the last step named.
     """
     found = []
     for at, name in enumerate(names):
@@ -121,7 +121,7 @@ GATED = ("admit", "gates", "start", "switch", "record")
 def gate_of(
     name: str, verdict: str, message: str, since: str = before(seconds=40)
 ) -> dict[str, Any]:
-    """What one gate says."""
+    """Return the result of one gate."""
     return {
         "name": name,
         "verdict": verdict,
@@ -132,7 +132,7 @@ def gate_of(
 
 
 def judged(version_: str, *gates: dict[str, Any]) -> dict[str, Any]:
-    """What a stage's gates say of a version."""
+    """Return the results of a stage's gates for a version."""
     return {
         "judged": {"version": version_, "digest": version(version_)["digest"]},
         "gates": list(gates),
@@ -174,9 +174,7 @@ HISTORY = [
 
 
 def held(version_: str, since: str, ready_: int = 2, **more: Any) -> dict[str, Any]:
-    """The status of a stage in which a version is effective, and asked for unless said
-    otherwise.
-    """
+    """Return the status of a stage in which a version is effective, and desired by default."""
     url = "http://fraud-production.risk"
     counts = {"url": url, "readyReplicas": ready_, "desiredReplicas": 2}
     return (
@@ -198,7 +196,7 @@ def model_body(
     plan: list[dict[str, Any]] | None = None,
     **spec: Any,
 ) -> dict[str, Any]:
-    """The model fraud: v2 in production, v1 before it, unless said otherwise."""
+    """Return the model fraud: by default v2 is in production after v1."""
     stages_asked_for = (
         {"production": {"version": wanted}, "staging": {"version": None}}
         if spec_stages is None
@@ -231,7 +229,7 @@ def model(*arguments: Any, **options: Any) -> RegisteredModel:
 def run_body(
     name: str = "fraud-003", *, status: dict[str, Any] | None = None, **spec: Any
 ) -> dict[str, Any]:
-    """A run that is at 40 percent, unless said otherwise."""
+    """Return a run, by default at 40 percent."""
     going = {
         "observedGeneration": 1,
         "conditions": [

@@ -1,5 +1,5 @@
-"""The model fraud on an API server, and what the operator would write of it. What people do with
-it does not belong here.
+"""The model fraud on an API server, with the statuses that the operator would write. Actions of
+users are in the tests.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def runtime(image: str = OLD) -> Manifest:
 
 
 def held(version: str | None, image: str = OLD, **more: Any) -> Manifest:
-    """`status.stages` when a version is effective in production, as a merge patch."""
+    """Return `status.stages` when a version is effective in production, as a merge patch."""
     effective = {"digest": "sha256:" + "0" * 64, "runtime": runtime(image)} if version else {}
     return {
         "production": {"version": version, "desired": version, "sinceTime": TIME, "blocked": None}
@@ -77,7 +77,7 @@ HISTORY = [
 
 
 def serves(side: Side, version: str | None, name: str = "fraud", **status: Any) -> Manifest:
-    """Writes what the operator says when a version holds production."""
+    """Write the operator's status when a version is effective in production."""
     known = {
         "stages": held(version),
         "versions": registered("v1", "v2"),
@@ -89,7 +89,7 @@ def serves(side: Side, version: str | None, name: str = "fraud", **status: Any) 
 
 
 def served_model(side: Side) -> Manifest:
-    """Makes the model fraud, with v2 in production and v1 before it."""
+    """Create the model fraud, with v2 in production after v1."""
     side.ours(
         "RegisteredModel",
         "fraud",

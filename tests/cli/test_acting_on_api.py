@@ -1,5 +1,5 @@
-"""The command line as another user, on a real API server with the chart's policies: what it may
-do is what that user may.
+"""The command line as another user, on a real API server with the chart's policies: it has exactly
+that user's rights.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ EDIT = [
 
 @pytest.fixture
 def people(side: Side, policies: None, tmp_path: Path) -> dict[str, str]:
-    """vera looks, dan edits: neither may promote. Their names as users."""
+    """Return the user names of vera, a viewer, and dan, an editor: neither may promote."""
     for name, rules in (("vera", VIEW), ("dan", EDIT)):
         side.user(name, rules, tmp_path)
     return {name: f"system:serviceaccount:{side.namespace}:{name}" for name in ("vera", "dan")}
@@ -36,7 +36,7 @@ def people(side: Side, policies: None, tmp_path: Path) -> dict[str, str]:
 PROMOTE = ("promote", "fraud", "v1", "--to", "production", "--dry-run")
 
 
-def test_a_promotion_is_tried_as_the_user_that_is_named(
+def test_a_promotion_is_requested_as_the_named_user(
     person: Person, fraud: Manifest, people: dict[str, str]
 ):
     done = person.says(*PROMOTE, "--as", people["vera"])
@@ -89,7 +89,7 @@ def test_a_retry_needs_the_right_to_promote(
     assert "needs the verb promote on registeredmodels/production" in done.stderr
 
 
-def test_to_verify_needs_the_right_to_promote(
+def test_verifying_needs_the_right_to_promote(
     person: Person, fraud: Manifest, people: dict[str, str]
 ):
     verify = ("verify", "fraud", "--stage", "production", "--dry-run", "--as", people["dan"])
@@ -105,7 +105,7 @@ def test_to_verify_needs_the_right_to_promote(
     assert not done.stdout
 
 
-def test_a_kubeconfig_that_acts_as_another_is_obeyed(
+def test_impersonation_in_a_kubeconfig_is_used(
     side: Side, fraud: Manifest, people: dict[str, str], tmp_path: Path
 ):
     config = json.loads(side.server.kubeconfig.read_text())
@@ -128,7 +128,7 @@ def test_doctor_shows_that_user_s_rights(person: Person, fraud: Manifest, people
     assert words[-1] == "to read"
 
 
-def test_hints_repeat_whom_one_acts_as(person: Person, fraud: Manifest, side: Side):
+def test_hints_repeat_the_impersonated_user(person: Person, fraud: Manifest, side: Side):
     words = ("--as", "ada", "--as-group", "system:masters")
     done = person.says("promote", "fraud", "v1", "--to", "production", "--no-wait", *words)
     assert done.returncode == 0, done.stderr

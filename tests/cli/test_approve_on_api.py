@@ -1,5 +1,5 @@
-"""approve and reject against a real API server: the digest and the name are filled in, and what
-would not count is refused.
+"""approve and reject against a real API server: digest and name are filled in, and approvals that
+would not count are refused.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ PIPELINE = {"name": "pipeline", "external": {}}
 def asking(
     side: Side, *gates: Manifest, by: str = "rita", registrar: str | None = None, **version: Any
 ) -> None:
-    """Make the model fraud, whose stage production asks for v3."""
+    """Create the model fraud, whose stage production wants v3."""
     stage = {"version": "v3", "requestedBy": by, "gates": list(gates or (APPROVED, PIPELINE))}
     side.ours(
         "RegisteredModel",
@@ -89,7 +89,7 @@ def test_a_dry_run_changes_nothing(side: Side, person: Person):
 
 
 @pytest.mark.parametrize("why", ["asked", "registered"])
-def test_what_would_not_count_is_refused_and_a_rejection_is_not(
+def test_an_approval_that_would_not_count_is_refused_and_a_rejection_is_not(
     side: Side, person: Person, why: str
 ):
     asking(
@@ -127,7 +127,7 @@ def test_an_unknown_name_is_reported_with_the_existing_ones(
     assert (done.returncode, message in done.stderr) == (3, True), done.stderr
 
 
-def test_a_stage_without_such_a_gate_and_one_with_two_say_what_to_name(side: Side, person: Person):
+def test_without_such_a_gate_or_with_two_the_error_says_what_to_name(side: Side, person: Person):
     asking(side, PIPELINE)
     assert (
         "has no gate approvals; its external gates are pipeline: name one."
@@ -159,7 +159,7 @@ def approval(decision: Decision = Decision.APPROVE, **spec: Any) -> ModelApprova
     )
 
 
-def test_what_was_said_is_drawn(seen: Seen):
+def test_the_screens_of_approvals(seen: Seen):
     stages = {"production": {"version": "v3", "requestedBy": "rita", "gates": [APPROVED]}}
     seen(
         "approve",

@@ -1,5 +1,5 @@
-"""What the commands decide, with values alone: when a change is through, which version was
-before, what is asked for, what is purged.
+"""Decisions of the commands, on plain values: when a change is finished, the previous version,
+requests, purges.
 """
 
 import subprocess
@@ -54,10 +54,10 @@ from tests.cli.test_screens import COMPARED
         (None, None, {}, None),
     ],
 )
-def test_the_version_before(
+def test_the_previous_version(
     now: str | None, previous: str | None, held_by: dict[str, int], expected: str | None
 ):
-    """It is `previous`; else the version that held the stage last, hours ago, among the others."""
+    """It is `previous`; otherwise the version that left the stage last."""
     stage = (held(now, before(minutes=1)) if now else {}) | (
         {"previous": served(previous)} if previous else {}
     )
@@ -105,7 +105,9 @@ def test_an_automatically_rolled_back_version_is_no_rollback_target():
         ({"production": "a.", "staging": "b"}, "production: a.\nstaging: b."),
     ],
 )
-def test_where_changes_stand_is_a_sentence_for_each_stage(messages: dict[str, str], expected: str):
+def test_the_progress_of_changes_is_a_sentence_for_each_stage(
+    messages: dict[str, str], expected: str
+):
     drawing, plain = changing.standing(
         {stage: Progress(State.UNDER_WAY, message) for stage, message in messages.items()}
     )
@@ -114,7 +116,7 @@ def test_where_changes_stand_is_a_sentence_for_each_stage(messages: dict[str, st
 
 
 # --- train ----------------------------------------------------------------------------------------
-def test_a_run_is_through_when_it_has_done_what_it_owes():
+def test_a_run_is_finished_when_its_model_is_registered():
     assert train.result(run()) is None
     assert train.result(run(status=ended_status())) is True
     registering = [
@@ -187,11 +189,11 @@ def file(tmp_path: Path) -> Path:
     return path
 
 
-def test_a_file_is_taken_as_it_is(file: Path):
+def test_a_file_is_used_unchanged(file: Path):
     assert manifest(file=file) == GIVEN
 
 
-def test_options_change_what_a_file_says(file: Path):
+def test_options_override_a_file(file: Path):
     changed = manifest(file=file, name="fraud-2", parameters=("b=3",), cpu="4", target="is_fraud")
     assert changed["metadata"] == {"name": "fraud-2", "labels": {"team": "risk"}}
     assert changed["spec"] == GIVEN["spec"] | {
@@ -201,7 +203,7 @@ def test_options_change_what_a_file_says(file: Path):
     }
 
 
-def test_a_script_of_this_machine_may_change_a_file(file: Path):
+def test_a_local_script_overrides_a_file(file: Path):
     script = file.with_name("train.py")
     script.write_text("print(1)")
     changed = training(TrainOptions(file=file, script=str(script)))
@@ -277,7 +279,7 @@ def test_a_dry_run_is_a_job_that_only_prints():
 
 
 # --- compare --------------------------------------------------------------------------------------
-def test_the_page_needs_nothing_from_anywhere():
+def test_the_page_loads_nothing_from_elsewhere():
     text = pictures.page(COMPARED)
     assert "http" not in text
     assert "src=" not in text
@@ -285,7 +287,7 @@ def test_the_page_needs_nothing_from_anywhere():
     assert '<tr class="differs"><td>max_depth</td><td>4</td><td>6</td></tr>' in text
 
 
-def test_the_page_shows_names_as_they_are():
+def test_the_page_shows_names_unchanged():
     side = COMPARED.left.__class__("v1", parameters={"<script>": "&"})
     text = pictures.page(COMPARED.__class__("risk/fraud", side, side))
     assert "<script>" not in text
@@ -384,7 +386,7 @@ ALL = {f"yard-{name}": None for name in NAMES}
         ({}, Verdict.WARNING, "Not installed: promote, override, purge"),
     ],
 )
-def test_policies_are_judged_by_what_was_installed(
+def test_policies_are_compared_with_the_installed_ones(
     problems: dict[str, str | None], verdict: Verdict, words: str
 ):
     judged = doctor.policies(problems)
@@ -393,7 +395,7 @@ def test_policies_are_judged_by_what_was_installed(
     assert bool(judged.fix) is (verdict is not Verdict.GOOD)
 
 
-def test_what_was_installed_is_read_from_the_operators_settings():
+def test_the_installed_policies_are_read_from_the_operator_s_settings():
     def operator(value: str | None) -> dict[str, Any]:
         env = [{"name": "MODELYARD_POLICIES", "value": value}, {"name": "A", "valueFrom": {}}]
         return {"spec": {"template": {"spec": {"containers": [{"env": env}, {}]}}}}

@@ -1,5 +1,5 @@
-"""A model's whole history, read from a real MinIO by the command line; and what was done to it,
-found.
+"""A model's whole history, read from a real MinIO by the command line, which also detects
+tampering.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ HEAD = COUNT + 5
 
 
 class Kept:
-    """The record of the model fraud, whose objects lie in a bucket."""
+    """The record of the model fraud, with its objects in a bucket."""
 
     def __init__(self, side: Side, minio: Minio) -> None:
         side.secret(
@@ -55,7 +55,7 @@ class Kept:
             self.put(link.number, link.content)
 
     def entries(self, side: Side) -> tuple[Link, ...]:
-        """The whole chain, as the operator makes it."""
+        """Return the whole chain, as the operator creates it."""
         whole = RegisteredModel.parse(side.get("RegisteredModel", "fraud"))
         made = [
             HistoryEntry(
@@ -84,7 +84,9 @@ def kept(side: Side, minio: Minio) -> Kept:
     return Kept(side, minio)
 
 
-def test_all_of_it_is_read_from_s3_and_what_waits_from_the_status(person: Person, kept: Kept):
+def test_the_history_is_read_from_s3_and_pending_entries_from_the_status(
+    person: Person, kept: Kept
+):
     entries = json.loads(person.sees("history", "fraud", "--all", "-o", "json"))
     assert [entry["record"] for entry in entries] == list(range(1, HEAD + 1))
     assert entries == [
@@ -94,7 +96,7 @@ def test_all_of_it_is_read_from_s3_and_what_waits_from_the_status(person: Person
     assert len(person.sees("history", "fraud").splitlines()) == 50 + 1
 
 
-def test_a_record_that_is_whole_is_said_to_be_with_its_head(person: Person, side: Side, kept: Kept):
+def test_an_intact_record_is_reported_with_its_head(person: Person, side: Side, kept: Kept):
     said = person.sees("history", "verify", "fraud")
     head = f"{COUNT}:{kept.links[COUNT - 1].digest}"
     assert said == (
@@ -112,7 +114,7 @@ def test_a_record_that_is_whole_is_said_to_be_with_its_head(person: Person, side
     assert seen == [(64, COUNT), (COUNT, COUNT)]
 
 
-def test_what_was_done_to_it_is_found_and_is_the_exit_code(person: Person, kept: Kept):
+def test_tampering_is_found_and_sets_the_exit_code(person: Person, kept: Kept):
     kept.s3.delete_object(Bucket="artifacts", Key=kept.folder + name(7))
     kept.put(20, kept.links[19].content.replace(b"Promoted", b"RolledBack"))
     kept.put(31, kept.links[29].content)
@@ -133,7 +135,7 @@ def test_what_was_done_to_it_is_found_and_is_the_exit_code(person: Person, kept:
     assert "is not what was recorded:\nentry 7: It is missing.\n" in words.stdout
 
 
-def test_an_entry_that_the_status_does_not_know_is_found_though_it_fits(person: Person, kept: Kept):
+def test_an_entry_that_is_not_in_the_status_is_found_though_it_fits(person: Person, kept: Kept):
     for link in kept.links[COUNT:]:
         kept.put(link.number, link.content)
     assert "is whole" in person.sees("history", "verify", "fraud"), (
@@ -152,7 +154,7 @@ def test_an_entry_that_the_status_does_not_know_is_found_though_it_fits(person: 
     ) == (1, True)
 
 
-def test_a_record_that_was_rewritten_is_found_by_a_head_that_was_kept(person: Person, kept: Kept):
+def test_a_rewritten_record_is_found_by_a_head_kept_elsewhere(person: Person, kept: Kept):
     for head, said in (
         (
             f"{HEAD + 1}:sha256:{'0' * 64}",
@@ -192,6 +194,6 @@ def test_usage_errors_are_printed(person: Person, kept: Any, words: tuple[str, .
     assert said in " ".join(done.stderr.split()).replace("│ ", "").replace(" │", "")
 
 
-def test_a_model_that_is_called_verify_has_a_history(person: Person, side: Side):
+def test_a_model_named_verify_has_a_history(person: Person, side: Side):
     side.ours("RegisteredModel", "verify", {"stages": {"production": {}}})
     assert person.sees("history", "verify") == "No version has been promoted yet.\n"

@@ -1,4 +1,4 @@
-"""Whatever an object says, a terminal, a document and a notebook show it and do nothing else."""
+"""Whatever text an object contains, terminals, documents and notebooks only show it."""
 
 import json
 import os
@@ -65,7 +65,7 @@ def test_a_screen_shows_no_hidden_character(capsys: pytest.CaptureFixture[str], 
     assert clean(out + err)
 
 
-def test_a_live_screen_moves_by_our_own_doing_only(capsys: pytest.CaptureFixture[str]):
+def test_a_live_screen_has_only_our_own_control_sequences(capsys: pytest.CaptureFixture[str]):
     with environment(FORCE_COLOR="1", TERM="xterm"):
         screen = Screen(Where())
     screen.live = True
@@ -80,7 +80,7 @@ def test_a_live_screen_moves_by_our_own_doing_only(capsys: pytest.CaptureFixture
 
 
 @pytest.mark.parametrize("form", [Format.JSON, Format.YAML])
-def test_a_document_holds_hidden_characters_as_escapes(
+def test_a_document_has_hidden_characters_as_escapes(
     capsys: pytest.CaptureFixture[str], form: Format
 ):
     value = {

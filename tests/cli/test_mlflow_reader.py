@@ -1,5 +1,5 @@
-"""What leads out of the API: curves of a real MLflow, a tree in a real MinIO, a model that
-answers.
+"""Commands that connect to other servers: curves of a real MLflow, a tree in a real MinIO, a
+serving model.
 """
 
 import hashlib
@@ -28,7 +28,7 @@ TREE = {"MLmodel": b"flavors: {}", "model.ubj": bytes(range(256)) * 40}
 
 
 def registered(side: Side, *versions: dict[str, Any], url: str | None = None) -> None:
-    """The model fraud with these versions; the last one is in production."""
+    """Create the model fraud with these versions; the last one is in production."""
     last = versions[-1]["name"]
     side.ours("RegisteredModel", "fraud", {"stages": {"production": {"version": last}}})
     stages = {
@@ -54,7 +54,7 @@ def registered(side: Side, *versions: dict[str, Any], url: str | None = None) ->
 
 @pytest.fixture
 def connected(side: Side, minio: Minio, mlflow: str) -> str:
-    """The namespace's connection, to real servers. Returns MLflow's address."""
+    """Create the namespace's connection to real servers; return MLflow's address."""
     side.secret(
         "modelyard-connection",
         {"MLFLOW_TRACKING_URI": mlflow, "MODELYARD_BUCKET": "artifacts", **minio.environment},
@@ -63,7 +63,7 @@ def connected(side: Side, minio: Minio, mlflow: str) -> str:
 
 
 def tracked(mlflow: str, parameters: dict[str, str], losses: list[float]) -> str:
-    """A run in MLflow with a curve; returns its id."""
+    """Create a run in MLflow with a curve; return its id."""
 
     def post(path: str, body: dict[str, Any]) -> Any:
         request = urllib.request.Request(
@@ -119,9 +119,7 @@ def test_versions_are_compared_with_their_curves(
     assert document["versions"]["v2"]["curves"] == {"logloss": [[0, 0.7], [1, 0.3], [2, 0.2]]}
 
 
-def test_without_the_secret_versions_are_compared_and_the_curves_are_missed(
-    side: Side, person: Person
-):
+def test_without_the_secret_versions_are_compared_without_curves(side: Side, person: Person):
     registered(side, version("v1", "1" * 32), version("v2", "2" * 32))
     seen = person.sees("compare", "fraud@v1", "v2")
     assert "No curves: " in seen
@@ -166,7 +164,7 @@ def test_a_tree_is_fetched_and_its_digest_is_checked(
 
 
 @pytest.mark.contract
-def test_the_doctor_asks_mlflow_and_the_store(side: Side, person: Person, connected: str):
+def test_doctor_checks_mlflow_and_the_store(side: Side, person: Person, connected: str):
     found = {
         each["subject"]: each for each in json.loads(person.says("doctor", "-o", "json").stdout)
     }
@@ -193,7 +191,7 @@ def model() -> Iterator[str]:
 
     class Sums(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            """It has no metadata: a model without a signature."""
+            """It has no metadata, like a model without a signature."""
             self.send_error(404)
 
         def do_POST(self) -> None:
@@ -222,7 +220,7 @@ def model() -> Iterator[str]:
             self.wfile.write(text)
 
         def log_message(self, *_: Any) -> None:
-            """Says nothing."""
+            """Log nothing."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Sums)
     thread = threading.Thread(target=server.serve_forever)
@@ -235,9 +233,7 @@ def model() -> Iterator[str]:
         thread.join()
 
 
-def test_a_model_is_asked_from_standard_input_and_from_files(
-    side: Side, person: Person, tmp_path: Path
-):
+def test_predict_reads_standard_input_and_files(side: Side, person: Person, tmp_path: Path):
     with model() as url:
         registered(side, version("v1", "1" * 32), url=url)
         assert person.says("predict", "fraud", stdin="[[1, 2], [3, 4]]").stdout == "3\n7\n"
@@ -300,7 +296,7 @@ def test_a_column_without_a_value_has_the_type_of_the_model_s_signature(
     assert person.says("predict", "fraud", stdin=empty).stdout == '{"score": 1.5, "label": null}\n'
 
 
-def test_what_is_not_served_cannot_be_asked(side: Side, person: Person):
+def test_predict_needs_a_serving_version(side: Side, person: Person):
     registered(side, version("v1", "1" * 32))
     done = person.says("predict", "fraud", stdin="[[1, 2]]")
     assert done.returncode == 3

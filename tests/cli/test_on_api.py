@@ -1,5 +1,5 @@
-"""The commands against a real API server: what they read and write, how they end, and what they
-say when they may not.
+"""The commands against a real API server: reads, writes, exit codes, and messages when a right is
+missing.
 """
 
 import base64
@@ -32,8 +32,9 @@ def run(side: Side, name: str = "fraud-1", **spec: Any) -> Manifest:
     )
 
 
-# --- looking --------------------------------------------------------------------------------------
-def test_a_model_is_seen_in_every_form(side: Side, person: Person, fraud: Manifest):
+# --- reading
+# ---------------------------------------------------------------------------------------
+def test_a_model_is_shown_in_every_format(side: Side, person: Person, fraud: Manifest):
     seen = person.sees("status", "fraud")
     assert seen.startswith(f"fraud  {side.namespace}  Ready\n")
     assert "production  v2" in seen
@@ -50,7 +51,7 @@ def test_a_model_is_seen_in_every_form(side: Side, person: Person, fraud: Manife
     )
 
 
-def test_history_is_newest_first_for_people_and_as_it_is_for_programs(
+def test_history_is_newest_first_for_people_and_unchanged_for_programs(
     person: Person, fraud: Manifest
 ):
     lines = person.sees("history", "fraud").splitlines()
@@ -122,7 +123,7 @@ def test_everywhere_names_the_namespace(side: Side, person: Person):
     assert [side.namespace, "fraud-1"] in [line.split()[:2] for line in lines]
 
 
-# --- what is not there ----------------------------------------------------------------------------
+# --- missing objects ------------------------------------------------------------------------------
 @pytest.mark.parametrize(
     ("words", "why"),
     [
@@ -141,7 +142,7 @@ def test_everywhere_names_the_namespace(side: Side, person: Person):
     ],
     ids=lambda value: " ".join(value[:2]) if isinstance(value, tuple) else "",
 )
-def test_what_is_not_there_ends_with_3(
+def test_a_missing_object_exits_with_3(
     person: Person, fraud: Manifest, words: tuple[str, ...], why: str
 ):
     done = person.says(*words)
@@ -149,7 +150,7 @@ def test_what_is_not_there_ends_with_3(
     assert why in done.stderr
 
 
-def test_without_a_cron_job_the_error_says_what_to_ask_for(person: Person):
+def test_without_a_cron_job_the_error_says_what_to_request(person: Person):
     done = Person(person.kubeconfig, "").says(
         "runs", "purge", "1" * 32, "--yes", "--operator-namespace", person.namespace
     )
@@ -160,8 +161,8 @@ def test_without_a_cron_job_the_error_says_what_to_ask_for(person: Person):
 # --- rights ---------------------------------------------------------------------------------------
 @pytest.fixture
 def guarded(cluster: Cluster) -> Iterator[None]:
-    """The chart's policy on promotions alone: these tests write statuses, which another one
-    leaves to the operator.
+    """Install only the chart's policy on promotions: these tests write statuses, which another
+    policy reserves to the operator.
     """
     paths = {
         "ValidatingAdmissionPolicy": "validatingadmissionpolicies",
@@ -224,7 +225,7 @@ def test_an_editor_without_promote_sees_the_verb_and_the_stage(
     assert "needs the verb promote on registeredmodels/production" in done.stderr
 
 
-def test_the_doctor_names_what_is_missing_with_its_fix(side: Side, fraud: Manifest, tmp_path: Path):
+def test_doctor_names_problems_with_their_fixes(side: Side, fraud: Manifest, tmp_path: Path):
     done = Person(side.user("ada", LOOK, tmp_path), side.namespace).says("doctor", "-o", "json")
     found = json.loads(done.stdout)
     assert {each["subject"] for each in found} >= {
@@ -245,7 +246,7 @@ def test_the_doctor_names_what_is_missing_with_its_fix(side: Side, fraud: Manife
     ], promote
     purge = "to purge: you may not purge experiments, purge trainingruns, purge registeredmodels"
     assert [each["verdict"] for each in found if each["words"] == purge] == ["warning"]
-    # What a person may not see is said, and is not left out.
+    # What the user may not read is reported, not left out.
     assert [each["verdict"] for each in found if each["subject"] in {"operator", "policies"}] == [
         "unknown",
         "unknown",
@@ -261,7 +262,7 @@ def test_the_doctor_names_what_is_missing_with_its_fix(side: Side, fraud: Manife
     assert done.returncode == (1 if any(each["verdict"] == "bad" for each in found) else 0)
 
 
-def test_the_doctor_says_that_a_namespace_is_not_there(side: Side):
+def test_doctor_reports_a_missing_namespace(side: Side):
     done = Person(side.server.kubeconfig, "nosuch").says("doctor", "-o", "json")
     found = json.loads(done.stdout)
     assert [(each["subject"], each["verdict"]) for each in found] == [
@@ -271,7 +272,7 @@ def test_the_doctor_says_that_a_namespace_is_not_there(side: Side):
     assert (found[-1]["words"], done.returncode) == ("There is no namespace nosuch.", 1)
 
 
-def test_the_doctor_of_an_administrator_finds_no_operator_here(person: Person, fraud: Manifest):
+def test_doctor_of_an_administrator_finds_no_operator_here(person: Person, fraud: Manifest):
     done = person.says("doctor")
     assert done.returncode == 1
     assert "✗ operator" in done.stdout
@@ -284,8 +285,8 @@ OPERATOR = {"app.kubernetes.io/name": "modelyard", "app.kubernetes.io/component"
 
 @pytest.fixture
 def pulling(side: Side) -> Iterator[None]:
-    """An operator whose pods pull by the Secrets registry and mirror, which no other test may
-    find.
+    """An operator whose pods pull with the Secrets registry and mirror; other tests must not find
+    it.
     """
     pod = {
         "metadata": {"labels": OPERATOR},
@@ -314,7 +315,7 @@ def pulling(side: Side) -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("pulling")
-def test_the_doctor_looks_for_the_pull_secrets_of_the_namespace(
+def test_doctor_looks_for_the_pull_secrets_of_the_namespace(
     side: Side, person: Person, fraud: Manifest
 ):
     def images() -> Manifest:

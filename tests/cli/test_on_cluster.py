@@ -1,5 +1,5 @@
-"""Every command on a real cluster: a life of a model, told by the command line alone. In order:
-each test goes on from the one before.
+"""Every command on a real cluster: the life cycle of a model, by the command line alone. In order:
+each test continues the previous one.
 """
 
 import csv
@@ -23,7 +23,7 @@ SMALL = ["--cpu", "50m", "--memory", "1Gi", "-d", "cards", "-p", "max_depth=3"]
 
 @pytest.fixture(scope="module")
 def there(operator: Kube) -> Iterator[Tenant]:
-    """A namespace with an experiment and a model whose stages are empty."""
+    """Create a namespace with an experiment and a model whose stages are empty."""
     made = make_namespace(operator, "cli")
     made.experiment(objective={"metric": "accuracy", "goal": "Maximize"})
     made.apply(
@@ -43,7 +43,7 @@ def ada(there: Tenant) -> Person:
 
 @pytest.fixture
 def screen(told: Callable[..., None], there: Tenant) -> Callable[..., None]:
-    """Compare what was printed with the file of that name."""
+    """Compare the output with the file of that name."""
     return lambda name, text: told(name, text, namespace=there.name)
 
 
@@ -82,7 +82,7 @@ def test_two_versions_are_trained_and_followed(there: Tenant, ada: Person):
     }
 
 
-def test_runs_and_experiments_are_seen(ada: Person, screen: Callable[..., None]):
+def test_runs_and_experiments_are_shown(ada: Person, screen: Callable[..., None]):
     screen("runs-list", ada.sees("runs", "list"))
     screen("runs-list-wide", ada.sees("runs", "list", "-o", "wide"))
     screen("runs-show", ada.sees("runs", "show", "fraud-1"))
@@ -94,7 +94,9 @@ def test_runs_and_experiments_are_seen(ada: Person, screen: Callable[..., None])
     )
 
 
-def test_a_version_is_promoted_and_asked(there: Tenant, ada: Person, screen: Callable[..., None]):
+def test_a_version_is_promoted_and_gets_requests(
+    there: Tenant, ada: Person, screen: Callable[..., None]
+):
     screen(
         "promote",
         steady(ada.sees("promote", "fraud", "v1", "--to", "production", "--reason", "the first")),
@@ -137,7 +139,7 @@ def test_versions_are_compared_with_curves_through_a_port_forward(
     assert (tmp_path / "page.html").is_file()
 
 
-def test_a_version_is_downloaded_whole(there: Tenant, ada: Person, tmp_path: Path):
+def test_a_version_is_downloaded_completely(there: Tenant, ada: Person, tmp_path: Path):
     found = json.loads(ada.sees("download", "fraud@v1", str(tmp_path / "model"), "-o", "json"))
     files = [path for path in (tmp_path / "model").rglob("*") if path.is_file()]
     assert "MLmodel" in {path.name for path in files}
@@ -152,12 +154,12 @@ def _file(path: Path, root: Path) -> FileDigest:
     )
 
 
-def test_the_doctor_finds_everything_well(ada: Person, screen: Callable[..., None]):
+def test_doctor_finds_no_problem(ada: Person, screen: Callable[..., None]):
     screen("doctor", ada.sees("doctor"))
 
 
 def steady(text: str) -> str:
-    """What is said without the lines on the way, of which a fast cluster shows fewer."""
+    """Return the output without the lines of progress, of which a fast cluster prints fewer."""
     return "".join(
         f"{line}\n"
         for line in text.splitlines()

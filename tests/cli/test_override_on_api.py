@@ -1,5 +1,5 @@
-"""override on a real API server: one patch, followed to its end; and taken off, with the two
-ways on. And who asks for a version.
+"""override on a real API server: one patch, followed to its end; its removal, and both ways to
+continue; and the requester of a version.
 """
 
 from __future__ import annotations
@@ -36,18 +36,20 @@ def stage(side: Side) -> Manifest:
 
 
 def overridden(side: Side, **more: Any) -> None:
-    """Has the operator say that an override put v1 there; the spec's own version is v2."""
+    """Write the operator's status after an override made v1 effective; the spec's own version is
+    v2.
+    """
     serves(side, "v1", stages=held("v1", override=NOTED, **more))
 
 
-def test_it_is_one_patch_and_is_followed_from_its_record_to_its_end(
+def test_an_override_is_one_patch_and_is_followed_from_its_record_to_its_end(
     side: Side, person: Person, fraud: Manifest
 ):
     def operator(there: Side) -> None:
         until(lambda: "override" in stage(there), "the override is asked for")
         serves(
             there, "v2", stages=held("v2", override=NOTED)
-        )  # it is recorded first, and the stage has its version still
+        )  # the override is recorded first, while the stage still has its version
         starting = {
             "reason": "Promoting",
             "message": "v1 is starting next to v2, which is still serving.",
@@ -73,7 +75,7 @@ def test_it_is_one_patch_and_is_followed_from_its_record_to_its_end(
     )
 
 
-def test_a_version_that_its_pods_refuse_ends_it_with_the_reason(
+def test_a_version_that_its_pods_cannot_load_ends_the_command_with_the_reason(
     side: Side, person: Person, fraud: Manifest
 ):
     def operator(there: Side) -> None:
@@ -104,7 +106,7 @@ def test_a_version_that_its_pods_refuse_ends_it_with_the_reason(
     )
 
 
-def test_taken_off_it_leaves_what_serves_and_either_way_on_is_one_word(
+def test_removing_an_override_keeps_the_version_serving_and_either_continuation_is_one_command(
     side: Side, person: Person, fraud: Manifest
 ):
     override = {"version": "v1", "reason": "incident 4711", "until": LATER}
@@ -194,7 +196,7 @@ EDIT = [
 
 @pytest.fixture
 def guarded(side: Side) -> Iterator[None]:
-    """The policies on overrides and on who asks for a version."""
+    """Install the policies on overrides and on requesters."""
     with installed(side, "modelyard-override", "modelyard-requester"):
         yield
 
@@ -217,10 +219,12 @@ def test_a_user_with_only_promote_sees_the_verb(
     )
 
 
-def test_who_promotes_a_stage_that_asks_people_is_who_asks_for_the_version(
+def test_promoting_a_stage_with_approvals_records_the_user_as_requester(
     side: Side, person: Person, fraud: Manifest, guarded: None, tmp_path: Path
 ):
-    """Without it the API server refuses the promotion of anyone but the one who asked before."""
+    """Without requestedBy the API server refuses the promotion for all users but the previous
+    requester.
+    """
     gates = [{"name": "approved", "approvals": {}}]
     me = _me(side)
     tried = {"spec": {"stages": {"production": {"gates": gates, "requestedBy": "rita"}}}}
@@ -242,7 +246,7 @@ def test_who_promotes_a_stage_that_asks_people_is_who_asks_for_the_version(
     assert (stage(side)["version"], stage(side)["requestedBy"]) == ("v1", dan)
 
 
-def test_doctor_says_whether_approvals_count_and_whether_one_may_approve_attest_and_override(
+def test_doctor_says_whether_approvals_count_and_whether_the_user_may_approve_attest_and_override(
     side: Side, person: Person, fraud: Manifest, tmp_path: Path
 ):
     gates = [{"name": "approved", "approvals": {}}, {"name": "pipeline", "external": {}}]
@@ -309,7 +313,7 @@ KNOWN = {
 }
 
 
-def test_what_it_does_is_drawn_and_what_is_left_of_it(seen: Seen):
+def test_the_screens_of_an_override_and_of_its_end(seen: Seen):
     stages = {
         "production": {"version": "v2", "from": "staging", "gates": ASKED["production"]["gates"]},
         "staging": {},

@@ -34,7 +34,7 @@ def asks(side: Side) -> tuple[bool, str | None]:
 
 
 def plans(there: Side, name: str = "fraud") -> None:
-    """Write what the operator says when it holds v1."""
+    """Write the operator's status with a plan while v1 is effective."""
     until(
         lambda: bool(there.get("RegisteredModel", name)["spec"].get("dryRun")),
         "a plan is asked for",
@@ -86,7 +86,7 @@ def test_a_plan_is_one_patch_and_is_printed_with_the_commands_that_end_it(
     )
 
 
-def test_it_is_carried_out_and_followed(side: Side, person: Person, fraud: Manifest):
+def test_a_plan_is_carried_out_and_followed(side: Side, person: Person, fraud: Manifest):
     with side.meanwhile("RegisteredModel", "fraud", plans):
         person.sees(*PLAN)
 
@@ -99,7 +99,7 @@ def test_it_is_carried_out_and_followed(side: Side, person: Person, fraud: Manif
     assert seen.splitlines()[-1] == "production holds v1."
 
 
-def test_it_is_taken_back(side: Side, person: Person, fraud: Manifest):
+def test_a_plan_is_taken_back(side: Side, person: Person, fraud: Manifest):
     with side.meanwhile("RegisteredModel", "fraud", plans):
         person.sees(*PLAN)
     assert (
@@ -109,7 +109,7 @@ def test_it_is_taken_back(side: Side, person: Person, fraud: Manifest):
     assert asks(side) == (False, "v2")
 
 
-def test_what_cannot_be_planned_or_carried_out_is_refused_and_nothing_is_written(
+def test_an_impossible_plan_or_carry_out_is_refused_and_nothing_is_written(
     side: Side, person: Person, fraud: Manifest
 ):
     done = person.says(*PLAN[:-1], "--carry-out")
@@ -156,7 +156,7 @@ def test_a_version_that_cannot_be_promoted_says_how_the_plan_is_taken_back(
     )
 
 
-def test_an_ordinary_promotion_waits_for_who_has_set_dry_run(
+def test_an_ordinary_promotion_waits_until_dry_run_is_removed(
     side: Side, person: Person, fraud: Manifest
 ):
     with side.meanwhile("RegisteredModel", "fraud", plans):
@@ -165,7 +165,7 @@ def test_an_ordinary_promotion_waits_for_who_has_set_dry_run(
     assert (done.returncode, "Planned: v1 waits: spec.dryRun is true." in done.stderr) == (6, True)
 
 
-def test_the_status_says_that_a_plan_stands(side: Side, person: Person, fraud: Manifest):
+def test_the_status_shows_a_plan(side: Side, person: Person, fraud: Manifest):
     with side.meanwhile("RegisteredModel", "fraud", plans):
         assert json.loads(person.sees(*PLAN, "-o", "json"))["spec"]["dryRun"] is True
     seen = person.sees("status", "fraud")

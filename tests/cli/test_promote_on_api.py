@@ -113,7 +113,7 @@ def test_a_change_that_another_user_supersedes_ends_at_once(
     )
 
 
-def test_a_promotion_that_takes_too_long_says_so_and_leaves_it_going(
+def test_a_promotion_that_takes_too_long_says_so_and_continues(
     side: Side, person: Person, fraud: Manifest
 ):
     done = person.says("promote", "fraud", "v1", "--to", "production", "--timeout", "1")
@@ -140,7 +140,7 @@ def test_a_dry_run_changes_nothing(side: Side, person: Person, fraud: Manifest):
     )
 
 
-def test_what_holds_the_stage_already_is_not_written_again(
+def test_promoting_the_effective_version_writes_nothing(
     side: Side, person: Person, fraud: Manifest
 ):
     seen = person.sees("promote", "fraud", "v2", "--to", "production")
@@ -155,7 +155,7 @@ def test_what_holds_the_stage_already_is_not_written_again(
     )
 
 
-def test_a_rollback_goes_to_the_version_before_and_forgets_the_reason_of_the_last_change(
+def test_a_rollback_goes_to_the_previous_version_and_clears_the_reason_of_the_last_change(
     side: Side, person: Person, fraud: Manifest
 ):
     side.patch(
@@ -172,7 +172,7 @@ def test_a_rollback_goes_to_the_version_before_and_forgets_the_reason_of_the_las
     assert "reason" not in side.get("RegisteredModel", "fraud")["spec"]["stages"]["production"]
 
 
-def test_a_rollback_says_whether_the_version_is_warm_and_what_it_is_asked_when_its_window_is_over(
+def test_a_rollback_says_whether_the_version_is_warm_and_which_gates_apply_after_its_window(
     side: Side, person: Person, fraud: Manifest
 ):
     previous = {"version": "v1", "digest": "sha256:" + "1" * 64, "runtime": runtime()}
@@ -199,7 +199,7 @@ def test_a_rollback_says_whether_the_version_is_warm_and_what_it_is_asked_when_i
     assert "v1 warm until 2100-01-01 00:00 UTC" in person.sees("status", "fraud")
 
 
-def test_a_rollback_of_a_change_that_is_under_way_keeps_what_holds_the_stage(
+def test_a_rollback_of_a_change_under_way_keeps_the_effective_version(
     side: Side, person: Person, fraud: Manifest
 ):
     side.patch("RegisteredModel", "fraud", {"spec": {"stages": {"production": {"version": "v1"}}}})
@@ -209,7 +209,7 @@ def test_a_rollback_of_a_change_that_is_under_way_keeps_what_holds_the_stage(
     assert asked_for(side, "v2")
 
 
-def test_a_rollback_ends_that_a_stage_takes_the_newest(side: Side, person: Person, fraud: Manifest):
+def test_a_rollback_ends_auto_promote(side: Side, person: Person, fraud: Manifest):
     automatic = {"autoPromote": {"from": "newest"}, "version": None}
     side.patch("RegisteredModel", "fraud", {"spec": {"stages": {"production": automatic}}})
     serves(side, "v2")
@@ -224,7 +224,7 @@ def test_a_rollback_ends_that_a_stage_takes_the_newest(side: Side, person: Perso
     assert "autoPromote" not in side.get("RegisteredModel", "fraud")["spec"]["stages"]["production"]
 
 
-def test_a_rollback_without_a_version_before_is_refused(
+def test_a_rollback_without_a_previous_version_is_refused(
     side: Side, person: Person, fraud: Manifest
 ):
     side.patch(
@@ -245,7 +245,7 @@ SOAKED = {"name": "soaked", "soak": {"stage": "staging", "for": "24h"}}
 
 
 def gated(side: Side) -> None:
-    """Has production ask for two gates; the operator has seen it."""
+    """Give production two gates, and write that the operator has observed it."""
     side.patch(
         "RegisteredModel",
         "fraud",
@@ -255,7 +255,7 @@ def gated(side: Side) -> None:
 
 
 def says(side: Side, blocked: Manifest, *gates: tuple[str, str, str], **more: Any) -> None:
-    """Writes what the operator says while v1 has not passed its gates."""
+    """Write the operator's status while v1 has not passed its gates."""
     said = [
         {"name": name, "verdict": verdict, "message": message, "time": TIME, "gateHash": "0"}
         for name, verdict, message in gates
@@ -291,7 +291,7 @@ PASSES, SOAKS = ("quality", "Pass", "accuracy is 0.95"), ("soaked", "Pending", "
 FAILS = ("quality", "Fail", "accuracy is 0.8, below 0.9")
 
 
-def test_a_promotion_that_waits_for_time_ends_and_says_what_it_waits_for_and_how_to_go_on(
+def test_a_promotion_that_waits_for_time_ends_and_says_what_it_waits_for_and_how_to_continue(
     side: Side, person: Person, fraud: Manifest
 ):
     gated(side)
@@ -314,7 +314,9 @@ def test_a_promotion_that_waits_for_time_ends_and_says_what_it_waits_for_and_how
     assert asked_for(side, "v1"), "it continues"
 
 
-def test_a_promotion_is_waited_for_as_long_as_is_said(side: Side, person: Person, fraud: Manifest):
+def test_a_promotion_is_waited_for_as_long_as_the_timeout_says(
+    side: Side, person: Person, fraud: Manifest
+):
     gated(side)
     process = person.begins("promote", "fraud", "v1", "--to", "production", "--timeout", "120")
     until(lambda: asked_for(side, "v1"), "v1 is asked for")
@@ -349,7 +351,7 @@ def test_a_gate_that_fails_ends_a_promotion_with_its_verdict(
     )
 
 
-def test_what_was_rejected_is_tried_again_by_a_word_and_what_was_not_is_refused(
+def test_a_rejected_version_is_retried_by_a_command_and_others_are_refused(
     side: Side, person: Person, fraud: Manifest
 ):
     gated(side)
@@ -399,7 +401,7 @@ def attempt(side: Side, name: str = "fraud") -> int:
 
 
 def upgraded(side: Side) -> None:
-    """Writes the status as an operator of the next release does at its first look."""
+    """Write the status as an operator of the next release does in its first reconcile."""
     serves(side, "v2", operatorRuntime={"image": NEW, "revision": 1})
 
 
@@ -457,7 +459,7 @@ def test_a_refresh_asks_first_and_needs_a_model_or_all(side: Side, person: Perso
     assert attempt(side) == 0
 
 
-def test_a_refresh_that_fails_leaves_the_models_after_it_as_they_are(
+def test_a_failed_refresh_leaves_the_following_models_unchanged(
     side: Side, person: Person, fraud: Manifest
 ):
     upgraded(side)

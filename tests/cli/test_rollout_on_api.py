@@ -39,7 +39,7 @@ FAILS = (
 
 @pytest.fixture
 def stepped(side: Side, fraud: Manifest) -> None:
-    """The model fraud, whose production takes versions in steps."""
+    """Create the model fraud, whose production rolls out in steps."""
     stage = {"rollout": {"strategy": "Canary", "steps": STEPS}}
     side.patch("RegisteredModel", "fraud", {"spec": {"stages": {"production": stage}}})
     serves(side, "v2")
@@ -51,7 +51,7 @@ def is_asked(side: Side, **what: Any) -> bool:
 
 
 def at(side: Side, index: int, reason: str, message: str, **more: Any) -> None:
-    """Write what the operator says while v1 is at a step."""
+    """Write the operator's status while v1 is at a step."""
     rollout = {
         "stepsHash": "0",
         "index": index,
@@ -128,7 +128,7 @@ def test_a_promotion_ends_at_a_pause_and_says_so_and_with_a_timeout_it_waits(
     assert "Timed out after 2 s" in waiting.stderr
 
 
-def test_ctrl_c_leaves_it_running(side: Side, person: Person, stepped: None):
+def test_ctrl_c_leaves_the_rollout_running(side: Side, person: Person, stepped: None):
     process = person.begins("promote", "fraud", "v1", "--to", "production")
     until(lambda: is_asked(side, version="v1"), "v1 is asked for")
     at(side, 1, "RollingOut", HOLDS)
@@ -194,7 +194,7 @@ def test_a_resume_is_one_patch_and_is_followed(side: Side, person: Person, stepp
     assert person.says("resume", "fraud", "--stage", "prod").returncode == 3
 
 
-# --- what is printed ------------------------------------------------------------------------------
+# --- output ---------------------------------------------------------------------------------------
 @pytest.mark.parametrize("command", ["resume", "abort"])
 def test_nothing_is_printed_before_the_api_server_accepts(
     side: Side, person: Person, stepped: None, tmp_path: Path, command: str
@@ -208,7 +208,7 @@ def test_nothing_is_printed_before_the_api_server_accepts(
     assert "vera may not patch registeredmodels" in done.stderr
 
 
-def test_a_rollback_at_a_pause_names_the_candidate_that_is_given_up(
+def test_a_rollback_at_a_pause_names_the_abandoned_candidate(
     side: Side, person: Person, stepped: None
 ):
     side.patch("RegisteredModel", "fraud", {"spec": {"stages": {"production": {"version": "v1"}}}})
@@ -244,7 +244,9 @@ def test_an_abort_sets_the_version_back_and_is_followed_until_nothing_is_left(
     assert "There is nothing to abort in production" in again.stderr
 
 
-def test_an_abort_says_who_asks_where_people_approve(side: Side, person: Person, stepped: None):
+def test_an_abort_sets_the_requester_in_a_stage_with_approvals(
+    side: Side, person: Person, stepped: None
+):
     approved = {
         "version": "v1",
         "requestedBy": "rita",
@@ -259,7 +261,9 @@ def test_an_abort_says_who_asks_where_people_approve(side: Side, person: Person,
     assert is_asked(side, version="v2", requestedBy="admin", reason="rather tomorrow")
 
 
-def test_what_follows_an_abort_elsewhere_ends_at_once(side: Side, person: Person, stepped: None):
+def test_an_abort_that_another_user_supersedes_ends_at_once(
+    side: Side, person: Person, stepped: None
+):
     def other(there: Side) -> None:
         until(lambda: is_asked(there, version="v1"), "v1 is asked for")
         at(there, 1, "RollingOut", HOLDS)

@@ -48,7 +48,7 @@ STEPPED = ("admit", "start", "rollout", "switch", "record")
 
 
 def rolling(index: int, state: str, blocked: dict[str, Any], **more: Any) -> dict[str, Any]:
-    """v2 holds production, and v3 is at a step of its rollout."""
+    """Return a model with v2 effective in production and v3 at a step of its rollout."""
     rollout = {
         "stepsHash": "0",
         "index": index,
@@ -85,7 +85,9 @@ PASSED = ROLLS | {"rollout": None, "steps": PASSING, "blocked": TURNS}
 
 
 def rolls(stage: dict[str, Any], **rollout: Any) -> RegisteredModel:
-    """The model with v3 on its way to production, whose spec has `rollout` besides the steps."""
+    """Return the model with v3 being promoted to production, whose spec has `rollout` besides the
+    steps.
+    """
     blocked = stage["blocked"]
     conditions = [*progressing(blocked["reason"], f"production: {blocked['message']}"), SYNCED]
     canary = {"strategy": "Canary", "steps": CANARY} | rollout
@@ -111,18 +113,18 @@ SCREENS: dict[str, RenderableType] = {
 
 
 @pytest.mark.parametrize("name", SCREENS)
-def test_what_is_seen(name: str, seen: Seen):
+def test_the_screens_of_a_rollout(name: str, seen: Seen):
     seen(name, SCREENS[name])
 
 
 @pytest.mark.parametrize(
     ("percent", "cells"), [(0, 0), (1, 1), (5, 1), (50, 5), (99, 9), (100, 10)]
 )
-def test_a_share_is_neither_nothing_nor_all(percent: int, cells: int):
+def test_a_small_or_large_share_is_not_rounded_to_0_or_100(percent: int, cells: int):
     assert part(percent).plain == "━" * cells + "─" * (10 - cells)
 
 
-def test_a_rollout_that_is_through_says_what_it_came_to():
+def test_a_finished_rollout_shows_its_result():
     done = steps("Done", "Done", "Done", detail="v3 gets all requests", names=STEPPED)
     drawn = followed(ROLLS | {"steps": done, "blocked": TURNS}).plain
     assert "Done     40s  v3 gets all requests" in drawn

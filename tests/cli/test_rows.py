@@ -35,7 +35,7 @@ def test_rows_of_json(text: str, expected: Any):
     assert rows(text) == expected
 
 
-def test_rows_of_csv_are_its_texts():
+def test_rows_of_csv_are_texts():
     text = '\ufeffa,b\n01,"x\r\ny"\n\n2,\n'
     assert rows(text, as_csv=True) == Table(("a", "b"), (("01", "x\r\ny"), ("2", "")), written=True)
 
@@ -55,8 +55,8 @@ def test_invalid_csv_is_reported_with_its_place(text: str, why: str):
         rows(text, as_csv=True)
 
 
-def test_a_byte_order_mark_is_no_part_of_the_first_name():
-    """Excel begins with it what it saves as CSV in UTF-8."""
+def test_a_byte_order_mark_is_not_part_of_the_first_name():
+    """Excel writes it at the beginning of a CSV in UTF-8."""
     found = rows("\ufeffa,b\n1,2\n", as_csv=True)
     assert isinstance(found, Table)
     assert found.names == ("a", "b")

@@ -20,7 +20,7 @@ def run(side: Side, name: str = "fraud-1", **spec: object) -> Manifest:
 
 
 # --- training -------------------------------------------------------------------------------------
-def test_a_run_is_made_from_options(side: Side, person: Person):
+def test_a_run_is_created_from_options(side: Side, person: Person):
     seen = person.sees(
         "train",
         "-e",
@@ -51,7 +51,7 @@ def test_a_run_without_a_name_gets_one(side: Side, person: Person):
 
 
 @pytest.mark.parametrize("sample", ["fraud/training-run-v1.yaml"])
-def test_a_run_is_made_from_a_file(side: Side, person: Person, sample: str, tmp_path: Path):
+def test_a_run_is_created_from_a_file(side: Side, person: Person, sample: str, tmp_path: Path):
     (body,) = manifests(ROOT / "manifests" / "samples" / sample)
     body["metadata"].pop("namespace", None)
     (tmp_path / "run.yaml").write_text(yaml.safe_dump(body))
@@ -90,9 +90,7 @@ spec:
     }
 
 
-def test_a_script_of_this_machine_goes_into_a_config_map(
-    side: Side, person: Person, tmp_path: Path
-):
+def test_a_local_script_goes_into_a_config_map(side: Side, person: Person, tmp_path: Path):
     (tmp_path / "train.py").write_text("print('hello')\n")
     script = ("--script", str(tmp_path / "train.py"))
     assert "nothing was created" in person.says("train", "-e", "fraud", *script, "--dry-run").stdout
@@ -109,7 +107,7 @@ def test_a_script_of_this_machine_goes_into_a_config_map(
     assert side.get("ConfigMap", config_map)["metadata"]["ownerReferences"][0]["name"] == name
 
 
-def test_what_is_printed_as_yaml_can_be_applied(side: Side, person: Person):
+def test_printed_yaml_can_be_applied(side: Side, person: Person):
     parameters = {"eta": "1e-3", "revision": "8e44", "column": "y", "days": "08"}
     run(side, parameters=parameters)
     side.apply(person.sees("runs", "show", "fraud-1", "-o", "yaml").replace("fraud-1", "fraud-2"))
@@ -171,7 +169,9 @@ def test_a_failed_run_ends_with_1_and_its_last_lines(side: Side, person: Person)
     assert "KeyError: 'is_fraud'" in done.stderr
 
 
-def test_an_interrupt_leaves_the_run_going_and_says_how_to_come_back(side: Side, person: Person):
+def test_an_interrupt_leaves_the_run_running_and_says_how_to_follow_it_again(
+    side: Side, person: Person
+):
     process = person.begins("train", "-e", "fraud", "--name", "fraud-10")
     assert process.stdout is not None
     seen = process.stdout.readline()
@@ -179,7 +179,7 @@ def test_an_interrupt_leaves_the_run_going_and_says_how_to_come_back(side: Side,
     side.status("TrainingRun", "fraud-10", "Training", "The pod runs.")
     assert any(
         "Training" in process.stdout.readline() for _ in range(3)
-    )  # it may have been drawn before the operator saw it
+    )  # the screen may be older than the operator's first status
     code, out, _ = person.interrupts(process)
     assert code == 130
     assert f"runs follow fraud-10 -n {side.namespace}" in out
@@ -187,7 +187,7 @@ def test_an_interrupt_leaves_the_run_going_and_says_how_to_come_back(side: Side,
 
 
 # --- deleting -------------------------------------------------------------------------------------
-def test_nothing_is_deleted_without_a_yes(side: Side, person: Person):
+def test_nothing_is_deleted_without_confirmation(side: Side, person: Person):
     run(side)
     done = person.says("runs", "delete", "fraud-1")
     assert done.returncode == 2
@@ -212,7 +212,7 @@ POD = {
 
 
 def purged(side: Side, ended: list[Manifest]) -> list[str]:
-    """The kubelet's part: the arguments of the first Job that comes, which then ends like this."""
+    """Act as the kubelet: return the arguments of the first Job and end it like this."""
 
     def first() -> Manifest | None:
         return next(iter(side.request("GET", JOBS.format(side.namespace)).body["items"]), None)

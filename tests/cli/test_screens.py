@@ -231,11 +231,11 @@ TABLES = {name for name in SCREENS if name.endswith(("-list-wide", "-long-wide",
 
 
 @pytest.mark.parametrize("name", SCREENS)
-def test_what_is_seen(name: str, seen: Seen):
+def test_every_screen(name: str, seen: Seen):
     seen(name, SCREENS[name], table=name in TABLES)
 
 
-def test_no_screen_is_left_over():
+def test_no_file_is_left_over():
     others = {"approve", "approve-early", "reject"}  # test_approve_on_api.py draws them
     others |= {
         "override",
@@ -248,7 +248,7 @@ def test_no_screen_is_left_over():
 
 
 def test_colours_end_where_they_should():
-    """A colour belongs to its words: nothing that follows takes it over."""
+    """A colour ends with its words, so that following text does not have it."""
     drawings = [
         runs.line(run(), NOW, 80),
         history.change(model(versions=THREE), "production", "v3", NOW),
@@ -273,7 +273,7 @@ def test_commands_in_a_screen_have_the_namespace_that_was_given():
     assert first in drawn(models.status([], (), NOW, 200, hint), 200)
 
 
-def test_counts_that_are_not_all_are_said_to_be_at_least():
+def test_incomplete_counts_are_shown_as_minimums():
     body = experiment_body()
     for part in ("runs", "artifacts"):
         body["status"][part]["atLeast"] = True

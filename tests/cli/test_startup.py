@@ -1,5 +1,5 @@
-"""What is said at once loads nothing heavy, what asks the cluster what it needs and no more
-(decision 0010).
+"""Commands without a request load no heavy module, and requests load only what they need (decision
+0010).
 """
 
 import os
@@ -30,7 +30,7 @@ HEAVY = (
     "rich",
     "yaml",
 )
-# Of what waits, a module inside: a stand-in may have the parent's name.
+# Modules inside the lazy packages: a stand-in may have the parent's name.
 LATER = (
     "boto3",
     "cryptography.x509.base",
@@ -55,8 +55,8 @@ sys.exit(code)
 
 @dataclass(frozen=True)
 class Told:
-    """What the program said; the modules that it had loaded then; how often Python had looked
-    for garbage, and what it leaves alone.
+    """The program's output, its loaded modules, the number of garbage collections, and the frozen
+    objects.
     """
 
     said: str
@@ -83,13 +83,13 @@ def told(*words: str, **environment: str) -> Told:
     [("--help",), ("--version",), ("train", "--help"), ("runs", "--help"), ("completion", "bash")],
     ids=" ".join,
 )
-def test_what_is_said_at_once_loads_nothing_heavy(words: tuple[str, ...]):
+def test_commands_without_a_request_load_no_heavy_module(words: tuple[str, ...]):
     found = told(*words)
     assert found.said.strip()
     assert {name for name in HEAVY if name in found.modules} == set()
 
 
-def test_the_probe_sees_what_is_loaded():
+def test_the_probe_sees_loaded_modules():
     assert {"typer", "modelyard.cli.app"} <= told("runs", "purge", "--help").modules
 
 
@@ -104,7 +104,7 @@ def test_the_probe_sees_what_is_loaded():
     ],
     ids=" ".join,
 )
-def test_a_look_at_the_cluster_loads_what_it_needs(side: Side, words: tuple[str, ...]):
+def test_a_request_loads_only_what_it_needs(side: Side, words: tuple[str, ...]):
     side.ours(
         "RegisteredModel",
         "fraud",
@@ -118,7 +118,7 @@ def test_a_look_at_the_cluster_loads_what_it_needs(side: Side, words: tuple[str,
     assert found.frozen > 10_000, "Python would look through everything at the end"
 
 
-def test_each_kind_is_loaded_by_who_asks_for_it(side: Side):
+def test_each_kind_is_loaded_only_by_its_commands(side: Side):
     side.ours("RegisteredModel", "fraud", {"stages": {"production": {"version": None}}})
     found = told("status", "-n", side.namespace, KUBECONFIG=str(side.server.kubeconfig))
     assert {

@@ -1,4 +1,6 @@
-"""`verify` against a real API server: one patch, followed to the word that the operator writes."""
+"""`verify` against a real API server: one patch, followed to the verdict that the operator
+writes.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,7 @@ LATER = "2026-01-01T00:01:00Z"
 
 
 def attempt(side: Side) -> int:
-    """What `reverify.attempt` of production is."""
+    """Return `reverify.attempt` of production."""
     asked = (
         side.get("RegisteredModel", "fraud")["spec"]["stages"]["production"].get("reverify") or {}
     )
@@ -21,7 +23,7 @@ def attempt(side: Side) -> int:
 
 
 def says(side: Side, number: int, verdict: str, message: str) -> None:
-    """Does what the operator does: it begins the round, and then it has a word."""
+    """Act as the operator: begin the round, then write a verdict."""
     until(lambda: attempt(side) == number, "it is asked for")
     begun = {"attempt": number, "startTime": TIME, "waiting": "its gates are being asked"}
     serves(side, "v2", stages=held("v2", verification=begun))
@@ -50,7 +52,7 @@ def says(side: Side, number: int, verdict: str, message: str) -> None:
         ("Pass", 0, "production: v2 is verified.\n"),
     ],
 )
-def test_it_ends_as_the_gates_say(
+def test_verify_ends_with_the_verdict_of_the_gates(
     side: Side, person: Person, fraud: Manifest, verdict: str, code: int, last: str
 ):
     def operator(there: Side) -> None:
@@ -67,7 +69,7 @@ def test_it_ends_as_the_gates_say(
     assert side.get("RegisteredModel", "fraud")["spec"]["stages"]["production"]["version"] == "v2"
 
 
-def test_it_can_be_left_to_the_operator_tried_only_or_be_too_late(
+def test_verify_without_waiting_as_a_dry_run_and_after_a_timeout(
     side: Side, person: Person, fraud: Manifest
 ):
     assert "nothing was changed" in person.sees(

@@ -1,5 +1,5 @@
-"""The words themselves: help, wrong words, errors in words, and an exit code for each way to
-end.
+"""The command line itself: help, usage errors, error messages, and an exit code for each kind of
+error.
 """
 
 import os
@@ -55,7 +55,7 @@ def said(
 
 
 @pytest.mark.parametrize("words", WORDS, ids=" ".join)
-def test_every_word_explains_itself_under_the_name_that_it_was_called_by(
+def test_every_command_has_help_under_the_name_that_it_was_called_by(
     words: list[str], capsys: pytest.CaptureFixture[str]
 ):
     code, out, _ = said(capsys, *words, "--help", program="kubectl modelyard")
@@ -73,7 +73,7 @@ def test_every_word_explains_itself_under_the_name_that_it_was_called_by(
     ],
     ids=" ".join,
 )
-def test_every_word_that_asks_the_cluster_has_the_common_options(
+def test_every_command_with_requests_has_the_common_options(
     words: list[str], capsys: pytest.CaptureFixture[str]
 ):
     _, out, _ = said(capsys, *words, "--help")
@@ -171,7 +171,7 @@ def test_the_operators_commands_stay():
     assert done.returncode == 0, done.stderr
 
 
-def test_a_shell_completes_words_and_a_kubectl_plugin_too(tmp_path: Path):
+def test_a_shell_completes_commands_also_of_the_kubectl_plugin(tmp_path: Path):
     (tmp_path / "modelyard").write_text(f'#!/bin/sh\nexec "{sys.executable}" -m modelyard "$@"\n')
     (tmp_path / "modelyard").chmod(0o755)
     script = tmp_path / "kubectl_complete-modelyard"

@@ -3,9 +3,9 @@
     with running() as server:
         ...  # server.kubeconfig is the path of an administrator's kubeconfig
 
-Everything lies in one temporary folder and ends with the block. Pods are accepted and never run;
-Services get addresses that nobody answers. Without ``controllers`` nothing collects garbage and a
-namespace's deletion does not end.
+Everything is in one temporary folder and is removed with the block. Pods are accepted and never
+run; Services get addresses without a server. Without ``controllers`` nothing collects garbage
+and a namespace's deletion does not end.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ __all__ = ["ApiServer", "kill", "running"]
 
 START_SECONDS = 240.0  # four seconds alone; the tests may share their machine
 STOP_SECONDS = 15.0
-# What the controllers of a real cluster do that an operator's children need; no pod is made ready.
+# The controllers that an operator's owned objects need; no pod becomes ready.
 CONTROLLERS = (
     "garbage-collector-controller",
     "namespace-controller",
@@ -67,13 +67,13 @@ class ApiServer:
     folder: Path
 
 
-# Below the ports that the kernel gives to whoever connects, and to whoever listens on any: a server
-# may take seconds until it listens on its own, and another process would have it by then.
+# Below the kernel's range of ephemeral ports: a server may take seconds until it listens on its
+# port, and by then another process could have it.
 PORTS = range(12_000, 30_000)
 
 
 def free_ports(count: int) -> list[int]:
-    """That many different ports of the loopback that nobody listens on now."""
+    """Return this many different unused ports of the loopback."""
     found: list[int] = []
     while len(found) < count:
         port = PORTS[secrets.randbelow(len(PORTS))]
@@ -84,7 +84,7 @@ def free_ports(count: int) -> list[int]:
 
 
 def kubeconfig(url: str, ca: bytes, token: str) -> str:
-    """A kubeconfig; JSON is YAML."""
+    """Return a kubeconfig; JSON is YAML."""
     return json.dumps(
         {
             "apiVersion": "v1",
@@ -106,7 +106,7 @@ def kubeconfig(url: str, ca: bytes, token: str) -> str:
 
 
 class Processes:
-    """Processes with a log each, ended in the reverse of their order."""
+    """Processes with a log each, stopped in reverse order."""
 
     def __init__(self, folder: Path, stop_seconds: float = STOP_SECONDS) -> None:
         self._folder = folder
@@ -127,7 +127,7 @@ class Processes:
         self._started.append((name, process))
 
     def check(self) -> None:
-        """Raises ``Failed`` with the end of its log when a process has ended."""
+        """Raise ``Failed`` with the end of its log if a process has ended."""
         for name, process in self._started:
             if process.poll() is not None:
                 raise Failed(
@@ -145,7 +145,7 @@ class Processes:
 
 
 def answers(url: str, ca: Path, token: str) -> bool:
-    """Whether the server has everything ready that it serves."""
+    """Return whether the server is ready to serve everything."""
     if not ca.exists():
         return False
     request = urllib.request.Request(f"{url}/readyz", headers={"Authorization": f"Bearer {token}"})
@@ -159,7 +159,7 @@ def answers(url: str, ca: Path, token: str) -> bool:
 
 
 def write_keys(folder: Path, token: str) -> None:
-    """The administrator's token, and the key that signs service accounts' tokens."""
+    """Write the administrator's token, and the key that signs service accounts' tokens."""
     (folder / "tokens.csv").write_text(f'{token},admin,admin,"system:masters"\n')
     (folder / "tokens.csv").chmod(0o600)
     done = subprocess.run(
@@ -174,8 +174,8 @@ def write_keys(folder: Path, token: str) -> None:
 def apiserver_command(
     binary: Path, folder: Path, port: int, etcd: int, extra: Sequence[str]
 ) -> list[str | Path]:
-    """The API server with every admission plugin of a real one; audits nothing, limits no
-    client's rate.
+    """Return the API server's command: all admission plugins of a real one, no audit, no rate
+    limits.
     """
     key = folder / "service-accounts.key"
     return [
@@ -206,7 +206,7 @@ def controllers_command(binary: Path, folder: Path) -> list[str | Path]:
         f"--service-account-private-key-file={folder / 'service-accounts.key'}",
         f"--root-ca-file={folder / 'apiserver.crt'}",
         "--leader-elect=false",
-        # As on a real cluster: policies tell the controllers apart by their accounts.
+        # As on a real cluster: policies distinguish the controllers by their accounts.
         "--use-service-account-credentials=true",
         "--secure-port=0",
         "--concurrent-gc-syncs=5",
@@ -215,8 +215,7 @@ def controllers_command(binary: Path, folder: Path) -> list[str | Path]:
 
 @contextlib.contextmanager
 def running(controllers: bool = False, arguments: Sequence[str] = ()) -> Iterator[ApiServer]:
-    """Runs an API server for the length of a block; builds its programs first where they are
-    missing.
+    """Run an API server for the duration of a block; build its programs first if they are missing.
 
     Args:
         controllers: also run the controllers that collect garbage, end namespaces and their like.
@@ -239,7 +238,7 @@ def running(controllers: bool = False, arguments: Sequence[str] = ()) -> Iterato
         token = secrets.token_urlsafe(24)
         write_keys(folder, token)
         processes.start(etcd_command(binaries / "etcd", folder, client, peer))
-        # The plugin refuses a pod whose service account is not there, and only the controllers make
+        # The plugin refuses a pod whose service account is missing, and only the controllers create
         # a namespace's own.
         extra = [] if controllers else ["--disable-admission-plugins=ServiceAccount"]
         processes.start(
@@ -266,8 +265,8 @@ def running(controllers: bool = False, arguments: Sequence[str] = ()) -> Iterato
 
 
 def kill(server: ApiServer) -> list[str]:
-    """Kills the server's own process, found by its folder, and leaves etcd; returns its command
-    line, which starts it again.
+    """Kill the server's process, found by its folder, but not etcd; return its command line, which
+    restarts it.
     """
     for entry in Path("/proc").iterdir():
         if not entry.name.isdigit():
@@ -283,7 +282,7 @@ def kill(server: ApiServer) -> list[str]:
 
 
 def etcd_command(binary: Path, folder: Path, client: int, peer: int) -> list[str | Path]:
-    """etcd for data that nobody keeps: it does not wait for the disk."""
+    """Return etcd's command, for temporary data: it does not wait for the disk."""
     return [
         binary,
         f"--data-dir={folder / 'etcd'}",

@@ -1,6 +1,4 @@
-"""Base images built from Debian's packages, where none may be pulled. The node and the project's
-own images do not belong here.
-"""
+"""Base images built from Debian's packages, where none can be pulled."""
 
 from __future__ import annotations
 
@@ -35,8 +33,8 @@ BUNDLE = Path("/etc/ssl/certs/ca-certificates.crt")
 
 
 def mirror_of(sources: Iterable[str]) -> str | None:
-    """The first mirror of Debian itself that apt's source files name, in either of their
-    formats; ``None`` when they name none.
+    """Return the first mirror of Debian in apt's source files, in either of their formats; ``None``
+    without one.
     """
     for text in sources:
         for line in text.splitlines():
@@ -53,8 +51,8 @@ def apt_sources() -> list[str]:
 
 
 def image_done(engine: Engine, tag: str, *, foreign: bool = False) -> Callable[[str], bool]:
-    """A step's ``done`` for an image: it is there and was built for the key, or (``foreign``)
-    was not built by us at all.
+    """Return a step's ``done`` for an image: it exists and was built for the key, or (``foreign``)
+    not by us.
     """
 
     def done(key: str) -> bool:
@@ -65,14 +63,16 @@ def image_done(engine: Engine, tag: str, *, foreign: bool = False) -> Callable[[
 
 
 def builder_environment() -> dict[str, str]:
-    """The classic builder: it takes what lies on the machine and asks no registry for it."""
+    """Return the environment for the classic builder, which uses local images without asking a
+    registry.
+    """
     return {"DOCKER_BUILDKIT": "0"}
 
 
 def build_image(
     log: Log, context: Path, tag: str, key: str, arguments: Mapping[str, str] | None = None
 ) -> None:
-    """Builds an image from a folder with a Dockerfile, labelled with its step's key."""
+    """Build an image from a folder with a Dockerfile, labelled with its step's key."""
     given = {
         name: os.environ[name]
         for name in ("http_proxy", "https_proxy", "no_proxy")
@@ -90,12 +90,12 @@ def build_image(
 
 
 def prune(log: Log) -> None:
-    """Removes images of ours that have lost their name to a newer one."""
+    """Remove images of ours whose name belongs to a newer one."""
     log.run(["docker", "image", "prune", "-f", "--filter", f"label={KEY_LABEL}"])
 
 
 def fresh_context(settings: Settings, name: str) -> Path:
-    """An empty folder to gather a build's files in."""
+    """Return an empty folder for a build's files."""
     folder = settings.build / name
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
@@ -103,7 +103,7 @@ def fresh_context(settings: Settings, name: str) -> Path:
 
 
 def bootstrap(settings: Settings, log: Log, key: str) -> None:
-    """Debian's smallest system, as an image."""
+    """Build Debian's smallest system as an image."""
     if os.geteuid() != 0:
         raise Failed("debootstrap needs root")
     if not which("debootstrap"):
@@ -114,7 +114,7 @@ def bootstrap(settings: Settings, log: Log, key: str) -> None:
     shutil.rmtree(target, ignore_errors=True)
     target.parent.mkdir(parents=True, exist_ok=True)
     program = which("debootstrap") or "debootstrap"
-    mirror = mirror_of(apt_sources())  # without one, debootstrap knows Debian's own
+    mirror = mirror_of(apt_sources())  # without a mirror, debootstrap uses Debian's own
     log.run(
         [
             program,
@@ -141,7 +141,7 @@ def bootstrap(settings: Settings, log: Log, key: str) -> None:
 
 
 def import_image(log: Log, folder: Path, tag: str, key: str, *changes: str) -> None:
-    """Makes an image of a folder."""
+    """Import a folder as an image."""
     words = [
         word for change in (f"LABEL {KEY_LABEL}={key}", *changes) for word in ("--change", change)
     ]
@@ -155,7 +155,7 @@ def import_image(log: Log, folder: Path, tag: str, key: str, *changes: str) -> N
 
 
 def pip_configuration() -> str:
-    """The machine's own package index, as a pip.conf; empty where it is the usual one."""
+    """Return the machine's package index as a pip.conf; empty for the default one."""
     if index := os.environ.get("PIP_INDEX_URL"):
         return f"[global]\nindex-url = {index}\n"
     conf = Path("/etc/pip.conf")
@@ -171,8 +171,8 @@ def python_base(settings: Settings, log: Log, key: str) -> None:
 
 
 def base_steps(settings: Settings, engine: Engine) -> list[Step]:
-    """The stand-ins for the public images that the project's Dockerfiles begin from. One that is
-    there, and not ours, is left alone.
+    """Return the steps for stand-ins of the public base images. An existing image that is not ours
+    is left alone.
     """
     bases = settings.here / "bases"
     return [

@@ -261,26 +261,28 @@ class Bringup:
             self._console.say(forecast.words(seconds))
 
     def _probably_building(self) -> bool:
-        """Tell whether images are built here; ask no registry, unlike ``_building_now``."""
+        """Return whether images are built here, without asking a registry, unlike
+        ``_building_now``.
+        """
         if self._building is not None or self._settings.mode != "auto":
             return self._building or self._settings.mode == "build"
         pulled = self._answer.exists() and self._answer.read_text() == "yes"
         return not pulled and self._engine.image_id(PULLED_NODE_IMAGE) is None
 
     def _building_now(self) -> bool:
-        """Tell whether images are built here; in the mode ``auto`` try one pull per cache."""
+        """Return whether images are built here; in the mode ``auto`` try one pull per cache."""
         if self._building is None:
             self._building = self._settings.mode == "build" or not self._pulled()
         return self._building
 
     @property
     def _answer(self) -> Path:
-        """The file that records whether the registry answered."""
+        """Return the file that records whether the registry answered."""
         return self._settings.cache / "registry-answer"
 
     def _pulled(self) -> bool:
-        """Tell whether the public node image is available; raise ``Failed`` in the mode ``pull`` if
-        it is not.
+        """Return whether the public node image is available; raise ``Failed`` in the mode ``pull``
+        if it is not.
         """
         if self._engine.image_id(PULLED_NODE_IMAGE):
             return True

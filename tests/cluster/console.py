@@ -27,7 +27,7 @@ class Console:
 
     @property
     def elapsed(self) -> float:
-        """Seconds since the console was created."""
+        """Return the seconds since the console was created."""
         return time.monotonic() - self._start
 
     def say(self, text: str) -> None:

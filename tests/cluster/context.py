@@ -1,4 +1,4 @@
-"""What a Dockerfile copies from its folder: found, hashed, packed. Building does not belong here.
+"""Find, hash and pack the files that a Dockerfile copies from its folder.
 
 Only the files that the Dockerfile names are sent and hashed, so a change elsewhere in the
 repository builds nothing.
@@ -30,15 +30,15 @@ IGNORED = {
 
 
 def instructions(dockerfile: str) -> list[str]:
-    """The instructions of a Dockerfile, each in one line, without comments."""
+    """Return the instructions of a Dockerfile, each in one line, without comments."""
     lines = [line for line in dockerfile.splitlines() if not line.lstrip().startswith("#")]
     joined = re.sub(r"\\[ \t]*\n", " ", "\n".join(lines))
     return [line.strip() for line in joined.splitlines() if line.strip()]
 
 
 def copied(dockerfile: str) -> list[str]:
-    """The sources that a Dockerfile takes from its build context, as written; raises
-    ``ValueError`` for one that holds a variable.
+    """Return the sources that a Dockerfile copies from its build context; raises ``ValueError`` for
+    one with a variable.
     """
     out: list[str] = []
     for line in instructions(dockerfile):
@@ -60,9 +60,7 @@ def copied(dockerfile: str) -> list[str]:
 
 
 def known_to_git(root: Path) -> set[Path] | None:
-    """Every file that git tracks or would track, or ``None`` where there is no git or no
-    repository.
-    """
+    """Return every file that git tracks or would track, or ``None`` without git or a repository."""
     try:
         done = subprocess.run(
             ["git", "-C", str(root), "ls-files", "-coz", "--exclude-standard"],
@@ -79,8 +77,8 @@ def known_to_git(root: Path) -> set[Path] | None:
 
 
 def files_of(root: Path, sources: Iterable[str]) -> list[Path]:
-    """The files that the sources stand for, sorted; raises ``FileNotFoundError`` for a source
-    that stands for none.
+    """Return the files that the sources match, sorted; raises ``FileNotFoundError`` for a source
+    without a match.
     """
     known = known_to_git(root)
     out: set[Path] = set()
@@ -94,8 +92,8 @@ def files_of(root: Path, sources: Iterable[str]) -> list[Path]:
             found |= {
                 child for child in children if not IGNORED & set(child.relative_to(root).parts)
             }
-        # What git ignores stays out of a folder that is copied whole, but not when the Dockerfile
-        # names it.
+        # Ignored files are left out of a folder that is copied whole, but not if the Dockerfile
+        # names them.
         kept = found if known is None or found == {root / source} else found & known
         if not kept:
             raise FileNotFoundError(f"{source}: the Dockerfile copies it, and it is not there")
@@ -104,7 +102,7 @@ def files_of(root: Path, sources: Iterable[str]) -> list[Path]:
 
 
 def pack(root: Path, dockerfile: str, files: Iterable[Path]) -> tuple[bytes, str]:
-    """A build context with the Dockerfile at its root, and its hash. The same files make the
+    """Return a build context with the Dockerfile at its root, and its hash. The same files give the
     same bytes: times and owners are left out.
     """
     buffer = io.BytesIO()

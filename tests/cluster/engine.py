@@ -1,4 +1,4 @@
-"""The Docker engine: found, installed or started. Images and clusters do not belong here."""
+"""The Docker engine: found, installed or started."""
 
 from __future__ import annotations
 
@@ -19,19 +19,17 @@ CAP_SYS_RESOURCE = 24
 ANSWER_SECONDS = 60.0
 DOCKER_PID = Path("/var/run/docker.pid")
 CONTAINERD_PID = Path("/var/run/docker/containerd/containerd.pid")
-# The program looked for, and the package that has it.
+# Program and the package that has it.
 PACKAGES = {"dockerd": "docker.io", "iptables": "iptables"}
 
 
 def which(name: str) -> str | None:
-    """The path of a program; looks in the folders of the system's programs too, which a PATH may
-    leave out.
-    """
+    """Return the path of a program; looks in the system's folders too, which PATH may omit."""
     return shutil.which(name) or shutil.which(name, path="/usr/local/sbin:/usr/sbin:/sbin")
 
 
 def lacks_sys_resource(status: str | None = None) -> bool:
-    """Whether this machine keeps CAP_SYS_RESOURCE from root; ``status`` is the text of
+    """Return whether root lacks CAP_SYS_RESOURCE on this machine; ``status`` is the text of
     ``/proc/self/status``.
     """
     text = Path("/proc/self/status").read_text() if status is None else status
@@ -42,7 +40,7 @@ def lacks_sys_resource(status: str | None = None) -> bool:
 
 
 def apt_install(log: Log, packages: Iterable[str]) -> None:
-    """Installs Debian packages; ``Failed`` where there is no apt, or no root to use it."""
+    """Install Debian packages; ``Failed`` without apt or without root."""
     names = sorted(packages)
     if not names:
         return
@@ -56,14 +54,14 @@ def apt_install(log: Log, packages: Iterable[str]) -> None:
 
 
 class Engine:
-    """The engine of one machine, reached through its own client."""
+    """The engine of this machine, used through its own client."""
 
     def __init__(self, settings: Settings, console: Console) -> None:
         self._settings = settings
         self._console = console
 
     def answers(self) -> bool:
-        """Whether an engine answers the client now."""
+        """Return whether an engine answers the client now."""
         if not shutil.which("docker"):
             return False
         try:
@@ -78,17 +76,16 @@ class Engine:
         return done.returncode == 0
 
     def install(self, log: Log) -> None:
-        """Installs what the machine lacks of the engine and its client."""
+        """Install missing parts of the engine and its client."""
         apt_install(log, {package for program, package in PACKAGES.items() if not which(program)})
         if not shutil.which("docker"):
             apt_install(log, ["docker-cli"])
 
     def start(self, log: Log, wrapper: Path | None) -> None:
-        """Starts an engine that outlives this process and waits until it answers.
+        """Start an engine that outlives this process, and wait until it answers.
 
         Args:
-            wrapper: what containers are run with instead of runc, where the machine lacks a
-                capability.
+            wrapper: replaces runc if the machine lacks a capability.
         """
         if os.geteuid() != 0:
             raise Failed("no Docker engine answers, and only root can start one")
@@ -122,8 +119,9 @@ class Engine:
             time.sleep(0.3)
 
     def _comes_up(self) -> bool:
-        """Waits for a daemon that is starting or ending; whether it answers. Removes what a dead
-        one left, which would keep the next from starting."""
+        """Wait for a daemon that is starting or ending; return whether it answers. Remove the files
+        of a dead one, which would keep the next from starting.
+        """
         deadline = time.monotonic() + ANSWER_SECONDS
         while daemon_lives(DOCKER_PID, "dockerd"):
             if self.answers():
@@ -137,27 +135,25 @@ class Engine:
         return False
 
     def read(self, *words: str) -> str | None:
-        """The output of a docker command, or ``None`` when it fails."""
+        """Return the output of a docker command, or ``None`` if it fails."""
         if not shutil.which("docker"):
             return None
         done = subprocess.run(["docker", *words], capture_output=True, check=False)
         return done.stdout.decode().strip() if done.returncode == 0 else None
 
     def label(self, image: str, key: str) -> str | None:
-        """An image's label; empty when it has none, ``None`` when there is no such image."""
+        """Return an image's label; empty if it has none, ``None`` if there is no such image."""
         return self.read(
             "image", "inspect", "--format", f'{{{{index .Config.Labels "{key}"}}}}', image
         )
 
     def image_id(self, image: str) -> str | None:
-        """An image's id, or ``None`` when there is no such image."""
+        """Return an image's id, or ``None`` if there is no such image."""
         return self.read("image", "inspect", "--format", "{{.Id}}", image)
 
 
 def daemon_lives(pid_file: Path, name: str) -> bool:
-    """Whether the process that a daemon's pid file names is that daemon, and not a dead one that
-    nobody has buried.
-    """
+    """Return whether the process in a daemon's pid file is that daemon and not a zombie."""
     try:
         stat = Path(f"/proc/{int(pid_file.read_text().strip())}/stat").read_text()
     except (OSError, ValueError):

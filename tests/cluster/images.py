@@ -1,6 +1,4 @@
-"""The project's own images, built from its real Dockerfiles, and MinIO's. Bases and the node do
-not belong here.
-"""
+"""The project's own images, built from its real Dockerfiles, and MinIO's."""
 
 from __future__ import annotations
 
@@ -28,8 +26,8 @@ MINIO = "modelyard/minio:dev"
 
 @dataclass(frozen=True)
 class Project:
-    """An image of the project: where its Dockerfile is, from the repository's root, which is its
-    build context.
+    """An image of the project: its Dockerfile's path from the repository's root, which is its build
+    context.
     """
 
     tag: str
@@ -43,12 +41,12 @@ PROJECT = {
 
 
 def tag_of(name: str) -> str:
-    """The tag of the image that is called ``operator``, ``runtime`` or ``minio``."""
+    """Return the tag of the image ``operator``, ``runtime`` or ``minio``."""
     return PROJECT[name].tag if name in PROJECT else MINIO
 
 
 def pack_project(settings: Settings, image: Project) -> tuple[bytes, str]:
-    """The build context of an image and its hash; raises ``ValueError`` or
+    """Return the build context of an image and its hash; raises ``ValueError`` or
     ``FileNotFoundError``.
     """
     dockerfile = (settings.root / image.dockerfile).read_text()
@@ -68,7 +66,7 @@ def build_minio(settings: Settings, log: Log, key: str) -> None:
 def project_step(
     settings: Settings, engine: Engine, name: str, image: Project, building: bool
 ) -> Step:
-    # Packed once: what is built must be what was hashed, though somebody edits it meanwhile.
+    # Packed once: the built files must be the hashed ones, even if they are edited meanwhile.
     packed, digest, trouble = b"", "", ""
     try:
         packed, digest = pack_project(settings, image)
@@ -95,7 +93,7 @@ def project_step(
 
 
 def image_steps(settings: Settings, engine: Engine, building: bool) -> list[Step]:
-    """The project's images and MinIO; on bases of our own when ``building``."""
+    """Return the steps for the project's images and MinIO; on bases of our own if ``building``."""
     dockerfile = settings.here / "bases" / "minio.Dockerfile"
     minio = Step(
         "image-minio",

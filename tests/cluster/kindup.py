@@ -1,6 +1,4 @@
-"""The kind cluster: made, found healthy, brought back after its engine ended, deleted. Images do
-not belong here.
-"""
+"""The kind cluster: created, checked, restarted after its engine ended, deleted."""
 
 from __future__ import annotations
 
@@ -22,10 +20,10 @@ READY_SECONDS = 180.0
 SAY_SECONDS = 5.0
 # kind's default: the addresses of Services.
 SERVICES = "10.96.0.0/16"
-# Where the cluster's own workloads are; what others install is not its health.
+# The namespaces of the cluster's own workloads; other workloads do not count for its health.
 SYSTEM = ("kube-system", "local-path-storage")
-# A node that was killed hard comes back in half a minute; one that takes much longer is made anew.
-# Patience is cheaper than deleting a cluster that only answers slowly on a busy machine.
+# A killed node comes back in half a minute; one that takes much longer is created again.
+# Waiting is cheaper than deleting a cluster that only answers slowly on a busy machine.
 RETURN_SECONDS = 180.0
 
 
@@ -37,8 +35,8 @@ def condition(item: Mapping[str, Any], kind: str) -> bool:
 
 
 def settled(pod: Mapping[str, Any], since: str) -> bool:
-    """Whether all containers of a pod are ready and were started after ``since``: before it, the
-    API tells of a life that ended.
+    """Return whether all containers of a pod are ready and were started after ``since``; older
+    states are from before the node's restart.
     """
     statuses = pod.get("status", {}).get("containerStatuses", [])
     started = [
@@ -52,7 +50,7 @@ def settled(pod: Mapping[str, Any], since: str) -> bool:
 
 
 def unready(objects: list[Mapping[str, Any]], since: str = "") -> list[str]:
-    """What is not yet as it should be, in words; empty for a healthy cluster.
+    """Return the problems of a cluster as texts; empty for a healthy one.
 
     Args:
         objects: nodes, StorageClasses, and the Deployments, DaemonSets and Pods of the system, as
@@ -101,7 +99,7 @@ def unready(objects: list[Mapping[str, Any]], since: str = "") -> list[str]:
 
 
 class Cluster:
-    """One of this machine's clusters: the one that the settings name."""
+    """The cluster of this machine that the settings name."""
 
     def __init__(self, settings: Settings, engine: Engine, console: Console) -> None:
         self._settings = settings
@@ -111,7 +109,7 @@ class Cluster:
         self._flags = ["--name", settings.cluster, "--kubeconfig", settings.kubeconfig]
 
     def kubectl(self, *words: str, timeout: float = 20.0) -> str | None:
-        """The output of kubectl on the cluster, or ``None`` when it fails."""
+        """Return the output of kubectl on the cluster, or ``None`` if it fails."""
         command = [
             self._settings.bin / "kubectl",
             "--kubeconfig",
@@ -147,14 +145,14 @@ class Cluster:
         return unready(system, since)
 
     def container(self) -> str | None:
-        """The state of the node's container, as the engine names it; ``None`` when there is
-        none.
+        """Return the state of the node's container, as the engine names it; ``None`` without
+        one.
         """
         return self._engine.read("inspect", "--format", "{{.State.Status}}", self.node)
 
     def revive(self, log: Log) -> bool:
-        """Brings a cluster back whose node is there but ended or is still starting; whether it
-        is healthy now.
+        """Restart a cluster whose node exists but ended or is still starting; return whether it is
+        healthy.
         """
         state = self.container()
         if state is None:
@@ -169,10 +167,10 @@ class Cluster:
         return not self.wait(RETURN_SECONDS)
 
     def keep_inside(self, log: Log) -> None:
-        """Lets nothing out that is for a Service: while kube-proxy writes its rules a Service has
-        none for a moment.
+        """Drop packets for Services that would leave the node: while kube-proxy writes its rules, a
+        Service has none for a moment.
 
-        What is dropped is sent again a second later. Outside of the node somebody else could
+        A dropped packet is sent again a second later. Outside of the node another server could
         answer, such as this machine's proxy.
         """
         rule = f"FORWARD -d {SERVICES} -o eth0 -j DROP"
@@ -180,7 +178,7 @@ class Cluster:
         log.run(["docker", "exec", self.node, "sh", "-c", script])
 
     def wait(self, seconds: float) -> list[str]:
-        """Waits until nothing is wrong, or for that long; gives what still is. Says at most
+        """Wait until there is no problem, or for that long; return the problems left. Print at most
         every five seconds what it waits for.
         """
         deadline, said = time.monotonic() + seconds, -SAY_SECONDS

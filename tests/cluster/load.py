@@ -1,5 +1,4 @@
-"""Images from the engine into the node, without the layers that the node has already. How images
-are built does not belong here.
+"""Load images from the engine into the node, without the layers that the node has already.
 
 An engine's image is a configuration and layers; the node keeps every layer that it was ever given
 under the layer's digest. So only the missing layers are sent, with a manifest that names all of
@@ -30,7 +29,7 @@ GZIP = b"\x1f\x8b"
 
 
 def qualified(tag: str) -> str:
-    """A tag as containerd names it: with its registry."""
+    """Return a tag as containerd names it: with its registry."""
     first = tag.split("/", 1)[0]
     if "/" in tag and ("." in first or ":" in first or first == "localhost"):
         return tag
@@ -38,7 +37,7 @@ def qualified(tag: str) -> str:
 
 
 def in_node(node: str, *words: str) -> bytes:
-    """The output of containerd's client in the node; raises ``Failed``."""
+    """Return the output of containerd's client in the node; raises ``Failed``."""
     command = ["docker", "exec", node, "ctr", "-n", "k8s.io", *words]
     done = subprocess.run(command, capture_output=True, check=False)
     if done.returncode:
@@ -47,12 +46,12 @@ def in_node(node: str, *words: str) -> bytes:
 
 
 def node_digests(node: str) -> set[str]:
-    """Digests of everything in the node's store."""
+    """Return the digests of everything in the node's store."""
     return set(in_node(node, "content", "ls", "-q").decode().split())
 
 
 def node_has(node: str, tag: str, image_id: str) -> bool:
-    """Whether the node's image of that name is the engine's image of that id."""
+    """Return whether the node's image of that name is the engine's image of that id."""
     for line in in_node(node, "images", "ls", f"name=={qualified(tag)}").decode().splitlines()[1:]:
         manifest = json.loads(in_node(node, "content", "get", line.split()[2]))
         return bool(manifest.get("config", {}).get("digest") == image_id)
@@ -61,7 +60,7 @@ def node_has(node: str, tag: str, image_id: str) -> bool:
 
 @dataclass(frozen=True)
 class Archive:
-    """What ``docker save`` wrote, of either of its formats."""
+    """An archive of ``docker save``, in either of its formats."""
 
     tar: tarfile.TarFile
 
@@ -69,7 +68,7 @@ class Archive:
         found = self.tar.getmember(name)
         while (
             found.issym()
-        ):  # older engines write a layer that two images share once, and links to it
+        ):  # older engines write a layer that two images share once, and link to it
             found = self.tar.getmember(
                 str(Path(found.name).parent / found.linkname)
                 if ".." not in found.linkname
@@ -90,7 +89,9 @@ class Archive:
         return stream
 
     def image(self) -> tuple[bytes, list[tuple[str, dict[str, Any]]]]:
-        """The configuration, and for each layer its name in the archive and its descriptor."""
+        """Return the configuration, and for each layer its name in the archive and its
+        descriptor.
+        """
         entry = json.loads(self.read("manifest.json"))[0]
         config = self.read(entry["Config"])
         diffs = json.loads(config)["rootfs"]["diff_ids"]
@@ -103,8 +104,8 @@ class Archive:
     def _descriptor(self, name: str, diff: str) -> dict[str, Any]:
         with self.open(name) as stream:
             zipped = stream.read(2) == GZIP
-        # A file named by its digest may be compressed; any other is the layer itself, and so has
-        # the layer's digest.
+        # A file named by its digest may be compressed; any other is the plain layer and has the
+        # layer's digest.
         digest = f"sha256:{name.rsplit('/', 1)[1]}" if name.startswith("blobs/sha256/") else diff
         return {
             "mediaType": LAYER + ("+gzip" if zipped else ""),
@@ -114,7 +115,7 @@ class Archive:
 
 
 def relative(link: tarfile.TarInfo) -> str:
-    """What a link in an archive points at, as a name in the archive."""
+    """Return the target of a link in an archive, as a name in the archive."""
     parts = [*Path(link.name).parent.parts]
     for part in Path(link.linkname).parts:
         if part == "..":
@@ -125,8 +126,8 @@ def relative(link: tarfile.TarInfo) -> str:
 
 
 def write_missing(archive: Archive, name: str, has: Iterable[str], out: IO[bytes]) -> int:
-    """Writes an OCI archive of an image without the layers that ``has`` names; gives the bytes
-    of the layers that it wrote.
+    """Write an OCI archive of an image without the layers that ``has`` names; return the bytes of
+    the written layers.
     """
     present, sent = set(has), 0
     config, layers = archive.image()
@@ -179,7 +180,7 @@ def put(tar: tarfile.TarFile, name: str, content: bytes) -> None:
 
 
 def load(node: str, tag: str, log: Log, folder: Path) -> int:
-    """Loads an image into the node; gives the bytes of layers that it sent. Raises ``Failed``."""
+    """Load an image into the node; return the bytes of the sent layers. Raises ``Failed``."""
     with tempfile.NamedTemporaryFile(dir=folder, suffix=".tar") as saved:
         log.run(["docker", "save", "-o", saved.name, tag])
         ctr = ["ctr", "-n", "k8s.io", "images", "import", "--digests=false", "-"]
@@ -196,7 +197,7 @@ def load(node: str, tag: str, log: Log, folder: Path) -> int:
                 with importing.stdin as pipe:
                     sent = write_missing(Archive(tar), qualified(tag), node_digests(node), pipe)
             except BrokenPipeError:
-                pass  # the importer ended early: its code and its words in the log say why
+                pass  # the importer ended early: its exit code and its output in the log say why
             if importing.wait():
                 raise Failed(
                     f"{tag} cannot be loaded into the node: ctr ended with {importing.returncode}"

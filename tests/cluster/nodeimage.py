@@ -1,6 +1,4 @@
-"""The node image: a kind node of our own with the images of the control plane in it. Clusters do
-not belong here.
-"""
+"""The node image: a kind node of our own with the images of the control plane in it."""
 
 from __future__ import annotations
 
@@ -31,8 +29,8 @@ IMPORT_SECONDS = 30.0
 
 
 def pick_images(listed: Iterable[str]) -> dict[str, str]:
-    """Which image of ours stands in for each that kubeadm lists, by the last part of its name;
-    ``Failed`` for one that we lack.
+    """Return our stand-in for each image that kubeadm lists, by the last part of its name;
+    ``Failed`` for a missing one.
     """
     ours = dict.fromkeys(KUBE_NAMES, KUBE) | {"etcd": ETCD, "coredns": COREDNS, "pause": PAUSE}
     out: dict[str, str] = {}
@@ -59,7 +57,7 @@ def build_single(settings: Settings, log: Log, key: str, tag: str, program: str)
 
 
 def build_bare(settings: Settings, log: Log, key: str) -> None:
-    """Gathers what the node's Dockerfile copies, and builds it."""
+    """Gather the files that the node's Dockerfile copies, and build it."""
     source, context = settings.here / "node", fresh_context(settings, "node")
     pause = next(
         reference for reference, image in kubeadm_images(settings, log).items() if image == PAUSE
@@ -90,8 +88,8 @@ def build_bare(settings: Settings, log: Log, key: str) -> None:
 
 
 def import_images(settings: Settings, engine: Engine, log: Log, key: str) -> None:
-    """Puts the images into the node's own store, as a container of it, and keeps the container
-    as the node image.
+    """Load the images into the node's own store, in a container of it, and commit the container as
+    the node image.
     """
     stands_in = kubeadm_images(settings, log)
     for reference, image in stands_in.items():
@@ -125,7 +123,7 @@ def import_images(settings: Settings, engine: Engine, log: Log, key: str) -> Non
             if time.monotonic() > deadline:
                 raise Failed("containerd does not start in the node")
             time.sleep(0.3)
-        # Unpacked at the first use only: a snapshot in an image's layer could not be mounted again.
+        # Unpacked at first use only: a snapshot in an image's layer could not be mounted again.
         with saved.open("rb") as archive:
             log.run(
                 [
@@ -177,7 +175,7 @@ def single_step(settings: Settings, engine: Engine, tag: str, program: str) -> S
 
 
 def node_steps(settings: Settings, engine: Engine) -> list[Step]:
-    """The images of the control plane and the node that carries them."""
+    """Return the steps for the images of the control plane and for the node that contains them."""
     images = {**SINGLE, KUBE: "kube"}
     node = settings.here / "node"
     return [

@@ -1,4 +1,4 @@
-"""Versions, folders and modes. What is done with them does not belong here."""
+"""Versions, folders and modes of the test cluster."""
 
 from __future__ import annotations
 
@@ -23,20 +23,19 @@ __all__ = [
 ]
 
 # The demo and the tests have a cluster each: the tests uninstall the operator with its CRDs, fill
-# the node, and take MLflow and S3 away, and the demo's objects must survive all of it.
+# the node and stop MLflow and S3, and the demo's objects must survive all of that.
 DEMO_CLUSTER, TESTS_CLUSTER = "modelyard", "modelyard-tests"
 CLUSTERS = (DEMO_CLUSTER, TESTS_CLUSTER)
-# The last line of Kubernetes whose kubelet still starts under cgroup v1.
+# The last minor version of Kubernetes whose kubelet still starts under cgroup v1.
 KUBERNETES = "v1.34.4"
 NODE_IMAGE = f"modelyard/node:{KUBERNETES}"
 PULLED_NODE_IMAGE = "kindest/node:v1.34.0"
-# Kubernetes would do with 1.24; Argo CD (tests/gitops) asks for 1.25.5, and a distribution's Go
+# Kubernetes needs only 1.24; Argo CD (tests/gitops) requires 1.25.5, and a distribution's Go
 # fetches no newer one.
 GO_MINIMUM = (1, 26)
 GO_DEFAULT = "1.26"
 
-# Programs that their own modules let be installed by name; the others have a module of ours under
-# go/.
+# Programs that can be installed by their module's name; the others have a module of ours in go/.
 MODULES = {
     "kind": "sigs.k8s.io/kind@v0.33.0",
     "helm": "helm.sh/helm/v3/cmd/helm@v3.19.0",
@@ -48,7 +47,7 @@ MODES = ("auto", "build", "pull")
 
 
 def chosen(environment: Mapping[str, str], name: str, allowed: Sequence[str]) -> str:
-    """The value of a variable, by default the first that is allowed."""
+    """Return the value of a variable, by default the first allowed one."""
     value = environment.get(name) or allowed[0]
     if value not in allowed:
         raise ValueError(f"{name} is {value!r}; it is one of {', '.join(allowed)}")
@@ -57,7 +56,7 @@ def chosen(environment: Mapping[str, str], name: str, allowed: Sequence[str]) ->
 
 @dataclass(frozen=True)
 class Settings:
-    """Where things lie and how images are come by.
+    """Folders, and how images are obtained.
 
     Args:
         cache: folder that outlives clusters: binaries, logs, stamps, the kubeconfig. Never inside
@@ -108,7 +107,7 @@ class Settings:
 
     @property
     def node(self) -> str:
-        """The name of the container that is the cluster's only node."""
+        """Return the name of the container that is the cluster's only node."""
         return f"{self.cluster}-control-plane"
 
     @property

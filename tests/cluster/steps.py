@@ -1,8 +1,7 @@
-"""Steps, what they hang on, and which of them are done already. What the steps do does not belong
-here.
+"""Steps, their dependencies, and which of them are done already.
 
-A step has a key: a hash over its name, what it is made from, and the keys of the steps before it. A
-step whose stamp holds its key, and whose output is still there, is done.
+A step has a key: a hash over its name, its inputs, and the keys of its dependencies. A step is done
+if its stamp has its key and its output still exists.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from tests.cluster.console import Console, Failed, Log, tail
 __all__ = ["Plan", "Step", "hash_files", "order"]
 
 HEARTBEAT = 30.0
-# Compilers fill the cores by themselves; two at once fill the gaps while one of them links.
+# Compilers use all cores; two at a time fill the gaps while one of them links.
 HEAVY_AT_ONCE = 2
 
 
@@ -30,12 +29,11 @@ class Step:
     Args:
         name: unique; also the name of its log.
         run: does the work, its output in the log it is given; raises ``Failed``.
-        done: whether the output is there, for the step's key; called before and never during the
-            work.
-        inputs: what the output is made from: versions, flags, hashes of files.
-        after: names of the steps that must be done before.
+        done: whether the output for the step's key exists; called before the work only.
+        inputs: versions, flags and hashes of files that the output depends on.
+        after: names of the steps that it depends on.
         doing: what it does, as a line for people.
-        heavy: keeps the cores busy by itself; at most two of these run at a time.
+        heavy: uses all cores; at most two of these run at a time.
     """
 
     name: str
@@ -48,8 +46,8 @@ class Step:
 
 
 def hash_files(paths: Iterable[Path], root: Path) -> str:
-    """A hash over the relative names, the modes' x bit and the contents of files; folders are
-    walked.
+    """Return a hash over the relative names, the modes' x bit and the contents of files; folders
+    are walked.
     """
     digest = hashlib.sha256()
     files: list[Path] = []
@@ -67,8 +65,8 @@ def hash_files(paths: Iterable[Path], root: Path) -> str:
 
 
 def order(steps: Sequence[Step], wanted: Iterable[str]) -> list[Step]:
-    """The wanted steps and all before them, each after what it hangs on; ``ValueError`` for an
-    unknown name or a ring.
+    """Return the wanted steps and all their dependencies, in order; ``ValueError`` for an unknown
+    name or a cycle.
     """
     known = {step.name: step for step in steps}
     out: list[Step] = []
@@ -92,7 +90,7 @@ def order(steps: Sequence[Step], wanted: Iterable[str]) -> list[Step]:
 
 
 def keys_of(steps: Sequence[Step]) -> dict[str, str]:
-    """Each step's key, for steps in the order that ``order`` gives."""
+    """Return each step's key, for steps in the order of ``order``."""
     keys: dict[str, str] = {}
     for step in steps:
         parts = [step.name, *step.inputs, *(keys[name] for name in step.after)]
@@ -102,7 +100,7 @@ def keys_of(steps: Sequence[Step]) -> dict[str, str]:
 
 @dataclass
 class Plan:
-    """Runs the steps that are not done, independent ones side by side.
+    """Runs the steps that are not done, independent ones in parallel.
 
     Args:
         steps: every step there is.
@@ -123,23 +121,23 @@ class Plan:
         return stamp.exists() and stamp.read_text() == key and step.done(key)
 
     def todo(self, wanted: Iterable[str]) -> list[Step]:
-        """The steps that a run would do now: those that are not done, in order."""
+        """Return the steps that a run would do now: those that are not done, in order."""
         chain = order(self.steps, wanted)
         keys = keys_of(chain)
         return [step for step in chain if not self.is_done(step, keys[step.name])]
 
     def missing(self, wanted: Iterable[str]) -> list[str]:
-        """The names of the steps that a run would do now."""
+        """Return the names of the steps that a run would do now."""
         return [step.name for step in self.todo(wanted)]
 
     def run(self, wanted: Iterable[str]) -> list[str]:
-        """Does what is not done; gives the names of the steps that it did, in the order of their
-        ends. Raises ``Failed``.
+        """Run the steps that are not done; return their names in the order of their ends. Raises
+        ``Failed``.
         """
         chain = order(self.steps, wanted)
         keys = keys_of(chain)
         todo = {step.name: step for step in chain if not self.is_done(step, keys[step.name])}
-        # A stamp says that the work was whole: it goes first and comes back last.
+        # A stamp means complete work: it is removed first and written last.
         for name in todo:
             self.stamp(name).unlink(missing_ok=True)
         return self._drive(todo, keys) if todo else []

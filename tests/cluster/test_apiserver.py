@@ -1,5 +1,5 @@
-"""The API-only harness is a real API server: it validates, admits, collects garbage, and leaves
-nothing behind.
+"""The harness without kubelet is a real API server: it validates, admits, collects garbage, and
+leaves nothing behind.
 """
 
 import json
@@ -139,7 +139,8 @@ def test_a_custom_resource_is_validated_by_its_rules(server: ApiServer) -> None:
 def test_an_admission_policy_refuses(server: ApiServer) -> None:
     assert create(server, POLICY).returncode == 0
     assert create(server, BINDING).returncode == 0
-    # A policy is in force a moment after it is stored; a dry run asks without leaving anything.
+    # A policy is in force a moment after it is stored; a dry run checks that without leaving
+    # anything.
     for _ in range(200):
         answer = kubectl(
             server, "create", "--dry-run=server", "-f", "-", given=config_map("forbidden")
@@ -150,7 +151,7 @@ def test_an_admission_policy_refuses(server: ApiServer) -> None:
     assert create(server, config_map("allowed")).returncode == 0
 
 
-def test_the_controllers_collect_what_has_lost_its_owner_and_end_a_namespace(
+def test_the_controllers_collect_orphans_and_delete_a_namespace(
     server: ApiServer,
 ) -> None:
     owner = json.loads(
@@ -183,7 +184,7 @@ def test_nothing_is_left_after_the_block() -> None:
     assert str(folder) not in listed
 
 
-def test_a_program_that_ends_is_named_with_its_last_words() -> None:
+def test_a_program_that_ends_is_named_with_the_end_of_its_log() -> None:
     with (
         pytest.raises(Failed, match=r"(?s)kube-apiserver ended with .*no-such-flag"),
         running(arguments=["--no-such-flag"]),
@@ -191,7 +192,7 @@ def test_a_program_that_ends_is_named_with_its_last_words() -> None:
         pass
 
 
-def test_a_process_that_does_not_listen_to_a_request_to_end_is_ended(tmp_path: Path) -> None:
+def test_a_process_that_ignores_sigterm_is_killed(tmp_path: Path) -> None:
     script = tmp_path / "deaf"
     deaf = tmp_path / "is-deaf"
     script.write_text(f"#!/bin/sh\ntrap '' TERM\ntouch {deaf}\nwhile :; do read line <fifo; done\n")

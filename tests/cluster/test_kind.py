@@ -1,5 +1,5 @@
-"""The kind cluster is a real one: claims are bound, names are found, an image is loaded by its
-missing layers only.
+"""The kind cluster is a real one: claims are bound, names are resolved, and only missing layers of
+images are loaded.
 """
 
 import io
@@ -71,7 +71,7 @@ def pod(name: str, image: str, script: str, **spec: Any) -> dict[str, Any]:
 
 
 def output(given: dict[str, Any]) -> str:
-    """Runs a pod to its end and gives what it printed."""
+    """Run a pod to its end and return its output."""
     name = given["metadata"]["name"]
     kubectl("create", "-f", "-", given=given)
     kubectl("wait", "--for=jsonpath={.status.phase}=Succeeded", f"pod/{name}", WAIT)
@@ -79,8 +79,8 @@ def output(given: dict[str, Any]) -> str:
 
 
 def built_here() -> bool:
-    """Whether the node's image is our own, which brings Debian's image and refuses questions for
-    outside names.
+    """Return whether the node's image is our own, which includes Debian's image and refuses DNS
+    queries for external names.
     """
     engine = Engine(Settings.read(), Console(io.StringIO()))
     return engine.read("inspect", "--format", "{{.Config.Image}}", NODE) == NODE_IMAGE
@@ -96,13 +96,13 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bringup]:
         log.run(["docker", "pull", DEBIAN])
         load(NODE, DEBIAN, log, log.path.parent)
     kubectl("create", "namespace", NAMESPACE)
-    kubectl("wait", "--for=create", "serviceaccount/default", WAIT)  # without it no pod is let in
+    kubectl("wait", "--for=create", "serviceaccount/default", WAIT)  # without it no pod is admitted
     yield bringup
     kubectl("delete", "namespace", NAMESPACE, WAIT)
     subprocess.run(["docker", "rmi", "-f", IMAGE], capture_output=True, check=False)
 
 
-def test_bringing_up_what_is_up_does_nothing() -> None:
+def test_bringing_up_a_running_cluster_does_nothing() -> None:
     engine = Engine(Settings.read(), Console(io.StringIO()))
     started = engine.read("inspect", "--format", "{{.State.StartedAt}}", NODE)
     said = io.StringIO()
@@ -112,7 +112,7 @@ def test_bringing_up_what_is_up_does_nothing() -> None:
     assert engine.read("inspect", "--format", "{{.State.StartedAt}}", NODE) == started
 
 
-def test_a_claim_is_bound_and_a_user_that_is_not_root_can_write_to_it() -> None:
+def test_a_claim_is_bound_and_writable_for_a_user_other_than_root() -> None:
     spec = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Mi"}}}
     kubectl(
         "create",
@@ -138,9 +138,7 @@ def test_a_claim_is_bound_and_a_user_that_is_not_root_can_write_to_it() -> None:
     )
 
 
-def test_names_of_the_cluster_are_found_and_names_from_outside_are_refused_and_not_waited_for() -> (
-    None
-):
+def test_names_of_the_cluster_resolve_and_external_names_are_refused_without_a_timeout() -> None:
     script = """
     getent hosts kubernetes.default.svc.cluster.local || exit 1
     exec 3<>/dev/tcp/kubernetes.default.svc/443 && echo connected
@@ -150,11 +148,11 @@ def test_names_of_the_cluster_are_found_and_names_from_outside_are_refused_and_n
     assert "connected" in said
     if not built_here():
         pytest.skip("the public node image asks the machine's resolver")
-    # 2 is getent's own word for "not found"; 124 would be the timeout's.
+    # 2 is getent's code for "not found"; 124 would be the timeout's.
     assert said.splitlines()[-1] == "outside: 2"
 
 
-def test_an_image_is_loaded_once_and_then_only_what_changed(tmp_path: Path) -> None:
+def test_an_image_is_loaded_once_and_then_only_changed_layers(tmp_path: Path) -> None:
     engine = Engine(Settings.read(), Console(io.StringIO()))
     log = Log(tmp_path / "log")
 
@@ -197,7 +195,7 @@ def names() -> Iterator[tuple[str, str]]:
 def test_a_node_keeps_its_first_address_when_the_engine_gives_it_another(
     names: tuple[str, str],
 ) -> None:
-    """After the engine began anew two clusters have each other's addresses, if they started in
+    """After a restart of the engine two clusters have each other's addresses if they started in
     another order.
     """
     if not built_here():

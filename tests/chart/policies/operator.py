@@ -35,7 +35,7 @@ def applied(manifest: Manifest) -> Request:
 
 
 def picked(name: str, kind: str) -> Manifest:
-    """Return a request for a changed copy of an object that the operator creates."""
+    """Return a copy of an object that the operator creates."""
     return copy.deepcopy(next(each for each in CASES[name] if each["kind"] == kind))
 
 
