@@ -2,7 +2,7 @@
 run.
 
     not kind                            needs no cluster
-    pages                               the documentation as a reader follows it, first use, notebook
+    pages                               the documentation as users follow it, first use, notebook
     faults                              failures: mostly waiting
     kind, and none of the others        what the operator does, by kubectl, command line and client
     alone                               removes what all tests need, and runs last

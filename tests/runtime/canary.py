@@ -1,4 +1,6 @@
-"""A stable server that splits its requests, its rule, and clients that count who answered."""
+"""A stable server that splits its requests, its rule, and clients that count which version
+answered.
+"""
 
 import asyncio
 import json
@@ -27,7 +29,7 @@ CHANCE = 1e-6
 
 
 def rule(weight: int, revision: int = 1, **more: Any) -> dict[str, Any]:
-    """A rule, as the operator writes it."""
+    """Return a rule, as the operator writes it."""
     candidate = {
         "candidate": "fraud-production-v4-2e3d4c5b",
         "version": CANDIDATE[0],
@@ -82,9 +84,9 @@ def splitting(
     host: str = "127.0.0.1",
     **more: Any,
 ) -> Iterator[Stable]:
-    """A stable server whose candidate is at a port of this machine.
+    """Run a stable server whose candidate is on a port of this machine.
 
-    `host`: `{name}` in it stands for the candidate's name. `first`: a weight from the start on.
+    `host`: may contain `{name}`, the candidate's name. `first`: the weight at the start.
     """
     folder.mkdir(parents=True)
     (told := folder / "told").mkdir()
@@ -105,8 +107,8 @@ class Told(NamedTuple):
 
 
 async def _asked(choose: Callable[[], int], wires: Iterator[bytes], found: list[Told]) -> None:
-    """Ask one after the other on a kept connection, and on another when the server gives it
-    back.
+    """Send requests one after the other on a kept connection, and on a new one when the server
+    closes it.
     """
     reader = writer = None
     for each in wires:
@@ -126,8 +128,8 @@ async def _asked(choose: Callable[[], int], wires: Iterator[bytes], found: list[
 
 
 def ask(ports: Sequence[int], wires: Sequence[bytes], connections: int = 8) -> list[Told]:
-    """Ask all of it, shared by some connections to one of the ports each. One that breaks fails
-    the test. The answers have no order.
+    """Send all requests over several connections, each to one of the ports. A broken connection
+    fails the test. The answers have no order.
     """
     found: list[Told] = []
 
@@ -149,6 +151,6 @@ def who(found: Sequence[Told]) -> Counter[str]:
 
 
 def band(count: int, percent: float) -> range:
-    """Return how often the candidate may be drawn, as a range."""
+    """Return the expected range of draws of the candidate."""
     least, most = binom.interval(1 - CHANCE, count, percent / 100)
     return range(int(least), int(most) + 1)

@@ -14,7 +14,7 @@ __all__ = ["Side", "digest"]
 
 @dataclass(frozen=True)
 class Side:
-    """What the gate's pod asks: a candidate's server, and a store with its files."""
+    """The servers of a gate's pod: a candidate's server, and a store with its files."""
 
     folder: Path
     store: Minio
@@ -40,7 +40,7 @@ class Side:
         )
 
     def asks(self, requests: Any, *more: str, pinned: str | None = None, **env: str) -> Ended:
-        """Run it with requests from a ConfigMap; None: that is absent."""
+        """Run the program with requests from a ConfigMap; None: it is missing."""
         data = requests if isinstance(requests, bytes) else json.dumps(requests).encode()
         if requests is not None:
             (self.folder / "requests.json").write_bytes(data)

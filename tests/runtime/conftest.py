@@ -25,8 +25,8 @@ CODE = {"scaled"}
 
 @pytest.fixture(scope="session")
 def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of models, see `mlflow_side.models`. They take 20 s to make and are the same
-    until that file or a library changes.
+    """A folder of models, see `mlflow_side.models`. They take 20 s to create and are cached until
+    that file or a library changes.
     """
     versions = [f"{name} {version(name)}" for name in ("mlflow", "xgboost-cpu", "pandas")]
     key = hashlib.sha256(
@@ -48,7 +48,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def served(
     models: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Callable[[str], Server]]:
-    """Gives the running server of a model."""
+    """Return a function that returns the running server of a model."""
     known: dict[str, Server] = {}
     with ExitStack() as stack:
 
@@ -67,9 +67,7 @@ def served(
 def limited(
     models: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Callable[[str], Server]]:
-    """Gives the server of a model in a process that may map a gibibyte, two for one that imports
-    pandas.
-    """
+    """Return a function that serves a model in a process that may map 1 GiB, 2 GiB with pandas."""
     known: dict[str, Server] = {}
     allowed = {"MODELYARD_ALLOW_CODE_MODELS": "true"}
     with ExitStack() as stack:
@@ -115,14 +113,14 @@ def kept(minio: servers.Minio, models: Path) -> servers.Minio:
 
 @pytest.fixture
 def side(kept: servers.Minio, served: Callable[[str], Server], tmp_path: Path) -> Side:
-    """The classifier, as a candidate that a gate asks."""
+    """The classifier, as a candidate that a gate tests."""
     return Side(tmp_path, kept, served("classifier"))
 
 
 @pytest.fixture(scope="session")
 def mlflow_asked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str, Any], Any]]:
-    """Asks MLflow's side, see `mlflow_side`: one process for all tests, for it takes seconds to
-    import.
+    """Sends commands to `mlflow_side`: one process for all tests, because importing takes
+    seconds.
     """
     folder = tmp_path_factory.mktemp("mlflow")
     command = [sys.executable, "-W", "ignore", "-m", "tests.runtime.mlflow_side"]
@@ -156,7 +154,7 @@ def mlflow_asked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[
 
 @dataclass
 class Tracking:
-    """A tracking store with runs that wait for a pod."""
+    """A tracking store with runs for pods to use."""
 
     folder: Path
     uri: str
@@ -164,11 +162,11 @@ class Tracking:
     says: Callable[[str, Any], Any]
 
     def run(self) -> dict[str, str]:
-        """Take a run; returns the environment that an attempt has."""
+        """Take a run; return the environment of an attempt."""
         return {"MLFLOW_TRACKING_URI": self.uri, "MLFLOW_RUN_ID": self.waiting.pop()}
 
     def shown(self) -> dict[str, Any]:
-        """What all runs hold now."""
+        """Return the present contents of all runs."""
         return self.says("shown", self.uri)
 
 
@@ -176,7 +174,7 @@ class Tracking:
 def tracking(
     models: Path, mlflow_asked: Callable[[str, Any], Any], tmp_path_factory: pytest.TempPathFactory
 ) -> Tracking:
-    """A real tracking store on SQLite; its tables come from the models', which saves ten
+    """A real tracking store on SQLite, with a copy of the models' tables, which saves ten
     seconds.
     """
     folder = tmp_path_factory.mktemp("tracking")

@@ -1,4 +1,4 @@
-"""Requests that take far more memory than their size, with the measured growth of a server.
+"""Requests that need far more memory than their size, with the measured growth of a server.
 
 `python -m tests.bench --only hostile` measures again.
 """
@@ -24,7 +24,7 @@ PARQUET = "application/vnd.apache.parquet"
 
 @dataclass(frozen=True)
 class Hostile:
-    """A request that takes far more memory than its size."""
+    """A request that needs far more memory than its size."""
 
     model: str
     ask: Callable[[Server], Answer]
@@ -74,7 +74,7 @@ def lists_as_csv(server: Server) -> Answer:
 
 
 def keys(rows: int) -> bytes:
-    """Objects with a key of their own each: as a table, their square."""
+    """Objects with a separate key each: the table is the square of their number."""
     return b'{"instances":[' + b",".join(b'{"%x":1}' % row for row in range(rows)) + b"]}"
 
 
@@ -83,7 +83,7 @@ def keys_for_mlflow(server: Server) -> Answer:
 
 
 def frame(server: Server) -> Answer:
-    """No data, and a place for all of them."""
+    """Return a DataFrame without data whose shape is large."""
     return server.invoke(
         {"dataframe_split": {"index": [*range(20_000)], "columns": [*range(20_000)], "data": []}}
     )
@@ -103,7 +103,7 @@ def nested(levels: int) -> bytes:
 
 
 def repeated_in_lists() -> bytes:
-    """Like `repeated`, each in a list of its own."""
+    """Return values like `repeated`, each in a separate list."""
     index = pa.array(np.zeros(200_000, np.int32))
     texts = pa.DictionaryArray.from_arrays(index, pa.array(["x" * 20_000]))
     return parquet(
@@ -121,7 +121,7 @@ def repeated_bytes() -> bytes:
 
 
 def texts(server: Server) -> Answer:
-    """With a NaN, which not every parser reads."""
+    """Return texts with a NaN, which not every parser reads."""
     return server.invoke(
         {"inputs": {"amount": [float("nan")] * 60_000, "city": ["x" * 20_000, *["y"] * 59_999]}}
     )

@@ -1,4 +1,5 @@
-"""Metrics as a trainer logs them, in a process of its own, for it imports MLflow. Run as a program:
+"""Metrics as a trainer logs them, in a separate process because it imports MLflow. Run as a
+program:
 
 python -m tests.runtime.live_side <uri>     logs into a new run,
     two metrics of which MLflow refuses, and prints what it has

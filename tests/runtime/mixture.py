@@ -20,7 +20,7 @@ GZIP = b"\x1f\x8b no gzip"
 
 
 def table(numbers: random.Random) -> list[list[Any]]:
-    """Some rows of fractions, whole numbers and, now and then, nothing."""
+    """Return rows of fractions, whole numbers and some missing values."""
 
     def value() -> Any:
         return numbers.choice(
@@ -35,7 +35,7 @@ def tensor(rows: list[list[Any]], **more: Any) -> dict[str, Any]:
 
 
 def packed(rows: list[list[Any]]) -> tuple[bytes, str]:
-    """A binary tensor behind its JSON."""
+    """Return a binary tensor after its JSON."""
     tail = np.array(rows, np.float64).tobytes()
     asked = {
         "inputs": [tensor(rows, parameters={"binary_data_size": len(tail)})],
@@ -58,7 +58,7 @@ def wire(path: str, body: Any, more: str = "", method: str = "POST") -> bytes:
 
 
 def one(number: int, rows: list[list[Any]]) -> list[bytes]:
-    """The forms of a request; each is drawn as often as it stands here."""
+    """Return one request; each form is drawn as often as it is listed here."""
     flat = [value for row in rows for value in row]
     v2 = wire(V2, {"id": str(number), "inputs": [tensor(rows, data=flat)]})
     split = wire(INVOCATIONS, {"dataframe_split": {"columns": WIDE, "data": rows}})
@@ -100,7 +100,7 @@ def one(number: int, rows: list[list[Any]]) -> list[bytes]:
 
 
 def requests(count: int) -> list[bytes]:
-    """So many, the same each time."""
+    """Return this many requests, the same ones each time."""
     numbers = random.Random(5)
     return [numbers.choice(one(number, table(numbers))) for number in range(count)]
 
@@ -122,7 +122,7 @@ async def _asked(port: int, wires: Sequence[bytes], pipelined: int) -> list[Got]
 
 
 def answers(port: int, wires: Sequence[bytes], connections: int, pipelined: int) -> list[Got]:
-    """The answers to requests that several connections share, in the order of the requests."""
+    """Send requests over several connections; return the answers in the order of the requests."""
 
     async def all_of() -> list[Got]:
         found: list[Got] = [(b"", (), b"")] * len(wires)

@@ -21,7 +21,7 @@ def head(
     runtime: str | None = CANDIDATE[1],
     more: str = "",
 ) -> bytes:
-    """The head of an answer; without a length it is chunked."""
+    """Return the head of an answer; without a length it is chunked."""
     lines = [f"HTTP/1.1 {status}", "content-type: application/json"]
     lines += [f"content-length: {length}"] if length is not None else ["transfer-encoding: chunked"]
     lines += [f"modelyard-version: {version}"] if version else []
@@ -30,7 +30,7 @@ def head(
 
 
 async def asked(reader: asyncio.StreamReader) -> bytes:
-    """Read one request; returns its head."""
+    """Read one request; return its head."""
     found = await reader.readuntil(b"\r\n\r\n")
     lengths = [line for line in found.lower().split(b"\r\n") if line.startswith(b"content-length:")]
     await reader.readexactly(int(lengths[0].split(b":")[1]))
@@ -38,7 +38,7 @@ async def asked(reader: asyncio.StreamReader) -> bytes:
 
 
 def says(*pieces: bytes, times: int = 1 << 30) -> Manner:
-    """Answers each request of a connection with the same bytes, so many of them, then closes."""
+    """Answers this many requests of a connection with the same bytes, then closes it."""
 
     async def manner(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         for _ in range(times):
@@ -71,7 +71,7 @@ async def closes(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
 
 
 async def closes_kept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Answers the first request of a connection, and closes it when the next is there."""
+    """Answers the first request of a connection, and closes it when the next one arrives."""
     await asked(reader)
     writer.write(head() + BODY)
     await asked(reader)
@@ -114,7 +114,7 @@ class Odd:
         self._thread.start()
 
     def be(self, manner: Manner) -> None:
-        """Change its manner; connections from before are closed."""
+        """Change its behaviour; existing connections are closed."""
         self.manner, self.connections = manner, 0
         self._run(self._dropped())
 
@@ -166,7 +166,7 @@ class Odd:
 
 @contextmanager
 def odd() -> Iterator[Odd]:
-    """One that listens."""
+    """A listening server."""
     server = Odd()
     server.open()
     try:

@@ -86,7 +86,7 @@ def holding(objects: Mapping[str, bytes]) -> Iterator[Minio]:
 
 @contextmanager
 def refusing(status: int) -> Iterator[Minio]:
-    """An S3, or an MLflow, that answers everything with this status."""
+    """An S3 or MLflow that answers every request with this status."""
 
     class Handler(Quiet):
         def do_GET(self) -> None:
@@ -103,7 +103,7 @@ def refusing(status: int) -> Iterator[Minio]:
 
 @contextmanager
 def nobody() -> Iterator[Minio]:
-    """A gateway whose store is away."""
+    """A gateway whose store is down."""
 
     class Handler(Quiet):
         def do_GET(self) -> None:
@@ -115,8 +115,8 @@ def nobody() -> Iterator[Minio]:
 
 @contextmanager
 def breaking_off(content: bytes, *, changes: bool) -> Iterator[Minio]:
-    """A store that has one object and breaks every stream off after 300 kB. If it `changes`, it
-    does so after the first one.
+    """A store with one object that breaks off every stream after 300 kB. With `changes`, the object
+    changes after the first stream.
     """
     asked: list[str | None] = []
 
@@ -139,8 +139,8 @@ def breaking_off(content: bytes, *, changes: bool) -> Iterator[Minio]:
 
 @contextmanager
 def refusing_twins(times: int) -> Iterator[tuple[str, list[str]]]:
-    """An MLflow that answers a dataset so many times as it does when another run brings the same
-    one at once; yields what it was asked.
+    """An MLflow that answers a dataset this many times as if another run logged the same one at the
+    same moment; yields the requests.
     """
     asked: list[str] = []
 

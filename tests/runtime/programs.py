@@ -18,11 +18,11 @@ from tests.harness import until
 __all__ = ["Answer", "Ended", "Server", "environment", "mlflow_side", "program", "serving", "start"]
 
 ROOT = Path(__file__).parents[2]
-PATIENCE = 240.0  # seconds; a busy machine is slow
+PATIENCE = 240.0  # seconds; for a busy machine
 
 
 def environment(folder: Path, more: Mapping[str, str] | None = None) -> dict[str, str]:
-    """What a pod's process has: our packages, a home that it may write, nothing of this
+    """Return the environment of a pod's process: our packages, a writable home, nothing of this
     machine's MLflow or S3.
     """
     kept = {
@@ -62,7 +62,9 @@ def program(
     env: Mapping[str, str] | None = None,
     file_limit: int | None = None,
 ) -> Ended:
-    """Run a program of the runtime to its end. `file_limit`: bytes that a file of it may have."""
+    """Run a program of the runtime to its end. `file_limit`: the largest size of its files, in
+    bytes.
+    """
     command = [sys.executable, "-m", f"modelyard_runtime.{module}", *arguments]
     done = subprocess.run(
         command,
@@ -103,7 +105,7 @@ def start(
 def mlflow_side(
     folder: Path, *arguments: str, env: Mapping[str, str] | None = None, module: str = "mlflow_side"
 ) -> str:
-    """Run MLflow's part, see `mlflow_side`, and return what it prints."""
+    """Run `mlflow_side` and return its output."""
     command = [sys.executable, "-W", "ignore", "-m", f"tests.runtime.{module}", *arguments]
     done = subprocess.run(
         command,
@@ -153,8 +155,8 @@ class Server:
         content_type: str = "application/json",
         **headers: str,
     ) -> Answer:
-        """One request on a connection of its own. A body that is no text is sent as JSON.
-        Further headers: `_` stands for `-`.
+        """Send one request on a new connection. A body that is not text is sent as JSON. Further
+        headers: `_` stands for `-`.
         """
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=120)
         try:
@@ -188,7 +190,7 @@ class Server:
         return replace(self, port=self.metrics_port).get("/metrics").text
 
     def traffic(self) -> dict[str, Any]:
-        """What it answered, at the port of metrics."""
+        """Return its traffic counters, from the metrics port."""
         answer = replace(self, port=self.metrics_port).get("/modelyard/traffic")
         assert answer.status == 200, answer.text
         found: dict[str, Any] = answer.json
@@ -196,7 +198,7 @@ class Server:
 
     @contextmanager
     def growth(self) -> Iterator[list[int]]:
-        """Gives a list that has in the end by how many bytes the process grew at most meanwhile."""
+        """Yield a list that at the end contains the largest growth of the process in bytes."""
 
         def peak() -> int:
             status = Path(f"/proc/{self.process.pid}/status").read_text()
@@ -204,7 +206,7 @@ class Server:
 
         Path(f"/proc/{self.process.pid}/clear_refs").write_text(
             "5"
-        )  # the peak is what it holds now
+        )  # reset the peak to the present use
         before, found = peak(), list[int]()
         yield found
         found.append(peak() - before)
@@ -222,7 +224,7 @@ class Server:
         self.process.send_signal(signal.SIGTERM)
 
     def end(self) -> Ended:
-        """Wait for its end."""
+        """Wait for the process to exit."""
         return Ended(self.process.wait(PATIENCE), self.log, said(self.folder))
 
 
@@ -237,7 +239,7 @@ def serving(
     who: tuple[str, str] = ("v3", "1f2e3d4c"),
     more: Sequence[str] = (),
 ) -> Iterator[Server]:
-    """A model server, from when it is ready, or from when it listens.
+    """Run a model server; the block begins when it is ready, or when it listens.
 
     `limits`: see `start`. `who`: its version and identity. `more`: options.
     """

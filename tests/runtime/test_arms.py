@@ -42,8 +42,8 @@ for line in sys.stdin:
 
 @contextmanager
 def worker(folder: Path) -> Iterator[Callable[[str], dict[str, Any]]]:
-    """A process that counts, and is killed in the end; gives what makes it do something and
-    returns what it then says of all workers.
+    """A worker process that counts and is killed at the end; yields a function that sends it a
+    command and returns its report on all workers.
     """
     pipe = subprocess.PIPE
     env = environment(folder, {"PROMETHEUS_MULTIPROC_DIR": str(folder)})
@@ -76,7 +76,7 @@ def counted(**more: Any) -> dict[str, Any]:
     return {"drawn": 0, "requests": 0, "failures": 0, "refusals": 0, "latency": {}} | more
 
 
-def test_arms_are_counted_apart_and_begin_anew_with_a_revision():
+def test_arms_are_counted_separately_and_from_zero_with_a_new_revision():
     traffic = Traffic("v3", "1f2e3d4c")
     assert page(traffic)["revision"] == 0
     assert page(traffic).keys().isdisjoint({"arms", "invited"})
@@ -138,7 +138,7 @@ def test_figures_for_prometheus_only_grow():
     assert figures(traffic) == expected
 
 
-def test_the_revision_is_the_least_of_those_that_live(tmp_path: Path):
+def test_the_revision_is_the_smallest_of_the_living_workers(tmp_path: Path):
     with worker(tmp_path) as one:
         one("traffic.arms.begin(7, 10); traffic.arms.failed(0)")
         with worker(tmp_path) as other:
@@ -157,8 +157,7 @@ def test_the_revision_is_the_least_of_those_that_live(tmp_path: Path):
             found = one("traffic.arms.begin(8, 20)")
             assert (found["revision"], found["arms"]) == (7, both | {"stable": counted()})
             one("traffic.arms.begin(7, 10); traffic.arms.failed(0)")
-        # It was killed, and its file is still there: what it has counted stays true, its revision
-        # holds nothing up.
+        # It was killed and its file remains: its counts stay valid, its revision no longer counts.
         assert len(list(tmp_path.glob("traffic-*"))) == 2
         found = one("pass")
         assert (found["revision"], found["arms"], found["requests"]) == (7, both, 1)
@@ -193,7 +192,7 @@ OUTCOMES = [
 
 @pytest.mark.parametrize(("status", "seconds", "expected"), OUTCOMES)
 @pytest.mark.parametrize("arm", ["stable", "candidate"])
-def test_what_an_answer_counts_as_is_the_same_for_both_arms(
+def test_an_answer_counts_the_same_for_both_arms(
     arm: str, status: int, seconds: float, expected: tuple[int, ...]
 ):
     traffic = Traffic("v3", "1f2e3d4c")
@@ -202,7 +201,7 @@ def test_what_an_answer_counts_as_is_the_same_for_both_arms(
     assert (found["requests"], found["failures"], found["refusals"]) == expected
 
 
-def test_what_a_request_may_take_bounds_what_the_rule_allows():
+def test_the_limit_of_a_request_bounds_the_rule_s_timeout():
     traffic = Traffic("v3", "1f2e3d4c")
     by, patient = splitter(traffic), replace(RULE, revision=8, timeout=600.0)
     asyncio.run(by.apply(patient))
@@ -212,7 +211,7 @@ def test_what_a_request_may_take_bounds_what_the_rule_allows():
 
 
 @pytest.mark.parametrize("candidate", [True, False])
-def test_a_user_is_not_counted_any_more_once_a_request_has_failed(candidate: bool):
+def test_a_user_is_not_counted_again_after_a_failed_request(candidate: bool):
     traffic = Traffic("v3", "1f2e3d4c")
     by, name = splitter(traffic), "candidate" if candidate else "stable"
     for status in (200, 404, 500, 500, 200, 404):
@@ -234,20 +233,20 @@ def test_users_who_failed_are_remembered_within_bounds_and_for_one_candidate():
             by.count(Drawn(rule, candidate=True, key=key), 500, 0.1)
         return page(traffic)["arms"]["candidate"]["failures"]
 
-    # Eight slots hold nine keys: the ninth takes the place of another one.
+    # Nine keys for eight slots: the ninth replaces another one.
     assert failures([*(slots * n for n in range(1, 9)), 9 * slots, 9 * slots], revision=8) == 9
     assert failures([9 * slots], revision=9, weight=50) == 0
     assert failures([9 * slots], revision=10, runtime="3e4d5c6b") == 1
 
 
-def test_what_was_drawn_by_another_rule_is_not_counted():
+def test_requests_drawn_by_another_rule_are_not_counted():
     traffic = Traffic("v3", "1f2e3d4c")
     splitter(traffic).count(Drawn(replace(RULE, revision=6), candidate=True), 200, 0.1)
     assert page(traffic)["arms"]["candidate"] == counted()
 
 
 def test_the_longest_page_is_read_by_the_operator():
-    """All counts are there, and have 17 digits."""
+    """All counts are present, with 17 digits."""
     traffic = Traffic("v" * 63, "r" * 63)
     words = traffic._counts
     for at in range(1, len(words)):

@@ -35,7 +35,7 @@ def given(name: str, array: np.ndarray, datatype: str, *, binary: bool = True) -
     return tensor
 
 
-def test_triton_s_client_asks_as_it_does_by_default(served: Serve):
+def test_triton_s_client_works_with_its_defaults(served: Serve):
     server = served("classifier")
     expected = server.predict(ROWS).json["predictions"]
     with client(server) as asking:
@@ -70,7 +70,7 @@ def test_triton_s_client_sends_a_tensor_of_each_type(served: Serve):
     }
     types |= {"member": (np.bool_, "BOOL"), "rate": (np.float32, "FP32")}
     with client(server) as asking:
-        for halves in (0, 2):  # some of them in the JSON, the others behind it
+        for halves in (0, 2):  # some of them in the JSON, the others after it
             tensors = [
                 given(name, np.array(values, types[name][0]), types[name][1], binary=at >= halves)
                 for at, (name, values) in enumerate(columns(MIXED, PEOPLE).items())
@@ -110,7 +110,7 @@ def test_triton_s_client_compresses(served: Serve, algorithm: str):
         assert answer.as_numpy("output-0").tolist() == expected
 
 
-def test_what_triton_s_client_may_not_ask_is_an_error_to_it(served: Serve):
+def test_an_invalid_request_is_an_error_for_triton_s_client(served: Serve):
     with client(served("classifier")) as asking:
         rows = given("rows", np.array(ROWS), "FP64")
         with pytest.raises(InferenceServerException, match="classification is not supported"):
@@ -229,7 +229,7 @@ def test_a_compressed_body_is_a_body_of_any_protocol(served: Serve):
         "in too many pieces",
     ],
 )
-def test_what_cannot_be_unpacked_is_refused(
+def test_a_body_that_cannot_be_decompressed_is_refused(
     served: Serve, body: bytes, encoding: str, status: int, named: str
 ):
     answer = served("classifier").ask(

@@ -20,7 +20,7 @@ STEP = 25
 
 
 def expected(booster: xgb.Booster, rows: Any, rounds: int) -> Any:
-    """What the Python package predicts."""
+    """Return the predictions of the Python package."""
     if json.loads(booster.save_config())["learner"]["gradient_booster"]["name"] == "gblinear":
         return booster.predict(xgb.DMatrix(rows, nthread=1), validate_features=False)
     return booster.inplace_predict(rows, iteration_range=(0, rounds), validate_features=False)
@@ -36,7 +36,7 @@ def same(found: Any, wanted: Any) -> bool:
 
 @pytest.mark.parametrize("kind", zoo.KINDS)
 def test_predictions_are_equal_to_the_bit(tmp_path: Path, kind: str):
-    """Also of one row in a batch and of the same row alone, which joining requests rests on."""
+    """Also for one row in a batch and the same row alone, which joined requests depend on."""
     (path := tmp_path / "model.ubj").write_bytes(zoo.trained(kind).save_raw("ubj"))
     theirs, ours, rows = xgb.Booster({"nthread": 1}, model_file=path), Booster(path), zoo.rows(1500)
     best = ours.best_iteration
@@ -53,7 +53,7 @@ def test_predictions_are_equal_to_the_bit(tmp_path: Path, kind: str):
 
 
 @pytest.mark.parametrize("kind", ["early stopping", "softprob", "linear", "trees of two targets"])
-def test_a_model_is_described_alike(tmp_path: Path, kind: str):
+def test_a_model_is_described_the_same_way(tmp_path: Path, kind: str):
     (path := tmp_path / "model.json").write_bytes(zoo.trained(kind).save_raw("json"))
     theirs, ours = xgb.Booster({"nthread": 1}, model_file=path), Booster(path)
     assert ours.features == theirs.num_features() == zoo.COLUMNS
@@ -67,7 +67,7 @@ def test_a_model_is_described_alike(tmp_path: Path, kind: str):
 
 
 def test_several_threads_predict_with_one_booster(tmp_path: Path):
-    """Each has a proxy and an answer of its own."""
+    """Each thread has its own proxy and result."""
     (path := tmp_path / "model.ubj").write_bytes(zoo.trained("softprob").save_raw("ubj"))
     booster, rows = Booster(path), zoo.rows(200)
     wanted = booster.predict(rows)
@@ -82,7 +82,7 @@ def test_several_threads_predict_with_one_booster(tmp_path: Path):
         assert all(pool.map(ask, range(100)))
 
 
-def test_what_is_no_model_is_refused_with_what_xgboost_says(tmp_path: Path):
+def test_an_invalid_model_is_refused_with_xgboost_s_message(tmp_path: Path):
     (path := tmp_path / "model.json").write_text('{"learner": 1}')
     with pytest.raises(BoosterError):
         Booster(path)
@@ -95,7 +95,7 @@ def test_what_is_no_model_is_refused_with_what_xgboost_says(tmp_path: Path):
         _ = Booster(path).best_iteration
 
 
-def test_the_server_has_no_package_that_predicting_does_not_use(served: Callable[[str], Server]):
+def test_the_server_loads_no_package_that_predicting_does_not_use(served: Callable[[str], Server]):
     maps = Path(f"/proc/{served('classifier').process.pid}/maps").read_text()
     assert "libxgboost.so" in maps
     assert not [name for name in ("scipy", "sklearn", "pandas", "pyarrow") if f"/{name}/" in maps]

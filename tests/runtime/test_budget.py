@@ -1,4 +1,4 @@
-"""The memory budget of a process: holding too much is refused, work waits its turn."""
+"""The memory budget of a process: a request that exceeds it is refused, and work waits its turn."""
 
 import asyncio
 
@@ -11,7 +11,7 @@ from modelyard_runtime.serve.values import Refused
 LIMITS = Limits(body=50, one=100, work=100, held=100, connections=16)
 
 
-def test_what_is_held_is_refused_at_its_end_and_given_back():
+def test_reservations_beyond_the_budget_are_refused_and_freed_ones_are_reusable():
     budget = Budget(LIMITS)
     first, second = Held(budget), Held(budget)
     first.take(60)
@@ -27,7 +27,7 @@ def test_what_is_held_is_refused_at_its_end_and_given_back():
     budget.take(100)
 
 
-async def test_work_waits_its_turn_first_come_first_served():
+async def test_work_waits_in_order_of_arrival():
     budget, order = Budget(LIMITS), list[str]()
 
     async def work(name: str, size: int) -> None:
@@ -44,7 +44,7 @@ async def test_work_waits_its_turn_first_come_first_served():
     assert order == ["first", "large", "small"]
 
 
-async def test_who_gives_up_waiting_takes_nothing_and_lets_the_next_begin():
+async def test_a_cancelled_wait_takes_nothing_and_lets_the_next_begin():
     budget = Budget(LIMITS)
     await budget.begin(60)
     large, small = asyncio.create_task(budget.begin(90)), asyncio.create_task(budget.begin(40))
@@ -55,7 +55,7 @@ async def test_who_gives_up_waiting_takes_nothing_and_lets_the_next_begin():
     await asyncio.sleep(0)
     budget.end(60)
     budget.end(40)
-    late.cancel()  # its turn has come, and it is told of both at once
+    late.cancel()  # its turn has come, and it gets both signals at once
     await asyncio.gather(large, late, return_exceptions=True)
     assert late.cancelled()
     await budget.begin(100)

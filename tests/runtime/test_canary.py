@@ -1,7 +1,7 @@
 """A canary with real processes and sockets: stable servers that split, and a candidate.
 
-This file and test_odd_candidates send 20,000 requests, most of them while something fails, and none
-is lost or fails.
+This file and test_odd_candidates send 20,000 requests, most of them during failures, and none is
+lost or fails.
 """
 
 import threading
@@ -25,7 +25,7 @@ OWN = "/v2/models/fraud/versions/v3/infer"
 
 @pytest.fixture(scope="module")
 def candidate(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """Another model than the stable one's, so that its answers are its own."""
+    """The candidate serves another model than stable, so that its answers differ."""
     with serving(tmp_path_factory.mktemp("candidate"), models / "linear", who=CANDIDATE) as server:
         yield server
 
@@ -53,7 +53,9 @@ def stable(
     candidate: Server,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Stable]:
-    """One of one worker; once on the quick way and once without it."""
+    """A stable server of one worker; once with the shortcut for small requests and once without
+    it.
+    """
     env = {"MODELYARD_QUICK": str(request.param == "quick").lower()}
     with splitting(
         tmp_path_factory.mktemp(request.param) / "stable",
@@ -94,7 +96,7 @@ def test_the_weight_is_kept_and_counted(
 
 
 def predicted(version: str, stable: Server, candidate: Server) -> bytes:
-    """What a version predicts, asked directly and not counted."""
+    """Return what a version predicts, requested directly and not counted."""
     server = stable if version == "v3" else candidate
     answer = server.ask("POST", V1, {"instances": ROWS[:1]}, modelyard_forwarded="test")
     return answer.text.encode()
@@ -165,7 +167,7 @@ def test_a_candidate_dies_in_the_middle_and_comes_back(models: Path, tmp_path: P
 
 
 class Load:
-    """Asks, in another thread, until it is left."""
+    """Sends requests in another thread until the block ends."""
 
     def __init__(self, ports: list[int], found: list[Told]) -> None:
         self._ports, self._found = ports, found
@@ -190,7 +192,8 @@ class Load:
             raise self._error
 
 
-# --- both ways, all protocols ---------------------------------------------------------------------
+# --- with and without the shortcut, all protocols
+# ----------------------------------------------------------------------
 POSTS = [
     each
     for each in requests(400)
@@ -199,14 +202,14 @@ POSTS = [
 
 
 @pytest.mark.parametrize("pipelined", [1, 5])
-def test_every_answer_is_one_of_the_two_versions_own(
+def test_every_answer_equals_that_of_one_of_the_versions(
     stable: Stable, candidate: Server, pipelined: int
 ):
-    """Good requests and bad ones of all protocols: status, names of the headers and body are those
-    of the version that was drawn.
+    """Valid and invalid requests of all protocols: status, header names and body are those of the
+    drawn version.
 
-    Where the candidate's model fails, which it does of numbers that are too large for it, they are
-    the stable version's.
+    Where the candidate's model fails, as for numbers that are too large for it, they are the stable
+    version's.
     """
     stable.tell(0)
     own, theirs = (
@@ -259,7 +262,7 @@ def test_only_predictions_are_split_and_not_those_of_a_version_by_its_path(stabl
     assert stable.arm("stable") == stable.arm("candidate") == (0, 0, 0)
 
 
-def test_a_request_that_was_passed_on_is_answered_and_says_how_long_it_took(stable: Stable):
+def test_a_forwarded_request_is_answered_with_its_duration(stable: Stable):
     stable.tell(100)
     for body, status in ({"instances": ROWS}, 200), ("{", 400):
         answer = stable.server.ask("POST", V1, body, modelyard_forwarded="v2")
@@ -273,7 +276,7 @@ def test_a_request_that_was_passed_on_is_answered_and_says_how_long_it_took(stab
     assert (stable.arm("stable"), stable.arm("candidate")) == ((0, 0, 0), (5, 0, 0))
 
 
-def test_its_own_figures_have_what_it_answered_itself(stable: Stable, candidate: Server):
+def test_a_server_s_own_metrics_count_only_its_own_answers(stable: Stable, candidate: Server):
     stable.tell(100)
     before = stable.traffic["requests"], candidate.traffic()["requests"]
     assert who(ask([stable.server.port], [PREDICT] * 20)) == {"v4": 20}
@@ -289,8 +292,10 @@ def test_its_own_figures_have_what_it_answered_itself(stable: Stable, candidate:
     )
 
 
-def test_a_server_that_drains_answers_all_itself(models: Path, candidate: Server, tmp_path: Path):
-    """It has its rule from the start on, as a container that restarts."""
+def test_a_draining_server_answers_all_requests_itself(
+    models: Path, candidate: Server, tmp_path: Path
+):
+    """It has its rule from the start, like a restarted container."""
     with splitting(tmp_path / "stable", models / "classifier", candidate.port, first=100) as stable:
         assert stable.traffic["revision"] == 1
         assert who(ask([stable.server.port], [PREDICT] * 20)) == {"v4": 20}
@@ -300,7 +305,7 @@ def test_a_server_that_drains_answers_all_itself(models: Path, candidate: Server
         assert stable.arm("candidate") == (20, 0, 0)
 
 
-def test_models_that_mlflow_answers_are_split_too(models: Path, tmp_path: Path):
+def test_requests_to_models_served_through_mlflow_are_split_too(models: Path, tmp_path: Path):
     people = [{"amount": 1.5, "city": "bonn"}]
     with ExitStack() as stack:
         other = stack.enter_context(
@@ -326,7 +331,7 @@ def test_models_that_mlflow_answers_are_split_too(models: Path, tmp_path: Path):
 
 
 # --- sticky and invite ----------------------------------------------------------------------------
-def test_users_stay_at_their_version_while_the_weight_grows(stable: Stable):
+def test_users_keep_their_version_while_the_weight_grows(stable: Stable):
     def at_candidate(weight: int, **sticky: Any) -> set[int]:
         stable.tell(weight, sticky=sticky)
         line = "x-user: {}" if "header" in sticky else "Cookie: a=b; uid={}"
@@ -346,7 +351,7 @@ def test_users_stay_at_their_version_while_the_weight_grows(stable: Stable):
     assert at_candidate(20, cookie="uid") == small
 
 
-def test_an_invitation_is_taken_and_counted_apart(stable: Stable):
+def test_an_invitation_is_honoured_and_counted_separately(stable: Stable):
     invite = {"header": "X-Modelyard-Version"}
     for weight, word, version in [
         (0, "v4", "v4"),

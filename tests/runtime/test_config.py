@@ -50,7 +50,7 @@ ALIASES = TRAINERS["xgboost"].aliases
         (RUN % '{"name": "a", "target": 3}', "{}", "dataset.target"),
     ],
 )
-def test_a_configuration_that_makes_no_sense_is_named(tmp_path, run, parameters, named):
+def test_an_invalid_configuration_is_named(tmp_path, run, parameters, named):
     (tmp_path / "run.json").write_text(run)
     (tmp_path / "parameters.json").write_text(parameters)
     ended = program(tmp_path, "data", env={"MODELYARD_CONFIG": str(tmp_path)})
@@ -83,10 +83,8 @@ def test_a_configuration_that_makes_no_sense_is_named(tmp_path, run, parameters,
         ),
     ],
 )
-def test_a_pod_reads_the_addresses_that_the_operator_takes_and_no_others(
-    tmp_path, uri, connection, ends
-):
-    """The last two are read: by a store that nobody runs."""
+def test_a_pod_accepts_the_same_uris_as_the_operator(tmp_path, uri, connection, ends):
+    """The last two are accepted, though no such store exists."""
     run = (
         '{"trainer": {"script": {}}, "run": {"namespace": "risk"}, "dataset": {"name": "cards",'
         ' "uri": "%s"}}'
@@ -125,7 +123,7 @@ run_until_stopped(lambda: None)
 """
 
 
-def test_a_program_that_ends_well_is_not_taken_for_one_that_was_stopped(tmp_path):
+def test_a_program_that_succeeds_does_not_count_as_stopped(tmp_path):
     done = subprocess.run(
         [sys.executable, "-c", ENDS_SLOWLY],
         env=environment(tmp_path),
@@ -177,17 +175,15 @@ def test_parameters_get_the_estimators_types():
         ("booster", "", "booster is empty"),
     ],
 )
-def test_parameters_that_are_none(name, value, message):
+def test_invalid_parameters(name, value, message):
     with pytest.raises(Failure, match=message) as refused:
         convert({name: value}, xgb.XGBRegressor, ALIASES)
     assert (refused.value.reason, refused.value.code) == ("InvalidParameters", 67)
 
 
 @pytest.mark.parametrize("suffix", ["csv", "parquet"])
-def test_a_dataset_is_counted_over_all_its_pieces(tmp_path, suffix):
-    """Two pieces: whole numbers in the first one, decimals, gaps and rows that were there before
-    in the second.
-    """
+def test_statistics_of_a_dataset_cover_all_its_pieces(tmp_path, suffix):
+    """Two pieces: whole numbers in the first; decimals, gaps and repeated rows in the second."""
     rows = 70_000
     frame = pd.DataFrame(
         {
@@ -218,8 +214,8 @@ def test_a_dataset_is_counted_over_all_its_pieces(tmp_path, suffix):
     ("columns", "label", "left_out"),
     [(100, "yes", False), (40_000, "yes", True), (100, "y" * 9000, True)],
 )
-def test_a_dataset_that_is_too_much_for_mlflow_is_described_by_less(columns, label, left_out):
-    """MLflow refuses a longer schema, and the run with it; it cuts a longer tag."""
+def test_a_dataset_too_large_for_mlflow_is_described_in_less_detail(columns, label, left_out):
+    """MLflow refuses a longer schema together with the run, and truncates a longer tag."""
     named = {f"column_{number:06}": "double" for number in range(columns)}
     found, digest = Figures(10, named, {}, 0, 10, {"no": 4, label: 6}), "sha256:" + "a" * 64
     entity, prefixed = (
@@ -266,7 +262,7 @@ BAD = [
 
 
 @pytest.mark.parametrize(("columns", "message"), BAD, ids=[case[1] for case in BAD])
-def test_tables_that_cannot_be_learnt_from(tmp_path, columns, message):
+def test_tables_that_cannot_be_trained_on(tmp_path, columns, message):
     frame = pd.DataFrame({"a": range(20), "y": [0, 1] * 10} | columns)
     if "z" in columns:
         frame = frame.drop(columns="y")
@@ -278,7 +274,7 @@ def test_tables_that_cannot_be_learnt_from(tmp_path, columns, message):
 
 
 def test_a_target_may_be_a_column_that_has_a_number_for_a_name(tmp_path):
-    """As a DataFrame has them that was made of an array."""
+    """As in a DataFrame that was created from an array."""
     path = tmp_path / "dataset.parquet"
     pd.DataFrame([[index * 0.5, 1.0, index % 2] for index in range(20)]).to_parquet(path)
     features, target = table(path, "2", "classification")
@@ -299,7 +295,7 @@ def test_of_two_columns_of_one_name_none_is_chosen(tmp_path):
         profile(path, "y", "classification")
 
 
-def test_text_in_another_encoding_is_told_which_one_is_read(tmp_path):
+def test_text_in_another_encoding_is_refused_with_the_expected_encoding(tmp_path):
     path = tmp_path / "dataset.csv"
     path.write_bytes("a,y\n1,2\n".encode("utf-16"))
     with pytest.raises(Failure, match="is not CSV in UTF-8, or it is compressed"):
@@ -325,7 +321,7 @@ def test_values_that_xgboost_refuses_are_refused_parameters(parameters, named):
     assert refused.value.reason == "InvalidParameters"
 
 
-def test_a_split_keeps_the_classes_balance_and_the_figures_are_of_its_other_part(tmp_path):
+def test_a_split_keeps_the_balance_of_classes_and_metrics_are_of_the_validation_part(tmp_path):
     path = tmp_path / "dataset.csv"
     pd.DataFrame(
         {

@@ -23,7 +23,9 @@ def opened(server: Server, head: str = "", *, rest: bytes = b"") -> socket.socke
 
 
 def all_of(connection: socket.socket) -> bytes:
-    """What comes until the server closes, which it may do while something is on its way to it."""
+    """Return all bytes until the server closes, which it may do while data is still being sent to
+    it.
+    """
     found = b""
     with connection:
         try:
@@ -37,7 +39,7 @@ def all_of(connection: socket.socket) -> bytes:
 POST = f"POST {V1} HTTP/1.1\nhost: x\n"
 
 
-def test_what_does_not_arrive_in_time_is_answered_and_closed(hasty: Server):
+def test_a_late_request_gets_an_error_and_its_connection_is_closed(hasty: Server):
     waiting = {
         "no request": opened(hasty),
         "line ends": opened(hasty, "\n\n\n"),
@@ -79,7 +81,7 @@ def test_what_does_not_arrive_in_time_is_answered_and_closed(hasty: Server):
     ],
     ids=["headers", "a header", "a path", "a chunk's extension", "trailers"],
 )
-def test_headers_that_never_end_are_refused(
+def test_endless_headers_are_refused(
     limited: Callable[[str], Server], head: str, piece: bytes, named: bytes
 ):
     server = limited("classifier")
@@ -99,7 +101,7 @@ def test_headers_that_never_end_are_refused(
 
 
 def test_a_client_that_never_waits_for_an_answer_is_dropped(limited: Callable[[str], Server]):
-    """Each read holds thousands of requests, and each answer would let the server read again."""
+    """Each read contains thousands of requests, and each answer would let the server read again."""
     server = limited("classifier")
     many = b"GET /v2 HTTP/1.1\r\nhost: x\r\n\r\n" * 50_000
     with server.growth() as grown, opened(server) as connection:
@@ -112,7 +114,9 @@ def test_a_client_that_never_waits_for_an_answer_is_dropped(limited: Callable[[s
     assert all_of(few).count(b"HTTP/1.1 200 OK") == 30
 
 
-def test_what_is_no_request_is_no_answer_to_the_one_before(limited: Callable[[str], Server]):
+def test_invalid_bytes_do_not_become_the_answer_to_the_previous_request(
+    limited: Callable[[str], Server],
+):
     server = limited("classifier")
     body = json.dumps({"instances": ROWS * 5000})  # more than is predicted at once
     found = all_of(opened(server, POST + f"content-length: {len(body)}\n\n{body}NO REQUEST\n\n"))
@@ -123,14 +127,14 @@ def test_what_is_no_request_is_no_answer_to_the_one_before(limited: Callable[[st
 
 
 def test_a_body_of_single_bytes_is_a_body(hasty: Server):
-    """Each in a chunk of its own, which is six bytes."""
+    """Each byte is a separate chunk of six bytes."""
     body = json.dumps({"instances": ROWS * 20}).encode()
     chunks = b"".join(b"1\r\n%c\r\n" % byte for byte in body)
     head = POST + "transfer-encoding: chunked\nconnection: close\n\n"
     assert all_of(opened(hasty, head, rest=chunks + b"0\r\n\r\n")).startswith(b"HTTP/1.1 200 ")
 
 
-def test_what_is_refused_may_not_be_sent_for_ever(hasty: Server):
+def test_a_refused_body_may_not_be_sent_endlessly(hasty: Server):
     with opened(hasty, POST + f"content-length: {10**12}\n\n") as connection:
         assert connection.recv(4096).startswith(b"HTTP/1.1 413 ")
         until(lambda: gone(connection), "it is closed", 60)
@@ -140,14 +144,14 @@ def gone(connection: socket.socket, data: bytes = b"x") -> bool:
     try:
         connection.sendall(data)
     except TimeoutError as error:
-        raise AssertionError("the server reads no more, and does not drop it") from error
+        raise AssertionError("the server stopped reading, and does not drop it") from error
     except OSError:
         return True
     return False
 
 
 def test_a_client_that_does_not_read_its_answer_is_dropped(hasty: Server):
-    """An answer that no buffer of the kernel holds, for the request's id is in it."""
+    """The answer repeats the request's id, so no buffer of the kernel can hold it."""
     whole = 24 * MIB
     body = json.dumps(
         {
@@ -167,9 +171,9 @@ def test_a_client_that_does_not_read_its_answer_is_dropped(hasty: Server):
         assert hasty.get("/v2/health/live").status == 200
 
 
-def test_a_prediction_that_takes_too_long_is_given_up(models: Path, tmp_path: Path):
-    """The model waits for a file. Four threads are all there are: a fifth request waits for its
-    turn, as long as it may.
+def test_a_prediction_that_takes_too_long_is_abandoned(models: Path, tmp_path: Path):
+    """The model waits for a file. There are four threads: a fifth request waits for its turn until
+    its deadline.
     """
     env = {"MODELYARD_ALLOW_CODE_MODELS": "true", "MODELYARD_TIMEOUT_SECONDS": "3"}
     with serving(tmp_path / "run", models / "patient", env) as server, ThreadPoolExecutor() as pool:

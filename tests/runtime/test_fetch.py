@@ -1,4 +1,4 @@
-"""Fetch an artifact tree from a real MinIO: by digest, and whole or not at all."""
+"""Fetch an artifact tree from a real MinIO: by digest, and completely or not at all."""
 
 import hashlib
 from pathlib import Path
@@ -33,7 +33,7 @@ def fetch(folder: Path, store: Minio, prefix: str, digest: str, **env: str) -> E
 
 
 def put(store: Minio, prefix: str, tree: dict[str, bytes]) -> str:
-    """Put a tree into the bucket; returns its digest, worked out here."""
+    """Put a tree into the bucket; return its digest, computed here independently."""
     client = store.s3()
     for path, content in tree.items():
         client.put_object(Bucket="datasets", Key=f"{prefix}/{path}", Body=content)
@@ -50,11 +50,11 @@ def leftovers(folder: Path) -> list[str]:
 
 
 @pytest.mark.contract
-def test_a_tree_arrives_whole_and_is_not_fetched_twice(minio, tmp_path):
+def test_a_tree_arrives_completely_and_is_not_fetched_twice(minio, tmp_path):
     digest = put(minio, "models/whole", TREE)
     minio.s3().put_object(
         Bucket="datasets", Key="models/whole/data/", Body=b""
-    )  # a folder, as S3 consoles make them
+    )  # a folder, as S3 consoles create them
     minio.s3().put_object(Bucket="datasets", Key="models/whole-other/x", Body=b"not of this tree")
     ended = fetch(tmp_path, minio, "models/whole", digest)
     assert ended.code == 0, ended.log
@@ -95,7 +95,7 @@ def test_hostile_paths_are_not_written(tmp_path, key):
     assert leftovers(tmp_path) == []
 
 
-def test_a_stream_that_breaks_off_is_taken_up_where_it_broke(tmp_path):
+def test_an_interrupted_stream_is_resumed(tmp_path):
     content = bytes(range(256)) * 4000
     with breaking_off(content, changes=False) as store:
         target = tmp_path / "file"
@@ -104,7 +104,7 @@ def test_a_stream_that_breaks_off_is_taken_up_where_it_broke(tmp_path):
     assert (digest, size) == (hashlib.sha256(content).hexdigest(), len(content))
 
 
-def test_a_stream_of_something_else_is_not_taken_up(tmp_path):
+def test_a_stream_of_another_object_is_not_resumed(tmp_path):
     with (
         breaking_off(bytes(1_000_000), changes=True) as store,
         pytest.raises(Gone, match="changed while it was read"),
@@ -113,7 +113,7 @@ def test_a_stream_of_something_else_is_not_taken_up(tmp_path):
 
 
 @pytest.mark.contract
-def test_what_is_missing_or_closed_is_told_apart_from_what_does_not_answer(minio, tmp_path):
+def test_missing_and_forbidden_objects_are_distinguished_from_an_outage(minio, tmp_path):
     digest = "sha256:" + "0" * 64
     missing = fetch(tmp_path, minio, "models/nothing", digest)
     assert (missing.code, missing.said["reason"]) == (66, "ArtifactMissing")
@@ -142,7 +142,7 @@ def test_what_is_missing_or_closed_is_told_apart_from_what_does_not_answer(minio
     assert leftovers(tmp_path) == []
 
 
-def test_a_gateway_s_word_that_nothing_is_there_is_not_the_store_s(tmp_path):
+def test_a_gateway_s_404_does_not_count_as_the_store_s(tmp_path):
     with nobody() as store:
         ended = fetch(tmp_path, store, "models/x", "sha256:" + "0" * 64)
     assert ended.said["reason"] == "StoreUnavailable"

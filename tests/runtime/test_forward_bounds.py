@@ -1,4 +1,4 @@
-"""What a stable pod forwards within its own bounds says nothing of the candidate."""
+"""Limits of the stable pod itself do not count as failures of the candidate."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ async def answering(received: list[Any]) -> tuple[web.AppRunner, int]:
 
 
 async def asked(headers: list[tuple[bytes, bytes]], taken: int) -> tuple[Any, Any, list[Any]]:
-    """The candidate's answer by a pod that holds so many bytes of others, its counts, and what it
-    received.
+    """Return the candidate's answer through a pod that already holds this many bytes, its counts,
+    and what the candidate received.
     """
     received: list[Any] = []
     runner, port = await answering(received)
@@ -66,7 +66,7 @@ async def asked(headers: list[tuple[bytes, bytes]], taken: int) -> tuple[Any, An
     return answer, arms.pages([words], [words])["arms"]["candidate"], received
 
 
-async def test_an_answer_that_this_pod_has_no_memory_for_is_no_failure_of_the_candidate():
+async def test_an_answer_too_large_for_this_pod_s_memory_is_no_failure_of_the_candidate():
     answer, counts, received = await asked([], taken=44 * KIB)
     assert received
     assert answer is None
@@ -89,7 +89,7 @@ async def test_a_trace_header_that_would_grow_or_is_long_is_not_forwarded():
     assert counts["refusals"] == 0
 
 
-def test_workers_of_a_pod_count_a_user_s_refusal_once(models: Path, tmp_path: Path):
+def test_the_workers_of_a_pod_count_a_user_s_refusal_once(models: Path, tmp_path: Path):
     """Real servers, of two workers; either version refuses the request."""
     bad = with_header(PREDICT.replace(b"instances", b"instanzen"), "x-user: u1")
     with (

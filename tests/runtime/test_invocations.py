@@ -1,4 +1,4 @@
-"""/invocations answers as MLflow's own scoring code, for every form of input, on real models."""
+"""/invocations answers like MLflow's own scoring code, for every form of input, on real models."""
 
 import io
 import json
@@ -43,7 +43,7 @@ UNNAMED = [row[:3] for row in ROWS]
 BACKWARDS = split(WIDE[::-1], [row[::-1] for row in ROWS])
 HOLED = [[None if index % 7 == 0 else value for index, value in enumerate(row)] for row in ROWS]
 
-# (model, what is sent): MLflow answers each of these with predictions
+# (model, body): MLflow answers each of these with predictions
 TAKEN: list[tuple[str, str, Any, str]] = [
     *(
         (model, form, body, JSON)
@@ -192,7 +192,7 @@ REFUSED: list[tuple[str, str, Any, str, str]] = [
 def mlflow_says(
     models: Path, mlflow_asked: Callable[[str, Any], Any]
 ) -> Callable[[str, Any, str], tuple[int, str]]:
-    """What MLflow answers, asked once for all requests."""
+    """MLflow's answers, requested once for all requests."""
     asked = [(model, body, kind) for model, _, body, kind, *_ in [*TAKEN, *REFUSED]]
     answers = mlflow_asked(
         "answers", [[str(models / model), kind, text(body)] for model, body, kind in asked]
@@ -211,7 +211,7 @@ def text(body: Any) -> str:
 @pytest.mark.parametrize(
     ("model", "form", "body", "kind"), TAKEN, ids=[f"{case[0]}: {case[1]}" for case in TAKEN]
 )
-def test_the_predictions_are_those_of_mlflow(served, mlflow_says, model, form, body, kind):
+def test_the_predictions_equal_mlflow_s(served, mlflow_says, model, form, body, kind):
     status, theirs = mlflow_says(model, body, kind)
     assert status == 200, theirs
     ours = served(model).invoke(text(body), kind)
@@ -223,7 +223,9 @@ def test_the_predictions_are_those_of_mlflow(served, mlflow_says, model, form, b
     REFUSED,
     ids=[f"{case[0]}: {case[1]}" for case in REFUSED],
 )
-def test_what_mlflow_refuses_is_refused_alike(served, mlflow_says, model, form, body, kind, named):
+def test_requests_that_mlflow_refuses_are_refused_the_same_way(
+    served, mlflow_says, model, form, body, kind, named
+):
     status, theirs = mlflow_says(model, body, kind)
     ours = served(model).invoke(text(body), kind)
     assert ours.status == status >= 400, theirs
@@ -232,9 +234,9 @@ def test_what_mlflow_refuses_is_refused_alike(served, mlflow_says, model, form, 
         assert ours.json.keys() >= {"error_code", "message"} <= json.loads(theirs).keys()
 
 
-def test_a_number_is_never_cut_to_a_whole_one(served: Callable[[str], Server]):
-    """MLflow takes 44.7 for 44; a model that was trained on whole years should not be asked
-    about something else than was sent.
+def test_a_fraction_is_never_truncated_to_a_whole_number(served: Callable[[str], Server]):
+    """MLflow reads 44.7 as 44; a model that was trained on whole years must not get another value
+    than was sent.
     """
     answer = served("regressor").invoke(split(MIXED, [[120.5, 44.7, 3, True, 0.25]]))
     assert answer.status == 400
@@ -242,7 +244,7 @@ def test_a_number_is_never_cut_to_a_whole_one(served: Callable[[str], Server]):
 
 
 def test_a_row_that_is_too_short_is_not_filled_up(served: Callable[[str], Server]):
-    """MLflow takes the rest for missing values."""
+    """MLflow fills the rest with missing values."""
     answer = served("classifier").invoke(split(WIDE, [ROWS[0], ROWS[1][1:]]))
     assert answer.status == 400
     assert "one value per column in every row" in answer.json["message"]
@@ -251,7 +253,7 @@ def test_a_row_that_is_too_short_is_not_filled_up(served: Callable[[str], Server
 def test_columns_without_names_are_also_known_by_their_numbers_as_text(
     served: Callable[[str], Server],
 ):
-    """JSON has no other keys, and CSV no other names; MLflow refuses both."""
+    """JSON keys and CSV names are always text; MLflow refuses both."""
     server = served("unnamed")
     expected = server.invoke({"inputs": UNNAMED}).json
     names = ["0", "1", "2"]
@@ -267,7 +269,7 @@ def test_columns_without_names_are_also_known_by_their_numbers_as_text(
     assert [each["name"] for each in metadata["inputs"]] == names
 
 
-def test_what_is_missing_of_an_optional_column_is_missing_for_xgboost(
+def test_a_missing_value_of_an_optional_column_is_missing_for_xgboost(
     served: Callable[[str], Server], models: Path
 ):
     """MLflow cannot convert it to whole numbers."""
@@ -310,7 +312,7 @@ def test_of_two_columns_of_one_name_none_is_chosen(served: Callable[[str], Serve
         assert (answer.status, "several columns named feature_00" in answer.text) == (400, True)
 
 
-def test_parquet_is_taken(served: Callable[[str], Server]):
+def test_parquet_is_accepted(served: Callable[[str], Server]):
     buffer = io.BytesIO()
     pq.write_table(pa.table(columns(WIDE, ROWS)), buffer)
     server = served("classifier")

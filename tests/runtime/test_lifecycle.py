@@ -1,4 +1,4 @@
-"""Start and drain of the model server: invalid models, and no lost request."""
+"""Start and drain of the model server: invalid models, and no lost requests."""
 
 import http.client
 import json
@@ -23,7 +23,7 @@ ALLOWED = {"MODELYARD_ALLOW_CODE_MODELS": "true"}
 
 
 def serve(folder: Path, model: Path, **env: str) -> Ended:
-    """A server that ends without a signal."""
+    """Run a server that exits without a signal."""
     return program(
         folder,
         "serve",
@@ -42,7 +42,7 @@ def serve(folder: Path, model: Path, **env: str) -> Ended:
 
 
 def changed(models: Path, name: str, folder: Path, change: Callable[[dict[str, Any]], Any]) -> Path:
-    """A copy of a model with another MLmodel file."""
+    """Return a copy of a model with another MLmodel file."""
     copy = folder / name
     shutil.copytree((models / name).resolve(), copy)
     described = yaml.safe_load((copy / "MLmodel").read_text())
@@ -119,7 +119,9 @@ BROKEN = [
 @pytest.mark.parametrize(
     ("change", "reason", "named"), [case[1:] for case in BROKEN], ids=[case[0] for case in BROKEN]
 )
-def test_a_model_that_is_not_what_it_says_is_not_served(models, tmp_path, change, reason, named):
+def test_a_model_that_contradicts_its_mlmodel_file_is_not_served(
+    models, tmp_path, change, reason, named
+):
     ended = serve(tmp_path, changed(models, "classifier", tmp_path, change))
     assert (ended.code, ended.said["reason"]) == (67, reason)
     assert named in ended.said["message"]
@@ -173,7 +175,7 @@ def test_a_flavour_that_is_not_installed_is_named(models, tmp_path):
 
 
 def hostile(models: Path, folder: Path, name: str = "inner/MLmodel") -> Path:
-    """A model that MLflow's own loader reads by a second MLmodel file, whose class ends the
+    """A model with a second MLmodel file that MLflow's own loader reads, and whose class ends the
     process.
     """
     model = changed(models, "classifier", folder, another_place)
@@ -192,8 +194,8 @@ def test_a_second_mlmodel_is_refused_and_named(models, tmp_path, name):
 
 @pytest.mark.parametrize("fits", [True, False])
 def test_a_second_mlmodel_is_refused_though_the_first_is_plain(models, tmp_path, fits):
-    """Whether a booster alone can serve it (`fits`) or MLflow's schema is needed makes no
-    difference.
+    """It makes no difference whether a booster alone can serve it (`fits`) or MLflow's schema is
+    needed.
     """
 
     def texts(described: dict[str, Any]) -> None:
@@ -207,8 +209,8 @@ def test_a_second_mlmodel_is_refused_though_the_first_is_plain(models, tmp_path,
     assert "inner/MLmodel" in ended.said["message"]
 
 
-def test_xgboost_is_loaded_by_ourselves_where_mlflow_answers(models, tmp_path):
-    """A prediction's parameters are MLflow's business; the model's class and file are not."""
+def test_xgboost_is_loaded_by_our_code_also_where_mlflow_answers(models, tmp_path):
+    """MLflow handles the parameters of a prediction, but not the model's class and file."""
 
     def parameters(described: dict[str, Any]) -> None:
         described["signature"]["params"] = json.dumps(
@@ -232,7 +234,7 @@ def test_xgboost_is_loaded_by_ourselves_where_mlflow_answers(models, tmp_path):
         "MODELYARD_QUICK",
     ],
 )
-def test_configuration_that_makes_no_sense_is_named(models, tmp_path, name):
+def test_invalid_configuration_is_named(models, tmp_path, name):
     ended = serve(tmp_path, models / "classifier", **{name: "many"})
     assert (ended.code, ended.said["reason"]) == (67, "InvalidConfiguration")
     assert name in ended.said["message"]
@@ -244,7 +246,7 @@ def test_workers_say_why_they_cannot_serve(models, tmp_path):
 
 
 class Client(threading.Thread):
-    """Asks one after the other on a kept connection, as long as it may."""
+    """Sends requests one after the other on a kept connection, as long as the server allows."""
 
     def __init__(self, server: Server, may_ask: Callable[[], bool]) -> None:
         super().__init__()
@@ -269,10 +271,8 @@ class Client(threading.Thread):
         connection.close()
 
 
-def test_no_request_is_lost_when_the_server_goes(models, tmp_path):
-    """Requests come for 4 seconds after the signal, as a cluster may send them; then, as there,
-    no more.
-    """
+def test_no_request_is_lost_when_the_server_ends(models, tmp_path):
+    """Requests come for 4 seconds after the signal, as a cluster may send them, and then stop."""
     with serving(tmp_path, models / "classifier") as server:
         stopped = threading.Event()
         signalled: list[float] = []
@@ -330,7 +330,7 @@ def refuses(port: int) -> bool:
         return True
 
 
-def test_a_server_that_was_never_ready_goes_at_once(models, tmp_path):
+def test_a_server_that_was_never_ready_ends_at_once(models, tmp_path):
     with serving(tmp_path, models / "scaled", ALLOWED, ready=False) as server:
         assert server.get("/v2/health/live").status == 200
         assert server.get("/v2/health/ready").status == 503
@@ -363,7 +363,7 @@ def test_a_body_that_is_too_large_is_refused_and_the_next_is_answered(models, tm
 
 
 def workers(server: Server) -> list[int]:
-    """The processes behind a server."""
+    """Return the worker processes of a server."""
     return [
         int(pid)
         for pid in Path(f"/proc/{server.process.pid}/task/{server.process.pid}/children")
@@ -372,7 +372,7 @@ def workers(server: Server) -> list[int]:
     ]
 
 
-def test_workers_share_a_port_and_their_figures_and_go_together(models, tmp_path):
+def test_workers_share_a_port_and_metrics_and_end_together(models, tmp_path):
     with serving(
         tmp_path / "first",
         models / "classifier",
@@ -382,7 +382,7 @@ def test_workers_share_a_port_and_their_figures_and_go_together(models, tmp_path
         before = server.traffic()
         assert [server.predict(ROWS).status for _ in range(10)] == [200] * 10
         page = server.metrics()
-        # Each request has a connection of its own: the kernel gives them to both workers.
+        # Each request has a new connection: the kernel distributes them over both workers.
         found = server.traffic()
         assert (found["requests"], sum(found["latency"].values()), found["started"]) == (
             10,

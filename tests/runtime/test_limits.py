@@ -1,6 +1,6 @@
 """A single request or client cannot stop a server whose memory, files and deadlines are limited.
 
-Each figure of memory was measured; five times as much fails.
+Each memory figure was measured; five times as much fails the test.
 """
 
 import gzip
@@ -22,9 +22,10 @@ from tests.runtime.test_invocations import ROWS, WIDE, columns
 from tests.runtime.test_weight import parquet
 
 
-# --- what a request becomes -----------------------------------------------------------------------
+# --- the size of a parsed request
+# ------------------------------------------------------------------------
 @pytest.mark.parametrize("name", HOSTILE)
-def test_a_request_that_becomes_too_much_is_refused_before_it_does(
+def test_a_request_that_would_grow_too_large_is_refused_before_parsing(
     limited: Callable[[str], Server], name: str
 ):
     hostile = HOSTILE[name]
@@ -51,7 +52,7 @@ def test_a_large_request_within_the_limits_is_answered(limited: Callable[[str], 
 
 
 def test_one_row_by_column(limited: Callable[[str], Server]):
-    """A small Parquet file, which no thread would be needed for, is weighed too."""
+    """A small Parquet file, which needs no thread, is weighed too."""
     server = limited("classifier")
     assert (
         server.invoke(parquet(pa.table(columns(WIDE, ROWS))), PARQUET).json
@@ -59,9 +60,10 @@ def test_one_row_by_column(limited: Callable[[str], Server]):
     )
 
 
-# --- many at once ---------------------------------------------------------------------------------
+# --- many requests at once
+# ----------------------------------------------------------------------------------
 def test_bodies_at_once_are_bounded(models: Path, tmp_path: Path):
-    """A sixteenth of 512 MiB is a body, two of those are held."""
+    """One body may have a sixteenth of 512 MiB, and two of them are held."""
     with (
         serving(tmp_path, models / "classifier", limits={"as": 512 * MIB}) as server,
         ExitStack() as stack,

@@ -20,7 +20,7 @@ def resident():
 blocks = [libc.malloc(1000) for _ in range(50_000)]
 for block in blocks:
     ctypes.memset(block, 1, 1000)
-for block in blocks[:-1]:  # the last one keeps the allocator from giving anything back by itself
+for block in blocks[:-1]:  # the last block keeps the allocator from returning memory on its own
     libc.free(block)
 before = resident()
 give_back()
@@ -48,7 +48,7 @@ print(int(start <= found[0] < end))
 @pytest.mark.parametrize(
     ("script", "least"), [(_GIVEN_BACK, 40_000_000), (_SHARED, 1)], ids=["given back", "shared"]
 )
-def test_the_allocator_does_as_it_is_told(script: str, least: int):
+def test_the_allocator_follows_its_settings(script: str, least: int):
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=True
     )

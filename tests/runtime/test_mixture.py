@@ -16,7 +16,7 @@ wires = cache(requests)
 
 @pytest.fixture(scope="module")
 def plain(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A server whose requests all go uvicorn's way."""
+    """A server without the shortcut: uvicorn handles all requests."""
     with serving(
         tmp_path_factory.mktemp("plain"), models / "classifier", {"MODELYARD_QUICK": "false"}
     ) as server:
@@ -25,7 +25,7 @@ def plain(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Se
 
 @pytest.fixture(scope="module")
 def alone(plain: Server) -> list[Got]:
-    """What it answers when it is asked one thing at a time, which leaves nothing to join."""
+    """Answers to one request at a time, so that none are joined."""
     found = answers(plain.port, wires(COUNT), 1, 1)
     assert len({status for status, *_ in found}) > 4
     return found
@@ -40,12 +40,12 @@ def differences(alone: list[Got], found: list[Got]) -> list[tuple[bytes, Got, Go
 
 
 @pytest.mark.parametrize(("connections", "pipelined"), WAYS)
-def test_the_quick_way_answers_as_the_plain_one(
+def test_the_shortcut_answers_like_uvicorn_s_path(
     served: Callable[[str], Server], alone: list[Got], connections: int, pipelined: int
 ):
     found = answers(served("classifier").port, wires(COUNT), connections, pipelined)
     assert not differences(alone, found)
 
 
-def test_predicting_together_answers_as_predicting_alone(plain: Server, alone: list[Got]):
+def test_joined_predictions_equal_single_ones(plain: Server, alone: list[Got]):
     assert not differences(alone, answers(plain.port, wires(COUNT), 16, 5))

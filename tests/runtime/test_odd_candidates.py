@@ -45,7 +45,7 @@ def stable(
     candidate: Odd,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Stable]:
-    """In a process that may map a gibibyte, which bounds what an answer may have."""
+    """In a process that may map 1 GiB, which bounds the size of an answer."""
     env = {"MODELYARD_QUICK": str(request.param == "quick").lower()}
     folder = tmp_path_factory.mktemp(request.param) / "stable"
     with splitting(
@@ -65,7 +65,7 @@ def test_no_caller_sees_a_candidate_fail(stable: Stable, candidate: Odd, manner:
     assert "v4 failed a request, which this pod answers" in stable.server.log
 
 
-def test_a_candidate_that_is_not_there(stable: Stable, candidate: Odd):
+def test_a_missing_candidate(stable: Stable, candidate: Odd):
     stable.tell(100)
     candidate.close()
     try:
@@ -77,7 +77,7 @@ def test_a_candidate_that_is_not_there(stable: Stable, candidate: Odd):
     until(lambda: who(ask([stable.server.port], [PREDICT], 1)) == {"v4": 1}, "it is asked again")
 
 
-def test_nobody_waits_for_a_candidate_that_is_gone(stable: Stable, candidate: Odd):
+def test_no_request_waits_for_a_deleted_candidate(stable: Stable, candidate: Odd):
     candidate.be(closes)
     stable.tell(100)
     assert who(ask([stable.server.port], [PREDICT] * 500, 1)) == {"v3": 500}
@@ -109,7 +109,7 @@ def test_a_kept_connection_that_was_closed_is_no_failure(stable: Stable, candida
     assert candidate.connections > 100
 
 
-def test_a_refusal_of_the_candidate_goes_back(stable: Stable, candidate: Odd):
+def test_a_refusal_of_the_candidate_reaches_the_caller(stable: Stable, candidate: Odd):
     refusal = b'{"error":"v4 wants another column"}'
     candidate.be(says(head("400 Bad Request", len(refusal)) + refusal))
     stable.tell(100)
@@ -118,8 +118,8 @@ def test_a_refusal_of_the_candidate_goes_back(stable: Stable, candidate: Odd):
     assert stable.arm("candidate") == (20, 0, 20)
 
 
-def test_the_time_that_counts_is_the_model_servers(stable: Stable, candidate: Odd):
-    """What it says, if that can be."""
+def test_the_counted_time_is_that_of_the_model_server(stable: Stable, candidate: Odd):
+    """The time that it reports, if that is plausible."""
     for said, edge in (
         ("0.0002", "0"),
         ("0.0000001", "0"),
@@ -136,7 +136,7 @@ def test_the_time_that_counts_is_the_model_servers(stable: Stable, candidate: Od
         assert (latency.get("0", 0) == 20) == (edge == "0")
 
 
-def test_an_answer_without_an_end_is_given_up(stable: Stable, candidate: Odd):
+def test_an_endless_answer_is_abandoned(stable: Stable, candidate: Odd):
     candidate.be(endless)
     stable.tell(100)
     with stable.server.growth() as grown:
@@ -149,10 +149,10 @@ def test_an_answer_without_an_end_is_given_up(stable: Stable, candidate: Odd):
     )
 
 
-def test_a_candidate_that_hangs_leaves_the_own_model_its_time(
+def test_a_hanging_candidate_leaves_time_for_the_own_model(
     models: Path, candidate: Odd, tmp_path: Path
 ):
-    """Its `timeoutMs` is longer than what the server has for a request altogether."""
+    """Its `timeoutMs` is longer than the server's whole time for a request."""
     candidate.be(hangs)
     with splitting(
         tmp_path / "stable",
@@ -166,12 +166,10 @@ def test_a_candidate_that_hangs_leaves_the_own_model_its_time(
         assert stable.arm("candidate") == (2, 2, 0)
 
 
-def test_the_own_model_has_its_whole_time_after_a_candidate_that_hung(
+def test_the_own_model_has_its_whole_time_after_a_hanging_candidate(
     models: Path, candidate: Odd, tmp_path: Path
 ):
-    """The candidate has 2 of 4 s; the own model takes 2.5 s, which is more than what would be
-    left.
-    """
+    """The candidate has 2 of 4 s; the own model takes 2.5 s, more than the rest."""
     candidate.be(hangs)
     env = {"MODELYARD_TIMEOUT_SECONDS": "4", "MODELYARD_ALLOW_CODE_MODELS": "true"}
     with splitting(tmp_path / "stable", models / "slow", candidate.port, env) as stable:
@@ -183,7 +181,9 @@ def test_the_own_model_has_its_whole_time_after_a_candidate_that_hung(
         assert "v4 failed a request, which this pod answers" in stable.server.log
 
 
-def test_so_many_wait_for_a_candidate_and_the_others_are_not_drawn(stable: Stable, candidate: Odd):
+def test_a_bounded_number_waits_for_a_candidate_and_the_others_are_not_drawn(
+    stable: Stable, candidate: Odd
+):
     candidate.be(hangs)
     stable.tell(100, timeoutMs=2000)
     assert who(ask([stable.server.port], [PREDICT] * 600, 300)) == {"v3": 600}
@@ -195,7 +195,7 @@ def test_so_many_wait_for_a_candidate_and_the_others_are_not_drawn(stable: Stabl
 
 
 def test_bodies_that_wait_for_a_candidate_do_not_fill_the_memory(stable: Stable, candidate: Odd):
-    """With all of them held, the server would refuse callers: it may hold 128 MiB."""
+    """If it held all of them, the server would refuse callers: its limit is 128 MiB."""
     candidate.be(hangs)
     stable.tell(100, timeoutMs=1000)
     large = wire(V1, b'{"instances":[[' + b"0.5," * 19 + b"0.5]" + b" " * (15 * MIB) + b"]}")
@@ -204,7 +204,7 @@ def test_bodies_that_wait_for_a_candidate_do_not_fill_the_memory(stable: Stable,
     assert 0 < requests == failures < 12
 
 
-def test_users_who_fail_are_counted_once(stable: Stable, candidate: Odd):
+def test_users_whose_requests_fail_are_counted_once(stable: Stable, candidate: Odd):
     candidate.be(MANNERS["answers 500"])
     stable.tell(50, sticky={"header": "x-user"})
     wires = [with_header(PREDICT, f"x-user: {number % 50}") for number in range(500)]
@@ -214,8 +214,8 @@ def test_users_who_fail_are_counted_once(stable: Stable, candidate: Odd):
     assert stable.arm("stable") == ((50 - requests) * 10, 0, 0)
 
 
-def test_what_the_candidate_is_sent(stable: Stable, candidate: Odd):
-    """What a model server reads and what traces follow; nothing by which callers are known."""
+def test_the_headers_that_the_candidate_gets(stable: Stable, candidate: Odd):
+    """Headers for the model server and for traces, and nothing that identifies callers."""
     heads = list[bytes]()
 
     async def keeps(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -246,7 +246,7 @@ def test_what_the_candidate_is_sent(stable: Stable, candidate: Odd):
     }
 
 
-def test_a_header_that_is_no_text_is_passed_on_as_such(stable: Stable, candidate: Odd):
+def test_a_header_that_is_not_text_is_forwarded_unchanged(stable: Stable, candidate: Odd):
     candidate.be(WELL)
     stable.tell(100)
     odd_header = PREDICT.replace(b"Content-Type: application/json", b"Content-Type: \xe9\xff")

@@ -12,7 +12,7 @@ CELLS = 4_000_000
 
 
 @pytest.mark.parametrize(("suffix", "rows"), [("parquet", 6000), ("csv", 4600)])
-def test_a_wide_table_is_counted_in_small_pieces(tmp_path: Path, suffix: str, rows: int):
+def test_a_wide_table_is_read_in_small_pieces(tmp_path: Path, suffix: str, rows: int):
     columns = 900
     values = np.arange(rows * columns, dtype="int64").reshape(rows, columns) % 7
     frame = pd.DataFrame(values, columns=[f"c{index}" for index in range(columns)])
@@ -27,7 +27,7 @@ def test_a_wide_table_is_counted_in_small_pieces(tmp_path: Path, suffix: str, ro
     assert sum(sizes) == rows * columns
 
 
-def test_pieces_of_any_width_count_the_same(tmp_path: Path):
+def test_pieces_of_any_width_give_the_same_statistics(tmp_path: Path):
     path = tmp_path / "dataset.parquet"
     pd.DataFrame({"a": range(100_000), "target": [0, 1] * 50_000}).to_parquet(path, index=False)
     found = profile(path, "target", "classification")

@@ -59,7 +59,7 @@ def test_health_and_metadata(served: Serve):
     assert metadata.json["outputs"] == [{"name": "output-0", "datatype": "FP32", "shape": [-1]}]
 
 
-def test_metadata_of_a_model_without_a_signature_are_the_features_it_was_trained_with(
+def test_metadata_of_a_model_without_a_signature_has_the_features_of_its_training(
     served: Serve,
 ):
     assert [
@@ -107,7 +107,7 @@ def test_a_tensor_for_every_column(served: Serve):
     assert nested.json["outputs"] == answer.json["outputs"]
 
 
-def test_text_and_tables_through_pyfunc(served: Serve):
+def test_text_and_tables_reach_a_pyfunc_model(served: Serve):
     server = served("scaled")
     assert server.get("/v2/models/fraud").json["platform"] == "mlflow_pyfunc"
     answer = server.infer(tensor("amount", [1.5, 2.0]), tensor("city", ["bonn", "köln"], "BYTES"))
@@ -171,7 +171,7 @@ REFUSED_V2 = [
 @pytest.mark.parametrize(
     ("body", "named"), [case[1:] for case in REFUSED_V2], ids=[case[0] for case in REFUSED_V2]
 )
-def test_v2_says_what_is_wrong(served: Serve, body: Any, named: str):
+def test_errors_of_v2_name_the_problem(served: Serve, body: Any, named: str):
     answer = served("regressor").ask("POST", "/v2/models/fraud/infer", body)
     assert answer.status == 400
     assert answer.json.keys() == {"error"}
@@ -209,14 +209,14 @@ REFUSED_V1 = [
 @pytest.mark.parametrize(
     ("body", "named"), [case[1:] for case in REFUSED_V1], ids=[case[0] for case in REFUSED_V1]
 )
-def test_v1_says_what_is_wrong(served: Serve, body: Any, named: str):
+def test_errors_of_v1_name_the_problem(served: Serve, body: Any, named: str):
     answer = served("regressor").ask("POST", "/v1/models/fraud:predict", body)
     assert answer.status == 400
     assert named in answer.json["error"]
 
 
-def test_half_a_character_is_refused_wherever_it_stands(served: Serve):
-    """Python's parser takes it, and no answer can have it."""
+def test_a_lone_surrogate_is_refused_everywhere(served: Serve):
+    """Python's parser accepts it, but no answer can contain it."""
     given = {"name": "x", "datatype": "FP64", "shape": [1, 20], "data": [1.0] * 20}
     for path, body in (
         ("/v1/models/fraud:predict", {"@": 1}),
@@ -236,14 +236,14 @@ def test_half_a_character_is_refused_wherever_it_stands(served: Serve):
     )
 
 
-def test_pyfunc_models_are_checked_alike(served: Serve):
+def test_pyfunc_models_are_checked_the_same_way(served: Serve):
     server = served("scaled")
     assert "city" in server.predict([{"amount": 1.5}]).json["error"]
     wrong = server.infer(tensor("amount", [1.5]), tensor("city", [3], "INT64"))
     assert (wrong.status, wrong.json["error"]) == (400, "column city expects string; row 0 has 3")
 
 
-def test_what_is_not_there_is_said_to_be_not_there(served: Serve):
+def test_unknown_paths_and_models_are_not_found(served: Serve):
     server = served("classifier")
     for method, path, named in (
         ("GET", "/v2/models/spam", "no model spam"),
@@ -264,7 +264,7 @@ def test_what_is_not_there_is_said_to_be_not_there(served: Serve):
         assert (answer.status, answer.headers["allow"]) == (405, allowed)
 
 
-def test_every_answer_says_which_model_gave_it(served: Serve):
+def test_every_answer_names_its_model(served: Serve):
     server = served("classifier")
     answers = [
         server.get("/ping"),
@@ -280,7 +280,7 @@ def test_every_answer_says_which_model_gave_it(served: Serve):
     }
 
 
-def test_even_what_is_no_http_is_answered_by_the_version_that_got_it(served: Serve):
+def test_even_invalid_http_is_answered_by_the_version_that_got_it(served: Serve):
     with socket.create_connection(
         ("127.0.0.1", served("classifier").port), timeout=120
     ) as connection:

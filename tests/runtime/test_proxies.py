@@ -43,7 +43,7 @@ def test_a_script_s_calls_go_to_mlflow_in_the_cluster_directly(
     assert proxy.asked == ["http://elsewhere.example.com/x"]
 
 
-def test_who_exempts_every_address_exempts_it_in_a_script_too(proxy: Recorder, tmp_path: Path):
+def test_an_exemption_of_all_addresses_applies_to_scripts_too(proxy: Recorder, tmp_path: Path):
     (tmp_path / "train.py").write_text(SCRIPT.replace("elsewhere.example.com", "127.0.0.2:1"))
     environment = {
         **proxy.environment,
@@ -60,7 +60,7 @@ def test_who_exempts_every_address_exempts_it_in_a_script_too(proxy: Recorder, t
 
 
 @pytest.mark.contract
-def test_artifacts_are_fetched_past_the_proxy(proxy: Recorder, minio: Minio, tmp_path: Path):
+def test_artifacts_are_fetched_without_the_proxy(proxy: Recorder, minio: Minio, tmp_path: Path):
     digest = put(minio, "models/behind", {"MLmodel": b"flavors: {}"})
     ended = fetch(tmp_path, minio, "models/behind", digest, **proxy.environment)
     assert (ended.code, proxy.asked) == (0, []), ended.log

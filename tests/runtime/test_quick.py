@@ -15,25 +15,25 @@ LAST = "GET /v2 HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n"
 
 
 def asked(number: object, path: str = V2, columns: int = 20) -> str:
-    """A request that goes the shorter way; its answer has the number."""
+    """A request that takes the shortcut; its answer has the number."""
     tensor = {"name": "x", "datatype": "FP64", "shape": [1, columns], "data": ROWS[0]}
     body = json.dumps({"id": str(number), "inputs": [tensor]})
     return f"POST {path} HTTP/1.1\r\nhost: x\r\ncontent-length: {len(body)}\r\n\r\n{body}"
 
 
 def ids(answers: bytes) -> list[str]:
-    """The numbers of the answers, in their order."""
+    """Return the numbers of the answers, in order."""
     bodies = [each.partition(b"\r\n\r\n")[2] for each in answers.split(b"HTTP/1.1 200 OK\r\n")[1:]]
     return [json.loads(body)["id"] for body in bodies if b'"id"' in body]
 
 
-def test_a_body_that_comes_later_is_read_and_keeps_its_place(served: Serve):
+def test_a_late_body_is_read_and_keeps_its_place(served: Serve):
     whole, late = asked(1), asked(2).encode()
     half = len(late) - 100
     for first in ("", whole, whole * 3):
         connection = opened(served("classifier"), rest=first.encode() + late[:half])
         if first:
-            assert connection.recv(1).startswith(b"H")  # the one before is answered meanwhile
+            assert connection.recv(1).startswith(b"H")  # the previous request is answered meanwhile
         connection.sendall(late[half:] + asked(3).encode() + LAST.encode())
         assert ids((b"H" if first else b"") + all_of(connection)) == [
             *["1"] * first.count("POST"),
@@ -42,8 +42,8 @@ def test_a_body_that_comes_later_is_read_and_keeps_its_place(served: Serve):
         ]
 
 
-def test_requests_of_both_ways_are_answered_in_order(served: Serve):
-    """One that turns out to be slow, one of uvicorn's way, one that is refused at once."""
+def test_requests_of_both_paths_are_answered_in_order(served: Serve):
+    """One that turns out to be slow, one on uvicorn's path, one that is refused at once."""
     server = served("classifier")
     objects = json.dumps({"instances": [{}] * 5000})
     slow = (
@@ -80,7 +80,7 @@ def test_requests_of_both_ways_are_answered_in_order(served: Serve):
     )
 
 
-def test_what_is_no_request_behind_one_is_not_its_answer(served: Serve):
+def test_invalid_bytes_after_a_request_do_not_become_its_answer(served: Serve):
     found = all_of(opened(served("classifier"), rest=(asked(1) + "NO REQUEST\r\n\r\n").encode()))
     assert not found.startswith(b"HTTP/1.1 400")
 
@@ -97,7 +97,7 @@ def test_a_client_that_never_waits_is_dropped(limited: Serve):
 
 
 def test_a_client_that_does_not_read_its_answers_is_dropped(hasty: Server):
-    """Answers that no buffer of the kernel holds, for each has its request's id in it."""
+    """Each answer repeats its request's id, so no buffer of the kernel can hold them."""
     request = asked("x" * 60_000).encode()
     with socket.socket() as connection, hasty.growth() as grown:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
@@ -108,8 +108,8 @@ def test_a_client_that_does_not_read_its_answers_is_dropped(hasty: Server):
     assert hasty.get("/v2/health/live").status == 200
 
 
-def test_a_body_that_is_announced_and_does_not_come(hasty: Server):
-    """Behind one that is answered; and the bound of a body holds for small ones too."""
+def test_an_announced_body_that_does_not_arrive(hasty: Server):
+    """It follows an answered request; the limit of a body applies to small ones too."""
     late = POST.replace("\n", "\r\n") + "content-length: 100\r\n\r\n{"
     found = all_of(opened(hasty, rest=(asked(1) + late).encode()))
     assert ids(found[: found.index(b"HTTP/1.1 408")]) == ["1"]

@@ -86,14 +86,14 @@ def booster() -> bytes:
     return bytes(xgboost.train({}, matrix, 1).save_raw("ubj"))
 
 
-# --- what goes wrong ------------------------------------------------------------------------------
+# --- failures -------------------------------------------------------------------------------------
 def mismatch(folder: Path) -> Ended:
     with holding({"fraud/MLmodel": b"flavors: {}", "fraud/data/model.ubj": b"x" * 9}) as store:
         return fetch(folder, store)
 
 
 def clash(folder: Path) -> Ended:
-    """A name that is a file and a folder at once: S3 has both, no disk does."""
+    """A name that is a file and a folder at once: possible in S3, not on a disk."""
     with holding({"fraud/data": b"x", "fraud/data/model.ubj": b"x"}) as store:
         return fetch(folder, store)
 
@@ -114,7 +114,7 @@ def torn(folder: Path) -> Ended:
 
 
 def unlike(folder: Path) -> Ended:
-    """The input example is not what the model predicts from."""
+    """An input example that does not fit the model."""
     described = {
         "flavors": {"xgboost": {"data": "model.ubj"}},
         "saved_input_example_info": {"serving_input_path": "example.json"},
@@ -187,7 +187,7 @@ def unwelcome(folder: Path) -> Ended:
 
 @contextmanager
 def small(folder: Path) -> Iterator[Path]:
-    """A folder that holds 64 KiB: a volume of its own where this process may mount one."""
+    """A folder with room for 64 KiB: a separate volume if this process may mount one."""
     folder.mkdir()
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(folder)], check=True)
     try:
@@ -200,8 +200,8 @@ LARGE = {"fraud/model.ubj": bytes(200_000)}
 
 
 def full(folder: Path) -> Ended:
-    """A real full volume for root, a limit of the file's size for others: the operating system's
-    two ways to say no.
+    """A really full volume for root, a limit of the file size for others: the operating system's
+    two kinds of refusal.
     """
     with holding(LARGE) as store:
         if os.geteuid():
@@ -254,7 +254,7 @@ def test_every_reason_of_a_program_has_a_case():
 
 
 @pytest.mark.parametrize("reason", SAID)
-def test_the_program_says_so_itself(tmp_path: Path, reason: PodReason):
+def test_the_program_reports_the_reason_itself(tmp_path: Path, reason: PodReason):
     happens, named = SAID[reason]
     ended = happens(tmp_path)
     assert (ended.code, ended.said.get("reason")) == (reason.exit_code, reason.value), ended.log
@@ -262,8 +262,9 @@ def test_the_program_says_so_itself(tmp_path: Path, reason: PodReason):
     assert reason.fix in ended.log, "who reads the log reads what to do"
 
 
-# --- the same trouble at another program ----------------------------------------------------------
-def test_a_dataset_s_store_is_told_from_the_dataset(tmp_path: Path):
+# --- the same failures in other programs
+# -----------------------------------------------------------
+def test_a_failure_of_a_dataset_s_store_is_distinguished_from_one_of_the_dataset(tmp_path: Path):
     there = CARDS | {"uri": "s3://datasets/cards.csv"}
     assert (
         data(tmp_path, there, Minio(dark()).environment).said["reason"]
@@ -276,7 +277,7 @@ def test_a_dataset_s_store_is_told_from_the_dataset(tmp_path: Path):
 
 
 @pytest.mark.parametrize("limit", [None, 16384], ids=["volume", "file"])
-def test_a_dataset_that_does_not_fit_says_so(tmp_path: Path, limit: int | None):
+def test_a_dataset_that_does_not_fit_is_reported(tmp_path: Path, limit: int | None):
     rows = {"name": "cards", "rows": 5000}
     if limit or os.geteuid():
         ended = data(tmp_path, rows, {}, file_limit=limit or 16384)
@@ -287,7 +288,7 @@ def test_a_dataset_that_does_not_fit_says_so(tmp_path: Path, limit: int | None):
     assert "cannot be written" in ended.said["message"]
 
 
-def test_mlflow_s_refusal_of_the_password_is_told_from_other_refusals(tmp_path: Path):
+def test_mlflow_s_refusal_of_the_password_is_distinguished_from_other_refusals(tmp_path: Path):
     with refusing(401) as mlflow:
         assert (
             data(tmp_path, CARDS, {"MLFLOW_TRACKING_URI": mlflow.url}).said["reason"]

@@ -17,7 +17,7 @@ WHOLE = rule(
     10, 7, sticky={"header": "X-User"}, invite={"header": "x-modelyard-version"}, timeoutMs=2000
 )
 
-# (what is odd, the change, what is said of it)
+# (case, change, part of the message)
 ODD = [
     ("a weight above 100", {"weight": 101}, "weight"),
     ("a weight below 0", {"weight": -1}, "weight"),
@@ -63,13 +63,13 @@ def test_a_rule_is_read():
 @pytest.mark.parametrize(
     ("change", "named"), [case[1:] for case in ODD], ids=[case[0] for case in ODD]
 )
-def test_what_is_no_rule_is_refused_and_named(change: dict[str, object], named: str):
+def test_an_invalid_rule_is_refused_with_the_field(change: dict[str, object], named: str):
     with pytest.raises(ValueError, match=named):
         parsed(json.dumps(WHOLE | change).encode())
 
 
 @pytest.mark.parametrize("name", sorted(rule(0)))
-def test_a_rule_that_lacks_something_is_refused(name: str):
+def test_an_incomplete_rule_is_refused(name: str):
     with pytest.raises(ValueError, match=f"'{name}' is missing"):
         parsed(json.dumps({each: value for each, value in WHOLE.items() if each != name}).encode())
 
@@ -77,7 +77,7 @@ def test_a_rule_that_lacks_something_is_refused(name: str):
 @pytest.mark.parametrize(
     "text", [b"{", b"[1]", b"\xff", b"NaN", b"[" * 16_000, b"{}" + b" " * (16 << 10)]
 )
-def test_what_is_no_json_or_too_large_is_refused(text: bytes):
+def test_invalid_json_or_a_too_large_rule_is_refused(text: bytes):
     with pytest.raises(ValueError):
         parsed(text)
 
@@ -86,8 +86,8 @@ def test_what_is_no_json_or_too_large_is_refused(text: bytes):
 def stable(
     models: Path, tmp_path_factory: pytest.TempPathFactory, served: Callable[[str], Server]
 ) -> Iterator[Stable]:
-    """Its candidate is a server of version v3, which is another one than the rule says: none of
-    its answers is taken.
+    """A stable server. Its candidate serves version v3, another than the rule's: none of its
+    answers is used.
     """
     with splitting(
         tmp_path_factory.mktemp("rule") / "stable", models / "classifier", served("linear").port
@@ -95,7 +95,7 @@ def stable(
         yield found
 
 
-def test_a_file_that_holds_no_rule_splits_nothing_and_is_said_once(stable: Stable):
+def test_an_invalid_file_splits_nothing_and_is_reported_once(stable: Stable):
     def said(times: int) -> bool:
         return stable.server.log.count("the rule is invalid and not applied") == times
 
@@ -106,14 +106,14 @@ def test_a_file_that_holds_no_rule_splits_nothing_and_is_said_once(stable: Stabl
         until(lambda: stable.traffic["revision"] == 0, "the rule is taken away")
         assert who(ask([stable.server.port], [PREDICT] * 20)) == {"v3": 20}
         assert stable.arm("candidate") == stable.arm("stable") == (0, 0, 0)
-        stable.file.write_text(text + " ")  # in place, and as odd as before
+        stable.file.write_text(text + " ")  # in place, and as invalid as before
         times += 2
         until(partial(said, times), "it is said of this file too")
     stable.tell(0)
     assert said(times)
 
 
-async def test_a_file_is_read_when_it_changes_and_only_then(
+async def test_a_file_is_read_only_when_it_changes(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
     file, applied = tmp_path / "rule.json", list[Rule | None]()
@@ -133,7 +133,7 @@ async def test_a_file_is_read_when_it_changes_and_only_then(
     file.write_text(json.dumps(rule(10, 1)))
     assert await looked() == [1]
     replacement = tmp_path / "new"
-    replacement.write_text(json.dumps(rule(10, 2)))  # as long as the first
+    replacement.write_text(json.dumps(rule(10, 2)))  # of the same length as the first
     os.utime(replacement, ns=(file.stat().st_atime_ns, file.stat().st_mtime_ns))
     replacement.replace(file)
     assert await looked() == [2]
@@ -167,7 +167,7 @@ def test_a_file_that_cannot_be_read_is_no_rule(stable: Stable):
 
 
 def imported(server: Server) -> bool:
-    """Whether a server has aiohttp's code in its memory."""
+    """Return whether a server has aiohttp's code in its memory."""
     return "aiohttp" in Path(f"/proc/{server.process.pid}/maps").read_text()
 
 
@@ -184,7 +184,7 @@ def test_a_server_without_a_rule_imports_no_client_and_says_so(
     assert "modelyard_traffic" not in before.metrics()
 
 
-def test_a_folder_that_is_gone_is_no_rule(models: Path, tmp_path: Path):
+def test_a_deleted_folder_is_no_rule(models: Path, tmp_path: Path):
     with splitting(tmp_path / "stable", models / "classifier", 9) as found:
         found.tell(100)
         found.file.unlink()

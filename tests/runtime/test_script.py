@@ -24,7 +24,7 @@ if __name__ == "__main__":
     assert (ended.code, ended.log, ended.said) == (0, "7 ['--fast', 'x'] r1\n", {})
 
 
-def test_an_exception_is_the_scripts_own(tmp_path):
+def test_an_exception_of_the_script_is_reported_unchanged(tmp_path):
     ended = run(tmp_path, "print('begins')\nraise ValueError('no such column')\n")
     assert (ended.code, ended.said) == (1, {})
     assert ended.log.startswith("begins\n")
@@ -48,14 +48,14 @@ NO_PYTHON = [
 
 
 @pytest.mark.parametrize(("text", "named"), NO_PYTHON, ids=["syntax", "null", "coding"])
-def test_what_is_no_python_is_not_run(tmp_path, text, named):
+def test_invalid_python_is_not_run(tmp_path, text, named):
     ended = run(tmp_path, text)
     assert (ended.code, ended.said["reason"]) == (67, "ScriptInvalid")
     assert named in ended.said["message"]
     assert "ran\n" not in ended.log
 
 
-def test_a_script_that_is_not_there_is_named(tmp_path):
+def test_a_missing_script_is_named(tmp_path):
     ended = program(tmp_path, "script", str(tmp_path / "none.py"))
     assert (ended.code, ended.said["reason"]) == (67, "ScriptInvalid")
     assert "none.py" in ended.said["message"]
@@ -66,7 +66,7 @@ def test_a_script_that_is_not_there_is_named(tmp_path):
     ["", "import signal, sys\nsignal.signal(signal.SIGTERM, lambda *_: sys.exit('saved'))\n"],
 )
 def test_a_signal_reaches_the_script(tmp_path, text):
-    """One that heeds it may save its work; the pod says 143 either way."""
+    """A script that handles the signal can save its work; the pod exits with 143 either way."""
     (tmp_path / "train.py").write_text(f"{text}print('trains')\nwhile True: pass\n")
     process = start(tmp_path, "script", str(tmp_path / "train.py"))
     try:

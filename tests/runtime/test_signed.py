@@ -58,9 +58,7 @@ def gate(folder: Path, store: Minio, prefix: str, digest: str, *keys: str, **env
 
 @pytest.fixture
 def asked(minio: Minio, tmp_path: Path, request: pytest.FixtureRequest) -> Any:
-    """Puts a tree under a name of its own and asks the gate about it, as it is there and with
-    the digest that it has.
-    """
+    """Store a tree under a separate prefix and run the gate on it, with its real digest."""
 
     def ask(tree: dict[str, bytes], *keys: str) -> Ended:
         prefix = f"signed/{hashlib.sha256(request.node.name.encode()).hexdigest()[:12]}"
@@ -70,7 +68,7 @@ def asked(minio: Minio, tmp_path: Path, request: pytest.FixtureRequest) -> Any:
 
 
 @pytest.mark.contract
-def test_a_signed_tree_passes_by_the_name_of_the_key_whichever_of_the_gates_it_is(
+def test_a_signed_tree_passes_with_the_name_of_its_key_whichever_of_the_keys_it_is(
     asked: Any, tmp_path: Path
 ):
     ended = asked(TREE | {FILE: sign("fraud", files(TREE), OTHER)}, MINE, THEIRS.replace("\n", " "))
@@ -117,7 +115,7 @@ FAILS = {
 
 @pytest.mark.contract
 @pytest.mark.parametrize("what", FAILS)
-def test_what_fails_says_why_and_names_the_file(asked: Any, what: str):
+def test_a_fail_has_the_reason_and_names_the_file(asked: Any, what: str):
     tree, said = FAILS[what]
     ended = asked(tree)
     assert (ended.code, ended.said["reason"]) == (67, "SignatureInvalid"), ended.log
@@ -139,7 +137,7 @@ def test_a_tree_without_a_signature_fails_with_how_to_sign_it(asked: Any):
 
 @pytest.mark.contract
 def test_the_bytes_that_are_verified_are_those_of_the_recorded_digest(minio: Minio, tmp_path: Path):
-    """A tree that was signed by the same key and put there since is another one."""
+    """A tree signed with the same key that replaced it since is another one."""
     other = TREE | {"MLmodel": b"flavors: {evil}"}
     put(minio, "signed/replaced", other | {FILE: sign("fraud", files(other), KEY)})
     ended = gate(tmp_path, minio, "signed/replaced", tree_digest(files(TREE | {FILE: GOOD})))
@@ -147,7 +145,7 @@ def test_the_bytes_that_are_verified_are_those_of_the_recorded_digest(minio: Min
 
 
 @pytest.mark.contract
-def test_a_store_that_is_away_or_closed_is_no_verdict(minio: Minio, tmp_path: Path):
+def test_an_unreachable_or_forbidden_store_is_no_verdict(minio: Minio, tmp_path: Path):
     digest = "sha256:" + "0" * 64
     away = gate(
         tmp_path,
@@ -165,7 +163,7 @@ def test_a_store_that_is_away_or_closed_is_no_verdict(minio: Minio, tmp_path: Pa
     ]
 
 
-def test_a_key_that_is_none_is_named_before_anything_is_asked(tmp_path: Path):
+def test_an_invalid_key_is_named_before_any_request(tmp_path: Path):
     ended = program(
         tmp_path,
         "signed",
@@ -181,7 +179,7 @@ def test_a_key_that_is_none_is_named_before_anything_is_asked(tmp_path: Path):
     )
 
 
-def test_the_page_of_the_gate_signs_and_verifies_as_it_says_and_names_its_key(tmp_path: Path):
+def test_the_commands_on_the_gate_s_page_sign_verify_and_name_the_key(tmp_path: Path):
     page = DOCS / "gates" / "signed.md"
     (signs,) = [block.text for block in blocks(page) if block.not_run]
     (tmp_path / "model").mkdir()
@@ -246,7 +244,7 @@ except Exception as error:
 
 @dataclass(frozen=True)
 class Trained:
-    """Runs whose artifacts lie in S3.
+    """Runs whose artifacts are in S3.
 
     Attributes:
         runs: Ids: of one without a model, of one with `models`, of one with files that were logged
@@ -274,7 +272,7 @@ def trained(tracking: Any, minio: Minio, tmp_path_factory: pytest.TempPathFactor
 
 
 def signing(folder: Path, key: bytes | None = None) -> dict[str, str]:
-    """What a pod has that signs; `key` None: the Secret does not exist."""
+    """Return the environment of a pod that signs; `key` None: the Secret does not exist."""
     (folder / "signing").mkdir()
     if key is not None:
         (folder / "signing" / "key.pem").write_bytes(key)
@@ -285,12 +283,12 @@ def signing(folder: Path, key: bytes | None = None) -> dict[str, str]:
 
 
 def key_of(uri: str) -> str:
-    """What follows the bucket, as a folder."""
+    """Return the key after the bucket, as a folder."""
     return uri.removeprefix("s3://datasets/").rstrip("/") + "/"
 
 
 def there(store: Minio, uri: str) -> dict[str, bytes]:
-    """The files below an address."""
+    """Return the files below a URI."""
     client, prefix = store.s3(), key_of(uri)
     keys = [
         each["Key"]
@@ -386,7 +384,7 @@ def test_artifacts_under_model_are_signed_a_run_without_a_model_is_not_and_a_ref
     assert judged(tmp_path, minio, uri).code == 0
 
 
-def test_a_script_that_fails_ends_as_it_did_and_nothing_is_signed(tmp_path: Path):
+def test_a_failing_script_keeps_its_exit_code_and_nothing_is_signed(tmp_path: Path):
     (tmp_path / "train.py").write_text("raise SystemExit(3)")
     ended = program(
         tmp_path, "script", str(tmp_path / "train.py"), env=signing(tmp_path, private(KEY))
@@ -402,7 +400,7 @@ def test_a_script_that_fails_ends_as_it_did_and_nothing_is_signed(tmp_path: Path
         (MINE.encode(), "holds no private key in PEM"),
     ],
 )
-def test_a_key_that_cannot_sign_is_said_before_the_training(
+def test_a_key_that_cannot_sign_is_reported_before_the_training(
     tmp_path: Path, key: bytes | None, said: str
 ):
     told = signing(tmp_path, key)

@@ -63,7 +63,7 @@ def test_another_answer_fails_and_a_tolerance_lets_it_pass(side: Side):
         ),
     ],
 )
-def test_what_fails_says_why(side: Side, asked: Any, more: tuple[str, ...], said: str):
+def test_a_fail_has_its_reason(side: Side, asked: Any, more: tuple[str, ...], said: str):
     ended = side.asks(asked, *more)
     assert (ended.code, ended.said["reason"]) == (67, "RequestsFailed"), ended.log
     assert said in ended.said["message"]
@@ -81,7 +81,7 @@ def test_what_fails_says_why(side: Side, asked: Any, more: tuple[str, ...], said
         (b"[" * 100_000, "the file of requests is not JSON"),
     ],
 )
-def test_a_file_that_is_no_requests_says_why(data: bytes, said: str):
+def test_an_invalid_requests_file_is_reported(data: bytes, said: str):
     with pytest.raises(Failure) as caught:
         cases(data, "fraud")
     assert caught.value.reason is PodReason.REQUESTS_FAILED
@@ -99,7 +99,7 @@ def test_other_bytes_fail_and_both_digests_are_named(side: Side):
     )
 
 
-def test_an_absent_config_map_and_a_service_that_leads_nowhere_are_no_verdict(side: Side):
+def test_a_missing_config_map_and_a_service_without_pods_are_no_verdict(side: Side):
     absent = side.asks(None)
     assert (absent.code, absent.said["reason"]) == (66, "RequestsMissing")
     assert absent.said["message"] == "waits for the key cases.json of the ConfigMap cases"
@@ -125,7 +125,7 @@ def test_an_absent_config_map_and_a_service_that_leads_nowhere_are_no_verdict(si
         (0.5, 10**400, f"the answer is {'1' + '0' * 400}"[:60]),
     ],
 )
-def test_an_answer_is_compared_in_what_is_expected(expect: Any, found: Any, said: str | None):
+def test_only_expected_fields_of_an_answer_are_compared(expect: Any, found: Any, said: str | None):
     answer = difference(expect, found, 1e-6)
     assert answer == said or (said is not None and answer is not None and answer.startswith(said))
 
@@ -155,7 +155,7 @@ def integration(folder: Path, server: Server, version: str) -> subprocess.Comple
     )
 
 
-def test_the_sample_of_an_integration_test_asks_the_candidate_and_leaves_evidence(
+def test_the_sample_integration_test_sends_requests_to_the_candidate_and_writes_evidence(
     side: Side, tmp_path: Path
 ):
     server = side.server

@@ -25,13 +25,13 @@ TREE = "s3://datasets/risk/models/classifier"
 
 
 def put(store: Minio, key: str, data: bytes) -> str:
-    """Put an object; returns its address."""
+    """Put an object; return its URI."""
     store.s3().put_object(Bucket="datasets", Key=key, Body=data)
     return f"s3://datasets/{key}"
 
 
 def listed(store: Minio, name: str) -> str:
-    """The digest of a tree's listing, by a client of the test's own."""
+    """Return the digest of a tree's listing, by the test's own client."""
     prefix = f"risk/models/{name}/"
     found = store.s3().list_objects_v2(Bucket="datasets", Prefix=prefix)["Contents"]
     return listing_digest(
@@ -40,7 +40,7 @@ def listed(store: Minio, name: str) -> str:
 
 
 # --- the program ----------------------------------------------------------------------------------
-def test_requests_from_s3_are_sent_beside_the_input_example(side: Side):
+def test_requests_from_s3_are_sent_in_addition_to_the_input_example(side: Side):
     uri = put(side.store, "risk/cases.json", ASKED)
     ended = side.smoke(
         "--uri", uri, "--digest", digest(ASKED), "--listing", listed(side.store, "classifier")
@@ -66,7 +66,7 @@ def test_the_input_example_alone_is_sent_as_it_was_logged_and_timed(side: Side):
     )
 
 
-def test_without_requests_and_without_an_example_nothing_is_asked_and_that_is_a_fail(
+def test_without_requests_and_example_nothing_is_sent_and_that_is_a_fail(
     side: Side, served: Callable[[str], Server]
 ):
     ended = replace(
@@ -91,7 +91,7 @@ def test_an_example_that_the_server_cannot_read_fails(side: Side, models: Path):
     )
 
 
-def test_an_example_that_is_not_sent_is_said_beside_the_requests_that_are(side: Side, models: Path):
+def test_an_unsent_example_is_reported_along_with_the_sent_requests(side: Side, models: Path):
     tree = altered(
         side.store, side.folder, models, "large", {"MLmodel": NAMED, "input.json": b" " * (2 << 20)}
     )
@@ -107,7 +107,7 @@ NAMED = b"{flavors: {}, saved_input_example_info: {serving_input_path: input.jso
 
 
 def altered(store: Minio, folder: Path, models: Path, name: str, files: dict[str, bytes]) -> str:
-    """The classifier's files in another place, some with other bytes; returns the place."""
+    """Copy the classifier's files, some with other bytes; return their location."""
     shutil.copytree(models / "classifier", folder / name)
     for file, data in files.items():
         (folder / name / file).write_bytes(data)
@@ -125,7 +125,7 @@ def denied(store: Minio) -> Minio:
     return replace(store, secret_key="x")
 
 
-def test_what_the_namespace_may_read_besides_is_read(kept: Minio):
+def test_other_locations_that_the_namespace_may_read_are_read(kept: Minio):
     uri = put(kept, "shared/cases.json", ASKED)
     assert from_s3(kept.s3(), uri, digest(ASKED), REACH) == ASKED
 
@@ -180,7 +180,7 @@ def test_what_the_namespace_may_read_besides_is_read(kept: Minio):
     ],
     ids=["absent", "denied", "away", "outside", "no bucket", "other bytes", "large", "dots"],
 )
-def test_what_is_not_there_is_waited_for_and_what_is_wrong_fails(
+def test_missing_requests_are_waited_for_and_invalid_ones_fail(
     kept: Minio,
     key: str,
     data: bytes | None,
@@ -198,16 +198,14 @@ def test_what_is_not_there_is_waited_for_and_what_is_wrong_fails(
     assert said[1] in caught.value.message
 
 
-def test_an_example_is_read_as_it_is_while_the_listing_is_the_one_that_was_recorded(
-    kept: Minio, models: Path
-):
+def test_an_example_is_read_while_the_listing_matches_the_record(kept: Minio, models: Path):
     found = example(kept.s3(), TREE, listed(kept, "classifier"))
     assert found.case is not None
     assert found.case.body == (models / "classifier" / "serving_input_example.json").read_bytes()
     assert example(kept.s3(), f"{TREE}/", None) == found
 
 
-def test_what_an_mlmodel_names_outside_of_its_tree_is_no_example(
+def test_a_file_outside_of_the_model_s_tree_is_no_example(
     kept: Minio, models: Path, tmp_path: Path
 ):
     outside = (

@@ -33,7 +33,7 @@ def user(number: int) -> list[tuple[bytes, bytes]]:
 
 
 def candidates(by: Split) -> set[int]:
-    """The users whose requests are the candidate's."""
+    """Return the users whose requests go to the candidate."""
     return {number for number in range(USERS) if drawn(by, user(number)).candidate}
 
 
@@ -47,7 +47,7 @@ def test_the_weight_is_a_chance_in_percent(weight: int, chance: float, candidate
 
 
 @pytest.mark.parametrize("weight", [1, 5, 25, 50, 99])
-def test_users_are_shared_out_by_the_weight_and_stay_while_it_grows(weight: int):
+def test_users_are_divided_by_the_weight_and_stay_while_it_grows(weight: int):
     before = candidates(split(weight, header=b"x-user"))
     assert len(before) in band(USERS, weight)
     assert before <= candidates(split(weight + 1, header=b"x-user"))
@@ -55,7 +55,7 @@ def test_users_are_shared_out_by_the_weight_and_stay_while_it_grows(weight: int)
     assert candidates(split(100, header=b"x-user")) == set(range(USERS))
 
 
-def test_users_are_shared_out_otherwise_for_another_model():
+def test_users_are_divided_differently_for_another_model():
     both = candidates(split(50, header=b"x-user")) & candidates(
         split(50, "prices", header=b"x-user")
     )
@@ -91,7 +91,7 @@ def test_a_cookie_is_found_among_others(line: bytes):
 
 
 @pytest.mark.parametrize("weight", [0, 100])
-def test_an_invitation_is_taken_whatever_the_weight(weight: int):
+def test_an_invitation_is_honoured_whatever_the_weight(weight: int):
     by = split(weight, invite=b"x-modelyard-version", header=b"x-user")
 
     def asked(value: bytes) -> Drawn:
@@ -109,7 +109,7 @@ def test_an_invitation_is_taken_whatever_the_weight(weight: int):
         assert asked(other).candidate == (weight == 100)
 
 
-def test_in_a_refresh_the_versions_name_asks_for_the_candidate():
+def test_in_a_refresh_the_version_s_name_invites_to_the_candidate():
     by = split(0, version="v3", invite=b"x")
     assert [drawn(by, [(b"x", value)]).candidate for value in (b"v3", b"stable")] == [True, False]
 
@@ -118,6 +118,6 @@ def test_without_an_invitation_in_the_rule_there_is_none():
     assert not drawn(split(0), [(b"x-modelyard-version", b"v4"), (b"", b"v4")]).candidate
 
 
-def test_chance_itself():
+def test_the_random_draw():
     by = split(5)
     assert sum(by.draw([], random.random).candidate for _ in range(20_000)) in band(20_000, 5)

@@ -16,7 +16,7 @@ from tests.runtime.test_invocations import ROWS
 
 
 async def counters(server: Server) -> Mapping[str, Counters]:
-    """What the operator reads of it."""
+    """Return what the operator reads from it."""
     ports = [{"name": "metrics", "containerPort": server.metrics_port}]
     meta = {"uid": "uid-a", "labels": {"modelyard.io/identity": "1f2e3d4c"}}
     pod = {
@@ -31,7 +31,7 @@ async def counters(server: Server) -> Mapping[str, Counters]:
         await asks.close()
 
 
-def test_a_server_counts_what_it_answered_and_how_and_the_operator_reads_it(
+def test_a_server_counts_its_answers_by_result_and_the_operator_reads_them(
     served: Callable[[str], Server],
 ):
     server = served("linear")
@@ -58,7 +58,7 @@ def test_a_server_counts_what_it_answered_and_how_and_the_operator_reads_it(
     )
 
 
-def test_a_time_out_is_a_failure_and_a_client_that_went_away_is_nothing():
+def test_a_time_out_counts_as_a_failure_and_a_disconnected_client_does_not_count():
     traffic = Traffic("v3", "1f2e3d4c")
     for status, seconds in [
         (200, 0.0001),

@@ -79,8 +79,8 @@ def parquet(frame: pd.DataFrame) -> bytes:
     return buffer.getvalue()
 
 
-def test_the_story_of_a_synthetic_run(tracking, tmp_path):
-    """Data, training, and a server of the very model that was logged."""
+def test_a_synthetic_run_from_data_to_serving(tracking, tmp_path):
+    """Data, training, and a server of the logged model."""
     wanted = {**PARAMETERS, "early_stopping_rounds": "9", "eval_metric": "error@0.7,logloss"}
     pod = Pod(tmp_path, XGBOOST, {"name": "synthetic", "rows": "500"}, wanted, **tracking.run())
     prepared = pod.prepare()
@@ -145,7 +145,7 @@ def test_the_story_of_a_synthetic_run(tracking, tmp_path):
 
 
 @pytest.mark.parametrize("task", ["classification", "regression"])
-def test_the_same_name_makes_the_same_data(tmp_path, task):
+def test_the_same_name_generates_the_same_data(tmp_path, task):
     names = ("same", "same", "other")
     for index, name in enumerate(names):
         make_synthetic(name, task, 30, tmp_path / str(index))
@@ -154,7 +154,7 @@ def test_the_same_name_makes_the_same_data(tmp_path, task):
 
 
 @pytest.mark.contract
-def test_a_dataset_from_the_store_is_checked_counted_and_learnt_from(minio, tracking, tmp_path):
+def test_a_dataset_from_the_store_is_verified_counted_and_trained_on(minio, tracking, tmp_path):
     frame = cards()
     frame.loc[frame.index[:7], "amount"] = math.nan
     frame = pd.concat([frame, frame.tail(5)])
@@ -196,8 +196,8 @@ def test_a_dataset_from_the_store_is_checked_counted_and_learnt_from(minio, trac
 
 
 @pytest.mark.contract
-def test_datasets_that_are_not_what_was_promised(minio, tmp_path):
-    """Each says what it is, and leaves no file to train on."""
+def test_datasets_that_do_not_match_their_declaration(minio, tmp_path):
+    """Each is reported with its reason, and leaves no file to train on."""
     wrong = "sha256:" + "0" * 64
     good = put(minio, "risk/good.parquet", parquet(cards(20)))
 
@@ -255,7 +255,9 @@ def test_datasets_that_are_not_what_was_promised(minio, tmp_path):
 
 
 @pytest.mark.parametrize(("times", "code"), [(2, 0), (99, 67)])
-def test_a_dataset_that_another_run_brings_at_once_is_logged_all_the_same(tmp_path, times, code):
+def test_a_dataset_that_another_run_logs_at_the_same_time_is_logged_all_the_same(
+    tmp_path, times, code
+):
     with refusing_twins(times) as (address, asked):
         pod = Pod(
             tmp_path,
@@ -273,7 +275,7 @@ def test_a_dataset_that_another_run_brings_at_once_is_logged_all_the_same(tmp_pa
         assert asked == ["log-inputs"] * 3 + ["log-batch"]
 
 
-def test_a_target_that_is_not_there_is_answered_with_the_columns(tmp_path):
+def test_a_missing_target_is_reported_with_the_columns(tmp_path):
     ended = Pod(
         tmp_path,
         XGBOOST,
@@ -346,7 +348,7 @@ def test_metrics_arrive_while_it_trains_and_a_signal_ends_it(tracking, tmp_path)
         process.wait()
 
 
-def test_a_metric_that_mlflow_refuses_costs_no_other(tracking, tmp_path):
+def test_a_metric_that_mlflow_refuses_does_not_affect_others(tracking, tmp_path):
     log = mlflow_side(tmp_path, tracking.uri, module="live_side").splitlines()
     assert json.loads(log[-1]) == [["loss", "modelyard.progress", "rate"], 500, 500]
     refused = [line.split(",")[0] for line in log if "left out" in line]
@@ -354,7 +356,7 @@ def test_a_metric_that_mlflow_refuses_costs_no_other(tracking, tmp_path):
 
 
 def latest(tracking, pod: Pod) -> dict[str, float]:
-    """A run's newest metrics, read beside MLflow."""
+    """Return a run's newest metrics, read directly from the database."""
     with closing(sqlite3.connect(tracking.folder / "mlflow.db", timeout=30)) as database:
         return dict(
             database.execute(

@@ -9,8 +9,8 @@ from modelyard_runtime.serve.turn import Turn
 
 
 class Sums:
-    """A quick model that adds up each row, refuses negative numbers, and remembers how many rows
-    it was asked for.
+    """A fast model that sums each row, refuses negative numbers, and records its numbers of
+    rows.
     """
 
     platform, quick, signature = "sums", True, None
@@ -22,7 +22,7 @@ class Sums:
         return table
 
     def invocations(self, body: bytes, content_type: str) -> Any:
-        raise NotImplementedError  # a turn asks for predictions alone
+        raise NotImplementedError  # a turn only asks for predictions
 
     def predict(self, given: Any) -> Any:
         self.asked.append(len(given))
@@ -43,21 +43,21 @@ async def answers(model: Sums, *tables: Any) -> list[Any]:
     return [each if isinstance(each, Exception) else each.tolist() for each in found]
 
 
-def test_a_turn_is_one_prediction():
+def test_the_requests_of_a_turn_are_one_prediction():
     model = Sums()
     assert asyncio.run(answers(model, numbers(1), numbers(2, 3), numbers(4))) == [[1], [2, 3], [4]]
     assert model.asked == [4]
 
 
-def test_one_that_fails_is_refused_alone():
+def test_a_failing_request_is_refused_alone():
     model = Sums()
     good, bad, other = asyncio.run(answers(model, numbers(1), numbers(-2, 3), numbers(4)))
     assert (good, str(bad), other) == ([1], "a number is negative", [4])
     assert model.asked == [4, 1, 2, 1]
 
 
-def test_a_call_is_bounded_and_what_is_left_follows():
-    """Three of 400 kB, of which a mebibyte holds two; and one that is larger than that."""
+def test_a_call_is_bounded_and_the_rest_follows():
+    """Three requests of 400 kB, of which 1 MiB fits two; and one larger than that."""
     model = Sums()
     tables = [
         *(numbers(*[number] * 100, width=1000) for number in (1, 2, 3)),
@@ -67,20 +67,20 @@ def test_a_call_is_bounded_and_what_is_left_follows():
     assert model.asked == [200, 100, 300]
 
 
-def test_no_rows_have_predictions_of_their_own_shape():
+def test_requests_without_rows_have_empty_predictions_of_the_right_shape():
     model = Sums()
     assert asyncio.run(answers(model, numbers(1), numbers(), numbers(2))) == [[1], [], [2]]
     assert sorted(model.asked) == [0, 2]
 
 
-def test_one_that_is_given_up_does_not_disturb_the_others():
+def test_a_cancelled_request_does_not_disturb_the_others():
     model = Sums()
 
     async def given_up() -> list[Any]:
         turn = Turn()
         first = asyncio.ensure_future(turn.predicted(model, numbers(1)))
         second = asyncio.ensure_future(turn.predicted(model, numbers(2)))
-        await asyncio.sleep(0)  # both have asked
+        await asyncio.sleep(0)  # both are waiting
         first.cancel()
         return (await second).tolist()
 

@@ -50,8 +50,8 @@ def test_a_signature_of_another_form_is_refused(raw):
         parse(raw)
 
 
-def test_columns_of_several_levels_are_told_what_to_do():
-    """MLflow logs such a model, and predicts with it neither in its server nor without it."""
+def test_columns_of_several_levels_are_refused_with_advice():
+    """MLflow logs such a model but cannot predict with it, neither in its server nor without."""
     with pytest.raises(
         ValueError, match=r"\['a', 'x'\] names a column by several levels.*flat column names"
     ):
@@ -98,7 +98,7 @@ def test_values_that_fit(kind, given, expected):
         assert one == other or (one != one and other != other)
 
 
-def test_instants_lose_their_zone_and_not_their_moment():
+def test_times_lose_their_zone_and_keep_their_moment():
     given = ["2026-01-01T12:00:00Z", "2026-01-01T12:00:00+02:00", "2026-01-01"]
     found = cast(Column("x", "datetime"), given, "x").astype("datetime64[s]").tolist()
     plain = [
@@ -134,7 +134,7 @@ def test_values_that_do_not_fit_are_named(kind, given, row):
         cast(Column("x", kind), given, "x")
 
 
-def test_numbers_as_text_fit_where_mlflow_takes_them():
+def test_numbers_as_text_fit_where_mlflow_accepts_them():
     assert cast(Column("x", "double"), ["1.5", None], "x", lenient=True).tolist()[0] == 1.5
     assert cast(Column("x", "boolean"), ["true", "False"], "x", lenient=True).tolist() == [
         True,
@@ -194,7 +194,7 @@ def test_one_text_among_numbers_leaves_the_others_numbers():
     ],
     ids=repr,
 )
-def test_plain_numbers_are_packed_as_numpy_has_them(row: list[float]):
+def test_plain_numbers_are_packed_like_numpy_s(row: list[float]):
     packed = Matrix([row, row]).numbers(2)
     assert packed is not None
     with np.errstate(over="ignore"):
@@ -202,7 +202,7 @@ def test_plain_numbers_are_packed_as_numpy_has_them(row: list[float]):
 
 
 @pytest.mark.parametrize("row", [[1.5, None], ["1", 2.0], [1.5], [[1.5], [2.5]]], ids=repr)
-def test_what_is_more_than_plain_numbers_is_not_packed(row: list[Any]):
+def test_other_values_than_plain_numbers_are_not_packed(row: list[Any]):
     assert Matrix([row, row]).numbers(2) is None
 
 

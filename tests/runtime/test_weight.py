@@ -58,7 +58,7 @@ def test_limits_are_in_proportion_to_the_memory_and_shared_by_the_processes():
 
 
 def measured(document: bytes) -> int:
-    """What the values of a document take as Python has them."""
+    """Return the memory that a parsed document's values take in Python."""
     tracemalloc.start()
     try:
         kept = json.loads(document)
@@ -70,7 +70,7 @@ def measured(document: bytes) -> int:
 
 
 @pytest.mark.parametrize("seed", range(30))
-def test_no_json_becomes_more_than_it_was_weighed(seed: int):
+def test_no_json_takes_more_memory_than_estimated(seed: int):
     rng = random.Random(seed)
 
     def value(depth: int) -> Any:
@@ -99,7 +99,7 @@ WRITTEN = [
 
 
 @pytest.mark.parametrize("options", WRITTEN, ids=str)
-def test_the_pages_of_a_file_say_what_it_becomes(options: dict[str, Any]):
+def test_the_pages_of_a_file_determine_its_estimate(options: dict[str, Any]):
     rows = 5000
     rng = np.random.default_rng(1)
     table = pa.table(
@@ -124,9 +124,9 @@ def test_the_pages_of_a_file_say_what_it_becomes(options: dict[str, Any]):
     assert pages.texts(written) == 4 * sum(len(text) for text in table.column("text").to_pylist())
 
 
-def test_a_footer_that_lies_is_not_believed():
-    """The footer's own sizes are replaced by small ones; Arrow would allocate what the pages
-    say.
+def test_a_false_footer_is_not_believed():
+    """The footer's sizes are replaced by small ones; Arrow would allocate the sizes of the
+    pages.
     """
     written = parquet(pa.table({"a": ["x" * 8_000_000]}), compression="zstd", use_dictionary=False)
     honest = (
@@ -150,13 +150,13 @@ def refooted(written: bytes, old: bytes, new: bytes) -> bytes:
 
 
 def wrong_statistic() -> bytes:
-    """A file that says of how many rows have a value, and forgets those that have none."""
+    """Return a file whose statistics count the rows with a value, but not those without."""
     return refooted(
         parquet(pa.table({"a": [1.5, None, 2.5]})), b"\x19\x26\x02\x04", b"\x19\x16\x02"
     )
 
 
-def test_a_footer_that_counts_rows_below_zero_takes_nothing_away():
+def test_a_footer_with_negative_counts_does_not_lower_the_estimate():
     rows = 100_000
     written = parquet(pa.table({"a": np.zeros(rows)}), compression="zstd")
     lying = refooted(written, b"\x16" + varint(2 * rows), b"\x16" + varint(2 * 10**9 - 1))
@@ -166,7 +166,7 @@ def test_a_footer_that_counts_rows_below_zero_takes_nothing_away():
 
 @pytest.mark.parametrize("more", [2**32, 2**31, -(2**20)])
 def test_a_page_that_hides_the_next_ones_is_refused(more: int):
-    """Arrow's numbers have 32 bits: it goes on where those end."""
+    """Arrow's numbers have 32 bits: it continues where those end."""
     written = parquet(pa.table({"a": np.zeros(1000)}), compression="none", use_dictionary=False)
     size = written[7:9]  # of 8007 bytes, twice: uncompressed and compressed
     assert written[4:12] == b"\x15\x00\x15" + size + b"\x15" + size
@@ -182,7 +182,7 @@ def test_numbers_of_thrift_have_64_bits():
 
 
 def varint(value: int, length: int = 0) -> bytes:
-    """A number as Thrift writes it, if need be with leading nothing."""
+    """Return a number as Thrift writes it, padded with zero bits if needed."""
     found = bytearray()
     while value > 127 or len(found) < length - 1:
         found.append(value & 127 | 128)
@@ -194,7 +194,7 @@ NO_PARQUET = {"nothing": b"", "a word": b"PAR1", "no footer": b"PAR1" + bytes(10
 
 
 @pytest.mark.parametrize("body", NO_PARQUET.values(), ids=NO_PARQUET)
-def test_what_is_no_parquet_is_refused(body: bytes):
+def test_invalid_parquet_is_refused(body: bytes):
     with pytest.raises(Refused, match="not a Parquet file"):
         pages.weigh(body)
 
@@ -218,9 +218,9 @@ def test_texts_are_found_wherever_mlflow_makes_an_array_of_them():
             assert 4 * 1000 * rows <= found <= 4 * 1000 * rows + CELL * (2 * rows + 1)
 
 
-def test_texts_are_looked_for_in_one_go():
-    """A hundred thousand rows, each with a key of its own, are no ten thousand million looks;
-    but so many cells.
+def test_texts_are_looked_for_in_one_pass():
+    """A hundred thousand rows, each with a separate key, must not take ten thousand million
+    look-ups, though they are as many cells.
     """
     found = weight.written_out(
         json.dumps({"instances": [{str(row): "x"} for row in range(100_000)]}).encode()
@@ -239,19 +239,19 @@ TABLES: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("table", TABLES.values(), ids=TABLES)
-def test_what_pandas_fills_in_is_weighed(table: Any):
+def test_values_that_pandas_fills_in_are_weighed(table: Any):
     assert weight.written_out(json.dumps({"dataframe_split": table}).encode()) >= CELL * 50 * 50
 
 
 @pytest.mark.parametrize("line", ["," * 49, '"\n",' * 49])
 def test_the_lines_of_csv_are_as_long_as_the_longest(line: str):
     assert weight.filled_up((line + "\n" + "1\n" * 49).encode()) == CELL * 50 * 50
-    long = "x" * 200_000  # more than Python's reader takes
+    long = "x" * 200_000  # more than Python's reader accepts
     assert weight.filled_up((line + long + "\n" + "1\n" * 49).encode()) >= CELL * 50 * 50
 
 
 class Wide:
-    """As much of a model as it takes to weigh a request."""
+    """The part of a model that is needed to weigh a request."""
 
     quick = True
     platform = "xgboost"
@@ -259,7 +259,7 @@ class Wide:
 
 
 def test_objects_count_as_rows_of_all_columns():
-    """64 KB of empty objects are 20,000 rows, and with 900 columns half a gigabyte."""
+    """64 KB of empty objects are 20,000 rows: with 900 columns, half a gigabyte."""
     rows = Request(b'{"instances":[' + b",".join([b"{}"] * 20_000) + b"]}")
     assert intake.is_slow(Wide, rows, "")
     with pytest.raises(Refused, match="fewer rows"):

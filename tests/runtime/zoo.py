@@ -1,4 +1,4 @@
-"""Boosters of every kind that XGBoost trains, small, and the same each time."""
+"""Small boosters of every kind that XGBoost trains, the same each time."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -16,7 +16,7 @@ TREE = PARAMETERS | {"max_depth": 4}
 
 
 def rows(count: int, seed: int = 5) -> Any:
-    """Rows with one value in ten missing; the first column holds categories."""
+    """Return rows with one value in ten missing; the first column has categories."""
     random = np.random.default_rng(seed)
     found = random.normal(size=(count, COLUMNS)).astype(np.float32)
     found[:, 0] = random.integers(0, 5, count)
