@@ -1,8 +1,8 @@
 """One cluster and one operator for the session; a namespace for each test that asks for one; two
 trained models that tests copy.
 
-A plugin of the whole session (tests/conftest.py): whoever tests on the cluster, from whichever
-folder, shares them.
+A plugin of the whole session (tests/conftest.py): all tests on the cluster, from any folder, share
+them.
 """
 
 import itertools
@@ -23,8 +23,8 @@ from tests.demo import install
 from tests.demo.kube import Kube
 from tests.e2e.tenant import LABEL, SESSION, SESSION_LABEL, Tenant, make_namespace
 
-# Drift is seen at the next resync: five minutes are right for a cluster, and too long for a test.
-# So is a lease of 15 s for one whose holder is killed over and over.
+# Drift is detected at the next resync: five minutes are right for a cluster, and too long for a
+# test. So is a lease of 15 s for one whose holder is killed over and over.
 LEASE = {
     "MODELYARD_LEASE_DURATION": "8",
     "MODELYARD_LEASE_DEADLINE": "6",
@@ -43,18 +43,18 @@ VALUES: dict[str, Any] = {
 numbers = itertools.count(1)
 
 
-# Set by .ci/test, for two sessions that leave each other's namespaces alone and take nothing away
-# from everybody.
+# Set by .ci/test, for two sessions that leave each other's namespaces alone and remove nothing
+# shared.
 SHARED = bool(os.environ.get("MODELYARD_E2E_SHARED"))
 
 
 @dataclass(frozen=True)
 class Session:
-    """This session's hold of the cluster.
+    """This session's use of the cluster.
 
     Args:
-        began: when it took hold, in whole seconds.
-        first: whether no other session was there then.
+        began: when the session began, in whole seconds.
+        first: whether no other session existed then.
     """
 
     began: datetime
@@ -63,7 +63,7 @@ class Session:
 
 @pytest.fixture(scope="session")
 def session() -> Iterator[Session]:
-    """One session at a time, unless they say that they share the cluster."""
+    """One session at a time, unless the sessions are set to share the cluster."""
     path = Settings.read().cache / "e2e.lock"
     with locked(path, Console(sys.stdout), shared=SHARED) as first:
         yield Session(datetime.now(UTC).replace(microsecond=0), first)
@@ -96,7 +96,7 @@ def operator(real_cluster: Kube, session: Session) -> Iterator[Kube]:
 
 
 def remove_what_is_left(kube: Kube, before: datetime) -> None:
-    """Remove the namespaces of a run that was killed, and wait until their pods are gone."""
+    """Remove the namespaces of a killed run, and wait until their pods are deleted."""
     left = [
         each["metadata"]["name"]
         for each in kube.list("Namespace", labels=LABEL)
@@ -131,18 +131,18 @@ def open_to_tests(part: str) -> dict[str, object]:
 
 @pytest.fixture
 def tenant(operator: Kube, request: pytest.FixtureRequest) -> Iterator[Tenant]:
-    """A namespace of the test's own."""
+    """A separate namespace for the test."""
     title = re.sub(r"[^a-z0-9]+", "-", request.node.name.removeprefix("test_").lower())[:36].strip(
         "-"
     )
-    there = make_namespace(operator, f"{title}-{next(numbers)}")  # cases of one test begin alike
+    there = make_namespace(operator, f"{title}-{next(numbers)}")  # cases share a title
     yield there
     operator.kubectl("delete", "namespace", there.name, "--ignore-not-found", "--wait=false")
 
 
 @dataclass(frozen=True)
 class Trained:
-    """Two models that were trained in the cluster, and where they lie."""
+    """Two models that were trained in the cluster, and their URIs."""
 
     v1: str
     v2: str
@@ -150,7 +150,7 @@ class Trained:
 
 @pytest.fixture(scope="session")
 def trained(operator: Kube) -> Trained:
-    """Two trained models, for tests that are about what comes after."""
+    """Two trained models, for tests of what follows a training."""
     there = make_namespace(operator, "trained")
     there.experiment()
     there.run("v1")

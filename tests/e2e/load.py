@@ -1,12 +1,12 @@
-"""A steady load, from inside of the cluster: so many requests a second, whatever becomes of them.
-Runs in a pod, on the standard library.
+"""A steady load from inside of the cluster: a fixed number of requests per second, whatever the
+answers. Runs in a pod, on the standard library.
 
     python load.py URL BODY [RATE]
 
-It asks until it is told to go (SIGTERM), and prints a line of JSON every second and a last one with
-everything. Requests leave by the clock, not when the one before is answered: a server that hangs
-loses them all. Every second request has a connection of its own, the others keep theirs. Lost is
-what was not answered with 200 within five seconds.
+It sends requests until SIGTERM, and prints a line of JSON every second and a last one with
+everything. Requests are sent by the clock, not after the previous answer: a hanging server loses
+them all. Every second request has a new connection, the others keep theirs. A request without a 200
+within five seconds is lost.
 """
 
 import http.client
@@ -28,7 +28,7 @@ KEPT_ERRORS = 20
 
 
 class Load:
-    """What was sent and what came of it."""
+    """The sent requests and their results."""
 
     def __init__(self, url: str, body: bytes) -> None:
         parts = urllib.parse.urlsplit(url)
@@ -49,7 +49,7 @@ class Load:
         self.start = time.monotonic()
 
     def work(self, todo: "queue.SimpleQueue[int | None]") -> None:
-        """Sends what is handed out, until None is."""
+        """Send requests from the queue, until it yields None."""
         kept: http.client.HTTPConnection | None = None
         while (number := todo.get()) is not None:
             fresh = number % 2 == 0
@@ -59,7 +59,7 @@ class Load:
                 else kept
             )
             if connection.sock is not None and select.select([connection.sock], [], [], 0)[0]:
-                # the server closed it: no client that keeps connections would send on it
+                # the server closed it: a client that keeps connections would not use it
                 connection.close()
             begun = time.monotonic()
             try:
@@ -139,7 +139,7 @@ def wait_for(host: str, port: int) -> None:
 
 
 def main() -> None:
-    """Send until told to stop, then say what came of it."""
+    """Send until SIGTERM, then print the results."""
     url, body, rate = (
         sys.argv[1],
         sys.argv[2].encode(),

@@ -1,7 +1,7 @@
-"""A namespace of a test, with what it takes to act in it: objects of ours, its MLflow, its S3, its
-models' answers.
+"""A namespace of a test, and actions in it: our objects, its MLflow, its S3, requests to its
+models.
 
-Waiting for a cluster, and telling what is wrong, is in `tests.demo.kube`.
+Waiting for a cluster, and reporting its problems, is in `tests.demo.kube`.
 """
 
 import json
@@ -35,7 +35,7 @@ SESSION_LABEL = "modelyard.io/e2e-session"
 TABLE = rows(4)
 # MLflow keeps what an earlier session made under the names that derive from a namespace's.
 SESSION = secrets.token_hex(2)
-# The smallest training that is one: two cores run all of these tests.
+# The smallest real training: two cores run all of these tests.
 QUICK = {
     "parameters": {"max_depth": "3", "n_estimators": "20"},
     "dataset": {"name": "cards", "rows": 500},
@@ -56,7 +56,7 @@ class Tenant:
 
     # --- objects ----------------------------------------------------------------------------------
     def apply(self, kind: str, name: str, spec: Mapping[str, Any], **metadata: Any) -> None:
-        """Applies an object of ours, as `kubectl apply` does it."""
+        """Apply an object of ours, as `kubectl apply` does."""
         body = {
             "apiVersion": "modelyard.io/v1alpha1",
             "kind": kind,
@@ -66,7 +66,7 @@ class Tenant:
         self.kube.apply(body, namespace=self.name)
 
     def connect(self, connection: Mapping[str, str]) -> None:
-        """Writes the Secret by which the namespace reaches MLflow and S3."""
+        """Write the Secret with the namespace's connection to MLflow and S3."""
         metadata = {"name": "modelyard-connection"}
         self.kube.apply(
             {
@@ -82,7 +82,7 @@ class Tenant:
         self.apply("Experiment", name, spec)
 
     def run(self, name: str, experiment: str = "fraud", **spec: Any) -> None:
-        """A training that is quick but for what is said otherwise."""
+        """Apply a TrainingRun that is fast by default."""
         full = {**QUICK, "experiment": experiment, **spec}
         self.apply(
             "TrainingRun", name, {key: value for key, value in full.items() if value is not None}
@@ -91,7 +91,7 @@ class Tenant:
     def model(
         self, name: str = "fraud", stages: Mapping[str, str | None] | None = None, **spec: Any
     ) -> None:
-        """A model; `stages` names the version that each holds."""
+        """Apply a model; `stages` maps each stage to its version."""
         slots = {
             stage: {"serving": SERVING, **({"version": version} if version else {})}
             for stage, version in (stages or {}).items()
@@ -99,7 +99,7 @@ class Tenant:
         self.apply("RegisteredModel", name, {"stages": slots, **spec})
 
     def promote(self, version: str | None, stage: str = "production", model: str = "fraud") -> None:
-        """One merge patch, as one types it."""
+        """Promote by one merge patch, as a user types it."""
         self.patch("mlmodel", model, {"spec": {"stages": {stage: {"version": version}}}})
 
     def patch(self, resource: str, name: str, patch: Manifest) -> None:
@@ -117,13 +117,13 @@ class Tenant:
 
     # --- waiting ----------------------------------------------------------------------------------
     def ready(self, kind: str, name: str = "fraud", seconds: float = 150) -> Manifest:
-        """The object when it is Ready for the spec that it has."""
+        """Return the object once it is Ready for its present spec."""
         return self.kube.wait_condition(kind, name, self.name, seconds=seconds)
 
     def says(
         self, kind: str, name: str, reason: str, type_: str = "Stalled", seconds: float = 150
     ) -> dict[str, Any]:
-        """The condition when it is True with this reason."""
+        """Return the condition once it is True with this reason."""
         return condition(
             self.kube.wait_condition(kind, name, self.name, type_, "True", reason, seconds), type_
         )
@@ -131,8 +131,8 @@ class Tenant:
     def serves(
         self, version: str, stage: str = "production", model: str = "fraud", seconds: float = 120
     ) -> None:
-        """Returns when a version holds a stage, the object is Ready, and no other version's pods
-        are left.
+        """Wait until a version is effective in a stage, the object is Ready, and no pods of other
+        versions are left.
         """
 
         def look() -> bool:
@@ -158,14 +158,14 @@ class Tenant:
         )
 
     def stage(self, model: str = "fraud", stage: str = "production") -> dict[str, Any]:
-        """The status of a stage."""
+        """Return the status of a stage."""
         found: dict[str, Any] = (self.status("RegisteredModel", model).get("stages") or {}).get(
             stage
         ) or {}
         return found
 
     def pods(self, stage: str = "production", model: str = "fraud") -> set[str]:
-        """The versions that pods of a stage serve, those that are going included."""
+        """Return the versions of a stage's pods, also of terminating ones."""
         labels = f"modelyard.io/model={model},modelyard.io/stage={stage}"
         return {
             pod["metadata"]["labels"]["modelyard.io/version"]
@@ -179,7 +179,7 @@ class Tenant:
         return self.kube.explain(kind, name, self.name)
 
     def explain_all(self) -> str:
-        """Everything of ours in the namespace."""
+        """Return the state of all our objects in the namespace."""
         listed = self.kube.program(
             "kubectl", "get", "modelyard", "-n", self.name, "-o", "wide", check=False
         )
@@ -191,7 +191,7 @@ class Tenant:
         return "\n".join([listed.stdout + listed.stderr, *more])
 
     def events(self, reason: str) -> list[str]:
-        """The messages of the events with this reason."""
+        """Return the messages of the events with this reason."""
         return [
             each["message"]
             for each in self.kube.list("Event", self.name)
@@ -202,11 +202,11 @@ class Tenant:
     def ask(
         self, path: str, body: Any = None, stage: str = "production", model: str = "fraud"
     ) -> tuple[int, dict[str, str], Any]:
-        """Asks a stage's Service: status code, headers, body."""
+        """Send a request to a stage's Service; return status code, headers, body."""
         return self.kube.service(self.name, f"{model}-{stage}", path, body)
 
     def predict(self, stage: str = "production", model: str = "fraud") -> tuple[str, list[Any]]:
-        """The version that answers V1, and its predictions for TABLE."""
+        """Return the version that answers V1, and its predictions for TABLE."""
         code, headers, body = self.ask(
             f"v1/models/{model}:predict", {"instances": TABLE}, stage, model
         )
@@ -226,7 +226,7 @@ class Tenant:
 
     # --- outside ----------------------------------------------------------------------------------
     def mlflow(self, path: str, body: Any = None, *, method: str = "", **query: str) -> Any:
-        """Asks MLflow's REST API."""
+        """Call MLflow's REST API."""
         words = "&".join(f"{key}={quote(value)}" for key, value in query.items())
         full = f"api/2.0/mlflow/{path}" + (f"?{words}" if words else "")
         code, _, answer = self.kube.service(
@@ -236,7 +236,7 @@ class Tenant:
         return answer
 
     def mlflow_runs(self, uid: str) -> list[dict[str, Any]]:
-        """All MLflow runs of an object of ours, those that are deleted included, oldest first."""
+        """Return all MLflow runs of an object of ours, also deleted ones, oldest first."""
         experiments = self.mlflow(
             "experiments/search", {"max_results": 1000, "view_type": "ALL"}
         ).get("experiments", [])
@@ -255,21 +255,21 @@ class Tenant:
         return sorted(found, key=lambda run: run["info"]["start_time"])
 
     def mlflow_versions(self, model: str = "fraud") -> list[dict[str, Any]]:
-        """All versions of a model in MLflow, oldest first."""
+        """Return all versions of a model in MLflow, oldest first."""
         found = self.mlflow("model-versions/search", filter=f"name='{self.name}.{model}'").get(
             "model_versions", []
         )
         return sorted(found, key=lambda each: int(each["version"]))
 
     def mlflow_model(self, model: str = "fraud") -> dict[str, Any]:
-        """A registered model in MLflow."""
+        """Return a registered model in MLflow."""
         return dict(
             self.mlflow("registered-models/get", name=f"{self.name}.{model}")["registered_model"]
         )
 
     def mlflow_holders(self, model: str = "fraud") -> dict[str, str]:
-        """Who holds what in MLflow, by the version's name of ours: stages as `Production`,
-        aliases as `@production`.
+        """Return stages (`Production`) and aliases (`@production`) in MLflow by our name of the
+        version.
         """
         versions = self.mlflow_versions(model)
         names = {
@@ -289,14 +289,14 @@ class Tenant:
         }
 
     def resolve(self, *uris: str) -> dict[str, Any]:
-        """What MLflow's own client finds under `models:/...`, and what the model predicts for
-        TABLE.
+        """Return what MLflow's own client finds under `models:/...`, and the model's predictions
+        for TABLE.
         """
         return resolve(self.kube, self.name, uris, TABLE)
 
     @contextmanager
     def s3(self) -> Iterator[Any]:
-        """A client of the tenant's S3, for the length of a block."""
+        """Yield a client of the tenant's S3 for the duration of a block."""
         with reached(self.kube, self.name) as environment:
             yield boto3.client(
                 "s3",
@@ -311,7 +311,7 @@ class Tenant:
         return self.kube.connection(self.name)["MODELYARD_BUCKET"]
 
     def copy_model(self, uri: str, name: str) -> str:
-        """Copies an artifact tree to the tenant's own prefix; returns where it lies now."""
+        """Copy an artifact tree to the tenant's own prefix; return its new URI."""
         source, _, prefix = uri.removeprefix("s3://").partition("/")
         target = f"{self.name}/models/{name}"
         with self.s3() as s3:
@@ -326,8 +326,8 @@ class Tenant:
 
 
 def make_namespace(kube: Kube, title: str, *, connected: bool = True) -> Tenant:
-    """A namespace as a tenant has it: pods meet Pod Security's level restricted, and the Secret
-    with the connection is there.
+    """Create a namespace like a tenant's: Pod Security enforces the level restricted, and the
+    Secret with the connection exists.
     """
     name = f"e2e-{title}-{SESSION}"
     labels = {LABEL: "true", SESSION_LABEL: SESSION} | {

@@ -1,6 +1,7 @@
 """The chart and the kustomizations on a real cluster, last of all.
 
-An upgrade while objects are on their way loses nothing, and an uninstallation leaves nothing."""
+An upgrade loses no changes under way, and an uninstallation leaves nothing.
+"""
 
 import subprocess
 from pathlib import Path
@@ -19,16 +20,16 @@ pytestmark = [pytest.mark.e2e, pytest.mark.alone]
 
 
 def operators(kube: Kube) -> set[str]:
-    """The operator's pods, those that are going included."""
+    """Return the operator's pods, also terminating ones."""
     return {
         pod["metadata"]["name"]
         for pod in kube.list("Pod", install.NAMESPACE, "app.kubernetes.io/component=operator")
     }
 
 
-def test_an_upgrade_loses_nothing_on_its_way(tenant: Tenant, trained: Trained):
-    # A test before this one may have installed with other values: the upgrade below would start
-    # MLflow anew, beneath the training.
+def test_an_upgrade_loses_no_changes_under_way(tenant: Tenant, trained: Trained):
+    # An earlier test may have installed with other values: the upgrade below would restart MLflow
+    # during the training.
     install.install(tenant.kube, VALUES)
     install.wait_ready(tenant.kube)
     tenant.model(
@@ -53,7 +54,7 @@ def test_an_upgrade_loses_nothing_on_its_way(tenant: Tenant, trained: Trained):
     install.wait_ready(tenant.kube)
 
 
-def test_an_upgrade_that_was_killed_is_done_again(operator: Kube):
+def test_a_killed_upgrade_is_repeated(operator: Kube):
     """Helm refuses to upgrade a release that it thinks is being upgraded."""
     waiting = ["--set", "nodeSelector.modelyard\\.io/no-such=node", "--wait", "--timeout", "10m"]
     helm = [operator.tools / "helm", *install.COMMAND, *waiting]
@@ -71,7 +72,7 @@ def test_an_upgrade_that_was_killed_is_done_again(operator: Kube):
 
 
 def left_behind(kube: Kube) -> list[str]:
-    """What of ours is in the cluster, namespaces included."""
+    """Return everything of ours in the cluster, also namespaces."""
     kinds = "crd,clusterrole,clusterrolebinding,validatingadmissionpolicy,"
     kinds += "validatingadmissionpolicybinding,namespace,pv"
     names = kube.kubectl("get", kinds, "-o", "name").split()
@@ -86,7 +87,7 @@ def left_behind(kube: Kube) -> list[str]:
 
 @pytest.mark.timeout(900)
 def test_an_uninstallation_leaves_nothing(operator: Kube):
-    """Of the release, its kinds and its namespaces; installed again, it works again."""
+    """Nothing of the release, its kinds and its namespaces; installed again, it works again."""
     operator.kubectl("delete", "namespace", "-l", LABEL, "--timeout=180s", timeout=200)
     risk = Tenant(operator, "risk")
     risk.experiment("left-behind")
@@ -100,7 +101,7 @@ def test_an_uninstallation_leaves_nothing(operator: Kube):
 
 
 def overlay(folder: Path) -> Path:
-    """A kustomization as docs/install.md has it: the demo's, with the images that the node has."""
+    """Write a kustomization like that in docs/install.md: the demo's, with the node's images."""
     # kustomize takes no absolute path and none above the overlay's parents but by a relative one.
     (folder / "modelyard").symlink_to(install.ROOT)
     (folder / "here").mkdir()
@@ -147,11 +148,11 @@ def test_without_helm_it_is_installed_shows_its_samples_and_leaves_nothing(
     try:
         install.wait_ready(operator)
         show_samples(operator)
-    finally:  # whatever it was, Helm finds a cluster without it
+    finally:  # whatever happened, Helm finds a cluster without it
         for kinds in (
             "registeredmodels",
             "trainingruns,experiments",
-        ):  # as docs/install.md: what a stage holds is kept
+        ):  # as in docs/install.md: versions of stages are kept
             operator.kubectl("delete", kinds, "--all", "--all-namespaces", timeout=200)
         operator.kubectl("delete", "-k", str(folder), "--timeout=180s", timeout=200)
     assert left_behind(operator) == []
@@ -160,9 +161,9 @@ def test_without_helm_it_is_installed_shows_its_samples_and_leaves_nothing(
 
 
 def show_samples(operator: Kube) -> None:
-    """Every sample comes to be Ready as it is written, but for the image's tag."""
+    """Check that every sample becomes Ready as written, except for the image's tag."""
     risk = Tenant(operator, "risk")
-    # What trains elsewhere would wait for a notebook (tests/e2e/test_external.py).
+    # An external run would wait for a notebook (tests/e2e/test_external.py).
     samples = sorted(
         path
         for path in (install.ROOT / "manifests" / "samples").iterdir()

@@ -1,8 +1,8 @@
-"""The pages of docs/, executed as they are written, one after the other, in the namespace of the
-chart's demo.
+"""The pages of docs/, executed as written, one after the other, in the namespace of the chart's
+demo.
 
 They share two trained models (`manifests/samples/fraud`): each page applies the sample first, which
-trains nothing that is trained already.
+does not repeat finished trainings.
 """
 
 import re
@@ -110,14 +110,14 @@ what they claim.
 
 @pytest.fixture(scope="module")
 def readers(operator: Kube) -> Iterator[Kube]:
-    """The cluster without what an earlier reading left."""
+    """The cluster, without remains of an earlier run of the pages."""
     forget(operator, EXPERIMENTS, MODELS)
     yield operator
     forget(operator, EXPERIMENTS, MODELS)
 
 
 def missing(page: Path, said: str) -> list[str]:
-    """What a page should have printed and has not."""
+    """Return the expected output that a page did not print."""
     return [
         each
         for each in SAYS.get(page.relative_to(DOCS).as_posix(), [])

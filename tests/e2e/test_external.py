@@ -1,5 +1,5 @@
-"""Trainings that happen elsewhere, as in a notebook: kept, closed and registered like any other;
-and one of which nobody hears any more.
+"""External trainings, as in a notebook: recorded, closed and registered like any other; and one
+that stops sending heartbeats.
 """
 
 import threading
@@ -22,9 +22,7 @@ pytestmark = pytest.mark.e2e
 
 @pytest.fixture(scope="module")
 def elsewhere(operator: Kube) -> Iterator[Tenant]:
-    """A namespace where one run is never heard of: it falls silent while the others are looked
-    at.
-    """
+    """A namespace with one run without heartbeats: it times out while the others are tested."""
     there = make_namespace(operator, "external")
     there.experiment()
     there.model()
@@ -34,7 +32,7 @@ def elsewhere(operator: Kube) -> Iterator[Tenant]:
 
 
 def begin(there: Tenant, name: str, **more: Any) -> None:
-    """Has a run kept for a training that happens elsewhere."""
+    """Create a TrainingRun for an external training."""
     there.apply(
         "TrainingRun",
         name,
@@ -44,10 +42,10 @@ def begin(there: Tenant, name: str, **more: Any) -> None:
 
 @contextmanager
 def alive(there: Tenant, name: str) -> Iterator[None]:
-    """Says every few seconds, for the length of a block, that whoever trains a run is alive."""
+    """Send a heartbeat of a run every few seconds, for the duration of a block."""
     over = threading.Event()
 
-    def beat() -> None:  # by kubectl, a process: the connection that is kept is not for two threads
+    def beat() -> None:  # by kubectl, a process: the kept connection is not thread-safe
         while True:
             now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
             there.kube.kubectl(
@@ -72,13 +70,13 @@ def alive(there: Tenant, name: str) -> Iterator[None]:
 
 
 def opened(there: Tenant, name: str) -> str:
-    """The MLflow run of a training that goes on elsewhere."""
+    """Return the MLflow run of an external training that is still running."""
     there.says("TrainingRun", name, "Training", "Reconciling")
     return str(there.status("TrainingRun", name)["mlflow"]["runId"])
 
 
 def mlflow_run(there: Tenant, name: str) -> dict[str, Any]:
-    """The one MLflow run of a training."""
+    """Return the only MLflow run of a training."""
     (found,) = there.mlflow_runs(there.get("TrainingRun", name)["metadata"]["uid"])
     return found
 
@@ -134,7 +132,7 @@ def test_a_notebook_trains_and_its_model_is_registered(elsewhere: Tenant, tmp_pa
     assert not elsewhere.kube.list("Pod", elsewhere.name)
 
 
-def test_one_that_raises_says_why(elsewhere: Tenant):
+def test_a_notebook_that_raises_reports_the_reason(elsewhere: Tenant):
     begin(elsewhere, "raises")
     run = opened(elsewhere, "raises")
     elsewhere.mlflow(
@@ -150,7 +148,7 @@ def test_one_that_raises_says_why(elsewhere: Tenant):
     assert mlflow_run(elsewhere, "raises")["info"]["status"] == "FAILED"
 
 
-def test_deleting_one_closes_its_run(elsewhere: Tenant):
+def test_deleting_an_external_run_closes_its_mlflow_run(elsewhere: Tenant):
     begin(elsewhere, "dropped")
     opened(elsewhere, "dropped")
     uid = elsewhere.get("TrainingRun", "dropped")["metadata"]["uid"]
@@ -159,7 +157,7 @@ def test_deleting_one_closes_its_run(elsewhere: Tenant):
     assert found["info"]["status"] == "KILLED"
 
 
-def test_one_that_is_not_heard_of_is_closed_as_failed(elsewhere: Tenant):
+def test_a_run_without_heartbeats_is_closed_as_failed(elsewhere: Tenant):
     said = elsewhere.says("TrainingRun", "silent", "HeartbeatLost", seconds=180)
     assert "modelyard.io/heartbeat" in said["message"]
     body = elsewhere.get("TrainingRun", "silent")

@@ -1,5 +1,5 @@
-"""Parts that fail: MLflow, S3, keys, artifacts, somebody's hand in the registry. Each is named,
-nothing served is lost, and each heals.
+"""Failing parts: MLflow, S3, keys, artifacts, manual changes in the registry. Each is reported,
+serving continues, and each recovers.
 """
 
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.e2e
 
 @contextmanager
 def without(kube: Kube, part: str) -> Iterator[None]:
-    """A part of the demo's is gone for the length of a block, and back at its end."""
+    """Remove a part of the demo for the duration of a block, and restore it afterwards."""
     name = install.DEPLOYMENTS[part]
     kube.kubectl("scale", "deployment", name, "-n", install.NAMESPACE, "--replicas=0")
     try:
@@ -32,7 +32,7 @@ def without(kube: Kube, part: str) -> Iterator[None]:
 
 @pytest.fixture
 def serving(tenant: Tenant, trained: Trained) -> Tenant:
-    """A model whose first version serves; its second is registered."""
+    """A model whose first version is serving; its second is registered."""
     uris = {
         "v1": {"uri": tenant.copy_model(trained.v1, "v1")},
         "v2": {"uri": tenant.copy_model(trained.v2, "v2")},
@@ -62,7 +62,9 @@ def synced(tenant: Tenant, status: str, reason: str, seconds: float = 120) -> di
 @pytest.mark.parametrize(
     ("part", "reason"), [("MLflow", "MLflowUnavailable"), ("MinIO", "StoreUnavailable")]
 )
-def test_what_is_away_is_named_while_the_model_serves_on(serving: Tenant, part: str, reason: str):
+def test_a_dependency_that_is_down_is_named_while_the_model_is_still_serving(
+    serving: Tenant, part: str, reason: str
+):
     with serving.load() as load:
         with without(serving.kube, part):
             synced(serving, "Unknown", reason)
@@ -89,7 +91,7 @@ def test_what_is_away_is_named_while_the_model_serves_on(serving: Tenant, part: 
     assert set(result.answered) == {"v1", "v2"}
 
 
-def test_wrong_keys_are_named_and_right_ones_heal(tenant: Tenant):
+def test_wrong_keys_are_named_and_correct_ones_recover(tenant: Tenant):
     right = tenant.kube.connection(tenant.name)
     tenant.connect(right | {"AWS_SECRET_ACCESS_KEY": "not-the-right-one"})
     tenant.experiment()
@@ -105,7 +107,7 @@ def test_wrong_keys_are_named_and_right_ones_heal(tenant: Tenant):
     tenant.ready("Experiment", "another")
 
 
-def test_artifacts_that_are_gone_or_changed_are_not_promoted(serving: Tenant):
+def test_missing_or_changed_artifacts_are_not_promoted(serving: Tenant):
     with serving.s3() as s3:
         keys = keys_of(serving, s3, "v2")
         kept = {key: s3.get_object(Bucket=serving.bucket, Key=key)["Body"].read() for key in keys}
@@ -131,7 +133,7 @@ def test_artifacts_that_are_gone_or_changed_are_not_promoted(serving: Tenant):
     assert serving.predict()[0] == "v2"
 
 
-def test_a_model_that_cannot_load_leaves_the_old_one_serving(serving: Tenant):
+def test_a_version_that_cannot_be_loaded_leaves_stable_serving(serving: Tenant):
     with serving.s3() as s3:
         (key,) = [
             key
@@ -164,7 +166,7 @@ def test_a_model_that_cannot_load_leaves_the_old_one_serving(serving: Tenant):
     serving.serves("v2")
 
 
-def test_a_version_that_nobody_declares_is_refused_by_name(serving: Tenant):
+def test_an_undeclared_version_is_reported_by_name(serving: Tenant):
     serving.promote("v9")
     said = serving.says("RegisteredModel", "fraud", "VersionUnknown")
     assert "v9" in said["message"]
@@ -174,7 +176,7 @@ def test_a_version_that_nobody_declares_is_refused_by_name(serving: Tenant):
     serving.serves("v1")
 
 
-def test_a_hand_in_mlflow_is_put_right_or_only_told(serving: Tenant):
+def test_a_manual_change_in_mlflow_is_reverted_or_only_reported(serving: Tenant):
     name = f"{serving.name}.fraud"
     numbers = {
         each["name"]: each["mlflowVersion"]
@@ -211,8 +213,8 @@ def test_a_hand_in_mlflow_is_put_right_or_only_told(serving: Tenant):
 
 
 def test_a_name_that_another_object_holds_in_mlflow_is_left_alone(tenant: Tenant):
-    """Two objects, one after the other, want the same experiment and the same model: what the
-    first made is not the second's.
+    """Two objects, one after the other, want the same experiment and model: the first one's do not
+    become the second's.
     """
     tenant.experiment()
     tenant.model()
@@ -231,10 +233,10 @@ def test_a_name_that_another_object_holds_in_mlflow_is_left_alone(tenant: Tenant
     tenant.ready("RegisteredModel")
 
 
-def test_a_version_that_is_there_already_is_not_replaced_and_the_run_finds_another(
+def test_an_existing_version_is_not_replaced_and_the_run_can_register_another(
     tenant: Tenant, trained: Trained
 ):
-    """The run says what to write, and that is what helps."""
+    """The run's message says what to write, and that resolves it."""
     tenant.experiment()
     tenant.model(
         stages={"production": "v1"}, versions={"v1": {"uri": tenant.copy_model(trained.v1, "v1")}}
@@ -253,7 +255,7 @@ def test_a_version_that_is_there_already_is_not_replaced_and_the_run_finds_anoth
     }["v2"] == run
 
 
-def test_a_namespace_goes_while_a_training_runs(tenant: Tenant, trained: Trained):
+def test_a_namespace_is_deleted_while_a_training_runs(tenant: Tenant, trained: Trained):
     tenant.experiment()
     tenant.model(
         stages={"production": "v1"}, versions={"v1": {"uri": tenant.copy_model(trained.v1, "v1")}}

@@ -1,6 +1,4 @@
-"""From `pip install` to a prediction by the README alone, in a container that has Python and
-nothing else.
-"""
+"""From `pip install` to a prediction by the README alone, in a container with only Python."""
 
 from __future__ import annotations
 
@@ -31,7 +29,7 @@ FORWARDED = (
 
 
 def section() -> list[tuple[str, str]]:
-    """The section's blocks, in order: language and text."""
+    """Return the section's blocks, in order: language and text."""
     text = (
         (install.ROOT / "README.md")
         .read_text()
@@ -42,8 +40,8 @@ def section() -> list[tuple[str, str]]:
 
 
 def script(wheel: str) -> str:
-    """One shell script of it; what is installed is the package of this checkout, built outside
-    of the container.
+    """Return the section as one shell script, which installs the package of this checkout, built
+    outside of the container.
     """
     parts = ["set -eu"]
     for language, text in section():
@@ -55,7 +53,7 @@ def script(wheel: str) -> str:
 
 
 def remove() -> None:
-    """Remove the container; it is the engine's, and does not end with the command that runs it."""
+    """Remove the container, which does not end with the command that runs it."""
     subprocess.run(["docker", "rm", "-f", CONTAINER], capture_output=True, check=False)
 
 

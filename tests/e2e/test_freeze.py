@@ -1,5 +1,5 @@
-"""The line is stopped for the whole cluster, and goes on: by the ConfigMap that the operator
-watches, without a restart.
+"""A stop for the whole cluster and its end, by the ConfigMap that the operator watches, without a
+restart.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from tests.e2e.tenant import SERVING, Tenant
 pytestmark = [pytest.mark.alone, pytest.mark.e2e]
 
 
-def test_a_stopped_line_holds_a_promotion_and_it_goes_on_when_it_is_taken_back(
+def test_a_stop_delays_a_promotion_which_continues_when_the_stop_is_removed(
     tenant: Tenant, trained: Trained
 ):
     versions = {

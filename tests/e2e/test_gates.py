@@ -1,5 +1,5 @@
-"""Gates on a real cluster: one that fails keeps production serving under load, and a better
-figure with a retry promotes without a loss.
+"""Gates on a real cluster: after a failed gate production keeps serving under load, and a better
+metric with a retry promotes without a loss.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ SCHEMA = {"name": "schema", "signature": {}}
 
 
 def run_with_model(tenant: Tenant, uri: str) -> str:
-    """Make an MLflow run of the namespace whose artifacts hold a model that is trained already;
-    return its id.
+    """Create an MLflow run of the namespace whose artifacts contain a trained model; return its
+    id.
     """
     experiment = tenant.ready("Experiment")["status"]["mlflow"]["id"]
     tags = [{"key": "modelyard.io/namespace", "value": tenant.name}]
@@ -95,7 +95,7 @@ def test_a_failing_gate_keeps_production_serving_and_a_retry_promotes_without_a_
             "quality": "Fail",
         }
         assert tenant.stage()["judged"]["version"] == "v2"
-        # Kopf sends events from a queue of its own, after the status.
+        # Kopf sends events from its own queue, after the status.
         tenant.wait(
             "an event says so",
             lambda: any(
@@ -105,7 +105,7 @@ def test_a_failing_gate_keeps_production_serving_and_a_retry_promotes_without_a_
         assert tenant.pods() == {"v1"}, "no pod of what is rejected has started"
         assert "quality  Fail" in says(tenant, "status", "fraud").stdout
         load.wait_for("v1", 50)
-        # A better figure alone lifts nothing.
+        # A better metric alone lifts no rejection.
         log(tenant, run, 0.95)
         again = says(tenant, "retry", "fraud", "--stage", "production")
         assert again.returncode == 0, again.stdout + again.stderr
@@ -122,7 +122,7 @@ def test_a_failing_gate_keeps_production_serving_and_a_retry_promotes_without_a_
         ("Rejected", "v1"),
         ("Promoted", "v1"),
     ]
-    # Back at once: the version displaced last is asked nothing.
+    # Back at once: no gates for the version displaced last.
     back = says(tenant, "rollback", "fraud", "--stage", "production")
     assert back.returncode == 0, back.stdout + back.stderr
     assert "none: v1 is the previous version" in back.stdout

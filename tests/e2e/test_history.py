@@ -1,5 +1,5 @@
-"""The record of a history on a cluster: what was done to its objects is found, and what else
-lies there is not written over.
+"""The record of a history on a cluster: tampering with its objects is found, and foreign objects
+are not overwritten.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from tests.e2e.test_gates import says
 pytestmark = pytest.mark.e2e
 
 
-def test_a_history_that_was_tampered_with_is_found_and_the_next_entry_is_never_written_over(
+def test_tampering_with_a_history_is_found_and_foreign_objects_are_never_overwritten(
     tenant: Tenant, trained: Trained
 ):
     versions = {
@@ -69,7 +69,7 @@ def test_a_history_that_was_tampered_with_is_found_and_the_next_entry_is_never_w
 
 
 def stored(tenant: Tenant, number: int) -> dict[str, str] | None:
-    """The entry that S3 has as its newest, if it has this number."""
+    """Return the newest entry in S3, if it has this number."""
     found: dict[str, str] = (tenant.status("RegisteredModel").get("record") or {}).get(
         "stored"
     ) or {}

@@ -1,5 +1,5 @@
-"""The operator killed while the story goes on: the same end, nothing twice; and what is served
-does not need it.
+"""The operator killed during the story: the same end, nothing twice; and serving does not need
+it.
 """
 
 import random
@@ -18,7 +18,7 @@ OPERATOR = "app.kubernetes.io/name=modelyard,app.kubernetes.io/component=operato
 
 
 def kill(kube: Kube) -> None:
-    """Ends the operator's pods at once: no drain, the Lease is not given back."""
+    """Kill the operator's pods at once: no drain, the Lease is not released."""
     for pod in kube.list("Pod", install.NAMESPACE, OPERATOR):
         kube.kubectl(
             "delete",
@@ -33,13 +33,11 @@ def kill(kube: Kube) -> None:
 
 @pytest.mark.parametrize("seed", [1, 2])
 def test_killed_at_random_moments_the_story_ends_the_same(tenant: Tenant, seed: int):
-    """A kill comes so many writes of the operator after a step was asked for: what it has
-    written by then is drawn.
-    """
+    """The operator is killed after a random number of its writes following each step."""
     dice = random.Random(seed)
 
     def after_writes(what: Callable[[], None], versions: Callable[[], list[str]]) -> None:
-        """Asks for something, and kills once the operator has written as often as the dice say."""
+        """Request a step, and kill the operator after a random number of its writes."""
         seen = {*versions()}
         what()
         wanted = dice.randint(1, 4)
@@ -113,7 +111,7 @@ def test_killed_at_random_moments_the_story_ends_the_same(tenant: Tenant, seed: 
     assert len(tenant.kube.list("Deployment", tenant.name)) == 1
 
 
-def test_what_is_served_does_not_need_the_operator(tenant: Tenant, trained: Trained):
+def test_serving_does_not_need_the_operator(tenant: Tenant, trained: Trained):
     uris = {
         "v1": {"uri": tenant.copy_model(trained.v1, "v1")},
         "v2": {"uri": tenant.copy_model(trained.v2, "v2")},

@@ -1,5 +1,5 @@
-"""People on a real cluster, each with a kubeconfig of their own: two approve what a third asked
-for; an override is set, and ends.
+"""Users on a real cluster, each with their own kubeconfig: two approve a third one's request; an
+override is set, and ends.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ APPROVED = {"name": "approved", "approvals": {"atLeast": 2}}
 
 @dataclass(frozen=True)
 class Person:
-    """A user with a kubeconfig of their own."""
+    """A user with their own kubeconfig."""
 
     name: str
     kubeconfig: Path
@@ -59,7 +59,7 @@ class Person:
 
 
 class People:
-    """Users of a tenant: service accounts of another namespace, for those of its own cannot
+    """Users of a tenant: service accounts of another namespace, because those of its own cannot
     approve.
     """
 
@@ -73,7 +73,7 @@ class People:
         )
 
     def comes(self, name: str, *roles: str) -> Person:
-        """Make a user with these ClusterRoles in the tenant's namespace."""
+        """Create a user with these ClusterRoles in the tenant's namespace."""
         kube, home = self._tenant.kube, self.home.name
         kube.kubectl("-n", home, "create", "serviceaccount", name)
         for role in roles:
@@ -103,7 +103,7 @@ def people(tenant: Tenant, tmp_path: Path) -> Iterator[People]:
 
 
 def serves_v1(tenant: Tenant, trained: Trained) -> None:
-    """Have production serve v1, with v2 registered."""
+    """Make v1 effective in production, with v2 registered."""
     versions = {
         "v1": {"uri": tenant.copy_model(trained.v1, "v1")},
         "v2": {"uri": tenant.copy_model(trained.v2, "v2")},
@@ -117,12 +117,12 @@ def serves_v1(tenant: Tenant, trained: Trained) -> None:
 
 
 def approved(tenant: Tenant) -> tuple[str, str]:
-    """What the gate says."""
+    """Return the gate's result."""
     found = [(gate["verdict"], gate["message"]) for gate in tenant.stage().get("gates", ())]
     return found[0] if found else ("", "")
 
 
-def test_two_approve_what_a_third_asked_for_and_no_request_is_lost(
+def test_two_users_approve_a_third_one_s_request_and_no_request_is_lost(
     tenant: Tenant, trained: Trained, people: People
 ):
     serves_v1(tenant, trained)
@@ -160,7 +160,7 @@ def test_two_approve_what_a_third_asked_for_and_no_request_is_lost(
     )
 
 
-def test_an_override_that_ends_leaves_what_it_put_there_until_a_person_decides(
+def test_an_ended_override_leaves_its_version_until_a_user_decides(
     tenant: Tenant, trained: Trained, people: People
 ):
     serves_v1(tenant, trained)
@@ -176,7 +176,7 @@ def test_an_override_that_ends_leaves_what_it_put_there_until_a_person_decides(
         done = nina.says(*words)
         assert done.returncode == 0, done.stdout + done.stderr
         load.wait_for("v2", 100)
-        # It ends sooner than was said: another end is another override, of what is there already.
+        # It ends sooner: another end is another override, of the version that is effective already.
         until = (datetime.now(UTC) + timedelta(seconds=5)).strftime("%Y-%m-%dT%H:%M:%SZ")
         nina.patch({"override": {"version": "v2", "reason": "incident 4711", "until": until}})
         said = tenant.says("RegisteredModel", "fraud", "OverrideEnded")["message"]

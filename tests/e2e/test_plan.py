@@ -1,4 +1,4 @@
-"""A plan on a cluster: it touches neither MLflow, nor pods, nor the Service, and then is carried
+"""A plan on a cluster: it changes neither MLflow, nor pods, nor the Service, and is then carried
 out.
 """
 
@@ -15,8 +15,8 @@ pytestmark = pytest.mark.e2e
 
 
 def outside(tenant: Tenant) -> dict[str, Any]:
-    """What a promotion changes: all of MLflow's model, and every object that serves, by uid and
-    version.
+    """Return everything that a promotion changes: MLflow's model, and every serving object, by uid
+    and version.
     """
     kinds = ("Deployment", "Pod", "Service", "PodDisruptionBudget", "Job")
     served = {
@@ -33,7 +33,7 @@ def outside(tenant: Tenant) -> dict[str, Any]:
     }
 
 
-def test_a_plan_touches_nothing_and_is_then_carried_out(tenant: Tenant, trained: Trained):
+def test_a_plan_changes_nothing_and_is_then_carried_out(tenant: Tenant, trained: Trained):
     versions = {
         name: {"uri": tenant.copy_model(getattr(trained, name), name)} for name in ("v1", "v2")
     }

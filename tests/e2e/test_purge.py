@@ -1,5 +1,5 @@
-"""A run is deleted, brought back, deleted again and purged, in the cluster, by a Job of the
-chart's CronJob.
+"""A run is deleted, restored, deleted again and purged, in the cluster, by a Job of the chart's
+CronJob.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def stage(tenant: Tenant, run: str) -> str:
 
 
 def ended(kube: Kube, name: str) -> str | None:
-    """How a Job ended; None while it has not."""
+    """Return how a Job ended; None while it has not."""
     job = kube.get("Job", name, install.NAMESPACE)
     assert job is not None
     done = [
@@ -35,7 +35,7 @@ def ended(kube: Kube, name: str) -> str | None:
 
 
 def purge(tenant: Tenant, name: str, *words: str) -> dict[str, Any]:
-    """Runs a Job from the CronJob with more words; gives its summary."""
+    """Run a Job from the CronJob with further arguments; return its summary."""
     kube = tenant.kube
     made: Manifest = json.loads(
         kube.kubectl("get", "cronjob", CRON_JOB, "-n", install.NAMESPACE, "-o", "json")
@@ -63,7 +63,7 @@ def purge(tenant: Tenant, name: str, *words: str) -> dict[str, Any]:
 
 
 def places(tenant: Tenant, run: str) -> list[str]:
-    """Where the artifacts of a run and of its logged models lie, below the bucket."""
+    """Return the prefixes of a run's artifacts and of its logged models."""
     found = tenant.mlflow("runs/get", run_id=run)["run"]
     ids = [each["model_id"] for each in found.get("outputs", {}).get("model_outputs", [])]
     models = [tenant.mlflow(f"logged-models/{id_}")["model"]["info"]["artifact_uri"] for id_ in ids]
@@ -79,7 +79,7 @@ def objects(tenant: Tenant, prefixes: list[str]) -> int:
         )
 
 
-def test_deleted_brought_back_deleted_and_purged(tenant: Tenant):
+def test_a_run_is_deleted_restored_deleted_again_and_purged(tenant: Tenant):
     tenant.experiment()
     tenant.run("gone", deletionPolicy="Delete")
     tenant.run("stays", deletionPolicy="Delete")

@@ -1,4 +1,4 @@
-"""The README's ten minutes, executed as they are written."""
+"""The README's ten minutes, executed as written."""
 
 import re
 from pathlib import Path
@@ -15,7 +15,7 @@ README = (install.ROOT / "README.md").read_text()
 
 
 def tutorial(kubeconfig: Path) -> str:
-    """The shell of the section, in order, on the cluster of a kubeconfig."""
+    """Return the section's shell commands, in order, for the cluster of a kubeconfig."""
     section = README.split("## The first ten minutes")[1].split("\n## ")[0]
     script = "\n".join(re.findall(r"```sh\n(.*?)```", section, re.DOTALL))
     line = f"export KUBECONFIG={kubeconfig}\n"
@@ -33,7 +33,7 @@ def test_the_tutorial_does_what_it_says(operator: Kube):
     assert re.search(r'"predictions": ?\[[01]\]', said), "the model answered"
     history = re.findall(
         r"^\S+Z (production: .*)$", said, re.MULTILINE
-    )  # the events below speak of the same
+    )  # the events below are about the same
     assert history == [
         "production:  -> v1 Promoted",
         "production: v1 -> v2 Promoted",

@@ -1,5 +1,5 @@
-"""What Kubernetes refuses or cannot run, for resources, nodes or a quota. Each says so, in
-words, where users look.
+"""Pods that Kubernetes refuses or cannot run, because of resources, nodes or a quota. Each is
+reported where users look.
 """
 
 from typing import Any
@@ -44,7 +44,9 @@ def test_a_job_that_asks_for_more_than_its_limits_ends_the_run(tenant: Tenant):
     assert not tenant.kube.list("Job", tenant.name)
 
 
-def test_a_pod_that_the_quota_refuses_is_told_and_trains_when_it_is_let_in(tenant: Tenant):
+def test_a_pod_that_the_quota_refuses_is_reported_and_trains_when_the_quota_allows_it(
+    tenant: Tenant,
+):
     tenant.experiment()
     tenant.kube.apply(quota(tenant, "0"), namespace=tenant.name)
     tenant.run("crowded", trainer=NOTHING, dataset=None, resources=SMALL)
@@ -52,13 +54,15 @@ def test_a_pod_that_the_quota_refuses_is_told_and_trains_when_it_is_let_in(tenan
         "exceeded quota: pods" in tenant.says("TrainingRun", "crowded", "QuotaExceeded")["message"]
     )
     tenant.kube.apply(quota(tenant, "5"), namespace=tenant.name)
-    # Kubernetes tries again when it likes: at most a minute after the last time.
+    # Kubernetes retries at its own pace: at most a minute after the last time.
     body = tenant.ready("TrainingRun", "crowded", 240)
     assert condition(body, "Stalled")["status"] == "False"
 
 
-def test_what_keeps_a_stage_s_pods_from_running_is_told_apart(tenant: Tenant, trained: Trained):
-    """The pods of before serve all the while."""
+def test_causes_that_keep_a_stage_s_pods_from_running_are_distinguished(
+    tenant: Tenant, trained: Trained
+):
+    """The previous pods are serving all the time."""
     tenant.model(
         stages={"production": "v1"}, versions={"v1": {"uri": tenant.copy_model(trained.v1, "v1")}}
     )
@@ -81,5 +85,5 @@ def test_what_keeps_a_stage_s_pods_from_running_is_told_apart(tenant: Tenant, tr
     assert "exceeded quota" in tenant.says("RegisteredModel", "fraud", "QuotaExceeded")["message"]
     assert tenant.predict()[0] == "v1"
     tenant.kube.kubectl("delete", "resourcequota", "pods", "-n", tenant.name)
-    # Kubernetes tries again when it likes: at most some minutes after the last time.
+    # Kubernetes retries at its own pace: at most some minutes after the last time.
     tenant.serves("v1", seconds=300)

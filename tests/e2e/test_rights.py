@@ -1,5 +1,5 @@
-"""With the policies in force on a real cluster: what serves is changed by promotion alone, and a
-cluster's daily life goes on.
+"""With the policies in force on a real cluster: serving objects change only by promotion, and
+evictions and restarts still work.
 """
 
 import json
@@ -34,14 +34,14 @@ def grant(tenant: Tenant, user: str, *roles: str) -> None:
 
 
 def pods(tenant: Tenant) -> dict[str, str]:
-    """The uids of the stage's pods, by name."""
+    """Return the uids of the stage's pods, by name."""
     return {
         pod["metadata"]["name"]: pod["metadata"]["uid"]
         for pod in tenant.kube.list("Pod", tenant.name, LABELS)
     }
 
 
-def test_what_serves_is_the_operator_s_and_evictions_and_restarts_go_on(
+def test_serving_objects_belong_to_the_operator_and_evictions_and_restarts_still_work(
     tenant: Tenant, trained: Trained
 ):
     tenant.model(
@@ -74,14 +74,14 @@ def test_what_serves_is_the_operator_s_and_evictions_and_restarts_go_on(
         (*model, '{"spec":{"versions":{"v1":null}}}'),
     ]
     for words in refused:
-        # What is held is kept by a policy of its own, and the API server says whichever refuses
-        # first.
+        # A separate policy keeps objects that stages use, and the API server reports whichever
+        # refuses first.
         with pytest.raises(Failed, match=r"promote on registeredmodels|production is at v1"):
             does("dora", *words)
     with pytest.raises(Failed, match="promote on registeredmodels"):
         does("dora", "create", "-f", "-", stdin=json.dumps(service))
 
-    # What a node's drain does to a pod, by somebody who may edit.
+    # What a node's drain does to a pod, by an editor.
     (evicted,) = pods(tenant)
     before = set(pods(tenant).values())
     eviction = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": evicted}}

@@ -1,5 +1,5 @@
-"""A version takes a stage in steps on a real cluster, under load: to its end, given up at every
-moment, and stopped by what it answers.
+"""A rollout in steps on a real cluster, under load: to its end, aborted at every moment, and
+stopped by its failures.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ PAUSED: list[dict[str, Any]] = [{"weight": 0}, {"pause": {}}, {"weight": 30}, {"
 def canary(
     tenant: Tenant, first: str, second: str, steps: list[dict[str, Any]], **rollout: Any
 ) -> None:
-    """v1 serves, and v2 will take the stage in steps."""
+    """v1 is serving, and v2 will be rolled out in steps."""
     asked = {"strategy": "Canary", "steps": steps, **rollout}
     stage = {"version": "v1", "serving": SERVING, "rollout": asked}
     tenant.apply(
@@ -58,7 +58,7 @@ def at(tenant: Tenant, weight: int) -> None:
 
 
 def rules(tenant: Tenant) -> list[str]:
-    """What pods of the stage are told."""
+    """Return the traffic rules of the stage's pods."""
     pods = tenant.kube.list("Pod", tenant.name, "modelyard.io/stage=production")
     return [
         told
@@ -73,9 +73,7 @@ def resume(tenant: Tenant, number: int) -> None:
     )
 
 
-def test_a_version_takes_the_stage_in_steps_without_a_lost_request(
-    tenant: Tenant, trained: Trained
-):
+def test_a_version_is_rolled_out_in_steps_without_a_lost_request(tenant: Tenant, trained: Trained):
     canary(tenant, tenant.copy_model(trained.v1, "v1"), tenant.copy_model(trained.v2, "v2"), STEPS)
     with tenant.load() as load:
         load.wait_for("v1", 20)
@@ -110,7 +108,7 @@ def test_a_version_takes_the_stage_in_steps_without_a_lost_request(
 
 
 @pytest.mark.alone  # it kills the operator
-def test_setting_the_version_back_gives_the_candidate_up_at_every_moment(
+def test_setting_the_version_back_aborts_a_rollout_at_every_moment(
     tenant: Tenant, trained: Trained
 ):
     canary(tenant, tenant.copy_model(trained.v1, "v1"), tenant.copy_model(trained.v2, "v2"), PAUSED)
@@ -165,7 +163,7 @@ def test_a_candidate_that_fails_is_stopped_and_no_caller_notices(tenant: Tenant,
     assert (result.lost, set(result.answered)) == (0, {"v1"}), (
         "what the candidate fails is answered by the stable version"
     )
-    tenant.wait("nobody splits", lambda: not rules(tenant))
+    tenant.wait("no pod splits", lambda: not rules(tenant))
     tenant.wait(
         "what was counted is gone",
         lambda: tenant.kube.get("ConfigMap", "fraud-production-rollout", tenant.name) is None,

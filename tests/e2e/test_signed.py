@@ -1,5 +1,5 @@
-"""A gate `signed` on a real cluster: a signed model takes the stage, and the same one with a
-flipped byte does not.
+"""A gate `signed` on a real cluster: a signed model is promoted, and the same one with a flipped
+bit is not.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ PEM = KEY.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyI
 
 
 def signed(tenant: Tenant, uri: str, name: str, *, flipped: str | None = None) -> str:
-    """Copies a model, signs the copy, and then flips the last bit of one of its files."""
+    """Copy a model, sign the copy, and then flip the last bit of one of its files."""
     copy = tenant.copy_model(uri, name)
     prefix = copy.removeprefix(f"s3://{tenant.bucket}/") + "/"
     with tenant.s3() as s3:
@@ -51,7 +51,7 @@ def gate(tenant: Tenant) -> dict[str, Any]:
     return dict(found)
 
 
-def test_a_signed_model_takes_the_stage_and_one_with_a_flipped_byte_does_not(
+def test_a_signed_model_is_promoted_and_one_with_a_flipped_bit_is_not(
     tenant: Tenant, trained: Trained
 ):
     flipped = "requirements.txt"
@@ -92,6 +92,6 @@ def test_a_signed_model_takes_the_stage_and_one_with_a_flipped_byte_does_not(
 
 
 def rejection(tenant: Tenant, version: str) -> str | None:
-    """What the stage says of a version that it does not take."""
+    """Return the stage's message about a rejected version."""
     message = (tenant.stage().get("blocked") or {}).get("message", "")
     return message if message.startswith(f"{version} was rejected") else None

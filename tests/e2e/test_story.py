@@ -1,5 +1,5 @@
-"""The story: an experiment, two trainings, a model; promoted by one patch, asked in every
-protocol, switched under load, and back.
+"""The story: an experiment, two trainings, a model; promoted by one patch, queried in every
+protocol, switched under load, and rolled back.
 """
 
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.e2e
 
 @pytest.fixture(scope="module")
 def story(operator: Kube) -> Iterator[Tenant]:
-    """A namespace where two versions are trained and registered, and the first one serves."""
+    """A namespace where two versions are trained and registered, and the first one is serving."""
     there = make_namespace(operator, "story")
     there.experiment(description="Card fraud", objective={"metric": "accuracy", "goal": "Maximize"})
     there.model(stages={"production": None})
@@ -33,7 +33,7 @@ def story(operator: Kube) -> Iterator[Tenant]:
     operator.kubectl("delete", "namespace", there.name, "--wait=false")
 
 
-def test_every_kind_can_be_waited_for_and_shows_itself(story: Tenant):
+def test_every_kind_can_be_waited_for_and_has_columns(story: Tenant):
     said = story.kube.kubectl(
         "wait",
         "--for=condition=Ready",
@@ -70,7 +70,7 @@ def test_every_kind_can_be_waited_for_and_shows_itself(story: Tenant):
     ]
 
 
-def test_mlflow_has_what_the_objects_say(story: Tenant):
+def test_mlflow_matches_the_objects(story: Tenant):
     run = story.get("TrainingRun", "fraud-001")
     (tracked,) = story.mlflow_runs(run["metadata"]["uid"])
     assert tracked["info"]["run_id"] == run["status"]["mlflow"]["runId"]
@@ -138,7 +138,7 @@ def test_the_model_answers_in_every_protocol(story: Tenant):
     assert code == 200
 
 
-def test_a_version_takes_over_and_goes_back_without_a_lost_request(story: Tenant):
+def test_a_version_is_promoted_and_rolled_back_without_a_lost_request(story: Tenant):
     story.promote("v1")
     story.serves("v1")
     before = len(story.status("RegisteredModel")["history"])
@@ -174,7 +174,7 @@ def test_a_version_takes_over_and_goes_back_without_a_lost_request(story: Tenant
     assert stages == {"v1": ["production"], "v2": []}
 
 
-def test_mlflows_client_loads_what_the_stage_holds(story: Tenant):
+def test_mlflow_s_client_loads_the_stage_s_version(story: Tenant):
     for version in ("v2", "v1"):
         story.promote(version)
         story.serves(version)
@@ -186,7 +186,7 @@ def test_mlflows_client_loads_what_the_stage_holds(story: Tenant):
         assert {tuple(each["predictions"]) for each in found.values()} == {tuple(predictions)}
 
 
-def test_two_stages_and_the_end_of_one(story: Tenant):
+def test_two_stages_and_the_removal_of_one(story: Tenant):
     story.promote("v1")
     story.promote("v2", stage="staging")
     story.serves("v2", stage="staging")
@@ -225,9 +225,9 @@ def test_two_stages_and_the_end_of_one(story: Tenant):
     assert story.predict()[0] == "v1"
 
 
-def test_pods_meet_what_pod_security_restricted_asks(story: Tenant):
-    """The namespace enforces it: a pod that does not is never made. What it does not ask for is
-    looked at here.
+def test_pods_meet_pod_security_restricted(story: Tenant):
+    """The namespace enforces it: other pods are never created. This test checks what it does not
+    enforce.
     """
     pods = story.kube.list("Pod", story.name, "app.kubernetes.io/managed-by=modelyard")
     assert {pod["metadata"]["labels"]["app.kubernetes.io/component"] for pod in pods} == {

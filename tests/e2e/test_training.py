@@ -1,6 +1,4 @@
-"""Trainings of every kind, and every way in which one fails, told apart. All begin at once: two
-cores run them as they can.
-"""
+"""Trainings of every kind, and every distinct way to fail. All start at once, on two cores."""
 
 import hashlib
 import io
@@ -35,7 +33,7 @@ CSV = "amount,hour,is_fraud\n" + "".join(
 
 
 def parquet() -> bytes:
-    """The same table."""
+    """Return the same table as Parquet."""
     lines = [line.split(",") for line in CSV.splitlines()]
     columns = {
         name: pa.array([int(row[index]) for row in lines[1:]])
@@ -51,7 +49,7 @@ def digest(content: bytes) -> str:
 
 
 def script(key: str) -> dict[str, Any]:
-    """A trainer that is a script, without a dataset: it starts in no time."""
+    """Return a script trainer without a dataset: it starts quickly."""
     parameters = {"n_estimators": "5", "note": NOTE}
     return {
         "trainer": {"script": {"configMap": "scripts", "key": f"{key}.py"}},
@@ -93,7 +91,7 @@ def config_map(there: Tenant, name: str, *, keys: tuple[str, ...] = ()) -> None:
 
 @pytest.fixture(scope="module")
 def runs(operator: Kube) -> Iterator[Tenant]:
-    """A namespace where all of them are on their way."""
+    """A namespace where all trainings were started."""
     there = make_namespace(operator, "training")
     config_map(there, "scripts")
     with there.s3() as s3:
@@ -131,7 +129,7 @@ def runs(operator: Kube) -> Iterator[Tenant]:
 
 
 def failed(there: Tenant, name: str, reason: str, seconds: float = 240) -> dict[str, Any]:
-    """The status of a run that has failed for good, for this reason."""
+    """Return the status of a run that has failed permanently, for this reason."""
     there.says("TrainingRun", name, reason, seconds=seconds)
     return dict(
         there.kube.wait_condition(
@@ -154,7 +152,7 @@ def test_a_script_that_raises_shows_its_last_lines(runs: Tenant):
     assert mlflow_states(runs, "bad-script") == ["FAILED"]
 
 
-def test_a_script_that_is_no_python_is_told_apart(runs: Tenant):
+def test_a_script_that_is_not_python_has_its_own_reason(runs: Tenant):
     failure = failed(runs, "not-python", "ScriptInvalid")["failure"]
     assert "broken.py, line 1" in failure["message"]
 
@@ -205,12 +203,12 @@ def test_a_container_that_exits_with_0_when_its_node_is_drained_has_not_trained(
     assert mlflow_states(runs, "drained") == ["RUNNING"]
 
 
-def test_too_little_memory_is_told_apart(runs: Tenant):
+def test_too_little_memory_has_its_own_reason(runs: Tenant):
     status = failed(runs, "greedy", "OutOfMemory")
     assert "limits.memory" in status["failure"]["message"]
 
 
-def test_a_running_training_shows_how_far_it_is(runs: Tenant):
+def test_a_running_training_shows_its_progress(runs: Tenant):
     def look() -> dict[str, Any] | None:
         status = runs.status("TrainingRun", "gated")
         return status if (status.get("progress") or {}).get("percent") == 40 else None
@@ -222,7 +220,7 @@ def test_a_running_training_shows_how_far_it_is(runs: Tenant):
     assert runs.ready("TrainingRun", "gated")["status"]["attempt"] == 1
 
 
-def test_an_image_of_ones_own_trains_and_its_job_goes(runs: Tenant):
+def test_a_custom_image_trains_and_its_job_is_deleted(runs: Tenant):
     body = runs.ready("TrainingRun", "own-image", 240)
     metrics = {each["name"]: each["value"] for each in body["status"]["metrics"]}
     assert metrics == {"rows": "7"}
@@ -253,7 +251,7 @@ def test_a_dataset_from_s3_is_trained_on(runs: Tenant, name: str):
     assert {each["name"]: float(each["value"]) for each in status["metrics"]}["accuracy"] > 0.9
 
 
-def test_a_plain_script_needs_nothing_of_modelyard(runs: Tenant):
+def test_a_plain_script_needs_nothing_from_modelyard(runs: Tenant):
     status = runs.ready("TrainingRun", "plain-script", 300)["status"]
     assert status["model"]["flavor"] == "xgboost"
     assert {each["name"]: each["value"] for each in status["metrics"]} == {"accuracy": "1"}
@@ -264,7 +262,7 @@ def test_a_plain_script_needs_nothing_of_modelyard(runs: Tenant):
     assert (parameters["note"], parameters["note_as_it_arrived"]) == (NOTE, NOTE)
 
 
-def test_suspended_it_holds_no_pod_and_goes_on_when_it_may(tenant: Tenant):
+def test_a_suspended_run_has_no_pod_and_continues_when_resumed(tenant: Tenant):
     config_map(tenant, "scripts")
     tenant.experiment()
     tenant.run("held", suspend=True, **script("gated"))
@@ -283,7 +281,7 @@ def test_suspended_it_holds_no_pod_and_goes_on_when_it_may(tenant: Tenant):
     )
 
 
-def test_what_is_missing_is_waited_for(tenant: Tenant):
+def test_missing_objects_are_waited_for(tenant: Tenant):
     tenant.run("early", **script("second_try"))
     tenant.says("TrainingRun", "early", "WaitingForExperiment", "Reconciling")
     tenant.experiment()

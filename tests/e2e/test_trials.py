@@ -1,5 +1,5 @@
-"""Gates with pods on a real cluster: one that fails keeps production serving under load, one
-that asks the candidate lets it take over.
+"""Gates with pods on a real cluster: after a failed one production keeps serving under load; after
+one that passes the candidate is promoted.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ with open("/dev/termination-log", "w") as file:
 
 
 def job(code: str, **more: Any) -> dict[str, Any]:
-    """A gate whose pod runs this code; it has Python by the runtime image."""
+    """Return a gate whose pod runs this code, with the runtime image's Python."""
     resources = {"requests": {"cpu": "20m", "memory": "64Mi"}, "limits": {"memory": "256Mi"}}
     return {
         "name": "integration",
@@ -50,8 +50,8 @@ def job(code: str, **more: Any) -> dict[str, Any]:
 
 
 def smoke(data: str) -> dict[str, Any]:
-    """A gate that sends the requests of the ConfigMap `cases`; the bound of the latency is no
-    figure of this machine.
+    """Return a gate that sends the requests of the ConfigMap `cases`; its latency bound suits any
+    machine.
     """
     digest = f"sha256:{hashlib.sha256(data.encode()).hexdigest()}"
     requests = {"configMap": "cases", "key": "cases.json", "digest": digest}
@@ -59,7 +59,7 @@ def smoke(data: str) -> dict[str, Any]:
 
 
 def stored(tenant: Tenant, data: str) -> dict[str, Any]:
-    """A gate that sends the same requests, from S3."""
+    """Return a gate that sends the same requests, from S3."""
     key = f"{tenant.name}/cases.json"
     with tenant.s3() as s3:
         s3.put_object(Bucket=tenant.bucket, Key=key, Body=data.encode())
@@ -80,11 +80,11 @@ def verdicts(tenant: Tenant) -> dict[str, str]:
 
 
 def of_gates(tenant: Tenant, kind: str) -> list[dict[str, Any]]:
-    """Jobs or pods of gates."""
+    """Return Jobs or pods of gates."""
     return tenant.kube.list(kind, tenant.name, "modelyard.io/gate")
 
 
-def test_a_failing_job_changes_nothing_and_one_that_asks_the_candidate_loses_no_request(
+def test_a_failing_job_changes_nothing_and_a_promotion_after_smoke_loses_no_request(
     tenant: Tenant, trained: Trained
 ):
     versions = {
@@ -121,7 +121,7 @@ def test_a_failing_job_changes_nothing_and_one_that_asks_the_candidate_loses_no_
             if "-v2-" in each["metadata"]["name"]
         ], "v2 had no pods"
         load.wait_for("v1", 50)
-        # The ConfigMap is not there yet: that is no verdict about the version.
+        # The ConfigMap does not exist yet: that is no verdict on the version.
         data = json.dumps([{"request": {"instances": TABLE}}])
         asks = job(ASKS, candidate="Served", env=[{"name": "TABLE", "value": json.dumps(TABLE)}])
         gates(tenant, asks, smoke(data), stored(tenant, data))
@@ -174,7 +174,7 @@ def test_a_failing_job_changes_nothing_and_one_that_asks_the_candidate_loses_no_
 
 
 def waits(tenant: Tenant) -> str | None:
-    """What the gate `answers` waits for, once its Job has said so."""
+    """Return what the gate `answers` waits for, once its Job has reported it."""
     found = [
         gate["message"] for gate in tenant.stage().get("gates", ()) if gate["name"] == "answers"
     ]

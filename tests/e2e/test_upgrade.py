@@ -1,5 +1,5 @@
-"""The operator is upgraded, with another runtime image: nothing restarts, a refresh loses
-nothing, a rollback restores the whole.
+"""An upgrade of the operator with another runtime image: nothing restarts, a refresh loses no
+request, a rollback restores version and runtime.
 """
 
 import subprocess
@@ -24,8 +24,8 @@ NEXT = f"{REPOSITORY}:next"
 
 @pytest.fixture
 def upgraded(operator: Kube) -> Iterator[dict[str, object]]:
-    """The chart's values for an operator with another runtime image; the usual one comes back in
-    the end.
+    """Yield the chart's values for an operator with another runtime image; restore the usual one
+    afterwards.
     """
     names = [f"docker.io/{name}" for name in (install.RUNTIME, NEXT)]
     subprocess.run(
@@ -43,7 +43,7 @@ def upgraded(operator: Kube) -> Iterator[dict[str, object]]:
         ],
         check=True,
     )
-    # MLflow is in the same image, and stays as it is.
+    # MLflow is in the same image, and is not changed.
     mlflow = {"repository": REPOSITORY, "tag": install.RUNTIME.partition(":")[2]}
     yield VALUES | {
         "runtime": {"image": {"tag": "next"}},
@@ -54,7 +54,7 @@ def upgraded(operator: Kube) -> Iterator[dict[str, object]]:
 
 
 def pods(tenant: Tenant) -> dict[str, set[str]]:
-    """The uids of each model's serving pods."""
+    """Return the uids of each model's serving pods."""
     labels = "modelyard.io/stage=production,modelyard.io/model="
     return {
         name: {
@@ -65,7 +65,7 @@ def pods(tenant: Tenant) -> dict[str, set[str]]:
 
 
 def image(tenant: Tenant, model: str = "fraud") -> str:
-    """What a model's stage is served with."""
+    """Return the image that serves a model's stage."""
     return str(tenant.stage(model)["runtime"]["image"])
 
 

@@ -1,5 +1,5 @@
-"""What serves is judged again on a real cluster: it fails, keeps serving, is not taken from its
-stage, and passes again.
+"""A verification on a real cluster: the version fails, is still serving, is not promoted further,
+and passes again.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.e2e
 
 
 def held(tenant: Tenant) -> bool | None:
-    """What staging says of v2."""
+    """Return staging's record of v2."""
     (version,) = [
         each for each in tenant.status("RegisteredModel")["versions"] if each["name"] == "v2"
     ]
@@ -27,7 +27,7 @@ def held(tenant: Tenant) -> bool | None:
     return found
 
 
-def test_what_fails_its_verification_keeps_serving_and_no_stage_takes_it_until_it_passes(
+def test_a_version_that_fails_its_verification_keeps_serving_and_is_not_promoted_until_it_passes(
     tenant: Tenant, trained: Trained
 ):
     tenant.experiment()

@@ -1,5 +1,5 @@
-"""A version that fails after the switch goes by itself, under load, and no request is lost but
-those that it fails itself.
+"""A version that fails after the switch is rolled back automatically, under load, and no request is
+lost but its own failures.
 """
 
 from __future__ import annotations
@@ -31,9 +31,7 @@ AUTOMATIC = {"automatic": {"maxErrorRate": "0.001", "minRequests": 20}}
 
 
 def moody(tenant: Tenant, like: str) -> str:
-    """Store a version that takes what another one takes, and fails for some rows; return where
-    it lies.
-    """
+    """Store a version with the inputs of another one, which fails for some rows; return its URI."""
     target = f"{tenant.name}/models/moody"
     with tenant.s3() as s3:
         there = s3.get_object(
@@ -54,7 +52,9 @@ def pods_of(tenant: Tenant, version: str) -> set[str]:
     return {each["metadata"]["uid"] for each in found}
 
 
-def test_a_version_that_fails_goes_back_under_load_by_itself(tenant: Tenant, trained: Trained):
+def test_a_failing_version_is_rolled_back_automatically_under_load(
+    tenant: Tenant, trained: Trained
+):
     tenant.kube.kubectl("label", "namespace", tenant.name, f"{ALLOW_CODE_LABEL}=true")
     first = tenant.copy_model(trained.v1, "v1")
     versions: dict[str, Any] = {"v1": {"uri": first}, "v2": {"uri": moody(tenant, first)}}
@@ -85,7 +85,7 @@ def test_a_version_that_fails_goes_back_under_load_by_itself(tenant: Tenant, tra
             assert code in {200, 500}, "v1 predicts what v2 fails on"
             return bool(tenant.stage().get("version") == "v1")
 
-        tenant.wait("it goes back by itself", gone, 90)
+        tenant.wait("it is rolled back automatically", gone, 90)
         load.wait_for("v1", 20)
         result = load.end()
     assert (result.lost, set(result.answered)) == (0, {"v1", "v2"}), result.errors

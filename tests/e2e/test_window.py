@@ -20,7 +20,7 @@ FREEZE = {"schedule": "* * * * *", "duration": "1h", "reason": "audit"}
 
 
 def pods(tenant: Tenant) -> set[str]:
-    """The uids of all pods that serve the stage or did."""
+    """Return the uids of all pods that serve or served the stage."""
     return {
         pod["metadata"]["uid"]
         for pod in tenant.kube.list("Pod", tenant.name, "modelyard.io/stage=production")
@@ -28,7 +28,7 @@ def pods(tenant: Tenant) -> set[str]:
 
 
 def effective(tenant: Tenant) -> bool:
-    """Whether the stage has what its spec asks for, and says so."""
+    """Return whether the stage's desired version is effective, also by its conditions."""
     stage = tenant.stage()
     return bool(
         stage.get("version") == stage.get("desired")

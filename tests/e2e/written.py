@@ -1,7 +1,7 @@
-"""Commands as they are written, in the README and in docs/: run on the cluster as a reader would
-type them, and what they leave forgotten.
+"""Commands of the README and docs/: run on the cluster as a reader would type them; their remains
+are removed.
 
-What a page should have done is for the tests to say.
+The tests check what a page should have done.
 """
 
 import os
@@ -32,14 +32,14 @@ def run(
     interpreter: Sequence[str] = SHELL,
     folder: Path = install.ROOT,
 ) -> str:
-    """Runs a script, a shell's from the repository's root, and returns what it printed.
+    """Run a script, a shell's in the repository's root, and return its output.
 
     Raises:
         Failed: A command of it failed, or it did not end in time.
 
     """
     environment = kube.environment
-    # `modelyard` is beside the Python that runs the tests.
+    # `modelyard` is next to the Python that runs the tests.
     environment["PATH"] = f"{environment['PATH']}{os.pathsep}{Path(sys.executable).parent}"
     environment |= {
         "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -62,7 +62,7 @@ def run(
             os.killpg(shell.pid, signal.SIGKILL)
             said, _ = shell.communicate()
             raise Failed(f"no end after {seconds:.0f} s:\n{said}") from None
-        finally:  # a port-forward that a page left behind
+        finally:  # a port-forward that a page left running
             _end(shell.pid)
     if shell.returncode:
         raise Failed(f"exit code {shell.returncode}:\n{said}")
@@ -77,8 +77,8 @@ def _end(group: int) -> None:
 
 
 def forget(kube: Kube, experiments: Sequence[str], models: Sequence[str]) -> None:
-    """Takes away what an earlier reading left: objects, and their names in MLflow, which keeps
-    them by default.
+    """Remove what an earlier run left: objects, and their names in MLflow, which keeps them by
+    default.
     """
     risk = Tenant(kube, NAMESPACE)
     runs = [
@@ -86,7 +86,7 @@ def forget(kube: Kube, experiments: Sequence[str], models: Sequence[str]) -> Non
         for each in kube.list("TrainingRun", NAMESPACE)
         if each["spec"]["experiment"] in experiments
     ]
-    # What a stage holds keeps the run that it came from.
+    # A stage's version protects the run that it came from.
     kube.kubectl(
         "delete",
         *(f"mlmodel/{name}" for name in models),

@@ -1,1 +1,1 @@
-"""What GitOps engines show for modelyard's objects, by Argo CD's and Flux's own code."""
+"""How GitOps engines show modelyard's objects, by Argo CD's and Flux's own code."""

@@ -1,5 +1,5 @@
-"""An API server with the chart, its tenant `risk` and people who have roles there; and what a
-sync leaves on it.
+"""An API server with the chart, its tenant `risk` and users with roles there; and the objects of a
+sync.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ __all__ = ["installed"]
 
 @pytest.fixture(scope="package")
 def schema(installed: ApiServer) -> dict[str, Any]:
-    """What the API server says of its types, as Argo CD reads it."""
+    """The API server's schema, as Argo CD reads it."""
     return Api(installed).get("/openapi/v2").body
 
 
 @pytest.fixture
 def synced(installed: ApiServer) -> Iterator[Synced]:
-    """Applies objects, and takes them away in the end."""
+    """Applies objects, and deletes them at the end."""
     there = Synced(installed)
     yield there
     there.gone()

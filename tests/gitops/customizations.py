@@ -2,12 +2,12 @@
 
 ``python -m tests.gitops.customizations --write``, or ``--check``, as a test does.
 
-The scripts lie as Argo CD keeps its own (resource_customizations/<group>/<Kind>/health.lua) and are
-written by hand. What is made of them: the entries of the ConfigMap argocd-cm, and test data in Argo
+The scripts are stored like Argo CD's own (resource_customizations/<group>/<Kind>/health.lua) and
+written by hand. Generated from them: the entries of the ConfigMap argocd-cm, and test data in Argo
 CD's own format, so that they can be contributed there.
 
-kustomize is told where our kinds name other objects. It has no wildcard for the key of a map, such
-as the name of a version.
+The configuration of kustomize lists where our kinds name other objects. It has no wildcard for the
+key of a map, such as the name of a version.
 """
 
 from __future__ import annotations
@@ -84,12 +84,12 @@ def folder(kind: str) -> Path:
 
 
 def scripts() -> dict[str, str]:
-    """Argo CD's health scripts by `group/Kind`."""
+    """Return the health scripts for Argo CD by `group/Kind`."""
     return {f"{GROUP}/{kind}": (folder(kind) / "health.lua").read_text() for kind in KINDS}
 
 
 def stand(manifest: Manifest) -> tuple[str, str, str]:
-    """The one condition of three that is True: its type, reason and message."""
+    """Return the only True condition of the three: its type, reason and message."""
     (found,) = [
         each
         for each in manifest["status"]["conditions"]
@@ -99,8 +99,8 @@ def stand(manifest: Manifest) -> tuple[str, str, str]:
 
 
 def expected(manifest: Manifest) -> tuple[str, str]:
-    """What Argo CD should show of an object: status and message. Written down here as a table,
-    not as a script.
+    """Return what Argo CD should show of an object: status and message. A table here, not a
+    script.
     """
     if "deletionTimestamp" in manifest["metadata"]:
         return "Progressing", "Pending deletion"
@@ -114,7 +114,7 @@ def expected(manifest: Manifest) -> tuple[str, str]:
 
 
 class Dumper(yaml.SafeDumper):
-    """Long texts in one piece."""
+    """Writes long texts in one line."""
 
 
 Dumper.add_representer(
@@ -143,7 +143,9 @@ def config_map() -> Manifest:
 
 
 def tests_of(kind: str) -> dict[str, str]:
-    """Argo CD's own test of one script: an object of each status, and what is to be said of it."""
+    """Return Argo CD's own test of one script: an object of each status, and the expected
+    health.
+    """
     out, cases = {}, []
     for reason in SHOWN[kind]:
         each = next(each for each in states() if each["kind"] == kind and stand(each)[1] == reason)
@@ -157,7 +159,7 @@ def tests_of(kind: str) -> dict[str, str]:
 
 
 def references() -> str:
-    """The configuration of kustomize, a line a reference."""
+    """Return the configuration of kustomize, one line per reference."""
     lines = ["nameReference:"]
     for kind, group in dict.fromkeys((kind, group) for kind, group, *_ in REFERENCES):
         lines += [
@@ -175,7 +177,7 @@ def references() -> str:
 
 
 def files() -> dict[str, str]:
-    """The generated files: path below the repository's root, and text."""
+    """Return the generated files: path below the repository's root, and text."""
     made = {
         ARGOCD / "argocd-cm.yaml": HEAD + APPLY + dumped(config_map()),
         KUSTOMIZE / "references.yaml": references(),
@@ -186,7 +188,7 @@ def files() -> dict[str, str]:
 
 
 def main(words: list[str]) -> int:
-    """Writes the files, or says which are stale."""
+    """Write the files, or report which are stale."""
     return write_or_check(words, files, "tests.gitops.customizations", __doc__)
 
 

@@ -1,4 +1,6 @@
-"""A Go program with the engines' own code, built once into the cache folder; it speaks JSON."""
+"""A Go program with the engines' own code, built once into the cache folder; its protocol is
+JSON.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +32,7 @@ more on a machine that others use.
 
 @dataclass(frozen=True)
 class Verdict:
-    """What each engine says of one object; the message is Argo CD's."""
+    """Each engine's health of one object; the message is Argo CD's."""
 
     argo: str
     message: str
@@ -40,8 +42,8 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Pair:
-    """What Git says of an object, what the cluster has, and what a dry run of a server-side
-    apply by `manager` answers, if it was made.
+    """An object in Git, in the cluster, and as the answer to a dry run of a server-side apply by
+    `manager`, if there was one.
     """
 
     desired: Manifest
@@ -52,8 +54,8 @@ class Pair:
 
 @dataclass(frozen=True)
 class Way:
-    """One of Argo CD's ways to compare: whether it would show OutOfSync, what there is and what
-    a sync would make of it.
+    """The result of one of Argo CD's comparisons: whether it would show OutOfSync, the live object,
+    and the object after a sync.
     """
 
     modified: bool
@@ -66,8 +68,7 @@ def judge() -> Path:
     """Build the program if it is missing or has changed; go.sum pins every source. The cache folder
     keeps it.
 
-    Raises:
-        Failed: It cannot be built; the message holds the end of the log.
+    Raises: Failed: It cannot be built; the message has the end of the log.
 
     """
     settings = Settings.read()
@@ -93,7 +94,7 @@ def ask(question: Mapping[str, Any]) -> dict[str, Any]:
 def health(
     objects: Iterable[Manifest], scripts: Mapping[str, str], expressions: Iterable[Manifest]
 ) -> list[Verdict]:
-    """What the engines say of live objects.
+    """Return the engines' health of live objects.
 
     Args:
         objects: Live objects.
@@ -116,11 +117,11 @@ def health(
 
 
 def changes(pairs: Iterable[Pair], schema: Manifest) -> list[dict[str, Way]]:
-    """What Argo CD would change of live objects, by its way to compare: `default`,
+    """Return what Argo CD would change in live objects, by comparison: `default`,
     `serverSideApply`, `serverSideDiff`.
 
     Args:
-        pairs: What Git says and what there is.
+        pairs: The objects in Git and in the cluster.
         schema: The API server's answer to `/openapi/v2`.
 
     """
@@ -129,6 +130,8 @@ def changes(pairs: Iterable[Pair], schema: Manifest) -> list[dict[str, Way]]:
 
 
 def misread(objects: Iterable[Manifest]) -> list[str]:
-    """Why objects of Argo CD's and Flux's own kinds are none; empty texts where they are."""
+    """Return why objects of Argo CD's and Flux's own kinds are invalid; empty texts for valid
+    ones.
+    """
     answer: list[str] = ask({"engines": list(objects)})["engines"]
     return answer

@@ -53,7 +53,7 @@ KEPT = (
 
 
 def _written(world: World) -> list[Manifest]:
-    """Every object with each status that was written of it, in order."""
+    """Return every object with each of its written statuses, in order."""
     found = []
     for body, status in (call.arguments for call in world.calls.named("write_status")):
         metadata = {key: value for key, value in body["metadata"].items() if key in KEPT and value}
@@ -77,14 +77,14 @@ async def _lived() -> list[Manifest]:
 
 
 def reasons(manifest: Manifest) -> set[str]:
-    """The reasons that an object's conditions give."""
+    """Return the reasons of an object's conditions."""
     return {condition["reason"] for condition in manifest["status"]["conditions"]}
 
 
 @cache
 def states() -> tuple[Manifest, ...]:
     """Return one object for each kind, reasons and messages, as the API server has it."""
-    logging.disable(logging.CRITICAL)  # some stories are of errors that the operator logs
+    logging.disable(logging.CRITICAL)  # some stories have errors that the operator logs
     try:
         written = asyncio.run(_lived())
     finally:

@@ -21,7 +21,7 @@ DONE = {"Experiment": "Synced", "TrainingRun": "Succeeded", "RegisteredModel": "
 
 
 def objects(source: Path) -> list[Manifest]:
-    """What a folder says: built, where it is kustomize's; its files, where it is not."""
+    """Return the objects of a folder: built, if it is a kustomization; otherwise from its files."""
     if (source / "kustomization.yaml").exists():
         return documents(kubectl("kustomize", source))
     return [each for file in sorted(source.glob("*.yaml")) for each in documents(file.read_text())]
@@ -32,7 +32,7 @@ def text(manifests: Sequence[Manifest]) -> str:
 
 
 class Synced:
-    """What was applied to a server, by whom ever."""
+    """The objects applied to a server."""
 
     def __init__(self, server: ApiServer) -> None:
         self.server = server
@@ -48,7 +48,7 @@ class Synced:
         )
 
     def client_side(self, manifests: Sequence[Manifest]) -> None:
-        """As Argo CD applies by default, and `kubectl apply`."""
+        """Apply as Argo CD does by default, and `kubectl apply`."""
         self.applied |= {self.path(each): each for each in manifests}
         kubectl(
             "apply",
@@ -60,7 +60,7 @@ class Synced:
         )
 
     def server_side(self, manifests: Sequence[Manifest], manager: str = MANAGER) -> None:
-        """As Argo CD applies with ServerSideApply=true, and Flux always."""
+        """Apply as Argo CD does with ServerSideApply=true, and Flux always."""
         self.applied |= {self.path(each): each for each in manifests}
         words = (
             "apply",
@@ -74,8 +74,8 @@ class Synced:
         kubectl(*words, kubeconfig=self.server.kubeconfig, stdin=text(manifests))
 
     def operate(self, **said: str) -> None:
-        """Does to every object of ours what the operator does: a finalizer, and a status of a
-        reason, or one that says that all is well.
+        """Act as the operator on all our objects: set a finalizer, and a status with a reason, or a
+        Ready one.
         """
         done = DONE | said
         operator = self.admin.as_user(OPERATOR)
@@ -92,25 +92,27 @@ class Synced:
             assert answer.code == 200, answer.message
 
     def live(self, manifest: Manifest) -> Manifest:
-        """The object as it is now."""
+        """Return the present object."""
         answer = self.admin.get(self.path(manifest))
         assert answer.code == 200, answer.message
         return answer.body
 
     def predicted(self, manifest: Manifest, manager: str = MANAGER) -> Manifest:
-        """What the API server would make of another server-side apply."""
+        """Return the result of another server-side apply, as a dry run."""
         answer = self.admin.apply(f"{self.path(manifest)}?dryRun=All", manifest, manager)
         assert answer.code == 200, answer.message
         return answer.body
 
     def diff(self, manifests: Sequence[Manifest]) -> str:
-        """`kubectl diff`; raises ``Refused`` where it finds anything, for it ends with 1 then."""
+        """Run `kubectl diff`; raises ``Refused`` if it finds a difference, because it exits with 1
+        then.
+        """
         return kubectl(
             "diff", "--filename", "-", kubeconfig=self.server.kubeconfig, stdin=text(manifests)
         )
 
     def gone(self) -> None:
-        """Takes everything away again."""
+        """Delete everything again."""
         for path in self.applied:
             self.admin.merge(path, {"metadata": {"finalizers": None}})
             assert self.admin.delete(path).code in (200, 404)

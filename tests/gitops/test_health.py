@@ -1,4 +1,6 @@
-"""What Argo CD's, kstatus' and Flux's own code shows for every state of modelyard's objects."""
+"""The health that Argo CD's, kstatus' and Flux's own code shows for every state of modelyard's
+objects.
+"""
 
 from __future__ import annotations
 
@@ -29,10 +31,9 @@ WAITS = ("Progressing", "InProgress", "InProgress")
 BROKEN = ("Degraded", "Failed", "Failed")
 # No engine waits for a suspended object; kstatus has no status for it.
 HELD = ("Suspended", "InProgress", "Current")
-# A promotion that waits for a gate is not through, so Flux waits; Argo CD has a word for it.
+# A promotion that waits for a gate is not finished, so Flux waits; Argo CD has a status for it.
 PAUSED = ("Suspended", "InProgress", "InProgress")
-# Argo CD and kstatus see the deletion before they look at conditions, which say Reconciling as
-# well.
+# Argo CD and kstatus check the deletion before conditions, which are Reconciling as well.
 GOING = ("Progressing", "Terminating", "InProgress")
 
 TABLE: dict[str, dict[tuple[str, str, str], str]] = {
@@ -71,9 +72,9 @@ TABLE: dict[str, dict[tuple[str, str, str], str]] = {
         BROKEN: "Expired NoSuchGate OtherDigest OwnWork Duplicate RequestRefused",
     },
 }
-# Said of an object of any kind about which its kind could not decide.
+# Reasons for an object of any kind whose reconcile could not decide.
 ENGINES = {WAITS: "ReconcileTimedOut NoProgress", BROKEN: "InvalidSpec InternalError"}
-# Only ever said by the conditions Synced and Verified, beside whatever the three say.
+# Reasons of the conditions Synced and Verified only, in addition to the three.
 BESIDE = {
     ("RegisteredModel", reason)
     for reason in (
@@ -97,7 +98,7 @@ def words(verdict: Verdict) -> tuple[str, str, str]:
 
 @pytest.fixture(scope="module")
 def verdicts() -> list[tuple[Manifest, Verdict]]:
-    """Every state with what is said of it, by one process."""
+    """Every state with its verdicts, from one process."""
     return list(zip(states(), judged(*states()), strict=True))
 
 
@@ -152,7 +153,7 @@ def test_a_rejected_promotion_is_degraded_and_says_that_the_stable_version_is_st
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_an_object_that_is_being_deleted_is_on_its_way_whatever_its_conditions_say(kind: str):
+def test_an_object_that_is_being_deleted_is_progressing_whatever_its_conditions(kind: str):
     leaving = next(
         deepcopy(each) for each in states() if each["kind"] == kind and stand(each)[0] == "Ready"
     )
@@ -161,10 +162,11 @@ def test_an_object_that_is_being_deleted_is_on_its_way_whatever_its_conditions_s
     assert words(said)[:2] == GOING[:2]
 
 
-# --- what no condition says -----------------------------------------------------------------------
+# --- without a matching condition
+# ------------------------------------------------------------------------
 @pytest.mark.parametrize("kind", KINDS)
-def test_an_object_that_nobody_has_looked_at_is_on_its_way(kind: str):
-    """kstatus alone would call it Current; Flux asks for it again, for its expressions find no
+def test_an_object_that_was_never_reconciled_is_progressing(kind: str):
+    """kstatus alone would report Current; Flux checks again, because its expressions find no
     status.
     """
     fresh = next(
@@ -179,7 +181,7 @@ def test_an_object_that_nobody_has_looked_at_is_on_its_way(kind: str):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_an_empty_status_says_as_little(kind: str):
+def test_an_empty_status_counts_the_same(kind: str):
     fresh = next(
         deepcopy(each)
         for each in states()
@@ -194,7 +196,7 @@ def test_an_empty_status_says_as_little(kind: str):
     ("kind", "reason"),
     [("Experiment", "NameTaken"), ("RegisteredModel", "Serving"), ("TrainingRun", "Suspended")],
 )
-def test_conditions_of_an_earlier_spec_are_no_answer_to_this_one(kind: str, reason: str):
+def test_conditions_of_an_earlier_generation_do_not_count(kind: str, reason: str):
     edited = of(kind, reason)
     edited["metadata"]["generation"] += 1
     (said,) = judged(edited)
@@ -202,13 +204,13 @@ def test_conditions_of_an_earlier_spec_are_no_answer_to_this_one(kind: str, reas
     assert said.message == "modelyard has not observed this spec yet."
 
 
-def test_a_run_that_is_let_go_on_is_suspended_no_more():
+def test_a_resumed_run_is_no_longer_suspended():
     going = of("TrainingRun", "Suspended")
     going["spec"]["suspend"] = False
     assert words(*judged(going)) == WAITS
 
 
-def test_without_our_script_argo_cd_would_say_nothing_at_all():
+def test_without_our_script_argo_cd_would_show_no_health():
     """The scripts are needed: Argo CD itself has none for our group."""
     with pytest.raises(AssertionError, match="Argo CD has no health check for it"):
         health([of("RegisteredModel", "ServingFailed")], {}, EXPRESSIONS)
@@ -242,7 +244,7 @@ def test_one_script_serves_every_kind():
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_what_could_be_given_to_argo_cd_passes_as_its_own_tests_would(kind: str):
+def test_the_contributable_test_data_passes_argo_cd_s_own_checks(kind: str):
     folder = ARGOCD / "resource_customizations" / "modelyard.io" / kind
     cases: list[dict[str, Any]] = yaml.safe_load((folder / "health_test.yaml").read_text())["tests"]
     objects = [yaml.safe_load((folder / case["inputPath"]).read_text()) for case in cases]

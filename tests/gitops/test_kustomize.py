@@ -98,8 +98,8 @@ def test_prefixes_suffixes_hashes_and_images_reach_what_our_kinds_name(overlay: 
 
 
 def named(schema: Any, path: str) -> Iterator[str]:
-    """The paths below a schema that name objects, as kustomize writes them; the keys of a map
-    are `v1`, those of stages `production`.
+    """Return the paths below a schema that name objects, as kustomize writes them; keys of maps are
+    `v1`, those of stages `production`.
     """
     for name, field in (schema.get("properties") or {}).items():
         texts = field.get("type") == "string" or (field.get("items") or {}).get("type") == "string"
@@ -115,7 +115,7 @@ def named(schema: Any, path: str) -> Iterator[str]:
             yield from named(inner, f"{path}{key}")
 
 
-def test_every_reference_of_the_kinds_is_told():
+def test_every_reference_of_the_kinds_is_configured():
     there = set()
     for file in (ROOT / "crds").glob("*.yaml"):
         (crd,) = documents(file.read_text())
@@ -129,7 +129,7 @@ def test_every_reference_of_the_kinds_is_told():
     assert there == told
 
 
-def test_the_documented_kustomizations_are_taken(tmp_path: Path):
+def test_the_documented_kustomizations_are_accepted(tmp_path: Path):
     first, second = (
         yaml.safe_load(text) for text in re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
     )

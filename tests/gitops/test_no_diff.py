@@ -24,7 +24,7 @@ FRAUD = ROOT / "manifests" / "samples" / "fraud"
 def compared(
     synced: Synced, wanted: list[Manifest], schema: dict[str, Any]
 ) -> list[tuple[str, str, Way]]:
-    """What each way finds of each object."""
+    """The result of each comparison for each object."""
     pairs = [Pair(each, synced.live(each), synced.predicted(each)) for each in wanted]
     found = changes(pairs, schema)
     return [
@@ -41,9 +41,7 @@ def out_of_sync(found: list[tuple[str, str, Way]]) -> list[tuple[str, str]]:
 @every_source
 @pytest.mark.parametrize("way", ["client_side", "server_side"])
 def test_nothing_is_left_to_sync(synced: Synced, schema: dict[str, Any], source: Path, way: str):
-    """Once as it was applied, with the CRD's defaults filled in; once with what the operator
-    adds.
-    """
+    """Once as applied, with the CRD's defaults filled in; once with the operator's additions."""
     wanted = objects(source)
     getattr(synced, way)(wanted)
     found = compared(synced, wanted, schema)
@@ -56,7 +54,7 @@ def test_nothing_is_left_to_sync(synced: Synced, schema: dict[str, Any], source:
 
 
 @every_source
-def test_the_dry_run_by_which_flux_looks_for_drift_changes_nothing(synced: Synced, source: Path):
+def test_flux_s_dry_run_for_drift_finds_no_change(synced: Synced, source: Path):
     wanted = objects(source)
     synced.server_side(wanted, manager=FLUX)
     synced.operate()
@@ -66,7 +64,7 @@ def test_the_dry_run_by_which_flux_looks_for_drift_changes_nothing(synced: Synce
 
 
 def test_the_api_server_has_filled_in_defaults_and_the_operator_its_part(synced: Synced):
-    """Else the test above would show little."""
+    """Otherwise the test above would show little."""
     wanted = objects(FRAUD)
     synced.client_side(wanted)
     synced.operate()
@@ -95,10 +93,10 @@ def test_a_change_in_git_is_found_in_every_way(synced: Synced, schema: dict[str,
         synced.diff(changed)
 
 
-def test_a_version_that_was_rolled_back_by_itself_leaves_nothing_to_sync(
+def test_an_automatically_rolled_back_version_leaves_nothing_to_sync(
     synced: Synced, schema: dict[str, Any]
 ):
-    """Its health is Degraded (`test_health`), and the spec is Git's: there is no loop."""
+    """Its health is Degraded (`test_health`), and the spec is that of Git: there is no loop."""
     wanted = objects(FRAUD)
     synced.server_side(wanted)
     synced.operate(RegisteredModel="RolledBack")
@@ -108,7 +106,7 @@ def test_a_version_that_was_rolled_back_by_itself_leaves_nothing_to_sync(
     synced.diff(wanted)
 
 
-def test_what_somebody_changes_by_hand_is_found_too(synced: Synced, schema: dict[str, Any]):
+def test_a_manual_change_is_found_too(synced: Synced, schema: dict[str, Any]):
     wanted = objects(FRAUD)
     synced.server_side(wanted)
     model = next(each for each in wanted if each["kind"] == "RegisteredModel")

@@ -26,7 +26,7 @@ class Team:
         self.server, self.user, self.manager = server, user, manager
 
     def apply(self, text: str) -> None:
-        """As the samples' first lines say; raises ``Refused``."""
+        """Apply files as the samples' first lines say; raises ``Refused``."""
         words = (
             "apply",
             "--server-side",
@@ -51,7 +51,7 @@ def release(installed: ApiServer) -> Team:
 
 @pytest.fixture
 def model(synced: Synced, science: Team, release: Team) -> Synced:
-    """The model as both have applied it."""
+    """The model as both users have applied it."""
     science.apply(VERSIONS.read_text())
     synced.applied[synced.path(of(VERSIONS))] = of(VERSIONS)
     release.apply(STAGES.read_text())
@@ -64,20 +64,20 @@ def of(file: Path) -> Manifest:
 
 
 def owned(manifest: Manifest, manager: str) -> set[str]:
-    """The parts of the spec that a field manager owns, as it is written in the object."""
+    """Return the parts of the spec that a field manager owns, by the object's managedFields."""
     (entry,) = [
         each for each in manifest["metadata"]["managedFields"] if each["manager"] == manager
     ]
     return {name.removeprefix("f:") for name in entry["fieldsV1"]["f:spec"]}
 
 
-def test_the_samples_speak_of_one_model_and_share_no_field():
+def test_the_samples_are_of_one_model_and_share_no_field():
     one, other = of(VERSIONS), of(STAGES)
     assert one["metadata"] == other["metadata"]
     assert not set(one["spec"]) & set(other["spec"])
 
 
-def test_each_owns_what_it_applied(model: Synced):
+def test_each_manager_owns_what_it_applied(model: Synced):
     there = model.live(of(VERSIONS))
     assert owned(there, "data-science") == {"description", "versions"}
     assert owned(there, "release-team") == {"stages"}
@@ -85,7 +85,7 @@ def test_each_owns_what_it_applied(model: Synced):
     assert there["spec"]["stages"]["production"]["version"] == "v1"
 
 
-def test_the_data_scientists_apply_first_for_a_release_manager_creates_nothing(
+def test_data_scientists_apply_first_because_a_release_manager_may_not_create(
     synced: Synced, science: Team, release: Team
 ):
     with pytest.raises(
@@ -120,7 +120,7 @@ def test_a_promotion_leaves_the_versions_alone(model: Synced, release: Team):
     assert {**after, "stages": None} == {**before, "stages": None}
 
 
-def test_what_an_owner_no_more_says_goes_and_nothing_else(model: Synced, science: Team):
+def test_fields_that_an_owner_drops_are_removed_and_nothing_else(model: Synced, science: Team):
     before = model.live(of(VERSIONS))["spec"]
     shorter = "\n".join(
         line for line in VERSIONS.read_text().splitlines() if "description" not in line
@@ -146,7 +146,9 @@ def test_a_conflict_is_refused_and_names_the_owner(
     assert model.live(of(VERSIONS))["spec"]["stages"]["production"]["version"] == "v1"
 
 
-def test_without_the_right_to_promote_one_owns_versions_and_no_stage(synced: Synced, science: Team):
+def test_a_user_without_the_right_to_promote_owns_versions_and_no_stage(
+    synced: Synced, science: Team
+):
     with pytest.raises(Refused, match=r"may not change stage .*the verb promote"):
         science.apply(STAGES.read_text())
     science.apply(VERSIONS.read_text())

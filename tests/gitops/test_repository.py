@@ -37,7 +37,7 @@ def promoted(tmp_path: Path) -> Path:
 
 
 def changed(before: Any, after: Any, path: str = "") -> dict[str, tuple[Any, Any]]:
-    """Where two objects differ: path, and both values."""
+    """Return where two objects differ: path, and both values."""
     if isinstance(before, dict) and isinstance(after, dict):
         found: dict[str, tuple[Any, Any]] = {}
         for key in sorted({*before, *after}):
@@ -51,7 +51,7 @@ def model(manifests: list[Manifest]) -> Manifest:
 
 
 def approvers(path: str) -> set[str]:
-    """Who must approve a change of a file: the last line that matches, as GitHub and GitLab read
+    """Return who must approve a change of a file: the last matching line, as GitHub and GitLab read
     it.
     """
     found: set[str] = set()
@@ -66,7 +66,7 @@ def approvers(path: str) -> set[str]:
 
 
 # --- the layout -----------------------------------------------------------------------------------
-def test_what_is_built_is_one_model_with_its_stages():
+def test_the_build_is_one_model_with_its_stages():
     built = objects(REPOSITORY)
     assert [(each["kind"], each["metadata"]["name"]) for each in built].count(
         ("RegisteredModel", "fraud")
@@ -83,7 +83,7 @@ def test_what_is_built_is_one_model_with_its_stages():
     assert {each["metadata"]["namespace"] for each in built} == {"risk"}
 
 
-def test_models_say_nothing_of_stages_and_an_environment_only_of_its_own():
+def test_models_contain_no_stages_and_an_environment_only_its_own():
     for file in (REPOSITORY / "models").rglob("*.yaml"):
         assert all("stages" not in each.get("spec", {}) for each in documents(file.read_text()))
     for file in (REPOSITORY / "environments").rglob("*.yaml"):
@@ -125,7 +125,7 @@ def test_the_release_team_approves_production_and_data_scientists_what_they_trai
 
 
 # --- the engines ----------------------------------------------------------------------------------
-def test_argo_cd_and_flux_read_what_they_are_told_without_a_word_too_many():
+def test_argo_cd_and_flux_accept_their_configuration_without_unknown_fields():
     told = [each for file in ENGINES for each in documents(file.read_text())]
     assert misread(told) == [""] * len(told)
     assert sorted(each["kind"] for each in told) == [
@@ -150,8 +150,8 @@ def test_both_sync_the_root_of_the_repository_and_ignore_no_difference():
 
 
 @pytest.mark.api
-def test_the_health_checks_join_what_argocd_cm_has(installed: ApiServer):
-    """As the file's second line says it, and again after an upgrade."""
+def test_the_health_checks_are_merged_into_argocd_cm(installed: ApiServer):
+    """By the command in the file's second line, and again after an upgrade."""
     admin = Api(installed)
     assert admin.create(path_of("v1/namespaces"), {"metadata": {"name": "argocd"}}).code == 201
     there = {
@@ -192,7 +192,7 @@ def test_a_promotion_is_one_line(promoted: Path):
 
 
 @pytest.mark.api
-def test_the_api_server_takes_it_as_it_is(installed: ApiServer):
+def test_the_api_server_accepts_the_promotion_unchanged(installed: ApiServer):
     words = ("apply", "--server-side", "--dry-run=server", "--validate=strict", "--filename", "-")
     out = kubectl(*words, kubeconfig=installed.kubeconfig, stdin=text(objects(REPOSITORY)))
     assert len(out.splitlines()) == len(objects(REPOSITORY))
@@ -204,7 +204,7 @@ def test_the_api_server_takes_it_as_it_is(installed: ApiServer):
 
 @pytest.mark.api
 @pytest.mark.parametrize("way", ["client_side", "server_side"])
-def test_merged_and_synced_nothing_else_changes(synced: Synced, promoted: Path, way: str):
+def test_after_merge_and_sync_nothing_else_changes(synced: Synced, promoted: Path, way: str):
     before, after = objects(REPOSITORY), objects(promoted)
     getattr(synced, way)(before)
     synced.operate()
@@ -224,8 +224,8 @@ def test_merged_and_synced_nothing_else_changes(synced: Synced, promoted: Path, 
 
 
 @pytest.mark.api
-def test_the_environment_s_file_is_a_server_side_apply_of_its_own(synced: Synced, promoted: Path):
-    """Where no engine runs, the pipeline of a merge applies it under a manager of its own."""
+def test_the_environment_s_file_is_a_separate_server_side_apply(synced: Synced, promoted: Path):
+    """Without an engine, the pipeline of a merge applies it with its own field manager."""
     synced.server_side(objects(REPOSITORY / "models" / "fraud"), manager="data-science")
     for stage in ("staging", "production"):
         synced.server_side(objects(promoted / "environments" / stage), manager=f"release-{stage}")

@@ -21,8 +21,8 @@ FORBIDDEN = 403
 
 
 def named(body: Manifest, name: str) -> Manifest:
-    """The object under another name, so that it meets none of other tests; references keep
-    theirs.
+    """Return the object under another name, so that it does not conflict with other tests;
+    references keep theirs.
     """
     return body | {"metadata": body["metadata"] | {"name": name}}
 
@@ -86,7 +86,7 @@ def test_the_model_of_the_sample_is_not_pruned():
     }
 
 
-def test_who_owns_the_models_alone_cannot_remove_one(tmp_path: Path):
+def test_an_owner_of_models_alone_cannot_remove_one(tmp_path: Path):
     copy = tmp_path / "models"
     shutil.copytree(REPOSITORY, copy)
     file = copy / "models" / "fraud" / "kustomization.yaml"

@@ -83,7 +83,7 @@ def keys_for_mlflow(server: Server) -> Answer:
 
 
 def frame(server: Server) -> Answer:
-    """Return a DataFrame without data whose shape is large."""
+    """Send a DataFrame without data and with a large shape."""
     return server.invoke(
         {"dataframe_split": {"index": [*range(20_000)], "columns": [*range(20_000)], "data": []}}
     )
@@ -103,7 +103,7 @@ def nested(levels: int) -> bytes:
 
 
 def repeated_in_lists() -> bytes:
-    """Return values like `repeated`, each in a separate list."""
+    """Send values like `repeated`, each in a separate list."""
     index = pa.array(np.zeros(200_000, np.int32))
     texts = pa.DictionaryArray.from_arrays(index, pa.array(["x" * 20_000]))
     return parquet(
@@ -121,7 +121,7 @@ def repeated_bytes() -> bytes:
 
 
 def texts(server: Server) -> Answer:
-    """Return texts with a NaN, which not every parser reads."""
+    """Send texts with a NaN, which not every parser reads."""
     return server.invoke(
         {"inputs": {"amount": [float("nan")] * 60_000, "city": ["x" * 20_000, *["y"] * 59_999]}}
     )
