@@ -1,5 +1,5 @@
-"""From nothing to an operator that runs: the cluster, the images, the chart. The demo and the
-tests on the real cluster share it.
+"""Bring up a running operator: the cluster, the images, the chart. Shared by the demo and the tests
+on the real cluster.
 """
 
 import json
@@ -40,10 +40,10 @@ RUNTIME = PROJECT["runtime"].tag
 
 
 def cluster(out: console.Console) -> Kube:
-    """Sees to a cluster with the project's images in it.
+    """Bring up a cluster with the project's images in it.
 
     Raises:
-        Failed: A step of it could not be done.
+        Failed: A step failed.
 
     """
     settings = Settings.read()
@@ -56,7 +56,7 @@ def cluster(out: console.Console) -> Kube:
 
 
 def image_id(tag: str) -> str:
-    """What the engine has under a tag: an image that was built anew has the same tag and another
+    """Return the id of the engine's image with a tag: a rebuilt image has the same tag and another
     id.
     """
     done = subprocess.run(
@@ -98,23 +98,23 @@ def install(kube: Kube, values: Mapping[str, Any] | None = None) -> None:
     settings = Settings.read()
     lock = settings.cache / f"{settings.cluster}-helm.lock"
     with locked(lock, console.Console(sys.stdout)):
-        # The lock is ours, so the helm that left a release pending was killed.
+        # This process has the lock, so a helm that left a release pending was killed.
         kube.kubectl("delete", "secret", "-n", NAMESPACE, "-l", PENDING)
         given = json.dumps(mark | dict(values or {}))
         kube.program("helm", *COMMAND, "-f", "-", stdin=given, timeout=300)
 
 
 def wait_ready(kube: Kube, seconds: float = 240) -> None:
-    """Returns when the operator, MLflow and MinIO are ready."""
+    """Wait until the operator, MLflow and MinIO are ready."""
     for name in DEPLOYMENTS.values():
         kube.wait_rolled_out(name, NAMESPACE, seconds)
 
 
 def uninstall(kube: Kube) -> None:
-    """Removes the release, its objects, its kinds and its namespaces."""
+    """Remove the release, its objects, its kinds and its namespaces."""
     there = kube.program("helm", "status", RELEASE, "-n", NAMESPACE, check=False).returncode == 0
     if there:
-        # The kinds, and with them every object, stay by default: `crds.keep`.
+        # The CRDs, and with them every object, stay by default: `crds.keep`.
         kube.program(
             "helm",
             "upgrade",

@@ -1,7 +1,7 @@
-"""A real cluster as a program sees it: kubectl for what a user would type, the API itself for
-looking and waiting.
+"""A client of a real cluster: kubectl for what a user would type, the API itself for reading and
+waiting.
 
-The demo and the tests on the real cluster share it. What they do with it does not belong here.
+The demo and the tests on the real cluster share it.
 """
 
 import base64
@@ -44,27 +44,26 @@ RESOURCES = {
     "Lease": "apis/coordination.k8s.io/v1/leases",
 }
 POLL = 0.2
-# Deadlines are for what will never come true; a machine that does other work besides is slow, not
-# wrong.
+# Deadlines are for conditions that never become true; a busy machine is slow, not wrong.
 PATIENCE = 4
 
 
 class Failed(RuntimeError):
-    """Something did not happen; the message says what, and what the cluster says about it."""
+    """An operation failed; the message says which, with the cluster's information."""
 
 
 class NotReady(Failed):
-    """It did not happen in time, or it cannot happen any more."""
+    """A condition did not become true in time, or can no longer become true."""
 
 
 def condition(body: Mapping[str, Any] | None, kind: str) -> dict[str, Any]:
-    """A condition of an object; an empty one where there is none."""
+    """Return a condition of an object; an empty one if it is missing."""
     listed = ((body or {}).get("status") or {}).get("conditions") or []
     return next((dict(each) for each in listed if each["type"] == kind), {})
 
 
 class Kube:
-    """One cluster, as an administrator. Not for several threads."""
+    """One cluster, as an administrator. Not thread-safe."""
 
     def __init__(self, tools: Path, kubeconfig: Path) -> None:
         """Read the kubeconfig.
@@ -96,7 +95,7 @@ class Kube:
         self._connection: http.client.HTTPSConnection | None = None
 
     def close(self) -> None:
-        """Closes the connection that is kept; the next request opens another."""
+        """Close the kept connection; the next request opens another."""
         if self._connection is not None:
             self._connection.close()
             self._connection = None
@@ -104,17 +103,17 @@ class Kube:
     # --- programs ---------------------------------------------------------------------------------
     @property
     def environment(self) -> dict[str, str]:
-        """The environment in which a shell has kubectl and helm, and they find the cluster."""
+        """Return the environment of a shell with kubectl and helm for this cluster."""
         path = f"{self.tools}{os.pathsep}{os.environ.get('PATH', '')}"
         return os.environ | {"KUBECONFIG": str(self.kubeconfig), "PATH": path}
 
     def program(
         self, name: str, *words: str, stdin: str = "", check: bool = True, timeout: float = 120
     ) -> subprocess.CompletedProcess[str]:
-        """Runs kubectl or helm.
+        """Run kubectl or helm.
 
         Raises:
-            Failed: It did not end with 0, and `check` was asked for; or it did not end in time.
+            Failed: It did not exit with 0 although `check` is set, or it did not end in time.
 
         """
         command = [str(self.tools / name), *words]
@@ -136,11 +135,11 @@ class Kube:
         return done
 
     def kubectl(self, *words: str, stdin: str = "", timeout: float = 120) -> str:
-        """What kubectl prints."""
+        """Return the output of kubectl."""
         return self.program("kubectl", *words, stdin=stdin, timeout=timeout).stdout
 
     def apply(self, *objects: Manifest, namespace: str = "default") -> None:
-        """As `kubectl apply` does it."""
+        """Apply objects as `kubectl apply` does."""
         self.kubectl(
             "apply",
             "-n",
@@ -158,7 +157,9 @@ class Kube:
         body: bytes | str | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> tuple[int, dict[str, str], bytes]:
-        """One request to the API server: status code, headers with lower-case names, body."""
+        """Send a request to the API server; return status code, headers with lower-case names,
+        body.
+        """
         for again in (True, False):
             if self._connection is None:
                 self._connection = http.client.HTTPSConnection(
@@ -183,12 +184,12 @@ class Kube:
         raise AssertionError("unreachable")
 
     def get(self, kind: str, name: str, namespace: str | None = None) -> Manifest | None:
-        """An object, or None."""
+        """Return an object, or None."""
         code, _, content = self.request("GET", self._path(kind, namespace) + f"/{name}")
         return self._read(code, content, f"{kind} {name}")
 
     def list(self, kind: str, namespace: str | None = None, labels: str = "") -> list[Manifest]:
-        """Objects of a kind, in a namespace or in all of them."""
+        """Return the objects of a kind, in a namespace or in all of them."""
         query = "?" + urllib.parse.urlencode({"labelSelector": labels}) if labels else ""
         code, _, content = self.request("GET", self._path(kind, namespace) + query)
         return list((self._read(code, content, kind) or {"items": []})["items"])
@@ -216,8 +217,8 @@ class Kube:
         method: str = "",
         port: str = "http",
     ) -> tuple[int, dict[str, str], Any]:
-        """Asks a Service through the API server: status code, headers, body (read, where it is
-        JSON).
+        """Send a request to a Service through the API server; return status code, headers, body
+        (parsed JSON).
         """
         proxy = f"api/v1/namespaces/{namespace}/services/{name}:{port}/proxy/{path.lstrip('/')}"
         data = None if body is None else json.dumps(body)
@@ -238,10 +239,10 @@ class Kube:
         seconds: float = 120,
         explain: Callable[[], str] | None = None,
     ) -> T:
-        """The first value of `look` that is neither None nor False.
+        """Return the first value of `look` that is neither None nor False.
 
         Raises:
-            NotReady: There is none in time.
+            NotReady: The time is over.
 
         """
         deadline = time.monotonic() + seconds * PATIENCE
@@ -266,7 +267,7 @@ class Kube:
         reason: str = "",
         seconds: float = 120,
     ) -> Manifest:
-        """The object, as soon as it has the condition for the spec that it has."""
+        """Return the object once it has the condition for its present spec."""
 
         def look() -> Manifest | None:
             body = self.get(kind, name, namespace)
@@ -285,7 +286,7 @@ class Kube:
         return self.wait(words, look, seconds, lambda: self.explain(kind, name, namespace))
 
     def wait_rolled_out(self, name: str, namespace: str, seconds: float = 180) -> None:
-        """Returns when a Deployment's pods are all new and ready."""
+        """Wait until a Deployment's pods are all updated and ready."""
 
         def look() -> bool:
             body = self.get("Deployment", name, namespace) or {"metadata": {}, "spec": {}}
@@ -303,10 +304,10 @@ class Kube:
             lambda: self.explain_pods(namespace),
         )
 
-    # --- saying what is wrong ---------------------------------------------------------------------
+    # --- explaining problems ----------------------------------------------------------------------
     def explain(self, kind: str, name: str, namespace: str) -> str:
-        """What the cluster says of an object: conditions, events, pods that do not run, the
-        operator's last lines.
+        """Return the cluster's information about an object: conditions, events, pods that do not
+        run, the operator's last lines.
         """
         body = self.get(kind, name, namespace)
         lines = (
@@ -329,7 +330,7 @@ class Kube:
         )
 
     def explain_events(self, namespace: str, last: int = 15) -> str:
-        """The newest events of a namespace."""
+        """Return the newest events of a namespace."""
         events = sorted(
             self.list("Event", namespace),
             key=lambda each: each.get("lastTimestamp") or each.get("eventTime") or "",
@@ -345,7 +346,7 @@ class Kube:
         return "\n".join([f"Events in {namespace}:", *map(line, events[-last:])])
 
     def explain_pods(self, namespace: str) -> str:
-        """Pods that are not ready, and the end of their logs."""
+        """Return pods that are not ready, and the end of their logs."""
         lines = [f"Pods in {namespace}:"]
         for pod in self.list("Pod", namespace):
             name, status = pod["metadata"]["name"], pod.get("status") or {}
@@ -369,7 +370,7 @@ class Kube:
         return "\n".join(lines)
 
     def explain_operator(self, last: int = 15) -> str:
-        """The operator's last lines."""
+        """Return the operator's last lines."""
         lines = ["The operator's last lines:"]
         labels = "app.kubernetes.io/name=modelyard,app.kubernetes.io/component=operator"
         for pod in self.list("Pod", None, labels):
@@ -386,10 +387,11 @@ class Kube:
             lines += [f"  {line[:400]}" for line in (log.stdout or log.stderr).splitlines()]
         return "\n".join(lines)
 
-    # --- reaching in ------------------------------------------------------------------------------
+    # --- connections into the cluster
+    # -------------------------------------------------------------------------------
     @contextmanager
     def forwarded(self, namespace: str, target: str, port: int) -> Iterator[str]:
-        """An address on this machine that leads to a Service or pod, for the length of a block."""
+        """Yield a local address of a Service or pod for the duration of a block."""
         words = [
             str(self.tools / "kubectl"),
             "port-forward",
@@ -399,8 +401,7 @@ class Kube:
             f":{port}",
             "--address=127.0.0.1",
         ]
-        # A file: it says something about every connection, and would stand still behind a pipe that
-        # nobody reads.
+        # A file: it logs every connection, and would block on a pipe that is not read.
         with (
             tempfile.NamedTemporaryFile("w+") as said,
             subprocess.Popen(
@@ -420,7 +421,7 @@ class Kube:
                 process.terminate()
 
     def connection(self, namespace: str) -> dict[str, str]:
-        """What a namespace's Secret modelyard-connection holds."""
+        """Return the contents of a namespace's Secret modelyard-connection."""
         secret = self.get("Secret", "modelyard-connection", namespace)
         if secret is None:
             raise Failed(f"there is no Secret {namespace}/modelyard-connection")
@@ -434,7 +435,7 @@ class Kube:
         mounts: Mapping[str, str] | None = None,
         env: Mapping[str, str] | None = None,
     ) -> Manifest:
-        """The spec of a pod that runs once and that Pod Security's level restricted takes.
+        """Return the spec of a pod that runs once and that Pod Security admits as restricted.
         `mounts`: path to ConfigMap.
         """
         named = {f"v{index}": pair for index, pair in enumerate((mounts or {}).items())}

@@ -1,5 +1,5 @@
-"""A steady load from a pod in the cluster: begun, looked at, ended. What is sent, and how it is
-counted, is in tests/e2e/load.py.
+"""A steady load from a pod in the cluster: started, observed, ended. tests/e2e/load.py sends and
+counts the requests.
 """
 
 import json
@@ -18,18 +18,17 @@ SCRIPT = Path(__file__).parents[1] / "e2e" / "load.py"
 
 @dataclass(frozen=True)
 class Result:
-    """What came of a load.
+    """The results of a load.
 
     Args:
         sent: requests.
         answered: requests answered with 200, by the version that answered.
         lost: all others.
-        spans: by version, when the first and the last of them were, in seconds since the load
-            began.
-        answers: by version, the different bodies that it answered.
+        spans: by version, its first and last answer, in seconds since the load began.
+        answers: by version, the different bodies of its answers.
         errors: the first few losses.
-        seconds: how long it went on.
-        slowest: the longest that an answer took.
+        seconds: its duration.
+        slowest: the longest time of an answer.
     """
 
     sent: int
@@ -43,14 +42,14 @@ class Result:
 
 
 class Load:
-    """A load that goes on. After the block, `result` says what came of it."""
+    """A running load. After the block, `result` has its results."""
 
     def __init__(self, kube: Kube, namespace: str, name: str) -> None:
         self._kube, self._namespace, self._name = kube, namespace, name
         self.result: Result | None = None
 
     def now(self) -> dict[str, Any]:
-        """The counts so far: sent, answered by version, lost."""
+        """Return the counts so far: sent, answered by version, lost."""
         lines = self._kube.kubectl(
             "logs", "-n", self._namespace, self._name, "--tail=1"
         ).splitlines()
@@ -61,7 +60,7 @@ class Load:
         )
 
     def wait_for(self, version: str, requests: int, seconds: float = 120) -> None:
-        """Returns when a version has answered so many requests more."""
+        """Wait until a version has answered this many more requests."""
         before = self.now()["answered"].get(version, 0)
         self._kube.wait(
             f"{requests} more answers of {version} under load",
@@ -71,7 +70,7 @@ class Load:
         )
 
     def end(self) -> Result:
-        """Tells the pod to stop, and reads what it says."""
+        """Stop the pod and read its results."""
         stop = ["python", "-c", "import os, signal; os.kill(1, signal.SIGTERM)"]
         self._kube.kubectl("exec", "-n", self._namespace, self._name, "--", *stop)
 
@@ -101,8 +100,8 @@ def steady_load(
     rate: float = 50,
     name: str = "load",
 ) -> Iterator[Load]:
-    """Begin a load of so many requests a second; the block begins when the first are answered,
-    and its end ends the load.
+    """Run a load of this many requests per second; the block begins with the first answers, and its
+    end ends the load.
     """
     kube.program(
         "kubectl",

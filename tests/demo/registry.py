@@ -1,7 +1,7 @@
-"""MLflow's own client on this machine, at a tenant's MLflow and S3 in the cluster, as in a
+"""MLflow's own client on this machine, with a tenant's MLflow and S3 in the cluster, as in a
 notebook.
 
-What the client is asked is in `resolve`, the program that is run here.
+`resolve` is the program that is run here.
 """
 
 import json
@@ -22,7 +22,9 @@ FEATURES = [f"feature_{number:02}" for number in range(20)]
 
 
 def rows(count: int) -> list[list[float]]:
-    """So many rows of the sample's 20 features, always the same, within what it was trained on."""
+    """Return this many rows of the sample's 20 features, always the same, within the range of its
+    training.
+    """
     return [
         [round(((7 * row + 3 * column) % 11 - 5) / 2.5, 1) for column in range(20)]
         for row in range(count)
@@ -31,7 +33,7 @@ def rows(count: int) -> list[list[float]]:
 
 @contextmanager
 def reached(kube: Kube, namespace: str) -> Iterator[dict[str, str]]:
-    """A tenant's connection as the environment of a program on this machine, for the length of a
+    """Yield a tenant's connection as the environment of a local program, for the duration of a
     block.
     """
     environment = kube.connection(namespace)
@@ -48,8 +50,8 @@ def reached(kube: Kube, namespace: str) -> Iterator[dict[str, str]]:
 def resolve(
     kube: Kube, namespace: str, uris: Sequence[str], table: list[list[float]]
 ) -> dict[str, Any]:
-    """What MLflow's client finds under `models:/...`, and what the model predicts that it loads
-    from there; by URI.
+    """Return what MLflow's client finds under `models:/...`, and the loaded model's predictions, by
+    URI.
     """
     with reached(kube, namespace) as environment:
         done = subprocess.run(

@@ -1,5 +1,5 @@
-"""Ask MLflow's own client what `models:/...` means, and let it load and predict. A program of its
-own: the client takes seconds to import.
+"""Resolve `models:/...` with MLflow's own client, load the model and predict. A separate program:
+the client takes seconds to import.
 
     python -m tests.demo.resolve URI... < '{"names": [...], "rows": [[...]]}'
 

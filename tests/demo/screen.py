@@ -1,4 +1,4 @@
-"""What the demo prints: steps with their times, commands as one would type them, tables, a bar.
+"""The demo's output: steps with their times, commands as users type them, tables, a progress bar.
 Colour only on a terminal.
 """
 
@@ -13,7 +13,7 @@ STEP_SECONDS = 5.0
 
 
 class Screen:
-    """Prints lines that begin with the seconds since it was made."""
+    """Prints lines that begin with the seconds since it was created."""
 
     def __init__(self, out: IO[str]) -> None:
         self._out = out
@@ -25,7 +25,7 @@ class Screen:
 
     @property
     def elapsed(self) -> float:
-        """Seconds since the screen was made."""
+        """Return the seconds since the screen was created."""
         return time.monotonic() - self._start
 
     def _paint(self, text: str, code: str) -> str:
@@ -41,7 +41,7 @@ class Screen:
         self._line(self._paint(text, "1"))
 
     def step(self, text: str) -> None:
-        """A new chapter."""
+        """Print the title of a step."""
         self._line("")
         self._line(f"[{self.elapsed:5.0f} s] {self._paint(text, '1;36')}")
 
@@ -52,11 +52,11 @@ class Screen:
         self._line(f"[{self.elapsed:5.0f} s] {self._paint(text, '32')}")
 
     def command(self, text: str) -> None:
-        """A command as one would type it."""
+        """Print a command as users type it."""
         self._line(f"          {self._paint('$ ' + text, '1')}")
 
     def block(self, text: str) -> None:
-        """What a command printed."""
+        """Print a command's output."""
         for line in text.rstrip().splitlines():
             self._line(f"          {line}")
 
@@ -66,8 +66,8 @@ class Screen:
         self.block(rest)
 
     def progress(self, percent: int, text: str) -> None:
-        """How far something is: one line that grows on a terminal, a line every tenth or five
-        seconds elsewhere.
+        """Show progress: one growing line on a terminal, elsewhere a line every tenth or five
+        seconds.
         """
         full = round(BAR * percent / 100)
         line = f"[{self.elapsed:5.0f} s] [{'#' * full}{'.' * (BAR - full)}] {percent:3} %  {text}"
@@ -82,7 +82,7 @@ class Screen:
             self._line(line)
 
     def close(self) -> None:
-        """Ends the line that grows, if there is one, so that it stays."""
+        """End the growing line, if there is one, so that it stays."""
         if self._open:
             self._open = False
             print(file=self._out, flush=True)

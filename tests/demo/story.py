@@ -21,7 +21,7 @@ SERVING_SECONDS = 180
 
 
 def seconds_between(first: str | None, last: str | None) -> float:
-    """The seconds between two times as Kubernetes writes them."""
+    """Return the seconds between two times as Kubernetes writes them."""
     if not first or not last:
         return 0.0
     return (datetime.fromisoformat(last) - datetime.fromisoformat(first)).total_seconds()
@@ -124,7 +124,7 @@ class Story:
         return None
 
     def promote(self, version: str) -> None:
-        """Patch the version, and wait until it holds the stage."""
+        """Patch the version, and wait until it is effective."""
         self.screen.step(f"4. Promote {version} to {STAGE}: one patch")
         begun = self.screen.elapsed
         self.patch(version)
@@ -239,7 +239,7 @@ class Story:
         return result
 
     def only_serving(self, version: str) -> bool:
-        """Tell whether all pods of the stage have this version."""
+        """Return whether all pods of the stage have this version."""
         labels = f"modelyard.io/model={MODEL},modelyard.io/stage={STAGE}"
         return {
             pod["metadata"]["labels"]["modelyard.io/version"]

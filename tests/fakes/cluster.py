@@ -1,10 +1,10 @@
 """Kubernetes in memory: `modelyard.ports.Cluster` and `Objects` with the API server's own rules,
-and what users and controllers do there.
+and actions of users and controllers.
 
 It implements uids, resourceVersions and generations, preconditions, the status subresource,
 server-side apply by one field manager, finalizers, garbage collection by owner references, and the
-ReplicaSet between a Deployment and its pods. Every change is in the cache at once, as by a
-watch, unless the fake is `deaf`.
+ReplicaSet between a Deployment and its pods. Every change is in the cache at once, as from a watch,
+unless the fake is `deaf`.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Killed(BaseException):
 
 
 class FakeCluster:
-    """One cluster, which survives operators; `attach` gives it the next operator's cache.
+    """One cluster, which outlives operators; `attach` gives it the next operator's cache.
 
     Attributes:
         calls: The log of calls of the two ports, `Call(operation, arguments)`.
@@ -157,7 +157,7 @@ class FakeCluster:
             if live is not None and live["metadata"]["uid"] == child.uid:
                 self._delete(place)
         left = self._objects.get(place)
-        if left is not None and left["metadata"]["uid"] == child.uid:  # on its way out
+        if left is not None and left["metadata"]["uid"] == child.uid:  # being deleted
             self._cache.put(place[0], copied(left))
         else:
             self._cache.remove(*place, child.uid)
@@ -260,7 +260,7 @@ class FakeCluster:
         async with self._call("event", body, reason, message):
             self.events.append((body["kind"], body["metadata"]["name"], reason, message, warning))
 
-    # --- what users and other controllers do ------------------------------------------------------
+    # --- users and other controllers --------------------------------------------------------------
     def create(self, manifest: Manifest) -> Manifest:
         """Create an object; a status is dropped, as the API server does."""
         assert place_of(manifest) not in self._objects, f"{place_of(manifest)} exists"

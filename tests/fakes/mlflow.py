@@ -1,5 +1,5 @@
-"""MLflow in memory: `modelyard.ports.Tracking` with MLflow's own rules, and what pods and people
-do there besides.
+"""MLflow in memory: `modelyard.ports.Tracking` with MLflow's own rules, and actions of pods and
+users.
 """
 
 from __future__ import annotations
@@ -409,7 +409,7 @@ class FakeTracking:
                 del self._models[model].versions[version]
                 self._drop_aliases(self._models[model], lambda _, target: target == version)
 
-    # --- what pods and people do ------------------------------------------------------------------
+    # --- pods and users ---------------------------------------------------------------------------
     def log_metric(self, run: str, key: str, value: float) -> None:
         """Log a metric's newest value, as a training script does."""
         found = self.runs_by_id[run]
@@ -423,8 +423,8 @@ class FakeTracking:
         )
 
     def log_model(self, run: str, name: str = "model", *, ready: bool = True) -> LoggedModel:
-        """Log a model, as `mlflow.xgboost.log_model` does; storing its files is `FakeStore`'s
-        business. Not ready: it broke off.
+        """Log a model, as `mlflow.xgboost.log_model` does; its files are stored with `FakeStore`.
+        Not ready: logging broke off.
         """
         found = self.runs_by_id[run]
         id_ = f"m-{self._id()}"
@@ -435,7 +435,8 @@ class FakeTracking:
         self.runs_by_id[run] = replace(found, models=(*found.models, id_))
         return logged
 
-    # --- how --------------------------------------------------------------------------------------
+    # --- internals
+    # ---------------------------------------------------------------------------------------
     def _id(self) -> str:
         self._made += 1
         return f"{self._made:032x}"

@@ -1,4 +1,4 @@
-"""What serving pods say of what they answered, without pods: for the real
+"""Traffic counters of serving pods, without pods: for the real
 `modelyard.adapters.pod_traffic.PodTraffic`.
 """
 
@@ -19,14 +19,13 @@ class FakePods:
     """All serving pods.
 
     Attributes:
-        said: By version, the requests that each of its pods has answered, and how many of them
-            failed.
-        load: By version, what is added to that each time that a pod is asked.
-        drawn: By version, what each of its pods draws for itself and for the candidate each time
-            that it is asked while it has a rule. Pods of a version that is not there do not split.
-        behind: By pod's name, the revision that it still applies, whatever it was told.
+        said: By version, the requests that each of its pods has answered, and its failures.
+        load: By version, what each read of a pod adds to that.
+        drawn: By version, the requests that each of its pods draws for itself and for the
+            candidate per read while it has a rule. Pods of other versions do not split.
+        behind: By pod's name, the revision that it still applies, whatever its rule.
         silent: Names of pods that do not answer.
-        asked: Pods that were asked, by name, in order.
+        asked: The pods that were read, by name, in order.
 
     """
 

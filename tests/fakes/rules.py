@@ -20,7 +20,7 @@ __all__ = [
 ]
 
 OWN = {kind.resource.KIND: kind.resource.PLURAL for kind in KINDS}
-# What the API server refuses to change, by kind: a path into the object.
+# Immutable fields by kind: a path into the object.
 _IMMUTABLE = {
     "Job": ("spec", "template"),
     "Deployment": ("spec", "selector"),

@@ -1,4 +1,4 @@
-"""S3 in memory: `modelyard.ports.Store`, and what pods and people do there besides."""
+"""S3 in memory: `modelyard.ports.Store`, and actions of pods and users."""
 
 from __future__ import annotations
 
@@ -127,13 +127,14 @@ class FakeStore:
             for key in [key for key in bucket if key.startswith(place.key)]:
                 del bucket[key]
 
-    # --- what pods and people do ------------------------------------------------------------------
+    # --- pods and users ---------------------------------------------------------------------------
     def put(self, uri: str, data: bytes) -> None:
         """Store an object under any key; create the bucket if it does not exist."""
         bucket, _, key = uri.removeprefix("s3://").partition("/")
         self.world.setdefault(bucket, {})[key] = data
 
-    # --- how --------------------------------------------------------------------------------------
+    # --- internals
+    # ---------------------------------------------------------------------------------------
     def _bucket(self, place: Location) -> dict[str, bytes]:
         if place.bucket not in self.world:
             raise Invalid("S3", "read", str(place))

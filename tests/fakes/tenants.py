@@ -1,4 +1,4 @@
-"""Connections in memory: what `modelyard.adapters.connection.Tenants` opens, without a Secret or
+"""Connections in memory, like those of `modelyard.adapters.connection.Tenants`, without a Secret or
 a server.
 """
 
@@ -26,8 +26,8 @@ class FakeTenants:
         tracking: The MLflow.
         world: The object store: bucket to key to bytes.
         wrong: Namespaces whose Secret is missing or wrong, and what the error's detail says.
-        credentials: What the Secrets of all namespaces hold.
-        doubted: Namespaces whose Secrets were to be read again.
+        credentials: The contents of all namespaces' Secrets.
+        doubted: Namespaces whose Secrets should be read again.
 
     """
 

@@ -162,7 +162,9 @@ SERVING = {
 
 
 def gate(pods_secret: str = CONNECTION_SECRET, **kind: Any) -> list[Manifest]:
-    """The Job of a gate of production, and the Service of the candidate that it asks."""
+    """Return the Job of a gate of production, and the candidate's Service that it sends requests
+    to.
+    """
     asked = {"name": "integration", **kind}
     model = stage_of("vb", candidate=candidate(B), asked=[asked])
     view = replace(
@@ -178,7 +180,7 @@ def gate(pods_secret: str = CONNECTION_SECRET, **kind: Any) -> list[Manifest]:
 
 
 def again(**kind: Any) -> list[Manifest]:
-    """The Job of a gate in a round of the verification of what serves production."""
+    """Return the Job of a gate in a verification of production's effective version."""
     view = view_of(stage_of("vb", holds=B, asked=[{"name": "integration", **kind}]), round=NOW)
     assert view.spec is not None
     return [gates.job(view, view.spec.gates[0])]

@@ -25,12 +25,14 @@ class Field:
 
     @property
     def written(self) -> bool:
-        """Whether users write it (spec), as opposed to read it (status)."""
+        """Return whether users write it (spec), as opposed to read it (status)."""
         return self.path.startswith("spec")
 
 
 def fields(schema: Node, path: str = "") -> Iterator[Field]:
-    """All nodes below a schema, by path: `spec.stages.*.version`, `status.conditions[].type`."""
+    """Yield all nodes below a schema, by path: `spec.stages.*.version`,
+    `status.conditions[].type`.
+    """
     for name, child in schema.get("properties", {}).items():
         yield from _here(child, f"{path}.{name}".lstrip("."), name, schema)
     if isinstance(child := schema.get("additionalProperties"), dict):
@@ -118,7 +120,7 @@ def camel_case(field: Field) -> str | None:
 def enumerated(field: Field) -> str | None:
     """Values of an enumeration are CamelCase, and the description mentions each."""
     values = field.node.get("enum", ())
-    # XGBoost's usual terms, and one that is used in place of a stage's name
+    # XGBoost's usual terms, and one that replaces a stage's name
     allowed = {"classification", "regression", "newest"}
     if wrong := [
         value

@@ -50,7 +50,7 @@ def test_a_module_has_a_docstring(path: Path):
 
 
 def public(tree: ast.Module) -> set[str]:
-    """The public names that a module defines."""
+    """Return the public names that a module defines."""
     found = set()
     for node in tree.body:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
@@ -63,7 +63,7 @@ def public(tree: ast.Module) -> set[str]:
 
 
 def exported(tree: ast.Module) -> list[str] | None:
-    """The names in `__all__`."""
+    """Return the names in `__all__`."""
     for node in tree.body:
         if isinstance(node, ast.Assign) and any(
             isinstance(target, ast.Name) and target.id == "__all__" for target in node.targets
@@ -91,14 +91,14 @@ def test_a_public_module_has_dunder_all(path: Path):
 
 
 def calls(tree: ast.Module) -> Iterator[tuple[str, int]]:
-    """The dotted names of all calls, with their lines."""
+    """Return the dotted names of all calls, with their lines."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Call):
             yield ast.unparse(node.func), node.lineno
 
 
 def naps(node: ast.AST, *, polling: bool = False) -> Iterator[int]:
-    """Lines of sleeps that are neither in a loop on a condition nor of length zero."""
+    """Return the lines of sleeps that are neither in a loop on a condition nor of length zero."""
     for child in ast.iter_child_nodes(node):
         if (
             isinstance(child, ast.Call)
@@ -160,8 +160,8 @@ def test_no_test_patches_functions(path: Path):
 
 
 def pure(path: Path) -> bool:
-    """Tell whether a module must be pure: plans, the API, names, and the modules of a kind without
-    I/O.
+    """Return whether a module must be pure: plans, the API, names, and the modules of a kind
+    without I/O.
     """
     folder = path.parent
     if folder == ROOT / "operator" / "modelyard":
@@ -191,7 +191,7 @@ def test_purity_is_by_exclusion():
 
 
 def test_the_source_root_is_not_a_package():
-    """Decision 0001: it would hide the standard library's `operator` from everything."""
+    """Decision 0001: as a package it would hide the standard library's `operator`."""
     assert [
         path.name
         for path in (ROOT / "operator").iterdir()

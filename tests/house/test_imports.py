@@ -90,7 +90,7 @@ def test_the_contracts_are_kept():
 
 @pytest.fixture(scope="module")
 def broken(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The linter's output for a copy in which every contract is broken."""
+    """The linter's output for a copy that breaks every contract."""
     root = copied(tmp_path_factory.mktemp("broken"))
     for module, line in (
         violation for violations in VIOLATIONS.values() for violation in violations

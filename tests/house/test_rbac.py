@@ -56,8 +56,8 @@ def test_secrets_are_only_read_by_two_names():
 
 
 def test_pods_are_only_patched():
-    """Which the policy operator-fence keeps to one annotation; a pod that the operator could
-    create would be outside of its Deployments.
+    """The policy operator-fence restricts that to one annotation; a pod that the operator created
+    would be outside of its Deployments.
     """
     pods = [
         right
@@ -70,8 +70,8 @@ def test_pods_are_only_patched():
 
 
 def test_our_specs_are_never_written():
-    """Of approvals, which say what others decided, one is tried by a dry run and those of no use
-    are deleted.
+    """Approvals are decisions of users: the operator creates one as a dry run only, and deletes
+    useless ones.
     """
     for right in RIGHTS:
         if right.group == "modelyard.io" and not all(

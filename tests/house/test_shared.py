@@ -15,7 +15,7 @@ API = ROOT / "operator" / "modelyard" / "api"
 
 
 def imports(path: Path) -> set[str]:
-    """The modules that a file imports, wherever in it."""
+    """Return the modules that a file imports anywhere."""
     found: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
@@ -26,7 +26,9 @@ def imports(path: Path) -> set[str]:
 
 
 def shared() -> set[str]:
-    """Modules of `modelyard.api` that the pods' programs import, directly or indirectly."""
+    """Return the modules of `modelyard.api` that the pods' programs import, directly or
+    indirectly.
+    """
     names = {path.stem for path in API.glob("*.py")}
     found: set[str] = set()
     waiting = list((ROOT / "operator" / "modelyard_runtime").rglob("*.py"))

@@ -1,5 +1,5 @@
-"""The sum of all bounds of a status: an object in etcd takes 1.5 MiB at most, and each write of
-a status sends all of it.
+"""The sum of all bounds of a status: an object in etcd has 1.5 MiB at most, and each status write
+sends all of it.
 """
 
 import json

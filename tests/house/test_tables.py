@@ -1,4 +1,4 @@
-"""What is a table: no other place may name its entries and forget one."""
+"""Tables: no other place may list their entries and omit one."""
 
 import re
 from importlib.util import find_spec
@@ -23,7 +23,7 @@ def test_the_operator_serves_every_kind_of_the_api():
 
 
 def test_the_client_knows_every_kind_of_the_api():
-    """It spells them out: to import the models would take each command a third of a second."""
+    """It lists them: importing the models would cost each command a third of a second."""
     ours = {
         (kind.name, kind.plural)
         for kind in NAMES.values()

@@ -1,8 +1,7 @@
-"""Executes the tutorial notebook on a real cluster: `python -m tests.notebook.execute` puts its
+"""Execute the tutorial notebook on a real cluster: `python -m tests.notebook.execute` writes its
 outputs into docs/tutorial.ipynb.
 
-What the notebook says and does stands in it; a test executes it in a namespace of its own
-(`test_tutorial.py`).
+A test executes it in a separate namespace (`test_tutorial.py`).
 """
 
 from __future__ import annotations
@@ -25,11 +24,11 @@ __all__ = ["NOTEBOOK", "execute", "read"]
 
 NOTEBOOK = install.ROOT / "docs" / "tutorial.ipynb"
 NAMESPACE = "risk"
-_SECONDS = 900  # a cell at most
+_SECONDS = 900  # the limit for one cell
 
 
 def read(namespace: str = NAMESPACE) -> Any:
-    """The notebook, its namespace changed to another."""
+    """Return the notebook with another namespace."""
     notebook = nbformat.read(NOTEBOOK, as_version=4)
     for cell in notebook.cells:
         cell.source = re.sub(rf'(?<=["/]){NAMESPACE}(?=[".])', namespace, cell.source)
@@ -37,13 +36,12 @@ def read(namespace: str = NAMESPACE) -> Any:
 
 
 def execute(notebook: Any, kubeconfig: Path, folder: Path, tools: Path | None = None) -> Any:
-    """Execute it in a kernel of its own, which has the client from this checkout; an error of a
-    cell is raised.
+    """Execute it in a new kernel with the client from this checkout; an error of a cell is raised.
 
     Args:
         notebook: It gets the outputs.
         kubeconfig: The cluster's.
-        folder: Where the kernel works: what it downloads goes there.
+        folder: The kernel's working folder, for its downloads.
         tools: A folder that comes first in its path.
 
     """
@@ -52,7 +50,7 @@ def execute(notebook: Any, kubeconfig: Path, folder: Path, tools: Path | None = 
         "PYTHONPATH": str(install.ROOT / "operator"),
         "PATH": os.pathsep.join(filter(None, (str(tools or ""), os.environ.get("PATH", "")))),
         "MLFLOW_DISABLE_TELEMETRY": "true",
-        "TQDM_DISABLE": "1",  # MLflow's own bars; ours stay
+        "TQDM_DISABLE": "1",  # without MLflow's own progress bars; ours stay
         "MPLBACKEND": "module://matplotlib_inline.backend_inline",
     }
     client = NotebookClient(
@@ -66,13 +64,13 @@ def execute(notebook: Any, kubeconfig: Path, folder: Path, tools: Path | None = 
 
 
 def main() -> int:
-    """Execute it as it is, and keep what it shows."""
+    """Execute it unchanged, and keep its outputs."""
     kube: Kube = install.cluster(Console(sys.stdout))
     folder = install.ROOT / ".cache" / "notebook"
     folder.mkdir(parents=True, exist_ok=True)
     notebook = execute(read(), kube.kubeconfig, folder, kube.tools)
     for cell in notebook.cells:
-        cell.metadata.pop("execution", None)  # when each cell ran: another text every time
+        cell.metadata.pop("execution", None)  # times of execution, which change every time
     nbformat.write(notebook, NOTEBOOK)
     return 0
 

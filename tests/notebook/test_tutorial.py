@@ -1,4 +1,4 @@
-"""The tutorial notebook, executed as it is committed, and what is committed of its outputs."""
+"""The tutorial notebook, executed as committed, and its committed outputs."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def code(notebook: Any) -> list[Any]:
 
 
 def texts(cell: Any) -> str:
-    """What a cell shows as text."""
+    """Return a cell's outputs as text."""
     found = [
         output.get("text", "") or output.get("data", {}).get("text/plain", "")
         for output in cell.outputs

@@ -1,4 +1,4 @@
-"""What the pages say of metrics, labels, annotations and environments is what the code has."""
+"""Metrics, labels, annotations and environments in the pages are those of the code."""
 
 import re
 
@@ -16,7 +16,7 @@ REFERENCE = (DOCS / "reference" / "README.md").read_text()
 
 
 def operators() -> set[str]:
-    """Names of the operator's metrics, as Prometheus reads them."""
+    """Return the names of the operator's metrics, as Prometheus reads them."""
     engine = ROOT / "operator" / "modelyard" / "engine"
     code = "".join(
         (engine / name).read_text()
@@ -29,7 +29,7 @@ def operators() -> set[str]:
 
 
 def models() -> set[str]:
-    """Names of a serving pod's metrics, as it writes them while it splits its requests."""
+    """Return the names of a serving pod's metrics while it splits its requests."""
     page, _ = Models("risk.fraud", "v1").page(lambda: (5, {("candidate", "ok"): 1}))
     return set(re.findall(r"^# TYPE (modelyard_\w+) ", page.decode(), re.MULTILINE))
 
@@ -42,13 +42,13 @@ def table(heading: str, page: str) -> str:
     ("heading", "there"),
     [("Metrics of the operator", operators()), ("Metrics of a model", models())],
 )
-def test_every_metric_is_named_and_no_other(heading: str, there: set[str]):
+def test_the_pages_name_every_metric_and_no_other(heading: str, there: set[str]):
     named = set(re.findall(r"^\| .*", table(heading, OBSERVE), re.MULTILINE))
     assert len(there) > 3
     assert set(re.findall(r"modelyard_\w+", "\n".join(named))) == there
 
 
-def test_alerts_name_metrics_that_are_there():
+def test_alerts_name_existing_metrics():
     (alerts,) = re.findall(r"```promql\n(.*?)```", OBSERVE, re.DOTALL)
     assert set(re.findall(r"modelyard_\w+", alerts)) <= operators()
 
@@ -80,8 +80,8 @@ def test_a_training_pod_finds_what_the_page_says():
     assert f"{wire.SIGNING_FOLDER}/{wire.SIGNING_FILE}" in REFERENCE
 
 
-def test_pages_act_in_few_namespaces():
-    """What a page leaves there is taken away by its test; elsewhere nothing is."""
+def test_pages_use_few_namespaces():
+    """A page's test cleans these namespaces up, and no others."""
     used = {
         each
         for page in DOCS.rglob("*.md")

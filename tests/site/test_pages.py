@@ -1,6 +1,4 @@
-"""The pages as they stand in the repository: what a code host shows of them, and what of them is
-run.
-"""
+"""The pages in the repository: what a code host shows, and which blocks are run."""
 
 import ast
 import builtins
@@ -21,7 +19,7 @@ every_page = pytest.mark.parametrize(
 
 
 def slug(heading: str) -> str:
-    """The anchor that a code host gives a heading."""
+    """Return the anchor that a code host gives a heading."""
     words = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", heading).replace("`", "").lower()
     return re.sub(r"[^\w\- ]", "", words).replace(" ", "-")
 
@@ -37,12 +35,12 @@ def anchors(page: Path) -> set[str]:
 
 
 def prose(page: Path) -> str:
-    """A page without its fenced blocks."""
+    """Return a page without its fenced blocks."""
     return re.sub(r"^( *)```.*?^\1```[ ]*$", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
 
 
 def dangling(page: Path) -> list[str]:
-    """Relative links of a page that a code host could not follow."""
+    """Return relative links of a page that a code host cannot follow."""
     found = []
     for target in re.findall(r"\]\(([^)\s]+)\)", prose(page)):
         if re.match(r"[a-z]+:", target):
@@ -59,7 +57,7 @@ def test_a_code_host_can_follow_its_links(page: Path):
     assert dangling(page) == []
 
 
-def test_one_that_it_cannot_follow_would_be_noticed(tmp_path: Path):
+def test_a_broken_link_would_be_noticed(tmp_path: Path):
     (tmp_path / "b.md").write_text("# One thing\n\n## `Two` things\n\n## One thing\n")
     (tmp_path / "a.md").write_text(
         "# A\n"
@@ -70,14 +68,15 @@ def test_one_that_it_cannot_follow_would_be_noticed(tmp_path: Path):
 
 
 @every_page
-def test_it_has_one_title_and_says_what_its_pictures_show(page: Path):
+def test_a_page_has_one_title_and_its_pictures_have_texts(page: Path):
     assert len(re.findall(r"^# ", prose(page), re.MULTILINE)) == 1
     assert re.findall(r"!\[\]", prose(page)) == []
 
 
-# --- what is run ----------------------------------------------------------------------------------
+# --- blocks that are run
+# -----------------------------------------------------------------------------------
 @pytest.mark.parametrize("block", ALL, ids=str)
-def test_a_block_says_what_it_is(block: Block):
+def test_a_block_says_whether_it_is_run(block: Block):
     assert block.language in LANGUAGES, "name its language; commands are sh, so that they are run"
     if block.not_run is not None:
         assert len(block.not_run.split()) >= 3, "say why it is not run"
@@ -85,7 +84,7 @@ def test_a_block_says_what_it_is(block: Block):
         assert not re.search(r"^\$ |^kubectl |^helm ", block.text, re.MULTILINE), "a command is sh"
 
 
-def test_what_is_not_run_is_little():
+def test_few_blocks_are_not_run():
     commands = [block for block in ALL if block.language in {"sh", "python"}]
     spared = [str(block) for block in commands if block.not_run is not None]
     assert len(commands) > 60
@@ -110,7 +109,7 @@ def test_what_is_not_run_is_little():
 @pytest.mark.parametrize(
     "page", [page for page in PAGES if script(page)], ids=lambda page: page.stem
 )
-def test_what_is_typed_is_a_shell_s(page: Path):
+def test_shell_blocks_are_valid_shell(page: Path):
     done = subprocess.run(
         ["bash", "-n"], input=script(page), capture_output=True, text=True, check=False
     )
@@ -126,7 +125,7 @@ def test_what_is_typed_is_a_shell_s(page: Path):
 @pytest.mark.parametrize(
     "page", [page for page in PAGES if script(page, "python")], ids=lambda page: page.stem
 )
-def test_what_is_python_names_nothing_that_is_not_there(page: Path):
+def test_python_blocks_import_only_existing_names(page: Path):
     tree = ast.parse(script(page, "python"))
     bound = {
         node.id
@@ -157,8 +156,8 @@ def test_a_picture_is_shown_somewhere_and_says_what_it_is(picture: Path):
 
 
 @every_picture
-def test_a_picture_can_be_read_in_the_dark(picture: Path):
-    """All have one set of colours, with a second one for the dark, and name none besides."""
+def test_a_picture_is_readable_in_dark_mode(picture: Path):
+    """All have one set of colours and a second one for dark mode, and use no others."""
     style = re.compile(r"<style>.*?</style>", re.DOTALL)
     assert "prefers-color-scheme: dark" in style.findall(picture.read_text())[0]
     assert style.findall(picture.read_text()) == style.findall(PICTURES[0].read_text())
@@ -166,7 +165,7 @@ def test_a_picture_can_be_read_in_the_dark(picture: Path):
 
 
 @every_picture
-def test_a_picture_can_be_read_on_a_phone(picture: Path):
+def test_a_picture_is_readable_on_a_phone(picture: Path):
     text = picture.read_text()
     (width,) = re.findall(r'<svg[^>]* viewBox="0 0 (\d+) ', text)
     sizes = [int(size) for size in re.findall(r'font-size="(\d+)"', text)]

@@ -19,8 +19,8 @@ def section(title: str) -> str:
 
 
 def entries(title: str) -> dict[str, str]:
-    """What a section says, by reason: below headings, and in the list of what nobody has to act
-    upon.
+    """Return a section's texts by reason: below headings, and in the list of reasons that need no
+    action.
     """
     text = section(title)
     headed = dict(
@@ -44,15 +44,16 @@ def test_no_entry_lacks_its_reason(kind: str, reasons: type[StrEnum]):
     assert set(entries(kind)) <= {reason.value for reason in reasons}
 
 
-def test_what_every_kind_may_say_is_said_by_all_of_them_or_by_the_engine():
-    # A ModelApproval needs neither MLflow nor S3, so it lacks what the others may all say of them.
+def test_reasons_of_every_kind_are_given_by_all_kinds_or_by_the_engine():
+    # A ModelApproval needs neither MLflow nor S3, so it lacks the reasons about them that all
+    # others have.
     connected = [kind.reasons for kind in KINDS if "ConnectionMissing" in {*kind.reasons}]
     assert len(connected) == len(KINDS) - 1
     common = set.intersection(*({reason.value for reason in reasons} for reasons in connected))
     assert set(entries(SHARED)) == (common | ENGINES) - {"Synced"}
 
 
-def test_who_has_to_act_is_told_what_to_do():
+def test_reasons_that_need_action_say_what_to_do():
     for title in (SHARED, *(kind.resource.KIND for kind in KINDS)):
         headed = re.findall(
             r"^### `(\w+)`\n(.*?)(?=^###|^Nothing to do|\Z)",

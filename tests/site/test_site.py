@@ -1,5 +1,5 @@
-"""The built site: it loads nothing from outside, leads nowhere that is not there, and has what
-only the site can show.
+"""The built site: it loads nothing external, has no broken links, and has the parts that only the
+site can show.
 """
 
 import re
@@ -37,7 +37,7 @@ class Page(HTMLParser):
 
 
 def from_outside(path: Path) -> list[str]:
-    """What a file makes a browser load from another host."""
+    """Return what a file makes a browser load from other hosts."""
     text = path.read_text(errors="replace")
     if path.suffix == ".html":
         return [each for each in Page(text).loads if OUTSIDE.match(each)]
@@ -61,7 +61,7 @@ def from_outside(path: Path) -> list[str]:
     return []
 
 
-def test_the_browser_loads_nothing_from_outside(site: Path):
+def test_the_browser_loads_nothing_external(site: Path):
     files = [path for path in site.rglob("*") if path.is_file()]
     assert len([path for path in files if path.suffix == ".html"]) > 40
     assert {
@@ -80,13 +80,13 @@ def test_the_browser_loads_nothing_from_outside(site: Path):
         ("a.js", 'fetch("https://example.com/x")'),
     ],
 )
-def test_it_would_be_noticed(tmp_path: Path, name: str, text: str):
+def test_an_external_load_would_be_noticed(tmp_path: Path, name: str, text: str):
     (tmp_path / name).write_text(text)
     assert from_outside(tmp_path / name)
 
 
 def broken(site: Path) -> Iterator[str]:
-    """Links from page to page that lead nowhere."""
+    """Return broken links between pages."""
     read = {path.resolve(): Page(path.read_text()) for path in site.rglob("*.html")}
     for path, page in read.items():
         for link in page.links:
@@ -100,11 +100,11 @@ def broken(site: Path) -> Iterator[str]:
                 yield f"{path.relative_to(site)}: {link}"
 
 
-def test_no_link_leads_nowhere(site: Path):
+def test_no_link_is_broken(site: Path):
     assert list(broken(site.resolve())) == []
 
 
-def test_a_link_that_does_would_be_noticed(tmp_path: Path):
+def test_a_broken_link_of_the_site_would_be_noticed(tmp_path: Path):
     (tmp_path / "a.html").write_text(
         '<a href="b.html#there">b</a> <a href="b.html#not">b</a> <a href="c.html">c</a> <a'
         ' href="https://x.example">x</a>'
@@ -113,17 +113,17 @@ def test_a_link_that_does_would_be_noticed(tmp_path: Path):
     assert list(broken(tmp_path.resolve())) == ["a.html: b.html#not", "a.html: c.html"]
 
 
-def test_what_stands_outside_of_docs_is_shown_in_place(site: Path):
+def test_files_outside_of_docs_are_shown_in_place(site: Path):
     tutorial = (site / "start" / "ten-minutes.html").read_text()
     assert "cards-production" in tutorial
     assert "What you get" not in tutorial
     assert "watchNamespaces" in (site / "reference" / "values.html").read_text()
     assert "The same call rolls back." in (site / "start" / "tutorial.html").read_text()
-    # And links to it lead to the page, not to a copy of the file.
+    # And links to such a file lead to the page, not to a copy of the file.
     assert 'href="reference/values.html"' in (site / "install.html").read_text()
 
 
-def test_what_the_site_writes_itself_is_there(site: Path):
+def test_the_site_s_generated_parts_exist(site: Path):
     words, classes = (
         (site / "reference" / name).read_text() for name in ("cli.html", "client.html")
     )

@@ -1,8 +1,7 @@
-"""Every YAML block of the pages is what the API server and the chart would take: kinds of ours,
-values, objects of Kubernetes.
+"""The API server and the chart would accept every YAML block of the pages: our kinds, values,
+objects of Kubernetes.
 
-Rules in CEL are the API server's; what is applied by commands meets them when the pages are run
-(tests/e2e/test_docs.py).
+CEL rules are checked only by an API server, when the pages are run (tests/e2e/test_docs.py).
 """
 
 import json
@@ -37,9 +36,7 @@ HEREDOC = re.compile(r"<<'YAML'\n(.*?)^YAML$", re.MULTILINE | re.DOTALL)
 
 
 def closed(schema: Node) -> Node:
-    """A CRD's schema as one that refuses what it does not describe, as `kubectl
-    --validate=strict` does.
-    """
+    """Return a CRD's schema that refuses unknown fields, as `kubectl --validate=strict` does."""
     out: Node = {}
     for key, value in schema.items():
         if key == "properties":
@@ -85,14 +82,14 @@ TEXTS = list(texts())
 
 
 def complaints(text: str) -> list[str]:
-    """What is wrong with a YAML text."""
+    """Return the problems of a YAML text."""
     found = []
     for document in yaml.safe_load_all(text):
         if text.startswith("# values.yaml"):
             schema = VALUES
         elif (
             "nameReference" in document
-        ):  # kustomize's own configuration, which tests/gitops/test_kustomize.py hands to it
+        ):  # kustomize's own configuration, which tests/gitops/test_kustomize.py uses
             continue
         elif "kind" not in document:  # a part of an object, such as its spec: it fits one kind
             parts = [
@@ -117,12 +114,12 @@ def complaints(text: str) -> list[str]:
     return found
 
 
-def test_there_are_some():
+def test_the_pages_have_yaml_blocks():
     assert len(TEXTS) > 20
 
 
 @pytest.mark.parametrize("text", [text for _, text in TEXTS], ids=[where for where, _ in TEXTS])
-def test_it_would_be_taken(text: str):
+def test_a_yaml_block_would_be_accepted(text: str):
     assert complaints(text) == []
 
 
@@ -138,5 +135,5 @@ def test_it_would_be_taken(text: str):
         "kind: Deployment",
     ],
 )
-def test_what_would_not_be_is_noticed(text: str):
+def test_an_invalid_yaml_block_would_be_noticed(text: str):
     assert complaints(text) != []
