@@ -1,3 +1,3 @@
-"""Measuring modelyard beside what one would use otherwise. `python -m tests.bench --help`; the
+"""Benchmarks of modelyard and its alternatives. `python -m tests.bench --help`; the
 results are in docs/benchmarks.md.
 """

@@ -1,5 +1,5 @@
-"""`python -m tests.bench`: measures, prints what it finds, and writes it into
-docs/benchmarks.md. What is measured is in the modules.
+"""`python -m tests.bench`: measure, print the results, and write them into docs/benchmarks.md. The
+modules have the measurements.
 """
 
 from __future__ import annotations
@@ -93,14 +93,14 @@ class Bench:
     """One run."""
 
     def __init__(self, options: argparse.Namespace) -> None:
-        os.environ["MODELYARD_CLUSTER"] = TESTS_CLUSTER  # whoever starts this: not the demo's
+        os.environ["MODELYARD_CLUSTER"] = TESTS_CLUSTER  # never the demo's cluster
         self.options = options
         self.settings = Settings.read()
         self.console = Console(sys.stdout)
         self.quiet = options.dry_run or options.profile is not None
 
     def command(self, section: str) -> str:
-        """What measures a section in this way again."""
+        """Return the command that repeats this measurement of a section."""
         words = [f"python -m tests.bench --only {section}"]
         words += (
             [f"--objects {self.options.objects}"] if section in {"reconcile", "trouble"} else []
@@ -153,7 +153,7 @@ class Bench:
         return analysis.measure(self.console)
 
     def section(self, name: str) -> None:
-        """Measure a section, and keep what was found."""
+        """Measure a section, and keep the results."""
         measure: dict[str, Callable[[], Samples]] = {
             "reconcile": self.reconcile,
             "trouble": self.trouble,
@@ -200,8 +200,8 @@ class Bench:
             self.console.say(f"not written: docs/benchmarks.md has no place for {title}")
 
     def compare(self, samples: Samples) -> None:
-        """Hold what a prediction costs to the ranges of earlier runs, or keep the ranges of this
-        one.
+        """Compare the cost of a prediction with the ranges of earlier runs, or store the ranges of
+        this one.
         """
         if self.options.ranges:
             costs.keep_ranges(samples)
@@ -209,7 +209,7 @@ class Bench:
             raise RuntimeError("predictions cost more than they did:\n" + "\n".join(worse))
 
     def keep(self, title: str, samples: Samples) -> None:
-        """Keep every run's figures in the cache, for whoever wants to see the spread."""
+        """Store every run's figures in the cache, to show the spread."""
         folder = self.settings.cache / "bench" / "results"
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / f"{title.replace(' ', '-')}-{time.strftime('%Y%m%d-%H%M%S')}.json"

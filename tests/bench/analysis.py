@@ -1,5 +1,5 @@
-"""What an analysis promises and what it finds: the tables of docs/concepts/analysis.md at full
-size, simulated with a fixed seed.
+"""The error rates and power of an analysis: the tables of docs/concepts/analysis.md at full size,
+simulated with a fixed seed.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ LEVELS = {
 LIMITS = {EQUAL: "stable", HALF: "stable + 0.5 points", DEFAULT: "1.5 times stable + 0.1 points"}
 
 
-# --- rows ----------------------------------------------------------------------------------------
+# --- rows -----------------------------------------------------------------------------------------
 @dataclass(frozen=True)
 class Healthy:
     """A candidate that is within its limit."""
@@ -150,7 +150,7 @@ LATE = tuple(
 
 @dataclass(frozen=True)
 class Slower:
-    """A candidate that is slower, by more than is allowed or as much."""
+    """A candidate that is slower than allowed, or exactly as slow."""
 
     title: str
     world: Latencies
@@ -213,13 +213,13 @@ PASSING = tuple(
 Row = Healthy | Worse | Slower | Passing
 
 
-# --- a run ---------------------------------------------------------------------------------------
+# --- a run ----------------------------------------------------------------------------------------
 def measure(console: Console, share: float = 1.0) -> Samples:
     """Simulate all rows, on all cores.
 
     Args:
-        console: Where progress is said.
-        share: Of the rollouts of each row: less for a look.
+        console: Prints the progress.
+        share: The share of each row's rollouts; less for a quick run.
 
     """
     samples = Samples()
@@ -237,10 +237,10 @@ def _part(row: Row, seeds: Iterable[int]) -> list[dict[str, float]]:
     return [row.one(seed) for seed in seeds]
 
 
-# --- tables --------------------------------------------------------------------------------------
+# --- tables ---------------------------------------------------------------------------------------
 def analysis_tables(samples: Samples) -> str:
-    """Who is stopped who should not be, and after how many candidate requests a verdict is
-    there.
+    """Return how often healthy candidates are stopped, and after how many candidate requests there
+    is a verdict.
     """
     parts = [
         (

@@ -1,5 +1,5 @@
-"""Argo Rollouts beside modelyard: its controller, built from Go modules, as a process with the
-cluster's kubeconfig; and a Rollout of the very pods that the operator makes.
+"""Argo Rollouts next to modelyard: its controller, built from Go modules, as a process with the
+cluster's kubeconfig; and a Rollout of the same pods as the operator's.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ def _built(settings: Settings, console: Console) -> tuple[Path, Path]:
 
 @contextmanager
 def controlling(kube: Kube, settings: Settings, console: Console) -> Iterator[None]:
-    """Argo Rollouts' CRDs and its controller, for the length of a block.
+    """Run Argo Rollouts' CRDs and its controller for the duration of a block.
 
     Raises:
         Failed: It cannot be built.
@@ -112,7 +112,7 @@ def controlling(kube: Kube, settings: Settings, console: Console) -> Iterator[No
 
 
 class Rollout:
-    """A Rollout of one pod that gives a new version one pod beside it, in the bench's steps."""
+    """A Rollout of one pod that gives a new version another pod, in the bench's steps."""
 
     name = ARGO
 
@@ -123,7 +123,7 @@ class Rollout:
     def create(self) -> None:
         """Create it with its Service; return when it serves v1.
 
-        Its weights are ratios of pods, for there is no mesh and no gateway.
+        Its weights are ratios of pods, because there is no mesh and no gateway.
         """
         body = deployment(_NAME, self._bench.pods["v1"])
         canary = {"maxSurge": 1, "maxUnavailable": 0, "steps": self._steps}
@@ -134,11 +134,11 @@ class Rollout:
         self.settled()
 
     def begin(self) -> None:
-        """Ask for v2."""
+        """Set v2."""
         self._template("v2")
 
     def is_paused(self, index: int) -> bool:
-        """Tell whether it has reached the pause of that index."""
+        """Return whether it has reached the pause of that index."""
         status = self._body().get("status") or {}
         return status.get("currentStepIndex") == index and bool(status.get("pauseConditions"))
 
@@ -147,11 +147,11 @@ class Rollout:
         self._bench.patch(f"{_ROLLOUTS}/{_NAME}/status", {"status": {"pauseConditions": None}})
 
     def abort(self) -> None:
-        """Give it up, as `kubectl argo rollouts abort` does."""
+        """Abort it, as `kubectl argo rollouts abort` does."""
         self._bench.patch(f"{_ROLLOUTS}/{_NAME}/status", {"status": {"abort": True}})
 
     def settled(self) -> None:
-        """Ask for v1 again; return when no other version has pods."""
+        """Set v1 again; return when no other version has pods."""
         if (self._body().get("status") or {}).get("abort"):
             self._template("v1")
         self._bench.kube.wait(

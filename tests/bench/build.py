@@ -19,14 +19,14 @@ HERE = Path(__file__).parent / "go"
 
 @dataclass(frozen=True)
 class Programs:
-    """Where they lie."""
+    """Paths of the programs."""
 
     controller: Path
     outside: Path
 
 
 def programs(settings: Settings, console: Console) -> Programs:
-    """Build what is missing or has changed; go.sum pins every source. The cache folder keeps the
+    """Build missing or changed programs; go.sum pins every source. The cache folder keeps the
     programs.
 
     Raises:

@@ -1,6 +1,6 @@
-"""A rollout in steps on kind, beside Argo Rollouts on the same pods: from the patch to the
+"""A rollout in steps on kind, compared with Argo Rollouts on the same pods: from the patch to the
 candidate's first answer, from one pause to the next, and from the abort to the candidate's last
-answer; and the requests that are lost on the way.
+answer; and lost requests.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _RESOURCE = f"apis/modelyard.io/v1alpha1/namespaces/{{}}/registeredmodels/{MODEL
 
 
 class Subject(Protocol):
-    """One controller's rollout, from one pod of v1 to one of v2 beside it."""
+    """One controller's rollout, from one pod of v1 to an additional one of v2."""
 
     name: str
     service: str
@@ -85,7 +85,7 @@ class Ours:
 
 
 def measure(rounds: int, console: Console, settings: Settings) -> Samples:
-    """Measure rollouts that are given up at their second pause, in turns.
+    """Measure rollouts that are aborted at their second pause, in turns.
 
     Raises:
         Failed: The cluster, the chart or a training did not become ready, or Argo Rollouts cannot
@@ -143,7 +143,7 @@ def _loaded(
 
 
 def _round(subject: Subject, probe: Probe, number: int) -> dict[str, float]:
-    """Begin a rollout, pass a pause, give it up."""
+    """Begin a rollout, pass a pause, abort it."""
     begun = time.time()
     subject.begin()
     first = probe.first("v2", begun) - begun
@@ -169,7 +169,7 @@ def _paused(subject: Subject, index: int) -> float:
 
 
 def _last(probe: Probe, after: float) -> float:
-    """Return when the candidate's last answer was over; `after` if it has given none since."""
+    """Return when the candidate's last answer was complete; `after` if there was none since."""
 
     def look() -> float | None:
         seen = probe.seen()

@@ -1,8 +1,8 @@
-"""What a prediction costs: this checkout's model server beside two earlier ones, KServe's SDK and
+"""The cost of a prediction: this checkout's model server, two earlier ones, KServe's SDK and
 MLflow's, in one run.
 
-CPU a request is that of all threads, by the kernel's nanoseconds. `costs.json` has the range of
-each ratio that counts; a run that is a fifth worse than that fails.
+CPU per request is that of all threads, in the kernel's nanoseconds. `costs.json` has the range of
+each checked ratio; a run that is a fifth worse fails.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ COLD = serving.COLD
 
 @dataclass(frozen=True)
 class Cell:
-    """What is asked."""
+    """A kind of request."""
 
     path: str
     rows: int
@@ -74,7 +74,7 @@ CELLS = (
 
 
 def subjects() -> dict[str, Server]:
-    """The servers by name; earlier ones are ours from another tree."""
+    """Return the servers by name; earlier ones are ours from another tree."""
     found = {each.name: each for each in serving.SERVERS}
     earlier = {name: replace(found[OURS], name=name, tree=tree(name)) for name in (BEFORE, START)}
     command = found[OURS].command
@@ -84,7 +84,7 @@ def subjects() -> dict[str, Server]:
 
 
 def tree(commit: str) -> Path:
-    """The files of a commit, as a worktree in the cache."""
+    """Return the files of a commit, as a worktree in the cache."""
     folder = Settings.read().cache / "bench" / "trees" / commit
     if not (folder / "operator").exists():
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -95,8 +95,8 @@ def tree(commit: str) -> Path:
 
 
 def asks(name: str, cell: Cell) -> bool:
-    """Whether a server is asked this: what it speaks, and of the peers only what their own bars
-    are about.
+    """Return whether a server gets this request: its protocols, and for peers only those of their
+    bars.
     """
     if name in {KSERVE, MLFLOW}:
         return (
@@ -120,7 +120,7 @@ def wire(port: int, cell: Cell) -> bytes:
 
 
 def asked(server: Running, cell: Cell) -> dict[str, float]:
-    """Ask one server one thing for a while."""
+    """Send one kind of request to one server for a while."""
     sent = wire(server.port, cell)
     drive(server.port, sent, WARM_SECONDS, cell.connections)
     before = nanoseconds(server.process.pid)
@@ -192,7 +192,7 @@ def keep_ranges(samples: Samples) -> None:
 
 
 def worse(samples: Samples, known: Mapping[str, Sequence[float]] | None = None) -> list[str]:
-    """Return what costs a fifth more than it ever did in the runs of `costs.json`, a line each."""
+    """Return costs that are a fifth above all runs of `costs.json`, one line each."""
     known = json.loads(RANGES.read_text()) if known is None else known
     found = []
     for name, each in ratios(samples):
@@ -205,7 +205,7 @@ def worse(samples: Samples, known: Mapping[str, Sequence[float]] | None = None) 
 
 
 def costs_table(samples: Samples) -> str:
-    """CPU a request by cell, ours first, and how many times as much the others take."""
+    """Return CPU per request by cell, ours first, and the others as multiples."""
     rows = []
     for cell in CELLS:
         ours = f"{OURS} {cell}"

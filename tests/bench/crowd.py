@@ -1,6 +1,4 @@
-"""Many Experiments on an API server: made, changed one at a time, watched, and removed. What
-reconciles them does not belong here.
-"""
+"""Many Experiments on an API server: created, changed one at a time, watched, and removed."""
 
 from __future__ import annotations
 
@@ -28,7 +26,7 @@ OURS = "/apis/modelyard.io/v1alpha1"
 CRDS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 MERGE = "application/merge-patch+json"
 AT_ONCE = 20
-# A namespace is a tenant: a cluster has several, and the operator gives none of them all of its
+# A namespace is a tenant: a cluster has several, and none of them gets all of the operator's
 # workers.
 NAMESPACES = tuple(f"bench-{number}" for number in range(10))
 SYSTEM = "modelyard-system"
@@ -56,7 +54,7 @@ class Api:
             return dict(found)
 
     async def all(self, work: Iterable[Coroutine[Any, Any, Any]]) -> None:
-        """Do it all, so many at a time."""
+        """Run all calls, this many at a time."""
         todo = iter(work)
 
         async def worker() -> None:
@@ -85,8 +83,8 @@ class Api:
         return True
 
     async def requests(self) -> Counter[tuple[str, str]]:
-        """How many requests the server has answered, by verb and resource; watches that are open
-        still are not in it.
+        """Return how many requests the server has answered, by verb and resource, without open
+        watches.
         """
         async with self.session.get("/metrics") as answer:
             text = await answer.text()
@@ -103,7 +101,7 @@ class Api:
 
 @asynccontextmanager
 async def api(server: ApiServer) -> AsyncIterator[Api]:
-    """A client for the length of a block."""
+    """Yield a client for the duration of a block."""
     tls = ssl.create_default_context(cafile=str(server.ca))
     headers = {"Authorization": f"Bearer {server.token}", "Accept": "application/json"}
     connector = aiohttp.TCPConnector(ssl=tls, limit=0)
@@ -115,12 +113,11 @@ async def api(server: ApiServer) -> AsyncIterator[Api]:
 
 @dataclass
 class Watcher:
-    """What the watch has shown since it began, with the time of each.
+    """The changes that the watch has received since it began, with their times.
 
     Attributes:
-        settled: When an object's status first spoke of a generation and was Ready, by key and
-            generation.
-        changed: When a generation first showed.
+        settled: When an object was first Ready for a generation, by key and generation.
+        changed: When a generation was first received.
         events: Changes seen, by key.
 
     """
@@ -135,13 +132,13 @@ class Watcher:
     async def follow(
         self, session: aiohttp.ClientSession, version: str, *, again: bool = False
     ) -> None:
-        """Take in what happens after a version of the list, until cancelled.
+        """Follow all changes after the list's version, until cancelled.
 
         Args:
             session: The API server.
             version: Of the list.
-            again: The watch may end, or be refused for a while, as by an API server that has just
-                started: list then, and watch on.
+            again: List and watch again if the watch ends or is refused, as by an API server that
+            has just started.
 
         """
         try:
@@ -157,12 +154,12 @@ class Watcher:
                 self._news.set()
                 await self._streamed(session, version)
             raise RuntimeError("the watch ended")
-        except Exception as error:  # noqa: BLE001 - whoever waits is told
+        except Exception as error:  # noqa: BLE001 - waiters get it
             self._failure = error
             self._news.set()
 
     async def _streamed(self, session: aiohttp.ClientSession, version: str) -> None:
-        """Take in a watch until it ends."""
+        """Follow a watch until it ends."""
         params = {"watch": "true", "resourceVersion": version, "timeoutSeconds": "3600"}
         async with session.get(
             f"{OURS}/experiments", params=params, timeout=aiohttp.ClientTimeout(total=None)
@@ -176,7 +173,7 @@ class Watcher:
                 self._news.set()
 
     def take(self, event: Body, now: float) -> None:
-        """Note one event."""
+        """Record one event."""
         if event["type"] not in ("ADDED", "MODIFIED"):
             if event["type"] == "ERROR":
                 raise RuntimeError(f"the watch says {event['object']}")
@@ -195,7 +192,7 @@ class Watcher:
             self.done.add(key)
 
     async def until(self, condition: Callable[[], bool], what: str, seconds: float) -> None:
-        """Wait until what was seen fulfils a condition."""
+        """Wait until the received changes fulfil a condition."""
         try:
             async with asyncio.timeout(seconds):
                 while not condition():
@@ -208,7 +205,7 @@ class Watcher:
 
 
 class Crowd:
-    """So many Experiments, evenly over some namespaces."""
+    """This many Experiments, evenly over some namespaces."""
 
     def __init__(self, client: Api, count: int, namespaces: tuple[str, ...] = NAMESPACES) -> None:
         self.keys = tuple(
@@ -225,9 +222,7 @@ class Crowd:
         )
 
     async def change(self, key: Key) -> int:
-        """Change a spec in a way that means nothing to MLflow and S3; return the generation that
-        it has then.
-        """
+        """Change a spec without an effect on MLflow and S3; return the new generation."""
         self._serial += 1
         patch = {"spec": {"objective": {"metric": f"metric-{self._serial}"}}}
         body = await self._api.ask("PATCH", path(*key), patch, MERGE)
@@ -264,7 +259,7 @@ class Crowd:
 
     @asynccontextmanager
     async def watched(self, *, again: bool = False) -> AsyncIterator[Watcher]:
-        """A watch for the length of a block; `again`: see `Watcher.follow`."""
+        """Run a watch for the duration of a block; `again`: see `Watcher.follow`."""
         version = (await self._api.ask("GET", f"{OURS}/experiments?limit=1"))["metadata"][
             "resourceVersion"
         ]
@@ -283,7 +278,7 @@ def path(namespace: str, name: str = "") -> str:
 
 
 def manifest(namespace: str, name: str) -> Body:
-    """An Experiment as a user writes it."""
+    """Return an Experiment as a user writes it."""
     return {
         "apiVersion": "modelyard.io/v1alpha1",
         "kind": "Experiment",

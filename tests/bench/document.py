@@ -127,8 +127,8 @@ def reconcile_table(samples: Samples, measured: Measured) -> str:
 
 
 def trouble_table(samples: Samples, measured: Measured) -> str:
-    """What one tenant's failures cost the others; and how long it takes until all is right after
-    the API server was away.
+    """Return the cost of one tenant's failures for the others, and the time to recover after an
+    outage of the API server.
     """
     rows = []
     for title, subject in (
@@ -327,7 +327,7 @@ def analysis_table(samples: Samples, measured: Measured) -> str:
 
 
 def put(path: Path, section: str, text: str) -> bool:
-    """Put a section's text between its marks; tell whether it has marks."""
+    """Put a section's text between its marks; return whether it has marks."""
     begin, end = f"<!-- {section} -->", f"<!-- end of {section} -->"
     document = path.read_text() if path.exists() else ""
     if begin not in document or end not in document:

@@ -1,5 +1,5 @@
-"""Downloading a version: `modelyard download`'s own fetching beside the plain S3 client, from one
-MinIO of this machine.
+"""Downloading a version: `modelyard download` compared with the plain S3 client, from a local
+MinIO.
 
 Both write to the same disk. Ours also hashes what has arrived and compares the tree's digest;
 boto3's `download_file` checks nothing.
@@ -32,7 +32,7 @@ MB = 1_000_000
 
 @dataclass(frozen=True)
 class Tree:
-    """So many files of so many bytes each."""
+    """This many files of this many bytes each."""
 
     title: str
     files: int
@@ -80,8 +80,8 @@ def measure(rounds: int, console: Console) -> Samples:
 
 
 def filled(s3: Any, tree: Tree) -> str:
-    """Upload a tree; return its digest. All files are alike but for their first bytes, so that
-    it is made in no time.
+    """Upload a tree; return its digest. Files differ only in their first bytes, so that creating
+    them is fast.
     """
     body, found = bytearray(os.urandom(tree.size)), []
     for number in range(tree.files):
@@ -108,8 +108,8 @@ def ours(server: Minio, tree: Tree, digest: str, to: Path) -> None:
 
 
 def plain(s3: Any, tree: Tree, to: Path) -> None:
-    """What one writes without us: list, and `download_file` for each, which fetches a large one
-    in parts side by side.
+    """Download as users do without modelyard: list, and `download_file` for each, which fetches a
+    large one in parallel parts.
     """
     for page in s3.get_paginator("list_objects_v2").paginate(
         Bucket=BUCKET, Prefix=f"{tree.prefix}/"

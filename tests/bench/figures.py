@@ -1,6 +1,4 @@
-"""Medians, percentiles, ratios, and tables of them. Where figures come from does not belong
-here.
-"""
+"""Medians, percentiles, ratios, and tables of them."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""What requests that become too much cost a model server that may map a gibibyte: memory, time,
-and its health meanwhile.
+"""The cost of oversized requests for a model server that may map 1 GiB: memory, time, and its
+health meanwhile.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def measure(rounds: int, console: Console) -> Samples:
     """Send every request to a server of its model.
 
     Raises:
-        RuntimeError: One of them is answered otherwise than it should be.
+        RuntimeError: One of them gets an unexpected answer.
 
     """
     samples = Samples()

@@ -1,7 +1,7 @@
 """`python -m tests.bench.kserve_server <folder of an MLflow model> <port>`: KServe's own server,
-with the least model that answers.
+with a minimal model.
 
-It predicts as ours does (`inplace_predict`, one thread), so that what differs is the server. Run on
+It predicts as ours does (`inplace_predict`, one thread), so that only the server differs. Run on
 the loopback only.
 """
 

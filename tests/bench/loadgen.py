@@ -1,7 +1,7 @@
-"""Load on one HTTP server of this machine: a few connections that each ask again as soon as they
-are answered, for so many seconds.
+"""Load on one local HTTP server: a few connections, each of which sends the next request right
+after an answer, for a number of seconds.
 
-Plain sockets on uvloop: the client must cost less than what it measures. Loopback only.
+Plain sockets on uvloop: the client must cost less than the server. Loopback only.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ def request(port: int, path: str, body: bytes) -> bytes:
 
 @dataclass
 class Outcome:
-    """What came of it.
+    """The results of a load.
 
     Attributes:
         answered: Answers with 200.
         failed: Other answers, and connections that broke.
-        seconds: How long it went on.
+        seconds: Its duration.
         times: Of each answer, in seconds.
         last: The last answer, with its head.
 
@@ -51,7 +51,7 @@ class Outcome:
 
 
 class _Connection(asyncio.Protocol):
-    """Asks, waits for the whole answer, asks again until told not to."""
+    """Sends a request, waits for the whole answer, and repeats until stopped."""
 
     def __init__(self, wire: bytes, outcome: Outcome) -> None:
         self._wire, self._outcome = wire, outcome
@@ -129,14 +129,13 @@ async def _drive(port: int, wire: bytes, seconds: float, connections: int) -> Ou
     counted = outcome.answered
     for each in made:
         each.stop = True
-    # What is under way is awaited, so that no server is left with broken connections; it does not
-    # count.
+    # Open requests are awaited, so that no server has broken connections; they do not count.
     await asyncio.wait([each.done for each in made], timeout=30)
     outcome.answered = counted
     return outcome
 
 
 def drive(port: int, wire: bytes, seconds: float, connections: int = CONNECTIONS) -> Outcome:
-    """Ask a server of this machine the same thing for so many seconds, in a loop of its own."""
+    """Send the same request to a local server for this many seconds, in a separate event loop."""
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(_drive(port, wire, seconds, connections))

@@ -1,5 +1,5 @@
-"""The machine and its processes, read from /proc: what they used, and what the machine was busy
-with. Linux only.
+"""The machine and its processes, read from /proc: their usage, and the machine's load. Linux
+only.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ TICKS = os.sysconf("SC_CLK_TCK")
 
 @dataclass(frozen=True)
 class Usage:
-    """What a process and everything that it started have used.
+    """The usage of a process and all its descendants.
 
     Attributes:
         cpu: Seconds, those of ended children included.
@@ -30,7 +30,7 @@ class Usage:
 
 
 def usage(pid: int) -> Usage:
-    """Read what a process tree uses; what has ended meanwhile counts nothing."""
+    """Read the usage of a process tree; processes that ended meanwhile do not count."""
     cpu, resident = 0.0, 0
     for each in tree(pid):
         try:
@@ -67,7 +67,7 @@ def nanoseconds(pid: int) -> int:
 
 
 def tree(pid: int) -> list[int]:
-    """The process and all below it."""
+    """Return the process and all its descendants."""
     found, todo = [], [pid]
     while todo:
         each = todo.pop()

@@ -1,8 +1,8 @@
 """`python -m tests.bench.plain_operator`: the operator's own engine, watches and writes, with an
-Experiment that is nothing but a status.
+Experiment that only has a status.
 
-It does what the controller-runtime operator beside it does: one status write an object, nothing
-outside, no finalizer.
+It does the same as the controller-runtime operator: one status write per object, nothing external,
+no finalizer.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
-"""Which version answers, and since when, as a client in the cluster sees it. Runs in a pod, on the
+"""Record which version answers, and since when, as a client in the cluster. Runs in a pod, on the
 standard library.
 
     python probe.py URL BODY
 
-It asks fifty times a second, each time on a new connection, and prints a line of JSON when the
-answer is of another version or code than the one before: the time of day in seconds, code, version.
-Pods have the time of day of their node.
+It sends fifty requests per second, each on a new connection, and prints a line of JSON when version
+or code differ from the previous answer: the time of day in seconds, code, version. Pods have the
+time of day of their node.
 """
 
 import http.client
@@ -19,7 +19,7 @@ PATIENCE = 2.0
 
 
 def ask(parts: urllib.parse.SplitResult, body: str) -> tuple[int, str]:
-    """One answer: its code, 0 for none, and the version that answered."""
+    """Send a request; return the code, 0 for no answer, and the version that answered."""
     connection = http.client.HTTPConnection(
         parts.hostname or "", parts.port or 80, timeout=PATIENCE
     )
@@ -36,7 +36,7 @@ def ask(parts: urllib.parse.SplitResult, body: str) -> tuple[int, str]:
 
 
 def main() -> None:
-    """Ask for ever."""
+    """Send requests endlessly."""
     parts, body = urllib.parse.urlsplit(sys.argv[1]), sys.argv[2]
     before: tuple[int, str] | None = None
     due = time.monotonic()

@@ -35,19 +35,19 @@ Requests = Counter[tuple[str, str]]
 
 CHANGES = 300
 READS = ("GET", "LIST", "WATCH")
-# What a subject does for itself, whatever the objects are.
+# Requests of a subject that do not depend on the objects.
 HOUSEKEEPING = ("leases", "events", "endpoints")  # the last is the API server's own
 
 
 @dataclass(frozen=True)
 class Options:
-    """How much is measured.
+    """The size of a measurement.
 
     Attributes:
         objects: Experiments.
         rounds: Runs of each subject.
-        profile: Where profiles of our operators go; None for none. A profiled run's times mean
-            nothing.
+        profile: Where profiles of our operators go; None for none. The times of
+            a profiled run are invalid.
 
     """
 
@@ -57,30 +57,30 @@ class Options:
 
     @property
     def patience(self) -> float:
-        """Seconds after which a run has failed."""
+        """Return the seconds after which a run has failed."""
         return 60 + self.objects / 20
 
 
 class Outside:
-    """The stand-in for MLflow and S3, and what it was asked."""
+    """The stand-in for MLflow and S3, with its requests."""
 
     def __init__(self, url: str, session: aiohttp.ClientSession) -> None:
         self.url, self._session = url, session
 
     async def asked(self) -> Counter[str]:
-        """What it was asked since the last time."""
+        """Return its requests since the last call."""
         async with self._session.get(f"{self.url}/-/asked") as answer:
             return Counter(json.loads(await answer.read()))
 
     async def forget(self) -> None:
-        """Have it forget its experiments: the next objects of their names are others."""
+        """Drop its experiments: the next objects with their names are new ones."""
         async with self._session.post(f"{self.url}/-/forget") as answer:
             assert answer.status == 200
 
 
 @asynccontextmanager
 async def outside(program: Path) -> AsyncIterator[Outside]:
-    """Run it for the length of a block."""
+    """Run the stand-in for the duration of a block."""
     address = f"127.0.0.1:{free_port()}"
     process = await asyncio.create_subprocess_exec(
         program, "-address", address, stdout=asyncio.subprocess.PIPE
@@ -118,7 +118,7 @@ class Bench:
         self.empty: dict[str, tuple[float, int]] = {}
 
     async def start_empty(self, subject: Subject) -> None:
-        """What a subject uses when there is nothing to do: the least of a few starts."""
+        """Return a subject's usage without objects: the least of a few starts."""
         for _ in range(2):
             async with run(subject, self.server.kubeconfig, self.folder) as process:
                 await process.until_calm()
@@ -127,7 +127,7 @@ class Bench:
                 await process.stop()
 
     async def turn(self, subject: Subject) -> dict[str, float]:
-        """One run of one subject over objects that nobody has seen, and a restart."""
+        """Run one subject over new objects, and restart it."""
         crowd = Crowd(self.client, self.options.objects)
         await self.outside.forget()
         await crowd.make()
@@ -199,7 +199,7 @@ class Bench:
         }
 
     def memory(self, process: Running) -> dict[str, float]:
-        """B5: what is resident when all is idle."""
+        """B5: resident memory when all objects are idle."""
         resident = process.usage.resident
         return {
             "resident": resident / 1e6,
@@ -209,13 +209,13 @@ class Bench:
     async def restart(
         self, subject: Subject, crowd: Crowd, changed: tuple[str, str], generation: int
     ) -> dict[str, float]:
-        """B4: one object was changed while nobody looked; all others are as they were left."""
+        """B4: one object was changed while no operator ran; all others are unchanged."""
         await self.outside.asked()
         async with crowd.watched() as watcher:
             before = await self.client.requests()
             async with run(subject, self.server.kubeconfig, self.folder) as process:
-                # At least this often: the changed one is looked at again when its own status comes
-                # back.
+                # At least this often: the changed one is reconciled again when its own status
+                # arrives.
                 checked = await process.until_passes(len(crowd.keys))
                 await watcher.until(
                     lambda: (changed, generation) in watcher.settled, "the change is seen", 60
@@ -223,8 +223,8 @@ class Bench:
                 await process.until_calm()
                 made, asked = await self.client.requests() - before, await self.outside.asked()
                 resident = process.usage.resident
-                # Here, for a first start has events to post, ten a second: a hundred seconds after
-                # the work.
+                # Measured here, because a first start posts ten events a second: for a hundred
+                # seconds after the work.
                 idle = 100 * await process.idle()
                 await process.stop()
             written = sum(count for key, count in watcher.events.items() if key != changed)
@@ -241,7 +241,7 @@ class Bench:
 
     @staticmethod
     def writes(made: Requests) -> int:
-        """Writes of all kinds, but for what every subject does for itself."""
+        """Return writes of all kinds, without those that do not depend on the objects."""
         return sum(
             count
             for (verb, what), count in made.items()
@@ -250,7 +250,7 @@ class Bench:
 
 
 def told(what: str, made: Requests) -> dict[str, float]:
-    """The writes one by one, for whoever wonders about their sum."""
+    """Return the writes one by one, to explain their sum."""
     return {
         f"{what} {verb} {resource}": float(count)
         for (verb, resource), count in made.items()
@@ -259,7 +259,7 @@ def told(what: str, made: Requests) -> dict[str, float]:
 
 
 def connection(url: str) -> dict[str, str]:
-    """Keys that the stand-in does not look at."""
+    """Return keys, which the stand-in does not check."""
     return {
         "MLFLOW_TRACKING_URI": url,
         "MLFLOW_S3_ENDPOINT_URL": url,
@@ -279,7 +279,7 @@ def secret(url: str) -> dict[str, object]:
 
 @asynccontextmanager
 async def prepared(options: Options, programs: Programs, console: Console) -> AsyncIterator[Bench]:
-    """An API server with our kinds and tenants, and the stand-in, for the length of a block.
+    """Run an API server with our kinds and tenants, and the stand-in, for the duration of a block.
 
     Raises:
         Failed: The API server does not start.
@@ -313,8 +313,7 @@ async def measure(options: Options, programs: Programs, console: Console) -> Sam
                 " nothing to do"
             )
         for number in range(options.rounds):
-            # Turns in changing order: whoever comes after a heavy one finds a warmer, or a busier,
-            # API server.
+            # Turns in changing order: after a heavy subject the API server is warmer or busier.
             for subject in everyone[number % len(everyone) :] + everyone[: number % len(everyone)]:
                 sample = await bench.turn(subject)
                 sample["empty"] = bench.empty[subject.name][1] / 1e6

@@ -1,8 +1,8 @@
-"""Bar B11, on kind: from a change of a spec to the first answer of the new version, and what is
-lost on the way.
+"""Bar B11, on kind: from a change of a spec to the first answer of the new version, and lost
+requests.
 
-Beside it, in the same namespace and in turns, a bare Deployment and Service: the very pods that the
-operator makes, without the operator.
+For comparison, in the same namespace and in turns, a bare Deployment and Service: the operator's
+pods without the operator.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ class Bench:
             self.create("api/v1/namespaces/{}/services", front(name))
             service, kinds = name, ["deployment", "service"]
         path = f"v1/models/{name if subject == OURS else MODEL}:predict"
-        # By the API server's proxy: the Service's name is not known before, and resolvers remember
+        # By the API server's proxy: the Service's name does not exist before, and resolvers cache
         # that for a while.
         while self.kube.service(self.there.name, service, path, {"instances": TABLE})[0] != 200:
             if time.monotonic() - begun > SECONDS:
@@ -125,7 +125,7 @@ class Bench:
         return took
 
     def holds(self, version: str) -> bool:
-        """Whether a version is effective, and nothing of its promotion is left to do."""
+        """Return whether a version is effective, and nothing of its promotion is left to do."""
         stage = self.there.stage(MODEL)
         return bool(
             stage.get("version") == version
@@ -149,7 +149,7 @@ class Bench:
         return body
 
     def serves_bare(self, version: str) -> bool:
-        """Whether all of its pods are of the version and one is ready."""
+        """Return whether all of its pods are of the version and one is ready."""
         body = self.kube.get("Deployment", BARE_NAME, self.there.name) or {
             "status": {},
             "metadata": {},
@@ -193,7 +193,7 @@ def windowed(window: str | None, version: str) -> Manifest:
 
 
 def deployment(name: str, template: Manifest) -> Manifest:
-    """A Deployment of pods as the operator makes them, which the operator does not know."""
+    """Return a Deployment with the operator's kind of pods, which the operator does not own."""
     labels = {LABEL: name}
     pod = {"metadata": {"labels": labels | {"version": version_of(template)}}, "spec": template}
     strategy = {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}}
@@ -217,7 +217,7 @@ def front(name: str) -> Manifest:
 
 
 class Probe:
-    """A pod that asks all the time, and what it saw."""
+    """A pod that sends requests all the time, with its records."""
 
     def __init__(self, kube: Kube, namespace: str, name: str) -> None:
         self._kube, self._namespace, self._name = kube, namespace, name
@@ -227,12 +227,12 @@ class Probe:
         return [json.loads(line) for line in said.splitlines()]
 
     def wait(self, look: Callable[[], float | None], seconds: float) -> float:
-        """Return what a look at what was seen finds."""
+        """Wait until a function of the records returns a result."""
         found: float = self._kube.wait(f"{self._name} sees it", look, seconds)
         return found
 
     def first(self, version: str, after: float) -> float:
-        """When a version answered first after a time of day."""
+        """Return when a version answered first after a time of day."""
 
         def look() -> float | None:
             return next(
@@ -249,7 +249,7 @@ class Probe:
 
 @contextmanager
 def probing(kube: Kube, namespace: str, url: str, name: str) -> Iterator[Probe]:
-    """A probe for the length of a block, from its first good answer on."""
+    """Run a probe for the duration of a block, which begins with its first good answer."""
     metadata = {"name": name, "namespace": namespace}
     source = Path(__file__).with_name("probe.py").read_text()
     script = {
@@ -297,7 +297,7 @@ def probing(kube: Kube, namespace: str, url: str, name: str) -> Iterator[Probe]:
 # --- the measurement ------------------------------------------------------------------------------
 @contextmanager
 def namespace(kube: Kube) -> Iterator[Tenant]:
-    """A namespace of the bench's own, which may reach MLflow and MinIO."""
+    """A separate namespace for the bench, which may reach MLflow and MinIO."""
     name = f"bench-{secrets.token_hex(3)}"
     labels = {LABEL: "true", "pod-security.kubernetes.io/enforce": "restricted"}
     kube.apply(
@@ -335,8 +335,8 @@ def namespace(kube: Kube) -> Iterator[Tenant]:
 
 
 def prepared(kube: Kube, there: Tenant, console: Console) -> Bench:
-    """Train two versions and serve each once: the node has all it needs, and the operator's pods
-    are known.
+    """Train two versions and serve each once, so that the node has all images and the operator's
+    pods are known.
     """
     console.say("rollout: training two versions")
     there.experiment()
@@ -419,8 +419,8 @@ def promotions(
     there: Tenant,
     url: str,
 ) -> dict[str, float]:
-    """Two promotions, there and back, under a steady load, and a rollback inside a window;
-    without windows going back is one.
+    """Measure two promotions, there and back, under a steady load, and a rollback inside a
+    window.
     """
     load: Load
     with steady_load(kube, install.RUNTIME, there.name, url, {"instances": TABLE}, RATE) as load:

@@ -1,5 +1,5 @@
-"""The serving table: one model, three servers as processes of this machine, asked by eight
-connections. Rolling out is `rollout`'s.
+"""The serving table: one model, three servers as local processes, with requests from eight
+connections. `rollout` measures rollouts.
 """
 
 from __future__ import annotations
@@ -98,7 +98,7 @@ COLD = "cold"
 
 @dataclass(frozen=True)
 class Running:
-    """A server that runs."""
+    """A running server."""
 
     process: subprocess.Popen[bytes]
     port: int
@@ -106,7 +106,7 @@ class Running:
 
 
 def body(path: str, count: int) -> bytes:
-    """So many rows, in the words of a protocol."""
+    """Return this many rows as a request of a protocol."""
     table = rows(count)
     told: dict[str, Any] = {"instances": table}
     if path == V2:
@@ -122,7 +122,7 @@ def body(path: str, count: int) -> bytes:
 
 
 def binary_body(count: int) -> tuple[bytes, bytes]:
-    """So many rows as a binary tensor of V2: the JSON, and the bytes behind it."""
+    """Return this many rows as a binary tensor of V2: the JSON, and the bytes after it."""
     tail = b"".join(struct.pack(f"<{len(row)}d", *row) for row in rows(count))
     tensor = {
         "name": "rows",
@@ -136,7 +136,7 @@ def binary_body(count: int) -> tuple[bytes, bytes]:
 
 
 def predictions(path: str, answer: bytes) -> list[Any]:
-    """What an answer predicts."""
+    """Return the predictions in an answer."""
     said = json.loads(answer.partition(b"\r\n\r\n")[2])
     return list(said["outputs"][0]["data"] if path == V2 else said["predictions"])
 
@@ -182,7 +182,9 @@ def root() -> Path:
 
 
 def environment(folder: Path, tree: Path | None = None) -> dict[str, str]:
-    """What a server has: our packages, a home of its own, nothing of this machine's MLflow."""
+    """Return a server's environment: our packages, a separate home, nothing of this machine's
+    MLflow.
+    """
     tree = tree or root()
     # Without bytecode each start would compile the server: images have it compiled.
     left = ("MLFLOW_", "AWS_", "PYTHONDONTWRITEBYTECODE")
@@ -199,7 +201,9 @@ def environment(folder: Path, tree: Path | None = None) -> dict[str, str]:
 
 @contextmanager
 def running(server: Server, model: Path, folder: Path) -> Iterator[Running]:
-    """A server, from its first prediction on; it ends with the block, and all that it started."""
+    """Run a server; the block begins with its first prediction, and its end ends all its
+    processes.
+    """
     port = free_port()
     words = [sys.executable, *(word.format(model=model, port=port) for word in server.command)]
     log = folder / f"{port}.log"
@@ -223,13 +227,13 @@ def running(server: Server, model: Path, folder: Path) -> Iterator[Running]:
             time.sleep(0.02)
         yield Running(process, port, time.monotonic() - begun)
     finally:
-        with suppress(ProcessLookupError):  # it had ended by itself
+        with suppress(ProcessLookupError):  # it had already exited
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
 
 
 def asked(port: int, path: str, data: bytes) -> bool:
-    """Whether it predicts."""
+    """Return whether it predicts."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
     try:
         connection.request("POST", path, data, {"Content-Type": "application/json"})
@@ -286,7 +290,7 @@ def measure(rounds: int, console: Console) -> Samples:
 
 
 def cell(server: Running, path: str, count: int) -> tuple[dict[str, float], list[Any]]:
-    """Ask one server one thing for a while; also return what it predicts."""
+    """Send one kind of request to one server for a while; also return its predictions."""
     wire = request(server.port, path, body(path, count))
     drive(server.port, wire, WARM_SECONDS)
     before = usage(server.process.pid).cpu

@@ -99,14 +99,14 @@ def growing(numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 @dataclass(frozen=True)
 class World:
-    """What happens in every rollout of one row."""
+    """The conditions in every rollout of one row."""
 
     traffic: Traffic
     rates: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
     """Both rates, the candidate's first, in the intervals of these numbers."""
 
     def counts(self, rng: Generator) -> Iterator[Counts]:
-        """Draw interval after interval, for ever."""
+        """Yield intervals endlessly."""
         first = 1
         while True:
             numbers = np.arange(first, first + BLOCK)
@@ -146,7 +146,7 @@ def until_pass(rng: Generator, world: World, limit: Limit, *, most: int) -> floa
 
 
 def z_test_fails(rng: Generator, world: World, *, most: int) -> bool:
-    """Tell whether a z-test of the totals, one-sided at 1 %, ever accuses a candidate when it is
+    """Return whether a z-test of the totals, one-sided at 1 %, ever rejects a candidate when it is
     made after every interval.
     """
     fc = nc = fs = ns = 0
@@ -185,13 +185,13 @@ class Latencies:
     _edges: np.ndarray = field(default_factory=lambda: np.log(np.array(LATENCY_EDGES)))
 
     def arm(self, rng: Generator, requests: int, median: float) -> Arm:
-        """Draw how long so many answers took."""
+        """Draw the durations of this many answers."""
         drawn = np.searchsorted(self._edges, rng.normal(log(median), log(self.tail) / Z, requests))
         edges, counts = np.unique(drawn, return_counts=True)
         return Arm(requests, latency=dict(zip(edges.tolist(), counts.tolist(), strict=True)))
 
     def intervals(self, rng: Generator) -> Iterator[Interval]:
-        """Draw interval after interval, for ever."""
+        """Yield intervals endlessly."""
         number = 0
         while True:
             number += 1

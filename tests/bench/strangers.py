@@ -97,8 +97,8 @@ def _client(url: str) -> Mlflow:
 
 
 async def _logged(url: str, database: str) -> str:
-    """Make the runs; return their experiment. The metrics go into MLflow's table: its API takes
-    minutes for so many.
+    """Make the runs; return their experiment. The metrics go into MLflow's table: its API would
+    take minutes for so many metrics.
     """
     client = _client(url)
     experiment = await client.create_experiment("many metrics", "s3://artifacts/many", {})

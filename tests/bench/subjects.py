@@ -1,4 +1,4 @@
-"""The operators that are measured, as processes. What is done with them does not belong here."""
+"""The operators that are measured, as processes."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class Subject:
 
 
 def subjects(programs: Programs) -> tuple[Subject, ...]:
-    """All of them, the one to compare with first."""
+    """Return all subjects, the one to compare with first."""
     root = Settings.read().root
     ours = {
         "PYTHONPATH": f"{root / 'operator'}{os.pathsep}{root}",
@@ -82,7 +82,7 @@ def subjects(programs: Programs) -> tuple[Subject, ...]:
 
 @dataclass
 class Running:
-    """A subject that runs.
+    """A running subject.
 
     Attributes:
         begun: When it was started, on the monotonic clock.
@@ -101,7 +101,7 @@ class Running:
         return usage(self.process.pid)
 
     def check(self) -> None:
-        """Raise when it has ended, with what it said."""
+        """Raise if it has ended, with its output."""
         if self.process.poll() is not None:
             raise RuntimeError(
                 f"{self.subject.name} ended with {self.process.returncode}:\n"
@@ -122,7 +122,7 @@ class Running:
         return int(sum(map(float, found)))
 
     async def until_passes(self, count: int) -> float:
-        """Wait until it has looked at so many; return when, in seconds since its start. Asking
+        """Wait until it has made this many passes; return when, in seconds since its start. Polling
         takes at most a fifth of the time.
         """
         while True:
@@ -143,12 +143,12 @@ class Running:
         system counts CPU in hundredths.
         """
         begun, before = time.monotonic(), self.usage.cpu
-        await asyncio.sleep(IDLE)  # not for a condition: it is measured so long
+        await asyncio.sleep(IDLE)  # not for a condition: this is the time of the measurement
         self.check()
         return (self.usage.cpu - before) / (time.monotonic() - begun)
 
     async def until_calm(self) -> None:
-        """Wait until it is at work and uses no CPU to speak of, or so much for ever.
+        """Wait until it is working and uses almost no CPU, or a constant amount.
 
         Resyncs of many objects are work that never ends, so this does not wait for its end.
         """

@@ -1,8 +1,8 @@
-"""Bar B9: the operator's way to MLflow beside a bare loop that makes the same calls.
+"""Bar B9: the operator's MLflow adapter compared with a bare loop that makes the same calls.
 
-A life is what one Experiment with one run costs: looked for, made, looked for again; a run made,
-its parameters logged, closed, and the runs listed. So many lives side by side, against one real
-MLflow on PostgreSQL. The bare loop knows no error and parses nothing but JSON.
+A life has the calls of one Experiment with one run: search, create, search again; create a run, log
+its parameters, close it, and list the runs. Many lives run in parallel against one real MLflow on
+PostgreSQL. The bare loop handles no errors and only parses JSON.
 """
 
 from __future__ import annotations

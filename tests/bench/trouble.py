@@ -1,9 +1,9 @@
-"""Bars B7 and B10: what one tenant's failures cost the others, and how soon all is right again
-after the API server was away.
+"""Bars B7 and B10: the cost of one tenant's failures for the others, and the recovery after an
+outage of the API server.
 
-An operator that ends while the API server is away is started again as a pod would be. The same
-processes and Experiments as in `reconcile`. A tenant fails because nobody listens at its MLflow and
-S3, or because who listens there never answers.
+An operator that exits while the API server is down is restarted like a pod. The same processes and
+Experiments as in `reconcile`. A tenant fails because connections to its MLflow and S3 are refused,
+or because they are never answered.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ REFUSED, SILENT = "bench-refused", "bench-silent"
 OTHERS = tuple(NAMESPACES[:9])
 CHANGED = 500
 AT_WORK = 20
-"""Objects of a tenant that nobody answers after whose first failure its failing counts as under
-way: each takes seconds.
+"""A tenant without answers counts as failing after the first failure of this many of its objects:
+each takes seconds.
 """
 
 
@@ -57,7 +57,7 @@ async def measure(options: Options, programs: Programs, console: Console) -> Sam
     samples = Samples()
     async with AsyncExitStack() as stack:
         bench = await stack.enter_async_context(prepared(options, programs, console))
-        stack.callback(kill, bench.server)  # the one that was started last is nobody's child
+        stack.callback(kill, bench.server)  # the last one started has no parent that ends it
         nobody = await stack.enter_async_context(silent())
         for namespace, url in ((REFUSED, f"http://127.0.0.1:{free_port()}"), (SILENT, nobody)):
             await bench.client.ask("POST", "/api/v1/namespaces", {"metadata": {"name": namespace}})
@@ -81,8 +81,8 @@ async def measure(options: Options, programs: Programs, console: Console) -> Sam
 
 
 async def beside_failures(bench: Bench, subject: Subject) -> dict[str, Sample]:
-    """B7: one change at a time among others' objects that are idle: while nobody fails, and
-    beside each way to fail.
+    """B7: one change at a time among idle objects of others: without failures, and with each kind
+    of failure.
     """
     others = Crowd(bench.client, bench.options.objects, OTHERS)
     await bench.outside.forget()
@@ -119,8 +119,8 @@ async def beside_failures(bench: Bench, subject: Subject) -> dict[str, Sample]:
 
 
 async def after_absence(bench: Bench, subject: Subject) -> Sample:
-    """B10: the API server goes while all is idle, comes back, and so many objects are changed at
-    once.
+    """B10: the API server is killed while all is idle, restarts, and this many objects are changed
+    at once.
     """
     crowd = Crowd(bench.client, 5 * bench.options.objects)
     await bench.outside.forget()
@@ -154,8 +154,8 @@ async def after_absence(bench: Bench, subject: Subject) -> Sample:
 
 @asynccontextmanager
 async def kept(bench: Bench, subject: Subject) -> AsyncIterator[Running]:
-    """Run a subject for the length of a block, and again when it ends, as the kubelet does: at
-    once, then after 10 s, then after 20 s.
+    """Run a subject for the duration of a block, and restart it when it ends, as the kubelet does:
+    at once, then after 10 s, then after 20 s.
     """
     async with AsyncExitStack() as stack:
 
@@ -183,7 +183,7 @@ async def absent(server: ApiServer, client: Api) -> float:
     monotonic clock.
     """
     command = kill(server)
-    await asyncio.sleep(AWAY)  # not for a condition: it is away so long
+    await asyncio.sleep(AWAY)  # not for a condition: this is how long it is down
     with (server.folder / "again.log").open("ab") as log:
         subprocess.Popen(  # noqa: ASYNC220 - it outlives this call; `kill` finds it
             command, cwd=server.folder, stdout=log, stderr=log, stdin=subprocess.DEVNULL
@@ -202,7 +202,7 @@ async def absent(server: ApiServer, client: Api) -> float:
 
 @asynccontextmanager
 async def silent() -> AsyncIterator[str]:
-    """An address where somebody listens and never answers, for the length of a block."""
+    """Yield an address that accepts connections and never answers, for the duration of a block."""
     over = asyncio.Event()
 
     async def listen(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
