@@ -119,7 +119,7 @@ class Cluster:
                 http.client.HTTPException,
                 ConnectionError,
                 ssl.SSLError,
-            ):  # the last one: closed while nobody asked, minutes ago
+            ):  # last one: closed while idle, minutes ago
                 self.close()
                 if not again:
                     raise

@@ -70,7 +70,7 @@ KEYS: st.SearchStrategy[str] = st.one_of(
     ),
     st.text(st.characters(exclude_categories=["Cs"]), max_size=8),
 )
-"""Keys of a map: as people name things, at the edges of what MLflow takes, and anything."""
+"""Keys of a map: as users name things, at the limits of MLflow, and arbitrary ones."""
 
 
 MOMENTS: st.SearchStrategy[str] = st.datetimes().map(

@@ -26,7 +26,7 @@ _MODULE, _VERSION = "github.com/argoproj/argo-rollouts", "v1.10.2"
 _SUM = "h1:sEPWsY+HUvnXj3Vh0ejb+GDTceQ/palqhFo2FVQJMk0="
 """The checksum of the module's files; the module's own go.sum pins what it needs."""
 _TOOLCHAIN = "go1.26.10"
-"""What the module's go.mod asks for at least."""
+"""The minimum version in the module's go.mod."""
 _ROLLOUTS = "apis/argoproj.io/v1alpha1/namespaces/{}/rollouts"
 _NAME = "argo"
 _SECONDS = 120

@@ -35,7 +35,7 @@ __all__ = ["ARGO", "OURS", "measure"]
 ARGO = argo.ARGO
 OURS = "modelyard, a canary"
 _QUIET = 2.0
-"""Seconds without an answer of the candidate after which the one before was the last."""
+"""After this many seconds without an answer of the candidate, the previous one was its last."""
 _POLL = 0.02
 _RESOURCE = f"apis/modelyard.io/v1alpha1/namespaces/{{}}/registeredmodels/{MODEL}"
 

@@ -31,7 +31,7 @@ NO_RULE, ZERO, ALL, DIRECT = "without a rule", "weight 0", "weight 100", "the ca
 COMPARED = (BEFORE, NO_RULE, ZERO)
 TURNS = 8
 CELLS = (Cell(V1, 1, 8), Cell(V1, 100, 8), Cell(V2, 1, 8), Cell(f"{V1}?", 1, 8))
-"""The last goes uvicorn's way: only a path without a query goes the quick one."""
+"""The last one takes uvicorn's path: only a path without a query takes the shortcut."""
 WHO = ("v2", "2e3d4c5b")
 THEIRS = "candidate"
 

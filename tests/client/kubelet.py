@@ -33,7 +33,7 @@ class Kubelet:
         self.ready = {"p-1": True}
         self.asked: list[str] = []
         self.acting: set[tuple[str, ...]] = set()
-        """Whom requests named to act as, each by its headers."""
+        """The impersonated user of each request, by its headers."""
         self.url = ""
 
     def kubeconfig(self, folder: Path) -> str:

@@ -121,7 +121,7 @@ def serve(actions: Mapping[str, Callable[..., Any]], answers: TextIO) -> None:
         name, *arguments = json.loads(line)
         try:
             answer: dict[str, Any] = {"result": actions[name](*arguments)}
-        except Exception as error:  # noqa: BLE001 - it is told
+        except Exception as error:  # noqa: BLE001 - it is reported
             answer = {"error": f"{type(error).__name__}: {error}"}
         answers.write(json.dumps(answer) + "\n")
         answers.flush()

@@ -37,7 +37,7 @@ SETTINGS = settings(
     ],
 )
 ENOUGH = 8
-"""Objects that are to be admitted: a rule that refuses all proves nothing."""
+"""The number of objects that must be admitted: a rule that refuses all proves nothing."""
 
 
 def fields(kind: str) -> Manifest:

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.contract
 
 RUNS, METRICS = 5, 300
 RUN = 30_000
-"""Bytes that a run of so many metrics takes at most in an answer."""
+"""The largest size in bytes of a run with this many metrics in an answer."""
 
 
 def log(url: str, run: str, score: float) -> None:

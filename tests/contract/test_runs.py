@@ -16,8 +16,8 @@ from tests.contract.worlds import World
 UNKNOWN = "0" * 32
 FUTURE = datetime(2999, 1, 1, tzinfo=UTC)
 AT_ONCE = 5
-"""Writes that a test sends side by side: SQLite takes one at a time, and those that wait may
-wait for long.
+"""Writes that a test sends in parallel: SQLite accepts one at a time, and the others may wait
+long.
 """
 TAGS = {"modelyard.io/uid": "u1", "modelyard.io/attempt": "0"}
 

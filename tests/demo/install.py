@@ -81,9 +81,9 @@ COMMAND = [
     "-f",
     VALUES,
 ]
-"""The words after `helm` that install the chart, or upgrade it."""
+"""The arguments of `helm` that install or upgrade the chart."""
 PENDING = f"owner=helm,name={RELEASE},status in (pending-install,pending-upgrade,pending-rollback)"
-"""The selector of Helm's records that keep it from upgrading."""
+"""The selector of Helm's pending releases, which block an upgrade."""
 
 
 def install(kube: Kube, values: Mapping[str, Any] | None = None) -> None:

@@ -31,8 +31,8 @@ LEASE = {
     "MODELYARD_LEASE_PERIOD": "2",
 }
 LITTLE = {"resources": {"requests": {"cpu": "10m"}}}
-"""Three sessions share a node of two processors, of which Kubernetes itself requests one: what
-they use, they need not reserve.
+"""Three sessions share a node of two processors, of which Kubernetes itself requests one: so the
+pods request less than they use.
 """
 VALUES: dict[str, Any] = {
     **LITTLE,

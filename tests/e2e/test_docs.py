@@ -103,8 +103,8 @@ SAYS = {
     "retention.md": [r'^\{"runs": \d+, .*"dry_run": true\}$'],
     "how-to/upgrade.md": [r"works now$", r"^There is nothing to refresh; nothing was changed\.$"],
 }
-"""What a page must have printed, beyond that none of its commands failed: they wait for most of
-what they claim.
+"""The output that a page must have, besides exit codes of 0: its commands wait for most of what the
+page claims.
 """
 
 

@@ -25,7 +25,7 @@ OBEDIENT = (
     "import signal, sys; signal.signal(signal.SIGTERM, lambda *_: sys.exit(0)); [signal.pause() for"
     " _ in iter(int, 1)]"
 )
-"""Saves its work when it is asked to end, as it were, and exits with 0."""
+"""A script that handles SIGTERM as if it saved its work, and exits with 0."""
 NO_IMAGE = "127.0.0.1:1/modelyard/nothing:1"
 CSV = "amount,hour,is_fraud\n" + "".join(
     f"{n * 7 % 90 + n % 2 * 200},{n % 24},{n % 2}\n" for n in range(120)

@@ -81,7 +81,7 @@ POLICY: dict[str, Manifest] = {
     },
     "validatingadmissionpolicybindings": {"policyName": "contract", "validationActions": ["Deny"]},
 }
-"""What guards approvals: the chart's own policy has its tests in tests/chart."""
+"""The policy on approvals; the chart's own policy has its tests in tests/chart."""
 
 
 class Ground(Protocol):

@@ -18,7 +18,7 @@ async def test_the_standby_replica_takes_the_lease_at_once_when_the_leader_stops
         operator(server.kubeconfig, "two") as second,
     ):
         await first.says("Started reconciling") if await until(
-            admin.holder, "somebody holds the lease"
+            admin.holder, "a replica holds the lease"
         ) == "one" else await second.says("Started reconciling")
         leader, other = (first, second) if await admin.holder() == "one" else (second, first)
         await other.says("Waiting for the lease")

@@ -13,7 +13,7 @@ Phase = Literal["before", "after"]
 Hook = Callable[[str, Phase], None]
 """Called with the method of every call of a port, before and after it took effect.
 
-The caller gets what it raises: a BaseException to kill, `Ambiguous` after a write for
+Its errors reach the caller: a BaseException to kill, `Ambiguous` after a write for
 commit-then-error, `Unavailable` before for an outage.
 """
 

@@ -25,8 +25,8 @@ __all__ = ["BUILDING", "Pair", "Verdict", "Way", "changes", "health", "judge", "
 
 HERE = Path(__file__).parent / "go"
 BUILDING = pytest.mark.timeout(2400)
-"""For tests that ask the program: the first one waits for its build, five minutes of a core and
-more on a machine that others use.
+"""For tests that use the program: the first one waits for its build, five minutes of a core and
+more on a busy machine.
 """
 
 

@@ -18,7 +18,7 @@ from tests.gitops.customizations import KUSTOMIZE, REFERENCES
 REPOSITORY = ROOT / "manifests" / "gitops" / "repository"
 PAGE = (ROOT / "docs" / "gitops.md").read_text()
 NAMES = re.compile(r"(experiment|trainingRun|registeredModel|model|configMap|\w*[sS]ecrets?)")
-"""What a field is called that names an object."""
+"""Names of fields that refer to an object."""
 RUN = {
     "apiVersion": "modelyard.io/v1alpha1",
     "kind": "TrainingRun",

@@ -28,7 +28,7 @@ class Plain(yaml.SafeDumper):
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--update-golden", action="store_true", help="write the golden files anew")
+    parser.addoption("--update-golden", action="store_true", help="write the golden files again")
 
 
 def dumped(manifests: list[dict[str, Any]]) -> str:

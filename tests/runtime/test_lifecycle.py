@@ -314,7 +314,7 @@ def test_a_request_that_is_under_way_is_finished(models, tmp_path):
             )
             connection.sendall(head.encode() + body[:10])
             server.stop()
-            until(lambda: refuses(server.port), "it takes no more connections")
+            until(lambda: refuses(server.port), "it refuses connections")
             connection.sendall(body[10:])
             answer = http.client.HTTPResponse(connection)
             answer.begin()

@@ -238,13 +238,15 @@ OF_A_GATE = {
     PodReason.REQUESTS_FAILED,
     PodReason.CANDIDATE_UNREACHABLE,
 }
-"""What the program of the gate `smoke` says: test_smoke.py has a case of each."""
+"""The reasons of the gate `smoke`: test_smoke.py has a case of each."""
 OF_SIGNATURES = {
     PodReason.SIGNATURE_MISSING,
     PodReason.SIGNATURE_INVALID,
     PodReason.SIGNING_KEY_UNUSABLE,
 }
-"""Of the gate `signed` and of trainings that sign: test_signed.py has a case of each."""
+"""The reasons of the gate `signed` and of trainings that sign: test_signed.py has a case of
+each.
+"""
 
 
 def test_every_reason_of_a_program_has_a_case():

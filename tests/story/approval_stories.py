@@ -119,7 +119,7 @@ async def one_rejects_and_the_rejection_stays_until_it_is_tried_again(world: Wor
     world.cluster.remove("modelapprovals", "risk", "by-olga")
     approves(world, "carla")
     await world.run()
-    assert effective(world) is None, "what was rejected is not tried again by itself"
+    assert effective(world) is None, "a rejected version is not retried automatically"
     world.patch(
         "registeredmodels", "fraud", lambda spec: spec["stages"]["production"].update(attempt=1)
     )

@@ -19,7 +19,7 @@ QUALITY = {"name": "quality", "metric": {"name": "accuracy", "atLeast": "0.9"}}
 ASKS = {"name": "integration", "job": {"image": "team/test:1", "candidate": "Served"}}
 SOAK = {"name": "soaked", "soak": {"stage": "staging", "for": "20m"}}
 EVERY = timedelta(minutes=11)
-"""A round and a bit."""
+"""Slightly longer than a round."""
 SLICES = 4
 
 

@@ -48,7 +48,7 @@ from tests.fakes.tenants import FakeTenants
 ResourceT = TypeVar("ResourceT", bound=Resource[Any, Any])
 
 PROPERTY = settings(max_examples=60, deadline=None, derandomize=True)
-"""How a property is tried: the same examples every time, however busy the machine."""
+"""Settings of property tests: the same examples every time, without a deadline."""
 
 NAMESPACE = "risk"
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)

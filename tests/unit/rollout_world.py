@@ -144,7 +144,9 @@ class RolloutWorld(World):
         assert there["metadata"]["labels"][IDENTITY_LABEL] == effective.runtime.identity, (
             "the stable pods split"
         )
-        assert rule["revision"] == self.status(stage).traffic_revision, "what is told is recorded"
+        assert rule["revision"] == self.status(stage).traffic_revision, (
+            "the rule is the recorded one"
+        )
         if rule["weight"]:
             assert self.ready(stage, rule["runtime"]), "a version without a ready pod gets requests"
             assert ("Service", rule["candidate"]) in self.children, "there is no such Service"

@@ -210,7 +210,7 @@ async def test_a_secret_that_pods_lack_is_read_again_within_a_minute(world: Worl
     world.kubernetes.for_pods.clear()
     world.now += 2
     assert (await world.tenants.tenant("risk")).pods_secret == "modelyard-connection-pods", (
-        "nobody has missed it yet"
+        "no pod has lacked it yet"
     )
     world.tenants.doubt("risk")
     world.tenants.doubt("unknown")

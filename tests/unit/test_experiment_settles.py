@@ -106,7 +106,7 @@ def performed(world: Observation, action) -> Observation:
             )
         case ArchiveRun(run):
             assert run in world.unreferenced, (
-                "a run that a version came from, or that nobody has looked at"
+                "a run that a version came from, or that was not checked"
             )
             kept = tuple(each for each in world.runs if each.id != run)
             return replace(world, runs=kept, deleted_runs=world.deleted_runs + 1)

@@ -94,7 +94,7 @@ def test_why_a_version_does_not_start(
         refused,
     )
     assert bool(found.message) == (reason is not None)
-    assert "{" not in found.message, "what a pod says of itself is told in its words"
+    assert "{" not in found.message, "a pod's own message is shown, not its JSON"
 
 
 def test_a_pod_that_no_node_has_room_for_is_unschedulable():

@@ -60,7 +60,7 @@ GATE = {
     "modelyard.io/stage": "production",
     "modelyard.io/gate": "tests",
 }
-"""The labels of a gate's Job, by which its exit code is believed."""
+"""The labels of a gate's Job, whose exit code the operator trusts."""
 
 
 def at(kind: str, name: str, subresource: str = "") -> str:
