@@ -76,7 +76,7 @@ def rejected(view: StageView, after: StageStatus, now: datetime) -> HistoryEntry
     if new is None:
         return None
     what = next(
-        (each for each in (view.wanted, view.effective) if each is not None and _is(each, new)),
+        (each for each in (view.target, view.effective) if each is not None and _is(each, new)),
         None,
     )
     made = _about(view, what, now)

@@ -9,7 +9,7 @@ from modelyard.registered_model import counted
 from modelyard.registered_model.progress import Judged, Progress, fails
 from modelyard.registered_model.sequential import Counts, Limit, excludes, log_foreseen, upper
 
-__all__ = ["MESSAGE", "Judgement", "finds", "sees", "verdict"]
+__all__ = ["MESSAGE", "Judgement", "finds", "forecast", "verdict"]
 
 MESSAGE = 250
 """Longest message, in characters."""
@@ -162,7 +162,7 @@ def _broken(progress: Progress) -> str:
 
 
 # --- what a hold can find ----------------------------------------------------------------------
-def sees(requests: int, analysis: Analysis, progress: Progress) -> str:
+def forecast(requests: int, analysis: Analysis, progress: Progress) -> str:
     """Return what a hold finds: `this hold sees about 100 requests: enough to find 8 % errors`.
 
     Args:

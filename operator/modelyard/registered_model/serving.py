@@ -21,12 +21,12 @@ __all__ = [
     "draining",
     "everything",
     "expired",
+    "pod_health",
     "private_route",
     "refused",
     "replicas",
     "routes",
     "routing",
-    "standing",
     "unneeded",
     "workload",
 ]
@@ -54,7 +54,7 @@ The operator itself never creates more; serving must not wait for those that oth
 _ROUTING = {"Service", "HorizontalPodAutoscaler", "PodDisruptionBudget"}
 
 
-def standing(view: StageView, what: ServedVersion) -> Health:
+def pod_health(view: StageView, what: ServedVersion) -> Health:
     """Return the state of a version's pods."""
     deployment = next(iter(view.of_kind("Deployment", what)), None)
     return health(deployment, view.of_kind("Pod", what))

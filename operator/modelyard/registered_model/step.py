@@ -126,7 +126,7 @@ def rejected(
         runtime: Identity of the runtime that the rejection is limited to; None: any runtime.
 
     """
-    candidate = view.wanted
+    candidate = view.target
     assert candidate is not None, "what is rejected was admitted"
     status = rejecting(
         view, without_candidate(view, now), candidate, reason, message, now, runtime=runtime

@@ -23,7 +23,7 @@ __all__ = ["jobs", "trial"]
 
 def trial(view: StageView, now: datetime) -> Step:
     """Start the candidate's pod and the gates' Jobs, and wait for their verdicts."""
-    step, candidate = checks.asked("trial", view, now), view.wanted
+    step, candidate = checks.gates_step("trial", view, now), view.target
     assert candidate is not None, "the step before admits it"
     if step.state is not StepState.WAITING:
         return step
@@ -36,7 +36,7 @@ def trial(view: StageView, now: datetime) -> Step:
     started = (*serving.workload(view, candidate, 1), *serving.private_route(view, candidate))
     if (error := serving.refused(view, started)) is not None:
         return replace(refused_step("trial", view.name, error), keeps=step.keeps)
-    health = serving.standing(view, candidate)
+    health = serving.pod_health(view, candidate)
     if health.refused and not started:
         reason = str(health.reason or Reason.SERVING_FAILED)
         return rejected(

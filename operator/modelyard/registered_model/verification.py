@@ -230,7 +230,9 @@ def _record_of(view: StageView) -> VersionStatus | None:
 def _answers(view: StageView) -> bool:
     """Tell whether the effective version answers at the stage's Service."""
     stable = view.effective
-    return stable is not None and _is_routed(view) and serving.standing(view, stable).available > 0
+    return (
+        stable is not None and _is_routed(view) and serving.pod_health(view, stable).available > 0
+    )
 
 
 def _is_routed(view: StageView) -> bool:

@@ -45,7 +45,7 @@ def begun(view: StageView, candidate: ServedVersion, now: datetime) -> Watch | N
     because a user has just decided.
     """
     asked = automatic(view)
-    if asked is None or view.returns or view.override is not None or not view.is_served:
+    if asked is None or view.is_return or view.override is not None or not view.is_served:
         return None
     stable = view.effective
     # A version that only an override made effective has passed no gate: no rollback to it.
@@ -95,7 +95,7 @@ def look_again(view: StageView) -> timedelta | None:
 def breached(view: StageView, now: datetime) -> tuple[StageStatus, tuple[Event, ...]] | None:
     """Return the status with the effective version rejected, and Events; None: no rollback."""
     why, stable = _why(view), view.effective
-    if why is None or stable is None or (target := view.can_return) is None:
+    if why is None or stable is None or (target := view.eligible_rollback) is None:
         return None
     # A version is rejected with any runtime; in a refresh only the new runtime is rejected.
     is_refresh = (target.version, target.digest) == (stable.version, stable.digest)
@@ -136,7 +136,7 @@ def trouble(view: StageView) -> Blocker | None:
         )
         return Blocker.of(Reason.WATCH_FAILED, message, needs_action=True)
     why = _why(view)
-    if why is None or view.can_return is not None:
+    if why is None or view.eligible_rollback is not None:
         return None
     message = (
         f"{AFTER_THE_SWITCH} {why}. {stable.version} is still serving: nothing can return in its"
@@ -186,7 +186,7 @@ def _unready(view: StageView, stable: ServedVersion) -> str | None:
 
     A new pod that is not ready yet (after a node drain, or a scale-up) proves nothing.
     """
-    ready, wanted = serving.standing(view, stable).ready, serving.replicas(view, stable)
+    ready, wanted = serving.pod_health(view, stable).ready, serving.replicas(view, stable)
     if ready >= wanted:
         return None
     since = ((pod["metadata"]["name"], unready_since(pod, MODEL)) for pod in _pods(view))

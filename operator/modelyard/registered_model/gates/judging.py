@@ -104,13 +104,13 @@ class Result:
 
 def judge(view: StageView, now: datetime) -> tuple[Result, ...]:
     """Ask all gates of the stage that have no lasting verdict; return all answers."""
-    wanted = view.wanted
-    version = view.versions.get(wanted.version) if wanted is not None else None
+    target = view.target
+    version = view.versions.get(target.version) if target is not None else None
     if (
         view.spec is None
         or version is None
         or version.digest is None
-        or view.returns
+        or view.is_return
         or view.override is not None
     ):
         return ()
@@ -137,7 +137,7 @@ def asked_in(step: str, gates: tuple[Gate, ...]) -> frozenset[str]:
 
 
 def _result(gate: Gate, view: StageView, version: VersionStatus, now: datetime) -> Result:
-    runtime = view.wanted.runtime.identity if view.wanted is not None else None
+    runtime = view.target.runtime.identity if view.target is not None else None
     if (known := _remembered(gate, view.model, view.name, version, runtime)) is not None:
         return Result(known, message=known.message)
     before = _recorded(gate, view.status, version)

@@ -100,7 +100,11 @@ def standing(gate: Gate, view: StageView, now: datetime) -> Standing:
 
 def _not_begun(gate: Gate, view: StageView) -> Judged:
     candidate = view.subject
-    if not gate.asks_candidate or candidate is None or serving.standing(view, candidate).available:
+    if (
+        not gate.asks_candidate
+        or candidate is None
+        or serving.pod_health(view, candidate).available
+    ):
         return pending("its Job has not begun", None)
     return pending(f"waits for a pod of {candidate.version}", None)
 
