@@ -246,7 +246,7 @@ class Reconciler:
         controller = self._controllers[key.plural]
         for each in controller.finished(old, new):
             self._finished(each)
-        for cloud_event in controller.announced(body, old, new):
+        for cloud_event in controller.cloud_events(body, old, new):
             self._announce(cloud_event)
         return True
 

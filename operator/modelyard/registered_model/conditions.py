@@ -1,4 +1,4 @@
-"""The conditions of a RegisteredModel: one ladder from the blockers of its stages. Pure."""
+"""The conditions of a RegisteredModel, derived from the blockers of its stages. Pure."""
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
@@ -38,11 +38,11 @@ __all__ = [
 ]
 
 _ANSWERS = timedelta(hours=1)
-"""How long the gates of a verification may take before its last verdict is too old, at least."""
+"""Minimum time that a verification may take before the last verdict counts as too old."""
 
 
 def of_stages(model: RegisteredModel, stages: Mapping[str, StageStatus]) -> tuple[Condition, ...]:
-    """Return Ready, Reconciling and Stalled: first what needs action, then what is in progress."""
+    """Return Ready, Reconciling and Stalled. What needs action comes before what is in progress."""
     blockers = [
         _of_stage(name, stage.blocked)
         for name, stage in stages.items()
@@ -71,8 +71,8 @@ def of_stages(model: RegisteredModel, stages: Mapping[str, StageStatus]) -> tupl
 def news(before: Mapping[str, StageStatus], after: Mapping[str, StageStatus]) -> tuple[Event, ...]:
     """Return an Event per stage that starts to wait, whose gate failed, or whose override ends.
 
-    The conditions name only one stage, or all stages in one message, so each stage gets an Event of
-    its own. An Event with the same message as a condition's is emitted once.
+    Each stage gets its own Event, because the conditions report only one stage, or all stages in
+    one message. If the Event has the same message as a condition's, it is emitted only once.
     """
     events = []
     for name, stage in after.items():
@@ -208,7 +208,7 @@ def _open(word: Verification) -> str:
 def dependency_down(
     model: RegisteredModel, stages: Mapping[str, StageStatus], error: ModelyardError
 ) -> tuple[Condition, ...]:
-    """Return the conditions while MLflow or S3 is unreachable: what serves stays Ready."""
+    """Return the conditions while MLflow or S3 is unreachable. Ready stays if the stages serve."""
     waiting = {stage.blocked.reason for stage in stages.values() if stage.blocked is not None}
     if not model.status.versions or waiting & {
         Reason.VERSION_UNKNOWN,
@@ -223,7 +223,7 @@ def dependency_down(
 def with_record(
     said: tuple[Condition, ...], record: tuple[Condition, ...]
 ) -> tuple[Condition, ...]:
-    """Return conditions with the problem of the record, if it has one.
+    """Return conditions, with the problem of the record added if it has one.
 
     Synced always reports it. Stalled and Ready report it if it needs action and no stage does.
     """
@@ -247,7 +247,7 @@ def changed(entries: tuple[HistoryEntry, ...]) -> tuple[Condition, ...]:
 
 
 def synced(message: str = "") -> Condition:
-    """Return Synced as True, or as False with what drifted."""
+    """Return Synced: True, or False with a message about the drift."""
     if message:
         return condition("Synced", False, Reason.DRIFTED, message)
     return condition("Synced", True, Reason.SYNCED, "MLflow agrees with the status.")

@@ -9,7 +9,7 @@ from datetime import datetime
 from modelyard.api.blocker import Blocker
 from modelyard.api.registered_model import ModelReason as Reason
 from modelyard.api.registered_model import StepState
-from modelyard.registered_model.step import Step, stable
+from modelyard.registered_model.step import Step, still_serving
 from modelyard.registered_model.view import StageView
 
 __all__ = ["blocker", "delays", "plan"]
@@ -38,8 +38,8 @@ def blocker(view: StageView) -> Blocker:
     """Return the blocker of a stage whose change dryRun delays."""
     waits = f"{view.target_name} waits" if view.desired is not None else "The stage is not cleared"
     message = (
-        f"{waits}: spec.dryRun is true. {stable(view)}. status.plan says what would be done. To"
-        f" carry it out: kubectl patch mlmodel {view.model.metadata.name} --type merge -p"
+        f"{waits}: spec.dryRun is true. {still_serving(view)}. status.plan says what would be done."
+        f" To carry it out: kubectl patch mlmodel {view.model.metadata.name} --type merge -p"
         f" '{_CARRY_OUT}'"
     )
     return Blocker.of(Reason.PLANNED, message)

@@ -11,7 +11,7 @@ from modelyard.api.calendar import frozen, unreadable
 from modelyard.api.freeze import Calendar, Freeze
 from modelyard.api.registered_model import ModelReason as Reason
 from modelyard.api.registered_model import StepState
-from modelyard.registered_model.step import DETAIL, Step, stable
+from modelyard.registered_model.step import DETAIL, Step, still_serving
 from modelyard.registered_model.view import StageView
 
 __all__ = ["apply_to", "freeze", "trouble"]
@@ -52,9 +52,10 @@ def freeze(view: StageView, now: datetime) -> Step:
         else "without a known end"
     )
     message = (
-        f"{target.version} waits: the stage is frozen {until} ({found.reason}). {stable(view)}. It"
-        " continues automatically, if its gates pass then. An override does not wait:"
-        f" modelyard override {view.model.metadata.name} {target.version} --stage {view.name}"
+        f"{target.version} waits: the stage is frozen {until} ({found.reason})."
+        f" {still_serving(view)}. It continues automatically, if its gates pass then. An"
+        " override does not wait: modelyard override"
+        f" {view.model.metadata.name} {target.version} --stage {view.name}"
     )
     blocker = Blocker.of(Reason.FROZEN, message)
     detail = f"frozen {until}: {found.reason}"

@@ -38,7 +38,7 @@ __all__ = [
 
 LENGTH = 50
 AFTER_THE_SWITCH = "After the switch"
-"""How the reason of an automatic rollback begins."""
+"""Prefix of the reason of an automatic rollback."""
 
 
 # --- entries --------------------------------------------------------------------------------------
@@ -55,7 +55,7 @@ def entry(
 
     """
     ends = outcome(view, to)
-    # `requestedBy` and approvals are about a change of the version that a user asks for.
+    # `requestedBy` and approvals belong only to a change of version that a user requested.
     asked = ends not in {Outcome.OVERRIDDEN, Outcome.REFRESHED} and view.rollback_target is None
     return _about(view, to, now).model_copy(
         update={
@@ -85,16 +85,16 @@ def rejected(view: StageView, after: StageStatus, now: datetime) -> HistoryEntry
         "to": new.version,
         "digest": new.digest,
         "reason": f"{new.reason}: {new.message}"[:WHY].strip(),
-        "requested_by": _requested_by(view) if _is_asked_for(view) else None,
+        "requested_by": _requested_by(view) if _has_requester(view) else None,
         "gates": _said(after.gates),
     }
     return made.model_copy(update=update)
 
 
 def aborted(view: StageView, now: datetime) -> HistoryEntry:
-    """Return the entry for a candidate that is given up, because the spec has changed."""
+    """Return the entry for a candidate that is dropped because the spec has changed."""
     made = _about(view, view.status.candidate, now)
-    # A reason belongs to one change: if another one follows, to that.
+    # A reason belongs to one change. If another change follows, it belongs to that one.
     follows = view.rollback_target is None and view.desired != view.status.version
     update = {
         "reason": None if follows else _reason(view, is_override=view.override is not None),
@@ -106,7 +106,7 @@ def aborted(view: StageView, now: datetime) -> HistoryEntry:
 
 
 def override_ended(view: StageView, now: datetime) -> HistoryEntry:
-    """Return the entry for an override that ended or was removed while its version serves."""
+    """Return the entry for an override that ended or was removed while its version was serving."""
     return _about(view, view.effective, now).model_copy(
         update={"outcome": Outcome.OVERRIDE_ENDED, "duration_seconds": None}
     )
@@ -148,9 +148,9 @@ def outcome(view: StageView, to: ServedVersion | None) -> Outcome:
 
 
 def _reason(view: StageView, *, is_override: bool) -> str | None:
-    """Return the user's reason, unless the history has it of an earlier change.
+    """Return the user's reason, unless an earlier entry of the history has it.
 
-    It stays in the spec after the change, so the same text counts once until another one is given.
+    The reason stays in the spec after its change, so the same text counts only once in a row.
     """
     if view.rollback_target is not None and view.rolled_back is not None:
         return view.rolled_back.message[:WHY]
@@ -183,13 +183,13 @@ def _requested_by(view: StageView) -> str | None:
     return printable(name)[:USER] or None if name is not None else None
 
 
-def _is_asked_for(view: StageView) -> bool:
+def _has_requester(view: StageView) -> bool:
     """Tell whether `requestedBy` applies: not to an override, refresh or automatic rollback."""
     return view.override is None and view.rollback_target is None and not view.is_refresh
 
 
 def _approved_by(view: StageView, to: ServedVersion | None) -> str | None:
-    """Return the approvers that count for a version, by any of the stage's gates."""
+    """Return the users whose approvals count for a version, in any of the stage's gates."""
     version = view.versions.get(to.version) if to is not None else None
     if view.spec is None or version is None:
         return None

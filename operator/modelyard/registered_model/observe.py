@@ -1,6 +1,7 @@
 """Observe a RegisteredModel: MLflow's registry, the artifacts in S3, its owned objects. I/O.
 
-An unreachable MLflow or S3 is a value here, not an error: serving objects are reconciled anyway.
+An unreachable MLflow or S3 is recorded in the observation and is not raised, because the serving
+objects are reconciled anyway.
 """
 
 from collections.abc import Iterable
@@ -92,7 +93,7 @@ async def observe(model: RegisteredModel, ports: Ports, now: datetime) -> Observ
 def _lacks_connection(owned: Manifest) -> bool:
     """Tell whether a pod cannot start because its connection Secret, or a key in it, is missing.
 
-    The Secrets are not watched: the kubelet is the first to report it.
+    Secrets are not watched, so the pod's status is the first to report it.
     """
     found = pod_end(owned) if owned.get("kind") == "Pod" else None
     return (
@@ -103,7 +104,7 @@ def _lacks_connection(owned: Manifest) -> bool:
 
 
 def _concerns(model: RegisteredModel, run: Manifest) -> bool:
-    """Tell whether a run concerns the model, before it is parsed: there may be thousands."""
+    """Tell whether a TrainingRun concerns the model, without parsing it: there may be thousands."""
     named = any(
         source.training_run == run["metadata"]["name"] for source in model.spec.versions.values()
     )
@@ -135,7 +136,7 @@ async def _external(
 
 
 def _is_ours(model: RegisteredModel, tracked: TrackedModel) -> bool:
-    """Tell whether the model in MLflow is ours, or is about to be."""
+    """Tell whether the model in MLflow belongs to this object, or is about to."""
     adopted = model.metadata.annotations.get(ADOPT_ANNOTATION) == "true"
     return adopted or tracked.tags.get(UID_TAG) == model.metadata.uid
 

@@ -1,7 +1,8 @@
 """Overrides (break-glass): a version that takes a stage at once, for a limited time. Pure.
 
-An override is for one version, with the bytes recorded when the operator first observed it, for at
-most a day from then. When it ends nothing switches: its version keeps serving until a user decides.
+An override applies to one version with the digest that it had when the operator first observed the
+override, for at most a day from then. When it ends, the stage does not switch: the override's
+version is effective until a user decides.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -26,7 +27,7 @@ __all__ = [
     "is_from_override",
     "kept",
     "next_time",
-    "noted",
+    "observed",
     "trouble",
 ]
 
@@ -35,10 +36,10 @@ _SOON, _TENTH = timedelta(hours=1), 10
 _FIRST = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def noted(
+def observed(
     spec: Stage | None, status: StageStatus, version: VersionStatus | None, now: datetime
 ) -> OverrideStatus | None:
-    """Return what to record of a new override in the spec; None if all is recorded.
+    """Return what to record of a new override in the spec; None: it is recorded already.
 
     Args:
         spec: The stage.
@@ -51,9 +52,9 @@ def noted(
     if spec is None or asked is None:
         return None
     if known is not None and _is(known, asked):
-        # An `attempt` raised during an override asks for a refresh, not for going back. It is
-        # recorded at once, because the override may end while the pods start. `ended`: the
-        # override was removed, and is set again unchanged.
+        # An `attempt` that is raised during an override asks for a refresh, not for the end of the
+        # override. It is recorded at once, because the override may end while the pods start. If
+        # the recorded override has `ended`, it was removed and is now set again unchanged.
         news = known.attempt != spec.attempt or bool(known.ended)
         if not news or in_force(spec, status, now) is None:
             return None
@@ -62,7 +63,8 @@ def noted(
     return OverrideStatus(
         version=asked.version,
         digest=digest,
-        # The version of an earlier override stays until a user decides, even if this one fails.
+        # An earlier override's version stays effective until a user decides, even if the version
+        # of the new override fails.
         before=status.digest if _lasts(spec, status) else None,
         attempt=spec.attempt,
         since_time=now,
@@ -87,7 +89,7 @@ def in_force(spec: Stage | None, status: StageStatus, now: datetime) -> Override
 def ended(spec: Stage | None, status: StageStatus, now: datetime) -> OverrideStatus | None:
     """Return what to record of an override that ended or was removed while its version serves.
 
-    None: nothing to record. An override whose end was moved has not ended.
+    None: nothing to record. An override whose end was moved to another time has not ended.
     """
     known, asked = status.override, spec.override if spec is not None else None
     if (
@@ -107,8 +109,8 @@ def desired(
 ) -> str | None:
     """Return the desired version of a stage.
 
-    While an override is in force, its version. After that its version stays, until the spec names
-    the same version or `attempt` is raised: then the spec's version.
+    While an override is in force, that is its version. It stays so after the override has ended,
+    until the spec names the same version or `attempt` is raised. Then it is the spec's version.
 
     Args:
         spec: The stage.
@@ -202,7 +204,7 @@ def kept(spec: Stage | None, status: StageStatus, now: datetime) -> OverrideStat
 
 
 def next_time(spec: Stage | None, status: StageStatus, now: datetime) -> datetime | None:
-    """Return when to look at an override in force again: when it ends soon, then when it ends."""
+    """Return when an override in force changes next: when it begins to end soon, then its end."""
     known = in_force(spec, status, now)
     return (
         None
@@ -239,7 +241,7 @@ def _is_named(spec: Stage | None, status: StageStatus) -> bool:
 
 
 def _lasts(spec: Stage, status: StageStatus) -> bool:
-    """Tell whether the version of an override is still effective, against the spec's version."""
+    """Tell whether an override's version is still effective although the spec names another."""
     known = status.override
     if known is None or status.digest is None:
         return False
@@ -253,7 +255,7 @@ def _is(known: OverrideStatus, asked: Override) -> bool:
 
 
 def _until(asked: Override, since: datetime) -> datetime:
-    # Compared before it is converted: a time in the first or last year may not exist in UTC.
+    # Compare before converting: a time in the first or last year may not exist in UTC.
     last = since + OVERRIDE_LASTS
     return (
         last

@@ -1,8 +1,8 @@
 """`status.plan`: what each change that `dryRun` delays would do, step by step. Pure.
 
 The rows come from the code that carries a change out: the steps of the promotion, the builders of
-the serving objects, the moves in MLflow. A blocker that certainly comes first (a version that is
-not registered, a rejection) is the last row of its stage.
+the serving objects, the changes in MLflow. If a blocker stops the promotion before anything else (a
+version that is not registered, a rejection), it is the last row of its stage.
 """
 
 from collections.abc import Iterable, Iterator
@@ -77,7 +77,7 @@ def _of_stage(
     steps = {step.name: step for step in promotion.steps(view, now)}
     target = view.target
     if target is None or steps["admit"].state is not StepState.DONE:
-        if steps["admit"].blocker is not None:  # without a blocker it is about to be recorded
+        if steps["admit"].blocker is not None:  # without one, the candidate is recorded next
             yield "admit", _waits(steps["admit"])
         return
     runtime = target.runtime
@@ -99,7 +99,7 @@ def _of_stage(
 
 
 def _asking(view: StageView, steps: dict[str, Step], now: datetime) -> Iterator[tuple[str, str]]:
-    """Yield what is asked before a pod serves: `from`, freezes, and gates with their verdicts."""
+    """Yield the checks before a pod serves: `from`, freezes, and gates with their verdicts."""
     for name in ("from", "freeze"):
         if name in steps:
             yield name, _waits(steps[name])
@@ -189,7 +189,7 @@ def _recording(
 
 
 def _drained(view: StageView, stable: ServedVersion, target: ServedVersion) -> str:
-    """Say when the displaced pods are deleted; a window or a watch keeps them for longer."""
+    """Return when the displaced pods are deleted: late if a window or a watch keeps them."""
     asked = view.spec.rollback if view.spec is not None else None
     has_passed = not overrides.is_from_override(view.status) and not view.has_rejected(stable)
     kept = (
@@ -232,7 +232,7 @@ def _clearing(
 def _moved(
     view: StageView, target: ServedVersion | None, observation: Observation, now: datetime
 ) -> str:
-    """Say what changes in MLflow when this stage changes and all others stay as they are."""
+    """Return what changes in MLflow when only this stage changes."""
     if observation.dependency_error is not None or observation.model is None:
         return "cannot be told: MLflow does not answer"
     stages = {**view.model.status.stages}
@@ -278,7 +278,7 @@ def _words(move: Move, names: dict[str, str]) -> str:
 
 
 def _waits(step: Step) -> str:
-    """Return a step's detail; while it is not done, with its state."""
+    """Return a step's detail, with its state unless it is done."""
     if step.blocker is None:
         return step.detail
     return (

@@ -127,7 +127,7 @@ def _override_observed(view: StageView, now: datetime) -> StageDecision | None:
     """
     override = view.spec.override if view.spec is not None else None
     version = view.versions.get(override.version if override is not None else "")
-    observed = overrides.noted(view.spec, view.status, version, now)
+    observed = overrides.observed(view.spec, view.status, version, now)
     if observed is None:
         return None
     before = view.status.override
@@ -162,9 +162,9 @@ def _watching(view: StageView, decision: StageDecision) -> StageDecision:
     """Add the effective version's watch to a decision that has nothing to record."""
     if decision.record:
         return decision
-    looks = [each for each in (decision.requeue_after, watch.look_again(view)) if each is not None]
+    waits = [each for each in (decision.requeue_after, watch.look_again(view)) if each is not None]
     status = decision.status.model_copy(update={"watch": watch.carried(view)})
-    return replace(decision, status=status, requeue_after=min(looks, default=None))
+    return replace(decision, status=status, requeue_after=min(waits, default=None))
 
 
 def _verifying(view: StageView, decision: StageDecision, now: datetime) -> StageDecision:
@@ -176,12 +176,12 @@ def _verifying(view: StageView, decision: StageDecision, now: datetime) -> Stage
         status = view.status.model_copy(update={"verification": found.status})
         return StageDecision(status, record=True, events=found.events, quiet=True)
     status = decision.status.model_copy(update={"verification": found.status})
-    looks = [each for each in (decision.requeue_after, found.requeue_after) if each is not None]
+    waits = [each for each in (decision.requeue_after, found.requeue_after) if each is not None]
     return replace(
         decision,
         status=status,
         actions=(*decision.actions, *found.actions),
-        requeue_after=min(looks, default=None),
+        requeue_after=min(waits, default=None),
     )
 
 

@@ -12,8 +12,8 @@ from modelyard.api.registered_model import ModelReason as Reason
 from modelyard.api.registered_model import ServedVersion, StepState
 from modelyard.registered_model import build, checks, serving
 from modelyard.registered_model.gates import pods
+from modelyard.registered_model.gates.job_results import job_actions
 from modelyard.registered_model.gates.judging import asked_in, judge
-from modelyard.registered_model.gates.tries import asking
 from modelyard.registered_model.pods import Health
 from modelyard.registered_model.step import Step, refused_step, rejected
 from modelyard.registered_model.view import StageView
@@ -29,7 +29,7 @@ def trial(view: StageView, now: datetime) -> Step:
         return step
     open_ = _open(view, now)
     if not any(gate.asks_candidate for gate in open_):
-        return replace(step, actions=asking(view, open_, now), without_pods=True)
+        return replace(step, actions=job_actions(view, open_, now), without_pods=True)
     step = replace(step, keeps=_served(view, candidate))
     if view.dependencies_down:
         return step
@@ -44,7 +44,7 @@ def trial(view: StageView, now: datetime) -> Step:
         )
     ready = health.available > 0 and not started
     asked = [gate for gate in open_ if ready or not gate.asks_candidate]
-    actions = (*started, *asking(view, asked, now))
+    actions = (*started, *job_actions(view, asked, now))
     return replace(step if ready else _starting(step, health), actions=actions)
 
 

@@ -14,7 +14,7 @@ from modelyard.registered_model.view import StageView
 __all__ = ["approvals", "external"]
 
 _WORDS = 80
-"""Characters of a comment in a verdict."""
+"""Maximum characters of a comment in a verdict."""
 
 
 def approvals(gate: Gate, view: StageView, candidate: VersionStatus, now: datetime) -> Judged:

@@ -45,7 +45,7 @@ def judge(gate: Gate, _view: StageView, candidate: VersionStatus, now: datetime)
 
 
 def is_withdrawn(asked: SoakGate, candidate: VersionStatus) -> bool:
-    """Tell whether the version failed its verification there, so that its time does not count."""
+    """Tell whether the version's last verification in that stage failed: its time there is void."""
     held = _held(asked, candidate)
     return held is not None and held.verified is False
 
