@@ -17,14 +17,14 @@ from modelyard.api.registered_model import Stage, VersionStatus
 
 __all__ = [
     "FORGED_IS_REFUSED",
-    "Asked",
+    "ApprovalTarget",
     "Standing",
     "expiry",
     "forged",
     "gate_of",
-    "heard",
     "own_work",
     "registrar_of",
+    "standings",
 ]
 
 FORGED_IS_REFUSED = "spec.approver must be who creates the approval"
@@ -43,7 +43,7 @@ class Standing:
     Attributes:
         reason: The reason, as one CamelCase word.
         message: Why, and what to do.
-        next_time: When this changes by the passing of time; None: never.
+        next_time: When this changes although no object changes (an expiry); None: never.
 
     """
 
@@ -58,8 +58,8 @@ class Standing:
 
 
 @dataclass(frozen=True)
-class Asked:
-    """A gate of a stage, and the version to approve.
+class ApprovalTarget:
+    """What an approval is for: a gate of a stage, and a version.
 
     Attributes:
         name: The stage's name.
@@ -120,12 +120,13 @@ def own_work(user: str, stage: Stage, version: VersionStatus) -> str | None:
     return None
 
 
-def heard(
-    approvals: Iterable[ModelApproval], asked: Asked, now: datetime
+def standings(
+    approvals: Iterable[ModelApproval], asked: ApprovalTarget, now: datetime
 ) -> tuple[tuple[ModelApproval, Standing], ...]:
-    """Return the approvals for a gate's version and whether each counts, oldest first.
+    """Return the approvals for a gate and a version, and whether each counts, oldest first.
 
-    One approval per approver counts. An approval that is being deleted is withdrawn, and left out.
+    One approval per approver counts. An approval that is being deleted is withdrawn, so it is left
+    out.
     """
     found = []
     before: set[tuple[str, Decision]] = set()
@@ -144,7 +145,7 @@ def heard(
     return tuple(found)
 
 
-def _alone(approval: ModelApproval, asked: Asked, now: datetime) -> Standing:
+def _alone(approval: ModelApproval, asked: ApprovalTarget, now: datetime) -> Standing:
     """Return whether an approval counts, regardless of other approvals."""
     spec, gate, version = approval.spec, asked.gate, asked.version
     if spec.digest != version.digest:
@@ -175,7 +176,7 @@ def _alone(approval: ModelApproval, asked: Asked, now: datetime) -> Standing:
     return Standing(Reason.COUNTS, message, soon)
 
 
-def _is_for(approval: ModelApproval, asked: Asked) -> bool:
+def _is_for(approval: ModelApproval, asked: ApprovalTarget) -> bool:
     """Tell whether an approval is for a gate's version, and is not being deleted."""
     spec, gate = approval.spec, gate_of(approval, asked.stage)
     same = (

@@ -4,13 +4,13 @@ from dataclasses import replace
 
 from modelyard.client import (
     newest,
-    oneself,
     overriding,
     progress,
     refreshing,
     retrying,
     verifying,
     waiting,
+    whoami,
 )
 from modelyard.client.model_methods import ModelMethods
 from modelyard.client.versions import ModelHandle
@@ -57,7 +57,7 @@ class Promotions(ModelMethods):
 
         """
         there = self._model(name).object
-        by = oneself.requester(self._kube, there, stage)
+        by = whoami.requester(self._kube, there, stage)
         asked = {"version": version, "reason": reason or None} | newest.stopped(there, stage) | by
         if stage in there.spec.stages and there.spec.stages[stage].version == version:
             asked |= overriding.back(there, stage)
@@ -173,7 +173,7 @@ class Promotions(ModelMethods):
         if not seconds:
             return model
         checks: dict[str, waiting.Check] = {
-            f"{stage} of {model.namespace}/{name}": lambda now: verifying.standing(
+            f"{stage} of {model.namespace}/{name}": lambda now: verifying.verification_progress(
                 now.object, asked
             )
         }

@@ -243,7 +243,7 @@ def _open(
         effective = versions.get(status.version or "") if status is not None else None
         if effective is not None and status is not None and effective.digest == status.digest:
             yield from ((gate, effective, None) for gate in open_again(model, name))
-        candidate = versions.get(model.asked(name) or "")
+        candidate = versions.get(model.requested_version(name) or "")
         if not stage.gates or candidate is None or candidate.digest is None:
             continue
         for gate in open_gates(model, name, candidate, now):

@@ -6,7 +6,7 @@ The history is for people: no rule reads it. `record` stores its entries in S3.
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 
-from modelyard.api.approvals import Asked, heard
+from modelyard.api.approvals import ApprovalTarget, standings
 from modelyard.api.history import NAMES, USER, WHY
 from modelyard.api.model_approval import Decision
 from modelyard.api.registered_model import (
@@ -197,8 +197,8 @@ def _approved_by(view: StageView, to: ServedVersion | None) -> str | None:
     said = (
         each
         for gate in gates
-        for each in heard(
-            view.evidence.approvals, Asked(view.name, view.spec, gate, version), view.now
+        for each in standings(
+            view.evidence.approvals, ApprovalTarget(view.name, view.spec, gate, version), view.now
         )
     )
     names = (

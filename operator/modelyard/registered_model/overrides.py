@@ -138,7 +138,7 @@ def trouble(
     if _lasts(spec, status):
         ends = '"autoPromote":null,' if spec.auto_promote is not None else ""
         version, attempt = status.version, max(spec.attempt, known.attempt) + 1
-        patch = _patch(name, f'{ends}"override":null,"version":"{version}"{spec.by_whom}')
+        patch = _patch(name, f'{ends}"override":null,"version":"{version}"{spec.requester_patch}')
         back = _patch(name, f'"override":null,"attempt":{attempt}')
         kept = f"modelyard promote {model} {status.version} --to {name}"
         left = (

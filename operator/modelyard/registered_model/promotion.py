@@ -193,7 +193,7 @@ def _rejection(view: StageView) -> Blocker | None:
     )
     agree = ""
     if rejection.reason == Reason.ROLLED_BACK and view.status.version and not view.is_refresh:
-        by = view.spec.by_whom if view.spec is not None else ""
+        by = view.spec.requester_patch if view.spec is not None else ""
         patch = (
             f'{{"spec":{{"stages":{{"{view.name}":{{"version":"{view.status.version}"{by}}}}}}}}}'
         )

@@ -144,7 +144,7 @@ def _left(view: StageView, asked: Reverify, known: Verification, now: datetime) 
         return _NOW
     if known.is_open:
         return None
-    if known.lacks_word or (known.verdict is None and _withdrawn(view)):
+    if known.lacks_verdict or (known.verdict is None and _withdrawn(view)):
         return _NOW
     if asked.every is None:
         return None

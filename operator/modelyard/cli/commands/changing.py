@@ -108,7 +108,7 @@ def _print_verdicts(
     """Print each new verdict of a gate."""
     if found.gates is None:
         return
-    for gate in found.gates.said:
+    for gate in found.gates.results:
         if verdicts.get((stage, gate.name)) is not gate.verdict:
             verdicts[stage, gate.name] = gate.verdict
             status.print(verdict_line(stage, found.gates.version, gate))

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from datetime import datetime
 
-from modelyard.api.approvals import Asked, heard
+from modelyard.api.approvals import ApprovalTarget, standings
 from modelyard.api.gates import Gate
 from modelyard.api.model_approval import Decision, ModelApproval
 from modelyard.api.registered_model import VersionStatus
@@ -29,7 +29,9 @@ def approvals(gate: Gate, view: StageView, candidate: VersionStatus, now: dateti
             f"{candidate.name} does not say who registered it, and excludeRegistrar is Required:"
             " declare it with registeredBy"
         )
-    said = heard(view.evidence.approvals, Asked(view.name, view.spec, gate, candidate), now)
+    said = standings(
+        view.evidence.approvals, ApprovalTarget(view.name, view.spec, gate, candidate), now
+    )
     found = [approval for approval, standing in said if standing.counts]
     if (no := _rejected(found)) is not None:
         return failed(no)
@@ -50,7 +52,9 @@ def external(gate: Gate, view: StageView, candidate: VersionStatus, now: datetim
     assert view.spec is not None, "a stage that is judged is in the spec"
     if view.evidence.unguarded is not None:
         return erroneous(view.evidence.unguarded)
-    said = heard(view.evidence.approvals, Asked(view.name, view.spec, gate, candidate), now)
+    said = standings(
+        view.evidence.approvals, ApprovalTarget(view.name, view.spec, gate, candidate), now
+    )
     found = [approval for approval, standing in said if standing.counts]
     if (no := _rejected(found)) is not None:
         return failed(no)

@@ -184,7 +184,11 @@ def _ask(gate: Gate, view: StageView, version: VersionStatus, now: datetime) -> 
         for each in view.model.status.versions
     ):
         return _UNRECORDED
-    if view.round is None and view.model.asked(view.name) != version.name and view.is_automatic:
+    if (
+        view.round is None
+        and view.model.requested_version(view.name) != version.name
+        and view.is_automatic
+    ):
         # The choice changed in this round; evidence was read for the version chosen before.
         return _UNRECORDED
     return _KINDS[gate.kind].judge(gate, view, version, now)
