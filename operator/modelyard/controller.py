@@ -35,7 +35,7 @@ class Relation:
 
 @dataclass(frozen=True)
 class Finished:
-    """Something that finished according to a status, for metrics.
+    """A change that a status reports as finished, for metrics.
 
     Attributes:
         outcome: How it finished, as one of a few words.

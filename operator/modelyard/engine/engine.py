@@ -308,7 +308,7 @@ class Engine:
                 news += self._cache.put(plural, body)
             if not token:
                 break
-        news += self._cache.settle(plural, before, listed)
+        news += self._cache.remove_missing(plural, before, listed)
         if self._open and news:
             self._metrics.drifted(plural, news)
             logger.info("The list of %s brought %d changes that the watch had missed", plural, news)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any, Literal, cast
 
-from modelyard.api.text import Words
+from modelyard.api.text import TextFilter
 from modelyard.cache import Key
 from modelyard.engine.clock import Clock
 from modelyard.engine.fingerprint import fingerprint
@@ -74,13 +74,13 @@ class ObjectPorts:
             self._asked.add(namespace)
         return self._tenants[namespace]
 
-    def words(self, namespace: str) -> Words:
+    def text_filter(self, namespace: str) -> TextFilter:
         """Return the filter for texts of the namespace's pods and of its MLflow."""
-        return self._backends.words(namespace)
+        return self._backends.text_filter(namespace)
 
-    def doubt(self, namespace: str) -> None:
+    def reread_secrets(self, namespace: str) -> None:
         """Make the next look-up of the namespace's clients read its Secrets again."""
-        self._backends.doubt(namespace)
+        self._backends.reread_secrets(namespace)
 
     def refused(self, kind: str, name: str, error: ModelyardError) -> None:
         """Record a refused `Apply` or `SetTrafficRule`, or a failed `PutRecord`."""

@@ -14,7 +14,7 @@ from modelyard.api.history import RecordedEntry
 from modelyard.api.mlmodel import MLMODEL_LIMIT, Signature, read_signature
 from modelyard.api.model_approval import ModelApproval
 from modelyard.api.registered_model import RegisteredModel, VersionStatus
-from modelyard.api.text import Words
+from modelyard.api.text import TextFilter
 from modelyard.api.training_run import ObjectiveStatus, TrainingRun
 from modelyard.controller import FINALIZER
 from modelyard.errors import Forbidden, Invalid, ModelyardError
@@ -68,7 +68,7 @@ async def gather(model: RegisteredModel, tenant: Tenant, now: datetime) -> Evide
 
 
 async def creation_errors(
-    owned: Iterable[Manifest], cluster: Cluster, words: Words, now: datetime
+    owned: Iterable[Manifest], cluster: Cluster, text_filter: TextFilter, now: datetime
 ) -> dict[str, str]:
     """Return why Kubernetes creates no pod for overdue Jobs, by uid; read from Kubernetes' events.
 
@@ -82,7 +82,7 @@ async def creation_errors(
         if since is None or now - since < POD_COMES or len(found) >= GATES:
             continue
         if (error := await cluster.creation_error(meta["namespace"], meta["uid"])) is not None:
-            found[meta["uid"]] = words(error)
+            found[meta["uid"]] = text_filter(error)
     return found
 
 

@@ -68,7 +68,7 @@ async def observe(model: RegisteredModel, ports: Ports, now: datetime) -> Observ
         allow_code=labels.get(ALLOW_CODE_LABEL) == "true",
     )
     if any(map(_lacks_connection, ports.cluster.owned(meta.uid))):
-        ports.doubt(meta.namespace)
+        ports.reread_secrets(meta.namespace)
     try:
         tenant = await ports.tenant(meta.namespace)
         found = await _external(model, found, tenant, now)
@@ -78,9 +78,11 @@ async def observe(model: RegisteredModel, ports: Ports, now: datetime) -> Observ
         found = replace(
             found, evidence=await with_kubernetes(model, ports.cluster, found.evidence, now)
         )
-    words = ports.words(meta.namespace)  # after the tenant was read, so with its present Secret
-    owned = tuple(cleaned(each, words) for each in ports.cluster.owned(meta.uid))
-    errors = await creation_errors(owned, ports.cluster, words, now)
+    text_filter = ports.text_filter(
+        meta.namespace
+    )  # after the tenant was read, so with its present Secret
+    owned = tuple(cleaned(each, text_filter) for each in ports.cluster.owned(meta.uid))
+    errors = await creation_errors(owned, ports.cluster, text_filter, now)
     counted = await answered(model, owned, ports.traffic, now)
     progress = await kept_analyses(model, owned, ports.cluster)
     split = await splits(model, owned, progress, ports.traffic, now)

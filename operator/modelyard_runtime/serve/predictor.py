@@ -46,7 +46,7 @@ class Predictor(Protocol):
     platform: str
     """Its name in V2's metadata."""
     quick: bool
-    """True: a small request takes well under a millisecond, less than a switch to a thread.
+    """Whether a small request takes well under a millisecond, less than a switch to a thread.
 
     `given` then returns an array of rows that may be predicted together with the rows of other
     requests: each row has one prediction, which does not depend on other rows.
