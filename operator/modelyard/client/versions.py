@@ -57,7 +57,7 @@ class ModelVersion:
 
     @property
     def blocked(self) -> str | None:
-        """Why the version is not registered or not served, as `reason: message`; else None."""
+        """Why the version is not registered or not served, as its reason and message; else None."""
         found = self.status.blocked
         return f"{found.reason}: {found.message}" if found else None
 
