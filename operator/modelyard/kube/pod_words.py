@@ -49,20 +49,20 @@ def _message(text: str, text_filter: TextFilter) -> str:
     """Clean a message; that of our programs is JSON, whose reason decisions depend on."""
     if text.lstrip().startswith("{"):
         try:
-            return json.dumps(_said(json.loads(text), text_filter), ensure_ascii=False)
+            return json.dumps(_clean_report(json.loads(text), text_filter), ensure_ascii=False)
         except (ValueError, RecursionError):  # it is not JSON after all, or hostile
             pass
     return text_filter(text, lines=True)
 
 
-def _said(value: Any, text_filter: TextFilter) -> Any:
+def _clean_report(value: Any, text_filter: TextFilter) -> Any:
     if isinstance(value, str):
         return value if value in _REASONS else text_filter(value)
     if isinstance(value, list):
-        return [_said(each, text_filter) for each in value]
+        return [_clean_report(each, text_filter) for each in value]
     if isinstance(value, dict):
         return {
-            key if key in _KEYS else text_filter(key): _said(each, text_filter)
+            key if key in _KEYS else text_filter(key): _clean_report(each, text_filter)
             for key, each in value.items()
         }
     return value

@@ -75,7 +75,7 @@ def gates_step(step: str, view: StageView, now: datetime) -> Step:
         runtime = (
             view.target.runtime.identity if view.is_refresh and view.target is not None else None
         )
-        return rejected(view, step, Reason.GATE_FAILED, _said(failed), now, runtime=runtime)
+        return rejected(view, step, Reason.GATE_FAILED, _messages(failed), now, runtime=runtime)
     open_ = [result for result in results if result.status.verdict is not Verdict.PASS]
     passed = f"{len(results) - len(open_)} of {len(results)} pass"
     again = min((result.again for result in results if result.again is not None), default=None)
@@ -87,7 +87,8 @@ def gates_step(step: str, view: StageView, now: datetime) -> Step:
     assert target is not None, "the step before admits it"
     blocker = Blocker.of(
         Reason.GATES_PENDING,
-        f"{view.target_name} waits for its gates ({passed}). {still_serving(view)}. {_said(open_)}",
+        f"{view.target_name} waits for its gates ({passed}). {still_serving(view)}."
+        f" {_messages(open_)}",
     )
     if step == "approval" and any(result.status.verdict is Verdict.PENDING for result in open_):
         command = (
@@ -95,7 +96,7 @@ def gates_step(step: str, view: StageView, now: datetime) -> Step:
         )
         message = (
             f"{target.version} waits to be approved ({passed}). {still_serving(view)}."
-            f" {_said(open_)} To approve: {command}"
+            f" {_messages(open_)} To approve: {command}"
         )
         blocker = Blocker.of(Reason.APPROVAL_WANTED, message)
     detail = f"{passed}; waits for {', '.join(result.status.name for result in open_)}"
@@ -115,5 +116,5 @@ def _in_a_cycle(step: str, view: StageView) -> Step | None:
     return Step(step, StepState.FAILED, why[:DETAIL], blocker=blocker)
 
 
-def _said(results: Iterable[Result]) -> str:
+def _messages(results: Iterable[Result]) -> str:
     return " ".join(f"{result.status.name}: {result.message.rstrip('.')}." for result in results)

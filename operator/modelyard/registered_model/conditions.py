@@ -58,14 +58,14 @@ def of_stages(model: RegisteredModel, stages: Mapping[str, StageStatus]) -> tupl
         return ready(
             Reason.REGISTERED, f"{model.metadata.name} is registered; no stage has a version."
         )
-    said = ", ".join(
+    message_text = ", ".join(
         f"{name}: {stage.version}{_pods(stage)}{_overridden(stage)}{_watched(stage)}"
         for name, stage in held.items()
     )
     if idle := [name for name, stage in held.items() if not stage.desired_replicas]:
-        message = f"{said}. No pod answers for {' and '.join(idle)}: serving.replicas is 0."
+        message = f"{message_text}. No pod answers for {' and '.join(idle)}: serving.replicas is 0."
         return ready(Reason.SCALED_TO_ZERO, message)
-    return ready(Reason.SERVING, f"{said}.")
+    return ready(Reason.SERVING, f"{message_text}.")
 
 
 def news(before: Mapping[str, StageStatus], after: Mapping[str, StageStatus]) -> tuple[Event, ...]:
@@ -144,11 +144,11 @@ def with_verified(
     found = _verified(model, status.stages, now)
     if found is None and status.condition("Verified") is None:
         return status
-    said = (
+    reported = (
         *(each for each in status.conditions if each.type != "Verified"),
         *([found] if found is not None else []),
     )
-    return status.model_copy(update={"conditions": said})
+    return status.model_copy(update={"conditions": reported})
 
 
 def _verified(
@@ -168,26 +168,26 @@ def _verified(
     }
     words = {name: stage.verification or Verification() for name, stage in held.items()}
     if failed := [name for name, word in words.items() if word.verdict is Verdict.FAIL]:
-        said = ". ".join(
+        text = ". ".join(
             f"{failure(name, held[name], model.metadata.name)}{_open(words[name])}"
             for name in failed
         )
-        return condition("Verified", False, Reason.VERIFICATION_FAILED, said)
+        return condition("Verified", False, Reason.VERIFICATION_FAILED, text)
     if idle := [name for name in sorted(asked) if not reverified(model.spec.stages[name].gates)]:
         message = (
             f"reverify of {' and '.join(idle)} asks nothing: add a gate {REVERIFIED}, or remove"
             " reverify."
         )
         return condition("Verified", None, Reason.NOTHING_TO_VERIFY, message)
-    said = ". ".join(f"{success(name, held[name])}{_open(word)}" for name, word in words.items())
+    text = ". ".join(f"{success(name, held[name])}{_open(word)}" for name, word in words.items())
     late = any(
         _is_late(model.spec.stages[name].reverify, word, now) for name, word in words.items()
     )
     if late or not words or any(word.verdict is None for word in words.values()):
         return condition(
-            "Verified", None, Reason.NOT_VERIFIED_YET, said or "No version is effective."
+            "Verified", None, Reason.NOT_VERIFIED_YET, text or "No version is effective."
         )
-    return condition("Verified", True, Reason.VERIFIED, said)
+    return condition("Verified", True, Reason.VERIFIED, text)
 
 
 def _is_late(asked: Reverify | None, word: Verification, now: datetime) -> bool:
@@ -221,15 +221,15 @@ def dependency_down(
 
 
 def with_record(
-    said: tuple[Condition, ...], record: tuple[Condition, ...]
+    reported: tuple[Condition, ...], record: tuple[Condition, ...]
 ) -> tuple[Condition, ...]:
     """Return conditions, with the problem of the record added if it has one.
 
     Synced always reports it. Stalled and Ready report it if it needs action and no stage does.
     """
-    urgent = any(each.type == "Stalled" and each.status == "True" for each in said)
+    urgent = any(each.type == "Stalled" and each.status == "True" for each in reported)
     news = [each for each in record if each.type == "Synced" or not urgent]
-    return (*(each for each in said if each.type not in {one.type for one in news}), *news)
+    return (*(each for each in reported if each.type not in {one.type for one in news}), *news)
 
 
 def registering() -> tuple[Condition, ...]:
@@ -239,11 +239,11 @@ def registering() -> tuple[Condition, ...]:
 
 def changed(entries: tuple[HistoryEntry, ...]) -> tuple[Condition, ...]:
     """Return the conditions right after stages have switched."""
-    said = " ".join(
+    text = " ".join(
         f"{each.stage}: {each.to or 'nothing'} is effective instead of {each.from_ or 'nothing'}."
         for each in entries
     )
-    return progressing(Reason.PROMOTING, said)
+    return progressing(Reason.PROMOTING, text)
 
 
 def synced(message: str = "") -> Condition:
@@ -260,5 +260,5 @@ def following(reason: Reason = Reason.REGISTERING) -> Condition:
 
 def unknown(error: ModelyardError) -> Condition:
     """Return Synced while MLflow cannot be read."""
-    said = next(each for each in error_conditions(error) if each.type == "Ready")
-    return condition("Synced", None, said.reason, said.message)
+    ready_condition = next(each for each in error_conditions(error) if each.type == "Ready")
+    return condition("Synced", None, ready_condition.reason, ready_condition.message)

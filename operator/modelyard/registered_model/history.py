@@ -63,7 +63,7 @@ def entry(
             "reason": _reason(view, is_override=ends is Outcome.OVERRIDDEN),
             "requested_by": _requested_by(view) if asked else None,
             "approved_by": _approved_by(view, to) if asked and gates else None,
-            "gates": _said(gates),
+            "gates": _verdicts_text(gates),
         }
     )
 
@@ -86,7 +86,7 @@ def rejected(view: StageView, after: StageStatus, now: datetime) -> HistoryEntry
         "digest": new.digest,
         "reason": f"{new.reason}: {new.message}"[:WHY].strip(),
         "requested_by": _requested_by(view) if _has_requester(view) else None,
-        "gates": _said(after.gates),
+        "gates": _verdicts_text(after.gates),
     }
     return made.model_copy(update=update)
 
@@ -194,7 +194,7 @@ def _approved_by(view: StageView, to: ServedVersion | None) -> str | None:
     if view.spec is None or version is None:
         return None
     gates = [gate for gate in view.spec.gates if asks_people(gate)]
-    said = (
+    found_standings = (
         each
         for gate in gates
         for each in standings(
@@ -203,13 +203,13 @@ def _approved_by(view: StageView, to: ServedVersion | None) -> str | None:
     )
     names = (
         each.spec.approver
-        for each, standing in said
+        for each, standing in found_standings
         if standing.counts and each.spec.decision is Decision.APPROVE
     )
     return _joined(dict.fromkeys(map(printable, names)))
 
 
-def _said(gates: Iterable[GateStatus]) -> str | None:
+def _verdicts_text(gates: Iterable[GateStatus]) -> str | None:
     return _joined([f"{gate.name} {gate.verdict}" for gate in gates])
 
 
@@ -230,12 +230,12 @@ def event(made: HistoryEntry, digest: str | None = None) -> Event:
     The digest of its object in S3, if given, lets a reader detect that the record was rewritten.
     """
     is_warning = made.outcome in {Outcome.OVERRIDDEN, Outcome.OVERRIDE_ENDED, Outcome.REJECTED}
-    said = (
+    text = (
         f" (record {made.record}, {digest})"
         if made.record is not None and digest is not None
         else ""
     )
-    return Event(made.outcome, _words(made) + said, warning=is_warning)
+    return Event(made.outcome, _words(made) + text, warning=is_warning)
 
 
 def _words(made: HistoryEntry) -> str:

@@ -103,26 +103,28 @@ def _asking(view: StageView, steps: dict[str, Step], now: datetime) -> Iterator[
     for name in ("from", "freeze"):
         if name in steps:
             yield name, _waits(steps[name])
-    said = {result.status.name: result.status for result in judge(view, now)}
+    verdicts = {result.status.name: result.status for result in judge(view, now)}
     gates = view.spec.gates if view.spec is not None else ()
     for name, does in (
         ("gates", ""),
         ("trial", "asked by Jobs"),
         ("approval", "asked of people or other systems"),
     ):
-        asked = [gate for gate in gates if gate.name in asked_in(name, gates) and gate.name in said]
+        asked = [
+            gate for gate in gates if gate.name in asked_in(name, gates) and gate.name in verdicts
+        ]
         if asked:
             pod = (
                 f", next to one pod of {view.desired}"
                 if any(gate.asks_candidate for gate in asked)
                 else ""
             )
-            yield name, f"{does}{pod}{': ' if does else ''}{_verdicts(asked, said)}"
+            yield name, f"{does}{pod}{': ' if does else ''}{_verdicts(asked, verdicts)}"
 
 
-def _verdicts(gates: list[Gate], said: dict[str, GateStatus]) -> str:
+def _verdicts(gates: list[Gate], statuses: dict[str, GateStatus]) -> str:
     """Return gates with their present verdicts, the worst first."""
-    ordered = sorted((said[gate.name] for gate in gates), key=lambda each: _ORDER[each.verdict])
+    ordered = sorted((statuses[gate.name] for gate in gates), key=lambda each: _ORDER[each.verdict])
     return ", ".join(
         f"{each.name} {each.verdict}"
         + (f" ({each.message})" if each.verdict is Verdict.FAIL else "")
@@ -254,16 +256,16 @@ def _moved(
         found.version: name
         for name, found in tracked_by_name(view.model, observation.versions).items()
     }
-    said = [_words(move, names) for move in wants if move not in there]
+    changes = [_words(move, names) for move in wants if move not in there]
     tagged = [
         names.get(move.action.target.version, "")
         for move in wants
         if move not in there and isinstance(move.action, SetTags)
     ]
-    said = [each for each in said if each] + (
+    changes = [each for each in changes if each] + (
         [f"tags of {', '.join(dict.fromkeys(tagged))}"] if tagged else []
     )
-    return ", ".join(said) or "nothing changes"
+    return ", ".join(changes) or "nothing changes"
 
 
 def _words(move: Move, names: dict[str, str]) -> str:

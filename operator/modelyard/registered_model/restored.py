@@ -57,14 +57,14 @@ def restored(
                     stage, StageStatus(version=name, digest=digests[name], since_time=now)
                 )
     full, older = split(model, with_held(versions, stages, now), stages)
-    said = (*conditions.registering(), conditions.following())
+    reported = (*conditions.registering(), conditions.following())
     name = mlflow_model_name(model.metadata.namespace, model.metadata.name)
     update = {
         "mlflow_name": name,
         "versions": full,
         "older_versions": older,
         "stages": stages,
-        "conditions": said,
+        "conditions": reported,
     }
     return model.status.model_copy(update=update | {"record": current(model, observation)})
 

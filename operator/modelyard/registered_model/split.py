@@ -33,9 +33,9 @@ def rule(view: StageView, asked: Rollout, state: RolloutStatus, candidate: Serve
         if timeout is not None
         else _TIMEOUT_MS,
     }
-    for name, said in (("sticky", asked.sticky), ("invite", asked.invite)):
-        if said is not None:
-            found[name] = said.model_dump(exclude_none=True)
+    for name, setting in (("sticky", asked.sticky), ("invite", asked.invite)):
+        if setting is not None:
+            found[name] = setting.model_dump(exclude_none=True)
     return json.dumps(found, separators=(",", ":"), sort_keys=True)
 
 

@@ -80,9 +80,9 @@ def _starting(step: Step, health: Health) -> Step:
     blocker = step.blocker
     if not health.message or blocker is None:
         return step
-    said = Blocker.of(
+    blocker = Blocker.of(
         health.reason or blocker.reason,
         f"{blocker.message} {health.message}",
         needs_action=health.stalled,
     )
-    return replace(step, blocker=said, state=StepState.FAILED if health.stalled else step.state)
+    return replace(step, blocker=blocker, state=StepState.FAILED if health.stalled else step.state)

@@ -163,11 +163,11 @@ def _withdrawn(view: StageView) -> bool:
 
 def _open(view: StageView, known: Verification, now: datetime) -> Round:
     of_round = replace(view, round=known.start_time)
-    said = _said(of_round, now)
-    failed = [(gate, judged) for gate, judged in said if judged.verdict is Verdict.FAIL]
-    left = [(gate, judged) for gate, judged in said if judged.verdict is not Verdict.PASS]
+    answers = _ask_gates(of_round, now)
+    failed = [(gate, judged) for gate, judged in answers if judged.verdict is Verdict.FAIL]
+    left = [(gate, judged) for gate, judged in answers if judged.verdict is not Verdict.PASS]
     if failed or not left:
-        return _ended(view, known, _words(failed or said), now, passes=not failed)
+        return _ended(view, known, _words(failed or answers), now, passes=not failed)
     names = asked_in("trial", tuple(gate for gate, _ in left))
     with_pods = [
         gate
@@ -183,7 +183,7 @@ def _open(view: StageView, known: Verification, now: datetime) -> Round:
     )
 
 
-def _said(of_round: StageView, now: datetime) -> tuple[tuple[Gate, Judged], ...]:
+def _ask_gates(of_round: StageView, now: datetime) -> tuple[tuple[Gate, Judged], ...]:
     """Return each gate's verdict.
 
     A gate that asks the Service is pending while that routes to another version.
@@ -241,5 +241,5 @@ def _is_routed(view: StageView) -> bool:
     return view.effective is not None and view.routed == view.effective.runtime.identity
 
 
-def _words(said: Iterable[tuple[Gate, Judged]]) -> str:
-    return ". ".join(f"{gate.name}: {judged.message.rstrip('.')}" for gate, judged in said)
+def _words(answers: Iterable[tuple[Gate, Judged]]) -> str:
+    return ". ".join(f"{gate.name}: {judged.message.rstrip('.')}" for gate, judged in answers)

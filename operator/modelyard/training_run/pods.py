@@ -152,7 +152,7 @@ def dataset_read(pods: Iterable[Manifest]) -> DatasetStatus | None:
     """Return the digest and rows of the dataset that the init container read."""
     for pod in pods:
         for ended in terminations(pod):
-            found = ended.said.get("dataset")
+            found = ended.report.get("dataset")
             if ended.container == DATA and ended.exit_code == 0 and isinstance(found, dict):
                 digest, rows = found.get("digest"), found.get("rows")
                 if isinstance(digest, str) and isinstance(rows, int) and not isinstance(rows, bool):

@@ -29,10 +29,10 @@ def approvals(gate: Gate, view: StageView, candidate: VersionStatus, now: dateti
             f"{candidate.name} does not say who registered it, and excludeRegistrar is Required:"
             " declare it with registeredBy"
         )
-    said = standings(
+    found_standings = standings(
         view.evidence.approvals, ApprovalTarget(view.name, view.spec, gate, candidate), now
     )
-    found = [approval for approval, standing in said if standing.counts]
+    found = [approval for approval, standing in found_standings if standing.counts]
     if (no := _rejected(found)) is not None:
         return failed(no)
     names = ", ".join(each.spec.approver for each in found)
@@ -41,7 +41,7 @@ def approvals(gate: Gate, view: StageView, candidate: VersionStatus, now: dateti
         return passed(count)
     others = ", ".join(
         f"{each.spec.approver} ({standing.reason})"
-        for each, standing in said
+        for each, standing in found_standings
         if not standing.counts
     )
     return pending(f"{count}; not counted: {others}" if others else count, None)
@@ -52,10 +52,10 @@ def external(gate: Gate, view: StageView, candidate: VersionStatus, now: datetim
     assert view.spec is not None, "a stage that is judged is in the spec"
     if view.evidence.unguarded is not None:
         return erroneous(view.evidence.unguarded)
-    said = standings(
+    found_standings = standings(
         view.evidence.approvals, ApprovalTarget(view.name, view.spec, gate, candidate), now
     )
-    found = [approval for approval, standing in said if standing.counts]
+    found = [approval for approval, standing in found_standings if standing.counts]
     if (no := _rejected(found)) is not None:
         return failed(no)
     if not found:

@@ -35,12 +35,12 @@ def judge(gate: Gate, view: StageView, candidate: VersionStatus, now: datetime) 
     read, began = run.status.dataset, run.status.start_time
     if asked.digest is not None and read.digest != asked.digest:
         return failed(f"it was trained on {read.digest[:15]}..., not on {asked.digest[:15]}...")
-    said = f"trained on {read.digest[:15]}..., read at {began:%Y-%m-%d %H:%M} UTC"
+    text = f"trained on {read.digest[:15]}..., read at {began:%Y-%m-%d %H:%M} UTC"
     if asked.max_age is None:
-        return passed(said)
+        return passed(text)
     ends = began + parse_duration(asked.max_age)
     if now > ends:
         return failed(
             f"its dataset was read at {began:%Y-%m-%d %H:%M} UTC, more than {asked.max_age} ago"
         )
-    return passed(f"{said}; too old after {ends:%Y-%m-%d %H:%M} UTC", again=ends - now + _SECOND)
+    return passed(f"{text}; too old after {ends:%Y-%m-%d %H:%M} UTC", again=ends - now + _SECOND)

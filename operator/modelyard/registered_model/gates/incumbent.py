@@ -42,10 +42,10 @@ def judge(gate: Gate, view: StageView, candidate: VersionStatus, _now: datetime)
 def _compared(
     asked: IncumbentGate, mine: float, theirs: float, version: str, short: str, *, direction: str
 ) -> Judged:
-    said = f"{number(mine)} against {number(theirs)} of {version}"
+    comparison = f"{number(mine)} against {number(theirs)} of {version}"
     if abs(mine) == float("inf") or abs(theirs) == float("inf"):
         worse = mine < theirs if direction == "Maximize" else mine > theirs
-        return failed(said, short) if worse else passed(said, short)
+        return failed(comparison, short) if worse else passed(comparison, short)
     # In exact decimal fractions: 0.938 - 0.005 is not 0.933 in binary.
     loss = (
         Fraction(repr(theirs)) - Fraction(repr(mine))
@@ -57,10 +57,11 @@ def _compared(
     better = "more" if direction == "Maximize" else "less"
     if loss > tolerance:
         return failed(
-            f"{asked.metric} is {said}: {_number(loss)} worse{allowed} ({better} is better)", short
+            f"{asked.metric} is {comparison}: {_number(loss)} worse{allowed} ({better} is better)",
+            short,
         )
     difference = f"{_number(abs(loss))} {'worse' if loss > 0 else 'better'}" if loss else "equal"
-    return passed(f"{asked.metric} is {said}: {difference}{allowed}", short)
+    return passed(f"{asked.metric} is {comparison}: {difference}{allowed}", short)
 
 
 def _number(value: Fraction) -> str:
@@ -117,8 +118,10 @@ def _samples(
     return None
 
 
-def _without(said: Judged, version: str) -> Judged:
+def _without(answer: Judged, version: str) -> Judged:
     """Return an Error instead of a Fail: the incumbent's metric is not the candidate's fault."""
     return (
-        said if said.again is not None else erroneous(f"{version}, to compare with: {said.message}")
+        answer
+        if answer.again is not None
+        else erroneous(f"{version}, to compare with: {answer.message}")
     )

@@ -117,9 +117,9 @@ def _complete(gate: Gate, job: Manifest, there: Sequence[Manifest], now: datetim
     pod, since = newest_of(there), completed(job)
     ended = _end_of(pod)
     if pod is not None and ended is not None and not interrupted(pod, GATE):
-        said = _said(ended)
-        how = "exit code 0" if gate.job is not None or not said else ""
-        return JobResult(passed(": ".join(filter(None, (how, said)))[:_SHOWN]))
+        text = _reported(ended)
+        how = "exit code 0" if gate.job is not None or not text else ""
+        return JobResult(passed(": ".join(filter(None, (how, text)))[:_SHOWN]))
     if ended is None and since is not None and now - since < POD_SAYS:
         return JobResult(pending("its Job is complete; its pod is about to say how", _SECOND))
     return JobResult(
@@ -143,9 +143,9 @@ def _failed(gate: Gate, job: Manifest, there: Sequence[Manifest], now: datetime)
         left = _MINUTE - age  # wait: an immediate retry would lack the same thing again
         return JobResult(replace(other, again=max(left, _SECOND)), replace=left <= timedelta(0))
     tries = int((job.get("status") or {}).get("failed", 1))
-    how, said = _how(gate, pod)
+    how, text = _how(gate, pod)
     after = f" ({tries} tries)" if tries > 1 else ""
-    return JobResult(fails(": ".join(filter(None, (f"{how}{after}", said)))[:_SHOWN]))
+    return JobResult(fails(": ".join(filter(None, (f"{how}{after}", text)))[:_SHOWN]))
 
 
 def _no_verdict(gate: Gate, pod: Manifest) -> Judged | None:
@@ -157,7 +157,7 @@ def _no_verdict(gate: Gate, pod: Manifest) -> Judged | None:
     ended = _end_of(pod)
     if gate.job is not None:
         return None
-    reason, said = _reason(ended), _said(ended) if ended is not None else ""
+    reason, text = _reason(ended), _reported(ended) if ended is not None else ""
     if gate.signed is not None:
         return (
             None
@@ -170,30 +170,30 @@ def _no_verdict(gate: Gate, pod: Manifest) -> Judged | None:
         return erroneous(f"its program broke: {': '.join(filter(None, _how(gate, pod)))}"[:_SHOWN])
     if reason in _OF_REQUESTS:
         return None
-    return pending(said) if reason == PodReason.REQUESTS_MISSING else erroneous(said)
+    return pending(text) if reason == PodReason.REQUESTS_MISSING else erroneous(text)
 
 
 def _how(gate: Gate, pod: Manifest) -> tuple[str, str]:
     """Return how the last try ended, and its message."""
     status, ended = pod.get("status") or {}, _end_of(pod)
-    said = _said(ended) if ended is not None else ""
+    text = _reported(ended) if ended is not None else ""
     if status.get("reason") == "DeadlineExceeded":
         limit = (
             f"the {gate.job.timeout} of its timeout"
             if gate.job is not None
             else f"{pods.timeout_of(gate).seconds // 60} minutes"
         )
-        return f"it did not end within {limit}", said
+        return f"it did not end within {limit}", text
     found = pod_end(pod, {GATE})
     # Kubernetes ended the pod, for example because it filled its volumes.
     if ended is None or ended.exit_code == 0 or status.get("reason"):
-        return (found.message[:_SHOWN] if found is not None else "its pod failed"), said
+        return (found.message[:_SHOWN] if found is not None else "its pod failed"), text
     if found is not None and found.reason is PodReason.OUT_OF_MEMORY:
-        return "it used more memory than its limit", said
+        return "it used more memory than its limit", text
     if gate.job is None and (reason := _reason(ended)):
         files = "the signature" if reason in _OF_SIGNATURE else "its files"
-        return "" if gate.smoke is not None else files, said
-    return f"exit code {ended.exit_code}", said
+        return "" if gate.smoke is not None else files, text
+    return f"exit code {ended.exit_code}", text
 
 
 def _active(
@@ -206,8 +206,8 @@ def _active(
         return pending(f"its Job runs since {since:%H:%M:%S} UTC{before}", None)
     found = pod_end(pod, {GATE}) if pod is not None else None
     if found is not None and not found.ended:
-        said = f"{found.reason}: {found.text(_SHOWN)}"
-        return (erroneous if found.needs_action else pending)(said)
+        text = f"{found.reason}: {found.text(_SHOWN)}"
+        return (erroneous if found.needs_action else pending)(text)
     since = podless_since(job)
     left = None if there or since is None else since + POD_COMES - now
     if left is not None and left <= timedelta(0):
@@ -244,16 +244,16 @@ def _end_of(pod: Manifest | None) -> Termination | None:
 
 def _reason(ended: Termination | None) -> str:
     """Return the reason that the operator's own program gave; empty if it gave none."""
-    reason = ended.said.get("reason") if ended is not None else None
+    reason = ended.report.get("reason") if ended is not None else None
     return reason if isinstance(reason, str) else ""
 
 
-def _said(ended: Termination) -> str:
+def _reported(ended: Termination) -> str:
     """Return what a container reported, in one line: its message, its JSON, or its log's end."""
-    message = ended.said.get("message")
+    message = ended.report.get("message")
     if isinstance(message, str) and message:
         return " ".join(message.split())[:_SHOWN]
     text = " ".join(ended.log.split())
-    if ended.said or len(text) <= _LAST:
+    if ended.report or len(text) <= _LAST:
         return text[:_SHOWN]
     return f"...{text[-_LAST:]}"

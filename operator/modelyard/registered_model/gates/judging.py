@@ -150,23 +150,23 @@ def _result(gate: Gate, view: StageView, version: VersionStatus, now: datetime) 
     )
     if stays and before is not None and (view.is_routed or not asks_people(gate)):
         return Result(before, message=before.message)
-    said = _ask(gate, view, version, now)
+    answer = _ask(gate, view, version, now)
     # A Reject by a person counts until the switch.
-    if stays and before is not None and said.verdict is not Verdict.FAIL:
+    if stays and before is not None and answer.verdict is not Verdict.FAIL:
         return Result(before, message=before.message)
     same = before is not None and (before.verdict, before.message) == (
-        said.verdict,
-        said.message[:_MESSAGE],
+        answer.verdict,
+        answer.message[:_MESSAGE],
     )
     status = GateStatus(
         name=gate.name,
-        verdict=said.verdict,
-        message=said.message[:_MESSAGE],
+        verdict=answer.verdict,
+        message=answer.message[:_MESSAGE],
         time=before.time if same and before is not None else now,
         gate_hash=hash_of(gate),
-        incumbent=said.incumbent,
+        incumbent=answer.incumbent,
     )
-    return Result(status, said.again, said.message)
+    return Result(status, answer.again, answer.message)
 
 
 def asks_people(gate: Gate) -> bool:

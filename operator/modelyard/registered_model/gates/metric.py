@@ -18,13 +18,13 @@ def judge(gate: Gate, view: StageView, candidate: VersionStatus, _now: datetime)
     value = metric_of(candidate, asked.name, view.evidence)
     if isinstance(value, Judged):
         return value
-    said = f"{asked.name} is {number(value)}"
+    text = f"{asked.name} is {number(value)}"
     if asked.at_least is not None and value < float(asked.at_least):
-        return failed(f"{said}, below {asked.at_least}")
+        return failed(f"{text}, below {asked.at_least}")
     if asked.at_most is not None and value > float(asked.at_most):
-        return failed(f"{said}, above {asked.at_most}")
+        return failed(f"{text}, above {asked.at_most}")
     bounds = [
         f"at least {asked.at_least}" if asked.at_least is not None else "",
         f"at most {asked.at_most}" if asked.at_most else "",
     ]
-    return passed(f"{said}: {' and '.join(filter(None, bounds))}")
+    return passed(f"{text}: {' and '.join(filter(None, bounds))}")

@@ -85,11 +85,11 @@ def live_job(view: StageView, gate: Gate) -> Manifest | None:
     gate of the same name has another hash in its name.
     """
     live = view.live("Job", job_name(view, gate))
-    said = (live["metadata"].get("labels") or {}) if live is not None else {}
+    labels = (live["metadata"].get("labels") or {}) if live is not None else {}
     ours = _labels(view, gate)
     return (
         live
-        if live is not None and all(said.get(key) == value for key, value in ours.items())
+        if live is not None and all(labels.get(key) == value for key, value in ours.items())
         else None
     )
 
