@@ -121,7 +121,7 @@ def own_work(user: str, stage: Stage, version: VersionStatus) -> str | None:
 
 
 def standings(
-    approvals: Iterable[ModelApproval], asked: ApprovalTarget, now: datetime
+    approvals: Iterable[ModelApproval], target: ApprovalTarget, now: datetime
 ) -> tuple[tuple[ModelApproval, Standing], ...]:
     """Return the approvals for a gate and a version, and whether each counts, oldest first.
 
@@ -130,24 +130,24 @@ def standings(
     """
     found = []
     before: set[tuple[str, Decision]] = set()
-    for approval in sorted((each for each in approvals if _is_for(each, asked)), key=_age):
+    for approval in sorted((each for each in approvals if _is_for(each, target)), key=_age):
         about = (approval.spec.approver, approval.spec.decision)
-        said = _alone(approval, asked, now)
-        if said.counts and about in before:
-            said = Standing(
+        standing = _alone(approval, target, now)
+        if standing.counts and about in before:
+            standing = Standing(
                 Reason.DUPLICATE,
                 f"An older one of {approval.spec.approver} counts already.",
-                said.next_time,
+                standing.next_time,
             )
-        if said.counts:
+        if standing.counts:
             before.add(about)
-        found.append((approval, said))
+        found.append((approval, standing))
     return tuple(found)
 
 
-def _alone(approval: ModelApproval, asked: ApprovalTarget, now: datetime) -> Standing:
+def _alone(approval: ModelApproval, target: ApprovalTarget, now: datetime) -> Standing:
     """Return whether an approval counts, regardless of other approvals."""
-    spec, gate, version = approval.spec, asked.gate, asked.version
+    spec, gate, version = approval.spec, target.gate, target.version
     if spec.digest != version.digest:
         message = (
             f"{version.name} is {str(version.digest)[:15]}..., and this is for"
@@ -156,7 +156,7 @@ def _alone(approval: ModelApproval, asked: ApprovalTarget, now: datetime) -> Sta
         return Standing(Reason.OTHER_DIGEST, message)
     if spec.decision is Decision.REJECT:
         return Standing(Reason.COUNTS, f"{spec.approver} rejects {spec.version} for {spec.stage}.")
-    if gate.approvals is not None and (why := own_work(spec.approver, asked.stage, version)):
+    if gate.approvals is not None and (why := own_work(spec.approver, target.stage, version)):
         return Standing(Reason.OWN_WORK, f"{why}, so another user has to approve it.")
     ends = expiry(approval, gate)
     if ends is None:
@@ -176,13 +176,13 @@ def _alone(approval: ModelApproval, asked: ApprovalTarget, now: datetime) -> Sta
     return Standing(Reason.COUNTS, message, soon)
 
 
-def _is_for(approval: ModelApproval, asked: ApprovalTarget) -> bool:
+def _is_for(approval: ModelApproval, target: ApprovalTarget) -> bool:
     """Tell whether an approval is for a gate's version, and is not being deleted."""
-    spec, gate = approval.spec, gate_of(approval, asked.stage)
+    spec, gate = approval.spec, gate_of(approval, target.stage)
     same = (
-        (spec.stage, spec.version) == (asked.name, asked.version.name)
+        (spec.stage, spec.version) == (target.name, target.version.name)
         and gate is not None
-        and gate.name == asked.gate.name
+        and gate.name == target.gate.name
     )
     return same and approval.metadata.deletion_timestamp is None
 

@@ -158,12 +158,12 @@ def _verified(
 
     False: one stage failed. True: all stages with `reverify` passed, and recently enough.
     """
-    asked = [name for name, stage in model.spec.stages.items() if stage.reverify is not None]
-    if not asked:
+    reverifying = [name for name, stage in model.spec.stages.items() if stage.reverify is not None]
+    if not reverifying:
         return None
     held = {
         name: stages[name]
-        for name in sorted(asked)
+        for name in sorted(reverifying)
         if name in stages and stages[name].version is not None
     }
     words = {name: stage.verification or Verification() for name, stage in held.items()}
@@ -173,7 +173,9 @@ def _verified(
             for name in failed
         )
         return condition("Verified", False, Reason.VERIFICATION_FAILED, text)
-    if idle := [name for name in sorted(asked) if not reverified(model.spec.stages[name].gates)]:
+    if idle := [
+        name for name in sorted(reverifying) if not reverified(model.spec.stages[name].gates)
+    ]:
         message = (
             f"reverify of {' and '.join(idle)} asks nothing: add a gate {REVERIFIED}, or remove"
             " reverify."
@@ -190,12 +192,12 @@ def _verified(
     return condition("Verified", True, Reason.VERIFIED, text)
 
 
-def _is_late(asked: Reverify | None, word: Verification, now: datetime) -> bool:
+def _is_late(reverify: Reverify | None, word: Verification, now: datetime) -> bool:
     """Tell whether an open verification has taken so long that the last verdict is too old."""
-    if asked is None or word.start_time is None or not word.is_open:
+    if reverify is None or word.start_time is None or not word.is_open:
         return False
     return now - word.start_time > max(
-        parse_duration(asked.every) if asked.every is not None else _ANSWERS, _ANSWERS
+        parse_duration(reverify.every) if reverify.every is not None else _ANSWERS, _ANSWERS
     )
 
 

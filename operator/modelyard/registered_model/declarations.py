@@ -90,21 +90,23 @@ def declarations(model: RegisteredModel, runs: Iterable[TrainingRun]) -> dict[st
     """
     claims = _claims(model, list(runs))
     statuses = {version.name: version for version in model.status.versions}
-    asked = _asked(model)
+    asking_stages = _asked(model)
     found = {}
     for name in dict.fromkeys((*claims, *statuses)):
         status, claimed, since = (
             statuses.get(name),
             claims.get(name, []),
-            _since(model, asked.get(name, ())),
+            _since(model, asking_stages.get(name, ())),
         )
         is_declared = name in model.spec.versions
         is_there = is_declared or any(not claim.failed for claim in claimed)
         if status is not None and status.digest is not None:
             if is_there:
                 found[name] = _recorded(name, claimed, status, is_declared=is_declared)
-        elif status is not None and name in asked and (ended := _end(status, claimed, since)):
-            found[name] = _held(name, claimed, status, asked[name], ended)
+        elif (
+            status is not None and name in asking_stages and (ended := _end(status, claimed, since))
+        ):
+            found[name] = _held(name, claimed, status, asking_stages[name], ended)
         elif is_there:
             found[name] = _first(name, claimed, status, since)
     return found
@@ -112,11 +114,11 @@ def declarations(model: RegisteredModel, runs: Iterable[TrainingRun]) -> dict[st
 
 def _asked(model: RegisteredModel) -> dict[str, list[str]]:
     """Return the stages that ask for each version."""
-    asked: dict[str, list[str]] = {}
+    asking_stages: dict[str, list[str]] = {}
     for name, stage in model.spec.stages.items():
         if stage.version is not None:
-            asked.setdefault(stage.version, []).append(name)
-    return asked
+            asking_stages.setdefault(stage.version, []).append(name)
+    return asking_stages
 
 
 # --- the competing declarations -------------------------------------------------------------------

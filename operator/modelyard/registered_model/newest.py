@@ -77,11 +77,13 @@ class Choice:
 
         A version that has not been effective there may yet be rejected there, so it is not chosen.
         """
-        asked = self.spec.from_
+        from_stage = self.spec.from_
         held = (
-            each for each in version.held if (each.stage, each.digest) == (asked, version.digest)
+            each
+            for each in version.held
+            if (each.stage, each.digest) == (from_stage, version.digest)
         )
-        return asked is None or any(each.verified is not False for each in held)
+        return from_stage is None or any(each.verified is not False for each in held)
 
     def _is_rejected(self, version: VersionStatus) -> bool:
         """Tell whether the stage rejects the version, even if that rejection is no longer recorded.

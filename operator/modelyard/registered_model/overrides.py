@@ -48,10 +48,10 @@ def observed(
         now: The current time.
 
     """
-    asked, known = spec.override if spec is not None else None, status.override
-    if spec is None or asked is None:
+    requested, known = spec.override if spec is not None else None, status.override
+    if spec is None or requested is None:
         return None
-    if known is not None and _is(known, asked):
+    if known is not None and _is(known, requested):
         # An `attempt` that is raised during an override asks for a refresh, not for the end of the
         # override. It is recorded at once, because the override may end while the pods start. If
         # the recorded override has `ended`, it was removed and is now set again unchanged.
@@ -61,25 +61,25 @@ def observed(
         return known.model_copy(update={"attempt": spec.attempt, "ended": None})
     digest = version.digest if version is not None and version.mlflow_version is not None else None
     return OverrideStatus(
-        version=asked.version,
+        version=requested.version,
         digest=digest,
         # An earlier override's version stays effective until a user decides, even if the version
         # of the new override fails.
         before=status.digest if _lasts(spec, status) else None,
         attempt=spec.attempt,
         since_time=now,
-        until_time=_until(asked, now),
+        until_time=_until(requested, now),
     )
 
 
 def in_force(spec: Stage | None, status: StageStatus, now: datetime) -> OverrideStatus | None:
     """Return the override that is in force now."""
-    asked, known = spec.override if spec is not None else None, status.override
+    requested, known = spec.override if spec is not None else None, status.override
     if (
-        asked is None
+        requested is None
         or known is None
         or known.digest is None
-        or not _is(known, asked)
+        or not _is(known, requested)
         or now >= known.until_time
     ):
         return None
@@ -91,7 +91,7 @@ def ended(spec: Stage | None, status: StageStatus, now: datetime) -> OverrideSta
 
     None: nothing to record. An override whose end was moved to another time has not ended.
     """
-    known, asked = status.override, spec.override if spec is not None else None
+    known, requested = status.override, spec.override if spec is not None else None
     if (
         known is None
         or known.ended
@@ -99,13 +99,13 @@ def ended(spec: Stage | None, status: StageStatus, now: datetime) -> OverrideSta
         or in_force(spec, status, now) is not None
     ):
         return None
-    if asked is not None and asked.version == known.version and not _is(known, asked):
+    if requested is not None and requested.version == known.version and not _is(known, requested):
         return None
     return known.model_copy(update={"ended": True})
 
 
 def desired(
-    spec: Stage | None, status: StageStatus, now: datetime, asked: str | None
+    spec: Stage | None, status: StageStatus, now: datetime, spec_version: str | None
 ) -> str | None:
     """Return the desired version of a stage.
 
@@ -116,14 +116,14 @@ def desired(
         spec: The stage.
         status: What is recorded of it.
         now: The current time.
-        asked: The version that the spec asks for.
+        spec_version: The version that the spec asks for, without the override.
 
     """
     if spec is None:
         return None
     if (override := in_force(spec, status, now)) is not None:
         return override.version
-    return status.version if _lasts(spec, status) else asked
+    return status.version if _lasts(spec, status) else spec_version
 
 
 def trouble(
@@ -132,7 +132,7 @@ def trouble(
     """Return the blocker of an override that is not in force but needs action."""
     if spec is None or in_force(spec, status, now) is not None:
         return None
-    known, asked = status.override, spec.override
+    known, requested = status.override, spec.override
     if known is None:
         return None
     if _lasts(spec, status):
@@ -148,15 +148,17 @@ def trouble(
         )
         to = "the newest version" if spec.auto_promote is not None else spec.version or "nothing"
         message = (
-            f"{_ended(known, asked, status, now)}, and {status.version} is still serving. Make it"
-            f" the version: {kept}, or kubectl patch mlmodel {model} --type merge -p '{patch}'. Or"
+            f"{_ended(known, requested, status, now)}, and {status.version} is still serving. Make"
+            f" it the version: {kept}, or kubectl patch mlmodel {model} --type merge -p '{patch}'. Or"
             f" go back to {to}: {left}."
         )
         return Blocker.of(Reason.OVERRIDE_ENDED, message, needs_action=True)
-    if asked is None or not _is(known, asked) or status.version == asked.version:
+    if requested is None or not _is(known, requested) or status.version == requested.version:
         return None
     return Blocker.of(
-        Reason.OVERRIDE_ENDED, f"{_ended(known, asked, status, now)}. Remove it.", needs_action=True
+        Reason.OVERRIDE_ENDED,
+        f"{_ended(known, requested, status, now)}. Remove it.",
+        needs_action=True,
     )
 
 
@@ -166,18 +168,18 @@ def _patch(stage: str, fields: str) -> str:
 
 
 def _ended(
-    known: OverrideStatus, asked: Override | None, status: StageStatus, now: datetime
+    known: OverrideStatus, requested: Override | None, status: StageStatus, now: datetime
 ) -> str:
     """Return why an override is not in force, as a sentence without its full stop."""
-    if asked is not None and known.digest is None:
+    if requested is not None and known.digest is None:
         return (
-            f"The override asks for {asked.version}, which was not registered when the override was"
-            " first seen: an override takes registered versions only. Set it again once the"
+            f"The override asks for {requested.version}, which was not registered when the override"
+            " was first seen: an override takes registered versions only. Set it again once the"
             " version is registered"
         )
     ended = (
         f"ended at {known.until_time:%Y-%m-%d %H:%M:%S} UTC"
-        if asked is not None and now >= known.until_time
+        if requested is not None and now >= known.until_time
         else "was removed"
     )
     took = "" if is_from_override(status) else f" before {known.version} took the stage"
@@ -250,15 +252,17 @@ def _lasts(spec: Stage, status: StageStatus) -> bool:
     return spec.version != status.version and spec.attempt <= known.attempt
 
 
-def _is(known: OverrideStatus, asked: Override) -> bool:
-    return known.version == asked.version and known.until_time == _until(asked, known.since_time)
+def _is(known: OverrideStatus, requested: Override) -> bool:
+    return known.version == requested.version and known.until_time == _until(
+        requested, known.since_time
+    )
 
 
-def _until(asked: Override, since: datetime) -> datetime:
+def _until(requested: Override, since: datetime) -> datetime:
     # Compare before converting: a time in the first or last year may not exist in UTC.
     last = since + OVERRIDE_LASTS
     return (
         last
-        if asked.until >= last
-        else max(asked.until, _FIRST).astimezone(UTC).replace(microsecond=0)
+        if requested.until >= last
+        else max(requested.until, _FIRST).astimezone(UTC).replace(microsecond=0)
     )

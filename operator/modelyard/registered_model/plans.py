@@ -110,16 +110,16 @@ def _asking(view: StageView, steps: dict[str, Step], now: datetime) -> Iterator[
         ("trial", "asked by Jobs"),
         ("approval", "asked of people or other systems"),
     ):
-        asked = [
+        shown_gates = [
             gate for gate in gates if gate.name in asked_in(name, gates) and gate.name in verdicts
         ]
-        if asked:
+        if shown_gates:
             pod = (
                 f", next to one pod of {view.desired}"
-                if any(gate.asks_candidate for gate in asked)
+                if any(gate.asks_candidate for gate in shown_gates)
                 else ""
             )
-            yield name, f"{does}{pod}{': ' if does else ''}{_verdicts(asked, verdicts)}"
+            yield name, f"{does}{pod}{': ' if does else ''}{_verdicts(shown_gates, verdicts)}"
 
 
 def _verdicts(gates: list[Gate], statuses: dict[str, GateStatus]) -> str:
@@ -192,16 +192,18 @@ def _recording(
 
 def _drained(view: StageView, stable: ServedVersion, target: ServedVersion) -> str:
     """Return when the displaced pods are deleted: late if a window or a watch keeps them."""
-    asked = view.spec.rollback if view.spec is not None else None
+    rollback = view.spec.rollback if view.spec is not None else None
     has_passed = not overrides.is_from_override(view.status) and not view.has_rejected(stable)
     kept = (
-        asked.lasts
-        if asked is not None and has_passed and stable.version != target.version
+        rollback.lasts
+        if rollback is not None and has_passed and stable.version != target.version
         else None
     )
-    watched = asked.automatic if asked is not None and has_passed and not view.is_return else None
-    if kept is not None and asked is not None and (watched is None or kept >= watched.lasts):
-        return f"{asked.window} after the switch: they are kept for a rollback"
+    watched = (
+        rollback.automatic if rollback is not None and has_passed and not view.is_return else None
+    )
+    if kept is not None and rollback is not None and (watched is None or kept >= watched.lasts):
+        return f"{rollback.window} after the switch: they are kept for a rollback"
     if watched is not None:
         return (
             f"{watched.watch_for} after the switch: they are kept while {target.version} is watched"

@@ -19,7 +19,7 @@ _TIMEOUT_MS = 2000
 """Time limit for a candidate's answer if the spec sets no timeout for a prediction."""
 
 
-def rule(view: StageView, asked: Rollout, state: RolloutStatus, candidate: ServedVersion) -> str:
+def rule(view: StageView, rollout: Rollout, state: RolloutStatus, candidate: ServedVersion) -> str:
     """Return the rule for each stable pod, as `modelyard_runtime.serve.rule` reads it."""
     timeout = view.serving.runtime.timeout
     found: dict[str, object] = {
@@ -33,7 +33,7 @@ def rule(view: StageView, asked: Rollout, state: RolloutStatus, candidate: Serve
         if timeout is not None
         else _TIMEOUT_MS,
     }
-    for name, setting in (("sticky", asked.sticky), ("invite", asked.invite)):
+    for name, setting in (("sticky", rollout.sticky), ("invite", rollout.invite)):
         if setting is not None:
             found[name] = setting.model_dump(exclude_none=True)
     return json.dumps(found, separators=(",", ":"), sort_keys=True)

@@ -57,15 +57,15 @@ class Round:
 
 def again(view: StageView, now: datetime) -> Round:
     """Begin a round that is due, continue an open one, or return when the next is due."""
-    asked = view.spec.reverify if view.spec is not None else None
-    if view.spec is None or asked is None:
+    reverify = view.spec.reverify if view.spec is not None else None
+    if view.spec is None or reverify is None:
         return Round(None)
     known = view.status.verification or Verification()
     if view.effective is None or not reverified(view.spec.gates) or view.override is not None:
         return Round(known.model_copy(update={"waiting": None}))
-    left = _left(view, asked, known, now)
+    left = _left(view, reverify, known, now)
     if left is not None and left <= _NOW and not view.dependencies_down:
-        begun = {"attempt": asked.attempt, "start_time": now, "waiting": _BEGUN}
+        begun = {"attempt": reverify.attempt, "start_time": now, "waiting": _BEGUN}
         return Round(known.model_copy(update=begun), record=True)
     if not known.is_open:
         return Round(known, requeue_after=left if left is not None and left > _NOW else None)
@@ -100,10 +100,10 @@ def jobs(view: StageView, now: datetime) -> frozenset[tuple[str, str]]:
         return frozenset()
     of_round = replace(view, round=known.start_time)
     names = asked_in("trial", view.spec.gates)
-    asked = (gate for gate in reverified(view.spec.gates) if gate.name in names)
+    gates = (gate for gate in reverified(view.spec.gates) if gate.name in names)
     kept = (
         gate
-        for gate in asked
+        for gate in gates
         if known.is_open or job_result(gate, of_round, now).judged.verdict is Verdict.FAIL
     )
     return frozenset(("Job", pods.job_name(of_round, gate)) for gate in kept)
@@ -138,18 +138,20 @@ def success(stage: str, status: StageStatus) -> str:
 
 
 # --- one round ----------------------------------------------------------------------------------
-def _left(view: StageView, asked: Reverify, known: Verification, now: datetime) -> timedelta | None:
+def _left(
+    view: StageView, reverify: Reverify, known: Verification, now: datetime
+) -> timedelta | None:
     """Return the time until the next round; None: none begins, unless the spec changes."""
-    if asked.attempt > known.attempt:
+    if reverify.attempt > known.attempt:
         return _NOW
     if known.is_open:
         return None
     if known.lacks_verdict or (known.verdict is None and _withdrawn(view)):
         return _NOW
-    if asked.every is None:
+    if reverify.every is None:
         return None
     last = known.time or view.status.since_time or now
-    return last + parse_duration(asked.every) - now
+    return last + parse_duration(reverify.every) - now
 
 
 def _withdrawn(view: StageView) -> bool:

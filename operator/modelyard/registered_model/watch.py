@@ -46,8 +46,8 @@ def begun(view: StageView, candidate: ServedVersion, now: datetime) -> Watch | N
     A version that returns is not watched, because there is no version to roll back to. A version of
     an override is not watched either, because a user has just decided on it.
     """
-    asked = automatic(view)
-    if asked is None or view.is_return or view.override is not None or not view.is_served:
+    rule = automatic(view)
+    if rule is None or view.is_return or view.override is not None or not view.is_served:
         return None
     stable = view.effective
     # There is no rollback to a version that an override made effective: it has passed no gate.
@@ -56,7 +56,7 @@ def begun(view: StageView, candidate: ServedVersion, now: datetime) -> Watch | N
         displaced = None
     return Watch(
         since_time=now,
-        until_time=now + asked.lasts,
+        until_time=now + rule.lasts,
         displaced=displaced.runtime.identity if displaced is not None else None,
     )
 
@@ -155,8 +155,8 @@ def _is_on(view: StageView) -> bool:
 
 def _why(view: StageView) -> str | None:
     """Return why the effective version is worse than the spec allows; None: it is not."""
-    watch, asked, stable = view.status.watch, automatic(view), view.effective
-    if watch is None or asked is None or stable is None or not _is_on(view):
+    watch, rule, stable = view.status.watch, automatic(view), view.effective
+    if watch is None or rule is None or stable is None or not _is_on(view):
         return None
     if (
         view.override is not None
@@ -164,7 +164,7 @@ def _why(view: StageView) -> str | None:
         or view.rolled_back is not None
     ):
         return None
-    return _crashed(view, watch) or _unready(view, stable) or _failing(view, asked)
+    return _crashed(view, watch) or _unready(view, stable) or _failing(view, rule)
 
 
 def _crashed(view: StageView, watch: Watch) -> str | None:
@@ -200,15 +200,15 @@ def _unready(view: StageView, stable: ServedVersion) -> str | None:
     return f"{ready} of {wanted} pods were ready; {late} was not for {_UNREADY.seconds} s"
 
 
-def _failing(view: StageView, asked: Automatic) -> str | None:
+def _failing(view: StageView, rule: Automatic) -> str | None:
     counted = view.evidence.answered.get(view.name)
-    if counted is None or counted.requests < asked.min_requests:
+    if counted is None or counted.requests < rule.min_requests:
         return None
-    if not sequential.exceeds(counted.failures, counted.requests, asked.limit):
+    if not sequential.exceeds(counted.failures, counted.requests, rule.limit):
         return None
     rate = counted.failures / counted.requests
     return (
-        f"{counted.failures} of {counted.requests} requests failed ({rate:.2%} > {asked.limit:.2%})"
+        f"{counted.failures} of {counted.requests} requests failed ({rate:.2%} > {rule.limit:.2%})"
     )
 
 

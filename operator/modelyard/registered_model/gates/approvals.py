@@ -19,12 +19,12 @@ _WORDS = 80
 
 def approvals(gate: Gate, view: StageView, candidate: VersionStatus, now: datetime) -> Judged:
     """Pass when enough people approve, each counted once, and none rejects."""
-    asked = gate.approvals
-    assert asked is not None, "the table sends each gate to its kind"
+    spec = gate.approvals
+    assert spec is not None, "the table sends each gate to its kind"
     assert view.spec is not None, "a stage that is judged is in the spec"
     if view.evidence.unguarded is not None:
         return erroneous(view.evidence.unguarded)
-    if asked.exclude_registrar == "Required" and candidate.registrar is None:
+    if spec.exclude_registrar == "Required" and candidate.registrar is None:
         return failed(
             f"{candidate.name} does not say who registered it, and excludeRegistrar is Required:"
             " declare it with registeredBy"
@@ -36,8 +36,8 @@ def approvals(gate: Gate, view: StageView, candidate: VersionStatus, now: dateti
     if (no := _rejected(found)) is not None:
         return failed(no)
     names = ", ".join(each.spec.approver for each in found)
-    count = f"{len(found)} of {asked.at_least}{f': {names}' if names else ''}"
-    if len(found) >= asked.at_least:
+    count = f"{len(found)} of {spec.at_least}{f': {names}' if names else ''}"
+    if len(found) >= spec.at_least:
         return passed(count)
     others = ", ".join(
         f"{each.spec.approver} ({standing.reason})"

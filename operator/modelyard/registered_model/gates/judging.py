@@ -251,12 +251,12 @@ def _remembered(
         return known if rejection is not None else None
     if known.verdict is not Verdict.PASS or _may_end(gate):
         return None
-    asked = status.judged.runtime
+    judged_runtime = status.judged.runtime
     # Verdicts of earlier releases have no runtime: these releases asked no gate about a refresh.
     if (
         _is_for_a_runtime(gate)
-        and asked != runtime
-        and not (asked is None and status.version != version.name)
+        and judged_runtime != runtime
+        and not (judged_runtime is None and status.version != version.name)
     ):
         return None
     if gate.soak is not None and soak.is_withdrawn(gate.soak, version):

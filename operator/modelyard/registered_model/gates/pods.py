@@ -73,8 +73,8 @@ def job_name(view: StageView, gate: Gate) -> str:
     if view.round is not None:
         number = verification.attempt if verification is not None else 0
         about = (what.runtime.identity, hash_of(gate), view.round.isoformat(), str(number))
-    asked = hashlib.sha256("\n".join(about).encode()).hexdigest()[:8]
-    return gate_job(view.model.metadata.name, view.name, gate.name, asked)
+    input_hash = hashlib.sha256("\n".join(about).encode()).hexdigest()[:8]
+    return gate_job(view.model.metadata.name, view.name, gate.name, input_hash)
 
 
 def live_job(view: StageView, gate: Gate) -> Manifest | None:
