@@ -149,8 +149,8 @@ def trouble(
         to = "the newest version" if spec.auto_promote is not None else spec.version or "nothing"
         message = (
             f"{_ended(known, requested, status, now)}, and {status.version} is still serving. Make"
-            f" it the version: {kept}, or kubectl patch mlmodel {model} --type merge -p '{patch}'. Or"
-            f" go back to {to}: {left}."
+            f" it the version: {kept}, or kubectl patch mlmodel {model} --type merge -p '{patch}'."
+            f" Or go back to {to}: {left}."
         )
         return Blocker.of(Reason.OVERRIDE_ENDED, message, needs_action=True)
     if requested is None or not _is(known, requested) or status.version == requested.version:

@@ -21,8 +21,8 @@ class OverrideOptions:
 
     Attributes:
         reason: Why.
-        until: When it ends; empty if `for_` says it.
-        for_: How long it is in force; empty if `until` says it, or for 1 h.
+        until: When it ends; empty if `for_` is given.
+        for_: How long it is in force; empty if `until` is given, or for 1 h.
         wait: Whether to follow it.
         timeout: How many seconds to follow it at most.
         dry_run: Whether to change nothing.

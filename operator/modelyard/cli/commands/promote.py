@@ -148,7 +148,7 @@ def _ended(
             )
         )
     elif options.wait:
-        # Follow the written version even if an override decides: then the result says so.
+        # Follow the requested version even while an override is in force; the result reports that.
         change = replace(asked_for(RegisteredModel.parse(body), stage), version=version)
         body = followed(
             session, body, [change], options.timeout, {stage: f"{stage} holds {version}."}

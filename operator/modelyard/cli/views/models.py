@@ -28,7 +28,7 @@ from modelyard.cli.views.rollouts import (
     stepped,
 )
 from modelyard.cli.views.steps import roll_out, step_lines
-from modelyard.cli.views.text import standing, style_of
+from modelyard.cli.views.text import state_of, style_of
 from modelyard.client import newest, overriding, rolling_back, verifying
 from modelyard.client.gates import gates_of
 from modelyard.client.progress import asked_for, moving_steps, stage_blocker
@@ -50,7 +50,7 @@ _VERSIONS = 5
 
 def row(model: RegisteredModel, now: datetime, *, wide: bool = False) -> list[Cell]:
     """Return a model as a row below `HEADS`."""
-    word, condition = standing(model.status, model.metadata.generation)
+    word, condition = state_of(model.status, model.metadata.generation)
     why = condition.message if condition and word != "Ready" else ""
     begin: list[Cell] = [
         model.metadata.name,
@@ -115,7 +115,7 @@ def tree(
     wide: bool = False,
 ) -> Tree:
     """Draw one model."""
-    word, condition = standing(model.status, model.metadata.generation)
+    word, condition = state_of(model.status, model.metadata.generation)
     root = Tree(
         Text.assemble(
             (model.metadata.name, "bold"),
