@@ -278,7 +278,7 @@ def _switch(view: StageView, now: datetime) -> Step:
     actions = serving.routes(view, candidate)
     if actions and (unsplit := rollout.rule_removals(view, now)):
         # Remove the rules first: a pod to which the Service routes again must not forward requests.
-        return Step("switch", StepState.ACTIVE, "its pods are to answer all requests", unsplit)
+        return Step("switch", StepState.ACTIVE, "the rules of its pods are being removed", unsplit)
     if not actions:
         return Step("switch", StepState.DONE, f"the Service routes to {candidate.version}")
     # An automatic rollback does not wait for MLflow and S3: its target still has its pods.
