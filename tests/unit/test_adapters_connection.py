@@ -210,13 +210,13 @@ async def test_a_secret_that_pods_miss_is_read_again_within_the_minute(world: Wo
     assert (await world.tenants.tenant("risk")).pods_secret == "modelyard-connection-pods", (
         "nobody has missed it yet"
     )
-    world.tenants.doubt("risk")
-    world.tenants.doubt("unknown")
+    world.tenants.reread_secrets("risk")
+    world.tenants.reread_secrets("unknown")
     assert (await world.tenants.tenant("risk")).pods_secret == "modelyard-connection"
     # Not with every look while a pod waits.
     readings = world.kubernetes.readings
     world.now += 1
-    world.tenants.doubt("risk")
+    world.tenants.reread_secrets("risk")
     await world.tenants.tenant("risk")
     assert world.kubernetes.readings == readings
 
