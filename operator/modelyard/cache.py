@@ -139,7 +139,7 @@ class Cache:
             if place.scope in _PARENTS:
                 yield from self._below(Parent(*place, body["metadata"]["uid"]))
 
-    # --- learning ---------------------------------------------------------------------------------
+    # --- changing ---------------------------------------------------------------------------------
     def put(self, scope: str, body: Manifest) -> bool:
         """Add or update an object; return whether anything changed.
 
@@ -166,7 +166,7 @@ class Cache:
         elif before != after:
             self._move(_Place(scope, namespace, name), before, after)
         elif scope in _LINKS and old is not None and old["metadata"]["uid"] == uid:
-            return True  # it has the same parent as before, and nothing else of it is read
+            return True  # its parent is the same, and nothing else of the object is read
         self._notify(Change(scope, scope in self._own, old, body, owners))
         return True
 
@@ -207,7 +207,7 @@ class Cache:
     def uids(self, scope: str, namespace: str | None = None) -> dict[str, tuple[str, str]]:
         """Return namespace and name of all cached objects by uid.
 
-        Call it before a list, and pass the result to `settle` after it.
+        Call it before a list, and pass the result to `remove_missing` after it.
         """
         namespaces: Mapping[str, Any] = self._objects.get(scope, {})
         wanted = namespaces if namespace is None else {namespace} & namespaces.keys()
@@ -217,7 +217,7 @@ class Cache:
             for name, body in namespaces[ns].items()
         }
 
-    def settle(
+    def remove_missing(
         self,
         scope: str,
         before: Mapping[str, tuple[str, str]],

@@ -21,7 +21,7 @@ from modelyard.adapters.pod_counters import PodCounters
 from modelyard.adapters.pod_traffic import PodTraffic
 from modelyard.api.addresses import Addresses
 from modelyard.api.registered_model import RegisteredModel
-from modelyard.api.text import Words
+from modelyard.api.text import TextFilter
 from modelyard.cache import Cache
 from modelyard.controller import AnyController
 from modelyard.engine import kopf_app
@@ -64,11 +64,11 @@ class _Ports:
     async def tenant(self, namespace: str) -> Tenant:
         return await self.tenants.tenant(namespace)
 
-    def words(self, namespace: str) -> Words:
-        return self.tenants.words(namespace)
+    def text_filter(self, namespace: str) -> TextFilter:
+        return self.tenants.text_filter(namespace)
 
-    def doubt(self, namespace: str) -> None:
-        self.tenants.doubt(namespace)
+    def reread_secrets(self, namespace: str) -> None:
+        self.tenants.reread_secrets(namespace)
 
 
 async def operate(settings: Settings, kinds: Iterable[AnyController] | None = None) -> None:

@@ -35,7 +35,7 @@ class Relation:
 
 @dataclass(frozen=True)
 class Finished:
-    """Something that finished according to a status, for metrics.
+    """A change that a status reports as finished, for metrics.
 
     Attributes:
         outcome: How it finished, as one of a few words.
@@ -57,8 +57,8 @@ class Controller(Generic[ResourceT, ObservationT, StatusT]):
         decide: Return the plan of the next round. Pure; raises nothing.
         finalize: The same for an object that is being deleted.
         on_error: Return the plan after a failed read or action. Pure.
-        in_sync: Tell whether nothing is in progress, so that the next external read can wait for
-            the resync. Called once per object at start. Pure.
+        in_sync: Tells whether nothing is in progress. MLflow and S3 are then not read before the
+            first resync. Called once per object when the operator starts. Pure.
         relations: Which changes of other kinds affect this one.
         survives_refusals: Whether `decide` is called again after the API server refused an `Apply`
             or a `SetTrafficRule` (`Ports.refusals`). Otherwise the reconcile ends with `on_error`.
@@ -66,8 +66,8 @@ class Controller(Generic[ResourceT, ObservationT, StatusT]):
             progress (the status is not Ready) and only owned objects change; None: every reconcile
             reads.
         finished: What finished between the previous and the written status, both as JSON. Pure.
-        announced: The CloudEvents about an object, from its previous and its written status, as
-            JSON. Pure.
+        cloud_events: Returns the CloudEvents about an object, from its previous and its written
+            status, as JSON. Pure.
 
     """
 
@@ -81,7 +81,7 @@ class Controller(Generic[ResourceT, ObservationT, StatusT]):
     survives_refusals: bool = False
     reads_valid_for: timedelta | None = None
     finished: Callable[[Manifest, Manifest], Iterable[Finished]] = lambda _before, _after: ()
-    announced: Callable[[Manifest, Manifest, Manifest], Iterable[Manifest]] = (
+    cloud_events: Callable[[Manifest, Manifest, Manifest], Iterable[Manifest]] = (
         lambda _body, _before, _after: ()
     )
 

@@ -4,13 +4,13 @@
 
 A round of a reconcile is one of four things:
 
-    Act        write any number of owned objects, and have at most one external effect;
-               then observe again
-    Record     write this status first; then observe again
-    Rest       nothing to do now; report this status
-    Finalize   nothing external is left; remove the finalizer
+    Act        write any number of owned objects and make at most one change in MLflow or S3
+               (an external effect); then observe again
+    Record     write this status before any other action; then observe again
+    Rest       do nothing now, and report this status
+    Finalize   nothing is left to clean up in MLflow or S3; remove the finalizer
 
-No effect's result is threaded into the next round: the next round observes it.
+A round does not pass results of its actions to the next round, which observes them.
 """
 
 from collections.abc import Mapping
@@ -80,10 +80,10 @@ class Delete:
 
 @dataclass(frozen=True)
 class Suspend:
-    """Suspend or resume an owned Job if it still has this uid; nothing else of it changes.
+    """Suspend or resume an owned Job if it still has this uid, and change nothing else of it.
 
-    A Job is never applied a second time: its template is immutable, and another release may build
-    it differently.
+    A Job is applied only once: its template is immutable, and another release of the operator may
+    build another template.
     """
 
     name: str
@@ -93,7 +93,7 @@ class Suspend:
 
 @dataclass(frozen=True)
 class SetTrafficRule:
-    """Set the traffic rule of a serving pod, as an annotation, if the pod still has this uid.
+    """Set the traffic rule in a serving pod's annotation, if the pod still has this uid.
 
     Attributes:
         name: The pod.
@@ -127,9 +127,9 @@ class TagTarget:
 
 @dataclass(frozen=True)
 class SetTags:
-    """Set these tags; other tags are left alone.
+    """Set these tags, and leave other tags alone.
 
-    `description` is set too, unless it is None. It is for a registered model; an experiment's
+    If `description` is not None, it is set too. Only a registered model has it; an experiment's
     description is its tag `mlflow.note.content`.
     """
 
@@ -276,8 +276,8 @@ class DeleteAlias:
 class PutRecord:
     """Store an entry of a model's history in S3, if no object has that URI yet.
 
-    A failure does not end the reconcile; it is in `Ports.refusals`, by this class's name and the
-    URI.
+    A failure does not end the reconcile; it is recorded in `Ports.refusals`, under this class's
+    name and the URI.
     """
 
     uri: str
@@ -311,7 +311,7 @@ Action = Owned | External
 # --- the plan -----------------------------------------------------------------------------------
 @dataclass(frozen=True)
 class Event:
-    """A Kubernetes Event about the object, for what no condition's transition reports."""
+    """A Kubernetes Event about the object, for what no transition of a condition reports."""
 
     reason: str
     message: str
@@ -350,8 +350,9 @@ class Rest(Generic[StatusT]):
         status: The status to write.
         requeue_after: Reconcile again after this time even if nothing changes; None: at the resync.
         events: Recorded when the status is written.
-        reads_valid_for: How long answers of MLflow and S3 may be used again although nothing is in
-            progress, because the next reconcile is about something else.
+        reads_valid_for: How long the next reconciles may reuse answers of MLflow and S3. It is for
+            an object that is reconciled often for another reason, such as a watched version. None:
+            answers are reused only while a change is in progress.
 
     """
 

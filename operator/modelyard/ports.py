@@ -10,7 +10,7 @@ from typing import Protocol
 
 from modelyard.api.artifacts import Reach
 from modelyard.api.freeze import Calendar
-from modelyard.api.text import Words
+from modelyard.api.text import TextFilter
 from modelyard.errors import ModelyardError
 from modelyard.kube.names import CONNECTION_SECRET
 from modelyard.plan import Delete, Manifest, SetTrafficRule, Suspend
@@ -168,7 +168,7 @@ class Objects(Protocol):
 # --- what a kind is given ----------------------------------------------------------------------
 @dataclass(frozen=True)
 class Tenant:
-    """The clients for a namespace's Secret `modelyard-connection`. It holds no credential."""
+    """A namespace's clients, from its Secret `modelyard-connection`. It holds no credential."""
 
     tracking: Tracking
     store: Store
@@ -201,14 +201,14 @@ class Backends(Protocol):
         """
         ...
 
-    def words(self, namespace: str) -> Words:
-        """Return the cleaner of a namespace's texts.
+    def text_filter(self, namespace: str) -> TextFilter:
+        """Return the filter for a namespace's texts.
 
         It masks the credentials that `tenant` read last; before the first read it hides every text.
         """
         ...
 
-    def doubt(self, namespace: str) -> None:
+    def reread_secrets(self, namespace: str) -> None:
         """Make the next `tenant` read the namespace's Secrets again: they may have changed."""
         ...
 

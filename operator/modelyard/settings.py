@@ -100,7 +100,7 @@ class Settings(BaseSettings):
     )
     lease_period: Seconds = Field(2.0, description="Seconds between two renewals.")
 
-    # --- being watched ----------------------------------------------------------------------------
+    # --- health and metrics -----------------------------------------------------------------------
     # Not `metrics_port`: for a Service named modelyard-metrics, Kubernetes sets
     # MODELYARD_METRICS_PORT=tcp://... in pods.
     listen_host: str = Field(
@@ -129,7 +129,7 @@ class Settings(BaseSettings):
     )
     page_size: int = Field(500, ge=1, description="Objects in one page of a list.")
 
-    # --- telling other systems --------------------------------------------------------------------
+    # --- CloudEvents ------------------------------------------------------------------------------
     events_sink: str = Field(
         "", description="URL to which CloudEvents about promotions are sent. Empty: none are sent."
     )

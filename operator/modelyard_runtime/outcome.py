@@ -17,7 +17,7 @@ from typing import Any, NoReturn
 
 from modelyard.api.pod_end import Exit, PodReason
 from modelyard.api.proxies import without_proxy
-from modelyard.api.text import Words, credentials, printable
+from modelyard.api.text import TextFilter, credentials, printable
 
 __all__ = ["Failure", "on_sigterm", "one_line", "report", "run", "run_until_stopped", "unwritable"]
 
@@ -98,7 +98,7 @@ def run(main: Callable[[], None]) -> NoReturn:
     try:
         main()
     except Failure as failure:
-        words = Words(credentials(os.environ))  # an answer of MLflow or S3 may contain them
+        words = TextFilter(credentials(os.environ))  # an answer of MLflow or S3 may contain them
         print(words(str(failure)), file=sys.stderr, flush=True)
         report({"reason": failure.reason, "message": words(failure.message)})
         sys.exit(failure.code)

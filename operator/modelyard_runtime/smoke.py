@@ -163,20 +163,20 @@ def _shown(value: Any) -> str:
     return printable(json.dumps(value, ensure_ascii=False))[:_SHOWN]
 
 
-def _compared(asked: Sequence[Case], candidate: Candidate, tolerance: float) -> None:
+def _compared(to_send: Sequence[Case], candidate: Candidate, tolerance: float) -> None:
     wrong = [
         (case.name, found)
-        for case in asked
+        for case in to_send
         if (found := _wrong(case, candidate, tolerance)) is not None
     ]
     if wrong:
         shown = "; ".join(f"{name}: {found}" for name, found in wrong[:_MOST_DIFFERENCES])
         raise _failure(
-            f"{len(wrong)} of {len(asked)} requests were not answered as expected: {shown}"
+            f"{len(wrong)} of {len(to_send)} requests were not answered as expected: {shown}"
         )
 
 
-def _timed(asked: Sequence[Case], candidate: Candidate, most: float | None) -> str:
+def _timed(to_send: Sequence[Case], candidate: Candidate, most: float | None) -> str:
     """Measure the latencies and return a sentence about them.
 
     Raises:
@@ -184,7 +184,7 @@ def _timed(asked: Sequence[Case], candidate: Candidate, most: float | None) -> s
 
     """
     try:
-        best = [_best(case, candidate) for case in asked]
+        best = [_best(case, candidate) for case in to_send]
     except (OSError, http.client.HTTPException) as error:
         raise _failure(
             f"a request was answered once and then not again: {one_line(error, _SHOWN)}"
@@ -194,46 +194,46 @@ def _timed(asked: Sequence[Case], candidate: Candidate, most: float | None) -> s
         return summary
     if max(best) > most:
         raise _failure(
-            f"{asked[best.index(max(best))].name} takes longer than {most * 1000:g} ms: {summary}"
+            f"{to_send[best.index(max(best))].name} takes longer than {most * 1000:g} ms: {summary}"
         )
     return f"{summary}, at most {most * 1000:g} ms"
 
 
-def _asked(options: argparse.Namespace) -> tuple[list[Case], str]:
+def _requests(options: argparse.Namespace) -> tuple[list[Case], str]:
     """Return the requests to send, and why the input example is left out (empty if it is not).
 
     Raises:
         Failure: RequestsFailed if there is nothing to send; and what `smoke_requests` raises.
 
     """
-    asked: list[Case] = []
+    to_send: list[Case] = []
     if options.config_map is not None:
-        asked += cases(
+        to_send += cases(
             from_config_map(Path(options.folder), options.config_map, options.key, options.digest),
             options.name,
         )
     store = s3.client(1)
     if options.uri is not None:
-        asked += cases(
+        to_send += cases(
             from_s3(store, options.uri, options.digest, config.reach(options.namespace)),
             options.name,
         )
     logged = example(store, os.environ[wire.CANDIDATE_URI], options.listing)
-    asked += [logged.case] if logged.case is not None else []
-    if not asked:
+    to_send += [logged.case] if logged.case is not None else []
+    if not to_send:
         without = logged.why or "no input example was logged with the model"
         raise _failure(
             f"there is nothing to send: the gate names no requests, and {without}. Add requests"
             " to the gate, or log the model with input_example"
         )
-    return asked, logged.why
+    return to_send, logged.why
 
 
-def _summary(asked: Sequence[Case]) -> str:
+def _summary(to_send: Sequence[Case]) -> str:
     """Return a sentence about the requests that were answered."""
-    number = sum(case.name != EXAMPLE for case in asked)
+    number = sum(case.name != EXAMPLE for case in to_send)
     parts = [f"{number} request{'s' if number > 1 else ''}"] if number else []
-    parts += [EXAMPLE] if number < len(asked) else []
+    parts += [EXAMPLE] if number < len(to_send) else []
     return f"{' and '.join(parts)} answered as expected"
 
 
@@ -288,12 +288,12 @@ def _options() -> argparse.Namespace:
 def main() -> None:
     """Read the requests, send them, and report the result."""
     options = _options()
-    asked, left_out = _asked(options)
+    to_send, left_out = _requests(options)
     candidate = Candidate(os.environ[wire.CANDIDATE_URL])
     candidate.reach()
-    _compared(asked, candidate, options.tolerance)
-    timed = _timed(asked, candidate, options.max_latency)
-    summary = ", ".join(filter(None, (_summary(asked), timed, left_out)))
+    _compared(to_send, candidate, options.tolerance)
+    timed = _timed(to_send, candidate, options.max_latency)
+    summary = ", ".join(filter(None, (_summary(to_send), timed, left_out)))
     print(summary, flush=True)
     report({"message": summary})
 

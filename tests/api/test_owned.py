@@ -162,11 +162,11 @@ def gated(cluster: Cluster) -> Iterator[list[Manifest]]:
     view = StageView(
         "production", there, status, {"v2": version}, (), RUNTIME, pod_settings, datetime.now(UTC)
     )
-    assert view.wanted is not None
+    assert view.target is not None
     assert view.spec is not None
     yield [
         *(gates.job(view, gate) for gate in view.spec.gates),
-        serving.private_service(there, "production", view.wanted),
+        serving.private_service(there, "production", view.target),
     ]
     cluster.request("DELETE", cluster.path("RegisteredModel", "gated"))
 

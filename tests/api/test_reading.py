@@ -194,7 +194,7 @@ def test_runs_are_found_by_their_experiment(seen: Cluster):
 @pytest.mark.parametrize(
     ("path", "words"),
     [
-        ("mlexp", "An experiment in MLflow, its prefix in S3, and what is kept of its runs."),
+        ("mlexp", "An experiment in MLflow, its prefix in S3, and the retention of its runs."),
         (
             "mlexp.spec.retention.keepBest",
             "How many runs are kept whatever their age:",

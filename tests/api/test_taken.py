@@ -8,9 +8,10 @@ import pytest
 
 from modelyard.api.training_run import TrainingRun
 from modelyard.training_run.build import too_large
+from tests.api.bad_gates import P384, keys, public
+from tests.api.bad_models import reverify
 from tests.api.largest import EVERY, KINDS, LARGEST_KEY, largest_stages
 from tests.api.objects import PUBLIC_KEY, model, training_run
-from tests.api.test_bad_input import P384, keys, public, reverify
 from tests.harness import Cluster
 
 

@@ -108,7 +108,7 @@ def test_an_automatically_rolled_back_version_is_no_rollback_target():
 def test_the_progress_of_changes_is_a_sentence_for_each_stage(
     messages: dict[str, str], expected: str
 ):
-    drawing, plain = changing.standing(
+    drawing, plain = changing.draw_progress(
         {stage: Progress(State.UNDER_WAY, message) for stage, message in messages.items()}
     )
     assert plain == expected

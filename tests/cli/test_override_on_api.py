@@ -16,7 +16,7 @@ from modelyard.cli.app import main
 from modelyard.cli.program import hint
 from modelyard.cli.views import models as model_views
 from modelyard.cli.views import overrides
-from modelyard.client.overriding import Asked
+from modelyard.client.overriding import OverrideRequest
 from tests.cli.conftest import Person, Seen
 from tests.cli.objects import ASKED, NOW, before, model, version
 from tests.cli.objects import held as holds
@@ -324,7 +324,7 @@ def test_the_screens_of_an_override_and_of_its_end(seen: Seen):
         overrides.wanted(
             model(spec_stages=stages, versions=versions),
             "production",
-            Asked("v4", "incident 4711", UNTIL),
+            OverrideRequest("v4", "incident 4711", UNTIL),
             NOW,
         ),
     )

@@ -47,7 +47,7 @@ COUNTED = {
 STEPPED = ("admit", "start", "rollout", "switch", "record")
 
 
-def rolling(index: int, state: str, blocked: dict[str, Any], **more: Any) -> dict[str, Any]:
+def rollout_state(index: int, state: str, blocked: dict[str, Any], **more: Any) -> dict[str, Any]:
     """Return a model with v2 effective in production and v3 at a step of its rollout."""
     rollout = {
         "stepsHash": "0",
@@ -72,8 +72,8 @@ def rolling(index: int, state: str, blocked: dict[str, Any], **more: Any) -> dic
 
 
 P99 = {"metrics": [{"name": "p99", "latency": {"ratioToStable": "1.5"}}]}
-ROLLS = rolling(1, "Active", {"reason": "RollingOut", "message": HOLDS}, verdict="Continue")
-PAUSED = rolling(2, "Waiting", {"reason": "RolloutPaused", "message": PAUSES}, appliedBy=1)
+ROLLS = rollout_state(1, "Active", {"reason": "RollingOut", "message": HOLDS}, verdict="Continue")
+PAUSED = rollout_state(2, "Waiting", {"reason": "RolloutPaused", "message": PAUSES}, appliedBy=1)
 TURNS = {"reason": "Promoting", "message": "v3 is ready and receives all traffic now."}
 OLD = "passed: the runtime of v2 is too old to split (modelyard refresh)"
 PASSING = [

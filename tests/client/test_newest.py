@@ -53,7 +53,7 @@ def automatic(
     ],
 )
 def test_the_text_of_a_stage(there: RegisteredModel, said: str | None):
-    assert newest.standing(there, "production") == said
+    assert newest.description(there, "production") == said
 
 
 def test_a_version_set_by_a_user_ends_auto_promote_in_that_stage_only():
@@ -86,7 +86,7 @@ def test_a_stage_wants_the_version_that_the_operator_has_chosen():
 @pytest.mark.parametrize(
     ("there", "state", "reason"),
     [
-        (automatic("v2", observed=2), State.UNSEEN, ""),
+        (automatic("v2", observed=2), State.UNOBSERVED, ""),
         (automatic("v2", desired="v3", blocked=FROZEN), State.UNDER_WAY, "Frozen"),
         (automatic("v3"), State.DONE, ""),
         (automatic("v2", rejected=[FAILED]), State.FAILED, "GateFailed"),

@@ -51,7 +51,7 @@ def test_five_calls_lead_from_an_experiment_to_a_version(client: Client, tenant:
         register=("fraud", "v1"),
     )
     lines = list(run.logs(follow=True))
-    assert any("rows to learn from" in line for line in lines), lines
+    assert any("rows to train on" in line for line in lines), lines
     done = run.wait(300)
     assert done.metrics["accuracy"] > 0.5
     assert done.status.registered.version == "v1"

@@ -14,7 +14,7 @@ from tests.cli.objects import NOW, SYNCED, before, held, model, progressing, rea
 
 DAY = timedelta(days=1)
 UNTIL = NOW + timedelta(hours=1)
-ASKED = overriding.Asked("v4", "incident 4711", UNTIL)
+ASKED = overriding.OverrideRequest("v4", "incident 4711", UNTIL)
 NOTED = {
     "version": "v4",
     "digest": version("v4")["digest"],
@@ -45,9 +45,9 @@ def there(
 
 # --- requests -------------------------------------------------------------------------------------
 def test_an_end_is_a_time_in_utc_or_a_duration():
-    assert overriding.asked("v4", "x", timedelta(hours=1), NOW).until == UNTIL
+    assert overriding.override_request("v4", "x", timedelta(hours=1), NOW).until == UNTIL
     assert (
-        overriding.asked(
+        overriding.override_request(
             "v4", "x", datetime.fromisoformat("2026-01-02T15:00:00.5+02:00"), NOW
         ).until
         == UNTIL
@@ -58,12 +58,15 @@ def test_an_end_is_a_time_in_utc_or_a_duration():
 
 
 def test_the_limit_of_a_day_allows_for_another_clock_and_more_is_refused():
-    assert overriding.asked("v4", "x", NOW + DAY, NOW - timedelta(seconds=30)).until == NOW + DAY
+    assert (
+        overriding.override_request("v4", "x", NOW + DAY, NOW - timedelta(seconds=30)).until
+        == NOW + DAY
+    )
     for until in (DAY + timedelta(hours=1), timedelta(0), NOW.replace(tzinfo=None)):
         with pytest.raises(ValueError, match=r"a day at most|which is past|no time zone"):
-            overriding.asked("v4", "x", until, NOW)
+            overriding.override_request("v4", "x", until, NOW)
     with pytest.raises(ValueError, match="needs a reason"):
-        overriding.asked("v4", "  ", DAY, NOW)
+        overriding.override_request("v4", "  ", DAY, NOW)
 
 
 @pytest.mark.parametrize(
@@ -89,7 +92,7 @@ def test_an_override_without_effect_is_refused(
 def test_an_override_a_day_old_cannot_be_extended_and_a_younger_one_can():
     since = NOW - timedelta(hours=23)
     whole = NOTED | {"sinceTime": since.isoformat(), "untilTime": (since + DAY).isoformat()}
-    longer = overriding.Asked("v4", "x", NOW + timedelta(hours=4))
+    longer = overriding.OverrideRequest("v4", "x", NOW + timedelta(hours=4))
     with pytest.raises(
         Refused, match=r"lasts a day at most. Set v4 as the stage's version, or roll back"
     ):
@@ -121,7 +124,7 @@ UNREGISTERED = ENDED | {
 @pytest.mark.parametrize(
     ("stage", "observed", "state"),
     [
-        (held("v2", before(hours=3)), 2, State.UNSEEN),
+        (held("v2", before(hours=3)), 2, State.UNOBSERVED),
         (held("v2", before(hours=3), override=NOTED), 3, State.UNDER_WAY),
         (
             held(

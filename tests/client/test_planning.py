@@ -109,9 +109,11 @@ def test_only_the_existing_plan_is_carried_out():
 
 def test_a_plan_is_done_when_the_operator_reports_it():
     change = Change("production", "v3", 3)
-    assert planning.standing(there(HELD, "v3", dry_run=True), change).state is State.DONE
+    assert planning.plan_progress(there(HELD, "v3", dry_run=True), change).state is State.DONE
     assert (
-        planning.standing(there(held("v2", BEFORE, desired="v3"), "v3", dry_run=True), change).state
+        planning.plan_progress(
+            there(held("v2", BEFORE, desired="v3"), "v3", dry_run=True), change
+        ).state
         is State.UNDER_WAY
     )
     failed = held(
@@ -120,10 +122,10 @@ def test_a_plan_is_done_when_the_operator_reports_it():
         desired="v3",
         blocked={"reason": "VersionUnknown", "message": "x", "needsAction": True},
     )
-    assert planning.standing(there(failed, "v3", dry_run=True), change).state is State.FAILED
+    assert planning.plan_progress(there(failed, "v3", dry_run=True), change).state is State.FAILED
     assert (
-        planning.standing(there(HELD, "v3", dry_run=True), Change("production", "v3", 4)).state
-        is State.UNSEEN
+        planning.plan_progress(there(HELD, "v3", dry_run=True), Change("production", "v3", 4)).state
+        is State.UNOBSERVED
     )
 
 

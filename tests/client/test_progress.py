@@ -120,15 +120,15 @@ STAGES: dict[str, tuple[RegisteredModel, State, str]] = {
         State.UNDER_WAY,
         "1 of 2 pods are ready",
     ),
-    "the status is of an older spec": (asked(EFFECTIVE, observed=2), State.UNSEEN, ""),
+    "the status is of an older spec": (asked(EFFECTIVE, observed=2), State.UNOBSERVED, ""),
     "the read is older than the write": (
         asked(EFFECTIVE, generation=2, observed=2),
-        State.UNSEEN,
+        State.UNOBSERVED,
         "",
     ),
     "the read is older than the write, and asks for another version": (
         asked(held("v2", before(hours=1)), generation=2, observed=2, wanted="v2"),
-        State.UNSEEN,
+        State.UNOBSERVED,
         "",
     ),
     "the stage's status is of the change before, which was blocked": (
@@ -194,7 +194,7 @@ def test_the_progress_of_a_change(name: str):
     found = stage_change(there, V3)
     assert found.state is state
     assert message in found.message
-    assert (found.message == "") == (message == "" and state is not State.UNSEEN)
+    assert (found.message == "") == (message == "" and state is not State.UNOBSERVED)
 
 
 @pytest.mark.parametrize(
@@ -447,4 +447,4 @@ def test_a_change_not_yet_observed_is_not_judged_by_an_earlier_override():
     later = there.model_copy(
         update={"metadata": there.metadata.model_copy(update={"generation": 4})}
     )
-    assert stage_change(later, Change("production", "v3", 4)).state is State.UNSEEN
+    assert stage_change(later, Change("production", "v3", 4)).state is State.UNOBSERVED

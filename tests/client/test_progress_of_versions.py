@@ -36,8 +36,12 @@ VERSIONS: dict[str, tuple[RegisteredModel, State, str]] = {
         State.FAILED,
         "VersionTaken",
     ),
-    "the status is of an older spec": (declared(version("v3"), observed=2), State.UNSEEN, ""),
-    "the read is older than the write": (declared(version("v3"), generation=2), State.UNSEEN, ""),
+    "the status is of an older spec": (declared(version("v3"), observed=2), State.UNOBSERVED, ""),
+    "the read is older than the write": (
+        declared(version("v3"), generation=2),
+        State.UNOBSERVED,
+        "",
+    ),
     "another user has removed it": (
         declared(version("v3"), spec_versions={}),
         State.SUPERSEDED,

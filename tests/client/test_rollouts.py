@@ -73,7 +73,7 @@ def at(
 ) -> RegisteredModel:
     """Return a model with v2 effective in production and v3 at a step of its rollout."""
     paused = "pause" in STEPS[index] if index < len(STEPS) else False
-    rolling = {
+    rollout_state = {
         "desired": "v3",
         "candidate": served("v3", NEW),
         "steps": steps("Done", "Done", "Waiting" if paused else "Active", names=NAMES),
@@ -85,7 +85,7 @@ def at(
         "rollout": {"strategy": "Canary", "steps": STEPS, "resumed": resumed},
     }
     return model(
-        {"production": held("v2", before(hours=3)) | rolling | (stage or {})},
+        {"production": held("v2", before(hours=3)) | rollout_state | (stage or {})},
         spec_stages={"production": spec},
         conditions=[*progressing("RollingOut", "production: v3"), SYNCED],
         versions=[version("v2"), version("v3")],
@@ -93,10 +93,10 @@ def at(
     )
 
 
-def found(*arguments: Any, **options: Any) -> rollouts.Rolling:
-    rolling = rollouts.rolling(at(*arguments, **options), "production")
-    assert rolling is not None
-    return rolling
+def found(*arguments: Any, **options: Any) -> rollouts.RolloutState:
+    rollout_state = rollouts.rollout_state(at(*arguments, **options), "production")
+    assert rollout_state is not None
+    return rollout_state
 
 
 # --- progress -------------------------------------------------------------------------------------
@@ -134,16 +134,16 @@ def test_counts_are_shown_with_the_share_of_failures():
         ("v3", "0 requests, none failed"),
     )
     same = at(1, rollout=COUNTS, stage={"candidate": served("v2", NEW)}, wanted="v2")
-    rolling = rollouts.rolling(same, "production")
-    assert rolling is not None
-    assert [name for name, _ in rolling.counts] == ["v2", "v2 with another runtime"]
+    rollout_state = rollouts.rollout_state(same, "production")
+    assert rollout_state is not None
+    assert [name for name, _ in rollout_state.counts] == ["v2", "v2 with another runtime"]
 
 
 def test_without_a_rollout_there_is_none():
-    assert rollouts.rolling(at(1, stage={"rollout": None}), "production") is None
-    assert rollouts.rolling(at(1, stage={"candidate": None}), "production") is None
-    assert rollouts.rolling(at(1), "canary") is None
-    assert rollouts.rolling(model(), "production") is None
+    assert rollouts.rollout_state(at(1, stage={"rollout": None}), "production") is None
+    assert rollouts.rollout_state(at(1, stage={"candidate": None}), "production") is None
+    assert rollouts.rollout_state(at(1), "canary") is None
+    assert rollouts.rollout_state(model(), "production") is None
 
 
 def test_a_change_s_fraction_is_that_of_its_rollout():

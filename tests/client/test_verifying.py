@@ -9,7 +9,7 @@ import pytest
 from modelyard.client.client import Client
 from modelyard.client.errors import Failed, NotFound, Refused
 from modelyard.client.progress import State
-from modelyard.client.verifying import Verify, patch, said_of, standing
+from modelyard.client.verifying import Verify, patch, verification_progress, verification_text
 from tests.cli.objects import NOW, QUALITY, before, condition, held, model, ready
 from tests.client.side import Side
 from tests.harness import until
@@ -78,8 +78,8 @@ OVERRIDE = {"version": "v2", "sinceTime": EARLIER, "untilTime": EARLIER}
 @pytest.mark.parametrize(
     ("there", "state", "words"),
     [
-        (serving(PASS, asks={"attempt": 1}, generation=2), State.UNSEEN, "not observed"),
-        (serving(PASS, asks={"attempt": 1}, observed=2), State.UNSEEN, "not observed"),
+        (serving(PASS, asks={"attempt": 1}, generation=2), State.UNOBSERVED, "not observed"),
+        (serving(PASS, asks={"attempt": 1}, observed=2), State.UNOBSERVED, "not observed"),
         (serving(PASS, asks={"attempt": 0}), State.SUPERSEDED, "set reverify.attempt back"),
         (serving(PASS), State.SUPERSEDED, "set reverify.attempt back"),
         (serving(PASS | {"attempt": 0}, asks={"attempt": 1}), State.UNDER_WAY, "it has not begun"),
@@ -123,7 +123,7 @@ OVERRIDE = {"version": "v2", "sinceTime": EARLIER, "untilTime": EARLIER}
     ],
 )
 def test_the_progress_of_a_verification(there: Any, state: State, words: str):
-    found = standing(there, ASKED)
+    found = verification_progress(there, ASKED)
     assert (found.state, words in found.message) == (state, True), found
 
 
@@ -141,14 +141,14 @@ def test_the_progress_of_a_verification(there: Any, state: State, words: str):
     ],
 )
 def test_the_text_has_the_last_verdict_and_the_present_round(known: Any, words: str, tone: str):
-    found = said_of(serving(known, asks={"every": "24h"}), "production", NOW)
+    found = verification_text(serving(known, asks={"every": "24h"}), "production", NOW)
     assert found is not None
     assert (found.words, found.tone) == (words, tone)
 
 
 def test_there_is_no_text_without_reverify_or_an_effective_version():
-    assert said_of(serving(PASS), "production", NOW) is None
-    assert said_of(serving(asks={"every": "24h"}), "staging", NOW) is None
+    assert verification_text(serving(PASS), "production", NOW) is None
+    assert verification_text(serving(asks={"every": "24h"}), "staging", NOW) is None
 
 
 # --- on a real API server -------------------------------------------------------------------------

@@ -115,7 +115,7 @@ class Toys:
             relations=relations,
             survives_refusals=self.survives_refusals,
             reads_valid_for=self.reads_valid_for,
-            announced=announced,
+            cloud_events=cloud_events,
         )
 
 
@@ -161,7 +161,7 @@ def in_sync(toy: Toy, _owned: tuple[Manifest, ...]) -> bool:
     return toy.status.is_true("Ready")
 
 
-def announced(body: Manifest, before: Manifest, after: Manifest) -> Iterator[Manifest]:
+def cloud_events(body: Manifest, before: Manifest, after: Manifest) -> Iterator[Manifest]:
     if before.get("value") != after.get("value"):
         meta = body["metadata"]
         source, id_ = f"/{meta['namespace']}/{meta['name']}", f"{meta['uid']}/{after['value']}"

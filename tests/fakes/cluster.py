@@ -347,7 +347,7 @@ class FakeCluster:
             bodies = self.all(scope)
             for body in bodies:
                 self._cache.put(scope, body)
-            self._cache.settle(scope, before, [body["metadata"]["uid"] for body in bodies])
+            self._cache.remove_missing(scope, before, [body["metadata"]["uid"] for body in bodies])
 
     # --- the API server ---------------------------------------------------------------------------
     def _born(self, body: Manifest) -> Manifest:

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime
 
-from modelyard.api.text import Words
+from modelyard.api.text import TextFilter
 from modelyard.errors import Invalid
 from modelyard.kube.names import CONNECTION_SECRET
 from modelyard.ports import Tenant
@@ -80,11 +80,11 @@ class FakeTenants:
             )
         return self._tenants[namespace]
 
-    def words(self, namespace: str) -> Words:
+    def text_filter(self, namespace: str) -> TextFilter:
         """Return the text filter of a namespace."""
-        return Words(self.credentials)
+        return TextFilter(self.credentials)
 
-    def doubt(self, namespace: str) -> None:
+    def reread_secrets(self, namespace: str) -> None:
         """Record that the Secrets of a namespace are to be read again."""
         self.doubted.append(namespace)
 

@@ -10,7 +10,7 @@ from aiohttp import web
 from modelyard_runtime.serve import arms
 from modelyard_runtime.serve.budget import Budget, Held
 from modelyard_runtime.serve.callers import Callers
-from modelyard_runtime.serve.forward import Forwarder, Passed
+from modelyard_runtime.serve.forward import ForwardedRequest, Forwarder
 from modelyard_runtime.serve.limits import Limits
 from modelyard_runtime.serve.rule import Rule
 from modelyard_runtime.serve.splitter import Splitter
@@ -58,8 +58,8 @@ async def asked(headers: list[tuple[bytes, bytes]], taken: int) -> tuple[Any, An
         held = Held(budget)
         held.take(16 * KIB)
         Held(budget).take(taken)
-        body = Passed("/invocations", [TYPE, *headers], b"y" * 16 * KIB, held)
-        answer = await splitter.asked(drawn, body)
+        body = ForwardedRequest("/invocations", [TYPE, *headers], b"y" * 16 * KIB, held)
+        answer = await splitter.forward(drawn, body)
     finally:
         await splitter.close()
         await runner.cleanup()

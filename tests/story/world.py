@@ -21,7 +21,7 @@ from modelyard import experiment, model_approval, registered_model, training_run
 from modelyard.adapters.pod_traffic import PodTraffic
 from modelyard.api.kinds import KINDS
 from modelyard.api.schema import crd
-from modelyard.api.text import Words
+from modelyard.api.text import TextFilter
 from modelyard.cache import Cache
 from modelyard.engine.engine import Engine, Options
 from modelyard.engine.metrics import Metrics
@@ -76,11 +76,11 @@ class _Ports:
     async def tenant(self, namespace: str) -> Tenant:
         return await self._tenants.tenant(namespace)
 
-    def words(self, namespace: str) -> Words:
-        return self._tenants.words(namespace)
+    def text_filter(self, namespace: str) -> TextFilter:
+        return self._tenants.text_filter(namespace)
 
-    def doubt(self, namespace: str) -> None:
-        self._tenants.doubt(namespace)
+    def reread_secrets(self, namespace: str) -> None:
+        self._tenants.reread_secrets(namespace)
 
 
 @dataclass(frozen=True)

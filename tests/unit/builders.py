@@ -25,7 +25,7 @@ from modelyard.api.registered_model import (
     RegisteredModelStatus,
 )
 from modelyard.api.schema import crd
-from modelyard.api.text import Words
+from modelyard.api.text import TextFilter
 from modelyard.api.training_run import TrainingRun, TrainingRunSpec, TrainingRunStatus
 from modelyard.engine import report
 from modelyard.errors import ModelyardError
@@ -428,11 +428,11 @@ class Around:
     async def tenant(self, namespace: str) -> Tenant:
         return await self.tenants.tenant(namespace)
 
-    def words(self, namespace: str) -> Words:
-        return self.tenants.words(namespace)
+    def text_filter(self, namespace: str) -> TextFilter:
+        return self.tenants.text_filter(namespace)
 
-    def doubt(self, namespace: str) -> None:
-        self.tenants.doubt(namespace)
+    def reread_secrets(self, namespace: str) -> None:
+        self.tenants.reread_secrets(namespace)
 
     def get(self, plural: str, namespace: str, name: str) -> Manifest | None:
         return next(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from modelyard.api.text import Words
+from modelyard.api.text import TextFilter
 from modelyard.cache import Cache, Key
 from modelyard.controller import Relation
 from modelyard.engine.engine import Engine, Options
@@ -81,10 +81,10 @@ class World:
         self.tenants += 1
         return self.tenant_now
 
-    def words(self, namespace: str) -> Words:
-        return Words()
+    def text_filter(self, namespace: str) -> TextFilter:
+        return TextFilter()
 
-    def doubt(self, namespace: str) -> None:
+    def reread_secrets(self, namespace: str) -> None:
         """Do nothing: there are no Secrets here."""
 
     async def settle(self, within: timedelta = timedelta()) -> int:

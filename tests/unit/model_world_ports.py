@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from modelyard.api.artifacts import Reach
 from modelyard.api.digest import listing_digest
-from modelyard.api.text import Words
+from modelyard.api.text import TextFilter
 from modelyard.errors import Unavailable
 from modelyard.ports import ArtifactTree, StoredObject, Tenant, TrackedModel, TrackedVersion, Usage
 from tests.unit.builders import BUCKET, NAMESPACE, URL
@@ -43,10 +43,10 @@ class WorldPorts:
         there: Any = self
         return Tenant(there, there, Reach(BUCKET, NAMESPACE), URL)
 
-    def words(self, namespace: str) -> Words:
-        return Words()
+    def text_filter(self, namespace: str) -> TextFilter:
+        return TextFilter()
 
-    def doubt(self, namespace: str) -> None:
+    def reread_secrets(self, namespace: str) -> None:
         """There are no Secrets here."""
 
     def answers(self, dependency: Any, operation: str) -> None:

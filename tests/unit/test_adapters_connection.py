@@ -212,13 +212,13 @@ async def test_a_secret_that_pods_lack_is_read_again_within_a_minute(world: Worl
     assert (await world.tenants.tenant("risk")).pods_secret == "modelyard-connection-pods", (
         "no pod has lacked it yet"
     )
-    world.tenants.doubt("risk")
-    world.tenants.doubt("unknown")
+    world.tenants.reread_secrets("risk")
+    world.tenants.reread_secrets("unknown")
     assert (await world.tenants.tenant("risk")).pods_secret == "modelyard-connection"
     # Not in every round while a pod waits.
     readings = world.kubernetes.readings
     world.now += 1
-    world.tenants.doubt("risk")
+    world.tenants.reread_secrets("risk")
     await world.tenants.tenant("risk")
     assert world.kubernetes.readings == readings
 

@@ -19,16 +19,16 @@ async def world() -> AsyncIterator[World]:
 
 
 async def test_texts_are_cleaned_with_the_secrets_that_tenant_read(world: World):
-    assert world.tenants.words("risk")("the-password") == HIDDEN
+    assert world.tenants.text_filter("risk")("the-password") == HIDDEN
     world.kubernetes.pods["risk"] = {"AWS_SECRET_ACCESS_KEY": "the-pods-key"}
     await world.tenants.tenant("risk")
     asked = list(world.kubernetes.asked)
-    words = world.tenants.words("risk")
+    text_filter = world.tenants.text_filter("risk")
     assert (
-        words("the-password the-pods-key the-secret-key mlflow-artifacts risk anna")
+        text_filter("the-password the-pods-key the-secret-key mlflow-artifacts risk anna")
         == "*** *** *** mlflow-artifacts risk anna"
     )
-    assert world.tenants.words("other")("the-password") == HIDDEN
+    assert world.tenants.text_filter("other")("the-password") == HIDDEN
     assert world.kubernetes.asked == asked, "no Secret is read for it"
 
 
@@ -37,7 +37,7 @@ async def test_texts_are_cleaned_of_old_keys_after_a_rotation(world: World):
     world.kubernetes.secrets["risk"] = GOOD | {"AWS_SECRET_ACCESS_KEY": "another-key"}
     world.now += 61
     await world.tenants.tenant("risk")
-    assert world.tenants.words("risk")("the-secret-key, another-key") == "***, ***"
+    assert world.tenants.text_filter("risk")("the-secret-key, another-key") == "***, ***"
 
 
 async def test_an_invalid_secret_still_cleans_texts(world: World):
@@ -46,9 +46,9 @@ async def test_an_invalid_secret_still_cleans_texts(world: World):
     world.now += 61
     with pytest.raises(Invalid):
         await world.tenants.tenant("risk")
-    assert world.tenants.words("risk")("the-secret-key, another-key") == "***, ***"
+    assert world.tenants.text_filter("risk")("the-secret-key, another-key") == "***, ***"
     world.kubernetes.secrets["risk"] = None
     world.now += 61
     with pytest.raises(Invalid):
         await world.tenants.tenant("risk")
-    assert world.tenants.words("risk")("the-secret-key, another-key") == "***, ***"
+    assert world.tenants.text_filter("risk")("the-secret-key, another-key") == "***, ***"

@@ -30,10 +30,10 @@ from modelyard.api.artifacts import (
     S3Kind,
     is_bucket,
     is_folder_mark,
-    meddling,
     parse_uri,
     read_s3_error,
     safe_path,
+    tool_file,
     unwritable,
 )
 from modelyard.client import artifacts as client
@@ -399,7 +399,7 @@ def test_an_empty_error_answer_is_unclear():
     ],
 )
 def test_paths_that_a_tool_would_read_as_configuration(path: str):
-    assert meddling(["MLmodel", path, "model.ubj"]) == path
+    assert tool_file(["MLmodel", path, "model.ubj"]) == path
 
 
 def test_paths_that_no_tool_reads_as_configuration():
@@ -413,4 +413,4 @@ def test_paths_that_no_tool_reads_as_configuration():
         "git~x",
         "x.git/a",
     ]
-    assert meddling(paths) == ""
+    assert tool_file(paths) == ""

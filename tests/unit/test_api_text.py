@@ -11,11 +11,11 @@ import pytest
 
 from modelyard.adapters.connection_secret import OPTIONAL, REQUIRED
 from modelyard.api.base import GROUP
-from modelyard.api.text import HIDDEN, OUR_NAMES, Words, credentials, escaped, printable
+from modelyard.api.text import HIDDEN, OUR_NAMES, TextFilter, credentials, escaped, printable
 from modelyard.kube.names import CONNECTION_SECRET, PODS_SECRET
 
 SECRET = 's3cr/t+k"ey=<ü> 1'
-WORDS = Words((SECRET,))
+WORDS = TextFilter((SECRET,))
 
 
 # --- what cannot be seen --------------------------------------------------------------------------
@@ -85,7 +85,7 @@ def test_a_credential_is_masked_however_it_is_written(shown: str):
 def test_a_credential_within_base64_is_masked(before: str, encode):
     secret = "correct-horse-battery~~??>>"
     shown = encode(f"{before}{secret}".encode()).decode()
-    masked = Words((secret,))(f"Authorization: Basic {shown}")
+    masked = TextFilter((secret,))(f"Authorization: Basic {shown}")
     assert "***" in masked
     left = masked.removeprefix("Authorization: Basic ").partition("***")
     assert len(left[0]) <= len(before) * 4 / 3 + 2
@@ -108,7 +108,7 @@ def test_base64_that_is_wrapped_after_76_characters_is_masked():
     secret = "correct-horse-battery-staple"
     for before in range(40, 60):
         shown = base64.encodebytes(b"a" * before + secret.encode() + b"z" * 40).decode()
-        masked = Words((secret,))(shown, lines=True)
+        masked = TextFilter((secret,))(shown, lines=True)
         assert "***" in masked
         for part in map("".join, map(str.split, masked.split("***"))):
             # A fragment need not start at a group of four characters.
@@ -120,18 +120,18 @@ def test_base64_that_is_wrapped_after_76_characters_is_masked():
 
 def test_two_credentials_of_which_one_holds_the_other_over_two_lines():
     """A wrapped credential is masked from its first to its last character."""
-    words = Words(("password", "password-of-anna", "anna-and-more"))
+    words = TextFilter(("password", "password-of-anna", "anna-and-more"))
     assert words("a pass\nword-of-an\nna-and-more b", lines=True) == "a *** b"
     assert words("a pass\nword and pass\nword-of-\nanna b", lines=True) == "a *** and *** b"
 
 
 def test_two_credentials_of_which_one_holds_the_other():
-    assert Words(("password", "password-of-anna"))("password-of-anna, password") == "***, ***"
+    assert TextFilter(("password", "password-of-anna"))("password-of-anna, password") == "***, ***"
 
 
 def test_without_the_credentials_the_text_is_hidden():
-    assert Words(unknown=True)("Traceback") == HIDDEN
-    assert Words(unknown=True)("") == ""
+    assert TextFilter(unknown=True)("Traceback") == HIDDEN
+    assert TextFilter(unknown=True)("") == ""
 
 
 def test_the_name_of_a_key_identifies_a_credential():
@@ -176,7 +176,7 @@ def test_the_name_of_a_key_identifies_a_credential():
 
 def test_a_long_credential_is_masked_and_the_work_is_bounded():
     token = "".join(f"{index:05}" for index in range(3000))
-    words = Words(credentials({"TOKEN": token}))
+    words = TextFilter(credentials({"TOKEN": token}))
     assert set(words(f"<{token}>")) == set("<*>")
     assert len(credentials({f"TOKEN_{index}": f"{index}" * 9000 for index in range(1, 10)})) == 32
 
@@ -213,11 +213,11 @@ def test_a_credential_that_is_part_of_one_of_our_names_does_not_mask_the_name(
     text: str, shown: str
 ):
     """A user whose access key is `modelyard` still reads which Secret is missing."""
-    assert Words(("modelyard",))(text, lines=True) == shown
+    assert TextFilter(("modelyard",))(text, lines=True) == shown
 
 
 def test_a_credential_that_contains_one_of_our_names_is_masked_completely():
-    words = Words(("modelyard", "s3 modelyard-connection key"))
+    words = TextFilter(("modelyard", "s3 modelyard-connection key"))
     assert words("s3 modelyard-connection key, modelyard-connection") == "***, modelyard-connection"
 
 

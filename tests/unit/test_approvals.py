@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from modelyard.api.approvals import Asked, heard, registrar_of
+from modelyard.api.approvals import ApprovalTarget, registrar_of, standings
 from modelyard.api.model_approval import (
     ApprovalReason,
     Decision,
@@ -311,7 +311,9 @@ def test_each_approval_is_reconciled_when_its_state_changes_next():
         (120, "Expired", None),
     ):
         approval = says("bob", age=timedelta(minutes=age))
-        ((_, said),) = heard([approval], Asked("production", stage, gate, CANDIDATE), NOW)
+        ((_, said),) = standings(
+            [approval], ApprovalTarget("production", stage, gate, CANDIDATE), NOW
+        )
         assert said.reason == ApprovalReason(reason), age
         assert (said.next_time - NOW if said.next_time else None) == (
             timedelta(minutes=left) if left else None

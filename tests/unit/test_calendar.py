@@ -96,5 +96,5 @@ def test_a_watch_reports_each_change_once_and_what_it_cannot_read():
     assert not freezes.remove("v1/ConfigMap", "modelyard-system", "modelyard-freeze", "another"), (
         "of one that was there before"
     )
-    assert freezes.settle("v1/ConfigMap", freezes.uids("v1/ConfigMap"), ()) == 1
+    assert freezes.remove_missing("v1/ConfigMap", freezes.uids("v1/ConfigMap"), ()) == 1
     assert (freezes.current, len(told)) == (Calendar(), 3)

@@ -89,8 +89,8 @@ def test_a_late_event_that_it_left_does_not_remove_a_returned_object() -> None:
     assert not known.remove("toys", "a", "x", "u1", 6)
     assert known.get("toys", "a", "x") is not None
     assert known.put("toys", body(version=8))
-    assert known.settle("toys", known.uids("toys"), [], 7) == 0
-    assert known.settle("toys", known.uids("toys"), [], 9) == 1
+    assert known.remove_missing("toys", known.uids("toys"), [], 7) == 0
+    assert known.remove_missing("toys", known.uids("toys"), [], 9) == 1
 
 
 def test_a_list_removes_missing_objects_but_not_ones_created_after_it_began() -> None:
@@ -99,7 +99,7 @@ def test_a_list_removes_missing_objects_but_not_ones_created_after_it_began() ->
     known.put("toys", body("stays", "u2"))
     before = known.uids("toys")
     known.put("toys", body("young", "u3"))
-    assert known.settle("toys", before, ["u2"]) == 1
+    assert known.remove_missing("toys", before, ["u2"]) == 1
     assert {each["metadata"]["name"] for each in known.every("toys")} == {"stays", "young"}
 
 
@@ -107,7 +107,7 @@ def test_a_list_of_one_namespace_leaves_the_others_alone() -> None:
     known, _ = cache()
     known.put("toys", body("x", "u1", namespace="a"))
     known.put("toys", body("x", "u2", namespace="b"))
-    assert known.settle("toys", known.uids("toys", "a"), []) == 1
+    assert known.remove_missing("toys", known.uids("toys", "a"), []) == 1
     assert known.uids("toys") == {"u2": ("b", "x")}
     assert known.uids("toys", "nowhere") == {}
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from modelyard.api.analysis import Analysis, AnalysisVerdict
-from modelyard.registered_model.judgement import MESSAGE, Judgement, finds, sees, verdict
+from modelyard.registered_model.judgement import MESSAGE, Judgement, finds, forecast, verdict
 from modelyard.registered_model.progress import Judged, Progress
 from modelyard.traffic import Arm
 from tests.unit.analyses import after, analysis, arm
@@ -257,16 +257,19 @@ def test_the_message_is_about_the_metric_with_most_evidence():
 # --- what can be found ----------------------------------------------------------------------------
 def test_the_excess_that_a_hold_finds():
     assert (
-        sees(100, POINTS, EMPTY) == "this hold sees about 100 requests: enough to find 10 % errors"
+        forecast(100, POINTS, EMPTY)
+        == "this hold sees about 100 requests: enough to find 10 % errors"
     )
     assert (
-        sees(5, POINTS, EMPTY) == "this hold sees about 5 requests: too few to find any error rate"
+        forecast(5, POINTS, EMPTY)
+        == "this hold sees about 5 requests: too few to find any error rate"
     )
     assert (
-        sees(0, POINTS, EMPTY) == "this hold sees about 0 requests: too few to find any error rate"
+        forecast(0, POINTS, EMPTY)
+        == "this hold sees about 0 requests: too few to find any error rate"
     )
     assert (
-        sees(23_760, POINTS, EMPTY)
+        forecast(23_760, POINTS, EMPTY)
         == "this hold sees about 23,760 requests: enough to find 0.8 % errors"
     )
 

@@ -150,7 +150,7 @@ def test_containers_say_how_they_ended_init_containers_first():
         ("data", 66, ""),
         ("trainer", 1, "Error"),
     ]
-    assert (found[0].said, found[1].said, found[1].log) == (said, {}, "Traceback")
+    assert (found[0].report, found[1].report, found[1].log) == (said, {}, "Traceback")
     assert (
         pod_end(broken) or PodEnd(PodReason.EVICTED, "")
     ).reason is PodReason.DATASET_UNAVAILABLE
@@ -163,7 +163,7 @@ def test_containers_say_how_they_ended_init_containers_first():
 def test_a_termination_message_may_be_anything(text: str):
     """The text comes from the container, and the container may be anyone's."""
     (found,) = terminations(pod(JOB, statuses=[terminated(1, text)]))
-    assert (found.said, found.log) == ({}, text)
+    assert (found.report, found.log) == ({}, text)
 
 
 @pytest.mark.parametrize(

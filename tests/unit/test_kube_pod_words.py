@@ -6,11 +6,11 @@ import json
 from typing import Any
 
 from modelyard.api.pod_end import PodReason
-from modelyard.api.text import HIDDEN, Words
+from modelyard.api.text import HIDDEN, TextFilter
 from modelyard.kube.pod_state import pod_end
 from modelyard.kube.pod_words import cleaned
 
-WORDS = Words(("the-secret-key", "ContainerFailed!", "ArtifactDigestMismatch"))
+WORDS = TextFilter(("the-secret-key", "ContainerFailed!", "ArtifactDigestMismatch"))
 
 
 def pod(said: str, /, **status: Any) -> dict[str, Any]:
@@ -35,7 +35,7 @@ def test_a_termination_message_keeps_its_reason_whatever_the_secret_is():
     said = json.dumps(
         {"reason": "ArtifactDigestMismatch", "message": "got the-secret-key\u202e\x1b[2J"}
     )
-    for words, message in ((WORDS, "got ***"), (Words(unknown=True), HIDDEN)):
+    for words, message in ((WORDS, "got ***"), (TextFilter(unknown=True), HIDDEN)):
         found = pod_end(cleaned(pod(said), words))
         assert found is not None
         assert (found.reason, found.message) == (PodReason.DIGEST_MISMATCH, message)
@@ -94,4 +94,4 @@ def test_an_object_without_messages_is_returned_unchanged():
         "status": {"active": 1, "conditions": [{"type": "x"}]},
     }
     for each in (quiet, {"kind": "ConfigMap", "metadata": {"name": "c"}}):
-        assert cleaned(each, Words(unknown=True)) is each
+        assert cleaned(each, TextFilter(unknown=True)) is each

@@ -1,8 +1,8 @@
 """A namespace's clients of MLflow and S3, from its Secret `modelyard-connection`.
 
-`modelyard-connection-pods` opens no client: it only matters whether it exists, and that its
-credentials are kept out of texts. Clients are never shared between namespaces (I9), and no
-credential is logged or shown by a repr.
+The operator opens no clients for `modelyard-connection-pods`. It only checks whether that Secret
+exists, and keeps its credentials out of texts. Clients are never shared between namespaces (I9),
+and no credential is logged or shown by a repr.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ from modelyard.adapters.mlflow import Mlflow
 from modelyard.adapters.offload import Pool
 from modelyard.adapters.s3 import S3, Deadlines
 from modelyard.adapters.s3_client import Clients
-from modelyard.api.text import Words, credentials
+from modelyard.api.text import TextFilter, credentials
 from modelyard.errors import Invalid
 from modelyard.kube.names import CONNECTION_SECRET, PODS_SECRET
 from modelyard.ports import Tenant
@@ -45,8 +45,8 @@ class Timing:
         request: One request to MLflow.
         s3: Calls to S3.
         reread: After how long a Secret is read again.
-        heal: The same for a Secret that was invalid, whose credentials were refused, or that pods
-            could not find.
+        heal: After how long a Secret is read again that was invalid, whose credentials were
+            refused, or that pods could not find.
         idle: After how long without a call a namespace's clients are closed.
         close: How long calls under way may take when the process stops.
 
@@ -71,7 +71,7 @@ class _Entry:
     digest: str = ""
     wrong: Invalid | None = None
     tenant: Tenant | None = None
-    words: Words = field(default_factory=lambda: Words(unknown=True))
+    text_filter: TextFilter = field(default_factory=lambda: TextFilter(unknown=True))
     close: Callable[[], Awaitable[None]] | None = field(default=None, repr=False)
 
 
@@ -138,15 +138,15 @@ class Tenants:
                 raise Invalid(wrong.dependency, wrong.operation, wrong.subject, wrong.detail)
             return entry.tenant
 
-    def words(self, namespace: str) -> Words:
+    def text_filter(self, namespace: str) -> TextFilter:
         """Return the filter that removes credentials from a namespace's texts.
 
         It uses the Secrets as `tenant` last read them, and reads nothing itself.
         """
         entry = self._entries.get(namespace)
-        return entry.words if entry is not None else Words(unknown=True)
+        return entry.text_filter if entry is not None else TextFilter(unknown=True)
 
-    def doubt(self, namespace: str) -> None:
+    def reread_secrets(self, namespace: str) -> None:
         """Make the next `tenant` read the Secrets again, unless it did within `Timing.heal`."""
         if (entry := self._entries.get(namespace)) is not None:
             entry.refused = True
@@ -183,7 +183,7 @@ class Tenants:
         values = await self._secret(namespace, CONNECTION_SECRET)
         pods = await self._secret(namespace, PODS_SECRET) if values is not None else None
         pods_secret = CONNECTION_SECRET if pods is None else PODS_SECRET
-        entry.words = _words(namespace, values or {}, pods or {}, entry.words)
+        entry.text_filter = _words(namespace, values or {}, pods or {}, entry.text_filter)
         digest = hashlib.sha256(
             json.dumps([pods_secret, *sorted((values or {}).items())]).encode()
         ).hexdigest()
@@ -243,8 +243,8 @@ class Tenants:
 
 
 def _words(
-    namespace: str, values: Mapping[str, str], pods: Mapping[str, str], before: Words
-) -> Words:
+    namespace: str, values: Mapping[str, str], pods: Mapping[str, str], before: TextFilter
+) -> TextFilter:
     """Return a namespace's text filter, with earlier credentials that pods may still use."""
     names = {
         namespace,
@@ -252,4 +252,4 @@ def _words(
         values.get("MLFLOW_TRACKING_USERNAME", ""),
     }
     now = dict.fromkeys((*credentials(values, names), *credentials(pods, names)))
-    return Words(tuple(dict.fromkeys((*now, *before.values)))[:_CREDENTIALS])
+    return TextFilter(tuple(dict.fromkeys((*now, *before.values)))[:_CREDENTIALS])

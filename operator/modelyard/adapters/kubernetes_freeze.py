@@ -36,7 +36,7 @@ class Freezes:
         """Return namespace and name of the ConfigMap by uid."""
         return dict(self._place)
 
-    def settle(
+    def remove_missing(
         self,
         scope: str,
         before: Mapping[str, tuple[str, str]],

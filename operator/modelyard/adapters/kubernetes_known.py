@@ -1,8 +1,8 @@
-"""Filter the API server's answers for Kopf: leave out objects that the cache has already.
+"""Filter the API server's answers for Kopf: leave out objects that the cache already has.
 
 Each object costs Kopf a task and a millisecond. Kopf lists all objects of our kinds when it starts
-and whenever its watch has expired, and receives every write of ours a second time; the cache has
-these by then. Objects are left out by uid and resourceVersion, so a change never is.
+and whenever its watch has expired, and it receives every write of the operator, which the cache has
+by then. Objects are left out by uid and resourceVersion, so no change is lost.
 """
 
 import json

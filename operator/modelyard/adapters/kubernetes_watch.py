@@ -47,7 +47,7 @@ class Known(Protocol):
         """Return namespace and name of all known objects, by uid."""
         ...
 
-    def settle(
+    def remove_missing(
         self,
         scope: str,
         before: Mapping[str, tuple[str, str]],
@@ -152,7 +152,7 @@ class Watch:
         if self._failures == 1:
             logger.info("The API server does not serve %s; it is retried", self._kind.plural)
         known = self._cache.uids(self._kind.scope, self._namespace)
-        self._cache.settle(self._kind.scope, known, ())
+        self._cache.remove_missing(self._kind.scope, known, ())
 
     def _broken(self, reason: str, error: ModelyardError | None = None) -> None:
         self._failures += 1
@@ -176,7 +176,7 @@ class Watch:
                 break
             params["continue"] = answer["metadata"]["continue"]
         self._version = str(answer["metadata"]["resourceVersion"])
-        self._cache.settle(self._kind.scope, before, listed, version_of(answer))
+        self._cache.remove_missing(self._kind.scope, before, listed, version_of(answer))
 
     async def _follow(self) -> None:
         """Apply changes until the stream ends."""

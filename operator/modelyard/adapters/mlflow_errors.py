@@ -27,7 +27,7 @@ _CONFLICTS = frozenset(
     {"RESOURCE_ALREADY_EXISTS", "ALREADY_EXISTS", "RESOURCE_CONFLICT", "ABORTED"}
 )
 _MISSING = frozenset({"RESOURCE_DOES_NOT_EXIST", "NOT_FOUND"})
-# MLflow answers 500 also for a request that it understood and refuses because of a state.
+# MLflow also answers 500 when it understands a request but refuses it because of an object's state.
 _REFUSED = frozenset({"INVALID_STATE", "INVALID_PARAMETER_VALUE", "BAD_REQUEST", "NOT_IMPLEMENTED"})
 
 

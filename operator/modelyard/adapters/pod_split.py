@@ -25,8 +25,8 @@ class _Running:
     """The counts of one split under one revision.
 
     Attributes:
-        split: The last request.
-        asked: When that was.
+        split: The last request for counts.
+        asked: The time of that request.
         opened: When the current interval started; None until a pod applies the revision.
         last: Each pod's last answer under this revision.
         stable: The counts of the current interval.

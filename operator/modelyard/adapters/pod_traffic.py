@@ -1,7 +1,7 @@
 """The port `Traffic`: requests that serving pods answered, added up over pods and processes.
 
-The sums of a watched version are kept in memory, where a failed write cannot count a request twice.
-The status has a copy, from which a restarted operator continues.
+The sums of a watched version are kept in memory, so that a failed write of a status cannot count a
+request twice. The status has a copy, from which a restarted operator continues.
 """
 
 from collections.abc import Iterable, Mapping
@@ -17,7 +17,7 @@ from modelyard.traffic import Answered, Split, SplitObservation, Watched
 __all__ = ["PodTraffic"]
 
 _INTERVAL = timedelta(seconds=10)
-"""An earlier reconcile gets the last sum."""
+"""Seconds between two reads of the pods; a reconcile before that gets the last sum."""
 _FORGOTTEN = timedelta(hours=1)
 """Sums that are not read for this time are dropped: the watch has ended, or the model is gone."""
 _MOST = 999_999_999_999

@@ -17,14 +17,14 @@ from modelyard.api.registered_model import Stage, VersionStatus
 
 __all__ = [
     "FORGED_IS_REFUSED",
-    "Asked",
+    "ApprovalTarget",
     "Standing",
     "expiry",
     "forged",
     "gate_of",
-    "heard",
     "own_work",
     "registrar_of",
+    "standings",
 ]
 
 FORGED_IS_REFUSED = "spec.approver must be who creates the approval"
@@ -43,7 +43,7 @@ class Standing:
     Attributes:
         reason: The reason, as one CamelCase word.
         message: Why, and what to do.
-        next_time: When this changes by the passing of time; None: never.
+        next_time: When this changes although no object changes (an expiry); None: never.
 
     """
 
@@ -58,8 +58,8 @@ class Standing:
 
 
 @dataclass(frozen=True)
-class Asked:
-    """A gate of a stage, and the version to approve.
+class ApprovalTarget:
+    """What an approval is for: a gate of a stage, and a version.
 
     Attributes:
         name: The stage's name.
@@ -120,33 +120,34 @@ def own_work(user: str, stage: Stage, version: VersionStatus) -> str | None:
     return None
 
 
-def heard(
-    approvals: Iterable[ModelApproval], asked: Asked, now: datetime
+def standings(
+    approvals: Iterable[ModelApproval], target: ApprovalTarget, now: datetime
 ) -> tuple[tuple[ModelApproval, Standing], ...]:
-    """Return the approvals for a gate's version and whether each counts, oldest first.
+    """Return the approvals for a gate and a version, and whether each counts, oldest first.
 
-    One approval per approver counts. An approval that is being deleted is withdrawn, and left out.
+    One approval per approver counts. An approval that is being deleted is withdrawn, so it is left
+    out.
     """
     found = []
     before: set[tuple[str, Decision]] = set()
-    for approval in sorted((each for each in approvals if _is_for(each, asked)), key=_age):
+    for approval in sorted((each for each in approvals if _is_for(each, target)), key=_age):
         about = (approval.spec.approver, approval.spec.decision)
-        said = _alone(approval, asked, now)
-        if said.counts and about in before:
-            said = Standing(
+        standing = _alone(approval, target, now)
+        if standing.counts and about in before:
+            standing = Standing(
                 Reason.DUPLICATE,
                 f"An older one of {approval.spec.approver} counts already.",
-                said.next_time,
+                standing.next_time,
             )
-        if said.counts:
+        if standing.counts:
             before.add(about)
-        found.append((approval, said))
+        found.append((approval, standing))
     return tuple(found)
 
 
-def _alone(approval: ModelApproval, asked: Asked, now: datetime) -> Standing:
+def _alone(approval: ModelApproval, target: ApprovalTarget, now: datetime) -> Standing:
     """Return whether an approval counts, regardless of other approvals."""
-    spec, gate, version = approval.spec, asked.gate, asked.version
+    spec, gate, version = approval.spec, target.gate, target.version
     if spec.digest != version.digest:
         message = (
             f"{version.name} is {str(version.digest)[:15]}..., and this is for"
@@ -155,7 +156,7 @@ def _alone(approval: ModelApproval, asked: Asked, now: datetime) -> Standing:
         return Standing(Reason.OTHER_DIGEST, message)
     if spec.decision is Decision.REJECT:
         return Standing(Reason.COUNTS, f"{spec.approver} rejects {spec.version} for {spec.stage}.")
-    if gate.approvals is not None and (why := own_work(spec.approver, asked.stage, version)):
+    if gate.approvals is not None and (why := own_work(spec.approver, target.stage, version)):
         return Standing(Reason.OWN_WORK, f"{why}, so another user has to approve it.")
     ends = expiry(approval, gate)
     if ends is None:
@@ -175,13 +176,13 @@ def _alone(approval: ModelApproval, asked: Asked, now: datetime) -> Standing:
     return Standing(Reason.COUNTS, message, soon)
 
 
-def _is_for(approval: ModelApproval, asked: Asked) -> bool:
+def _is_for(approval: ModelApproval, target: ApprovalTarget) -> bool:
     """Tell whether an approval is for a gate's version, and is not being deleted."""
-    spec, gate = approval.spec, gate_of(approval, asked.stage)
+    spec, gate = approval.spec, gate_of(approval, target.stage)
     same = (
-        (spec.stage, spec.version) == (asked.name, asked.version.name)
+        (spec.stage, spec.version) == (target.name, target.version.name)
         and gate is not None
-        and gate.name == asked.gate.name
+        and gate.name == target.gate.name
     )
     return same and approval.metadata.deletion_timestamp is None
 

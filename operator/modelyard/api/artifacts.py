@@ -19,11 +19,11 @@ __all__ = [
     "S3Kind",
     "is_bucket",
     "is_folder_mark",
-    "meddling",
     "parse_uri",
     "read_places",
     "read_s3_error",
     "safe_path",
+    "tool_file",
     "unwritable",
 ]
 
@@ -243,20 +243,24 @@ def unwritable(paths: Iterable[str]) -> str:
     return ""
 
 
-def meddling(paths: Iterable[str]) -> str:
-    """Return a path that could change what a tool does in its folder, or an empty text.
+def tool_file(paths: Iterable[str]) -> str:
+    """Return a path of a file that a tool would execute or obey; empty if there is none.
 
     A folder whose name begins with a dot belongs to a tool, which often executes what it holds: a
     hook of Git, a task of an editor. Some files are executed too. Upper case and trailing dots are
     ignored, as on some file systems.
     """
     return next(
-        (path for path in sorted(paths) if _meddles([_folded(each) for each in path.split("/")])),
+        (
+            path
+            for path in sorted(paths)
+            if _is_tool_file([_folded(each) for each in path.split("/")])
+        ),
         "",
     )
 
 
-def _meddles(segments: list[str]) -> bool:
+def _is_tool_file(segments: list[str]) -> bool:
     *folders, file = segments
     foreign = any(
         (each.startswith(".") and each not in _HARMLESS_FOLDERS) or _SHORT_GIT.fullmatch(each)

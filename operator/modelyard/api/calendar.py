@@ -31,9 +31,9 @@ class Frozen:
 
     Attributes:
         reason: The reason in its spec.
-        until: When the last of the freezes that follow one another without a gap ends; None: too
-            many follow to tell.
-        again: When to evaluate again.
+        until: When promotions are possible again: the end of the last of the freezes that follow
+            one another without a gap; None: too many follow.
+        again: When to evaluate the freezes again.
 
     """
 

@@ -1,6 +1,6 @@
 """The three conditions that kstatus reads, and conditions for errors.
 
-Ready: the object is as its spec asks. Reconciling: not yet, and the operator continues
+Ready: the object is as its spec asks. Reconciling: it is not yet, and the operator continues
 automatically. Stalled: it is not, and a user must act. `engine.report` writes them to the object.
 """
 

@@ -227,7 +227,7 @@ class RegisteredModel(Resource[RegisteredModelSpec, RegisteredModelStatus]):
     KIND: ClassVar[str] = "RegisteredModel"
     PLURAL: ClassVar[str] = "registeredmodels"
 
-    def asked(self, stage: str) -> str | None:
+    def requested_version(self, stage: str) -> str | None:
         """Return the version that a stage asks for: the spec's, or `autoPromote`'s recorded one."""
         spec, status = self.spec.stages.get(stage), self.status.stages.get(stage)
         if spec is None or spec.auto_promote is None:
@@ -242,4 +242,6 @@ class RegisteredModel(Resource[RegisteredModelSpec, RegisteredModelStatus]):
             for stage in self.spec.stages.values()
             if stage.override is not None
         )
-        return frozenset(filter(None, (*map(self.asked, self.spec.stages), *overridden)))
+        return frozenset(
+            filter(None, (*map(self.requested_version, self.spec.stages), *overridden))
+        )

@@ -1,6 +1,7 @@
 """CEL rules that the API server enforces, declared with the fields they apply to (decision 0004).
 
-A rule sees only the object and its previous state; whatever needs more is a condition.
+A rule can read only the object and its previous state. The operator checks everything else, and
+reports it in conditions.
 """
 
 from collections.abc import Iterable

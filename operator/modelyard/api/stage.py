@@ -179,7 +179,7 @@ class Stage(Schema):
         return self.rollout is not None and self.rollout.strategy is Strategy.CANARY
 
     @property
-    def by_whom(self) -> str:
+    def requester_patch(self) -> str:
         """JSON that a merge patch of `version` must add to name the requester, or empty."""
         names = self.requested_by is not None or any(
             gate.approvals is not None for gate in self.gates

@@ -15,7 +15,7 @@ from html import escape
 from itertools import islice
 from urllib.parse import quote, quote_plus, unquote, urlsplit
 
-__all__ = ["HIDDEN", "MASK", "OUR_NAMES", "Words", "credentials", "escaped", "printable"]
+__all__ = ["HIDDEN", "MASK", "OUR_NAMES", "TextFilter", "credentials", "escaped", "printable"]
 
 MASK = "***"
 """Replacement of a credential."""
@@ -120,8 +120,8 @@ def credentials(values: Mapping[str, str], known: Collection[str] = ()) -> tuple
 
 
 @dataclass(frozen=True)
-class Words:
-    """Cleaner for the texts of one namespace: masks credentials as `***` and applies `printable`.
+class TextFilter:
+    """Filter for the texts of one namespace: masks credentials as `***` and applies `printable`.
 
     `OUR_NAMES` are not masked.
 

@@ -92,6 +92,6 @@ class Verification(Schema):
         return self.waiting is not None
 
     @property
-    def lacks_word(self) -> bool:
+    def lacks_verdict(self) -> bool:
         """Whether the latest verification ended before its gates gave a verdict."""
         return self.start_time is not None and (self.time is None or self.time < self.start_time)

@@ -9,10 +9,10 @@
     client.models.set_stage("fraud", "v3", "production")
     client.models.predict("fraud", [[0.1, -1.2]])
 
-It uses the user's own kubeconfig and rights, and changes nothing but the objects; what it reports
-is what they say. docs/client.md shows every call. What the command line prints does not belong
-here (`modelyard.cli`), nor anything that the operator decides: a module that says "Pure." reads
-fields and returns a value or a patch.
+It uses the user's own kubeconfig and rights. It changes only the custom resources, and reports only
+what they contain. docs/client.md shows every call. A module that says "Pure." reads fields and
+returns a value or a patch. What the command line prints belongs in `modelyard.cli`; what happens to
+an object is decided by the operator, not here.
 
 In reading order:
 
@@ -26,19 +26,19 @@ In reading order:
       filters       runs.list(filter=...)
       restoring     soft-deleted MLflow runs
     models          client.models; versions: a RegisteredModel and its versions
-      model_methods what its groups of methods share
+      model_methods base class of its groups of methods
       promotions    set_stage, refresh, retry, verify; refreshing, retrying, verifying: the patches
       decisions     approve, resume, abort, override; approving, aborting, overriding: the patches
-      plans         plan, carry_out, take_back; planning: the patches
+      plans         plan, carry_out, take_back; planning: the checks and the patches
       loading       download, load; artifacts: the files; s3: S3
       inference     predict, url; predict: requests and answers; typed: types of the inputs
       recorded      history, verify_history
       sources       where a version comes from
     waiting         follow a model until a change is complete
     progress        is a change complete? One rule for the client and the command line
-    rollouts, gates, freezing, newest, returning
-                    how a stage stands, in words: rollout, gates, freezes, autoPromote, rollback
-    oneself         the user's name, as the API server has it
+    rollouts, gates, freezing, newest, rolling_back
+                    the state of a stage as text: rollout, gates, freezes, autoPromote, rollback
+    whoami          the user's name, as the API server has it
     display, table, text
                     HTML for notebooks, tables for terminals, values as text
     rest, proxies, tracking, packages

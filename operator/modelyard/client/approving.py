@@ -1,7 +1,7 @@
 """Approving and rejecting a version for a stage, by a ModelApproval.
 
-The operator decides whether an approval counts (`api.approvals`). What certainly would not count is
-refused here.
+The operator decides whether an approval counts (`api.approvals`). The client refuses to create one
+that could never count.
 """
 
 import hashlib
@@ -12,16 +12,16 @@ from modelyard.api.approvals import own_work
 from modelyard.api.gates import Gate
 from modelyard.api.model_approval import Decision, ModelApproval
 from modelyard.api.registered_model import RegisteredModel, Stage, VersionStatus
-from modelyard.client import oneself
+from modelyard.client import whoami
 from modelyard.client.errors import NotFound, Refused
 from modelyard.client.handles import API_VERSION
 from modelyard.client.kube import Kube
 
-__all__ = ["Saying", "decide", "gates_of"]
+__all__ = ["ApprovalRequest", "decide", "gates_of"]
 
 
 @dataclass(frozen=True)
-class Saying:
+class ApprovalRequest:
     """A user's approval or rejection of a version for a stage.
 
     Attributes:
@@ -43,7 +43,7 @@ class Saying:
 
 
 def decide(
-    kube: Kube, model: RegisteredModel, saying: Saying, *, dry_run: bool = False
+    kube: Kube, model: RegisteredModel, request: ApprovalRequest, *, dry_run: bool = False
 ) -> ModelApproval:
     """Create the user's ModelApproval; it replaces an earlier one for the same version and gate.
 
@@ -53,12 +53,12 @@ def decide(
         NotAllowed: The user may not approve for the stage.
 
     """
-    version, stage, gate = saying.version, saying.stage, saying.gate
+    version, stage, gate = request.version, request.stage, request.gate
     status, spec_of_stage = _version(model, version), _stage(model, stage)
     judged = _gate(model, stage, spec_of_stage, gate)
-    user = oneself.user(kube)
+    user = whoami.user(kube)
     if (
-        saying.decision is Decision.APPROVE
+        request.decision is Decision.APPROVE
         and judged.approvals is not None
         and (why := own_work(user, spec_of_stage, status))
     ):
@@ -71,10 +71,10 @@ def decide(
         "stage": stage,
         "version": version,
         "digest": status.digest,
-        "decision": saying.decision.value,
+        "decision": request.decision.value,
         "approver": user,
     }
-    optional = {"gate": gate, "comment": saying.comment, "evidence": saying.evidence}
+    optional = {"gate": gate, "comment": request.comment, "evidence": request.evidence}
     spec |= {key: value for key, value in optional.items() if value}
     name = _name(model, stage, version, gate, user)
     # A dry run does not delete the earlier approval, so it needs another name.

@@ -17,8 +17,8 @@ from typing import Any
 from modelyard.api.artifacts import (
     Location,
     is_folder_mark,
-    meddling,
     parse_uri,
+    tool_file,
     unwritable,
 )
 from modelyard.api.digest import FileDigest, tree_digest
@@ -290,7 +290,7 @@ def _check_target(uri: str, folder: Path, paths: Sequence[str]) -> None:
         Failed: Reason ArtifactInvalid; nothing has been written.
 
     """
-    if path := meddling(paths):
+    if path := tool_file(paths):
         message = (
             f"{path[:120]!r} belongs to a tool, which may run it. Nothing was written. Register the"
             " model without it."

@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 
 from modelyard.api.model_approval import Decision, ModelApproval
-from modelyard.client import aborting, approving, oneself, overriding, rollouts, waiting
+from modelyard.client import aborting, approving, overriding, rollouts, waiting, whoami
 from modelyard.client.model_methods import ModelMethods
 from modelyard.client.progress import Change, asked_for
 from modelyard.client.versions import ModelHandle
@@ -43,8 +43,10 @@ class Decisions(ModelMethods):
                 external gate the verb `attest` on `registeredmodels/<stage>/<gate>`.
 
         """
-        saying = approving.Saying(version, stage, Decision.APPROVE, gate, comment, evidence)
-        return approving.decide(self._kube, self._model(name).object, saying)
+        request = approving.ApprovalRequest(
+            version, stage, Decision.APPROVE, gate, comment, evidence
+        )
+        return approving.decide(self._kube, self._model(name).object, request)
 
     def reject(
         self,
@@ -60,8 +62,10 @@ class Decisions(ModelMethods):
 
         Arguments and errors are those of `approve`, but you may reject your own work too.
         """
-        saying = approving.Saying(version, stage, Decision.REJECT, gate, comment, evidence)
-        return approving.decide(self._kube, self._model(name).object, saying)
+        request = approving.ApprovalRequest(
+            version, stage, Decision.REJECT, gate, comment, evidence
+        )
+        return approving.decide(self._kube, self._model(name).object, request)
 
     def resume(
         self,
@@ -129,7 +133,7 @@ class Decisions(ModelMethods):
         found = aborting.abort(there, stage)
         wanted = dict(found.wanted)
         if not found.is_refresh:
-            wanted |= {"reason": reason or None, **oneself.requester(self._kube, there, stage)}
+            wanted |= {"reason": reason or None, **whoami.requester(self._kube, there, stage)}
         patch = {"spec": {"stages": {stage: wanted}}}
         model = ModelHandle(self._kube, self._kube.patch("RegisteredModel", name, patch))
         return waiting.changed(
@@ -175,7 +179,7 @@ class Decisions(ModelMethods):
             TimedOut: The version does not serve yet. The operator continues.
 
         """
-        asked = overriding.asked(version, reason, until)
+        asked = overriding.override_request(version, reason, until)
         overriding.check(self._model(name).object, stage, asked)
         model = ModelHandle(
             self._kube, self._kube.patch("RegisteredModel", name, overriding.patch(stage, asked))

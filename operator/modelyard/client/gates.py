@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from modelyard.api.gates import Verdict
 from modelyard.api.registered_model import GateStatus, RegisteredModel
 
-__all__ = ["Gates", "asked", "gates_of"]
+__all__ = ["Gates", "gates_of", "requirements"]
 
 _BY_THE_OPERATOR = frozenset({"job", "signed", "smoke"})
 """Kinds whose Pending ends with a Job or request of the operator. Any other kind waits for a user,
@@ -23,23 +23,23 @@ class Gates:
 
     Attributes:
         version: The version.
-        said: Each gate's verdict and message, in the order of the spec.
+        results: Each gate's verdict and message, in the order of the spec.
         kinds: The kind of each gate that the spec still has, by name.
 
     """
 
     version: str
-    said: tuple[GateStatus, ...]
+    results: tuple[GateStatus, ...]
     kinds: dict[str, str]
 
     @property
     def open(self) -> tuple[GateStatus, ...]:
         """The gates that the version has not passed."""
-        return tuple(each for each in self.said if each.verdict is not Verdict.PASS)
+        return tuple(each for each in self.results if each.verdict is not Verdict.PASS)
 
     def words(self, gate: GateStatus) -> str:
         """Return a gate's message, with when an open gate is asked again if that is missing."""
-        if any(each.verdict is Verdict.FAIL for each in self.said):
+        if any(each.verdict is Verdict.FAIL for each in self.results):
             return gate.message  # the version is rejected
         kind = self.kinds.get(gate.name, "")
         is_polled = gate.verdict is Verdict.ERROR or (
@@ -54,12 +54,12 @@ class Gates:
     @property
     def by_people(self) -> tuple[GateStatus, ...]:
         """The gates that users or other systems decide; their messages name them."""
-        return tuple(each for each in self.said if self.kinds.get(each.name) in _PEOPLE)
+        return tuple(each for each in self.results if self.kinds.get(each.name) in _PEOPLE)
 
     @property
     def summary(self) -> str:
         """How many gates pass the version: `2 of 3 pass v3`."""
-        return f"{len(self.said) - len(self.open)} of {len(self.said)} pass {self.version}"
+        return f"{len(self.results) - len(self.open)} of {len(self.results)} pass {self.version}"
 
     @property
     def wait_for_others(self) -> bool:
@@ -81,8 +81,8 @@ def gates_of(model: RegisteredModel, stage: str) -> Gates | None:
     return Gates(status.judged.version, status.gates, kinds)
 
 
-def asked(model: RegisteredModel, stage: str) -> tuple[str, ...]:
-    """Return what a stage requires of a version: its `from` stage, and gates by name and kind."""
+def requirements(model: RegisteredModel, stage: str) -> tuple[str, ...]:
+    """Return a stage's requirements for a version: its `from` stage, and its gates with kind."""
     spec = model.spec.stages[stage]
     from_ = [f"from {spec.from_}"] if spec.from_ else []
     return (*from_, *(f"{gate.name} ({gate.kind})" for gate in spec.gates))

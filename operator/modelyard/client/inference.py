@@ -112,14 +112,14 @@ def ask(
     kind = rest.meaning(reply.code)
     if kind is NotFound:
         raise NotFound(
-            f"{subject} is not served at its address: {reply.said}",
+            f"{subject} is not served at its address: {reply.error_text}",
             name=name,
             namespace=namespace,
         )
     if kind is Unreachable:
-        raise Unreachable(f"{subject} cannot answer now ({reply.code}): {reply.said}")
+        raise Unreachable(f"{subject} cannot answer now ({reply.code}): {reply.error_text}")
     if kind is not None:
-        raise Refused(f"{subject} refuses the input: {reply.said}")
+        raise Refused(f"{subject} refuses the input: {reply.error_text}")
     return predict.answer(protocol, reply.body, given)
 
 
@@ -134,5 +134,5 @@ def _inputs(url: str, name: str, subject: str, seconds: float) -> tuple[typed.In
     """
     reply = rest.ask(f"{url}/v2/models/{name}", who=subject, seconds=seconds)
     if rest.meaning(reply.code) is Unreachable:
-        raise Unreachable(f"{subject} cannot answer now ({reply.code}): {reply.said}")
+        raise Unreachable(f"{subject} cannot answer now ({reply.code}): {reply.error_text}")
     return typed.inputs(reply.body) if reply.code == 200 else ()

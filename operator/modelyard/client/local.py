@@ -142,7 +142,7 @@ class LocalRun:
             more: Further arguments of the flavour's `log_model`.
 
         Returns:
-            The model's URI, `models:/m-...`.
+            The model's URI, as `mlflow.pyfunc.load_model` takes it.
 
         Raises:
             ValueError: No flavour is known for the model's class: pass `flavor`.

@@ -2,7 +2,7 @@
 
 from modelyard.api.registered_model import RegisteredModel, Rejection, StageStatus, VersionStatus
 
-__all__ = ["is_automatic", "rejection", "standing", "stopped"]
+__all__ = ["description", "is_automatic", "rejection", "stopped"]
 
 
 def is_automatic(model: RegisteredModel, stage: str) -> bool:
@@ -12,7 +12,7 @@ def is_automatic(model: RegisteredModel, stage: str) -> bool:
 
 
 def stopped(model: RegisteredModel, stage: str) -> dict[str, None]:
-    """Return what a merge patch that names a version adds, so that `autoPromote` is removed."""
+    """Return the fields that remove `autoPromote`, for a merge patch that names a version."""
     return {"autoPromote": None} if is_automatic(model, stage) else {}
 
 
@@ -26,8 +26,8 @@ def rejection(model: RegisteredModel, stage: str) -> Rejection | None:
     return max(found, key=lambda each: (order.index(each.version), each.time), default=None)
 
 
-def standing(model: RegisteredModel, stage: str) -> str | None:
-    """Say that a stage takes the newest version, and why not the present one; None: it does not."""
+def description(model: RegisteredModel, stage: str) -> str | None:
+    """Return how `autoPromote` works on a stage, as text; None: the stage does not have it."""
     if not is_automatic(model, stage):
         return None
     status = model.status.stages.get(stage) or StageStatus()

@@ -1,4 +1,6 @@
-"""Overriding a stage: the checks and the patches. Pure, except for the clock of `asked`."""
+"""Overriding a stage: the checks and the patches. Pure, except that `override_request` reads the
+clock.
+"""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -17,15 +19,15 @@ from modelyard.client.text import lasted
 
 __all__ = [
     "USUAL",
-    "Asked",
-    "asked",
+    "OverrideRequest",
     "back",
     "check",
+    "description",
     "end_patch",
     "ends",
     "moment",
+    "override_request",
     "patch",
-    "standing",
 ]
 
 USUAL = timedelta(hours=1)
@@ -35,8 +37,8 @@ _SLACK = timedelta(minutes=1)
 
 
 @dataclass(frozen=True)
-class Asked:
-    """An override that is asked for.
+class OverrideRequest:
+    """An override that a user requests.
 
     Attributes:
         version: The version.
@@ -50,10 +52,10 @@ class Asked:
     until: datetime
 
 
-def asked(
+def override_request(
     version: str, reason: str, until: datetime | timedelta, now: datetime | None = None
-) -> Asked:
-    """Return the override that is asked for.
+) -> OverrideRequest:
+    """Check a user's request for an override, and return it.
 
     Args:
         version: The version.
@@ -79,7 +81,7 @@ def asked(
         raise ValueError(f"the override would end at {until:%Y-%m-%d %H:%M:%S %Z}, which is past")
     if until > now + OVERRIDE_LASTS + _SLACK:
         raise ValueError("an override is in force for a day at most: write an earlier end")
-    return Asked(version, reason, until.astimezone(UTC).replace(microsecond=0))
+    return OverrideRequest(version, reason, until.astimezone(UTC).replace(microsecond=0))
 
 
 def moment(until: str, for_: str) -> datetime | timedelta:
@@ -103,7 +105,7 @@ def moment(until: str, for_: str) -> datetime | timedelta:
         ) from error
 
 
-def check(model: RegisteredModel, stage: str, wanted: Asked) -> None:
+def check(model: RegisteredModel, stage: str, request: OverrideRequest) -> None:
     """Check that an override can take effect.
 
     Raises:
@@ -112,26 +114,26 @@ def check(model: RegisteredModel, stage: str, wanted: Asked) -> None:
 
     """
     _stage(model, stage)
-    version = next((each for each in model.status.versions if each.name == wanted.version), None)
+    version = next((each for each in model.status.versions if each.name == request.version), None)
     if version is None:
         known = ", ".join(each.name for each in model.status.versions) or "none yet"
         raise NotFound(
-            f"{model.key} has no version {wanted.version}. It has: {known}.", name=wanted.version
+            f"{model.key} has no version {request.version}. It has: {known}.", name=request.version
         )
     if version.mlflow_version is None:
         raise Refused(
-            f"{wanted.version} of {model.key} is not registered yet: an override takes registered"
+            f"{request.version} of {model.key} is not registered yet: an override takes registered"
             " versions only."
         )
     before = (model.status.stages.get(stage) or StageStatus()).override
-    if before is None or before.version != wanted.version or wanted.until <= before.until_time:
+    if before is None or before.version != request.version or request.until <= before.until_time:
         return
-    # It is the same override, so that the operator would not record a later end.
+    # The operator would take this for the same override, and not record a later end.
     if before.until_time == before.since_time + OVERRIDE_LASTS:
         since = f"{before.since_time:%Y-%m-%d %H:%M} UTC"
         raise Refused(
-            f"The override of {stage} by {wanted.version} began at {since}, and lasts a day at"
-            f" most. Set {wanted.version} as the stage's version, or roll back."
+            f"The override of {stage} by {request.version} began at {since}, and lasts a day at"
+            f" most. Set {request.version} as the stage's version, or roll back."
         )
 
 
@@ -146,12 +148,12 @@ def ends(model: RegisteredModel, stage: str) -> None:
         raise NotFound(f"{stage} of {model.key} has no override.", name=stage)
 
 
-def patch(stage: str, wanted: Asked) -> dict[str, Any]:
+def patch(stage: str, request: OverrideRequest) -> dict[str, Any]:
     """Return the merge patch that sets an override."""
     override = {
-        "version": wanted.version,
-        "reason": wanted.reason,
-        "until": wanted.until.isoformat().replace("+00:00", "Z"),
+        "version": request.version,
+        "reason": request.reason,
+        "until": request.until.isoformat().replace("+00:00", "Z"),
     }
     return {"spec": {"stages": {stage: {"override": override}}}}
 
@@ -184,7 +186,7 @@ def back(model: RegisteredModel, stage: str) -> dict[str, Any]:
     return {"attempt": max(spec.attempt, status.attempt, status.override.attempt) + 1}
 
 
-def standing(model: RegisteredModel, stage: str, now: datetime) -> str | None:
+def description(model: RegisteredModel, stage: str, now: datetime) -> str | None:
     """Describe a stage's override that is in force: version, end, reason; None if there is none."""
     status, spec = model.status.stages.get(stage), model.spec.stages.get(stage)
     known = status.override if status is not None else None

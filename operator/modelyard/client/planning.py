@@ -8,11 +8,20 @@ from modelyard.client import newest
 from modelyard.client.errors import NotFound, Refused
 from modelyard.client.progress import Change, Progress, State, asked_for, stage_change
 
-__all__ = ["carry_out", "check", "held", "patch", "rows", "standing", "stands", "take_back"]
+__all__ = [
+    "carry_out",
+    "check",
+    "is_planned",
+    "patch",
+    "plan_progress",
+    "planned_changes",
+    "rows",
+    "take_back",
+]
 
 
-def held(model: RegisteredModel) -> dict[str, str | None]:
-    """Return by stage the version that the spec asks for, where it is not in effect yet."""
+def planned_changes(model: RegisteredModel) -> dict[str, str | None]:
+    """Return the version that the spec asks for, by stage, where it is not effective yet."""
     found = {}
     for name in sorted({*model.spec.stages, *model.status.stages}):
         wanted = asked_for(model, name).version
@@ -22,9 +31,9 @@ def held(model: RegisteredModel) -> dict[str, str | None]:
     return found
 
 
-def stands(model: RegisteredModel, stage: str, version: str) -> bool:
+def is_planned(model: RegisteredModel, stage: str, version: str) -> bool:
     """Tell whether `dryRun` is set, and this change is the only one planned."""
-    return model.spec.dry_run and held(model) == {stage: version}
+    return model.spec.dry_run and planned_changes(model) == {stage: version}
 
 
 def check(model: RegisteredModel, stage: str, version: str) -> None:
@@ -69,7 +78,7 @@ def check(model: RegisteredModel, stage: str, version: str) -> None:
             f"An override is in force in {stage} of {key}. Nothing else can be planned there until"
             " it ends."
         )
-    if changes := held(model):
+    if changes := planned_changes(model):
         said = ", ".join(f"{name}: {wanted or 'no version'}" for name, wanted in changes.items())
         if model.spec.dry_run:
             raise Refused(f"{key} has another plan ({said}). Carry it out or take it back first.")
@@ -120,10 +129,12 @@ def _of(
 
 
 def _planned(model: RegisteredModel, stage: str, version: str) -> None:
-    if stands(model, stage, version):
+    if is_planned(model, stage, version):
         return
     planned = (
-        ", ".join(f"{name}: {wanted or 'no version'}" for name, wanted in held(model).items())
+        ", ".join(
+            f"{name}: {wanted or 'no version'}" for name, wanted in planned_changes(model).items()
+        )
         if model.spec.dry_run
         else ""
     )
@@ -137,8 +148,8 @@ def _planned(model: RegisteredModel, stage: str, version: str) -> None:
     )
 
 
-def standing(model: RegisteredModel, change: Change) -> Progress:
-    """Return where a plan stands: it is done when the stage is blocked with reason Planned."""
+def plan_progress(model: RegisteredModel, change: Change) -> Progress:
+    """Return the progress of a plan. It is done when the stage is blocked with reason Planned."""
     found = stage_change(model, change)
     return replace(found, state=State.DONE) if found.reason == ModelReason.PLANNED else found
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from modelyard.api.registered_model import PlannedStep
-from modelyard.client import display, oneself, planning, waiting
+from modelyard.client import display, planning, waiting, whoami
 from modelyard.client.handles import Listing
 from modelyard.client.model_methods import ModelMethods
 from modelyard.client.progress import Change, asked_for
@@ -133,9 +133,9 @@ class Plans(ModelMethods):
 
         """
         model = self._model(name)
-        if not planning.stands(model.object, stage, version):
+        if not planning.is_planned(model.object, stage, version):
             planning.check(model.object, stage, version)
-            wanted = {"version": version} | oneself.requester(self._kube, model.object, stage)
+            wanted = {"version": version} | whoami.requester(self._kube, model.object, stage)
             model = ModelHandle(
                 self._kube,
                 self._kube.patch(
@@ -144,7 +144,7 @@ class Plans(ModelMethods):
             )
         change = Change(stage, version, model.metadata.generation)
         checks: dict[str, waiting.Check] = {
-            f"{stage} of {model.namespace}/{name}": lambda now: planning.standing(
+            f"{stage} of {model.namespace}/{name}": lambda now: planning.plan_progress(
                 now.object, change
             ),
         }
@@ -187,6 +187,6 @@ class Plans(ModelMethods):
         """
         model = self._model(name)
         patch = planning.take_back(
-            model.object, stage, version, oneself.requester(self._kube, model.object, stage)
+            model.object, stage, version, whoami.requester(self._kube, model.object, stage)
         )
         return ModelHandle(self._kube, self._kube.patch("RegisteredModel", name, patch))

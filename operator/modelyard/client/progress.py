@@ -1,8 +1,8 @@
 """Whether a change is complete: one rule for the client and the command line. Pure.
 
-Each function decides by the fields of one state of a RegisteredModel: the generation that the
-operator has observed, the version and `attempt` that the spec asks for, the effective version, the
-steps, and `blocked.needsAction`. Messages are shown, but decide nothing.
+Each function reads the fields of one state of a RegisteredModel: the generation that the operator
+has observed, the version and `attempt` that the spec asks for, the effective version, the steps,
+and `blocked.needsAction`. Messages are only shown; no function depends on their text.
 """
 
 from collections.abc import Mapping
@@ -24,7 +24,7 @@ from modelyard.api.registered_model import (
 from modelyard.client.errors import Failed
 from modelyard.client.gates import Gates, gates_of
 from modelyard.client.newest import is_automatic, rejection
-from modelyard.client.rollouts import Rolling, rolling
+from modelyard.client.rollouts import RolloutState, rollout_state
 
 __all__ = [
     "Change",
@@ -40,9 +40,9 @@ __all__ = [
 
 
 class State(StrEnum):
-    """Where a change stands."""
+    """The state of a change."""
 
-    UNSEEN = "Unseen"
+    UNOBSERVED = "Unseen"
     """The operator has not observed it."""
     UNDER_WAY = "UnderWay"
     DONE = "Done"
@@ -72,7 +72,7 @@ class Change:
 
 @dataclass(frozen=True)
 class Progress:
-    """Where a change stands.
+    """The state of a change, and how far it is.
 
     Attributes:
         state: Its state.
@@ -80,9 +80,9 @@ class Progress:
         reason: Why it is not complete: a reason of docs/conditions.md, or `Superseded`.
         steps: The steps of the promotion.
         gates: The gates' verdicts on the version that is asked for; None if no gate was asked.
-        waits_for_others: Whether it waits for a user, another program or a time: the version has
-            yet to be promoted elsewhere, a gate is open, or a rollout is paused.
-        rollout: The state of its rollout in steps; None if none is under way.
+        waits_for_others: Whether it waits for a user, another program or a time: the version must
+            first be promoted in another stage, a gate is open, or a rollout is paused.
+        rollout: The state of its rollout in steps; None if none is in progress.
 
     """
 
@@ -92,7 +92,7 @@ class Progress:
     steps: tuple[StepStatus, ...] = ()
     gates: Gates | None = None
     waits_for_others: bool = False
-    rollout: Rolling | None = None
+    rollout: RolloutState | None = None
 
     @property
     def is_done(self) -> bool:
@@ -131,21 +131,21 @@ class Progress:
 
 # --- a stage ------------------------------------------------------------------------------------
 def stage_change(model: RegisteredModel, change: Change) -> Progress:
-    """Return where a change of a stage stands.
+    """Return the progress of a change of a stage.
 
     It is complete when the version is effective, nothing blocks the stage, and MLflow agrees. Other
     stages do not matter.
     """
     if model.metadata.generation < change.generation:  # a read that is older than the write
-        return Progress(State.UNSEEN, _UNSEEN)
+        return Progress(State.UNOBSERVED, _UNOBSERVED)
     if is_automatic(model, change.stage) and model.status.observed_generation < change.generation:
-        return Progress(State.UNSEEN, _UNSEEN)  # the operator has yet to choose the version
+        return Progress(State.UNOBSERVED, _UNOBSERVED)  # the operator has yet to choose the version
     if (rejected := _not_chosen(model, change)) is not None:
         return rejected
     if (superseded := _superseded(model, change)) is not None:
         return superseded
     if model.status.observed_generation < change.generation:
-        return Progress(State.UNSEEN, _UNSEEN)
+        return Progress(State.UNOBSERVED, _UNOBSERVED)
     stage = model.status.stages.get(change.stage) or StageStatus()
     if stage.desired != change.version:
         if (overridden := _overridden(model, stage, change)) is not None:
@@ -158,7 +158,9 @@ def stage_change(model: RegisteredModel, change: Change) -> Progress:
         )
     found = gates_of(model, change.stage)
     gates = found if found is not None and found.version == change.version else None
-    at = partial(Progress, steps=stage.steps, gates=gates, rollout=rolling(model, change.stage))
+    at = partial(
+        Progress, steps=stage.steps, gates=gates, rollout=rollout_state(model, change.stage)
+    )
     blocker = stage.blocked
     if blocker is not None and blocker.needs_action:
         return at(State.FAILED, blocker.message, blocker.reason)
@@ -188,7 +190,7 @@ def _waits_for_others(found: Progress) -> bool:
     return is_waiting and found.gates is not None and found.gates.wait_for_others
 
 
-_UNSEEN = "The operator has not observed it yet."
+_UNOBSERVED = "The operator has not observed it yet."
 
 
 def _not_chosen(model: RegisteredModel, change: Change) -> Progress | None:
@@ -197,7 +199,7 @@ def _not_chosen(model: RegisteredModel, change: Change) -> Progress | None:
     if (
         found is None
         or found.version != change.version
-        or model.asked(change.stage) == change.version
+        or model.requested_version(change.stage) == change.version
     ):
         return None
     return Progress(State.FAILED, found.message, found.reason)
@@ -205,7 +207,7 @@ def _not_chosen(model: RegisteredModel, change: Change) -> Progress | None:
 
 def _superseded(model: RegisteredModel, change: Change) -> Progress | None:
     spec = model.spec.stages.get(change.stage)
-    version, attempt = (model.asked(change.stage), spec.attempt) if spec else (None, 0)
+    version, attempt = (model.requested_version(change.stage), spec.attempt) if spec else (None, 0)
     by_override = spec.override.version if spec and spec.override else None
     if change.version not in {version, by_override, asked_for(model, change.stage).version}:
         message = f"Another user has since asked for {version or 'no version'}."
@@ -217,7 +219,7 @@ def _superseded(model: RegisteredModel, change: Change) -> Progress | None:
 
 
 def _overridden(model: RegisteredModel, stage: StageStatus, change: Change) -> Progress | None:
-    """Return where a change of `spec.version` stands that an override blocks, in force or ended."""
+    """Return the progress of a change that an override blocks; None: no override blocks it."""
     if asked_for(model, change.stage).version == change.version or stage.override is None:
         return None
     if stage.blocked is not None and stage.blocked.reason == ModelReason.OVERRIDE_ENDED:
@@ -265,7 +267,7 @@ def _model_stalled(model: RegisteredModel) -> Condition | None:
 def asked_for(model: RegisteredModel, stage: str) -> Change:
     """Return the change that a stage's spec asks for: the override's version, or the spec's own."""
     spec, status = model.spec.stages.get(stage), model.status.stages.get(stage)
-    version, attempt = (model.asked(stage), spec.attempt) if spec else (None, 0)
+    version, attempt = (model.requested_version(stage), spec.attempt) if spec else (None, 0)
     if spec is not None and status is not None and status.override is not None:
         blocked = status.blocked.reason if status.blocked is not None else ""
         # The override is in force, or has ended with its version still serving. The status records
@@ -276,7 +278,7 @@ def asked_for(model: RegisteredModel, stage: str) -> Change:
 
 
 def moving_steps(model: RegisteredModel, stage: str) -> tuple[StepStatus, ...]:
-    """Return the steps of a promotion that is under way or has failed; empty if none is."""
+    """Return the steps of a promotion that is in progress or has failed; empty if there is none."""
     found = stage_change(model, asked_for(model, stage)).steps
     return found if any(step.state is not StepState.DONE for step in found) else ()
 
@@ -314,7 +316,7 @@ def _is_empty(model: RegisteredModel, change: Change) -> bool:
 def version_registration(
     model: RegisteredModel, version: str, declared: Mapping[str, Any], generation: int
 ) -> Progress:
-    """Return where the registration of a declared version stands.
+    """Return the progress of the registration of a declared version.
 
     Args:
         model: The model.
@@ -324,7 +326,7 @@ def version_registration(
 
     """
     if min(model.metadata.generation, model.status.observed_generation) < generation:
-        return Progress(State.UNSEEN, _UNSEEN)
+        return Progress(State.UNOBSERVED, _UNOBSERVED)
     if version not in model.spec.versions:
         return Progress(
             State.SUPERSEDED, "Another user has since removed it from spec.versions.", "Superseded"

@@ -4,13 +4,13 @@ from dataclasses import replace
 
 from modelyard.client import (
     newest,
-    oneself,
     overriding,
     progress,
     refreshing,
     retrying,
     verifying,
     waiting,
+    whoami,
 )
 from modelyard.client.model_methods import ModelMethods
 from modelyard.client.versions import ModelHandle
@@ -57,11 +57,11 @@ class Promotions(ModelMethods):
 
         """
         there = self._model(name).object
-        by = oneself.requester(self._kube, there, stage)
-        asked = {"version": version, "reason": reason or None} | newest.stopped(there, stage) | by
+        by = whoami.requester(self._kube, there, stage)
+        fields = {"version": version, "reason": reason or None} | newest.stopped(there, stage) | by
         if stage in there.spec.stages and there.spec.stages[stage].version == version:
-            asked |= overriding.back(there, stage)
-        patch = {"spec": {"stages": {stage: asked}}}
+            fields |= overriding.back(there, stage)
+        patch = {"spec": {"stages": {stage: fields}}}
         model = ModelHandle(self._kube, self._kube.patch("RegisteredModel", name, patch))
         changes = (replace(progress.asked_for(model.object, stage), version=version),)
         return waiting.changed(
@@ -167,16 +167,16 @@ class Promotions(ModelMethods):
             TimedOut: A gate has no verdict yet.
 
         """
-        asked, patch = verifying.patch(self._model(name).object, stage)
+        verification, patch = verifying.patch(self._model(name).object, stage)
         model = ModelHandle(self._kube, self._kube.patch("RegisteredModel", name, patch))
-        asked = replace(asked, generation=model.metadata.generation)
+        verification = replace(verification, generation=model.metadata.generation)
         if not seconds:
             return model
         checks: dict[str, waiting.Check] = {
-            f"{stage} of {model.namespace}/{name}": lambda now: verifying.standing(
-                now.object, asked
+            f"{stage} of {model.namespace}/{name}": lambda now: verifying.verification_progress(
+                now.object, verification
             )
         }
         return waiting.followed(
-            model, checks, f"to verify {asked.version} in {stage}", seconds, seen
+            model, checks, f"to verify {verification.version} in {stage}", seconds, seen
         )

@@ -23,7 +23,7 @@ class Reply:
     body: bytes
 
     @property
-    def said(self) -> str:
+    def error_text(self) -> str:
         """The text of an error, from the fields that the protocols have for it."""
         try:
             content = json.loads(self.body)
@@ -90,12 +90,12 @@ def meaning(code: int) -> type[ClientError] | None:
     return Refused if code >= 300 else None
 
 
-def mlflow_error(code: int, said: str, doing: str) -> ClientError | None:
+def mlflow_error(code: int, error_text: str, doing: str) -> ClientError | None:
     """Return an HTTP status of MLflow as an error with its text; None for a success.
 
     Args:
         code: The HTTP status.
-        said: MLflow's own text.
+        error_text: The text that MLflow gave.
         doing: What was asked for, as a verb phrase: "log metrics".
 
     """
@@ -106,10 +106,10 @@ def mlflow_error(code: int, said: str, doing: str) -> ClientError | None:
         secret = f"the credentials of the Secret {CONNECTION_SECRET}"
         return NotAllowed(f"MLflow refuses to {doing} ({code}): have {secret} corrected.")
     if kind is NotFound:
-        return NotFound(f"MLflow cannot {doing}: not found: {said}")
+        return NotFound(f"MLflow cannot {doing}: not found: {error_text}")
     if kind is Unreachable:
-        return Unreachable(f"MLflow cannot {doing} now ({code}): {said}")
-    return Refused(f"MLflow refuses to {doing}: {said}")
+        return Unreachable(f"MLflow cannot {doing} now ({code}): {error_text}")
+    return Refused(f"MLflow refuses to {doing}: {error_text}")
 
 
 @dataclass(frozen=True)
@@ -144,7 +144,7 @@ class Mlflow:
     def _asked(self, path: str, query: str, body: dict[str, Any] | None) -> dict[str, Any]:
         url = f"{self.url.rstrip('/')}/api/2.0/mlflow/{path}{query}"
         reply = ask(url, body, who="MLflow", seconds=30, headers=self._headers())
-        if (error := mlflow_error(reply.code, reply.said, f"answer {path}")) is not None:
+        if (error := mlflow_error(reply.code, reply.error_text, f"answer {path}")) is not None:
             raise error
         return dict(json.loads(reply.body or b"{}"))
 

@@ -15,7 +15,7 @@ def rejection(model: RegisteredModel, stage: str) -> Rejection:
 
     Raises:
         NotFound: The spec has no such stage.
-        Refused: That version is not rejected; the text says what its state is.
+        Refused: That version is not rejected; the message has its state.
 
     """
     if stage not in model.spec.stages:

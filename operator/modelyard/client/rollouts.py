@@ -11,15 +11,15 @@ from modelyard.api.rollout import ArmStatus, RolloutStep
 from modelyard.client.errors import NotFound, Refused
 from modelyard.client.text import lasted
 
-__all__ = ["USUAL", "Rolling", "longest", "resume", "rolling", "spec_of"]
+__all__ = ["USUAL", "RolloutState", "longest", "resume", "rollout_state", "spec_of"]
 
 USUAL = 900.0
 """Seconds to wait for a change that depends only on the operator."""
 
 
 @dataclass(frozen=True)
-class Rolling:
-    """The state of a rollout that is under way.
+class RolloutState:
+    """The state of a rollout that is in progress.
 
     Attributes:
         stable: The stable version, whose pods split the requests.
@@ -33,9 +33,9 @@ class Rolling:
         ends: When its hold ends; None: it is no hold, or its weight is not applied yet.
         is_paused: Whether it is at a pause that no user has resumed.
         resumes: The value of `resumed` that passes the pause.
-        answered: Requests under this weight that went to the stable version.
-        tried: Requests under this weight that went to the candidate.
-        said: Message of the analysis; empty if there is none.
+        stable_requests: Requests under this weight that went to the stable version.
+        candidate_requests: Requests under this weight that went to the candidate.
+        analysis: Message of the analysis; empty if there is none.
         verdict: Verdict of the analysis; None if there is none.
 
     """
@@ -51,9 +51,9 @@ class Rolling:
     ends: datetime | None
     is_paused: bool
     resumes: int
-    answered: ArmStatus
-    tried: ArmStatus
-    said: str
+    stable_requests: ArmStatus
+    candidate_requests: ArmStatus
+    analysis: str
     verdict: AnalysisVerdict | None
 
     @property
@@ -91,12 +91,15 @@ class Rolling:
     @property
     def counts(self) -> tuple[tuple[str, str], ...]:
         """(version, counts) under this weight; empty before the first request."""
-        if not self.answered.requests and not self.tried.requests:
+        if not self.stable_requests.requests and not self.candidate_requests.requests:
             return ()
         candidate = (
             self.version if self.version != self.stable else f"{self.version} with another runtime"
         )
-        return ((self.stable, _counted(self.answered)), (candidate, _counted(self.tried)))
+        return (
+            (self.stable, _counted(self.stable_requests)),
+            (candidate, _counted(self.candidate_requests)),
+        )
 
 
 def _counted(arm: ArmStatus) -> str:
@@ -113,8 +116,8 @@ def _counted(arm: ArmStatus) -> str:
     return f"{arm.requests:,} requests, {arm.failures:,} failed ({share} %)"
 
 
-def rolling(model: RegisteredModel, stage: str) -> Rolling | None:
-    """Return the state of a stage's rollout; None if none is under way."""
+def rollout_state(model: RegisteredModel, stage: str) -> RolloutState | None:
+    """Return the state of a stage's rollout; None if none is in progress."""
     spec, status = model.spec.stages.get(stage), model.status.stages.get(stage)
     if spec is None or spec.rollout is None or not spec.is_canary or status is None:
         return None
@@ -125,7 +128,7 @@ def rolling(model: RegisteredModel, stage: str) -> Rolling | None:
     # The spec may have fewer steps than the operator has observed.
     index = min(state.index, len(steps) - 1)
     step, is_applied = steps[index], state.applied_by >= state.of > 0
-    return Rolling(
+    return RolloutState(
         stable=stable,
         version=candidate.version,
         weight=state.weight,
@@ -137,9 +140,9 @@ def rolling(model: RegisteredModel, stage: str) -> Rolling | None:
         ends=state.since_time + step.lasts if step.lasts is not None and is_applied else None,
         is_paused=step.pause is not None and spec.rollout.resumed < state.resumes(spec.rollout),
         resumes=state.resumes(spec.rollout),
-        answered=state.stable,
-        tried=state.candidate,
-        said=state.said,
+        stable_requests=state.stable,
+        candidate_requests=state.candidate,
+        analysis=state.said,
         verdict=state.verdict,
     )
 
@@ -168,7 +171,10 @@ def resume(model: RegisteredModel, stage: str) -> dict[str, Any]:
 
     """
     spec_of(model, stage)  # raises NotFound
-    found, subject = rolling(model, stage), f"There is nothing to resume in {stage} of {model.key}"
+    found, subject = (
+        rollout_state(model, stage),
+        f"There is nothing to resume in {stage} of {model.key}",
+    )
     if found is None:
         raise Refused(f"{subject}: no rollout in steps is under way there.")
     if found.step.pause is not None and not found.is_paused:

@@ -10,7 +10,7 @@ from modelyard.client.errors import NotFound, Refused
 from modelyard.client.progress import Progress, State
 from modelyard.client.text import ago
 
-__all__ = ["Said", "Verify", "patch", "said_of", "standing"]
+__all__ = ["VerificationText", "Verify", "patch", "verification_progress", "verification_text"]
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Verify:
 
 
 @dataclass(frozen=True)
-class Said:
+class VerificationText:
     """The verification of a stage for displays.
 
     Attributes:
@@ -60,38 +60,38 @@ def patch(model: RegisteredModel, stage: str) -> tuple[Verify, dict[str, Any]]:
         )
         raise NotFound(text, name=stage, namespace=model.metadata.namespace)
     status = model.status.stages.get(stage) or StageStatus()
-    asked = model.spec.stages[stage].reverify
+    reverify = model.spec.stages[stage].reverify
     if status.version is None:
         raise Refused(
             f"There is nothing to verify in {stage} of {model.key}: no version is effective there."
         )
     known = status.verification or Verification()
-    attempt = max(asked.attempt if asked is not None else 0, known.attempt) + 1
+    attempt = max(reverify.attempt if reverify is not None else 0, known.attempt) + 1
     return Verify(stage, status.version, attempt), {
         "spec": {"stages": {stage: {"reverify": {"attempt": attempt}}}}
     }
 
 
-def standing(model: RegisteredModel, asked: Verify) -> Progress:
-    """Return where a verification stands.
+def verification_progress(model: RegisteredModel, verify: Verify) -> Progress:
+    """Return the progress of a verification.
 
     It is done when every gate passes; it fails when one fails, or when none can be asked.
     """
-    spec = model.spec.stages.get(asked.stage)
-    status = model.status.stages.get(asked.stage) or StageStatus()
-    if model.metadata.generation < asked.generation:  # a read that is older than the write
-        return Progress(State.UNSEEN, _UNSEEN)
-    if spec is None or spec.reverify is None or spec.reverify.attempt < asked.attempt:
+    spec = model.spec.stages.get(verify.stage)
+    status = model.status.stages.get(verify.stage) or StageStatus()
+    if model.metadata.generation < verify.generation:  # a read that is older than the write
+        return Progress(State.UNOBSERVED, _UNOBSERVED)
+    if spec is None or spec.reverify is None or spec.reverify.attempt < verify.attempt:
         return Progress(
             State.SUPERSEDED, "Another user has since set reverify.attempt back.", "Superseded"
         )
-    if model.status.observed_generation < asked.generation:
-        return Progress(State.UNSEEN, _UNSEEN)
-    if status.version != asked.version:
-        message = f"{status.version or 'No version'} is effective now instead of {asked.version}."
+    if model.status.observed_generation < verify.generation:
+        return Progress(State.UNOBSERVED, _UNOBSERVED)
+    if status.version != verify.version:
+        message = f"{status.version or 'No version'} is effective now instead of {verify.version}."
         return Progress(State.SUPERSEDED, message, "Superseded")
     known = status.verification or Verification()
-    if known.attempt < asked.attempt or (known.lacks_word and not known.is_open):
+    if known.attempt < verify.attempt or (known.lacks_verdict and not known.is_open):
         return _not_begun(model, status)
     if known.waiting is not None:
         return Progress(State.UNDER_WAY, known.waiting)
@@ -100,7 +100,7 @@ def standing(model: RegisteredModel, asked: Verify) -> Progress:
     return Progress(State.DONE, known.message)
 
 
-_UNSEEN = "The operator has not observed it yet."
+_UNOBSERVED = "The operator has not observed it yet."
 
 
 def _not_begun(model: RegisteredModel, status: StageStatus) -> Progress:
@@ -118,19 +118,23 @@ def _not_begun(model: RegisteredModel, status: StageStatus) -> Progress:
     return Progress(State.UNDER_WAY, "it has not begun")
 
 
-def said_of(model: RegisteredModel, stage: str, now: datetime) -> Said | None:
+def verification_text(model: RegisteredModel, stage: str, now: datetime) -> VerificationText | None:
     """Return a stage's verification as text; None without `reverify` or an effective version."""
     spec, status = model.spec.stages.get(stage), model.status.stages.get(stage) or StageStatus()
     if spec is None or spec.reverify is None or status.version is None:
         return None
     known = status.verification or Verification()
-    asked = (
+    again = (
         f"; asked again {ago(known.start_time, now)}: {known.waiting}"
         if known.waiting is not None
         else ""
     )
     if known.verdict is Verdict.FAIL:
-        return Said(f"NOT verified, {ago(known.time, now)}: {known.message}{asked}", "bad")
+        return VerificationText(
+            f"NOT verified, {ago(known.time, now)}: {known.message}{again}", "bad"
+        )
     if known.verdict is Verdict.PASS:
-        return Said(f"verified {ago(known.time, now)}{asked}", "busy" if asked else "good")
-    return Said(f"not verified yet{asked}", "busy" if asked else "quiet")
+        return VerificationText(
+            f"verified {ago(known.time, now)}{again}", "busy" if again else "good"
+        )
+    return VerificationText(f"not verified yet{again}", "busy" if again else "quiet")

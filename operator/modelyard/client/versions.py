@@ -19,7 +19,7 @@ from modelyard.client import (
     gates,
     overriding,
     progress,
-    returning,
+    rolling_back,
     rollouts,
     text,
     verifying,
@@ -57,7 +57,7 @@ class ModelVersion:
 
     @property
     def blocked(self) -> str | None:
-        """Why the version is not registered or not served, as `reason: message`; else None."""
+        """Why the version is not registered or not served, as its reason and message; else None."""
         found = self.status.blocked
         return f"{found.reason}: {found.message}" if found else None
 
@@ -223,20 +223,20 @@ def _stage_fields(model: RegisteredModel, stage: str, now: datetime) -> dict[str
         found[f"steps of {stage}"] = [
             display.Badge(step_text(step), _STEP_TONES[step.state]) for step in steps
         ]
-    if (rolling := rollouts.rolling(model, stage)) is not None:
-        found[f"rollout of {stage}"] = _rollout(rolling, now)
+    if (rollout_state := rollouts.rollout_state(model, stage)) is not None:
+        found[f"rollout of {stage}"] = _rollout(rollout_state, now)
     if (said := gates.gates_of(model, stage)) is not None:
         found[f"gates of {stage}"] = [
             display.Badge(said.summary),
-            *(_gate_badge(said, each) for each in said.said),
+            *(_gate_badge(said, each) for each in said.results),
         ]
     if planned := [f"{row.step}: {row.does}" for row in model.status.plan if row.stage == stage]:
         found[f"plan of {stage}"] = planned
-    if (overridden := overriding.standing(model, stage, now)) is not None:
+    if (overridden := overriding.description(model, stage, now)) is not None:
         found[f"override of {stage}"] = overridden
-    if (kept := returning.warm(model, stage, now)) is not None:
+    if (kept := rolling_back.warm(model, stage, now)) is not None:
         found[f"rollback of {stage}"] = kept
-    if (again := verifying.said_of(model, stage, now)) is not None:
+    if (again := verifying.verification_text(model, stage, now)) is not None:
         found[f"verification of {stage}"] = display.Badge(again.words, again.tone)
     if (blocker := progress.stage_blocker(model, stage)) is not None:
         found[f"{stage} is blocked"] = f"{blocker.reason}: {blocker.message}"
@@ -253,7 +253,7 @@ def gate_text(said: gates.Gates, gate: GateStatus) -> str:
     return f"{gate.name} {gate.verdict}: {said.words(gate)}"
 
 
-def _rollout(found: rollouts.Rolling, now: datetime) -> list[display.Badge]:
+def _rollout(found: rollouts.RolloutState, now: datetime) -> list[display.Badge]:
     """Return a rollout's state as badges: weight, step, counts, message of the analysis."""
     said = [
         display.Badge(
@@ -263,7 +263,7 @@ def _rollout(found: rollouts.Rolling, now: datetime) -> list[display.Badge]:
         display.Badge(found.words(now), "busy"),
     ]
     said += [display.Badge(f"{name}: {counted}") for name, counted in found.counts]
-    return said + ([display.Badge(found.said)] if found.said else [])
+    return said + ([display.Badge(found.analysis)] if found.analysis else [])
 
 
 def _gate_badge(said: gates.Gates, gate: GateStatus) -> display.Badge:

@@ -12,7 +12,7 @@ __all__ = ["Check", "Watching", "changed", "followed"]
 Watching = Callable[[ModelHandle], None]
 """Called with every state of a model."""
 Check = Callable[[ModelHandle], progress.Progress]
-"""Returns where a change stands, from one state of a model."""
+"""Returns the progress of a change, from one state of a model."""
 
 
 def changed(

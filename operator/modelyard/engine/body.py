@@ -7,18 +7,18 @@ from pydantic import ValidationError
 from modelyard.controller import AnyController
 from modelyard.plan import Manifest
 
-__all__ = ["Misfit", "finalizers", "is_deleting", "parsed"]
+__all__ = ["InvalidObject", "finalizers", "is_deleting", "parsed"]
 
 
-class Misfit(Exception):
-    """The object does not fit its kind's class, although the CRD admitted it."""
+class InvalidObject(Exception):
+    """The object cannot be parsed as its kind's class, although the CRD admitted it."""
 
 
 def parsed(controller: AnyController, body: Manifest) -> Any:
     """Parse an object as its kind's class.
 
     Raises:
-        Misfit: It does not fit.
+        InvalidObject: It cannot be parsed.
 
     """
     try:
@@ -28,7 +28,7 @@ def parsed(controller: AnyController, body: Manifest) -> Any:
             f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}"
             for problem in error.errors(include_input=False)
         )
-        raise Misfit("; ".join(problems)) from None
+        raise InvalidObject("; ".join(problems)) from None
 
 
 def is_deleting(body: Manifest) -> bool:

@@ -34,7 +34,7 @@ _FLUSH = 3.0
 _AUDITED = 5.0
 """Maximum objects per second that audits compare on average: one costs 0.2 ms of a core."""
 _RESYNCS = 50
-"""Maximum resyncs in one second: objects that were reconciled together are due together."""
+"""Maximum resyncs per second, because objects that were reconciled together are due together."""
 
 
 @dataclass(frozen=True)
@@ -44,10 +44,10 @@ class Options:
     Attributes:
         workers: Concurrent reconciles.
         resync: Seconds after which an object is reconciled although nothing has changed.
-        resyncs_per_second: Maximum resyncs per second of unchanged objects of one kind: where there
-            are many, each is reconciled less often than every `resync`.
+        resyncs_per_second: Maximum resyncs per second of unchanged objects of one kind. With many
+            objects, the interval between two resyncs of one object becomes longer than `resync`.
         deadline: Seconds that one reconcile may take.
-        rounds: Rounds of one reconcile before other objects have their turn.
+        rounds: Maximum rounds of one reconcile; after them the object is queued again.
 
     """
 
@@ -59,7 +59,7 @@ class Options:
 
 
 class Engine:
-    """The control loop. It ignores changes until `open`, which is called when the cache is full."""
+    """The control loop. It ignores changes until `open`, which is called after the initial list."""
 
     def __init__(
         self,
@@ -284,7 +284,7 @@ class Engine:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    # --- what the watches may have lost -----------------------------------------------------------
+    # --- changes that the watches missed ----------------------------------------------------------
     async def audit(self) -> int:
         """Compare the cache with the API server's list, page by page, and correct it.
 
@@ -308,7 +308,7 @@ class Engine:
                 news += self._cache.put(plural, body)
             if not token:
                 break
-        news += self._cache.settle(plural, before, listed)
+        news += self._cache.remove_missing(plural, before, listed)
         if self._open and news:
             self._metrics.drifted(plural, news)
             logger.info("The list of %s brought %d changes that the watch had missed", plural, news)

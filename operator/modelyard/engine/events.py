@@ -82,7 +82,7 @@ class Recorder:
         except Unavailable:
             self._backlog.appendleft((body, event))
             return False
-        except Exception:  # a lost event is logged, nothing more
+        except Exception:  # an event that cannot be posted is logged and dropped
             meta = body["metadata"]
             key = f"{body['kind']} {meta['namespace']}/{meta['name']}"
             logger.exception("An event was lost", extra={"key": key})

@@ -169,5 +169,5 @@ def _settings(silence: float) -> kopf.OperatorSettings:
     settings.persistence.diffbase_storage = _NoDiffs()
     settings.persistence.progress_storage = _NoProgress()
     settings.queueing.idle_timeout = 0.5  # each object's task and queue take memory
-    settings.process.ultimate_exiting_timeout = None  # it would still run after a restart of Kopf
+    settings.process.ultimate_exiting_timeout = None  # its timer would survive a restart of Kopf
     return settings

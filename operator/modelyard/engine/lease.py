@@ -1,10 +1,10 @@
-"""Leader election by a `coordination.k8s.io` Lease, which is held before anything is written.
+"""Leader election by a `coordination.k8s.io` Lease. Only its holder writes.
 
-Three times, in seconds: the holder renews every `period`; it stops writing when it could not renew
-for `deadline`; another replica may acquire the Lease after `duration`. The deadline is shorter than
-the duration, and counts from before the renewing request, on a clock that keeps running while the
-process is stopped: a holder that was paused knows that it is late before it writes. A late holder
-that finds its Lease untouched continues, since no other replica can have written meanwhile. A
+There are three times, in seconds. The holder renews the Lease every `period`. It stops writing when
+it could not renew for `deadline`. Another replica may acquire the Lease after `duration`, which is
+longer. The deadline counts from before the renewing request, on a clock that keeps running while
+the process is stopped. So a holder that was paused notices before it writes that it is late. A late
+holder whose Lease is unchanged continues, because no other replica can have written meanwhile. A
 holder that finds another identity in the Lease has lost it.
 """
 
@@ -42,7 +42,7 @@ class LeaseStore(Protocol):
 
 
 class Election:
-    """One candidate."""
+    """One replica's part in the election."""
 
     def __init__(
         self,
@@ -58,8 +58,8 @@ class Election:
 
         Args:
             store: Reads and writes the Lease.
-            identity: This replica's name; a restarted process of the same name gets its own Lease
-                back at once.
+            identity: This replica's name. A restarted process with the same name acquires the Lease
+                that it held at once.
             clock: The time.
             duration: Seconds after which a Lease that was not renewed may be acquired.
             deadline: Seconds after which a holder that could not renew stops writing.

@@ -2,8 +2,8 @@
 parked, and all are released when a probe succeeds.
 
 A plain data structure without a clock: the time is an argument, and `engine.schedule` sets the
-times. An object whose probe fails goes to the end of the line, so that an object whose calls
-always fail holds up no other.
+times. An object whose probe fails goes to the end of the queue, so that an object whose calls
+always fail does not keep the others parked.
 """
 
 from collections import OrderedDict
@@ -16,11 +16,10 @@ from modelyard.engine.backoff import backoff
 __all__ = ["Outages", "Probe"]
 
 _LONGEST = 30.0
-"""Maximum seconds between two probes: the first object recovers that soon after an outage, and
-the others follow it.
+"""Maximum seconds between two probes, so also from the end of an outage until the first recovery.
 """
 _ROUND = 300.0
-"""Seconds in which every parked object should probe once: some may succeed though others fail."""
+"""Seconds in which each parked object should probe once: some succeed while others still fail."""
 _SHORTEST = 0.5
 """Minimum seconds between two probes, however many objects are parked."""
 
@@ -55,8 +54,8 @@ class Outages:
             now: The time.
 
         Returns:
-            The next probes: none if this object was not the one that probes, and two if it was
-                parked for another dependency before.
+            The next probes to schedule: none if another object is the one that probes; two if this
+                object was parked for another dependency before.
 
         """
         place = (key.namespace, dependency)
@@ -74,7 +73,7 @@ class Outages:
         return [*probes, (next(iter(outage.parked)), outage.until)]
 
     def release(self, key: Key) -> list[Key]:
-        """End the outage that an object was parked for, as its calls succeeded.
+        """End the outage for which an object was parked, because its calls have succeeded.
 
         Returns:
             The other objects that were parked for the same dependency.
@@ -89,7 +88,7 @@ class Outages:
         return [each for each in parked if each != key]
 
     def unpark(self, key: Key, now: float) -> list[Probe]:
-        """Take one object out, whatever it is parked for; the outage lasts for the others.
+        """Remove one object, whatever it is parked for; the other objects stay parked.
 
         Returns:
             The next probe, if this object was the one that probes.

@@ -1,4 +1,4 @@
-"""Carry out one action by the one call that it stands for, and name what it changes."""
+"""Carry out an action with one call of a client, and name in messages what it writes."""
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any, assert_never
@@ -48,7 +48,7 @@ async def perform(
         tenant: Returns the namespace's clients.
 
     Raises:
-        ModelyardError: It failed, or whether it happened is unknown.
+        ModelyardError: The action failed, or its outcome is unknown.
 
     """
     if isinstance(action, Apply):

@@ -35,7 +35,7 @@ class Watching(Protocol):
 
 @dataclass(frozen=True)
 class Parts:
-    """What a process is made of.
+    """The components of a process.
 
     Attributes:
         engine: Reconciles the objects.
@@ -49,7 +49,7 @@ class Parts:
         sink: Sends CloudEvents; None if no sink is configured.
         audit: Minimum seconds between two comparisons with the API server's own list; where there
             are many objects, the interval is longer.
-        drain: Seconds that reconciles under way may take to end.
+        drain: Seconds that running reconciles have to end when the process stops.
 
     """
 
@@ -100,7 +100,7 @@ class Process:
                 return
             tasks.append(asyncio.create_task(self._audit(), name="audit"))
             tasks.append(asyncio.create_task(self._check_policies(), name="policies"))
-            # Kopf cancels the tasks that start after it, when it ends.
+            # When Kopf ends, it cancels the tasks that were started after it.
             await parts.kopf(self._stop, self._take_signals)
         finally:
             logger.info("Stopping: waiting up to %g s for reconciles under way", parts.drain)
@@ -207,7 +207,7 @@ class Process:
         return {"queue progressing": not self._parts.engine.stuck}
 
     def _ready(self) -> dict[str, bool]:
-        """A standby replica is ready; the holder of the Lease is, once its cache is full."""
+        """A standby replica is ready; the Lease's holder is ready after the initial list."""
         return {
             "CRDs served": self._served,
             "caches synced": self._working or not self._holds,

@@ -49,7 +49,7 @@ class _Counts:
         self.pending[namespace, model] += _pending(status.get("record") or {})
         asked: Mapping[str, Manifest] = (body.get("spec") or {}).get("stages") or {}
         known: Mapping[str, Manifest] = status.get("stages") or {}
-        # Other clients may write a status; the spec was admitted.
+        # The status is checked, because other clients may write it; the API server checks the spec.
         for stage in asked.keys() & known.keys():
             self._add_stage(namespace, model, stage, asked[stage], known[stage])
 

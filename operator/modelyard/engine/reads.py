@@ -1,11 +1,11 @@
-"""Per-object read cache: keeps answers of MLflow and S3 until the operator writes to them."""
+"""Read cache per object: keeps answers of MLflow and S3 until the operator writes to them."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any, Literal, cast
 
-from modelyard.api.text import Words
+from modelyard.api.text import TextFilter
 from modelyard.cache import Key
 from modelyard.engine.clock import Clock
 from modelyard.engine.fingerprint import fingerprint
@@ -74,13 +74,13 @@ class ObjectPorts:
             self._asked.add(namespace)
         return self._tenants[namespace]
 
-    def words(self, namespace: str) -> Words:
+    def text_filter(self, namespace: str) -> TextFilter:
         """Return the filter for texts of the namespace's pods and of its MLflow."""
-        return self._backends.words(namespace)
+        return self._backends.text_filter(namespace)
 
-    def doubt(self, namespace: str) -> None:
+    def reread_secrets(self, namespace: str) -> None:
         """Make the next look-up of the namespace's clients read its Secrets again."""
-        self._backends.doubt(namespace)
+        self._backends.reread_secrets(namespace)
 
     def refused(self, kind: str, name: str, error: ModelyardError) -> None:
         """Record a refused `Apply` or `SetTrafficRule`, or a failed `PutRecord`."""
@@ -144,7 +144,7 @@ def _hashable(value: Any) -> Any:
 
 @dataclass
 class _Kept:
-    """The ports of an object whose change is under way, for the next reconciles of it."""
+    """An object's ports while a change of it is in progress, for its next reconciles."""
 
     ports: ObjectPorts
     fingerprint: int
@@ -165,7 +165,7 @@ class KeptReads:
         self._kept.pop(key, None)
 
     def take(self, key: Key, body: Manifest | None) -> ObjectPorts:
-        """Return an object's ports, with the answers of its last reconcile if they still hold."""
+        """Return an object's ports, with the last reconcile's answers if these are still valid."""
         kept = self._kept.pop(key, None)
         now = self._clock.time()
         if (
@@ -186,14 +186,16 @@ class KeptReads:
         plan: Rest[Any],
         reads_valid_for: timedelta | None,
     ) -> None:
-        """Keep answers while a change is under way: its pods do not change MLflow or S3.
+        """Keep the answers for the next reconcile while the object waits for its pods.
+
+        Pods that start or run do not change what the operator reads in MLflow or S3.
 
         Args:
             key: The object.
             ports: Its ports, with the answers.
             body: The object as it is now.
-            plan: What it rests on.
-            reads_valid_for: As in `Controller`: no answer is older, in any reconcile.
+            plan: The plan with which the reconcile ended.
+            reads_valid_for: The maximum age of an answer, as in `Controller`.
 
         """
         in_sync = plan.status.is_true("Ready")

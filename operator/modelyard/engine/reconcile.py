@@ -10,13 +10,13 @@ from modelyard.api.conditions import EngineReason
 from modelyard.cache import Cache, Key
 from modelyard.controller import FINALIZER, AnyController, Finished
 from modelyard.engine import report
-from modelyard.engine.body import Misfit, finalizers, is_deleting, parsed
+from modelyard.engine.body import InvalidObject, finalizers, is_deleting, parsed
 from modelyard.engine.clock import Clock
 from modelyard.engine.events import Recorder
 from modelyard.engine.fingerprint import fingerprint
 from modelyard.engine.perform import perform, subject_of, written_by
 from modelyard.engine.reads import KeptReads, ObjectPorts
-from modelyard.engine.result import Outcome, ReconcileResult, down_dependency, unreported
+from modelyard.engine.result import Outcome, ReconcileResult, down_dependency, result_without_status
 from modelyard.errors import Conflict, Invalid, ModelyardError, Unavailable
 from modelyard.plan import (
     Act,
@@ -40,9 +40,11 @@ __all__ = ["Reconciler"]
 logger = logging.getLogger("modelyard.engine")
 
 ISSUES = "https://github.com/modelyard/modelyard/issues"
-_REPEATS = 2
-"""How often one reconcile carries out the same plan. If the plan comes back once more, its changes
-do not last, and carrying it out again would not help."""
+_MAX_REPEATS = 2
+"""How often one reconcile carries out the same plan.
+
+If the plan is returned once more, another client reverts its changes, so the reconcile ends.
+"""
 
 
 class Reconciler:
@@ -72,10 +74,11 @@ class Reconciler:
             cache: The objects that the watches maintain.
             clock: The time.
             recorder: Posts Kubernetes events.
-            fence: Raises `Unavailable` when this process may no longer write.
+            fence: Raises `Unavailable` when this process may no longer write, because it has lost
+                its Lease.
             finished: Counts the changes of stages that a status reports as finished.
-            announce: Receives the CloudEvents about what was written.
-            rounds: Rounds of one reconcile before other objects have their turn.
+            announce: Receives a CloudEvent for each new entry of a model's history.
+            rounds: Maximum rounds of one reconcile; after them the object is queued again.
             deadline: Seconds that one reconcile may take.
 
         """
@@ -93,7 +96,7 @@ class Reconciler:
         self._reads = KeptReads(backends, clock)
 
     async def reconcile(self, key: Key) -> ReconcileResult:
-        """Bring one object as close to its spec as possible now; raises only a cancellation."""
+        """Reconcile one object and report how that ended. Raises nothing but `CancelledError`."""
         controller = self._controllers[key.plural]
         try:
             try:
@@ -104,9 +107,9 @@ class Reconciler:
                 return ReconcileResult(Outcome.CONFLICT)
             except ModelyardError as error:
                 return await self._failed(controller, key, error)
-            except Misfit as misfit:
-                message = f"This object does not fit its kind: {misfit}"
-                return await self._undecided(
+            except InvalidObject as invalid:
+                message = f"This object does not fit its kind: {invalid}"
+                return await self._report_without_plan(
                     key, Outcome.INVALID, EngineReason.INVALID_SPEC, message
                 )
             except TimeoutError:
@@ -117,12 +120,12 @@ class Reconciler:
                     f"A reconcile took longer than {self._deadline:g} s and was stopped. It is"
                     " retried automatically."
                 )
-                return await self._undecided(
+                return await self._report_without_plan(
                     key, Outcome.FAILED, EngineReason.RECONCILE_TIMED_OUT, message, stalled=False
                 )
         except ModelyardError as error:  # the status could not be written
             logger.warning("The status could not be written: %s", error, extra={"key": str(key)})
-            return unreported(error)
+            return result_without_status(error)
         except Exception:
             logger.exception(
                 "This is a bug; please report it at %s", ISSUES, extra={"key": str(key)}
@@ -130,14 +133,14 @@ class Reconciler:
             return await self._bug(key)
 
     def forget_reads(self, key: Key) -> None:
-        """Make the next reconcile of an object read MLflow and S3 again."""
+        """Drop an object's kept reads, so that its next reconcile reads MLflow and S3."""
         self._reads.forget(key)
 
     # --- the rounds -----------------------------------------------------------------------------
     async def _reconcile(self, controller: AnyController, key: Key) -> ReconcileResult:
         ports = self._reads.take(key, self._cache.get(*key))
         now = self._clock.now().replace(microsecond=0)
-        carried_out: list[Plan[Any]] = []
+        performed: list[Plan[Any]] = []
         for _ in range(self._rounds):
             body = self._cache.get(*key)
             if body is None or (is_deleting(body) and FINALIZER not in finalizers(body)):
@@ -145,7 +148,7 @@ class Reconciler:
                 return ReconcileResult(Outcome.GONE)
             observed = fingerprint(body, self._cache.owned(body["metadata"]["uid"]))
             plan = await _plan(controller, body, ports, now)
-            if carried_out.count(plan) >= _REPEATS:
+            if performed.count(plan) >= _MAX_REPEATS:
                 return await self._no_progress(key, plan)
             match plan:
                 case Act():
@@ -153,16 +156,19 @@ class Reconciler:
                 case Record(status, events):
                     await self._report(key, body, report.dumped(status), events)
                 case Rest(status, requeue_after, events):
-                    news = await self._report(key, body, report.dumped(status), events)
+                    is_written = await self._report(key, body, report.dumped(status), events)
                     self._reads.keep(
                         key, ports, self._cache.get(*key), plan, controller.reads_valid_for
                     )
                     return ReconcileResult(
-                        Outcome.SETTLED, observed, requeue_after, quiet=not (news or carried_out)
+                        Outcome.SETTLED,
+                        observed,
+                        requeue_after,
+                        quiet=not (is_written or performed),
                     )
                 case Finalize(events):
                     return await self._finalize(key, body, events)
-            carried_out.append(plan)
+            performed.append(plan)
         return ReconcileResult(Outcome.BUSY)
 
     async def _act(
@@ -184,11 +190,11 @@ class Reconciler:
     async def _perform(
         self, controller: AnyController, key: Key, action: Action, ports: ObjectPorts
     ) -> None:
-        """Carry out one action, and drop the kept answers that it invalidates.
+        """Carry out one action, and drop the kept reads that it invalidates.
 
-        Two failures do not stop the actions that follow: a history entry that cannot be stored,
-        since serving, registry and status come first; and, where `Controller.survives_refusals`,
-        an `Apply` or a `SetTrafficRule` that the API server refused.
+        Two failures are recorded in `ports`, and the reconcile continues. One is a history entry
+        that cannot be stored: serving, registry and status must not wait for it. The other is an
+        `Apply` or `SetTrafficRule` that the API server refused, if `Controller.survives_refusals`.
         """
         try:
             await perform(
@@ -240,7 +246,7 @@ class Reconciler:
         controller = self._controllers[key.plural]
         for each in controller.finished(old, new):
             self._finished(each)
-        for cloud_event in controller.announced(body, old, new):
+        for cloud_event in controller.cloud_events(body, old, new):
             self._announce(cloud_event)
         return True
 
@@ -253,30 +259,32 @@ class Reconciler:
             return ReconcileResult(Outcome.GONE)
         if isinstance(error, Unavailable) and error.dependency == "Kubernetes":
             logger.info("%s", error, extra={"key": str(key)})
-            return unreported(error)
+            return result_without_status(error)
         observed = fingerprint(body, self._cache.owned(body["metadata"]["uid"]))
         plan = controller.on_error(parsed(controller, body), error, self._clock.now())
         if isinstance(plan, Finalize):
             return await self._finalize(key, body, plan.events)
-        news = await self._report(key, body, report.dumped(plan.status), plan.events)
-        logger.log(logging.WARNING if news else logging.DEBUG, "%s", error, extra={"key": str(key)})
+        is_written = await self._report(key, body, report.dumped(plan.status), plan.events)
+        logger.log(
+            logging.WARNING if is_written else logging.DEBUG, "%s", error, extra={"key": str(key)}
+        )
         retry_after = getattr(error, "retry_after", 0.0)
         return ReconcileResult(
             Outcome.FAILED, observed, plan.requeue_after, retry_after, down_dependency(error)
         )
 
     async def _no_progress(self, key: Key, plan: Plan[Any]) -> ReconcileResult:
-        """End a reconcile that would loop, and report it."""
+        """End a reconcile that would repeat the same plan, and report it."""
         logger.error("The plan's changes do not last: %s", plan, extra={"key": str(key)})
         message = (
             f"What the operator writes does not last ({written_by(plan)}): another controller or"
             " an admission webhook reverts it. It is retried automatically."
         )
-        return await self._undecided(
+        return await self._report_without_plan(
             key, Outcome.FAILED, EngineReason.NO_PROGRESS, message, stalled=False
         )
 
-    async def _undecided(
+    async def _report_without_plan(
         self, key: Key, outcome: Outcome, reason: str, message: str, *, stalled: bool = True
     ) -> ReconcileResult:
         body = self._cache.get(*key)
@@ -296,9 +304,11 @@ class Reconciler:
             f" {ISSUES}. It is retried."
         )
         try:
-            return await self._undecided(key, Outcome.BUG, EngineReason.INTERNAL_ERROR, message)
+            return await self._report_without_plan(
+                key, Outcome.BUG, EngineReason.INTERNAL_ERROR, message
+            )
         except ModelyardError as error:
-            return unreported(error)
+            return result_without_status(error)
         except Exception:
             logger.exception("The bug could not be reported in the status", extra={"key": str(key)})
             return ReconcileResult(Outcome.BUG)

@@ -7,7 +7,7 @@ from enum import StrEnum
 from modelyard.api.conditions import CONNECTION_OPERATION
 from modelyard.errors import Conflict, Forbidden, ModelyardError, Unavailable
 
-__all__ = ["Outcome", "ReconcileResult", "down_dependency", "unreported"]
+__all__ = ["Outcome", "ReconcileResult", "down_dependency", "result_without_status"]
 
 
 class Outcome(StrEnum):
@@ -16,7 +16,7 @@ class Outcome(StrEnum):
     SETTLED = "settled"
     """Nothing is left to do."""
     BUSY = "busy"
-    """There is more to do; other objects have their turn first."""
+    """There is more to do; the object was queued again, behind other objects."""
     CONFLICT = "conflict"
     """Another client wrote the object first: observe again."""
     UNAVAILABLE = "unavailable"
@@ -39,12 +39,12 @@ class ReconcileResult:
 
     Attributes:
         outcome: How it ended, in one word.
-        fingerprint: Of what the last round observed; None if nothing was observed.
-        requeue_after: When the plan wants the next reconcile.
-        retry_after: Seconds that the dependency asked us to wait.
-        down: The dependency that refuses or does not answer this namespace: `MLflow`, `S3`, or
-            `connection` without a usable Secret. It is down for all objects of the namespace.
-        quiet: Whether nothing had changed and nothing was written.
+        fingerprint: The fingerprint of what the last round observed; None: nothing was observed.
+        requeue_after: Time until the next reconcile that the plan asks for.
+        retry_after: Seconds that the dependency asked the operator to wait.
+        down: The dependency that does not answer, or refuses, all objects of the namespace:
+            `MLflow`, `S3`, or `connection` if there is no usable Secret.
+        quiet: Whether the reconcile wrote nothing.
 
     """
 
@@ -64,8 +64,8 @@ def down_dependency(error: ModelyardError) -> str | None:
     return error.dependency if for_all else None
 
 
-def unreported(error: ModelyardError) -> ReconcileResult:
-    """Return the result of a reconcile whose status could not be written."""
+def result_without_status(error: ModelyardError) -> ReconcileResult:
+    """Return the result of a reconcile that could not write the error to the status."""
     if isinstance(error, Unavailable):
         return ReconcileResult(Outcome.UNAVAILABLE, retry_after=error.retry_after)
     return ReconcileResult(Outcome.CONFLICT if isinstance(error, Conflict) else Outcome.FAILED)

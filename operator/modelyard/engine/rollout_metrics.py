@@ -18,12 +18,12 @@ _NONE = "None"
 """The verdict of a rollout without an analysis."""
 _VERDICTS = frozenset(AnalysisVerdict)
 _STEPS = 100
-"""More steps than any rollout has: other clients may write a status."""
+"""More steps than any rollout has; other clients may write any number to a status."""
 
 
 @dataclass(frozen=True)
 class _Rollout:
-    """A rollout under way."""
+    """A rollout in progress."""
 
     weight: int
     step: int
@@ -47,7 +47,7 @@ def rollouts(models: Iterable[Manifest]) -> Iterator[Metric]:
         namespace, name = str(body["metadata"]["namespace"]), str(body["metadata"]["name"])
         asked = (body.get("spec") or {}).get("stages") or {}
         known = (body.get("status") or {}).get("stages") or {}
-        # Other clients may write a status; the spec was admitted.
+        # The status is checked, because other clients may write it; the API server checks the spec.
         for stage in asked.keys() & known.keys():
             if (one := _rollout(asked[stage], known[stage].get("rollout"))) is not None:
                 found[namespace, name, stage] = one
@@ -77,7 +77,7 @@ def rollouts(models: Iterable[Manifest]) -> Iterator[Metric]:
 
 
 def _rollout(asked: Manifest, state: Any) -> _Rollout | None:
-    """Return a status's rollout; None if there is none, or the operator would not write it so."""
+    """Return the rollout in a stage's status; None if there is none, or if it is malformed."""
     if not isinstance(state, dict):
         return None
     steps = ((asked.get("rollout") or {}).get("steps") or ()) if isinstance(asked, dict) else ()

@@ -15,15 +15,15 @@ __all__ = ["Schedule"]
 _SHORTEST = 1.0
 """Minimum seconds until a reconcile that a plan asks for."""
 _RETRIES = 20
-"""Failed objects of one namespace that are retried in one second. Thousands of them, each retried
-within a minute, would take a core for attempts that fail, and every other change would wait."""
-_RELEASES = 50
-"""Parked objects of one namespace that are reconciled in one second when their dependency answers
-again.
+"""Maximum retries of failed objects of one namespace per second.
+
+Without it, thousands of failing objects would keep a core busy, and other changes would wait.
 """
+_RELEASES = 50
+"""Maximum reconciles per second of one namespace's parked objects after an outage has ended."""
 _CALENDAR = 60.0
 _INCONCLUSIVE = {Outcome.BUSY, Outcome.CONFLICT, Outcome.UNAVAILABLE}
-"""Outcomes that do not tell whether MLflow or S3 answers: a parked object stays parked."""
+"""Outcomes after which a parked object stays parked: MLflow and S3 may not have been called."""
 
 
 @dataclass(slots=True)
@@ -108,7 +108,7 @@ class Schedule:
             entry.failures += 1
         entry.fingerprint = result.fingerprint
         if result.down is not None:
-            # A parked object has no time of its own.
+            # A parked object waits for its probe or for its release, not for a time.
             entry.due = math.inf
             self._queue.forget(key)
             self._set_probes(self._outages.park(key, result.down, now), now + result.retry_after)
@@ -135,8 +135,8 @@ class Schedule:
     ) -> tuple[float, Priority]:
         match result.outcome:
             case Outcome.SETTLED | Outcome.INVALID:
-                # An object that has just changed may still be changing in MLflow or S3, so only
-                # a quiet one gets the longer interval.
+                # MLflow or S3 may still change for an object that has just changed, so only a
+                # quiet object gets the longer interval.
                 resync = self._limiter.next(now, self._quiet(key.plural) if result.quiet else None)
                 if result.requeue_after is None:
                     return resync, Priority.LOW
@@ -161,5 +161,5 @@ class Schedule:
     def _calendar(
         self, calendars: dict[str, RateLimiter], namespace: str, rate: int
     ) -> RateLimiter:
-        """Return a namespace's own limiter, so that no tenant waits behind another's objects."""
+        """Return a namespace's own limiter, so that one tenant's objects do not delay another's."""
         return calendars.setdefault(namespace, RateLimiter(_CALENDAR, rate, self._jitter))

@@ -155,7 +155,7 @@ class Sink:
             logger.exception(
                 "This is a bug: a CloudEvent was lost: %s %s", event["source"], event["id"]
             )
-        # Otherwise the event was dropped meanwhile, and counted.
+        # Otherwise `put` has dropped and counted the event meanwhile.
         if self._backlog and self._backlog[0] is event:
             self._backlog.popleft()
             self._counted(outcome)

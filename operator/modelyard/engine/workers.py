@@ -32,7 +32,7 @@ class Workers:
         Args:
             step: Does one thing; returns None if there was nothing to do.
             next_time: Returns when the next waiting step becomes ready; None if none waits.
-            held: Returns the number of steps under way.
+            held: Returns the number of steps that are running.
             clock: The time.
 
         """

@@ -32,8 +32,8 @@ class OwnedKind:
         through: The scopes of the kinds between such an object and ours, for objects that a
             controller of Kubernetes creates. Empty: our own object is its controller.
         metadata_only: Only its metadata is watched and kept in memory.
-        link: It only connects the objects below it with their owner; `Cluster.owned` does not
-            return it.
+        link: Whether it only links the objects that it controls to their owner, as a ReplicaSet
+            does. `Cluster.owned` does not return it.
         optional: The cluster may not serve this API. It is watched as soon as it is installed.
 
     """
@@ -171,8 +171,8 @@ def parent_of(body: Mapping[str, Any]) -> Parent | None:
 def taken(live: Mapping[str, Any]) -> str:
     """Return why an owned object cannot have the name of another object, and what to do.
 
-    Names are joined from other names, so two of ours can be equal: stage `eu-prod` of the model
-    `fraud` and stage `prod` of the model `fraud-eu` have the same address.
+    Names of owned objects are joined from other names, so two can be equal: stage `eu-prod` of the
+    model `fraud` and stage `prod` of the model `fraud-eu` have the same Service name.
     """
     found = _controller(live)
     if found is None or not found["apiVersion"].startswith(f"{GROUP}/"):

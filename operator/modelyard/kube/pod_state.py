@@ -57,18 +57,18 @@ class Termination:
         container: Its name.
         exit_code: Its exit code.
         reason: Kubernetes' reason, such as OOMKilled.
-        said: The JSON object that the program wrote as termination message; empty without one.
+        report: The JSON object that the program wrote as termination message; empty without one.
         log: The raw termination message: that object, or the last lines of the log.
-        again: Whether the container was restarted since.
+        restarted: Whether the container was restarted since.
 
     """
 
     container: str
     exit_code: int
     reason: str
-    said: dict[str, Any]
+    report: dict[str, Any]
     log: str
-    again: bool = False
+    restarted: bool = False
 
 
 @dataclass(frozen=True)
@@ -156,12 +156,12 @@ def pod_end(pod: Manifest, containers: Collection[str] | None = None) -> PodEnd 
     for ended in terminations(pod):
         if ended.exit_code == 0 or (containers is not None and ended.container not in containers):
             continue
-        silent = ended.exit_code == Exit.STOPPED and not ended.said
+        silent = ended.exit_code == Exit.STOPPED and not ended.report
         disrupted = (silent and asked_to_end(pod) is not None) or ended.reason == _LOST
         if not disrupted and not _killed(ended, pod):
             return _container_end(ended)
         # The kubelet reports an eviction only after the pod's containers have ended.
-        if over or ended.again:
+        if over or ended.restarted:
             return _disrupted_end(ended, pod) if disrupted else _killed_end(ended, pod)
     return _failed(status) if over else _waiting(pod)
 
@@ -183,9 +183,9 @@ def terminations(pod: Manifest) -> list[Termination]:
                     status["name"],
                     int(ended.get("exitCode", 0)),
                     ended.get("reason") or "",
-                    _said(text),
+                    _report(text),
                     text,
-                    again=state.get("terminated") is None,
+                    restarted=state.get("terminated") is None,
                 )
             )
     return found
@@ -193,7 +193,7 @@ def terminations(pod: Manifest) -> list[Termination]:
 
 def _killed(ended: Termination, pod: Manifest) -> bool:
     """Return whether a container was killed without a reason: containerd may lose OOMKilled."""
-    silent = ended.reason != "OOMKilled" and not ended.said
+    silent = ended.reason != "OOMKilled" and not ended.report
     return ended.exit_code == _KILLED and silent and not _probed(pod, ended.container)
 
 
@@ -220,7 +220,7 @@ def _out_of_memory(ended: Termination) -> PodEnd:
 
 
 def _container_end(ended: Termination) -> PodEnd:
-    reason, text = ended.said.get("reason"), ended.said.get("message")
+    reason, text = ended.report.get("reason"), ended.report.get("message")
     text = text if isinstance(text, str) else ""
     if isinstance(reason, str) and reason in _PROGRAMS:
         return PodEnd(_PROGRAMS[reason], text or reason, ended.container, ended.exit_code)
@@ -301,14 +301,14 @@ def _job_failure(workload: Manifest) -> dict[str, Any] | None:
     return failed(workload) if workload.get("kind") == "Job" else None
 
 
-def _said(text: str) -> dict[str, Any]:
+def _report(text: str) -> dict[str, Any]:
     if not text.lstrip().startswith("{"):
         return {}
     try:
-        said = json.loads(text)
+        report = json.loads(text)
     except (ValueError, RecursionError):  # the container, which wrote the text, is untrusted
         return {}
-    return said if isinstance(said, dict) else {}
+    return report if isinstance(report, dict) else {}
 
 
 def _statuses(pod: Manifest) -> list[dict[str, Any]]:

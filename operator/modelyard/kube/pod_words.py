@@ -7,7 +7,7 @@ import json
 from typing import Any
 
 from modelyard.api.pod_end import PodReason
-from modelyard.api.text import Words
+from modelyard.api.text import TextFilter
 
 __all__ = ["cleaned"]
 
@@ -17,12 +17,12 @@ _KEYS = frozenset({"reason", "message", "dataset", "digest", "rows"})
 """The keys of our programs' messages; in other programs' objects a key may be any text."""
 
 
-def cleaned(manifest: Manifest, words: Words) -> Manifest:
+def cleaned(manifest: Manifest, text_filter: TextFilter) -> Manifest:
     """Return an owned object with cleaned messages in its status; itself if it has none."""
     status = manifest.get("status")
     if not isinstance(status, dict) or not _has_message(status):
         return manifest
-    return manifest | {"status": _clean(status, words)}
+    return manifest | {"status": _clean(status, text_filter)}
 
 
 def _has_message(value: Any) -> bool:
@@ -32,36 +32,37 @@ def _has_message(value: Any) -> bool:
     return isinstance(value, list) and any(map(_has_message, value))
 
 
-def _clean(value: Any, words: Words) -> Any:
+def _clean(value: Any, text_filter: TextFilter) -> Any:
     if isinstance(value, list):
-        return [_clean(each, words) for each in value]
+        return [_clean(each, text_filter) for each in value]
     if not isinstance(value, dict):
         return value
     return {
-        key: _message(each, words)
+        key: _message(each, text_filter)
         if key == "message" and isinstance(each, str)
-        else _clean(each, words)
+        else _clean(each, text_filter)
         for key, each in value.items()
     }
 
 
-def _message(text: str, words: Words) -> str:
+def _message(text: str, text_filter: TextFilter) -> str:
     """Clean a message; that of our programs is JSON, whose reason decisions depend on."""
     if text.lstrip().startswith("{"):
         try:
-            return json.dumps(_said(json.loads(text), words), ensure_ascii=False)
+            return json.dumps(_clean_report(json.loads(text), text_filter), ensure_ascii=False)
         except (ValueError, RecursionError):  # it is not JSON after all, or hostile
             pass
-    return words(text, lines=True)
+    return text_filter(text, lines=True)
 
 
-def _said(value: Any, words: Words) -> Any:
+def _clean_report(value: Any, text_filter: TextFilter) -> Any:
     if isinstance(value, str):
-        return value if value in _REASONS else words(value)
+        return value if value in _REASONS else text_filter(value)
     if isinstance(value, list):
-        return [_said(each, words) for each in value]
+        return [_clean_report(each, text_filter) for each in value]
     if isinstance(value, dict):
         return {
-            key if key in _KEYS else words(key): _said(each, words) for key, each in value.items()
+            key if key in _KEYS else text_filter(key): _clean_report(each, text_filter)
+            for key, each in value.items()
         }
     return value

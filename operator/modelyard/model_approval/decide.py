@@ -2,7 +2,7 @@
 
 from datetime import datetime, timedelta
 
-from modelyard.api.approvals import Asked, Standing, expiry, gate_of, heard
+from modelyard.api.approvals import ApprovalTarget, Standing, expiry, gate_of, standings
 from modelyard.api.base import GROUP, VERSION, Condition
 from modelyard.api.conditions import progressing, ready, stalled, trouble
 from modelyard.api.model_approval import ApprovalReason as Reason
@@ -50,7 +50,7 @@ def _is_usable(approval: ModelApproval, model: RegisteredModel | None) -> bool:
     # A requested version whose digest is not recorded yet may turn out to have these bytes.
     digested = {version.name for version in status.versions if version.digest is not None}
     return spec.version not in digested and any(
-        model.asked(stage) == spec.version for stage in model.spec.stages
+        model.requested_version(stage) == spec.version for stage in model.spec.stages
     )
 
 
@@ -80,14 +80,18 @@ def _standing(
     ):
         return Standing(Reason.EFFECTIVE, f"{spec.version} is effective in {spec.stage}."), None
     version = next((each for each in model.status.versions if each.name == spec.version), None)
-    if model.asked(spec.stage) != spec.version or version is None or version.digest is None:
+    if (
+        model.requested_version(spec.stage) != spec.version
+        or version is None
+        or version.digest is None
+    ):
         return Standing(
             Reason.NOT_ASKED_FOR, f"{spec.stage} does not ask for {spec.version} now."
         ), None
     found = {
         each.metadata.uid: standing
-        for each, standing in heard(
-            observation.approvals, Asked(spec.stage, stage, gate, version), now
+        for each, standing in standings(
+            observation.approvals, ApprovalTarget(spec.stage, stage, gate, version), now
         )
     }
     standing = found.get(approval.metadata.uid)

@@ -1,19 +1,19 @@
 """RegisteredModel: register versions, promote them to stages, and serve each stage.
 
-Everything here is pure but `observe`, `sources` and `evidence`, which read the world. Writing to it
-does not belong here (`engine`, `adapters`), nor do rules that pods or clients share (`api`).
+Everything here is pure except `observe`, `sources` and `evidence`, which read Kubernetes, MLflow
+and S3. Writing belongs in `engine` and `adapters`, and rules that pods or clients share in `api`.
 
-To read in this order:
+In reading order:
 
     decide        the decision about a model, its finalizer, and errors
     syncing       the next change in MLflow, the condition Synced, drift
-    in_sync       whether nothing is in progress when the operator starts
+    in_sync       whether nothing is in progress for a model when the operator starts
     stages        the decisions about all stages, within the capacity of the history
-    stage         the decision about one stage; `decision` has its result
-    changing      the same while a promotion is wanted or in progress
-    promotion     a promotion as a list of steps: a new rule is a step there
+    stage         the decision about one stage; `decision` has the class of its result
+    changing      the decision about a stage with a promotion to carry out
+    promotion     a promotion as a list of steps; a new rule becomes a step there
     step          one step, and how a candidate is rejected or dropped
-    view          what the decision about a stage reads: `facts` and what follows from them
+    view          the input of the decision about a stage: `facts`, and properties derived from them
 
 Steps of a promotion:
 
@@ -26,26 +26,26 @@ Steps of a promotion:
     shown         the steps as the status shows them
     gates         one module per kind of gate
 
-What decides which version a stage should have:
+Which version a stage should have:
 
     newest        the version that `autoPromote` chooses
     overrides     the version of an override
-    rejections    the rejection that is in force
+    rejections    which rejection is in force
     watch         the watch after a switch, which may roll a version back
     window        until when the version displaced last may return at once
     warm          which displaced versions keep their pods until then
 
-Judging while and after a version serves:
+Judging a version that receives requests:
 
-    judged        the analysis of a rollout: judgement (the verdict), counted (an interval of a
-                  metric), progress (what is kept of all), sequential (the test of failure rates)
-    verification  the gates asked again about the effective version
+    judged        the analysis of a rollout: `judgement` (the verdict), `counted` (one interval of a
+                  metric), `progress` (the stored state), `sequential` (the test of failure rates)
+    verification  asks the gates again about the effective version
 
 Objects of a stage:
 
     serving       which objects a stage lacks, and which to delete
-    build         how they look; `template` builds their pods
-    kept          which version a pod template serves
+    build         builds these objects; `template` builds their pods
+    kept          reads which version a pod template serves
     pods          the state of a version's pods
 
 Versions, MLflow and the status:
@@ -56,10 +56,10 @@ Versions, MLflow and the status:
     declarations  the declared versions, and which declaration owns a name
     held          the stages that each version holds or has held
     registry      which changes MLflow needs
-    restored      a lost status
-    neighbours    other models with the address of a stage
+    restored      rebuilds a lost status
+    neighbours    stages of other models with the same Service name
     conditions    the conditions, derived from blockers
-    history       entries of the history; `announced` makes CloudEvents of them
+    history       entries of the history; `cloud_events` makes CloudEvents of them
     record        the history as a chain of objects in S3
 
 Input of the decision:
@@ -77,7 +77,7 @@ from modelyard.kube.pods import Runtime
 from modelyard.plan import Manifest
 from modelyard.ports import Cluster
 from modelyard.registered_model import history
-from modelyard.registered_model.announced import announced
+from modelyard.registered_model.cloud_events import cloud_events
 from modelyard.registered_model.decide import decider, finalize, on_error
 from modelyard.registered_model.in_sync import in_sync_with
 from modelyard.registered_model.observation import Observation
@@ -89,7 +89,7 @@ _READS_LAST = timedelta(seconds=15)
 
 
 def _models_of_run(run: Manifest, cluster: Cluster) -> Iterable[str]:
-    """Return the models that a TrainingRun concerns, if it is new, finished or being deleted.
+    """Return the models to reconcile when a TrainingRun is new, finished or being deleted.
 
     These are the model that it registers with, and the models that name it.
     """
@@ -108,7 +108,7 @@ def _models_of_run(run: Manifest, cluster: Cluster) -> Iterable[str]:
 
 
 def _model_of_approval(approval: Manifest, _cluster: Cluster) -> Iterable[str]:
-    """Return the model that an approval names: one of its stages may wait for it."""
+    """Return the model to reconcile for an approval: one of its stages may wait for it."""
     yield approval["spec"]["model"]
 
 
@@ -128,5 +128,5 @@ def controller(runtime: Runtime) -> Controller[RegisteredModel, Observation, Reg
         survives_refusals=True,
         reads_valid_for=_READS_LAST,
         finished=history.finished,
-        announced=announced,
+        cloud_events=cloud_events,
     )

@@ -1,4 +1,7 @@
-"""A stage while a promotion is wanted or in progress: keep stable, and take the next step. Pure."""
+"""The decision about a stage with a promotion to carry out. Pure.
+
+The stable version is kept serving; the candidate takes its next step.
+"""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -34,7 +37,7 @@ __all__ = ["changing"]
 
 
 def changing(view: StageView, now: datetime) -> StageDecision:
-    """Keep the stable version, and take the next step to the desired version or runtime."""
+    """Keep the stable version serving, and take the promotion's next step."""
     steps, judged = promotion.steps(view, now), _judged(view, now)
     step = promotion.current(steps)
     if step.record is not None:
@@ -42,7 +45,7 @@ def changing(view: StageView, now: datetime) -> StageDecision:
         return _recording(view, step, recorded, now)
     status = view.status.model_copy(update=judged)
     if _passed(status) - _passed(view.status):
-        # A new Pass is recorded before any action depends on it.
+        # Record a new Pass before any action that depends on it.
         return StageDecision(
             status.model_copy(update={"steps": shown.shown(view, steps, now)}), record=True
         )
@@ -58,15 +61,15 @@ def _recording(view: StageView, step: Step, recorded: StageStatus, now: datetime
     passed = next((detail for detail in details if detail.startswith("passed")), "")
     done = shown.all_done(recorded, promotion.names(view), passed)
     recorded = recorded.model_copy(update={"steps": done})
-    entry = history.entry(view, view.wanted, now, recorded.gates)
+    entry = history.entry(view, view.target, now, recorded.gates)
     return StageDecision(recorded, entry=entry, record=True)
 
 
 def _performing(
     view: StageView, status: StageStatus, steps: tuple[Step, ...], now: datetime
 ) -> StageDecision:
-    """Act for the current step, and for a rollout that has begun."""
-    step, live = promotion.current(steps), promotion.attended(steps)
+    """Carry out the current step, and a begun rollout that an earlier step delays."""
+    step, live = promotion.current(steps), promotion.begun_rollout(steps)
     objects = _objects(view, step, now)
     rollouts = (each.rollout for each in (step, live) if each is not None)
     update = objects.fields | {
@@ -80,13 +83,13 @@ def _performing(
     }
     if view.override is not None:
         update["override"] = overrides.kept(view.spec, view.status, now)
-    # The steps that are done count too: a gate's Pass may expire.
+    # Include the steps that are done: a gate's Pass may expire.
     waits = (objects.left, *(each.requeue_after for each in steps), until_override(view))
-    attended = live.actions if live is not None and live is not step else ()
+    rollout_actions = live.actions if live is not None and live is not step else ()
     return acting(
         view,
         status.model_copy(update=update),
-        (*objects.applies, *step.actions, *attended, *objects.deletes),
+        (*objects.applies, *step.actions, *rollout_actions, *objects.deletes),
         min((each for each in waits if each is not None), default=None),
     )
 
@@ -96,8 +99,8 @@ class _Objects:
     """The serving objects of a stage during a promotion.
 
     Attributes:
-        applies: What keeps the stable version, and versions that are kept warm, serving.
-        deletes: What is no longer needed.
+        applies: Applies that keep the stable version and warm versions (`warm`) serving.
+        deletes: Deletions of objects that are no longer needed.
         left: Time until the next deletion.
         fields: The status fields about the stage's pods.
 
@@ -110,17 +113,18 @@ class _Objects:
 
 
 def _objects(view: StageView, step: Step, now: datetime) -> _Objects:
-    """Return what a stage needs besides the actions of its steps."""
+    """Return the applies and deletes that a stage needs in addition to the steps' actions."""
     stable, candidate = view.effective, view.status.candidate
-    # During a freeze or dryRun the candidate's pods are deleted. The Jobs that ask them are deleted
-    # too, so that they do not fail for that; they are created again later.
+    # During a freeze or `dryRun` the candidate's pods are deleted. The gates' Jobs that send
+    # requests to them are deleted too, because they would fail; they are created again later.
     is_paused = step.name in {"freeze", "plan"}
     jobs = frozenset[tuple[str, str]]() if is_paused else trial.jobs(view, now)
     kept = step.keeps | jobs | verification.jobs(view, now)
     if not view.is_served:
         everything = serving.everything(view, but=templates(view), keep=kept)
         return _Objects((), everything, None, NO_PODS)
-    # Approvals may take days: the candidate has no pods meanwhile, also when one was withdrawn.
+    # Approvals may take days, so a candidate that waits for them has no pods. That also applies
+    # when an approval was withdrawn, unless requests may have reached the candidate.
     is_idle = (step.without_pods or step.name == "approval") and not view.is_live
     starting = None if is_idle else candidate
     expired, left = serving.expired(view, [stable, starting, *warm.kept(view)], now)
@@ -128,7 +132,8 @@ def _objects(view: StageView, step: Step, now: datetime) -> _Objects:
     deletes: tuple[Owned, ...] = (*rollout.rule_removals(view, now), *unneeded, *expired)
     if stable is None:
         if view.routed not in {None, candidate.runtime.identity if candidate else None}:
-            # The spec changed again just before the first candidate was recorded as effective.
+            # The Service routes to an earlier first candidate: the spec changed after the switch,
+            # before that candidate was recorded as effective.
             deletes = (*serving.routing(view), *deletes)
         return _Objects((), deletes, left, {})
     routes = serving.routes(view, stable) if step.name not in {"switch", "record"} else ()
@@ -137,15 +142,15 @@ def _objects(view: StageView, step: Step, now: datetime) -> _Objects:
 
 
 def _judged(view: StageView, now: datetime) -> dict[str, object]:
-    """Return the status fields with the gates' verdicts on the version that is to be promoted."""
-    wanted = view.wanted
+    """Return the status fields with the gates' verdicts on what is to be promoted."""
+    target = view.target
     results = tuple(result.status for result in judge(view, now))
-    if wanted is None or (view.is_refresh and not results):
+    if target is None or (view.is_refresh and not results):
         return {}
     if view.is_refresh:
-        results = _with_others(view, wanted, results)
+        results = _with_others(view, target, results)
     judged = (
-        JudgedVersion(version=wanted.version, digest=wanted.digest, runtime=wanted.runtime.identity)
+        JudgedVersion(version=target.version, digest=target.digest, runtime=target.runtime.identity)
         if results
         else None
     )
@@ -153,16 +158,16 @@ def _judged(view: StageView, now: datetime) -> dict[str, object]:
 
 
 def _with_others(
-    view: StageView, wanted: ServedVersion, asked: tuple[GateStatus, ...]
+    view: StageView, target: ServedVersion, asked: tuple[GateStatus, ...]
 ) -> tuple[GateStatus, ...]:
-    """Return the verdicts on a refresh, completed with those of gates that a refresh skips.
+    """Return the verdicts on a refresh, and those of the gates that a refresh skips.
 
-    The skipped gates keep the verdicts with which the version became effective.
+    A skipped gate keeps the verdict with which the version became effective.
     """
     judged, spec = view.status.judged, view.spec
     about = judged is not None and (judged.version, judged.digest) == (
-        wanted.version,
-        wanted.digest,
+        target.version,
+        target.digest,
     )
     found = {each.name: each for each in (*(view.status.gates if about else ()), *asked)}
     return tuple(
@@ -171,6 +176,7 @@ def _with_others(
 
 
 def _passed(status: StageStatus) -> set[tuple[str, str, str | None, str]]:
+    """Return a key for each Pass, of everything that the Pass is about."""
     about = f"{status.judged.digest} {status.judged.runtime}" if status.judged else ""
     return {
         (gate.name, gate.gate_hash, gate.incumbent, about)
@@ -180,6 +186,6 @@ def _passed(status: StageStatus) -> set[tuple[str, str, str | None, str]]:
 
 
 def _start_time(view: StageView, now: datetime) -> datetime:
-    """Return since when the spec asks for the present desired version."""
+    """Return when the stage's desired version became the present one."""
     begun = view.status.start_time
     return begun if begun is not None and view.status.desired == view.desired else now

@@ -1,4 +1,4 @@
-"""The conditions of a RegisteredModel: one ladder from the blockers of its stages. Pure."""
+"""The conditions of a RegisteredModel, derived from the blockers of its stages. Pure."""
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
@@ -38,11 +38,11 @@ __all__ = [
 ]
 
 _ANSWERS = timedelta(hours=1)
-"""How long the gates of a verification may take before its last verdict is too old, at least."""
+"""Minimum time that a verification may take before the last verdict counts as too old."""
 
 
 def of_stages(model: RegisteredModel, stages: Mapping[str, StageStatus]) -> tuple[Condition, ...]:
-    """Return Ready, Reconciling and Stalled: first what needs action, then what is in progress."""
+    """Return Ready, Reconciling and Stalled. What needs action comes before what is in progress."""
     blockers = [
         _of_stage(name, stage.blocked)
         for name, stage in stages.items()
@@ -58,21 +58,21 @@ def of_stages(model: RegisteredModel, stages: Mapping[str, StageStatus]) -> tupl
         return ready(
             Reason.REGISTERED, f"{model.metadata.name} is registered; no stage has a version."
         )
-    said = ", ".join(
+    message_text = ", ".join(
         f"{name}: {stage.version}{_pods(stage)}{_overridden(stage)}{_watched(stage)}"
         for name, stage in held.items()
     )
     if idle := [name for name, stage in held.items() if not stage.desired_replicas]:
-        message = f"{said}. No pod answers for {' and '.join(idle)}: serving.replicas is 0."
+        message = f"{message_text}. No pod answers for {' and '.join(idle)}: serving.replicas is 0."
         return ready(Reason.SCALED_TO_ZERO, message)
-    return ready(Reason.SERVING, f"{said}.")
+    return ready(Reason.SERVING, f"{message_text}.")
 
 
 def news(before: Mapping[str, StageStatus], after: Mapping[str, StageStatus]) -> tuple[Event, ...]:
     """Return an Event per stage that starts to wait, whose gate failed, or whose override ends.
 
-    The conditions name only one stage, or all stages in one message, so each stage gets an Event of
-    its own. An Event with the same message as a condition's is emitted once.
+    Each stage gets its own Event, because the conditions report only one stage, or all stages in
+    one message. If the Event has the same message as a condition's, it is emitted only once.
     """
     events = []
     for name, stage in after.items():
@@ -144,11 +144,11 @@ def with_verified(
     found = _verified(model, status.stages, now)
     if found is None and status.condition("Verified") is None:
         return status
-    said = (
+    reported = (
         *(each for each in status.conditions if each.type != "Verified"),
         *([found] if found is not None else []),
     )
-    return status.model_copy(update={"conditions": said})
+    return status.model_copy(update={"conditions": reported})
 
 
 def _verified(
@@ -158,44 +158,46 @@ def _verified(
 
     False: one stage failed. True: all stages with `reverify` passed, and recently enough.
     """
-    asked = [name for name, stage in model.spec.stages.items() if stage.reverify is not None]
-    if not asked:
+    reverifying = [name for name, stage in model.spec.stages.items() if stage.reverify is not None]
+    if not reverifying:
         return None
     held = {
         name: stages[name]
-        for name in sorted(asked)
+        for name in sorted(reverifying)
         if name in stages and stages[name].version is not None
     }
     words = {name: stage.verification or Verification() for name, stage in held.items()}
     if failed := [name for name, word in words.items() if word.verdict is Verdict.FAIL]:
-        said = ". ".join(
+        text = ". ".join(
             f"{failure(name, held[name], model.metadata.name)}{_open(words[name])}"
             for name in failed
         )
-        return condition("Verified", False, Reason.VERIFICATION_FAILED, said)
-    if idle := [name for name in sorted(asked) if not reverified(model.spec.stages[name].gates)]:
+        return condition("Verified", False, Reason.VERIFICATION_FAILED, text)
+    if idle := [
+        name for name in sorted(reverifying) if not reverified(model.spec.stages[name].gates)
+    ]:
         message = (
             f"reverify of {' and '.join(idle)} asks nothing: add a gate {REVERIFIED}, or remove"
             " reverify."
         )
         return condition("Verified", None, Reason.NOTHING_TO_VERIFY, message)
-    said = ". ".join(f"{success(name, held[name])}{_open(word)}" for name, word in words.items())
+    text = ". ".join(f"{success(name, held[name])}{_open(word)}" for name, word in words.items())
     late = any(
         _is_late(model.spec.stages[name].reverify, word, now) for name, word in words.items()
     )
     if late or not words or any(word.verdict is None for word in words.values()):
         return condition(
-            "Verified", None, Reason.NOT_VERIFIED_YET, said or "No version is effective."
+            "Verified", None, Reason.NOT_VERIFIED_YET, text or "No version is effective."
         )
-    return condition("Verified", True, Reason.VERIFIED, said)
+    return condition("Verified", True, Reason.VERIFIED, text)
 
 
-def _is_late(asked: Reverify | None, word: Verification, now: datetime) -> bool:
+def _is_late(reverify: Reverify | None, word: Verification, now: datetime) -> bool:
     """Tell whether an open verification has taken so long that the last verdict is too old."""
-    if asked is None or word.start_time is None or not word.is_open:
+    if reverify is None or word.start_time is None or not word.is_open:
         return False
     return now - word.start_time > max(
-        parse_duration(asked.every) if asked.every is not None else _ANSWERS, _ANSWERS
+        parse_duration(reverify.every) if reverify.every is not None else _ANSWERS, _ANSWERS
     )
 
 
@@ -208,7 +210,7 @@ def _open(word: Verification) -> str:
 def dependency_down(
     model: RegisteredModel, stages: Mapping[str, StageStatus], error: ModelyardError
 ) -> tuple[Condition, ...]:
-    """Return the conditions while MLflow or S3 is unreachable: what serves stays Ready."""
+    """Return the conditions while MLflow or S3 is unreachable. Ready stays if the stages serve."""
     waiting = {stage.blocked.reason for stage in stages.values() if stage.blocked is not None}
     if not model.status.versions or waiting & {
         Reason.VERSION_UNKNOWN,
@@ -221,15 +223,15 @@ def dependency_down(
 
 
 def with_record(
-    said: tuple[Condition, ...], record: tuple[Condition, ...]
+    reported: tuple[Condition, ...], record: tuple[Condition, ...]
 ) -> tuple[Condition, ...]:
-    """Return conditions with the problem of the record, if it has one.
+    """Return conditions, with the problem of the record added if it has one.
 
     Synced always reports it. Stalled and Ready report it if it needs action and no stage does.
     """
-    urgent = any(each.type == "Stalled" and each.status == "True" for each in said)
+    urgent = any(each.type == "Stalled" and each.status == "True" for each in reported)
     news = [each for each in record if each.type == "Synced" or not urgent]
-    return (*(each for each in said if each.type not in {one.type for one in news}), *news)
+    return (*(each for each in reported if each.type not in {one.type for one in news}), *news)
 
 
 def registering() -> tuple[Condition, ...]:
@@ -239,15 +241,15 @@ def registering() -> tuple[Condition, ...]:
 
 def changed(entries: tuple[HistoryEntry, ...]) -> tuple[Condition, ...]:
     """Return the conditions right after stages have switched."""
-    said = " ".join(
+    text = " ".join(
         f"{each.stage}: {each.to or 'nothing'} is effective instead of {each.from_ or 'nothing'}."
         for each in entries
     )
-    return progressing(Reason.PROMOTING, said)
+    return progressing(Reason.PROMOTING, text)
 
 
 def synced(message: str = "") -> Condition:
-    """Return Synced as True, or as False with what drifted."""
+    """Return Synced: True, or False with a message about the drift."""
     if message:
         return condition("Synced", False, Reason.DRIFTED, message)
     return condition("Synced", True, Reason.SYNCED, "MLflow agrees with the status.")
@@ -260,5 +262,5 @@ def following(reason: Reason = Reason.REGISTERING) -> Condition:
 
 def unknown(error: ModelyardError) -> Condition:
     """Return Synced while MLflow cannot be read."""
-    said = next(each for each in error_conditions(error) if each.type == "Ready")
-    return condition("Synced", None, said.reason, said.message)
+    ready_condition = next(each for each in error_conditions(error) if each.type == "Ready")
+    return condition("Synced", None, ready_condition.reason, ready_condition.message)

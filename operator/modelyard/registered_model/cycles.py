@@ -1,4 +1,4 @@
-"""Cycles of stages: each accepts only versions that have held the next one. Pure.
+"""Cycles of stages in which each accepts only versions that were effective in the next. Pure.
 
 The API server refuses two stages that name each other. A longer cycle is found when a version waits
 in it.
@@ -12,9 +12,9 @@ __all__ = ["cycle", "unreachable"]
 
 
 def cycle(stages: Mapping[str, Stage], name: str) -> tuple[str, ...]:
-    """Return the shortest cycle through a stage, each followed by a stage that it waits for.
+    """Return the shortest cycle through a stage: each stage is followed by one that it waits for.
 
-    Empty: there is none.
+    Empty: there is no cycle.
     """
     paths: list[tuple[str, ...]] = [(name,)]
     visited: set[str] = set()
@@ -51,7 +51,7 @@ def unreachable(stages: Mapping[str, Stage], name: str, version: VersionStatus) 
 
 
 def _waits_for(stage: Stage | None) -> tuple[str, ...]:
-    """Return the stages that a version must have held before it may take a stage."""
+    """Return the stages in which a version must have been effective before this one."""
     if stage is None:
         return ()
     named = (stage.from_, *(gate.soak.stage for gate in stage.gates if gate.soak is not None))

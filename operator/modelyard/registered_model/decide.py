@@ -1,7 +1,7 @@
-"""Decide what happens next to a RegisteredModel, from what was observed. Pure.
+"""The decision about a RegisteredModel: from the object and an observation to a plan. Pure.
 
-Serving comes first, the registry second, and a problem of one does not stop the other. While MLflow
-or S3 is unreachable, effective versions are kept serving and no stage switches.
+Serving comes before the registry, and a problem of one does not stop the other. While MLflow or S3
+is unreachable, effective versions are kept serving and no stage switches.
 """
 
 from collections.abc import Mapping
@@ -36,11 +36,11 @@ from modelyard.registered_model.versions import observed_versions, split
 __all__ = ["Decide", "decider", "finalize", "on_error"]
 
 _LOOK_AGAIN = timedelta(seconds=15)
-"""How often to check what no watch reports: missing artifacts, an unreachable MLflow."""
+"""How often to reconcile for changes that no watch reports: in MLflow, or of artifacts in S3."""
 _WATCHED_READS = timedelta(minutes=1)
 """How long answers of MLflow and S3 are reused while a version is watched after a switch.
 
-Such a model is reconciled more often than that.
+The watch makes the operator reconcile more often than MLflow and S3 need to be read.
 """
 
 ModelPlan = Plan[RegisteredModelStatus]
@@ -70,8 +70,8 @@ def decider(runtime: Runtime) -> Decide:
     def planned(model: RegisteredModel, observation: Observation, now: datetime) -> ModelPlan:
         taken = taken_name(model, observation)
         if is_empty(model) and (observation.dependency_error is not None or taken is not None):
-            # A lost status is rebuilt once MLflow answers and its model there is ours. Until then
-            # it stays empty, and the serving objects are left alone.
+            # A lost status is rebuilt from MLflow, once MLflow answers and the model there belongs
+            # to this object. Until then it stays empty, and the serving objects are left alone.
             return _out_of_reach(model, observation, taken)
         if (rebuilt := restored(model, observation, now)) is not None:
             return Record(rebuilt)
@@ -103,8 +103,8 @@ def _recording(
         for name, decision in decisions.items()
         if decision.record
     ):
-        # Only a verdict is recorded. The next round reports its consequence, so the conditions
-        # stay, and no Event reports an intermediate state.
+        # The next round reports the consequence of what is recorded here. The conditions stay, so
+        # that no Event reports an intermediate state.
         reported = model.status.conditions
     else:
         moving = {name: each for name, each in decisions.items() if each.record and not each.quiet}
@@ -121,7 +121,7 @@ def _recording(
 
 
 def _is_reported(model: RegisteredModel, name: str, decision: StageDecision) -> bool:
-    """Tell whether the conditions already report the promotion that a stage records more about."""
+    """Tell whether the conditions already report the stage's promotion."""
     before, ready = model.status.stages.get(name), model.status.condition("Ready")
     if before is None or before.candidate is None or ready is None or ready.status == "True":
         return False
@@ -148,7 +148,7 @@ def _without_dependencies(
 
 
 def _out_of_reach(model: RegisteredModel, observation: Observation, taken: str | None) -> ModelPlan:
-    """Wait for MLflow, from which a lost status is rebuilt."""
+    """Wait until a lost status can be rebuilt from MLflow."""
     if observation.dependency_error is None:
         return _name_taken(model, {}, taken or "")
     reported = conditions.dependency_down(model, {}, observation.dependency_error)
@@ -158,6 +158,7 @@ def _out_of_reach(model: RegisteredModel, observation: Observation, taken: str |
 def _name_taken(
     model: RegisteredModel, decisions: Mapping[str, StageDecision], message: str
 ) -> ModelPlan:
+    """Reconcile the serving objects only: the model in MLflow belongs to another object."""
     if actions := _actions(decisions):
         return Act(actions)
     reported = (
@@ -182,7 +183,7 @@ def _registering(
     actions: tuple[Action, ...] = (*_actions(decisions), *([external] if external else []))
     if actions:
         return Act(actions, events)
-    # Last, so that a failing S3 does not hold up a stage or MLflow.
+    # The record comes last, so that an S3 failure does not delay a stage or MLflow.
     step = record.step(model, observation)
     if step.put is not None:
         return Act((step.put,))
@@ -266,7 +267,7 @@ def _summary(stages: Mapping[str, StageStatus]) -> str:
 def _requeue_after(
     status: RegisteredModelStatus, decisions: Mapping[str, StageDecision]
 ) -> timedelta | None:
-    """Return when to reconcile again; what else a version waits for is reported by a watch."""
+    """Return when to reconcile again for changes that no watch reports."""
     waits = [
         decision.requeue_after
         for decision in decisions.values()
@@ -285,10 +286,10 @@ def _kept(status: RegisteredModelStatus, type_: str) -> tuple[Condition, ...]:
 
 # --- deletion, errors, start --------------------------------------------------------------------
 def finalize(model: RegisteredModel, observation: Observation, _now: datetime) -> ModelPlan:
-    """Return what must happen before the object may be deleted.
+    """Return the next step of a deletion.
 
-    Pending entries of the history are stored; with `deletionPolicy: Delete` the model in MLflow is
-    deleted. Kubernetes deletes the serving objects with their owner.
+    First the pending entries of the history are stored. With `deletionPolicy: Delete` the model in
+    MLflow is deleted then. Kubernetes deletes the serving objects with their owner.
     """
     step = record.step(model, observation)
     if step.put is not None:
@@ -334,7 +335,10 @@ def _left(model: RegisteredModel) -> tuple[Event, ...]:
 def on_error(
     model: RegisteredModel, error: ModelyardError, now: datetime
 ) -> Rest[RegisteredModelStatus] | Finalize:
-    """Report an error: Synced names it; Ready stays, because what serves is still serving."""
+    """Report an error in Synced. Ready stays True, because the effective versions still serve.
+
+    Without Kubernetes, or if Ready was not True, all conditions report the error.
+    """
     if error.dependency == "Kubernetes" or not model.status.is_true("Ready"):
         reported = (*error_conditions(error), conditions.unknown(error))
     else:

@@ -92,5 +92,5 @@ def pod_fields(view: StageView, what: ServedVersion) -> dict[str, object]:
     """Return the status fields about the effective version's address and pods."""
     meta = view.model.metadata
     address = f"http://{serving_name(meta.name, view.name)}.{meta.namespace}"
-    pods, wanted = serving.standing(view, what), serving.replicas(view, what)
+    pods, wanted = serving.pod_health(view, what), serving.replicas(view, what)
     return {"url": address, "ready_replicas": pods.ready, "desired_replicas": wanted}

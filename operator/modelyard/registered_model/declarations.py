@@ -1,11 +1,14 @@
 """The declared versions, the source of each, and which declaration owns a name. Pure.
 
-Until a version is recorded, its name belongs to the declaration that came first; the status records
-which one (`heldBy`). So a stage that waits for a name gets what was declared first, not what
-happens to finish first. The name is free again when its holder has failed or is gone and no stage
-asks for the name: that is decided by a user who may change the stage. While a stage asks, only a
-TrainingRun that was created after that may replace a holder that failed, because creating such a
-run takes the right to promote (policy `runs`).
+Several declarations may compete for one version name: an entry in `spec.versions`, and TrainingRuns
+that register under it. Until the version is recorded, the name belongs to the declaration that came
+first, its *holder* (`heldBy` in the status). So a stage that waits for the name gets what was
+declared first, not what happens to finish first.
+
+When the holder has failed or is gone, and no stage asks for the name, the name is free again.
+Whether a stage asks is decided by a user who may change the stage. While a stage asks, only a
+TrainingRun that was created after the stage asked may replace a failed holder: creating such a run
+takes the right to promote (policy `runs`).
 """
 
 import hashlib
@@ -36,9 +39,9 @@ class Declaration:
     Attributes:
         version: The version's name.
         source: Where it comes from.
-        ignored: TrainingRuns that register under the same name and lose.
+        ignored: TrainingRuns that register under the same name and do not get it.
         held_by: The holder of the name: the uid of a TrainingRun, or a hash of the source; None:
-            there is none.
+            there is no holder.
         blocker: Why the declared version cannot be registered: another declaration has its name.
 
     """
@@ -81,27 +84,29 @@ class _Claim:
 def declarations(model: RegisteredModel, runs: Iterable[TrainingRun]) -> dict[str, Declaration]:
     """Return the declaration of each version.
 
-    For a recorded version `spec.versions` comes first, then the TrainingRun that it came from. For
-    one that waits, the recorded holder comes first, then `spec.versions`, then the oldest
-    TrainingRun that registers under the name, even while it still trains.
+    The order of precedence for a recorded version: `spec.versions`, then the TrainingRun that it
+    came from. For a version that waits to be recorded: the recorded holder, then `spec.versions`,
+    then the oldest TrainingRun that registers under the name, even while it still trains.
     """
     claims = _claims(model, list(runs))
     statuses = {version.name: version for version in model.status.versions}
-    asked = _asked(model)
+    asking_stages = _asked(model)
     found = {}
     for name in dict.fromkeys((*claims, *statuses)):
         status, claimed, since = (
             statuses.get(name),
             claims.get(name, []),
-            _since(model, asked.get(name, ())),
+            _since(model, asking_stages.get(name, ())),
         )
         is_declared = name in model.spec.versions
         is_there = is_declared or any(not claim.failed for claim in claimed)
         if status is not None and status.digest is not None:
             if is_there:
                 found[name] = _recorded(name, claimed, status, is_declared=is_declared)
-        elif status is not None and name in asked and (ended := _end(status, claimed, since)):
-            found[name] = _held(name, claimed, status, asked[name], ended)
+        elif (
+            status is not None and name in asking_stages and (ended := _end(status, claimed, since))
+        ):
+            found[name] = _held(name, claimed, status, asking_stages[name], ended)
         elif is_there:
             found[name] = _first(name, claimed, status, since)
     return found
@@ -109,11 +114,11 @@ def declarations(model: RegisteredModel, runs: Iterable[TrainingRun]) -> dict[st
 
 def _asked(model: RegisteredModel) -> dict[str, list[str]]:
     """Return the stages that ask for each version."""
-    asked: dict[str, list[str]] = {}
+    asking_stages: dict[str, list[str]] = {}
     for name, stage in model.spec.stages.items():
         if stage.version is not None:
-            asked.setdefault(stage.version, []).append(name)
-    return asked
+            asking_stages.setdefault(stage.version, []).append(name)
+    return asking_stages
 
 
 # --- the competing declarations -------------------------------------------------------------------
@@ -169,10 +174,10 @@ def _hash(source: ModelVersionSpec) -> str:
 def _first(
     name: str, claims: list[_Claim], status: VersionStatus | None, since: datetime | None
 ) -> Declaration:
-    """Return the declaration that gets a name: the recorded holder, else the first not failed.
+    """Return the declaration that gets a name: the holder, else the first that has not failed.
 
-    If stages have asked for the name `since` a time, a run that was created later replaces a failed
-    holder before any older declaration does.
+    If stages have asked for the name `since` a time, a run that was created after it replaces a
+    failed holder; older declarations come after it.
     """
     free = [claim for claim in claims if not claim.failed]
     held_by = status.held_by if status is not None else None
@@ -188,7 +193,7 @@ def _is_later(claim: _Claim, since: datetime | None) -> bool:
 
 
 def _since(model: RegisteredModel, stages: Iterable[str]) -> datetime | None:
-    """Return since when all of these stages have asked for their present version, if recorded."""
+    """Return the time since when all these stages have asked for their version, if recorded."""
     found = [model.status.stages.get(name) for name in stages]
     times = [
         stage.start_time
@@ -231,7 +236,7 @@ def _end(status: VersionStatus, claims: list[_Claim], since: datetime | None) ->
 def _held(
     name: str, claims: list[_Claim], status: VersionStatus, stages: list[str], ended: str
 ) -> Declaration:
-    """Return the blocked declaration of a name whose holder has ended."""
+    """Return the blocked declaration of a name whose holder has failed or is gone."""
     source = ModelVersionSpec.model_construct(
         training_run=status.training_run, run_id=status.run_id, uri=status.uri
     )
@@ -271,7 +276,7 @@ def contradicted(version: VersionStatus, declared: ModelVersionSpec | None) -> V
 
 
 def _source(of: VersionStatus | ModelVersionSpec, against: ModelVersionSpec | None = None) -> str:
-    """Name a source; by its URI if the other source is a URI."""
+    """Name a source in a message; by its URI if the other source is a URI."""
     if against is not None and against.uri is not None:
         return _short(of.uri or "")
     if of.training_run is not None:

@@ -1,7 +1,7 @@
-"""`spec.dryRun`: a change of a version waits, and only what needs no pods is done for it. Pure.
+"""`spec.dryRun`: a promotion waits, and only its steps without pods are computed. Pure.
 
-`plans` says what such a change would do. dryRun does not delay an override (it is for emergencies),
-an automatic rollback (`watch`), or a version that requests reach already.
+`plans` computes what the promotion would do. dryRun does not delay an override (it is for
+emergencies), an automatic rollback (`watch`), or a version that already receives requests.
 """
 
 from datetime import datetime
@@ -9,15 +9,15 @@ from datetime import datetime
 from modelyard.api.blocker import Blocker
 from modelyard.api.registered_model import ModelReason as Reason
 from modelyard.api.registered_model import StepState
-from modelyard.registered_model.step import Step, stable
+from modelyard.registered_model.step import Step, still_serving
 from modelyard.registered_model.view import StageView
 
-__all__ = ["blocker", "holds", "plan"]
+__all__ = ["blocker", "delays", "plan"]
 
 _CARRY_OUT = '{"spec":{"dryRun":false}}'
 
 
-def holds(view: StageView) -> bool:
+def delays(view: StageView) -> bool:
     """Tell whether dryRun delays a change of the stage's version."""
     return (
         view.model.spec.dry_run
@@ -36,10 +36,10 @@ def plan(view: StageView, _now: datetime) -> Step:
 
 def blocker(view: StageView) -> Blocker:
     """Return the blocker of a stage whose change dryRun delays."""
-    waits = f"{view.called} waits" if view.desired is not None else "The stage is not cleared"
+    waits = f"{view.target_name} waits" if view.desired is not None else "The stage is not cleared"
     message = (
-        f"{waits}: spec.dryRun is true. {stable(view)}. status.plan says what would be done. To"
-        f" carry it out: kubectl patch mlmodel {view.model.metadata.name} --type merge -p"
+        f"{waits}: spec.dryRun is true. {still_serving(view)}. status.plan says what would be done."
+        f" To carry it out: kubectl patch mlmodel {view.model.metadata.name} --type merge -p"
         f" '{_CARRY_OUT}'"
     )
     return Blocker.of(Reason.PLANNED, message)

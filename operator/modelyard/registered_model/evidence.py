@@ -1,7 +1,7 @@
-"""Read what gates, analyses and watches judge by, and the record in S3. I/O.
+"""Read the evidence for gates, analyses and watches, and the record in S3. I/O.
 
-For gates: runs, signatures, TrainingRuns, objectives and approvals, only where no lasting verdict
-is recorded yet.
+Gates judge by runs, signatures, TrainingRuns, objectives and approvals. They are read only for
+gates without a lasting verdict.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -14,7 +14,7 @@ from modelyard.api.history import RecordedEntry
 from modelyard.api.mlmodel import MLMODEL_LIMIT, Signature, read_signature
 from modelyard.api.model_approval import ModelApproval
 from modelyard.api.registered_model import RegisteredModel, VersionStatus
-from modelyard.api.text import Words
+from modelyard.api.text import TextFilter
 from modelyard.api.training_run import ObjectiveStatus, TrainingRun
 from modelyard.controller import FINALIZER
 from modelyard.errors import Forbidden, Invalid, ModelyardError
@@ -46,7 +46,7 @@ _INTERVAL = timedelta(seconds=30)
 
 
 async def gather(model: RegisteredModel, tenant: Tenant, now: datetime) -> Evidence:
-    """Read from MLflow and S3 what gates without a lasting verdict judge by.
+    """Read the evidence in MLflow and S3 for gates without a lasting verdict.
 
     Raises:
         Unavailable: MLflow or S3 did not answer.
@@ -68,9 +68,9 @@ async def gather(model: RegisteredModel, tenant: Tenant, now: datetime) -> Evide
 
 
 async def creation_errors(
-    owned: Iterable[Manifest], cluster: Cluster, words: Words, now: datetime
+    owned: Iterable[Manifest], cluster: Cluster, text_filter: TextFilter, now: datetime
 ) -> dict[str, str]:
-    """Return why Kubernetes creates no pod for overdue Jobs, by uid; only its events say that.
+    """Return why Kubernetes creates no pod for overdue Jobs, by uid; read from Kubernetes' events.
 
     Raises:
         Unavailable: Kubernetes did not answer.
@@ -82,7 +82,7 @@ async def creation_errors(
         if since is None or now - since < POD_COMES or len(found) >= GATES:
             continue
         if (error := await cluster.creation_error(meta["namespace"], meta["uid"])) is not None:
-            found[meta["uid"]] = words(error)
+            found[meta["uid"]] = text_filter(error)
     return found
 
 
@@ -234,7 +234,7 @@ def _trained(model: RegisteredModel, cluster: Cluster, found: Evidence, now: dat
 def _open(
     model: RegisteredModel, now: datetime
 ) -> Iterator[tuple[Gate, VersionStatus, VersionStatus | None]]:
-    """Return the gates to ask, each with the version and the one that it is compared with."""
+    """Return the gates to ask, each with the version and the incumbent to compare it with."""
     versions: Mapping[str, VersionStatus] = {
         version.name: version for version in model.status.versions
     }
@@ -243,7 +243,7 @@ def _open(
         effective = versions.get(status.version or "") if status is not None else None
         if effective is not None and status is not None and effective.digest == status.digest:
             yield from ((gate, effective, None) for gate in open_again(model, name))
-        candidate = versions.get(model.asked(name) or "")
+        candidate = versions.get(model.requested_version(name) or "")
         if not stage.gates or candidate is None or candidate.digest is None:
             continue
         for gate in open_gates(model, name, candidate, now):
@@ -295,7 +295,7 @@ async def recorded(
     """Read what the record's next step needs: at most one object.
 
     If the status names no record (it was lost, or comes from an earlier release), S3 is listed.
-    No entry is made before the model in MLflow is ours, so a new RegisteredModel costs no request.
+    A new RegisteredModel causes no request: there is no entry before its model in MLflow exists.
 
     Raises:
         ModelyardError: The newest entry could not be read. An error about a pending entry is
@@ -307,7 +307,7 @@ async def recorded(
         if model.metadata.deletion_timestamp is not None:
             return RecordObservation(place)
         is_ours = tracked is not None and tracked.tags.get(UID_TAG) == model.metadata.uid
-        # An object with the finalizer was in MLflow once, and may have been lost there too.
+        # An object with the finalizer had a model in MLflow once, which may be lost as well.
         was_ours = is_ours or FINALIZER in model.metadata.finalizers
         return RecordObservation(
             place,
@@ -328,7 +328,7 @@ async def recorded(
 
 
 async def _head(place: str, uid: str, tenant: Tenant) -> RecordedEntry:
-    """Return the newest entry of a model, skipping objects that only have the name of an entry."""
+    """Return the newest entry of a model; skip objects that are only named like an entry."""
     there = await tenant.store.usage(place)
     if there is None or not there.objects:
         return RecordedEntry(number=0)

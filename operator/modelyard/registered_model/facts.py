@@ -1,4 +1,4 @@
-"""The facts about one stage: what was observed and recorded, without any conclusion. Pure."""
+"""The facts about one stage: what was observed and what is recorded. Pure."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -31,7 +31,7 @@ __all__ = ["Incumbent", "StageFacts", "identity_of", "incumbent_in"]
 
 @dataclass(frozen=True)
 class Incumbent:
-    """The effective version of a stage, as gates compare with it."""
+    """The effective version of a stage, with which gates compare a candidate."""
 
     version: str
     digest: str
@@ -57,14 +57,14 @@ class StageFacts:
         now: The current time.
         refusals: Applies, and updates of pods, that the API server refused in this reconcile, by
             kind and name.
-        dependencies_down: MLflow or S3 is unreachable, so no stage switches.
+        dependencies_down: Whether MLflow or S3 is unreachable; no stage switches then.
         calendar: The freezes of the whole cluster, or why they cannot be read.
         evidence: What gates judge by.
-        neighbour: The model that has the stage's address; None: no other model has it.
-        record_is_full: Too many entries of the history wait for S3, so no promotion starts.
-        record_has_room: The history has a place for another entry; without one, nothing starts
+        neighbour: The other model that has the stage's Service name; None: no model has it.
+        record_is_full: Whether so many entries of the history wait for S3 that no promotion starts.
+        record_has_room: Whether the history has room for another entry. If not, no change starts
             that ends with an entry.
-        round: When the open verification of the effective version began; None: gates judge the
+        round: When the open verification of the effective version began. None: gates judge the
             version that is to be promoted.
 
     """
@@ -123,7 +123,7 @@ class StageFacts:
 
     @property
     def follows_operator(self) -> bool:
-        """Whether the stage gets a new operator's runtime at once."""
+        """Whether the stage is refreshed when a new operator has another runtime."""
         return self.serving.runtime.update is RuntimeUpdate.ALWAYS
 
     @cached_property

@@ -11,14 +11,14 @@ from modelyard.api.calendar import frozen, unreadable
 from modelyard.api.freeze import Calendar, Freeze
 from modelyard.api.registered_model import ModelReason as Reason
 from modelyard.api.registered_model import StepState
-from modelyard.registered_model.step import DETAIL, Step, stable
+from modelyard.registered_model.step import DETAIL, Step, still_serving
 from modelyard.registered_model.view import StageView
 
-__all__ = ["concern", "freeze", "trouble"]
+__all__ = ["apply_to", "freeze", "trouble"]
 
 
-def concern(view: StageView) -> bool:
-    """Tell whether a stage has freezes, in force or not: then its promotions have the step."""
+def apply_to(view: StageView) -> bool:
+    """Tell whether freezes apply to a stage, in force or not: its promotions have the step then."""
     calendar = view.calendar
     return isinstance(calendar, str) or calendar.stop is not None or bool(_for(view, calendar))
 
@@ -32,17 +32,17 @@ def _of_stage(view: StageView, freezes: Iterable[Freeze]) -> tuple[Freeze, ...]:
 
 
 def freeze(view: StageView, now: datetime) -> Step:
-    """Wait for the end of a freeze. A version that requests reach already continues."""
-    wanted = view.wanted
-    assert wanted is not None, "the step before admits it"
+    """Wait for the end of a freeze. A version that already receives requests does not wait."""
+    target = view.target
+    assert target is not None, "the step before admits it"
     if view.is_live:
-        return Step("freeze", StepState.DONE, f"{wanted.version} runs already")
+        return Step("freeze", StepState.DONE, f"{target.version} runs already")
     calendar = view.calendar
     if (wrong := trouble(view) or _cluster_trouble(view, calendar)) is not None:
         return Step(
             "freeze", StepState.FAILED, wrong.message[:DETAIL], blocker=wrong, without_pods=True
         )
-    assert isinstance(calendar, Calendar), "one that cannot be read is trouble"
+    assert isinstance(calendar, Calendar), "`_cluster_trouble` reports an unreadable calendar"
     found = frozen(_for(view, calendar), now, calendar.stop)
     if found is None:
         return Step("freeze", StepState.DONE, "no freeze")
@@ -52,9 +52,10 @@ def freeze(view: StageView, now: datetime) -> Step:
         else "without a known end"
     )
     message = (
-        f"{wanted.version} waits: the stage is frozen {until} ({found.reason}). {stable(view)}. It"
-        " continues automatically, if its gates pass then. An override does not wait:"
-        f" modelyard override {view.model.metadata.name} {wanted.version} --stage {view.name}"
+        f"{target.version} waits: the stage is frozen {until} ({found.reason})."
+        f" {still_serving(view)}. It continues automatically, if its gates pass then. An"
+        " override does not wait: modelyard override"
+        f" {view.model.metadata.name} {target.version} --stage {view.name}"
     )
     blocker = Blocker.of(Reason.FROZEN, message)
     detail = f"frozen {until}: {found.reason}"

@@ -23,7 +23,7 @@ _HELD = 4
 def with_held(
     versions: Iterable[VersionStatus], stages: Mapping[str, StageStatus], now: datetime
 ) -> tuple[VersionStatus, ...]:
-    """Return the versions with their record of stages brought up to date."""
+    """Return the versions with an up-to-date record of the stages that they hold or have held."""
     return tuple(_with_held(version, stages, now) for version in versions)
 
 
@@ -44,7 +44,8 @@ def _with_held(
             continue
         before = held.get(name)
         if before is None or before.until_time is not None:
-            # A Fail stays when the version becomes effective again: it is verified at once.
+            # When the version becomes effective again, its Fail stays until it is verified again,
+            # which happens at once.
             failed = (
                 False
                 if before is not None and before.digest == stage.digest and before.verified is False
@@ -64,7 +65,7 @@ def _with_held(
 def _was_rolled_back(
     version: VersionStatus, held: HeldStage, stages: Mapping[str, StageStatus]
 ) -> bool:
-    """Tell whether a stage rolled a version back automatically: its time there does not count."""
+    """Tell whether a stage rolled a version back automatically; its time there is void then."""
     rejected = stages[held.stage].rejected if held.stage in stages else ()
     return any(
         (each.version, each.digest, each.reason)

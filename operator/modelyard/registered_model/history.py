@@ -6,7 +6,7 @@ The history is for people: no rule reads it. `record` stores its entries in S3.
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 
-from modelyard.api.approvals import Asked, heard
+from modelyard.api.approvals import ApprovalTarget, standings
 from modelyard.api.history import NAMES, USER, WHY
 from modelyard.api.model_approval import Decision
 from modelyard.api.registered_model import (
@@ -38,7 +38,7 @@ __all__ = [
 
 LENGTH = 50
 AFTER_THE_SWITCH = "After the switch"
-"""How the reason of an automatic rollback begins."""
+"""Prefix of the reason of an automatic rollback."""
 
 
 # --- entries --------------------------------------------------------------------------------------
@@ -55,7 +55,7 @@ def entry(
 
     """
     ends = outcome(view, to)
-    # `requestedBy` and approvals are about a change of the version that a user asks for.
+    # `requestedBy` and approvals belong only to a change of version that a user requested.
     asked = ends not in {Outcome.OVERRIDDEN, Outcome.REFRESHED} and view.rollback_target is None
     return _about(view, to, now).model_copy(
         update={
@@ -63,7 +63,7 @@ def entry(
             "reason": _reason(view, is_override=ends is Outcome.OVERRIDDEN),
             "requested_by": _requested_by(view) if asked else None,
             "approved_by": _approved_by(view, to) if asked and gates else None,
-            "gates": _said(gates),
+            "gates": _verdicts_text(gates),
         }
     )
 
@@ -76,7 +76,7 @@ def rejected(view: StageView, after: StageStatus, now: datetime) -> HistoryEntry
     if new is None:
         return None
     what = next(
-        (each for each in (view.wanted, view.effective) if each is not None and _is(each, new)),
+        (each for each in (view.target, view.effective) if each is not None and _is(each, new)),
         None,
     )
     made = _about(view, what, now)
@@ -85,16 +85,16 @@ def rejected(view: StageView, after: StageStatus, now: datetime) -> HistoryEntry
         "to": new.version,
         "digest": new.digest,
         "reason": f"{new.reason}: {new.message}"[:WHY].strip(),
-        "requested_by": _requested_by(view) if _is_asked_for(view) else None,
-        "gates": _said(after.gates),
+        "requested_by": _requested_by(view) if _has_requester(view) else None,
+        "gates": _verdicts_text(after.gates),
     }
     return made.model_copy(update=update)
 
 
 def aborted(view: StageView, now: datetime) -> HistoryEntry:
-    """Return the entry for a candidate that is given up, because the spec has changed."""
+    """Return the entry for a candidate that is dropped because the spec has changed."""
     made = _about(view, view.status.candidate, now)
-    # A reason belongs to one change: if another one follows, to that.
+    # A reason belongs to one change. If another change follows, it belongs to that one.
     follows = view.rollback_target is None and view.desired != view.status.version
     update = {
         "reason": None if follows else _reason(view, is_override=view.override is not None),
@@ -106,7 +106,7 @@ def aborted(view: StageView, now: datetime) -> HistoryEntry:
 
 
 def override_ended(view: StageView, now: datetime) -> HistoryEntry:
-    """Return the entry for an override that ended or was removed while its version serves."""
+    """Return the entry for an override that ended or was removed while its version was serving."""
     return _about(view, view.effective, now).model_copy(
         update={"outcome": Outcome.OVERRIDE_ENDED, "duration_seconds": None}
     )
@@ -148,9 +148,9 @@ def outcome(view: StageView, to: ServedVersion | None) -> Outcome:
 
 
 def _reason(view: StageView, *, is_override: bool) -> str | None:
-    """Return the user's reason, unless the history has it of an earlier change.
+    """Return the user's reason, unless an earlier entry of the history has it.
 
-    It stays in the spec after the change, so the same text counts once until another one is given.
+    The reason stays in the spec after its change, so the same text counts only once in a row.
     """
     if view.rollback_target is not None and view.rolled_back is not None:
         return view.rolled_back.message[:WHY]
@@ -183,33 +183,33 @@ def _requested_by(view: StageView) -> str | None:
     return printable(name)[:USER] or None if name is not None else None
 
 
-def _is_asked_for(view: StageView) -> bool:
+def _has_requester(view: StageView) -> bool:
     """Tell whether `requestedBy` applies: not to an override, refresh or automatic rollback."""
     return view.override is None and view.rollback_target is None and not view.is_refresh
 
 
 def _approved_by(view: StageView, to: ServedVersion | None) -> str | None:
-    """Return the approvers that count for a version, by any of the stage's gates."""
+    """Return the users whose approvals count for a version, in any of the stage's gates."""
     version = view.versions.get(to.version) if to is not None else None
     if view.spec is None or version is None:
         return None
     gates = [gate for gate in view.spec.gates if asks_people(gate)]
-    said = (
+    found_standings = (
         each
         for gate in gates
-        for each in heard(
-            view.evidence.approvals, Asked(view.name, view.spec, gate, version), view.now
+        for each in standings(
+            view.evidence.approvals, ApprovalTarget(view.name, view.spec, gate, version), view.now
         )
     )
     names = (
         each.spec.approver
-        for each, standing in said
+        for each, standing in found_standings
         if standing.counts and each.spec.decision is Decision.APPROVE
     )
     return _joined(dict.fromkeys(map(printable, names)))
 
 
-def _said(gates: Iterable[GateStatus]) -> str | None:
+def _verdicts_text(gates: Iterable[GateStatus]) -> str | None:
     return _joined([f"{gate.name} {gate.verdict}" for gate in gates])
 
 
@@ -230,12 +230,12 @@ def event(made: HistoryEntry, digest: str | None = None) -> Event:
     The digest of its object in S3, if given, lets a reader detect that the record was rewritten.
     """
     is_warning = made.outcome in {Outcome.OVERRIDDEN, Outcome.OVERRIDE_ENDED, Outcome.REJECTED}
-    said = (
+    text = (
         f" (record {made.record}, {digest})"
         if made.record is not None and digest is not None
         else ""
     )
-    return Event(made.outcome, _words(made) + said, warning=is_warning)
+    return Event(made.outcome, _words(made) + text, warning=is_warning)
 
 
 def _words(made: HistoryEntry) -> str:

@@ -1,4 +1,4 @@
-"""Whether nothing is in progress: a starting operator then reads MLflow and S3 later. Pure."""
+"""Whether nothing is in progress, so that a starting operator need not read MLflow and S3. Pure."""
 
 from collections.abc import Callable
 
@@ -12,7 +12,7 @@ __all__ = ["in_sync", "in_sync_with"]
 
 
 def in_sync(model: RegisteredModel, owned: tuple[Manifest, ...]) -> bool:
-    """Tell whether the spec was applied and its serving objects exist, going by the status."""
+    """Tell whether, by its status, the spec was carried out, and the serving objects exist."""
     status = model.status
     if status.observed_generation != model.metadata.generation or not (
         status.is_true("Ready") and status.is_true("Synced")
@@ -30,14 +30,14 @@ def in_sync(model: RegisteredModel, owned: tuple[Manifest, ...]) -> bool:
         for stage in status.stages.values()
     ):
         return False
-    if any(each["kind"] == "Job" for each in owned):  # a gate's: it must be read or deleted
+    if any(each["kind"] == "Job" for each in owned):  # a gate's Job has to be read or deleted
         return False
     serving = {stage_of(each) for each in owned if each["kind"] == "Deployment"}
     return all(name in serving for name, stage in status.stages.items() if stage.desired_replicas)
 
 
 def in_sync_with(runtime: Runtime) -> Callable[[RegisteredModel, tuple[Manifest, ...]], bool]:
-    """Return `in_sync` for an operator of this runtime, which the status must name."""
+    """Return `in_sync` for an operator with this runtime; the status must record that runtime."""
     current = operator_runtime(runtime)
 
     def check(model: RegisteredModel, owned: tuple[Manifest, ...]) -> bool:

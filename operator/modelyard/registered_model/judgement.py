@@ -9,7 +9,7 @@ from modelyard.registered_model import counted
 from modelyard.registered_model.progress import Judged, Progress, fails
 from modelyard.registered_model.sequential import Counts, Limit, excludes, log_foreseen, upper
 
-__all__ = ["MESSAGE", "Judgement", "finds", "sees", "verdict"]
+__all__ = ["MESSAGE", "Judgement", "finds", "forecast", "verdict"]
 
 MESSAGE = 250
 """Longest message, in characters."""
@@ -60,7 +60,7 @@ def verdict(progress: Progress, analysis: Analysis, *, hold_over: bool, requests
         key=lambda each: (_WORST_FIRST.index(each[0]), -max(each[1].judged.evidence.value, 1)),
     )
     name = subject.metric.name
-    return Judgement(found, name, f"{name}: {_said(found, subject)}"[:MESSAGE])
+    return Judgement(found, name, f"{name}: {_sentence(found, subject)}"[:MESSAGE])
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ def _one(subject: _Subject, *, hold_over: bool) -> AnalysisVerdict:
 
 
 # --- words ---------------------------------------------------------------------------------------
-def _said(found: AnalysisVerdict, subject: _Subject) -> str:
+def _sentence(found: AnalysisVerdict, subject: _Subject) -> str:
     judged = subject.judged
     figures, limit = _figures(subject), _allowed(subject)
     needed = 1 / subject.analysis.alpha
@@ -108,8 +108,8 @@ def _said(found: AnalysisVerdict, subject: _Subject) -> str:
             who = "both versions" if subject.limit.times else "the candidate"
             return f"NoData. There was no interval in which {who} answered that could be judged."
         case AnalysisVerdict.INCONCLUSIVE:
-            said = f"Not shown to be worse; up to {_bound(subject)} is not excluded"
-            return f"Inconclusive. {said}; limit {limit}. {figures}."
+            detail = f"Not shown to be worse; up to {_bound(subject)} is not excluded"
+            return f"Inconclusive. {detail}; limit {limit}. {figures}."
         case AnalysisVerdict.PASS:
             return f"Pass. Within {limit}: {figures}; more than {_bound(subject)} is excluded."
 
@@ -162,7 +162,7 @@ def _broken(progress: Progress) -> str:
 
 
 # --- what a hold can find ----------------------------------------------------------------------
-def sees(requests: int, analysis: Analysis, progress: Progress) -> str:
+def forecast(requests: int, analysis: Analysis, progress: Progress) -> str:
     """Return what a hold finds: `this hold sees about 100 requests: enough to find 8 % errors`.
 
     Args:

@@ -1,7 +1,8 @@
-"""Other models with the address of a stage, as `fraud`/`eu-canary` and `fraud-eu`/`canary`. Pure.
+"""Stages of other models with the same Service name. Pure.
 
-Only one Service can have a name. The second stage is blocked before any of its pods starts. If two
-start at the same moment, the apply of one is refused (`kube.owned.taken`).
+For example, stage `eu-canary` of `fraud` and stage `canary` of `fraud-eu`: only one can have the
+Service. The second stage is blocked before any of its pods starts. If both start at the same
+moment, the apply of one is refused (`kube.owned.taken`).
 """
 
 from collections.abc import Iterable
@@ -16,7 +17,7 @@ __all__ = ["neighbours"]
 
 
 def neighbours(model: RegisteredModel, others: Iterable[Manifest]) -> dict[str, str]:
-    """Return the stages whose address another model has or is about to have, with its name.
+    """Return the stages whose Service name another model has or will get, with that model's name.
 
     Args:
         model: The model.

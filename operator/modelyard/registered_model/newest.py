@@ -1,8 +1,7 @@
 """The version that `autoPromote` chooses: the newest that the stage has not rejected. Pure.
 
-It replaces only the `version` of the spec: `from`, freezes, gates and approvals apply as usual.
-Versions are ordered by their first registration, by MLflow's clock, so that the operator's clock
-does not matter.
+The choice replaces only the `version` of the spec: `from`, freezes, gates and approvals apply as
+usual. Versions are ordered by the time of their first registration, on MLflow's clock.
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping
@@ -17,7 +16,7 @@ REJECTIONS = 3
 """How many rejections a stage records."""
 _FIRST = datetime(1970, 1, 1, tzinfo=UTC)
 _WAITS_FOR_TIME = frozenset({"freeze", "plan"})
-"""Steps before `approval` that may wait again after people were asked."""
+"""Steps before `approval` that may have to wait again after people were asked to approve."""
 
 Age = tuple[datetime, int]
 
@@ -47,10 +46,10 @@ class Choice:
         """Return the version to promote; the effective one if none is to replace it."""
         status = self.status
         if status.version is not None and status.version not in self.versions:
-            return status.version  # its record is lost: nothing says what is newer
+            return status.version  # without its record, no version is known to be newer
         found = {each.name: each for each in self.versions.values() if self._may_take(each)}
-        # A candidate keeps its place if people have been asked about it, or if it receives
-        # requests. Any other candidate is replaced by a newer version at once.
+        # A candidate is not replaced if people were asked to approve it, or if it receives
+        # requests. Any other candidate is replaced as soon as there is a newer version.
         if (
             status.candidate is not None
             and status.candidate.version in found
@@ -62,9 +61,8 @@ class Choice:
     def _may_take(self, version: VersionStatus) -> bool:
         if version.digest is None or version.mlflow_version is None:
             return False
-        # A chosen version stays chosen though its artifacts are missing, and reports that. The
-        # artifacts of other versions are not read, so dropping this one would only cause it to be
-        # chosen again.
+        # A chosen version whose artifacts are missing stays chosen, and reports that. If it were
+        # dropped, its artifacts would no longer be read, and it would be chosen again.
         if version.blocked is not None and version.name != self.status.desired:
             return False
         effective = self.versions.get(self.status.version or "")
@@ -77,13 +75,15 @@ class Choice:
     def _has_held_from(self, version: VersionStatus) -> bool:
         """Tell whether the version passes `from`.
 
-        One that has not held that stage may be rejected there, so others must not wait for it.
+        A version that has not been effective there may yet be rejected there, so it is not chosen.
         """
-        asked = self.spec.from_
+        from_stage = self.spec.from_
         held = (
-            each for each in version.held if (each.stage, each.digest) == (asked, version.digest)
+            each
+            for each in version.held
+            if (each.stage, each.digest) == (from_stage, version.digest)
         )
-        return asked is None or any(each.verified is not False for each in held)
+        return from_stage is None or any(each.verified is not False for each in held)
 
     def _is_rejected(self, version: VersionStatus) -> bool:
         """Tell whether the stage rejects the version, even if that rejection is no longer recorded.
@@ -91,14 +91,14 @@ class Choice:
         Only rejections of the newest versions are recorded, so an older version than those may have
         been rejected.
         """
-        # The effective version's own rejection is kept whatever its age (`remembered`).
+        # The rejection of the effective version is kept whatever its age (`remembered`).
         others = (each for each in self.rejections if each.version != self.status.version)
         ages = [
             _age(known) for each in others if (known := self.versions.get(each.version)) is not None
         ]
         if len(self.rejections) >= REJECTIONS and ages and _age(version) < min(ages):
             return True
-        # By digest, so that the same bytes are rejected under another name too.
+        # Compare digests, so that the same bytes are rejected under another name too.
         about = [each for each in self.rejections if each.digest == version.digest]
         return any(each.runtime is None for each in about) or self.identity(version) in {
             each.runtime for each in about
@@ -128,9 +128,9 @@ def remembered(
 ) -> tuple[Rejection, ...]:
     """Return the rejections to keep, oldest first: those in force, of the newest versions.
 
-    If the latest rejections were kept instead, the newest version's would be lost once older
-    versions fail too, and it would be tried again without end. The latest rejection of the
-    effective version is kept too: an automatic rollback follows from it.
+    If the latest rejections were kept instead, that of the newest version would be lost when older
+    versions fail later, and that version would be tried again and again. The latest rejection of
+    the effective version is kept too, because an automatic rollback depends on it.
 
     Args:
         rejections: All rejections, oldest first.

@@ -55,7 +55,7 @@ class Artifacts:
 
 @dataclass(frozen=True)
 class Evidence:
-    """What gates, analyses and watches judge by. A string in place of a value is a read error.
+    """What gates, analyses and watches judge by. A string in place of a value is an error message.
 
     Attributes:
         runs: MLflow runs by id; None: there is none.
@@ -64,7 +64,7 @@ class Evidence:
         objectives: By version, the objective of its Experiment when its training began.
         creation_errors: By the uid of a gate's Job that has no pod, why Kubernetes can create none.
         approvals: The ModelApprovals that name the model.
-        unguarded: Why they cannot be trusted; None: the API server guards who approves.
+        unguarded: Why approvals cannot be trusted; None: an admission policy checks who approves.
         split: What the stable pods that split requests report, by stage.
         progress: The stored state of the analysis of a rollout, by stage: text that the operator
             wrote and another client may have changed.
@@ -90,9 +90,10 @@ class RecordObservation:
 
     Attributes:
         folder: Where its objects are: `s3://bucket/namespace/.modelyard/history/uid/`.
-        head: The newest entry there, read only if the status does not name it; number 0: none.
-        content: The object at the place of the first pending entry; None: there is none.
-        error: Why that could not be read.
+        head: The newest entry there, read only if the status does not name it. Number 0: there is
+            none.
+        content: The object at the URI of the first pending entry; None: there is none.
+        error: Why that object could not be read.
 
     """
 
@@ -104,7 +105,7 @@ class RecordObservation:
 
 @dataclass(frozen=True)
 class Observation:
-    """All that was observed about a RegisteredModel at one moment.
+    """Everything that one round observed about a RegisteredModel.
 
     Attributes:
         declarations: The declared versions.
@@ -116,12 +117,13 @@ class Observation:
         versions: Its versions there, oldest first.
         sources: For versions that are not recorded: where they are stored, or what blocks them. The
             search ends at the first one that can be recorded, because a round records one.
-        artifacts: For recorded versions in use, and those that MLflow has lost: what is in S3; None
-            when nothing is; a Blocker when S3 refuses.
+        artifacts: What S3 has of the recorded versions that are in use or that MLflow has lost.
+            None: it has nothing; a Blocker: S3 refuses the request.
         runs: The TrainingRuns that versions may come from, by name.
-        evidence: What gates that have no lasting verdict yet judge by.
+        evidence: The evidence for gates without a lasting verdict, for analyses and for watches.
         calendar: The freezes of the whole cluster, or why they cannot be read.
-        neighbours: Stages whose address another model of the namespace has, with its name.
+        neighbours: Stages whose Service name another model of the namespace has, with that model's
+            name.
         allow_code: Whether the namespace allows models that run code when they are loaded.
         pods_secret: The Secret with the connection of the pods.
         tracking_url: MLflow's address.

@@ -1,6 +1,7 @@
 """Observe a RegisteredModel: MLflow's registry, the artifacts in S3, its owned objects. I/O.
 
-An unreachable MLflow or S3 is a value here, not an error: serving objects are reconciled anyway.
+An unreachable MLflow or S3 is recorded in the observation and is not raised, because the serving
+objects are reconciled anyway.
 """
 
 from collections.abc import Iterable
@@ -67,7 +68,7 @@ async def observe(model: RegisteredModel, ports: Ports, now: datetime) -> Observ
         allow_code=labels.get(ALLOW_CODE_LABEL) == "true",
     )
     if any(map(_lacks_connection, ports.cluster.owned(meta.uid))):
-        ports.doubt(meta.namespace)
+        ports.reread_secrets(meta.namespace)
     try:
         tenant = await ports.tenant(meta.namespace)
         found = await _external(model, found, tenant, now)
@@ -77,9 +78,11 @@ async def observe(model: RegisteredModel, ports: Ports, now: datetime) -> Observ
         found = replace(
             found, evidence=await with_kubernetes(model, ports.cluster, found.evidence, now)
         )
-    words = ports.words(meta.namespace)  # after the tenant was read, so with its present Secret
-    owned = tuple(cleaned(each, words) for each in ports.cluster.owned(meta.uid))
-    errors = await creation_errors(owned, ports.cluster, words, now)
+    text_filter = ports.text_filter(
+        meta.namespace
+    )  # after the tenant was read, so with its present Secret
+    owned = tuple(cleaned(each, text_filter) for each in ports.cluster.owned(meta.uid))
+    errors = await creation_errors(owned, ports.cluster, text_filter, now)
     counted = await answered(model, owned, ports.traffic, now)
     progress = await kept_analyses(model, owned, ports.cluster)
     split = await splits(model, owned, progress, ports.traffic, now)
@@ -92,7 +95,7 @@ async def observe(model: RegisteredModel, ports: Ports, now: datetime) -> Observ
 def _lacks_connection(owned: Manifest) -> bool:
     """Tell whether a pod cannot start because its connection Secret, or a key in it, is missing.
 
-    The Secrets are not watched: the kubelet is the first to report it.
+    Secrets are not watched, so the pod's status is the first to report it.
     """
     found = pod_end(owned) if owned.get("kind") == "Pod" else None
     return (
@@ -103,7 +106,7 @@ def _lacks_connection(owned: Manifest) -> bool:
 
 
 def _concerns(model: RegisteredModel, run: Manifest) -> bool:
-    """Tell whether a run concerns the model, before it is parsed: there may be thousands."""
+    """Tell whether a TrainingRun concerns the model, without parsing it: there may be thousands."""
     named = any(
         source.training_run == run["metadata"]["name"] for source in model.spec.versions.values()
     )
@@ -135,7 +138,7 @@ async def _external(
 
 
 def _is_ours(model: RegisteredModel, tracked: TrackedModel) -> bool:
-    """Tell whether the model in MLflow is ours, or is about to be."""
+    """Tell whether the model in MLflow belongs to this object, or is about to."""
     adopted = model.metadata.annotations.get(ADOPT_ANNOTATION) == "true"
     return adopted or tracked.tags.get(UID_TAG) == model.metadata.uid
 

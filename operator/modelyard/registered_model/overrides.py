@@ -1,7 +1,8 @@
 """Overrides (break-glass): a version that takes a stage at once, for a limited time. Pure.
 
-An override is for one version, with the bytes recorded when the operator first observed it, for at
-most a day from then. When it ends nothing switches: its version keeps serving until a user decides.
+An override applies to one version with the digest that it had when the operator first observed the
+override, for at most a day from then. When it ends, the stage does not switch: the override's
+version is effective until a user decides.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -26,7 +27,7 @@ __all__ = [
     "is_from_override",
     "kept",
     "next_time",
-    "noted",
+    "observed",
     "trouble",
 ]
 
@@ -35,10 +36,10 @@ _SOON, _TENTH = timedelta(hours=1), 10
 _FIRST = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def noted(
+def observed(
     spec: Stage | None, status: StageStatus, version: VersionStatus | None, now: datetime
 ) -> OverrideStatus | None:
-    """Return what to record of a new override in the spec; None if all is recorded.
+    """Return what to record of a new override in the spec; None: it is recorded already.
 
     Args:
         spec: The stage.
@@ -47,37 +48,38 @@ def noted(
         now: The current time.
 
     """
-    asked, known = spec.override if spec is not None else None, status.override
-    if spec is None or asked is None:
+    requested, known = spec.override if spec is not None else None, status.override
+    if spec is None or requested is None:
         return None
-    if known is not None and _is(known, asked):
-        # An `attempt` raised during an override asks for a refresh, not for going back. It is
-        # recorded at once, because the override may end while the pods start. `ended`: the
-        # override was removed, and is set again unchanged.
+    if known is not None and _is(known, requested):
+        # An `attempt` that is raised during an override asks for a refresh, not for the end of the
+        # override. It is recorded at once, because the override may end while the pods start. If
+        # the recorded override has `ended`, it was removed and is now set again unchanged.
         news = known.attempt != spec.attempt or bool(known.ended)
         if not news or in_force(spec, status, now) is None:
             return None
         return known.model_copy(update={"attempt": spec.attempt, "ended": None})
     digest = version.digest if version is not None and version.mlflow_version is not None else None
     return OverrideStatus(
-        version=asked.version,
+        version=requested.version,
         digest=digest,
-        # The version of an earlier override stays until a user decides, even if this one fails.
+        # An earlier override's version stays effective until a user decides, even if the version
+        # of the new override fails.
         before=status.digest if _lasts(spec, status) else None,
         attempt=spec.attempt,
         since_time=now,
-        until_time=_until(asked, now),
+        until_time=_until(requested, now),
     )
 
 
 def in_force(spec: Stage | None, status: StageStatus, now: datetime) -> OverrideStatus | None:
     """Return the override that is in force now."""
-    asked, known = spec.override if spec is not None else None, status.override
+    requested, known = spec.override if spec is not None else None, status.override
     if (
-        asked is None
+        requested is None
         or known is None
         or known.digest is None
-        or not _is(known, asked)
+        or not _is(known, requested)
         or now >= known.until_time
     ):
         return None
@@ -87,9 +89,9 @@ def in_force(spec: Stage | None, status: StageStatus, now: datetime) -> Override
 def ended(spec: Stage | None, status: StageStatus, now: datetime) -> OverrideStatus | None:
     """Return what to record of an override that ended or was removed while its version serves.
 
-    None: nothing to record. An override whose end was moved has not ended.
+    None: nothing to record. An override whose end was moved to another time has not ended.
     """
-    known, asked = status.override, spec.override if spec is not None else None
+    known, requested = status.override, spec.override if spec is not None else None
     if (
         known is None
         or known.ended
@@ -97,31 +99,31 @@ def ended(spec: Stage | None, status: StageStatus, now: datetime) -> OverrideSta
         or in_force(spec, status, now) is not None
     ):
         return None
-    if asked is not None and asked.version == known.version and not _is(known, asked):
+    if requested is not None and requested.version == known.version and not _is(known, requested):
         return None
     return known.model_copy(update={"ended": True})
 
 
 def desired(
-    spec: Stage | None, status: StageStatus, now: datetime, asked: str | None
+    spec: Stage | None, status: StageStatus, now: datetime, spec_version: str | None
 ) -> str | None:
     """Return the desired version of a stage.
 
-    While an override is in force, its version. After that its version stays, until the spec names
-    the same version or `attempt` is raised: then the spec's version.
+    While an override is in force, that is its version. It stays so after the override has ended,
+    until the spec names the same version or `attempt` is raised. Then it is the spec's version.
 
     Args:
         spec: The stage.
         status: What is recorded of it.
         now: The current time.
-        asked: The version that the spec asks for.
+        spec_version: The version that the spec asks for, without the override.
 
     """
     if spec is None:
         return None
     if (override := in_force(spec, status, now)) is not None:
         return override.version
-    return status.version if _lasts(spec, status) else asked
+    return status.version if _lasts(spec, status) else spec_version
 
 
 def trouble(
@@ -130,13 +132,13 @@ def trouble(
     """Return the blocker of an override that is not in force but needs action."""
     if spec is None or in_force(spec, status, now) is not None:
         return None
-    known, asked = status.override, spec.override
+    known, requested = status.override, spec.override
     if known is None:
         return None
     if _lasts(spec, status):
         ends = '"autoPromote":null,' if spec.auto_promote is not None else ""
         version, attempt = status.version, max(spec.attempt, known.attempt) + 1
-        patch = _patch(name, f'{ends}"override":null,"version":"{version}"{spec.by_whom}')
+        patch = _patch(name, f'{ends}"override":null,"version":"{version}"{spec.requester_patch}')
         back = _patch(name, f'"override":null,"attempt":{attempt}')
         kept = f"modelyard promote {model} {status.version} --to {name}"
         left = (
@@ -146,15 +148,17 @@ def trouble(
         )
         to = "the newest version" if spec.auto_promote is not None else spec.version or "nothing"
         message = (
-            f"{_ended(known, asked, status, now)}, and {status.version} is still serving. Make it"
-            f" the version: {kept}, or kubectl patch mlmodel {model} --type merge -p '{patch}'. Or"
-            f" go back to {to}: {left}."
+            f"{_ended(known, requested, status, now)}, and {status.version} is still serving. Make"
+            f" it the version: {kept}, or kubectl patch mlmodel {model} --type merge -p '{patch}'."
+            f" Or go back to {to}: {left}."
         )
         return Blocker.of(Reason.OVERRIDE_ENDED, message, needs_action=True)
-    if asked is None or not _is(known, asked) or status.version == asked.version:
+    if requested is None or not _is(known, requested) or status.version == requested.version:
         return None
     return Blocker.of(
-        Reason.OVERRIDE_ENDED, f"{_ended(known, asked, status, now)}. Remove it.", needs_action=True
+        Reason.OVERRIDE_ENDED,
+        f"{_ended(known, requested, status, now)}. Remove it.",
+        needs_action=True,
     )
 
 
@@ -164,18 +168,18 @@ def _patch(stage: str, fields: str) -> str:
 
 
 def _ended(
-    known: OverrideStatus, asked: Override | None, status: StageStatus, now: datetime
+    known: OverrideStatus, requested: Override | None, status: StageStatus, now: datetime
 ) -> str:
     """Return why an override is not in force, as a sentence without its full stop."""
-    if asked is not None and known.digest is None:
+    if requested is not None and known.digest is None:
         return (
-            f"The override asks for {asked.version}, which was not registered when the override was"
-            " first seen: an override takes registered versions only. Set it again once the"
+            f"The override asks for {requested.version}, which was not registered when the override"
+            " was first seen: an override takes registered versions only. Set it again once the"
             " version is registered"
         )
     ended = (
         f"ended at {known.until_time:%Y-%m-%d %H:%M:%S} UTC"
-        if asked is not None and now >= known.until_time
+        if requested is not None and now >= known.until_time
         else "was removed"
     )
     took = "" if is_from_override(status) else f" before {known.version} took the stage"
@@ -202,7 +206,7 @@ def kept(spec: Stage | None, status: StageStatus, now: datetime) -> OverrideStat
 
 
 def next_time(spec: Stage | None, status: StageStatus, now: datetime) -> datetime | None:
-    """Return when to look at an override in force again: when it ends soon, then when it ends."""
+    """Return when an override in force changes next: when it begins to end soon, then its end."""
     known = in_force(spec, status, now)
     return (
         None
@@ -239,7 +243,7 @@ def _is_named(spec: Stage | None, status: StageStatus) -> bool:
 
 
 def _lasts(spec: Stage, status: StageStatus) -> bool:
-    """Tell whether the version of an override is still effective, against the spec's version."""
+    """Tell whether an override's version is still effective although the spec names another."""
     known = status.override
     if known is None or status.digest is None:
         return False
@@ -248,15 +252,17 @@ def _lasts(spec: Stage, status: StageStatus) -> bool:
     return spec.version != status.version and spec.attempt <= known.attempt
 
 
-def _is(known: OverrideStatus, asked: Override) -> bool:
-    return known.version == asked.version and known.until_time == _until(asked, known.since_time)
+def _is(known: OverrideStatus, requested: Override) -> bool:
+    return known.version == requested.version and known.until_time == _until(
+        requested, known.since_time
+    )
 
 
-def _until(asked: Override, since: datetime) -> datetime:
-    # Compared before it is converted: a time in the first or last year may not exist in UTC.
+def _until(requested: Override, since: datetime) -> datetime:
+    # Compare before converting: a time in the first or last year may not exist in UTC.
     last = since + OVERRIDE_LASTS
     return (
         last
-        if asked.until >= last
-        else max(asked.until, _FIRST).astimezone(UTC).replace(microsecond=0)
+        if requested.until >= last
+        else max(requested.until, _FIRST).astimezone(UTC).replace(microsecond=0)
     )

@@ -1,8 +1,8 @@
 """`status.plan`: what each change that `dryRun` delays would do, step by step. Pure.
 
 The rows come from the code that carries a change out: the steps of the promotion, the builders of
-the serving objects, the moves in MLflow. A blocker that certainly comes first (a version that is
-not registered, a rejection) is the last row of its stage.
+the serving objects, the changes in MLflow. If a blocker stops the promotion before anything else (a
+version that is not registered, a rejection), it is the last row of its stage.
 """
 
 from collections.abc import Iterable, Iterator
@@ -69,60 +69,62 @@ def _of_stage(
     """Yield what a stage's change would do, by step; nothing if `dryRun` delays no change."""
     stable = view.effective
     if view.desired is None:
-        if stable is not None and dry_run.holds(view):
+        if stable is not None and dry_run.delays(view):
             yield from _clearing(view, stable, observation, now)
         return
-    if not view.is_changing or not dry_run.holds(view):
+    if not view.is_changing or not dry_run.delays(view):
         return
     steps = {step.name: step for step in promotion.steps(view, now)}
-    wanted = view.wanted
-    if wanted is None or steps["admit"].state is not StepState.DONE:
-        if steps["admit"].blocker is not None:  # without a blocker it is about to be recorded
+    target = view.target
+    if target is None or steps["admit"].state is not StepState.DONE:
+        if steps["admit"].blocker is not None:  # without one, the candidate is recorded next
             yield "admit", _waits(steps["admit"])
         return
-    runtime = wanted.runtime
+    runtime = target.runtime
     yield (
         "admit",
         (
-            f"{view.called}, {wanted.digest[:_SHORT]}, runs in {runtime.image.rsplit('/', 1)[-1]}"
-            f" (revision {runtime.revision})"
+            f"{view.target_name}, {target.digest[:_SHORT]}, runs in"
+            f" {runtime.image.rsplit('/', 1)[-1]} (revision {runtime.revision})"
         ),
     )
     yield from _asking(view, steps, now)
-    yield from _serving(view, wanted, is_stepped="rollout" in steps)
-    yield from _recording(view, wanted, observation, now)
+    yield from _serving(view, target, is_stepped="rollout" in steps)
+    yield from _recording(view, target, observation, now)
     if stable is not None and view.is_served:
         yield (
             "drain",
-            f"the pods of {_stable(view, stable)} are deleted {_drained(view, stable, wanted)}",
+            f"the pods of {_stable(view, stable)} are deleted {_drained(view, stable, target)}",
         )
 
 
 def _asking(view: StageView, steps: dict[str, Step], now: datetime) -> Iterator[tuple[str, str]]:
-    """Yield what is asked before a pod serves: `from`, freezes, and gates with their verdicts."""
+    """Yield the checks before a pod serves: `from`, freezes, and gates with their verdicts."""
     for name in ("from", "freeze"):
         if name in steps:
             yield name, _waits(steps[name])
-    said = {result.status.name: result.status for result in judge(view, now)}
+    verdicts = {result.status.name: result.status for result in judge(view, now)}
     gates = view.spec.gates if view.spec is not None else ()
     for name, does in (
         ("gates", ""),
         ("trial", "asked by Jobs"),
         ("approval", "asked of people or other systems"),
     ):
-        asked = [gate for gate in gates if gate.name in asked_in(name, gates) and gate.name in said]
-        if asked:
+        shown_gates = [
+            gate for gate in gates if gate.name in asked_in(name, gates) and gate.name in verdicts
+        ]
+        if shown_gates:
             pod = (
                 f", next to one pod of {view.desired}"
-                if any(gate.asks_candidate for gate in asked)
+                if any(gate.asks_candidate for gate in shown_gates)
                 else ""
             )
-            yield name, f"{does}{pod}{': ' if does else ''}{_verdicts(asked, said)}"
+            yield name, f"{does}{pod}{': ' if does else ''}{_verdicts(shown_gates, verdicts)}"
 
 
-def _verdicts(gates: list[Gate], said: dict[str, GateStatus]) -> str:
+def _verdicts(gates: list[Gate], statuses: dict[str, GateStatus]) -> str:
     """Return gates with their present verdicts, the worst first."""
-    ordered = sorted((said[gate.name] for gate in gates), key=lambda each: _ORDER[each.verdict])
+    ordered = sorted((statuses[gate.name] for gate in gates), key=lambda each: _ORDER[each.verdict])
     return ", ".join(
         f"{each.name} {each.verdict}"
         + (f" ({each.message})" if each.verdict is Verdict.FAIL else "")
@@ -131,7 +133,7 @@ def _verdicts(gates: list[Gate], said: dict[str, GateStatus]) -> str:
 
 
 def _serving(
-    view: StageView, wanted: ServedVersion, *, is_stepped: bool
+    view: StageView, target: ServedVersion, *, is_stepped: bool
 ) -> Iterator[tuple[str, str]]:
     stable = view.effective
     if not view.is_served:
@@ -150,18 +152,18 @@ def _serving(
             f", next to {_pods(serving.replicas(view, stable))} of {_stable(view, stable)}, which"
             " keep serving"
         )
-    there = ", kept for a rollback and there already" if wanted in warm.kept(view) else ""
-    yield "start", f"{_pods(serving.replicas(view, wanted))} of {view.called}{there}{beside}"
+    there = ", kept for a rollback and there already" if target in warm.kept(view) else ""
+    yield "start", f"{_pods(serving.replicas(view, target))} of {view.target_name}{there}{beside}"
     if is_stepped:
         yield "rollout", _stepped(view)
     instead = f" instead of {_stable(view, stable)}" if stable is not None else ""
-    yield "switch", f"the Service {service} routes to {view.called}{instead}"
+    yield "switch", f"the Service {service} routes to {view.target_name}{instead}"
 
 
 def _stepped(view: StageView) -> str:
     """Return the steps of the rollout, or why there are none."""
     if view.canary is None:
-        return view.straight or ""
+        return view.no_rollout_reason or ""
     steps, judged = (
         view.canary.whole,
         ", judged by an analysis" if view.canary.analysis is not None else "",
@@ -170,39 +172,41 @@ def _stepped(view: StageView) -> str:
 
 
 def _recording(
-    view: StageView, wanted: ServedVersion, observation: Observation, now: datetime
+    view: StageView, target: ServedVersion, observation: Observation, now: datetime
 ) -> Iterator[tuple[str, str]]:
     stable = view.effective
     # A version that only an override made effective does not become `previous`.
     goes = (
         stable is not None
-        and stable.version != wanted.version
+        and stable.version != target.version
         and not overrides.is_from_override(view.status)
     )
     before = f"; {stable.version} becomes previous" if stable is not None and goes else ""
     yield (
         "record",
-        f"{wanted.version} is effective{before}; history: {entry(view, wanted, now).outcome}",
+        f"{target.version} is effective{before}; history: {entry(view, target, now).outcome}",
     )
     if not view.is_refresh:
-        yield "mlflow", _moved(view, wanted, observation, now)
+        yield "mlflow", _moved(view, target, observation, now)
 
 
-def _drained(view: StageView, stable: ServedVersion, wanted: ServedVersion) -> str:
-    """Say when the displaced pods are deleted; a window or a watch keeps them for longer."""
-    asked = view.spec.rollback if view.spec is not None else None
+def _drained(view: StageView, stable: ServedVersion, target: ServedVersion) -> str:
+    """Return when the displaced pods are deleted: late if a window or a watch keeps them."""
+    rollback = view.spec.rollback if view.spec is not None else None
     has_passed = not overrides.is_from_override(view.status) and not view.has_rejected(stable)
     kept = (
-        asked.lasts
-        if asked is not None and has_passed and stable.version != wanted.version
+        rollback.lasts
+        if rollback is not None and has_passed and stable.version != target.version
         else None
     )
-    watched = asked.automatic if asked is not None and has_passed and not view.returns else None
-    if kept is not None and asked is not None and (watched is None or kept >= watched.lasts):
-        return f"{asked.window} after the switch: they are kept for a rollback"
+    watched = (
+        rollback.automatic if rollback is not None and has_passed and not view.is_return else None
+    )
+    if kept is not None and rollback is not None and (watched is None or kept >= watched.lasts):
+        return f"{rollback.window} after the switch: they are kept for a rollback"
     if watched is not None:
         return (
-            f"{watched.watch_for} after the switch: they are kept while {wanted.version} is watched"
+            f"{watched.watch_for} after the switch: they are kept while {target.version} is watched"
         )
     return f"{serving.DRAIN.seconds} s after the switch"
 
@@ -230,16 +234,16 @@ def _clearing(
 
 
 def _moved(
-    view: StageView, wanted: ServedVersion | None, observation: Observation, now: datetime
+    view: StageView, target: ServedVersion | None, observation: Observation, now: datetime
 ) -> str:
-    """Say what changes in MLflow when this stage changes and all others stay as they are."""
+    """Return what changes in MLflow when only this stage changes."""
     if observation.dependency_error is not None or observation.model is None:
         return "cannot be told: MLflow does not answer"
     stages = {**view.model.status.stages}
     before = {name: stage.version for name, stage in stages.items()}
     stages[view.name] = (
-        StageStatus(version=wanted.version, digest=wanted.digest)
-        if wanted is not None
+        StageStatus(version=target.version, digest=target.digest)
+        if target is not None
         else StageStatus()
     )
     versions = with_held(view.model.status.versions, stages, now)
@@ -248,22 +252,22 @@ def _moved(
     )
     there = moves(view.model, observation, before)
     wants = moves(
-        after, observation, before | {view.name: wanted.version if wanted is not None else None}
+        after, observation, before | {view.name: target.version if target is not None else None}
     )
     names = {
         found.version: name
         for name, found in tracked_by_name(view.model, observation.versions).items()
     }
-    said = [_words(move, names) for move in wants if move not in there]
+    changes = [_words(move, names) for move in wants if move not in there]
     tagged = [
         names.get(move.action.target.version, "")
         for move in wants
         if move not in there and isinstance(move.action, SetTags)
     ]
-    said = [each for each in said if each] + (
+    changes = [each for each in changes if each] + (
         [f"tags of {', '.join(dict.fromkeys(tagged))}"] if tagged else []
     )
-    return ", ".join(said) or "nothing changes"
+    return ", ".join(changes) or "nothing changes"
 
 
 def _words(move: Move, names: dict[str, str]) -> str:
@@ -278,7 +282,7 @@ def _words(move: Move, names: dict[str, str]) -> str:
 
 
 def _waits(step: Step) -> str:
-    """Return a step's detail; while it is not done, with its state."""
+    """Return a step's detail, with its state unless it is done."""
     if step.blocker is None:
         return step.detail
     return (

@@ -13,8 +13,9 @@ __all__ = ["Health", "health"]
 
 _MESSAGE_LIMIT, _LOG_LIMIT = 1000, 400
 _REASONS = {reason: Reason(reason.value) for reason in PodReason if reason.value in set(Reason)}
-"""The reason of a RegisteredModel by that of a pod; else ServingFailed, or NotServing if some pods
-are ready.
+"""The RegisteredModel's reason for a pod's reason.
+
+For any other, it is ServingFailed, or NotServing if some pods are ready.
 """
 
 
@@ -25,12 +26,12 @@ class Health:
     Attributes:
         ready: Number of ready pods of the Deployment's current template.
         available: Of those, how many have been ready for the Deployment's `minReadySeconds`.
-        current: Whether the Deployment's controller has observed the last apply and all pods are of
-            that template.
-        message: Why they are not ready, if Kubernetes or a pod reports it.
+        current: Whether the Deployment's controller has observed the last apply, and all pods are
+            of the applied template.
+        message: Why the pods are not ready, if Kubernetes or a pod reports it.
         reason: The reason of the condition.
-        stalled: A user has to act.
-        refused: Another try would end the same way.
+        stalled: Whether a user has to act.
+        refused: Whether another try would fail in the same way.
 
     """
 
@@ -54,8 +55,8 @@ def health(deployment: Manifest | None, pods: Iterable[Manifest]) -> Health:
     )
     ready, available = int(status.get("readyReplicas", 0)), int(status.get("availableReplicas", 0))
     updated = int(status.get("updatedReplicas", 0))
-    # A pod of the new template counts as updated before it runs; until then a pod of the old
-    # template remains.
+    # `updatedReplicas` counts pods of the new template before they run. Compare it with `replicas`:
+    # pods of the old template remain until then.
     current = (
         is_observed and updated >= replicas and int(status.get("replicas", updated)) <= updated
     )

@@ -1,8 +1,8 @@
 """The state of an analysis between intervals: evidence, sums and totals of each metric. Pure.
 
-It spans the whole rollout, all steps and pauses: JSON of at most `SIZE` in a ConfigMap of the
-operator. The number of the last interval is in it, so that no interval counts twice. State that is
-lost or damaged starts again from nothing: a new test with the same bound on false alarms.
+The state spans the whole rollout with all steps and pauses. It is stored as JSON of at most `SIZE`
+characters in a ConfigMap. It has the number of the last interval, so that no interval counts twice.
+If it is lost or damaged, a new test begins, with the same bound on false alarms.
 """
 
 import hashlib
@@ -45,10 +45,13 @@ SIZE = 32_768
 SPLIT_ALPHA = 0.001
 """Upper bound of the probability that a working split is ever called broken."""
 _SPLIT_LIMIT = 3
-"""As `failureLimit`: when a candidate starts to hang, one interval misses some of its requests."""
+"""The `failureLimit` of this test.
+
+When a candidate starts to hang, one interval misses some of its requests.
+"""
 _TOTAL = 10**15
 _FORMAT = 1
-"""Raised when older texts change their meaning."""
+"""Version of the format; raise it when the meaning of stored texts changes."""
 
 _Count = Annotated[int, Field(ge=0, le=_TOTAL)]
 _Weight = Annotated[float, Field(ge=0, le=1e15)]
@@ -117,7 +120,7 @@ class Progress(_Kept):
         metrics: By the metric's name.
         stable_latency: The stable version's latencies; older ones weigh less (`counted.decayed`).
         split: The test of the candidate's share.
-        is_alarmed: The last interval alone, without the earlier ones and the cap, refutes a metric.
+        is_alarmed: Whether the last interval alone, without the cap, refutes a metric's limit.
 
     """
 
@@ -173,7 +176,7 @@ def key(analysis: Analysis, candidate: str, attempt: int) -> str:
 
 
 def begun(key: str, text: str | None) -> Progress:
-    """Return the progress in a text; an empty one if the text is of another rollout, or none."""
+    """Return the progress in a text; an empty one if it is None or of another rollout."""
     found = Progress.load(text) if text is not None else None
     return found if found is not None and found.key == key else Progress(key=key)
 
@@ -271,7 +274,7 @@ def _judged(
         _shared(counts, callers_on),
         limit,
         alpha=analysis.alpha,
-        # A caller counts once: a failure that lasts is in one interval like one that passes.
+        # Each caller counts once, so a lasting failure is in one interval only, as a short one is.
         failure_limit=analysis.failure_limit if callers_on is None else None,
     )
     sums: Sums = added(old.sums, _shared(counts, callers_on), limit)
@@ -304,9 +307,10 @@ def _split(old: SplitShare, interval: Interval, weight: int) -> SplitShare:
 
 
 def _draws(interval: Interval) -> tuple[int, int]:
-    """Return the draws of the candidate and of the stable version; of older runtimes the answers.
+    """Return how often the candidate and the stable version were drawn.
 
-    A candidate that hangs is drawn long before its requests are counted.
+    Draws are used because a candidate that hangs is drawn long before its requests are counted.
+    Pods of older runtimes report only answers; these are used then.
     """
     candidate, stable = interval.candidate, interval.stable
     if candidate.drawn or stable.drawn:

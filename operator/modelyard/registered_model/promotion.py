@@ -1,20 +1,20 @@
 """A promotion as a list of steps: what stands between the desired and the effective version. Pure.
 
-    admit     the version exists, its bytes are recorded, and the stage has not rejected it
-    from      it has held the stage that it must come from (if the spec names one)
-    freeze    no freeze is in force for the stage (if the spec or the cluster has any for it)
+    admit     the version exists, its digest is recorded, and the stage has not rejected it
+    from      the version was effective in the stage that the spec's `from` names (if it has one)
+    freeze    no freeze is in force for the stage (if the spec or the cluster has freezes for it)
     gates     the gates that need no pods have passed (if the spec has any)
-    plan      only while `dryRun` is true: no later step begins; the earlier ones are shown,
-              done or not
+    plan      only while `dryRun` is true: no later step begins; the status shows the earlier
+              steps, done or not
     trial     the gates that need pods have passed (if the spec has any)
     approval  people and other systems have approved the version (if the spec asks them)
-    start     the candidate's pods start next to the stable version's, until they are available
+    start     the candidate's pods have started next to the stable version's, and are available
     rollout   the candidate gets a growing share of the requests (if the spec has `rollout`)
     switch    the Service routes to the candidate
     record    the candidate is effective; from then on it is watched (if the spec has a watch)
 
-Every round computes all steps, each from the view alone. The same tuple is the next action, the
-progress in the status and the condition's message. A new rule is another step here.
+Every round computes all steps, each from the view alone. One tuple of steps yields the next action,
+the progress in the status and the condition's message. To add a rule, add a step here.
 """
 
 from collections.abc import Callable
@@ -52,7 +52,7 @@ from modelyard.registered_model.step import (
 )
 from modelyard.registered_model.view import StageView
 
-__all__ = ["ALWAYS", "attended", "current", "names", "steps"]
+__all__ = ["ALWAYS", "begun_rollout", "current", "names", "steps"]
 
 
 def steps(view: StageView, now: datetime) -> tuple[Step, ...]:
@@ -71,26 +71,30 @@ def steps(view: StageView, now: datetime) -> tuple[Step, ...]:
 
 
 def _is_shown(needed: tuple[str, ...], found: list[Step]) -> bool:
-    """Tell whether the next step is shown before the one before it is done.
+    """Tell whether the status shows the next step although an earlier step is not done.
 
-    That is so from the admission of the version up to `plan`.
+    With `plan` among the steps, all steps up to `plan` are shown once the version is admitted.
     """
     return "plan" in needed[len(found) :] and bool(found) and found[0].state is StepState.DONE
 
 
 def current(progress: tuple[Step, ...]) -> Step:
-    """Return the step that the promotion has reached."""
+    """Return the step whose blocker and status are reported.
+
+    This is `plan` while it delays the promotion; otherwise the first step that is not done. A
+    rollout that has begun takes precedence if only it has a status to record.
+    """
     delayed = (step for step in progress if step.name == "plan" and step.blocker is not None)
     undone = (step for step in progress if step.state is not StepState.DONE)
     found = next(delayed, None) or next(undone, progress[-1])
-    live = attended(progress)
+    live = begun_rollout(progress)
     return live if live is not None and live.record is not None and found.record is None else found
 
 
-def attended(progress: tuple[Step, ...]) -> Step | None:
-    """Return the step `rollout` if it has begun and an earlier step waits again, else None.
+def begun_rollout(progress: tuple[Step, ...]) -> Step | None:
+    """Return the step `rollout` if it has begun but an earlier step is no longer done, else None.
 
-    The candidate of such a rollout still receives requests.
+    Such a rollout must be continued: its candidate receives requests.
     """
     later = [step for step in progress if step.state is not StepState.DONE][1:]
     rollouts = (step for step in later if step.name == "rollout")
@@ -102,19 +106,19 @@ def attended(progress: tuple[Step, ...]) -> Step | None:
 def names(view: StageView) -> tuple[str, ...]:
     """Return the names of the steps, in order.
 
-    The version displaced last returns without gates (if the stage has a window: only inside it),
-    and so does an override. A refresh waits for the end of a freeze and asks only the gates with
-    pods: a new runtime can change only their verdicts. While `dryRun` is true, each promotion has
-    the step `plan`.
+    An override has only the steps in `ALWAYS`, and so has a return of the version displaced last
+    (if the stage has a window: only inside it). A refresh has no `gates` and no `approval`, because
+    a new runtime can change only the verdicts of gates that need pods. While `dryRun` delays the
+    promotion, it has the step `plan`.
     """
-    plan = {"plan"} if dry_run.holds(view) else set[str]()
+    plan = {"plan"} if dry_run.delays(view) else set[str]()
     return tuple(name for name in _STEPS if name in _needed(view) | plan)
 
 
 def _needed(view: StageView) -> set[str]:
     """Return the names of the steps, without `plan`."""
     spec = view.spec
-    if spec is None or view.returns or view.override is not None:
+    if spec is None or view.is_return or view.override is not None:
         return {*ALWAYS}
     needed = {
         *ALWAYS,
@@ -124,33 +128,33 @@ def _needed(view: StageView) -> set[str]:
     }
     if view.is_refresh:
         needed &= {*ALWAYS, "trial", "rollout"}
-    return needed | {"freeze"} if freezes.concern(view) else needed
+    return needed | {"freeze"} if freezes.apply_to(view) else needed
 
 
 # --- admit --------------------------------------------------------------------------------------
 def _admit(view: StageView, now: datetime) -> Step:
     """Check the version and record it as the candidate."""
-    wanted = view.wanted
+    target = view.target
     blocker = _inadmissible(view)
     if blocker is not None:
         state = StepState.FAILED if blocker.needs_action else StepState.WAITING
-        # A version that cannot take the stage loses its pods; one that only waits keeps them.
+        # A candidate that needs action is dropped and loses its pods; one that waits keeps them.
         dropped = (
             without_candidate(view, now)
             if blocker.needs_action and view.status.candidate is not None
             else None
         )
         return Step("admit", state, blocker.message[:DETAIL], blocker=blocker, record=dropped)
-    assert wanted is not None, "an admissible version has a recorded digest"
-    if view.status.candidate != wanted:
-        waits = view.record_is_full and not view.returns and view.override is None
+    assert target is not None, "an admissible version has a recorded digest"
+    if view.status.candidate != target:
+        waits = view.record_is_full and not view.is_return and view.override is None
         if waits or (not view.record_has_room and view.rollback_target is None):
-            full = record.full(view.model.metadata.name, wanted.version, view.model.status.record)
+            full = record.full(view.model.metadata.name, target.version, view.model.status.record)
             return Step("admit", StepState.WAITING, full.message[:DETAIL], blocker=full)
-        new = {"desired": view.desired, "candidate": wanted, "start_time": now, "blocked": None}
+        new = {"desired": view.desired, "candidate": target, "start_time": now, "blocked": None}
         begun = without_candidate(view, now).model_copy(update=new)
-        return Step("admit", StepState.ACTIVE, f"{wanted.version} is admitted", record=begun)
-    return Step("admit", StepState.DONE, f"{wanted.version} is admitted")
+        return Step("admit", StepState.ACTIVE, f"{target.version} is admitted", record=begun)
+    return Step("admit", StepState.DONE, f"{target.version} is admitted")
 
 
 def _inadmissible(view: StageView) -> Blocker | None:
@@ -189,7 +193,7 @@ def _rejection(view: StageView) -> Blocker | None:
     )
     agree = ""
     if rejection.reason == Reason.ROLLED_BACK and view.status.version and not view.is_refresh:
-        by = view.spec.by_whom if view.spec is not None else ""
+        by = view.spec.requester_patch if view.spec is not None else ""
         patch = (
             f'{{"spec":{{"stages":{{"{view.name}":{{"version":"{view.status.version}"{by}}}}}}}}}'
         )
@@ -198,8 +202,8 @@ def _rejection(view: StageView) -> Blocker | None:
             f" -p '{patch}'."
         )
     message = (
-        f"{view.called} was rejected, and {stable}. {rejection.message}{agree} It is tried again"
-        f" when the stage's spec changes, or when stages.{view.name}.attempt is raised above"
+        f"{view.target_name} was rejected, and {stable}. {rejection.message}{agree} It is tried"
+        f" again when the stage's spec changes, or when stages.{view.name}.attempt is raised above"
         f" {rejection.attempt}: modelyard retry {view.model.metadata.name} --stage {view.name}"
     )
     return Blocker.of(rejection.reason, message, needs_action=True)
@@ -208,7 +212,7 @@ def _rejection(view: StageView) -> Blocker | None:
 # --- start --------------------------------------------------------------------------------------
 def _start(view: StageView, now: datetime) -> Step:
     """Start the candidate's pods and wait until they are available."""
-    candidate = view.wanted
+    candidate = view.target
     if candidate is None or not view.is_served:
         return Step("start", StepState.DONE, "the stage has no pods")
     if view.neighbour is not None and view.routed is None:
@@ -216,12 +220,13 @@ def _start(view: StageView, now: datetime) -> Step:
     actions = serving.workload(view, candidate)
     keeps = frozenset[tuple[str, str]]()
     if view.canary is not None:
-        # Created with the pods, so that every node knows this Service before requests use it.
+        # The private Service is created with the pods, so that kube-proxy has programmed it on
+        # every node before the stable pods forward requests to it.
         actions += serving.private_route(view, candidate)
         keeps = frozenset({("Service", build.workload_name(view.model, view.name, candidate))})
     if (error := serving.refused(view, actions)) is not None:
         return replace(refused_step("start", view.name, error), keeps=keeps)
-    pods, replicas = serving.standing(view, candidate), serving.replicas(view, candidate)
+    pods, replicas = serving.pod_health(view, candidate), serving.replicas(view, candidate)
     if pods.refused and not actions:
         reason = str(pods.reason or Reason.SERVING_FAILED)
         return rejected(
@@ -250,7 +255,7 @@ def _start(view: StageView, now: datetime) -> Step:
 
 
 def _without_address(view: StageView, neighbour: str) -> Step:
-    """Return the step of a stage whose Service name is taken: its pods could not be reached."""
+    """Return the failed step of a stage whose Service name belongs to another model's stage."""
     address = serving_name(view.model.metadata.name, view.name)
     message = (
         f"The Service {address} is the address of a stage of the RegisteredModel {neighbour}; no"
@@ -265,15 +270,15 @@ def _without_address(view: StageView, neighbour: str) -> Step:
 # --- switch -------------------------------------------------------------------------------------
 def _switch(view: StageView, now: datetime) -> Step:
     """Route the Service to the candidate."""
-    candidate = view.wanted
+    candidate = view.target
     if candidate is None or not view.is_served:
         if view.dependencies_down:
             return _waits_for_dependencies("switch", view)
         return Step("switch", StepState.DONE, "the stage has no pods")
     actions = serving.routes(view, candidate)
     if actions and (unsplit := rollout.rule_removals(view, now)):
-        # Pods that split requests for a rollout must answer all of them before they return.
-        return Step("switch", StepState.ACTIVE, "its pods are to answer all requests", unsplit)
+        # Remove the rules first: a pod to which the Service routes again must not forward requests.
+        return Step("switch", StepState.ACTIVE, "the rules of its pods are being removed", unsplit)
     if not actions:
         return Step("switch", StepState.DONE, f"the Service routes to {candidate.version}")
     # An automatic rollback does not wait for MLflow and S3: its target still has its pods.
@@ -297,14 +302,14 @@ def _waits_for_dependencies(name: str, view: StageView) -> Step:
 # --- record -------------------------------------------------------------------------------------
 def _record(view: StageView, now: datetime) -> Step:
     """Record the candidate as the effective version."""
-    candidate, stable = view.wanted, view.effective
-    assert candidate is not None, "what is recorded was admitted"
+    candidate, stable = view.target, view.effective
+    assert candidate is not None, "only an admitted candidate reaches this step"
     drains = serving.draining(view, now)
     if stable is not None:
         drains = drain(drains, stable, now)
-    # A version that only an override made effective has passed no gate, so it does not become
-    # `previous`: it returns by another override, or through its gates. Nor does a version that an
-    # automatic rollback leaves: the stage has rejected it.
+    # `previous` may return without gates. Two versions must not, so they do not become `previous`:
+    # one that an override made effective, because it has passed no gate; and one from which the
+    # stage rolls back automatically, because the stage has rejected it.
     may_return = not overrides.is_from_override(view.status) and view.rollback_target is None
     displaced = (stable if may_return else None, view.status.previous)
     others = (each for each in displaced if each is not None and each.version != candidate.version)
@@ -331,14 +336,14 @@ def _record(view: StageView, now: datetime) -> Step:
         verification=verification.carried(view, candidate.version, candidate.digest),
         watch=watch.begun(view, candidate, now),
         traffic_revision=view.status.traffic_revision,
-        # An override that has ended stays recorded while the spec names it, so it does not restart.
+        # An ended override stays recorded while the spec names it. Otherwise it would start again.
         override=overrides.carried_out(view.spec, view.status),
     )
     return Step("record", StepState.ACTIVE, f"{candidate.version} becomes effective", record=status)
 
 
 def _attempt(view: StageView) -> int:
-    """Return the `attempt` that was carried out; the one before, if a refresh was rolled back."""
+    """Return the `attempt` to record as carried out: after a rolled back refresh, one less."""
     return (
         max(view.attempt - 1, 0)
         if view.rollback_target is not None and view.is_refresh

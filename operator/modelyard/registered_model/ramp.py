@@ -17,36 +17,36 @@ _WHOLE = 100
 
 def steps_hash(rollout: Rollout) -> str:
     """Return the hash of the steps and of the way to draw; a change restarts the rollout."""
-    asked = rollout.model_dump(
+    fields = rollout.model_dump(
         mode="json", by_alias=True, exclude_none=True, include={"steps", "sticky", "invite"}
     )
-    text = json.dumps(asked, sort_keys=True)
+    text = json.dumps(fields, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
-def weight(asked: Sequence[RolloutStep], index: int) -> int:
+def weight(steps: Sequence[RolloutStep], index: int) -> int:
     """Return the weight at a step, in percent: that of the last `weight` up to it."""
     return next(
-        (step.weight for step in reversed(asked[: index + 1]) if step.weight is not None), 0
+        (step.weight for step in reversed(steps[: index + 1]) if step.weight is not None), 0
     )
 
 
-def pods(asked: Sequence[RolloutStep], index: int, whole: int) -> int:
+def pods(steps: Sequence[RolloutStep], index: int, whole: int) -> int:
     """Return the number of the candidate's pods at a step.
 
     The weight's share of the stage's pods, rounded up and at least one; after a `replicas` step
     its number; at the last step all.
 
     Args:
-        asked: The steps.
+        steps: The steps.
         index: The step.
         whole: The stage's pods.
 
     """
-    if index >= len(asked) - 1:
+    if index >= len(steps) - 1:
         return whole
     fixed = next(
-        (step.replicas for step in reversed(asked[: index + 1]) if step.replicas is not None), None
+        (step.replicas for step in reversed(steps[: index + 1]) if step.replicas is not None), None
     )
-    wanted = fixed if fixed is not None else ceil(whole * weight(asked, index) / _WHOLE)
+    wanted = fixed if fixed is not None else ceil(whole * weight(steps, index) / _WHOLE)
     return min(max(wanted, 1), whole)

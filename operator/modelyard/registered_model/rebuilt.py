@@ -23,8 +23,8 @@ __all__ = ["rebuilt"]
 def rebuilt(model: RegisteredModel, observation: Observation) -> tuple[VersionStatus, ...]:
     """Return the versions that MLflow's tags record, for a status that is entirely empty.
 
-    After an object was restored from a backup, the tags are the only record left. They are not used
-    otherwise, because a user who trains may be able to write tags. Better sources for a version's
+    After an object was restored from a backup, the tags are the only record left. They are used
+    only then, because a user who trains may be able to write tags. Other sources for a version's
     bytes overrule them: its declared source, the status of its TrainingRun, the Deployment that
     serves it.
     """
@@ -50,8 +50,8 @@ def rebuilt(model: RegisteredModel, observation: Observation) -> tuple[VersionSt
 def _may_rebuild(model: RegisteredModel, observation: Observation) -> bool:
     """Tell whether the object had a status: its annotation says so, or the operator worked on it.
 
-    The finalizer is set before the first write to MLflow. If MLflow has a model with the uid of an
-    object without finalizer, another client created it.
+    The operator sets the finalizer before its first write to MLflow. So if the object has no
+    finalizer, another client created the model with its uid in MLflow.
     """
     meta = model.metadata
     if meta.annotations.get(ADOPT_ANNOTATION) == "true":

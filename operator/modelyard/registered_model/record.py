@@ -1,9 +1,9 @@
 """The record: each entry of the history as an object in S3, chained by digests. Pure.
 
-The operator writes an object once and never changes or deletes it. Its bytes follow from the status
-alone, so that after a crash the operator writes the same bytes again. The status names the newest
-entry with the digest of its object, and the newest one that S3 has. The entries in between are
-pending, and stay in the status (decision 0034).
+The operator writes an object once and never changes or deletes it. Its bytes depend only on the
+status, so that after a crash the operator writes the same bytes again. The status names two
+entries: the newest one, with the digest of its object, and the newest one that S3 has. The entries
+between them are pending, and stay in the status (decision 0034).
 """
 
 import json
@@ -41,7 +41,7 @@ RETRY = timedelta(seconds=30)
 _FULL = 40
 """Number of pending entries at which no promotion starts.
 
-The other places are for changes that must not wait.
+The rest of the history is reserved for changes that must not wait, such as a rollback.
 """
 
 
@@ -68,7 +68,7 @@ class Link:
 
 @dataclass(frozen=True)
 class Step:
-    """What comes next for the record.
+    """The next step for the record.
 
     Attributes:
         put: The object to store.
@@ -143,7 +143,7 @@ def current(model: RegisteredModel, observation: Observation) -> RecordStatus | 
 def numbered(
     model: RegisteredModel, record: RecordStatus | None, entries: tuple[HistoryEntry, ...]
 ) -> tuple[RecordStatus | None, tuple[HistoryEntry, ...]]:
-    """Return the record and the history with numbered new entries; none without a record."""
+    """Return the record and the history with the new entries numbered; without a record, none."""
     if record is None:
         return None, model.status.history
     new_ = tuple(
@@ -166,7 +166,8 @@ def new(before: RegisteredModelStatus, model: RegisteredModel) -> tuple[Link, ..
 def room(record: RecordStatus | None) -> int:
     """Return how many more entries the history can take.
 
-    A pending entry stays in it, and before the record is known no entry can get a number.
+    Pending entries must stay in it. Before the record is known, it can take none, because no entry
+    can get a number.
     """
     return LENGTH - record.pending if record is not None else 0
 
@@ -184,7 +185,7 @@ def is_full(record: RecordStatus | None, candidates: int) -> bool:
 
 # --- what comes next ------------------------------------------------------------------------------
 def step(model: RegisteredModel, observation: Observation) -> Step:
-    """Return the next step for the first pending entry; an empty one without entry or S3."""
+    """Return the next step for the first pending entry; empty if there is none, or without S3."""
     links, there = chain(model), observation.record
     if not links or there is None:
         return Step()
@@ -238,7 +239,7 @@ def _conflict(uri: str, link: Link) -> tuple[Condition, ...]:
 
 
 def full(model: str, version: str | None, record: RecordStatus | None) -> Blocker:
-    """Return the blocker of a stage that cannot change before S3 stores or names its entries."""
+    """Return the blocker of a stage that cannot change until S3 answers about the record."""
     if record is None:
         return Blocker.of(
             Reason.RECORD_PENDING,

@@ -1,7 +1,7 @@
 """Changes that bring MLflow in line with the status: aliases, MLflow's own stages, tags. Pure.
 
-MLflow's stages are deprecated; they are moved while they still work (decision 0005). Aliases that
-are not names of our stages belong to other clients and stay.
+MLflow's own stages are deprecated; the operator sets them as long as they work (decision 0005).
+Aliases that are not names of our stages belong to other clients and are left alone.
 """
 
 from collections.abc import Iterator, Mapping
@@ -30,7 +30,7 @@ class Move:
 
     Attributes:
         action: What to do.
-        drift: The operator did it before, so another client has changed it since.
+        drift: Whether the operator had done this before, so that another client has reverted it.
 
     """
 
@@ -58,7 +58,7 @@ class _Registry:
         return sorted(stage for stage, held in self.effective.items() if held == version)
 
     def asks(self, stage: str) -> bool:
-        """Tell whether the spec asks for a version in the stage; used while the stage has none."""
+        """Tell whether the spec asks for a version in the stage. For a stage that has none yet."""
         wanted = self.model.spec.stages.get(stage)
         return wanted is not None and (
             wanted.version is not None or wanted.auto_promote is not None
@@ -70,8 +70,9 @@ def moves(
 ) -> list[Move]:
     """Return the changes that bring MLflow in line; effective versions move before displaced ones.
 
-    An effective version that MLflow lacks is reported by that version's own blocker. While a stage
-    waits for its first version, aliases and stages of versions that other clients registered stay.
+    An effective version that MLflow lacks gets no changes; the version's own blocker reports it.
+    While a stage waits for its first version, the aliases and stages that other clients gave to
+    their versions are left alone.
     """
     registry = _Registry(
         model, observation, effective, tracked_by_name(model, observation.versions)
@@ -143,7 +144,7 @@ def _tags(registry: _Registry) -> Iterator[Move]:
         target = TagTarget("version", registry.name, there.version)
         record = copied_tags(registry.model, recorded[version]) if version in recorded else {}
         if changed := {key: value for key, value in record.items() if there.tags.get(key) != value}:
-            # After a restored backup the copies have the uid of the earlier object: no drift.
+            # No drift: after a backup was restored, the tags have the uid of the earlier object.
             yield Move(
                 SetTags(target, changed),
                 drift=there.tags.get(UID_TAG) == registry.model.metadata.uid,
@@ -154,9 +155,9 @@ def _tags(registry: _Registry) -> Iterator[Move]:
 
 
 def _is_taken(observation: Observation, stage: ModelStage) -> bool:
-    """Tell whether versions in Production or Staging must leave it when the next one enters.
+    """Tell whether Production or Staging has a version that must leave when another one enters.
 
-    MLflow archives them in the same transaction.
+    MLflow archives it in the same transaction.
     """
     return stage in _MLFLOW_STAGES.values() and any(
         version.stage == stage for version in observation.versions
@@ -164,7 +165,7 @@ def _is_taken(observation: Observation, stage: ModelStage) -> bool:
 
 
 def _mlflow_stage(stages: list[str], now: ModelStage, *, displaced: bool) -> ModelStage:
-    """Return the MLflow stage of a version: its highest one, or Archived once it was displaced."""
+    """Return the MLflow stage of a version: the highest of its stages; Archived if displaced."""
     for stage in ("production", "staging"):
         if stage in stages:
             return _MLFLOW_STAGES[stage]

@@ -1,7 +1,7 @@
 """Rebuild a lost status from the serving objects and MLflow's tags. Pure.
 
-Without its status a promoted version looks like one that was never promoted, and its pods would be
-deleted as left over. So the status is rebuilt before any stage is decided on.
+Without a status, the operator would take an effective version for one that was never promoted, and
+delete its pods. So the status is rebuilt before any stage is decided on.
 """
 
 from collections.abc import Iterator
@@ -32,8 +32,8 @@ def restored(
 ) -> RegisteredModelStatus | None:
     """Return the rebuilt status; None if the status is not empty, or nothing to rebuild is found.
 
-    If the Service of a stage routes to a Deployment of ours, that one's version is effective. The
-    versions, and the stages without pods, come from MLflow's tags.
+    The effective version of a stage is that of the Deployment to which the stage's Service routes.
+    The versions, and the stages without pods, are read from MLflow's tags.
     """
     if not is_empty(model):
         return None
@@ -50,21 +50,21 @@ def restored(
     digests = {version.name: version.digest for version in versions}
     for name, there in tracked_by_name(with_versions, observation.versions).items():
         for stage in stages_in_tag(there):
-            # A tag alone does not start a version that neither serves nor is in the spec.
+            # A tag alone must not start a version that neither serves nor is in the spec.
             wanted = model.spec.stages.get(stage)
             if wanted is not None and wanted.version == name:
                 stages.setdefault(
                     stage, StageStatus(version=name, digest=digests[name], since_time=now)
                 )
     full, older = split(model, with_held(versions, stages, now), stages)
-    said = (*conditions.registering(), conditions.following())
+    reported = (*conditions.registering(), conditions.following())
     name = mlflow_model_name(model.metadata.namespace, model.metadata.name)
     update = {
         "mlflow_name": name,
         "versions": full,
         "older_versions": older,
         "stages": stages,
-        "conditions": said,
+        "conditions": reported,
     }
     return model.status.model_copy(update=update | {"record": current(model, observation)})
 

@@ -1,17 +1,19 @@
-"""The step `rollout`: the candidate gets a share of the requests, step by step. Pure.
+"""The promotion step `rollout`: the candidate gets a growing share of the requests. Pure.
 
-    begin     the hash of the steps and the first step are recorded
-    pods      before the weight rises the candidate has the pods for it; it keeps them until the
-              weight has fallen
-    weight    it is recorded with a new revision, then written to the stable pods (an annotation of
-              each); then all of them apply it
-    step      it ends when its time is over, a user resumes it, or the analysis passes it; the next
-              one is recorded
-    end       the weight is 100 with all pods; `switch` follows
+The spec lists the rollout's own steps (`spec.stages.*.rollout.steps`). What the operator does:
+
+    begin     record the first step and the hash of all steps
+    pods      before the weight rises, start the pods that the candidate needs for it; after the
+              weight has fallen, delete the pods that it no longer needs
+    weight    record the weight with a new revision, write both to each stable pod as an
+              annotation, and wait until all stable pods apply it
+    advance   record the next step when the step's time is over, when a user resumes it, or when
+              the analysis passes
+    end       the weight is 100 and the candidate has all pods; the promotion step `switch` follows
 
 The status records the step, its start, the weight and the revision; everything else is observed in
 every round. A candidate without a ready pod has weight 0. When the candidate fails a request, the
-stable pod answers it itself (`modelyard_runtime.serve`), so that no caller notices.
+stable pod that forwarded it answers it (`modelyard_runtime.serve`), so the caller gets no error.
 """
 
 import json
@@ -33,16 +35,24 @@ from modelyard.registered_model.view import StageView
 
 __all__ = ["keeps", "rollout", "rule_removals"]
 
-_LOOK = timedelta(seconds=5)
-"""Time between two reads of the splitting pods' counters while a step waits."""
-_SOON, _LATER = timedelta(milliseconds=150), timedelta(seconds=1)
-"""Time between two questions whether pods apply a new rule: within `_FRESH` of it, and after."""
-_FRESH = timedelta(seconds=2)
-"""A kubelet writes an annotation to the pod's file within a quarter of a second (`traffic.md`)."""
-_FALLS = 3
-"""A candidate may lose its last ready pod this often in a rollout: draining its node costs one."""
-_GROWN = 1.25
-"""The status is written when counts have grown by this factor: they are for people to read."""
+_POLL = timedelta(seconds=5)
+"""Time between two reads of the stable pods' counters while a step waits."""
+_FAST_POLL, _SLOW_POLL = timedelta(milliseconds=150), timedelta(seconds=1)
+"""Time between two checks whether pods apply a new rule: first the fast one, later the slow one."""
+_FAST_POLL_FOR = timedelta(seconds=2)
+"""How long to check fast. A kubelet writes an annotation to the pod's file within a quarter of a
+second (`traffic.md`).
+"""
+_MAX_LOSSES = 3
+"""The candidate is rejected when it has lost its last ready pod this often in a rollout.
+
+Draining a node may cause one such loss.
+"""
+_WRITE_FACTOR = 1.25
+"""Counts are written to the status when they have grown by this factor.
+
+Only users read them there, so they need not be exact.
+"""
 
 
 def rollout(view: StageView, now: datetime, *, is_held: bool = False) -> Step:
@@ -51,16 +61,16 @@ def rollout(view: StageView, now: datetime, *, is_held: bool = False) -> Step:
     Args:
         view: The stage.
         now: The moment.
-        is_held: A step before this one waits again, such as a new gate: the candidate keeps its
-            weight, which does not rise.
+        is_held: An earlier step of the promotion is no longer done, for example because the spec
+            has a new gate. The weight does not rise meanwhile.
 
     """
-    if (why := view.straight) is not None:
+    if (why := view.no_rollout_reason) is not None:
         return Step("rollout", StepState.DONE, why[:DETAIL])
-    state, asked, candidate, stable = view.status.rollout, view.canary, view.wanted, view.effective
-    assert asked, "it is no canary otherwise"
-    assert candidate, "the step before admits it"
-    assert stable, "nothing keeps it from the steps"
+    state, spec, candidate, stable = view.status.rollout, view.canary, view.target, view.effective
+    assert spec, "a promotion without a rollout does not have this step"
+    assert candidate, "the step `admit` records the candidate"
+    assert stable, "without a stable version `no_rollout_reason` is set"
     if not view.is_served:
         message = (
             f"{candidate.version} waits: the stage has no pods, and a rollout passes no step"
@@ -72,19 +82,19 @@ def rollout(view: StageView, now: datetime, *, is_held: bool = False) -> Step:
             "the stage has no pods",
             blocker=Blocker.of(Reason.ROLLING_OUT, message),
         )
-    if state is None or state.steps_hash != ramp.steps_hash(asked):
-        return _begin(view, asked, now)
-    return _Round(view, asked, state, candidate, stable, now, is_held=is_held).step()
+    if state is None or state.steps_hash != ramp.steps_hash(spec):
+        return _begin(view, spec, now)
+    return _Round(view, spec, state, candidate, stable, now, is_held=is_held).step()
 
 
-def _begin(view: StageView, asked: Rollout, now: datetime) -> Step:
-    """Record the first step, with weight 0 whatever the steps before an edit had reached."""
-    assert view.effective, "it is no canary otherwise"
+def _begin(view: StageView, spec: Rollout, now: datetime) -> Step:
+    """Record the first step with weight 0; after an edit of the steps, begin again."""
+    assert view.effective, "without a stable version `no_rollout_reason` is set"
     begun = RolloutStatus(
-        steps_hash=ramp.steps_hash(asked),
+        steps_hash=ramp.steps_hash(spec),
         since_time=now,
-        resumed=asked.resumed,
-        intervals=judged.kept(view),
+        resumed=spec.resumed,
+        intervals=judged.kept_intervals(view),
         replicas=serving.replicas(view, view.effective),
     )
     status = view.status.model_copy(
@@ -98,7 +108,7 @@ class _Round:
     """One round of a rollout that has begun."""
 
     view: StageView
-    asked: Rollout
+    spec: Rollout
     state: RolloutStatus
     candidate: ServedVersion
     stable: ServedVersion
@@ -106,23 +116,26 @@ class _Round:
     is_held: bool = False
 
     def step(self) -> Step:
-        """Return the step as it stands, with the verdict on a new interval; Fail ends it."""
-        said = judged.said(self.view, *self._hold)
-        failed = said.failed
-        if failed is None and self.state.falls >= _FALLS and not self._alive:
+        """Return the promotion step, with the analysis of a new interval; reject after a Fail."""
+        result = judged.result(self.view, *self._hold)
+        failed = result.failed
+        if failed is None and self.state.falls >= _MAX_LOSSES and not self._has_ready_pod:
             lost = f"It has lost its last ready pod {self.state.falls} times."
             failed = f"{lost} {self._health.message}".strip()
         if failed is not None:
             return rejected(self.view, "rollout", Reason.ROLLOUT_FAILED, failed, self.now)
-        if (error := serving.refused(self.view, said.actions)) is not None:
-            said = judged.unkept(said, error)
-        found = self._found(said)
-        if found.record is None:
-            return self._with(replace(found, actions=(*found.actions, *said.actions)), said)
-        if said.actions:  # first: a new rule for the pods discards the interval
+        if (error := serving.refused(self.view, result.actions)) is not None:
+            result = judged.store_refused(result, error)
+        next_action = self._next_action(result)
+        if next_action.record is None:
+            return self._with_figures(
+                replace(next_action, actions=(*next_action.actions, *result.actions)), result
+            )
+        # Store the analysis before a new rule is recorded: the rule discards the interval.
+        if result.actions:
             waits = self._blocker("is recorded")
-            return self._with(self._active(said.actions, waits), said)
-        return found
+            return self._with_figures(self._active(result.actions, waits), result)
+        return next_action
 
     def _active(
         self,
@@ -132,110 +145,113 @@ class _Round:
     ) -> Step:
         return Step("rollout", StepState.ACTIVE, self._detail, tuple(actions), waits, again)
 
-    def _found(self, said: judged.Said) -> Step:
-        """Return the step: the first thing that differs from the spec is the next to do."""
+    def _next_action(self, result: judged.AnalysisResult) -> Step:
+        """Return the step with the first action that is needed, or what it waits for."""
         view = self.view
         objects = (
             *serving.workload(view, self.candidate),
             *serving.private_route(view, self.candidate),
         )
-        pods, wanted = self._health, self._weight if self._alive else 0
-        short = (
+        pods, wanted = self._health, self._step_weight if self._has_ready_pod else 0
+        lacks_pods = (
             bool(objects)
             or pods.available < serving.replicas(view, self.candidate)
             or not pods.current
         )
         rises = wanted > self.state.weight
-        if wanted != self.state.weight and not (rises and (short or self.is_held)):
-            return self._told(wanted)
-        # Before any wait: the recorded weight applies, also where it is to rise later.
-        rule = split.rule(self.view, self.asked, self.state, self.candidate)
-        if split.differs(self._pods, rule, view.status.traffic_revision):
-            return self._told(self.state.weight)
-        writes = tuple(split.rule_writes(self._pods, rule))
-        if writes and (not rises or any(map(split.told, self._pods))):
-            # First: a smaller weight takes the requests, then pods are deleted.
+        if wanted != self.state.weight and not (rises and (lacks_pods or self.is_held)):
+            return self._record_weight(wanted)
+        # Write the recorded weight before any wait, even if the weight is to rise later.
+        rule = split.rule(self.view, self.spec, self.state, self.candidate)
+        if split.differs(self._stable_pods, rule, view.status.traffic_revision):
+            return self._record_weight(self.state.weight)
+        writes = tuple(split.rule_writes(self._stable_pods, rule))
+        if writes and (not rises or any(map(split.rule_in, self._stable_pods))):
+            # Lower the weight before the objects are applied, because that may delete pods.
             return self._active((*writes, *objects), self._blocker("is written to its pods"))
         if (error := serving.refused(view, objects)) is not None:
             return refused_step("rollout", view.name, error)
-        if (rises and short) or not self._alive:
+        if (rises and lacks_pods) or not self._has_ready_pod:
             return self._starting(pods, objects)
-        if not self._ready:
+        if not self._ready_stable_pods:
             waits = f"waits for a ready pod of {self.stable.version}, which forwards requests"
-            return self._active(objects, self._blocker(waits), _LOOK)
-        if self._applied < len(self._ready):
-            waits = f"is applied by {self._applied} of {len(self._ready)} pods"
-            again = _SOON if self.now - self.state.since_time < _FRESH else _LATER
+            return self._active(objects, self._blocker(waits), _POLL)
+        if self._applied_count < len(self._ready_stable_pods):
+            waits = f"is applied by {self._applied_count} of {len(self._ready_stable_pods)} pods"
+            again = _FAST_POLL if self.now - self.state.since_time < _FAST_POLL_FOR else _SLOW_POLL
             return self._active(objects, self._blocker(f"{waits} of {self.stable.version}"), again)
-        return self._holding(pods, objects, said, short=short)
+        return self._wait_or_advance(pods, objects, result, lacks_pods=lacks_pods)
 
-    # --- what is there ----------------------------------------------------------------------------
+    # --- what is observed -------------------------------------------------------------------------
     @cached_property
     def _steps(self) -> tuple[RolloutStep, ...]:
-        return self.asked.whole
+        return self.spec.whole
 
     @property
-    def _weight(self) -> int:
+    def _step_weight(self) -> int:
         return ramp.weight(self._steps, self.state.index)
 
     @property
     def _hold(self) -> tuple[timedelta | None, timedelta]:
-        """The step's hold and what is left of it; None: no hold, or the weight is not applied."""
+        """The duration of the step's hold and the time left of it.
+
+        The duration is None if the step has no hold, or if not all pods apply its weight yet.
+        """
         lasts = self._step.lasts
         if (
             lasts is None
-            or self.state.weight != self._weight
-            or not self._ready
-            or self._applied < len(self._ready)
+            or self.state.weight != self._step_weight
+            or not self._ready_stable_pods
+            or self._applied_count < len(self._ready_stable_pods)
         ):
             return None, timedelta(0)
         return lasts, self.state.since_time + lasts - self.now
 
     @cached_property
     def _health(self) -> Health:
-        return serving.standing(self.view, self.candidate)
+        return serving.pod_health(self.view, self.candidate)
 
     @property
-    def _alive(self) -> bool:
+    def _has_ready_pod(self) -> bool:
         return self._health.ready > 0
 
     @cached_property
-    def _pods(self) -> list[Manifest]:
+    def _stable_pods(self) -> list[Manifest]:
         return applied.splitting(self.view)
 
     @cached_property
-    def _ready(self) -> list[Manifest]:
+    def _ready_stable_pods(self) -> list[Manifest]:
         return applied.ready(self.view)
 
     @cached_property
-    def _applied(self) -> int:
+    def _applied_count(self) -> int:
         return applied.applied(self.view)
 
-    # --- what comes of it -------------------------------------------------------------------------
-    def _told(self, weight: int) -> Step:
-        """Record another weight, with a new revision of the rule."""
-        falls = self.state.falls + (weight == 0 and not self._alive)
-        told = {
+    # --- the resulting step -----------------------------------------------------------------------
+    def _record_weight(self, weight: int) -> Step:
+        """Record a weight with a new revision of the rule."""
+        falls = self.state.falls + (weight == 0 and not self._has_ready_pod)
+        changed = {
             "weight": weight,
             "since_time": self.now,
             "applied_by": 0,
             "falls": falls,
-            "intervals": judged.kept(self.view),
+            "intervals": judged.kept_intervals(self.view),
         }
-        state = self.state.model_copy(update=told)
+        state = self.state.model_copy(update=changed)
         status = self.view.status.model_copy(
             update={"rollout": state, "traffic_revision": self.view.status.traffic_revision + 1}
         )
         return Step("rollout", StepState.ACTIVE, self._detail, record=status)
 
-    def _next(self) -> Step:
+    def _record_next_step(self) -> Step:
         """Record the next step."""
-        follows = {
+        next_step = {
             "index": self.state.index + 1,
             "since_time": self.now,
-            "intervals": judged.kept(self.view),
+            "intervals": judged.kept_intervals(self.view),
         }
-        state = self.state.model_copy(update=follows | self._counted)
+        state = self.state.model_copy(update=next_step | self._counts_to_write)
         return Step(
             "rollout",
             StepState.ACTIVE,
@@ -243,46 +259,53 @@ class _Round:
             record=self.view.status.model_copy(update={"rollout": state}),
         )
 
-    def _holding(
-        self, pods: Health, objects: tuple[Owned, ...], said: judged.Said, *, short: bool
+    def _wait_or_advance(
+        self,
+        pods: Health,
+        objects: tuple[Owned, ...],
+        result: judged.AnalysisResult,
+        *,
+        lacks_pods: bool,
     ) -> Step:
-        """All pods apply the weight: return what the step itself waits for, or the next step."""
+        """Once all pods apply the weight: wait for what the rollout's step asks for, or advance."""
         if self.is_held:
-            waits = self._blocker("waits for a step before it", said.text)
-            return self._active(objects, waits, _LOOK)
+            waits = self._blocker("waits for a step before it", result.text)
+            return self._active(objects, waits, _POLL)
         is_last = self.state.index >= len(self._steps) - 1
         if is_last or self._step.replicas is not None:
-            if short:
+            if lacks_pods:
                 return self._starting(pods, objects)
         elif self._step.lasts is not None:
             left = self._hold[1]
-            if left > timedelta(0) or said.holds:
-                return self._held(left, objects, said)
+            if left > timedelta(0) or result.holds:
+                return self._wait_for_hold(left, objects, result)
         elif self._step.pause is not None and not self._is_resumed:
-            return Step("rollout", StepState.WAITING, self._detail, objects, self._paused, _LOOK)
+            return Step("rollout", StepState.WAITING, self._detail, objects, self._paused, _POLL)
         if is_last:
             return Step("rollout", StepState.DONE, f"{self.candidate.version} gets all requests")
-        return self._next()
+        return self._record_next_step()
 
-    def _held(self, left: timedelta, objects: tuple[Owned, ...], said: judged.Said) -> Step:
-        """Wait for the end of a hold, or for the analysis after it."""
+    def _wait_for_hold(
+        self, left: timedelta, objects: tuple[Owned, ...], result: judged.AnalysisResult
+    ) -> Step:
+        """Wait for the end of a hold, or for the analysis that extends it."""
         if left <= timedelta(0):
-            waits = self._blocker("holds for what the analysis waits for", said.text)
-            return self._active(objects, waits, _LOOK)
+            waits = self._blocker("holds for what the analysis waits for", result.text)
+            return self._active(objects, waits, _POLL)
         end = f"{self.now + left:%Y-%m-%d %H:%M:%S} UTC"
         return self._active(
-            objects, self._blocker(f"holds until {end}", said.text), min(_LOOK, left)
+            objects, self._blocker(f"holds until {end}", result.text), min(_POLL, left)
         )
 
     @property
     def _paused(self) -> Blocker:
         model, stage = self.view.model.metadata.name, self.view.name
-        resumed = {"rollout": {"resumed": self.state.resumes(self.asked)}}
+        resumed = {"rollout": {"resumed": self.state.resumes(self.spec)}}
         patch = json.dumps({"spec": {"stages": {stage: resumed}}}, separators=(",", ":"))
         return Blocker.of(
             Reason.ROLLOUT_PAUSED,
-            f"{self._gets} It is paused. To continue: modelyard resume {model} --stage {stage}, or"
-            f" kubectl patch mlmodel {model} --type merge -p '{patch}'",
+            f"{self._shares} It is paused. To continue: modelyard resume {model} --stage {stage},"
+            f" or kubectl patch mlmodel {model} --type merge -p '{patch}'",
         )
 
     @property
@@ -291,27 +314,27 @@ class _Round:
 
     @property
     def _is_resumed(self) -> bool:
-        return self.asked.resumed >= self.state.resumes(self.asked)
+        return self.spec.resumed >= self.state.resumes(self.spec)
 
     def _starting(self, pods: Health, objects: tuple[Owned, ...]) -> Step:
         """Wait for pods of the candidate."""
         wanted = serving.replicas(self.view, self.candidate)
         message = (
-            f"{self._gets} {min(pods.available, wanted)} of {wanted} pods of it are ready."
+            f"{self._shares} {min(pods.available, wanted)} of {wanted} pods of it are ready."
             f" {pods.message}"
         ).strip()
         blocker = Blocker.of(pods.reason or Reason.ROLLING_OUT, message, needs_action=pods.stalled)
         state = StepState.FAILED if pods.stalled else StepState.ACTIVE
         return Step("rollout", state, self._detail, objects, blocker)
 
-    # --- words ------------------------------------------------------------------------------------
+    # --- texts ------------------------------------------------------------------------------------
     @property
     def _detail(self) -> str:
         of = f"step {self.state.index + 1} of {len(self._steps)}: {self._step}"
         return f"weight {self.state.weight}, {of}"[:DETAIL]
 
     @property
-    def _gets(self) -> str:
+    def _shares(self) -> str:
         return (
             f"{self.candidate.version} gets {self.state.weight} % of the requests (step"
             f" {self.state.index + 1} of {len(self._steps)}, {self._step}), and"
@@ -319,31 +342,31 @@ class _Round:
         )
 
     def _blocker(self, what: str, analysis: str = "") -> Blocker:
-        return Blocker.of(Reason.ROLLING_OUT, f"{self._gets} The step {what}. {analysis}".strip())
+        return Blocker.of(Reason.ROLLING_OUT, f"{self._shares} The step {what}. {analysis}".strip())
 
-    def _with(self, step: Step, said: judged.Said) -> Step:
-        """Return the step with the rollout's figures for the status."""
+    def _with_figures(self, step: Step, result: judged.AnalysisResult) -> Step:
+        """Return the step with the rollout's figures for the status added."""
         shown = {
-            "applied_by": self._applied,
-            "of": len(self._ready),
-            "said": said.text[:SAID],
-            "verdict": said.verdict,
+            "applied_by": self._applied_count,
+            "of": len(self._ready_stable_pods),
+            "said": result.text[:SAID],
+            "verdict": result.verdict,
         }
-        return replace(step, rollout=self.state.model_copy(update=shown | self._counted))
+        return replace(step, rollout=self.state.model_copy(update=shown | self._counts_to_write))
 
     @property
-    def _counted(self) -> dict[str, object]:
-        """Return the counts that have grown enough to be worth a write of the status."""
-        seen = self.view.evidence.split.get(self.view.name)
-        if seen is None:
+    def _counts_to_write(self) -> dict[str, object]:
+        """The counts for the status, if they have grown enough to write them."""
+        observed = self.view.evidence.split.get(self.view.name)
+        if observed is None:
             return {}
         found: dict[str, object] = {}
         for name, old, new in (
-            ("stable", self.state.stable, seen.stable),
-            ("candidate", self.state.candidate, seen.candidate),
+            ("stable", self.state.stable, observed.stable),
+            ("candidate", self.state.candidate, observed.candidate),
         ):
             if (
-                not old.requests <= new.requests <= old.requests * _GROWN
+                not old.requests <= new.requests <= old.requests * _WRITE_FACTOR
                 or new.failures != old.failures
             ):
                 found[name] = ArmStatus(

@@ -21,18 +21,18 @@ __all__ = [
     "draining",
     "everything",
     "expired",
+    "pod_health",
     "private_route",
     "refused",
     "replicas",
     "routes",
     "routing",
-    "standing",
     "unneeded",
     "workload",
 ]
 
 DRAIN = timedelta(seconds=15)
-"""How long a displaced version keeps its pods: until every node's proxy has the new routes."""
+"""How long a displaced version keeps its pods, while kube-proxy learns the new routes."""
 
 _ORDER = {
     "Service": 0,
@@ -47,14 +47,15 @@ _ORDER = {
 pod.
 """
 _DELETES = 50
-"""Limit of deletions for one stage in a round.
+"""Maximum deletions per stage and round.
 
-The operator itself never creates more; serving must not wait for those that other clients created.
+The operator never creates more objects than that. Other clients may, and deleting all of theirs at
+once would delay serving.
 """
 _ROUTING = {"Service", "HorizontalPodAutoscaler", "PodDisruptionBudget"}
 
 
-def standing(view: StageView, what: ServedVersion) -> Health:
+def pod_health(view: StageView, what: ServedVersion) -> Health:
     """Return the state of a version's pods."""
     deployment = next(iter(view.of_kind("Deployment", what)), None)
     return health(deployment, view.of_kind("Pod", what))
@@ -63,8 +64,9 @@ def standing(view: StageView, what: ServedVersion) -> Health:
 def replicas(view: StageView, what: ServedVersion) -> int:
     """Return how many pods a version should have.
 
-    With an autoscaler: its present number. A candidate gets at least the stable version's number,
-    unless it still has its own pods. In a rollout the number follows from the step.
+    With an autoscaler, that is the Deployment's present number; a candidate gets at least the
+    stable version's number, unless it is a warm version with pods. During a rollout the candidate's
+    number depends on the step.
     """
     whole = _whole(view, what)
     canary, state = view.canary, view.status.rollout
@@ -80,7 +82,7 @@ def replicas(view: StageView, what: ServedVersion) -> int:
 
 
 def _whole(view: StageView, what: ServedVersion) -> int:
-    """Return how many pods a version with all requests has."""
+    """Return how many pods a version needs to answer all requests."""
     scaling = view.serving.autoscaling
     if scaling is None:
         return view.serving.replicas
@@ -98,7 +100,7 @@ def _whole(view: StageView, what: ServedVersion) -> int:
 def workload(view: StageView, what: ServedVersion, count: int | None = None) -> tuple[Apply, ...]:
     """Return the applies that bring a version's pods to their desired state.
 
-    A version that must not start gets no new pods; its existing pods are left alone.
+    A version that must not start gets no new pods; existing pods are left alone.
 
     Args:
         view: The stage.
@@ -124,8 +126,8 @@ def workload(view: StageView, what: ServedVersion, count: int | None = None) -> 
 def _pull_secrets(view: StageView, what: ServedVersion) -> tuple[str, ...]:
     """Return the pull secrets of a version's pods.
 
-    An effective version, or one that is kept warm, keeps those of its Deployment, so that a changed
-    setting does not restart it. Any other gets the operator's, so that its image can be pulled.
+    An effective or warm version keeps the pull secrets of its Deployment, so that a changed setting
+    does not restart it. Any other version gets the operator's, so that its image can be pulled.
     """
     live = (
         next(iter(view.of_kind("Deployment", what)), None)
@@ -140,7 +142,7 @@ def _pull_secrets(view: StageView, what: ServedVersion) -> tuple[str, ...]:
 
 
 def _template(view: StageView, what: ServedVersion, uri: str) -> Manifest:
-    """Return the template that was rolled out, perhaps by another release, else a new one."""
+    """Return the template that was rolled out (perhaps by another release), else a new one."""
     for kept in view.of_kind("ControllerRevision", what):
         found = template_in(kept, what)
         if found is not None:
@@ -180,10 +182,10 @@ def refused(view: StageView, actions: Iterable[Owned]) -> ModelyardError | None:
 def expired(
     view: StageView, keep: Iterable[ServedVersion | None], now: datetime
 ) -> tuple[tuple[Delete, ...], timedelta | None]:
-    """Return deletions of versions neither kept nor draining, and the time until the next ones.
+    """Return the deletions of versions that are neither kept nor draining, and when to delete more.
 
-    The templates of the previous version and of the candidate stay: a rollback restores the former,
-    and the latter may have no pods while people are asked.
+    The templates of the previous version and of the candidate are kept. A rollback needs the first;
+    the second may have no pods while people are asked to approve it.
     """
     kept = {what.runtime.identity for what in keep if what is not None}
     drains = draining(view, now)
@@ -203,7 +205,7 @@ def expired(
 
 
 def draining(view: StageView, now: datetime) -> tuple[Draining, ...]:
-    """Return the displaced versions that still keep their pods."""
+    """Return the displaced versions whose draining has not ended."""
     return tuple(each for each in view.status.draining if each.until_time > now)
 
 

@@ -49,10 +49,13 @@ def all_done(
         passed: Why the rollout skipped its steps; empty: it did not.
 
     """
-    said = {"rollout": passed}
+    details = {"rollout": passed}
     return tuple(
         StepStatus(
-            name=name, state=StepState.DONE, since_time=status.since_time, detail=said.get(name, "")
+            name=name,
+            state=StepState.DONE,
+            since_time=status.since_time,
+            detail=details.get(name, ""),
         )
         for name in names
     )

@@ -13,13 +13,13 @@ from modelyard.registered_model import build, serving
 from modelyard.registered_model.facts import identity_of
 from modelyard.registered_model.view import StageView
 
-__all__ = ["differs", "keeps", "rule", "rule_removals", "rule_writes", "told"]
+__all__ = ["differs", "keeps", "rule", "rule_in", "rule_removals", "rule_writes"]
 
 _TIMEOUT_MS = 2000
-"""Time that a candidate has for an answer, where the spec sets none for a prediction."""
+"""Time limit for a candidate's answer if the spec sets no timeout for a prediction."""
 
 
-def rule(view: StageView, asked: Rollout, state: RolloutStatus, candidate: ServedVersion) -> str:
+def rule(view: StageView, rollout: Rollout, state: RolloutStatus, candidate: ServedVersion) -> str:
     """Return the rule for each stable pod, as `modelyard_runtime.serve.rule` reads it."""
     timeout = view.serving.runtime.timeout
     found: dict[str, object] = {
@@ -28,21 +28,22 @@ def rule(view: StageView, asked: Rollout, state: RolloutStatus, candidate: Serve
         "version": candidate.version,
         "runtime": candidate.runtime.identity,
         "weight": state.weight,
-        # Half: the stable version still has its whole time after it.
+        # Half of the timeout, in milliseconds. After it, the stable pod has its full time limit.
         "timeoutMs": int(parse_duration(timeout).total_seconds() * 500)
         if timeout is not None
         else _TIMEOUT_MS,
     }
-    for name, said in (("sticky", asked.sticky), ("invite", asked.invite)):
-        if said is not None:
-            found[name] = said.model_dump(exclude_none=True)
+    for name, setting in (("sticky", rollout.sticky), ("invite", rollout.invite)):
+        if setting is not None:
+            found[name] = setting.model_dump(exclude_none=True)
     return json.dumps(found, separators=(",", ":"), sort_keys=True)
 
 
 def rule_removals(view: StageView, now: datetime) -> tuple[SetTrafficRule, ...]:
-    """Return what removes the rule from every pod but a canary's stable ones and those that drain.
+    """Return the removals of the rule from all pods that need none.
 
-    A displaced version that drains still forwards the requests that reach it.
+    Stable pods need it during a rollout. So do pods of a draining version, because they still
+    forward the requests that reach them.
     """
     state, draining = view.status.rollout, {each.identity for each in serving.draining(view, now)}
     kept = draining | (
@@ -56,10 +57,12 @@ def rule_removals(view: StageView, now: datetime) -> tuple[SetTrafficRule, ...]:
 
 
 def keeps(view: StageView) -> frozenset[tuple[str, str]]:
-    """Return the further objects of a rollout, by kind and name: the Services of its versions, at
-    which pods with a rule look for the candidate, and the ConfigMap of its analysis.
+    """Return the objects to keep for a rollout, by kind and name.
+
+    These are the private Services, to which pods with a rule forward requests, and the ConfigMap of
+    the analysis.
     """
-    if not any(told(pod) for pod in view.of_kind("Pod")) and view.status.rollout is None:
+    if not any(rule_in(pod) for pod in view.of_kind("Pod")) and view.status.rollout is None:
         return frozenset()
     held = (each for each in (view.status.candidate, view.effective) if each is not None)
     services = {("Service", build.workload_name(view.model, view.name, each)) for each in held}
@@ -68,20 +71,20 @@ def keeps(view: StageView) -> frozenset[tuple[str, str]]:
 
 
 def rule_writes(pods: Iterable[Manifest], rule: str | None) -> Iterable[SetTrafficRule]:
-    """Return what writes a rule to the pods that do not have it yet."""
+    """Return the writes of a rule (None: its removal) to the pods that do not have it yet."""
     for pod in pods:
-        if told(pod) != rule and not pod["metadata"].get("deletionTimestamp"):
+        if rule_in(pod) != rule and not pod["metadata"].get("deletionTimestamp"):
             yield SetTrafficRule(pod["metadata"]["name"], str(pod["metadata"]["uid"]), rule)
 
 
 def differs(pods: Iterable[Manifest], rule: str, revision: int) -> bool:
-    """Tell whether a pod has another rule of the same revision, which then needs a new one."""
-    old = (read for pod in pods if told(pod) not in {None, rule} and (read := _read(pod)))
+    """Tell whether a pod has another rule of this revision; the rule then needs a new revision."""
+    old = (read for pod in pods if rule_in(pod) not in {None, rule} and (read := _read(pod)))
     return any(each.get("revision") == revision for each in old)
 
 
 def _routed(view: StageView) -> Iterable[str]:
-    """Return the Services that rules of pods name: each is needed until no pod has the rule."""
+    """Return the Services that the pods' rules name; each is needed until no rule names it."""
     for pod in view.of_kind("Pod"):
         name = _read(pod).get("candidate")
         if isinstance(name, str):
@@ -89,15 +92,15 @@ def _routed(view: StageView) -> Iterable[str]:
 
 
 def _read(pod: Manifest) -> dict[str, object]:
-    """Return the rule of a pod; nothing if it has none, or another text in its place."""
+    """Return the parsed rule of a pod; empty if it has none, or if it is not a JSON object."""
     try:
-        found = json.loads(told(pod) or "{}")
+        found = json.loads(rule_in(pod) or "{}")
     except ValueError:
         return {}
     return found if isinstance(found, dict) else {}
 
 
-def told(pod: Manifest) -> str | None:
-    """Return the rule that a pod has."""
+def rule_in(pod: Manifest) -> str | None:
+    """Return the text of the rule that a pod's annotation has."""
     found: str | None = (pod["metadata"].get("annotations") or {}).get(TRAFFIC_ANNOTATION)
     return found

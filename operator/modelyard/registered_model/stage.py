@@ -44,7 +44,7 @@ _REPLACED = (
 
 
 def decide_stage(view: StageView, now: datetime) -> StageDecision:
-    """Return what a stage needs: recover its record, clear, promote, or keep it serving."""
+    """Return what a stage needs in this round: a status to record first, or else actions."""
     decision = _decided(view, now)
     status = warm.recorded(view, decision.status)
     ends = [
@@ -60,6 +60,7 @@ def decide_stage(view: StageView, now: datetime) -> StageDecision:
 
 
 def _decided(view: StageView, now: datetime) -> StageDecision:
+    """Record what must be recorded first; else clear the stage, promote, or keep it serving."""
     recorded = (
         _recovered(view)
         or _override_ended(view, now)
@@ -75,12 +76,12 @@ def _decided(view: StageView, now: datetime) -> StageDecision:
     return _watching(view, _verifying(view, decision, now))
 
 
-# --- what is recorded before anything is done -----------------------------------------------------
+# --- statuses that are recorded before any action ------------------------------------------------
 def _recovered(view: StageView) -> StageDecision | None:
-    """Record digest and runtime of the effective version if they are missing; else return None.
+    """Record digest and runtime of the effective version if the status lacks them; else None.
 
-    They come from the Deployment that serves the version, never from tags. Without a Deployment:
-    from the version's record and this operator's runtime.
+    They are read from the Deployment that serves the version, never from tags. Without a Deployment
+    they are those of the version's record and of this operator's runtime.
     """
     version = view.status.version
     if version is None or view.effective is not None:
@@ -111,7 +112,7 @@ def _recovered(view: StageView) -> StageDecision | None:
 
 
 def _override_ended(view: StageView, now: datetime) -> StageDecision | None:
-    """Record the end of an override whose version is serving."""
+    """Record that an override has ended whose version is still serving; else return None."""
     ended = overrides.ended(view.spec, view.status, now)
     if ended is None:
         return None
@@ -120,34 +121,37 @@ def _override_ended(view: StageView, now: datetime) -> StageDecision | None:
 
 
 def _override_observed(view: StageView, now: datetime) -> StageDecision | None:
-    """Record a new override: it is in force from then on, for the present bytes of its version."""
+    """Record a new override with its version's digest; else return None.
+
+    The override is in force from then on, and only for that digest.
+    """
     override = view.spec.override if view.spec is not None else None
     version = view.versions.get(override.version if override is not None else "")
-    observed = overrides.noted(view.spec, view.status, version, now)
+    observed = overrides.observed(view.spec, view.status, version, now)
     if observed is None:
         return None
     before = view.status.override
     is_same = before is not None and before.since_time == observed.since_time
-    # A blocker of an earlier override does not apply to this one.
+    # The blocker of an earlier override does not apply to a new one.
     update = {"override": observed, "blocked": view.status.blocked if is_same else None}
     return StageDecision(view.status.model_copy(update=update), record=True)
 
 
 def _aborted(view: StageView, now: datetime) -> StageDecision | None:
-    """Drop the candidate if the spec no longer asks for it."""
-    if view.status.candidate in {None, view.wanted}:
+    """Drop the candidate if it is no longer what is to be promoted; else return None."""
+    if view.status.candidate in {None, view.target}:
         return None
     update = {"desired": view.desired, "blocked": None}
     dropped = without_candidate(view, now).model_copy(update=update)
-    # No history entry: a withdrawn plan has started nothing, and under `autoPromote` no user asked
-    # for the candidate that a newer version replaces.
+    # Two cases get no entry in the history: a plan of `dryRun` has started nothing, and with
+    # `autoPromote` no user asked for the candidate that a newer version replaces.
     is_silent = view.is_automatic or any(step.name == "plan" for step in view.status.steps)
     entry = None if is_silent else history.aborted(view, now)
     return StageDecision(dropped, entry=entry, record=True)
 
 
 def _breached(view: StageView, now: datetime) -> StageDecision | None:
-    """Record that the watch rejects the effective version."""
+    """Record that the watch rejects the effective version; else return None."""
     breached = watch.breached(view, now)
     if breached is None:
         return None
@@ -155,16 +159,16 @@ def _breached(view: StageView, now: datetime) -> StageDecision | None:
 
 
 def _watching(view: StageView, decision: StageDecision) -> StageDecision:
-    """Add the counts of the effective version's watch, unless a promotion is being recorded."""
+    """Add the effective version's watch to a decision that has nothing to record."""
     if decision.record:
         return decision
-    looks = [each for each in (decision.requeue_after, watch.look_again(view)) if each is not None]
+    waits = [each for each in (decision.requeue_after, watch.look_again(view)) if each is not None]
     status = decision.status.model_copy(update={"watch": watch.carried(view)})
-    return replace(decision, status=status, requeue_after=min(looks, default=None))
+    return replace(decision, status=status, requeue_after=min(waits, default=None))
 
 
 def _verifying(view: StageView, decision: StageDecision, now: datetime) -> StageDecision:
-    """Add the verification of the effective version, unless a promotion is being recorded."""
+    """Add the effective version's verification to a decision that has nothing to record."""
     if decision.record:
         return decision
     found = verification.again(view, now)
@@ -172,12 +176,12 @@ def _verifying(view: StageView, decision: StageDecision, now: datetime) -> Stage
         status = view.status.model_copy(update={"verification": found.status})
         return StageDecision(status, record=True, events=found.events, quiet=True)
     status = decision.status.model_copy(update={"verification": found.status})
-    looks = [each for each in (decision.requeue_after, found.requeue_after) if each is not None]
+    waits = [each for each in (decision.requeue_after, found.requeue_after) if each is not None]
     return replace(
         decision,
         status=status,
         actions=(*decision.actions, *found.actions),
-        requeue_after=min(looks, default=None),
+        requeue_after=min(waits, default=None),
     )
 
 
@@ -192,7 +196,7 @@ def _clearing(view: StageView, now: datetime) -> StageDecision:
                 Blocker.of(Reason.PROMOTING, "The stage is cleared when MLflow and S3 answer."),
                 now,
             )
-        if dry_run.holds(view):
+        if dry_run.delays(view):
             return _kept_serving(view, dry_run.blocker(view), now)
         is_from_override = overrides.is_from_override(view.status)
         empty = StageStatus(
@@ -223,9 +227,9 @@ def _clearing(view: StageView, now: datetime) -> StageDecision:
 
 
 def _kept_serving(view: StageView, why: Blocker, now: datetime) -> StageDecision:
-    """Keep a stage serving that is to be cleared later.
+    """Keep the stage serving while its clearing is delayed, for the reason `why`.
 
-    A stage that the spec no longer has is left alone: nothing says how to serve it.
+    A stage that was removed from the spec is left alone: its serving fields are gone.
     """
     if view.spec is None:
         return StageDecision(view.status.model_copy(update={"desired": None, "blocked": why}))
@@ -240,7 +244,7 @@ def _kept_serving(view: StageView, why: Blocker, now: datetime) -> StageDecision
 
 
 def _steady(view: StageView, now: datetime) -> StageDecision:
-    """Keep the effective version serving, and delete what is left of other versions."""
+    """Keep the effective version serving, and delete objects of other versions."""
     stable = view.effective
     assert stable is not None, "a steady stage has an effective version"
     status = view.status.model_copy(
@@ -285,14 +289,14 @@ def _steady(view: StageView, now: datetime) -> StageDecision:
 
 
 def _judged_fields(view: StageView, stable: ServedVersion) -> dict[str, object]:
-    """Return the status fields that drop verdicts, if they are not about the effective version."""
+    """Return the status fields that clear the verdicts unless they judge the effective version."""
     judged = view.status.judged
     about = judged is not None and (judged.version, judged.digest) == (
         stable.version,
         stable.digest,
     )
     if judged is not None and judged.runtime not in {None, stable.runtime.identity}:
-        about = False  # about a refresh that was rejected and is no longer wanted
+        about = False  # they judge a refresh that was rejected and is no longer requested
     return {} if about else {"judged": None, "gates": ()}
 
 
@@ -324,7 +328,7 @@ def _problem(view: StageView, stable: ServedVersion) -> Blocker | None:
         return Blocker.of(
             recorded.blocked.reason, message, needs_action=recorded.blocked.needs_action
         )
-    pods, wanted = serving.standing(view, stable), serving.replicas(view, stable)
+    pods, wanted = serving.pod_health(view, stable), serving.replicas(view, stable)
     if pods.ready >= wanted and pods.current:
         return None
     why = pods.message or ("Pods are starting." if pods.ready < wanted else _REPLACED)

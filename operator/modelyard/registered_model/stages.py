@@ -18,7 +18,7 @@ from modelyard.registered_model.view import StageView
 __all__ = ["decide_stages"]
 
 _STAGES_LEFT = 4
-"""How many stages a round handles that only labels of owned objects name (after a lost status)."""
+"""Maximum stages per round that neither spec nor status has, only labels (after a lost status)."""
 
 
 def decide_stages(
@@ -29,17 +29,17 @@ def decide_stages(
     *,
     runtime: Runtime,
 ) -> tuple[list[StageView], dict[str, StageDecision]]:
-    """Return the stages, and what each needs.
+    """Return the views of the stages, and the decision about each.
 
-    A change without a place in the history is not carried out: the stage keeps its version, and
-    lost serving objects are restored.
+    A change for which the history has no room is not carried out. The stage then keeps its version,
+    and only its lost serving objects are restored.
     """
     recorded = record.current(model, observation)
     room = record.room(recorded)
     views: list[StageView] = []
     decisions: dict[str, StageDecision] = {}
     for name in _stage_names(model, observation):
-        begun = _begun(model, decisions)
+        begun = _promotions_in_progress(model, decisions)
         view = _view(
             model,
             observation,
@@ -55,7 +55,7 @@ def decide_stages(
             blocker = record.full(model.metadata.name, view.desired, recorded)
             decision = StageDecision(
                 view.status.model_copy(update={"blocked": blocker}),
-                (*_without_weight(view), *_healed(view)),
+                (*_rule_removals(view), *_restored_objects(view)),
                 requeue_after=record.RETRY,
             )
         room -= decision.entry is not None
@@ -64,12 +64,12 @@ def decide_stages(
     return views, decisions
 
 
-def _without_weight(view: StageView) -> Iterable[SetTrafficRule]:
-    """Return what takes all requests from a candidate whose end cannot be recorded yet."""
+def _rule_removals(view: StageView) -> Iterable[SetTrafficRule]:
+    """Return the removals of the pods' rules: a candidate that cannot end yet gets no requests."""
     return split.rule_writes(view.of_kind("Pod"), None) if view.status.rollout is not None else ()
 
 
-def _healed(view: StageView) -> tuple[Apply | Delete, ...]:
+def _restored_objects(view: StageView) -> tuple[Apply | Delete, ...]:
     """Return the applies that restore lost objects of the version that receives requests.
 
     That is the version that the Service routes to, else the effective version.
@@ -86,8 +86,8 @@ def _healed(view: StageView) -> tuple[Apply | Delete, ...]:
     )
 
 
-def _begun(model: RegisteredModel, decisions: Mapping[str, StageDecision]) -> int:
-    """Return how many promotions are in progress: each ends with an entry in the history."""
+def _promotions_in_progress(model: RegisteredModel, decisions: Mapping[str, StageDecision]) -> int:
+    """Return the number of promotions in progress; each ends with an entry in the history."""
     stages = dict(model.status.stages) | {
         name: decision.status for name, decision in decisions.items()
     }
@@ -142,9 +142,10 @@ def _keeps_its_analysis(model: RegisteredModel, stage: str, owned: Manifest) -> 
 def _stage_names(model: RegisteredModel, observation: Observation) -> list[str]:
     """Return the stages to decide on: those of the spec, and removed ones of which objects remain.
 
-    The status has room for as many stages as the spec. A removed stage keeps its place while it has
-    an effective version (it is cleared when MLflow answers); new stages of the spec wait for a free
-    place. Labels of owned objects may name any number of other stages: a few are handled a round.
+    The status has room for as many stages as the spec may have. A removed stage takes up room while
+    it has an effective version, which is cleared when MLflow answers; new stages of the spec wait
+    for room meanwhile. Labels of owned objects may name any number of other stages, of which a
+    round handles a few.
     """
     kept = {
         name

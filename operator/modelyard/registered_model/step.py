@@ -29,7 +29,7 @@ __all__ = [
     "refused_step",
     "rejected",
     "rejecting",
-    "stable",
+    "still_serving",
     "without_candidate",
 ]
 
@@ -38,7 +38,7 @@ _FIELDS = {
     word: f"serving.{word}"
     for word in ("resources", "nodeSelector", "tolerations", "autoscaling", "replicas")
 }
-"""The field of a stage that a refusal by the API server is about, by a word of its message."""
+"""The stage's field that caused a refusal by the API server, by a word in the refusal's message."""
 _DRAINS = 4
 """How many draining versions a stage records."""
 
@@ -50,16 +50,16 @@ class Step:
     Attributes:
         name: The step.
         state: Done, Active, Waiting or Failed.
-        detail: What it does, or waits for.
-        actions: What brings it forward.
+        detail: What it does, or waits for, for the status.
+        actions: The actions that it needs.
         blocker: Why it is not done.
         requeue_after: When to reconcile again without any change.
-        record: The stage's status, to be written before any action.
+        record: A status of the stage that must be written before any action; None: there is none.
         events: Events to emit when `record` is written.
-        keeps: Jobs and private Services that it needs (in a stage without pods: any objects), by
-            kind and name.
+        keeps: Kind and name of the Jobs and private Services that must not be deleted (in a stage
+            without pods: of any objects).
         rollout: The status of the rollout.
-        without_pods: The candidate has no pods during this step, which does not need them.
+        without_pods: Whether the candidate's pods are deleted during this step.
 
     """
 
@@ -76,15 +76,15 @@ class Step:
     without_pods: bool = False
 
 
-def stable(view: StageView) -> str:
-    """Say what serves while a promotion waits, as a sentence without its full stop."""
+def still_serving(view: StageView) -> str:
+    """Return which version is still serving, as a sentence without its full stop."""
     return (
         f"{view.status.version} is still serving" if view.status.version else "Nothing is serving"
     )
 
 
 def without_candidate(view: StageView, now: datetime) -> StageStatus:
-    """Return the status without its candidate, whose pods drain if requests may reach them."""
+    """Return the status without the candidate; its pods drain if requests may still reach them."""
     dropped, drains = view.status.candidate, serving.draining(view, now)
     # During a rollout the stable pods may still forward requests to the candidate.
     shared = view.status.rollout is not None
@@ -100,7 +100,7 @@ def without_candidate(view: StageView, now: datetime) -> StageStatus:
 
 
 def drain(drains: tuple[Draining, ...], what: ServedVersion, now: datetime) -> tuple[Draining, ...]:
-    """Return the draining versions with another one, oldest first."""
+    """Return the draining versions and one more, oldest first."""
     identity = what.runtime.identity
     others = tuple(each for each in drains if each.identity != identity)
     return (*others, Draining(identity=identity, until_time=now + serving.DRAIN))[-_DRAINS:]
@@ -126,7 +126,7 @@ def rejected(
         runtime: Identity of the runtime that the rejection is limited to; None: any runtime.
 
     """
-    candidate = view.wanted
+    candidate = view.target
     assert candidate is not None, "what is rejected was admitted"
     status = rejecting(
         view, without_candidate(view, now), candidate, reason, message, now, runtime=runtime
@@ -134,8 +134,9 @@ def rejected(
     whole = Event(
         str(reason), f"{view.name} does not take {candidate.version}. {message}", warning=True
     )
-    # The condition's own Event has the recorded message. This one is needed if that is cut, and
-    # with `autoPromote`: the stage continues with another version, so no condition names this one.
+    # The condition's own Event has the recorded message. A further Event is needed if that message
+    # is cut. It is also needed with `autoPromote`, because the stage continues with another version
+    # and no condition reports the rejected one.
     events = (whole,) if len(message) > REMEMBERED or view.is_automatic else ()
     return Step(name, StepState.FAILED, message[:DETAIL], record=status, events=events)
 
@@ -188,8 +189,8 @@ def _with(view: StageView, rejections: tuple[Rejection, ...]) -> dict[str, objec
     kept = newest.remembered(
         rejections, view.versions, lambda each: is_in_force(spec, each), view.status.version
     )
-    # The stage does not stay at this version, so an `attempt` that was raised for it counts as
-    # carried out, and does not cause a refresh.
+    # The stage goes back to another version. An `attempt` that was raised for the rejected version
+    # is recorded as carried out, so that it does not cause a refresh.
     return {"rejected": kept} if view.is_refresh else {"rejected": kept, "attempt": view.attempt}
 
 
@@ -208,7 +209,7 @@ def refused_step(name: str, stage: str, error: ModelyardError) -> Step:
 
 
 def refused_split(name: str, error: ModelyardError) -> Step:
-    """Return a step whose update of a pod's split the API server refused; the spec is right."""
+    """Return a step whose update of a pod the API server refused; not a fault of the spec."""
     message = (
         f"Kubernetes refused to tell Pod {error.subject} how it splits its requests:"
         f" {error.detail}. It splits them as before. Allow the operator to patch pods: upgrade the"

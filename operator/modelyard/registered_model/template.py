@@ -243,12 +243,12 @@ def is_of_revision_3(server: Manifest) -> bool:
 
 def _resources(wanted: Resources, server: Manifest) -> dict[str, Any]:
     """Return the server's resources, completed with the operator's defaults."""
-    said = {
+    requested = {
         side: dict(values)
         for side, values in (("requests", wanted.requests), ("limits", wanted.limits))
         if values
     }
-    return resources(wanted) if _is_of_revision_2(server) or not said else said
+    return resources(wanted) if _is_of_revision_2(server) or not requested else requested
 
 
 def _sized(volume: Manifest, size: int | str) -> Manifest:

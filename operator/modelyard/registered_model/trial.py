@@ -12,8 +12,8 @@ from modelyard.api.registered_model import ModelReason as Reason
 from modelyard.api.registered_model import ServedVersion, StepState
 from modelyard.registered_model import build, checks, serving
 from modelyard.registered_model.gates import pods
+from modelyard.registered_model.gates.job_results import job_actions
 from modelyard.registered_model.gates.judging import asked_in, judge
-from modelyard.registered_model.gates.tries import asking
 from modelyard.registered_model.pods import Health
 from modelyard.registered_model.step import Step, refused_step, rejected
 from modelyard.registered_model.view import StageView
@@ -23,20 +23,20 @@ __all__ = ["jobs", "trial"]
 
 def trial(view: StageView, now: datetime) -> Step:
     """Start the candidate's pod and the gates' Jobs, and wait for their verdicts."""
-    step, candidate = checks.asked("trial", view, now), view.wanted
+    step, candidate = checks.gates_step("trial", view, now), view.target
     assert candidate is not None, "the step before admits it"
     if step.state is not StepState.WAITING:
         return step
     open_ = _open(view, now)
     if not any(gate.asks_candidate for gate in open_):
-        return replace(step, actions=asking(view, open_, now), without_pods=True)
+        return replace(step, actions=job_actions(view, open_, now), without_pods=True)
     step = replace(step, keeps=_served(view, candidate))
     if view.dependencies_down:
         return step
     started = (*serving.workload(view, candidate, 1), *serving.private_route(view, candidate))
     if (error := serving.refused(view, started)) is not None:
         return replace(refused_step("trial", view.name, error), keeps=step.keeps)
-    health = serving.standing(view, candidate)
+    health = serving.pod_health(view, candidate)
     if health.refused and not started:
         reason = str(health.reason or Reason.SERVING_FAILED)
         return rejected(
@@ -44,7 +44,7 @@ def trial(view: StageView, now: datetime) -> Step:
         )
     ready = health.available > 0 and not started
     asked = [gate for gate in open_ if ready or not gate.asks_candidate]
-    actions = (*started, *asking(view, asked, now))
+    actions = (*started, *job_actions(view, asked, now))
     return replace(step if ready else _starting(step, health), actions=actions)
 
 
@@ -80,9 +80,9 @@ def _starting(step: Step, health: Health) -> Step:
     blocker = step.blocker
     if not health.message or blocker is None:
         return step
-    said = Blocker.of(
+    blocker = Blocker.of(
         health.reason or blocker.reason,
         f"{blocker.message} {health.message}",
         needs_action=health.stalled,
     )
-    return replace(step, blocker=said, state=StepState.FAILED if health.stalled else step.state)
+    return replace(step, blocker=blocker, state=StepState.FAILED if health.stalled else step.state)

@@ -1,13 +1,15 @@
 """`reverify`: the gates of a stage judge its effective version again. Pure.
 
-    due     `every` has passed since the last verdict, or `attempt` was raised: the round is
-            recorded before any gate is asked
-    open    metrics are read again and Jobs run; Pending and Error do not change the last verdict
-    ended   one Fail, or all gates pass: recorded with the time and the figures
+Here a *round* is one verification, not a round of a reconcile.
 
-A Fail withdraws the stage's record of the version (`status.versions[].held[].verified`); the
-version is still serving. Rounds continue during a promotion, which may take days. An override that
-is in force ends them. A round here is one verification, not a round of a reconcile.
+    due     `every` has passed since the last verdict, or `attempt` was raised; the round is
+            recorded before any gate is asked
+    open    metrics are read and Jobs run; Pending and Error do not change the last verdict
+    ended   one gate failed, or all passed; the verdict is recorded with the time and the figures
+
+After a Fail, `status.versions[].held[].verified` of the version is false; the version is still
+serving. Rounds continue during a promotion, which may take days. While an override is in force,
+there are none.
 """
 
 from collections.abc import Iterable
@@ -22,9 +24,9 @@ from modelyard.api.verification import SAID, WAITING
 from modelyard.plan import Apply, Delete, Event
 from modelyard.registered_model import serving
 from modelyard.registered_model.gates import pods
+from modelyard.registered_model.gates.job_results import job_actions, job_result
 from modelyard.registered_model.gates.judged import Judged, pending
 from modelyard.registered_model.gates.judging import asked_in, judge_again, reverified
-from modelyard.registered_model.gates.tries import asking, standing
 from modelyard.registered_model.view import StageView
 
 __all__ = ["Round", "again", "carried", "failure", "jobs", "success"]
@@ -38,10 +40,10 @@ class Round:
     """What the verification of a stage needs now.
 
     Attributes:
-        status: Its status.
-        record: Whether that must be written before any action.
-        actions: What brings it forward.
-        events: Events to emit when it is recorded.
+        status: The status of the verification.
+        record: Whether the status must be written before any action.
+        actions: Applies and deletes of its Jobs.
+        events: Events to emit when the status is written.
         requeue_after: When to reconcile again without any change.
 
     """
@@ -55,15 +57,15 @@ class Round:
 
 def again(view: StageView, now: datetime) -> Round:
     """Begin a round that is due, continue an open one, or return when the next is due."""
-    asked = view.spec.reverify if view.spec is not None else None
-    if view.spec is None or asked is None:
+    reverify = view.spec.reverify if view.spec is not None else None
+    if view.spec is None or reverify is None:
         return Round(None)
     known = view.status.verification or Verification()
     if view.effective is None or not reverified(view.spec.gates) or view.override is not None:
         return Round(known.model_copy(update={"waiting": None}))
-    left = _left(view, asked, known, now)
+    left = _left(view, reverify, known, now)
     if left is not None and left <= _NOW and not view.dependencies_down:
-        begun = {"attempt": asked.attempt, "start_time": now, "waiting": _BEGUN}
+        begun = {"attempt": reverify.attempt, "start_time": now, "waiting": _BEGUN}
         return Round(known.model_copy(update=begun), record=True)
     if not known.is_open:
         return Round(known, requeue_after=left if left is not None and left > _NOW else None)
@@ -71,9 +73,9 @@ def again(view: StageView, now: datetime) -> Round:
 
 
 def carried(view: StageView, version: str, digest: str) -> Verification | None:
-    """Return what stays recorded when a version becomes effective.
+    """Return what stays recorded of the verification when a version becomes effective.
 
-    Everything, if it has the same bytes; else only the `attempt` that was carried out.
+    If its bytes are the same, everything; else only the `attempt` that was carried out.
     """
     known, stable = view.status.verification, view.effective
     if view.spec is None or view.spec.reverify is None:
@@ -86,9 +88,9 @@ def carried(view: StageView, version: str, digest: str) -> Verification | None:
 
 
 def jobs(view: StageView, now: datetime) -> frozenset[tuple[str, str]]:
-    """Return the Jobs that the verification needs, by kind and name: of an open or failed round.
+    """Return the kind and name of the Jobs of an open or failed round.
 
-    A Job that failed stays with its log until the next round begins, or Kubernetes deletes it.
+    A failed Job is kept for its log until the next round begins, or Kubernetes deletes it.
     """
     known = view.status.verification
     if view.spec is None or known is None or known.start_time is None or view.effective is None:
@@ -98,17 +100,17 @@ def jobs(view: StageView, now: datetime) -> frozenset[tuple[str, str]]:
         return frozenset()
     of_round = replace(view, round=known.start_time)
     names = asked_in("trial", view.spec.gates)
-    asked = (gate for gate in reverified(view.spec.gates) if gate.name in names)
+    gates = (gate for gate in reverified(view.spec.gates) if gate.name in names)
     kept = (
         gate
-        for gate in asked
-        if known.is_open or standing(gate, of_round, now).judged.verdict is Verdict.FAIL
+        for gate in gates
+        if known.is_open or job_result(gate, of_round, now).judged.verdict is Verdict.FAIL
     )
     return frozenset(("Job", pods.job_name(of_round, gate)) for gate in kept)
 
 
 def failure(stage: str, status: StageStatus, model: str, why: str = "") -> str:
-    """Return the message that a stage's version failed its verification, why, and what to do.
+    """Return the message about a failed verification: why it failed, and what to do.
 
     Args:
         stage: The stage.
@@ -128,7 +130,7 @@ def failure(stage: str, status: StageStatus, model: str, why: str = "") -> str:
 
 
 def success(stage: str, status: StageStatus) -> str:
-    """Return the message when a stage's version passed, or that it was not verified yet."""
+    """Return the message that a stage's version is verified, or that it was not verified yet."""
     known = status.verification or Verification()
     if known.verdict is None or known.time is None:
         return f"{stage}: {status.version} has not been asked about since it took the stage"
@@ -136,22 +138,24 @@ def success(stage: str, status: StageStatus) -> str:
 
 
 # --- one round ----------------------------------------------------------------------------------
-def _left(view: StageView, asked: Reverify, known: Verification, now: datetime) -> timedelta | None:
+def _left(
+    view: StageView, reverify: Reverify, known: Verification, now: datetime
+) -> timedelta | None:
     """Return the time until the next round; None: none begins, unless the spec changes."""
-    if asked.attempt > known.attempt:
+    if reverify.attempt > known.attempt:
         return _NOW
     if known.is_open:
         return None
-    if known.lacks_word or (known.verdict is None and _withdrawn(view)):
+    if known.lacks_verdict or (known.verdict is None and _withdrawn(view)):
         return _NOW
-    if asked.every is None:
+    if reverify.every is None:
         return None
     last = known.time or view.status.since_time or now
-    return last + parse_duration(asked.every) - now
+    return last + parse_duration(reverify.every) - now
 
 
 def _withdrawn(view: StageView) -> bool:
-    """Tell whether the version failed when it was effective before: it is verified at once."""
+    """Tell whether the version failed when it was effective earlier: it is verified at once."""
     known = _record_of(view)
     return known is not None and any(
         (each.stage, each.digest, each.verified) == (view.name, known.digest, False)
@@ -161,11 +165,11 @@ def _withdrawn(view: StageView) -> bool:
 
 def _open(view: StageView, known: Verification, now: datetime) -> Round:
     of_round = replace(view, round=known.start_time)
-    said = _said(of_round, now)
-    failed = [(gate, judged) for gate, judged in said if judged.verdict is Verdict.FAIL]
-    left = [(gate, judged) for gate, judged in said if judged.verdict is not Verdict.PASS]
+    answers = _ask_gates(of_round, now)
+    failed = [(gate, judged) for gate, judged in answers if judged.verdict is Verdict.FAIL]
+    left = [(gate, judged) for gate, judged in answers if judged.verdict is not Verdict.PASS]
     if failed or not left:
-        return _ended(view, known, _words(failed or said), now, passes=not failed)
+        return _ended(view, known, _words(failed or answers), now, passes=not failed)
     names = asked_in("trial", tuple(gate for gate, _ in left))
     with_pods = [
         gate
@@ -177,11 +181,11 @@ def _open(view: StageView, known: Verification, now: datetime) -> Round:
     waits = known.model_copy(update={"waiting": _words(left)[:WAITING]})
     looks = [judged.again for _, judged in left if judged.again is not None]
     return Round(
-        waits, actions=asking(of_round, with_pods, now), requeue_after=min(looks, default=None)
+        waits, actions=job_actions(of_round, with_pods, now), requeue_after=min(looks, default=None)
     )
 
 
-def _said(of_round: StageView, now: datetime) -> tuple[tuple[Gate, Judged], ...]:
+def _ask_gates(of_round: StageView, now: datetime) -> tuple[tuple[Gate, Judged], ...]:
     """Return each gate's verdict.
 
     A gate that asks the Service is pending while that routes to another version.
@@ -219,7 +223,7 @@ def _ended(
 
 
 def _record_of(view: StageView) -> VersionStatus | None:
-    """Return the record of the effective version, if it has the digest that serves."""
+    """Return the record of the effective version, if it has the effective version's digest."""
     stable = view.effective
     known = view.versions.get(stable.version) if stable is not None else None
     if known is None or stable is None or known.digest != stable.digest:
@@ -230,12 +234,14 @@ def _record_of(view: StageView) -> VersionStatus | None:
 def _answers(view: StageView) -> bool:
     """Tell whether the effective version answers at the stage's Service."""
     stable = view.effective
-    return stable is not None and _is_routed(view) and serving.standing(view, stable).available > 0
+    return (
+        stable is not None and _is_routed(view) and serving.pod_health(view, stable).available > 0
+    )
 
 
 def _is_routed(view: StageView) -> bool:
     return view.effective is not None and view.routed == view.effective.runtime.identity
 
 
-def _words(said: Iterable[tuple[Gate, Judged]]) -> str:
-    return ". ".join(f"{gate.name}: {judged.message.rstrip('.')}" for gate, judged in said)
+def _words(answers: Iterable[tuple[Gate, Judged]]) -> str:
+    return ". ".join(f"{gate.name}: {judged.message.rstrip('.')}" for gate, judged in answers)

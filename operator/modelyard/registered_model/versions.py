@@ -2,7 +2,7 @@
 
 A version is declared, then recorded (with its digest and uri), then registered in MLflow. The
 record is written before MLflow is changed, and never replaced: a version in MLflow counts as ours
-only if its source is the recorded uri, whatever its tags say.
+only if its source is the recorded uri; its tags do not matter.
 """
 
 from collections.abc import Iterable, Mapping
@@ -31,9 +31,9 @@ __all__ = [
 KEPT = 64
 """How many versions the status keeps in full."""
 _WAITING = 16
-"""How many versions that wait to be recorded it shows."""
+"""How many versions that wait to be recorded the status shows."""
 OLDER = 448
-"""How many older versions it keeps in short."""
+"""How many older versions the status keeps in short form."""
 
 
 def tracked_by_name(
@@ -41,8 +41,8 @@ def tracked_by_name(
 ) -> dict[str, TrackedVersion]:
     """Return the recorded versions that MLflow has, by name.
 
-    A version is found by its recorded MLflow number, else by our tags, and only if its source is
-    the recorded uri. Of two with one name (a repeated create) the older counts.
+    A version is found by its recorded MLflow number, else by the operator's tags, and only if its
+    source is the recorded uri. If two have the same name (a repeated create), the older counts.
     """
     there = sorted(versions, key=lambda each: int(each.version) if each.version.isdecimal() else 0)
     numbers = {each.version: each for each in there}
@@ -70,7 +70,7 @@ def observed_versions(
 ) -> tuple[VersionStatus, ...]:
     """Return the present status of each version; while MLflow or S3 is down, the recorded one.
 
-    New declarations get their status in both cases, so that the holder of a name is recorded.
+    A new declaration gets a status in either case, so that the holder of its name is recorded.
     """
     if observation.dependency_error is not None:
         there = {version.name for version in model.status.versions} | {
@@ -138,7 +138,7 @@ def _observed(
         )
         blocked = VersionBlocker.of(Reason.VERSION_INVALID, message, needs_action=True)
     elif unread:
-        pass  # the artifacts of an unused version are not read, so nothing is reported about them
+        pass  # artifacts of unused versions are not read, so nothing is reported about them
     elif isinstance(artifacts, Blocker):
         blocked = artifacts
     elif artifacts is None:
@@ -162,8 +162,8 @@ def _observed(
     return version.model_copy(
         update={
             "mlflow_version": tracked.version if tracked else None,
-            # The first registration counts: a version that is registered again after MLflow lost it
-            # is not newer.
+            # The first registration counts. A version that MLflow has lost does not become newer
+            # when it is registered again.
             "registered_time": registered,
             "listing_digest": listing,
             "registrar": version.registrar or _registrar(version, observation),
@@ -173,7 +173,7 @@ def _observed(
 
 
 def _registrar(version: VersionStatus, observation: Observation) -> str | None:
-    """Return the declared registrar of a version whose record lacks one (lost, or older)."""
+    """Return the declared registrar, for a version whose record has none."""
     declared = observation.declarations.get(version.name)
     if declared is None or declared.source.contradicts(version):
         return None
@@ -181,7 +181,7 @@ def _registrar(version: VersionStatus, observation: Observation) -> str | None:
 
 
 def may_start(version: VersionStatus) -> bool:
-    """Tell whether new pods of a recorded version may start: its bytes are as recorded."""
+    """Tell whether new pods of a recorded version may start, because its bytes are as recorded."""
     return version.blocked is None or version.blocked.reason == Reason.VERSION_TAKEN
 
 
@@ -225,9 +225,10 @@ def _declared(declaration: Declaration, observation: Observation, *, full: bool)
 def split(
     model: RegisteredModel, versions: tuple[VersionStatus, ...], stages: Mapping[str, StageStatus]
 ) -> tuple[tuple[VersionStatus, ...], tuple[KnownVersion, ...]]:
-    """Return the versions kept in full (in use, and the newest), and the short record of others.
+    """Return the versions kept in full (in use, or among the newest), and the others in short form.
 
-    Of the versions that wait to be recorded only some are kept; they are declared, so none is lost.
+    Only some of the versions that wait to be recorded are kept. The others are not lost, because
+    they are declared.
     """
     used = _used(
         model.model_copy(
@@ -262,7 +263,7 @@ def split(
 
 
 def next_registration(model: RegisteredModel, observation: Observation) -> CreateVersion | None:
-    """Return the next recorded version to register; None when MLflow has them all.
+    """Return the next recorded version to register; None: MLflow has them all.
 
     A version that MLflow has lost is registered again only if its bytes are the recorded ones.
     """

@@ -1,6 +1,12 @@
-"""`StageView`: the facts about one stage, and what follows from them. Pure.
+"""`StageView`: the facts about one stage, and properties derived from them. Pure.
 
-The decision reads nothing else. It is a frozen value, built once a round.
+The decision about a stage reads nothing else. A view is a frozen value, built once a round.
+
+    spec_version   the version that the spec names, or that `autoPromote` chooses
+    desired        the version that the stage should have: `spec_version`, unless an override or an
+                   automatic rollback replaces it
+    target         what is to be promoted: the desired version with its digest and runtime
+    effective      what the stage has
 """
 
 from dataclasses import dataclass
@@ -24,11 +30,11 @@ __all__ = ["StageView"]
 
 @dataclass(frozen=True)
 class StageView(StageFacts):
-    """One stage, with the version that it should have and how it gets there."""
+    """One stage: its facts, the version that it should have, and how that is promoted."""
 
     # --- the desired version and what is to be promoted ----------------------------------------
     @cached_property
-    def asked(self) -> str | None:
+    def spec_version(self) -> str | None:
         """The version that the spec names, or with `autoPromote` the newest admissible one."""
         spec = self.spec
         if spec is None or spec.auto_promote is None:
@@ -39,30 +45,37 @@ class StageView(StageFacts):
         ).version()
 
     def _identity(self, version: VersionStatus) -> str:
-        """Return the identity of the runtime with which a version would be promoted now."""
+        """Return the identity of the runtime that a version would get if it were promoted now."""
         begun = self.status.candidate
         if begun is not None and (begun.version, begun.digest) == (version.name, version.digest):
             return begun.runtime.identity
         return build.served(version.name, version.digest or "", self.runtime).runtime.identity
 
     @property
-    def _in_spec(self) -> str | None:
+    def _spec_or_override(self) -> str | None:
         """The desired version according to the spec, overrides included."""
-        return overrides.desired(self.spec, self.status, self.now, self.asked)
+        return overrides.desired(self.spec, self.status, self.now, self.spec_version)
 
     @property
     def desired(self) -> str | None:
-        """The desired version: of an automatic rollback, of an override, or of the spec."""
-        return self.rollback_target.version if self.rollback_target is not None else self._in_spec
+        """The desired version: of an automatic rollback, else of an override, else of the spec."""
+        return (
+            self.rollback_target.version
+            if self.rollback_target is not None
+            else self._spec_or_override
+        )
 
     @property
     def is_cleared(self) -> bool:
         """Whether the stage is to have no version; `dryRun` delays that."""
-        return self._in_spec is None and not self.model.spec.dry_run
+        return self._spec_or_override is None and not self.model.spec.dry_run
 
     @cached_property
-    def wanted(self) -> ServedVersion | None:
-        """What is to be promoted; None if nothing is, or if its digest is not recorded yet."""
+    def target(self) -> ServedVersion | None:
+        """What is to be promoted.
+
+        None: nothing is, or the desired version's digest is not recorded yet.
+        """
         if self.rollback_target is not None:
             return self.rollback_target
         version = self.versions.get(self.desired) if self.desired else None
@@ -80,10 +93,10 @@ class StageView(StageFacts):
 
     @property
     def _restorable(self) -> ServedVersion | None:
-        """The version displaced last, with its runtime, if it may return with that.
+        """The version displaced last with its earlier runtime, if it may return with that runtime.
 
-        Not if the stage has rejected that runtime. If the stage follows the operator's runtime,
-        only inside the window.
+        It may not if the stage has rejected that runtime. A stage that follows the operator's
+        runtime allows it only inside the window.
         """
         previous = self.status.previous
         if previous is None or previous.runtime.identity in {
@@ -94,7 +107,7 @@ class StageView(StageFacts):
         return None if self.follows_operator and not is_inside else previous.served
 
     def _refreshed(self) -> ServedVersion | None:
-        """Return the effective version with the operator's runtime, if the spec wants that."""
+        """Return the effective version with the operator's runtime, if a refresh is requested."""
         stable = self.effective
         if stable is None or not (self.follows_operator or self.attempt > self.status.attempt):
             return None
@@ -107,14 +120,14 @@ class StageView(StageFacts):
     @property
     def subject(self) -> ServedVersion | None:
         """What gates judge: the version to promote, or in a verification the effective one."""
-        return self.wanted if self.round is None else self.effective
+        return self.target if self.round is None else self.effective
 
-    # --- what kind of change that is -----------------------------------------------------------
+    # --- the kind of the promotion -------------------------------------------------------------
     @property
     def is_changing(self) -> bool:
         """Whether a promotion is wanted or in progress."""
         return self.desired is not None and (
-            self.desired != self.status.version or self.wanted is not None
+            self.desired != self.status.version or self.target is not None
         )
 
     @property
@@ -123,8 +136,8 @@ class StageView(StageFacts):
         return self.desired is not None and self.desired == self.status.version
 
     @property
-    def called(self) -> str:
-        """What is to be promoted, as messages name it."""
+    def target_name(self) -> str:
+        """The target as messages name it."""
         if self.rollback_target is not None:
             return f"{self.rollback_target.version}, which served before,"
         return (
@@ -133,27 +146,27 @@ class StageView(StageFacts):
 
     @property
     def is_routed(self) -> bool:
-        """Whether the Service routes to what is to be promoted."""
-        return self.wanted is not None and self.routed == self.wanted.runtime.identity
+        """Whether the Service routes to the target."""
+        return self.target is not None and self.routed == self.target.runtime.identity
 
     @property
     def is_live(self) -> bool:
-        """Whether requests may have reached what is wanted, by the Service or a rollout."""
+        """Whether requests may have reached the target, through the Service or a rollout."""
         return self.is_routed or (
-            self.status.rollout is not None and self.wanted == self.status.candidate
+            self.status.rollout is not None and self.target == self.status.candidate
         )
 
     # --- the version displaced last (`window`), and rejections -----------------------------------
     @property
-    def returns(self) -> bool:
-        """Whether the version displaced last returns, without gates."""
+    def is_return(self) -> bool:
+        """Whether the target is the version displaced last and may return without gates."""
         if self.rollback_target is not None:
             return True
-        previous, wanted = self.status.previous, self.wanted
+        previous, target = self.status.previous, self.target
         if (
             previous is None
-            or wanted is None
-            or (previous.version, previous.digest) != (wanted.version, wanted.digest)
+            or target is None
+            or (previous.version, previous.digest) != (target.version, target.digest)
         ):
             return False
         return window.is_open(
@@ -164,7 +177,7 @@ class StageView(StageFacts):
     def window_end(self) -> datetime | None:
         """When the window of the version displaced last ends or ended.
 
-        None: it has no window, or the stage has rejected it.
+        None: there is no such version, it has no window, or the stage has rejected it.
         """
         previous = self.status.previous
         if previous is None or self.has_rejected(previous):
@@ -173,8 +186,8 @@ class StageView(StageFacts):
 
     @cached_property
     def rejection(self) -> Rejection | None:
-        """The rejection in force of what is to be promoted."""
-        found = self.rejection_for(self.wanted) if self.wanted is not None else None
+        """The rejection of the target, if one is in force."""
+        found = self.rejection_for(self.target) if self.target is not None else None
         # An override ignores a rejection by a gate, but not one by the version's own pods.
         if found is not None and found.runtime is None and self.override is not None:
             return None
@@ -183,7 +196,7 @@ class StageView(StageFacts):
     # --- the watch after a switch (`watch`) -------------------------------------------------------
     @property
     def watched_until(self) -> datetime | None:
-        """When the watch of the effective version ends or ended, by the present spec.
+        """When the watch of the effective version ends or ended, according to the present spec.
 
         None: it is not watched.
         """
@@ -200,7 +213,7 @@ class StageView(StageFacts):
 
     @cached_property
     def displaced(self) -> ServedVersion | None:
-        """What the effective version displaced: the version before, or its runtime before."""
+        """What the effective version displaced: another version, or in a refresh itself before."""
         watch, previous = self.status.watch, self.status.previous
         identity = watch.displaced if watch is not None else None
         if identity is None:
@@ -211,10 +224,10 @@ class StageView(StageFacts):
         return next((kept_in(each) for each in templates if identity_of(each) == identity), None)
 
     @cached_property
-    def can_return(self) -> ServedVersion | None:
-        """What the effective version displaced, if it may return.
+    def eligible_rollback(self) -> ServedVersion | None:
+        """What a rollback of the effective version would return to: `displaced`, if it may return.
 
-        Not if the stage has rejected it, or if its bytes have changed.
+        It may not if the stage has rejected it, or if its bytes have changed.
         """
         found = self.displaced
         recorded = self.versions.get(found.version) if found is not None else None
@@ -230,7 +243,7 @@ class StageView(StageFacts):
     @cached_property
     def rollback_target(self) -> ServedVersion | None:
         """The target of an automatic rollback, which overrules the spec; None: there is none."""
-        found, candidate = self.can_return, self.status.candidate
+        found, candidate = self.eligible_rollback, self.status.candidate
         if (
             self.rolled_back is None
             or found is None
@@ -248,15 +261,15 @@ class StageView(StageFacts):
     # --- the rollout ------------------------------------------------------------------------------
     @cached_property
     def canary(self) -> Rollout | None:
-        """The rollout of the candidate; None: the stage switches at once."""
+        """The spec's rollout, if the target needs one; None: the stage switches at once."""
         spec = self.spec
-        if spec is None or not spec.is_canary or self.returns or self.override is not None:
+        if spec is None or not spec.is_canary or self.is_return or self.override is not None:
             return None
-        return spec.rollout if self.straight is None else None
+        return spec.rollout if self.no_rollout_reason is None else None
 
     @cached_property
-    def straight(self) -> str | None:
-        """Why the candidate skips the rollout that the spec has; None: it does not skip it."""
+    def no_rollout_reason(self) -> str | None:
+        """Why the target skips the spec's rollout; None: it does not skip it."""
         stable = self.effective
         if self.is_routed:
             return "passed: requests reach it already"

@@ -1,9 +1,10 @@
-"""Displaced versions that keep their pods: a rollback takes one change of the Service. Pure.
+"""Warm versions: displaced versions that keep their pods for a fast rollback. Pure.
 
-These are the version displaced last, inside its window, and what the effective version displaced,
-while that is watched (in a refresh: the runtime before). Their lost objects are restored, and
-changed serving fields apply to them. They have as many pods as the stage; with an autoscaler, which
-scales only the effective version, as many as they had. They have no Service or budget of their own.
+A rollback to one takes only a change of the Service. Warm are the version displaced last, inside
+its window, and what the effective version displaced, while that is watched (after a refresh: the
+same version with the runtime before). Their lost objects are restored, and changed serving fields
+apply to them. A warm version has as many pods as the stage; with an autoscaler, which scales only
+the effective version, as many as it had. It has no Service or budget of its own.
 """
 
 from datetime import datetime
@@ -16,13 +17,13 @@ __all__ = ["kept", "recorded", "until"]
 
 
 def until(view: StageView) -> datetime | None:
-    """Return when the pods of the next of them are deleted, or were; None: there are none."""
+    """Return when the next warm version's pods are (or were) to be deleted; None: there is none."""
     ends = [each for each in (view.window_end, view.watched_until) if each is not None]
     return min((each for each in ends if each > view.now), default=max(ends, default=None))
 
 
 def kept(view: StageView) -> tuple[ServedVersion, ...]:
-    """Return the displaced versions that keep their pods."""
+    """Return the warm versions."""
     if view.effective is None or view.is_cleared or not view.is_served:
         return ()  # a stage that is cleared has no pods
     previous, ends, watched = view.status.previous, view.window_end, view.watched_until

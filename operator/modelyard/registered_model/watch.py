@@ -1,12 +1,14 @@
 """The watch after a switch: a version that is worse than the spec allows is rolled back. Pure.
 
-    begin    recorded together with the switch; what was displaced keeps its pods (`warm`)
-    look     for model servers that exited, pods that stopped answering, and the error rate of the
+    begin    the watch is recorded together with the switch; the displaced version keeps its pods
+             (`warm`)
+    check    for model servers that exited, pods that stopped answering, and the error rate of the
              version's responses
-    breach   the version is rejected, which is recorded first; from then on the desired version is
+    breach   the rejection of the version is recorded; from then on the desired version is
              `StageView.rollback_target`
 
-The displaced version returns by the ordinary steps, without gates. The spec stays as it is.
+The displaced version returns through the ordinary steps, without gates. The operator does not
+change the spec.
 """
 
 from collections.abc import Iterable
@@ -28,33 +30,33 @@ __all__ = ["LOOK", "begun", "breached", "carried", "look_again", "trouble"]
 LOOK = timedelta(seconds=10)
 """How often a watched version is checked."""
 _UNREADY = timedelta(seconds=30)
-"""How long a pod that was ready may not answer.
+"""How long a pod that was ready may be unready before the version is rolled back.
 
-Ten times what its readiness probe needs to fail, half of what the liveness probe needs to restart a
-server that hangs.
+This is ten times what the readiness probe takes to fail, and half of what the liveness probe takes
+to restart a server that hangs.
 """
 _GROWS = 1.25
-"""The status is written when a count has grown by this factor: a restarted operator needs it."""
+"""A count is written to the status, for a restarted operator, once it has grown by this factor."""
 _RESTARTS = 9999
 
 
 def begun(view: StageView, candidate: ServedVersion, now: datetime) -> Watch | None:
     """Return the watch that begins when a candidate becomes effective; None: it is not watched.
 
-    A returning version is not watched, because no other could replace it; nor is an override,
-    because a user has just decided.
+    A version that returns is not watched, because there is no version to roll back to. A version of
+    an override is not watched either, because a user has just decided on it.
     """
-    asked = automatic(view)
-    if asked is None or view.returns or view.override is not None or not view.is_served:
+    rule = automatic(view)
+    if rule is None or view.is_return or view.override is not None or not view.is_served:
         return None
     stable = view.effective
-    # A version that only an override made effective has passed no gate: no rollback to it.
+    # There is no rollback to a version that an override made effective: it has passed no gate.
     displaced = stable if stable != candidate else None
     if overrides.is_from_override(view.status):
         displaced = None
     return Watch(
         since_time=now,
-        until_time=now + asked.lasts,
+        until_time=now + rule.lasts,
         displaced=displaced.runtime.identity if displaced is not None else None,
     )
 
@@ -87,17 +89,17 @@ def carried(view: StageView) -> Watch | None:
 
 
 def look_again(view: StageView) -> timedelta | None:
-    """Return when to check the version again; None: it is not watched."""
+    """Return the time until the next check of the version; None: it is not watched."""
     end = view.watched_until
     return min(LOOK, end - view.now) if end is not None and _is_on(view) else None
 
 
 def breached(view: StageView, now: datetime) -> tuple[StageStatus, tuple[Event, ...]] | None:
-    """Return the status with the effective version rejected, and Events; None: no rollback."""
+    """Return the status that rejects the effective version, and Events; None: no rollback."""
     why, stable = _why(view), view.effective
-    if why is None or stable is None or (target := view.can_return) is None:
+    if why is None or stable is None or (target := view.eligible_rollback) is None:
         return None
-    # A version is rejected with any runtime; in a refresh only the new runtime is rejected.
+    # After a refresh only the new runtime is rejected, otherwise the version with any runtime.
     is_refresh = (target.version, target.digest) == (stable.version, stable.digest)
     runtime = stable.runtime.identity if is_refresh else None
     what = f"the runtime {stable.runtime.image}" if is_refresh else stable.version
@@ -125,7 +127,7 @@ def breached(view: StageView, now: datetime) -> tuple[StageStatus, tuple[Event, 
 
 
 def trouble(view: StageView) -> Blocker | None:
-    """Return the problem of a watched version if no displaced version can return."""
+    """Return the blocker of a version that breaches its watch but cannot be rolled back."""
     if view.rollback_target is not None or view.effective is None:
         return None
     stable, rejection = view.effective, view.rolled_back
@@ -136,7 +138,7 @@ def trouble(view: StageView) -> Blocker | None:
         )
         return Blocker.of(Reason.WATCH_FAILED, message, needs_action=True)
     why = _why(view)
-    if why is None or view.can_return is not None:
+    if why is None or view.eligible_rollback is not None:
         return None
     message = (
         f"{AFTER_THE_SWITCH} {why}. {stable.version} is still serving: nothing can return in its"
@@ -153,8 +155,8 @@ def _is_on(view: StageView) -> bool:
 
 def _why(view: StageView) -> str | None:
     """Return why the effective version is worse than the spec allows; None: it is not."""
-    watch, asked, stable = view.status.watch, automatic(view), view.effective
-    if watch is None or asked is None or stable is None or not _is_on(view):
+    watch, rule, stable = view.status.watch, automatic(view), view.effective
+    if watch is None or rule is None or stable is None or not _is_on(view):
         return None
     if (
         view.override is not None
@@ -162,13 +164,13 @@ def _why(view: StageView) -> str | None:
         or view.rolled_back is not None
     ):
         return None
-    return _crashed(view, watch) or _unready(view, stable) or _failing(view, asked)
+    return _crashed(view, watch) or _unready(view, stable) or _failing(view, rule)
 
 
 def _crashed(view: StageView, watch: Watch) -> str | None:
-    """Return which pod's model server exited.
+    """Return which pod's model server exited; None: none did.
 
-    A server that had started does not exit unless it fails, and its open requests are lost.
+    A server that has started exits only if it fails, and its open requests are lost.
     """
     ended = _ended(view, watch)
     return f"the model server of pod {ended[0][0]} ended ({ended[0][1]})" if ended else None
@@ -182,11 +184,11 @@ def _ended(view: StageView, watch: Watch) -> list[tuple[str, str]]:
 
 
 def _unready(view: StageView, stable: ServedVersion) -> str | None:
-    """Return which pod was ready and is no longer.
+    """Return which pod was ready and no longer is; None: none.
 
-    A new pod that is not ready yet (after a node drain, or a scale-up) proves nothing.
+    A new pod that is not ready yet (after a node drain, or a scale-up) is not counted.
     """
-    ready, wanted = serving.standing(view, stable).ready, serving.replicas(view, stable)
+    ready, wanted = serving.pod_health(view, stable).ready, serving.replicas(view, stable)
     if ready >= wanted:
         return None
     since = ((pod["metadata"]["name"], unready_since(pod, MODEL)) for pod in _pods(view))
@@ -198,15 +200,15 @@ def _unready(view: StageView, stable: ServedVersion) -> str | None:
     return f"{ready} of {wanted} pods were ready; {late} was not for {_UNREADY.seconds} s"
 
 
-def _failing(view: StageView, asked: Automatic) -> str | None:
+def _failing(view: StageView, rule: Automatic) -> str | None:
     counted = view.evidence.answered.get(view.name)
-    if counted is None or counted.requests < asked.min_requests:
+    if counted is None or counted.requests < rule.min_requests:
         return None
-    if not sequential.exceeds(counted.failures, counted.requests, asked.limit):
+    if not sequential.exceeds(counted.failures, counted.requests, rule.limit):
         return None
     rate = counted.failures / counted.requests
     return (
-        f"{counted.failures} of {counted.requests} requests failed ({rate:.2%} > {asked.limit:.2%})"
+        f"{counted.failures} of {counted.requests} requests failed ({rate:.2%} > {rule.limit:.2%})"
     )
 
 

@@ -1,6 +1,6 @@
-"""The window in which the version displaced last can return at once. Pure.
+"""The window in which the version displaced last can return without gates. Pure.
 
-It begins when the version was displaced, and lasts as long as the present spec says.
+It begins when the version was displaced. Its length is that of the present spec.
 """
 
 from datetime import datetime
@@ -26,7 +26,7 @@ def end(
     previous = status.previous
     if lasts is None or previous is None or status.since_time is None:
         return None
-    # By the version's own record: after two overrides, the last switch displaced another version.
+    # Read the version's own record: after two overrides the last switch displaced another version.
     held = (
         each
         for each in (version.held if version is not None else ())
@@ -48,8 +48,8 @@ def is_open(
 ) -> bool:
     """Tell whether the version displaced last returns without gates.
 
-    Without a window it always does. A return that the Service routes to when the window ends is
-    completed without gates.
+    If the spec has no window, it always does. A return to which the Service already routes when the
+    window ends is completed without gates.
 
     Args:
         spec: The stage.

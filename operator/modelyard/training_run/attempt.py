@@ -201,7 +201,7 @@ def _log_first(view: AttemptView) -> Act | None:
 def _log_the_rest(view: AttemptView) -> Act | None:
     """Log the parameters that a user's code has not logged, once its MLflow run is closed.
 
-    MLflow accepts each parameter once: if we had logged "1", the user's
+    MLflow accepts each parameter only once. If the operator had logged "1", the user's
     `log_params({"subsample": 1.0})` would fail.
     """
     ours = not view.run.spec.trainer.kind.logs_itself

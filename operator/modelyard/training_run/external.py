@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 from modelyard.api.base import condition
 from modelyard.api.conditions import progressing
-from modelyard.api.text import Words
+from modelyard.api.text import TextFilter
 from modelyard.api.training_run import Failure, TrainingRun, TrainingRunStatus
 from modelyard.api.training_run import TrainingReason as Reason
 from modelyard.kube.names import FAILURE_TAG, HEARTBEAT_ANNOTATION
@@ -29,7 +29,7 @@ _NOTICE = timedelta(seconds=30)
 """How long the status must say so before the run is closed: time for another heartbeat after an
 outage of Kubernetes."""
 _AHEAD = timedelta(minutes=5)
-"""A heartbeat further in the future is ignored: it would keep a dead run open for that long."""
+"""A heartbeat further in the future is ignored: it would keep a dead run open until then."""
 _RFC3339 = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}([.][0-9]{1,9})?([Zz]|[+]00:00)"
 )
@@ -54,7 +54,7 @@ def failure(view: AttemptView) -> Failure | None:
     if recorded is not None and recorded.attempt != attempt:
         recorded = None
     if tracked.has_failed:
-        return _closed(tracked, view.observation.words, attempt, recorded)
+        return _closed(tracked, view.observation.text_filter, attempt, recorded)
     ends = _ends(run, tracked)
     if ends is not None and now >= ends:
         found = deadline_exceeded(run.spec.active_deadline_seconds)
@@ -99,13 +99,17 @@ def training(view: AttemptView) -> Rest[TrainingRunStatus]:
     return Rest(status, requeue_after=min(waits))
 
 
-def _closed(tracked: TrackedRun, words: Words, attempt: int, recorded: Failure | None) -> Failure:
+def _closed(
+    tracked: TrackedRun, text_filter: TextFilter, attempt: int, recorded: Failure | None
+) -> Failure:
     """Return the failure of an attempt whose MLflow run the trainer or a user closed."""
     message = (
         f"Its MLflow run was closed as {tracked.status}, without a reason in its tag {FAILURE_TAG}."
     )
     found = (
-        closed_failure(tracked, words) or recorded or Failure(reason=Reason.FAILED, message=message)
+        closed_failure(tracked, text_filter)
+        or recorded
+        or Failure(reason=Reason.FAILED, message=message)
     )
     return found.model_copy(update={"attempt": attempt})
 

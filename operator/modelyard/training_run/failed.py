@@ -87,7 +87,7 @@ def closed_as_failed(view: AttemptView) -> Failure | None:
     """Return the failure of an attempt with a complete Job and a failed MLflow run, if any."""
     if not view.tracked.has_failed:
         return None
-    found = closed_failure(view.tracked, view.observation.words, exit_code=0)
+    found = closed_failure(view.tracked, view.observation.text_filter, exit_code=0)
     return found.model_copy(update={"attempt": view.attempt}) if found else None
 
 

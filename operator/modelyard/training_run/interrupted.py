@@ -24,8 +24,10 @@ __all__ = ["is_interrupted", "is_recorded", "reopen", "train_again"]
 
 _CONDITION = "Interrupted"
 _JUST_NOW = timedelta(seconds=60)
-"""A pod that is gone this soon after its Job completed was already being deleted. Later, a clean-up
-or the loss of its node may have removed it."""
+"""A pod that is gone this soon after its Job completed was already being deleted.
+
+A pod that disappears later may have been removed by a clean-up or with its node.
+"""
 _MESSAGE = (
     "The pod was terminated before training was done, for example because its node was drained, and"
     " exited with 0. The attempt trains again in another pod, with the same MLflow run."

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from modelyard.api.experiment import Experiment
 from modelyard.api.mlmodel import MLModel
 from modelyard.api.registered_model import RegisteredModel
-from modelyard.api.text import Words
+from modelyard.api.text import TextFilter
 from modelyard.kube.names import CONNECTION_SECRET
 from modelyard.plan import Manifest
 from modelyard.ports import ArtifactTree, TrackedRun
@@ -40,7 +40,7 @@ class Observation:
         pods_secret: The Secret with the connection for the pods.
         creation_error: Why Kubernetes could not create a pod; read when a Job has had no pod for
             some time.
-        words: Removes credentials from texts of MLflow; texts of pods in `owned` are clean.
+        text_filter: Removes credentials from texts of MLflow; texts of pods in `owned` are clean.
 
     """
 
@@ -56,7 +56,7 @@ class Observation:
     tracking_url: str = ""
     pods_secret: str = CONNECTION_SECRET
     creation_error: str | None = None
-    words: Words = field(default_factory=Words)
+    text_filter: TextFilter = field(default_factory=TextFilter)
 
     @property
     def attempt(self) -> int:

@@ -73,9 +73,9 @@ async def observe(run: TrainingRun, ports: Ports, now: datetime) -> Observation:
 
 def _owned(observation: Observation, run: TrainingRun, ports: Ports) -> Observation:
     """Add the owned objects, with known credentials removed from their texts."""
-    words = ports.words(run.metadata.namespace)
-    owned = tuple(cleaned(each, words) for each in ports.cluster.owned(run.metadata.uid))
-    return replace(observation, owned=owned, words=words)
+    text_filter = ports.text_filter(run.metadata.namespace)
+    owned = tuple(cleaned(each, text_filter) for each in ports.cluster.owned(run.metadata.uid))
+    return replace(observation, owned=owned, text_filter=text_filter)
 
 
 def _tracked_experiment(run: TrainingRun, experiment: Experiment | None) -> str | None:
@@ -133,7 +133,7 @@ async def _creation_error(
     if job is None or not has_no_pod(job, now):
         return None
     error = await ports.cluster.creation_error(run.metadata.namespace, job["metadata"]["uid"])
-    return None if error is None else observation.words(error)
+    return None if error is None else observation.text_filter(error)
 
 
 async def _script(run: TrainingRun, ports: Ports) -> str | None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from modelyard.api.pod_end import PodReason
-from modelyard.api.text import Words
+from modelyard.api.text import TextFilter
 from modelyard.api.training_run import DatasetStatus, Failure
 from modelyard.api.training_run import TrainingReason as Reason
 from modelyard.kube.jobs import POD_COMES, POD_SAYS, failed, failed_at, podless_since, running_since
@@ -152,7 +152,7 @@ def dataset_read(pods: Iterable[Manifest]) -> DatasetStatus | None:
     """Return the digest and rows of the dataset that the init container read."""
     for pod in pods:
         for ended in terminations(pod):
-            found = ended.said.get("dataset")
+            found = ended.report.get("dataset")
             if ended.container == DATA and ended.exit_code == 0 and isinstance(found, dict):
                 digest, rows = found.get("digest"), found.get("rows")
                 if isinstance(digest, str) and isinstance(rows, int) and not isinstance(rows, bool):
@@ -183,14 +183,14 @@ def job_failure(job: Manifest, pods: Iterable[Manifest], deadline: int | None) -
 
 
 def closed_failure(
-    tracked: TrackedRun, words: Words, *, exit_code: int | None = None
+    tracked: TrackedRun, text_filter: TextFilter, *, exit_code: int | None = None
 ) -> Failure | None:
     """Return why the trainer or a user closed the MLflow run of an attempt as failed.
 
     None if nothing says why: the run has no failure tag, and there is no container whose exit code
     disagrees.
     """
-    reason = words(tracked.tags.get(FAILURE_TAG, ""))[:_TAG_LIMIT].strip()
+    reason = text_filter(tracked.tags.get(FAILURE_TAG, ""))[:_TAG_LIMIT].strip()
     if reason:
         return Failure(reason=Reason.FAILED, message=reason, exit_code=exit_code)
     if exit_code is None:

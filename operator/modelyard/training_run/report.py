@@ -6,7 +6,7 @@ from datetime import datetime
 from modelyard.api.base import Condition, condition
 from modelyard.api.conditions import stalled
 from modelyard.api.run_status import RunStatus
-from modelyard.api.text import Words
+from modelyard.api.text import TextFilter
 from modelyard.api.training_run import (
     DatasetStatus,
     Failure,
@@ -65,13 +65,15 @@ def observed_status(
             "mlflow": _mlflow(observation, tracked),
             "job": name,
             "job_uid": job["metadata"]["uid"] if job is not None else None,
-            **_parameters(run, tracked, observation.words),
-            "metrics": _metrics(tracked, observation.words),
+            **_parameters(run, tracked, observation.text_filter),
+            "metrics": _metrics(tracked, observation.text_filter),
             "progress": progress or (old.progress if same else None),
             "dataset": dataset_read(pods) or _dataset(tracked) or old.dataset,
             "objective": _objective(observation) if old.start_time is None else old.objective,
             "model": _artifact(observation) or old.model,
-            "candidates": tuple(observation.words(each)[:320] for each in observation.candidates)
+            "candidates": tuple(
+                observation.text_filter(each)[:320] for each in observation.candidates
+            )
             or old.candidates,
             "start_time": old.start_time or tracked.start,
         }
@@ -100,23 +102,25 @@ def _objective(observation: Observation) -> ObjectiveStatus | None:
     return ObjectiveStatus(metric=asked.metric, goal=asked.goal) if asked is not None else None
 
 
-def _metrics(tracked: TrackedRun, words: Words) -> tuple[Metric, ...]:
+def _metrics(tracked: TrackedRun, text_filter: TextFilter) -> tuple[Metric, ...]:
     shown = sorted(
         name
         for name in tracked.metrics
         if name != PROGRESS_METRIC and not name.startswith("system/")
     )
-    values = {words(name): tracked.metrics[name] for name in shown[:_METRICS_LIMIT]}
+    values = {text_filter(name): tracked.metrics[name] for name in shown[:_METRICS_LIMIT]}
     return tuple(Metric(name=name, value=f"{value:.6g}") for name, value in values.items())
 
 
-def _parameters(run: TrainingRun, tracked: TrackedRun, words: Words) -> dict[str, object]:
+def _parameters(
+    run: TrainingRun, tracked: TrackedRun, text_filter: TextFilter
+) -> dict[str, object]:
     """Return the spec's parameters, then those that a script logged, up to the status' limit."""
     logged = tracked.parameters
     named = (name for name in logged if len(name) <= PARAMETER_NAME)
     ours_first = sorted(named, key=lambda name: (name not in run.spec.parameters, name))
     shown = {
-        words(name): shortened(words(logged[name], lines=True))
+        text_filter(name): shortened(text_filter(logged[name], lines=True))
         for name in sorted(ours_first[:PARAMETERS])
     }
     return {"parameters": shown, "omitted_parameters": len(logged) - len(shown) or None}

@@ -30,7 +30,7 @@ class LoggedModel:
     run: str
     """The run that logged it, which may no longer exist; empty: none."""
     deleted: int | None
-    """When it was soft-deleted, in milliseconds since 1970; None: it was not."""
+    """When it was soft-deleted, in milliseconds since 1970; None: it is not deleted."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The ASGI application: what each path does, which version predicts, and the answers' headers."""
+"""The ASGI application: the paths, which version predicts a request, and the answers' headers."""
 
 import time
 import traceback
@@ -15,10 +15,10 @@ from modelyard_runtime.outcome import one_line
 from modelyard_runtime.serve import binary, intake, invocations, v1, v2
 from modelyard_runtime.serve.budget import Held
 from modelyard_runtime.serve.deadlines import answer_as
-from modelyard_runtime.serve.forward import Forwarder, Passed
+from modelyard_runtime.serve.forward import ForwardedRequest, Forwarder
 from modelyard_runtime.serve.limits import Limits
 from modelyard_runtime.serve.metrics import Metrics
-from modelyard_runtime.serve.predictor import Answer, Asked, Predictor, Request
+from modelyard_runtime.serve.predictor import Answer, AnswerGenerator, Predictor, Request
 from modelyard_runtime.serve.reception import Message, Receive, Reception, Send
 from modelyard_runtime.serve.split import Drawn
 from modelyard_runtime.serve.splitter import Splitter
@@ -35,23 +35,23 @@ Get = Callable[[], Answer]
 
 METRICS_PATH = "/metrics"
 QUICK_BYTES = 65_536
-"""Bytes of a body; a native model takes about half a millisecond for such a request."""
+"""A body of at most this many bytes is predicted in the event loop: about half a millisecond."""
 SERVICE = "{name}:80"
 """Address of a Service of this namespace."""
 DRAWN = "modelyard.drawn"
-"""In a request's scope: the version that was drawn for it by `quick`."""
+"""Key in a request's scope for the version that `quick` has drawn for it."""
 FORWARDED = FORWARDED_HEADER.encode()
 _SECONDS = SECONDS_HEADER.encode()
 
 
 class Work(NamedTuple):
-    """What POST does at a path."""
+    """How a POST to one path is answered."""
 
     protocol: str
-    """The protocol under which its requests are counted."""
-    begin: Callable[[Predictor, Request], Asked]
+    """The protocol whose error format is used, and under which metrics count the requests."""
+    begin: Callable[[Predictor, Request], AnswerGenerator]
     split: bool = True
-    """False: the path names a version, and no other version may answer."""
+    """Whether the candidate may answer; False if the path names this version."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ class App:
         """
         self.model: Predictor | None = None
         self.open = False
-        """True once the model is loaded in this process and in all other workers."""
+        """True once all workers have loaded the model."""
         self.draining = False
         self.last_request = time.monotonic()
         self.metrics = Metrics(identity.qualified, identity.version)
@@ -106,11 +106,11 @@ class App:
         self._gets = self._get_paths()
         self._posts = self._post_paths()
         self.paths = {path.encode(): work for path, work in self._posts.items()}
-        """What POST does, by the path's bytes."""
+        """How a POST is answered, by the path's bytes."""
 
     @property
     def ready(self) -> bool:
-        """True if new requests should come here."""
+        """Whether this pod should receive new requests."""
         return self.model is not None and self.open and not self.draining
 
     def _get_paths(self) -> dict[str, Get]:
@@ -137,7 +137,7 @@ class App:
         return gets
 
     def _post_paths(self) -> dict[str, Work]:
-        """Return what POST does, by path."""
+        """Return how a POST is answered, by path."""
         name, version = self._identity.name, self._identity.version
         works = {
             "/invocations": Work(
@@ -166,7 +166,7 @@ class App:
             answer = self._metrics_port_answer(path)
         elif method == "POST" and (known := self._posts.get(path)):
             self.last_request = start = time.monotonic()
-            answer = await self._work(known, scope, receive, held)
+            answer = await self._predict_or_forward(known, scope, receive, held)
             if answer.by is None:
                 self.answered(known, answer, start)
             else:
@@ -206,8 +206,10 @@ class App:
             found.append((_SECONDS, b"%.9f" % answer.took))
         return found
 
-    async def _work(self, work: Work, scope: Message, receive: Receive, held: Held) -> Answer:
-        """Read the body and predict, by the candidate or by this pod's model.
+    async def _predict_or_forward(
+        self, work: Work, scope: Message, receive: Receive, held: Held
+    ) -> Answer:
+        """Read the body; let the candidate or this pod's model predict.
 
         Every error becomes an answer in the protocol's own format.
         """
@@ -225,11 +227,11 @@ class App:
                 drawn = self._draw(work, scope, len(body))
             answer = None
             if drawn is not None and drawn.candidate:
-                answer = await self.splitter.asked(
-                    drawn, Passed(scope["path"], scope["headers"], body, held)
+                answer = await self.splitter.forward(
+                    drawn, ForwardedRequest(scope["path"], scope["headers"], body, held)
                 )
             if answer is None:
-                answer = await self._predicted(work, model, scope, body)
+                answer = await self._predict_here(work, model, scope, body)
             held.exchange(len(answer.body))
         except Exception as error:  # noqa: BLE001 - a model may raise anything, and the next request may succeed
             answer = failed(work.protocol, error)
@@ -246,18 +248,20 @@ class App:
             return None
         return self.splitter.draw(scope["headers"], size)
 
-    async def _predicted(self, work: Work, model: Predictor, scope: Message, body: bytes) -> Answer:
-        """Answer by this pod's model, with the full time limit even after a candidate failed."""
-        request, compressed = intake.asked_with(work.protocol, scope["headers"], body)
+    async def _predict_here(
+        self, work: Work, model: Predictor, scope: Message, body: bytes
+    ) -> Answer:
+        """Answer with this pod's model; a failed candidate does not shorten its time limit."""
+        request, compressed = intake.request_of(work.protocol, scope["headers"], body)
         small = model.quick and len(body) <= QUICK_BYTES
         if small and not intake.is_slow(model, request, compressed):
-            return await self._together(work.begin(model, request), model)
+            return await self._predict_batched(work.begin(model, request), model)
         return await self.reception.slowly(work.begin, model, request, compressed)
 
-    async def _together(self, asked: Asked, model: Predictor) -> Answer:
-        """Answer a small request of a quick model, together with others that have arrived."""
+    async def _predict_batched(self, generator: AnswerGenerator, model: Predictor) -> Answer:
+        """Answer a small request of a quick model, predicted together with concurrent ones."""
         try:
-            asked.send(await self.turn.predicted(model, next(asked)))
+            generator.send(await self.turn.predicted(model, next(generator)))
         except StopIteration as done:
             return done.value  # type: ignore[no-any-return] # the generator's
         raise RuntimeError("a request yields rows only once")
@@ -314,7 +318,7 @@ class App:
 
 
 def failed(protocol: str, error: Exception) -> Answer:
-    """Return an error in a protocol's format; print the traceback of one that the model raised."""
+    """Return an error in a protocol's format; print the traceback unless it is a `Refused`."""
     refusal = invocations.refusal if protocol == "mlflow" else v1.refusal
     if isinstance(error, Refused):
         return Answer(refusal(error.message, error.status), error.status)

@@ -10,7 +10,7 @@ __all__ = ["Budget", "Held"]
 
 
 class Budget:
-    """Two budgets: if held bodies and answers exceed theirs, a request is refused; work waits."""
+    """Two budgets: a body or answer beyond the first is refused; work waits for the second."""
 
     def __init__(self, limits: Limits) -> None:
         """Start with nothing taken."""

@@ -142,9 +142,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._phase = _Phase.NONE
         connections = self._application.connections
         if connections.pop(self, True) is None:
-            connections[self] = (
-                None  # moved to the end: the last to be closed if there are too many
-            )
+            connections[self] = None  # at the end: closed last if there are too many connections
 
     def _judge(self) -> None:
         most = self._application.limits.header_bytes

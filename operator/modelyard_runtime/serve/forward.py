@@ -1,7 +1,7 @@
 """Forward a request to the candidate and return its answer, or raise `Failed`.
 
-No error of the candidate goes further than `Failed`. aiohttp is imported by `load`, with the first
-rule: it takes 0.2 s and some megabytes, which a server without a rule does not spend.
+Every error of the candidate becomes a `Failed`. `load` imports aiohttp with the first rule, because
+the import takes 0.2 s and some megabytes, which a server without a rule should not spend.
 """
 
 import asyncio
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     import aiohttp
     from multidict import CIMultiDictProxy
 
-__all__ = ["Failed", "Forwarder", "Passed"]
+__all__ = ["Failed", "ForwardedRequest", "Forwarder"]
 
 _CONNECT_SECONDS = 1.0
 _OPEN_SECONDS = 1.0
@@ -35,7 +35,10 @@ _DIGITS = 15
 _IDLE_SECONDS = 15.0
 """Shorter than the candidate keeps an idle connection, so that this side closes it."""
 _POOL_SECONDS = 30.0
-"""How long a pool is used: a connection stays with one pod, so new pods would get no requests."""
+"""How long a pool of connections is used.
+
+A connection stays with one pod, so without new connections new pods would get no requests.
+"""
 _AUTOMATIC = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
 _PASSED = frozenset(
     {
@@ -59,18 +62,18 @@ _LONGEST = 1024
 """Bytes of a trace header: longer ones are not forwarded, nor those with bytes above 127."""
 _CONTENT_TYPE = re.compile(r"[\x21-\x7e][\x20-\x7e]{0,255}")
 _TIMED_OUT = 408
-"""From the candidate: a failure, because this server had the whole body when it forwarded it."""
+"""This status from a candidate is a failure: the whole body had arrived before it was forwarded."""
 
 
 class Failed(Exception):
-    """The candidate did not answer this request, or not as it should."""
+    """The candidate did not answer this request, or its answer is invalid."""
 
 
 class NoMemory(Exception):
     """This pod has no memory for the candidate's answer."""
 
 
-class Passed(NamedTuple):
+class ForwardedRequest(NamedTuple):
     """A request to forward."""
 
     path: str
@@ -81,7 +84,7 @@ class Passed(NamedTuple):
 
 
 class Forwarder:
-    """What a worker's requests to the candidate share: connections, limits, a circuit breaker."""
+    """Forwards a worker's requests; holds their connections, limits and circuit breaker."""
 
     def __init__(self, version: str, address: str, limits: Limits) -> None:
         """Set the limits; open no connection yet.
@@ -95,15 +98,15 @@ class Forwarder:
         """
         self._version = version
         self._address = address
-        self._most = limits.held // 2
+        self._max_bytes = limits.held // 2
         self._longest = limits.timeout
         self._circuit = _Circuit()
         self._revision = self._requests = self._bytes = 0
         self._client: ModuleType | None = None
-        self._kept: aiohttp.ClientSession | None = None
-        self._unkept: aiohttp.ClientSession | None = None
+        self._keepalive_session: aiohttp.ClientSession | None = None
+        self._single_use_session: aiohttp.ClientSession | None = None
         """A session whose connections are closed after one request."""
-        self._made = 0.0
+        self._opened_at = 0.0
         self._closing: set[asyncio.Task[None]] = set()
 
     def load(self) -> None:
@@ -124,14 +127,16 @@ class Forwarder:
 
     def full(self, size: int) -> bool:
         """Return whether forwarding a body of `size` bytes would exceed the limits."""
-        return self._requests >= FORWARDS or self._bytes + size > self._most
+        return self._requests >= FORWARDS or self._bytes + size > self._max_bytes
 
-    async def ask(self, rule: Rule, asked: Passed, seconds: float) -> tuple[Answer, float]:
+    async def ask(
+        self, rule: Rule, request: ForwardedRequest, seconds: float
+    ) -> tuple[Answer, float]:
         """Return the candidate's answer, and the seconds that its model server took for it.
 
         Args:
             rule: Names the candidate.
-            asked: The request.
+            request: The request.
             seconds: The time limit.
 
         Raises:
@@ -142,20 +147,20 @@ class Forwarder:
         """
         if rule.revision != self._revision:  # the candidate may have changed
             self._revision, self._circuit = rule.revision, _Circuit()
-        circuit, size, begun = self._circuit, len(asked.body), time.monotonic()
+        circuit, size, begun = self._circuit, len(request.body), time.monotonic()
         if not circuit.lets(begun):
             raise Failed("it was unreachable a moment ago")
         self._requests += 1
         self._bytes += size
         try:
             async with asyncio.timeout(seconds):
-                answer, took = await self._tried(rule, asked, min(_CONNECT_SECONDS, seconds / 2))
-        except Refused as error:  # of this pod's own memory, which says nothing of the candidate
-            asked.held.exchange(size)
+                answer, took = await self._send(rule, request, min(_CONNECT_SECONDS, seconds / 2))
+        except Refused as error:  # this pod lacks memory; the candidate has not failed
+            request.held.exchange(size)
             circuit.reached()
             raise NoMemory(one_line(error)) from error
         except Exception as error:
-            asked.held.exchange(size)
+            request.held.exchange(size)
             if self._broken(error):
                 circuit.broke(time.monotonic())
             elif not isinstance(error, TimeoutError):  # a timeout may have either cause
@@ -177,40 +182,40 @@ class Forwarder:
             client.ClientOSError | client.ServerDisconnectedError | client.ConnectionTimeoutError,
         )
 
-    async def _tried(
-        self, rule: Rule, asked: Passed, connect: float
+    async def _send(
+        self, rule: Rule, request: ForwardedRequest, connect: float
     ) -> tuple[Answer, float | None]:
-        """Send on a kept connection; retry on a new one if the candidate had closed it."""
+        """Send on a kept-alive connection; retry on a new one if the candidate had closed it."""
         client, connection = self._loaded(), SimpleNamespace(kept=False)
         times = client.ClientTimeout(total=None, sock_connect=connect)
         try:
-            return await self._exchanged(self._pool(), rule, asked, times, connection)
+            return await self._exchange(self._pool(), rule, request, times, connection)
         except (client.ClientOSError, client.ServerDisconnectedError):
             if not connection.kept:
                 raise
-        if self._unkept is None:
-            self._unkept = self._opened(limit=0, force_close=True)
-        return await self._exchanged(self._unkept, rule, asked, times, connection)
+        if self._single_use_session is None:
+            self._single_use_session = self._opened(limit=0, force_close=True)
+        return await self._exchange(self._single_use_session, rule, request, times, connection)
 
-    async def _exchanged(
+    async def _exchange(
         self,
         session: "aiohttp.ClientSession",
         rule: Rule,
-        asked: Passed,
+        request: ForwardedRequest,
         times: "aiohttp.ClientTimeout",
         connection: SimpleNamespace,
     ) -> tuple[Answer, float | None]:
         """Send a request and read its answer, on one connection."""
         passed = {
             name.decode("ascii"): value.decode("utf-8", "replace")
-            for name, value in asked.headers
+            for name, value in request.headers
             if name in _PASSED and (name not in _TRACING or _is_short(value))
         }
         passed[FORWARDED_HEADER] = self._version
-        url = f"http://{self._address.replace('{name}', rule.candidate)}{asked.path}"
+        url = f"http://{self._address.replace('{name}', rule.candidate)}{request.path}"
         # A file object is sent no faster than the candidate reads it.
-        body = asked.body if len(asked.body) <= PIECE else BytesIO(asked.body)
-        asking = session.post(
+        body = request.body if len(request.body) <= PIECE else BytesIO(request.body)
+        response_context = session.post(
             url,
             data=body,
             headers=passed,
@@ -218,14 +223,14 @@ class Forwarder:
             timeout=times,
             trace_request_ctx=connection,
         )
-        async with asking as found:
-            answer = _judged(rule, found.status, found.headers)
+        async with response_context as found:
+            answer = _checked_head(rule, found.status, found.headers)
             pieces, size = [], 0
             async for piece in found.content.iter_any():
                 size += len(piece)
-                if size > self._most:
-                    raise Failed(f"the answer is larger than {self._most} bytes")
-                asked.held.take(len(piece))
+                if size > self._max_bytes:
+                    raise Failed(f"the answer is larger than {self._max_bytes} bytes")
+                request.held.take(len(piece))
                 pieces.append(piece)
             if answer.head is not None and answer.head > size:
                 raise Failed("the answer is shorter than the length that it gives for its JSON")
@@ -233,14 +238,17 @@ class Forwarder:
 
     # --- connections ------------------------------------------------------------------------------
     def _pool(self) -> "aiohttp.ClientSession":
-        """Return the session with the kept connections."""
+        """Return the session that keeps connections alive."""
         now = time.monotonic()
-        if self._kept is None or now - self._made > _POOL_SECONDS:
-            if self._kept is not None:  # by then its last request has ended
-                asyncio.get_running_loop().call_later(self._longest, self._close_later, self._kept)
-            self._kept = self._opened(limit=FORWARDS, keepalive_timeout=_IDLE_SECONDS)
-            self._made = now
-        return self._kept
+        if self._keepalive_session is None or now - self._opened_at > _POOL_SECONDS:
+            # Close the old session after the time limit, when its last request has ended.
+            if self._keepalive_session is not None:
+                asyncio.get_running_loop().call_later(
+                    self._longest, self._close_later, self._keepalive_session
+                )
+            self._keepalive_session = self._opened(limit=FORWARDS, keepalive_timeout=_IDLE_SECONDS)
+            self._opened_at = now
+        return self._keepalive_session
 
     def _opened(self, **how: Any) -> "aiohttp.ClientSession":
         """Return a session; `how` are arguments of its connector."""
@@ -252,8 +260,8 @@ class Forwarder:
         trace = client.TraceConfig()
         trace.on_connection_reuseconn.append(kept)
         found: aiohttp.ClientSession = client.ClientSession(
-            # A Service that was deleted and created again has another address, so the name is
-            # resolved for each connection; there are few.
+            # Resolve the name for each connection: a Service that was deleted and created again
+            # has another address. There are few connections.
             connector=client.TCPConnector(use_dns_cache=False, **how),
             cookie_jar=client.DummyCookieJar(),
             skip_auto_headers=_AUTOMATIC,
@@ -270,7 +278,7 @@ class Forwarder:
 
     async def close(self) -> None:
         """Close all sessions."""
-        for session in (self._kept, self._unkept):
+        for session in (self._keepalive_session, self._single_use_session):
             if session is not None:
                 await session.close()
 
@@ -303,11 +311,11 @@ class _Circuit:
         self._until = 0.0
 
 
-def _judged(rule: Rule, status: int, headers: "CIMultiDictProxy[str]") -> Answer:
-    """Return the answer without its body.
+def _checked_head(rule: Rule, status: int, headers: "CIMultiDictProxy[str]") -> Answer:
+    """Check status and headers; return the answer, still without its body.
 
     Raises:
-        Failed: It is a failure, or not an answer of the candidate's model server.
+        Failed: The answer is a failure, or does not come from the candidate's model server.
 
     """
     for name, expected in (VERSION_HEADER, rule.version), (RUNTIME_HEADER, rule.runtime):
@@ -336,5 +344,5 @@ def _took(headers: "CIMultiDictProxy[str]", longest: float) -> float | None:
 
 
 def _is_short(value: bytes) -> bool:
-    """Tell whether a trace header fits in what a server reads at once, however it is encoded."""
+    """Tell whether a trace header is ASCII and short enough for any server to read."""
     return len(value) <= _LONGEST and value.isascii()

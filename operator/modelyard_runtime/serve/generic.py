@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from modelyard.api.flavors import MLMODEL
 from modelyard_runtime.outcome import one_line
 from modelyard_runtime.serve.artifact import Artifact, load_failed
-from modelyard_runtime.serve.predictor import Answer, Asked
+from modelyard_runtime.serve.predictor import Answer, AnswerGenerator
 from modelyard_runtime.serve.signature import Column, Signature, Tensor
 from modelyard_runtime.serve.values import (
     Array,
@@ -86,7 +86,7 @@ class PyfuncModel:
             status = error.get_http_status_code()
             raise Refused(error.message, status if 400 <= status < 500 else 500) from error
 
-    def invocations(self, body: bytes, content_type: str) -> Asked:
+    def invocations(self, body: bytes, content_type: str) -> AnswerGenerator:
         """Answer with MLflow's own scoring server, which calls the model itself."""
         yield from ()
         return self._scored(body, content_type)

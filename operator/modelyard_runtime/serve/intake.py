@@ -1,7 +1,7 @@
 """A request before it is parsed: decompress its body, and estimate the memory that it will take.
 
-The functions are called in this order: `asked_with`, `unpacked`, `weighed`, `looked_into`. Each
-takes no more memory than the one before has allowed.
+The functions are called in this order: `request_of`, `unpacked`, `weighed`, `looked_into`. None
+takes more memory than the previous one has allowed.
 """
 
 from collections.abc import Sequence
@@ -11,19 +11,19 @@ from modelyard_runtime.serve.limits import Limits
 from modelyard_runtime.serve.predictor import Predictor, Request
 from modelyard_runtime.serve.weight import Weight
 
-__all__ = ["asked_with", "is_slow", "looked_into", "unpacked", "weighed"]
+__all__ = ["is_slow", "looked_into", "request_of", "unpacked", "weighed"]
 
 _PARQUET, _CSV = "application/vnd.apache.parquet", "text/csv"
 _HEADERS = frozenset({b"content-type", b"content-encoding", binary.HEADER})
 _PYFUNC = 3
 """Copies in MLflow: a body becomes Python values, a DataFrame, and one of the model's types."""
 _CELLS = 1 << 16
-"""Cells of rows as objects, sent or not, that take the event loop some milliseconds."""
+"""Number of cells, present or filled in, that take the event loop some milliseconds to parse."""
 _FEW = 8 << 10
 """Bytes of a body that stays small in memory, whatever it contains."""
 
 
-def asked_with(
+def request_of(
     protocol: str, headers: Sequence[tuple[bytes, bytes]], body: bytes
 ) -> tuple[Request, str]:
     """Return a request with the headers that its protocol uses, and its content encoding."""
@@ -35,7 +35,7 @@ def asked_with(
 
 
 def is_slow(model: Predictor, request: Request, compressed: str) -> bool:
-    """Return whether even a short request may become large."""
+    """Return whether a request may take long or much memory although its body is short."""
     return (
         bool(compressed)
         or _kind(request) == _PARQUET
@@ -83,10 +83,10 @@ def weighed(model: Predictor, request: Request, limits: Limits) -> int:
 
 
 def looked_into(model: Predictor, request: Request, size: int, limits: Limits) -> int:
-    """Return the same estimate after looking at the strings of a request.
+    """Return the estimate of `weighed`, increased by what the strings of the request may take.
 
-    Some readers copy a string for every row, or give each the space of the longest one; some fill
-    in values that rows lack.
+    Some readers copy a string for every row, or reserve the length of the longest string for each;
+    some fill in values that rows lack.
 
     Raises:
         Refused: It is too many.

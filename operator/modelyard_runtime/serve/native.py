@@ -13,7 +13,7 @@ from modelyard_runtime.outcome import one_line
 from modelyard_runtime.serve import invocations
 from modelyard_runtime.serve.artifact import Artifact, load_failed
 from modelyard_runtime.serve.booster import Booster, BoosterError
-from modelyard_runtime.serve.predictor import Answer, Asked
+from modelyard_runtime.serve.predictor import Answer, AnswerGenerator
 from modelyard_runtime.serve.signature import Column, Signature, Tensor
 from modelyard_runtime.serve.values import Array, Matrix, Records, Table, cast, columns_of
 
@@ -90,7 +90,7 @@ class NativeXGBoost:
         """Return rows for the booster."""
         return self._matrix(table, lenient=False)
 
-    def invocations(self, body: bytes, content_type: str) -> Asked:
+    def invocations(self, body: bytes, content_type: str) -> AnswerGenerator:
         """Answer as `mlflow models serve` does, see `invocations`."""
         table = invocations.table(body, content_type, self._columns)
         found = yield self._matrix(table, lenient=True)

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 from modelyard_runtime.serve.signature import Signature
 from modelyard_runtime.serve.values import Table
 
-__all__ = ["Answer", "Asked", "Predictor", "Request", "answered"]
+__all__ = ["Answer", "AnswerGenerator", "Predictor", "Request", "answered"]
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Predictor(Protocol):
     platform: str
     """Its name in V2's metadata."""
     quick: bool
-    """True: a small request takes well under a millisecond, less than a switch to a thread.
+    """Whether a small request takes well under a millisecond, less than a switch to a thread.
 
     `given` then returns an array of rows that may be predicted together with the rows of other
     requests: each row has one prediction, which does not depend on other rows.
@@ -72,7 +72,7 @@ class Predictor(Protocol):
 
         """
 
-    def invocations(self, body: bytes, content_type: str) -> "Asked":
+    def invocations(self, body: bytes, content_type: str) -> "AnswerGenerator":
         """Answer as `mlflow models serve` would.
 
         Raises:
@@ -81,18 +81,18 @@ class Predictor(Protocol):
         """
 
 
-Asked = Generator[Any, Any, Answer]
-"""A request that is being answered.
+AnswerGenerator = Generator[Any, Any, Answer]
+"""A generator that answers one request.
 
-It yields the rows to predict, at most once, receives the predictions, and returns the answer. Its
-caller decides in which thread, and together with which other rows, they are predicted.
+It yields the rows to predict, at most once, receives their predictions, and returns the answer. So
+its caller decides in which thread the rows are predicted, and with which other rows.
 """
 
 
-def answered(asked: Asked, model: Predictor) -> Answer:
+def answered(generator: AnswerGenerator, model: Predictor) -> Answer:
     """Answer a single request, predicting it alone."""
     try:
-        asked.send(model.predict(next(asked)))
+        generator.send(model.predict(next(generator)))
     except StopIteration as done:
         return done.value  # type: ignore[no-any-return] # the generator's
     raise RuntimeError("a request yields rows only once")

@@ -24,7 +24,7 @@ from modelyard_runtime.serve import intake
 from modelyard_runtime.serve.app import DRAWN, FORWARDED, QUICK_BYTES, Work, failed
 from modelyard_runtime.serve.budget import Held
 from modelyard_runtime.serve.deadlines import ABORT, BoundedProtocol
-from modelyard_runtime.serve.predictor import Answer, Asked, Predictor, Request
+from modelyard_runtime.serve.predictor import Answer, AnswerGenerator, Predictor, Request
 from modelyard_runtime.serve.reception import PIECE, Message
 from modelyard_runtime.serve.split import Drawn
 from modelyard_runtime.serve.splitter import Splitter
@@ -151,7 +151,7 @@ class QuickProtocol(BoundedProtocol):
         if slot is None or model is None:
             super().on_message_complete()
             return
-        request, compressed = intake.asked_with(slot.work.protocol, slot.headers, slot.body)
+        request, compressed = intake.request_of(slot.work.protocol, slot.headers, slot.body)
         if intake.is_slow(model, request, compressed) or (
             app.splitter.split is not None and self._draws(app.splitter, slot)
         ):
@@ -163,7 +163,7 @@ class QuickProtocol(BoundedProtocol):
         self._ask(slot, model, request)
 
     def _draws(self, splitter: Splitter, slot: _Slot) -> bool:
-        """Draw a version; return whether it is the candidate, which is asked through uvicorn."""
+        """Draw a version; return whether it is the candidate, which `App` forwards to."""
         if slot.work.split and not slot.forwarded:
             slot.drawn = splitter.draw(slot.headers, len(slot.body))
         if slot.drawn is None or not slot.drawn.candidate:
@@ -174,23 +174,23 @@ class QuickProtocol(BoundedProtocol):
     def _ask(self, slot: _Slot, model: Predictor, request: Request) -> None:
         try:
             slot.held.take(len(slot.body))
-            asked = slot.work.begin(model, request)
-            rows = next(asked)
+            generator = slot.work.begin(model, request)
+            rows = next(generator)
         except StopIteration as done:
             self._answer(slot, done.value)
         except Exception as error:  # noqa: BLE001 - a model may raise anything, and the next request may succeed
             self._answer(slot, failed(slot.work.protocol, error))
         else:
-            self._application.turn.ask(model, rows, partial(self._predicted, slot, asked))
+            self._application.turn.ask(model, rows, partial(self._predicted, slot, generator))
 
     # --- answering --------------------------------------------------------------------------------
-    def _predicted(self, slot: _Slot, asked: Asked, found: Array | Exception) -> None:
+    def _predicted(self, slot: _Slot, generator: AnswerGenerator, found: Array | Exception) -> None:
         """Answer with predictions, or with the error."""
         answer: Answer
         try:
             if isinstance(found, Exception):
                 raise found
-            asked.send(found)
+            generator.send(found)
             raise RuntimeError("a request yields rows only once")
         except StopIteration as done:
             answer = done.value

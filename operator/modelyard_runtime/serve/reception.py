@@ -10,7 +10,7 @@ from modelyard_runtime.serve import encoding, intake
 from modelyard_runtime.serve.budget import Budget, Held
 from modelyard_runtime.serve.deadlines import ABORT, LATE
 from modelyard_runtime.serve.limits import Limits
-from modelyard_runtime.serve.predictor import Answer, Asked, Predictor, Request, answered
+from modelyard_runtime.serve.predictor import Answer, AnswerGenerator, Predictor, Request, answered
 from modelyard_runtime.serve.values import Refused
 
 __all__ = ["PIECE", "Message", "Receive", "Reception", "Send"]
@@ -68,12 +68,12 @@ class Reception:
 
     async def slowly(
         self,
-        work: Callable[[Predictor, Request], Asked],
+        work: Callable[[Predictor, Request], AnswerGenerator],
         model: Predictor,
         request: Request,
         compressed: str,
     ) -> Answer:
-        """Estimate a request's memory and predict it, outside the event loop.
+        """Estimate a request's memory and predict it in threads, outside the event loop.
 
         Args:
             work: What the request's path does.

@@ -140,7 +140,7 @@ class RuleFile:
             rule = parsed(text)
         except FileNotFoundError:
             stamp = None
-        except (OSError, ValueError) as error:  # printed once: the next look finds the same stamp
+        except (OSError, ValueError) as error:  # printed once: the stamp is the same next time
             print(
                 "traffic: the rule is invalid and not applied, this pod answers all requests:"
                 f" {one_line(error)}",
@@ -150,7 +150,7 @@ class RuleFile:
         await self._apply(rule)
 
     async def follow(self) -> None:
-        """Look at the file periodically, until its folder no longer exists."""
+        """Check the file periodically, until its folder no longer exists."""
         while self.mounted:
             await asyncio.sleep(_SECONDS)
             await self.look()

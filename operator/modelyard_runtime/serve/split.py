@@ -1,4 +1,4 @@
-"""Draw the version that answers a request, by a rule. Pure: headers and chance are arguments."""
+"""Draw the version that answers a request, by a rule. Pure: the random number is an argument."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ class Drawn:
     candidate: bool
     """True: the candidate answers; False: the stable version."""
     invited: bool = False
-    """True: the version was not drawn; the request asks for it by name."""
+    """True: the version was not drawn at random; the request names it."""
     key: int | None = None
     """The user's key, under `sticky`."""
 
@@ -44,7 +44,7 @@ class Split:
         self._drawn = Drawn(rule, candidate=False), Drawn(rule, candidate=True)
         varies = rule.weight or rule.header or rule.cookie or rule.invite
         self.only = None if varies else self._drawn[0]
-        """The draw for every request, if it is always the same, so that a weight of 0 is cheap."""
+        """The draw for every request if it is always the same; it makes a weight of 0 cheap."""
         here = Drawn(rule, candidate=False, invited=True)
         there = Drawn(rule, candidate=True, invited=True)
         # In a refresh both serve the same version; its name then selects the candidate.
@@ -72,8 +72,8 @@ class Split:
             )
             if value:
                 key = int.from_bytes(blake2b(value, digest_size=8, key=self._name[:64]).digest())
-                # A user always has the same one of 10,000 shares, so a user whom a weight sends to
-                # the candidate stays there under a greater weight.
+                # A user's key is always in the same one of 10,000 shares. So a user who is sent to
+                # the candidate at one weight is also sent there at a greater weight.
                 return Drawn(rule, key % _SHARES < rule.weight * _SHARES // 100, key=key)
         return self._drawn[chance() * 100 < rule.weight]
 

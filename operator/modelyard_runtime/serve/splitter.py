@@ -1,6 +1,6 @@
-"""Split a worker's requests by its rule: draw a version, ask the candidate, count the outcome.
+"""Split a worker's requests by a rule: draw a version, forward to the candidate, count outcomes.
 
-A request that the candidate fails is answered here, and counted for the candidate.
+If the candidate fails a request, this pod answers it; the failure is counted for the candidate.
 """
 
 import asyncio
@@ -11,7 +11,7 @@ from hashlib import blake2b
 from modelyard_runtime.outcome import one_line
 from modelyard_runtime.serve.arms import CANDIDATE, INVITED, STABLE, Arms
 from modelyard_runtime.serve.callers import Callers
-from modelyard_runtime.serve.forward import Failed, Forwarder, NoMemory, Passed
+from modelyard_runtime.serve.forward import Failed, ForwardedRequest, Forwarder, NoMemory
 from modelyard_runtime.serve.predictor import Answer
 from modelyard_runtime.serve.rule import Rule
 from modelyard_runtime.serve.split import Drawn, Headers, Split
@@ -19,10 +19,10 @@ from modelyard_runtime.serve.split import Drawn, Headers, Split
 __all__ = ["Splitter"]
 
 _REFUSED, _FAILED = 400, 500
-_REFUSALS = 0x5EF05A150FA115E7
-"""Makes of a user's key the one of their refusals."""
-_QUIET = 10.0
-"""Seconds between two log lines about failures of a candidate."""
+_REFUSAL_KEY = 0x5EF05A150FA115E7
+"""XORed with a user's key, it gives a second key, under which the user's refusal is recorded."""
+_PRINT_INTERVAL = 10.0
+"""Least seconds between two printed lines about failures of a candidate."""
 
 
 class Splitter:
@@ -44,11 +44,12 @@ class Splitter:
             name: The model's name.
             version: The version of this server.
             arms: The counters.
-            callers: The users that are no longer counted, under `sticky`.
-            forwarder: Asks the candidate.
-            longest: Most seconds for either version's answer, unless the rule has less: half the
-                time limit of a prediction. So a failing candidate delays a caller by at most this;
-                this server then has its full time limit.
+            callers: With `sticky`, the users that are no longer counted.
+            forwarder: Forwards requests to the candidate.
+            longest: Seconds after which an answer of either version counts as a failure, unless the
+                rule's timeout is shorter. It is half the time limit of a prediction. A failing
+                candidate delays a caller by at most this; after that this server has its full time
+                limit.
 
         """
         self.split: Split | None = None
@@ -58,12 +59,12 @@ class Splitter:
         self._arms = arms
         self._forwarder = forwarder
         self._longest = self._allowed = longest
-        """Seconds after which an answer counts as a failure: `longest`, or the rule's if lower."""
+        """Seconds after which an answer counts as a failure: `longest`, or the rule's timeout."""
         self._callers = callers
-        self._said = -_QUIET
+        self._printed_at = -_PRINT_INTERVAL
 
     async def apply(self, rule: Rule | None) -> None:
-        """Apply another rule; None: there is no rule."""
+        """Apply another rule; None: split no requests any longer."""
         if rule is not None and not self._forwarder.loaded:
             try:
                 await asyncio.to_thread(self._forwarder.load)
@@ -96,8 +97,8 @@ class Splitter:
     def draw(self, headers: Headers, size: int) -> Drawn | None:
         """Draw the version for a request; None: this pod answers it, and it is not counted.
 
-        While the limit of requests that wait for the candidate is reached, none is drawn, so that
-        the counted requests remain a random sample.
+        While too many requests wait for the candidate, no version is drawn for any request. If only
+        the candidate's requests were left out, the counted ones would not be a random sample.
 
         Args:
             headers: The request's headers.
@@ -116,25 +117,25 @@ class Splitter:
             self._arms.drew(CANDIDATE if drawn.candidate else STABLE)
         return drawn
 
-    async def asked(self, drawn: Drawn, asked: Passed) -> Answer | None:
+    async def forward(self, drawn: Drawn, request: ForwardedRequest) -> Answer | None:
         """Return the candidate's answer; None: there is none, and this pod has to answer.
 
-        Every failure of the candidate is counted; that this pod lacks memory for its answer is not.
+        Each failure of the candidate is counted. A lack of memory in this pod is not.
 
         Args:
             drawn: The draw.
-            asked: The request.
+            request: The request to forward.
 
         """
         try:
             answer, took = await self._forwarder.ask(
-                drawn.rule, asked, min(drawn.rule.timeout, self._longest)
+                drawn.rule, request, min(drawn.rule.timeout, self._longest)
             )
         except NoMemory:
             return None
         except Failed as error:
             self.count(drawn, _FAILED, 0.0)
-            self._say(drawn.rule, str(error))
+            self._print_failure(drawn.rule, str(error))
             return None
         self.count(drawn, answer.status, took)
         return answer
@@ -145,7 +146,7 @@ class Splitter:
         Args:
             drawn: The draw.
             status: The status of that version's answer.
-            seconds: The latency in that version's model server, from the end of the body.
+            seconds: The latency in that version's model server, from when the body had arrived.
 
         """
         split = self.split
@@ -153,7 +154,9 @@ class Splitter:
             return
         failed = status >= _FAILED or seconds > self._allowed
         refused = not failed and status >= _REFUSED
-        if drawn.key is not None and not self._counts(drawn.key, failed=failed, refused=refused):
+        if drawn.key is not None and not self._is_counted(
+            drawn.key, failed=failed, refused=refused
+        ):
             return
         arm = INVITED if drawn.invited else CANDIDATE if drawn.candidate else STABLE
         if failed:
@@ -163,22 +166,23 @@ class Splitter:
         else:
             self._arms.answered(arm, seconds)
 
-    def _counts(self, user: int, *, failed: bool, refused: bool) -> bool:
-        """Tell whether a user's request counts: up to the first failure, and one refusal of each.
+    def _is_counted(self, user: int, *, failed: bool, refused: bool) -> bool:
+        """Tell whether a user's request is counted.
 
-        The rule sends all requests of a user to one version, so a user whose requests always fail
-        must not count as often as they come.
+        Of each user, requests are counted up to the first failure, and at most one refusal. With
+        `sticky` all requests of a user go to one version, so a single user whose requests always
+        fail would otherwise decide the analysis.
         """
         if failed:
             return self._callers.add(user)
         if user in self._callers:
             return False
-        return not refused or self._callers.add(user ^ _REFUSALS)
+        return not refused or self._callers.add(user ^ _REFUSAL_KEY)
 
-    def _say(self, rule: Rule, why: str) -> None:
-        """Print why a candidate fails, at most once in a while."""
-        if (now := time.monotonic()) - self._said >= _QUIET:
-            self._said = now
+    def _print_failure(self, rule: Rule, why: str) -> None:
+        """Print why the candidate failed, unless that was printed in the last seconds."""
+        if (now := time.monotonic()) - self._printed_at >= _PRINT_INTERVAL:
+            self._printed_at = now
             print(
                 f"traffic: {rule.version} failed a request, which this pod answers: {why}",
                 flush=True,

@@ -1,6 +1,6 @@
-"""Predict the rows of all requests that arrive in one turn of the event loop together.
+"""Predict the rows of all requests that arrive in one iteration of the event loop together.
 
-The fixed cost of a prediction is paid once. No request waits for later ones.
+The fixed cost of a prediction is paid once for all of them. No request waits for later requests.
 """
 
 import asyncio
@@ -18,11 +18,11 @@ __all__ = ["Then", "Turn"]
 Then = Callable[[Array | Exception], None]
 """Called with the predictions for one request's rows, or with the error. It must not raise."""
 _BYTES = 1 << 20
-"""Bytes of rows that are predicted in one call; further rows follow in the next turn."""
+"""Bytes of rows that are predicted in one call; further rows follow in the next iteration."""
 
 
-class _Asked(NamedTuple):
-    """Rows that wait for the end of the turn."""
+class _WaitingRows(NamedTuple):
+    """Rows of one request that wait for the end of the iteration."""
 
     rows: Array
     then: Then
@@ -33,10 +33,10 @@ class Turn:
 
     def __init__(self) -> None:
         """Start without rows."""
-        self._waiting: deque[_Asked] = deque()
+        self._waiting: deque[_WaitingRows] = deque()
 
     def ask(self, model: Predictor, rows: Array, then: Then) -> None:
-        """Predict rows at the end of this turn.
+        """Predict rows at the end of this iteration of the event loop.
 
         Args:
             model: A quick model, the same in all calls.
@@ -45,9 +45,9 @@ class Turn:
 
         """
         if not len(rows):  # predictions for no rows have another shape
-            _predict(model, [_Asked(rows, then)])
+            _predict(model, [_WaitingRows(rows, then)])
             return
-        self._waiting.append(_Asked(rows, then))
+        self._waiting.append(_WaitingRows(rows, then))
         if len(self._waiting) == 1:
             asyncio.get_running_loop().call_soon(self._end, model)
 
@@ -72,7 +72,7 @@ class Turn:
         return await found
 
     def _end(self, model: Predictor) -> None:
-        part, size = list[_Asked](), 0
+        part, size = list[_WaitingRows](), 0
         while self._waiting and (not part or size + self._waiting[0].rows.nbytes <= _BYTES):
             part.append(self._waiting.popleft())
             size += part[-1].rows.nbytes
@@ -81,7 +81,7 @@ class Turn:
         _predict(model, part)
 
 
-def _predict(model: Predictor, part: list[_Asked]) -> None:
+def _predict(model: Predictor, part: list[_WaitingRows]) -> None:
     """Predict together; if that fails, each request alone, so that only the failing one fails."""
     try:
         whole = model.predict(

@@ -8,7 +8,7 @@ import numpy as np
 import orjson
 
 from modelyard_runtime.serve.parsing import decoded
-from modelyard_runtime.serve.predictor import Answer, Asked, Predictor
+from modelyard_runtime.serve.predictor import Answer, AnswerGenerator, Predictor
 from modelyard_runtime.serve.values import Columns, Matrix, Records, Refused, Table
 
 __all__ = ["dumps", "plain", "predict", "refusal", "table"]
@@ -19,7 +19,7 @@ def refusal(message: str, _status: int) -> bytes:
     return orjson.dumps({"error": message})
 
 
-def predict(model: Predictor, body: bytes) -> Asked:
+def predict(model: Predictor, body: bytes) -> AnswerGenerator:
     """Answer `:predict`.
 
     Raises:

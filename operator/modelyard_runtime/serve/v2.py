@@ -13,7 +13,7 @@ import numpy as np
 
 from modelyard_runtime.serve import binary, weight
 from modelyard_runtime.serve.parsing import decoded
-from modelyard_runtime.serve.predictor import Answer, Asked, Predictor, Request
+from modelyard_runtime.serve.predictor import Answer, AnswerGenerator, Predictor, Request
 from modelyard_runtime.serve.signature import NUMPY_TYPES, Column, Signature, Tensor, v2_datatype
 from modelyard_runtime.serve.v1 import dumps, plain
 from modelyard_runtime.serve.values import Array, Columns, Matrix, Refused, Table, has_text
@@ -42,7 +42,7 @@ def model_metadata(
     }
 
 
-def infer(model: Predictor, name: str, version: str, asked: Request) -> Asked:
+def infer(model: Predictor, name: str, version: str, asked: Request) -> AnswerGenerator:
     """Answer an inference request.
 
     Raises:

@@ -10,11 +10,11 @@ from modelyard.client import approving
 __all__ = ["decide"]
 
 
-def decide(where: Where, name: str, saying: approving.Saying, *, dry_run: bool) -> None:
+def decide(where: Where, name: str, request: approving.ApprovalRequest, *, dry_run: bool) -> None:
     """Approve or reject a version for a stage."""
     session = opened(where)
     model = session.model(name)
-    made = approving.decide(session.kube, model, saying, dry_run=dry_run)
+    made = approving.decide(session.kube, model, request, dry_run=dry_run)
     session.screen.message(approvals.decided(model, made))
     if dry_run:
         session.screen.message(Text(DRY_RUN))

@@ -1,6 +1,6 @@
-"""Follow changes of stages to their end: of `promote`, `rollback`, `retry`, `refresh`, `verify`.
+"""Follow a change to its end, for `promote`, `rollback`, `retry`, `refresh` and `verify`.
 
-When a change is done is decided in `client.progress`.
+`client.progress` decides when a change is done.
 """
 
 import time
@@ -20,7 +20,7 @@ from modelyard.client.errors import NotFound, TimedOut
 from modelyard.client.kube import Manifest
 from modelyard.client.progress import Change, Progress, stage_change
 
-__all__ = ["followed", "standing", "watched"]
+__all__ = ["draw_progress", "followed", "watched"]
 
 ReadProgress = Callable[[RegisteredModel], Progress]
 """Returns the progress of what a user requested for a stage."""
@@ -93,7 +93,7 @@ def watched(
             if seconds is None and all(each.waits_for_others for each in waits.values()):
                 raise TimedOut(_waits(model, waits, back), time.monotonic() - begun)
             left = {stage: each for stage, each in found.items() if not each.is_done}
-            status.show(_Now(left), standing(left)[1])
+            status.show(_Now(left), draw_progress(left)[1])
     stages = ", ".join(stage for stage in readers if stage not in done)
     raise TimedOut(
         f"Timed out after {limit:.0f} s waiting for {stages} of {name}. The change continues in the"
@@ -108,7 +108,7 @@ def _print_verdicts(
     """Print each new verdict of a gate."""
     if found.gates is None:
         return
-    for gate in found.gates.said:
+    for gate in found.gates.results:
         if verdicts.get((stage, gate.name)) is not gate.verdict:
             verdicts[stage, gate.name] = gate.verdict
             status.print(verdict_line(stage, found.gates.version, gate))
@@ -137,10 +137,10 @@ class _Now:
         self._found = found
 
     def __rich__(self) -> Text:
-        return standing(self._found)[0]
+        return draw_progress(self._found)[0]
 
 
-def standing(found: Mapping[str, Progress]) -> tuple[Text, str]:
+def draw_progress(found: Mapping[str, Progress]) -> tuple[Text, str]:
     """Return the progress of changes, for a terminal and for a log."""
     drawing = Text("\n").join(change_lines(stage, each, now()) for stage, each in found.items())
     return drawing, "\n".join(

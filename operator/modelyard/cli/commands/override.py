@@ -12,17 +12,17 @@ from modelyard.cli.views import overrides as views
 from modelyard.client import overriding
 from modelyard.client.progress import Change
 
-__all__ = ["Asked", "end", "override"]
+__all__ = ["OverrideOptions", "end", "override"]
 
 
 @dataclass(frozen=True)
-class Asked:
+class OverrideOptions:
     """The options of `override`.
 
     Attributes:
         reason: Why.
-        until: When it ends; empty if `for_` says it.
-        for_: How long it is in force; empty if `until` says it, or for 1 h.
+        until: When it ends; empty if `for_` is given.
+        for_: How long it is in force; empty if `until` is given, or for 1 h.
         wait: Whether to follow it.
         timeout: How many seconds to follow it at most.
         dry_run: Whether to change nothing.
@@ -37,22 +37,24 @@ class Asked:
     dry_run: bool = False
 
 
-def override(where: Where, name: str, version: str, stage: str, asked: Asked) -> None:
+def override(where: Where, name: str, version: str, stage: str, options: OverrideOptions) -> None:
     """Put a version into a stage immediately."""
-    wanted = overriding.asked(version, asked.reason, overriding.moment(asked.until, asked.for_))
+    wanted = overriding.override_request(
+        version, options.reason, overriding.moment(options.until, options.for_)
+    )
     session = opened(where)
     model = session.model(name)
     overriding.check(model, session.stage_of(model, stage), wanted)
     session.screen.message(views.wanted(model, stage, wanted, now()))
     body = session.kube.patch(
-        "RegisteredModel", name, overriding.patch(stage, wanted), dry_run=asked.dry_run
+        "RegisteredModel", name, overriding.patch(stage, wanted), dry_run=options.dry_run
     )
-    if asked.dry_run:
+    if options.dry_run:
         session.screen.message(Text(DRY_RUN))
-    elif asked.wait:
+    elif options.wait:
         change = Change(stage, version, RegisteredModel.parse(body).metadata.generation)
         done = f"{stage} holds {version}, by an override until {wanted.until:%Y-%m-%d %H:%M} UTC."
-        body = followed(session, body, [change], asked.timeout, {stage: done})
+        body = followed(session, body, [change], options.timeout, {stage: done})
         session.screen.message(
             Text(f"To end it: {session.hint(f'override {name} --stage {stage} --end')}")
         )

@@ -10,18 +10,18 @@ from modelyard.cli.commands.session import DRY_RUN, Session, now, opened
 from modelyard.cli.options import Where
 from modelyard.cli.views.history import before
 from modelyard.cli.views.history import change as drawn
-from modelyard.client import newest, oneself, overriding, retrying, returning, rollouts
+from modelyard.client import newest, overriding, retrying, rolling_back, rollouts, whoami
 from modelyard.client.errors import NotFound
 from modelyard.client.kube import Manifest
 from modelyard.client.progress import asked_for
 
-__all__ = ["MANUAL", "Asked", "promote", "reasoned", "retry", "rollback"]
+__all__ = ["MANUAL", "ChangeOptions", "promote", "reasoned", "retry", "rollback"]
 
 MANUAL = "{} no longer takes the newest version automatically."
 
 
 @dataclass(frozen=True)
-class Asked:
+class ChangeOptions:
     """The options of a change of a stage.
 
     Attributes:
@@ -38,14 +38,16 @@ class Asked:
     dry_run: bool = False
 
 
-def promote(where: Where, name: str, version: str, stage: str, asked: Asked) -> None:
+def promote(where: Where, name: str, version: str, stage: str, options: ChangeOptions) -> None:
     """Promote a version to a stage."""
     session = opened(where)
     model = session.model(name)
-    _change(session, model, session.stage_of(model, stage), version, asked)
+    _change(session, model, session.stage_of(model, stage), version, options)
 
 
-def rollback(where: Where, name: str, stage: str, version: str | None, asked: Asked) -> None:
+def rollback(
+    where: Where, name: str, stage: str, version: str | None, options: ChangeOptions
+) -> None:
     """Set a stage back to the named version, the effective one, or the one before.
 
     Without a named version: to the effective one while another is being promoted, otherwise to the
@@ -65,22 +67,22 @@ def rollback(where: Where, name: str, stage: str, version: str | None, asked: As
             )
         why = _cancelled(model, stage) if is_changing else "it was in the stage before"
         session.screen.message(Text(f"Back to {version}: {why}."))
-    if (how := returning.said(model, stage, version, now())) is not None:
+    if (how := rolling_back.description(model, stage, version, now())) is not None:
         session.screen.message(Text(how))
-    _change(session, model, stage, version, asked)
+    _change(session, model, stage, version, options)
 
 
 def _cancelled(model: RegisteredModel, stage: str) -> str:
     """Say that the effective version stays, and which candidate is given up at which step."""
     wanted, status = asked_for(model, stage).version, model.status.stages[stage]
     candidate = status.candidate.version if status.candidate is not None else wanted
-    rollout = rollouts.rolling(model, stage)
+    rollout = rollouts.rollout_state(model, stage)
     where = f" at {rollout.at}" if rollout is not None else ""
     given_up = f", and {candidate} is given up{where}" if candidate is not None else ""
     return f"it is still effective{given_up}"
 
 
-def retry(where: Where, name: str, stage: str, asked: Asked) -> None:
+def retry(where: Where, name: str, stage: str, options: ChangeOptions) -> None:
     """Try the rejected version of a stage again."""
     session = opened(where)
     model = session.model(name)
@@ -93,13 +95,16 @@ def retry(where: Where, name: str, stage: str, asked: Asked) -> None:
     )
     session.screen.message(drawn(model, stage, rejected.version, now()))
     body = session.kube.patch(
-        "RegisteredModel", model.metadata.name, retrying.patch(model, stage), dry_run=asked.dry_run
+        "RegisteredModel",
+        model.metadata.name,
+        retrying.patch(model, stage),
+        dry_run=options.dry_run,
     )
-    _ended(session, body, stage, rejected.version, asked)
+    _ended(session, body, stage, rejected.version, options)
 
 
 def _change(
-    session: Session, model: RegisteredModel, stage: str, version: str, asked: Asked
+    session: Session, model: RegisteredModel, stage: str, version: str, options: ChangeOptions
 ) -> None:
     """Show the change, patch the spec and follow the change."""
     known = [each.name for each in model.status.older_versions]
@@ -115,12 +120,12 @@ def _change(
         # An override has ended, and its version stays until a person decides.
         wanted = overriding.back(model, stage)
     else:
-        wanted |= newest.stopped(model, stage) | oneself.requester(session.kube, model, stage)
+        wanted |= newest.stopped(model, stage) | whoami.requester(session.kube, model, stage)
     if wanted:
         session.screen.message(drawn(model, stage, version, now()))
-        patch = reasoned({"spec": {"stages": {stage: wanted}}}, model, stage, asked.reason)
+        patch = reasoned({"spec": {"stages": {stage: wanted}}}, model, stage, options.reason)
         body = session.kube.patch(
-            "RegisteredModel", model.metadata.name, patch, dry_run=asked.dry_run
+            "RegisteredModel", model.metadata.name, patch, dry_run=options.dry_run
         )
         if newest.is_automatic(model, stage):
             session.screen.message(Text(MANUAL.format(stage)))
@@ -129,22 +134,24 @@ def _change(
             Text(f"{model.key}  {stage}: the spec asks for {version} already; nothing was changed.")
         )
         body = session.kube.get("RegisteredModel", model.metadata.name)
-    _ended(session, body, stage, version, asked)
+    _ended(session, body, stage, version, options)
 
 
-def _ended(session: Session, body: Manifest, stage: str, version: str, asked: Asked) -> None:
+def _ended(
+    session: Session, body: Manifest, stage: str, version: str, options: ChangeOptions
+) -> None:
     """Follow the change unless --no-wait was given, and print the object for programs."""
-    if asked.dry_run:
+    if options.dry_run:
         session.screen.message(
             Text(
                 f"{DRY_RUN} Freezes of the whole cluster are not checked here; --plan checks them."
             )
         )
-    elif asked.wait:
-        # Follow the written version even if an override decides: then the result says so.
+    elif options.wait:
+        # Follow the requested version even while an override is in force; the result reports that.
         change = replace(asked_for(RegisteredModel.parse(body), stage), version=version)
         body = followed(
-            session, body, [change], asked.timeout, {stage: f"{stage} holds {version}."}
+            session, body, [change], options.timeout, {stage: f"{stage} holds {version}."}
         )
     else:
         session.screen.message(session.requested(body["metadata"]["name"]))

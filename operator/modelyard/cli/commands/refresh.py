@@ -11,7 +11,7 @@ from rich.text import Text
 from modelyard.api.registered_model import RegisteredModel
 from modelyard.cli.commands.changing import followed
 from modelyard.cli.commands.confirm import confirm
-from modelyard.cli.commands.promote import Asked
+from modelyard.cli.commands.promote import ChangeOptions
 from modelyard.cli.commands.session import DRY_RUN, Session, opened
 from modelyard.cli.options import Where
 from modelyard.client import refreshing
@@ -24,7 +24,13 @@ _STYLES = {RuntimeState.CURRENT: "green", RuntimeState.OLDER: "yellow"}
 
 
 def refresh(
-    where: Where, name: str | None, stage: str | None, asked: Asked, *, every: bool, yes: bool
+    where: Where,
+    name: str | None,
+    stage: str | None,
+    options: ChangeOptions,
+    *,
+    every: bool,
+    yes: bool,
 ) -> None:
     """Refresh a stage, the stages of a model, or all models of the namespace one by one."""
     if every == (name is not None) or (every and stage is not None):
@@ -42,9 +48,9 @@ def refresh(
         done = bodies
     else:
         count = sum(len(stages) for _, stages in todo)
-        if not asked.dry_run:
+        if not options.dry_run:
             confirm(session.screen, f"Refresh {count} stage{'s' if count > 1 else ''}", yes=yes)
-        done = [_refreshed(session, model, stages, asked) for model, stages in todo]
+        done = [_refreshed(session, model, stages, options) for model, stages in todo]
     if session.where.document:
         session.print_objects(done, single=name is not None)
 
@@ -64,20 +70,20 @@ def _print_states(session: Session, model: RegisteredModel, stage: str | None) -
 
 
 def _refreshed(
-    session: Session, model: RegisteredModel, stages: Sequence[str], asked: Asked
+    session: Session, model: RegisteredModel, stages: Sequence[str], options: ChangeOptions
 ) -> Manifest:
     """Raise `attempt` of these stages, and follow the refresh."""
     meta = model.metadata
     patch = refreshing.patch(model, stages)
     body = session.kube.patch(
-        "RegisteredModel", meta.name, patch, meta.namespace, dry_run=asked.dry_run
+        "RegisteredModel", meta.name, patch, meta.namespace, dry_run=options.dry_run
     )
-    if asked.dry_run:
+    if options.dry_run:
         session.screen.message(Text(f"{model.key}: {DRY_RUN}"))
         return body
-    if not asked.wait:
+    if not options.wait:
         session.screen.message(session.requested(meta.name))
         return body
     changes = refreshing.changes(RegisteredModel.parse(body), stages)
     ended = {each: f"{each} of {model.key} is refreshed." for each in stages}
-    return followed(session, body, changes, asked.timeout, ended)
+    return followed(session, body, changes, options.timeout, ended)

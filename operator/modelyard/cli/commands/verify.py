@@ -7,7 +7,7 @@ from rich.text import Text
 
 from modelyard.api.registered_model import RegisteredModel
 from modelyard.cli.commands.changing import watched
-from modelyard.cli.commands.promote import Asked
+from modelyard.cli.commands.promote import ChangeOptions
 from modelyard.cli.commands.session import DRY_RUN, opened
 from modelyard.cli.options import Where
 from modelyard.client import verifying
@@ -16,23 +16,25 @@ from modelyard.client.progress import Progress
 __all__ = ["verify"]
 
 
-def verify(where: Where, name: str, stage: str, asked: Asked) -> None:
+def verify(where: Where, name: str, stage: str, options: ChangeOptions) -> None:
     """Raise `reverify.attempt` of a stage, and follow the verification."""
     session = opened(where)
     model = session.model(name)
     wanted, patch = verifying.patch(model, session.stage_of(model, stage))
-    body = session.kube.patch("RegisteredModel", model.metadata.name, patch, dry_run=asked.dry_run)
+    body = session.kube.patch(
+        "RegisteredModel", model.metadata.name, patch, dry_run=options.dry_run
+    )
     session.screen.message(Text(f"{model.key}  {stage}: the gates judge {wanted.version} again."))
     wanted = replace(wanted, generation=body["metadata"]["generation"])
-    if asked.dry_run:
+    if options.dry_run:
         session.screen.message(Text(DRY_RUN))
-    elif asked.wait:
+    elif options.wait:
         read = partial(_read, wanted)
         body = watched(
             session,
             body,
             {stage: read},
-            asked.timeout,
+            options.timeout,
             {stage: f"{stage}: {wanted.version} is verified."},
         )
     else:
@@ -44,4 +46,4 @@ def verify(where: Where, name: str, stage: str, asked: Asked) -> None:
 
 
 def _read(wanted: verifying.Verify, model: RegisteredModel) -> Progress:
-    return verifying.standing(model, wanted)
+    return verifying.verification_progress(model, wanted)

@@ -47,8 +47,8 @@ def decided(model: RegisteredModel, approval: ModelApproval) -> Text:
         lines.append(Text(f"  comment   {spec.comment}"))
     if spec.evidence:
         lines.append(Text(f"  evidence  {spec.evidence}"))
-    if model.asked(spec.stage) != spec.version:
-        asks = model.asked(spec.stage) or "no version"
+    if model.requested_version(spec.stage) != spec.version:
+        asks = model.requested_version(spec.stage) or "no version"
         lines.append(
             Text(
                 f"  {spec.stage} asks for {asks} now; this counts once it asks for {spec.version}."

@@ -9,7 +9,7 @@ from rich.text import Text
 from modelyard.api.experiment import Experiment, RunCounts
 from modelyard.api.training_run import TrainingRun
 from modelyard.cli.views import runs as run_views
-from modelyard.cli.views.text import standing, style_of
+from modelyard.cli.views.text import state_of, style_of
 from modelyard.client.table import Cell, facts, table
 from modelyard.client.text import age, number, size
 
@@ -21,7 +21,7 @@ WIDE_HEADS = ("NAME", "STATE", "RUNS", "BEST", "AGE", "MLFLOW", "ARTIFACTS", "DE
 
 def row(experiment: Experiment, now: datetime, *, wide: bool = False) -> list[Cell]:
     """Return an experiment as a row below `HEADS`."""
-    word, _ = standing(experiment.status, experiment.metadata.generation)
+    word, _ = state_of(experiment.status, experiment.metadata.generation)
     counts = experiment.status.runs
     cells: list[Cell] = [experiment.metadata.name, Text(word, style=style_of(word))]
     cells += ["-" if counts is None else _count(counts), _best(experiment)]
@@ -52,7 +52,7 @@ def show(
     experiment: Experiment, runs: Sequence[TrainingRun], now: datetime, width: int
 ) -> RenderableType:
     """Draw an experiment and its runs, newest first."""
-    word, condition = standing(experiment.status, experiment.metadata.generation)
+    word, condition = state_of(experiment.status, experiment.metadata.generation)
     meta, status = experiment.metadata, experiment.status
     parts: list[RenderableType] = [
         Text.assemble((meta.name, "bold"), (f"  {meta.namespace}  ", "dim"), (word, style_of(word)))

@@ -29,7 +29,7 @@ def head(gates: Gates) -> Text:
 
 def gate_lines(gates: Gates, now: datetime, some: Sequence[GateStatus] | None = None) -> list[Text]:
     """Return a line for each gate, or for some: mark, name, verdict, age, message, next try."""
-    said = gates.said if some is None else some
+    said = gates.results if some is None else some
     longest = max((len(gate.name) for gate in said), default=0)
     ages = [age(gate.time, now) for gate in said]
     widest = max(map(len, ages), default=0)
@@ -72,4 +72,4 @@ def asked_line(asked: tuple[str, ...], *, returns: str | None) -> Text | None:
 
 
 def _failed(gates: Gates) -> bool:
-    return any(gate.verdict is Verdict.FAIL for gate in gates.said)
+    return any(gate.verdict is Verdict.FAIL for gate in gates.results)

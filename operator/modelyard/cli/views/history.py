@@ -14,8 +14,8 @@ from modelyard.api.registered_model import (
 )
 from modelyard.cli.views.gates import asked_line
 from modelyard.client import freezing
-from modelyard.client.gates import asked
-from modelyard.client.returning import returns
+from modelyard.client.gates import requirements
+from modelyard.client.rolling_back import returns
 from modelyard.client.table import Cell, table
 from modelyard.client.text import lasted, short_digest, short_image, size
 
@@ -126,7 +126,8 @@ def change(
             )
     if is_asked and version is not None:
         gates = asked_line(
-            asked(model, stage), returns=version if returns(model, stage, version, now) else None
+            requirements(model, stage),
+            returns=version if returns(model, stage, version, now) else None,
         )
         lines += [gates] if gates else []
         lines += _held(model, stage, version, now)

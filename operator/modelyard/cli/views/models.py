@@ -28,11 +28,11 @@ from modelyard.cli.views.rollouts import (
     stepped,
 )
 from modelyard.cli.views.steps import roll_out, step_lines
-from modelyard.cli.views.text import standing, style_of
-from modelyard.client import newest, overriding, returning, verifying
+from modelyard.cli.views.text import state_of, style_of
+from modelyard.client import newest, overriding, rolling_back, verifying
 from modelyard.client.gates import gates_of
 from modelyard.client.progress import asked_for, moving_steps, stage_blocker
-from modelyard.client.rollouts import Rolling, rolling
+from modelyard.client.rollouts import RolloutState, rollout_state
 from modelyard.client.table import Cell
 from modelyard.client.text import age, ago, clip, short_digest, size
 
@@ -50,7 +50,7 @@ _VERSIONS = 5
 
 def row(model: RegisteredModel, now: datetime, *, wide: bool = False) -> list[Cell]:
     """Return a model as a row below `HEADS`."""
-    word, condition = standing(model.status, model.metadata.generation)
+    word, condition = state_of(model.status, model.metadata.generation)
     why = condition.message if condition and word != "Ready" else ""
     begin: list[Cell] = [
         model.metadata.name,
@@ -64,7 +64,7 @@ def row(model: RegisteredModel, now: datetime, *, wide: bool = False) -> list[Ce
     return [*begin, *more, why]
 
 
-def traffic(stage: StageStatus, rollout: Rolling | None = None) -> list[tuple[str, int]]:
+def traffic(stage: StageStatus, rollout: RolloutState | None = None) -> list[tuple[str, int]]:
     """Return the effective version of a stage with its percentage of the requests."""
     passed_on = rollout.weight if rollout is not None else 0
     return [(stage.version, 100 - passed_on)] if stage.version and stage.url else []
@@ -115,7 +115,7 @@ def tree(
     wide: bool = False,
 ) -> Tree:
     """Draw one model."""
-    word, condition = standing(model.status, model.metadata.generation)
+    word, condition = state_of(model.status, model.metadata.generation)
     root = Tree(
         Text.assemble(
             (model.metadata.name, "bold"),
@@ -170,10 +170,10 @@ def _stage(root: Tree, model: RegisteredModel, name: str, now: datetime, *, wide
         head.append(f" → {wanted or 'empty'}", style="yellow")
     if stage.version and stage.since_time:
         head.append(f"  since {age(stage.since_time, now)}", style="dim")
-    if (automatic := newest.standing(model, name)) is not None:
+    if (automatic := newest.description(model, name)) is not None:
         head.append(f"  {automatic}", style="dim")
     branch = root.add(head)
-    rollout = rolling(model, name)
+    rollout = rollout_state(model, name)
     for version, percent in traffic(stage, rollout):
         pods = f"{stage.ready_replicas}/{stage.desired_replicas} pods"
         style = "green" if stage.ready_replicas >= stage.desired_replicas else "yellow"
@@ -190,9 +190,9 @@ def _stage(root: Tree, model: RegisteredModel, name: str, now: datetime, *, wide
         branch.add(Text("traffic  ") + split_line(rollout))
     if stage.version and not stage.url:
         branch.add(Text("not served: serving.replicas is 0", style="dim"))
-    if (kept := returning.warm(model, name, now)) is not None:
+    if (kept := rolling_back.warm(model, name, now)) is not None:
         branch.add(Text(f"kept     {kept}", style="dim"))
-    if (overridden := overriding.standing(model, name, now)) is not None:
+    if (overridden := overriding.description(model, name, now)) is not None:
         branch.add(Text.assemble("override ", (overridden, "yellow")))
     blocker = stage_blocker(model, name)
     if (moving := roll_out(model, name, now)) is not None:
@@ -203,7 +203,7 @@ def _stage(root: Tree, model: RegisteredModel, name: str, now: datetime, *, wide
         for row in rows:
             planned.add(row)
     gates_drawn = _gates(branch, model, name, now, wide=wide)
-    if (again := verifying.said_of(model, name, now)) is not None:
+    if (again := verifying.verification_text(model, name, now)) is not None:
         branch.add(Text(again.words, style=_TONES[again.tone]))
     if blocker is not None and not (gates_drawn and blocker.reason == ModelReason.GATES_PENDING):
         branch.add(_blocked(blocker))
@@ -211,7 +211,7 @@ def _stage(root: Tree, model: RegisteredModel, name: str, now: datetime, *, wide
 
 def _steps(branch: Tree, model: RegisteredModel, name: str, now: datetime, nearby: str) -> None:
     """Draw the steps of a promotion, and the details of a rollout below its step."""
-    moving, rollout = moving_steps(model, name), rolling(model, name)
+    moving, rollout = moving_steps(model, name), rollout_state(model, name)
     for step, line in zip(
         moving, step_lines(stepped(moving, rollout, now), now, nearby), strict=True
     ):
@@ -219,7 +219,7 @@ def _steps(branch: Tree, model: RegisteredModel, name: str, now: datetime, nearb
         if step.name == ROLLOUT and rollout is not None:
             for detail in rollout_lines(rollout, nearby):
                 leaf.add(detail)
-            if rollout.said and (judged := judged_line(model, name)) is not None:
+            if rollout.analysis and (judged := judged_line(model, name)) is not None:
                 leaf.add(judged)
 
 
@@ -232,7 +232,7 @@ def _gates(branch: Tree, model: RegisteredModel, name: str, now: datetime, *, wi
         return False
     drawn = branch.add(gate_views.head(gates))
     for line in gate_views.gate_lines(
-        gates, now, gates.said if gates.open or wide else gates.by_people
+        gates, now, gates.results if gates.open or wide else gates.by_people
     ):
         drawn.add(line)
     return bool(gates.open)

@@ -8,20 +8,20 @@ from rich.text import Text
 from modelyard.api.registered_model import RegisteredModel, StageStatus
 from modelyard.cli.views.history import change
 from modelyard.client import gates
-from modelyard.client.overriding import Asked
+from modelyard.client.overriding import OverrideRequest
 from modelyard.client.text import lasted
 
 __all__ = ["ended", "wanted"]
 
 
-def wanted(model: RegisteredModel, stage: str, asked: Asked, now: datetime) -> Text:
+def wanted(model: RegisteredModel, stage: str, request: OverrideRequest, now: datetime) -> Text:
     """Draw what an override will do: the gates that it skips, its end and its reason."""
-    lines = [change(model, stage, asked.version, now, is_asked=False)]
-    if skipped := gates.asked(model, stage):
+    lines = [change(model, stage, request.version, now, is_asked=False)]
+    if skipped := gates.requirements(model, stage):
         lines.append(Text(f"  skips  {', '.join(skipped)}", style="yellow"))
-    end = f"{asked.until:%Y-%m-%d %H:%M} UTC, in {lasted(asked.until - now)}"
-    lines.append(Text(f"  until  {end}; {asked.version} then stays until a person decides"))
-    lines.append(Text(f"  why    {asked.reason}"))
+    end = f"{request.until:%Y-%m-%d %H:%M} UTC, in {lasted(request.until - now)}"
+    lines.append(Text(f"  until  {end}; {request.version} then stays until a person decides"))
+    lines.append(Text(f"  why    {request.reason}"))
     return Text("\n").join(lines)
 
 

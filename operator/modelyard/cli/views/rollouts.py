@@ -8,7 +8,7 @@ from rich.text import Text
 from modelyard.api.analysis import AnalysisVerdict
 from modelyard.api.registered_model import RegisteredModel, StepState, StepStatus
 from modelyard.cli.views.text import bar
-from modelyard.client.rollouts import Rolling
+from modelyard.client.rollouts import RolloutState
 
 __all__ = ["ROLLOUT", "judged_line", "part", "rollout_lines", "split_line", "stepped"]
 
@@ -30,7 +30,7 @@ def part(percent: int) -> Text:
     return bar(percent if percent in {0, 100} else min(max(percent, cell), 100 - cell), _WIDTH)
 
 
-def split_line(found: Rolling) -> Text:
+def split_line(found: RolloutState) -> Text:
     """Return the candidate's share as a bar, and how many stable pods apply it."""
     return Text.assemble(
         part(found.weight),
@@ -39,7 +39,9 @@ def split_line(found: Rolling) -> Text:
     )
 
 
-def stepped(steps: Sequence[StepStatus], found: Rolling | None, now: datetime) -> list[StepStatus]:
+def stepped(
+    steps: Sequence[StepStatus], found: RolloutState | None, now: datetime
+) -> list[StepStatus]:
     """Return the steps of a promotion, with the time left in the step of its rollout."""
 
     def one(step: StepStatus) -> StepStatus:
@@ -50,7 +52,7 @@ def stepped(steps: Sequence[StepStatus], found: Rolling | None, now: datetime) -
     return [one(step) for step in steps]
 
 
-def rollout_lines(found: Rolling, nearby: str = "") -> list[Text]:
+def rollout_lines(found: RolloutState, nearby: str = "") -> list[Text]:
     """Return a line for the counts of each version, and one for the analysis.
 
     Args:
@@ -63,10 +65,10 @@ def rollout_lines(found: Rolling, nearby: str = "") -> list[Text]:
         Text.assemble((name.ljust(longest), "dim"), f"  {counted}")
         for name, counted in found.counts
     ]
-    if found.said and found.said not in nearby:
+    if found.analysis and found.analysis not in nearby:
         lines.append(
             Text(
-                found.said,
+                found.analysis,
                 style=_STYLES.get(found.verdict, "") if found.verdict is not None else "",
             )
         )

@@ -6,7 +6,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from modelyard.api.training_run import TrainingRun
-from modelyard.cli.views.text import bar, standing, style_of
+from modelyard.cli.views.text import bar, state_of, style_of
 from modelyard.client import text
 from modelyard.client.table import Cell, facts, table
 from modelyard.client.text import age, ago, clip, lasted, number, short_digest, size
@@ -37,14 +37,14 @@ def finished(run: TrainingRun) -> bool:
 
 def word(run: TrainingRun) -> str:
     """Return the state of a run in one word: the reason of its Ready condition."""
-    state, condition = standing(run.status, run.metadata.generation)
+    state, condition = state_of(run.status, run.metadata.generation)
     return (
         "Deleting" if run.metadata.deletion_timestamp else condition.reason if condition else state
     )
 
 
 def _style(run: TrainingRun) -> str:
-    return style_of(standing(run.status, run.metadata.generation)[0])
+    return style_of(state_of(run.status, run.metadata.generation)[0])
 
 
 def _percent(run: TrainingRun) -> int | None:
@@ -105,7 +105,7 @@ def line(run: TrainingRun, now: datetime, width: int) -> Text:
 
 def show(run: TrainingRun, now: datetime, width: int) -> RenderableType:
     """Draw the details of a run."""
-    state, condition = standing(run.status, run.metadata.generation)
+    state, condition = state_of(run.status, run.metadata.generation)
     status, meta = run.status, run.metadata
     head = Text.assemble(
         (meta.name, "bold"), (f"  {meta.namespace}  ", "dim"), (word(run), style_of(state))

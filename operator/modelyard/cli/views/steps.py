@@ -66,7 +66,7 @@ def roll_out(model: RegisteredModel, name: str, now: datetime) -> Text | None:
         return None
     since = (
         f", {age(stage.start_time, now)}"
-        if stage.start_time and found.state is not State.UNSEEN
+        if stage.start_time and found.state is not State.UNOBSERVED
         else ""
     )
     return Text.assemble("roll-out ", bar(100 * found.fraction, 10, "yellow"), f" {words}{since}")
@@ -76,7 +76,7 @@ def _words(
     model: RegisteredModel, stage: StageStatus, change: progress.Change, found: Progress
 ) -> str | None:
     is_other = change.version != stage.version
-    if found.state is State.UNSEEN:
+    if found.state is State.UNOBSERVED:
         return (
             "the operator has not observed it yet"
             if is_other or change.attempt > stage.attempt

@@ -7,12 +7,12 @@ from rich.text import Text
 
 from modelyard.api.base import Condition, Status
 
-__all__ = ["bar", "standing", "style_of"]
+__all__ = ["bar", "state_of", "style_of"]
 
 _STYLES = {"Ready": "green", "Stalled": "red", "Reconciling": "yellow", "Unknown": "dim"}
 
 
-def standing(status: Status, generation: int) -> tuple[str, Condition | None]:
+def state_of(status: Status, generation: int) -> tuple[str, Condition | None]:
     """Return the state of an object in one word, and the condition that says why.
 
     Returns:

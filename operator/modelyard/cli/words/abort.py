@@ -35,10 +35,10 @@ def abort(
     rollout drops to 0 within half a second, and no request is lost.
     """
     from modelyard.cli.commands import rollouts as command  # noqa: PLC0415
-    from modelyard.cli.commands.promote import Asked  # noqa: PLC0415
+    from modelyard.cli.commands.promote import ChangeOptions  # noqa: PLC0415
 
-    asked = Asked(reason, wait=wait, timeout=timeout, dry_run=dry_run)
-    command.abort(Where(namespace, context, output), model, stage, asked)
+    options = ChangeOptions(reason, wait=wait, timeout=timeout, dry_run=dry_run)
+    command.abort(Where(namespace, context, output), model, stage, options)
 
 
 command = word(abort)

@@ -84,7 +84,7 @@ def override(
         model,
         version,
         stage,
-        command.Asked(reason, until, for_, wait=wait, timeout=timeout, dry_run=dry_run),
+        command.OverrideOptions(reason, until, for_, wait=wait, timeout=timeout, dry_run=dry_run),
     )
 
 

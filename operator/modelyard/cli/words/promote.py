@@ -61,7 +61,7 @@ def promote(
     from modelyard.cli.commands import planning  # noqa: PLC0415
     from modelyard.cli.commands import promote as command  # noqa: PLC0415
 
-    asked = command.Asked(reason, wait=wait, timeout=timeout, dry_run=dry_run)
+    options = command.ChangeOptions(reason, wait=wait, timeout=timeout, dry_run=dry_run)
     ways = {planning.plan: plan, planning.carry_out: carry_out, planning.take_back: take_back}
     chosen = [way for way, is_chosen in ways.items() if is_chosen]
     if len(chosen) > 1:
@@ -69,7 +69,7 @@ def promote(
     if reason and (carry_out or take_back):
         raise typer.BadParameter("give the reason with --plan.", param_hint="'--reason'")
     way = chosen[0] if chosen else command.promote
-    way(Where(namespace, context, output), model, version, to, asked)
+    way(Where(namespace, context, output), model, version, to, options)
 
 
 command = word(promote)

@@ -54,8 +54,8 @@ def refresh(
     from modelyard.cli.commands import promote  # noqa: PLC0415
     from modelyard.cli.commands import refresh as command  # noqa: PLC0415
 
-    asked = promote.Asked(wait=wait, timeout=timeout, dry_run=dry_run)
-    command.refresh(Where(namespace, context, output), model, stage, asked, every=all_, yes=yes)
+    options = promote.ChangeOptions(wait=wait, timeout=timeout, dry_run=dry_run)
+    command.refresh(Where(namespace, context, output), model, stage, options, every=all_, yes=yes)
 
 
 command = word(refresh)

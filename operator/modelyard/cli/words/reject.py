@@ -26,10 +26,10 @@ def reject(
     """
     from modelyard.api.model_approval import Decision  # noqa: PLC0415
     from modelyard.cli.commands import approve as command  # noqa: PLC0415
-    from modelyard.client.approving import Saying  # noqa: PLC0415
+    from modelyard.client.approving import ApprovalRequest  # noqa: PLC0415
 
-    saying = Saying(version, stage, Decision.REJECT, gate, comment, evidence)
-    command.decide(Where(namespace, context, output), model, saying, dry_run=dry_run)
+    request = ApprovalRequest(version, stage, Decision.REJECT, gate, comment, evidence)
+    command.decide(Where(namespace, context, output), model, request, dry_run=dry_run)
 
 
 command = word(reject)

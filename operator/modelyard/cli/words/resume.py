@@ -33,10 +33,10 @@ def resume(
     promote.
     """
     from modelyard.cli.commands import rollouts as command  # noqa: PLC0415
-    from modelyard.cli.commands.promote import Asked  # noqa: PLC0415
+    from modelyard.cli.commands.promote import ChangeOptions  # noqa: PLC0415
 
-    asked = Asked(wait=wait, timeout=timeout, dry_run=dry_run)
-    command.resume(Where(namespace, context, output), model, stage, asked)
+    options = ChangeOptions(wait=wait, timeout=timeout, dry_run=dry_run)
+    command.resume(Where(namespace, context, output), model, stage, options)
 
 
 command = word(resume)

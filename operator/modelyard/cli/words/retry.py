@@ -34,8 +34,8 @@ def retry(
     """
     from modelyard.cli.commands import promote as command  # noqa: PLC0415
 
-    asked = command.Asked(wait=wait, timeout=timeout, dry_run=dry_run)
-    command.retry(Where(namespace, context, output), model, stage, asked)
+    options = command.ChangeOptions(wait=wait, timeout=timeout, dry_run=dry_run)
+    command.retry(Where(namespace, context, output), model, stage, options)
 
 
 command = word(retry)

@@ -43,8 +43,8 @@ def rollback(
     """
     from modelyard.cli.commands import promote as command  # noqa: PLC0415
 
-    asked = command.Asked(reason, wait=wait, timeout=timeout, dry_run=dry_run)
-    command.rollback(Where(namespace, context, output), model, stage, to, asked)
+    options = command.ChangeOptions(reason, wait=wait, timeout=timeout, dry_run=dry_run)
+    command.rollback(Where(namespace, context, output), model, stage, to, options)
 
 
 command = word(rollback)

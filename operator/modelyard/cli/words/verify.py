@@ -34,13 +34,13 @@ def verify(
     promote.
     """
     from modelyard.cli.commands import verify as command  # noqa: PLC0415
-    from modelyard.cli.commands.promote import Asked  # noqa: PLC0415
+    from modelyard.cli.commands.promote import ChangeOptions  # noqa: PLC0415
 
     command.verify(
         Where(namespace, context, output),
         model,
         stage,
-        Asked(wait=wait, timeout=timeout, dry_run=dry_run),
+        ChangeOptions(wait=wait, timeout=timeout, dry_run=dry_run),
     )
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from datetime import datetime
 
-from modelyard.api.approvals import Asked, heard
+from modelyard.api.approvals import ApprovalTarget, standings
 from modelyard.api.gates import Gate
 from modelyard.api.model_approval import Decision, ModelApproval
 from modelyard.api.registered_model import VersionStatus
@@ -14,32 +14,34 @@ from modelyard.registered_model.view import StageView
 __all__ = ["approvals", "external"]
 
 _WORDS = 80
-"""Characters of a comment in a verdict."""
+"""Maximum characters of a comment in a verdict."""
 
 
 def approvals(gate: Gate, view: StageView, candidate: VersionStatus, now: datetime) -> Judged:
     """Pass when enough people approve, each counted once, and none rejects."""
-    asked = gate.approvals
-    assert asked is not None, "the table sends each gate to its kind"
+    spec = gate.approvals
+    assert spec is not None, "the table sends each gate to its kind"
     assert view.spec is not None, "a stage that is judged is in the spec"
     if view.evidence.unguarded is not None:
         return erroneous(view.evidence.unguarded)
-    if asked.exclude_registrar == "Required" and candidate.registrar is None:
+    if spec.exclude_registrar == "Required" and candidate.registrar is None:
         return failed(
             f"{candidate.name} does not say who registered it, and excludeRegistrar is Required:"
             " declare it with registeredBy"
         )
-    said = heard(view.evidence.approvals, Asked(view.name, view.spec, gate, candidate), now)
-    found = [approval for approval, standing in said if standing.counts]
+    found_standings = standings(
+        view.evidence.approvals, ApprovalTarget(view.name, view.spec, gate, candidate), now
+    )
+    found = [approval for approval, standing in found_standings if standing.counts]
     if (no := _rejected(found)) is not None:
         return failed(no)
     names = ", ".join(each.spec.approver for each in found)
-    count = f"{len(found)} of {asked.at_least}{f': {names}' if names else ''}"
-    if len(found) >= asked.at_least:
+    count = f"{len(found)} of {spec.at_least}{f': {names}' if names else ''}"
+    if len(found) >= spec.at_least:
         return passed(count)
     others = ", ".join(
         f"{each.spec.approver} ({standing.reason})"
-        for each, standing in said
+        for each, standing in found_standings
         if not standing.counts
     )
     return pending(f"{count}; not counted: {others}" if others else count, None)
@@ -50,8 +52,10 @@ def external(gate: Gate, view: StageView, candidate: VersionStatus, now: datetim
     assert view.spec is not None, "a stage that is judged is in the spec"
     if view.evidence.unguarded is not None:
         return erroneous(view.evidence.unguarded)
-    said = heard(view.evidence.approvals, Asked(view.name, view.spec, gate, candidate), now)
-    found = [approval for approval, standing in said if standing.counts]
+    found_standings = standings(
+        view.evidence.approvals, ApprovalTarget(view.name, view.spec, gate, candidate), now
+    )
+    found = [approval for approval, standing in found_standings if standing.counts]
     if (no := _rejected(found)) is not None:
         return failed(no)
     if not found:

@@ -15,8 +15,8 @@ _SECOND = timedelta(seconds=1)
 
 def judge(gate: Gate, view: StageView, candidate: VersionStatus, now: datetime) -> Judged:
     """Pass when the dataset is the pinned one and was read recently enough."""
-    asked = gate.dataset
-    assert asked is not None, "the table sends each gate to its kind"
+    spec = gate.dataset
+    assert spec is not None, "the table sends each gate to its kind"
     if candidate.training_run is None:
         return failed(
             f"{candidate.name} came from no TrainingRun, so nothing says which dataset it was"
@@ -33,14 +33,14 @@ def judge(gate: Gate, view: StageView, candidate: VersionStatus, now: datetime) 
             " dataset"
         )
     read, began = run.status.dataset, run.status.start_time
-    if asked.digest is not None and read.digest != asked.digest:
-        return failed(f"it was trained on {read.digest[:15]}..., not on {asked.digest[:15]}...")
-    said = f"trained on {read.digest[:15]}..., read at {began:%Y-%m-%d %H:%M} UTC"
-    if asked.max_age is None:
-        return passed(said)
-    ends = began + parse_duration(asked.max_age)
+    if spec.digest is not None and read.digest != spec.digest:
+        return failed(f"it was trained on {read.digest[:15]}..., not on {spec.digest[:15]}...")
+    text = f"trained on {read.digest[:15]}..., read at {began:%Y-%m-%d %H:%M} UTC"
+    if spec.max_age is None:
+        return passed(text)
+    ends = began + parse_duration(spec.max_age)
     if now > ends:
         return failed(
-            f"its dataset was read at {began:%Y-%m-%d %H:%M} UTC, more than {asked.max_age} ago"
+            f"its dataset was read at {began:%Y-%m-%d %H:%M} UTC, more than {spec.max_age} ago"
         )
-    return passed(f"{said}; too old after {ends:%Y-%m-%d %H:%M} UTC", again=ends - now + _SECOND)
+    return passed(f"{text}; too old after {ends:%Y-%m-%d %H:%M} UTC", again=ends - now + _SECOND)

@@ -10,7 +10,7 @@ from modelyard.api.gates import Gate, Verdict
 __all__ = ["Judged", "erroneous", "failed", "hash_of", "passed", "pending"]
 
 _AGAIN = timedelta(minutes=1)
-"""How often to ask again what no watch reports: a metric in MLflow, an answer of S3."""
+"""How often to ask a gate again whose input no watch reports: a metric in MLflow, or S3."""
 
 
 @dataclass(frozen=True)

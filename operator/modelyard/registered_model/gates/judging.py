@@ -1,9 +1,9 @@
 """Ask the gates of a stage about the version that is to be promoted. Pure.
 
-A verdict is for a version, its digest, the gate's spec and, if there is one, the incumbent. A Pass
-and a Fail are recorded and kept; after a Pending or an Error the gate is asked again. A Pass that
-may be withdrawn or expire (by people, or with a maximum age) is kept only from the switch on. After
-a Fail the gate is asked again once the rejection that came of it is no longer in force.
+A verdict applies to a version, its digest, the gate's spec and, if there is one, the incumbent. A
+Pass or a Fail is recorded and kept; after a Pending or an Error the gate is asked again. Some kinds
+of Pass can be withdrawn (approvals) or expire (a maximum age): these are asked again in every round
+until the switch. After a Fail the gate is asked again once the rejection is no longer in force.
 """
 
 from collections.abc import Callable
@@ -18,10 +18,10 @@ from modelyard.registered_model.gates import (
     approvals,
     dataset,
     incumbent,
+    job_results,
     metric,
     signature,
     soak,
-    tries,
 )
 from modelyard.registered_model.gates.judged import Judged, erroneous, hash_of, pending
 from modelyard.registered_model.rejections import rejection_of
@@ -41,7 +41,7 @@ __all__ = [
 ]
 
 _MESSAGE = 140
-_AWAY = erroneous("MLflow or S3 does not answer")
+_DEPENDENCIES_DOWN = erroneous("MLflow or S3 does not answer")
 _UNRECORDED = pending("the version is being recorded: nothing was read of it yet", None)
 Judge = Callable[[Gate, StageView, VersionStatus, datetime], Judged]
 
@@ -53,10 +53,11 @@ class _Kind:
     Attributes:
         judge: The function that judges.
         step: The step of the promotion in which it is asked.
-        by_people: It judges by ModelApprovals.
-        is_local: It reads only Kubernetes objects, so it is asked also while MLflow or S3 is down.
-        reverifies: It judges a version alone, so that it can be asked again about the effective
-            version; the other kinds judge a change.
+        by_people: Whether it judges by ModelApprovals.
+        is_local: Whether it reads only Kubernetes objects, so that it is asked even while MLflow or
+            S3 is down.
+        reverifies: Whether it can be asked again about the effective version. The other kinds judge
+            a change, not a version alone.
 
     """
 
@@ -73,9 +74,9 @@ _KINDS: dict[str, _Kind] = {
     "signature": _Kind(signature.judge),
     "soak": _Kind(soak.judge),
     "dataset": _Kind(dataset.judge, is_local=True, reverifies=True),
-    "job": _Kind(tries.judge, "trial", reverifies=True),
-    "smoke": _Kind(tries.judge, "trial", reverifies=True),
-    "signed": _Kind(tries.judge, "trial", reverifies=True),
+    "job": _Kind(job_results.judge, "trial", reverifies=True),
+    "smoke": _Kind(job_results.judge, "trial", reverifies=True),
+    "signed": _Kind(job_results.judge, "trial", reverifies=True),
     "approvals": _Kind(approvals.approvals, "approval", by_people=True, is_local=True),
     "external": _Kind(approvals.external, "approval", by_people=True, is_local=True),
 }
@@ -104,13 +105,13 @@ class Result:
 
 def judge(view: StageView, now: datetime) -> tuple[Result, ...]:
     """Ask all gates of the stage that have no lasting verdict; return all answers."""
-    wanted = view.wanted
-    version = view.versions.get(wanted.version) if wanted is not None else None
+    target = view.target
+    version = view.versions.get(target.version) if target is not None else None
     if (
         view.spec is None
         or version is None
         or version.digest is None
-        or view.returns
+        or view.is_return
         or view.override is not None
     ):
         return ()
@@ -127,7 +128,7 @@ def steps_of(gates: tuple[Gate, ...]) -> frozenset[str]:
 
 
 def _is_for_a_runtime(gate: Gate) -> bool:
-    """Tell whether a gate asks pods, so that its verdict may depend on the runtime (a refresh)."""
+    """Tell whether a gate needs pods, so that its verdict may depend on the runtime."""
     return _KINDS[gate.kind].step == "trial"
 
 
@@ -137,7 +138,7 @@ def asked_in(step: str, gates: tuple[Gate, ...]) -> frozenset[str]:
 
 
 def _result(gate: Gate, view: StageView, version: VersionStatus, now: datetime) -> Result:
-    runtime = view.wanted.runtime.identity if view.wanted is not None else None
+    runtime = view.target.runtime.identity if view.target is not None else None
     if (known := _remembered(gate, view.model, view.name, version, runtime)) is not None:
         return Result(known, message=known.message)
     before = _recorded(gate, view.status, version)
@@ -149,23 +150,23 @@ def _result(gate: Gate, view: StageView, version: VersionStatus, now: datetime) 
     )
     if stays and before is not None and (view.is_routed or not asks_people(gate)):
         return Result(before, message=before.message)
-    said = _said(gate, view, version, now)
+    answer = _ask(gate, view, version, now)
     # A Reject by a person counts until the switch.
-    if stays and before is not None and said.verdict is not Verdict.FAIL:
+    if stays and before is not None and answer.verdict is not Verdict.FAIL:
         return Result(before, message=before.message)
     same = before is not None and (before.verdict, before.message) == (
-        said.verdict,
-        said.message[:_MESSAGE],
+        answer.verdict,
+        answer.message[:_MESSAGE],
     )
     status = GateStatus(
         name=gate.name,
-        verdict=said.verdict,
-        message=said.message[:_MESSAGE],
+        verdict=answer.verdict,
+        message=answer.message[:_MESSAGE],
         time=before.time if same and before is not None else now,
         gate_hash=hash_of(gate),
-        incumbent=said.incumbent,
+        incumbent=answer.incumbent,
     )
-    return Result(status, said.again, said.message)
+    return Result(status, answer.again, answer.message)
 
 
 def asks_people(gate: Gate) -> bool:
@@ -173,18 +174,22 @@ def asks_people(gate: Gate) -> bool:
     return _KINDS[gate.kind].by_people
 
 
-def _said(gate: Gate, view: StageView, version: VersionStatus, now: datetime) -> Judged:
+def _ask(gate: Gate, view: StageView, version: VersionStatus, now: datetime) -> Judged:
     if view.dependencies_down and not _KINDS[gate.kind].is_local:
-        return _AWAY
-    # Evidence is read only for versions in the status. For any other version a gate would take "not
-    # read" for "does not exist".
+        return _DEPENDENCIES_DOWN
+    # Evidence is read only for versions in the status. About any other version, a gate would answer
+    # that the run or signature does not exist, although it was only not read.
     if not any(
         (each.name, each.digest) == (version.name, version.digest)
         for each in view.model.status.versions
     ):
         return _UNRECORDED
-    if view.round is None and view.model.asked(view.name) != version.name and view.is_automatic:
-        # The version was chosen in this round; evidence was read for the recorded choice.
+    if (
+        view.round is None
+        and view.model.requested_version(view.name) != version.name
+        and view.is_automatic
+    ):
+        # The choice changed in this round; evidence was read for the version chosen before.
         return _UNRECORDED
     return _KINDS[gate.kind].judge(gate, view, version, now)
 
@@ -229,13 +234,13 @@ def judge_again(
     gates = reverified(view.spec.gates) if view.spec is not None else ()
     if version is None:
         return tuple((gate, erroneous("the record of the version is lost")) for gate in gates)
-    return tuple((gate, _said(gate, view, version, now)) for gate in gates)
+    return tuple((gate, _ask(gate, view, version, now)) for gate in gates)
 
 
 def _remembered(
     gate: Gate, model: RegisteredModel, stage: str, version: VersionStatus, runtime: str | None
 ) -> GateStatus | None:
-    """Return the recorded verdict of a gate, if it still counts for the version and runtime."""
+    """Return the recorded verdict of a gate, if it still applies to the version and runtime."""
     status = model.status.stages.get(stage) or StageStatus()
     known = _recorded(gate, status, version)
     if known is None or status.judged is None:
@@ -246,12 +251,12 @@ def _remembered(
         return known if rejection is not None else None
     if known.verdict is not Verdict.PASS or _may_end(gate):
         return None
-    asked = status.judged.runtime
-    # Earlier releases did not record the runtime, and asked no gate about a refresh.
+    judged_runtime = status.judged.runtime
+    # Verdicts of earlier releases have no runtime: these releases asked no gate about a refresh.
     if (
         _is_for_a_runtime(gate)
-        and asked != runtime
-        and not (asked is None and status.version != version.name)
+        and judged_runtime != runtime
+        and not (judged_runtime is None and status.version != version.name)
     ):
         return None
     if gate.soak is not None and soak.is_withdrawn(gate.soak, version):

@@ -13,18 +13,18 @@ __all__ = ["judge"]
 
 def judge(gate: Gate, view: StageView, candidate: VersionStatus, _now: datetime) -> Judged:
     """Pass when the value is within the bounds, both included."""
-    asked = gate.metric
-    assert asked is not None, "the table sends each gate to its kind"
-    value = metric_of(candidate, asked.name, view.evidence)
+    spec = gate.metric
+    assert spec is not None, "the table sends each gate to its kind"
+    value = metric_of(candidate, spec.name, view.evidence)
     if isinstance(value, Judged):
         return value
-    said = f"{asked.name} is {number(value)}"
-    if asked.at_least is not None and value < float(asked.at_least):
-        return failed(f"{said}, below {asked.at_least}")
-    if asked.at_most is not None and value > float(asked.at_most):
-        return failed(f"{said}, above {asked.at_most}")
+    text = f"{spec.name} is {number(value)}"
+    if spec.at_least is not None and value < float(spec.at_least):
+        return failed(f"{text}, below {spec.at_least}")
+    if spec.at_most is not None and value > float(spec.at_most):
+        return failed(f"{text}, above {spec.at_most}")
     bounds = [
-        f"at least {asked.at_least}" if asked.at_least is not None else "",
-        f"at most {asked.at_most}" if asked.at_most else "",
+        f"at least {spec.at_least}" if spec.at_least is not None else "",
+        f"at most {spec.at_most}" if spec.at_most else "",
     ]
-    return passed(f"{said}: {' and '.join(filter(None, bounds))}")
+    return passed(f"{text}: {' and '.join(filter(None, bounds))}")

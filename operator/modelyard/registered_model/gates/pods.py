@@ -1,4 +1,4 @@
-"""Build the Job of a gate. Pure.
+"""Build the Job of a gate that needs pods. Pure.
 
 Its pods have the stage's labels, by which the chart's policies guard them, but no identity label,
 so that no Service of the stage selects them.
@@ -58,8 +58,9 @@ _REQUESTS = "requests"
 def job_name(view: StageView, gate: Gate) -> str:
     """Return the name of a gate's Job.
 
-    It depends on version, runtime, gate, spec of the stage and `attempt`, so that a finished Job is
-    never taken for the answer to another question. Each verification has its own Jobs.
+    The name is derived from version, runtime, gate, the stage's spec and `attempt`, so that a
+    finished Job is never read as the result for another version or spec. Each verification has its
+    own Jobs.
     """
     what, verification = view.subject, view.status.verification
     assert what is not None, "gates are asked about a version"
@@ -72,23 +73,23 @@ def job_name(view: StageView, gate: Gate) -> str:
     if view.round is not None:
         number = verification.attempt if verification is not None else 0
         about = (what.runtime.identity, hash_of(gate), view.round.isoformat(), str(number))
-    asked = hashlib.sha256("\n".join(about).encode()).hexdigest()[:8]
-    return gate_job(view.model.metadata.name, view.name, gate.name, asked)
+    input_hash = hashlib.sha256("\n".join(about).encode()).hexdigest()[:8]
+    return gate_job(view.model.metadata.name, view.name, gate.name, input_hash)
 
 
 def live_job(view: StageView, gate: Gate) -> Manifest | None:
     """Return the existing Job of a gate.
 
-    A user who may edit the namespace can write an owner reference, so that does not count. The
-    labels can be written only by the operator and by users who may promote the stage. The Job of an
-    earlier gate of the same name has another hash in its name.
+    It is recognized by its labels, which only the operator and users who may promote the stage can
+    write; any user who may edit the namespace can write an owner reference. The Job of an earlier
+    gate of the same name has another hash in its name.
     """
     live = view.live("Job", job_name(view, gate))
-    said = (live["metadata"].get("labels") or {}) if live is not None else {}
+    labels = (live["metadata"].get("labels") or {}) if live is not None else {}
     ours = _labels(view, gate)
     return (
         live
-        if live is not None and all(said.get(key) == value for key, value in ours.items())
+        if live is not None and all(labels.get(key) == value for key, value in ours.items())
         else None
     )
 
@@ -208,7 +209,7 @@ def _environment(
     if gate.job is not None and version.run_id is not None:
         found[wire.CANDIDATE_RUN_ID] = version.run_id
     if gate.asks_candidate:
-        # A candidate answers at its private Service, the effective version at the stage's.
+        # A candidate is reached at its private Service, the effective version at the stage's.
         own = build.workload_name(view.model, view.name, what)
         address = own if view.round is None else serving_name(meta.name, view.name)
         found[wire.CANDIDATE_URL] = f"http://{address}.{meta.namespace}"

@@ -23,9 +23,9 @@ _NAMED = 4
 
 def judge(gate: Gate, view: StageView, candidate: VersionStatus, _now: datetime) -> Judged:
     """Pass when the version accepts all that the incumbent accepts, with the same outputs."""
-    asked = gate.signature
-    assert asked is not None, "the table sends each gate to its kind"
-    stage = asked.stage or view.name
+    spec = gate.signature
+    assert spec is not None, "the table sends each gate to its kind"
+    stage = spec.stage or view.name
     incumbent = incumbent_of(view, stage, candidate)
     if isinstance(incumbent, Judged):
         return incumbent

@@ -1,4 +1,4 @@
-"""The user's name, as the API server has it, and the changes of a stage that have to name it."""
+"""The user's name, as the API server has it, and `requestedBy` with it."""
 
 from modelyard.api.registered_model import RegisteredModel
 from modelyard.client.kube import Kube, Manifest

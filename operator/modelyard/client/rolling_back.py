@@ -4,13 +4,13 @@ from datetime import datetime
 
 from modelyard.api.registered_model import PreviousVersion, RegisteredModel, StageStatus
 
-__all__ = ["returns", "said", "warm", "warm_until"]
+__all__ = ["description", "returns", "warm", "warm_until"]
 
 
 def returns(model: RegisteredModel, stage: str, version: str, now: datetime) -> bool:
     """Tell whether a rollback to a version needs no gates and ignores freeze windows.
 
-    That is so if the stage displaced the version last, with the same digest, and if its window
+    It does if the stage displaced the version last, with the same digest, and if its window
     (`rollback.window`) has not ended.
     """
     previous = _displaced(model, stage, version)
@@ -21,7 +21,7 @@ def returns(model: RegisteredModel, stage: str, version: str, now: datetime) -> 
 
 
 def warm_until(model: RegisteredModel, stage: str, now: datetime) -> datetime | None:
-    """Return until when the version that a stage displaced last keeps its pods; None: no pods."""
+    """Return until when the version displaced last keeps its pods; None: it has none."""
     status = model.status.stages.get(stage) or StageStatus()
     until = status.previous.until_time if status.previous is not None else None
     if until is None or until <= now or status.version is None or not status.desired_replicas:
@@ -30,15 +30,15 @@ def warm_until(model: RegisteredModel, stage: str, now: datetime) -> datetime | 
 
 
 def warm(model: RegisteredModel, stage: str, now: datetime) -> str | None:
-    """Say which version a stage keeps warm, and until when; None if there is none."""
+    """Return which version a stage keeps warm, and until when, as text; None: there is none."""
     until, status = warm_until(model, stage, now), model.status.stages.get(stage) or StageStatus()
     if until is None or status.previous is None:
         return None
     return f"{status.previous.version} warm until {until:%Y-%m-%d %H:%M} UTC"
 
 
-def said(model: RegisteredModel, stage: str, version: str, now: datetime) -> str | None:
-    """Say how a rollback to a version proceeds; None: the stage did not displace it last."""
+def description(model: RegisteredModel, stage: str, version: str, now: datetime) -> str | None:
+    """Return how a rollback to a version proceeds, as text; None: it was not displaced last."""
     if _displaced(model, stage, version) is None:
         return None
     if (until := warm_until(model, stage, now)) is not None:

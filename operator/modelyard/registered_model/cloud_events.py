@@ -12,12 +12,12 @@ from modelyard.plan import Manifest
 from modelyard.registered_model import record
 from modelyard.registered_model.history import gained
 
-__all__ = ["announced"]
+__all__ = ["cloud_events"]
 
 _TYPE = "io.modelyard.promotion."
 
 
-def announced(body: Manifest, before: Manifest, after: Manifest) -> Iterator[Manifest]:
+def cloud_events(body: Manifest, before: Manifest, after: Manifest) -> Iterator[Manifest]:
     """Return a CloudEvent, in its JSON format, for each new entry of the history.
 
     Args:
