@@ -138,7 +138,7 @@ class Watcher:
             session: The API server.
             version: Of the list.
             again: List and watch again if the watch ends or is refused, as by an API server that
-            has just started.
+                has just started.
 
         """
         try:

@@ -46,8 +46,8 @@ class Options:
     Attributes:
         objects: Experiments.
         rounds: Runs of each subject.
-        profile: Where profiles of our operators go; None for none. The times of
-            a profiled run are invalid.
+        profile: Where profiles of our operators go; None for none. The times of a
+            profiled run are invalid.
 
     """
 

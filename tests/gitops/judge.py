@@ -68,7 +68,8 @@ def judge() -> Path:
     """Build the program if it is missing or has changed; go.sum pins every source. The cache folder
     keeps it.
 
-    Raises: Failed: It cannot be built; the message has the end of the log.
+    Raises:
+        Failed: It cannot be built; the message has the end of the log.
 
     """
     settings = Settings.read()
