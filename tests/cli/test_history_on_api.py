@@ -166,7 +166,7 @@ def test_a_rewritten_record_is_found_by_a_head_kept_elsewhere(person: Person, ke
         ),
         (
             f"3:sha256:{'0' * 64}",
-            f"entry 3: It has the digest {kept.links[2].digest}, and the head says",
+            f"entry 3: It has the digest {kept.links[2].digest}, but the head says",
         ),
     ):
         done = person.says("history", "verify", "fraud", "--head", head)
