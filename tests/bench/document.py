@@ -57,7 +57,7 @@ RECONCILE = (
     ("of that, after others see the change, p99, ms", "reaction p99", True, ""),
     ("calls to MLflow and S3 a change", "asked a change", False, ""),
     ("restart: one that changed meanwhile, s", "restart first", True, "B4: 3 s"),
-    ("restart: all looked at, s", "restart all", True, "B4: 60 s for 10,000"),
+    ("restart: all reconciled, s", "restart all", True, "B4: 60 s for 10,000"),
     ("restart: status changes of what had not changed", "restart writes", False, "B4: 0"),
     ("restart: API writes, that one's included", "restart requests", False, ""),
     ("restart: calls to MLflow and S3, the first resyncs included", "restart asked", False, ""),
@@ -79,7 +79,7 @@ ROLLOUT = (
     ("patch to the new version's first answer, s", "promotion", "B11: 1 s more; 5 s"),
     ("patch to the first answer of a rollback, s", "rollback", "1 s"),
     (f"requests lost at {rollout.RATE} a second, all rounds", "lost", "0"),
-    ("of so many", "sent", ""),
+    ("requests sent, all rounds", "sent", ""),
     ("slowest answer meanwhile, ms", "slowest", ""),
 )
 
@@ -132,15 +132,15 @@ def trouble_table(samples: Samples, measured: Measured) -> str:
     """
     rows = []
     for title, subject in (
-        ("nobody fails", ""),
-        ("nobody listens", trouble.REFUSED),
-        ("nobody answers", trouble.SILENT),
+        ("all tenants work", ""),
+        ("refuse connections", trouble.REFUSED),
+        ("never answer", trouble.SILENT),
     ):
         figures = [number(samples.median(subject, figure)) for figure in ("p50", "p99")]
         compared = ratio(samples.ratio(subject, "", "p99")) if subject else ""
         rows.append(
             [
-                f"{title} at one tenant's MLflow and S3" if subject else title,
+                f"one tenant's MLflow and S3 {title}" if subject else title,
                 *figures,
                 compared,
                 "B7: 3" if subject else "",
