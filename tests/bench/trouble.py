@@ -68,7 +68,7 @@ async def measure(options: Options, programs: Programs, console: Console) -> Sam
                     for title, sample in (await beside_failures(bench, subject)).items():
                         samples.add(title, sample)
                         console.say(
-                            f"trouble {number + 1}/{options.rounds}: {title or 'all tenants work'}: p99"
+                            f"trouble {number + 1}/{options.rounds}: {title or 'all work'}: p99"
                             f" {sample['p99']:.0f} ms"
                         )
                 back = await after_absence(bench, subject)
