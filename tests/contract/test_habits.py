@@ -88,7 +88,7 @@ async def test_a_plain_script_logs_into_its_run_with_plain_mlflow_calls(begin: B
     assert await attempt.tracking.experiment("churn-of-a-laptop") is None, (
         "a stray experiment stays"
     )
-    assert "no experiment churn-of-a-laptop is created" in log
+    assert "the experiment churn-of-a-laptop is not created" in log
 
 
 async def test_a_script_that_names_another_experiment_gets_the_line_in_the_message(begin: Begin):

@@ -176,7 +176,7 @@ def test_a_pod_that_fits_no_node_waits_and_says_why(runs: Tenant):
 
 def test_a_deadline_ends_a_training(runs: Tenant):
     status = failed(runs, "too-long", "DeadlineExceeded")
-    assert "20 seconds" in status["failure"]["message"]
+    assert "(20 s)" in status["failure"]["message"]
     assert mlflow_states(runs, "too-long") in (["FAILED"], ["KILLED"])
 
 
