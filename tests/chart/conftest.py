@@ -90,12 +90,7 @@ def clean(server) -> Iterator[ApiServer]:
     admin = Api(server)
     release_all(admin)
     # Before the CRDs: the deletion of a namespace takes long if a kind is removed meanwhile.
-    for name in MADE:
-        admin.delete(path_of("v1/namespaces", name=name))
-    eventually(
-        lambda: all(admin.get(path_of("v1/namespaces", name=name)).code == 404 for name in MADE),
-        "the namespaces are gone",
-    )
+    delete_namespaces(admin)
     wait_storage(admin)
     kubectl("delete", "crd", "--all", "--wait=false", kubeconfig=server.kubeconfig)
     eventually(
@@ -105,6 +100,22 @@ def clean(server) -> Iterator[ApiServer]:
             ]
         ),
         "the CRDs are gone",
+    )
+
+
+@pytest.fixture
+def without_namespaces(server) -> ApiServer:
+    """The bare server without the namespaces of releases, which tests of other files may leave."""
+    delete_namespaces(Api(server))
+    return server
+
+
+def delete_namespaces(admin: Api) -> None:
+    for name in MADE:
+        admin.delete(path_of("v1/namespaces", name=name))
+    eventually(
+        lambda: all(admin.get(path_of("v1/namespaces", name=name)).code == 404 for name in MADE),
+        "the namespaces are gone",
     )
 
 

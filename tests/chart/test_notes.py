@@ -37,10 +37,10 @@ pytestmark = pytest.mark.api
         ),
     ],
 )
-def test_the_notes_say_the_next_command(server, values, content, said):
-    notes = install(server.kubeconfig, values(content), words=["--dry-run=server"]).split(
-        "\nNOTES:\n"
-    )[1]
+def test_the_notes_say_the_next_command(without_namespaces, values, content, said):
+    notes = install(
+        without_namespaces.kubeconfig, values(content), words=["--dry-run=server"]
+    ).split("\nNOTES:\n")[1]
     assert said in notes
     assert "rollout status deployment/modelyard" in notes
     assert not re.search(r"get modelyard .*--watch", notes), "kubectl watches one kind"

@@ -351,7 +351,7 @@ def test_metrics_arrive_while_it_trains_and_a_signal_ends_it(tracking, tmp_path)
 def test_a_metric_that_mlflow_refuses_does_not_affect_others(tracking, tmp_path):
     log = mlflow_side(tmp_path, tracking.uri, module="live_side").splitlines()
     assert json.loads(log[-1]) == [["loss", "modelyard.progress", "rate"], 500, 500]
-    refused = [line.split(",")[0] for line in log if "left out" in line]
+    refused = [line.split(":")[0] for line in log if "left out" in line]
     assert refused == ["the metric no@name is left out", "the metric ../up is left out"]
 
 
