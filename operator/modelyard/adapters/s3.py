@@ -114,7 +114,7 @@ class S3:
                     client.create_bucket(
                         Bucket=place.bucket,
                         CreateBucketConfiguration={
-                            "LocationConstraint": self._keys.region,  # type: ignore[typeddict-item] # any
+                            "LocationConstraint": self._keys.region,  # type: ignore[typeddict-item] # any region
                         },
                     )
             except client.exceptions.BucketAlreadyOwnedByYou:

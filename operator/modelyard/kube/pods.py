@@ -100,8 +100,8 @@ def connection(secret: str = CONNECTION_SECRET) -> list[dict[str, Any]]:
 def store_keys(secret: str) -> list[dict[str, Any]]:
     """Return the environment for S3, key by key, without the Secret's other keys.
 
-    For programs that must run our code only, whoever may write the Secret: with `envFrom`, a key
-    such as PYTHONWARNINGS or LD_PRELOAD could make Python run other code first.
+    For programs that must run our code only, although users may write the Secret: with `envFrom`, a
+    key such as PYTHONWARNINGS or LD_PRELOAD could make Python run other code first.
     """
     return [_secret_key(secret, name) for name in _STORE] + [
         _secret_key(secret, name, optional=True) for name in _STORE_OPTIONAL

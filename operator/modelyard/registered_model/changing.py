@@ -13,9 +13,9 @@ from modelyard.registered_model import (
     history,
     overrides,
     promotion,
-    rollout,
     serving,
     shown,
+    split,
     trial,
     verification,
     warm,
@@ -128,8 +128,8 @@ def _objects(view: StageView, step: Step, now: datetime) -> _Objects:
     is_idle = (step.without_pods or step.name == "approval") and not view.is_live
     starting = None if is_idle else candidate
     expired, left = serving.expired(view, [stable, starting, *warm.kept(view)], now)
-    unneeded = serving.unneeded(view, kept | rollout.keeps(view))
-    deletes: tuple[Owned, ...] = (*rollout.rule_removals(view, now), *unneeded, *expired)
+    unneeded = serving.unneeded(view, kept | split.keeps(view))
+    deletes: tuple[Owned, ...] = (*split.rule_removals(view, now), *unneeded, *expired)
     if stable is None:
         if view.routed not in {None, candidate.runtime.identity if candidate else None}:
             # The Service routes to an earlier first candidate: the spec changed after the switch,

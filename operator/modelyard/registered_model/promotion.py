@@ -36,6 +36,7 @@ from modelyard.registered_model import (
     record,
     rollout,
     serving,
+    split,
     trial,
     verification,
     watch,
@@ -276,7 +277,7 @@ def _switch(view: StageView, now: datetime) -> Step:
             return _waits_for_dependencies("switch", view)
         return Step("switch", StepState.DONE, "the stage has no pods")
     actions = serving.routes(view, candidate)
-    if actions and (unsplit := rollout.rule_removals(view, now)):
+    if actions and (unsplit := split.rule_removals(view, now)):
         # Remove the rules first: a pod to which the Service routes again must not forward requests.
         return Step("switch", StepState.ACTIVE, "the rules of its pods are being removed", unsplit)
     if not actions:

@@ -29,11 +29,10 @@ from modelyard.api.rollout import COUNTED, SAID, ArmStatus, Rollout, RolloutStat
 from modelyard.plan import Manifest, Owned, SetTrafficRule
 from modelyard.registered_model import applied, judged, ramp, serving, split
 from modelyard.registered_model.pods import Health
-from modelyard.registered_model.split import keeps, rule_removals
 from modelyard.registered_model.step import DETAIL, Step, refused_step, rejected
 from modelyard.registered_model.view import StageView
 
-__all__ = ["keeps", "rollout", "rule_removals"]
+__all__ = ["rollout"]
 
 _POLL = timedelta(seconds=5)
 """Time between two reads of the stable pods' counters while a step waits."""

@@ -13,9 +13,9 @@ from modelyard.registered_model import (
     freezes,
     history,
     overrides,
-    rollout,
     serving,
     shown,
+    split,
     verification,
     warm,
     watch,
@@ -269,8 +269,8 @@ def _steady(view: StageView, now: datetime) -> StageDecision:
     actions = (*serving.workload(view, stable), *serving.routes(view, stable), *warm_applies(view))
     expired, left = serving.expired(view, [stable, *warm.kept(view)], now)
     deletes: tuple[Owned, ...] = (
-        *rollout.rule_removals(view, now),
-        *serving.unneeded(view, kept | rollout.keeps(view)),
+        *split.rule_removals(view, now),
+        *serving.unneeded(view, kept | split.keeps(view)),
         *expired,
     )
     blocker = (

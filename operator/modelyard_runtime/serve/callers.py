@@ -46,29 +46,30 @@ class Callers:
     def add(self, key: int) -> bool:
         """Add a key; return whether it is new."""
         words, key = self._mapped(), key or 1
-        slots = [1 + (key + probe) % _SLOTS for probe in range(_PROBES)]
-        for slot in slots:
-            if words[slot] == key:
-                return False
-            if words[slot] == _EMPTY:
-                words[slot] = key
-                return True
-        words[slots[key // _SLOTS % _PROBES]] = key
+        slot = _slot(words, key)
+        if slot is None:
+            slot = 1 + (key + key // _SLOTS % _PROBES) % _SLOTS
+        elif words[slot] == key:
+            return False
+        words[slot] = key
         return True
 
     def __contains__(self, key: int) -> bool:
         """Tell whether a key was added."""
         words, key = self._mapped(), key or 1
-        for probe in range(_PROBES):
-            found = words[1 + (key + probe) % _SLOTS]
-            if found in {key, _EMPTY}:
-                return found == key
-        return False
+        slot = _slot(words, key)
+        return slot is not None and words[slot] == key
 
     def _mapped(self) -> memoryview:
         if self._words is None:
             self._words = memoryview(_memory(self._folder)).cast("B").cast("Q")
         return self._words
+
+
+def _slot(words: memoryview, key: int) -> int | None:
+    """Return the slot that has the key, else the first empty one; None: others have all of them."""
+    slots = (1 + (key + probe) % _SLOTS for probe in range(_PROBES))
+    return next((slot for slot in slots if words[slot] in {key, _EMPTY}), None)
 
 
 def _memory(folder: Path | None) -> bytearray | mmap.mmap:
